@@ -1,0 +1,1 @@
+"""The commands of `dae`, one file each."""

@@ -1,0 +1,134 @@
+"""Names and paths of experiments and studies to their files.
+
+A name (`icml2008`, `icml2008/convex-25`) is looked up in ./experiments, then in the experiments
+shipped with the program. A path is told by its ending (`/`, `.yaml`), by a leading `./`, or by
+being absolute; a folder that exists may be given without the final `/`.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dae_cli.config.problems import did_you_mean
+from dae_cli.errors import ConfigError
+
+STUDY_FILE = "study.yaml"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SEPARATORS = tuple({"/", os.sep})
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a name stands for: a study (no `file`), one of its cells, or a file on its own."""
+
+    name: str
+    folder: Path
+    """The study's folder, or the folder of the file."""
+    file: Path | None
+
+
+def find_target(name: str) -> Target:
+    """The study, cell or file that `name` means. ConfigError if there is none, with the nearest."""
+    if _is_path(name):
+        return _from_path(Path(name), name)
+    parts = name.split("/")
+    if ".." in parts or "." in parts:
+        raise ConfigError(
+            f"{name!r} is not a name: a name cannot leave the folder of the experiments. "
+            "To give a path, end it with / (a study) or .yaml (an experiment)."
+        )
+    studies = study_folders()
+    study = studies.get(parts[0])
+    if study is None or len(parts) > 2:
+        if (Path(name) / STUDY_FILE).is_file():
+            return _from_path(Path(name), name)
+        raise _unknown(name, studies)
+    if len(parts) == 1:
+        return Target(name, study, None)
+    file = cell_files(study).get(parts[1])
+    if file is None:
+        raise unknown_cell(parts[1], parts[0], cell_files(study), prefix=f"{parts[0]}/")
+    return Target(name, study, file)
+
+
+def unknown_cell(cell: str, study: str, cells: Iterable[str], *, prefix: str = "") -> ConfigError:
+    """The error that the study has no such cell; names the nearest one and all there are."""
+    known = list(cells)
+    return ConfigError(
+        f"the study {study} has no cell {cell!r}{did_you_mean(cell, known, prefix=prefix)}\n"
+        f"  its cells are {', '.join(known)}"
+    )
+
+
+def study_folders() -> dict[str, Path]:
+    """Every study that can be named, in order of its name; ./experiments hides shipped ones."""
+    found: dict[str, Path] = {}
+    for root in (Path("experiments"), shipped_experiments()):
+        if root.is_dir():
+            for file in root.glob(f"*/{STUDY_FILE}"):
+                if _NAME.fullmatch(file.parent.name):
+                    found.setdefault(file.parent.name, file.parent)
+    return dict(sorted(found.items()))
+
+
+def shipped_experiments() -> Path:
+    """The experiments inside the installed package, or beside it in a source checkout."""
+    package = Path(str(importlib.resources.files("dae_cli")))
+    inside = package / "experiments"
+    return inside if inside.is_dir() else package.parent / "experiments"
+
+
+def cell_files(study: Path) -> dict[str, Path]:
+    """The cell files of a study folder by cell name, numbers in their natural order."""
+    files = [f for f in study.glob("*.yaml") if f.name != STUDY_FILE and f.name[0] != "."]
+    return {file.stem: file for file in sorted(files, key=lambda file: _natural(file.stem))}
+
+
+def label(path: Path) -> str:
+    """The path for messages: relative where it lies below the current folder."""
+    try:
+        return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
+    except ValueError:
+        return str(path)
+
+
+def _is_path(name: str) -> bool:
+    return (
+        name.endswith((*_SEPARATORS, ".yaml", ".yml"))
+        or name.startswith("./")
+        or name == "."
+        or Path(name).is_absolute()
+    )
+
+
+def _from_path(path: Path, name: str) -> Target:
+    if path.is_dir():
+        if (path / STUDY_FILE).is_file():
+            return Target(path.resolve().name, path, None)
+        raise ConfigError(f"{name} is no study: the folder has no {STUDY_FILE}")
+    if not path.is_file():
+        raise ConfigError(f"{name} does not exist (read as a path, not as a name)")
+    if path.name == STUDY_FILE:
+        return Target(path.resolve().parent.name, path.parent, None)
+    if (path.parent / STUDY_FILE).is_file():
+        return Target(f"{path.resolve().parent.name}/{path.stem}", path.parent, path)
+    return Target(path.stem, path.parent, path)
+
+
+def _unknown(name: str, studies: dict[str, Path]) -> ConfigError:
+    cells = {study: list(cell_files(folder)) for study, folder in studies.items()}
+    names = [*studies, *(f"{study}/{cell}" for study, own in cells.items() for cell in own)]
+    lines = [f"no experiment or study is named {name!r}{did_you_mean(name, names)}"]
+    lines += [f"  {study}/: {', '.join(own)}" for study, own in cells.items()]
+    lines.append("  a path ends with / (a study) or .yaml (an experiment)")
+    return ConfigError("\n".join(lines))
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """Text and numbers in turn, so that convex-5 comes before convex-10."""
+    return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name)]

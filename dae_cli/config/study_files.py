@@ -1,0 +1,123 @@
+"""The files of a study: what its study.yaml shares, and what each cell file adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+from dae_cli.config.checks import layer_problems
+from dae_cli.config.entries import Entry, Layer, merge
+from dae_cli.config.names import STUDY_FILE, label
+from dae_cli.config.problems import Problem, did_you_mean
+from dae_cli.config.reader import read_file
+from dae_cli.config.schema import DatasetName, Experiment
+
+_KEYS = ("title", "paper", "shared", "per_dataset")
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study.yaml: its title, the paper's reference, and the settings that cells share."""
+
+    title: str = ""
+    paper: str = ""
+    shared: Layer = field(default_factory=dict)
+    per_dataset: Mapping[str, Entry] = field(default_factory=dict)
+    complete: bool = True
+    """False if the file could not be read; nothing can be said to be missing then."""
+
+    def layers_for(self, dataset: str | None) -> tuple[Layer, ...]:
+        """The shared settings below those of the data set."""
+        own = self.per_dataset.get(dataset or "")
+        return (self.shared, own.items if own else {})
+
+
+def read_layer(path: Path) -> tuple[Layer | None, list[Problem]]:
+    """The settings of a cell or experiment file (None if unreadable), and what is wrong in it."""
+    entry, problems = read_file(path, label(path))
+    if entry is None:
+        if not problems:
+            return {}, []
+        return None, problems
+    if not isinstance(entry.value, dict):
+        if entry.value is None:
+            return {}, problems
+        text = "must be a mapping of settings, such as `dataset: convex`"
+        return None, [*problems, Problem(entry.place.text, text)]
+    return entry.value, [*problems, *layer_problems(entry.value)]
+
+
+def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
+    """The study.yaml of a folder and every problem in it."""
+    path = folder / STUDY_FILE
+    entry, problems = read_file(path, label(path))
+    if entry is None or not isinstance(entry.value, dict):
+        if not problems:
+            problems = [Problem(label(path), f"must be a mapping with the keys {', '.join(_KEYS)}")]
+        return StudyFile(complete=False), problems
+    items = entry.value
+    for key, item in items.items():
+        if key not in _KEYS:
+            near = did_you_mean(key, _KEYS) or f"; the keys are {', '.join(_KEYS)}"
+            if key in Experiment.model_fields:
+                near = f"; did you mean shared.{key}?"
+            problems.append(item.problem(key, f"unknown key{near}"))
+    title = _text(items, "title", problems)
+    if "title" not in items:
+        problems.append(Problem(label(path), "title is missing: one line that names the study"))
+    shared = _mapping(items, "shared", problems)
+    problems += layer_problems(shared, "shared.")
+    per_dataset = _mapping(items, "per_dataset", problems)
+    for dataset, settings in per_dataset.items():
+        problems += _dataset_problems(dataset, settings)
+    return StudyFile(title, _text(items, "paper", problems), shared, per_dataset), problems
+
+
+def dataset_of(*layers: Layer) -> str | None:
+    """The data set that merged layers name; None if they name none."""
+    entry = merge(*layers).get("dataset")
+    return entry.value if entry is not None and isinstance(entry.value, str) else None
+
+
+def first_comment(path: Path) -> str:
+    """The first line of a file without its `# `: what the file reproduces; '' if it has none."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as lines:
+            line = lines.readline(500).strip()
+    except OSError:
+        return ""
+    return line.lstrip("# ") if line.startswith("#") else ""
+
+
+def _dataset_problems(dataset: str, settings: Entry) -> list[Problem]:
+    key = f"per_dataset.{dataset}"
+    datasets = get_args(DatasetName)
+    if dataset not in datasets:
+        near = did_you_mean(dataset, datasets) or f"; the data sets are {', '.join(datasets)}"
+        return [settings.problem(key, f"unknown data set{near}")]
+    if not isinstance(settings.value, dict):
+        return [settings.problem(key, "must be a mapping of settings")]
+    if "dataset" in settings.value:
+        return [settings.value["dataset"].problem(f"{key}.dataset", "is given by the key above it")]
+    return layer_problems(settings.value, f"{key}.")
+
+
+def _text(items: Layer, key: str, problems: list[Problem]) -> str:
+    entry = items.get(key)
+    if entry is None:
+        return ""
+    if not isinstance(entry.value, str) or not entry.value.strip():
+        problems.append(entry.problem(key, "must be text"))
+        return ""
+    return entry.value.strip()
+
+
+def _mapping(items: Layer, key: str, problems: list[Problem]) -> Layer:
+    entry = items.get(key)
+    if entry is None:
+        return {}
+    if not isinstance(entry.value, dict):
+        problems.append(entry.problem(key, "must be a mapping of settings"))
+    return entry.items

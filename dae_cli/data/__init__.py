@@ -1,0 +1,1 @@
+"""The datasets: registry, readers, sources, generators, cache, splits and provenance."""

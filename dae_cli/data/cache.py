@@ -1,0 +1,138 @@
+"""The cache: canonical arrays in .npz files, written whole or not at all.
+
+An entry holds X, Y, Xtest, Ytest and its provenance; it is named after its content,
+``convex-original-<digest>.npz`` or ``convex-regenerated-<recipe>.npz``. Small ``.json`` files
+remember which entry a user's file became, so that a large text is parsed once.
+Every file gets its name by ``os.replace``: two processes that write at once do no harm.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+
+from dae_cli.data.content import Content, check_shape, content_digest
+from dae_cli.data.dataset import Origin
+from dae_cli.data.registry import DatasetSpec
+from dae_cli.errors import DataError
+
+Trust = Literal["checked", "as given", "made here"]
+
+PROVENANCE = "dae"
+"""Name of the array that holds the provenance as JSON; it marks a file as a cache entry."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the content of an entry came from."""
+
+    name: str
+    origin: Origin
+    sha256: str
+    source: str
+    trust: Trust
+    """checked: proven by a known digest; as given: the user's word; made here: a generator."""
+
+
+def cache_folder() -> Path:
+    """``DAE_CACHE_DIR``, else the operating system's place for caches."""
+    if chosen := os.environ.get("DAE_CACHE_DIR"):
+        return Path(chosen)
+    import pooch  # type: ignore[import-untyped]
+
+    return Path(pooch.os_cache("dae"))
+
+
+def save_entry(path: Path, content: Content, provenance: Provenance) -> None:
+    """Write an entry under a temporary name, then rename it."""
+    about = np.frombuffer(json.dumps(asdict(provenance)).encode(), dtype=np.uint8)
+    with _renamed_when_whole(path) as stream:
+        np.savez(
+            stream,
+            allow_pickle=False,
+            X=content.pixels,
+            Y=content.labels,
+            Xtest=content.test_pixels,
+            Ytest=content.test_labels,
+            **{PROVENANCE: about},
+        )
+
+
+def read_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Provenance]:
+    """Read an entry; DataError when it is damaged. zip's CRC-32 covers every byte read."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            provenance = Provenance(**json.loads(arrays[PROVENANCE].tobytes()))
+            content = Content(arrays["X"], arrays["Y"], arrays["Xtest"], arrays["Ytest"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path}: damaged cache entry ({error}); delete it and try again"
+        ) from error
+    check_shape(spec, content)
+    return content, provenance
+
+
+def sound_entry(path: Path, spec: DatasetSpec) -> Provenance | None:
+    """Provenance of an entry whose content has its digest; a damaged entry is deleted."""
+    if not path.is_file():
+        return None
+    try:
+        content, provenance = read_entry(path, spec)
+        if provenance.name == spec.name and content_digest(spec, content) == provenance.sha256:
+            return provenance
+    except DataError:
+        pass
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+    return None
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What a user's file became: the entry's name, and the sentence that says where it is from."""
+
+    entry: str
+    source: str
+
+
+def read_pointer(path: Path) -> Pointer | None:
+    """What a user's file became, or None if it was never read."""
+    try:
+        pointer = Pointer(**json.loads(path.read_text(encoding="utf-8")))
+        # A name only: an altered pointer must not lead out of the cache.
+        return pointer if Path(pointer.entry).name == pointer.entry else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def save_pointer(path: Path, pointer: Pointer) -> None:
+    """Remember what a user's file became."""
+    with _renamed_when_whole(path) as stream:
+        stream.write(json.dumps(asdict(pointer)).encode())
+
+
+@contextmanager
+def _renamed_when_whole(path: Path) -> Iterator[IO[bytes]]:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as stream:
+            yield stream
+        temporary.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror or error}); "
+            "free some space or set DAE_CACHE_DIR to another folder"
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

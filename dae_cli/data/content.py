@@ -1,0 +1,128 @@
+"""The canonical content of a set: four arrays, the same whatever file they came from.
+
+Pixels are uint8 where every genuine pixel is k/levels (``registry.py``), else float32.
+The digest is a SHA-256 over a header (name, type, scale, shapes) and the bytes of the arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dae_cli.data.dataset import Dataset, Origin, Pixels, Split
+from dae_cli.data.registry import N_PIXELS, DatasetSpec
+from dae_cli.errors import DataError
+
+ROUNDING = 1e-4
+"""Largest distance of levels * pixel from a whole number: float32 and eight printed
+digits stay below 2e-5, a value that belongs to another scale does not."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """Training file (training and validation rows together) and test file of a set."""
+
+    pixels: Pixels  # (n_train + n_valid, 784)
+    labels: NDArray[np.uint8]  # (n_train + n_valid,)
+    test_pixels: Pixels  # (n_test, 784)
+    test_labels: NDArray[np.uint8]  # (n_test,)
+
+
+def content_digest(spec: DatasetSpec, content: Content) -> str:
+    """SHA-256 (hexadecimal) of the canonical arrays."""
+    header = {
+        "name": spec.name,
+        "dtype": str(content.pixels.dtype),
+        "levels": spec.levels,
+        "train": list(content.pixels.shape),
+        "test": list(content.test_pixels.shape),
+    }
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for array in (content.pixels, content.test_pixels, content.labels, content.test_labels):
+        little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        digest.update(np.ascontiguousarray(little_endian).data)
+    return digest.hexdigest()
+
+
+def check_shape(spec: DatasetSpec, content: Content) -> None:
+    """Raise DataError unless sizes and types are those of the set."""
+    dtype = np.dtype(np.float32 if spec.levels is None else np.uint8)
+    for part, pixels, labels, n in (
+        ("training", content.pixels, content.labels, spec.n_train_file),
+        ("test", content.test_pixels, content.test_labels, spec.n_test),
+    ):
+        if pixels.shape != (n, N_PIXELS) or labels.shape != (n,):
+            raise DataError(
+                f"{spec.name}: the {part} rows have shape {pixels.shape} and {labels.shape}, "
+                f"expected ({n}, {N_PIXELS}) and ({n},)"
+            )
+        if pixels.dtype != dtype or labels.dtype != np.uint8:
+            raise DataError(f"{spec.name}: {part} pixels are {pixels.dtype}, expected {dtype}")
+
+
+def as_dataset(spec: DatasetSpec, content: Content, origin: Origin, sha256: str) -> Dataset:
+    """Split the content: the last ``n_valid`` rows of the training file are for validation."""
+    n = spec.n_train
+    return Dataset(
+        name=spec.name,
+        n_classes=spec.n_classes,
+        train=Split(content.pixels[:n], content.labels[:n], spec.scale),
+        valid=Split(content.pixels[n:], content.labels[n:], spec.scale),
+        test=Split(content.test_pixels, content.test_labels, spec.scale),
+        origin=origin,
+        sha256=sha256,
+    )
+
+
+def canonical_pixels(
+    values: NDArray[np.floating], spec: DatasetSpec, where: str, first_row: int = 0
+) -> Pixels:
+    """Map grey values in [0, 1], shape (n, 784), to the stored pixels.
+
+    ``where`` and ``first_row`` name the file and the number of its first row in errors.
+    Raises DataError for a value that is not finite, outside [0, 1] or not of the set's scale.
+    """
+    sound = (values >= 0) & (values <= 1)  # False for NaN
+    if not sound.all():
+        row, column = np.argwhere(~sound)[0]
+        value = values[row, column]
+        hint = ": it seems to be 0 to 255, divide it by 255" if value > 1 else ""
+        raise DataError(
+            f"{where}, row {first_row + row + 1}, pixel {column + 1}: {value:g} found, "
+            f"expected a grey value from 0 to 1{hint}"
+        )
+    if spec.levels is None:
+        return np.asarray(values, dtype=np.float32)
+    steps = values * float(spec.levels)
+    whole = np.rint(steps)
+    fits = (np.abs(steps - whole) <= ROUNDING) & (whole <= 255)
+    if not fits.all():
+        row, column = np.argwhere(~fits)[0]
+        raise DataError(
+            f"{where}, row {first_row + row + 1}, pixel {column + 1}: "
+            f"{values[row, column]:.7g} found, expected {_scale_in_words(spec.levels)}; "
+            f"is this the original {spec.name} set?"
+        )
+    return np.asarray(whole, dtype=np.uint8)
+
+
+def canonical_labels(
+    values: NDArray[np.floating], spec: DatasetSpec, where: str, first_row: int = 0
+) -> NDArray[np.uint8]:
+    """Check labels, shape (n,), and return them as uint8; DataError names the first bad row."""
+    sound = np.isin(values, np.arange(spec.n_classes))
+    if not sound.all():
+        row = int(np.flatnonzero(~sound)[0])
+        raise DataError(
+            f"{where}, row {first_row + row + 1}: label {values[row]:g} found, "
+            f"expected a whole number from 0 to {spec.n_classes - 1}"
+        )
+    return values.astype(np.uint8)
+
+
+def _scale_in_words(levels: int) -> str:
+    return "0 or 1" if levels == 1 else f"a multiple of 1/{levels} (up to rounding)"

@@ -1,0 +1,1 @@
+"""Generators: one file per set, deterministic to the byte."""

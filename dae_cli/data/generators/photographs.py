@@ -1,0 +1,138 @@
+"""The photographs that scikit-image and scikit-learn ship inside their wheels, as grey pixels.
+
+They are read from the installed packages, never fetched. Colour becomes grey by
+(299 R + 587 G + 114 B + 500) // 1000, the luma of ITU-R 601 in whole numbers; of a JPEG file the
+stored luma itself is decoded, since the way back to colours differs between decoders.
+The grey pixels are compared with their SHA-256, so that a changed file cannot pass unnoticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dae_cli.errors import DataError
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A file inside a package, and the SHA-256 of its grey pixels (row by row, uint8)."""
+
+    package: str
+    file: str
+    sha256: str
+
+
+PHOTOGRAPHS = (
+    Photograph(
+        "skimage",
+        "data/astronaut.png",
+        "7e0f16d04383c5bcf8763ba8b5c69de112deeb5bb6ea36125aaf18dbef912171",
+    ),
+    Photograph(
+        "skimage",
+        "data/brick.png",
+        "664a145c5253f0d66db1a12776785f0ea35a44cc7447ffc933f6d6118dc58643",
+    ),
+    Photograph(
+        "skimage",
+        "data/camera.png",
+        "5cb24482a53416f99052258be2b1ee38cd31c559a70c8a8b321cba231b332e21",
+    ),
+    Photograph(
+        "skimage",
+        "data/chelsea.png",
+        "cd822d0a5b86379f987b3120f75a6e7c7be64e292b25a23bd858af5c9db1fed6",
+    ),
+    Photograph(
+        "skimage",
+        "data/coffee.png",
+        "f43ff5f6e89892ad7fa2d2ef1d9d69e3451991705e4430da74322d26cc07d83b",
+    ),
+    Photograph(
+        "skimage",
+        "data/coins.png",
+        "e080cc03805f1fa70516c3cb84883d4633bda2a1b51841da7c22f3d14c072451",
+    ),
+    Photograph(
+        "skimage",
+        "data/grass.png",
+        "b18dae4c68bf850a7a7b28a29d1846c76be890665117b57fd125fe29c4d4ede6",
+    ),
+    Photograph(
+        "skimage",
+        "data/gravel.png",
+        "3d51ad45f789cd8b98534b7af6bce774e499ead45421135afd757358c7230009",
+    ),
+    Photograph(
+        "skimage",
+        "data/moon.png",
+        "a20362266d5b01021f6f0f54bd603c3137f921b741770420deeb5ea0141716c0",
+    ),
+    Photograph(
+        "skimage",
+        "data/motorcycle_left.png",
+        "ba8bee165691c353efe42f09a563321c9f952aafb6d91313ac381230631e7772",
+    ),
+    Photograph(
+        "skimage",
+        "data/rocket.jpg",
+        "ff4ff1ba1a43d331ef84235f3e85e7b94cd26e6be8fb6e5c10050c565254a0d9",
+    ),
+    Photograph(
+        "sklearn",
+        "datasets/images/china.jpg",
+        "0293dfc3ea97a1e337a6c860dba86f6180d7fe9179e951f8a04752b5bf19b8ff",
+    ),
+    Photograph(
+        "sklearn",
+        "datasets/images/flower.jpg",
+        "e3bc979996e55c4d8c56df81c8befd9f3060d1516ec81a7d3e1013af0c36567e",
+    ),
+)
+
+
+def read_photographs() -> list[NDArray[np.uint8]]:
+    """Grey pixels (height, width) of every photograph; DataError if one is missing or changed."""
+    return [_read(photograph) for photograph in PHOTOGRAPHS]
+
+
+def grey_pixels(path: Path) -> NDArray[np.uint8]:
+    """Decode an image file to grey pixels (height, width)."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        if image.format == "JPEG":
+            image.draft("L", image.size)  # the luma only
+        if image.mode == "L":
+            return np.array(image)
+        colours = np.array(image.convert("RGB"), dtype=np.uint32)
+    weighted = colours @ np.array([299, 587, 114], dtype=np.uint32)
+    return ((weighted + 500) // 1000).astype(np.uint8)
+
+
+def _read(photograph: Photograph) -> NDArray[np.uint8]:
+    found = find_spec(photograph.package)
+    if found is None or found.origin is None:
+        raise DataError(f"the package {photograph.package} is not installed; install dae again")
+    path = Path(found.origin).parent / photograph.file
+    try:
+        pixels = grey_pixels(path)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror or error}); "
+            f"install {photograph.package} again, in one of the versions that dae supports"
+        ) from error
+    sha256 = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+    if sha256 != photograph.sha256:
+        raise DataError(
+            f"{path}: its grey pixels have SHA-256 {sha256[:12]}…, expected "
+            f"{photograph.sha256[:12]}…; "
+            f"install a version of {photograph.package} that dae supports"
+        )
+    return pixels

@@ -1,0 +1,1 @@
+"""Sources: where the original files come from (the user's folders, the download)."""

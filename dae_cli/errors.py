@@ -1,0 +1,38 @@
+"""The errors a user can cause or meet; each carries the exit code of the command."""
+
+from __future__ import annotations
+
+
+class DaeError(Exception):
+    """A failure that is told to the user in plain words, without a traceback.
+
+    The message names what is wrong, where, what was expected and what to do.
+    """
+
+    exit_code = 1
+
+
+class ConfigError(DaeError):
+    """An experiment file, an override or an argument is wrong (exit code 2)."""
+
+    exit_code = 2
+
+
+class DataError(DaeError):
+    """The user's data files cannot be used (exit code 2)."""
+
+    exit_code = 2
+
+
+class DownloadError(DaeError):
+    """A data set could not be fetched (exit code 1)."""
+
+
+class DivergedError(DaeError):
+    """Training produced a NaN or infinite loss; the message names phase, epoch and remedy."""
+
+
+class RunFolderError(DaeError):
+    """A run folder is missing, incomplete or unreadable (exit code 2)."""
+
+    exit_code = 2

@@ -1,0 +1,1 @@
+"""The mathematics: corruption, autoencoder, stacked network, each with its gradient."""

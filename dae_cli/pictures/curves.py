@@ -1,0 +1,255 @@
+"""Plots of errors: test error against destruction, validation error by epoch.
+
+Drawn with matplotlib's objects alone (``Figure`` on its Agg canvas), from its default style: no
+global state, no user's ``matplotlibrc``, so the same points give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from dae_cli.pictures.saving import check_suffix, write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by colour-blind readers too; their yellow is too pale here.
+_BLUE, _VERMILION, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+_COLOURS = (_BLUE, _VERMILION, _GREEN, _PURPLE, "#56B4E9", "#E69F00", "#000000")
+_LINES = ("-", "--", ":", "-.")
+_PAPER_MARKERS = ("D", "s", "^", "v", "P", "X")
+_PAPER_COLOURS = (_VERMILION, _GREEN, _PURPLE, "#000000", "#E69F00", "#56B4E9")
+_INK, _SOFT = "#222222", "#666666"
+
+_STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10.5,
+    "axes.titlesize": 11.5,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 10,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": "#999999",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.8,
+    "xtick.color": _SOFT,
+    "ytick.color": _SOFT,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+    "figure.dpi": 110,
+    "savefig.dpi": "figure",
+    "svg.hashsalt": "dae",  # else the ids in an SVG are drawn at random
+}
+# What matplotlib would write of itself and of the time, by ending; None leaves it out.
+_NO_TRACES: dict[str, dict[str, str | None]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """The error of one cell of a study, and the paper's for the same cell.
+
+    Attributes:
+        destruction_percent: ν in percent of the inputs.
+        error_percent: test error; the mean where there are several seeds; NaN for a cell without
+            a result, of which the paper's value is drawn all the same.
+        half_width_95: half the width of the 95 % interval, in points of percent.
+        paper_error_percent: None where the paper has no number.
+        paper_model: the paper's name of the model, such as ``SAA-3`` or ``SdA-3``.
+        regenerated: whether the data were made from the recipe and are not the originals.
+    """
+
+    dataset: str
+    destruction_percent: float
+    error_percent: float
+    half_width_95: float
+    paper_error_percent: float | None
+    paper_half_width_95: float | None
+    paper_model: str
+    regenerated: bool
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Validation error after each epoch of fine-tuning; both sequences of the same length."""
+
+    label: str
+    epochs: Sequence[int]
+    valid_error_percent: Sequence[float]
+
+
+def error_vs_destruction(points: Sequence[CurvePoint], path: Path) -> None:
+    """Plot test error against destruction, one panel per data set, beside the paper's values.
+
+    The ending of ``path`` chooses the format: ``.png``, ``.svg`` or ``.pdf``. The file appears
+    whole or not at all.
+
+    Raises:
+        ConfigError: another ending.
+        ValueError: no points, or two of one data set at the same destruction.
+    """
+    check_suffix(path, tuple(_NO_TRACES))
+    _save(error_figure(points), path)
+
+
+def learning_curves(series: Sequence[LearningCurve], path: Path) -> None:
+    """Plot validation error by epoch of fine-tuning, a dot where it is lowest; else as above."""
+    check_suffix(path, tuple(_NO_TRACES))
+    _save(learning_figure(series), path)
+
+
+def error_figure(points: Sequence[CurvePoint]) -> Figure:
+    """The figure that ``error_vs_destruction`` saves; data sets in the order of their points."""
+    by_dataset: dict[str, list[CurvePoint]] = {}
+    for point in points:
+        by_dataset.setdefault(point.dataset, []).append(point)
+    if not by_dataset:
+        raise ValueError("a plot of errors needs at least one point")
+    for dataset, own in by_dataset.items():
+        if len({point.destruction_percent for point in own}) < len(own):
+            raise ValueError(f"{dataset}: one point per destruction, the mean of its seeds")
+    models = list(dict.fromkeys(p.paper_model for p in points if p.paper_error_percent is not None))
+
+    columns = {1: 1, 2: 2, 4: 2}.get(len(by_dataset), 3)
+    rows = -(-len(by_dataset) // columns)
+    with _style():
+        figure = _blank((8.2 if columns > 1 else 5.6, 0.5 + 3.15 * rows))
+        for place, (dataset, own) in enumerate(by_dataset.items(), start=1):
+            axes = figure.add_subplot(rows, columns, place)
+            _error_panel(axes, own, models)
+            if any(point.regenerated for point in own):
+                # Three columns have no room for it beside a long name.
+                dataset += ("\n" if columns == 3 else " ") + "(regenerated data)"
+            axes.set_title(dataset, color=_INK)
+            if (place - 1) % columns == 0:
+                axes.set_ylabel("test error (%)")
+            if place > len(by_dataset) - columns:
+                axes.set_xlabel("destruction ν (% of the inputs)")
+        handles = {
+            label: handle
+            for axes in figure.axes
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        order = sorted(handles, key=lambda label: label.startswith("paper"))
+        figure.legend(
+            [handles[label] for label in order],
+            order,
+            loc="outside upper left",
+            ncols=4,
+            handletextpad=0.4,
+            columnspacing=1.8,
+        )
+    return figure
+
+
+def learning_figure(series: Sequence[LearningCurve]) -> Figure:
+    """The figure that ``learning_curves`` saves."""
+    from matplotlib.ticker import MaxNLocator
+
+    if not series:
+        raise ValueError("a plot of learning needs at least one curve")
+    with _style():
+        figure = _blank((8.2, 3.65))
+        axes = figure.add_subplot()
+        for index, curve in enumerate(series):
+            colour = _COLOURS[index % len(_COLOURS)]
+            line = _LINES[index // len(_COLOURS) % len(_LINES)]
+            errors = curve.valid_error_percent
+            axes.plot(curve.epochs, errors, line, color=colour, linewidth=1.6, label=curve.label)
+            known = [place for place, error in enumerate(errors) if isfinite(error)]
+            if known:
+                best = min(known, key=lambda place: errors[place])
+                axes.plot(curve.epochs[best], errors[best], "o", color=colour, markersize=5.5)
+        axes.set_xlabel("epoch of fine-tuning")
+        axes.set_ylabel("validation error (%)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.legend(loc="outside right upper", title="dot: the lowest", alignment="left")
+    return figure
+
+
+def _error_panel(axes: Axes, points: Sequence[CurvePoint], models: Sequence[str]) -> None:
+    """One data set: our curve with intervals, the paper's values a little to the right."""
+    points = sorted(points, key=lambda point: point.destruction_percent)
+    levels = [point.destruction_percent for point in points]
+    span = max(levels[-1] - levels[0], 10.0)
+    ours = [point for point in points if isfinite(point.error_percent)]
+    if ours:
+        axes.errorbar(
+            [point.destruction_percent for point in ours],
+            [point.error_percent for point in ours],
+            yerr=[point.half_width_95 for point in ours],
+            fmt="o-",
+            color=_BLUE,
+            markersize=6,
+            linewidth=1.8,
+            elinewidth=1.6,
+            capsize=4,
+            capthick=1.6,
+            label="ours, 95 % interval",
+        )
+    for point in points:
+        if point.paper_error_percent is None:
+            continue
+        style = models.index(point.paper_model)
+        axes.errorbar(
+            # Beside our own value, since the intervals of a good replication overlap.
+            [point.destruction_percent + 0.045 * span],
+            [point.paper_error_percent],
+            yerr=[point.paper_half_width_95 or 0.0],
+            fmt=_PAPER_MARKERS[style % len(_PAPER_MARKERS)],
+            color=_PAPER_COLOURS[style % len(_PAPER_COLOURS)],
+            markerfacecolor="white",
+            markeredgewidth=1.7,
+            markersize=7,
+            elinewidth=1.6,
+            capsize=4,
+            capthick=1.6,
+            label=f"paper, {point.paper_model}" if point.paper_model else "paper",
+        )
+    axes.set_xticks(levels, [f"{level:g}" for level in levels])
+    axes.set_xlim(levels[0] - 0.08 * span, levels[-1] + 0.12 * span)
+    axes.margins(y=0.12)
+    axes.grid(visible=False, axis="x")
+
+
+def _blank(inches: tuple[float, float]) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    room = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)  # inches around each panel
+    figure = Figure(figsize=inches, layout=room, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Matplotlib's defaults with ``_STYLE`` over them, put back afterwards."""
+    from matplotlib import style
+
+    with style.context(["default", _STYLE]):
+        yield
+
+
+def _save(figure: Figure, path: Path) -> None:
+    ending = path.suffix.lower()
+    buffer = BytesIO()
+    with _style():
+        figure.savefig(buffer, format=ending[1:], metadata=_NO_TRACES[ending])
+    write_whole(path, buffer.getvalue())

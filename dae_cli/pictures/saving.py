@@ -1,0 +1,72 @@
+"""Saving a picture whole or not at all, with the same bytes each time."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from dae_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from PIL.Image import Image
+
+_LONGEST_KEY = 79  # PNG specification, 11.3.4.2: a keyword has 1 to 79 characters
+
+
+def save_png(image: Image, path: Path, metadata: Mapping[str, str]) -> None:
+    """Write ``image`` as a PNG whose text chunks hold ``metadata``, in the order given.
+
+    The same image and metadata give the same bytes. The file appears under its name only when it
+    is whole; an older file of that name stays as it was if anything fails. Missing parent folders
+    are made. ``PIL.Image.open(path).text`` gives the metadata back.
+
+    Raises:
+        ConfigError: the name does not end in ``.png``.
+        ValueError: a key is not 1 to 79 Latin-1 characters, or a key or value holds a NUL.
+    """
+    from PIL.PngImagePlugin import PngInfo
+
+    check_suffix(path, (".png",))
+    chunks = PngInfo()
+    for key, value in metadata.items():
+        if not 1 <= len(key) <= _LONGEST_KEY or "\0" in key + value:
+            raise ValueError(
+                f"metadata key {key!r} must have 1 to {_LONGEST_KEY} characters, no NUL"
+            )
+        chunks.add_text(key, value)
+    buffer = BytesIO()
+    image.save(buffer, format="PNG", optimize=True, pnginfo=chunks)
+    write_whole(path, buffer.getvalue())
+
+
+def check_suffix(path: Path, allowed: Sequence[str]) -> None:
+    """Refuse a file name whose ending does not say what the file will hold.
+
+    Raises:
+        ConfigError: the ending of ``path`` is not in ``allowed`` (lower case, with the dot).
+    """
+    if path.suffix.lower() not in allowed:
+        raise ConfigError(
+            f"{path}: a picture is written as {' or '.join(allowed)}; "
+            f"choose a name like {path.with_suffix(allowed[0]).name}"
+        )
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write ``content`` under a temporary name in the same folder, then give it its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The process id keeps two workers apart; the leading dot keeps the file out of listings.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

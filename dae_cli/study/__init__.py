@@ -1,0 +1,1 @@
+"""A study: its cells, running them, the table, the verdicts and the report."""

@@ -1,0 +1,1 @@
+"""Stochastic gradient descent: pretraining, fine-tuning, early stopping, checkpoints."""

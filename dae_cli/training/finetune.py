@@ -1,0 +1,60 @@
+"""Fine-tuning: the whole network by the labels, with early stopping on the validation error.
+
+The parameters kept are those of the lowest validation error, the earliest epoch among equals.
+The test rows play no part (ICML 2008, section 2.4 and table 1; patience is ours, the paper does
+not give its rule).
+"""
+
+from __future__ import annotations
+
+import torch
+
+from dae_cli.config.schema import Experiment
+from dae_cli.data.dataset import Dataset
+from dae_cli.training.batches import Presenter, batches
+from dae_cli.training.divergence import checked_cost
+from dae_cli.training.evaluation import count_wrong
+from dae_cli.training.hooks import Hooks
+from dae_cli.training.state import EpochRecord, TrainingState, copy_of, network_from
+from dae_cli.training.streams import Purpose, shuffled, stream
+
+
+def finetune(
+    experiment: Experiment,
+    dataset: Dataset,
+    state: TrainingState,
+    device: torch.device,
+    hooks: Hooks,
+) -> None:
+    """Train until patience or epochs run out; `state` moves on after each epoch.
+
+    Raises:
+        DivergedError: the cost of an epoch was not finite.
+    """
+    settings = experiment.finetune
+    if state.network is None:
+        state.network = network_from(state.autoencoders, dataset.n_classes)
+    inputs = dataset.train.as_float()
+    labels = torch.from_numpy(dataset.train.labels.astype("int64"))
+    presenter = Presenter(inputs, settings.batch_size, device)
+    while not _finished(state, settings.max_epochs, settings.patience):
+        position = stream(experiment.seed, Purpose.FINETUNE_ORDER, state.epoch)
+        total = torch.zeros((), dtype=torch.float64, device=device)
+        for chosen in batches(shuffled(len(inputs), position), settings.batch_size):
+            targets = labels[chosen].to(device)
+            cost = state.network.descend(presenter.clean(chosen), targets, settings.learning_rate)
+            total += cost * len(chosen)
+        epoch = state.epoch + 1
+        mean = checked_cost(total.item() / len(inputs), "finetune", None, epoch, settings)
+        wrong = count_wrong(state.network, dataset.valid, device)
+        state.epoch = epoch
+        if state.best_wrong is None or wrong < state.best_wrong:
+            state.best, state.best_wrong, state.best_epoch = copy_of(state.network), wrong, epoch
+        percent = 100.0 * wrong / len(dataset.valid)
+        state.history.append(EpochRecord("finetune", None, epoch, mean, wrong, percent))
+        hooks.epoch_done(state)
+    state.phase = "done"
+
+
+def _finished(state: TrainingState, max_epochs: int, patience: int) -> bool:
+    return state.epoch >= max_epochs or state.epoch - state.best_epoch >= patience

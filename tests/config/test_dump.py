@@ -1,0 +1,110 @@
+"""A resolved experiment reads like the paper's protocol and reloads to the same experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dae_cli.config.experiments import dump_yaml, load_resolved, resolve_experiment
+from dae_cli.config.schema import (
+    CorruptionSettings,
+    DatasetName,
+    Experiment,
+    FinetuneSettings,
+    InitKind,
+    LossKind,
+    ModelSettings,
+    PretrainSettings,
+    SubsetSettings,
+)
+from dae_cli.errors import ConfigError
+
+rates = st.floats(min_value=0, max_value=1000, exclude_min=True)
+counts = st.integers(1, 100_000)
+corruptions = st.one_of(
+    st.builds(
+        CorruptionSettings,
+        kind=st.sampled_from(["masking", "salt-and-pepper"]),
+        destruction=st.just(0.0) | st.floats(0.01, 0.99),
+    ),
+    st.builds(CorruptionSettings, kind=st.just("gaussian"), sigma=st.floats(0, 100)),
+)
+experiments = st.builds(
+    Experiment,
+    dataset=st.sampled_from(get_args(DatasetName)),
+    model=st.builds(
+        ModelSettings,
+        hidden=st.lists(st.integers(200, 100_000), min_size=1, max_size=20).map(tuple),
+        tied=st.booleans(),
+        init=st.sampled_from(get_args(InitKind)),
+    ),
+    corruption=corruptions,
+    pretrain=st.builds(
+        PretrainSettings,
+        loss=st.sampled_from(get_args(LossKind)),
+        learning_rate=rates,
+        epochs=st.integers(0, 100_000),
+        batch_size=counts,
+    ),
+    finetune=st.builds(
+        FinetuneSettings,
+        learning_rate=rates,
+        max_epochs=counts,
+        patience=counts,
+        batch_size=counts,
+    ),
+    subset=st.none() | st.builds(SubsetSettings, train=counts, valid=counts, test=counts),
+    seed=st.integers(0, 2**32 - 1),
+)
+
+
+@given(experiment=experiments)
+def test_every_experiment_reloads_equal(
+    experiment: Experiment, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "config.yaml"
+    path.write_text(dump_yaml(experiment), encoding="utf-8")
+    assert load_resolved(path) == experiment
+    # Other YAML readers see the same numbers, though plain PyYAML reads 1e-05 as text.
+    assert Experiment.model_validate(yaml.safe_load(path.read_text())) == experiment
+
+
+def test_it_reads_like_the_design() -> None:
+    experiment = resolve_experiment(
+        "icml2008/convex-25",
+        ["pretrain.learning_rate=2e-2", "finetune.learning_rate=1e-5", "model.tied=true"],
+    ).experiment
+    lines = dump_yaml(experiment).splitlines()
+    assert lines[0] == "dataset: convex"
+    assert lines[1].startswith("model: {hidden: [1000, 1000, 1000], tied: true, init: ")
+    assert lines[2] == "corruption: {kind: masking, destruction: 0.25}"
+    assert lines[3].startswith("pretrain: {loss: cross-entropy, learning_rate: 0.02, epochs: ")
+    assert lines[4].startswith("finetune: {learning_rate: 1.0e-05, max_epochs: ")
+    assert lines[5] == "seed: 0"
+    assert len(lines) == 6
+
+
+def test_gaussian_noise_is_shown_with_its_sigma_alone() -> None:
+    overrides = ["corruption={kind: gaussian, destruction: 0, sigma: .5}"]
+    experiment = resolve_experiment("icml2008/convex-25", overrides).experiment
+    assert "corruption: {kind: gaussian, sigma: 0.5}\n" in dump_yaml(experiment)
+
+
+def test_a_changed_config_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    text = dump_yaml(resolve_experiment("icml2008/convex-0").experiment)
+    path.write_text(text.replace("masking", "maskng"))
+    with pytest.raises(ConfigError, match=r"config\.yaml:3  corruption\.kind: maskng"):
+        load_resolved(path)
+
+
+def test_a_config_ignores_a_study_beside_it(tmp_path: Path) -> None:
+    experiment = resolve_experiment("icml2008/convex-0").experiment
+    (tmp_path / "study.yaml").write_text("title: [\n")
+    (tmp_path / "config.yaml").write_text(dump_yaml(experiment))
+    assert load_resolved(tmp_path / "config.yaml") == experiment
