@@ -60,6 +60,9 @@ class ResolvedStudy:
     source: Path
     """The study's folder."""
     cells: tuple[ResolvedExperiment, ...]
+    """Those asked for."""
+    all_cells: tuple[ResolvedExperiment, ...]
+    """Those of the study's files, with the same `--set`."""
     paper: str = ""
 
 
@@ -122,15 +125,16 @@ def resolve_study(
     chosen = [draft for draft in drafts if draft.source.stem in wanted]
     problems += _missing_problems(chosen, target.folder / STUDY_FILE)
     problems += [problem for draft in chosen for problem in draft.contradictions]
-    cells = tuple(
+    everything = tuple(
         ResolvedExperiment(f"{target.name}/{draft.source.stem}", draft.experiment, draft.source)
-        for draft in chosen
+        for draft in drafts
         if draft.experiment is not None
     )
+    cells = tuple(cell for cell in everything if cell.cell in wanted)
     problems += _same_cells(cells)
     if problems:
         raise config_error(target.name, problems)
-    return ResolvedStudy(target.name, study.title, target.folder, cells, study.paper)
+    return ResolvedStudy(target.name, study.title, target.folder, cells, everything, study.paper)
 
 
 def resolve_cells(name: str, overrides: Sequence[str] = ()) -> tuple[ResolvedExperiment, ...]:

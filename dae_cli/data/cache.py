@@ -70,7 +70,7 @@ def save_entry(path: Path, content: Content, provenance: Provenance) -> None:
 def read_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Provenance]:
     """Read an entry; DataError when it is damaged. zip's CRC-32 covers every byte read."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             provenance = Provenance(**json.loads(arrays[PROVENANCE].tobytes()))
             content = Content(arrays["X"], arrays["Y"], arrays["Xtest"], arrays["Ytest"])
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:

@@ -105,7 +105,12 @@ def _from_user_files(files: UserFiles, spec: DatasetSpec, note: Note) -> Prepare
             f"expected {spec.content_sha256[:12]}…; supply the original file, "
             "in its original order, or take this one out of the data folder"
         )
-    source += " (checked: the published content)" if trust == "checked" else " (taken as original)"
+    if trust == "checked":
+        source += " (checked: the published content)"
+    elif files.archive:
+        source += " (taken as original, though it has not the SHA-1 of the published archive)"
+    else:
+        source += " (taken as original)"
     prepared = _store(spec, content, Provenance(spec.name, "original", sha256, source, trust))
     save_pointer(pointer, Pointer(prepared.path.name, source))
     return replace(prepared, source=source)
@@ -180,10 +185,8 @@ def _from_recipe(spec: DatasetSpec, why: str, note: Note) -> Prepared:
 
 def _store(spec: DatasetSpec, content: Content, provenance: Provenance) -> Prepared:
     check_shape(spec, content)
-    if provenance.origin == "regenerated":
-        tail = RECIPES[spec.name].id
-    else:
-        tail = provenance.sha256[:12]
+    made_here = provenance.origin == "regenerated"
+    tail = RECIPES[spec.name].id if made_here else provenance.sha256[:12]
     path = cache_folder() / f"{spec.name}-{provenance.origin}-{tail}.npz"
     if provenance.trust == "as given" and (known := sound_entry(path, spec)):
         return _prepared(path, known)  # the same content, perhaps proven by its archive

@@ -47,6 +47,14 @@ class Autoencoder:
     loss: LossKind = "cross-entropy"
     decoder_weight: Tensor | None = None
 
+    def to(self, device: torch.device) -> None:
+        """Move the parameters to a device."""
+        self.weight = self.weight.to(device)
+        self.hidden_bias = self.hidden_bias.to(device)
+        self.visible_bias = self.visible_bias.to(device)
+        if self.decoder_weight is not None:
+            self.decoder_weight = self.decoder_weight.to(device)
+
     def encode(self, inputs: Tensor) -> Tensor:
         """Map inputs (m, d) to codes h (m, hidden)."""
         return torch.addmm(self.hidden_bias, inputs, self.weight.T).sigmoid_()

@@ -56,4 +56,9 @@ def chunks_of(split: Split, device: torch.device) -> Iterator[tuple[Tensor, Tens
     for start in range(0, len(split), CHUNK_ROWS):
         rows = slice(start, start + CHUNK_ROWS)
         labels = torch.from_numpy(split.labels[rows].astype(np.int64))
-        yield torch.from_numpy(split.as_float(rows)).to(device), labels.to(device)
+        yield own_copy(split.as_float(rows), device), labels.to(device)
+
+
+def own_copy(rows: NDArray[np.float32], device: torch.device) -> Tensor:
+    """Return a copy of rows in memory of torch's own, for the reason given at `Presenter`."""
+    return torch.from_numpy(rows).to(device, copy=True)

@@ -47,7 +47,12 @@ def load_checkpoint(path: Path, experiment: Experiment, device: torch.device) ->
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             position: dict[str, Any] = json.loads((file.metadata() or {})["dae"])
-            tensors = {name: file.get_tensor(name).to(device) for name in file.keys()}  # noqa: SIM118
+            # Copied out of the file's mapping: there they lie at any address, on which the last
+            # bit of a product of matrices may depend (see Presenter).
+            tensors = {
+                name: file.get_tensor(name).to(device, copy=True)
+                for name in file.keys()  # noqa: SIM118
+            }
         return _assemble(position, tensors, experiment)
     except FileNotFoundError:
         raise RunFolderError(f"{path}: no such checkpoint") from None
@@ -74,6 +79,7 @@ def _assemble(
         )
         for k in range(1, count + 1)
     ]
+    _refuse_another_model(autoencoders, tensors, experiment)
     return TrainingState(
         phase=position["phase"],
         layer=position["layer"],
@@ -85,6 +91,17 @@ def _assemble(
         best_epoch=position["best_epoch"],
         history=[EpochRecord(**record) for record in position["history"]],
     )
+
+
+def _refuse_another_model(
+    autoencoders: list[Autoencoder], tensors: dict[str, Tensor], experiment: Experiment
+) -> None:
+    model = experiment.model
+    widths = tuple(len(autoencoder.weight) for autoencoder in autoencoders)
+    if widths != model.hidden or f"pretrained.{len(widths) + 1}.weight" in tensors:
+        raise ValueError(f"its layers are not those of model.hidden, {list(model.hidden)}")
+    if any((autoencoder.decoder_weight is None) != model.tied for autoencoder in autoencoders):
+        raise ValueError(f"its weights do not fit model.tied, {str(model.tied).lower()}")
 
 
 def _network(prefix: str, tensors: dict[str, Tensor], count: int) -> Network | None:

@@ -12,7 +12,7 @@ import torch
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.training.batches import Presenter, batches
-from dae_cli.training.divergence import checked_cost
+from dae_cli.training.divergence import check_parameters, checked_cost
 from dae_cli.training.evaluation import count_wrong
 from dae_cli.training.hooks import Hooks
 from dae_cli.training.state import EpochRecord, TrainingState, copy_of, network_from
@@ -46,6 +46,7 @@ def finetune(
             total += cost * len(chosen)
         epoch = state.epoch + 1
         mean = checked_cost(total.item() / len(inputs), "finetune", None, epoch, settings)
+        check_parameters(state.tensors().values(), "finetune", None, epoch, settings)
         wrong = count_wrong(state.network, dataset.valid, device)
         state.epoch = epoch
         if state.best_wrong is None or wrong < state.best_wrong:

@@ -15,8 +15,8 @@ from dae_cli.config.schema import CorruptionSettings, Experiment
 from dae_cli.data.dataset import Split
 from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.corruption import Corruption, Gaussian, Masking, SaltAndPepper
-from dae_cli.training.batches import CHUNK_ROWS, Presenter, batches
-from dae_cli.training.divergence import checked_cost
+from dae_cli.training.batches import CHUNK_ROWS, Presenter, batches, own_copy
+from dae_cli.training.divergence import check_parameters, checked_cost
 from dae_cli.training.hooks import Hooks
 from dae_cli.training.state import EpochRecord, TrainingState
 from dae_cli.training.streams import Purpose, shuffled, stream
@@ -70,6 +70,7 @@ def _pretrain_layer(
             total += cost * len(chosen)
         layer, epoch = state.layer + 1, state.epoch + 1
         mean = checked_cost(total.item() / len(inputs), "pretrain", layer, epoch, settings)
+        check_parameters(state.tensors().values(), "pretrain", layer, epoch, settings)
         state.epoch = epoch
         state.history.append(EpochRecord("pretrain", layer, epoch, mean))
         hooks.epoch_done(state)
@@ -91,6 +92,6 @@ def encode_rows(
     """Encode rows (n, d), uncorrupted, to (n, hidden)."""
     codes = np.empty((len(rows), len(autoencoder.hidden_bias)), dtype=np.float32)
     for start in range(0, len(rows), CHUNK_ROWS):
-        chunk = torch.from_numpy(rows[start : start + CHUNK_ROWS]).to(device)
+        chunk = own_copy(rows[start : start + CHUNK_ROWS], device)
         codes[start : start + CHUNK_ROWS] = autoencoder.encode(chunk).cpu().numpy()
     return codes

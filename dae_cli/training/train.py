@@ -12,9 +12,6 @@ from dae_cli.training.hooks import Hooks
 from dae_cli.training.pretrain import pretrain
 from dae_cli.training.state import TrainingState
 
-# Raised whenever the same config and data would give other numbers than before.
-NUMERICS_VERSION = 1
-
 
 def train(
     experiment: Experiment,

@@ -18,6 +18,7 @@ the genuine ones (301 and 303 pixels), and the classes are easier to tell apart.
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from numpy.typing import NDArray
 from dae_cli.data.content import Content
 from dae_cli.data.generators.words import Integers, Words
 from dae_cli.data.registry import N_PIXELS, REGISTRY
+
+Region = NDArray[np.bool_]
 
 SIDE = 28
 SEED = 20070620
@@ -54,35 +57,36 @@ def _draw_images(words: Words, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return images.reshape(-1, N_PIXELS)
 
 
-def draw_convex(words: Words, n: int) -> NDArray[np.bool_]:
+def draw_convex(words: Words, n: int) -> Region:
     """``n`` convex regions (n, 28, 28)."""
     return _filled(*_draw_sets(words, n, CONVEX_STOP, CONVEX_AREA))
 
 
-def draw_non_convex(words: Words, n: int) -> NDArray[np.bool_]:
+def draw_non_convex(words: Words, n: int) -> Region:
     """``n`` unions of 2 to 4 convex sets (n, 28, 28) that are not convex."""
     found = np.empty((n, SIDE, SIDE), dtype=np.bool_)
     done = 0
     while done < n:
         parts = 2 + words.below(3, BATCH)
         sets = _filled(*_draw_sets(words, int(parts.sum()), PIECE_STOP, PIECE_AREA))
-        unions = np.bitwise_or.reduceat(sets, np.cumsum(parts) - parts, axis=0)
+        unions = cast(Region, np.logical_or.reduceat(sets, np.cumsum(parts) - parts))
         kept = unions[~is_convex(unions)][: n - done]
         found[done : done + len(kept)] = kept
         done += len(kept)
     return found
 
 
-def is_convex(regions: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def is_convex(regions: Region) -> Region:
     """Whether each region (n, 28, 28) holds every pixel centre of its convex hull.
 
     The hull's edges in a row are the outermost chords between a row above and one below;
     chords are compared in whole numbers.
     """
-    filled = regions.any(axis=2)
+    filled: Region = np.asarray(regions.any(axis=2))
     first = np.where(filled, regions.argmax(axis=2), SIDE).T  # (28, n)
     last = np.where(filled, SIDE - 1 - regions[:, :, ::-1].argmax(axis=2), -1).T
-    convex = (~filled | (regions.sum(axis=2) == (last - first).T + 1)).all(axis=1)
+    solid = np.equal(regions.sum(axis=2), (last - first).T + 1)
+    convex = (~filled | solid).all(axis=1)
     filled = filled.T
     for above in range(SIDE):
         for below in range(above + 2, SIDE):
@@ -135,7 +139,7 @@ def _intersections(words: Words, counts: Integers) -> tuple[Integers, Integers]:
     return first, last
 
 
-def _filled(first: Integers, last: Integers) -> NDArray[np.bool_]:
+def _filled(first: Integers, last: Integers) -> Region:
     """Images (n, 28, 28) of the row intervals (n, 28)."""
     column = np.arange(SIDE)
     return (column >= first[:, :, None]) & (column <= last[:, :, None])

@@ -7,7 +7,14 @@ The two patches are independent: a uniform photograph, a uniform place in it, dr
 the patch's standard deviation reaches ``FLOOR``.
 
 What is ours: the photographs (those of the authors are not known), and the floor, chosen so that
-an RBF SVM errs about as often as the published one (24.04 %).
+an RBF SVM errs about as often as the published one (24.04 %). Test error of an SVM with C = 10,
+gamma = .02, 12 000 training rows and 10 000 test rows (every fifth), by floor:
+
+    floor    2      3      4      5      6      7      8
+    error  22.54  22.97  23.17  23.77  23.69  24.77  25.48 %
+
+each with a standard error of .42, since every floor gives other images. A straight line through
+them crosses 24.04 at 6.2. C and gamma were not selected; a selected SVM may err a little less.
 """
 
 from __future__ import annotations
@@ -22,7 +29,7 @@ from dae_cli.data.registry import N_PIXELS, REGISTRY
 
 SIDE = 28
 SEED = 20070624
-FLOOR = 4
+FLOOR = 6
 """Least standard deviation of a patch, in grey values of 0 … 255."""
 
 BATCH = 4096

@@ -24,26 +24,30 @@ BLOCK = 2048
 def read_arrays(path: Path, spec: DatasetSpec) -> Content:
     """Read X (n, 784), Y (n,), Xtest and Ytest; DataError names file, array, row and defect."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if not isinstance(arrays, np.lib.npyio.NpzFile):
-                raise DataError(f"{path}: is a single array, expected an .npz with {_listed(KEYS)}")
-            names = arrays.files
-            if PROVENANCE in names:
-                raise DataError(
-                    f"{path}: is an entry of the cache of dae, not a file of the original set; "
-                    "take it out of the data folder"
-                )
-            if missing := [key for key in KEYS if key not in names]:
-                raise DataError(
-                    f"{path}: has no {_listed(missing)}; expected {_listed(KEYS)}, "
-                    f"found {_listed(names) or 'nothing'}"
-                )
-            pixels, labels = _read(arrays, "X", "Y", spec, spec.n_train_file, path)
-            test_pixels, test_labels = _read(arrays, "Xtest", "Ytest", spec, spec.n_test, path)
+        with path.open("rb") as stream:
+            return _read_all(np.load(stream, allow_pickle=False), spec, path)
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError) as error:
         raise DataError(f"{path}: damaged or not an .npz of numbers ({error})") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _read_all(arrays: Any, spec: DatasetSpec, path: Path) -> Content:
+    if not isinstance(arrays, np.lib.npyio.NpzFile):
+        raise DataError(f"{path}: is a single array, expected an .npz with {_listed(KEYS)}")
+    names = arrays.files
+    if PROVENANCE in names:
+        raise DataError(
+            f"{path}: is an entry of the cache of dae, not a file of the original set; "
+            "take it out of the data folder"
+        )
+    if missing := [key for key in KEYS if key not in names]:
+        raise DataError(
+            f"{path}: has no {_listed(missing)}; expected {_listed(KEYS)}, "
+            f"found {_listed(names) or 'nothing'}"
+        )
+    pixels, labels = _read(arrays, "X", "Y", spec, spec.n_train_file, path)
+    test_pixels, test_labels = _read(arrays, "Xtest", "Ytest", spec, spec.n_test, path)
     return Content(pixels, labels, test_pixels, test_labels)
 
 

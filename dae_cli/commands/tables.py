@@ -1,0 +1,142 @@
+"""Results as text: columns that fit the width there is, and the words of one run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dae_cli.study.rows import RunRow, TableRow
+
+REGENERATED = "regenerated data"
+_WIDE_GAPS = (3, 3, 4, 4, 2)
+
+
+def text_width() -> int | None:
+    """Columns of stdout: the terminal's or COLUMNS; None where lines may be as long as needed."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
+        return max(20, shutil.get_terminal_size().columns)
+    return None
+
+
+def columns(rows: Sequence[Sequence[str]], gaps: Sequence[int] = ()) -> list[str]:
+    """Rows of cells as lines, each column as wide as its widest cell, then its gap (default 2)."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = [w + g for w, g in zip(widths, [*gaps, *[2] * len(widths)], strict=False)]
+    return [
+        "".join(f"{cell:<{width}}" for cell, width in zip(row, padded, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def results(rows: Sequence[TableRow], width: int | None = None) -> list[str]:
+    """The table ours | paper | gap | verdict, in the widest form that fits `width`."""
+    full = columns(_with_header(rows, f"({REGENERATED})"), _WIDE_GAPS)
+    if _fits(full, width):
+        return full
+    short = columns(_with_header(rows, "*"))
+    if any(row.data_origin == "regenerated" and not row.error for row in rows):
+        short.append(f"* on {REGENERATED}")
+    return short if _fits(short, width) else _stacked(rows)
+
+
+def minutes(value: float | None) -> str:
+    """A duration for people: 24 min, 3.1 min, 40 s."""
+    if value is None:
+        return "-"
+    if value < 1:
+        return f"{round(60 * value)} s"
+    return f"{value:.1f} min" if value < 9.95 else f"{value:.0f} min"
+
+
+def interval(error: float | None, half_width: float | None) -> str:
+    """`17.43 ± 0.33`, in percent; - where there is no number."""
+    if error is None:
+        return "-"
+    return f"{error:.2f}" if half_width is None else f"{error:.2f} ± {half_width:.2f}"
+
+
+def run_summary(row: RunRow) -> list[str]:
+    """What one finished run came to, line by line."""
+    known = [("test error", f"{interval(row.test_error_percent, row.half_width_95)} %")]
+    if row.n_wrong is not None and row.n_test is not None:
+        known[0] = ("test error", f"{known[0][1]} ({row.n_wrong:,} of {row.n_test:,} rows wrong)")
+    paper = "no reference"
+    if row.paper_error_percent is not None:
+        number = interval(row.paper_error_percent, row.paper_half_width_95)
+        paper = f"{number} % ({row.paper_model}): ours {_says(row.verdict)}"
+        paper += f" ({REGENERATED})" if row.data_origin == "regenerated" else ""
+    known.append(("paper", paper))
+    known.append(("data", f"{row.dataset}, {row.data_origin}"))
+    if row.minutes is not None:
+        known.append(("took", minutes(row.minutes)))
+    return columns(known, [3])
+
+
+def _says(verdict: str) -> str:
+    return verdict if verdict == "matches" else f"is {verdict}"
+
+
+def _fits(lines: Sequence[str], width: int | None) -> bool:
+    return width is None or max(map(len, lines)) <= width
+
+
+def _with_header(rows: Sequence[TableRow], mark: str) -> list[tuple[str, ...]]:
+    names, destroyed = _names(rows), _destroyed(rows)
+    header = ("dataset", "destruction", "ours", "paper", "gap", "verdict")
+    body = [
+        (name, level, _ours(row), _paper(row), _gap(row), _verdict(row, mark))
+        for name, level, row in zip(names, destroyed, rows, strict=True)
+    ]
+    return [header, *body]
+
+
+def _names(rows: Sequence[TableRow]) -> list[str]:
+    """The data sets; the cells where several rows share data set and destruction."""
+    places = {(row.dataset, row.destruction_percent) for row in rows}
+    return [row.dataset if len(places) == len(rows) else row.cell for row in rows]
+
+
+def _destroyed(rows: Sequence[TableRow]) -> list[str]:
+    numbers = [f"{row.destruction_percent:g}" for row in rows]
+    width = max(map(len, numbers), default=0)
+    return [f"{number:>{width}} %" for number in numbers]
+
+
+def _ours(row: TableRow) -> str:
+    if row.error:
+        return "failed"
+    ours = interval(row.test_error_percent, row.half_width_95)
+    return ours if row.sd_over_seeds is None else f"{ours}, sd {row.sd_over_seeds:.2f}"
+
+
+def _paper(row: TableRow) -> str:
+    if row.paper_error_percent is None:
+        return "-"
+    return f"{interval(row.paper_error_percent, row.paper_half_width_95)} ({row.paper_model})"
+
+
+def _gap(row: TableRow) -> str:
+    if row.error or row.paper_error_percent is None or row.test_error_percent is None:
+        return "-"
+    return f"{row.test_error_percent - row.paper_error_percent:+.2f}"
+
+
+def _verdict(row: TableRow, mark: str) -> str:
+    if row.error:
+        return "-"
+    return f"{row.verdict} {mark}" if row.data_origin == "regenerated" else row.verdict
+
+
+def _stacked(rows: Sequence[TableRow]) -> list[str]:
+    """Three short lines a row, for narrow terminals."""
+    lines = []
+    for name, level, row in zip(_names(rows), _destroyed(rows), rows, strict=True):
+        lines.append(f"{name}, {level.strip()}: {_verdict(row, f'({REGENERATED})')}")
+        lines.append(f"  ours   {_ours(row)}")
+        if row.paper_error_percent is not None:
+            lines.append(f"  paper  {_paper(row)}, gap {_gap(row)}")
+    return lines

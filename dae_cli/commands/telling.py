@@ -1,0 +1,89 @@
+"""How a command ends when it does not end well: plain words on stderr and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from dae_cli.errors import DaeError
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
+
+
+class TellingGroup(TyperGroup):
+    """Turns exceptions of the commands into messages; takes --debug wherever it stands."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move --debug to the front, where the group reads it."""
+        end = args.index("--") if "--" in args else len(args)
+        if "--debug" in args[:end]:
+            kept = [word for word in args[:end] if word != "--debug"]
+            # A lone `dae --debug` is as good as `dae`: it shows the help.
+            args = ["--debug", *kept, *args[end:]] if kept else args[end:]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; every way to fail becomes an exit code."""
+        debug = bool(ctx.params.get("debug"))
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except DaeError as error:
+            code, text = error.exit_code, str(error)
+        except KeyboardInterrupt as error:
+            code, text = INTERRUPTED, "\n".join(["interrupted", *_notes(error)])
+        except BrokenPipeError:
+            _drop_output()
+            raise typer.Exit(BROKEN_PIPE) from None
+        except Exception as error:
+            if _is_typers_own(error):
+                raise
+            hint = "" if debug else "\n  --debug shows the traceback"
+            code, text = 1, f"{_plain(error)}{hint}"
+        if debug:
+            traceback.print_exc()
+        with suppress(OSError):
+            typer.echo(text, err=True)
+        raise typer.Exit(code)
+
+
+@contextmanager
+def hint_when_interrupted(hint: str) -> Iterator[None]:
+    """Let Ctrl-C within the block say how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        interrupt.add_note(hint)
+        raise
+
+
+def _notes(error: BaseException) -> list[str]:
+    return list(getattr(error, "__notes__", []))
+
+
+def _is_typers_own(error: Exception) -> bool:
+    """Usage errors and early exits, which Typer tells itself."""
+    if isinstance(error, (typer.Exit, typer.Abort, EOFError)):
+        return True
+    return hasattr(error, "show") and hasattr(error, "exit_code")
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror or type(error).__name__}"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _drop_output() -> None:
+    """Nobody reads on: keep Python from complaining when it flushes stdout at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,80 @@
+"""`dae train`: one experiment, from its data to its test error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dae_cli.commands.console import watching
+from dae_cli.commands.options import DataDir, Device, Overrides, Quiet, command_line
+from dae_cli.commands.tables import run_summary
+from dae_cli.commands.telling import hint_when_interrupted
+
+if TYPE_CHECKING:
+    from dae_cli.study.replicate import PlannedRun
+    from dae_cli.study.rows import RunRow
+
+
+def train(
+    experiment: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT",
+            help="Name (dae ls lists them) or path of an experiment.",
+            show_default=False,
+        ),
+    ],
+    overrides: Overrides = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=2**32 - 1, metavar="N", help="Instead of the file's.", show_default=False
+        ),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="auto takes CUDA if it is there.")] = Device.auto,
+    data_dir: DataDir = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            help="Where the run folder goes.  [default: results/STUDY/runs]",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Start over, whatever there is of the run.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train and test one experiment.
+
+    Prints the test error beside the paper's, and the run folder. A finished run is not made again.
+    """
+    from dae_cli.config.experiments import resolve_experiment
+    from dae_cli.config.overrides import sets_seed
+
+    if resume and force:
+        raise typer.BadParameter("--resume goes on and --force starts over: give one of them")
+    resolved = resolve_experiment(experiment, overrides or ())
+    if seed is not None and any(o.partition("=")[0].strip() == "seed" for o in overrides or ()):
+        raise typer.BadParameter("--seed and --set seed=… are the same setting: give one of them")
+
+    from dae_cli.study.single import execute, plan_run
+
+    with watching(quiet=quiet, epochs=True) as watcher:
+        planned = plan_run(
+            resolved, seed=seed, device=device.value, out=out, data_dir=data_dir, watcher=watcher
+        )
+        _check_stopped(planned, resume, force)
+        watcher.expect([planned.job])
+        with hint_when_interrupted(
+            "  the same command with --resume goes on from the last checkpoint"
+        ):
+            row = execute(planned, watcher=watcher, force=force, command=command_line())
+    _tell(planned, row, quiet, skipped=planned.state == "done" and not force)

@@ -1,0 +1,136 @@
+"""The pictures of a study: error against destruction, learning curves, filters."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.pictures.curves import (
+    CurvePoint,
+    LearningCurve,
+    error_vs_destruction,
+    learning_curves,
+)
+from dae_cli.pictures.filters import (
+    Panel,
+    common_limit,
+    filter_sheet,
+    save_png,
+    side_by_side,
+    upright,
+)
+from dae_cli.study.filters import run_filters
+from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.run_folder import METRICS
+
+ERRORS_PNG, CURVES_PNG, FILTERS = "error_vs_destruction.png", "learning_curves.png", "filters"
+TILES = (10, 10)
+# The originals of these sets store every image transposed (see docs on data).
+TRANSPOSED = {"rot", "bg-rand", "bg-img", "rot-bg-img"}
+
+
+@dataclass
+class StudyPictures:
+    """File names of the pictures there are, relative to the study's results folder."""
+
+    errors: str = ""
+    curves: str = ""
+    filters: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """For each data set: (title, file name), the side-by-side sheet first."""
+
+
+def draw(
+    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], table: Sequence[TableRow]
+) -> StudyPictures:
+    """Draw every picture that the results allow, and return the names of those there are.
+
+    Pictures of runs whose folders are elsewhere are left as they were.
+    """
+    pictures = StudyPictures()
+    if any(row.test_error_percent is not None for row in table):
+        error_vs_destruction([_point(row) for row in table], out / ERRORS_PNG)
+        pictures.errors = ERRORS_PNG
+    done = [row for row in rows if not row.error]
+    if done and all((out / "runs" / row.run).exists() for row in done):
+        learning_curves([_curve(out / "runs" / row.run, row) for row in done], out / CURVES_PNG)
+    if (out / CURVES_PNG).exists():
+        pictures.curves = CURVES_PNG
+    for dataset, group in groupby(done, key=lambda row: row.dataset):
+        sheets = _filter_sheets(study, out, list(group))
+        if sheets:
+            pictures.filters[dataset] = sheets
+    return pictures
+
+
+def _point(row: TableRow) -> CurvePoint:
+    missing = float("nan")
+    return CurvePoint(
+        dataset=row.dataset,
+        destruction_percent=row.destruction_percent,
+        error_percent=missing if row.test_error_percent is None else row.test_error_percent,
+        half_width_95=missing if row.half_width_95 is None else row.half_width_95,
+        paper_error_percent=row.paper_error_percent,
+        paper_half_width_95=row.paper_half_width_95,
+        paper_model=row.paper_model,
+        regenerated=row.data_origin == "regenerated",
+    )
+
+
+def _curve(run: Path, row: RunRow) -> LearningCurve:
+    with (run / METRICS).open(newline="", encoding="utf-8") as file:
+        epochs = [r for r in csv.DictReader(file) if r["phase"] == "finetune"]
+    seed = f", seed {row.seed}" if row.seed else ""
+    return LearningCurve(
+        label=f"{row.dataset} {row.destruction_percent:g} %{seed}",
+        epochs=[int(r["epoch"]) for r in epochs],
+        valid_error_percent=[float(r["valid_error_percent"]) for r in epochs],
+    )
+
+
+def _filter_sheets(
+    study: ResolvedStudy, out: Path, rows: Sequence[RunRow]
+) -> list[tuple[str, str]]:
+    """Draw the sheets of one data set, the first seed of each cell, on one grey scale."""
+    seed = min(row.seed for row in rows)
+    rows = [row for row in rows if row.seed == seed]
+    dataset = rows[0].dataset
+    names = [f"{FILTERS}/{dataset}.png", *(f"{FILTERS}/{row.cell}.png" for row in rows)]
+    titles = [f"{dataset}, every destruction", *(_title(row) for row in rows)]
+    folders = [out / "runs" / row.run for row in rows]
+    if not all(folder.exists() for folder in folders):
+        there = all((out / name).exists() for name in names)
+        return list(zip(titles, names, strict=True)) if there else []
+    shown = TILES[0] * TILES[1]
+    weights = [run_filters(folder)[:shown] for folder in folders]
+    if dataset in TRANSPOSED:
+        weights = [upright(w) for w in weights]
+    limit = common_limit(weights)
+    metadata = {
+        "Title": f"{study.name}: first-layer filters, {dataset}",
+        "Runs": ", ".join(row.run for row in rows),
+        "Commit": ", ".join(dict.fromkeys(row.commit for row in rows)),
+    }
+    caption = (
+        f"Rows of W after pretraining, units 0 to {shown - 1}, seed {seed}; the same unit at the "
+        "same place in every sheet, from the same initial weights."
+    )
+    panels = [
+        Panel(w, f"{row.destruction_percent:g} %") for w, row in zip(weights, rows, strict=True)
+    ]
+    title = f"First-layer filters on {dataset}, by destruction"
+    whole = side_by_side(
+        panels, limit=limit, tiles=TILES, title=title, caption=caption, magnification=1
+    )
+    save_png(whole, out / names[0], metadata)
+    for w, name, heading in zip(weights, names[1:], titles[1:], strict=True):
+        sheet = filter_sheet(w, limit=limit, tiles=TILES, title=heading, caption=caption)
+        save_png(sheet, out / name, metadata)
+    return list(zip(titles, names, strict=True))
+
+
+def _title(row: RunRow) -> str:
+    return f"{row.dataset}, {row.destruction_percent:g} % destruction ({row.model})"

@@ -1,0 +1,56 @@
+"""What a running study tells whoever watches it. Lower layers call this; they never print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from dae_cli.study.rows import RunRow
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a run is."""
+
+    phase: str
+    """pretrain, finetune or test."""
+    layer: int | None
+    epoch: int
+    epochs: int
+    """The most epochs that this phase (or layer) can take."""
+    cost: float | None = None
+    valid_error_percent: float | None = None
+    fraction: float = 0.0
+    """Share of the run's expected work that is done, 0 to 1; a guess while fine-tuning."""
+
+
+class Watcher(Protocol):
+    """Receives progress; every method may be called from a thread that is not the main one."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line happened (a download began, a source failed)."""
+
+    def started(self, run: str, resumed: bool) -> None:
+        """A run began, or goes on from its checkpoint."""
+
+    def moved(self, run: str, position: Position) -> None:
+        """A run finished an epoch; not every epoch is told."""
+
+    def finished(self, row: RunRow) -> None:
+        """A run is done or has failed (`row.error`)."""
+
+
+class Silent:
+    """Watches without a word."""
+
+    def note(self, text: str) -> None:
+        """Ignore."""
+
+    def started(self, run: str, resumed: bool) -> None:
+        """Ignore."""
+
+    def moved(self, run: str, position: Position) -> None:
+        """Ignore."""
+
+    def finished(self, row: RunRow) -> None:
+        """Ignore."""

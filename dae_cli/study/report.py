@@ -1,0 +1,159 @@
+"""REPORT.md and its pictures, written by the command that ran the study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dae_cli.config.experiments import ResolvedStudy, dump_yaml
+from dae_cli.study.figures import StudyPictures, draw
+from dae_cli.study.files import write_text
+from dae_cli.study.provenance import cores, cpu_name
+from dae_cli.study.rows import RunRow, TableRow
+
+VERDICTS = """\
+Intervals are p ± 1.96 · sqrt(p (1 − p) / n) over the n test rows, as in the paper; they say
+nothing of the spread over seeds. *better*: our interval lies below the paper's; *matches*: they
+overlap; *worse*: ours lies above; *no reference*: the paper has no number for this cell. The
+paper's 0 % is its SAA-3 column; its SdA-3 column has one destruction for each data set."""
+
+REGENERATED = """\
+Rows marked *regenerated* were trained and tested on data made anew from the published recipe,
+not on the authors' files: there the comparison with the paper is one of kind, not of digits."""
+
+
+def write_report(
+    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], table: Sequence[TableRow], command: str
+) -> Path:
+    """Draw the pictures, write REPORT.md and return its path."""
+    pictures = draw(study, out, rows, table)
+    parts = [
+        f"# {study.title or study.name}",
+        study.paper,
+        f"Made by `{command}` {_made(rows)}.",
+        "## Ours and the paper's",
+        markdown_table(table),
+        VERDICTS,
+        REGENERATED if any(row.data_origin == "regenerated" for row in table) else "",
+        _failures(rows),
+        *_picture_parts(pictures),
+        "## Every run",
+        _runs_table(rows),
+        "## Data",
+        _data_table(rows),
+        "## Settings",
+        "The resolved config of each cell (`dae show`), selected on the validation error alone.",
+        _settings(study),
+        f"On {cpu_name()}, {cores()} cores, one thread a run.",
+    ]
+    path = out / "REPORT.md"
+    write_text(path, "\n\n".join(part.strip() for part in parts if part) + "\n")
+    return path
+
+
+def markdown_table(table: Sequence[TableRow]) -> str:
+    """Return the study's table: ours | paper | gap | verdict, in percent of the test rows."""
+    lines = [
+        "| dataset | destruction | model | ours | paper | gap | verdict |",
+        "|---|---:|---|---:|---:|---:|---|",
+    ]
+    for row in table:
+        lines.append(
+            f"| {row.dataset} | {row.destruction_percent:g} % | {row.model} | {ours(row)} "
+            f"| {paper(row)} | {gap(row)} | {verdict_text(row)} |"
+        )
+    return "\n".join(lines)
+
+
+def ours(row: TableRow) -> str:
+    """Return our error with its interval, or a dash for a failed cell."""
+    if row.test_error_percent is None or row.half_width_95 is None:
+        return "–"
+    text = f"{row.test_error_percent:.2f} ± {row.half_width_95:.2f}"
+    return text if row.sd_over_seeds is None else f"{text} (sd {row.sd_over_seeds:.2f})"
+
+
+def paper(row: TableRow) -> str:
+    """Return the paper's error with its interval and model, or a dash."""
+    if row.paper_error_percent is None:
+        return "–"
+    return f"{row.paper_error_percent:.2f} ± {row.paper_half_width_95:.2f} ({row.paper_model})"
+
+
+def gap(row: TableRow) -> str:
+    """Return ours minus the paper's, with its sign, or a dash."""
+    if row.paper_error_percent is None or row.test_error_percent is None:
+        return "–"
+    return f"{row.test_error_percent - row.paper_error_percent:+.2f}"
+
+
+def verdict_text(row: TableRow) -> str:
+    """Return the verdict, marked where the data are regenerated."""
+    if row.test_error_percent is None:
+        return "failed"
+    if row.data_origin == "regenerated" and row.verdict != "no reference":
+        return f"{row.verdict} (regenerated data)"
+    return row.verdict
+
+
+def _made(rows: Sequence[RunRow]) -> str:
+    commits = sorted({row.commit for row in rows if row.commit})
+    at = f"at commit {', '.join(commits)}" if commits else "from an installed package"
+    if any(commit.endswith("-dirty") for commit in commits):
+        at += " (**with changes that were not committed**)"
+    minutes = sum(row.minutes or 0.0 for row in rows)
+    return f"{at}; {len(rows)} runs, {minutes:.0f} minutes of one core in all"
+
+
+def _failures(rows: Sequence[RunRow]) -> str:
+    failed = [f"- {row.cell}, seed {row.seed}: {row.error}" for row in rows if row.error]
+    return "\n".join(["Failed:", "", *failed]) if failed else ""
+
+
+def _picture_parts(pictures: StudyPictures) -> list[str]:
+    parts = []
+    if pictures.errors:
+        parts += [
+            "## Error against destruction",
+            f"![error against destruction]({pictures.errors})",
+        ]
+    if pictures.curves:
+        parts += [f"![validation error while fine-tuning]({pictures.curves})"]
+    if pictures.filters:
+        parts += [
+            "## First-layer filters",
+            "Rows of W after pretraining, before fine-tuning; unit i starts from the same weights "
+            "at every destruction, and all sheets of a data set share one grey scale.",
+        ]
+    for dataset, sheets in pictures.filters.items():
+        parts += [f"### {dataset}", *(f"![{title}]({name})" for title, name in sheets)]
+    return parts
+
+
+def _runs_table(rows: Sequence[RunRow]) -> str:
+    lines = [
+        "| run | test error | wrong | validation error | best epoch | minutes | commit |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for row in rows:
+        if row.error:
+            lines.append(f"| {row.run} | failed | | | | {row.minutes:.1f} | {row.commit} |")
+        else:
+            lines.append(
+                f"| {row.run} | {row.test_error_percent:.2f} ± {row.half_width_95:.2f} "
+                f"| {row.n_wrong} of {row.n_test} | {row.valid_error_percent:.2f} "
+                f"| {row.best_epoch} of {row.epochs} | {row.minutes:.1f} | {row.commit} |"
+            )
+    return "\n".join(lines)
+
+
+def _data_table(rows: Sequence[RunRow]) -> str:
+    lines = ["| dataset | origin | SHA-256 of the content |", "|---|---|---|"]
+    for row in {r.dataset: r for r in rows}.values():
+        lines.append(f"| {row.dataset} | {row.data_origin} | `{row.data_sha256}` |")
+    return "\n".join(lines)
+
+
+def _settings(study: ResolvedStudy) -> str:
+    cells = [f"# {cell.name}\n{dump_yaml(cell.experiment)}" for cell in study.all_cells]
+    return "```yaml\n" + "\n".join(cells).rstrip() + "\n```"

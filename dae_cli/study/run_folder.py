@@ -1,0 +1,122 @@
+"""The folder of one run: its name, its files, and how it comes to be whole.
+
+A run works in `NAME.partial` and the folder is renamed to `NAME` when everything in it stands:
+
+    config.yaml   status.json   metrics.csv   checkpoint.safetensors   environment.json
+
+The name ends with a digest of the resolved config, the data's content and the version of the
+numerics: a run is found again only if all three are the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dae_cli.config.schema import Experiment
+from dae_cli.data.provide import Prepared
+from dae_cli.errors import RunFolderError
+from dae_cli.study.files import write_json
+from dae_cli.training.version import NUMERICS_VERSION
+
+CHECKPOINT, CONFIG, STATUS = "checkpoint.safetensors", "config.yaml", "status.json"
+METRICS, ENVIRONMENT = "metrics.csv", "environment.json"
+PARTIAL = ".partial"
+
+RunState = Literal["new", "stopped", "done"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made; small and plain, it travels to worker processes."""
+
+    cell: str
+    experiment: Experiment
+    data: Prepared
+    folder: Path
+    """The final folder."""
+    device: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        """The run folder's name."""
+        return self.folder.name
+
+    @property
+    def partial(self) -> Path:
+        """Where the run works until it is whole."""
+        return self.folder.with_name(self.folder.name + PARTIAL)
+
+    def state(self) -> RunState:
+        """Tell whether the run is done, was stopped after a checkpoint, or is new."""
+        if (self.folder / STATUS).exists():
+            return "done"
+        return "stopped" if (self.partial / CHECKPOINT).exists() else "new"
+
+    def discard(self) -> None:
+        """Remove whatever there is of this run."""
+        for folder in (self.folder, self.partial):
+            if folder.exists():
+                shutil.rmtree(folder)
+
+
+def model_name(experiment: Experiment) -> str:
+    """Return the paper's name: SAA-3 without corruption, SdA-3 with it, NNet-3 unpretrained."""
+    depth = len(experiment.model.hidden)
+    if experiment.pretrain.epochs == 0:
+        return f"NNet-{depth}"
+    corruption = experiment.corruption
+    level = corruption.sigma if corruption.kind == "gaussian" else corruption.destruction
+    return f"SdA-{depth}" if level else f"SAA-{depth}"
+
+
+def destruction_percent(experiment: Experiment) -> float:
+    """Return 100 ν, without the noise of binary fractions; 0 for Gaussian corruption."""
+    return round(100.0 * experiment.corruption.destruction, 9)
+
+
+def config_sha256(experiment: Experiment) -> str:
+    """Return the digest of a resolved config and the version of the numerics."""
+    plain = json.dumps(
+        {"experiment": experiment.model_dump(mode="json"), "numerics": NUMERICS_VERSION},
+        sort_keys=True,
+    )
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def run_name(experiment: Experiment, data_sha256: str) -> str:
+    """Return the run folder's name; safe on every file system."""
+    digest = hashlib.sha256((config_sha256(experiment) + data_sha256).encode()).hexdigest()[:8]
+    model = model_name(experiment).lower().replace("-", "")
+    if experiment.corruption.kind == "masking":
+        level = f"{destruction_percent(experiment):g}"
+    elif experiment.corruption.kind == "gaussian":
+        level = f"gaussian{experiment.corruption.sigma:g}"
+    else:
+        level = f"saltpepper{destruction_percent(experiment):g}"
+    return f"{experiment.dataset}-{model}-{level}-s{experiment.seed}-{digest}"
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """Read status.json.
+
+    Raises:
+        RunFolderError: it is missing or not JSON.
+    """
+    path = folder / STATUS
+    try:
+        status: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunFolderError(f"{folder}: not a run folder (there is no {STATUS})") from None
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path}: cannot be read ({error})") from error
+    return status
+
+
+def write_status(folder: Path, status: dict[str, Any]) -> None:
+    """Write status.json whole."""
+    write_json(folder / STATUS, status)

@@ -1,0 +1,59 @@
+"""One experiment by itself, as `dae train` runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dae_cli.config.experiments import ResolvedExperiment
+from dae_cli.data.provide import prepare
+from dae_cli.study.execute import execute as execute_job
+from dae_cli.study.progress import Watcher
+from dae_cli.study.replicate import RUNS, PlannedRun, check_writable, make_job
+from dae_cli.study.rows import RunRow
+from dae_cli.study.run_row import row_of
+
+
+def default_runs(resolved: ResolvedExperiment) -> Path:
+    """Return results/STUDY/runs, where `dae replicate STUDY` looks as well."""
+    return Path("results") / (resolved.name.rpartition("/")[0] or "single") / RUNS
+
+
+def plan_run(
+    resolved: ResolvedExperiment,
+    *,
+    seed: int | None,
+    device: str,
+    out: Path | None,
+    data_dir: Path | None,
+    watcher: Watcher,
+) -> PlannedRun:
+    """Prepare the data of one experiment and tell what there is of its run already.
+
+    Args:
+        resolved: the experiment.
+        seed: replaces the experiment's own.
+        device: auto, cpu or cuda.
+        out: the folder that will hold the run's folder.
+        data_dir: the user's data files.
+        watcher: hears about downloads and regeneration.
+    """
+    experiment = resolved.experiment
+    if seed is not None:
+        experiment = experiment.model_copy(update={"seed": seed})
+    data = prepare(experiment.dataset, data_dir=data_dir, note=watcher.note)
+    watcher.note(f"{experiment.dataset}: {data.origin}, {data.source}")
+    job = make_job(resolved, experiment, data, out or default_runs(resolved), device)
+    return PlannedRun(job, job.state())
+
+
+def execute(planned: PlannedRun, *, watcher: Watcher, force: bool, command: str) -> RunRow:
+    """Run in this process, from the checkpoint if there is one; `force` starts over."""
+    job = planned.job
+    if force:
+        job.discard()
+    elif planned.state == "done":
+        return row_of(job)
+    check_writable(job.folder.parent)
+    row = execute_job(job, watcher, command)
+    watcher.finished(row)
+    return row

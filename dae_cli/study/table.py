@@ -1,0 +1,62 @@
+"""From runs to the study's table: one row a cell, the mean over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from statistics import fmean, stdev
+
+from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.verdict import half_width_95, verdict
+
+
+def table_of(rows: Sequence[RunRow]) -> list[TableRow]:
+    """Return the table of rows that are in the order of their cells."""
+    return [_cell(list(group)) for _, group in groupby(rows, key=lambda row: row.cell)]
+
+
+def _cell(rows: list[RunRow]) -> TableRow:
+    done = [row for row in rows if not row.error]
+    first = done[0] if done else rows[0]
+    errors = [e for row in done if (e := row.test_error_percent) is not None]
+    error = fmean(errors) if errors else None
+    half_width = None
+    if error is not None and first.n_test:
+        half_width = half_width_95(error / 100.0 * first.n_test, first.n_test)
+    return TableRow(
+        cell=first.cell,
+        dataset=first.dataset,
+        data_origin=first.data_origin,
+        data_sha256=first.data_sha256,
+        model=first.model,
+        destruction_percent=first.destruction_percent,
+        seeds=" ".join(str(row.seed) for row in done),
+        n_test=first.n_test,
+        n_wrong=" ".join(str(row.n_wrong) for row in done),
+        test_error_percent=error,
+        half_width_95=half_width,
+        sd_over_seeds=stdev(errors) if len(errors) > 1 else None,
+        valid_error_percent=_mean(row.valid_error_percent for row in done),
+        paper_error_percent=first.paper_error_percent,
+        paper_half_width_95=first.paper_half_width_95,
+        paper_model=first.paper_model,
+        verdict=""
+        if error is None or half_width is None
+        else verdict(error, half_width, first.paper_error_percent, first.paper_half_width_95),
+        minutes=sum(row.minutes or 0.0 for row in rows),
+        device=first.device,
+        threads=first.threads,
+        versions=_only(row.versions for row in rows),
+        commit=_only(row.commit for row in rows),
+        error="; ".join(f"seed {row.seed}: {row.error}" for row in rows if row.error),
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _only(values: Iterable[str]) -> str:
+    """Return the different values there are, each once, in order."""
+    return " / ".join(dict.fromkeys(values))
