@@ -25,7 +25,8 @@ _NARROW = 72
 class Bars:
     """Draws the runs on stderr; what must stay on the screen is printed above the bars."""
 
-    def __init__(self) -> None:
+    def __init__(self, single: bool) -> None:
+        self._single = single
         self._console = Console(stderr=True, highlight=False)
         self._progress = Progress(*_columns(self._console.width), console=self._console)
         self._progress.live.transient = True
@@ -85,7 +86,8 @@ class Bars:
             self._shares[row.run] = 1.0
             if (bar := self._bars.pop(row.run, None)) is not None:
                 self._progress.remove_task(bar)
-            self._console.print(Text(self._tally.ending(row), "red" if row.error else ""))
+            if not self._single:
+                self._console.print(Text(self._tally.ending(row), "red" if row.error else ""))
             self._count()
 
     def _count(self) -> None:

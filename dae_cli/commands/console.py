@@ -36,22 +36,23 @@ class Quiet(Silent):
 
 
 @contextmanager
-def watching(*, quiet: bool = False, epochs: bool = False) -> Iterator[RunWatcher]:
+def watching(*, quiet: bool = False, single: bool = False) -> Iterator[RunWatcher]:
     """The watcher that suits where stderr goes.
 
     Args:
         quiet: not a word.
-        epochs: plain lines tell each epoch that is reported, not only start and end of a run.
+        single: one run is made. Plain lines tell each epoch that is reported; its end is left
+            to the command. Otherwise they tell the start and end of each run.
     """
     if quiet:
         yield Quiet()
     elif _draws():
         from dae_cli.commands.bars import Bars
 
-        with Bars() as bars:
+        with Bars(single) as bars:
             yield bars
     else:
-        yield Lines(epochs)
+        yield Lines(single)
 
 
 def _draws() -> bool:
@@ -110,8 +111,8 @@ class Tally:
 class Lines:
     """Plain lines, one a run, or one an epoch."""
 
-    def __init__(self, epochs: bool) -> None:
-        self._epochs = epochs
+    def __init__(self, single: bool) -> None:
+        self._single = single
         self._tally = Tally()
         self._lock = RLock()
         self._mute = False
@@ -131,14 +132,15 @@ class Lines:
 
     def moved(self, run: str, position: Position) -> None:
         """One line where epochs are wanted; a position before the first epoch tells nothing."""
-        if self._epochs and position.epoch and not self._tally.is_over(run):
+        if self._single and position.epoch and not self._tally.is_over(run):
             self._write(epoch_line(position))
 
     def finished(self, row: RunRow) -> None:
         """One line."""
         with self._lock:
             self._tally.end(row.run)
-            self._write(self._tally.ending(row))
+            if not self._single:
+                self._write(self._tally.ending(row))
 
     def _write(self, text: str) -> None:
         with self._lock:
@@ -156,7 +158,9 @@ def place(position: Position) -> str:
     layer = f" layer {position.layer}" if position.layer else ""
     if position.phase == "test":
         return "test"
-    return f"{position.phase}{layer} {position.epoch:>{len(str(position.epochs))}}/{position.epochs}"
+    return (
+        f"{position.phase}{layer} {position.epoch:>{len(str(position.epochs))}}/{position.epochs}"
+    )
 
 
 def measured(position: Position) -> str:

@@ -27,7 +27,7 @@ def ls(
         ListFormat, typer.Option("--format", help="A table to read, or JSON for programs.")
     ] = ListFormat.table,
 ) -> None:
-    """List the studies and experiments that can be named, with what they reproduce."""
+    """List the studies and experiments there are."""
     from rich.console import Console
 
     from dae_cli.config.experiments import list_studies

@@ -26,7 +26,7 @@ def show(
         ),
     ] = None,
 ) -> None:
-    """Print the resolved settings of an experiment, or of every cell of a study, as YAML."""
+    """Print the resolved settings of an experiment, or of a whole study, as YAML."""
     from dae_cli.config.experiments import dump_yaml, resolve_cells
 
     cells = resolve_cells(experiment, overrides or ())

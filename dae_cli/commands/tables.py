@@ -38,7 +38,7 @@ def results(rows: Sequence[TableRow], width: int | None = None) -> list[str]:
     if _fits(full, width):
         return full
     short = columns(_with_header(rows, "*"))
-    if any(row.data_origin == "regenerated" and not row.error for row in rows):
+    if any(line.endswith(" *") for line in short):
         short.append(f"* on {REGENERATED}")
     return short if _fits(short, width) else _stacked(rows)
 
@@ -107,10 +107,8 @@ def _destroyed(rows: Sequence[TableRow]) -> list[str]:
 
 
 def _ours(row: TableRow) -> str:
-    if row.error:
-        return "failed"
     ours = interval(row.test_error_percent, row.half_width_95)
-    return ours if row.sd_over_seeds is None else f"{ours}, sd {row.sd_over_seeds:.2f}"
+    return ours if row.sd_over_seeds is None else f"{ours} (sd {row.sd_over_seeds:.2f})"
 
 
 def _paper(row: TableRow) -> str:
@@ -120,15 +118,17 @@ def _paper(row: TableRow) -> str:
 
 
 def _gap(row: TableRow) -> str:
-    if row.error or row.paper_error_percent is None or row.test_error_percent is None:
+    if row.paper_error_percent is None or row.test_error_percent is None:
         return "-"
     return f"{row.test_error_percent - row.paper_error_percent:+.2f}"
 
 
 def _verdict(row: TableRow, mark: str) -> str:
-    if row.error:
-        return "-"
-    return f"{row.verdict} {mark}" if row.data_origin == "regenerated" else row.verdict
+    if row.test_error_percent is None:
+        return "failed"
+    compared = row.paper_error_percent is not None
+    regenerated = row.data_origin == "regenerated"
+    return f"{row.verdict} {mark}" if compared and regenerated else row.verdict
 
 
 def _stacked(rows: Sequence[TableRow]) -> list[str]:

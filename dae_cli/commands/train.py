@@ -11,10 +11,13 @@ from dae_cli.commands.console import watching
 from dae_cli.commands.options import DataDir, Device, Overrides, Quiet, command_line
 from dae_cli.commands.tables import run_summary
 from dae_cli.commands.telling import hint_when_interrupted
+from dae_cli.config.names import label
+from dae_cli.errors import DaeError, RunFolderError
 
 if TYPE_CHECKING:
     from dae_cli.study.replicate import PlannedRun
     from dae_cli.study.rows import RunRow
+    from dae_cli.study.run_folder import Job
 
 
 def train(
@@ -57,17 +60,20 @@ def train(
     Prints the test error beside the paper's, and the run folder. A finished run is not made again.
     """
     from dae_cli.config.experiments import resolve_experiment
-    from dae_cli.config.overrides import sets_seed
 
     if resume and force:
-        raise typer.BadParameter("--resume goes on and --force starts over: give one of them")
+        raise typer.BadParameter(
+            "--resume goes on and --force starts over: give one of them", param_hint="--resume"
+        )
     resolved = resolve_experiment(experiment, overrides or ())
     if seed is not None and any(o.partition("=")[0].strip() == "seed" for o in overrides or ()):
-        raise typer.BadParameter("--seed and --set seed=… are the same setting: give one of them")
+        raise typer.BadParameter(
+            "--set seed=… sets the same: give one of them", param_hint="--seed"
+        )
 
     from dae_cli.study.single import execute, plan_run
 
-    with watching(quiet=quiet, epochs=True) as watcher:
+    with watching(quiet=quiet, single=True) as watcher:
         planned = plan_run(
             resolved, seed=seed, device=device.value, out=out, data_dir=data_dir, watcher=watcher
         )
@@ -77,4 +83,26 @@ def train(
             "  the same command with --resume goes on from the last checkpoint"
         ):
             row = execute(planned, watcher=watcher, force=force, command=command_line())
-    _tell(planned, row, quiet, skipped=planned.state == "done" and not force)
+    if row.error:
+        raise DaeError(f"{planned.job.cell} failed: {row.error}")
+    if planned.state == "done" and not force and not quiet:
+        typer.echo(f"{planned.job.cell} is done already; --force trains it again", err=True)
+    _tell(planned.job, row, quiet)
+
+
+def _check_stopped(planned: PlannedRun, resume: bool, force: bool) -> None:
+    """A run that was stopped is neither gone on with nor thrown away unasked."""
+    if planned.state == "stopped" and not resume and not force:
+        raise RunFolderError(
+            f"{planned.job.cell} was stopped before it was done: --resume goes on from its "
+            f"checkpoint, --force starts over\n  {label(planned.job.partial)}"
+        )
+
+
+def _tell(job: Job, row: RunRow, quiet: bool) -> None:
+    folder = label(job.folder)
+    if quiet:
+        typer.echo(folder)
+        return
+    typer.echo("\n".join([*run_summary(row), folder]))
+    typer.echo(f"next: dae filters {folder}", err=True)

@@ -13,7 +13,8 @@ from io import BytesIO
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from dae_cli.pictures.saving import check_suffix, write_whole
+from dae_cli.files import write_whole
+from dae_cli.pictures.saving import check_suffix
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from dae_cli.errors import ConfigError
+from dae_cli.files import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,19 +54,3 @@ def check_suffix(path: Path, allowed: Sequence[str]) -> None:
             f"{path}: a picture is written as {' or '.join(allowed)}; "
             f"choose a name like {path.with_suffix(allowed[0]).name}"
         )
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write ``content`` under a temporary name in the same folder, then give it its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps two workers apart; the leading dot keeps the file out of listings.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

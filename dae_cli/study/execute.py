@@ -16,7 +16,8 @@ from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
 from dae_cli.errors import DaeError
-from dae_cli.study.files import write_json, write_text
+from dae_cli.files import write_json, write_text
+from dae_cli.study.figures import draw_run_filters
 from dae_cli.study.progress import Position, Watcher
 from dae_cli.study.provenance import Environment, environment
 from dae_cli.study.rows import RunRow
@@ -104,6 +105,7 @@ def _conclude(
     result = _Result(len(dataset.test), wrong, valid_percent, state.best_epoch, state.epoch)
     state.network = None  # the last parameters are of no further use, the best ones are kept
     keeper.save(state)
+    draw_run_filters(job.partial, f"{job.cell}: first-layer filters")
     keeper.write_status("done", result=asdict(result))
     job.partial.rename(job.folder)
     return done_row(job, read_status(job.folder), env)

@@ -25,7 +25,7 @@ from dae_cli.pictures.filters import (
 )
 from dae_cli.study.filters import run_filters
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.run_folder import METRICS
+from dae_cli.study.run_folder import METRICS, RUN_FILTERS, RUNS
 
 ERRORS_PNG, CURVES_PNG, FILTERS = "error_vs_destruction.png", "learning_curves.png", "filters"
 TILES = (10, 10)
@@ -55,8 +55,8 @@ def draw(
         error_vs_destruction([_point(row) for row in table], out / ERRORS_PNG)
         pictures.errors = ERRORS_PNG
     done = [row for row in rows if not row.error]
-    if done and all((out / "runs" / row.run).exists() for row in done):
-        learning_curves([_curve(out / "runs" / row.run, row) for row in done], out / CURVES_PNG)
+    if done and all((out / RUNS / row.run).exists() for row in done):
+        learning_curves([_curve(out / RUNS / row.run, row) for row in done], out / CURVES_PNG)
     if (out / CURVES_PNG).exists():
         pictures.curves = CURVES_PNG
     for dataset, group in groupby(done, key=lambda row: row.dataset):
@@ -100,7 +100,7 @@ def _filter_sheets(
     dataset = rows[0].dataset
     names = [f"{FILTERS}/{dataset}.png", *(f"{FILTERS}/{row.cell}.png" for row in rows)]
     titles = [f"{dataset}, every destruction", *(_title(row) for row in rows)]
-    folders = [out / "runs" / row.run for row in rows]
+    folders = [out / RUNS / row.run for row in rows]
     if not all(folder.exists() for folder in folders):
         there = all((out / name).exists() for name in names)
         return list(zip(titles, names, strict=True)) if there else []
@@ -130,6 +130,19 @@ def _filter_sheets(
         sheet = filter_sheet(w, limit=limit, tiles=TILES, title=heading, caption=caption)
         save_png(sheet, out / name, metadata)
     return list(zip(titles, names, strict=True))
+
+
+def draw_run_filters(folder: Path, title: str) -> None:
+    """Draw filters.png of one run, on a grey scale of its own."""
+    weights = run_filters(folder)[: TILES[0] * TILES[1]]
+    sheet = filter_sheet(
+        weights,
+        limit=common_limit([weights]),
+        tiles=TILES,
+        title=title,
+        caption="Rows of W after pretraining.",
+    )
+    save_png(sheet, folder / RUN_FILTERS, {"Title": title})
 
 
 def _title(row: RunRow) -> str:

@@ -11,8 +11,7 @@ from safetensors import SafetensorError, safe_open
 from dae_cli.config.experiments import ResolvedExperiment, load_resolved
 from dae_cli.config.schema import Experiment
 from dae_cli.errors import ConfigError, RunFolderError
-from dae_cli.study.run_folder import CHECKPOINT, CONFIG, PARTIAL, read_status
-from dae_cli.study.single import default_runs
+from dae_cli.study.run_folder import CHECKPOINT, CONFIG, PARTIAL, default_runs, read_status
 
 
 def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from dae_cli.study.files import write_json
+from dae_cli.files import write_json
 from dae_cli.study.progress import Position, Silent, Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import Job

@@ -16,11 +16,11 @@ from dae_cli.errors import RunFolderError
 from dae_cli.study.pool import run_jobs
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow, TableRow, read_rows, write_rows
-from dae_cli.study.run_folder import Job, RunState, config_sha256, run_name
+from dae_cli.study.run_folder import RUNS, Job, RunState, config_sha256, run_name
 from dae_cli.study.run_row import row_of
 from dae_cli.study.table import table_of
 
-RUNS_CSV, TABLE_CSV, RUNS = "runs.csv", "table.csv", "runs"
+RUNS_CSV, TABLE_CSV = "runs.csv", "table.csv"
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy, dump_yaml
+from dae_cli.files import write_text
 from dae_cli.study.figures import StudyPictures, draw
-from dae_cli.study.files import write_text
 from dae_cli.study.provenance import cores, cpu_name
 from dae_cli.study.rows import RunRow, TableRow
 

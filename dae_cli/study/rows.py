@@ -11,7 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from dae_cli.errors import RunFolderError
-from dae_cli.study.files import write_text
+from dae_cli.files import write_text
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 A run works in `NAME.partial` and the folder is renamed to `NAME` when everything in it stands:
 
-    config.yaml   status.json   metrics.csv   checkpoint.safetensors   environment.json
+    config.yaml   status.json   metrics.csv   checkpoint.safetensors
+    environment.json   filters.png
 
 The name ends with a digest of the resolved config, the data's content and the version of the
 numerics: a run is found again only if all three are the same.
@@ -17,15 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.config.schema import Experiment
 from dae_cli.data.provide import Prepared
 from dae_cli.errors import RunFolderError
-from dae_cli.study.files import write_json
+from dae_cli.files import write_json
 from dae_cli.training.version import NUMERICS_VERSION
 
 CHECKPOINT, CONFIG, STATUS = "checkpoint.safetensors", "config.yaml", "status.json"
-METRICS, ENVIRONMENT = "metrics.csv", "environment.json"
-PARTIAL = ".partial"
+METRICS, ENVIRONMENT, RUN_FILTERS = "metrics.csv", "environment.json", "filters.png"
+PARTIAL, RUNS = ".partial", "runs"
 
 RunState = Literal["new", "stopped", "done"]
 
@@ -99,6 +101,11 @@ def run_name(experiment: Experiment, data_sha256: str) -> str:
     else:
         level = f"saltpepper{destruction_percent(experiment):g}"
     return f"{experiment.dataset}-{model}-{level}-s{experiment.seed}-{digest}"
+
+
+def default_runs(resolved: ResolvedExperiment) -> Path:
+    """Return results/STUDY/runs, where `dae replicate STUDY` looks as well."""
+    return Path("results") / (resolved.name.rpartition("/")[0] or "single") / RUNS
 
 
 def read_status(folder: Path) -> dict[str, Any]:

@@ -8,14 +8,10 @@ from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.data.provide import prepare
 from dae_cli.study.execute import execute as execute_job
 from dae_cli.study.progress import Watcher
-from dae_cli.study.replicate import RUNS, PlannedRun, check_writable, make_job
+from dae_cli.study.replicate import PlannedRun, check_writable, make_job
 from dae_cli.study.rows import RunRow
+from dae_cli.study.run_folder import default_runs
 from dae_cli.study.run_row import row_of
-
-
-def default_runs(resolved: ResolvedExperiment) -> Path:
-    """Return results/STUDY/runs, where `dae replicate STUDY` looks as well."""
-    return Path("results") / (resolved.name.rpartition("/")[0] or "single") / RUNS
 
 
 def plan_run(

@@ -53,7 +53,7 @@ def test_a_failed_write_leaves_the_old_picture_and_nothing_half_written(
         raise OSError("no space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("dae_cli.pictures.saving.os.fsync", full_disk)
+        broken.setattr("dae_cli.files.os.fsync", full_disk)
         with pytest.raises(OSError, match="no space left"):
             save_png(picture(1), path, {})
     assert path.read_bytes() == before

@@ -36,9 +36,9 @@ def _rect_img() -> Content:
 
 RECIPES: dict[str, Recipe] = {
     "convex": Recipe(
-        1, "2647d38c89276afca7fd8807e2fbb5389b1dc75e47a135597bb3819c1fa8351e", _convex
+        1, "0a6afcbc45b329d8ecbb624b38ebb2d4f5c5eaf4d5033cd8ee505b8d07393628", _convex
     ),
     "rect-img": Recipe(
-        1, "f6a8ede7f6d25ddd295d40bfdb08d8ad9b046d9025dd69fc651bd8f3e4aa6721", _rect_img
+        1, "f05e482541858d9a297a7a7479aa22880e1fef68a0bef09c2924af152ca6b46f", _rect_img
     ),
 }

@@ -49,10 +49,6 @@ class Words:
         chosen = np.concatenate(found) if found else np.zeros((0, 2), dtype=np.int64)
         return chosen[:, 0], chosen[:, 1]
 
-    def shuffled(self, n: int) -> Integers:
-        """The numbers 0 … n−1 in random order."""
-        return np.argsort(self._bits.random_raw(n), kind="stable")
-
 
 def _geometric_steps(success: Fraction) -> Integers:
     """Thresholds out of 2^31 at which the number of trials grows by one."""

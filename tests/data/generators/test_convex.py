@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -30,26 +31,31 @@ def _region(rows: str) -> np.ndarray:
     return image
 
 
+@pytest.mark.slow
 def test_the_content_is_the_same_on_every_machine(made: Content) -> None:
     assert content_digest(REGISTRY["convex"], made) == RECIPES["convex"].sha256
 
 
+@pytest.mark.slow
 def test_the_test_rows_are_sorted_by_class_as_in_the_original(made: Content) -> None:
     assert made.test_labels[:25_000].all()
     assert not made.test_labels[25_000:].any()
 
 
+@pytest.mark.slow
 def test_training_and_validation_rows_are_mixed(made: Content) -> None:
     for labels in (made.labels[:6000], made.labels[6000:]):
         assert labels.mean() == pytest.approx(0.5, abs=0.04)
         assert labels[:100].mean() == pytest.approx(0.5, abs=0.2)
 
 
+@pytest.mark.slow
 def test_labels_tell_convex_regions_from_others(made: Content) -> None:
     regions = made.pixels.reshape(-1, 28, 28).astype(np.bool_)
     np.testing.assert_array_equal(is_convex(regions), made.labels == 1)
 
 
+@pytest.mark.slow
 def test_pixels_are_0_or_1_and_regions_have_the_least_area(made: Content) -> None:
     assert set(np.unique(made.test_pixels)) == {0, 1}
     area = made.test_pixels.sum(axis=1, dtype=int)
@@ -81,7 +87,16 @@ def test_the_genuine_labels_obey_the_same_definition(test_data: Path) -> None:
     np.testing.assert_array_equal(is_convex(regions), labels == 1)
 
 
-def test_drawing_gives_the_class_that_was_asked_for() -> None:
+def test_drawing_gives_the_class_and_the_least_area_that_were_asked_for() -> None:
     words = Words(11)
-    assert is_convex(draw_convex(words, 300)).all()
-    assert not is_convex(draw_non_convex(words, 300)).any()
+    convex, other = draw_convex(words, 2000), draw_non_convex(words, 2000)
+    assert is_convex(convex).all()
+    assert not is_convex(other).any()
+    assert convex.sum(axis=(1, 2)).min() == 19
+    assert other.sum(axis=(1, 2)).min() > 10
+
+
+def test_a_small_draw_is_the_same_on_every_machine() -> None:
+    words = Words(12)
+    images = np.concatenate([draw_convex(words, 200), draw_non_convex(words, 200)])
+    assert hashlib.sha256(np.packbits(images).tobytes()).hexdigest()[:16] == "560dcc59dce1da56"

@@ -1,0 +1,70 @@
+# One command each; `make help` lists them. Everything runs in .venv, which the first one creates.
+#
+#   PYTHON       the interpreter that makes .venv (3.11 or newer)
+#   TORCH_INDEX  address of the package index to take torch from, for its small CPU-only build
+#                (printed on PyTorch's own installation page); empty: the default index
+#   DAE_ARGS     passed on to dae, such as DAE_ARGS='--data-dir ~/data --jobs 4'
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+DAE_ARGS ?=
+
+BIN := .venv/bin
+READY := .venv/.ready
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv results smoke full test full-test check format lint types test-wheel readme clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(READY) ## the environment alone
+
+results: $(READY) ## the table of ICML 2008 for rect-img and convex
+	$(BIN)/dae replicate icml2008 $(DAE_ARGS)
+
+smoke: $(READY) ## the same path on a tiny study
+	$(BIN)/dae replicate smoke --force $(DAE_ARGS)
+
+full: $(READY) ## the same table with three seeds a cell
+	$(BIN)/dae replicate icml2008 --seeds 3 $(DAE_ARGS)
+
+test: $(READY) ## the tests
+	$(BIN)/pytest -n auto -m 'not slow and not network'
+
+full-test: $(READY) ## the slow tests as well
+	$(BIN)/pytest -n auto -m 'not network'
+
+check: format lint types test test-wheel ## all that CI does
+
+format: $(READY) ## fail where the formatter would change something
+	$(BIN)/ruff format --check .
+
+lint: $(READY) ## ruff
+	$(BIN)/ruff check .
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+test-wheel: $(READY) ## the tests again, from another folder, against the built wheel
+	rm -rf build/dist build/site
+	$(BIN)/python -m build --wheel --outdir build/dist . > /dev/null
+	$(BIN)/pip install --quiet --no-deps --target build/site build/dist/*.whl
+	cd build && PYTHONPATH=$(CURDIR)/build/site ../$(BIN)/python -c \
+	  "import dae_cli; assert '/build/site/' in dae_cli.__file__, dae_cli.__file__"
+	cd build && PYTHONPATH=$(CURDIR)/build/site ../$(BIN)/pytest -q -n auto \
+	  -m 'not slow and not network' -c ../pyproject.toml --rootdir .. ../tests
+
+readme: $(READY) ## write the tables and command help that the documentation quotes
+	$(BIN)/python docs/generate.py
+
+clean: ## remove what was built, not what was computed
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dae needs Python 3.11 or newer; set PYTHON=…")'
+	$(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --index-url $(TORCH_INDEX) -c constraints.txt torch)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@

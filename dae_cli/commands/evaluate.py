@@ -1,0 +1,134 @@
+"""`dae evaluate`: count the errors of finished runs again, on any split."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dae_cli.commands.options import DataDir
+from dae_cli.commands.sources import run_folder
+from dae_cli.commands.tables import columns, interval
+from dae_cli.errors import DaeError
+
+if TYPE_CHECKING:
+    from dae_cli.study.evaluate import Evaluation
+
+COLUMNS = (
+    "run",
+    "dataset",
+    "data_origin",
+    "split",
+    "n_rows",
+    "n_wrong",
+    "error_percent",
+    "half_width_95",
+)
+
+
+class SplitName(StrEnum):
+    """The rows that are counted."""
+
+    test = "test"
+    valid = "valid"
+    train = "train"
+
+
+class EvaluationFormat(StrEnum):
+    """How `dae evaluate` prints."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+def evaluate(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="Run folders, or experiments that have a finished run under results/.",
+            show_default=False,
+        ),
+    ],
+    split: Annotated[SplitName, typer.Option(help="The rows to count.")] = SplitName.test,
+    form: Annotated[
+        EvaluationFormat, typer.Option("--format", help="A table to read, JSON or CSV.")
+    ] = EvaluationFormat.table,
+    data_dir: DataDir = None,
+) -> None:
+    """Count the errors of finished runs again.
+
+    The parameters are those kept in the run folder: the best on the validation set. A run that
+    cannot be evaluated is told on stderr; the others are printed all the same.
+    """
+    folders: list[Path] = []
+    problems: list[DaeError] = []
+    for source in runs:
+        try:
+            folders.append(run_folder(source))
+        except DaeError as error:
+            problems.append(error)
+    evaluations = _evaluate(folders, split, data_dir, problems) if folders else []
+    if evaluations:
+        typer.echo(_printed(evaluations, form))
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+    if problems:
+        raise typer.Exit(max(problem.exit_code for problem in problems))
+
+
+def _evaluate(
+    folders: Sequence[Path], split: SplitName, data_dir: Path | None, problems: list[DaeError]
+) -> list[Evaluation]:
+    from dae_cli.study.evaluate import evaluate_run
+
+    evaluations = []
+    told: set[str] = set()
+    for folder in folders:
+        try:
+            evaluations.append(
+                evaluate_run(folder, split.value, data_dir, lambda text: _note(text, told))
+            )
+        except DaeError as error:
+            problems.append(error)
+    return evaluations
+
+
+def _note(text: str, told: set[str]) -> None:
+    """Say it once, however many runs share a data set."""
+    if text not in told:
+        told.add(text)
+        typer.echo(text, err=True)
+
+
+def _printed(evaluations: Sequence[Evaluation], form: EvaluationFormat) -> str:
+    if form is EvaluationFormat.json:
+        return json.dumps([_rounded(e) for e in evaluations], indent=2)
+    if form is EvaluationFormat.csv:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_rounded(e) for e in evaluations)
+        return text.getvalue().rstrip("\n")
+    rows = [("run", "data", "split", "wrong", "error, %")]
+    for e in evaluations:
+        number = interval(e.error_percent, e.half_width_95)
+        data = f"{e.dataset} ({e.data_origin})"
+        rows.append((e.run, data, e.split, f"{e.n_wrong:,} of {e.n_rows:,}", number))
+    return "\n".join(columns(rows))
+
+
+def _rounded(evaluation: Evaluation) -> dict[str, object]:
+    """The fields under their names; percentages with the two decimals of every results file."""
+    return {
+        name: round(value, 2) if isinstance(value, float) else value
+        for name, value in asdict(evaluation).items()
+    }

@@ -1,0 +1,154 @@
+"""`dae replicate`: every cell of a study, and the table beside the paper's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dae_cli.commands.console import watching
+from dae_cli.commands.options import DataDir, Device, Overrides, Quiet, command_line, cores
+from dae_cli.commands.tables import columns, minutes, results, text_width
+from dae_cli.commands.telling import hint_when_interrupted
+from dae_cli.config.names import label
+
+if TYPE_CHECKING:
+    from dae_cli.study.replicate import Outcome, Plan, PlannedRun
+    from dae_cli.study.rows import RunRow
+
+
+def replicate(
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY",
+            help="Name (dae ls lists them) or path of a study.",
+            show_default=False,
+        ),
+    ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CELL", help="Run this cell only; repeatable.", show_default=False),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Run each cell with N seeds.  [default: 1]", show_default=False
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Runs at a time, one thread each.  [default: the cores]",
+            show_default=False,
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    device: Annotated[Device, typer.Option(help="auto takes CUDA if it is there.")] = Device.cpu,
+    data_dir: DataDir = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            help="Where the results go.  [default: results/STUDY; with --set a folder of its own]",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be run, and stop.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run again what is done, from the start.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run every cell of a study and compare it with the paper.
+
+    What is done is skipped, what was stopped goes on, a cell that fails does not stop the others.
+    Writes runs.csv, table.csv, REPORT.md and pictures.
+    """
+    from dae_cli.config.experiments import resolve_study
+
+    resolved = resolve_study(study, overrides or (), only or ())
+
+    from dae_cli.study.replicate import default_out, plan_study, run_plan
+
+    folder = out or default_out(resolved, overrides or ())
+    workers = jobs or cores()
+    with watching(quiet=quiet) as watcher:
+        plan = plan_study(
+            resolved,
+            seeds=seeds,
+            out=folder,
+            data_dir=data_dir,
+            device=device.value,
+            watcher=watcher,
+        )
+        if not dry_run:
+            ahead = [run.job for run in plan.runs if force or run.state != "done"]
+            watcher.note(_announcement(len(plan.runs), len(ahead), workers))
+            watcher.expect(ahead)
+            how = "the same command without --force" if force else "the same command"
+            with hint_when_interrupted(f"  {how} goes on from the last checkpoint"):
+                outcome = run_plan(
+                    plan, jobs=workers, force=force, watcher=watcher, command=command_line()
+                )
+    if dry_run:
+        typer.echo("\n".join(_grid(plan, force)))
+        return
+    _tell(plan, outcome, force, quiet)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+def _announcement(total: int, ahead: int, workers: int) -> str:
+    runs = "1 run" if total == 1 else f"{total} runs"
+    if not ahead:
+        return f"{runs}, all done already; --force runs them again"
+    done = f", {total - ahead} of them done already" if ahead < total else ""
+    at_a_time = min(workers, ahead)
+    return f"{runs}{done}" + (f"; {at_a_time} at a time" if at_a_time > 1 else "")
+
+
+def _grid(plan: Plan, force: bool) -> list[str]:
+    """What --dry-run prints: each run with its state and data."""
+    states = {"new": "new", "stopped": "goes on", "done": "done"}
+    rows = [("run", "state", "dataset")]
+    for run in plan.runs:
+        state = "starts over" if force and run.state != "new" else states[run.state]
+        data = run.job.data
+        rows.append((run.job.name, state, f"{data.name} ({data.origin})"))
+    ahead = sum(force or run.state != "done" for run in plan.runs)
+    return [*columns(rows, [3, 3]), f"{ahead} of {len(rows) - 1} to run · {label(plan.out)}"]
+
+
+def _tell(plan: Plan, outcome: Outcome, force: bool, quiet: bool) -> None:
+    """Two tables: what became of the runs (stderr), and the results (stdout)."""
+    rows = {row.run: row for row in outcome.rows}
+    made = [(run, rows[run.job.name]) for run in plan.runs]
+    errors = [f"{row.run} failed: {row.error}" for _, row in made if row.error]
+    if quiet:
+        typer.echo("".join(f"{line}\n" for line in errors), err=True, nl=False)
+        typer.echo(label(outcome.report))
+        return
+    cells = [("run", "", "time")]
+    cells += [(row.run, _became(run, row, force), minutes(row.minutes)) for run, row in made]
+    typer.echo("\n".join(["", *columns(cells, [3, 3]), *errors, ""]), err=True)
+    lines = results(outcome.table, text_width())
+    lines.append(
+        f"{outcome.done} done, {outcome.skipped} skipped, {outcome.failed} failed "
+        f"in {minutes(outcome.minutes)} · {label(outcome.report)}"
+    )
+    typer.echo("\n".join(lines))
+
+
+def _became(run: PlannedRun, row: RunRow, force: bool) -> str:
+    if row.error:
+        return "failed"
+    return "skipped" if run.state == "done" and not force else "done"
