@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from threading import RLock
 from types import TracebackType
@@ -13,6 +14,7 @@ from rich.table import Column
 from rich.text import Text
 
 from dae_cli.commands.console import Tally, measured, place
+from dae_cli.commands.tables import minutes
 from dae_cli.study.progress import Position
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from dae_cli.study.run_folder import Job
 
 _NARROW = 72
+_GUESS_AFTER = 20.0
+"""Seconds before the time left is worth guessing."""
 
 
 class Bars:
@@ -28,11 +32,14 @@ class Bars:
     def __init__(self, single: bool) -> None:
         self._single = single
         self._console = Console(stderr=True, highlight=False)
-        self._progress = Progress(*_columns(self._console.width), console=self._console)
-        self._progress.live.transient = True
+        self._progress = Progress(
+            *_columns(self._console.width), console=self._console, transient=True
+        )
         self._tally = Tally()
         self._bars: dict[str, TaskID] = {}
         self._shares: dict[str, float] = {}
+        self._found: dict[str, float] = {}  # shares that were done before this command
+        self._begin = time.monotonic()
         self._overall: TaskID | None = None
         self._lock = RLock()
 
@@ -52,6 +59,7 @@ class Bars:
         """Draw the bar of the whole study, if there is more than one run."""
         with self._lock:
             self._tally.expect(jobs)
+            self._begin = time.monotonic()
             if len(jobs) > 1:
                 self._overall = self._progress.add_task("all", total=len(jobs), detail="")
                 self._count()
@@ -77,6 +85,7 @@ class Bars:
             detail = "  ".join(part for part in (place(position), measured(position)) if part)
             self._progress.update(self._bars[run], completed=position.fraction, detail=detail)
             self._shares[run] = position.fraction
+            self._found.setdefault(run, position.fraction)
             self._count()
 
     def finished(self, row: RunRow) -> None:
@@ -91,12 +100,15 @@ class Bars:
             self._count()
 
     def _count(self) -> None:
-        if self._overall is not None:
-            self._progress.update(
-                self._overall,
-                completed=sum(self._shares.values()),
-                detail=f"{self._tally.over} of {self._tally.total} runs over",
-            )
+        if self._overall is None:
+            return
+        done = sum(self._shares.values())
+        detail = f"{self._tally.over} of {self._tally.total} runs"
+        seconds, made = time.monotonic() - self._begin, done - sum(self._found.values())
+        if seconds > _GUESS_AFTER and made > 0 and self._tally.over < self._tally.total:
+            left = seconds * (self._tally.total - done) / made
+            detail += f", about {minutes(left / 60)} left"
+        self._progress.update(self._overall, completed=done, detail=detail)
 
 
 def _columns(width: int) -> list[BarColumn | TextColumn | TimeElapsedColumn]:

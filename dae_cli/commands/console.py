@@ -164,9 +164,9 @@ def place(position: Position) -> str:
 
 
 def measured(position: Position) -> str:
-    """The validation error if there is one, else the cost."""
+    """The validation error if there is one, else the cost, in few letters."""
     if position.valid_error_percent is not None:
-        return f"validation error {position.valid_error_percent:.2f} %"
+        return f"valid {position.valid_error_percent:.2f} %"
     return "" if position.cost is None else f"cost {position.cost:.4g}"
 
 

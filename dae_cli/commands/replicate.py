@@ -113,7 +113,7 @@ def _announcement(total: int, ahead: int, workers: int) -> str:
         return f"{runs}, all done already; --force runs them again"
     done = f", {total - ahead} of them done already" if ahead < total else ""
     at_a_time = min(workers, ahead)
-    return f"{runs}{done}" + (f"; {at_a_time} at a time" if at_a_time > 1 else "")
+    return f"{runs}{done}" + (f", {at_a_time} at a time" if at_a_time > 1 else "")
 
 
 def _grid(plan: Plan, force: bool) -> list[str]:

@@ -62,7 +62,7 @@ def test_smoke_is_tiny() -> None:
     assert len(study.cells) == 2
     for cell in study.cells:
         assert cell.experiment.subset is not None
-        assert cell.experiment.subset.train <= 400
+        assert cell.experiment.subset.train <= 2000
         assert max(cell.experiment.model.hidden) <= 50
 
 
