@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.data.registry import REGISTRY
 from dae_cli.pictures.curves import (
     CurvePoint,
     LearningCurve,
@@ -29,8 +30,6 @@ from dae_cli.study.run_folder import METRICS, RUN_FILTERS, RUNS
 
 ERRORS_PNG, CURVES_PNG, FILTERS = "error_vs_destruction.png", "learning_curves.png", "filters"
 TILES = (10, 10)
-# The originals of these sets store every image transposed (see docs on data).
-TRANSPOSED = {"rot", "bg-rand", "bg-img", "rot-bg-img"}
 
 
 @dataclass
@@ -106,7 +105,7 @@ def _filter_sheets(
         return list(zip(titles, names, strict=True)) if there else []
     shown = TILES[0] * TILES[1]
     weights = [run_filters(folder)[:shown] for folder in folders]
-    if dataset in TRANSPOSED:
+    if REGISTRY[dataset].stored_transposed:
         weights = [upright(w) for w in weights]
     limit = common_limit(weights)
     metadata = {

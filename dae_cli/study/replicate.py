@@ -7,11 +7,13 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
 from dae_cli.config.schema import Experiment
 from dae_cli.data.provide import Prepared, prepare
+from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.errors import RunFolderError
 from dae_cli.study.pool import run_jobs
 from dae_cli.study.progress import Watcher
@@ -110,7 +112,9 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
         for planned in plan.runs:
             planned.job.discard()
     kept = _earlier_rows(plan)
+    # The longest first, so that the last workers end at about the same time.
     todo = [p.job for p in plan.runs if force or p.state != "done"]
+    todo.sort(key=_expected_work, reverse=True)
     rows = [row_of(p.job) for p in plan.runs if p.job not in todo]
     skipped = len(rows)
     for row in run_jobs(todo, workers=jobs, watcher=watcher, command=command):
@@ -144,6 +148,15 @@ def check_writable(out: Path) -> None:
         raise RunFolderError(f"{out}: cannot be made ({error.strerror}); choose --out") from error
     if not os.access(out, os.W_OK):
         raise RunFolderError(f"{out}: cannot be written to; choose another folder with --out")
+
+
+def _expected_work(job: Job) -> float:
+    """Return a number that grows with the time a run will take: rows · weights · epochs."""
+    experiment = job.experiment
+    rows = experiment.subset.train if experiment.subset else REGISTRY[job.data.name].n_train
+    widths = (N_PIXELS, *experiment.model.hidden)
+    weights = sum(below * above for below, above in pairwise(widths))
+    return float(rows * weights * (experiment.pretrain.epochs + experiment.finetune.patience))
 
 
 def _earlier_rows(plan: Plan) -> list[RunRow]:

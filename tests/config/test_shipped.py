@@ -63,7 +63,7 @@ def test_smoke_is_tiny() -> None:
     for cell in study.cells:
         assert cell.experiment.subset is not None
         assert cell.experiment.subset.train <= 2000
-        assert max(cell.experiment.model.hidden) <= 50
+        assert max(cell.experiment.model.hidden) <= 100
 
 
 def test_each_file_opens_with_what_it_reproduces_and_its_command() -> None:
