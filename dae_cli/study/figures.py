@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -103,8 +104,8 @@ def _filter_sheets(
     if not all(folder.exists() for folder in folders):
         there = all((out / name).exists() for name in names)
         return list(zip(titles, names, strict=True)) if there else []
-    shown = TILES[0] * TILES[1]
-    weights = [run_filters(folder)[:shown] for folder in folders]
+    weights = [run_filters(folder)[: TILES[0] * TILES[1]] for folder in folders]
+    shown, tiles = len(weights[0]), _tiles(len(weights[0]))
     if REGISTRY[dataset].stored_transposed:
         weights = [upright(w) for w in weights]
     limit = common_limit(weights)
@@ -122,11 +123,11 @@ def _filter_sheets(
     ]
     title = f"First-layer filters on {dataset}, by destruction"
     whole = side_by_side(
-        panels, limit=limit, tiles=TILES, title=title, caption=caption, magnification=1
+        panels, limit=limit, tiles=tiles, title=title, caption=caption, magnification=1
     )
     save_png(whole, out / names[0], metadata)
     for w, name, heading in zip(weights, names[1:], titles[1:], strict=True):
-        sheet = filter_sheet(w, limit=limit, tiles=TILES, title=heading, caption=caption)
+        sheet = filter_sheet(w, limit=limit, tiles=tiles, title=heading, caption=caption)
         save_png(sheet, out / name, metadata)
     return list(zip(titles, names, strict=True))
 
@@ -137,11 +138,16 @@ def draw_run_filters(folder: Path, title: str) -> None:
     sheet = filter_sheet(
         weights,
         limit=common_limit([weights]),
-        tiles=TILES,
+        tiles=_tiles(len(weights)),
         title=title,
         caption="Rows of W after pretraining.",
     )
     save_png(sheet, folder / RUN_FILTERS, {"Title": title})
+
+
+def _tiles(units: int) -> tuple[int, int]:
+    """Return (rows, columns) for so many units, at most TILES."""
+    return min(TILES[0], math.ceil(units / TILES[1])), TILES[1]
 
 
 def _title(row: RunRow) -> str:
