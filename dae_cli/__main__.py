@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-
-from dae_cli.commands.app import app
+from pathlib import Path
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    # Without a standard stream (`>&-`) Python has None there; words to it go nowhere.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
     for stream in (sys.stdout, sys.stderr):
         # A terminal without "±" or "·" shows a question mark; that is no reason to fail.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    try:
+        from dae_cli.commands.app import app
+    except KeyboardInterrupt:  # before there is anything to tell
+        sys.exit(130)
     app(prog_name="dae")
 
 

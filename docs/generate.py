@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import typer
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from dae_cli.commands.app import app
 from dae_cli.study.report import markdown_table
@@ -37,16 +37,17 @@ def command_help() -> str:
     """Return docs/commands.md: the help of `dae` and of every command."""
     command = get_command(app)
     parts = ["# Commands\n\nWritten by `make readme` from the commands' own `--help`."]
-    names = [()] + [(name,) for name in sorted(getattr(command, "commands", {}))]
+    names: list[tuple[str, ...]] = [
+        (),
+        *((name,) for name in sorted(getattr(command, "commands", {}))),
+    ]
     for name in names:
         title = " ".join(("dae", *name))
-        parts.append(f"## `{title}`\n\n```text\n{_help(command, name)}\n```")
+        parts.append(f"## `{title}`\n\n```text\n{_help(name)}\n```")
     return "\n\n".join(parts) + "\n"
 
 
-def _help(command: typer.core.TyperCommand | object, name: tuple[str, ...]) -> str:
-    from typer.testing import CliRunner
-
+def _help(name: tuple[str, ...]) -> str:
     result = CliRunner().invoke(
         app, [*name, "--help"], env={"COLUMNS": str(HELP_WIDTH), "NO_COLOR": "1"}, prog_name="dae"
     )

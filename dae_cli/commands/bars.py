@@ -104,6 +104,8 @@ class Bars:
             return
         done = sum(self._shares.values())
         detail = f"{self._tally.over} of {self._tally.total} runs"
+        if self._tally.over == self._tally.total:
+            detail = "writing the report"
         seconds, made = time.monotonic() - self._begin, done - sum(self._found.values())
         if seconds > _GUESS_AFTER and made > 0 and self._tally.over < self._tally.total:
             left = seconds * (self._tally.total - done) / made

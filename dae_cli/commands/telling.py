@@ -36,11 +36,12 @@ class TellingGroup(TyperGroup):
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
+            sys.stderr.flush()
             return result
         except DaeError as error:
-            code, text = error.exit_code, str(error)
+            met, code, text = _traced(error), error.exit_code, str(error)
         except KeyboardInterrupt as error:
-            code, text = INTERRUPTED, "\n".join(["interrupted", *_notes(error)])
+            met, code, text = _traced(error), INTERRUPTED, _interrupted(error)
         except BrokenPipeError:
             _drop_output()
             raise typer.Exit(BROKEN_PIPE) from None
@@ -48,11 +49,11 @@ class TellingGroup(TyperGroup):
             if _is_typers_own(error):
                 raise
             hint = "" if debug else "\n  --debug shows the traceback"
-            code, text = 1, f"{_plain(error)}{hint}"
-        if debug:
-            traceback.print_exc()
-        with suppress(OSError):
-            typer.echo(text, err=True)
+            met, code, text = _traced(error), 1, f"{_plain(error)}{hint}"
+        try:
+            typer.echo(met + text if debug else text, err=True)
+        except OSError:
+            _drop_output()
         raise typer.Exit(code)
 
 
@@ -66,8 +67,12 @@ def hint_when_interrupted(hint: str) -> Iterator[None]:
         raise
 
 
-def _notes(error: BaseException) -> list[str]:
-    return list(getattr(error, "__notes__", []))
+def _traced(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _interrupted(error: BaseException) -> str:
+    return "\n".join(["interrupted", *getattr(error, "__notes__", [])])
 
 
 def _is_typers_own(error: Exception) -> bool:
@@ -84,6 +89,10 @@ def _plain(error: Exception) -> str:
 
 
 def _drop_output() -> None:
-    """Nobody reads on: keep Python from complaining when it flushes stdout at its end."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Nobody reads on: keep Python from complaining when it flushes its streams at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

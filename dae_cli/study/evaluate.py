@@ -44,7 +44,7 @@ def evaluate_run(
     Raises:
         RunFolderError: not a finished run, damaged, or trained on other data than there is now.
     """
-    if (partial := folder.with_name(folder.name + PARTIAL)).exists() and not folder.exists():
+    if not folder.exists() and (partial := folder.with_name(folder.name + PARTIAL)).exists():
         folder = partial
     status = read_status(folder)
     if status.get("state") != "done":
@@ -67,7 +67,7 @@ def evaluate_run(
     rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split]
     wrong = count_wrong(state.best, rows, torch.device("cpu"))
     return Evaluation(
-        run=folder.name,
+        run=folder.absolute().name,
         dataset=experiment.dataset,
         data_origin=data.origin,
         split=split,

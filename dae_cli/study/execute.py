@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import time
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from dae_cli.config.experiments import dump_yaml
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
-from dae_cli.errors import DaeError
+from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.files import write_json, write_text
 from dae_cli.study.figures import draw_run_filters
 from dae_cli.study.progress import Position, Watcher
@@ -48,9 +50,9 @@ def execute(job: Job, watcher: Watcher, command: str) -> RunRow:
     use_one_thread()
     device = chosen_device(job.device)
     env = environment(device.type, torch.get_num_threads(), command)
-    job.partial.mkdir(parents=True, exist_ok=True)
     keeper = _Keeper(job, watcher)
     try:
+        _make_room(job)
         write_text(job.partial / CONFIG, dump_yaml(job.experiment))
         write_json(job.partial / ENVIRONMENT, env.as_dict())
         dataset = dataset_for(job.experiment, load(job.data))
@@ -59,8 +61,19 @@ def execute(job: Job, watcher: Watcher, command: str) -> RunRow:
         return _conclude(job, keeper, state, dataset, env)
     except DaeError as error:
         return _fail(job, keeper, env, str(error))
-    except (OSError, RuntimeError, MemoryError) as error:
+    except (OSError, RuntimeError, MemoryError, SafetensorError) as error:
         return _fail(job, keeper, env, f"{type(error).__name__}: {error}")
+
+
+def _make_room(job: Job) -> None:
+    """Make the folder to work in, without what a killed process left half-written."""
+    if job.folder.exists():
+        raise RunFolderError(
+            f"{job.folder}: is in the way and not a whole run; remove it, or run again with --force"
+        )
+    job.partial.mkdir(parents=True, exist_ok=True)
+    for leftover in job.partial.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def dataset_for(experiment: Experiment, whole: Dataset) -> Dataset:
@@ -105,14 +118,16 @@ def _conclude(
     result = _Result(len(dataset.test), wrong, valid_percent, state.best_epoch, state.epoch)
     state.network = None  # the last parameters are of no further use, the best ones are kept
     keeper.save(state)
-    draw_run_filters(job.partial, f"{job.cell}: first-layer filters")
+    title = f"{job.cell}: first-layer filters"
+    draw_run_filters(job.partial, job.experiment.dataset, title)
     keeper.write_status("done", result=asdict(result))
     job.partial.rename(job.folder)
     return done_row(job, read_status(job.folder), env)
 
 
 def _fail(job: Job, keeper: _Keeper, env: Environment, error: str) -> RunRow:
-    keeper.write_status("failed", error=error)
+    with suppress(OSError):  # the disk may be what failed
+        keeper.write_status("failed", error=error)
     return failed_row(job, env, keeper.minutes(), error)
 
 
@@ -125,6 +140,7 @@ class _Keeper:
         self._before = 0.0  # seconds spent before this process took over
         self._start = self._saved = self._told = time.monotonic()
         self._place: tuple[str, int] | None = None
+        self._share = 0.0
 
     def begin(self, device: torch.device, inputs: int) -> TrainingState:
         """Return the state to go on from: the checkpoint's, or a fresh one."""
@@ -160,7 +176,10 @@ class _Keeper:
 
     def tell(self, state: TrainingState, phase: str | None = None) -> None:
         """Pass the position on to the watcher."""
-        self._watcher.moved(self._job.name, position(state, self._job.experiment, phase))
+        place = position(state, self._job.experiment, phase)
+        # A better validation error prolongs the run; what was told as done stays done.
+        self._share = max(self._share, place.fraction)
+        self._watcher.moved(self._job.name, replace(place, fraction=self._share))
 
     def minutes(self) -> float:
         """Return the time this run has taken, all its sessions together."""

@@ -6,8 +6,10 @@ import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.data.registry import REGISTRY
@@ -51,7 +53,9 @@ def draw(
     Pictures of runs whose folders are elsewhere are left as they were.
     """
     pictures = StudyPictures()
-    if any(row.test_error_percent is not None for row in table):
+    places = {(row.dataset, row.destruction_percent) for row in table}
+    # Cells that differ in something else have no place of their own in this picture.
+    if len(places) == len(table) and any(row.test_error_percent is not None for row in table):
         error_vs_destruction([_point(row) for row in table], out / ERRORS_PNG)
         pictures.errors = ERRORS_PNG
     done = [row for row in rows if not row.error]
@@ -59,8 +63,8 @@ def draw(
         learning_curves([_curve(out / RUNS / row.run, row) for row in done], out / CURVES_PNG)
     if (out / CURVES_PNG).exists():
         pictures.curves = CURVES_PNG
-    for dataset, group in groupby(done, key=lambda row: row.dataset):
-        sheets = _filter_sheets(study, out, list(group))
+    for dataset in dict.fromkeys(row.dataset for row in done):
+        sheets = _filter_sheets(study, out, [row for row in done if row.dataset == dataset])
         if sheets:
             pictures.filters[dataset] = sheets
     return pictures
@@ -104,10 +108,9 @@ def _filter_sheets(
     if not all(folder.exists() for folder in folders):
         there = all((out / name).exists() for name in names)
         return list(zip(titles, names, strict=True)) if there else []
-    weights = [run_filters(folder)[: TILES[0] * TILES[1]] for folder in folders]
-    shown, tiles = len(weights[0]), _tiles(len(weights[0]))
-    if REGISTRY[dataset].stored_transposed:
-        weights = [upright(w) for w in weights]
+    weights = [_first_filters(folder, dataset) for folder in folders]
+    shown = max(len(w) for w in weights)
+    tiles = _tiles(shown)
     limit = common_limit(weights)
     metadata = {
         "Title": f"{study.name}: first-layer filters, {dataset}",
@@ -132,9 +135,9 @@ def _filter_sheets(
     return list(zip(titles, names, strict=True))
 
 
-def draw_run_filters(folder: Path, title: str) -> None:
+def draw_run_filters(folder: Path, dataset: str, title: str) -> None:
     """Draw filters.png of one run, on a grey scale of its own."""
-    weights = run_filters(folder)[: TILES[0] * TILES[1]]
+    weights = _first_filters(folder, dataset)
     sheet = filter_sheet(
         weights,
         limit=common_limit([weights]),
@@ -143,6 +146,12 @@ def draw_run_filters(folder: Path, title: str) -> None:
         caption="Rows of W after pretraining.",
     )
     save_png(sheet, folder / RUN_FILTERS, {"Title": title})
+
+
+def _first_filters(folder: Path, dataset: str) -> NDArray[np.float32]:
+    """Return the filters that are shown, turned as the images are looked at."""
+    weights = run_filters(folder)[: TILES[0] * TILES[1]]
+    return upright(weights) if REGISTRY[dataset].stored_transposed else weights
 
 
 def _tiles(units: int) -> tuple[int, int]:

@@ -62,7 +62,7 @@ def finished_run(resolved: ResolvedExperiment, out: Path | None = None) -> Path:
 
 def _is_run_of(folder: Path, experiment: Experiment) -> bool:
     try:
-        done = read_status(folder).get("state") == "done"
+        done = read_status(folder).get("state") == "done" and (folder / CHECKPOINT).exists()
         return done and load_resolved(folder / CONFIG) == experiment
     except (RunFolderError, ConfigError, OSError):
         return False

@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -108,6 +109,7 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
 
     start = time.monotonic()
     check_writable(plan.out)
+    check_writable(plan.out / RUNS)
     if force:
         for planned in plan.runs:
             planned.job.discard()
@@ -117,9 +119,10 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
     todo.sort(key=_expected_work, reverse=True)
     rows = [row_of(p.job) for p in plan.runs if p.job not in todo]
     skipped = len(rows)
-    for row in run_jobs(todo, workers=jobs, watcher=watcher, command=command):
-        rows.append(row)
-        _write_tables(plan, [*kept, *rows])
+    with closing(run_jobs(todo, workers=jobs, watcher=watcher, command=command)) as results:
+        for row in results:
+            rows.append(row)
+            _write_tables(plan, [*kept, *rows])
     everything, table = _write_tables(plan, [*kept, *rows])
     report = write_report(plan.study, plan.out, everything, table, command)
     failed = sum(bool(row.error) for row in rows)
@@ -137,13 +140,13 @@ def _with_seed(experiment: Experiment, seed: int) -> Experiment:
 
 
 def check_writable(out: Path) -> None:
-    """Make sure of the results folder before anything is computed.
+    """Make sure of a folder for results before anything is computed.
 
     Raises:
         RunFolderError: it cannot be made or written to.
     """
     try:
-        (out / RUNS).mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"{out}: cannot be made ({error.strerror}); choose --out") from error
     if not os.access(out, os.W_OK):

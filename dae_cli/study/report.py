@@ -57,9 +57,11 @@ def markdown_table(table: Sequence[TableRow]) -> str:
         "| dataset | destruction | model | ours | paper | gap | verdict |",
         "|---|---:|---|---:|---:|---:|---|",
     ]
+    places = {(row.dataset, row.destruction_percent) for row in table}
     for row in table:
+        name = row.dataset if len(places) == len(table) else row.cell
         lines.append(
-            f"| {row.dataset} | {row.destruction_percent:g} % | {row.model} | {ours(row)} "
+            f"| {name} | {row.destruction_percent:g} % | {row.model} | {ours(row)} "
             f"| {paper(row)} | {gap(row)} | {verdict_text(row)} |"
         )
     return "\n".join(lines)

@@ -112,16 +112,25 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     """
     types = get_type_hints(kind)
     with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if reader.fieldnames != list(types):
-            raise RunFolderError(f"{path}: its columns are not those that dae writes; move it away")
-        rows = []
-        for line, record in enumerate(reader, start=2):
-            try:
-                rows.append(kind(**{name: _parse(types[name], record[name]) for name in types}))
-            except (ValueError, TypeError) as error:
-                raise RunFolderError(f"{path}:{line}: {error}; move the file away") from error
-    return rows
+        reader = csv.reader(file, strict=True)
+        try:
+            if next(reader, []) != list(types):
+                raise RunFolderError(
+                    f"{path}: its columns are not those that dae writes; move it away"
+                )
+            return [kind(**_parsed(types, record)) for record in reader]
+        except (ValueError, csv.Error) as error:
+            line = max(1, reader.line_num)
+            raise RunFolderError(f"{path}:{line}: {error}; move the file away") from error
+
+
+def _parsed(types: dict[str, Any], record: list[str]) -> dict[str, Any]:
+    if len(record) != len(types):
+        raise ValueError(f"{len(record)} values found, {len(types)} expected")
+    return {
+        name: _parse(name, kind, text)
+        for (name, kind), text in zip(types.items(), record, strict=True)
+    }
 
 
 def _cell(name: str, value: object) -> object:
@@ -134,8 +143,11 @@ def _cell(name: str, value: object) -> object:
     return value
 
 
-def _parse(kind: Any, text: str) -> Any:
+def _parse(name: str, kind: Any, text: str) -> Any:
     options = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     if text == "" and NoneType in options:
         return None
-    return options[0](text)
+    try:
+        return options[0](text)
+    except ValueError:
+        raise ValueError(f"{name} is {text!r}, expected a number") from None

@@ -121,6 +121,8 @@ def read_status(folder: Path) -> dict[str, Any]:
         raise RunFolderError(f"{folder}: not a run folder (there is no {STATUS})") from None
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(status, dict):
+        raise RunFolderError(f"{path}: cannot be read (expected a mapping)")
     return status
 
 

@@ -40,9 +40,6 @@ def done_row(job: Job, status: dict[str, Any], env: Environment) -> RunRow:
     n_test, n_wrong = int(result["n_test"]), int(result["n_wrong"])
     error, half_width = 100.0 * n_wrong / n_test, half_width_95(n_wrong, n_test)
     columns = _common(job, env)
-    # A subset of the test rows is no replication: nothing to compare it with.
-    if job.experiment.subset is not None:
-        columns |= {"paper_error_percent": None, "paper_half_width_95": None, "paper_model": ""}
     return RunRow(
         **columns,
         n_test=n_test,
@@ -61,14 +58,16 @@ def done_row(job: Job, status: dict[str, Any], env: Environment) -> RunRow:
 
 def failed_row(job: Job, env: Environment, minutes: float, error: str) -> RunRow:
     """Return the row of a run that failed: no numbers, but the reason."""
-    return RunRow(**_common(job, env), minutes=minutes, error=error)
+    one_line = " ".join(error.split())  # a row is a line, in the CSV and in the report
+    return RunRow(**_common(job, env), minutes=minutes, error=one_line)
 
 
 def _common(job: Job, env: Environment) -> dict[str, Any]:
     experiment = job.experiment
     model, level = model_name(experiment), destruction_percent(experiment)
-    masked = experiment.corruption.kind == "masking"
-    paper = published(experiment.dataset, model, level) if masked else None
+    # A subset of the test rows is no replication, other noise than masking not the paper's model.
+    comparable = experiment.subset is None and experiment.corruption.kind == "masking"
+    paper = published(experiment.dataset, model, level) if comparable else None
     return {
         "cell": job.cell,
         "run": job.name,

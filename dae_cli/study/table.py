@@ -18,7 +18,10 @@ def table_of(rows: Sequence[RunRow]) -> list[TableRow]:
 def _cell(rows: list[RunRow]) -> TableRow:
     done = [row for row in rows if not row.error]
     first = done[0] if done else rows[0]
-    errors = [e for row in done if (e := row.test_error_percent) is not None]
+    # From the counts, and rounded like the CSV: rows that were read back give the same table.
+    errors = [
+        100.0 * row.n_wrong / row.n_test for row in done if row.n_wrong is not None and row.n_test
+    ]
     error = fmean(errors) if errors else None
     half_width = None
     if error is not None and first.n_test:
@@ -33,10 +36,10 @@ def _cell(rows: list[RunRow]) -> TableRow:
         seeds=" ".join(str(row.seed) for row in done),
         n_test=first.n_test,
         n_wrong=" ".join(str(row.n_wrong) for row in done),
-        test_error_percent=error,
-        half_width_95=half_width,
-        sd_over_seeds=stdev(errors) if len(errors) > 1 else None,
-        valid_error_percent=_mean(row.valid_error_percent for row in done),
+        test_error_percent=_rounded(error),
+        half_width_95=_rounded(half_width),
+        sd_over_seeds=_rounded(stdev(errors)) if len(errors) > 1 else None,
+        valid_error_percent=_rounded(_mean(row.valid_error_percent for row in done)),
         paper_error_percent=first.paper_error_percent,
         paper_half_width_95=first.paper_half_width_95,
         paper_model=first.paper_model,
@@ -53,8 +56,12 @@ def _cell(rows: list[RunRow]) -> TableRow:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
+    known = [round(value, 2) for value in values if value is not None]
     return fmean(known) if known else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
 
 
 def _only(values: Iterable[str]) -> str:

@@ -1,0 +1,48 @@
+"""The documents quote the results and the commands' help as they are now."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_readme_shows_the_table_of_the_results_folder(generate: ModuleType) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert generate.readme(text) == text, "run `make readme`"
+
+
+def test_command_pages_show_the_help_as_it_is(generate: ModuleType) -> None:
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert generate.command_help() == text, "run `make readme`"
+
+
+def test_every_file_that_the_documents_link_to_is_there() -> None:
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("results/*/*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_column_of_the_results_is_documented() -> None:
+    from dataclasses import fields
+
+    from dae_cli.study.rows import RunRow, TableRow
+
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for name in {f.name for kind in (RunRow, TableRow) for f in fields(kind)}:
+        assert f"`{name}`" in page, name
