@@ -83,7 +83,7 @@ def plan_study(
         name = cell.experiment.dataset
         if name not in prepared:
             prepared[name] = prepare(name, data_dir=data_dir, note=watcher.note)
-            watcher.note(f"{name}: {prepared[name].origin}, {prepared[name].source}")
+            watcher.note(f"{name} ({prepared[name].origin}): {prepared[name].source}")
     runs = []
     for cell in study.cells:
         for experiment in _seeded(cell.experiment, seeds):

@@ -37,7 +37,7 @@ def plan_run(
     if seed is not None:
         experiment = experiment.model_copy(update={"seed": seed})
     data = prepare(experiment.dataset, data_dir=data_dir, note=watcher.note)
-    watcher.note(f"{experiment.dataset}: {data.origin}, {data.source}")
+    watcher.note(f"{experiment.dataset} ({data.origin}): {data.source}")
     job = make_job(resolved, experiment, data, out or default_runs(resolved), device)
     return PlannedRun(job, job.state())
 

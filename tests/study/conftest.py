@@ -276,3 +276,10 @@ def make_failed_row(make_row: Callable[..., RunRow]) -> Callable[..., RunRow]:
         return make_row(**nothing | {"verdict": "", "error": "diverged"} | changes)
 
     return make
+
+
+@pytest.fixture
+def two_cells() -> ResolvedStudy:
+    """A study of two cells."""
+    still = small_experiment(corruption={"destruction": 0.0})
+    return small_study({"convex-0": still, "convex-25": small_experiment()})

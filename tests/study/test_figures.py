@@ -1,0 +1,161 @@
+"""The study's pictures: their names, what they say of themselves, one grey scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from PIL.PngImagePlugin import PngImageFile
+
+from dae_cli.config.experiments import load_resolved
+from dae_cli.pictures import curves
+from dae_cli.pictures.filters import common_limit, filter_sheet
+from dae_cli.study import figures
+from dae_cli.study.filters import run_filters
+from dae_cli.study.rows import RunRow
+from dae_cli.study.table import table_of
+from dae_cli.training.state import initial_state
+
+
+def _texts(path: Path) -> dict[str, str]:
+    with PIL.Image.open(path) as image:
+        assert isinstance(image, PngImageFile)
+        return dict(image.text)
+
+
+def test_each_set_has_its_sheets_by_name(in_process: Any) -> None:
+    names = {path.name for path in (in_process.out / "filters").iterdir()}
+    # The diverging cell has none.
+    assert names == {"convex.png", "convex-0.png", "convex-25.png"}
+
+
+@pytest.mark.parametrize("name", ["convex.png", "convex-0.png", "convex-25.png"])
+def test_a_sheet_names_its_runs_and_their_commit(in_process: Any, name: str) -> None:
+    texts = _texts(in_process.out / "filters" / name)
+    rows = [row for row in in_process.outcome.rows if row.seed == 0 and not row.error]
+    assert texts["Runs"] == ", ".join(row.run for row in rows)
+    assert texts["Commit"] == rows[0].commit
+    assert texts["Title"] == "tiny: first-layer filters, convex"
+
+
+def test_the_picture_of_a_run_names_its_cell(in_process: Any) -> None:
+    texts = _texts(in_process.folder("convex-25") / "filters.png")
+    assert texts["Title"] == "convex-25: first-layer filters"
+
+
+def test_every_sheet_starts_from_the_same_weights(in_process: Any) -> None:
+    first = [
+        initial_state(
+            load_resolved(in_process.folder(cell) / "config.yaml"), 784, torch.float32
+        ).autoencoders[0]
+        for cell in ("convex-0", "convex-25")
+    ]
+    assert torch.equal(first[0].weight, first[1].weight)
+
+
+def test_all_sheets_of_a_set_share_one_grey_scale(
+    in_process: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float] = []
+
+    def remember(*args: Any, limit: float, **more: Any) -> PIL.Image.Image:
+        limits.append(limit)
+        return filter_sheet(*args, limit=limit, **more)
+
+    monkeypatch.setattr("dae_cli.study.figures.filter_sheet", remember)
+    (tmp_path / "runs").symlink_to(in_process.out / "runs")
+    rows = in_process.outcome.rows
+    pictures = figures.draw(in_process.study, tmp_path, rows, in_process.outcome.table)
+    weights = [run_filters(in_process.folder(cell)) for cell in ("convex-0", "convex-25")]
+    assert limits == [common_limit(weights)] * 2
+    assert [name for _, name in pictures.filters["convex"]] == [
+        "filters/convex.png",
+        "filters/convex-0.png",
+        "filters/convex-25.png",
+    ]
+
+
+def test_the_learning_curves_are_those_of_the_metrics(
+    in_process: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[curves.LearningCurve] = []
+    monkeypatch.setattr("dae_cli.study.figures.learning_curves", lambda s, _: seen.extend(s))
+    (tmp_path / "runs").symlink_to(in_process.out / "runs")
+    figures.draw(in_process.study, tmp_path, in_process.outcome.rows, in_process.outcome.table)
+    assert [curve.label for curve in seen] == [
+        *("convex 0 %", "convex 0 %, seed 1"),
+        *("convex 25 %", "convex 25 %, seed 1"),
+    ]
+    for curve, row in zip(seen, in_process.outcome.rows, strict=False):
+        assert list(curve.epochs) == list(range(1, 9))
+        assert curve.valid_error_percent[row.best_epoch - 1] == row.valid_error_percent
+        assert min(curve.valid_error_percent) == row.valid_error_percent
+
+
+def test_the_points_are_those_of_the_table(
+    make_row: Callable[..., RunRow],
+    make_failed_row: Callable[..., RunRow],
+    in_process: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[curves.CurvePoint] = []
+    monkeypatch.setattr(
+        "dae_cli.study.figures.error_vs_destruction", lambda points, _: seen.extend(points)
+    )
+    rows = [
+        make_row(),
+        make_failed_row(cell="convex-10", destruction_percent=10.0, data_origin="regenerated"),
+    ]
+    figures.draw(in_process.study, tmp_path, rows, table_of(rows))
+    done, failed = seen
+    assert (done.destruction_percent, done.error_percent, done.half_width_95) == (0.0, 18.0, 0.34)
+    assert (done.paper_error_percent, done.paper_model, done.regenerated) == (18.41, "SAA-3", False)
+    # The paper's value is drawn all the same.
+    assert np.isnan(failed.error_percent)
+    assert (failed.paper_error_percent, failed.regenerated) == (18.41, True)
+
+
+def test_cells_of_a_set_that_do_not_follow_one_another_share_a_sheet(
+    make_row: Callable[..., RunRow],
+    in_process: Any,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "runs").symlink_to(in_process.out / "runs")
+    runs = [in_process.folder(cell).name for cell in ("convex-0", "convex-25")]
+    rows = [
+        make_row(cell="a", run=runs[0]),
+        make_row(cell="b", run=runs[0], dataset="rect"),
+        make_row(cell="c", run=runs[1], destruction_percent=25.0),
+    ]
+    pictures = figures.draw(in_process.study, tmp_path, rows, table_of(rows))
+    assert [name for _, name in pictures.filters["convex"]] == [
+        "filters/convex.png",
+        "filters/a.png",
+        "filters/c.png",
+    ]
+    assert _texts(tmp_path / "filters" / "convex.png")["Runs"] == ", ".join(runs)
+
+
+def test_sets_that_are_stored_transposed_are_shown_upright(
+    in_process: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shown: list[Any] = []
+
+    def remember(weights: Any, **more: Any) -> PIL.Image.Image:
+        shown.append(weights)
+        return filter_sheet(weights, **more)
+
+    monkeypatch.setattr("dae_cli.study.figures.filter_sheet", remember)
+    folder = in_process.folder("convex-25")
+    monkeypatch.setattr("dae_cli.study.figures.RUN_FILTERS", str(tmp_path / "filters.png"))
+    for dataset in ("convex", "bg-img"):
+        figures.draw_run_filters(folder, dataset, "title")
+    plain, turned = (weights.reshape(-1, 28, 28) for weights in shown)
+    assert np.array_equal(turned, plain.transpose(0, 2, 1))
+    assert not np.array_equal(turned, plain)

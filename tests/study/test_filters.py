@@ -1,0 +1,168 @@
+"""Filters of runs: pretrained weights, products for higher layers, and which run is meant."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from dae_cli.config.experiments import ResolvedExperiment, load_resolved
+from dae_cli.data.provide import Prepared, load
+from dae_cli.errors import ConfigError, RunFolderError
+from dae_cli.study.execute import dataset_for, execute
+from dae_cli.study.filters import finished_run, run_filters
+from dae_cli.study.progress import Silent
+from dae_cli.study.run_folder import CHECKPOINT, Job
+from dae_cli.training.hooks import NoHooks
+from dae_cli.training.pretrain import pretrain
+from dae_cli.training.state import initial_state
+
+MakeJob = Callable[..., Job]
+
+
+@pytest.fixture(scope="module")
+def run(in_process: Any) -> Path:
+    """A finished run."""
+    folder: Path = in_process.folder("convex-25")
+    return folder
+
+
+def _tensor(run: Path, name: str) -> Any:
+    with safe_open(run / CHECKPOINT, framework="numpy") as file:
+        return file.get_tensor(name)
+
+
+def test_layer_1_is_the_pretrained_w_and_not_the_fine_tuned(run: Path, data: Prepared) -> None:
+    experiment = load_resolved(run / "config.yaml")
+    state = initial_state(experiment, 784, torch.float32)
+    before = state.autoencoders[0].weight.clone()
+    dataset = dataset_for(experiment, load(data))
+    pretrain(experiment, dataset.train, state, torch.device("cpu"), NoHooks())
+    filters = run_filters(run)
+    assert filters.shape == (8, 784)
+    assert filters.dtype == np.float32
+    assert np.array_equal(filters, state.autoencoders[0].weight.numpy())
+    assert not np.allclose(filters, before.numpy(), atol=1e-3)
+    assert not np.allclose(filters, _tensor(run, "best.1.weight"), atol=1e-3)
+
+
+def test_layer_2_is_the_product_of_the_weights(run: Path) -> None:
+    filters = run_filters(run, layer=2)
+    assert filters.shape == (6, 784)
+    expected = _tensor(run, "pretrained.2.weight") @ _tensor(run, "pretrained.1.weight")
+    assert np.allclose(filters, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [0, -1, 3])
+def test_a_layer_that_is_not_there_is_refused(run: Path, layer: int) -> None:
+    with pytest.raises(ConfigError, match=f"--layer {layer}: the run has layers 1 to 2"):
+        run_filters(run, layer)
+
+
+def test_a_stopped_run_has_filters_under_its_final_name(in_process: Any) -> None:
+    failed = in_process.folder("convex-50")
+    assert not failed.exists()
+    assert run_filters(failed).shape == (8, 784)
+
+
+def test_what_is_no_run_is_told(tmp_path: Path, run: Path) -> None:
+    with pytest.raises(RunFolderError, match="no checkpoint here; give the folder of a run"):
+        run_filters(tmp_path)
+    shutil.copytree(run, tmp_path / "copy")
+    whole = (tmp_path / "copy" / CHECKPOINT).read_bytes()
+    (tmp_path / "copy" / CHECKPOINT).write_bytes(whole[:-100])
+    with pytest.raises(RunFolderError, match="not a readable checkpoint"):
+        run_filters(tmp_path / "copy")
+
+
+def test_unit_i_starts_the_same_at_every_destruction(make_job: MakeJob) -> None:
+    # With a step this small the pretrained weights are the initial ones.
+    still = {"pretrain": {"learning_rate": 1e-12, "epochs": 1}}
+    filters = []
+    for destruction in (0.0, 0.25, 0.5):
+        job = make_job(corruption={"destruction": destruction}, **still)
+        execute(job, Silent(), "dae")
+        filters.append(run_filters(job.folder))
+    initial = initial_state(job.experiment, 784, torch.float32).autoencoders[0].weight.numpy()
+    for weights in filters:
+        assert np.allclose(weights, initial, atol=1e-7)
+    assert len({weights.tobytes() for weights in (np.round(f, 5) for f in filters)}) == 1
+
+
+# Which run
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_process: Any) -> Path:
+    """A current folder whose results hold the study's run folders."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(in_process.out / "runs", tmp_path / "results" / "tiny" / "runs")
+    return tmp_path
+
+
+def _cell(in_process: Any, name: str) -> ResolvedExperiment:
+    cell: ResolvedExperiment = next(c for c in in_process.study.all_cells if c.cell == name)
+    return cell
+
+
+def test_the_finished_run_of_an_experiment_is_found_by_its_config(
+    here: Path, in_process: Any
+) -> None:
+    for name in ("convex-0", "convex-25"):
+        found = finished_run(_cell(in_process, name), None)
+        assert found.resolve().parent == (here / "results/tiny/runs").resolve()
+        assert found.name == in_process.folder(name).name
+
+
+def test_the_seed_is_part_of_the_experiment(here: Path, in_process: Any) -> None:
+    cell = _cell(in_process, "convex-25")
+    second = replace(cell, experiment=cell.experiment.model_copy(update={"seed": 1}))
+    assert finished_run(second).name == in_process.folder("convex-25", seed=1).name
+
+
+def test_of_several_runs_the_newest_counts(here: Path, in_process: Any) -> None:
+    cell = _cell(in_process, "convex-25")
+    old = finished_run(cell)
+    new = old.with_name("a-run-on-other-data")
+    shutil.copytree(old, new)
+    os.utime(old / CHECKPOINT, (1e9, 1e9))
+    os.utime(new / CHECKPOINT, (2e9, 2e9))
+    assert finished_run(cell) == new
+    os.utime(old / CHECKPOINT, (2.1e9, 2.1e9))
+    assert finished_run(cell) == old
+
+
+def test_a_failed_or_another_experiment_has_no_finished_run(here: Path, in_process: Any) -> None:
+    for cell in (
+        _cell(in_process, "convex-50"),
+        replace(_cell(in_process, "convex-0"), name="elsewhere/convex-0"),
+    ):
+        with pytest.raises(RunFolderError) as caught:
+            finished_run(cell)
+        assert str(caught.value).endswith(f"train it with dae train {cell.name}")
+        assert "no finished run in results" in str(caught.value)
+
+
+def test_damaged_folders_are_passed_over(here: Path, in_process: Any) -> None:
+    cell = _cell(in_process, "convex-25")
+    good = finished_run(cell)
+    for name, damage in (("a", "status.json"), ("b", "config.yaml"), ("c", CHECKPOINT)):
+        shutil.copytree(good, good.with_name(name))
+        (good.with_name(name) / damage).unlink()
+    shutil.copytree(good, good.with_name("d"))
+    (good.with_name("d") / "status.json").write_text("[]")
+    (good.parent / "empty").mkdir()
+    assert finished_run(cell) == good
+
+
+def test_another_folder_of_runs_can_be_given(in_process: Any) -> None:
+    found = finished_run(_cell(in_process, "convex-0"), in_process.out / "runs")
+    assert found == in_process.folder("convex-0")

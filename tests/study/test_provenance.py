@@ -1,0 +1,137 @@
+"""Which code made a number: the commit of the checkout, and the versions of what it uses."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import dae_cli
+from dae_cli.study.provenance import REPORTED, commit, cores, cpu_name, environment
+
+Git = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def _ask_again() -> Iterator[None]:
+    """The commit is asked for once in a process; here it changes."""
+    commit.cache_clear()
+    yield
+    commit.cache_clear()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that the package seems to lie in."""
+    package = tmp_path / "repository" / "dae_cli"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text('"""A package."""\n')
+    monkeypatch.setattr(dae_cli, "__file__", str(package / "__init__.py"))
+    return package.parent
+
+
+@pytest.fixture
+def git(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
+    """Run git in the checkout, whose first commit holds the package and a result."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+
+    def run(*arguments: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false")
+        done = subprocess.run(
+            ["git", "-C", str(checkout), *who, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    (checkout / "results").mkdir()
+    (checkout / "results" / "table.csv").write_text("a\n")
+    run("init", "--quiet")
+    run("add", ".")
+    run("commit", "--quiet", "-m", "first")
+    return run
+
+
+def test_a_clean_checkout_gives_its_commit(git: Git) -> None:
+    assert commit() == git("rev-parse", "HEAD")[:12]
+
+
+def test_results_do_not_make_it_dirty(git: Git, checkout: Path) -> None:
+    (checkout / "results" / "table.csv").write_text("changed\n")
+    (checkout / "results" / "new.csv").write_text("new\n")
+    assert not commit().endswith("-dirty")
+
+
+@pytest.mark.parametrize("how", ["changed", "new", "staged", "removed"])
+def test_any_other_change_does(git: Git, checkout: Path, how: str) -> None:
+    source = checkout / "dae_cli" / "__init__.py"
+    if how == "removed":
+        source.unlink()
+    elif how == "new":
+        (checkout / "dae_cli" / "new.py").write_text("")
+    else:
+        source.write_text("changed = 1\n")
+    if how == "staged":
+        git("add", ".")
+    assert commit() == git("rev-parse", "HEAD")[:12] + "-dirty"
+
+
+def test_a_folder_that_is_only_called_results_does(git: Git, checkout: Path) -> None:
+    (checkout / "dae_cli" / "results").mkdir()
+    (checkout / "dae_cli" / "results" / "new.py").write_text("")
+    assert commit().endswith("-dirty")
+
+
+def test_outside_a_checkout_there_is_no_commit(checkout: Path) -> None:
+    assert commit() == ""
+
+
+def test_a_package_installed_inside_a_checkout_is_not_of_its_commit(
+    git: Git, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = checkout / ".venv" / "site-packages" / "dae_cli"
+    installed.mkdir(parents=True)
+    monkeypatch.setattr(dae_cli, "__file__", str(installed / "__init__.py"))
+    assert commit() == ""
+
+
+def test_a_repository_without_commits_has_none(git: Git, checkout: Path) -> None:
+    shutil.rmtree(checkout / ".git")
+    git("init", "--quiet")
+    assert commit() == ""
+
+
+def test_without_git_there_is_no_commit(git: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(subprocess, "run", missing)
+    assert commit() == ""
+
+
+def test_the_versions_are_one_line_of_what_a_number_depends_on(checkout: Path) -> None:
+    env = environment("cpu", 1, "dae train x")
+    assert env.versions == (
+        f"dae {dae_cli.__version__}; python {platform.python_version()}; "
+        f"torch {version('torch')}; numpy {version('numpy')}"
+    )
+
+
+def test_the_environment_holds_plain_values(checkout: Path) -> None:
+    env = environment("cpu", 1, "dae train x").as_dict()
+    assert set(env["packages"]) == set(REPORTED)
+    assert (env["threads"], env["device"], env["command"]) == (1, "cpu", "dae train x")
+    assert "\n" not in env["blas"]
+    assert env["cores"] == cores() >= 1
+    assert env["cpu"] == cpu_name() != ""
