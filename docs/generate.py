@@ -30,7 +30,7 @@ def readme(text: str) -> str:
         f"{len(rows)} runs of one seed each, {minutes:.0f} minutes of one core in all, "
         f"at commit {commits}."
     )
-    return _between(text, "table", f"{table}\n\n{origin}")
+    return _between(text, "table", f"\n{table}\n\n{origin}\n")
 
 
 def command_help() -> str:

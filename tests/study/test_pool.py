@@ -156,13 +156,16 @@ def test_a_caller_that_stops_early_does_not_wait_for_the_runs(make_job: MakeJob)
 def test_ctrl_c_reaches_the_caller_while_it_waits(make_job: MakeJob) -> None:
     endless = [make_job(**ENDLESS, seed=seed) for seed in (0, 1)]
 
-    class Pressing(Silent):
+    class PressingOnce(Silent):
+        pressed = False
+
         def moved(self, run: str, position: Any) -> None:
-            if all((job.partial / CHECKPOINT).exists() for job in endless):
+            if not self.pressed and all((j.partial / CHECKPOINT).exists() for j in endless):
+                self.pressed = True
                 os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        list(run_jobs(endless, workers=2, watcher=Pressing(), command="dae"))
+        list(run_jobs(endless, workers=2, watcher=PressingOnce(), command="dae"))
     _no_traces(endless[0])
     assert [job.state() for job in endless] == ["stopped", "stopped"]
 
