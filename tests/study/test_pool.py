@@ -24,7 +24,7 @@ from dae_cli.study.run_folder import CHECKPOINT, METRICS, Job
 
 MakeJob = Callable[..., Job]
 
-LONG = {"pretrain": {"epochs": 150}}
+LONG = {"pretrain": {"epochs": 1500}}
 ENDLESS = {"pretrain": {"epochs": 90_000}}
 WAIT = 60.0
 
@@ -43,9 +43,9 @@ def _end_workers() -> None:
     get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
-def _wait_for(path: Path) -> None:
+def _wait_for(path: Path, or_for: Path | None = None) -> None:
     end = time.monotonic() + WAIT
-    while not path.exists():
+    while not (path.exists() or (or_for and or_for.exists())):
         assert time.monotonic() < end, f"{path} did not appear"
         time.sleep(0.02)
 
@@ -123,7 +123,7 @@ def test_an_interrupt_ends_the_workers_at_once_and_the_run_goes_on_later(
 
     class Interrupting(Silent):
         def finished(self, row: RunRow) -> None:
-            _wait_for(long.partial / CHECKPOINT)
+            _wait_for(long.partial / CHECKPOINT, or_for=long.folder)
             raise KeyboardInterrupt
 
     begin = time.monotonic()
