@@ -42,7 +42,7 @@ def write_report(
         "## Data",
         _data_table(rows),
         "## Settings",
-        "The resolved config of each cell (`dae show`), selected on the validation error alone.",
+        "The resolved config of each cell, as `dae show` prints it.",
         _settings(study),
         f"On {cpu_name()}, {cores()} cores, one thread a run.",
     ]
