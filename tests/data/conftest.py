@@ -14,6 +14,7 @@ import pytest
 
 from dae_cli.data import registry
 from dae_cli.data.content import Content, content_digest
+from dae_cli.data.digits import DigitSource
 from dae_cli.data.generators import recipes
 from dae_cli.data.registry import DatasetSpec
 
@@ -130,7 +131,7 @@ def tiny_registered(tiny: Tiny, regenerated: Content, monkeypatch: pytest.Monkey
     """Registers the tiny set and its recipe; the list grows by one at each regeneration."""
     made: list[str] = []
 
-    def generate() -> Content:
+    def generate(_: DigitSource) -> Content:
         made.append("tiny")
         return regenerated
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dae_cli.data.content import Content
+from dae_cli.data.digits import DigitSource
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,10 @@ class Recipe:
 
     version: int
     sha256: str
-    generate: Callable[[], Content]
+    generate: Callable[[DigitSource], Content]
+    uses_mnist: bool = False
+    exact: bool = False
+    """Whether the content is the original's, pixel for pixel."""
 
     @property
     def id(self) -> str:
@@ -22,13 +26,13 @@ class Recipe:
         return f"v{self.version}-{self.sha256[:8]}"
 
 
-def _convex() -> Content:
+def _convex(_: DigitSource) -> Content:
     from dae_cli.data.generators.convex import generate_convex
 
     return generate_convex()
 
 
-def _rect_img() -> Content:
+def _rect_img(_: DigitSource) -> Content:
     from dae_cli.data.generators.rect_img import generate_rect_img
 
     return generate_rect_img()

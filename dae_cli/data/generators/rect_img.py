@@ -23,26 +23,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.content import Content
+from dae_cli.data.generators.patches import SIDE, Patches
 from dae_cli.data.generators.photographs import read_photographs
 from dae_cli.data.generators.words import Integers, Words
 from dae_cli.data.registry import N_PIXELS, REGISTRY
 
-SIDE = 28
 SEED = 20070624
 FLOOR = 6
 """Least standard deviation of a patch, in grey values of 0 … 255."""
-
-BATCH = 4096
 
 
 def generate_rect_img(floor: int = FLOOR) -> Content:
     """All rows of rect-img: pixels k of k/255, uint8 (n, 784), and labels."""
     spec = REGISTRY["rect-img"]
     words = Words(SEED)
-    photographs = [_windows(grey) for grey in read_photographs()]
+    patches = Patches(words, read_photographs(), floor)
     n = spec.n_train_file + spec.n_test
-    inside = draw_patches(words, photographs, floor, n)
-    outside = draw_patches(words, photographs, floor, n)
+    inside = patches.draw(n)
+    outside = patches.draw(n)
     mask, labels = draw_rectangles(words, n)
     pixels = np.where(mask, inside, outside)
     cut = spec.n_train_file
@@ -68,42 +66,3 @@ def draw_rectangles(words: Words, n: int) -> tuple[NDArray[np.bool_], NDArray[np
     columns = (line >= left[:, None]) & (line < (left + width)[:, None])
     mask = rows[:, :, None] & columns[:, None, :]
     return mask.reshape(n, N_PIXELS), (height > width).astype(np.uint8)
-
-
-def draw_patches(
-    words: Words, photographs: list[NDArray[np.uint8]], floor: int, n: int
-) -> NDArray[np.uint8]:
-    """``n`` patches (n, 784) with a standard deviation of at least ``floor``."""
-    found = np.empty((n, N_PIXELS), dtype=np.uint8)
-    done = 0
-    while done < n:
-        patches = _draw_batch(words, photographs)
-        rough = patches[is_textured(patches, floor)][: n - done]
-        found[done : done + len(rough)] = rough
-        done += len(rough)
-    return found
-
-
-def is_textured(patches: NDArray[np.uint8], floor: int) -> NDArray[np.bool_]:
-    """Whether the standard deviation reaches the floor, in whole numbers: no rounding."""
-    values = patches.astype(np.int64)
-    scaled_variance = N_PIXELS * (values**2).sum(axis=1) - values.sum(axis=1) ** 2
-    return np.asarray(scaled_variance >= floor**2 * N_PIXELS**2, dtype=np.bool_)
-
-
-def _draw_batch(words: Words, photographs: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    which = words.below(len(photographs), BATCH)
-    heights = np.array([len(windows) for windows in photographs])
-    widths = np.array([windows.shape[1] for windows in photographs])
-    top = words.below(heights[which], BATCH)
-    left = words.below(widths[which], BATCH)
-    patches = np.empty((BATCH, N_PIXELS), dtype=np.uint8)
-    for i, windows in enumerate(photographs):
-        mine = which == i
-        patches[mine] = windows[top[mine], left[mine]].reshape(-1, N_PIXELS)
-    return patches
-
-
-def _windows(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Every 28 × 28 window of a photograph, as a view (height − 27, width − 27, 28, 28)."""
-    return np.lib.stride_tricks.sliding_window_view(grey, (SIDE, SIDE))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from dae_cli.data.content import Content, content_digest
+from dae_cli.data.generators.patches import is_textured
 from dae_cli.data.generators.photographs import PHOTOGRAPHS, read_photographs
 from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.generators.rect_img import (
@@ -11,7 +12,6 @@ from dae_cli.data.generators.rect_img import (
     allowed_sides,
     draw_rectangles,
     generate_rect_img,
-    is_textured,
 )
 from dae_cli.data.generators.words import Words
 from dae_cli.data.registry import REGISTRY
