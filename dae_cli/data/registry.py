@@ -13,6 +13,13 @@ from dataclasses import dataclass
 N_PIXELS = 784
 
 BASE_ADDRESS = "http://www.iro.umontreal.ca/~lisa/icml2007data/"
+"""Where the archives were published."""
+ADDRESSES = (
+    BASE_ADDRESS,
+    BASE_ADDRESS.replace("http:", "https:"),
+    f"https://web.archive.org/web/2016id_/{BASE_ADDRESS}",
+)
+"""Where the archives are looked for; the last is the Internet Archive's copy, byte for byte."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import socket
+import threading
 import zipfile
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +118,41 @@ _SPEC = DatasetSpec(
 )
 
 
+@dataclass
+class Server:
+    """A server on the loopback interface: what it does at each path, and what it was asked for."""
+
+    address: str = ""
+    at: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    def do(self, behaviour: Callable[[BaseHTTPRequestHandler], None], path: str) -> str:
+        """Have any behaviour at ``path``; returns the whole address."""
+        self.at[path] = behaviour
+        return self.address + path[1:]
+
+    def serve(
+        self,
+        body: bytes,
+        path: str = "/tiny.zip",
+        status: int = 200,
+        length: int | None = None,
+        **headers: str,
+    ) -> str:
+        """Send ``body`` at ``path``; ``length`` is what is promised, where that is a lie."""
+
+        def behave(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(status)
+            handler.send_header("Content-Length", str(len(body) if length is None else length))
+            for name, value in headers.items():
+                handler.send_header(name, value)
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        return self.do(behave, path)
+
+
 @pytest.fixture
 def tiny() -> Tiny:
     """The original content of the tiny set."""
@@ -147,13 +186,59 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
+@pytest.fixture(scope="session")
+def published() -> tuple[str, ...]:
+    """The true addresses of the archives, to look at."""
+    return registry.ADDRESSES
+
+
 @pytest.fixture(autouse=True)
-def _no_network(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An own cache, no data folder, and a download address where nothing listens."""
+def _no_network(cache: Path, closed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An own cache, no data folder, and a download address where nothing listens.
+
+    Whatever other address is asked for, here or in a child process, goes to a proxy that is none.
+    """
     monkeypatch.setenv("DAE_CACHE_DIR", str(cache))
-    monkeypatch.delenv("DAE_DATA_DIR", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("DAE_DATA_DIR", "DAE_MIRROR"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, closed)
+        monkeypatch.setenv(name.upper(), closed)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    monkeypatch.setattr(registry, "ADDRESSES", (closed,))
+
+
+@pytest.fixture
+def closed() -> str:
+    """An address on the loopback interface where nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    monkeypatch.setattr(registry, "BASE_ADDRESS", f"http://127.0.0.1:{port}/")
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server on the loopback interface that has nothing yet: it answers 404."""
+    state = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            state.asked.append(self.path)
+            with suppress(OSError):  # the client may hang up at any time
+                if behave := state.at.get(self.path):
+                    behave(self)
+                else:
+                    self.send_error(404)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        state.address = f"http://127.0.0.1:{http.server_port}/"
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield state
+        state.closing.set()
+        http.shutdown()
+        thread.join()

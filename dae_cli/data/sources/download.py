@@ -1,105 +1,102 @@
-"""The download of an original archive, accepted only with its published SHA-1."""
+"""The download of a file whose checksum is known: its addresses are tried in turn."""
 
 from __future__ import annotations
 
-import logging
-import socket
-import tempfile
-import threading
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from dae_cli.data import registry
 from dae_cli.data.registry import DatasetSpec
+from dae_cli.data.sources.temporary import temporary_folder
+from dae_cli.data.sources.transfer import CutError, UnknownHostError, WrongFileError, transfer
 from dae_cli.errors import DataError, DownloadError
 
-CONNECT_SECONDS = 4.0
-"""Patience for a host that does not answer."""
-READ_SECONDS = 20.0
-"""Patience for a host that stops in the middle."""
+__all__ = ["RemoteFile", "WrongFileError", "addresses_of", "archive_of", "fetched"]
+
+Note = Callable[[str], None]
 
 
-class WrongArchiveError(DownloadError):
-    """The host answered with something else than the published archive."""
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file that may be had from several addresses, and is known by its checksum."""
+
+    name: str
+    addresses: tuple[str, ...]
+    known_hash: str
+    """``sha1:…`` or ``md5:…``, hexadecimal."""
 
 
-@contextmanager
-def downloaded_archive(spec: DatasetSpec, folder: Path) -> Iterator[Path]:
-    """Fetch the archive into a temporary place inside ``folder``, gone on exit.
+def archive_of(spec: DatasetSpec) -> RemoteFile:
+    """The published archive of a set."""
+    addresses = addresses_of(spec.archive, registry.ADDRESSES)
+    return RemoteFile(spec.archive, addresses, f"sha1:{spec.archive_sha1}")
 
-    Raises DownloadError when the host does not answer or the bytes are not the archive's.
-    """
-    import pooch  # type: ignore[import-untyped]
-    import requests
 
-    url = registry.BASE_ADDRESS + spec.archive
-    _require_reachable(url)
-    logger = pooch.get_logger()
-    level = logger.level
-    with _temporary_folder(folder) as place:
-        try:
-            logger.setLevel(logging.WARNING)
-            name = pooch.retrieve(
-                url,
-                known_hash=f"sha1:{spec.archive_sha1}",
-                fname=spec.archive,
-                path=place,
-                downloader=pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, READ_SECONDS)),
+def addresses_of(name: str, bases: tuple[str, ...]) -> tuple[str, ...]:
+    """Where the file may be: below ``DAE_MIRROR``, where that is set, then below each base."""
+    if mirror := os.environ.get("DAE_MIRROR"):
+        if not _is_address(mirror):
+            raise DataError(
+                f"DAE_MIRROR {mirror}: expected the address of the folder that holds the files, "
+                "such as https://mirror.example/data/; for a folder on this machine use --data-dir"
             )
-        except (requests.RequestException, OSError) as error:
-            raise DownloadError(f"{url}: {_in_short(error)}") from error
-        except ValueError as error:  # pooch: the hash differs
-            raise WrongArchiveError(
-                f"{url}: the bytes received are not the published archive (their SHA-1 differs)"
-            ) from error
-        finally:
-            logger.setLevel(level)
-        yield Path(name)
+        bases = (mirror.rstrip("/") + "/", *bases)
+    return tuple(base + name for base in bases)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port out of range, a bracket left open
+        return False
 
 
 @contextmanager
-def _temporary_folder(folder: Path) -> Iterator[Path]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.TemporaryDirectory(prefix=".download-", dir=folder)
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be written ({error.strerror}); set DAE_CACHE_DIR to another folder"
-        ) from error
-    with temporary as name:
-        yield Path(name)
+def fetched(file: RemoteFile, folder: Path, note: Note) -> Iterator[Path]:
+    """Fetch the file into a temporary place inside ``folder``, gone on exit.
 
-
-def _require_reachable(url: str) -> None:
-    """Raise DownloadError within seconds when nothing answers.
-
-    The look-up of a name has no time-out of its own, so it runs in a thread that is left behind.
-    A proxy looks names up itself, so then the request alone decides.
+    The bytes have the known checksum. ``note`` receives a line for every address that fails.
+    Raises DownloadError, with each address and its reason, when all fail (WrongFileError when
+    that is since other bytes were sent), and DataError where ``folder`` cannot be written.
     """
-    from requests.utils import get_environ_proxies
+    with temporary_folder(folder) as place:
+        yield _from_first_good(file, place, note)
 
-    if get_environ_proxies(url):
-        return
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    reasons = [f"no answer from {host} within {CONNECT_SECONDS:g} s"]
 
-    def knock() -> None:
+def _from_first_good(file: RemoteFile, place: Path, note: Note) -> Path:
+    failures: list[DownloadError] = []
+    unknown_hosts: set[str | None] = set()
+    for address in file.addresses:
+        host = urlsplit(address).hostname
+        if host in unknown_hosts:
+            continue
         try:
-            socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
-            reasons.clear()
-        except OSError as error:
-            reasons[:] = [f"{host} is not reachable ({error.strerror or error})"]
-
-    knocker = threading.Thread(target=knock, daemon=True)
-    knocker.start()
-    knocker.join(CONNECT_SECONDS + 1)
-    if reasons:
-        raise DownloadError(f"{url}: {reasons[0]}")
+            return _with_one_retry(address, file, place, note)
+        except DownloadError as error:
+            failures.append(error)
+            if isinstance(error, UnknownHostError):
+                unknown_hosts.add(host)
+            note(str(error))
+    reasons = "; ".join(str(error) for error in failures) or "no address is known"
+    raise _kind(failures)(f"{file.name} cannot be fetched: {reasons}")
 
 
-def _in_short(error: Exception) -> str:
-    text = str(error)
-    return text.splitlines()[0][:200] if text else type(error).__name__
+def _with_one_retry(address: str, file: RemoteFile, place: Path, note: Note) -> Path:
+    try:
+        return transfer(address, file.known_hash, place, file.name)
+    except CutError as error:
+        note(f"{error}; once more from the start")
+        return transfer(address, file.known_hash, place, file.name)
+
+
+def _kind(failures: list[DownloadError]) -> type[DownloadError]:
+    """WrongFileError if some host sent a file and all that did sent a wrong one."""
+    if any(isinstance(error, CutError) for error in failures):
+        return DownloadError
+    wrong = any(isinstance(error, WrongFileError) for error in failures)
+    return WrongFileError if wrong else DownloadError

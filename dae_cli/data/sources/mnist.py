@@ -1,0 +1,190 @@
+"""MNIST, the ingredient of five sets: the user's files, the cache, or a checked download.
+
+The four files circulate packed in different ways and under slightly different names, so the
+content decides: the SHA-256 of all 70 000 images, then all labels, is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dae_cli.data.digits import Digits
+from dae_cli.data.readers.idx import read_idx, read_labels
+from dae_cli.data.registry import N_PIXELS
+from dae_cli.data.sources.download import RemoteFile, fetched
+from dae_cli.errors import DataError, DownloadError
+
+Note = Callable[[str], None]
+
+ADDRESSES = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "http://yann.lecun.com/exdb/mnist/",
+)
+
+MD5 = {
+    "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+"""The four files, and the published MD5 of each as packed (``.gz``)."""
+
+CONTENT_SHA256 = "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83"
+"""Digest of the 70 000 · 784 bytes of the images, training digits first, then the labels."""
+
+N_TRAIN, N_TEST = 60_000, 10_000
+SIDE = 28
+PLACES = (".", "mnist", "MNIST/raw")
+"""Where in a folder the files may lie; the last is where torchvision keeps them."""
+
+
+@dataclass(frozen=True)
+class MnistFiles:
+    """The four files, packed or not."""
+
+    folder: Path
+    train_images: Path
+    train_labels: Path
+    test_images: Path
+    test_labels: Path
+
+
+def find_mnist(folder: Path) -> MnistFiles | None:
+    """Look for the four files in ``folder`` and in its subfolder ``mnist``.
+
+    Raises DataError when some but not all of them are there, or the folder cannot be read.
+    """
+    partly: list[tuple[Path, list[str]]] = []
+    for place in (folder / name for name in PLACES):
+        try:
+            found = {name: _one_file(place, name) for name in MD5}
+        except OSError as error:
+            raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+        paths = [path for path in found.values() if path]
+        if len(paths) == len(MD5):
+            return MnistFiles(place, *paths)
+        if paths:
+            partly.append((place, [name for name, path in found.items() if path is None]))
+    if partly:
+        place, missing = partly[0]
+        raise DataError(
+            f"{place}: has some of the four files of MNIST but not {_listed(missing)}, "
+            "plain or with .gz; put all four there"
+        )
+    return None
+
+
+def read_mnist(files: MnistFiles) -> Digits:
+    """Read the four files; DataError for a defect, or sound files that are not MNIST's."""
+    images = np.concatenate(
+        [
+            read_idx(files.train_images, (N_TRAIN, SIDE, SIDE)),
+            read_idx(files.test_images, (N_TEST, SIDE, SIDE)),
+        ]
+    ).reshape(-1, N_PIXELS)
+    labels = np.concatenate(
+        [read_labels(files.train_labels, N_TRAIN), read_labels(files.test_labels, N_TEST)]
+    )
+    digest = hashlib.sha256(images.data)
+    digest.update(labels.data)
+    if digest.hexdigest() != CONTENT_SHA256:
+        raise DataError(
+            f"{files.folder}: the four files are sound but do not hold MNIST: their content has "
+            f"SHA-256 {digest.hexdigest()[:12]}…, expected {CONTENT_SHA256[:12]}…; "
+            "other sets (Fashion-MNIST, for one) use the same names"
+        )
+    return Digits(images, labels)
+
+
+def mnist_digits(folder: Path | None, cache: Path, note: Note, offline: bool = False) -> Digits:
+    """MNIST from the user's ``folder``, else the cache, else a download into ``cache/mnist``.
+
+    ``note`` receives a line when something slow begins or a source fails; ``offline`` forbids
+    the download. Raises DataError where MNIST cannot be had, or the user's files are not MNIST.
+    """
+    if folder is not None:
+        if files := find_mnist(folder):
+            return read_mnist(files)
+        note(f"{folder} has no files of MNIST")
+    if files := _cached(cache):
+        try:
+            return read_mnist(files)
+        except DataError as error:
+            note(f"the cached MNIST is damaged ({error})")
+    if offline:
+        raise DataError(_advice(folder, cache, "nothing was fetched, since that was forbidden"))
+    note("fetching MNIST")
+    try:
+        return read_mnist(_download(cache / "mnist", note))
+    except DownloadError as error:
+        raise DataError(_advice(folder, cache, str(error))) from error
+
+
+def mnist_here(folder: Path | None, cache: Path) -> str | None:
+    """Where MNIST would be read from, without reading it; None when it would be fetched.
+
+    Raises DataError when the user's folder has some but not all of the four files.
+    """
+    if folder is not None and (files := find_mnist(folder)):
+        return f"the user's files in {files.folder}"
+    return "the cache" if _cached(cache) else None
+
+
+def _one_file(place: Path, name: str) -> Path | None:
+    """The file in one of its spellings; some unpackers turn the hyphen before idx to a dot."""
+    dotted = name.replace("-idx", ".idx")
+    for spelling in (f"{name}.gz", name, f"{dotted}.gz", dotted):
+        if (path := place / spelling).is_file():
+            return path
+    return None
+
+
+def _cached(cache: Path) -> MnistFiles | None:
+    place = cache / "mnist"
+    paths = [place / f"{name}.gz" for name in MD5]
+    return MnistFiles(place, *paths) if all(path.is_file() for path in paths) else None
+
+
+def _download(place: Path, note: Note) -> MnistFiles:
+    """Fetch what ``place`` does not have yet; each file gets its name when it is whole."""
+    for name, md5 in MD5.items():
+        path = place / f"{name}.gz"
+        if _md5_of(path) == md5:
+            continue
+        file = RemoteFile(path.name, tuple(base + path.name for base in ADDRESSES), f"md5:{md5}")
+        with fetched(file, place, note) as temporary:
+            try:
+                temporary.replace(path)
+            except OSError as error:
+                raise DataError(
+                    f"{path}: cannot be written ({error.strerror}); "
+                    "set DAE_CACHE_DIR to another folder"
+                ) from error
+    return MnistFiles(place, *(place / f"{name}.gz" for name in MD5))
+
+
+def _md5_of(path: Path) -> str | None:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "md5").hexdigest()
+    except OSError:
+        return None
+
+
+def _advice(folder: Path | None, cache: Path, last: str) -> str:
+    looked = f"{folder} and {cache / 'mnist'}" if folder else f"{cache / 'mnist'}"
+    return (
+        f"MNIST cannot be had: its files are not in {looked}, and {last}. "
+        f"Put {_listed([f'{name}.gz' for name in MD5])} (from {' or '.join(ADDRESSES)}) "
+        "into a folder, and name it with --data-dir or DAE_DATA_DIR"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
