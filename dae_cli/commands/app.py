@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dae_cli import __version__
+from dae_cli.commands.data.app import data
 from dae_cli.commands.evaluate import evaluate
 from dae_cli.commands.filters import filters
 from dae_cli.commands.ls import ls
@@ -64,5 +65,6 @@ app.command(epilog="Example: dae train icml2008/convex-25 --seed 1")(train)
 app.command(epilog="Example: dae evaluate results/icml2008/runs/* --format csv")(evaluate)
 app.command(epilog="Example: dae filters icml2008/convex-0 icml2008/convex-25")(filters)
 app.command(epilog="Example: dae replicate icml2008 --only convex-0 --only convex-10")(replicate)
+app.add_typer(data, name="data")
 app.command(epilog="Example: dae ls --format json")(ls)
 app.command(epilog="Example: dae show icml2008/convex-25 --set seed=1")(show)

@@ -27,8 +27,8 @@ class GreyScale(StrEnum):
     tile = "tile"
 
 
-def _tiles(text: str) -> tuple[int, int]:
-    """`10x10` to rows and columns."""
+def tiles_of(text: str) -> tuple[int, int]:
+    """`10x10` to rows and columns; BadParameter for anything else."""
     match = re.fullmatch(r"(\d{1,3})[x×](\d{1,3})", text.strip().lower())
     if match and all(1 <= int(n) <= _MOST_TILES for n in match.groups()):
         return int(match[1]), int(match[2])
@@ -77,7 +77,7 @@ def filters(
 
     Tile i is unit i in every sheet; mid grey is a weight of 0. Prints the picture's path.
     """
-    grid = _tiles(tiles)
+    grid = tiles_of(tiles)
     from dae_cli.pictures.saving import check_suffix
 
     if out is not None:

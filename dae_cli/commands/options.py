@@ -41,6 +41,23 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
+
+
+class Origin(StrEnum):
+    """Where the content of a data set comes from."""
+
+    original = "original"
+    regenerated = "regenerated"
+
+
+DataOrigin = Annotated[
+    Origin | None,
+    typer.Option(
+        "--origin",
+        help="Accept these data only.  [default: the original where it can be had]",
+        show_default=False,
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print the result's path only, and errors.")
 ]

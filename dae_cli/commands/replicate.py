@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dae_cli.commands.console import watching
-from dae_cli.commands.options import DataDir, Device, Overrides, Quiet, command_line, cores
+from dae_cli.commands.options import (
+    DataDir,
+    DataOrigin,
+    Device,
+    Overrides,
+    Quiet,
+    command_line,
+    cores,
+)
 from dae_cli.commands.tables import columns, minutes, results, text_width
 from dae_cli.commands.telling import hint_when_interrupted
 from dae_cli.config.names import label
@@ -51,6 +59,7 @@ def replicate(
     overrides: Overrides = None,
     device: Annotated[Device, typer.Option(help="auto takes CUDA if it is there.")] = Device.cpu,
     data_dir: DataDir = None,
+    origin: DataOrigin = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -87,6 +96,7 @@ def replicate(
             seeds=seeds,
             out=folder,
             data_dir=data_dir,
+            origin=origin.value if origin else None,
             device=device.value,
             watcher=watcher,
         )

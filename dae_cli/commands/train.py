@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dae_cli.commands.console import watching
-from dae_cli.commands.options import DataDir, Device, Overrides, Quiet, command_line
+from dae_cli.commands.options import DataDir, DataOrigin, Device, Overrides, Quiet, command_line
 from dae_cli.commands.tables import run_summary
 from dae_cli.commands.telling import hint_when_interrupted
 from dae_cli.config.names import label
@@ -38,6 +38,7 @@ def train(
     ] = None,
     device: Annotated[Device, typer.Option(help="auto takes CUDA if it is there.")] = Device.auto,
     data_dir: DataDir = None,
+    origin: DataOrigin = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -75,7 +76,13 @@ def train(
 
     with watching(quiet=quiet, single=True) as watcher:
         planned = plan_run(
-            resolved, seed=seed, device=device.value, out=out, data_dir=data_dir, watcher=watcher
+            resolved,
+            seed=seed,
+            device=device.value,
+            out=out,
+            data_dir=data_dir,
+            origin=origin.value if origin else None,
+            watcher=watcher,
         )
         _check_stopped(planned, resume, force)
         watcher.expect([planned.job])

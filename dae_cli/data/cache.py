@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -29,6 +30,8 @@ Trust = Literal["checked", "as given", "made here"]
 
 PROVENANCE = "dae"
 """Name of the array that holds the provenance as JSON; it marks a file as a cache entry."""
+
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,30 @@ def read_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Provenance]:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             provenance = Provenance(**json.loads(arrays[PROVENANCE].tobytes()))
             content = Content(arrays["X"], arrays["Y"], arrays["Xtest"], arrays["Ytest"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise DataError(
             f"{path}: damaged cache entry ({error}); delete it and try again"
         ) from error
     check_shape(spec, content)
     return content, provenance
+
+
+def recorded(path: Path) -> Provenance | None:
+    """What an entry says of itself, read in no time and not checked; None if it is damaged."""
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return Provenance(**json.loads(arrays[PROVENANCE].tobytes()))
+    except _DAMAGE:
+        return None
+
+
+def entries(spec: DatasetSpec) -> list[Path]:
+    """Every entry of a set in the cache, originals first."""
+    return [
+        path
+        for origin in ("original", "regenerated")
+        for path in sorted(cache_folder().glob(f"{spec.name}-{origin}-*.npz"))
+    ]
 
 
 def sound_entry(path: Path, spec: DatasetSpec) -> Provenance | None:

@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from dae_cli.errors import ConfigError, DaeError
 from dae_cli.pictures.layout import Layout, Sheet, lay_out
 from dae_cli.pictures.saving import save_png
-from dae_cli.pictures.text import font
+from dae_cli.pictures.tiles import BACKGROUND, paint
 
 __all__ = [
     "BACKGROUND",
@@ -41,7 +41,6 @@ Scale = Literal["shared", "tile"]
 """``shared``: one limit for all tiles. ``tile``: each tile by its own largest \\|w\\|, which shows
 the shape of weak filters too, as many papers do, but hides how strong they are."""
 
-BACKGROUND = 255
 MID_GREY = 128
 _TILE_PIXELS = 56  # what a tile measures unless told: 28 × 28 weights at 2 pixels each
 
@@ -153,17 +152,10 @@ def side_by_side(
         magnification=magnification,
         scale=scale,
     )
-    width, height = layout.size
-    canvas = np.full((height, width), BACKGROUND, dtype=np.uint8)
-    for panel, grid in zip(panels, layout.grids, strict=True):
-        shown = _finite(panel.weights[: tiles[0] * tiles[1]])
-        side = _side(shown)
-        for index, row in enumerate(_greys(shown, limit, scale)):
-            left, top, right, bottom = grid.box(index)
-            # Whole pixels repeated: nearest neighbour, so that edges stay crisp.
-            block = np.ones((grid.tile // side,) * 2, dtype=np.uint8)
-            canvas[top:bottom, left:right] = np.kron(row.reshape(side, side), block)
-    return _letter(canvas, layout)
+    greys = [
+        _greys(_finite(panel.weights[: tiles[0] * tiles[1]]), limit, scale) for panel in panels
+    ]
+    return paint(layout, greys)
 
 
 def plan_sheet(
@@ -219,19 +211,6 @@ def _greys(weights: Weights, limit: float, scale: Scale) -> NDArray[np.uint8]:
         limits = np.where(largest > 0, largest, 1.0)
     share = np.clip(weights.astype(np.float64) / limits, -1.0, 1.0)
     return np.floor(127.5 * share + MID_GREY).astype(np.uint8)
-
-
-def _letter(canvas: NDArray[np.uint8], layout: Layout) -> Image.Image:
-    """Add the grey scale and the texts of ``layout``."""
-    left, top, right, bottom = layout.scale_bar
-    ramp = np.linspace(0, 255, right - left).round().astype(np.uint8)
-    canvas[top:bottom, left:right] = 160  # a thin frame: the white end ends somewhere
-    canvas[top + 1 : bottom - 1, left + 1 : right - 1] = ramp[1:-1]
-    image = Image.fromarray(canvas)
-    draw = ImageDraw.Draw(image)
-    for run in layout.runs:
-        draw.text(run.at, run.text, fill=run.grey, font=font(run.size), anchor=run.anchor)
-    return image
 
 
 def _side(weights: Weights) -> int:

@@ -55,8 +55,9 @@ def evaluate_run(
     state = load_checkpoint(folder / CHECKPOINT, experiment, torch.device("cpu"))
     if state.best is None:
         raise RunFolderError(f"{folder}: its checkpoint has no fine-tuned network")
-    data = prepare(experiment.dataset, data_dir=data_dir, note=note)
-    trained_on = status.get("data", {}).get("sha256")
+    recorded = status.get("data", {})
+    trained_on, origin = recorded.get("sha256"), recorded.get("origin")
+    data = prepare(experiment.dataset, data_dir=data_dir, origin=origin, note=note)
     if data.sha256 != trained_on:
         raise RunFolderError(
             f"{folder}: was trained on {experiment.dataset} with SHA-256 {str(trained_on)[:12]}…, "

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
 from dae_cli.config.schema import Experiment
-from dae_cli.data.provide import Prepared, prepare
+from dae_cli.data.dataset import Origin
+from dae_cli.data.obtain import Prepared
+from dae_cli.data.provide import prepare
 from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.errors import RunFolderError
 from dae_cli.study.pool import run_jobs
@@ -70,6 +72,7 @@ def plan_study(
     seeds: int | None,
     out: Path,
     data_dir: Path | None,
+    origin: Origin | None = None,
     device: str = "cpu",
     watcher: Watcher,
 ) -> Plan:
@@ -82,7 +85,7 @@ def plan_study(
     for cell in study.cells:
         name = cell.experiment.dataset
         if name not in prepared:
-            prepared[name] = prepare(name, data_dir=data_dir, note=watcher.note)
+            prepared[name] = prepare(name, data_dir=data_dir, origin=origin, note=watcher.note)
             watcher.note(f"{name} ({prepared[name].origin}): {prepared[name].source}")
     runs = []
     for cell in study.cells:

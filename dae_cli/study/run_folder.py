@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.config.schema import Experiment
-from dae_cli.data.provide import Prepared
+from dae_cli.data.obtain import Prepared
 from dae_cli.errors import RunFolderError
 from dae_cli.files import write_json
 from dae_cli.training.version import NUMERICS_VERSION

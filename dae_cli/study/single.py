@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment
+from dae_cli.data.dataset import Origin
 from dae_cli.data.provide import prepare
 from dae_cli.study.execute import execute as execute_job
 from dae_cli.study.progress import Watcher
@@ -21,6 +22,7 @@ def plan_run(
     device: str,
     out: Path | None,
     data_dir: Path | None,
+    origin: Origin | None = None,
     watcher: Watcher,
 ) -> PlannedRun:
     """Prepare the data of one experiment and tell what there is of its run already.
@@ -31,12 +33,13 @@ def plan_run(
         device: auto, cpu or cuda.
         out: the folder that will hold the run's folder.
         data_dir: the user's data files.
+        origin: accept data of this origin only.
         watcher: hears about downloads and regeneration.
     """
     experiment = resolved.experiment
     if seed is not None:
         experiment = experiment.model_copy(update={"seed": seed})
-    data = prepare(experiment.dataset, data_dir=data_dir, note=watcher.note)
+    data = prepare(experiment.dataset, data_dir=data_dir, origin=origin, note=watcher.note)
     watcher.note(f"{experiment.dataset} ({data.origin}): {data.source}")
     job = make_job(resolved, experiment, data, out or default_runs(resolved), device)
     return PlannedRun(job, job.state())

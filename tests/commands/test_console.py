@@ -11,7 +11,7 @@ import pytest
 from dae_cli.commands.bars import Bars
 from dae_cli.commands.console import Lines, Quiet, RunWatcher, watching
 from dae_cli.config.experiments import resolve_study
-from dae_cli.data.provide import Prepared
+from dae_cli.data.obtain import Prepared
 from dae_cli.study.progress import Position
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import Job

@@ -19,7 +19,7 @@ from dae_cli.data import registry
 from dae_cli.data.cache import Provenance, Trust, save_entry
 from dae_cli.data.content import Content, content_digest
 from dae_cli.data.dataset import Origin
-from dae_cli.data.provide import Prepared
+from dae_cli.data.obtain import Prepared
 from dae_cli.data.registry import REGISTRY
 from dae_cli.study.progress import Position, Silent
 from dae_cli.study.replicate import Outcome, Plan, plan_study, run_plan

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.data.provide import Prepared
+from dae_cli.data.obtain import Prepared
 from dae_cli.errors import RunFolderError
 from dae_cli.study.execute import execute
 from dae_cli.study.progress import Silent

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from dae_cli.config.experiments import load_resolved
-from dae_cli.data.provide import Prepared
+from dae_cli.data.obtain import Prepared
 from dae_cli.errors import ConfigError, DaeError, RunFolderError
 from dae_cli.study.evaluate import Evaluation, SplitName, evaluate_run
 from dae_cli.study.run_folder import CHECKPOINT, CONFIG, STATUS

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 
 from dae_cli.config.experiments import load_resolved
-from dae_cli.data.provide import Prepared
+from dae_cli.data.obtain import Prepared
 from dae_cli.study import execute as execute_module
 from dae_cli.study.execute import execute
 from dae_cli.study.progress import Position, Silent

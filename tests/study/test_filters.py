@@ -15,7 +15,8 @@ import torch
 from safetensors import safe_open
 
 from dae_cli.config.experiments import ResolvedExperiment, load_resolved
-from dae_cli.data.provide import Prepared, load
+from dae_cli.data.obtain import Prepared
+from dae_cli.data.provide import load
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.execute import dataset_for, execute
 from dae_cli.study.filters import finished_run, run_filters

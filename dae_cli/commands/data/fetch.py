@@ -1,0 +1,99 @@
+"""`dae data fetch` and `dae data make`: bring sets into the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dae_cli.commands.data.names import MNIST, DataFormat, Format, as_json, chosen
+from dae_cli.commands.options import DataDir, DataOrigin
+from dae_cli.commands.tables import columns
+from dae_cli.errors import DaeError
+
+if TYPE_CHECKING:
+    from dae_cli.data.dataset import Origin
+
+Names = Annotated[
+    list[str], typer.Argument(metavar="NAME...", help="Sets, or all.", show_default=False)
+]
+
+
+def fetch(
+    names: Names,
+    origin: DataOrigin = None,
+    data_dir: DataDir = None,
+    form: Format = DataFormat.table,
+) -> None:
+    """Make sets ready: from your files, the cache, the download, else the published recipe.
+
+    mnist fetches MNIST, which five of the sets are made of. A set that cannot be had is told on
+    stderr; the others are made ready all the same.
+    """
+    _bring(chosen(names, mnist=True), origin.value if origin else None, data_dir, form)
+
+
+def make(names: Names, data_dir: DataDir = None, form: Format = DataFormat.table) -> None:
+    """Regenerate sets by the published recipes, whatever originals there are.
+
+    The same bytes on any machine. Sets of digits are made of MNIST: from your files, or fetched.
+    """
+    _bring(chosen(names), "regenerated", data_dir, form)
+
+
+def _bring(
+    names: list[str],
+    origin: Literal["original", "regenerated"] | None,
+    data_dir: Path | None,
+    form: DataFormat,
+) -> None:
+    ready: list[dict[str, Any]] = []
+    problems: list[DaeError] = []
+    for name in names:
+        try:
+            ready.append(_mnist(data_dir) if name == MNIST else _set(name, origin, data_dir))
+        except DaeError as error:
+            problems.append(error)
+            typer.echo(str(error), err=True)
+    if form is DataFormat.json:
+        typer.echo(as_json(ready))
+    elif ready:
+        rows = [("set", "origin", "SHA-256", "source")]
+        rows += [(r["name"], r["origin"], r["sha256"][:12], r["source"]) for r in ready]
+        typer.echo("\n".join(columns(rows)))
+    if problems:
+        raise typer.Exit(max(problem.exit_code for problem in problems))
+
+
+def _set(name: str, origin: Origin | None, data_dir: Path | None) -> dict[str, Any]:
+    from dae_cli.data.provide import prepare
+
+    prepared = prepare(name, data_dir=data_dir, origin=origin, note=_note)
+    return {
+        "name": name,
+        "origin": prepared.origin,
+        "sha256": prepared.sha256,
+        "source": prepared.source,
+        "path": str(prepared.path),
+    }
+
+
+def _mnist(data_dir: Path | None) -> dict[str, Any]:
+    from dae_cli.data.cache import cache_folder
+    from dae_cli.data.sources.mnist import CONTENT_SHA256, mnist_digits, mnist_here
+    from dae_cli.data.sources.user_files import chosen_folder
+
+    folder, cache = chosen_folder(data_dir), cache_folder()
+    here = mnist_here(folder, cache)
+    mnist_digits(folder, cache, _note)
+    return {
+        "name": MNIST,
+        "origin": "original",
+        "sha256": CONTENT_SHA256,
+        "source": here or "downloaded (checked: the published MD5 and the known content)",
+    }
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)

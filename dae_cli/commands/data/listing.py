@@ -1,0 +1,121 @@
+"""`dae data list`: what there is of each set, and where it would come from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dae_cli.commands.data.names import ALL, MNIST, DataFormat, Format, as_json, chosen, size
+from dae_cli.commands.options import DataDir
+from dae_cli.commands.tables import columns
+
+if TYPE_CHECKING:
+    from dae_cli.data.inventory import Copy
+
+DIGITS = 12
+"""Letters of a digest that are shown to people."""
+
+
+def list_(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Sets; default: all.", show_default=False),
+    ] = None,
+    data_dir: DataDir = None,
+    form: Format = DataFormat.table,
+) -> None:
+    """List the sets: what is here, its origin, size and digest, and what would be used.
+
+    Nothing is fetched, made or checked; `dae data verify` checks.
+    """
+    from dae_cli.data.sources.user_files import chosen_folder
+
+    folder = chosen_folder(data_dir)
+    sets = [_facts(name, folder) for name in chosen(names or [ALL], mnist=True)]
+    if form is DataFormat.json:
+        typer.echo(as_json(sets))
+        return
+    rows: list[tuple[str, ...]] = [("set", "rows", "here", "size", "SHA-256", "would come from")]
+    for facts in sets:
+        copies: list[Any] = facts["copies"] or [None]
+        for i, copy in enumerate(copies):
+            head = (facts["name"], _rows(facts)) if i == 0 else ("", "")
+            rows.append((*head, *_cells(copy), facts["comes_from"] if i == 0 else ""))
+    _print(rows)
+
+
+def _facts(name: str, folder: Path | None) -> dict[str, Any]:
+    if name == MNIST:
+        return _mnist(folder)
+    from dae_cli.data.inventory import comes_from, copies
+    from dae_cli.data.provide import spec_of
+
+    spec = spec_of(name)
+    found = copies(spec, folder)
+    return {
+        "name": name,
+        "classes": spec.n_classes,
+        "rows": {"train": spec.n_train, "valid": spec.n_valid, "test": spec.n_test},
+        "archive": spec.archive,
+        "archive_sha1": spec.archive_sha1,
+        "copies": [_copy(copy) for copy in found],
+        "comes_from": comes_from(spec, folder, found),
+    }
+
+
+def _mnist(folder: Path | None) -> dict[str, Any]:
+    from dae_cli.data.cache import cache_folder
+    from dae_cli.data.sources.mnist import CONTENT_SHA256, mnist_here
+
+    here = mnist_here(folder, cache_folder())
+    return {
+        "name": MNIST,
+        "classes": 10,
+        "rows": {"train": 60_000, "test": 10_000},
+        "content_sha256": CONTENT_SHA256,
+        "copies": [],
+        "comes_from": here or "the download; five of the sets are made of it",
+    }
+
+
+def _copy(copy: Copy) -> dict[str, Any]:
+    return {
+        "place": copy.place,
+        "paths": [str(path) for path in copy.paths],
+        "origin": copy.origin,
+        "sha256": copy.sha256,
+        "bytes": copy.n_bytes,
+        "source": copy.source,
+        "usable": copy.usable,
+    }
+
+
+def _rows(facts: dict[str, Any]) -> str:
+    return " + ".join(str(n) for n in facts["rows"].values())
+
+
+def _cells(copy: dict[str, Any] | None) -> tuple[str, str, str]:
+    if copy is None:
+        return "-", "-", "-"
+    where = "yours" if copy["place"] == "yours" else "cached"
+    digest = (copy["sha256"] or "-")[:DIGITS]
+    return f"{copy['origin']}, {where}", size(copy["bytes"]), digest
+
+
+def _print(rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        typer.echo("\n".join(columns(rows)))
+        return
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for heading in rows[0]:
+        table.add_column(heading, overflow="fold")
+    for row in rows[1:]:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)

@@ -1,0 +1,69 @@
+"""`dae data show`: a contact sheet of a set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dae_cli.commands.data.names import ALL, chosen
+from dae_cli.commands.evaluate import SplitName
+from dae_cli.commands.filters import tiles_of
+from dae_cli.commands.options import DataDir, DataOrigin
+from dae_cli.config.names import label
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A set.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            dir_okay=False,
+            help="The picture.  [default: NAME-ORIGIN.png, here]",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[SplitName, typer.Option(help="The rows to show.")] = SplitName.train,
+    tiles: Annotated[
+        str, typer.Option(metavar="ROWSxCOLUMNS", help="Rows of the split, evenly spread over it.")
+    ] = "10x20",
+    origin: DataOrigin = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Draw images of a set, upright, on a contact sheet. Prints the picture's path."""
+    grid = tiles_of(tiles)
+    if name == ALL:
+        raise typer.BadParameter("a sheet shows one set", param_hint="NAME")
+    chosen([name])
+    from dae_cli.pictures.saving import check_suffix
+
+    if out is not None:
+        check_suffix(out, (".png",))
+
+    from dae_cli.data.provide import load, prepare, spec_of
+    from dae_cli.pictures.contact import Images, contact_sheet
+    from dae_cli.pictures.saving import save_png
+
+    prepared = prepare(
+        name,
+        data_dir=data_dir,
+        origin=origin.value if origin else None,
+        note=lambda text: typer.echo(text, err=True),
+    )
+    dataset = load(prepared)
+    rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split.value]
+    some = rows.take(min(grid[0] * grid[1], len(rows)))
+    transposed = spec_of(name).stored_transposed
+    image = contact_sheet(
+        [Images(some.as_float(), "", transposed)],
+        tiles=grid,
+        title=f"{name} ({prepared.origin})",
+        caption=f"{len(some)} of {len(rows)} rows of {split.value}, evenly spread"
+        + ("; stored transposed, shown upright" if transposed else ""),
+    )
+    path = out or Path(f"{name}-{prepared.origin}.png")
+    about = {"Title": f"{name}, {split.value}", "Source": prepared.source, "SHA256": dataset.sha256}
+    save_png(image, path, about)
+    typer.echo(label(path))

@@ -1,0 +1,144 @@
+"""`dae data verify`: read copies to the last byte; set regenerated beside genuine rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dae_cli.commands.data.names import ALL, DataFormat, Format, as_json, chosen
+from dae_cli.commands.options import DataDir
+from dae_cli.commands.tables import columns
+from dae_cli.config.names import label
+
+if TYPE_CHECKING:
+    from dae_cli.data.inventory import Check
+    from dae_cli.proof.compare import Comparison
+
+
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Sets; default: all.", show_default=False),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Compare what the recipes make with the genuine sets, or NAME.npz samples of "
+            "their rows, in this folder; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    svm: Annotated[
+        bool,
+        typer.Option(
+            "--svm", help="With --against: compare the errors of SVMs as well (half an hour)."
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            file_okay=False,
+            help="With --against: write statistics.csv and a sheet of images for each set here.",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    form: Format = DataFormat.table,
+) -> None:
+    """Check the copies that there are; or compare regenerated sets with genuine rows.
+
+    Exit code 1 if a cached copy is damaged or a comparison is off, 2 if a file of yours is bad.
+    """
+    sets = chosen(names or [ALL])
+    if against:
+        _compare(sets, against, svm, out, data_dir, form)
+    elif svm or out:
+        raise typer.BadParameter("goes with --against DIR", param_hint="--svm" if svm else "--out")
+    else:
+        _check(sets, data_dir, form)
+
+
+def _check(names: Sequence[str], data_dir: Path | None, form: DataFormat) -> None:
+    from dae_cli.data.inventory import check, copies
+    from dae_cli.data.provide import spec_of
+    from dae_cli.data.sources.user_files import chosen_folder
+
+    folder = chosen_folder(data_dir)
+    checks: list[tuple[str, Check]] = []
+    for name in names:
+        spec = spec_of(name)
+        checks += [(name, check(spec, copy, folder)) for copy in copies(spec, folder)]
+    if form is DataFormat.json:
+        typer.echo(as_json([_check_json(name, found) for name, found in checks]))
+    elif not checks:
+        typer.echo("no copy of these sets is here; dae data fetch gets them", err=True)
+    else:
+        rows = [("set", "copy", "origin", "SHA-256", "found")]
+        for name, found in checks:
+            copy = found.copy
+            digest = (copy.sha256 or "-")[:12]
+            rows.append((name, label(copy.paths[0]), copy.origin, digest, found.found))
+        typer.echo("\n".join(columns(rows)))
+    bad = {found.copy.place for _, found in checks if not found.sound}
+    if bad:
+        raise typer.Exit(2 if "yours" in bad else 1)
+
+
+def _check_json(name: str, found: Check) -> dict[str, object]:
+    return {
+        "name": name,
+        "place": found.copy.place,
+        "paths": [str(path) for path in found.copy.paths],
+        "origin": found.copy.origin,
+        "sha256": found.copy.sha256,
+        "sound": found.sound,
+        "found": found.found,
+    }
+
+
+def _compare(
+    names: Sequence[str],
+    against: Sequence[Path],
+    svm: bool,
+    out: Path | None,
+    data_dir: Path | None,
+    form: DataFormat,
+) -> None:
+    from dae_cli.proof.prove import prove, statistics_csv
+
+    comparisons: list[Comparison] = []
+    for name in names:
+        found = prove(name, against, data_dir=data_dir, svm=svm, sheets=out, note=_note)
+        comparisons += found
+        if form is DataFormat.table and found:
+            typer.echo("\n".join([*_table(found), ""]))
+    if form is DataFormat.json:
+        typer.echo(as_json([c.as_row() for c in comparisons]))
+    if out is not None:
+        typer.echo(label(statistics_csv(out, comparisons)))
+    off = [c for c in comparisons if c.holds is False]
+    judged = sum(c.holds is not None for c in comparisons)
+    _note(f"{judged - len(off)} of {judged} figures are as near as they should be")
+    if off:
+        raise typer.Exit(1)
+
+
+def _table(comparisons: Sequence[Comparison]) -> list[str]:
+    head = ("set", "rows", "measure", "genuine", "regenerated", "may be off by", "")
+    rows: list[tuple[str, ...]] = [head]
+    for c in comparisons:
+        verdict = {True: "holds", False: "OFF", None: ""}[c.holds]
+        cells = [c.number(c.genuine), c.number(c.regenerated), c.number(c.tolerance)]
+        rows.append((c.dataset, c.part, c.measure, *cells, verdict))
+    return columns(rows)
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)

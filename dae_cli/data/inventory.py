@@ -1,0 +1,110 @@
+"""What there is of each set on this machine, and where it would come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dae_cli.data.cache import cache_folder, entries, read_entry, recorded
+from dae_cli.data.content import content_digest
+from dae_cli.data.dataset import Origin
+from dae_cli.data.generators.recipes import RECIPES
+from dae_cli.data.obtain import judge_user_files, known_contents
+from dae_cli.data.registry import DatasetSpec
+from dae_cli.data.sources.mnist import mnist_here
+from dae_cli.data.sources.user_files import UserFiles, find_user_files
+from dae_cli.errors import DataError
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One copy of a set: the user's files, or an entry of the cache."""
+
+    place: str
+    """"yours" or "cache"."""
+    paths: tuple[Path, ...]
+    origin: Origin
+    sha256: str | None
+    """As recorded; None for the user's files, which are not read for a listing."""
+    source: str
+    n_bytes: int
+    usable: bool
+    """Whether it would be used: not damaged, not outdated, and proven or given by the user."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What became of a copy that was read to its last byte."""
+
+    copy: Copy
+    sound: bool
+    found: str
+    """What it was found to be, in words."""
+
+
+def copies(spec: DatasetSpec, folder: Path | None) -> list[Copy]:
+    """The copies of a set, in the order in which they would be used.
+
+    Entries of other recipes than the present one are named as such in ``source``.
+    Raises DataError when the user's folder holds half of a pair of files.
+    """
+    found = []
+    if folder is not None and (files := find_user_files(folder, spec)):
+        found.append(_users_copy(files))
+    return found + [_cached_copy(spec, path) for path in entries(spec)]
+
+
+def comes_from(spec: DatasetSpec, folder: Path | None, found: list[Copy]) -> str:
+    """Where the set would be taken from now, as a sentence without an end."""
+    for copy in found:
+        if copy.usable:
+            return "your files" if copy.place == "yours" else f"the cache ({copy.origin})"
+    if (recipe := RECIPES.get(spec.name)) is None:
+        return "the download"
+    made = "rebuilt" if recipe.exact else "regenerated"
+    if not recipe.uses_mnist:
+        return f"the download, else {made}"
+    here = mnist_here(folder, cache_folder())
+    return f"the download, else {made} from MNIST ({here or 'not here: it would be fetched'})"
+
+
+def check(spec: DatasetSpec, copy: Copy, folder: Path | None) -> Check:
+    """Read every byte of a copy and compare its content with its digest."""
+    try:
+        if copy.place == "yours":
+            files = find_user_files(folder, spec) if folder else None
+            if files is None:
+                raise DataError(f"{copy.paths[0]}: was there a moment ago and is gone")
+            sha256 = content_digest(spec, files.read())
+            sentence, _ = judge_user_files(files, sha256, spec)
+            return Check(replace(copy, sha256=sha256), True, sentence)
+        content, provenance = read_entry(copy.paths[0], spec)
+        sha256 = content_digest(spec, content)
+    except DataError as error:
+        return Check(copy, False, str(error))
+    if sha256 != provenance.sha256:
+        expected = f"{provenance.sha256[:12]}…, found {sha256[:12]}…"
+        return Check(copy, False, f"damaged: its content should have SHA-256 {expected}; delete it")
+    published = "the published content" if sha256 in known_contents(spec) else "as recorded"
+    return Check(replace(copy, sha256=sha256), True, f"sound: {published}; {provenance.source}")
+
+
+def _users_copy(files: UserFiles) -> Copy:
+    size = sum(path.stat().st_size for path in files.paths)
+    return Copy("yours", files.paths, "original", None, f"the user's {files}", size, usable=True)
+
+
+def _cached_copy(spec: DatasetSpec, path: Path) -> Copy:
+    size = path.stat().st_size
+    origin: Origin = "original" if path.name.startswith(f"{spec.name}-original-") else "regenerated"
+    if (known := recorded(path)) is None:
+        told = "damaged; dae replaces it when needed"
+        return Copy("cache", (path,), origin, None, told, size, usable=False)
+    recipe = RECIPES.get(spec.name)
+    if origin == "original":
+        usable, why_not = known.trust == "checked", "used only while your file is given"
+    else:
+        usable = recipe is not None and path.stem.endswith(recipe.id)
+        why_not = "an older recipe's, not used"
+    source = known.source if usable else f"{known.source}; {why_not}"
+    return Copy("cache", (path,), origin, known.sha256, source, size, usable)
