@@ -1,0 +1,111 @@
+"""The measures of regenerated rows beside those of genuine rows, each with its bar."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from dae_cli.data.dataset import Dataset
+from dae_cli.data.generators.recipes import RECIPES
+from dae_cli.proof.measures import Measure, measures_of
+from dae_cli.proof.rows import Genuine, Rows, at_places, whole_rows
+
+SAMPLE_ERRORS = 3.0
+"""A sample's statistic may be this many of its standard errors away."""
+AREA_SHARE, AREA_PIXELS = 0.10, 4.0
+"""On whole sets an area may be off by a tenth or by four pixels, whichever is more."""
+ROWS = 10_000
+"""Regenerated rows, spread over the test file, that stand beside a sample."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One figure of a set: genuine, regenerated, and how far apart they may be."""
+
+    dataset: str
+    part: str
+    measure: str
+    genuine: float
+    genuine_error: float | None
+    """Standard error of the genuine figure; None where it is exact."""
+    genuine_rows: str
+    """What the genuine figure stands on: a number of rows, or a publication."""
+    regenerated: float
+    regenerated_rows: int
+    tolerance: float | None
+    """None: shown, not judged."""
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the two are near enough."""
+        if self.tolerance is None:
+            return None
+        return abs(self.regenerated - self.genuine) <= self.tolerance + 1e-9
+
+    @staticmethod
+    def number(value: float | None) -> str:
+        """A figure with four significant digits; empty where there is none."""
+        return "" if value is None else f"{value:.4g}"
+
+    def as_row(self) -> dict[str, object]:
+        """The row of statistics.csv, rounded to what is meant."""
+        row: dict[str, object] = asdict(self) | {"holds": self.holds}
+        for name, value in row.items():
+            if isinstance(value, float):
+                row[name] = float(f"{value:.6g}")
+        return row
+
+
+def compare(dataset: Dataset, genuine: Genuine) -> list[Comparison]:
+    """All measures of a set, regenerated beside genuine."""
+    name, whole = dataset.name, genuine.rows.whole
+    ours = whole_rows(dataset) if whole else _spread_rows(dataset)
+    pairs = zip(measures_of(name, genuine.rows), measures_of(name, ours), strict=True)
+    compared = [_compared(name, theirs, mine, whole) for theirs, mine in pairs]
+    recipe = RECIPES.get(name)
+    if genuine.places and recipe is not None and recipe.exact:
+        compared.insert(0, _identical(dataset, genuine))
+    return compared
+
+
+def _spread_rows(dataset: Dataset) -> Rows:
+    some = dataset.test.take(min(ROWS, len(dataset.test)))
+    return Rows(some.as_float(), some.labels, whole=False)
+
+
+def _compared(name: str, theirs: Measure, mine: Measure, whole: bool) -> Comparison:
+    error = theirs.standard_error()
+    tolerance = SAMPLE_ERRORS * error
+    if whole and theirs.name.startswith("white pixels"):
+        tolerance = max(AREA_SHARE * theirs.value, AREA_PIXELS)
+    elif whole:
+        tolerance = SAMPLE_ERRORS * float(np.hypot(error, mine.standard_error()))
+    return Comparison(
+        dataset=name,
+        part=theirs.part,
+        measure=theirs.name,
+        genuine=theirs.value,
+        genuine_error=error,
+        genuine_rows=str(len(theirs.values)),
+        regenerated=mine.value,
+        regenerated_rows=len(mine.values),
+        tolerance=tolerance,
+    )
+
+
+def _identical(dataset: Dataset, genuine: Genuine) -> Comparison:
+    """Rows that are the same, pixel for pixel, at the same place of the file."""
+    same = (at_places(dataset, genuine.places) == genuine.rows.images).all(axis=1)
+    n = len(same)
+    return Comparison(
+        dataset.name,
+        "all",
+        "rows identical at their place",
+        n,
+        None,
+        str(n),
+        int(same.sum()),
+        n,
+        0.0,
+    )
