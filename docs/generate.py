@@ -1,12 +1,15 @@
-"""Write what the documentation quotes: README's table, from results/, and every --help.
+"""Write what the documentation quotes: tables from results/ and docs/datasets/, every --help.
 
 Run by `make readme`; a test fails where the documents and their sources disagree.
 """
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -37,14 +40,47 @@ def command_help() -> str:
     """Return docs/commands.md: the help of `dae` and of every command."""
     command = get_command(app)
     parts = ["# Commands\n\nWritten by `make readme` from the commands' own `--help`."]
-    names: list[tuple[str, ...]] = [
-        (),
-        *((name,) for name in sorted(getattr(command, "commands", {}))),
-    ]
-    for name in names:
+    for name in _names(command):
         title = " ".join(("dae", *name))
         parts.append(f"## `{title}`\n\n```text\n{_help(name)}\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def _names(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    for name, inner in sorted(getattr(command, "commands", {}).items()):
+        yield from _names(inner, (*path, name))
+
+
+def datasets(text: str) -> str:
+    """Return the text of docs/datasets.md with the figures of each set renewed."""
+    with (ROOT / "docs" / "datasets" / "statistics.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for name in dict.fromkeys(row["dataset"] for row in rows):
+        lines = [
+            "| rows | measure | genuine | of | regenerated | of | may be off by | |",
+            "|---|---|---:|---|---:|---:|---:|---|",
+        ]
+        lines += [_figure(row) for row in rows if row["dataset"] == name]
+        text = _between(text, name, "\n" + "\n".join(lines) + "\n")
+    return _between(text, "trained", f"\n{_trained()}\n")
+
+
+def _figure(row: dict[str, str]) -> str:
+    holds = {"True": "holds", "False": "**off**", "": "shown only"}[row["holds"]]
+    cells = (row["part"], row["measure"], _short(row["genuine"]), row["genuine_rows"])
+    ours = (_short(row["regenerated"]), row["regenerated_rows"], _short(row["tolerance"]), holds)
+    return f"| {' | '.join((*cells, *ours))} |"
+
+
+def _short(number: str) -> str:
+    return f"{float(number):.4g}" if number else ""
+
+
+def _trained() -> str:
+    """The networks of the committed table on rect-img, beside the paper's."""
+    rows = read_rows(ROOT / "results" / "icml2008" / "table.csv", TableRow)
+    return markdown_table([row for row in rows if row.dataset == "rect-img"])
 
 
 def _help(name: tuple[str, ...]) -> str:
@@ -58,14 +94,14 @@ def _between(text: str, mark: str, content: str) -> str:
     pattern = rf"(<!-- {mark}: [^>]*-->\n).*?(\n<!-- end -->)"
     new, count = re.subn(pattern, lambda m: f"{m[1]}{content}{m[2]}", text, flags=re.DOTALL)
     if count != 1:
-        raise SystemExit(f"README.md has {count} places marked '{mark}', expected 1")
+        raise SystemExit(f"there are {count} places marked '{mark}', expected 1")
     return new
 
 
 def main() -> None:
-    """Write README.md and docs/commands.md."""
-    path = ROOT / "README.md"
-    path.write_text(readme(path.read_text(encoding="utf-8")), encoding="utf-8")
+    """Write README.md, docs/datasets.md and docs/commands.md."""
+    for path, renewed in ((ROOT / "README.md", readme), (ROOT / "docs" / "datasets.md", datasets)):
+        path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / "docs" / "commands.md").write_text(command_help(), encoding="utf-8")
 
 

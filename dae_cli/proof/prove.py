@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from dae_cli.data.dataset import Dataset
-from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.obtain import Note
 from dae_cli.data.provide import load, prepare, spec_of
+from dae_cli.data.registry import REGISTRY
 from dae_cli.files import write_text
 from dae_cli.pictures.contact import Images, contact_sheet
 from dae_cli.pictures.saving import save_png
@@ -74,7 +74,7 @@ def statistics_csv(folder: Path, comparisons: Sequence[Comparison]) -> Path:
     if path.is_file():
         with path.open(encoding="utf-8", newline="") as stream:
             kept = [dict(row) for row in csv.DictReader(stream) if row["dataset"] not in names]
-    order = list(RECIPES)
+    order = list(REGISTRY)
     rows = sorted([*kept, *new], key=lambda row: order.index(str(row["dataset"])))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")

@@ -26,6 +26,11 @@ def test_readme_shows_the_table_of_the_results_folder(generate: ModuleType) -> N
     assert generate.readme(text) == text, "run `make readme`"
 
 
+def test_the_page_of_the_sets_shows_the_committed_figures(generate: ModuleType) -> None:
+    text = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
+    assert generate.datasets(text) == text, "run `make readme`"
+
+
 def test_command_pages_show_the_help_as_it_is(generate: ModuleType) -> None:
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert generate.command_help() == text, "run `make readme`"

@@ -1,0 +1,77 @@
+"""`dae data verify`: damage is found, and regenerated rows stand beside genuine ones."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.commands.conftest import Ended
+
+    Dae = Callable[..., Ended]
+
+
+def test_sound_copies_are_exit_0(dae: Dae) -> None:
+    dae("data", "fetch", "rect")
+    ended = dae("data", "verify", "rect", "--format", "json")
+    assert ended.code == 0, ended.err
+    assert [copy["sound"] for copy in json.loads(ended.out)] == [True, True]
+
+
+def test_a_damaged_copy_in_the_cache_is_exit_1_and_named(dae: Dae) -> None:
+    (fetched,) = json.loads(dae("data", "fetch", "rect", "--format", "json").out)
+    path = Path(fetched["path"])
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    ended = dae("data", "verify", "rect")
+    assert ended.code == 1
+    assert str(path) in ended.out
+    assert "damaged" in ended.out
+
+
+def test_a_bad_file_of_the_users_is_exit_2(dae: Dae, tmp_path: Path) -> None:
+    (tmp_path / "rect.npz").write_bytes(b"not an archive")
+    ended = dae("data", "verify", "rect", "--data-dir", tmp_path)
+    assert ended.code == 2
+    assert "damaged or not an .npz" in ended.out
+
+
+def test_where_nothing_is_here_it_says_how_to_get_it(dae: Dae, tmp_path: Path) -> None:
+    ended = dae("data", "verify", "rect-img", "--data-dir", tmp_path)
+    assert ended.code == 0
+    assert "dae data fetch gets them" in ended.err
+
+
+def test_figures_that_are_off_are_exit_1_and_written_all_the_same(
+    dae: Dae, sample: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "proof"
+    ended = dae("data", "verify", "rect", "--against", sample, "--out", out)
+    assert ended.code == 1
+    assert "OFF" in ended.out  # eight rectangles of one size are not the law of the set
+    with (out / "statistics.csv").open(newline="") as stream:
+        rows = {row["measure"]: row for row in csv.DictReader(stream)}
+    assert rows["images that are one outline"]["holds"] == "True"
+    assert float(rows["height, mean"]["genuine"]) == 9
+    assert rows["height, mean"]["holds"] == "False"
+    with Image.open(out / "rect.png") as sheet:
+        assert "SHA256" in sheet.text  # type: ignore[attr-defined]
+
+
+def test_sets_without_genuine_rows_are_passed_over_with_a_note(dae: Dae, sample: Path) -> None:
+    ended = dae("data", "verify", "convex", "--against", sample)
+    assert ended.code == 0
+    assert "convex: none of the folders has genuine rows of it" in ended.err
+
+
+def test_svm_and_out_go_with_against(dae: Dae) -> None:
+    ended = dae("data", "verify", "rect", "--svm")
+    assert ended.code == 2
+    assert "goes with --against" in ended.err
