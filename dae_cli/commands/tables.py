@@ -8,10 +8,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dae_cli.study import cells
+from dae_cli.study.cells import REGENERATED
+
 if TYPE_CHECKING:
     from dae_cli.study.rows import RunRow, TableRow
 
-REGENERATED = "regenerated data"
+DASH = "-"
 _WIDE_GAPS = (3, 3, 4, 4, 2)
 
 
@@ -54,9 +57,7 @@ def minutes(value: float | None) -> str:
 
 def interval(error: float | None, half_width: float | None) -> str:
     """`17.43 ± 0.33`, in percent; - where there is no number."""
-    if error is None:
-        return "-"
-    return f"{error:.2f}" if half_width is None else f"{error:.2f} ± {half_width:.2f}"
+    return cells.interval(error, half_width, DASH)
 
 
 def run_summary(row: RunRow) -> list[str]:
@@ -85,19 +86,20 @@ def _fits(lines: Sequence[str], width: int | None) -> bool:
 
 
 def _with_header(rows: Sequence[TableRow], mark: str) -> list[tuple[str, ...]]:
-    names, destroyed = _names(rows), _destroyed(rows)
+    names, destroyed = cells.names(rows), _destroyed(rows)
     header = ("dataset", "destruction", "ours", "paper", "gap", "verdict")
     body = [
-        (name, level, _ours(row), _paper(row), _gap(row), _verdict(row, mark))
+        (
+            name,
+            level,
+            cells.ours(row, DASH),
+            cells.paper(row, DASH),
+            cells.gap(row, DASH),
+            cells.verdict(row, mark),
+        )
         for name, level, row in zip(names, destroyed, rows, strict=True)
     ]
     return [header, *body]
-
-
-def _names(rows: Sequence[TableRow]) -> list[str]:
-    """The data sets; the cells where several rows share data set and destruction."""
-    places = {(row.dataset, row.destruction_percent) for row in rows}
-    return [row.dataset if len(places) == len(rows) else row.cell for row in rows]
 
 
 def _destroyed(rows: Sequence[TableRow]) -> list[str]:
@@ -106,37 +108,12 @@ def _destroyed(rows: Sequence[TableRow]) -> list[str]:
     return [f"{number:>{width}} %" for number in numbers]
 
 
-def _ours(row: TableRow) -> str:
-    ours = interval(row.test_error_percent, row.half_width_95)
-    return ours if row.sd_over_seeds is None else f"{ours} (sd {row.sd_over_seeds:.2f})"
-
-
-def _paper(row: TableRow) -> str:
-    if row.paper_error_percent is None:
-        return "-"
-    return f"{interval(row.paper_error_percent, row.paper_half_width_95)} ({row.paper_model})"
-
-
-def _gap(row: TableRow) -> str:
-    if row.paper_error_percent is None or row.test_error_percent is None:
-        return "-"
-    return f"{row.test_error_percent - row.paper_error_percent:+.2f}"
-
-
-def _verdict(row: TableRow, mark: str) -> str:
-    if row.test_error_percent is None:
-        return "failed"
-    compared = row.paper_error_percent is not None
-    regenerated = row.data_origin == "regenerated"
-    return f"{row.verdict} {mark}" if compared and regenerated else row.verdict
-
-
 def _stacked(rows: Sequence[TableRow]) -> list[str]:
     """Three short lines a row, for narrow terminals."""
     lines = []
-    for name, level, row in zip(_names(rows), _destroyed(rows), rows, strict=True):
-        lines.append(f"{name}, {level.strip()}: {_verdict(row, f'({REGENERATED})')}")
-        lines.append(f"  ours   {_ours(row)}")
+    for name, level, row in zip(cells.names(rows), _destroyed(rows), rows, strict=True):
+        lines.append(f"{name}, {level.strip()}: {cells.verdict(row)}")
+        lines.append(f"  ours   {cells.ours(row, DASH)}")
         if row.paper_error_percent is not None:
-            lines.append(f"  paper  {_paper(row)}, gap {_gap(row)}")
+            lines.append(f"  paper  {cells.paper(row)}, gap {cells.gap(row, DASH)}")
     return lines

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy, dump_yaml
 from dae_cli.files import write_text
+from dae_cli.study import cells
 from dae_cli.study.figures import StudyPictures, draw
 from dae_cli.study.provenance import cores, cpu_name
 from dae_cli.study.rows import RunRow, TableRow
@@ -57,45 +58,12 @@ def markdown_table(table: Sequence[TableRow]) -> str:
         "| dataset | destruction | model | ours | paper | gap | verdict |",
         "|---|---:|---|---:|---:|---:|---|",
     ]
-    places = {(row.dataset, row.destruction_percent) for row in table}
-    for row in table:
-        name = row.dataset if len(places) == len(table) else row.cell
+    for name, row in zip(cells.names(table), table, strict=True):
         lines.append(
-            f"| {name} | {row.destruction_percent:g} % | {row.model} | {ours(row)} "
-            f"| {paper(row)} | {gap(row)} | {verdict_text(row)} |"
+            f"| {name} | {row.destruction_percent:g} % | {row.model} | {cells.ours(row)} "
+            f"| {cells.paper(row)} | {cells.gap(row)} | {cells.verdict(row)} |"
         )
     return "\n".join(lines)
-
-
-def ours(row: TableRow) -> str:
-    """Return our error with its interval, or a dash for a failed cell."""
-    if row.test_error_percent is None or row.half_width_95 is None:
-        return "–"
-    text = f"{row.test_error_percent:.2f} ± {row.half_width_95:.2f}"
-    return text if row.sd_over_seeds is None else f"{text} (sd {row.sd_over_seeds:.2f})"
-
-
-def paper(row: TableRow) -> str:
-    """Return the paper's error with its interval and model, or a dash."""
-    if row.paper_error_percent is None:
-        return "–"
-    return f"{row.paper_error_percent:.2f} ± {row.paper_half_width_95:.2f} ({row.paper_model})"
-
-
-def gap(row: TableRow) -> str:
-    """Return ours minus the paper's, with its sign, or a dash."""
-    if row.paper_error_percent is None or row.test_error_percent is None:
-        return "–"
-    return f"{row.test_error_percent - row.paper_error_percent:+.2f}"
-
-
-def verdict_text(row: TableRow) -> str:
-    """Return the verdict, marked where the data are regenerated."""
-    if row.test_error_percent is None:
-        return "failed"
-    if row.data_origin == "regenerated" and row.verdict != "no reference":
-        return f"{row.verdict} (regenerated data)"
-    return row.verdict
 
 
 def _made(rows: Sequence[RunRow]) -> str:
@@ -157,5 +125,5 @@ def _data_table(rows: Sequence[RunRow]) -> str:
 
 
 def _settings(study: ResolvedStudy) -> str:
-    cells = [f"# {cell.name}\n{dump_yaml(cell.experiment)}" for cell in study.all_cells]
-    return "```yaml\n" + "\n".join(cells).rstrip() + "\n```"
+    resolved = [f"# {cell.name}\n{dump_yaml(cell.experiment)}" for cell in study.all_cells]
+    return "```yaml\n" + "\n".join(resolved).rstrip() + "\n```"

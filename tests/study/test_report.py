@@ -12,7 +12,9 @@ import yaml
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import Experiment
-from dae_cli.study.report import gap, markdown_table, ours, paper, verdict_text, write_report
+from dae_cli.study.cells import gap, ours, paper
+from dae_cli.study.cells import verdict as verdict_text
+from dae_cli.study.report import markdown_table, write_report
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.table import table_of
 
