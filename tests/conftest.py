@@ -20,6 +20,22 @@ def pytest_configure() -> None:
         os.environ.pop(name, None)
 
 
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def _no_way_out(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches the internet, nor do its child processes, but those that say they need it."""
+    if request.node.get_closest_marker("network"):
+        return
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, NOWHERE)
+        monkeypatch.setenv(name.upper(), NOWHERE)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    monkeypatch.delenv("DAE_MIRROR", raising=False)
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of genuine data: DAE_TEST_DATA, else ../shared/data beside the repository."""

@@ -17,9 +17,9 @@ from dae_cli.data.dataset import Dataset, Origin, Pixels, Split
 from dae_cli.data.registry import N_PIXELS, DatasetSpec
 from dae_cli.errors import DataError
 
-ROUNDING = 1e-4
-"""Largest distance of levels * pixel from a whole number: float32 and eight printed
-digits stay below 2e-5, a value that belongs to another scale does not."""
+ROUNDING = 1e-3
+"""Largest distance of levels * pixel from a whole number: float32 and six decimals
+stay below 2e-4; a level of another scale does not, as 1/256 is .004 from 1/255."""
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from dae_cli.commands.app import app
-from dae_cli.data import registry
-from dae_cli.data.sources import mnist
 
 STUDY = """\
 # Nothing published: two cells on a made-up data set.
@@ -83,11 +81,7 @@ def data_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 def _here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_environment: dict[str, str]
 ) -> None:
-    """A folder of its own that has experiments/tiny, a plain environment, no way to the network."""
-    nowhere = ("http://127.0.0.1:9/",)
-    monkeypatch.setattr(registry, "ADDRESSES", nowhere)
-    monkeypatch.setattr(mnist, "ADDRESSES", nowhere)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    """A folder of its own that has experiments/tiny, and a plain environment."""
     lay_out_study(tmp_path)
     monkeypatch.chdir(tmp_path)
     for variable in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -194,19 +195,31 @@ def published() -> tuple[str, ...]:
 
 @pytest.fixture(autouse=True)
 def _no_network(cache: Path, closed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An own cache, no data folder, and a download address where nothing listens.
-
-    Whatever other address is asked for, here or in a child process, goes to a proxy that is none.
-    """
+    """An own cache, no data folder, and a download address where nothing listens."""
     monkeypatch.setenv("DAE_CACHE_DIR", str(cache))
     for name in ("DAE_DATA_DIR", "DAE_MIRROR"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.setenv(name, closed)
-        monkeypatch.setenv(name.upper(), closed)
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.setenv(name, "127.0.0.1")
     monkeypatch.setattr(registry, "ADDRESSES", (closed,))
+
+
+class _Unprivileged:
+    """Inside the block, tests run by the administrator have nobody's permissions."""
+
+    def __enter__(self) -> None:
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+
+    def __exit__(self, *_: object) -> None:
+        if os.getuid() == 0:
+            os.seteuid(0)
+
+
+@pytest.fixture
+def unprivileged() -> AbstractContextManager[None]:
+    """A block in which permissions count, whoever runs the tests."""
+    if os.name == "nt":
+        pytest.skip("permissions are another thing on Windows")
+    return _Unprivileged()
 
 
 @pytest.fixture

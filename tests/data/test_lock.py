@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,20 @@ def test_a_folder_that_cannot_be_written_is_the_users_error(tmp_path: Path) -> N
     with (
         pytest.raises(DataError, match=r"file: cannot be written \(.*\); set DAE_CACHE_DIR"),
         alone(tmp_path / "file", "convex", print),
+    ):
+        pass
+
+
+def test_a_folder_without_permission_is_the_users_error(
+    cache: Path, unprivileged: AbstractContextManager[None]
+) -> None:
+    with alone(cache, "rect", print):
+        pass  # imported what it needs
+    cache.chmod(0o500)
+    with (
+        unprivileged,
+        pytest.raises(DataError, match=r"cache: cannot be written \(Permission denied\)"),
+        alone(cache, "convex", print),
     ):
         pass
 

@@ -5,7 +5,6 @@ The data lie in a real cache entry, so that worker processes see them too; the r
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import pytest
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
 from dae_cli.config.schema import Experiment
-from dae_cli.data import registry
 from dae_cli.data.cache import Provenance, Trust, save_entry
 from dae_cli.data.content import Content, content_digest
 from dae_cli.data.dataset import Origin
@@ -85,13 +83,9 @@ def other_data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 @pytest.fixture(autouse=True)
 def _own_cache(data: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache of the session, no data folder, and a download address where nothing listens."""
+    """The cache of the session, and no data folder."""
     monkeypatch.setenv("DAE_CACHE_DIR", str(data.path.parent))
     monkeypatch.delenv("DAE_DATA_DIR", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(registry, "BASE_ADDRESS", f"http://127.0.0.1:{probe.getsockname()[1]}/")
 
 
 def small_experiment(**changes: Any) -> Experiment:

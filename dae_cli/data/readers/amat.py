@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dae_cli.data.content import Content
+from dae_cli.data.dataset import Pixels
 from dae_cli.data.readers.text import read_rows
 from dae_cli.data.registry import DatasetSpec
 from dae_cli.errors import DataError
@@ -12,11 +16,12 @@ from dae_cli.errors import DataError
 
 def read_amat(train: Path, test: Path, spec: DatasetSpec) -> Content:
     """Read the training and the test file of a set; DataError names file, row and defect."""
+    return Content(*_read(train, spec, spec.n_train_file), *_read(test, spec, spec.n_test))
+
+
+def _read(path: Path, spec: DatasetSpec, n_rows: int) -> tuple[Pixels, NDArray[np.uint8]]:
     try:
-        with train.open("rb") as stream:
-            pixels, labels = read_rows(stream, spec, spec.n_train_file, str(train))
-        with test.open("rb") as stream:
-            test_pixels, test_labels = read_rows(stream, spec, spec.n_test, str(test))
+        with path.open("rb") as stream:
+            return read_rows(stream, spec, n_rows, str(path))
     except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    return Content(pixels, labels, test_pixels, test_labels)
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -1,77 +1,192 @@
-"""Reader of an ``.npz`` with X, Y, Xtest, Ytest: grey values in [0, 1], original order."""
+"""Reader of an ``.npz`` with X, Y, Xtest, Ytest: grey values in [0, 1], original order.
+
+Each array is streamed in blocks of rows, after its header was found to be as expected: what a
+header claims is never allocated, and nothing is unpickled.
+"""
 
 from __future__ import annotations
 
+import io
+import tokenize
+import warnings
 import zipfile
-import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from dae_cli.data.cache import PROVENANCE
 from dae_cli.data.content import Content, canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Pixels
+from dae_cli.data.readers.zipped import opened_zip, require_plain
 from dae_cli.data.registry import N_PIXELS, DatasetSpec
 from dae_cli.errors import DataError
 
 KEYS = ("X", "Y", "Xtest", "Ytest")
 BLOCK = 2048
-"""Rows checked at a time, so that no second float64 copy of the set is made."""
+"""Rows decoded at a time, so that no second copy of the set is made."""
+HEADER_BYTES = 4096
+"""More than the header of any array wanted has."""
+LARGEST_NUMBER = 16
+"""Bytes of the widest type of number that is read."""
+
+
+@dataclass(frozen=True)
+class _Array:
+    """An array in the file, of which only the header was read."""
+
+    key: str
+    member: zipfile.ZipInfo
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    by_columns: bool
+    starts_at: int
 
 
 def read_arrays(path: Path, spec: DatasetSpec) -> Content:
     """Read X (n, 784), Y (n,), Xtest and Ytest; DataError names file, array, row and defect."""
+    _require_archive(path)
+    with opened_zip(path, ".npz of numbers") as archive:
+        arrays = _headers(archive, spec, path)
+        _require_shapes(arrays, spec, path)
+        for array in arrays.values():
+            _require_numbers(array, spec, path)
+        pixels = _pixels(archive, arrays["X"], spec, path)
+        labels = _labels(archive, arrays["Y"], spec, path)
+        test_pixels = _pixels(archive, arrays["Xtest"], spec, path)
+        test_labels = _labels(archive, arrays["Ytest"], spec, path)
+    return Content(pixels, labels, test_pixels, test_labels)
+
+
+def _require_archive(path: Path) -> None:
     try:
         with path.open("rb") as stream:
-            return _read_all(np.load(stream, allow_pickle=False), spec, path)
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError) as error:
-        raise DataError(f"{path}: damaged or not an .npz of numbers ({error})") from error
+            start = stream.read(len(npy.MAGIC_PREFIX))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def _read_all(arrays: Any, spec: DatasetSpec, path: Path) -> Content:
-    if not isinstance(arrays, np.lib.npyio.NpzFile):
+    if start == npy.MAGIC_PREFIX:
         raise DataError(f"{path}: is a single array, expected an .npz with {_listed(KEYS)}")
-    names = arrays.files
-    if PROVENANCE in names:
+
+
+def _headers(archive: zipfile.ZipFile, spec: DatasetSpec, path: Path) -> dict[str, _Array]:
+    names = [member.filename.removesuffix(".npy") for member in archive.infolist()]
+    members = dict(zip(names, archive.infolist(), strict=True))
+    if PROVENANCE in members:
         raise DataError(
             f"{path}: is an entry of the cache of dae, not a file of the original set; "
             "take it out of the data folder"
         )
-    if missing := [key for key in KEYS if key not in names]:
+    if missing := [key for key in KEYS if key not in members]:
         raise DataError(
             f"{path}: has no {_listed(missing)}; expected {_listed(KEYS)}, "
-            f"found {_listed(names) or 'nothing'}"
+            f"found {_listed(members) or 'nothing'}"
         )
-    pixels, labels = _read(arrays, "X", "Y", spec, spec.n_train_file, path)
-    test_pixels, test_labels = _read(arrays, "Xtest", "Ytest", spec, spec.n_test, path)
-    return Content(pixels, labels, test_pixels, test_labels)
+    if twice := [key for key in KEYS if names.count(key) > 1]:
+        raise DataError(f"{path}: has {_listed(twice)} more than once; save the arrays again")
+    most = max(spec.n_train_file, spec.n_test) * N_PIXELS * LARGEST_NUMBER + HEADER_BYTES
+    for key in KEYS:
+        require_plain(archive, members[key], most, path)
+    return {key: _header(archive, key, members[key], path) for key in KEYS}
 
 
-def _read(
-    arrays: Any, key: str, label_key: str, spec: DatasetSpec, n_rows: int, path: Path
-) -> tuple[Pixels, NDArray[np.uint8]]:
-    values = arrays[key]
-    given = arrays[label_key]
-    if values.shape != (n_rows, N_PIXELS) or given.shape != (n_rows,):
+def _header(archive: zipfile.ZipFile, key: str, member: zipfile.ZipInfo, path: Path) -> _Array:
+    with archive.open(member) as stream:
+        start = io.BytesIO(stream.read(HEADER_BYTES))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            read = {
+                (1, 0): npy.read_array_header_1_0,
+                (2, 0): npy.read_array_header_2_0,
+            }[npy.read_magic(start)]
+            shape, by_columns, dtype = read(start)
+    except (ValueError, TypeError, KeyError, SyntaxError, tokenize.TokenError) as error:
+        raise DataError(f"{path}: {key} has a damaged header ({error}); save it again") from error
+    except (RecursionError, MemoryError) as error:
+        raise DataError(f"{path}: {key} has a damaged header; save it again") from error
+    return _Array(key, member, shape, dtype, by_columns, start.tell())
+
+
+def _require_shapes(arrays: dict[str, _Array], spec: DatasetSpec, path: Path) -> None:
+    expected = {
+        "X": (spec.n_train_file, N_PIXELS),
+        "Y": (spec.n_train_file,),
+        "Xtest": (spec.n_test, N_PIXELS),
+        "Ytest": (spec.n_test,),
+    }
+    for key, shape in expected.items():
+        found = arrays[key].shape
+        if found == shape:
+            continue
+        if others := [other for other, its in expected.items() if its == found and its != shape]:
+            advice = f"that is the shape of {others[0]}; are arrays swapped?"
+        elif found[1:] == (28, 28):
+            advice = f"reshape it to {shape}"
+        else:
+            advice = "supply the whole set, in its original order"
         raise DataError(
-            f"{path}: {key} has shape {values.shape} and {label_key} {given.shape}, "
-            f"expected ({n_rows}, {N_PIXELS}) and ({n_rows},) for {spec.name}"
+            f"{path}: {key} has shape {found}, expected {shape} for {spec.name}; {advice}"
         )
-    for name, array in ((key, values), (label_key, given)):
-        if array.dtype.kind not in "fiub":
-            raise DataError(f"{path}: {name} has type {array.dtype}, expected numbers")
-    pixels = np.empty(values.shape, dtype=np.float32 if spec.levels is None else np.uint8)
-    for start in range(0, n_rows, BLOCK):
-        rows = slice(start, start + BLOCK)
-        block = values[rows].astype(np.float64)
-        pixels[rows] = canonical_pixels(block, spec, f"{path}, {key}", start)
-    labels = canonical_labels(given.astype(np.float64), spec, f"{path}, {label_key}")
-    return pixels, labels
 
 
-def _listed(names: Any) -> str:
+def _require_numbers(array: _Array, spec: DatasetSpec, path: Path) -> None:
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > LARGEST_NUMBER:
+        raise DataError(f"{path}: {array.key} has type {array.dtype}, expected numbers")
+    if array.key.startswith("X") and array.dtype == np.float16 and spec.levels not in (1, 256):
+        raise DataError(
+            f"{path}: {array.key} has type float16, too coarse for the grey values of {spec.name}; "
+            "expected float32 or float64"
+        )
+
+
+def _pixels(archive: zipfile.ZipFile, array: _Array, spec: DatasetSpec, path: Path) -> Pixels:
+    n_rows = array.shape[0]
+    pixels = np.empty(array.shape, dtype=np.float32 if spec.levels is None else np.uint8)
+    rows_at_once = n_rows if array.by_columns else BLOCK
+    with archive.open(array.member) as stream:
+        stream.read(array.starts_at)
+        for start in range(0, n_rows, rows_at_once):
+            n = min(rows_at_once, n_rows - start)
+            numbers = _numbers(stream, array, n * N_PIXELS, path)
+            rows = numbers.reshape(n, N_PIXELS, order="F" if array.by_columns else "C")
+            for first in range(0, n, BLOCK):
+                some = slice(start + first, start + min(first + BLOCK, n))
+                greys = rows[first : first + BLOCK].astype(np.float64)
+                pixels[some] = canonical_pixels(greys, spec, f"{path}, {array.key}", some.start)
+        _require_end(stream, array, path)
+    return pixels
+
+
+def _labels(
+    archive: zipfile.ZipFile, array: _Array, spec: DatasetSpec, path: Path
+) -> NDArray[np.uint8]:
+    with archive.open(array.member) as stream:
+        stream.read(array.starts_at)
+        labels = _numbers(stream, array, array.shape[0], path).astype(np.float64)
+        _require_end(stream, array, path)
+    return canonical_labels(labels, spec, f"{path}, {array.key}")
+
+
+def _numbers(stream: IO[bytes], array: _Array, n: int, path: Path) -> NDArray[Any]:
+    data = stream.read(n * array.dtype.itemsize)
+    if len(data) < n * array.dtype.itemsize:
+        raise DataError(
+            f"{path}: {array.key} ends before its {array.shape} numbers do; save it again"
+        )
+    return np.frombuffer(data, dtype=array.dtype)
+
+
+def _require_end(stream: IO[bytes], array: _Array, path: Path) -> None:
+    """The end of the member must follow; reaching it also checks its CRC-32."""
+    if stream.read(1):
+        raise DataError(
+            f"{path}: {array.key} has more bytes than its {array.shape} numbers; save it again"
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(names)

@@ -16,7 +16,7 @@ import numpy as np
 from dae_cli.data.digits import Digits
 from dae_cli.data.readers.idx import read_idx, read_labels
 from dae_cli.data.registry import N_PIXELS
-from dae_cli.data.sources.download import RemoteFile, fetched
+from dae_cli.data.sources.download import RemoteFile, addresses_of, fetched
 from dae_cli.errors import DataError, DownloadError
 
 Note = Callable[[str], None]
@@ -157,7 +157,7 @@ def _download(place: Path, note: Note) -> MnistFiles:
         path = place / f"{name}.gz"
         if _md5_of(path) == md5:
             continue
-        file = RemoteFile(path.name, tuple(base + path.name for base in ADDRESSES), f"md5:{md5}")
+        file = RemoteFile(path.name, addresses_of(path.name, ADDRESSES), f"md5:{md5}")
         with fetched(file, place, note) as temporary:
             try:
                 temporary.replace(path)
@@ -178,9 +178,9 @@ def _md5_of(path: Path) -> str | None:
 
 
 def _advice(folder: Path | None, cache: Path, last: str) -> str:
-    looked = f"{folder} and {cache / 'mnist'}" if folder else f"{cache / 'mnist'}"
+    looked = f"neither in {folder} nor in" if folder else "not in"
     return (
-        f"MNIST cannot be had: its files are not in {looked}, and {last}. "
+        f"MNIST cannot be had: its files are {looked} {cache / 'mnist'}, and {last}. "
         f"Put {_listed([f'{name}.gz' for name in MD5])} (from {' or '.join(ADDRESSES)}) "
         "into a folder, and name it with --data-dir or DAE_DATA_DIR"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,8 +29,15 @@ class UserFiles:
 
     @property
     def key(self) -> str:
-        """Changes whenever a file is moved, resized or written again."""
-        facts = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in self.paths]
+        """Changes whenever a file is moved, resized or written again.
+
+        Raises DataError when a file has vanished.
+        """
+        facts = []
+        for path in self.paths:
+            if (about := _status(path)) is None:
+                raise DataError(f"{path}: is no longer there; start again")
+            facts.append((str(path.resolve()), about.st_size, about.st_mtime_ns))
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
@@ -43,8 +51,9 @@ def chosen_folder(data_dir: Path | None) -> Path | None:
         if not (named := os.environ.get("DAE_DATA_DIR")):
             return None
         told_by, data_dir = "DAE_DATA_DIR", Path(named)
-    if not data_dir.is_dir():
-        what = "is a file" if data_dir.exists() else "does not exist"
+    about = _status(data_dir)
+    if about is None or not stat.S_ISDIR(about.st_mode):
+        what = "is a file" if about else "does not exist"
         raise DataError(f"{told_by} {data_dir}: {what}; expected the folder that holds the files")
     return data_dir
 
@@ -53,22 +62,45 @@ def find_user_files(folder: Path, spec: DatasetSpec) -> UserFiles | None:
     """Look for the set in ``folder`` and in its subfolder of the set's name.
 
     The archive comes before the text files, and these before the ``.npz``.
-    Raises DataError when only one of the two text files is there.
+    Raises DataError when only one of the two text files is there, when something that is no file
+    has the name of one, or when the folder cannot be read.
     """
     places = (folder, folder / spec.name)
-    try:
-        for place in places:
-            if (archive := place / spec.archive).is_file():
-                return UserFiles((archive,), True, partial(read_archive, archive, spec))
-        for place in places:
-            if pair := _text_files(place, spec):
-                return UserFiles(pair, False, partial(read_amat, *pair, spec))
-        for place in places:
-            if (arrays := place / f"{spec.name}.npz").is_file():
-                return UserFiles((arrays,), False, partial(read_arrays, arrays, spec))
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    for place in places:
+        if is_file(archive := place / spec.archive):
+            return UserFiles((archive,), True, partial(read_archive, archive, spec))
+    for place in places:
+        if pair := _text_files(place, spec):
+            return UserFiles(pair, False, partial(read_amat, *pair, spec))
+    for place in places:
+        if is_file(arrays := place / f"{spec.name}.npz"):
+            return UserFiles((arrays,), False, partial(read_arrays, arrays, spec))
     return None
+
+
+def is_file(path: Path) -> bool:
+    """Whether the file is there; DataError if it is something else, or cannot be looked for."""
+    if (about := _status(path)) is None:
+        return False
+    if not stat.S_ISREG(about.st_mode):
+        what = "a folder" if stat.S_ISDIR(about.st_mode) else "a device or pipe"
+        raise DataError(f"{path}: is {what}, expected a file; move it out of the data folder")
+    return True
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What is at the path, None if nothing is; unlike ``Path.exists``, never silent on errors."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise DataError(f"{path}: is a link to a place that does not exist") from None
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{path}: cannot be looked for ({reason}); check the permissions of its folder"
+        ) from error
 
 
 def archive_is_genuine(path: Path, spec: DatasetSpec) -> bool:
@@ -93,6 +125,6 @@ def _text_files(place: Path, spec: DatasetSpec) -> tuple[Path, Path] | None:
 
 def _unpacked(place: Path, member: str) -> Path | None:
     for path in (place / member, place / PurePosixPath(member).name):
-        if path.is_file():
+        if is_file(path):
             return path
     return None

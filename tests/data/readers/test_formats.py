@@ -1,22 +1,38 @@
-"""The three formats a user may have: archive, unpacked text files, arrays."""
+"""What holds for every format a user may have: archive, text files, arrays."""
 
 from __future__ import annotations
 
-import io
-import zipfile
-from dataclasses import replace
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from dae_cli.data.content import content_digest
+from dae_cli.data.content import Content, content_digest
 from dae_cli.data.readers.amat import read_amat
 from dae_cli.data.readers.archive import read_archive
 from dae_cli.data.readers.arrays import read_arrays
-from dae_cli.data.registry import REGISTRY
 from dae_cli.errors import DataError
+
+few = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=10,
+)
+"""For tests that write files, all of them whole, into the folder of the test."""
+
+
+def _all_formats(some: Any, folder: Path) -> list[Content]:
+    train, test = some.write_amat(folder)
+    return [
+        read_archive(some.write_zip(folder), some.spec),
+        read_amat(train, test, some.spec),
+        read_arrays(some.write_npz(folder), some.spec),
+    ]
 
 
 @pytest.mark.parametrize("levels", [1, 255, 256, None])
@@ -24,117 +40,82 @@ def test_archive_text_and_arrays_give_the_same_digest(
     tiny: Any, levels: int | None, tmp_path: Path
 ) -> None:
     some = tiny.with_spec(levels=levels)
-    train, test = some.write_amat(tmp_path)
-    contents = [
-        read_archive(some.write_zip(tmp_path), some.spec),
-        read_amat(train, test, some.spec),
-        read_arrays(some.write_npz(tmp_path), some.spec),
-    ]
+    contents = _all_formats(some, tmp_path)
     assert {content_digest(some.spec, content) for content in contents} == {some.sha256}
 
 
-def test_only_the_named_members_are_read_and_nothing_is_unpacked(tiny: Any, tmp_path: Path) -> None:
-    path = tiny.write_zip(tmp_path)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("../outside.amat", "anything")
-        archive.writestr("README", "anything")
-    read_archive(path, tiny.spec)
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["tiny.zip"]
-    assert not (tmp_path.parent / "outside.amat").exists()
+@few
+@given(
+    top=arrays(np.uint8, (13, 40)),
+    labels=arrays(np.uint8, 13, elements=st.integers(0, 2)),
+    levels=st.sampled_from([255, 256]),
+)
+def test_any_content_comes_back_from_every_format(
+    tiny: Any, tmp_path: Path, top: np.ndarray, labels: np.ndarray, levels: int
+) -> None:
+    pixels = np.zeros((13, 784), dtype=np.uint8)
+    pixels[:, :40] = top
+    content = Content(pixels[:8], labels[:8], pixels[8:], labels[8:])
+    some = type(tiny)(tiny.with_spec(levels=levels).spec, content)
+    digests = {content_digest(some.spec, read) for read in _all_formats(some, tmp_path)}
+    assert digests == {some.sha256}
 
 
-def test_of_two_test_members_the_named_one_is_read(tiny: Any, tmp_path: Path) -> None:
-    path = tiny.write_zip(tmp_path)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("tiny_test.amat", tiny.text("train"))
-    content = read_archive(path, tiny.spec)
-    np.testing.assert_array_equal(content.test_pixels, tiny.content.test_pixels)
+def _written(tiny: Any, kind: str, folder: Path) -> tuple[Path, Callable[[Path, Any], Content]]:
+    if kind == "zip":
+        return tiny.write_zip(folder), read_archive
+    if kind == "npz":
+        return tiny.write_npz(folder), read_arrays
+    path = folder / "tiny.npz"
+    np.savez_compressed(path, **tiny.arrays())
+    return path, read_arrays
 
 
-def test_an_archive_of_another_set_is_refused_with_what_it_holds(tiny: Any, tmp_path: Path) -> None:
-    path = tiny.write_zip(tmp_path)
-    with pytest.raises(DataError, match=r"has no member convex_train.amat; found tiny_train.amat"):
-        read_archive(path, REGISTRY["convex"])
+@pytest.mark.parametrize("kind", ["zip", "npz", "compressed npz"])
+@settings(few, max_examples=60)
+@given(data=st.data())
+def test_a_changed_byte_of_a_zip_is_refused_or_changes_nothing(
+    tiny: Any, kind: str, tmp_path: Path, data: Any
+) -> None:
+    path, read = _written(tiny, kind, tmp_path)
+    bad = bytearray(path.read_bytes())
+    near_an_end = st.one_of(st.integers(0, 200), st.integers(len(bad) - 500, len(bad) - 1))
+    place = data.draw(st.one_of(near_an_end, st.integers(0, len(bad) - 1)))
+    bad[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(bad)
+    with contextlib.suppress(DataError):
+        assert content_digest(tiny.spec, read(path, tiny.spec)) == tiny.sha256
 
 
-def test_a_defect_names_archive_member_and_row(tiny: Any, tmp_path: Path) -> None:
-    path = tiny.write_zip(tmp_path)
-    with pytest.raises(DataError, match=r"tiny.zip, member 50k/tiny_test.amat: ends after 5 rows"):
-        read_archive(path, replace(tiny.spec, n_test=6))
+@pytest.mark.parametrize("kind", ["zip", "npz", "compressed npz"])
+@few
+@given(part=st.floats(0, 1, exclude_max=True))
+def test_a_zip_cut_anywhere_is_refused(tiny: Any, kind: str, tmp_path: Path, part: float) -> None:
+    path, read = _written(tiny, kind, tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(part * len(whole))])
+    with pytest.raises(DataError, match=path.name):
+        read(path, tiny.spec)
 
 
-def test_a_truncated_archive_is_refused(tiny: Any, tmp_path: Path) -> None:
-    path = tiny.write_zip(tmp_path)
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(DataError, match="damaged or truncated zip archive"):
-        read_archive(path, tiny.spec)
+@pytest.mark.parametrize("read", [read_archive, read_arrays])
+@pytest.mark.parametrize("data", [b"", b"not a zip", b"PK\x05\x06" + bytes(18), b"\0" * 3000])
+def test_a_file_that_is_no_zip_is_refused(
+    tiny: Any, read: Callable[[Path, Any], Content], data: bytes, tmp_path: Path
+) -> None:
+    (path := tmp_path / "file").write_bytes(data)
+    with pytest.raises(DataError, match=r"file: (damaged or truncated|has no)"):
+        read(path, tiny.spec)
 
 
-def test_an_archive_with_altered_bytes_is_refused(tiny: Any, tmp_path: Path) -> None:
-    path = tiny.write_zip(tmp_path)
-    data = bytearray(path.read_bytes())
-    data[400] ^= 0xFF
-    path.write_bytes(data)
-    with pytest.raises(DataError, match=r"tiny.zip"):
-        read_archive(path, tiny.spec)
-
-
-def test_a_missing_text_file_is_a_plain_error(tiny: Any, tmp_path: Path) -> None:
-    train, test = tiny.write_amat(tmp_path)
-    test.unlink()
-    with pytest.raises(DataError, match=r"tiny_test.amat: cannot be read"):
-        read_amat(train, test, tiny.spec)
-
-
-def test_arrays_of_other_shape_are_refused(tiny: Any, tmp_path: Path) -> None:
-    arrays = tiny.arrays()
-    path = tiny.write_npz(tmp_path, Xtest=arrays["Xtest"][:4])
-    with pytest.raises(DataError, match=r"Xtest has shape \(4, 784\).*expected \(5, 784\)"):
-        read_arrays(path, tiny.spec)
-
-
-def test_arrays_from_0_to_255_are_refused(tiny: Any, tmp_path: Path) -> None:
-    path = tiny.write_npz(tmp_path, X=tiny.content.pixels)
-    with pytest.raises(DataError, match=r"tiny.npz, X, row 1, pixel .*divide it by 255"):
-        read_arrays(path, tiny.spec)
-
-
-def test_not_a_number_in_an_array_is_refused(tiny: Any, tmp_path: Path) -> None:
-    test = tiny.arrays()["Xtest"].copy()
-    test[3, 10] = np.nan
-    path = tiny.write_npz(tmp_path, Xtest=test)
-    with pytest.raises(DataError, match=r"tiny.npz, Xtest, row 4, pixel 11: nan found"):
-        read_arrays(path, tiny.spec)
-
-
-def test_arrays_of_words_or_objects_are_refused(tiny: Any, tmp_path: Path) -> None:
-    path = tiny.write_npz(tmp_path, Y=np.array(["a"] * 8))
-    with pytest.raises(DataError, match="Y has type <U1, expected numbers"):
-        read_arrays(path, tiny.spec)
-    path = tiny.write_npz(tmp_path, Y=np.array([{}] * 8, dtype=object))
-    with pytest.raises(DataError, match=r"not an .npz of numbers"):
-        read_arrays(path, tiny.spec)
-
-
-def test_missing_arrays_are_named(tiny: Any, tmp_path: Path) -> None:
-    path = tmp_path / "tiny.npz"
-    np.savez(path, X=tiny.arrays()["X"], y=tiny.content.labels)
-    with pytest.raises(DataError, match="has no Y, Xtest, Ytest; expected X, Y, Xtest, Ytest"):
-        read_arrays(path, tiny.spec)
-
-
-@pytest.mark.parametrize("data", [b"", b"not a zip", b"\x93NUMPY\x01\x00"])
-def test_a_file_that_is_no_npz_is_refused(tiny: Any, data: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "tiny.npz"
-    path.write_bytes(data)
-    with pytest.raises(DataError, match=r"tiny.npz"):
-        read_arrays(path, tiny.spec)
-
-
-def test_a_single_array_is_refused(tiny: Any, tmp_path: Path) -> None:
-    stream = io.BytesIO()
-    np.save(stream, np.zeros(3))
-    path = tmp_path / "tiny.npz"
-    path.write_bytes(stream.getvalue())
-    with pytest.raises(DataError, match="is a single array"):
-        read_arrays(path, tiny.spec)
+@pytest.mark.parametrize("what", ["folder", "nothing"])
+def test_what_is_no_file_is_refused(tiny: Any, what: str, tmp_path: Path) -> None:
+    path = tmp_path if what == "folder" else tmp_path / "nothing"
+    reads: list[Callable[[], Content]] = [
+        lambda: read_archive(path, tiny.spec),
+        lambda: read_arrays(path, tiny.spec),
+        lambda: read_amat(path, path, tiny.spec),
+    ]
+    for read in reads:
+        with pytest.raises(DataError, match=r"cannot be read \((Is a directory|No such file)"):
+            read()

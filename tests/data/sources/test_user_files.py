@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dae_cli.data.sources.user_files import chosen_folder, find_user_files
+from dae_cli.data.sources.user_files import archive_is_genuine, chosen_folder, find_user_files
 from dae_cli.errors import DataError
 
 
@@ -87,3 +89,69 @@ def test_a_data_folder_that_is_none_is_an_error(
     monkeypatch.setenv("DAE_DATA_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match=r"DAE_DATA_DIR .*nowhere: does not exist"):
         chosen_folder(None)
+
+
+@pytest.mark.parametrize(
+    "name", ["tiny.zip", "tiny_train.amat", "50k/tiny_test.amat", "tiny.npz", "tiny/tiny.npz"]
+)
+def test_a_folder_or_a_pipe_in_the_place_of_a_file_is_an_error(
+    tiny: Any, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(DataError, match=f"{name}: is a folder, expected a file; move it"):
+        find_user_files(tmp_path, tiny.spec)
+    (tmp_path / name).rmdir()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match=f"{name}: is a device or pipe, expected a file"):
+        find_user_files(tmp_path, tiny.spec)
+
+
+def test_a_link_that_leads_nowhere_is_an_error(tiny: Any, tmp_path: Path) -> None:
+    (tmp_path / "tiny.npz").symlink_to(tmp_path / "moved.npz")
+    with pytest.raises(DataError, match=r"tiny.npz: is a link to a place that does not exist"):
+        find_user_files(tmp_path, tiny.spec)
+    tiny.write_npz(tmp_path)  # through the link
+    assert find_user_files(tmp_path, tiny.spec) is not None
+
+
+def test_a_folder_without_permission_is_an_error_not_an_empty_one(
+    tiny: Any, tmp_path: Path, unprivileged: AbstractContextManager[None]
+) -> None:
+    tiny.write_npz(tmp_path)
+    tmp_path.chmod(0o600)
+    with (
+        unprivileged,
+        pytest.raises(DataError, match=r"tiny.zip: cannot be looked for \(Permission"),
+    ):
+        find_user_files(tmp_path, tiny.spec)
+    with (
+        unprivileged,
+        pytest.raises(DataError, match=r"cannot be looked for \(Permission denied\)"),
+    ):
+        chosen_folder(tmp_path / "inside")
+
+
+@pytest.mark.parametrize("kind", ["zip", "amat", "npz"])
+def test_a_file_without_permission_is_an_error(
+    tiny: Any, kind: str, tmp_path: Path, unprivileged: AbstractContextManager[None]
+) -> None:
+    written = getattr(tiny, f"write_{kind}")(tmp_path)
+    path = written if isinstance(written, Path) else written[0]
+    files = find_user_files(tmp_path, tiny.spec)
+    assert files is not None
+    path.chmod(0o000)
+    with unprivileged, pytest.raises(DataError, match=rf"{path}: cannot be read \(Permission deni"):
+        files.read()
+    with unprivileged, pytest.raises(DataError, match=rf"{path}: cannot be read \(Permission deni"):
+        archive_is_genuine(path, tiny.spec)
+
+
+def test_a_file_that_vanishes_is_an_error(tiny: Any, tmp_path: Path) -> None:
+    path = tiny.write_npz(tmp_path)
+    files = find_user_files(tmp_path, tiny.spec)
+    assert files is not None
+    path.unlink()
+    with pytest.raises(DataError, match=r"tiny.npz: is no longer there"):
+        _ = files.key
+    with pytest.raises(DataError, match=r"tiny.npz: cannot be read \(No such file"):
+        files.read()
