@@ -15,6 +15,8 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from dae_cli.commands.app import app
+from dae_cli.data.generators.recipes import RECIPES
+from dae_cli.data.registry import REGISTRY
 from dae_cli.study.report import markdown_table
 from dae_cli.study.rows import RunRow, TableRow, read_rows
 
@@ -63,7 +65,25 @@ def datasets(text: str) -> str:
         ]
         lines += [_figure(row) for row in rows if row["dataset"] == name]
         text = _between(text, name, "\n" + "\n".join(lines) + "\n")
-    return _between(text, "trained", f"\n{_trained()}\n")
+    text = _between(text, "trained", f"\n{_trained()}\n")
+    return _between(text, "contents", f"\n{_contents()}\n")
+
+
+def _contents() -> str:
+    """Sizes, archives and digests of the eight sets."""
+    lines = [
+        "| set | rows | archive | kept as | original content | regenerated content |",
+        "|---|---|---|---|---|---|",
+    ]
+    for spec in REGISTRY.values():
+        rows = f"{spec.n_train} + {spec.n_valid} + {spec.n_test}"
+        kept = f"uint8, k/{spec.levels}" if spec.levels else "float32"
+        recipe = RECIPES[spec.name]
+        same = recipe.sha256 if recipe.exact else spec.content_sha256
+        original = f"`{same[:12]}…`" if same else f"by SHA-1 `{spec.archive_sha1[:12]}…`"
+        ours = f"`{recipe.sha256[:12]}…` (recipe {recipe.version})"
+        lines.append(f"| {spec.name} | {rows} | {spec.archive} | {kept} | {original} | {ours} |")
+    return "\n".join(lines)
 
 
 def _figure(row: dict[str, str]) -> str:

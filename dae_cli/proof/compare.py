@@ -90,7 +90,7 @@ def _compared(name: str, theirs: Measure, mine: Measure, whole: bool) -> Compari
         genuine_rows=str(len(theirs.values)),
         regenerated=mine.value,
         regenerated_rows=len(mine.values),
-        tolerance=tolerance,
+        tolerance=tolerance if theirs.judged else None,
     )
 
 

@@ -32,6 +32,8 @@ class Measure:
     name: str
     values: Values  # (rows,)
     percentile: int | None = None
+    judged: bool = True
+    """False for what depends on the photographs alone, which are not the authors'."""
 
     @property
     def value(self) -> float:
@@ -91,11 +93,12 @@ def _mean_grey(images: Images) -> Values:
 def _over_photographs(rows: Rows) -> Iterator[Measure]:
     """bg-img and rot-bg-img: a background pixel is k/255, a digit's is not."""
     background = _is_multiple(rows.images, 255) & ~_is_multiple(rows.images, 256)
-    yield Measure("all", "mean grey", _mean_grey(rows.images))
+    yield Measure("all", "mean grey", _mean_grey(rows.images), judged=False)
     yield Measure("all", "pixels of the background (k/255)", _share(background))
     values = np.where(background, rows.images, np.nan)
     spread = np.nanstd(values, axis=1, dtype=np.float64)
-    yield Measure("all", "background, mean grey", np.nanmean(values, axis=1, dtype=np.float64))
+    grey = np.asarray(np.nanmean(values, axis=1, dtype=np.float64), dtype=np.float64)
+    yield Measure("all", "background, mean grey", grey, judged=False)
     yield from _spread("all", "background, standard deviation", spread)
 
 
@@ -127,11 +130,11 @@ def _rect(rows: Rows) -> Iterator[Measure]:
 
 def _rect_img(rows: Rows) -> Iterator[Measure]:
     yield Measure("all", "share of label 1 (taller than wide)", (rows.labels == 1) + 0.0)
-    yield Measure("all", "mean grey", _mean_grey(rows.images))
+    yield Measure("all", "mean grey", _mean_grey(rows.images), judged=False)
     yield from _spread("all", "standard deviation", rows.images.std(axis=1, dtype=np.float64))
     steps = np.abs(np.diff(rows.images.reshape(-1, SIDE, SIDE), axis=2))
     rough = steps.mean(axis=(1, 2), dtype=np.float64)
-    yield from _spread("all", "step between neighbouring pixels", rough)
+    yield Measure("all", "step between neighbouring pixels", rough, judged=False)
 
 
 def _convex(rows: Rows) -> Iterator[Measure]:

@@ -40,7 +40,7 @@ def test_a_bad_file_of_the_users_is_exit_2(dae: Dae, tmp_path: Path) -> None:
     (tmp_path / "rect.npz").write_bytes(b"not an archive")
     ended = dae("data", "verify", "rect", "--data-dir", tmp_path)
     assert ended.code == 2
-    assert "damaged or not an .npz" in ended.out
+    assert "damaged or truncated .npz" in ended.out
 
 
 def test_where_nothing_is_here_it_says_how_to_get_it(dae: Dae, tmp_path: Path) -> None:

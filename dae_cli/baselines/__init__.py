@@ -1,0 +1,1 @@
+"""The classifiers that the published tables compare with: support vector machines."""
