@@ -26,6 +26,42 @@ class Recipe:
         return f"v{self.version}-{self.sha256[:8]}"
 
 
+def _basic(digits: DigitSource) -> Content:
+    from dae_cli.data.generators.basic import generate_basic
+
+    return generate_basic(digits())
+
+
+def _rot(digits: DigitSource) -> Content:
+    from dae_cli.data.generators.rot import generate_rot
+
+    return generate_rot(digits())
+
+
+def _bg_rand(digits: DigitSource) -> Content:
+    from dae_cli.data.generators.bg_rand import generate_bg_rand
+
+    return generate_bg_rand(digits())
+
+
+def _bg_img(digits: DigitSource) -> Content:
+    from dae_cli.data.generators.bg_img import generate_bg_img
+
+    return generate_bg_img(digits())
+
+
+def _rot_bg_img(digits: DigitSource) -> Content:
+    from dae_cli.data.generators.rot_bg_img import generate_rot_bg_img
+
+    return generate_rot_bg_img(digits())
+
+
+def _rect(_: DigitSource) -> Content:
+    from dae_cli.data.generators.rect import generate_rect
+
+    return generate_rect()
+
+
 def _convex(_: DigitSource) -> Content:
     from dae_cli.data.generators.convex import generate_convex
 
@@ -39,10 +75,42 @@ def _rect_img(_: DigitSource) -> Content:
 
 
 RECIPES: dict[str, Recipe] = {
+    "basic": Recipe(
+        1,
+        "0160063fe7b9598c556ea2c9cf7d571cf9aa654670e54313ff1089a11579ed52",
+        _basic,
+        uses_mnist=True,
+        exact=True,
+    ),
+    "rot": Recipe(
+        1,
+        "b78ee959b86652a0c569a6ede70495ab8edb54a91b0ecf430783570d3c8cc9a1",
+        _rot,
+        uses_mnist=True,
+    ),
+    "bg-rand": Recipe(
+        1,
+        "78350c3dcee69a5932f51974d9a53d4d4805cfdceb94a07fc0967d80cc7a90fe",
+        _bg_rand,
+        uses_mnist=True,
+    ),
+    "bg-img": Recipe(
+        1,
+        "2bdd83af912ff08d6a175ebe031bf232dac432ef717da3116afa1453562d5cae",
+        _bg_img,
+        uses_mnist=True,
+    ),
+    "rot-bg-img": Recipe(
+        1,
+        "367c8232a87fe25456bb0428b08423c87f58a53695fca26d9222ed1aeef51be1",
+        _rot_bg_img,
+        uses_mnist=True,
+    ),
+    "rect": Recipe(1, "53ee51b33fd8cf50fac6decb9ffaa9b1590268d2522f585b26ef2c84241d8624", _rect),
     "convex": Recipe(
-        1, "0a6afcbc45b329d8ecbb624b38ebb2d4f5c5eaf4d5033cd8ee505b8d07393628", _convex
+        2, "17e21309807955ce013ff1d43995ee7dad052089bae57c0b2a9e86f9b6a0466e", _convex
     ),
     "rect-img": Recipe(
-        1, "f05e482541858d9a297a7a7479aa22880e1fef68a0bef09c2924af152ca6b46f", _rect_img
+        2, "76d4939515f4383dc8fc3fbaab3b5e64412cf277b772ddd9de2bdcc5a66cc051", _rect_img
     ),
 }

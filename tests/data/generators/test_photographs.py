@@ -8,7 +8,12 @@ import pytest
 from PIL import Image
 
 from dae_cli.data.generators import photographs
-from dae_cli.data.generators.photographs import PHOTOGRAPHS, grey_pixels, read_photographs
+from dae_cli.data.generators.photographs import (
+    PHOTOGRAPHS,
+    grey_pixels,
+    read_photographs,
+    shrunk,
+)
 from dae_cli.errors import DataError
 
 
@@ -52,3 +57,21 @@ def test_no_photograph_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("socket.socket.connect", never)
     read_photographs()
+
+
+def test_shrinking_takes_rounded_means_of_squares_and_leaves_out_lines_that_fill_none() -> None:
+    squares = np.array([[0, 255], [7, 100]], dtype=np.uint8).repeat(3, axis=0).repeat(3, axis=1)
+    grey = np.full((8, 7), 200, dtype=np.uint8)
+    grey[:6, :6] = squares
+    grey[0, 0] = 4  # sums of 4, 2291, 68 and 905 where a mean takes 9
+    grey[0, 3] = 251
+    grey[3, 0] = 12
+    grey[3, 3] = 105
+    assert shrunk(grey).tolist() == [[0, 255], [8, 101]]
+    assert shrunk(grey).dtype == np.uint8
+
+
+def test_all_photographs_are_there_as_they_were() -> None:
+    greys = read_photographs()
+    assert len(greys) == len(PHOTOGRAPHS) == 13
+    assert all(grey.dtype == np.uint8 and min(grey.shape) >= 300 for grey in greys)

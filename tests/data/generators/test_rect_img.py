@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 
 from dae_cli.data.content import Content, content_digest
-from dae_cli.data.generators.patches import Patches, is_textured
-from dae_cli.data.generators.photographs import PHOTOGRAPHS, read_photographs
+from dae_cli.data.generators.photographs import small_photographs
 from dae_cli.data.generators.recipes import RECIPES
-from dae_cli.data.generators.rect_img import (
-    FLOOR,
-    allowed_sides,
-    draw_rectangles,
-    generate_rect_img,
-    shrunk,
-)
+from dae_cli.data.generators.rect_img import allowed_sides, draw_rectangles, generate_rect_img
 from dae_cli.data.generators.words import Words
 from dae_cli.data.registry import REGISTRY
 
@@ -74,39 +67,8 @@ def test_every_allowed_pair_of_sides_and_every_corner_occurs() -> None:
 def test_the_top_left_pixels_come_from_a_shrunk_photograph(made: Content) -> None:
     row = made.pixels[0].reshape(28, 28)
     found = 0
-    for grey in read_photographs():
-        windows = np.lib.stride_tricks.sliding_window_view(shrunk(grey), (28, 28))
+    for grey in small_photographs():
+        windows = np.lib.stride_tricks.sliding_window_view(grey, (28, 28))
         top = np.argwhere((windows[:, :, 0, :8] == row[0, :8]).all(axis=2))
         found += len(top)
     assert found >= 1
-
-
-def test_shrinking_takes_rounded_means_of_squares_and_leaves_out_lines_that_fill_none() -> None:
-    squares = np.array([[0, 255], [7, 100]], dtype=np.uint8).repeat(3, axis=0).repeat(3, axis=1)
-    grey = np.full((8, 7), 200, dtype=np.uint8)
-    grey[:6, :6] = squares
-    grey[0, 0] = 4  # sums of 4, 2291, 68 and 905 where a mean takes 9
-    grey[0, 3] = 251
-    grey[3, 0] = 12
-    grey[3, 3] = 105
-    assert shrunk(grey).tolist() == [[0, 255], [8, 101]]
-    assert shrunk(grey).dtype == np.uint8
-
-
-def test_no_patch_is_smoother_than_the_floor() -> None:
-    patches = Patches(Words(3), read_photographs(), 30).draw(300)
-    assert 30 <= patches.std(axis=1).min() < 33
-
-
-def test_a_flat_patch_is_left_out_by_its_exact_standard_deviation() -> None:
-    flat = np.full((1, 784), 100, dtype=np.uint8)
-    alternating = flat.copy()
-    alternating[0, ::2] += 2 * FLOOR  # a standard deviation of exactly the floor
-    assert is_textured(np.concatenate([flat, alternating]), FLOOR).tolist() == [False, True]
-    assert is_textured(alternating, FLOOR + 1).tolist() == [False]
-
-
-def test_all_photographs_are_there_as_they_were() -> None:
-    photographs = read_photographs()
-    assert len(photographs) == len(PHOTOGRAPHS) == 13
-    assert all(grey.dtype == np.uint8 and min(grey.shape) >= 300 for grey in photographs)

@@ -61,7 +61,7 @@ def test_a_file_cut_anywhere_is_refused(
     path = tmp_path_factory.mktemp("idx") / "a"
     whole = gzip.compress(GOOD) if packed else GOOD
     path.write_bytes(whole[: length * len(whole) // len(GOOD)])
-    with pytest.raises(DataError, match="a: (ends at offset|damaged or truncated gzip)"):
+    with pytest.raises(DataError, match=r"a: (ends at offset|damaged or truncated gzip)"):
         read_idx(path, SHAPE)
 
 
@@ -73,7 +73,7 @@ def test_a_packed_file_with_one_changed_byte_is_refused(
     whole = bytearray(gzip.compress(GOOD))
     whole[place] ^= change
     path.write_bytes(whole)
-    with pytest.raises(DataError, match="a[:,] "):
+    with pytest.raises(DataError, match=r"a[:,] "):
         read_idx(path, SHAPE)
 
 
@@ -133,7 +133,7 @@ def test_a_small_file_that_unpacks_to_much_is_not_unpacked(path: Path) -> None:
 
 def test_a_label_out_of_range_is_refused_with_its_offset(path: Path) -> None:
     path.write_bytes(as_idx(np.array([0, 9, 10, 3], dtype=np.uint8)))
-    with pytest.raises(DataError, match="offset 10: label 10 found, expected .* from 0 to 9"):
+    with pytest.raises(DataError, match=r"offset 10: label 10 found, expected .* from 0 to 9"):
         read_labels(path, 4)
 
 

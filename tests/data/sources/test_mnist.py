@@ -134,7 +134,7 @@ def test_a_whole_subfolder_counts_before_half_a_folder(small: SmallMnist, tmp_pa
 @pytest.mark.usefixtures("small")
 def test_sound_files_of_other_images_are_refused(tmp_path: Path, cache: Path) -> None:
     SmallMnist(_plain(seed=2)).write(tmp_path)
-    with pytest.raises(DataError, match="do not hold MNIST.*Fashion-MNIST"):
+    with pytest.raises(DataError, match=r"do not hold MNIST.*Fashion-MNIST"):
         mnist_digits(tmp_path, cache, print)
 
 

@@ -1,0 +1,59 @@
+"""rect: is the outline of a rectangle taller than wide?
+
+Recipe (Larochelle et al., ICML 2007, with the numbers measured on the genuine rows): an outline
+one pixel wide, white on black. All 506 pairs of height and width from 4 to 28 that differ by 3 or
+more are equally likely, and so are all places where the rectangle fits. Label 1 = taller than wide.
+
+All 60 genuine rows at hand are such outlines, with sides from 4 to 28 and differences from 3.
+What is ours: only the random numbers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dae_cli.data.content import Content
+from dae_cli.data.generators.words import Integers, Words
+from dae_cli.data.registry import N_PIXELS, REGISTRY
+
+SIDE = 28
+SEED = 20070623
+LEAST_SIDE, LEAST_DIFFERENCE = 4, 3
+
+
+def generate_rect() -> Content:
+    """All rows of rect: pixels 0 or 1, uint8 (n, 784), and labels."""
+    spec = REGISTRY["rect"]
+    cut = spec.n_train_file
+    pixels, labels = draw_outlines(Words(SEED), cut + spec.n_test)
+    return Content(pixels[:cut], labels[:cut], pixels[cut:], labels[cut:])
+
+
+def allowed_sides() -> Integers:
+    """All (height, width) pairs that the recipe allows, shape (506, 2)."""
+    sides = slice(LEAST_SIDE, SIDE + 1)
+    height, width = (axis.ravel() for axis in np.mgrid[sides, sides])
+    fits = abs(height - width) >= LEAST_DIFFERENCE
+    return np.stack([height[fits], width[fits]], axis=1)
+
+
+def draw_outlines(words: Words, n: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """``n`` outlines, pixels 0 or 1 (n, 784), and their labels."""
+    pairs = allowed_sides()
+    height, width = pairs[words.below(len(pairs), n)].T
+    top = words.below(SIDE + 1 - height, n)
+    left = words.below(SIDE + 1 - width, n)
+    within_rows, on_rows = _span(top, height)
+    within_columns, on_columns = _span(left, width)
+    outline = (on_rows[:, :, None] & within_columns[:, None]) | (
+        within_rows[:, :, None] & on_columns[:, None]
+    )
+    return outline.reshape(n, N_PIXELS).astype(np.uint8), (height > width).astype(np.uint8)
+
+
+def _span(first: Integers, length: Integers) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The lines of a side, and the two at its ends, (n, 28) each."""
+    line = np.arange(SIDE)
+    first, last = first[:, None], (first + length)[:, None] - 1
+    return (line >= first) & (line <= last), (line == first) | (line == last)
