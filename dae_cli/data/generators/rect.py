@@ -5,7 +5,9 @@ one pixel wide, white on black. All 506 pairs of height and width from 4 to 28 t
 more are equally likely, and so are all places where the rectangle fits. Label 1 = taller than wide.
 
 All 60 genuine rows at hand are such outlines, with sides from 4 to 28 and differences from 3.
-What is ours: only the random numbers.
+What is ours: only the random numbers. With 1200 training rows these matter: an RBF SVM (C = 100,
+gamma = .05) trained on eight samples of so many test rows errs on 2.0 to 2.8 % of other rows,
+trained on the training file made here on 3.05 ± .34 %; the published one errs on 2.15 ± .13 %.
 """
 
 from __future__ import annotations
