@@ -59,8 +59,7 @@ def comes_from(spec: DatasetSpec, folder: Path | None, found: list[Copy]) -> str
     for copy in found:
         if copy.usable:
             return "your files" if copy.place == "yours" else f"the cache ({copy.origin})"
-    if (recipe := RECIPES.get(spec.name)) is None:
-        return "the download"
+    recipe = RECIPES[spec.name]
     made = "rebuilt" if recipe.exact else "regenerated"
     if not recipe.uses_mnist:
         return f"the download, else {made}"
@@ -100,11 +99,10 @@ def _cached_copy(spec: DatasetSpec, path: Path) -> Copy:
     if (known := recorded(path)) is None:
         told = "damaged; dae replaces it when needed"
         return Copy("cache", (path,), origin, None, told, size, usable=False)
-    recipe = RECIPES.get(spec.name)
     if origin == "original":
         usable, why_not = known.trust == "checked", "used only while your file is given"
     else:
-        usable = recipe is not None and path.stem.endswith(recipe.id)
+        usable = path.stem.endswith(RECIPES[spec.name].id)
         why_not = "an older recipe's, not used"
     source = known.source if usable else f"{known.source}; {why_not}"
     return Copy("cache", (path,), origin, known.sha256, source, size, usable)

@@ -74,8 +74,8 @@ def judge_user_files(files: UserFiles, sha256: str, spec: DatasetSpec) -> tuple[
 
     Raises DataError when their content is known not to be the original's.
     """
-    recipe = RECIPES.get(spec.name)
-    if recipe and sha256 == recipe.sha256 and not recipe.exact:
+    recipe = RECIPES[spec.name]
+    if sha256 == recipe.sha256 and not recipe.exact:
         raise DataError(
             f"{files}: is the set that dae regenerates, not the original; "
             "take it out of the data folder"
@@ -96,8 +96,8 @@ def judge_user_files(files: UserFiles, sha256: str, spec: DatasetSpec) -> tuple[
 
 def known_contents(spec: DatasetSpec) -> set[str]:
     """Digests that prove content to be the original's: one seen, or one rebuilt exactly."""
-    recipe = RECIPES.get(spec.name)
-    rebuilt = {recipe.sha256} if recipe and recipe.exact else set()
+    recipe = RECIPES[spec.name]
+    rebuilt = {recipe.sha256} if recipe.exact else set()
     return rebuilt | ({spec.content_sha256} if spec.content_sha256 else set())
 
 

@@ -49,7 +49,7 @@ def prepare(
 
     Raises:
         DataError: an unknown name, files that cannot be used, or a set that can neither be
-            fetched nor regenerated.
+            fetched nor, for want of MNIST, regenerated.
         DownloadError: the original is insisted on and cannot be fetched.
     """
     spec = spec_of(name)
@@ -85,7 +85,8 @@ def _from_cache(spec: DatasetSpec, origin: Origin | None) -> Prepared | None:
         for path in sorted(cache_folder().glob(f"{spec.name}-original-*.npz")):
             if (known := sound_entry(path, spec)) and known.trust == "checked":
                 return Prepared.of(path, known)
-    if origin != "original" and (recipe := RECIPES.get(spec.name)):
+    if origin != "original":
+        recipe = RECIPES[spec.name]
         path = cache_folder() / f"{spec.name}-regenerated-{recipe.id}.npz"
         if (known := sound_entry(path, spec)) and known.sha256 == recipe.sha256:
             return Prepared.of(path, known)
@@ -100,14 +101,9 @@ def _obtain(spec: DatasetSpec, origin: Origin | None, folder: Path | None, note:
     try:
         return from_download(spec, note)
     except DownloadError as error:
-        supply = f"supply {spec.archive} with --data-dir"
         if origin == "original":
             raise DownloadError(
-                f"{error}\n  {supply}, or leave out --origin original to have it regenerated"
-            ) from error
-        if spec.name not in RECIPES:
-            raise DataError(
-                f"{spec.name}: the original archive cannot be fetched ({error}), and there is no "
-                f"recipe yet to regenerate it; {supply}"
+                f"{error}\n  supply {spec.archive} with --data-dir, "
+                "or leave out --origin original to have it regenerated"
             ) from error
         return from_recipe(spec, digits, note)

@@ -63,8 +63,7 @@ def compare(dataset: Dataset, genuine: Genuine) -> list[Comparison]:
     ours = whole_rows(dataset) if whole else _spread_rows(dataset)
     pairs = zip(measures_of(name, genuine.rows), measures_of(name, ours), strict=True)
     compared = [_compared(name, theirs, mine, whole) for theirs, mine in pairs]
-    recipe = RECIPES.get(name)
-    if genuine.places and recipe is not None and recipe.exact:
+    if genuine.places and RECIPES[name].exact:
         compared.insert(0, _identical(dataset, genuine))
     return compared
 

@@ -213,12 +213,6 @@ def test_the_users_digits_are_offered_to_a_recipe_that_asks_for_them(
     assert source.startswith("regenerated from MNIST by the published recipe")
 
 
-def test_a_set_without_a_recipe_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(recipes.RECIPES, "tiny")
-    with pytest.raises(DataError, match=r"no recipe yet.*supply tiny.zip with --data-dir"):
-        prepare("tiny")
-
-
 def test_an_unknown_name_lists_the_sets() -> None:
     with pytest.raises(DataError, match="unknown data set 'convx'; expected one of basic, rot,"):
         prepare("convx")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dae_cli.data.content import canonical_labels, canonical_pixels
+from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.registry import REGISTRY
 
 NAMES = {"basic", "rot", "bg-rand", "bg-img", "rot-bg-img", "rect", "rect-img", "convex"}
@@ -45,3 +46,13 @@ def test_genuine_rows_survive_the_stored_type(name: str, test_data: Path) -> Non
     pixels = canonical_pixels(greys, spec, name)
     assert np.abs(pixels * spec.scale - greys).max() < 1e-7
     np.testing.assert_array_equal(canonical_labels(labels.astype(float), spec, name), labels)
+
+
+def test_every_set_has_a_recipe_and_those_of_digits_say_what_they_are_made_of() -> None:
+    assert set(RECIPES) == NAMES
+    of_mnist = {name for name, recipe in RECIPES.items() if recipe.uses_mnist}
+    assert of_mnist == {name for name, spec in REGISTRY.items() if spec.n_classes == 10}
+
+
+def test_only_what_is_rebuilt_exactly_counts_as_proof_of_an_original() -> None:
+    assert [name for name, recipe in RECIPES.items() if recipe.exact] == ["basic"]
