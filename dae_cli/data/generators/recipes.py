@@ -96,13 +96,13 @@ RECIPES: dict[str, Recipe] = {
     ),
     "bg-img": Recipe(
         1,
-        "2bdd83af912ff08d6a175ebe031bf232dac432ef717da3116afa1453562d5cae",
+        "c6dadef861387080ae294b80e3370240c9c5700cea1a02b7840552897ea8d69a",
         _bg_img,
         uses_mnist=True,
     ),
     "rot-bg-img": Recipe(
         1,
-        "367c8232a87fe25456bb0428b08423c87f58a53695fca26d9222ed1aeef51be1",
+        "da2c595c654339257d2c81908eebcde1258891a2b0b642f78e72b550027676d3",
         _rot_bg_img,
         uses_mnist=True,
     ),
