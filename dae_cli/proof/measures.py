@@ -15,8 +15,7 @@ Images = NDArray[np.float32]
 
 SIDE = 28
 RESAMPLES = 400
-SHARES = (5, 25, 50, 75, 95)
-"""Percentiles that are compared."""
+PERCENTILES = (5, 25, 50, 75, 95)
 
 NEAR = 2e-4
 """How far 255 · pixel may be from a whole number: float32 and eight printed digits stay below
@@ -61,11 +60,11 @@ def _statistic(values: Values, percentile: int | None) -> Values:
     return np.asarray(np.percentile(values, percentile, axis=1), dtype=np.float64)
 
 
-def _spread(part: str, name: str, values: Values) -> Iterator[Measure]:
+def _spread(part: str, name: str, values: Values, judged: bool = True) -> Iterator[Measure]:
     """The mean and the percentiles of one quantity."""
-    yield Measure(part, f"{name}, mean", values)
-    for percentile in SHARES:
-        yield Measure(part, f"{name}, percentile {percentile}", values, percentile)
+    yield Measure(part, f"{name}, mean", values, judged=judged)
+    for percentile in PERCENTILES:
+        yield Measure(part, f"{name}, percentile {percentile}", values, percentile, judged)
 
 
 def _share(mask: NDArray[np.bool_]) -> Values:
@@ -131,7 +130,8 @@ def _rect(rows: Rows) -> Iterator[Measure]:
 def _rect_img(rows: Rows) -> Iterator[Measure]:
     yield Measure("all", "share of label 1 (taller than wide)", (rows.labels == 1) + 0.0)
     yield Measure("all", "mean grey", _mean_grey(rows.images), judged=False)
-    yield from _spread("all", "standard deviation", rows.images.std(axis=1, dtype=np.float64))
+    contrast = rows.images.std(axis=1, dtype=np.float64)
+    yield from _spread("all", "standard deviation", contrast, judged=False)
     steps = np.abs(np.diff(rows.images.reshape(-1, SIDE, SIDE), axis=2))
     rough = steps.mean(axis=(1, 2), dtype=np.float64)
     yield Measure("all", "step between neighbouring pixels", rough, judged=False)
