@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.content import Content
+from dae_cli.data.generators.rectangles import draw_rectangles, pairs_of_sides, span
 from dae_cli.data.generators.words import Integers, Words
 from dae_cli.data.registry import N_PIXELS, REGISTRY
 
-SIDE = 28
 SEED = 20070623
 LEAST_SIDE, LEAST_DIFFERENCE = 4, 3
 
@@ -34,28 +34,16 @@ def generate_rect() -> Content:
 
 def allowed_sides() -> Integers:
     """All (height, width) pairs that the recipe allows, shape (506, 2)."""
-    sides = slice(LEAST_SIDE, SIDE + 1)
-    height, width = (axis.ravel() for axis in np.mgrid[sides, sides])
-    fits = abs(height - width) >= LEAST_DIFFERENCE
-    return np.stack([height[fits], width[fits]], axis=1)
+    pairs = pairs_of_sides(LEAST_SIDE)
+    return pairs[abs(pairs[:, 0] - pairs[:, 1]) >= LEAST_DIFFERENCE]
 
 
 def draw_outlines(words: Words, n: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """``n`` outlines, pixels 0 or 1 (n, 784), and their labels."""
-    pairs = allowed_sides()
-    height, width = pairs[words.below(len(pairs), n)].T
-    top = words.below(SIDE + 1 - height, n)
-    left = words.below(SIDE + 1 - width, n)
-    within_rows, on_rows = _span(top, height)
-    within_columns, on_columns = _span(left, width)
+    drawn = draw_rectangles(words, allowed_sides(), n)
+    within_rows, on_rows = span(drawn.top, drawn.height)
+    within_columns, on_columns = span(drawn.left, drawn.width)
     outline = (on_rows[:, :, None] & within_columns[:, None]) | (
         within_rows[:, :, None] & on_columns[:, None]
     )
-    return outline.reshape(n, N_PIXELS).astype(np.uint8), (height > width).astype(np.uint8)
-
-
-def _span(first: Integers, length: Integers) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The lines of a side, and the two at its ends, (n, 28) each."""
-    line = np.arange(SIDE)
-    first, last = first[:, None], (first + length)[:, None] - 1
-    return (line >= first) & (line <= last), (line == first) | (line == last)
+    return outline.reshape(n, N_PIXELS).astype(np.uint8), drawn.labels

@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.content import Content
-from dae_cli.data.generators.patches import SIDE, Patches
+from dae_cli.data.generators.patches import Patches
 from dae_cli.data.generators.photographs import small_photographs
+from dae_cli.data.generators.rectangles import draw_rectangles, pairs_of_sides, span
 from dae_cli.data.generators.words import Integers, Words
 from dae_cli.data.registry import N_PIXELS, REGISTRY
 
@@ -42,7 +43,7 @@ def generate_rect_img(floor: int = FLOOR) -> Content:
     n = spec.n_train_file + spec.n_test
     inside = patches.draw(n)
     outside = patches.draw(n)
-    mask, labels = draw_rectangles(words, n)
+    mask, labels = draw_insides(words, n)
     pixels = np.where(mask, inside, outside)
     cut = spec.n_train_file
     return Content(pixels[:cut], labels[:cut], pixels[cut:], labels[cut:])
@@ -50,20 +51,16 @@ def generate_rect_img(floor: int = FLOOR) -> Content:
 
 def allowed_sides() -> Integers:
     """All (height, width) pairs that the recipe allows, shape (pairs, 2)."""
-    height, width = (axis.ravel() for axis in np.mgrid[10 : SIDE + 1, 10 : SIDE + 1])
-    area = height * width
-    fits = (4 * area >= N_PIXELS) & (4 * area <= 3 * N_PIXELS) & (abs(height - width) >= 5)
-    return np.stack([height[fits], width[fits]], axis=1)
+    pairs = pairs_of_sides(10)
+    area = pairs[:, 0] * pairs[:, 1]
+    fits = (4 * area >= N_PIXELS) & (4 * area <= 3 * N_PIXELS)
+    return pairs[fits & (abs(pairs[:, 0] - pairs[:, 1]) >= 5)]
 
 
-def draw_rectangles(words: Words, n: int) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+def draw_insides(words: Words, n: int) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
     """Insides of ``n`` rectangles, (n, 784), and their labels."""
-    pairs = allowed_sides()
-    height, width = pairs[words.below(len(pairs), n)].T
-    top = words.below(SIDE + 1 - height, n)
-    left = words.below(SIDE + 1 - width, n)
-    line = np.arange(SIDE)
-    rows = (line >= top[:, None]) & (line < (top + height)[:, None])  # (n, 28)
-    columns = (line >= left[:, None]) & (line < (left + width)[:, None])
-    mask = rows[:, :, None] & columns[:, None, :]
-    return mask.reshape(n, N_PIXELS), (height > width).astype(np.uint8)
+    drawn = draw_rectangles(words, allowed_sides(), n)
+    rows, _ = span(drawn.top, drawn.height)
+    columns, _ = span(drawn.left, drawn.width)
+    inside = rows[:, :, None] & columns[:, None, :]
+    return inside.reshape(n, N_PIXELS), drawn.labels

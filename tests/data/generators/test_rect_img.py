@@ -6,7 +6,7 @@ import pytest
 from dae_cli.data.content import Content, content_digest
 from dae_cli.data.generators.photographs import small_photographs
 from dae_cli.data.generators.recipes import RECIPES
-from dae_cli.data.generators.rect_img import allowed_sides, draw_rectangles, generate_rect_img
+from dae_cli.data.generators.rect_img import allowed_sides, draw_insides, generate_rect_img
 from dae_cli.data.generators.words import Words
 from dae_cli.data.registry import REGISTRY
 
@@ -34,7 +34,7 @@ def test_the_test_rows_are_not_the_training_rows(made: Content) -> None:
 
 
 def test_rectangles_obey_the_recipe() -> None:
-    mask, labels = draw_rectangles(Words(8), 20_000)
+    mask, labels = draw_insides(Words(8), 20_000)
     images = mask.reshape(-1, 28, 28)
     height = images.any(axis=2).sum(axis=1)
     width = images.any(axis=1).sum(axis=1)
@@ -48,7 +48,7 @@ def test_rectangles_obey_the_recipe() -> None:
 
 
 def test_every_allowed_pair_of_sides_and_every_corner_occurs() -> None:
-    mask, _ = draw_rectangles(Words(9), 20_000)
+    mask, _ = draw_insides(Words(9), 20_000)
     images = mask.reshape(-1, 28, 28)
     sides = {
         *zip(
