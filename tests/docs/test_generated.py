@@ -8,6 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from PIL import Image
+
+from dae_cli.data.generators.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +32,13 @@ def test_readme_shows_the_table_of_the_results_folder(generate: ModuleType) -> N
 def test_the_page_of_the_sets_shows_the_committed_figures(generate: ModuleType) -> None:
     text = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
     assert generate.datasets(text) == text, "run `make readme`"
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_the_sheets_of_the_sets_show_what_the_recipes_make_now(name: str) -> None:
+    with Image.open(ROOT / "docs" / "datasets" / f"{name}.png") as sheet:
+        shown = sheet.text["SHA256"]  # type: ignore[attr-defined]
+    assert shown == RECIPES[name].sha256, "run `dae data verify --against … --out docs/datasets`"
 
 
 def test_command_pages_show_the_help_as_it_is(generate: ModuleType) -> None:
