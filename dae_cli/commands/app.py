@@ -20,8 +20,8 @@ EPILOG = """\
 \b
 Exit codes:
   0    all good
-  1    a run failed, even one of many; or something unforeseen
-  2    wrong usage, configuration or input files
+  1    a run, download or check failed, even one of many; or the unforeseen
+  2    wrong usage, configuration or input files; an unwritable folder
   130  interrupted (Ctrl-C)
 
 \b

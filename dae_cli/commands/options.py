@@ -54,7 +54,8 @@ DataOrigin = Annotated[
     Origin | None,
     typer.Option(
         "--origin",
-        help="Accept these data only.  [default: the original where it can be had]",
+        help="Accept these data only.  [default: what comes first: your files, the cache, the "
+        "original's download, regeneration]",
         show_default=False,
     ),
 ]

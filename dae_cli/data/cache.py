@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ import numpy as np
 from dae_cli.data.content import Content, check_shape, content_digest
 from dae_cli.data.dataset import Origin
 from dae_cli.data.registry import DatasetSpec
+from dae_cli.data.temporary import part_of, sweep
 from dae_cli.errors import DataError
 
 Trust = Literal["checked", "as given", "made here"]
@@ -77,9 +77,9 @@ def read_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Provenance]:
             provenance = Provenance(**json.loads(arrays[PROVENANCE].tobytes()))
             content = Content(arrays["X"], arrays["Y"], arrays["Xtest"], arrays["Ytest"])
     except _DAMAGE as error:
-        raise DataError(
-            f"{path}: damaged cache entry ({error}); delete it and try again"
-        ) from error
+        # numpy words a broken header as pickled data, and advises to trust it.
+        why = error if isinstance(error, OSError | zipfile.BadZipFile) else "not arrays of numbers"
+        raise DataError(f"{path}: damaged cache entry ({why}); delete it and try again") from error
     check_shape(spec, content)
     return content, provenance
 
@@ -143,9 +143,10 @@ def save_pointer(path: Path, pointer: Pointer) -> None:
 
 @contextmanager
 def _renamed_when_whole(path: Path) -> Iterator[IO[bytes]]:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    temporary = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
         with temporary.open("xb") as stream:
             yield stream
         temporary.replace(path)

@@ -90,7 +90,7 @@ def canonical_pixels(
     if not sound.all():
         row, column = np.argwhere(~sound)[0]
         value = values[row, column]
-        hint = ": it seems to be 0 to 255, divide it by 255" if value > 1 else ""
+        hint = ": it seems to be 0 to 255, divide it by 255" if 1 < value <= 255 else ""
         raise DataError(
             f"{where}, row {first_row + row + 1}, pixel {column + 1}: {value:g} found, "
             f"expected a grey value from 0 to 1{hint}"

@@ -11,7 +11,14 @@ from dae_cli.data.dataset import Origin
 from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.obtain import judge_user_files, known_contents
 from dae_cli.data.registry import DatasetSpec
-from dae_cli.data.sources.mnist import mnist_here
+from dae_cli.data.sources.mnist import (
+    CONTENT_SHA256,
+    MnistFiles,
+    cached_mnist,
+    find_mnist,
+    mnist_here,
+    read_mnist,
+)
 from dae_cli.data.sources.user_files import UserFiles, find_user_files
 from dae_cli.errors import DataError
 
@@ -65,6 +72,36 @@ def comes_from(spec: DatasetSpec, folder: Path | None, found: list[Copy]) -> str
         return f"the download, else {made}"
     here = mnist_here(folder, cache_folder())
     return f"the download, else {made} from MNIST ({here or 'not here: it would be fetched'})"
+
+
+def mnist_copies(folder: Path | None) -> list[Copy]:
+    """The copies of MNIST, in the order in which they would be used; they are not read.
+
+    Raises DataError when the user's folder holds some but not all of its four files.
+    """
+    places = [("yours", find_mnist(folder) if folder else None), ("cache", cached_mnist())]
+    return [
+        Copy(
+            place,
+            files.paths,
+            "original",
+            None,
+            f"{'the user' if place == 'yours' else 'downloaded'}: {files.folder}",
+            sum(path.stat().st_size for path in files.paths),
+            usable=True,
+        )
+        for place, files in places
+        if files is not None
+    ]
+
+
+def check_mnist(copy: Copy) -> Check:
+    """Read all of a copy of MNIST and compare its content with the known digest."""
+    try:
+        read_mnist(MnistFiles(copy.paths[0].parent, *copy.paths))
+    except DataError as error:
+        return Check(copy, False, str(error))
+    return Check(replace(copy, sha256=CONTENT_SHA256), True, f"sound: MNIST; {copy.source}")
 
 
 def check(spec: DatasetSpec, copy: Copy, folder: Path | None) -> Check:

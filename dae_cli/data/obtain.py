@@ -24,6 +24,7 @@ from dae_cli.data.content import Content, check_shape, content_digest
 from dae_cli.data.dataset import Origin
 from dae_cli.data.digits import DigitSource
 from dae_cli.data.generators.recipes import RECIPES, Recipe
+from dae_cli.data.lock import alone
 from dae_cli.data.readers.archive import read_archive
 from dae_cli.data.registry import DatasetSpec
 from dae_cli.data.sources.download import archive_of, fetched
@@ -43,11 +44,12 @@ class Prepared:
     sha256: str
     source: str
     """A sentence for the reader of a report: where the content came from."""
+    trust: Trust = "as given"
 
     @classmethod
     def of(cls, path: Path, known: Provenance) -> Prepared:
         """The entry at ``path`` with its provenance."""
-        return cls(known.name, path, known.origin, known.sha256, known.source)
+        return cls(known.name, path, known.origin, known.sha256, known.source, known.trust)
 
 
 def from_user_files(files: UserFiles, spec: DatasetSpec, note: Note) -> Prepared:
@@ -56,10 +58,21 @@ def from_user_files(files: UserFiles, spec: DatasetSpec, note: Note) -> Prepared
     Raises DataError when they are damaged, or proven not to be the original.
     """
     pointer = cache_folder() / f"{spec.name}-files-{files.key}.json"
-    if remembered := read_pointer(pointer):
-        path = cache_folder() / remembered.entry
+    if remembered := _remembered(pointer, spec):
+        return remembered
+    with alone(cache_folder(), spec.name, note):  # another process may be reading them, too
+        return _remembered(pointer, spec) or _read_user_files(files, spec, pointer, note)
+
+
+def _remembered(pointer: Path, spec: DatasetSpec) -> Prepared | None:
+    if found := read_pointer(pointer):
+        path = cache_folder() / found.entry
         if (known := sound_entry(path, spec)) and known.origin == "original":
-            return replace(Prepared.of(path, known), source=remembered.source)
+            return replace(Prepared.of(path, known), source=found.source)
+    return None
+
+
+def _read_user_files(files: UserFiles, spec: DatasetSpec, pointer: Path, note: Note) -> Prepared:
     note(f"reading {files}")
     content = files.read()
     sha256 = content_digest(spec, content)
@@ -84,11 +97,12 @@ def judge_user_files(files: UserFiles, sha256: str, spec: DatasetSpec) -> tuple[
         files.archive and archive_is_genuine(files.paths[0], spec)
     ):
         return f"the user's {files} (checked: the published content)", "checked"
-    if spec.content_sha256 is not None:
+    if known := known_contents(spec):
+        expected = " or ".join(f"{digest[:12]}…" for digest in sorted(known))
         raise DataError(
             f"{files}: is not the original {spec.name}: its content has SHA-256 {sha256[:12]}…, "
-            f"expected {spec.content_sha256[:12]}…; supply the original file, "
-            "in its original order, or take this one out of the data folder"
+            f"expected {expected}; supply the original file, in its original order, "
+            "or take this one out of the data folder"
         )
     but = ", though it has not the SHA-1 of the published archive" if files.archive else ""
     return f"the user's {files} (taken as original{but})", "as given"

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     Dae = Callable[..., Ended]
 
-COMMANDS = ("train", "evaluate", "filters", "replicate", "ls", "show")
+COMMANDS = ("train", "evaluate", "filters", "replicate", "data", "ls", "show")
 
 
 def test_the_help_lists_every_command_and_the_exit_codes(dae: Dae) -> None:
     ended = dae("--help")
     assert ended.code == 0
     assert all(f"\n  {command} " in ended.out for command in COMMANDS)
-    assert "Exit codes:\n    0    all good\n    1    a run failed" in ended.out
+    assert "Exit codes:\n    0    all good\n    1    a run, download or check failed" in ended.out
     assert max(map(len, ended.lines)) <= 80
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from dae_cli.data.generators import recipes
-from dae_cli.data.inventory import check, comes_from, copies
+from dae_cli.data.inventory import check, check_mnist, comes_from, copies, mnist_copies
 from dae_cli.data.provide import prepare
+from dae_cli.data.sources.mnist import CONTENT_SHA256
 
 pytestmark = pytest.mark.usefixtures("tiny_registered")
 
@@ -84,6 +85,21 @@ def test_a_copy_with_one_altered_byte_is_not_sound(tiny: Any, tmp_path: Path, pl
     assert str(path) in judged.found
     assert "damaged" in judged.found
     assert path.exists()  # a check takes nothing away
+
+
+def test_mnist_is_listed_and_checked_like_a_set(test_data: Path, tmp_path: Path) -> None:
+    (copy,) = mnist_copies(test_data)
+    assert (copy.place, len(copy.paths), copy.sha256) == ("yours", 4, None)
+    assert copy.n_bytes == 11_594_722
+    judged = check_mnist(copy)
+    assert judged.sound
+    assert judged.copy.sha256 == CONTENT_SHA256
+    for path in copy.paths:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    labels = tmp_path / copy.paths[1].name
+    labels.write_bytes(labels.read_bytes()[:-9])
+    (cut,) = mnist_copies(tmp_path)
+    assert not check_mnist(cut).sound
 
 
 def test_a_listing_survives_a_damaged_entry(tiny: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def test_content_that_differs_from_the_known_original_is_refused(
     tiny.write_npz(tmp_path)
     with pytest.raises(DataError, match=r"is not the original tiny.*expected ffffffffffff"):
         prepare("tiny", data_dir=tmp_path)
-    assert not cache.exists()
+    assert [path.name for path in cache.iterdir()] == [".tiny.lock"]
 
 
 def test_regenerated_content_never_passes_as_the_users_original(
@@ -180,6 +181,29 @@ def test_regenerated_data_that_are_insisted_on_pass_over_the_users_files(
     monkeypatch.setattr("dae_cli.data.obtain.fetched", never)
     assert prepare("tiny", data_dir=tmp_path, origin="regenerated").origin == "regenerated"
     assert prepare("tiny", data_dir=tmp_path).origin == "original"
+
+
+def test_a_copy_that_differs_from_what_is_rebuilt_exactly_is_refused(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = replace(RECIPES["tiny"], sha256=tiny.sha256, exact=True)
+    monkeypatch.setitem(recipes.RECIPES, "tiny", exact)
+    tiny.write_npz(tmp_path, Y=np.zeros_like(tiny.content.labels))
+    with pytest.raises(DataError, match="is not the original tiny"):
+        prepare("tiny", data_dir=tmp_path)
+
+
+def test_two_processes_do_not_read_the_same_files_at_once(
+    tiny: Any, tmp_path: Path, cache: Path
+) -> None:
+    tiny.write_npz(tmp_path)
+    notes: list[str] = []
+    with ThreadPoolExecutor(2) as pool:
+        made = list(
+            pool.map(lambda _: prepare("tiny", data_dir=tmp_path, note=notes.append), range(2))
+        )
+    assert made[0] == made[1]
+    assert sum(note.startswith("reading ") for note in notes) == 1
 
 
 def test_a_rebuilt_set_proves_the_users_copy_of_it(

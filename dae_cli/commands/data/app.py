@@ -11,6 +11,7 @@ from dae_cli.commands.data.verify import verify
 
 data = typer.Typer(
     no_args_is_help=True,
+    epilog="Example: dae data list",
     rich_markup_mode=None,
     help="""The eight data sets: what there is, getting them, proof of what they are.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dae_cli.data.dataset import Origin
 
 Names = Annotated[
-    list[str], typer.Argument(metavar="NAME...", help="Sets, or all.", show_default=False)
+    list[str], typer.Argument(metavar="NAME", help="Sets, or all.", show_default=False)
 ]
 
 

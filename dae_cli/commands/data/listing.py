@@ -10,6 +10,7 @@ import typer
 from dae_cli.commands.data.names import ALL, MNIST, DataFormat, Format, as_json, chosen, size
 from dae_cli.commands.options import DataDir
 from dae_cli.commands.tables import columns
+from dae_cli.errors import DaeError
 
 if TYPE_CHECKING:
     from dae_cli.data.inventory import Copy
@@ -21,7 +22,7 @@ DIGITS = 12
 def list_(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Sets; default: all.", show_default=False),
+        typer.Argument(metavar="NAME", help="Sets; default: all.", show_default=False),
     ] = None,
     data_dir: DataDir = None,
     form: Format = DataFormat.table,
@@ -33,24 +34,39 @@ def list_(
     from dae_cli.data.sources.user_files import chosen_folder
 
     folder = chosen_folder(data_dir)
-    sets = [_facts(name, folder) for name in chosen(names or [ALL], mnist=True)]
+    sets: list[dict[str, Any]] = []
+    problems: list[DaeError] = []
+    for name in chosen(names or [ALL], mnist=True):
+        try:
+            sets.append(_facts(name, folder))
+        except DaeError as error:  # half a pair of files, say: the other sets are listed
+            problems.append(error)
+            typer.echo(f"{name}: {error}", err=True)
     if form is DataFormat.json:
         typer.echo(as_json(sets))
-        return
+    else:
+        _print(_table(sets))
+    if problems:
+        raise typer.Exit(max(problem.exit_code for problem in problems))
+
+
+def _table(sets: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("set", "rows", "here", "size", "SHA-256", "would come from")]
     for facts in sets:
         copies: list[Any] = facts["copies"] or [None]
         for i, copy in enumerate(copies):
             head = (facts["name"], _rows(facts)) if i == 0 else ("", "")
             rows.append((*head, *_cells(copy), facts["comes_from"] if i == 0 else ""))
-    _print(rows)
+    return rows
 
 
 def _facts(name: str, folder: Path | None) -> dict[str, Any]:
     if name == MNIST:
         return _mnist(folder)
     from dae_cli.data.inventory import comes_from, copies
+    from dae_cli.data.obtain import known_contents
     from dae_cli.data.provide import spec_of
+    from dae_cli.data.sources.download import archive_of
 
     spec = spec_of(name)
     found = copies(spec, folder)
@@ -60,6 +76,8 @@ def _facts(name: str, folder: Path | None) -> dict[str, Any]:
         "rows": {"train": spec.n_train, "valid": spec.n_valid, "test": spec.n_test},
         "archive": spec.archive,
         "archive_sha1": spec.archive_sha1,
+        "known_sha256": sorted(known_contents(spec)),
+        "addresses": list(archive_of(spec).addresses),
         "copies": [_copy(copy) for copy in found],
         "comes_from": comes_from(spec, folder, found),
     }
@@ -67,15 +85,18 @@ def _facts(name: str, folder: Path | None) -> dict[str, Any]:
 
 def _mnist(folder: Path | None) -> dict[str, Any]:
     from dae_cli.data.cache import cache_folder
-    from dae_cli.data.sources.mnist import CONTENT_SHA256, mnist_here
+    from dae_cli.data.inventory import mnist_copies
+    from dae_cli.data.sources.download import addresses_of
+    from dae_cli.data.sources.mnist import ADDRESSES, CONTENT_SHA256, mnist_here
 
     here = mnist_here(folder, cache_folder())
     return {
         "name": MNIST,
         "classes": 10,
         "rows": {"train": 60_000, "test": 10_000},
-        "content_sha256": CONTENT_SHA256,
-        "copies": [],
+        "known_sha256": [CONTENT_SHA256],
+        "addresses": list(addresses_of("", ADDRESSES)),
+        "copies": [_copy(copy) for copy in mnist_copies(folder)],
         "comes_from": here or "the download; five of the sets are made of it",
     }
 
@@ -101,7 +122,8 @@ def _cells(copy: dict[str, Any] | None) -> tuple[str, str, str]:
         return "-", "-", "-"
     where = "yours" if copy["place"] == "yours" else "cached"
     digest = (copy["sha256"] or "-")[:DIGITS]
-    return f"{copy['origin']}, {where}", size(copy["bytes"]), digest
+    unused = "" if copy["usable"] else ", not used"
+    return f"{copy['origin']}, {where}{unused}", size(copy["bytes"]), digest
 
 
 def _print(rows: list[tuple[str, ...]]) -> None:

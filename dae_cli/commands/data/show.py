@@ -60,8 +60,8 @@ def show(
         [Images(some.as_float(), "", transposed)],
         tiles=grid,
         title=f"{name} ({prepared.origin})",
-        caption=f"{len(some)} of {len(rows)} rows of {split.value}, evenly spread"
-        + ("; stored transposed, shown upright" if transposed else ""),
+        caption=f"{len(some)} of {len(rows)} rows of {split.value}, evenly spread over it; the "
+        "numbers count the tiles" + ("; stored transposed, shown upright" if transposed else ""),
     )
     path = out or Path(f"{name}-{prepared.origin}.png")
     about = {"Title": f"{name}, {split.value}", "Source": prepared.source, "SHA256": dataset.sha256}

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dae_cli.commands.data.names import ALL, DataFormat, Format, as_json, chosen
+from dae_cli.commands.data.names import ALL, MNIST, DataFormat, Format, as_json, chosen
 from dae_cli.commands.options import DataDir
 from dae_cli.commands.tables import columns
 from dae_cli.config.names import label
+from dae_cli.errors import DataError
 
 if TYPE_CHECKING:
     from dae_cli.data.inventory import Check
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Sets; default: all.", show_default=False),
+        typer.Argument(metavar="NAME", help="Sets; default: all.", show_default=False),
     ] = None,
     against: Annotated[
         list[Path] | None,
@@ -54,9 +55,10 @@ def verify(
 ) -> None:
     """Check the copies that there are; or compare regenerated sets with genuine rows.
 
-    Exit code 1 if a cached copy is damaged or a comparison is off, 2 if a file of yours is bad.
+    Exit code 1 if a cached copy is damaged or a comparison is off, 2 if a file of yours is bad or
+    there is nothing to compare.
     """
-    sets = chosen(names or [ALL])
+    sets = chosen(names or [ALL], mnist=not against)
     if against:
         _compare(sets, against, svm, out, data_dir, form)
     elif svm or out:
@@ -66,29 +68,39 @@ def verify(
 
 
 def _check(names: Sequence[str], data_dir: Path | None, form: DataFormat) -> None:
-    from dae_cli.data.inventory import check, copies
+    from dae_cli.data.inventory import check, check_mnist, copies, mnist_copies
     from dae_cli.data.provide import spec_of
     from dae_cli.data.sources.user_files import chosen_folder
 
     folder = chosen_folder(data_dir)
     checks: list[tuple[str, Check]] = []
+    code = 0
     for name in names:
-        spec = spec_of(name)
-        checks += [(name, check(spec, copy, folder)) for copy in copies(spec, folder)]
+        try:
+            if name == MNIST:
+                checks += [(name, check_mnist(copy)) for copy in mnist_copies(folder)]
+            else:
+                spec = spec_of(name)
+                checks += [(name, check(spec, copy, folder)) for copy in copies(spec, folder)]
+        except DataError as error:  # half a pair of files, say: the other sets are checked
+            typer.echo(f"{name}: {error}", err=True)
+            code = error.exit_code
     if form is DataFormat.json:
         typer.echo(as_json([_check_json(name, found) for name, found in checks]))
-    elif not checks:
+    elif not checks and not code:
         typer.echo("no copy of these sets is here; dae data fetch gets them", err=True)
-    else:
+    elif checks:
         rows = [("set", "copy", "origin", "SHA-256", "found")]
         for name, found in checks:
             copy = found.copy
             digest = (copy.sha256 or "-")[:12]
             rows.append((name, label(copy.paths[0]), copy.origin, digest, found.found))
         typer.echo("\n".join(columns(rows)))
-    bad = {found.copy.place for _, found in checks if not found.sound}
-    if bad:
-        raise typer.Exit(2 if "yours" in bad else 1)
+    for _, found in checks:
+        if not found.sound:
+            code = max(code, 2 if found.copy.place == "yours" else 1)
+    if code:
+        raise typer.Exit(code)
 
 
 def _check_json(name: str, found: Check) -> dict[str, object]:
@@ -121,6 +133,9 @@ def _compare(
             typer.echo("\n".join([*_table(found), ""]))
     if form is DataFormat.json:
         typer.echo(as_json([c.as_row() for c in comparisons]))
+    if not comparisons:
+        where = ", ".join(str(folder) for folder in against)
+        raise DataError(f"{where}: no genuine rows of {', '.join(names)}; nothing was compared")
     if out is not None:
         typer.echo(label(statistics_csv(out, comparisons)))
     off = [c for c in comparisons if c.holds is False]

@@ -32,6 +32,7 @@ def opened_zip(path: Path, kind: str) -> Iterator[zipfile.ZipFile]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            _require_inside(archive, path)
             yield archive
     except _DAMAGE as error:
         raise DataError(
@@ -47,13 +48,11 @@ def require_plain(
     """Raise DataError unless the member may be streamed safely.
 
     It must be there once, not encrypted, stored or deflated (the other methods unpack in pieces
-    of any size), inside the folder, and of no more than ``most_bytes``.
+    of any size), and of no more than ``most_bytes``.
     """
     where = f"{path}, member {member.filename}"
     if archive.namelist().count(member.filename) > 1:
         raise DataError(f"{where}: is there more than once; which one is meant?")
-    if leads_out(member.filename):
-        raise DataError(f"{where}: its path leads out of the folder; do not use this archive")
     if member.flag_bits & 1:
         raise DataError(
             f"{where}: is encrypted; unpack it with its password and supply what it holds"
@@ -68,6 +67,16 @@ def require_plain(
             f"{where}: unpacks to {member.file_size} bytes, expected at most {most_bytes}; "
             "do not use this archive"
         )
+
+
+def _require_inside(archive: zipfile.ZipFile, path: Path) -> None:
+    """Nothing is unpacked, so it would do no harm; but such an archive is nobody's original."""
+    for name in archive.namelist():
+        if leads_out(name):
+            raise DataError(
+                f"{path}, member {name[:80]}: its path leads out of the folder; "
+                "do not use this archive"
+            )
 
 
 def leads_out(name: str) -> bool:

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from dae_cli.data import registry
 from dae_cli.data.registry import DatasetSpec
-from dae_cli.data.sources.temporary import temporary_folder
 from dae_cli.data.sources.transfer import CutError, UnknownHostError, WrongFileError, transfer
+from dae_cli.data.temporary import temporary_folder
 from dae_cli.errors import DataError, DownloadError
 
 __all__ = ["RemoteFile", "WrongFileError", "addresses_of", "archive_of", "fetched"]

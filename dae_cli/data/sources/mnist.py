@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dae_cli.data.cache import cache_folder
 from dae_cli.data.digits import Digits
+from dae_cli.data.lock import alone
 from dae_cli.data.readers.idx import read_idx, read_labels
 from dae_cli.data.registry import N_PIXELS
 from dae_cli.data.sources.download import RemoteFile, addresses_of, fetched
@@ -53,6 +55,11 @@ class MnistFiles:
     train_labels: Path
     test_images: Path
     test_labels: Path
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All four, in the order of the fields."""
+        return (self.train_images, self.train_labels, self.test_images, self.test_labels)
 
 
 def find_mnist(folder: Path) -> MnistFiles | None:
@@ -106,24 +113,26 @@ def mnist_digits(folder: Path | None, cache: Path, note: Note, offline: bool = F
     """MNIST from the user's ``folder``, else the cache, else a download into ``cache/mnist``.
 
     ``note`` receives a line when something slow begins or a source fails; ``offline`` forbids
-    the download. Raises DataError where MNIST cannot be had, or the user's files are not MNIST.
+    the download. Raises DownloadError where MNIST cannot be fetched, and DataError where it may
+    not be fetched or the user's files are not MNIST.
     """
     if folder is not None:
         if files := find_mnist(folder):
             return read_mnist(files)
         note(f"{folder} has no files of MNIST")
-    if files := _cached(cache):
+    if files := cached_mnist(cache):
         try:
             return read_mnist(files)
         except DataError as error:
             note(f"the cached MNIST is damaged ({error})")
     if offline:
         raise DataError(_advice(folder, cache, "nothing was fetched, since that was forbidden"))
-    note("fetching MNIST")
-    try:
-        return read_mnist(_download(cache / "mnist", note))
-    except DownloadError as error:
-        raise DataError(_advice(folder, cache, str(error))) from error
+    with alone(cache, "mnist", note):  # another process may be fetching it, too
+        note("fetching MNIST")
+        try:
+            return read_mnist(_download(cache / "mnist", note))
+        except DownloadError as error:
+            raise DownloadError(_advice(folder, cache, str(error))) from error
 
 
 def mnist_here(folder: Path | None, cache: Path) -> str | None:
@@ -133,7 +142,7 @@ def mnist_here(folder: Path | None, cache: Path) -> str | None:
     """
     if folder is not None and (files := find_mnist(folder)):
         return f"the user's files in {files.folder}"
-    return "the cache" if _cached(cache) else None
+    return "the cache" if cached_mnist(cache) else None
 
 
 def _one_file(place: Path, name: str) -> Path | None:
@@ -145,8 +154,9 @@ def _one_file(place: Path, name: str) -> Path | None:
     return None
 
 
-def _cached(cache: Path) -> MnistFiles | None:
-    place = cache / "mnist"
+def cached_mnist(cache: Path | None = None) -> MnistFiles | None:
+    """The four files in the cache (default: the usual one), if all are there; not read."""
+    place = (cache or cache_folder()) / "mnist"
     paths = [place / f"{name}.gz" for name in MD5]
     return MnistFiles(place, *paths) if all(path.is_file() for path in paths) else None
 

@@ -156,9 +156,9 @@ def _require_reachable(url: str) -> None:
 
     A proxy looks names up itself, so then the request alone decides.
     """
-    from requests.utils import get_environ_proxies
+    from requests.utils import get_environ_proxies, select_proxy
 
-    if get_environ_proxies(url):
+    if select_proxy(url, get_environ_proxies(url)):  # NO_PROXY alone makes no proxy
         return
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)

@@ -48,6 +48,24 @@ def test_a_cached_copy_shows_its_digest(dae: Dae, cache: Path) -> None:
     assert cached["sha256"][:12] in dae("data", "list", "rect").out
 
 
+def test_half_a_pair_of_files_does_not_hide_the_other_sets(dae: Dae, tmp_path: Path) -> None:
+    (tmp_path / "rectangles_train.amat").write_bytes(b"")
+    ended = dae("data", "list", "--data-dir", tmp_path)
+    assert ended.code == 2
+    assert "rect: " in ended.err and "rectangles_test.amat is missing" in ended.err
+    assert "convex" in ended.out
+
+
+def test_the_addresses_and_the_known_digests_are_told(
+    dae: Dae, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAE_MIRROR", "https://mirror.example/data")
+    convex, rect = json.loads(dae("data", "list", "convex", "rect", "--format", "json").out)
+    assert convex["addresses"][0] == "https://mirror.example/data/convex.zip"
+    assert convex["known_sha256"] == [REGISTRY["convex"].content_sha256]
+    assert rect["known_sha256"] == []
+
+
 def test_a_misspelled_set_is_a_usage_error_with_a_hint(dae: Dae) -> None:
     ended = dae("data", "list", "convx")
     assert ended.code == 2

@@ -65,10 +65,10 @@ def test_figures_that_are_off_are_exit_1_and_written_all_the_same(
         assert "SHA256" in sheet.text  # type: ignore[attr-defined]
 
 
-def test_sets_without_genuine_rows_are_passed_over_with_a_note(dae: Dae, sample: Path) -> None:
+def test_to_compare_nothing_is_no_success(dae: Dae, sample: Path) -> None:
     ended = dae("data", "verify", "convex", "--against", sample)
-    assert ended.code == 0
-    assert "convex: none of the folders has genuine rows of it" in ended.err
+    assert ended.code == 2
+    assert "no genuine rows of convex; nothing was compared" in ended.err
 
 
 def test_svm_and_out_go_with_against(dae: Dae) -> None:

@@ -47,10 +47,16 @@ def _refused(tiny: Any, path: Path, message: str) -> None:
 def test_only_the_named_members_are_read_and_nothing_is_unpacked(tiny: Any, tmp_path: Path) -> None:
     path = tiny.write_zip(tmp_path)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("../outside.amat", "anything")
         archive.writestr("README", "anything")
     assert content_digest(tiny.spec, read_archive(path, tiny.spec)) == tiny.sha256
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["tiny.zip"]
+
+
+def test_an_archive_with_any_member_that_leads_out_is_refused(tiny: Any, tmp_path: Path) -> None:
+    path = tiny.write_zip(tmp_path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("../outside.amat", "anything")
+    _refused(tiny, path, r"tiny.zip, member ../outside.amat: its path leads out of the folder")
     assert not (tmp_path.parent / "outside.amat").exists()
 
 

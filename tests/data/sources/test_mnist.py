@@ -14,7 +14,7 @@ import pytest
 
 from dae_cli.data.sources import mnist
 from dae_cli.data.sources.mnist import find_mnist, mnist_digits, mnist_here
-from dae_cli.errors import DataError
+from dae_cli.errors import DataError, DownloadError
 
 NAMES = tuple(mnist.MD5)
 TRUE_MD5, TRUE_ADDRESSES = dict(mnist.MD5), mnist.ADDRESSES
@@ -200,7 +200,7 @@ def test_what_was_tried_and_what_to_do_are_told_where_mnist_cannot_be_had(
     small: SmallMnist, tmp_path: Path, cache: Path, server: Any
 ) -> None:
     small.serve(server, NAMES[0])
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DownloadError) as caught:
         mnist_digits(tmp_path, cache, lambda _: None)
     message = str(caught.value)
     for part in (

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dae_cli.data.sources import temporary
-from dae_cli.data.sources.temporary import sweep, temporary_folder
+from dae_cli.data import temporary
+from dae_cli.data.temporary import part_of, sweep, temporary_folder
 from dae_cli.errors import DataError
 
 
@@ -67,3 +67,12 @@ def test_a_folder_that_cannot_be_made_is_the_users_error(tmp_path: Path) -> None
         temporary_folder(tmp_path / "file" / "cache"),
     ):
         pass
+
+
+def test_half_written_files_of_killed_processes_are_swept(tmp_path: Path) -> None:
+    mine = part_of(tmp_path / "convex-original-1.npz")
+    mine.touch()
+    theirs = tmp_path / mine.name.replace(f"-{os.getpid()}-", f"-{_ended_process()}-")
+    theirs.touch()
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [mine.name]
