@@ -108,6 +108,8 @@ for words, expected in (
     ("ls", 0), ("show tiny", 0), ("show nothing", 2), ("train tiny/rect-0 --set sed=1", 2),
     ("train tiny/rect-99", 2), ("train tiny/rect-0 --resume --force", 2),
     ("replicate nothing", 2), ("replicate tiny --jobs 0", 2), ("replicate tiny --only no", 2),
+    ("data list", 0), ("data list nothing", 2), ("data fetch", 2), ("data verify --svm", 2),
+    ("data show rect --tiles 1", 2), ("data make nothing", 2),
     ("filters tiny/rect-0 --tiles 1", 2), ("filters runs/no", 2), ("evaluate runs/no", 2),
 ):
     try:
