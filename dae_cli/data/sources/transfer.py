@@ -7,6 +7,7 @@ behind: neither the look-up of a name nor a host that sends a byte now and then 
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import threading
 import time
@@ -222,6 +223,10 @@ def _told(error: Exception, url: str, place: Path) -> DaeError:
     return DownloadError(f"{url}: {why}")
 
 
-def _in_short(error: Exception) -> str:
-    text = str(error)
+def _in_short(error: BaseException) -> str:
+    """The innermost reason, without the connection that urllib3 names before it."""
+    wrapped = [getattr(error, "reason", None), *reversed(error.args)]
+    if inner := next((part for part in wrapped if isinstance(part, BaseException)), None):
+        return _in_short(inner)
+    text = re.sub(r"^HTTPS?Connection\w*\([^)]*\): ", "", str(error))
     return text.splitlines()[0][:200] if text else type(error).__name__

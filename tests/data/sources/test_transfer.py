@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dae_cli.data.sources import transfer as module
-from dae_cli.data.sources.transfer import CutError, WrongFileError, transfer
+from dae_cli.data.sources.transfer import CutError, UnknownHostError, WrongFileError, transfer
 from dae_cli.errors import DataError, DownloadError
 
 GOOD = b"the file as it was published " * 5000
@@ -177,11 +177,29 @@ def test_the_proxy_of_the_environment_is_asked(
     assert server.asked == [url]
 
 
-def test_a_proxy_that_does_not_answer_is_named_as_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match=r"archives.invalid/file: the proxy does not answer"):
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_does_not_answer_is_the_reason_in_few_words(
+    scheme: str, tmp_path: Path
+) -> None:
+    expected = r"archives.invalid/file: the proxy does not answer \(.*Connection refused\)$"
+    with pytest.raises(DownloadError, match=expected) as caught:
+        _transfer(f"{scheme}://archives.invalid/file", tmp_path)
+    assert "port=" not in str(caught.value)
+
+
+def test_a_list_of_exceptions_from_the_proxy_is_no_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name)
+        monkeypatch.delenv(name.upper())
+    monkeypatch.setattr(socket, "create_connection", _unknown_name)
+    with pytest.raises(UnknownHostError, match=r"archives.invalid is not known \(no such name\)"):
         _transfer("http://archives.invalid/file", tmp_path)
-    with pytest.raises(DownloadError, match=r"archives.invalid/file: the proxy does not answer"):
-        _transfer("https://archives.invalid/file", tmp_path)
+
+
+def _unknown_name(*_: Any, **__: Any) -> None:
+    raise socket.gaierror(-2, "no such name")
 
 
 def test_a_full_disk_is_the_users_error(
