@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dae_cli.data.cache import cache_folder, entries, read_entry, recorded
+from dae_cli.data.cache import entries, read_entry, recorded
 from dae_cli.data.content import content_digest
 from dae_cli.data.dataset import Origin
 from dae_cli.data.generators.recipes import RECIPES
@@ -16,7 +16,6 @@ from dae_cli.data.sources.mnist import (
     MnistFiles,
     cached_mnist,
     find_mnist,
-    mnist_here,
     read_mnist,
 )
 from dae_cli.data.sources.user_files import UserFiles, find_user_files
@@ -61,17 +60,14 @@ def copies(spec: DatasetSpec, folder: Path | None) -> list[Copy]:
     return found + [_cached_copy(spec, path) for path in entries(spec)]
 
 
-def comes_from(spec: DatasetSpec, folder: Path | None, found: list[Copy]) -> str:
-    """Where the set would be taken from now, as a sentence without an end."""
+def comes_from(spec: DatasetSpec, found: list[Copy]) -> str:
+    """Where the set would be taken from now, given its copies, in a few words."""
     for copy in found:
         if copy.usable:
             return "your files" if copy.place == "yours" else f"the cache ({copy.origin})"
     recipe = RECIPES[spec.name]
     made = "rebuilt" if recipe.exact else "regenerated"
-    if not recipe.uses_mnist:
-        return f"the download, else {made}"
-    here = mnist_here(folder, cache_folder())
-    return f"the download, else {made} from MNIST ({here or 'not here: it would be fetched'})"
+    return f"the download, else {made}{' from MNIST' if recipe.uses_mnist else ''}"
 
 
 def mnist_copies(folder: Path | None) -> list[Copy]:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("tiny_registered")
 def test_nothing_is_here_at_first(tiny: Any) -> None:
     found = copies(tiny.spec, None)
     assert found == []
-    assert comes_from(tiny.spec, None, found) == "the download, else regenerated"
+    assert comes_from(tiny.spec, found) == "the download, else regenerated"
 
 
 def test_the_users_files_come_before_the_cache(tiny: Any, tmp_path: Path) -> None:
@@ -29,8 +29,8 @@ def test_the_users_files_come_before_the_cache(tiny: Any, tmp_path: Path) -> Non
     assert [(c.place, c.origin) for c in found] == [("yours", "original"), ("cache", "regenerated")]
     assert found[0].paths == (path,)
     assert found[0].n_bytes == path.stat().st_size
-    assert comes_from(tiny.spec, tmp_path, found) == "your files"
-    assert comes_from(tiny.spec, None, found[1:]) == "the cache (regenerated)"
+    assert comes_from(tiny.spec, found) == "your files"
+    assert comes_from(tiny.spec, found[1:]) == "the cache (regenerated)"
 
 
 def test_what_an_older_recipe_made_is_named_and_not_used(
@@ -41,7 +41,7 @@ def test_what_an_older_recipe_made_is_named_and_not_used(
     monkeypatch.setitem(recipes.RECIPES, "tiny", newer)
     (found,) = copies(tiny.spec, None)
     assert found.source.endswith("an older recipe's, not used")
-    assert comes_from(tiny.spec, None, [found]) == "the download, else regenerated"
+    assert comes_from(tiny.spec, [found]) == "the download, else regenerated"
 
 
 def test_content_that_is_only_the_users_word_is_not_what_would_be_used(
@@ -51,16 +51,13 @@ def test_content_that_is_only_the_users_word_is_not_what_would_be_used(
     prepare("tiny", data_dir=tmp_path)
     found = copies(tiny.spec, None)
     assert [c.origin for c in found] == ["original"]
-    assert comes_from(tiny.spec, None, found) == "the download, else regenerated"
+    assert comes_from(tiny.spec, found) == "the download, else regenerated"
 
 
-def test_a_set_made_of_mnist_says_where_mnist_is(
-    tiny: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_set_made_of_mnist_says_so(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = replace(recipes.RECIPES["tiny"], uses_mnist=True, exact=True)
     monkeypatch.setitem(recipes.RECIPES, "tiny", recipe)
-    expected = "the download, else rebuilt from MNIST (not here: it would be fetched)"
-    assert comes_from(tiny.spec, None, []) == expected
+    assert comes_from(tiny.spec, []) == "the download, else rebuilt from MNIST"
 
 
 def test_sound_copies_are_told_with_their_digest(tiny: Any, tmp_path: Path) -> None:

@@ -79,25 +79,27 @@ def _facts(name: str, folder: Path | None) -> dict[str, Any]:
         "known_sha256": sorted(known_contents(spec)),
         "addresses": list(archive_of(spec).addresses),
         "copies": [_copy(copy) for copy in found],
-        "comes_from": comes_from(spec, folder, found),
+        "comes_from": comes_from(spec, found),
     }
 
 
 def _mnist(folder: Path | None) -> dict[str, Any]:
-    from dae_cli.data.cache import cache_folder
     from dae_cli.data.inventory import mnist_copies
     from dae_cli.data.sources.download import addresses_of
-    from dae_cli.data.sources.mnist import ADDRESSES, CONTENT_SHA256, mnist_here
+    from dae_cli.data.sources.mnist import ADDRESSES, CONTENT_SHA256
 
-    here = mnist_here(folder, cache_folder())
+    found = mnist_copies(folder)
+    comes_from = "the download; five of the sets are made of it"
+    if found:
+        comes_from = "your files" if found[0].place == "yours" else "the cache (original)"
     return {
         "name": MNIST,
         "classes": 10,
         "rows": {"train": 60_000, "test": 10_000},
         "known_sha256": [CONTENT_SHA256],
         "addresses": list(addresses_of("", ADDRESSES)),
-        "copies": [_copy(copy) for copy in mnist_copies(folder)],
-        "comes_from": here or "the download; five of the sets are made of it",
+        "copies": [_copy(copy) for copy in found],
+        "comes_from": comes_from,
     }
 
 
@@ -135,9 +137,20 @@ def _print(rows: list[tuple[str, ...]]) -> None:
     if not console.is_terminal:
         typer.echo("\n".join(columns(rows)))
         return
+    shown = _columns_that_fit(rows, console.width)
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in rows[0]:
-        table.add_column(heading, overflow="fold")
+    for k in shown:
+        table.add_column(rows[0][k], overflow="fold")
     for row in rows[1:]:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(row[k]) for k in shown))
     console.print(table)
+
+
+def _columns_that_fit(rows: list[tuple[str, ...]], width: int) -> list[int]:
+    """All columns, without those that can best be spared where the terminal is narrow."""
+    shown = list(range(len(rows[0])))
+    for spared in ("rows", "SHA-256", "size"):
+        if sum(max(len(row[k]) for row in rows) + 2 for k in shown) <= width:
+            break
+        shown.remove(rows[0].index(spared))
+    return shown

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dae_cli.commands.data.listing import _columns_that_fit
 from dae_cli.data.registry import REGISTRY
 
 if TYPE_CHECKING:
@@ -86,3 +87,11 @@ def test_help_of_the_group_names_its_commands(dae: Dae) -> None:
 @pytest.mark.parametrize("name", ["list", "fetch", "make", "verify", "show"])
 def test_every_command_has_an_example(dae: Dae, name: str) -> None:
     assert f"Example: dae data {name}" in dae("data", name, "--help").out
+
+
+def test_a_narrow_terminal_spares_columns_and_cuts_no_word() -> None:
+    rows: list[tuple[str, ...]] = [("set", "rows", "here", "size", "SHA-256", "would come from")]
+    rows += [("rot", "10000 + 2000 + 50000", "-", "-", "-", "the download, else regenerated")]
+    assert _columns_that_fit(rows, 120) == [0, 1, 2, 3, 4, 5]
+    assert _columns_that_fit(rows, 60) == [0, 2, 3, 4, 5]
+    assert _columns_that_fit(rows, 40) == [0, 2, 5]
