@@ -19,11 +19,6 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.filename is None:  # a full disk: say which file it was
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -89,7 +89,7 @@ def _mnist(folder: Path | None) -> dict[str, Any]:
     from dae_cli.data.sources.mnist import ADDRESSES, CONTENT_SHA256
 
     found = mnist_copies(folder)
-    comes_from = "the download; five of the sets are made of it"
+    comes_from = "the download"
     if found:
         comes_from = "your files" if found[0].place == "yours" else "the cache (original)"
     return {

@@ -12,6 +12,7 @@ from dae_cli.commands.evaluate import SplitName
 from dae_cli.commands.filters import tiles_of
 from dae_cli.commands.options import DataDir, DataOrigin
 from dae_cli.config.names import label
+from dae_cli.errors import DaeError
 
 
 def show(
@@ -65,5 +66,10 @@ def show(
     )
     path = out or Path(f"{name}-{prepared.origin}.png")
     about = {"Title": f"{name}, {split.value}", "Source": prepared.source, "SHA256": dataset.sha256}
-    save_png(image, path, about)
+    try:
+        save_png(image, path, about)
+    except OSError as error:
+        raise DaeError(
+            f"{label(path)}: cannot be written ({error.strerror}); choose another place with --out"
+        ) from error
     typer.echo(label(path))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -27,6 +28,22 @@ def test_the_sheet_is_written_and_its_path_printed(dae: Dae, tmp_path: Path) -> 
 def test_the_default_name_says_the_origin(dae: Dae, tmp_path: Path) -> None:
     assert dae("data", "show", "rect", "--split", "valid").lines == ["rect-original.png"]
     assert dae("data", "show", "rect", "--origin", "regenerated").lines == ["rect-regenerated.png"]
+
+
+def test_a_full_disk_is_told_with_the_file_and_what_to_do(
+    dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dae("data", "fetch", "rect")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dae_cli.files.os.fsync", full)
+    ended = dae("data", "show", "rect", "--out", "rect.png")
+    assert ended.code == 1
+    expected = "rect.png: cannot be written (No space left on device); choose another place"
+    assert expected in ended.err
+    assert not list(tmp_path.glob("*rect.png*"))
 
 
 def test_wrong_arguments_are_usage_errors(dae: Dae) -> None:
