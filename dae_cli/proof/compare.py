@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 
 import numpy as np
 
@@ -35,6 +36,10 @@ class Comparison:
     regenerated_rows: int
     tolerance: float | None
     """None: shown, not judged."""
+    regenerated_sha256: str
+    """Content that was measured."""
+    trained: bool = False
+    """Whether a classifier was trained for it; such figures take minutes."""
 
     @property
     def holds(self) -> bool | None:
@@ -53,7 +58,7 @@ class Comparison:
         row: dict[str, object] = asdict(self) | {"holds": self.holds}
         for name, value in row.items():
             if isinstance(value, float):
-                row[name] = float(f"{value:.6g}")
+                row[name] = float(f"{value:.6g}") if isfinite(value) else None
         return row
 
 
@@ -62,7 +67,7 @@ def compare(dataset: Dataset, genuine: Genuine) -> list[Comparison]:
     name, whole = dataset.name, genuine.rows.whole
     ours = whole_rows(dataset) if whole else _spread_rows(dataset)
     pairs = zip(measures_of(name, genuine.rows), measures_of(name, ours), strict=True)
-    compared = [_compared(name, theirs, mine, whole) for theirs, mine in pairs]
+    compared = [_compared(dataset, theirs, mine, whole) for theirs, mine in pairs]
     if genuine.places and RECIPES[name].exact:
         compared.insert(0, _identical(dataset, genuine))
     return compared
@@ -73,7 +78,7 @@ def _spread_rows(dataset: Dataset) -> Rows:
     return Rows(some.as_float(), some.labels, whole=False)
 
 
-def _compared(name: str, theirs: Measure, mine: Measure, whole: bool) -> Comparison:
+def _compared(dataset: Dataset, theirs: Measure, mine: Measure, whole: bool) -> Comparison:
     error = theirs.standard_error()
     tolerance = SAMPLE_ERRORS * error
     if whole and theirs.name.startswith("white pixels"):
@@ -81,7 +86,7 @@ def _compared(name: str, theirs: Measure, mine: Measure, whole: bool) -> Compari
     elif whole:
         tolerance = SAMPLE_ERRORS * float(np.hypot(error, mine.standard_error()))
     return Comparison(
-        dataset=name,
+        dataset=dataset.name,
         part=theirs.part,
         measure=theirs.name,
         genuine=theirs.value,
@@ -90,6 +95,7 @@ def _compared(name: str, theirs: Measure, mine: Measure, whole: bool) -> Compari
         regenerated=mine.value,
         regenerated_rows=len(mine.values),
         tolerance=tolerance if theirs.judged else None,
+        regenerated_sha256=dataset.sha256,
     )
 
 
@@ -98,13 +104,14 @@ def _identical(dataset: Dataset, genuine: Genuine) -> Comparison:
     same = (at_places(dataset, genuine.places) == genuine.rows.images).all(axis=1)
     n = len(same)
     return Comparison(
-        dataset.name,
-        "all",
-        "rows identical at their place",
-        n,
-        None,
-        str(n),
-        int(same.sum()),
-        n,
-        0.0,
+        dataset=dataset.name,
+        part="all",
+        measure="rows identical at their place",
+        genuine=n,
+        genuine_error=None,
+        genuine_rows=str(n),
+        regenerated=int(same.sum()),
+        regenerated_rows=n,
+        tolerance=0.0,
+        regenerated_sha256=dataset.sha256,
     )

@@ -44,6 +44,8 @@ def convex_difficulty(dataset: Dataset, genuine: Dataset, note: Note) -> list[Co
             regenerated=_error(machine, on),
             regenerated_rows=TEST_ROWS,
             tolerance=tolerance,
+            regenerated_sha256=dataset.sha256,
+            trained=True,
         )
         for tested, on, tolerance in (
             ("trained and tested on its own rows", dataset, CONVEX_OWN),
@@ -75,6 +77,8 @@ def rect_img_difficulty(dataset: Dataset, note: Note) -> list[Comparison]:
                 regenerated=selected.test_error_percent,
                 regenerated_rows=selected.n_test,
                 tolerance=tolerance,
+                regenerated_sha256=dataset.sha256,
+                trained=True,
             )
         )
     return compared

@@ -22,6 +22,7 @@ from dae_cli.proof.difficulty import convex_difficulty, rect_img_difficulty
 from dae_cli.proof.rows import Genuine, find_genuine
 
 STATISTICS_CSV = "statistics.csv"
+COLUMNS = (*(field.name for field in fields(Comparison)), "holds")
 TILES = (6, 10)
 """Images of each side of a sheet: as many as a sample has."""
 
@@ -55,8 +56,11 @@ def prove(
         return []
     dataset = load(prepare(name, data_dir=data_dir, origin="regenerated", note=note))
     compared = compare(dataset, genuine)
-    if svm and name == "convex" and genuine.dataset is not None:
-        compared += convex_difficulty(dataset, genuine.dataset, note)
+    if svm and name == "convex":
+        if genuine.dataset is None:
+            note("convex: its SVM needs the whole genuine set, not a sample; left out")
+        else:
+            compared += convex_difficulty(dataset, genuine.dataset, note)
     if svm and name == "rect-img":
         compared += rect_img_difficulty(dataset, note)
     if sheets is not None:
@@ -65,23 +69,38 @@ def prove(
 
 
 def statistics_csv(folder: Path, comparisons: Sequence[Comparison]) -> Path:
-    """Write the comparisons to ``folder``; those of sets that were not compared now stay."""
+    """Write the comparisons to ``folder``.
+
+    What was written before stays for sets that were not compared now, and for classifiers that
+    were not trained now, as long as they were trained on the same content.
+    """
     path = folder / STATISTICS_CSV
-    columns = [*(field.name for field in fields(Comparison)), "holds"]
     new: list[dict[str, object]] = [comparison.as_row() for comparison in comparisons]
-    names = {comparison.dataset for comparison in comparisons}
+    sha256 = {c.dataset: c.regenerated_sha256 for c in comparisons}
+    trained = {c.dataset for c in comparisons if c.trained}
     kept: list[dict[str, object]] = []
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as stream:
-            kept = [dict(row) for row in csv.DictReader(stream) if row["dataset"] not in names]
+    for row in _written_before(path):
+        name = row["dataset"]
+        same = row["trained"] == "True" and row["regenerated_sha256"] == sha256.get(name)
+        if name not in sha256 or (same and name not in trained):
+            kept.append(dict(row))
     order = list(REGISTRY)
-    rows = sorted([*kept, *new], key=lambda row: order.index(str(row["dataset"])))
+    rows = sorted([*new, *kept], key=lambda row: order.index(str(row["dataset"])))
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
     return path
+
+
+def _written_before(path: Path) -> list[dict[str, str]]:
+    """Rows of an earlier file; none where its columns are others."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream)
+        return list(reader) if tuple(reader.fieldnames or ()) == COLUMNS else []
 
 
 def _save_sheet(dataset: Dataset, genuine: Genuine, path: Path) -> None:

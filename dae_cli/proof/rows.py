@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,9 @@ from dae_cli.data.content import canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.obtain import Note
 from dae_cli.data.provide import load, prepare
+from dae_cli.data.readers.zipped import opened_zip
 from dae_cli.data.registry import N_PIXELS, DatasetSpec
+from dae_cli.data.sources.user_files import find_user_files
 from dae_cli.errors import DataError
 
 SAMPLE_KEYS = ("X", "y", "split", "end")
@@ -57,11 +58,12 @@ def find_genuine(spec: DatasetSpec, folders: Sequence[Path], note: Note) -> Genu
     sample: Genuine | None = None
     for folder in folders:
         path = folder / f"{spec.name}.npz"
-        if path.is_file() and (found := _read_sample(path, spec)):
-            sample = sample or found
-            continue
-        if prepared := _prepared(spec, folder, note):
-            return prepared
+        found = _read_sample(path, spec) if path.is_file() else None
+        files = find_user_files(folder, spec)
+        if files is not None and not (found and files.paths == (path,)):
+            dataset = load(prepare(spec.name, data_dir=folder, origin="original", note=note))
+            return Genuine(whole_rows(dataset), dataset, ())
+        sample = sample or found
     return sample
 
 
@@ -73,28 +75,18 @@ def at_places(dataset: Dataset, places: Sequence[tuple[str, int]]) -> NDArray[np
     return np.concatenate(picked)
 
 
-def _prepared(spec: DatasetSpec, folder: Path, note: Note) -> Genuine | None:
-    from dae_cli.data.sources.user_files import find_user_files
-
-    if find_user_files(folder, spec) is None:
-        return None
-    dataset = load(prepare(spec.name, data_dir=folder, origin="original", note=note))
-    return Genuine(whole_rows(dataset), dataset, ())
-
-
 def _read_sample(path: Path, spec: DatasetSpec) -> Genuine | None:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if "Xtest" in arrays.files:
-                return None  # a whole set
-            if missing := [key for key in SAMPLE_KEYS if key not in arrays.files]:
-                raise DataError(
-                    f"{path}: has no {', '.join(missing)}; expected X, Y, Xtest, Ytest of a whole "
-                    f"set, or X, y, split, end of a sample of its rows"
-                )
-            images, labels, split, end = (arrays[key] for key in SAMPLE_KEYS)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: damaged or not an .npz of numbers ({error})") from error
+    with opened_zip(path, ".npz of numbers"), np.load(path, allow_pickle=False) as arrays:
+        if "Xtest" in arrays.files:
+            return None  # a whole set
+        if missing := [key for key in SAMPLE_KEYS if key not in arrays.files]:
+            raise DataError(
+                f"{path}: has no {', '.join(missing)}; expected X, Y, Xtest, Ytest of a whole "
+                f"set, or X, y, split, end of a sample of its rows"
+            )
+        images, labels, split, end = (arrays[key] for key in SAMPLE_KEYS)
+    if images.dtype.kind not in "fiub" or labels.dtype.kind not in "fiub":
+        raise DataError(f"{path}: X is {images.dtype} and y {labels.dtype}, expected numbers")
     n = len(images)
     if images.shape != (n, N_PIXELS) or any(a.shape != (n,) for a in (labels, split, end)):
         raise DataError(

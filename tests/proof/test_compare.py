@@ -108,9 +108,36 @@ def test_an_npz_of_something_else_is_refused(tmp_path: Path) -> None:
         find_genuine(REGISTRY["rect"], [tmp_path], lambda _: None)
 
 
+@pytest.mark.parametrize("damage", ["cut", "altered", "npy", "text"])
+def test_a_damaged_sample_is_a_plain_error(tmp_path: Path, damage: str) -> None:
+    path = write_sample(tmp_path)
+    data = bytearray(path.read_bytes())
+    if damage == "cut":
+        path.write_bytes(data[:-200])
+    elif damage == "altered":
+        data[len(data) // 3] ^= 0xFF
+        path.write_bytes(data)
+    elif damage == "npy":
+        with path.open("wb") as stream:
+            np.save(stream, np.zeros(3))
+    else:
+        write_sample(tmp_path, X=np.full((12, 784), "a"))
+    with pytest.raises(DataError, match=r"rect.npz: (damaged|X is <U1)"):
+        find_genuine(REGISTRY["rect"], [tmp_path], lambda _: None)
+
+
+def test_figures_of_classifiers_stay_while_the_content_is_the_same(tmp_path: Path) -> None:
+    def figure(sha256: str, trained: bool = False) -> Comparison:
+        return Comparison("rect", "all", "x", 1.0, None, "60", 1.0, 10, 0.5, sha256, trained)
+
+    statistics_csv(tmp_path, [figure("a"), figure("a", trained=True)])
+    assert statistics_csv(tmp_path, [figure("a")]).read_text().count("\nrect,") == 2
+    assert statistics_csv(tmp_path, [figure("b")]).read_text().count("\nrect,") == 1
+
+
 def test_figures_of_other_sets_stay_when_one_is_measured_again(tmp_path: Path) -> None:
     def figure(dataset: str, value: float) -> Comparison:
-        return Comparison(dataset, "all", "x", 1.0, None, "60", value, 10, 0.5)
+        return Comparison(dataset, "all", "x", 1.0, None, "60", value, 10, 0.5, "a" * 64)
 
     statistics_csv(tmp_path, [figure("convex", 1.0), figure("rect", 2.0)])
     text = statistics_csv(tmp_path, [figure("rect", 3.0)]).read_text()

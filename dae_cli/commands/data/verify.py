@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ from dae_cli.commands.data.names import ALL, MNIST, DataFormat, Format, as_json,
 from dae_cli.commands.options import DataDir
 from dae_cli.commands.tables import columns
 from dae_cli.config.names import label
-from dae_cli.errors import DataError
+from dae_cli.errors import DaeError, DataError
 
 if TYPE_CHECKING:
     from dae_cli.data.inventory import Check
@@ -123,26 +124,48 @@ def _compare(
     data_dir: Path | None,
     form: DataFormat,
 ) -> None:
-    from dae_cli.proof.prove import prove, statistics_csv
+    if out is not None:
+        _require_writable(out)
+    from dae_cli.proof.prove import STATISTICS_CSV, prove, statistics_csv
 
     comparisons: list[Comparison] = []
+    code = 0
     for name in names:
-        found = prove(name, against, data_dir=data_dir, svm=svm, sheets=out, note=_note)
+        try:
+            found = prove(name, against, data_dir=data_dir, svm=svm, sheets=out, note=_note)
+        except DaeError as error:  # MNIST is not to be had, say: the other sets are compared
+            _note(f"{name}: {error}")
+            code = max(code, error.exit_code)
+            continue
         comparisons += found
+        if out is not None and found:
+            statistics_csv(out, comparisons)
         if form is DataFormat.table and found:
             typer.echo("\n".join([*_table(found), ""]))
     if form is DataFormat.json:
         typer.echo(as_json([c.as_row() for c in comparisons]))
-    if not comparisons:
+    elif out is not None and comparisons:
+        typer.echo(label(out / STATISTICS_CSV))
+    if not comparisons and not code:
         where = ", ".join(str(folder) for folder in against)
         raise DataError(f"{where}: no genuine rows of {', '.join(names)}; nothing was compared")
-    if out is not None:
-        typer.echo(label(statistics_csv(out, comparisons)))
     off = [c for c in comparisons if c.holds is False]
     judged = sum(c.holds is not None for c in comparisons)
     _note(f"{judged - len(off)} of {judged} figures are as near as they should be")
-    if off:
-        raise typer.Exit(1)
+    if off or code:
+        raise typer.Exit(max(code, 1))
+
+
+def _require_writable(out: Path) -> None:
+    """Before anything is measured, which may take half an hour."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DaeError(
+            f"{out}: cannot be made ({error.strerror}); choose another folder with --out"
+        ) from error
+    if not os.access(out, os.W_OK):
+        raise DaeError(f"{out}: cannot be written to; choose another folder with --out")
 
 
 def _table(comparisons: Sequence[Comparison]) -> list[str]:

@@ -75,3 +75,29 @@ def test_svm_and_out_go_with_against(dae: Dae) -> None:
     ended = dae("data", "verify", "rect", "--svm")
     assert ended.code == 2
     assert "goes with --against" in ended.err
+
+
+def test_json_is_json_whatever_is_written(dae: Dae, sample: Path, tmp_path: Path) -> None:
+    words = ("data", "verify", "rect", "--against", sample, "--out", tmp_path / "proof")
+    ended = dae(*words, "--format", "json")
+    figures = json.loads(ended.out)
+    assert {figure["dataset"] for figure in figures} == {"rect"}
+    assert (tmp_path / "proof" / "statistics.csv").is_file()
+
+
+def test_a_set_that_cannot_be_compared_does_not_hide_the_others(dae: Dae, sample: Path) -> None:
+    (sample / "basic.npz").write_bytes((sample / "rect.npz").read_bytes())
+    ended = dae("data", "verify", "basic", "rect", "--against", sample)
+    assert ended.code == 2
+    assert "is this the original basic set?" in ended.err
+    assert "images that are one outline" in ended.out
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_measured(
+    dae: Dae, sample: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    ended = dae("data", "verify", "rect", "--against", sample, "--out", tmp_path / "file" / "x")
+    assert ended.code == 1
+    assert "cannot be made (Not a directory); choose another folder with --out" in ended.err
+    assert ended.out == ""
