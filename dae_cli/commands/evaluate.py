@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dae_cli.commands.options import DataDir
+from dae_cli.commands.options import DataDir, SplitName
 from dae_cli.commands.sources import run_folder
 from dae_cli.commands.tables import columns, interval
 from dae_cli.errors import DaeError
@@ -31,14 +31,6 @@ COLUMNS = (
     "error_percent",
     "half_width_95",
 )
-
-
-class SplitName(StrEnum):
-    """The rows that are counted."""
-
-    test = "test"
-    valid = "valid"
-    train = "train"
 
 
 class EvaluationFormat(StrEnum):

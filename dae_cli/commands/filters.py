@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dae_cli.commands.options import tiles_of
 from dae_cli.commands.sources import run_folder
 from dae_cli.config.names import label
 
@@ -17,25 +17,12 @@ if TYPE_CHECKING:
     from dae_cli.config.schema import Experiment
     from dae_cli.pictures.filters import Panel
 
-_MOST_TILES = 100
-
 
 class GreyScale(StrEnum):
     """Which weights are black and white."""
 
     shared = "shared"
     tile = "tile"
-
-
-def tiles_of(text: str) -> tuple[int, int]:
-    """`10x10` to rows and columns; BadParameter for anything else."""
-    match = re.fullmatch(r"(\d{1,3})[x×](\d{1,3})", text.strip().lower())
-    if match and all(1 <= int(n) <= _MOST_TILES for n in match.groups()):
-        return int(match[1]), int(match[2])
-    raise typer.BadParameter(
-        f"{text!r} is not ROWSxCOLUMNS, each from 1 to {_MOST_TILES}, such as 10x10",
-        param_hint="--tiles",
-    )
 
 
 def filters(

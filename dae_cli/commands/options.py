@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from enum import StrEnum
@@ -19,6 +20,16 @@ class Device(StrEnum):
     cpu = "cpu"
     cuda = "cuda"
 
+
+class SplitName(StrEnum):
+    """The rows that are counted."""
+
+    test = "test"
+    valid = "valid"
+    train = "train"
+
+
+_MOST_TILES = 100
 
 Overrides = Annotated[
     list[str] | None,
@@ -62,6 +73,17 @@ DataOrigin = Annotated[
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print the result's path only, and errors.")
 ]
+
+
+def tiles_of(text: str) -> tuple[int, int]:
+    """`10x10` to rows and columns; BadParameter for anything else."""
+    match = re.fullmatch(r"(\d{1,3})[x×](\d{1,3})", text.strip().lower())
+    if match and all(1 <= int(n) <= _MOST_TILES for n in match.groups()):
+        return int(match[1]), int(match[2])
+    raise typer.BadParameter(
+        f"{text!r} is not ROWSxCOLUMNS, each from 1 to {_MOST_TILES}, such as 10x10",
+        param_hint="--tiles",
+    )
 
 
 def cores() -> int:

@@ -110,8 +110,9 @@ def sound_entry(path: Path, spec: DatasetSpec) -> Provenance | None:
         content, provenance = read_entry(path, spec)
         if provenance.name == spec.name and content_digest(spec, content) == provenance.sha256:
             return provenance
-    except DataError:
-        pass
+    except DataError as error:
+        if isinstance(error.__cause__, OSError) and path.exists():
+            return None  # it cannot be read just now, which is no damage
     with suppress(OSError):
         path.unlink(missing_ok=True)
     return None

@@ -90,7 +90,7 @@ def canonical_pixels(
     if not sound.all():
         row, column = np.argwhere(~sound)[0]
         value = values[row, column]
-        hint = ": it seems to be 0 to 255, divide it by 255" if 1 < value <= 255 else ""
+        hint = f"; {_remedy(spec)}" if 1 < value <= 255 else ""
         raise DataError(
             f"{where}, row {first_row + row + 1}, pixel {column + 1}: {value:g} found, "
             f"expected a grey value from 0 to 1{hint}"
@@ -122,6 +122,13 @@ def canonical_labels(
             f"expected a whole number from 0 to {spec.n_classes - 1}"
         )
     return values.astype(np.uint8)
+
+
+def _remedy(spec: DatasetSpec) -> str:
+    """What to do with values of 0 to 255."""
+    if spec.levels is None:
+        return f"it seems to be 0 to 255; supply the original, {spec.name} is not of one scale"
+    return f"it seems to be 0 to 255, divide it by {max(spec.levels, 255)}"
 
 
 def _scale_in_words(levels: int) -> str:

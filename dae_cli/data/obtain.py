@@ -6,7 +6,6 @@ file says so, and the entry keeps which of the two.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,13 +24,12 @@ from dae_cli.data.dataset import Origin
 from dae_cli.data.digits import DigitSource
 from dae_cli.data.generators.recipes import RECIPES, Recipe
 from dae_cli.data.lock import alone
+from dae_cli.data.notes import Note
 from dae_cli.data.readers.archive import read_archive
 from dae_cli.data.registry import DatasetSpec
 from dae_cli.data.sources.download import archive_of, fetched
 from dae_cli.data.sources.user_files import UserFiles, archive_is_genuine
-from dae_cli.errors import DataError
-
-Note = Callable[[str], None]
+from dae_cli.errors import DataError, DownloadError
 
 
 @dataclass(frozen=True)
@@ -117,14 +115,17 @@ def known_contents(spec: DatasetSpec) -> set[str]:
 
 def from_download(spec: DatasetSpec, note: Note) -> Prepared:
     """Fetch the published archive into the cache; DownloadError when no address has it."""
+    proven = f"{spec.archive}: has the published SHA-1"
     with fetched(archive_of(spec), cache_folder(), note) as archive:
-        content = read_archive(archive, spec)
+        try:
+            content = read_archive(archive, spec)
+        except DataError as error:
+            told = f"{proven} but cannot be read ({error}); please report this"
+            note(told)
+            raise DownloadError(told) from error
     sha256 = content_digest(spec, content)
-    if spec.content_sha256 not in (None, sha256):
-        raise DataError(
-            f"{spec.name}: the archive has the published SHA-1 but its content has SHA-256 "
-            f"{sha256[:12]}…, expected {spec.content_sha256}; please report this"
-        )
+    if (known := known_contents(spec)) and sha256 not in known:
+        note(f"{proven} but other content than was known, {sha256[:12]}…; please report this")
     source = "the original archive, downloaded (checked: the published SHA-1)"
     return _store(spec, content, Provenance(spec.name, "original", sha256, source, "checked"))
 

@@ -14,7 +14,8 @@ from dae_cli.data.content import as_dataset
 from dae_cli.data.dataset import Dataset, Origin
 from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.lock import alone
-from dae_cli.data.obtain import Note, Prepared, from_download, from_recipe, from_user_files
+from dae_cli.data.notes import Note
+from dae_cli.data.obtain import Prepared, from_download, from_recipe, from_user_files
 from dae_cli.data.registry import REGISTRY, DatasetSpec
 from dae_cli.data.sources.mnist import mnist_digits
 from dae_cli.data.sources.user_files import chosen_folder, find_user_files

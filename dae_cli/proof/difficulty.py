@@ -5,18 +5,15 @@ The level of difficulty is part of what a benchmark is, and statistics do not sh
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from dae_cli.baselines.kernels import Kernel
 from dae_cli.baselines.selection import POLY_KERNELS, RBF_KERNELS, select_svm
 from dae_cli.baselines.svm import Svm, fit_svm
 from dae_cli.data.dataset import Dataset, Split
+from dae_cli.data.notes import Note
 from dae_cli.proof.compare import Comparison
 from dae_cli.study.paper import paper_numbers
-
-Note = Callable[[str], None]
 
 CONVEX_KERNEL, CONVEX_PENALTY = Kernel("rbf", 0.01), 10.0
 CONVEX_OWN, CONVEX_TRANSFER = 1.0, 1.5

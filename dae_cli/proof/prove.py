@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dae_cli.data.dataset import Dataset
-from dae_cli.data.obtain import Note
+from dae_cli.data.notes import Note
 from dae_cli.data.provide import load, prepare, spec_of
 from dae_cli.data.registry import REGISTRY
 from dae_cli.files import write_text

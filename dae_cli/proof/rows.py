@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dae_cli.data.content import canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Dataset, Split
-from dae_cli.data.obtain import Note
+from dae_cli.data.notes import Note
 from dae_cli.data.provide import load, prepare
 from dae_cli.data.readers.zipped import opened_zip
 from dae_cli.data.registry import N_PIXELS, DatasetSpec

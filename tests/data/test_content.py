@@ -81,3 +81,17 @@ def test_a_content_of_other_size_or_type_is_refused(tiny: Any) -> None:
         check_shape(tiny.spec, replace(tiny.content, test_pixels=tiny.content.test_pixels[:4]))
     with pytest.raises(DataError, match="pixels are float32, expected uint8"):
         check_shape(tiny.spec, replace(tiny.content, pixels=tiny.content.pixels.astype(np.float32)))
+
+
+@pytest.mark.parametrize(("name", "scale"), [("basic", 256), ("rect-img", 255), ("rect", 255)])
+def test_the_remedy_for_values_up_to_255_works(name: str, scale: int) -> None:
+    spec = REGISTRY[name]
+    values = np.array([[0, 255.0]]) if name == "rect" else np.array([[0.0, 1, 128, 255]])
+    with pytest.raises(DataError, match=f"it seems to be 0 to 255, divide it by {scale}$"):
+        canonical_pixels(values, spec, "file")
+    canonical_pixels(values / scale, spec, "file")
+
+
+def test_where_pixels_have_no_scale_none_is_advised() -> None:
+    with pytest.raises(DataError, match="supply the original, rot is not of one scale"):
+        canonical_pixels(np.array([[0, 255.0]]), REGISTRY["rot"], "file")

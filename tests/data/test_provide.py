@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from dae_cli.data import registry
-from dae_cli.data.cache import read_entry
+from dae_cli.data.cache import read_entry, sound_entry
 from dae_cli.data.content import Content
 from dae_cli.data.digits import Digits, DigitSource
 from dae_cli.data.generators import recipes
@@ -204,6 +206,53 @@ def test_two_processes_do_not_read_the_same_files_at_once(
         )
     assert made[0] == made[1]
     assert sum(note.startswith("reading ") for note in notes) == 1
+
+
+def _downloads(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the archive of the tiny set come from a download."""
+    path = tiny.write_zip(tmp_path / "host")
+
+    @contextmanager
+    def fetched(*_: Any) -> Iterator[Path]:
+        yield path
+
+    monkeypatch.setattr("dae_cli.data.obtain.fetched", fetched)
+
+
+def test_a_downloaded_archive_is_the_original(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _downloads(tiny, tmp_path, monkeypatch)
+    prepared = prepare("tiny")
+    assert (prepared.origin, prepared.sha256) == ("original", tiny.sha256)
+    assert prepared.source == "the original archive, downloaded (checked: the published SHA-1)"
+
+
+def test_a_downloaded_archive_that_cannot_be_read_is_a_failed_download(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _downloads(tiny, tmp_path, monkeypatch)
+    other = replace(tiny.spec, test_member="other.amat")
+    monkeypatch.setitem(registry.REGISTRY, "tiny", other)
+    notes: list[str] = []
+    assert prepare("tiny", note=notes.append).origin == "regenerated"
+    assert any("has the published SHA-1 but cannot be read" in note for note in notes)
+    with pytest.raises(DownloadError, match=r"has no member other.amat.*please report this"):
+        prepare("tiny", origin="original")
+
+
+def test_an_entry_that_cannot_be_read_just_now_is_not_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = prepare("tiny").path
+
+    def busy(*_: Any, **__: Any) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dae_cli.data.cache.np.load", busy)
+        assert sound_entry(path, registry.REGISTRY["tiny"]) is None
+    assert path.exists()
 
 
 def test_a_rebuilt_set_proves_the_users_copy_of_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import re
 from pathlib import Path
@@ -39,6 +40,17 @@ def test_the_sheets_of_the_sets_show_what_the_recipes_make_now(name: str) -> Non
     with Image.open(ROOT / "docs" / "datasets" / f"{name}.png") as sheet:
         shown = sheet.text["SHA256"]  # type: ignore[attr-defined]
     assert shown == RECIPES[name].sha256, "run `dae data verify --against … --out docs/datasets`"
+
+
+def test_the_committed_figures_are_of_the_present_recipes_and_none_is_off() -> None:
+    with (ROOT / "docs" / "datasets" / "statistics.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["dataset"] for row in rows} == set(RECIPES)
+    for row in rows:
+        assert row["regenerated_sha256"] == RECIPES[row["dataset"]].sha256, row["dataset"]
+        assert row["holds"] != "False", row["measure"]
+    trained = [row["dataset"] for row in rows if row["trained"] == "True"]
+    assert trained == ["rect-img"] * 2 + ["convex"] * 2
 
 
 def test_command_pages_show_the_help_as_it_is(generate: ModuleType) -> None:

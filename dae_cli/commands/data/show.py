@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from dae_cli.commands.data.names import ALL, chosen
-from dae_cli.commands.evaluate import SplitName
-from dae_cli.commands.filters import tiles_of
-from dae_cli.commands.options import DataDir, DataOrigin
+from dae_cli.commands.options import DataDir, DataOrigin, SplitName, tiles_of
 from dae_cli.config.names import label
 from dae_cli.errors import DaeError
 

@@ -5,10 +5,8 @@ of the digit's, k/256, and the patch's, k/255 (``backgrounds.py``). All 60 genui
 composed so in every pixel, each of another digit of MNIST's 70 000, training and test digits
 mixed, with no order that can be seen. Images are stored transposed.
 
-What is ours: the photographs, and the order of the digits. An RBF SVM, selected on the validation
-rows and trained on all 12 000, errs on 22.38 ± .82 % of every fifth test row; the published one
-errs on 22.61 ± .37 %. Such errors were in view when the backgrounds were chosen (18 % on
-photographs as they are); rot-bg-img, made later with the same backgrounds, is the fairer test.
+What is ours: the photographs, and the order of the digits. How hard the set is for an SVM was in
+view when the backgrounds were chosen; rot-bg-img, with the same backgrounds, is the fairer test.
 """
 
 from __future__ import annotations

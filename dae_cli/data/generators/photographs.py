@@ -5,10 +5,11 @@ They are read from the installed packages, never fetched. Colour becomes grey by
 stored luma itself is decoded, since the way back to colours differs between decoders.
 The grey pixels are compared with their SHA-256, so that a changed file cannot pass unnoticed.
 
-rect-img, bg-img and rot-bg-img take them small. Rows drawn from the same place of a photograph
-share pixels, exactly; they show that the authors cut all three sets from the same photographs, and
-how often it happens tells how large these were. Pairs of rows that overlap with a shift of at most
-10 pixels both ways (equal squares of 5 × 5 pixels), 60 rows of each set:
+rect-img takes them small (bg-img and rot-bg-img do not: ``backgrounds.py``). Rows drawn from the
+same place of a photograph share pixels, exactly; they show that the authors cut all three sets from
+the same photographs, and how often it happens tells how large these were. Pairs of rows that
+overlap with a shift of at most 10 pixels both ways (equal squares of 5 × 5 pixels), 60 rows of each
+set:
 
     photographs          rect-rect   rect-bg   bg-bg
     the authors'                9        32       23
@@ -110,11 +111,11 @@ PHOTOGRAPHS = (
 
 
 SHRINK = 3
-"""The sets' photographs have 1/SHRINK of the width and height of the files."""
+"""Small photographs have 1/SHRINK of the width and height of the files."""
 
 
 def small_photographs() -> list[NDArray[np.uint8]]:
-    """The photographs at the size that the sets are cut from; errors as ``read_photographs``."""
+    """The photographs at about the size of the authors'; errors as ``read_photographs``."""
     return [shrunk(grey) for grey in read_photographs()]
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from dae_cli.data import registry
+from dae_cli.data.notes import Note
 from dae_cli.data.registry import DatasetSpec
 from dae_cli.data.sources.transfer import CutError, UnknownHostError, WrongFileError, transfer
 from dae_cli.data.temporary import temporary_folder
 from dae_cli.errors import DataError, DownloadError
 
 __all__ = ["RemoteFile", "WrongFileError", "addresses_of", "archive_of", "fetched"]
-
-Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)

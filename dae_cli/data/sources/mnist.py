@@ -7,7 +7,6 @@ content decides: the SHA-256 of all 70 000 images, then all labels, is known.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,12 +15,12 @@ import numpy as np
 from dae_cli.data.cache import cache_folder
 from dae_cli.data.digits import Digits
 from dae_cli.data.lock import alone
+from dae_cli.data.notes import Note
 from dae_cli.data.readers.idx import read_idx, read_labels
 from dae_cli.data.registry import N_PIXELS
 from dae_cli.data.sources.download import RemoteFile, addresses_of, fetched
+from dae_cli.data.sources.user_files import is_file
 from dae_cli.errors import DataError, DownloadError
-
-Note = Callable[[str], None]
 
 ADDRESSES = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -63,7 +62,7 @@ class MnistFiles:
 
 
 def find_mnist(folder: Path) -> MnistFiles | None:
-    """Look for the four files in ``folder`` and in its subfolder ``mnist``.
+    """Look for the four files in ``folder`` and in its subfolders ``mnist`` and ``MNIST/raw``.
 
     Raises DataError when some but not all of them are there, or the folder cannot be read.
     """
@@ -109,12 +108,11 @@ def read_mnist(files: MnistFiles) -> Digits:
     return Digits(images, labels)
 
 
-def mnist_digits(folder: Path | None, cache: Path, note: Note, offline: bool = False) -> Digits:
+def mnist_digits(folder: Path | None, cache: Path, note: Note) -> Digits:
     """MNIST from the user's ``folder``, else the cache, else a download into ``cache/mnist``.
 
-    ``note`` receives a line when something slow begins or a source fails; ``offline`` forbids
-    the download. Raises DownloadError where MNIST cannot be fetched, and DataError where it may
-    not be fetched or the user's files are not MNIST.
+    ``note`` receives a line when something slow begins or a source fails. Raises DownloadError
+    where MNIST cannot be fetched, and DataError where the user's files are not MNIST.
     """
     if folder is not None:
         if files := find_mnist(folder):
@@ -125,8 +123,6 @@ def mnist_digits(folder: Path | None, cache: Path, note: Note, offline: bool = F
             return read_mnist(files)
         except DataError as error:
             note(f"the cached MNIST is damaged ({error})")
-    if offline:
-        raise DataError(_advice(folder, cache, "nothing was fetched, since that was forbidden"))
     with alone(cache, "mnist", note):  # another process may be fetching it, too
         note("fetching MNIST")
         try:
@@ -149,7 +145,7 @@ def _one_file(place: Path, name: str) -> Path | None:
     """The file in one of its spellings; some unpackers turn the hyphen before idx to a dot."""
     dotted = name.replace("-idx", ".idx")
     for spelling in (f"{name}.gz", name, f"{dotted}.gz", dotted):
-        if (path := place / spelling).is_file():
+        if is_file(path := place / spelling):
             return path
     return None
 

@@ -33,7 +33,7 @@ class Rows:
 @pytest.fixture(scope="session")
 def digits(test_data: Path) -> Digits:
     """The true MNIST."""
-    return mnist_digits(test_data, test_data / "no cache", print, offline=True)
+    return mnist_digits(test_data, test_data / "no cache", print)
 
 
 @pytest.fixture(scope="session")

@@ -237,7 +237,7 @@ def test_values_from_0_to_255_are_refused(tiny: Any) -> None:
     rows = np.column_stack([tiny.content.pixels, tiny.content.labels]).astype(float)
     stream = io.StringIO()
     np.savetxt(stream, rows, fmt="%16.7e", delimiter="")
-    message = "expected a grey value from 0 to 1: it seems to be 0 to"
+    message = "expected a grey value from 0 to 1; it seems to be 0 to"
     _refused(tiny, stream.getvalue().encode(), message)
 
 

@@ -72,10 +72,10 @@ def small(monkeypatch: pytest.MonkeyPatch, server: Any) -> SmallMnist:
     return files
 
 
-def _digits(folder: Path | None, cache: Path, offline: bool = False) -> tuple[bytes, list[str]]:
+def _digits(folder: Path | None, cache: Path) -> tuple[bytes, list[str]]:
     """The digits' bytes, which must be those of the small set, and the notes."""
     notes: list[str] = []
-    digits = mnist_digits(folder, cache, notes.append, offline)
+    digits = mnist_digits(folder, cache, notes.append)
     assert digits.images.shape == (8, 784)
     assert digits.labels.shape == (8,)
     return digits.images.tobytes() + digits.labels.tobytes(), notes
@@ -166,7 +166,7 @@ def test_a_download_is_kept_in_the_cache_and_made_once(
         f"{name}.gz" for name in NAMES
     )
     assert server.asked == [f"/{name}.gz" for name in NAMES]
-    assert _digits(None, cache, offline=True) == (_whole(small), [])
+    assert _digits(None, cache) == (_whole(small), [])
     assert len(server.asked) == 4
 
 
@@ -216,13 +216,6 @@ def test_what_was_tried_and_what_to_do_are_told_where_mnist_cannot_be_had(
 
 
 @pytest.mark.usefixtures("small")
-def test_offline_nothing_is_asked_for(cache: Path, server: Any) -> None:
-    with pytest.raises(DataError, match="nothing was fetched"):
-        mnist_digits(None, cache, print, offline=True)
-    assert server.asked == []
-    assert not cache.exists()
-
-
 def test_there_is_more_than_one_address_and_each_names_a_folder() -> None:
     assert len(TRUE_ADDRESSES) >= 2
     assert all(re.fullmatch(r"https?://\S+/", address) for address in TRUE_ADDRESSES)
@@ -234,7 +227,7 @@ def test_the_genuine_files_have_the_published_checksums_and_the_known_content(
     folder = test_data / "mnist"
     for name, md5 in TRUE_MD5.items():
         assert hashlib.md5((folder / f"{name}.gz").read_bytes()).hexdigest() == md5
-    digits = mnist_digits(test_data, cache, print, offline=True)
+    digits = mnist_digits(test_data, cache, print)
     assert digits.images.shape == (70_000, 784)
     assert digits.labels[:5].tolist() == [5, 0, 4, 1, 9]
     assert digits.labels[60_000:60_004].tolist() == [7, 2, 1, 0]
