@@ -62,12 +62,19 @@ def copies(spec: DatasetSpec, folder: Path | None) -> list[Copy]:
 
 def comes_from(spec: DatasetSpec, found: list[Copy]) -> str:
     """Where the set would be taken from now, given its copies, in a few words."""
-    for copy in found:
-        if copy.usable:
-            return "your files" if copy.place == "yours" else f"the cache ({copy.origin})"
+    if here := at_hand(found):
+        return here
     recipe = RECIPES[spec.name]
     made = "rebuilt" if recipe.exact else "regenerated"
     return f"the download, else {made}{' from MNIST' if recipe.uses_mnist else ''}"
+
+
+def at_hand(found: list[Copy]) -> str | None:
+    """Which of the copies would be used, in a few words; None where none can be."""
+    for copy in found:
+        if copy.usable:
+            return "your files" if copy.place == "yours" else f"the cache ({copy.origin})"
+    return None
 
 
 def mnist_copies(folder: Path | None) -> list[Copy]:

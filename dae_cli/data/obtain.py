@@ -42,12 +42,11 @@ class Prepared:
     sha256: str
     source: str
     """A sentence for the reader of a report: where the content came from."""
-    trust: Trust = "as given"
 
     @classmethod
     def of(cls, path: Path, known: Provenance) -> Prepared:
         """The entry at ``path`` with its provenance."""
-        return cls(known.name, path, known.origin, known.sha256, known.source, known.trust)
+        return cls(known.name, path, known.origin, known.sha256, known.source)
 
 
 def from_user_files(files: UserFiles, spec: DatasetSpec, note: Note) -> Prepared:

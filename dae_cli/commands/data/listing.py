@@ -84,14 +84,11 @@ def _facts(name: str, folder: Path | None) -> dict[str, Any]:
 
 
 def _mnist(folder: Path | None) -> dict[str, Any]:
-    from dae_cli.data.inventory import mnist_copies
+    from dae_cli.data.inventory import at_hand, mnist_copies
     from dae_cli.data.sources.download import addresses_of
     from dae_cli.data.sources.mnist import ADDRESSES, CONTENT_SHA256
 
     found = mnist_copies(folder)
-    comes_from = "the download"
-    if found:
-        comes_from = "your files" if found[0].place == "yours" else "the cache (original)"
     return {
         "name": MNIST,
         "classes": 10,
@@ -99,7 +96,7 @@ def _mnist(folder: Path | None) -> dict[str, Any]:
         "known_sha256": [CONTENT_SHA256],
         "addresses": list(addresses_of("", ADDRESSES)),
         "copies": [_copy(copy) for copy in found],
-        "comes_from": comes_from,
+        "comes_from": at_hand(found) or "the download",
     }
 
 
