@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import sys
@@ -14,11 +13,21 @@ import typer
 
 
 class Device(StrEnum):
-    """What computes."""
+    """Where it is computed."""
 
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
+    mps = "mps"
+
+
+class Engine(StrEnum):
+    """How it is computed there."""
+
+    auto = "auto"
+    torch = "torch"
+    blas = "blas"
+    compiled = "compiled"
 
 
 class SplitName(StrEnum):
@@ -70,9 +79,27 @@ DataOrigin = Annotated[
         show_default=False,
     ),
 ]
+DeviceOption = Annotated[Device, typer.Option("--device", help="auto takes CUDA if it is there.")]
+EngineOption = Annotated[
+    Engine,
+    typer.Option(
+        "--engine",
+        help="How the CPU computes: auto takes the fastest, measured once a machine, or goes on "
+        "with the one a stopped run was begun with. CUDA and MPS have torch alone.",
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print the result's path only, and errors.")
 ]
+
+
+def check_engine(engine: Engine, device: Device) -> None:
+    """BadParameter for an engine of the CPU on another device."""
+    if engine in (Engine.blas, Engine.compiled) and device in (Device.cuda, Device.mps):
+        raise typer.BadParameter(
+            f"{engine} runs on the CPU alone; with --device {device} leave it out or give torch",
+            param_hint="--engine",
+        )
 
 
 def tiles_of(text: str) -> tuple[int, int]:
@@ -84,13 +111,6 @@ def tiles_of(text: str) -> tuple[int, int]:
         f"{text!r} is not ROWSxCOLUMNS, each from 1 to {_MOST_TILES}, such as 10x10",
         param_hint="--tiles",
     )
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def command_line() -> str:

@@ -12,18 +12,23 @@ from dae_cli.commands.options import (
     DataDir,
     DataOrigin,
     Device,
+    DeviceOption,
+    Engine,
+    EngineOption,
     Overrides,
     Quiet,
+    check_engine,
     command_line,
-    cores,
 )
 from dae_cli.commands.tables import columns, minutes, results, text_width
 from dae_cli.commands.telling import hint_when_interrupted
 from dae_cli.config.names import label
+from dae_cli.machine import cores
 
 if TYPE_CHECKING:
-    from dae_cli.study.replicate import Outcome, Plan, PlannedRun
+    from dae_cli.study.replicate import Outcome, Plan
     from dae_cli.study.rows import RunRow
+    from dae_cli.study.run_folder import PlannedRun
 
 
 def replicate(
@@ -57,7 +62,8 @@ def replicate(
         ),
     ] = None,
     overrides: Overrides = None,
-    device: Annotated[Device, typer.Option(help="auto takes CUDA if it is there.")] = Device.cpu,
+    device: DeviceOption = Device.cpu,
+    engine: EngineOption = Engine.auto,
     data_dir: DataDir = None,
     origin: DataOrigin = None,
     out: Annotated[
@@ -84,6 +90,7 @@ def replicate(
     """
     from dae_cli.config.experiments import resolve_study
 
+    check_engine(engine, device)
     resolved = resolve_study(study, overrides or (), only or ())
 
     from dae_cli.study.replicate import default_out, plan_study, run_plan
@@ -98,6 +105,7 @@ def replicate(
             data_dir=data_dir,
             origin=origin.value if origin else None,
             device=device.value,
+            engine=engine.value,
             watcher=watcher,
         )
         if not dry_run:

@@ -8,16 +8,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dae_cli.commands.console import watching
-from dae_cli.commands.options import DataDir, DataOrigin, Device, Overrides, Quiet, command_line
+from dae_cli.commands.options import (
+    DataDir,
+    DataOrigin,
+    Device,
+    DeviceOption,
+    Engine,
+    EngineOption,
+    Overrides,
+    Quiet,
+    check_engine,
+    command_line,
+)
 from dae_cli.commands.tables import run_summary
 from dae_cli.commands.telling import hint_when_interrupted
 from dae_cli.config.names import label
 from dae_cli.errors import DaeError, RunFolderError
 
 if TYPE_CHECKING:
-    from dae_cli.study.replicate import PlannedRun
     from dae_cli.study.rows import RunRow
-    from dae_cli.study.run_folder import Job
+    from dae_cli.study.run_folder import Job, PlannedRun
 
 
 def train(
@@ -36,7 +46,8 @@ def train(
             min=0, max=2**32 - 1, metavar="N", help="Instead of the file's.", show_default=False
         ),
     ] = None,
-    device: Annotated[Device, typer.Option(help="auto takes CUDA if it is there.")] = Device.auto,
+    device: DeviceOption = Device.auto,
+    engine: EngineOption = Engine.auto,
     data_dir: DataDir = None,
     origin: DataOrigin = None,
     out: Annotated[
@@ -66,6 +77,7 @@ def train(
         raise typer.BadParameter(
             "--resume goes on and --force starts over: give one of them", param_hint="--resume"
         )
+    check_engine(engine, device)
     resolved = resolve_experiment(experiment, overrides or ())
     if seed is not None and any(o.partition("=")[0].strip() == "seed" for o in overrides or ()):
         raise typer.BadParameter(
@@ -79,6 +91,7 @@ def train(
             resolved,
             seed=seed,
             device=device.value,
+            engine=engine.value,
             out=out,
             data_dir=data_dir,
             origin=origin.value if origin else None,

@@ -19,12 +19,13 @@ References: ICML 2008, sections 2.1–2.3; JMLR 2010, section 2.2 (squared error
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from dae_cli.models.operations import REFERENCE, Operations, laid_out
 
 LossKind = Literal["cross-entropy", "squared-error"]
 
@@ -55,90 +56,115 @@ class Autoencoder:
         if self.decoder_weight is not None:
             self.decoder_weight = self.decoder_weight.to(device)
 
-    def encode(self, inputs: Tensor) -> Tensor:
-        """Map inputs (m, d) to codes h (m, hidden)."""
-        return torch.addmm(self.hidden_bias, inputs, self.weight.T).sigmoid_()
+    def lay_out(self, operations: Operations) -> None:
+        """Move the weights into memory that the operations like."""
+        self.weight = laid_out(self.weight, operations)
+        if self.decoder_weight is not None:
+            self.decoder_weight = laid_out(self.decoder_weight, operations)
 
-    def decoder_input(self, codes: Tensor) -> Tensor:
-        """Map codes (m, hidden) to what enters the decoder's activation, (m, d)."""
-        weight = self.weight if self.decoder_weight is None else self.decoder_weight.T
-        return torch.addmm(self.visible_bias, codes, weight)
+    def minibatch(self, rows: int, operations: Operations = REFERENCE) -> Minibatch:
+        """Return memory for minibatches of so many rows."""
+        hidden, d = self.weight.shape
+        return Minibatch(rows, d, hidden, operations, like=self.weight)
 
-    def reconstruct(self, inputs: Tensor) -> Tensor:
-        """Encode and decode inputs (m, d)."""
-        return self._activate(self.decoder_input(self.encode(inputs)))
+    def encode(self, inputs: Tensor, out: Tensor, operations: Operations = REFERENCE) -> Tensor:
+        """Map inputs (m, d) to codes h (m, hidden), in `out`."""
+        operations.times_transposed(inputs, self.weight, self.hidden_bias, out)
+        return operations.sigmoid_(out)
 
-    def cost(self, clean: Tensor, decoder_input: Tensor) -> Tensor:
-        """Return the loss of a minibatch: summed over the d components, averaged over the rows."""
+    def decoder_input(
+        self, codes: Tensor, out: Tensor, operations: Operations = REFERENCE
+    ) -> Tensor:
+        """Map codes (m, hidden) to what enters the decoder's activation (m, d), in `out`."""
+        if self.decoder_weight is None:
+            return operations.times(codes, self.weight, self.visible_bias, out)
+        return operations.times_transposed(codes, self.decoder_weight, self.visible_bias, out)
+
+    def errors(self, batch: Minibatch, operations: Operations = REFERENCE) -> None:
+        """Run a minibatch forwards and backwards: fill its codes, errors and cost."""
+        self.encode(batch.corrupted, batch.codes, operations)
+        before = self.decoder_input(batch.codes, batch.decoder_input, operations)
         if self.loss == "cross-entropy":
-            total = F.binary_cross_entropy_with_logits(decoder_input, clean, reduction="sum")
+            operations.cross_entropy(before, batch.clean, batch.visible, batch.cost)
         else:
-            total = 0.5 * F.mse_loss(decoder_input, clean, reduction="sum")
-        return total / len(clean)
+            torch.sub(before, batch.clean, out=batch.visible)
+            half_squares = torch.mul(batch.visible, batch.visible, out=before).mul_(0.5)
+            torch.sum(half_squares, dim=(0, 1), out=batch.cost)
+        if self.decoder_weight is None:
+            operations.times_transposed(batch.visible, self.weight, None, batch.hidden)
+        else:
+            operations.times(batch.visible, self.decoder_weight, None, batch.hidden)
+        operations.through_sigmoid_(batch.hidden, batch.codes)
 
-    def errors(self, clean: Tensor, corrupted: Tensor) -> Errors:
-        """Run one minibatch forwards and backwards.
+    def gradient(self, clean: Tensor, corrupted: Tensor) -> dict[str, Tensor]:
+        """Return the gradient of the minibatch's mean cost by parameter name.
 
         Args:
             clean: x, (m, d), the target.
             corrupted: x̃, (m, d), the input.
         """
-        codes = self.encode(corrupted)
-        decoder_input = self.decoder_input(codes)
-        cost = self.cost(clean, decoder_input)
-        visible = self._activate(decoder_input).sub_(clean)
-        back = self.weight.T if self.decoder_weight is None else self.decoder_weight
-        hidden = torch.mm(visible, back).mul_(codes).mul_(1 - codes)
-        return Errors(cost=cost, corrupted=corrupted, codes=codes, visible=visible, hidden=hidden)
-
-    def gradient(self, clean: Tensor, corrupted: Tensor) -> dict[str, Tensor]:
-        """Return the gradient of the minibatch's cost by parameter name."""
-        e = self.errors(clean, corrupted)
-        rows = len(clean)
+        e = self.minibatch(len(clean)).fill(clean, corrupted)
+        self.errors(e)
         gradient = {
-            "weight": e.hidden.T @ e.corrupted / rows,
-            "hidden_bias": e.hidden.sum(0) / rows,
-            "visible_bias": e.visible.sum(0) / rows,
+            "weight": e.hidden.T @ e.corrupted / e.rows,
+            "hidden_bias": e.hidden.sum(0) / e.rows,
+            "visible_bias": e.visible.sum(0) / e.rows,
         }
         if self.decoder_weight is None:
-            gradient["weight"] += e.codes.T @ e.visible / rows
+            gradient["weight"] += e.codes.T @ e.visible / e.rows
         else:
-            gradient["decoder_weight"] = e.visible.T @ e.codes / rows
+            gradient["decoder_weight"] = e.visible.T @ e.codes / e.rows
         return gradient
 
-    def descend(self, clean: Tensor, corrupted: Tensor, learning_rate: float) -> Tensor:
-        """Take one step of gradient descent in place and return the cost before it.
+    def descend(
+        self, batch: Minibatch, learning_rate: float, operations: Operations = REFERENCE
+    ) -> None:
+        """Take one step of gradient descent in place; `batch.cost` is the cost before it.
 
         The same as subtracting `learning_rate * gradient(...)`, without ever storing a gradient:
-        the products are accumulated straight into the parameters, and the two terms of a tied
+        the operations are accumulated straight into the parameters, and the two terms of a tied
         weight are one product of matrices with 2m rows.
         """
-        e = self.errors(clean, corrupted)
-        step = -learning_rate / len(clean)
+        self.errors(batch, operations)
+        step = -learning_rate / batch.rows
         if self.decoder_weight is None:
-            left, right = torch.cat((e.hidden, e.codes)), torch.cat((e.corrupted, e.visible))
-            self.weight.addmm_(left.T, right, alpha=step)  # one rank-2m update
+            operations.accumulate(self.weight, batch.left, batch.right, step)
         else:
-            self.weight.addmm_(e.hidden.T, e.corrupted, alpha=step)
-            self.decoder_weight.addmm_(e.visible.T, e.codes, alpha=step)
-        self.hidden_bias.add_(e.hidden.sum(0), alpha=step)
-        self.visible_bias.add_(e.visible.sum(0), alpha=step)
-        return e.cost
-
-    def _activate(self, decoder_input: Tensor) -> Tensor:
-        return decoder_input.sigmoid() if self.loss == "cross-entropy" else decoder_input.clone()
+            operations.accumulate(self.weight, batch.hidden, batch.corrupted, step)
+            operations.accumulate(self.decoder_weight, batch.visible, batch.codes, step)
+        operations.accumulate(self.hidden_bias[None], batch.ones, batch.hidden, step)
+        operations.accumulate(self.visible_bias[None], batch.ones, batch.visible, step)
 
 
-@dataclass(frozen=True)
-class Errors:
-    """What one minibatch leaves behind for the gradient; δ per example, not yet averaged."""
+class Minibatch:
+    """Memory for a minibatch of m rows and for what a step leaves of it; used again and again.
 
-    cost: Tensor
-    corrupted: Tensor = field(repr=False)
-    """x̃, (m, d)."""
-    codes: Tensor = field(repr=False)
-    """h, (m, hidden)."""
-    visible: Tensor = field(repr=False)
-    """δx, (m, d)."""
-    hidden: Tensor = field(repr=False)
-    """δh, (m, hidden)."""
+    Attributes:
+        clean: x, (m, d), to be written before a step.
+        corrupted: x̃, (m, d), to be written before a step.
+        codes: h, (m, hidden).
+        visible: δx, (m, d), per example, not yet averaged.
+        hidden: δh, (m, hidden), likewise.
+        left, right: (δh, h) and (x̃, δx), one above the other, (2m, …): ∂W is leftᵀ right.
+        ones: (m, 1): ∂b is onesᵀ δh, ∂c is onesᵀ δx.
+        cost: the cost of the minibatch, summed over its rows, a tensor of one number.
+    """
+
+    def __init__(
+        self, rows: int, d: int, hidden: int, operations: Operations, like: Tensor
+    ) -> None:
+        self.rows = rows
+        self.clean = operations.zeros(rows, d, like)
+        self.left = operations.zeros(2 * rows, hidden, like)
+        self.right = operations.zeros(2 * rows, d, like)
+        self.hidden, self.codes = self.left[:rows], self.left[rows:]
+        self.corrupted, self.visible = self.right[:rows], self.right[rows:]
+        self.decoder_input = operations.zeros(rows, d, like)
+        self.ones = like.new_ones(rows, 1)
+        self.cost = like.new_zeros(())
+
+    def fill(self, clean: Tensor, corrupted: Tensor) -> Minibatch:
+        """Copy a minibatch in."""
+        self.clean.copy_(clean)
+        self.corrupted.copy_(corrupted)
+        return self

@@ -3,19 +3,23 @@
 All draws come from the raw stream of a NumPy generator on the CPU, so that every device and
 engine sees the same corruption. A fresh draw is made at every presentation of an example.
 
+What is computed on the way lies in scratch arrays, each in one piece, since NumPy would allocate
+for arithmetic on padded rows. So a corruption object serves one thread at a time.
+
 References: ICML 2008, section 2.3 (masking); JMLR 2010, section 3.3 (Gaussian, salt and pepper).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dae_cli.models.choosing import Scratch, choose
+
 Array = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 
 class Corruption(Protocol):
@@ -23,31 +27,6 @@ class Corruption(Protocol):
 
     def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
         """Write a corrupted copy of `clean` (m, d) into `out` (m, d); `clean` is not changed."""
-
-
-def choose_exactly(count: int, shape: tuple[int, int], random: np.random.Generator) -> Mask:
-    """Choose `count` components of every row, each subset equally likely.
-
-    Every component gets a random 64-bit key whose low bits are its own index, so that no two
-    keys of a row are equal; the components with the `count` smallest keys are the chosen ones.
-
-    Args:
-        count: components chosen in each row, 0 to d.
-        shape: (m, d).
-
-    Returns:
-        (m, d) booleans with exactly `count` true in each row.
-    """
-    rows, components = shape
-    if count == 0 or count == components:
-        return np.full(shape, count != 0)
-    index_bits = np.uint64((components - 1).bit_length())
-    keys = random.bit_generator.random_raw(rows * components).reshape(shape)
-    keys >>= index_bits
-    keys <<= index_bits
-    keys |= np.arange(components, dtype=np.uint64)
-    first_kept = np.partition(keys, count, axis=1)[:, count, None]
-    return keys < first_kept
 
 
 @dataclass(frozen=True)
@@ -60,6 +39,7 @@ class Masking:
 
     destruction: float
     """ν, the fraction of the components set to 0."""
+    _scratch: Scratch = field(default_factory=Scratch, init=False, repr=False, compare=False)
 
     def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
         """Write `clean` (m, d) with round(ν·d) zeros a row into `out` (m, d)."""
@@ -67,7 +47,10 @@ class Masking:
         if count == 0:
             np.copyto(out, clean)
         else:
-            np.multiply(clean, ~choose_exactly(count, clean.shape, random), out=out)
+            chosen = choose(count, clean.shape, random, self._scratch)
+            kept = self._scratch.copy("kept", np.logical_not(chosen, out=chosen), np.float32)
+            values = self._scratch.copy("values", clean, np.float32)
+            np.copyto(out, np.multiply(values, kept, out=values))
 
 
 @dataclass(frozen=True)
@@ -76,6 +59,7 @@ class SaltAndPepper:
 
     destruction: float
     """ν, the fraction of the components replaced."""
+    _scratch: Scratch = field(default_factory=Scratch, init=False, repr=False, compare=False)
 
     def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
         """Write `clean` (m, d) with round(ν·d) extreme values a row into `out` (m, d)."""
@@ -83,9 +67,10 @@ class SaltAndPepper:
         np.copyto(out, clean)
         if count == 0:
             return
-        chosen = choose_exactly(count, clean.shape, random)
-        coins = random.bit_generator.random_raw(int(chosen.sum())) >> np.uint64(63)
-        out[chosen] = coins
+        chosen = choose(count, clean.shape, random, self._scratch)
+        coins = self._scratch.array("coins", (count * len(clean),), np.float64)
+        np.floor(np.multiply(random.random(out=coins), 2, out=coins), out=coins)
+        out[chosen] = self._scratch.copy("extremes", coins, np.float32)
 
 
 @dataclass(frozen=True)
@@ -94,12 +79,15 @@ class Gaussian:
 
     sigma: float
     """σ, in units of the input."""
+    _scratch: Scratch = field(default_factory=Scratch, init=False, repr=False, compare=False)
 
     def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
         """Write `clean` (m, d) + N(0, σ²) into `out` (m, d)."""
         if self.sigma == 0:
             np.copyto(out, clean)
         else:
-            noise = random.standard_normal(clean.shape, dtype=np.float32)
+            noise = self._scratch.array("noise", clean.shape, np.float32)
+            random.standard_normal(out=noise, dtype=np.float32)
             np.multiply(noise, self.sigma, out=noise)
-            np.add(clean, noise, out=out)
+            values = self._scratch.copy("values", clean, np.float32)
+            np.copyto(out, np.add(values, noise, out=values))

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from dae_cli.models.operations import REFERENCE, Operations, laid_out
 
 
 @dataclass
@@ -24,9 +25,9 @@ class Layer:
     weight: Tensor
     bias: Tensor
 
-    def encode(self, inputs: Tensor) -> Tensor:
-        """Map inputs (m, inputs) to sigmoid outputs (m, outputs)."""
-        return torch.addmm(self.bias, inputs, self.weight.T).sigmoid_()
+    def encode(self, inputs: Tensor, out: Tensor, operations: Operations = REFERENCE) -> Tensor:
+        """Map inputs (m, inputs) to sigmoid outputs (m, outputs), in `out`."""
+        return operations.sigmoid_(operations.times_transposed(inputs, self.weight, self.bias, out))
 
 
 @dataclass
@@ -36,58 +37,89 @@ class Network:
     layers: list[Layer]
     top: Layer
 
-    def codes(self, inputs: Tensor) -> list[Tensor]:
-        """Return [x, h¹, …, hᴷ], each (m, units)."""
-        activations = [inputs]
-        for layer in self.layers:
-            activations.append(layer.encode(activations[-1]))
-        return activations
+    def lay_out(self, operations: Operations) -> None:
+        """Move the weights into memory that the operations like."""
+        for layer in self:
+            layer.weight = laid_out(layer.weight, operations)
 
-    def scores(self, inputs: Tensor) -> Tensor:
-        """Return what enters the softmax, (m, classes)."""
-        for layer in self.layers:
-            inputs = layer.encode(inputs)
-        return torch.addmm(self.top.bias, inputs, self.top.weight.T)
+    def minibatch(self, rows: int, operations: Operations = REFERENCE) -> LabelledMinibatch:
+        """Return memory for minibatches of so many rows."""
+        widths = [self.layers[0].weight.shape[1], *(len(layer.bias) for layer in self)]
+        return LabelledMinibatch(rows, widths, operations, like=self.top.weight)
+
+    def forward(self, batch: LabelledMinibatch, operations: Operations = REFERENCE) -> Tensor:
+        """Fill the codes of every layer; return what enters the softmax, (m, classes)."""
+        for layer, below, above in zip(self.layers, batch.codes, batch.codes[1:], strict=False):
+            layer.encode(below, above, operations)
+        return operations.times_transposed(
+            batch.codes[-1], self.top.weight, self.top.bias, batch.scores
+        )
+
+    def errors(self, batch: LabelledMinibatch, operations: Operations = REFERENCE) -> None:
+        """Run a minibatch forwards and backwards: fill its codes, errors and cost."""
+        scores = self.forward(batch, operations)
+        delta = batch.errors[-1]
+        torch.log_softmax(scores, dim=1, out=batch.log_p)
+        torch.exp(batch.log_p, out=delta)
+        delta.sub_(batch.targets)
+        torch.sum(batch.log_p.mul_(batch.targets), dim=(0, 1), out=batch.cost)
+        batch.cost.neg_()
+        for k in range(len(self.layers) - 1, -1, -1):
+            above = self.layers[k + 1] if k + 1 < len(self.layers) else self.top
+            operations.times(batch.errors[k + 1], above.weight, None, batch.errors[k])
+            operations.through_sigmoid_(batch.errors[k], batch.codes[k + 1])
 
     def gradient(self, inputs: Tensor, labels: Tensor) -> list[Layer]:
         """Return the gradient of the mean cost, lowest layer first and the top last."""
-        _, errors, codes = self._backward(inputs, labels)
-        rows = len(labels)
+        batch = self.minibatch(len(inputs)).fill(inputs, labels)
+        self.errors(batch)
         return [
-            Layer(delta.T @ below / rows, delta.sum(0) / rows)
-            for delta, below in zip(errors, codes, strict=True)
+            Layer(delta.T @ below / batch.rows, delta.sum(0) / batch.rows)
+            for delta, below in zip(batch.errors, batch.codes, strict=True)
         ]
 
-    def descend(self, inputs: Tensor, labels: Tensor, learning_rate: float) -> Tensor:
-        """Take one step of gradient descent in place and return the mean cost before it.
-
-        Args:
-            inputs: (m, d).
-            labels: (m,) class numbers, int64.
-            learning_rate: multiplies the gradient of the mean cost.
-        """
-        cost, errors, codes = self._backward(inputs, labels)
-        step = -learning_rate / len(labels)
-        for layer, delta, below in zip(self, errors, codes, strict=True):
-            layer.weight.addmm_(delta.T, below, alpha=step)
-            layer.bias.add_(delta.sum(0), alpha=step)
-        return cost
+    def descend(
+        self, batch: LabelledMinibatch, learning_rate: float, operations: Operations = REFERENCE
+    ) -> None:
+        """Take one step of gradient descent in place; `batch.cost` is the cost before it."""
+        self.errors(batch, operations)
+        step = -learning_rate / batch.rows
+        for layer, delta, below in zip(self, batch.errors, batch.codes, strict=True):
+            operations.accumulate(layer.weight, delta, below, step)
+            operations.accumulate(layer.bias[None], batch.ones, delta, step)
 
     def __iter__(self) -> Iterator[Layer]:
         """Yield every layer, lowest first, the softmax layer last."""
         yield from self.layers
         yield self.top
 
-    def _backward(
-        self, inputs: Tensor, labels: Tensor
-    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """Return the mean cost, δ of every layer and what entered every layer, lowest first."""
-        codes = self.codes(inputs)
-        log_p = F.log_softmax(torch.addmm(self.top.bias, codes[-1], self.top.weight.T), dim=1)
-        cost = F.nll_loss(log_p, labels)
-        delta = log_p.exp().sub_(F.one_hot(labels, log_p.shape[1]))
-        errors = [delta]
-        for above, code in zip([self.top, *self.layers[:0:-1]], codes[:0:-1], strict=True):
-            delta = torch.mm(delta, above.weight).mul_(code).mul_(1 - code)
-            errors.append(delta)
-        return cost, errors[::-1], codes
+
+class LabelledMinibatch:
+    """Memory for a minibatch of m rows and for what a step leaves of it; used again and again.
+
+    Attributes:
+        codes: [x, h¹, …, hᴷ], each (m, units); x is to be written before a step.
+        targets: onehot(y), (m, classes), to be written before a step.
+        errors: [δ¹, …, δᴷ, δ(top)], each (m, units), per example, not yet averaged.
+        cost: the cost of the minibatch, summed over its rows, a tensor of one number.
+    """
+
+    def __init__(self, rows: int, widths: list[int], operations: Operations, like: Tensor) -> None:
+        self.rows = rows
+        self.codes = [operations.zeros(rows, width, like) for width in widths[:-1]]
+        self.errors = [operations.zeros(rows, width, like) for width in widths[1:]]
+        self.ones = like.new_ones(rows, 1)
+        # In one piece, whatever the operations like: torch's softmax would make a copy.
+        self.scores, self.targets, self.log_p = (like.new_zeros(rows, widths[-1]) for _ in range(3))
+        self.cost = like.new_zeros(())
+
+    @property
+    def inputs(self) -> Tensor:
+        """x, (m, d)."""
+        return self.codes[0]
+
+    def fill(self, inputs: Tensor, labels: Tensor) -> LabelledMinibatch:
+        """Copy a minibatch in; `labels` (m,) are class numbers, int64."""
+        self.inputs.copy_(inputs)
+        self.targets.zero_().scatter_(1, labels[:, None], 1.0)
+        return self

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from dae_cli.config.experiments import load_resolved
 from dae_cli.data.provide import load, prepare
 from dae_cli.errors import RunFolderError
 from dae_cli.study.execute import dataset_for
 from dae_cli.study.run_folder import CHECKPOINT, CONFIG, PARTIAL, read_status
+from dae_cli.study.threads import use_one_thread
 from dae_cli.study.verdict import half_width_95
+from dae_cli.study.which_engine import CPU, engine_for_counting
 from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.evaluation import count_wrong
-from dae_cli.training.train import use_one_thread
 
 SplitName = Literal["train", "valid", "test"]
 
@@ -52,7 +51,7 @@ def evaluate_run(
             f"{folder}: the run is not finished; go on with dae train --resume or dae replicate"
         )
     experiment = load_resolved(folder / CONFIG)
-    state = load_checkpoint(folder / CHECKPOINT, experiment, torch.device("cpu"))
+    state = load_checkpoint(folder / CHECKPOINT, experiment, CPU)
     if state.best is None:
         raise RunFolderError(f"{folder}: its checkpoint has no fine-tuned network")
     recorded = status.get("data", {})
@@ -64,9 +63,10 @@ def evaluate_run(
             f"but here is {data.sha256[:12]}… ({data.source}); give its data with --data-dir"
         )
     use_one_thread()
+    engine = engine_for_counting(folder)
     dataset = dataset_for(experiment, load(data))
     rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split]
-    wrong = count_wrong(state.best, rows, torch.device("cpu"))
+    wrong = count_wrong(state.best, rows, engine)
     return Evaluation(
         run=folder.absolute().name,
         dataset=experiment.dataset,

@@ -17,6 +17,7 @@ from dae_cli.config.experiments import dump_yaml
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
+from dae_cli.engines.engine import Engine, engine_for
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.files import write_json, write_text
 from dae_cli.study.figures import draw_run_filters
@@ -33,10 +34,11 @@ from dae_cli.study.run_folder import (
     write_status,
 )
 from dae_cli.study.run_row import done_row, failed_row
+from dae_cli.study.threads import use_one_thread
 from dae_cli.training.checkpoint import load_checkpoint, save_checkpoint
 from dae_cli.training.evaluation import count_wrong
 from dae_cli.training.state import EpochRecord, TrainingState, initial_state
-from dae_cli.training.train import chosen_device, train, use_one_thread
+from dae_cli.training.train import chosen_device, train
 
 CHECKPOINT_SECONDS = 20.0
 STATUS_SECONDS = 0.2
@@ -48,17 +50,17 @@ def execute(job: Job, watcher: Watcher, command: str) -> RunRow:
     A run that was stopped goes on from its checkpoint, bit for bit as if it had not been.
     """
     use_one_thread()
-    device = chosen_device(job.device)
-    env = environment(device.type, torch.get_num_threads(), command)
+    engine = engine_for(job.engine, chosen_device(job.device))
+    env = environment(engine.device.type, engine.name, torch.get_num_threads(), command)
     keeper = _Keeper(job, watcher)
     try:
         _make_room(job)
         write_text(job.partial / CONFIG, dump_yaml(job.experiment))
         write_json(job.partial / ENVIRONMENT, env.as_dict())
         dataset = dataset_for(job.experiment, load(job.data))
-        state = keeper.begin(device, inputs=dataset.train.pixels.shape[1])
-        train(job.experiment, dataset, state, device, keeper)
-        return _conclude(job, keeper, state, dataset, env)
+        state = keeper.begin(engine.device, inputs=dataset.train.pixels.shape[1])
+        train(job.experiment, dataset, state, engine, keeper)
+        return _conclude(job, keeper, state, dataset, engine, env)
     except DaeError as error:
         return _fail(job, keeper, env, str(error))
     except (OSError, RuntimeError, MemoryError, SafetensorError) as error:
@@ -104,12 +106,17 @@ class _Result:
 
 
 def _conclude(
-    job: Job, keeper: _Keeper, state: TrainingState, dataset: Dataset, env: Environment
+    job: Job,
+    keeper: _Keeper,
+    state: TrainingState,
+    dataset: Dataset,
+    engine: Engine,
+    env: Environment,
 ) -> RunRow:
     if state.best is None:
         raise DaeError("fine-tuning ended without a single epoch")
     keeper.tell(state, phase="test")
-    wrong = count_wrong(state.best, dataset.test, state.best.top.weight.device)
+    wrong = count_wrong(state.best, dataset.test, engine)
     valid_percent = next(
         r.valid_error_percent or 0.0
         for r in state.history

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import dae_cli
+from dae_cli.engines.names import EngineName
+from dae_cli.machine import cores, cpu_name
 
-REPORTED = ("torch", "numpy", "safetensors", "joblib", "pydantic", "scikit-image", "pillow")
+REPORTED = (
+    *("torch", "numpy", "scipy", "numba", "llvmlite"),
+    *("safetensors", "joblib", "pydantic", "scikit-image", "pillow"),
+)
+_OF_THE_ENGINE = {"torch": (), "blas": ("scipy",), "compiled": ("numba", "llvmlite")}
 
 
 @dataclass(frozen=True)
@@ -30,13 +35,15 @@ class Environment:
     cores: int
     threads: int
     device: str
+    engine: str
     blas: str
     command: str
 
     @property
     def versions(self) -> str:
         """The versions that a number may depend on, in one line."""
-        shown = [f"{name} {self.packages[name]}" for name in ("torch", "numpy")]
+        names = ("torch", "numpy", *_OF_THE_ENGINE.get(self.engine, ()))
+        shown = [f"{name} {self.packages[name]}" for name in names]
         return "; ".join([f"dae {self.dae}", f"python {self.python}", *shown])
 
     def as_dict(self) -> dict[str, Any]:
@@ -44,8 +51,8 @@ class Environment:
         return asdict(self)
 
 
-def environment(device: str, threads: int, command: str) -> Environment:
-    """Describe this process and machine."""
+def environment(device: str, engine: EngineName, threads: int, command: str) -> Environment:
+    """Describe this process and machine, and what a run is computed with."""
     import torch
 
     used = torch.cuda.get_device_name(0) if device == "cuda" else device
@@ -53,22 +60,24 @@ def environment(device: str, threads: int, command: str) -> Environment:
         dae=dae_cli.__version__,
         commit=commit(),
         python=platform.python_version(),
-        packages={name: version(name) for name in REPORTED},
+        packages={name: found for name in REPORTED if (found := _version(name))},
         platform=platform.platform(),
         cpu=cpu_name(),
         cores=cores(),
         threads=threads,
         device=used,
+        engine=engine,
         blas=torch.__config__.parallel_info().partition("\nstd::thread")[0].replace("\n", "; "),
         command=command,
     )
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _version(name: str) -> str:
+    """Return the version of a package; empty where an engine's own is not installed."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 @cache
@@ -93,13 +102,3 @@ def _git(root: Path, *arguments: str) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def cpu_name() -> str:
-    """Return the processor's name as the system tells it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -17,23 +17,17 @@ from dae_cli.data.dataset import Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import prepare
 from dae_cli.data.registry import N_PIXELS, REGISTRY
+from dae_cli.engines.names import EngineChoice
 from dae_cli.errors import RunFolderError
 from dae_cli.study.pool import run_jobs
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow, TableRow, read_rows, write_rows
-from dae_cli.study.run_folder import RUNS, Job, RunState, config_sha256, run_name
+from dae_cli.study.run_folder import RUNS, Job, PlannedRun, config_sha256, run_name
 from dae_cli.study.run_row import row_of
 from dae_cli.study.table import table_of
+from dae_cli.study.which_engine import check_choice, settled
 
 RUNS_CSV, TABLE_CSV = "runs.csv", "table.csv"
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """A run of the study and what there is of it already."""
-
-    job: Job
-    state: RunState
 
 
 @dataclass(frozen=True)
@@ -74,13 +68,16 @@ def plan_study(
     data_dir: Path | None,
     origin: Origin | None = None,
     device: str = "cpu",
+    engine: EngineChoice = "torch",
     watcher: Watcher,
 ) -> Plan:
     """Prepare the data and lay out the runs: every cell, `seeds` times with successive seeds.
 
     Raises:
+        ConfigError: the device or the engine is not there.
         DataError: a data set cannot be had.
     """
+    check_choice(engine, device)
     prepared: dict[str, Prepared] = {}
     for cell in study.cells:
         name = cell.experiment.dataset
@@ -91,7 +88,7 @@ def plan_study(
     for cell in study.cells:
         for experiment in _seeded(cell.experiment, seeds):
             job = make_job(cell, experiment, prepared[experiment.dataset], out / RUNS, device)
-            runs.append(PlannedRun(job, job.state()))
+            runs.append(PlannedRun(job, job.state(), engine))
     return Plan(study, out, tuple(runs))
 
 
@@ -107,6 +104,9 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
     """Run what is not done, then write runs.csv, table.csv, the pictures and the report.
 
     The tables are written again after each run, so that a stopped study leaves what it has.
+
+    Raises:
+        RunFolderError: results cannot be written, or a stopped run cannot go on with its engine.
     """
     from dae_cli.study.report import write_report
 
@@ -117,10 +117,10 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
         for planned in plan.runs:
             planned.job.discard()
     kept = _earlier_rows(plan)
+    ahead = [p for p in plan.runs if force or p.state != "done"]
     # The longest first, so that the last workers end at about the same time.
-    todo = [p.job for p in plan.runs if force or p.state != "done"]
-    todo.sort(key=_expected_work, reverse=True)
-    rows = [row_of(p.job) for p in plan.runs if p.job not in todo]
+    todo = sorted(settled(ahead, watcher), key=_expected_work, reverse=True)
+    rows = [row_of(p.job) for p in plan.runs if p not in ahead]
     skipped = len(rows)
     with closing(run_jobs(todo, workers=jobs, watcher=watcher, command=command)) as results:
         for row in results:

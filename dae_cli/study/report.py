@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy, dump_yaml
 from dae_cli.files import write_text
+from dae_cli.machine import cores, cpu_name
 from dae_cli.study import cells
 from dae_cli.study.figures import StudyPictures, draw
-from dae_cli.study.provenance import cores, cpu_name
 from dae_cli.study.rows import RunRow, TableRow
 
 VERDICTS = """\
@@ -45,7 +45,7 @@ def write_report(
         "## Settings",
         "The resolved config of each cell, as `dae show` prints it.",
         _settings(study),
-        f"On {cpu_name()}, {cores()} cores, one thread a run.",
+        f"On {cpu_name()}, {cores()} cores, one thread a run, {_engines(rows)}.",
     ]
     path = out / "REPORT.md"
     write_text(path, "\n\n".join(part.strip() for part in parts if part) + "\n")
@@ -73,6 +73,12 @@ def _made(rows: Sequence[RunRow]) -> str:
         at += " (**with changes that were not committed**)"
     minutes = sum(row.minutes or 0.0 for row in rows)
     return f"{at}; {len(rows)} runs, {minutes:.0f} minutes of one core in all"
+
+
+def _engines(rows: Sequence[RunRow]) -> str:
+    """`engine compiled`; in the order of the table where there are several."""
+    names = list(dict.fromkeys(row.engine for row in rows))
+    return f"engine{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def _failures(rows: Sequence[RunRow]) -> str:

@@ -44,6 +44,8 @@ class RunRow:
     verdict: str = ""
     minutes: float | None = None
     device: str = ""
+    engine: str = ""
+    """What computed it: torch, blas or compiled."""
     threads: int | None = None
     versions: str = ""
     commit: str = ""
@@ -79,6 +81,7 @@ class TableRow:
     verdict: str
     minutes: float | None
     device: str
+    engine: str
     threads: int | None
     versions: str
     commit: str

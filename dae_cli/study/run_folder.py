@@ -21,6 +21,7 @@ from typing import Any, Literal
 from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.config.schema import Experiment
 from dae_cli.data.obtain import Prepared
+from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.errors import RunFolderError
 from dae_cli.files import write_json
 from dae_cli.training.version import NUMERICS_VERSION
@@ -42,6 +43,7 @@ class Job:
     folder: Path
     """The final folder."""
     device: str = "cpu"
+    engine: EngineName = "torch"
 
     @property
     def name(self) -> str:
@@ -64,6 +66,16 @@ class Job:
         for folder in (self.folder, self.partial):
             if folder.exists():
                 shutil.rmtree(folder)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that is asked for and what there is of it already."""
+
+    job: Job
+    state: RunState
+    engine: EngineChoice
+    """What was asked for; the job's own engine is settled when it is about to be computed."""
 
 
 def model_name(experiment: Experiment) -> str:

@@ -81,6 +81,7 @@ def _common(job: Job, env: Environment) -> dict[str, Any]:
         "paper_half_width_95": paper.half_width_95 if paper else None,
         "paper_model": paper.model if paper else "",
         "device": env.device,
+        "engine": env.engine,
         "threads": env.threads,
         "versions": env.versions,
         "commit": env.commit,

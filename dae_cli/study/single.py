@@ -7,12 +7,14 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.data.dataset import Origin
 from dae_cli.data.provide import prepare
+from dae_cli.engines.names import EngineChoice
 from dae_cli.study.execute import execute as execute_job
 from dae_cli.study.progress import Watcher
-from dae_cli.study.replicate import PlannedRun, check_writable, make_job
+from dae_cli.study.replicate import check_writable, make_job
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run_folder import default_runs
+from dae_cli.study.run_folder import PlannedRun, default_runs
 from dae_cli.study.run_row import row_of
+from dae_cli.study.which_engine import check_choice, settled
 
 
 def plan_run(
@@ -20,6 +22,7 @@ def plan_run(
     *,
     seed: int | None,
     device: str,
+    engine: EngineChoice = "torch",
     out: Path | None,
     data_dir: Path | None,
     origin: Origin | None = None,
@@ -30,29 +33,40 @@ def plan_run(
     Args:
         resolved: the experiment.
         seed: replaces the experiment's own.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or mps.
+        engine: auto, torch, blas or compiled.
         out: the folder that will hold the run's folder.
         data_dir: the user's data files.
         origin: accept data of this origin only.
         watcher: hears about downloads and regeneration.
+
+    Raises:
+        ConfigError: the device or the engine is not there.
+        DataError: the data set cannot be had.
     """
+    check_choice(engine, device)
     experiment = resolved.experiment
     if seed is not None:
         experiment = experiment.model_copy(update={"seed": seed})
     data = prepare(experiment.dataset, data_dir=data_dir, origin=origin, note=watcher.note)
     watcher.note(f"{experiment.dataset} ({data.origin}): {data.source}")
     job = make_job(resolved, experiment, data, out or default_runs(resolved), device)
-    return PlannedRun(job, job.state())
+    return PlannedRun(job, job.state(), engine)
 
 
 def execute(planned: PlannedRun, *, watcher: Watcher, force: bool, command: str) -> RunRow:
-    """Run in this process, from the checkpoint if there is one; `force` starts over."""
+    """Run in this process, from the checkpoint if there is one; `force` starts over.
+
+    Raises:
+        RunFolderError: the folder cannot be written to, or the run cannot go on with its engine.
+    """
     job = planned.job
     if force:
         job.discard()
     elif planned.state == "done":
         return row_of(job)
     check_writable(job.folder.parent)
+    (job,) = settled([planned], watcher)
     row = execute_job(job, watcher, command)
     watcher.finished(row)
     return row

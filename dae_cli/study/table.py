@@ -47,7 +47,8 @@ def _cell(rows: list[RunRow]) -> TableRow:
         if error is None or half_width is None
         else verdict(error, half_width, first.paper_error_percent, first.paper_half_width_95),
         minutes=sum(row.minutes or 0.0 for row in rows),
-        device=first.device,
+        device=_only(row.device for row in rows),
+        engine=_only(row.engine for row in rows),
         threads=first.threads,
         versions=_only(row.versions for row in rows),
         commit=_only(row.commit for row in rows),

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dae_cli.data.dataset import Split
-from dae_cli.models.corruption import Corruption
-
-# Rows encoded or classified at a time, where no gradient is taken.
-CHUNK_ROWS = 1000
+M = TypeVar("M")
 
 
 def batches(order: NDArray[np.intp], batch_size: int) -> Iterator[NDArray[np.intp]]:
@@ -22,43 +19,53 @@ def batches(order: NDArray[np.intp], batch_size: int) -> Iterator[NDArray[np.int
         yield order[start : start + batch_size]
 
 
-class Presenter:
-    """Gathers minibatches and their corrupted copies into buffers that are used again.
+class Memory(Generic[M]):
+    """One minibatch's memory for each number of rows that occurs: the full and the short one."""
 
-    The buffers belong to torch, whose allocator aligns them: the products' results then do not
-    depend on where the memory happens to lie.
-    """
+    def __init__(self, make: Callable[[int], M]) -> None:
+        self._make = make
+        self._made: dict[int, M] = {}
 
-    def __init__(self, rows: NDArray[np.float32], batch_size: int, device: torch.device) -> None:
-        self._rows = rows
-        self._device = device
-        self._clean = torch.empty(min(batch_size, len(rows)), rows.shape[1])
-        self._corrupted = torch.empty_like(self._clean)
-
-    def clean(self, chosen: NDArray[np.intp]) -> Tensor:
-        """Return the chosen rows, (m, d); valid until the next call."""
-        buffer = self._clean[: len(chosen)]
-        np.take(self._rows, chosen, axis=0, out=buffer.numpy(), mode="clip")
-        return buffer.to(self._device)
-
-    def corrupted(
-        self, chosen: NDArray[np.intp], corruption: Corruption, random: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Return the chosen rows and a freshly corrupted copy, both (m, d)."""
-        clean = self.clean(chosen)
-        buffer = self._corrupted[: len(chosen)]
-        corruption.corrupt(self._clean[: len(chosen)].numpy(), random, buffer.numpy())
-        return clean, buffer.to(self._device)
+    def of(self, rows: int) -> M:
+        """Return the memory for so many rows, the same at every call."""
+        if rows not in self._made:
+            self._made[rows] = self._make(rows)
+        return self._made[rows]
 
 
-def chunks_of(split: Split, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield all rows of a split, in order, as (inputs (m, d), labels (m,))."""
-    for start in range(0, len(split), CHUNK_ROWS):
-        rows = slice(start, start + CHUNK_ROWS)
-        labels = torch.from_numpy(split.labels[rows].astype(np.int64))
-        yield own_copy(split.as_float(rows), device), labels.to(device)
+class Stage:
+    """Where NumPy writes rows on their way to a tensor: into it, if that lies on the CPU."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor
+        self._here = tensor if tensor.device.type == "cpu" else torch.zeros(tensor.shape)
+        self.rows: NDArray[np.float32] = self._here.numpy()
+
+    def send(self) -> None:
+        """Bring what was written to the tensor's device."""
+        if self._here is not self._tensor:
+            self._tensor.copy_(self._here)
 
 
-def own_copy(rows: NDArray[np.float32], device: torch.device) -> Tensor:
-    """Return a copy of rows in memory of torch's own, for the reason given at `Presenter`."""
-    return torch.from_numpy(rows).to(device, copy=True)
+class Total:
+    """The sum of costs over an epoch; on a GPU it stays there until it is asked for."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._sum = 0.0
+        # MPS has no double precision.
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._there = torch.zeros((), dtype=dtype, device=device)
+
+    def add(self, cost: Tensor) -> None:
+        """Add the cost of a minibatch."""
+        if cost.device.type == "cpu":
+            self._sum += cost.item()
+        else:
+            self._there.add_(cost)
+
+    def take(self) -> float:
+        """Return the sum and begin anew."""
+        total = self._sum + self._there.item()
+        self._sum = 0.0
+        self._there.zero_()
+        return total

@@ -1,17 +1,42 @@
-"""Counting the rows that a network gets wrong: every row, once."""
+"""Without gradients: counting the rows that a network gets wrong, and encoding rows."""
 
 from __future__ import annotations
 
 import torch
 
 from dae_cli.data.dataset import Split
+from dae_cli.engines.engine import Engine
+from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.network import Network
-from dae_cli.training.batches import chunks_of
+from dae_cli.training.batches import Memory
+from dae_cli.training.inputs import CHUNK_ROWS, Codes, Inputs, Pixels
 
 
-def count_wrong(network: Network, split: Split, device: torch.device) -> int:
-    """Return how many rows of a split the network classifies wrongly."""
-    wrong = 0
-    for inputs, labels in chunks_of(split, device):
-        wrong += int((network.scores(inputs).argmax(dim=1) != labels).sum())
+def count_wrong(network: Network, split: Split, engine: Engine) -> int:
+    """Return how many rows of a split the network classifies wrongly: every row, once."""
+    rows, wrong = Pixels(split, CHUNK_ROWS), 0
+    labels = torch.tensor(split.labels, dtype=torch.int64, device=engine.device)
+    memory = Memory(lambda m: network.minibatch(m, engine.operations))
+    for start in range(0, len(rows), CHUNK_ROWS):
+        stop = min(start + CHUNK_ROWS, len(rows))
+        batch = memory.of(stop - start)
+        batch.inputs.copy_(rows.chunk(start, stop))
+        scores = network.forward(batch, engine.operations)
+        wrong += int((scores.argmax(dim=1) != labels[start:stop]).sum())
     return wrong
+
+
+def encode_rows(rows: Inputs, autoencoder: Autoencoder, engine: Engine) -> Codes:
+    """Encode all rows, uncorrupted."""
+    like = torch.zeros(0, dtype=autoencoder.weight.dtype)
+    codes = engine.operations.zeros(len(rows), len(autoencoder.hidden_bias), like)
+    for start in range(0, len(rows), CHUNK_ROWS):
+        stop = min(start + CHUNK_ROWS, len(rows))
+        chunk = rows.chunk(start, stop)
+        if engine.device.type == "cpu":
+            autoencoder.encode(chunk, codes[start:stop], engine.operations)
+        else:
+            there = chunk.to(engine.device)
+            out = torch.empty(stop - start, codes.shape[1], device=engine.device)
+            codes[start:stop] = autoencoder.encode(there, out, engine.operations)
+    return Codes(codes)

@@ -7,24 +7,21 @@ not give its rule).
 
 from __future__ import annotations
 
-import torch
-
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset
-from dae_cli.training.batches import Presenter, batches
+from dae_cli.engines.engine import Engine
+from dae_cli.training.batches import batches
 from dae_cli.training.divergence import check_parameters, checked_cost
 from dae_cli.training.evaluation import count_wrong
 from dae_cli.training.hooks import Hooks
+from dae_cli.training.inputs import Pixels
 from dae_cli.training.state import EpochRecord, TrainingState, copy_of, network_from
+from dae_cli.training.steps import FinetuningStep
 from dae_cli.training.streams import Purpose, shuffled, stream
 
 
 def finetune(
-    experiment: Experiment,
-    dataset: Dataset,
-    state: TrainingState,
-    device: torch.device,
-    hooks: Hooks,
+    experiment: Experiment, dataset: Dataset, state: TrainingState, engine: Engine, hooks: Hooks
 ) -> None:
     """Train until patience or epochs run out; `state` moves on after each epoch.
 
@@ -34,20 +31,16 @@ def finetune(
     settings = experiment.finetune
     if state.network is None:
         state.network = network_from(state.autoencoders, dataset.n_classes)
-    inputs = dataset.train.as_float()
-    labels = torch.from_numpy(dataset.train.labels.astype("int64"))
-    presenter = Presenter(inputs, settings.batch_size, device)
+    inputs = Pixels(dataset.train, settings.batch_size)
+    step = FinetuningStep(state.network, inputs, dataset.train.labels, engine)
     while not _finished(state, settings.max_epochs, settings.patience):
         position = stream(experiment.seed, Purpose.FINETUNE_ORDER, state.epoch)
-        total = torch.zeros((), dtype=torch.float64, device=device)
         for chosen in batches(shuffled(len(inputs), position), settings.batch_size):
-            targets = labels[chosen].to(device)
-            cost = state.network.descend(presenter.clean(chosen), targets, settings.learning_rate)
-            total += cost * len(chosen)
+            step.take(chosen, settings.learning_rate)
         epoch = state.epoch + 1
-        mean = checked_cost(total.item() / len(inputs), "finetune", None, epoch, settings)
+        mean = checked_cost(step.cost() / len(inputs), "finetune", None, epoch, settings)
         check_parameters(state.tensors().values(), "finetune", None, epoch, settings)
-        wrong = count_wrong(state.network, dataset.valid, device)
+        wrong = count_wrong(state.network, dataset.valid, engine)
         state.epoch = epoch
         if state.best_wrong is None or wrong < state.best_wrong:
             state.best, state.best_wrong, state.best_epoch = copy_of(state.network), wrong, epoch

@@ -6,6 +6,7 @@ import torch
 
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset
+from dae_cli.engines.engine import Engine
 from dae_cli.errors import ConfigError
 from dae_cli.training.finetune import finetune
 from dae_cli.training.hooks import Hooks
@@ -17,7 +18,7 @@ def train(
     experiment: Experiment,
     dataset: Dataset,
     state: TrainingState,
-    device: torch.device,
+    engine: Engine,
     hooks: Hooks,
 ) -> None:
     """Train from wherever `state` stands until it is done.
@@ -26,10 +27,10 @@ def train(
         DivergedError: the cost of an epoch was not finite.
     """
     if state.phase == "pretrain":
-        pretrain(experiment, dataset.train, state, device, hooks)
+        pretrain(experiment, dataset.train, state, engine, hooks)
         state.epoch = 0
     if state.phase == "finetune":
-        finetune(experiment, dataset, state, device, hooks)
+        finetune(experiment, dataset, state, engine, hooks)
 
 
 def use_one_thread() -> None:
@@ -39,13 +40,16 @@ def use_one_thread() -> None:
 
 
 def chosen_device(name: str) -> torch.device:
-    """Return the device for `auto`, `cpu` or `cuda`.
+    """Return the device for `auto`, `cpu`, `cuda` or `mps`; auto is CUDA if it is there.
 
     Raises:
-        ConfigError: CUDA is asked for and not there.
+        ConfigError: CUDA or MPS is asked for and not there.
     """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
+        return torch.device("cuda" if there["cuda"] else "cpu")
+    if not there.get(name, True):
+        raise ConfigError(
+            f"--device {name}: torch sees no {name.upper()} device here; use --device cpu or auto"
+        )
     return torch.device(name)

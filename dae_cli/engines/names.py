@@ -1,0 +1,10 @@
+"""The names of the engines; imports nothing, so that `--help` stays quick."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+EngineName = Literal["torch", "blas", "compiled"]
+EngineChoice = Literal["auto", "torch", "blas", "compiled"]
+
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)

@@ -1,0 +1,37 @@
+"""What this machine is, as far as the system tells it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+_VECTORS = ("amx", "asimd", "avx", "fma", "neon", "sse", "sve")
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cpu_name() -> str:
+    """Return the processor's name as the system tells it."""
+    return _told("model name") or platform.processor() or platform.machine()
+
+
+def vector_features() -> str:
+    """Return the vector instructions the processor has, such as `avx avx2 fma`; empty: not told."""
+    told = (_told("flags") or _told("Features")).split()
+    return " ".join(sorted(word for word in set(told) if word.startswith(_VECTORS)))
+
+
+def _told(field: str) -> str:
+    """Return a field of the first processor in /proc/cpuinfo, or an empty string."""
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")
