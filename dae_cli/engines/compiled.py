@@ -52,6 +52,7 @@ class CompiledOperations:
         if bias is None:
             out.zero_()
         else:
+            _vector(bias, inputs)
             out.copy_(bias)
         kernels.times(*x, *w, *place, m, units, inputs)
         return out
@@ -105,8 +106,10 @@ def _matrix(matrix: Tensor, rows: int, columns: int) -> tuple[int, int]:
 
 
 def _vector(bias: Tensor, units: int) -> int:
-    if bias.dtype != torch.float32 or bias.shape != (units,) or bias.stride(0) != 1:
+    fits = bias.shape == (units,) and bias.dtype is torch.float32
+    if not fits or bias.stride(0) != 1 or not bias.is_cpu:
         raise ValueError(
-            f"expected float32 ({units},) in one piece, found {bias.dtype} {tuple(bias.shape)}"
+            f"expected float32 ({units},) in one piece on the CPU, found {bias.dtype} "
+            f"{tuple(bias.shape)} with strides {bias.stride()}"
         )
     return bias.data_ptr()

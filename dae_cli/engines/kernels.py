@@ -8,7 +8,7 @@ Addresses and the distances between rows are in bytes, all other sizes in number
 
 from __future__ import annotations
 
-from dae_cli.engines.compilation import compiled
+from dae_cli.compilation import compiled
 from dae_cli.engines.curves import FACTORS, cross_entropy_row, sigmoid_row, through_sigmoid_row
 from dae_cli.engines.tiles import DOT_TILE, PANEL_TILE, dot_tile, panel_tile
 from dae_cli.engines.vectors import LANES
@@ -20,7 +20,7 @@ DOT_ROWS, DOT_COLUMNS = DOT_TILE
 # Rows that stay in the level-2 cache while the weights pass by.
 ROW_BLOCK = 160
 # Terms of a sum that are added to the weights in one pass over them.
-TERM_BLOCK = 50
+TERM_BLOCK = 100
 
 # fmt: off
 

@@ -7,14 +7,11 @@ promises to keep its streams), since NumPy makes a call for each number. Nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar, cast
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-F = TypeVar("F", bound=Callable[..., object])
+from dae_cli.compilation import compiled
+
 Words = NDArray[np.uint64]
 Counts = NDArray[np.int32]
 
@@ -23,14 +20,6 @@ ONE = np.uint64(1)
 RIGHT_11, LEFT_3, LEFT_24, RIGHT_40 = (np.uint64(bits) for bits in (11, 3, 24, 40))
 # Leaves the highest byte of a key.
 RIGHT_56 = np.uint64(56)
-
-
-def compiled(function: F) -> F:
-    """Compile a function when it is first called; the code is kept on disk for the next time."""
-    try:
-        return cast(F, njit(cache=True)(function))
-    except RuntimeError:  # no folder that may be written to
-        return cast(F, njit(function))
 
 
 @compiled

@@ -33,12 +33,6 @@ def train(
         finetune(experiment, dataset, state, engine, hooks)
 
 
-def use_one_thread() -> None:
-    """Make this process compute with one thread: one process per core is faster, and the
-    result does not depend on the number of cores."""
-    torch.set_num_threads(1)
-
-
 def chosen_device(name: str) -> torch.device:
     """Return the device for `auto`, `cpu`, `cuda` or `mps`; auto is CUDA if it is there.
 

@@ -74,7 +74,18 @@ def data_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
         arrays[labels] = shown ^ (random.random(rows) < 0.1).astype(np.uint8)
     np.savez(folder / "rect.npz", allow_pickle=False, **arrays)
     cache = tmp_path_factory.mktemp("cache")
+    _remember_torch_as_fastest(cache)
     return {"DAE_DATA_DIR": str(folder), "DAE_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
+
+
+def _remember_torch_as_fastest(cache: Path) -> None:
+    """Nothing is measured, in this process or another, and results do not depend on the machine."""
+    from dae_cli.engines import choice
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAE_CACHE_DIR", str(cache))
+        patch.setattr(choice, "_measure", lambda names: dict.fromkeys(names, 1.0))
+        assert choice.fastest_engine(lambda _: None) == "torch"
 
 
 @pytest.fixture(autouse=True)

@@ -107,6 +107,8 @@ for words, expected in (
     ("--help", 0), ("--version", 0), *((f"{c} --help", 0) for c in %r),
     ("ls", 0), ("show tiny", 0), ("show nothing", 2), ("train tiny/rect-0 --set sed=1", 2),
     ("train tiny/rect-99", 2), ("train tiny/rect-0 --resume --force", 2),
+    ("train tiny/rect-0 --engine blas --device cuda", 2), ("train tiny/rect-0 --engine no", 2),
+    ("replicate tiny --engine compiled --device mps", 2),
     ("replicate nothing", 2), ("replicate tiny --jobs 0", 2), ("replicate tiny --only no", 2),
     ("data list", 0), ("data list nothing", 2), ("data fetch", 2), ("data verify --svm", 2),
     ("data show rect --tiles 1", 2), ("data make nothing", 2),
@@ -116,7 +118,8 @@ for words, expected in (
         app(words.split(), prog_name="dae")
     except SystemExit as end:
         assert end.code == expected, (words, end.code)
-    heavy = {"torch", "pandas", "sklearn", "skimage", "scipy", "matplotlib"} & set(sys.modules)
+    unwanted = {"torch", "numba", "pandas", "sklearn", "skimage", "scipy", "matplotlib"}
+    heavy = unwanted & set(sys.modules)
     assert not heavy, (words, heavy)
 """
     command = [sys.executable, "-c", code % (COMMANDS,)]

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,6 +140,13 @@ def test_ctrl_c_says_how_to_go_on(
     assert ended.out == ""
 
 
+def _wait_for_checkpoints(results: Path, count: int) -> None:
+    end = time.monotonic() + 60
+    while len(list(results.glob("*/runs/*.partial/checkpoint.safetensors"))) < count:
+        assert time.monotonic() < end, "there are no checkpoints"
+        time.sleep(0.05)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
 def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(dae: Dae, tmp_path: Path) -> None:
     """The signal goes to the whole process group, as from a terminal."""
@@ -155,6 +163,7 @@ def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(dae: Dae, tmp_path
             told.append(line)
             if sum(line.startswith("started") for line in told) == 2:
                 break
+        _wait_for_checkpoints(tmp_path / "results", 2)
         os.killpg(it.pid, signal.SIGINT)
         told += it.stderr.readlines()
         assert it.stdout.read() == ""

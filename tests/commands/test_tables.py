@@ -29,6 +29,7 @@ ROW = TableRow(
     verdict="matches",
     minutes=3.0,
     device="cpu",
+    engine="torch",
     threads=1,
     versions="",
     commit="",

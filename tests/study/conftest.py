@@ -251,6 +251,7 @@ def make_row() -> Callable[..., RunRow]:
             "verdict": "matches",
             "minutes": 2.5,
             "device": "cpu",
+            "engine": "torch",
             "threads": 1,
             "versions": "dae 0",
             "commit": "abc",

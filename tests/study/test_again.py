@@ -12,9 +12,11 @@ import pytest
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.data.obtain import Prepared
+from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.errors import RunFolderError
+from dae_cli.study import which_engine
 from dae_cli.study.execute import execute
-from dae_cli.study.progress import Silent
+from dae_cli.study.progress import Position, Silent
 from dae_cli.study.replicate import Outcome, Plan, plan_study, run_plan
 from dae_cli.study.rows import RunRow, read_rows
 from dae_cli.study.run_folder import CHECKPOINT, Job
@@ -22,8 +24,10 @@ from dae_cli.study.run_folder import CHECKPOINT, Job
 MakeStudy = Callable[..., ResolvedStudy]
 
 
-def _plan(study: ResolvedStudy, out: Path, seeds: int | None = None) -> Plan:
-    return plan_study(study, seeds=seeds, out=out, data_dir=None, watcher=Silent())
+def _plan(
+    study: ResolvedStudy, out: Path, seeds: int | None = None, engine: EngineChoice = "torch"
+) -> Plan:
+    return plan_study(study, seeds=seeds, out=out, data_dir=None, engine=engine, watcher=Silent())
 
 
 def _run(plan: Plan, force: bool = False, watcher: Any = None) -> Outcome:
@@ -53,6 +57,47 @@ def test_what_is_done_is_skipped_and_left_alone(
     assert recorder.events == []
     assert again.rows == first.rows
     assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in before} == before
+
+
+def test_a_done_run_is_done_whatever_the_engine(
+    two_cells: ResolvedStudy, tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run(_plan(two_cells, tmp_path))
+
+    def measured(_: object) -> None:
+        raise AssertionError("nothing is to be run, so nothing to be measured")
+
+    monkeypatch.setattr(which_engine, "fastest_engine", measured)
+    engines: tuple[EngineChoice, ...] = ("auto", "blas")
+    for engine in engines:
+        again = _run(_plan(two_cells, tmp_path, engine=engine))
+        assert (again.done, again.skipped) == (0, 2)
+        assert [row.engine for row in again.rows] == ["torch", "torch"]
+
+
+def test_the_engine_is_chosen_once_for_all_runs_but_the_stopped(
+    two_cells: ResolvedStudy, tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def fastest(note: object) -> EngineName:
+        asked.append(note)
+        return "blas"
+
+    monkeypatch.setattr(which_engine, "fastest_engine", fastest)
+    plan = _plan(two_cells, tmp_path, seeds=2, engine="auto")
+
+    class Interrupting(Silent):
+        def moved(self, run: str, position: Position) -> None:
+            if position.phase == "test":
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(_jobs(plan)[0], Interrupting(), "dae")
+    outcome = _run(plan)
+    assert [row.engine for row in outcome.rows] == ["torch", "blas", "blas", "blas"]
+    assert [row.engine for row in outcome.table] == ["torch / blas", "blas"]
+    assert len(asked) == 1
 
 
 def test_force_runs_again_from_the_start_to_the_same_bits(

@@ -12,12 +12,16 @@ import pytest
 import torch
 
 from dae_cli.config.experiments import load_resolved
+from dae_cli.data.dataset import Split
 from dae_cli.data.obtain import Prepared
+from dae_cli.engines.engine import Engine
 from dae_cli.errors import ConfigError, DaeError, RunFolderError
+from dae_cli.models.network import Network
 from dae_cli.study.evaluate import Evaluation, SplitName, evaluate_run
-from dae_cli.study.run_folder import CHECKPOINT, CONFIG, STATUS
+from dae_cli.study.run_folder import CHECKPOINT, CONFIG, ENVIRONMENT, STATUS
 from dae_cli.study.verdict import half_width_95
 from dae_cli.training.checkpoint import load_checkpoint, save_checkpoint
+from dae_cli.training.evaluation import count_wrong
 
 
 def _evaluate(folder: Path, split: SplitName = "test") -> Evaluation:
@@ -61,6 +65,22 @@ def test_the_validation_errors_are_those_of_the_best_epoch(in_process: Any) -> N
 def test_the_training_rows_can_be_counted(in_process: Any) -> None:
     found = _evaluate(in_process.folder("convex-25"), "train")
     assert (found.split, found.n_rows) == ("train", 60)
+
+
+@pytest.mark.parametrize(("recorded", "used"), [("blas", "blas"), ("abacus", "torch")])
+def test_the_rows_are_counted_with_the_engine_of_the_run(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, recorded: str, used: str
+) -> None:
+    engines: list[str] = []
+
+    def count(network: Network, split: Split, engine: Engine) -> int:
+        engines.append(engine.name)
+        return count_wrong(network, split, engine)
+
+    monkeypatch.setattr("dae_cli.study.evaluate.count_wrong", count)
+    (copy / ENVIRONMENT).write_text(json.dumps({"engine": recorded}))
+    assert _evaluate(copy).n_rows == 200
+    assert engines == [used]
 
 
 def test_a_run_is_found_from_within_its_folder(

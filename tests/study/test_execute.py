@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dae_cli.study.execute import execute
 from dae_cli.study.progress import Position, Silent
 from dae_cli.study.provenance import commit
 from dae_cli.study.run_folder import CHECKPOINT, Job, config_sha256
+from dae_cli.study.which_engine import recorded_engine
 from dae_cli.training.checkpoint import save_checkpoint
 
 MakeJob = Callable[..., Job]
@@ -74,6 +76,7 @@ def test_the_environment_tells_code_machine_and_command(in_process: Any) -> None
     assert environment["commit"] == commit()
     assert environment["command"] == "dae replicate tiny"
     assert (environment["threads"], environment["device"]) == (1, "cpu")
+    assert environment["engine"] == "torch"
     assert environment["packages"]["torch"] == torch.__version__
     assert environment["cores"] >= 1
     for key in ("dae", "python", "platform", "cpu", "blas"):
@@ -124,10 +127,18 @@ def test_the_row_says_what_was_measured(in_process: Any, data: Prepared) -> None
     assert (row.model, row.destruction_percent, row.n_test) == ("SdA-2", 25.0, 200)
     assert row.test_error_percent == row.n_wrong / 2
     assert 0 < row.n_wrong < 100  # it learned something
-    assert (row.device, row.threads, row.error) == ("cpu", 1, "")
+    assert (row.device, row.engine, row.threads, row.error) == ("cpu", "torch", 1, "")
     assert row.config_sha256 == config_sha256(
         load_resolved(in_process.folder("convex-25", seed=1) / "config.yaml")
     )
+
+
+def test_a_run_is_computed_with_the_engine_of_its_job_and_says_so(make_job: MakeJob) -> None:
+    job = replace(make_job(), engine="blas")
+    row = execute(job, Silent(), "dae")
+    assert (row.engine, row.error) == ("blas", "")
+    assert "scipy" in row.versions
+    assert recorded_engine(job.folder) == "blas"
 
 
 def test_a_subset_of_the_test_rows_has_no_reference(make_job: MakeJob) -> None:

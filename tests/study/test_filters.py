@@ -17,6 +17,7 @@ from safetensors import safe_open
 from dae_cli.config.experiments import ResolvedExperiment, load_resolved
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load
+from dae_cli.engines.engine import engine_for
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.execute import dataset_for, execute
 from dae_cli.study.filters import finished_run, run_filters
@@ -46,7 +47,7 @@ def test_layer_1_is_the_pretrained_w_and_not_the_fine_tuned(run: Path, data: Pre
     state = initial_state(experiment, 784, torch.float32)
     before = state.autoencoders[0].weight.clone()
     dataset = dataset_for(experiment, load(data))
-    pretrain(experiment, dataset.train, state, torch.device("cpu"), NoHooks())
+    pretrain(experiment, dataset.train, state, engine_for("torch", torch.device("cpu")), NoHooks())
     filters = run_filters(run)
     assert filters.shape == (8, 784)
     assert filters.dtype == np.float32

@@ -7,13 +7,15 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
 import dae_cli
-from dae_cli.study.provenance import REPORTED, commit, cores, cpu_name, environment
+from dae_cli.machine import cores, cpu_name
+from dae_cli.study import provenance
+from dae_cli.study.provenance import REPORTED, commit, environment
 
 Git = Callable[..., str]
 
@@ -121,17 +123,38 @@ def test_without_git_there_is_no_commit(git: Git, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_versions_are_one_line_of_what_a_number_depends_on(checkout: Path) -> None:
-    env = environment("cpu", 1, "dae train x")
-    assert env.versions == (
+    always = (
         f"dae {dae_cli.__version__}; python {platform.python_version()}; "
         f"torch {version('torch')}; numpy {version('numpy')}"
     )
+    assert environment("cpu", "torch", 1, "dae train x").versions == always
+    blas = environment("cpu", "blas", 1, "dae train x")
+    assert blas.versions == f"{always}; scipy {version('scipy')}"
+    compiled = environment("cpu", "compiled", 1, "dae train x")
+    assert compiled.versions == (
+        f"{always}; numba {version('numba')}; llvmlite {version('llvmlite')}"
+    )
+
+
+def test_a_library_that_only_another_engine_needs_may_be_missing(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def installed(name: str) -> str:
+        if name in ("numba", "llvmlite"):
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(provenance, "version", installed)
+    env = environment("cpu", "torch", 1, "dae train x")
+    assert set(env.packages) == set(REPORTED) - {"numba", "llvmlite"}
+    assert "numba" not in env.versions
 
 
 def test_the_environment_holds_plain_values(checkout: Path) -> None:
-    env = environment("cpu", 1, "dae train x").as_dict()
+    env = environment("cpu", "torch", 1, "dae train x").as_dict()
     assert set(env["packages"]) == set(REPORTED)
-    assert (env["threads"], env["device"], env["command"]) == (1, "cpu", "dae train x")
+    assert (env["threads"], env["device"], env["engine"]) == (1, "cpu", "torch")
+    assert env["command"] == "dae train x"
     assert "\n" not in env["blas"]
     assert env["cores"] == cores() >= 1
     assert env["cpu"] == cpu_name() != ""

@@ -12,6 +12,7 @@ import yaml
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import Experiment
+from dae_cli.machine import cores, cpu_name
 from dae_cli.study.cells import gap, ours, paper
 from dae_cli.study.cells import verdict as verdict_text
 from dae_cli.study.report import markdown_table, write_report
@@ -170,6 +171,15 @@ def test_a_clean_commit_is_named_and_an_installed_package_has_none(
     assert "at commit abc, def;" in text
     assert "not committed" not in text
     assert "from an installed package;" in made([make_row(commit="")])
+
+
+def test_the_machine_and_every_engine_are_named(
+    made: Callable[[list[RunRow]], str], make_row: MakeRow
+) -> None:
+    one, two = make_row(engine="compiled"), make_row(seed=1, engine="torch")
+    last = made([one]).rstrip().splitlines()[-1]
+    assert last == f"On {cpu_name()}, {cores()} cores, one thread a run, engine compiled."
+    assert "one thread a run, engines compiled, torch." in made([one, two])
 
 
 def test_regenerated_data_are_explained_and_marked_in_each_row(

@@ -5,15 +5,20 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dae_cli.engines.choice import can_be_had
+from dae_cli.engines.names import EngineName
 from dae_cli.study import execute as execute_module
+from dae_cli.study import which_engine
 from dae_cli.study.execute import execute
 from dae_cli.study.progress import Position, Silent
-from dae_cli.study.run_folder import CHECKPOINT, METRICS, Job
+from dae_cli.study.run_folder import CHECKPOINT, METRICS, Job, PlannedRun
+from dae_cli.study.which_engine import settled
 
 MakeJob = Callable[..., Job]
 
@@ -68,6 +73,23 @@ def test_the_same_bits_wherever_it_was_stopped(
     row = execute(job, Silent(), "dae")
     assert row.error == ""
     _same_bits(job.folder, uninterrupted)
+
+
+@pytest.mark.parametrize("engine", ["blas", "compiled"])
+def test_the_same_bits_with_the_engine_it_was_begun_with(
+    make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: EngineName
+) -> None:
+    if not can_be_had(engine):
+        pytest.skip(f"the engine {engine} cannot be had here")
+    monkeypatch.setattr(execute_module, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(which_engine, "fastest_engine", lambda _: "torch")
+    whole, job = (replace(make_job(runs), engine=engine) for runs in (tmp_path / "whole", None))
+    execute(whole, Silent(), "dae")
+    with pytest.raises(KeyboardInterrupt):
+        execute(job, Interrupting(6), "dae")
+    (again,) = settled([PlannedRun(make_job(), "stopped", "auto")], Silent())
+    execute(again, Silent(), "dae")
+    _same_bits(job.folder, whole.folder)
 
 
 def test_stopped_again_and_again_it_still_ends_at_the_same_bits(

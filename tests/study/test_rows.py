@@ -55,7 +55,7 @@ DOCUMENTED = (
     *("dataset", "data_origin", "data_sha256", "model", "destruction_percent", "seed"),
     *("n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent"),
     *("paper_error_percent", "paper_half_width_95", "verdict"),
-    *("minutes", "device", "threads", "versions", "commit", "error"),
+    *("minutes", "device", "engine", "threads", "versions", "commit", "error"),
 )
 
 
@@ -110,7 +110,7 @@ def _refused(path: Path) -> str:
 
 @pytest.mark.parametrize(
     "header",
-    ["", "a,b,c", ",".join(f.name for f in fields(TableRow)), ",".join(["x"] * 26)],
+    ["", "a,b,c", ",".join(f.name for f in fields(TableRow)), ",".join(["x"] * 27)],
     ids=["empty", "other", "table", "as many"],
 )
 def test_foreign_columns_are_refused(written: Path, header: str) -> None:
@@ -131,7 +131,7 @@ def test_a_column_that_is_missing_or_twice_is_refused(written: Path) -> None:
     ("old", "new", "told"),
     [
         ("50000", "many", "n_test is 'many', expected a number"),
-        ("18.00", "18,00", "27 values found, 26 expected"),
+        ("18.00", "18,00", "28 values found, 27 expected"),
         ("18.00", "18.00 %", "test_error_percent is '18.00 %'"),
         ("9000", "9000.5", "n_wrong is '9000.5'"),
     ],

@@ -76,6 +76,13 @@ def test_every_version_and_commit_is_named_once(make_row: MakeRow) -> None:
     assert (cell.commit, cell.versions) == ("a / b", "dae 0")
 
 
+def test_every_engine_and_device_is_named_once(make_row: MakeRow) -> None:
+    computed = [("torch", "NVIDIA H100"), ("compiled", "cpu"), ("torch", "cpu")]
+    rows = [make_row(seed=s, engine=e, device=d) for s, (e, d) in enumerate(computed)]
+    (cell,) = table_of(rows)
+    assert (cell.engine, cell.device) == ("torch / compiled", "NVIDIA H100 / cpu")
+
+
 def test_the_gap_can_be_taken_from_what_is_printed(make_row: MakeRow) -> None:
     (cell,) = table_of([_run(make_row, 9_204)])  # 18.408 %, printed 18.41
     assert cell.test_error_percent is not None

@@ -1,4 +1,4 @@
-"""A toy data set that can be learned, a small experiment, and training of it."""
+"""A toy data set that can be learned, a small experiment, and training of it by an engine."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset, Split
+from dae_cli.engines.engine import Engine, engine_for
+from dae_cli.engines.names import ENGINES
+from dae_cli.errors import ConfigError
 from dae_cli.training.hooks import Hooks, NoHooks
 from dae_cli.training.state import TrainingState, initial_state
 from dae_cli.training.train import train
@@ -22,6 +25,21 @@ D, CLASSES = 20, 3
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread(one_thread: None) -> None:
     """Ask for the shared fixture in every test here."""
+
+
+@pytest.fixture
+def reference() -> Engine:
+    """The engine of torch on the CPU."""
+    return engine_for("torch", torch.device("cpu"))
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each engine in turn, but for those that this machine does not have."""
+    try:
+        return engine_for(request.param, torch.device("cpu"))
+    except ConfigError as error:
+        pytest.skip(str(error))
 
 
 def _toy_split(rows: int, random: np.random.Generator, classes: int) -> Split:
@@ -76,17 +94,18 @@ def make_experiment() -> Callable[..., Experiment]:
 
 
 @pytest.fixture
-def run(toy: Dataset) -> Callable[..., TrainingState]:
-    """Train an experiment on the CPU from the start, or on from a state, and return the state."""
+def run(toy: Dataset, reference: Engine) -> Callable[..., TrainingState]:
+    """Train an experiment from the start, or on from a state, and return the state."""
 
     def run_it(
         experiment: Experiment,
         dataset: Dataset = toy,
         state: TrainingState | None = None,
         hooks: Hooks | None = None,
+        engine: Engine = reference,
     ) -> TrainingState:
         state = state or initial_state(experiment, dataset.train.pixels.shape[1], torch.float32)
-        train(experiment, dataset, state, torch.device("cpu"), hooks or NoHooks())
+        train(experiment, dataset, state, engine, hooks or NoHooks())
         return state
 
     return run_it

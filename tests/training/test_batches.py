@@ -1,16 +1,13 @@
-"""Minibatches: every row once, the short last batch included."""
+"""Minibatches: every row once, the short last batch included; memory that is used again."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dae_cli.data.dataset import Split
-from dae_cli.models.corruption import Masking
-from dae_cli.training.batches import CHUNK_ROWS, Presenter, batches, chunks_of, own_copy
+from dae_cli.training.batches import Memory, Stage, Total, batches
 
 CPU = torch.device("cpu")
 
@@ -26,41 +23,41 @@ def test_minibatches_hold_every_row_once_and_only_the_last_is_short(
     assert all(0 < len(batch) <= batch_size for batch in cut)
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 9, 50])
-def test_presented_rows_are_the_chosen_rows_bit_for_bit(batch_size: int) -> None:
-    rows = np.random.default_rng(0).random((9, 5), dtype=np.float32)
-    presenter = Presenter(rows, batch_size, CPU)
-    for chosen in batches(np.random.default_rng(1).permutation(9), batch_size):
-        assert presenter.clean(chosen).numpy().tobytes() == rows[chosen].tobytes()
+def test_there_is_one_memory_for_each_number_of_rows() -> None:
+    made: list[int] = []
+
+    def make(rows: int) -> list[int]:
+        made.append(rows)
+        return [rows]
+
+    memory = Memory(make)
+    full, short = memory.of(20), memory.of(7)
+    assert memory.of(20) is full and memory.of(7) is short
+    assert (full, short, made) == ([20], [7], [20, 7])
 
 
-def test_the_clean_copy_stays_clean_beside_the_corrupted_one() -> None:
-    rows = np.random.default_rng(0).uniform(0.1, 1, (9, 8)).astype(np.float32)
-    before, presenter = rows.copy(), Presenter(rows, 4, CPU)
-    random = np.random.default_rng(2)
-    for chosen in batches(np.arange(9), 4):
-        clean, corrupted = presenter.corrupted(chosen, Masking(0.5), random)
-        assert clean.numpy().tobytes() == rows[chosen].tobytes()
-        assert (corrupted == 0).sum(1).tolist() == [4] * len(chosen)
-        assert torch.equal(corrupted[corrupted != 0], clean[corrupted != 0])
-    assert rows.tobytes() == before.tobytes()
+def test_what_is_staged_is_written_into_the_tensor_itself() -> None:
+    whole = torch.zeros(3, 16)
+    stage = Stage(whole[:, :5])
+    stage.rows[:] = 2.0
+    stage.send()
+    assert whole[:, :5].eq(2).all() and whole[:, 5:].eq(0).all()
 
 
-def test_chunks_hold_every_row_in_order_with_its_label() -> None:
-    n = 2 * CHUNK_ROWS + 13
-    pixels = np.random.default_rng(0).integers(0, 256, (n, 3), dtype=np.uint8)
-    labels = (np.arange(n) % 251).astype(np.uint8)
-    split = Split(pixels, labels, 1 / 255)
-    inputs, targets = zip(*chunks_of(split, CPU), strict=True)
-    assert [len(chunk) for chunk in inputs] == [CHUNK_ROWS, CHUNK_ROWS, 13]
-    assert torch.cat(inputs).numpy().tobytes() == split.as_float().tobytes()
-    assert torch.cat(targets).dtype == torch.int64
-    assert torch.cat(targets).tolist() == labels.tolist()
+def test_on_another_device_rows_are_staged_here() -> None:
+    tensor = torch.zeros(3, 5, device="meta")  # a device that holds nothing
+    stage = Stage(tensor)
+    assert stage.rows.shape == (3, 5) and stage.rows.dtype == np.float32
+    stage.send()
 
 
-def test_a_copy_lies_in_memory_that_torch_has_aligned() -> None:
-    buffer = np.arange(101, dtype=np.float32)
-    for start in (0, 1):  # one of the two is not even aligned to 8 bytes
-        copy = own_copy(buffer[start : start + 100].reshape(10, 10), CPU)
-        assert copy.data_ptr() % 64 == 0
-        assert copy.flatten().tolist() == buffer[start : start + 100].tolist()
+def test_costs_are_summed_in_double_precision_and_taken_once() -> None:
+    total, small = Total(CPU), torch.tensor(0.5)
+    total.add(torch.tensor(2.0**25))
+    for _ in range(8):
+        total.add(small)  # each would be lost in single precision
+    small.zero_()
+    assert total.take() == 2.0**25 + 4
+    assert total.take() == 0
+    total.add(torch.tensor(3.0))
+    assert total.take() == 3

@@ -14,14 +14,15 @@ from torch import Tensor
 
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset, Split
+from dae_cli.engines.engine import Engine
 from dae_cli.errors import DivergedError
-from dae_cli.models.network import Network
+from dae_cli.models.network import LabelledMinibatch, Network
+from dae_cli.models.operations import Operations
 from dae_cli.training import finetune as finetune_module
 from dae_cli.training.evaluation import count_wrong
 from dae_cli.training.state import TrainingState
 from dae_cli.training.streams import Purpose, shuffled, stream
 
-CPU = torch.device("cpu")
 MakeExperiment = Callable[..., Experiment]
 MakeDataset = Callable[..., Dataset]
 Run = Callable[..., TrainingState]
@@ -40,11 +41,15 @@ class Networks:
 
 @dataclass
 class Step:
-    """One minibatch as the network was shown it, and the cost before the step."""
+    """One minibatch as the network was shown it, and its cost before the step, over all rows."""
 
     inputs: Tensor
     labels: Tensor
     cost: float
+
+    @property
+    def rows(self) -> int:
+        return len(self.labels)
 
 
 @pytest.fixture
@@ -53,11 +58,14 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     taken: list[Step] = []
     descend = Network.descend
 
-    def recorded(self: Network, inputs: Tensor, labels: Tensor, rate: float) -> Tensor:
+    def recorded(
+        self: Network, batch: LabelledMinibatch, rate: float, operations: Operations
+    ) -> None:
         assert rate == 0.5
-        cost = descend(self, inputs, labels, rate)
-        taken.append(Step(inputs.clone(), labels.clone(), cost.item()))
-        return cost
+        inputs, targets = batch.inputs.clone(), batch.targets.clone()
+        assert torch.equal(targets, torch.eye(targets.shape[1])[targets.argmax(1)])
+        descend(self, batch, rate, operations)
+        taken.append(Step(inputs, targets.argmax(1), batch.cost.item()))
 
     monkeypatch.setattr(Network, "descend", recorded)
     return taken
@@ -83,7 +91,7 @@ def test_every_row_is_presented_once_an_epoch_clean_and_with_its_label(
     make_experiment: MakeExperiment, run: Run, toy: Dataset, steps: list[Step]
 ) -> None:
     run(make_experiment(corruption={"destruction": 0.5}, finetune={"max_epochs": 2}))
-    assert [len(step.labels) for step in steps] == [10, 10, 10, 10, 7] * 2
+    assert [step.rows for step in steps] == [10, 10, 10, 10, 7] * 2
     for epoch in range(2):
         order = shuffled(47, stream(0, Purpose.FINETUNE_ORDER, epoch))
         shown = steps[5 * epoch : 5 * epoch + 5]
@@ -97,7 +105,7 @@ def test_the_softmax_layer_starts_at_zero_so_the_first_cost_is_log_of_the_classe
     make_experiment: MakeExperiment, run: Run, steps: list[Step]
 ) -> None:
     run(make_experiment())
-    assert steps[0].cost == pytest.approx(math.log(3), rel=1e-6)
+    assert steps[0].cost / steps[0].rows == pytest.approx(math.log(3), rel=1e-6)
 
 
 def test_two_classes_have_two_output_units(
@@ -125,19 +133,18 @@ def test_the_whole_network_is_fine_tuned_and_the_pretrained_parameters_are_kept(
 
 
 def test_history_tells_the_mean_cost_and_the_validation_errors_of_every_epoch(
-    make_experiment: MakeExperiment, run: Run, toy: Dataset, steps: list[Step]
+    make_experiment: MakeExperiment, run: Run, toy: Dataset, steps: list[Step], reference: Engine
 ) -> None:
     state = run(make_experiment(finetune={"max_epochs": 2, "patience": 2}))
     assert state.network is not None
     records = [record for record in state.history if record.phase == "finetune"]
     assert [(record.layer, record.epoch) for record in records] == [(None, 1), (None, 2)]
     for k, record in enumerate(records):
-        taken = steps[5 * k : 5 * k + 5]
-        weighted = sum(step.cost * len(step.labels) for step in taken) / 47
-        assert record.cost == pytest.approx(weighted, rel=1e-6)
+        mean = sum(step.cost for step in steps[5 * k : 5 * k + 5]) / 47
+        assert record.cost == pytest.approx(mean, rel=1e-6)
         assert record.valid_wrong is not None
         assert record.valid_error_percent == 100 * record.valid_wrong / 31
-    assert records[-1].valid_wrong == count_wrong(state.network, toy.valid, CPU)
+    assert records[-1].valid_wrong == count_wrong(state.network, toy.valid, reference)
 
 
 def test_early_stopping_keeps_the_earliest_of_the_best_epochs(
@@ -219,11 +226,11 @@ def test_validation_rows_choose_the_epoch_and_train_nothing(
 
 
 def test_the_best_parameters_give_the_best_validation_error_again(
-    make_experiment: MakeExperiment, run: Run, toy: Dataset
+    make_experiment: MakeExperiment, run: Run, toy: Dataset, reference: Engine
 ) -> None:
     state = run(make_experiment(finetune={"max_epochs": 12, "patience": 12}))
     assert state.best is not None
-    assert count_wrong(state.best, toy.valid, CPU) == state.best_wrong
+    assert count_wrong(state.best, toy.valid, reference) == state.best_wrong
     assert state.best_wrong == min(record.valid_wrong or 0 for record in state.history[4:])
 
 
@@ -250,11 +257,12 @@ def test_a_network_that_diverges_in_the_last_step_never_becomes_the_best(
 ) -> None:
     descend, taken = Network.descend, iter(range(1000))
 
-    def overflowing(self: Network, inputs: Tensor, labels: Tensor, rate: float) -> Tensor:
-        cost = descend(self, inputs, labels, rate)
+    def overflowing(
+        self: Network, batch: LabelledMinibatch, rate: float, operations: Operations
+    ) -> None:
+        descend(self, batch, rate, operations)
         if next(taken) == 4:
             self.top.weight.fill_(torch.inf)
-        return cost
 
     monkeypatch.setattr(Network, "descend", overflowing)
     with pytest.raises(DivergedError, match=r"^diverged in finetune, epoch 1: a parameter"):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset, Split
+from dae_cli.engines.engine import Engine
 from dae_cli.training.evaluation import count_wrong
 from dae_cli.training.state import TrainingState
 
@@ -38,7 +38,10 @@ def idx(path: Path, header: int, size: int) -> NDArray[np.uint8]:
 
 
 def test_two_layers_of_200_learn_2000_digits_and_are_better_pretrained_than_not(
-    digits: Dataset, make_experiment: Callable[..., Experiment], run: Callable[..., TrainingState]
+    digits: Dataset,
+    make_experiment: Callable[..., Experiment],
+    run: Callable[..., TrainingState],
+    engine: Engine,
 ) -> None:
     def test_error_percent(pretraining_epochs: int) -> float:
         experiment = make_experiment(
@@ -46,9 +49,9 @@ def test_two_layers_of_200_learn_2000_digits_and_are_better_pretrained_than_not(
             pretrain={"epochs": pretraining_epochs, "batch_size": 20},
             finetune={"learning_rate": 0.2, "max_epochs": 20, "patience": 20, "batch_size": 20},
         )
-        best = run(experiment, digits).best
+        best = run(experiment, digits, engine=engine).best
         assert best is not None
-        return 100 * count_wrong(best, digits.test, torch.device("cpu")) / len(digits.test)
+        return 100 * count_wrong(best, digits.test, engine) / len(digits.test)
 
     assert test_error_percent(10) < 9  # 7.5 to 8.0 with seeds 0, 1, 2
     assert test_error_percent(0) > 9  # 10.8

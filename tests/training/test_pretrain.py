@@ -13,16 +13,17 @@ from torch import Tensor
 
 from dae_cli.config.schema import CorruptionSettings, Experiment
 from dae_cli.data.dataset import Dataset, Split
+from dae_cli.engines.engine import Engine
 from dae_cli.errors import DivergedError
-from dae_cli.models.autoencoder import Autoencoder
+from dae_cli.models.autoencoder import Autoencoder, Minibatch
 from dae_cli.models.corruption import Array, Corruption, Gaussian, Masking, SaltAndPepper
+from dae_cli.models.operations import Operations
 from dae_cli.training import pretrain as pretrain_module
-from dae_cli.training.batches import CHUNK_ROWS
-from dae_cli.training.pretrain import clean_codes, corruption_from, encode_rows
+from dae_cli.training.inputs import Pixels
+from dae_cli.training.pretrain import clean_codes, corruption_from
 from dae_cli.training.state import EpochRecord, TrainingState, initial_state
 from dae_cli.training.streams import Purpose, shuffled, stream
 
-CPU = torch.device("cpu")
 MakeExperiment = Callable[..., Experiment]
 Run = Callable[..., TrainingState]
 
@@ -171,10 +172,10 @@ def test_the_step_is_taken_from_the_corrupted_input_to_the_clean_target(
     steps: list[tuple[bytes, bytes]] = []
     descend = Autoencoder.descend
 
-    def recorded(self: Autoencoder, clean: Tensor, corrupted: Tensor, rate: float) -> Tensor:
-        steps.append((clean.numpy().tobytes(), corrupted.numpy().tobytes()))
+    def recorded(self: Autoencoder, batch: Minibatch, rate: float, operations: Operations) -> None:
+        steps.append((batch.clean.numpy().tobytes(), batch.corrupted.numpy().tobytes()))
         assert rate == 0.1
-        return descend(self, clean, corrupted, rate)
+        descend(self, batch, rate, operations)
 
     monkeypatch.setattr(Autoencoder, "descend", recorded)
     run(make_experiment())
@@ -193,8 +194,8 @@ def test_no_destruction_equals_training_without_corruption(
             order = shuffled(47, stream(0, Purpose.PRETRAIN_ORDER, layer, epoch))
             for start in range(0, 47, 10):
                 clean = rows[order[start : start + 10]]
-                autoencoder.descend(clean, clean, 0.1)
-        rows = autoencoder.encode(rows)
+                autoencoder.descend(autoencoder.minibatch(len(clean)).fill(clean, clean), 0.1)
+        rows = autoencoder.encode(rows, torch.empty(47, len(autoencoder.hidden_bias)))
     for ours, theirs in zip(plain, run(experiment).autoencoders, strict=True):
         assert torch.equal(ours.weight, theirs.weight)
         assert torch.equal(ours.hidden_bias, theirs.hidden_bias)
@@ -237,13 +238,12 @@ def test_a_layer_changes_only_while_it_is_trained(
 def test_history_tells_the_mean_cost_of_every_row_of_the_epoch(
     make_experiment: MakeExperiment, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    costs: list[tuple[float, int]] = []
+    costs: list[float] = []
     descend = Autoencoder.descend
 
-    def recorded(self: Autoencoder, clean: Tensor, corrupted: Tensor, rate: float) -> Tensor:
-        cost = descend(self, clean, corrupted, rate)
-        costs.append((cost.item(), len(clean)))
-        return cost
+    def recorded(self: Autoencoder, batch: Minibatch, rate: float, operations: Operations) -> None:
+        descend(self, batch, rate, operations)
+        costs.append(batch.cost.item())
 
     monkeypatch.setattr(Autoencoder, "descend", recorded)
     history = run(make_experiment()).history[:4]
@@ -254,8 +254,7 @@ def test_history_tells_the_mean_cost_of_every_row_of_the_epoch(
         ("pretrain", 2, 2),
     ]
     for k, record in enumerate(history):
-        weighted = sum(cost * rows for cost, rows in costs[5 * k : 5 * k + 5]) / 47
-        assert record.cost == pytest.approx(weighted, rel=1e-6)
+        assert record.cost == pytest.approx(sum(costs[5 * k : 5 * k + 5]) / 47, rel=1e-6)
         assert record == EpochRecord("pretrain", record.layer, record.epoch, record.cost)
 
 
@@ -276,18 +275,11 @@ def test_no_epochs_of_pretraining_present_nothing_and_leave_the_initial_weights(
         assert torch.equal(state.tensors()[name], tensor)
 
 
-def test_rows_are_encoded_each_once_also_where_the_last_chunk_is_short() -> None:
-    g = torch.Generator().manual_seed(0)
-    model = Autoencoder(torch.randn(4, 6, generator=g), torch.randn(4, generator=g), torch.zeros(6))
-    rows = torch.rand(CHUNK_ROWS + 13, 6, generator=g)
-    codes = encode_rows(rows.numpy(), model, CPU)
-    expected = torch.sigmoid(model.hidden_bias + rows @ model.weight.T)
-    torch.testing.assert_close(torch.from_numpy(codes), expected)
-    assert codes.dtype == np.float32 and codes.flags.c_contiguous
-
-
-def test_without_layers_below_the_clean_codes_are_the_grey_values(toy: Dataset) -> None:
-    assert clean_codes(toy.train, [], CPU).tobytes() == toy.train.as_float().tobytes()
+def test_without_layers_below_the_clean_codes_are_the_grey_values(
+    toy: Dataset, reference: Engine
+) -> None:
+    codes = clean_codes(Pixels(toy.train, 10), [], reference)
+    assert codes.chunk(0, len(codes)).numpy().tobytes() == toy.train.as_float().tobytes()
 
 
 def test_divergence_names_phase_layer_epoch_and_the_rate_to_lower(
@@ -319,11 +311,12 @@ def test_divergence_in_the_last_step_of_a_layer_is_blamed_on_that_layer(
 ) -> None:
     descend, steps = Autoencoder.descend, iter(range(1000))
 
-    def overflowing(self: Autoencoder, clean: Tensor, corrupted: Tensor, rate: float) -> Tensor:
-        cost = descend(self, clean, corrupted, rate)
+    def overflowing(
+        self: Autoencoder, batch: Minibatch, rate: float, operations: Operations
+    ) -> None:
+        descend(self, batch, rate, operations)
         if next(steps) == 9:  # the last of two epochs of five
             self.visible_bias[0] = torch.inf
-        return cost
 
     monkeypatch.setattr(Autoencoder, "descend", overflowing)
     with pytest.raises(DivergedError, match=r"^diverged in pretrain, layer 1, epoch 2: a param"):

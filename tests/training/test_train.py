@@ -12,10 +12,11 @@ import torch
 
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset
+from dae_cli.engines.engine import Engine
 from dae_cli.errors import ConfigError
 from dae_cli.training.checkpoint import load_checkpoint, save_checkpoint
 from dae_cli.training.state import TrainingState
-from dae_cli.training.train import chosen_device, use_one_thread
+from dae_cli.training.train import chosen_device
 from dae_cli.training.version import NUMERICS_VERSION
 
 CPU = torch.device("cpu")
@@ -74,10 +75,15 @@ class Stopper:
 
 @each_model
 def test_the_same_seed_gives_the_same_bytes(
-    make_experiment: MakeExperiment, run: Run, content: Content, changes: dict[str, Any]
+    make_experiment: MakeExperiment,
+    run: Run,
+    content: Content,
+    engine: Engine,
+    changes: dict[str, Any],
 ) -> None:
     experiment = make_experiment(**changes)
-    assert content(run(experiment)) == content(run(experiment))
+    first, second = (run(experiment, engine=engine) for _ in range(2))
+    assert content(first) == content(second)
 
 
 def test_another_seed_gives_another_run(make_experiment: MakeExperiment, run: Run) -> None:
@@ -102,26 +108,27 @@ def test_a_run_resumed_after_any_epoch_equals_the_uninterrupted_one_bit_for_bit(
     make_experiment: MakeExperiment,
     run: Run,
     content: Content,
+    engine: Engine,
     tmp_path: Path,
     changes: dict[str, Any],
 ) -> None:
     experiment, saver = make_experiment(**changes), Saver(tmp_path)
-    whole = content(run(experiment, hooks=saver))
+    whole = content(run(experiment, hooks=saver, engine=engine))
     assert len(saver.saved) == len(whole["history"]) >= 4
     for path in saver.saved:
-        resumed = run(experiment, state=load_checkpoint(path, experiment, CPU))
+        resumed = run(experiment, state=load_checkpoint(path, experiment, CPU), engine=engine)
         assert content(resumed) == whole, path.name
 
 
 def test_a_run_killed_after_every_single_epoch_equals_the_uninterrupted_one(
-    make_experiment: MakeExperiment, run: Run, content: Content, tmp_path: Path
+    make_experiment: MakeExperiment, run: Run, content: Content, engine: Engine, tmp_path: Path
 ) -> None:
     experiment, path = make_experiment(finetune={"max_epochs": 20, "patience": 3}), tmp_path / "c"
-    whole = content(run(experiment))
+    whole = content(run(experiment, engine=engine))
     state: TrainingState | None = None
     for epochs in range(1, 100):
         try:
-            state = run(experiment, state=state, hooks=Stopper(path, 1))
+            state = run(experiment, state=state, hooks=Stopper(path, 1), engine=engine)
             break
         except Stop:
             state = load_checkpoint(path, experiment, CPU)
@@ -160,26 +167,29 @@ def test_a_minibatch_larger_than_the_training_set_is_one_minibatch(
     assert histories[0] == histories[1]
 
 
-def test_use_one_thread_makes_torch_compute_with_one() -> None:
-    use_one_thread()
-    assert torch.get_num_threads() == 1
-
-
 def test_auto_takes_cuda_where_there_is_one_and_else_the_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)  # only if asked for
     for there, expected in ((True, "cuda"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         assert chosen_device("auto").type == expected
         assert chosen_device("cpu").type == "cpu"
 
 
-def test_cuda_asked_for_and_not_there_is_an_error_with_what_to_do(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_device_asked_for_and_not_there_is_an_error_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ConfigError, match=r"--device cuda: .*; use --device cpu or auto$"):
-        chosen_device("cuda")
+    there = torch.cuda if name == "cuda" else torch.backends.mps
+    monkeypatch.setattr(there, "is_available", lambda: True)
+    assert chosen_device(name).type == name
+    monkeypatch.setattr(there, "is_available", lambda: False)
+    with pytest.raises(ConfigError) as caught:
+        chosen_device(name)
+    assert str(caught.value) == (
+        f"--device {name}: torch sees no {name.upper()} device here; use --device cpu or auto"
+    )
 
 
 def test_the_version_of_the_numerics_is_a_number_to_be_raised() -> None:
