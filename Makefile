@@ -14,7 +14,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv results smoke full test full-test check format lint types test-wheel readme clean
+.PHONY: help venv results smoke full test full-test check format lint types test-wheel readme bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ test-wheel: $(READY) ## the tests again, from another folder, against the built 
 
 readme: $(READY) ## write the tables and command help that the documentation quotes
 	$(BIN)/python docs/generate.py
+
+bench: $(READY) ## ours beside plain PyTorch and sgemm, a quarter of an hour
+	$(BIN)/python -m benchmarks.engine
 
 clean: ## remove what was built, not what was computed
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

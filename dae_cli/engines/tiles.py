@@ -6,7 +6,9 @@ There are two, and neither ever needs a transposed or repacked operand:
     dot tile     D[r, c]  = Σₖ A[r, k] B[c, k] + bias[c]   A and B in vectors, summed at the end
 
 Addresses, steps along k and distances between rows are in bytes. Every product of two numbers
-is a fused multiply-add. Numba's own array code reaches neither: LLVM does not keep such a tile
+is a fused multiply-add. While a tile is computed, what the next one needs of the weights is on
+its way: layers of megabytes leave the caches between two steps, and the processor does not guess
+by itself which rows come next. Numba's own array code reaches neither tile: LLVM does not keep it
 in registers when it vectorises loops by itself.
 """
 
@@ -34,6 +36,9 @@ from dae_cli.engines.vectors import (
 PANEL_TILE = ((10, 2) if LANES == 16 else (5, 4)) if REGISTERS == 32 else (5, 2)
 DOT_TILE = (5, 4) if REGISTERS == 32 else (5, 2)
 
+# Vectors in a cache line of 64 bytes.
+PER_LINE = 64 // BYTES
+
 _ZERO = ir.Constant(VECTOR, None)
 _ADDRESSES = [types.int64] * 8
 
@@ -55,6 +60,8 @@ def _panel_tile(_: Any, rows: Any, vectors: Any, a: Any, a_step: Any, a_row: Any
         def step(k: Value, sums: list[Value]) -> list[Value]:
             offset, b_k = builder.mul(k, a_step), builder.add(b, builder.mul(k, b_step))
             panel = [emit.load(emit.at(b_k, INT(BYTES), v), mask) for v in range(width)]
+            for v in range(0, width, PER_LINE):
+                emit.prefetch(emit.at(b_k, INT(BYTES), width + v))
             new = []
             for r, start in enumerate(starts):
                 factor = emit.spread(emit.load(builder.add(start, offset), kind=FLOAT))
@@ -62,6 +69,10 @@ def _panel_tile(_: Any, rows: Any, vectors: Any, a: Any, a_step: Any, a_row: Any
                 new += [emit.multiply_add(factor, vector, total) for vector, total in pairs]
             return new
 
+        for r in range(height):
+            for v in range(0, width, PER_LINE):
+                following = emit.at(emit.at(c, c_row, r), INT(BYTES), width + v)
+                emit.prefetch(following, to_write=True)
         sums = emit.loop(count, step, [_ZERO] * (height * width))
         factor = emit.spread(scale)
         for k, total in enumerate(sums):
@@ -90,6 +101,7 @@ def _dot_tile(_: Any, rows: Any, columns: Any, a: Any, a_row: Any, b: Any, b_row
             new = []
             for c, start in enumerate(b_starts):
                 right = emit.load(builder.add(start, offset), mask)
+                emit.prefetch(builder.add(emit.at(start, b_row, width), offset))
                 pairs = zip(left, sums[c * height : (c + 1) * height], strict=True)
                 new += [emit.multiply_add(vector, right, total) for vector, total in pairs]
             return new

@@ -82,6 +82,13 @@ class Emitter:
             arguments = [value, pointer, INT32(4), mask]
             self.call(f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(), arguments)
 
+    def prefetch(self, address: Value, to_write: bool = False) -> None:
+        """Ask for a cache line that is about to be needed; any address will do."""
+        pointer = self.builder.inttoptr(address, ir.IntType(8).as_pointer())
+        near, data = INT32(2), INT32(1)
+        arguments = [pointer, INT32(int(to_write)), near, data]
+        self.call("llvm.prefetch.p0", ir.VoidType(), arguments)
+
     def spread(self, number: Value) -> Value:
         """Return a vector of one number."""
         kind = ir.VectorType(number.type, LANES)

@@ -122,7 +122,7 @@ class Autoencoder:
         """Take one step of gradient descent in place; `batch.cost` is the cost before it.
 
         The same as subtracting `learning_rate * gradient(...)`, without ever storing a gradient:
-        the operations are accumulated straight into the parameters, and the two terms of a tied
+        the products are accumulated straight into the parameters, and the two terms of a tied
         weight are one product of matrices with 2m rows.
         """
         self.errors(batch, operations)

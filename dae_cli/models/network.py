@@ -55,8 +55,15 @@ class Network:
             batch.codes[-1], self.top.weight, self.top.bias, batch.scores
         )
 
-    def errors(self, batch: LabelledMinibatch, operations: Operations = REFERENCE) -> None:
-        """Run a minibatch forwards and backwards: fill its codes, errors and cost."""
+    def errors(
+        self, batch: LabelledMinibatch, operations: Operations = REFERENCE
+    ) -> Iterator[tuple[Layer, Tensor, Tensor]]:
+        """Run a minibatch forwards and backwards, its cost and errors being filled on the way.
+
+        Yields:
+            Each layer, the topmost first, with its δ (m, units) and what entered it. The layer's
+            weights are not needed any more then, and still in the processor's cache.
+        """
         scores = self.forward(batch, operations)
         delta = batch.errors[-1]
         torch.log_softmax(scores, dim=1, out=batch.log_p)
@@ -64,27 +71,27 @@ class Network:
         delta.sub_(batch.targets)
         torch.sum(batch.log_p.mul_(batch.targets), dim=(0, 1), out=batch.cost)
         batch.cost.neg_()
-        for k in range(len(self.layers) - 1, -1, -1):
-            above = self.layers[k + 1] if k + 1 < len(self.layers) else self.top
-            operations.times(batch.errors[k + 1], above.weight, None, batch.errors[k])
-            operations.through_sigmoid_(batch.errors[k], batch.codes[k + 1])
+        for k, layer in reversed(list(enumerate(self))):
+            if k > 0:
+                operations.times(batch.errors[k], layer.weight, None, batch.errors[k - 1])
+                operations.through_sigmoid_(batch.errors[k - 1], batch.codes[k])
+            yield layer, batch.errors[k], batch.codes[k]
 
     def gradient(self, inputs: Tensor, labels: Tensor) -> list[Layer]:
         """Return the gradient of the mean cost, lowest layer first and the top last."""
         batch = self.minibatch(len(inputs)).fill(inputs, labels)
-        self.errors(batch)
-        return [
+        gradient = [
             Layer(delta.T @ below / batch.rows, delta.sum(0) / batch.rows)
-            for delta, below in zip(batch.errors, batch.codes, strict=True)
+            for _, delta, below in self.errors(batch)
         ]
+        return gradient[::-1]
 
     def descend(
         self, batch: LabelledMinibatch, learning_rate: float, operations: Operations = REFERENCE
     ) -> None:
         """Take one step of gradient descent in place; `batch.cost` is the cost before it."""
-        self.errors(batch, operations)
         step = -learning_rate / batch.rows
-        for layer, delta, below in zip(self, batch.errors, batch.codes, strict=True):
+        for layer, delta, below in self.errors(batch, operations):
             operations.accumulate(layer.weight, delta, below, step)
             operations.accumulate(layer.bias[None], batch.ones, delta, step)
 

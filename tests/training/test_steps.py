@@ -79,7 +79,7 @@ def test_a_fine_tuning_step_costs_what_its_rows_cost_and_is_told_once(
         rows = torch.from_numpy(toy.train.as_float()[chosen])
         labels = torch.from_numpy(toy.train.labels[chosen].astype(np.int64))
         batch = network.minibatch(len(chosen)).fill(rows, labels)
-        network.errors(batch)
+        _ = list(network.errors(batch))
         expected += batch.cost.item()
         step.take(chosen, 0.5)
     assert step.cost() == pytest.approx(expected, rel=1e-6)
