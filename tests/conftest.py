@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -14,10 +15,13 @@ hypothesis.settings.load_profile("dae")
 
 
 def pytest_configure() -> None:
-    """Fix the terminal before anything is imported that asks for it (typer does on import)."""
+    """Fix the terminal before anything is imported that asks for it, and what Ctrl-C does."""
     os.environ.update(COLUMNS="80", LINES="24", NO_COLOR="1")
     for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH"):
         os.environ.pop(name, None)
+    # A shell starts its background jobs deaf to Ctrl-C, and they would hand that on.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 NOWHERE = "http://127.0.0.1:9"
