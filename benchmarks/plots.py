@@ -140,7 +140,7 @@ def _curve(
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
     axes.set_xticks(xs, [f"{x:g}" for x in xs])
-    axes.yaxis.set_major_formatter(lambda y, _: f"{y:.3g}")
+    axes.set_yticks(ys, [f"{y:.0f}" if y >= 100 else f"{y:.2g}" for y in ys])
     axes.minorticks_off()
 
 
