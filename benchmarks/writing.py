@@ -27,12 +27,12 @@ first, which has two; the best sgemm multiplies two square matrices of {square}.
 SHARE = """\
 Both sides do 1/{share} of every cell: of its epochs of pretraining, of the epochs of fine-tuning
 that `results/icml2008/runs.csv` records, each with its validation, and of the test rows (each
-rounded to whole epochs). Ours is the wall-clock time of the whole command: its start, reading the
-data, checkpoints, pictures and report count whole against that share of training, which makes the
-ratio lower than that of whole runs. The peer reads the data, trains, validates and tests, one cell
-after the other with torch's default threads, and the start of its process is left out; its cells
-are spread over the rounds, and those of a round stand for all seven by their share of the
-multiplications."""
+rounded to whole epochs). They do it again with one minibatch of each split, which leaves what does
+not grow with the training: for ours the start of the command and of its workers, reading the data,
+checkpoints, pictures and report, for the peer reading the data. The time of the whole is what does
+not grow, once, and {share} times the rest. The peer does one cell after the other with torch's
+default threads, and the start of its process is left out; its cells are spread over the rounds, and
+those of a round stand for all seven by their share of the multiplications."""
 
 WHOLE = """\
 Both sides do every cell whole, with the epochs of fine-tuning that `results/icml2008/runs.csv`

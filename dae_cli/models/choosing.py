@@ -1,8 +1,8 @@
 """Choosing exactly so many components of every row, each subset equally likely.
 
-`choose_exactly` is the definition. `choose` makes the same choices from the same stream, several
-times as fast and in memory that is used again: one is made at every presentation of an example,
-and must cost little beside the products that follow.
+`choose_exactly` is the definition. `choose` and `mask` make the same choices from the same stream,
+several times as fast and in memory that is used again: one is made at every presentation of an
+example, and must cost little beside the products that follow.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Words = NDArray[np.uint64]
-Kernel = Callable[[Words, int, Mask, Words, NDArray[np.int32], Words], None]
 
 
 def choose_exactly(count: int, shape: tuple[int, int], random: np.random.Generator) -> Mask:
@@ -69,25 +68,47 @@ def choose(
     count: int, shape: tuple[int, int], random: np.random.Generator, scratch: Scratch
 ) -> Mask:
     """Return what `choose_exactly` returns, in an array of `scratch` that the next call reuses."""
-    kernel, source = _kernel(), random.bit_generator
-    if kernel is None or not isinstance(source, np.random.SFC64) or not 0 < count < shape[1]:
-        return choose_exactly(count, shape, random)
     chosen = scratch.array("chosen", shape, np.bool_)
-    keys = scratch.array("keys", shape[1:], np.uint64)
+    if _compiled("choose", count, (chosen,), random, scratch):
+        return chosen
+    return choose_exactly(count, shape, random)
+
+
+def mask(
+    count: int, clean: Array, random: np.random.Generator, out: Array, scratch: Scratch
+) -> None:
+    """Write `clean` (m, d) into `out` (m, d), the components that `choose` would choose as 0."""
+    if not _compiled("mask", count, (clean, out), random, scratch):
+        np.multiply(clean, ~choose_exactly(count, clean.shape, random), out=out)
+
+
+def _compiled(
+    name: str,
+    count: int,
+    arrays: tuple[NDArray[Any], ...],
+    random: np.random.Generator,
+    scratch: Scratch,
+) -> bool:
+    """Run a compiled choice on the generator's own stream; False where that cannot be."""
+    components = arrays[0].shape[1]
+    kernels, source = _kernels(), random.bit_generator
+    if not kernels or not isinstance(source, np.random.SFC64) or not 0 < count < components:
+        return False
+    keys = scratch.array("keys", (components,), np.uint64)
     counts = scratch.array("counts", (256,), np.int32)
-    alike = scratch.array("alike", shape[1:], np.uint64)
+    alike = scratch.array("alike", (components,), np.uint64)
     with source.lock:
         state = source.state
-        kernel(state["state"]["state"], count, chosen, keys, counts, alike)
+        kernels[name](state["state"]["state"], count, *arrays, keys, counts, alike)
         source.state = state
-    return chosen
+    return True
 
 
 @cache
-def _kernel() -> Kernel | None:
-    """Return the compiled choice; None where Numba cannot be imported."""
+def _kernels() -> dict[str, Callable[..., None]]:
+    """Return the compiled choices; none where Numba cannot be imported."""
     try:
-        from dae_cli.models.compiled_choice import choose
+        from dae_cli.models.compiled_choice import choose, mask
     except ImportError:
-        return None
-    return choose
+        return {}
+    return {"choose": choose, "mask": mask}

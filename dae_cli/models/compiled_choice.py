@@ -95,3 +95,21 @@ def choose(
         first_kept = key_of_rank(count, keys, counts, alike)
         for k in range(len(keys)):
             chosen[row, k] = keys[k] < first_kept
+
+
+@compiled
+def mask(
+    state: Words,
+    count: int,
+    clean: NDArray[np.float32],
+    out: NDArray[np.float32],
+    keys: Words,
+    counts: Counts,
+    alike: Words,
+) -> None:
+    """Copy `clean` (m, d) to `out` (m, d), the components that `choose` would choose as 0."""
+    for row in range(len(clean)):
+        draw_keys(state, keys, counts)
+        first_kept = key_of_rank(count, keys, counts, alike)
+        for k in range(len(keys)):
+            out[row, k] = np.float32(0) if keys[k] < first_kept else clean[row, k]

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.models.choosing import Scratch, choose
+from dae_cli.models.choosing import Scratch, choose, mask
 
 Array = NDArray[np.float32]
 
@@ -47,10 +47,7 @@ class Masking:
         if count == 0:
             np.copyto(out, clean)
         else:
-            chosen = choose(count, clean.shape, random, self._scratch)
-            kept = self._scratch.copy("kept", np.logical_not(chosen, out=chosen), np.float32)
-            values = self._scratch.copy("values", clean, np.float32)
-            np.copyto(out, np.multiply(values, kept, out=values))
+            mask(count, clean, random, out, self._scratch)
 
 
 @dataclass(frozen=True)

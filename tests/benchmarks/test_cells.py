@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from benchmarks import ours, peers
-from benchmarks.cells import share, shares, work, write_study
+from benchmarks.cells import share, shares, whole_of, without_training, work, write_study
 from benchmarks.peer_cell import count_wrong, finetuned, pretrained
 from benchmarks.plan import FULL, NORMAL
 from dae_cli.config.experiments import load_resolved, resolve_experiment, resolve_study
@@ -100,3 +100,16 @@ def test_a_quick_run_is_tiny() -> None:
     part = share(resolve_experiment("icml2008/convex-25").experiment, 61, tiny)
     assert part.model.hidden == (3, 3, 3)
     assert part.subset == SubsetSettings(train=50, valid=20, test=20)
+
+
+def test_what_does_not_grow_counts_once_in_the_whole() -> None:
+    assert whole_of(part=30.0, fixed=10.0, share=20) == 10 + 20 * 20
+    assert whole_of(part=30.0, fixed=10.0, share=1) == 30
+
+
+def test_without_training_a_cell_has_one_minibatch_and_the_same_network() -> None:
+    cell = share(resolve_experiment("icml2008/convex-25").experiment, 40, NORMAL)
+    bare = without_training(cell)
+    assert bare.subset is not None
+    assert (bare.subset.train, bare.subset.valid, bare.subset.test) == (20, 20, 20)
+    assert bare.model_copy(update={"subset": cell.subset}) == cell
