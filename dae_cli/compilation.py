@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -29,11 +30,32 @@ def compiled(function: F) -> F:
     config: Any = numba.config
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
-        return cast(F, numba.njit(cache=True)(function))
+        dispatcher: Any = numba.njit(cache=True)(function)
+        _forgive(dispatcher._cache)
+        return cast(F, dispatcher)
     except RuntimeError:  # Numba finds no place after all
         return cast(F, numba.njit(function))
     finally:
         config.CACHE_DIR = before
+
+
+def _forgive(kept: Any) -> None:
+    """Let what is kept but damaged be compiled anew, and what cannot be written be forgotten."""
+    load, save = kept.load_overload, kept.save_overload
+
+    def load_or_nothing(*arguments: Any) -> Any:
+        try:
+            return load(*arguments)
+        except Exception:  # whatever half a file makes of its reader
+            with suppress(OSError):
+                kept.flush()
+            return None
+
+    def save_if_possible(*arguments: Any) -> None:
+        with suppress(OSError):
+            save(*arguments)
+
+    kept.load_overload, kept.save_overload = load_or_nothing, save_if_possible
 
 
 @cache

@@ -66,6 +66,20 @@ def test_a_change_of_any_source_beside_it_compiles_a_function_anew(
     assert len(list((cache / "kernels").iterdir())) == 2  # a folder for each
 
 
+@pytest.mark.parametrize("kind", ["*.nbi", "*.nbc"], ids=["index", "code"])
+@pytest.mark.parametrize("left", [0, 50])
+def test_what_is_damaged_is_compiled_anew_and_kept_again(
+    sources: Path, tmp_path: Path, kind: str, left: int
+) -> None:
+    cache = tmp_path / "cache"
+    run(sources, cache)
+    damaged = list((cache / "kernels").rglob(kind))
+    assert damaged
+    for path in damaged:
+        path.write_bytes(path.read_bytes()[:left])
+    assert [run(sources, cache) for _ in range(2)] == [(14, 0), (14, 1)]
+
+
 def test_without_a_cache_that_can_be_written_to_each_process_compiles_for_itself(
     sources: Path, tmp_path: Path
 ) -> None:
