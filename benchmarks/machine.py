@@ -7,11 +7,10 @@ import platform
 import shutil
 import subprocess
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.figures import About
-from dae_cli.machine import cores, cpu_name, vector_features
+from dae_cli.machine import cores, cpu_name, vector_features, version_of
 from dae_cli.study.provenance import commit
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,10 +65,7 @@ def _commit() -> str:
 def _libraries() -> str:
     told = [f"python {platform.python_version()}"]
     for name in LIBRARIES:
-        try:
-            told.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            told.append(f"no {name}")
+        told.append(f"{name} {found}" if (found := version_of(name)) else f"no {name}")
     return ", ".join(told)
 
 

@@ -1,9 +1,10 @@
-"""What this machine is, as far as the system tells it."""
+"""What this machine is and has installed, as far as the system tells it."""
 
 from __future__ import annotations
 
 import os
 import platform
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -26,6 +27,14 @@ def vector_features() -> str:
     """Return the vector instructions the processor has, such as `avx avx2 fma`; empty: not told."""
     told = (_told("flags") or _told("Features")).split()
     return " ".join(sorted(word for word in set(told) if word.startswith(_VECTORS)))
+
+
+def version_of(package: str) -> str:
+    """Return the version of an installed package; empty where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def _told(field: str) -> str:

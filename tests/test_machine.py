@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dae_cli import machine
-from dae_cli.machine import cores, cpu_name, vector_features
+from dae_cli.machine import cores, cpu_name, vector_features, version_of
 
 
 @pytest.fixture
@@ -40,3 +40,7 @@ def test_where_nothing_is_told(cpuinfo: Path) -> None:
 
 def test_there_is_a_core() -> None:
     assert cores() >= 1
+
+
+def test_a_library_that_is_not_installed_has_no_version() -> None:
+    assert version_of("a-package-that-nobody-has") == ""

@@ -14,7 +14,6 @@ import platform
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -30,7 +29,7 @@ from dae_cli.engines.engine import Engine, engine_for
 from dae_cli.engines.names import ENGINES, EngineName
 from dae_cli.errors import DaeError
 from dae_cli.files import write_json
-from dae_cli.machine import cpu_name, vector_features
+from dae_cli.machine import cpu_name, vector_features, version_of
 from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.initial import uniform_weights
 
@@ -129,15 +128,8 @@ def _machine() -> dict[str, str]:
         "vector_features": vector_features(),
         "dae": dae_cli.__version__,
         "python": platform.python_version(),
-        **{name: _version(name) for name in LIBRARIES},
+        **{name: version_of(name) for name in LIBRARIES},
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 def _file(machine: dict[str, str]) -> Path:

@@ -6,13 +6,12 @@ import platform
 import subprocess
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import dae_cli
 from dae_cli.engines.names import EngineName
-from dae_cli.machine import cores, cpu_name
+from dae_cli.machine import cores, cpu_name, version_of
 
 REPORTED = (
     *("torch", "numpy", "scipy", "numba", "llvmlite"),
@@ -60,7 +59,7 @@ def environment(device: str, engine: EngineName, threads: int, command: str) -> 
         dae=dae_cli.__version__,
         commit=commit(),
         python=platform.python_version(),
-        packages={name: found for name in REPORTED if (found := _version(name))},
+        packages={name: found for name in REPORTED if (found := version_of(name))},
         platform=platform.platform(),
         cpu=cpu_name(),
         cores=cores(),
@@ -70,14 +69,6 @@ def environment(device: str, engine: EngineName, threads: int, command: str) -> 
         blas=torch.__config__.parallel_info().partition("\nstd::thread")[0].replace("\n", "; "),
         command=command,
     )
-
-
-def _version(name: str) -> str:
-    """Return the version of a package; empty where an engine's own is not installed."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 @cache

@@ -16,6 +16,7 @@ from dae_cli.engines.choice import can_be_had, fastest_engine
 from dae_cli.engines.engine import Engine, engine_for
 from dae_cli.engines.names import ENGINES, EngineName
 from dae_cli.errors import ConfigError
+from dae_cli.machine import version_of
 from dae_cli.models.autoencoder import Autoencoder, Minibatch
 from dae_cli.models.operations import TorchOperations
 
@@ -100,14 +101,10 @@ def test_another_version_of_a_library_is_measured_again(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
     machine.fastest()
-    version = choice._version
-    monkeypatch.setattr(choice, "_version", lambda name: version(name) + "+" * (name == library))
+    told = version_of
+    monkeypatch.setattr(choice, "version_of", lambda name: told(name) + "+" * (name == library))
     machine.fastest()
     assert len(machine.measured) == 2
-
-
-def test_a_library_that_is_not_installed_has_no_version() -> None:
-    assert choice._version("a-package-that-nobody-has") == ""
 
 
 def _changed(**changes: Any) -> Any:

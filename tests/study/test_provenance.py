@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import dae_cli
+from dae_cli import machine
 from dae_cli.machine import cores, cpu_name
-from dae_cli.study import provenance
 from dae_cli.study.provenance import REPORTED, commit, environment
 
 Git = Callable[..., str]
@@ -144,7 +144,7 @@ def test_a_library_that_only_another_engine_needs_may_be_missing(
             raise PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr(provenance, "version", installed)
+    monkeypatch.setattr(machine, "version", installed)
     env = environment("cpu", "torch", 1, "dae train x")
     assert set(env.packages) == set(REPORTED) - {"numba", "llvmlite"}
     assert "numba" not in env.versions
