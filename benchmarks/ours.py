@@ -100,7 +100,7 @@ def pretrain(layer: Autoencoder, train: Split, batch: int, engine: Engine) -> It
         for chosen in batches(order, batch):
             step.take(chosen, noise, RATE)
             yield
-        step.cost()
+        step.total.start()
 
 
 def finetune(network: Network, train: Split, batch: int, engine: Engine) -> Iterator[None]:
@@ -112,4 +112,4 @@ def finetune(network: Network, train: Split, batch: int, engine: Engine) -> Iter
         for chosen in batches(order, batch):
             step.take(chosen, RATE)
             yield
-        step.cost()
+        step.total.start()

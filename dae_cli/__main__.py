@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from dae_cli.stopping import Interrupted, end_when_signalled, raise_when_signalled
+
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
@@ -17,11 +19,15 @@ def main() -> None:
         # A terminal without "±" or "·" shows a question mark; that is no reason to fail.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    raise_when_signalled()
     try:
         from dae_cli.commands.app import app
-    except KeyboardInterrupt:  # before there is anything to tell
-        sys.exit(130)
-    app(prog_name="dae")
+    except Interrupted as signalled:  # before there is anything to tell
+        sys.exit(signalled.exit_code)
+    try:
+        app(prog_name="dae")
+    finally:
+        end_when_signalled()
 
 
 if __name__ == "__main__":

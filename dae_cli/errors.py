@@ -32,6 +32,10 @@ class DivergedError(DaeError):
     """Training produced a NaN or infinite loss; the message names phase, epoch and remedy."""
 
 
+class OutputError(DaeError):
+    """A result cannot be written, such as on a full disk; what was there stays (exit code 1)."""
+
+
 class RunFolderError(DaeError):
     """A run folder is missing, incomplete or unreadable (exit code 2)."""
 

@@ -1,27 +1,55 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and what killed processes left half-written."""
 
 from __future__ import annotations
 
 import json
 import os
+import platform
+import re
+import secrets
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from dae_cli.errors import OutputError
+
+PART = ".part"
+STALE_SECONDS = 24 * 3600.0
+"""Age at which something left is swept even where its process cannot be looked up."""
+_LONGEST = 60  # bytes of a name that its temporary name repeats; file systems allow 255 in all
+
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write ``content`` under a temporary name in the same folder, then give it its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The process id keeps two workers apart; the leading dot keeps the file out of listings.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write under a temporary name in the same folder, force it to the disk, and rename it.
+
+    If anything fails, the file that was there stays, and nothing else.
+
+    Raises:
+        OutputError: the disk is full, the folder is read-only, and the like.
+    """
+    temporary = part_of(path)
     try:
-        with temporary.open("wb") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        force_folder_to_disk(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """Return the error that a result cannot be written, with a remedy."""
+    return OutputError(
+        f"{path}: cannot be written ({error.strerror or error}); make room, or choose a folder "
+        "that can be written to; what was there before is as it was"
+    )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -32,3 +60,70 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON whole, indented and in the order given."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def part_of(path: Path) -> Path:
+    """The name under which ``path`` is written until it is whole; another at each call.
+
+    It tells the process, as ``.NAME@machine-pid-random.part``, so that what is left can be swept.
+    """
+    name = path.name.encode()[:_LONGEST].decode(errors="ignore")
+    return path.with_name(f".{name}@{owner()}-{secrets.token_hex(4)}{PART}")
+
+
+def sweep(folder: Path, *, alone: bool = False) -> None:
+    """Remove temporary files in ``folder`` whose process is gone; all of them if we are alone."""
+    for left in folder.glob(f".*{PART}"):
+        if alone or is_stale(left, left.name.removesuffix(PART).rpartition("@")[2]):
+            with suppress(OSError):
+                left.unlink(missing_ok=True)
+
+
+def owner() -> str:
+    """This process, as the names of its temporary files tell: machine-pid."""
+    return f"{machine_tag()}-{os.getpid()}"
+
+
+def is_stale(left: Path, tag: str) -> bool:
+    """Old, or made on this machine by a process that is gone (the folder may be shared)."""
+    try:
+        if time.time() - left.stat().st_mtime > STALE_SECONDS:
+            return True
+    except OSError:
+        return False
+    parts = tag.rsplit("-", 2)
+    return (
+        len(parts) == 3
+        and parts[0] == machine_tag()
+        and parts[1].isdigit()
+        and _is_gone(int(parts[1]))
+    )
+
+
+def machine_tag() -> str:
+    """The machine's name, fit for a file's name."""
+    return re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:40] or "unknown"
+
+
+def force_folder_to_disk(folder: Path) -> None:
+    """Make names given in a folder outlast a crash of the machine, where the system can do that."""
+    if os.name == "nt":
+        return
+    with suppress(OSError):  # some network file systems refuse it
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+def _is_gone(pid: int) -> bool:
+    if os.name == "nt":  # there, signal 0 is not a question
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:
+        return False
+    return False

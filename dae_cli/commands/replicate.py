@@ -26,7 +26,8 @@ from dae_cli.config.names import label
 from dae_cli.machine import cores
 
 if TYPE_CHECKING:
-    from dae_cli.study.replicate import Outcome, Plan
+    from dae_cli.study.plan import Plan
+    from dae_cli.study.replicate import Outcome
     from dae_cli.study.rows import RunRow
     from dae_cli.study.run_folder import PlannedRun
 
@@ -93,7 +94,8 @@ def replicate(
     check_engine(engine, device)
     resolved = resolve_study(study, overrides or (), only or ())
 
-    from dae_cli.study.replicate import default_out, plan_study, run_plan
+    from dae_cli.study.plan import default_out, plan_study
+    from dae_cli.study.replicate import run_plan
 
     folder = out or default_out(resolved, overrides or ())
     workers = jobs or cores()

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from dae_cli.errors import DaeError
+from dae_cli.stopping import Interrupted
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
@@ -41,7 +42,7 @@ class TellingGroup(TyperGroup):
         except DaeError as error:
             met, code, text = _traced(error), error.exit_code, str(error)
         except KeyboardInterrupt as error:
-            met, code, text = _traced(error), INTERRUPTED, _interrupted(error)
+            met, code, text = _traced(error), interrupted_code(error), _interrupted(error)
         except BrokenPipeError:
             _drop_output()
             raise typer.Exit(BROKEN_PIPE) from None
@@ -71,8 +72,14 @@ def _traced(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def _interrupted(error: BaseException) -> str:
-    return "\n".join(["interrupted", *getattr(error, "__notes__", [])])
+def interrupted_code(error: KeyboardInterrupt) -> int:
+    """The exit code of a command that a signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
+    return error.exit_code if isinstance(error, Interrupted) else INTERRUPTED
+
+
+def _interrupted(error: KeyboardInterrupt) -> str:
+    word = error.word if isinstance(error, Interrupted) else "interrupted"
+    return "\n".join([word, *getattr(error, "__notes__", [])])
 
 
 def _is_typers_own(error: Exception) -> bool:

@@ -23,8 +23,9 @@ import numpy as np
 from dae_cli.data.content import Content, check_shape, content_digest
 from dae_cli.data.dataset import Origin
 from dae_cli.data.registry import DatasetSpec
-from dae_cli.data.temporary import part_of, sweep
+from dae_cli.data.temporary import sweep_cache
 from dae_cli.errors import DataError
+from dae_cli.files import part_of
 
 Trust = Literal["checked", "as given", "made here"]
 
@@ -147,7 +148,7 @@ def _renamed_when_whole(path: Path) -> Iterator[IO[bytes]]:
     temporary = part_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        sweep(path.parent)
+        sweep_cache(path.parent)
         with temporary.open("xb") as stream:
             yield stream
         temporary.replace(path)

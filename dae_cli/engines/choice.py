@@ -27,7 +27,7 @@ import dae_cli
 from dae_cli.data.cache import cache_folder
 from dae_cli.engines.engine import Engine, engine_for
 from dae_cli.engines.names import ENGINES, EngineName
-from dae_cli.errors import DaeError
+from dae_cli.errors import DaeError, OutputError
 from dae_cli.files import write_json
 from dae_cli.machine import cpu_name, vector_features, version_of
 from dae_cli.models.autoencoder import Autoencoder
@@ -161,5 +161,5 @@ def _remember(path: Path, machine: dict[str, str], figures: Figures) -> None:
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine,
     }
-    with suppress(OSError):  # a cache that cannot be written is no reason to fail
+    with suppress(OutputError):  # a cache that cannot be written is no reason to fail
         write_json(path, record)

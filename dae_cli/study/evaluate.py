@@ -9,13 +9,14 @@ from typing import Literal
 
 from dae_cli.config.experiments import load_resolved
 from dae_cli.data.provide import load, prepare
+from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.errors import RunFolderError
 from dae_cli.study.execute import dataset_for
 from dae_cli.study.run_folder import CHECKPOINT, CONFIG, PARTIAL, read_status
 from dae_cli.study.threads import use_one_thread
 from dae_cli.study.verdict import half_width_95
 from dae_cli.study.which_engine import CPU, engine_for_counting
-from dae_cli.training.checkpoint import load_checkpoint
+from dae_cli.training.checkpoint import Expected, load_checkpoint
 from dae_cli.training.evaluation import count_wrong
 
 SplitName = Literal["train", "valid", "test"]
@@ -51,9 +52,6 @@ def evaluate_run(
             f"{folder}: the run is not finished; go on with dae train --resume or dae replicate"
         )
     experiment = load_resolved(folder / CONFIG)
-    state = load_checkpoint(folder / CHECKPOINT, experiment, CPU)
-    if state.best is None:
-        raise RunFolderError(f"{folder}: its checkpoint has no fine-tuned network")
     recorded = status.get("data", {})
     trained_on, origin = recorded.get("sha256"), recorded.get("origin")
     data = prepare(experiment.dataset, data_dir=data_dir, origin=origin, note=note)
@@ -62,6 +60,11 @@ def evaluate_run(
             f"{folder}: was trained on {experiment.dataset} with SHA-256 {str(trained_on)[:12]}…, "
             f"but here is {data.sha256[:12]}… ({data.source}); give its data with --data-dir"
         )
+    classes = REGISTRY[experiment.dataset].n_classes
+    expected = Expected(experiment, data.sha256, N_PIXELS, classes)
+    state = load_checkpoint(folder / CHECKPOINT, expected, CPU)
+    if state.best is None:
+        raise RunFolderError(f"{folder}: its checkpoint has no fine-tuned network")
     use_one_thread()
     engine = engine_for_counting(folder)
     dataset = dataset_for(experiment, load(data))

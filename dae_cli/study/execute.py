@@ -2,69 +2,84 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import torch
 from safetensors import SafetensorError
 
-from dae_cli.config.experiments import dump_yaml
+from dae_cli.config.dump import dump_yaml
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
 from dae_cli.engines.engine import Engine, engine_for
 from dae_cli.errors import DaeError, RunFolderError
-from dae_cli.files import write_json, write_text
+from dae_cli.files import force_folder_to_disk, sweep, write_json, write_text
+from dae_cli.stopping import NeverStop, Stop
 from dae_cli.study.figures import draw_run_filters
-from dae_cli.study.progress import Position, Watcher
+from dae_cli.study.keeper import Keeper, minutes_of
+from dae_cli.study.locks import HeldError, hold
+from dae_cli.study.progress import Watcher
 from dae_cli.study.provenance import Environment, environment
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run_folder import (
-    CHECKPOINT,
-    CONFIG,
-    ENVIRONMENT,
-    METRICS,
-    Job,
-    read_status,
-    write_status,
-)
-from dae_cli.study.run_row import done_row, failed_row
+from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, Job, read_status
+from dae_cli.study.run_row import done_row, failed_row, row_of
 from dae_cli.study.threads import use_one_thread
-from dae_cli.training.checkpoint import load_checkpoint, save_checkpoint
+from dae_cli.training.checkpoint import Expected
 from dae_cli.training.evaluation import count_wrong
-from dae_cli.training.state import EpochRecord, TrainingState, initial_state
+from dae_cli.training.state import TrainingState
 from dae_cli.training.train import chosen_device, train
 
-CHECKPOINT_SECONDS = 20.0
-STATUS_SECONDS = 0.2
 
-
-def execute(job: Job, watcher: Watcher, command: str) -> RunRow:
+def execute(job: Job, watcher: Watcher, command: str, stop: Stop | None = None) -> RunRow:
     """Make one run whole and return its row; a failure becomes a row that tells the error.
 
     A run that was stopped goes on from its checkpoint, bit for bit as if it had not been.
+
+    Raises:
+        Stopped: it was asked to stop and has kept a checkpoint.
+        HeldError: another process is making the run.
     """
     use_one_thread()
     engine = engine_for(job.engine, chosen_device(job.device))
     env = environment(engine.device.type, engine.name, torch.get_num_threads(), command)
-    keeper = _Keeper(job, watcher)
+    try:
+        job.folder.parent.mkdir(parents=True, exist_ok=True)
+        with hold(job.lock):
+            return _execute_alone(job, watcher, engine, env, stop or NeverStop())
+    except HeldError:
+        raise
+    except (DaeError, OSError) as error:
+        return failed_row(job, env, 0.0, _told(error))
+
+
+def _execute_alone(
+    job: Job, watcher: Watcher, engine: Engine, env: Environment, stop: Stop
+) -> RunRow:
+    if job.state() == "done":  # by another process, since this one looked
+        return row_of(job)
+    keeper = Keeper(job, watcher, stop)
     try:
         _make_room(job)
         write_text(job.partial / CONFIG, dump_yaml(job.experiment))
         write_json(job.partial / ENVIRONMENT, env.as_dict())
         dataset = dataset_for(job.experiment, load(job.data))
-        state = keeper.begin(engine.device, inputs=dataset.train.pixels.shape[1])
-        train(job.experiment, dataset, state, engine, keeper)
+        state = keeper.begin(engine.device, _expected(job, dataset))
+        with stop.deferred():
+            train(job.experiment, dataset, state, engine, keeper)
         return _conclude(job, keeper, state, dataset, engine, env)
-    except DaeError as error:
-        return _fail(job, keeper, env, str(error))
-    except (OSError, RuntimeError, MemoryError, SafetensorError) as error:
-        return _fail(job, keeper, env, f"{type(error).__name__}: {error}")
+    except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as error:
+        return _fail(job, keeper, env, _told(error))
+
+
+def _told(error: Exception) -> str:
+    """Say what failed, in words that a user can act on."""
+    if isinstance(error, DaeError):
+        return str(error)
+    # torch has no MemoryError of its own.
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return f"the memory ran out ({error}); fewer --jobs or smaller layers need less"
+    return f"{type(error).__name__}: {error}"
 
 
 def _make_room(job: Job) -> None:
@@ -74,8 +89,12 @@ def _make_room(job: Job) -> None:
             f"{job.folder}: is in the way and not a whole run; remove it, or run again with --force"
         )
     job.partial.mkdir(parents=True, exist_ok=True)
-    for leftover in job.partial.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+    sweep(job.partial, alone=True)
+
+
+def _expected(job: Job, dataset: Dataset) -> Expected:
+    inputs = dataset.train.pixels.shape[1]
+    return Expected(job.experiment, job.data.sha256, inputs, dataset.n_classes)
 
 
 def dataset_for(experiment: Experiment, whole: Dataset) -> Dataset:
@@ -107,7 +126,7 @@ class _Result:
 
 def _conclude(
     job: Job,
-    keeper: _Keeper,
+    keeper: Keeper,
     state: TrainingState,
     dataset: Dataset,
     engine: Engine,
@@ -129,110 +148,19 @@ def _conclude(
     draw_run_filters(job.partial, job.experiment.dataset, title)
     keeper.write_status("done", result=asdict(result))
     job.partial.rename(job.folder)
+    force_folder_to_disk(job.folder.parent)
     return done_row(job, read_status(job.folder), env)
 
 
-def _fail(job: Job, keeper: _Keeper, env: Environment, error: str) -> RunRow:
-    with suppress(OSError):  # the disk may be what failed
+def _fail(job: Job, keeper: Keeper, env: Environment, error: str) -> RunRow:
+    with suppress(DaeError):  # the disk may be what failed
         keeper.write_status("failed", error=error)
     return failed_row(job, env, keeper.minutes(), error)
 
 
-class _Keeper:
-    """Hangs on the training loop: keeps checkpoints and metrics, and tells the progress."""
-
-    def __init__(self, job: Job, watcher: Watcher) -> None:
-        self._job = job
-        self._watcher = watcher
-        self._before = 0.0  # seconds spent before this process took over
-        self._start = self._saved = self._told = time.monotonic()
-        self._place: tuple[str, int] | None = None
-        self._share = 0.0
-
-    def begin(self, device: torch.device, inputs: int) -> TrainingState:
-        """Return the state to go on from: the checkpoint's, or a fresh one."""
-        job = self._job
-        resumed = job.state() == "stopped"
-        self._watcher.started(job.name, resumed)
-        if resumed:
-            state = load_checkpoint(job.partial / CHECKPOINT, job.experiment, device)
-            self._before = 60.0 * float(read_status(job.partial).get("minutes", 0.0))
-        else:
-            state = initial_state(job.experiment, inputs, torch.float32)
-            for autoencoder in state.autoencoders:
-                autoencoder.to(device)
-        self.tell(state)
-        return state
-
-    def epoch_done(self, state: TrainingState) -> None:
-        """Save at the end of a phase or when the last checkpoint is old; tell the progress."""
-        now = time.monotonic()
-        place = (state.phase, state.layer)
-        if place != self._place or now - self._saved >= CHECKPOINT_SECONDS:
-            self.save(state)
-            self._place, self._saved = place, time.monotonic()
-        if now - self._told >= STATUS_SECONDS:
-            self.tell(state)
-            self._told = now
-
-    def save(self, state: TrainingState) -> None:
-        """Write metrics, status and checkpoint; the checkpoint, which counts, comes last."""
-        write_text(self._job.partial / METRICS, metrics_csv(state.history))
-        self.write_status("running")
-        save_checkpoint(self._job.partial / CHECKPOINT, state)
-
-    def tell(self, state: TrainingState, phase: str | None = None) -> None:
-        """Pass the position on to the watcher."""
-        place = position(state, self._job.experiment, phase)
-        # A better validation error prolongs the run; what was told as done stays done.
-        self._share = max(self._share, place.fraction)
-        self._watcher.moved(self._job.name, replace(place, fraction=self._share))
-
-    def minutes(self) -> float:
-        """Return the time this run has taken, all its sessions together."""
-        return (self._before + time.monotonic() - self._start) / 60.0
-
-    def write_status(self, outcome: str, **more: Any) -> None:
-        """Write status.json; `more` is the result or the error."""
-        data = self._job.data
-        status = {
-            "state": outcome,
-            "cell": self._job.cell,
-            "data": {"origin": data.origin, "sha256": data.sha256, "source": data.source},
-            "minutes": round(self.minutes(), 4),
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            **more,
-        }
-        write_status(self._job.partial, status)
-
-
-def position(state: TrainingState, experiment: Experiment, phase: str | None = None) -> Position:
-    """Describe where a state stands; the share done counts a layer's epoch as one unit."""
-    last = state.history[-1] if state.history else None
-    pretraining = experiment.pretrain.epochs * len(experiment.model.hidden)
-    done = sum(r.phase == "pretrain" for r in state.history)
-    finetuned = len(state.history) - done
-    # Early stopping rarely needs all epochs: expect the patience, once more from the best epoch.
-    expected = min(experiment.finetune.max_epochs, state.best_epoch + experiment.finetune.patience)
-    tuning = state.phase != "pretrain"
-    return Position(
-        phase=phase or ("finetune" if tuning else "pretrain"),
-        layer=None if tuning else state.layer + 1,
-        epoch=state.epoch,
-        epochs=experiment.finetune.max_epochs if tuning else experiment.pretrain.epochs,
-        cost=last.cost if last else None,
-        valid_error_percent=last.valid_error_percent if last else None,
-        fraction=min(1.0, (done + finetuned) / max(1, pretraining + expected)),
-    )
-
-
-def metrics_csv(history: list[EpochRecord]) -> str:
-    """Return metrics.csv: one row an epoch; costs with all their digits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = [f.name for f in fields(EpochRecord)]
-    writer.writerow(names)
-    for record in history:
-        values = (getattr(record, name) for name in names)
-        writer.writerow(["" if value is None else value for value in values])
-    return text.getvalue()
+def lost_row(job: Job, error: str, command: str) -> RunRow:
+    """Return the row of a run whose process is gone."""
+    env = environment(job.device, job.engine, 1, command)
+    with suppress(DaeError):
+        return failed_row(job, env, minutes_of(read_status(job.partial)), error)
+    return failed_row(job, env, 0.0, error)

@@ -2,78 +2,132 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Generator, Sequence
-from contextlib import suppress
-from dataclasses import asdict
+from contextlib import closing
+from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from dae_cli.errors import DaeError
-from dae_cli.study.progress import Position, Silent, Watcher
+from dae_cli.stopping import Interrupted, SignalStop, Stop, WorkerStop
+from dae_cli.study.locks import HeldError
+from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run_folder import Job
+from dae_cli.study.run_folder import Job, Left
+from dae_cli.study.worker_files import STOPPING, FileWatcher, WorkerFiles
 
-POLL_SECONDS = 0.5
+PARENT_SECONDS = 0.5
+KILLED = "a worker process was killed, perhaps because the memory ran out"
+
+
+class WorkerKilledError(DaeError):
+    """A worker process was killed from outside."""
 
 
 def run_jobs(
     jobs: Sequence[Job], *, workers: int, watcher: Watcher, command: str
-) -> Generator[RunRow, None, None]:
-    """Run jobs, at most `workers` at a time, and yield each row when its run ends.
+) -> Generator[RunRow | Left, None, None]:
+    """Run jobs, at most `workers` at a time, and yield what each came to when it ends.
 
-    The results do not depend on `workers`. A failed run does not stop the others. If the caller
-    stops early or is interrupted, the workers are ended; their checkpoints stay.
+    The results do not depend on `workers`. A failed run does not stop the others. When the
+    command is asked to stop, every run finishes its step and keeps a checkpoint; if the caller
+    stops early or is interrupted again, the workers are ended at once.
 
     Raises:
-        DaeError: a worker process was killed from outside.
+        Interrupted: the command was asked to stop, and all runs have.
     """
     if min(workers, len(jobs)) <= 1:
-        for job in jobs:
-            row = _run_here(job, watcher, command)
-            watcher.finished(row)
-            yield row
-    else:
-        yield from _run_in_workers(jobs, min(workers, len(jobs)), watcher, command)
+        return _run_here(jobs, watcher, command)
+    return _run_in_workers(jobs, min(workers, len(jobs)), watcher, command)
 
 
-def _run_here(job: Job, watcher: Watcher, command: str) -> RunRow:
-    from dae_cli.study.execute import execute
-
-    return execute(job, watcher, command)
+def _run_here(
+    jobs: Sequence[Job], watcher: Watcher, command: str
+) -> Generator[RunRow | Left, None, None]:
+    stop = SignalStop(lambda: watcher.note(STOPPING))
+    for job in jobs:
+        outcome = _outcome(job, watcher, command, stop)
+        if isinstance(outcome, RunRow):
+            watcher.finished(outcome)
+        yield outcome
+        if stop.asked():
+            raise Interrupted(stop.asked())
 
 
 def _run_in_workers(
     jobs: Sequence[Job], workers: int, watcher: Watcher, command: str
-) -> Generator[RunRow, None, None]:
+) -> Generator[RunRow | Left, None, None]:
+    """Run in worker processes; where one is killed, go on with fewer at a time.
+
+    At one at a time it is known whose run was killed: that one fails, and the others go on.
+    """
+    ahead = {job.name: job for job in jobs}
+    stop = SignalStop(lambda: None)  # the thread that passes it on to the workers tells it
+    number = 0
+    with WorkerFiles(jobs, watcher, stop) as files, stop.deferred():
+        while ahead and not (number := number or stop.asked()):
+            try:
+                started = _parallel(list(ahead.values()), workers, files.stop_file, command)
+                with closing(started) as outcomes:
+                    for outcome in outcomes:
+                        del ahead[outcome.run]
+                        if isinstance(outcome, RunRow):
+                            files.finish(outcome)
+                        elif outcome.why == "stopped":  # by the command, or by a scheduler
+                            number = stop.asked() or signal.SIGTERM
+                            files.ask_to_stop()
+                        yield outcome
+            except WorkerKilledError:
+                if workers > 1:
+                    workers -= 1
+                    at_a_time = "one run" if workers == 1 else f"{workers} runs"
+                    watcher.note(f"{KILLED}; going on from the checkpoints, {at_a_time} at a time")
+                elif not stop.asked():
+                    row = _killed_row(ahead.pop(next(iter(ahead))), command)
+                    files.finish(row)
+                    yield row
+    if number := number or stop.asked():
+        _end_workers(())
+        raise Interrupted(number)
+
+
+def _killed_row(job: Job, command: str) -> RunRow:
+    from dae_cli.study.execute import lost_row
+
+    remedy = "the same command goes on from the checkpoint; smaller layers need less memory"
+    return lost_row(job, f"{KILLED}; {remedy}", command)
+
+
+def _parallel(
+    jobs: Sequence[Job], workers: int, stop_file: Path, command: str
+) -> Generator[RunRow | Left, None, None]:
+    """Run jobs in joblib's worker processes, in order, `workers` at a time."""
     from joblib import Parallel, delayed, parallel_config
     from joblib.externals.loky import BrokenProcessPool
 
     results: Any = ()
-    with _Progress(jobs, watcher) as progress:
-        try:
-            with parallel_config(backend="loky", n_jobs=workers, inner_max_num_threads=1):
-                # Dispatched one by one: a run lasts minutes, and what waits can be called off.
-                results = Parallel(
-                    return_as="generator_unordered", batch_size=1, pre_dispatch=workers
-                )(delayed(_run_in_worker)(job, command) for job in jobs)
-                for row in results:
-                    progress.finish(row)
-                    yield row
-        except BrokenProcessPool as error:
-            _end_workers(results)
-            raise DaeError(
-                "a worker process was killed, perhaps because the memory ran out; the same "
-                "command goes on from the checkpoints, and fewer --jobs need less memory"
-            ) from error
-        except BaseException:
-            _end_workers(results)
-            raise
+    try:
+        # Two at least, since joblib would run the only one here, where nobody outlives it. How
+        # many have a run is settled by what is dispatched: one by one, since a run lasts minutes,
+        # and what waits can be called off.
+        with parallel_config(backend="loky", n_jobs=max(2, workers), inner_max_num_threads=1):
+            results = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch=workers)(
+                delayed(_run_in_worker)(job, command, stop_file, os.getpid()) for job in jobs
+            )
+            # Not `yield from`: ended early, joblib would warn of what is known here.
+            for outcome in results:  # noqa: UP028
+                yield outcome
+    except BrokenProcessPool as error:
+        _end_workers(results)
+        raise WorkerKilledError(KILLED) from error
+    except BaseException:
+        _end_workers(results)
+        raise
 
 
 def _end_workers(results: Any) -> None:
@@ -88,97 +142,37 @@ def _end_workers(results: Any) -> None:
     get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
-def _run_in_worker(job: Job, command: str) -> RunRow:
-    # Ctrl-C reaches the whole process group; the parent alone decides what becomes of workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return _run_here(job, _FileWatcher(job), command)
+def _run_in_worker(job: Job, command: str, stop_file: Path, parent: int) -> RunRow | Left:
+    stop = WorkerStop(stop_file)
+    die_with(parent)
+    if stop.asked():
+        return Left(job.name, "stopped")
+    return _outcome(job, FileWatcher(job), command, stop)
 
 
-def _progress_file(job: Job) -> Path:
-    return job.folder.with_name(f".{job.name}.progress")
+def _outcome(job: Job, watcher: Watcher, command: str, stop: Stop) -> RunRow | Left:
+    from dae_cli.study.execute import execute
+    from dae_cli.study.keeper import Stopped
+
+    try:
+        return execute(job, watcher, command, stop)
+    except Stopped:
+        return Left(job.name, "stopped")
+    except HeldError:
+        return Left(job.name, "held")
 
 
-def _unfinished(path: Path) -> Path:
-    return path.with_name(path.name + ".new")
+@cache
+def die_with(parent: int) -> None:
+    """Let this process end, wherever it is, as soon as its parent is gone.
 
+    The next command will go on from the checkpoint.
+    """
 
-class _FileWatcher(Silent):
-    """Leaves a worker's progress in a small file that the parent reads now and then."""
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os._exit(1)
 
-    def __init__(self, job: Job) -> None:
-        self._path = _progress_file(job)
-        self._parent = os.getppid()
-        self._resumed = False
-
-    def started(self, run: str, resumed: bool) -> None:
-        self._resumed = resumed
-
-    def moved(self, run: str, position: Position) -> None:
-        if os.getppid() != self._parent:
-            os._exit(1)  # the command was killed; the next one will go on from the checkpoint
-        text = json.dumps({"resumed": self._resumed, "position": asdict(position)})
-        # Not forced to the disk, which several times a second would slow the run down; and a
-        # run does not fail because its progress cannot be told.
-        with suppress(OSError):
-            _unfinished(self._path).write_text(text, encoding="utf-8")
-            _unfinished(self._path).replace(self._path)
-
-
-class _Progress:
-    """Tells the watcher what the workers' files say; nothing of a run comes after its end."""
-
-    def __init__(self, jobs: Sequence[Job], watcher: Watcher) -> None:
-        self._watcher = watcher
-        self._files = {job.name: _progress_file(job) for job in jobs}
-        self._told: dict[str, str] = {}
-        self._ended: set[str] = set()
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._poll, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._remove_files()  # of a command that was killed
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        self._remove_files()
-
-    def finish(self, row: RunRow) -> None:
-        """Tell the last of a run, then its end."""
-        with self._lock:
-            self._tell(row.run)
-            self._ended.add(row.run)
-            self._watcher.finished(row)
-
-    def _poll(self) -> None:
-        while not self._over.wait(POLL_SECONDS):
-            with self._lock:
-                for run in self._files:
-                    if run not in self._ended:
-                        self._tell(run)
-
-    def _tell(self, run: str) -> None:
-        try:
-            text = self._files[run].read_text(encoding="utf-8")
-        except OSError:
-            return  # not begun
-        if text == self._told.get(run):
-            return
-        progress = json.loads(text)
-        if run not in self._told:
-            self._watcher.started(run, progress["resumed"])
-        self._told[run] = text
-        self._watcher.moved(run, Position(**progress["position"]))
-
-    def _remove_files(self) -> None:
-        for path in self._files.values():
-            path.unlink(missing_ok=True)
-            _unfinished(path).unlink(missing_ok=True)
+    if os.name != "nt":  # there, the pool's pipes end the workers
+        threading.Thread(target=watch, daemon=True).start()

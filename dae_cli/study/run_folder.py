@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,12 +24,16 @@ from dae_cli.config.schema import Experiment
 from dae_cli.data.obtain import Prepared
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.errors import RunFolderError
-from dae_cli.files import write_json
+from dae_cli.files import sweep, unwritable, write_json
+from dae_cli.study.locks import HeldError, hold
 from dae_cli.training.version import NUMERICS_VERSION
 
 CHECKPOINT, CONFIG, STATUS = "checkpoint.safetensors", "config.yaml", "status.json"
 METRICS, ENVIRONMENT, RUN_FILTERS = "metrics.csv", "environment.json", "filters.png"
 PARTIAL, RUNS = ".partial", "runs"
+PROGRESS, LOCK = ".progress", ".lock"
+TRACES = (PROGRESS, LOCK)
+"""Endings of the hidden files beside a run's folder while it is made."""
 
 RunState = Literal["new", "stopped", "done"]
 
@@ -61,11 +66,42 @@ class Job:
             return "done"
         return "stopped" if (self.partial / CHECKPOINT).exists() else "new"
 
+    @property
+    def lock(self) -> Path:
+        """The file whose lock says that a process makes this run."""
+        return hidden(self.folder, LOCK)
+
+    def is_held(self) -> bool:
+        """Tell whether another process is making this run."""
+        try:
+            with hold(self.lock):
+                return False
+        except HeldError:
+            return True
+
     def discard(self) -> None:
-        """Remove whatever there is of this run."""
-        for folder in (self.folder, self.partial):
-            if folder.exists():
-                shutil.rmtree(folder)
+        """Remove whatever there is of this run.
+
+        Raises:
+            HeldError: another process is making it.
+            OutputError: it cannot be removed.
+        """
+        with hold(self.lock):
+            for folder in (self.folder, self.partial):
+                try:
+                    if folder.exists():
+                        shutil.rmtree(folder)
+                except OSError as error:
+                    raise unwritable(folder, error) from error
+
+
+@dataclass(frozen=True)
+class Left:
+    """A run that this process did not bring to an end."""
+
+    run: str
+    why: Literal["stopped", "held"]
+    """It was asked to stop and kept a checkpoint; or another process is making it."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +154,20 @@ def run_name(experiment: Experiment, data_sha256: str) -> str:
 def default_runs(resolved: ResolvedExperiment) -> Path:
     """Return results/STUDY/runs, where `dae replicate STUDY` looks as well."""
     return Path("results") / (resolved.name.rpartition("/")[0] or "single") / RUNS
+
+
+def hidden(folder: Path, ending: str) -> Path:
+    """Return the hidden file beside a run's folder that has this ending."""
+    return folder.with_name(f".{folder.name}{ending}")
+
+
+def sweep_runs(runs: Path) -> None:
+    """Remove what killed processes left in a folder of runs, but for the runs themselves."""
+    sweep(runs)
+    left = [path for ending in TRACES for path in runs.glob(f".*{ending}")]
+    for name in {path.name.removesuffix(path.suffix).removeprefix(".") for path in left}:
+        with suppress(HeldError), hold(hidden(runs / name, LOCK)):
+            hidden(runs / name, PROGRESS).unlink(missing_ok=True)
 
 
 def read_status(folder: Path) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.data.dataset import Origin
 from dae_cli.data.provide import prepare
 from dae_cli.engines.names import EngineChoice
-from dae_cli.study.execute import execute as execute_job
+from dae_cli.errors import RunFolderError
+from dae_cli.study.plan import make_job
+from dae_cli.study.pool import run_jobs
 from dae_cli.study.progress import Watcher
-from dae_cli.study.replicate import check_writable, make_job
+from dae_cli.study.results_folder import check_writable
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run_folder import PlannedRun, default_runs
+from dae_cli.study.run_folder import PlannedRun, default_runs, sweep_runs
 from dae_cli.study.run_row import row_of
 from dae_cli.study.which_engine import check_choice, settled
 
@@ -58,15 +60,22 @@ def execute(planned: PlannedRun, *, watcher: Watcher, force: bool, command: str)
     """Run in this process, from the checkpoint if there is one; `force` starts over.
 
     Raises:
-        RunFolderError: the folder cannot be written to, or the run cannot go on with its engine.
+        RunFolderError: the folder cannot be written to, the run cannot go on with its engine, or
+            another process is making it.
+        Interrupted: the command was asked to stop; the run has kept a checkpoint.
     """
     job = planned.job
+    check_writable(job.folder.parent)
+    sweep_runs(job.folder.parent)
+    if job.is_held():
+        raise RunFolderError(
+            f"{job.cell}: another dae process is making this run; wait for it, or end it first"
+        )
     if force:
         job.discard()
     elif planned.state == "done":
         return row_of(job)
-    check_writable(job.folder.parent)
-    (job,) = settled([planned], watcher)
-    row = execute_job(job, watcher, command)
-    watcher.finished(row)
-    return row
+    (outcome,) = run_jobs(settled([planned], watcher), workers=1, watcher=watcher, command=command)
+    if isinstance(outcome, RunRow):
+        return outcome
+    raise RunFolderError(f"{job.cell}: another dae process began this run just now")

@@ -48,24 +48,30 @@ class Stage:
 
 
 class Total:
-    """The sum of costs over an epoch; on a GPU it stays there until it is asked for."""
+    """The sum of costs over an epoch; on a GPU it stays there until it is asked for.
+
+    Attributes:
+        on_cpu: the sum as far as it was added on the CPU.
+    """
 
     def __init__(self, device: torch.device) -> None:
-        self._sum = 0.0
+        self.on_cpu = 0.0
         # MPS has no double precision.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._there = torch.zeros((), dtype=dtype, device=device)
 
+    def start(self, cost: float = 0.0) -> None:
+        """Begin anew, or with a cost that was summed before."""
+        self.on_cpu = cost
+        self._there.zero_()
+
     def add(self, cost: Tensor) -> None:
         """Add the cost of a minibatch."""
         if cost.device.type == "cpu":
-            self._sum += cost.item()
+            self.on_cpu += cost.item()
         else:
             self._there.add_(cost)
 
-    def take(self) -> float:
-        """Return the sum and begin anew."""
-        total = self._sum + self._there.item()
-        self._sum = 0.0
-        self._there.zero_()
-        return total
+    def value(self) -> float:
+        """Return the sum so far."""
+        return self.on_cpu + self._there.item()

@@ -1,73 +1,205 @@
-"""Checkpoints: tensors in safetensors, the rest as JSON in its header. Nothing executes."""
+"""Checkpoints: tensors in safetensors, the rest as JSON in its header. Nothing executes.
+
+A checkpoint may come from a stranger: what it holds is held against the experiment, number by
+number and shape by shape, before any of it is computed with.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import safetensors
 import safetensors.torch
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from dae_cli.config.schema import Experiment
 from dae_cli.errors import RunFolderError
+from dae_cli.files import write_whole
 from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.network import Layer, Network
-from dae_cli.training.state import EpochRecord, TrainingState
+from dae_cli.training.state import EpochRecord, Interim, Phase, TrainingState
 
-FORMAT = 1
+FORMAT: Literal[2] = 2
+Count = Annotated[int, Field(ge=0)]
 
 
-def save_checkpoint(path: Path, state: TrainingState) -> None:
-    """Write a state under a temporary name, then give it its own."""
-    position = {
-        "format": FORMAT,
-        "phase": state.phase,
-        "layer": state.layer,
-        "epoch": state.epoch,
-        "best_wrong": state.best_wrong,
-        "best_epoch": state.best_epoch,
-        "history": [asdict(record) for record in state.history],
-    }
+@dataclass(frozen=True)
+class Expected:
+    """What a checkpoint must have been made of and for.
+
+    Attributes:
+        experiment: the resolved config.
+        data_sha256: digest of the data set's content.
+        inputs: d, the components of an example.
+        classes: output units of the network.
+    """
+
+    experiment: Experiment
+    data_sha256: str
+    inputs: int
+    classes: int
+
+
+class _Position(BaseModel):
+    """The header's JSON: where the run stands. Plain values, checked one by one."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    format: Literal[2]
+    experiment: Experiment
+    data_sha256: str
+    phase: Phase
+    layer: Count
+    epoch: Count
+    interim: Interim | None
+    best_wrong: Count | None
+    best_epoch: Count
+    history: list[EpochRecord]
+
+
+def save_checkpoint(path: Path, state: TrainingState, expected: Expected) -> None:
+    """Write a state whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written; what was there before stays.
+    """
+    position = _Position(
+        format=FORMAT,
+        experiment=expected.experiment,
+        data_sha256=expected.data_sha256,
+        phase=state.phase,
+        layer=state.layer,
+        epoch=state.epoch,
+        interim=state.interim,
+        best_wrong=state.best_wrong,
+        best_epoch=state.best_epoch,
+        history=state.history,
+    )
     tensors = {name: t.detach().cpu().contiguous() for name, t in state.tensors().items()}
-    temporary = path.with_name(path.name + ".partial")
-    safetensors.torch.save_file(tensors, temporary, metadata={"dae": json.dumps(position)})
-    temporary.replace(path)
+    header = {"dae": position.model_dump_json()}
+    write_whole(path, safetensors.torch.save(tensors, metadata=header))
 
 
-def load_checkpoint(path: Path, experiment: Experiment, device: torch.device) -> TrainingState:
+def load_checkpoint(path: Path, expected: Expected, device: torch.device) -> TrainingState:
     """Read a state back.
 
     Raises:
-        RunFolderError: the file is missing, damaged, or not a checkpoint of this experiment.
+        RunFolderError: the file is missing, damaged, or not a checkpoint of this run.
     """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            position: dict[str, Any] = json.loads((file.metadata() or {})["dae"])
+            position = _Position.model_validate_json((file.metadata() or {})["dae"])
+            _refuse_another_run(position, expected)
+            names = list(file.keys())
+            _refuse_other_shapes({n: file.get_slice(n) for n in names}, position, expected)
             # Copied out of the file's mapping: there they lie at any address, on which the last
-            # bit of a product of matrices may depend (see Presenter).
-            tensors = {
-                name: file.get_tensor(name).to(device, copy=True)
-                for name in file.keys()  # noqa: SIM118
-            }
-        return _assemble(position, tensors, experiment)
+            # bit of a product of matrices may depend.
+            tensors = {n: file.get_tensor(n).to(device, copy=True) for n in names}
+        return _assemble(position, tensors, expected.experiment)
     except FileNotFoundError:
         raise RunFolderError(f"{path}: no such checkpoint") from None
+    except ValidationError as error:
+        raise _unfit(path, _in_words(error)) from error
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        raise RunFolderError(
-            f"{path}: not a checkpoint of this experiment ({error}); "
-            "delete the run's folder, or run again with --force"
-        ) from error
+        raise _unfit(path, str(error)) from error
+
+
+def _unfit(path: Path, why: str) -> RunFolderError:
+    return RunFolderError(
+        f"{path}: not a checkpoint of this run ({why}); "
+        "delete the run's folder, or run again with --force"
+    )
+
+
+def _in_words(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'its header'}: {first['msg']}"
+
+
+def _refuse_another_run(position: _Position, expected: Expected) -> None:
+    experiment = position.experiment
+    if experiment != expected.experiment or position.data_sha256 != expected.data_sha256:
+        raise ValueError("it was made with other settings or on other data")
+    if not _possible(position):
+        raise ValueError("its position is not one that this run can be in")
+
+
+def _possible(position: _Position) -> bool:
+    """Tell whether position, early stopping and history go together."""
+    experiment, pretraining = position.experiment, position.phase == "pretrain"
+    depth, epochs = len(experiment.model.hidden), experiment.pretrain.epochs
+    if pretraining:
+        placed = position.layer < depth and 0 < epochs >= position.epoch
+        rest, finetuned = position.epoch, 0
+    else:
+        placed = position.layer == (depth if epochs else 0)
+        placed = placed and position.epoch <= experiment.finetune.max_epochs
+        rest, finetuned = 0, position.epoch
+    if not placed:
+        return False
+    passed: list[tuple[str, int | None, int]] = []
+    for layer in range(1, position.layer + 1):
+        passed += (("pretrain", layer, epoch) for epoch in range(1, epochs + 1))
+    passed += (("pretrain", position.layer + 1, epoch) for epoch in range(1, rest + 1))
+    passed += (("finetune", None, epoch) for epoch in range(1, finetuned + 1))
+    if [(r.phase, r.layer, r.epoch) for r in position.history] != passed:
+        return False
+    wrong = [r.valid_wrong for r in position.history if r.phase == "finetune"]
+    best = position.best_epoch
+    return position.best_wrong == (wrong[best - 1] if 0 < best <= len(wrong) else None)
+
+
+def _refuse_other_shapes(found: dict[str, Any], position: _Position, expected: Expected) -> None:
+    shapes = _shapes(expected)
+    for name in shapes:
+        if name not in found and name.startswith(_required(position)):
+            raise ValueError(f"it lacks {name}")
+    for name, tensor in found.items():
+        shape = shapes.get(name)
+        if shape is None:
+            raise ValueError(f"it has {name[:80]!r}, which this run has not")
+        if tuple(tensor.get_shape()) != shape or tensor.get_dtype() not in ("F32", "F64"):
+            raise ValueError(
+                f"{name} is {tensor.get_dtype()} {tensor.get_shape()}, expected {list(shape)}"
+            )
+
+
+def _required(position: _Position) -> tuple[str, ...]:
+    """Return what the names of the tensors begin with that a run has in this position."""
+    # Until its first step of fine-tuning a run has no network; when it is done it drops it.
+    begun = position.phase == "finetune" and (position.epoch > 0 or position.interim is not None)
+    best = position.best_wrong is not None
+    return ("pretrained.", *(["network."] if begun else []), *(["best."] if best else []))
+
+
+def _shapes(expected: Expected) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor that a run can have."""
+    model = expected.experiment.model
+    layers = list(enumerate(zip((expected.inputs, *model.hidden), model.hidden, strict=False), 1))
+    shapes: dict[str, tuple[int, ...]] = {}
+    for k, (d, units) in layers:
+        shapes |= {
+            f"pretrained.{k}.weight": (units, d),
+            f"pretrained.{k}.hidden_bias": (units,),
+            f"pretrained.{k}.visible_bias": (d,),
+        }
+        if not model.tied:
+            shapes[f"pretrained.{k}.decoder_weight"] = (d, units)
+        for prefix in ("network", "best"):
+            shapes |= {f"{prefix}.{k}.weight": (units, d), f"{prefix}.{k}.bias": (units,)}
+    for prefix in ("network", "best"):
+        top = (expected.classes, model.hidden[-1])
+        shapes |= {f"{prefix}.top.weight": top, f"{prefix}.top.bias": top[:1]}
+    return shapes
 
 
 def _assemble(
-    position: dict[str, Any], tensors: dict[str, Tensor], experiment: Experiment
+    position: _Position, tensors: dict[str, Tensor], experiment: Experiment
 ) -> TrainingState:
-    if position["format"] != FORMAT:
-        raise ValueError(f"format {position['format']}, expected {FORMAT}")
     count = len(experiment.model.hidden)
     autoencoders = [
         Autoencoder(
@@ -79,29 +211,18 @@ def _assemble(
         )
         for k in range(1, count + 1)
     ]
-    _refuse_another_model(autoencoders, tensors, experiment)
     return TrainingState(
-        phase=position["phase"],
-        layer=position["layer"],
-        epoch=position["epoch"],
+        phase=position.phase,
+        layer=position.layer,
+        epoch=position.epoch,
         autoencoders=autoencoders,
         network=_network("network", tensors, count),
         best=_network("best", tensors, count),
-        best_wrong=position["best_wrong"],
-        best_epoch=position["best_epoch"],
-        history=[EpochRecord(**record) for record in position["history"]],
+        best_wrong=position.best_wrong,
+        best_epoch=position.best_epoch,
+        history=position.history,
+        interim=position.interim,
     )
-
-
-def _refuse_another_model(
-    autoencoders: list[Autoencoder], tensors: dict[str, Tensor], experiment: Experiment
-) -> None:
-    model = experiment.model
-    widths = tuple(len(autoencoder.weight) for autoencoder in autoencoders)
-    if widths != model.hidden or f"pretrained.{len(widths) + 1}.weight" in tensors:
-        raise ValueError(f"its layers are not those of model.hidden, {list(model.hidden)}")
-    if any((autoencoder.decoder_weight is None) != model.tied for autoencoder in autoencoders):
-        raise ValueError(f"its weights do not fit model.tied, {str(model.tied).lower()}")
 
 
 def _network(prefix: str, tensors: dict[str, Tensor], count: int) -> Network | None:

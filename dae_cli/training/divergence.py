@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -11,47 +12,39 @@ from dae_cli.config.schema import FinetuneSettings, PretrainSettings
 from dae_cli.errors import DivergedError
 
 
-def checked_cost(
-    cost: float,
-    phase: str,
-    layer: int | None,
-    epoch: int,
-    settings: PretrainSettings | FinetuneSettings,
-) -> float:
-    """Return the mean cost of an epoch.
+@dataclass(frozen=True)
+class Place:
+    """Where training stands, for messages."""
 
-    Raises:
-        DivergedError: the cost is NaN or infinite.
-    """
-    if math.isfinite(cost):
-        return cost
-    raise _diverged(f"the cost is {cost}", phase, layer, epoch, settings)
+    phase: str
+    layer: int | None
+    """From 1; None while the whole network is fine-tuned."""
+    epoch: int
+    """From 1."""
+    settings: PretrainSettings | FinetuneSettings
 
+    def checked_cost(self, cost: float) -> float:
+        """Return the cost.
 
-def check_parameters(
-    tensors: Iterable[Tensor],
-    phase: str,
-    layer: int | None,
-    epoch: int,
-    settings: PretrainSettings | FinetuneSettings,
-) -> None:
-    """Look at the parameters after an epoch, whose cost does not show what its last step did.
+        Raises:
+            DivergedError: it is NaN or infinite.
+        """
+        if math.isfinite(cost):
+            return cost
+        raise self._diverged(f"the cost is {cost}")
 
-    Raises:
-        DivergedError: a parameter is NaN or infinite.
-    """
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors):
-        raise _diverged("a parameter is not finite", phase, layer, epoch, settings)
+    def check_parameters(self, tensors: Iterable[Tensor]) -> None:
+        """Look at the parameters, since the cost does not show what the last step did.
 
+        Raises:
+            DivergedError: a parameter is NaN or infinite.
+        """
+        if not all(bool(tensor.isfinite().all()) for tensor in tensors):
+            raise self._diverged("a parameter is not finite")
 
-def _diverged(
-    what: str,
-    phase: str,
-    layer: int | None,
-    epoch: int,
-    settings: PretrainSettings | FinetuneSettings,
-) -> DivergedError:
-    place = f"{phase}, layer {layer}, epoch {epoch}" if layer else f"{phase}, epoch {epoch}"
-    return DivergedError(
-        f"diverged in {place}: {what}; lower {phase}.learning_rate (now {settings.learning_rate:g})"
-    )
+    def _diverged(self, what: str) -> DivergedError:
+        layer = f", layer {self.layer}" if self.layer else ""
+        return DivergedError(
+            f"diverged in {self.phase}{layer}, epoch {self.epoch}: {what}; "
+            f"lower {self.phase}.learning_rate (now {self.settings.learning_rate:g})"
+        )

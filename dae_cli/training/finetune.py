@@ -7,11 +7,13 @@ not give its rule).
 
 from __future__ import annotations
 
+from functools import partial
+
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.engines.engine import Engine
-from dae_cli.training.batches import batches
-from dae_cli.training.divergence import check_parameters, checked_cost
+from dae_cli.training.divergence import Place
+from dae_cli.training.epoch import present
 from dae_cli.training.evaluation import count_wrong
 from dae_cli.training.hooks import Hooks
 from dae_cli.training.inputs import Pixels
@@ -23,10 +25,10 @@ from dae_cli.training.streams import Purpose, shuffled, stream
 def finetune(
     experiment: Experiment, dataset: Dataset, state: TrainingState, engine: Engine, hooks: Hooks
 ) -> None:
-    """Train until patience or epochs run out; `state` moves on after each epoch.
+    """Train until patience or epochs run out; `state` moves on with each epoch.
 
     Raises:
-        DivergedError: the cost of an epoch was not finite.
+        DivergedError: the cost or a parameter was not finite.
     """
     settings = experiment.finetune
     if state.network is None:
@@ -34,12 +36,16 @@ def finetune(
     inputs = Pixels(dataset.train, settings.batch_size)
     step = FinetuningStep(state.network, inputs, dataset.train.labels, engine)
     while not _finished(state, settings.max_epochs, settings.patience):
-        position = stream(experiment.seed, Purpose.FINETUNE_ORDER, state.epoch)
-        for chosen in batches(shuffled(len(inputs), position), settings.batch_size):
-            step.take(chosen, settings.learning_rate)
         epoch = state.epoch + 1
-        mean = checked_cost(step.cost() / len(inputs), "finetune", None, epoch, settings)
-        check_parameters(state.tensors().values(), "finetune", None, epoch, settings)
+        mean = present(
+            shuffled(len(inputs), stream(experiment.seed, Purpose.FINETUNE_ORDER, state.epoch)),
+            settings.batch_size,
+            partial(step.take, learning_rate=settings.learning_rate),
+            total=step.total,
+            state=state,
+            place=Place("finetune", None, epoch, settings),
+            hooks=hooks,
+        )
         wrong = count_wrong(state.network, dataset.valid, engine)
         state.epoch = epoch
         if state.best_wrong is None or wrong < state.best_wrong:
@@ -48,6 +54,7 @@ def finetune(
         state.history.append(EpochRecord("finetune", None, epoch, mean, wrong, percent))
         hooks.epoch_done(state)
     state.phase = "done"
+    hooks.phase_done(state)
 
 
 def _finished(state: TrainingState, max_epochs: int, patience: int) -> bool:

@@ -7,13 +7,15 @@ applied to the input of the layer being trained, and only while it is trained
 
 from __future__ import annotations
 
+from functools import partial
+
 from dae_cli.config.schema import CorruptionSettings, Experiment
 from dae_cli.data.dataset import Split
 from dae_cli.engines.engine import Engine
 from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.corruption import Corruption, Gaussian, Masking, SaltAndPepper
-from dae_cli.training.batches import batches
-from dae_cli.training.divergence import check_parameters, checked_cost
+from dae_cli.training.divergence import Place
+from dae_cli.training.epoch import present
 from dae_cli.training.evaluation import encode_rows
 from dae_cli.training.hooks import Hooks
 from dae_cli.training.inputs import Inputs, Pixels
@@ -34,36 +36,43 @@ def corruption_from(settings: CorruptionSettings) -> Corruption:
 def pretrain(
     experiment: Experiment, train: Split, state: TrainingState, engine: Engine, hooks: Hooks
 ) -> None:
-    """Train every layer that is not yet trained; `state` moves on after each epoch.
+    """Train every layer that is not yet trained; `state` moves on with each epoch.
 
     Raises:
-        DivergedError: the cost of an epoch was not finite.
+        DivergedError: the cost or a parameter was not finite.
     """
     pixels = Pixels(train, experiment.pretrain.batch_size)
     inputs = clean_codes(pixels, state.autoencoders[: state.layer], engine)
     while state.layer < len(state.autoencoders):
         _pretrain_layer(experiment, inputs, state, engine, hooks)
-        inputs = encode_rows(inputs, state.autoencoders[state.layer], engine)
-        state.layer += 1
-        state.epoch = 0
-    state.phase = "finetune"
+        trained = state.autoencoders[state.layer]
+        state.layer, state.epoch = state.layer + 1, 0
+        if state.layer == len(state.autoencoders):
+            state.phase = "finetune"
+        hooks.phase_done(state)
+        if state.phase == "pretrain":
+            inputs = encode_rows(inputs, trained, engine)
 
 
 def _pretrain_layer(
     experiment: Experiment, inputs: Inputs, state: TrainingState, engine: Engine, hooks: Hooks
 ) -> None:
-    settings = experiment.pretrain
+    settings, layer = experiment.pretrain, state.layer + 1
     autoencoder = state.autoencoders[state.layer]
     step = PretrainingStep(autoencoder, inputs, corruption_from(experiment.corruption), engine)
     while state.epoch < settings.epochs:
-        position = (state.layer, state.epoch)
-        order = shuffled(len(inputs), stream(experiment.seed, Purpose.PRETRAIN_ORDER, *position))
+        position, epoch = (state.layer, state.epoch), state.epoch + 1
         noise = stream(experiment.seed, Purpose.CORRUPTION, *position)
-        for chosen in batches(order, settings.batch_size):
-            step.take(chosen, noise, settings.learning_rate)
-        layer, epoch = state.layer + 1, state.epoch + 1
-        mean = checked_cost(step.cost() / len(inputs), "pretrain", layer, epoch, settings)
-        check_parameters(state.tensors().values(), "pretrain", layer, epoch, settings)
+        mean = present(
+            shuffled(len(inputs), stream(experiment.seed, Purpose.PRETRAIN_ORDER, *position)),
+            settings.batch_size,
+            partial(step.take, noise=noise, learning_rate=settings.learning_rate),
+            total=step.total,
+            noise=noise,
+            state=state,
+            place=Place("pretrain", layer, epoch, settings),
+            hooks=hooks,
+        )
         state.epoch = epoch
         state.history.append(EpochRecord("pretrain", layer, epoch, mean))
         hooks.epoch_done(state)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,16 +33,62 @@ class EpochRecord:
     valid_error_percent: float | None = None
 
 
+@dataclass(frozen=True)
+class GeneratorState:
+    """The state of an SFC64 generator, in plain numbers."""
+
+    words: tuple[int, int, int, int]
+    """64 bits each."""
+    has_uint32: int
+    uinteger: int
+    """Half a word drawn beforehand, if `has_uint32`."""
+
+    @classmethod
+    def of(cls, random: np.random.Generator) -> GeneratorState:
+        """Read the state of a generator."""
+        told: Any = random.bit_generator.state
+        a, b, c, d = (int(word) for word in told["state"]["state"])
+        return cls((a, b, c, d), int(told["has_uint32"]), int(told["uinteger"]))
+
+    def as_numpy(self) -> dict[str, Any]:
+        """Return what NumPy takes as the state of an SFC64."""
+        return {
+            "bit_generator": "SFC64",
+            "state": {"state": np.array(self.words, dtype=np.uint64)},
+            "has_uint32": self.has_uint32,
+            "uinteger": self.uinteger,
+        }
+
+
+@dataclass(frozen=True)
+class Interim:
+    """How far the present epoch is, where a state was kept in the middle of one."""
+
+    steps: int = 0
+    """Minibatches presented."""
+    cost: float = 0.0
+    """Of their rows, summed."""
+    noise: GeneratorState | None = None
+    """Where the corruption's stream stands; None while fine-tuning."""
+
+    @classmethod
+    def at(cls, steps: int, cost: float, noise: np.random.Generator | None) -> Interim:
+        """Describe the middle of an epoch."""
+        return cls(steps, cost, None if noise is None else GeneratorState.of(noise))
+
+
 @dataclass
 class TrainingState:
     """Parameters, position, early stopping and history of one run.
 
-    No state of a random generator is needed: streams are named by position (see streams.py).
+    At the start of an epoch no state of a random generator is needed: streams are named by
+    position (see streams.py).
 
     Attributes:
         phase: what the next epoch belongs to.
         layer: the layer being pretrained, from 0.
         epoch: epochs completed in the present layer or phase.
+        interim: None but in the middle of an epoch.
         autoencoders: one per layer; after pretraining they keep the pretrained parameters.
         network: None until fine-tuning begins.
         best: the network of the lowest validation error so far.
@@ -58,6 +105,7 @@ class TrainingState:
     best_wrong: int | None = None
     best_epoch: int = 0
     history: list[EpochRecord] = field(default_factory=list)
+    interim: Interim | None = None
 
     def tensors(self) -> dict[str, Tensor]:
         """Return every parameter under its name in a checkpoint."""

@@ -14,7 +14,11 @@ from dae_cli.training.inputs import Inputs
 
 
 class PretrainingStep:
-    """Steps of one autoencoder on rows that are corrupted afresh at each presentation."""
+    """Steps of one autoencoder on rows that are corrupted afresh at each presentation.
+
+    Attributes:
+        total: the cost of the rows presented, each before the step it was in.
+    """
 
     def __init__(
         self, autoencoder: Autoencoder, inputs: Inputs, corruption: Corruption, engine: Engine
@@ -23,7 +27,7 @@ class PretrainingStep:
         self._autoencoder, self._inputs, self._corruption = autoencoder, inputs, corruption
         self._operations = engine.operations
         self._memory = Memory(self._make)
-        self._total = Total(engine.device)
+        self.total = Total(engine.device)
 
     def take(
         self, chosen: NDArray[np.intp], noise: np.random.Generator, learning_rate: float
@@ -35,11 +39,7 @@ class PretrainingStep:
         clean.send()
         corrupted.send()
         self._autoencoder.descend(batch, learning_rate, self._operations)
-        self._total.add(batch.cost)
-
-    def cost(self) -> float:
-        """Return the cost of all rows since the last call, each before the step it was in."""
-        return self._total.take()
+        self.total.add(batch.cost)
 
     def _make(self, rows: int) -> tuple[Minibatch, Stage, Stage]:
         batch = self._autoencoder.minibatch(rows, self._operations)
@@ -47,7 +47,11 @@ class PretrainingStep:
 
 
 class FinetuningStep:
-    """Steps of the whole network on labelled rows."""
+    """Steps of the whole network on labelled rows.
+
+    Attributes:
+        total: the cost of the rows presented, each before the step it was in.
+    """
 
     def __init__(
         self, network: Network, inputs: Inputs, labels: NDArray[np.uint8], engine: Engine
@@ -57,7 +61,7 @@ class FinetuningStep:
         self._onehot = np.eye(len(network.top.bias), dtype=np.float32)[labels]
         self._operations = engine.operations
         self._memory = Memory(self._make)
-        self._total = Total(engine.device)
+        self.total = Total(engine.device)
 
     def take(self, chosen: NDArray[np.intp], learning_rate: float) -> None:
         """Present the chosen rows and take one step on them."""
@@ -67,11 +71,7 @@ class FinetuningStep:
         inputs.send()
         targets.send()
         self._network.descend(batch, learning_rate, self._operations)
-        self._total.add(batch.cost)
-
-    def cost(self) -> float:
-        """Return the cost of all rows since the last call, each before the step it was in."""
-        return self._total.take()
+        self.total.add(batch.cost)
 
     def _make(self, rows: int) -> tuple[LabelledMinibatch, Stage, Stage]:
         batch = self._network.minibatch(rows, self._operations)

@@ -24,11 +24,10 @@ def train(
     """Train from wherever `state` stands until it is done.
 
     Raises:
-        DivergedError: the cost of an epoch was not finite.
+        DivergedError: the cost or a parameter was not finite.
     """
     if state.phase == "pretrain":
         pretrain(experiment, dataset.train, state, engine, hooks)
-        state.epoch = 0
     if state.phase == "finetune":
         finetune(experiment, dataset, state, engine, hooks)
 

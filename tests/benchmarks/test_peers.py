@@ -55,7 +55,7 @@ def test_a_pretraining_step_is_the_same(name: EngineName, split: Split) -> None:
     step.take(np.arange(ROWS), np.random.default_rng(0), RATE)
     next(peers.pretrain_in_memory(model, rows, ROWS, RATE, _masked, 8))
 
-    assert step.cost() / ROWS == pytest.approx(cost, rel=1e-5)
+    assert step.total.value() / ROWS == pytest.approx(cost, rel=1e-5)
     for mine, theirs in (
         (autoencoder.weight, model.weight),
         (autoencoder.hidden_bias, model.hidden_bias),
@@ -78,7 +78,7 @@ def test_a_finetuning_step_is_the_same(name: EngineName, split: Split) -> None:
     step.take(np.arange(ROWS), RATE)
     next(peers.finetune_in_memory(model, rows, labels, ROWS, RATE))
 
-    assert step.cost() / ROWS == pytest.approx(cost, rel=1e-5)
+    assert step.total.value() / ROWS == pytest.approx(cost, rel=1e-5)
     for layer, linear in zip(network, _linears(model), strict=True):
         torch.testing.assert_close(layer.weight, linear.weight.detach(), rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(layer.bias, linear.bias.detach(), rtol=1e-4, atol=1e-6)

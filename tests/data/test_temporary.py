@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dae_cli.data import temporary
-from dae_cli.data.temporary import part_of, sweep, temporary_folder
+from dae_cli import files
+from dae_cli.data.temporary import sweep_cache, temporary_folder
 from dae_cli.errors import DataError
+from dae_cli.files import part_of
 
 
 def _ended_process() -> int:
@@ -19,7 +20,7 @@ def _ended_process() -> int:
 
 
 def _left_by(pid: int, folder: Path, machine: str | None = None) -> Path:
-    left = folder / f".download-{machine or temporary._machine()}-{pid}-abcd_12"
+    left = folder / f".download-{machine or files.machine_tag()}-{pid}-abcd_12"
     left.mkdir(parents=True)
     (left / "half").write_bytes(b"half a file")
     return left
@@ -40,23 +41,23 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
 
 def test_the_folder_of_a_living_process_stays(tmp_path: Path) -> None:
     left = _left_by(os.getpid(), tmp_path)
-    sweep(tmp_path)
+    sweep_cache(tmp_path)
     assert left.exists()
 
 
 def test_the_folder_of_another_machine_stays_for_a_day(tmp_path: Path) -> None:
     left = _left_by(_ended_process(), tmp_path, machine="elsewhere-2")
-    sweep(tmp_path)
+    sweep_cache(tmp_path)
     assert left.exists()
     os.utime(left, (0, 0))
-    sweep(tmp_path)
+    sweep_cache(tmp_path)
     assert not left.exists()
 
 
 def test_other_files_are_not_touched(tmp_path: Path) -> None:
     for name in ("convex.npz", ".convex.lock", ".download-of-the-user"):
         (tmp_path / name).touch()
-    sweep(tmp_path)
+    sweep_cache(tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -74,5 +75,5 @@ def test_half_written_files_of_killed_processes_are_swept(tmp_path: Path) -> Non
     mine.touch()
     theirs = tmp_path / mine.name.replace(f"-{os.getpid()}-", f"-{_ended_process()}-")
     theirs.touch()
-    sweep(tmp_path)
+    sweep_cache(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [mine.name]

@@ -19,8 +19,9 @@ from dae_cli.data.content import Content, content_digest
 from dae_cli.data.dataset import Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.registry import REGISTRY
+from dae_cli.study.plan import Plan, plan_study
 from dae_cli.study.progress import Position, Silent
-from dae_cli.study.replicate import Outcome, Plan, plan_study, run_plan
+from dae_cli.study.replicate import Outcome, run_plan
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import Job, run_name
 

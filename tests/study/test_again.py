@@ -16,8 +16,9 @@ from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.errors import RunFolderError
 from dae_cli.study import which_engine
 from dae_cli.study.execute import execute
+from dae_cli.study.plan import Plan, plan_study
 from dae_cli.study.progress import Position, Silent
-from dae_cli.study.replicate import Outcome, Plan, plan_study, run_plan
+from dae_cli.study.replicate import Outcome, run_plan
 from dae_cli.study.rows import RunRow, read_rows
 from dae_cli.study.run_folder import CHECKPOINT, Job
 
@@ -233,7 +234,7 @@ def test_rows_of_other_data_are_never_mixed_in(
     no_report: None,
 ) -> None:
     _run(_plan(two_cells, tmp_path))
-    monkeypatch.setattr("dae_cli.study.replicate.prepare", lambda *_, **__: other_data)
+    monkeypatch.setattr("dae_cli.study.plan.prepare", lambda *_, **__: other_data)
     outcome = _run(_plan(_only(two_cells, "convex-25"), tmp_path))
     assert [(row.cell, row.data_origin) for row in outcome.rows] == [("convex-25", "regenerated")]
     assert (outcome.done, outcome.skipped) == (1, 0)

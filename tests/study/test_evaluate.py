@@ -20,8 +20,9 @@ from dae_cli.models.network import Network
 from dae_cli.study.evaluate import Evaluation, SplitName, evaluate_run
 from dae_cli.study.run_folder import CHECKPOINT, CONFIG, ENVIRONMENT, STATUS
 from dae_cli.study.verdict import half_width_95
-from dae_cli.training.checkpoint import load_checkpoint, save_checkpoint
+from dae_cli.training.checkpoint import Expected, save_checkpoint
 from dae_cli.training.evaluation import count_wrong
+from dae_cli.training.state import initial_state
 
 
 def _evaluate(folder: Path, split: SplitName = "test") -> Evaluation:
@@ -132,7 +133,7 @@ def _cut(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda run: _cut(run / CHECKPOINT), "not a checkpoint of this experiment"),
+        (lambda run: _cut(run / CHECKPOINT), "not a checkpoint of this run"),
         (lambda run: (run / CHECKPOINT).unlink(), "no such checkpoint"),
         (lambda run: _cut(run / STATUS), "cannot be read"),
         (lambda run: (run / STATUS).write_text("[]"), "expected a mapping"),
@@ -164,12 +165,14 @@ def test_a_config_of_another_model_is_refused(copy: Path, in_process: Any) -> No
     text = config.read_text()
     assert "[8, 6]" in text
     config.write_text(text.replace("[8, 6]", "[8, 7]"))
-    assert "not a checkpoint of this experiment" in _refused(copy)
+    assert "not a checkpoint of this run" in _refused(copy)
 
 
 def test_a_checkpoint_without_a_fine_tuned_network_is_refused(copy: Path) -> None:
-    state = load_checkpoint(copy / CHECKPOINT, load_resolved(copy / CONFIG), torch.device("cpu"))
-    state.best = None
-    save_checkpoint(copy / CHECKPOINT, state)
+    data = json.loads((copy / STATUS).read_text())["data"]
+    expected = Expected(load_resolved(copy / CONFIG), data["sha256"], 784, 2)
+    save_checkpoint(
+        copy / CHECKPOINT, initial_state(expected.experiment, 784, torch.float32), expected
+    )
     assert json.loads((copy / STATUS).read_text())["state"] == "done"
     assert "its checkpoint has no fine-tuned network" in _refused(copy)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,13 +16,15 @@ from safetensors import safe_open
 
 from dae_cli.config.experiments import load_resolved
 from dae_cli.data.obtain import Prepared
-from dae_cli.study import execute as execute_module
+from dae_cli.stopping import NeverStop
+from dae_cli.study import keeper
 from dae_cli.study.execute import execute
+from dae_cli.study.keeper import Keeper
 from dae_cli.study.progress import Position, Silent
 from dae_cli.study.provenance import commit
 from dae_cli.study.run_folder import CHECKPOINT, Job, config_sha256
 from dae_cli.study.which_engine import recorded_engine
-from dae_cli.training.checkpoint import save_checkpoint
+from dae_cli.training.checkpoint import Expected, save_checkpoint
 
 MakeJob = Callable[..., Job]
 
@@ -37,7 +40,7 @@ WHOLE = {
 
 @pytest.fixture(autouse=True)
 def _tell_every_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute_module, "STATUS_SECONDS", 0.0)
+    monkeypatch.setattr(keeper, "STATUS_SECONDS", 0.0)
 
 
 def test_a_done_run_has_every_file_and_nothing_else(in_process: Any) -> None:
@@ -223,34 +226,57 @@ def test_cost_and_validation_error_are_told_once_they_are_known(
 def _saves(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, int]]:
     saved: list[tuple[str, int, int]] = []
 
-    def remember(path: Path, state: Any) -> None:
+    def remember(path: Path, state: Any, expected: Any) -> None:
         saved.append((state.phase, state.layer, state.epoch))
-        save_checkpoint(path, state)
+        save_checkpoint(path, state, expected)
 
-    monkeypatch.setattr(execute_module, "save_checkpoint", remember)
+    monkeypatch.setattr(keeper, "save_checkpoint", remember)
     return saved
 
 
-def test_a_checkpoint_is_kept_at_each_epoch_when_the_last_is_old(
+def test_a_checkpoint_is_kept_in_the_middle_of_an_epoch_when_the_last_is_old(
     make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execute_module, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(keeper, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(keeper, "MOST_SECONDS", 0.0)
     saved = _saves(monkeypatch)
     execute(make_job(), Silent(), "dae")
-    assert saved == [
-        *(("pretrain", layer, epoch) for layer in (0, 1) for epoch in (1, 2)),
-        *(("finetune", 2, epoch) for epoch in range(1, 9)),
-        ("done", 2, 8),
-    ]
+    per_epoch = {place: saved.count(place) for place in saved}
+    assert per_epoch["pretrain", 0, 0] == 6  # 60 rows by 10
+    assert per_epoch["finetune", 2, 3] == 12 + 1  # 60 rows by 5, and at the end of the epoch
 
 
-def test_a_quick_run_keeps_one_in_each_phase_and_layer(
+def test_a_quick_run_keeps_one_at_the_end_of_each_phase_and_layer(
     make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execute_module, "CHECKPOINT_SECONDS", 1e9)
     saved = _saves(monkeypatch)
     execute(make_job(), Silent(), "dae")
-    assert saved == [("pretrain", 0, 1), ("pretrain", 1, 1), ("finetune", 2, 1), ("done", 2, 8)]
+    assert saved == [("pretrain", 1, 0), ("finetune", 2, 0), ("done", 2, 8), ("done", 2, 8)]
+
+
+@pytest.mark.parametrize(
+    ("took", "seconds"), [(0.001, 20.0), (0.19, 20.0), (0.3, 30.0), (0.45, 45.0), (9.0, 50.0)]
+)
+def test_checkpoints_take_a_hundredth_of_the_time_and_lose_less_than_a_minute(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, took: float, seconds: float
+) -> None:
+    now = [1000.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr(keeper, "time", clock)
+    job = make_job()
+    hanging = Keeper(job, Silent(), NeverStop())
+    expected = Expected(job.experiment, job.data.sha256, 784, 2)
+    state = hanging.begin(torch.device("cpu"), expected)
+
+    def slow(path: Path, state: Any, expected: Any) -> None:
+        now[0] += took
+
+    monkeypatch.setattr(keeper, "save_checkpoint", slow)
+    hanging.save(state)
+    now[0] += seconds - 0.01
+    assert not hanging.due()
+    now[0] += 0.02
+    assert hanging.due()
 
 
 def test_the_last_checkpoint_holds_the_pretrained_and_the_best_parameters(in_process: Any) -> None:

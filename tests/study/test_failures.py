@@ -67,11 +67,11 @@ def test_an_error_is_one_line(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 
 def test_a_checkpoint_that_cannot_be_written_fails_the_run(make_job: MakeJob) -> None:
     job = make_job()
-    in_the_way = job.partial / (CHECKPOINT + ".partial")
+    in_the_way = job.partial / CHECKPOINT
     in_the_way.mkdir(parents=True)
+    (in_the_way / "file").touch()
     row = execute(job, Silent(), "dae")
-    assert row.error
-    assert job.state() == "new"
+    assert f"{in_the_way}: not a checkpoint of this run" in row.error
 
 
 def test_a_full_disk_fails_the_run_and_nothing_more(
@@ -82,7 +82,7 @@ def test_a_full_disk_fails_the_run_and_nothing_more(
 
     monkeypatch.setattr("dae_cli.files.os.fsync", full)
     row = execute(make_job(), Silent(), "dae")
-    assert row.error == "OSError: [Errno 28] No space left on device"
+    assert "config.yaml: cannot be written (No space left on device); make room" in row.error
 
 
 def test_a_file_in_the_way_is_told_before_anything_is_computed(

@@ -13,8 +13,9 @@ import pytest
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import Experiment
 from dae_cli.errors import DataError, RunFolderError
+from dae_cli.study.plan import Plan, default_out, plan_study
 from dae_cli.study.progress import Silent
-from dae_cli.study.replicate import Outcome, Plan, default_out, plan_study, run_plan
+from dae_cli.study.replicate import Outcome, run_plan
 from dae_cli.study.rows import RunRow, TableRow, read_rows
 from dae_cli.study.run_folder import CHECKPOINT, METRICS, RUN_FILTERS, Job
 
@@ -175,7 +176,9 @@ def test_a_folder_that_cannot_be_written_to_is_told(
     try:
         if os.access(locked, os.W_OK):
             pytest.skip("this user may write everywhere")
-        with pytest.raises(RunFolderError, match="cannot be written to; choose another folder"):
+        with pytest.raises(
+            RunFolderError, match=r"cannot be written to \(.*\); choose another folder"
+        ):
             _run(_plan(two_cells, locked), watcher=recorder)
     finally:
         locked.chmod(0o755)
@@ -185,6 +188,10 @@ def test_a_folder_that_cannot_be_written_to_is_told(
 def test_a_folder_that_cannot_be_written_to_is_told_to_any_user(
     two_cells: ResolvedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(RunFolderError, match="cannot be written to; choose another folder"):
+
+    def read_only(_: Path) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", read_only)
+    with pytest.raises(RunFolderError, match=r"cannot be written to \(.*\); choose another folder"):
         _run(_plan(two_cells, tmp_path))

@@ -20,6 +20,7 @@ from dae_cli.engines.choice import can_be_had
 from dae_cli.engines.names import ENGINES, EngineName
 from dae_cli.study.pool import run_jobs
 from dae_cli.study.progress import Silent
+from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import CHECKPOINT, METRICS, Job
 from dae_cli.study.threads import THREAD_VARIABLES, use_one_thread
 
@@ -108,6 +109,6 @@ def _results(
     """The test errors, the checkpoint and the metrics of three runs."""
     jobs = [replace(make_job(folder, seed=seed, **WIDE), engine=engine) for seed in range(3)]
     rows = run_jobs(jobs, workers=workers, watcher=Silent(), command="dae")
-    wrong = {row.run: row.n_wrong for row in rows if not row.error}
+    wrong = {row.run: row.n_wrong for row in rows if isinstance(row, RunRow) and not row.error}
     files = [[(job.folder / name).read_bytes() for name in (CHECKPOINT, METRICS)] for job in jobs]
     return [(wrong[job.name], both) for job, both in zip(jobs, files, strict=True)]

@@ -51,13 +51,15 @@ def test_on_another_device_rows_are_staged_here() -> None:
     stage.send()
 
 
-def test_costs_are_summed_in_double_precision_and_taken_once() -> None:
+def test_costs_are_summed_in_double_precision_from_where_the_sum_was_left() -> None:
     total, small = Total(CPU), torch.tensor(0.5)
     total.add(torch.tensor(2.0**25))
     for _ in range(8):
         total.add(small)  # each would be lost in single precision
     small.zero_()
-    assert total.take() == 2.0**25 + 4
-    assert total.take() == 0
+    assert total.value() == 2.0**25 + 4
+    total.start()
+    assert total.value() == 0
+    total.start(2.5)
     total.add(torch.tensor(3.0))
-    assert total.take() == 3
+    assert total.value() == 5.5

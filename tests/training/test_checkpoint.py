@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +15,21 @@ import safetensors.torch
 import torch
 
 from dae_cli.config.schema import Experiment
-from dae_cli.errors import RunFolderError
-from dae_cli.training.checkpoint import load_checkpoint, save_checkpoint
+from dae_cli.errors import OutputError, RunFolderError
+from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
 from dae_cli.training.state import TrainingState, initial_state
 
 CPU = torch.device("cpu")
+DATA = "d" * 64
+NOT_THIS = ": not a checkpoint of this run ("
 MakeExperiment = Callable[..., Experiment]
 Run = Callable[..., TrainingState]
 Content = Callable[[TrainingState], dict[str, Any]]
+
+
+def expected_of(experiment: Experiment) -> Expected:
+    """A run of the toy data set: 20 components, three classes."""
+    return Expected(experiment, DATA, 20, 3)
 
 
 @pytest.fixture
@@ -60,8 +68,8 @@ def test_everything_comes_back_bit_for_bit(
 ) -> None:
     experiment = make_experiment(model={"tied": tied}, pretrain={"loss": "squared-error"})
     state = run(experiment)
-    save_checkpoint(path, state)
-    back = load_checkpoint(path, experiment, CPU)
+    save_checkpoint(path, state, expected_of(experiment))
+    back = load_checkpoint(path, expected_of(experiment), CPU)
     assert content(back) == content(state)
     assert [a.loss for a in back.autoencoders] == ["squared-error"] * 2
     assert back.best_wrong is not None and back.history
@@ -71,16 +79,16 @@ def test_a_state_before_fine_tuning_comes_back_without_a_network(
     experiment: Experiment, path: Path, content: Content
 ) -> None:
     state = initial_state(experiment, 20, torch.float32)
-    save_checkpoint(path, state)
-    back = load_checkpoint(path, experiment, CPU)
+    save_checkpoint(path, state, expected_of(experiment))
+    back = load_checkpoint(path, expected_of(experiment), CPU)
     assert content(back) == content(state)
     assert (back.network, back.best, back.best_wrong, back.history) == (None, None, None, [])
 
 
 def test_nothing_is_pickled_the_file_is_a_safetensors_header_and_raw_numbers(
-    done: TrainingState, path: Path
+    done: TrainingState, path: Path, experiment: Experiment
 ) -> None:
-    save_checkpoint(path, done)
+    save_checkpoint(path, done, expected_of(experiment))
     raw = path.read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
     header = json.loads(raw[8 : 8 + length])
@@ -91,10 +99,12 @@ def test_nothing_is_pickled_the_file_is_a_safetensors_header_and_raw_numbers(
     assert len(raw) == 8 + length + numbers
 
 
-def test_the_same_state_gives_the_same_bytes(done: TrainingState, path: Path) -> None:
+def test_the_same_state_gives_the_same_bytes(
+    done: TrainingState, path: Path, experiment: Experiment
+) -> None:
     other = path.with_name("other.safetensors")
-    save_checkpoint(path, done)
-    save_checkpoint(other, done)
+    save_checkpoint(path, done, expected_of(experiment))
+    save_checkpoint(other, done, expected_of(experiment))
     assert path.read_bytes() == other.read_bytes()
 
 
@@ -105,37 +115,28 @@ def test_a_failed_save_leaves_the_old_checkpoint(
     content: Content,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    save_checkpoint(path, done)
+    save_checkpoint(path, done, expected_of(experiment))
     before = path.read_bytes()
 
-    def full_disk(tensors: object, filename: Path, metadata: object) -> None:
-        filename.write_bytes(b"half a checkpo")
-        raise OSError("no space left on device")
+    def full_disk(_: int) -> None:
+        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(safetensors.torch, "save_file", full_disk)
-    with pytest.raises(OSError, match="no space left"):
-        save_checkpoint(path, initial_state(experiment, 20, torch.float32))
-    assert path.read_bytes() == before
-    assert content(load_checkpoint(path, experiment, CPU)) == content(done)
-
-
-def test_a_save_replaces_what_a_failed_one_left_and_leaves_one_file(
-    done: TrainingState, path: Path, experiment: Experiment, content: Content
-) -> None:
-    path.with_name(path.name + ".partial").write_bytes(b"half a checkpo")
-    save_checkpoint(path, initial_state(experiment, 20, torch.float32))
-    save_checkpoint(path, done)
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OutputError, match="No space left"):
+        save_checkpoint(path, initial_state(experiment, 20, torch.float32), expected_of(experiment))
+    monkeypatch.undo()
     assert list(path.parent.iterdir()) == [path]
-    assert content(load_checkpoint(path, experiment, CPU)) == content(done)
+    assert path.read_bytes() == before
+    assert content(load_checkpoint(path, expected_of(experiment), CPU)) == content(done)
 
 
 def test_loaded_tensors_lie_aligned_in_memory_of_their_own(
     experiment: Experiment, done: TrainingState, path: Path
 ) -> None:
     # In the file they lie at any multiple of 4, and the last bit of a product depends on it.
-    save_checkpoint(path, done)
+    save_checkpoint(path, done, expected_of(experiment))
     before = path.read_bytes()
-    tensors = load_checkpoint(path, experiment, CPU).tensors().values()
+    tensors = load_checkpoint(path, expected_of(experiment), CPU).tensors().values()
     assert all(tensor.data_ptr() % 64 == 0 for tensor in tensors)
     assert len({tensor.untyped_storage().data_ptr() for tensor in tensors}) == len(tensors)
     for tensor in tensors:
@@ -145,7 +146,7 @@ def test_loaded_tensors_lie_aligned_in_memory_of_their_own(
 
 def refused(path: Path, experiment: Experiment) -> str:
     with pytest.raises(RunFolderError) as raised:
-        load_checkpoint(path, experiment, CPU)
+        load_checkpoint(path, expected_of(experiment), CPU)
     assert raised.value.exit_code == 2
     assert str(raised.value).startswith(str(path))
     return str(raised.value).removeprefix(str(path))
@@ -159,11 +160,11 @@ def test_a_missing_file_is_named(path: Path, experiment: Experiment) -> None:
 def test_a_truncated_file_is_refused_with_what_to_do(
     done: TrainingState, path: Path, experiment: Experiment, keep: float
 ) -> None:
-    save_checkpoint(path, done)
+    save_checkpoint(path, done, expected_of(experiment))
     raw = path.read_bytes()
     path.write_bytes(raw[: int(keep * len(raw)) if keep == 0.5 else int(keep)])
     text = refused(path, experiment)
-    assert text.startswith(": not a checkpoint of this experiment (")
+    assert text.startswith(": not a checkpoint of this run (")
     assert text.endswith("; delete the run's folder, or run again with --force")
 
 
@@ -172,7 +173,7 @@ def test_a_pickle_or_an_archive_is_refused_unread(
     path: Path, experiment: Experiment, junk: bytes
 ) -> None:
     path.write_bytes(junk)
-    assert "not a checkpoint of this experiment" in refused(path, experiment)
+    assert "not a checkpoint of this run" in refused(path, experiment)
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"dae": "no JSON"}, {"dae": "[1]"}])
@@ -180,15 +181,15 @@ def test_safetensors_of_another_program_are_refused(
     path: Path, experiment: Experiment, metadata: dict[str, str] | None
 ) -> None:
     safetensors.torch.save_file({"weight": torch.zeros(3)}, path, metadata=metadata)
-    assert "not a checkpoint of this experiment" in refused(path, experiment)
+    assert "not a checkpoint of this run" in refused(path, experiment)
 
 
 def test_another_format_is_refused_with_both_numbers(
     done: TrainingState, path: Path, experiment: Experiment, rewrite: Callable[..., None]
 ) -> None:
-    save_checkpoint(path, done)
+    save_checkpoint(path, done, expected_of(experiment))
     rewrite(lambda header, tensors: header.update(format=99))
-    assert "(format 99, expected 1)" in refused(path, experiment)
+    assert "(format: Input should be 2)" in refused(path, experiment)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +202,7 @@ def test_a_missing_tensor_is_refused_by_name(
     rewrite: Callable[..., None],
     name: str,
 ) -> None:
-    save_checkpoint(path, done)
+    save_checkpoint(path, done, expected_of(experiment))
     rewrite(lambda header, tensors: tensors.pop(name))
     assert name in refused(path, experiment)
 
@@ -214,25 +215,86 @@ def test_a_missing_position_is_refused_by_name(
     rewrite: Callable[..., None],
     key: str,
 ) -> None:
-    save_checkpoint(path, done)
+    save_checkpoint(path, done, expected_of(experiment))
     rewrite(lambda header, tensors: header.pop(key))
-    assert f"('{key}')" in refused(path, experiment)
+    assert f"({key}: Field required)" in refused(path, experiment)
 
 
-@pytest.mark.parametrize("hidden", [(6,), (6, 4), (7, 5), (6, 5, 4)], ids=str)
-def test_a_checkpoint_of_other_layers_is_refused(
-    done: TrainingState, path: Path, make_experiment: MakeExperiment, hidden: tuple[int, ...]
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"hidden": (6, 4)}},
+        {"model": {"tied": False}},
+        {"corruption": {"destruction": 0.5}},
+        {"seed": 1},
+    ],
+    ids=str,
+)
+def test_a_checkpoint_of_other_settings_is_refused(
+    done: TrainingState,
+    path: Path,
+    experiment: Experiment,
+    make_experiment: MakeExperiment,
+    changes: dict[str, Any],
 ) -> None:
-    save_checkpoint(path, done)
-    text = refused(path, make_experiment(model={"hidden": hidden}))
-    assert text.startswith(": not a checkpoint of this experiment (")
+    save_checkpoint(path, done, expected_of(experiment))
+    assert "made with other settings or on other data" in refused(path, make_experiment(**changes))
 
 
-def test_a_tied_checkpoint_is_refused_for_an_untied_model_and_the_other_way_round(
-    make_experiment: MakeExperiment, path: Path
+def test_a_checkpoint_of_other_data_is_refused(
+    done: TrainingState, path: Path, experiment: Experiment
 ) -> None:
-    for saved in (True, False):
-        experiment = make_experiment(model={"tied": saved})
-        save_checkpoint(path, initial_state(experiment, 20, torch.float32))
-        text = refused(path, make_experiment(model={"tied": not saved}))
-        assert f"model.tied, {str(not saved).lower()}" in text
+    save_checkpoint(path, done, Expected(experiment, "e" * 64, 20, 3))
+    assert "made with other settings or on other data" in refused(path, experiment)
+
+
+def _resized(name: str, *shape: int) -> Callable[..., None]:
+    def change(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        tensors[name] = torch.zeros(*shape)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_resized("pretrained.1.weight", 6, 21), r"F32 [6, 21], expected [6, 20]"),
+        (_resized("pretrained.2.hidden_bias", 4), r"F32 [4], expected [5]"),
+        (_resized("best.top.weight", 4, 5), r"F32 [4, 5], expected [3, 5]"),
+        (_resized("best.top.bias", 0), r"F32 [0], expected [3]"),
+        (_resized("more", 1), "it has 'more', which this run has not"),
+        (lambda h, t: t.update({"best.1.bias": t["best.1.bias"].to(torch.int32)}), "I32 [6]"),
+        (lambda h, t: h.update(layer=1), "position"),
+        (lambda h, t: h.update(layer=10**9), "position"),
+        (lambda h, t: h.update(epoch=5), "position"),
+        (lambda h, t: h.update(epoch=-1), "epoch: Input should be greater"),
+        (lambda h, t: h.update(epoch="4"), "epoch: Input should be a valid integer"),
+        (lambda h, t: h.update(phase="__import__"), "phase: Input should be"),
+        (lambda h, t: h.update(best_epoch=0), "position"),
+        (lambda h, t: h.update(best_wrong=0), "position"),
+        (lambda h, t: h["history"].pop(), "position"),
+        (lambda h, t: h["history"].reverse(), "position"),
+        (lambda h, t: h.update(more=1), "more: Extra inputs are not permitted"),
+        (lambda h, t: h.update(phase="finetune", epoch=0, history=h["history"][:4]), "position"),
+    ],
+)
+def test_what_a_strangers_checkpoint_may_hold_is_refused_before_it_is_computed_with(
+    done: TrainingState,
+    path: Path,
+    experiment: Experiment,
+    rewrite: Callable[..., None],
+    change: Callable[..., None],
+    told: str,
+) -> None:
+    save_checkpoint(path, done, expected_of(experiment))
+    rewrite(change)
+    text = refused(path, experiment)
+    assert text.startswith(NOT_THIS)
+    assert told in text
+
+
+@pytest.mark.parametrize("depth", [300, 100_000])
+def test_deeply_nested_json_is_refused(path: Path, experiment: Experiment, depth: int) -> None:
+    nested = "[" * depth + "]" * depth
+    safetensors.torch.save_file({"w": torch.zeros(3)}, path, metadata={"dae": nested})
+    assert refused(path, experiment).startswith(NOT_THIS)

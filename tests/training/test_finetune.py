@@ -20,6 +20,7 @@ from dae_cli.models.network import LabelledMinibatch, Network
 from dae_cli.models.operations import Operations
 from dae_cli.training import finetune as finetune_module
 from dae_cli.training.evaluation import count_wrong
+from dae_cli.training.hooks import NoHooks
 from dae_cli.training.state import TrainingState
 from dae_cli.training.streams import Purpose, shuffled, stream
 
@@ -29,7 +30,7 @@ Run = Callable[..., TrainingState]
 
 
 @dataclass
-class Networks:
+class Networks(NoHooks):
     """Hooks that keep a copy of the network after every epoch of fine-tuning."""
 
     kept: list[list[Tensor]] = field(default_factory=list)
@@ -242,7 +243,7 @@ def test_the_toy_set_is_learned(make_experiment: MakeExperiment, run: Run) -> No
 def test_divergence_names_the_phase_the_epoch_and_the_rate_to_lower(
     make_experiment: MakeExperiment, run: Run
 ) -> None:
-    class Poison:
+    class Poison(NoHooks):
         def epoch_done(self, state: TrainingState) -> None:
             if state.network is not None and state.epoch == 2:
                 state.network.top.bias[0] = torch.nan

@@ -19,6 +19,7 @@ from dae_cli.models.autoencoder import Autoencoder, Minibatch
 from dae_cli.models.corruption import Array, Corruption, Gaussian, Masking, SaltAndPepper
 from dae_cli.models.operations import Operations
 from dae_cli.training import pretrain as pretrain_module
+from dae_cli.training.hooks import NoHooks
 from dae_cli.training.inputs import Pixels
 from dae_cli.training.pretrain import clean_codes, corruption_from
 from dae_cli.training.state import EpochRecord, TrainingState, initial_state
@@ -49,7 +50,7 @@ class Recorder:
 
 
 @dataclass
-class Snapshots:
+class Snapshots(NoHooks):
     """Hooks that keep a copy of every parameter after every epoch."""
 
     tensors: list[dict[str, Tensor]] = field(default_factory=list)
@@ -321,3 +322,46 @@ def test_divergence_in_the_last_step_of_a_layer_is_blamed_on_that_layer(
     monkeypatch.setattr(Autoencoder, "descend", overflowing)
     with pytest.raises(DivergedError, match=r"^diverged in pretrain, layer 1, epoch 2: a param"):
         run(make_experiment())
+
+
+def test_divergence_is_noticed_in_its_step_not_at_the_end_of_the_epoch(
+    make_experiment: MakeExperiment, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descend, steps = Autoencoder.descend, []
+
+    def overflowing(
+        self: Autoencoder, batch: Minibatch, rate: float, operations: Operations
+    ) -> None:
+        descend(self, batch, rate, operations)
+        steps.append(batch.rows)
+        if len(steps) == 2:
+            self.visible_bias[0] = torch.nan
+
+    monkeypatch.setattr(Autoencoder, "descend", overflowing)
+    with pytest.raises(DivergedError, match=r"^diverged in pretrain, layer 1, epoch 1: the cost"):
+        run(make_experiment())
+    assert len(steps) == 3  # of five
+
+
+def test_no_state_with_a_number_that_is_not_finite_is_kept(
+    make_experiment: MakeExperiment, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descend, kept = Autoencoder.descend, []
+
+    def overflowing(
+        self: Autoencoder, batch: Minibatch, rate: float, operations: Operations
+    ) -> None:
+        descend(self, batch, rate, operations)
+        self.visible_bias[0] = torch.nan  # which the cost of this step does not show
+
+    class AlwaysDue(NoHooks):
+        def due(self) -> bool:
+            return True
+
+        def keep(self, state: TrainingState) -> None:
+            kept.append(state)
+
+    monkeypatch.setattr(Autoencoder, "descend", overflowing)
+    with pytest.raises(DivergedError, match="a parameter is not finite"):
+        run(make_experiment(), hooks=AlwaysDue())
+    assert kept == []

@@ -14,7 +14,8 @@ from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.engines.engine import Engine
 from dae_cli.errors import ConfigError
-from dae_cli.training.checkpoint import load_checkpoint, save_checkpoint
+from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
+from dae_cli.training.hooks import NoHooks
 from dae_cli.training.state import TrainingState
 from dae_cli.training.train import chosen_device
 from dae_cli.training.version import NUMERICS_VERSION
@@ -43,16 +44,22 @@ MODELS: dict[str, dict[str, Any]] = {
 each_model = pytest.mark.parametrize("changes", MODELS.values(), ids=MODELS)
 
 
+def expected_of(experiment: Experiment) -> Expected:
+    """A run of the toy data set: 20 components, three classes."""
+    return Expected(experiment, "0" * 64, 20, 3)
+
+
 @dataclass
-class Saver:
+class Saver(NoHooks):
     """Hooks that save a checkpoint after every epoch, each under a name of its own."""
 
     folder: Path
+    expected: Expected
     saved: list[Path] = field(default_factory=list)
 
     def epoch_done(self, state: TrainingState) -> None:
         self.saved.append(self.folder / f"{len(self.saved)}.safetensors")
-        save_checkpoint(self.saved[-1], state)
+        save_checkpoint(self.saved[-1], state, self.expected)
 
 
 class Stop(Exception):
@@ -60,14 +67,15 @@ class Stop(Exception):
 
 
 @dataclass
-class Stopper:
+class Stopper(NoHooks):
     """Hooks that save one checkpoint over and over, and stop the run after some epochs."""
 
     path: Path
+    expected: Expected
     epochs: int
 
     def epoch_done(self, state: TrainingState) -> None:
-        save_checkpoint(self.path, state)
+        save_checkpoint(self.path, state, self.expected)
         self.epochs -= 1
         if self.epochs == 0:
             raise Stop
@@ -112,11 +120,14 @@ def test_a_run_resumed_after_any_epoch_equals_the_uninterrupted_one_bit_for_bit(
     tmp_path: Path,
     changes: dict[str, Any],
 ) -> None:
-    experiment, saver = make_experiment(**changes), Saver(tmp_path)
+    experiment = make_experiment(**changes)
+    saver = Saver(tmp_path, expected_of(experiment))
     whole = content(run(experiment, hooks=saver, engine=engine))
     assert len(saver.saved) == len(whole["history"]) >= 4
     for path in saver.saved:
-        resumed = run(experiment, state=load_checkpoint(path, experiment, CPU), engine=engine)
+        resumed = run(
+            experiment, state=load_checkpoint(path, expected_of(experiment), CPU), engine=engine
+        )
         assert content(resumed) == whole, path.name
 
 
@@ -128,12 +139,73 @@ def test_a_run_killed_after_every_single_epoch_equals_the_uninterrupted_one(
     state: TrainingState | None = None
     for epochs in range(1, 100):
         try:
-            state = run(experiment, state=state, hooks=Stopper(path, 1), engine=engine)
+            state = run(
+                experiment,
+                state=state,
+                hooks=Stopper(path, expected_of(experiment), 1),
+                engine=engine,
+            )
             break
         except Stop:
-            state = load_checkpoint(path, experiment, CPU)
+            state = load_checkpoint(path, expected_of(experiment), CPU)
             assert len(state.history) == epochs
     assert state is not None and content(state) == whole
+
+
+@dataclass
+class StepSaver(Saver):
+    """Hooks that save a checkpoint after every step, and at the end of every phase."""
+
+    def due(self) -> bool:
+        return True
+
+    def keep(self, state: TrainingState) -> None:
+        self.epoch_done(state)
+
+    phase_done = keep
+
+
+@each_model
+def test_a_run_resumed_after_any_step_equals_the_uninterrupted_one_bit_for_bit(
+    make_experiment: MakeExperiment,
+    run: Run,
+    content: Content,
+    engine: Engine,
+    tmp_path: Path,
+    changes: dict[str, Any],
+) -> None:
+    changes = changes | {"finetune": changes.get("finetune", {}) | {"max_epochs": 2}}
+    experiment = make_experiment(**changes)
+    saver = StepSaver(tmp_path, expected_of(experiment))
+    whole = content(run(experiment, hooks=saver, engine=engine))
+    assert whole == content(run(experiment, engine=engine))
+    places = []
+    for path in saver.saved:
+        state = load_checkpoint(path, expected_of(experiment), CPU)
+        places.append((state.phase, state.layer, state.epoch, state.interim is not None))
+        assert content(run(experiment, state=state, engine=engine)) == whole, path.name
+    pretrained = [p for p in places if p[0] == "pretrain"]
+    steps = -(-47 // experiment.pretrain.batch_size)
+    assert len([p for p in places if p[3]]) == steps * len(whole["history"])
+    if pretrained:
+        assert ("pretrain", 1, 0, False) in places  # between the layers
+        assert ("finetune", 2, 0, False) in places  # between pretraining and fine-tuning
+    assert places[-1][0] == "done"
+
+
+@pytest.mark.parametrize("kind", ["masking", "salt-and-pepper", "gaussian"])
+def test_the_noise_of_an_epoch_goes_on_where_it_was_left(
+    make_experiment: MakeExperiment, run: Run, content: Content, tmp_path: Path, kind: str
+) -> None:
+    strength = {"sigma": 0.3} if kind == "gaussian" else {"destruction": 0.4}
+    experiment = make_experiment(
+        corruption={"kind": kind, "destruction": 0.0} | strength, finetune={"max_epochs": 1}
+    )
+    saver = StepSaver(tmp_path, expected_of(experiment))
+    whole = content(run(experiment, hooks=saver))
+    for path in saver.saved[:12]:
+        state = load_checkpoint(path, expected_of(experiment), CPU)
+        assert content(run(experiment, state=state)) == whole, path.name
 
 
 def test_a_run_that_is_done_is_not_trained_further(
@@ -141,7 +213,7 @@ def test_a_run_that_is_done_is_not_trained_further(
 ) -> None:
     experiment = make_experiment()
     state = run(experiment)
-    before, saver = content(state), Saver(tmp_path)
+    before, saver = content(state), Saver(tmp_path, expected_of(experiment))
     assert before["position"][0] == "done"
     assert content(run(experiment, state=state, hooks=saver)) == before
     assert saver.saved == []
@@ -150,8 +222,9 @@ def test_a_run_that_is_done_is_not_trained_further(
 def test_phases_and_epochs_follow_one_another_in_the_history(
     make_experiment: MakeExperiment, run: Run, tmp_path: Path
 ) -> None:
-    saver = Saver(tmp_path)
-    history = run(make_experiment(), hooks=saver).history
+    experiment = make_experiment()
+    saver = Saver(tmp_path, expected_of(experiment))
+    history = run(experiment, hooks=saver).history
     assert [(r.phase, r.layer, r.epoch) for r in history] == [
         *(("pretrain", layer, epoch) for layer in (1, 2) for epoch in (1, 2)),
         *(("finetune", None, epoch) for epoch in (1, 2, 3, 4)),

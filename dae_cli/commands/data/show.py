@@ -10,7 +10,6 @@ import typer
 from dae_cli.commands.data.names import ALL, chosen
 from dae_cli.commands.options import DataDir, DataOrigin, SplitName, tiles_of
 from dae_cli.config.names import label
-from dae_cli.errors import DaeError
 
 
 def show(
@@ -64,10 +63,5 @@ def show(
     )
     path = out or Path(f"{name}-{prepared.origin}.png")
     about = {"Title": f"{name}, {split.value}", "Source": prepared.source, "SHA256": dataset.sha256}
-    try:
-        save_png(image, path, about)
-    except OSError as error:
-        raise DaeError(
-            f"{label(path)}: cannot be written ({error.strerror}); choose another place with --out"
-        ) from error
+    save_png(image, path, about)
     typer.echo(label(path))

@@ -41,7 +41,7 @@ def test_a_full_disk_is_told_with_the_file_and_what_to_do(
     monkeypatch.setattr("dae_cli.files.os.fsync", full)
     ended = dae("data", "show", "rect", "--out", "rect.png")
     assert ended.code == 1
-    expected = "rect.png: cannot be written (No space left on device); choose another place"
+    expected = "rect.png: cannot be written (No space left on device); make room"
     assert expected in ended.err
     assert not list(tmp_path.glob("*rect.png*"))
 

@@ -1,0 +1,157 @@
+"""What hangs on the training of a run: checkpoints, metrics, progress, and being asked to stop."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from dae_cli.config.schema import Experiment
+from dae_cli.files import write_text
+from dae_cli.stopping import Stop
+from dae_cli.study.progress import Position, Watcher
+from dae_cli.study.run_folder import CHECKPOINT, METRICS, Job, read_status, write_status
+from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
+from dae_cli.training.state import EpochRecord, TrainingState, initial_state
+
+STATUS_SECONDS = 0.2
+LEAST_SECONDS, MOST_SECONDS = 20.0, 50.0
+"""Between two checkpoints: at most so many, so that no more than a minute is ever lost."""
+SHARE = 1 / 100
+"""Of a run's time that checkpoints may take, as long as the limits above allow it."""
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has kept a checkpoint."""
+
+
+class Keeper:
+    """Hangs on the training loop of one run (`training.hooks.Hooks`)."""
+
+    def __init__(self, job: Job, watcher: Watcher, stop: Stop) -> None:
+        self._job = job
+        self._watcher = watcher
+        self._stop = stop
+        self._before = 0.0  # seconds spent before this process took over
+        self._start = self._saved = self._told = time.monotonic()
+        self._interval = LEAST_SECONDS
+        self._share = 0.0
+        self._kept, self._keeping = 0, 0.0
+
+    def begin(self, device: torch.device, expected: Expected) -> TrainingState:
+        """Return the state to go on from: the checkpoint's, or a fresh one."""
+        job = self._job
+        resumed = job.state() == "stopped"
+        self._watcher.started(job.name, resumed)
+        if resumed:
+            state = load_checkpoint(job.partial / CHECKPOINT, expected, device)
+            self._before = 60.0 * minutes_of(read_status(job.partial))
+        else:
+            state = initial_state(job.experiment, expected.inputs, torch.float32)
+            for autoencoder in state.autoencoders:
+                autoencoder.to(device)
+        self._expected = expected
+        self.tell(state)
+        return state
+
+    def due(self) -> bool:
+        """Tell whether a checkpoint is wanted: the last one is old, or the run is to stop."""
+        return bool(self._stop.asked()) or time.monotonic() - self._saved >= self._interval
+
+    def keep(self, state: TrainingState) -> None:
+        """Save; then end the run if it was asked to stop."""
+        self.save(state)
+        if self._stop.asked():
+            raise Stopped
+
+    def epoch_done(self, state: TrainingState) -> None:
+        """Save if it is due; tell the progress."""
+        if self.due():
+            self.keep(state)
+        if time.monotonic() - self._told >= STATUS_SECONDS:
+            self.tell(state)
+            self._told = time.monotonic()
+
+    def phase_done(self, state: TrainingState) -> None:
+        """Save in any case."""
+        self.keep(state)
+
+    def save(self, state: TrainingState) -> None:
+        """Write metrics, status and checkpoint; the checkpoint, which counts, comes last."""
+        begin = time.monotonic()
+        write_text(self._job.partial / METRICS, metrics_csv(state.history))
+        self.write_status("running")
+        save_checkpoint(self._job.partial / CHECKPOINT, state, self._expected)
+        self._saved = time.monotonic()
+        took = self._saved - begin
+        self._kept, self._keeping = self._kept + 1, self._keeping + took
+        self._interval = min(MOST_SECONDS, max(LEAST_SECONDS, took / SHARE))
+
+    def tell(self, state: TrainingState, phase: str | None = None) -> None:
+        """Pass the position on to the watcher."""
+        place = position(state, self._job.experiment, phase)
+        # A better validation error prolongs the run; what was told as done stays done.
+        self._share = max(self._share, place.fraction)
+        self._watcher.moved(self._job.name, replace(place, fraction=self._share))
+
+    def minutes(self) -> float:
+        """Return the time this run has taken, all its sessions together."""
+        return (self._before + time.monotonic() - self._start) / 60.0
+
+    def write_status(self, outcome: str, **more: Any) -> None:
+        """Write status.json; `more` is the result or the error."""
+        data = self._job.data
+        status = {
+            "state": outcome,
+            "cell": self._job.cell,
+            "data": {"origin": data.origin, "sha256": data.sha256, "source": data.source},
+            "minutes": round(self.minutes(), 4),
+            "written": datetime.now(UTC).isoformat(timespec="seconds"),
+            "checkpoints": {"kept": self._kept, "seconds": round(self._keeping, 3)},
+            **more,
+        }
+        write_status(self._job.partial, status)
+
+
+def minutes_of(status: dict[str, Any]) -> float:
+    """Return the minutes that a status tells; 0 where it tells none that can be."""
+    told = status.get("minutes")
+    number = isinstance(told, int | float) and 0 <= told < 1e9
+    return float(told) if number and told is not None else 0.0
+
+
+def position(state: TrainingState, experiment: Experiment, phase: str | None = None) -> Position:
+    """Describe where a state stands; the share done counts a layer's epoch as one unit."""
+    last = state.history[-1] if state.history else None
+    pretraining = experiment.pretrain.epochs * len(experiment.model.hidden)
+    done = sum(r.phase == "pretrain" for r in state.history)
+    finetuned = len(state.history) - done
+    # Early stopping rarely needs all epochs: expect the patience, once more from the best epoch.
+    expected = min(experiment.finetune.max_epochs, state.best_epoch + experiment.finetune.patience)
+    tuning = state.phase != "pretrain"
+    return Position(
+        phase=phase or ("finetune" if tuning else "pretrain"),
+        layer=None if tuning else state.layer + 1,
+        epoch=state.epoch,
+        epochs=experiment.finetune.max_epochs if tuning else experiment.pretrain.epochs,
+        cost=last.cost if last else None,
+        valid_error_percent=last.valid_error_percent if last else None,
+        fraction=min(1.0, (done + finetuned) / max(1, pretraining + expected)),
+    )
+
+
+def metrics_csv(history: list[EpochRecord]) -> str:
+    """Return metrics.csv: one row an epoch; costs with all their digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [f.name for f in fields(EpochRecord)]
+    writer.writerow(names)
+    for record in history:
+        values = (getattr(record, name) for name in names)
+        writer.writerow(["" if value is None else value for value in values])
+    return text.getvalue()

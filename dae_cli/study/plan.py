@@ -1,0 +1,84 @@
+"""What there is to run of a study, and what there is of it already."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
+from dae_cli.config.schema import Experiment
+from dae_cli.data.dataset import Origin
+from dae_cli.data.obtain import Prepared
+from dae_cli.data.provide import prepare
+from dae_cli.engines.names import EngineChoice
+from dae_cli.study.progress import Watcher
+from dae_cli.study.run_folder import RUNS, Job, PlannedRun, run_name
+from dae_cli.study.which_engine import check_choice
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every run that a command asks for, in the order of the table."""
+
+    study: ResolvedStudy
+    out: Path
+    runs: tuple[PlannedRun, ...]
+
+
+def default_out(study: ResolvedStudy, overrides: Sequence[str]) -> Path:
+    """Return results/STUDY, or a folder of its own for a trial with changed settings."""
+    if not overrides:
+        return Path("results") / study.name
+    digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:6]
+    return Path("results") / f"{study.name}-{digest}"
+
+
+def plan_study(
+    study: ResolvedStudy,
+    *,
+    seeds: int | None,
+    out: Path,
+    data_dir: Path | None,
+    origin: Origin | None = None,
+    device: str = "cpu",
+    engine: EngineChoice = "torch",
+    watcher: Watcher,
+) -> Plan:
+    """Prepare the data and lay out the runs: every cell, `seeds` times with successive seeds.
+
+    Raises:
+        ConfigError: the device or the engine is not there.
+        DataError: a data set cannot be had.
+    """
+    check_choice(engine, device)
+    prepared: dict[str, Prepared] = {}
+    for cell in study.cells:
+        name = cell.experiment.dataset
+        if name not in prepared:
+            prepared[name] = prepare(name, data_dir=data_dir, origin=origin, note=watcher.note)
+            watcher.note(f"{name} ({prepared[name].origin}): {prepared[name].source}")
+    runs = []
+    for cell in study.cells:
+        for experiment in _seeded(cell.experiment, seeds):
+            job = make_job(cell, experiment, prepared[experiment.dataset], out / RUNS, device)
+            runs.append(PlannedRun(job, job.state(), engine))
+    return Plan(study, out, tuple(runs))
+
+
+def make_job(
+    cell: ResolvedExperiment, experiment: Experiment, data: Prepared, runs: Path, device: str
+) -> Job:
+    """Return the job of one experiment in a folder of runs."""
+    folder = runs.absolute() / run_name(experiment, data.sha256)
+    return Job(cell.cell, experiment, data, folder, device)
+
+
+def _seeded(experiment: Experiment, seeds: int | None) -> list[Experiment]:
+    return [with_seed(experiment, experiment.seed + k) for k in range(seeds or 1)]
+
+
+def with_seed(experiment: Experiment, seed: int) -> Experiment:
+    """Return the experiment with another seed."""
+    return experiment.model_copy(update={"seed": seed})

@@ -1,0 +1,101 @@
+"""The tables of a study's results folder: one process at a time reads, adds to and writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from dae_cli.errors import RunFolderError
+from dae_cli.files import part_of, sweep
+from dae_cli.study.locks import hold
+from dae_cli.study.plan import Plan, with_seed
+from dae_cli.study.rows import RunRow, TableRow, read_rows, write_rows
+from dae_cli.study.run_folder import RUNS, STATUS, config_sha256, run_name
+from dae_cli.study.table import table_of
+
+RUNS_CSV, TABLE_CSV, FILTERS = "runs.csv", "table.csv", "filters"
+WAIT_SECONDS = 600.0
+"""In which another command will have written its tables and drawn its pictures."""
+
+
+def check_writable(out: Path) -> None:
+    """Make sure of a folder for results before anything is computed.
+
+    Raises:
+        RunFolderError: it cannot be made or written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunFolderError(f"{out}: cannot be made ({error.strerror}); choose --out") from error
+    trial = part_of(out / "trial")
+    try:
+        trial.touch()  # asking is not enough: the superuser may do all, but not on such a disk
+        trial.unlink()
+    except OSError as error:
+        raise RunFolderError(
+            f"{out}: cannot be written to ({error.strerror}); choose another folder with --out"
+        ) from error
+
+
+@contextmanager
+def tables_alone(out: Path) -> Iterator[None]:
+    """Be the only process that writes the tables and pictures of a results folder.
+
+    Raises:
+        HeldError: another one does not come to an end. OutputError: the folder is read-only.
+    """
+    with hold(out / ".tables.lock", wait=WAIT_SECONDS):
+        for folder in (out, out / FILTERS):
+            sweep(folder, alone=True)
+        yield
+
+
+def earlier_rows(plan: Plan, rows: Sequence[RunRow]) -> list[RunRow]:
+    """Return the rows that stand beside those that a command has so far.
+
+    They were written by earlier commands, or by one that shares the folder. They stay if their
+    settings are still what the study says and their data are the same: results of other settings,
+    data or numerics are never mixed in. Of the runs asked for, what is being made anew goes.
+
+    Raises:
+        RunFolderError: runs.csv is not one that dae wrote.
+    """
+    path = plan.out / RUNS_CSV
+    if not path.exists():
+        return []
+    mine = {row.run for row in rows}
+    asked = {planned.job.name for planned in plan.runs}
+    return [
+        row
+        for row in read_rows(path, RunRow)
+        if row.run not in mine
+        and _is_of(plan, row)
+        and (row.run not in asked or row.error or (plan.out / RUNS / row.run / STATUS).exists())
+    ]
+
+
+def _is_of(plan: Plan, row: RunRow) -> bool:
+    """Tell whether a row's settings, data and numerics are those of the study."""
+    cells = {cell.cell: cell.experiment for cell in plan.study.all_cells}
+    data: dict[str, str] = {p.job.data.name: p.job.data.sha256 for p in plan.runs}
+    if row.cell not in cells:
+        return False
+    experiment = with_seed(cells[row.cell], row.seed)
+    return (
+        row.config_sha256 == config_sha256(experiment)
+        and row.run == run_name(experiment, row.data_sha256)
+        and data.get(row.dataset, row.data_sha256) == row.data_sha256
+    )
+
+
+def write_tables(plan: Plan, rows: Sequence[RunRow]) -> tuple[list[RunRow], list[TableRow]]:
+    """Write runs.csv and table.csv, with what is there of earlier commands, and return both."""
+    order = {cell.cell: k for k, cell in enumerate(plan.study.all_cells)}
+    every = [*earlier_rows(plan, rows), *rows]
+    every.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
+    table = table_of(every)
+    write_rows(plan.out / RUNS_CSV, every, RunRow)
+    write_rows(plan.out / TABLE_CSV, table, TableRow)
+    return every, table
