@@ -78,7 +78,7 @@ def test_the_rows_are_counted_with_the_engine_of_the_run(
         return count_wrong(network, split, engine)
 
     monkeypatch.setattr("dae_cli.study.evaluate.count_wrong", count)
-    (copy / ENVIRONMENT).write_text(json.dumps({"engine": recorded}))
+    (copy / ENVIRONMENT).write_text(json.dumps({"engine": recorded, "device": "cpu"}))
     assert _evaluate(copy).n_rows == 200
     assert engines == [used]
 
