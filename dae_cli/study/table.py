@@ -46,7 +46,7 @@ def _cell(rows: list[RunRow]) -> TableRow:
         verdict=""
         if error is None or half_width is None
         else verdict(error, half_width, first.paper_error_percent, first.paper_half_width_95),
-        minutes=sum(row.minutes or 0.0 for row in rows),
+        minutes=sum(round(row.minutes or 0.0, 1) for row in rows),
         device=_only(row.device for row in rows),
         engine=_only(row.engine for row in rows),
         threads=first.threads,

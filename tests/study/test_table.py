@@ -97,8 +97,14 @@ def test_rows_read_back_give_the_same_table(
     path: Path = tmp_path_factory.mktemp("table") / "runs.csv"
 
     @settings(max_examples=60)
-    @given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 600)), min_size=1, max_size=4))
-    def holds(counts: list[tuple[int, int]]) -> None:
+    @given(
+        st.lists(
+            st.tuples(st.integers(0, 3000), st.integers(0, 600), st.floats(0, 99)),
+            min_size=1,
+            max_size=4,
+        )
+    )
+    def holds(counts: list[tuple[int, int, float]]) -> None:
         rows = [
             make_row(
                 seed=seed,
@@ -107,8 +113,9 @@ def test_rows_read_back_give_the_same_table(
                 test_error_percent=wrong / 30,
                 half_width_95=half_width_95(wrong, 3000),
                 valid_error_percent=invalid / 6,
+                minutes=minutes,
             )
-            for seed, (wrong, invalid) in enumerate(counts)
+            for seed, (wrong, invalid, minutes) in enumerate(counts)
         ]
         write_rows(path, rows, RunRow)
         again = table_of(read_rows(path, RunRow))
