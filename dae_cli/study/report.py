@@ -13,6 +13,8 @@ from dae_cli.study.figures import StudyPictures, draw
 from dae_cli.study.provenance import INSTALLED
 from dae_cli.study.rows import RunRow, TableRow
 
+REPORT = "REPORT.md"
+
 VERDICTS = """\
 Intervals are p ± 1.96 · sqrt(p (1 − p) / n) over the n test rows, as in the paper; they say
 nothing of the spread over seeds. *better*: our interval lies below the paper's; *matches*: they
@@ -41,16 +43,16 @@ def write_report(
         _failures(rows),
         *_picture_parts(pictures),
         "## Every run",
-        runs_table(rows),
+        _runs_table(rows),
         "## Data",
-        data_table(rows),
+        _data_table(rows),
         "## Settings",
         "The resolved config of each cell, as `dae show` prints it.",
-        _settings(study),
+        f"```yaml\n{_settings(study)}\n```",
         # The runs may have been made elsewhere: their environment.json tells where.
         f"Written on {cpu_name()}, {cores()} cores; one thread a run, {_engines(rows)}.",
     ]
-    path = out / "REPORT.md"
+    path = out / REPORT
     write_text(path, "\n\n".join(part.strip() for part in parts if part) + "\n")
     return path
 
@@ -69,13 +71,25 @@ def markdown_table(table: Sequence[TableRow]) -> str:
     return "\n".join(lines)
 
 
+def facts(
+    study: ResolvedStudy, rows: Sequence[RunRow], table: Sequence[TableRow]
+) -> dict[str, str]:
+    """Return, by heading, the tables and settings of REPORT.md that follow from rows and study."""
+    return {
+        "Ours and the paper's": markdown_table(table),
+        "Every run": _runs_table(rows),
+        "Data": _data_table(rows),
+        "Settings": _settings(study),
+    }
+
+
 def made(rows: Sequence[RunRow]) -> str:
     """Return the commits of all rows, whether one was dirty, and what the runs took."""
     commits = commits_of(rows)
     at = f"at commit {', '.join(commits)}" if commits else "from an installed package"
     if any(commit.endswith("-dirty") for commit in commits):
         at += " (**with changes that were not committed**)"
-    minutes = sum(row.minutes or 0.0 for row in rows)
+    minutes = sum(round(row.minutes or 0.0, 1) for row in rows)
     return f"{at}; {len(rows)} runs, {minutes:.0f} minutes of one core in all"
 
 
@@ -135,8 +149,7 @@ def _picture_parts(pictures: StudyPictures) -> list[str]:
     return parts
 
 
-def runs_table(rows: Sequence[RunRow]) -> str:
-    """Return every run with its counts, as REPORT.md has it."""
+def _runs_table(rows: Sequence[RunRow]) -> str:
     lines = [
         "| run | test error | wrong | validation error | best epoch | minutes | commit |",
         "|---|---:|---:|---:|---:|---:|---|",
@@ -153,8 +166,7 @@ def runs_table(rows: Sequence[RunRow]) -> str:
     return "\n".join(lines)
 
 
-def data_table(rows: Sequence[RunRow]) -> str:
-    """Return every content of a data set that a run was trained on."""
+def _data_table(rows: Sequence[RunRow]) -> str:
     lines = ["| dataset | origin | SHA-256 of the content |", "|---|---|---|"]
     for row in {(r.dataset, r.data_sha256): r for r in rows}.values():
         lines.append(f"| {row.dataset} | {row.data_origin} | `{row.data_sha256}` |")
@@ -163,4 +175,4 @@ def data_table(rows: Sequence[RunRow]) -> str:
 
 def _settings(study: ResolvedStudy) -> str:
     resolved = [f"# {cell.name}\n{dump_yaml(cell.experiment)}" for cell in study.all_cells]
-    return "```yaml\n" + "\n".join(resolved).rstrip() + "\n```"
+    return "\n".join(resolved).rstrip()

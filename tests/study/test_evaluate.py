@@ -136,7 +136,7 @@ def _cut(path: Path) -> None:
         (lambda run: (run / CHECKPOINT).unlink(), "no such checkpoint"),
         (lambda run: _cut(run / STATUS), "cannot be read"),
         (lambda run: (run / STATUS).write_text("[]"), "expected a mapping"),
-        (lambda run: (run / STATUS).write_text('{"state": "done"}'), "was trained on convex"),
+        (lambda run: (run / STATUS).write_text('{"state": "done"}'), "data is missing"),
     ],
     ids=["checkpoint cut", "no checkpoint", "status cut", "status a list", "status without data"],
 )
