@@ -10,10 +10,11 @@ from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import Experiment
 from dae_cli.errors import RunFolderError
 from dae_cli.study.differences import Difference, Findings, Unchecked
+from dae_cli.study.replicate import RUNS_CSV
 from dae_cli.study.rows import RunRow, read_rows
 from dae_cli.study.run_folder import RUNS, STATUS
 from dae_cli.study.threads import use_one_thread
-from dae_cli.study.verify_run import RUNS_CSV, Contents, check_run
+from dae_cli.study.verify_run import Contents, check_run
 from dae_cli.study.verify_tables import check_rows, check_tables
 
 
@@ -60,11 +61,10 @@ def verify_study(
             note(f"{cell}: no run of it in {RUNS_CSV}")
     recomputed = 0
     for row, experiment in zip(rows, wanted, strict=True):
-        before = len(found.differences) + len(found.unchecked)
         if _is_here(study, out, row, found):
+            before = found.total
             recomputed += check_run(row, experiment, out, contents, found)
-        more = len(found.differences) + len(found.unchecked) - before
-        note(f"{row.run}: {f'{more} to tell' if more else 'agrees'}")
+            note(f"{row.run}: {'agrees' if found.total == before else 'does not agree'}")
     check_rows(rows, wanted, out, found)
     check_tables(study, out, rows, found)
     return Verification(len(rows), recomputed, found.differences, found.unchecked)
@@ -93,7 +93,7 @@ def _seeded(experiment: Experiment | None, seed: int) -> Experiment | None:
 def _is_here(study: ResolvedStudy, out: Path, row: RunRow, found: Findings) -> bool:
     """Tell whether a run is done and its folder is here; keep why not."""
     folder, place = out / RUNS / row.run, f"{RUNS}/{row.run}"
-    is_name = Path(row.run).name == row.run
+    is_name = Path(row.run).name == row.run and row.run not in ("", "..")
     if row.error:
         if is_name and (folder / STATUS).exists():
             found.compare(RUNS_CSV, f"{row.run}: error", row.error, "the run is done")

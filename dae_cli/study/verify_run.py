@@ -17,6 +17,7 @@ from dae_cli.study.evaluate import recorded_data
 from dae_cli.study.execute import dataset_for, metrics_csv
 from dae_cli.study.provenance import Environment
 from dae_cli.study.records import Status, read_record
+from dae_cli.study.replicate import RUNS_CSV
 from dae_cli.study.rows import RunRow, as_text
 from dae_cli.study.run_folder import (
     CHECKPOINT,
@@ -33,8 +34,6 @@ from dae_cli.study.which_engine import CPU, engine_for_counting
 from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.evaluation import count_wrong
 from dae_cli.training.state import TrainingState
-
-RUNS_CSV = "runs.csv"
 
 
 class Contents:

@@ -9,12 +9,12 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import Experiment
 from dae_cli.study.differences import Findings
+from dae_cli.study.replicate import RUNS_CSV, TABLE_CSV
 from dae_cli.study.report import REPORT, facts, made, makes, mixed
 from dae_cli.study.rows import RunRow, TableRow, rows_to_csv
 from dae_cli.study.run_folder import config_sha256, run_name
 from dae_cli.study.table import table_of
 
-RUNS_CSV, TABLE_CSV = "runs.csv", "table.csv"
 _NEVER_MIXED = ("engines", "devices", "contents")
 
 
