@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dae_cli.errors import RunFolderError
 from dae_cli.study.rows import RunRow, read_rows, rows_to_csv, write_rows
 from dae_cli.study.table import table_of
 from dae_cli.study.verdict import half_width_95
@@ -88,6 +89,17 @@ def test_the_gap_can_be_taken_from_what_is_printed(make_row: MakeRow) -> None:
     assert cell.test_error_percent is not None
     assert cell.paper_error_percent is not None
     assert f"{cell.test_error_percent - cell.paper_error_percent:+.2f}" == "+0.00"
+
+
+@pytest.mark.parametrize(("wrong", "rows"), [(201, 200), (-1, 200), (0, 0), (None, 200), (7, None)])
+def test_counts_that_cannot_be_are_refused_with_the_run(
+    make_row: MakeRow, wrong: int | None, rows: int | None
+) -> None:
+    with pytest.raises(RunFolderError) as caught:
+        table_of([make_row(seed=0), make_row(seed=1, n_wrong=wrong, n_test=rows)])
+    assert f"runs.csv: convex-0-s1: n_wrong is {wrong} and n_test {rows}" in str(caught.value)
+    assert "dae replicate --only convex-0" in str(caught.value)
+    assert caught.value.exit_code == 2
 
 
 def test_rows_read_back_give_the_same_table(
