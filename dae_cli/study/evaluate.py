@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Literal
 
 from dae_cli.config.experiments import load_resolved
+from dae_cli.data.dataset import Origin
+from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load, prepare
-from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.errors import RunFolderError
-from dae_cli.study.execute import dataset_for
-from dae_cli.study.run_folder import CHECKPOINT, CONFIG, PARTIAL, read_status
+from dae_cli.study.execute import dataset_for, expected_of
+from dae_cli.study.records import Status, read_record
+from dae_cli.study.run_folder import CHECKPOINT, CONFIG, PARTIAL, STATUS
 from dae_cli.study.threads import use_one_thread
 from dae_cli.study.verdict import half_width_95
 from dae_cli.study.which_engine import CPU, engine_for_counting
-from dae_cli.training.checkpoint import Expected, load_checkpoint
+from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.evaluation import count_wrong
 
 SplitName = Literal["train", "valid", "test"]
@@ -46,23 +48,15 @@ def evaluate_run(
     """
     if not folder.exists() and (partial := folder.with_name(folder.name + PARTIAL)).exists():
         folder = partial
-    status = read_status(folder)
-    if status.get("state") != "done":
+    status = read_record(folder / STATUS, Status)
+    if status.state != "done":
         raise RunFolderError(
             f"{folder}: the run is not finished; go on with dae train --resume or dae replicate"
         )
     experiment = load_resolved(folder / CONFIG)
-    recorded = status.get("data", {})
-    trained_on, origin = recorded.get("sha256"), recorded.get("origin")
-    data = prepare(experiment.dataset, data_dir=data_dir, origin=origin, note=note)
-    if data.sha256 != trained_on:
-        raise RunFolderError(
-            f"{folder}: was trained on {experiment.dataset} with SHA-256 {str(trained_on)[:12]}…, "
-            f"but here is {data.sha256[:12]}… ({data.source}); give its data with --data-dir"
-        )
-    classes = REGISTRY[experiment.dataset].n_classes
-    expected = Expected(experiment, data.sha256, N_PIXELS, classes)
-    state = load_checkpoint(folder / CHECKPOINT, expected, CPU)
+    had = status.data
+    data = recorded_data(folder, experiment.dataset, had.sha256, had.origin, data_dir, note)
+    state = load_checkpoint(folder / CHECKPOINT, expected_of(experiment, data.sha256), CPU)
     if state.best is None:
         raise RunFolderError(f"{folder}: its checkpoint has no fine-tuned network")
     use_one_thread()
@@ -80,3 +74,25 @@ def evaluate_run(
         error_percent=100.0 * wrong / len(rows),
         half_width_95=half_width_95(wrong, len(rows)),
     )
+
+
+def recorded_data(
+    folder: Path,
+    name: str,
+    sha256: str,
+    origin: Origin,
+    data_dir: Path | None,
+    note: Callable[[str], None],
+) -> Prepared:
+    """Return the data set that a run was trained on.
+
+    Raises:
+        RunFolderError: what there is now has another digest.
+    """
+    data = prepare(name, data_dir=data_dir, origin=origin, note=note)
+    if data.sha256 != sha256:
+        raise RunFolderError(
+            f"{folder}: was trained on {name} with SHA-256 {sha256[:12]}…, "
+            f"but here is {data.sha256[:12]}… ({data.source}); give its data with --data-dir"
+        )
+    return data

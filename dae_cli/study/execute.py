@@ -12,17 +12,19 @@ from dae_cli.config.dump import dump_yaml
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
+from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.engines.engine import Engine, engine_for
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.files import force_folder_to_disk, sweep, write_json, write_text
 from dae_cli.stopping import NeverStop, Stop
 from dae_cli.study.figures import draw_run_filters
-from dae_cli.study.keeper import Keeper, minutes_of
+from dae_cli.study.keeper import Keeper, minutes_so_far
 from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.progress import Watcher
-from dae_cli.study.provenance import Environment, environment
+from dae_cli.study.provenance import Environment, continued, environment
+from dae_cli.study.records import Status, read_record
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, Job, read_status
+from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, STATUS, Job
 from dae_cli.study.run_row import done_row, failed_row, row_of
 from dae_cli.study.threads import use_one_thread
 from dae_cli.training.checkpoint import Expected
@@ -61,10 +63,12 @@ def _execute_alone(
     keeper = Keeper(job, watcher, stop)
     try:
         _make_room(job)
+        if job.state() == "stopped":
+            env = continued(_environment_before(job), env)
         write_text(job.partial / CONFIG, dump_yaml(job.experiment))
         write_json(job.partial / ENVIRONMENT, env.as_dict())
         dataset = dataset_for(job.experiment, load(job.data))
-        state = keeper.begin(engine.device, _expected(job, dataset))
+        state = keeper.begin(engine.device, expected_of(job.experiment, job.data.sha256))
         with stop.deferred():
             train(job.experiment, dataset, state, engine, keeper)
         return _conclude(job, keeper, state, dataset, engine, env)
@@ -82,6 +86,14 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def _environment_before(job: Job) -> Environment | None:
+    """Return what the run was computed with so far; None where that cannot be read."""
+    try:
+        return read_record(job.partial / ENVIRONMENT, Environment)
+    except RunFolderError:
+        return None
+
+
 def _make_room(job: Job) -> None:
     """Make the folder to work in, without what a killed process left half-written."""
     if job.folder.exists():
@@ -92,9 +104,9 @@ def _make_room(job: Job) -> None:
     sweep(job.partial, alone=True)
 
 
-def _expected(job: Job, dataset: Dataset) -> Expected:
-    inputs = dataset.train.pixels.shape[1]
-    return Expected(job.experiment, job.data.sha256, inputs, dataset.n_classes)
+def expected_of(experiment: Experiment, data_sha256: str) -> Expected:
+    """Return what a checkpoint of an experiment on these data must hold."""
+    return Expected(experiment, data_sha256, N_PIXELS, REGISTRY[experiment.dataset].n_classes)
 
 
 def dataset_for(experiment: Experiment, whole: Dataset) -> Dataset:
@@ -149,7 +161,7 @@ def _conclude(
     keeper.write_status("done", result=asdict(result))
     job.partial.rename(job.folder)
     force_folder_to_disk(job.folder.parent)
-    return done_row(job, read_status(job.folder), env)
+    return done_row(job, read_record(job.folder / STATUS, Status), env)
 
 
 def _fail(job: Job, keeper: Keeper, env: Environment, error: str) -> RunRow:
@@ -161,6 +173,4 @@ def _fail(job: Job, keeper: Keeper, env: Environment, error: str) -> RunRow:
 def lost_row(job: Job, error: str, command: str) -> RunRow:
     """Return the row of a run whose process is gone."""
     env = environment(job.device, job.engine, 1, command)
-    with suppress(DaeError):
-        return failed_row(job, env, minutes_of(read_status(job.partial)), error)
-    return failed_row(job, env, 0.0, error)
+    return failed_row(job, env, minutes_so_far(job), error)

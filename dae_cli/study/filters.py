@@ -11,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 from dae_cli.config.experiments import ResolvedExperiment, load_resolved
 from dae_cli.config.schema import Experiment
 from dae_cli.errors import ConfigError, RunFolderError
-from dae_cli.study.run_folder import CHECKPOINT, CONFIG, PARTIAL, default_runs, read_status
+from dae_cli.study.records import Status, read_record
+from dae_cli.study.run_folder import CHECKPOINT, CONFIG, PARTIAL, STATUS, default_runs
 
 
 def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
@@ -62,7 +63,9 @@ def finished_run(resolved: ResolvedExperiment, out: Path | None = None) -> Path:
 
 def _is_run_of(folder: Path, experiment: Experiment) -> bool:
     try:
-        done = read_status(folder).get("state") == "done" and (folder / CHECKPOINT).exists()
+        done = (
+            read_record(folder / STATUS, Status).state == "done" and (folder / CHECKPOINT).exists()
+        )
         return done and load_resolved(folder / CONFIG) == experiment
     except (RunFolderError, ConfigError, OSError):
         return False

@@ -12,10 +12,12 @@ from typing import Any
 import torch
 
 from dae_cli.config.schema import Experiment
+from dae_cli.errors import RunFolderError
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop
 from dae_cli.study.progress import Position, Watcher
-from dae_cli.study.run_folder import CHECKPOINT, METRICS, Job, read_status, write_status
+from dae_cli.study.records import Status, read_record
+from dae_cli.study.run_folder import CHECKPOINT, METRICS, STATUS, Job, write_status
 from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
 from dae_cli.training.state import EpochRecord, TrainingState, initial_state
 
@@ -50,7 +52,7 @@ class Keeper:
         self._watcher.started(job.name, resumed)
         if resumed:
             state = load_checkpoint(job.partial / CHECKPOINT, expected, device)
-            self._before = 60.0 * minutes_of(read_status(job.partial))
+            self._before = 60.0 * minutes_so_far(job)
         else:
             state = initial_state(job.experiment, expected.inputs, torch.float32)
             for autoencoder in state.autoencoders:
@@ -108,6 +110,7 @@ class Keeper:
         data = self._job.data
         status = {
             "state": outcome,
+            "run": self._job.name,
             "cell": self._job.cell,
             "data": {"origin": data.origin, "sha256": data.sha256, "source": data.source},
             "minutes": round(self.minutes(), 4),
@@ -118,11 +121,12 @@ class Keeper:
         write_status(self._job.partial, status)
 
 
-def minutes_of(status: dict[str, Any]) -> float:
-    """Return the minutes that a status tells; 0 where it tells none that can be."""
-    told = status.get("minutes")
-    number = isinstance(told, int | float) and 0 <= told < 1e9
-    return float(told) if number and told is not None else 0.0
+def minutes_so_far(job: Job) -> float:
+    """Return the minutes that a stopped run tells of; 0 where it tells nothing."""
+    try:
+        return read_record(job.partial / STATUS, Status).minutes
+    except RunFolderError:
+        return 0.0
 
 
 def position(state: TrainingState, experiment: Experiment, phase: str | None = None) -> Position:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 import dae_cli
 from dae_cli.engines.names import EngineName
@@ -20,9 +22,29 @@ REPORTED = (
 _OF_THE_ENGINE = {"torch": (), "blas": ("scipy",), "compiled": ("numba", "llvmlite")}
 
 
-@dataclass(frozen=True)
-class Environment:
-    """What environment.json of a run holds."""
+UNKNOWN, INSTALLED = "unknown", "installed"
+"""In place of a commit: of a session that left no record; of a package outside a checkout."""
+
+
+class _Strict(BaseModel):
+    """No silent conversion of types, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Session(_Strict):
+    """What an earlier process used that worked on the same run."""
+
+    commit: str
+    versions: str
+    device: str
+    cpu: str
+    platform: str
+    command: str
+
+
+class Environment(_Strict):
+    """What environment.json of a run holds: of the last process, and what differed before."""
 
     dae: str
     commit: str
@@ -31,23 +53,74 @@ class Environment:
     packages: dict[str, str]
     platform: str
     cpu: str
-    cores: int
-    threads: int
+    cores: Annotated[int, Field(ge=1, le=10**6)]
+    threads: Annotated[int, Field(ge=1, le=10**6)]
     device: str
     engine: str
     blas: str
     command: str
+    earlier: Annotated[tuple[Session, ...], Field(strict=False)] = ()
+    """The sessions before the last one, each once, oldest first; empty if none differed."""
 
     @property
     def versions(self) -> str:
-        """The versions that a number may depend on, in one line."""
-        names = ("torch", "numpy", *_OF_THE_ENGINE.get(self.engine, ()))
-        shown = [f"{name} {self.packages[name]}" for name in names]
-        return "; ".join([f"dae {self.dae}", f"python {self.python}", *shown])
+        """The versions that the numbers may depend on, in one line; of every session."""
+        return _each_once((*(s.versions for s in self.earlier), self._versions()), " / ")
+
+    @property
+    def commits(self) -> str:
+        """The commit of every session: `abc`, or `abc+def` of a run that went on with def."""
+        names = [*(session.commit for session in self.earlier), self.commit]
+        if any(names):
+            names = [name or INSTALLED for name in names]
+        return _each_once(names, "+")
+
+    @property
+    def devices(self) -> str:
+        """The device of every session."""
+        return _each_once((*(session.device for session in self.earlier), self.device), " / ")
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        return asdict(self)
+        return self.model_dump(mode="json")
+
+    def _versions(self) -> str:
+        names = ("torch", "numpy", *_OF_THE_ENGINE.get(self.engine, ()))
+        shown = [f"{name} {self.packages.get(name, '?')}" for name in names]
+        return "; ".join([f"dae {self.dae}", f"python {self.python}", *shown])
+
+    def session(self) -> Session:
+        """Return what this process used, as a later one will remember it."""
+        return Session(
+            commit=self.commit,
+            versions=self._versions(),
+            device=self.device,
+            cpu=self.cpu,
+            platform=self.platform,
+            command=self.command,
+        )
+
+
+def continued(before: Environment | None, now: Environment) -> Environment:
+    """Return the environment of a run that goes on: now, with the sessions before that differ.
+
+    Args:
+        before: what environment.json of the stopped run tells; None if it cannot be read, which
+            is recorded as a session that is not known.
+        now: of the process that goes on.
+    """
+    if before is None:
+        lost = Session.model_validate(dict.fromkeys(Session.model_fields, UNKNOWN))
+        sessions: tuple[Session, ...] = (lost,)
+    else:
+        sessions = (*before.earlier, before.session())
+    present = now.session()
+    earlier = tuple(session for session in dict.fromkeys(sessions) if session != present)
+    return now.model_copy(update={"earlier": earlier})
+
+
+def _each_once(values: Iterable[str], between: str) -> str:
+    return between.join(dict.fromkeys(values))
 
 
 def environment(device: str, engine: EngineName, threads: int, command: str) -> Environment:

@@ -18,7 +18,7 @@ from dae_cli.study.results_folder import check_writable, earlier_rows, tables_al
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run_folder import RUNS, Job, PlannedRun, sweep_runs
 from dae_cli.study.run_row import row_of
-from dae_cli.study.which_engine import settled
+from dae_cli.study.which_engine import refuse_other_engine, settled
 
 WAIT_SECONDS = 0.5
 
@@ -56,6 +56,8 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
     earlier_rows(plan, [])  # refuses a file that is not ours before anything is computed
     if force:
         _discard(plan)
+    else:
+        refuse_other_engine(plan.runs)
     ahead = [p for p in plan.runs if force or p.state != "done"]
     rows = [row_of(p.job) for p in plan.runs if p not in ahead]
     skipped = len(rows)

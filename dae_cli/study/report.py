@@ -10,7 +10,10 @@ from dae_cli.files import write_text
 from dae_cli.machine import cores, cpu_name
 from dae_cli.study import cells
 from dae_cli.study.figures import StudyPictures, draw
+from dae_cli.study.provenance import INSTALLED
 from dae_cli.study.rows import RunRow, TableRow
+
+REPORT = "REPORT.md"
 
 VERDICTS = """\
 Intervals are p ± 1.96 · sqrt(p (1 − p) / n) over the n test rows, as in the paper; they say
@@ -31,11 +34,12 @@ def write_report(
     parts = [
         f"# {study.title or study.name}",
         study.paper,
-        f"Made by `{command}` {_made(rows)}.",
+        f"Made by `{command}` {made(rows)}.",
         "## Ours and the paper's",
         markdown_table(table),
         VERDICTS,
         REGENERATED if any(row.data_origin == "regenerated" for row in table) else "",
+        mixed(rows),
         _failures(rows),
         *_picture_parts(pictures),
         "## Every run",
@@ -44,10 +48,11 @@ def write_report(
         _data_table(rows),
         "## Settings",
         "The resolved config of each cell, as `dae show` prints it.",
-        _settings(study),
-        f"On {cpu_name()}, {cores()} cores, one thread a run, {_engines(rows)}.",
+        f"```yaml\n{_settings(study)}\n```",
+        # The runs may have been made elsewhere: their environment.json tells where.
+        f"Written on {cpu_name()}, {cores()} cores; one thread a run, {_engines(rows)}.",
     ]
-    path = out / "REPORT.md"
+    path = out / REPORT
     write_text(path, "\n\n".join(part.strip() for part in parts if part) + "\n")
     return path
 
@@ -66,13 +71,51 @@ def markdown_table(table: Sequence[TableRow]) -> str:
     return "\n".join(lines)
 
 
-def _made(rows: Sequence[RunRow]) -> str:
-    commits = sorted({row.commit for row in rows if row.commit})
+def facts(
+    study: ResolvedStudy, rows: Sequence[RunRow], table: Sequence[TableRow]
+) -> dict[str, str]:
+    """Return, by heading, the tables and settings of REPORT.md that follow from rows and study."""
+    return {
+        "Ours and the paper's": markdown_table(table),
+        "Every run": _runs_table(rows),
+        "Data": _data_table(rows),
+        "Settings": _settings(study),
+    }
+
+
+def made(rows: Sequence[RunRow]) -> str:
+    """Return the commits of all rows, whether one was dirty, and what the runs took."""
+    commits = commits_of(rows)
     at = f"at commit {', '.join(commits)}" if commits else "from an installed package"
     if any(commit.endswith("-dirty") for commit in commits):
         at += " (**with changes that were not committed**)"
-    minutes = sum(row.minutes or 0.0 for row in rows)
+    minutes = sum(round(row.minutes or 0.0, 1) for row in rows)
     return f"{at}; {len(rows)} runs, {minutes:.0f} minutes of one core in all"
+
+
+def commits_of(rows: Sequence[RunRow]) -> list[str]:
+    """Return every commit, also those of a run that went on with another (`abc+def`)."""
+    return sorted({part for row in rows for part in row.commit.split("+") if part})
+
+
+def mixed(rows: Sequence[RunRow]) -> str:
+    """Say which makes the rows of one table are of; empty if they are of one."""
+    several = [f"{what} {', '.join(names)}" for what, names in makes(rows).items()]
+    return f"**These rows are not of one make**: {'; '.join(several)}." if several else ""
+
+
+def makes(rows: Sequence[RunRow]) -> dict[str, list[str]]:
+    """Return what rows of one table differ in and should not, with all that there is of each."""
+    parts = {
+        "commits": [part or INSTALLED for row in rows for part in row.commit.split("+")],
+        "engines": [part for row in rows for part in row.engine.split(" / ")],
+        "devices": [part for row in rows for part in row.device.split(" / ")],
+        "versions": [f"({part})" for row in rows for part in row.versions.split(" / ")],
+    }
+    for name in dict.fromkeys(row.dataset for row in rows):
+        parts[f"contents of {name}"] = [row.data_sha256 for row in rows if row.dataset == name]
+    different = {what: list(dict.fromkeys(names)) for what, names in parts.items()}
+    return {what: names for what, names in different.items() if len(names) > 1}
 
 
 def _engines(rows: Sequence[RunRow]) -> str:
@@ -125,11 +168,11 @@ def _runs_table(rows: Sequence[RunRow]) -> str:
 
 def _data_table(rows: Sequence[RunRow]) -> str:
     lines = ["| dataset | origin | SHA-256 of the content |", "|---|---|---|"]
-    for row in {r.dataset: r for r in rows}.values():
+    for row in {(r.dataset, r.data_sha256): r for r in rows}.values():
         lines.append(f"| {row.dataset} | {row.data_origin} | `{row.data_sha256}` |")
     return "\n".join(lines)
 
 
 def _settings(study: ResolvedStudy) -> str:
     resolved = [f"# {cell.name}\n{dump_yaml(cell.experiment)}" for cell in study.all_cells]
-    return "```yaml\n" + "\n".join(resolved).rstrip() + "\n```"
+    return "\n".join(resolved).rstrip()

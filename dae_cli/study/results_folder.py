@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from dae_cli.data.dataset import Origin
+from dae_cli.data.obtain import Prepared
 from dae_cli.errors import RunFolderError
 from dae_cli.files import part_of, sweep
 from dae_cli.study.locks import hold
 from dae_cli.study.plan import Plan, with_seed
 from dae_cli.study.rows import RunRow, TableRow, read_rows, write_rows
-from dae_cli.study.run_folder import RUNS, STATUS, config_sha256, run_name
+from dae_cli.study.run_folder import RUNS, STATUS, Job, config_sha256, run_name
+from dae_cli.study.run_row import row_of
 from dae_cli.study.table import table_of
 
 RUNS_CSV, TABLE_CSV, FILTERS = "runs.csv", "table.csv", "filters"
@@ -60,20 +63,29 @@ def earlier_rows(plan: Plan, rows: Sequence[RunRow]) -> list[RunRow]:
     data or numerics are never mixed in. Of the runs asked for, what is being made anew goes.
 
     Raises:
-        RunFolderError: runs.csv is not one that dae wrote.
+        RunFolderError: runs.csv is not one that dae wrote, or a run's folder is damaged.
     """
     path = plan.out / RUNS_CSV
     if not path.exists():
         return []
     mine = {row.run for row in rows}
     asked = {planned.job.name for planned in plan.runs}
+    earlier = [row for row in read_rows(path, RunRow) if row.run not in mine and _is_of(plan, row)]
+    here = {row.run for row in earlier if (plan.out / RUNS / row.run / STATUS).exists()}
     return [
-        row
-        for row in read_rows(path, RunRow)
-        if row.run not in mine
-        and _is_of(plan, row)
-        and (row.run not in asked or row.error or (plan.out / RUNS / row.run / STATUS).exists())
+        _as_its_folder_tells(plan, row) if row.run in here else row
+        for row in earlier
+        if row.run in here or row.run not in asked or row.error
     ]
+
+
+def _as_its_folder_tells(plan: Plan, row: RunRow) -> RunRow:
+    """Return the row of a run whose folder is here, whatever became of the line in runs.csv."""
+    cell = next(cell for cell in plan.study.all_cells if cell.cell == row.cell)
+    origin: Origin = "original" if row.data_origin == "original" else "regenerated"
+    folder = plan.out / RUNS / row.run
+    data = Prepared(row.dataset, folder, origin, row.data_sha256, "")
+    return row_of(Job(row.cell, with_seed(cell.experiment, row.seed), data, folder))
 
 
 def _is_of(plan: Plan, row: RunRow) -> bool:

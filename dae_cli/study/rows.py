@@ -102,6 +102,11 @@ def rows_to_csv(rows: Sequence[RunRow] | Sequence[TableRow], kind: type[Any]) ->
     return text.getvalue()
 
 
+def as_text(row: RunRow | TableRow) -> dict[str, str]:
+    """Return the columns of a row as they stand in the CSV."""
+    return {f.name: str(_cell(f.name, getattr(row, f.name))) for f in fields(row)}
+
+
 def write_rows(path: Path, rows: Sequence[RunRow] | Sequence[TableRow], kind: type[Any]) -> None:
     """Write a CSV file whole or not at all."""
     write_text(path, rows_to_csv(rows, kind))

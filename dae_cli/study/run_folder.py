@@ -23,7 +23,6 @@ from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.config.schema import Experiment
 from dae_cli.data.obtain import Prepared
 from dae_cli.engines.names import EngineChoice, EngineName
-from dae_cli.errors import RunFolderError
 from dae_cli.files import sweep, unwritable, write_json
 from dae_cli.study.locks import HeldError, hold
 from dae_cli.training.version import NUMERICS_VERSION
@@ -168,24 +167,6 @@ def sweep_runs(runs: Path) -> None:
     for name in {path.name.removesuffix(path.suffix).removeprefix(".") for path in left}:
         with suppress(HeldError), hold(hidden(runs / name, LOCK)):
             hidden(runs / name, PROGRESS).unlink(missing_ok=True)
-
-
-def read_status(folder: Path) -> dict[str, Any]:
-    """Read status.json.
-
-    Raises:
-        RunFolderError: it is missing or not JSON.
-    """
-    path = folder / STATUS
-    try:
-        status: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunFolderError(f"{folder}: not a run folder (there is no {STATUS})") from None
-    except (OSError, ValueError) as error:
-        raise RunFolderError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(status, dict):
-        raise RunFolderError(f"{path}: cannot be read (expected a mapping)")
-    return status
 
 
 def write_status(folder: Path, status: dict[str, Any]) -> None:

@@ -1,21 +1,24 @@
-"""From a run folder to its row of runs.csv."""
+"""The row of a run, from what its folder tells; a folder that tells of another run is refused."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from typing import Any
 
-from dae_cli.errors import RunFolderError
+from dae_cli.config.experiments import load_resolved
+from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.paper import published
 from dae_cli.study.provenance import Environment
+from dae_cli.study.records import Status, read_record
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import (
+    CONFIG,
     ENVIRONMENT,
+    STATUS,
     Job,
     config_sha256,
     destruction_percent,
     model_name,
-    read_status,
 )
 from dae_cli.study.verdict import half_width_95, verdict
 
@@ -24,20 +27,42 @@ def row_of(job: Job) -> RunRow:
     """Return the row of a run that is done.
 
     Raises:
-        RunFolderError: the folder lacks a file or holds something else.
+        RunFolderError: the folder lacks a file, is damaged, or holds another run than the job's.
     """
-    path = job.folder / ENVIRONMENT
     try:
-        env = Environment(**json.loads(path.read_text(encoding="utf-8")))
-        return done_row(job, read_status(job.folder), env)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RunFolderError(f"{path.parent}: damaged ({error}); run again with --force") from error
+        status = read_record(job.folder / STATUS, Status)
+        env = read_record(job.folder / ENVIRONMENT, Environment)
+        config = load_resolved(job.folder / CONFIG)
+    except (RunFolderError, ConfigError) as error:
+        raise RunFolderError(f"{job.folder}: damaged ({error}); run again with --force") from error
+    if config != job.experiment:
+        raise _another(job, f"{CONFIG} holds other settings than {job.cell} has")
+    if status.state != "done":
+        raise _another(job, f"{STATUS} says that the run is {status.state}, not done")
+    if status.run != job.name:
+        raise _another(job, f"{STATUS} is that of the run {status.run!r}")
+    if status.data.sha256 != job.data.sha256:
+        recorded, here = status.data.sha256[:12], job.data.sha256[:12]
+        raise _another(job, f"{STATUS} tells of data with SHA-256 {recorded}…, not {here}…")
+    # A recipe may give the very content of the original: the row says which one the run had.
+    had = replace(job.data, origin=status.data.origin)
+    return done_row(replace(job, data=had), status, env)
 
 
-def done_row(job: Job, status: dict[str, Any], env: Environment) -> RunRow:
-    """Return the row of a finished run from its status and environment."""
-    result = status["result"]
-    n_test, n_wrong = int(result["n_test"]), int(result["n_wrong"])
+def _another(job: Job, why: str) -> RunFolderError:
+    return RunFolderError(f"{job.folder}: {why}; run again with --force")
+
+
+def done_row(job: Job, status: Status, env: Environment) -> RunRow:
+    """Return the row of a finished run from its status and environment.
+
+    Raises:
+        RunFolderError: the status tells no result.
+    """
+    result = status.result
+    if result is None:
+        raise RunFolderError(f"{job.folder}: {STATUS} tells no result; run again with --force")
+    n_test, n_wrong = result.n_test, result.n_wrong
     error, half_width = 100.0 * n_wrong / n_test, half_width_95(n_wrong, n_test)
     columns = _common(job, env)
     return RunRow(
@@ -46,13 +71,13 @@ def done_row(job: Job, status: dict[str, Any], env: Environment) -> RunRow:
         n_wrong=n_wrong,
         test_error_percent=error,
         half_width_95=half_width,
-        valid_error_percent=float(result["valid_error_percent"]),
-        best_epoch=int(result["best_epoch"]),
-        epochs=int(result["epochs"]),
+        valid_error_percent=result.valid_error_percent,
+        best_epoch=result.best_epoch,
+        epochs=result.epochs,
         verdict=verdict(
             error, half_width, columns["paper_error_percent"], columns["paper_half_width_95"]
         ),
-        minutes=float(status["minutes"]),
+        minutes=status.minutes,
     )
 
 
@@ -80,10 +105,10 @@ def _common(job: Job, env: Environment) -> dict[str, Any]:
         "paper_error_percent": paper.error_percent if paper else None,
         "paper_half_width_95": paper.half_width_95 if paper else None,
         "paper_model": paper.model if paper else "",
-        "device": env.device,
+        "device": env.devices,
         "engine": env.engine,
         "threads": env.threads,
         "versions": env.versions,
-        "commit": env.commit,
+        "commit": env.commits,
         "config_sha256": config_sha256(experiment),
     }

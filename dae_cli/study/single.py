@@ -16,7 +16,7 @@ from dae_cli.study.results_folder import check_writable
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import PlannedRun, default_runs, sweep_runs
 from dae_cli.study.run_row import row_of
-from dae_cli.study.which_engine import check_choice, settled
+from dae_cli.study.which_engine import check_choice, refuse_other_engine, settled
 
 
 def plan_run(
@@ -74,6 +74,7 @@ def execute(planned: PlannedRun, *, watcher: Watcher, force: bool, command: str)
     if force:
         job.discard()
     elif planned.state == "done":
+        refuse_other_engine([planned])
         return row_of(job)
     (outcome,) = run_jobs(settled([planned], watcher), workers=1, watcher=watcher, command=command)
     if isinstance(outcome, RunRow):

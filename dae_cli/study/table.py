@@ -6,13 +6,29 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from statistics import fmean, stdev
 
+from dae_cli.errors import RunFolderError
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.verdict import half_width_95, verdict
 
 
 def table_of(rows: Sequence[RunRow]) -> list[TableRow]:
-    """Return the table of rows that are in the order of their cells."""
+    """Return the table of rows that are in the order of their cells.
+
+    Raises:
+        RunFolderError: the counts of a row, perhaps of an edited runs.csv, cannot be.
+    """
+    for row in rows:
+        if not row.error and not _possible(row.n_wrong, row.n_test):
+            raise RunFolderError(
+                f"runs.csv: {row.run}: n_wrong is {row.n_wrong} and n_test {row.n_test}, expected "
+                f"counts of which the second is not less; remove the row, or make it anew with "
+                f"dae replicate --only {row.cell}"
+            )
     return [_cell(list(group)) for _, group in groupby(rows, key=lambda row: row.cell)]
+
+
+def _possible(wrong: int | None, rows: int | None) -> bool:
+    return wrong is not None and rows is not None and 0 <= wrong <= rows and rows > 0
 
 
 def _cell(rows: list[RunRow]) -> TableRow:
@@ -46,7 +62,7 @@ def _cell(rows: list[RunRow]) -> TableRow:
         verdict=""
         if error is None or half_width is None
         else verdict(error, half_width, first.paper_error_percent, first.paper_half_width_95),
-        minutes=sum(row.minutes or 0.0 for row in rows),
+        minutes=sum(round(row.minutes or 0.0, 1) for row in rows),
         device=_only(row.device for row in rows),
         engine=_only(row.engine for row in rows),
         threads=first.threads,

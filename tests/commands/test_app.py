@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Dae = Callable[..., Ended]
 
-COMMANDS = ("train", "evaluate", "filters", "replicate", "data", "ls", "show")
+COMMANDS = ("train", "evaluate", "filters", "replicate", "verify", "data", "ls", "show")
 
 
 def test_the_help_lists_every_command_and_the_exit_codes(dae: Dae) -> None:
@@ -109,6 +109,7 @@ for words, expected in (
     ("train tiny/rect-99", 2), ("train tiny/rect-0 --resume --force", 2),
     ("train tiny/rect-0 --engine blas --device cuda", 2), ("train tiny/rect-0 --engine no", 2),
     ("replicate tiny --engine compiled --device mps", 2),
+    ("verify nothing", 2), ("verify tiny/rect-0", 2), ("verify tiny --format csv", 2),
     ("replicate nothing", 2), ("replicate tiny --jobs 0", 2), ("replicate tiny --only no", 2),
     ("data list", 0), ("data list nothing", 2), ("data fetch", 2), ("data verify --svm", 2),
     ("data show rect --tiles 1", 2), ("data make nothing", 2),

@@ -131,17 +131,19 @@ def test_replicate_goes_on_with_the_engine_too(
     assert [(row.cell, row.engine) for row in rows] == [("rect-0", "torch"), ("rect-25", "blas")]
 
 
-def test_another_engine_by_name_is_taken_and_told(
+def test_another_engine_by_name_is_refused(
     dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _stop(dae, monkeypatch, "--engine", "blas")
-    ended = dae("train", "tiny/rect-25", "--resume", "--engine", "torch")
-    assert ended.code == 0
-    assert (
-        "rect-25, seed 0: begun with the engine blas, goes on with torch; "
-        "its last digits may differ from those of one engine throughout\n"
-    ) in ended.err
-    assert _environment(tmp_path / "results/tiny")["engine"] == "torch"
+    for command in (("train", "tiny/rect-25", "--resume"), ("replicate", "tiny", "--jobs", "1")):
+        ended = dae(*command, "--engine", "torch")
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err.endswith(
+            "rect-25, seed 0: was begun with the engine blas on cpu, not the engine torch\n"
+            "  leave --engine out to go on as it was begun, or give --force to start over\n"
+        )
+    assert _environment(tmp_path / "results/tiny")["engine"] == "blas"
+    assert dae("train", "tiny/rect-25", "--resume").code == 0
 
 
 def test_an_engine_that_is_gone_is_told_with_exit_code_2(
@@ -149,14 +151,14 @@ def test_an_engine_that_is_gone_is_told_with_exit_code_2(
 ) -> None:
     _stop(dae, monkeypatch, "--engine", "torch")
     (path,) = (tmp_path / "results/tiny/runs").glob("*/environment.json")
-    path.write_text('{"engine": "compiled"}')
+    path.write_text('{"engine": "compiled", "device": "cpu"}')
     commands = (("train", "tiny/rect-25", "--resume"), ("replicate", "tiny", "--jobs", "1"))
     for command in commands:
         ended = dae(*command)
         assert (ended.code, ended.out) == (2, "")
         assert ended.err.endswith(
-            "rect-25, seed 0 was begun with the engine compiled, which cannot be had here: "
-            "--engine torch goes on with another, --force starts over\n"
+            "rect-25, seed 0: was begun with the engine compiled on cpu, "
+            "which cannot be had here\n  give --force to start over\n"
         )
         assert "started" not in ended.err
     assert dae("train", "tiny/rect-25", "--force").code == 0

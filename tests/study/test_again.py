@@ -60,7 +60,7 @@ def test_what_is_done_is_skipped_and_left_alone(
     assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in before} == before
 
 
-def test_a_done_run_is_done_whatever_the_engine(
+def test_a_done_run_is_done_whatever_is_the_fastest(
     two_cells: ResolvedStudy, tmp_path: Path, no_report: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _run(_plan(two_cells, tmp_path))
@@ -69,11 +69,21 @@ def test_a_done_run_is_done_whatever_the_engine(
         raise AssertionError("nothing is to be run, so nothing to be measured")
 
     monkeypatch.setattr(which_engine, "fastest_engine", measured)
-    engines: tuple[EngineChoice, ...] = ("auto", "blas")
-    for engine in engines:
-        again = _run(_plan(two_cells, tmp_path, engine=engine))
-        assert (again.done, again.skipped) == (0, 2)
-        assert [row.engine for row in again.rows] == ["torch", "torch"]
+    again = _run(_plan(two_cells, tmp_path, engine="auto"))
+    assert (again.done, again.skipped) == (0, 2)
+    assert [row.engine for row in again.rows] == ["torch", "torch"]
+
+
+def test_a_done_run_does_not_pass_for_one_of_the_engine_that_is_asked_for(
+    two_cells: ResolvedStudy, tmp_path: Path, no_report: None
+) -> None:
+    _run(_plan(two_cells, tmp_path))
+    before = (tmp_path / "runs.csv").read_bytes()
+    with pytest.raises(RunFolderError, match="was made with the engine torch on cpu, not the eng"):
+        _run(_plan(two_cells, tmp_path, engine="blas"))
+    assert (tmp_path / "runs.csv").read_bytes() == before
+    again = _run(_plan(two_cells, tmp_path, engine="blas"), force=True)
+    assert [row.engine for row in again.rows] == ["blas", "blas"]
 
 
 def test_the_engine_is_chosen_once_for_all_runs_but_the_stopped(

@@ -79,7 +79,7 @@ def test_the_rows_are_counted_with_the_engine_of_the_run(
         return count_wrong(network, split, engine)
 
     monkeypatch.setattr("dae_cli.study.evaluate.count_wrong", count)
-    (copy / ENVIRONMENT).write_text(json.dumps({"engine": recorded}))
+    (copy / ENVIRONMENT).write_text(json.dumps({"engine": recorded, "device": "cpu"}))
     assert _evaluate(copy).n_rows == 200
     assert engines == [used]
 
@@ -137,7 +137,7 @@ def _cut(path: Path) -> None:
         (lambda run: (run / CHECKPOINT).unlink(), "no such checkpoint"),
         (lambda run: _cut(run / STATUS), "cannot be read"),
         (lambda run: (run / STATUS).write_text("[]"), "expected a mapping"),
-        (lambda run: (run / STATUS).write_text('{"state": "done"}'), "was trained on convex"),
+        (lambda run: (run / STATUS).write_text('{"state": "done"}'), "data is missing"),
     ],
     ids=["checkpoint cut", "no checkpoint", "status cut", "status a list", "status without data"],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shutil
@@ -15,7 +16,7 @@ import pytest
 import dae_cli
 from dae_cli import machine
 from dae_cli.machine import cores, cpu_name
-from dae_cli.study.provenance import REPORTED, commit, environment
+from dae_cli.study.provenance import REPORTED, Environment, commit, continued, environment
 
 Git = Callable[..., str]
 
@@ -158,3 +159,70 @@ def test_the_environment_holds_plain_values(checkout: Path) -> None:
     assert "\n" not in env["blas"]
     assert env["cores"] == cores() >= 1
     assert env["cpu"] == cpu_name() != ""
+
+
+# Runs that were stopped and went on
+
+
+def _session(**changes: str) -> Environment:
+    """The environment of a process of the same run."""
+    env = environment("cpu", "torch", 1, "dae train x")
+    return env.model_copy(update={"commit": "abc", **changes})
+
+
+def test_a_run_that_goes_on_as_it_was_begun_has_nothing_to_add() -> None:
+    now = _session()
+    assert continued(_session(), now) == now
+    assert (now.commits, now.devices, now.earlier) == ("abc", "cpu", ())
+
+
+def test_another_commit_or_version_of_an_earlier_session_is_told() -> None:
+    before = _session(dae="0.0.1", commit="abc-dirty")
+    env = continued(before, _session(commit="def"))
+    assert env.commits == "abc-dirty+def"
+    assert env.versions == f"{before.versions} / {_session().versions}"
+    (earlier,) = env.as_dict()["earlier"]
+    assert earlier == {
+        "commit": "abc-dirty",
+        "versions": before.versions,
+        "device": "cpu",
+        "cpu": before.cpu,
+        "platform": before.platform,
+        "command": "dae train x",
+    }
+
+
+def test_the_sessions_of_a_run_stopped_again_and_again_are_each_told_once_in_order() -> None:
+    env = _session(commit="a")
+    for name in ("b", "a", "b", "c", "c"):
+        env = continued(env, _session(commit=name))
+    assert env.commits == "a+b+c"
+    assert [session.commit for session in env.earlier] == ["a", "b"]
+    assert env.versions == _session().versions
+
+
+def test_the_machine_and_command_of_an_earlier_session_are_kept() -> None:
+    env = continued(_session(cpu="abacus", command="dae train y"), _session())
+    assert [(s.cpu, s.command) for s in env.earlier] == [("abacus", "dae train y")]
+    assert env.commits == "abc"
+
+
+def test_another_device_of_an_earlier_session_is_told() -> None:
+    assert continued(_session(device="NVIDIA A"), _session(device="NVIDIA B")).devices == (
+        "NVIDIA A / NVIDIA B"
+    )
+
+
+def test_a_session_of_which_no_record_is_left_is_told_as_unknown() -> None:
+    env = continued(None, _session())
+    assert (env.commits, env.versions) == ("unknown+abc", f"unknown / {_session().versions}")
+
+
+def test_an_installed_package_beside_a_checkout_is_told() -> None:
+    assert continued(_session(commit=""), _session()).commits == "installed+abc"
+    assert continued(_session(commit="", cpu="abacus"), _session(commit="")).commits == ""
+
+
+def test_an_environment_with_earlier_sessions_is_read_back_from_json() -> None:
+    env = continued(_session(commit="def"), _session())
+    assert Environment.model_validate_json(json.dumps(env.as_dict())) == env

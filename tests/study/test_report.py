@@ -173,12 +173,52 @@ def test_a_clean_commit_is_named_and_an_installed_package_has_none(
     assert "from an installed package;" in made([make_row(commit="")])
 
 
+def test_every_commit_of_a_run_that_went_on_with_another_is_named(
+    made: Callable[[list[RunRow]], str], make_row: MakeRow
+) -> None:
+    text = made([make_row(commit="abc-dirty+def"), make_row(seed=1, commit="def")])
+    assert "at commit abc-dirty, def (**with changes that were not committed**)" in text
+    assert "**These rows are not of one make**: commits abc-dirty, def." in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"commit": "def"}, "commits abc, def"),
+        ({"commit": ""}, "commits abc, installed"),
+        ({"engine": "blas"}, "engines torch, blas"),
+        ({"device": "NVIDIA H100"}, "devices cpu, NVIDIA H100"),
+        ({"device": "cpu / mps"}, "devices cpu, mps"),
+        ({"versions": "dae 1"}, "versions (dae 0), (dae 1)"),
+        ({"data_sha256": "e" * 64}, f"contents of convex {'d' * 64}, {'e' * 64}"),
+        ({"commit": "def", "engine": "blas"}, "commits abc, def; engines torch, blas"),
+    ],
+)
+def test_rows_of_several_makes_are_never_mixed_silently(
+    made: Callable[[list[RunRow]], str],
+    make_row: MakeRow,
+    changes: dict[str, str],
+    told: str,
+) -> None:
+    text = made([make_row(), make_row(seed=1, **changes), make_row(seed=2)])
+    assert f"\n**These rows are not of one make**: {told}.\n" in text
+    for sha256 in {"d" * 64, changes.get("data_sha256", "d" * 64)}:
+        assert f"| convex | original | `{sha256}` |" in text
+
+
+def test_of_rows_of_one_make_nothing_is_said(
+    made: Callable[[list[RunRow]], str], make_row: MakeRow
+) -> None:
+    rect = {"cell": "rect-0", "dataset": "rect", "data_sha256": "e" * 64, "config_sha256": "f"}
+    assert "not of one make" not in made([make_row(), make_row(seed=1), make_row(**rect)])
+
+
 def test_the_machine_and_every_engine_are_named(
     made: Callable[[list[RunRow]], str], make_row: MakeRow
 ) -> None:
     one, two = make_row(engine="compiled"), make_row(seed=1, engine="torch")
     last = made([one]).rstrip().splitlines()[-1]
-    assert last == f"On {cpu_name()}, {cores()} cores, one thread a run, engine compiled."
+    assert last == f"Written on {cpu_name()}, {cores()} cores; one thread a run, engine compiled."
     assert "one thread a run, engines compiled, torch." in made([one, two])
 
 

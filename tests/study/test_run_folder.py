@@ -12,16 +12,13 @@ import pytest
 
 from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.config.schema import Experiment
-from dae_cli.errors import RunFolderError
 from dae_cli.study.run_folder import (
     CHECKPOINT,
-    STATUS,
     Job,
     config_sha256,
     default_runs,
     destruction_percent,
     model_name,
-    read_status,
     run_name,
     write_status,
 )
@@ -202,19 +199,3 @@ def test_default_runs_lie_where_replicate_looks(make_experiment: MakeExperiment)
     cell = ResolvedExperiment("icml2008/convex-25", make_experiment(), Path("x.yaml"))
     assert default_runs(cell) == Path("results/icml2008/runs")
     assert default_runs(replace(cell, name="mine")) == Path("results/single/runs")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("{", "cannot be read"), ("[1]", "expected a mapping"), ("\xff", "cannot be read")],
-)
-def test_a_damaged_status_is_told_with_its_path(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / STATUS).write_bytes(text.encode("latin-1"))
-    with pytest.raises(RunFolderError, match=message) as caught:
-        read_status(tmp_path)
-    assert str(tmp_path / STATUS) in str(caught.value)
-
-
-def test_a_folder_without_status_is_not_a_run(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match=r"not a run folder \(there is no status.json\)"):
-        read_status(tmp_path)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dae_cli.errors import RunFolderError
 from dae_cli.study.rows import RunRow, read_rows, rows_to_csv, write_rows
 from dae_cli.study.table import table_of
 from dae_cli.study.verdict import half_width_95
@@ -90,6 +91,17 @@ def test_the_gap_can_be_taken_from_what_is_printed(make_row: MakeRow) -> None:
     assert f"{cell.test_error_percent - cell.paper_error_percent:+.2f}" == "+0.00"
 
 
+@pytest.mark.parametrize(("wrong", "rows"), [(201, 200), (-1, 200), (0, 0), (None, 200), (7, None)])
+def test_counts_that_cannot_be_are_refused_with_the_run(
+    make_row: MakeRow, wrong: int | None, rows: int | None
+) -> None:
+    with pytest.raises(RunFolderError) as caught:
+        table_of([make_row(seed=0), make_row(seed=1, n_wrong=wrong, n_test=rows)])
+    assert f"runs.csv: convex-0-s1: n_wrong is {wrong} and n_test {rows}" in str(caught.value)
+    assert "dae replicate --only convex-0" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
 def test_rows_read_back_give_the_same_table(
     make_row: MakeRow, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -97,8 +109,14 @@ def test_rows_read_back_give_the_same_table(
     path: Path = tmp_path_factory.mktemp("table") / "runs.csv"
 
     @settings(max_examples=60)
-    @given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 600)), min_size=1, max_size=4))
-    def holds(counts: list[tuple[int, int]]) -> None:
+    @given(
+        st.lists(
+            st.tuples(st.integers(0, 3000), st.integers(0, 600), st.floats(0, 99)),
+            min_size=1,
+            max_size=4,
+        )
+    )
+    def holds(counts: list[tuple[int, int, float]]) -> None:
         rows = [
             make_row(
                 seed=seed,
@@ -107,8 +125,9 @@ def test_rows_read_back_give_the_same_table(
                 test_error_percent=wrong / 30,
                 half_width_95=half_width_95(wrong, 3000),
                 valid_error_percent=invalid / 6,
+                minutes=minutes,
             )
-            for seed, (wrong, invalid) in enumerate(counts)
+            for seed, (wrong, invalid, minutes) in enumerate(counts)
         ]
         write_rows(path, rows, RunRow)
         again = table_of(read_rows(path, RunRow))

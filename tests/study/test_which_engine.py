@@ -13,16 +13,22 @@ import torch
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study import which_engine
-from dae_cli.study.run_folder import CHECKPOINT, ENVIRONMENT, Job, PlannedRun
+from dae_cli.study.run_folder import CHECKPOINT, ENVIRONMENT, STATUS, Job, PlannedRun
 from dae_cli.study.which_engine import (
     check_choice,
     engine_for_counting,
     recorded_engine,
+    refuse_other_engine,
     settled,
 )
 
 MakeJob = Callable[..., Job]
-DAMAGED = ["", "{", "[]", "null", "{}", '{"engine": "abacus"}', '{"engine": ["torch"]}']
+DAMAGED = [
+    *("", "{", "[]", "null", "{}", "[" * 100_000),
+    '{"engine": "abacus", "device": "cpu"}',
+    '{"engine": ["torch"], "device": "cpu"}',
+    '{"engine": "torch"}',
+]
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +72,28 @@ def _stopped(job: Job, recorded: str) -> Job:
 
 
 def _begun_with(engine: str, job: Job) -> Job:
-    return _stopped(job, json.dumps({"engine": engine}))
+    return _stopped(job, _told(engine))
+
+
+def _told(engine: str, device: str = "cpu") -> str:
+    """The part of environment.json that tells how a run is computed."""
+    return json.dumps({"engine": engine, "device": device, "cpu": "abacus"})
+
+
+def _done(engine: str, job: Job, device: str = "cpu") -> Job:
+    """Leave a done run, as far as its state and its engine are concerned."""
+    job.folder.mkdir(parents=True)
+    (job.folder / STATUS).write_text("{}")
+    (job.folder / ENVIRONMENT).write_text(_told(engine, device))
+    return job
+
+
+def _refused(job: Job, engine: EngineChoice, device: str, watcher: Any) -> str:
+    with pytest.raises(RunFolderError) as caught:
+        _settled(job, engine, device, watcher)
+    assert caught.value.exit_code == 2
+    assert watcher.events == []
+    return str(caught.value)
 
 
 def _settled(job: Job, engine: EngineChoice, device: str, watcher: Any) -> tuple[str, str]:
@@ -141,16 +168,33 @@ def test_each_run_of_a_study_has_the_engine_that_is_its_own(
     assert [job.engine for job in settled(runs, recorder)] == ["blas", "compiled", "blas"]
 
 
-def test_another_engine_by_name_is_taken_and_told(make_job: MakeJob, recorder: Any) -> None:
+def test_another_engine_by_name_is_refused_with_the_ways_out(
+    make_job: MakeJob, recorder: Any
+) -> None:
     job = _begun_with("torch", make_job(seed=3))
+    assert _refused(job, "blas", "cpu", recorder) == (
+        "convex-25, seed 3: was begun with the engine torch on cpu, not the engine blas\n"
+        "  leave --engine out to go on as it was begun, or give --force to start over"
+    )
+    # Each way out is one.
+    assert _settled(job, "auto", "cpu", recorder)[0] == "torch"
+    job.discard()
     assert _settled(job, "blas", "cpu", recorder)[0] == "blas"
-    assert recorder.events == [
-        (
-            "note",
-            "",
-            "convex-25, seed 3: begun with the engine torch, goes on with blas; "
-            "its last digits may differ from those of one engine throughout",
-        )
+
+
+def test_all_runs_that_cannot_go_on_are_told_at_once(
+    make_job: MakeJob, recorder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = ("torch", "blas", "compiled")
+    jobs = [_begun_with(engine, make_job(seed=k)) for k, engine in enumerate(engines)]
+    jobs.append(_stopped(make_job(seed=3), "{"))
+    with pytest.raises(RunFolderError) as caught:
+        settled([_planned(job, "blas") for job in (*jobs, make_job(seed=4))], recorder)
+    assert str(caught.value).splitlines() == [
+        "convex-25, seed 0: was begun with the engine torch on cpu, not the engine blas",
+        "convex-25, seed 2: was begun with the engine compiled on cpu, not the engine blas",
+        f"convex-25, seed 3: {jobs[3].partial / ENVIRONMENT} does not tell what it was begun with",
+        "  leave --engine out to go on as it was begun, or give --force to start over",
     ]
 
 
@@ -163,41 +207,56 @@ def test_a_stopped_run_of_the_cpu_is_not_moved_to_the_gpu_unasked(
     make_job: MakeJob, recorder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    job = _begun_with("compiled", make_job())
-    assert _settled(job, "auto", "auto", recorder) == ("compiled", "cpu")
-    assert _settled(job, "auto", "cuda", recorder) == ("torch", "cuda")
-    assert [text for _, _, text in recorder.events] == [
-        "convex-25, seed 0: begun with the engine compiled, goes on with torch; "
-        "its last digits may differ from those of one engine throughout"
-    ]
+    job = _begun_with("torch", make_job())
+    assert _settled(job, "auto", "auto", recorder) == ("torch", "cpu")
+    assert _refused(job, "auto", "cuda", recorder) == (
+        "convex-25, seed 0: was begun with the engine torch on cpu, not on cuda\n"
+        "  give --device auto to go on as it was begun, or give --force to start over"
+    )
+    other = _begun_with("compiled", make_job(seed=1))
+    assert "leave --engine out and give --device auto" in _refused(other, "torch", "cuda", recorder)
 
 
-def test_an_engine_that_is_gone_is_told_with_both_remedies(
-    make_job: MakeJob, recorder: Any, measured: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_stopped_run_of_the_gpu_goes_on_there_and_nowhere_else(
+    make_job: MakeJob, recorder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = _stopped(make_job(), _told("torch", "NVIDIA H100"))
+    assert "was begun with the engine torch on NVIDIA H100, not on cpu" in _refused(
+        job, "auto", "cpu", recorder
+    )
+    assert _refused(job, "auto", "auto", recorder) == (
+        "convex-25, seed 0: was begun with the engine torch on NVIDIA H100, "
+        "which cannot be had here\n  give --force to start over"
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for device in ("auto", "cuda"):
+        assert _settled(job, "auto", device, recorder) == ("torch", "cuda")
+
+
+@pytest.mark.parametrize("asked", ["auto", "compiled"])
+def test_an_engine_that_is_gone_is_told_with_the_remedy(
+    make_job: MakeJob, recorder: Any, monkeypatch: pytest.MonkeyPatch, asked: EngineChoice
 ) -> None:
     _missing(monkeypatch, "compiled")
     job = _begun_with("compiled", make_job())
-    with pytest.raises(RunFolderError) as caught:
-        _settled(job, "auto", "cpu", recorder)
-    assert str(caught.value) == (
-        "convex-25, seed 0 was begun with the engine compiled, which cannot be had here: "
-        "--engine torch goes on with another, --force starts over"
+    assert _refused(job, asked, "cpu", recorder) == (
+        "convex-25, seed 0: was begun with the engine compiled on cpu, which cannot be had here\n"
+        "  give --force to start over"
     )
-    assert caught.value.exit_code == 2
-    # Either remedy helps.
-    assert _settled(job, "torch", "cpu", recorder)[0] == "torch"
     job.discard()
     assert _settled(job, "auto", "cpu", recorder)[0] == "blas"
 
 
 @pytest.mark.parametrize("text", DAMAGED)
-def test_without_a_record_the_fastest_is_taken_and_told(
-    make_job: MakeJob, recorder: Any, text: str
+@pytest.mark.parametrize("asked", ["auto", "torch"])
+def test_without_a_record_of_its_engine_a_stopped_run_is_refused(
+    make_job: MakeJob, recorder: Any, measured: list[str], text: str, asked: EngineChoice
 ) -> None:
-    assert _settled(_stopped(make_job(), text), "auto", "cpu", recorder)[0] == "blas"
-    notes = [text for _, _, text in recorder.events]
-    assert notes[0] == "engine: blas"
-    assert "begun with the engine (not recorded), goes on with blas" in notes[1]
+    job = _stopped(make_job(), text)
+    message = _refused(job, asked, "cpu", recorder)
+    assert f"{job.partial / ENVIRONMENT} does not tell what it was begun with" in message
+    assert message.endswith("give --force to start over")
+    assert measured == []
 
 
 def test_a_run_without_a_checkpoint_was_not_begun(make_job: MakeJob, recorder: Any) -> None:
@@ -227,11 +286,54 @@ def test_an_engine_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) ->
 # Finished runs
 
 
+def test_a_done_run_of_another_engine_is_not_passed_for_one_of_the_engine_asked_for(
+    make_job: MakeJob,
+) -> None:
+    jobs = [_done("torch", make_job(seed=0)), _done("blas", make_job(seed=1)), make_job(seed=2)]
+    jobs.append(_done("compiled", make_job(seed=3)))
+    with pytest.raises(RunFolderError) as caught:
+        refuse_other_engine([_planned(job, "blas") for job in jobs])
+    assert caught.value.exit_code == 2
+    assert str(caught.value).splitlines() == [
+        "convex-25, seed 0: was made with the engine torch on cpu, not the engine blas",
+        "convex-25, seed 3: was made with the engine compiled on cpu, not the engine blas",
+        "  leave --engine out to accept what there is, give --force to make it anew, "
+        "or --out DIR for a folder of its own",
+    ]
+    refuse_other_engine([_planned(job, "auto") for job in jobs])
+    refuse_other_engine([_planned(jobs[1], "blas"), _planned(jobs[2], "torch")])
+    jobs[0].discard()
+    refuse_other_engine([_planned(jobs[0], "blas")])
+
+
+def test_a_done_run_of_another_kind_of_device_is_not_passed_for_one_of_the_device_asked_for(
+    make_job: MakeJob,
+) -> None:
+    gpu, cpu = _done("torch", make_job(), "NVIDIA H100"), _done("torch", make_job(seed=1))
+    with pytest.raises(RunFolderError) as caught:
+        refuse_other_engine([_planned(gpu, "auto", "cpu")])
+    assert "was made with the engine torch on NVIDIA H100, not on cpu" in str(caught.value)
+    assert "give --device auto to accept what there is" in str(caught.value)
+    with pytest.raises(RunFolderError, match="on cpu, not on cuda"):
+        refuse_other_engine([_planned(cpu, "torch", "cuda")])
+    refuse_other_engine([_planned(gpu, "torch", "cuda"), _planned(cpu, "torch", "cpu")])
+    refuse_other_engine([_planned(gpu, "auto", "auto"), _planned(cpu, "auto", "auto")])
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_done_run_without_a_record_is_left_to_whoever_reads_it(
+    make_job: MakeJob, text: str
+) -> None:
+    job = _done("torch", make_job())
+    (job.folder / ENVIRONMENT).write_text(text)
+    refuse_other_engine([_planned(job, "blas")])
+
+
 def test_errors_are_counted_with_the_runs_own_engine_or_else_the_reference(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / ENVIRONMENT
-    path.write_text('{"engine": "blas"}')
+    path.write_text(_told("blas"))
     assert engine_for_counting(tmp_path).name == "blas"
     _missing(monkeypatch, "blas")
     assert engine_for_counting(tmp_path).name == "torch"

@@ -1,0 +1,82 @@
+"""runs.csv, table.csv and REPORT.md against what their rows come to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.schema import Experiment
+from dae_cli.study.differences import Findings
+from dae_cli.study.report import REPORT, facts, made, makes, mixed
+from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
+from dae_cli.study.rows import RunRow, TableRow, rows_to_csv
+from dae_cli.study.run_folder import config_sha256, run_name
+from dae_cli.study.table import table_of
+
+_NEVER_MIXED = ("engines", "devices", "contents")
+
+
+def check_rows(
+    rows: Sequence[RunRow], wanted: Sequence[Experiment | None], out: Path, found: Findings
+) -> None:
+    """The rows against the study's settings and among themselves, whether or not folders are here.
+
+    Args:
+        rows: of runs.csv.
+        wanted: for each, its experiment as the study has it now; None: there is no such cell.
+        out: the folder of the results.
+        found: receives what differs.
+    """
+    with found.going_on(RUNS_CSV):
+        found.compare_csv(RUNS_CSV, _text(out / RUNS_CSV), rows_to_csv(rows, RunRow))
+    for name, count in Counter(row.run for row in rows).items():
+        found.compare(RUNS_CSV, f"{name}: rows", count, 1)
+    for row, experiment in zip(rows, wanted, strict=True):
+        if experiment is None:
+            found.compare(RUNS_CSV, f"{row.run}: cell", row.cell, "no such cell in the study")
+            continue
+        digest, name = config_sha256(experiment), run_name(experiment, row.data_sha256)
+        found.compare(RUNS_CSV, f"{row.run}: config_sha256", row.config_sha256, digest)
+        found.compare(RUNS_CSV, f"{row.run}: run", row.run, name)
+    for what, names in makes(rows).items():
+        if what.startswith(_NEVER_MIXED):
+            found.compare(RUNS_CSV, what, ", ".join(names), "one for the whole table")
+
+
+def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found: Findings) -> None:
+    """table.csv and REPORT.md, which are made of the rows alone."""
+    table: list[TableRow] | None = None
+    with found.going_on(TABLE_CSV):
+        table = table_of(rows)
+        found.compare_csv(TABLE_CSV, _text(out / TABLE_CSV), rows_to_csv(table, TableRow))
+    report: str | None = None
+    with found.going_on(REPORT):
+        report = _text(out / REPORT)
+    if report is None:
+        return
+    with found.going_on(REPORT):
+        first = next((line for line in report.split("\n") if line.startswith("Made by ")), "")
+        if not first.endswith(f"` {made(rows)}."):
+            found.compare(REPORT, "commits and minutes", first, f"Made by … {made(rows)}.")
+        if (sentence := mixed(rows)) not in report:
+            found.compare(REPORT, "rows of several makes", "", sentence)
+    if table is not None:
+        with found.going_on(REPORT):
+            for heading, lines in facts(study, rows, table).items():
+                kept = _facts_below(report, heading)
+                found.compare_lines(REPORT, f"{heading}, ", kept, lines)
+
+
+def _facts_below(report: str, heading: str) -> str:
+    """The lines of tables below a heading, or those of a code block."""
+    section = report.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    if "```yaml\n" in section:
+        return section.partition("```yaml\n")[2].partition("\n```")[0]
+    return "\n".join(line for line in section.split("\n") if line.startswith("|"))
+
+
+def _text(path: Path) -> str:
+    """The text of a file, its line ends as they are."""
+    return path.read_bytes().decode("utf-8", "replace")
