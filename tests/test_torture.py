@@ -1,0 +1,66 @@
+"""The short form of `make torture`: a few kills at random moments, by the real command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.torture.command import Command
+from tests.torture.compare import differences, temporary_files
+from tests.torture.kills import Torture
+from tests.torture.looking import Looking
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+
+
+@needs_proc
+@pytest.mark.timeout(400)
+def test_a_study_killed_at_random_moments_ends_as_if_nobody_had_killed_it(tmp_path: Path) -> None:
+    tally = Torture(tmp_path, seed=2, tell=lambda _: None).run(kills=3)
+    assert tally.failures() == []
+    assert tally.killed >= 3
+    assert tally.studies >= 1
+    assert tally.reads > 100
+
+
+def test_who_looks_on_notices_half_a_file_and_a_row_that_goes_again(tmp_path: Path) -> None:
+    header = "cell,run"
+    looking = Looking(tmp_path)
+    looking.look()
+    assert (looking.reads, looking.broken) == (0, [])
+    (tmp_path / "runs.csv").write_text(header)
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "status.json").write_text('{"state": "do')
+    (tmp_path / "runs" / "one" / "metrics.csv").write_text("phase,layer\npretrain,1\n")
+    looking.look()
+    assert [text.partition(":")[0] for text in looking.broken] == [
+        "runs.csv",
+        "runs/one/metrics.csv",
+        "runs/one/status.json",
+    ] or len(looking.broken) == 3
+
+
+def test_what_differs_and_what_is_left_is_found(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        run = tmp_path / name / "runs" / "convex"
+        run.mkdir(parents=True)
+        (run / "checkpoint.safetensors").write_bytes(name.encode())
+        for file in ("metrics.csv", "config.yaml", "filters.png"):
+            (run / file).write_text("same")
+        (tmp_path / name / "runs.csv").write_text(f"cell,minutes\nconvex,{len(name)}\n")
+        (tmp_path / name / "table.csv").write_text(f"cell,n_wrong\nconvex,{name}\n")
+        (tmp_path / name / "REPORT.md").write_text(f"Made by `dae --out {name}` at abc.\n")
+    found = differences(tmp_path / "one", tmp_path / "two")
+    assert found == ["runs/convex/checkpoint.safetensors", "table.csv"]
+    (tmp_path / "one" / "runs" / ".convex.lock").touch()
+    (tmp_path / "one" / "runs" / "other.partial").mkdir()
+    assert sorted(temporary_files(tmp_path / "one")) == ["runs/.convex.lock", "runs/other.partial"]
+
+
+@needs_proc
+def test_a_process_that_outlives_its_command_is_found(tmp_path: Path) -> None:
+    command = Command(("--version",), {}, tmp_path)
+    command.wait(60)
+    assert command.survivors() == []
+    assert command.others() == []

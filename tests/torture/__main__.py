@@ -1,0 +1,64 @@
+"""`python -m tests.torture`: kill a study at random moments, and write what became of it."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+from dae_cli.files import write_text
+from dae_cli.machine import cores, cpu_name
+from dae_cli.study.provenance import commit
+from tests.torture.kills import ENDS, KILLS, Tally, Torture
+
+
+def rows(tally: Tally, seed: int) -> dict[str, object]:
+    """What is kept of a torture run, by name."""
+    return {
+        **{f"killed, {how}": tally.kills[how] for how in KILLS},
+        "killed, all": tally.killed,
+        **{f"asked to stop, {how}": tally.kills[how] for how in ENDS},
+        "studies brought to their end": tally.studies,
+        "of these with an empty cache": tally.cold,
+        "results that differ from those of a study nobody killed": len(tally.different),
+        "rows lost": len(tally.lost),
+        "files read while they were written": tally.reads,
+        "of these half-written": len(tally.broken),
+        "temporary files left": len(tally.left),
+        "processes left": len(tally.survivors),
+        "wrong exit codes": len(tally.wrong_exits),
+        "minutes": f"{tally.seconds / 60:.1f}",
+        "seed": seed,
+        "machine": f"{cpu_name()}, {cores()} cores",
+        "commit": commit(),
+    }
+
+
+def main() -> int:
+    """Run and return the exit code: 1 if anything was lost, half-written, left or different."""
+    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="folder for torture.csv")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="dae-torture-") as folder:
+        torture = Torture(Path(folder), options.seed, lambda text: print(text, flush=True))
+        tally = torture.run(options.kills)
+    kept = rows(tally, options.seed)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["what", "figure"])
+    writer.writerows(kept.items())
+    if options.out:
+        write_text(options.out / "torture.csv", text.getvalue())
+    print(text.getvalue())
+    for failure in tally.failures():
+        print(failure, file=sys.stderr)
+    return 1 if tally.failures() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""Kills at random moments, the same command again after each, and what is left of the results."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.torture.command import Command
+from tests.torture.compare import differences, temporary_files
+from tests.torture.looking import Looking
+
+STUDY = "smoke"
+ENDS = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
+KILLS = ("command", "group", "worker")
+"""The command alone, all its processes at once, or one of its workers."""
+
+
+@dataclass
+class Tally:
+    """What became of all the kills."""
+
+    kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*KILLS, *ENDS), 0))
+    studies: int = 0
+    cold: int = 0
+    """Studies that began with an empty cache, so that the data were being made, too."""
+    reads: int = 0
+    seconds: float = 0.0
+    broken: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    survivors: list[str] = field(default_factory=list)
+    different: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    wrong_exits: list[str] = field(default_factory=list)
+
+    @property
+    def killed(self) -> int:
+        """Processes that were killed with SIGKILL; asking to stop is not counted."""
+        return sum(self.kills[how] for how in KILLS)
+
+    def failures(self) -> list[str]:
+        """Everything that must not be."""
+        return [
+            *(f"half-written: {text}" for text in self.broken),
+            *(f"lost row: {text}" for text in self.lost),
+            *(f"survived: {text}" for text in self.survivors),
+            *(f"differs: {text}" for text in self.different),
+            *(f"left behind: {text}" for text in self.left),
+            *(f"exit code: {text}" for text in self.wrong_exits),
+        ]
+
+
+class Torture:
+    """Studies in a folder, each killed until it is done."""
+
+    def __init__(self, folder: Path, seed: int, tell: Callable[[str], None]) -> None:
+        self.tally = Tally()
+        self._folder = folder
+        self._random = random.Random(seed)
+        self._tell = tell
+        self._caches = folder / "caches"
+        self._reference = folder / "reference"
+
+    def run(self, kills: int) -> Tally:
+        """Kill at least so many times, and finish the last study."""
+        begin = time.monotonic()
+        self._tell("a study that nobody kills, for comparison")
+        self._finish(self._reference, self._caches / "warm")
+        # Once more, as the first has made the data: a study takes so long.
+        again = self._folder / "again"
+        start = time.monotonic()
+        self._finish(again, self._caches / "warm")
+        lasts = time.monotonic() - start
+        self.tally.different += differences(again, self._reference)
+        while self.tally.killed < kills:
+            self._study(kills, lasts)
+        self.tally.seconds = time.monotonic() - begin
+        return self.tally
+
+    def _study(self, kills: int, lasts: float) -> None:
+        tally, name = self.tally, f"study-{self.tally.studies + 1}"
+        out = self._folder / name
+        cold = self._random.random() < 0.15
+        tally.cold += cold
+        cache = self._caches / (name if cold else "warm")
+        with Looking(out) as looking:
+            while tally.killed < kills and not self._kill_once(out, cache, lasts):
+                pass
+            self._finish(out, cache)
+        tally.reads += looking.reads
+        tally.broken += looking.broken
+        tally.lost += [f"{name}: {run}" for run in looking.lost]
+        tally.different += [f"{name}: {what}" for what in differences(out, self._reference)]
+        tally.left += [f"{name}: {what}" for what in temporary_files(out)]
+        tally.left += [f"{name}, cache: {what}" for what in _litter(cache)]
+        tally.studies += 1
+        self._tell(f"{tally.killed} kills, {tally.studies} studies, {len(tally.failures())} faults")
+        shutil.rmtree(out)
+
+    def _kill_once(self, out: Path, cache: Path, lasts: float) -> bool:
+        """Start the command, end it somehow at a random moment; return whether it was done."""
+        command = self._command(out, cache)
+        if command.wait(self._random.uniform(0.3, 1.1 * lasts)):
+            self._expect(command, {0})
+            return True
+        how = self._random.choices((*KILLS, *ENDS), (5, 4, 3, 1, 1))[0]
+        if how == "worker":
+            for pid in command.workers()[:1]:
+                os.kill(pid, signal.SIGKILL)
+                self.tally.kills[how] += 1
+            if not command.wait(self._random.uniform(0.1, lasts)):
+                self.tally.kills["command"] += 1
+                command.kill()
+        elif how in ENDS:
+            self.tally.kills[how] += 1
+            # Before it listens, the system ends it; and it may have been done just then.
+            expected = {0, 128 + ENDS[how], 128 - ENDS[how]}
+            if (code := command.end(ENDS[how])) not in expected:
+                self.tally.wrong_exits.append(f"{how}: {code}\n{command.said()}")
+        else:
+            self.tally.kills[how] += 1
+            command.kill() if how == "command" else command.kill_group()
+        self.tally.survivors += [f"{how}: {pid}" for pid in command.survivors()]
+        return False
+
+    def _finish(self, out: Path, cache: Path) -> None:
+        command = self._command(out, cache)
+        command.wait(600)
+        self._expect(command, {0})
+
+    def _expect(self, command: Command, codes: set[int]) -> None:
+        said, code = command.said(), command.process.returncode
+        if code not in codes:
+            self.tally.wrong_exits.append(f"{code}: {said}")
+        self.tally.survivors += [f"done: {pid}" for pid in command.survivors()]
+
+    def _command(self, out: Path, cache: Path) -> Command:
+        jobs = "1" if self._random.random() < 0.2 else "2"
+        words = ("replicate", STUDY, "--out", str(out), "--jobs", jobs, "--engine", "torch")
+        words = (*words, "--origin", "regenerated")
+        return Command(words, self._environment(cache), self._folder / "logs")
+
+    def _environment(self, cache: Path) -> Mapping[str, str]:
+        return {"DAE_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1", "DAE_DATA_DIR": ""}
+
+
+def _litter(cache: Path) -> list[str]:
+    """Half-written files in a cache; its lock files and Numba's kernels belong there."""
+    return [
+        str(path.relative_to(cache))
+        for path in cache.rglob("*")
+        if path.name.startswith(".download-") or path.suffix == ".part"
+    ]

@@ -1,0 +1,80 @@
+"""Somebody who reads the results all the time: nothing half-written, nothing that goes again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dae_cli.study.rows import RunRow, TableRow, read_rows
+from dae_cli.training.state import EpochRecord
+
+CHECK_SECONDS = 0.005
+
+
+class Looking:
+    """Reads every CSV and JSON file below a folder, over and over, in a thread of its own.
+
+    Attributes:
+        reads: files read.
+        broken: those that were not whole.
+        lost: done runs that stood in runs.csv once and later did not.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.reads = 0
+        self.broken: list[str] = []
+        self.lost: list[str] = []
+        self._seen: set[str] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look_on, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Read everything once."""
+        for path in (*self.folder.glob("*.csv"), *self.folder.glob("runs/*/*")):
+            if path.suffix not in (".csv", ".json") or path.name.startswith("."):
+                continue
+            try:
+                self._read(path)
+                self.reads += 1
+            except FileNotFoundError:
+                continue  # its folder was just renamed
+            except Exception as error:  # whatever half a file makes of its reader
+                self.broken.append(f"{path.relative_to(self.folder)}: {error}")
+
+    def _read(self, path: Path) -> None:
+        if path.suffix == ".json":
+            json.loads(path.read_text(encoding="utf-8"))
+        elif path.name == "runs.csv":
+            done = {row.run for row in read_rows(path, RunRow) if not row.error}
+            self.lost += sorted(self._seen - done)
+            self._seen |= done
+        elif path.name == "table.csv":
+            read_rows(path, TableRow)
+        elif path.name == "metrics.csv":
+            with path.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file, strict=True):
+                    if len(row) != len(EpochRecord.__dataclass_fields__) or None in row.values():
+                        raise ValueError(f"a row of {len(row)} values")
+                    int(row["epoch"]), float(row["cost"])
+
+    def _look_on(self) -> None:
+        while not self._over.wait(CHECK_SECONDS):
+            self.look()
