@@ -14,7 +14,8 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv results smoke full test full-test check format lint types test-wheel readme bench clean
+.PHONY: help venv results smoke full test full-test check format lint types test-wheel readme bench
+.PHONY: torture fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,13 +55,19 @@ test-wheel: $(READY) ## the tests again, from another folder, against the built 
 	cd build && PYTHONPATH=$(CURDIR)/build/site ../$(BIN)/python -c \
 	  "import dae_cli; assert '/build/site/' in dae_cli.__file__, dae_cli.__file__"
 	cd build && PYTHONPATH=$(CURDIR)/build/site ../$(BIN)/pytest -q -n auto \
-	  -m 'not slow and not network' -c ../pyproject.toml --rootdir .. ../tests
+	  -m 'not slow and not network and not process' -c ../pyproject.toml --rootdir .. ../tests
 
 readme: $(READY) ## write the tables and command help that the documentation quotes
 	$(BIN)/python docs/generate.py
 
 bench: $(READY) ## ours beside plain PyTorch and sgemm, a quarter of an hour
 	$(BIN)/python -m benchmarks.engine
+
+torture: $(READY) ## kill a study a hundred times at random moments, a quarter of an hour
+	$(BIN)/python -m tests.torture --kills 100 --out docs/reliability
+
+fuzz: $(READY) ## feed nonsense to every reader, coverage-guided, ten minutes
+	$(BIN)/python -m tests.fuzz --minutes 10 --out docs/reliability
 
 clean: ## remove what was built, not what was computed
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -21,6 +21,7 @@ from dae_cli.study.report import markdown_table
 from dae_cli.study.rows import RunRow, TableRow, read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
+RELIABILITY = ROOT / "docs" / "reliability"
 HELP_WIDTH = 80
 
 
@@ -67,6 +68,21 @@ def datasets(text: str) -> str:
         text = _between(text, name, "\n" + "\n".join(lines) + "\n")
     text = _between(text, "trained", f"\n{_trained()}\n")
     return _between(text, "contents", f"\n{_contents()}\n")
+
+
+def reliability(text: str) -> str:
+    """Return the text of docs/reliability.md with the figures of the last long runs renewed."""
+    for name in ("torture", "fuzz"):
+        text = _between(text, name, f"\n{_as_markdown(RELIABILITY / f'{name}.csv')}\n")
+    return text
+
+
+def _as_markdown(path: Path) -> str:
+    """A CSV file as it is."""
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _contents() -> str:
@@ -119,8 +135,12 @@ def _between(text: str, mark: str, content: str) -> str:
 
 
 def main() -> None:
-    """Write README.md, docs/datasets.md and docs/commands.md."""
-    for path, renewed in ((ROOT / "README.md", readme), (ROOT / "docs" / "datasets.md", datasets)):
+    """Write README.md, docs/datasets.md, docs/reliability.md and docs/commands.md."""
+    for path, renewed in (
+        (ROOT / "README.md", readme),
+        (ROOT / "docs" / "datasets.md", datasets),
+        (ROOT / "docs" / "reliability.md", reliability),
+    ):
         path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / "docs" / "commands.md").write_text(command_help(), encoding="utf-8")
 

@@ -23,7 +23,7 @@ Exit codes:
   0    all good
   1    a run, download or check failed, even one of many; or the unforeseen
   2    wrong usage, configuration or input files; an unwritable folder
-  130  interrupted (Ctrl-C)
+  130  interrupted (Ctrl-C); 143 terminated (SIGTERM), 129 hung up (SIGHUP)
 
 \b
 Start here:

@@ -12,7 +12,8 @@ from dae_cli.data.dataset import Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load, prepare
 from dae_cli.errors import RunFolderError
-from dae_cli.study.execute import dataset_for, expected_of
+from dae_cli.study.execute import dataset_for
+from dae_cli.study.keeper import expected_of
 from dae_cli.study.records import Status, read_record
 from dae_cli.study.run_folder import CHECKPOINT, CONFIG, PARTIAL, STATUS
 from dae_cli.study.threads import use_one_thread

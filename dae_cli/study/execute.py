@@ -12,7 +12,6 @@ from dae_cli.config.dump import dump_yaml
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
-from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.engines.engine import Engine, engine_for
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.files import force_folder_to_disk, sweep, write_json, write_text
@@ -27,7 +26,6 @@ from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, STATUS, Job
 from dae_cli.study.run_row import done_row, failed_row, row_of
 from dae_cli.study.threads import use_one_thread
-from dae_cli.training.checkpoint import Expected
 from dae_cli.training.evaluation import count_wrong
 from dae_cli.training.state import TrainingState
 from dae_cli.training.train import chosen_device, train
@@ -68,7 +66,7 @@ def _execute_alone(
         write_text(job.partial / CONFIG, dump_yaml(job.experiment))
         write_json(job.partial / ENVIRONMENT, env.as_dict())
         dataset = dataset_for(job.experiment, load(job.data))
-        state = keeper.begin(engine.device, expected_of(job.experiment, job.data.sha256))
+        state = keeper.begin(engine.device)
         with stop.deferred():
             train(job.experiment, dataset, state, engine, keeper)
         return _conclude(job, keeper, state, dataset, engine, env)
@@ -102,11 +100,6 @@ def _make_room(job: Job) -> None:
         )
     job.partial.mkdir(parents=True, exist_ok=True)
     sweep(job.partial, alone=True)
-
-
-def expected_of(experiment: Experiment, data_sha256: str) -> Expected:
-    """Return what a checkpoint of an experiment on these data must hold."""
-    return Expected(experiment, data_sha256, N_PIXELS, REGISTRY[experiment.dataset].n_classes)
 
 
 def dataset_for(experiment: Experiment, whole: Dataset) -> Dataset:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from dae_cli.config.schema import Experiment
+from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.errors import RunFolderError
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop
@@ -44,20 +45,20 @@ class Keeper:
         self._interval = LEAST_SECONDS
         self._share = 0.0
         self._kept, self._keeping = 0, 0.0
+        self._expected = expected_of(job.experiment, job.data.sha256)
 
-    def begin(self, device: torch.device, expected: Expected) -> TrainingState:
+    def begin(self, device: torch.device) -> TrainingState:
         """Return the state to go on from: the checkpoint's, or a fresh one."""
         job = self._job
         resumed = job.state() == "stopped"
         self._watcher.started(job.name, resumed)
         if resumed:
-            state = load_checkpoint(job.partial / CHECKPOINT, expected, device)
+            state = load_checkpoint(job.partial / CHECKPOINT, self._expected, device)
             self._before = 60.0 * minutes_so_far(job)
         else:
-            state = initial_state(job.experiment, expected.inputs, torch.float32)
+            state = initial_state(job.experiment, self._expected.inputs, torch.float32)
             for autoencoder in state.autoencoders:
                 autoencoder.to(device)
-        self._expected = expected
         self.tell(state)
         return state
 
@@ -119,6 +120,11 @@ class Keeper:
             **more,
         }
         write_status(self._job.partial, status)
+
+
+def expected_of(experiment: Experiment, data_sha256: str) -> Expected:
+    """Return what a checkpoint of an experiment on these data must hold."""
+    return Expected(experiment, data_sha256, N_PIXELS, REGISTRY[experiment.dataset].n_classes)
 
 
 def minutes_so_far(job: Job) -> float:

@@ -14,8 +14,8 @@ from dae_cli.data.provide import load
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.study.differences import Findings
 from dae_cli.study.evaluate import recorded_data
-from dae_cli.study.execute import dataset_for, expected_of
-from dae_cli.study.keeper import metrics_csv
+from dae_cli.study.execute import dataset_for
+from dae_cli.study.keeper import expected_of, metrics_csv
 from dae_cli.study.provenance import Environment
 from dae_cli.study.records import Status, read_record
 from dae_cli.study.results_folder import RUNS_CSV

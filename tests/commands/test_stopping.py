@@ -15,6 +15,7 @@ from tests.torture.command import Command
 from tests.torture.compare import differences, temporary_files
 
 pytestmark = [
+    pytest.mark.process,
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc"),
     pytest.mark.timeout(240),
 ]

@@ -24,7 +24,7 @@ from dae_cli.study.progress import Position, Silent
 from dae_cli.study.provenance import commit
 from dae_cli.study.run_folder import CHECKPOINT, Job, config_sha256
 from dae_cli.study.which_engine import recorded_engine
-from dae_cli.training.checkpoint import Expected, save_checkpoint
+from dae_cli.training.checkpoint import save_checkpoint
 
 MakeJob = Callable[..., Job]
 
@@ -265,8 +265,7 @@ def test_checkpoints_take_a_hundredth_of_the_time_and_lose_less_than_a_minute(
     monkeypatch.setattr(keeper, "time", clock)
     job = make_job()
     hanging = Keeper(job, Silent(), NeverStop())
-    expected = Expected(job.experiment, job.data.sha256, 784, 2)
-    state = hanging.begin(torch.device("cpu"), expected)
+    state = hanging.begin(torch.device("cpu"))
 
     def slow(path: Path, state: Any, expected: Any) -> None:
         now[0] += took

@@ -141,7 +141,16 @@ class Torture:
 
     def _command(self, out: Path, cache: Path) -> Command:
         jobs = "1" if self._random.random() < 0.2 else "2"
-        words = ("replicate", STUDY, "--out", str(out), "--jobs", jobs, "--engine", "torch")
+        words: tuple[str, ...] = (
+            "replicate",
+            STUDY,
+            "--out",
+            str(out),
+            "--jobs",
+            jobs,
+            "--engine",
+            "torch",
+        )
         words = (*words, "--origin", "regenerated")
         return Command(words, self._environment(cache), self._folder / "logs")
 
