@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from dae_cli.config.checks import as_experiment, contradictions, missing_keys
+from dae_cli.config.checks import as_experiment, missing_keys
+from dae_cli.config.contradictions import contradictions
 from dae_cli.config.dump import dump_yaml as dump_yaml
 from dae_cli.config.entries import Layer, merge
 from dae_cli.config.names import (

@@ -45,7 +45,7 @@ def test_later_layers_win_shared_dataset_cell_override(
 
 
 def test_null_takes_a_shared_section_away(write_study: WriteStudy, shared_study: str) -> None:
-    write_study(shared_study + "  subset: {train: 9, valid: 9, test: 9}\n")
+    write_study(shared_study + "  subset: {train: 90, valid: 9, test: 9}\n")
     assert resolve_experiment("mine/convex-0").experiment.subset is not None
     assert resolve_experiment("mine/convex-0", ["subset=null"]).experiment.subset is None
 
