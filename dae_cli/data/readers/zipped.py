@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from dae_cli.errors import DataError
 
-_DAMAGE = (
+DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
@@ -34,7 +34,7 @@ def opened_zip(path: Path, kind: str) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             _require_inside(archive, path)
             yield archive
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(
             f"{path}: damaged or truncated {kind} ({error}); fetch or copy the file again"
         ) from error

@@ -77,6 +77,16 @@ def test_a_member_whose_path_leads_out_is_refused(tiny: Any, name: str, tmp_path
     assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
 
 
+def test_a_member_that_is_a_link_is_not_followed(tiny: Any, tmp_path: Path) -> None:
+    train, _ = tiny.write_amat(tmp_path)
+    link = zipfile.ZipInfo(TRAIN)
+    link.create_system, link.external_attr = 3, 0o120777 << 16
+    path = _pack(tmp_path / "a.zip", (TEST, tiny.text("test")))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(link, str(train))
+    _refused(tiny, path, "member tiny_train.amat, row 1: 1 fields, expected 785")
+
+
 def test_members_may_lie_in_another_folder(tiny: Any, tmp_path: Path) -> None:
     members = (("x/tiny_train.amat", tiny.text("train")), ("x/tiny_test.amat", tiny.text("test")))
     path = _pack(tmp_path / "a.zip", ("x/", b""), ("tiny_train.amat/", b""), *members)
