@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dae_cli.data.content import Content, check_shape, content_digest
 from dae_cli.data.dataset import Origin
@@ -91,7 +92,7 @@ def read_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Provenance]:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             _require_sizes(arrays, max(spec.n_train_file, spec.n_test) * N_PIXELS * 4)
             provenance = _provenance(arrays)
-            content = Content(arrays["X"], arrays["Y"], arrays["Xtest"], arrays["Ytest"])
+            content = Content(*(_array(arrays, key) for key in ("X", "Y", "Xtest", "Ytest")))
     except _DAMAGE as error:
         # numpy words a broken header as pickled data, and advises to trust it.
         why = error if isinstance(error, OSError | zipfile.BadZipFile) else "not arrays of numbers"
@@ -111,11 +112,18 @@ def recorded(path: Path) -> Provenance | None:
 
 
 def _provenance(arrays: Any) -> Provenance:
-    record = json.loads(arrays[PROVENANCE].tobytes())
+    record = json.loads(_array(arrays, PROVENANCE).tobytes())
     sound = isinstance(record, dict) and all(isinstance(value, str) for value in record.values())
     if not sound or record["origin"] not in get_args(Origin) or record["trust"] not in _TRUSTS:
         raise ValueError("not the provenance of an entry")
     return Provenance(**record)
+
+
+def _array(arrays: Any, key: str) -> NDArray[Any]:
+    array = arrays[key]
+    if not isinstance(array, np.ndarray):  # a member of another format comes as its bytes
+        raise ValueError("not an array")
+    return array
 
 
 def _require_sizes(arrays: Any, most_of_array: int | None = None) -> None:

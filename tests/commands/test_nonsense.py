@@ -51,3 +51,24 @@ def test_a_study_tells_all_of_it_at_once_before_any_run(dae: Dae, tmp_path: Path
     assert ended.err.startswith("3 problems with tiny:\n")
     assert all(f"--set {setting}" in ended.err for setting in settings)
     assert [path.name for path in tmp_path.iterdir()] == ["experiments"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("../tiny/rect-25", "'../tiny/rect-25' is not a name: a name cannot leave the folder"),
+        ("tiny/../../etc/passwd", "is not a name: a name cannot leave the folder"),
+        ("tiny/\x1b[31m", r"the study tiny has no cell '\x1b[31m'"),
+        ("\n.yaml", r"'\n.yaml' does not exist (read as a path, not as a name)"),
+        ("a" * 5000, "cannot be looked up: File name too long"),
+    ],
+)
+def test_a_name_that_leads_elsewhere_is_refused(
+    dae: Dae, name: str, words: str, tmp_path: Path
+) -> None:
+    ended = dae("train", name)
+    assert (ended.code, ended.out) == (2, "")
+    assert words in ended.err
+    assert "Traceback" not in ended.err
+    assert all(line.isprintable() for line in ended.err.split("\n"))
+    assert [path.name for path in tmp_path.iterdir()] == ["experiments"]

@@ -65,6 +65,7 @@ def test_a_mapping_sets_several_keys_of_a_section() -> None:
         (["seed=!!int 3"], "the tag 'tag:yaml.org,2002:int' is not allowed"),
         (["se\x1bed=3"], r"--set 'se\x1bed=3' "),
         (["se\0ed=3"], r"--set 'se\x00ed=3' unknown key; did you mean seed?"),
+        (["mo\x1bdel.tied=true"], r"'mo\x1bdel': unknown key; did you mean model?"),
         (["seed=\0"], r"--set 'seed=\x00' the character 0 is not allowed in YAML"),
         (["\n=3"], r"--set '\n=3' names no key"),
         (["seed=3\nsubset: 4"], r"--set 'seed=3\nsubset: 4' not valid YAML: "),

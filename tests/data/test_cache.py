@@ -194,6 +194,16 @@ def test_a_provenance_that_is_none_is_damage(tiny: Any, cache: Path, text: bytes
         read_entry(path, tiny.spec)
 
 
+@pytest.mark.parametrize("key", ["dae", "X"])
+def test_a_member_that_is_no_array_is_damage(tiny: Any, cache: Path, key: str) -> None:
+    path = cache / "tiny.npz"
+    save_entry(path, tiny.content, _provenance(tiny))
+    _rewritten(path, **{key: b"no array"})
+    assert (recorded(path) is None) == (key == "dae")
+    with pytest.raises(DataError, match="damaged cache entry"):
+        read_entry(path, tiny.spec)
+
+
 @pytest.mark.parametrize("key", ["dae", "X", "Ytest"])
 def test_an_array_that_unpacks_to_far_more_than_the_set_is_not_held(
     tiny: Any, cache: Path, key: str

@@ -202,6 +202,14 @@ def test_missing_arrays_are_named(tiny: Any, tmp_path: Path) -> None:
     _refused(tiny, path, "has no Y, Xtest, Ytest; expected X, Y, Xtest, Ytest, found X, y")
 
 
+def test_many_and_odd_names_are_told_in_short_and_with_escapes(tiny: Any, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("\x1b[31m", "a" * 200, *map(str, range(9))):
+            archive.writestr(name, b"")
+    _refused(tiny, path, rf"found '\\x1b\[31m', {'a' * 80}, 0, 1, 2, 3 …$")
+
+
 def test_an_array_that_is_there_twice_is_refused(tiny: Any, tmp_path: Path) -> None:
     path = tiny.write_npz(tmp_path)
     with zipfile.ZipFile(path, "a") as archive:
