@@ -67,8 +67,8 @@ def unknown_cell(cell: str, study: str, cells: Iterable[str], *, prefix: str = "
     """The error that the study has no such cell; names the nearest one and all there are."""
     known = list(cells)
     return ConfigError(
-        f"the study {study} has no cell {cell!r}{did_you_mean(cell, known, prefix=prefix)}\n"
-        f"  its cells are {', '.join(known)}"
+        f"the study {shown(study)} has no cell {cell!r}{did_you_mean(cell, known, prefix=prefix)}\n"
+        f"  its cells are {', '.join(map(shown, known))}"
     )
 
 
@@ -131,7 +131,7 @@ def _unknown(name: str, studies: dict[str, Path]) -> ConfigError:
     cells = {study: list(cell_files(folder)) for study, folder in studies.items()}
     names = [*studies, *(f"{study}/{cell}" for study, own in cells.items() for cell in own)]
     lines = [f"no experiment or study is named {name!r}{did_you_mean(name, names)}"]
-    lines += [f"  {study}/: {', '.join(own)}" for study, own in cells.items()]
+    lines += [f"  {study}/: {', '.join(map(shown, own))}" for study, own in cells.items()]
     lines.append("  a path ends with / (a study) or .yaml (an experiment)")
     return ConfigError("\n".join(lines))
 

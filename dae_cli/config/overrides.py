@@ -49,7 +49,7 @@ def _form_problems(argument: str, key: str, place: Place, seen: dict[str, Place]
         return [Problem(place.text, f"names no key; {_EXAMPLE}")]
     for other, earlier in seen.items():
         if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
-            return [Problem(place.text, f"given twice: {earlier.text} sets {other} already")]
+            return [Problem(place.text, f"given twice: {earlier.text} sets {shown(other)} already")]
     return []
 
 

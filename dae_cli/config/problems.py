@@ -40,7 +40,7 @@ def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
     """'; did you mean X?' for the known words nearest to `word`, or '' when none is near."""
     by_folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
-    return f"; did you mean {prefix}{by_folded[near[0]]}?" if near else ""
+    return f"; did you mean {shown(prefix + by_folded[near[0]])}?" if near else ""
 
 
 def shown(text: str) -> str:

@@ -56,6 +56,7 @@ def test_a_mapping_sets_several_keys_of_a_section() -> None:
             ["model.tied=true", "model={tied: false}"],
             "--set model={tied: false} given twice: --set model.tied=true sets model.tied already",
         ),
+        (["\x1b.a=1", "\x1b.a=1"], r"given twice: --set '\x1b.a=1' sets '\x1b.a' already"),
         (["seed"], "--set seed has no =; write key=value, for example pretrain.epochs=10"),
         (["=3"], "--set =3 names no key; write key=value"),
         (["model..tied=true"], "names no key"),
