@@ -42,7 +42,9 @@ class Row:
     commit: str
 
 
-def fuzz(name: str, seconds: float, seed: int, failures: Path, commit: str) -> Row:
+def fuzz(
+    name: str, seconds: float, seed: int, failures: Path, commit: str, most_inputs: int = -1
+) -> Row:
     """Fuzz a target in a process of its own; what fails is kept in the folder `failures`."""
     failures.mkdir(parents=True, exist_ok=True)
     target = TARGETS[name]
@@ -58,6 +60,7 @@ def fuzz(name: str, seconds: float, seed: int, failures: Path, commit: str) -> R
             [
                 *(sys.executable, "-m", "tests.fuzz.child", name, folder, failures.resolve()),
                 *(f"-max_total_time={seconds:.0f}", f"-seed={seed}"),
+                f"-runs={most_inputs}",
                 *(f"-timeout={HANG}", f"-rss_limit_mb={RESIDENT}"),
                 f"-max_len={2 * max(map(len, inputs)) + 1000}",
                 f"-artifact_prefix={failures.resolve()}/{target.file_name}-",
