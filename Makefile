@@ -67,6 +67,7 @@ torture: $(READY) ## kill a study a hundred times at random moments, a quarter o
 	$(BIN)/python -m tests.torture --kills 100 --out docs/reliability
 
 fuzz: $(READY) ## feed nonsense to every reader, coverage-guided, ten minutes
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz --minutes 10 --out docs/reliability
 
 clean: ## remove what was built, not what was computed

@@ -1,11 +1,17 @@
-"""Compiling functions for the processor at hand, and keeping them for later processes."""
+"""Compiling functions for the processor at hand, and keeping them for later processes.
+
+Numba's index of what is kept is a pickle, so loading it runs what is in it. It is loaded from a
+folder only where this user alone can have put it there.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -22,7 +28,7 @@ def compiled(function: F) -> F:
 
     It is kept in the cache, in a folder named after the sources beside the function: Numba would
     not notice a change in another file than the function's own. Where the cache cannot be written
-    to, each process compiles for itself, which takes a few seconds.
+    to, or others can write to it, each process compiles for itself, which takes a few seconds.
     """
     folder = _folder(Path(function.__code__.co_filename))
     if folder is None:
@@ -30,8 +36,9 @@ def compiled(function: F) -> F:
     config: Any = numba.config
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
-        dispatcher: Any = numba.njit(cache=True)(function)
-        _forgive(dispatcher._cache)
+        with _for_us_alone():
+            dispatcher: Any = numba.njit(cache=True)(function)
+        _guard(dispatcher._cache, folder)
         return cast(F, dispatcher)
     except RuntimeError:  # Numba finds no place after all
         return cast(F, numba.njit(function))
@@ -39,11 +46,16 @@ def compiled(function: F) -> F:
         config.CACHE_DIR = before
 
 
-def _forgive(kept: Any) -> None:
-    """Let what is kept but damaged be compiled anew, and what cannot be written be forgotten."""
+def _guard(kept: Any, folder: Path) -> None:
+    """Let nothing be loaded that others may have put there, and damage or a full disk pass.
+
+    What is damaged is compiled anew, and what cannot be written is forgotten.
+    """
     load, save = kept.load_overload, kept.save_overload
 
     def load_or_nothing(*arguments: Any) -> Any:
+        if not _is_ours_alone(folder):
+            return None
         try:
             return load(*arguments)
         except Exception:  # whatever half a file makes of its reader
@@ -52,7 +64,9 @@ def _forgive(kept: Any) -> None:
             return None
 
     def save_if_possible(*arguments: Any) -> None:
-        with suppress(OSError):
+        if not _is_ours_alone(folder):
+            return
+        with suppress(OSError), _for_us_alone():
             save(*arguments)
 
     kept.load_overload, kept.save_overload = load_or_nothing, save_if_possible
@@ -66,8 +80,39 @@ def _folder(source: Path) -> Path | None:
         digest.update(path.read_bytes())
     folder = cache_folder() / "kernels" / digest.hexdigest()[:12]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _for_us_alone():
+            folder.mkdir(exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return folder
+            return folder if _is_ours_alone(folder) else None
     except OSError:
         return None
+
+
+def _is_ours_alone(folder: Path) -> bool:
+    """Tell whether the folder and all in it are this user's, and nobody else may write there."""
+    if os.name != "posix":
+        return True  # the cache lies in the user's profile, which the system keeps from others
+    try:
+        return all(_may_be_loaded(path) for path in (folder, *folder.rglob("*")))
+    except OSError:
+        return False
+
+
+def _may_be_loaded(path: Path) -> bool:
+    try:
+        about = path.lstat()
+    except FileNotFoundError:  # another process has just given its file the final name
+        return True
+    plain = stat.S_ISDIR(about.st_mode) or stat.S_ISREG(about.st_mode)  # a link leads elsewhere
+    return plain and about.st_uid == os.getuid() and not about.st_mode & 0o022
+
+
+@contextmanager
+def _for_us_alone() -> Iterator[None]:
+    """Have files and folders made in the block be nobody else's, however lax the umask is."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -34,7 +36,7 @@ def sources(tmp_path: Path) -> Path:
     return folder
 
 
-def run(sources: Path, cache: Path) -> tuple[int, int]:
+def run(sources: Path, cache: Path, umask: int = -1) -> tuple[int, int]:
     """Run the function in a process of its own; return its result and whether it was kept."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", "import function"],
@@ -43,6 +45,7 @@ def run(sources: Path, cache: Path) -> tuple[int, int]:
         capture_output=True,
         text=True,
         check=False,
+        umask=umask,
     )
     assert (done.returncode, done.stderr) == (0, "")
     result, kept = done.stdout.split()
@@ -107,3 +110,75 @@ def test_a_function_works_where_numba_finds_no_place_for_it(
     monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(numba, "njit", without_a_place)
     assert compilation.compiled(twice)(21) == 42
+
+
+class _Planted:
+    """What makes a file when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.marker,))
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes are those of POSIX")
+
+
+@posix
+@pytest.mark.parametrize("opened", ["nothing", "folder", "file"])
+@pytest.mark.parametrize("bits", [0o020, 0o002], ids=["group", "everyone"])
+def test_a_pickle_is_loaded_only_from_where_nobody_else_may_write(
+    sources: Path, tmp_path: Path, opened: str, bits: int
+) -> None:
+    cache, marker = tmp_path / "cache", tmp_path / "executed"
+    run(sources, cache)
+    (index,) = (cache / "kernels").rglob("*.nbi")
+    planted = pickle.dumps(_Planted(marker))
+    index.write_bytes(planted)
+    (folder,) = (cache / "kernels").iterdir()
+    for path in {"nothing": [], "folder": [folder], "file": [index]}[opened]:
+        path.chmod(path.stat().st_mode | bits)
+    assert run(sources, cache) == (14, 0)
+    # In the user's own folder it is run, as a .pyc file would be: the pickle is a true one.
+    assert marker.exists() == (opened == "nothing")
+    assert (index.read_bytes() == planted) == (opened != "nothing")
+
+
+@posix
+def test_a_link_in_the_place_of_the_folder_is_not_followed(sources: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    run(sources, cache)
+    (folder,) = (cache / "kernels").iterdir()
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert run(sources, cache) == (14, 0)
+
+
+@posix
+def test_a_folder_of_another_user_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def thrice(number: int) -> int:
+        return 3 * number
+
+    compilation._folder.cache_clear()
+    monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path))
+    user = os.getuid()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getuid", lambda: user + 1)
+        assert compilation.compiled(thrice)(14) == 42
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    compilation._folder.cache_clear()
+
+
+@posix
+@pytest.mark.parametrize("umask", [0o002, 0o000])
+def test_a_lax_umask_leaves_nothing_that_others_may_write_to(
+    sources: Path, tmp_path: Path, umask: int
+) -> None:
+    cache = tmp_path / "cache"
+    assert [run(sources, cache, umask) for _ in range(2)] == [(14, 0), (14, 1)]
+    (folder,) = (cache / "kernels").iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert not any(path.stat().st_mode & 0o022 for path in folder.rglob("*"))

@@ -1,21 +1,16 @@
-"""What is wrong with settings: each value alone, keys that are missing, values that disagree."""
+"""What is wrong with settings: each value alone, and keys that are missing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import ValidationError
 
 from dae_cli.config.entries import Entry, Layer, find, plain
 from dae_cli.config.problems import Problem, did_you_mean
-from dae_cli.config.schema import CorruptionSettings, Experiment, ModelSettings, Settings
+from dae_cli.config.schema import Experiment
 from dae_cli.config.words import item_expectation, known_keys, suggestion
-
-PIXELS = 784
-"""Inputs of the first layer: every data set has images of 28 by 28."""
-
-_Section = TypeVar("_Section", bound=Settings)
 
 
 def layer_problems(layer: Layer, prefix: str = "") -> list[Problem]:
@@ -53,74 +48,6 @@ def as_experiment(layer: Layer) -> Experiment | None:
     """The experiment that merged settings describe; None if they describe none."""
     try:
         return Experiment.model_validate(_plain(layer))
-    except ValidationError:
-        return None
-
-
-def contradictions(layer: Layer) -> list[Problem]:
-    """Values that are fine alone and wrong together, each with the reason.
-
-    Sections that do not validate are passed over.
-    """
-    corruption = _valid(CorruptionSettings, layer.get("corruption"))
-    if corruption is None:
-        return []
-    if corruption.kind == "gaussian" and corruption.destruction != 0:
-        return _about(
-            layer,
-            "destruction",
-            "gaussian noise destroys no inputs: its strength is corruption.sigma; leave "
-            f"destruction out or set it to 0 {_because_of_kind(layer)}",
-        )
-    if corruption.kind != "gaussian" and corruption.sigma != 0:
-        return _about(
-            layer,
-            "sigma",
-            f"only gaussian noise has a sigma; the strength of {corruption.kind} is "
-            f"corruption.destruction {_because_of_kind(layer)}",
-        )
-    if corruption.destruction == 0:
-        return []
-    model = _valid(ModelSettings, layer.get("model"))
-    return _counts(layer, corruption.destruction, model.hidden if model else ())
-
-
-def _counts(layer: Layer, destruction: float, hidden: tuple[int, ...]) -> list[Problem]:
-    """round(ν·d) of d inputs are destroyed: none and all are both not what was asked for.
-
-    The inputs of the layers are the image and every hidden layer but the last.
-    """
-    for name, width in [
-        (f"the {PIXELS} pixels", PIXELS),
-        *((f"the {units} units of hidden layer {i}", units) for i, units in enumerate(hidden, 1)),
-    ][: max(len(hidden), 1)]:
-        count = round(destruction * width)
-        if count == 0 or count >= width:
-            what = "none" if count == 0 else "all"
-            return _about(
-                layer,
-                "destruction",
-                f"would destroy {what} of {name}: round({destruction:g} x {width}) = {count}; "
-                + ("use a larger fraction, or 0" if count == 0 else "use a smaller fraction"),
-            )
-    return []
-
-
-def _about(layer: Layer, name: str, text: str) -> list[Problem]:
-    entry = _place_of(layer, ("corruption", name))
-    return [entry.problem(f"corruption.{name}", text)]
-
-
-def _because_of_kind(layer: Layer) -> str:
-    kind = layer["corruption"].items.get("kind")
-    return f"(kind: {kind.place.text})" if kind else "(kind: masking, the default)"
-
-
-def _valid(section: type[_Section], entry: Entry | None) -> _Section | None:
-    if entry is None:
-        return None
-    try:
-        return section.model_validate(plain(entry))
     except ValidationError:
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dae_cli.config.problems import Problem
+from dae_cli.config.problems import Problem, shown
 
 Scalar = str | int | float | bool | None
 Plain = Scalar | list["Plain"] | dict[str, "Plain"]
@@ -49,8 +49,9 @@ class Entry:
     def problem(self, key: str, text: str) -> Problem:
         """The problem `text` with this value, which stands at the dotted `key`."""
         if self.place.set_key is None:
-            return Problem(f"{self.place.text}  {key}: {self.written()}".rstrip(), text)
-        return Problem(self.place.text, text if key == self.place.set_key else f"{key}: {text}")
+            return Problem(f"{self.place.text}  {shown(key)}: {self.written()}".rstrip(), text)
+        named = text if key == self.place.set_key else f"{shown(key)}: {text}"
+        return Problem(self.place.text, named)
 
 
 Layer = Mapping[str, Entry]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from dae_cli.config.checks import as_experiment, contradictions, missing_keys
+from dae_cli.config.checks import as_experiment, missing_keys
+from dae_cli.config.contradictions import contradictions
 from dae_cli.config.dump import dump_yaml as dump_yaml
 from dae_cli.config.entries import Layer, merge
 from dae_cli.config.names import (
@@ -23,7 +24,7 @@ from dae_cli.config.names import (
     unknown_cell,
 )
 from dae_cli.config.overrides import parse_overrides
-from dae_cli.config.problems import Problem, config_error
+from dae_cli.config.problems import Problem, config_error, shown
 from dae_cli.config.schema import DatasetName, Experiment
 from dae_cli.config.study_files import (
     StudyFile,
@@ -85,8 +86,8 @@ def resolve_experiment(name: str, overrides: Sequence[str] = ()) -> ResolvedExpe
     """
     target = find_target(name)
     if target.file is None:
-        cells = [f"{target.name}/{cell}" for cell in cell_files(target.folder)]
-        raise ConfigError(f"{name} is a study, not one experiment; name a cell: {', '.join(cells)}")
+        cells = ", ".join(shown(f"{target.name}/{cell}") for cell in cell_files(target.folder))
+        raise ConfigError(f"{shown(name)} is a study, not one experiment; name a cell: {cells}")
     in_study = (target.folder / STUDY_FILE).is_file()
     study, problems = read_study_file(target.folder) if in_study else (StudyFile(), [])
     over, wrong = parse_overrides(overrides)
@@ -107,7 +108,7 @@ def resolve_study(
     """
     target = find_target(name)
     if target.file is not None:
-        raise ConfigError(f"{name} is one experiment, not a study; train it with dae train")
+        raise ConfigError(f"{shown(name)} is one experiment, not a study; train it with dae train")
     files = cell_files(target.folder)
     wanted = [cell.removeprefix(f"{target.name}/") for cell in only] or list(files)
     for cell in wanted:
@@ -209,7 +210,7 @@ def _missing_problems(drafts: Sequence[_Draft], study_file: Path | None) -> list
         source, which = cells[0].source, ""
         if study_file is not None and len(cells) > 1:
             source = study_file
-            which = f" for {', '.join(draft.source.stem for draft in cells)}"
+            which = f" for {', '.join(shown(draft.source.stem) for draft in cells)}"
         problems.append(Problem(label(source), f"{key} is missing{which}: {known[key].full()}"))
     return problems
 
@@ -240,6 +241,7 @@ def _same_cells(cells: Sequence[ResolvedExperiment]) -> list[Problem]:
     for cell in cells:
         other = first.setdefault(cell.experiment, cell)
         if other is not cell:
-            text = f"resolves to the same experiment as {other.cell}; a study needs each one once"
+            same = f"resolves to the same experiment as {shown(other.cell)}"
+            text = f"{same}; a study needs each one once"
             problems.append(Problem(label(cell.source), text))
     return problems

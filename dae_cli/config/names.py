@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dae_cli.config.problems import did_you_mean
+from dae_cli.config.problems import did_you_mean, shown
 from dae_cli.errors import ConfigError
 
 STUDY_FILE = "study.yaml"
@@ -34,6 +34,13 @@ class Target:
 
 def find_target(name: str) -> Target:
     """The study, cell or file that `name` means. ConfigError if there is none, with the nearest."""
+    try:
+        return _target(name)
+    except OSError as error:  # longer than a path may be, or a folder that may not be read
+        raise ConfigError(f"{shown(name[:80])}: cannot be looked up: {error.strerror}") from error
+
+
+def _target(name: str) -> Target:
     if _is_path(name):
         return _from_path(Path(name), name)
     parts = name.split("/")
@@ -60,8 +67,8 @@ def unknown_cell(cell: str, study: str, cells: Iterable[str], *, prefix: str = "
     """The error that the study has no such cell; names the nearest one and all there are."""
     known = list(cells)
     return ConfigError(
-        f"the study {study} has no cell {cell!r}{did_you_mean(cell, known, prefix=prefix)}\n"
-        f"  its cells are {', '.join(known)}"
+        f"the study {shown(study)} has no cell {cell!r}{did_you_mean(cell, known, prefix=prefix)}\n"
+        f"  its cells are {', '.join(map(shown, known))}"
     )
 
 
@@ -92,9 +99,9 @@ def cell_files(study: Path) -> dict[str, Path]:
 def label(path: Path) -> str:
     """The path for messages: relative where it lies below the current folder."""
     try:
-        return path.resolve().relative_to(Path.cwd().resolve()).as_posix()
+        return shown(path.resolve().relative_to(Path.cwd().resolve()).as_posix())
     except ValueError:
-        return str(path)
+        return shown(str(path))
 
 
 def _is_path(name: str) -> bool:
@@ -110,9 +117,9 @@ def _from_path(path: Path, name: str) -> Target:
     if path.is_dir():
         if (path / STUDY_FILE).is_file():
             return Target(path.resolve().name, path, None)
-        raise ConfigError(f"{name} is no study: the folder has no {STUDY_FILE}")
+        raise ConfigError(f"{shown(name)} is no study: the folder has no {STUDY_FILE}")
     if not path.is_file():
-        raise ConfigError(f"{name} does not exist (read as a path, not as a name)")
+        raise ConfigError(f"{shown(name)} does not exist (read as a path, not as a name)")
     if path.name == STUDY_FILE:
         return Target(path.resolve().parent.name, path.parent, None)
     if (path.parent / STUDY_FILE).is_file():
@@ -124,7 +131,7 @@ def _unknown(name: str, studies: dict[str, Path]) -> ConfigError:
     cells = {study: list(cell_files(folder)) for study, folder in studies.items()}
     names = [*studies, *(f"{study}/{cell}" for study, own in cells.items() for cell in own)]
     lines = [f"no experiment or study is named {name!r}{did_you_mean(name, names)}"]
-    lines += [f"  {study}/: {', '.join(own)}" for study, own in cells.items()]
+    lines += [f"  {study}/: {', '.join(map(shown, own))}" for study, own in cells.items()]
     lines.append("  a path ends with / (a study) or .yaml (an experiment)")
     return ConfigError("\n".join(lines))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dae_cli.config.checks import layer_problems
 from dae_cli.config.entries import Entry, Layer, Place, merge
-from dae_cli.config.problems import Problem
+from dae_cli.config.problems import Problem, shown
 from dae_cli.config.reader import MAX_DEPTH, read_override
 
 _EXAMPLE = "write key=value, for example pretrain.epochs=10"
@@ -37,18 +37,19 @@ def parse_overrides(arguments: Sequence[str]) -> tuple[Layer, list[Problem]]:
 
 
 def _place(argument: str, order: int) -> Place:
-    shown = argument if argument.isprintable() else repr(argument)
-    return Place(f"--set {shown}", order, argument.partition("=")[0].strip())
+    return Place(f"--set {shown(argument)}", order, argument.partition("=")[0].strip())
 
 
 def _form_problems(argument: str, key: str, place: Place, seen: dict[str, Place]) -> list[Problem]:
+    if any("\ud800" <= character <= "\udfff" for character in argument):  # bytes of no text
+        return [Problem(place.text, "is not UTF-8 text")]
     if "=" not in argument:
         return [Problem(place.text, f"has no =; {_EXAMPLE}")]
     if not all(key.split(".")) or key.count(".") > MAX_DEPTH:
         return [Problem(place.text, f"names no key; {_EXAMPLE}")]
     for other, earlier in seen.items():
         if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
-            return [Problem(place.text, f"given twice: {earlier.text} sets {other} already")]
+            return [Problem(place.text, f"given twice: {earlier.text} sets {shown(other)} already")]
     return []
 
 

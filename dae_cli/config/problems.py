@@ -25,7 +25,7 @@ def config_error(title: str, problems: Sequence[Problem]) -> ConfigError:
     unique = list(dict.fromkeys(problems))
     count = "1 problem" if len(unique) == 1 else f"{len(unique)} problems"
     width = max((len(problem.where) for problem in unique), default=0)
-    lines = [f"{count} with {title}:"]
+    lines = [f"{count} with {shown(title)}:"]
     for problem in unique:
         first, *rest = problem.text.splitlines() or [""]
         if width <= _WIDEST_COLUMN:
@@ -40,4 +40,9 @@ def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
     """'; did you mean X?' for the known words nearest to `word`, or '' when none is near."""
     by_folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
-    return f"; did you mean {prefix}{by_folded[near[0]]}?" if near else ""
+    return f"; did you mean {shown(prefix + by_folded[near[0]])}?" if near else ""
+
+
+def shown(text: str) -> str:
+    """The text as it is, or with escapes where a character in it could drive a terminal."""
+    return text if text.isprintable() else repr(text)

@@ -192,7 +192,7 @@ def _line(event: yaml.Event) -> int:
 def _scalar(event: yaml.ScalarEvent, place: Place) -> Entry:
     text: str = event.value
     if event.style is not None:
-        return Entry(text, place, json.dumps(text, ensure_ascii=False))
+        return Entry(text, place, json.dumps(text, ensure_ascii=not text.isprintable()))
     if text in _CONSTANTS:
         return Entry(_CONSTANTS[text], place, text)
     if _INTEGER.fullmatch(text):

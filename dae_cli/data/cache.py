@@ -10,29 +10,45 @@ from __future__ import annotations
 
 import json
 import os
+import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dae_cli.data.content import Content, check_shape, content_digest
 from dae_cli.data.dataset import Origin
-from dae_cli.data.registry import DatasetSpec
+from dae_cli.data.readers.zipped import DAMAGE
+from dae_cli.data.registry import N_PIXELS, DatasetSpec
 from dae_cli.data.temporary import sweep_cache
 from dae_cli.errors import DataError
 from dae_cli.files import part_of
 
 Trust = Literal["checked", "as given", "made here"]
 
+_TRUSTS = get_args(Trust)
+
 PROVENANCE = "dae"
 """Name of the array that holds the provenance as JSON; it marks a file as a cache entry."""
 
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+    *DAMAGE,
+    OSError,
+    KeyError,
+    TypeError,
+    SyntaxError,
+    tokenize.TokenError,
+    RecursionError,
+    MemoryError,  # of what a header claims
+)
+"""What reading an altered entry raises: of the zip, of the headers in it, of the JSON."""
+_ABOUT_BYTES = 100_000
+"""More than the provenance of any entry, or the header of any array in it, has."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +91,9 @@ def read_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Provenance]:
     """Read an entry; DataError when it is damaged. zip's CRC-32 covers every byte read."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            provenance = Provenance(**json.loads(arrays[PROVENANCE].tobytes()))
-            content = Content(arrays["X"], arrays["Y"], arrays["Xtest"], arrays["Ytest"])
+            _require_sizes(arrays, max(spec.n_train_file, spec.n_test) * N_PIXELS * 4)
+            provenance = _provenance(arrays)
+            content = Content(*(_array(arrays, key) for key in ("X", "Y", "Xtest", "Ytest")))
     except _DAMAGE as error:
         # numpy words a broken header as pickled data, and advises to trust it.
         why = error if isinstance(error, OSError | zipfile.BadZipFile) else "not arrays of numbers"
@@ -89,9 +106,33 @@ def recorded(path: Path) -> Provenance | None:
     """What an entry says of itself, read in no time and not checked; None if it is damaged."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            return Provenance(**json.loads(arrays[PROVENANCE].tobytes()))
+            _require_sizes(arrays)
+            return _provenance(arrays)
     except _DAMAGE:
         return None
+
+
+def _provenance(arrays: Any) -> Provenance:
+    record = json.loads(_array(arrays, PROVENANCE).tobytes())
+    sound = isinstance(record, dict) and all(isinstance(value, str) for value in record.values())
+    if not sound or record["origin"] not in get_args(Origin) or record["trust"] not in _TRUSTS:
+        raise ValueError("not the provenance of an entry")
+    return Provenance(**record)
+
+
+def _array(arrays: Any, key: str) -> NDArray[Any]:
+    array = arrays[key]
+    if not isinstance(array, np.ndarray):  # a member of another format comes as its bytes
+        raise ValueError("not an array")
+    return array
+
+
+def _require_sizes(arrays: Any, most_of_array: int | None = None) -> None:
+    """Raise ValueError for members that unpack to more than can be wanted; None: not unpacked."""
+    for member in arrays.zip.infolist():
+        most = 0 if member.filename == f"{PROVENANCE}.npy" else most_of_array
+        if most is not None and member.file_size > most + _ABOUT_BYTES:
+            raise ValueError("larger than any entry of the set")
 
 
 def entries(spec: DatasetSpec) -> list[Path]:
@@ -132,8 +173,9 @@ def read_pointer(path: Path) -> Pointer | None:
     try:
         pointer = Pointer(**json.loads(path.read_text(encoding="utf-8")))
         # A name only: an altered pointer must not lead out of the cache.
-        return pointer if Path(pointer.entry).name == pointer.entry else None
-    except (OSError, ValueError, TypeError):
+        is_name = Path(pointer.entry).name == pointer.entry and pointer.entry.endswith(".npz")
+        return pointer if is_name and isinstance(pointer.source, str) else None
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

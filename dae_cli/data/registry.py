@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-N_PIXELS = 784
+from dae_cli.config.sizes import PIXELS, ROWS
+
+N_PIXELS = PIXELS
 
 BASE_ADDRESS = "http://www.iro.umontreal.ca/~lisa/icml2007data/"
 """Where the archives were published."""
@@ -58,9 +60,9 @@ def _mnist_variant(
     return DatasetSpec(
         name=name,
         n_classes=10,
-        n_train=10_000,
-        n_valid=2_000,
-        n_test=50_000,
+        n_train=ROWS[name].train,
+        n_valid=ROWS[name].valid,
+        n_test=ROWS[name].test,
         archive=archive,
         archive_sha1=sha1,
         train_member=train_member,
@@ -114,9 +116,9 @@ _SPECS = (
     DatasetSpec(
         name="rect",
         n_classes=2,
-        n_train=1_000,
-        n_valid=200,
-        n_test=50_000,
+        n_train=ROWS["rect"].train,
+        n_valid=ROWS["rect"].valid,
+        n_test=ROWS["rect"].test,
         archive="rectangles.zip",
         archive_sha1="b8d456b1f83bea5efebe76a47a9535adc4b72586",
         train_member="rectangles_train.amat",
@@ -126,9 +128,9 @@ _SPECS = (
     DatasetSpec(
         name="rect-img",
         n_classes=2,
-        n_train=10_000,
-        n_valid=2_000,
-        n_test=50_000,
+        n_train=ROWS["rect-img"].train,
+        n_valid=ROWS["rect-img"].valid,
+        n_test=ROWS["rect-img"].test,
         archive="rectangles_images.zip",
         archive_sha1="2700ba92129ae195e93070d8b27f830323573a57",
         train_member="rectangles_im_train.amat",
@@ -138,9 +140,9 @@ _SPECS = (
     DatasetSpec(
         name="convex",
         n_classes=2,
-        n_train=6_000,
-        n_valid=2_000,
-        n_test=50_000,
+        n_train=ROWS["convex"].train,
+        n_valid=ROWS["convex"].valid,
+        n_test=ROWS["convex"].test,
         archive="convex.zip",
         archive_sha1="61eab3c60e0e1caeaa0b82abf827f1809cfd2ef9",
         train_member="convex_train.amat",

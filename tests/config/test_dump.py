@@ -22,6 +22,7 @@ from dae_cli.config.schema import (
     PretrainSettings,
     SubsetSettings,
 )
+from dae_cli.config.sizes import ROWS
 from dae_cli.errors import ConfigError
 
 rates = st.floats(min_value=0, max_value=1000, exclude_min=True)
@@ -34,36 +35,47 @@ corruptions = st.one_of(
     ),
     st.builds(CorruptionSettings, kind=st.just("gaussian"), sigma=st.floats(0, 100)),
 )
-experiments = st.builds(
-    Experiment,
-    dataset=st.sampled_from(get_args(DatasetName)),
-    model=st.builds(
-        ModelSettings,
-        hidden=st.lists(st.integers(200, 100_000), min_size=1, max_size=20).map(tuple),
-        tied=st.booleans(),
-        init=st.sampled_from(get_args(InitKind)),
-    ),
-    corruption=corruptions,
-    pretrain=st.builds(
-        PretrainSettings,
-        loss=st.sampled_from(get_args(LossKind)),
-        learning_rate=rates,
-        epochs=st.integers(0, 100_000),
-        batch_size=counts,
-    ),
-    finetune=st.builds(
-        FinetuneSettings,
-        learning_rate=rates,
-        max_epochs=counts,
-        patience=counts,
-        batch_size=counts,
-    ),
-    subset=st.none() | st.builds(SubsetSettings, train=counts, valid=counts, test=counts),
-    seed=st.integers(0, 2**32 - 1),
+models = st.builds(
+    ModelSettings,
+    hidden=st.lists(st.integers(200, 7000), min_size=1, max_size=20).map(tuple)
+    | st.just((100_000,)),
+    tied=st.booleans(),
+    init=st.sampled_from(get_args(InitKind)),
 )
 
 
-@given(experiment=experiments)
+@st.composite
+def experiments(draw: st.DrawFn) -> Experiment:
+    """Any experiment that no rule of the configuration refuses."""
+    dataset = draw(st.sampled_from(get_args(DatasetName)))
+    most = ROWS[dataset]
+    subset = draw(
+        st.none()
+        | st.builds(SubsetSettings, **{k: st.integers(1, n) for k, n in most._asdict().items()})
+    )
+    batch_sizes = st.integers(1, subset.train if subset else most.train)
+    return Experiment(
+        dataset=dataset,
+        model=draw(models),
+        corruption=draw(corruptions),
+        pretrain=PretrainSettings(
+            loss=draw(st.sampled_from(get_args(LossKind))),
+            learning_rate=draw(rates),
+            epochs=draw(st.integers(0, 100_000)),
+            batch_size=draw(batch_sizes),
+        ),
+        finetune=FinetuneSettings(
+            learning_rate=draw(rates),
+            max_epochs=draw(counts),
+            patience=draw(counts),
+            batch_size=draw(batch_sizes),
+        ),
+        subset=subset,
+        seed=draw(st.integers(0, 2**32 - 1)),
+    )
+
+
+@given(experiment=experiments())
 def test_every_experiment_reloads_equal(
     experiment: Experiment, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

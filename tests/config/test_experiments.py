@@ -45,7 +45,7 @@ def test_later_layers_win_shared_dataset_cell_override(
 
 
 def test_null_takes_a_shared_section_away(write_study: WriteStudy, shared_study: str) -> None:
-    write_study(shared_study + "  subset: {train: 9, valid: 9, test: 9}\n")
+    write_study(shared_study + "  subset: {train: 90, valid: 9, test: 9}\n")
     assert resolve_experiment("mine/convex-0").experiment.subset is not None
     assert resolve_experiment("mine/convex-0", ["subset=null"]).experiment.subset is None
 
@@ -168,3 +168,15 @@ def test_listing_survives_a_broken_study(write_study: WriteStudy) -> None:
     listing = next(study for study in list_studies() if study.name == "mine")
     assert (listing.title, listing.cells) == ("", ("a", "b"))
     assert listing.reproduces == ("What it reproduces.", "")
+
+
+def test_names_of_cells_are_told_with_escapes(write_study: WriteStudy) -> None:
+    write_study("title: t\n", {"\x1b[31m": "dataset: rect\n", "\x1b[32m": "dataset: rect\n"})
+    messages = [_message(), _message(only=("\x1b[33m",))]
+    for name in ("mine", "mine/\x1b[33m", "\x1b"):
+        with pytest.raises(ConfigError) as caught:
+            resolve_experiment(name)
+        messages.append(str(caught.value))
+    for message in messages:
+        assert r"\x1b[31m" in message
+        assert all(line.isprintable() for line in message.splitlines())

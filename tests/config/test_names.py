@@ -118,3 +118,27 @@ def test_cells_come_in_the_natural_order_of_numbers(write_study: WriteStudy) -> 
     folder = write_study(cells={"convex-10": "", "convex-5": "", "convex-100": "", "a": ""})
     (folder / ".hidden.yaml").write_text("")
     assert list(cell_files(folder)) == ["a", "convex-5", "convex-10", "convex-100"]
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a" * 5000 + ".yaml", "a/" * 3000, "a/" * 3000 + "b"])
+def test_names_longer_than_any_path_are_told_in_short(here: Path, name: str) -> None:
+    assert _message(name) == f"{name[:80]}: cannot be looked up: File name too long"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["\0", "a\0b.yaml", "a\0/", "\x1b[31m", "\x1b[31m.yaml", "icml2008/\n", "a\nb/", "\udcff/"],
+)
+def test_no_name_whatever_puts_a_control_character_into_the_message(here: Path, name: str) -> None:
+    assert repr(name.removeprefix("icml2008/")) in _message(name)
+    assert all(line.isprintable() for line in _message(name).splitlines())
+
+
+def test_a_file_whose_name_would_drive_a_terminal_is_told_with_escapes(here: Path) -> None:
+    (here / "\x1b[31m.yaml").write_text("dataset: convx\n")
+    with pytest.raises(ConfigError) as caught:
+        resolve_experiment("\x1b[31m.yaml")
+    assert str(caught.value).startswith(
+        "4 problems with '\\x1b[31m':\n  '\\x1b[31m.yaml':1  dataset: "
+    )
+    assert all(line.isprintable() for line in str(caught.value).splitlines())

@@ -140,6 +140,15 @@ def test_control_characters_never_reach_a_message(read: Read) -> None:
     assert problem.isprintable()
 
 
+@pytest.mark.parametrize("escape", ["\\x7f", "\\N", "\\e", "\\u202e", "\\P", "\\uD800"])
+def test_a_quoted_value_is_shown_with_its_escapes(escape: str) -> None:
+    entry, problems = read_override(f'"{escape}"', Place("--set a=…", 0, "a"))
+    assert problems == []
+    assert entry is not None
+    assert entry.written().isprintable()
+    assert "\\u" in entry.written()
+
+
 @given(text=st.text(max_size=60) | st.text("[]{}:,-?*&!|>'\"#%@` \n\t0123456789.eab", max_size=60))
 def test_no_text_whatever_makes_the_reader_fail(text: str) -> None:
     entry, problems = read_override(text, Place("--set a=…", 0, "a"))

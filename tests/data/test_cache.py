@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import os
+import pickle
 import stat
+import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from dae_cli.data.cache import (
     cache_folder,
     read_entry,
     read_pointer,
+    recorded,
     save_entry,
     save_pointer,
     sound_entry,
@@ -106,9 +111,127 @@ def test_a_pointer_comes_back_and_a_bad_one_is_ignored(cache: Path) -> None:
     assert read_pointer(path) is None
     save_pointer(path, Pointer("tiny.npz", "a test"))
     assert read_pointer(path) == Pointer("tiny.npz", "a test")
-    for bad in ("", "{", "[]", "{}", json.dumps({"entry": "../x.npz", "source": "s"})):
+    for bad in ("", "{", "[]", "{}", "\0", "[" * 100_000, '{"entry": "x.npz", "source": [3]}'):
         path.write_text(bad, encoding="utf-8")
         assert read_pointer(path) is None
+
+
+@pytest.mark.parametrize(
+    "entry", ["../x.npz", "/etc/x.npz", "a/x.npz", "./x.npz", "..", ".", "", "x.json", 3, ["x.npz"]]
+)
+def test_an_altered_pointer_does_not_lead_out_of_the_cache(cache: Path, entry: Any) -> None:
+    cache.mkdir()
+    (path := cache / "tiny-files.json").write_text(json.dumps({"entry": entry, "source": "s"}))
+    assert read_pointer(path) is None
+
+
+class _Planted:
+    """What makes a file when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.marker,))
+
+
+def _rewritten(path: Path, **members: bytes) -> None:
+    """Write an entry again with other bytes for some of its arrays, its checksums being right."""
+    with zipfile.ZipFile(path) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    held |= {f"{name}.npy": data for name, data in members.items()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in held.items():
+            archive.writestr(name, data)
+
+
+def _npy(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("key", ["dae", "X", "Y", "Xtest", "Ytest"])
+def test_a_pickle_in_an_entry_is_not_executed(tiny: Any, cache: Path, key: str) -> None:
+    path, marker = cache / "tiny.npz", cache / "executed"
+    save_entry(path, tiny.content, _provenance(tiny))
+    _rewritten(path, **{key: _npy(np.full(1, _Planted(marker), dtype=object))})
+    recorded(path)
+    with pytest.raises(DataError, match=r"tiny.npz: damaged cache entry \(not arrays of numbers"):
+        read_entry(path, tiny.spec)
+    assert sound_entry(path, tiny.spec) is None
+    assert [found.name for found in cache.iterdir()] == []
+
+
+def test_a_pickle_in_the_place_of_an_entry_is_not_executed(tiny: Any, cache: Path) -> None:
+    cache.mkdir()
+    path, marker = cache / "tiny.npz", cache / "executed"
+    path.write_bytes(pickle.dumps(_Planted(marker)))
+    assert recorded(path) is None
+    with pytest.raises(DataError, match="damaged cache entry"):
+        read_entry(path, tiny.spec)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" * 90_000,
+        b"[]",
+        b"{}",
+        b"\xff",
+        b'{"name": "tiny", "origin": "original", "sha256": 3, "source": "s", "trust": "checked"}',
+        b'{"name": "tiny", "origin": "stolen", "sha256": "", "source": "s", "trust": "checked"}',
+        b'{"name": "tiny", "origin": "original", "sha256": "", "source": "s", "trust": "mine"}',
+    ],
+)
+def test_a_provenance_that_is_none_is_damage(tiny: Any, cache: Path, text: bytes) -> None:
+    path = cache / "tiny.npz"
+    save_entry(path, tiny.content, _provenance(tiny))
+    _rewritten(path, dae=_npy(np.frombuffer(text, dtype=np.uint8)))
+    assert recorded(path) is None
+    with pytest.raises(DataError, match="damaged cache entry"):
+        read_entry(path, tiny.spec)
+
+
+@pytest.mark.parametrize("key", ["dae", "X"])
+def test_a_member_that_is_no_array_is_damage(tiny: Any, cache: Path, key: str) -> None:
+    path = cache / "tiny.npz"
+    save_entry(path, tiny.content, _provenance(tiny))
+    _rewritten(path, **{key: b"no array"})
+    assert (recorded(path) is None) == (key == "dae")
+    with pytest.raises(DataError, match="damaged cache entry"):
+        read_entry(path, tiny.spec)
+
+
+@pytest.mark.parametrize("key", ["dae", "X", "Ytest"])
+def test_an_array_that_unpacks_to_far_more_than_the_set_is_not_held(
+    tiny: Any, cache: Path, key: str
+) -> None:
+    path = cache / "tiny.npz"
+    save_entry(path, tiny.content, _provenance(tiny))
+    _rewritten(path, **{key: _npy(np.zeros(30_000_000, np.uint8))})
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="damaged cache entry"):
+            read_entry(path, tiny.spec)
+        assert tracemalloc.get_traced_memory()[1] < 5e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("key", ["dae", "X", "Ytest"])
+@pytest.mark.parametrize("claim", [b"10000000000000", b"90000000000000000", b"-1"])
+def test_a_shape_that_no_memory_holds_is_damage(
+    tiny: Any, cache: Path, key: str, claim: bytes
+) -> None:
+    path = cache / "tiny.npz"
+    save_entry(path, tiny.content, _provenance(tiny))
+    header = _npy(np.zeros(1, np.uint8)).replace(b"(1,), }" + b" " * 20, b"(%20s ,), }" % claim)
+    assert claim in header
+    _rewritten(path, **{key: header})
+    with pytest.raises(DataError, match="damaged cache entry"):
+        read_entry(path, tiny.spec)
 
 
 def test_the_environment_moves_the_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

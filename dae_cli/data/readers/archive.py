@@ -8,10 +8,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from dae_cli.config.problems import shown
 from dae_cli.data.content import Content
 from dae_cli.data.dataset import Pixels
 from dae_cli.data.readers.text import most_bytes, read_rows
-from dae_cli.data.readers.zipped import opened_zip, require_plain
+from dae_cli.data.readers.zipped import listed, opened_zip, require_plain
 from dae_cli.data.registry import DatasetSpec
 from dae_cli.errors import DataError
 
@@ -30,7 +31,7 @@ def _member(
     archive: zipfile.ZipFile, wanted: str, spec: DatasetSpec, path: Path
 ) -> zipfile.ZipInfo:
     """The member of that name, or the only one with that name in another folder."""
-    files = [member for member in archive.infolist() if not member.is_dir()]
+    files = [member for member in archive.infolist() if not member.filename.endswith("/")]
     alike = [member for member in files if member.filename == wanted] or [
         member
         for member in files
@@ -39,7 +40,7 @@ def _member(
     if alike and len({member.filename for member in alike}) == 1:
         require_plain(archive, alike[0], most_bytes(spec), path)
         return alike[0]
-    found = _listed([member.filename for member in alike or files])
+    found = listed([member.filename for member in alike or files])
     if alike:
         raise DataError(f"{path}: has {found}; expected one member {wanted}")
     raise DataError(
@@ -48,12 +49,8 @@ def _member(
     )
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(name[:80] for name in names[:6]) + (" …" if len(names) > 6 else "")
-
-
 def _read(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, spec: DatasetSpec, n_rows: int, path: Path
 ) -> tuple[Pixels, NDArray[np.uint8]]:
     with archive.open(member) as stream:
-        return read_rows(stream, spec, n_rows, f"{path}, member {member.filename}")
+        return read_rows(stream, spec, n_rows, f"{path}, member {shown(member.filename)}")

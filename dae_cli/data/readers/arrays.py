@@ -10,7 +10,6 @@ import io
 import tokenize
 import warnings
 import zipfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from dae_cli.data.cache import PROVENANCE
 from dae_cli.data.content import Content, canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Pixels
-from dae_cli.data.readers.zipped import opened_zip, require_plain
+from dae_cli.data.readers.zipped import listed, opened_zip, require_plain
 from dae_cli.data.registry import N_PIXELS, DatasetSpec
 from dae_cli.errors import DataError
 
@@ -69,7 +68,7 @@ def _require_archive(path: Path) -> None:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     if start == npy.MAGIC_PREFIX:
-        raise DataError(f"{path}: is a single array, expected an .npz with {_listed(KEYS)}")
+        raise DataError(f"{path}: is a single array, expected an .npz with {listed(KEYS)}")
 
 
 def _headers(archive: zipfile.ZipFile, spec: DatasetSpec, path: Path) -> dict[str, _Array]:
@@ -82,11 +81,11 @@ def _headers(archive: zipfile.ZipFile, spec: DatasetSpec, path: Path) -> dict[st
         )
     if missing := [key for key in KEYS if key not in members]:
         raise DataError(
-            f"{path}: has no {_listed(missing)}; expected {_listed(KEYS)}, "
-            f"found {_listed(members) or 'nothing'}"
+            f"{path}: has no {listed(missing)}; expected {listed(KEYS)}, "
+            f"found {listed(list(members)) or 'nothing'}"
         )
     if twice := [key for key in KEYS if names.count(key) > 1]:
-        raise DataError(f"{path}: has {_listed(twice)} more than once; save the arrays again")
+        raise DataError(f"{path}: has {listed(twice)} more than once; save the arrays again")
     most = max(spec.n_train_file, spec.n_test) * N_PIXELS * LARGEST_NUMBER + HEADER_BYTES
     for key in KEYS:
         require_plain(archive, members[key], most, path)
@@ -186,7 +185,3 @@ def _require_end(stream: IO[bytes], array: _Array, path: Path) -> None:
         raise DataError(
             f"{path}: {array.key} has more bytes than its {array.shape} numbers; save it again"
         )
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from dae_cli.config.problems import shown
 from dae_cli.errors import DataError
 
-_DAMAGE = (
+DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
@@ -34,7 +35,7 @@ def opened_zip(path: Path, kind: str) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             _require_inside(archive, path)
             yield archive
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(
             f"{path}: damaged or truncated {kind} ({error}); fetch or copy the file again"
         ) from error
@@ -50,7 +51,7 @@ def require_plain(
     It must be there once, not encrypted, stored or deflated (the other methods unpack in pieces
     of any size), and of no more than ``most_bytes``.
     """
-    where = f"{path}, member {member.filename}"
+    where = f"{path}, member {shown(member.filename)}"
     if archive.namelist().count(member.filename) > 1:
         raise DataError(f"{where}: is there more than once; which one is meant?")
     if member.flag_bits & 1:
@@ -74,9 +75,14 @@ def _require_inside(archive: zipfile.ZipFile, path: Path) -> None:
     for name in archive.namelist():
         if leads_out(name):
             raise DataError(
-                f"{path}, member {name[:80]}: its path leads out of the folder; "
+                f"{path}, member {shown(name[:80])}: its path leads out of the folder; "
                 "do not use this archive"
             )
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, as far as a message has room for them."""
+    return ", ".join(shown(name[:80]) for name in names[:6]) + (" …" if len(names) > 6 else "")
 
 
 def leads_out(name: str) -> bool:

@@ -77,6 +77,31 @@ def test_a_member_whose_path_leads_out_is_refused(tiny: Any, name: str, tmp_path
     assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
 
 
+def test_a_member_that_is_a_link_is_not_followed(tiny: Any, tmp_path: Path) -> None:
+    train, _ = tiny.write_amat(tmp_path)
+    link = zipfile.ZipInfo(TRAIN)
+    link.create_system, link.external_attr = 3, 0o120777 << 16
+    path = _pack(tmp_path / "a.zip", (TEST, tiny.text("test")))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(link, str(train))
+    _refused(tiny, path, "member tiny_train.amat, row 1: 1 fields, expected 785")
+
+
+def test_names_of_members_cannot_drive_a_terminal(tiny: Any, tmp_path: Path) -> None:
+    path = _pack(tmp_path / "a.zip", ("\x1b[31m", b""), ("../\x1b", b""))
+    _refused(tiny, path, r"a.zip, member '../\\x1b': its path leads out of the folder")
+    path = _pack(tmp_path / "b.zip", ("\x1b[31m", b""))
+    _refused(tiny, path, r"b.zip: has no member tiny_train.amat; found '\\x1b\[31m'; is it")
+    path = _pack(tmp_path / "c.zip", ("\x1b/tiny_train.amat", b"0"), (TEST, tiny.text("test")))
+    _refused(tiny, path, r"c.zip, member '\\x1b/tiny_train.amat', row 1: 1 fields, expected 785")
+
+
+def test_a_member_without_a_name_is_passed_over(tiny: Any, tmp_path: Path) -> None:
+    members = ((TRAIN, tiny.text("train")), (TEST, tiny.text("test")))
+    path = _pack(tmp_path / "a.zip", ("", b""), *members)
+    assert content_digest(tiny.spec, read_archive(path, tiny.spec)) == tiny.sha256
+
+
 def test_members_may_lie_in_another_folder(tiny: Any, tmp_path: Path) -> None:
     members = (("x/tiny_train.amat", tiny.text("train")), ("x/tiny_test.amat", tiny.text("test")))
     path = _pack(tmp_path / "a.zip", ("x/", b""), ("tiny_train.amat/", b""), *members)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -142,10 +143,71 @@ def test_what_is_not_numbers_is_refused_and_never_unpickled(
     _refused(tiny, path, f"Y has type {dtype}, expected numbers")
 
 
+class _Planted:
+    """What makes a file when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (self.marker,))
+
+
+@pytest.mark.parametrize("key", ["X", "Y", "Xtest", "Ytest", "other"])
+def test_a_pickle_in_any_array_is_not_executed(tiny: Any, key: str, tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+    shape = tiny.arrays().get(key, np.zeros(1)).shape
+    planted = np.full(shape, _Planted(marker), dtype=object)
+    path = tiny.write_npz(tmp_path, **{key: planted})
+    if key == "other":  # not asked for, so not read
+        read_arrays(path, tiny.spec)
+    else:
+        _refused(tiny, path, f"{key} has type object, expected numbers")
+    assert not marker.exists()
+    with np.load(path, allow_pickle=True) as arrays:  # a true one: numpy would have run it
+        assert arrays[key].shape == shape
+    assert marker.exists()
+
+
+def test_a_pickle_in_the_place_of_the_file_is_not_executed(tiny: Any, tmp_path: Path) -> None:
+    path, marker = tmp_path / "tiny.npz", tmp_path / "executed"
+    path.write_bytes(pickle.dumps(_Planted(marker)))
+    _refused(tiny, path, "tiny.npz: damaged or truncated .npz of numbers")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "__import__('pathlib').Path('executed').touch()",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (8, open('executed', 'w'))}",
+        "{'descr': [open('executed', 'w')], 'fortran_order': False, 'shape': (8, 784)}",
+        "(lambda: open('executed', 'w'))()",
+    ],
+)
+def test_an_expression_in_a_header_is_not_evaluated(
+    tiny: Any, expression: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = expression.encode() + b"\n"
+    start = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+    path = _with_member(tiny, tmp_path, "X", start + bytes(8 * 784 * 8))
+    _refused(tiny, path, "X has a damaged header .*save it again")
+    assert [found.name for found in tmp_path.iterdir()] == ["tiny.npz"]
+
+
 def test_missing_arrays_are_named(tiny: Any, tmp_path: Path) -> None:
     path = tmp_path / "tiny.npz"
     np.savez(path, X=tiny.arrays()["X"], y=tiny.content.labels)
     _refused(tiny, path, "has no Y, Xtest, Ytest; expected X, Y, Xtest, Ytest, found X, y")
+
+
+def test_many_and_odd_names_are_told_in_short_and_with_escapes(tiny: Any, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("\x1b[31m", "a" * 200, *map(str, range(9))):
+            archive.writestr(name, b"")
+    _refused(tiny, path, rf"found '\\x1b\[31m', {'a' * 80}, 0, 1, 2, 3 …$")
 
 
 def test_an_array_that_is_there_twice_is_refused(tiny: Any, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of all that reads files of others; `python -m tests.fuzz --help`."""
