@@ -40,3 +40,8 @@ class RunFolderError(DaeError):
     """A run folder is missing, incomplete or unreadable (exit code 2)."""
 
     exit_code = 2
+
+
+def plain(text: str) -> str:
+    """Return text of a stranger's file without what could drive the terminal it is printed on."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

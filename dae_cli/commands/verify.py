@@ -12,6 +12,7 @@ import typer
 
 from dae_cli.commands.options import DataDir, Overrides
 from dae_cli.commands.tables import columns
+from dae_cli.errors import plain
 
 if TYPE_CHECKING:
     from dae_cli.study.verify import Verification
@@ -83,7 +84,7 @@ def verify(
         if not quiet:
             typer.echo(_summary(found))
     for problem in found.unchecked:
-        typer.echo(f"{_printable(problem.place)}: {_printable(problem.reason)}", err=True)
+        typer.echo(f"{plain(problem.place)}: {plain(problem.reason)}", err=True)
     if not found.agrees:
         raise typer.Exit(1)
 
@@ -92,7 +93,7 @@ def _table(found: Verification) -> list[str]:
     rows = [_HEADER]
     for d in found.differences:
         rows.append((d.place, d.what, _short(d.recorded), _short(d.recomputed)))
-    return columns([tuple(map(_printable, row)) for row in rows])
+    return columns([tuple(map(plain, row)) for row in rows])
 
 
 def _summary(found: Verification) -> str:
@@ -111,8 +112,3 @@ def _number(count: int, what: str) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
-
-
-def _printable(text: str) -> str:
-    """Without what a tampered file might do to a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)

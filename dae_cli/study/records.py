@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dae_cli.data.dataset import Origin
-from dae_cli.errors import RunFolderError
+from dae_cli.errors import RunFolderError, plain
 
 MAX_BYTES = 1_000_000
 """Of one record; those that dae writes have a few thousand."""
@@ -106,7 +106,7 @@ def _told(error: ValidationError) -> str:
     details = error.errors(include_url=False, include_context=False)
     problems = [_problem(detail) for detail in details[:_TOLD]]
     more = len(details) - len(problems)
-    return "; ".join([*problems, *([f"and {more} more"] if more else [])])
+    return plain("; ".join([*problems, *([f"and {more} more"] if more else [])]))
 
 
 def _problem(detail: Any) -> str:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from dae_cli.config.schema import Experiment
-from dae_cli.errors import RunFolderError
+from dae_cli.errors import RunFolderError, plain
 from dae_cli.files import write_whole
 from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.network import Layer, Network
@@ -110,7 +110,7 @@ def load_checkpoint(path: Path, expected: Expected, device: torch.device) -> Tra
 
 def _unfit(path: Path, why: str) -> RunFolderError:
     return RunFolderError(
-        f"{path}: not a checkpoint of this run ({why}); "
+        f"{path}: not a checkpoint of this run ({plain(why)}); "
         "delete the run's folder, or run again with --force"
     )
 

@@ -18,6 +18,10 @@ INSTRUMENTED = (
     "dae_cli.data.cache",
     "dae_cli.data.content",
     "dae_cli.data.readers",
+    "dae_cli.study.provenance",
+    "dae_cli.study.records",
+    "dae_cli.study.rows",
+    "dae_cli.training.checkpoint",
 )
 MEMORY = 8 << 30
 """Bytes of address space; what a header claims beyond it cannot be allocated."""

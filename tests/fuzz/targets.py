@@ -22,8 +22,8 @@ from dae_cli.data.readers.amat import read_amat
 from dae_cli.data.readers.archive import read_archive
 from dae_cli.data.readers.arrays import read_arrays
 from dae_cli.data.readers.idx import read_idx, read_labels
-from dae_cli.errors import ConfigError, DataError
-from tests.fuzz import samples
+from dae_cli.errors import ConfigError, DataError, RunFolderError
+from tests.fuzz import run_folders, samples
 from tests.fuzz.mutations import WORDS, Mutate, bytes_and, gzip_and, zip_and
 from tests.fuzz.samples import SPEC
 
@@ -150,6 +150,16 @@ def _study(data: bytes, folder: Path) -> None:
 
 _TEXT, _NPY, _IDX, _YAML = (bytes_and(WORDS[kind]) for kind in ("text", "npy", "idx", "yaml"))
 
+_JSON = bytes_and(run_folders.JSON_WORDS)
+_HEADER = run_folders.header_and(_JSON)
+
+
+def _of_a_run(
+    name: str, attempt: Attempt, inputs: Callable[[], Sequence[bytes]], mutate: Mutate
+) -> Target:
+    return Target(name, attempt, RunFolderError, inputs, mutate)
+
+
 TARGETS = {
     target.name: target
     for target in (
@@ -164,5 +174,9 @@ TARGETS = {
         Target("overrides", _overrides, ConfigError, samples.overrides, _YAML),
         Target("experiment", _experiment, ConfigError, samples.experiments, _YAML),
         Target("study", _study, ConfigError, samples.studies, _YAML),
+        _of_a_run("checkpoint", run_folders.read_checkpoint, run_folders.checkpoints, _HEADER),
+        _of_a_run("run status", run_folders.read_status, run_folders.statuses, _JSON),
+        _of_a_run("run environment", run_folders.read_environment, run_folders.environments, _JSON),
+        _of_a_run("runs.csv", run_folders.read_runs, run_folders.runs_csvs, _TEXT),
     )
 }

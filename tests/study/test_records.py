@@ -177,3 +177,10 @@ def test_no_value_in_any_place_raises_anything_else(
             assert str(path) in str(error)
 
     holds()
+
+
+def test_no_key_of_a_strangers_record_drives_the_terminal(path: Path) -> None:
+    path.write_bytes(b'{"\\u001b[31m\\u007f": 1}')
+    with pytest.raises(RunFolderError) as caught:
+        read_record(path, Environment)
+    assert str(caught.value).isprintable()

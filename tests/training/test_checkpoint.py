@@ -293,6 +293,16 @@ def test_what_a_strangers_checkpoint_may_hold_is_refused_before_it_is_computed_w
     assert told in text
 
 
+def test_no_key_of_a_strangers_checkpoint_drives_the_terminal(
+    done: TrainingState, path: Path, experiment: Experiment, rewrite: Callable[..., None]
+) -> None:
+    save_checkpoint(path, done, expected_of(experiment))
+    rewrite(lambda header, tensors: header.update({"\x1b[31m\x7f": 1}))
+    text = refused(path, experiment)
+    assert "Extra inputs are not permitted" in text
+    assert text.isprintable()
+
+
 @pytest.mark.parametrize("depth", [300, 100_000])
 def test_deeply_nested_json_is_refused(path: Path, experiment: Experiment, depth: int) -> None:
     nested = "[" * depth + "]" * depth
