@@ -26,6 +26,7 @@ def save_png(image: Image, path: Path, metadata: Mapping[str, str]) -> None:
 
     Raises:
         ConfigError: the name does not end in ``.png``.
+        OutputError: it cannot be written.
         ValueError: a key is not 1 to 79 Latin-1 characters, or a key or value holds a NUL.
     """
     from PIL.PngImagePlugin import PngInfo

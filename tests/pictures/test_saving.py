@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 from PIL.PngImagePlugin import PngImageFile
 
-from dae_cli.errors import ConfigError
+from dae_cli.errors import ConfigError, OutputError
 from dae_cli.pictures.filters import filter_sheet, save_png
 
 METADATA = {
@@ -54,7 +54,7 @@ def test_a_failed_write_leaves_the_old_picture_and_nothing_half_written(
 
     with monkeypatch.context() as broken:
         broken.setattr("dae_cli.files.os.fsync", full_disk)
-        with pytest.raises(OSError, match="no space left"):
+        with pytest.raises(OutputError, match="no space left"):
             save_png(picture(1), path, {})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
@@ -63,7 +63,7 @@ def test_a_failed_write_leaves_the_old_picture_and_nothing_half_written(
 def test_a_failed_rename_cleans_up_too(tmp_path: Path) -> None:
     folder_in_the_way = tmp_path / "sheet.png"
     folder_in_the_way.mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(OutputError, match="Is a directory"):
         save_png(picture(), folder_in_the_way, {})
     assert list(tmp_path.iterdir()) == [folder_in_the_way]
 

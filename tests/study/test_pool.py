@@ -27,7 +27,7 @@ from dae_cli.study.worker_files import STOPPING, WorkerFiles
 
 MakeJob = Callable[..., Job]
 
-LONG = {"finetune": {"max_epochs": 1500, "patience": 1500}}
+LONG = {"finetune": {"max_epochs": 600, "patience": 600}}
 ENDLESS = {"finetune": {"max_epochs": 90_000, "patience": 90_000}}
 WAIT = 60.0
 

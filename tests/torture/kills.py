@@ -71,12 +71,7 @@ class Torture:
         begin = time.monotonic()
         self._tell("a study that nobody kills, for comparison")
         self._finish(self._reference, self._caches / "warm")
-        # Once more, as the first has made the data: a study takes so long.
-        again = self._folder / "again"
-        start = time.monotonic()
-        self._finish(again, self._caches / "warm")
-        lasts = time.monotonic() - start
-        self.tally.different += differences(again, self._reference)
+        lasts = time.monotonic() - begin
         while self.tally.killed < kills:
             self._study(kills, lasts)
         self.tally.seconds = time.monotonic() - begin
