@@ -58,11 +58,15 @@ class Tally:
 class Torture:
     """Studies in a folder, each killed until it is done."""
 
-    def __init__(self, folder: Path, seed: int, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, seed: int, tell: Callable[[str], None], cold: float = 0.15
+    ) -> None:
+        """Prepare; `cold` is the share of studies that begin with an empty cache."""
         self.tally = Tally()
         self._folder = folder
         self._random = random.Random(seed)
         self._tell = tell
+        self._cold = cold
         self._caches = folder / "caches"
         self._reference = folder / "reference"
 
@@ -80,7 +84,7 @@ class Torture:
     def _study(self, kills: int, lasts: float) -> None:
         tally, name = self.tally, f"study-{self.tally.studies + 1}"
         out = self._folder / name
-        cold = self._random.random() < 0.15
+        cold = self._random.random() < self._cold
         tally.cold += cold
         cache = self._caches / (name if cold else "warm")
         with Looking(out) as looking:
