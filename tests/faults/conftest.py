@@ -269,10 +269,15 @@ class Disk:
         size = os.statvfs(self.seen).f_frsize
         return sum(-(-file.stat().st_size // size) for file in files)
 
-    def remount(self, how: str) -> None:
-        """Make the disk `ro` or `rw`."""
-        words = [*self.inside, "mount", "-o", f"remount,{how}", str(self.path)]
-        subprocess.run(words, check=True, timeout=20)
+    def make_read_only(self) -> None:
+        """Mount the disk anew over itself, read-only, whatever is open there."""
+        where = str(self.path)
+        command = [*self.inside, "mount", "--bind", "-o", "ro", where, where]
+        subprocess.run(command, check=True, timeout=20)
+
+    def make_writable(self) -> None:
+        """Undo `make_read_only`."""
+        subprocess.run([*self.inside, "umount", str(self.path)], check=True, timeout=20)
 
 
 @pytest.fixture
@@ -285,7 +290,8 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         try:
             yield Disk(folder, folder, ())
         finally:
-            _succeeds(["umount", "--lazy", str(folder)])
+            while folder.is_mount() and _succeeds(["umount", "--lazy", str(folder)]):
+                pass  # once more where it was mounted over itself
         return
     with _name_space(mount) as process:
         enter = ("nsenter", "--user", "--mount", "--preserve-credentials", f"--target={process}")

@@ -103,7 +103,7 @@ def test_wherever_the_disk_is_full_nothing_is_lost_and_the_same_command_ends_wel
         study.assert_kept(finished(before), out)
         study.assert_same(out)
         shutil.rmtree(out)
-    assert failed >= {"checkpoint.safetensors", "runs.csv", "filters.png", "learning_curves.png"}
+    assert failed >= {"checkpoint.safetensors", "runs.csv", "learning_curves.png"}
 
 
 def finished(files: Mapping[str, bytes]) -> dict[str, bytes]:
