@@ -16,7 +16,7 @@ from dae_cli.errors import OutputError
 
 PART = ".part"
 STALE_SECONDS = 24 * 3600.0
-"""Age at which something left is swept even where its process cannot be looked up."""
+"""Age at which something left is swept whose process cannot be looked up."""
 _LONGEST = 60  # bytes of a name that its temporary name repeats; file systems allow 255 in all
 
 
@@ -85,19 +85,18 @@ def owner() -> str:
 
 
 def is_stale(left: Path, tag: str) -> bool:
-    """Old, or made on this machine by a process that is gone (the folder may be shared)."""
+    """Made on this machine by a process that is gone, or elsewhere (folders are shared) and old.
+
+    Of a process that can be looked up, age tells nothing: the clock may have jumped.
+    """
+    parts = tag.rsplit("-", 2)
+    ours = len(parts) == 3 and parts[0] == machine_tag() and parts[1].isdigit()
+    if ours and os.name != "nt":  # there, signal 0 is not a question
+        return _is_gone(int(parts[1]))
     try:
-        if time.time() - left.stat().st_mtime > STALE_SECONDS:
-            return True
+        return time.time() - left.stat().st_mtime > STALE_SECONDS
     except OSError:
         return False
-    parts = tag.rsplit("-", 2)
-    return (
-        len(parts) == 3
-        and parts[0] == machine_tag()
-        and parts[1].isdigit()
-        and _is_gone(int(parts[1]))
-    )
 
 
 def machine_tag() -> str:
@@ -118,8 +117,6 @@ def force_folder_to_disk(folder: Path) -> None:
 
 
 def _is_gone(pid: int) -> bool:
-    if os.name == "nt":  # there, signal 0 is not a question
-        return False
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -61,9 +61,7 @@ def test_a_cache_that_cannot_be_written_is_told_with_the_variable_that_moves_it(
     here: Run, child: Run, study: Any, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
-    ended = child(
-        *REPLICATE, prepare=at_most(50_000), environment={"DAE_CACHE_DIR": str(cache)}
-    )
+    ended = child(*REPLICATE, prepare=at_most(50_000), environment={"DAE_CACHE_DIR": str(cache)})
     ended.told(2, "File too large", "free some space or set DAE_CACHE_DIR to another folder")
     assert [path.name for path in cache.glob("*rect*")] == [".rect.lock"]
     assert not Path("results").exists()
