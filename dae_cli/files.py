@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -12,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dae_cli.errors import OutputError
+from dae_cli.errors import NameTooLongError, OutputError
 
 PART = ".part"
 STALE_SECONDS = 24 * 3600.0
@@ -46,6 +47,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def unwritable(path: Path, error: OSError) -> OutputError:
     """Return the error that a result cannot be written, with a remedy."""
+    if error.errno == errno.ENAMETOOLONG:
+        return NameTooLongError(path)
     return OutputError(
         f"{path}: cannot be written ({error.strerror or error}); make room, or choose a folder "
         "that can be written to; what was there before is as it was"
@@ -53,8 +56,17 @@ def unwritable(path: Path, error: OSError) -> OutputError:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text whole."""
-    write_whole(path, text.encode())
+    """Write UTF-8 text whole; bytes of a path that are not text become question marks."""
+    write_whole(path, text.encode(errors="replace"))
+
+
+def is_text(path: Path) -> bool:
+    """Tell whether a path, which may be any bytes, is UTF-8; safetensors opens no other."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def write_json(path: Path, value: Any) -> None:
