@@ -47,7 +47,13 @@ def jumping(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join(path)}
 
 
-@pytest.mark.parametrize("step", ["-7200", "172800"], ids=["back by hours", "ahead by days"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param("-7200", id="back by hours"),
+        pytest.param("172800", id="ahead by days", marks=pytest.mark.slow),
+    ],
+)
 def test_a_clock_that_jumps_changes_no_result(
     child: Run, study: Any, jumping: dict[str, str], step: str
 ) -> None:
@@ -101,6 +107,7 @@ def test_what_a_gone_process_left_is_swept_though_the_clock_went_back(tmp_path: 
     assert not left.exists()
 
 
+@pytest.mark.slow
 def test_a_command_whose_clock_is_days_ahead_leaves_the_files_of_another_alone(
     child: Run, study: Any, jumping: dict[str, str], living: int
 ) -> None:

@@ -13,8 +13,15 @@ import torch
 Run = Callable[..., Any]
 
 
-@pytest.mark.parametrize("command", [("replicate", "tiny"), ("train", "tiny/rect-0")])
-@pytest.mark.parametrize("device", ["cuda", "mps"])
+@pytest.mark.parametrize(
+    ("device", "command"),
+    [
+        ("cuda", ("replicate", "tiny")),
+        ("mps", ("train", "tiny/rect-0")),
+        pytest.param("cuda", ("train", "tiny/rect-0"), marks=pytest.mark.slow),
+        pytest.param("mps", ("replicate", "tiny"), marks=pytest.mark.slow),
+    ],
+)
 def test_a_gpu_that_is_not_there_is_refused_and_nothing_is_made(
     child: Run, command: tuple[str, ...], device: str
 ) -> None:

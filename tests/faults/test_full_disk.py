@@ -62,7 +62,14 @@ def test_a_disk_full_at_a_checkpoint_fails_that_run_and_keeps_the_one_that_is_do
     study.assert_same_runs(out)
 
 
-@pytest.mark.parametrize("failing", ["runs.csv", "error_vs_destruction.png", "REPORT.md"])
+@pytest.mark.parametrize(
+    "failing",
+    [
+        pytest.param("runs.csv", marks=pytest.mark.slow),
+        "error_vs_destruction.png",
+        "REPORT.md",
+    ],
+)
 def test_a_disk_full_at_the_end_keeps_every_run_and_the_same_command_makes_the_rest(
     child: Run, again: Run, disk: Any, out: Path, study: Any, failing: str
 ) -> None:

@@ -24,7 +24,7 @@ def at_most(size: int) -> Callable[[], None]:
     return limit
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_checkpoint_that_cannot_be_written_fails_its_run_which_goes_on_from_the_one_before(
     here: Run, child: Run, study: Any, workers: str
 ) -> None:
