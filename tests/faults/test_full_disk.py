@@ -66,7 +66,7 @@ def test_a_disk_full_at_a_checkpoint_fails_that_run_and_keeps_the_one_that_is_do
     "failing",
     [
         pytest.param("runs.csv", marks=pytest.mark.slow),
-        "error_vs_destruction.png",
+        pytest.param("error_vs_destruction.png", marks=pytest.mark.slow),
         "REPORT.md",
     ],
 )

@@ -34,7 +34,14 @@ def test_a_read_only_disk_is_refused_before_anything_is_computed(
     assert study.snapshot(out) == before
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=["replicate", "force", "train"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(COMMANDS[0], id="replicate"),
+        pytest.param(COMMANDS[1], id="force", marks=pytest.mark.slow),
+        pytest.param(COMMANDS[2], id="train", marks=pytest.mark.slow),
+    ],
+)
 def test_a_folder_without_permission_is_refused_before_anything_is_computed(
     child: Run, without_right: Any, study: Any, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
