@@ -295,7 +295,8 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         return
     with _name_space(mount) as process:
         enter = ("nsenter", "--user", "--mount", "--preserve-credentials", f"--target={process}")
-        yield Disk(folder, Path(f"/proc/{process}/root{folder}"), enter)
+        back = ("sh", "-c", 'cd "$0" && exec "$@"', str(tmp_path))  # it starts at the root
+        yield Disk(folder, Path(f"/proc/{process}/root{folder}"), (*enter, *back))
 
 
 @contextmanager
