@@ -36,6 +36,15 @@ class OutputError(DaeError):
     """A result cannot be written, such as on a full disk; what was there stays (exit code 1)."""
 
 
+class NameTooLongError(OutputError):
+    """A path is longer than the file system allows (exit code 2)."""
+
+    exit_code = 2
+
+    def __init__(self, path: object) -> None:
+        super().__init__(f"{path}: longer than the file system allows; choose a shorter path")
+
+
 class RunFolderError(DaeError):
     """A run folder is missing, incomplete or unreadable (exit code 2)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -12,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dae_cli.errors import OutputError
+from dae_cli.errors import NameTooLongError, OutputError
 
 PART = ".part"
 STALE_SECONDS = 24 * 3600.0
-"""Age at which something left is swept even where its process cannot be looked up."""
+"""Age at which something left is swept whose process cannot be looked up."""
 _LONGEST = 60  # bytes of a name that its temporary name repeats; file systems allow 255 in all
 
 
@@ -46,6 +47,8 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def unwritable(path: Path, error: OSError) -> OutputError:
     """Return the error that a result cannot be written, with a remedy."""
+    if error.errno == errno.ENAMETOOLONG:
+        return NameTooLongError(path)
     return OutputError(
         f"{path}: cannot be written ({error.strerror or error}); make room, or choose a folder "
         "that can be written to; what was there before is as it was"
@@ -53,8 +56,17 @@ def unwritable(path: Path, error: OSError) -> OutputError:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text whole."""
-    write_whole(path, text.encode())
+    """Write UTF-8 text whole; bytes of a path that are not text become question marks."""
+    write_whole(path, text.encode(errors="replace"))
+
+
+def is_text(path: Path) -> bool:
+    """Tell whether a path, which may be any bytes, is UTF-8; safetensors opens no other."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -85,19 +97,18 @@ def owner() -> str:
 
 
 def is_stale(left: Path, tag: str) -> bool:
-    """Old, or made on this machine by a process that is gone (the folder may be shared)."""
+    """Made on this machine by a process that is gone, or elsewhere (folders are shared) and old.
+
+    Of a process that can be looked up, age tells nothing: the clock may have jumped.
+    """
+    parts = tag.rsplit("-", 2)
+    ours = len(parts) == 3 and parts[0] == machine_tag() and parts[1].isdigit()
+    if ours and os.name != "nt":  # there, signal 0 is not a question
+        return _is_gone(int(parts[1]))
     try:
-        if time.time() - left.stat().st_mtime > STALE_SECONDS:
-            return True
+        return time.time() - left.stat().st_mtime > STALE_SECONDS
     except OSError:
         return False
-    parts = tag.rsplit("-", 2)
-    return (
-        len(parts) == 3
-        and parts[0] == machine_tag()
-        and parts[1].isdigit()
-        and _is_gone(int(parts[1]))
-    )
 
 
 def machine_tag() -> str:
@@ -118,8 +129,6 @@ def force_folder_to_disk(folder: Path) -> None:
 
 
 def _is_gone(pid: int) -> bool:
-    if os.name == "nt":  # there, signal 0 is not a question
-        return False
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -114,5 +114,14 @@ def tiles_of(text: str) -> tuple[int, int]:
 
 
 def command_line() -> str:
-    """The command as it was typed, for the record; `dae` stands for the program's path."""
-    return shlex.join(["dae", *sys.argv[1:]])
+    """The command as it was typed, for the record, on one line; `dae` stands for its path."""
+    return " ".join(["dae", *map(_quoted, sys.argv[1:])])
+
+
+def _quoted(word: str) -> str:
+    """As a shell takes it; where it would break the line, as bash does: $'first\\nsecond'."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    plain = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)
+    return f"$'{''.join(plain)}'"

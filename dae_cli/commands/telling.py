@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -12,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from dae_cli.errors import DaeError
+from dae_cli.errors import DaeError, NameTooLongError
 from dae_cli.stopping import Interrupted
 
 INTERRUPTED = 130
@@ -49,8 +50,7 @@ class TellingGroup(TyperGroup):
         except Exception as error:
             if _is_typers_own(error):
                 raise
-            hint = "" if debug else "\n  --debug shows the traceback"
-            met, code, text = _traced(error), 1, f"{_plain(error)}{hint}"
+            met, (code, text) = _traced(error), _unforeseen(error, debug)
         try:
             typer.echo(met + text if debug else text, err=True)
         except OSError:
@@ -87,6 +87,14 @@ def _is_typers_own(error: Exception) -> bool:
     if isinstance(error, (typer.Exit, typer.Abort, EOFError)):
         return True
     return hasattr(error, "show") and hasattr(error, "exit_code")
+
+
+def _unforeseen(error: Exception, debug: bool) -> tuple[int, str]:
+    """Exit code and words; wherever a path is too long, it was the user's to choose."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG and error.filename:
+        too_long = NameTooLongError(error.filename)
+        return too_long.exit_code, str(too_long)
+    return 1, _plain(error) + ("" if debug else "\n  --debug shows the traceback")
 
 
 def _plain(error: Exception) -> str:

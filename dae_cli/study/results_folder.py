@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dae_cli.data.dataset import Origin
 from dae_cli.data.obtain import Prepared
-from dae_cli.errors import RunFolderError
-from dae_cli.files import part_of, sweep
+from dae_cli.errors import NameTooLongError, RunFolderError
+from dae_cli.files import is_text, part_of, sweep
 from dae_cli.study.locks import hold
 from dae_cli.study.plan import Plan, with_seed
 from dae_cli.study.rows import RunRow, TableRow, read_rows, write_rows
@@ -18,6 +19,8 @@ from dae_cli.study.run_row import row_of
 from dae_cli.study.table import table_of
 
 RUNS_CSV, TABLE_CSV, FILTERS = "runs.csv", "table.csv", "filters"
+ROOM_FOR_NAMES = 100
+"""Of a run's folder, and of the longest temporary name in it."""
 WAIT_SECONDS = 600.0
 """In which another command will have written its tables and drawn its pictures."""
 
@@ -26,11 +29,19 @@ def check_writable(out: Path) -> None:
     """Make sure of a folder for results before anything is computed.
 
     Raises:
-        RunFolderError: it cannot be made or written to.
+        RunFolderError: it cannot be made or written to, or its path is not text.
+        NameTooLongError: its path leaves no room for the names of what will be in it.
     """
+    if not is_text(out):
+        raise RunFolderError(f"{out}: is not UTF-8, which checkpoints need; choose --out")
+    deepest = out.absolute() / ("x" * ROOM_FOR_NAMES) / ("x" * ROOM_FOR_NAMES)
     try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            deepest.lstat()
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise NameTooLongError(out) from error
         raise RunFolderError(f"{out}: cannot be made ({error.strerror}); choose --out") from error
     trial = part_of(out / "trial")
     try:

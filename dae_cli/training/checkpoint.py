@@ -18,7 +18,7 @@ from torch import Tensor
 
 from dae_cli.config.schema import Experiment
 from dae_cli.errors import RunFolderError, plain
-from dae_cli.files import write_whole
+from dae_cli.files import is_text, write_whole
 from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.network import Layer, Network
 from dae_cli.training.state import EpochRecord, Interim, Phase, TrainingState
@@ -90,6 +90,8 @@ def load_checkpoint(path: Path, expected: Expected, device: torch.device) -> Tra
     Raises:
         RunFolderError: the file is missing, damaged, or not a checkpoint of this run.
     """
+    if not is_text(path):
+        raise RunFolderError(f"{path}: is not UTF-8, which checkpoints need; rename its folder")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             position = _Position.model_validate_json((file.metadata() or {})["dae"])
