@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -40,9 +41,11 @@ def run_jobs(
 
     Raises:
         Interrupted: the command was asked to stop, and all runs have.
+        DaeError: no worker process can be started.
     """
     if min(workers, len(jobs)) <= 1:
         return _run_here(jobs, watcher, command)
+    _require_semaphores()
     return _run_in_workers(jobs, min(workers, len(jobs)), watcher, command)
 
 
@@ -96,6 +99,17 @@ def _run_in_workers(
         raise Interrupted(number)
 
 
+def _require_semaphores() -> None:
+    """Make sure of what processes talk through; joblib would fall back to threads, and fail."""
+    try:
+        multiprocessing.Semaphore()
+    except (OSError, ImportError) as error:
+        raise DaeError(
+            f"worker processes cannot be started ({error}): they need a little room in /dev/shm; "
+            "make some there, or give --jobs 1"
+        ) from error
+
+
 def _killed_row(job: Job, command: str) -> RunRow:
     from dae_cli.study.execute import lost_row
 
@@ -138,8 +152,8 @@ def _end_workers(results: Any) -> None:
         warnings.simplefilter("ignore")  # joblib tells what was called off; that is known here
         if hasattr(results, "close"):
             results.close()
-    # The first line above does it, unless the interrupt came while joblib was still dispatching.
-    get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+        # The line above does it, unless the interrupt came while joblib was still dispatching.
+        get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 def _run_in_worker(job: Job, command: str, stop_file: Path, parent: int) -> RunRow | Left:

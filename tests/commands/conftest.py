@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from dae_cli.commands.app import app
-
-STUDY = """\
-# Nothing published: two cells on a made-up data set.
-title: "Tiny: two cells of rect"
-shared:
-  dataset: rect
-  model: {hidden: [12, 10]}
-  pretrain: {learning_rate: 0.1, epochs: 2}
-  finetune: {learning_rate: 1.0, max_epochs: 4, patience: 4, batch_size: 4}
-  subset: {train: 100, valid: 50, test: 400}
-"""
+from tests.tiny_study import lay_out_data, lay_out_study
 
 
 class Ended(NamedTuple):
@@ -49,43 +38,10 @@ def dae() -> Callable[..., Ended]:
     return run
 
 
-def lay_out_study(folder: Path, cells: Sequence[int] = (0, 25)) -> None:
-    """Write experiments/tiny below `folder`."""
-    study = folder / "experiments" / "tiny"
-    study.mkdir(parents=True)
-    (study / "study.yaml").write_text(STUDY)
-    for level in cells:
-        text = f"# Tiny: {level} %.\ncorruption: {{destruction: {level / 100}}}\n"
-        (study / f"rect-{level}.yaml").write_text(text)
-
-
 @pytest.fixture(scope="session")
 def data_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """DAE_DATA_DIR with a data set of two patterns, a tenth of its labels wrong, and a cache."""
-    folder = tmp_path_factory.mktemp("data")
-    random = np.random.default_rng(0)
-    patterns = np.zeros((2, 28, 28), dtype=np.uint8)
-    patterns[0, 10:18, 4:24] = 1
-    patterns[1, 4:24, 10:18] = 1
-    arrays = {}
-    for images, labels, rows in (("X", "Y", 1200), ("Xtest", "Ytest", 50_000)):
-        shown = random.integers(0, 2, rows).astype(np.uint8)
-        arrays[images] = patterns.reshape(2, 784)[shown]
-        arrays[labels] = shown ^ (random.random(rows) < 0.1).astype(np.uint8)
-    np.savez(folder / "rect.npz", allow_pickle=False, **arrays)
-    cache = tmp_path_factory.mktemp("cache")
-    _remember_torch_as_fastest(cache)
-    return {"DAE_DATA_DIR": str(folder), "DAE_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1"}
-
-
-def _remember_torch_as_fastest(cache: Path) -> None:
-    """Nothing is measured, in this process or another, and results do not depend on the machine."""
-    from dae_cli.engines import choice
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAE_CACHE_DIR", str(cache))
-        patch.setattr(choice, "_measure", lambda names: dict.fromkeys(names, 1.0))
-        assert choice.fastest_engine(lambda _: None) == "torch"
+    """DAE_DATA_DIR with the made-up data set, and a cache."""
+    return lay_out_data(tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True)

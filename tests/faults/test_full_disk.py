@@ -137,3 +137,15 @@ def test_a_cache_without_room_for_kernels_changes_no_result(
     child(*REPLICATE, "--jobs", "1", environment=cache, inside=disk.inside).told(0)
     study.assert_same(Path("results/tiny"))
     assert not [path for path in disk.seen.rglob("*.nb?") if path.stat().st_size]
+
+
+def test_where_no_worker_can_be_started_the_way_out_is_told(child: Run, disk: Any) -> None:
+    no_room = ("unshare", "--mount", "sh", "-c")
+    script = 'mount -t tmpfs -o ro,size=4k none /dev/shm && exec "$@"'
+    if disk.inside or not Path("/dev/shm").is_dir():
+        pytest.skip("only the superuser takes /dev/shm away from a command")
+    words = (*no_room, script, "sh")
+    ended = child(*REPLICATE, "--out", disk.path / "results", "--jobs", "2", inside=words)
+    ended.told(1, "worker processes cannot be started (", "in /dev/shm", "or give --jobs 1")
+    ended = child(*REPLICATE, "--out", disk.path / "results", "--jobs", "1", inside=words)
+    assert ended.code == 0, ended.err

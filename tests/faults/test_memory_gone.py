@@ -26,15 +26,15 @@ def enlarge(level: int, hidden: str) -> None:
 
 
 def limit() -> None:
-    """For `child(prepare=…)`: room for the libraries, not for 24 GB."""
-    resource.setrlimit(resource.RLIMIT_AS, (16 * 10**9, 16 * 10**9))
+    """For `child(prepare=…)`: room for the libraries, not for 4 GB of weights."""
+    resource.setrlimit(resource.RLIMIT_AS, (6 * 10**9, 6 * 10**9))
 
 
 @pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_memory_that_is_refused_fails_the_run_with_a_remedy_and_the_other_is_done(
     child: Run, study: Any, workers: str
 ) -> None:
-    enlarge(25, "[60000, 100000]")
+    enlarge(25, "[30000, 30000]")
     ended = child(*REPLICATE, "--jobs", workers, prepare=limit)
     ended.told(1, "failed", "the memory ran out (", "fewer --jobs or smaller layers need less")
     assert "1 done, 0 skipped, 1 failed" in ended.out

@@ -154,7 +154,10 @@ def test_a_name_that_is_too_long_is_the_users_mistake(
 ) -> None:
     run = str(sorted((study.sound / "runs").iterdir())[0])
     ended = here(*(word.format(run=run) for word in command))
-    ended.told(2, "longer than the file system allows; choose a shorter path")
+    ended.told(2)
+    assert "longer than the file system allows; choose a shorter path" in ended.err or (
+        "cannot be looked up: File name too long" in ended.err
+    )
     assert ended.err.count("\n") <= 2
     assert not Path("results").exists()
 
