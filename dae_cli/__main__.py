@@ -19,13 +19,13 @@ def main() -> None:
         # A terminal without "±" or "·" shows a question mark; that is no reason to fail.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    raise_when_signalled()
     try:
+        raise_when_signalled()
         from dae_cli.commands.app import app
-    except Interrupted as signalled:  # before there is anything to tell
-        sys.exit(signalled.exit_code)
-    try:
+
         app(prog_name="dae")
+    except Interrupted as signalled:  # before or after the command, when there is nothing to tell
+        sys.exit(signalled.exit_code)
     finally:
         end_when_signalled()
 

@@ -21,8 +21,10 @@ STALE_SECONDS = 24 * 3600.0
 _LONGEST = 60  # bytes of a name that its temporary name repeats; file systems allow 255 in all
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, *, make_folder: bool = True) -> None:
     """Write under a temporary name in the same folder, force it to the disk, and rename it.
+
+    A missing folder is made, unless somebody must have taken it away (`make_folder=False`).
 
     If anything fails, the file that was there stays, and nothing else.
 
@@ -31,7 +33,8 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     temporary = part_of(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
@@ -55,9 +58,9 @@ def unwritable(path: Path, error: OSError) -> OutputError:
     )
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, make_folder: bool = True) -> None:
     """Write UTF-8 text whole; bytes of a path that are not text become question marks."""
-    write_whole(path, text.encode(errors="replace"))
+    write_whole(path, text.encode(errors="replace"), make_folder=make_folder)
 
 
 def is_text(path: Path) -> bool:
@@ -69,9 +72,10 @@ def is_text(path: Path) -> bool:
     return True
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any, *, make_folder: bool = True) -> None:
     """Write JSON whole, indented and in the order given."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    write_text(path, text, make_folder=make_folder)
 
 
 def part_of(path: Path) -> Path:

@@ -24,8 +24,8 @@ ONE_AND_THE_SAME = 0.3
 """Seconds in which signals count as one: some senders signal a process and then its group."""
 
 
-class Interrupted(KeyboardInterrupt):
-    """A signal asked the command to end.
+class Interrupted(BaseException):
+    """A signal asked the command to end; no KeyboardInterrupt, of which Typer thinks it knows.
 
     Attributes:
         number: of the signal.
@@ -37,7 +37,7 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """What a shell reports of a process that the signal ended: 130 or 143."""
+        """What a shell reports of a process that the signal ended: 130, 143 or 129."""
         return 128 + self.number
 
     @property
@@ -86,7 +86,13 @@ def end_when_signalled() -> None:
 
 
 def _raise(number: int, _frame: FrameType | None) -> None:
-    raise Interrupted(number)
+    global _raised_at
+    before, _raised_at = _raised_at, time.monotonic()
+    if _raised_at - before > ONE_AND_THE_SAME:
+        raise Interrupted(number)
+
+
+_raised_at = -ONE_AND_THE_SAME
 
 
 class SignalStop:

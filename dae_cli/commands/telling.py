@@ -42,7 +42,7 @@ class TellingGroup(TyperGroup):
             return result
         except DaeError as error:
             met, code, text = _traced(error), error.exit_code, str(error)
-        except KeyboardInterrupt as error:
+        except (KeyboardInterrupt, Interrupted) as error:
             met, code, text = _traced(error), interrupted_code(error), _interrupted(error)
         except BrokenPipeError:
             _drop_output()
@@ -63,7 +63,7 @@ def hint_when_interrupted(hint: str) -> Iterator[None]:
     """Let Ctrl-C within the block say how to go on."""
     try:
         yield
-    except KeyboardInterrupt as interrupt:
+    except (KeyboardInterrupt, Interrupted) as interrupt:
         interrupt.add_note(hint)
         raise
 
@@ -72,12 +72,12 @@ def _traced(error: BaseException) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def interrupted_code(error: KeyboardInterrupt) -> int:
+def interrupted_code(error: BaseException) -> int:
     """The exit code of a command that a signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
     return error.exit_code if isinstance(error, Interrupted) else INTERRUPTED
 
 
-def _interrupted(error: KeyboardInterrupt) -> str:
+def _interrupted(error: BaseException) -> str:
     word = error.word if isinstance(error, Interrupted) else "interrupted"
     return "\n".join([word, *getattr(error, "__notes__", [])])
 

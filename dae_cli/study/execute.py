@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 
 import torch
 from safetensors import SafetensorError
@@ -17,13 +16,13 @@ from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.files import force_folder_to_disk, sweep, write_json, write_text
 from dae_cli.stopping import NeverStop, Stop
 from dae_cli.study.figures import draw_run_filters
-from dae_cli.study.keeper import Keeper, minutes_so_far
+from dae_cli.study.keeper import Keeper, status_so_far
 from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.progress import Watcher
 from dae_cli.study.provenance import Environment, continued, environment
-from dae_cli.study.records import Status, read_record
+from dae_cli.study.records import Result, Status, read_record
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, STATUS, Job
+from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, STATUS, WHOLE, Job
 from dae_cli.study.run_row import done_row, failed_row, row_of
 from dae_cli.study.threads import use_one_thread
 from dae_cli.training.evaluation import count_wrong
@@ -63,8 +62,8 @@ def _execute_alone(
         _make_room(job)
         if job.state() == "stopped":
             env = continued(_environment_before(job), env)
-        write_text(job.partial / CONFIG, dump_yaml(job.experiment))
-        write_json(job.partial / ENVIRONMENT, env.as_dict())
+        write_text(job.partial / CONFIG, dump_yaml(job.experiment), make_folder=False)
+        write_json(job.partial / ENVIRONMENT, env.as_dict(), make_folder=False)
         dataset = dataset_for(job.experiment, load(job.data))
         state = keeper.begin(engine.device)
         with stop.deferred():
@@ -118,17 +117,6 @@ def dataset_for(experiment: Experiment, whole: Dataset) -> Dataset:
     )
 
 
-@dataclass(frozen=True)
-class _Result:
-    """What a finished run measured, as status.json keeps it."""
-
-    n_test: int
-    n_wrong: int
-    valid_error_percent: float
-    best_epoch: int
-    epochs: int
-
-
 def _conclude(
     job: Job,
     keeper: Keeper,
@@ -146,12 +134,20 @@ def _conclude(
         for r in state.history
         if r.phase == "finetune" and r.epoch == state.best_epoch
     )
-    result = _Result(len(dataset.test), wrong, valid_percent, state.best_epoch, state.epoch)
+    result = Result(
+        n_test=len(dataset.test),
+        n_wrong=wrong,
+        valid_error_percent=valid_percent,
+        best_epoch=state.best_epoch,
+        epochs=state.epoch,
+    )
     state.network = None  # the last parameters are of no further use, the best ones are kept
     keeper.save(state)
     title = f"{job.cell}: first-layer filters"
     draw_run_filters(job.partial, job.experiment.dataset, title)
-    keeper.write_status("done", result=asdict(result))
+    keeper.write_status("done", result=result.model_dump())
+    if missing := [name for name in WHOLE if not (job.partial / name).exists()]:
+        raise RunFolderError(f"{job.partial}: somebody removed {', '.join(missing)} meanwhile")
     job.partial.rename(job.folder)
     force_folder_to_disk(job.folder.parent)
     return done_row(job, read_record(job.folder / STATUS, Status), env)
@@ -166,4 +162,5 @@ def _fail(job: Job, keeper: Keeper, env: Environment, error: str) -> RunRow:
 def lost_row(job: Job, error: str, command: str) -> RunRow:
     """Return the row of a run whose process is gone."""
     env = environment(job.device, job.engine, 1, command)
-    return failed_row(job, env, minutes_so_far(job), error)
+    before = status_so_far(job)
+    return failed_row(job, env, before.minutes if before else 0.0, error)

@@ -54,7 +54,9 @@ class Keeper:
         self._watcher.started(job.name, resumed)
         if resumed:
             state = load_checkpoint(job.partial / CHECKPOINT, self._expected, device)
-            self._before = 60.0 * minutes_so_far(job)
+            if before := status_so_far(job):
+                self._before = 60.0 * before.minutes
+                self._kept, self._keeping = before.checkpoints.kept, before.checkpoints.seconds
         else:
             state = initial_state(job.experiment, self._expected.inputs, torch.float32)
             for autoencoder in state.autoencoders:
@@ -87,7 +89,7 @@ class Keeper:
     def save(self, state: TrainingState) -> None:
         """Write metrics, status and checkpoint; the checkpoint, which counts, comes last."""
         begin = time.monotonic()
-        write_text(self._job.partial / METRICS, metrics_csv(state.history))
+        write_text(self._job.partial / METRICS, metrics_csv(state.history), make_folder=False)
         self.write_status("running")
         save_checkpoint(self._job.partial / CHECKPOINT, state, self._expected)
         self._saved = time.monotonic()
@@ -127,12 +129,12 @@ def expected_of(experiment: Experiment, data_sha256: str) -> Expected:
     return Expected(experiment, data_sha256, N_PIXELS, REGISTRY[experiment.dataset].n_classes)
 
 
-def minutes_so_far(job: Job) -> float:
-    """Return the minutes that a stopped run tells of; 0 where it tells nothing."""
+def status_so_far(job: Job) -> Status | None:
+    """Return what a stopped run tells of itself; None where it tells nothing."""
     try:
-        return read_record(job.partial / STATUS, Status).minutes
+        return read_record(job.partial / STATUS, Status)
     except RunFolderError:
-        return 0.0
+        return None
 
 
 def position(state: TrainingState, experiment: Experiment, phase: str | None = None) -> Position:

@@ -8,14 +8,14 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from dae_cli.errors import DaeError
-from dae_cli.stopping import Interrupted, SignalStop, Stop, WorkerStop
+from dae_cli.stopping import SIGNALS, Interrupted, SignalStop, Stop, WorkerStop
 from dae_cli.study.locks import HeldError
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
@@ -84,13 +84,17 @@ def _run_in_workers(
                         elif outcome.why == "stopped":  # by the command, or by a scheduler
                             number = stop.asked() or signal.SIGTERM
                             files.ask_to_stop()
+                        else:
+                            files.leave(outcome.run)
                         yield outcome
             except WorkerKilledError:
+                if stop.asked():
+                    continue
                 if workers > 1:
                     workers -= 1
                     at_a_time = "one run" if workers == 1 else f"{workers} runs"
                     watcher.note(f"{KILLED}; going on from the checkpoints, {at_a_time} at a time")
-                elif not stop.asked():
+                else:
                     row = _killed_row(ahead.pop(next(iter(ahead))), command)
                     files.finish(row)
                     yield row
@@ -129,19 +133,37 @@ def _parallel(
         # Two at least, since joblib would run the only one here, where nobody outlives it. How
         # many have a run is settled by what is dispatched: one by one, since a run lasts minutes,
         # and what waits can be called off.
-        with parallel_config(backend="loky", n_jobs=max(2, workers), inner_max_num_threads=1):
+        settings = {"backend": "loky", "n_jobs": max(2, workers), "inner_max_num_threads": 1}
+        with parallel_config(**settings), _deaf_children():
             results = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch=workers)(
                 delayed(_run_in_worker)(job, command, stop_file, os.getpid()) for job in jobs
             )
-            # Not `yield from`: ended early, joblib would warn of what is known here.
-            for outcome in results:  # noqa: UP028
-                yield outcome
+        # Not `yield from`: ended early, joblib would warn of what is known here.
+        for outcome in results:  # noqa: UP028
+            yield outcome
     except BrokenProcessPool as error:
         _end_workers(results)
         raise WorkerKilledError(KILLED) from error
     except BaseException:
         _end_workers(results)
         raise
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Let processes that are started now not hear what the terminal sends to all, from the first.
+
+    A mask is inherited, a handler is not. What comes meanwhile this process hears afterwards.
+    """
+    if os.name == "nt":
+        yield
+        return
+    left_to_us = {number for number in SIGNALS if number != signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, left_to_us)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_workers(results: Any) -> None:

@@ -148,13 +148,16 @@ def environment(device: str, engine: EngineName, threads: int, command: str) -> 
 def commit() -> str:
     """Return the commit of the checkout that the package lies in, or an empty string.
 
-    Changes under results/ do not make it dirty: the commands write there.
+    Changed are tracked files outside results/, and new ones where code and experiments lie: what
+    a command wrote elsewhere changes nothing.
     """
     root = Path(dae_cli.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return ""
     head = _git(root, "rev-parse", "--short=12", "HEAD")
-    changes = _git(root, "status", "--porcelain", "--", ".", ":(exclude)results")
+    tracked = ("--untracked-files=no", "--", ".", ":(exclude)results")
+    changes = _git(root, "status", "--porcelain", *tracked)
+    changes += _git(root, "status", "--porcelain", "--", "dae_cli", "experiments")
     return f"{head}-dirty" if head and changes else head
 
 

@@ -57,16 +57,24 @@ class TrainedOn(Record):
     source: str = ""
 
 
+class Kept(Record):
+    """The checkpoints of a run, all its sessions together."""
+
+    kept: Count = 0
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
 class Status(Record):
     """What status.json holds: how far a run is, and what came of it."""
 
     state: Literal["running", "done", "failed"]
-    run: str
-    """The name of the run's folder, whatever it is called by now."""
+    run: str = ""
+    """The name of the run's folder, whatever it is called by now; once it was not kept."""
     cell: str
     data: TrainedOn
     minutes: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     written: str = ""
+    checkpoints: Kept = Kept()
     result: Result | None = None
     error: str = ""
 

@@ -17,8 +17,8 @@ from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import check_writable, earlier_rows, tables_alone, write_tables
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run_folder import RUNS, Job, PlannedRun, sweep_runs
-from dae_cli.study.run_row import row_of
-from dae_cli.study.which_engine import refuse_other_engine, settled
+from dae_cli.study.run_row import row_of, without_result
+from dae_cli.study.which_engine import cannot_go_on, refuse_other_engine, settled
 
 WAIT_SECONDS = 0.5
 
@@ -53,14 +53,17 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
     for folder in (plan.out, plan.out / RUNS):
         check_writable(folder)
     sweep_runs(plan.out / RUNS)
-    earlier_rows(plan, [])  # refuses a file that is not ours before anything is computed
+    _tell_what_goes(plan, watcher)
     if force:
         _discard(plan)
     else:
         refuse_other_engine(plan.runs)
     ahead = [p for p in plan.runs if force or p.state != "done"]
-    rows = [row_of(p.job) for p in plan.runs if p not in ahead]
-    skipped = len(rows)
+    rows = [_row_of_done(p.job, command) for p in plan.runs if p not in ahead]
+    skipped = sum(not row.error for row in rows)
+    unfit = cannot_go_on(ahead)
+    rows += [_failed(planned.job, why, watcher, command) for planned, why in unfit]
+    ahead = [p for p in ahead if p not in [planned for planned, _ in unfit]]
     for row in _made(ahead, jobs, watcher, command):
         rows.append(row)
         with tables_alone(plan.out):
@@ -87,12 +90,57 @@ def _made(
         with closing(run_jobs(todo, workers=workers, watcher=watcher, command=command)) as ended:
             for outcome in ended:
                 if isinstance(outcome, RunRow):
-                    yield outcome
+                    yield _as_asked(outcome, left)
                 elif outcome.why == "held":
                     held.add(outcome.run)
         left = [planned for planned in left if planned.job.name in held]
         if left:
             _wait_for_one(left, watcher)
+
+
+def _tell_what_goes(plan: Plan, watcher: Watcher) -> None:
+    """Say which rows of runs.csv will not be in the tables; their run folders stay.
+
+    Raises:
+        RunFolderError: runs.csv is not one that dae wrote.
+    """
+    _, gone = earlier_rows(plan)
+    if gone:
+        names = ", ".join(f"{row.cell} seed {row.seed}" for row in gone)
+        watcher.note(
+            f"{plan.out}: has rows of other settings, data or numerics, which are never mixed; "
+            f"they leave the tables ({names}); --out keeps both apart"
+        )
+
+
+def _row_of_done(job: Job, command: str) -> RunRow:
+    """Return the row of a finished run; of a damaged one, a row that says so."""
+    try:
+        return row_of(job)
+    except RunFolderError as error:
+        return _lost(job, str(error), command)
+
+
+def _failed(job: Job, why: str, watcher: Watcher, command: str) -> RunRow:
+    row = _lost(job, why, command)
+    watcher.finished(row)
+    return row
+
+
+def _lost(job: Job, why: str, command: str) -> RunRow:
+    from dae_cli.study.execute import lost_row
+
+    return lost_row(job, why, command)
+
+
+def _as_asked(row: RunRow, runs: Sequence[PlannedRun]) -> RunRow:
+    """Return the row, or a failed one where another command made the run with another engine."""
+    engine = next(planned.engine for planned in runs if planned.job.name == row.run)
+    if row.error or engine in ("auto", row.engine):
+        return row
+    return without_result(
+        row, f"another dae process made it meanwhile with the engine {row.engine}, not {engine}"
+    )
 
 
 def _wait_for_one(runs: Sequence[PlannedRun], watcher: Watcher) -> None:

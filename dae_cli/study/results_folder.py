@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from dae_cli.study.locks import hold
 from dae_cli.study.plan import Plan, with_seed
 from dae_cli.study.rows import RunRow, TableRow, read_rows, write_rows
 from dae_cli.study.run_folder import RUNS, STATUS, Job, config_sha256, run_name
-from dae_cli.study.run_row import row_of
+from dae_cli.study.run_row import row_of, without_result
 from dae_cli.study.table import table_of
 
 RUNS_CSV, TABLE_CSV, FILTERS = "runs.csv", "table.csv", "filters"
@@ -46,7 +46,7 @@ def check_writable(out: Path) -> None:
     trial = part_of(out / "trial")
     try:
         trial.touch()  # asking is not enough: the superuser may do all, but not on such a disk
-        trial.unlink()
+        trial.unlink(missing_ok=True)  # who writes the tables may have swept it
     except OSError as error:
         raise RunFolderError(
             f"{out}: cannot be written to ({error.strerror}); choose another folder with --out"
@@ -62,41 +62,43 @@ def tables_alone(out: Path) -> Iterator[None]:
     """
     with hold(out / ".tables.lock", wait=WAIT_SECONDS):
         for folder in (out, out / FILTERS):
-            sweep(folder, alone=True)
+            sweep(folder)
         yield
 
 
-def earlier_rows(plan: Plan, rows: Sequence[RunRow]) -> list[RunRow]:
-    """Return the rows that stand beside those that a command has so far.
+def earlier_rows(plan: Plan, made: Collection[str] = ()) -> tuple[list[RunRow], list[RunRow]]:
+    """Return the rows of runs.csv that stay beside those of the runs `made`, and those that go.
 
     They were written by earlier commands, or by one that shares the folder. They stay if their
     settings are still what the study says and their data are the same: results of other settings,
-    data or numerics are never mixed in. Of the runs asked for, what is being made anew goes.
+    data or numerics are never mixed in. A row goes when its run is made anew, not before.
 
     Raises:
-        RunFolderError: runs.csv is not one that dae wrote, or a run's folder is damaged.
+        RunFolderError: runs.csv is not one that dae wrote.
     """
     path = plan.out / RUNS_CSV
     if not path.exists():
-        return []
-    mine = {row.run for row in rows}
-    asked = {planned.job.name for planned in plan.runs}
-    earlier = [row for row in read_rows(path, RunRow) if row.run not in mine and _is_of(plan, row)]
-    here = {row.run for row in earlier if (plan.out / RUNS / row.run / STATUS).exists()}
-    return [
-        _as_its_folder_tells(plan, row) if row.run in here else row
-        for row in earlier
-        if row.run in here or row.run not in asked or row.error
-    ]
+        return [], []
+    rows = [row for row in read_rows(path, RunRow) if row.run not in made]
+    stay = [row for row in rows if _is_of(plan, row)]
+    return stay, [row for row in rows if row not in stay]
 
 
 def _as_its_folder_tells(plan: Plan, row: RunRow) -> RunRow:
-    """Return the row of a run whose folder is here, whatever became of the line in runs.csv."""
+    """Return the row of a run that is done as its folder has it, whatever was known of it before.
+
+    Another command may have made it anew since; and a line of runs.csv may have been edited.
+    """
+    folder = plan.out / RUNS / row.run
+    if row.error or not (folder / STATUS).exists():
+        return row
     cell = next(cell for cell in plan.study.all_cells if cell.cell == row.cell)
     origin: Origin = "original" if row.data_origin == "original" else "regenerated"
-    folder = plan.out / RUNS / row.run
     data = Prepared(row.dataset, folder, origin, row.data_sha256, "")
-    return row_of(Job(row.cell, with_seed(cell.experiment, row.seed), data, folder))
+    try:
+        return row_of(Job(row.cell, with_seed(cell.experiment, row.seed), data, folder))
+    except RunFolderError as error:
+        return without_result(row, str(error))
 
 
 def _is_of(plan: Plan, row: RunRow) -> bool:
@@ -116,7 +118,8 @@ def _is_of(plan: Plan, row: RunRow) -> bool:
 def write_tables(plan: Plan, rows: Sequence[RunRow]) -> tuple[list[RunRow], list[TableRow]]:
     """Write runs.csv and table.csv, with what is there of earlier commands, and return both."""
     order = {cell.cell: k for k, cell in enumerate(plan.study.all_cells)}
-    every = [*earlier_rows(plan, rows), *rows]
+    stay, _ = earlier_rows(plan, {row.run for row in rows})
+    every = [_as_its_folder_tells(plan, row) for row in (*stay, *rows)]
     every.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
     table = table_of(every)
     write_rows(plan.out / RUNS_CSV, every, RunRow)

@@ -30,6 +30,7 @@ from dae_cli.training.version import NUMERICS_VERSION
 CHECKPOINT, CONFIG, STATUS = "checkpoint.safetensors", "config.yaml", "status.json"
 METRICS, ENVIRONMENT, RUN_FILTERS = "metrics.csv", "environment.json", "filters.png"
 PARTIAL, RUNS = ".partial", "runs"
+WHOLE = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, STATUS)
 PROGRESS, LOCK = ".progress", ".lock"
 TRACES = (PROGRESS, LOCK)
 """Endings of the hidden files beside a run's folder while it is made."""
@@ -171,4 +172,4 @@ def sweep_runs(runs: Path) -> None:
 
 def write_status(folder: Path, status: dict[str, Any]) -> None:
     """Write status.json whole."""
-    write_json(folder / STATUS, status)
+    write_json(folder / STATUS, status, make_folder=False)

@@ -22,6 +22,14 @@ from dae_cli.study.run_folder import (
 )
 from dae_cli.study.verdict import half_width_95, verdict
 
+REMEDY = "remove this folder to have the run made anew"
+
+MEASURED = (
+    *("n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent"),
+    *("best_epoch", "epochs"),
+)
+"""Columns of a row that a failed run leaves empty."""
+
 
 def row_of(job: Job) -> RunRow:
     """Return the row of a run that is done.
@@ -34,12 +42,12 @@ def row_of(job: Job) -> RunRow:
         env = read_record(job.folder / ENVIRONMENT, Environment)
         config = load_resolved(job.folder / CONFIG)
     except (RunFolderError, ConfigError) as error:
-        raise RunFolderError(f"{job.folder}: damaged ({error}); run again with --force") from error
+        raise RunFolderError(f"{job.folder}: damaged ({error}); {REMEDY}") from error
     if config != job.experiment:
         raise _another(job, f"{CONFIG} holds other settings than {job.cell} has")
     if status.state != "done":
         raise _another(job, f"{STATUS} says that the run is {status.state}, not done")
-    if status.run != job.name:
+    if status.run not in ("", job.name):
         raise _another(job, f"{STATUS} is that of the run {status.run!r}")
     if status.data.sha256 != job.data.sha256:
         recorded, here = status.data.sha256[:12], job.data.sha256[:12]
@@ -50,7 +58,7 @@ def row_of(job: Job) -> RunRow:
 
 
 def _another(job: Job, why: str) -> RunFolderError:
-    return RunFolderError(f"{job.folder}: {why}; run again with --force")
+    return RunFolderError(f"{job.folder}: {why}; {REMEDY}")
 
 
 def done_row(job: Job, status: Status, env: Environment) -> RunRow:
@@ -61,7 +69,7 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
     """
     result = status.result
     if result is None:
-        raise RunFolderError(f"{job.folder}: {STATUS} tells no result; run again with --force")
+        raise RunFolderError(f"{job.folder}: {STATUS} tells no result; {REMEDY}")
     n_test, n_wrong = result.n_test, result.n_wrong
     error, half_width = 100.0 * n_wrong / n_test, half_width_95(n_wrong, n_test)
     columns = _common(job, env)
@@ -79,6 +87,12 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
         ),
         minutes=status.minutes,
     )
+
+
+def without_result(row: RunRow, error: str) -> RunRow:
+    """Return the row of a run whose result is not to be told, and why."""
+    nothing: dict[str, Any] = dict.fromkeys(MEASURED)
+    return replace(row, **nothing, verdict="", error=" ".join(error.split()))
 
 
 def failed_row(job: Job, env: Environment, minutes: float, error: str) -> RunRow:

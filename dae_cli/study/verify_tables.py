@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import Experiment
+from dae_cli.errors import RunFolderError
 from dae_cli.study.differences import Findings
 from dae_cli.study.report import REPORT, facts, made, makes, mixed
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
@@ -53,6 +54,8 @@ def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found:
         found.compare_csv(TABLE_CSV, _text(out / TABLE_CSV), rows_to_csv(table, TableRow))
     report: str | None = None
     with found.going_on(REPORT):
+        if not (out / REPORT).exists():
+            raise RunFolderError("is not written yet; it comes with the last run of the study")
         report = _text(out / REPORT)
     if report is None:
         return

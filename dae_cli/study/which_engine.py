@@ -62,6 +62,8 @@ def settled(runs: Sequence[PlannedRun], watcher: Watcher) -> list[Job]:
         run.job.name: _computed(run.job.partial) for run in runs if run.job.state() == "stopped"
     }
     _refuse_to_go_on([(run, begun[run.job.name]) for run in runs if run.job.name in begun])
+    if unfit := cannot_go_on(runs):
+        raise RunFolderError("\n".join(f"{_name(run.job)}: {why}" for run, why in unfit))
     fastest: EngineName | None = None
     jobs = []
     for run in runs:
@@ -95,26 +97,34 @@ def refuse_other_engine(runs: Sequence[PlannedRun]) -> None:
         )
 
 
-def _refuse_to_go_on(stopped: Sequence[tuple[PlannedRun, _Computed | None]]) -> None:
-    """Refuse stopped runs that cannot go on as they were begun, all in one message."""
-    others, lost = [], []
-    for run, begun in stopped:
+def cannot_go_on(runs: Sequence[PlannedRun]) -> list[tuple[PlannedRun, str]]:
+    """Return the stopped runs that cannot go on as they were begun, and why; others can."""
+    unfit = []
+    for run in runs:
+        if run.job.state() != "stopped":
+            continue
+        begun, path = _computed(run.job.partial), run.job.partial / ENVIRONMENT
         if begun is None:
-            path = run.job.partial / ENVIRONMENT
-            lost.append(f"{_name(run.job)}: {path} does not tell what it was begun with")
-        elif _asked_otherwise(run, begun):
-            others.append((run, begun))
-        elif not _is_here(begun):
-            lost.append(f"{_name(run.job)}: was begun {_with(begun)}, which cannot be had here")
-    if not others and not lost:
-        return
-    told = [
-        f"{_name(r.job)}: was begun {_with(b)}, not {_asked_otherwise(r, b)}" for r, b in others
-    ]
-    ways = [f"{_leave_open(others)} to go on as it was begun"] if others else []
-    raise RunFolderError(
-        _listed([*told, *lost]) + ", or ".join([*ways, "give --force to start over"])
-    )
+            why = f"{path} does not tell what the run was begun with"
+        elif not _is_here(begun) and not _asked_otherwise(run, begun):
+            why = f"the run was begun {_with(begun)}, which cannot be had here"
+        else:
+            continue
+        unfit.append((run, f"{why}; remove {run.job.partial} to have it made anew"))
+    return unfit
+
+
+def _refuse_to_go_on(stopped: Sequence[tuple[PlannedRun, _Computed | None]]) -> None:
+    """Refuse to go on otherwise than runs were begun, all in one message."""
+    others = [(r, b) for r, b in stopped if b is not None and _asked_otherwise(r, b)]
+    if others:
+        raise RunFolderError(
+            _listed(
+                f"{_name(r.job)}: was begun {_with(b)}, not {_asked_otherwise(r, b)}"
+                for r, b in others
+            )
+            + f"{_leave_open(others)} to go on as it was begun, or give --force to start over"
+        )
 
 
 def _asked_otherwise(run: PlannedRun, told: _Computed) -> str:

@@ -24,6 +24,7 @@ from dae_cli.models.network import Layer, Network
 from dae_cli.training.state import EpochRecord, Interim, Phase, TrainingState
 
 FORMAT: Literal[2] = 2
+"""1 told neither experiment nor data, and knew no middle of an epoch; it is read as well."""
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -49,13 +50,13 @@ class _Position(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
-    format: Literal[2]
-    experiment: Experiment
-    data_sha256: str
+    format: Literal[1, 2]
+    experiment: Experiment | None = None
+    data_sha256: str = ""
     phase: Phase
     layer: Count
     epoch: Count
-    interim: Interim | None
+    interim: Interim | None = None
     best_wrong: Count | None
     best_epoch: Count
     history: list[EpochRecord]
@@ -81,7 +82,7 @@ def save_checkpoint(path: Path, state: TrainingState, expected: Expected) -> Non
     )
     tensors = {name: t.detach().cpu().contiguous() for name, t in state.tensors().items()}
     header = {"dae": position.model_dump_json()}
-    write_whole(path, safetensors.torch.save(tensors, metadata=header))
+    write_whole(path, safetensors.torch.save(tensors, metadata=header), make_folder=False)
 
 
 def load_checkpoint(path: Path, expected: Expected, device: torch.device) -> TrainingState:
@@ -113,7 +114,7 @@ def load_checkpoint(path: Path, expected: Expected, device: torch.device) -> Tra
 def _unfit(path: Path, why: str) -> RunFolderError:
     return RunFolderError(
         f"{path}: not a checkpoint of this run ({plain(why)}); "
-        "delete the run's folder, or run again with --force"
+        "remove the run's folder to have it made anew"
     )
 
 
@@ -123,16 +124,19 @@ def _in_words(error: ValidationError) -> str:
 
 
 def _refuse_another_run(position: _Position, expected: Expected) -> None:
-    experiment = position.experiment
-    if experiment != expected.experiment or position.data_sha256 != expected.data_sha256:
+    told, wanted = (
+        (position.experiment, position.data_sha256),
+        (expected.experiment, expected.data_sha256),
+    )
+    if position.format == FORMAT and told != wanted:
         raise ValueError("it was made with other settings or on other data")
-    if not _possible(position):
+    if not _possible(position, expected.experiment):
         raise ValueError("its position is not one that this run can be in")
 
 
-def _possible(position: _Position) -> bool:
+def _possible(position: _Position, experiment: Experiment) -> bool:
     """Tell whether position, early stopping and history go together."""
-    experiment, pretraining = position.experiment, position.phase == "pretrain"
+    pretraining = position.phase == "pretrain"
     depth, epochs = len(experiment.model.hidden), experiment.pretrain.epochs
     if pretraining:
         placed = position.layer < depth and 0 < epochs >= position.epoch

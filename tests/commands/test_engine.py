@@ -152,15 +152,18 @@ def test_an_engine_that_is_gone_is_told_with_exit_code_2(
     _stop(dae, monkeypatch, "--engine", "torch")
     (path,) = (tmp_path / "results/tiny/runs").glob("*/environment.json")
     path.write_text('{"engine": "compiled", "device": "cpu"}')
-    commands = (("train", "tiny/rect-25", "--resume"), ("replicate", "tiny", "--jobs", "1"))
-    for command in commands:
-        ended = dae(*command)
-        assert (ended.code, ended.out) == (2, "")
-        assert ended.err.endswith(
-            "rect-25, seed 0: was begun with the engine compiled on cpu, "
-            "which cannot be had here\n  give --force to start over\n"
-        )
-        assert "started" not in ended.err
+    why = (
+        "the run was begun with the engine compiled on cpu, which cannot be had here; "
+        f"remove {path.parent} to have it made anew"
+    )
+    ended = dae("train", "tiny/rect-25", "--resume")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.endswith(f"rect-25, seed 0: {why}\n")
+    assert "started" not in ended.err
+    ended = dae("replicate", "tiny", "--jobs", "1")
+    assert ended.code == 1
+    assert f"failed: {why}" in ended.err
+    assert "1 done, 0 skipped, 1 failed" in ended.out
     assert dae("train", "tiny/rect-25", "--force").code == 0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -286,11 +288,102 @@ def test_a_run_that_dae_train_made_is_taken_over(
     assert (outcome.done, outcome.skipped) == (1, 1)
 
 
-def test_a_damaged_finished_run_is_told_with_a_remedy(
-    two_cells: ResolvedStudy, tmp_path: Path
+def test_a_damaged_finished_run_is_a_failed_row_and_the_others_go_on(
+    two_cells: ResolvedStudy, tmp_path: Path, no_report: None
 ) -> None:
     job = _jobs(_plan(two_cells, tmp_path))[0]
     job.folder.mkdir(parents=True)
     (job.folder / "status.json").write_text('{"state": "done"}')
-    with pytest.raises(RunFolderError, match=r"damaged \(.*\); run again with --force"):
-        _run(_plan(two_cells, tmp_path))
+    outcome = _run(_plan(two_cells, tmp_path))
+    assert (outcome.done, outcome.skipped, outcome.failed) == (1, 0, 1)
+    error = next(row.error for row in outcome.rows if row.run == job.name)
+    assert "damaged (" in error and "; remove this folder to have the run made anew" in error
+    assert (job.folder / "status.json").exists()
+
+
+def test_a_stopped_run_whose_record_is_lost_is_a_failed_row_and_the_others_go_on(
+    two_cells: ResolvedStudy, tmp_path: Path, no_report: None
+) -> None:
+    job = _jobs(_plan(two_cells, tmp_path))[0]
+    job.partial.mkdir(parents=True)
+    (job.partial / CHECKPOINT).write_bytes(b"")
+    outcome = _run(_plan(two_cells, tmp_path))
+    assert (outcome.done, outcome.failed) == (1, 1)
+    error = next(row.error for row in outcome.rows if row.run == job.name)
+    assert "environment.json does not tell what the run was begun with; remove" in error
+
+
+def test_a_run_that_another_command_made_anew_is_told_as_its_folder_has_it(
+    two_cells: ResolvedStudy, tmp_path: Path, no_report: None
+) -> None:
+    _run(_plan(two_cells, tmp_path))
+
+    class MakingAnew(Silent):
+        def started(self, run: str, resumed: bool) -> None:
+            other = _plan(_only(two_cells, "convex-0"), tmp_path, engine="blas")
+            _run(other, force=True)
+
+    rows = _run(_plan(two_cells, tmp_path, seeds=2), watcher=MakingAnew()).rows
+    assert {(row.cell, row.seed, row.engine) for row in rows} >= {("convex-0", 0, "blas")}
+    assert [row.engine for row in read_rows(tmp_path / "runs.csv", RunRow)] == [
+        row.engine for row in rows
+    ]
+
+
+def test_rows_without_folders_stay_until_their_runs_are_made_anew(
+    two_cells: ResolvedStudy, tmp_path: Path, no_report: None
+) -> None:
+    _run(_plan(two_cells, tmp_path))
+    shutil.rmtree(tmp_path / "runs")
+    written: list[int] = []
+
+    class Looking(Silent):
+        def finished(self, row: RunRow) -> None:
+            written.append(len(_csv(tmp_path / "runs.csv")))
+
+    _run(_plan(two_cells, tmp_path), watcher=Looking())
+    assert written == [2, 2]
+
+
+def test_rows_that_leave_the_tables_are_told(
+    two_cells: ResolvedStudy,
+    tmp_path: Path,
+    other_data: Prepared,
+    monkeypatch: pytest.MonkeyPatch,
+    no_report: None,
+    recorder: Any,
+) -> None:
+    _run(_plan(two_cells, tmp_path))
+    monkeypatch.setattr("dae_cli.study.plan.prepare", lambda *_, **__: other_data)
+    _run(_plan(_only(two_cells, "convex-25"), tmp_path), watcher=recorder)
+    notes = [text for what, _, text in recorder.events if what == "note"]
+    assert notes == [
+        f"{tmp_path}: has rows of other settings, data or numerics, which are never mixed; they "
+        "leave the tables (convex-0 seed 0, convex-25 seed 0); --out keeps both apart"
+    ]
+    assert len(list((tmp_path / "runs").iterdir())) == 3
+
+
+def test_runs_of_the_version_before_are_taken_over(
+    two_cells: ResolvedStudy, tmp_path: Path, no_report: None
+) -> None:
+    _run(_plan(two_cells, tmp_path))
+    for job in _jobs(_plan(two_cells, tmp_path)):
+        path = job.folder / "status.json"
+        told = json.loads(path.read_text())
+        del told["run"], told["checkpoints"]
+        path.write_text(json.dumps(told))
+    assert _run(_plan(two_cells, tmp_path)).skipped == 2
+
+
+def test_a_folder_that_is_taken_away_in_mid_run_fails_the_run(
+    two_cells: ResolvedStudy, tmp_path: Path, no_report: None
+) -> None:
+    class TakingAway(Silent):
+        def moved(self, run: str, position: Position) -> None:
+            shutil.rmtree(tmp_path / "out" / "runs" / f"{run}.partial", ignore_errors=True)
+
+    outcome = _run(_plan(two_cells, tmp_path / "out"), watcher=TakingAway())
+    assert outcome.failed == 2
+    assert all("cannot be written (No such file" in row.error for row in outcome.rows)
+    assert [job.folder.exists() for job in _jobs(_plan(two_cells, tmp_path / "out"))] == [False] * 2

@@ -264,6 +264,7 @@ def test_checkpoints_take_a_hundredth_of_the_time_and_lose_less_than_a_minute(
     clock = SimpleNamespace(monotonic=lambda: now[0])
     monkeypatch.setattr(keeper, "time", clock)
     job = make_job()
+    job.partial.mkdir(parents=True)
     hanging = Keeper(job, Silent(), NeverStop())
     state = hanging.begin(torch.device("cpu"))
 

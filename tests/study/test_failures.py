@@ -43,7 +43,7 @@ def test_a_damaged_checkpoint_fails_with_its_path_and_a_remedy(make_job: MakeJob
     (job.partial / "status.json").write_text('{"minutes": 1}')
     row = execute(job, Silent(), "dae")
     assert str(job.partial / CHECKPOINT) in row.error
-    assert "--force" in row.error
+    assert "remove the run's folder" in row.error
 
 
 def test_data_that_changed_since_the_plan_fail(make_job: MakeJob) -> None:

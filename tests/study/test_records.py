@@ -88,8 +88,8 @@ def test_keys_of_a_later_version_are_passed_over(path: Path) -> None:
         (_with(minutes=-1), "minutes is -1"),
         (_with("data", sha256="a" * 63), "data.sha256 is 'aaa"),
         (_with("data", origin="found"), "data.origin is 'found'"),
-        (b'{"state": "done"}', "run is missing; cell is missing; data is missing; and 1 more"),
-        (b"{}", "state is missing; run is missing; cell is missing; and 2 more"),
+        (b'{"state": "done"}', "cell is missing; data is missing; minutes is missing"),
+        (b"{}", "state is missing; cell is missing; data is missing; and 1 more"),
     ],
 )
 def test_a_value_that_cannot_be_is_told_with_its_place(

@@ -36,7 +36,7 @@ def _refused(job: Job) -> str:
     message = str(caught.value)
     assert caught.value.exit_code == 2
     assert message.startswith(f"{job.folder}: ")
-    assert message.endswith("; run again with --force")
+    assert message.endswith("; remove this folder to have the run made anew")
     return message
 
 

@@ -193,7 +193,6 @@ def test_all_runs_that_cannot_go_on_are_told_at_once(
     assert str(caught.value).splitlines() == [
         "convex-25, seed 0: was begun with the engine torch on cpu, not the engine blas",
         "convex-25, seed 2: was begun with the engine compiled on cpu, not the engine blas",
-        f"convex-25, seed 3: {jobs[3].partial / ENVIRONMENT} does not tell what it was begun with",
         "  leave --engine out to go on as it was begun, or give --force to start over",
     ]
 
@@ -225,8 +224,8 @@ def test_a_stopped_run_of_the_gpu_goes_on_there_and_nowhere_else(
         job, "auto", "cpu", recorder
     )
     assert _refused(job, "auto", "auto", recorder) == (
-        "convex-25, seed 0: was begun with the engine torch on NVIDIA H100, "
-        "which cannot be had here\n  give --force to start over"
+        "convex-25, seed 0: the run was begun with the engine torch on NVIDIA H100, "
+        f"which cannot be had here; remove {job.partial} to have it made anew"
     )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for device in ("auto", "cuda"):
@@ -240,8 +239,8 @@ def test_an_engine_that_is_gone_is_told_with_the_remedy(
     _missing(monkeypatch, "compiled")
     job = _begun_with("compiled", make_job())
     assert _refused(job, asked, "cpu", recorder) == (
-        "convex-25, seed 0: was begun with the engine compiled on cpu, which cannot be had here\n"
-        "  give --force to start over"
+        "convex-25, seed 0: the run was begun with the engine compiled on cpu, "
+        f"which cannot be had here; remove {job.partial} to have it made anew"
     )
     job.discard()
     assert _settled(job, "auto", "cpu", recorder)[0] == "blas"
@@ -254,8 +253,8 @@ def test_without_a_record_of_its_engine_a_stopped_run_is_refused(
 ) -> None:
     job = _stopped(make_job(), text)
     message = _refused(job, asked, "cpu", recorder)
-    assert f"{job.partial / ENVIRONMENT} does not tell what it was begun with" in message
-    assert message.endswith("give --force to start over")
+    assert f"{job.partial / ENVIRONMENT} does not tell what the run was begun with" in message
+    assert message.endswith(f"remove {job.partial} to have it made anew")
     assert measured == []
 
 

@@ -104,7 +104,7 @@ class Torture:
     def _kill_once(self, out: Path, cache: Path, lasts: float) -> bool:
         """Start the command, end it somehow at a random moment; return whether it was done."""
         command = self._command(out, cache)
-        if command.wait(self._random.uniform(0.3, 1.1 * lasts)):
+        if command.wait(self._random.uniform(0.3, 0.8 * lasts)):
             self._expect(command, {0})
             return True
         how = self._random.choices((*KILLS, *ENDS), (5, 4, 3, 1, 1))[0]

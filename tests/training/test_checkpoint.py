@@ -165,7 +165,7 @@ def test_a_truncated_file_is_refused_with_what_to_do(
     path.write_bytes(raw[: int(keep * len(raw)) if keep == 0.5 else int(keep)])
     text = refused(path, experiment)
     assert text.startswith(": not a checkpoint of this run (")
-    assert text.endswith("; delete the run's folder, or run again with --force")
+    assert text.endswith("; remove the run's folder to have it made anew")
 
 
 @pytest.mark.parametrize("junk", [b"\x80\x04\x95 a pickle .", b"PK\x03\x04" + bytes(500)])
@@ -189,7 +189,7 @@ def test_another_format_is_refused_with_both_numbers(
 ) -> None:
     save_checkpoint(path, done, expected_of(experiment))
     rewrite(lambda header, tensors: header.update(format=99))
-    assert "(format: Input should be 2)" in refused(path, experiment)
+    assert "(format: Input should be 1 or 2)" in refused(path, experiment)
 
 
 @pytest.mark.parametrize(
@@ -308,3 +308,20 @@ def test_deeply_nested_json_is_refused(path: Path, experiment: Experiment, depth
     nested = "[" * depth + "]" * depth
     safetensors.torch.save_file({"w": torch.zeros(3)}, path, metadata={"dae": nested})
     assert refused(path, experiment).startswith(NOT_THIS)
+
+
+def test_a_checkpoint_of_format_1_is_read_as_one_at_the_end_of_an_epoch(
+    done: TrainingState,
+    path: Path,
+    experiment: Experiment,
+    rewrite: Callable[..., None],
+    content: Content,
+) -> None:
+    def as_before(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> None:
+        for name in ("experiment", "data_sha256", "interim"):
+            del header[name]
+        header["format"] = 1
+
+    save_checkpoint(path, done, expected_of(experiment))
+    rewrite(as_before)
+    assert content(load_checkpoint(path, expected_of(experiment), CPU)) == content(done)
