@@ -1,8 +1,8 @@
 """Random streams: each use of chance has a stream of its own, named by where it stands.
 
 A stream depends on the seed, its purpose and its position (layer, epoch) and on nothing that was
-drawn before. So a run that resumes at an epoch draws what the uninterrupted run would have
-drawn, and runs that differ in the corruption alone share their initial weights and the order in
+drawn before. So a run that resumes draws what the uninterrupted run would have
+drawn (in the middle of an epoch, from the generator's state that the checkpoint kept), and runs that differ in the corruption alone share their initial weights and the order in
 which examples are presented.
 """
 
