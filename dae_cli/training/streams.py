@@ -1,9 +1,10 @@
 """Random streams: each use of chance has a stream of its own, named by where it stands.
 
 A stream depends on the seed, its purpose and its position (layer, epoch) and on nothing that was
-drawn before. So a run that resumes draws what the uninterrupted run would have
-drawn (in the middle of an epoch, from the generator's state that the checkpoint kept), and runs that differ in the corruption alone share their initial weights and the order in
-which examples are presented.
+drawn before. So a run that resumes draws what the uninterrupted run would have drawn (in the
+middle of an epoch, from the state of the corruption's generator that the checkpoint kept), and
+runs that differ in the corruption alone share their initial weights and the order in which
+examples are presented.
 """
 
 from __future__ import annotations

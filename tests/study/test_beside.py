@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,11 @@ import pytest
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.data.obtain import Prepared
 from dae_cli.errors import RunFolderError
+from dae_cli.study.execute import execute
+from dae_cli.study.locks import hold
 from dae_cli.study.progress import Silent
 from dae_cli.study.rows import RunRow, read_rows
-from tests.study.running import csv_rows, only, plan_of, run_again
+from tests.study.running import csv_rows, jobs_of, only, plan_of, run_again
 
 MakeStudy = Callable[..., ResolvedStudy]
 
@@ -148,3 +151,36 @@ def test_rows_that_leave_the_tables_are_told(
         "leave the tables (convex-0 seed 0, convex-25 seed 0); --out keeps both apart"
     ]
     assert len(list((tmp_path / "runs").iterdir())) == 3
+
+
+def test_a_run_that_another_command_made_meanwhile_does_not_pass_for_one_of_another_engine(
+    two_cells: ResolvedStudy, tmp_path: Path, no_report: None, recorder: Any
+) -> None:
+    plan = plan_of(only(two_cells, "convex-0"), tmp_path, engine="blas")
+    (job,) = jobs_of(plan)
+    job.lock.parent.mkdir()
+    made: list[RunRow] = []
+
+    def meanwhile() -> None:
+        with hold(job.lock):
+            held.set()
+            waited.wait(30)
+        made.append(execute(replace(job, engine="torch"), Silent(), "dae"))
+
+    held, waited = threading.Event(), threading.Event()
+
+    class Waiting(Silent):
+        def note(self, text: str) -> None:
+            if "waiting for it" in text:
+                waited.set()
+                other.join(30)
+
+    other = threading.Thread(target=meanwhile)
+    other.start()
+    assert held.wait(30)
+    (row,) = run_again(plan, watcher=Waiting()).rows
+    assert made[0].error == ""
+    assert (row.n_wrong, row.error) == (
+        None,
+        "another dae process made it meanwhile with the engine torch, not blas",
+    )
