@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -134,9 +133,11 @@ def _parallel(
         # many have a run is settled by what is dispatched: one by one, since a run lasts minutes,
         # and what waits can be called off.
         settings = {"backend": "loky", "n_jobs": max(2, workers), "inner_max_num_threads": 1}
-        with parallel_config(**settings), _deaf_children():
+        # From its first moment, for a worker that has no run yet would wait for one for minutes.
+        start = {"initializer": die_with, "initargs": (os.getpid(),)}
+        with parallel_config(**settings, **start), _deaf_children():
             results = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch=workers)(
-                delayed(_run_in_worker)(job, command, stop_file, os.getpid()) for job in jobs
+                delayed(_run_in_worker)(job, command, stop_file) for job in jobs
             )
         # Not `yield from`: ended early, joblib would warn of what is known here.
         for outcome in results:  # noqa: UP028
@@ -178,9 +179,8 @@ def _end_workers(results: Any) -> None:
         get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
-def _run_in_worker(job: Job, command: str, stop_file: Path, parent: int) -> RunRow | Left:
+def _run_in_worker(job: Job, command: str, stop_file: Path) -> RunRow | Left:
     stop = WorkerStop(stop_file)
-    die_with(parent)
     if stop.asked():
         return Left(job.name, "stopped")
     return _outcome(job, FileWatcher(job), command, stop)
@@ -198,7 +198,6 @@ def _outcome(job: Job, watcher: Watcher, command: str, stop: Stop) -> RunRow | L
         return Left(job.name, "held")
 
 
-@cache
 def die_with(parent: int) -> None:
     """Let this process end, wherever it is, as soon as its parent is gone.
 

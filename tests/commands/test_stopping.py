@@ -140,6 +140,13 @@ def test_workers_of_a_command_that_is_killed_end_by_themselves(
     assert command.survivors() == []
 
 
+def test_workers_that_have_no_run_yet_end_with_their_command(start: Start, tmp_path: Path) -> None:
+    command = start("replicate", "tiny", *LONG, "--out", str(tmp_path / "out"), "--jobs", "2")
+    _wait_until(lambda: len(command.workers()) >= 1, command)
+    command.kill()
+    assert command.survivors() == []
+
+
 def test_two_commands_on_one_folder_share_the_work(start: Start, tmp_path: Path) -> None:
     both = tmp_path / "both"
     words = ("replicate", "tiny", "--seeds", "2", "--jobs", "2")

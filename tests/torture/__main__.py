@@ -44,6 +44,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="folder for torture.csv")
     options = parser.parse_args()
+    commit()  # as it is now; what is written below does not count
     with tempfile.TemporaryDirectory(prefix="dae-torture-") as folder:
         torture = Torture(Path(folder), options.seed, lambda text: print(text, flush=True))
         tally = torture.run(options.kills)

@@ -83,6 +83,7 @@ class Torture:
 
     def _study(self, kills: int, lasts: float) -> None:
         tally, name = self.tally, f"study-{self.tally.studies + 1}"
+        told = len(tally.failures())
         out = self._folder / name
         cold = self._random.random() < self._cold
         tally.cold += cold
@@ -98,7 +99,9 @@ class Torture:
         tally.left += [f"{name}: {what}" for what in temporary_files(out)]
         tally.left += [f"{name}, cache: {what}" for what in _litter(cache)]
         tally.studies += 1
-        self._tell(f"{tally.killed} kills, {tally.studies} studies, {len(tally.failures())} faults")
+        for fault in tally.failures()[told:]:
+            self._tell(fault)
+        self._tell(f"{tally.killed} kills, {tally.studies} studies")
         shutil.rmtree(out)
 
     def _kill_once(self, out: Path, cache: Path, lasts: float) -> bool:
