@@ -51,7 +51,9 @@ def test_what_differs_and_what_is_left_is_found(tmp_path: Path) -> None:
             (run / file).write_text("same")
         (tmp_path / name / "runs.csv").write_text(f"cell,minutes\nconvex,{len(name)}\n")
         (tmp_path / name / "table.csv").write_text(f"cell,n_wrong\nconvex,{name}\n")
-        (tmp_path / name / "REPORT.md").write_text(f"Made by `dae --out {name}` at abc.\n")
+        (tmp_path / name / "REPORT.md").write_text(
+            f"Made by `dae --out {name}` at abc; one core in all.\n"
+        )
     found = differences(tmp_path / "one", tmp_path / "two")
     assert found == ["runs/convex/checkpoint.safetensors", "table.csv"]
     (tmp_path / "one" / "runs" / ".convex.lock").touch()

@@ -35,6 +35,24 @@ def test_the_page_of_the_sets_shows_the_committed_figures(generate: ModuleType) 
     assert generate.datasets(text) == text, "run `make readme`"
 
 
+def test_the_page_on_reliability_shows_the_figures_of_the_last_long_runs(
+    generate: ModuleType,
+) -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    assert generate.reliability(text) == text, "run `make readme`"
+
+
+def test_the_last_long_runs_lost_nothing() -> None:
+    with (ROOT / "docs" / "reliability" / "torture.csv").open(newline="", encoding="utf-8") as file:
+        figures = {row["what"]: row["figure"] for row in csv.DictReader(file)}
+    assert int(figures["killed, all"]) >= 100
+    for what, figure in figures.items():
+        if what.endswith((" left", "lost", "half-written", "exit codes", "nobody killed")):
+            assert figure == "0", what
+    with (ROOT / "docs" / "reliability" / "fuzz.csv").open(newline="", encoding="utf-8") as file:
+        assert {row["failures"] for row in csv.DictReader(file)} == {"0"}
+
+
 @pytest.mark.parametrize("name", list(RECIPES))
 def test_the_sheets_of_the_sets_show_what_the_recipes_make_now(name: str) -> None:
     with Image.open(ROOT / "docs" / "datasets" / f"{name}.png") as sheet:
