@@ -17,6 +17,8 @@ from tests.torture.looking import Looking
 
 STUDY = "smoke"
 ENDS = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
+LEAST_PATIENCE = 3.0
+"""Seconds in which a run is well begun; kills come at any moment up to then at least."""
 KILLS = ("command", "group", "worker")
 """The command alone, all its processes at once, or one of its workers."""
 
@@ -67,6 +69,7 @@ class Torture:
         self._random = random.Random(seed)
         self._tell = tell
         self._cold = cold
+        self._patience = 0.0
         self._caches = folder / "caches"
         self._reference = folder / "reference"
 
@@ -75,13 +78,13 @@ class Torture:
         begin = time.monotonic()
         self._tell("a study that nobody kills, for comparison")
         self._finish(self._reference, self._caches / "warm")
-        lasts = time.monotonic() - begin
+        self._patience = time.monotonic() - begin
         while self.tally.killed < kills:
-            self._study(kills, lasts)
+            self._study(kills)
         self.tally.seconds = time.monotonic() - begin
         return self.tally
 
-    def _study(self, kills: int, lasts: float) -> None:
+    def _study(self, kills: int) -> None:
         tally, name = self.tally, f"study-{self.tally.studies + 1}"
         told = len(tally.failures())
         out = self._folder / name
@@ -89,7 +92,7 @@ class Torture:
         tally.cold += cold
         cache = self._caches / (name if cold else "warm")
         with Looking(out) as looking:
-            while tally.killed < kills and not self._kill_once(out, cache, lasts):
+            while tally.killed < kills and not self._kill_once(out, cache):
                 pass
             self._finish(out, cache)
         tally.reads += looking.reads
@@ -104,18 +107,21 @@ class Torture:
         self._tell(f"{tally.killed} kills, {tally.studies} studies")
         shutil.rmtree(out)
 
-    def _kill_once(self, out: Path, cache: Path, lasts: float) -> bool:
+    def _kill_once(self, out: Path, cache: Path) -> bool:
         """Start the command, end it somehow at a random moment; return whether it was done."""
         command = self._command(out, cache)
-        if command.wait(self._random.uniform(0.3, 0.8 * lasts)):
+        if command.wait(self._random.uniform(0.3, self._patience)):
             self._expect(command, {0})
+            # Whoever is always late, on a machine that is less busy by now, waits less.
+            self._patience = max(LEAST_PATIENCE, 0.8 * self._patience)
             return True
+        self._patience *= 1.02
         how = self._random.choices((*KILLS, *ENDS), (5, 4, 3, 1, 1))[0]
         if how == "worker":
             for pid in command.workers()[:1]:
                 os.kill(pid, signal.SIGKILL)
                 self.tally.kills[how] += 1
-            if not command.wait(self._random.uniform(0.1, lasts)):
+            if not command.wait(self._random.uniform(0.1, self._patience)):
                 self.tally.kills["command"] += 1
                 command.kill()
         elif how in ENDS:
