@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dae_cli.study.rows import RunRow, write_rows
 from tests.torture.command import Command
 from tests.torture.compare import differences, temporary_files
 from tests.torture.kills import Torture
@@ -25,7 +26,7 @@ def test_a_study_killed_at_random_moments_ends_as_if_nobody_had_killed_it(tmp_pa
     assert tally.reads > 100
 
 
-def test_who_looks_on_notices_half_a_file_and_a_row_that_goes_again(tmp_path: Path) -> None:
+def test_who_looks_on_notices_half_a_file(tmp_path: Path) -> None:
     header = "cell,run"
     looking = Looking(tmp_path)
     looking.look()
@@ -35,11 +36,20 @@ def test_who_looks_on_notices_half_a_file_and_a_row_that_goes_again(tmp_path: Pa
     (tmp_path / "runs" / "one" / "status.json").write_text('{"state": "do')
     (tmp_path / "runs" / "one" / "metrics.csv").write_text("phase,layer\npretrain,1\n")
     looking.look()
-    assert [text.partition(":")[0] for text in looking.broken] == [
+    assert {text.partition(":")[0] for text in looking.broken} == {
         "runs.csv",
         "runs/one/metrics.csv",
         "runs/one/status.json",
-    ] or len(looking.broken) == 3
+    }
+
+
+def test_who_looks_on_notices_a_row_that_goes_again(tmp_path: Path) -> None:
+    looking = Looking(tmp_path)
+    row = RunRow("convex-0", "convex-1", "convex", "original", "d" * 64, "SAA-3", 0.0, 0)
+    for rows in ([row], []):
+        write_rows(tmp_path / "runs.csv", rows, RunRow)
+        looking.look()
+    assert (looking.broken, looking.lost) == ([], ["convex-1"])
 
 
 def test_what_differs_and_what_is_left_is_found(tmp_path: Path) -> None:

@@ -49,6 +49,22 @@ Overrides = Annotated[
         show_default=False,
     ),
 ]
+Study = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY", help="Name (dae ls lists them) or path of a study.", show_default=False
+    ),
+]
+ResultsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        file_okay=False,
+        help="Folder of the results.  [default: results/STUDY; with --set a folder of its own]",
+        show_default=False,
+    ),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +16,8 @@ from dae_cli.commands.options import (
     EngineOption,
     Overrides,
     Quiet,
+    ResultsFolder,
+    Study,
     check_engine,
     command_line,
 )
@@ -33,14 +34,7 @@ if TYPE_CHECKING:
 
 
 def replicate(
-    study: Annotated[
-        str,
-        typer.Argument(
-            metavar="STUDY",
-            help="Name (dae ls lists them) or path of a study.",
-            show_default=False,
-        ),
-    ],
+    study: Study,
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="CELL", help="Run this cell only; repeatable.", show_default=False),
@@ -67,15 +61,7 @@ def replicate(
     engine: EngineOption = Engine.auto,
     data_dir: DataDir = None,
     origin: DataOrigin = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            file_okay=False,
-            help="Where the results go.  [default: results/STUDY; with --set a folder of its own]",
-            show_default=False,
-        ),
-    ] = None,
+    out: ResultsFolder = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be run, and stop.")
     ] = False,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dae_cli.commands.options import DataDir, Overrides
+from dae_cli.commands.options import DataDir, Overrides, ResultsFolder, Study
 from dae_cli.commands.tables import columns
 from dae_cli.errors import plain
 
@@ -29,24 +28,9 @@ class VerificationFormat(StrEnum):
 
 
 def verify(
-    study: Annotated[
-        str,
-        typer.Argument(
-            metavar="STUDY",
-            help="Name (dae ls lists them) or path of a study.",
-            show_default=False,
-        ),
-    ],
+    study: Study,
     overrides: Overrides = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            file_okay=False,
-            help="Where the results are.  [default: results/STUDY; with --set a folder of its own]",
-            show_default=False,
-        ),
-    ] = None,
+    out: ResultsFolder = None,
     data_dir: DataDir = None,
     form: Annotated[
         VerificationFormat, typer.Option("--format", help="A table to read, or JSON.")

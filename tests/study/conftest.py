@@ -5,7 +5,7 @@ The data lie in a real cache entry, so that worker processes see them too; the r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from dae_cli.study.progress import Position, Silent
 from dae_cli.study.replicate import Outcome, run_plan
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import Job, run_name
+from tests.study.pools import end_workers
 
 SMALL: dict[str, Any] = {
     "dataset": "convex",
@@ -213,6 +214,14 @@ def in_process(data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Repl
 def in_workers(data: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Replicated:
     """The same study, two runs at a time. Read only."""
     return _replicated(data, tmp_path_factory.mktemp("results") / "two", jobs=2)
+
+
+@pytest.fixture
+def no_worker_of_another_test() -> Iterator[None]:
+    """Begin and end without workers."""
+    end_workers()
+    yield
+    end_workers()
 
 
 @pytest.fixture

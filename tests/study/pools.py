@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from dae_cli.study.run_folder import Job
 
@@ -15,14 +13,6 @@ MakeJob = Callable[..., Job]
 LONG = {"finetune": {"max_epochs": 600, "patience": 600}}
 ENDLESS = {"finetune": {"max_epochs": 90_000, "patience": 90_000}}
 WAIT = 60.0
-
-
-@pytest.fixture(autouse=True)
-def no_worker_of_another_test() -> Iterator[None]:
-    """Workers of a study that ended well stay for the next one; end them."""
-    end_workers()
-    yield
-    end_workers()
 
 
 def end_workers() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,12 @@ from tests.study.pools import (
     LONG,
     WAIT,
     MakeJob,
-    end_workers,
     no_traces,
     wait_for,
     workers_here,
 )
 
-
-@pytest.fixture(autouse=True)
-def _no_worker_of_another_test() -> Iterator[None]:
-    end_workers()
-    yield
-    end_workers()
+pytestmark = pytest.mark.usefixtures("no_worker_of_another_test")
 
 
 def test_one_worker_is_this_process(make_job: MakeJob, recorder: Any) -> None:

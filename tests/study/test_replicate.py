@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,34 +12,16 @@ import pytest
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import Experiment
 from dae_cli.errors import DataError, RunFolderError
-from dae_cli.study.plan import Plan, default_out, plan_study
+from dae_cli.study.plan import default_out, plan_study
 from dae_cli.study.progress import Silent
-from dae_cli.study.replicate import Outcome, run_plan
+from dae_cli.study.replicate import Outcome
 from dae_cli.study.rows import RunRow, TableRow, read_rows
-from dae_cli.study.run_folder import CHECKPOINT, METRICS, RUN_FILTERS, Job
+from dae_cli.study.run_folder import CHECKPOINT, METRICS, RUN_FILTERS
+from tests.study.running import csv_rows, jobs_of, plan_of, run_again
 
 MakeStudy = Callable[..., ResolvedStudy]
 MakeExperiment = Callable[..., Experiment]
 both = pytest.mark.parametrize("how", ["in_process", "in_workers"])
-
-
-def _plan(study: ResolvedStudy, out: Path, seeds: int | None = None) -> Plan:
-    return plan_study(study, seeds=seeds, out=out, data_dir=None, watcher=Silent())
-
-
-def _run(plan: Plan, force: bool = False, watcher: Any = None) -> Outcome:
-    return run_plan(
-        plan, jobs=1, force=force, watcher=watcher or Silent(), command="dae replicate tiny"
-    )
-
-
-def _jobs(plan: Plan) -> list[Job]:
-    return [planned.job for planned in plan.runs]
-
-
-def _csv(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 # The plan
@@ -50,11 +31,11 @@ def test_the_plan_has_every_cell_with_successive_seeds_in_order(
     two_cells: ResolvedStudy, tmp_path: Path, recorder: Any
 ) -> None:
     plan = plan_study(two_cells, seeds=3, out=tmp_path, data_dir=None, watcher=recorder)
-    cells = [(job.cell, job.experiment.seed) for job in _jobs(plan)]
+    cells = [(job.cell, job.experiment.seed) for job in jobs_of(plan)]
     assert cells == [(cell, seed) for cell in ("convex-0", "convex-25") for seed in (0, 1, 2)]
     assert {planned.state for planned in plan.runs} == {"new"}
-    assert len({job.name for job in _jobs(plan)}) == 6
-    assert all(job.folder.parent == tmp_path / "runs" for job in _jobs(plan))
+    assert len({job.name for job in jobs_of(plan)}) == 6
+    assert all(job.folder.parent == tmp_path / "runs" for job in jobs_of(plan))
     # Data that serve several cells are prepared, and told, once.
     ((what, _, told),) = recorder.events
     assert what == "note"
@@ -66,17 +47,17 @@ def test_seeds_count_from_the_experiments_own(
     make_study: MakeStudy, make_experiment: MakeExperiment, tmp_path: Path
 ) -> None:
     study = make_study({"convex-25": make_experiment(seed=40)})
-    seeds = [job.experiment.seed for job in _jobs(_plan(study, tmp_path, seeds=2))]
+    seeds = [job.experiment.seed for job in jobs_of(plan_of(study, tmp_path, seeds=2))]
     assert seeds == [40, 41]
-    assert [job.experiment.seed for job in _jobs(_plan(study, tmp_path))] == [40]
+    assert [job.experiment.seed for job in jobs_of(plan_of(study, tmp_path))] == [40]
 
 
 def test_folders_do_not_move_with_the_current_folder(
     two_cells: ResolvedStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    plan = _plan(two_cells, Path("results") / "tiny")
-    assert all(job.folder.is_absolute() for job in _jobs(plan))
+    plan = plan_of(two_cells, Path("results") / "tiny")
+    assert all(job.folder.is_absolute() for job in jobs_of(plan))
 
 
 def test_data_that_cannot_be_had_end_the_plan(two_cells: ResolvedStudy, tmp_path: Path) -> None:
@@ -137,7 +118,7 @@ def test_one_worker_and_two_give_the_same_bytes(in_process: Any, in_workers: Any
             for name in (CHECKPOINT, METRICS, RUN_FILTERS, "config.yaml"):
                 assert (one / name).read_bytes() == (two / name).read_bytes(), name
     for name in ("runs.csv", "table.csv"):
-        one_rows, two_rows = _csv(in_process.out / name), _csv(in_workers.out / name)
+        one_rows, two_rows = csv_rows(in_process.out / name), csv_rows(in_workers.out / name)
         for row in (*one_rows, *two_rows):
             del row["minutes"]
         assert one_rows == two_rows
@@ -162,9 +143,9 @@ def test_a_file_in_the_place_of_the_results_is_told(
 ) -> None:
     (tmp_path / "results").write_text("a file")
     with pytest.raises(RunFolderError, match=r"cannot be made .*; choose --out"):
-        _run(_plan(two_cells, tmp_path / "results"))
+        run_again(plan_of(two_cells, tmp_path / "results"))
     with pytest.raises(RunFolderError, match=r"cannot be made .*; choose --out"):
-        _run(_plan(two_cells, tmp_path / "results" / "deeper"))
+        run_again(plan_of(two_cells, tmp_path / "results" / "deeper"))
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(
@@ -179,7 +160,7 @@ def test_a_folder_that_cannot_be_written_to_is_told(
         with pytest.raises(
             RunFolderError, match=r"cannot be written to \(.*\); choose another folder"
         ):
-            _run(_plan(two_cells, locked), watcher=recorder)
+            run_again(plan_of(two_cells, locked), watcher=recorder)
     finally:
         locked.chmod(0o755)
     assert recorder.events == []
@@ -194,4 +175,4 @@ def test_a_folder_that_cannot_be_written_to_is_told_to_any_user(
 
     monkeypatch.setattr(Path, "touch", read_only)
     with pytest.raises(RunFolderError, match=r"cannot be written to \(.*\); choose another folder"):
-        _run(_plan(two_cells, tmp_path))
+        run_again(plan_of(two_cells, tmp_path))

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +23,11 @@ from tests.study.pools import (
     ENDLESS,
     LONG,
     MakeJob,
-    end_workers,
     no_traces,
     workers_here,
 )
 
-
-@pytest.fixture(autouse=True)
-def _no_worker_of_another_test() -> Iterator[None]:
-    end_workers()
-    yield
-    end_workers()
+pytestmark = pytest.mark.usefixtures("no_worker_of_another_test")
 
 
 class PressingCtrlC(Silent):
