@@ -48,7 +48,7 @@ class Looking:
 
     def look(self) -> None:
         """Read everything once."""
-        for path in (*self.folder.glob("*.csv"), *self.folder.glob("runs/*/*")):
+        for path in self._files():
             if path.suffix not in (".csv", ".json") or path.name.startswith("."):
                 continue
             try:
@@ -58,6 +58,13 @@ class Looking:
                 continue  # its folder was just renamed
             except Exception as error:  # whatever half a file makes of its reader
                 self.broken.append(f"{path.relative_to(self.folder)}: {error}")
+
+    def _files(self) -> list[Path]:
+        """What there is; nothing where a folder is renamed while it is listed."""
+        try:
+            return [*self.folder.glob("*.csv"), *self.folder.glob("runs/*/*")]
+        except FileNotFoundError:
+            return []
 
     def _read(self, path: Path) -> None:
         if path.suffix == ".json":
