@@ -32,7 +32,12 @@ def contradictions(layer: Layer) -> list[Problem]:
     """Every contradiction within merged settings."""
     model = _valid(ModelSettings, layer.get("model"))
     hidden = model.hidden if model else ()
-    return [*_of_corruption(layer, hidden), *_of_weights(layer, hidden), *_of_rows(layer)]
+    return [
+        *_of_corruption(layer, hidden),
+        *_of_pretraining(layer, model),
+        *_of_weights(layer, hidden),
+        *_of_rows(layer),
+    ]
 
 
 def _of_corruption(layer: Layer, hidden: tuple[int, ...]) -> list[Problem]:
@@ -75,6 +80,48 @@ def _of_counts(layer: Layer, destruction: float, hidden: tuple[int, ...]) -> lis
                 + ("use a larger fraction, or 0" if count == 0 else "use a smaller fraction"),
             )
     return []
+
+
+def _of_pretraining(layer: Layer, model: ModelSettings | None) -> list[Problem]:
+    """What an RBM has not, and what only an RBM has."""
+    pretrain = _valid(PretrainSettings, layer.get("pretrain"))
+    if pretrain is None:
+        return []
+    if pretrain.kind == "rbm":
+        return _of_rbm(layer, pretrain, model)
+    only = "only an RBM has a Gibbs chain; set pretrain.kind to rbm, or leave"
+    problems = []
+    if pretrain.gibbs_steps != 1:
+        problems += _about(layer, "pretrain.gibbs_steps", f"{only} gibbs_steps out")
+    if pretrain.persistent:
+        problems += _about(layer, "pretrain.persistent", f"{only} persistent out")
+    return problems
+
+
+def _of_rbm(layer: Layer, pretrain: PretrainSettings, model: ModelSettings | None) -> list[Problem]:
+    because = f"(pretrain.kind: {layer['pretrain'].items['kind'].place.text})"
+    corruption = _valid(CorruptionSettings, layer.get("corruption"))
+    problems = []
+    for name in ("destruction", "sigma"):
+        if corruption is not None and getattr(corruption, name) != 0:
+            text = (
+                "the inputs of an RBM are not corrupted: its noise is that of the Gibbs chain; "
+                f"leave {name} out or set it to 0 {because}"
+            )
+            problems += _about(layer, f"corruption.{name}", text)
+    if pretrain.loss != "cross-entropy":
+        text = (
+            "an RBM is trained by contrastive divergence, and its reconstruction is told as a "
+            f"cross-entropy; leave loss out or set it to cross-entropy {because}"
+        )
+        problems += _about(layer, "pretrain.loss", text)
+    if model is not None and not model.tied:
+        text = (
+            "an RBM has the same weights upwards and downwards; "
+            f"leave tied out or set it to true {because}"
+        )
+        problems += _about(layer, "model.tied", text)
+    return problems
 
 
 def _of_weights(layer: Layer, hidden: tuple[int, ...]) -> list[Problem]:

@@ -1,19 +1,42 @@
-"""A resolved experiment as YAML that reads like the paper's protocol."""
+"""A resolved experiment as plain settings, and as YAML that reads like the paper's protocol."""
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from dae_cli.config.schema import Experiment
 
+_ADDED_LATER: dict[str, dict[str, object]] = {
+    "pretrain": {"kind": "autoencoder", "gibbs_steps": 1, "persistent": False},
+}
+"""Settings that experiments had not from the start, by section, with the value that says what was
+done before there was a choice. They are left out at this value, so that runs keep their names."""
+
 _Value = str | int | float | bool | tuple["_Value", ...] | dict[str, "_Value"] | None
+
+
+def told_settings(experiment: Experiment, mode: Literal["python", "json"]) -> dict[str, Any]:
+    """Return the settings that say anything: all, but for later ones that change nothing.
+
+    Args:
+        experiment: the resolved config.
+        mode: of pydantic's dump; "json" has lists where "python" has tuples.
+    """
+    settings = experiment.model_dump(mode=mode)
+    for section, before in _ADDED_LATER.items():
+        for name, value in before.items():
+            if settings[section][name] == value:
+                del settings[section][name]
+    return settings
 
 
 def dump_yaml(experiment: Experiment) -> str:
     """One line per section; `load_resolved` reads the same experiment back.
 
     The strength of noise that does not apply (sigma of masking, destruction of gaussian) and an
-    absent subset are left out.
+    absent subset are left out, and so is what `told_settings` leaves out.
     """
-    settings = experiment.model_dump()
+    settings = told_settings(experiment, "python")
     unused = "destruction" if experiment.corruption.kind == "gaussian" else "sigma"
     if settings["corruption"][unused] == 0:
         del settings["corruption"][unused]

@@ -15,6 +15,7 @@ DatasetName = Literal[
 CorruptionKind = Literal["masking", "gaussian", "salt-and-pepper"]
 LossKind = Literal["cross-entropy", "squared-error"]
 InitKind = Literal["glorot", "tutorial"]
+PretrainKind = Literal["autoencoder", "rbm"]
 
 LayerWidth = Annotated[int, Field(ge=1, le=100_000)]
 LearningRate = Annotated[
@@ -59,6 +60,10 @@ class CorruptionSettings(Settings):
 class PretrainSettings(Settings):
     """Greedy unsupervised training of one layer after the other."""
 
+    kind: Annotated[PretrainKind, Field(description="what a layer is pretrained as")] = (
+        "autoencoder"
+    )
+    """A stack of RBMs is the DBN of the paper's table 1."""
     loss: Annotated[LossKind, Field(description="what a layer's reconstruction is trained on")] = (
         "cross-entropy"
     )
@@ -68,6 +73,14 @@ class PretrainSettings(Settings):
     ]
     """Epochs per layer; 0 means no pretraining."""
     batch_size: BatchSize = 20
+    gibbs_steps: Annotated[
+        int, Field(ge=1, le=1000, description="steps of an RBM's Gibbs chain at each update")
+    ] = 1
+    """k of contrastive divergence, CD-k."""
+    persistent: Annotated[
+        bool, Field(description="an RBM's Gibbs chains go on from step to step")
+    ] = False
+    """Persistent CD, with as many chains as a minibatch has rows."""
 
 
 class FinetuneSettings(Settings):

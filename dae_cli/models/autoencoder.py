@@ -25,40 +25,38 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from dae_cli.models.encoder import Encoder
 from dae_cli.models.operations import REFERENCE, Operations, laid_out
 
 LossKind = Literal["cross-entropy", "squared-error"]
 
 
 @dataclass
-class Autoencoder:
-    """Parameters of one autoencoder; examples are rows everywhere.
+class Autoencoder(Encoder):
+    """Parameters of one autoencoder.
 
     Attributes:
-        weight: W, (hidden, d). Row j is the filter of hidden unit j.
-        hidden_bias: b, (hidden,).
-        visible_bias: c, (d,).
         loss: the loss, which settles the decoder's activation (see above).
         decoder_weight: V, (d, hidden); None where it is tied to Wᵀ.
     """
 
-    weight: Tensor
-    hidden_bias: Tensor
-    visible_bias: Tensor
     loss: LossKind = "cross-entropy"
     decoder_weight: Tensor | None = None
 
+    def parameters(self) -> dict[str, Tensor]:
+        """Return every parameter by its name."""
+        decoder = {} if self.decoder_weight is None else {"decoder_weight": self.decoder_weight}
+        return super().parameters() | decoder
+
     def to(self, device: torch.device) -> None:
         """Move the parameters to a device."""
-        self.weight = self.weight.to(device)
-        self.hidden_bias = self.hidden_bias.to(device)
-        self.visible_bias = self.visible_bias.to(device)
+        super().to(device)
         if self.decoder_weight is not None:
             self.decoder_weight = self.decoder_weight.to(device)
 
     def lay_out(self, operations: Operations) -> None:
         """Move the weights into memory that the operations like."""
-        self.weight = laid_out(self.weight, operations)
+        super().lay_out(operations)
         if self.decoder_weight is not None:
             self.decoder_weight = laid_out(self.decoder_weight, operations)
 
@@ -66,11 +64,6 @@ class Autoencoder:
         """Return memory for minibatches of so many rows."""
         hidden, d = self.weight.shape
         return Minibatch(rows, d, hidden, operations, like=self.weight)
-
-    def encode(self, inputs: Tensor, out: Tensor, operations: Operations = REFERENCE) -> Tensor:
-        """Map inputs (m, d) to codes h (m, hidden), in `out`."""
-        operations.times_transposed(inputs, self.weight, self.hidden_bias, out)
-        return operations.sigmoid_(out)
 
     def decoder_input(
         self, codes: Tensor, out: Tensor, operations: Operations = REFERENCE

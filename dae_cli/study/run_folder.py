@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from dae_cli.config.dump import told_settings
 from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.config.schema import Experiment
 from dae_cli.data.obtain import Prepared
@@ -115,10 +116,15 @@ class PlannedRun:
 
 
 def model_name(experiment: Experiment) -> str:
-    """Return the paper's name: SAA-3 without corruption, SdA-3 with it, NNet-3 unpretrained."""
+    """Return the paper's name: SAA-3 without corruption, SdA-3 with it, DBN-3 of RBMs.
+
+    Without pretraining it is NNet-3.
+    """
     depth = len(experiment.model.hidden)
     if experiment.pretrain.epochs == 0:
         return f"NNet-{depth}"
+    if experiment.pretrain.kind == "rbm":
+        return f"DBN-{depth}"
     corruption = experiment.corruption
     level = corruption.sigma if corruption.kind == "gaussian" else corruption.destruction
     return f"SdA-{depth}" if level else f"SAA-{depth}"
@@ -132,7 +138,7 @@ def destruction_percent(experiment: Experiment) -> float:
 def config_sha256(experiment: Experiment) -> str:
     """Return the digest of a resolved config and the version of the numerics."""
     plain = json.dumps(
-        {"experiment": experiment.model_dump(mode="json"), "numerics": NUMERICS_VERSION},
+        {"experiment": told_settings(experiment, "json"), "numerics": NUMERICS_VERSION},
         sort_keys=True,
     )
     return hashlib.sha256(plain.encode()).hexdigest()

@@ -19,9 +19,8 @@ from torch import Tensor
 from dae_cli.config.schema import Experiment
 from dae_cli.errors import RunFolderError, plain
 from dae_cli.files import is_text, write_whole
-from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.network import Layer, Network
-from dae_cli.training.state import EpochRecord, Interim, Phase, TrainingState
+from dae_cli.training.state import EpochRecord, Interim, Phase, TrainingState, layer_from
 
 FORMAT: Literal[2] = 2
 """1 told neither experiment nor data, and knew no middle of an epoch; it is read as well."""
@@ -160,7 +159,7 @@ def _possible(position: _Position, experiment: Experiment) -> bool:
 
 
 def _refuse_other_shapes(found: dict[str, Any], position: _Position, expected: Expected) -> None:
-    shapes = _shapes(expected)
+    shapes = _shapes(expected) | _chains(position, expected.experiment)
     for name in shapes:
         if name not in found and name.startswith(_required(position)):
             raise ValueError(f"it lacks {name}")
@@ -179,7 +178,15 @@ def _required(position: _Position) -> tuple[str, ...]:
     # Until its first step of fine-tuning a run has no network; when it is done it drops it.
     begun = position.phase == "finetune" and (position.epoch > 0 or position.interim is not None)
     best = position.best_wrong is not None
-    return ("pretrained.", *(["network."] if begun else []), *(["best."] if best else []))
+    return ("pretrained.", "chains", *(["network."] if begun else []), *(["best."] if best else []))
+
+
+def _chains(position: _Position, experiment: Experiment) -> dict[str, tuple[int, ...]]:
+    """Return the shape of the persistent chains, where a layer is in the middle of its training."""
+    begun = position.phase == "pretrain" and (position.epoch > 0 or position.interim is not None)
+    if not (begun and experiment.pretrain.persistent):
+        return {}
+    return {"chains": (experiment.pretrain.batch_size, experiment.model.hidden[position.layer])}
 
 
 def _shapes(expected: Expected) -> dict[str, tuple[int, ...]]:
@@ -208,11 +215,11 @@ def _assemble(
 ) -> TrainingState:
     count = len(experiment.model.hidden)
     autoencoders = [
-        Autoencoder(
+        layer_from(
+            experiment.pretrain,
             weight=tensors[f"pretrained.{k}.weight"],
             hidden_bias=tensors[f"pretrained.{k}.hidden_bias"],
             visible_bias=tensors[f"pretrained.{k}.visible_bias"],
-            loss=experiment.pretrain.loss,
             decoder_weight=tensors.get(f"pretrained.{k}.decoder_weight"),
         )
         for k in range(1, count + 1)
@@ -228,6 +235,7 @@ def _assemble(
         best_epoch=position.best_epoch,
         history=position.history,
         interim=position.interim,
+        chains=tensors.get("chains"),
     )
 
 

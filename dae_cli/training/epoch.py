@@ -2,7 +2,7 @@
 
 An epoch may be left after any step and gone on with later, to the same bits: the order of the
 rows is drawn from its own stream again (streams.py), and the cost so far and the state of the
-corruption's generator are kept (`Interim`).
+noise's generator are kept (`Interim`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def present(
         batch_size: rows of a minibatch; the last one may be shorter.
         take_step: presents the rows it is given and adds their cost to `total`.
         total: the cost of the rows presented.
-        noise: the corruption's generator, at the start of its stream.
+        noise: the generator of the corruption or the Gibbs chain, at the start of its stream.
         state: `state.interim` tells where the epoch was left; None afterwards.
         place: for messages.
         hooks: asked after each step whether the state is to be kept.

@@ -6,7 +6,7 @@ import torch
 
 from dae_cli.data.dataset import Split
 from dae_cli.engines.engine import Engine
-from dae_cli.models.autoencoder import Autoencoder
+from dae_cli.models.encoder import Encoder
 from dae_cli.models.network import Network
 from dae_cli.training.batches import Memory
 from dae_cli.training.inputs import CHUNK_ROWS, Codes, Inputs, Pixels
@@ -26,7 +26,7 @@ def count_wrong(network: Network, split: Split, engine: Engine) -> int:
     return wrong
 
 
-def encode_rows(rows: Inputs, autoencoder: Autoencoder, engine: Engine) -> Codes:
+def encode_rows(rows: Inputs, autoencoder: Encoder, engine: Engine) -> Codes:
     """Encode all rows, uncorrupted."""
     like = torch.zeros(0, dtype=autoencoder.weight.dtype)
     codes = engine.operations.zeros(len(rows), len(autoencoder.hidden_bias), like)

@@ -1,12 +1,14 @@
-"""Greedy pretraining: one denoising autoencoder after the other, on clean codes.
+"""Greedy pretraining: one denoising autoencoder, or RBM, after the other, on clean codes.
 
 Layer k is trained on the code that the layers below give for *clean* inputs. The corruption is
 applied to the input of the layer being trained, and only while it is trained
-(ICML 2008, section 2.4).
+(ICML 2008, section 2.4). RBMs are stacked alike: the codes P(h|x) of one are what the next is
+trained on (Bengio, Lamblin, Popovici, Larochelle 2007).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from dae_cli.config.schema import CorruptionSettings, Experiment
@@ -14,13 +16,15 @@ from dae_cli.data.dataset import Split
 from dae_cli.engines.engine import Engine
 from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.corruption import Corruption, Gaussian, Masking, SaltAndPepper
+from dae_cli.models.encoder import Encoder
+from dae_cli.models.rbm import Rbm
 from dae_cli.training.divergence import Place
 from dae_cli.training.epoch import present
 from dae_cli.training.evaluation import encode_rows
 from dae_cli.training.hooks import Hooks
 from dae_cli.training.inputs import Inputs, Pixels
 from dae_cli.training.state import EpochRecord, TrainingState
-from dae_cli.training.steps import PretrainingStep
+from dae_cli.training.steps import GibbsStep, NoisyStep, PretrainingStep
 from dae_cli.training.streams import Purpose, shuffled, stream
 
 
@@ -46,7 +50,7 @@ def pretrain(
     while state.layer < len(state.autoencoders):
         _pretrain_layer(experiment, inputs, state, engine, hooks)
         trained = state.autoencoders[state.layer]
-        state.layer, state.epoch = state.layer + 1, 0
+        state.layer, state.epoch, state.chains = state.layer + 1, 0, None
         if state.layer == len(state.autoencoders):
             state.phase = "finetune"
         hooks.phase_done(state)
@@ -58,11 +62,11 @@ def _pretrain_layer(
     experiment: Experiment, inputs: Inputs, state: TrainingState, engine: Engine, hooks: Hooks
 ) -> None:
     settings, layer = experiment.pretrain, state.layer + 1
-    autoencoder = state.autoencoders[state.layer]
-    step = PretrainingStep(autoencoder, inputs, corruption_from(experiment.corruption), engine)
+    step = _step(experiment, inputs, state, engine)
+    purpose = Purpose.GIBBS if settings.kind == "rbm" else Purpose.CORRUPTION
     while state.epoch < settings.epochs:
         position, epoch = (state.layer, state.epoch), state.epoch + 1
-        noise = stream(experiment.seed, Purpose.CORRUPTION, *position)
+        noise = stream(experiment.seed, purpose, *position)
         mean = present(
             shuffled(len(inputs), stream(experiment.seed, Purpose.PRETRAIN_ORDER, *position)),
             settings.batch_size,
@@ -78,7 +82,22 @@ def _pretrain_layer(
         hooks.epoch_done(state)
 
 
-def clean_codes(inputs: Inputs, autoencoders: list[Autoencoder], engine: Engine) -> Inputs:
+def _step(
+    experiment: Experiment, inputs: Inputs, state: TrainingState, engine: Engine
+) -> NoisyStep:
+    """Return the steps of the layer being trained; `state` holds its persistent chains."""
+    settings, layer = experiment.pretrain, state.autoencoders[state.layer]
+    if isinstance(layer, Rbm):
+        if settings.persistent and state.chains is None:
+            state.chains = layer.new_chains(settings.batch_size)
+        step = GibbsStep(layer, inputs, engine, state.chains)
+        state.chains = step.chains
+        return step
+    assert isinstance(layer, Autoencoder)
+    return PretrainingStep(layer, inputs, corruption_from(experiment.corruption), engine)
+
+
+def clean_codes(inputs: Inputs, autoencoders: Sequence[Encoder], engine: Engine) -> Inputs:
     """Return what the layer above `autoencoders` is trained on: clean codes."""
     for autoencoder in autoencoders:
         inputs = encode_rows(inputs, autoencoder, engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -9,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import Experiment, PretrainSettings
 from dae_cli.models.autoencoder import Autoencoder
+from dae_cli.models.encoder import Encoder
 from dae_cli.models.initial import uniform_weights
 from dae_cli.models.network import Layer, Network
+from dae_cli.models.rbm import Rbm
 from dae_cli.training.streams import Purpose, stream
 
 Phase = Literal["pretrain", "finetune", "done"]
@@ -69,7 +72,7 @@ class Interim:
     cost: float = 0.0
     """Of their rows, summed."""
     noise: GeneratorState | None = None
-    """Where the corruption's stream stands; None while fine-tuning."""
+    """Where the stream of the corruption or the Gibbs chain stands; None while fine-tuning."""
 
     @classmethod
     def at(cls, steps: int, cost: float, noise: np.random.Generator | None) -> Interim:
@@ -89,7 +92,10 @@ class TrainingState:
         layer: the layer being pretrained, from 0.
         epoch: epochs completed in the present layer or phase.
         interim: None but in the middle of an epoch.
-        autoencoders: one per layer; after pretraining they keep the pretrained parameters.
+        autoencoders: one per layer, RBMs in a DBN; after pretraining they keep the pretrained
+            parameters.
+        chains: states of the persistent Gibbs chains, (rows of a minibatch, hidden), while a layer
+            is trained on them; else None.
         network: None until fine-tuning begins.
         best: the network of the lowest validation error so far.
         best_wrong: its number of wrong validation rows.
@@ -99,23 +105,23 @@ class TrainingState:
     phase: Phase
     layer: int
     epoch: int
-    autoencoders: list[Autoencoder]
+    autoencoders: Sequence[Encoder]
     network: Network | None = None
     best: Network | None = None
     best_wrong: int | None = None
     best_epoch: int = 0
     history: list[EpochRecord] = field(default_factory=list)
     interim: Interim | None = None
+    chains: Tensor | None = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return every parameter under its name in a checkpoint."""
+        """Return every parameter, and the chains, under their names in a checkpoint."""
         named: dict[str, Tensor] = {}
         for k, autoencoder in enumerate(self.autoencoders, start=1):
-            named[f"pretrained.{k}.weight"] = autoencoder.weight
-            named[f"pretrained.{k}.hidden_bias"] = autoencoder.hidden_bias
-            named[f"pretrained.{k}.visible_bias"] = autoencoder.visible_bias
-            if autoencoder.decoder_weight is not None:
-                named[f"pretrained.{k}.decoder_weight"] = autoencoder.decoder_weight
+            for name, tensor in autoencoder.parameters().items():
+                named[f"pretrained.{k}.{name}"] = tensor
+        if self.chains is not None:
+            named["chains"] = self.chains
         for prefix, network in (("network", self.network), ("best", self.best)):
             for name, layer in named_layers(network):
                 named[f"{prefix}.{name}.weight"] = layer.weight
@@ -139,19 +145,32 @@ def initial_state(experiment: Experiment, inputs: int, dtype: torch.dtype) -> Tr
         inputs: d, the components of an example.
         dtype: of all parameters.
     """
-    model, loss = experiment.model, experiment.pretrain.loss
-    autoencoders = []
+    model, pretrain = experiment.model, experiment.pretrain
+    autoencoders: list[Encoder] = []
     for k, (below, units) in enumerate(zip((inputs, *model.hidden), model.hidden, strict=False)):
         random = stream(experiment.seed, Purpose.WEIGHTS, k)
         weight = uniform_weights(units, below, model.init, random, dtype)
         decoder = None if model.tied else uniform_weights(below, units, model.init, random, dtype)
-        hidden_bias, visible_bias = torch.zeros(units, dtype=dtype), torch.zeros(below, dtype=dtype)
-        autoencoders.append(Autoencoder(weight, hidden_bias, visible_bias, loss, decoder))
-    phase: Phase = "pretrain" if experiment.pretrain.epochs else "finetune"
+        biases = torch.zeros(units, dtype=dtype), torch.zeros(below, dtype=dtype)
+        autoencoders.append(layer_from(pretrain, weight, *biases, decoder))
+    phase: Phase = "pretrain" if pretrain.epochs else "finetune"
     return TrainingState(phase=phase, layer=0, epoch=0, autoencoders=autoencoders)
 
 
-def network_from(autoencoders: list[Autoencoder], classes: int) -> Network:
+def layer_from(
+    settings: PretrainSettings,
+    weight: Tensor,
+    hidden_bias: Tensor,
+    visible_bias: Tensor,
+    decoder_weight: Tensor | None = None,
+) -> Encoder:
+    """Put parameters together to what the settings pretrain: an autoencoder, or an RBM."""
+    if settings.kind == "rbm":
+        return Rbm(weight, hidden_bias, visible_bias, settings.gibbs_steps)
+    return Autoencoder(weight, hidden_bias, visible_bias, settings.loss, decoder_weight)
+
+
+def network_from(autoencoders: Sequence[Encoder], classes: int) -> Network:
     """Put a softmax layer of zeros on copies of the encoders (ICML 2008, section 2.4)."""
     layers = [Layer(a.weight.clone(), a.hidden_bias.clone()) for a in autoencoders]
     units, dtype = len(layers[-1].bias), layers[-1].weight.dtype

@@ -2,7 +2,7 @@
 
 A stream depends on the seed, its purpose and its position (layer, epoch) and on nothing that was
 drawn before. So a run that resumes draws what the uninterrupted run would have drawn (in the
-middle of an epoch, from the state of the corruption's generator that the checkpoint kept), and
+middle of an epoch, from the state that the checkpoint kept of the generator of its noise), and
 runs that differ in the corruption alone share their initial weights and the order in which
 examples are presented.
 """
@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     PRETRAIN_ORDER = 2
     CORRUPTION = 3
     FINETUNE_ORDER = 4
+    GIBBS = 5
 
 
 def stream(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:
