@@ -82,6 +82,7 @@ def fresh_state(settings: Experiment, inputs: int) -> TrainingState:
 def autoencoder(inputs: int, units: int) -> Autoencoder:
     """Return a first layer as it begins."""
     (layer,) = fresh_state(experiment((units,), 1), inputs).autoencoders
+    assert isinstance(layer, Autoencoder)
     return layer
 
 

@@ -12,6 +12,7 @@ from benchmarks import epochs, ours, peers
 from benchmarks.plan import CLASSES, COMPILED, QUICK, RATE
 from dae_cli.data.dataset import Split
 from dae_cli.engines.names import EngineName
+from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.corruption import Array
 from dae_cli.models.network import Network
 from dae_cli.training.inputs import Pixels
@@ -45,6 +46,7 @@ def _masked(clean: torch.Tensor, _: int) -> torch.Tensor:
 def test_a_pretraining_step_is_the_same(name: EngineName, split: Split) -> None:
     settings = ours.experiment(HIDDEN[:1], ROWS)
     (autoencoder,) = ours.fresh_state(settings, D).autoencoders
+    assert isinstance(autoencoder, Autoencoder)
     model = peers.TiedAutoencoder(D, HIDDEN[0])
     with torch.no_grad():
         model.weight.copy_(autoencoder.weight)

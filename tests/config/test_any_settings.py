@@ -28,6 +28,9 @@ SOUND: dict[str, st.SearchStrategy[Any]] = {
     "corruption.sigma": st.sampled_from([0, 0.3]),
     "pretrain.learning_rate": st.floats(1e-6, 1000),
     "pretrain.epochs": st.integers(0, 40),
+    "pretrain.kind": st.sampled_from(["autoencoder", "rbm"]),
+    "pretrain.gibbs_steps": st.sampled_from([1, 2]),
+    "pretrain.persistent": st.booleans(),
     "pretrain.batch_size": st.integers(1, 12_000),
     "finetune.learning_rate": st.floats(1e-6, 1000),
     "finetune.max_epochs": st.integers(1, 300),
@@ -86,7 +89,12 @@ def _require_kept(experiment: Experiment) -> None:
         assert subset.valid <= rows.valid and subset.test <= rows.test
     assert experiment.finetune.batch_size <= train
     assert experiment.pretrain.batch_size <= train or experiment.pretrain.epochs == 0
-    corruption = experiment.corruption
+    corruption, pretrain = experiment.corruption, experiment.pretrain
+    if pretrain.kind == "rbm":
+        assert corruption.destruction == corruption.sigma == 0 and experiment.model.tied
+        assert pretrain.loss == "cross-entropy"
+    else:
+        assert pretrain.gibbs_steps == 1 and not pretrain.persistent
     assert corruption.sigma == 0 or corruption.kind == "gaussian"
     if corruption.destruction > 0:
         assert corruption.kind != "gaussian"

@@ -75,6 +75,32 @@ def _message(path: Path, *overrides: str) -> str:
             "would make 1,078,400,000 weights (4 GB), at most 1,000,000,000 are allowed; "
             "use fewer units or layers",
         ),
+        (
+            ["pretrain.kind=rbm"],
+            "the inputs of an RBM are not corrupted: its noise is that of the Gibbs chain; "
+            "leave destruction out or set it to 0 (pretrain.kind: --set pretrain.kind=rbm)",
+        ),
+        (
+            ["pretrain.kind=rbm", "corruption={kind: gaussian, destruction: 0, sigma: 1}"],
+            "the inputs of an RBM are not corrupted: its noise is that of the Gibbs chain; "
+            "leave sigma out or set it to 0",
+        ),
+        (
+            ["pretrain={kind: rbm, loss: squared-error}", "corruption.destruction=0"],
+            "leave loss out or set it to cross-entropy (pretrain.kind: --set pretrain=",
+        ),
+        (
+            ["pretrain.kind=rbm", "model.tied=false", "corruption.destruction=0"],
+            "an RBM has the same weights upwards and downwards; leave tied out or set it to true",
+        ),
+        (
+            ["pretrain.gibbs_steps=2"],
+            "only an RBM has a Gibbs chain; set pretrain.kind to rbm, or leave gibbs_steps out",
+        ),
+        (
+            ["pretrain={kind: autoencoder, persistent: true}"],
+            "only an RBM has a Gibbs chain; set pretrain.kind to rbm, or leave persistent out",
+        ),
     ],
 )
 def test_contradictions_carry_the_reason(
@@ -98,6 +124,12 @@ def test_a_contradiction_is_told_beside_other_problems(write: Write, whole: str)
         ["corruption={kind: gaussian, destruction: 0}"],
         ["corruption.destruction=0"],
         ["finetune.patience=500"],
+        ["pretrain.kind=rbm", "corruption.destruction=0"],
+        [
+            "pretrain={kind: rbm, loss: cross-entropy, gibbs_steps: 9, persistent: true}",
+            "corruption={destruction: 0}",
+        ],
+        ["pretrain={kind: autoencoder, gibbs_steps: 1, persistent: false}"],
         ["pretrain.epochs=0"],
         ["model.hidden=[1000, 2]", "corruption.destruction=.1"],  # the last code is not corrupted
         ["model.hidden=[100000, 9000]"],

@@ -86,6 +86,33 @@ def test_every_experiment_reloads_equal(
     assert Experiment.model_validate(yaml.safe_load(path.read_text())) == experiment
 
 
+@given(experiment=experiments(), steps=st.integers(1, 1000), persistent=st.booleans())
+def test_every_experiment_with_rbms_reloads_equal(
+    experiment: Experiment, steps: int, persistent: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    settings = experiment.model_dump() | {"corruption": {"kind": experiment.corruption.kind}}
+    settings["model"]["tied"] = True
+    chain = {"kind": "rbm", "gibbs_steps": steps, "persistent": persistent}
+    settings["pretrain"] |= chain | {"loss": "cross-entropy"}
+    rbms = Experiment.model_validate(settings)
+    path = tmp_path_factory.getbasetemp() / "config.yaml"
+    path.write_text(dump_yaml(rbms), encoding="utf-8")
+    assert load_resolved(path) == rbms
+
+
+def test_what_was_added_later_is_told_only_where_it_says_something() -> None:
+    overrides = ["pretrain={kind: rbm, persistent: true, gibbs_steps: 1}"]
+    experiment = resolve_experiment("icml2008/convex-0", overrides).experiment
+    line = dump_yaml(experiment).splitlines()[3]
+    assert line.startswith("pretrain: {kind: rbm, loss: cross-entropy, learning_rate: ")
+    assert line.endswith(", persistent: true}")
+    assert "gibbs_steps" not in line
+    plain = ["pretrain={kind: autoencoder, persistent: false, gibbs_steps: 1}"]
+    for overrides in ([], plain):
+        text = dump_yaml(resolve_experiment("icml2008/convex-0", overrides).experiment)
+        assert not any(word in text for word in ("autoencoder", "gibbs", "persistent"))
+
+
 def test_it_reads_like_the_design() -> None:
     experiment = resolve_experiment(
         "icml2008/convex-25",

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from dae_cli.models.autoencoder import Autoencoder, LossKind
+from dae_cli.models.encoder import Encoder
 from dae_cli.models.network import Layer, Network
 from dae_cli.models.operations import REFERENCE, Operations
+from dae_cli.models.rbm import Rbm
 
 Draw = Callable[..., Tensor]
 
@@ -20,14 +22,13 @@ losses = pytest.mark.parametrize("loss", ["cross-entropy", "squared-error"])
 tyings = pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
 
 
-def parameters(model: Autoencoder | Network) -> list[Tensor]:
+def parameters(model: Encoder | Network) -> list[Tensor]:
     if isinstance(model, Network):
         return [tensor for layer in model for tensor in (layer.weight, layer.bias)]
-    decoder = [] if model.decoder_weight is None else [model.decoder_weight]
-    return [model.weight, model.hidden_bias, model.visible_bias, *decoder]
+    return list(model.parameters().values())
 
 
-def assert_near(model: Autoencoder | Network, exact: Autoencoder | Network, step: int) -> None:
+def assert_near(model: Encoder | Network, exact: Encoder | Network, step: int) -> None:
     """Compare parameters of about 1 after some steps, each of which may round once more."""
     for ours, theirs in zip(parameters(model), parameters(exact), strict=True):
         tolerance = 1e-6 * (step + 1)
@@ -57,6 +58,40 @@ def test_pretraining_steps_are_those_of_double_precision(
         exact.descend(expected, 0.1, REFERENCE)
         assert batch.cost.item() == pytest.approx(expected.cost.item(), rel=1e-5)
         assert torch.equal(batch.clean, clean) and torch.equal(batch.corrupted, corrupted)
+        assert_near(ours, exact, step)
+
+
+@pytest.mark.parametrize("persistent", [False, True], ids=["cd", "persistent"])
+def test_contrastive_divergence_steps_are_those_of_double_precision(
+    operations: Operations, draw: Draw, persistent: bool
+) -> None:
+    def rbm(dtype: torch.dtype) -> Rbm:
+        weight = (draw(UNITS, INPUTS) / 10).to(dtype)
+        return Rbm(weight, torch.zeros(UNITS, dtype=dtype), torch.zeros(INPUTS, dtype=dtype), 2)
+
+    def chances(seed: int) -> Callable[[Tensor], None]:
+        g = torch.Generator().manual_seed(seed)
+
+        def fill(tensor: Tensor) -> None:
+            tensor.copy_(torch.rand(tensor.shape, generator=g))
+
+        return fill
+
+    ours, exact = rbm(torch.float32), rbm(torch.float64)
+    ours.lay_out(operations)
+    our_chains, chains = ours.new_chains(20, operations), exact.new_chains(20)
+    memory = {rows: ours.minibatch(rows, operations) for rows in set(MINIBATCHES)}
+    for step, rows in enumerate(MINIBATCHES):
+        clean = torch.sigmoid(draw(rows, INPUTS, seed=step))
+        expected, batch = exact.minibatch(rows), memory[rows]
+        expected.clean.copy_(clean)
+        batch.clean.copy_(clean)
+        ours.descend(batch, 0.1, chances(step), operations, our_chains if persistent else None)
+        exact.descend(expected, 0.1, chances(step), REFERENCE, chains if persistent else None)
+        assert torch.equal(batch.visible.double(), expected.visible)
+        assert torch.equal(our_chains.double(), chains)
+        assert batch.cost.item() == pytest.approx(expected.cost.item(), rel=1e-5)
+        assert torch.equal(batch.clean, clean)
         assert_near(ours, exact, step)
 
 

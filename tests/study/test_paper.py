@@ -20,6 +20,8 @@ from dae_cli.study.paper import TABLE_1, paper_numbers, published
         ("rect-img", "SdA-3", 25, 21.59, 0.36),
         ("bg-rand", "SdA-3", 40, 10.38, 0.27),
         ("rot", "SdA-3", 10, 10.29, 0.27),
+        ("rot", "DBN-1", 0, 14.69, 0.31),
+        ("rot", "DBN-3", 0, 10.30, 0.27),
     ],
 )
 def test_a_cell_of_table_1_is_found(
@@ -40,6 +42,8 @@ def test_a_cell_of_table_1_is_found(
         ("convex", "SAA-3", 10),
         ("convex", "SAA-2", 0),
         ("convex", "NNet-3", 0),
+        ("convex", "DBN-2", 0),
+        ("convex", "DBN-3", 10),
         ("convex", "SVM_rbf", 0),
         ("rect-img", "SdA-3", 10),
         ("rect-img", "SdA-3", 24.9),
@@ -72,7 +76,7 @@ def test_no_lookup_gives_a_number_that_the_file_lacks() -> None:
                     found += 1
                     shown = (f"{number.error_percent:.2f}", f"{number.half_width_95:.2f}")
                     assert (dataset, *shown) in written
-    assert found == 16  # SAA-3 and SdA-3, once for each of the eight sets
+    assert found == 24  # SAA-3, SdA-3 and DBN-3, once for each of the eight sets
 
 
 def test_a_cell_is_printed_once() -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from dae_cli.config.experiments import ResolvedExperiment
+from dae_cli.config.experiments import ResolvedExperiment, resolve_experiment
 from dae_cli.config.schema import Experiment
+from dae_cli.study.rows import RunRow, read_rows
 from dae_cli.study.run_folder import (
     CHECKPOINT,
     Job,
@@ -26,6 +27,7 @@ from dae_cli.training.version import NUMERICS_VERSION
 
 MakeExperiment = Callable[..., Experiment]
 DATA = "a" * 64
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_name_says_set_model_destruction_and_seed(make_experiment: MakeExperiment) -> None:
@@ -76,6 +78,9 @@ def test_equal_configs_have_the_same_name(make_experiment: MakeExperiment) -> No
         {"pretrain": {"learning_rate": 0.051}},
         {"pretrain": {"epochs": 3}},
         {"pretrain": {"batch_size": 11}},
+        {"pretrain": {"kind": "rbm"}},
+        {"pretrain": {"gibbs_steps": 2}},
+        {"pretrain": {"persistent": True}},
         {"finetune": {"learning_rate": 1.1}},
         {"finetune": {"max_epochs": 9}},
         {"finetune": {"patience": 7}},
@@ -108,8 +113,26 @@ def test_every_setting_of_the_schema_is_in_the_digest(make_experiment: MakeExper
         *("model.hidden", "model.tied", "model.init"),
         *("corruption.kind", "corruption.destruction", "corruption.sigma"),
         *(f"pretrain.{key}" for key in ("loss", "learning_rate", "epochs", "batch_size")),
+        *(f"pretrain.{key}" for key in ("kind", "gibbs_steps", "persistent")),
         *(f"finetune.{key}" for key in ("learning_rate", "max_epochs", "patience", "batch_size")),
     }
+
+
+def test_the_committed_runs_keep_their_names_and_digests() -> None:
+    """Settings that were added since say of these runs what was done before there was a choice."""
+    rows = read_rows(ROOT / "results" / "icml2008" / "runs.csv", RunRow)
+    assert len(rows) == 7
+    for row in rows:
+        experiment = resolve_experiment(f"icml2008/{row.cell}").experiment
+        assert config_sha256(experiment) == row.config_sha256
+        assert run_name(experiment, row.data_sha256) == row.run
+
+
+def test_the_name_of_a_run_of_rbms_says_so(make_experiment: MakeExperiment) -> None:
+    for settings in ({"kind": "rbm"}, {"kind": "rbm", "persistent": True}):
+        changes: dict[str, Any] = {"corruption": {"destruction": 0.0}, "pretrain": settings}
+        experiment = make_experiment(model={"hidden": (30, 20, 10)}, **changes)
+        assert re.fullmatch(r"convex-dbn3-0-s0-[0-9a-f]{8}", run_name(experiment, DATA))
 
 
 def test_other_data_change_the_name_and_not_the_config_digest(
@@ -136,6 +159,8 @@ def test_another_version_of_the_numerics_changes_name_and_digest(
         ({"corruption": {"destruction": 0.1}}, "SdA-2"),
         ({"model": {"hidden": (5, 5, 5)}}, "SdA-3"),
         ({"pretrain": {"epochs": 0}}, "NNet-2"),
+        ({"corruption": {"destruction": 0.0}, "pretrain": {"kind": "rbm"}}, "DBN-2"),
+        ({"corruption": {"destruction": 0.0}, "pretrain": {"kind": "rbm", "epochs": 0}}, "NNet-2"),
         ({"corruption": {"kind": "gaussian", "destruction": 0.0, "sigma": 0.3}}, "SdA-2"),
         ({"corruption": {"kind": "gaussian", "destruction": 0.0, "sigma": 0.0}}, "SAA-2"),
     ],

@@ -18,8 +18,9 @@ from dae_cli.engines.engine import Engine
 from dae_cli.models.autoencoder import Autoencoder, LossKind
 from dae_cli.models.corruption import Corruption, Gaussian, Masking, SaltAndPepper
 from dae_cli.models.network import Layer, Network
+from dae_cli.models.rbm import Rbm
 from dae_cli.training.inputs import Codes, Inputs, Pixels
-from dae_cli.training.steps import FinetuningStep, PretrainingStep
+from dae_cli.training.steps import FinetuningStep, GibbsStep, PretrainingStep
 
 ROWS, D, UNITS, CLASSES = 247, 784, 1000, 10
 BATCHES = [np.arange(100), np.arange(100, 200), np.arange(200, ROWS)]
@@ -63,6 +64,20 @@ def pretraining(
     model = Autoencoder(small(hidden, d), small(hidden), small(d), loss, decoder)
     step, random = PretrainingStep(model, inputs, corruption, engine), np.random.SFC64(0)
     noise = np.random.Generator(random)
+
+    def run() -> None:
+        for chosen in BATCHES:
+            step.take(chosen, noise, 0.001)
+
+    return run
+
+
+def gibbs(inputs: Inputs, engine: Engine, persistent: bool) -> Steps:
+    """Return steps of an RBM with the full minibatch and the short one."""
+    d, hidden = inputs.width, 110
+    chains = torch.zeros(len(BATCHES[0]), hidden) if persistent else None
+    step = GibbsStep(Rbm(small(hidden, d), small(hidden), small(d), 2), inputs, engine, chains)
+    noise = np.random.Generator(np.random.SFC64(0))
 
     def run() -> None:
         for chosen in BATCHES:
@@ -136,6 +151,13 @@ def test_no_corruption_allocates_anything(
 ) -> None:
     steps = pretraining(pixels, reference, corruption, "cross-entropy", True)
     assert_no_allocation(steps, tmp_path)
+
+
+@pytest.mark.parametrize("persistent", [False, True], ids=["cd", "persistent"])
+def test_contrastive_divergence_allocates_nothing_in_its_inner_loop(
+    inputs: Inputs, engine: Engine, tmp_path: Path, persistent: bool
+) -> None:
+    assert_no_allocation(gibbs(inputs, engine, persistent), tmp_path)
 
 
 def test_fine_tuning_allocates_nothing_in_its_inner_loop(

@@ -191,6 +191,7 @@ def test_no_destruction_equals_training_without_corruption(
     plain = initial_state(experiment, 20, torch.float32).autoencoders
     rows = torch.from_numpy(toy.train.as_float())
     for layer, autoencoder in enumerate(plain):
+        assert isinstance(autoencoder, Autoencoder)
         for epoch in range(2):
             order = shuffled(47, stream(0, Purpose.PRETRAIN_ORDER, layer, epoch))
             for start in range(0, 47, 10):

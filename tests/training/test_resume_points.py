@@ -58,7 +58,18 @@ def _corruptions() -> st.SearchStrategy[dict[str, Any]]:
     return st.one_of(st.just({}), destroying, gaussian)
 
 
-experiments = st.fixed_dictionaries(
+def _as_rbms(settings: dict[str, Any]) -> dict[str, Any]:
+    """The same experiment with RBMs in place of autoencoders."""
+    chain = {"kind": "rbm", "gibbs_steps": 1 + settings["seed"] % 2, "loss": "cross-entropy"}
+    chain["persistent"] = settings["seed"] % 3 > 0
+    return settings | {
+        "model": settings["model"] | {"tied": True},
+        "corruption": {},
+        "pretrain": settings["pretrain"] | chain,
+    }
+
+
+_autoencoders = st.fixed_dictionaries(
     {
         "dataset": st.just("convex"),
         "seed": st.integers(0, 2**32 - 1),
@@ -87,7 +98,8 @@ experiments = st.fixed_dictionaries(
             }
         ),
     }
-).map(Experiment.model_validate)
+)
+experiments = (_autoencoders | _autoencoders.map(_as_rbms)).map(Experiment.model_validate)
 
 
 def _trained(

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dae_cli.config.schema import Experiment
+from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.training.state import (
     TrainingState,
     copy_of,
@@ -39,7 +40,7 @@ def test_the_range_of_every_layer_follows_its_own_fan_in_and_fan_out(
     state = start(make_experiment(model={"hidden": (30, 80), "init": init, "tied": False}), 50)
     for autoencoder, fans in zip(state.autoencoders, (50 + 30, 30 + 80), strict=True):
         limit = factor * math.sqrt(6 / fans)
-        assert autoencoder.decoder_weight is not None
+        assert isinstance(autoencoder, Autoencoder) and autoencoder.decoder_weight is not None
         for weight in (autoencoder.weight, autoencoder.decoder_weight):
             assert 0.98 * limit < weight.abs().max().item() <= limit * (1 + 1e-6)
 
@@ -55,7 +56,7 @@ def test_a_tied_layer_has_one_weight_tensor_and_an_untied_one_two(
         "pretrained.2.decoder_weight",
     }
     first = untied.autoencoders[0]
-    assert first.decoder_weight is not None
+    assert isinstance(first, Autoencoder) and first.decoder_weight is not None
     assert first.decoder_weight.shape == (20, 6)
     assert not torch.equal(first.decoder_weight, first.weight.T)
     assert torch.equal(first.weight, tied.autoencoders[0].weight)  # tying changes no encoder
@@ -86,7 +87,8 @@ def test_initial_weights_depend_on_the_seed_and_the_layer_and_on_no_other_settin
 def test_the_loss_of_the_config_is_the_loss_of_every_layer(make_experiment: MakeExperiment) -> None:
     for loss in ("cross-entropy", "squared-error"):
         state = start(make_experiment(pretrain={"loss": loss}))
-        assert [autoencoder.loss for autoencoder in state.autoencoders] == [loss, loss]
+        losses = [a.loss for a in state.autoencoders if isinstance(a, Autoencoder)]
+        assert losses == [loss, loss]
 
 
 def test_the_network_takes_copies_of_the_encoders_under_a_softmax_layer_of_zeros(

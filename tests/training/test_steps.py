@@ -24,7 +24,9 @@ from dae_cli.training.steps import FinetuningStep, PretrainingStep
 @pytest.fixture
 def autoencoder(make_experiment: Callable[..., Experiment]) -> Autoencoder:
     """The lowest layer of the toy experiment, untrained."""
-    return initial_state(make_experiment(), 20, torch.float32).autoencoders[0]
+    lowest = initial_state(make_experiment(), 20, torch.float32).autoencoders[0]
+    assert isinstance(lowest, Autoencoder)
+    return lowest
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ def test_the_numbers_of_the_purposes_are_part_of_the_numerics() -> None:
         "PRETRAIN_ORDER": 2,
         "CORRUPTION": 3,
         "FINETUNE_ORDER": 4,
+        "GIBBS": 5,
     }
 
 
