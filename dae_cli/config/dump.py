@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import AnyExperiment, SvmExperiment
 
 _Value = str | int | float | bool | tuple["_Value", ...] | dict[str, "_Value"] | None
 
 
-def dump_yaml(experiment: Experiment) -> str:
+def dump_yaml(experiment: AnyExperiment) -> str:
     """One line per section; `load_resolved` reads the same experiment back.
 
-    The strength of noise that does not apply (sigma of masking, destruction of gaussian) and an
-    absent subset are left out.
+    What does not apply (sigma of masking, destruction of gaussian, degrees of the kernel rbf) and
+    an absent subset are left out.
     """
     settings = experiment.model_dump()
+    if experiment.subset is None:
+        del settings["subset"]
+    if isinstance(experiment, SvmExperiment):
+        if experiment.svm.kernel == "rbf":
+            del settings["svm"]["degrees"]
+        return _lines(settings)
     unused = "destruction" if experiment.corruption.kind == "gaussian" else "sigma"
     if settings["corruption"][unused] == 0:
         del settings["corruption"][unused]
-    if experiment.subset is None:
-        del settings["subset"]
+    return _lines(settings)
+
+
+def _lines(settings: dict[str, _Value]) -> str:
     return "".join(f"{key}: {_flow(value)}\n" for key, value in settings.items())
 
 
