@@ -26,6 +26,7 @@ from benchmarks.figures import Figure
 from benchmarks.machine import ROOT, default_threads
 from benchmarks.plan import CELLS, IN_MEMORY, Plan
 from dae_cli.config.experiments import dump_yaml, load_resolved, resolve_study
+from dae_cli.config.kinds import as_network
 from dae_cli.config.schema import Experiment, ModelSettings, SubsetSettings
 from dae_cli.data.provide import prepare
 from dae_cli.data.registry import N_PIXELS, REGISTRY
@@ -105,7 +106,7 @@ def shares(plan: Plan) -> dict[str, Experiment]:
     """Return a plan's share of every cell, by the cell's name."""
     recorded = _recorded_epochs()
     return {
-        cell.cell: share(cell.experiment, recorded.get(cell.cell, USUAL_EPOCHS), plan)
+        cell.cell: share(cell.network, recorded.get(cell.cell, USUAL_EPOCHS), plan)
         for cell in resolve_study("icml2008").cells
     }
 
@@ -181,7 +182,7 @@ def main(config: Path) -> None:
     """In a process of the peer: do a cell and print the seconds."""
     from benchmarks.peer_cell import run_cell  # torch only here: --help needs none
 
-    print(run_cell(load_resolved(config)))
+    print(run_cell(as_network(load_resolved(config))))
 
 
 if __name__ == "__main__":

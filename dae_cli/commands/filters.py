@@ -99,6 +99,7 @@ def _default_name(folders: Sequence[Path], layer: int) -> Path:
 
 def _panel(folder: Path, layer: int) -> Panel:
     from dae_cli.config.experiments import load_resolved
+    from dae_cli.config.kinds import as_network
     from dae_cli.data.registry import REGISTRY
     from dae_cli.pictures.filters import Panel, upright
     from dae_cli.study.filters import run_filters
@@ -107,7 +108,7 @@ def _panel(folder: Path, layer: int) -> Panel:
     weights = run_filters(folder, layer)
     if REGISTRY[experiment.dataset].stored_transposed:
         weights = upright(weights)
-    return Panel(weights, f"{experiment.dataset}, {_corrupted(experiment)}")
+    return Panel(weights, f"{experiment.dataset}, {_corrupted(as_network(experiment))}")
 
 
 def _corrupted(experiment: Experiment) -> str:

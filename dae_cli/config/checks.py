@@ -5,51 +5,57 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from dae_cli.config.entries import Entry, Layer, find, plain
+from dae_cli.config.kinds import SVM, kind_of
 from dae_cli.config.problems import Problem, did_you_mean
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import AnyExperiment, Experiment, SvmExperiment
 from dae_cli.config.words import item_expectation, known_keys, suggestion
 
 
 def layer_problems(layer: Layer, prefix: str = "") -> list[Problem]:
     """Unknown keys and wrong values of one file or of the overrides; missing keys are no problem.
 
+    The file may be shared by networks and SVMs: it may have the sections of both.
     `prefix` ("shared.") leads the keys in messages.
     """
-    try:
-        Experiment.model_validate(_plain(layer))
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False)
-        broken_lists = {d["loc"][:-1] for d in details if isinstance(d["loc"][-1], int)}
-        told = [
-            (_place_of(layer, detail["loc"]).place.order, detail)
-            for detail in details
-            if detail["type"] != "missing"
-            and not (detail["type"] == "too_short" and detail["loc"] in broken_lists)
-        ]
-        told.sort(key=lambda pair: pair[0])
-        return [_problem(layer, d["type"], d["loc"], prefix) for _, d in told]
-    return []
+    values = _plain(layer)
+    svm = {key: values.pop(key) for key in (SVM,) if key in values}
+    details = _complaints(Experiment, values) + (_complaints(SvmExperiment, svm) if svm else [])
+    broken_lists = {d["loc"][:-1] for d in details if isinstance(d["loc"][-1], int)}
+    told = [
+        (_place_of(layer, detail["loc"]).place.order, detail)
+        for detail in details
+        if detail["type"] != "missing"
+        and not (detail["type"] == "too_short" and detail["loc"] in broken_lists)
+    ]
+    told.sort(key=lambda pair: pair[0])
+    return [_problem(layer, d["type"], d["loc"], prefix) for _, d in told]
 
 
 def missing_keys(layer: Layer) -> list[str]:
     """The dotted keys that merged settings lack to be an experiment."""
-    try:
-        Experiment.model_validate(_plain(layer))
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False)
-        return [".".join(map(str, d["loc"])) for d in details if d["type"] == "missing"]
-    return []
+    details = _complaints(kind_of(layer), _plain(layer))
+    return [".".join(map(str, d["loc"])) for d in details if d["type"] == "missing"]
 
 
-def as_experiment(layer: Layer) -> Experiment | None:
+def as_experiment(layer: Layer) -> AnyExperiment | None:
     """The experiment that merged settings describe; None if they describe none."""
     try:
-        return Experiment.model_validate(_plain(layer))
+        return kind_of(layer).model_validate(_plain(layer))
     except ValidationError:
         return None
+
+
+def _complaints(kind: type[BaseModel], values: dict[str, Any]) -> list[ErrorDetails]:
+    """What pydantic says of settings; nothing if they are sound."""
+    try:
+        kind.model_validate(values)
+    except ValidationError as error:
+        return error.errors(include_url=False, include_context=False)
+    return []
 
 
 def _problem(layer: Layer, kind: str, loc: tuple[int | str, ...], prefix: str) -> Problem:

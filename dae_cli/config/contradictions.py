@@ -11,6 +11,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from dae_cli.config.entries import Entry, Layer, find, plain
+from dae_cli.config.kinds import SVM, kind_of
 from dae_cli.config.problems import Problem
 from dae_cli.config.schema import (
     CorruptionSettings,
@@ -19,6 +20,8 @@ from dae_cli.config.schema import (
     PretrainSettings,
     Settings,
     SubsetSettings,
+    SvmExperiment,
+    SvmSettings,
 )
 from dae_cli.config.sizes import PIXELS, ROWS, Rows
 
@@ -30,6 +33,8 @@ _Section = TypeVar("_Section", bound=Settings)
 
 def contradictions(layer: Layer) -> list[Problem]:
     """Every contradiction within merged settings."""
+    if kind_of(layer) is SvmExperiment:
+        return [*_of_degrees(layer), *_of_rows(layer)]
     model = _valid(ModelSettings, layer.get("model"))
     hidden = model.hidden if model else ()
     return [
@@ -38,6 +43,16 @@ def contradictions(layer: Layer) -> list[Problem]:
         *_of_weights(layer, hidden),
         *_of_rows(layer),
     ]
+
+
+def _of_degrees(layer: Layer) -> list[Problem]:
+    svm = _valid(SvmSettings, layer.get(SVM))
+    if svm is None or svm.kernel == "poly" or not _entry(layer, "svm.degrees"):
+        return []
+    kernel = find(layer, (SVM, "kernel"))
+    where = f" (kernel: {kernel.place.text})" if kernel else ""
+    text = f"the kernel rbf has no degree; leave degrees out, or set svm.kernel to poly{where}"
+    return _about(layer, "svm.degrees", text)
 
 
 def _of_corruption(layer: Layer, hidden: tuple[int, ...]) -> list[Problem]:
@@ -144,6 +159,8 @@ def _of_rows(layer: Layer) -> list[Problem]:
     if dataset is None or rows is None:
         return []
     problems = _of_subset(layer, rows, f"of {dataset.value}")
+    if kind_of(layer) is SvmExperiment:
+        return problems
     train = _sound(SubsetSettings, layer, "subset.train")
     if train is not None and train <= rows.train:
         return problems + _of_batches(layer, train, f"the {train} rows of subset.train")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import AnyExperiment, SvmExperiment
 
 _ADDED_LATER: dict[str, dict[str, object]] = {
     "pretrain": {"kind": "autoencoder", "gibbs_steps": 1, "persistent": False},
@@ -15,7 +15,7 @@ done before there was a choice. They are left out at this value, so that runs ke
 _Value = str | int | float | bool | tuple["_Value", ...] | dict[str, "_Value"] | None
 
 
-def told_settings(experiment: Experiment, mode: Literal["python", "json"]) -> dict[str, Any]:
+def told_settings(experiment: AnyExperiment, mode: Literal["python", "json"]) -> dict[str, Any]:
     """Return the settings that say anything: all, but for later ones that change nothing.
 
     Args:
@@ -25,23 +25,31 @@ def told_settings(experiment: Experiment, mode: Literal["python", "json"]) -> di
     settings = experiment.model_dump(mode=mode)
     for section, before in _ADDED_LATER.items():
         for name, value in before.items():
-            if settings[section][name] == value:
+            if section in settings and settings[section][name] == value:
                 del settings[section][name]
     return settings
 
 
-def dump_yaml(experiment: Experiment) -> str:
+def dump_yaml(experiment: AnyExperiment) -> str:
     """One line per section; `load_resolved` reads the same experiment back.
 
-    The strength of noise that does not apply (sigma of masking, destruction of gaussian) and an
-    absent subset are left out, and so is what `told_settings` leaves out.
+    What does not apply (sigma of masking, destruction of gaussian, degrees of the kernel rbf) and
+    an absent subset are left out, and so is what `told_settings` leaves out.
     """
     settings = told_settings(experiment, "python")
+    if experiment.subset is None:
+        del settings["subset"]
+    if isinstance(experiment, SvmExperiment):
+        if experiment.svm.kernel == "rbf":
+            del settings["svm"]["degrees"]
+        return _lines(settings)
     unused = "destruction" if experiment.corruption.kind == "gaussian" else "sigma"
     if settings["corruption"][unused] == 0:
         del settings["corruption"][unused]
-    if experiment.subset is None:
-        del settings["subset"]
+    return _lines(settings)
+
+
+def _lines(settings: dict[str, _Value]) -> str:
     return "".join(f"{key}: {_flow(value)}\n" for key, value in settings.items())
 
 

@@ -1,7 +1,8 @@
 """Names, files and overrides to resolved experiments; resolved experiments to YAML.
 
 Merge order, the later one wins: `shared` of study.yaml, its `per_dataset` entry, the cell file,
-`--set`. Every problem of all these is gathered and raised as one ConfigError.
+`--set`. An SVM takes of what is shared the sections that an SVM has (kinds.py). Every problem of
+all these is gathered and raised as one ConfigError.
 """
 
 from __future__ import annotations
@@ -15,6 +16,15 @@ from dae_cli.config.checks import as_experiment, missing_keys
 from dae_cli.config.contradictions import contradictions
 from dae_cli.config.dump import dump_yaml as dump_yaml
 from dae_cli.config.entries import Layer, merge
+from dae_cli.config.kinds import (
+    SVM,
+    Kind,
+    as_network,
+    kind_of,
+    mixed_problems,
+    taken,
+    unused_overrides,
+)
 from dae_cli.config.names import (
     STUDY_FILE,
     cell_files,
@@ -25,7 +35,7 @@ from dae_cli.config.names import (
 )
 from dae_cli.config.overrides import parse_overrides
 from dae_cli.config.problems import Problem, config_error, shown
-from dae_cli.config.schema import DatasetName, Experiment
+from dae_cli.config.schema import AnyExperiment, DatasetName, Experiment
 from dae_cli.config.study_files import (
     StudyFile,
     dataset_of,
@@ -42,9 +52,14 @@ class ResolvedExperiment:
     """An experiment with every setting known. `name` is `study/cell`, or the file's stem."""
 
     name: str
-    experiment: Experiment
+    experiment: AnyExperiment
     source: Path
     """The cell file or experiment file."""
+
+    @property
+    def network(self) -> Experiment:
+        """The experiment of a cell that is known to be no SVM; TypeError if it is one."""
+        return as_network(self.experiment)
 
     @property
     def cell(self) -> str:
@@ -93,6 +108,7 @@ def resolve_experiment(name: str, overrides: Sequence[str] = ()) -> ResolvedExpe
     over, wrong = parse_overrides(overrides)
     draft, found = _draft(study, target.file, over)
     problems += [*found, *wrong, *_missing_problems([draft], None), *draft.contradictions]
+    problems += unused_overrides(over, [draft.kind], f"{shown(target.name)} is")
     if problems or draft.experiment is None:
         raise config_error(target.name, problems)
     return ResolvedExperiment(target.name, draft.experiment, target.file)
@@ -126,6 +142,8 @@ def resolve_study(
     chosen = [draft for draft in drafts if draft.source.stem in wanted]
     problems += _missing_problems(chosen, target.folder / STUDY_FILE)
     problems += [problem for draft in chosen for problem in draft.contradictions]
+    if chosen:
+        problems += unused_overrides(over, [d.kind for d in chosen], "every cell asked for is")
     everything = tuple(
         ResolvedExperiment(f"{target.name}/{draft.source.stem}", draft.experiment, draft.source)
         for draft in drafts
@@ -156,7 +174,7 @@ def list_studies() -> list[StudyListing]:
     return listings
 
 
-def load_resolved(path: Path) -> Experiment:
+def load_resolved(path: Path) -> AnyExperiment:
     """The experiment of a config.yaml, as `dump_yaml` wrote it.
 
     No study.yaml beside it is read. Raises ConfigError with every problem in the file.
@@ -175,7 +193,8 @@ class _Draft:
     source: Path
     own_dataset: str | None
     """The data set without overrides."""
-    experiment: Experiment | None
+    experiment: AnyExperiment | None
+    kind: Kind
     missing: list[str]
     contradictions: list[Problem]
 
@@ -185,13 +204,17 @@ def _draft(study: StudyFile, file: Path, over: Layer) -> tuple[_Draft, list[Prob
     own, problems = read_layer(file)
     cell = own or {}
     dataset = dataset_of(study.shared, cell, over)
-    merged = merge(*study.layers_for(dataset), cell, over)
+    shared = study.layers_for(dataset)
+    kind = kind_of(merge(*shared, cell))  # which --set does not change
+    merged = merge(*(taken(layer, kind) for layer in shared), cell, taken(over, kind))
+    problems += mixed_problems(cell, merged.get(SVM))
     # What an unreadable file would have said cannot be called missing.
     missing = missing_keys(merged) if study.complete and own is not None else []
     draft = _Draft(
         file,
         dataset_of(study.shared, cell),
         as_experiment(merged),
+        kind,
         missing,
         contradictions(merged),
     )
@@ -236,7 +259,7 @@ def _unused_datasets(study: StudyFile, drafts: Sequence[_Draft]) -> list[Problem
 
 
 def _same_cells(cells: Sequence[ResolvedExperiment]) -> list[Problem]:
-    first: dict[Experiment, ResolvedExperiment] = {}
+    first: dict[AnyExperiment, ResolvedExperiment] = {}
     problems = []
     for cell in cells:
         other = first.setdefault(cell.experiment, cell)

@@ -5,9 +5,9 @@ The description of a field ends the error message about it: "must be from 0 to 1
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 DatasetName = Literal[
     "basic", "rot", "bg-rand", "bg-img", "rot-bg-img", "rect", "rect-img", "convex"
@@ -16,12 +16,16 @@ CorruptionKind = Literal["masking", "gaussian", "salt-and-pepper"]
 LossKind = Literal["cross-entropy", "squared-error"]
 InitKind = Literal["glorot", "tutorial"]
 PretrainKind = Literal["autoencoder", "rbm"]
+SvmKernel = Literal["rbf", "poly"]
 
 LayerWidth = Annotated[int, Field(ge=1, le=100_000)]
 LearningRate = Annotated[
     float, Field(gt=0, le=1000, allow_inf_nan=False, description="the step of gradient descent")
 ]
 BatchSize = Annotated[int, Field(ge=1, le=100_000, description="examples per step")]
+Gamma = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+Degree = Annotated[int, Field(ge=1, le=20)]
+Penalty = Annotated[float, Field(gt=0, le=1_000_000_000, allow_inf_nan=False)]
 
 
 class Settings(BaseModel):
@@ -118,3 +122,76 @@ class Experiment(Settings):
     seed: Annotated[
         int, Field(ge=0, le=2**32 - 1, description="the start of every random stream")
     ] = 0
+
+
+USUAL_GAMMAS: dict[str, tuple[float, ...]] = {"rbf": (0.001, 0.01, 0.1), "poly": (0.001, 0.01)}
+"""The coarse grid of each kernel where none is given: a factor of 10 apart."""
+
+
+class SvmSettings(Settings):
+    """The support vector machines to choose from: a coarse grid, then a finer look around the best.
+
+    exp(−γ |x − y|²) is the kernel rbf, (γ x·y + 1)^degree the kernel poly.
+    """
+
+    kernel: Annotated[SvmKernel, Field(description="the kernel of the SVM")]
+    gammas: Annotated[
+        tuple[Gamma, ...],
+        Field(
+            min_length=1, max_length=50, strict=False, description="the gammas of the coarse grid"
+        ),
+    ] = ()
+    degrees: Annotated[
+        tuple[Degree, ...],
+        Field(
+            min_length=1,
+            max_length=20,
+            strict=False,
+            description="the degrees of the coarse grid, for the kernel poly",
+        ),
+    ] = (2, 3, 4, 6, 9)
+    """Of no meaning for the kernel rbf."""
+    penalties: Annotated[
+        tuple[Penalty, ...],
+        Field(
+            min_length=1,
+            max_length=50,
+            strict=False,
+            description="the penalties C of the coarse grid",
+        ),
+    ] = (0.1, 1.0, 10.0, 100.0)
+    refine: Annotated[bool, Field(description="a finer look around the best of the grid")] = True
+
+    @property
+    def coarse_trials(self) -> int:
+        """How many trials the coarse grid has, before any refinement."""
+        degrees = len(self.degrees) if self.kernel == "poly" else 1
+        return len(self.gammas) * degrees * len(self.penalties)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_gammas(cls, values: Any) -> Any:
+        """Fill in the gammas, which the kernel decides where they are not given."""
+        if not isinstance(values, dict) or "gammas" in values:
+            return values
+        kernel = values.get("kernel")
+        usual = USUAL_GAMMAS.get(kernel) if isinstance(kernel, str) else None
+        return values if usual is None else values | {"gammas": usual}
+
+
+class SvmExperiment(Settings):
+    """One fully resolved experiment of an SVM, selected on the validation rows.
+
+    Nothing in it is drawn at random: the seed names the run and changes no number.
+    """
+
+    dataset: Annotated[DatasetName, Field(description="the data set")]
+    svm: SvmSettings
+    subset: SubsetSettings | None = None
+    seed: Annotated[
+        int, Field(ge=0, le=2**32 - 1, description="the start of every random stream")
+    ] = 0
+
+
+AnyExperiment = Experiment | SvmExperiment
+"""What a cell may hold: a network to be trained, or an SVM to be selected."""

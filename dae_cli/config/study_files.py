@@ -9,10 +9,11 @@ from typing import get_args
 
 from dae_cli.config.checks import layer_problems
 from dae_cli.config.entries import Entry, Layer, merge
+from dae_cli.config.kinds import sections_of_all
 from dae_cli.config.names import STUDY_FILE, label
 from dae_cli.config.problems import Problem, did_you_mean
 from dae_cli.config.reader import read_file
-from dae_cli.config.schema import DatasetName, Experiment
+from dae_cli.config.schema import DatasetName
 
 _KEYS = ("title", "paper", "shared", "per_dataset")
 
@@ -61,7 +62,7 @@ def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
     for key, item in items.items():
         if key not in _KEYS:
             near = did_you_mean(key, _KEYS) or f"; the keys are {', '.join(_KEYS)}"
-            if key in Experiment.model_fields:
+            if key in sections_of_all():
                 near = f"; did you mean shared.{key}?"
             problems.append(item.problem(key, f"unknown key{near}"))
     title = _text(items, "title", problems)

@@ -10,7 +10,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from dae_cli.config.schema import Experiment, Settings
+from dae_cli.config.kinds import KINDS
+from dae_cli.config.schema import Settings
 
 _BOUNDS = ("ge", "gt", "le", "lt")
 
@@ -37,8 +38,12 @@ class Expectation:
         return f": {self.reason}" if self.reason else ""
 
 
-def known_keys(model: type[Settings] = Experiment, prefix: str = "") -> dict[str, Expectation]:
+def known_keys() -> dict[str, Expectation]:
     """Every dotted key of the schema, sections included, with what it expects."""
+    return {key: expected for kind in KINDS for key, expected in _keys_of(kind).items()}
+
+
+def _keys_of(model: type[Settings], prefix: str = "") -> dict[str, Expectation]:
     known: dict[str, Expectation] = {}
     for name, field in model.model_fields.items():
         section = _section(field.annotation)
@@ -47,14 +52,15 @@ def known_keys(model: type[Settings] = Experiment, prefix: str = "") -> dict[str
         else:
             keys = ", ".join(section.model_fields)
             known[prefix + name] = Expectation(f"a mapping with the keys {keys}")
-            known |= known_keys(section, f"{prefix}{name}.")
+            known |= _keys_of(section, f"{prefix}{name}.")
     return known
 
 
 def item_expectation(key: str) -> Expectation:
     """What one item of the list at `key` expects; `key` is a list of the schema."""
     section, _, name = key.rpartition(".")
-    model = _section(Experiment.model_fields[section].annotation) if section else Experiment
+    fields = {field: info for kind in KINDS for field, info in kind.model_fields.items()}
+    model = _section(fields[section].annotation)
     assert model is not None
     kind, metadata = _unwrap(get_args(model.model_fields[name].annotation)[0])
     return Expectation(_kind(kind)[0], _bounds(metadata))

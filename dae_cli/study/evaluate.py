@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from dae_cli.config.experiments import load_resolved
+from dae_cli.config.kinds import as_network
 from dae_cli.data.dataset import Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load, prepare
@@ -57,7 +58,9 @@ def evaluate_run(
     experiment = load_resolved(folder / CONFIG)
     had = status.data
     data = recorded_data(folder, experiment.dataset, had.sha256, had.origin, data_dir, note)
-    state = load_checkpoint(folder / CHECKPOINT, expected_of(experiment, data.sha256), CPU)
+    state = load_checkpoint(
+        folder / CHECKPOINT, expected_of(as_network(experiment), data.sha256), CPU
+    )
     if state.best is None:
         raise RunFolderError(f"{folder}: its checkpoint has no fine-tuned network")
     use_one_thread()

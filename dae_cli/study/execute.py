@@ -8,7 +8,8 @@ import torch
 from safetensors import SafetensorError
 
 from dae_cli.config.dump import dump_yaml
-from dae_cli.config.schema import Experiment
+from dae_cli.config.kinds import as_network
+from dae_cli.config.schema import AnyExperiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
 from dae_cli.engines.engine import Engine, engine_for
@@ -67,7 +68,7 @@ def _execute_alone(
         dataset = dataset_for(job.experiment, load(job.data))
         state = keeper.begin(engine.device)
         with stop.deferred():
-            train(job.experiment, dataset, state, engine, keeper)
+            train(as_network(job.experiment), dataset, state, engine, keeper)
         return _conclude(job, keeper, state, dataset, engine, env)
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as error:
         return _fail(job, keeper, env, _told(error))
@@ -101,7 +102,7 @@ def _make_room(job: Job) -> None:
     sweep(job.partial, alone=True)
 
 
-def dataset_for(experiment: Experiment, whole: Dataset) -> Dataset:
+def dataset_for(experiment: AnyExperiment, whole: Dataset) -> Dataset:
     """Return the rows that an experiment uses: all, or an even subset for quick trials."""
     subset = experiment.subset
     if subset is None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from dae_cli.config.experiments import ResolvedExperiment, load_resolved
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.records import Status, read_record
 from dae_cli.study.run_folder import CHECKPOINT, CONFIG, PARTIAL, STATUS, default_runs
@@ -61,7 +61,7 @@ def finished_run(resolved: ResolvedExperiment, out: Path | None = None) -> Path:
     return max(found, key=lambda folder: (folder / CHECKPOINT).stat().st_mtime)
 
 
-def _is_run_of(folder: Path, experiment: Experiment) -> bool:
+def _is_run_of(folder: Path, experiment: AnyExperiment) -> bool:
     try:
         done = (
             read_record(folder / STATUS, Status).state == "done" and (folder / CHECKPOINT).exists()

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from dae_cli.config.kinds import as_network
 from dae_cli.config.schema import Experiment
 from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.errors import RunFolderError
@@ -45,7 +46,8 @@ class Keeper:
         self._interval = LEAST_SECONDS
         self._share = 0.0
         self._kept, self._keeping = 0, 0.0
-        self._expected = expected_of(job.experiment, job.data.sha256)
+        self._experiment = as_network(job.experiment)
+        self._expected = expected_of(self._experiment, job.data.sha256)
 
     def begin(self, device: torch.device) -> TrainingState:
         """Return the state to go on from: the checkpoint's, or a fresh one."""
@@ -58,7 +60,7 @@ class Keeper:
                 self._before = 60.0 * before.minutes
                 self._kept, self._keeping = before.checkpoints.kept, before.checkpoints.seconds
         else:
-            state = initial_state(job.experiment, self._expected.inputs, torch.float32)
+            state = initial_state(self._experiment, self._expected.inputs, torch.float32)
             for autoencoder in state.autoencoders:
                 autoencoder.to(device)
         self.tell(state)
@@ -99,7 +101,7 @@ class Keeper:
 
     def tell(self, state: TrainingState, phase: str | None = None) -> None:
         """Pass the position on to the watcher."""
-        place = position(state, self._job.experiment, phase)
+        place = position(state, self._experiment, phase)
         # A better validation error prolongs the run; what was told as done stays done.
         self._share = max(self._share, place.fraction)
         self._watcher.moved(self._job.name, replace(place, fraction=self._share))

@@ -48,9 +48,10 @@ def published(dataset: str, model: str, destruction_percent: float) -> PaperNumb
     """Return the ICML 2008 number of a data set and model at a destruction, or None.
 
     The paper prints one SdA-3 a data set, at the destruction chosen on validation: at any other
-    destruction there is no reference. Its DBNs have no destruction at all.
+    destruction there is no reference. Its DBNs and SVMs have no destruction at all.
     """
-    level = None if model.startswith("DBN-") and not destruction_percent else destruction_percent
+    without = model.startswith(("DBN-", "SVM_")) and not destruction_percent
+    level = None if without else destruction_percent
     for number in paper_numbers():
         if (number.paper, number.dataset, number.model, number.destruction_percent) == (
             TABLE_1,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.data.dataset import Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import prepare
@@ -48,6 +48,8 @@ def plan_study(
 ) -> Plan:
     """Prepare the data and lay out the runs: every cell, `seeds` times with successive seeds.
 
+    An SVM draws nothing at random and is made once, whatever `seeds` is.
+
     Raises:
         ConfigError: the device or the engine is not there.
         DataError: a data set cannot be had.
@@ -68,17 +70,19 @@ def plan_study(
 
 
 def make_job(
-    cell: ResolvedExperiment, experiment: Experiment, data: Prepared, runs: Path, device: str
+    cell: ResolvedExperiment, experiment: AnyExperiment, data: Prepared, runs: Path, device: str
 ) -> Job:
     """Return the job of one experiment in a folder of runs."""
     folder = runs.absolute() / run_name(experiment, data.sha256)
     return Job(cell.cell, experiment, data, folder, device)
 
 
-def _seeded(experiment: Experiment, seeds: int | None) -> list[Experiment]:
+def _seeded(experiment: AnyExperiment, seeds: int | None) -> list[AnyExperiment]:
+    if isinstance(experiment, SvmExperiment):
+        return [experiment]  # nothing in it is drawn at random
     return [with_seed(experiment, experiment.seed + k) for k in range(seeds or 1)]
 
 
-def with_seed(experiment: Experiment, seed: int) -> Experiment:
+def with_seed(experiment: AnyExperiment, seed: int) -> AnyExperiment:
     """Return the experiment with another seed."""
     return experiment.model_copy(update={"seed": seed})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from dae_cli.config.schema import SvmExperiment
 from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.errors import RunFolderError
 from dae_cli.study.plan import Plan
@@ -21,6 +22,8 @@ from dae_cli.study.run_row import row_of, without_result
 from dae_cli.study.which_engine import cannot_go_on, refuse_other_engine, settled
 
 WAIT_SECONDS = 0.5
+SVM_STEPS = 100
+"""A trial takes about so many passes over its kernel matrix for each class."""
 
 
 @dataclass(frozen=True)
@@ -164,9 +167,16 @@ def _discard(plan: Plan) -> None:
 
 
 def _expected_work(job: Job) -> float:
-    """Return a number that grows with the time a run will take: rows · weights · epochs."""
+    """Return a number that grows with the time a run will take: multiplications of an epoch or so.
+
+    Rows · weights · epochs of a network; of an SVM, whose time is that of its steps, each over all
+    rows: rows² · classes · machines.
+    """
     experiment = job.experiment
-    rows = experiment.subset.train if experiment.subset else REGISTRY[job.data.name].n_train
+    spec = REGISTRY[job.data.name]
+    rows = experiment.subset.train if experiment.subset else spec.n_train
+    if isinstance(experiment, SvmExperiment):
+        return float(SVM_STEPS * rows**2 * spec.n_classes * experiment.svm.coarse_trials)
     widths = (N_PIXELS, *experiment.model.hidden)
     weights = sum(below * above for below, above in pairwise(widths))
     return float(rows * weights * (experiment.pretrain.epochs + experiment.finetune.patience))

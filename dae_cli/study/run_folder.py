@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from dae_cli.config.dump import told_settings
 from dae_cli.config.experiments import ResolvedExperiment
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.data.obtain import Prepared
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.files import sweep, unwritable, write_json
@@ -44,7 +44,7 @@ class Job:
     """One run to be made; small and plain, it travels to worker processes."""
 
     cell: str
-    experiment: Experiment
+    experiment: AnyExperiment
     data: Prepared
     folder: Path
     """The final folder."""
@@ -115,11 +115,13 @@ class PlannedRun:
     """What was asked for; the job's own engine is settled when it is about to be computed."""
 
 
-def model_name(experiment: Experiment) -> str:
+def model_name(experiment: AnyExperiment) -> str:
     """Return the paper's name: SAA-3 without corruption, SdA-3 with it, DBN-3 of RBMs.
 
-    Without pretraining it is NNet-3.
+    Without pretraining it is NNet-3; SVMs are SVM_rbf and SVM_poly.
     """
+    if isinstance(experiment, SvmExperiment):
+        return f"SVM_{experiment.svm.kernel}"
     depth = len(experiment.model.hidden)
     if experiment.pretrain.epochs == 0:
         return f"NNet-{depth}"
@@ -130,12 +132,14 @@ def model_name(experiment: Experiment) -> str:
     return f"SdA-{depth}" if level else f"SAA-{depth}"
 
 
-def destruction_percent(experiment: Experiment) -> float:
-    """Return 100 ν, without the noise of binary fractions; 0 for Gaussian corruption."""
+def destruction_percent(experiment: AnyExperiment) -> float:
+    """Return 100 ν, without the noise of binary fractions; 0 for Gaussian corruption and SVMs."""
+    if isinstance(experiment, SvmExperiment):
+        return 0.0
     return round(100.0 * experiment.corruption.destruction, 9)
 
 
-def config_sha256(experiment: Experiment) -> str:
+def config_sha256(experiment: AnyExperiment) -> str:
     """Return the digest of a resolved config and the version of the numerics."""
     plain = json.dumps(
         {"experiment": told_settings(experiment, "json"), "numerics": NUMERICS_VERSION},
@@ -144,9 +148,11 @@ def config_sha256(experiment: Experiment) -> str:
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
-def run_name(experiment: Experiment, data_sha256: str) -> str:
+def run_name(experiment: AnyExperiment, data_sha256: str) -> str:
     """Return the run folder's name; safe on every file system."""
     digest = hashlib.sha256((config_sha256(experiment) + data_sha256).encode()).hexdigest()[:8]
+    if isinstance(experiment, SvmExperiment):
+        return f"{experiment.dataset}-svm-{experiment.svm.kernel}-s{experiment.seed}-{digest}"
     model = model_name(experiment).lower().replace("-", "")
     if experiment.corruption.kind == "masking":
         level = f"{destruction_percent(experiment):g}"

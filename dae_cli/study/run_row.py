@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from dae_cli.config.experiments import load_resolved
+from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.paper import published
 from dae_cli.study.provenance import Environment
@@ -104,9 +105,7 @@ def failed_row(job: Job, env: Environment, minutes: float, error: str) -> RunRow
 def _common(job: Job, env: Environment) -> dict[str, Any]:
     experiment = job.experiment
     model, level = model_name(experiment), destruction_percent(experiment)
-    # A subset of the test rows is no replication, other noise than masking not the paper's model.
-    comparable = experiment.subset is None and experiment.corruption.kind == "masking"
-    paper = published(experiment.dataset, model, level) if comparable else None
+    paper = published(experiment.dataset, model, level) if _is_comparable(experiment) else None
     return {
         "cell": job.cell,
         "run": job.name,
@@ -126,3 +125,10 @@ def _common(job: Job, env: Environment) -> dict[str, Any]:
         "commit": env.commits,
         "config_sha256": config_sha256(experiment),
     }
+
+
+def _is_comparable(experiment: AnyExperiment) -> bool:
+    """A subset of the test rows is no replication, other noise than masking not the paper's."""
+    if isinstance(experiment, SvmExperiment):
+        return experiment.subset is None
+    return experiment.subset is None and experiment.corruption.kind == "masking"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
 from dae_cli.study.differences import Difference, Findings, Unchecked
 from dae_cli.study.results_folder import RUNS_CSV
@@ -86,7 +86,7 @@ def _rows(study: ResolvedStudy, out: Path) -> list[RunRow]:
     return rows
 
 
-def _seeded(experiment: Experiment | None, seed: int) -> Experiment | None:
+def _seeded(experiment: AnyExperiment | None, seed: int) -> AnyExperiment | None:
     return experiment and experiment.model_copy(update={"seed": seed})
 
 

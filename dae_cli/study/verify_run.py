@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dae_cli.config.experiments import load_resolved
-from dae_cli.config.schema import Experiment
+from dae_cli.config.kinds import as_network
+from dae_cli.config.schema import AnyExperiment
 from dae_cli.data.dataset import Dataset, Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load
@@ -45,7 +46,7 @@ class Contents:
         self._key: tuple[str, str, Origin] | None = None
         self._kept: Dataset | DaeError | None = None
 
-    def of(self, folder: Path, experiment: Experiment, sha256: str, origin: Origin) -> Dataset:
+    def of(self, folder: Path, experiment: AnyExperiment, sha256: str, origin: Origin) -> Dataset:
         """Return the rows that a run used.
 
         Raises:
@@ -66,7 +67,7 @@ class Contents:
 
 
 def check_run(
-    row: RunRow, wanted: Experiment | None, out: Path, contents: Contents, found: Findings
+    row: RunRow, wanted: AnyExperiment | None, out: Path, contents: Contents, found: Findings
 ) -> bool:
     """Compare a done run with its row, and return whether its errors were counted again.
 
@@ -80,7 +81,7 @@ def check_run(
     folder, place = out / RUNS / row.run, f"{RUNS}/{row.run}"
     status: Status | None = None
     env: Environment | None = None
-    config: Experiment | None = None
+    config: AnyExperiment | None = None
     state: TrainingState | None = None
     with found.going_on(f"{place}/{STATUS}"):
         status = read_record(folder / STATUS, Status)
@@ -96,7 +97,9 @@ def check_run(
         with found.going_on(place):
             _compare_row(row, config, status, env, folder, found)
     with found.going_on(f"{place}/{CHECKPOINT}"):
-        expected = expected_of(config, status.data.sha256 if status else row.data_sha256)
+        expected = expected_of(
+            as_network(config), status.data.sha256 if status else row.data_sha256
+        )
         state = load_checkpoint(folder / CHECKPOINT, expected, CPU)
     if state is None:
         return False
@@ -114,7 +117,7 @@ def check_run(
 
 
 def _compare_settings(
-    place: str, config: Experiment, wanted: Experiment | None, found: Findings
+    place: str, config: AnyExperiment, wanted: AnyExperiment | None, found: Findings
 ) -> None:
     """The settings of the folder, against the study's."""
     if wanted is None:
@@ -135,7 +138,7 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _compare_row(
     row: RunRow,
-    config: Experiment,
+    config: AnyExperiment,
     status: Status,
     env: Environment,
     folder: Path,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
 from dae_cli.study.differences import Findings
 from dae_cli.study.report import REPORT, facts, made, makes, mixed
@@ -20,7 +20,7 @@ _NEVER_MIXED = ("engines", "devices", "contents")
 
 
 def check_rows(
-    rows: Sequence[RunRow], wanted: Sequence[Experiment | None], out: Path, found: Findings
+    rows: Sequence[RunRow], wanted: Sequence[AnyExperiment | None], out: Path, found: Findings
 ) -> None:
     """The rows against the study's settings and among themselves, whether or not folders are here.
 

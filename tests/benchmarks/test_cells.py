@@ -18,7 +18,7 @@ from dae_cli.config.schema import Experiment, SubsetSettings
 def test_both_sides_do_a_twentieth_of_all_seven_cells() -> None:
     parts = shares(NORMAL)
     assert list(parts) == [cell.cell for cell in resolve_study("icml2008").cells]
-    part = share(resolve_experiment("icml2008/convex-25").experiment, 61, NORMAL)
+    part = share(resolve_experiment("icml2008/convex-25").network, 61, NORMAL)
     assert (part.pretrain.epochs, part.finetune.max_epochs) == (2, 3)
     assert part.finetune.patience == 3  # nothing stops early: the number of updates is fixed
     assert part.subset == SubsetSettings(train=6000, valid=2000, test=2500)
@@ -26,7 +26,7 @@ def test_both_sides_do_a_twentieth_of_all_seven_cells() -> None:
 
 
 def test_the_whole_is_the_cell_with_a_fixed_number_of_epochs() -> None:
-    cell = resolve_experiment("icml2008/rect-img-50").experiment
+    cell = resolve_experiment("icml2008/rect-img-50").network
     whole = share(cell, 74, FULL)
     assert whole.subset is None
     assert whole.pretrain == cell.pretrain
@@ -37,12 +37,12 @@ def test_our_command_can_run_what_is_written(tmp_path: Path) -> None:
     parts = shares(NORMAL)
     folder = write_study(parts, tmp_path)
     study = resolve_study(str(folder))
-    assert {cell.cell: cell.experiment for cell in study.cells} == parts
+    assert {cell.cell: cell.network for cell in study.cells} == parts
     assert load_resolved(folder / "convex-25.yaml") == parts["convex-25"]
 
 
 def test_work_counts_the_multiplications_of_every_phase() -> None:
-    cell = resolve_experiment("icml2008/convex-0").experiment
+    cell = resolve_experiment("icml2008/convex-0").network
     sums = 784 * 1000 + 2 * 1000 * 1000
     part = share(cell, 40, NORMAL)
     assert work(part) == sums * (5 * 2 * 6000 + 2 * (3 * 6000 + 2000) + 2500)
@@ -97,7 +97,7 @@ def test_every_row_is_counted_once() -> None:
 
 def test_a_quick_run_is_tiny() -> None:
     tiny = replace(NORMAL, mode="quick", units=3)
-    part = share(resolve_experiment("icml2008/convex-25").experiment, 61, tiny)
+    part = share(resolve_experiment("icml2008/convex-25").network, 61, tiny)
     assert part.model.hidden == (3, 3, 3)
     assert part.subset == SubsetSettings(train=50, valid=20, test=20)
 
@@ -108,7 +108,7 @@ def test_what_does_not_grow_counts_once_in_the_whole() -> None:
 
 
 def test_without_training_a_cell_has_one_minibatch_and_the_same_network() -> None:
-    cell = share(resolve_experiment("icml2008/convex-25").experiment, 40, NORMAL)
+    cell = share(resolve_experiment("icml2008/convex-25").network, 40, NORMAL)
     bare = without_training(cell)
     assert bare.subset is not None
     assert (bare.subset.train, bare.subset.valid, bare.subset.test) == (20, 20, 20)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from dae_cli.commands.show import show
 from dae_cli.config.experiments import dump_yaml, load_resolved, resolve_study
+from dae_cli.config.kinds import as_network
 from dae_cli.errors import ConfigError
 
 app = typer.Typer()
@@ -22,7 +23,7 @@ def test_a_cell_is_printed_as_a_config_that_reloads(tmp_path: Path) -> None:
     assert result.exit_code == 0
     path = tmp_path / "config.yaml"
     path.write_text(result.stdout)
-    assert load_resolved(path).pretrain.epochs == 3
+    assert as_network(load_resolved(path)).pretrain.epochs == 3
 
 
 def test_a_study_is_printed_as_one_document_per_cell_with_its_name() -> None:

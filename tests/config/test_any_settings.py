@@ -120,7 +120,7 @@ def test_any_settings_of_a_file_are_an_experiment_or_problems(
 ) -> None:
     file.write_text(json.dumps(_nested(flat)), encoding="utf-8")
     try:
-        experiment = resolve_experiment(str(file)).experiment
+        experiment = resolve_experiment(str(file)).network
     except ConfigError as error:
         _require_plain(str(error))
         return
@@ -135,7 +135,7 @@ def test_any_settings_of_the_command_line_are_an_experiment_or_problems(
 ) -> None:
     arguments = [f"{key}={json.dumps(value)}" for key, value in flat.items()]
     try:
-        _require_kept(resolve_experiment("smoke/convex-0", arguments).experiment)
+        _require_kept(resolve_experiment("smoke/convex-0", arguments).network)
     except ConfigError as error:
         _require_plain(str(error))
 

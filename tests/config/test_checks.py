@@ -95,7 +95,7 @@ def test_a_wrong_override_says_what_was_expected(
 
 
 def test_whole_numbers_are_fine_where_a_number_is_expected(write: Write, whole: str) -> None:
-    experiment = resolve_experiment(str(write(whole)), ["pretrain.learning_rate=1"]).experiment
+    experiment = resolve_experiment(str(write(whole)), ["pretrain.learning_rate=1"]).network
     assert experiment.pretrain.learning_rate == 1.0
     assert isinstance(experiment.pretrain.learning_rate, float)
 

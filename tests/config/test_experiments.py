@@ -34,7 +34,7 @@ def test_later_layers_win_shared_dataset_cell_override(
             "c": "dataset: rect\nmodel: {hidden: [9]}\n",
         },
     )
-    cells = {cell.cell: cell.experiment for cell in resolve_study("mine").cells}
+    cells = {cell.cell: cell.network for cell in resolve_study("mine").cells}
     assert {name: cell.seed for name, cell in cells.items()} == {"a": 2, "b": 4, "c": 3}
     assert {name: cell.pretrain.epochs for name, cell in cells.items()} == {"a": 7, "b": 7, "c": 2}
     assert cells["a"].pretrain.learning_rate == 0.1  # the rest of the section stays

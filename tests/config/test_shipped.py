@@ -20,7 +20,7 @@ def _nowhere(here: object) -> None:
 def test_icml2008_has_the_seven_cells_of_the_table() -> None:
     study = resolve_study("icml2008")
     cells = {
-        cell.cell: (cell.experiment.dataset, cell.experiment.corruption.destruction)
+        cell.cell: (cell.network.dataset, cell.network.corruption.destruction)
         for cell in study.cells
     }
     assert cells == {
@@ -38,12 +38,12 @@ def test_icml2008_has_the_seven_cells_of_the_table() -> None:
 
 def test_icml2008_is_the_papers_model_on_all_rows() -> None:
     for cell in resolve_study("icml2008").cells:
-        assert len(cell.experiment.model.hidden) == 3
-        assert cell.experiment.model.tied
-        assert cell.experiment.corruption.kind == "masking"
-        assert cell.experiment.pretrain.loss == "cross-entropy"
-        assert cell.experiment.subset is None
-        assert cell.experiment.seed == 0
+        assert len(cell.network.model.hidden) == 3
+        assert cell.network.model.tied
+        assert cell.network.corruption.kind == "masking"
+        assert cell.network.pretrain.loss == "cross-entropy"
+        assert cell.network.subset is None
+        assert cell.network.seed == 0
 
 
 def test_cells_of_a_dataset_differ_only_in_what_their_files_say() -> None:
@@ -52,18 +52,18 @@ def test_cells_of_a_dataset_differ_only_in_what_their_files_say() -> None:
         for cell in resolve_study(study).cells:
             stated = set(re.findall(r"^(\w+):", cell.source.read_text("utf-8"), re.MULTILINE))
             assert "corruption" in stated
-            rest = cell.experiment.model_dump(exclude={"corruption"})
+            rest = cell.network.model_dump(exclude={"corruption"})
             if stated <= {"dataset", "corruption"}:
-                assert first.setdefault(cell.experiment.dataset, rest) == rest
+                assert first.setdefault(cell.network.dataset, rest) == rest
 
 
 def test_smoke_is_tiny() -> None:
     study = resolve_study("smoke")
     assert len(study.cells) == 2
     for cell in study.cells:
-        assert cell.experiment.subset is not None
-        assert cell.experiment.subset.train <= 2000
-        assert max(cell.experiment.model.hidden) <= 100
+        assert cell.network.subset is not None
+        assert cell.network.subset.train <= 2000
+        assert max(cell.network.model.hidden) <= 100
 
 
 def test_each_file_opens_with_what_it_reproduces_and_its_command() -> None:

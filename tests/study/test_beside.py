@@ -51,7 +51,7 @@ def test_rows_of_other_settings_are_never_mixed_in(
     changed = make_study(
         {
             cell.cell: cell.experiment.model_copy(
-                update={"pretrain": cell.experiment.pretrain.model_copy(update={"epochs": 1})}
+                update={"pretrain": cell.network.pretrain.model_copy(update={"epochs": 1})}
             )
             for cell in two_cells.all_cells
         }

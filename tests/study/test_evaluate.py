@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from dae_cli.config.experiments import load_resolved
+from dae_cli.config.kinds import as_network
 from dae_cli.data.dataset import Split
 from dae_cli.data.obtain import Prepared
 from dae_cli.engines.engine import Engine
@@ -170,7 +171,7 @@ def test_a_config_of_another_model_is_refused(copy: Path, in_process: Any) -> No
 
 def test_a_checkpoint_without_a_fine_tuned_network_is_refused(copy: Path) -> None:
     data = json.loads((copy / STATUS).read_text())["data"]
-    expected = Expected(load_resolved(copy / CONFIG), data["sha256"], 784, 2)
+    expected = Expected(as_network(load_resolved(copy / CONFIG)), data["sha256"], 784, 2)
     save_checkpoint(
         copy / CHECKPOINT, initial_state(expected.experiment, 784, torch.float32), expected
     )

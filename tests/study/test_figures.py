@@ -13,6 +13,7 @@ import torch
 from PIL.PngImagePlugin import PngImageFile
 
 from dae_cli.config.experiments import load_resolved
+from dae_cli.config.kinds import as_network
 from dae_cli.pictures import curves
 from dae_cli.pictures.filters import common_limit, filter_sheet
 from dae_cli.study import figures
@@ -51,7 +52,7 @@ def test_the_picture_of_a_run_names_its_cell(in_process: Any) -> None:
 def test_every_sheet_starts_from_the_same_weights(in_process: Any) -> None:
     first = [
         initial_state(
-            load_resolved(in_process.folder(cell) / "config.yaml"), 784, torch.float32
+            as_network(load_resolved(in_process.folder(cell) / "config.yaml")), 784, torch.float32
         ).autoencoders[0]
         for cell in ("convex-0", "convex-25")
     ]

@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 
 from dae_cli.config.experiments import ResolvedExperiment, load_resolved
+from dae_cli.config.kinds import as_network
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load
 from dae_cli.engines.engine import engine_for
@@ -43,7 +44,7 @@ def _tensor(run: Path, name: str) -> Any:
 
 
 def test_layer_1_is_the_pretrained_w_and_not_the_fine_tuned(run: Path, data: Prepared) -> None:
-    experiment = load_resolved(run / "config.yaml")
+    experiment = as_network(load_resolved(run / "config.yaml"))
     state = initial_state(experiment, 784, torch.float32)
     before = state.autoencoders[0].weight.clone()
     dataset = dataset_for(experiment, load(data))
@@ -93,7 +94,9 @@ def test_unit_i_starts_the_same_at_every_destruction(make_job: MakeJob) -> None:
         job = make_job(corruption={"destruction": destruction}, **still)
         execute(job, Silent(), "dae")
         filters.append(run_filters(job.folder))
-    initial = initial_state(job.experiment, 784, torch.float32).autoencoders[0].weight.numpy()
+    initial = (
+        initial_state(as_network(job.experiment), 784, torch.float32).autoencoders[0].weight.numpy()
+    )
     for weights in filters:
         assert np.allclose(weights, initial, atol=1e-7)
     assert len({weights.tobytes() for weights in (np.round(f, 5) for f in filters)}) == 1
