@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import Experiment, Settings
 
 _ADDED_LATER: dict[str, dict[str, object]] = {
     "pretrain": {"kind": "autoencoder", "gibbs_steps": 1, "persistent": False},
@@ -15,7 +15,7 @@ done before there was a choice. They are left out at this value, so that runs ke
 _Value = str | int | float | bool | tuple["_Value", ...] | dict[str, "_Value"] | None
 
 
-def told_settings(experiment: Experiment, mode: Literal["python", "json"]) -> dict[str, Any]:
+def told_settings(experiment: Settings, mode: Literal["python", "json"]) -> dict[str, Any]:
     """Return the settings that say anything: all, but for later ones that change nothing.
 
     Args:
@@ -24,9 +24,10 @@ def told_settings(experiment: Experiment, mode: Literal["python", "json"]) -> di
     """
     settings = experiment.model_dump(mode=mode)
     for section, before in _ADDED_LATER.items():
+        there = settings.get(section, {})
         for name, value in before.items():
-            if settings[section][name] == value:
-                del settings[section][name]
+            if name in there and there[name] == value:
+                del there[name]
     return settings
 
 
