@@ -24,9 +24,10 @@ def told_settings(experiment: AnyExperiment, mode: Literal["python", "json"]) ->
     """
     settings = experiment.model_dump(mode=mode)
     for section, before in _ADDED_LATER.items():
+        there = settings.get(section, {})
         for name, value in before.items():
-            if section in settings and settings[section][name] == value:
-                del settings[section][name]
+            if name in there and there[name] == value:
+                del there[name]
     return settings
 
 

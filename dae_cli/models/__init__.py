@@ -1,1 +1,1 @@
-"""The mathematics: corruption, autoencoder, stacked network, each with its gradient."""
+"""The mathematics: corruption, autoencoder, RBM, stacked network, each with its gradient."""

@@ -56,7 +56,8 @@ def filled(model: Rbm, clean: Tensor) -> GibbsMinibatch:
 
 def update(model: Rbm, clean: Tensor, draw: Draw, chains: Tensor | None = None) -> Update:
     """Return what a step at rate 1 adds to each parameter, and leave the model as it was."""
-    moved = Rbm(*(t.clone() for t in model.parameters().values()), model.gibbs_steps)
+    own = {name: tensor.clone() for name, tensor in model.parameters().items()}
+    moved = Rbm(**own, gibbs_steps=model.gibbs_steps)
     moved.descend(filled(moved, clean), 1.0, draw, chains=chains)
     after, before = moved.parameters(), model.parameters()
     return {name: after[name] - before[name] for name in before}
@@ -202,7 +203,7 @@ def test_persistent_chains_forget_the_example_and_go_on_from_where_they_stood() 
 def test_a_short_minibatch_moves_as_many_chains_as_it_has_rows() -> None:
     model, chains = rbm(), torch.full((5, HIDDEN), 0.5, dtype=torch.float64)
     model.contrast(filled(model, rows()), chance(), chains=chains)
-    assert chains[:3].unique().tolist() == [0.0, 1.0]
+    assert set(chains[:3].flatten().tolist()) == {0.0, 1.0}
     assert (chains[3:] == 0.5).all()
 
 
@@ -228,7 +229,7 @@ def test_units_are_sampled_as_zeros_and_ones_with_the_frequencies_of_their_proba
     batch = filled(model, clean.repeat(3 * COPIES, 1))
     model.contrast(batch, chance())
     for sampled in (batch.states, batch.visible):
-        assert sampled.unique().tolist() == [0.0, 1.0]
+        assert set(sampled.flatten().tolist()) == {0.0, 1.0}
     before = gibbs_step(model, clean)
     for _ in range(k - 1):
         before = before @ gibbs_step(model, states(D))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.numpy import load_file
 
 from dae_cli.config.experiments import ResolvedExperiment, load_resolved
 from dae_cli.config.kinds import as_network
@@ -20,8 +21,10 @@ from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load
 from dae_cli.engines.engine import engine_for
 from dae_cli.errors import ConfigError, RunFolderError
+from dae_cli.stopping import NeverStop
 from dae_cli.study.execute import dataset_for, execute
 from dae_cli.study.filters import finished_run, run_filters
+from dae_cli.study.keeper import Stopped
 from dae_cli.study.progress import Silent
 from dae_cli.study.run_folder import CHECKPOINT, Job
 from dae_cli.training.hooks import NoHooks
@@ -100,6 +103,39 @@ def test_unit_i_starts_the_same_at_every_destruction(make_job: MakeJob) -> None:
     for weights in filters:
         assert np.allclose(weights, initial, atol=1e-7)
     assert len({weights.tobytes() for weights in (np.round(f, 5) for f in filters)}) == 1
+
+
+class InTheFirstEpoch(NeverStop):
+    """Asks the run to stop after three of its six steps."""
+
+    left = 3
+
+    def asked(self) -> int:
+        self.left -= 1
+        return 0 if self.left > 0 else 15
+
+
+def test_a_run_of_rbms_has_filters_and_goes_on_where_it_was_stopped(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    rbms = {"kind": "rbm", "persistent": True}
+    settings: dict[str, Any] = {"corruption": {"destruction": 0.0}, "pretrain": rbms}
+    whole, stopped = make_job(**settings), make_job(tmp_path / "stopped", **settings)
+    row = execute(whole, Silent(), "dae")
+    assert (row.model, row.error) == ("DBN-2", "")
+    assert whole.name.startswith("convex-dbn2-0-s0-")
+    initial = initial_state(whole.experiment, 784, torch.float32).autoencoders[0].weight
+    filters = run_filters(whole.folder)
+    assert filters.shape == (8, 784) and run_filters(whole.folder, layer=2).shape == (6, 784)
+    assert not np.allclose(filters, initial.numpy(), atol=1e-3)
+
+    with pytest.raises(Stopped):
+        execute(stopped, Silent(), "dae", InTheFirstEpoch())
+    assert "chains" in load_file(stopped.partial / CHECKPOINT)
+    assert run_filters(stopped.folder).shape == (8, 784)
+    execute(stopped, Silent(), "dae")
+    kept = [(job.folder / CHECKPOINT).read_bytes() for job in (whole, stopped)]
+    assert kept[0] == kept[1]
 
 
 # Which run

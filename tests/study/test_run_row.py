@@ -13,8 +13,9 @@ import pytest
 
 from dae_cli.data.obtain import Prepared
 from dae_cli.errors import RunFolderError
+from dae_cli.study.provenance import environment
 from dae_cli.study.run_folder import CHECKPOINT, CONFIG, ENVIRONMENT, STATUS, Job
-from dae_cli.study.run_row import row_of
+from dae_cli.study.run_row import failed_row, row_of
 
 
 @pytest.fixture
@@ -102,3 +103,25 @@ def test_the_same_content_from_elsewhere_keeps_the_origin_of_the_run(
     now = replace(job, data=replace(data, origin="regenerated"))
     assert row_of(now).data_origin == "original"
     assert (job.folder / CHECKPOINT).exists()
+
+
+@pytest.mark.parametrize(
+    ("hidden", "model", "error", "half_width"),
+    [
+        ((30,), "DBN-1", 19.92, 0.35),
+        ((30, 20, 10), "DBN-3", 18.63, 0.34),
+        ((30, 20), "DBN-2", None, None),
+    ],
+)
+def test_the_row_of_a_stack_of_rbms_has_the_papers_number_of_the_dbn(
+    make_job: Callable[..., Job],
+    hidden: tuple[int, ...],
+    model: str,
+    error: float | None,
+    half_width: float | None,
+) -> None:
+    settings: dict[str, Any] = {"model": {"hidden": hidden}, "corruption": {"destruction": 0.0}}
+    job = make_job(subset=None, pretrain={"kind": "rbm"}, **settings)
+    row = failed_row(job, environment("cpu", "torch", 1, "dae"), 0.0, "not run here")
+    assert (row.model, row.paper_model) == (model, model if error else "")
+    assert (row.paper_error_percent, row.paper_half_width_95) == (error, half_width)

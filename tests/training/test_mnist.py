@@ -37,6 +37,27 @@ def idx(path: Path, header: int, size: int) -> NDArray[np.uint8]:
         return np.frombuffer(file.read(header + size), np.uint8, offset=header)
 
 
+def test_two_rbms_lower_the_validation_error_of_2000_digits(
+    digits: Dataset,
+    make_experiment: Callable[..., Experiment],
+    run: Callable[..., TrainingState],
+    reference: Engine,
+) -> None:
+    def valid_error_percent(**pretraining: object) -> float:
+        experiment = make_experiment(
+            model={"hidden": (200, 200)},
+            corruption={"destruction": 0.0},
+            pretrain={"batch_size": 20} | pretraining,
+            finetune={"learning_rate": 0.2, "max_epochs": 10, "patience": 10, "batch_size": 20},
+        )
+        wrong = run(experiment, digits, engine=reference).best_wrong
+        assert wrong is not None
+        return 100 * wrong / len(digits.valid)
+
+    assert valid_error_percent(kind="rbm", epochs=6) < 8
+    assert valid_error_percent(epochs=0) > 9
+
+
 def test_two_layers_of_200_learn_2000_digits_and_are_better_pretrained_than_not(
     digits: Dataset,
     make_experiment: Callable[..., Experiment],
