@@ -25,6 +25,11 @@ class PaperNumber:
     """slides: printed in the lecture; retold, recalled: second hand."""
 
 
+def is_svm(model: str) -> bool:
+    """Tell whether a model of the tables is an SVM: no layers, no destruction, no epochs."""
+    return model.startswith("SVM_")
+
+
 @cache
 def paper_numbers() -> tuple[PaperNumber, ...]:
     """Return every published number that is known."""
@@ -57,7 +62,7 @@ def published(dataset: str, model: str, destruction_percent: float) -> PaperNumb
             TABLE_1,
             dataset,
             model,
-            None if model.startswith("SVM_") else destruction_percent,
+            None if is_svm(model) else destruction_percent,
         ):
             return number
     return None
