@@ -52,17 +52,16 @@ def paper_numbers() -> tuple[PaperNumber, ...]:
 def published(dataset: str, model: str, destruction_percent: float) -> PaperNumber | None:
     """Return the ICML 2008 number of a data set and model at a destruction, or None.
 
-    An SVM knows no destruction: its column counts for any.
-
     The paper prints one SdA-3 a data set, at the destruction chosen on validation: at any other
-    destruction there is no reference.
+    destruction there is no reference. Its SVMs have no destruction at all.
     """
+    level = None if is_svm(model) and not destruction_percent else destruction_percent
     for number in paper_numbers():
         if (number.paper, number.dataset, number.model, number.destruction_percent) == (
             TABLE_1,
             dataset,
             model,
-            None if is_svm(model) else destruction_percent,
+            level,
         ):
             return number
     return None
