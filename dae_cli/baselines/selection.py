@@ -9,26 +9,37 @@ is trained again on training and validation rows together, and only then the tes
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby, product
+from typing import Protocol
 
 import numpy as np
 
-from dae_cli.baselines.kernels import Kernel, Kind, square_basis
+from dae_cli.baselines.kernels import Doubles, Kernel, Kind, square_basis
 from dae_cli.baselines.svm import Svm, fit_on_matrix, kernel_matrix
+from dae_cli.baselines.waiting import looking
+from dae_cli.config.schema import SvmSettings
 from dae_cli.data.dataset import Dataset, Split
 
-RBF_KERNELS = tuple(Kernel("rbf", gamma) for gamma in (0.001, 0.01, 0.1))
-POLY_KERNELS = tuple(
-    Kernel("poly", gamma, degree) for degree in (2, 3, 4, 6, 9) for gamma in (0.001, 0.01)
-)
-PENALTIES = (0.1, 1.0, 10.0, 100.0)
 REFINEMENTS = (10.0, 10**0.5, 10**0.25)
 GREATEST_DEGREE = 20  # as far as the authors went
 
 Point = tuple[Kernel, float]
 """A kernel and a penalty."""
+
+
+def grid_kernels(svm: SvmSettings) -> tuple[Kernel, ...]:
+    """Return the kernels of the coarse grid, the degrees first."""
+    if svm.kernel == "rbf":
+        return tuple(Kernel("rbf", gamma) for gamma in svm.gammas)
+    return tuple(Kernel("poly", gamma, degree) for degree in svm.degrees for gamma in svm.gammas)
+
+
+RBF_KERNELS = grid_kernels(SvmSettings(kernel="rbf"))
+POLY_KERNELS = grid_kernels(SvmSettings(kernel="poly"))
+PENALTIES = SvmSettings(kernel="rbf").penalties
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,13 @@ class Trial:
     n_valid: int
     n_support: int
     converged: bool
+    seconds: float = field(default=0.0, compare=False)
+    """What it took here; says nothing of the machine that came out."""
+
+    @property
+    def point(self) -> Point:
+        """The kernel and the penalty."""
+        return self.kernel, self.penalty
 
     @property
     def valid_error_percent(self) -> float:
@@ -77,6 +95,30 @@ class Selected:
         return 100 * self.n_wrong / self.n_test
 
 
+class Watching(Protocol):
+    """What selection tells and asks the outside."""
+
+    def made(self, trials: Sequence[Trial]) -> None:
+        """Another trial is made; `trials` are all there are, in the order in which they came."""
+
+    def look(self) -> None:
+        """Called several times a second; what it raises ends the selection where it stands."""
+
+
+class _Telling:
+    """Tells a line for each trial."""
+
+    def __init__(self, note: Callable[[str], None] | None) -> None:
+        self._note = note
+
+    def made(self, trials: Sequence[Trial]) -> None:
+        if self._note is not None:
+            self._note(str(trials[-1]))
+
+    def look(self) -> None:
+        """Go on."""
+
+
 def select_svm(
     dataset: Dataset,
     kernels: Sequence[Kernel] = RBF_KERNELS,
@@ -90,72 +132,139 @@ def select_svm(
     ``note`` is told a line for each trial. Memory: about 20 bytes a pair of rows, 3 GB for
     12 000 rows. Raises ValueError for kernels of two kinds or an empty grid.
     """
-    search = _Search(dataset.train, dataset.valid, _kind_of(kernels, penalties), note)
-    search.try_all(product(kernels, penalties))
+    machines = Machines(dataset.train, dataset.valid, _kind_of(kernels, penalties), _Telling(note))
+    trials = search(machines.try_kernel, kernels, penalties, refine=refine)
+    best = best_of(trials)
+    svm = machines.train_on_all_rows(best.kernel, best.penalty)
+    n_wrong = svm.count_wrong(dataset.test)
+    return Selected(best, trials, svm, n_wrong, len(dataset.test))
+
+
+TryKernel = Callable[[Kernel, Sequence[float]], Iterator[Trial]]
+"""Makes the trials of one kernel with several penalties, one after the other."""
+
+
+def search(
+    try_kernel: TryKernel, kernels: Sequence[Kernel], penalties: Sequence[float], *, refine: bool
+) -> tuple[Trial, ...]:
+    """Make every trial of the coarse grid and, with ``refine``, of the finer look.
+
+    What is tried next depends on the trials before and on nothing else: whoever has the trials of
+    a search can go through it again without training a machine.
+
+    Returns:
+        The trials in the order in which they were made.
+    """
+    _kind_of(kernels, penalties)
+    trials = _Trials(try_kernel)
+    trials.try_all(product(kernels, penalties))
     if refine:
         for factor in REFINEMENTS:
-            _climb(search, factor)
-    best = search.best()
-    svm = search.train_on_all_rows(best.kernel, best.penalty)
-    n_wrong = svm.count_wrong(dataset.test)
-    return Selected(best, tuple(search.trials.values()), svm, n_wrong, len(dataset.test))
+            _climb(trials, factor)
+    return tuple(trials.made.values())
 
 
-class _Search:
-    """Trials on one data set, each made once; knows nothing of the test rows."""
+def best_of(trials: Iterable[Trial]) -> Trial:
+    """Return the trial with the fewest wrong validation rows.
+
+    Of several the one with the smallest penalty, then degree, then gamma.
+    """
+    return min(trials, key=lambda t: (t.n_wrong, t.penalty, _order((t.kernel, 0.0))))
+
+
+class _Trials:
+    """The trials of one search, each made once."""
+
+    def __init__(self, try_kernel: TryKernel) -> None:
+        self._try_kernel = try_kernel
+        self.made: dict[Point, Trial] = {}
+
+    def try_all(self, points: Iterable[Point]) -> None:
+        """Make the trials that were not made yet; those of one kernel share its matrix."""
+        new = sorted(set(points) - self.made.keys(), key=_order)
+        for kernel, group in groupby(new, key=lambda point: point[0]):
+            for trial in self._try_kernel(kernel, [penalty for _, penalty in group]):
+                self.made[trial.point] = trial
+
+    def best(self) -> Trial:
+        """The best so far."""
+        return best_of(self.made.values())
+
+
+class Machines:
+    """Trains on the rows of one data set; knows nothing of the test rows.
+
+    Trials that are ``known``, of a search that was stopped, are not made again.
+    """
 
     def __init__(
-        self, train: Split, valid: Split, kind: Kind, note: Callable[[str], None] | None
+        self,
+        train: Split,
+        valid: Split,
+        kind: Kind,
+        watching: Watching,
+        known: Mapping[Point, Trial] | None = None,
     ) -> None:
         self._n_train = len(train)
         self._n_valid = len(valid)
         self._images = np.concatenate([train.as_float(), valid.as_float()])
         self._labels = np.concatenate([train.labels, valid.labels])
         self._pairs = square_basis(kind, self._images)
-        self._note = note
-        self.trials: dict[Point, Trial] = {}
+        self._watching = watching
+        self._known = known or {}
+        self._made: list[Trial] = []
 
-    def try_all(self, points: Iterable[Point]) -> None:
-        """Make the trials that were not made yet; those of one kernel share its matrix."""
-        new = sorted(set(points) - self.trials.keys(), key=_order)
-        for kernel, group in groupby(new, key=lambda point: point[0]):
-            self._try_kernel(kernel, [penalty for _, penalty in group])
-
-    def best(self) -> Trial:
-        """The trial with the fewest wrong validation rows.
-
-        Of several the one with the smallest penalty, then degree, then gamma.
-        """
-        return min(
-            self.trials.values(), key=lambda t: (t.n_wrong, t.penalty, _order((t.kernel, 0.0)))
-        )
+    def try_kernel(self, kernel: Kernel, penalties: Sequence[float]) -> Iterator[Trial]:
+        """Train on the training rows and count the validation rows, for each penalty."""
+        cut = self._n_train
+        matrices: tuple[Doubles, Doubles] | None = None
+        for penalty in penalties:
+            known = self._known.get((kernel, penalty))
+            if known is None:
+                self._watching.look()
+                begin = time.perf_counter()
+                if matrices is None:
+                    matrices = (
+                        kernel_matrix(kernel, self._pairs[:cut, :cut]),
+                        kernel_matrix(kernel, self._pairs[cut:, :cut]),
+                    )
+                known = self._trial(*matrices, kernel, penalty, begin)
+                self._made.append(known)
+                self._watching.made(self._made)
+            else:
+                self._made.append(known)
+            yield known
 
     def train_on_all_rows(self, kernel: Kernel, penalty: float) -> Svm:
         """Train once more, on training and validation rows together."""
+        self._watching.look()
         matrix = kernel_matrix(kernel, self._pairs)
-        return fit_on_matrix(matrix, self._images, self._labels, kernel, penalty)
+        return looking(
+            lambda: fit_on_matrix(matrix, self._images, self._labels, kernel, penalty),
+            self._watching.look,
+        )
 
-    def _try_kernel(self, kernel: Kernel, penalties: Sequence[float]) -> None:
+    def _trial(
+        self, matrix: Doubles, to_valid: Doubles, kernel: Kernel, penalty: float, begin: float
+    ) -> Trial:
         cut = self._n_train
-        matrix = kernel_matrix(kernel, self._pairs[:cut, :cut])
-        to_valid = kernel_matrix(kernel, self._pairs[cut:, :cut])
         images, labels = self._images[:cut], self._labels[:cut]
-        for penalty in penalties:
-            svm = fit_on_matrix(matrix, images, labels, kernel, penalty)
-            found = svm.vote(to_valid[:, svm.support] @ svm.weights + svm.biases)
-            wrong = int((found != self._labels[cut:]).sum())
-            trial = Trial(kernel, penalty, wrong, self._n_valid, len(svm.support), svm.converged)
-            self.trials[kernel, penalty] = trial
-            if self._note is not None:
-                self._note(str(trial))
+        svm = looking(
+            lambda: fit_on_matrix(matrix, images, labels, kernel, penalty), self._watching.look
+        )
+        found = svm.vote(to_valid[:, svm.support] @ svm.weights + svm.biases)
+        wrong = int((found != self._labels[cut:]).sum())
+        seconds = time.perf_counter() - begin
+        n_support = len(svm.support)
+        return Trial(kernel, penalty, wrong, self._n_valid, n_support, svm.converged, seconds)
 
 
-def _climb(search: _Search, factor: float) -> None:
+def _climb(trials: _Trials, factor: float) -> None:
     """Look around the best, and go on from the better one as long as there is one."""
     while True:
-        before = search.best()
-        search.try_all(_neighbours((before.kernel, before.penalty), factor))
-        if search.best().n_wrong == before.n_wrong:
+        before = trials.best()
+        trials.try_all(_neighbours(before.point, factor))
+        if trials.best().n_wrong == before.n_wrong:
             return
 
 

@@ -154,10 +154,12 @@ class Lines:
 
 
 def place(position: Position) -> str:
-    """`pretrain layer 1  3/40`: where a run stands."""
+    """`pretrain layer 1  3/40`, `select trial  13`: where a run stands."""
     layer = f" layer {position.layer}" if position.layer else ""
     if position.phase == "test":
         return "test"
+    if position.phase == "select":
+        return f"select trial {position.epoch:>3}"
     return (
         f"{position.phase}{layer} {position.epoch:>{len(str(position.epochs))}}/{position.epochs}"
     )

@@ -104,11 +104,11 @@ def _panel(folder: Path, layer: int) -> Panel:
     from dae_cli.pictures.filters import Panel, upright
     from dae_cli.study.filters import run_filters
 
-    experiment = load_resolved(folder / "config.yaml")
     weights = run_filters(folder, layer)
+    experiment = as_network(load_resolved(folder / "config.yaml"))
     if REGISTRY[experiment.dataset].stored_transposed:
         weights = upright(weights)
-    return Panel(weights, f"{experiment.dataset}, {_corrupted(as_network(experiment))}")
+    return Panel(weights, f"{experiment.dataset}, {_corrupted(experiment)}")
 
 
 def _corrupted(experiment: Experiment) -> str:

@@ -67,7 +67,7 @@ def train(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train and test one experiment.
+    """Train and test one experiment; of an SVM, select its parameters first.
 
     Prints the test error beside the paper's, and the run folder. A finished run is not made again.
     """
@@ -125,4 +125,5 @@ def _tell(job: Job, row: RunRow, quiet: bool) -> None:
         typer.echo(folder)
         return
     typer.echo("\n".join([*run_summary(row), folder]))
-    typer.echo(f"next: dae filters {folder}", err=True)
+    if not job.is_svm:
+        typer.echo(f"next: dae filters {folder}", err=True)

@@ -8,3 +8,6 @@ EngineName = Literal["torch", "blas", "compiled"]
 EngineChoice = Literal["auto", "torch", "blas", "compiled"]
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+
+LIBSVM = "libsvm"
+"""What SVMs are computed with, on the CPU: recorded like an engine, and none that can be chosen."""

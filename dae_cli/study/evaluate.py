@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from dae_cli.baselines.svm_file import ExpectedSvm, load_svm
 from dae_cli.config.experiments import load_resolved
-from dae_cli.config.kinds import as_network
+from dae_cli.config.schema import SvmExperiment
 from dae_cli.data.dataset import Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load, prepare
@@ -45,6 +46,9 @@ def evaluate_run(
 ) -> Evaluation:
     """Count the wrong rows of a split with the run's best parameters.
 
+    An SVM is trained on training and validation rows together, so that on those its errors say
+    nothing of rows that it has not seen.
+
     Raises:
         RunFolderError: not a finished run, damaged, or trained on other data than there is now.
     """
@@ -58,16 +62,17 @@ def evaluate_run(
     experiment = load_resolved(folder / CONFIG)
     had = status.data
     data = recorded_data(folder, experiment.dataset, had.sha256, had.origin, data_dir, note)
-    state = load_checkpoint(
-        folder / CHECKPOINT, expected_of(as_network(experiment), data.sha256), CPU
-    )
-    if state.best is None:
-        raise RunFolderError(f"{folder}: its checkpoint has no fine-tuned network")
     use_one_thread()
-    engine = engine_for_counting(folder)
     dataset = dataset_for(experiment, load(data))
     rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split]
-    wrong = count_wrong(state.best, rows, engine)
+    if isinstance(experiment, SvmExperiment):
+        svm = load_svm(folder / CHECKPOINT, ExpectedSvm(experiment, data.sha256, dataset))
+        wrong = svm.count_wrong(rows)
+    else:
+        state = load_checkpoint(folder / CHECKPOINT, expected_of(experiment, data.sha256), CPU)
+        if state.best is None:
+            raise RunFolderError(f"{folder}: its checkpoint has no fine-tuned network")
+        wrong = count_wrong(state.best, rows, engine_for_counting(folder))
     return Evaluation(
         run=folder.absolute().name,
         dataset=experiment.dataset,

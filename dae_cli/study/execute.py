@@ -9,25 +9,27 @@ from safetensors import SafetensorError
 
 from dae_cli.config.dump import dump_yaml
 from dae_cli.config.kinds import as_network
-from dae_cli.config.schema import AnyExperiment
+from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
-from dae_cli.engines.engine import Engine, engine_for
+from dae_cli.engines.engine import engine_for
+from dae_cli.engines.names import LIBSVM
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.files import force_folder_to_disk, sweep, write_json, write_text
 from dae_cli.stopping import NeverStop, Stop
 from dae_cli.study.figures import draw_run_filters
-from dae_cli.study.keeper import Keeper, status_so_far
+from dae_cli.study.keeper import Keeper
 from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.progress import Watcher
 from dae_cli.study.provenance import Environment, continued, environment
 from dae_cli.study.records import Result, Status, read_record
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, STATUS, WHOLE, Job
+from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, STATUS, Job
 from dae_cli.study.run_row import done_row, failed_row, row_of
+from dae_cli.study.run_status import RunStatus, status_so_far
+from dae_cli.study.svm_run import SvmRun
 from dae_cli.study.threads import use_one_thread
 from dae_cli.training.evaluation import count_wrong
-from dae_cli.training.state import TrainingState
 from dae_cli.training.train import chosen_device, train
 
 
@@ -41,24 +43,30 @@ def execute(job: Job, watcher: Watcher, command: str, stop: Stop | None = None) 
         HeldError: another process is making the run.
     """
     use_one_thread()
-    engine = engine_for(job.engine, chosen_device(job.device))
-    env = environment(engine.device.type, engine.name, torch.get_num_threads(), command)
+    if job.is_svm:
+        device, engine_name = "cpu", LIBSVM
+    else:
+        engine = engine_for(job.engine, chosen_device(job.device))
+        device, engine_name = engine.device.type, engine.name
+    env = environment(device, engine_name, torch.get_num_threads(), command)
     try:
         job.folder.parent.mkdir(parents=True, exist_ok=True)
         with hold(job.lock):
-            return _execute_alone(job, watcher, engine, env, stop or NeverStop())
+            return _execute_alone(job, watcher, env, stop or NeverStop())
     except HeldError:
         raise
     except (DaeError, OSError) as error:
         return failed_row(job, env, 0.0, _told(error))
 
 
-def _execute_alone(
-    job: Job, watcher: Watcher, engine: Engine, env: Environment, stop: Stop
-) -> RunRow:
+def _execute_alone(job: Job, watcher: Watcher, env: Environment, stop: Stop) -> RunRow:
     if job.state() == "done":  # by another process, since this one looked
         return row_of(job)
-    keeper = Keeper(job, watcher, stop)
+    run: SvmRun | Keeper
+    if isinstance(job.experiment, SvmExperiment):
+        run = SvmRun(job, job.experiment, watcher, stop)
+    else:
+        run = Keeper(job, watcher, stop)
     try:
         _make_room(job)
         if job.state() == "stopped":
@@ -66,12 +74,14 @@ def _execute_alone(
         write_text(job.partial / CONFIG, dump_yaml(job.experiment), make_folder=False)
         write_json(job.partial / ENVIRONMENT, env.as_dict(), make_folder=False)
         dataset = dataset_for(job.experiment, load(job.data))
-        state = keeper.begin(engine.device)
-        with stop.deferred():
-            train(as_network(job.experiment), dataset, state, engine, keeper)
-        return _conclude(job, keeper, state, dataset, engine, env)
+        if isinstance(run, SvmRun):
+            with stop.deferred():
+                result = run.make(dataset)
+        else:
+            result = _train_network(job, run, dataset, stop)
+        return _conclude(job, run, result, env)
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as error:
-        return _fail(job, keeper, env, _told(error))
+        return _fail(job, run, env, _told(error))
 
 
 def _told(error: Exception) -> str:
@@ -118,14 +128,12 @@ def dataset_for(experiment: AnyExperiment, whole: Dataset) -> Dataset:
     )
 
 
-def _conclude(
-    job: Job,
-    keeper: Keeper,
-    state: TrainingState,
-    dataset: Dataset,
-    engine: Engine,
-    env: Environment,
-) -> RunRow:
+def _train_network(job: Job, keeper: Keeper, dataset: Dataset, stop: Stop) -> Result:
+    """Train, count the test rows, and write the last checkpoint and the filters."""
+    engine = engine_for(job.engine, chosen_device(job.device))
+    state = keeper.begin(engine.device)
+    with stop.deferred():
+        train(as_network(job.experiment), dataset, state, engine, keeper)
     if state.best is None:
         raise DaeError("fine-tuning ended without a single epoch")
     keeper.tell(state, phase="test")
@@ -135,33 +143,38 @@ def _conclude(
         for r in state.history
         if r.phase == "finetune" and r.epoch == state.best_epoch
     )
-    result = Result(
+    state.network = None  # the last parameters are of no further use, the best ones are kept
+    keeper.save(state)
+    title = f"{job.cell}: first-layer filters"
+    draw_run_filters(job.partial, job.experiment.dataset, title)
+    return Result(
         n_test=len(dataset.test),
         n_wrong=wrong,
         valid_error_percent=valid_percent,
         best_epoch=state.best_epoch,
         epochs=state.epoch,
     )
-    state.network = None  # the last parameters are of no further use, the best ones are kept
-    keeper.save(state)
-    title = f"{job.cell}: first-layer filters"
-    draw_run_filters(job.partial, job.experiment.dataset, title)
-    keeper.write_status("done", result=result.model_dump())
-    if missing := [name for name in WHOLE if not (job.partial / name).exists()]:
+
+
+def _conclude(job: Job, run: RunStatus, result: Result, env: Environment) -> RunRow:
+    """Give the folder its name when all is in it."""
+    run.write_status("done", result=result.model_dump(exclude_defaults=True))
+    if missing := [name for name in job.whole if not (job.partial / name).exists()]:
         raise RunFolderError(f"{job.partial}: somebody removed {', '.join(missing)} meanwhile")
     job.partial.rename(job.folder)
     force_folder_to_disk(job.folder.parent)
     return done_row(job, read_record(job.folder / STATUS, Status), env)
 
 
-def _fail(job: Job, keeper: Keeper, env: Environment, error: str) -> RunRow:
+def _fail(job: Job, run: RunStatus, env: Environment, error: str) -> RunRow:
     with suppress(DaeError):  # the disk may be what failed
-        keeper.write_status("failed", error=error)
-    return failed_row(job, env, keeper.minutes(), error)
+        run.write_status("failed", error=error)
+    return failed_row(job, env, run.minutes(), error)
 
 
 def lost_row(job: Job, error: str, command: str) -> RunRow:
     """Return the row of a run whose process is gone."""
-    env = environment(job.device, job.engine, 1, command)
+    device, engine = ("cpu", LIBSVM) if job.is_svm else (job.device, job.engine)
+    env = environment(device, engine, 1, command)
     before = status_so_far(job)
     return failed_row(job, env, before.minutes if before else 0.0, error)

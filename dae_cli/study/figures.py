@@ -28,6 +28,7 @@ from dae_cli.pictures.filters import (
     upright,
 )
 from dae_cli.study.filters import run_filters
+from dae_cli.study.paper import is_svm
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run_folder import METRICS, RUN_FILTERS, RUNS
 
@@ -53,6 +54,9 @@ def draw(
     Pictures of runs whose folders are elsewhere are left as they were.
     """
     pictures = StudyPictures()
+    # An SVM has no destruction, no epochs and no filters.
+    rows = [row for row in rows if not is_svm(row.model)]
+    table = [row for row in table if not is_svm(row.model)]
     places = {(row.dataset, row.destruction_percent) for row in table}
     # Cells that differ in something else have no place of their own in this picture.
     if len(places) == len(table) and any(row.test_error_percent is not None for row in table):

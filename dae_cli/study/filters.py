@@ -26,7 +26,7 @@ def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
         (units, 784) float32.
 
     Raises:
-        RunFolderError: no readable checkpoint. ConfigError: there is no such layer.
+        RunFolderError: an SVM, or no readable checkpoint. ConfigError: there is no such layer.
     """
     if not folder.exists():
         folder = folder.with_name(folder.name + PARTIAL)
@@ -36,6 +36,8 @@ def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
     try:
         with safe_open(path, framework="numpy") as file:
             depth = sum(n.startswith("pretrained.") and n.endswith(".weight") for n in file.keys())  # noqa: SIM118
+            if depth == 0 and "support" in file.keys():  # noqa: SIM118
+                raise RunFolderError(f"{folder}: an SVM has no filters; give the runs of networks")
             if not 1 <= layer <= depth:
                 raise ConfigError(f"--layer {layer}: the run has layers 1 to {depth}")
             filters = file.get_tensor("pretrained.1.weight")

@@ -6,20 +6,17 @@ import csv
 import io
 import time
 from dataclasses import fields, replace
-from datetime import UTC, datetime
-from typing import Any
 
 import torch
 
 from dae_cli.config.kinds import as_network
 from dae_cli.config.schema import Experiment
 from dae_cli.data.registry import N_PIXELS, REGISTRY
-from dae_cli.errors import RunFolderError
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop
 from dae_cli.study.progress import Position, Watcher
-from dae_cli.study.records import Status, read_record
-from dae_cli.study.run_folder import CHECKPOINT, METRICS, STATUS, Job, write_status
+from dae_cli.study.run_folder import CHECKPOINT, METRICS, Job
+from dae_cli.study.run_status import RunStatus, Stopped
 from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
 from dae_cli.training.state import EpochRecord, TrainingState, initial_state
 
@@ -30,22 +27,14 @@ SHARE = 1 / 100
 """Of a run's time that checkpoints may take, as long as the limits above allow it."""
 
 
-class Stopped(Exception):
-    """The run was asked to stop and has kept a checkpoint."""
-
-
-class Keeper:
+class Keeper(RunStatus):
     """Hangs on the training loop of one run (`training.hooks.Hooks`)."""
 
     def __init__(self, job: Job, watcher: Watcher, stop: Stop) -> None:
-        self._job = job
-        self._watcher = watcher
-        self._stop = stop
-        self._before = 0.0  # seconds spent before this process took over
-        self._start = self._saved = self._told = time.monotonic()
+        super().__init__(job, watcher, stop)
+        self._saved = self._told = self._start
         self._interval = LEAST_SECONDS
         self._share = 0.0
-        self._kept, self._keeping = 0, 0.0
         self._experiment = as_network(job.experiment)
         self._expected = expected_of(self._experiment, job.data.sha256)
 
@@ -56,9 +45,7 @@ class Keeper:
         self._watcher.started(job.name, resumed)
         if resumed:
             state = load_checkpoint(job.partial / CHECKPOINT, self._expected, device)
-            if before := status_so_far(job):
-                self._before = 60.0 * before.minutes
-                self._kept, self._keeping = before.checkpoints.kept, before.checkpoints.seconds
+            self._take_over()
         else:
             state = initial_state(self._experiment, self._expected.inputs, torch.float32)
             for autoencoder in state.autoencoders:
@@ -106,37 +93,10 @@ class Keeper:
         self._share = max(self._share, place.fraction)
         self._watcher.moved(self._job.name, replace(place, fraction=self._share))
 
-    def minutes(self) -> float:
-        """Return the time this run has taken, all its sessions together."""
-        return (self._before + time.monotonic() - self._start) / 60.0
-
-    def write_status(self, outcome: str, **more: Any) -> None:
-        """Write status.json; `more` is the result or the error."""
-        data = self._job.data
-        status = {
-            "state": outcome,
-            "run": self._job.name,
-            "cell": self._job.cell,
-            "data": {"origin": data.origin, "sha256": data.sha256, "source": data.source},
-            "minutes": round(self.minutes(), 4),
-            "written": datetime.now(UTC).isoformat(timespec="seconds"),
-            "checkpoints": {"kept": self._kept, "seconds": round(self._keeping, 3)},
-            **more,
-        }
-        write_status(self._job.partial, status)
-
 
 def expected_of(experiment: Experiment, data_sha256: str) -> Expected:
     """Return what a checkpoint of an experiment on these data must hold."""
     return Expected(experiment, data_sha256, N_PIXELS, REGISTRY[experiment.dataset].n_classes)
-
-
-def status_so_far(job: Job) -> Status | None:
-    """Return what a stopped run tells of itself; None where it tells nothing."""
-    try:
-        return read_record(job.partial / STATUS, Status)
-    except RunFolderError:
-        return None
 
 
 def position(state: TrainingState, experiment: Experiment, phase: str | None = None) -> Position:

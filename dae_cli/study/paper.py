@@ -25,6 +25,11 @@ class PaperNumber:
     """slides: printed in the lecture; retold, recalled: second hand."""
 
 
+def is_svm(model: str) -> bool:
+    """Tell whether a model of the tables is an SVM: no layers, no destruction, no epochs."""
+    return model.startswith("SVM_")
+
+
 @cache
 def paper_numbers() -> tuple[PaperNumber, ...]:
     """Return every published number that is known."""
@@ -50,7 +55,7 @@ def published(dataset: str, model: str, destruction_percent: float) -> PaperNumb
     The paper prints one SdA-3 a data set, at the destruction chosen on validation: at any other
     destruction there is no reference. Its DBNs and SVMs have no destruction at all.
     """
-    without = model.startswith(("DBN-", "SVM_")) and not destruction_percent
+    without = (is_svm(model) or model.startswith("DBN-")) and not destruction_percent
     level = None if without else destruction_percent
     for number in paper_numbers():
         if (number.paper, number.dataset, number.model, number.destruction_percent) == (

@@ -188,7 +188,7 @@ def _run_in_worker(job: Job, command: str, stop_file: Path) -> RunRow | Left:
 
 def _outcome(job: Job, watcher: Watcher, command: str, stop: Stop) -> RunRow | Left:
     from dae_cli.study.execute import execute
-    from dae_cli.study.keeper import Stopped
+    from dae_cli.study.run_status import Stopped
 
     try:
         return execute(job, watcher, command, stop)

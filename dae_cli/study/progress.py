@@ -13,9 +13,10 @@ class Position:
     """How far a run is."""
 
     phase: str
-    """pretrain, finetune or test."""
+    """pretrain, finetune, select (of an SVM) or test."""
     layer: int | None
     epoch: int
+    """Of an SVM, the trials that are made."""
     epochs: int
     """The most epochs that this phase (or layer) can take."""
     cost: float | None = None

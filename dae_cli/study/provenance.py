@@ -12,14 +12,19 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 import dae_cli
-from dae_cli.engines.names import EngineName
+from dae_cli.engines.names import LIBSVM
 from dae_cli.machine import cores, cpu_name, version_of
 
 REPORTED = (
     *("torch", "numpy", "scipy", "numba", "llvmlite"),
-    *("safetensors", "joblib", "pydantic", "scikit-image", "pillow"),
+    *("safetensors", "joblib", "pydantic", "scikit-image", "pillow", "scikit-learn"),
 )
-_OF_THE_ENGINE = {"torch": (), "blas": ("scipy",), "compiled": ("numba", "llvmlite")}
+_OF_THE_ENGINE = {
+    "torch": ("torch", "numpy"),
+    "blas": ("torch", "numpy", "scipy"),
+    "compiled": ("torch", "numpy", "numba", "llvmlite"),
+    LIBSVM: ("numpy", "scikit-learn"),
+}
 
 
 UNKNOWN, INSTALLED = "unknown", "installed"
@@ -85,7 +90,7 @@ class Environment(_Strict):
         return self.model_dump(mode="json")
 
     def _versions(self) -> str:
-        names = ("torch", "numpy", *_OF_THE_ENGINE.get(self.engine, ()))
+        names = _OF_THE_ENGINE.get(self.engine, ("torch", "numpy"))
         shown = [f"{name} {self.packages.get(name, '?')}" for name in names]
         return "; ".join([f"dae {self.dae}", f"python {self.python}", *shown])
 
@@ -123,7 +128,7 @@ def _each_once(values: Iterable[str], between: str) -> str:
     return between.join(dict.fromkeys(values))
 
 
-def environment(device: str, engine: EngineName, threads: int, command: str) -> Environment:
+def environment(device: str, engine: str, threads: int, command: str) -> Environment:
     """Describe this process and machine, and what a run is computed with."""
     import torch
 

@@ -25,6 +25,10 @@ Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+SELECTED = r"^((degree [0-9]+, )?gamma [0-9.e+-]+, C [0-9.e+-]+)?$"
+"""What an SVM was found to be best with, as `study/svm_run.py` tells it; empty of a network."""
+
+
 class Record(BaseModel):
     """Base of what is read: no silent conversion of types; unknown keys are a later version's."""
 
@@ -37,16 +41,30 @@ class Result(Record):
     n_test: Annotated[Count, Field(ge=1)]
     n_wrong: Count
     valid_error_percent: Percent
-    best_epoch: Annotated[Count, Field(ge=1)]
-    epochs: Count
+    best_epoch: Annotated[Count, Field(ge=1)] | None = None
+    """Of a network, as `epochs` is."""
+    epochs: Count | None = None
+    selected: Annotated[str, Field(pattern=SELECTED)] = ""
+    """Of an SVM, as `trials` is."""
+    trials: Annotated[Count, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.n_wrong > self.n_test:
             raise ValueError(f"n_wrong is {self.n_wrong}, more than n_test, {self.n_test}")
-        if self.best_epoch > self.epochs:
+        of_network = (self.best_epoch is not None, self.epochs is not None)
+        if of_network != (not self.is_of_svm,) * 2 or bool(self.selected) != self.is_of_svm:
+            raise ValueError(
+                "expected best_epoch and epochs of a network, or selected and trials of an SVM"
+            )
+        if self.best_epoch and self.epochs is not None and self.best_epoch > self.epochs:
             raise ValueError(f"best_epoch is {self.best_epoch}, more than epochs, {self.epochs}")
         return self
+
+    @property
+    def is_of_svm(self) -> bool:
+        """Tell whether an SVM was selected, or a network trained."""
+        return self.trials is not None
 
 
 class TrainedOn(Record):

@@ -138,8 +138,9 @@ def _lost(job: Job, why: str, command: str) -> RunRow:
 
 def _as_asked(row: RunRow, runs: Sequence[PlannedRun]) -> RunRow:
     """Return the row, or a failed one where another command made the run with another engine."""
-    engine = next(planned.engine for planned in runs if planned.job.name == row.run)
-    if row.error or engine in ("auto", row.engine):
+    planned = next(planned for planned in runs if planned.job.name == row.run)
+    engine = planned.engine
+    if row.error or planned.job.is_svm or engine in ("auto", row.engine):
         return row
     return without_result(
         row, f"another dae process made it meanwhile with the engine {row.engine}, not {engine}"

@@ -10,6 +10,7 @@ from dae_cli.files import write_text
 from dae_cli.machine import cores, cpu_name
 from dae_cli.study import cells
 from dae_cli.study.figures import StudyPictures, draw
+from dae_cli.study.paper import is_svm
 from dae_cli.study.provenance import INSTALLED
 from dae_cli.study.rows import RunRow, TableRow
 
@@ -106,11 +107,14 @@ def mixed(rows: Sequence[RunRow]) -> str:
 
 def makes(rows: Sequence[RunRow]) -> dict[str, list[str]]:
     """Return what rows of one table differ in and should not, with all that there is of each."""
+    networks = [row for row in rows if not is_svm(row.model)]
+    svms = [row for row in rows if is_svm(row.model)]  # by libsvm on the CPU, which is no choice
     parts = {
         "commits": [part or INSTALLED for row in rows for part in row.commit.split("+")],
-        "engines": [part for row in rows for part in row.engine.split(" / ")],
-        "devices": [part for row in rows for part in row.device.split(" / ")],
-        "versions": [f"({part})" for row in rows for part in row.versions.split(" / ")],
+        "engines": [part for row in networks for part in row.engine.split(" / ")],
+        "devices": [part for row in networks for part in row.device.split(" / ")],
+        "versions": [f"({part})" for row in networks for part in row.versions.split(" / ")],
+        "versions of the SVMs": [f"({part})" for row in svms for part in row.versions.split(" / ")],
     }
     for name in dict.fromkeys(row.dataset for row in rows):
         parts[f"contents of {name}"] = [row.data_sha256 for row in rows if row.dataset == name]
@@ -150,8 +154,9 @@ def _picture_parts(pictures: StudyPictures) -> list[str]:
 
 
 def _runs_table(rows: Sequence[RunRow]) -> str:
+    svms = ", or the SVM selected" if any(is_svm(row.model) for row in rows) else ""
     lines = [
-        "| run | test error | wrong | validation error | best epoch | minutes | commit |",
+        f"| run | test error | wrong | validation error | best epoch{svms} | minutes | commit |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     for row in rows:
@@ -161,9 +166,16 @@ def _runs_table(rows: Sequence[RunRow]) -> str:
             lines.append(
                 f"| {row.run} | {row.test_error_percent:.2f} ± {row.half_width_95:.2f} "
                 f"| {row.n_wrong} of {row.n_test} | {row.valid_error_percent:.2f} "
-                f"| {row.best_epoch} of {row.epochs} | {row.minutes:.1f} | {row.commit} |"
+                f"| {_chosen(row)} | {row.minutes:.1f} | {row.commit} |"
             )
     return "\n".join(lines)
+
+
+def _chosen(row: RunRow) -> str:
+    """What was selected on the validation rows, and among how many."""
+    if is_svm(row.model):
+        return f"{row.selected} of {row.trials} trials"
+    return f"{row.best_epoch} of {row.epochs}"
 
 
 def _data_table(rows: Sequence[RunRow]) -> str:

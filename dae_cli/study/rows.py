@@ -38,6 +38,10 @@ class RunRow:
     """Fine-tuning epoch of the lowest validation error."""
     epochs: int | None = None
     """Fine-tuning epochs that were run."""
+    selected: str = ""
+    """Of an SVM: the parameters that were best on the validation rows."""
+    trials: int | None = None
+    """Of an SVM: the machines that were compared."""
     paper_error_percent: float | None = None
     paper_half_width_95: float | None = None
     paper_model: str = ""
@@ -90,10 +94,18 @@ class TableRow:
 
 Row = TypeVar("Row", RunRow, TableRow)
 
+_LATER = ("selected", "trials")
+"""Columns that came later: they stand in a file only where a row has something in them, so that
+results from before are what they were."""
+
 
 def rows_to_csv(rows: Sequence[RunRow] | Sequence[TableRow], kind: type[Any]) -> str:
     """Return CSV text with a header; percentages have two decimals."""
-    names = [f.name for f in fields(kind)]
+    names = [
+        f.name
+        for f in fields(kind)
+        if f.name not in _LATER or any(_cell(f.name, getattr(row, f.name)) != "" for row in rows)
+    ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
@@ -122,7 +134,9 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file, strict=True)
         try:
-            if next(reader, []) != list(types):
+            columns = next(reader, [])
+            types = {n: t for n, t in types.items() if n in columns or n not in _LATER}
+            if columns != list(types):
                 raise RunFolderError(
                     f"{path}: its columns are not those that dae writes; move it away"
                 )

@@ -5,6 +5,8 @@ A run works in `NAME.partial` and the folder is renamed to `NAME` when everythin
     config.yaml   status.json   metrics.csv   checkpoint.safetensors
     environment.json   filters.png
 
+An SVM has trials.csv in place of metrics.csv, and no filters.
+
 The name ends with a digest of the resolved config, the data's content and the version of the
 numerics: a run is found again only if all three are the same.
 """
@@ -30,8 +32,10 @@ from dae_cli.training.version import NUMERICS_VERSION
 
 CHECKPOINT, CONFIG, STATUS = "checkpoint.safetensors", "config.yaml", "status.json"
 METRICS, ENVIRONMENT, RUN_FILTERS = "metrics.csv", "environment.json", "filters.png"
+TRIALS = "trials.csv"
 PARTIAL, RUNS = ".partial", "runs"
-WHOLE = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, STATUS)
+_WHOLE = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, STATUS)
+_WHOLE_SVM = (CONFIG, ENVIRONMENT, TRIALS, CHECKPOINT, STATUS)
 PROGRESS, LOCK = ".progress", ".lock"
 TRACES = (PROGRESS, LOCK)
 """Endings of the hidden files beside a run's folder while it is made."""
@@ -62,10 +66,21 @@ class Job:
         return self.folder.with_name(self.folder.name + PARTIAL)
 
     def state(self) -> RunState:
-        """Tell whether the run is done, was stopped after a checkpoint, or is new."""
+        """Tell whether the run is done, was stopped with something to go on from, or is new."""
         if (self.folder / STATUS).exists():
             return "done"
-        return "stopped" if (self.partial / CHECKPOINT).exists() else "new"
+        kept = TRIALS if self.is_svm else CHECKPOINT
+        return "stopped" if (self.partial / kept).exists() else "new"
+
+    @property
+    def is_svm(self) -> bool:
+        """Tell whether an SVM is selected, or a network trained."""
+        return isinstance(self.experiment, SvmExperiment)
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """The files that a finished run has."""
+        return _WHOLE_SVM if self.is_svm else _WHOLE
 
     @property
     def lock(self) -> Path:

@@ -27,7 +27,7 @@ REMEDY = "remove this folder to have the run made anew"
 
 MEASURED = (
     *("n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent"),
-    *("best_epoch", "epochs"),
+    *("best_epoch", "epochs", "trials"),
 )
 """Columns of a row that a failed run leaves empty."""
 
@@ -71,6 +71,12 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
     result = status.result
     if result is None:
         raise RunFolderError(f"{job.folder}: {STATUS} tells no result; {REMEDY}")
+    if result.is_of_svm != job.is_svm:
+        kinds = ("a network", "an SVM")
+        raise RunFolderError(
+            f"{job.folder}: {STATUS} tells the result of {kinds[result.is_of_svm]}, but "
+            f"{CONFIG} is that of {kinds[job.is_svm]}; {REMEDY}"
+        )
     n_test, n_wrong = result.n_test, result.n_wrong
     error, half_width = 100.0 * n_wrong / n_test, half_width_95(n_wrong, n_test)
     columns = _common(job, env)
@@ -83,6 +89,8 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
         valid_error_percent=result.valid_error_percent,
         best_epoch=result.best_epoch,
         epochs=result.epochs,
+        selected=result.selected,
+        trials=result.trials,
         verdict=verdict(
             error, half_width, columns["paper_error_percent"], columns["paper_half_width_95"]
         ),
@@ -93,7 +101,7 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
 def without_result(row: RunRow, error: str) -> RunRow:
     """Return the row of a run whose result is not to be told, and why."""
     nothing: dict[str, Any] = dict.fromkeys(MEASURED)
-    return replace(row, **nothing, verdict="", error=" ".join(error.split()))
+    return replace(row, **nothing, selected="", verdict="", error=" ".join(error.split()))
 
 
 def failed_row(job: Job, env: Environment, minutes: float, error: str) -> RunRow:

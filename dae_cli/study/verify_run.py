@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dae_cli.config.experiments import load_resolved
-from dae_cli.config.kinds import as_network
-from dae_cli.config.schema import AnyExperiment
+from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.data.dataset import Dataset, Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load
@@ -32,6 +31,7 @@ from dae_cli.study.run_folder import (
     run_name,
 )
 from dae_cli.study.run_row import done_row
+from dae_cli.study.verify_svm import check_svm
 from dae_cli.study.which_engine import CPU, engine_for_counting
 from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.evaluation import count_wrong
@@ -96,11 +96,16 @@ def check_run(
     if status and status.result and env:
         with found.going_on(place):
             _compare_row(row, config, status, env, folder, found)
+    sha256 = status.data.sha256 if status else row.data_sha256
+    origin = status.data.origin if status else _origin(row)
+    if isinstance(config, SvmExperiment):
+        counted = False
+        with found.going_on(place):
+            dataset = contents.of(folder, config, sha256, origin)
+            counted = check_svm(row, config, status, env, dataset, folder, found)
+        return counted
     with found.going_on(f"{place}/{CHECKPOINT}"):
-        expected = expected_of(
-            as_network(config), status.data.sha256 if status else row.data_sha256
-        )
-        state = load_checkpoint(folder / CHECKPOINT, expected, CPU)
+        state = load_checkpoint(folder / CHECKPOINT, expected_of(config, sha256), CPU)
     if state is None:
         return False
     with found.going_on(f"{place}/{METRICS}"):
@@ -108,8 +113,6 @@ def check_run(
         found.compare_lines(f"{place}/{METRICS}", "", kept, metrics_csv(state.history))
     counted = False
     with found.going_on(place):
-        sha256 = status.data.sha256 if status else row.data_sha256
-        origin = status.data.origin if status else _origin(row)
         dataset = contents.of(folder, config, sha256, origin)
         _count_again(row, status, state, dataset, folder, found)
         counted = True

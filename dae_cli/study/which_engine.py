@@ -59,7 +59,9 @@ def settled(runs: Sequence[PlannedRun], watcher: Watcher) -> list[Job]:
             or with one that cannot be had here or that is not recorded.
     """
     begun = {
-        run.job.name: _computed(run.job.partial) for run in runs if run.job.state() == "stopped"
+        run.job.name: _computed(run.job.partial)
+        for run in _networks(runs)
+        if run.job.state() == "stopped"
     }
     _refuse_to_go_on([(run, begun[run.job.name]) for run in runs if run.job.name in begun])
     if unfit := cannot_go_on(runs):
@@ -67,6 +69,9 @@ def settled(runs: Sequence[PlannedRun], watcher: Watcher) -> list[Job]:
     fastest: EngineName | None = None
     jobs = []
     for run in runs:
+        if run.job.is_svm:
+            jobs.append(run.job)
+            continue
         before = begun.get(run.job.name)
         engine = before.engine if before else _engine_asked_for(run)
         if engine is None:
@@ -84,7 +89,7 @@ def refuse_other_engine(runs: Sequence[PlannedRun]) -> None:
     Raises:
         RunFolderError: done runs were made otherwise; the message lists them.
     """
-    done = [run for run in runs if run.job.state() == "done"]
+    done = [run for run in _networks(runs) if run.job.state() == "done"]
     others = [(r, m) for r in done if (m := _computed(r.job.folder)) and _asked_otherwise(r, m)]
     if others:
         raise RunFolderError(
@@ -100,7 +105,7 @@ def refuse_other_engine(runs: Sequence[PlannedRun]) -> None:
 def cannot_go_on(runs: Sequence[PlannedRun]) -> list[tuple[PlannedRun, str]]:
     """Return the stopped runs that cannot go on as they were begun, and why; others can."""
     unfit = []
-    for run in runs:
+    for run in _networks(runs):
         if run.job.state() != "stopped":
             continue
         begun, path = _computed(run.job.partial), run.job.partial / ENVIRONMENT
@@ -112,6 +117,11 @@ def cannot_go_on(runs: Sequence[PlannedRun]) -> list[tuple[PlannedRun, str]]:
             continue
         unfit.append((run, f"{why}; remove {run.job.partial} to have it made anew"))
     return unfit
+
+
+def _networks(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
+    """Return the runs that have a choice: SVMs are computed by libsvm, whatever is asked for."""
+    return [run for run in runs if not run.job.is_svm]
 
 
 def _refuse_to_go_on(stopped: Sequence[tuple[PlannedRun, _Computed | None]]) -> None:

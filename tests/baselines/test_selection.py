@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from dae_cli.baselines import selection
 from dae_cli.baselines.kernels import Kernel
-from dae_cli.baselines.selection import Selected, select_svm
+from dae_cli.baselines.selection import Selected, Trial, search, select_svm
 from dae_cli.baselines.svm import fit_svm
+from dae_cli.config.schema import SvmSettings
 from dae_cli.data.dataset import Dataset, Split
 
 GRID = [Kernel("rbf", gamma) for gamma in (0.001, 0.1, 10.0)]
@@ -127,3 +130,47 @@ def test_a_grid_that_is_empty_or_mixed_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="expected at least one of each"):
         select_svm(two_classes, kernels, penalties)
+
+
+class _Recorder:
+    """Watches a selection; asked to, it ends it before a trial."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.kept: tuple[Trial, ...] = ()
+        self._stop_after = stop_after
+
+    def made(self, trials: Sequence[Trial]) -> None:
+        self.kept = tuple(trials)
+
+    def look(self) -> None:
+        if self._stop_after is not None and len(self.kept) >= self._stop_after:
+            raise InterruptedError
+
+
+def _machines(
+    dataset: Dataset, recorder: _Recorder, known: Sequence[Trial] = ()
+) -> selection.Machines:
+    return selection.Machines(
+        dataset.train, dataset.valid, "rbf", recorder, {trial.point: trial for trial in known}
+    )
+
+
+@pytest.mark.parametrize("made", [0, 1, 7, 1000])
+def test_a_search_that_was_ended_goes_on_from_its_trials(two_classes: Dataset, made: int) -> None:
+    whole = select_svm(two_classes, GRID, PENALTIES).trials
+    before = _Recorder(stop_after=made)
+    if made < len(whole):
+        with pytest.raises(InterruptedError):
+            search(_machines(two_classes, before).try_kernel, GRID, PENALTIES, refine=True)
+        assert before.kept == whole[:made]
+    known = whole[:made]
+    after = _Recorder()
+    trials = search(_machines(two_classes, after, known).try_kernel, GRID, PENALTIES, refine=True)
+    assert trials == whole
+    assert after.kept == (whole if made < len(whole) else ())  # nothing is trained twice
+
+
+def test_the_defaults_are_those_of_the_schema() -> None:
+    assert [kernel.gamma for kernel in selection.RBF_KERNELS] == [0.001, 0.01, 0.1]
+    assert len(selection.POLY_KERNELS) == 10
+    assert SvmSettings(kernel="poly").penalties == selection.PENALTIES

@@ -10,9 +10,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import torch
 
-from dae_cli.config.schema import Experiment
+from dae_cli.baselines.kernels import Kernel
+from dae_cli.baselines.selection import Trial
+from dae_cli.baselines.svm import fit_svm
+from dae_cli.baselines.svm_file import ExpectedSvm, load_svm, save_svm, training_images
+from dae_cli.baselines.trials import read_trials, trials_csv
+from dae_cli.config.schema import Experiment, SvmExperiment
+from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.registry import REGISTRY
 from dae_cli.study.provenance import Environment, continued
 from dae_cli.study.records import Status, read_record
@@ -42,6 +49,17 @@ EXPERIMENT = Experiment.model_validate(
 EXPECTED = Expected(EXPERIMENT, DATA, D, CLASSES)
 
 
+def _rows(n: int) -> Split:
+    pixels = (np.arange(n * D).reshape(n, D) * 37 % 251).astype(np.uint8)
+    return Split(pixels, (np.arange(n) % 2).astype(np.uint8), 1 / 255)
+
+
+SVM_ROWS = Dataset("convex", CLASSES, _rows(30), _rows(10), _rows(12), "original", DATA)
+EXPECTED_SVM = ExpectedSvm(
+    SvmExperiment.model_validate({"dataset": "convex", "svm": {"kernel": "rbf"}}), DATA, SVM_ROWS
+)
+
+
 def read_checkpoint(data: bytes, folder: Path) -> None:
     """Load a checkpoint; what is accepted can be computed with."""
     path = folder / "checkpoint.safetensors"
@@ -52,6 +70,20 @@ def read_checkpoint(data: bytes, folder: Path) -> None:
         assert network is None or tuple(network.top.weight.shape) == (CLASSES, 2)
     save_checkpoint(path, state, EXPECTED)
     assert load_checkpoint(path, EXPECTED, CPU).history == state.history
+
+
+def read_svm(data: bytes, folder: Path) -> None:
+    """Read the checkpoint of an SVM, and label rows with it."""
+    path = folder / "svm.safetensors"
+    path.write_bytes(data)
+    load_svm(path, EXPECTED_SVM).predict(SVM_ROWS.test.as_float())
+
+
+def read_svm_trials(data: bytes, folder: Path) -> None:
+    """Read trials.csv, and write it again."""
+    path = folder / "trials.csv"
+    path.write_bytes(data)
+    trials_csv(read_trials(path, "rbf", 30, 10))
 
 
 def read_status(data: bytes, folder: Path) -> None:
@@ -108,6 +140,25 @@ def _saved(state: TrainingState) -> bytes:
         path = Path(folder) / "checkpoint"
         save_checkpoint(path, state, EXPECTED)
         return path.read_bytes()
+
+
+@cache
+def svms() -> list[bytes]:
+    """A machine of a few rows."""
+    images = training_images(SVM_ROWS)
+    labels = np.concatenate([SVM_ROWS.train.labels, SVM_ROWS.valid.labels])
+    svm = fit_svm(images, labels, Kernel("rbf", 0.1), 1.0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "svm"
+        save_svm(path, svm, EXPECTED_SVM.experiment, DATA)
+        return [path.read_bytes()]
+
+
+def svm_trials() -> list[bytes]:
+    """No trial, and two."""
+    first = Trial(Kernel("rbf", 0.01), 1.0, 3, 10, 20, True, 0.5)
+    second = Trial(Kernel("rbf", 10**-0.5), 100.0, 0, 10, 30, False, 7.0)
+    return [trials_csv(trials).encode() for trials in ([], [first, second])]
 
 
 def statuses() -> list[bytes]:

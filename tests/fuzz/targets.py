@@ -175,6 +175,8 @@ TARGETS = {
         Target("experiment", _experiment, ConfigError, samples.experiments, _YAML),
         Target("study", _study, ConfigError, samples.studies, _YAML),
         _of_a_run("checkpoint", run_folders.read_checkpoint, run_folders.checkpoints, _HEADER),
+        _of_a_run("svm checkpoint", run_folders.read_svm, run_folders.svms, _HEADER),
+        _of_a_run("svm trials", run_folders.read_svm_trials, run_folders.svm_trials, _TEXT),
         _of_a_run("run status", run_folders.read_status, run_folders.statuses, _JSON),
         _of_a_run("run environment", run_folders.read_environment, run_folders.environments, _JSON),
         _of_a_run("runs.csv", run_folders.read_runs, run_folders.runs_csvs, _TEXT),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import AnyExperiment, Experiment
 from dae_cli.data.cache import Provenance, Trust, save_entry
 from dae_cli.data.content import Content, content_digest
 from dae_cli.data.dataset import Origin
@@ -118,7 +118,7 @@ def make_job(data: Prepared, tmp_path: Path) -> MakeJob:
 
 
 def small_study(
-    cells: Mapping[str, Experiment], only: tuple[str, ...] = (), name: str = "tiny"
+    cells: Mapping[str, AnyExperiment], only: tuple[str, ...] = (), name: str = "tiny"
 ) -> ResolvedStudy:
     """A study of the cells given, of which those in `only` are asked for."""
     source = Path("experiments") / name

@@ -44,7 +44,7 @@ def test_a_cell_of_table_1_is_found(
         ("convex", "NNet-3", 0),
         ("convex", "DBN-2", 0),
         ("convex", "DBN-3", 10),
-        ("convex", "SVM_rbf", 0),
+        ("convex", "SVM_rbf", 10),
         ("rect-img", "SdA-3", 10),
         ("rect-img", "SdA-3", 24.9),
         ("mnist", "SdA-3", 10),

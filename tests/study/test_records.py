@@ -60,6 +60,18 @@ def test_what_a_run_writes_is_read(path: Path, in_process: Any) -> None:
     assert status.error.startswith("diverged")
 
 
+def test_an_svm_has_a_selection_and_trials_in_place_of_epochs(path: Path) -> None:
+    none = {"best_epoch": None, "epochs": None}
+    of_svm = none | {"selected": "degree 3, gamma 1e-07, C 0.316", "trials": 61}
+    path.write_bytes(_with("result", **of_svm))
+    result = read_record(path, Status).result
+    assert result is not None
+    assert (result.is_of_svm, result.trials, result.best_epoch) == (True, 61, None)
+    for lacking in ({"trials": None}, {"selected": ""}, {"epochs": 3}, {"best_epoch": 3}):
+        told = _refused(path, _with("result", **of_svm | lacking))
+        assert "expected best_epoch and epochs of a network, or selected and trials" in told
+
+
 def test_keys_of_a_later_version_are_passed_over(path: Path) -> None:
     path.write_bytes(_with(more={"x": [1]}))
     assert read_record(path, Status).cell == "convex-25"
@@ -75,6 +87,9 @@ def test_keys_of_a_later_version_are_passed_over(path: Path) -> None:
         (_with("result", n_wrong=None), "result.n_wrong is None"),
         (_with("result", n_wrong=201), "result: n_wrong is 201, more than n_test, 200"),
         (_with("result", best_epoch=9), "result: best_epoch is 9, more than epochs, 8"),
+        (_with("result", best_epoch=None), "result: expected best_epoch and epochs of a network"),
+        (_with("result", trials=3), "result: expected best_epoch and epochs of a network, or "),
+        (_with("result", selected="C 1"), "result.selected is 'C 1': string should match"),
         (_with("result", n_test=0), "result.n_test is 0"),
         (_with("result", n_test=10**400), "result.n_test is 1000"),
         (_with("result", valid_error_percent=float("nan")), "result.valid_error_percent is nan"),

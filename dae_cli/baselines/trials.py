@@ -1,0 +1,135 @@
+"""trials.csv of a run: every machine that was tried, one line each.
+
+A run that was stopped goes on from it, so it is read as strictly as it was written: what does not
+fit the settings and the data of the run is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from dae_cli.baselines.kernels import Kernel
+from dae_cli.baselines.selection import GREATEST_DEGREE, Trial
+from dae_cli.config.schema import SvmKernel
+from dae_cli.errors import RunFolderError, plain
+
+COLUMNS = (
+    *("kernel", "gamma", "degree", "penalty", "n_wrong", "valid_error_percent"),
+    *("n_support", "converged", "seconds"),
+)
+MAX_BYTES = 10_000_000
+"""A line has about a hundred; no search makes so many trials."""
+
+
+def trials_csv(trials: Sequence[Trial]) -> str:
+    """Return trials.csv: parameters with all their digits, an empty degree for the kernel rbf."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_line(trial) for trial in trials)
+    return text.getvalue()
+
+
+def _line(trial: Trial) -> list[object]:
+    kernel = trial.kernel
+    return [
+        kernel.kind,
+        repr(kernel.gamma),
+        kernel.degree if kernel.kind == "poly" else "",
+        repr(trial.penalty),
+        trial.n_wrong,
+        f"{trial.valid_error_percent:.4f}",
+        trial.n_support,
+        "true" if trial.converged else "false",
+        f"{trial.seconds:.2f}",
+    ]
+
+
+def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tuple[Trial, ...]:
+    """Read the trials of a run with this kernel, on so many training and validation rows.
+
+    Raises:
+        RunFolderError: it is missing, damaged, or not of such a run.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise RunFolderError(f"{path}: no such file") from None
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if len(content) > MAX_BYTES:
+        raise RunFolderError(f"{path}: cannot be read (larger than {MAX_BYTES} bytes)")
+    reader = csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline=""), strict=True)
+    trials: list[Trial] = []
+    try:
+        if next(reader, []) != list(COLUMNS):
+            raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
+        for values in reader:
+            trials.append(_trial(values, kernel, n_train, n_valid))
+        if len({trial.point for trial in trials}) < len(trials):
+            raise ValueError("a trial stands in it twice")
+    except (ValueError, csv.Error) as error:
+        raise RunFolderError(
+            f"{path}:{max(1, reader.line_num)}: {plain(str(error))}; remove the run's folder to "
+            "have it made anew"
+        ) from error
+    return tuple(trials)
+
+
+def _trial(values: Sequence[str], kernel: SvmKernel, n_train: int, n_valid: int) -> Trial:
+    if len(values) != len(COLUMNS):
+        raise ValueError(f"{len(values)} values found, {len(COLUMNS)} expected")
+    told = dict(zip(COLUMNS, values, strict=True))
+    if told["kernel"] != kernel:
+        raise ValueError(f"kernel is {told['kernel'][:40]!r}, expected {kernel!r}")
+    gamma, penalty = (_above_zero(name, told[name]) for name in ("gamma", "penalty"))
+    degree = 3
+    if kernel == "poly":
+        degree = _whole("degree", told["degree"], 1, GREATEST_DEGREE)
+    elif told["degree"]:
+        raise ValueError(f"degree is {told['degree'][:40]!r}, expected nothing")
+    if told["converged"] not in ("true", "false"):
+        raise ValueError(f"converged is {told['converged'][:40]!r}, expected true or false")
+    trial = Trial(
+        kernel=Kernel(kernel, gamma, degree),
+        penalty=penalty,
+        n_wrong=_whole("n_wrong", told["n_wrong"], 0, n_valid),
+        n_valid=n_valid,
+        n_support=_whole("n_support", told["n_support"], 1, n_train),
+        converged=told["converged"] == "true",
+        seconds=_number("seconds", told["seconds"]),
+    )
+    percent = f"{trial.valid_error_percent:.4f}"
+    if told["valid_error_percent"] != percent:
+        raise ValueError(
+            f"valid_error_percent is {told['valid_error_percent'][:40]!r}, expected {percent} "
+            f"for {trial.n_wrong} of {n_valid} rows"
+        )
+    return trial
+
+
+def _whole(name: str, text: str, low: int, high: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 12 and low <= int(text) <= high):
+        raise ValueError(f"{name} is {text[:40]!r}, expected a whole number from {low} to {high}")
+    return int(text)
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} is {text[:40]!r}, expected a number of 0 or more")
+    return value
+
+
+def _above_zero(name: str, text: str) -> float:
+    if not (value := _number(name, text)) > 0:
+        raise ValueError(f"{name} is {text[:40]!r}, expected a number above 0")
+    return value
