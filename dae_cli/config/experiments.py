@@ -27,6 +27,7 @@ from dae_cli.config.overrides import parse_overrides
 from dae_cli.config.problems import Problem, config_error, shown
 from dae_cli.config.schema import DatasetName, Experiment
 from dae_cli.config.study_files import (
+    Reference,
     StudyFile,
     dataset_of,
     first_comment,
@@ -45,6 +46,8 @@ class ResolvedExperiment:
     experiment: Experiment
     source: Path
     """The cell file or experiment file."""
+    reference: Reference = "destruction"
+    """What it is compared with; its study says so."""
 
     @property
     def cell(self) -> str:
@@ -65,6 +68,8 @@ class ResolvedStudy:
     all_cells: tuple[ResolvedExperiment, ...]
     """Those of the study's files, with the same `--set`."""
     paper: str = ""
+    reference: Reference = "destruction"
+    """What the cells are compared with."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ def resolve_experiment(name: str, overrides: Sequence[str] = ()) -> ResolvedExpe
     problems += [*found, *wrong, *_missing_problems([draft], None), *draft.contradictions]
     if problems or draft.experiment is None:
         raise config_error(target.name, problems)
-    return ResolvedExperiment(target.name, draft.experiment, target.file)
+    return ResolvedExperiment(target.name, draft.experiment, target.file, study.reference)
 
 
 def resolve_study(
@@ -127,7 +132,9 @@ def resolve_study(
     problems += _missing_problems(chosen, target.folder / STUDY_FILE)
     problems += [problem for draft in chosen for problem in draft.contradictions]
     everything = tuple(
-        ResolvedExperiment(f"{target.name}/{draft.source.stem}", draft.experiment, draft.source)
+        ResolvedExperiment(
+            f"{target.name}/{draft.source.stem}", draft.experiment, draft.source, study.reference
+        )
         for draft in drafts
         if draft.experiment is not None
     )
@@ -135,7 +142,15 @@ def resolve_study(
     problems += _same_cells(cells)
     if problems:
         raise config_error(target.name, problems)
-    return ResolvedStudy(target.name, study.title, target.folder, cells, everything, study.paper)
+    return ResolvedStudy(
+        target.name,
+        study.title,
+        target.folder,
+        cells,
+        everything,
+        study.paper,
+        study.reference,
+    )
 
 
 def resolve_cells(name: str, overrides: Sequence[str] = ()) -> tuple[ResolvedExperiment, ...]:

@@ -25,7 +25,8 @@ from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, STATUS, WHOLE, Job
 from dae_cli.study.run_row import done_row, failed_row, row_of
 from dae_cli.study.threads import use_one_thread
-from dae_cli.training.evaluation import count_wrong
+from dae_cli.study.wrong_rows import keep_wrong_rows
+from dae_cli.training.evaluation import wrong_rows
 from dae_cli.training.state import TrainingState
 from dae_cli.training.train import chosen_device, train
 
@@ -128,7 +129,8 @@ def _conclude(
     if state.best is None:
         raise DaeError("fine-tuning ended without a single epoch")
     keeper.tell(state, phase="test")
-    wrong = count_wrong(state.best, dataset.test, engine)
+    wrong = wrong_rows(state.best, dataset.test, engine)
+    keep_wrong_rows(job.partial, wrong)
     valid_percent = next(
         r.valid_error_percent or 0.0
         for r in state.history
@@ -136,7 +138,7 @@ def _conclude(
     )
     result = Result(
         n_test=len(dataset.test),
-        n_wrong=wrong,
+        n_wrong=int(wrong.sum()),
         valid_error_percent=valid_percent,
         best_epoch=state.best_epoch,
         epochs=state.epoch,

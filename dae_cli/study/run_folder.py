@@ -3,7 +3,7 @@
 A run works in `NAME.partial` and the folder is renamed to `NAME` when everything in it stands:
 
     config.yaml   status.json   metrics.csv   checkpoint.safetensors
-    environment.json   filters.png
+    environment.json   filters.png   wrong_rows.npy
 
 The name ends with a digest of the resolved config, the data's content and the version of the
 numerics: a run is found again only if all three are the same.
@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.config.schema import Experiment
+from dae_cli.config.study_files import Reference
 from dae_cli.data.obtain import Prepared
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.files import sweep, unwritable, write_json
@@ -29,6 +30,8 @@ from dae_cli.training.version import NUMERICS_VERSION
 
 CHECKPOINT, CONFIG, STATUS = "checkpoint.safetensors", "config.yaml", "status.json"
 METRICS, ENVIRONMENT, RUN_FILTERS = "metrics.csv", "environment.json", "filters.png"
+WRONG_ROWS = "wrong_rows.npy"
+"""Which test rows a done run got wrong; runs made before it was kept have none."""
 PARTIAL, RUNS = ".partial", "runs"
 WHOLE = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, STATUS)
 PROGRESS, LOCK = ".progress", ".lock"
@@ -49,6 +52,8 @@ class Job:
     """The final folder."""
     device: str = "cpu"
     engine: EngineName = "torch"
+    reference: Reference = "destruction"
+    """Which of the paper's numbers its row is compared with."""
 
     @property
     def name(self) -> str:

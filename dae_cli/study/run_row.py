@@ -7,7 +7,7 @@ from typing import Any
 
 from dae_cli.config.experiments import load_resolved
 from dae_cli.errors import ConfigError, RunFolderError
-from dae_cli.study.paper import published
+from dae_cli.study.paper import compared_with
 from dae_cli.study.provenance import Environment
 from dae_cli.study.records import Status, read_record
 from dae_cli.study.rows import RunRow
@@ -106,7 +106,7 @@ def _common(job: Job, env: Environment) -> dict[str, Any]:
     model, level = model_name(experiment), destruction_percent(experiment)
     # A subset of the test rows is no replication, other noise than masking not the paper's model.
     comparable = experiment.subset is None and experiment.corruption.kind == "masking"
-    paper = published(experiment.dataset, model, level) if comparable else None
+    paper = compared_with(job.reference, experiment.dataset, model, level) if comparable else None
     return {
         "cell": job.cell,
         "run": job.name,

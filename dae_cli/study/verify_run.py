@@ -8,6 +8,7 @@ from typing import Any
 
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import Experiment
+from dae_cli.config.study_files import Reference
 from dae_cli.data.dataset import Dataset, Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load
@@ -66,7 +67,12 @@ class Contents:
 
 
 def check_run(
-    row: RunRow, wanted: Experiment | None, out: Path, contents: Contents, found: Findings
+    row: RunRow,
+    wanted: Experiment | None,
+    out: Path,
+    contents: Contents,
+    found: Findings,
+    reference: Reference = "destruction",
 ) -> bool:
     """Compare a done run with its row, and return whether its errors were counted again.
 
@@ -76,6 +82,7 @@ def check_run(
         out: the folder of the results.
         contents: the data.
         found: receives what differs.
+        reference: which of the paper's numbers the study compares with.
     """
     folder, place = out / RUNS / row.run, f"{RUNS}/{row.run}"
     status: Status | None = None
@@ -94,7 +101,7 @@ def check_run(
         return False
     if status and status.result and env:
         with found.going_on(place):
-            _compare_row(row, config, status, env, folder, found)
+            _compare_row(row, config, status, env, folder, found, reference)
     with found.going_on(f"{place}/{CHECKPOINT}"):
         expected = expected_of(config, status.data.sha256 if status else row.data_sha256)
         state = load_checkpoint(folder / CHECKPOINT, expected, CPU)
@@ -140,13 +147,15 @@ def _compare_row(
     env: Environment,
     folder: Path,
     found: Findings,
+    reference: Reference,
 ) -> None:
     """The folder's name against its digest, and every column against the folder's files."""
     name = run_name(config, status.data.sha256)
     found.compare(f"{RUNS}/{row.run}", "name of the folder", row.run, name)
     data = status.data
     had = Prepared(config.dataset, folder, data.origin, data.sha256, data.source)
-    made = as_text(done_row(Job(status.cell, config, had, folder), status, env))
+    job = Job(status.cell, config, had, folder, reference=reference)
+    made = as_text(done_row(job, status, env))
     for column, value in as_text(row).items():
         found.compare(RUNS_CSV, f"{row.run}: {column}", value, made[column])
 

@@ -144,7 +144,7 @@ def test_an_unknown_cell_in_only_gets_the_nearest_and_the_list(write_study: Writ
         ("title: t\nper_dataset: [convex]\n", "must be a mapping of settings"),
         ("title: t\nper_dataset: {convex: 3}\n", "must be a mapping of settings"),
         ("title: t\nseed: 3\n", "unknown key; did you mean shared.seed?"),
-        ("title: t\nxyz: 3\n", "unknown key; the keys are title, paper, shared, per_dataset"),
+        ("title: t\nxyz: 3\n", "unknown key; the keys are title, paper, reference, shared"),
         ("title: t\nshared: {epochs: 3}\n", "did you mean shared.pretrain.epochs?"),
     ],
 )
