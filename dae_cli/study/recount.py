@@ -13,7 +13,7 @@ from dae_cli.data.provide import load
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.study.execute import dataset_for
 from dae_cli.study.keeper import expected_of
-from dae_cli.study.locks import HeldError, hold
+from dae_cli.study.locks import hold
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import CHECKPOINT, WRONG_ROWS, Job
@@ -52,7 +52,7 @@ def keep_what_is_missing(jobs: Sequence[Job], rows: Sequence[RunRow], watcher: W
                 _check(wrong, row.n_test, row.n_wrong)
                 keep_wrong_rows(job.folder, wrong)
             watcher.note(f"{job.name}: {WRONG_ROWS} {why}; counted again from its checkpoint")
-        except (DaeError, OSError, HeldError) as error:
+        except (DaeError, OSError) as error:
             watcher.note(f"{job.name}: {WRONG_ROWS} cannot be made: {error}")
 
 

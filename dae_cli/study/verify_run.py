@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import Experiment
 from dae_cli.config.study_files import Reference
@@ -28,13 +31,15 @@ from dae_cli.study.run_folder import (
     METRICS,
     RUNS,
     STATUS,
+    WRONG_ROWS,
     Job,
     run_name,
 )
 from dae_cli.study.run_row import done_row
 from dae_cli.study.which_engine import CPU, engine_for_counting
+from dae_cli.study.wrong_rows import load_wrong_rows
 from dae_cli.training.checkpoint import load_checkpoint
-from dae_cli.training.evaluation import count_wrong
+from dae_cli.training.evaluation import count_wrong, wrong_rows
 from dae_cli.training.state import TrainingState
 
 
@@ -174,7 +179,8 @@ def _count_again(
     engine = engine_for_counting(folder)
     own = (row.engine, row.device) == (engine.name, engine.device.type)
     how = "" if own else f" (counted with {engine.name} on {engine.device.type})"
-    wrong = count_wrong(state.best, dataset.test, engine)
+    mask = wrong_rows(state.best, dataset.test, engine)
+    wrong = int(mask.sum())
     invalid = count_wrong(state.best, dataset.valid, engine)
     percent = f"{100.0 * invalid / len(dataset.valid):.2f}"
     again: dict[str, object] = {
@@ -191,11 +197,35 @@ def _count_again(
             told = getattr(status.result, name)
             told = f"{told:.2f}" if isinstance(told, float) else told
             found.compare(f"{RUNS}/{row.run}/{STATUS}", f"result.{name}", told, value, how)
+    with found.going_on(f"{RUNS}/{row.run}/{WRONG_ROWS}"):
+        compare_wrong_rows(row, mask, folder, found, how)
     place = f"{RUNS}/{row.run}/{CHECKPOINT}"
     found.compare(place, "best_wrong", state.best_wrong, invalid, how)
     best = [r for r in state.history if (r.phase, r.epoch) == ("finetune", state.best_epoch)]
     told = best[0].valid_wrong if len(best) == 1 else None
     found.compare(place, f"valid_wrong of epoch {state.best_epoch}", told, invalid, how)
+
+
+def compare_wrong_rows(
+    row: RunRow, wrong: NDArray[np.bool_], folder: Path, found: Findings, how: str
+) -> None:
+    """The test rows that wrong_rows.npy tells, against those that come out wrong now.
+
+    Raises:
+        RunFolderError: the file is not there, or tells of other counts than runs.csv.
+    """
+    kept = load_wrong_rows(folder, row.n_test or 0, row.n_wrong or 0)
+    if len(kept) == len(wrong) and (differ := np.flatnonzero(kept != wrong)).size:
+        first = int(differ[0])
+        more = f" and {differ.size - 1} more" if differ.size > 1 else ""
+        told = {False: "right", True: "wrong"}
+        found.compare(
+            f"{RUNS}/{row.run}/{WRONG_ROWS}",
+            f"test row {first}{more}",
+            told[bool(kept[first])],
+            told[bool(wrong[first])],
+            how,
+        )
 
 
 def _origin(row: RunRow) -> Origin:
