@@ -6,7 +6,13 @@ import csv
 import re
 from pathlib import Path
 
-SAME_BYTES = ("checkpoint.safetensors", "metrics.csv", "config.yaml", "filters.png", "wrong_rows.npy")
+SAME_BYTES = (
+    "checkpoint.safetensors",
+    "metrics.csv",
+    "config.yaml",
+    "filters.png",
+    "wrong_rows.npy",
+)
 
 
 def differences(folder: Path, reference: Path) -> list[str]:
