@@ -177,8 +177,8 @@ def _told(a: str, b: str, duels: Sequence[_Duel], missing: Sequence[str], table:
     sides = [duel.ours for duel in duels]
     told = (
         f"{a} against {b}: lower on {sides.count('lower')}, higher on {sides.count('higher')}, "
-        f"undecided on {sides.count('undecided')} of {len(duels)} "
-        f"({', '.join(duel.evidence for duel in duels)}; {paper})"
+        f"undecided on {sides.count('undecided')} of {len(duels)}, {paper}: "
+        f"{', '.join(duel.evidence for duel in duels)}"
     )
     return f"{told}, not tested on {', '.join(missing)}" if missing else told
 
@@ -190,7 +190,7 @@ def _duel(a: TableCell, b: TableCell, tests: Sequence[Comparison]) -> _Duel:
     theirs = _paper_side(a, b)
     if not own:
         ours = _by_intervals(_error(a), a.half_width_95, _error(b), b.half_width_95)
-        return _Duel(a.dataset, ours, theirs, f"{numbers}, {ours} by intervals")
+        return _Duel(a.dataset, ours, theirs, f"{numbers} ({ours} by intervals)")
     lower = sum(significant and difference < 0 for difference, significant, _ in own)
     higher = sum(significant and difference > 0 for difference, significant, _ in own)
     after_holm = sum(holm <= LEVEL for _, _, holm in own)
@@ -200,8 +200,10 @@ def _duel(a: TableCell, b: TableCell, tests: Sequence[Comparison]) -> _Duel:
     elif higher == len(own) and _error(a) > _error(b):
         ours = "higher"
     seeds = f"{len(own)} seed{'s' if len(own) > 1 else ''}"
-    counts = f"p ≤ .05 for lower in {lower}, for higher in {higher} of {seeds}"
-    return _Duel(a.dataset, ours, theirs, f"{numbers}, {counts}, after Holm {after_holm}")
+    sides = [("lower", lower), ("higher", higher)]
+    counts = ", ".join(f"{side} in {count}" for side, count in sides if count)
+    told = f"{counts} of {seeds}, after Holm {after_holm}" if counts else f"in none of {seeds}"
+    return _Duel(a.dataset, ours, theirs, f"{numbers} (p ≤ .05 {told})")
 
 
 def _turned(test: Comparison, first: str) -> tuple[int, bool, float]:

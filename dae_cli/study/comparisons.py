@@ -95,7 +95,8 @@ def comparisons(
 def _possible(known: Comparison, wrong_a: int, wrong_b: int) -> bool:
     """Tell whether the counts of a comparison go with those of its runs."""
     only_a, only_b = known.only_a_wrong, known.only_b_wrong
-    return only_a - only_b == wrong_a - wrong_b and 0 <= only_a <= wrong_a
+    as_many = only_a - only_b == wrong_a - wrong_b
+    return as_many and 0 <= only_a <= wrong_a and 0 <= only_b <= wrong_b
 
 
 def _pairs(rows: Sequence[RunRow]) -> Iterator[tuple[RunRow, RunRow, int]]:

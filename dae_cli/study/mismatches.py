@@ -47,8 +47,8 @@ def mismatches_told(table: Sequence[TableRow]) -> str:
         return "No cell of this study is compared with a number of the paper."
     counts = {v: sum(row.verdict == v for row in compared) for v in ("worse", "better", "matches")}
     return (
-        f"Of {len(compared)} cells that are compared with the paper, {counts['worse']} are worse, "
-        f"{counts['better']} better, and {counts['matches']} match."
+        f"Cells that are compared with the paper: {len(compared)}; worse: {counts['worse']}, "
+        f"better: {counts['better']}, matching: {counts['matches']}."
     )
 
 

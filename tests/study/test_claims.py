@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from dae_cli.study import paper_table
 from dae_cli.study.claims import Claim, claims
 from dae_cli.study.comparisons import Comparison
 from dae_cli.study.rows import RunRow
+from dae_cli.study.run_folder import model_name
 from tests.study.whole_table import Errors, name_of, table_1
 
 MakeRow = Callable[..., RunRow]
@@ -20,7 +22,7 @@ BEST, DENOISING, DEEP, PRETRAINING, SVMS, DBN, VERDICTS = range(7)
 def _names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Experiments of the other models are told apart by their seed here."""
     told = {1: "DBN-3", 2: "DBN-1", 3: "SVM_rbf", 4: "SVM_poly"}
-    known = paper_table.model_name
+    known = model_name
     monkeypatch.setattr(paper_table, "model_name", lambda e: told.get(e.seed) or known(e))
 
 
@@ -81,16 +83,19 @@ def test_denoising_helps_if_mcnemar_says_so_for_every_seed(
     tests = [_test("rect-img", "SAA-3", "SdA-3", 900, 300, True, seed) for seed in (0, 1)]
     claim = found(ONE, *tests)[DENOISING]
     assert claim.outcome == "holds"
-    assert "rect-img 21.35 against 22.45 %, p ≤ .05 for lower in 2, for higher in 0" in (
+    assert "rect-img 21.35 against 22.45 % (p ≤ .05 lower in 2 of 2 seeds, after Holm 2)" in (
         claim.evidence
     )
-    assert "of 2 seeds, after Holm 2" in claim.evidence
     assert "in the paper's table lower on 1, higher on 0 of 1" in claim.evidence
 
 
 def test_one_seed_that_says_nothing_is_not_enough(found: Callable[..., list[Claim]]) -> None:
     tests = [_test("rect-img", "SAA-3", "SdA-3", 900, 300, seed == 0, seed) for seed in (0, 1)]
-    assert found(ONE, *tests)[DENOISING].outcome == "does not hold"
+    claim = found(ONE, *tests)[DENOISING]
+    assert claim.outcome == "does not hold"
+    assert "(p ≤ .05 lower in 1 of 2 seeds, after Holm 1)" in claim.evidence
+    nothing = [replace(test, significant=False, p_holm=1.0) for test in tests]
+    assert "(p ≤ .05 in none of 2 seeds)" in found(ONE, *nothing)[DENOISING].evidence
 
 
 def test_the_order_of_the_two_cells_does_not_matter(found: Callable[..., list[Claim]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,23 @@ def test_the_file_is_read_back_as_it_was_written(rows: list[RunRow], tmp_path: P
     assert comparisons_to_csv(read) == text
     # Of rows that were read, everything is computed again from the counts.
     assert comparisons_to_csv(comparisons(rows, lambda _: None, read)) == text
+
+
+@pytest.mark.parametrize(("only_a", "only_b"), [(11, 0), (5, -5), (-1, -11), (31, 21), (30, 20)])
+def test_counts_that_cannot_be_do_not_stay(rows: list[RunRow], only_a: int, only_b: int) -> None:
+    # 30 and 20 rows are wrong: all of them may be different ones, but not more.
+    read = [
+        replace(test, only_a_wrong=only_a, only_b_wrong=only_b)
+        for test in comparisons(rows, _wrong_by_seed)[:1]
+    ]
+    stays = (only_a, only_b) == (30, 20)
+    assert len(comparisons(rows, lambda _: None, read)) == stays
+
+
+def test_other_runs_do_not_keep_the_comparison_of_earlier_ones(rows: list[RunRow]) -> None:
+    read = comparisons(rows, _wrong_by_seed)
+    anew = [replace(row, run=f"{row.run}-anew") for row in rows]
+    assert comparisons(anew, lambda _: None, read) == []
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ def _enumerated(a: int, b: int) -> float:
     """Of all ways in which a + b rows may fall to two sides: those at least as uneven."""
     n, uneven = a + b, abs(a - b)
     ways = product((0, 1), repeat=n)
-    return sum(abs(n - 2 * sum(way)) >= uneven for way in ways) / 2**n
+    return sum(abs(n - 2 * sum(way)) >= uneven for way in ways) / 2.0**n
 
 
 @pytest.mark.parametrize(("a", "b"), [(0, 1), (0, 6), (1, 5), (3, 3), (2, 9), (4, 8), (12, 0)])

@@ -9,12 +9,14 @@ from typing import get_args
 import pytest
 
 from dae_cli.config.schema import DatasetName
-from dae_cli.study import claims, paper_table, report
+from dae_cli.study import claims, paper_table
+from dae_cli.study.mismatches import MISMATCHES
 from dae_cli.study.paper import published_of_model
 from dae_cli.study.paper_table import COLUMNS, best_and_overlapping, has_other_models
 from dae_cli.study.report import facts, write_report
-from dae_cli.study.report_table import certainty, not_shown, table_markdown
+from dae_cli.study.report_table import CLAIMS, TABLE, certainty, not_shown, table_markdown
 from dae_cli.study.rows import RunRow
+from dae_cli.study.run_folder import model_name
 from dae_cli.study.table import table_of
 from tests.study.whole_table import Errors, rows_of, study_of, table_1
 
@@ -25,7 +27,7 @@ MakeRow = Callable[..., RunRow]
 def _names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Experiments of the other models are told apart by their seed here."""
     told = {1: "DBN-3", 2: "DBN-1", 3: "SVM_rbf", 4: "SVM_poly"}
-    known = paper_table.model_name
+    known = model_name
     monkeypatch.setattr(paper_table, "model_name", lambda e: told.get(e.seed) or known(e))
 
 
@@ -183,7 +185,7 @@ def test_the_report_begins_with_table_1_and_its_links_lead_to_runs(
     write_report(study, tmp_path, rows, table, "dae")
     text = (tmp_path / "REPORT.md").read_text(encoding="utf-8")
     headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
-    assert headings[:3] == [report.TABLE, report.CLAIMS, "Ours and the paper's"]
+    assert headings[:3] == [TABLE, CLAIMS, "Ours and the paper's"]
     for row in rows:
         assert text.count(f'<a id="{row.run}"></a>') == 1
     links = {part.partition(")")[0] for part in text.split("](#")[1:]}
@@ -192,7 +194,7 @@ def test_the_report_begins_with_table_1_and_its_links_lead_to_runs(
     printed = paper_table.paper_table(study, rows, table)
     assert text.count("\n- ") >= len(claims.claims(printed, []))
     told = facts(study, tmp_path, rows, table)
-    assert all(part in text for name, part in told.items() if name != report.MISMATCHES)
+    assert all(part in text for name, part in told.items() if name != MISMATCHES)
 
 
 def test_what_was_tried_and_the_selection_come_from_files(
@@ -209,8 +211,8 @@ def test_what_was_tried_and_the_selection_come_from_files(
     write_report(study, tmp_path, rows, table_of(rows), "dae")
     text = (tmp_path / "REPORT.md").read_text(encoding="utf-8")
     assert "### What we tried\n\n#### bg-rand\nMore units: no.\n```sh\n# not a heading\n" in text
-    assert "Of 5 cells that are compared" not in text  # one failed
-    assert "Of 4 cells that are compared with the paper, 0 are worse, 1 better, and 3" in text
+    # One of the five failed.
+    assert "with the paper: 4; worse: 0, better: 1, matching: 3." in text
     assert "| a | 3 | 1 | 1 | 1 | 0.8 |\n| b | 1 | 1 | 0 | 0 | 1.0 |\n| all | 4 | 2 | 1 |" in text
 
 

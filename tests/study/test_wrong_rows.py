@@ -6,6 +6,7 @@ import io
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from dae_cli.study.comparisons import MCNEMAR_CSV, read_comparisons, write_compa
 from dae_cli.study.recount import keep_what_is_missing
 from dae_cli.study.run_folder import CHECKPOINT, WRONG_ROWS, Job
 from dae_cli.study.wrong_rows import keep_wrong_rows, load_wrong_rows
+from tests.fuzz.mutations import WORDS, bytes_and
 
 
 @pytest.fixture
@@ -81,6 +83,19 @@ def test_anything_else_is_refused_with_the_file(tmp_path: Path, content: bytes, 
     assert message.startswith(str(tmp_path / WRONG_ROWS))
     assert why in message
     assert "dae replicate counts it again" in message
+
+
+def test_altered_files_are_read_or_refused_in_plain_words(tmp_path: Path) -> None:
+    mutate, random = bytes_and(WORDS["npy"]), Random(0)
+    refused = 0
+    for _ in range(500):
+        (tmp_path / WRONG_ROWS).write_bytes(mutate(SOUND, random))
+        try:
+            assert load_wrong_rows(tmp_path, 13, 4).sum() == 4
+        except RunFolderError as error:
+            refused += 1
+            assert str(error).isprintable()
+    assert refused > 250
 
 
 def test_where_there_is_none_it_is_said(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def rows_of(make_row: Callable[..., RunRow], errors: Errors) -> list[RunRow]:
     rows = []
     for (dataset, model), of_seeds in errors.items():
         number = published_of_model(dataset, model)
-        paper = {
+        paper: dict[str, Any] = {
             "paper_error_percent": number.error_percent if number else None,
             "paper_half_width_95": number.half_width_95 if number else None,
             "paper_model": number.model if number else "",
