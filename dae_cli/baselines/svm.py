@@ -69,13 +69,17 @@ class Svm:
         labels: Labels = self.classes[votes.argmax(axis=1)]
         return labels
 
-    def count_wrong(self, split: Split) -> int:
-        """How many rows of a split it labels wrongly; every row counts, once."""
-        wrong = 0
+    def wrong_rows(self, split: Split) -> NDArray[np.bool_]:
+        """For each row of a split, (n,), whether it is labelled wrongly."""
+        wrong = np.empty(len(split), dtype=np.bool_)
         for first in range(0, len(split), 10 * BLOCK_ROWS):
             rows = slice(first, first + 10 * BLOCK_ROWS)
-            wrong += int((self.predict(split.as_float(rows)) != split.labels[rows]).sum())
+            wrong[rows] = self.predict(split.as_float(rows)) != split.labels[rows]
         return wrong
+
+    def count_wrong(self, split: Split) -> int:
+        """How many rows of a split it labels wrongly; every row counts, once."""
+        return int(self.wrong_rows(split).sum())
 
     def error_percent(self, split: Split) -> float:
         """Rows of a split labelled wrongly, in percent of all its rows."""

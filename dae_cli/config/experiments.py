@@ -37,6 +37,7 @@ from dae_cli.config.overrides import parse_overrides
 from dae_cli.config.problems import Problem, config_error, shown
 from dae_cli.config.schema import AnyExperiment, DatasetName, Experiment
 from dae_cli.config.study_files import (
+    Reference,
     StudyFile,
     dataset_of,
     first_comment,
@@ -55,6 +56,8 @@ class ResolvedExperiment:
     experiment: AnyExperiment
     source: Path
     """The cell file or experiment file."""
+    reference: Reference = "destruction"
+    """What it is compared with; its study says so."""
 
     @property
     def network(self) -> Experiment:
@@ -80,6 +83,8 @@ class ResolvedStudy:
     all_cells: tuple[ResolvedExperiment, ...]
     """Those of the study's files, with the same `--set`."""
     paper: str = ""
+    reference: Reference = "destruction"
+    """What the cells are compared with."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ def resolve_experiment(name: str, overrides: Sequence[str] = ()) -> ResolvedExpe
     problems += unused_overrides(over, [draft.kind], f"{shown(target.name)} is")
     if problems or draft.experiment is None:
         raise config_error(target.name, problems)
-    return ResolvedExperiment(target.name, draft.experiment, target.file)
+    return ResolvedExperiment(target.name, draft.experiment, target.file, study.reference)
 
 
 def resolve_study(
@@ -145,7 +150,9 @@ def resolve_study(
     if chosen:
         problems += unused_overrides(over, [d.kind for d in chosen], "every cell asked for is")
     everything = tuple(
-        ResolvedExperiment(f"{target.name}/{draft.source.stem}", draft.experiment, draft.source)
+        ResolvedExperiment(
+            f"{target.name}/{draft.source.stem}", draft.experiment, draft.source, study.reference
+        )
         for draft in drafts
         if draft.experiment is not None
     )
@@ -153,7 +160,15 @@ def resolve_study(
     problems += _same_cells(cells)
     if problems:
         raise config_error(target.name, problems)
-    return ResolvedStudy(target.name, study.title, target.folder, cells, everything, study.paper)
+    return ResolvedStudy(
+        target.name,
+        study.title,
+        target.folder,
+        cells,
+        everything,
+        study.paper,
+        study.reference,
+    )
 
 
 def resolve_cells(name: str, overrides: Sequence[str] = ()) -> tuple[ResolvedExperiment, ...]:

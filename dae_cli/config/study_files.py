@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from dae_cli.config.checks import layer_problems
 from dae_cli.config.entries import Entry, Layer, merge
@@ -15,7 +15,11 @@ from dae_cli.config.problems import Problem, did_you_mean
 from dae_cli.config.reader import read_file
 from dae_cli.config.schema import DatasetName
 
-_KEYS = ("title", "paper", "shared", "per_dataset")
+_KEYS = ("title", "paper", "reference", "shared", "per_dataset")
+
+Reference = Literal["destruction", "model"]
+"""What a cell is compared with: the paper's number of its model at the very destruction of the
+cell, or whatever destruction was selected for the cell."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class StudyFile:
     per_dataset: Mapping[str, Entry] = field(default_factory=dict)
     complete: bool = True
     """False if the file could not be read; nothing can be said to be missing then."""
+    reference: Reference = "destruction"
 
     def layers_for(self, dataset: str | None) -> tuple[Layer, ...]:
         """The shared settings below those of the data set."""
@@ -73,7 +78,8 @@ def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
     per_dataset = _mapping(items, "per_dataset", problems)
     for dataset, settings in per_dataset.items():
         problems += _dataset_problems(dataset, settings)
-    return StudyFile(title, _text(items, "paper", problems), shared, per_dataset), problems
+    paper, reference = _text(items, "paper", problems), _reference(items, problems)
+    return StudyFile(title, paper, shared, per_dataset, reference=reference), problems
 
 
 def dataset_of(*layers: Layer) -> str | None:
@@ -113,6 +119,21 @@ def _text(items: Layer, key: str, problems: list[Problem]) -> str:
         problems.append(entry.problem(key, "must be text"))
         return ""
     return entry.value.strip()
+
+
+def _reference(items: Layer, problems: list[Problem]) -> Reference:
+    entry = items.get("reference")
+    if entry is None or entry.value == "destruction":
+        return "destruction"
+    if entry.value == "model":
+        return "model"
+    near = did_you_mean(str(entry.value), get_args(Reference))
+    text = (
+        "must be destruction (the paper's number at a cell's own destruction) or model "
+        f"(the paper's number of a cell's model, whatever its destruction){near}"
+    )
+    problems.append(entry.problem("reference", text))
+    return "destruction"
 
 
 def _mapping(items: Layer, key: str, problems: list[Problem]) -> Layer:

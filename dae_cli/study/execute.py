@@ -29,7 +29,8 @@ from dae_cli.study.run_row import done_row, failed_row, row_of
 from dae_cli.study.run_status import RunStatus, status_so_far
 from dae_cli.study.svm_run import SvmRun
 from dae_cli.study.threads import use_one_thread
-from dae_cli.training.evaluation import count_wrong
+from dae_cli.study.wrong_rows import keep_wrong_rows
+from dae_cli.training.evaluation import wrong_rows
 from dae_cli.training.train import chosen_device, train
 
 
@@ -137,7 +138,8 @@ def _train_network(job: Job, keeper: Keeper, dataset: Dataset, stop: Stop) -> Re
     if state.best is None:
         raise DaeError("fine-tuning ended without a single epoch")
     keeper.tell(state, phase="test")
-    wrong = count_wrong(state.best, dataset.test, engine)
+    wrong = wrong_rows(state.best, dataset.test, engine)
+    keep_wrong_rows(job.partial, wrong)
     valid_percent = next(
         r.valid_error_percent or 0.0
         for r in state.history
@@ -149,7 +151,7 @@ def _train_network(job: Job, keeper: Keeper, dataset: Dataset, stop: Stop) -> Re
     draw_run_filters(job.partial, job.experiment.dataset, title)
     return Result(
         n_test=len(dataset.test),
-        n_wrong=wrong,
+        n_wrong=int(wrong.sum()),
         valid_error_percent=valid_percent,
         best_epoch=state.best_epoch,
         epochs=state.epoch,

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+from dae_cli.config.study_files import Reference
+
 TABLE_1 = "ICML 2008"
+NNET = "NNet"
+"""The column of ICML 2007 that is not in ICML 2008: a network of one layer, not pretrained."""
 
 
 @dataclass(frozen=True)
@@ -66,3 +70,24 @@ def published(dataset: str, model: str, destruction_percent: float) -> PaperNumb
         ):
             return number
     return None
+
+
+def published_of_model(dataset: str, model: str) -> PaperNumber | None:
+    """Return the number of a model on a data set, at the destruction that the paper selected.
+
+    Those of ICML 2008's table 1; for NNet-1, ICML 2007's NNet. None: neither has one.
+    """
+    paper, name = ("ICML 2007", NNET) if model == "NNet-1" else (TABLE_1, model)
+    for number in paper_numbers():
+        if (number.paper, number.dataset, number.model) == (paper, dataset, name):
+            return number
+    return None
+
+
+def compared_with(
+    reference: Reference, dataset: str, model: str, destruction_percent: float
+) -> PaperNumber | None:
+    """Return the published number that a run is compared with, or None, by the study's rule."""
+    if reference == "model":
+        return published_of_model(dataset, model)
+    return published(dataset, model, destruction_percent)

@@ -74,7 +74,7 @@ def make_job(
 ) -> Job:
     """Return the job of one experiment in a folder of runs."""
     folder = runs.absolute() / run_name(experiment, data.sha256)
-    return Job(cell.cell, experiment, data, folder, device)
+    return Job(cell.cell, experiment, data, folder, device, reference=cell.reference)
 
 
 def _seeded(experiment: AnyExperiment, seeds: int | None) -> list[AnyExperiment]:

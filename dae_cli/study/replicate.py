@@ -12,6 +12,7 @@ from pathlib import Path
 from dae_cli.config.schema import SvmExperiment
 from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.errors import RunFolderError
+from dae_cli.study.comparisons import write_comparisons
 from dae_cli.study.plan import Plan
 from dae_cli.study.pool import run_jobs
 from dae_cli.study.progress import Watcher
@@ -40,7 +41,7 @@ class Outcome:
 
 
 def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: str) -> Outcome:
-    """Run what is not done, then write runs.csv, table.csv, the pictures and the report.
+    """Run what is not done; write runs.csv, table.csv, mcnemar.csv, the pictures and the report.
 
     The tables are written again after each run, so that a stopped study leaves what it has. Runs
     that another command is making are left to it, and waited for at the end.
@@ -50,6 +51,7 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
         RunFolderError: what is there is no study's, or a run cannot go on with its engine.
         Interrupted: the command was asked to stop; every run has kept a checkpoint.
     """
+    from dae_cli.study.recount import keep_what_is_missing
     from dae_cli.study.report import write_report
 
     start = time.monotonic()
@@ -70,10 +72,13 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
     for row in _made(ahead, jobs, watcher, command):
         rows.append(row)
         with tables_alone(plan.out):
-            write_tables(plan, rows)
+            every, _ = write_tables(plan, rows)
+            write_comparisons(plan.out, every)
+    keep_what_is_missing([p.job for p in plan.runs if p not in ahead], rows, watcher)
     with tables_alone(plan.out):
         everything, table = write_tables(plan, rows)
-        report = write_report(plan.study, plan.out, everything, table, command)
+        tests = write_comparisons(plan.out, everything)
+        report = write_report(plan.study, plan.out, everything, table, command, tests)
     sweep_runs(plan.out / RUNS)
     failed = sum(bool(row.error) for row in rows)
     minutes = (time.monotonic() - start) / 60.0

@@ -9,18 +9,53 @@ from dae_cli.config.experiments import ResolvedStudy, dump_yaml
 from dae_cli.files import write_text
 from dae_cli.machine import cores, cpu_name
 from dae_cli.study import cells
+from dae_cli.study.claims import claims
+from dae_cli.study.comparisons import Comparison
 from dae_cli.study.figures import StudyPictures, draw
+from dae_cli.study.mismatches import (
+    MISMATCHES,
+    SELECTION,
+    mismatches_markdown,
+    mismatches_told,
+    selection_markdown,
+    tried_markdown,
+)
 from dae_cli.study.paper import is_svm
+from dae_cli.study.paper_table import has_other_models, paper_table
 from dae_cli.study.provenance import INSTALLED
+from dae_cli.study.report_table import (
+    CLAIMING,
+    CLAIMS,
+    PAIRING,
+    PAIRS,
+    READING,
+    TABLE,
+    certainty,
+    claims_markdown,
+    not_shown,
+    pairs_markdown,
+    table_markdown,
+)
 from dae_cli.study.rows import RunRow, TableRow
 
 REPORT = "REPORT.md"
 
 VERDICTS = """\
 Intervals are p ± 1.96 · sqrt(p (1 − p) / n) over the n test rows, as in the paper; they say
-nothing of the spread over seeds. *better*: our interval lies below the paper's; *matches*: they
-overlap; *worse*: ours lies above; *no reference*: the paper has no number for this cell. The
-paper's 0 % is its SAA-3 column; its SdA-3 column has one destruction for each data set."""
+nothing of the spread over seeds: where a cell has several, its error is their mean, and their
+standard deviation stands behind it (sd). *better*: our interval lies below the paper's;
+*matches*: they overlap; *worse*: ours lies above; *no reference*: the paper has no number for this
+cell."""
+
+DESTRUCTION = """\
+The paper's 0 % is its SAA-3 column; its SdA-3 column has one destruction for each data set."""
+
+MODEL = """\
+Each cell is compared with the paper's number of its model, whatever destruction was selected for
+either; NNet is that of ICML 2007."""
+
+SELECTED = """\
+Trials of `dae search`, on validation errors alone; every one of them is a row of `search.csv`."""
 
 REGENERATED = """\
 Rows marked *regenerated* were trained and tested on data made anew from the published recipe,
@@ -28,23 +63,43 @@ not on the authors' files: there the comparison with the paper is one of kind, n
 
 
 def write_report(
-    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], table: Sequence[TableRow], command: str
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    command: str,
+    tests: Sequence[Comparison] = (),
 ) -> Path:
-    """Draw the pictures, write REPORT.md and return its path."""
+    """Draw the pictures, write REPORT.md and return its path.
+
+    Args:
+        study: what was to be run.
+        out: the folder of the results.
+        rows: of runs.csv.
+        table: of table.csv.
+        command: that made them.
+        tests: of mcnemar.csv.
+    """
     pictures = draw(study, out, rows, table)
+    pairs = pairs_markdown(tests)
+    selection = selection_markdown(out)
     parts = [
         f"# {study.title or study.name}",
         study.paper,
         f"Made by `{command}` {made(rows)}.",
+        *_table_1(study, rows, table, tests),
         "## Ours and the paper's",
         markdown_table(table),
-        VERDICTS,
+        f"{VERDICTS} {MODEL if study.reference == 'model' else DESTRUCTION}",
         REGENERATED if any(row.data_origin == "regenerated" for row in table) else "",
         mixed(rows),
         _failures(rows),
+        *([f"## {PAIRS}", pairs, PAIRING] if pairs else []),
+        *_mismatches(study, table),
+        *([f"## {SELECTION}", selection, SELECTED] if selection else []),
         *_picture_parts(pictures),
         "## Every run",
-        _runs_table(rows),
+        _runs_table(rows, has_other_models(study)),
         "## Data",
         _data_table(rows),
         "## Settings",
@@ -73,15 +128,62 @@ def markdown_table(table: Sequence[TableRow]) -> str:
 
 
 def facts(
-    study: ResolvedStudy, rows: Sequence[RunRow], table: Sequence[TableRow]
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    tests: Sequence[Comparison] = (),
 ) -> dict[str, str]:
-    """Return, by heading, the tables and settings of REPORT.md that follow from rows and study."""
+    """Return, by heading, what in REPORT.md follows from the study and the results' CSV files.
+
+    Tables, lists and settings; empty where REPORT.md has none below the heading.
+    """
+    whole = has_other_models(study)
+    printed = paper_table(study, rows, table)
     return {
+        TABLE: table_markdown(printed) if whole else "",
+        CLAIMS: claims_markdown(claims(printed, tests)) if whole else "",
         "Ours and the paper's": markdown_table(table),
-        "Every run": _runs_table(rows),
+        PAIRS: pairs_markdown(tests),
+        MISMATCHES: mismatches_markdown(table).replace("\n\n", "\n"),
+        SELECTION: selection_markdown(out),
+        "Every run": _runs_table(rows, whole),
         "Data": _data_table(rows),
         "Settings": _settings(study),
     }
+
+
+def _table_1(
+    study: ResolvedStudy,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    tests: Sequence[Comparison],
+) -> list[str]:
+    """The table as the paper prints it, and the claims; nothing for a study of SAA and SdA."""
+    if not has_other_models(study):
+        return []
+    printed = paper_table(study, rows, table)
+    return [
+        f"## {TABLE}",
+        table_markdown(printed),
+        READING,
+        not_shown(printed),
+        certainty(printed),
+        f"## {CLAIMS}",
+        claims_markdown(claims(printed, tests)),
+        CLAIMING,
+    ]
+
+
+def _mismatches(study: ResolvedStudy, table: Sequence[TableRow]) -> list[str]:
+    """The cells that do not match, and what the study's people have to say of them."""
+    tried = tried_markdown(study.source)
+    return [
+        f"## {MISMATCHES}",
+        mismatches_told(table),
+        mismatches_markdown(table),
+        *(["### What we tried", tried] if tried else []),
+    ]
 
 
 def made(rows: Sequence[RunRow]) -> str:
@@ -153,18 +255,20 @@ def _picture_parts(pictures: StudyPictures) -> list[str]:
     return parts
 
 
-def _runs_table(rows: Sequence[RunRow]) -> str:
+def _runs_table(rows: Sequence[RunRow], linked: bool) -> str:
+    """Every run; with a name to link to where the table as the paper prints it does so."""
     svms = ", or the SVM selected" if any(is_svm(row.model) for row in rows) else ""
     lines = [
         f"| run | test error | wrong | validation error | best epoch{svms} | minutes | commit |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     for row in rows:
+        run = f'{row.run} <a id="{row.run}"></a>' if linked else row.run
         if row.error:
-            lines.append(f"| {row.run} | failed | | | | {row.minutes:.1f} | {row.commit} |")
+            lines.append(f"| {run} | failed | | | | {row.minutes:.1f} | {row.commit} |")
         else:
             lines.append(
-                f"| {row.run} | {row.test_error_percent:.2f} ± {row.half_width_95:.2f} "
+                f"| {run} | {row.test_error_percent:.2f} ± {row.half_width_95:.2f} "
                 f"| {row.n_wrong} of {row.n_test} | {row.valid_error_percent:.2f} "
                 f"| {_chosen(row)} | {row.minutes:.1f} | {row.commit} |"
             )

@@ -96,7 +96,8 @@ def _as_its_folder_tells(plan: Plan, row: RunRow) -> RunRow:
     origin: Origin = "original" if row.data_origin == "original" else "regenerated"
     data = Prepared(row.dataset, folder, origin, row.data_sha256, "")
     try:
-        return row_of(Job(row.cell, with_seed(cell.experiment, row.seed), data, folder))
+        experiment = with_seed(cell.experiment, row.seed)
+        return row_of(Job(row.cell, experiment, data, folder, reference=cell.reference))
     except RunFolderError as error:
         return without_result(row, str(error))
 

@@ -3,7 +3,7 @@
 A run works in `NAME.partial` and the folder is renamed to `NAME` when everything in it stands:
 
     config.yaml   status.json   metrics.csv   checkpoint.safetensors
-    environment.json   filters.png
+    environment.json   filters.png   wrong_rows.npy
 
 An SVM has trials.csv in place of metrics.csv, and no filters.
 
@@ -24,6 +24,7 @@ from typing import Any, Literal
 from dae_cli.config.dump import told_settings
 from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.config.schema import AnyExperiment, SvmExperiment
+from dae_cli.config.study_files import Reference
 from dae_cli.data.obtain import Prepared
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.files import sweep, unwritable, write_json
@@ -33,6 +34,8 @@ from dae_cli.training.version import NUMERICS_VERSION
 CHECKPOINT, CONFIG, STATUS = "checkpoint.safetensors", "config.yaml", "status.json"
 METRICS, ENVIRONMENT, RUN_FILTERS = "metrics.csv", "environment.json", "filters.png"
 TRIALS = "trials.csv"
+WRONG_ROWS = "wrong_rows.npy"
+"""Which test rows a done run got wrong; runs made before it was kept have none."""
 PARTIAL, RUNS = ".partial", "runs"
 _WHOLE = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, STATUS)
 _WHOLE_SVM = (CONFIG, ENVIRONMENT, TRIALS, CHECKPOINT, STATUS)
@@ -54,6 +57,8 @@ class Job:
     """The final folder."""
     device: str = "cpu"
     engine: EngineName = "torch"
+    reference: Reference = "destruction"
+    """Which of the paper's numbers its row is compared with."""
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.errors import ConfigError, RunFolderError
-from dae_cli.study.paper import published
+from dae_cli.study.paper import compared_with
 from dae_cli.study.provenance import Environment
 from dae_cli.study.records import Status, read_record
 from dae_cli.study.rows import RunRow
@@ -113,7 +113,8 @@ def failed_row(job: Job, env: Environment, minutes: float, error: str) -> RunRow
 def _common(job: Job, env: Environment) -> dict[str, Any]:
     experiment = job.experiment
     model, level = model_name(experiment), destruction_percent(experiment)
-    paper = published(experiment.dataset, model, level) if _is_comparable(experiment) else None
+    reference = job.reference if _is_comparable(experiment) else None
+    paper = compared_with(reference, experiment.dataset, model, level) if reference else None
     return {
         "cell": job.cell,
         "run": job.name,

@@ -23,6 +23,7 @@ from dae_cli.study.progress import Position, Watcher
 from dae_cli.study.records import Result
 from dae_cli.study.run_folder import CHECKPOINT, TRIALS, Job
 from dae_cli.study.run_status import RunStatus, Stopped
+from dae_cli.study.wrong_rows import keep_wrong_rows
 
 REFINED = 2.5
 """Trials of a whole search to those of its coarse grid; a guess, from the eight data sets."""
@@ -55,11 +56,12 @@ class SvmRun(RunStatus):
         best = best_of(trials)
         machine = machines.train_on_all_rows(best.kernel, best.penalty)
         self._tell(trials, phase="test")
-        wrong = machine.count_wrong(dataset.test)
+        wrong = machine.wrong_rows(dataset.test)
+        keep_wrong_rows(self._job.partial, wrong)
         save_svm(self._job.partial / CHECKPOINT, machine, self._experiment, self._job.data.sha256)
         return Result(
             n_test=len(dataset.test),
-            n_wrong=wrong,
+            n_wrong=int(wrong.sum()),
             valid_error_percent=best.valid_error_percent,
             selected=described(machine),
             trials=len(trials),

@@ -63,7 +63,7 @@ def verify_study(
     for row, experiment in zip(rows, wanted, strict=True):
         if _is_here(study, out, row, found):
             before = found.total
-            recomputed += check_run(row, experiment, out, contents, found)
+            recomputed += check_run(row, experiment, out, contents, found, study.reference)
             note(f"{row.run}: {'agrees' if found.total == before else 'does not agree'}")
     check_rows(rows, wanted, out, found)
     check_tables(study, out, rows, found)

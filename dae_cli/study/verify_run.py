@@ -8,6 +8,7 @@ from typing import Any
 
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import AnyExperiment, SvmExperiment
+from dae_cli.config.study_files import Reference
 from dae_cli.data.dataset import Dataset, Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load
@@ -27,14 +28,16 @@ from dae_cli.study.run_folder import (
     METRICS,
     RUNS,
     STATUS,
+    WRONG_ROWS,
     Job,
     run_name,
 )
 from dae_cli.study.run_row import done_row
 from dae_cli.study.verify_svm import check_svm
+from dae_cli.study.verify_wrong_rows import compare_wrong_rows
 from dae_cli.study.which_engine import CPU, engine_for_counting
 from dae_cli.training.checkpoint import load_checkpoint
-from dae_cli.training.evaluation import count_wrong
+from dae_cli.training.evaluation import count_wrong, wrong_rows
 from dae_cli.training.state import TrainingState
 
 
@@ -67,7 +70,12 @@ class Contents:
 
 
 def check_run(
-    row: RunRow, wanted: AnyExperiment | None, out: Path, contents: Contents, found: Findings
+    row: RunRow,
+    wanted: AnyExperiment | None,
+    out: Path,
+    contents: Contents,
+    found: Findings,
+    reference: Reference = "destruction",
 ) -> bool:
     """Compare a done run with its row, and return whether its errors were counted again.
 
@@ -77,6 +85,7 @@ def check_run(
         out: the folder of the results.
         contents: the data.
         found: receives what differs.
+        reference: which of the paper's numbers the study compares with.
     """
     folder, place = out / RUNS / row.run, f"{RUNS}/{row.run}"
     status: Status | None = None
@@ -95,7 +104,7 @@ def check_run(
         return False
     if status and status.result and env:
         with found.going_on(place):
-            _compare_row(row, config, status, env, folder, found)
+            _compare_row(row, config, status, env, folder, found, reference)
     sha256 = status.data.sha256 if status else row.data_sha256
     origin = status.data.origin if status else _origin(row)
     if isinstance(config, SvmExperiment):
@@ -146,13 +155,15 @@ def _compare_row(
     env: Environment,
     folder: Path,
     found: Findings,
+    reference: Reference,
 ) -> None:
     """The folder's name against its digest, and every column against the folder's files."""
     name = run_name(config, status.data.sha256)
     found.compare(f"{RUNS}/{row.run}", "name of the folder", row.run, name)
     data = status.data
     had = Prepared(config.dataset, folder, data.origin, data.sha256, data.source)
-    made = as_text(done_row(Job(status.cell, config, had, folder), status, env))
+    job = Job(status.cell, config, had, folder, reference=reference)
+    made = as_text(done_row(job, status, env))
     for column, value in as_text(row).items():
         found.compare(RUNS_CSV, f"{row.run}: {column}", value, made[column])
 
@@ -171,7 +182,8 @@ def _count_again(
     engine = engine_for_counting(folder)
     own = (row.engine, row.device) == (engine.name, engine.device.type)
     how = "" if own else f" (counted with {engine.name} on {engine.device.type})"
-    wrong = count_wrong(state.best, dataset.test, engine)
+    mask = wrong_rows(state.best, dataset.test, engine)
+    wrong = int(mask.sum())
     invalid = count_wrong(state.best, dataset.valid, engine)
     percent = f"{100.0 * invalid / len(dataset.valid):.2f}"
     again: dict[str, object] = {
@@ -188,6 +200,8 @@ def _count_again(
             told = getattr(status.result, name)
             told = f"{told:.2f}" if isinstance(told, float) else told
             found.compare(f"{RUNS}/{row.run}/{STATUS}", f"result.{name}", told, value, how)
+    with found.going_on(f"{RUNS}/{row.run}/{WRONG_ROWS}"):
+        compare_wrong_rows(row, mask, folder, found, how)
     place = f"{RUNS}/{row.run}/{CHECKPOINT}"
     found.compare(place, "best_wrong", state.best_wrong, invalid, how)
     best = [r for r in state.history if (r.phase, r.epoch) == ("finetune", state.best_epoch)]

@@ -17,8 +17,9 @@ from dae_cli.study.provenance import Environment
 from dae_cli.study.records import Status
 from dae_cli.study.results_folder import RUNS_CSV
 from dae_cli.study.rows import RunRow, as_text
-from dae_cli.study.run_folder import CHECKPOINT, RUNS, STATUS, TRIALS
+from dae_cli.study.run_folder import CHECKPOINT, RUNS, STATUS, TRIALS, WRONG_ROWS
 from dae_cli.study.svm_run import described, replayed
+from dae_cli.study.verify_wrong_rows import compare_wrong_rows
 
 
 class _NoWatching:
@@ -67,12 +68,15 @@ def check_svm(
             found.compare(f"{place}/{CHECKPOINT}", "machine", chosen, f"the best trial: {told}")
         elif env is not None and env.cpu == cpu_name():
             _train_again(place, best, dataset, found)
+    wrong = svm.wrong_rows(dataset.test)
     again: dict[str, object] = {
         "n_test": len(dataset.test),
-        "n_wrong": svm.count_wrong(dataset.test),
+        "n_wrong": int(wrong.sum()),
         "selected": chosen,
     }
     _compare(row, status, again, found)
+    with found.going_on(f"{place}/{WRONG_ROWS}"):
+        compare_wrong_rows(row, wrong, folder, found, how="")
     return True
 
 

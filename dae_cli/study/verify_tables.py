@@ -9,8 +9,18 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
+from dae_cli.study.comparisons import (
+    MCNEMAR_CSV,
+    Comparison,
+    as_columns,
+    comparisons,
+    comparisons_to_csv,
+    read_comparisons,
+    wrong_rows_in,
+)
 from dae_cli.study.differences import Findings
 from dae_cli.study.report import REPORT, facts, made, makes, mixed
+from dae_cli.study.report_table import CLAIMS
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
 from dae_cli.study.rows import RunRow, TableRow, rows_to_csv
 from dae_cli.study.run_folder import config_sha256, run_name
@@ -47,7 +57,8 @@ def check_rows(
 
 
 def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found: Findings) -> None:
-    """table.csv and REPORT.md, which are made of the rows alone."""
+    """table.csv, mcnemar.csv and REPORT.md, which follow from rows and wrong test rows."""
+    tests = _check_comparisons(out, rows, found)
     table: list[TableRow] | None = None
     with found.going_on(TABLE_CSV):
         table = table_of(rows)
@@ -67,17 +78,50 @@ def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found:
             found.compare(REPORT, "rows of several makes", "", sentence)
     if table is not None:
         with found.going_on(REPORT):
-            for heading, lines in facts(study, rows, table).items():
-                kept = _facts_below(report, heading)
+            for heading, lines in facts(study, out, rows, table, tests).items():
+                kept = _facts_below(report, heading, "- " if heading == CLAIMS else "|")
                 found.compare_lines(REPORT, f"{heading}, ", kept, lines)
 
 
-def _facts_below(report: str, heading: str) -> str:
-    """The lines of tables below a heading, or those of a code block."""
+def _check_comparisons(out: Path, rows: Sequence[RunRow], found: Findings) -> list[Comparison]:
+    """Make mcnemar.csv again and return it; rows of runs that are elsewhere from themselves."""
+    kept: list[Comparison] = []
+    made: list[Comparison] = []
+    with found.going_on(MCNEMAR_CSV):
+        kept = read_comparisons(out)
+    with found.going_on(MCNEMAR_CSV):
+        made = comparisons(rows, wrong_rows_in(out), kept)
+        if [test.key for test in kept] != [test.key for test in made] or not kept:
+            found.compare_lines(MCNEMAR_CSV, "", *_csv_of(out, made))
+        for old, new in zip(kept, made, strict=False):
+            _compare_tests(old, new, found)
+    return made
+
+
+def _csv_of(out: Path, made: Sequence[Comparison]) -> tuple[str, str]:
+    """The file's text and what it should be; results made before there was any have no file."""
+    again = comparisons_to_csv(made)
+    path = out / MCNEMAR_CSV
+    if path.exists():
+        return _text(path), again
+    return ("", again) if made else ("", "")
+
+
+def _compare_tests(old: Comparison, new: Comparison, found: Findings) -> None:
+    """Keep every column of a comparison that differs."""
+    if old.key == new.key:
+        place = f"{new.cell_a}, {new.cell_b}, seed {new.seed}"
+        for name, value in as_columns(new).items():
+            found.compare(MCNEMAR_CSV, f"{place}: {name}", as_columns(old)[name], value)
+
+
+def _facts_below(report: str, heading: str, mark: str) -> str:
+    """The lines below a heading that begin with a mark, or those of a code block."""
     section = report.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    section = section.partition("\n### ")[0]
     if "```yaml\n" in section:
         return section.partition("```yaml\n")[2].partition("\n```")[0]
-    return "\n".join(line for line in section.split("\n") if line.startswith("|"))
+    return "\n".join(line for line in section.split("\n") if line.startswith(mark))
 
 
 def _text(path: Path) -> str:

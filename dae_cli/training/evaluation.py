@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dae_cli.data.dataset import Split
 from dae_cli.engines.engine import Engine
@@ -14,7 +16,13 @@ from dae_cli.training.inputs import CHUNK_ROWS, Codes, Inputs, Pixels
 
 def count_wrong(network: Network, split: Split, engine: Engine) -> int:
     """Return how many rows of a split the network classifies wrongly: every row, once."""
-    rows, wrong = Pixels(split, CHUNK_ROWS), 0
+    return int(wrong_rows(network, split, engine).sum())
+
+
+def wrong_rows(network: Network, split: Split, engine: Engine) -> NDArray[np.bool_]:
+    """Return, for each row of a split in its order, whether the network classifies it wrongly."""
+    rows = Pixels(split, CHUNK_ROWS)
+    wrong = np.empty(len(rows), dtype=np.bool_)
     labels = torch.tensor(split.labels, dtype=torch.int64, device=engine.device)
     memory = Memory(lambda m: network.minibatch(m, engine.operations))
     for start in range(0, len(rows), CHUNK_ROWS):
@@ -22,7 +30,7 @@ def count_wrong(network: Network, split: Split, engine: Engine) -> int:
         batch = memory.of(stop - start)
         batch.inputs.copy_(rows.chunk(start, stop))
         scores = network.forward(batch, engine.operations)
-        wrong += int((scores.argmax(dim=1) != labels[start:stop]).sum())
+        wrong[start:stop] = (scores.argmax(dim=1) != labels[start:stop]).cpu().numpy()
     return wrong
 
 

@@ -137,20 +137,41 @@ def test_an_unknown_cell_in_only_gets_the_nearest_and_the_list(write_study: Writ
 @pytest.mark.parametrize(
     ("study", "words"),
     [
-        ("", "must be a mapping with the keys title, paper, shared, per_dataset"),
-        ("- title\n", "must be a mapping with the keys title, paper, shared, per_dataset"),
+        ("", "must be a mapping with the keys title, paper, reference, shared"),
+        ("- title\n", "must be a mapping with the keys title, paper, reference, shared"),
         ("title: 3\n", "must be text"),
+        ("title: t\nreference: models\n", "must be destruction (the paper's number at a cell's"),
+        ("title: t\nreference: models\n", "did you mean model?"),
+        ("title: t\nreference: 3\n", "or model (the paper's number of a cell's model"),
         ("title: t\nshared: 3\n", "must be a mapping of settings"),
         ("title: t\nper_dataset: [convex]\n", "must be a mapping of settings"),
         ("title: t\nper_dataset: {convex: 3}\n", "must be a mapping of settings"),
         ("title: t\nseed: 3\n", "unknown key; did you mean shared.seed?"),
-        ("title: t\nxyz: 3\n", "unknown key; the keys are title, paper, shared, per_dataset"),
+        ("title: t\nxyz: 3\n", "unknown key; the keys are title, paper, reference, shared"),
         ("title: t\nshared: {epochs: 3}\n", "did you mean shared.pretrain.epochs?"),
     ],
 )
 def test_a_wrong_study_file_is_told(write_study: WriteStudy, study: str, words: str) -> None:
     write_study(study)
     assert words in _message()
+
+
+@pytest.mark.parametrize("rule", ["destruction", "model"])
+def test_the_reference_of_a_study_reaches_its_cells(
+    write_study: WriteStudy, shared_study: str, rule: str
+) -> None:
+    write_study(f"reference: {rule}\n{shared_study}")
+    study = resolve_study("mine")
+    assert study.reference == rule
+    assert {cell.reference for cell in study.all_cells} == {rule}
+    assert resolve_experiment("mine/convex-25").reference == rule
+
+
+def test_without_a_word_cells_are_compared_at_their_own_destruction(
+    write_study: WriteStudy, shared_study: str
+) -> None:
+    write_study(shared_study)
+    assert resolve_study("mine").reference == "destruction"
 
 
 def test_a_study_without_cells_is_told(write_study: WriteStudy) -> None:

@@ -23,7 +23,13 @@ from tests.faults.disks import Disk, mounted
 from tests.tiny_study import lay_out_data, lay_out_study
 from tests.torture.compare import differences
 
-SAME_BYTES = ("config.yaml", "metrics.csv", "checkpoint.safetensors", "filters.png")
+SAME_BYTES = (
+    "config.yaml",
+    "metrics.csv",
+    "checkpoint.safetensors",
+    "filters.png",
+    "wrong_rows.npy",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -35,6 +35,7 @@ WHOLE = {
     "checkpoint.safetensors",
     "environment.json",
     "filters.png",
+    "wrong_rows.npy",
 }
 
 

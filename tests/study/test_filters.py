@@ -24,9 +24,9 @@ from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.stopping import NeverStop
 from dae_cli.study.execute import dataset_for, execute
 from dae_cli.study.filters import finished_run, run_filters
-from dae_cli.study.keeper import Stopped
 from dae_cli.study.progress import Silent
 from dae_cli.study.run_folder import CHECKPOINT, Job
+from dae_cli.study.run_status import Stopped
 from dae_cli.training.hooks import NoHooks
 from dae_cli.training.pretrain import pretrain
 from dae_cli.training.state import initial_state
@@ -124,7 +124,7 @@ def test_a_run_of_rbms_has_filters_and_goes_on_where_it_was_stopped(
     row = execute(whole, Silent(), "dae")
     assert (row.model, row.error) == ("DBN-2", "")
     assert whole.name.startswith("convex-dbn2-0-s0-")
-    initial = initial_state(whole.experiment, 784, torch.float32).autoencoders[0].weight
+    initial = initial_state(as_network(whole.experiment), 784, torch.float32).autoencoders[0].weight
     filters = run_filters(whole.folder)
     assert filters.shape == (8, 784) and run_filters(whole.folder, layer=2).shape == (6, 784)
     assert not np.allclose(filters, initial.numpy(), atol=1e-3)

@@ -8,7 +8,13 @@ from importlib.resources import files
 import pytest
 
 from dae_cli.data.registry import REGISTRY
-from dae_cli.study.paper import TABLE_1, paper_numbers, published
+from dae_cli.study.paper import (
+    TABLE_1,
+    compared_with,
+    paper_numbers,
+    published,
+    published_of_model,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +68,31 @@ def test_jmlr_numbers_are_never_taken_for_those_of_icml() -> None:
     basic = published("basic", "SdA-3", 10)
     assert basic is not None
     assert basic.error_percent == 2.80
+
+
+def test_by_its_model_a_cell_is_found_whatever_its_destruction() -> None:
+    for level in (0.0, 10.0, 47.5):
+        number = compared_with("model", "convex", "SdA-3", level)
+        assert number is not None
+        assert (number.paper, number.error_percent) == (TABLE_1, 19.06)
+    assert compared_with("destruction", "convex", "SdA-3", 47.5) is None
+    assert compared_with("model", "convex", "SdA-2", 10.0) is None
+
+
+def test_by_its_model_each_column_of_table_1_is_found_on_every_set() -> None:
+    for dataset in REGISTRY:
+        for model in ("SVM_rbf", "SVM_poly", "DBN-1", "DBN-3", "SAA-3", "SdA-3"):
+            number = published_of_model(dataset, model)
+            assert number is not None
+            assert (number.paper, number.dataset, number.model) == (TABLE_1, dataset, model)
+
+
+def test_a_network_without_pretraining_is_compared_with_nnet_of_icml_2007() -> None:
+    number = published_of_model("basic", "NNet-1")
+    assert number is not None
+    assert (number.paper, number.model, number.error_percent) == ("ICML 2007", "NNet", 4.69)
+    assert published_of_model("basic", "NNet-3") is None
+    assert published_of_model("basic", "NNet") is None
 
 
 def test_no_lookup_gives_a_number_that_the_file_lacks() -> None:

@@ -15,6 +15,7 @@ from dae_cli.config.schema import Experiment
 from dae_cli.machine import cores, cpu_name
 from dae_cli.study.cells import gap, ours, paper
 from dae_cli.study.cells import verdict as verdict_text
+from dae_cli.study.comparisons import read_comparisons
 from dae_cli.study.report import markdown_table, write_report
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.table import table_of
@@ -261,6 +262,7 @@ def test_pictures_stay_when_the_run_folders_are_elsewhere(in_process: Any, tmp_p
     shutil.copytree(in_process.out, out, ignore=shutil.ignore_patterns("runs"))
     before = {path: path.read_bytes() for path in (out / "filters").iterdir()}
     rows, table = in_process.outcome.rows, in_process.outcome.table
-    path = write_report(in_process.study, out, rows, table, "dae replicate tiny")
+    tests = read_comparisons(out)
+    path = write_report(in_process.study, out, rows, table, "dae replicate tiny", tests)
     assert path.read_bytes() == in_process.outcome.report.read_bytes()
     assert {path: path.read_bytes() for path in (out / "filters").iterdir()} == before

@@ -111,7 +111,7 @@ def test_results_without_svms_have_the_columns_of_before(
     before = make_row()
     header = rows_to_csv([before], RunRow).splitlines()[0]
     assert "epochs,paper_error_percent" in header
-    assert "best epoch | minutes |" in facts(_study(), [before], [])["Every run"]
+    assert "best epoch | minutes |" in facts(_study(), tmp_path, [before], [])["Every run"]
     of_svm = {"model": "SVM_rbf", "best_epoch": None, "epochs": None}
     rows = [before, make_row(**of_svm, cell="b", selected="gamma 0.1, C 1", trials=12)]
     assert "epochs,selected,trials,paper_error" in rows_to_csv(rows, RunRow).splitlines()[0]

@@ -6,7 +6,13 @@ import csv
 import re
 from pathlib import Path
 
-SAME_BYTES = ("checkpoint.safetensors", "metrics.csv", "config.yaml", "filters.png")
+SAME_BYTES = (
+    "checkpoint.safetensors",
+    "metrics.csv",
+    "config.yaml",
+    "filters.png",
+    "wrong_rows.npy",
+)
 
 
 def differences(folder: Path, reference: Path) -> list[str]:
@@ -23,7 +29,7 @@ def differences(folder: Path, reference: Path) -> list[str]:
         ]
     found += [
         name
-        for name in ("runs.csv", "table.csv")
+        for name in ("runs.csv", "table.csv", "mcnemar.csv")
         if _rows(folder / name) != _rows(reference / name)
     ]
     pictures = [path.relative_to(reference) for path in reference.rglob("*.png")]

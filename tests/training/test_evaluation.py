@@ -14,7 +14,7 @@ from dae_cli.engines.engine import Engine
 from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.network import LabelledMinibatch, Layer, Network
 from dae_cli.models.operations import Operations
-from dae_cli.training.evaluation import count_wrong, encode_rows
+from dae_cli.training.evaluation import count_wrong, encode_rows, wrong_rows
 from dae_cli.training.inputs import CHUNK_ROWS, Pixels
 
 
@@ -114,3 +114,12 @@ def test_rows_that_must_not_be_written_to_are_counted_and_encoded(reference: Eng
             assert Pixels(data, 10).chunk(0, 40).numpy().tobytes() == data.as_float().tobytes()
         finally:
             torch.set_warn_always(False)
+
+
+def test_the_wrong_rows_are_those_whose_label_is_not_predicted(engine: Engine) -> None:
+    rows = 2 * CHUNK_ROWS + 3
+    data = split(rows)
+    wrong = wrong_rows(network(), data, engine)
+    assert wrong.dtype == np.bool_
+    assert (wrong == (predicted(data) != data.labels)).all()
+    assert int(wrong.sum()) == count_wrong(network(), data, engine)

@@ -1,0 +1,241 @@
+"""mcnemar.csv: every two cells of a data set on the same test rows, seed by seed.
+
+Everything in a row follows from four counts, so that a row whose run folders are elsewhere is made
+again from itself and from runs.csv: the rows that one model alone gets wrong differ by as much as
+the counts of all its wrong rows do.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dae_cli.errors import RunFolderError
+from dae_cli.files import write_text
+from dae_cli.study.mcnemar import LEVEL, holm, p_value
+from dae_cli.study.rows import RunRow
+from dae_cli.study.run_folder import RUNS
+from dae_cli.study.wrong_rows import load_wrong_rows
+
+MCNEMAR_CSV = "mcnemar.csv"
+ONE_RUN = "SVM"
+"""Models that have no seed: their one run is compared with every seed of the others."""
+
+WrongRows = Callable[[RunRow], "NDArray[np.bool_] | None"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """McNemar's test of two runs on the same test rows."""
+
+    dataset: str
+    data_sha256: str
+    cell_a: str
+    cell_b: str
+    model_a: str
+    model_b: str
+    seed: int
+    """Of both runs, but of an SVM, which has one run for all seeds."""
+    run_a: str
+    run_b: str
+    n_test: int
+    only_a_wrong: int
+    """Test rows that a gets wrong and b right."""
+    only_b_wrong: int
+    error_a_percent: float
+    error_b_percent: float
+    p_value: float
+    significant: bool
+    """p_value is at most .05."""
+    p_holm: float
+    """Adjusted for all comparisons of the data set, seeds included."""
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """The two cells and the seed."""
+        return self.cell_a, self.cell_b, self.seed
+
+
+def comparisons(
+    rows: Sequence[RunRow], wrong_rows_of: WrongRows, earlier: Sequence[Comparison] = ()
+) -> list[Comparison]:
+    """Compare every two cells of a data set at every seed that both have.
+
+    Args:
+        rows: of runs.csv, in the order of the study's cells.
+        wrong_rows_of: gives the wrong test rows of a run; None where they are not here.
+        earlier: what is known already; it stays where the wrong rows of a run are not here, if
+            the runs are the same and its counts agree with theirs.
+    """
+    known = {(c.run_a, c.run_b): c for c in earlier}
+    found = []
+    for a, b, seed in _pairs(rows):
+        assert a.n_wrong is not None
+        assert b.n_wrong is not None
+        wrong_a, wrong_b = wrong_rows_of(a), wrong_rows_of(b)
+        if wrong_a is not None and wrong_b is not None:
+            only_a, only_b = int((wrong_a & ~wrong_b).sum()), int((wrong_b & ~wrong_a).sum())
+        elif (before := known.get((a.run, b.run))) and _possible(before, a.n_wrong, b.n_wrong):
+            only_a, only_b = before.only_a_wrong, before.only_b_wrong
+        else:
+            continue
+        found.append(_comparison(a, b, seed, only_a, only_b))
+    return _adjusted(found)
+
+
+def _possible(known: Comparison, wrong_a: int, wrong_b: int) -> bool:
+    """Tell whether the counts of a comparison go with those of its runs."""
+    only_a, only_b = known.only_a_wrong, known.only_b_wrong
+    as_many = only_a - only_b == wrong_a - wrong_b
+    return as_many and 0 <= only_a <= wrong_a and 0 <= only_b <= wrong_b
+
+
+def _pairs(rows: Sequence[RunRow]) -> Iterator[tuple[RunRow, RunRow, int]]:
+    """Every two done runs of two cells with the same test rows and, but for an SVM, one seed."""
+    cells: dict[str, list[RunRow]] = {}
+    for row in rows:
+        if not row.error and row.n_test is not None and row.n_wrong is not None:
+            cells.setdefault(row.cell, []).append(row)
+    for ours, theirs in combinations(cells.values(), 2):
+        for a in ours:
+            for b in theirs:
+                same = (a.dataset, a.data_sha256, a.n_test) == (b.dataset, b.data_sha256, b.n_test)
+                free_a, free_b = a.model.startswith(ONE_RUN), b.model.startswith(ONE_RUN)
+                if same and (free_a or free_b or a.seed == b.seed):
+                    yield a, b, b.seed if free_a else a.seed
+
+
+def _comparison(a: RunRow, b: RunRow, seed: int, only_a: int, only_b: int) -> Comparison:
+    assert a.n_test is not None
+    p = p_value(only_a, only_b)
+    return Comparison(
+        dataset=a.dataset,
+        data_sha256=a.data_sha256,
+        cell_a=a.cell,
+        cell_b=b.cell,
+        model_a=a.model,
+        model_b=b.model,
+        seed=seed,
+        run_a=a.run,
+        run_b=b.run,
+        n_test=a.n_test,
+        only_a_wrong=only_a,
+        only_b_wrong=only_b,
+        error_a_percent=100.0 * (a.n_wrong or 0) / a.n_test,
+        error_b_percent=100.0 * (b.n_wrong or 0) / a.n_test,
+        p_value=p,
+        significant=p <= LEVEL,
+        p_holm=p,
+    )
+
+
+def _adjusted(found: Sequence[Comparison]) -> list[Comparison]:
+    """Put Holm's adjusted p-values in: for all comparisons of a data set together."""
+    order = {c.dataset: k for k, c in reversed(list(enumerate(found)))}
+    every = sorted(found, key=lambda c: order[c.dataset])
+    adjusted = []
+    for name in dict.fromkeys(c.dataset for c in every):
+        own = [c for c in every if c.dataset == name]
+        p_values = holm([c.p_value for c in own])
+        adjusted += [replace(c, p_holm=p) for c, p in zip(own, p_values, strict=True)]
+    return adjusted
+
+
+def wrong_rows_in(out: Path) -> WrongRows:
+    """Return what gives the wrong rows of the runs in a results folder, each file read once."""
+
+    @cache
+    def read(run: str, n_test: int, n_wrong: int) -> NDArray[np.bool_] | None:
+        if Path(run).name != run or run in ("", ".."):
+            return None
+        try:
+            return load_wrong_rows(out / RUNS / run, n_test, n_wrong)
+        except RunFolderError:
+            return None
+
+    return lambda row: read(row.run, row.n_test or 0, row.n_wrong or 0)
+
+
+def write_comparisons(out: Path, rows: Sequence[RunRow]) -> list[Comparison]:
+    """Write mcnemar.csv of the rows of runs.csv and return it; whoever holds the tables calls it.
+
+    A mcnemar.csv that dae did not write is made anew of what is here.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        earlier = read_comparisons(out)
+    except RunFolderError:
+        earlier = []
+    found = comparisons(rows, wrong_rows_in(out), earlier)
+    write_text(out / MCNEMAR_CSV, comparisons_to_csv(found))
+    return found
+
+
+def comparisons_to_csv(found: Sequence[Comparison]) -> str:
+    """Return CSV text with a header; p-values have three digits, percentages two decimals."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([f.name for f in fields(Comparison)])
+    writer.writerows(as_columns(comparison).values() for comparison in found)
+    return text.getvalue()
+
+
+def as_columns(comparison: Comparison) -> dict[str, str]:
+    """Return the columns of a comparison as they stand in the CSV."""
+    return {f.name: _shown(f.name, getattr(comparison, f.name)) for f in fields(comparison)}
+
+
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}" if name.startswith("p_") else f"{value:.2f}"
+    return str(value)
+
+
+def read_comparisons(out: Path) -> list[Comparison]:
+    """Read mcnemar.csv of a results folder; nothing where there is none.
+
+    Raises:
+        RunFolderError: the columns or a value are not as dae writes them.
+    """
+    path, types = out / MCNEMAR_CSV, get_type_hints(Comparison)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{path}: cannot be read ({error}); move it away") from error
+    reader = csv.reader(io.StringIO(text), strict=True)
+    try:
+        if next(reader, []) != list(types):
+            raise ValueError("its columns are not those that dae writes")
+        return [_parsed(types, record) for record in reader]
+    except (ValueError, csv.Error) as error:
+        line = max(1, reader.line_num)
+        raise RunFolderError(f"{path}:{line}: {error}; move the file away") from error
+
+
+def _parsed(types: dict[str, Any], record: list[str]) -> Comparison:
+    if len(record) != len(types):
+        raise ValueError(f"{len(record)} values found, {len(types)} expected")
+    values: dict[str, Any] = {}
+    for (name, kind), text in zip(types.items(), record, strict=True):
+        if kind is bool and text not in ("yes", "no"):
+            raise ValueError(f"{name} is {text!r}, expected yes or no")
+        try:
+            values[name] = text == "yes" if kind is bool else kind(text)
+        except ValueError:
+            raise ValueError(f"{name} is {text!r}, expected a number") from None
+    return Comparison(**values)
