@@ -76,7 +76,8 @@ def test_a_file_system_without_locks_does_not_fit(required: Requirements) -> Non
 
 @pytest.mark.parametrize("field", ["dae", "torch", "commit"])
 def test_a_worker_of_another_version_does_not_fit(required: Requirements, field: str) -> None:
-    other = replace(required, versions=replace(required.versions, **{field: "other"}))
+    changed: dict[str, Any] = {field: "other"}
+    other = replace(required, versions=replace(required.versions, **changed))
     assert "install the same on both" in unfitness(other)
 
 
