@@ -104,6 +104,16 @@ EngineOption = Annotated[
         "with the one a stopped run was begun with. CUDA and MPS have torch alone.",
     ),
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Run on the workers of the Dask cluster whose scheduler is at tcp://HOST:PORT; all "
+        "machines share the folder of the results.  [default: run on this machine]",
+        show_default=False,
+    ),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print the result's path only, and errors.")
 ]

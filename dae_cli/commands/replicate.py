@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dae_cli.commands.console import watching
+from dae_cli.commands.console import RunWatcher, watching
 from dae_cli.commands.options import (
     DataDir,
     DataOrigin,
@@ -17,6 +19,7 @@ from dae_cli.commands.options import (
     Overrides,
     Quiet,
     ResultsFolder,
+    Scheduler,
     Study,
     check_engine,
     command_line,
@@ -27,6 +30,7 @@ from dae_cli.config.names import label
 from dae_cli.machine import cores
 
 if TYPE_CHECKING:
+    from dae_cli.study.cluster import Cluster
     from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import Outcome
     from dae_cli.study.rows import RunRow
@@ -52,10 +56,11 @@ def replicate(
             "-j",
             min=1,
             metavar="N",
-            help="Runs at a time, one thread each.  [default: the cores]",
+            help="Runs at a time, one thread each.  [default: the cores; or the cluster's workers]",
             show_default=False,
         ),
     ] = None,
+    scheduler: Scheduler = None,
     overrides: Overrides = None,
     device: DeviceOption = Device.cpu,
     engine: EngineOption = Engine.auto,
@@ -84,8 +89,7 @@ def replicate(
     from dae_cli.study.replicate import run_plan
 
     folder = out or default_out(resolved, overrides or ())
-    workers = jobs or cores()
-    with watching(quiet=quiet) as watcher:
+    with watching(quiet=quiet) as watcher, _cluster(scheduler, data_dir, watcher) as cluster:
         plan = plan_study(
             resolved,
             seeds=seeds,
@@ -98,12 +102,20 @@ def replicate(
         )
         if not dry_run:
             ahead = [run.job for run in plan.runs if force or run.state != "done"]
-            watcher.note(_announcement(len(plan.runs), len(ahead), workers))
+            places = cluster.size if cluster else cores()
+            watcher.note(_announcement(len(plan.runs), len(ahead), jobs or places))
             watcher.expect(ahead)
+            # On a cluster without --jobs, workers that come later get runs as well.
+            at_most = jobs or (len(plan.runs) if cluster else places)
             how = "the same command without --force" if force else "the same command"
             with hint_when_interrupted(f"  {how} goes on from the last checkpoint"):
                 outcome = run_plan(
-                    plan, jobs=workers, force=force, watcher=watcher, command=command_line()
+                    plan,
+                    jobs=at_most,
+                    force=force,
+                    watcher=watcher,
+                    command=command_line(),
+                    scheduler=cluster,
                 )
     if dry_run:
         typer.echo("\n".join(_grid(plan, force)))
@@ -111,6 +123,17 @@ def replicate(
     _tell(plan, outcome, force, quiet)
     if outcome.failed:
         raise typer.Exit(1)
+
+
+def _cluster(
+    address: str | None, data_dir: Path | None, watcher: RunWatcher
+) -> AbstractContextManager[Cluster | None]:
+    """Connect to the cluster, if one is given."""
+    if address is None:
+        return nullcontext()
+    from dae_cli.study.cluster import connected
+
+    return connected(address, watcher, data_dir)
 
 
 def _announcement(total: int, ahead: int, workers: int) -> str:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dae_cli.errors import DaeError
 from dae_cli.stopping import SIGNALS, Interrupted, SignalStop, Stop, WorkerStop
@@ -20,6 +20,9 @@ from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import Job, Left
 from dae_cli.study.worker_files import STOPPING, FileWatcher, WorkerFiles
+
+if TYPE_CHECKING:
+    from dae_cli.study.cluster import Cluster
 
 PARENT_SECONDS = 0.5
 KILLED = "a worker process was killed, perhaps because the memory ran out"
@@ -30,18 +33,30 @@ class WorkerKilledError(DaeError):
 
 
 def run_jobs(
-    jobs: Sequence[Job], *, workers: int, watcher: Watcher, command: str
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    watcher: Watcher,
+    command: str,
+    scheduler: Cluster | None = None,
 ) -> Generator[RunRow | Left, None, None]:
     """Run jobs, at most `workers` at a time, and yield what each came to when it ends.
 
-    The results do not depend on `workers`. A failed run does not stop the others. When the
+    Runs on this machine, or on the workers of a cluster if there is a scheduler. The results do
+    not depend on either. A failed run does not stop the others. When the
     command is asked to stop, every run finishes its step and keeps a checkpoint; if the caller
     stops early or is interrupted again, the workers are ended at once.
 
     Raises:
         Interrupted: the command was asked to stop, and all runs have.
-        DaeError: no worker process can be started.
+        DaeError: no worker process can be started, or the cluster cannot do it.
     """
+    if scheduler is not None and jobs:
+        from dae_cli.study.cluster import run_on_cluster
+
+        return run_on_cluster(
+            jobs, workers=workers, watcher=watcher, command=command, cluster=scheduler
+        )
     if min(workers, len(jobs)) <= 1:
         return _run_here(jobs, watcher, command)
     _require_semaphores()
@@ -53,7 +68,7 @@ def _run_here(
 ) -> Generator[RunRow | Left, None, None]:
     stop = SignalStop(lambda: watcher.note(STOPPING))
     for job in jobs:
-        outcome = _outcome(job, watcher, command, stop)
+        outcome = outcome_of(job, watcher, command, stop)
         if isinstance(outcome, RunRow):
             watcher.finished(outcome)
         yield outcome
@@ -183,10 +198,11 @@ def _run_in_worker(job: Job, command: str, stop_file: Path) -> RunRow | Left:
     stop = WorkerStop(stop_file)
     if stop.asked():
         return Left(job.name, "stopped")
-    return _outcome(job, FileWatcher(job), command, stop)
+    return outcome_of(job, FileWatcher(job), command, stop)
 
 
-def _outcome(job: Job, watcher: Watcher, command: str, stop: Stop) -> RunRow | Left:
+def outcome_of(job: Job, watcher: Watcher, command: str, stop: Stop) -> RunRow | Left:
+    """Make a run here, in this thread, and return what it came to."""
     from dae_cli.study.execute import execute
     from dae_cli.study.run_status import Stopped
 

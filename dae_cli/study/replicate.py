@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dae_cli.config.schema import SvmExperiment
 from dae_cli.data.registry import N_PIXELS, REGISTRY
@@ -21,6 +22,9 @@ from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run_folder import RUNS, Job, PlannedRun, sweep_runs
 from dae_cli.study.run_row import row_of, without_result
 from dae_cli.study.which_engine import cannot_go_on, refuse_other_engine, settled
+
+if TYPE_CHECKING:
+    from dae_cli.study.cluster import Cluster
 
 WAIT_SECONDS = 0.5
 SVM_STEPS = 100
@@ -40,7 +44,15 @@ class Outcome:
     report: Path
 
 
-def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: str) -> Outcome:
+def run_plan(
+    plan: Plan,
+    *,
+    jobs: int,
+    force: bool,
+    watcher: Watcher,
+    command: str,
+    scheduler: Cluster | None = None,
+) -> Outcome:
     """Run what is not done; write runs.csv, table.csv, mcnemar.csv, the pictures and the report.
 
     The tables are written again after each run, so that a stopped study leaves what it has. Runs
@@ -50,6 +62,8 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
         OutputError: results cannot be written.
         RunFolderError: what is there is no study's, or a run cannot go on with its engine.
         Interrupted: the command was asked to stop; every run has kept a checkpoint.
+        UnfitWorkerError: a worker of the cluster cannot take part.
+        ClusterError: the cluster is gone.
     """
     from dae_cli.study.recount import keep_what_is_missing
     from dae_cli.study.report import write_report
@@ -57,6 +71,8 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
     start = time.monotonic()
     for folder in (plan.out, plan.out / RUNS):
         check_writable(folder)
+    if scheduler is not None:
+        scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)
     _tell_what_goes(plan, watcher)
     if force:
@@ -69,7 +85,7 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
     unfit = cannot_go_on(ahead)
     rows += [_failed(planned.job, why, watcher, command) for planned, why in unfit]
     ahead = [p for p in ahead if p not in [planned for planned, _ in unfit]]
-    for row in _made(ahead, jobs, watcher, command):
+    for row in _made(ahead, jobs, watcher, command, scheduler):
         rows.append(row)
         with tables_alone(plan.out):
             every, _ = write_tables(plan, rows)
@@ -87,7 +103,11 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
 
 
 def _made(
-    runs: Sequence[PlannedRun], workers: int, watcher: Watcher, command: str
+    runs: Sequence[PlannedRun],
+    workers: int,
+    watcher: Watcher,
+    command: str,
+    scheduler: Cluster | None,
 ) -> Iterator[RunRow]:
     """Make runs, or wait for those that another command is making; yield their rows."""
     left = list(runs)
@@ -95,7 +115,10 @@ def _made(
         # The longest first, so that the last workers end at about the same time.
         todo = sorted(settled(left, watcher), key=_expected_work, reverse=True)
         held: set[str] = set()
-        with closing(run_jobs(todo, workers=workers, watcher=watcher, command=command)) as ended:
+        started = run_jobs(
+            todo, workers=workers, watcher=watcher, command=command, scheduler=scheduler
+        )
+        with closing(started) as ended:
             for outcome in ended:
                 if isinstance(outcome, RunRow):
                     yield _as_asked(outcome, left)
