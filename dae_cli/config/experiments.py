@@ -26,6 +26,7 @@ from dae_cli.config.names import (
 from dae_cli.config.overrides import parse_overrides
 from dae_cli.config.problems import Problem, config_error, shown
 from dae_cli.config.schema import DatasetName, Experiment
+from dae_cli.config.search_space import SearchEntry
 from dae_cli.config.study_files import (
     StudyFile,
     dataset_of,
@@ -65,6 +66,8 @@ class ResolvedStudy:
     all_cells: tuple[ResolvedExperiment, ...]
     """Those of the study's files, with the same `--set`."""
     paper: str = ""
+    search: tuple[SearchEntry, ...] = ()
+    """What `dae search` selects on validation."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,9 @@ def resolve_study(
     problems += _same_cells(cells)
     if problems:
         raise config_error(target.name, problems)
-    return ResolvedStudy(target.name, study.title, target.folder, cells, everything, study.paper)
+    return ResolvedStudy(
+        target.name, study.title, target.folder, cells, everything, study.paper, study.search
+    )
 
 
 def resolve_cells(name: str, overrides: Sequence[str] = ()) -> tuple[ResolvedExperiment, ...]:

@@ -13,8 +13,9 @@ from dae_cli.config.names import STUDY_FILE, label
 from dae_cli.config.problems import Problem, did_you_mean
 from dae_cli.config.reader import read_file
 from dae_cli.config.schema import DatasetName, Experiment
+from dae_cli.config.search_space import SearchEntry, read_search
 
-_KEYS = ("title", "paper", "shared", "per_dataset")
+_KEYS = ("title", "paper", "shared", "per_dataset", "search")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class StudyFile:
     per_dataset: Mapping[str, Entry] = field(default_factory=dict)
     complete: bool = True
     """False if the file could not be read; nothing can be said to be missing then."""
+    search: tuple[SearchEntry, ...] = ()
+    """What `dae search` selects on validation."""
 
     def layers_for(self, dataset: str | None) -> tuple[Layer, ...]:
         """The shared settings below those of the data set."""
@@ -72,7 +75,9 @@ def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
     per_dataset = _mapping(items, "per_dataset", problems)
     for dataset, settings in per_dataset.items():
         problems += _dataset_problems(dataset, settings)
-    return StudyFile(title, _text(items, "paper", problems), shared, per_dataset), problems
+    search, wrong = read_search(items.get("search"))
+    paper = _text(items, "paper", problems)
+    return StudyFile(title, paper, shared, per_dataset, search=search), [*problems, *wrong]
 
 
 def dataset_of(*layers: Layer) -> str | None:

@@ -49,7 +49,7 @@ def execute(job: Job, watcher: Watcher, command: str, stop: Stop | None = None) 
     except HeldError:
         raise
     except (DaeError, OSError) as error:
-        return failed_row(job, env, 0.0, _told(error))
+        return failed_row(job, env, 0.0, told(error))
 
 
 def _execute_alone(
@@ -70,10 +70,10 @@ def _execute_alone(
             train(job.experiment, dataset, state, engine, keeper)
         return _conclude(job, keeper, state, dataset, engine, env)
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as error:
-        return _fail(job, keeper, env, _told(error))
+        return _fail(job, keeper, env, told(error))
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """Say what failed, in words that a user can act on."""
     if isinstance(error, DaeError):
         return str(error)
