@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dae_cli.config.search_space import Choices, Domain, Value
 from dae_cli.search.storage import quiet
@@ -70,8 +70,7 @@ def draw(trial: Trial, space: Mapping[str, Domain]) -> dict[str, Value]:
 def _drawn(trial: Trial, key: str, domain: Domain) -> Value:
     with quiet():
         if isinstance(domain, Choices):
-            chosen: Value = trial.suggest_categorical(key, list(domain.values))
-            return chosen
+            return cast(Value, trial.suggest_categorical(key, list(domain.values)))
         low, high, step = domain.low, domain.high, domain.step
         if isinstance(low, int) and isinstance(high, int):
             return trial.suggest_int(key, low, high, step=int(step or 1), log=domain.log)
