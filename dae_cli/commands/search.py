@@ -203,7 +203,9 @@ def search(
         )
     _write(resolved.source, outcome, write)
     _tell(outcome, form, quiet, write)
-    if any(cell.chosen is None for cell in outcome.cells):
+    lacking = [cell.cell for cell in outcome.cells if cell.chosen is None]
+    if lacking:
+        typer.echo(f"nothing is selected, since no trial was completed: {', '.join(lacking)}", err=True)
         raise typer.Exit(1)
 
 

@@ -21,6 +21,7 @@ from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.engines.engine import engine_for
 from dae_cli.errors import DaeError, DivergedError, RunFolderError
 from dae_cli.files import sweep, write_json, write_text
+from dae_cli.machine import version_of
 from dae_cli.search.claim import Claim
 from dae_cli.search.plan import SearchPlan
 from dae_cli.search.rows import TrialRow, TrialState, as_text
@@ -172,7 +173,8 @@ def row_of(
     about = claim.study.get_trials(deepcopy=False)[claim.number].user_attrs
     told_of: dict[str, Any] = {}
     if env is not None:
-        told_of = {"device": env.devices, "versions": env.versions, "commit": env.commits}
+        versions = f"{env.versions}; optuna {version_of('optuna')}"
+        told_of = {"device": env.devices, "versions": versions, "commit": env.commits}
     return TrialRow(
         cell=claim.cell.cell,
         search=claim.cell.digest,
