@@ -205,7 +205,9 @@ def search(
     _tell(outcome, form, quiet, write)
     lacking = [cell.cell for cell in outcome.cells if cell.chosen is None]
     if lacking:
-        typer.echo(f"nothing is selected, since no trial was completed: {', '.join(lacking)}", err=True)
+        typer.echo(
+            f"nothing is selected, since no trial was completed: {', '.join(lacking)}", err=True
+        )
         raise typer.Exit(1)
 
 

@@ -137,8 +137,8 @@ def test_an_unknown_cell_in_only_gets_the_nearest_and_the_list(write_study: Writ
 @pytest.mark.parametrize(
     ("study", "words"),
     [
-        ("", "must be a mapping with the keys title, paper, shared, per_dataset"),
-        ("- title\n", "must be a mapping with the keys title, paper, shared, per_dataset"),
+        ("", "must be a mapping with the keys title, paper, shared, per_dataset, search"),
+        ("- title\n", "must be a mapping with the keys title, paper, shared, per_dataset, search"),
         ("title: 3\n", "must be text"),
         ("title: t\nshared: 3\n", "must be a mapping of settings"),
         ("title: t\nper_dataset: [convex]\n", "must be a mapping of settings"),

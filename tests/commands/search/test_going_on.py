@@ -33,7 +33,7 @@ def whole(finished_search: tuple[Path, Ended]) -> list[TrialRow]:
     return rows_in(finished_search[0])
 
 
-@pytest.mark.parametrize("at", [1, 4, 5, 9, 14])
+@pytest.mark.parametrize("at", [1, 4, 7])
 def test_killed_at_any_epoch_the_same_command_comes_to_the_same_trials(
     dae: Dae,
     tmp_path: Path,
@@ -88,18 +88,14 @@ def test_killed_within_the_storage_the_same_command_comes_to_the_same_trials(
     assert rows_in(tmp_path) == whole(finished_search)
 
 
-def test_what_is_left_of_a_trial_that_has_ended_is_swept(
-    dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(trials.shutil, "rmtree", lambda *_: (_ for _ in ()).throw(KilledError()))
-        with pytest.raises(KilledError):
-            dae(*ONE, "--trials", "1")
-    left = tmp_path / "results/tiny/search/trials"
-    assert any(left.iterdir())
-    assert dae(*ONE, "--trials", "1").lines[-1].startswith("0 trials in ")
-    assert not list(left.iterdir())
-    assert len(rows_in(tmp_path)) == 1
+def test_what_is_left_of_a_trial_that_has_ended_is_swept(dae: Dae, searched: Path) -> None:
+    row = rows_in(searched.parents[1])[0]
+    left = searched / f"search/trials/rect-0-{row.search[:8]}-1.partial"
+    left.mkdir()
+    (left / "checkpoint.safetensors").touch()
+    assert dae(*ONE, "--trials", TRIALS).lines[-1].startswith("0 trials in ")
+    assert not left.exists()
+    assert rows_in(searched.parents[1])[0] == row
 
 
 def test_interrupted_it_keeps_a_checkpoint_says_how_to_go_on_and_goes_on(
@@ -201,5 +197,3 @@ def test_two_commands_on_one_storage_share_the_work(tmp_path: Path) -> None:
         if line.startswith(("complete", "pruned"))
     ]
     assert len(told) == len(set(told)) == 12  # each trial by one of them, and by no other
-
-

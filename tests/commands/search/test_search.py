@@ -170,7 +170,8 @@ def test_a_hopeless_trial_is_pruned_where_it_stands_and_not_selected(
     pruned = [row for row in rows if row.state == "pruned"]
     assert pruned
     for row in pruned:
-        assert (row.settings["finetune.learning_rate"], row.epochs) == ("1.0e-05", 2)
+        assert row.settings["finetune.learning_rate"] == "1.0e-05"
+        assert row.epochs in (2, 3)
         assert row.valid_error_percent is not None
     assert all(row.epochs == 4 for row in rows if row not in pruned)
     text = (tmp_path / "experiments/tiny/rect-0.yaml").read_text()
