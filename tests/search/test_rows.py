@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dae_cli.config.search_space import Choices, Range
+from dae_cli.config.search_space import Choices, Domain, Range
 from dae_cli.errors import RunFolderError
 from dae_cli.search.rows import TrialRow, as_text, digest_of, from_text, read_csv, to_csv
 from dae_cli.search.table import best, tally
@@ -71,7 +71,7 @@ def test_another_file_is_refused(tmp_path: Path, change: tuple[str, str], text: 
 
 
 def test_values_come_back_from_their_text() -> None:
-    space = {
+    space: dict[str, Domain] = {
         "layers": Range(1, 3),
         "model.tied": Choices((True, False)),
         "pretrain.learning_rate": Range(1e-6, 0.1, log=True),

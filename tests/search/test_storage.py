@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dae_cli.config.search_space import Choices, Range
+from dae_cli.config.search_space import Choices, Domain, Range
 from dae_cli.errors import OutputError
 from dae_cli.search.sampling import SamplerName, draw, rounded, sampler_of
 from dae_cli.search.storage import is_url, known_studies, open_storage, open_study
 
-SPACE = {
+SPACE: dict[str, Domain] = {
     "units": Range(100, 900, step=100),
     "pretrain.learning_rate": Range(0.001, 0.1, log=True),
     "layers": Choices((1, 2, 3)),

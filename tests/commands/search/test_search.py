@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from dae_cli.data.dataset import Dataset
+from dae_cli.data.provide import load
 from dae_cli.search import trial as trials
 from dae_cli.search.rows import TrialRow, read_csv
 from dae_cli.search.storage import open_storage
@@ -127,8 +128,6 @@ def test_the_test_rows_play_no_part_in_a_trial(
         def __len__(self) -> int:
             raise AssertionError("somebody counted the test rows")
 
-    load = trials.load
-
     def without_test(prepared: Any) -> Dataset:
         return replace(load(prepared), test=Untouchable())  # type: ignore[arg-type]
 
@@ -142,9 +141,12 @@ def test_a_trial_sees_no_test_row_even_of_a_subset(
 ) -> None:
     seen: list[Dataset] = []
     select = trials.selection_rows
-    monkeypatch.setattr(
-        trials, "selection_rows", lambda *a: seen.append(found := select(*a)) or found
-    )
+
+    def watched(*arguments: Any) -> Dataset:
+        seen.append(select(*arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(trials, "selection_rows", watched)
     dae(*ONE, "--trials", "1")
     assert [(len(d.train), len(d.valid), len(d.test)) for d in seen] == [(100, 50, 0)]
 
