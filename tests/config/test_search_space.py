@@ -117,7 +117,8 @@ def test_a_wrong_range_is_told_with_file_and_line(
         ("search: [{cells: convex-0, space: {}}]\n", "must be a mapping of dotted keys to ranges"),
         ("search: [{cell: convex-0, space: {}}]\n", "unknown key; did you mean cells?"),
         (
-            "search: [{cells: convex-0, space: {units: {low: 1, high: 2}}, prune: {from_epch: 1}}]\n",
+            "search:\n- {cells: convex-0, space: {units: {low: 1, high: 2}}, "
+            "prune: {from_epch: 1}}\n",
             "unknown key; did you mean from_epoch?",
         ),
         (

@@ -17,6 +17,7 @@ import pytest
 from dae_cli.search import trial as trials
 from dae_cli.search.rows import TrialRow, read_csv
 from dae_cli.search.trial import TrialKeeper
+from dae_cli.search.workers import TimedStop
 from dae_cli.training.state import TrainingState
 from tests.commands.conftest import Ended
 from tests.commands.search.conftest import TRIALS
@@ -121,6 +122,33 @@ def test_interrupted_it_keeps_a_checkpoint_says_how_to_go_on_and_goes_on(
     (left,) = (tmp_path / "results/tiny/search/trials").iterdir()
     assert (left / "checkpoint.safetensors").exists()
     assert "written" not in ended.err
+    assert dae(*ONE, "--trials", TRIALS).code == 0
+    assert rows_in(tmp_path) == whole(finished_search)
+
+
+def test_when_the_hours_are_over_the_trial_keeps_a_checkpoint_and_the_rest_is_selected(
+    dae: Dae,
+    tmp_path: Path,
+    finished_search: tuple[Path, Ended],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done, epochs = TrialKeeper.epoch_done, 0
+
+    def count(self: TrialKeeper, state: TrainingState) -> None:
+        nonlocal epochs
+        epochs += 1
+        done(self, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialKeeper, "epoch_done", count)
+        patch.setattr(TimedStop, "late", property(lambda _: epochs >= 12))
+        ended = dae(*ONE, "--hours", "1")
+    assert ended.code == 0
+    assert ", until the time ran out · " in ended.lines[-1]
+    assert len(list((tmp_path / "results/tiny/search/trials").glob("*/checkpoint*"))) == 1
+    before = rows_in(tmp_path)
+    assert 1 <= len(before) < TRIALS
+    assert f" of {len(before)}" in (tmp_path / "experiments/tiny/rect-0.yaml").read_text()
     assert dae(*ONE, "--trials", TRIALS).code == 0
     assert rows_in(tmp_path) == whole(finished_search)
 
