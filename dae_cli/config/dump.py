@@ -72,3 +72,8 @@ def _decimal(value: float) -> str:
     if "e" in text and "." not in text:
         text = text.replace("e", ".0e")
     return text
+
+
+def one_line(value: _Value) -> str:
+    """A setting as `dump_yaml` writes it: numbers with all their digits, sections in braces."""
+    return _flow(value)

@@ -36,6 +36,7 @@ from dae_cli.config.names import (
 from dae_cli.config.overrides import parse_overrides
 from dae_cli.config.problems import Problem, config_error, shown
 from dae_cli.config.schema import AnyExperiment, DatasetName, Experiment
+from dae_cli.config.search_space import SearchEntry
 from dae_cli.config.study_files import (
     Reference,
     StudyFile,
@@ -85,6 +86,8 @@ class ResolvedStudy:
     paper: str = ""
     reference: Reference = "destruction"
     """What the cells are compared with."""
+    search: tuple[SearchEntry, ...] = ()
+    """What `dae search` selects on validation."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,7 @@ def resolve_study(
         everything,
         study.paper,
         study.reference,
+        study.search,
     )
 
 

@@ -14,8 +14,9 @@ from dae_cli.config.names import STUDY_FILE, label
 from dae_cli.config.problems import Problem, did_you_mean
 from dae_cli.config.reader import read_file
 from dae_cli.config.schema import DatasetName
+from dae_cli.config.search_space import SearchEntry, read_search
 
-_KEYS = ("title", "paper", "reference", "shared", "per_dataset")
+_KEYS = ("title", "paper", "reference", "shared", "per_dataset", "search")
 
 Reference = Literal["destruction", "model"]
 """What a cell is compared with: the paper's number of its model at the very destruction of the
@@ -33,6 +34,8 @@ class StudyFile:
     complete: bool = True
     """False if the file could not be read; nothing can be said to be missing then."""
     reference: Reference = "destruction"
+    search: tuple[SearchEntry, ...] = ()
+    """What `dae search` selects on validation."""
 
     def layers_for(self, dataset: str | None) -> tuple[Layer, ...]:
         """The shared settings below those of the data set."""
@@ -79,7 +82,10 @@ def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
     for dataset, settings in per_dataset.items():
         problems += _dataset_problems(dataset, settings)
     paper, reference = _text(items, "paper", problems), _reference(items, problems)
-    return StudyFile(title, paper, shared, per_dataset, reference=reference), problems
+    search, wrong = read_search(items.get("search"))
+    problems += wrong
+    study = StudyFile(title, paper, shared, per_dataset, reference=reference, search=search)
+    return study, problems
 
 
 def dataset_of(*layers: Layer) -> str | None:

@@ -57,7 +57,7 @@ def execute(job: Job, watcher: Watcher, command: str, stop: Stop | None = None) 
     except HeldError:
         raise
     except (DaeError, OSError) as error:
-        return failed_row(job, env, 0.0, _told(error))
+        return failed_row(job, env, 0.0, told(error))
 
 
 def _execute_alone(job: Job, watcher: Watcher, env: Environment, stop: Stop) -> RunRow:
@@ -82,10 +82,10 @@ def _execute_alone(job: Job, watcher: Watcher, env: Environment, stop: Stop) -> 
             result = _train_network(job, run, dataset, stop)
         return _conclude(job, run, result, env)
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as error:
-        return _fail(job, run, env, _told(error))
+        return _fail(job, run, env, told(error))
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """Say what failed, in words that a user can act on."""
     if isinstance(error, DaeError):
         return str(error)

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +59,7 @@ def run_jobs(
         )
     if min(workers, len(jobs)) <= 1:
         return _run_here(jobs, watcher, command)
-    _require_semaphores()
+    require_semaphores()
     return _run_in_workers(jobs, min(workers, len(jobs)), watcher, command)
 
 
@@ -113,11 +113,11 @@ def _run_in_workers(
                     files.finish(row)
                     yield row
     if number := number or stop.asked():
-        _end_workers(())
+        end_workers(())
         raise Interrupted(number)
 
 
-def _require_semaphores() -> None:
+def require_semaphores() -> None:
     """Make sure of what processes talk through; joblib would fall back to threads, and fail."""
     try:
         multiprocessing.Semaphore()
@@ -139,7 +139,20 @@ def _parallel(
     jobs: Sequence[Job], workers: int, stop_file: Path, command: str
 ) -> Generator[RunRow | Left, None, None]:
     """Run jobs in joblib's worker processes, in order, `workers` at a time."""
-    from joblib import Parallel, delayed, parallel_config
+    from joblib import delayed
+
+    return in_workers((delayed(_run_in_worker)(job, command, stop_file) for job in jobs), workers)
+
+
+def in_workers(calls: Iterable[Any], workers: int) -> Generator[Any, None, None]:
+    """Yield what joblib's delayed `calls` return, made in worker processes, `workers` at a time.
+
+    `calls` is asked for the next one only when a worker is free for it, from another thread.
+
+    Raises:
+        WorkerKilledError: a worker process was killed; the others are ended.
+    """
+    from joblib import Parallel, parallel_config
     from joblib.externals.loky import BrokenProcessPool
 
     results: Any = ()
@@ -151,17 +164,16 @@ def _parallel(
         # From its first moment, for a worker that has no run yet would wait for one for minutes.
         start = {"initializer": die_with, "initargs": (os.getpid(),)}
         with parallel_config(**settings, **start), _deaf_children():
-            results = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch=workers)(
-                delayed(_run_in_worker)(job, command, stop_file) for job in jobs
-            )
+            pool = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch=workers)
+            results = pool(calls)
         # Not `yield from`: ended early, joblib would warn of what is known here.
         for outcome in results:  # noqa: UP028
             yield outcome
     except BrokenProcessPool as error:
-        _end_workers(results)
+        end_workers(results)
         raise WorkerKilledError(KILLED) from error
     except BaseException:
-        _end_workers(results)
+        end_workers(results)
         raise
 
 
@@ -182,7 +194,7 @@ def _deaf_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_workers(results: Any) -> None:
+def end_workers(results: Any) -> None:
     """Kill the workers now; without this the pool would wait for their runs to end."""
     from joblib.externals.loky import get_reusable_executor
 

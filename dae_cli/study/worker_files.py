@@ -54,10 +54,13 @@ class WorkerFiles:
     command is to stop, makes the file that the workers look for.
     """
 
-    def __init__(self, jobs: Sequence[Job], watcher: Watcher, stop: Stop) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], watcher: Watcher, stop: Stop, runs: Path | None = None
+    ) -> None:
+        """Listen to `jobs`; their folder is `runs`, which must be given where no job is known."""
         self._watcher = watcher
         self._stop = stop
-        self._runs = jobs[0].folder.parent
+        self._runs = runs or jobs[0].folder.parent
         self.stop_file = part_of(self._runs / "stop")
         self._files = {job.name: _progress_file(job) for job in jobs}
         self._told: dict[str, str] = {}

@@ -137,7 +137,10 @@ def test_an_unknown_cell_in_only_gets_the_nearest_and_the_list(write_study: Writ
 @pytest.mark.parametrize(
     ("study", "words"),
     [
-        ("", "must be a mapping with the keys title, paper, reference, shared"),
+        (
+            "",
+            "must be a mapping with the keys title, paper, reference, shared, per_dataset, search",
+        ),
         ("- title\n", "must be a mapping with the keys title, paper, reference, shared"),
         ("title: 3\n", "must be text"),
         ("title: t\nreference: models\n", "must be destruction (the paper's number at a cell's"),

@@ -1,0 +1,206 @@
+"""`dae search`: settings selected on validation rows, and written into the experiment files."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dae_cli.commands.console import Lines, Quiet
+from dae_cli.commands.options import (
+    DataDir,
+    DataOrigin,
+    Device,
+    DeviceOption,
+    Engine,
+    EngineOption,
+    Study,
+    check_engine,
+    command_line,
+)
+from dae_cli.commands.options import (
+    Quiet as QuietOption,
+)
+from dae_cli.commands.searching import SearchFormat, check_files, grid, tell, trial_line
+from dae_cli.commands.telling import hint_when_interrupted
+from dae_cli.machine import cores
+
+if TYPE_CHECKING:
+    from dae_cli.engines.names import EngineName
+    from dae_cli.search.run import SearchOutcome
+
+DEFAULT_TRIALS = 25
+
+
+class Sampler(StrEnum):
+    """How settings are drawn."""
+
+    random = "random"
+    tpe = "tpe"
+
+
+def search(
+    study: Study,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CELL", help="Search this cell only; repeatable.", show_default=False),
+    ] = None,
+    sampler: Annotated[
+        Sampler, typer.Option(help="tpe is optuna's model-based sampler.")
+    ] = Sampler.random,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Complete or pruned trials that each cell is to have.  "
+            f"[default: {DEFAULT_TRIALS}; with --hours no limit]",
+            show_default=False,
+        ),
+    ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            metavar="H",
+            help="Stop after so long; trials keep a checkpoint.",
+            show_default=False,
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Trials at a time, one thread each.  [default: the cores]",
+            show_default=False,
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL|FILE",
+            help="Where trials are shared: a database that optuna knows (postgresql://…), or a "
+            "journal file.  [default: results/STUDY/search/trials.journal]",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, metavar="N", help="Of the sampler.")
+    ] = 0,
+    device: DeviceOption = Device.cpu,
+    engine: EngineOption = Engine.auto,
+    data_dir: DataDir = None,
+    origin: DataOrigin = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            file_okay=False,
+            help="Folder of search.csv and the checkpoints.  [default: results/STUDY]",
+            show_default=False,
+        ),
+    ] = None,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write/--no-write", help="Put the selected settings into the experiment files."
+        ),
+    ] = True,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare the files with search.csv, and stop.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be searched, and stop.")
+    ] = False,
+    form: Annotated[
+        SearchFormat, typer.Option("--format", help="A table to read, or JSON.")
+    ] = SearchFormat.table,
+    quiet: QuietOption = False,
+) -> None:
+    """Select the settings of a study's cells by their error on validation rows.
+
+    The search section of study.yaml says what is searched; no test row is counted. Hopeless
+    trials are pruned; what was stopped goes on; several commands share the work. Writes
+    search.csv, a row a trial, and the best settings into the experiment files.
+    """
+    from dae_cli.config.search_cells import resolve_search
+
+    check_engine(engine, device)
+    resolved, cells = resolve_search(study, only or ())
+
+    from dae_cli.search.chosen import check_writable
+    from dae_cli.search.plan import (
+        SearchPlan,
+        cell_searches,
+        default_search_out,
+        settle_engine,
+        storage_of,
+    )
+    from dae_cli.search.storage import require_optuna
+
+    folder = out or default_search_out(resolved.name)
+    if check:
+        check_files(resolved.name, cells, folder, quiet)
+        return
+    require_optuna()
+    if write and not dry_run:
+        check_writable(resolved.source)
+
+    from dae_cli.search.run import run_search
+
+    watcher = Quiet() if quiet else Lines(single=False)
+    searches = cell_searches(
+        resolved,
+        cells,
+        data_dir=data_dir,
+        origin=origin.value if origin else None,
+        watcher=watcher,
+    )
+    computed: tuple[EngineName, str] = ("torch", device.value)
+    if not dry_run:
+        computed = settle_engine(searches, folder, engine.value, device.value, watcher)
+    plan = SearchPlan(
+        study=resolved.name,
+        cells=searches,
+        order=tuple(cell.cell for cell in resolved.all_cells),
+        out=folder,
+        storage=storage_of(storage, folder),
+        sampler=sampler.value,
+        seed=seed,
+        trials=trials if trials or hours is not None else DEFAULT_TRIALS,
+        engine=computed[0],
+        device=computed[1],
+        command=command_line(),
+    )
+    if dry_run:
+        typer.echo("\n".join(grid(plan)))
+        return
+    with hint_when_interrupted("  the same command goes on from the last checkpoint"):
+        outcome = run_search(
+            plan,
+            workers=jobs or cores(),
+            hours=hours,
+            watcher=watcher,
+            ended=lambda row: watcher.note(trial_line(row)),
+        )
+    _write(resolved.source, outcome, write)
+    tell(outcome, form, quiet, write)
+    lacking = [cell.cell for cell in outcome.cells if cell.chosen is None]
+    if lacking:
+        typer.echo(
+            f"nothing is selected, since no trial was completed: {', '.join(lacking)}", err=True
+        )
+        raise typer.Exit(1)
+
+
+def _write(folder: Path, outcome: SearchOutcome, write: bool) -> None:
+    from dae_cli.search.chosen import write_files
+
+    if write:
+        write_files(folder, [cell.chosen for cell in outcome.cells if cell.chosen])

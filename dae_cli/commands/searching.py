@@ -1,0 +1,123 @@
+"""What `dae search` prints: a line a trial, the table of cells, and what does not agree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dae_cli.commands.tables import DASH, columns, minutes
+from dae_cli.config.names import label
+
+if TYPE_CHECKING:
+    from dae_cli.config.search_cells import SearchedCell
+    from dae_cli.search.plan import SearchPlan
+    from dae_cli.search.rows import TrialRow
+    from dae_cli.search.run import CellOutcome, SearchOutcome
+
+_HEADER = ("cell", "trials", "pruned", "failed", "validation error", "settings")
+
+
+class SearchFormat(StrEnum):
+    """How `dae search` prints."""
+
+    table = "table"
+    json = "json"
+
+
+def trial_line(row: TrialRow) -> str:
+    """Return what a trial came to, on one line."""
+    settings = " ".join(f"{key}={text}" for key, text in row.settings.items())
+    result = row.error
+    if row.valid_error_percent is not None:
+        result = f"{row.valid_error_percent:.2f} % validation error, epoch {row.best_epoch}"
+    took = f" in {minutes(row.minutes)}" if row.counts else ""
+    return f"{row.state:<8} {row.cell} trial {row.trial}: {result}{took} ({settings})"
+
+
+def grid(plan: SearchPlan) -> list[str]:
+    """Return what --dry-run prints: each cell with its trials so far, and its space."""
+    from dae_cli.search.run import so_far
+
+    rows = [("cell", "trials", "of", "dataset", "searched")]
+    for cell, counts in zip(plan.cells, so_far(plan), strict=True):
+        ended = counts.get("COMPLETE", 0) + counts.get("PRUNED", 0)
+        running = counts.get("RUNNING", 0)
+        have = f"{ended}, {running} begun" if running else str(ended)
+        data = f"{cell.data.name} ({cell.data.origin})"
+        keys = ", ".join(cell.searched.space)
+        rows.append((cell.cell, have, str(plan.trials or "any"), data, keys))
+    return [*columns(rows, [3, 3]), f"sampler {plan.sampler}, seed {plan.seed} · {plan.storage}"]
+
+
+def tell(outcome: SearchOutcome, form: SearchFormat, quiet: bool, written: bool) -> None:
+    """Print the outcome: a table, JSON, or the path of search.csv."""
+    chosen = [cell.chosen for cell in outcome.cells if cell.chosen]
+    if form is SearchFormat.json:
+        typer.echo(json.dumps(_as_json(outcome), indent=2, ensure_ascii=False))
+        return
+    if quiet:
+        typer.echo(label(outcome.table))
+        return
+    rows: list[tuple[str, ...]] = [_HEADER]
+    for cell in outcome.cells:
+        states = [row.state for row in cell.rows]
+        failed = states.count("failed") + states.count("diverged")
+        error, settings = DASH, DASH
+        if cell.chosen:
+            row = cell.chosen.row
+            error = f"{row.valid_error_percent:.2f} % (trial {row.trial})"
+            settings = " ".join(f"{key}={text}" for key, text in row.settings.items())
+        numbers = (len(states), states.count("pruned"), failed)
+        rows.append((cell.cell, *map(str, numbers), error, settings))
+    if not written:
+        for one in chosen:
+            typer.echo(f"# {label(one.path)}\n{one.text}")
+    elif chosen:
+        names = ", ".join(label(one.path) for one in chosen)
+        typer.echo(f"written: {names}", err=True)
+    trials = "1 trial" if outcome.made == 1 else f"{outcome.made} trials"
+    late = ", until the time ran out" if outcome.late else ""
+    typer.echo("\n".join(columns(rows, [3])))
+    typer.echo(f"{trials} in {minutes(outcome.minutes)}{late} · {label(outcome.table)}")
+
+
+def _as_json(outcome: SearchOutcome) -> dict[str, Any]:
+    def of_cell(cell: CellOutcome) -> dict[str, Any]:
+        states = [row.state for row in cell.rows]
+        return {
+            "cell": cell.cell,
+            "trials": len(states),
+            **{s: states.count(s) for s in ("complete", "pruned", "diverged", "failed")},
+            "selected": cell.chosen.row.plain() if cell.chosen else None,
+            "file": str(cell.chosen.path) if cell.chosen else None,
+        }
+
+    return {
+        "cells": [of_cell(cell) for cell in outcome.cells],
+        "made": outcome.made,
+        "time_ran_out": outcome.late,
+        "minutes": round(outcome.minutes, 4),
+        "table": str(outcome.table),
+    }
+
+
+def check_files(study: str, cells: Sequence[SearchedCell], folder: Path, quiet: bool) -> None:
+    """Tell every difference between the files and search.csv; exit code 1 if there is one."""
+    from dae_cli.search.chosen import differences
+
+    found, not_searched = differences(study, cells, folder)
+    if found:
+        rows = [("cell", "what", "recorded", "expected")]
+        rows += [(d.cell, d.what, d.recorded, d.expected) for d in found]
+        typer.echo("\n".join(columns(rows)))
+    if not quiet:
+        agree = len(cells) - len(not_searched) - len({d.cell for d in found})
+        lacking = f", {len(not_searched)} not searched yet" if not_searched else ""
+        typer.echo(f"{agree} of {len(cells)} cells agree with search.csv{lacking}")
+    if found:
+        raise typer.Exit(1)

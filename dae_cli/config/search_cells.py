@@ -1,0 +1,170 @@
+"""Which cells of a study are searched, each with its space; and settings drawn from a space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from dae_cli.config.contradictions import contradictions
+from dae_cli.config.entries import Entry, Place
+from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy, resolve_study
+from dae_cli.config.names import STUDY_FILE, label
+from dae_cli.config.problems import Problem, config_error, did_you_mean, shown
+from dae_cli.config.schema import Experiment
+from dae_cli.config.search_space import (
+    LAYERS,
+    UNITS,
+    Domain,
+    PruneSettings,
+    SearchEntry,
+    Value,
+)
+from dae_cli.errors import ConfigError
+
+Values = Mapping[str, Value]
+"""A value of each key of a space."""
+
+
+@dataclass(frozen=True)
+class SearchedCell:
+    """A cell with what is searched in it."""
+
+    resolved: ResolvedExperiment
+    experiment: Experiment
+    """As the cell's file says now; searched keys in it are replaced by those of a trial."""
+    space: Mapping[str, Domain]
+    prune: PruneSettings
+
+    @property
+    def cell(self) -> str:
+        """Its name inside the study."""
+        return self.resolved.cell
+
+    def with_values(self, values: Values) -> Experiment:
+        """The cell's experiment with other values of the searched keys."""
+        return with_values(self.experiment, values)
+
+
+def resolve_search(
+    name: str, only: Sequence[str] = ()
+) -> tuple[ResolvedStudy, tuple[SearchedCell, ...]]:
+    """The study and its cells that are searched, or those of them that `only` names.
+
+    Cells without a space, and SVM cells, which select within their own run, are passed over.
+
+    Raises ConfigError: what `resolve_study` raises; a study without a search section; a glob that
+    no cell has; a cell that two items name; a space with values that make no experiment.
+    """
+    study = resolve_study(name)
+    if not study.search:
+        raise ConfigError(
+            f"{label(study.source / STUDY_FILE)} has no search section: nothing says which "
+            "settings are searched; docs/search.md shows one"
+        )
+    found, problems = _matched(study)
+    for cell in found.values():
+        problems += _illegal(cell, _entry_of(study.search, cell.cell))
+    if problems:
+        raise config_error(study.name, problems)
+    wanted = [cell.removeprefix(f"{study.name}/") for cell in only] or list(found)
+    for asked in wanted:
+        if asked not in found:
+            near = did_you_mean(asked, found)
+            raise ConfigError(
+                f"no search of {shown(study.name)} has a cell {asked!r}{near}\n"
+                f"  searched are {', '.join(map(shown, found))}"
+            )
+    return study, tuple(cell for cell in found.values() if cell.cell in wanted)
+
+
+def with_values(experiment: Experiment, values: Values) -> Experiment:
+    """The experiment with the values of searched keys; `units` and `layers` make model.hidden.
+
+    Raises pydantic's ValidationError for values that the schema refuses.
+    """
+    settings = experiment.model_dump()
+    for key, value in settings_of(experiment, values).items():
+        *sections, name = key.split(".")
+        level: dict[str, Any] = settings
+        for section in sections:
+            level = level[section]
+        level[name] = value
+    return Experiment.model_validate(settings)
+
+
+def settings_of(experiment: Experiment, values: Values) -> dict[str, Any]:
+    """The dotted keys of the schema that values of a space set, with their values."""
+    hidden = experiment.model.hidden
+    found: dict[str, Any] = {k: v for k, v in values.items() if k not in (UNITS, LAYERS)}
+    if UNITS in values or LAYERS in values:
+        units, layers = values.get(UNITS, hidden[0]), values.get(LAYERS, len(hidden))
+        found["model.hidden"] = (units,) * int(layers)
+    return found
+
+
+def _matched(study: ResolvedStudy) -> tuple[dict[str, SearchedCell], list[Problem]]:
+    """The searched cells by name, in the study's order."""
+    problems: list[Problem] = []
+    names = [cell.cell for cell in study.all_cells]
+    for entry in study.search:
+        for glob in entry.cells:
+            if not any(fnmatchcase(cell, glob) for cell in names):
+                near = did_you_mean(glob, names) or f"; the cells are {', '.join(names)}"
+                where = f"{entry.place.text}  cells: {shown(glob)}"
+                problems.append(Problem(where, f"no cell of the study has this name{near}"))
+    found: dict[str, SearchedCell] = {}
+    for resolved in study.all_cells:
+        matching = [entry for entry in study.search if _names(entry, resolved.cell)]
+        if len(matching) > 1:
+            text = f"names {shown(resolved.cell)}, which {matching[0].place.text} names as well"
+            problems.append(Problem(matching[1].place.text, text))
+        elif matching and (experiment := _network(resolved.experiment)):
+            entry = matching[0]
+            cell = SearchedCell(resolved, experiment, entry.space, entry.prune)
+            found[resolved.cell] = cell
+        elif matching and resolved.cell in matching[0].cells:
+            text = f"{shown(resolved.cell)} is an SVM, which selects within its own run"
+            problems.append(Problem(matching[0].place.text, text))
+    return found, problems
+
+
+def _network(experiment: object) -> Experiment | None:
+    return experiment if isinstance(experiment, Experiment) else None
+
+
+def _names(entry: SearchEntry, cell: str) -> bool:
+    return any(fnmatchcase(cell, glob) for glob in entry.cells)
+
+
+def _entry_of(search: Sequence[SearchEntry], cell: str) -> SearchEntry:
+    return next(entry for entry in search if _names(entry, cell))
+
+
+def _illegal(cell: SearchedCell, entry: SearchEntry) -> list[Problem]:
+    """What is wrong with the corners of a cell's space: values contradict the cell's others."""
+    first = {key: domain.ends[0] for key, domain in cell.space.items()}
+    last = {key: domain.ends[-1] for key, domain in cell.space.items()}
+    corners = [(next(iter(first)), last)]
+    corners += [(k, {**first, k: end}) for k, domain in cell.space.items() for end in domain.ends]
+    for key, values in corners:
+        experiment = cell.with_values(values)
+        wrong = contradictions(_layer(experiment, entry.place))
+        if wrong:
+            given = ", ".join(f"{k} {v}" for k, v in values.items())
+            text = f"makes no experiment of {shown(cell.cell)} with {given}: {wrong[0].text}"
+            return [entry.entries[key].problem(f"space.{key}", text)]
+    return []
+
+
+def _layer(experiment: Experiment, place: Place) -> dict[str, Entry]:
+    return _as_entry(experiment.model_dump(exclude_defaults=True), place).items
+
+
+def _as_entry(value: Any, place: Place) -> Entry:
+    if isinstance(value, dict):
+        return Entry({key: _as_entry(item, place) for key, item in value.items()}, place)
+    if isinstance(value, tuple | list):
+        return Entry(tuple(_as_entry(item, place) for item in value), place)
+    return Entry(value, place, str(value))

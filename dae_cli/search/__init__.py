@@ -1,0 +1,1 @@
+"""Selection on validation rows: trials of searched settings, shared through optuna's storage."""

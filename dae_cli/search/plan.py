@@ -1,0 +1,164 @@
+"""What a search is: its cells, their data, and where trials and results lie."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.schema import Experiment
+from dae_cli.config.search_cells import SearchedCell
+from dae_cli.data.dataset import Origin
+from dae_cli.data.obtain import Prepared
+from dae_cli.data.provide import prepare
+from dae_cli.engines.names import EngineChoice, EngineName
+from dae_cli.errors import RunFolderError
+from dae_cli.files import write_text
+from dae_cli.search.sampling import SamplerName
+from dae_cli.search.storage import JOURNAL, is_url
+from dae_cli.study.locks import hold
+from dae_cli.study.progress import Watcher
+from dae_cli.study.run_folder import Job, PlannedRun, config_sha256
+from dae_cli.study.which_engine import check_choice, settled
+
+SEARCH, TRIALS, PLACE = "search", "trials", "place"
+"""Below results/STUDY: the folder of a search, of its unfinished trials, and its name."""
+LOCK_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class CellSearch:
+    """The search of one cell."""
+
+    searched: SearchedCell
+    data: Prepared
+    digest: str
+    """Of the space, the settings that are not searched, the data and the numerics."""
+    study_name: str
+    """Optuna's; another digest is another study, so that changed spaces do not mix."""
+
+    @property
+    def cell(self) -> str:
+        """The cell's name inside the study."""
+        return self.searched.cell
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """A search as a command asks for it; it travels to worker processes."""
+
+    study: str
+    cells: tuple[CellSearch, ...]
+    order: tuple[str, ...]
+    """Every cell of the study, for the order of the rows."""
+    out: Path
+    storage: str
+    """URL, or absolute path of a journal."""
+    sampler: SamplerName
+    seed: int
+    trials: int | None
+    """Complete and pruned ones that a cell is to have; None for as many as there is time for."""
+    engine: EngineName
+    device: str
+    command: str
+
+    @property
+    def folder(self) -> Path:
+        """Where this search keeps what is not yet a result."""
+        return self.out / SEARCH
+
+    def job(self, cell: CellSearch, number: int, experiment: Experiment) -> Job:
+        """Return the job of a trial (numbered from 0, as optuna does)."""
+        folder = self.folder / TRIALS / f"{cell.cell}-{cell.digest[:8]}-{number + 1}"
+        return Job(cell.cell, experiment, cell.data, folder, self.device, self.engine)
+
+
+def default_search_out(study: str) -> Path:
+    """Return results/STUDY."""
+    return Path("results") / study
+
+
+def cell_searches(
+    study: ResolvedStudy,
+    cells: Sequence[SearchedCell],
+    *,
+    data_dir: Path | None,
+    origin: Origin | None,
+    watcher: Watcher,
+) -> tuple[CellSearch, ...]:
+    """Prepare the data of cells and name their searches.
+
+    Raises:
+        DataError: a data set cannot be had.
+    """
+    prepared: dict[str, Prepared] = {}
+    found = []
+    for cell in cells:
+        name = cell.experiment.dataset
+        if name not in prepared:
+            prepared[name] = prepare(name, data_dir=data_dir, origin=origin, note=watcher.note)
+            watcher.note(f"{name} ({prepared[name].origin}): {prepared[name].source}")
+        digest = search_digest(cell, prepared[name].sha256)
+        study_name = f"{study.name}/{cell.cell}/{digest}"
+        found.append(CellSearch(cell, prepared[name], digest, study_name))
+    return tuple(found)
+
+
+def search_digest(cell: SearchedCell, data_sha256: str) -> str:
+    """Return the digest of all that a cell's trials have in common."""
+    fixed = cell.with_values({key: domain.ends[0] for key, domain in cell.space.items()})
+    space = {key: [type(d).__name__, asdict(d)] for key, d in sorted(cell.space.items())}
+    common = {
+        "space": space,
+        "prune": asdict(cell.prune),
+        "fixed": config_sha256(fixed),
+        "data": data_sha256,
+    }
+    return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def storage_of(given: str | None, out: Path) -> str:
+    """Return the URL that is given, or the absolute path of the journal."""
+    if given is None:
+        return str((out / SEARCH / JOURNAL).absolute())
+    return given if is_url(given) else str(Path(given).absolute())
+
+
+def settle_engine(
+    cells: Sequence[CellSearch],
+    out: Path,
+    engine: EngineChoice,
+    device: str,
+    watcher: Watcher,
+) -> tuple[EngineName, str]:
+    """Return the engine and the kind of device of new trials; auto takes the fastest.
+
+    Raises:
+        ConfigError: what is asked for is not here.
+    """
+    check_choice(engine, device)
+    first = cells[0]
+    nowhere = out.absolute() / SEARCH / TRIALS / "new"
+    job = Job(first.cell, first.searched.experiment, first.data, nowhere, device)
+    (ready,) = settled([PlannedRun(job, "new", engine)], watcher)
+    return ready.engine, ready.device
+
+
+def place_of(plan: SearchPlan) -> str:
+    """Return the name of the results folder, drawn when it was first searched in.
+
+    A trial is taken up again where its checkpoint is; the name tells, on every machine that
+    shares the storage, where that is.
+    """
+    path = plan.folder / PLACE
+    with hold(plan.folder / ".place.lock", wait=LOCK_SECONDS):
+        if not path.exists():
+            write_text(path, f"{secrets.token_hex(8)}\n")
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunFolderError(f"{path}: cannot be read ({error}); remove it") from error

@@ -1,0 +1,189 @@
+"""The rows of search.csv: one a trial that has ended, with what it was computed with."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args, get_type_hints
+
+from dae_cli.config.dump import one_line
+from dae_cli.config.search_space import Choices, Domain, Value
+from dae_cli.errors import RunFolderError
+
+SEARCH_CSV = "search.csv"
+TrialState = Literal["complete", "pruned", "diverged", "failed"]
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial; an empty field is not known. No test row has been counted for any of it."""
+
+    cell: str
+    search: str
+    """Digest of what is searched: space, settings that are not searched, data, numerics."""
+    trial: int
+    """From 1, in the order in which trials of the search were begun."""
+    sampler: str
+    sampler_seed: int
+    state: TrialState
+    valid_error_percent: float | None = None
+    """The lowest; of a trial that was pruned, the lowest until then."""
+    valid_wrong: int | None = None
+    n_valid: int | None = None
+    best_epoch: int | None = None
+    """Fine-tuning epoch of the lowest validation error."""
+    epochs: int | None = None
+    """Fine-tuning epochs that were run."""
+    weights: int | None = None
+    """Of the network, without biases."""
+    minutes: float | None = None
+    dataset: str = ""
+    data_origin: str = ""
+    data_sha256: str = ""
+    seed: int | None = None
+    device: str = ""
+    engine: str = ""
+    versions: str = ""
+    commit: str = ""
+    config_sha256: str = ""
+    """Of the trial's whole experiment."""
+    error: str = ""
+    """Why it diverged or failed."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """The searched keys and their values, as an experiment file has them; a column each."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {**asdict(self), "settings": dict(self.settings)}
+
+    @property
+    def counts(self) -> bool:
+        """Whether the trial is one of those that a budget is given in."""
+        return self.state in ("complete", "pruned")
+
+
+_NAMES = [f.name for f in fields(TrialRow) if f.name != "settings"]
+_BEFORE = _NAMES[: _NAMES.index("state") + 1]
+_AFTER = _NAMES[len(_BEFORE) :]
+
+
+def as_text(values: Mapping[str, Value]) -> dict[str, str]:
+    """Return searched values as an experiment file has them."""
+    return {key: one_line(value) for key, value in values.items()}
+
+
+def from_text(space: Mapping[str, Domain], settings: Mapping[str, str]) -> dict[str, Value] | None:
+    """Return the values of a row's settings; None if they are not of this space."""
+    if set(settings) != set(space):
+        return None
+    values: dict[str, Value] = {}
+    for key, domain in space.items():
+        value = _value(domain, settings[key])
+        if value is None:
+            return None
+        values[key] = value
+    return values
+
+
+def _value(domain: Domain, text: str) -> Value | None:
+    if isinstance(domain, Choices):
+        return next((value for value in domain.values if one_line(value) == text), None)
+    try:
+        value = type(domain.low)(text)
+    except ValueError:
+        return None
+    return value if domain.low <= value <= domain.high else None
+
+
+def to_csv(rows: Sequence[TrialRow]) -> str:
+    """Return CSV text with a header, a column for each key that any of the rows searches."""
+    keys = sorted({key for row in rows for key in row.settings})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_BEFORE, *keys, *_AFTER])
+    for row in rows:
+        before = [_cell(name, getattr(row, name)) for name in _BEFORE]
+        after = [_cell(name, getattr(row, name)) for name in _AFTER]
+        writer.writerow([*before, *(row.settings.get(key, "") for key in keys), *after])
+    return text.getvalue()
+
+
+def digest_of(rows: Iterable[TrialRow]) -> str:
+    """Return the SHA-256 of rows as a search.csv of their own would have them.
+
+    It does not depend on what else is in the file: rows are in the order of their trials, and
+    columns are those that these rows have.
+    """
+    ordered = sorted(rows, key=lambda row: row.trial)
+    return hashlib.sha256(to_csv(ordered).encode()).hexdigest()
+
+
+def as_written(row: TrialRow) -> TrialRow:
+    """Return the row as it is read back from the file, whose percentages have two decimals."""
+    return _read(to_csv([row]), "")[0]
+
+
+def read_csv(path: Path) -> list[TrialRow]:
+    """Read the trials of a search.csv; none if there is no such file.
+
+    Raises:
+        RunFolderError: the columns or a value are not as dae writes them.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{path}: cannot be read ({error}); move it away") from error
+    return _read(text, str(path))
+
+
+def _read(text: str, where: str) -> list[TrialRow]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        keys = header[len(_BEFORE) : len(header) - len(_AFTER)]
+        if header != [*_BEFORE, *keys, *_AFTER]:
+            raise RunFolderError(
+                f"{where}: its columns are not those that dae writes; move it away"
+            )
+        return [_row(header, record, keys) for record in reader]
+    except (ValueError, csv.Error) as error:
+        line = max(1, reader.line_num)
+        raise RunFolderError(f"{where}:{line}: {error}; move the file away") from error
+
+
+def _row(header: list[str], record: list[str], keys: list[str]) -> TrialRow:
+    if len(record) != len(header):
+        raise ValueError(f"{len(record)} values found, {len(header)} expected")
+    found = dict(zip(header, record, strict=True))
+    settings = {key: text for key in keys if (text := found.pop(key))}
+    if found["state"] not in get_args(TrialState):
+        raise ValueError(f"state is {found['state']!r}")
+    types = get_type_hints(TrialRow)
+    values: dict[str, Any] = {name: _parse(name, types[name], t) for name, t in found.items()}
+    return TrialRow(**values, settings=settings)
+
+
+def _parse(name: str, kind: Any, text: str) -> Any:
+    options = get_args(kind) if type(None) in get_args(kind) else (kind,)
+    if text == "" and len(options) > 1:
+        return None
+    if options[0] not in (int, float):
+        return text
+    try:
+        return options[0](text)
+    except ValueError:
+        raise ValueError(f"{name} is {text!r}, expected a number") from None
+
+
+def _cell(name: str, value: object) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.1f}" if name == "minutes" else f"{value:.2f}"
+    return value

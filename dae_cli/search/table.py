@@ -1,0 +1,103 @@
+"""search.csv, from the storage: every trial that has ended, whole, in a stable order."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from dae_cli.errors import RunFolderError
+from dae_cli.files import write_text
+from dae_cli.search.claim import trials_of
+from dae_cli.search.plan import CellSearch, SearchPlan
+from dae_cli.search.rows import SEARCH_CSV, TrialRow, as_written, read_csv, to_csv
+from dae_cli.search.trial import ROW
+from dae_cli.study.locks import HeldError, hold
+from dae_cli.study.results_folder import tables_alone
+
+
+def write_search_csv(plan: SearchPlan) -> list[TrialRow]:
+    """Write search.csv anew and return the rows of the plan's cells.
+
+    Rows of cells that are not searched now stay as they are.
+
+    Raises:
+        RunFolderError: what is there is not a search.csv that dae wrote.
+        OutputError: it cannot be written.
+    """
+    path = plan.out / SEARCH_CSV
+    with tables_alone(plan.out):
+        ours = [row for cell in plan.cells for row in ended(plan, cell)]
+        searched = {cell.cell for cell in plan.cells}
+        others = [row for row in read_csv(path) if row.cell not in searched]
+        order = {cell: k for k, cell in enumerate(plan.order)}
+        rows = sorted([*others, *ours], key=lambda row: _place(row, order))
+        write_text(path, to_csv(rows))
+    return [as_written(row) for row in ours]
+
+
+def rows_that_go(plan: SearchPlan) -> list[TrialRow]:
+    """Return rows of search.csv that another space, data or numerics made for a cell searched now.
+
+    Raises:
+        RunFolderError: what is there is not a search.csv that dae wrote.
+    """
+    digests = {cell.cell: cell.digest for cell in plan.cells}
+    rows = read_csv(plan.out / SEARCH_CSV)
+    return [row for row in rows if digests.get(row.cell, row.search) != row.search]
+
+
+def ended(plan: SearchPlan, cell: CellSearch) -> list[TrialRow]:
+    """Return the rows of a cell's trials that have ended.
+
+    Raises:
+        RunFolderError: the storage holds a row that is none.
+    """
+    rows = []
+    for trial in trials_of(plan, cell):
+        told = trial.user_attrs.get(ROW)
+        if told is not None and trial.state.is_finished():
+            try:
+                rows.append(TrialRow(**told))
+            except TypeError as error:
+                raise RunFolderError(
+                    f"{cell.study_name}, trial {trial.number + 1}: the storage holds a row of "
+                    f"another version of dae ({error}); choose another --storage"
+                ) from error
+    return rows
+
+
+def sweep_trials(plan: SearchPlan) -> None:
+    """Remove the checkpoints of trials that have ended, which killed processes left."""
+    for cell in plan.cells:
+        for trial in trials_of(plan, cell):
+            job = plan.job(cell, trial.number, cell.searched.experiment)
+            if trial.state.is_finished() and job.partial.exists():
+                with suppress(OSError, HeldError), hold(job.lock):
+                    shutil.rmtree(job.partial)
+
+
+def _place(row: TrialRow, order: dict[str, int]) -> tuple[int, str, int]:
+    return order.get(row.cell, len(order)), row.cell, row.trial
+
+
+def best(rows: Iterable[TrialRow]) -> TrialRow | None:
+    """Return the trial that is selected; None where none was completed.
+
+    The fewest wrong validation rows; among equals the fewest weights, then the fewest epochs of
+    fine-tuning, then the lowest number. A trial that was pruned is not selected.
+    """
+    complete = [row for row in rows if row.state == "complete" and row.valid_wrong is not None]
+    return min(
+        complete,
+        key=lambda row: (row.valid_wrong, row.weights or 0, row.epochs or 0, row.trial),
+        default=None,
+    )
+
+
+def tally(rows: Sequence[TrialRow]) -> str:
+    """Return `24 (5 pruned, 1 diverged)`: how many trials, and what became of them."""
+    states = [row.state for row in rows]
+    named = ("pruned", "diverged", "failed")
+    others = [f"{states.count(name)} {name}" for name in named if name in states]
+    return f"{len(rows)} ({', '.join(others)})" if others else str(len(rows))

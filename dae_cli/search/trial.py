@@ -1,0 +1,236 @@
+"""One trial: trained on the training rows, judged on the validation rows, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from dae_cli.config.dump import dump_yaml
+from dae_cli.config.kinds import as_network
+from dae_cli.config.schema import Experiment
+from dae_cli.data.dataset import Dataset, Split
+from dae_cli.data.obtain import Prepared
+from dae_cli.data.provide import load
+from dae_cli.data.registry import N_PIXELS, REGISTRY
+from dae_cli.engines.engine import engine_for
+from dae_cli.errors import DaeError, DivergedError, RunFolderError
+from dae_cli.files import sweep, write_json, write_text
+from dae_cli.machine import version_of
+from dae_cli.search.claim import Claim
+from dae_cli.search.plan import SearchPlan
+from dae_cli.search.rows import TrialRow, TrialState, as_text
+from dae_cli.search.storage import open_storage, quiet
+from dae_cli.stopping import Stop
+from dae_cli.study.execute import told
+from dae_cli.study.keeper import Keeper
+from dae_cli.study.progress import Silent
+from dae_cli.study.provenance import Environment, continued, environment
+from dae_cli.study.records import read_record
+from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, Job, config_sha256
+from dae_cli.study.threads import use_one_thread
+from dae_cli.training.state import TrainingState
+from dae_cli.training.train import chosen_device, train
+
+ROW = "row"
+"""The attribute of a trial in the storage that holds its row of search.csv."""
+
+
+class PrunedError(Exception):
+    """The trial is hopeless: the pruner ended it."""
+
+
+class TrialKeeper(Keeper):
+    """Keeps the checkpoints of a trial, and tells the pruner of each epoch of fine-tuning."""
+
+    def __init__(self, job: Job, stop: Stop, hopeless: Callable[[int, float], bool]) -> None:
+        super().__init__(job, Silent(), stop)
+        self._hopeless = hopeless
+
+    def epoch_done(self, state: TrainingState) -> None:
+        """Report the validation error; then save if it is due.
+
+        Raises:
+            PrunedError: the trial is given up.
+        """
+        percent = state.history[-1].valid_error_percent
+        if percent is not None and self._hopeless(state.epoch, percent):
+            raise PrunedError
+        super().epoch_done(state)
+
+
+def selection_rows(experiment: Experiment, data: Prepared) -> Dataset:
+    """Return the rows that selection may see: the test split is empty, whatever it held.
+
+    Raises:
+        DataError: the set cannot be read.
+    """
+    whole = load(data)
+    train_rows, valid = whole.train, whole.valid
+    if experiment.subset is not None:
+        train_rows = train_rows.take(experiment.subset.train)
+        valid = valid.take(experiment.subset.valid)
+    nothing = Split(valid.pixels[:0], valid.labels[:0], valid.scale)
+    return Dataset(
+        whole.name, whole.n_classes, train_rows, valid, nothing, whole.origin, whole.sha256
+    )
+
+
+def make_trial(plan: SearchPlan, claim: Claim, stop: Stop) -> TrialRow:
+    """Train a trial, or go on from its checkpoint, and put its end into the storage.
+
+    A trial that diverges or fails ends with a row that says so.
+
+    Raises:
+        Stopped: it was asked to stop and has kept a checkpoint.
+    """
+    use_one_thread()
+    job, experiment = claim.job, as_network(claim.job.experiment)
+    keeper = TrialKeeper(job, stop, _pruning(plan, claim))
+    state: TrainingState | None = None
+    valid = 0
+    env: Environment | None = None
+    try:
+        engine = engine_for(job.engine, chosen_device(job.device))
+        env = environment(engine.device.type, engine.name, torch.get_num_threads(), plan.command)
+        env = _begin(job, env)
+        dataset = selection_rows(experiment, job.data)
+        valid = len(dataset.valid)
+        state = keeper.begin(engine.device)
+        with stop.deferred():
+            train(experiment, dataset, state, engine, keeper)
+        outcome, error = _outcome(state)
+    except PrunedError:
+        outcome, error = "pruned", ""
+    except DivergedError as diverged:
+        outcome, error = "diverged", str(diverged)
+    except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as failure:
+        outcome, error = "failed", told(failure)
+    row = row_of(claim, env, outcome, error, minutes=keeper.minutes())
+    if state is not None and outcome in ("complete", "pruned"):
+        row = _measured(row, state, valid)
+    return conclude(plan, claim, row)
+
+
+def _outcome(state: TrainingState) -> tuple[TrialState, str]:
+    if state.best_wrong is None:
+        return "failed", "fine-tuning ended without a single epoch"
+    return "complete", ""
+
+
+def _pruning(plan: SearchPlan, claim: Claim) -> Callable[[int, float], bool]:
+    """Return what reports an epoch to optuna and tells whether the trial is hopeless.
+
+    A trial that goes on from a checkpoint passes epochs again; what was decided about them
+    stands, but for the last, after which the process may have been killed before it decided.
+    """
+    from optuna.pruners import MedianPruner
+
+    settings, storage = claim.cell.searched.prune, open_storage(plan.storage)
+    pruner = MedianPruner(
+        n_startup_trials=settings.after_trials,
+        n_warmup_steps=settings.from_epoch,
+        n_min_trials=settings.after_trials,
+    )
+
+    def hopeless(epoch: int, percent: float) -> bool:
+        last = max(storage.get_trial(claim.trial_id).intermediate_values, default=0)
+        if epoch < last:
+            return False
+        with quiet():
+            if epoch > last:
+                storage.set_trial_intermediate_value(claim.trial_id, epoch, percent)
+            return pruner.prune(claim.study, storage.get_trial(claim.trial_id))
+
+    return hopeless
+
+
+def _begin(job: Job, env: Environment) -> Environment:
+    """Make the folder to work in; return the environment, with what earlier processes used."""
+    job.partial.mkdir(parents=True, exist_ok=True)
+    sweep(job.partial, alone=True)
+    if job.state() == "stopped":
+        try:
+            before = read_record(job.partial / ENVIRONMENT, Environment)
+        except RunFolderError:
+            before = None
+        env = continued(before, env)
+    write_text(job.partial / CONFIG, dump_yaml(job.experiment), make_folder=False)
+    write_json(job.partial / ENVIRONMENT, env.as_dict(), make_folder=False)
+    return env
+
+
+def row_of(
+    claim: Claim, env: Environment | None, outcome: TrialState, error: str, *, minutes: float
+) -> TrialRow:
+    """Return the row of a trial that has ended, without what was measured."""
+    job = claim.job
+    about = claim.study.get_trials(deepcopy=False)[claim.number].user_attrs
+    told_of: dict[str, Any] = {}
+    if env is not None:
+        versions = f"{env.versions}; optuna {version_of('optuna')}"
+        told_of = {"device": env.devices, "versions": versions, "commit": env.commits}
+    return TrialRow(
+        cell=claim.cell.cell,
+        search=claim.cell.digest,
+        trial=claim.number + 1,
+        sampler=about["sampler"],
+        sampler_seed=about["sampler_seed"],
+        state=outcome,
+        weights=weights_of(as_network(job.experiment)),
+        minutes=round(minutes, 4),
+        dataset=job.data.name,
+        data_origin=job.data.origin,
+        data_sha256=job.data.sha256,
+        seed=job.experiment.seed,
+        engine=job.engine,
+        config_sha256=config_sha256(job.experiment),
+        error=" ".join(error.split()),
+        settings=as_text(claim.values),
+        **told_of,
+    )
+
+
+def _measured(row: TrialRow, state: TrainingState, n_valid: int) -> TrialRow:
+    wrong = state.best_wrong
+    return replace(
+        row,
+        valid_wrong=wrong,
+        n_valid=n_valid,
+        valid_error_percent=None if wrong is None else 100.0 * wrong / n_valid,
+        best_epoch=state.best_epoch,
+        epochs=state.epoch,
+    )
+
+
+def weights_of(experiment: Experiment) -> int:
+    """Return the weights of the network that is fine-tuned, without biases."""
+    classes = REGISTRY[experiment.dataset].n_classes
+    widths = (N_PIXELS, *experiment.model.hidden, classes)
+    return sum(below * above for below, above in pairwise(widths))
+
+
+def conclude(plan: SearchPlan, claim: Claim, row: TrialRow) -> TrialRow:
+    """Put the end of a trial into the storage, then remove its checkpoint.
+
+    Killed in between, the next process takes the trial up again, to the same end.
+    """
+    from optuna.trial import TrialState as State
+
+    states = {"complete": State.COMPLETE, "pruned": State.PRUNED}
+    storage = open_storage(plan.storage)
+    values = [row.valid_error_percent] if row.valid_error_percent is not None else None
+    with quiet():
+        storage.set_trial_user_attr(claim.trial_id, ROW, row.plain())
+        storage.set_trial_state_values(
+            claim.trial_id, states.get(row.state, State.FAIL), values if row.counts else None
+        )
+    with suppress(OSError):
+        shutil.rmtree(claim.job.partial)
+    return row

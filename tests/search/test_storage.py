@@ -1,0 +1,65 @@
+"""The journal of trials: what a killed writer leaves, and how settings are drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dae_cli.config.search_space import Choices, Domain, Range
+from dae_cli.errors import OutputError
+from dae_cli.search.sampling import SamplerName, draw, rounded, sampler_of
+from dae_cli.search.storage import is_url, known_studies, open_storage, open_study
+
+SPACE: dict[str, Domain] = {
+    "units": Range(100, 900, step=100),
+    "pretrain.learning_rate": Range(0.001, 0.1, log=True),
+    "layers": Choices((1, 2, 3)),
+}
+
+
+def test_half_a_line_of_a_killed_writer_is_cut_by_the_next(tmp_path: Path) -> None:
+    journal = tmp_path / "trials.journal"
+    study = open_study(str(journal), "a")
+    study.ask()
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + b'{"op_code": 4, "wor')
+    study.ask()
+    assert journal.read_bytes().startswith(whole + b"{")
+    open_storage.cache_clear()
+    assert len(open_study(str(journal), "a").trials) == 2
+
+
+def test_a_journal_in_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"file/trials\.journal: is no journal that can be used"):
+        open_storage(str(tmp_path / "file" / "trials.journal"))
+
+
+def test_asking_what_there_is_makes_nothing(tmp_path: Path) -> None:
+    assert known_studies(str(tmp_path / "trials.journal")) == ()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["random", "tpe"])
+def test_a_trial_that_was_killed_while_it_drew_draws_what_is_lacking(
+    tmp_path: Path, name: SamplerName
+) -> None:
+    whole = open_study(str(tmp_path / "a.journal"), "a", sampler_of(name, 5))
+    expected = draw(whole.ask(), SPACE)
+    broken = open_study(str(tmp_path / "b.journal"), "a", sampler_of(name, 5))
+    trial = broken.ask()
+    draw(trial, {"units": SPACE["units"]})
+    assert draw(trial, SPACE) == expected
+
+
+def test_drawn_numbers_are_short_and_stay_within_their_range() -> None:
+    assert rounded(0.0123456, 0.01, 0.1) == 0.01235
+    assert rounded(0.0123456, 0.01, 0.0123456) == 0.0123456
+    assert rounded(0.0123441, 0.0123441, 0.1) == 0.0123441
+
+
+def test_a_url_is_told_from_a_path() -> None:
+    assert is_url("postgresql+psycopg://host/db")
+    assert not is_url("/shared/trials.journal")
+    assert not is_url("C:\\trials.journal")
