@@ -47,6 +47,7 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
         RunFolderError: what is there is no study's, or a run cannot go on with its engine.
         Interrupted: the command was asked to stop; every run has kept a checkpoint.
     """
+    from dae_cli.study.page import write_page
     from dae_cli.study.report import write_report
 
     start = time.monotonic()
@@ -71,6 +72,7 @@ def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: s
     with tables_alone(plan.out):
         everything, table = write_tables(plan, rows)
         report = write_report(plan.study, plan.out, everything, table, command)
+        write_page(plan.study, plan.out, everything, table, command)
     sweep_runs(plan.out / RUNS)
     failed = sum(bool(row.error) for row in rows)
     minutes = (time.monotonic() - start) / 60.0

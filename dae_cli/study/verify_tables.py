@@ -1,4 +1,4 @@
-"""runs.csv, table.csv and REPORT.md against what their rows come to."""
+"""runs.csv, table.csv, REPORT.md and report.html against what their rows come to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import Experiment
 from dae_cli.errors import RunFolderError
 from dae_cli.study.differences import Findings
+from dae_cli.study.page import PAGE, page_again
 from dae_cli.study.report import REPORT, facts, made, makes, mixed
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
 from dae_cli.study.rows import RunRow, TableRow, rows_to_csv
@@ -47,11 +48,13 @@ def check_rows(
 
 
 def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found: Findings) -> None:
-    """table.csv and REPORT.md, which are made of the rows alone."""
+    """table.csv, REPORT.md and report.html (but for its pictures), which are made of the rows."""
     table: list[TableRow] | None = None
     with found.going_on(TABLE_CSV):
         table = table_of(rows)
         found.compare_csv(TABLE_CSV, _text(out / TABLE_CSV), rows_to_csv(table, TableRow))
+    if table is not None:
+        _check_page(study, out, rows, table, found)
     report: str | None = None
     with found.going_on(REPORT):
         if not (out / REPORT).exists():
@@ -70,6 +73,22 @@ def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found:
             for heading, lines in facts(study, rows, table).items():
                 kept = _facts_below(report, heading)
                 found.compare_lines(REPORT, f"{heading}, ", kept, lines)
+
+
+def _check_page(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    found: Findings,
+) -> None:
+    with found.going_on(PAGE):
+        if not (out / PAGE).exists():
+            raise RunFolderError(
+                f"is not written yet; dae replicate {study.name} writes it, and runs only what is "
+                "not done"
+            )
+        found.compare_lines(PAGE, "", _text(out / PAGE), page_again(study, out, rows, table))
 
 
 def _facts_below(report: str, heading: str) -> str:
