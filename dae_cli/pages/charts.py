@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from dae_cli.pages.content import CellView, DataSetView, Interval, Line, Point, RunCurves
@@ -88,6 +88,8 @@ class Trace:
     path: str
     series: int
     label: str
+    again: bool = False
+    """Another seed of a series that is drawn already."""
     dot: tuple[float, float] | None = None
 
 
@@ -132,19 +134,17 @@ def error_chart(dataset: DataSetView) -> ErrorChart | None:
 
 def valid_chart(runs: Sequence[RunCurves]) -> CurveChart | None:
     """Lay out the validation errors of runs by epoch of fine-tuning."""
-    lines = [run.curves.valid for run in runs if run.curves.valid]
-    if not lines:
+    drawn = [run for run in runs if run.curves.valid]
+    lines = [run.curves.valid for run in drawn]
+    if not drawn:
         return None
     frame = _frame(lines, _LEFT, WIDTH - _RIGHT)
     traces = [
-        Trace(
-            _line(frame, run.curves.valid),
-            run.series,
-            run.label,
-            None if run.best is None else (frame.x.at(run.best[0]), frame.y.at(run.best[1])),
+        replace(
+            trace,
+            dot=None if run.best is None else (frame.x.at(run.best[0]), frame.y.at(run.best[1])),
         )
-        for run in runs
-        if run.curves.valid
+        for run, trace in zip(drawn, _traces(frame, drawn, lines), strict=True)
     ]
     return CurveChart(frame, tuple(traces))
 
@@ -160,11 +160,7 @@ def cost_charts(runs: Sequence[RunCurves]) -> tuple[CurveChart, ...]:
             start = layer * width + _LEFT - 4
             lines = [run.curves.cost[layer] for run in deep]
             frame = _frame(lines, start, (layer + 1) * width - 6, f"layer {layer + 1}")
-            traces = [
-                Trace(_line(frame, line), run.series, run.label)
-                for run, line in zip(deep, lines, strict=True)
-            ]
-            charts.append(CurveChart(frame, tuple(traces)))
+            charts.append(CurveChart(frame, _traces(frame, deep, lines)))
     return tuple(charts)
 
 
@@ -258,6 +254,15 @@ def _frame(lines: Sequence[Line], start: float, end: float, title: str = "") -> 
     ticks = [(t, f"{t:g}") for t in nice_ticks(1, max(last, 2), about) if t == int(t)]
     x = _axis(1, max(last, 2), start, end, ticks)
     return Frame(x, _vertical(min(values), max(values)), title)
+
+
+def _traces(frame: Frame, runs: Sequence[RunCurves], lines: Sequence[Line]) -> tuple[Trace, ...]:
+    seen: set[int] = set()
+    traces = []
+    for run, line in zip(runs, lines, strict=True):
+        traces.append(Trace(_line(frame, line), run.series, run.label, run.series in seen))
+        seen.add(run.series)
+    return tuple(traces)
 
 
 def _line(frame: Frame, line: Line) -> str:

@@ -37,7 +37,7 @@ class Outcome:
 
 
 def run_plan(plan: Plan, *, jobs: int, force: bool, watcher: Watcher, command: str) -> Outcome:
-    """Run what is not done, then write runs.csv, table.csv, the pictures and the report.
+    """Run what is not done, then write runs.csv, table.csv, the pictures, the report and page.
 
     The tables are written again after each run, so that a stopped study leaves what it has. Runs
     that another command is making are left to it, and waited for at the end.
