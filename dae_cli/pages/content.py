@@ -143,7 +143,7 @@ class GridCell:
     verdict: str
     regenerated: bool
     note: str
-    """Which destruction was selected, where the model has one."""
+    """Which destruction was selected, where the model has one; the spread over seeds."""
 
 
 @dataclass(frozen=True)

@@ -73,13 +73,16 @@ def _selected(table: Sequence[TableRow], dataset: str, model: str) -> TableRow |
 
 def _grid_cell(row: TableRow, bold: bool) -> GridCell:
     paper = paper_of(row)
+    told = [f"ν = {row.destruction_percent:g} %"] if row.model.startswith("SdA") else []
+    if row.sd_over_seeds is not None:
+        told.append(f"sd {row.sd_over_seeds:.2f}")
     return GridCell(
-        ours=cells.ours(row),
+        ours=cells.interval(row.test_error_percent, row.half_width_95),
         bold=bold,
         paper=cells.NOTHING if paper is None else str(paper),
         verdict=_verdict(row),
         regenerated=row.data_origin == "regenerated" and paper is not None,
-        note=f"ν = {row.destruction_percent:g} %" if row.model.startswith("SdA") else "",
+        note=", ".join(told),
     )
 
 

@@ -185,6 +185,17 @@ def test_of_several_destructions_the_one_of_the_lowest_validation_error_is_print
     assert rect is None
 
 
+def test_in_the_table_of_models_the_spread_over_seeds_stands_below(
+    shown: Shown, make_row: MakeRow
+) -> None:
+    rows = [make_row(model="SVM_rbf", seed=k, n_wrong=9_000 + 100 * k) for k in (0, 1)]
+    grid = shown(rows).grid
+    assert grid is not None
+    ((_, (cell,)),) = grid.rows
+    assert cell is not None
+    assert (cell.ours, cell.note) == ("18.10 ± 0.34", "sd 0.14")
+
+
 # Pictures
 
 
