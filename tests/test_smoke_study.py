@@ -27,7 +27,13 @@ def test_the_smoke_study_runs_from_nothing_to_a_report_and_is_then_skipped(tmp_p
         assert row.n_test == 1000
         assert row.test_error_percent is not None and row.test_error_percent < 40  # chance: 50
         assert row.verdict == "no reference"
-    for name in ("table.csv", "REPORT.md", "error_vs_destruction.png", "filters/convex-25.png"):
+    for name in (
+        "table.csv",
+        "REPORT.md",
+        "report.html",
+        "error_vs_destruction.png",
+        "filters/convex-25.png",
+    ):
         assert (out / name).stat().st_size > 0
 
     second = _dae(tmp_path, "replicate", "smoke", "--out", str(out))

@@ -66,6 +66,10 @@ def test_what_differs_and_what_is_left_is_found(tmp_path: Path) -> None:
         (tmp_path / name / "REPORT.md").write_text(
             f"Made by `dae --out {name}` at abc; one core in all.\n"
         )
+        (tmp_path / name / "report.html").write_text(
+            f'<meta name="dae-command" content="dae --out {name}">\n'
+            f'<p class="made">Made by <code>{name}</code></p><dt>minutes</dt><dd>{name}</dd>\n'
+        )
     found = differences(tmp_path / "one", tmp_path / "two")
     assert found == ["runs/convex/checkpoint.safetensors", "table.csv"]
     (tmp_path / "one" / "runs" / ".convex.lock").touch()

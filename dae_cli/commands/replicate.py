@@ -78,7 +78,7 @@ def replicate(
     """Run every cell of a study and compare it with the paper.
 
     What is done is skipped, what was stopped goes on, a cell that fails does not stop the others.
-    Writes runs.csv, table.csv, mcnemar.csv, REPORT.md and pictures.
+    Writes runs.csv, table.csv, mcnemar.csv, REPORT.md, report.html and pictures.
     """
     from dae_cli.config.experiments import resolve_study
 

@@ -30,6 +30,7 @@ __all__ = [
     "Scale",
     "common_limit",
     "filter_sheet",
+    "greys",
     "plan_sheet",
     "save_png",
     "side_by_side",
@@ -152,10 +153,10 @@ def side_by_side(
         magnification=magnification,
         scale=scale,
     )
-    greys = [
-        _greys(_finite(panel.weights[: tiles[0] * tiles[1]]), limit, scale) for panel in panels
+    painted = [
+        greys(_finite(panel.weights[: tiles[0] * tiles[1]]), limit, scale) for panel in panels
     ]
-    return paint(layout, greys)
+    return paint(layout, painted)
 
 
 def plan_sheet(
@@ -203,8 +204,8 @@ def plan_sheet(
     )
 
 
-def _greys(weights: Weights, limit: float, scale: Scale) -> NDArray[np.uint8]:
-    """(units, inputs) weights to greys of the documented scale."""
+def greys(weights: Weights, limit: float, scale: Scale = "shared") -> NDArray[np.uint8]:
+    """Return (units, inputs) greys of the documented scale, 0 black to 255 white."""
     limits: float | NDArray[np.float64] = limit
     if scale == "tile":
         largest = np.abs(weights).max(axis=1, keepdims=True).astype(np.float64)

@@ -112,7 +112,7 @@ def _filter_sheets(
     if not all(folder.exists() for folder in folders):
         there = all((out / name).exists() for name in names)
         return list(zip(titles, names, strict=True)) if there else []
-    weights = [_first_filters(folder, dataset) for folder in folders]
+    weights = [first_filters(folder, dataset) for folder in folders]
     shown = max(len(w) for w in weights)
     tiles = _tiles(shown)
     limit = common_limit(weights)
@@ -141,7 +141,7 @@ def _filter_sheets(
 
 def draw_run_filters(folder: Path, dataset: str, title: str) -> None:
     """Draw filters.png of one run, on a grey scale of its own."""
-    weights = _first_filters(folder, dataset)
+    weights = first_filters(folder, dataset)
     sheet = filter_sheet(
         weights,
         limit=common_limit([weights]),
@@ -152,7 +152,7 @@ def draw_run_filters(folder: Path, dataset: str, title: str) -> None:
     save_png(sheet, folder / RUN_FILTERS, {"Title": title})
 
 
-def _first_filters(folder: Path, dataset: str) -> NDArray[np.float32]:
+def first_filters(folder: Path, dataset: str) -> NDArray[np.float32]:
     """Return the filters that are shown, turned as the images are looked at."""
     weights = run_filters(folder)[: TILES[0] * TILES[1]]
     return upright(weights) if REGISTRY[dataset].stored_transposed else weights

@@ -53,7 +53,7 @@ def run_plan(
     command: str,
     scheduler: Cluster | None = None,
 ) -> Outcome:
-    """Run what is not done; write runs.csv, table.csv, mcnemar.csv, the pictures and the report.
+    """Run what is not done; write the tables, mcnemar.csv, the pictures, the report and page.
 
     The tables are written again after each run, so that a stopped study leaves what it has. Runs
     that another command is making are left to it, and waited for at the end.
@@ -65,6 +65,7 @@ def run_plan(
         UnfitWorkerError: a worker of the cluster cannot take part.
         ClusterError: the cluster is gone.
     """
+    from dae_cli.study.page import write_page
     from dae_cli.study.recount import keep_what_is_missing
     from dae_cli.study.report import write_report
 
@@ -95,6 +96,7 @@ def run_plan(
         everything, table = write_tables(plan, rows)
         tests = write_comparisons(plan.out, everything)
         report = write_report(plan.study, plan.out, everything, table, command, tests)
+        write_page(plan.study, plan.out, everything, table, command, tests)
     sweep_runs(plan.out / RUNS)
     failed = sum(bool(row.error) for row in rows)
     minutes = (time.monotonic() - start) / 60.0

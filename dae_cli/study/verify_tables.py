@@ -1,4 +1,4 @@
-"""runs.csv, table.csv and REPORT.md against what their rows come to."""
+"""runs.csv, table.csv, REPORT.md and report.html against what their rows come to."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dae_cli.study.comparisons import (
     wrong_rows_in,
 )
 from dae_cli.study.differences import Findings
+from dae_cli.study.page import PAGE, page_again
 from dae_cli.study.report import REPORT, facts, made, makes, mixed
 from dae_cli.study.report_table import CLAIMS
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
@@ -57,12 +58,17 @@ def check_rows(
 
 
 def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found: Findings) -> None:
-    """table.csv, mcnemar.csv and REPORT.md, which follow from rows and wrong test rows."""
+    """table.csv, mcnemar.csv, REPORT.md and report.html (but for its pictures).
+
+    They follow from the rows and the wrong test rows.
+    """
     tests = _check_comparisons(out, rows, found)
     table: list[TableRow] | None = None
     with found.going_on(TABLE_CSV):
         table = table_of(rows)
         found.compare_csv(TABLE_CSV, _text(out / TABLE_CSV), rows_to_csv(table, TableRow))
+    if table is not None:
+        _check_page(study, out, rows, table, tests, found)
     report: str | None = None
     with found.going_on(REPORT):
         if not (out / REPORT).exists():
@@ -81,6 +87,24 @@ def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found:
             for heading, lines in facts(study, out, rows, table, tests).items():
                 kept = _facts_below(report, heading, "- " if heading == CLAIMS else "|")
                 found.compare_lines(REPORT, f"{heading}, ", kept, lines)
+
+
+def _check_page(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    tests: Sequence[Comparison],
+    found: Findings,
+) -> None:
+    with found.going_on(PAGE):
+        if not (out / PAGE).exists():
+            raise RunFolderError(
+                f"is not written yet; dae replicate {study.name} writes it, and runs only what is "
+                "not done"
+            )
+        again = page_again(study, out, rows, table, tests)
+        found.compare_lines(PAGE, "", _text(out / PAGE), again)
 
 
 def _check_comparisons(out: Path, rows: Sequence[RunRow], found: Findings) -> list[Comparison]:

@@ -226,12 +226,13 @@ def no_worker_of_another_test() -> Iterator[None]:
 
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare the pictures and the report."""
+    """Spare the pictures, the report and the page."""
 
     def none(_study: ResolvedStudy, out: Path, *_: object) -> Path:
         return out / "REPORT.md"
 
     monkeypatch.setattr("dae_cli.study.report.write_report", none)
+    monkeypatch.setattr("dae_cli.study.page.write_page", none)
 
 
 @pytest.fixture(scope="session")

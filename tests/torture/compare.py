@@ -36,6 +36,8 @@ def differences(folder: Path, reference: Path) -> list[str]:
     found += [str(p) for p in pictures if not _same(folder / p, reference / p)]
     if _report(folder) != _report(reference):
         found.append("REPORT.md")
+    if _page(folder) != _page(reference):
+        found.append("report.html")
     return found
 
 
@@ -65,3 +67,19 @@ def _report(folder: Path) -> str:
     text = (folder / "REPORT.md").read_text(encoding="utf-8")
     text = re.sub(r"^Made by .*? in all\.$", "", text, flags=re.MULTILINE | re.DOTALL)
     return re.sub(r"\| \d+\.\d \| ([0-9a-f]{12}(?:-dirty)?)? ?\|$", "|", text, flags=re.MULTILINE)
+
+
+def _page(folder: Path) -> str:
+    """report.html without times, commits and the command; empty where there is none."""
+    path = folder / "report.html"
+    if not path.is_file():
+        return ""
+    text = path.read_text(encoding="utf-8")
+    for pattern in (
+        r'(?<=name="dae-command" content=")[^"]*',
+        r'(?<=<p class="made">).*?(?=</p>)',
+        r"(?<=<dt>)(?:minutes|commits?|command)</dt><dd>.*?(?=</dd>)",
+        r'<td class="number">\d+\.\d</td><td><code>[^<]*</code>',
+    ):
+        text = re.sub(pattern, "", text, flags=re.DOTALL)
+    return text

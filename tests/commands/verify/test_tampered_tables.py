@@ -97,6 +97,40 @@ def test_a_commit_that_the_report_does_not_name_is_told(
     assert ("**with changes that were not committed**" in recomputed) == commit.endswith("-dirty")
 
 
+# report.html
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (" of 400</td>", " of 401</td>"),
+        ("<small>original data</small>", "<small>regenerated data</small>"),
+        ("no reference</span>", "better</span>"),
+        ("</footer>", "</footer><p>More.</p>"),
+    ],
+)
+def test_any_fact_of_the_page_that_was_changed_is_told(
+    tiny: Tiny, done: Path, old: str, new: str
+) -> None:
+    tiny.edit(done / "report.html", old, new)
+    ((place, what, recorded, recomputed),) = tiny.differences()
+    assert (place, what.partition(" ")[0]) == ("report.html", "line")
+    assert old not in recorded.replace(new, "")
+    assert old in recomputed
+
+
+def test_a_page_that_is_not_there_is_told_with_the_command_that_writes_it(
+    tiny: Tiny, dae: Dae, done: Path
+) -> None:
+    page = (done / "report.html").read_bytes()
+    (done / "report.html").unlink()
+    (reason,) = tiny.reasons().values()
+    assert reason.startswith("is not written yet; dae replicate tiny writes it")
+    assert dae("replicate", "tiny", "--jobs", "1").code == 0
+    assert len((done / "report.html").read_bytes()) == pytest.approx(len(page), abs=100)
+    assert tiny.found(0)["agrees"]
+
+
 # Rows of several makes
 
 
