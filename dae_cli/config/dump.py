@@ -8,6 +8,7 @@ from dae_cli.config.schema import AnyExperiment, SvmExperiment
 
 _ADDED_LATER: dict[str, dict[str, object]] = {
     "pretrain": {"kind": "autoencoder", "gibbs_steps": 1, "persistent": False},
+    "finetune": {"decrease": 0.0, "weight_decay": 0.0},
 }
 """Settings that experiments had not from the start, by section, with the value that says what was
 done before there was a choice. They are left out at this value, so that runs keep their names."""

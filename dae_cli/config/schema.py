@@ -99,6 +99,26 @@ class FinetuneSettings(Settings):
         Field(ge=1, le=100_000, description="epochs without a better validation error to wait"),
     ]
     """Epochs without a better validation error before training stops."""
+    decrease: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1000,
+            allow_inf_nan=False,
+            description="δ of the learning rate ε / (1 + δ t) after t epochs, 0 for a constant one",
+        ),
+    ] = 0.0
+    """δ: the learning rate is ε / (1 + δ t) after t epochs; 0, the default: constant."""
+    weight_decay: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            allow_inf_nan=False,
+            description="λ of the cost λ/2 times the squared weights",
+        ),
+    ] = 0.0
+    """λ: λ/2 · Σ W² is added to the cost, biases left out; 0, the default: not in the paper."""
     batch_size: BatchSize = 20
 
 

@@ -35,9 +35,11 @@ class BlasOperations(TorchOperations):
         _add(_columns(out), 1.0, _columns(weight), _columns(rows))
         return out
 
-    def accumulate(self, weight: Tensor, left: Tensor, right: Tensor, scale: float) -> None:
-        """W += scale · leftᵀ right."""
-        _add(_columns(weight), scale, _columns(right), _columns(left), trans_b=True)
+    def accumulate(
+        self, weight: Tensor, left: Tensor, right: Tensor, scale: float, keep: float = 1.0
+    ) -> None:
+        """W = keep · W + scale · leftᵀ right."""
+        _add(_columns(weight), scale, _columns(right), _columns(left), trans_b=True, keep=keep)
 
 
 def _fill(out: Tensor, bias: Tensor | None) -> None:
@@ -56,7 +58,13 @@ def _columns(matrix: Tensor) -> NDArray[np.float32]:
 
 
 def _add(
-    c: Any, scale: float, a: Any, b: Any, trans_a: bool = False, trans_b: bool = False
+    c: Any,
+    scale: float,
+    a: Any,
+    b: Any,
+    trans_a: bool = False,
+    trans_b: bool = False,
+    keep: float = 1.0,
 ) -> None:
-    """c += scale · a b, in place."""
-    sgemm(scale, a, b, beta=1.0, c=c, trans_a=trans_a, trans_b=trans_b, overwrite_c=True)
+    """c = keep · c + scale · a b, in place."""
+    sgemm(scale, a, b, beta=keep, c=c, trans_a=trans_a, trans_b=trans_b, overwrite_c=True)

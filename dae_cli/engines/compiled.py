@@ -57,12 +57,14 @@ class CompiledOperations:
         kernels.times(*x, *w, *place, m, units, inputs)
         return out
 
-    def accumulate(self, weight: Tensor, left: Tensor, right: Tensor, scale: float) -> None:
-        """W += scale · leftᵀ right."""
+    def accumulate(
+        self, weight: Tensor, left: Tensor, right: Tensor, scale: float, keep: float = 1.0
+    ) -> None:
+        """W = keep · W + scale · leftᵀ right."""
         (terms, units), inputs = left.shape, right.shape[1]
         x, y = _matrix(left, terms, units), _matrix(right, terms, inputs)
         w = _matrix(weight, units, inputs)
-        kernels.accumulate(*w, *x, *y, scale, terms, units, inputs)
+        kernels.accumulate(*w, *x, *y, scale, keep, terms, units, inputs)
 
     def sigmoid_(self, values: Tensor) -> Tensor:
         """values = sigm(values)."""

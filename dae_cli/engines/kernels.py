@@ -53,16 +53,16 @@ def times(rows: int, rows_row: int, weight: int, weight_row: int, out: int, out_
         while row < m:
             height = _height(m - row)
             x, c = rows + row * rows_row, out + row * out_row + 4 * column
-            _panel(height, left, x, 4, rows_row, w, weight_row, units, c, out_row, 1.0)
+            _panel(height, left, x, 4, rows_row, w, weight_row, units, c, out_row, 1.0, 1.0)
             row += height
         column += PANEL if left >= PANEL else LANES
 
 
 @compiled
-def accumulate(weight: int, weight_row: int, left: int, left_row: int, right: int, right_row: int, scale: float, terms: int, units: int, inputs: int) -> None:
-    """W (units, inputs) += scale · leftᵀ right; left (terms, units), right (terms, inputs)."""
+def accumulate(weight: int, weight_row: int, left: int, left_row: int, right: int, right_row: int, scale: float, keep: float, terms: int, units: int, inputs: int) -> None:
+    """W (units, inputs) = keep · W + scale · leftᵀ right; left (terms, units), right (terms, inputs)."""
     for first in range(0, terms, TERM_BLOCK):
-        count = min(TERM_BLOCK, terms - first)
+        count, kept = min(TERM_BLOCK, terms - first), keep if first == 0 else 1.0
         unit = 0
         while unit < units:
             height = _height(units - unit)
@@ -72,7 +72,7 @@ def accumulate(weight: int, weight_row: int, left: int, left_row: int, right: in
                 rest = inputs - column
                 b = right + first * right_row + 4 * column
                 c = weight + unit * weight_row + 4 * column
-                _panel(height, rest, a, left_row, 4, b, right_row, count, c, weight_row, scale)
+                _panel(height, rest, a, left_row, 4, b, right_row, count, c, weight_row, scale, kept)
                 column += PANEL if rest >= PANEL else LANES
             unit += height
 
@@ -113,28 +113,28 @@ def _height(rest: int) -> int:
 
 
 @compiled
-def _panel(height: int, left: int, a: int, a_step: int, a_row: int, b: int, b_step: int, count: int, c: int, c_row: int, scale: float) -> None:
+def _panel(height: int, left: int, a: int, a_step: int, a_row: int, b: int, b_step: int, count: int, c: int, c_row: int, scale: float, keep: float) -> None:
     """Run the panel tile of a height and of the columns that are left."""
     if left >= PANEL:
         if height == HEIGHT:
-            panel_tile(HEIGHT, WIDTH, a, a_step, a_row, b, b_step, count, c, c_row, scale, LANES)
+            panel_tile(HEIGHT, WIDTH, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, LANES)
         elif height == 2:
-            panel_tile(2, WIDTH, a, a_step, a_row, b, b_step, count, c, c_row, scale, LANES)
+            panel_tile(2, WIDTH, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, LANES)
         else:
-            panel_tile(1, WIDTH, a, a_step, a_row, b, b_step, count, c, c_row, scale, LANES)
+            panel_tile(1, WIDTH, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, LANES)
     elif left >= LANES:
         if height == HEIGHT:
-            panel_tile(HEIGHT, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, LANES)
+            panel_tile(HEIGHT, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, LANES)
         elif height == 2:
-            panel_tile(2, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, LANES)
+            panel_tile(2, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, LANES)
         else:
-            panel_tile(1, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, LANES)
+            panel_tile(1, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, LANES)
     elif height == HEIGHT:
-        panel_tile(HEIGHT, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, left)
+        panel_tile(HEIGHT, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, left)
     elif height == 2:
-        panel_tile(2, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, left)
+        panel_tile(2, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, left)
     else:
-        panel_tile(1, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, left)
+        panel_tile(1, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, left)
 
 
 @compiled

@@ -2,7 +2,8 @@
 
 There are two, and neither ever needs a transposed or repacked operand:
 
-    panel tile   C[r, v] += scale · Σₖ A[r, k] B[k, v]     each A spread, B and C in vectors
+    panel tile   C[r, v] = keep · C[r, v] + scale · Σₖ A[r, k] B[k, v]
+                                                          each A spread, B and C in vectors
     dot tile     D[r, c]  = Σₖ A[r, k] B[c, k] + bias[c]   A and B in vectors, summed at the end
 
 Addresses, steps along k and distances between rows are in bytes. Every product of two numbers
@@ -45,14 +46,15 @@ _ADDRESSES = [types.int64] * 8
 
 # fmt: off
 def _panel_tile(_: Any, rows: Any, vectors: Any, a: Any, a_step: Any, a_row: Any, b: Any,
-                b_step: Any, count: Any, c: Any, c_row: Any, scale: Any, lanes: Any) -> Any:
+                b_step: Any, count: Any, c: Any, c_row: Any, scale: Any,
+                keep: Any, lanes: Any) -> Any:
     # fmt: on
-    """C (rows, vectors) += scale · A B; `lanes` numbers of the last vector belong to C."""
+    """C (rows, vectors) = keep · C + scale · A B; `lanes` numbers of the last vector are C's."""
     height, width = literal(rows), literal(vectors)
     whole = isinstance(lanes, types.Literal) and lanes.literal_value == LANES
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Value:
-        a, a_step, a_row, b, b_step, count, c, c_row, scale, lanes = arguments[2:]
+        a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, lanes = arguments[2:]
         emit = Emitter(builder)
         mask = None if whole else emit.first_lanes(lanes)
         starts = [emit.at(a, a_row, r) for r in range(height)]
@@ -74,13 +76,14 @@ def _panel_tile(_: Any, rows: Any, vectors: Any, a: Any, a_step: Any, a_row: Any
                 following = emit.at(emit.at(c, c_row, r), INT(BYTES), width + v)
                 emit.prefetch(following, to_write=True)
         sums = emit.loop(count, step, [_ZERO] * (height * width))
-        factor = emit.spread(scale)
+        factor, kept = emit.spread(scale), emit.spread(keep)
         for k, total in enumerate(sums):
             place = emit.at(emit.at(c, c_row, k // width), INT(BYTES), k % width)
-            emit.store(emit.multiply_add(factor, total, emit.load(place, mask)), place, mask)
+            before = builder.fmul(kept, emit.load(place, mask))
+            emit.store(emit.multiply_add(factor, total, before), place, mask)
         return context.get_dummy_value()
 
-    return types.void(rows, vectors, *_ADDRESSES, types.float32, lanes), generate
+    return types.void(rows, vectors, *_ADDRESSES, types.float32, types.float32, lanes), generate
 
 
 # fmt: off

@@ -77,22 +77,35 @@ class Network:
                 operations.through_sigmoid_(batch.errors[k - 1], batch.codes[k])
             yield layer, batch.errors[k], batch.codes[k]
 
-    def gradient(self, inputs: Tensor, labels: Tensor) -> list[Layer]:
-        """Return the gradient of the mean cost, lowest layer first and the top last."""
+    def gradient(self, inputs: Tensor, labels: Tensor, weight_decay: float = 0.0) -> list[Layer]:
+        """Return the gradient of the mean cost, lowest layer first and the top last.
+
+        With a weight decay λ, that of the mean cost + λ/2 · Σ W², biases left out.
+        """
         batch = self.minibatch(len(inputs)).fill(inputs, labels)
         gradient = [
-            Layer(delta.T @ below / batch.rows, delta.sum(0) / batch.rows)
-            for _, delta, below in self.errors(batch)
+            Layer(
+                delta.T @ below / batch.rows + weight_decay * layer.weight,
+                delta.sum(0) / batch.rows,
+            )
+            for layer, delta, below in self.errors(batch)
         ]
         return gradient[::-1]
 
     def descend(
-        self, batch: LabelledMinibatch, learning_rate: float, operations: Operations = REFERENCE
+        self,
+        batch: LabelledMinibatch,
+        learning_rate: float,
+        operations: Operations = REFERENCE,
+        weight_decay: float = 0.0,
     ) -> None:
-        """Take one step of gradient descent in place; `batch.cost` is the cost before it."""
-        step = -learning_rate / batch.rows
+        """Take one step of gradient descent in place.
+
+        `batch.cost` is the cost before it, without what weight decay adds.
+        """
+        step, keep = -learning_rate / batch.rows, 1.0 - learning_rate * weight_decay
         for layer, delta, below in self.errors(batch, operations):
-            operations.accumulate(layer.weight, delta, below, step)
+            operations.accumulate(layer.weight, delta, below, step, keep)
             operations.accumulate(layer.bias[None], batch.ones, delta, step)
 
     def __iter__(self) -> Iterator[Layer]:

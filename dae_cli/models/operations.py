@@ -27,8 +27,10 @@ class Operations(Protocol):
     def times(self, rows: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> Tensor:
         """out (m, inputs) = rows (m, units) · W + bias (inputs,)."""
 
-    def accumulate(self, weight: Tensor, left: Tensor, right: Tensor, scale: float) -> None:
-        """W += scale · leftᵀ right, with left (terms, units) and right (terms, inputs)."""
+    def accumulate(
+        self, weight: Tensor, left: Tensor, right: Tensor, scale: float, keep: float = 1.0
+    ) -> None:
+        """W = keep · W + scale · leftᵀ right, with left (terms, units), right (terms, inputs)."""
 
     def sigmoid_(self, values: Tensor) -> Tensor:
         """values = sigm(values), (m, units)."""
@@ -67,9 +69,11 @@ class TorchOperations:
             return torch.mm(rows, weight, out=out)
         return torch.addmm(bias, rows, weight, out=out)
 
-    def accumulate(self, weight: Tensor, left: Tensor, right: Tensor, scale: float) -> None:
-        """W += scale · leftᵀ right."""
-        weight.addmm_(left.T, right, alpha=scale)
+    def accumulate(
+        self, weight: Tensor, left: Tensor, right: Tensor, scale: float, keep: float = 1.0
+    ) -> None:
+        """W = keep · W + scale · leftᵀ right."""
+        weight.addmm_(left.T, right, beta=keep, alpha=scale)
 
     def sigmoid_(self, values: Tensor) -> Tensor:
         """values = sigm(values)."""

@@ -2,7 +2,8 @@
 
 The parameters kept are those of the lowest validation error, the earliest epoch among equals.
 The test rows play no part (ICML 2008, section 2.4 and table 1; patience is ours, the paper does
-not give its rule).
+not give its rule). A learning rate that decreases and weight decay are not the paper's, and off
+unless they are asked for: selection may do so (docs/notes.md).
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ def finetune(
         mean = present(
             shuffled(len(inputs), stream(experiment.seed, Purpose.FINETUNE_ORDER, state.epoch)),
             settings.batch_size,
-            partial(step.take, learning_rate=settings.learning_rate),
+            partial(
+                step.take,
+                learning_rate=settings.learning_rate / (1.0 + settings.decrease * state.epoch),
+                weight_decay=settings.weight_decay,
+            ),
             total=step.total,
             state=state,
             place=Place("finetune", None, epoch, settings),

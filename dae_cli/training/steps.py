@@ -132,14 +132,16 @@ class FinetuningStep:
         self._memory = Memory(self._make)
         self.total = Total(engine.device)
 
-    def take(self, chosen: NDArray[np.intp], learning_rate: float) -> None:
+    def take(
+        self, chosen: NDArray[np.intp], learning_rate: float, weight_decay: float = 0.0
+    ) -> None:
         """Present the chosen rows and take one step on them."""
         batch, inputs, targets = self._memory.of(len(chosen))
         self._inputs.into(chosen, inputs.rows)
         np.take(self._onehot, chosen, axis=0, out=targets.rows, mode="clip")
         inputs.send()
         targets.send()
-        self._network.descend(batch, learning_rate, self._operations)
+        self._network.descend(batch, learning_rate, self._operations, weight_decay)
         self.total.add(batch.cost)
 
     def _make(self, rows: int) -> tuple[LabelledMinibatch, Stage, Stage]:

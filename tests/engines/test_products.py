@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dae_cli.models.operations import Operations
+from dae_cli.models.operations import Operations, laid_out
 
 Name = Literal["times_transposed", "times", "accumulate"]
 Draw = Callable[..., Tensor]
@@ -79,6 +79,22 @@ def check(operations: Operations, draw: Draw, guarded: Guard) -> Check:
         assert x.unchanged and y.unchanged and (vector is None or vector.unchanged), where
 
     return run
+
+
+@pytest.mark.parametrize("terms", [1, 20, 100, 101, 250])
+@pytest.mark.parametrize("units", [1, 3, 11, 23])
+def test_accumulating_may_shrink_what_was_there_once(
+    operations: Operations, draw: Draw, units: int, terms: int
+) -> None:
+    left, right, start = draw(terms, units), draw(terms, 49), draw(units, 49, seed=3)
+    x, y = (laid_out(tensor, operations) for tensor in (left, right))
+    out, as_before = laid_out(start, operations), laid_out(start, operations)
+    operations.accumulate(out, x, y, SCALE, 0.75)
+    torch.testing.assert_close(out, 0.75 * start + SCALE * left.T @ right, rtol=1e-5, atol=1e-4)
+    operations.accumulate(as_before, x, y, SCALE, 1.0)
+    again = laid_out(start, operations)
+    operations.accumulate(again, x, y, SCALE)
+    assert torch.equal(as_before, again)
 
 
 @each_product

@@ -102,6 +102,28 @@ def test_descend_subtracts_rate_times_gradient_of_every_layer(hidden: tuple[int,
         torch.testing.assert_close(layer.bias, old.bias - 0.3 * slope.bias)
 
 
+@each_depth
+def test_weight_decay_is_the_gradient_of_half_the_squared_weights_biases_left_out(
+    hidden: tuple[int, ...],
+) -> None:
+    (inputs, labels), watched = rows(), network(hidden)
+    for tensor in tensors(watched):
+        tensor.requires_grad_()
+    squares = torch.stack([(layer.weight**2).sum() for layer in watched]).sum()
+    (paper_cost(watched, inputs, labels) + 0.05 * squares).backward()  # type: ignore[no-untyped-call]
+    gradient = network(hidden).gradient(inputs, labels, weight_decay=0.1)
+    net = network(hidden)
+    batch = net.minibatch(ROWS).fill(inputs, labels)
+    net.descend(batch, 0.3, weight_decay=0.1)
+    for layer, slope, after in zip(watched, gradient, net, strict=True):
+        assert layer.weight.grad is not None and layer.bias.grad is not None
+        torch.testing.assert_close(slope.weight, layer.weight.grad)
+        torch.testing.assert_close(slope.bias, layer.bias.grad)
+        torch.testing.assert_close(after.weight, layer.weight.detach() - 0.3 * slope.weight)
+        torch.testing.assert_close(after.bias, layer.bias.detach() - 0.3 * slope.bias)
+    torch.testing.assert_close(batch.cost / ROWS, paper_cost(network(hidden), inputs, labels))
+
+
 def test_a_step_is_taken_in_place_and_changes_neither_inputs_nor_labels() -> None:
     net, (inputs, labels) = network((4, 3)), rows()
     places = [t.data_ptr() for t in tensors(net)]

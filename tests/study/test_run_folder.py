@@ -85,6 +85,8 @@ def test_equal_configs_have_the_same_name(make_experiment: MakeExperiment) -> No
         {"finetune": {"max_epochs": 9}},
         {"finetune": {"patience": 7}},
         {"finetune": {"batch_size": 6}},
+        {"finetune": {"decrease": 0.1}},
+        {"finetune": {"weight_decay": 0.001}},
         {"subset": {"train": 61}},
         {"subset": {"valid": 41}},
         {"subset": {"test": 201}},
@@ -115,6 +117,7 @@ def test_every_setting_of_the_schema_is_in_the_digest(make_experiment: MakeExper
         *(f"pretrain.{key}" for key in ("loss", "learning_rate", "epochs", "batch_size")),
         *(f"pretrain.{key}" for key in ("kind", "gibbs_steps", "persistent")),
         *(f"finetune.{key}" for key in ("learning_rate", "max_epochs", "patience", "batch_size")),
+        *("finetune.decrease", "finetune.weight_decay"),
     }
 
 

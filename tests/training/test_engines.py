@@ -51,9 +51,9 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
         shown.pretraining.append((batch.clean.numpy().copy(), batch.corrupted.numpy().copy()))
         pretrain(self, batch, rate, ops)
 
-    def finetuning(self: Network, batch: LabelledMinibatch, rate: float, ops: Operations) -> None:
+    def finetuning(self: Network, batch: LabelledMinibatch, rate: float, *more: Any) -> None:
         shown.finetuning.append((batch.inputs.numpy().copy(), batch.targets.numpy().copy()))
-        finetune(self, batch, rate, ops)
+        finetune(self, batch, rate, *more)
 
     monkeypatch.setattr(Autoencoder, "descend", pretraining)
     monkeypatch.setattr(Network, "descend", finetuning)

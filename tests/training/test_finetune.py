@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -60,12 +60,12 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     descend = Network.descend
 
     def recorded(
-        self: Network, batch: LabelledMinibatch, rate: float, operations: Operations
+        self: Network, batch: LabelledMinibatch, rate: float, operations: Operations, decay: float
     ) -> None:
-        assert rate == 0.5
+        assert (rate, decay) == (0.5, 0.0)
         inputs, targets = batch.inputs.clone(), batch.targets.clone()
         assert torch.equal(targets, torch.eye(targets.shape[1])[targets.argmax(1)])
-        descend(self, batch, rate, operations)
+        descend(self, batch, rate, operations, decay)
         taken.append(Step(inputs, targets.argmax(1), batch.cost.item()))
 
     monkeypatch.setattr(Network, "descend", recorded)
@@ -107,6 +107,31 @@ def test_the_softmax_layer_starts_at_zero_so_the_first_cost_is_log_of_the_classe
 ) -> None:
     run(make_experiment())
     assert steps[0].cost / steps[0].rows == pytest.approx(math.log(3), rel=1e-6)
+
+
+def test_the_learning_rate_decreases_with_the_epochs_and_every_step_decays_the_weights(
+    make_experiment: MakeExperiment, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[tuple[float, float]] = []
+    descend = Network.descend
+
+    def recorded(self: Network, batch: LabelledMinibatch, rate: float, *more: Any) -> None:
+        taken.append((rate, more[1]))
+        descend(self, batch, rate, *more)
+
+    monkeypatch.setattr(Network, "descend", recorded)
+    settings = {"learning_rate": 0.6, "decrease": 0.5, "weight_decay": 0.01, "max_epochs": 3}
+    run(make_experiment(finetune=settings))
+    assert [rate for rate, _ in taken[::5]] == pytest.approx([0.6, 0.4, 0.3])
+    assert all(rate == taken[k // 5 * 5][0] for k, (rate, _) in enumerate(taken))
+    assert {decay for _, decay in taken} == {0.01}
+
+
+def test_the_papers_protocol_has_a_constant_rate_and_no_weight_decay(
+    make_experiment: MakeExperiment,
+) -> None:
+    settings = make_experiment().finetune
+    assert (settings.decrease, settings.weight_decay) == (0.0, 0.0)
 
 
 def test_two_classes_have_two_output_units(
@@ -259,9 +284,9 @@ def test_a_network_that_diverges_in_the_last_step_never_becomes_the_best(
     descend, taken = Network.descend, iter(range(1000))
 
     def overflowing(
-        self: Network, batch: LabelledMinibatch, rate: float, operations: Operations
+        self: Network, batch: LabelledMinibatch, rate: float, operations: Operations, decay: float
     ) -> None:
-        descend(self, batch, rate, operations)
+        descend(self, batch, rate, operations, decay)
         if next(taken) == 4:
             self.top.weight.fill_(torch.inf)
 
