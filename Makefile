@@ -14,7 +14,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv results smoke full test full-test check format lint types test-wheel readme bench
+.PHONY: help venv results smoke full search test full-test check format lint types test-wheel readme bench
 .PHONY: torture fuzz clean
 
 help: ## this list
@@ -28,8 +28,11 @@ results: $(READY) ## the table of ICML 2008 for rect-img and convex
 smoke: $(READY) ## the same path on a tiny study
 	$(BIN)/dae replicate smoke --force $(DAE_ARGS)
 
-full: $(READY) ## the same table with three seeds a cell
-	$(BIN)/dae replicate icml2008 --seeds 3 $(DAE_ARGS)
+full: $(READY) ## the whole of Table 1, three seeds a cell: a day on two cores
+	$(BIN)/dae replicate table1 --seeds 3 $(DAE_ARGS)
+
+search: $(READY) ## select the settings of Table 1 on validation again: days on two cores
+	$(BIN)/dae search table1 --sampler tpe $(DAE_ARGS)
 
 test: $(READY) ## the tests
 	$(BIN)/pytest -n auto -m 'not slow and not network'

@@ -41,7 +41,11 @@ def replicate(
     study: Study,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="CELL", help="Run this cell only; repeatable.", show_default=False),
+        typer.Option(
+            metavar="CELL",
+            help="Run this cell only, or those of a glob; repeatable.",
+            show_default=False,
+        ),
     ] = None,
     seeds: Annotated[
         int | None,

@@ -45,7 +45,11 @@ def search(
     study: Study,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="CELL", help="Search this cell only; repeatable.", show_default=False),
+        typer.Option(
+            metavar="CELL",
+            help="Search this cell only, or those of a glob; repeatable.",
+            show_default=False,
+        ),
     ] = None,
     sampler: Annotated[
         Sampler, typer.Option(help="tpe is optuna's model-based sampler.")

@@ -27,6 +27,7 @@ from dae_cli.config.kinds import (
 )
 from dae_cli.config.names import (
     STUDY_FILE,
+    asked_cells,
     cell_files,
     find_target,
     label,
@@ -125,7 +126,7 @@ def resolve_experiment(name: str, overrides: Sequence[str] = ()) -> ResolvedExpe
 def resolve_study(
     name: str, overrides: Sequence[str] = (), only: Sequence[str] = ()
 ) -> ResolvedStudy:
-    """All cells of a study, or those named in `only` (`convex-25`), with `--set` applied to each.
+    """All cells of a study, or those that `only` names (`convex-25`, `rect-*`), with `--set`.
 
     Raises ConfigError: unknown name or cell, a single experiment instead of a study, or all
     problems of all its files and of the overrides, such as two cells that say the same.
@@ -134,7 +135,7 @@ def resolve_study(
     if target.file is not None:
         raise ConfigError(f"{shown(name)} is one experiment, not a study; train it with dae train")
     files = cell_files(target.folder)
-    wanted = [cell.removeprefix(f"{target.name}/") for cell in only] or list(files)
+    wanted = asked_cells(only, target.name, files) or list(files)
     for cell in wanted:
         if cell not in files:
             raise unknown_cell(cell, target.name, files)

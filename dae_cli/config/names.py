@@ -7,6 +7,7 @@ being absolute; a folder that exists may be given without the final `/`.
 
 from __future__ import annotations
 
+import fnmatch
 import importlib.resources
 import os
 import re
@@ -61,6 +62,15 @@ def _target(name: str) -> Target:
     if file is None:
         raise unknown_cell(parts[1], parts[0], cell_files(study), prefix=f"{parts[0]}/")
     return Target(name, study, file)
+
+
+def asked_cells(only: Iterable[str], study: str, cells: Iterable[str]) -> list[str]:
+    """The cells that names, long or short, or globs (`convex-*`) mean; what means none stays."""
+    known, asked = list(cells), [name.removeprefix(f"{study}/") for name in only]
+    found: list[str] = []
+    for name in asked:
+        found += [name] if name in known else fnmatch.filter(known, name) or [name]
+    return list(dict.fromkeys(found))
 
 
 def unknown_cell(cell: str, study: str, cells: Iterable[str], *, prefix: str = "") -> ConfigError:

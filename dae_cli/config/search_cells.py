@@ -10,7 +10,7 @@ from typing import Any
 from dae_cli.config.contradictions import contradictions
 from dae_cli.config.entries import Entry, Place
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy, resolve_study
-from dae_cli.config.names import STUDY_FILE, label
+from dae_cli.config.names import STUDY_FILE, asked_cells, label
 from dae_cli.config.problems import Problem, config_error, did_you_mean, shown
 from dae_cli.config.schema import Experiment
 from dae_cli.config.search_space import (
@@ -68,7 +68,7 @@ def resolve_search(
         problems += _illegal(cell, _entry_of(study.search, cell.cell))
     if problems:
         raise config_error(study.name, problems)
-    wanted = [cell.removeprefix(f"{study.name}/") for cell in only] or list(found)
+    wanted = asked_cells(only, study.name, found) or list(found)
     for asked in wanted:
         if asked not in found:
             near = did_you_mean(asked, found)

@@ -126,6 +126,14 @@ def test_only_chooses_cells_by_short_or_full_name(write_study: WriteStudy) -> No
     assert [cell.cell for cell in both.cells] == ["convex-0", "convex-25"]
 
 
+def test_only_takes_globs_and_each_cell_once(write_study: WriteStudy) -> None:
+    folder = write_study()
+    (folder / "rect-0.yaml").write_text("dataset: rect\n", encoding="utf-8")
+    asked = resolve_study("mine", only=["convex-*", "convex-0", "mine/rect*"])
+    assert [cell.cell for cell in asked.cells] == ["convex-0", "convex-25", "rect-0"]
+    assert _message(only=("rot-*",)).startswith("the study mine has no cell 'rot-*'")
+
+
 def test_an_unknown_cell_in_only_gets_the_nearest_and_the_list(write_study: WriteStudy) -> None:
     write_study()
     assert _message(only=("convex-26",)) == (

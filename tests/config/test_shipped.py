@@ -10,6 +10,8 @@ import pytest
 from dae_cli.config.experiments import list_studies, resolve_study
 from dae_cli.config.names import STUDY_FILE, cell_files, shipped_experiments
 from dae_cli.config.schema import DatasetName
+from dae_cli.config.search_cells import resolve_search
+from dae_cli.study.run_folder import model_name
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +59,25 @@ def test_cells_of_a_dataset_differ_only_in_what_their_files_say() -> None:
                 assert first.setdefault(cell.network.dataset, rest) == rest
 
 
+def test_table1_has_every_model_of_the_paper_and_nnet_on_every_data_set() -> None:
+    study = resolve_study("table1")
+    models = ("SVM_rbf", "SVM_poly", "DBN-1", "SAA-3", "DBN-3", "SdA-3", "NNet-1")
+    assert study.reference == "model"  # ν was selected, by the paper and here
+    found = {(cell.experiment.dataset, model_name(cell.experiment)) for cell in study.cells}
+    assert found == {(name, model) for name in get_args(DatasetName) for model in models}
+    assert len(study.cells) == len(found)
+    assert all(cell.experiment.subset is None for cell in study.cells)
+
+
+def test_every_network_of_table1_is_searched() -> None:
+    study, cells = resolve_search("table1")
+    networks = [cell.cell for cell in study.all_cells if "-svm-" not in cell.cell]
+    assert sorted(cell.cell for cell in cells) == sorted(networks)
+    for cell in cells:
+        destroyed = "corruption.destruction" in cell.space
+        assert destroyed == cell.cell.endswith("-sda-3")  # at 0 it would be an SAA
+
+
 def test_smoke_is_tiny() -> None:
     study = resolve_study("smoke")
     assert len(study.cells) == 2
@@ -80,7 +101,7 @@ def test_each_file_opens_with_what_it_reproduces_and_its_command() -> None:
 
 def test_the_shipped_studies_are_listed_with_titles_and_cells() -> None:
     listings = {listing.name: listing for listing in list_studies()}
-    assert list(listings) == ["icml2008", "smoke"]
+    assert list(listings) == ["icml2008", "smoke", "table1"]
     assert all(listing.title and len(listing.cells) > 1 for listing in listings.values())
     assert all(len(listing.reproduces) == len(listing.cells) for listing in listings.values())
     assert all(all(listing.reproduces) for listing in listings.values())
