@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.timeout(240),
 ]
 ENDLESS = ("--set", "finetune.max_epochs=100000", "--set", "finetune.patience=100000")
-LONG = ("--set", "finetune.max_epochs=300", "--set", "finetune.patience=300")
+LONG = ("--set", "finetune.max_epochs=800", "--set", "finetune.patience=800")
 
 Start = Callable[..., Command]
 

@@ -20,7 +20,10 @@ from dae_cli.study.run_status import Stopped
 from tests.study.conftest import Recorder
 from tests.study.svms import noisy_data, svm_job, without_seconds
 
-WHOLE = {"config.yaml", "environment.json", "trials.csv", "checkpoint.safetensors", "status.json"}
+WHOLE = {
+    *("config.yaml", "environment.json", "trials.csv", "checkpoint.safetensors", "status.json"),
+    "wrong_rows.npy",
+}
 
 
 class StopAfter(Silent):
