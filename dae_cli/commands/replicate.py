@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dae_cli.commands.console import RunWatcher, watching
+from dae_cli.commands.clusters import at_a_time, cluster_at
+from dae_cli.commands.console import watching
 from dae_cli.commands.options import (
     DataDir,
     DataOrigin,
@@ -30,7 +29,6 @@ from dae_cli.config.names import label
 from dae_cli.machine import cores
 
 if TYPE_CHECKING:
-    from dae_cli.study.cluster import Cluster
     from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import Outcome
     from dae_cli.study.rows import RunRow
@@ -93,7 +91,7 @@ def replicate(
     from dae_cli.study.replicate import run_plan
 
     folder = out or default_out(resolved, overrides or ())
-    with watching(quiet=quiet) as watcher, _cluster(scheduler, data_dir, watcher) as cluster:
+    with watching(quiet=quiet) as watcher, cluster_at(scheduler, data_dir, watcher) as cluster:
         plan = plan_study(
             resolved,
             seeds=seeds,
@@ -109,13 +107,11 @@ def replicate(
             places = cluster.size if cluster else cores()
             watcher.note(_announcement(len(plan.runs), len(ahead), jobs or places))
             watcher.expect(ahead)
-            # On a cluster without --jobs, workers that come later get runs as well.
-            at_most = jobs or (len(plan.runs) if cluster else places)
             how = "the same command without --force" if force else "the same command"
             with hint_when_interrupted(f"  {how} goes on from the last checkpoint"):
                 outcome = run_plan(
                     plan,
-                    jobs=at_most,
+                    jobs=at_a_time(jobs, cluster),
                     force=force,
                     watcher=watcher,
                     command=command_line(),
@@ -127,17 +123,6 @@ def replicate(
     _tell(plan, outcome, force, quiet)
     if outcome.failed:
         raise typer.Exit(1)
-
-
-def _cluster(
-    address: str | None, data_dir: Path | None, watcher: RunWatcher
-) -> AbstractContextManager[Cluster | None]:
-    """Connect to the cluster, if one is given."""
-    if address is None:
-        return nullcontext()
-    from dae_cli.study.cluster import connected
-
-    return connected(address, watcher, data_dir)
 
 
 def _announcement(total: int, ahead: int, workers: int) -> str:

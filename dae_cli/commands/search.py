@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dae_cli.commands.clusters import at_a_time, cluster_at
 from dae_cli.commands.console import Lines, Quiet
 from dae_cli.commands.options import (
     DataDir,
@@ -16,6 +17,7 @@ from dae_cli.commands.options import (
     DeviceOption,
     Engine,
     EngineOption,
+    Scheduler,
     Study,
     check_engine,
     command_line,
@@ -25,7 +27,6 @@ from dae_cli.commands.options import (
 )
 from dae_cli.commands.searching import SearchFormat, check_files, grid, tell, trial_line
 from dae_cli.commands.telling import hint_when_interrupted
-from dae_cli.machine import cores
 
 if TYPE_CHECKING:
     from dae_cli.engines.names import EngineName
@@ -80,16 +81,19 @@ def search(
             "-j",
             min=1,
             metavar="N",
-            help="Trials at a time, one thread each.  [default: the cores]",
+            help="Trials at a time, one thread each.  "
+            "[default: the cores; or the cluster's workers]",
             show_default=False,
         ),
     ] = None,
+    scheduler: Scheduler = None,
     storage: Annotated[
         str | None,
         typer.Option(
             metavar="URL|FILE",
             help="Where trials are shared: a database that optuna knows (postgresql://…), or a "
-            "journal file.  [default: results/STUDY/search/trials.journal]",
+            "journal file; the workers of a cluster must reach it.  "
+            "[default: results/STUDY/search/trials.journal]",
             show_default=False,
         ),
     ] = None,
@@ -159,40 +163,43 @@ def search(
     from dae_cli.search.run import run_search
 
     watcher = Quiet() if quiet else Lines(single=False)
-    searches = cell_searches(
-        resolved,
-        cells,
-        data_dir=data_dir,
-        origin=origin.value if origin else None,
-        watcher=watcher,
-    )
-    computed: tuple[EngineName, str] = ("torch", device.value)
-    if not dry_run:
-        computed = settle_engine(searches, folder, engine.value, device.value, watcher)
-    plan = SearchPlan(
-        study=resolved.name,
-        cells=searches,
-        order=tuple(cell.cell for cell in resolved.all_cells),
-        out=folder,
-        storage=storage_of(storage, folder),
-        sampler=sampler.value,
-        seed=seed,
-        trials=trials if trials or hours is not None else DEFAULT_TRIALS,
-        engine=computed[0],
-        device=computed[1],
-        command=command_line(),
-    )
-    if dry_run:
-        typer.echo("\n".join(grid(plan)))
-        return
-    with hint_when_interrupted("  the same command goes on from the last checkpoint"):
-        outcome = run_search(
-            plan,
-            workers=jobs or cores(),
-            hours=hours,
+    address = None if dry_run else scheduler
+    with cluster_at(address, data_dir, watcher) as cluster:
+        searches = cell_searches(
+            resolved,
+            cells,
+            data_dir=data_dir,
+            origin=origin.value if origin else None,
             watcher=watcher,
-            ended=lambda row: watcher.note(trial_line(row)),
         )
+        computed: tuple[EngineName, str] = ("torch", device.value)
+        if not dry_run:
+            computed = settle_engine(searches, folder, engine.value, device.value, watcher)
+        plan = SearchPlan(
+            study=resolved.name,
+            cells=searches,
+            order=tuple(cell.cell for cell in resolved.all_cells),
+            out=folder,
+            storage=storage_of(storage, folder),
+            sampler=sampler.value,
+            seed=seed,
+            trials=trials if trials or hours is not None else DEFAULT_TRIALS,
+            engine=computed[0],
+            device=computed[1],
+            command=command_line(),
+        )
+        if dry_run:
+            typer.echo("\n".join(grid(plan)))
+            return
+        with hint_when_interrupted("  the same command goes on from the last checkpoint"):
+            outcome = run_search(
+                plan,
+                workers=at_a_time(jobs, cluster),
+                hours=hours,
+                watcher=watcher,
+                ended=lambda row: watcher.note(trial_line(row)),
+                cluster=cluster,
+            )
     _write(resolved.source, outcome, write)
     tell(outcome, form, quiet, write)
     lacking = [cell.cell for cell in outcome.cells if cell.chosen is None]

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
+CALL = "call"
+"""The attribute of a trial that names the call of a cluster's worker that makes it; empty for a
+process on this machine."""
 GIVE_UP = 10
 """So many trials of a cell in succession that diverge or fail end its search in a command."""
 
@@ -40,7 +43,12 @@ class Claim:
 
 
 def claim_next(
-    plan: SearchPlan, held: ExitStack, since: Sequence[int], *, only_left: bool = False
+    plan: SearchPlan,
+    held: ExitStack,
+    since: Sequence[int],
+    *,
+    call: str = "",
+    only_left: bool = False,
 ) -> Claim | Prospect:
     """Take the next trial; `held` holds its lock from then on.
 
@@ -48,7 +56,8 @@ def claim_next(
         plan: the search.
         held: closed by the caller when the trial is over.
         since: trials that each cell had when the command began.
-        only_left: take up what a killed worker left, or nothing.
+        call: that a cluster's worker was given.
+        only_left: take up what a killed worker left, or nothing; with a call, what it left.
     """
     (plan.folder / TRIALS).mkdir(parents=True, exist_ok=True)
     place = place_of(plan)
@@ -58,7 +67,9 @@ def claim_next(
         waiting = False
         for cell, study in zip(plan.cells, studies, strict=True):
             for trial in _running(_trials(study), place):
-                claim = _take_up(plan, cell, study, trial, held)
+                if only_left and call and trial.user_attrs.get(CALL) != call:
+                    continue
+                claim = _take_up(plan, cell, study, trial, held, call)
                 if claim is not None:
                     return claim
                 waiting = True
@@ -70,7 +81,7 @@ def claim_next(
         if not ahead or only_left:
             return "waiting" if waiting else "done"
         k = min(ahead)[1]  # the cell with the fewest trials
-        return _begin(plan, plan.cells[k], studies[k], place, held)
+        return _begin(plan, plan.cells[k], studies[k], place, held, call)
 
 
 def prospect(plan: SearchPlan, since: Sequence[int]) -> Prospect:
@@ -96,6 +107,17 @@ def elsewhere(plan: SearchPlan) -> int:
         for cell in plan.cells
         for trial in _trials(open_study(plan.storage, cell.study_name))
     )
+
+
+def being_made(plan: SearchPlan) -> list[tuple[str, Job]]:
+    """Return the trials that calls on a cluster's workers were making last, with their calls."""
+    place = place_of(plan)
+    return [
+        (trial.user_attrs[CALL], plan.job(cell, trial.number, cell.searched.experiment))
+        for cell in plan.cells
+        for trial in _running(trials_of(plan, cell), place)
+        if trial.user_attrs.get(CALL)
+    ]
 
 
 def counted(trials: Sequence[FrozenTrial]) -> int:
@@ -137,7 +159,12 @@ def _wants_more(plan: SearchPlan, trials: Sequence[FrozenTrial], since: int) -> 
 
 
 def _take_up(
-    plan: SearchPlan, cell: CellSearch, study: Study, trial: FrozenTrial, held: ExitStack
+    plan: SearchPlan,
+    cell: CellSearch,
+    study: Study,
+    trial: FrozenTrial,
+    held: ExitStack,
+    call: str,
 ) -> Claim | None:
     """Take a trial that was begun here, unless a process is making it or it has just ended."""
     try:
@@ -147,10 +174,12 @@ def _take_up(
     if _state(study, trial.number) != "RUNNING":
         held.close()
         return None
-    return _claimed(plan, cell, study, trial)
+    return _claimed(plan, cell, study, trial, call)
 
 
-def _begin(plan: SearchPlan, cell: CellSearch, study: Study, place: str, held: ExitStack) -> Claim:
+def _begin(
+    plan: SearchPlan, cell: CellSearch, study: Study, place: str, held: ExitStack, call: str
+) -> Claim:
     """Begin a new trial; who made it, and with what, is in the storage from its first moment."""
     from optuna.trial import TrialState, create_trial
 
@@ -160,6 +189,7 @@ def _begin(plan: SearchPlan, cell: CellSearch, study: Study, place: str, held: E
         "sampler_seed": plan.seed,
         "engine": plan.engine,
         "device": plan.device,
+        **({CALL: call} if call else {}),
     }
     with quiet():
         template = create_trial(state=TrialState.RUNNING, user_attrs=about)
@@ -167,13 +197,16 @@ def _begin(plan: SearchPlan, cell: CellSearch, study: Study, place: str, held: E
         study_id = storage.get_study_id_from_name(cell.study_name)
         trial = storage.get_trial(storage.create_new_trial(study_id, template))
     job = plan.job(cell, trial.number, cell.searched.experiment)
-    held.enter_context(hold(job.lock))
+    # Waited for, though it is new: others look now and then whether it is held.
+    held.enter_context(hold(job.lock, wait=LOCK_SECONDS))
     for left in (job.folder, job.partial):  # of a storage that somebody has removed
         shutil.rmtree(left, ignore_errors=True)
-    return _claimed(plan, cell, study, trial)
+    return _claimed(plan, cell, study, trial, call)
 
 
-def _claimed(plan: SearchPlan, cell: CellSearch, study: Study, trial: FrozenTrial) -> Claim:
+def _claimed(
+    plan: SearchPlan, cell: CellSearch, study: Study, trial: FrozenTrial, call: str
+) -> Claim:
     """Draw the settings, or what is lacking of them, and describe the trial."""
     from optuna.trial import Trial
 
@@ -183,6 +216,8 @@ def _claimed(plan: SearchPlan, cell: CellSearch, study: Study, trial: FrozenTria
     about = trial.user_attrs
     study.sampler = sampler_of(about["sampler"], about["sampler_seed"])
     with quiet():
+        if about.get(CALL, "") != call:
+            storage.set_trial_user_attr(trial_id, CALL, call)
         values = draw(Trial(study, trial_id), cell.searched.space)
     job = plan.job(cell, trial.number, cell.searched.with_values(values))
     job = replace(job, engine=about["engine"], device=about["device"])

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from dae_cli.search.chosen import Chosen, choose
 from dae_cli.search.claim import begun, elsewhere, gives_up, trials_of
+from dae_cli.search.cluster_storage import require_storage
 from dae_cli.search.plan import TRIALS, SearchPlan
 from dae_cli.search.rows import SEARCH_CSV, TrialRow
 from dae_cli.search.storage import known_studies
 from dae_cli.search.table import rows_that_go, sweep_trials, write_search_csv
 from dae_cli.search.workers import run_trials
+from dae_cli.study.cluster import Cluster
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import check_writable
 from dae_cli.study.run_folder import sweep_runs
@@ -49,13 +51,16 @@ def run_search(
     hours: float | None,
     watcher: Watcher,
     ended: Callable[[TrialRow], None],
+    cluster: Cluster | None = None,
 ) -> SearchOutcome:
-    """Make the trials that are lacking, then select for each cell.
+    """Make the trials that are lacking, here or on a cluster, then select for each cell.
 
     Raises:
         OutputError: results cannot be written.
         RunFolderError: search.csv is not one that dae wrote.
         Interrupted: the command was asked to stop; every trial has kept a checkpoint.
+        UnfitWorkerError: a worker of the cluster cannot take part.
+        ClusterError: the cluster is gone.
     """
     start = time.monotonic()
     for folder in (plan.out, plan.folder / TRIALS):
@@ -68,6 +73,8 @@ def run_search(
             f"numerics, which are never mixed; they leave the table ({cells})"
         )
     since = begun(plan)
+    if cluster is not None:
+        require_storage(plan, cluster)
     sweep_trials(plan)
     made: list[TrialRow] = []
 
@@ -77,7 +84,13 @@ def run_search(
 
     seconds = None if hours is None else 3600.0 * hours
     late = run_trials(
-        plan, workers=workers, seconds=seconds, since=since, watcher=watcher, ended=count
+        plan,
+        workers=workers,
+        cluster=cluster,
+        seconds=seconds,
+        since=since,
+        watcher=watcher,
+        ended=count,
     )
     rows = write_search_csv(plan)
     _tell_what_lacks(plan, since, watcher)

@@ -66,7 +66,7 @@ def open_storage(storage: str) -> BaseStorage:
                 return get_storage(storage)
             except Exception as error:  # of whatever driver the URL names
                 raise ConfigError(
-                    f"--storage {_without_password(storage)}: cannot be opened "
+                    f"--storage {without_password(storage)}: cannot be opened "
                     f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
                 ) from error
         try:
@@ -76,7 +76,8 @@ def open_storage(storage: str) -> BaseStorage:
             raise OutputError(f"{storage}: is no journal that can be used ({error})") from error
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown."""
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:…@", url)
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
-from dae_cli.search.claim import Claim, claim_next, prospect
+from dae_cli.search.claim import prospect
+from dae_cli.search.cluster_trials import make_on_cluster
+from dae_cli.search.next_trial import fail_left, make_next
 from dae_cli.search.plan import TRIALS, SearchPlan
 from dae_cli.search.rows import TrialRow
-from dae_cli.search.table import write_search_csv
-from dae_cli.stopping import Interrupted, SignalStop, Stop, WorkerStop
+from dae_cli.stopping import Interrupted, SignalStop, WorkerStop
+from dae_cli.study.cluster import Cluster
 from dae_cli.study.pool import (
     KILLED,
     WorkerKilledError,
@@ -53,6 +55,7 @@ def run_trials(
     plan: SearchPlan,
     *,
     workers: int,
+    cluster: Cluster | None,
     seconds: float | None,
     since: Sequence[int],
     watcher: Watcher,
@@ -63,6 +66,7 @@ def run_trials(
     Args:
         plan: the search.
         workers: trials at a time, one process each.
+        cluster: whose workers make the trials, if not this machine.
         seconds: that the command may take; trials that are being made then keep a checkpoint.
         since: trials that each cell had when the command began.
         watcher: hears what is worth a line.
@@ -73,17 +77,16 @@ def run_trials(
 
     Raises:
         Interrupted: the command was asked to stop; every trial has kept a checkpoint.
-        DaeError: no worker process can be started, or results cannot be written.
+        DaeError: no worker process can be started, the cluster cannot do it, or results cannot be
+            written.
     """
-    if workers > 1:
-        require_semaphores()
+    alone = cluster is None and workers == 1
     # Of several workers, the thread that passes the wish on tells of it.
-    signals = SignalStop((lambda: None) if workers > 1 else (lambda: watcher.note(STOPPING)))
+    signals = SignalStop((lambda: watcher.note(STOPPING)) if alone else (lambda: None))
     stop = TimedStop(signals, seconds)
-    makers = _side_by_side if workers > 1 else _here
     told = False
     while not stop.asked():
-        for row in makers(plan, workers, stop, since, watcher):
+        for row in _made(plan, workers, cluster, stop, since, watcher):
             ended(row)
         what = "done" if stop.asked() else prospect(plan, since)
         if what == "done":
@@ -98,10 +101,26 @@ def run_trials(
     return stop.late
 
 
-def _here(
-    plan: SearchPlan, _workers: int, stop: TimedStop, since: Sequence[int], _watcher: Watcher
+def _made(
+    plan: SearchPlan,
+    workers: int,
+    cluster: Cluster | None,
+    stop: TimedStop,
+    since: Sequence[int],
+    watcher: Watcher,
 ) -> Iterator[TrialRow]:
-    while not stop.asked() and isinstance(row := _make_next(plan, stop, since), TrialRow):
+    """Make trials wherever it shall be."""
+    if cluster is not None:
+        return make_on_cluster(
+            plan, cluster, workers=workers, stop=stop, since=since, watcher=watcher
+        )
+    if workers > 1:
+        return _side_by_side(plan, workers, stop, since, watcher)
+    return _here(plan, stop, since)
+
+
+def _here(plan: SearchPlan, stop: TimedStop, since: Sequence[int]) -> Iterator[TrialRow]:
+    while not stop.asked() and isinstance(row := make_next(plan, stop, since), TrialRow):
         yield row
 
 
@@ -112,6 +131,7 @@ def _side_by_side(
 
     At one at a time it is known whose trial was killed: that one fails, and the others go on.
     """
+    require_semaphores()
     trials = plan.folder / TRIALS
     with WorkerFiles((), watcher, stop, trials) as files, stop.deferred():
         while not stop.asked():
@@ -126,7 +146,7 @@ def _side_by_side(
                     workers -= 1
                     at_a_time = "one trial" if workers == 1 else f"{workers} trials"
                     watcher.note(f"{KILLED}; going on from the checkpoints, {at_a_time} at a time")
-                elif row := _fail_left(plan, since):
+                elif row := fail_left(plan, since, f"{KILLED}; smaller layers need less memory"):
                     yield row
     if stop.asked():
         end_workers(())
@@ -154,38 +174,8 @@ def _round(
 
 def _make_in_worker(plan: SearchPlan, stop_file: Path, since: Sequence[int]) -> TrialRow | None:
     stop = WorkerStop(stop_file)
-    row = None if stop.asked() else _make_next(plan, stop, since)
-    if row is None:
-        time.sleep(WAIT_SECONDS)  # until the command knows, and asks no more
-    return row
-
-
-def _make_next(plan: SearchPlan, stop: Stop, since: Sequence[int]) -> TrialRow | None:
-    """Make one trial and write it down; None if there is none to make, or it was stopped."""
-    from dae_cli.search.trial import make_trial
-    from dae_cli.study.run_status import Stopped
-
-    with ExitStack() as held:
-        claim = claim_next(plan, held, since)
-        if not isinstance(claim, Claim):
-            return None
-        try:
-            row = make_trial(plan, claim, stop)
-        except Stopped:
-            return None
-    write_search_csv(plan)
-    return row
-
-
-def _fail_left(plan: SearchPlan, since: Sequence[int]) -> TrialRow | None:
-    """End the trial that was being made when the only worker was killed."""
-    from dae_cli.search.trial import conclude, row_of
-
-    with ExitStack() as held:
-        claim = claim_next(plan, held, since, only_left=True)
-        if not isinstance(claim, Claim):
-            return None
-        why = f"{KILLED}; smaller layers need less memory"
-        row = conclude(plan, claim, row_of(claim, None, "failed", why, minutes=0.0))
-    write_search_csv(plan)
-    return row
+    row = None if stop.asked() else make_next(plan, stop, since)
+    if isinstance(row, TrialRow):
+        return row
+    time.sleep(WAIT_SECONDS)  # until the command knows, and asks no more
+    return None

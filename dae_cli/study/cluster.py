@@ -1,57 +1,45 @@
-"""Runs on the workers of a Dask cluster, which share the folder of the results with the command.
+"""Calls on the workers of a Dask cluster, which share the folder of the results with the command.
 
-The scheduler gives out the runs, and gives a run whose worker is gone to another one. Everything
-else is as with worker processes on one machine, and lies in the shared folder: checkpoints, locks,
+The scheduler gives out the calls, and gives one whose worker is gone to another. Everything else
+is as with worker processes on one machine, and lies in the shared folder: checkpoints, locks,
 progress, the wish to stop.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import re
 import secrets
-import socket
+import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from dae_cli.errors import ConfigError, DaeError
 from dae_cli.files import part_of, write_text
-from dae_cli.stopping import Interrupted, SignalStop, Stop
+from dae_cli.stopping import Stop
 from dae_cli.study.cluster_worker import (
     Call,
     CalledOff,
     Requirements,
     Unfit,
     Versions,
-    make_run,
+    nothing_more,
     on_worker,
     unfitness,
 )
 from dae_cli.study.locks import hold
 from dae_cli.study.progress import Watcher
-from dae_cli.study.rows import RunRow
-from dae_cli.study.run_folder import Job, Left
-from dae_cli.study.worker_files import WorkerFiles
 
-CONNECT_SECONDS = 10
+EVERY_WORKER = sys.maxsize
+"""Calls at a time: as many as there are workers, those that come later too."""
 POLL_SECONDS = 0.1
 LOOK_AFTER_SECONDS = 5.0
 """Between two looks at which workers there are."""
-ENDING_SECONDS = 30.0
-"""In which runs keep a checkpoint where the command ends for want of a cluster."""
 LOST = (
     "the connection to the Dask scheduler {address} is lost; the runs keep their checkpoints, and "
     "the same command goes on from there when the scheduler is back"
-)
-KILLED = (
-    "its worker was killed again and again, perhaps because the memory ran out; the same command "
-    "goes on from the checkpoint; smaller layers or workers with more memory help"
 )
 
 
@@ -65,28 +53,6 @@ class UnfitWorkerError(ConfigError):
 
 class Killed:
     """In place of a result: each worker that had the call was killed, as often as is allowed."""
-
-
-@contextmanager
-def connected(address: str, watcher: Watcher, data_dir: Path | None = None) -> Iterator[Cluster]:
-    """Connect to a Dask scheduler.
-
-    Args:
-        address: such as tcp://HOST:8786.
-        watcher: hears of workers that come and go.
-        data_dir: the user's data files, where a worker has them as well.
-
-    Raises:
-        ConfigError: the address is none, or dask[distributed] is not installed.
-        ClusterError: nobody answers, or there is no worker.
-    """
-    client = _client(address)
-    try:
-        with Cluster(client, address, watcher, data_dir) as cluster:
-            yield cluster
-    finally:
-        with suppress(Exception):  # what was to come of it has come, and the scheduler may be gone
-            client.close(timeout=2)
 
 
 class Cluster:
@@ -129,8 +95,13 @@ class Cluster:
         """Calls that can run at a time: one a worker."""
         return len(self._workers)
 
-    def require(self, folder: Path) -> None:
+    def require(self, folder: Path, also: Callable[[], str] = nothing_more) -> None:
         """Make sure that every worker sees the folder, its locks too, and has the same versions.
+
+        Args:
+            folder: where the workers write.
+            also: whatever else a worker is asked; returns why it does not fit, or nothing. Can be
+                pickled.
 
         Raises:
             UnfitWorkerError: some do not; the message names each.
@@ -139,7 +110,7 @@ class Cluster:
         self._left_at_end.close()
         folder = folder.absolute()
         probe, lock = part_of(folder / "probe"), part_of(folder / "probe-lock")
-        required = Requirements(Versions.here(), probe, secrets.token_hex(16), lock)
+        required = Requirements(Versions.here(), probe, secrets.token_hex(16), lock, also)
         self._left_at_end.callback(lambda: probe.unlink(missing_ok=True))
         write_text(probe, required.text)
         self._left_at_end.enter_context(hold(lock))
@@ -154,20 +125,21 @@ class Cluster:
 
     def run(
         self,
-        functions: Mapping[str, Callable[[Stop], Any]],
+        calls: Iterable[tuple[str, Callable[[Stop], Any]]],
         *,
         at_most: int,
         stop: Stop,
         stop_file: Path,
         is_begun: Callable[[str], bool] = lambda name: True,
     ) -> Generator[tuple[str, Any], None, None]:
-        """Call functions on the workers, in order, and yield what each came to, or Killed.
+        """Make calls on the workers, in order, and yield what each came to, or Killed.
 
         A call whose worker is lost is made again on another. Ended early, all that runs is told to
         stop. `require` comes before.
 
         Args:
-            functions: by name; each can be pickled and looks at its `Stop` now and then. One that
+            calls: names, each its own, and functions; the next one is asked for only when a worker
+                is free for it. Each can be pickled and looks at its `Stop` now and then. One that
                 returns CalledOff is made again, unless all are to stop. What it raises ends
                 everything here; a DaeError tells that its worker is unfit.
             at_most: calls at a time.
@@ -179,27 +151,32 @@ class Cluster:
             UnfitWorkerError: a worker cannot do it, such as one that came later.
             ClusterError: the scheduler is gone.
         """
-        ahead, running = list(functions), dict[str, Any]()
+        ahead, again, over = iter(calls), list[Call[Any]](), False
+        running = dict[str, tuple[Call[Any], Any]]()
         try:
-            while running or (ahead and not stop.asked()):
+            while running or not (over or stop.asked()):
                 self._look_after()
-                while ahead and len(running) < min(at_most, self.size) and not stop.asked():
-                    name = ahead.pop(0)
-                    running[name] = self._submit(Call(name, functions[name], stop_file))
-                ended = [name for name, future in running.items() if future.status != "pending"]
+                while len(running) < min(at_most, self.size) and not stop.asked():
+                    following = again.pop() if again else _next(ahead, stop_file)
+                    if over := following is None:
+                        break
+                    running[following.name] = following, self._submit(following)
+                ended = [name for name, (_, future) in running.items() if _has_ended(future)]
                 for name in ended:
-                    result = self._result(running.pop(name))
+                    call, future = running.pop(name)
+                    result = self._result(future)
                     if not isinstance(result, CalledOff):
                         yield name, result
                     elif not stop.asked():  # its worker ends, so another one shall have it
-                        ahead.insert(0, name)
+                        again.append(call)
+                        over = False
                 if not ended:
                     time.sleep(POLL_SECONDS)
                 if stop.asked():
                     for name in [name for name in running if not is_begun(name)]:
-                        running.pop(name).release()
+                        running.pop(name)[1].release()
         finally:
-            for future in running.values():
+            for _, future in running.values():
                 future.release()  # which a call that runs hears as a wish to stop
 
     def _submit(self, call: Call[Any]) -> Any:
@@ -252,102 +229,13 @@ class Cluster:
             raise ClusterError(LOST.format(address=self._address)) from error
 
 
-def run_on_cluster(
-    jobs: Sequence[Job], *, workers: int, watcher: Watcher, command: str, cluster: Cluster
-) -> Generator[RunRow | Left, None, None]:
-    """Run jobs on a cluster, as `pool.run_jobs` does on this machine.
-
-    Raises:
-        Interrupted: the command was asked to stop, and all runs have.
-        UnfitWorkerError: a worker cannot do what it was given.
-        ClusterError: the scheduler is gone; runs that were going have kept a checkpoint.
-    """
-    by_name = {job.name: job for job in jobs}
-    functions = {
-        job.name: partial(make_run, _with_absolute_paths(job), command, cluster.data_dir)
-        for job in jobs
-    }
-    stop = SignalStop(lambda: None)  # the thread that passes it on to the workers tells it
-    with WorkerFiles(jobs, watcher, stop) as files, stop.deferred():
-        ended = cluster.run(
-            functions,
-            at_most=workers,
-            stop=stop,
-            stop_file=files.stop_file,
-            is_begun=lambda name: by_name[name].is_held(),
-        )
-        try:
-            with closing(ended):
-                for name, result in ended:
-                    if isinstance(result, Left):  # another command is making it
-                        files.leave(name)
-                        yield result
-                    else:
-                        row = _row(result, by_name[name], command)
-                        files.finish(row)
-                        yield row
-        except (ClusterError, UnfitWorkerError):
-            files.ask_to_stop()
-            _wait_for_checkpoints(jobs)
-            raise
-    if number := stop.asked():
-        raise Interrupted(number)
+def _next(ahead: Iterator[tuple[str, Callable[[Stop], Any]]], stop_file: Path) -> Call[Any] | None:
+    following = next(ahead, None)
+    return None if following is None else Call(*following, stop_file)
 
 
-def _with_absolute_paths(job: Job) -> Job:
-    """A worker has a folder of its own to work in."""
-    return replace(job, data=replace(job.data, path=job.data.path.absolute()))
-
-
-def _row(result: RunRow | Killed, job: Job, command: str) -> RunRow:
-    if isinstance(result, RunRow):
-        return result
-    from dae_cli.study.execute import lost_row
-
-    return lost_row(job, KILLED, command)
-
-
-def _wait_for_checkpoints(jobs: Sequence[Job]) -> None:
-    """Wait, not for long, until no run is being made."""
-    end = time.monotonic() + ENDING_SECONDS
-    while any(job.is_held() for job in jobs) and time.monotonic() < end:
-        time.sleep(POLL_SECONDS)
-
-
-def _client(address: str) -> Any:
-    found = re.fullmatch(r"(tcp|tls|ws|wss|ucx)://(\[[^\]]+\]|[^:/]+):(\d{1,5})", address)
-    if not found:
-        raise ConfigError(
-            f"--scheduler {address}: is no address of a Dask scheduler; expected one such as "
-            "tcp://HOST:8786, as `dask scheduler` prints it"
-        )
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise ConfigError(
-            f"--scheduler needs Dask, which is not installed ({error}): "
-            "pip install 'dae[cluster]' here and on all workers"
-        ) from error
-    _silence()
-    _, host, port = found.groups()
-    try:
-        # The client would try a port that nobody listens at for as long as it may take.
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-        connect: Any = Client
-        return connect(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, OverflowError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise ClusterError(
-            f"--scheduler {address}: no Dask scheduler answers there ({reason}); start one with "
-            "`dask scheduler`, or correct the address"
-        ) from error
-
-
-def _silence() -> None:
-    """What Dask would print of a lost worker or scheduler is told in our words."""
-    for name in logging.root.manager.loggerDict:
-        if name == "distributed" or name.startswith("distributed."):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+def _has_ended(future: Any) -> bool:
+    return bool(future.status != "pending")
 
 
 def _in_words(answer: object) -> str:

@@ -58,6 +58,11 @@ class Versions:
         )
 
 
+def nothing_more() -> str:
+    """Ask nothing else of a worker."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Requirements:
     """What the command asks of each worker."""
@@ -69,6 +74,8 @@ class Requirements:
     """What is in it."""
     lock: Path
     """A file beside it whose lock the command holds."""
+    also: Callable[[], str] = nothing_more
+    """Whatever else: returns why this process does not fit."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def unfitness(required: Requirements) -> str:
         with hold(required.lock):
             return f"does not see the command's lock in {folder}; its file system must have locks"
     except HeldError:
-        return ""
+        return required.also()
     except DaeError as error:
         return f"cannot write where the results are: {error}"
 
@@ -181,15 +188,25 @@ def make_run(
     Raises:
         DaeError: this worker has other data, or not the engine.
     """
-    from dae_cli.engines.engine import engine_for
     from dae_cli.study.pool import outcome_of
     from dae_cli.study.worker_files import FileWatcher
+
+    own = as_here(job, data_dir)
+    ended = outcome_of(own, FileWatcher(own), command, stop)
+    return CalledOff() if isinstance(ended, Left) and ended.why == "stopped" else ended
+
+
+def as_here(job: Job, data_dir: Path | None) -> Job:
+    """Return the job with the data that this worker has; its engine is to be had here.
+
+    Raises:
+        DaeError: this worker has other data, or not the engine.
+    """
+    from dae_cli.engines.engine import engine_for
     from dae_cli.training.train import chosen_device
 
     engine_for(job.engine, chosen_device(job.device))
-    own = replace(job, data=own_data(job.data, data_dir))
-    ended = outcome_of(own, FileWatcher(own), command, stop)
-    return CalledOff() if isinstance(ended, Left) and ended.why == "stopped" else ended
+    return replace(job, data=own_data(job.data, data_dir))
 
 
 def own_data(data: Prepared, data_dir: Path | None) -> Prepared:

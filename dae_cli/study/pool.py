@@ -52,7 +52,7 @@ def run_jobs(
         DaeError: no worker process can be started, or the cluster cannot do it.
     """
     if scheduler is not None and jobs:
-        from dae_cli.study.cluster import run_on_cluster
+        from dae_cli.study.cluster_runs import run_on_cluster
 
         return run_on_cluster(
             jobs, workers=workers, watcher=watcher, command=command, cluster=scheduler

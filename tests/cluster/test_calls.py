@@ -11,7 +11,8 @@ import pytest
 
 from dae_cli.errors import ConfigError
 from dae_cli.stopping import NeverStop, Stop
-from dae_cli.study.cluster import Killed, UnfitWorkerError, connected
+from dae_cli.study.cluster import Killed, UnfitWorkerError
+from dae_cli.study.cluster_connection import connected
 from dae_cli.study.cluster_worker import CalledOff, Versions
 from dae_cli.study.progress import Silent
 from tests.cluster.dask import DaskCluster
@@ -23,7 +24,7 @@ def _made(cluster: DaskCluster, folder: Path, functions: dict[str, Any]) -> dict
     with connected(cluster.address, Silent()) as calling:
         calling.require(folder)
         stop_file = folder / "stop"
-        ended = calling.run(functions, at_most=9, stop=NeverStop(), stop_file=stop_file)
+        ended = calling.run(functions.items(), at_most=9, stop=NeverStop(), stop_file=stop_file)
         with closing(ended):
             return dict(ended)
 
