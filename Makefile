@@ -28,10 +28,10 @@ results: $(READY) ## the table of ICML 2008 for rect-img and convex
 smoke: $(READY) ## the same path on a tiny study
 	$(BIN)/dae replicate smoke --force $(DAE_ARGS)
 
-full: $(READY) ## the whole of Table 1, three seeds a cell: a day on two cores
+full: $(READY) ## the whole of Table 1, three seeds a cell: hours on two cores
 	$(BIN)/dae replicate table1 --seeds 3 $(DAE_ARGS)
 
-search: $(READY) ## select the settings of Table 1 on validation again: days on two cores
+search: $(READY) ## select the settings of Table 1 on validation again: a day or two on two cores
 	$(BIN)/dae search table1 --sampler tpe $(DAE_ARGS)
 
 test: $(READY) ## the tests
