@@ -14,6 +14,7 @@ from dae_cli.search.plan import TRIALS, SearchPlan
 from dae_cli.search.rows import SEARCH_CSV, TrialRow
 from dae_cli.search.storage import known_studies
 from dae_cli.search.table import rows_that_go, sweep_trials, write_search_csv
+from dae_cli.search.taken_over import take_over
 from dae_cli.search.workers import run_trials
 from dae_cli.study.cluster import Cluster
 from dae_cli.study.progress import Watcher
@@ -72,6 +73,9 @@ def run_search(
             f"{plan.out / SEARCH_CSV}: has trials of another space, other settings, data or "
             f"numerics, which are never mixed; they leave the table ({cells})"
         )
+    if taken := take_over(plan):
+        told = ", ".join(f"{cell} {count}" for cell, count in taken.items())
+        watcher.note(f"{plan.out / SEARCH_CSV}: trials taken over into the storage: {told}")
     since = begun(plan)
     if cluster is not None:
         require_storage(plan, cluster)
