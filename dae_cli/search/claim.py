@@ -214,7 +214,7 @@ def _claimed(
     study_id = storage.get_study_id_from_name(cell.study_name)
     trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, trial.number)
     about = trial.user_attrs
-    study.sampler = sampler_of(about["sampler"], about["sampler_seed"])
+    study.sampler = sampler_of(about["sampler"], about["sampler_seed"], cell.searched.space)
     with quiet():
         if about.get(CALL, "") != call:
             storage.set_trial_user_attr(trial_id, CALL, call)

@@ -3,6 +3,9 @@
 Every draw has a random stream of its own, named by the seed, the trial's number and the key. So
 trial 17 of a random search has the same settings whoever makes it and whenever; those of the
 model-based sampler (TPE) depend on nothing but these and the trials before.
+
+Settings that an earlier trial of the cell has would give its very result: they are drawn again,
+from further streams, until they are new or the space seems used up.
 """
 
 from __future__ import annotations
@@ -16,22 +19,25 @@ from dae_cli.search.storage import quiet
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial, Trial
 
 SamplerName = Literal["random", "tpe"]
 STARTUP_TRIALS = 10
 """Trials that TPE draws at random before it has a model."""
+REDRAWS = 50
+"""Draws after which a trial repeats an earlier one: a small space has no more to give."""
 DIGITS = 4
 """Significant digits of a drawn number, so that a file with it can be read by people."""
 
 
-def sampler_of(name: SamplerName, seed: int) -> BaseSampler:
-    """Return optuna's sampler, seeded anew for each trial and key."""
+def sampler_of(name: SamplerName, seed: int, space: Mapping[str, Domain]) -> BaseSampler:
+    """Return optuna's sampler for a space, seeded anew for each trial, draw and key."""
     from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
-    def seeded(number: int, key: str) -> BaseSampler:
-        text = f"dae search {name} {seed} {number} {key}"
+    def seeded(number: int, redraw: int, key: str) -> BaseSampler:
+        text = f"dae search {name} {seed} {number} {key}" + (f" {redraw}" if redraw else "")
         own = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
         if name == "random":
             return RandomSampler(seed=own)
@@ -45,21 +51,51 @@ def sampler_of(name: SamplerName, seed: int) -> BaseSampler:
 
     class ByNumber(BaseSampler):
         def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
-            return {}
+            return {key: distribution_of(domain) for key, domain in space.items()}
 
         def sample_relative(
             self, study: Study, trial: FrozenTrial, search_space: dict[str, Any]
         ) -> dict[str, Any]:
-            return {}
+            before = [t.params for t in study.get_trials(deepcopy=False) if t.number < trial.number]
+            for redraw in range(REDRAWS):
+                drawn = {
+                    key: self._drawn(study, trial, key, search_space[key], redraw) for key in space
+                }
+                if drawn not in before:
+                    break
+            return drawn
 
         def sample_independent(
             self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any
         ) -> Any:
-            own = seeded(trial.number, param_name)
+            return self._drawn(study, trial, param_name, param_distribution, 0)
+
+        def _drawn(
+            self, study: Study, trial: FrozenTrial, key: str, distribution: Any, redraw: int
+        ) -> Any:
+            own = seeded(trial.number, redraw, key)
             with quiet():
-                return own.sample_independent(study, trial, param_name, param_distribution)
+                return own.sample_independent(study, trial, key, distribution)
 
     return ByNumber()
+
+
+def distribution_of(domain: Domain) -> BaseDistribution:
+    """Return the distribution that drawing from a domain leaves in the storage."""
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    if isinstance(domain, Choices):
+        choices: list[Any] = list(domain.values)
+        with quiet():
+            return CategoricalDistribution(choices)
+    low, high, step = domain.low, domain.high, domain.step
+    if isinstance(low, int) and isinstance(high, int):
+        return IntDistribution(low, high, log=domain.log, step=int(step or 1))
+    return FloatDistribution(low, high, log=domain.log, step=step)
 
 
 def draw(trial: Trial, space: Mapping[str, Domain]) -> dict[str, Value]:

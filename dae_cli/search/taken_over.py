@@ -7,18 +7,17 @@ the trials that a results folder came with, instead of making them again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dae_cli.config.search_space import Choices, Domain
 from dae_cli.search.claim import trials_of
 from dae_cli.search.plan import LOCK_SECONDS, CellSearch, SearchPlan
 from dae_cli.search.rows import SEARCH_CSV, TrialRow, from_text, read_csv
+from dae_cli.search.sampling import distribution_of
 from dae_cli.search.storage import open_study, quiet
 from dae_cli.search.trial import ROW
 from dae_cli.study.locks import hold
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
 
@@ -72,23 +71,6 @@ def _trial(cell: CellSearch, row: TrialRow | None) -> FrozenTrial | None:
             state=states.get(row.state, TrialState.FAIL),
             value=row.valid_error_percent if row.counts else None,
             params=dict(values),
-            distributions={key: _distribution(domain) for key, domain in space.items()},
+            distributions={key: distribution_of(domain) for key, domain in space.items()},
             user_attrs={ROW: row.plain()},
         )
-
-
-def _distribution(domain: Domain) -> BaseDistribution:
-    """The distribution that drawing from the domain leaves in the storage."""
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
-
-    if isinstance(domain, Choices):
-        choices: list[Any] = list(domain.values)
-        return CategoricalDistribution(choices)
-    low, high, step = domain.low, domain.high, domain.step
-    if isinstance(low, int) and isinstance(high, int):
-        return IntDistribution(low, high, log=domain.log, step=int(step or 1))
-    return FloatDistribution(low, high, log=domain.log, step=step)

@@ -45,12 +45,27 @@ def test_asking_what_there_is_makes_nothing(tmp_path: Path) -> None:
 def test_a_trial_that_was_killed_while_it_drew_draws_what_is_lacking(
     tmp_path: Path, name: SamplerName
 ) -> None:
-    whole = open_study(str(tmp_path / "a.journal"), "a", sampler_of(name, 5))
+    whole = open_study(str(tmp_path / "a.journal"), "a", sampler_of(name, 5, SPACE))
     expected = draw(whole.ask(), SPACE)
-    broken = open_study(str(tmp_path / "b.journal"), "a", sampler_of(name, 5))
+    broken = open_study(str(tmp_path / "b.journal"), "a", sampler_of(name, 5, SPACE))
     trial = broken.ask()
     draw(trial, {"units": SPACE["units"]})
     assert draw(trial, SPACE) == expected
+
+
+@pytest.mark.parametrize("name", ["random", "tpe"])
+def test_settings_are_not_drawn_twice_while_the_space_has_others(
+    tmp_path: Path, name: SamplerName
+) -> None:
+    space: dict[str, Domain] = {"layers": Choices((1, 2)), "model.init": Choices(("a", "b"))}
+    study = open_study(str(tmp_path / "a.journal"), "a", sampler_of(name, 0, space))
+    drawn = []
+    for _ in range(5):
+        trial = study.ask()
+        drawn.append(draw(trial, space))
+        study.tell(trial, 1.0)
+    assert len({tuple(values.values()) for values in drawn[:4]}) == 4
+    assert drawn[4] in drawn[:4]
 
 
 def test_drawn_numbers_are_short_and_stay_within_their_range() -> None:
