@@ -5,7 +5,8 @@ trial 17 of a random search has the same settings whoever makes it and whenever;
 model-based sampler (TPE) depend on nothing but these and the trials before.
 
 Settings that an earlier trial of the cell has would give its very result: they are drawn again,
-from further streams, until they are new or the space seems used up.
+from further streams, until they are new or the space seems used up. The model's favourite comes
+out of it again and again: with each draw more keys are drawn without it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 SamplerName = Literal["random", "tpe"]
 STARTUP_TRIALS = 10
 """Trials that TPE draws at random before it has a model."""
+WITHOUT_MODEL = 10
+"""Draws after which no key is drawn from TPE's model any more; at the k-th, k keys of ten are not."""
 REDRAWS = 50
 """Draws after which a trial repeats an earlier one: a small space has no more to give."""
 DIGITS = 4
@@ -39,7 +42,7 @@ def sampler_of(name: SamplerName, seed: int, space: Mapping[str, Domain]) -> Bas
     def seeded(number: int, redraw: int, key: str) -> BaseSampler:
         text = f"dae search {name} {seed} {number} {key}" + (f" {redraw}" if redraw else "")
         own = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-        if name == "random":
+        if name == "random" or own % WITHOUT_MODEL < redraw:
             return RandomSampler(seed=own)
         with quiet():
             return TPESampler(

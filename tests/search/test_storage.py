@@ -68,6 +68,22 @@ def test_settings_are_not_drawn_twice_while_the_space_has_others(
     assert drawn[4] in drawn[:4]
 
 
+def test_the_favourite_of_the_model_is_not_drawn_for_ever(tmp_path: Path) -> None:
+    space: dict[str, Domain] = {
+        "layers": Choices((1, 2, 3)),
+        "model.init": Choices(("a", "b", "c")),
+        "pretrain.epochs": Choices((20, 40, 60)),
+    }
+    study = open_study(str(tmp_path / "a.journal"), "a", sampler_of("tpe", 0, space))
+    drawn = []
+    for _ in range(20):
+        trial = study.ask()
+        drawn.append(tuple(draw(trial, space).values()))
+        study.tell(trial, 0.0 if drawn[-1][0] == 1 else 1.0)
+    assert len(set(drawn)) == 20
+    assert sum(values[0] == 1 for values in drawn) == 9  # all there are of the best
+
+
 def test_drawn_numbers_are_short_and_stay_within_their_range() -> None:
     assert rounded(0.0123456, 0.01, 0.1) == 0.01235
     assert rounded(0.0123456, 0.01, 0.0123456) == 0.0123456
