@@ -28,7 +28,7 @@ SamplerName = Literal["random", "tpe"]
 STARTUP_TRIALS = 10
 """Trials that TPE draws at random before it has a model."""
 WITHOUT_MODEL = 10
-"""Draws after which no key is drawn from TPE's model any more; at the k-th, k keys of ten are not."""
+"""Draws after which no key is drawn from the model any more; at the k-th, k of ten keys are not."""
 REDRAWS = 50
 """Draws after which a trial repeats an earlier one: a small space has no more to give."""
 DIGITS = 4
