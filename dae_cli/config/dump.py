@@ -7,7 +7,14 @@ from typing import Any, Literal
 from dae_cli.config.schema import AnyExperiment, SvmExperiment
 
 _ADDED_LATER: dict[str, dict[str, object]] = {
-    "pretrain": {"kind": "autoencoder", "gibbs_steps": 1, "persistent": False},
+    "corruption": {"pepper": 0.0, "salt": 1.0},
+    "pretrain": {
+        "kind": "autoencoder",
+        "gibbs_steps": 1,
+        "persistent": False,
+        "weight_decay": 0.0,
+        "contraction": 0.0,
+    },
     "finetune": {"decrease": 0.0, "weight_decay": 0.0},
 }
 """Settings that experiments had not from the start, by section, with the value that says what was
@@ -36,11 +43,12 @@ def dump_yaml(experiment: AnyExperiment) -> str:
     """One line per section; `load_resolved` reads the same experiment back.
 
     What does not apply (sigma of masking, destruction of gaussian, degrees of the kernel rbf) and
-    an absent subset are left out, and so is what `told_settings` leaves out.
+    absent sections are left out, and so is what `told_settings` leaves out.
     """
     settings = told_settings(experiment, "python")
-    if experiment.subset is None:
-        del settings["subset"]
+    for absent in ("subset", "patches", "rows"):
+        if absent in settings and settings[absent] is None:
+            del settings[absent]
     if isinstance(experiment, SvmExperiment):
         if experiment.svm.kernel == "rbf":
             del settings["svm"]["degrees"]

@@ -12,17 +12,25 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 DatasetName = Literal[
     "basic", "rot", "bg-rand", "bg-img", "rot-bg-img", "rect", "rect-img", "convex"
 ]
+FilterDatasetName = Literal["mnist", "photographs"]
 CorruptionKind = Literal["masking", "gaussian", "salt-and-pepper"]
 LossKind = Literal["cross-entropy", "squared-error"]
 InitKind = Literal["glorot", "tutorial"]
 PretrainKind = Literal["autoencoder", "rbm"]
 SvmKernel = Literal["rbf", "poly"]
+WhiteningKind = Literal["none", "olshausen-field"]
 
 LayerWidth = Annotated[int, Field(ge=1, le=100_000)]
 LearningRate = Annotated[
     float, Field(gt=0, le=1000, allow_inf_nan=False, description="the step of gradient descent")
 ]
 BatchSize = Annotated[int, Field(ge=1, le=100_000, description="examples per step")]
+WeightDecay = Annotated[
+    float,
+    Field(
+        ge=0, le=1, allow_inf_nan=False, description="λ of the cost λ/2 times the squared weights"
+    ),
+]
 Gamma = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Degree = Annotated[int, Field(ge=1, le=20)]
 Penalty = Annotated[float, Field(gt=0, le=1_000_000_000, allow_inf_nan=False)]
@@ -59,6 +67,13 @@ class CorruptionSettings(Settings):
         float, Field(ge=0, le=100, description="the standard deviation of gaussian noise")
     ] = 0.0
     """Standard deviation of the additive noise (gaussian), in units of the input."""
+    pepper: Annotated[
+        float, Field(ge=-100, le=100, description="the lower of the two values of salt and pepper")
+    ] = 0.0
+    salt: Annotated[
+        float, Field(ge=-100, le=100, description="the upper of the two values of salt and pepper")
+    ] = 1.0
+    """Black and white, unless the inputs are no grey values in [0, 1]."""
 
 
 class PretrainSettings(Settings):
@@ -85,6 +100,18 @@ class PretrainSettings(Settings):
         bool, Field(description="an RBM's Gibbs chains go on from step to step")
     ] = False
     """Persistent CD, with as many chains as a minibatch has rows."""
+    weight_decay: WeightDecay = 0.0
+    """λ: λ/2 · Σ W² is added to the cost, biases left out; 0, the default: not in ICML 2008."""
+    contraction: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1_000_000,
+            allow_inf_nan=False,
+            description="λ of the contractive penalty on the encoder",
+        ),
+    ] = 0.0
+    """λ of the contractive penalty λ ‖∂h/∂x‖²; 0, the default: none."""
 
 
 class FinetuneSettings(Settings):
@@ -109,15 +136,7 @@ class FinetuneSettings(Settings):
         ),
     ] = 0.0
     """δ: the learning rate is ε / (1 + δ t) after t epochs; 0, the default: constant."""
-    weight_decay: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=1,
-            allow_inf_nan=False,
-            description="λ of the cost λ/2 times the squared weights",
-        ),
-    ] = 0.0
+    weight_decay: WeightDecay = 0.0
     """λ: λ/2 · Σ W² is added to the cost, biases left out; 0, the default: not in the paper."""
     batch_size: BatchSize = 20
 
@@ -213,5 +232,59 @@ class SvmExperiment(Settings):
     ] = 0
 
 
-AnyExperiment = Experiment | SvmExperiment
-"""What a cell may hold: a network to be trained, or an SVM to be selected."""
+class PatchSettings(Settings):
+    """Patches cut out of photographs, and what is done to the photographs before."""
+
+    side: Annotated[int, Field(ge=4, le=64, description="the pixels of a patch's side")] = 12
+    count: Annotated[int, Field(ge=100, le=5_000_000, description="the patches trained on")] = (
+        500_000
+    )
+    whitening: Annotated[
+        WhiteningKind, Field(description="how the spectrum of the photographs is made flat")
+    ] = "olshausen-field"
+    """olshausen-field multiplies it by f · exp(−(f/f₀)⁴): flat, without the highest frequencies."""
+    cutoff: Annotated[
+        float,
+        Field(gt=0, le=1, description="the frequency where whitening ends, in cycles per pixel"),
+    ] = 0.4
+    """f₀; of no meaning without whitening."""
+    deviation: Annotated[
+        float, Field(gt=0, le=100, description="the standard deviation that pixels are scaled to")
+    ] = 1.0
+    """The unit of sigma: one number scales all patches, whose mean is taken away."""
+
+
+class FilterExperiment(Settings):
+    """One fully resolved experiment on filters: an autoencoder alone, without labels or test."""
+
+    dataset: Annotated[FilterDatasetName, Field(description="the data set")]
+    patches: PatchSettings | None = None
+    """Of photographs alone."""
+    rows: Annotated[int | None, Field(ge=1, le=60_000, description="the digits trained on")] = None
+    """Of MNIST, evenly spread, for quick trials; all 60 000 unless given."""
+    model: ModelSettings
+    corruption: CorruptionSettings = CorruptionSettings()
+    pretrain: PretrainSettings
+    seed: Annotated[
+        int, Field(ge=0, le=2**32 - 1, description="the start of every random stream")
+    ] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_patches(cls, values: Any) -> Any:
+        """Photographs are cut into patches, as usual where nothing else is said."""
+        if isinstance(values, dict) and values.get("dataset") == "photographs":
+            return {"patches": {}} | values
+        return values
+
+    @property
+    def inputs(self) -> int:
+        """The components of an example, d."""
+        return self.patches.side**2 if self.patches else 784
+
+
+PretrainedExperiment = Experiment | FilterExperiment
+"""What has a stack of layers that are pretrained."""
+
+AnyExperiment = Experiment | SvmExperiment | FilterExperiment
+"""What a cell may hold: a network to be trained, an SVM to be selected, or filters to look at."""

@@ -14,7 +14,10 @@ in both cases, and everything else follows by the chain rule:
 W occurs twice, in the encoder and in the decoder: hence the two terms of ∂W. With an untied
 decoder of its own weights V (d, hidden) the terms part: ∂W = δh x̃ᵀ and ∂V = δx hᵀ.
 
-References: ICML 2008, sections 2.1–2.3; JMLR 2010, section 2.2 (squared error).
+Two penalties may be added to the mean cost: weight decay, λ/2 · Σ W², and the contractive one
+(contraction.py). Neither is in ICML 2008; they are what natural images are compared with.
+
+References: ICML 2008, sections 2.1–2.3; JMLR 2010, section 2.2 (squared error), 5.1 (weight decay).
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from dae_cli.models.contraction import contract
 from dae_cli.models.encoder import Encoder
 from dae_cli.models.operations import REFERENCE, Operations, laid_out
 
@@ -38,10 +42,14 @@ class Autoencoder(Encoder):
     Attributes:
         loss: the loss, which settles the decoder's activation (see above).
         decoder_weight: V, (d, hidden); None where it is tied to Wᵀ.
+        weight_decay: λ of the cost λ/2 · Σ W² of the encoder's and the decoder's weights.
+        contraction: λ of the contractive penalty.
     """
 
     loss: LossKind = "cross-entropy"
     decoder_weight: Tensor | None = None
+    weight_decay: float = 0.0
+    contraction: float = 0.0
 
     def parameters(self) -> dict[str, Tensor]:
         """Return every parameter by its name."""
@@ -73,8 +81,12 @@ class Autoencoder(Encoder):
             return operations.times(codes, self.weight, self.visible_bias, out)
         return operations.times_transposed(codes, self.decoder_weight, self.visible_bias, out)
 
-    def errors(self, batch: Minibatch, operations: Operations = REFERENCE) -> None:
-        """Run a minibatch forwards and backwards: fill its codes, errors and cost."""
+    def errors(self, batch: Minibatch, operations: Operations = REFERENCE) -> Tensor | None:
+        """Run a minibatch forwards and backwards: fill its codes, errors and cost.
+
+        Returns:
+            What `contract` returns of the contractive penalty; None where there is none.
+        """
         self.encode(batch.corrupted, batch.codes, operations)
         before = self.decoder_input(batch.codes, batch.decoder_input, operations)
         if self.loss == "cross-entropy":
@@ -88,6 +100,9 @@ class Autoencoder(Encoder):
         else:
             operations.times(batch.visible, self.decoder_weight, None, batch.hidden)
         operations.through_sigmoid_(batch.hidden, batch.codes)
+        if not self.contraction:
+            return None
+        return contract(self.weight, batch.codes, batch.hidden, batch.cost, self.contraction)
 
     def gradient(self, clean: Tensor, corrupted: Tensor) -> dict[str, Tensor]:
         """Return the gradient of the minibatch's mean cost by parameter name.
@@ -97,9 +112,9 @@ class Autoencoder(Encoder):
             corrupted: x̃, (m, d), the input.
         """
         e = self.minibatch(len(clean)).fill(clean, corrupted)
-        self.errors(e)
+        shrinking = self.errors(e)
         gradient = {
-            "weight": e.hidden.T @ e.corrupted / e.rows,
+            "weight": e.hidden.T @ e.corrupted / e.rows + self.weight_decay * self.weight,
             "hidden_bias": e.hidden.sum(0) / e.rows,
             "visible_bias": e.visible.sum(0) / e.rows,
         }
@@ -107,24 +122,32 @@ class Autoencoder(Encoder):
             gradient["weight"] += e.codes.T @ e.visible / e.rows
         else:
             gradient["decoder_weight"] = e.visible.T @ e.codes / e.rows
+            gradient["decoder_weight"] += self.weight_decay * self.decoder_weight
+        if shrinking is not None:
+            gradient["weight"] += shrinking[:, None] * self.weight / e.rows
         return gradient
 
     def descend(
         self, batch: Minibatch, learning_rate: float, operations: Operations = REFERENCE
     ) -> None:
-        """Take one step of gradient descent in place; `batch.cost` is the cost before it.
+        """Take one step of gradient descent in place.
 
-        The same as subtracting `learning_rate * gradient(...)`, without ever storing a gradient:
-        the products are accumulated straight into the parameters, and the two terms of a tied
-        weight are one product of matrices with 2m rows.
+        `batch.cost` is the cost before it, without what weight decay adds. The same as subtracting
+        `learning_rate * gradient(...)`, without ever storing a gradient: the products are
+        accumulated straight into the parameters, and the two terms of a tied weight are one
+        product of matrices with 2m rows.
         """
-        self.errors(batch, operations)
-        step = -learning_rate / batch.rows
+        shrinking = self.errors(batch, operations)
+        step, keep = -learning_rate / batch.rows, 1.0 - learning_rate * self.weight_decay
+        keep_encoder = keep
+        if shrinking is not None:
+            self.weight.mul_(torch.add(shrinking[:, None] * step, keep))
+            keep_encoder = 1.0
         if self.decoder_weight is None:
-            operations.accumulate(self.weight, batch.left, batch.right, step)
+            operations.accumulate(self.weight, batch.left, batch.right, step, keep_encoder)
         else:
-            operations.accumulate(self.weight, batch.hidden, batch.corrupted, step)
-            operations.accumulate(self.decoder_weight, batch.visible, batch.codes, step)
+            operations.accumulate(self.weight, batch.hidden, batch.corrupted, step, keep_encoder)
+            operations.accumulate(self.decoder_weight, batch.visible, batch.codes, step, keep)
         operations.accumulate(self.hidden_bias[None], batch.ones, batch.hidden, step)
         operations.accumulate(self.visible_bias[None], batch.ones, batch.visible, step)
 

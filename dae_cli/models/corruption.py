@@ -52,10 +52,14 @@ class Masking:
 
 @dataclass(frozen=True)
 class SaltAndPepper:
-    """Sets exactly round(ν·d) components of each example to 0 or 1, a fair coin for each."""
+    """Sets exactly round(ν·d) components of each example to an extreme, a fair coin for each."""
 
     destruction: float
     """ν, the fraction of the components replaced."""
+    pepper: float = 0.0
+    """The lower extreme."""
+    salt: float = 1.0
+    """The upper extreme."""
     _scratch: Scratch = field(default_factory=Scratch, init=False, repr=False, compare=False)
 
     def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
@@ -67,6 +71,7 @@ class SaltAndPepper:
         chosen = choose(count, clean.shape, random, self._scratch)
         coins = self._scratch.array("coins", (count * len(clean),), np.float64)
         np.floor(np.multiply(random.random(out=coins), 2, out=coins), out=coins)
+        np.add(np.multiply(coins, self.salt - self.pepper, out=coins), self.pepper, out=coins)
         out[chosen] = self._scratch.copy("extremes", coins, np.float32)
 
 

@@ -16,7 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import Experiment, FilterExperiment, PretrainedExperiment
 from dae_cli.errors import RunFolderError, plain
 from dae_cli.files import is_text, write_whole
 from dae_cli.models.network import Layer, Network
@@ -35,10 +35,10 @@ class Expected:
         experiment: the resolved config.
         data_sha256: digest of the data set's content.
         inputs: d, the components of an example.
-        classes: output units of the network.
+        classes: output units of the network, 0 where none is fine-tuned.
     """
 
-    experiment: Experiment
+    experiment: PretrainedExperiment
     data_sha256: str
     inputs: int
     classes: int
@@ -50,7 +50,7 @@ class _Position(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
     format: Literal[1, 2]
-    experiment: Experiment | None = None
+    experiment: Experiment | FilterExperiment | None = None
     data_sha256: str = ""
     phase: Phase
     layer: Count
@@ -133,7 +133,7 @@ def _refuse_another_run(position: _Position, expected: Expected) -> None:
         raise ValueError("its position is not one that this run can be in")
 
 
-def _possible(position: _Position, experiment: Experiment) -> bool:
+def _possible(position: _Position, experiment: PretrainedExperiment) -> bool:
     """Tell whether position, early stopping and history go together."""
     pretraining = position.phase == "pretrain"
     depth, epochs = len(experiment.model.hidden), experiment.pretrain.epochs
@@ -142,7 +142,7 @@ def _possible(position: _Position, experiment: Experiment) -> bool:
         rest, finetuned = position.epoch, 0
     else:
         placed = position.layer == (depth if epochs else 0)
-        placed = placed and position.epoch <= experiment.finetune.max_epochs
+        placed = placed and position.epoch <= _most_finetuning(experiment)
         rest, finetuned = 0, position.epoch
     if not placed:
         return False
@@ -156,6 +156,10 @@ def _possible(position: _Position, experiment: Experiment) -> bool:
     wrong = [r.valid_wrong for r in position.history if r.phase == "finetune"]
     best = position.best_epoch
     return position.best_wrong == (wrong[best - 1] if 0 < best <= len(wrong) else None)
+
+
+def _most_finetuning(experiment: PretrainedExperiment) -> int:
+    return experiment.finetune.max_epochs if isinstance(experiment, Experiment) else 0
 
 
 def _refuse_other_shapes(found: dict[str, Any], position: _Position, expected: Expected) -> None:
@@ -181,7 +185,7 @@ def _required(position: _Position) -> tuple[str, ...]:
     return ("pretrained.", "chains", *(["network."] if begun else []), *(["best."] if best else []))
 
 
-def _chains(position: _Position, experiment: Experiment) -> dict[str, tuple[int, ...]]:
+def _chains(position: _Position, experiment: PretrainedExperiment) -> dict[str, tuple[int, ...]]:
     """Return the shape of the persistent chains, where a layer is in the middle of its training."""
     begun = position.phase == "pretrain" and (position.epoch > 0 or position.interim is not None)
     if not (begun and experiment.pretrain.persistent):
@@ -202,16 +206,16 @@ def _shapes(expected: Expected) -> dict[str, tuple[int, ...]]:
         }
         if not model.tied:
             shapes[f"pretrained.{k}.decoder_weight"] = (d, units)
-        for prefix in ("network", "best"):
+        for prefix in ("network", "best") if expected.classes else ():
             shapes |= {f"{prefix}.{k}.weight": (units, d), f"{prefix}.{k}.bias": (units,)}
-    for prefix in ("network", "best"):
+    for prefix in ("network", "best") if expected.classes else ():
         top = (expected.classes, model.hidden[-1])
         shapes |= {f"{prefix}.top.weight": top, f"{prefix}.top.bias": top[:1]}
     return shapes
 
 
 def _assemble(
-    position: _Position, tensors: dict[str, Tensor], experiment: Experiment
+    position: _Position, tensors: dict[str, Tensor], experiment: PretrainedExperiment
 ) -> TrainingState:
     count = len(experiment.model.hidden)
     autoencoders = [

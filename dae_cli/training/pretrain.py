@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from dae_cli.config.schema import CorruptionSettings, Experiment
-from dae_cli.data.dataset import Split
+from dae_cli.config.schema import CorruptionSettings, PretrainedExperiment
 from dae_cli.engines.engine import Engine
 from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.corruption import Corruption, Gaussian, Masking, SaltAndPepper
@@ -22,7 +21,7 @@ from dae_cli.training.divergence import Place
 from dae_cli.training.epoch import present
 from dae_cli.training.evaluation import encode_rows
 from dae_cli.training.hooks import Hooks
-from dae_cli.training.inputs import Inputs, Pixels
+from dae_cli.training.inputs import Inputs
 from dae_cli.training.state import EpochRecord, TrainingState
 from dae_cli.training.steps import GibbsStep, NoisyStep, PretrainingStep
 from dae_cli.training.streams import Purpose, shuffled, stream
@@ -33,20 +32,30 @@ def corruption_from(settings: CorruptionSettings) -> Corruption:
     if settings.kind == "masking":
         return Masking(settings.destruction)
     if settings.kind == "salt-and-pepper":
-        return SaltAndPepper(settings.destruction)
+        return SaltAndPepper(settings.destruction, settings.pepper, settings.salt)
     return Gaussian(settings.sigma)
 
 
 def pretrain(
-    experiment: Experiment, train: Split, state: TrainingState, engine: Engine, hooks: Hooks
+    experiment: PretrainedExperiment,
+    images: Inputs,
+    state: TrainingState,
+    engine: Engine,
+    hooks: Hooks,
 ) -> None:
     """Train every layer that is not yet trained; `state` moves on with each epoch.
+
+    Args:
+        experiment: the settings.
+        images: what the lowest layer is trained on.
+        state: where the run stands.
+        engine: what computes.
+        hooks: what is told, and asked, meanwhile.
 
     Raises:
         DivergedError: the cost or a parameter was not finite.
     """
-    pixels = Pixels(train, experiment.pretrain.batch_size)
-    inputs = clean_codes(pixels, state.autoencoders[: state.layer], engine)
+    inputs = clean_codes(images, state.autoencoders[: state.layer], engine)
     while state.layer < len(state.autoencoders):
         _pretrain_layer(experiment, inputs, state, engine, hooks)
         trained = state.autoencoders[state.layer]
@@ -59,7 +68,11 @@ def pretrain(
 
 
 def _pretrain_layer(
-    experiment: Experiment, inputs: Inputs, state: TrainingState, engine: Engine, hooks: Hooks
+    experiment: PretrainedExperiment,
+    inputs: Inputs,
+    state: TrainingState,
+    engine: Engine,
+    hooks: Hooks,
 ) -> None:
     settings, layer = experiment.pretrain, state.layer + 1
     step = _step(experiment, inputs, state, engine)
@@ -83,7 +96,7 @@ def _pretrain_layer(
 
 
 def _step(
-    experiment: Experiment, inputs: Inputs, state: TrainingState, engine: Engine
+    experiment: PretrainedExperiment, inputs: Inputs, state: TrainingState, engine: Engine
 ) -> NoisyStep:
     """Return the steps of the layer being trained; `state` holds its persistent chains."""
     settings, layer = experiment.pretrain, state.autoencoders[state.layer]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dae_cli.config.schema import Experiment, PretrainSettings
+from dae_cli.config.schema import PretrainedExperiment, PretrainSettings
 from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.encoder import Encoder
 from dae_cli.models.initial import uniform_weights
@@ -137,7 +137,9 @@ def named_layers(network: Network | None) -> list[tuple[str, Layer]]:
     return list(zip(names, network, strict=True))
 
 
-def initial_state(experiment: Experiment, inputs: int, dtype: torch.dtype) -> TrainingState:
+def initial_state(
+    experiment: PretrainedExperiment, inputs: int, dtype: torch.dtype
+) -> TrainingState:
     """Draw the initial parameters; they depend on the seed and the shape, not on the corruption.
 
     Args:
@@ -167,7 +169,15 @@ def layer_from(
     """Put parameters together to what the settings pretrain: an autoencoder, or an RBM."""
     if settings.kind == "rbm":
         return Rbm(weight, hidden_bias, visible_bias, settings.gibbs_steps)
-    return Autoencoder(weight, hidden_bias, visible_bias, settings.loss, decoder_weight)
+    return Autoencoder(
+        weight,
+        hidden_bias,
+        visible_bias,
+        settings.loss,
+        decoder_weight,
+        settings.weight_decay,
+        settings.contraction,
+    )
 
 
 def network_from(autoencoders: Sequence[Encoder], classes: int) -> Network:

@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     CORRUPTION = 3
     FINETUNE_ORDER = 4
     GIBBS = 5
+    PATCHES = 6
 
 
 def stream(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:

@@ -1,15 +1,18 @@
-"""A whole run, from its state: pretraining, then fine-tuning."""
+"""A whole run, from its state: pretraining, then fine-tuning; or pretraining alone."""
 
 from __future__ import annotations
 
 import torch
 
-from dae_cli.config.schema import Experiment
-from dae_cli.data.dataset import Dataset
+from dae_cli.config.schema import Experiment, FilterExperiment
+from dae_cli.data.dataset import Dataset, Split
+from dae_cli.data.filter_images import FilterImages
 from dae_cli.engines.engine import Engine
 from dae_cli.errors import ConfigError
+from dae_cli.models.operations import laid_out
 from dae_cli.training.finetune import finetune
 from dae_cli.training.hooks import Hooks
+from dae_cli.training.inputs import Codes, Inputs, Pixels
 from dae_cli.training.pretrain import pretrain
 from dae_cli.training.state import TrainingState
 
@@ -27,9 +30,33 @@ def train(
         DivergedError: the cost or a parameter was not finite.
     """
     if state.phase == "pretrain":
-        pretrain(experiment, dataset.train, state, engine, hooks)
+        pixels = Pixels(dataset.train, experiment.pretrain.batch_size)
+        pretrain(experiment, pixels, state, engine, hooks)
     if state.phase == "finetune":
         finetune(experiment, dataset, state, engine, hooks)
+
+
+def train_filters(
+    experiment: FilterExperiment,
+    images: FilterImages,
+    state: TrainingState,
+    engine: Engine,
+    hooks: Hooks,
+) -> None:
+    """Train an autoencoder, or an RBM, by itself, from wherever `state` stands until it is done.
+
+    Raises:
+        DivergedError: the cost or a parameter was not finite.
+    """
+    if state.phase == "pretrain":
+        pretrain(experiment, inputs_of(experiment, images, engine), state, engine, hooks)
+
+
+def inputs_of(experiment: FilterExperiment, images: FilterImages, engine: Engine) -> Inputs:
+    """Return images as minibatches are gathered from them."""
+    if isinstance(images, Split):
+        return Pixels(images, experiment.pretrain.batch_size)
+    return Codes(laid_out(torch.from_numpy(images), engine.operations))
 
 
 def chosen_device(name: str) -> torch.device:

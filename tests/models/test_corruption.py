@@ -205,6 +205,16 @@ def test_salt_and_pepper_tosses_a_fair_coin_for_each_component() -> None:
     assert 7 < salt.var() < 13  # a coin for each: binomial, 40 / 4; for each row: 400
 
 
+def test_salt_and_pepper_of_other_extremes_falls_where_it_does_of_0_and_1() -> None:
+    clean = grey(20, 30)
+    usual = corrupted(SaltAndPepper(0.3), clean, generator(2))
+    other = corrupted(SaltAndPepper(0.3, pepper=-2.0, salt=3.0), clean, generator(2))
+    assert np.array_equal(other == -2, usual == 0)
+    assert np.array_equal(other == 3, usual == 1)
+    kept = (other != -2) & (other != 3)
+    assert np.array_equal(other[kept], clean[kept])
+
+
 def test_gaussian_noise_has_mean_0_and_variance_sigma_squared_and_is_normal() -> None:
     clean = grey(500, 80)
     noise = corrupted(Gaussian(0.5), clean, generator(2)) - clean
