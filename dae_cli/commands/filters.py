@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dae_cli.commands.options import tiles_of
+from dae_cli.commands.animating import draw_learning
+from dae_cli.commands.options import DataDir, Photos, tiles_of, units_of
+from dae_cli.commands.sorting import SortBy, order_of, words_for
 from dae_cli.commands.sources import run_folder
 from dae_cli.config.names import label
+from dae_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dae_cli.config.schema import Experiment
+    from dae_cli.config.schema import PretrainedExperiment
     from dae_cli.pictures.filters import Panel
+    from dae_cli.pictures.tiles import Drawing
 
 
 class GreyScale(StrEnum):
@@ -44,8 +49,28 @@ def filters(
         ),
     ] = 1,
     tiles: Annotated[
-        str, typer.Option(metavar="ROWSxCOLUMNS", help="The first units, row by row.")
-    ] = "10x10",
+        str | None,
+        typer.Option(
+            metavar="ROWSxCOLUMNS",
+            help="The first units, row by row.  [default: 10x10]",
+            show_default=False,
+        ),
+    ] = None,
+    sort: Annotated[
+        SortBy,
+        typer.Option(
+            help="Which units come first; by a measure, it is the first run's, and each unit's "
+            "number stands under its tiles."
+        ),
+    ] = SortBy.unit,
+    units: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I,J,…",
+            help="These units alone, large: a row for each, a column for each run.",
+            show_default=False,
+        ),
+    ] = None,
     scale: Annotated[
         GreyScale,
         typer.Option(help="One grey scale for all tiles, or each tile by its largest weight."),
@@ -53,65 +78,137 @@ def filters(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.png",
+            metavar="FILE",
             dir_okay=False,
-            help="The picture.  [default: filters-RUN.png or filters-side-by-side.png, here]",
+            help="The picture: .png, or for print .svg or .pdf.  [default: filters-RUN.png or "
+            "filters-side-by-side.png, here; zoom-… with --units]",
             show_default=False,
         ),
     ] = None,
+    animate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help="Train the first layer of one experiment again, and draw it while it learns: "
+            "a .gif, or a .webp, which is smaller.",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    photos: Photos = None,
 ) -> None:
     """Draw the pretrained filters of runs side by side.
 
-    Tile i is unit i in every sheet; mid grey is a weight of 0. Prints the picture's path.
+    Tile i is unit i in every sheet; mid grey is a weight of 0. Prints the picture's path. The data
+    are read for --animate alone.
     """
-    grid = tiles_of(tiles)
-    from dae_cli.pictures.saving import check_suffix
+    if animate is not None:
+        if len(sources) > 1 or units is not None or layer != 1 or out is not None:
+            raise typer.BadParameter(
+                "draws one first layer; leave out --out, --units, --layer and other sources",
+                param_hint="--animate",
+            )
+        draw_learning(
+            sources[0], animate, tiles_of(tiles or "10x10"), scale.value, data_dir, photos
+        )
+        typer.echo(label(animate))
+        return
+    chosen = None if units is None else units_of(units)
+    if chosen and (tiles is not None or sort is not SortBy.unit):
+        raise typer.BadParameter(
+            "draws the units that it names, in their order; leave out --tiles and --sort",
+            param_hint="--units",
+        )
+    grid = tiles_of("10x10" if tiles is None else tiles)
+    from dae_cli.pictures.saving import SHEET_SUFFIXES, check_suffix
 
     if out is not None:
-        check_suffix(out, (".png",))
+        check_suffix(out, SHEET_SUFFIXES)
     folders = [run_folder(source) for source in sources]
-
-    from dae_cli.pictures.filters import common_limit, save_png, side_by_side
-
     panels = [_panel(folder, layer) for folder in folders]
-    shown = [panel.weights[: grid[0] * grid[1]] for panel in panels]
-    image = side_by_side(
-        panels,
-        limit=common_limit(shown),
-        tiles=grid,
-        caption=f"layer {layer}, pretrained" + _through(layer),
-        scale=scale.value,
-    )
-    path = out or _default_name(folders, layer)
-    about = {"Title": f"filters of layer {layer}", "Runs": ", ".join(f.name for f in folders)}
-    save_png(image, path, about)
+
+    from dae_cli.pictures.saving import save_sheet
+
+    about = {
+        "Title": f"filters of layer {layer}",
+        "Runs": ", ".join(folder.name for folder in folders),
+        "Grey scale": scale.value,
+    }
+    if chosen:
+        drawing = _zoom(panels, chosen, layer, scale)
+        about["Units"] = ", ".join(map(str, chosen))
+    else:
+        drawing = _sheet(panels, grid, sort, layer, scale)
+        about |= {"Tiles": f"{grid[0]}x{grid[1]}", "Sorted by": sort.value}
+    path = out or _default_name("zoom" if chosen else "filters", folders, layer)
+    save_sheet(drawing, path, about)
     typer.echo(label(path))
 
 
-def _through(layer: int) -> str:
-    return "" if layer == 1 else f": W{layer}" + "".join(f" W{k}" for k in range(layer - 1, 0, -1))
+def _sheet(
+    panels: Sequence[Panel], grid: tuple[int, int], sort: SortBy, layer: int, scale: GreyScale
+) -> Drawing:
+    from dae_cli.pictures.filters import common_limit, lay_out_sheet
+
+    if sort is not SortBy.unit and len({len(panel.weights) for panel in panels}) > 1:
+        counts = ", ".join(str(len(panel.weights)) for panel in panels)
+        raise ConfigError(
+            f"--sort {sort}: runs of {counts} units have no common order; draw one picture of each"
+        )
+    # Of the first run, so that a tile is the same unit in every sheet.
+    order = order_of(panels[0].weights, sort)
+    panels = [replace(panel, order=order) for panel in panels]
+    first = " in the first sheet" if order and len(panels) > 1 else ""
+    return lay_out_sheet(
+        panels,
+        limit=common_limit([panel.shown(grid[0] * grid[1]) for panel in panels]),
+        tiles=grid,
+        caption="; ".join(filter(None, [_which(layer), words_for(sort) + first])),
+        scale=scale.value,
+    )
 
 
-def _default_name(folders: Sequence[Path], layer: int) -> Path:
+def _zoom(panels: Sequence[Panel], units: list[int], layer: int, scale: GreyScale) -> Drawing:
+    from dae_cli.pictures.filters import common_limit
+    from dae_cli.pictures.zoom import lay_out_zoom
+
+    shown = [replace(panel, order=units).shown(len(units)) for panel in panels]
+    return lay_out_zoom(
+        panels,
+        units,
+        limit=common_limit(shown),
+        caption=_which(layer),
+        scale=scale.value,
+    )
+
+
+def _which(layer: int) -> str:
+    """`layer 2, pretrained: W2 W1`."""
+    through = "" if layer == 1 else ": " + " ".join(f"W{k}" for k in range(layer, 0, -1))
+    return f"layer {layer}, pretrained{through}"
+
+
+def _default_name(kind: str, folders: Sequence[Path], layer: int) -> Path:
     stem = folders[0].resolve().name if len(folders) == 1 else "side-by-side"
-    return Path(f"filters-{stem}" + ("" if layer == 1 else f"-layer{layer}") + ".png")
+    return Path(f"{kind}-{stem}" + ("" if layer == 1 else f"-layer{layer}") + ".png")
 
 
 def _panel(folder: Path, layer: int) -> Panel:
     from dae_cli.config.experiments import load_resolved
-    from dae_cli.config.kinds import as_network
-    from dae_cli.data.registry import REGISTRY
+    from dae_cli.config.kinds import as_pretrained
+    from dae_cli.data.registry import is_stored_transposed
     from dae_cli.pictures.filters import Panel, upright
     from dae_cli.study.filters import run_filters
 
     weights = run_filters(folder, layer)
-    experiment = as_network(load_resolved(folder / "config.yaml"))
-    if REGISTRY[experiment.dataset].stored_transposed:
+    experiment = as_pretrained(load_resolved(folder / "config.yaml"))
+    if is_stored_transposed(experiment.dataset):
         weights = upright(weights)
     return Panel(weights, f"{experiment.dataset}, {_corrupted(experiment)}")
 
 
-def _corrupted(experiment: Experiment) -> str:
+def _corrupted(experiment: PretrainedExperiment) -> str:
     corruption = experiment.corruption
     if experiment.pretrain.epochs == 0:
         return "not pretrained"

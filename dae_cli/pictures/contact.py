@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dae_cli.errors import ConfigError
-from dae_cli.pictures.filters import upright
+from dae_cli.pictures.greys import upright
 from dae_cli.pictures.layout import Sheet, lay_out
-from dae_cli.pictures.tiles import paint
+from dae_cli.pictures.tiles import Drawing, paint
 
 MAGNIFICATION = 2
 
@@ -59,7 +59,8 @@ def contact_sheet(
             scale_ends=("0", "1"),
         )
     )
-    return paint(layout, [np.rint(pixels * 255).astype(np.uint8) for pixels in shown])
+    greys = (np.rint(pixels * 255).astype(np.uint8) for pixels in shown)
+    return paint(Drawing(layout, tuple(greys)))
 
 
 def _upright(panel: Images) -> NDArray[np.float32]:

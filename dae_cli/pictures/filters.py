@@ -1,48 +1,50 @@
 """First-layer filters as sheets of grey tiles.
 
 ICML 2008, Fig. 3 (slides 5 to 7 of the lecture): each row of W, 28 × 28 weights, is one tile.
-
-The grey scale of every sheet: a weight of 0 is mid grey (128), ``-limit`` and below black (0),
-``+limit`` and above white (255), linear between. One limit, ``common_limit``, serves all sheets
-that are compared, so that equal greys mean equal weights.
+``greys`` documents the grey scale. A sheet is laid out first (``lay_out_sheet``), and then painted
+(``side_by_side``) or saved for print (``saving.save_sheet``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isqrt
-from typing import Any, Literal
+from typing import Required, TypedDict, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from dae_cli.errors import ConfigError, DaeError
-from dae_cli.pictures.layout import Layout, Sheet, lay_out
+from dae_cli.errors import ConfigError
+from dae_cli.pictures.greys import (
+    MID_GREY,
+    Scale,
+    Weights,
+    common_limit,
+    finite,
+    greys,
+    tile_side,
+    upright,
+)
+from dae_cli.pictures.layout import Sheet, lay_out
 from dae_cli.pictures.saving import save_png
-from dae_cli.pictures.tiles import BACKGROUND, paint
+from dae_cli.pictures.tiles import BACKGROUND, Drawing, paint
 
 __all__ = [
     "BACKGROUND",
     "MID_GREY",
     "Panel",
     "Scale",
+    "SheetOptions",
     "common_limit",
     "filter_sheet",
     "greys",
-    "plan_sheet",
+    "lay_out_sheet",
     "save_png",
+    "scale_ends_of",
     "side_by_side",
     "upright",
 ]
 
-Weights = NDArray[np.floating[Any]]
-Scale = Literal["shared", "tile"]
-"""``shared``: one limit for all tiles. ``tile``: each tile by its own largest \\|w\\|, which shows
-the shape of weak filters too, as many papers do, but hides how strong they are."""
-
-MID_GREY = 128
 _TILE_PIXELS = 56  # what a tile measures unless told: 28 × 28 weights at 2 pixels each
 
 
@@ -53,67 +55,76 @@ class Panel:
     Attributes:
         weights: (units, inputs), one unit a row.
         title: what stands over it, such as ``25 % destroyed``.
+        order: the units that are shown, in this order; from 0 on unless given.
+        labels: what stands under the tiles, one for each of ``order``; the units' numbers unless
+            given.
     """
 
     weights: Weights
     title: str
+    order: Sequence[int] | None = None
+    labels: Sequence[str] | None = None
+
+    def units(self, most: int) -> list[int]:
+        """The first ``most`` units that are shown.
+
+        Raises:
+            ConfigError: the order names a unit that is not there.
+            ValueError: there is not one label for each unit of the order.
+        """
+        there = len(self.weights)
+        order = range(there) if self.order is None else self.order
+        wrong = next((unit for unit in order if not 0 <= unit < there), None)
+        if wrong is not None:
+            of = f" of {self.title!r}" if self.title else ""
+            raise ConfigError(f"unit {wrong}{of}: choose units from 0 to {there - 1}")
+        if self.labels is not None and len(self.labels) != len(order):
+            raise ValueError(f"{len(self.labels)} labels for {len(order)} units: give one for each")
+        return [int(unit) for unit in order[:most]]
+
+    def shown(self, most: int) -> Weights:
+        """Their weights (units, inputs): what ``common_limit`` is to be given."""
+        if self.order is None:
+            return self.weights[:most]
+        return self.weights[self.units(most)]
 
 
-def common_limit(weights_list: Sequence[Weights], quantile: float = 0.995) -> float:
-    """The one grey limit for all sheets that are compared: a quantile of |W| over all of them.
+class SheetOptions(TypedDict, total=False):
+    """How sheets are drawn.
 
-    A quantile and not the maximum, since a single large weight would turn all else grey; at the
-    default five weights in a thousand are clipped. Give the rows that will be shown. Where the
-    quantile is 0 the maximum is taken, and 1 where all weights are 0.
-
-    Raises:
-        ValueError: no weights, or a quantile outside (0, 1].
-        DaeError: a weight is NaN or infinite.
+    Attributes:
+        limit: the weight that is drawn white; ``common_limit`` gives it. Unused by scale ``tile``.
+        tiles: (rows, columns) of each panel; 10 × 10 unless given.
+        magnification: pixels per weight; unless given, a tile is about 56 pixels wide.
+        scale: ``shared`` or ``tile``, see ``Scale``.
+        scale_ends: what stands at the black and at the white end of the grey scale, where the
+            tiles are no weights: ``("patch -max", "+max")``.
     """
-    if not 0 < quantile <= 1 or not any(weights.size for weights in weights_list):
-        raise ValueError(f"quantile {quantile} must be in (0, 1], and there must be weights")
-    sizes = np.concatenate([np.abs(_finite(weights)).ravel() for weights in weights_list])
-    return float(np.quantile(sizes, quantile)) or float(sizes.max()) or 1.0
+
+    limit: Required[float]
+    tiles: tuple[int, int]
+    title: str
+    caption: str
+    magnification: int | None
+    scale: Scale
+    scale_ends: tuple[str, str] | None
 
 
-def upright(weights: Weights) -> Weights:
-    """Transpose each square tile.
-
-    The benchmark stores rot, bg-rand, bg-img and rot-bg-img transposed; filters learned from
-    them show digits upright only after this.
-    """
-    side = _side(weights)
-    turned = weights.reshape(-1, side, side).transpose(0, 2, 1)
-    return np.ascontiguousarray(turned).reshape(weights.shape)
-
-
-def filter_sheet(
-    weights: Weights,
-    *,
-    limit: float,
-    tiles: tuple[int, int] = (10, 10),
-    title: str = "",
-    caption: str = "",
-    magnification: int | None = None,
-    scale: Scale = "shared",
-) -> Image.Image:
-    """Draw the first rows of a weight matrix as tiles; see ``side_by_side`` for the details.
+def filter_sheet(weights: Weights, **options: Unpack[SheetOptions]) -> Image.Image:
+    """Draw the first rows of a weight matrix as tiles; see ``lay_out_sheet`` for the details.
 
     Args:
         weights: (units, inputs); inputs a square number, 784 for 28 × 28.
     """
-    return side_by_side(
-        [Panel(weights, "")],
-        limit=limit,
-        tiles=tiles,
-        title=title,
-        caption=caption,
-        magnification=magnification,
-        scale=scale,
-    )
+    return side_by_side([Panel(weights, "")], **options)
 
 
-def side_by_side(
+def side_by_side(panels: Sequence[Panel], **options: Unpack[SheetOptions]) -> Image.Image:
+    """Draw what ``lay_out_sheet`` lays out, as a grey image (mode ``L``) on white."""
+    return paint(lay_out_sheet(panels, **options))
+
+
+def lay_out_sheet(
     panels: Sequence[Panel],
     *,
     limit: float,
@@ -122,120 +133,90 @@ def side_by_side(
     caption: str = "",
     magnification: int | None = None,
     scale: Scale = "shared",
-) -> Image.Image:
-    """Draw a row of sheets; tile i is unit i in each of them (ICML 2008, Fig. 3 a to c).
+    scale_ends: tuple[str, str] | None = None,
+) -> Drawing:
+    """Lay out a row of sheets; tile i is unit i in each of them (ICML 2008, Fig. 3 a to c).
 
     Units come row by row; the number left of a row plus the number over a column is the unit.
-    Tiles beyond the last unit stay blank. Titles, numbers, the grey scale and the caption lie
-    outside the tiles.
+    Where a panel has an order, each tile has its unit's number under it instead. Tiles beyond the
+    last unit stay blank. Titles, numbers, the grey scale and the caption lie outside the tiles.
 
     Args:
-        limit: the weight that is drawn white; ``common_limit`` gives it. Unused by scale
-            ``tile``.
-        tiles: (rows, columns) of each panel.
-        magnification: pixels per weight; unless given, a tile is about 56 pixels wide.
-
-    Returns:
-        A grey image (mode ``L``) on white.
+        limit and all others: see ``SheetOptions``.
 
     Raises:
         ConfigError: the inputs are not a square number or differ between panels; no unit; rows or
-            columns below 1.
+            columns below 1; an order names a unit that is not there.
         DaeError: a weight is NaN or infinite.
-        ValueError: no panel; limit or magnification is not above 0.
+        ValueError: no panel; limit or magnification is not above 0; labels that do not go with
+            the order, or are wider than a tile.
     """
-    layout = plan_sheet(
-        panels,
-        limit=limit,
+    side = common_side(panels, limit)
+    if min(tiles) < 1:
+        raise ConfigError(f"tiles {tiles[0]}x{tiles[1]}: rows and columns must be 1 or more")
+    units = [panel.units(tiles[0] * tiles[1]) for panel in panels]
+    ordered = any(panel.order is not None for panel in panels)
+    sheet = Sheet(
+        panels=tuple(panel.title for panel in panels),
+        units=tuple(len(own) for own in units),
+        side=side,
+        magnification=magnification_of(side, magnification, _TILE_PIXELS),
         tiles=tiles,
         title=title,
         caption=caption,
-        magnification=magnification,
-        scale=scale,
+        scale_ends=scale_ends or scale_ends_of(scale, limit),
+        tile_names=tuple(map(_names, panels, units)) if ordered else (),
     )
-    painted = [
-        greys(_finite(panel.weights[: tiles[0] * tiles[1]]), limit, scale) for panel in panels
-    ]
-    return paint(layout, painted)
+    return Drawing(
+        lay_out(sheet),
+        tuple(
+            greys(finite(panel.weights[own], own), limit, scale)
+            for panel, own in zip(panels, units, strict=True)
+        ),
+    )
 
 
-def plan_sheet(
-    panels: Sequence[Panel],
-    *,
-    limit: float,
-    tiles: tuple[int, int] = (10, 10),
-    title: str = "",
-    caption: str = "",
-    magnification: int | None = None,
-    scale: Scale = "shared",
-) -> Layout:
-    """Where ``side_by_side`` with the same arguments puts each tile and text, in pixels."""
+def common_side(panels: Sequence[Panel], limit: float) -> int:
+    """Width in weights of all panels' tiles; refuses what cannot stand on one sheet.
+
+    Raises:
+        ConfigError: the inputs are not a square number or differ between panels; no unit.
+        ValueError: no panel; a limit that is not above 0.
+    """
     if not panels:
         raise ValueError("a row of sheets needs at least one panel")
     if not (np.isfinite(limit) and limit > 0):
         raise ValueError(f"limit is {limit}; it must be above 0, as common_limit gives it")
-    if min(tiles) < 1:
-        raise ConfigError(f"tiles {tiles[0]}x{tiles[1]}: rows and columns must be 1 or more")
-    sides = [_side(panel.weights) for panel in panels]
+    sides = [tile_side(panel.weights) for panel in panels]
     if len(set(sides)) > 1:
         counts = ", ".join(str(side * side) for side in sides)
         raise ConfigError(
             f"sheets of {counts} inputs cannot stand side by side: draw one picture for each size"
         )
-    if magnification is None:
-        magnification = max(1, round(_TILE_PIXELS / sides[0]))
-    if magnification < 1:
-        raise ValueError(f"magnification is {magnification}; it must be 1 or more")
-    ends = {
-        "shared": (f"weight -{limit:.2g}", f"+{limit:.2g}  (mid grey: 0)"),
-        "tile": ("weight -max", "+max of each tile  (mid grey: 0)"),
-    }
-    return lay_out(
-        Sheet(
-            panels=tuple(panel.title for panel in panels),
-            units=tuple(len(panel.weights) for panel in panels),
-            side=sides[0],
-            magnification=magnification,
-            tiles=tiles,
-            title=title,
-            caption=caption,
-            scale_ends=ends[scale],
-        )
-    )
+    return sides[0]
 
 
-def greys(weights: Weights, limit: float, scale: Scale = "shared") -> NDArray[np.uint8]:
-    """Return (units, inputs) greys of the documented scale, 0 black to 255 white."""
-    limits: float | NDArray[np.float64] = limit
+def magnification_of(side: int, asked: int | None, tile_pixels: int) -> int:
+    """Pixels per weight: what is asked, else such that a tile is about ``tile_pixels`` wide.
+
+    Raises:
+        ValueError: less than 1 is asked.
+    """
+    if asked is None:
+        return max(1, round(tile_pixels / side))
+    if asked < 1:
+        raise ValueError(f"magnification is {asked}; it must be 1 or more")
+    return asked
+
+
+def scale_ends_of(scale: Scale, limit: float) -> tuple[str, str]:
+    """What stands at the ends of the grey scale of weights."""
     if scale == "tile":
-        largest = np.abs(weights).max(axis=1, keepdims=True).astype(np.float64)
-        limits = np.where(largest > 0, largest, 1.0)
-    share = np.clip(weights.astype(np.float64) / limits, -1.0, 1.0)
-    return np.floor(127.5 * share + MID_GREY).astype(np.uint8)
+        return "weight -max", "+max of each tile  (mid grey: 0)"
+    return f"weight -{limit:.2g}", f"+{limit:.2g}  (mid grey: 0)"
 
 
-def _side(weights: Weights) -> int:
-    """Width of a tile; refuses what is not a matrix of square tiles."""
-    if weights.ndim != 2 or 0 in weights.shape:
-        raise ConfigError(
-            f"filters need a matrix of (units, inputs), at least one of each; "
-            f"got the shape {weights.shape}"
-        )
-    inputs = weights.shape[1]
-    side = isqrt(inputs)
-    if side * side != inputs:
-        raise ConfigError(
-            f"filters of {inputs} inputs cannot be shown as square tiles: {inputs} is not a "
-            "square number; choose a layer that sees the pixels, the first"
-        )
-    return side
-
-
-def _finite(weights: Weights) -> Weights:
-    if not np.isfinite(weights).all():
-        unit = int(np.argwhere(~np.isfinite(weights))[0][0])
-        raise DaeError(
-            f"the weights of unit {unit} hold NaN or infinity; its training diverged: "
-            "train again with a lower learning rate"
-        )
-    return weights
+def _names(panel: Panel, units: Sequence[int]) -> tuple[str, ...]:
+    if panel.labels is None:
+        return tuple(str(unit) for unit in units)
+    return tuple(panel.labels[: len(units)])

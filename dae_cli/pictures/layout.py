@@ -1,4 +1,4 @@
-"""Where everything on a sheet of filters goes; drawing it is left to ``filters``."""
+"""Where everything on a sheet of filters goes; drawing it is left to ``tiles`` and ``vector``."""
 
 from __future__ import annotations
 
@@ -12,27 +12,44 @@ Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels; right and bottom are one past the last pixel."""
 
 _SOFT = 95  # grey of numbers and captions, so that the tiles speak first
+_SMALLEST = 8  # pixels: the smallest letters that are drawn
 
 
 @dataclass(frozen=True)
 class Grid:
-    """One panel's tiles: ``tiles`` = (rows, columns), each ``tile`` pixels wide and high."""
+    """One panel's tiles: ``tiles`` = (rows, columns), each ``tile`` pixels wide and high.
+
+    Attributes:
+        under: pixels below each tile that are kept for its name.
+    """
 
     left: int
     top: int
     tile: int
     gap: int
     tiles: tuple[int, int]
+    under: int = 0
 
     @property
     def pitch(self) -> int:
-        """Pixels from one tile to the next."""
+        """Pixels from one column to the next."""
         return self.tile + self.gap
+
+    @property
+    def row_pitch(self) -> int:
+        """Pixels from one row to the next."""
+        return self.tile + self.under + self.gap
+
+    @property
+    def whole(self) -> Box:
+        """The pixels from the first tile to the last, blank ones as well."""
+        _, _, right, bottom = self.box(self.tiles[0] * self.tiles[1] - 1)
+        return self.left, self.top, right, bottom
 
     def box(self, index: int) -> Box:
         """The pixels of tile ``index``, counted row by row from 0."""
         row, column = divmod(index, self.tiles[1])
-        left, top = self.left + column * self.pitch, self.top + row * self.pitch
+        left, top = self.left + column * self.pitch, self.top + row * self.row_pitch
         return left, top, left + self.tile, top + self.tile
 
 
@@ -57,6 +74,10 @@ class Sheet:
         magnification: pixels per weight.
         tiles: (rows, columns) of each panel.
         scale_ends: what stands at the black and at the white end of the grey scale.
+        tile_names: for each panel what stands under each of its tiles; or
+        row_names: what stands left of each row. Without either rows and columns are numbered.
+        spacing: pixels between tiles and between panels alike; else tiles of one panel are
+            parted by thin lines, and panels by more.
     """
 
     panels: tuple[str, ...]
@@ -67,6 +88,9 @@ class Sheet:
     title: str
     caption: str
     scale_ends: tuple[str, str]
+    tile_names: tuple[tuple[str, ...], ...] = ()
+    row_names: tuple[str, ...] = ()
+    spacing: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,25 +115,27 @@ class _Sizes:
 
 
 def lay_out(sheet: Sheet) -> Layout:
-    """Place tiles, numbers, titles, the grey scale and the caption; nothing overlaps."""
+    """Place tiles, names, titles, the grey scale and the caption; nothing overlaps.
+
+    Raises:
+        ValueError: a tile's name is wider than the tile.
+    """
     rows, columns = sheet.tiles
     tile = sheet.side * sheet.magnification
-    gap = 1 if tile < 40 else 2
+    gap = sheet.spacing or (1 if tile < 40 else 2)
     grid_width = columns * (tile + gap) - gap
     sizes = _Sizes.for_width(len(sheet.panels) * grid_width)
+    between = sheet.spacing or round(1.5 * sizes.pad)
 
-    shown_rows = min(rows, -(-max(sheet.units) // columns))
-    row_names = [str(row * columns) for row in range(shown_rows)]
-    margin = sizes.pad + max(text_width(name, sizes.label) for name in row_names) + sizes.near
-    between = round(1.5 * sizes.pad)
+    row_names = _row_names(sheet)
+    widest = max((text_width(name, sizes.label) for name in row_names), default=0)
+    margin = sizes.pad + (widest + sizes.near if row_names else 0)
     lefts = [margin + panel * (grid_width + between) for panel in range(len(sheet.panels))]
     # A sheet of a few tiles is still wide enough to read its title and caption.
     text_right = max(lefts[-1] + grid_width, 420)
-    width = text_right + sizes.pad
 
     runs: list[Run] = []
-    y = sizes.pad
-    y = _paragraph(runs, sheet.title, (margin, y), text_right - margin, sizes.title, 20)
+    y = _paragraph(runs, sheet.title, (margin, sizes.pad), text_right - margin, sizes.title, 20)
     y += sizes.near if runs else 0
     # The last panel may use the blank to its right, if the sheet is wider than its tiles.
     rooms = [*[grid_width] * (len(lefts) - 1), text_right - lefts[-1]]
@@ -117,20 +143,49 @@ def lay_out(sheet: Sheet) -> Layout:
         _paragraph(runs, name, (left, y), room, sizes.panel, 40)
         for name, left, room in zip(sheet.panels, lefts, rooms, strict=True)
     )
-    y += line_height(sizes.label) + sizes.near
-    grids = tuple(Grid(left, y, tile, gap, sheet.tiles) for left in lefts)
-    for grid, units in zip(grids, sheet.units, strict=True):
-        runs.extend(_column_numbers(grid, min(units, columns), sizes))
-    runs.extend(_row_numbers(grids[0], row_names, sizes))
+    numbered = not (sheet.tile_names or sheet.row_names)
+    y += (line_height(sizes.label) if numbered else 0) + sizes.near
+    name_size = _name_size(sheet, tile, sizes)
+    under = line_height(name_size) if sheet.tile_names else 0
+    grids = tuple(Grid(left, y, tile, gap, sheet.tiles, under) for left in lefts)
+    if numbered:
+        for grid, units in zip(grids, sheet.units, strict=True):
+            runs.extend(_column_numbers(grid, min(units, columns), sizes))
+    runs.extend(_beside_rows(grids[0], row_names, sizes))
+    if sheet.tile_names:
+        for grid, names in zip(grids, sheet.tile_names, strict=True):
+            runs.extend(_under_tiles(grid, names, name_size))
 
-    y += rows * grids[0].pitch - gap + sizes.pad
+    y += rows * grids[0].row_pitch - gap + sizes.pad
     bar, bottom = _grey_scale(runs, sheet.scale_ends, (margin, y), sizes)
     bottom += sizes.near
     end = _paragraph(
         runs, sheet.caption, (margin, bottom), text_right - margin, sizes.caption, _SOFT
     )
-    width = max(width, max(run.box()[2] for run in runs) + sizes.pad)
+    width = max(text_right, *(run.box()[2] for run in runs)) + sizes.pad
     return Layout((width, end + sizes.pad), grids, tuple(runs), bar)
+
+
+def _row_names(sheet: Sheet) -> list[str]:
+    if sheet.row_names or sheet.tile_names:
+        return [drawable(name) for name in sheet.row_names]
+    rows, columns = sheet.tiles
+    shown = min(rows, -(-max(sheet.units) // columns))
+    return [str(row * columns) for row in range(shown)]
+
+
+def _name_size(sheet: Sheet, tile: int, sizes: _Sizes) -> int:
+    """Size of the tiles' names: small beside the tiles, and none wider than its tile."""
+    names = [drawable(name) for own in sheet.tile_names for name in own]
+    size = min(sizes.label, max(_SMALLEST, round(tile / 3.5)))
+    while size > _SMALLEST and any(text_width(name, size) > tile for name in names):
+        size -= 1
+    wide = next((name for name in names if text_width(name, size) > tile), None)
+    if wide is not None:
+        raise ValueError(
+            f"{wide!r} is wider than a tile of {tile} pixels: give a larger magnification"
+        )
+    return size
 
 
 def _paragraph(
@@ -152,10 +207,16 @@ def _column_numbers(grid: Grid, columns: int, sizes: _Sizes) -> Iterator[Run]:
         yield Run(names[column], (x, grid.top - sizes.near), sizes.label, "ms", _SOFT)
 
 
-def _row_numbers(grid: Grid, names: Sequence[str], sizes: _Sizes) -> Iterator[Run]:
-    for row in _every(len(names), grid.pitch, line_height(sizes.label)):
-        y = grid.top + row * grid.pitch + grid.tile // 2
+def _beside_rows(grid: Grid, names: Sequence[str], sizes: _Sizes) -> Iterator[Run]:
+    for row in _every(len(names), grid.row_pitch, line_height(sizes.label)):
+        y = grid.top + row * grid.row_pitch + grid.tile // 2
         yield Run(names[row], (grid.left - sizes.near, y), sizes.label, "rm", _SOFT)
+
+
+def _under_tiles(grid: Grid, names: Sequence[str], size: int) -> Iterator[Run]:
+    for index, name in enumerate(names):
+        left, _, right, bottom = grid.box(index)
+        yield Run(drawable(name), ((left + right) // 2, bottom + size), size, "ms", _SOFT)
 
 
 def _every(total: int, pitch: int, room: int) -> Iterable[int]:

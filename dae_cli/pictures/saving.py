@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+    from dae_cli.pictures.tiles import Drawing
+
+SHEET_SUFFIXES = (".png", ".svg", ".pdf")
 _LONGEST_KEY = 79  # PNG specification, 11.3.4.2: a keyword has 1 to 79 characters
 
 
@@ -32,16 +35,52 @@ def save_png(image: Image, path: Path, metadata: Mapping[str, str]) -> None:
     from PIL.PngImagePlugin import PngInfo
 
     check_suffix(path, (".png",))
+    check_metadata(metadata)
     chunks = PngInfo()
+    for key, value in metadata.items():
+        chunks.add_text(key, value)
+    buffer = BytesIO()
+    image.save(buffer, format="PNG", optimize=True, pnginfo=chunks)
+    write_whole(path, buffer.getvalue())
+
+
+def save_sheet(drawing: Drawing, path: Path, metadata: Mapping[str, str]) -> None:
+    """Write a laid-out sheet as its name's ending says: ``.png``, ``.svg`` or ``.pdf``.
+
+    As with ``save_png`` the same sheet and metadata give the same bytes, whole or not at all. SVG
+    and PDF keep ``Title`` as their title, and all else as lines ``key: value``: the description of
+    an SVG, the subject of a PDF.
+
+    Raises:
+        ConfigError: another ending.
+        OutputError: it cannot be written.
+        ValueError: a key that a PNG could not keep.
+    """
+    check_suffix(path, SHEET_SUFFIXES)
+    check_metadata(metadata)
+    if path.suffix.lower() == ".png":
+        from dae_cli.pictures.tiles import paint
+
+        save_png(paint(drawing), path, metadata)
+        return
+
+    from dae_cli.pictures.vector import pdf_bytes, svg_bytes
+
+    to_bytes = svg_bytes if path.suffix.lower() == ".svg" else pdf_bytes
+    write_whole(path, to_bytes(drawing, metadata))
+
+
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Refuse what a PNG's text chunks could not keep.
+
+    Raises:
+        ValueError: a key is not 1 to 79 characters, or a key or value holds a NUL.
+    """
     for key, value in metadata.items():
         if not 1 <= len(key) <= _LONGEST_KEY or "\0" in key + value:
             raise ValueError(
                 f"metadata key {key!r} must have 1 to {_LONGEST_KEY} characters, no NUL"
             )
-        chunks.add_text(key, value)
-    buffer = BytesIO()
-    image.save(buffer, format="PNG", optimize=True, pnginfo=chunks)
-    write_whole(path, buffer.getvalue())
 
 
 def check_suffix(path: Path, allowed: Sequence[str]) -> None:

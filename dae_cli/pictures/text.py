@@ -52,6 +52,13 @@ class Run:
         x, y = self.at
         return (int(x + left), int(y + top), int(x + right), int(y + bottom))
 
+    def baseline(self) -> tuple[float, float]:
+        """Where the first letter begins on the baseline (x, y), in pixels."""
+        left, top, _, _ = font(self.size).getbbox(self.text, anchor=self.anchor)
+        from_left, from_line, _, _ = font(self.size).getbbox(self.text, anchor="ls")
+        x, y = self.at
+        return x + left - from_left, y + top - from_line
+
 
 @lru_cache(maxsize=64)
 def font(size: int) -> ImageFont.FreeTypeFont:

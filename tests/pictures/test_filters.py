@@ -17,7 +17,7 @@ from dae_cli.pictures.filters import (
     Scale,
     common_limit,
     filter_sheet,
-    plan_sheet,
+    lay_out_sheet,
     side_by_side,
     upright,
 )
@@ -32,7 +32,7 @@ def pixels(image: Image) -> Greys:
 
 def tile_of(panels: list[Panel], panel: int, index: int, **settings: Any) -> Greys:
     """Tile ``index`` of a panel, back at one pixel per weight, checked to be crisp."""
-    grid = plan_sheet(panels, **settings).grids[panel]
+    grid = lay_out_sheet(panels, **settings).layout.grids[panel]
     left, top, right, bottom = grid.box(index)
     block = pixels(side_by_side(panels, **settings))[top:bottom, left:right]
     side = int(np.sqrt(panels[panel].weights.shape[1]))
@@ -64,7 +64,7 @@ def test_tile_i_shows_row_i_of_the_weights_unturned(magnification: int) -> None:
 
 
 def test_tiles_run_along_the_rows() -> None:
-    grid = plan_sheet([Panel(random_weights(6), "")], limit=1.0, tiles=(2, 3)).grids[0]
+    grid = lay_out_sheet([Panel(random_weights(6), "")], limit=1.0, tiles=(2, 3)).layout.grids[0]
     (left, top, right, bottom), *_ = boxes = [grid.box(index) for index in range(6)]
     assert [box[1] for box in boxes[:3]] == [top] * 3
     assert boxes[1][0] > right and boxes[3][0] == left and boxes[3][1] > bottom
@@ -95,7 +95,7 @@ def test_the_shared_scale_keeps_strengths_apart_and_the_tile_scale_levels_them()
 
 def test_the_picture_says_which_grey_scale_it_has() -> None:
     def texts(scale: Scale) -> str:
-        layout = plan_sheet([Panel(random_weights(4), "")], limit=0.84, scale=scale)
+        layout = lay_out_sheet([Panel(random_weights(4), "")], limit=0.84, scale=scale).layout
         return " | ".join(run.text for run in layout.runs)
 
     assert "-0.84" in texts("shared") and "+0.84" in texts("shared")
@@ -128,7 +128,7 @@ def test_an_impossible_quantile_or_no_weights_is_refused() -> None:
 
 def test_tiles_are_parted_by_thin_lines_of_the_background() -> None:
     weights = np.zeros((4, 784), np.float32)
-    layout = plan_sheet([Panel(weights, "")], limit=1.0, tiles=(2, 2))
+    layout = lay_out_sheet([Panel(weights, "")], limit=1.0, tiles=(2, 2)).layout
     left, top, right, bottom = layout.grids[0].box(0)
     next_left = layout.grids[0].box(1)[0]
     next_top = layout.grids[0].box(2)[1]
@@ -141,7 +141,7 @@ def test_tiles_are_parted_by_thin_lines_of_the_background() -> None:
 
 def test_tiles_beyond_the_last_unit_stay_blank_and_their_rows_unnumbered() -> None:
     weights = np.zeros((5, 784), np.float32)
-    layout = plan_sheet([Panel(weights, "")], limit=1.0, tiles=(4, 4))
+    layout = lay_out_sheet([Panel(weights, "")], limit=1.0, tiles=(4, 4)).layout
     image = pixels(filter_sheet(weights, limit=1.0, tiles=(4, 4)))
     for index in range(16):
         left, top, right, bottom = layout.grids[0].box(index)
@@ -152,7 +152,7 @@ def test_tiles_beyond_the_last_unit_stay_blank_and_their_rows_unnumbered() -> No
 
 
 def test_the_unit_of_every_tile_is_its_rows_number_plus_its_columns() -> None:
-    layout = plan_sheet([Panel(random_weights(100), "")], limit=1.0, tiles=(10, 10))
+    layout = lay_out_sheet([Panel(random_weights(100), "")], limit=1.0, tiles=(10, 10)).layout
     grid = layout.grids[0]
     rows = {run.at[1]: int(run.text) for run in layout.runs if run.anchor == "rm"}
     columns = {run.at[0]: int(run.text) for run in layout.runs if run.anchor == "ms"}
@@ -164,19 +164,81 @@ def test_the_unit_of_every_tile_is_its_rows_number_plus_its_columns() -> None:
 def test_side_by_side_puts_the_same_unit_in_the_same_tile_of_every_panel() -> None:
     panels = [Panel(random_weights(9, seed=level), f"{level} %") for level in (0, 25, 50)]
     settings: dict[str, Any] = {"limit": 1.0, "tiles": (2, 3), "title": "t", "caption": "c"}
-    first, *others = plan_sheet(panels, **settings).grids
+    first, *others = lay_out_sheet(panels, **settings).layout.grids
     for place, grid in enumerate(others, start=1):
         assert grid.top == first.top and grid.tiles == first.tiles
-        assert grid.left > plan_sheet(panels, **settings).grids[place - 1].box(2)[2]
+        assert grid.left > lay_out_sheet(panels, **settings).layout.grids[place - 1].box(2)[2]
     for place, panel in enumerate(panels):
         for unit in range(6):
             tile = tile_of(panels, place, unit, **settings)
             assert (tile == expected_greys(panel.weights[unit], 1.0)).all()
 
 
+def test_an_order_puts_its_units_into_the_tiles_and_their_numbers_under_them() -> None:
+    weights = random_weights(20)
+    order = [17, 3, 3, 0, 9]
+    panels = [Panel(weights, "", order=order), Panel(-weights, "", order=order)]
+    settings: dict[str, Any] = {"limit": 1.0, "tiles": (2, 2)}
+    layout = lay_out_sheet(panels, **settings).layout
+    for place, grid in enumerate(layout.grids):
+        for index, unit in enumerate(order[:4]):
+            row = panels[place].weights[unit]
+            assert (tile_of(panels, place, index, **settings) == expected_greys(row, 1.0)).all()
+            left, _, right, bottom = grid.box(index)
+            under = [
+                run.text
+                for run in layout.runs
+                if run.at[0] == (left + right) // 2 and bottom < run.at[1] < bottom + grid.under
+            ]
+            assert under == [str(unit)]
+    texts = {run.text for run in layout.runs}
+    assert "+0" not in texts, "a row's number plus a column's would be a wrong unit"
+
+
+def test_labels_stand_under_the_tiles_in_place_of_the_numbers() -> None:
+    panel = Panel(random_weights(9), "", order=[8, 1], labels=["8 · .93", "1 · .52"])
+    layout = lay_out_sheet([panel], limit=1.0, tiles=(1, 2)).layout
+    assert {"8 · .93", "1 · .52"} <= {run.text for run in layout.runs}
+    with pytest.raises(ValueError, match="1 labels for 2 units"):
+        lay_out_sheet([Panel(random_weights(9), "", order=[8, 1], labels=["8"])], limit=1.0)
+    wide = Panel(random_weights(9), "", order=[8], labels=["explained variance .93"])
+    with pytest.raises(ValueError, match=r"wider than a tile of 28 pixels: .* magnification"):
+        lay_out_sheet([wide], limit=1.0, magnification=1)
+
+
+@pytest.mark.parametrize("unit", [-1, 9])
+def test_an_order_of_units_that_are_not_there_is_refused(unit: int) -> None:
+    panel = Panel(random_weights(9), "25 %", order=[0, unit])
+    with pytest.raises(ConfigError, match=f"unit {unit} of '25 %': choose units from 0 to 8"):
+        lay_out_sheet([panel], limit=1.0)
+
+
+def test_weights_that_are_not_finite_are_told_with_their_unit_in_any_order() -> None:
+    weights = random_weights(6)
+    weights[2, 7] = np.inf
+    with pytest.raises(DaeError, match="unit 2 "):
+        lay_out_sheet([Panel(weights, "", order=[5, 4, 2])], limit=1.0)
+
+
+def test_a_panel_gives_the_weights_that_it_shows() -> None:
+    weights = random_weights(6)
+    assert (Panel(weights, "").shown(4) == weights[:4]).all()
+    assert (Panel(weights, "", order=(5, 2, 4)).shown(2) == weights[[5, 2]]).all()
+
+
+def test_the_ends_of_the_grey_scale_can_be_named_for_what_are_no_weights() -> None:
+    patches = Panel(random_weights(8, 144), "12 x 12 patches")
+    layout = lay_out_sheet(
+        [patches], limit=1.0, scale="tile", scale_ends=("patch -max", "+max")
+    ).layout
+    texts = {run.text for run in layout.runs}
+    assert {"patch -max", "+max"} <= texts
+    assert not any("weight" in text for text in texts)
+
+
 def test_a_tile_is_as_wide_for_12_by_12_patches_as_for_digits_unless_told() -> None:
-    digits = plan_sheet([Panel(random_weights(4, 784), "")], limit=1.0).grids[0].tile
-    patches = plan_sheet([Panel(random_weights(4, 144), "")], limit=1.0).grids[0].tile
+    digits = lay_out_sheet([Panel(random_weights(4, 784), "")], limit=1.0).layout.grids[0].tile
+    patches = lay_out_sheet([Panel(random_weights(4, 144), "")], limit=1.0).layout.grids[0].tile
     assert (digits, patches) == (56, 60)
 
 

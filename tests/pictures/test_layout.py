@@ -62,6 +62,48 @@ def test_texts_and_tiles_lie_inside_the_picture_and_apart(
         assert not overlap(box, other), f"{name} on {other_name}"
 
 
+@pytest.mark.parametrize("panels", [1, 3])
+@pytest.mark.parametrize(
+    ("tiles", "names", "row_names", "spacing"),
+    [
+        ((3, 10), [str(1990 + unit) for unit in range(30)], (), None),
+        ((3, 10), [f"{unit} · .93" for unit in range(25)], (), None),
+        ((2, 1), [], ("unit 12", "unit 4711"), 14),
+    ],
+)
+def test_names_of_tiles_and_rows_overlap_nothing(
+    panels: int,
+    tiles: tuple[int, int],
+    names: list[str],
+    row_names: tuple[str, ...],
+    spacing: int | None,
+) -> None:
+    layout = lay_out(
+        Sheet(
+            panels=("25 % destroyed",) * panels,
+            units=(len(names) or len(row_names),) * panels,
+            side=28,
+            magnification=2 if names else 8,
+            tiles=tiles,
+            title=LONG,
+            caption=LONG,
+            scale_ends=("weight -0.84", "+0.84"),
+            tile_names=(tuple(names),) * panels if names else (),
+            row_names=row_names,
+            spacing=spacing,
+        )
+    )
+    boxes = [grid.box(index) for grid in layout.grids for index in range(tiles[0] * tiles[1])]
+    boxes += [layout.scale_bar, *(run.box() for run in layout.runs)]
+    for left, top, right, bottom in boxes:
+        assert 0 < left < right < layout.size[0] and 0 < top < bottom < layout.size[1]
+    for box, other in combinations(boxes, 2):
+        assert not overlap(box, other), (box, other)
+    shown = [run.text for run in layout.runs]
+    for name in [*names, *row_names]:
+        assert shown.count(name) == (panels if names else 1)
+
+
 def test_small_tiles_are_numbered_at_round_steps() -> None:
     layout = sheet_of((10, 20), 1, 200, 4, 2)
     columns = [run.text for run in layout.runs if run.anchor == "ms"]
