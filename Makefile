@@ -14,7 +14,7 @@ READY := .venv/.ready
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv results smoke full search test full-test check format lint types test-wheel readme bench
+.PHONY: help venv results smoke figures full search test full-test check format lint types test-wheel readme bench
 .PHONY: torture fuzz clean
 
 help: ## this list
@@ -27,6 +27,10 @@ results: $(READY) ## the table of ICML 2008 for rect-img and convex
 
 smoke: $(READY) ## the same path on a tiny study
 	$(BIN)/dae replicate smoke --force $(DAE_ARGS)
+
+figures: $(READY) ## the pictures: filters of MNIST by destruction, what natural images teach
+	$(BIN)/dae replicate filters-mnist --seeds 3 $(DAE_ARGS)
+	$(BIN)/dae replicate natural-images $(DAE_ARGS)
 
 full: $(READY) ## the whole of Table 1, three seeds a cell: hours on two cores
 	$(BIN)/dae replicate table1 --seeds 3 $(DAE_ARGS)

@@ -156,8 +156,8 @@ class Lines:
 def place(position: Position) -> str:
     """`pretrain layer 1  3/40`, `select trial  13`: where a run stands."""
     layer = f" layer {position.layer}" if position.layer else ""
-    if position.phase == "test":
-        return "test"
+    if position.phase in ("test", "measure"):
+        return position.phase
     if position.phase == "select":
         return f"select trial {position.epoch:>3}"
     return (
@@ -174,8 +174,8 @@ def measured(position: Position) -> str:
 
 def epoch_line(position: Position) -> str:
     """One line of a log: place, cost and validation error."""
-    if position.phase == "test":
-        return "test"
+    if position.phase in ("test", "measure"):
+        return position.phase
     parts = [place(position)]
     if position.cost is not None:
         parts.append(f"cost {position.cost:.4g}")

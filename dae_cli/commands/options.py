@@ -78,6 +78,19 @@ DataDir = Annotated[
     ),
 ]
 
+Photos = Annotated[
+    Path | None,
+    typer.Option(
+        "--photos",
+        metavar="DIR",
+        exists=True,
+        file_okay=False,
+        help="Your photographs, for what is trained on patches of them.  "
+        "[default: those that scikit-image and scikit-learn ship]",
+        show_default=False,
+    ),
+]
+
 
 class Origin(StrEnum):
     """Where the content of a data set comes from."""
@@ -136,6 +149,19 @@ def tiles_of(text: str) -> tuple[int, int]:
     raise typer.BadParameter(
         f"{text!r} is not ROWSxCOLUMNS, each from 1 to {_MOST_TILES}, such as 10x10",
         param_hint="--tiles",
+    )
+
+
+def units_of(text: str) -> list[int]:
+    """`12,47` to the units that are named; BadParameter for anything else."""
+    words = [word.strip() for word in text.split(",")]
+    if all(re.fullmatch(r"[0-9]{1,6}", word) for word in words):
+        units = [int(word) for word in words]
+        if len(set(units)) == len(units) <= _MOST_TILES:
+            return units
+    raise typer.BadParameter(
+        f"{text!r} is not a list of at most {_MOST_TILES} units, each once, such as 12,47",
+        param_hint="--units",
     )
 
 

@@ -16,6 +16,7 @@ from dae_cli.commands.options import (
     Engine,
     EngineOption,
     Overrides,
+    Photos,
     Quiet,
     ResultsFolder,
     Scheduler,
@@ -68,6 +69,7 @@ def replicate(
     engine: EngineOption = Engine.auto,
     data_dir: DataDir = None,
     origin: DataOrigin = None,
+    photos: Photos = None,
     out: ResultsFolder = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be run, and stop.")
@@ -80,7 +82,8 @@ def replicate(
     """Run every cell of a study and compare it with the paper.
 
     What is done is skipped, what was stopped goes on, a cell that fails does not stop the others.
-    Writes runs.csv, table.csv, mcnemar.csv, REPORT.md, report.html and pictures.
+    Writes runs.csv, table.csv, mcnemar.csv, REPORT.md, report.html and pictures; of a study on
+    filters runs.csv, filters.csv, figures.csv, REPORT.md and its figures.
     """
     from dae_cli.config.experiments import resolve_study
 
@@ -98,6 +101,7 @@ def replicate(
             out=folder,
             data_dir=data_dir,
             origin=origin.value if origin else None,
+            photos=photos,
             device=device.value,
             engine=engine.value,
             watcher=watcher,
@@ -158,7 +162,7 @@ def _tell(plan: Plan, outcome: Outcome, force: bool, quiet: bool) -> None:
     cells = [("run", "", "time")]
     cells += [(row.run, _became(run, row, force), minutes(row.minutes)) for run, row in made]
     typer.echo("\n".join(["", *columns(cells, [3, 3]), *errors, ""]), err=True)
-    lines = results(outcome.table, text_width())
+    lines = results(outcome.table, text_width()) if outcome.table else outcome.judgements
     lines.append(
         f"{outcome.done} done, {outcome.skipped} skipped, {outcome.failed} failed "
         f"in {minutes(outcome.minutes)} · {label(outcome.report)}"

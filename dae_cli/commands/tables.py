@@ -62,6 +62,8 @@ def interval(error: float | None, half_width: float | None) -> str:
 
 def run_summary(row: RunRow) -> list[str]:
     """What one finished run came to, line by line."""
+    if row.n_test is None:  # trained for its filters: there is no error
+        return columns([("data", row.dataset), ("took", minutes(row.minutes))], [3])
     known = [("test error", f"{interval(row.test_error_percent, row.half_width_95)} %")]
     if row.n_wrong is not None and row.n_test is not None:
         known[0] = ("test error", f"{known[0][1]} ({row.n_wrong:,} of {row.n_test:,} rows wrong)")

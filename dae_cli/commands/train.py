@@ -16,6 +16,7 @@ from dae_cli.commands.options import (
     Engine,
     EngineOption,
     Overrides,
+    Photos,
     Quiet,
     check_engine,
     command_line,
@@ -50,6 +51,7 @@ def train(
     engine: EngineOption = Engine.auto,
     data_dir: DataDir = None,
     origin: DataOrigin = None,
+    photos: Photos = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -68,6 +70,8 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train and test one experiment; of an SVM, select its parameters first.
+
+    On mnist or photographs an autoencoder is trained for its filters alone, which are measured.
 
     Prints the test error beside the paper's, and the run folder. A finished run is not made again.
     """
@@ -95,6 +99,7 @@ def train(
             out=out,
             data_dir=data_dir,
             origin=origin.value if origin else None,
+            photos=photos,
             watcher=watcher,
         )
         _check_stopped(planned, resume, force)

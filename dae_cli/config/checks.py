@@ -9,21 +9,31 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dae_cli.config.entries import Entry, Layer, find, plain
-from dae_cli.config.kinds import SVM, kind_of
+from dae_cli.config.kinds import FILTER_DATASETS, SVM, kind_of
 from dae_cli.config.problems import Problem, did_you_mean
-from dae_cli.config.schema import AnyExperiment, Experiment, SvmExperiment
+from dae_cli.config.schema import AnyExperiment, Experiment, FilterExperiment, SvmExperiment
 from dae_cli.config.words import item_expectation, known_keys, suggestion
+
+_OF_FILTERS = [key for key in FilterExperiment.model_fields if key not in Experiment.model_fields]
+"""The sections that only experiments on filters have."""
 
 
 def layer_problems(layer: Layer, prefix: str = "") -> list[Problem]:
     """Unknown keys and wrong values of one file or of the overrides; missing keys are no problem.
 
-    The file may be shared by networks and SVMs: it may have the sections of both.
+    The file may be shared by several kinds of experiments: it may have the sections of all.
     `prefix` ("shared.") leads the keys in messages.
     """
     values = _plain(layer)
     svm = {key: values.pop(key) for key in (SVM,) if key in values}
-    details = _complaints(Experiment, values) + (_complaints(SvmExperiment, svm) if svm else [])
+    filters = {key: values.pop(key) for key in _OF_FILTERS if key in values}
+    if values.get("dataset") in FILTER_DATASETS:
+        del values["dataset"]
+    details = [
+        *_complaints(Experiment, values),
+        *(_complaints(SvmExperiment, svm) if svm else []),
+        *(_complaints(FilterExperiment, filters) if filters else []),
+    ]
     broken_lists = {d["loc"][:-1] for d in details if isinstance(d["loc"][-1], int)}
     told = [
         (_place_of(layer, detail["loc"]).place.order, detail)

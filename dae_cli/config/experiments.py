@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
-from dae_cli.config.checks import as_experiment, missing_keys
-from dae_cli.config.contradictions import contradictions
+from dae_cli.config.drafts import (
+    draft_of,
+    figure_problems,
+    folder_problems,
+    missing_problems,
+    unused_datasets,
+)
 from dae_cli.config.dump import dump_yaml as dump_yaml
-from dae_cli.config.entries import Layer, merge
+from dae_cli.config.figures import Figure
 from dae_cli.config.kinds import (
-    SVM,
-    Kind,
     as_network,
-    kind_of,
-    mixed_problems,
-    taken,
     unused_overrides,
 )
 from dae_cli.config.names import (
@@ -36,17 +35,14 @@ from dae_cli.config.names import (
 )
 from dae_cli.config.overrides import parse_overrides
 from dae_cli.config.problems import Problem, config_error, shown
-from dae_cli.config.schema import AnyExperiment, DatasetName, Experiment
+from dae_cli.config.schema import AnyExperiment, Experiment, FilterExperiment
 from dae_cli.config.search_space import SearchEntry
 from dae_cli.config.study_files import (
     Reference,
     StudyFile,
-    dataset_of,
     first_comment,
-    read_layer,
     read_study_file,
 )
-from dae_cli.config.words import known_keys
 from dae_cli.errors import ConfigError
 
 
@@ -89,6 +85,13 @@ class ResolvedStudy:
     """What the cells are compared with."""
     search: tuple[SearchEntry, ...] = ()
     """What `dae search` selects on validation."""
+    figures: tuple[Figure, ...] = ()
+    """What is drawn, of a study on filters."""
+
+    @property
+    def is_of_filters(self) -> bool:
+        """Whether its cells are trained for their filters alone: figures, and no table."""
+        return any(isinstance(cell.experiment, FilterExperiment) for cell in self.all_cells)
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,8 @@ def resolve_experiment(name: str, overrides: Sequence[str] = ()) -> ResolvedExpe
     in_study = (target.folder / STUDY_FILE).is_file()
     study, problems = read_study_file(target.folder) if in_study else (StudyFile(), [])
     over, wrong = parse_overrides(overrides)
-    draft, found = _draft(study, target.file, over)
-    problems += [*found, *wrong, *_missing_problems([draft], None), *draft.contradictions]
+    draft, found = draft_of(study, target.file, over)
+    problems += [*found, *wrong, *missing_problems([draft], None), *draft.contradictions]
     problems += unused_overrides(over, [draft.kind], f"{shown(target.name)} is")
     if problems or draft.experiment is None:
         raise config_error(target.name, problems)
@@ -140,16 +143,16 @@ def resolve_study(
         if cell not in files:
             raise unknown_cell(cell, target.name, files)
     study, problems = read_study_file(target.folder)
-    problems += _folder_problems(target.folder, files)
+    problems += folder_problems(target.folder, files)
     over, wrong = parse_overrides(overrides)
     drafts = []
     for file in files.values():
-        draft, found = _draft(study, file, over)
+        draft, found = draft_of(study, file, over)
         drafts.append(draft)
         problems += found
-    problems += [*_unused_datasets(study, drafts), *wrong]
+    problems += [*unused_datasets(study, drafts), *wrong]
     chosen = [draft for draft in drafts if draft.source.stem in wanted]
-    problems += _missing_problems(chosen, target.folder / STUDY_FILE)
+    problems += missing_problems(chosen, target.folder / STUDY_FILE)
     problems += [problem for draft in chosen for problem in draft.contradictions]
     if chosen:
         problems += unused_overrides(over, [d.kind for d in chosen], "every cell asked for is")
@@ -161,7 +164,7 @@ def resolve_study(
         if draft.experiment is not None
     )
     cells = tuple(cell for cell in everything if cell.cell in wanted)
-    problems += _same_cells(cells)
+    problems += [*_same_cells(cells), *figure_problems(study, drafts, target.folder)]
     if problems:
         raise config_error(target.name, problems)
     return ResolvedStudy(
@@ -173,6 +176,7 @@ def resolve_study(
         study.paper,
         study.reference,
         study.search,
+        study.figures,
     )
 
 
@@ -199,83 +203,11 @@ def load_resolved(path: Path) -> AnyExperiment:
 
     No study.yaml beside it is read. Raises ConfigError with every problem in the file.
     """
-    draft, problems = _draft(StudyFile(), path, {})
-    problems += [*_missing_problems([draft], None), *draft.contradictions]
+    draft, problems = draft_of(StudyFile(), path, {})
+    problems += [*missing_problems([draft], None), *draft.contradictions]
     if problems or draft.experiment is None:
         raise config_error(label(path), problems)
     return draft.experiment
-
-
-@dataclass(frozen=True)
-class _Draft:
-    """One cell after merging: the experiment if there is one, and what the whole lacks."""
-
-    source: Path
-    own_dataset: str | None
-    """The data set without overrides."""
-    experiment: AnyExperiment | None
-    kind: Kind
-    missing: list[str]
-    contradictions: list[Problem]
-
-
-def _draft(study: StudyFile, file: Path, over: Layer) -> tuple[_Draft, list[Problem]]:
-    """Merge a cell file with its study and the overrides; the problems are those of the file."""
-    own, problems = read_layer(file)
-    cell = own or {}
-    dataset = dataset_of(study.shared, cell, over)
-    shared = study.layers_for(dataset)
-    kind = kind_of(merge(*shared, cell))  # which --set does not change
-    merged = merge(*(taken(layer, kind) for layer in shared), cell, taken(over, kind))
-    problems += mixed_problems(cell, merged.get(SVM))
-    # What an unreadable file would have said cannot be called missing.
-    missing = missing_keys(merged) if study.complete and own is not None else []
-    draft = _Draft(
-        file,
-        dataset_of(study.shared, cell),
-        as_experiment(merged),
-        kind,
-        missing,
-        contradictions(merged),
-    )
-    return draft, problems
-
-
-def _missing_problems(drafts: Sequence[_Draft], study_file: Path | None) -> list[Problem]:
-    """Missing keys, each told once: at its cell, or at study.yaml if several cells lack it."""
-    known = known_keys()
-    lacking: dict[str, list[_Draft]] = {}
-    for draft in drafts:
-        for key in draft.missing:
-            lacking.setdefault(key, []).append(draft)
-    problems = []
-    for key, cells in lacking.items():
-        source, which = cells[0].source, ""
-        if study_file is not None and len(cells) > 1:
-            source = study_file
-            which = f" for {', '.join(shown(draft.source.stem) for draft in cells)}"
-        problems.append(Problem(label(source), f"{key} is missing{which}: {known[key].full()}"))
-    return problems
-
-
-def _folder_problems(folder: Path, files: dict[str, Path]) -> list[Problem]:
-    problems = [
-        Problem(label(file), "would be passed over; name it .yaml") for file in folder.glob("*.yml")
-    ]
-    if not files:
-        problems.append(Problem(label(folder), "the study has no cells: add a .yaml file per cell"))
-    return problems
-
-
-def _unused_datasets(study: StudyFile, drafts: Sequence[_Draft]) -> list[Problem]:
-    used = {draft.own_dataset for draft in drafts}
-    if None in used:  # some cell's data set is not known
-        return []
-    return [
-        entry.problem(f"per_dataset.{name}", "no cell uses this data set; remove it or add a cell")
-        for name, entry in study.per_dataset.items()
-        if name not in used and name in get_args(DatasetName)
-    ]
 
 
 def _same_cells(cells: Sequence[ResolvedExperiment]) -> list[Problem]:

@@ -1,37 +1,69 @@
-"""Which kind of experiment settings describe, a network or an SVM, and what each kind takes.
+"""Which kind of experiment settings describe, and what each kind takes.
 
 A cell is an SVM where it has an `svm` section, its own or one that its study shares. Of what a
 study shares it takes the sections that an SVM has (dataset, svm, subset, seed), so that networks
 and SVMs may stand in one study. `--set` goes to the cells that have the section it names.
+
+A cell is trained for its filters alone where its data set is one without a classification task
+(mnist, photographs).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import get_args
 
 from dae_cli.config.entries import Entry, Layer
 from dae_cli.config.problems import Problem
-from dae_cli.config.schema import AnyExperiment, Experiment, SvmExperiment
+from dae_cli.config.schema import (
+    AnyExperiment,
+    Experiment,
+    FilterDatasetName,
+    FilterExperiment,
+    PretrainedExperiment,
+    SvmExperiment,
+)
 
 SVM = "svm"
-Kind = type[Experiment] | type[SvmExperiment]
-KINDS: tuple[Kind, ...] = (Experiment, SvmExperiment)
-_NAMES: dict[Kind, str] = {Experiment: "a network", SvmExperiment: "an SVM"}
+FILTER_DATASETS: tuple[str, ...] = get_args(FilterDatasetName)
+Kind = type[Experiment] | type[SvmExperiment] | type[FilterExperiment]
+KINDS: tuple[Kind, ...] = (Experiment, SvmExperiment, FilterExperiment)
+_NAMES: dict[Kind, str] = {
+    Experiment: "a network",
+    SvmExperiment: "an SVM",
+    FilterExperiment: "trained for its filters alone",
+}
 
 
 def kind_of(layer: Layer) -> Kind:
     """The kind of experiment that merged settings describe."""
-    return SvmExperiment if SVM in layer else Experiment
+    if SVM in layer:
+        return SvmExperiment
+    dataset = layer.get("dataset")
+    of_filters = dataset is not None and dataset.value in FILTER_DATASETS
+    return FilterExperiment if of_filters else Experiment
 
 
 def as_network(experiment: AnyExperiment) -> Experiment:
     """The experiment, which its user knows to be that of a network.
 
     Raises:
+        TypeError: it is that of an SVM, or of filters.
+    """
+    if not isinstance(experiment, Experiment):
+        kind = _NAMES[type(experiment)]
+        raise TypeError(f"an experiment that is {kind} was given where only a network can be")
+    return experiment
+
+
+def as_pretrained(experiment: AnyExperiment) -> PretrainedExperiment:
+    """The experiment, which its user knows to have layers that are pretrained.
+
+    Raises:
         TypeError: it is that of an SVM.
     """
     if isinstance(experiment, SvmExperiment):
-        raise TypeError("an SVM was given where only a network can be")
+        raise TypeError("an SVM was given where only what is pretrained can be")
     return experiment
 
 

@@ -7,6 +7,9 @@ from typing import NamedTuple
 PIXELS = 784
 """Inputs of the first layer: every data set has images of 28 by 28."""
 
+MNIST_DIGITS = 60_000
+"""Those that MNIST gives to train on."""
+
 
 class Rows(NamedTuple):
     """The rows of each split of one data set."""

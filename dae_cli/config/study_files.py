@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 from dae_cli.config.checks import layer_problems
 from dae_cli.config.entries import Entry, Layer, merge
+from dae_cli.config.figures import Figure, read_figures
 from dae_cli.config.kinds import sections_of_all
 from dae_cli.config.names import STUDY_FILE, label
 from dae_cli.config.problems import Problem, did_you_mean
@@ -16,7 +17,7 @@ from dae_cli.config.reader import read_file
 from dae_cli.config.schema import DatasetName
 from dae_cli.config.search_space import SearchEntry, read_search
 
-_KEYS = ("title", "paper", "reference", "shared", "per_dataset", "search")
+_KEYS = ("title", "paper", "reference", "shared", "per_dataset", "search", "figures")
 
 Reference = Literal["destruction", "model"]
 """What a cell is compared with: the paper's number of its model at the very destruction of the
@@ -36,6 +37,8 @@ class StudyFile:
     reference: Reference = "destruction"
     search: tuple[SearchEntry, ...] = ()
     """What `dae search` selects on validation."""
+    figures: tuple[Figure, ...] = ()
+    """What is drawn, of cells that are trained for their filters."""
 
     def layers_for(self, dataset: str | None) -> tuple[Layer, ...]:
         """The shared settings below those of the data set."""
@@ -84,7 +87,17 @@ def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
     paper, reference = _text(items, "paper", problems), _reference(items, problems)
     search, wrong = read_search(items.get("search"))
     problems += wrong
-    study = StudyFile(title, paper, shared, per_dataset, reference=reference, search=search)
+    figures, wrong = read_figures(items.get("figures"))
+    problems += wrong
+    study = StudyFile(
+        title,
+        paper,
+        shared,
+        per_dataset,
+        reference=reference,
+        search=search,
+        figures=figures,
+    )
     return study, problems
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -34,16 +34,29 @@ class Expectation:
         """Bounds and reason, to follow 'must be' where the kind is right already."""
         return f"{self.bounds}{self._because()}"
 
+    def with_choices(self, more: tuple[str, ...]) -> Expectation:
+        """The same with the choices that another kind of experiment has besides."""
+        choices = tuple(dict.fromkeys((*self.choices, *more)))
+        if choices == self.choices:
+            return self
+        return replace(self, kind=f"one of {', '.join(choices)}", choices=choices)
+
     def _because(self) -> str:
         return f": {self.reason}" if self.reason else ""
 
 
 def known_keys() -> dict[str, Expectation]:
     """Every dotted key of the schema, sections included, with what it expects."""
-    return {key: expected for kind in KINDS for key, expected in _keys_of(kind).items()}
+    known: dict[str, Expectation] = {}
+    for kind in KINDS:
+        for key, expected in keys_of(kind).items():
+            before = known.get(key)
+            known[key] = expected if before is None else before.with_choices(expected.choices)
+    return known
 
 
-def _keys_of(model: type[Settings], prefix: str = "") -> dict[str, Expectation]:
+def keys_of(model: type[Settings], prefix: str = "") -> dict[str, Expectation]:
+    """Every dotted key of one section, or of a kind of experiment, with what it expects."""
     known: dict[str, Expectation] = {}
     for name, field in model.model_fields.items():
         section = _section(field.annotation)
@@ -52,7 +65,7 @@ def _keys_of(model: type[Settings], prefix: str = "") -> dict[str, Expectation]:
         else:
             keys = ", ".join(section.model_fields)
             known[prefix + name] = Expectation(f"a mapping with the keys {keys}")
-            known |= _keys_of(section, f"{prefix}{name}.")
+            known |= keys_of(section, f"{prefix}{name}.")
     return known
 
 
@@ -70,8 +83,9 @@ def suggestion(key: str, known: Mapping[str, Expectation], prefix: str = "") -> 
     """'; did you mean …?' for an unknown dotted key; names its siblings if nothing is near."""
     section, _, name = key.rpartition(".")
     siblings = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == section}
+    elsewhere = [k for k in known if k.rpartition(".")[2] == name]  # the word of another section
     near = [siblings[n] for n in difflib.get_close_matches(name, siblings, n=1, cutoff=0.6)]
-    near += [k for k in known if k.rpartition(".")[2] == name]  # the word of another section
+    near = [*near, *elsewhere] if section or not elsewhere else elsewhere
     if near:
         return f"; did you mean {' or '.join(prefix + k for k in near)}?"
     return f"; the keys are {', '.join(prefix + k for k in siblings.values())}"

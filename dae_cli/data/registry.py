@@ -153,3 +153,8 @@ _SPECS = (
 )
 
 REGISTRY: dict[str, DatasetSpec] = {spec.name: spec for spec in _SPECS}
+
+
+def is_stored_transposed(name: str) -> bool:
+    """Tell whether a set has its images transposed; those beside the benchmark have not."""
+    return name in REGISTRY and REGISTRY[name].stored_transposed

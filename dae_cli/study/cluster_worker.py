@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import dae_cli
+from dae_cli.config.kinds import FILTER_DATASETS
 from dae_cli.data.cache import sound_entry
+from dae_cli.data.filter_images import prepare_images
+from dae_cli.data.natural.scenes import shipped_folder
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import prepare
 from dae_cli.data.registry import REGISTRY
@@ -215,15 +218,30 @@ def own_data(data: Prepared, data_dir: Path | None) -> Prepared:
     Raises:
         DataError: what can be had here has another digest, or nothing can.
     """
+    folder = data_dir if data_dir and data_dir.is_dir() else None
+    if data.name in FILTER_DATASETS:
+        return _own_images(data, folder)
     known = sound_entry(data.path, REGISTRY[data.name])
     if known and (known.sha256, known.origin) == (data.sha256, data.origin):
         return data
-    folder = data_dir if data_dir and data_dir.is_dir() else None
     found = prepare(data.name, data_dir=folder, origin=data.origin)
     if found.sha256 != data.sha256:
         raise DataError(
             f"has {data.name} with SHA-256 {found.sha256[:12]}… ({found.source}), the command's "
             f"has {data.sha256[:12]}… ({data.source}); give all machines the same files: a shared "
             "--data-dir, or DAE_CACHE_DIR on a shared disk"
+        )
+    return replace(found, source=data.source)
+
+
+def _own_images(data: Prepared, data_dir: Path | None) -> Prepared:
+    """Return MNIST, or the photographs that a path names on every machine or that come along."""
+    given = data.name == "photographs" and data.path != shipped_folder() and data.path.is_dir()
+    photos = data.path if given else None
+    found = prepare_images(data.name, data_dir=data_dir, photos=photos, note=lambda _: None)
+    if found.sha256 != data.sha256:
+        raise DataError(
+            f"has other {data.name} ({found.source}) than the command's ({data.source}); "
+            "put them into a folder that all machines share, and name it with --photos"
         )
     return replace(found, source=data.source)

@@ -9,7 +9,7 @@ from typing import Literal
 
 from dae_cli.baselines.svm_file import ExpectedSvm, load_svm
 from dae_cli.config.experiments import load_resolved
-from dae_cli.config.schema import SvmExperiment
+from dae_cli.config.schema import FilterExperiment, SvmExperiment
 from dae_cli.data.dataset import Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load, prepare
@@ -17,7 +17,7 @@ from dae_cli.errors import RunFolderError
 from dae_cli.study.execute import dataset_for
 from dae_cli.study.keeper import expected_of
 from dae_cli.study.records import Status, read_record
-from dae_cli.study.run_folder import CHECKPOINT, CONFIG, PARTIAL, STATUS
+from dae_cli.study.run_folder import CHECKPOINT, CONFIG, FILTERS_CSV, PARTIAL, STATUS
 from dae_cli.study.threads import use_one_thread
 from dae_cli.study.verdict import half_width_95
 from dae_cli.study.which_engine import CPU, engine_for_counting
@@ -60,6 +60,11 @@ def evaluate_run(
             f"{folder}: the run is not finished; go on with dae train --resume or dae replicate"
         )
     experiment = load_resolved(folder / CONFIG)
+    if isinstance(experiment, FilterExperiment):
+        raise RunFolderError(
+            f"{folder}: was trained for its filters, without labels: there are no errors to count; "
+            f"what the filters look like is in its {FILTERS_CSV}"
+        )
     had = status.data
     data = recorded_data(folder, experiment.dataset, had.sha256, had.origin, data_dir, note)
     use_one_thread()

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 
 from dae_cli.config.dump import dump_yaml
 from dae_cli.config.kinds import as_network
-from dae_cli.config.schema import AnyExperiment, SvmExperiment
+from dae_cli.config.schema import Experiment, FilterExperiment, SvmExperiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
 from dae_cli.engines.engine import engine_for
@@ -20,9 +20,10 @@ from dae_cli.stopping import NeverStop, Stop
 from dae_cli.study.figures import draw_run_filters
 from dae_cli.study.keeper import Keeper
 from dae_cli.study.locks import HeldError, hold
+from dae_cli.study.of_filters.run import train_for_filters
 from dae_cli.study.progress import Watcher
 from dae_cli.study.provenance import Environment, continued, environment
-from dae_cli.study.records import Result, Status, read_record
+from dae_cli.study.records import FilterResult, Result, Status, read_record
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, STATUS, Job
 from dae_cli.study.run_row import done_row, failed_row, row_of
@@ -74,15 +75,21 @@ def _execute_alone(job: Job, watcher: Watcher, env: Environment, stop: Stop) -> 
             env = continued(_environment_before(job), env)
         write_text(job.partial / CONFIG, dump_yaml(job.experiment), make_folder=False)
         write_json(job.partial / ENVIRONMENT, env.as_dict(), make_folder=False)
-        dataset = dataset_for(job.experiment, load(job.data))
-        if isinstance(run, SvmRun):
-            with stop.deferred():
-                result = run.make(dataset)
-        else:
-            result = _train_network(job, run, dataset, stop)
-        return _conclude(job, run, result, env)
+        return _conclude(job, run, _made(job, run, stop), env)
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as error:
         return _fail(job, run, env, told(error))
+
+
+def _made(job: Job, run: SvmRun | Keeper, stop: Stop) -> Result | FilterResult:
+    """Do what the run is for, and write its files but for the status."""
+    if isinstance(job.experiment, FilterExperiment):
+        assert isinstance(run, Keeper)
+        return train_for_filters(job, job.experiment, run, stop)
+    dataset = dataset_for(job.experiment, load(job.data))
+    if isinstance(run, Keeper):
+        return _train_network(job, run, dataset, stop)
+    with stop.deferred():
+        return run.make(dataset)
 
 
 def told(error: Exception) -> str:
@@ -113,7 +120,7 @@ def _make_room(job: Job) -> None:
     sweep(job.partial, alone=True)
 
 
-def dataset_for(experiment: AnyExperiment, whole: Dataset) -> Dataset:
+def dataset_for(experiment: Experiment | SvmExperiment, whole: Dataset) -> Dataset:
     """Return the rows that an experiment uses: all, or an even subset for quick trials."""
     subset = experiment.subset
     if subset is None:
@@ -158,9 +165,10 @@ def _train_network(job: Job, keeper: Keeper, dataset: Dataset, stop: Stop) -> Re
     )
 
 
-def _conclude(job: Job, run: RunStatus, result: Result, env: Environment) -> RunRow:
+def _conclude(job: Job, run: RunStatus, made: Result | FilterResult, env: Environment) -> RunRow:
     """Give the folder its name when all is in it."""
-    run.write_status("done", result=result.model_dump(exclude_defaults=True))
+    key = "filters" if isinstance(made, FilterResult) else "result"
+    run.write_status("done", **{key: made.model_dump(exclude_defaults=True)})
     if missing := [name for name in job.whole if not (job.partial / name).exists()]:
         raise RunFolderError(f"{job.partial}: somebody removed {', '.join(missing)} meanwhile")
     job.partial.rename(job.folder)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.data.registry import REGISTRY
+from dae_cli.data.registry import is_stored_transposed
 from dae_cli.pictures.curves import (
     CurvePoint,
     LearningCurve,
@@ -155,7 +155,7 @@ def draw_run_filters(folder: Path, dataset: str, title: str) -> None:
 def first_filters(folder: Path, dataset: str) -> NDArray[np.float32]:
     """Return the filters that are shown, turned as the images are looked at."""
     weights = run_filters(folder)[: TILES[0] * TILES[1]]
-    return upright(weights) if REGISTRY[dataset].stored_transposed else weights
+    return upright(weights) if is_stored_transposed(dataset) else weights
 
 
 def _tiles(units: int) -> tuple[int, int]:

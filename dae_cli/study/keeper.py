@@ -9,8 +9,8 @@ from dataclasses import fields, replace
 
 import torch
 
-from dae_cli.config.kinds import as_network
-from dae_cli.config.schema import Experiment
+from dae_cli.config.kinds import as_pretrained
+from dae_cli.config.schema import Experiment, PretrainedExperiment
 from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop
@@ -35,7 +35,7 @@ class Keeper(RunStatus):
         self._saved = self._told = self._start
         self._interval = LEAST_SECONDS
         self._share = 0.0
-        self._experiment = as_network(job.experiment)
+        self._experiment = as_pretrained(job.experiment)
         self._expected = expected_of(self._experiment, job.data.sha256)
 
     def begin(self, device: torch.device) -> TrainingState:
@@ -94,25 +94,32 @@ class Keeper(RunStatus):
         self._watcher.moved(self._job.name, replace(place, fraction=self._share))
 
 
-def expected_of(experiment: Experiment, data_sha256: str) -> Expected:
+def expected_of(experiment: PretrainedExperiment, data_sha256: str) -> Expected:
     """Return what a checkpoint of an experiment on these data must hold."""
+    if not isinstance(experiment, Experiment):
+        return Expected(experiment, data_sha256, experiment.inputs, 0)
     return Expected(experiment, data_sha256, N_PIXELS, REGISTRY[experiment.dataset].n_classes)
 
 
-def position(state: TrainingState, experiment: Experiment, phase: str | None = None) -> Position:
+def position(
+    state: TrainingState, experiment: PretrainedExperiment, phase: str | None = None
+) -> Position:
     """Describe where a state stands; the share done counts a layer's epoch as one unit."""
     last = state.history[-1] if state.history else None
     pretraining = experiment.pretrain.epochs * len(experiment.model.hidden)
     done = sum(r.phase == "pretrain" for r in state.history)
     finetuned = len(state.history) - done
     # Early stopping rarely needs all epochs: expect the patience, once more from the best epoch.
-    expected = min(experiment.finetune.max_epochs, state.best_epoch + experiment.finetune.patience)
-    tuning = state.phase != "pretrain"
+    expected, most = 0, 0
+    if isinstance(experiment, Experiment):
+        most = experiment.finetune.max_epochs
+        expected = min(most, state.best_epoch + experiment.finetune.patience)
+    tuning = most > 0 and state.phase != "pretrain"
     return Position(
         phase=phase or ("finetune" if tuning else "pretrain"),
-        layer=None if tuning else state.layer + 1,
-        epoch=state.epoch,
-        epochs=experiment.finetune.max_epochs if tuning else experiment.pretrain.epochs,
+        layer=None if tuning else min(state.layer + 1, len(experiment.model.hidden)),
+        epoch=state.epoch if tuning or state.phase == "pretrain" else experiment.pretrain.epochs,
+        epochs=most if tuning else experiment.pretrain.epochs,
         cost=last.cost if last else None,
         valid_error_percent=last.valid_error_percent if last else None,
         fraction=min(1.0, (done + finetuned) / max(1, pretraining + expected)),

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
+from dae_cli.config.kinds import FILTER_DATASETS
 from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.data.dataset import Origin
+from dae_cli.data.filter_images import prepare_images
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import prepare
 from dae_cli.engines.names import EngineChoice
@@ -42,6 +44,7 @@ def plan_study(
     out: Path,
     data_dir: Path | None,
     origin: Origin | None = None,
+    photos: Path | None = None,
     device: str = "cpu",
     engine: EngineChoice = "torch",
     watcher: Watcher,
@@ -59,14 +62,34 @@ def plan_study(
     for cell in study.cells:
         name = cell.experiment.dataset
         if name not in prepared:
-            prepared[name] = prepare(name, data_dir=data_dir, origin=origin, note=watcher.note)
-            watcher.note(f"{name} ({prepared[name].origin}): {prepared[name].source}")
+            prepared[name] = prepare_any(name, data_dir, origin, photos, watcher)
     runs = []
     for cell in study.cells:
         for experiment in _seeded(cell.experiment, seeds):
             job = make_job(cell, experiment, prepared[experiment.dataset], out / RUNS, device)
             runs.append(PlannedRun(job, job.state(), engine))
     return Plan(study, out, tuple(runs))
+
+
+def prepare_any(
+    name: str,
+    data_dir: Path | None,
+    origin: Origin | None,
+    photos: Path | None,
+    watcher: Watcher,
+) -> Prepared:
+    """Make sure of a data set of the benchmark, of MNIST or of photographs, and tell its origin.
+
+    Raises:
+        DataError: it cannot be had.
+    """
+    if name in FILTER_DATASETS:
+        found = prepare_images(name, data_dir=data_dir, photos=photos, note=watcher.note)
+        watcher.note(f"{name}: {found.source}")
+    else:
+        found = prepare(name, data_dir=data_dir, origin=origin, note=watcher.note)
+        watcher.note(f"{name} ({found.origin}): {found.source}")
+    return found
 
 
 def make_job(

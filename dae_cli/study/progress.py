@@ -13,7 +13,7 @@ class Position:
     """How far a run is."""
 
     phase: str
-    """pretrain, finetune, select (of an SVM) or test."""
+    """pretrain, finetune, select (of an SVM), test, or measure (of filters)."""
     layer: int | None
     epoch: int
     """Of an SVM, the trials that are made."""

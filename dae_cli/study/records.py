@@ -67,6 +67,12 @@ class Result(Record):
         return self.trials is not None
 
 
+class FilterResult(Record):
+    """What came of a run whose filters alone are of interest."""
+
+    units: Annotated[Count, Field(ge=1)]
+
+
 class TrainedOn(Record):
     """The data of a run."""
 
@@ -94,11 +100,13 @@ class Status(Record):
     written: str = ""
     checkpoints: Kept = Kept()
     result: Result | None = None
+    filters: FilterResult | None = None
+    """In place of a result, where there are no labels."""
     error: str = ""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if self.state == "done" and self.result is None:
+        if self.state == "done" and self.result is None and self.filters is None:
             raise ValueError("state is done, but there is no result")
         return self
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.baselines.svm_file import ExpectedSvm, load_svm
-from dae_cli.config.schema import SvmExperiment
+from dae_cli.config.schema import FilterExperiment, SvmExperiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
 from dae_cli.errors import DaeError, RunFolderError
@@ -71,11 +71,13 @@ def _why_again(job: Job, n_test: int, n_wrong: int) -> str | None:
 def _counted(job: Job, whole: Dataset) -> NDArray[np.bool_]:
     """The wrong test rows of what a run keeps in its checkpoint."""
     use_one_thread()
-    path, rows = job.folder / CHECKPOINT, dataset_for(job.experiment, whole)
-    if isinstance(job.experiment, SvmExperiment):
-        expected_svm = ExpectedSvm(job.experiment, job.data.sha256, rows)
+    experiment = job.experiment
+    assert not isinstance(experiment, FilterExperiment)  # whose rows tell no test rows
+    path, rows = job.folder / CHECKPOINT, dataset_for(experiment, whole)
+    if isinstance(experiment, SvmExperiment):
+        expected_svm = ExpectedSvm(experiment, job.data.sha256, rows)
         return load_svm(path, expected_svm).wrong_rows(rows.test)
-    state = load_checkpoint(path, expected_of(job.experiment, job.data.sha256), CPU)
+    state = load_checkpoint(path, expected_of(experiment, job.data.sha256), CPU)
     if state.best is None:
         raise RunFolderError("its checkpoint has no fine-tuned network")
     engine = engine_for_counting(job.folder)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dae_cli.config.schema import SvmExperiment
-from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.errors import RunFolderError
 from dae_cli.study.comparisons import write_comparisons
+from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
 from dae_cli.study.pool import run_jobs
 from dae_cli.study.progress import Watcher
+from dae_cli.study.recount import keep_what_is_missing
 from dae_cli.study.results_folder import check_writable, earlier_rows, tables_alone, write_tables
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run_folder import RUNS, Job, PlannedRun, sweep_runs
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from dae_cli.study.cluster import Cluster
 
 WAIT_SECONDS = 0.5
-SVM_STEPS = 100
-"""A trial takes about so many passes over its kernel matrix for each class."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,8 @@ class Outcome:
     failed: int
     minutes: float
     report: Path
+    judgements: list[str] = field(default_factory=list)
+    """Of a study on filters, what its measures say of each claim, a line each."""
 
 
 def run_plan(
@@ -65,10 +64,6 @@ def run_plan(
         UnfitWorkerError: a worker of the cluster cannot take part.
         ClusterError: the cluster is gone.
     """
-    from dae_cli.study.page import write_page
-    from dae_cli.study.recount import keep_what_is_missing
-    from dae_cli.study.report import write_report
-
     start = time.monotonic()
     for folder in (plan.out, plan.out / RUNS):
         check_writable(folder)
@@ -90,18 +85,54 @@ def run_plan(
         rows.append(row)
         with tables_alone(plan.out):
             every, _ = write_tables(plan, rows)
-            write_comparisons(plan.out, every)
-    keep_what_is_missing([p.job for p in plan.runs if p not in ahead], rows, watcher)
+            if not plan.study.is_of_filters:
+                write_comparisons(plan.out, every)
+    table: list[TableRow] = []
+    judgements: list[str] = []
+    if plan.study.is_of_filters:
+        everything, judgements, report = _write_filters(plan, rows, command)
+    else:
+        keep_what_is_missing([p.job for p in plan.runs if p not in ahead], rows, watcher)
+        everything, table, report = _write_results(plan, rows, command)
+    sweep_runs(plan.out / RUNS)
+    failed = sum(bool(row.error) for row in rows)
+    minutes = (time.monotonic() - start) / 60.0
+    done = len(rows) - skipped - failed
+    return Outcome(everything, table, done, skipped, failed, minutes, report, judgements)
+
+
+def _write_results(
+    plan: Plan, rows: Sequence[RunRow], command: str
+) -> tuple[list[RunRow], list[TableRow], Path]:
+    """Write everything that a table's study comes to."""
+    from dae_cli.study.page import write_page
+    from dae_cli.study.report import write_report
+
     with tables_alone(plan.out):
         everything, table = write_tables(plan, rows)
         tests = write_comparisons(plan.out, everything)
         report = write_report(plan.study, plan.out, everything, table, command, tests)
         write_page(plan.study, plan.out, everything, table, command, tests)
-    sweep_runs(plan.out / RUNS)
-    failed = sum(bool(row.error) for row in rows)
-    minutes = (time.monotonic() - start) / 60.0
-    done = len(rows) - skipped - failed
-    return Outcome(everything, table, done, skipped, failed, minutes, report)
+    return everything, table, report
+
+
+def _write_filters(
+    plan: Plan, rows: Sequence[RunRow], command: str
+) -> tuple[list[RunRow], list[str], Path]:
+    """Write everything that a study on filters comes to, and return its claims' judgements."""
+    from dae_cli.study.of_filters.pictures import draw_figures
+    from dae_cli.study.of_filters.report import write_filters_report
+    from dae_cli.study.of_filters.rows import measured_runs, write_filters
+    from dae_cli.study.of_filters.summary import judge
+
+    with tables_alone(plan.out):
+        everything, _ = write_tables(plan, rows)
+        measured = measured_runs(plan.out, everything)
+        write_filters(plan.out, measured)
+        pictures = draw_figures(plan, everything)
+        report = write_filters_report(plan.study, plan.out, everything, measured, pictures, command)
+    judged = [(figure, judge(figure, measured)) for figure in plan.study.figures]
+    return everything, [f"{f.name}: {j.sentence}" for f, j in judged if j], report
 
 
 def _made(
@@ -115,7 +146,7 @@ def _made(
     left = list(runs)
     while left:
         # The longest first, so that the last workers end at about the same time.
-        todo = sorted(settled(left, watcher), key=_expected_work, reverse=True)
+        todo = sorted(settled(left, watcher), key=expected_work, reverse=True)
         held: set[str] = set()
         started = run_jobs(
             todo, workers=workers, watcher=watcher, command=command, scheduler=scheduler
@@ -195,19 +226,3 @@ def _discard(plan: Plan) -> None:
         )
     for planned in plan.runs:
         planned.job.discard()
-
-
-def _expected_work(job: Job) -> float:
-    """Return a number that grows with the time a run will take: multiplications of an epoch or so.
-
-    Rows · weights · epochs of a network; of an SVM, whose time is that of its steps, each over all
-    rows: rows² · classes · machines.
-    """
-    experiment = job.experiment
-    spec = REGISTRY[job.data.name]
-    rows = experiment.subset.train if experiment.subset else spec.n_train
-    if isinstance(experiment, SvmExperiment):
-        return float(SVM_STEPS * rows**2 * spec.n_classes * experiment.svm.coarse_trials)
-    widths = (N_PIXELS, *experiment.model.hidden)
-    weights = sum(below * above for below, above in pairwise(widths))
-    return float(rows * weights * (experiment.pretrain.epochs + experiment.finetune.patience))

@@ -93,7 +93,7 @@ def write_report(
         f"{VERDICTS} {MODEL if study.reference == 'model' else DESTRUCTION}",
         REGENERATED if any(row.data_origin == "regenerated" for row in table) else "",
         mixed(rows),
-        _failures(rows),
+        failures(rows),
         *([f"## {PAIRS}", pairs, PAIRING] if pairs else []),
         *_mismatches(study, table),
         *([f"## {SELECTION}", selection, SELECTED] if selection else []),
@@ -101,12 +101,12 @@ def write_report(
         "## Every run",
         _runs_table(rows, has_other_models(study)),
         "## Data",
-        _data_table(rows),
+        data_table(rows),
         "## Settings",
         "The resolved config of each cell, as `dae show` prints it.",
-        f"```yaml\n{_settings(study)}\n```",
+        f"```yaml\n{settings_told(study)}\n```",
         # The runs may have been made elsewhere: their environment.json tells where.
-        f"Written on {cpu_name()}, {cores()} cores; one thread a run, {_engines(rows)}.",
+        f"Written on {cpu_name()}, {cores()} cores; one thread a run, {engines_told(rows)}.",
     ]
     path = out / REPORT
     write_text(path, "\n\n".join(part.strip() for part in parts if part) + "\n")
@@ -148,8 +148,8 @@ def facts(
         MISMATCHES: mismatches_markdown(table).replace("\n\n", "\n"),
         SELECTION: selection_markdown(out),
         "Every run": _runs_table(rows, whole),
-        "Data": _data_table(rows),
-        "Settings": _settings(study),
+        "Data": data_table(rows),
+        "Settings": settings_told(study),
     }
 
 
@@ -224,13 +224,14 @@ def makes(rows: Sequence[RunRow]) -> dict[str, list[str]]:
     return {what: names for what, names in different.items() if len(names) > 1}
 
 
-def _engines(rows: Sequence[RunRow]) -> str:
+def engines_told(rows: Sequence[RunRow]) -> str:
     """`engine compiled`; in the order of the table where there are several."""
     names = list(dict.fromkeys(row.engine for row in rows))
     return f"engine{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
-def _failures(rows: Sequence[RunRow]) -> str:
+def failures(rows: Sequence[RunRow]) -> str:
+    """Return the runs that failed and why; nothing if none did."""
     failed = [f"- {row.cell}, seed {row.seed}: {row.error}" for row in rows if row.error]
     return "\n".join(["Failed:", "", *failed]) if failed else ""
 
@@ -282,13 +283,15 @@ def _chosen(row: RunRow) -> str:
     return f"{row.best_epoch} of {row.epochs}"
 
 
-def _data_table(rows: Sequence[RunRow]) -> str:
+def data_table(rows: Sequence[RunRow]) -> str:
+    """Return each set that was trained on, with its origin and digest."""
     lines = ["| dataset | origin | SHA-256 of the content |", "|---|---|---|"]
     for row in {(r.dataset, r.data_sha256): r for r in rows}.values():
         lines.append(f"| {row.dataset} | {row.data_origin} | `{row.data_sha256}` |")
     return "\n".join(lines)
 
 
-def _settings(study: ResolvedStudy) -> str:
+def settings_told(study: ResolvedStudy) -> str:
+    """Return the resolved config of every cell."""
     resolved = [f"# {cell.name}\n{dump_yaml(cell.experiment)}" for cell in study.all_cells]
     return "\n".join(resolved).rstrip()

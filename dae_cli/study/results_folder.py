@@ -117,12 +117,17 @@ def _is_of(plan: Plan, row: RunRow) -> bool:
 
 
 def write_tables(plan: Plan, rows: Sequence[RunRow]) -> tuple[list[RunRow], list[TableRow]]:
-    """Write runs.csv and table.csv, with what is there of earlier commands, and return both."""
+    """Write runs.csv and table.csv, with what is there of earlier commands, and return both.
+
+    A study on filters has no table.
+    """
     order = {cell.cell: k for k, cell in enumerate(plan.study.all_cells)}
     stay, _ = earlier_rows(plan, {row.run for row in rows})
     every = [_as_its_folder_tells(plan, row) for row in (*stay, *rows)]
     every.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
-    table = table_of(every)
     write_rows(plan.out / RUNS_CSV, every, RunRow)
+    if plan.study.is_of_filters:
+        return every, []
+    table = table_of(every)
     write_rows(plan.out / TABLE_CSV, table, TableRow)
     return every, table

@@ -5,7 +5,8 @@ A run works in `NAME.partial` and the folder is renamed to `NAME` when everythin
     config.yaml   status.json   metrics.csv   checkpoint.safetensors
     environment.json   filters.png   wrong_rows.npy
 
-An SVM has trials.csv in place of metrics.csv, and no filters.
+An SVM has trials.csv in place of metrics.csv, and no filters. What is trained for its filters alone
+has filters.csv in place of wrong_rows.npy.
 
 The name ends with a digest of the resolved config, the data's content and the version of the
 numerics: a run is found again only if all three are the same.
@@ -23,7 +24,7 @@ from typing import Any, Literal
 
 from dae_cli.config.dump import told_settings
 from dae_cli.config.experiments import ResolvedExperiment
-from dae_cli.config.schema import AnyExperiment, SvmExperiment
+from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
 from dae_cli.config.study_files import Reference
 from dae_cli.data.obtain import Prepared
 from dae_cli.engines.names import EngineChoice, EngineName
@@ -34,10 +35,13 @@ from dae_cli.training.version import NUMERICS_VERSION
 CHECKPOINT, CONFIG, STATUS = "checkpoint.safetensors", "config.yaml", "status.json"
 METRICS, ENVIRONMENT, RUN_FILTERS = "metrics.csv", "environment.json", "filters.png"
 TRIALS = "trials.csv"
+FILTERS_CSV = "filters.csv"
+"""What the filters look like, in numbers, where an autoencoder is trained for them alone."""
 WRONG_ROWS = "wrong_rows.npy"
 """Which test rows a done run got wrong; runs made before it was kept have none."""
 PARTIAL, RUNS = ".partial", "runs"
 _WHOLE = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, STATUS)
+_WHOLE_OF_FILTERS = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, FILTERS_CSV, STATUS)
 _WHOLE_SVM = (CONFIG, ENVIRONMENT, TRIALS, CHECKPOINT, STATUS)
 PROGRESS, LOCK = ".progress", ".lock"
 TRACES = (PROGRESS, LOCK)
@@ -85,6 +89,8 @@ class Job:
     @property
     def whole(self) -> tuple[str, ...]:
         """The files that a finished run has."""
+        if isinstance(self.experiment, FilterExperiment):
+            return _WHOLE_OF_FILTERS
         return _WHOLE_SVM if self.is_svm else _WHOLE
 
     @property
@@ -138,17 +144,24 @@ class PlannedRun:
 def model_name(experiment: AnyExperiment) -> str:
     """Return the paper's name: SAA-3 without corruption, SdA-3 with it, DBN-3 of RBMs.
 
-    Without pretraining it is NNet-3; SVMs are SVM_rbf and SVM_poly.
+    Without pretraining it is NNet-3; SVMs are SVM_rbf and SVM_poly. What is trained for its filters
+    alone is an AE, a DAE with corruption, a CAE with the contractive penalty, or an RBM.
     """
     if isinstance(experiment, SvmExperiment):
         return f"SVM_{experiment.svm.kernel}"
+    corruption = experiment.corruption
+    level = corruption.sigma if corruption.kind == "gaussian" else corruption.destruction
+    if isinstance(experiment, FilterExperiment):
+        if experiment.pretrain.kind == "rbm":
+            return "RBM"
+        if experiment.pretrain.contraction:
+            return "CAE"
+        return "DAE" if level else "AE"
     depth = len(experiment.model.hidden)
     if experiment.pretrain.epochs == 0:
         return f"NNet-{depth}"
     if experiment.pretrain.kind == "rbm":
         return f"DBN-{depth}"
-    corruption = experiment.corruption
-    level = corruption.sigma if corruption.kind == "gaussian" else corruption.destruction
     return f"SdA-{depth}" if level else f"SAA-{depth}"
 
 

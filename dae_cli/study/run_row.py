@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from dae_cli.config.experiments import load_resolved
-from dae_cli.config.schema import AnyExperiment, SvmExperiment
+from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.paper import compared_with
 from dae_cli.study.provenance import Environment
@@ -68,6 +68,10 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
     Raises:
         RunFolderError: the status tells no result.
     """
+    if isinstance(job.experiment, FilterExperiment):
+        if status.filters is None:
+            raise RunFolderError(f"{job.folder}: {STATUS} tells of no filters; {REMEDY}")
+        return RunRow(**_common(job, env), minutes=status.minutes)
     result = status.result
     if result is None:
         raise RunFolderError(f"{job.folder}: {STATUS} tells no result; {REMEDY}")
@@ -138,6 +142,8 @@ def _common(job: Job, env: Environment) -> dict[str, Any]:
 
 def _is_comparable(experiment: AnyExperiment) -> bool:
     """A subset of the test rows is no replication, other noise than masking not the paper's."""
+    if isinstance(experiment, FilterExperiment):
+        return False  # there is no error to compare
     if isinstance(experiment, SvmExperiment):
         return experiment.subset is None
     return experiment.subset is None and experiment.corruption.kind == "masking"

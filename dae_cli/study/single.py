@@ -6,10 +6,9 @@ from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.data.dataset import Origin
-from dae_cli.data.provide import prepare
 from dae_cli.engines.names import EngineChoice
 from dae_cli.errors import RunFolderError
-from dae_cli.study.plan import make_job
+from dae_cli.study.plan import make_job, prepare_any
 from dae_cli.study.pool import run_jobs
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import check_writable
@@ -28,6 +27,7 @@ def plan_run(
     out: Path | None,
     data_dir: Path | None,
     origin: Origin | None = None,
+    photos: Path | None = None,
     watcher: Watcher,
 ) -> PlannedRun:
     """Prepare the data of one experiment and tell what there is of its run already.
@@ -40,6 +40,7 @@ def plan_run(
         out: the folder that will hold the run's folder.
         data_dir: the user's data files.
         origin: accept data of this origin only.
+        photos: the user's photographs, where patches are trained on.
         watcher: hears about downloads and regeneration.
 
     Raises:
@@ -50,8 +51,7 @@ def plan_run(
     experiment = resolved.experiment
     if seed is not None:
         experiment = experiment.model_copy(update={"seed": seed})
-    data = prepare(experiment.dataset, data_dir=data_dir, origin=origin, note=watcher.note)
-    watcher.note(f"{experiment.dataset} ({data.origin}): {data.source}")
+    data = prepare_any(experiment.dataset, data_dir, origin, photos, watcher)
     job = make_job(resolved, experiment, data, out or default_runs(resolved), device)
     return PlannedRun(job, job.state(), engine)
 

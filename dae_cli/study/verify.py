@@ -10,6 +10,7 @@ from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
 from dae_cli.study.differences import Difference, Findings, Unchecked
+from dae_cli.study.of_filters.verify import check_results
 from dae_cli.study.results_folder import RUNS_CSV
 from dae_cli.study.rows import RunRow, read_rows
 from dae_cli.study.run_folder import RUNS, STATUS
@@ -66,7 +67,10 @@ def verify_study(
             recomputed += check_run(row, experiment, out, contents, found, study.reference)
             note(f"{row.run}: {'agrees' if found.total == before else 'does not agree'}")
     check_rows(rows, wanted, out, found)
-    check_tables(study, out, rows, found)
+    if study.is_of_filters:
+        check_results(study, out, rows, found)
+    else:
+        check_tables(study, out, rows, found)
     return Verification(len(rows), recomputed, found.differences, found.unchecked)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dae_cli.config.experiments import load_resolved
-from dae_cli.config.schema import AnyExperiment, SvmExperiment
+from dae_cli.config.schema import AnyExperiment, Experiment, FilterExperiment, SvmExperiment
 from dae_cli.config.study_files import Reference
 from dae_cli.data.dataset import Dataset, Origin
 from dae_cli.data.obtain import Prepared
@@ -17,6 +17,7 @@ from dae_cli.study.differences import Findings
 from dae_cli.study.evaluate import recorded_data
 from dae_cli.study.execute import dataset_for
 from dae_cli.study.keeper import expected_of, metrics_csv
+from dae_cli.study.of_filters.verify import check_filters
 from dae_cli.study.provenance import Environment
 from dae_cli.study.records import Status, read_record
 from dae_cli.study.results_folder import RUNS_CSV
@@ -49,7 +50,9 @@ class Contents:
         self._key: tuple[str, str, Origin] | None = None
         self._kept: Dataset | DaeError | None = None
 
-    def of(self, folder: Path, experiment: AnyExperiment, sha256: str, origin: Origin) -> Dataset:
+    def of(
+        self, folder: Path, experiment: Experiment | SvmExperiment, sha256: str, origin: Origin
+    ) -> Dataset:
         """Return the rows that a run used.
 
         Raises:
@@ -102,7 +105,7 @@ def check_run(
         _compare_settings(place, config, wanted, found)
     if config is None:
         return False
-    if status and status.result and env:
+    if status and (status.result or status.filters) and env:
         with found.going_on(place):
             _compare_row(row, config, status, env, folder, found, reference)
     sha256 = status.data.sha256 if status else row.data_sha256
@@ -120,6 +123,8 @@ def check_run(
     with found.going_on(f"{place}/{METRICS}"):
         kept = (folder / METRICS).read_bytes().decode("utf-8", "replace")
         found.compare_lines(f"{place}/{METRICS}", "", kept, metrics_csv(state.history))
+    if isinstance(config, FilterExperiment):
+        return check_filters(place, folder, state, found)
     counted = False
     with found.going_on(place):
         dataset = contents.of(folder, config, sha256, origin)

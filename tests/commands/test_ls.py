@@ -28,10 +28,11 @@ def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_pipe_gets_one_plain_line_per_name() -> None:
     lines = CliRunner().invoke(app, []).stdout.splitlines()
     names = [line.split()[0] for line in lines]
-    assert names[:3] == ["icml2008", "icml2008/convex-0", "icml2008/convex-10"]
+    assert names[:2] == ["filters-mnist", "filters-mnist/mnist-0"]
+    assert names[6:9] == ["icml2008", "icml2008/convex-0", "icml2008/convex-10"]
     assert names[-1] == "table1/rot-svm-rbf"
-    assert len(lines) == 8 + 3 + 57
-    assert " ".join(lines[1].split()) == "icml2008/convex-0 ICML 2008, Table 1, convex: SAA-3, 0 %."
+    assert len(lines) == 6 + 8 + 10 + 3 + 57
+    assert " ".join(lines[7].split()) == "icml2008/convex-0 ICML 2008, Table 1, convex: SAA-3, 0 %."
 
 
 def test_a_terminal_gets_a_table_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,14 +43,14 @@ def test_a_terminal_gets_a_table_of_80_columns(monkeypatch: pytest.MonkeyPatch) 
     lines = CliRunner().invoke(app, []).stdout.splitlines()
     assert lines[0].split() == ["name", "reproduces"]
     assert max(map(len, lines)) <= 80
-    assert len(lines) == 1 + 8 + 3 + 57  # nothing is folded
+    assert len(lines) == 1 + 6 + 8 + 10 + 3 + 57  # nothing is folded
     assert "convex: SdA-3, 25 %" in "\n".join(lines)
 
 
 def test_json_has_studies_with_their_cells() -> None:
     result = CliRunner().invoke(app, ["--format", "json"])
     studies = {study["name"]: study for study in json.loads(result.stdout)}
-    assert set(studies) == {"icml2008", "smoke", "table1"}
+    assert set(studies) == {"filters-mnist", "icml2008", "natural-images", "smoke", "table1"}
     assert studies["icml2008"]["cells"][1] == {
         "name": "icml2008/convex-10",
         "reproduces": "ICML 2008, Table 1, convex: SdA-3, 10 %.",

@@ -115,7 +115,7 @@ def test_all_problems_of_a_file_and_its_overrides_are_in_one_message(write: Writ
     assert [re.sub(" +", " ", line).strip() for line in lines] == [
         f"{file}:2 the key hidden is given twice; first on line 2",
         f"{file}:1 dataset: convx must be one of basic, rot, bg-rand, bg-img, rot-bg-img, rect, "
-        "rect-img, convex: the data set; did you mean convex?",
+        "rect-img, convex, mnist, photographs: the data set; did you mean convex?",
         f"{file}:3 corruption.destruction: 1.5 must be from 0 up to, not including, 1: "
         "the fraction of inputs set to 0",
         f"{file}:6 pretrain.epoch: 4 unknown key; did you mean pretrain.epochs?",

@@ -46,8 +46,8 @@ def test_later_layers_win_shared_dataset_cell_override(
 
 def test_null_takes_a_shared_section_away(write_study: WriteStudy, shared_study: str) -> None:
     write_study(shared_study + "  subset: {train: 90, valid: 9, test: 9}\n")
-    assert resolve_experiment("mine/convex-0").experiment.subset is not None
-    assert resolve_experiment("mine/convex-0", ["subset=null"]).experiment.subset is None
+    assert resolve_experiment("mine/convex-0").network.subset is not None
+    assert resolve_experiment("mine/convex-0", ["subset=null"]).network.subset is None
 
 
 def test_problems_of_all_files_and_overrides_are_in_one_message(write_study: WriteStudy) -> None:

@@ -28,6 +28,7 @@ from dae_cli.study.progress import Silent
 from dae_cli.study.run_folder import CHECKPOINT, Job
 from dae_cli.study.run_status import Stopped
 from dae_cli.training.hooks import NoHooks
+from dae_cli.training.inputs import Pixels
 from dae_cli.training.pretrain import pretrain
 from dae_cli.training.state import initial_state
 
@@ -51,7 +52,13 @@ def test_layer_1_is_the_pretrained_w_and_not_the_fine_tuned(run: Path, data: Pre
     state = initial_state(experiment, 784, torch.float32)
     before = state.autoencoders[0].weight.clone()
     dataset = dataset_for(experiment, load(data))
-    pretrain(experiment, dataset.train, state, engine_for("torch", torch.device("cpu")), NoHooks())
+    pretrain(
+        experiment,
+        Pixels(dataset.train, 20),
+        state,
+        engine_for("torch", torch.device("cpu")),
+        NoHooks(),
+    )
     filters = run_filters(run)
     assert filters.shape == (8, 784)
     assert filters.dtype == np.float32

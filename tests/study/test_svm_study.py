@@ -16,11 +16,12 @@ from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.data.obtain import Prepared
 from dae_cli.errors import RunFolderError
 from dae_cli.study.evaluate import evaluate_run
+from dae_cli.study.expected_work import expected_work
 from dae_cli.study.figures import draw
 from dae_cli.study.filters import run_filters
 from dae_cli.study.paper import published
 from dae_cli.study.provenance import environment
-from dae_cli.study.replicate import Outcome, _expected_work
+from dae_cli.study.replicate import Outcome
 from dae_cli.study.report import facts
 from dae_cli.study.rows import RunRow, read_rows, rows_to_csv
 from dae_cli.study.run_folder import Job, run_name
@@ -159,7 +160,7 @@ def test_an_svm_of_all_rows_is_compared_with_its_column(data: Prepared, tmp_path
     job = Job("convex-rbf", whole, data, tmp_path / run_name(whole, data.sha256))
     row = failed_row(job, environment("cpu", "libsvm", 1, "dae"), 0.0, "no")
     assert (row.paper_error_percent, row.paper_model) == (19.13, "SVM_rbf")
-    assert _expected_work(job) > 0
+    assert expected_work(job) > 0
 
 
 def test_sound_results_agree(made: tuple[Path, Outcome]) -> None:

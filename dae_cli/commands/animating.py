@@ -1,0 +1,78 @@
+"""What `dae filters --animate` does: train the first layer again, and draw it while it learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dae_cli.commands.console import watching
+from dae_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dae_cli.config.schema import PretrainedExperiment
+    from dae_cli.pictures.filters import Scale
+
+FRAMES = 24
+
+
+def draw_learning(
+    source: str,
+    path: Path,
+    grid: tuple[int, int],
+    scale: Scale,
+    data_dir: Path | None,
+    photos: Path | None,
+) -> None:
+    """Write an animation of the filters of an experiment, or of a run's experiment.
+
+    Raises:
+        ConfigError: an SVM, nothing is pretrained, or another ending than .gif and .webp.
+        DataError: the data cannot be had.
+    """
+    from dae_cli.pictures.animation import SUFFIXES
+    from dae_cli.pictures.saving import check_suffix
+
+    check_suffix(path, SUFFIXES)
+    experiment = _experiment(source)
+
+    import torch
+
+    from dae_cli.data.registry import is_stored_transposed
+    from dae_cli.engines.choice import fastest_engine
+    from dae_cli.engines.engine import engine_for
+    from dae_cli.pictures.animation import Moment, animate, learning_frames
+    from dae_cli.pictures.filters import Panel, upright
+    from dae_cli.study.learning import watch_learning
+    from dae_cli.study.of_filters.corruption import corruption_told
+    from dae_cli.study.plan import prepare_any
+    from dae_cli.study.threads import use_one_thread
+
+    with watching() as watcher:
+        use_one_thread()
+        data = prepare_any(experiment.dataset, data_dir, None, photos, watcher)
+        engine = engine_for(fastest_engine(watcher.note), torch.device("cpu"))
+        watcher.note(f"training the first layer again, for {FRAMES} pictures of it")
+        snapshots = watch_learning(experiment, data, engine, FRAMES)
+    turn = upright if is_stored_transposed(experiment.dataset) else lambda weights: weights
+    moments = [
+        Moment(
+            [Panel(turn(shot.weights), corruption_told(experiment))],
+            f"{shot.presentations:,} examples presented",
+        )
+        for shot in snapshots
+    ]
+    frames = learning_frames(moments, tiles=grid, title=f"{experiment.dataset}", scale=scale)
+    animate(frames, path, metadata={"Experiment": source, "Engine": engine.name})
+
+
+def _experiment(source: str) -> PretrainedExperiment:
+    from dae_cli.config.experiments import load_resolved, resolve_experiment
+    from dae_cli.config.schema import SvmExperiment
+
+    config = Path(source) / "config.yaml"
+    experiment = (
+        load_resolved(config) if config.is_file() else resolve_experiment(source).experiment
+    )
+    if isinstance(experiment, SvmExperiment):
+        raise ConfigError(f"{source}: an SVM has no filters; name a network")
+    return experiment

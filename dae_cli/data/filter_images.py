@@ -1,0 +1,102 @@
+"""The images that autoencoders are trained on for their filters: MNIST's digits, photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dae_cli.config.schema import FilterExperiment
+from dae_cli.data.cache import cache_folder
+from dae_cli.data.dataset import Split
+from dae_cli.data.natural.patches import cut_patches
+from dae_cli.data.natural.scenes import Scene, digest_of, scenes_in, shipped_folder, shipped_scenes
+from dae_cli.data.notes import Note
+from dae_cli.data.obtain import Prepared
+from dae_cli.data.sources.mnist import (
+    CONTENT_SHA256,
+    N_TRAIN,
+    cached_mnist,
+    find_mnist,
+    mnist_digits,
+    read_mnist,
+)
+from dae_cli.data.sources.user_files import chosen_folder
+from dae_cli.errors import DataError
+
+FilterImages = Split | NDArray[np.float32]
+"""Digits with their grey values; or patches, (count, side²)."""
+
+
+def prepare_images(
+    name: str, *, data_dir: Path | None = None, photos: Path | None = None, note: Note
+) -> Prepared:
+    """Make sure of MNIST or of photographs, and say where they come from.
+
+    Args:
+        name: mnist or photographs.
+        data_dir: the user's files of MNIST; default `DAE_DATA_DIR`.
+        photos: the user's photographs; default: those that come with the dependencies.
+        note: receives a line whenever something slow begins or a source fails.
+
+    Raises:
+        DataError: files cannot be used. DownloadError: MNIST cannot be had.
+    """
+    if name == "mnist":
+        return _prepare_mnist(chosen_folder(data_dir), note)
+    if photos is not None:
+        scenes, path = scenes_in(photos), photos.absolute()
+        source = f"{len(scenes)} photographs of {photos}"
+    else:
+        scenes, path = shipped_scenes(), shipped_folder()
+        source = f"{len(scenes)} photographs that scikit-image and scikit-learn ship"
+    return Prepared(name, path, "original", digest_of(scenes), source)
+
+
+def _prepare_mnist(folder: Path | None, note: Note) -> Prepared:
+    mnist_digits(folder, cache_folder(), note)  # read once: it is checked, or fetched
+    files = (find_mnist(folder) if folder else None) or cached_mnist()
+    assert files is not None
+    whose = "the user's files" if files.folder != cache_folder() / "mnist" else "the cache"
+    source = f"MNIST, {whose} (checked: the published content)"
+    return Prepared("mnist", files.folder, "original", CONTENT_SHA256, source)
+
+
+def load_images(
+    prepared: Prepared, experiment: FilterExperiment, random: Callable[[], np.random.Generator]
+) -> FilterImages:
+    """Read what an experiment is trained on.
+
+    Args:
+        prepared: as `prepare_images` returned it.
+        experiment: which digits, or how patches are cut.
+        random: gives the generator of the places of patches.
+
+    Raises:
+        DataError: the files have changed meanwhile.
+    """
+    if experiment.patches is None:
+        return _digits(prepared, experiment.rows)
+    return cut_patches(_scenes(prepared), experiment.patches, random())
+
+
+def _digits(prepared: Prepared, rows: int | None) -> Split:
+    files = find_mnist(prepared.path)
+    if files is None:
+        raise DataError(f"{prepared.path}: the files of MNIST are gone; start again")
+    digits = read_mnist(files)
+    whole = Split(digits.images[:N_TRAIN], digits.labels[:N_TRAIN], 1 / 255)
+    return whole if rows is None else whole.take(rows)
+
+
+def _scenes(prepared: Prepared) -> list[Scene]:
+    shipped = prepared.path == shipped_folder()
+    scenes = shipped_scenes() if shipped else scenes_in(prepared.path)
+    if (found := digest_of(scenes)) != prepared.sha256:
+        raise DataError(
+            f"{prepared.path}: holds other photographs than when the command began (SHA-256 "
+            f"{found[:12]}…, expected {prepared.sha256[:12]}…); start again"
+        )
+    return scenes

@@ -1,0 +1,1 @@
+"""Patches of photographs: the photographs, their whitening, and how patches are cut."""

@@ -1,0 +1,1 @@
+"""Studies on filters: autoencoders trained without labels, looked at and measured."""

@@ -1,0 +1,133 @@
+"""REPORT.md and figures.csv of a study on filters: each figure beside what it should show."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.figures import Figure, MeasureName
+from dae_cli.files import write_text
+from dae_cli.machine import cores, cpu_name
+from dae_cli.study.of_filters.rows import MeasuredRun
+from dae_cli.study.of_filters.summary import judge, number_of
+from dae_cli.study.report import (
+    REPORT,
+    data_table,
+    engines_told,
+    failures,
+    made,
+    mixed,
+    settings_told,
+)
+from dae_cli.study.rows import RunRow
+
+FIGURES_CSV = "figures.csv"
+MEASURES: tuple[MeasureName, ...] = get_args(MeasureName)
+
+READING = """\
+Every tile is the weights of one unit: mid grey is 0, black and white are the ends of the scale
+under the tiles. A unit is *Gabor-like* if the best two-dimensional Gabor explains .8 or more of its
+squared weights and has at least one pair of lobes inside the tile. *Extent* is the area in pixels
+around the strongest weight where weights are at least half of it; *locality* the share of the
+squared weights in the best window of half the tile's width; *orientation selectivity* is 0 for a
+blob and 1 for a grating. Intervals are those of 95 % over the units of one run: Wilson's of a
+share, by order statistics of a median. `filters.csv` has a row for each unit."""
+
+
+def write_filters_report(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    measured: Sequence[MeasuredRun],
+    pictures: Mapping[str, str],
+    command: str,
+) -> Path:
+    """Write figures.csv and REPORT.md, and return the path of the latter.
+
+    Args:
+        study: what was to be run.
+        out: the folder of the results.
+        rows: of runs.csv.
+        measured: the filters of the runs that are done.
+        pictures: the file name of each figure that there is.
+        command: that made them.
+    """
+    write_text(out / FIGURES_CSV, figures_csv(study, measured))
+    parts = [
+        f"# {study.title or study.name}",
+        study.paper,
+        f"Made by `{command}` {made(rows)}.",
+        *(part for figure in study.figures for part in figure_parts(figure, measured, pictures)),
+        mixed(rows),
+        failures(rows),
+        "## How to read the numbers",
+        READING,
+        "## Every run",
+        runs_table(measured),
+        "## Data",
+        data_table(rows),
+        "## Settings",
+        "The resolved config of each cell, as `dae show` prints it.",
+        f"```yaml\n{settings_told(study)}\n```",
+        f"Written on {cpu_name()}, {cores()} cores; one thread a run, {engines_told(rows)}.",
+    ]
+    path = out / REPORT
+    write_text(path, "\n\n".join(part.strip() for part in parts if part) + "\n")
+    return path
+
+
+def figure_parts(
+    figure: Figure, measured: Sequence[MeasuredRun], pictures: Mapping[str, str]
+) -> list[str]:
+    """Return a figure's heading, picture, claim, and what the measure says of it."""
+    name = pictures.get(figure.name)
+    judgement = judge(figure, measured)
+    source = f" ({figure.paper})" if figure.paper else ""
+    return [
+        f"## {figure.title}",
+        f"![{figure.title}]({name})" if name else "*Not drawn: its cells are not run.*",
+        f"The paper{source}: {figure.claim}" if figure.claim else figure.paper,
+        judgement.sentence if judgement else "",
+    ]
+
+
+def runs_table(measured: Sequence[MeasuredRun]) -> str:
+    """Return the measures of every run, with intervals."""
+    lines = [
+        "| cell | seed | units | Gabor-like, % | extent, pixels | locality | orientation "
+        "selectivity | minutes | commit |",
+        "|---|---:|---:|---|---|---|---|---:|---|",
+    ]
+    for run in measured:
+        numbers = " | ".join(number_of(run, measure).told() for measure in MEASURES)
+        row = run.row
+        lines.append(
+            f"| {row.cell} | {row.seed} | {len(run.units)} | {numbers} "
+            f"| {row.minutes or 0.0:.1f} | {row.commit} |"
+        )
+    return "\n".join(lines)
+
+
+def figures_csv(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> str:
+    """Return a row for each cell and seed of each figure, and whether its claim holds.
+
+    `holds` is that of the figure: yes, no, or nothing where it claims nothing in numbers.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")]
+    writer.writerow(["figure", "cell", "run", "seed", "units", *columns, "holds"])
+    for figure in study.figures:
+        judgement = judge(figure, measured)
+        holds = "" if judgement is None else "yes" if judgement.holds else "no"
+        for run in measured:
+            if run.row.cell in figure.cells:
+                numbers = [number_of(run, measure) for measure in MEASURES]
+                values = [f"{v:.4f}" for n in numbers for v in (n.value, n.low, n.high)]
+                first = [figure.name, run.row.cell, run.row.run, run.row.seed, len(run.units)]
+                writer.writerow([*first, *values, holds])
+    return text.getvalue()
