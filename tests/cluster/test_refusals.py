@@ -8,10 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from dae_cli.commands.app import app
+from dae_cli.data.filter_images import prepare_images
 from dae_cli.data.provide import prepare
 from dae_cli.errors import DataError
 from dae_cli.study.cluster_worker import Requirements, Versions, own_data, unfitness
@@ -87,3 +90,14 @@ def test_data_are_prepared_anew_where_the_commands_cache_is_not_seen(tmp_path: P
     assert own_data(elsewhere, None) == here
     with pytest.raises(DataError, match=r"^has rect with SHA-256 .* the command's has 00000000000"):
         own_data(replace(elsewhere, sha256="0" * 64), None)
+
+
+def test_a_worker_takes_the_photographs_of_a_shared_folder_or_its_own(tmp_path: Path) -> None:
+    shipped = prepare_images("photographs", note=lambda _: None)
+    elsewhere = replace(shipped, path=Path("/nowhere/skimage/data"))
+    assert own_data(elsewhere, None) == shipped
+    Image.fromarray(np.arange(900, dtype=np.uint8).reshape(30, 30)).save(tmp_path / "a.png")
+    shared = prepare_images("photographs", photos=tmp_path, note=lambda _: None)
+    assert own_data(shared, None) == shared
+    with pytest.raises(DataError, match=r"has other photographs \(9 photographs that scikit-image"):
+        own_data(replace(shared, path=Path("/nowhere")), None)
