@@ -103,8 +103,10 @@ class Tally:
         count = f" ({self.over} of {self.total})" if self.total > 1 else ""
         if row.error:
             return f"failed   {self.label(row.run)}{count}: {row.error}"
-        number = interval(row.test_error_percent, row.half_width_95)
         took = f" in {minutes(row.minutes)}" if row.minutes is not None else ""
+        if row.test_error_percent is None:  # trained for its filters
+            return f"done     {self.label(row.run)}{took}{count}"
+        number = interval(row.test_error_percent, row.half_width_95)
         return f"done     {self.label(row.run)}: {number} % test error{took}{count}"
 
 

@@ -45,6 +45,8 @@ def test_replicate_tells_each_claims_judgement_and_where_the_report_is(
     assert last.startswith("2 done, 0 skipped, 0 failed in")
     assert last.endswith("results/small/REPORT.md")
     assert "photographs: 2 photographs of" in ended.err
+    assert "done     noisy in" in ended.err
+    assert "test error" not in ended.err
     again = dae("replicate", "small", "--photos", photos, "--jobs", "1", "--quiet")
     assert (again.code, again.out) == (0, "results/small/REPORT.md\n")
     assert dae("verify", "small").code == 0
