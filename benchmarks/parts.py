@@ -68,7 +68,7 @@ def _transposed(rows: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) 
     return BACK if bias is None else ENCODE
 
 
-def _accumulated(weight: Tensor, left: Tensor, right: Tensor, scale: float) -> str:
+def _accumulated(weight: Tensor, *_: object) -> str:
     return BIASES if len(weight) == 1 else UPDATE
 
 

@@ -34,6 +34,7 @@ def test_the_numbers_of_the_purposes_are_part_of_the_numerics() -> None:
         "CORRUPTION": 3,
         "FINETUNE_ORDER": 4,
         "GIBBS": 5,
+        "PATCHES": 6,
     }
 
 
