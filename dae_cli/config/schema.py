@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from dae_cli.config.sizes import MNIST_DIGITS, PIXELS
+
 DatasetName = Literal[
     "basic", "rot", "bg-rand", "bg-img", "rot-bg-img", "rect", "rect-img", "convex"
 ]
@@ -260,7 +262,9 @@ class FilterExperiment(Settings):
     dataset: Annotated[FilterDatasetName, Field(description="the data set")]
     patches: PatchSettings | None = None
     """Of photographs alone."""
-    rows: Annotated[int | None, Field(ge=1, le=60_000, description="the digits trained on")] = None
+    rows: Annotated[
+        int | None, Field(ge=1, le=MNIST_DIGITS, description="the digits trained on")
+    ] = None
     """Of MNIST, evenly spread, for quick trials; all 60 000 unless given."""
     model: ModelSettings
     corruption: CorruptionSettings = CorruptionSettings()
@@ -280,7 +284,7 @@ class FilterExperiment(Settings):
     @property
     def inputs(self) -> int:
         """The components of an example, d."""
-        return self.patches.side**2 if self.patches else 784
+        return self.patches.side**2 if self.patches else PIXELS
 
 
 PretrainedExperiment = Experiment | FilterExperiment

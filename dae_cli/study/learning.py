@@ -7,24 +7,22 @@ the layer passes through the same weights as in the experiment's own run, bit fo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from dae_cli.config.schema import FilterExperiment, PretrainedExperiment
-from dae_cli.data.filter_images import load_images
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load
 from dae_cli.engines.engine import Engine
 from dae_cli.errors import ConfigError
 from dae_cli.study.execute import dataset_for
 from dae_cli.study.keeper import expected_of
+from dae_cli.study.of_filters.images import images_of
 from dae_cli.training.inputs import Inputs, Pixels
 from dae_cli.training.pretrain import pretrain
 from dae_cli.training.state import TrainingState, initial_state
-from dae_cli.training.streams import Purpose, stream
 from dae_cli.training.train import inputs_of
 
 
@@ -108,6 +106,5 @@ def _moment(presentations: int, state: TrainingState) -> Snapshot:
 
 def _inputs(experiment: PretrainedExperiment, data: Prepared, engine: Engine) -> Inputs:
     if isinstance(experiment, FilterExperiment):
-        places = partial(stream, experiment.seed, Purpose.PATCHES)
-        return inputs_of(experiment, load_images(data, experiment, places), engine)
+        return inputs_of(experiment, images_of(data, experiment), engine)
     return Pixels(dataset_for(experiment, load(data)).train, experiment.pretrain.batch_size)

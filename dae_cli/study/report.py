@@ -100,17 +100,24 @@ def write_report(
         *_picture_parts(pictures),
         "## Every run",
         _runs_table(rows, has_other_models(study)),
-        "## Data",
-        data_table(rows),
-        "## Settings",
-        "The resolved config of each cell, as `dae show` prints it.",
-        f"```yaml\n{settings_told(study)}\n```",
-        # The runs may have been made elsewhere: their environment.json tells where.
-        f"Written on {cpu_name()}, {cores()} cores; one thread a run, {engines_told(rows)}.",
+        *closing(study, rows),
     ]
     path = out / REPORT
     write_text(path, "\n\n".join(part.strip() for part in parts if part) + "\n")
     return path
+
+
+def closing(study: ResolvedStudy, rows: Sequence[RunRow]) -> list[str]:
+    """Return how every report ends: data, settings, and the machine it was written on."""
+    return [
+        "## Data",
+        _data_table(rows),
+        "## Settings",
+        "The resolved config of each cell, as `dae show` prints it.",
+        f"```yaml\n{_settings(study)}\n```",
+        # The runs may have been made elsewhere: their environment.json tells where.
+        f"Written on {cpu_name()}, {cores()} cores; one thread a run, {_engines(rows)}.",
+    ]
 
 
 def markdown_table(table: Sequence[TableRow]) -> str:
@@ -148,8 +155,8 @@ def facts(
         MISMATCHES: mismatches_markdown(table).replace("\n\n", "\n"),
         SELECTION: selection_markdown(out),
         "Every run": _runs_table(rows, whole),
-        "Data": data_table(rows),
-        "Settings": settings_told(study),
+        "Data": _data_table(rows),
+        "Settings": _settings(study),
     }
 
 
@@ -224,7 +231,7 @@ def makes(rows: Sequence[RunRow]) -> dict[str, list[str]]:
     return {what: names for what, names in different.items() if len(names) > 1}
 
 
-def engines_told(rows: Sequence[RunRow]) -> str:
+def _engines(rows: Sequence[RunRow]) -> str:
     """`engine compiled`; in the order of the table where there are several."""
     names = list(dict.fromkeys(row.engine for row in rows))
     return f"engine{'s' if len(names) > 1 else ''} {', '.join(names)}"
@@ -283,7 +290,7 @@ def _chosen(row: RunRow) -> str:
     return f"{row.best_epoch} of {row.epochs}"
 
 
-def data_table(rows: Sequence[RunRow]) -> str:
+def _data_table(rows: Sequence[RunRow]) -> str:
     """Return each set that was trained on, with its origin and digest."""
     lines = ["| dataset | origin | SHA-256 of the content |", "|---|---|---|"]
     for row in {(r.dataset, r.data_sha256): r for r in rows}.values():
@@ -291,7 +298,7 @@ def data_table(rows: Sequence[RunRow]) -> str:
     return "\n".join(lines)
 
 
-def settings_told(study: ResolvedStudy) -> str:
+def _settings(study: ResolvedStudy) -> str:
     """Return the resolved config of every cell."""
     resolved = [f"# {cell.name}\n{dump_yaml(cell.experiment)}" for cell in study.all_cells]
     return "\n".join(resolved).rstrip()

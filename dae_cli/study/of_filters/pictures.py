@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +13,16 @@ from PIL.Image import Image
 from dae_cli.config.figures import Figure
 from dae_cli.config.schema import FilterExperiment
 from dae_cli.data.dataset import Split
-from dae_cli.data.filter_images import load_images
 from dae_cli.pictures.filters import Panel, side_by_side
 from dae_cli.pictures.greys import common_limit
 from dae_cli.pictures.saving import save_png
 from dae_cli.pictures.zoom import zoom
 from dae_cli.study.filters import run_filters
 from dae_cli.study.of_filters.corruption import corruption_told
+from dae_cli.study.of_filters.images import images_of
 from dae_cli.study.plan import Plan
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import RUNS, Job
-from dae_cli.training.streams import Purpose, stream
 
 FIGURES = "figures"
 TILES = (10, 10)
@@ -80,7 +78,7 @@ def _from_images(figure: Figure, job: Job) -> Weights:
     """Patches as they are learned from, or their principal components, the strongest first."""
     experiment = job.experiment
     assert isinstance(experiment, FilterExperiment)
-    images = load_images(job.data, experiment, partial(stream, experiment.seed, Purpose.PATCHES))
+    images = images_of(job.data, experiment)
     rows = images.as_float(slice(PCA_ROWS)) if isinstance(images, Split) else images[:PCA_ROWS]
     if figure.kind == "patches":
         return rows[: TILES[0] * TILES[1]]

@@ -11,17 +11,14 @@ from typing import get_args
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.figures import Figure, MeasureName
 from dae_cli.files import write_text
-from dae_cli.machine import cores, cpu_name
 from dae_cli.study.of_filters.rows import MeasuredRun
 from dae_cli.study.of_filters.summary import judge, number_of
 from dae_cli.study.report import (
     REPORT,
-    data_table,
-    engines_told,
+    closing,
     failures,
     made,
     mixed,
-    settings_told,
 )
 from dae_cli.study.rows import RunRow
 
@@ -68,12 +65,7 @@ def write_filters_report(
         READING,
         "## Every run",
         runs_table(measured),
-        "## Data",
-        data_table(rows),
-        "## Settings",
-        "The resolved config of each cell, as `dae show` prints it.",
-        f"```yaml\n{settings_told(study)}\n```",
-        f"Written on {cpu_name()}, {cores()} cores; one thread a run, {engines_told(rows)}.",
+        *closing(study, rows),
     ]
     path = out / REPORT
     write_text(path, "\n\n".join(part.strip() for part in parts if part) + "\n")

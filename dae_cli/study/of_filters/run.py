@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from dae_cli.config.schema import FilterExperiment
-from dae_cli.data.filter_images import load_images
 from dae_cli.engines.engine import engine_for
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop
 from dae_cli.study.figures import draw_run_filters
 from dae_cli.study.keeper import Keeper
+from dae_cli.study.of_filters.images import images_of
 from dae_cli.study.of_filters.rows import measures_csv
 from dae_cli.study.records import FilterResult
 from dae_cli.study.run_folder import FILTERS_CSV, Job
-from dae_cli.training.streams import Purpose, stream
 from dae_cli.training.train import chosen_device, train_filters
 
 
@@ -27,8 +24,7 @@ def train_for_filters(
         Stopped: it was asked to stop. DataError: the images have changed. DivergedError.
     """
     engine = engine_for(job.engine, chosen_device(job.device))
-    places = partial(stream, experiment.seed, Purpose.PATCHES)
-    images = load_images(job.data, experiment, places)
+    images = images_of(job.data, experiment)
     state = keeper.begin(engine.device)
     with stop.deferred():
         train_filters(experiment, images, state, engine, keeper)
