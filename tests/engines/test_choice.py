@@ -78,7 +78,9 @@ def test_the_cache_has_the_figures_to_look_at(machine: Machine, cache: Path) -> 
     record = json.loads(_file(cache).read_text(encoding="utf-8"))
     assert (record["engine"], record["milliseconds_a_step"]) == ("compiled", FIGURES)
     assert record["step"] == "pretraining, 784 to 1000 units, 20 rows, one thread"
-    assert record["machine"]["torch"] == torch.__version__
+    # PyPI's build calls itself 2.11.0+cu130 and is installed as 2.11.0
+    assert torch.__version__.startswith(record["machine"]["torch"])
+    assert record["machine"]["torch"]
     assert {"cpu", "architecture", "vector_features", "python", "numba"} <= set(record["machine"])
 
 

@@ -81,7 +81,8 @@ def test_the_environment_tells_code_machine_and_command(in_process: Any) -> None
     assert environment["command"] == "dae replicate tiny"
     assert (environment["threads"], environment["device"]) == (1, "cpu")
     assert environment["engine"] == "torch"
-    assert environment["packages"]["torch"] == torch.__version__
+    installed = environment["packages"]["torch"]
+    assert installed and torch.__version__.startswith(installed)  # 2.11.0+cu130 is 2.11.0 on PyPI
     assert environment["cores"] >= 1
     for key in ("dae", "python", "platform", "cpu", "blas"):
         assert environment[key]
