@@ -87,8 +87,14 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """Validation error after each epoch of fine-tuning; both sequences of the same length."""
+    """Validation error after each epoch of fine-tuning; both sequences of the same length.
 
+    Attributes:
+        dataset: the panel it is drawn in.
+        label: what its colour stands for; several seeds have the same one.
+    """
+
+    dataset: str
     label: str
     epochs: Sequence[int]
     valid_error_percent: Sequence[float]
@@ -109,7 +115,10 @@ def error_vs_destruction(points: Sequence[CurvePoint], path: Path) -> None:
 
 
 def learning_curves(series: Sequence[LearningCurve], path: Path) -> None:
-    """Plot validation error by epoch of fine-tuning, a dot where it is lowest; else as above."""
+    """Plot validation error by epoch of fine-tuning, a dot where it is lowest; else as above.
+
+    One panel per data set, one colour per label.
+    """
     check_suffix(path, tuple(_NO_TRACES))
     _save(learning_figure(series), path)
 
@@ -126,61 +135,48 @@ def error_figure(points: Sequence[CurvePoint]) -> Figure:
             raise ValueError(f"{dataset}: one point per destruction, the mean of its seeds")
     models = list(dict.fromkeys(p.paper_model for p in points if p.paper_error_percent is not None))
 
-    columns = {1: 1, 2: 2, 4: 2}.get(len(by_dataset), 3)
-    rows = -(-len(by_dataset) // columns)
     with _style():
-        figure = _blank((8.2 if columns > 1 else 5.6, 0.5 + 3.15 * rows))
-        for place, (dataset, own) in enumerate(by_dataset.items(), start=1):
-            axes = figure.add_subplot(rows, columns, place)
+        figure = _panels(list(by_dataset), "destruction ν (% of the inputs)", "test error (%)")
+        for axes, (dataset, own) in zip(figure.axes, by_dataset.items(), strict=True):
             _error_panel(axes, own, models)
             if any(point.regenerated for point in own):
                 # Three columns have no room for it beside a long name.
-                dataset += ("\n" if columns == 3 else " ") + "(regenerated data)"
+                gap = "\n" if _columns(len(by_dataset)) == 3 else " "
+                dataset += f"{gap}(regenerated data)"
             axes.set_title(dataset, color=_INK)
-            if (place - 1) % columns == 0:
-                axes.set_ylabel("test error (%)")
-            if place > len(by_dataset) - columns:
-                axes.set_xlabel("destruction ν (% of the inputs)")
-        handles = {
-            label: handle
-            for axes in figure.axes
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        order = sorted(handles, key=lambda label: label.startswith("paper"))
-        figure.legend(
-            [handles[label] for label in order],
-            order,
-            loc="outside upper left",
-            ncols=4,
-            handletextpad=0.4,
-            columnspacing=1.8,
-        )
+        _common_legend(figure, last="paper")
     return figure
 
 
 def learning_figure(series: Sequence[LearningCurve]) -> Figure:
-    """The figure that ``learning_curves`` saves."""
+    """The figure that ``learning_curves`` saves; data sets in the order of their curves."""
     from matplotlib.ticker import MaxNLocator
 
     if not series:
         raise ValueError("a plot of learning needs at least one curve")
+    datasets = list(dict.fromkeys(curve.dataset for curve in series))
+    labels = list(dict.fromkeys(curve.label for curve in series))
     with _style():
-        figure = _blank((8.2, 3.65))
-        axes = figure.add_subplot()
-        for index, curve in enumerate(series):
-            colour = _COLOURS[index % len(_COLOURS)]
-            line = _LINES[index // len(_COLOURS) % len(_LINES)]
-            errors = curve.valid_error_percent
-            axes.plot(curve.epochs, errors, line, color=colour, linewidth=1.6, label=curve.label)
-            known = [place for place, error in enumerate(errors) if isfinite(error)]
-            if known:
-                best = min(known, key=lambda place: errors[place])
-                axes.plot(curve.epochs[best], errors[best], "o", color=colour, markersize=5.5)
-        axes.set_xlabel("epoch of fine-tuning")
-        axes.set_ylabel("validation error (%)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        figure.legend(loc="outside right upper", title="dot: the lowest", alignment="left")
+        figure = _panels(datasets, "epoch of fine-tuning", "validation error (%)")
+        panels = dict(zip(datasets, figure.axes, strict=True))
+        for curve in series:
+            _learning_line(panels[curve.dataset], curve, labels.index(curve.label))
+        for axes in figure.axes:
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        _common_legend(figure, title="dot: the lowest of a run")
     return figure
+
+
+def _learning_line(axes: Axes, curve: LearningCurve, style: int) -> None:
+    """One run: its line, and a dot where it is lowest."""
+    colour = _COLOURS[style % len(_COLOURS)]
+    line = _LINES[style // len(_COLOURS) % len(_LINES)]
+    errors = curve.valid_error_percent
+    axes.plot(curve.epochs, errors, line, color=colour, linewidth=1.1, label=curve.label)
+    known = [place for place, error in enumerate(errors) if isfinite(error)]
+    if known:
+        best = min(known, key=lambda place: errors[place])
+        axes.plot(curve.epochs[best], errors[best], "o", color=colour, markersize=5.5)
 
 
 def _error_panel(axes: Axes, points: Sequence[CurvePoint], models: Sequence[str]) -> None:
@@ -226,6 +222,45 @@ def _error_panel(axes: Axes, points: Sequence[CurvePoint], models: Sequence[str]
     axes.set_xlim(levels[0] - 0.08 * span, levels[-1] + 0.12 * span)
     axes.margins(y=0.12)
     axes.grid(visible=False, axis="x")
+
+
+def _columns(panels: int) -> int:
+    return {1: 1, 2: 2, 4: 2}.get(panels, 3)
+
+
+def _panels(titles: Sequence[str], x: str, y: str) -> Figure:
+    """A figure with a panel per title, the axes named where they are at its edge."""
+    columns = _columns(len(titles))
+    rows = -(-len(titles) // columns)
+    figure = _blank((8.2 if columns > 1 else 5.6, 0.5 + 3.15 * rows))
+    for place, title in enumerate(titles):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        axes.set_title(title, color=_INK)
+        if place % columns == 0:
+            axes.set_ylabel(y)
+        if place >= len(titles) - columns:
+            axes.set_xlabel(x)
+    return figure
+
+
+def _common_legend(figure: Figure, title: str = "", last: str = "\n") -> None:
+    """One legend for all panels, each label once; those that begin with `last` at the end."""
+    handles = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    order = sorted(handles, key=lambda label: label.startswith(last))
+    figure.legend(
+        [handles[label] for label in order],
+        order,
+        loc="outside upper left",
+        title=title,
+        alignment="left",
+        ncols=4,
+        handletextpad=0.4,
+        columnspacing=1.8,
+    )
 
 
 def _blank(inches: tuple[float, float]) -> Figure:

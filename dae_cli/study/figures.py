@@ -64,7 +64,7 @@ def draw(
         pictures.errors = ERRORS_PNG
     done = [row for row in rows if not row.error]
     if done and all((out / RUNS / row.run).exists() for row in done):
-        learning_curves([_curve(out / RUNS / row.run, row) for row in done], out / CURVES_PNG)
+        learning_curves(_curves(out, done), out / CURVES_PNG)
     if (out / CURVES_PNG).exists():
         pictures.curves = CURVES_PNG
     for dataset in dict.fromkeys(row.dataset for row in done):
@@ -88,12 +88,26 @@ def _point(row: TableRow) -> CurvePoint:
     )
 
 
-def _curve(run: Path, row: RunRow) -> LearningCurve:
+def _curves(out: Path, rows: Sequence[RunRow]) -> list[LearningCurve]:
+    """Read the learning curves of runs; a model names them where that tells cells apart."""
+    cells = {(row.dataset, row.model, row.cell) for row in rows}
+    by_model = len({(dataset, model) for dataset, model, _ in cells}) == len(cells)
+    return [
+        _curve(
+            out / RUNS / row.run,
+            row.dataset,
+            row.model if by_model else f"{row.model}, {row.destruction_percent:g} %",
+        )
+        for row in rows
+    ]
+
+
+def _curve(run: Path, dataset: str, label: str) -> LearningCurve:
     with (run / METRICS).open(newline="", encoding="utf-8") as file:
         epochs = [r for r in csv.DictReader(file) if r["phase"] == "finetune"]
-    seed = f", seed {row.seed}" if row.seed else ""
     return LearningCurve(
-        label=f"{row.dataset} {row.destruction_percent:g} %{seed}",
+        dataset=dataset,
+        label=label,
         epochs=[int(r["epoch"]) for r in epochs],
         valid_error_percent=[float(r["valid_error_percent"]) for r in epochs],
     )

@@ -161,14 +161,14 @@ def test_an_unknown_ending_is_refused_before_anything_is_drawn(tmp_path: Path) -
     with pytest.raises(ConfigError, match=r"errors\.gif: .*\.png or \.svg or \.pdf"):
         error_vs_destruction(POINTS, tmp_path / "errors.gif")
     with pytest.raises(ConfigError):
-        learning_curves([LearningCurve("a", [1], [1.0])], tmp_path / "learning")
+        learning_curves([LearningCurve("convex", "a", [1], [1.0])], tmp_path / "learning")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_learning_curves_mark_the_epoch_with_the_lowest_error(tmp_path: Path) -> None:
     curves = [
-        LearningCurve("convex, 0 %", [1, 2, 3, 4], [30.0, 20.0, 19.0, 19.5]),
-        LearningCurve("convex, 25 %", [1, 2], [float("nan"), 25.0]),
+        LearningCurve("convex", "0 %", [1, 2, 3, 4], [30.0, 20.0, 19.0, 19.5]),
+        LearningCurve("convex", "25 %", [1, 2], [float("nan"), 25.0]),
     ]
     figure = learning_figure(curves)
     axes = figure.axes[0]
@@ -177,7 +177,7 @@ def test_learning_curves_mark_the_epoch_with_the_lowest_error(tmp_path: Path) ->
     assert first_best.get_xydata().tolist() == [[3, 19.0]]  # type: ignore[union-attr]
     assert second_best.get_xydata().tolist() == [[2, 25.0]]  # type: ignore[union-attr]
     assert first.get_color() == first_best.get_color() != second.get_color()
-    assert legend_texts(figure) == ["convex, 0 %", "convex, 25 %"]
+    assert legend_texts(figure) == ["0 %", "25 %"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == (
         "epoch of fine-tuning",
         "validation error (%)",
@@ -188,11 +188,26 @@ def test_learning_curves_mark_the_epoch_with_the_lowest_error(tmp_path: Path) ->
 
 
 def test_learning_curves_beyond_the_colours_differ_by_their_line() -> None:
-    curves = [LearningCurve(f"cell {index}", [1, 2], [2.0, 1.0]) for index in range(10)]
+    curves = [LearningCurve("rect", f"cell {index}", [1, 2], [2.0, 1.0]) for index in range(10)]
     lines = learning_figure(curves).axes[0].lines[::2]
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 10
     with pytest.raises(ValueError, match="at least one curve"):
         learning_figure([])
+
+
+def test_learning_curves_have_a_panel_per_data_set_and_a_colour_per_label() -> None:
+    curves = [
+        LearningCurve(dataset, label, [1, 2], [2.0, 1.0])
+        for dataset in ("basic", "rot", "convex")
+        for label in ("SdA-3", "NNet-1", "SdA-3")  # two seeds
+        if (dataset, label) != ("rot", "NNet-1")
+    ]
+    figure = learning_figure(curves)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["basic", "rot", "convex"]
+    assert legend_texts(figure) == ["SdA-3", "NNet-1"]
+    colours = [[line.get_color() for line in axes.lines[::2]] for axes in figure.axes]
+    (sda, nnet, _), *_ = colours
+    assert colours == [[sda, nnet, sda], [sda, sda], [sda, nnet, sda]]
 
 
 def test_importing_the_module_loads_no_plotting_library() -> None:
