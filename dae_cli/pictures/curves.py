@@ -136,15 +136,11 @@ def error_figure(points: Sequence[CurvePoint]) -> Figure:
     models = list(dict.fromkeys(p.paper_model for p in points if p.paper_error_percent is not None))
 
     with _style():
-        figure = _panels(list(by_dataset), "destruction ν (% of the inputs)", "test error (%)")
-        for axes, (dataset, own) in zip(figure.axes, by_dataset.items(), strict=True):
+        titles = [_told_origin(name, own, len(by_dataset)) for name, own in by_dataset.items()]
+        figure = _panels(titles, "destruction ν (% of the inputs)", "test error (%)")
+        for axes, own in zip(figure.axes, by_dataset.values(), strict=True):
             _error_panel(axes, own, models)
-            if any(point.regenerated for point in own):
-                # Three columns have no room for it beside a long name.
-                gap = "\n" if _columns(len(by_dataset)) == 3 else " "
-                dataset += f"{gap}(regenerated data)"
-            axes.set_title(dataset, color=_INK)
-        _common_legend(figure, last="paper")
+        _common_legend(figure)
     return figure
 
 
@@ -177,6 +173,15 @@ def _learning_line(axes: Axes, curve: LearningCurve, style: int) -> None:
     if known:
         best = min(known, key=lambda place: errors[place])
         axes.plot(curve.epochs[best], errors[best], "o", color=colour, markersize=5.5)
+
+
+def _told_origin(dataset: str, points: Sequence[CurvePoint], panels: int) -> str:
+    """The title of a panel of errors."""
+    if not any(point.regenerated for point in points):
+        return dataset
+    # Three columns have no room for it beside a long name.
+    gap = "\n" if _columns(panels) == 3 else " "
+    return f"{dataset}{gap}(regenerated data)"
 
 
 def _error_panel(axes: Axes, points: Sequence[CurvePoint], models: Sequence[str]) -> None:
@@ -243,14 +248,14 @@ def _panels(titles: Sequence[str], x: str, y: str) -> Figure:
     return figure
 
 
-def _common_legend(figure: Figure, title: str = "", last: str = "\n") -> None:
-    """One legend for all panels, each label once; those that begin with `last` at the end."""
+def _common_legend(figure: Figure, title: str = "") -> None:
+    """One legend for all panels, each label once, the paper's at the end."""
     handles = {
         label: handle
         for axes in figure.axes
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    order = sorted(handles, key=lambda label: label.startswith(last))
+    order = sorted(handles, key=lambda label: label.startswith("paper"))
     figure.legend(
         [handles[label] for label in order],
         order,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +89,20 @@ def test_the_learning_curves_are_those_of_the_metrics(
     monkeypatch.setattr("dae_cli.study.figures.learning_curves", lambda s, _: seen.extend(s))
     (tmp_path / "runs").symlink_to(in_process.out / "runs")
     figures.draw(in_process.study, tmp_path, in_process.outcome.rows, in_process.outcome.table)
-    assert [curve.label for curve in seen] == [
-        *("convex 0 %", "convex 0 %, seed 1"),
-        *("convex 25 %", "convex 25 %, seed 1"),
+    assert [(curve.dataset, curve.label) for curve in seen] == [
+        *[("convex", "SAA-2")] * 2,  # two seeds
+        *[("convex", "SdA-2")] * 2,
     ]
     for curve, row in zip(seen, in_process.outcome.rows, strict=False):
         assert list(curve.epochs) == list(range(1, 9))
         assert curve.valid_error_percent[row.best_epoch - 1] == row.valid_error_percent
         assert min(curve.valid_error_percent) == row.valid_error_percent
+
+
+def test_curves_of_one_model_are_told_apart_by_their_destruction(in_process: Any) -> None:
+    rows = [replace(row, model="SdA-3") for row in in_process.outcome.rows if not row.error]
+    read = figures._curves(in_process.out, rows)
+    assert [curve.label for curve in read] == [*["SdA-3, 0 %"] * 2, *["SdA-3, 25 %"] * 2]
 
 
 def test_the_points_are_those_of_the_table(
