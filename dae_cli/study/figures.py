@@ -28,6 +28,7 @@ from dae_cli.pictures.filters import (
     upright,
 )
 from dae_cli.study.filters import run_filters
+from dae_cli.study.labels import differ_in_destruction, has_filters, labels_of, same_start
 from dae_cli.study.paper import is_svm
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run_folder import METRICS, RUN_FILTERS, RUNS
@@ -68,7 +69,8 @@ def draw(
     if (out / CURVES_PNG).exists():
         pictures.curves = CURVES_PNG
     for dataset in dict.fromkeys(row.dataset for row in done):
-        sheets = _filter_sheets(study, out, [row for row in done if row.dataset == dataset])
+        filtered = [row for row in done if row.dataset == dataset and has_filters(row)]
+        sheets = _filter_sheets(study, out, filtered)
         if sheets:
             pictures.filters[dataset] = sheets
     return pictures
@@ -90,16 +92,12 @@ def _point(row: TableRow) -> CurvePoint:
 
 def _curves(out: Path, rows: Sequence[RunRow]) -> list[LearningCurve]:
     """Read the learning curves of runs; a model names them where that tells cells apart."""
-    cells = {(row.dataset, row.model, row.cell) for row in rows}
-    by_model = len({(dataset, model) for dataset, model, _ in cells}) == len(cells)
-    return [
-        _curve(
-            out / RUNS / row.run,
-            row.dataset,
-            row.model if by_model else f"{row.model}, {row.destruction_percent:g} %",
-        )
-        for row in rows
-    ]
+    models = {row.cell: row.model for row in rows}
+    by_model = len({(row.dataset, row.model) for row in rows}) == len(models)
+    labels = models if by_model else {}
+    for dataset in {row.dataset for row in rows if not by_model}:
+        labels |= labels_of([row for row in rows if row.dataset == dataset])
+    return [_curve(out / RUNS / row.run, row.dataset, labels[row.cell]) for row in rows]
 
 
 def _curve(run: Path, dataset: str, label: str) -> LearningCurve:
@@ -117,16 +115,42 @@ def _filter_sheets(
     study: ResolvedStudy, out: Path, rows: Sequence[RunRow]
 ) -> list[tuple[str, str]]:
     """Draw the sheets of one data set, the first seed of each cell, on one grey scale."""
-    seed = min(row.seed for row in rows)
-    rows = [row for row in rows if row.seed == seed]
+    rows = [row for row in rows if row.seed == min(r.seed for r in rows)]
+    if not rows:
+        return []
+    dataset, labels = rows[0].dataset, labels_of(rows)
+    by = "destruction" if differ_in_destruction(rows) else "model"
+    sheets = [
+        (f"{dataset}, every {by}", f"{FILTERS}/{dataset}.png"),
+        *((f"{dataset}, {labels[row.cell]}", f"{FILTERS}/{row.cell}.png") for row in rows),
+    ]
+    if all((out / RUNS / row.run).exists() for row in rows):
+        heads = [
+            f"{row.destruction_percent:g} %" if by == "destruction" else labels[row.cell]
+            for row in rows
+        ]
+        title = f"First-layer filters on {dataset}, by {by}"
+        _draw_sheets(study, out, rows, sheets, (title, heads))
+    elif not all((out / name).exists() for _, name in sheets):
+        return []
+    return sheets
+
+
+def _draw_sheets(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    sheets: Sequence[tuple[str, str]],
+    whole: tuple[str, Sequence[str]],
+) -> None:
+    """Draw the sheet of all rows, then each by itself.
+
+    Args:
+        sheets: (title, file name) of each, that of all rows first.
+        whole: title of the sheet of all rows, and what stands over each of its panels.
+    """
     dataset = rows[0].dataset
-    names = [f"{FILTERS}/{dataset}.png", *(f"{FILTERS}/{row.cell}.png" for row in rows)]
-    titles = [f"{dataset}, every destruction", *(_title(row) for row in rows)]
-    folders = [out / RUNS / row.run for row in rows]
-    if not all(folder.exists() for folder in folders):
-        there = all((out / name).exists() for name in names)
-        return list(zip(titles, names, strict=True)) if there else []
-    weights = [first_filters(folder, dataset) for folder in folders]
+    weights = [first_filters(out / RUNS / row.run, dataset) for row in rows]
     shown = max(len(w) for w in weights)
     tiles = _tiles(shown)
     limit = common_limit(weights)
@@ -135,22 +159,21 @@ def _filter_sheets(
         "Runs": ", ".join(row.run for row in rows),
         "Commit": ", ".join(dict.fromkeys(row.commit for row in rows)),
     }
+    start = ", from the same initial weights" if same_start(study, rows) else ""
     caption = (
-        f"Rows of W after pretraining, units 0 to {shown - 1}, seed {seed}; the same unit at the "
-        "same place in every sheet, from the same initial weights."
+        f"Rows of W after pretraining, units 0 to {shown - 1}, seed {rows[0].seed}; the same unit "
+        f"at the same place in every sheet{start}."
     )
-    panels = [
-        Panel(w, f"{row.destruction_percent:g} %") for w, row in zip(weights, rows, strict=True)
-    ]
-    title = f"First-layer filters on {dataset}, by destruction"
-    whole = side_by_side(
+    title, heads = whole
+    panels = [Panel(w, head) for w, head in zip(weights, heads, strict=True)]
+    (_, name), *single = sheets
+    image = side_by_side(
         panels, limit=limit, tiles=tiles, title=title, caption=caption, magnification=1
     )
-    save_png(whole, out / names[0], metadata)
-    for w, name, heading in zip(weights, names[1:], titles[1:], strict=True):
+    save_png(image, out / name, metadata)
+    for w, (heading, name) in zip(weights, single, strict=True):
         sheet = filter_sheet(w, limit=limit, tiles=tiles, title=heading, caption=caption)
         save_png(sheet, out / name, metadata)
-    return list(zip(titles, names, strict=True))
 
 
 def draw_run_filters(folder: Path, dataset: str, title: str) -> None:
@@ -175,7 +198,3 @@ def first_filters(folder: Path, dataset: str) -> NDArray[np.float32]:
 def _tiles(units: int) -> tuple[int, int]:
     """Return (rows, columns) for so many units, at most TILES."""
     return min(TILES[0], math.ceil(units / TILES[1])), TILES[1]
-
-
-def _title(row: RunRow) -> str:
-    return f"{row.dataset}, {row.destruction_percent:g} % destruction ({row.model})"

@@ -9,9 +9,6 @@ from dae_cli.study import cells
 from dae_cli.study.paper_table import best_and_overlapping
 from dae_cli.study.rows import RunRow, TableRow
 
-AUTOENCODERS = ("SAA", "SdA")
-"""Beginnings of the names of models whose errors are drawn over destruction."""
-
 
 def bold_cells(table: Sequence[TableRow]) -> set[str]:
     """Return the cells of one data set that the paper would print bold.
@@ -34,21 +31,6 @@ def paper_of(row: TableRow) -> Interval | None:
     if row.paper_error_percent is None or row.paper_half_width_95 is None:
         return None
     return Interval(row.paper_error_percent, row.paper_half_width_95)
-
-
-def labels_of(table: Sequence[TableRow]) -> dict[str, str]:
-    """Return by cell its model and destruction, and its name where these do not tell all apart."""
-    texts = {}
-    for row in table:
-        level = f", {row.destruction_percent:g} %" if is_autoencoder(row) else ""
-        texts[row.cell] = f"{row.model}{level}"
-    several = len(set(texts.values())) < len(texts)
-    return {cell: f"{text} ({cell})" if several else text for cell, text in texts.items()}
-
-
-def is_autoencoder(row: RunRow | TableRow) -> bool:
-    """Tell whether a model is an autoencoder, denoising or not."""
-    return row.model.startswith(AUTOENCODERS)
 
 
 def cell_view(

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.schema import Experiment
 from dae_cli.pages.content import (
     DataSetView,
     Interval,
@@ -18,11 +17,10 @@ from dae_cli.pages.content import (
 )
 from dae_cli.study import cells
 from dae_cli.study.comparisons import Comparison
+from dae_cli.study.labels import is_autoencoder, labels_of, same_start
 from dae_cli.study.page_cells import (
     bold_cells,
     cell_view,
-    is_autoencoder,
-    labels_of,
     ours_of,
     paper_of,
 )
@@ -129,7 +127,7 @@ def _dataset(
         stops=tuple(
             Stop(labels[row.cell], _error_text(table, row.cell), sheet) for row, sheet in sheets
         ),
-        same_start=_same_start(study, [row for row, _ in sheets]),
+        same_start=same_start(study, [row for row, _ in sheets]),
     )
 
 
@@ -188,18 +186,6 @@ def _error_text(table: Sequence[TableRow], cell: str) -> str:
     if row.sd_over_seeds is not None:
         told += f" (sd over seeds {row.sd_over_seeds:.2f})"
     return told if valid is None else f"{told}; validation {valid:.2f} %"
-
-
-def _same_start(study: ResolvedStudy, rows: Sequence[RunRow]) -> bool:
-    """Tell whether there are several, and their first layers began with the same weights."""
-    experiments = {cell.cell: cell.experiment for cell in study.all_cells}
-    starts = set()
-    for row in rows:
-        experiment = experiments.get(row.cell)
-        if not is_autoencoder(row) or not isinstance(experiment, Experiment):
-            return False
-        starts.add((row.seed, experiment.model.hidden[0], experiment.model.init))
-    return len(starts) == 1 < len(rows)
 
 
 def _run(row: RunRow) -> RunView:

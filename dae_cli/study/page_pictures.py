@@ -27,13 +27,12 @@ from dae_cli.pages.content import Curves, Sheet
 from dae_cli.pages.drawing import sheet_png
 from dae_cli.pictures.filters import common_limit, greys
 from dae_cli.study.figures import first_filters
+from dae_cli.study.labels import has_filters
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import CHECKPOINT, METRICS, RUNS
 
 MAX_BYTES = 50_000_000
 """Of an earlier page that is read; those that dae writes have a few millions."""
-_WITHOUT_FILTERS = ("NNet", "SVM")
-"""Beginnings of the names of models whose first layer was not pretrained, or that have none."""
 
 _Point = tuple[
     Annotated[int, Field(ge=0, le=10**6)],
@@ -113,7 +112,7 @@ def sheets_of(out: Path, rows: Sequence[RunRow], kept: Kept) -> list[tuple[RunRo
     Where a folder is not here, all are left as the earlier page had them: two grey scales are
     never mixed.
     """
-    rows = [row for row in rows if not row.model.startswith(_WITHOUT_FILTERS)]
+    rows = [row for row in rows if has_filters(row)]
     rows = [row for row in rows if row.seed == min(r.seed for r in rows)]
     if rows and all((out / RUNS / row.run / CHECKPOINT).is_file() for row in rows):
         weights = [first_filters(out / RUNS / row.run, row.dataset) for row in rows]

@@ -256,7 +256,8 @@ def _picture_parts(pictures: StudyPictures) -> list[str]:
         parts += [
             "## First-layer filters",
             "Rows of W after pretraining, before fine-tuning; unit i starts from the same weights "
-            "at every destruction, and all sheets of a data set share one grey scale.",
+            "wherever first layers have as many units, and all sheets of a data set share one grey "
+            "scale.",
         ]
     for dataset, sheets in pictures.filters.items():
         parts += [f"### {dataset}", *(f"![{title}]({name})" for title, name in sheets)]

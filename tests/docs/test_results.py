@@ -9,9 +9,10 @@ import pytest
 from dae_cli.config.experiments import resolve_study
 from dae_cli.config.search_cells import resolve_search
 from dae_cli.search.chosen import differences
+from dae_cli.study.differences import Findings
 from dae_cli.study.results_folder import RUNS_CSV
 from dae_cli.study.rows import RunRow, read_rows
-from dae_cli.study.run_folder import config_sha256, run_name
+from dae_cli.study.verify_tables import check_rows
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 
@@ -33,7 +34,7 @@ def test_every_committed_run_has_the_settings_of_its_cell(study: str) -> None:
     cells = {cell.cell: cell.experiment for cell in resolve_study(study).all_cells}
     rows = read_rows(RESULTS / study / RUNS_CSV, RunRow)
     assert rows
-    for row in rows:
-        experiment = cells[row.cell].model_copy(update={"seed": row.seed})
-        assert row.config_sha256 == config_sha256(experiment), row.run
-        assert row.run == run_name(experiment, row.data_sha256)
+    wanted = [cells[row.cell].model_copy(update={"seed": row.seed}) for row in rows]
+    found = Findings()
+    check_rows(rows, wanted, RESULTS / study, found)
+    assert found.differences == []

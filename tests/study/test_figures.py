@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL.PngImagePlugin import PngImageFile
 
-from dae_cli.config.experiments import load_resolved
+from dae_cli.config.experiments import ResolvedStudy, load_resolved
 from dae_cli.config.kinds import as_network
 from dae_cli.pictures import curves
 from dae_cli.pictures.filters import common_limit, filter_sheet
@@ -105,6 +105,18 @@ def test_curves_of_one_model_are_told_apart_by_their_destruction(in_process: Any
     assert [curve.label for curve in read] == [*["SdA-3, 0 %"] * 2, *["SdA-3, 25 %"] * 2]
 
 
+def test_curves_of_one_model_at_one_destruction_are_told_apart_by_their_cells(
+    in_process: Any,
+) -> None:
+    rows = [
+        replace(row, model="SdA-3", destruction_percent=25.0)
+        for row in in_process.outcome.rows
+        if not row.error
+    ]
+    labels = {curve.label for curve in figures._curves(in_process.out, rows)}
+    assert labels == {"SdA-3, 25 % (convex-0)", "SdA-3, 25 % (convex-25)"}
+
+
 def test_the_points_are_those_of_the_table(
     make_row: Callable[..., RunRow],
     make_failed_row: Callable[..., RunRow],
@@ -148,6 +160,80 @@ def test_cells_of_a_set_that_do_not_follow_one_another_share_a_sheet(
         "filters/c.png",
     ]
     assert _texts(tmp_path / "filters" / "convex.png")["Runs"] == ", ".join(runs)
+
+
+@pytest.fixture
+def whole_sheets(
+    in_process: Any, make_row: Callable[..., RunRow], tmp_path: Path, monkeypatch: Any
+) -> Callable[..., tuple[list[str], list[str], dict[str, Any]]]:
+    """Draw cells given as (name, model, destruction in percent, run of this cell)."""
+    (tmp_path / "runs").symlink_to(in_process.out / "runs")
+
+    def drawn(
+        *cells: tuple[str, str, float, str], study: ResolvedStudy = in_process.study
+    ) -> tuple[list[str], list[str], dict[str, Any]]:
+        """What stands over the panels, the titles told to the report, and the sheet's options."""
+        seen: list[Any] = []
+
+        def remember(panels: Any, **options: Any) -> PIL.Image.Image:
+            seen.append(([panel.title for panel in panels], options))
+            return PIL.Image.new("L", (1, 1))
+
+        monkeypatch.setattr("dae_cli.study.figures.side_by_side", remember)
+        rows = [
+            make_row(
+                cell=cell,
+                model=model,
+                destruction_percent=percent,
+                run=in_process.folder(of).name,
+            )
+            for cell, model, percent, of in cells
+        ]
+        pictures = figures.draw(study, tmp_path, rows, table_of(rows))
+        ((heads, options),) = seen
+        return heads, [title for title, _ in pictures.filters["convex"]], options
+
+    return drawn
+
+
+def test_cells_at_a_destruction_each_are_told_apart_by_it(whole_sheets: Any) -> None:
+    heads, titles, options = whole_sheets(
+        ("convex-0", "SAA-2", 0.0, "convex-0"), ("convex-25", "SdA-2", 25.0, "convex-25")
+    )
+    assert heads == ["0 %", "25 %"]
+    assert titles == ["convex, every destruction", "convex, SAA-2, 0 %", "convex, SdA-2, 25 %"]
+    assert options["title"] == "First-layer filters on convex, by destruction"
+
+
+def test_other_models_are_told_apart_by_their_names(whole_sheets: Any) -> None:
+    # One autoencoder and one RBM: destructions that differ would tell nothing of the RBM.
+    heads, titles, options = whole_sheets(
+        ("convex-25", "SdA-2", 25.0, "convex-25"), ("convex-0", "DBN-2", 0.0, "convex-0")
+    )
+    assert heads == ["SdA-2, 25 %", "DBN-2"]
+    assert titles == ["convex, every model", "convex, SdA-2, 25 %", "convex, DBN-2"]
+    assert options["title"] == "First-layer filters on convex, by model"
+
+
+def test_a_network_that_was_not_pretrained_has_no_sheet(whole_sheets: Any, tmp_path: Path) -> None:
+    heads, titles, _ = whole_sheets(
+        ("convex-0", "NNet-2", 0.0, "convex-0"), ("convex-25", "SdA-2", 25.0, "convex-25")
+    )
+    assert heads == ["25 %"]
+    assert titles == ["convex, every destruction", "convex, SdA-2, 25 %"]
+    assert not (tmp_path / "filters" / "convex-0.png").exists()
+
+
+def test_only_layers_that_began_with_the_same_weights_are_said_to(
+    whole_sheets: Any, make_study: Any, make_experiment: Any
+) -> None:
+    cells = ("convex-0", "SAA-2", 0.0, "convex-0"), ("convex-25", "SdA-2", 25.0, "convex-25")
+    said = "the same unit at the same place in every sheet"
+    assert whole_sheets(*cells)[2]["caption"].endswith(f"{said}, from the same initial weights.")
+    wider = make_experiment(model={"hidden": (9, 6)})
+    still = make_experiment(corruption={"destruction": 0.0})
+    study = make_study({"convex-0": still, "convex-25": wider})
+    assert whole_sheets(*cells, study=study)[2]["caption"].endswith(f"{said}.")
 
 
 def test_sets_that_are_stored_transposed_are_shown_upright(

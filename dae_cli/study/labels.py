@@ -1,0 +1,56 @@
+"""What tells the cells of a data set apart, in pictures and on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.schema import Experiment
+from dae_cli.study.rows import RunRow, TableRow
+
+AUTOENCODERS = ("SAA", "SdA")
+"""Beginnings of the names of models whose errors are drawn over destruction."""
+_WITHOUT_FILTERS = ("NNet", "SVM")
+"""Beginnings of the names of models whose first layer was not pretrained, or that have none."""
+
+
+def is_autoencoder(row: RunRow | TableRow) -> bool:
+    """Tell whether a model is an autoencoder, denoising or not."""
+    return row.model.startswith(AUTOENCODERS)
+
+
+def has_filters(row: RunRow) -> bool:
+    """Tell whether a model has a pretrained first layer, whose rows are its filters."""
+    return not row.model.startswith(_WITHOUT_FILTERS)
+
+
+def labels_of(rows: Sequence[RunRow] | Sequence[TableRow]) -> dict[str, str]:
+    """Return by cell its model and destruction, and its name where these do not tell all apart.
+
+    Args:
+        rows: of one data set.
+    """
+    texts = {}
+    for row in rows:
+        level = f", {row.destruction_percent:g} %" if is_autoencoder(row) else ""
+        texts[row.cell] = f"{row.model}{level}"
+    several = len(set(texts.values())) < len(texts)
+    return {cell: f"{text} ({cell})" if several else text for cell, text in texts.items()}
+
+
+def differ_in_destruction(rows: Sequence[RunRow]) -> bool:
+    """Tell whether cells are autoencoders, each at a destruction of its own."""
+    levels = {row.cell: row.destruction_percent for row in rows}
+    return all(map(is_autoencoder, rows)) and len(set(levels.values())) == len(levels)
+
+
+def same_start(study: ResolvedStudy, rows: Sequence[RunRow]) -> bool:
+    """Tell whether there are several, and their first layers began with the same weights."""
+    experiments = {cell.cell: cell.experiment for cell in study.all_cells}
+    starts = set()
+    for row in rows:
+        experiment = experiments.get(row.cell)
+        if not isinstance(experiment, Experiment):
+            return False
+        starts.add((row.seed, experiment.model.hidden[0], experiment.model.init))
+    return len(starts) == 1 < len(rows)
