@@ -23,7 +23,7 @@ from dae_cli.data.readers.archive import read_archive
 from dae_cli.data.readers.arrays import read_arrays
 from dae_cli.data.readers.idx import read_idx, read_labels
 from dae_cli.errors import ConfigError, DataError, RunFolderError
-from tests.fuzz import run_folders, samples
+from tests.fuzz import run_folders, samples, tables
 from tests.fuzz.mutations import WORDS, Mutate, bytes_and, gzip_and, zip_and
 from tests.fuzz.samples import SPEC
 
@@ -180,5 +180,8 @@ TARGETS = {
         _of_a_run("run status", run_folders.read_status, run_folders.statuses, _JSON),
         _of_a_run("run environment", run_folders.read_environment, run_folders.environments, _JSON),
         _of_a_run("runs.csv", run_folders.read_runs, run_folders.runs_csvs, _TEXT),
+        _of_a_run("wrong rows", tables.read_wrong_rows, tables.wrong_rows, _NPY),
+        _of_a_run("mcnemar.csv", tables.read_mcnemar, tables.mcnemars, _TEXT),
+        _of_a_run("search.csv", tables.read_search, tables.searches, _TEXT),
     )
 }
