@@ -15,6 +15,7 @@ from pathlib import Path
 from dae_cli.baselines.kernels import Kernel
 from dae_cli.baselines.selection import GREATEST_DEGREE, Trial
 from dae_cli.config.schema import SvmKernel
+from dae_cli.csv_rows import csv_text
 from dae_cli.errors import RunFolderError, plain
 
 COLUMNS = (
@@ -27,11 +28,7 @@ MAX_BYTES = 10_000_000
 
 def trials_csv(trials: Sequence[Trial]) -> str:
     """Return trials.csv: parameters with all their digits, an empty degree for the kernel rbf."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(_line(trial) for trial in trials)
-    return text.getvalue()
+    return csv_text([COLUMNS, *map(_line, trials)])
 
 
 def _line(trial: Trial) -> list[object]:

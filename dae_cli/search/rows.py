@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from dae_cli.config.dump import one_line
 from dae_cli.config.search_space import Choices, Domain, Value
-from dae_cli.errors import RunFolderError
+from dae_cli.csv_rows import csv_text, parse_rows, text_of, values_of
 
 SEARCH_CSV = "search.csv"
 TrialState = Literal["complete", "pruned", "diverged", "failed"]
@@ -69,6 +67,7 @@ class TrialRow:
 _NAMES = [f.name for f in fields(TrialRow) if f.name != "settings"]
 _BEFORE = _NAMES[: _NAMES.index("state") + 1]
 _AFTER = _NAMES[len(_BEFORE) :]
+_TYPES = {name: get_type_hints(TrialRow)[name] for name in _NAMES}
 
 
 def as_text(values: Mapping[str, Value]) -> dict[str, str]:
@@ -102,14 +101,12 @@ def _value(domain: Domain, text: str) -> Value | None:
 def to_csv(rows: Sequence[TrialRow]) -> str:
     """Return CSV text with a header, a column for each key that any of the rows searches."""
     keys = sorted({key for row in rows for key in row.settings})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_BEFORE, *keys, *_AFTER])
+    lines: list[list[object]] = [[*_BEFORE, *keys, *_AFTER]]
     for row in rows:
         before = [_cell(name, getattr(row, name)) for name in _BEFORE]
         after = [_cell(name, getattr(row, name)) for name in _AFTER]
-        writer.writerow([*before, *(row.settings.get(key, "") for key in keys), *after])
-    return text.getvalue()
+        lines.append([*before, *(row.settings.get(key, "") for key in keys), *after])
+    return csv_text(lines)
 
 
 def digest_of(rows: Iterable[TrialRow]) -> str:
@@ -134,51 +131,26 @@ def read_csv(path: Path) -> list[TrialRow]:
         RunFolderError: the columns or a value are not as dae writes them.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = text_of(path)
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{path}: cannot be read ({error}); move it away") from error
     return _read(text, str(path))
 
 
 def _read(text: str, where: str) -> list[TrialRow]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = next(reader, [])
-        keys = header[len(_BEFORE) : len(header) - len(_AFTER)]
-        if header != [*_BEFORE, *keys, *_AFTER]:
-            raise RunFolderError(
-                f"{where}: its columns are not those that dae writes; move it away"
-            )
-        return [_row(header, record, keys) for record in reader]
-    except (ValueError, csv.Error) as error:
-        line = max(1, reader.line_num)
-        raise RunFolderError(f"{where}:{line}: {error}; move the file away") from error
+    return parse_rows(text, where, _columns, _row)
 
 
-def _row(header: list[str], record: list[str], keys: list[str]) -> TrialRow:
-    if len(record) != len(header):
-        raise ValueError(f"{len(record)} values found, {len(header)} expected")
-    found = dict(zip(header, record, strict=True))
-    settings = {key: text for key in keys if (text := found.pop(key))}
-    if found["state"] not in get_args(TrialState):
-        raise ValueError(f"state is {found['state']!r}")
-    types = get_type_hints(TrialRow)
-    values: dict[str, Any] = {name: _parse(name, types[name], t) for name, t in found.items()}
-    return TrialRow(**values, settings=settings)
+def _columns(found: Sequence[str]) -> list[str]:
+    return [*_BEFORE, *found[len(_BEFORE) : len(found) - len(_AFTER)], *_AFTER]
 
 
-def _parse(name: str, kind: Any, text: str) -> Any:
-    options = get_args(kind) if type(None) in get_args(kind) else (kind,)
-    if text == "" and len(options) > 1:
-        return None
-    if options[0] not in (int, float):
-        return text
-    try:
-        return options[0](text)
-    except ValueError:
-        raise ValueError(f"{name} is {text!r}, expected a number") from None
+def _row(found: dict[str, str]) -> TrialRow:
+    known = {name: text for name, text in found.items() if name in _TYPES}
+    settings = {key: text for key, text in found.items() if key not in _TYPES and text}
+    if known["state"] not in get_args(TrialState):
+        raise ValueError(f"state is {known['state']!r}")
+    return TrialRow(**values_of(_TYPES, known), settings=settings)
 
 
 def _cell(name: str, value: object) -> object:

@@ -7,18 +7,17 @@ the counts of all its wrong rows do.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dae_cli.csv_rows import csv_text, parse_rows, text_of, values_of, yes_or_no
 from dae_cli.errors import RunFolderError
 from dae_cli.files import write_text
 from dae_cli.study.mcnemar import LEVEL, holm, p_value
@@ -184,11 +183,8 @@ def write_comparisons(out: Path, rows: Sequence[RunRow]) -> list[Comparison]:
 
 def comparisons_to_csv(found: Sequence[Comparison]) -> str:
     """Return CSV text with a header; p-values have three digits, percentages two decimals."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([f.name for f in fields(Comparison)])
-    writer.writerows(as_columns(comparison).values() for comparison in found)
-    return text.getvalue()
+    lines = (as_columns(comparison).values() for comparison in found)
+    return csv_text([[f.name for f in fields(Comparison)], *lines])
 
 
 def as_columns(comparison: Comparison) -> dict[str, str]:
@@ -198,7 +194,7 @@ def as_columns(comparison: Comparison) -> dict[str, str]:
 
 def _shown(name: str, value: object) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return yes_or_no(value)
     if isinstance(value, float):
         return f"{value:.3g}" if name.startswith("p_") else f"{value:.2f}"
     return str(value)
@@ -212,30 +208,9 @@ def read_comparisons(out: Path) -> list[Comparison]:
     """
     path, types = out / MCNEMAR_CSV, get_type_hints(Comparison)
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = text_of(path)
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{path}: cannot be read ({error}); move it away") from error
-    reader = csv.reader(io.StringIO(text), strict=True)
-    try:
-        if next(reader, []) != list(types):
-            raise ValueError("its columns are not those that dae writes")
-        return [_parsed(types, record) for record in reader]
-    except (ValueError, csv.Error) as error:
-        line = max(1, reader.line_num)
-        raise RunFolderError(f"{path}:{line}: {error}; move the file away") from error
-
-
-def _parsed(types: dict[str, Any], record: list[str]) -> Comparison:
-    if len(record) != len(types):
-        raise ValueError(f"{len(record)} values found, {len(types)} expected")
-    values: dict[str, Any] = {}
-    for (name, kind), text in zip(types.items(), record, strict=True):
-        if kind is bool and text not in ("yes", "no"):
-            raise ValueError(f"{name} is {text!r}, expected yes or no")
-        try:
-            values[name] = text == "yes" if kind is bool else kind(text)
-        except ValueError:
-            raise ValueError(f"{name} is {text!r}, expected a number") from None
-    return Comparison(**values)
+    return parse_rows(
+        text, str(path), lambda _: list(types), lambda found: Comparison(**values_of(types, found))
+    )

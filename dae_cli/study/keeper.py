@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from dataclasses import fields, replace
 
@@ -11,6 +9,7 @@ import torch
 
 from dae_cli.config.kinds import as_pretrained
 from dae_cli.config.schema import Experiment, PretrainedExperiment
+from dae_cli.csv_rows import csv_text
 from dae_cli.data.registry import N_PIXELS, REGISTRY
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop
@@ -128,11 +127,6 @@ def position(
 
 def metrics_csv(history: list[EpochRecord]) -> str:
     """Return metrics.csv: one row an epoch; costs with all their digits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     names = [f.name for f in fields(EpochRecord)]
-    writer.writerow(names)
-    for record in history:
-        values = (getattr(record, name) for name in names)
-        writer.writerow(["" if value is None else value for value in values])
-    return text.getvalue()
+    values = ([getattr(record, name) for name in names] for record in history)
+    return csv_text([names, *values])

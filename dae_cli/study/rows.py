@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
-from dae_cli.errors import RunFolderError
+from dae_cli.csv_rows import csv_text, parse_rows, text_of, values_of
 from dae_cli.files import write_text
 
 
@@ -106,12 +103,8 @@ def rows_to_csv(rows: Sequence[RunRow] | Sequence[TableRow], kind: type[Any]) ->
         for f in fields(kind)
         if f.name not in _LATER or any(_cell(f.name, getattr(row, f.name)) != "" for row in rows)
     ]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow([_cell(name, getattr(row, name)) for name in names])
-    return text.getvalue()
+    lines = ([_cell(name, getattr(row, name)) for name in names] for row in rows)
+    return csv_text([names, *lines])
 
 
 def as_text(row: RunRow | TableRow) -> dict[str, str]:
@@ -128,31 +121,17 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     """Read a CSV file that `write_rows` wrote.
 
     Raises:
+        FileNotFoundError: there is none.
         RunFolderError: the columns or a value are not as written.
     """
     types = get_type_hints(kind)
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            columns = next(reader, [])
-            types = {n: t for n, t in types.items() if n in columns or n not in _LATER}
-            if columns != list(types):
-                raise RunFolderError(
-                    f"{path}: its columns are not those that dae writes; move it away"
-                )
-            return [kind(**_parsed(types, record)) for record in reader]
-        except (ValueError, csv.Error) as error:
-            line = max(1, reader.line_num)
-            raise RunFolderError(f"{path}:{line}: {error}; move the file away") from error
 
+    def columns(found: Sequence[str]) -> list[str]:
+        return [name for name in types if name in found or name not in _LATER]
 
-def _parsed(types: dict[str, Any], record: list[str]) -> dict[str, Any]:
-    if len(record) != len(types):
-        raise ValueError(f"{len(record)} values found, {len(types)} expected")
-    return {
-        name: _parse(name, kind, text)
-        for (name, kind), text in zip(types.items(), record, strict=True)
-    }
+    return parse_rows(
+        text_of(path), str(path), columns, lambda found: kind(**values_of(types, found))
+    )
 
 
 def _cell(name: str, value: object) -> object:
@@ -163,13 +142,3 @@ def _cell(name: str, value: object) -> object:
             return f"{value:g}"
         return f"{value:.1f}" if name == "minutes" else f"{value:.2f}"
     return value
-
-
-def _parse(name: str, kind: Any, text: str) -> Any:
-    options = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-    if text == "" and NoneType in options:
-        return None
-    try:
-        return options[0](text)
-    except ValueError:
-        raise ValueError(f"{name} is {text!r}, expected a number") from None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.figures import Figure, MeasureName
+from dae_cli.csv_rows import csv_text, yes_or_no
 from dae_cli.files import write_text
 from dae_cli.study.of_filters.rows import MeasuredRun
 from dae_cli.study.of_filters.summary import judge, number_of
@@ -109,17 +108,15 @@ def figures_csv(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> str:
 
     `holds` is that of the figure: yes, no, or nothing where it claims nothing in numbers.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     columns = [f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")]
-    writer.writerow(["figure", "cell", "run", "seed", "units", *columns, "holds"])
+    lines: list[list[object]] = [["figure", "cell", "run", "seed", "units", *columns, "holds"]]
     for figure in study.figures:
         judgement = judge(figure, measured)
-        holds = "" if judgement is None else "yes" if judgement.holds else "no"
+        holds = "" if judgement is None else yes_or_no(judgement.holds)
         for run in measured:
             if run.row.cell in figure.cells:
                 numbers = [number_of(run, measure) for measure in MEASURES]
                 values = [f"{v:.4f}" for n in numbers for v in (n.value, n.low, n.high)]
                 first = [figure.name, run.row.cell, run.row.run, run.row.seed, len(run.units)]
-                writer.writerow([*first, *values, holds])
-    return text.getvalue()
+                lines.append([*first, *values, holds])
+    return csv_text(lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dae_cli.csv_rows import csv_text, yes_or_no
 from dae_cli.errors import RunFolderError
 from dae_cli.features.measures import UnitMeasures, measure
 from dae_cli.files import write_text
@@ -32,7 +32,7 @@ class MeasuredRun:
 
 def measures_csv(weights: NDArray[np.float32]) -> str:
     """Measure filters (units, pixels), and return a line for each with a header."""
-    return _csv([_NAMES, *(_cells(unit) for unit in measure(weights))])
+    return csv_text([_NAMES, *(_cells(unit) for unit in measure(weights))])
 
 
 def measured_runs(out: Path, rows: Sequence[RunRow]) -> list[MeasuredRun]:
@@ -70,7 +70,7 @@ def filters_csv(measured: Iterable[MeasuredRun]) -> str:
     for run in measured:
         first = [run.row.cell, run.row.run, str(run.row.seed)]
         lines += ([*first, *_cells(unit)] for unit in run.units)
-    return _csv(lines)
+    return csv_text(lines)
 
 
 def _kept(out: Path) -> dict[str, list[UnitMeasures]]:
@@ -118,11 +118,5 @@ def _cells(unit: UnitMeasures) -> list[str]:
 
 def _text(value: object) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return yes_or_no(value)
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _csv(lines: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()

@@ -82,7 +82,7 @@ def test_a_study_of_which_a_part_was_run_agrees_and_the_rest_is_told(dae: Dae) -
     [
         (b"", "its columns are not those that dae writes"),
         (b"a,b\n", "its columns are not those that dae writes"),
-        (b"\xff\xfe", "runs.csv:1: "),
+        (b"\xff\xfe", "runs.csv: cannot be read ("),
     ],
 )
 def test_a_runs_csv_that_cannot_be_read_is_exit_code_2(

@@ -1,0 +1,100 @@
+"""CSV files of dataclass rows: written alike everywhere, read as strictly as they were written."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import NoneType
+from typing import Any, TypeVar, get_args
+
+from dae_cli.errors import RunFolderError
+
+Row = TypeVar("Row")
+
+
+def csv_text(lines: Iterable[Iterable[object]]) -> str:
+    """Return CSV text; lines end with a line feed on every system."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
+
+
+def yes_or_no(value: bool) -> str:
+    """Return a truth value as it stands in the files."""
+    return "yes" if value else "no"
+
+
+def text_of(path: Path) -> str:
+    """Read a CSV file whole.
+
+    Raises:
+        FileNotFoundError: there is none; what that means is for the caller to say.
+        RunFolderError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{path}: cannot be read ({error}); move it away") from error
+
+
+def parse_rows(
+    text: str,
+    where: str,
+    columns: Callable[[Sequence[str]], Sequence[str]],
+    make: Callable[[dict[str, str]], Row],
+) -> list[Row]:
+    """Return the rows below the header.
+
+    Args:
+        text: of the file.
+        where: its name in messages.
+        columns: given those of the file, returns those that dae would have written.
+        make: turns the texts of a line, by column, into a row; raises ValueError where it cannot.
+
+    Raises:
+        RunFolderError: the columns or a value are not as dae writes them.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        if header != list(columns(header)):
+            raise ValueError("its columns are not those that dae writes")
+        return [make(_by_column(header, record)) for record in reader]
+    except (ValueError, csv.Error) as error:
+        line = max(1, reader.line_num)
+        raise RunFolderError(f"{where}:{line}: {error}; move the file away") from error
+
+
+def _by_column(header: Sequence[str], record: Sequence[str]) -> dict[str, str]:
+    if len(record) != len(header):
+        raise ValueError(f"{len(record)} values found, {len(header)} expected")
+    return dict(zip(header, record, strict=True))
+
+
+def values_of(types: dict[str, Any], found: dict[str, str]) -> dict[str, Any]:
+    """Return the values of texts by column, for the fields of a dataclass.
+
+    Raises:
+        ValueError: a text is not of its field's type; the message names the column.
+    """
+    return {name: _value(name, types[name], text) for name, text in found.items()}
+
+
+def _value(name: str, kind: Any, text: str) -> Any:
+    options = get_args(kind) if NoneType in get_args(kind) else (kind,)
+    if text == "" and NoneType in options:
+        return None
+    if options[0] is bool:
+        if text not in ("yes", "no"):
+            raise ValueError(f"{name} is {text!r}, expected yes or no")
+        return text == "yes"
+    if options[0] not in (int, float):
+        return text
+    try:
+        return options[0](text)
+    except ValueError:
+        raise ValueError(f"{name} is {text!r}, expected a number") from None
