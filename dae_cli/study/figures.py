@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.data.registry import is_stored_transposed
@@ -28,10 +28,12 @@ from dae_cli.pictures.filters import (
     upright,
 )
 from dae_cli.study.filters import run_filters
+from dae_cli.study.kept_page import Kept
 from dae_cli.study.labels import differ_in_destruction, has_filters, labels_of, same_start
+from dae_cli.study.metrics_curves import metrics_curves
 from dae_cli.study.paper import is_svm
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.run_folder import METRICS, RUN_FILTERS, RUNS
+from dae_cli.study.run_folder import RUN_FILTERS, RUNS
 
 ERRORS_PNG, CURVES_PNG, FILTERS = "error_vs_destruction.png", "learning_curves.png", "filters"
 TILES = (10, 10)
@@ -48,11 +50,19 @@ class StudyPictures:
 
 
 def draw(
-    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], table: Sequence[TableRow]
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    kept: Kept,
 ) -> StudyPictures:
     """Draw every picture that the results allow, and return the names of those there are.
 
-    Pictures of runs whose folders are elsewhere are left as they were.
+    Of runs whose folders are elsewhere, the curves are those of an earlier page (`kept`); sheets
+    of filters are left if they are of the same runs.
+
+    Raises:
+        RunFolderError: a run's metrics.csv is damaged.
     """
     pictures = StudyPictures()
     # An SVM has no destruction, no epochs and no filters.
@@ -64,8 +74,8 @@ def draw(
         error_vs_destruction([_point(row) for row in table], out / ERRORS_PNG)
         pictures.errors = ERRORS_PNG
     done = [row for row in rows if not row.error]
-    if done and all((out / RUNS / row.run).exists() for row in done):
-        learning_curves(_curves(out, done), out / CURVES_PNG)
+    if series := _curves(out, done, kept):
+        learning_curves(series, out / CURVES_PNG)
     if (out / CURVES_PNG).exists():
         pictures.curves = CURVES_PNG
     for dataset in dict.fromkeys(row.dataset for row in done):
@@ -90,25 +100,20 @@ def _point(row: TableRow) -> CurvePoint:
     )
 
 
-def _curves(out: Path, rows: Sequence[RunRow]) -> list[LearningCurve]:
-    """Read the learning curves of runs; a model names them where that tells cells apart."""
+def _curves(out: Path, rows: Sequence[RunRow], kept: Kept) -> list[LearningCurve]:
+    """Return the learning curves of runs; a model names them where that tells cells apart."""
     models = {row.cell: row.model for row in rows}
     by_model = len({(row.dataset, row.model) for row in rows}) == len(models)
     labels = models if by_model else {}
     for dataset in {row.dataset for row in rows if not by_model}:
         labels |= labels_of([row for row in rows if row.dataset == dataset])
-    return [_curve(out / RUNS / row.run, row.dataset, labels[row.cell]) for row in rows]
-
-
-def _curve(run: Path, dataset: str, label: str) -> LearningCurve:
-    with (run / METRICS).open(newline="", encoding="utf-8") as file:
-        epochs = [r for r in csv.DictReader(file) if r["phase"] == "finetune"]
-    return LearningCurve(
-        dataset=dataset,
-        label=label,
-        epochs=[int(r["epoch"]) for r in epochs],
-        valid_error_percent=[float(r["valid_error_percent"]) for r in epochs],
-    )
+    found = []
+    for row in rows:
+        curves = metrics_curves(out / RUNS / row.run) or kept.curves.get(row.run)
+        if curves is not None and curves.valid:
+            epochs, errors = zip(*curves.valid, strict=True)
+            found.append(LearningCurve(row.dataset, labels[row.cell], epochs, errors))
+    return found
 
 
 def _filter_sheets(
@@ -131,9 +136,22 @@ def _filter_sheets(
         ]
         title = f"First-layer filters on {dataset}, by {by}"
         _draw_sheets(study, out, rows, sheets, (title, heads))
-    elif not all((out / name).exists() for _, name in sheets):
+    elif not all(_runs_drawn(out / name) == _runs_told(rows) for _, name in sheets):
         return []
     return sheets
+
+
+def _runs_told(rows: Sequence[RunRow]) -> str:
+    return ", ".join(row.run for row in rows)
+
+
+def _runs_drawn(sheet: Path) -> str:
+    """Of which runs a sheet is, as it says itself; empty where there is none that tells."""
+    try:
+        with Image.open(sheet, formats=("PNG",)) as image:
+            return str(image.info.get("Runs", ""))
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        return ""
 
 
 def _draw_sheets(
@@ -156,7 +174,7 @@ def _draw_sheets(
     limit = common_limit(weights)
     metadata = {
         "Title": f"{study.name}: first-layer filters, {dataset}",
-        "Runs": ", ".join(row.run for row in rows),
+        "Runs": _runs_told(rows),
         "Commit": ", ".join(dict.fromkeys(row.commit for row in rows)),
     }
     start = ", from the same initial weights" if same_start(study, rows) else ""

@@ -9,11 +9,9 @@ from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.files import write_text
 from dae_cli.pages.render import render
 from dae_cli.study.comparisons import Comparison
+from dae_cli.study.kept_page import PAGE, read_kept
 from dae_cli.study.page_content import page_of
-from dae_cli.study.page_pictures import read_kept
 from dae_cli.study.rows import RunRow, TableRow
-
-PAGE = "report.html"
 
 
 def write_page(

@@ -12,6 +12,7 @@ from dae_cli.study import cells
 from dae_cli.study.claims import claims
 from dae_cli.study.comparisons import Comparison
 from dae_cli.study.figures import StudyPictures, draw
+from dae_cli.study.kept_page import PAGE, read_kept
 from dae_cli.study.mismatches import (
     MISMATCHES,
     SELECTION,
@@ -80,7 +81,7 @@ def write_report(
         command: that made them.
         tests: of mcnemar.csv.
     """
-    pictures = draw(study, out, rows, table)
+    pictures = draw(study, out, rows, table, read_kept(out / PAGE))
     pairs = pairs_markdown(tests)
     selection = selection_markdown(out)
     parts = [

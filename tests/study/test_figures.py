@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from dae_cli.pictures import curves
 from dae_cli.pictures.filters import common_limit, filter_sheet
 from dae_cli.study import figures
 from dae_cli.study.filters import run_filters
+from dae_cli.study.kept_page import PAGE, Kept, read_kept
 from dae_cli.study.rows import RunRow
 from dae_cli.study.table import table_of
 from dae_cli.training.state import initial_state
@@ -72,7 +74,7 @@ def test_all_sheets_of_a_set_share_one_grey_scale(
     monkeypatch.setattr("dae_cli.study.figures.filter_sheet", remember)
     (tmp_path / "runs").symlink_to(in_process.out / "runs")
     rows = in_process.outcome.rows
-    pictures = figures.draw(in_process.study, tmp_path, rows, in_process.outcome.table)
+    pictures = figures.draw(in_process.study, tmp_path, rows, in_process.outcome.table, Kept())
     weights = [run_filters(in_process.folder(cell)) for cell in ("convex-0", "convex-25")]
     assert limits == [common_limit(weights)] * 2
     assert [name for _, name in pictures.filters["convex"]] == [
@@ -88,7 +90,9 @@ def test_the_learning_curves_are_those_of_the_metrics(
     seen: list[curves.LearningCurve] = []
     monkeypatch.setattr("dae_cli.study.figures.learning_curves", lambda s, _: seen.extend(s))
     (tmp_path / "runs").symlink_to(in_process.out / "runs")
-    figures.draw(in_process.study, tmp_path, in_process.outcome.rows, in_process.outcome.table)
+    figures.draw(
+        in_process.study, tmp_path, in_process.outcome.rows, in_process.outcome.table, Kept()
+    )
     assert [(curve.dataset, curve.label) for curve in seen] == [
         *[("convex", "SAA-2")] * 2,  # two seeds
         *[("convex", "SdA-2")] * 2,
@@ -99,9 +103,38 @@ def test_the_learning_curves_are_those_of_the_metrics(
         assert min(curve.valid_error_percent) == row.valid_error_percent
 
 
+def test_the_learning_curves_of_a_run_that_is_elsewhere_are_those_of_the_page(
+    in_process: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[curves.LearningCurve] = []
+    monkeypatch.setattr("dae_cli.study.figures.learning_curves", lambda s, _: seen.extend(s))
+    outcome, kept = in_process.outcome, read_kept(in_process.out / PAGE)
+    here, *_, elsewhere = [row for row in outcome.rows if not row.error]
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / here.run).symlink_to(in_process.out / "runs" / here.run)
+    figures.draw(in_process.study, tmp_path, outcome.rows, outcome.table, kept)
+    assert len(seen) == 4
+    assert list(seen[0].epochs) == list(range(1, 9))
+    points = zip(seen[-1].epochs, seen[-1].valid_error_percent, strict=True)
+    assert tuple(points) == kept.curves[elsewhere.run].valid
+
+
+def test_sheets_stay_while_they_are_of_the_same_runs(in_process: Any, tmp_path: Path) -> None:
+    shutil.copytree(in_process.out / "filters", tmp_path / "filters")
+    rows, table = in_process.outcome.rows, in_process.outcome.table
+
+    def drawn() -> list[str]:
+        kept = figures.draw(in_process.study, tmp_path, rows, table, Kept())
+        return [name for _, name in kept.filters.get("convex", [])]
+
+    assert len(drawn()) == 3
+    rows = [replace(row, run=f"{row.run}0") for row in rows]
+    assert drawn() == []  # their settings are others
+
+
 def test_curves_of_one_model_are_told_apart_by_their_destruction(in_process: Any) -> None:
     rows = [replace(row, model="SdA-3") for row in in_process.outcome.rows if not row.error]
-    read = figures._curves(in_process.out, rows)
+    read = figures._curves(in_process.out, rows, Kept())
     assert [curve.label for curve in read] == [*["SdA-3, 0 %"] * 2, *["SdA-3, 25 %"] * 2]
 
 
@@ -113,7 +146,7 @@ def test_curves_of_one_model_at_one_destruction_are_told_apart_by_their_cells(
         for row in in_process.outcome.rows
         if not row.error
     ]
-    labels = {curve.label for curve in figures._curves(in_process.out, rows)}
+    labels = {curve.label for curve in figures._curves(in_process.out, rows, Kept())}
     assert labels == {"SdA-3, 25 % (convex-0)", "SdA-3, 25 % (convex-25)"}
 
 
@@ -132,7 +165,7 @@ def test_the_points_are_those_of_the_table(
         make_row(),
         make_failed_row(cell="convex-10", destruction_percent=10.0, data_origin="regenerated"),
     ]
-    figures.draw(in_process.study, tmp_path, rows, table_of(rows))
+    figures.draw(in_process.study, tmp_path, rows, table_of(rows), Kept())
     done, failed = seen
     assert (done.destruction_percent, done.error_percent, done.half_width_95) == (0.0, 18.0, 0.34)
     assert (done.paper_error_percent, done.paper_model, done.regenerated) == (18.41, "SAA-3", False)
@@ -153,7 +186,7 @@ def test_cells_of_a_set_that_do_not_follow_one_another_share_a_sheet(
         make_row(cell="b", run=runs[0], dataset="rect"),
         make_row(cell="c", run=runs[1], destruction_percent=25.0),
     ]
-    pictures = figures.draw(in_process.study, tmp_path, rows, table_of(rows))
+    pictures = figures.draw(in_process.study, tmp_path, rows, table_of(rows), Kept())
     assert [name for _, name in pictures.filters["convex"]] == [
         "filters/convex.png",
         "filters/a.png",
@@ -189,7 +222,7 @@ def whole_sheets(
             )
             for cell, model, percent, of in cells
         ]
-        pictures = figures.draw(study, tmp_path, rows, table_of(rows))
+        pictures = figures.draw(study, tmp_path, rows, table_of(rows), Kept())
         ((heads, options),) = seen
         return heads, [title for title, _ in pictures.filters["convex"]], options
 

@@ -16,10 +16,10 @@ from dae_cli.errors import RunFolderError
 from dae_cli.pages.content import Interval, Page
 from dae_cli.study import paper_table
 from dae_cli.study.filters import run_filters
-from dae_cli.study.page import PAGE, page_again, write_page
+from dae_cli.study.kept_page import PAGE, Kept, read_kept
+from dae_cli.study.page import page_again, write_page
 from dae_cli.study.page_content import page_of
 from dae_cli.study.page_grid import claims_told, grid_of
-from dae_cli.study.page_pictures import Kept, read_kept
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import model_name
 from dae_cli.study.table import table_of

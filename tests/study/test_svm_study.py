@@ -19,6 +19,7 @@ from dae_cli.study.evaluate import evaluate_run
 from dae_cli.study.expected_work import expected_work
 from dae_cli.study.figures import draw
 from dae_cli.study.filters import run_filters
+from dae_cli.study.kept_page import Kept
 from dae_cli.study.paper import published
 from dae_cli.study.provenance import environment
 from dae_cli.study.replicate import Outcome
@@ -129,7 +130,7 @@ def test_pictures_leave_svms_out(made: tuple[Path, Outcome], tmp_path: Path) -> 
     ]
     svms = [row for row in outcome.rows if row.model.startswith("SVM")]
     table = [row for row in outcome.table if row.model.startswith("SVM")]
-    pictures = draw(_study(), tmp_path, svms, table)
+    pictures = draw(_study(), tmp_path, svms, table, Kept())
     assert (pictures.errors, pictures.curves, pictures.filters) == ("", "", {})
 
 
