@@ -9,25 +9,18 @@ is trained again on training and validation rows together, and only then the tes
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby, product
-from typing import Protocol
 
-import numpy as np
-
-from dae_cli.baselines.kernels import Doubles, Kernel, Kind, square_basis
-from dae_cli.baselines.svm import Svm, fit_on_matrix, kernel_matrix
-from dae_cli.baselines.waiting import looking
+from dae_cli.baselines.kernels import Kernel, Kind
+from dae_cli.baselines.machines import Machines, Point, Trial
+from dae_cli.baselines.svm import Svm
 from dae_cli.config.schema import SvmSettings
-from dae_cli.data.dataset import Dataset, Split
+from dae_cli.data.dataset import Dataset
 
 REFINEMENTS = (10.0, 10**0.5, 10**0.25)
 GREATEST_DEGREE = 20  # as far as the authors went
-
-Point = tuple[Kernel, float]
-"""A kernel and a penalty."""
 
 
 def grid_kernels(svm: SvmSettings) -> tuple[Kernel, ...]:
@@ -40,38 +33,6 @@ def grid_kernels(svm: SvmSettings) -> tuple[Kernel, ...]:
 RBF_KERNELS = grid_kernels(SvmSettings(kernel="rbf"))
 POLY_KERNELS = grid_kernels(SvmSettings(kernel="poly"))
 PENALTIES = SvmSettings(kernel="rbf").penalties
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One kernel and penalty, trained on the training rows, counted on the validation rows."""
-
-    kernel: Kernel
-    penalty: float
-    n_wrong: int
-    n_valid: int
-    n_support: int
-    converged: bool
-    seconds: float = field(default=0.0, compare=False)
-    """What it took here; says nothing of the machine that came out."""
-
-    @property
-    def point(self) -> Point:
-        """The kernel and the penalty."""
-        return self.kernel, self.penalty
-
-    @property
-    def valid_error_percent(self) -> float:
-        """Validation rows labelled wrongly, in percent."""
-        return 100 * self.n_wrong / self.n_valid
-
-    def __str__(self) -> str:
-        """One line for a log."""
-        ended = "" if self.converged else ", not converged"
-        return (
-            f"{self.kernel} C {self.penalty:g}: {self.valid_error_percent:.2f} % on validation, "
-            f"{self.n_support} support vectors{ended}"
-        )
 
 
 @dataclass(frozen=True)
@@ -93,16 +54,6 @@ class Selected:
     def test_error_percent(self) -> float:
         """Test rows labelled wrongly, in percent of all of them."""
         return 100 * self.n_wrong / self.n_test
-
-
-class Watching(Protocol):
-    """What selection tells and asks the outside."""
-
-    def made(self, trials: Sequence[Trial]) -> None:
-        """Another trial is made; `trials` are all there are, in the order in which they came."""
-
-    def look(self) -> None:
-        """Called several times a second; what it raises ends the selection where it stands."""
 
 
 class _Telling:
@@ -189,74 +140,6 @@ class _Trials:
     def best(self) -> Trial:
         """The best so far."""
         return best_of(self.made.values())
-
-
-class Machines:
-    """Trains on the rows of one data set; knows nothing of the test rows.
-
-    Trials that are ``known``, of a search that was stopped, are not made again.
-    """
-
-    def __init__(
-        self,
-        train: Split,
-        valid: Split,
-        kind: Kind,
-        watching: Watching,
-        known: Mapping[Point, Trial] | None = None,
-    ) -> None:
-        self._n_train = len(train)
-        self._n_valid = len(valid)
-        self._images = np.concatenate([train.as_float(), valid.as_float()])
-        self._labels = np.concatenate([train.labels, valid.labels])
-        self._pairs = square_basis(kind, self._images)
-        self._watching = watching
-        self._known = known or {}
-        self._made: list[Trial] = []
-
-    def try_kernel(self, kernel: Kernel, penalties: Sequence[float]) -> Iterator[Trial]:
-        """Train on the training rows and count the validation rows, for each penalty."""
-        cut = self._n_train
-        matrices: tuple[Doubles, Doubles] | None = None
-        for penalty in penalties:
-            known = self._known.get((kernel, penalty))
-            if known is None:
-                self._watching.look()
-                begin = time.perf_counter()
-                if matrices is None:
-                    matrices = (
-                        kernel_matrix(kernel, self._pairs[:cut, :cut]),
-                        kernel_matrix(kernel, self._pairs[cut:, :cut]),
-                    )
-                known = self._trial(*matrices, kernel, penalty, begin)
-                self._made.append(known)
-                self._watching.made(self._made)
-            else:
-                self._made.append(known)
-            yield known
-
-    def train_on_all_rows(self, kernel: Kernel, penalty: float) -> Svm:
-        """Train once more, on training and validation rows together."""
-        self._watching.look()
-        matrix = kernel_matrix(kernel, self._pairs)
-        return looking(
-            lambda: fit_on_matrix(matrix, self._images, self._labels, kernel, penalty),
-            self._watching.look,
-        )
-
-    def _trial(
-        self, matrix: Doubles, to_valid: Doubles, kernel: Kernel, penalty: float, begin: float
-    ) -> Trial:
-        cut = self._n_train
-        images, labels = self._images[:cut], self._labels[:cut]
-        svm = looking(
-            lambda: fit_on_matrix(matrix, images, labels, kernel, penalty), self._watching.look
-        )
-        found = svm.vote(to_valid[:, svm.support] @ svm.weights + svm.biases)
-        wrong = int((found != self._labels[cut:]).sum())
-        seconds = time.perf_counter() - begin
-        n_support = len(svm.support)
-        return Trial(kernel, penalty, wrong, self._n_valid, n_support, svm.converged, seconds)
 
 
 def _climb(trials: _Trials, factor: float) -> None:

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dae_cli.baselines.kernels import Kernel
-from dae_cli.baselines.selection import GREATEST_DEGREE, Trial
+from dae_cli.baselines.machines import Trial
+from dae_cli.baselines.selection import GREATEST_DEGREE
 from dae_cli.config.schema import SvmKernel
 from dae_cli.csv_rows import csv_text
 from dae_cli.errors import RunFolderError, plain

@@ -19,6 +19,7 @@ from dae_cli.study import cells
 from dae_cli.study.comparisons import Comparison
 from dae_cli.study.kept_page import Kept
 from dae_cli.study.labels import is_autoencoder, labels_of, same_start
+from dae_cli.study.makes import commits_of, made, mixed
 from dae_cli.study.page_cells import (
     bold_cells,
     cell_view,
@@ -29,7 +30,6 @@ from dae_cli.study.page_grid import claims_told, grid_of
 from dae_cli.study.page_pictures import run_curves, sheets_of
 from dae_cli.study.paper import TABLE_1, paper_numbers
 from dae_cli.study.paper_table import has_other_models, paper_table
-from dae_cli.study.report import commits_of, made, mixed
 from dae_cli.study.rows import RunRow, TableRow
 
 

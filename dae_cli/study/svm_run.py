@@ -10,7 +10,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from dae_cli.baselines.selection import Machines, Trial, best_of, grid_kernels, search
+from dae_cli.baselines.machines import Machines, Trial
+from dae_cli.baselines.selection import best_of, grid_kernels, search
 from dae_cli.baselines.svm import Svm
 from dae_cli.baselines.svm_file import save_svm
 from dae_cli.baselines.trials import read_trials, trials_csv
@@ -30,7 +31,7 @@ REFINED = 2.5
 
 
 class SvmRun(RunStatus):
-    """Makes one run; what selection asks and tells (`baselines.selection.Watching`)."""
+    """Makes one run; what selection asks and tells (`baselines.machines.Watching`)."""
 
     def __init__(self, job: Job, experiment: SvmExperiment, watcher: Watcher, stop: Stop) -> None:
         super().__init__(job, watcher, stop)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dae_cli.baselines.selection import Machines, Trial, best_of
+from dae_cli.baselines.machines import Machines, Trial
+from dae_cli.baselines.selection import best_of
 from dae_cli.baselines.svm import Svm
 from dae_cli.baselines.svm_file import ExpectedSvm, load_svm
 from dae_cli.baselines.trials import read_trials

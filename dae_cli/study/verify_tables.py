@@ -20,8 +20,9 @@ from dae_cli.study.comparisons import (
 )
 from dae_cli.study.differences import Findings
 from dae_cli.study.kept_page import PAGE
+from dae_cli.study.makes import made, makes, mixed
 from dae_cli.study.page import page_again
-from dae_cli.study.report import REPORT, facts, made, makes, mixed
+from dae_cli.study.report import REPORT, facts
 from dae_cli.study.report_table import CLAIMS
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
 from dae_cli.study.rows import RunRow, TableRow, rows_to_csv

@@ -11,7 +11,8 @@ import pytest
 
 from dae_cli.baselines import selection
 from dae_cli.baselines.kernels import Kernel
-from dae_cli.baselines.selection import Selected, Trial, search, select_svm
+from dae_cli.baselines.machines import Machines, Trial
+from dae_cli.baselines.selection import Selected, search, select_svm
 from dae_cli.baselines.svm import fit_svm
 from dae_cli.config.schema import SvmSettings
 from dae_cli.data.dataset import Dataset, Split
@@ -147,10 +148,8 @@ class _Recorder:
             raise InterruptedError
 
 
-def _machines(
-    dataset: Dataset, recorder: _Recorder, known: Sequence[Trial] = ()
-) -> selection.Machines:
-    return selection.Machines(
+def _machines(dataset: Dataset, recorder: _Recorder, known: Sequence[Trial] = ()) -> Machines:
+    return Machines(
         dataset.train, dataset.valid, "rbf", recorder, {trial.point: trial for trial in known}
     )
 

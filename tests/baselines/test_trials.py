@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dae_cli.baselines.kernels import Kernel
-from dae_cli.baselines.selection import Trial
+from dae_cli.baselines.machines import Trial
 from dae_cli.baselines.trials import read_trials, trials_csv
 from dae_cli.errors import RunFolderError
 

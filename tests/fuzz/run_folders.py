@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from dae_cli.baselines.kernels import Kernel
-from dae_cli.baselines.selection import Trial
+from dae_cli.baselines.machines import Trial
 from dae_cli.baselines.svm import fit_svm
 from dae_cli.baselines.svm_file import ExpectedSvm, load_svm, save_svm, training_images
 from dae_cli.baselines.trials import read_trials, trials_csv

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dae_cli.baselines import selection
+from dae_cli.baselines import machines
 from dae_cli.config.experiments import load_resolved
 from dae_cli.data.obtain import Prepared
 from dae_cli.study.execute import execute
@@ -156,7 +156,7 @@ def test_it_stops_in_the_middle_of_a_trial(
         def asked(self) -> int:
             return 2 if begun.is_set() else 0
 
-    monkeypatch.setattr(selection, "fit_on_matrix", endless)
+    monkeypatch.setattr(machines, "fit_on_matrix", endless)
     job = svm_job(data, tmp_path / "runs")
     with pytest.raises(Stopped):
         execute(job, Silent(), "dae", StopOnceBegun(1))

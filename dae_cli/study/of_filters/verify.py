@@ -8,10 +8,11 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.errors import RunFolderError
 from dae_cli.study.differences import Findings
+from dae_cli.study.makes import made
 from dae_cli.study.of_filters.report import FIGURES_CSV, figures_csv, runs_table
 from dae_cli.study.of_filters.rows import MeasuredRun, filters_csv, measured_runs, measures_csv
 from dae_cli.study.of_filters.summary import judge
-from dae_cli.study.report import REPORT, made
+from dae_cli.study.report import REPORT
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import FILTERS_CSV
 from dae_cli.training.state import TrainingState
