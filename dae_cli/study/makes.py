@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from dae_cli.study.paper import is_svm
 from dae_cli.study.provenance import INSTALLED
 from dae_cli.study.rows import RunRow
+
+
+def made_by(command: str, rows: Sequence[RunRow]) -> str:
+    """Return the sentence that a report begins with, in Markdown; a command may hold backticks."""
+    longest = max((len(found) for found in re.findall("`+", command)), default=0)
+    fence, space = "`" * (longest + 1), " " if longest else ""
+    return f"Made by {fence}{space}{command}{space}{fence} {made(rows)}."
 
 
 def made(rows: Sequence[RunRow]) -> str:

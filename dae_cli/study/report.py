@@ -13,7 +13,7 @@ from dae_cli.study.claims import claims
 from dae_cli.study.comparisons import Comparison
 from dae_cli.study.figures import StudyPictures, draw
 from dae_cli.study.kept_page import PAGE, read_kept
-from dae_cli.study.makes import engines, failures, made, mixed
+from dae_cli.study.makes import engines, failures, made_by, mixed
 from dae_cli.study.mismatches import (
     MISMATCHES,
     SELECTION,
@@ -87,7 +87,7 @@ def write_report(
     parts = [
         f"# {study.title or study.name}",
         study.paper,
-        f"Made by `{command}` {made(rows)}.",
+        made_by(command, rows),
         *_table_1(study, rows, table, tests),
         "## Ours and the paper's",
         markdown_table(table),

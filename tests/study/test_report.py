@@ -16,6 +16,7 @@ from dae_cli.machine import cores, cpu_name
 from dae_cli.study.cells import gap, ours, paper
 from dae_cli.study.cells import verdict as verdict_text
 from dae_cli.study.comparisons import read_comparisons
+from dae_cli.study.makes import made_by
 from dae_cli.study.report import markdown_table, write_report
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.table import table_of
@@ -156,6 +157,20 @@ def made(
         return path.read_text(encoding="utf-8")
 
     return make
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("dae replicate smoke", "`dae replicate smoke`"),
+        ("dae replicate smoke --out 'a`b'", "`` dae replicate smoke --out 'a`b' ``"),
+        ("dae replicate smoke --out '``'", "``` dae replicate smoke --out '``' ```"),
+    ],
+)
+def test_the_command_is_one_piece_of_code_whatever_it_holds(
+    make_row: MakeRow, command: str, shown: str
+) -> None:
+    assert made_by(command, [make_row()]).startswith(f"Made by {shown} at commit ")
 
 
 def test_uncommitted_changes_are_warned_of(

@@ -10,7 +10,7 @@ from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.figures import Figure, MeasureName
 from dae_cli.csv_rows import csv_text, yes_or_no
 from dae_cli.files import write_text
-from dae_cli.study.makes import failures, made, mixed
+from dae_cli.study.makes import failures, made_by, mixed
 from dae_cli.study.of_filters.rows import MeasuredRun
 from dae_cli.study.of_filters.summary import judge, number_of
 from dae_cli.study.report import REPORT, closing
@@ -51,7 +51,7 @@ def write_filters_report(
     parts = [
         f"# {study.title or study.name}",
         study.paper,
-        f"Made by `{command}` {made(rows)}.",
+        made_by(command, rows),
         *(part for figure in study.figures for part in figure_parts(figure, measured, pictures)),
         mixed(rows),
         failures(rows),
