@@ -124,8 +124,15 @@ class DataSetView:
     curves: tuple[RunCurves, ...]
     legend: tuple[str, ...]
     stops: tuple[Stop, ...]
+    stops_by: str
+    """What the slider goes through: destruction, or model."""
     same_start: bool
     """The sheets' units start from the same weights."""
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether there are errors of ours at several destructions."""
+        return len(self.ours) > 1
 
     def series_with_curves(self) -> list[tuple[int, str]]:
         """Return the places and labels of the legend of which there are curves."""
@@ -144,6 +151,8 @@ class GridCell:
     verdict: str
     """Empty where there is nothing to compare."""
     regenerated: bool
+    run: int
+    """Place of its first run in the page's list of runs; of no meaning where nothing was run."""
     note: str
     """Which destruction was selected, where the model has one; the spread over seeds."""
 
@@ -155,6 +164,8 @@ class Grid:
     models: tuple[str, ...]
     rows: tuple[tuple[str, tuple[GridCell, ...]], ...]
     """(data set, its cells)."""
+    certainty: str = ""
+    """How certain the paper's numbers are, by their marks."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +195,8 @@ class Page:
     datasets: tuple[DataSetView, ...]
     grid: Grid | None
     claims: tuple[str, ...]
+    duels: tuple[tuple[str, ...], ...]
+    """What the claims rest on, two models on a data set; the first line names the columns."""
     levels: tuple[float, ...]
     """Destructions that occur, in percent, for the drawing of what corruption is."""
     runs: tuple[RunView, ...]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from dae_cli.study.origin import is_made_anew
+
 if TYPE_CHECKING:
     from dae_cli.study.rows import TableRow
 
@@ -50,5 +52,4 @@ def verdict(row: TableRow, mark: str = f"({REGENERATED})") -> str:
     if row.test_error_percent is None:
         return "failed"
     compared = row.paper_error_percent is not None
-    regenerated = row.data_origin == "regenerated"
-    return f"{row.verdict} {mark}" if compared and regenerated else row.verdict
+    return f"{row.verdict} {mark}" if compared and is_made_anew(row) else row.verdict

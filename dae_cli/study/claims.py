@@ -1,4 +1,4 @@
-"""Which of the paper's claims hold in the reproduced table, each with its evidence in numbers."""
+"""Which of the paper's claims hold in the reproduced table: a sentence each, from its numbers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dae_cli.study.comparisons import Comparison
-from dae_cli.study.mcnemar import LEVEL
+from dae_cli.study.duels import Duel, duels, error_of, paper_sides
 from dae_cli.study.paper_table import PaperTable, TableCell
 
-Outcome = Literal["holds", "holds in part", "does not hold", "not decided here", "not tested here"]
-Side = Literal["lower", "higher", "undecided"]
+Outcome = Literal[
+    "holds",
+    "holds where tested",
+    "holds in part",
+    "does not hold",
+    "not decided here",
+    "not tested here",
+]
+Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -22,20 +29,25 @@ class Claim:
     """The claim, such as `Denoising helps: SdA-3 has a lower error than SAA-3`."""
     outcome: Outcome
     evidence: str
-    """Numbers, data set by data set; ends without a full stop."""
+    """On how many data sets; ends without a full stop."""
+    duels: tuple[Duel, ...] = ()
+    """What it rests on, where it is about two models."""
 
 
 def claims(table: PaperTable, tests: Sequence[Comparison]) -> list[Claim]:
     """Return what becomes of the paper's claims, computed from the table and McNemar's tests.
 
-    A model has a lower error than another on a data set if its mean over the seeds is lower and
-    McNemar's test says so at 5 % for every seed that both have; where the test rows of the runs
-    are not known, if their intervals do not overlap. The paper's own table, which tells of no
-    such test, is read by its intervals.
+    A claim holds if it does on every data set on which the paper's own table, read by its
+    intervals, shows it, and the contrary on none; *where tested* if some of these were not run.
     """
     return [
         _in_the_best_group(table),
-        _lower("Denoising helps: SdA-3 has a lower error than SAA-3", _SDA_SAA, table, tests),
+        _lower(
+            "Denoising helps: SdA-3 has a lower error than SAA-3",
+            (("SdA-3", "SAA-3"),),
+            table,
+            tests,
+        ),
         _lower(
             "A deep denoising network beats a single layer: SdA-3 has a lower error than DBN-1",
             (("SdA-3", "DBN-1"),),
@@ -59,19 +71,6 @@ def claims(table: PaperTable, tests: Sequence[Comparison]) -> list[Claim]:
     ]
 
 
-_SDA_SAA = (("SdA-3", "SAA-3"),)
-
-
-@dataclass(frozen=True)
-class _Duel:
-    """Two models on a data set."""
-
-    dataset: str
-    ours: Side
-    theirs: Side
-    evidence: str
-
-
 def _in_the_best_group(table: PaperTable) -> Claim:
     """SdA-3 is best, or its interval overlaps the best one's: the bold rule, in both tables."""
     says = "SdA-3 is the best model, or as good as the best by the overlap of intervals"
@@ -82,14 +81,18 @@ def _in_the_best_group(table: PaperTable) -> Claim:
     if not tested:
         return Claim(says, "not tested here", f"no data set has SdA-3 and another model; {paper}")
     ours = [d for d in tested if table.cell(d, "SdA-3").bold]
-    told = f"here on {_of(len(ours), len(tested))}{_beaten(table, tested)}; {paper}"
-    few = [d for d in tested if len(_rivals(table, d)) < len(table.columns) - 1]
-    if few:
-        told += f"; not all the other models were run on {', '.join(few)}"
-    expected = [d for d in tested if d in theirs]
-    if all(d in ours for d in expected):
-        return Claim(says, "holds", told)
-    return Claim(says, "holds in part" if ours else "does not hold", told)
+    told = f"here, on {_of(len(ours), len(tested))}{_beaten(table, tested)}"
+    whole = [d for d in tested if len(_rivals(table, d)) == len(table.columns) - 1]
+    if len(whole) < len(table.datasets):
+        told += f" (every other model was run on {_of(len(whole), len(table.datasets))})"
+    told += f"; {paper}"
+    if any(d not in ours for d in tested if d in theirs):
+        return Claim(says, "holds in part" if ours else "does not hold", told)
+    return Claim(says, _holds(all(d in whole for d in table.datasets)), told)
+
+
+def _holds(everywhere: bool) -> Outcome:
+    return "holds" if everywhere else "holds where tested"
 
 
 def _rivals(table: PaperTable, dataset: str) -> list[TableCell]:
@@ -105,135 +108,70 @@ def _beaten(table: PaperTable, tested: Iterable[str]) -> str:
     for name in tested:
         own = table.cell(name, "SdA-3")
         if not own.bold:
-            best = min(_rivals(table, name), key=_error)
+            best = min(_rivals(table, name), key=error_of)
             told.append(
-                f"{name} ({_error(own):.2f} % against {_error(best):.2f} % of {best.model})"
+                f"{name} ({error_of(own):.2f} % against {error_of(best):.2f} % of {best.model})"
             )
     return f", not on {', '.join(told)}" if told else ""
 
 
 def _lower(
-    says: str,
-    pairs: Sequence[tuple[str, str]],
-    table: PaperTable,
-    tests: Sequence[Comparison],
+    says: str, pairs: Sequence[Pair], table: PaperTable, tests: Sequence[Comparison]
 ) -> Claim:
     """The first model of each pair has a lower error than the second."""
-    duels, evidence = _duels(pairs, table, tests)
-    if not duels:
+    found, evidence = _all_duels(pairs, table, tests)
+    if not found:
         return Claim(says, "not tested here", evidence)
-    wins = [d for d in duels if d.ours == "lower"]
-    losses = [d for d in duels if d.ours == "higher"]
-    expected = [d for d in duels if d.theirs == "lower"]
+    wins = [d for d in found if d.ours == "lower"]
+    losses = [d for d in found if d.ours == "higher"]
+    expected = [d for d in found if d.theirs == "lower"]
     if wins and not losses and all(d in wins for d in expected):
-        return Claim(says, "holds", evidence)
+        shown = sum(side == "lower" for p in pairs for side in paper_sides(p, table).values())
+        return Claim(says, _holds(len(expected) == shown), evidence, found)
     if wins:
-        return Claim(says, "holds in part", evidence)
+        return Claim(says, "holds in part", evidence, found)
     decided = bool(losses or expected)
-    return Claim(says, "does not hold" if decided else "not decided here", evidence)
+    return Claim(says, "does not hold" if decided else "not decided here", evidence, found)
 
 
-def _comparable(
-    says: str, pair: tuple[str, str], table: PaperTable, tests: Sequence[Comparison]
-) -> Claim:
+def _comparable(says: str, pair: Pair, table: PaperTable, tests: Sequence[Comparison]) -> Claim:
     """The first model is not worse than the second, but where it is in the paper too."""
-    duels, evidence = _duels((pair,), table, tests)
-    if not duels:
+    found, evidence = _all_duels((pair,), table, tests)
+    if not found:
         return Claim(says, "not tested here", evidence)
-    unexpected = [d for d in duels if d.ours == "higher" and d.theirs != "higher"]
-    if not unexpected and any(d.ours != "higher" for d in duels):
-        return Claim(says, "holds", evidence)
-    worse = all(d.ours == "higher" for d in duels)
-    return Claim(says, "does not hold" if worse else "holds in part", evidence)
+    unexpected = [d for d in found if d.ours == "higher" and d.theirs != "higher"]
+    if not unexpected and any(d.ours != "higher" for d in found):
+        expected = {name for name, side in paper_sides(pair, table).items() if side != "higher"}
+        everywhere = expected <= {d.dataset for d in found}
+        return Claim(says, _holds(everywhere), evidence, found)
+    worse = all(d.ours == "higher" for d in found)
+    return Claim(says, "does not hold" if worse else "holds in part", evidence, found)
 
 
-def _duels(
-    pairs: Sequence[tuple[str, str]], table: PaperTable, tests: Sequence[Comparison]
-) -> tuple[list[_Duel], str]:
-    """The pairs that were run, and all of them in words, with what was not."""
-    duels: list[_Duel] = []
-    parts = []
-    for a, b in pairs:
-        own = [
-            _duel(table.cell(name, a), table.cell(name, b), tests)
-            for name in table.datasets
-            if table.cell(name, a).state == table.cell(name, b).state == "done"
-        ]
-        duels += own
-        missing = [d for d in table.datasets if d not in [duel.dataset for duel in own]]
-        parts.append(_told(a, b, own, missing, table))
-    return duels, "; ".join(parts)
+def _all_duels(
+    pairs: Sequence[Pair], table: PaperTable, tests: Sequence[Comparison]
+) -> tuple[tuple[Duel, ...], str]:
+    """The duels of all pairs, and how they ended, pair by pair."""
+    each = {pair: duels(pair, table, tests) for pair in pairs}
+    told = "; ".join(_told(pair, own, table) for pair, own in each.items())
+    return tuple(duel for own in each.values() for duel in own), told
 
 
-def _told(a: str, b: str, duels: Sequence[_Duel], missing: Sequence[str], table: PaperTable) -> str:
-    """One pair in words: on how many data sets, the numbers of each, the paper's count."""
-    theirs = [_paper_side(table.cell(d, a), table.cell(d, b)) for d in table.datasets]
+def _told(pair: Pair, own: Sequence[Duel], table: PaperTable) -> str:
+    """On how many data sets which of two models has the lower error, here and in the paper."""
+    a, b = pair
+    theirs = list(paper_sides(pair, table).values())
     paper = (
         f"in the paper's table lower on {theirs.count('lower')}, higher on "
         f"{theirs.count('higher')} of {len(table.datasets)}"
     )
-    if not duels:
-        return f"{a} and {b} were run together on no data set ({paper})"
-    sides = [duel.ours for duel in duels]
-    told = (
-        f"{a} against {b}: lower on {sides.count('lower')}, higher on {sides.count('higher')}, "
-        f"undecided on {sides.count('undecided')} of {len(duels)}, {paper}: "
-        f"{', '.join(duel.evidence for duel in duels)}"
-    )
-    return f"{told}, not tested on {', '.join(missing)}" if missing else told
-
-
-def _duel(a: TableCell, b: TableCell, tests: Sequence[Comparison]) -> _Duel:
-    """Compare two cells of ours, and the paper's two."""
-    own = [_turned(t, a.cell) for t in tests if {t.cell_a, t.cell_b} == {a.cell, b.cell}]
-    numbers = f"{a.dataset} {_error(a):.2f} against {_error(b):.2f} %"
-    theirs = _paper_side(a, b)
     if not own:
-        ours = _by_intervals(_error(a), a.half_width_95, _error(b), b.half_width_95)
-        return _Duel(a.dataset, ours, theirs, f"{numbers} ({ours} by intervals)")
-    lower = sum(significant and difference < 0 for difference, significant, _ in own)
-    higher = sum(significant and difference > 0 for difference, significant, _ in own)
-    after_holm = sum(holm <= LEVEL for _, _, holm in own)
-    ours = "undecided"
-    if lower == len(own) and _error(a) < _error(b):
-        ours = "lower"
-    elif higher == len(own) and _error(a) > _error(b):
-        ours = "higher"
-    seeds = f"{len(own)} seed{'s' if len(own) > 1 else ''}"
-    sides = [("lower", lower), ("higher", higher)]
-    counts = ", ".join(f"{side} in {count}" for side, count in sides if count)
-    told = f"{counts} of {seeds}, after Holm {after_holm}" if counts else f"in none of {seeds}"
-    return _Duel(a.dataset, ours, theirs, f"{numbers} (p ≤ .05 {told})")
-
-
-def _turned(test: Comparison, first: str) -> tuple[int, bool, float]:
-    """(wrong rows of the first cell minus those of the other, significant, Holm's p)."""
-    difference = test.only_a_wrong - test.only_b_wrong
+        return f"{a} and {b} were run together on no data set ({paper})"
+    sides = [duel.ours for duel in own]
     return (
-        difference if test.cell_a == first else -difference,
-        test.significant,
-        test.p_holm,
+        f"{a} against {b} lower on {sides.count('lower')}, higher on {sides.count('higher')}, "
+        f"undecided on {sides.count('undecided')} of {_sets(len(own))} ({paper})"
     )
-
-
-def _paper_side(a: TableCell, b: TableCell) -> Side:
-    if a.paper is None or b.paper is None:
-        return "undecided"
-    return _by_intervals(
-        a.paper.error_percent,
-        a.paper.half_width_95,
-        b.paper.error_percent,
-        b.paper.half_width_95,
-    )
-
-
-def _by_intervals(a: float, half_a: float | None, b: float, half_b: float | None) -> Side:
-    """Where a lies if the intervals do not overlap; in hundredths, as they are printed."""
-    between = round(100 * (b - a))
-    widths = round(100 * (half_a or 0.0)) + round(100 * (half_b or 0.0))
-    if abs(between) <= widths:
-        return "undecided"
-    return "lower" if between > 0 else "higher"
 
 
 def _verdicts(table: PaperTable) -> Claim:
@@ -247,7 +185,7 @@ def _verdicts(table: PaperTable) -> Claim:
         return Claim(says, "not tested here", lacking)
     reached = [c for c in compared if c.verdict != "worse"]
     made = [c.dataset for c in compared if c.regenerated]
-    worse = [f"{c.dataset} ({_error(c):.2f} %)" for c in compared if c.verdict == "worse"]
+    worse = [f"{c.dataset} ({error_of(c):.2f} %)" for c in compared if c.verdict == "worse"]
     told = [
         f"in {len(reached)} of {len(table.datasets)} rows, better in "
         f"{sum(c.verdict == 'better' for c in compared)}",
@@ -255,18 +193,18 @@ def _verdicts(table: PaperTable) -> Claim:
         f"on regenerated data: {', '.join(made)}" if made else "",
         lacking,
     ]
-    outcome: Outcome = "holds"
+    outcome = _holds(not missing)
     if worse:
         outcome = "holds in part" if reached else "does not hold"
     return Claim(says, outcome, "; ".join(part for part in told if part))
 
 
-def _error(cell: TableCell) -> float:
-    return 100.0 if cell.error_percent is None else cell.error_percent
-
-
 def _of(count: int, total: int) -> str:
-    return f"{count} of {total} data sets" if total != 1 else f"{count} of 1 data set"
+    return f"{count} of {_sets(total)}"
+
+
+def _sets(count: int) -> str:
+    return f"{count} data set{'' if count == 1 else 's'}"
 
 
 def _but(names: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ from dae_cli.study.filters import run_filters
 from dae_cli.study.kept_page import Kept
 from dae_cli.study.labels import differ_in_destruction, has_filters, labels_of, same_start
 from dae_cli.study.metrics_curves import metrics_curves
+from dae_cli.study.origin import is_made_anew
 from dae_cli.study.paper import is_svm
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run_folder import RUN_FILTERS, RUNS
@@ -96,7 +97,7 @@ def _point(row: TableRow) -> CurvePoint:
         paper_error_percent=row.paper_error_percent,
         paper_half_width_95=row.paper_half_width_95,
         paper_model=row.paper_model,
-        regenerated=row.data_origin == "regenerated",
+        regenerated=is_made_anew(row),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dae_cli.errors import plain
 from dae_cli.study import cells
+from dae_cli.study.origin import is_made_anew
 from dae_cli.study.rows import TableRow
 
 MISMATCHES, SELECTION = "What does not match, and what we tried", "Selection"
@@ -33,7 +34,7 @@ def mismatches_markdown(table: Sequence[TableRow]) -> str:
 
 
 def _line(row: TableRow) -> str:
-    mark = cells.REGENERATED if row.data_origin == "regenerated" else ""
+    mark = cells.REGENERATED if is_made_anew(row) else ""
     return (
         f"| {row.cell} | {row.model} | {cells.ours(row)} | {cells.paper(row)} | {cells.gap(row)} "
         f"| {mark} |"

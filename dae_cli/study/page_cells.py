@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from dae_cli.pages.content import CellView, Interval
 from dae_cli.study import cells
+from dae_cli.study.origin import is_made_anew
 from dae_cli.study.paper_table import best_and_overlapping
 from dae_cli.study.rows import RunRow, TableRow
 
@@ -52,7 +53,7 @@ def cell_view(
         paper_model=row.paper_model,
         gap=cells.gap(row, ""),
         verdict=_verdict(row),
-        regenerated=row.data_origin == "regenerated" and row.paper_error_percent is not None,
+        regenerated=is_made_anew(row) and row.paper_error_percent is not None,
         details=_details(row),
         runs=tuple(places[run.run] for run in runs),
     )

@@ -16,17 +16,19 @@ from dae_cli.pages.content import (
     Stop,
 )
 from dae_cli.study import cells
+from dae_cli.study.claims import claims
 from dae_cli.study.comparisons import Comparison
 from dae_cli.study.kept_page import Kept
-from dae_cli.study.labels import is_autoencoder, labels_of, same_start
+from dae_cli.study.labels import differ_in_destruction, is_autoencoder, labels_of, same_start
 from dae_cli.study.makes import commits_of, made, mixed
+from dae_cli.study.origin import origin_told
 from dae_cli.study.page_cells import (
     bold_cells,
     cell_view,
     ours_of,
     paper_of,
 )
-from dae_cli.study.page_grid import claims_told, grid_of
+from dae_cli.study.page_grid import claims_told, duel_lines, grid_of
 from dae_cli.study.page_pictures import run_curves, sheets_of
 from dae_cli.study.paper import TABLE_1, paper_numbers
 from dae_cli.study.paper_table import has_other_models, paper_table
@@ -67,6 +69,7 @@ def page_of(
     )
     levels = {row.destruction_percent for row in table if is_autoencoder(row)}
     printed = paper_table(study, rows, table) if has_other_models(study) else None
+    judged = claims(printed, tests) if printed else []
     return Page(
         title=study.title or study.name,
         paper=study.paper,
@@ -74,12 +77,13 @@ def page_of(
         made=made(rows).replace("**", ""),
         warning=mixed(rows).replace("**", ""),
         datasets=sets,
-        grid=grid_of(printed) if printed else None,
-        claims=claims_told(printed, tests) if printed else (),
+        grid=grid_of(printed, places) if printed else None,
+        claims=claims_told(judged),
+        duels=duel_lines(judged),
         levels=tuple(sorted({0.0, *levels})),
         runs=tuple(_run(row) for row in rows),
         data=tuple(
-            (row.dataset, row.data_origin, row.data_sha256)
+            (row.dataset, origin_told(row), row.data_sha256)
             for row in {(row.dataset, row.data_sha256): row for row in rows}.values()
         ),
         provenance=_provenance(rows, command),
@@ -119,7 +123,7 @@ def _dataset(
     ours = _points(table)
     return DataSetView(
         name=rows[0].dataset,
-        origin=rows[0].data_origin,
+        origin=origin_told(rows[0]),
         cells=views,
         ours=ours,
         paper=_paper_points(table) if ours else (),
@@ -128,6 +132,7 @@ def _dataset(
         stops=tuple(
             Stop(labels[row.cell], _error_text(table, row.cell), sheet) for row, sheet in sheets
         ),
+        stops_by="destruction" if differ_in_destruction([row for row, _ in sheets]) else "model",
         same_start=same_start(study, [row for row, _ in sheets]),
     )
 

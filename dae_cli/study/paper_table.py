@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.schema import DatasetName
+from dae_cli.config.schema import AnyExperiment, DatasetName, SvmExperiment
+from dae_cli.study.origin import is_made_anew
 from dae_cli.study.paper import PaperNumber, published_of_model
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run_folder import model_name
@@ -59,7 +60,10 @@ class TableCell:
     sd_over_seeds: float | None = None
     destruction_percent: float | None = None
     """100 ν of ours."""
+    units: str = ""
+    """Of the hidden layers, such as `2000-2000-2000`; empty for an SVM."""
     regenerated: bool = False
+    """On data that were made anew and are not the authors'."""
     verdict: str = ""
     """better, matches, worse; no reference where the cell is not to be compared."""
     bold: bool = False
@@ -180,10 +184,16 @@ def _cell(
         half_width_95=row.half_width_95,
         sd_over_seeds=row.sd_over_seeds,
         destruction_percent=row.destruction_percent if model.startswith("SdA-") else None,
-        regenerated=row.data_origin == "regenerated",
+        units=_units(next(c.experiment for c in study.all_cells if c.cell == row.cell)),
+        regenerated=is_made_anew(row),
         verdict=row.verdict,
         paper=number,
     )
+
+
+def _units(experiment: AnyExperiment) -> str:
+    hidden = () if isinstance(experiment, SvmExperiment) else experiment.model.hidden
+    return "-".join(str(width) for width in hidden)
 
 
 def _validation_error(row: TableRow) -> float:

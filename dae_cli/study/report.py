@@ -22,17 +22,21 @@ from dae_cli.study.mismatches import (
     selection_markdown,
     tried_markdown,
 )
+from dae_cli.study.origin import is_made_anew, origin_told
 from dae_cli.study.paper import is_svm
 from dae_cli.study.paper_table import has_other_models, paper_table
 from dae_cli.study.report_table import (
     CLAIMING,
     CLAIMS,
+    DUELING,
+    DUELS,
     PAIRING,
     PAIRS,
     READING,
     TABLE,
     certainty,
     claims_markdown,
+    duels_markdown,
     not_shown,
     pairs_markdown,
     table_markdown,
@@ -92,7 +96,7 @@ def write_report(
         "## Ours and the paper's",
         markdown_table(table),
         f"{VERDICTS} {MODEL if study.reference == 'model' else DESTRUCTION}",
-        REGENERATED if any(row.data_origin == "regenerated" for row in table) else "",
+        REGENERATED if any(is_made_anew(row) for row in table) else "",
         mixed(rows),
         failures(rows),
         *([f"## {PAIRS}", pairs, PAIRING] if pairs else []),
@@ -148,9 +152,11 @@ def facts(
     """
     whole = has_other_models(study)
     printed = paper_table(study, rows, table)
+    judged = claims(printed, tests)
     return {
         TABLE: table_markdown(printed) if whole else "",
-        CLAIMS: claims_markdown(claims(printed, tests)) if whole else "",
+        CLAIMS: claims_markdown(judged) if whole else "",
+        DUELS: duels_markdown(judged) if whole else "",
         "Ours and the paper's": markdown_table(table),
         PAIRS: pairs_markdown(tests),
         MISMATCHES: mismatches_markdown(table).replace("\n\n", "\n"),
@@ -171,6 +177,8 @@ def _table_1(
     if not has_other_models(study):
         return []
     printed = paper_table(study, rows, table)
+    judged = claims(printed, tests)
+    compared = duels_markdown(judged)
     return [
         f"## {TABLE}",
         table_markdown(printed),
@@ -178,8 +186,9 @@ def _table_1(
         not_shown(printed),
         certainty(printed),
         f"## {CLAIMS}",
-        claims_markdown(claims(printed, tests)),
+        claims_markdown(judged),
         CLAIMING,
+        *([f"## {DUELS}", compared, DUELING] if compared else []),
     ]
 
 
@@ -246,7 +255,7 @@ def _data_table(rows: Sequence[RunRow]) -> str:
     """Return each set that was trained on, with its origin and digest."""
     lines = ["| dataset | origin | SHA-256 of the content |", "|---|---|---|"]
     for row in {(r.dataset, r.data_sha256): r for r in rows}.values():
-        lines.append(f"| {row.dataset} | {row.data_origin} | `{row.data_sha256}` |")
+        lines.append(f"| {row.dataset} | {origin_told(row)} | `{row.data_sha256}` |")
     return "\n".join(lines)
 
 

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dae_cli.study.cells import NOTHING, interval
 from dae_cli.study.claims import Claim
 from dae_cli.study.comparisons import Comparison
+from dae_cli.study.duels import COLUMNS, duels_told
 from dae_cli.study.paper import PaperNumber
 from dae_cli.study.paper_table import PaperTable, TableCell
 
 TABLE, CLAIMS = "Table 1, ours over the paper's", "Which of the paper's claims hold here"
+DUELS = "The claims, data set by data set"
 PAIRS = "The same test rows, pair by pair"
 
-_MARKS = {"retold": "†", "recalled": "‡"}
+MARKS = {"retold": "†", "recalled": "‡"}
 
 READING = """\
 Test errors in percent, with intervals p ± 1.96 · sqrt(p (1 − p) / n); of several seeds the mean,
@@ -23,11 +25,14 @@ model whose interval overlaps the best one's. SdA-3 is given with its destructio
 validation rows. *not run*: the study has this cell, but no run of it; – : it has no such cell."""
 
 CLAIMING = """\
+A claim *holds* if it does on every data set on which the paper's own table, read by its intervals,
+shows it, and the contrary on none; *where tested*, if some of these data sets were not run; *in
+part*, if it does on some that were."""
+
+DUELING = """\
 One model has a lower error than another on a data set if its mean over the seeds is lower and
 McNemar's test on the same test rows says so at 5 % for every seed that both have; where those rows
-are not known, if their intervals do not overlap, as the paper's table is read throughout. A claim
-*holds* if it does on every data set that was run on which the paper's own table shows it, and the
-contrary on none; *in part*, if on some."""
+are not known, if their intervals do not overlap, as the paper's table is read throughout."""
 
 PAIRING = """\
 McNemar's test on the same test rows, for each seed that two cells have (an SVM has one run for all
@@ -81,7 +86,7 @@ def _paper(number: PaperNumber | None, bold: bool) -> str:
         return NOTHING
     text = interval(number.error_percent, number.half_width_95)
     text = f"**{text}**" if bold else text
-    text += _MARKS.get(number.certainty, "")
+    text += MARKS.get(number.certainty, "")
     level = number.destruction_percent
     return f"{text}, ν {level:g} %" if level and number.model.startswith("SdA-") else text
 
@@ -117,6 +122,15 @@ def not_shown(table: PaperTable) -> str:
 def claims_markdown(found: Sequence[Claim]) -> str:
     """Return the claims, one sentence each."""
     return "\n".join(f"- {claim.says}: **{claim.outcome}**; {claim.evidence}." for claim in found)
+
+
+def duels_markdown(found: Sequence[Claim]) -> str:
+    """Return a row for every two models and data set that a claim rests on; empty if none."""
+    lines = duels_told(duel for claim in found for duel in claim.duels)
+    if not lines:
+        return ""
+    head, rule = f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"
+    return "\n".join([head, rule, *(f"| {' | '.join(line)} |" for line in lines)])
 
 
 def pairs_markdown(tests: Sequence[Comparison]) -> str:

@@ -74,6 +74,7 @@ def _dataset(name: str, text: str) -> DataSetView:
             Stop(f"SdA-3, {25 * k} %{text}", f"test error {18 - k}.00", sheet)
             for k, sheet in enumerate(sheets)
         ),
+        stops_by="destruction",
         same_start=True,
     )
 
@@ -95,13 +96,24 @@ def made_page(text: str = "", **changes: Any) -> Page:
                 (
                     f"convex{text}",
                     (
-                        GridCell("not run", False, "19.13", True, "", False, ""),
-                        GridCell("17.00 ± 0.34", True, "19.06", False, "better", True, "ν = 25 %"),
+                        GridCell("not run", False, "19.13", True, "", False, 0, ""),
+                        GridCell(
+                            "17.00 ± 0.34",
+                            True,
+                            "19.06",
+                            False,
+                            "better",
+                            True,
+                            1,
+                            f"ν = 25 %{text}",
+                        ),
                     ),
                 ),
             ),
+            f"† read in a second-hand account{text}",
         ),
         "claims": (f"Denoising helps on convex.{text}",),
+        "duels": (("models", "here"), (f"SdA-3, SAA-3{text}", "lower")),
         "levels": (0.0, 25.0, 50.0),
         "runs": (*(replace(run, run=f"run-{k}{text}") for k in (0, 1)), failed),
         "data": (("convex", "original", "d" * 64 + text),),

@@ -15,6 +15,7 @@ from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.errors import RunFolderError
 from dae_cli.pages.content import Interval, Page
 from dae_cli.study import paper_table
+from dae_cli.study.claims import claims
 from dae_cli.study.filters import run_filters
 from dae_cli.study.kept_page import PAGE, Kept, read_kept
 from dae_cli.study.page import page_again, write_page
@@ -171,14 +172,14 @@ def test_the_table_of_models_is_the_printed_one(
         ("rect", "SVM_rbf"): [2.2],
     }
     printed = table_1(make_row, errors, lacking=[("rect", "SdA-3")])
-    grid = grid_of(printed)
+    grid = grid_of(printed, {})
     assert grid.models == ("SVM_rbf", "DBN-3", "SdA-3 (ν)")
     (_, rect), (_, convex) = grid.rows
     assert [cell.ours for cell in rect] == ["2.20 ± 0.13", "–", "not run"]
     assert [cell.ours for cell in convex] == ["19.00 ± 0.34", "failed", "17.10 ± 0.33"]
     assert convex[2].bold and convex[2].note == "ν = 25 %, sd 0.14"
-    assert (rect[2].paper, rect[2].paper_bold, rect[2].verdict) == ("1.99 ± 0.12", True, "")
-    says = claims_told(printed, [])
+    assert (rect[2].paper, rect[2].paper_bold, rect[2].verdict) == ("1.99 ± 0.12†", True, "")
+    says = claims_told(claims(printed, []))
     assert len(says) == 7 and all(text.endswith(".") for text in says)
 
 

@@ -14,7 +14,7 @@ from dae_cli.study.mismatches import MISMATCHES
 from dae_cli.study.paper import published_of_model
 from dae_cli.study.paper_table import COLUMNS, best_and_overlapping, has_other_models
 from dae_cli.study.report import facts, write_report
-from dae_cli.study.report_table import CLAIMS, TABLE, certainty, not_shown, table_markdown
+from dae_cli.study.report_table import CLAIMS, DUELS, TABLE, certainty, not_shown, table_markdown
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import model_name
 from dae_cli.study.table import table_of
@@ -185,7 +185,7 @@ def test_the_report_begins_with_table_1_and_its_links_lead_to_runs(
     write_report(study, tmp_path, rows, table, "dae")
     text = (tmp_path / "REPORT.md").read_text(encoding="utf-8")
     headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
-    assert headings[:3] == [TABLE, CLAIMS, "Ours and the paper's"]
+    assert headings[:4] == [TABLE, CLAIMS, DUELS, "Ours and the paper's"]
     for row in rows:
         assert text.count(f'<a id="{row.run}"></a>') == 1
     links = {part.partition(")")[0] for part in text.split("](#")[1:]}
