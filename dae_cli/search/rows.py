@@ -12,7 +12,7 @@ from dae_cli.config.dump import one_line
 from dae_cli.config.search_space import Choices, Domain, Value
 from dae_cli.csv_rows import csv_text, parse_rows, text_of, values_of
 
-SEARCH_CSV = "search.csv"
+SEARCH_CSV, EARLIER_CSV = "search.csv", "search_earlier.csv"
 TrialState = Literal["complete", "pruned", "diverged", "failed"]
 
 

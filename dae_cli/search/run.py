@@ -11,7 +11,7 @@ from dae_cli.search.chosen import Chosen, choose
 from dae_cli.search.claim import begun, elsewhere, gives_up, trials_of
 from dae_cli.search.cluster_storage import require_storage
 from dae_cli.search.plan import TRIALS, SearchPlan
-from dae_cli.search.rows import SEARCH_CSV, TrialRow
+from dae_cli.search.rows import EARLIER_CSV, SEARCH_CSV, TrialRow
 from dae_cli.search.storage import known_studies
 from dae_cli.search.table import rows_that_go, sweep_trials, write_search_csv
 from dae_cli.search.taken_over import take_over
@@ -71,7 +71,7 @@ def run_search(
         cells = ", ".join(dict.fromkeys(row.cell for row in gone))
         watcher.note(
             f"{plan.out / SEARCH_CSV}: has trials of another space, other settings, data or "
-            f"numerics, which are never mixed; they leave the table ({cells})"
+            f"numerics, which are never mixed; they go to {EARLIER_CSV} ({cells})"
         )
     if taken := take_over(plan):
         told = ", ".join(f"{cell} {count}" for cell, count in taken.items())

@@ -1,4 +1,7 @@
-"""search.csv, from the storage: every trial that has ended, whole, in a stable order."""
+"""search.csv, from the storage: every trial that has ended, whole, in a stable order.
+
+What another space, data or numerics made goes to search_earlier.csv: no trial is forgotten.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from dae_cli.errors import RunFolderError
 from dae_cli.files import write_text
 from dae_cli.search.claim import trials_of
 from dae_cli.search.plan import CellSearch, SearchPlan
-from dae_cli.search.rows import SEARCH_CSV, TrialRow, as_written, read_csv, to_csv
+from dae_cli.search.rows import EARLIER_CSV, SEARCH_CSV, TrialRow, as_written, read_csv, to_csv
 from dae_cli.search.trial import ROW
 from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.results_folder import tables_alone
@@ -30,10 +33,25 @@ def write_search_csv(plan: SearchPlan) -> list[TrialRow]:
         ours = [row for cell in plan.cells for row in ended(plan, cell)]
         searched = {cell.cell for cell in plan.cells}
         others = [row for row in read_csv(path) if row.cell not in searched]
-        order = {cell: k for k, cell in enumerate(plan.order)}
-        rows = sorted([*others, *ours], key=lambda row: _place(row, order))
-        write_text(path, to_csv(rows))
+        _write_earlier(plan)
+        write_text(path, _sorted_csv(plan, [*others, *ours]))
     return [as_written(row) for row in ours]
+
+
+def _write_earlier(plan: SearchPlan) -> None:
+    """Keep the rows that leave search.csv; those of a search that came back are kept no more."""
+    path = plan.out / EARLIER_CSV
+    before, going = read_csv(path), rows_that_go(plan)
+    searches = {(cell.cell, cell.digest) for cell in plan.cells}
+    known = {(row.cell, row.search, row.trial): row for row in [*before, *going]}
+    kept = [row for row in known.values() if (row.cell, row.search) not in searches]
+    if kept != before:
+        write_text(path, _sorted_csv(plan, kept))
+
+
+def _sorted_csv(plan: SearchPlan, rows: Sequence[TrialRow]) -> str:
+    order = {cell: k for k, cell in enumerate(plan.order)}
+    return to_csv(sorted(rows, key=lambda row: _place(row, order)))
 
 
 def rows_that_go(plan: SearchPlan) -> list[TrialRow]:
@@ -77,8 +95,8 @@ def sweep_trials(plan: SearchPlan) -> None:
                     shutil.rmtree(job.partial)
 
 
-def _place(row: TrialRow, order: dict[str, int]) -> tuple[int, str, int]:
-    return order.get(row.cell, len(order)), row.cell, row.trial
+def _place(row: TrialRow, order: dict[str, int]) -> tuple[int, str, str, int]:
+    return order.get(row.cell, len(order)), row.cell, row.search, row.trial
 
 
 def best(rows: Iterable[TrialRow]) -> TrialRow | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dae_cli.search.claim import trials_of
 from dae_cli.search.plan import LOCK_SECONDS, CellSearch, SearchPlan
-from dae_cli.search.rows import SEARCH_CSV, TrialRow, from_text, read_csv
+from dae_cli.search.rows import EARLIER_CSV, SEARCH_CSV, TrialRow, from_text, read_csv
 from dae_cli.search.sampling import distribution_of
 from dae_cli.search.storage import open_study, quiet
 from dae_cli.search.trial import ROW
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def take_over(plan: SearchPlan) -> dict[str, int]:
     """Put the trials of search.csv into the storage, for cells of which it knows no trial.
 
+    Those of search_earlier.csv as well, where a cell has again the space that they are of.
     Trials keep their numbers. A number that is missing, that of a trial which had not ended, is
     given to a failed trial, which counts for nothing. What the pruner knows of the epochs of a
     trial is not in the file: it judges by the trials to come.
@@ -34,7 +35,7 @@ def take_over(plan: SearchPlan) -> dict[str, int]:
     Raises:
         RunFolderError: what is there is not a search.csv that dae wrote.
     """
-    rows = read_csv(plan.out / SEARCH_CSV)
+    rows = [*read_csv(plan.out / EARLIER_CSV), *read_csv(plan.out / SEARCH_CSV)]
     taken: dict[str, int] = {}
     with hold(plan.folder / ".claim.lock", wait=LOCK_SECONDS):
         for cell in plan.cells:

@@ -13,7 +13,7 @@ from dae_cli.study.origin import is_made_anew
 from dae_cli.study.rows import TableRow
 
 MISMATCHES, SELECTION = "What does not match, and what we tried", "Selection"
-TRIED_MD, SEARCH_CSV = "tried.md", "search.csv"
+TRIED_MD, SEARCH_CSV, EARLIER_CSV = "tried.md", "search.csv", "search_earlier.csv"
 MOST_BYTES = 200_000
 """Of tried.md; what is longer is cut."""
 
@@ -75,30 +75,40 @@ def tried_markdown(study_folder: Path) -> str:
 def selection_markdown(out: Path) -> str:
     """Return how many trials each cell's settings were selected from; empty without search.csv.
 
-    Only its columns `cell`, `state` and `minutes` are looked at, as far as they are there.
+    Beside them those of earlier searches, which the settings do not rest on. Only the columns
+    `cell`, `sampler`, `state` and `minutes` are looked at, as far as they are there.
     """
-    trials = _trials(out / SEARCH_CSV)
+    trials, earlier = _trials(out / SEARCH_CSV), _trials(out / EARLIER_CSV)
     if not trials:
         return ""
     lines = [
-        "| cell | trials | complete | pruned | failed or unfinished | hours |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| cell | sampler | trials | complete | pruned | failed or unfinished | minutes "
+        "| earlier trials | minutes |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    names = list(dict.fromkeys(trial.get("cell", "") for trial in trials))
+    names = list(dict.fromkeys(trial.get("cell", "") for trial in [*trials, *earlier]))
     for name in names:
-        lines.append(_trials_line(name, [t for t in trials if t.get("cell", "") == name]))
+        own, before = ([t for t in rows if t.get("cell", "") == name] for rows in (trials, earlier))
+        lines.append(_trials_line(name, own, before))
     if len(names) > 1:
-        lines.append(_trials_line("all", trials))
+        lines.append(_trials_line("all", trials, earlier))
     return "\n".join(lines)
 
 
-def _trials_line(name: str, trials: Sequence[dict[str, str]]) -> str:
+def _trials_line(
+    name: str, trials: Sequence[dict[str, str]], earlier: Sequence[dict[str, str]]
+) -> str:
     states = [trial.get("state", "").strip().lower() for trial in trials]
     complete = sum(state in ("complete", "completed", "done") for state in states)
     pruned = sum(state == "pruned" for state in states)
-    hours = sum(_minutes(trial.get("minutes", "")) for trial in trials) / 60.0
     other = len(trials) - complete - pruned
-    return f"| {name} | {len(trials)} | {complete} | {pruned} | {other} | {hours:.1f} |"
+    samplers = " ".join(dict.fromkeys(trial.get("sampler", "") for trial in trials))
+    counts = f"{len(trials)} | {complete} | {pruned} | {other} | {_minutes_of(trials):.0f}"
+    return f"| {name} | {samplers} | {counts} | {len(earlier)} | {_minutes_of(earlier):.0f} |"
+
+
+def _minutes_of(trials: Sequence[dict[str, str]]) -> float:
+    return sum(_minutes(trial.get("minutes", "")) for trial in trials)
 
 
 def _minutes(text: str) -> float:

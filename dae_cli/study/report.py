@@ -60,7 +60,12 @@ Each cell is compared with the paper's number of its model, whatever destruction
 either; NNet is that of ICML 2007."""
 
 SELECTED = """\
-Trials of `dae search`, on validation errors alone; every one of them is a row of `search.csv`."""
+Trials of `dae search`, which counts validation rows alone; every one is a row of `search.csv`.
+Selected was the completed trial with the fewest wrong validation rows, among equals the smallest
+network, then the fewest epochs. Of the sampler *tpe* the first ten trials of a cell are drawn at
+random. *Earlier trials* are of searches with another space or other settings that were not
+searched: what was selected does not rest on them, and `search_earlier.csv` has them. The trials of
+an SVM, whose grid is part of its run, are counted under *Every run*."""
 
 REGENERATED = """\
 Rows marked *regenerated* were trained and tested on data made anew from the published recipe,

@@ -204,8 +204,10 @@ def test_what_was_tried_and_the_selection_come_from_files(
 
     (tmp_path / "tried.md").write_text("# bg-rand\nMore units: no.\n```sh\n# not a heading\n```\n")
     (tmp_path / "search.csv").write_text(
-        "cell,state,minutes,more\na,COMPLETE,30,x\na,PRUNED,15,\na,FAIL,,\nb,complete,60\n"
+        "cell,sampler,state,minutes,more\n"
+        "a,tpe,COMPLETE,30,x\na,tpe,PRUNED,15,\na,random,FAIL,,\nb,tpe,complete,60\n"
     )
+    (tmp_path / "search_earlier.csv").write_text("cell,minutes\nb,7\nb,8\nc,1\n")
     rows = rows_of(make_row, errors)
     study = replace(study_of([*errors]), source=tmp_path)
     write_report(study, tmp_path, rows, table_of(rows), "dae")
@@ -213,7 +215,12 @@ def test_what_was_tried_and_the_selection_come_from_files(
     assert "### What we tried\n\n#### bg-rand\nMore units: no.\n```sh\n# not a heading\n" in text
     # One of the five failed.
     assert "with the paper: 4; worse: 0, better: 1, matching: 3." in text
-    assert "| a | 3 | 1 | 1 | 1 | 0.8 |\n| b | 1 | 1 | 0 | 0 | 1.0 |\n| all | 4 | 2 | 1 |" in text
+    assert (
+        "| a | tpe random | 3 | 1 | 1 | 1 | 45 | 0 | 0 |\n"
+        "| b | tpe | 1 | 1 | 0 | 0 | 60 | 2 | 15 |\n"
+        "| c |  | 0 | 0 | 0 | 0 | 0 | 1 | 1 |\n"
+        "| all | tpe random | 4 | 2 | 1 | 1 | 105 | 3 | 16 |\n"
+    ) in text
 
 
 def test_a_search_csv_of_another_kind_does_no_harm(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pytest
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
 from dae_cli.search import trial as trials
-from dae_cli.search.rows import TrialRow, read_csv
+from dae_cli.search.rows import EARLIER_CSV, SEARCH_CSV, TrialRow, read_csv
 from dae_cli.search.storage import open_storage
 from tests.commands.conftest import Ended
 from tests.commands.search.conftest import SECTION, TRIALS, add_search
@@ -25,9 +26,9 @@ Dae = Callable[..., Ended]
 ONE = ("search", "tiny", "--only", "rect-0", "--jobs", "1")
 
 
-def rows_in(folder: Path, cell: str = "rect-0") -> list[TrialRow]:
+def rows_in(folder: Path, cell: str = "rect-0", name: str = "search.csv") -> list[TrialRow]:
     """The trials of a cell, without what differs from one making to the next."""
-    rows = read_csv(folder / "results/tiny/search.csv")
+    rows = read_csv(folder / "results/tiny" / name)
     return [replace(row, minutes=None) for row in rows if row.cell == cell]
 
 
@@ -221,15 +222,27 @@ def test_a_cell_whose_trials_all_fail_is_given_up(
     assert "the memory ran out (none left)" in rows[0].error
 
 
-def test_another_space_is_another_search_and_its_trials_leave_the_table(
+def test_another_space_is_another_search_and_the_trials_before_are_kept_apart(
     dae: Dae, searched: Path, tmp_path: Path
 ) -> None:
-    study = tmp_path / "experiments/tiny/study.yaml"
-    study.write_text(study.read_text().replace("high: 16", "high: 12"))
+    study, results = tmp_path / "experiments/tiny/study.yaml", tmp_path / "results/tiny"
+    space, before = study.read_text(), rows_in(tmp_path)
+    study.write_text(space.replace("high: 16", "high: 12"))
     ended = dae(*ONE, "--trials", "1")
     assert "has trials of another space, other settings, data or numerics" in ended.err
-    assert len(rows_in(tmp_path)) == 1
+    (now,) = rows_in(tmp_path)
     assert len(rows_in(tmp_path, "rect-25")) == TRIALS
+    assert rows_in(tmp_path, name=EARLIER_CSV) == before
+    # As after a clone; the space comes back, and its trials with it.
+    study.write_text(space)
+    clone = tmp_path / "clone/results/tiny"
+    clone.mkdir(parents=True)
+    for name in (SEARCH_CSV, EARLIER_CSV):
+        shutil.copy(results / name, clone)
+    ended = dae(*ONE, "--trials", str(TRIALS), "--out", str(clone))
+    assert f"trials taken over into the storage: rect-0 {TRIALS}" in ended.err
+    assert rows_in(tmp_path / "clone") == before
+    assert rows_in(tmp_path / "clone", name=EARLIER_CSV) == [now]
 
 
 def test_a_dry_run_tells_what_there_is_and_writes_nothing(dae: Dae, tmp_path: Path) -> None:
