@@ -6,10 +6,13 @@ import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Literal
 
 from dae_cli.config.search_cells import Values
+from dae_cli.config.search_space import Choices
 from dae_cli.search.plan import LOCK_SECONDS, TRIALS, CellSearch, SearchPlan, place_of
+from dae_cli.search.rows import ROW
 from dae_cli.search.sampling import draw, sampler_of
 from dae_cli.search.storage import open_storage, open_study, quiet
 from dae_cli.study.locks import HeldError, hold
@@ -76,7 +79,7 @@ def claim_next(
         ahead = [
             (counted(trials), k)
             for k, study in enumerate(studies)
-            if _wants_more(plan, trials := _trials(study), since[k])
+            if _wants_more(plan, plan.cells[k], trials := _trials(study), since[k])
         ]
         if not ahead or only_left:
             return "waiting" if waiting else "done"
@@ -89,7 +92,7 @@ def prospect(plan: SearchPlan, since: Sequence[int]) -> Prospect:
     place, waiting = place_of(plan), False
     for cell, known in zip(plan.cells, since, strict=True):
         trials = _trials(open_study(plan.storage, cell.study_name))
-        if _wants_more(plan, trials, known):
+        if _wants_more(plan, cell, trials, known):
             return "trial"
         for trial in _running(trials, place):
             job = plan.job(cell, trial.number, cell.searched.experiment)
@@ -153,9 +156,29 @@ def _running(trials: Sequence[FrozenTrial], place: str) -> list[FrozenTrial]:
     ]
 
 
-def _wants_more(plan: SearchPlan, trials: Sequence[FrozenTrial], since: int) -> bool:
+def used_up(cell: CellSearch, trials: Sequence[FrozenTrial]) -> bool:
+    """Tell whether every setting of a space of choices has been tried: none would tell more.
+
+    A trial that failed for another reason than its settings does not count, as anywhere.
+    """
+    domains = cell.searched.space.values()
+    sizes = [len(domain.values) for domain in domains if isinstance(domain, Choices)]
+    if len(sizes) < len(domains):
+        return False
+    tried = {repr(sorted(t.params.items())) for t in trials if t.params and _tells(t)}
+    return len(tried) >= prod(sizes)
+
+
+def _tells(trial: FrozenTrial) -> bool:
+    """Whether a trial has a result, or will have one."""
+    return trial.state.name != "FAIL" or trial.user_attrs.get(ROW, {}).get("state") == "diverged"
+
+
+def _wants_more(
+    plan: SearchPlan, cell: CellSearch, trials: Sequence[FrozenTrial], since: int
+) -> bool:
     enough = plan.trials is not None and counted(trials) >= plan.trials
-    return not enough and not gives_up(trials, since)
+    return not (enough or used_up(cell, trials) or gives_up(trials, since))
 
 
 def _take_up(

@@ -13,6 +13,9 @@ from dae_cli.config.search_space import Choices, Domain, Value
 from dae_cli.csv_rows import csv_text, parse_rows, text_of, values_of
 
 SEARCH_CSV, EARLIER_CSV = "search.csv", "search_earlier.csv"
+ROW = "row"
+"""The attribute of a trial in the storage that holds its row of search.csv."""
+
 TrialState = Literal["complete", "pruned", "diverged", "failed"]
 
 

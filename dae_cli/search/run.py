@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dae_cli.search.chosen import Chosen, choose
-from dae_cli.search.claim import begun, elsewhere, gives_up, trials_of
+from dae_cli.search.claim import begun, counted, elsewhere, gives_up, trials_of, used_up
 from dae_cli.search.cluster_storage import require_storage
 from dae_cli.search.plan import TRIALS, SearchPlan
 from dae_cli.search.rows import EARLIER_CSV, SEARCH_CSV, TrialRow
@@ -108,7 +109,10 @@ def run_search(
 
 def _tell_what_lacks(plan: SearchPlan, since: list[int], watcher: Watcher) -> None:
     for cell, known in zip(plan.cells, since, strict=True):
-        if gives_up(trials_of(plan, cell), known):
+        made = trials_of(plan, cell)
+        if used_up(cell, made) and counted(made) < (plan.trials or math.inf):
+            watcher.note(f"{cell.cell}: every setting of its space has been tried")
+        elif gives_up(made, known):
             watcher.note(
                 f"{cell.cell}: given up, since its last trials all diverged or failed; narrow its "
                 "space in study.yaml (search.csv has the reasons)"

@@ -13,8 +13,7 @@ from dae_cli.errors import RunFolderError
 from dae_cli.files import write_text
 from dae_cli.search.claim import trials_of
 from dae_cli.search.plan import CellSearch, SearchPlan
-from dae_cli.search.rows import EARLIER_CSV, SEARCH_CSV, TrialRow, as_written, read_csv, to_csv
-from dae_cli.search.trial import ROW
+from dae_cli.search.rows import EARLIER_CSV, ROW, SEARCH_CSV, TrialRow, as_written, read_csv, to_csv
 from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.results_folder import tables_alone
 

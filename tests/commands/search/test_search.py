@@ -156,7 +156,7 @@ HOPELESS = """\
 search:
   - cells: rect-0
     space:
-      finetune.learning_rate: {choices: [1.0, 0.9, 0.8, 0.00001]}
+      finetune.learning_rate: {choices: [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.00001]}
     prune: {after_trials: 1, from_epoch: 2}
 """
 
@@ -189,7 +189,7 @@ def test_a_trial_that_diverges_is_a_row_and_not_the_end(dae: Dae, tmp_path: Path
 search:
   - cells: rect-0
     space:
-      pretrain.learning_rate: {choices: [0.1, 1000]}
+      pretrain.learning_rate: {choices: [0.1, 0.2, 900, 1000]}
 """
     add_search(tmp_path, section)
     with (tmp_path / "experiments/tiny/rect-0.yaml").open("a") as file:
@@ -243,6 +243,19 @@ def test_another_space_is_another_search_and_the_trials_before_are_kept_apart(
     assert f"trials taken over into the storage: rect-0 {TRIALS}" in ended.err
     assert rows_in(tmp_path / "clone") == before
     assert rows_in(tmp_path / "clone", name=EARLIER_CSV) == [now]
+
+
+def test_a_space_of_choices_that_is_used_up_ends_the_search(dae: Dae, tmp_path: Path) -> None:
+    study = tmp_path / "experiments/tiny/study.yaml"
+    space = "{layers: {choices: [1, 2]}, finetune.learning_rate: {choices: [0.1, 0.5]}}"
+    text = study.read_text().partition("search:")[0]
+    study.write_text(f"{text}search: [{{cells: rect-0, space: {space}}}]\n")
+    ended = dae("search", "tiny", "--trials", "9", "--jobs", "2", "--no-write")
+    assert ended.code == 0
+    assert "rect-0: every setting of its space has been tried" in ended.err
+    rows = rows_in(tmp_path)
+    assert len({tuple(row.settings.items()) for row in rows}) == 4
+    assert len(rows) == 4
 
 
 def test_a_dry_run_tells_what_there_is_and_writes_nothing(dae: Dae, tmp_path: Path) -> None:
