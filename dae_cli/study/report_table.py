@@ -162,7 +162,7 @@ def _pair(own: Sequence[Comparison]) -> str:
         each([f"{test.error_b_percent:.2f}" for test in own]),
         each([str(test.only_a_wrong) for test in own]),
         each([str(test.only_b_wrong) for test in own]),
-        each([f"{test.p_value:.2g}" for test in own]),
+        each([f"{test.p_value:.2g}" if test.p_value else "< 1e-300" for test in own]),
         f"{sum(test.significant for test in own)} of {len(own)}",
         f"{sum(test.p_holm <= 0.05 for test in own)} of {len(own)}",
     ]

@@ -10,11 +10,20 @@ import pytest
 
 from dae_cli.config.schema import DatasetName
 from dae_cli.study import claims, paper_table
+from dae_cli.study.comparisons import Comparison
 from dae_cli.study.mismatches import MISMATCHES
 from dae_cli.study.paper import published_of_model
 from dae_cli.study.paper_table import COLUMNS, best_and_overlapping, has_other_models
 from dae_cli.study.report import facts, write_report
-from dae_cli.study.report_table import CLAIMS, DUELS, TABLE, certainty, not_shown, table_markdown
+from dae_cli.study.report_table import (
+    CLAIMS,
+    DUELS,
+    TABLE,
+    certainty,
+    not_shown,
+    pairs_markdown,
+    table_markdown,
+)
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import model_name
 from dae_cli.study.table import table_of
@@ -229,3 +238,12 @@ def test_a_search_csv_of_another_kind_does_no_harm(tmp_path: Path) -> None:
     for content in (b"", b"\xff\xfe,\n1", b"a,b\n1,2,3\n", b'cell,minutes\n"x,1e999\n'):
         (tmp_path / "search.csv").write_bytes(content)
         assert "nan" not in selection_markdown(tmp_path)
+
+
+def test_a_p_value_below_every_number_is_not_shown_as_nothing() -> None:
+    test = Comparison(
+        *("rect", "d" * 64, "rect-nnet", "rect-sda-3", "NNet-1", "SdA-3", 0, "a", "b", 50_000),
+        *(9_000, 100, 20.0, 2.0, 0.0, True, 0.0),
+    )
+    (line,) = pairs_markdown([test]).splitlines()[2:]
+    assert "| 9000 | 100 | < 1e-300 | 1 of 1 | 1 of 1 |" in line
