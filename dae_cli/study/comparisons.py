@@ -7,29 +7,22 @@ the counts of all its wrong rows do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import get_type_hints
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dae_cli.csv_rows import csv_text, parse_rows, text_of, values_of, yes_or_no
 from dae_cli.errors import RunFolderError
 from dae_cli.files import write_text
+from dae_cli.study.kept_wrong_rows import WrongRows, write_kept_rows, wrong_rows_in
 from dae_cli.study.mcnemar import LEVEL, holm, p_value
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run_folder import RUNS
-from dae_cli.study.wrong_rows import load_wrong_rows
 
 MCNEMAR_CSV = "mcnemar.csv"
 ONE_RUN = "SVM"
 """Models that have no seed: their one run is compared with every seed of the others."""
-
-WrongRows = Callable[[RunRow], "NDArray[np.bool_] | None"]
 
 
 @dataclass(frozen=True)
@@ -149,25 +142,10 @@ def _adjusted(found: Sequence[Comparison]) -> list[Comparison]:
     return adjusted
 
 
-def wrong_rows_in(out: Path) -> WrongRows:
-    """Return what gives the wrong rows of the runs in a results folder, each file read once."""
-
-    @cache
-    def read(run: str, n_test: int, n_wrong: int) -> NDArray[np.bool_] | None:
-        if Path(run).name != run or run in ("", ".."):
-            return None
-        try:
-            return load_wrong_rows(out / RUNS / run, n_test, n_wrong)
-        except RunFolderError:
-            return None
-
-    return lambda row: read(row.run, row.n_test or 0, row.n_wrong or 0)
-
-
 def write_comparisons(out: Path, rows: Sequence[RunRow]) -> list[Comparison]:
-    """Write mcnemar.csv of the rows of runs.csv and return it; whoever holds the tables calls it.
+    """Write mcnemar.csv of the rows of runs.csv and return it, and wrong_rows.csv.
 
-    A mcnemar.csv that dae did not write is made anew of what is here.
+    Whoever holds the tables calls it. Files that dae did not write are made anew of what is here.
 
     Raises:
         OutputError: it cannot be written.
@@ -176,7 +154,9 @@ def write_comparisons(out: Path, rows: Sequence[RunRow]) -> list[Comparison]:
         earlier = read_comparisons(out)
     except RunFolderError:
         earlier = []
-    found = comparisons(rows, wrong_rows_in(out), earlier)
+    wrong_rows_of = wrong_rows_in(out)
+    found = comparisons(rows, wrong_rows_of, earlier)
+    write_kept_rows(out, rows, wrong_rows_of)
     write_text(out / MCNEMAR_CSV, comparisons_to_csv(found))
     return found
 

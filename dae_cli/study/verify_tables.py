@@ -16,10 +16,10 @@ from dae_cli.study.comparisons import (
     comparisons,
     comparisons_to_csv,
     read_comparisons,
-    wrong_rows_in,
 )
 from dae_cli.study.differences import Findings
 from dae_cli.study.kept_page import PAGE
+from dae_cli.study.kept_wrong_rows import wrong_rows_in
 from dae_cli.study.makes import made, makes, mixed
 from dae_cli.study.page import page_again
 from dae_cli.study.report import REPORT, facts
@@ -28,6 +28,7 @@ from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
 from dae_cli.study.rows import RunRow, TableRow, rows_to_csv
 from dae_cli.study.run_folder import config_sha256, run_name
 from dae_cli.study.table import table_of
+from dae_cli.study.verify_wrong_rows import check_kept_rows
 
 _NEVER_MIXED = ("engines", "devices", "contents")
 
@@ -111,6 +112,7 @@ def _check_page(
 
 def _check_comparisons(out: Path, rows: Sequence[RunRow], found: Findings) -> list[Comparison]:
     """Make mcnemar.csv again and return it; rows of runs that are elsewhere from themselves."""
+    check_kept_rows(out, rows, found)
     kept: list[Comparison] = []
     made: list[Comparison] = []
     with found.going_on(MCNEMAR_CSV):

@@ -1,16 +1,39 @@
-"""The kept wrong test rows of a run, against those that come out when they are counted again."""
+"""The kept wrong test rows of runs, against those that come out when they are counted again."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.study.differences import Findings
+from dae_cli.study.kept_wrong_rows import (
+    WRONG_ROWS_CSV,
+    kept_rows_of,
+    read_kept_rows,
+    wrong_rows_in,
+)
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run_folder import RUNS, WRONG_ROWS
 from dae_cli.study.wrong_rows import load_wrong_rows
+
+
+def check_kept_rows(out: Path, rows: Sequence[RunRow], found: Findings) -> None:
+    """Compare wrong_rows.csv with the rows of runs.csv and with the run folders that are here."""
+    known, told = {row.run: row for row in rows}, wrong_rows_in(out)
+    with found.going_on(WRONG_ROWS_CSV):
+        for kept in read_kept_rows(out):
+            row = known.get(kept.run)
+            if row is None:
+                found.compare(WRONG_ROWS_CSV, kept.run, "a row", "no run of runs.csv")
+                continue
+            counts = (f"{r.n_wrong} of {r.n_test} wrong" for r in (kept, row))
+            found.compare(WRONG_ROWS_CSV, kept.run, *counts)
+            again = kept_rows_of([row], told)
+            if [kept.bits] != [one.bits for one in again]:
+                found.compare(WRONG_ROWS_CSV, f"{kept.run}: bits", "others", "those of its run")
 
 
 def compare_wrong_rows(

@@ -52,12 +52,25 @@ def load_wrong_rows(folder: Path, n_test: int, n_wrong: int) -> NDArray[np.bool_
         raise RunFolderError(f"{path}: is not there; dae replicate counts it again") from None
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be read ({error.strerror or error})") from error
-    bits = np.frombuffer(_body(path, content, n_bytes), dtype=np.uint8)
-    wrong = np.unpackbits(bits).astype(np.bool_)
+    try:
+        return unpack(_body(path, content, n_bytes), n_test, n_wrong)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+
+
+def unpack(bits: bytes, n_test: int, n_wrong: int) -> NDArray[np.bool_]:
+    """Return which of so many test rows are wrong, so many of them.
+
+    Raises:
+        ValueError: the bits tell of another number of rows or of wrong ones.
+    """
+    if len(bits) != -(-n_test // 8):
+        raise ValueError(f"holds {len(bits)} bytes, expected {-(-n_test // 8)}, a bit a row")
+    wrong = np.unpackbits(np.frombuffer(bits, dtype=np.uint8)).astype(np.bool_)
     if wrong[n_test:].any():
-        raise _damaged(path, f"bits are set beyond the {n_test} test rows")
+        raise ValueError(f"bits are set beyond the {n_test} test rows")
     if (found := int(wrong.sum())) != n_wrong:
-        raise _damaged(path, f"tells of {found} wrong rows, expected {n_wrong}, the run's n_wrong")
+        raise ValueError(f"tells of {found} wrong rows, expected {n_wrong}, the run's n_wrong")
     return wrong[:n_test]
 
 

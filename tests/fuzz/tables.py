@@ -9,6 +9,7 @@ import numpy as np
 
 from dae_cli.search.rows import TrialRow, digest_of, read_csv, to_csv
 from dae_cli.study.comparisons import MCNEMAR_CSV, Comparison, comparisons_to_csv, read_comparisons
+from dae_cli.study.kept_wrong_rows import WRONG_ROWS_CSV, read_kept_rows, wrong_rows_of
 from dae_cli.study.run_folder import WRONG_ROWS
 from dae_cli.study.wrong_rows import load_wrong_rows
 
@@ -28,6 +29,14 @@ def read_mcnemar(data: bytes, folder: Path) -> None:
     """Read mcnemar.csv, and write it again."""
     (folder / MCNEMAR_CSV).write_bytes(data)
     comparisons_to_csv(read_comparisons(folder))
+
+
+def read_kept(data: bytes, folder: Path) -> None:
+    """Read wrong_rows.csv; what is accepted has the rows that its counts tell."""
+    (folder / WRONG_ROWS_CSV).write_bytes(data)
+    for row in read_kept_rows(folder):
+        wrong = wrong_rows_of(row, row.n_test, row.n_wrong)
+        assert wrong is None or (len(wrong), wrong.sum()) == (row.n_test, row.n_wrong)
 
 
 def read_wrong_rows(data: bytes, folder: Path) -> None:
@@ -54,6 +63,12 @@ def mcnemars() -> list[bytes]:
         *(10, 3, 1, 40.0, 20.0, 0.625, False, 1.0),
     )
     return [comparisons_to_csv(found).encode() for found in ([], [one])]
+
+
+def kept() -> list[bytes]:
+    """No run, and one."""
+    head = "run,n_test,n_wrong,bits\n"
+    return [head.encode(), f"{head}convex-1,10,4,mEA=\n".encode()]
 
 
 def wrong_rows() -> list[bytes]:

@@ -181,6 +181,7 @@ TARGETS = {
         _of_a_run("run environment", run_folders.read_environment, run_folders.environments, _JSON),
         _of_a_run("runs.csv", run_folders.read_runs, run_folders.runs_csvs, _TEXT),
         _of_a_run("wrong rows", tables.read_wrong_rows, tables.wrong_rows, _NPY),
+        _of_a_run("wrong_rows.csv", tables.read_kept, tables.kept, _TEXT),
         _of_a_run("mcnemar.csv", tables.read_mcnemar, tables.mcnemars, _TEXT),
         _of_a_run("search.csv", tables.read_search, tables.searches, _TEXT),
     )

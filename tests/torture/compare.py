@@ -29,7 +29,7 @@ def differences(folder: Path, reference: Path) -> list[str]:
         ]
     found += [
         name
-        for name in ("runs.csv", "table.csv", "mcnemar.csv")
+        for name in ("runs.csv", "table.csv", "mcnemar.csv", "wrong_rows.csv")
         if _rows(folder / name) != _rows(reference / name)
     ]
     pictures = [path.relative_to(reference) for path in reference.rglob("*.png")]

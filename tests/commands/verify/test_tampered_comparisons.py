@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Dae = Callable[..., Ended]
 
-WRONG_ROWS, MCNEMAR = "wrong_rows.npy", "mcnemar.csv"
+WRONG_ROWS, KEPT, MCNEMAR = "wrong_rows.npy", "wrong_rows.csv", "mcnemar.csv"
 
 
 def test_other_rows_that_are_as_many_are_told(tiny: Tiny) -> None:
@@ -32,7 +32,8 @@ def test_other_rows_that_are_as_many_are_told(tiny: Tiny) -> None:
     place, what = f"runs/{row.run}/{WRONG_ROWS}", f"test row {min(first, right)} and 1 more"
     told = {(d[0], d[1]) for d in tiny.differences()}
     assert (place, what) in told
-    assert {name for name, _ in told} <= {place, MCNEMAR, "REPORT.md"}
+    assert (KEPT, f"{row.run}: bits") in told
+    assert {name for name, _ in told} <= {place, KEPT, MCNEMAR, "REPORT.md"}
 
 
 def test_a_damaged_file_cannot_be_checked_and_says_how_it_is_made_again(
@@ -51,7 +52,7 @@ def test_a_damaged_file_cannot_be_checked_and_says_how_it_is_made_again(
 
 
 def test_results_made_before_wrong_rows_were_kept_get_them(tiny: Tiny, dae: Dae) -> None:
-    files = [tiny.done / MCNEMAR, *(run / WRONG_ROWS for run in tiny.runs())]
+    files = [tiny.done / MCNEMAR, tiny.done / KEPT, *(run / WRONG_ROWS for run in tiny.runs())]
     before = [path.read_bytes() for path in files]
     report = (tiny.done / "REPORT.md").read_bytes()
     for path in files:
