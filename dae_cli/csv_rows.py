@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from dae_cli.errors import RunFolderError
 
@@ -67,6 +67,22 @@ def parse_rows(
     except (ValueError, csv.Error) as error:
         line = max(1, reader.line_num)
         raise RunFolderError(f"{where}:{line}: {error}; move the file away") from error
+
+
+def rows_in(path: Path, kind: type[Row]) -> list[Row]:
+    """Return the rows of a file that has a column for each field of a dataclass; none without it.
+
+    Raises:
+        RunFolderError: it cannot be read, or is not as dae writes it.
+    """
+    types = get_type_hints(kind)
+    try:
+        text = text_of(path)
+    except FileNotFoundError:
+        return []
+    return parse_rows(
+        text, str(path), lambda _: list(types), lambda found: kind(**values_of(types, found))
+    )
 
 
 def _by_column(header: Sequence[str], record: Sequence[str]) -> dict[str, str]:

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from pathlib import Path
-from typing import get_type_hints
 
-from dae_cli.csv_rows import csv_text, parse_rows, text_of, values_of, yes_or_no
+from dae_cli.csv_rows import csv_text, rows_in, yes_or_no
 from dae_cli.errors import RunFolderError
 from dae_cli.files import write_text
 from dae_cli.study.kept_wrong_rows import WrongRows, write_kept_rows, wrong_rows_in
@@ -186,11 +185,4 @@ def read_comparisons(out: Path) -> list[Comparison]:
     Raises:
         RunFolderError: the columns or a value are not as dae writes them.
     """
-    path, types = out / MCNEMAR_CSV, get_type_hints(Comparison)
-    try:
-        text = text_of(path)
-    except FileNotFoundError:
-        return []
-    return parse_rows(
-        text, str(path), lambda _: list(types), lambda found: Comparison(**values_of(types, found))
-    )
+    return rows_in(out / MCNEMAR_CSV, Comparison)

@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
-from typing import get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.csv_rows import csv_text, parse_rows, text_of, values_of
+from dae_cli.csv_rows import csv_text, rows_in
 from dae_cli.errors import RunFolderError
 from dae_cli.files import write_text
 from dae_cli.study.rows import RunRow
@@ -99,11 +98,4 @@ def read_kept_rows(out: Path) -> list[KeptRows]:
     Raises:
         RunFolderError: it is not one that dae wrote.
     """
-    path, types = out / WRONG_ROWS_CSV, get_type_hints(KeptRows)
-    try:
-        text = text_of(path)
-    except FileNotFoundError:
-        return []
-    return parse_rows(
-        text, str(path), lambda _: list(types), lambda found: KeptRows(**values_of(types, found))
-    )
+    return rows_in(out / WRONG_ROWS_CSV, KeptRows)
