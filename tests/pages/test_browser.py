@@ -22,6 +22,7 @@ from dae_cli.pages.render import render
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DARK, LIGHT = "0", "1"
+RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 pytestmark = pytest.mark.browser
 
@@ -58,11 +59,15 @@ def look(browser: str, tmp_path: Path, make_page: Callable[..., Page]) -> Look:
     """Open a page, run a script on it and return what the script returns."""
 
     def look(
-        script: str, width: int = 390, scheme: str = LIGHT, without_scripts: bool = False
+        script: str,
+        width: int = 390,
+        scheme: str = LIGHT,
+        without_scripts: bool = False,
+        text: str = "",
     ) -> Any:
         # A page in such a frame runs no script of its own, and its parent still sees it.
         sandbox = 'sandbox="allow-same-origin"' if without_scripts else ""
-        page = html.escape(render(make_page()))
+        page = html.escape(text or render(make_page()))
         wrapper = tmp_path / "frame.html"
         wrapper.write_text(
             FRAME.format(width=width, page=page, script=script, sandbox=sandbox), encoding="utf-8"
@@ -86,16 +91,37 @@ def look(browser: str, tmp_path: Path, make_page: Callable[..., Page]) -> Look:
     return look
 
 
+TOO_PALE = """const light = (c) => { const [r, g, b] = c.match(/[0-9.]+/g).map((v) => {
+        v = Number(v) / 255;
+        return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+    const ground = (e) => { for (; e; e = e.parentElement) {
+        const c = w.getComputedStyle(e).backgroundColor;
+        if (!/, 0\\)$/.test(c)) return c; } return "rgb(255, 255, 255)"; };
+    const low = [];
+    for (const e of d.querySelectorAll("p, small, td, th, dt, dd, .verdict, h2, label, a")) {
+      const [a, b] = [w.getComputedStyle(e).color, ground(e)].map(light);
+      const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+      if (ratio < 4.5) low.push([e.className, ratio]);
+    }
+    return low;"""
+
+TOO_WIDE = """const root = d.documentElement;  // its client width is without the scroll bar
+    return [w.innerWidth, root.scrollWidth - root.clientWidth,
+    [...d.querySelectorAll("body *")].filter((e) => !e.closest(".scroll, svg, [popover]")
+      && e.getBoundingClientRect().right > root.clientWidth + 0.5).map((e) => e.outerHTML)]"""
+
+
 @pytest.mark.parametrize("width", [360, 390, 1200])
 def test_only_boxes_of_their_own_scroll_sideways(look: Look, width: int) -> None:
-    found = look(
-        """const root = d.documentElement;  // its client width is without the scroll bar
-        return [w.innerWidth, root.scrollWidth - root.clientWidth,
-        [...d.querySelectorAll("body *")].filter((e) => !e.closest(".scroll, svg, [popover]")
-          && e.getBoundingClientRect().right > root.clientWidth + 0.5).map((e) => e.outerHTML)]""",
-        width,
-    )
-    assert found == [width, 0, []]
+    assert look(TOO_WIDE, width) == [width, 0, []]
+
+
+@pytest.mark.parametrize("study", ["icml2008", "table1"])
+def test_the_committed_page_of_a_study_fits_a_telephone(look: Look, study: str) -> None:
+    text = (RESULTS / study / "report.html").read_text(encoding="utf-8")
+    assert look(TOO_WIDE, 360, text=text) == [360, 0, []]
+    assert look(TOO_PALE, 360, DARK, text=text) == []
 
 
 def test_the_slider_shows_the_sheet_and_the_error_of_its_level(look: Look) -> None:
@@ -162,23 +188,7 @@ def test_light_and_dark_follow_the_system_and_the_button(look: Look) -> None:
 @pytest.mark.parametrize("scheme", [LIGHT, DARK])
 def test_text_stands_out_from_its_ground(look: Look, scheme: str) -> None:
     """WCAG 2, contrast (minimum): 4.5 to 1."""
-    found = look(
-        """const light = (c) => { const [r, g, b] = c.match(/[0-9.]+/g).map((v) => {
-            v = Number(v) / 255;
-            return v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
-          return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-        const ground = (e) => { for (; e; e = e.parentElement) {
-            const c = w.getComputedStyle(e).backgroundColor;
-            if (!/, 0\\)$/.test(c)) return c; } return "rgb(255, 255, 255)"; };
-        const low = [];
-        for (const e of d.querySelectorAll("p, small, td, th, dt, dd, .verdict, h2, label, a")) {
-          const [a, b] = [w.getComputedStyle(e).color, ground(e)].map(light);
-          const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-          if (ratio < 4.5) low.push([e.className, ratio]);
-        }
-        return low;""",
-        scheme=scheme,
-    )
+    found = look(TOO_PALE, scheme=scheme)
     assert found == []
 
 
