@@ -63,6 +63,7 @@ def test_what_differs_and_what_is_left_is_found(tmp_path: Path) -> None:
         (tmp_path / name / "table.csv").write_text(f"cell,n_wrong\nconvex,{name}\n")
         (run / "wrong_rows.npy").write_bytes(b"same")
         (tmp_path / name / "mcnemar.csv").write_text("dataset,p_value\nconvex,0.5\n")
+        (tmp_path / name / "wrong_rows.csv").write_text("run,bits\nconvex,mEA=\n")
         (tmp_path / name / "REPORT.md").write_text(
             f"Made by `dae --out {name}` at abc; one core in all.\n"
         )
