@@ -82,8 +82,8 @@ def replicate(
     """Run every cell of a study and compare it with the paper.
 
     What is done is skipped, what was stopped goes on, a cell that fails does not stop the others.
-    Writes runs.csv, table.csv, mcnemar.csv, REPORT.md, report.html and pictures; of a study on
-    filters runs.csv, filters.csv, figures.csv, REPORT.md and its figures.
+    Writes runs.csv, table.csv, wrong_rows.csv, mcnemar.csv, REPORT.md, report.html and pictures;
+    of a study on filters runs.csv, filters.csv, figures.csv, REPORT.md and its figures.
     """
     from dae_cli.config.experiments import resolve_study
 

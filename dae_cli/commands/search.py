@@ -135,7 +135,8 @@ def search(
 
     The search section of study.yaml says what is searched; no test row is counted. Hopeless
     trials are pruned; what was stopped goes on; several commands share the work. Writes
-    search.csv, a row a trial, and the best settings into the experiment files.
+    search.csv, a row a trial, and the best settings into the experiment files; trials of an
+    earlier space or other fixed settings go to search_earlier.csv.
     """
     from dae_cli.config.search_cells import resolve_search
 

@@ -1,7 +1,7 @@
 """wrong_rows.csv: which test rows each run of a study got wrong, beside its tables.
 
-Run folders stay on the machine that made them. With this file, which is as small as it can be in
-text, models are compared on the same test rows wherever they were run.
+Run folders stay on the machine that made them. With this file models are compared on the same test
+rows wherever they were run.
 """
 
 from __future__ import annotations

@@ -22,5 +22,6 @@ def is_made_anew(row: RunRow | TableRow) -> bool:
 
 def origin_told(row: RunRow | TableRow) -> str:
     """Return where a row's data are from: original, regenerated, or exactly rebuilt."""
-    rebuilt = row.data_origin == "regenerated" and row.data_sha256 in _REBUILT
-    return "exactly rebuilt" if rebuilt else row.data_origin
+    if row.data_origin == "regenerated" and not is_made_anew(row):
+        return "exactly rebuilt"
+    return row.data_origin

@@ -1,4 +1,4 @@
-"""Table 1 and the claims as the page shows them; paper_table.py and claims.py compute both."""
+"""Table 1 and the claims as the page shows them; paper_table.py and claims.py compute them."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def run_plan(
     command: str,
     scheduler: Cluster | None = None,
 ) -> Outcome:
-    """Run what is not done; write the tables, mcnemar.csv, the pictures, the report and page.
+    """Run what is not done; write the tables, mcnemar.csv, pictures, report and page.
 
     The tables are written again after each run, so that a stopped study leaves what it has. Runs
     that another command is making are left to it, and waited for at the end.
