@@ -189,6 +189,8 @@ class Page:
     title: str
     paper: str
     command: str
+    made_verb: str
+    """What the command did to the page: all of it, or the last part."""
     made: str
     warning: str
     """Which makes the rows are of, where they are of several."""

@@ -12,15 +12,23 @@ from dae_cli.study.rows import RunRow
 
 def made_by(command: str, rows: Sequence[RunRow]) -> str:
     """Return the sentence that a report begins with, in Markdown; a command may hold backticks."""
+    verb = made_verb(rows)
     longest = max((len(found) for found in re.findall("`+", command)), default=0)
     fence, space = "`" * (longest + 1), " " if longest else ""
-    return f"Made by {fence}{space}{command}{space}{fence} {made(rows)}."
+    return f"{verb} {fence}{space}{command}{space}{fence} {made(rows)}."
+
+
+def made_verb(rows: Sequence[RunRow]) -> str:
+    """Return how the command made a report: runs of several commits are not of that one alone."""
+    return "Made by" if len(commits_of(rows)) <= 1 else "Put together by"
 
 
 def made(rows: Sequence[RunRow]) -> str:
     """Return the commits of all rows, whether one was dirty, and what the runs took."""
     commits = commits_of(rows)
     at = f"at commit {', '.join(commits)}" if commits else "from an installed package"
+    if len(commits) > 1:
+        at = f"from runs {at}"
     if any(commit.endswith("-dirty") for commit in commits):
         at += " (**with changes that were not committed**)"
     minutes = sum(round(row.minutes or 0.0, 1) for row in rows)

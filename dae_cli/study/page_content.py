@@ -20,7 +20,7 @@ from dae_cli.study.claims import claims
 from dae_cli.study.comparisons import Comparison
 from dae_cli.study.kept_page import Kept
 from dae_cli.study.labels import differ_in_destruction, is_autoencoder, labels_of, same_start
-from dae_cli.study.makes import commits_of, made, mixed
+from dae_cli.study.makes import commits_of, made, made_verb, mixed
 from dae_cli.study.origin import origin_told
 from dae_cli.study.page_cells import (
     bold_cells,
@@ -74,6 +74,7 @@ def page_of(
         title=study.title or study.name,
         paper=study.paper,
         command=command,
+        made_verb=made_verb(rows),
         made=made(rows).replace("**", ""),
         warning=mixed(rows).replace("**", ""),
         datasets=sets,

@@ -20,7 +20,7 @@ from dae_cli.study.comparisons import (
 from dae_cli.study.differences import Findings
 from dae_cli.study.kept_page import PAGE
 from dae_cli.study.kept_wrong_rows import wrong_rows_in
-from dae_cli.study.makes import made, makes, mixed
+from dae_cli.study.makes import made, made_verb, makes, mixed
 from dae_cli.study.page import page_again
 from dae_cli.study.report import REPORT, facts
 from dae_cli.study.report_table import CLAIMS
@@ -80,9 +80,10 @@ def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found:
     if report is None:
         return
     with found.going_on(REPORT):
-        first = next((line for line in report.split("\n") if line.startswith("Made by ")), "")
+        verb = made_verb(rows)
+        first = next((line for line in report.split("\n") if line.startswith(f"{verb} ")), "")
         if not first.endswith(f"` {made(rows)}."):
-            found.compare(REPORT, "commits and minutes", first, f"Made by … {made(rows)}.")
+            found.compare(REPORT, "commits and minutes", first, f"{verb} … {made(rows)}.")
         if (sentence := mixed(rows)) not in report:
             found.compare(REPORT, "rows of several makes", "", sentence)
     if table is not None:

@@ -87,6 +87,7 @@ def made_page(text: str = "", **changes: Any) -> Page:
         "title": f"A study{text}",
         "paper": f"Nobody, Table 0{text}",
         "command": f"dae replicate tiny --out '{text}'",
+        "made_verb": "Made by",
         "made": "at commit abc; 3 runs",
         "warning": f"commits abc, def{text}",
         "datasets": (_dataset("convex", text), _dataset("rect", text)),

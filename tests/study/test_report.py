@@ -173,6 +173,14 @@ def test_the_command_is_one_piece_of_code_whatever_it_holds(
     assert made_by(command, [make_row()]).startswith(f"Made by {shown} at commit ")
 
 
+def test_runs_of_several_commits_are_not_said_to_be_of_one_command(
+    made: Callable[[list[RunRow]], str], make_row: MakeRow
+) -> None:
+    text = made([make_row(commit="abc"), make_row(seed=1, commit="def")])
+    assert "Put together by `dae replicate tiny` from runs at commit abc, def; 2 runs" in text
+    assert "Made by" not in text
+
+
 def test_uncommitted_changes_are_warned_of(
     made: Callable[[list[RunRow]], str], make_row: MakeRow
 ) -> None:

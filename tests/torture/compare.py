@@ -65,7 +65,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def _report(folder: Path) -> str:
     """REPORT.md without its times and the command, which tells the folder's name."""
     text = (folder / "REPORT.md").read_text(encoding="utf-8")
-    text = re.sub(r"^Made by .*? in all\.$", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(
+        r"^(?:Made|Put together) by .*? in all\.$", "", text, flags=re.MULTILINE | re.DOTALL
+    )
     return re.sub(r"\| \d+\.\d \| ([0-9a-f]{12}(?:-dirty)?)? ?\|$", "|", text, flags=re.MULTILINE)
 
 
