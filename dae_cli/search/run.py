@@ -12,7 +12,6 @@ from dae_cli.search.chosen import Chosen, choose
 from dae_cli.search.claim import begun, counted, elsewhere, gives_up, trials_of, used_up
 from dae_cli.search.cluster_storage import require_storage
 from dae_cli.search.plan import TRIALS, SearchPlan
-from dae_cli.search.rows import EARLIER_CSV, SEARCH_CSV, TrialRow
 from dae_cli.search.storage import known_studies
 from dae_cli.search.table import rows_that_go, sweep_trials, write_search_csv
 from dae_cli.search.taken_over import take_over
@@ -21,6 +20,7 @@ from dae_cli.study.cluster import Cluster
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import check_writable
 from dae_cli.study.run_folder import sweep_runs
+from dae_cli.study.trial_rows import EARLIER_CSV, SEARCH_CSV, TrialRow
 
 
 @dataclass(frozen=True)

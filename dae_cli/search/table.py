@@ -6,16 +6,24 @@ What another space, data or numerics made goes to search_earlier.csv: no trial i
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from dae_cli.errors import RunFolderError
 from dae_cli.files import write_text
 from dae_cli.search.claim import trials_of
 from dae_cli.search.plan import CellSearch, SearchPlan
-from dae_cli.search.rows import EARLIER_CSV, ROW, SEARCH_CSV, TrialRow, as_written, read_csv, to_csv
 from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.results_folder import tables_alone
+from dae_cli.study.trial_rows import (
+    EARLIER_CSV,
+    ROW,
+    SEARCH_CSV,
+    TrialRow,
+    as_written,
+    read_csv,
+    to_csv,
+)
 
 
 def write_search_csv(plan: SearchPlan) -> list[TrialRow]:
@@ -96,20 +104,6 @@ def sweep_trials(plan: SearchPlan) -> None:
 
 def _place(row: TrialRow, order: dict[str, int]) -> tuple[int, str, str, int]:
     return order.get(row.cell, len(order)), row.cell, row.search, row.trial
-
-
-def best(rows: Iterable[TrialRow]) -> TrialRow | None:
-    """Return the trial that is selected; None where none was completed.
-
-    The fewest wrong validation rows; among equals the fewest weights, then the fewest epochs of
-    fine-tuning, then the lowest number. A trial that was pruned is not selected.
-    """
-    complete = [row for row in rows if row.state == "complete" and row.valid_wrong is not None]
-    return min(
-        complete,
-        key=lambda row: (row.valid_wrong, row.weights or 0, row.epochs or 0, row.trial),
-        default=None,
-    )
 
 
 def tally(rows: Sequence[TrialRow]) -> str:

@@ -25,7 +25,6 @@ from dae_cli.files import sweep, write_json, write_text
 from dae_cli.machine import version_of
 from dae_cli.search.claim import Claim
 from dae_cli.search.plan import SearchPlan
-from dae_cli.search.rows import ROW, TrialRow, TrialState, as_text
 from dae_cli.search.storage import open_storage, quiet
 from dae_cli.stopping import Stop
 from dae_cli.study.execute import told
@@ -35,6 +34,7 @@ from dae_cli.study.provenance import Environment, continued, environment
 from dae_cli.study.records import read_record
 from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, Job, config_sha256
 from dae_cli.study.threads import use_one_thread
+from dae_cli.study.trial_rows import ROW, TrialRow, TrialState, as_text
 from dae_cli.training.state import TrainingState
 from dae_cli.training.train import chosen_device, train
 

@@ -16,10 +16,8 @@ from dae_cli.study.kept_page import PAGE, read_kept
 from dae_cli.study.makes import engines, failures, made_by, mixed
 from dae_cli.study.mismatches import (
     MISMATCHES,
-    SELECTION,
     mismatches_markdown,
     mismatches_told,
-    selection_markdown,
     tried_markdown,
 )
 from dae_cli.study.origin import is_made_anew, origin_told
@@ -42,6 +40,14 @@ from dae_cli.study.report_table import (
     table_markdown,
 )
 from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.selection import (
+    SELECTED,
+    SELECTION,
+    TRIED_VALUES,
+    TRYING,
+    selection_markdown,
+    tried_values_markdown,
+)
 
 REPORT = "REPORT.md"
 
@@ -58,14 +64,6 @@ The paper's 0 % is its SAA-3 column; its SdA-3 column has one destruction for ea
 MODEL = """\
 Each cell is compared with the paper's number of its model, whatever destruction was selected for
 either; NNet is that of ICML 2007."""
-
-SELECTED = """\
-Trials of `dae search`, which counts validation rows alone; every one is a row of `search.csv`.
-Selected was the completed trial with the fewest wrong validation rows, among equals the smallest
-network, then the fewest epochs. Of the sampler *tpe* the first ten trials of a cell are drawn at
-random. *Earlier trials* are of searches with another space or other settings that were not
-searched: what was selected does not rest on them, and `search_earlier.csv` has them. The trials of
-an SVM, whose grid is part of its run, are counted under *Every run*."""
 
 REGENERATED = """\
 Rows marked *regenerated* were trained and tested on data made anew from the published recipe,
@@ -92,7 +90,7 @@ def write_report(
     """
     pictures = draw(study, out, rows, table, read_kept(out / PAGE))
     pairs = pairs_markdown(tests)
-    selection = selection_markdown(out)
+    selection, values = selection_markdown(out), tried_values_markdown(out)
     parts = [
         f"# {study.title or study.name}",
         study.paper,
@@ -107,6 +105,7 @@ def write_report(
         *([f"## {PAIRS}", pairs, PAIRING] if pairs else []),
         *_mismatches(study, table),
         *([f"## {SELECTION}", selection, SELECTED] if selection else []),
+        *([f"## {TRIED_VALUES}", values, TRYING] if values else []),
         *_picture_parts(pictures),
         "## Every run",
         _runs_table(rows, has_other_models(study)),
@@ -166,6 +165,7 @@ def facts(
         PAIRS: pairs_markdown(tests),
         MISMATCHES: mismatches_markdown(table).replace("\n\n", "\n"),
         SELECTION: selection_markdown(out),
+        TRIED_VALUES: tried_values_markdown(out),
         "Every run": _runs_table(rows, whole),
         "Data": _data_table(rows),
         "Settings": _settings(study),
@@ -216,7 +216,10 @@ def _picture_parts(pictures: StudyPictures) -> list[str]:
             f"![error against destruction]({pictures.errors})",
         ]
     if pictures.curves:
-        parts += [f"![validation error while fine-tuning]({pictures.curves})"]
+        parts += [
+            "## Learning curves",
+            f"![validation error while fine-tuning]({pictures.curves})",
+        ]
     if pictures.filters:
         parts += [
             "## First-layer filters",

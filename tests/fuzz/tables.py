@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dae_cli.search.rows import TrialRow, digest_of, read_csv, to_csv
 from dae_cli.study.comparisons import MCNEMAR_CSV, Comparison, comparisons_to_csv, read_comparisons
 from dae_cli.study.kept_wrong_rows import WRONG_ROWS_CSV, read_kept_rows, wrong_rows_of
 from dae_cli.study.run_folder import WRONG_ROWS
+from dae_cli.study.trial_rows import TrialRow, digest_of, read_csv, to_csv
 from dae_cli.study.wrong_rows import load_wrong_rows
 
 WRONG = np.array([True, False, False, True, True, False, False, False, False, True])

@@ -233,7 +233,7 @@ def test_what_was_tried_and_the_selection_come_from_files(
 
 
 def test_a_search_csv_of_another_kind_does_no_harm(tmp_path: Path) -> None:
-    from dae_cli.study.mismatches import selection_markdown
+    from dae_cli.study.selection import selection_markdown
 
     for content in (b"", b"\xff\xfe,\n1", b"a,b\n1,2,3\n", b'cell,minutes\n"x,1e999\n'):
         (tmp_path / "search.csv").write_bytes(content)

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from dae_cli.search.rows import read_csv, to_csv
+from dae_cli.study.trial_rows import read_csv, to_csv
 from tests.commands.conftest import Ended
 from tests.commands.search.conftest import TRIALS
 

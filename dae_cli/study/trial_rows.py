@@ -122,6 +122,20 @@ def digest_of(rows: Iterable[TrialRow]) -> str:
     return hashlib.sha256(to_csv(ordered).encode()).hexdigest()
 
 
+def best(rows: Iterable[TrialRow]) -> TrialRow | None:
+    """Return the trial that is selected; None where none was completed.
+
+    The fewest wrong validation rows; among equals the fewest weights, then the fewest epochs of
+    fine-tuning, then the lowest number. A trial that was pruned is not selected.
+    """
+    complete = [row for row in rows if row.state == "complete" and row.valid_wrong is not None]
+    return min(
+        complete,
+        key=lambda row: (row.valid_wrong, row.weights or 0, row.epochs or 0, row.trial),
+        default=None,
+    )
+
+
 def as_written(row: TrialRow) -> TrialRow:
     """Return the row as it is read back from the file, whose percentages have two decimals."""
     return _read(to_csv([row]), "")[0]
