@@ -18,7 +18,6 @@ from dae_cli.config.names import label
 from dae_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dae_cli.config.schema import PretrainedExperiment
     from dae_cli.pictures.filters import Panel
     from dae_cli.pictures.tiles import Drawing
 
@@ -200,19 +199,10 @@ def _panel(folder: Path, layer: int) -> Panel:
     from dae_cli.data.registry import is_stored_transposed
     from dae_cli.pictures.filters import Panel, upright
     from dae_cli.study.filters import run_filters
+    from dae_cli.study.of_filters.corruption import corruption_told
 
     weights = run_filters(folder, layer)
     experiment = as_pretrained(load_resolved(folder / "config.yaml"))
     if is_stored_transposed(experiment.dataset):
         weights = upright(weights)
-    return Panel(weights, f"{experiment.dataset}, {_corrupted(experiment)}")
-
-
-def _corrupted(experiment: PretrainedExperiment) -> str:
-    corruption = experiment.corruption
-    if experiment.pretrain.epochs == 0:
-        return "not pretrained"
-    if corruption.kind == "gaussian":
-        return f"gaussian noise {corruption.sigma:g}"
-    kind = "" if corruption.kind == "masking" else f" ({corruption.kind})"
-    return f"{100 * corruption.destruction:g} %{kind}"
+    return Panel(weights, f"{experiment.dataset}, {corruption_told(experiment)}")

@@ -97,7 +97,7 @@ def test_higher_layers_and_scales_have_their_own_pictures(dae: Dae, done: Path) 
         (("--units", "a"), "'a' is not a list"),
         (("--units", ""), "'' is not a list"),
         (("--units", "-1"), "'-1' is not a list"),
-        (("--units", "0,4711"), "unit 4711 of 'rect, 0 %': choose units from 0 to "),
+        (("--units", "0,4711"), "unit 4711 of 'rect, no corruption': choose units from 0 to "),
         (("--units", "1", "--tiles", "2x2"), "leave out --tiles and --sort"),
         (("--units", "1", "--sort", "strength"), "leave out --tiles and --sort"),
         (("--scale", "own"), "--scale"),

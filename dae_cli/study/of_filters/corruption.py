@@ -6,8 +6,13 @@ from dae_cli.config.schema import PretrainedExperiment
 
 
 def corruption_told(experiment: PretrainedExperiment) -> str:
-    """Return `25 % destroyed`, `Gaussian noise, σ 0.5`, `weight decay 0.001`, `no corruption`."""
+    """Return `25 % destroyed`, `Gaussian noise, σ 0.5`, `weight decay 0.001`, `no corruption`.
+
+    `not pretrained` where that took no epoch.
+    """
     pretrain, corruption = experiment.pretrain, experiment.corruption
+    if pretrain.epochs == 0:
+        return "not pretrained"
     penalties = []
     if pretrain.weight_decay:
         penalties.append(f"weight decay {pretrain.weight_decay:g}")
