@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,10 +30,11 @@ from dae_cli.search.storage import open_storage, quiet
 from dae_cli.stopping import Stop
 from dae_cli.study.execute import told
 from dae_cli.study.keeper import Keeper
+from dae_cli.study.pretrained import take_pretraining
 from dae_cli.study.progress import Silent
 from dae_cli.study.provenance import Environment, continued, environment
 from dae_cli.study.records import read_record
-from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, Job, config_sha256
+from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, RUNS, Job, config_sha256
 from dae_cli.study.threads import use_one_thread
 from dae_cli.study.trial_rows import ROW, TrialRow, TrialState, as_text
 from dae_cli.training.state import TrainingState
@@ -96,7 +98,7 @@ def make_trial(plan: SearchPlan, claim: Claim, stop: Stop) -> TrialRow:
     try:
         engine = engine_for(job.engine, chosen_device(job.device))
         env = environment(engine.device.type, engine.name, torch.get_num_threads(), plan.command)
-        env = _begin(job, env)
+        env = _begin(job, plan.out / RUNS, env)
         dataset = selection_rows(experiment, job.data)
         valid = len(dataset.valid)
         state = keeper.begin(engine.device)
@@ -148,10 +150,12 @@ def _pruning(plan: SearchPlan, claim: Claim) -> Callable[[int, float], bool]:
     return hopeless
 
 
-def _begin(job: Job, env: Environment) -> Environment:
+def _begin(job: Job, runs: Path, env: Environment) -> Environment:
     """Make the folder to work in; return the environment, with what earlier processes used."""
     job.partial.mkdir(parents=True, exist_ok=True)
     sweep(job.partial, alone=True)
+    if job.state() == "new":
+        take_pretraining(job, runs, env)
     if job.state() == "stopped":
         try:
             before = read_record(job.partial / ENVIRONMENT, Environment)

@@ -21,6 +21,7 @@ from dae_cli.study.figures import draw_run_filters
 from dae_cli.study.keeper import Keeper
 from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.of_filters.run import train_for_filters
+from dae_cli.study.pretrained import take_pretraining
 from dae_cli.study.progress import Watcher
 from dae_cli.study.provenance import Environment, continued, environment
 from dae_cli.study.records import FilterResult, Result, Status, read_record
@@ -71,6 +72,8 @@ def _execute_alone(job: Job, watcher: Watcher, env: Environment, stop: Stop) -> 
         run = Keeper(job, watcher, stop)
     try:
         _make_room(job)
+        if job.state() == "new" and (donor := take_pretraining(job, job.folder.parent, env)):
+            watcher.note(f"{job.name}: goes on from the pretraining of {donor}, which is the same")
         if job.state() == "stopped":
             env = continued(_environment_before(job), env)
         write_text(job.partial / CONFIG, dump_yaml(job.experiment), make_folder=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,8 @@ def run_plan(
     unfit = cannot_go_on(ahead)
     rows += [_failed(planned.job, why, watcher, command) for planned, why in unfit]
     ahead = [p for p in ahead if p not in [planned for planned, _ in unfit]]
-    for row in _made(ahead, jobs, watcher, command, scheduler):
+    due = [replace(p, job=replace(p.job, from_start=force)) for p in ahead]
+    for row in _made(due, jobs, watcher, command, scheduler):
         rows.append(row)
         with tables_alone(plan.out):
             every, _ = write_tables(plan, rows)

@@ -63,6 +63,8 @@ class Job:
     engine: EngineName = "torch"
     reference: Reference = "destruction"
     """Which of the paper's numbers its row is compared with."""
+    from_start: bool = False
+    """Whether nothing is to be taken over from another run."""
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment
@@ -73,6 +74,7 @@ def execute(planned: PlannedRun, *, watcher: Watcher, force: bool, command: str)
         )
     if force:
         job.discard()
+        planned = replace(planned, job=replace(job, from_start=True))
     elif planned.state == "done":
         refuse_other_engine([planned])
         return row_of(job)

@@ -341,3 +341,35 @@ def test_weights_of_a_network_are_those_of_its_layers() -> None:
 
     experiment = resolve_experiment("tiny/rect-0").network  # 12 and 10 units, 2 classes
     assert trials.weights_of(experiment) == 784 * 12 + 12 * 10 + 10 * 2
+
+
+def test_trials_take_over_the_pretraining_of_a_finished_run_and_come_to_the_same(
+    dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dae_cli.training.pretrain import pretrain
+
+    pretrained = 0
+
+    def counted(*arguments: Any) -> None:
+        nonlocal pretrained
+        pretrained += 1
+        pretrain(*arguments)
+
+    monkeypatch.setattr("dae_cli.training.train.pretrain", counted)
+    study = tmp_path / "experiments/tiny/study.yaml"
+    study.write_text(study.read_text().replace(SECTION, ""))
+    add_search(
+        tmp_path,
+        SECTION.replace("      units: {low: 4, high: 16, step: 4}\n", "").replace(
+            "      layers: {choices: [1, 2]}\n", ""
+        ),
+    )
+    apart = (*ONE, "--trials", 2, "--no-write")
+    assert dae(*apart, "--out", "alone").code == 0
+    assert pretrained == 2
+    assert dae("replicate", "tiny", "--only", "rect-0", "--jobs", "1").code == 0
+    before = pretrained
+    assert dae(*apart).code == 0
+    assert pretrained == before
+    alone = [replace(row, minutes=None) for row in read_csv(Path("alone/search.csv"))]
+    assert rows_in(tmp_path) == alone
