@@ -99,11 +99,9 @@ def tried_values_markdown(out: Path) -> str:
         if chosen is not None:
             values = "; ".join(_tried(key, own, chosen.settings[key]) for key in chosen.settings)
             lines.append(f"| {name} | {chosen.valid_error_percent:.2f} | {values} |")
-    return (
-        "\n".join(["| cell | validation error | values |", "|---|---:|---|", *lines])
-        if lines
-        else ""
-    )
+    if not lines:
+        return ""
+    return "\n".join(["| cell | validation error | values |", "|---|---:|---|", *lines])
 
 
 def _tried(key: str, trials: Iterable[TrialRow], selected: str) -> str:
