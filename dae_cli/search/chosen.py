@@ -17,9 +17,16 @@ from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.files import part_of, write_text
 from dae_cli.search.cell_file import MARK, recorded, with_settings
 from dae_cli.search.plan import search_digest
-from dae_cli.search.table import tally
 from dae_cli.study.run_folder import config_sha256
-from dae_cli.study.trial_rows import SEARCH_CSV, TrialRow, best, digest_of, from_text, read_csv
+from dae_cli.study.trial_rows import (
+    SEARCH_CSV,
+    TrialRow,
+    best,
+    digest_of,
+    from_text,
+    read_csv,
+    tally,
+)
 
 DIGITS_SHOWN = 16
 """Of a digest, in a file's comment."""

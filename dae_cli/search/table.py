@@ -104,11 +104,3 @@ def sweep_trials(plan: SearchPlan) -> None:
 
 def _place(row: TrialRow, order: dict[str, int]) -> tuple[int, str, str, int]:
     return order.get(row.cell, len(order)), row.cell, row.search, row.trial
-
-
-def tally(rows: Sequence[TrialRow]) -> str:
-    """Return `24 (5 pruned, 1 diverged)`: how many trials, and what became of them."""
-    states = [row.state for row in rows]
-    named = ("pruned", "diverged", "failed")
-    others = [f"{states.count(name)} {name}" for name in named if name in states]
-    return f"{len(rows)} ({', '.join(others)})" if others else str(len(rows))

@@ -136,6 +136,14 @@ def best(rows: Iterable[TrialRow]) -> TrialRow | None:
     )
 
 
+def tally(rows: Sequence[TrialRow]) -> str:
+    """Return `24 (5 pruned, 1 diverged)`: how many trials, and what became of them."""
+    states = [row.state for row in rows]
+    named = ("pruned", "diverged", "failed")
+    others = [f"{states.count(name)} {name}" for name in named if name in states]
+    return f"{len(rows)} ({', '.join(others)})" if others else str(len(rows))
+
+
 def as_written(row: TrialRow) -> TrialRow:
     """Return the row as it is read back from the file, whose percentages have two decimals."""
     return _read(to_csv([row]), "")[0]

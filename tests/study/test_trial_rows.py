@@ -9,8 +9,16 @@ import pytest
 
 from dae_cli.config.search_space import Choices, Domain, Range
 from dae_cli.errors import RunFolderError
-from dae_cli.search.table import tally
-from dae_cli.study.trial_rows import TrialRow, as_text, best, digest_of, from_text, read_csv, to_csv
+from dae_cli.study.trial_rows import (
+    TrialRow,
+    as_text,
+    best,
+    digest_of,
+    from_text,
+    read_csv,
+    tally,
+    to_csv,
+)
 
 ROW = TrialRow(
     cell="convex-25",
