@@ -118,10 +118,9 @@ def _of_pretraining(layer: Layer, model: ModelSettings | None) -> list[Problem]:
         return _of_rbm(layer, pretrain, model)
     only = "only an RBM has a Gibbs chain; set pretrain.kind to rbm, or leave"
     problems = []
-    if pretrain.gibbs_steps != 1:
-        problems += about(layer, "pretrain.gibbs_steps", f"{only} gibbs_steps out")
-    if pretrain.persistent:
-        problems += about(layer, "pretrain.persistent", f"{only} persistent out")
+    for name in ("gibbs_steps", "persistent", "sample_visible"):
+        if getattr(pretrain, name) != PretrainSettings.model_fields[name].default:
+            problems += about(layer, f"pretrain.{name}", f"{only} {name} out")
     return problems
 
 

@@ -12,6 +12,7 @@ _ADDED_LATER: dict[str, dict[str, object]] = {
         "kind": "autoencoder",
         "gibbs_steps": 1,
         "persistent": False,
+        "sample_visible": True,
         "weight_decay": 0.0,
         "contraction": 0.0,
     },

@@ -102,6 +102,10 @@ class PretrainSettings(Settings):
         bool, Field(description="an RBM's Gibbs chains go on from step to step")
     ] = False
     """Persistent CD, with as many chains as a minibatch has rows."""
+    sample_visible: Annotated[
+        bool, Field(description="an RBM's Gibbs chain draws its visible units")
+    ] = True
+    """False: the chain takes their probabilities (Hinton 2010, section 3.2)."""
     weight_decay: WeightDecay = 0.0
     """λ: λ/2 · Σ W² is added to the cost, biases left out; 0, the default: not in ICML 2008."""
     contraction: Annotated[

@@ -14,10 +14,12 @@ averaged over the minibatch. CD-k begins the chain at the example; persistent CD
 the chain of the previous step stood, whatever the example. The statistics have probabilities of
 hidden units, never samples, since these would only add variance; within the chain every unit is
 sampled. Inputs in [0, 1], grey values or codes of the layer below, stand for the probabilities of
-binary ones.
+binary ones. On request the visible units of the chain are such probabilities too, vʲ = P(v|sʲ⁻¹):
+less noise in each step, and what Hinton 2010 (section 3.2) recommends where inputs are grey.
 
 References: Bengio, Lamblin, Popovici, Larochelle 2007 (stacking, and these conventions, for the
-DBN of ICML 2008, table 1); Tieleman 2008 (persistent CD).
+DBN of ICML 2008, table 1); Tieleman 2008 (persistent CD); Hinton 2010 (A practical guide to
+training restricted Boltzmann machines).
 """
 
 from __future__ import annotations
@@ -41,9 +43,11 @@ class Rbm(Encoder):
 
     Attributes:
         gibbs_steps: k, the steps of the Gibbs chain at each update.
+        sample_visible: whether the chain draws its visible units, or takes their probabilities.
     """
 
     gibbs_steps: int = 1
+    sample_visible: bool = True
 
     def minibatch(self, rows: int, operations: Operations = REFERENCE) -> GibbsMinibatch:
         """Return memory for minibatches of so many rows."""
@@ -80,12 +84,12 @@ class Rbm(Encoder):
         else:
             states.copy_(chains[: batch.rows])
             self._decode(states, visible, operations)
-        self._sample(visible, batch.visible_chances, draw, visible)
+        self._settle(batch, draw)
         self.encode(visible, hidden, operations)
         for _ in range(1, self.gibbs_steps):
             self._sample(hidden, batch.hidden_chances, draw, states)
             self._decode(states, visible, operations)
-            self._sample(visible, batch.visible_chances, draw, visible)
+            self._settle(batch, draw)
             self.encode(visible, hidden, operations)
         if chains is not None:
             self._sample(hidden, batch.hidden_chances, draw, chains[: batch.rows])
@@ -114,6 +118,11 @@ class Rbm(Encoder):
         """P(v|s), (m, d), in `out`."""
         operations.sigmoid_(operations.times(states, self.weight, self.visible_bias, out))
 
+    def _settle(self, batch: GibbsMinibatch, draw: Draw) -> None:
+        """Make the visible units of the chain of their probabilities, in place."""
+        if self.sample_visible:
+            self._sample(batch.visible, batch.visible_chances, draw, batch.visible)
+
     @staticmethod
     def _sample(probabilities: Tensor, chances: Tensor, draw: Draw, out: Tensor) -> None:
         """Write 1 with these probabilities and 0 otherwise into `out`, which may be the same."""
@@ -127,7 +136,7 @@ class GibbsMinibatch:
     Attributes:
         clean: x, (m, d), to be written before a step.
         codes: h⁰, (m, hidden).
-        visible: vᵏ, (m, d), zeros and ones.
+        visible: vᵏ, (m, d), zeros and ones, or probabilities where none is drawn.
         hidden: hᵏ, (m, hidden); after a step with the opposite sign.
         left, right: (h⁰, hᵏ) and (x, vᵏ), one above the other, (2m, …).
         states: s, (m, hidden), zeros and ones.

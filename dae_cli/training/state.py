@@ -168,7 +168,7 @@ def layer_from(
 ) -> Encoder:
     """Put parameters together to what the settings pretrain: an autoencoder, or an RBM."""
     if settings.kind == "rbm":
-        return Rbm(weight, hidden_bias, visible_bias, settings.gibbs_steps)
+        return Rbm(weight, hidden_bias, visible_bias, settings.gibbs_steps, settings.sample_visible)
     return Autoencoder(
         weight,
         hidden_bias,

@@ -31,6 +31,7 @@ SOUND: dict[str, st.SearchStrategy[Any]] = {
     "pretrain.kind": st.sampled_from(["autoencoder", "rbm"]),
     "pretrain.gibbs_steps": st.sampled_from([1, 2]),
     "pretrain.persistent": st.booleans(),
+    "pretrain.sample_visible": st.booleans(),
     "pretrain.batch_size": st.integers(1, 12_000),
     "finetune.learning_rate": st.floats(1e-6, 1000),
     "finetune.max_epochs": st.integers(1, 300),
@@ -94,7 +95,7 @@ def _require_kept(experiment: Experiment) -> None:
         assert corruption.destruction == corruption.sigma == 0 and experiment.model.tied
         assert pretrain.loss == "cross-entropy"
     else:
-        assert pretrain.gibbs_steps == 1 and not pretrain.persistent
+        assert pretrain.gibbs_steps == 1 and not pretrain.persistent and pretrain.sample_visible
     assert corruption.sigma == 0 or corruption.kind == "gaussian"
     if corruption.destruction > 0:
         assert corruption.kind != "gaussian"

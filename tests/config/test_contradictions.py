@@ -101,6 +101,10 @@ def _message(path: Path, *overrides: str) -> str:
             ["pretrain={kind: autoencoder, persistent: true}"],
             "only an RBM has a Gibbs chain; set pretrain.kind to rbm, or leave persistent out",
         ),
+        (
+            ["pretrain.sample_visible=false"],
+            "only an RBM has a Gibbs chain; set pretrain.kind to rbm, or leave sample_visible out",
+        ),
     ],
 )
 def test_contradictions_carry_the_reason(

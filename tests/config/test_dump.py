@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -86,14 +86,22 @@ def test_every_experiment_reloads_equal(
     assert Experiment.model_validate(yaml.safe_load(path.read_text())) == experiment
 
 
-@given(experiment=experiments(), steps=st.integers(1, 1000), persistent=st.booleans())
+CHAINS = st.fixed_dictionaries(
+    {
+        "gibbs_steps": st.integers(1, 1000),
+        "persistent": st.booleans(),
+        "sample_visible": st.booleans(),
+    }
+)
+
+
+@given(experiment=experiments(), chain=CHAINS)
 def test_every_experiment_with_rbms_reloads_equal(
-    experiment: Experiment, steps: int, persistent: bool, tmp_path_factory: pytest.TempPathFactory
+    experiment: Experiment, chain: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     settings = experiment.model_dump() | {"corruption": {"kind": experiment.corruption.kind}}
     settings["model"]["tied"] = True
-    chain = {"kind": "rbm", "gibbs_steps": steps, "persistent": persistent}
-    settings["pretrain"] |= chain | {"loss": "cross-entropy"}
+    settings["pretrain"] |= chain | {"kind": "rbm", "loss": "cross-entropy"}
     rbms = Experiment.model_validate(settings)
     path = tmp_path_factory.getbasetemp() / "config.yaml"
     path.write_text(dump_yaml(rbms), encoding="utf-8")
@@ -101,12 +109,12 @@ def test_every_experiment_with_rbms_reloads_equal(
 
 
 def test_what_was_added_later_is_told_only_where_it_says_something() -> None:
-    overrides = ["pretrain={kind: rbm, persistent: true, gibbs_steps: 1}"]
+    overrides = ["pretrain={kind: rbm, persistent: true, gibbs_steps: 1, sample_visible: true}"]
     experiment = resolve_experiment("icml2008/convex-0", overrides).experiment
     line = dump_yaml(experiment).splitlines()[3]
     assert line.startswith("pretrain: {kind: rbm, loss: cross-entropy, learning_rate: ")
     assert line.endswith(", persistent: true}")
-    assert "gibbs_steps" not in line
+    assert "gibbs_steps" not in line and "sample_visible" not in line
     plain = ["pretrain={kind: autoencoder, persistent: false, gibbs_steps: 1}"]
     for overrides in ([], plain):
         text = dump_yaml(resolve_experiment("icml2008/convex-0", overrides).experiment)

@@ -18,14 +18,15 @@ BY_CHANCE = 0.006
 Update = dict[str, Tensor]
 
 
-def rbm(gibbs_steps: int = 1) -> Rbm:
+def rbm(gibbs_steps: int = 1, sample_visible: bool = True) -> Rbm:
     g = torch.Generator().manual_seed(1)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=g, dtype=torch.float64)
 
     # Weights as large as these, so that the chain forgets slowly enough to tell its lengths apart.
-    return Rbm(2 * normal(HIDDEN, D), normal(HIDDEN), normal(D), gibbs_steps)
+    weight, b, c = 2 * normal(HIDDEN, D), normal(HIDDEN), normal(D)
+    return Rbm(weight, b, c, gibbs_steps, sample_visible)
 
 
 def rows() -> Tensor:
@@ -57,7 +58,7 @@ def filled(model: Rbm, clean: Tensor) -> GibbsMinibatch:
 def update(model: Rbm, clean: Tensor, draw: Draw, chains: Tensor | None = None) -> Update:
     """Return what a step at rate 1 adds to each parameter, and leave the model as it was."""
     own = {name: tensor.clone() for name, tensor in model.parameters().items()}
-    moved = Rbm(**own, gibbs_steps=model.gibbs_steps)
+    moved = Rbm(**own, gibbs_steps=model.gibbs_steps, sample_visible=model.sample_visible)
     moved.descend(filled(moved, clean), 1.0, draw, chains=chains)
     after, before = moved.parameters(), model.parameters()
     return {name: after[name] - before[name] for name in before}
@@ -208,8 +209,9 @@ def test_a_short_minibatch_moves_as_many_chains_as_it_has_rows() -> None:
 
 
 @pytest.mark.parametrize("persistent", [False, True])
-def test_descending_raises_the_exact_log_likelihood(persistent: bool) -> None:
-    model, data, draw = rbm(), binary_rows().repeat(10, 1), chance()
+@pytest.mark.parametrize("sampled", [True, False])
+def test_descending_raises_the_exact_log_likelihood(persistent: bool, sampled: bool) -> None:
+    model, data, draw = rbm(sample_visible=sampled), binary_rows().repeat(10, 1), chance()
     chains = model.new_chains(len(data)) if persistent else None
     batch, before = filled(model, data), log_likelihood(model, data)
     for _ in range(3000):
@@ -260,6 +262,22 @@ def test_the_positive_statistics_have_probabilities_and_the_negative_ones_those_
     torch.testing.assert_close(batch.hidden, hidden_on(model, batch.visible))
     torch.testing.assert_close(batch.left, torch.cat([batch.codes, batch.hidden]))
     torch.testing.assert_close(batch.right, torch.cat([clean, batch.visible]))
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_without_sampling_the_visible_units_are_probabilities_given_sampled_hidden_ones(
+    k: int,
+) -> None:
+    model, clean = rbm(k, sample_visible=False), rows()
+    batch, drawn = filled(model, clean), chance()
+    model.contrast(batch, chance())
+    visible = clean
+    for _ in range(k):
+        chances = torch.empty(3, HIDDEN, dtype=torch.float64)
+        drawn(chances)  # nothing is drawn in between for the visible units
+        visible = visible_on(model, (chances < hidden_on(model, visible)).double())
+    torch.testing.assert_close(batch.visible, visible)
+    torch.testing.assert_close(batch.hidden, hidden_on(model, visible))
 
 
 @pytest.mark.parametrize("persistent", [False, True])

@@ -81,6 +81,7 @@ def test_equal_configs_have_the_same_name(make_experiment: MakeExperiment) -> No
         {"pretrain": {"kind": "rbm"}},
         {"pretrain": {"gibbs_steps": 2}},
         {"pretrain": {"persistent": True}},
+        {"pretrain": {"sample_visible": False}},
         {"pretrain": {"weight_decay": 0.001}},
         {"pretrain": {"contraction": 0.1}},
         {"corruption": {"pepper": -1.0}},
@@ -121,6 +122,7 @@ def test_every_setting_of_the_schema_is_in_the_digest(make_experiment: MakeExper
         *("corruption.pepper", "corruption.salt", "pretrain.weight_decay", "pretrain.contraction"),
         *(f"pretrain.{key}" for key in ("loss", "learning_rate", "epochs", "batch_size")),
         *(f"pretrain.{key}" for key in ("kind", "gibbs_steps", "persistent")),
+        "pretrain.sample_visible",
         *(f"finetune.{key}" for key in ("learning_rate", "max_epochs", "patience", "batch_size")),
         *("finetune.decrease", "finetune.weight_decay"),
     }

@@ -33,6 +33,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "cd-3": {"gibbs_steps": 3},
     "persistent": {"persistent": True},
     "persistent-2": {"persistent": True, "gibbs_steps": 2},
+    "probabilities": {"sample_visible": False, "gibbs_steps": 2},
 }
 each_kind = pytest.mark.parametrize("settings", KINDS.values(), ids=KINDS)
 
@@ -135,7 +136,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
     def recorded(self: Rbm, batch: GibbsMinibatch, rate: float, draw: Draw, *rest: Any) -> None:
         descend(self, batch, rate, draw, *rest)
         drawn.states.append(batch.states.numpy().tobytes())
-        drawn.visible.append(batch.visible.numpy().tobytes())
+        if self.sample_visible:
+            drawn.visible.append(batch.visible.numpy().tobytes())
 
     monkeypatch.setattr(Rbm, "descend", recorded)
     return drawn

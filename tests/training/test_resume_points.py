@@ -62,6 +62,7 @@ def _as_rbms(settings: dict[str, Any]) -> dict[str, Any]:
     """The same experiment with RBMs in place of autoencoders."""
     chain = {"kind": "rbm", "gibbs_steps": 1 + settings["seed"] % 2, "loss": "cross-entropy"}
     chain["persistent"] = settings["seed"] % 3 > 0
+    chain["sample_visible"] = settings["seed"] % 5 > 0
     return settings | {
         "model": settings["model"] | {"tied": True},
         "corruption": {},
