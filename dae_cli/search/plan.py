@@ -25,8 +25,9 @@ from dae_cli.study.progress import Watcher
 from dae_cli.study.run_folder import Job, PlannedRun, config_sha256
 from dae_cli.study.which_engine import check_choice, settled
 
-SEARCH, TRIALS, PLACE = "search", "trials", "place"
-"""Below results/STUDY: the folder of a search, of its unfinished trials, and its name."""
+SEARCH, TRIALS, PRETRAINED, PLACE = "search", "trials", "pretrained", "place"
+"""Below results/STUDY: the folder of a search, of its unfinished trials, of layers that trials have
+pretrained, and its name."""
 LOCK_SECONDS = 120.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from dae_cli.search.chosen import Chosen, choose
 from dae_cli.search.claim import begun, counted, elsewhere, gives_up, trials_of, used_up
 from dae_cli.search.cluster_storage import require_storage
-from dae_cli.search.plan import TRIALS, SearchPlan
+from dae_cli.search.plan import PRETRAINED, TRIALS, SearchPlan
 from dae_cli.search.storage import known_studies
 from dae_cli.search.table import rows_that_go, sweep_trials, write_search_csv
 from dae_cli.search.taken_over import take_over
@@ -97,6 +98,8 @@ def run_search(
         watcher=watcher,
         ended=count,
     )
+    if not late:
+        shutil.rmtree(plan.folder / PRETRAINED, ignore_errors=True)
     rows = write_search_csv(plan)
     _tell_what_lacks(plan, since, watcher)
     found = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -25,12 +25,12 @@ from dae_cli.errors import DaeError, DivergedError, RunFolderError
 from dae_cli.files import sweep, write_json, write_text
 from dae_cli.machine import version_of
 from dae_cli.search.claim import Claim
-from dae_cli.search.plan import SearchPlan
+from dae_cli.search.plan import PRETRAINED, SearchPlan
 from dae_cli.search.storage import open_storage, quiet
 from dae_cli.stopping import Stop
 from dae_cli.study.execute import told
 from dae_cli.study.keeper import Keeper
-from dae_cli.study.pretrained import take_pretraining
+from dae_cli.study.pretrained import put_aside, take_pretraining
 from dae_cli.study.progress import Silent
 from dae_cli.study.provenance import Environment, continued, environment
 from dae_cli.study.records import read_record
@@ -45,12 +45,32 @@ class PrunedError(Exception):
     """The trial is hopeless: the pruner ended it."""
 
 
-class TrialKeeper(Keeper):
-    """Keeps the checkpoints of a trial, and tells the pruner of each epoch of fine-tuning."""
+MOST_PRETRAINED = 8
+"""So many trials' pretrained layers are there at most for those to come: 80 MB each of 3 x 2000."""
 
-    def __init__(self, job: Job, stop: Stop, hopeless: Callable[[int, float], bool]) -> None:
+
+class TrialKeeper(Keeper):
+    """Keeps the checkpoints of a trial, and tells the pruner of each epoch of fine-tuning.
+
+    Args:
+        job: the trial.
+        shelf: where the layers are put when they are pretrained, for trials that share them.
+        stop: asked between epochs.
+        hopeless: told of each epoch, tells whether to give up.
+    """
+
+    def __init__(
+        self, job: Job, shelf: Path, stop: Stop, hopeless: Callable[[int, float], bool]
+    ) -> None:
         super().__init__(job, Silent(), stop)
-        self._hopeless = hopeless
+        self._shelf, self._hopeless = shelf, hopeless
+
+    def save(self, state: TrainingState) -> None:
+        """Save; put the layers aside where the trial has just pretrained them."""
+        super().save(state)
+        pretrained = state.phase == "finetune" and not state.epoch
+        if pretrained and self._experiment.pretrain.epochs:
+            put_aside(self._job, self._shelf, MOST_PRETRAINED)
 
     def epoch_done(self, state: TrainingState) -> None:
         """Report the validation error; then save if it is due.
@@ -91,14 +111,15 @@ def make_trial(plan: SearchPlan, claim: Claim, stop: Stop) -> TrialRow:
     """
     use_one_thread()
     job, experiment = claim.job, as_network(claim.job.experiment)
-    keeper = TrialKeeper(job, stop, _pruning(plan, claim))
+    shelf = plan.folder / PRETRAINED
+    keeper = TrialKeeper(job, shelf, stop, _pruning(plan, claim))
     state: TrainingState | None = None
     valid = 0
     env: Environment | None = None
     try:
         engine = engine_for(job.engine, chosen_device(job.device))
         env = environment(engine.device.type, engine.name, torch.get_num_threads(), plan.command)
-        env = _begin(job, plan.out / RUNS, env)
+        env = _begin(job, (plan.out / RUNS, shelf), env)
         dataset = selection_rows(experiment, job.data)
         valid = len(dataset.valid)
         state = keeper.begin(engine.device)
@@ -150,12 +171,15 @@ def _pruning(plan: SearchPlan, claim: Claim) -> Callable[[int, float], bool]:
     return hopeless
 
 
-def _begin(job: Job, runs: Path, env: Environment) -> Environment:
-    """Make the folder to work in; return the environment, with what earlier processes used."""
+def _begin(job: Job, donors: Iterable[Path], env: Environment) -> Environment:
+    """Make the folder to work in; return the environment, with what earlier processes used.
+
+    Pretraining that a run in one of the folders `donors` has done is taken over.
+    """
     job.partial.mkdir(parents=True, exist_ok=True)
     sweep(job.partial, alone=True)
     if job.state() == "new":
-        take_pretraining(job, runs, env)
+        any(take_pretraining(job, donor, env) for donor in donors)
     if job.state() == "stopped":
         try:
             before = read_record(job.partial / ENVIRONMENT, Environment)

@@ -1,12 +1,14 @@
-"""Pretraining that a finished run has done already is taken over from it, not done again.
+"""Pretraining that has been done already is taken over, not done again.
 
 Runs that differ in fine-tuning alone start it from the same parameters. A finished run keeps its
 pretrained layers beside its best network; a new run copies them into a checkpoint of its own that
-stands at the end of pretraining, and goes on from there as a run does that was stopped.
+stands at the end of pretraining, and goes on from there as a run does that was stopped. Trials of a
+search, which keep nothing, put them aside for the trials to come.
 """
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,11 +17,19 @@ import torch
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import Experiment
 from dae_cli.errors import DaeError
-from dae_cli.files import write_json
+from dae_cli.files import owner, write_json
 from dae_cli.study.keeper import expected_of
 from dae_cli.study.provenance import Environment
 from dae_cli.study.records import read_record
-from dae_cli.study.run_folder import CHECKPOINT, CONFIG, ENVIRONMENT, STATUS, Job, run_name
+from dae_cli.study.run_folder import (
+    CHECKPOINT,
+    CONFIG,
+    ENVIRONMENT,
+    STATUS,
+    Job,
+    hidden,
+    run_name,
+)
 from dae_cli.training.checkpoint import load_checkpoint, save_checkpoint
 from dae_cli.training.state import TrainingState
 
@@ -27,12 +37,12 @@ from dae_cli.training.state import TrainingState
 def take_pretraining(job: Job, runs: Path, now: Environment) -> str | None:
     """Put a checkpoint that stands at the end of pretraining into the folder of a new run.
 
-    It is of a finished run whose settings before fine-tuning, seed, data, numerics, engine, device,
+    It is of a run whose settings before fine-tuning, seed, data, numerics, engine, device,
     versions and processor are the same: with it, the run comes out bit for bit as without.
 
     Args:
         job: the run; its folder to work in is there.
-        runs: the folder with the finished runs.
+        runs: the folder with the finished runs, or with what trials have put aside.
         now: what the run would be computed with.
 
     Returns:
@@ -56,6 +66,31 @@ def take_pretraining(job: Job, runs: Path, now: Environment) -> str | None:
             save_checkpoint(job.partial / CHECKPOINT, state, expected)
             return folder.name
     return None
+
+
+def put_aside(job: Job, shelf: Path, most: int) -> None:
+    """Copy a checkpoint that stands at the end of pretraining to where `take_pretraining` looks.
+
+    It stays until `most` others were put there after it. What cannot be written is left undone:
+    only time is lost.
+
+    Args:
+        job: the run whose checkpoint has just been kept.
+        shelf: the folder for it, of this purpose alone.
+        most: how many it may hold.
+    """
+    place = shelf / run_name(job.experiment, job.data.sha256)
+    unfinished = hidden(place, f".{owner()}")
+    with suppress(OSError):
+        unfinished.mkdir(parents=True, exist_ok=True)
+        for name in (CONFIG, ENVIRONMENT, CHECKPOINT, STATUS):
+            shutil.copyfile(job.partial / name, unfinished / name)
+        unfinished.rename(place)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with suppress(OSError):
+        there = sorted(shelf.iterdir(), key=lambda kept: kept.stat().st_mtime)
+        for old in there[:-most]:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _computed_alike(folder: Path, now: Environment) -> Environment | None:

@@ -18,6 +18,7 @@ from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
 from dae_cli.search import trial as trials
 from dae_cli.search.storage import open_storage
+from dae_cli.study.pretrained import put_aside
 from dae_cli.study.trial_rows import EARLIER_CSV, SEARCH_CSV, TrialRow, read_csv
 from tests.commands.conftest import Ended
 from tests.commands.search.conftest import SECTION, TRIALS, add_search
@@ -343,16 +344,15 @@ def test_weights_of_a_network_are_those_of_its_layers() -> None:
     assert trials.weights_of(experiment) == 784 * 12 + 12 * 10 + 10 * 2
 
 
-def test_trials_take_over_the_pretraining_of_a_finished_run_and_come_to_the_same(
-    dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def pretrained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """As long as there were pretrainings; the space is one of fine-tuning alone."""
     from dae_cli.training.pretrain import pretrain
 
-    pretrained = 0
+    made: list[None] = []
 
     def counted(*arguments: Any) -> None:
-        nonlocal pretrained
-        pretrained += 1
+        made.append(None)
         pretrain(*arguments)
 
     monkeypatch.setattr("dae_cli.training.train.pretrain", counted)
@@ -364,12 +364,64 @@ def test_trials_take_over_the_pretraining_of_a_finished_run_and_come_to_the_same
             "      layers: {choices: [1, 2]}\n", ""
         ),
     )
-    apart = (*ONE, "--trials", 2, "--no-write")
-    assert dae(*apart, "--out", "alone").code == 0
-    assert pretrained == 2
+    return made
+
+
+APART = (*ONE, "--trials", 3, "--no-write")
+
+
+@pytest.fixture
+def alone(dae: Dae, pretrained: list[None], monkeypatch: pytest.MonkeyPatch) -> list[TrialRow]:
+    """The rows of trials that have each pretrained by themselves."""
+    with monkeypatch.context() as patch:
+        patch.setattr(trials, "put_aside", lambda *_: None)
+        assert dae(*APART, "--out", "alone").code == 0
+    assert len(pretrained) == 3
+    pretrained.clear()
+    return [replace(row, minutes=None) for row in read_csv(Path("alone/search.csv"))]
+
+
+def test_trials_take_over_the_pretraining_of_a_finished_run_and_come_to_the_same(
+    dae: Dae, tmp_path: Path, pretrained: list[None], alone: list[TrialRow]
+) -> None:
     assert dae("replicate", "tiny", "--only", "rect-0", "--jobs", "1").code == 0
-    before = pretrained
-    assert dae(*apart).code == 0
-    assert pretrained == before
-    alone = [replace(row, minutes=None) for row in read_csv(Path("alone/search.csv"))]
+    pretrained.clear()
+    assert dae(*APART).code == 0
+    assert pretrained == []
+    assert rows_in(tmp_path) == alone
+
+
+def test_trials_that_differ_in_finetuning_pretrain_once_and_come_to_the_same(
+    dae: Dae, tmp_path: Path, pretrained: list[None], alone: list[TrialRow]
+) -> None:
+    assert dae(*APART).code == 0
+    assert len(pretrained) == 1
+    assert rows_in(tmp_path) == alone
+    assert not (tmp_path / "results/tiny/search/pretrained").exists()
+
+
+def test_of_pretrained_layers_the_last_few_are_kept(
+    dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished_search: tuple[Path, Ended]
+) -> None:
+    kept: list[int] = []
+
+    def counted(*arguments: Any) -> None:
+        put_aside(*arguments)
+        kept.append(len(list(arguments[1].iterdir())))
+
+    monkeypatch.setattr(trials, "put_aside", counted)
+    monkeypatch.setattr(trials, "MOST_PRETRAINED", 2)
+    assert dae(*ONE, "--trials", TRIALS).code == 0  # each of other layers
+    assert kept == [1, 2, 2, 2]
+    assert rows_in(tmp_path) == rows_in(finished_search[0])
+
+
+def test_where_nothing_can_be_put_aside_the_trials_are_the_same(
+    dae: Dae, tmp_path: Path, pretrained: list[None], alone: list[TrialRow]
+) -> None:
+    shelf = tmp_path / "results/tiny/search/pretrained"
+    shelf.parent.mkdir(parents=True)
+    shelf.write_text("in the way")
+    assert dae(*APART).code == 0
+    assert len(pretrained) == 3
     assert rows_in(tmp_path) == alone
