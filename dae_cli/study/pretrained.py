@@ -94,7 +94,7 @@ def put_aside(job: Job, shelf: Path, most: int) -> None:
 
 
 def _computed_alike(folder: Path, now: Environment) -> Environment | None:
-    """Return the environment of a finished run if its numbers are those that `now` would give."""
+    """Return the environment of a run if its numbers are those that `now` would give."""
     if not (folder / STATUS).is_file():
         return None
     env = read_record(folder / ENVIRONMENT, Environment)
@@ -107,7 +107,7 @@ def _computed_alike(folder: Path, now: Environment) -> Environment | None:
 
 
 def _pretrained(folder: Path, wanted: Experiment, data_sha256: str) -> TrainingState | None:
-    """Return a finished run's state as it was after pretraining, if `wanted` comes by the same."""
+    """Return a run's state as it was after pretraining, if `wanted` comes by the same."""
     donor = load_resolved(folder / CONFIG)
     if not isinstance(donor, Experiment):
         return None
