@@ -32,6 +32,21 @@ def sheet_png(greys: NDArray[np.uint8], columns: int = 10) -> tuple[bytes, tuple
     return _png(indexed), image.size
 
 
+def sheet_greys(png: bytes) -> NDArray[np.uint8]:
+    """Return the tiles (units, 784) of a sheet, the inverse of ``sheet_png``; none of another PNG.
+
+    Tiles of one grey at its end are taken for places without a unit.
+    """
+    with Image.open(BytesIO(png), formats=("PNG",)) as image:
+        whole = np.asarray(image.convert("L"))
+    rows, columns = whole.shape[0] // SIDE, whole.shape[1] // SIDE
+    if whole.shape != (rows * SIDE, columns * SIDE):
+        return np.empty((0, SIDE * SIDE), dtype=np.uint8)
+    tiles = whole.reshape(rows, SIDE, columns, SIDE).transpose(0, 2, 1, 3).reshape(-1, SIDE * SIDE)
+    drawn = np.flatnonzero(tiles.min(axis=1) < tiles.max(axis=1))
+    return tiles[: drawn[-1] + 1] if len(drawn) else tiles[:0]
+
+
 def destroyed_drawing(destruction_percent: float) -> bytes:
     """Return a PNG of 28 × 28 pixels: a convex shape with that share of all pixels set to 0.
 

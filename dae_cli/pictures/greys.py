@@ -51,6 +51,15 @@ def greys(weights: Weights, limit: float, scale: Scale = "shared") -> NDArray[np
     return np.floor(127.5 * share + MID_GREY).astype(np.uint8)
 
 
+def weights_of(greys: NDArray[np.uint8], limit: float) -> NDArray[np.float32]:
+    """Return weights that have these greys on the shared scale, the middle of what each stands for.
+
+    What was clipped at the limit stays at it.
+    """
+    share = (greys.astype(np.float64) + 0.5 - MID_GREY) / 127.5
+    return (np.clip(share, -1.0, 1.0) * limit).astype(np.float32)
+
+
 def upright(weights: Weights) -> Weights:
     """Transpose each square tile.
 

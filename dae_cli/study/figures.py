@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.data.registry import is_stored_transposed
 from dae_cli.pictures.curves import (
     CurvePoint,
     LearningCurve,
@@ -25,19 +22,23 @@ from dae_cli.pictures.filters import (
     filter_sheet,
     save_png,
     side_by_side,
-    upright,
 )
-from dae_cli.study.filters import run_filters
 from dae_cli.study.kept_page import Kept
-from dae_cli.study.labels import differ_in_destruction, has_filters, labels_of, same_start
+from dae_cli.study.labels import differ_in_destruction, labels_of, same_start
 from dae_cli.study.metrics_curves import metrics_curves
 from dae_cli.study.origin import is_made_anew
 from dae_cli.study.paper import is_svm
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run_folder import RUN_FILTERS, RUNS
+from dae_cli.study.shown_filters import (
+    TILES,
+    ShownFilters,
+    first_filters,
+    first_seeds,
+    shown_filters,
+)
 
 ERRORS_PNG, CURVES_PNG, FILTERS = "error_vs_destruction.png", "learning_curves.png", "filters"
-TILES = (10, 10)
 
 
 @dataclass
@@ -59,8 +60,7 @@ def draw(
 ) -> StudyPictures:
     """Draw every picture that the results allow, and return the names of those there are.
 
-    Of runs whose folders are elsewhere, the curves are those of an earlier page (`kept`); sheets
-    of filters are left if they are of the same runs.
+    Of runs whose folders are elsewhere, curves and filters are those of an earlier page (`kept`).
 
     Raises:
         RunFolderError: a run's metrics.csv is damaged.
@@ -80,8 +80,8 @@ def draw(
     if (out / CURVES_PNG).exists():
         pictures.curves = CURVES_PNG
     for dataset in dict.fromkeys(row.dataset for row in done):
-        filtered = [row for row in done if row.dataset == dataset and has_filters(row)]
-        sheets = _filter_sheets(study, out, filtered)
+        own = [row for row in done if row.dataset == dataset]
+        sheets = _filter_sheets(study, out, own, kept)
         if sheets:
             pictures.filters[dataset] = sheets
     return pictures
@@ -118,81 +118,106 @@ def _curves(out: Path, rows: Sequence[RunRow], kept: Kept) -> list[LearningCurve
 
 
 def _filter_sheets(
-    study: ResolvedStudy, out: Path, rows: Sequence[RunRow]
+    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], kept: Kept
 ) -> list[tuple[str, str]]:
-    """Draw the sheets of one data set, the first seed of each cell, on one grey scale."""
-    rows = [row for row in rows if row.seed == min(r.seed for r in rows)]
-    if not rows:
+    """Draw the sheets of one data set, the first seed of each cell, on one grey scale.
+
+    Sheets stay as they are where nothing of them can be drawn anew.
+    """
+    found, limit = shown_filters(out, rows, kept)
+    if all(shown.kept for shown in found):
+        rows = first_seeds(rows)
+        sheets = _sheet_names(rows)
+        if rows and _runs_drawn(out / sheets[0][1]) == [row.run for row in rows]:
+            return sheets
+    if not found:
         return []
-    dataset, labels = rows[0].dataset, labels_of(rows)
-    by = "destruction" if differ_in_destruction(rows) else "model"
-    sheets = [
-        (f"{dataset}, every {by}", f"{FILTERS}/{dataset}.png"),
-        *((f"{dataset}, {labels[row.cell]}", f"{FILTERS}/{row.cell}.png") for row in rows),
-    ]
-    if all((out / RUNS / row.run).exists() for row in rows):
-        heads = [
-            f"{row.destruction_percent:g} %" if by == "destruction" else labels[row.cell]
-            for row in rows
-        ]
-        title = f"First-layer filters on {dataset}, by {by}"
-        _draw_sheets(study, out, rows, sheets, (title, heads))
-    elif not all(_runs_drawn(out / name) == _runs_told(rows) for _, name in sheets):
-        return []
+    sheets = _sheet_names([shown.row for shown in found])
+    _draw_sheets(study, out, found, limit, sheets)
     return sheets
 
 
-def _runs_told(rows: Sequence[RunRow]) -> str:
-    return ", ".join(row.run for row in rows)
+def _sheet_names(rows: Sequence[RunRow]) -> list[tuple[str, str]]:
+    """(title, file name) of each sheet of a data set, that of all rows first."""
+    if not rows:
+        return []
+    dataset, labels = rows[0].dataset, labels_of(rows)
+    return [
+        (f"{dataset}, every {_told_by(rows)}", f"{FILTERS}/{dataset}.png"),
+        *((f"{dataset}, {labels[row.cell]}", f"{FILTERS}/{row.cell}.png") for row in rows),
+    ]
 
 
-def _runs_drawn(sheet: Path) -> str:
-    """Of which runs a sheet is, as it says itself; empty where there is none that tells."""
+def _told_by(rows: Sequence[RunRow]) -> str:
+    return "destruction" if differ_in_destruction(rows) else "model"
+
+
+def _runs_drawn(sheet: Path) -> list[str]:
+    """Of which runs a sheet is, as it says itself; of none where there is none that tells."""
     try:
         with Image.open(sheet, formats=("PNG",)) as image:
-            return str(image.info.get("Runs", ""))
+            return str(image.info.get("Runs", "")).split(", ")
     except (OSError, SyntaxError, Image.DecompressionBombError):
-        return ""
+        return []
 
 
 def _draw_sheets(
     study: ResolvedStudy,
     out: Path,
-    rows: Sequence[RunRow],
+    found: Sequence[ShownFilters],
+    limit: float,
     sheets: Sequence[tuple[str, str]],
-    whole: tuple[str, Sequence[str]],
 ) -> None:
-    """Draw the sheet of all rows, then each by itself.
+    """Draw the sheet of all runs, then each by itself.
 
     Args:
-        sheets: (title, file name) of each, that of all rows first.
-        whole: title of the sheet of all rows, and what stands over each of its panels.
+        sheets: (title, file name) of each, that of all runs first.
     """
-    dataset = rows[0].dataset
-    weights = [first_filters(out / RUNS / row.run, dataset) for row in rows]
-    shown = max(len(w) for w in weights)
-    tiles = _tiles(shown)
-    limit = common_limit(weights)
-    metadata = {
-        "Title": f"{study.name}: first-layer filters, {dataset}",
-        "Runs": _runs_told(rows),
-        "Commit": ", ".join(dict.fromkeys(row.commit for row in rows)),
-    }
+    rows = [shown.row for shown in found]
+    dataset, by, labels = rows[0].dataset, _told_by(rows), labels_of(rows)
+    shown_units = max(len(shown.weights) for shown in found)
+    tiles = _tiles(shown_units)
     start = ", from the same initial weights" if same_start(study, rows) else ""
     caption = (
-        f"Rows of W after pretraining, units 0 to {shown - 1}, seed {rows[0].seed}; the same unit "
-        f"at the same place in every sheet{start}."
+        f"Rows of W after pretraining, units 0 to {shown_units - 1}, seed {rows[0].seed}; the same "
+        f"unit at the same place in every sheet{start}."
     )
-    title, heads = whole
-    panels = [Panel(w, head) for w, head in zip(weights, heads, strict=True)]
+    panels = [
+        Panel(
+            shown.weights,
+            f"{shown.row.destruction_percent:g} %"
+            if by == "destruction"
+            else labels[shown.row.cell],
+        )
+        for shown in found
+    ]
     (_, name), *single = sheets
     image = side_by_side(
-        panels, limit=limit, tiles=tiles, title=title, caption=caption, magnification=1
+        panels,
+        limit=limit,
+        tiles=tiles,
+        title=f"First-layer filters on {dataset}, by {by}",
+        caption=caption,
+        magnification=1,
     )
-    save_png(image, out / name, metadata)
-    for w, (heading, name) in zip(weights, single, strict=True):
-        sheet = filter_sheet(w, limit=limit, tiles=tiles, title=heading, caption=caption)
-        save_png(sheet, out / name, metadata)
+    save_png(image, out / name, _metadata(study, rows))
+    for shown, (heading, name) in zip(found, single, strict=True):
+        # Of a run that is elsewhere, its own sheet has more greys than the page it is kept on.
+        if shown.kept and shown.row.run in _runs_drawn(out / name):
+            continue
+        sheet = filter_sheet(
+            shown.weights, limit=limit, tiles=tiles, title=heading, caption=caption
+        )
+        save_png(sheet, out / name, _metadata(study, [shown.row]))
+
+
+def _metadata(study: ResolvedStudy, rows: Sequence[RunRow]) -> dict[str, str]:
+    """What a sheet says of itself."""
+    return {
+        "Title": f"{study.name}: first-layer filters, {rows[0].dataset}",
+        "Runs": ", ".join(row.run for row in rows),
+        "Commit": ", ".join(dict.fromkeys(row.commit for row in rows)),
+    }
 
 
 def draw_run_filters(folder: Path, dataset: str, title: str) -> None:
@@ -206,12 +231,6 @@ def draw_run_filters(folder: Path, dataset: str, title: str) -> None:
         caption="Rows of W after pretraining.",
     )
     save_png(sheet, folder / RUN_FILTERS, {"Title": title})
-
-
-def first_filters(folder: Path, dataset: str) -> NDArray[np.float32]:
-    """Return the filters that are shown, turned as the images are looked at."""
-    weights = run_filters(folder)[: TILES[0] * TILES[1]]
-    return upright(weights) if is_stored_transposed(dataset) else weights
 
 
 def _tiles(units: int) -> tuple[int, int]:

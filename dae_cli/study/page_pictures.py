@@ -8,13 +8,12 @@ from pathlib import Path
 from dae_cli.pages.charts import simplified
 from dae_cli.pages.content import Curves, Sheet
 from dae_cli.pages.drawing import sheet_png
-from dae_cli.pictures.filters import common_limit, greys
-from dae_cli.study.figures import first_filters
+from dae_cli.pictures.filters import greys
 from dae_cli.study.kept_page import Kept
-from dae_cli.study.labels import has_filters
 from dae_cli.study.metrics_curves import metrics_curves
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run_folder import CHECKPOINT, RUNS
+from dae_cli.study.run_folder import RUNS
+from dae_cli.study.shown_filters import ShownFilters, shown_filters
 
 
 def run_curves(out: Path, row: RunRow, kept: Kept) -> Curves | None:
@@ -32,18 +31,13 @@ def run_curves(out: Path, row: RunRow, kept: Kept) -> Curves | None:
 def sheets_of(out: Path, rows: Sequence[RunRow], kept: Kept) -> list[tuple[RunRow, Sheet]]:
     """Return the filters of one data set's runs, the first seed of each cell, on one grey scale.
 
-    Where a folder is not here, all are left as the earlier page had them: two grey scales are
-    never mixed.
+    Those of a run whose folder is elsewhere stay as the earlier page had them.
     """
-    rows = [row for row in rows if has_filters(row)]
-    rows = [row for row in rows if row.seed == min(r.seed for r in rows)]
-    if rows and all((out / RUNS / row.run / CHECKPOINT).is_file() for row in rows):
-        weights = [first_filters(out / RUNS / row.run, row.dataset) for row in rows]
-        limit = float(f"{common_limit(weights):.4g}")
-        drawn = [sheet_png(greys(w, limit)) for w in weights]
-        return [
-            (row, Sheet(row.run, png, size, limit))
-            for row, (png, size) in zip(rows, drawn, strict=True)
-        ]
-    known = [(row, kept.sheets[row.run]) for row in rows if row.run in kept.sheets]
-    return known if len({sheet.limit for _, sheet in known}) == 1 else []
+    found, exact = shown_filters(out, rows, kept)
+    limit = float(f"{exact:.4g}")
+    return [(shown.row, shown.kept or _drawn(shown, limit)) for shown in found]
+
+
+def _drawn(shown: ShownFilters, limit: float) -> Sheet:
+    png, size = sheet_png(greys(shown.weights, limit))
+    return Sheet(shown.row.run, png, size, limit)

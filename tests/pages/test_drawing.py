@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dae_cli.pages.drawing import destroyed_drawing, sheet_png
+from dae_cli.pages.drawing import destroyed_drawing, sheet_greys, sheet_png
 
 
 def _pixels(png: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -23,6 +23,21 @@ def test_unit_k_is_tile_k_and_its_greys_are_kept_to_half_a_step() -> None:
     tiles = _pixels(png).reshape(3, 28, 10, 28).transpose(0, 2, 1, 3).reshape(30, 784)
     assert np.abs(tiles[:23].astype(int) - greys).max() <= 8
     assert len(np.unique(tiles[23:])) == 1
+
+
+@pytest.mark.parametrize("units", [1, 10, 37])
+def test_a_sheet_tells_the_greys_it_was_drawn_from(units: int) -> None:
+    greys = np.random.default_rng(0).integers(0, 256, (units, 784), dtype=np.uint8)
+    read = sheet_greys(sheet_png(greys)[0])
+    assert read.shape == greys.shape
+    assert np.abs(read.astype(int) - greys).max() <= 8
+
+
+def test_a_picture_that_is_no_sheet_has_no_tiles() -> None:
+    for size in ((27, 28), (28, 30), (1, 1)):
+        buffer = BytesIO()
+        Image.new("L", size, 7).save(buffer, format="PNG")
+        assert sheet_greys(buffer.getvalue()).shape == (0, 784)
 
 
 def test_equal_greys_stay_equal_and_black_and_white_are_ends() -> None:

@@ -21,6 +21,7 @@ from dae_cli.pictures.filters import (
     side_by_side,
     upright,
 )
+from dae_cli.pictures.greys import greys, weights_of
 
 Floats = NDArray[np.float32]
 Greys = NDArray[np.uint8]
@@ -293,3 +294,11 @@ def test_other_impossible_sheets_are_refused() -> None:
         side_by_side([], limit=1.0)
     with pytest.raises(ConfigError, match="784, 144 inputs"):
         side_by_side([Panel(weights, ""), Panel(random_weights(1, 144), "")], limit=1.0)
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.9932, 30.0])
+def test_weights_that_are_read_from_greys_have_those_greys(limit: float) -> None:
+    every = np.arange(256, dtype=np.uint8).reshape(1, 256)
+    weights = weights_of(every, limit)
+    assert np.array_equal(greys(weights, limit), every)
+    assert np.abs(weights).max() <= np.float32(limit)

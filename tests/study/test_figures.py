@@ -38,10 +38,19 @@ def test_each_set_has_its_sheets_by_name(in_process: Any) -> None:
     assert names == {"convex.png", "convex-0.png", "convex-25.png"}
 
 
-@pytest.mark.parametrize("name", ["convex.png", "convex-0.png", "convex-25.png"])
-def test_a_sheet_names_its_runs_and_their_commit(in_process: Any, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [
+        ("convex.png", ["convex-0", "convex-25"]),
+        ("convex-0.png", ["convex-0"]),
+        ("convex-25.png", ["convex-25"]),
+    ],
+)
+def test_a_sheet_names_its_runs_and_their_commit(
+    in_process: Any, name: str, cells: list[str]
+) -> None:
     texts = _texts(in_process.out / "filters" / name)
-    rows = [row for row in in_process.outcome.rows if row.seed == 0 and not row.error]
+    rows = [row for row in in_process.outcome.rows if row.seed == 0 and row.cell in cells]
     assert texts["Runs"] == ", ".join(row.run for row in rows)
     assert texts["Commit"] == rows[0].commit
     assert texts["Title"] == "tiny: first-layer filters, convex"
@@ -130,6 +139,59 @@ def test_sheets_stay_while_they_are_of_the_same_runs(in_process: Any, tmp_path: 
     assert len(drawn()) == 3
     rows = [replace(row, run=f"{row.run}0") for row in rows]
     assert drawn() == []  # their settings are others
+
+
+@pytest.fixture
+def one_here(in_process: Any, tmp_path: Path) -> Path:
+    """A folder of results that has convex-25's run, and the pictures of convex-0's as well."""
+    shutil.copytree(in_process.out / "filters", tmp_path / "filters")
+    here = in_process.folder("convex-25")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / here.name).symlink_to(here)
+    return tmp_path
+
+
+def _greys(path: Path) -> Any:
+    with PIL.Image.open(path) as image:
+        return np.asarray(image).astype(int)
+
+
+def test_a_run_that_is_elsewhere_stays_beside_those_that_are_here(
+    in_process: Any, one_here: Path
+) -> None:
+    outcome, kept = in_process.outcome, read_kept(in_process.out / PAGE)
+    drawn = {path.name: path for path in (in_process.out / "filters").iterdir()}
+    (one_here / "filters" / "convex.png").unlink()
+    pictures = figures.draw(in_process.study, one_here, outcome.rows, outcome.table, kept)
+    names = [Path(name).name for _, name in pictures.filters["convex"]]
+    assert names == ["convex.png", "convex-0.png", "convex-25.png"]
+    for name, path in drawn.items():
+        # The page has 32 greys of the 256, and its limit four digits.
+        assert np.abs(_greys(one_here / "filters" / name) - _greys(path)).max() <= 8
+    elsewhere = "filters/convex-0.png"
+    assert (one_here / elsewhere).read_bytes() == (in_process.out / elsewhere).read_bytes()
+
+
+def test_a_sheet_that_is_gone_with_its_run_is_drawn_from_the_page(
+    in_process: Any, one_here: Path
+) -> None:
+    outcome, kept = in_process.outcome, read_kept(in_process.out / PAGE)
+    shutil.rmtree(one_here / "runs")
+    shutil.rmtree(one_here / "filters")
+    figures.draw(in_process.study, one_here, outcome.rows, outcome.table, kept)
+    for path in (in_process.out / "filters").iterdir():
+        assert np.abs(_greys(one_here / "filters" / path.name) - _greys(path)).max() <= 8
+        assert _texts(one_here / "filters" / path.name) == _texts(path)
+
+
+def test_a_run_that_neither_folder_nor_page_tells_of_has_no_sheet(
+    in_process: Any, one_here: Path
+) -> None:
+    outcome = in_process.outcome
+    pictures = figures.draw(in_process.study, one_here, outcome.rows, outcome.table, Kept())
+    names = [name for _, name in pictures.filters["convex"]]
+    assert names == ["filters/convex.png", "filters/convex-25.png"]
+    assert _texts(one_here / names[0])["Runs"] == in_process.folder("convex-25").name
 
 
 def test_curves_of_one_model_are_told_apart_by_their_destruction(in_process: Any) -> None:

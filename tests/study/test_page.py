@@ -246,7 +246,9 @@ def test_without_run_folders_and_page_the_tables_stand_alone(in_process: Any, ow
     assert "data set here, and all whose interval" in text
 
 
-def test_filters_of_a_set_are_all_drawn_or_all_kept(in_process: Any, own: Path) -> None:
+def test_filters_of_a_run_that_is_elsewhere_stay_and_the_others_keep_their_scale(
+    in_process: Any, own: Path
+) -> None:
     before = read_kept(own / PAGE).sheets
     shutil.rmtree(own / "runs" / in_process.folder("convex-0").name)
     _write(in_process, own)
