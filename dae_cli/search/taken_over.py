@@ -1,18 +1,23 @@
 """Trials that search.csv tells and the storage does not know, as after a clone: taken over.
 
 A storage is not committed, search.csv is. So a search goes on, on another machine as well, from
-the trials that a results folder came with, instead of making them again.
+the trials that a results folder came with, instead of making them again; and what came from
+another machine since, as by a pull, is not lost when search.csv is written next.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dae_cli.errors import RunFolderError
 from dae_cli.search.claim import trials_of
 from dae_cli.search.plan import LOCK_SECONDS, CellSearch, SearchPlan
 from dae_cli.search.sampling import distribution_of
 from dae_cli.search.storage import open_study, quiet
+from dae_cli.search.table import ended
 from dae_cli.study.locks import hold
 from dae_cli.study.trial_rows import EARLIER_CSV, ROW, SEARCH_CSV, TrialRow, from_text, read_csv
 
@@ -21,12 +26,13 @@ if TYPE_CHECKING:
 
 
 def take_over(plan: SearchPlan) -> dict[str, int]:
-    """Put the trials of search.csv into the storage, for cells of which it knows no trial.
+    """Put the trials of search.csv into the storage that it does not know.
 
-    Those of search_earlier.csv as well, where a cell has again the space that they are of.
-    Trials keep their numbers. A number that is missing, that of a trial which had not ended, is
-    given to a failed trial, which counts for nothing. What the pruner knows of the epochs of a
-    trial is not in the file: it judges by the trials to come.
+    Those of search_earlier.csv as well, where a cell has again the space that they are of. A trial
+    keeps its number, unless the storage has another one of that number: then it becomes the last.
+    A number that is missing, that of a trial which had not ended, is given to a failed trial,
+    which counts for nothing. What the pruner knows of the epochs of a trial is not in the file:
+    it judges by the trials to come.
 
     Returns:
         How many trials were taken over, by cell; cells without any are left out.
@@ -39,33 +45,77 @@ def take_over(plan: SearchPlan) -> dict[str, int]:
     with hold(plan.folder / ".claim.lock", wait=LOCK_SECONDS):
         for cell in plan.cells:
             own = [row for row in rows if (row.cell, row.search) == (cell.cell, cell.digest)]
-            if own and not trials_of(plan, cell) and (trials := _trials(cell, own)):
+            if lacking := _unknown(own, ended(plan, cell)):
+                _check_settings(plan, cell, lacking)
                 study = open_study(plan.storage, cell.study_name)
                 with quiet():
-                    study.add_trials(trials)
-                taken[cell.cell] = len(own)
+                    study.add_trials(_trials(cell, lacking, len(trials_of(plan, cell))))
+                taken[cell.cell] = len(lacking)
     return taken
 
 
-def _trials(cell: CellSearch, rows: Sequence[TrialRow]) -> list[FrozenTrial]:
-    """The trials in the order of their numbers, gaps filled; none if a row is not of the space."""
-    by_number = {row.trial: row for row in rows}
-    made = [_trial(cell, by_number.get(number)) for number in range(1, max(by_number) + 1)]
-    if len(by_number) < len(rows) or min(by_number) < 1 or None in made:
-        return []
-    return [trial for trial in made if trial is not None]
+def _unknown(rows: Sequence[TrialRow], stored: Sequence[TrialRow]) -> list[TrialRow]:
+    """Rows of no trial that is stored, in the order of their numbers.
+
+    A trial is known by its number and settings; under another number, by its settings.
+    """
+
+    def settings(row: TrialRow) -> tuple[tuple[str, str], ...]:
+        return tuple(sorted(row.settings.items()))
+
+    rows = [row for k, row in enumerate(rows) if row not in rows[:k]]
+    numbered = Counter((row.trial, settings(row)) for row in stored)
+    others = Counter(settings(row) for row in stored)
+    left = []
+    for row in sorted(rows, key=lambda row: row.trial):
+        if numbered[row.trial, settings(row)]:
+            others[settings(row)] -= 1
+        else:
+            left.append(row)
+    lacking = []
+    for row in left:
+        if others[settings(row)] > 0:
+            others[settings(row)] -= 1
+        else:
+            lacking.append(row)
+    return lacking
 
 
-def _trial(cell: CellSearch, row: TrialRow | None) -> FrozenTrial | None:
+def _check_settings(plan: SearchPlan, cell: CellSearch, rows: Sequence[TrialRow]) -> None:
+    """Refuse rows that no search of the space can have written.
+
+    Raises:
+        RunFolderError: settings are not of the cell's space, or a number is below 1.
+    """
+    space = cell.searched.space
+    wrong = [row for row in rows if row.trial < 1 or from_text(space, row.settings) is None]
+    for row in wrong:
+        settings = ", ".join(f"{key}={value}" for key, value in row.settings.items())
+        raise RunFolderError(
+            f"{plan.out / SEARCH_CSV}: trial {row.trial} of {cell.cell} "
+            f"({settings or 'no settings'}) is not of the space of its search, {cell.digest}; the "
+            "line was edited: bring back the file, or take the line out to make the trial again"
+        )
+
+
+def _trials(cell: CellSearch, rows: Sequence[TrialRow], known: int) -> list[FrozenTrial]:
+    """What follows on the trials that are `known`: rows under their numbers, gaps filled."""
+    made: list[FrozenTrial] = []
+    for row in rows:
+        while known + len(made) < row.trial - 1:
+            made.append(_trial(cell, None))
+        made.append(_trial(cell, replace(row, trial=known + len(made) + 1)))
+    return made
+
+
+def _trial(cell: CellSearch, row: TrialRow | None) -> FrozenTrial:
     from optuna.trial import TrialState, create_trial
 
     with quiet():
         if row is None:
             return create_trial(state=TrialState.FAIL)
         space = cell.searched.space
-        values = from_text(space, row.settings)
-        if values is None:
-            return None
+        values = from_text(space, row.settings) or {}
         states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
         return create_trial(
             state=states.get(row.state, TrialState.FAIL),

@@ -55,7 +55,7 @@ class TrialKeeper(Keeper):
     Args:
         job: the trial.
         shelf: where the layers are put when they are pretrained, for trials that share them.
-        stop: asked between epochs.
+        stop: asked after every step.
         hopeless: told of each epoch, tells whether to give up.
     """
 
@@ -68,7 +68,7 @@ class TrialKeeper(Keeper):
     def save(self, state: TrainingState) -> None:
         """Save; put the layers aside where the trial has just pretrained them."""
         super().save(state)
-        pretrained = state.phase == "finetune" and not state.epoch
+        pretrained = state.phase == "finetune" and not state.epoch and state.interim is None
         if pretrained and self._experiment.pretrain.epochs:
             put_aside(self._job, self._shelf, MOST_PRETRAINED)
 

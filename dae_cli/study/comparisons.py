@@ -15,9 +15,15 @@ from pathlib import Path
 from dae_cli.csv_rows import csv_text, rows_in, yes_or_no
 from dae_cli.errors import RunFolderError
 from dae_cli.files import write_text
-from dae_cli.study.kept_wrong_rows import WrongRows, write_kept_rows, wrong_rows_in
+from dae_cli.study.kept_wrong_rows import (
+    WrongRows,
+    read_kept_rows,
+    write_kept_rows,
+    wrong_rows_in,
+)
 from dae_cli.study.mcnemar import LEVEL, holm, p_value
 from dae_cli.study.rows import RunRow
+from dae_cli.study.run_folder import RUNS
 
 MCNEMAR_CSV = "mcnemar.csv"
 ONE_RUN = "SVM"
@@ -144,11 +150,13 @@ def _adjusted(found: Sequence[Comparison]) -> list[Comparison]:
 def write_comparisons(out: Path, rows: Sequence[RunRow]) -> list[Comparison]:
     """Write mcnemar.csv of the rows of runs.csv and return it, and wrong_rows.csv.
 
-    Whoever holds the tables calls it. Files that dae did not write are made anew of what is here.
+    Whoever holds the tables calls it. Where every run's folder is here, files that dae did not
+    write are made anew.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written. RunFolderError: see `require_kept`.
     """
+    require_kept(out, rows)
     try:
         earlier = read_comparisons(out)
     except RunFolderError:
@@ -158,6 +166,19 @@ def write_comparisons(out: Path, rows: Sequence[RunRow]) -> list[Comparison]:
     write_kept_rows(out, rows, wrong_rows_of)
     write_text(out / MCNEMAR_CSV, comparisons_to_csv(found))
     return found
+
+
+def require_kept(out: Path, rows: Sequence[RunRow]) -> None:
+    """Make sure that what is known of runs whose folders are elsewhere can be read.
+
+    Nothing else tells it: to write the files anew would lose it.
+
+    Raises:
+        RunFolderError: mcnemar.csv or wrong_rows.csv is not one that dae wrote.
+    """
+    if any(not row.error and not (out / RUNS / row.run).is_dir() for row in rows):
+        read_comparisons(out)
+        read_kept_rows(out)
 
 
 def comparisons_to_csv(found: Sequence[Comparison]) -> str:

@@ -128,7 +128,7 @@ def _filter_sheets(
     if all(shown.kept for shown in found):
         rows = first_seeds(rows)
         sheets = _sheet_names(rows)
-        if rows and _runs_drawn(out / sheets[0][1]) == [row.run for row in rows]:
+        if rows and _are_of(out, sheets, rows):
             return sheets
     if not found:
         return []
@@ -150,6 +150,14 @@ def _sheet_names(rows: Sequence[RunRow]) -> list[tuple[str, str]]:
 
 def _told_by(rows: Sequence[RunRow]) -> str:
     return "destruction" if differ_in_destruction(rows) else "model"
+
+
+def _are_of(out: Path, sheets: Sequence[tuple[str, str]], rows: Sequence[RunRow]) -> bool:
+    """Tell whether sheets, that of all rows first, say that they are of these runs."""
+    (_, whole), *single = sheets
+    return _runs_drawn(out / whole) == [row.run for row in rows] and all(
+        row.run in _runs_drawn(out / name) for row, (_, name) in zip(rows, single, strict=True)
+    )
 
 
 def _runs_drawn(sheet: Path) -> list[str]:
@@ -178,9 +186,10 @@ def _draw_sheets(
     shown_units = max(len(shown.weights) for shown in found)
     tiles = _tiles(shown_units)
     start = ", from the same initial weights" if same_start(study, rows) else ""
+    seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
     caption = (
-        f"Rows of W after pretraining, units 0 to {shown_units - 1}, seed {rows[0].seed}; the same "
-        f"unit at the same place in every sheet{start}."
+        f"Rows of W after pretraining, units 0 to {shown_units - 1}, seed {seeds}; the same unit "
+        f"at the same place in every sheet{start}."
     )
     panels = [
         Panel(

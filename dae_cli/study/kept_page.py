@@ -111,4 +111,4 @@ def _sheet(found: dict[str, str]) -> Sheet | None:
             image.load()
     except (KeyError, ValueError, Base64Error, OSError, SyntaxError, Image.DecompressionBombError):
         return None
-    return Sheet(found["data-run"], png, size, limit) if np.isfinite(limit) else None
+    return Sheet(found["data-run"], png, size, limit) if 0 < limit < np.inf else None

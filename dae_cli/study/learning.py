@@ -1,7 +1,8 @@
 """The filters of a layer while it learns: the experiment's first layer trained again, and watched.
 
 Nothing of it is kept on disk. Streams of chance are named by their place (training/streams.py), so
-the layer passes through the same weights as in the experiment's own run, bit for bit.
+the layer passes through the same weights as in the experiment's own run, with the same engine bit
+for bit.
 """
 
 from __future__ import annotations

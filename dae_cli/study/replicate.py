@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dae_cli.errors import RunFolderError
-from dae_cli.study.comparisons import write_comparisons
+from dae_cli.study.comparisons import require_kept, write_comparisons
 from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
 from dae_cli.study.pool import run_jobs
@@ -70,7 +70,7 @@ def run_plan(
     if scheduler is not None:
         scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)
-    _tell_what_goes(plan, watcher)
+    require_kept(plan.out, _rows_that_stay(plan, watcher))
     if force:
         _discard(plan)
     else:
@@ -163,19 +163,22 @@ def _made(
             _wait_for_one(left, watcher)
 
 
-def _tell_what_goes(plan: Plan, watcher: Watcher) -> None:
-    """Say which rows of runs.csv will not be in the tables; their run folders stay.
+def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
+    """Return the rows of runs.csv that stay, and say which will leave the tables.
+
+    The run folders of those stay.
 
     Raises:
         RunFolderError: runs.csv is not one that dae wrote.
     """
-    _, gone = earlier_rows(plan)
+    stay, gone = earlier_rows(plan)
     if gone:
         names = ", ".join(f"{row.cell} seed {row.seed}" for row in gone)
         watcher.note(
             f"{plan.out}: has rows of other settings, data or numerics, which are never mixed; "
             f"they leave the tables ({names}); --out keeps both apart"
         )
+    return stay
 
 
 def _row_of_done(job: Job, command: str) -> RunRow:
@@ -201,12 +204,10 @@ def _lost(job: Job, why: str, command: str) -> RunRow:
 def _as_asked(row: RunRow, runs: Sequence[PlannedRun]) -> RunRow:
     """Return the row, or a failed one where another command made the run with another engine."""
     planned = next(planned for planned in runs if planned.job.name == row.run)
-    engine = planned.engine
-    if row.error or planned.job.is_svm or engine in ("auto", row.engine):
+    if row.error or planned.takes(row.engine):
         return row
-    return without_result(
-        row, f"another dae process made it meanwhile with the engine {row.engine}, not {engine}"
-    )
+    why = f"another dae process made it meanwhile with the engine {row.engine}"
+    return without_result(row, f"{why}, not {planned.engine}")
 
 
 def _wait_for_one(runs: Sequence[PlannedRun], watcher: Watcher) -> None:

@@ -87,19 +87,23 @@ def earlier_rows(plan: Plan, made: Collection[str] = ()) -> tuple[list[RunRow], 
 def _as_its_folder_tells(plan: Plan, row: RunRow) -> RunRow:
     """Return the row of a run that is done as its folder has it, whatever was known of it before.
 
-    Another command may have made it anew since; and a line of runs.csv may have been edited.
+    Another command may have made it anew since, or made what failed here; and a line of runs.csv
+    may have been edited. What was made with another engine than this plan asks for stays failed.
     """
     folder = plan.out / RUNS / row.run
-    if row.error or not (folder / STATUS).exists():
+    if not (folder / STATUS).exists():
         return row
     cell = next(cell for cell in plan.study.all_cells if cell.cell == row.cell)
     origin: Origin = "original" if row.data_origin == "original" else "regenerated"
     data = Prepared(row.dataset, folder, origin, row.data_sha256, "")
     try:
         experiment = with_seed(cell.experiment, row.seed)
-        return row_of(Job(row.cell, experiment, data, folder, reference=cell.reference))
+        found = row_of(Job(row.cell, experiment, data, folder, reference=cell.reference))
     except RunFolderError as error:
-        return without_result(row, str(error))
+        return row if row.error else without_result(row, str(error))
+    planned = next((p for p in plan.runs if p.job.name == row.run), None)
+    asked = planned is None or planned.takes(found.engine)
+    return row if row.error and not asked else found
 
 
 def _is_of(plan: Plan, row: RunRow) -> bool:

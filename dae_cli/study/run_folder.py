@@ -142,6 +142,10 @@ class PlannedRun:
     engine: EngineChoice
     """What was asked for; the job's own engine is settled when it is about to be computed."""
 
+    def takes(self, engine: str) -> bool:
+        """Tell whether a run that was made with this engine is what was asked for."""
+        return self.job.is_svm or self.engine in ("auto", engine)
+
 
 def model_name(experiment: AnyExperiment) -> str:
     """Return the paper's name: SAA-3 without corruption, SdA-3 with it, DBN-3 of RBMs.

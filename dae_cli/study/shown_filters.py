@@ -61,9 +61,9 @@ def shown_filters(
 
 
 def first_seeds(rows: Sequence[RunRow]) -> list[RunRow]:
-    """Return the rows whose filters are shown: of networks with any, those of the first seed."""
+    """Return the rows whose filters are shown: of each cell with any, that of its first seed."""
     rows = [row for row in rows if has_filters(row)]
-    return [row for row in rows if row.seed == min(r.seed for r in rows)]
+    return [row for row in rows if row.seed == min(r.seed for r in rows if r.cell == row.cell)]
 
 
 def first_filters(folder: Path, dataset: str) -> NDArray[np.float32]:

@@ -95,8 +95,8 @@ def _best(
     trials = read_trials(folder / TRIALS, experiment.svm.kernel, n_train, n_valid)
     made = replayed(experiment, trials)
     if made != trials:
-        odd = next((t for t in trials if t not in made), trials[0])
-        found.compare(f"{place}/{TRIALS}", f"trial {odd}", "is there", "not made by such a search")
+        odd = next((f"trial {t}" for t in trials if t not in made), "the order of the trials")
+        found.compare(f"{place}/{TRIALS}", odd, "is there", "not made by such a search")
     best = best_of(made)
     again = {
         "valid_error_percent": f"{best.valid_error_percent:.2f}",

@@ -14,10 +14,11 @@ import pytest
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.data.obtain import Prepared
 from dae_cli.errors import RunFolderError
-from dae_cli.study.execute import execute
+from dae_cli.study.execute import execute, lost_row
 from dae_cli.study.locks import hold
 from dae_cli.study.progress import Silent
 from dae_cli.study.rows import RunRow, read_rows
+from dae_cli.study.run_folder import Job
 from tests.study.running import csv_rows, jobs_of, only, plan_of, run_again
 
 MakeStudy = Callable[..., ResolvedStudy]
@@ -117,6 +118,43 @@ def test_a_run_that_another_command_made_anew_is_told_as_its_folder_has_it(
     assert [row.engine for row in read_rows(tmp_path / "runs.csv", RunRow)] == [
         row.engine for row in rows
     ]
+
+
+@pytest.mark.parametrize("name", ["wrong_rows.csv", "mcnemar.csv"])
+def test_what_alone_tells_of_runs_elsewhere_is_not_written_anew_when_it_is_damaged(
+    two_cells: ResolvedStudy, tmp_path: Path, no_report: None, recorder: Any, name: str
+) -> None:
+    run_again(plan_of(two_cells, tmp_path))
+    with (tmp_path / name).open("a") as file:
+        file.write("<<<<<<< HEAD\n")
+    damaged = (tmp_path / name).read_bytes()
+    (elsewhere, _) = read_rows(tmp_path / "runs.csv", RunRow)
+    shutil.rmtree(tmp_path / "runs" / elsewhere.run)
+    with pytest.raises(RunFolderError, match=rf"{name}:\d+: .*; move the file away"):
+        run_again(plan_of(two_cells, tmp_path), watcher=recorder)
+    assert recorder.events == []
+    assert (tmp_path / name).read_bytes() == damaged
+
+
+def test_a_run_that_failed_here_and_was_made_by_another_command_is_told_as_made(
+    two_cells: ResolvedStudy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_report: None,
+) -> None:
+    plan = plan_of(two_cells, tmp_path)
+    first, _ = jobs_of(plan)
+
+    def lacking(job: Job, *_: Any) -> RunRow:
+        if job.cell == first.cell:
+            return lost_row(job, "the memory ran out", "dae")
+        execute(replace(first, engine="torch"), Silent(), "dae")  # another command, meanwhile
+        return execute(job, Silent(), "dae")
+
+    monkeypatch.setattr("dae_cli.study.execute.execute", lacking)
+    outcome = run_again(plan)
+    assert (outcome.failed, outcome.done) == (1, 1)
+    assert [row.error for row in read_rows(tmp_path / "runs.csv", RunRow)] == ["", ""]
 
 
 def test_rows_without_folders_stay_until_their_runs_are_made_anew(

@@ -135,5 +135,11 @@ def test_a_damaged_file_is_told_by_line(
     (tmp_path / MCNEMAR_CSV).write_text(text.replace(old, new, 1))
     with pytest.raises(RunFolderError, match=why):
         read_comparisons(tmp_path)
+    damaged = (tmp_path / MCNEMAR_CSV).read_bytes()
+    with pytest.raises(RunFolderError, match=why):  # nothing else tells it
+        write_comparisons(tmp_path, rows)
+    assert (tmp_path / MCNEMAR_CSV).read_bytes() == damaged
+    for row in rows:
+        (tmp_path / "runs" / row.run).mkdir(parents=True)
     write_comparisons(tmp_path, rows)  # is made anew of what is here: nothing
     assert read_comparisons(tmp_path) == []

@@ -22,6 +22,7 @@ from dae_cli.study import figures
 from dae_cli.study.filters import run_filters
 from dae_cli.study.kept_page import PAGE, Kept, read_kept
 from dae_cli.study.rows import RunRow
+from dae_cli.study.shown_filters import first_seeds
 from dae_cli.study.table import table_of
 from dae_cli.training.state import initial_state
 
@@ -184,6 +185,21 @@ def test_a_sheet_that_is_gone_with_its_run_is_drawn_from_the_page(
         assert _texts(one_here / "filters" / path.name) == _texts(path)
 
 
+@pytest.mark.parametrize("now", ["gone", "convex-25.png"])
+def test_a_single_sheet_that_is_not_of_its_run_is_drawn_again(
+    in_process: Any, one_here: Path, now: str
+) -> None:
+    outcome, kept = in_process.outcome, read_kept(in_process.out / PAGE)
+    shutil.rmtree(one_here / "runs")
+    sheet, others = one_here / "filters" / "convex-0.png", one_here / "filters" / now
+    if others.exists():
+        shutil.copy(others, sheet)
+    else:
+        sheet.unlink()
+    figures.draw(in_process.study, one_here, outcome.rows, outcome.table, kept)
+    assert _texts(sheet) == _texts(in_process.out / "filters" / "convex-0.png")
+
+
 def test_a_run_that_neither_folder_nor_page_tells_of_has_no_sheet(
     in_process: Any, one_here: Path
 ) -> None:
@@ -298,6 +314,18 @@ def test_cells_at_a_destruction_each_are_told_apart_by_it(whole_sheets: Any) -> 
     assert heads == ["0 %", "25 %"]
     assert titles == ["convex, every destruction", "convex, SAA-2, 0 %", "convex, SdA-2, 25 %"]
     assert options["title"] == "First-layer filters on convex, by destruction"
+
+
+def test_a_cell_whose_first_seed_failed_is_shown_by_the_next(
+    make_row: Callable[..., RunRow],
+) -> None:
+    rows = [
+        make_row(cell="a", seed=0, run="a-0"),
+        make_row(cell="a", seed=1, run="a-1"),
+        make_row(cell="b", seed=1, run="b-1"),
+        make_row(cell="b", seed=2, run="b-2"),
+    ]
+    assert [row.run for row in first_seeds(rows)] == ["a-0", "b-1"]
 
 
 def test_other_models_are_told_apart_by_their_names(whole_sheets: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,18 @@ def test_a_damaged_file_cannot_be_checked_and_says_how_it_is_made_again(
     assert dae("replicate", "tiny", "--jobs", "1").code == 0
     assert path.read_bytes() == before
     tiny.found(code=0)
+
+
+def test_wrong_rows_that_are_missing_are_told(tiny: Tiny) -> None:
+    path, run = tiny.done / KEPT, tiny.row("rect-0").run
+    header, *lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([header, *(line for line in lines if not line.startswith(run))]))
+    assert tiny.differences() == {(KEPT, run, "no row", "a row")}
+    path.unlink()
+    assert {d[:2] for d in tiny.differences()} == {(KEPT, folder.name) for folder in tiny.runs()}
+    # Of a run whose folder is elsewhere, mcnemar.csv tells that its rows had been there.
+    shutil.rmtree(tiny.done / "runs" / run)
+    assert (KEPT, run) in {d[:2] for d in tiny.differences()}
 
 
 def test_results_made_before_wrong_rows_were_kept_get_them(tiny: Tiny, dae: Dae) -> None:
