@@ -6,19 +6,24 @@ Run by `make readme`; a test fails where the documents and their sources disagre
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from dae_cli.commands.app import app
 from dae_cli.config.experiments import resolve_study
+from dae_cli.config.schema import Experiment, Settings, SvmExperiment
 from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.registry import REGISTRY
-from dae_cli.study.report import markdown_table
+from dae_cli.study.claims import claims
+from dae_cli.study.comparisons import read_comparisons
+from dae_cli.study.paper_table import paper_table
+from dae_cli.study.report import certainty_told, markdown_table
 from dae_cli.study.rows import RunRow, TableRow, read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,31 +34,36 @@ HELP_WIDTH = 80
 def readme(text: str) -> str:
     """Return README's text with its tables and their sentences of origin renewed."""
     results = ROOT / "results" / "icml2008"
-    table = markdown_table(read_rows(results / "table.csv", TableRow))
+    table = read_rows(results / "table.csv", TableRow)
     rows = read_rows(results / "runs.csv", RunRow)
     commits = ", ".join(sorted({row.commit for row in rows}))
     minutes = sum(row.minutes or 0.0 for row in rows)
     origin = (
         f"{len(rows)} runs of one seed each, {minutes:.0f} minutes of one core in all, "
-        f"at commit {commits}."
+        f"at commit {commits}. {certainty_told(table)}"
     )
-    text = _between(text, "table", f"\n{table}\n\n{origin}\n")
+    text = _between(text, "table", f"\n{markdown_table(table)}\n\n{origin}\n")
     return _between(text, "whole", f"\n{_whole_table()}\n")
 
 
 def _whole_table() -> str:
-    """SdA-3 of the whole table, and how much else of it there is."""
+    """SdA-3 of the whole table, how much else of it there is, and what comes of the claims."""
     results = ROOT / "results" / "table1"
     table = read_rows(results / "table.csv", TableRow)
     rows = read_rows(results / "runs.csv", RunRow)
     hours = sum(row.minutes or 0.0 for row in rows) / 60.0
-    cells = len(resolve_study("table1").all_cells)
+    study = resolve_study("table1")
+    shown = [row for row in table if row.model == "SdA-3"]
+    verdicts = [row.verdict for row in table]
+    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in ("better", "matches", "worse"))
     origin = (
-        f"SdA-3, the mean of three seeds; sd: over the seeds. {len(table)} of the table's {cells} "
-        f"cells have been run: {len(rows)} runs, {hours:.1f} hours of one core."
+        f"SdA-3, the mean of three seeds; sd: over the seeds. {len(table)} of the table's "
+        f"{len(study.all_cells)} cells have been run ({counts}): {len(rows)} runs, "
+        f"{hours:.1f} hours of one core. {certainty_told(shown)}"
     )
-    shown = markdown_table([row for row in table if row.model == "SdA-3"])
-    return f"{shown}\n\n{origin}"
+    judged = claims(paper_table(study, rows, table), read_comparisons(results))
+    told = "\n".join(f"- {claim.says}: **{claim.outcome}**" for claim in judged)
+    return f"{markdown_table(shown)}\n\n{origin}\n\nThe paper's claims, here:\n\n{told}"
 
 
 def command_help() -> str:
@@ -85,6 +95,54 @@ def datasets(text: str) -> str:
         text = _between(text, name, "\n" + "\n".join(lines) + "\n")
     text = _between(text, "trained", f"\n{_trained()}\n")
     return _between(text, "contents", f"\n{_contents()}\n")
+
+
+def experiments(text: str) -> str:
+    """Return the text of docs/experiments.md with the table of all settings renewed."""
+    lines = ["| key | value | default | |", "|---|---|---|---|"]
+    for name, kind in _sections().items():
+        schema = kind.model_json_schema()
+        for key, about in schema["properties"].items():
+            if "$ref" in about or "anyOf" in about:
+                continue  # a section, which has lines of its own
+            default = _default(about["default"]) if "default" in about else ""
+            what = about.get("description", "").replace("|", "\\|")
+            dotted = f"{name}.{key}" if name else key
+            lines.append(f"| `{dotted}` | {_values(about)} | {default} | {what} |")
+    return _between(text, "settings", "\n" + "\n".join(lines) + "\n")
+
+
+def _sections() -> dict[str, type[Settings]]:
+    """The sections of an experiment, in the order in which files have them."""
+    found: dict[str, type[Settings]] = {"": Experiment}
+    for name, field in {**Experiment.model_fields, **SvmExperiment.model_fields}.items():
+        for kind in get_args(field.annotation) or (field.annotation,):
+            if isinstance(kind, type) and issubclass(kind, Settings):
+                found[name] = kind
+    return found
+
+
+def _values(about: dict[str, Any]) -> str:
+    """What a setting may be, as its schema has it."""
+    if about["type"] == "array":
+        return f"a list, each {_values(about['items'])}"
+    if about["type"] == "boolean":
+        return "true, false"
+    if "enum" in about or "const" in about:
+        return ", ".join(f"`{value}`" for value in about.get("enum", [about.get("const")]))
+    low = about.get("minimum", about.get("exclusiveMinimum"))
+    high = about.get("maximum", about.get("exclusiveMaximum"))
+    low_word = "above" if "exclusiveMinimum" in about else "from"
+    high_word = "to below" if "exclusiveMaximum" in about else "to"
+    kind = "whole, " if about["type"] == "integer" else ""
+    return f"{kind}{low_word} {low:,}" + (f" {high_word} {high:,}" if high is not None else "")
+
+
+def _default(value: object) -> str:
+    """A default as a file would have it."""
+    if value == []:
+        return "by the kernel"
+    return f"`{value}`" if isinstance(value, str) else json.dumps(value)
 
 
 def reliability(text: str) -> str:
@@ -152,10 +210,11 @@ def _between(text: str, mark: str, content: str) -> str:
 
 
 def main() -> None:
-    """Write README.md, docs/datasets.md, docs/reliability.md and docs/commands.md."""
+    """Write what is quoted in README.md and docs/, and the whole of docs/commands.md."""
     for path, renewed in (
         (ROOT / "README.md", readme),
         (ROOT / "docs" / "datasets.md", datasets),
+        (ROOT / "docs" / "experiments.md", experiments),
         (ROOT / "docs" / "reliability.md", reliability),
     ):
         path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "run",
+    "cell",
     "dataset",
     "data_origin",
     "split",
@@ -110,11 +111,11 @@ def _printed(evaluations: Sequence[Evaluation], form: EvaluationFormat) -> str:
         writer.writeheader()
         writer.writerows(_rounded(e) for e in evaluations)
         return text.getvalue().rstrip("\n")
-    rows = [("run", "data", "split", "wrong", "error, %")]
+    rows = [("run", "cell", "data", "split", "wrong", "error, %")]
     for e in evaluations:
         number = interval(e.error_percent, e.half_width_95)
         data = f"{e.dataset} ({e.data_origin})"
-        rows.append((e.run, data, e.split, f"{e.n_wrong:,} of {e.n_rows:,}", number))
+        rows.append((e.run, e.cell, data, e.split, f"{e.n_wrong:,} of {e.n_rows:,}", number))
     return "\n".join(columns(rows))
 
 

@@ -125,7 +125,7 @@ def filters(
     if out is not None:
         check_suffix(out, SHEET_SUFFIXES)
     folders = [run_folder(source) for source in sources]
-    panels = [_panel(folder, layer) for folder in folders]
+    panels = panels_of(folders, layer)
 
     from dae_cli.pictures.saving import save_sheet
 
@@ -191,6 +191,15 @@ def _which(layer: int) -> str:
 def _default_name(kind: str, folders: Sequence[Path], layer: int) -> Path:
     stem = folders[0].resolve().name if len(folders) == 1 else "side-by-side"
     return Path(f"{kind}-{stem}" + ("" if layer == 1 else f"-layer{layer}") + ".png")
+
+
+def panels_of(folders: Sequence[Path], layer: int) -> list[Panel]:
+    """A sheet a run, named by data and corruption, or by the runs where that tells none apart."""
+    panels = [_panel(folder, layer) for folder in folders]
+    if len({panel.title for panel in panels}) == len(panels):
+        return panels
+    names = [folder.resolve().name for folder in folders]
+    return [replace(panel, title=name) for panel, name in zip(panels, names, strict=True)]
 
 
 def _panel(folder: Path, layer: int) -> Panel:

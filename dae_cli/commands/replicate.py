@@ -141,13 +141,13 @@ def _announcement(total: int, ahead: int, workers: int) -> str:
 def _grid(plan: Plan, force: bool) -> list[str]:
     """What --dry-run prints: each run with its state and data."""
     states = {"new": "new", "stopped": "goes on", "done": "done"}
-    rows = [("run", "state", "dataset")]
+    rows = [("cell", "run", "state", "dataset")]
     for run in plan.runs:
         state = "starts over" if force and run.state != "new" else states[run.state]
         data = run.job.data
-        rows.append((run.job.name, state, f"{data.name} ({data.origin})"))
+        rows.append((run.job.cell, run.job.name, state, f"{data.name} ({data.origin})"))
     ahead = sum(force or run.state != "done" for run in plan.runs)
-    return [*columns(rows, [3, 3]), f"{ahead} of {len(rows) - 1} to run · {label(plan.out)}"]
+    return [*columns(rows, [3, 3, 3]), f"{ahead} of {len(rows) - 1} to run · {label(plan.out)}"]
 
 
 def _tell(plan: Plan, outcome: Outcome, force: bool, quiet: bool) -> None:
@@ -159,9 +159,10 @@ def _tell(plan: Plan, outcome: Outcome, force: bool, quiet: bool) -> None:
         typer.echo("".join(f"{line}\n" for line in errors), err=True, nl=False)
         typer.echo(label(outcome.report))
         return
-    cells = [("run", "", "time")]
-    cells += [(row.run, _became(run, row, force), minutes(row.minutes)) for run, row in made]
-    typer.echo("\n".join(["", *columns(cells, [3, 3]), *errors, ""]), err=True)
+    cells = [("cell", "run", "", "time")]
+    for run, row in made:
+        cells.append((row.cell, row.run, _became(run, row, force), minutes(row.minutes)))
+    typer.echo("\n".join(["", *columns(cells, [3, 3, 3]), *errors, ""]), err=True)
     lines = results(outcome.table, text_width()) if outcome.table else outcome.judgements
     lines.append(
         f"{outcome.done} done, {outcome.skipped} skipped, {outcome.failed} failed "

@@ -155,7 +155,7 @@ def search(
 
     folder = out or default_search_out(resolved.name)
     if check:
-        check_files(resolved.name, cells, folder, quiet)
+        check_files(resolved.name, cells, folder, form, quiet)
         return
     require_optuna()
     if write and not dry_run:
@@ -190,7 +190,7 @@ def search(
             command=command_line(),
         )
         if dry_run:
-            typer.echo("\n".join(grid(plan)))
+            typer.echo("\n".join(grid(plan, form)))
             return
         with hint_when_interrupted("  the same command goes on from the last checkpoint"):
             outcome = run_search(

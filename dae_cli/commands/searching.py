@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,26 +40,33 @@ def trial_line(row: TrialRow) -> str:
     return f"{row.state:<8} {row.cell} trial {row.trial}: {result}{took} ({settings})"
 
 
-def grid(plan: SearchPlan) -> list[str]:
+def grid(plan: SearchPlan, form: SearchFormat) -> list[str]:
     """Return what --dry-run prints: each cell with its trials so far, and its space."""
     from dae_cli.search.run import so_far
+    from dae_cli.search.storage import without_password
 
+    known = so_far(plan)
+    if form is SearchFormat.json:
+        return [_dumped(_plan_as_json(plan, known))]
     rows = [("cell", "trials", "of", "dataset", "searched")]
-    for cell, counts in zip(plan.cells, so_far(plan), strict=True):
+    for cell, counts in zip(plan.cells, known, strict=True):
         ended = counts.get("COMPLETE", 0) + counts.get("PRUNED", 0)
         running = counts.get("RUNNING", 0)
         have = f"{ended}, {running} begun" if running else str(ended)
         data = f"{cell.data.name} ({cell.data.origin})"
         keys = ", ".join(cell.searched.space)
         rows.append((cell.cell, have, str(plan.trials or "any"), data, keys))
-    return [*columns(rows, [3, 3]), f"sampler {plan.sampler}, seed {plan.seed} · {plan.storage}"]
+    return [
+        *columns(rows, [3, 3]),
+        f"sampler {plan.sampler}, seed {plan.seed} · {without_password(plan.storage)}",
+    ]
 
 
 def tell(outcome: SearchOutcome, form: SearchFormat, quiet: bool, written: bool) -> None:
     """Print the outcome: a table, JSON, or the path of search.csv."""
     chosen = [cell.chosen for cell in outcome.cells if cell.chosen]
     if form is SearchFormat.json:
-        typer.echo(json.dumps(_as_json(outcome), indent=2, ensure_ascii=False))
+        typer.echo(_dumped(_as_json(outcome)))
         return
     if quiet:
         typer.echo(label(outcome.table))
@@ -106,17 +114,49 @@ def _as_json(outcome: SearchOutcome) -> dict[str, Any]:
     }
 
 
-def check_files(study: str, cells: Sequence[SearchedCell], folder: Path, quiet: bool) -> None:
+def _plan_as_json(plan: SearchPlan, known: Sequence[Mapping[str, int]]) -> dict[str, Any]:
+    from dae_cli.search.storage import without_password
+
+    return {
+        "cells": [
+            {
+                "cell": cell.cell,
+                "complete": counts.get("COMPLETE", 0),
+                "pruned": counts.get("PRUNED", 0),
+                "begun": counts.get("RUNNING", 0),
+                "wanted": plan.trials,
+                "dataset": cell.data.name,
+                "data_origin": cell.data.origin,
+                "searched": list(cell.searched.space),
+            }
+            for cell, counts in zip(plan.cells, known, strict=True)
+        ],
+        "sampler": plan.sampler,
+        "seed": plan.seed,
+        "storage": without_password(plan.storage),
+    }
+
+
+def _dumped(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def check_files(
+    study: str, cells: Sequence[SearchedCell], folder: Path, form: SearchFormat, quiet: bool
+) -> None:
     """Tell every difference between the files and search.csv; exit code 1 if there is one."""
     from dae_cli.search.chosen import differences
 
     found, not_searched = differences(study, cells, folder)
-    if found:
+    agree = len(cells) - len(not_searched) - len({d.cell for d in found})
+    if form is SearchFormat.json:
+        told = {"differences": [asdict(d) for d in found], "not_searched": list(not_searched)}
+        typer.echo(_dumped({"cells": len(cells), "agree": agree, **told}))
+    elif found:
         rows = [("cell", "what", "recorded", "expected")]
         rows += [(d.cell, d.what, d.recorded, d.expected) for d in found]
         typer.echo("\n".join(columns(rows)))
-    if not quiet:
-        agree = len(cells) - len(not_searched) - len({d.cell for d in found})
+    if not quiet and form is SearchFormat.table:
         lacking = f", {len(not_searched)} not searched yet" if not_searched else ""
         typer.echo(f"{agree} of {len(cells)} cells agree with search.csv{lacking}")
     if found:

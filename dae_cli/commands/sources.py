@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dae_cli.errors import RunFolderError
+import typer
+
+from dae_cli.errors import ConfigError, RunFolderError
 
 _CONFIG = "config.yaml"
 
@@ -22,16 +24,37 @@ def run_folder(source: str) -> Path:
             return path
         raise RunFolderError(f"{source}: not a run folder (there is no {_CONFIG})")
     if _looks_like_a_run(path):
-        raise RunFolderError(
-            f"{source}: there is no such run folder; ls {path.parent} shows what there is"
-        )
+        raise _no_folder(source)
     from dae_cli.config.experiments import resolve_experiment
+    from dae_cli.config.names import find_target
 
+    try:
+        find_target(source)
+    except ConfigError:
+        if len(path.parts) > 1 and path.parent.is_dir() and path.suffix != ".yaml":
+            raise _no_folder(source) from None
+        raise
     resolved = resolve_experiment(source)
 
-    from dae_cli.study.filters import finished_run
+    from dae_cli.study.finished import finished_runs
 
-    return finished_run(resolved)
+    newest, *others = finished_runs(resolved, source)
+    if others:
+        typer.echo(
+            f"{source}: {len(others) + 1} finished runs, on different data; this is the newest, "
+            f"{newest}; to take another one, give its folder",
+            err=True,
+        )
+    return newest
+
+
+def _no_folder(source: str) -> RunFolderError:
+    there = Path(source).parent
+    what = f"ls {there} shows what there is" if there.is_dir() else f"nor is there a folder {there}"
+    return RunFolderError(
+        f"{source}: there is no such run folder; {what} (run folders come with no clone: "
+        "dae replicate and dae train make them)"
+    )
 
 
 def _looks_like_a_run(path: Path) -> bool:

@@ -89,7 +89,7 @@ def _fits(lines: Sequence[str], width: int | None) -> bool:
 
 def _with_header(rows: Sequence[TableRow], mark: str) -> list[tuple[str, ...]]:
     names, destroyed = cells.names(rows), _destroyed(rows)
-    header = ("dataset", "destruction", "ours", "paper", "gap", "verdict")
+    header = (cells.heading(rows), "destruction", "ours", "paper", "gap", "verdict")
     body = [
         (
             name,

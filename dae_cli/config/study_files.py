@@ -17,7 +17,7 @@ from dae_cli.config.reader import read_file
 from dae_cli.config.schema import DatasetName
 from dae_cli.config.search_space import SearchEntry, read_search
 
-_KEYS = ("title", "paper", "reference", "shared", "per_dataset", "search", "figures")
+STUDY_KEYS = ("title", "paper", "reference", "shared", "per_dataset", "search", "figures")
 
 Reference = Literal["destruction", "model"]
 """What a cell is compared with: the paper's number of its model at the very destruction of the
@@ -67,12 +67,14 @@ def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
     entry, problems = read_file(path, label(path))
     if entry is None or not isinstance(entry.value, dict):
         if not problems:
-            problems = [Problem(label(path), f"must be a mapping with the keys {', '.join(_KEYS)}")]
+            problems = [
+                Problem(label(path), f"must be a mapping with the keys {', '.join(STUDY_KEYS)}")
+            ]
         return StudyFile(complete=False), problems
     items = entry.value
     for key, item in items.items():
-        if key not in _KEYS:
-            near = did_you_mean(key, _KEYS) or f"; the keys are {', '.join(_KEYS)}"
+        if key not in STUDY_KEYS:
+            near = did_you_mean(key, STUDY_KEYS) or f"; the keys are {', '.join(STUDY_KEYS)}"
             if key in sections_of_all():
                 near = f"; did you mean shared.{key}?"
             problems.append(item.problem(key, f"unknown key{near}"))

@@ -104,7 +104,7 @@ def _obtain(spec: DatasetSpec, origin: Origin | None, folder: Path | None, note:
     except DownloadError as error:
         if origin == "original":
             raise DownloadError(
-                f"{error}\n  supply {spec.archive} with --data-dir, "
-                "or leave out --origin original to have it regenerated"
+                f"{error}\n  supply {spec.archive} with --data-dir; it is regenerated only "
+                "where no original is asked for, by --origin original or by a run that had it"
             ) from error
         return from_recipe(spec, digits, note)

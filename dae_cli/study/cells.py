@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dae_cli.study.origin import is_made_anew
+from dae_cli.study.paper import certainty_of
 
 if TYPE_CHECKING:
     from dae_cli.study.rows import TableRow
@@ -18,6 +19,11 @@ def names(rows: Sequence[TableRow]) -> list[str]:
     """The data sets; the cells where several rows share data set and destruction."""
     places = {(row.dataset, row.destruction_percent) for row in rows}
     return [row.dataset if len(places) == len(rows) else row.cell for row in rows]
+
+
+def heading(rows: Sequence[TableRow]) -> str:
+    """What `names` are of."""
+    return "dataset" if names(rows) == [row.dataset for row in rows] else "cell"
 
 
 def interval(error: float | None, half_width: float | None, nothing: str = NOTHING) -> str:
@@ -33,11 +39,19 @@ def ours(row: TableRow, nothing: str = NOTHING) -> str:
     return text if row.sd_over_seeds is None else f"{text} (sd {row.sd_over_seeds:.2f})"
 
 
-def paper(row: TableRow, nothing: str = NOTHING) -> str:
-    """The paper's error with its interval and model."""
+def paper(row: TableRow, nothing: str = NOTHING, mark: str = "") -> str:
+    """The paper's error with its interval, a mark behind it, and its model."""
     if row.paper_error_percent is None:
         return nothing
-    return f"{interval(row.paper_error_percent, row.paper_half_width_95)} ({row.paper_model})"
+    number = interval(row.paper_error_percent, row.paper_half_width_95)
+    return f"{number}{mark} ({row.paper_model})"
+
+
+def paper_certainty(row: TableRow) -> str:
+    """How certain the paper's number is: a key of `paper.MARKS`, or another word for certain."""
+    if row.paper_error_percent is None:
+        return ""
+    return certainty_of(row.dataset, row.paper_model, row.paper_error_percent)
 
 
 def gap(row: TableRow, nothing: str = NOTHING) -> str:

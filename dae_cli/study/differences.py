@@ -38,11 +38,6 @@ class Findings:
     differences: list[Difference] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
 
-    @property
-    def total(self) -> int:
-        """How many things were found."""
-        return len(self.differences) + len(self.unchecked)
-
     def compare(
         self, place: str, what: str, recorded: object, recomputed: object, how: str = ""
     ) -> None:

@@ -32,6 +32,7 @@ class Evaluation:
     """The errors of one run on one split."""
 
     run: str
+    cell: str
     dataset: str
     data_origin: str
     split: str
@@ -80,6 +81,7 @@ def evaluate_run(
         wrong = count_wrong(state.best, rows, engine_for_counting(folder))
     return Evaluation(
         run=folder.absolute().name,
+        cell=status.cell,
         dataset=experiment.dataset,
         data_origin=data.origin,
         split=split,

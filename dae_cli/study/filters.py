@@ -8,11 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from dae_cli.config.experiments import ResolvedExperiment, load_resolved
-from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import ConfigError, RunFolderError
-from dae_cli.study.records import Status, read_record
-from dae_cli.study.run_folder import CHECKPOINT, CONFIG, PARTIAL, STATUS, default_runs
+from dae_cli.study.run_folder import CHECKPOINT, PARTIAL
 
 
 def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
@@ -46,28 +43,3 @@ def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
     except (SafetensorError, OSError) as error:
         raise RunFolderError(f"{path}: not a readable checkpoint ({error})") from error
     return np.ascontiguousarray(filters, dtype=np.float32)
-
-
-def finished_run(resolved: ResolvedExperiment, out: Path | None = None) -> Path:
-    """Return the newest finished run of an experiment, whatever data it was trained on.
-
-    Raises:
-        RunFolderError: there is none.
-    """
-    runs = out or default_runs(resolved)
-    found = [f for f in sorted(runs.glob("*/")) if _is_run_of(f, resolved.experiment)]
-    if not found:
-        raise RunFolderError(
-            f"{resolved.name}: no finished run in {runs}; train it with dae train {resolved.name}"
-        )
-    return max(found, key=lambda folder: (folder / CHECKPOINT).stat().st_mtime)
-
-
-def _is_run_of(folder: Path, experiment: AnyExperiment) -> bool:
-    try:
-        done = (
-            read_record(folder / STATUS, Status).state == "done" and (folder / CHECKPOINT).exists()
-        )
-        return done and load_resolved(folder / CONFIG) == experiment
-    except (RunFolderError, ConfigError, OSError):
-        return False

@@ -8,9 +8,9 @@ from dae_cli.pages.content import Grid, GridCell
 from dae_cli.study.cells import NOTHING, interval
 from dae_cli.study.claims import Claim
 from dae_cli.study.duels import COLUMNS, duels_told
-from dae_cli.study.paper import PaperNumber
+from dae_cli.study.paper import MARKS, PaperNumber
 from dae_cli.study.paper_table import PaperTable, TableCell
-from dae_cli.study.report_table import MARKS, certainty
+from dae_cli.study.report_table import certainty
 
 
 def grid_of(table: PaperTable, places: Mapping[str, int]) -> Grid:

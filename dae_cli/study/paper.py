@@ -29,6 +29,15 @@ class PaperNumber:
     """slides: printed in the lecture; retold, recalled: second hand."""
 
 
+MARKS = {"retold": "†", "recalled": "‡"}
+"""What stands behind a number that is not printed in the lecture, by its certainty."""
+MARKED = {"retold": "read in a second-hand account", "recalled": "recalled, not read again"}
+UNMARKED = (
+    "The paper's numbers without a mark are printed in the lecture (Larochelle 2012) that this "
+    "project starts from."
+)
+
+
 def is_svm(model: str) -> bool:
     """Tell whether a model of the tables is an SVM: no layers, no destruction, no epochs."""
     return model.startswith("SVM_")
@@ -51,6 +60,14 @@ def paper_numbers() -> tuple[PaperNumber, ...]:
         )
         for row in csv.DictReader(text.splitlines())
     )
+
+
+def certainty_of(dataset: str, model: str, error_percent: float) -> str:
+    """Return how certain a number of the tables is; empty where they have no such number."""
+    for number in paper_numbers():
+        if (number.dataset, number.model, number.error_percent) == (dataset, model, error_percent):
+            return number.certainty
+    return ""
 
 
 def published(dataset: str, model: str, destruction_percent: float) -> PaperNumber | None:

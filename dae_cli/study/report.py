@@ -21,7 +21,7 @@ from dae_cli.study.mismatches import (
     tried_markdown,
 )
 from dae_cli.study.origin import is_made_anew, origin_told
-from dae_cli.study.paper import is_svm
+from dae_cli.study.paper import MARKED, MARKS, UNMARKED, is_svm
 from dae_cli.study.paper_table import has_other_models, paper_table
 from dae_cli.study.report_table import (
     CLAIMING,
@@ -98,6 +98,7 @@ def write_report(
         *_table_1(study, rows, table, tests),
         "## Ours and the paper's",
         markdown_table(table),
+        "" if has_other_models(study) else certainty_told(table),
         f"{VERDICTS} {MODEL if study.reference == 'model' else DESTRUCTION}",
         REGENERATED if any(is_made_anew(row) for row in table) else "",
         mixed(rows),
@@ -132,15 +133,23 @@ def closing(study: ResolvedStudy, rows: Sequence[RunRow]) -> list[str]:
 def markdown_table(table: Sequence[TableRow]) -> str:
     """Return the study's table: ours | paper | gap | verdict, in percent of the test rows."""
     lines = [
-        "| dataset | destruction | model | ours | paper | gap | verdict |",
+        f"| {cells.heading(table)} | destruction | model | ours | paper | gap | verdict |",
         "|---|---:|---|---:|---:|---:|---|",
     ]
     for name, row in zip(cells.names(table), table, strict=True):
+        paper = cells.paper(row, mark=MARKS.get(cells.paper_certainty(row), ""))
         lines.append(
             f"| {name} | {row.destruction_percent:g} % | {row.model} | {cells.ours(row)} "
-            f"| {cells.paper(row)} | {cells.gap(row)} | {cells.verdict(row)} |"
+            f"| {paper} | {cells.gap(row)} | {cells.verdict(row)} |"
         )
     return "\n".join(lines)
+
+
+def certainty_told(table: Sequence[TableRow]) -> str:
+    """Return the footnote on the marks of `markdown_table`; empty where it has none."""
+    found = {cells.paper_certainty(row) for row in table}
+    marks = [f"{MARKS[kind]} {text}" for kind, text in MARKED.items() if kind in found]
+    return f"{UNMARKED} {'; '.join(marks)}." if marks else ""
 
 
 def facts(

@@ -8,14 +8,12 @@ from dae_cli.study.cells import NOTHING, interval
 from dae_cli.study.claims import Claim
 from dae_cli.study.comparisons import Comparison
 from dae_cli.study.duels import COLUMNS, duels_told
-from dae_cli.study.paper import PaperNumber
+from dae_cli.study.paper import MARKED, MARKS, UNMARKED, PaperNumber
 from dae_cli.study.paper_table import PaperTable, TableCell
 
 TABLE, CLAIMS = "Table 1, ours over the paper's", "Which of the paper's claims hold here"
 DUELS = "The claims, data set by data set"
 PAIRS = "The same test rows, pair by pair"
-
-MARKS = {"retold": "†", "recalled": "‡"}
 
 READING = """\
 Test errors in percent, with intervals p ± 1.96 · sqrt(p (1 − p) / n); of several seeds the mean,
@@ -95,19 +93,13 @@ def certainty(table: PaperTable) -> str:
     """Return the footnote on the paper's numbers that are not printed in the lecture."""
     numbers = [cell.paper for cell in table.cells if cell.paper]
     parts = []
-    for kind, text in (
-        ("retold", "† read in a second-hand account"),
-        ("recalled", "‡ recalled, not read again"),
-    ):
+    for kind, text in MARKED.items():
         count = sum(number.certainty == kind for number in numbers)
         if count:
-            parts.append(f"{text} ({count} of {len(numbers)} numbers)")
+            parts.append(f"{MARKS[kind]} {text} ({count} of {len(numbers)} numbers)")
     if not parts:
         return ""
-    return (
-        "The paper's numbers without a mark are printed in the lecture (Larochelle 2012) that this "
-        f"project starts from. {'; '.join(parts)}. Every ± of them agrees with its error."
-    )
+    return f"{UNMARKED} {'; '.join(parts)}. Every ± of them agrees with its error."
 
 
 def not_shown(table: PaperTable) -> str:

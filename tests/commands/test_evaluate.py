@@ -44,7 +44,7 @@ def test_csv_has_the_documented_columns(dae: Dae, done: Path) -> None:
 def test_the_table_is_plain_in_a_pipe(dae: Dae, done: Path) -> None:
     ended = dae("evaluate", runs(done)[0])
     header, line = ended.lines
-    assert header.split() == ["run", "data", "split", "wrong", "error,", "%"]
+    assert header.split() == ["run", "cell", "data", "split", "wrong", "error,", "%"]
     assert " of 400 " in line
     assert "\x1b" not in ended.out
 
@@ -65,6 +65,8 @@ def test_one_bad_folder_does_not_hide_the_others(dae: Dae, done: Path) -> None:
         ("results/tiny/runs/nope", "there is no such run folder"),
         ("results", "results: not a run folder (there is no config.yaml)"),
         ("tiny/rect-99", "has no cell 'rect-99'"),
+        ("results/nope", "there is no such run folder; ls results shows what there is"),
+        ("rect-25", "named 'rect-25'; did you mean tiny/rect-25?"),
     ],
 )
 def test_what_is_no_run_is_told_with_exit_code_2(
@@ -79,6 +81,14 @@ def test_an_experiment_without_a_run_says_how_to_train_it(dae: Dae) -> None:
     ended = dae("evaluate", "tiny/rect-25")
     assert ended.code == 2
     assert "dae train tiny/rect-25" in ended.err
+
+
+def test_of_several_finished_runs_the_one_that_is_taken_is_told(dae: Dae, done: Path) -> None:
+    (first,) = (folder for folder in runs(done) if "-sda2-" in folder.name)
+    shutil.copytree(first, first.with_name("of-other-data"))
+    ended = dae("evaluate", "tiny/rect-25")
+    assert ended.code == 0
+    assert "tiny/rect-25: 2 finished runs, on different data; this is the newest, " in ended.err
 
 
 @pytest.mark.parametrize("name", ["status.json", "config.yaml", "checkpoint.safetensors"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dae_cli.commands.filters import panels_of
 from dae_cli.pictures.filters import Panel, common_limit, lay_out_sheet
 from dae_cli.study.filters import run_filters
 
@@ -35,6 +37,15 @@ def test_experiments_stand_side_by_side_in_the_file_asked_for(dae: Dae, done: Pa
     with Image.open("both.png") as pair, Image.open("pictures/one.png") as single:
         assert pair.width > 1.7 * single.width
         assert len(pair.info["Runs"].split(", ")) == 2
+
+
+def test_runs_that_data_and_corruption_do_not_tell_apart_have_their_names(done: Path) -> None:
+    first, second = sorted((done / "runs").iterdir())
+    titles = [panel.title for panel in panels_of([first, second], layer=1)]
+    assert titles == ["rect, no corruption", "rect, 25 % destroyed"]
+    twin = shutil.copytree(second, second.with_name("twin"))
+    titles = [panel.title for panel in panels_of([first, second, twin], layer=1)]
+    assert titles == [first.name, second.name, "twin"]
 
 
 def test_for_print_there_are_svg_and_pdf_with_the_settings_inside(dae: Dae, done: Path) -> None:

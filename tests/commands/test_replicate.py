@@ -50,23 +50,23 @@ def test_a_pipe_gets_one_plain_line_when_a_run_starts_and_one_when_it_ends(
         ["done", "rect-25:"],
     ]
     assert lines[1].endswith("(1 of 2)")
-    assert re.search(r"^rect-saa2-0-s0-\w{8}    +done +\d s$", err, re.M)
+    assert re.search(r"^rect-0 +rect-saa2-0-s0-\w{8}    +done +\d s$", err, re.M)
 
 
 def test_a_dry_run_shows_the_grid_and_writes_nothing(dae: Dae, tmp_path: Path) -> None:
     ended = dae("replicate", "tiny", "--dry-run", "--seeds", "2")
     assert ended.code == 0
-    assert [line.split()[1:] for line in ended.lines[:2]] == [
-        ["state", "dataset"],
-        ["new", "rect", "(original)"],
-    ]
-    assert [line.split("-")[3] for line in ended.lines[1:5]] == ["s0", "s1", "s0", "s1"]
+    cells, runs, *states = zip(*(line.split() for line in ended.lines[1:5]), strict=True)
+    assert ended.lines[0].split() == ["cell", "run", "state", "dataset"]
+    assert cells == ("rect-0", "rect-0", "rect-25", "rect-25")
+    assert [run.split("-")[3] for run in runs] == ["s0", "s1", "s0", "s1"]
+    assert states == [("new",) * 4, ("rect",) * 4, ("(original)",) * 4]
     assert ended.lines[-1] == "4 of 4 to run · results/tiny"
     assert not (tmp_path / "results").exists()
 
 
 def test_a_dry_run_tells_what_is_done_and_what_force_would_do(dae: Dae, done: Path) -> None:
-    states = [line.split()[1] for line in dae("replicate", "tiny", "--dry-run").lines[1:-1]]
+    states = [line.split()[2] for line in dae("replicate", "tiny", "--dry-run").lines[1:-1]]
     assert states == ["done", "done"]
     forced = dae("replicate", "tiny", "--dry-run", "--force")
     assert forced.out.count("starts over") == 2
@@ -169,7 +169,7 @@ def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(dae: Dae, tmp_path
         assert it.stdout.read() == ""
     assert it.returncode == 130, "".join(told)
     assert told[-2:] == ["interrupted\n", "  the same command goes on from the last checkpoint\n"]
-    states = [line.split()[1:3] for line in dae(*words, "--dry-run").lines[1:-1]]
+    states = [line.split()[2:4] for line in dae(*words, "--dry-run").lines[1:-1]]
     assert states == [["goes", "on"], ["goes", "on"]]
 
 

@@ -11,6 +11,8 @@ from types import ModuleType
 import pytest
 from PIL import Image
 
+from dae_cli.config.experiments import resolve_experiment, resolve_study
+from dae_cli.config.study_files import STUDY_KEYS
 from dae_cli.data.generators.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +35,32 @@ def test_readme_shows_the_table_of_the_results_folder(generate: ModuleType) -> N
 def test_the_page_of_the_sets_shows_the_committed_figures(generate: ModuleType) -> None:
     text = (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8")
     assert generate.datasets(text) == text, "run `make readme`"
+
+
+def test_the_page_on_experiments_tells_every_setting(generate: ModuleType) -> None:
+    text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    assert generate.experiments(text) == text, "run `make readme`"
+
+
+def test_the_files_that_the_page_on_experiments_shows_are_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    shown = re.findall(r"```yaml\n# ([a-z0-9./-]+)(.*?)```", text, flags=re.DOTALL)
+    for name, content in shown:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(f"#{content}", encoding="utf-8")
+    assert resolve_experiment("./my.yaml").network.model.hidden == (500, 500)
+    study = resolve_study("width")
+    assert [cell.name for cell in study.cells] == ["width/rect-500"]
+    assert study.cells[0].network.pretrain.epochs == 50
+    assert set(STUDY_KEYS) == set(re.findall(r"`([a-z_]+)`", _first_column(text, "| key | |")))
+
+
+def _first_column(text: str, header: str) -> str:
+    table = text.partition(f"{header}\n")[2].partition("\n\n")[0]
+    return "\n".join(line.split("|")[1] for line in table.splitlines())
 
 
 def test_the_page_on_reliability_shows_the_figures_of_the_last_long_runs(

@@ -47,6 +47,7 @@ def test_the_test_errors_are_those_of_the_run(
     found = _evaluate(study.folder(cell, seed))
     assert found == Evaluation(
         run=row.run,
+        cell=cell,
         dataset="convex",
         data_origin="original",
         split="test",

@@ -1,11 +1,9 @@
-"""Filters of runs: pretrained weights, products for higher layers, and which run is meant."""
+"""Filters of runs: pretrained weights, products for higher layers, and what cannot be read."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from dae_cli.config.experiments import ResolvedExperiment, load_resolved
+from dae_cli.config.experiments import load_resolved
 from dae_cli.config.kinds import as_network
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load
@@ -23,7 +21,7 @@ from dae_cli.engines.engine import engine_for
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.stopping import NeverStop
 from dae_cli.study.execute import dataset_for, execute
-from dae_cli.study.filters import finished_run, run_filters
+from dae_cli.study.filters import run_filters
 from dae_cli.study.progress import Silent
 from dae_cli.study.run_folder import CHECKPOINT, Job
 from dae_cli.study.run_status import Stopped
@@ -146,71 +144,3 @@ def test_a_run_of_rbms_has_filters_and_goes_on_where_it_was_stopped(
 
 
 # Which run
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_process: Any) -> Path:
-    """A current folder whose results hold the study's run folders."""
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(in_process.out / "runs", tmp_path / "results" / "tiny" / "runs")
-    return tmp_path
-
-
-def _cell(in_process: Any, name: str) -> ResolvedExperiment:
-    cell: ResolvedExperiment = next(c for c in in_process.study.all_cells if c.cell == name)
-    return cell
-
-
-def test_the_finished_run_of_an_experiment_is_found_by_its_config(
-    here: Path, in_process: Any
-) -> None:
-    for name in ("convex-0", "convex-25"):
-        found = finished_run(_cell(in_process, name), None)
-        assert found.resolve().parent == (here / "results/tiny/runs").resolve()
-        assert found.name == in_process.folder(name).name
-
-
-def test_the_seed_is_part_of_the_experiment(here: Path, in_process: Any) -> None:
-    cell = _cell(in_process, "convex-25")
-    second = replace(cell, experiment=cell.experiment.model_copy(update={"seed": 1}))
-    assert finished_run(second).name == in_process.folder("convex-25", seed=1).name
-
-
-def test_of_several_runs_the_newest_counts(here: Path, in_process: Any) -> None:
-    cell = _cell(in_process, "convex-25")
-    old = finished_run(cell)
-    new = old.with_name("a-run-on-other-data")
-    shutil.copytree(old, new)
-    os.utime(old / CHECKPOINT, (1e9, 1e9))
-    os.utime(new / CHECKPOINT, (2e9, 2e9))
-    assert finished_run(cell) == new
-    os.utime(old / CHECKPOINT, (2.1e9, 2.1e9))
-    assert finished_run(cell) == old
-
-
-def test_a_failed_or_another_experiment_has_no_finished_run(here: Path, in_process: Any) -> None:
-    for cell in (
-        _cell(in_process, "convex-50"),
-        replace(_cell(in_process, "convex-0"), name="elsewhere/convex-0"),
-    ):
-        with pytest.raises(RunFolderError) as caught:
-            finished_run(cell)
-        assert str(caught.value).endswith(f"train it with dae train {cell.name}")
-        assert "no finished run in results" in str(caught.value)
-
-
-def test_damaged_folders_are_passed_over(here: Path, in_process: Any) -> None:
-    cell = _cell(in_process, "convex-25")
-    good = finished_run(cell)
-    for name, damage in (("a", "status.json"), ("b", "config.yaml"), ("c", CHECKPOINT)):
-        shutil.copytree(good, good.with_name(name))
-        (good.with_name(name) / damage).unlink()
-    shutil.copytree(good, good.with_name("d"))
-    (good.with_name("d") / "status.json").write_text("[]")
-    (good.parent / "empty").mkdir()
-    assert finished_run(cell) == good
-
-
-def test_another_folder_of_runs_can_be_given(in_process: Any) -> None:
-    found = finished_run(_cell(in_process, "convex-0"), in_process.out / "runs")
-    assert found == in_process.folder("convex-0")

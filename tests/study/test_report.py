@@ -17,7 +17,7 @@ from dae_cli.study.cells import gap, ours, paper
 from dae_cli.study.cells import verdict as verdict_text
 from dae_cli.study.comparisons import read_comparisons
 from dae_cli.study.makes import made_by
-from dae_cli.study.report import markdown_table, write_report
+from dae_cli.study.report import certainty_told, markdown_table, write_report
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.table import table_of
 
@@ -70,6 +70,25 @@ def test_without_a_number_of_the_paper_there_is_neither_gap_nor_verdict(
 ) -> None:
     (line,) = _lines([cell(destruction_percent=12.5, **NO_PAPER)])
     assert line == "| convex | 12.5 % | SAA-3 | 18.00 ± 0.34 | – | – | no reference |"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "error", "mark", "told"),
+    [
+        ("convex", 18.41, "", ""),
+        ("bg-rand", 11.28, "†", "† read in a second-hand account."),
+        ("convex", 19.06, "‡", "‡ recalled, not read again."),
+    ],
+)
+def test_a_number_of_the_paper_that_is_second_hand_is_marked(
+    cell: Callable[..., TableRow], dataset: str, error: float, mark: str, told: str
+) -> None:
+    model = "SdA-3" if error == 19.06 else "SAA-3"
+    row = cell(dataset=dataset, paper_error_percent=error, paper_model=model)
+    (line,) = _lines([row])
+    assert f"{error:.2f} ± 0.34{mark} ({model})" in line
+    assert certainty_told([row]).endswith(told)
+    assert bool(certainty_told([row])) == bool(mark)
 
 
 def test_several_seeds_show_their_spread(make_row: MakeRow) -> None:

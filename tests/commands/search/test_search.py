@@ -267,6 +267,20 @@ def test_a_dry_run_tells_what_there_is_and_writes_nothing(dae: Dae, tmp_path: Pa
     assert not (tmp_path / "results").exists()
 
 
+def test_a_dry_run_and_a_check_can_be_read_by_programs(dae: Dae, searched: Path) -> None:
+    planned = json.loads(dae("search", "tiny", "--dry-run", "--format", "json").out)
+    first = planned["cells"][0]
+    assert (first["cell"], first["complete"] + first["pruned"], first["wanted"]) == (
+        "rect-0",
+        int(TRIALS),
+        25,
+    )
+    checked = dae("search", "tiny", "--check", "--format", "json")
+    told = json.loads(checked.out)
+    assert (told["cells"], told["agree"], told["not_searched"]) == (2, 2, [])
+    assert (told["differences"], checked.code) == ([], 0)
+
+
 def test_a_dry_run_counts_the_trials_that_have_ended(dae: Dae, searched: Path) -> None:
     assert dae("search", "tiny", "--dry-run").lines[1].split()[:3] == ["rect-0", "4", "25"]
 

@@ -47,6 +47,7 @@ def test_a_damaged_file_cannot_be_checked_and_says_how_it_is_made_again(
     reason = tiny.reasons()[f"runs/{run}/{WRONG_ROWS}"]
     assert "has not the 50 bytes" in reason
     assert "dae replicate counts it again" in reason
+    assert f"{run}: cannot be checked\n" in dae("verify", "tiny").err
     assert dae("replicate", "tiny", "--jobs", "1").code == 0
     assert path.read_bytes() == before
     tiny.found(code=0)
