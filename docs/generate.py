@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from dae_cli.commands.app import app
 from dae_cli.config.experiments import resolve_study
-from dae_cli.config.schema import Experiment, Settings, SvmExperiment
+from dae_cli.config.schema import Experiment, FilterExperiment, Settings, SvmExperiment
 from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.registry import REGISTRY
 from dae_cli.study.claims import claims
@@ -113,12 +113,13 @@ def experiments(text: str) -> str:
 
 
 def _sections() -> dict[str, type[Settings]]:
-    """The sections of an experiment, in the order in which files have them."""
+    """The sections of every kind of experiment, in the order in which files have them."""
     found: dict[str, type[Settings]] = {"": Experiment}
-    for name, field in {**Experiment.model_fields, **SvmExperiment.model_fields}.items():
-        for kind in get_args(field.annotation) or (field.annotation,):
-            if isinstance(kind, type) and issubclass(kind, Settings):
-                found[name] = kind
+    for experiment in (Experiment, SvmExperiment, FilterExperiment):
+        for name, field in experiment.model_fields.items():
+            for kind in get_args(field.annotation) or (field.annotation,):
+                if isinstance(kind, type) and issubclass(kind, Settings):
+                    found[name] = kind
     return found
 
 
@@ -191,7 +192,8 @@ def _short(number: str) -> str:
 def _trained() -> str:
     """The networks of the committed table on rect-img, beside the paper's."""
     rows = read_rows(ROOT / "results" / "icml2008" / "table.csv", TableRow)
-    return markdown_table([row for row in rows if row.dataset == "rect-img"])
+    shown = [row for row in rows if row.dataset == "rect-img"]
+    return f"{markdown_table(shown)}\n\n{certainty_told(shown)}"
 
 
 def _help(name: tuple[str, ...]) -> str:

@@ -41,8 +41,8 @@ def run_folder(source: str) -> Path:
     newest, *others = finished_runs(resolved, source)
     if others:
         typer.echo(
-            f"{source}: {len(others) + 1} finished runs, on different data; this is the newest, "
-            f"{newest}; to take another one, give its folder",
+            f"{source}: {len(others) + 1} finished runs, of different data or numerics; taken is "
+            f"the newest, {newest}; to take another one, give its folder",
             err=True,
         )
     return newest

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dae_cli.study.origin import is_made_anew
-from dae_cli.study.paper import certainty_of
+from dae_cli.study.paper import MARKS, certainty_of
 
 if TYPE_CHECKING:
     from dae_cli.study.rows import TableRow
@@ -45,6 +45,11 @@ def paper(row: TableRow, nothing: str = NOTHING, mark: str = "") -> str:
         return nothing
     number = interval(row.paper_error_percent, row.paper_half_width_95)
     return f"{number}{mark} ({row.paper_model})"
+
+
+def paper_marked(row: TableRow) -> str:
+    """`paper`, with the mark of a number that was not read in the lecture."""
+    return paper(row, mark=MARKS.get(paper_certainty(row), ""))
 
 
 def paper_certainty(row: TableRow) -> str:

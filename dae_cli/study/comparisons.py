@@ -168,15 +168,20 @@ def write_comparisons(out: Path, rows: Sequence[RunRow]) -> list[Comparison]:
     return found
 
 
-def require_kept(out: Path, rows: Sequence[RunRow]) -> None:
+def require_kept(out: Path, rows: Sequence[RunRow], *, anew: bool = False) -> None:
     """Make sure that what is known of runs whose folders are elsewhere can be read.
 
     Nothing else tells it: to write the files anew would lose it.
 
+    Args:
+        out: the folder of the results.
+        rows: of runs.csv.
+        anew: the folders that are here will be removed, to be made anew one after the other.
+
     Raises:
         RunFolderError: mcnemar.csv or wrong_rows.csv is not one that dae wrote.
     """
-    if any(not row.error and not (out / RUNS / row.run).is_dir() for row in rows):
+    if any(not row.error and (anew or not (out / RUNS / row.run).is_dir()) for row in rows):
         read_comparisons(out)
         read_kept_rows(out)
 

@@ -186,11 +186,9 @@ def _draw_sheets(
     shown_units = max(len(shown.weights) for shown in found)
     tiles = _tiles(shown_units)
     start = ", from the same initial weights" if same_start(study, rows) else ""
+    units = f"Rows of W after pretraining, units 0 to {shown_units - 1}"
+    place = f"the same unit at the same place in every sheet{start}"
     seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
-    caption = (
-        f"Rows of W after pretraining, units 0 to {shown_units - 1}, seed {seeds}; the same unit "
-        f"at the same place in every sheet{start}."
-    )
     panels = [
         Panel(
             shown.weights,
@@ -206,7 +204,7 @@ def _draw_sheets(
         limit=limit,
         tiles=tiles,
         title=f"First-layer filters on {dataset}, by {by}",
-        caption=caption,
+        caption=f"{units}, seed {seeds}; {place}.",
         magnification=1,
     )
     save_png(image, out / name, _metadata(study, rows))
@@ -214,6 +212,7 @@ def _draw_sheets(
         # Of a run that is elsewhere, its own sheet has more greys than the page it is kept on.
         if shown.kept and shown.row.run in _runs_drawn(out / name):
             continue
+        caption = f"{units}, seed {shown.row.seed}; {place}."
         sheet = filter_sheet(
             shown.weights, limit=limit, tiles=tiles, title=heading, caption=caption
         )

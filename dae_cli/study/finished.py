@@ -23,12 +23,13 @@ def finished_runs(resolved: ResolvedExperiment, asked: str = "") -> list[Path]:
         RunFolderError: there is none. Those of the cell with other settings or seeds are named.
     """
     runs = default_runs(resolved)
-    done = [folder for folder in sorted(runs.glob("*/")) if _cell(folder) == resolved.cell]
+    done = {folder: cell for folder in sorted(runs.glob("*/")) if (cell := _cell(folder))}
     found = [folder for folder in done if _is_of(folder, resolved)]
     if not found:
-        others = ", ".join(folder.name for folder in done[:_MOST_NAMED])
-        more = f" and {len(done) - _MOST_NAMED} more" if len(done) > _MOST_NAMED else ""
-        there = f" (of other settings or seeds: {others}{more}; give the folder)" if done else ""
+        same = [folder.name for folder, cell in done.items() if cell == resolved.cell]
+        others = ", ".join(same[:_MOST_NAMED])
+        more = f" and {len(same) - _MOST_NAMED} more" if len(same) > _MOST_NAMED else ""
+        there = f" (of other settings or seeds: {others}{more}; give the folder)" if same else ""
         raise RunFolderError(
             f"{resolved.name}: no finished run of these settings in {runs}{there}; "
             f"train it with dae train {asked or resolved.name}"

@@ -33,8 +33,8 @@ def mismatches_markdown(table: Sequence[TableRow]) -> str:
 def _line(row: TableRow) -> str:
     mark = cells.REGENERATED if is_made_anew(row) else ""
     return (
-        f"| {row.cell} | {row.model} | {cells.ours(row)} | {cells.paper(row)} | {cells.gap(row)} "
-        f"| {mark} |"
+        f"| {row.cell} | {row.model} | {cells.ours(row)} | {cells.paper_marked(row)} "
+        f"| {cells.gap(row)} | {mark} |"
     )
 
 

@@ -70,7 +70,7 @@ def run_plan(
     if scheduler is not None:
         scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)
-    require_kept(plan.out, _rows_that_stay(plan, watcher))
+    require_kept(plan.out, _rows_that_stay(plan, watcher), anew=force)
     if force:
         _discard(plan)
     else:

@@ -137,10 +137,9 @@ def markdown_table(table: Sequence[TableRow]) -> str:
         "|---|---:|---|---:|---:|---:|---|",
     ]
     for name, row in zip(cells.names(table), table, strict=True):
-        paper = cells.paper(row, mark=MARKS.get(cells.paper_certainty(row), ""))
         lines.append(
             f"| {name} | {row.destruction_percent:g} % | {row.model} | {cells.ours(row)} "
-            f"| {paper} | {cells.gap(row)} | {cells.verdict(row)} |"
+            f"| {cells.paper_marked(row)} | {cells.gap(row)} | {cells.verdict(row)} |"
         )
     return "\n".join(lines)
 
@@ -233,8 +232,8 @@ def _picture_parts(pictures: StudyPictures) -> list[str]:
         parts += [
             "## First-layer filters",
             "Rows of W after pretraining, before fine-tuning; unit i starts from the same weights "
-            "wherever first layers have as many units, and all sheets of a data set share one grey "
-            "scale.",
+            "wherever first layers have as many units and the seed is the same, and all sheets of "
+            "a data set share one grey scale.",
         ]
     for dataset, sheets in pictures.filters.items():
         parts += [f"### {dataset}", *(f"![{title}]({name})" for title, name in sheets)]

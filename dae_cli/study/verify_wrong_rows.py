@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.errors import RunFolderError
-from dae_cli.study.comparisons import read_comparisons
 from dae_cli.study.differences import Findings
 from dae_cli.study.kept_wrong_rows import (
     WRONG_ROWS_CSV,
@@ -26,7 +23,7 @@ from dae_cli.study.wrong_rows import load_wrong_rows
 def check_kept_rows(out: Path, rows: Sequence[RunRow], found: Findings) -> None:
     """Compare wrong_rows.csv with the rows of runs.csv and with the run folders that are here.
 
-    A run is missing in it only where its folder, or mcnemar.csv, tells that it had been there.
+    A run is missing in it where its folder tells its wrong rows.
     """
     known, told = {row.run: row for row in rows}, wrong_rows_in(out)
     with found.going_on(WRONG_ROWS_CSV):
@@ -41,17 +38,9 @@ def check_kept_rows(out: Path, rows: Sequence[RunRow], found: Findings) -> None:
             again = kept_rows_of([row], told)
             if [kept.bits] != [one.bits for one in again]:
                 found.compare(WRONG_ROWS_CSV, f"{kept.run}: bits", "others", "those of its run")
-        compared = _compared(out)
         for run in sorted(known.keys() - {kept.run for kept in every}):
-            if kept_rows_of([known[run]], told) or run in compared:
+            if kept_rows_of([known[run]], told):
                 found.compare(WRONG_ROWS_CSV, run, "no row", "a row")
-
-
-def _compared(out: Path) -> set[str]:
-    """The runs that mcnemar.csv names; none of a damaged one, which is told by itself."""
-    with suppress(RunFolderError):
-        return {run for c in read_comparisons(out) for run in (c.run_a, c.run_b)}
-    return set()
 
 
 def compare_wrong_rows(

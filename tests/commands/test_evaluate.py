@@ -88,7 +88,10 @@ def test_of_several_finished_runs_the_one_that_is_taken_is_told(dae: Dae, done: 
     shutil.copytree(first, first.with_name("of-other-data"))
     ended = dae("evaluate", "tiny/rect-25")
     assert ended.code == 0
-    assert "tiny/rect-25: 2 finished runs, on different data; this is the newest, " in ended.err
+    assert (
+        "tiny/rect-25: 2 finished runs, of different data or numerics; taken is the newest, "
+        in ended.err
+    )
 
 
 @pytest.mark.parametrize("name", ["status.json", "config.yaml", "checkpoint.safetensors"])

@@ -120,6 +120,16 @@ def test_a_run_that_another_command_made_anew_is_told_as_its_folder_has_it(
     ]
 
 
+def test_with_force_a_damaged_file_is_refused_before_any_run_is_removed(
+    two_cells: ResolvedStudy, tmp_path: Path, no_report: None
+) -> None:
+    run_again(plan_of(two_cells, tmp_path))
+    (tmp_path / "mcnemar.csv").write_text("<<<<<<< HEAD\n")
+    with pytest.raises(RunFolderError, match=r"mcnemar.csv:1: .*; move the file away"):
+        run_again(plan_of(two_cells, tmp_path), force=True)
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
 @pytest.mark.parametrize("name", ["wrong_rows.csv", "mcnemar.csv"])
 def test_what_alone_tells_of_runs_elsewhere_is_not_written_anew_when_it_is_damaged(
     two_cells: ResolvedStudy, tmp_path: Path, no_report: None, recorder: Any, name: str

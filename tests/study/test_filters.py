@@ -141,6 +141,3 @@ def test_a_run_of_rbms_has_filters_and_goes_on_where_it_was_stopped(
     execute(stopped, Silent(), "dae")
     kept = [(job.folder / CHECKPOINT).read_bytes() for job in (whole, stopped)]
     assert kept[0] == kept[1]
-
-
-# Which run

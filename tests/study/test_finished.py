@@ -67,6 +67,11 @@ def test_a_failed_or_another_experiment_has_no_finished_run(here: Path, in_proce
         assert "no finished run of these settings in results" in str(caught.value)
 
 
+def test_an_experiment_that_was_renamed_keeps_its_run(here: Path, in_process: Any) -> None:
+    renamed = replace(_cell(in_process, "convex-25"), name="tiny/renamed")
+    assert [run.name for run in finished_runs(renamed)] == [in_process.folder("convex-25").name]
+
+
 def test_damaged_folders_are_passed_over(here: Path, in_process: Any) -> None:
     cell = _cell(in_process, "convex-25")
     good = finished_runs(cell)[0]
