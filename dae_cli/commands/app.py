@@ -12,6 +12,7 @@ from dae_cli.commands.evaluate import evaluate
 from dae_cli.commands.filters import filters
 from dae_cli.commands.ls import ls
 from dae_cli.commands.replicate import replicate
+from dae_cli.commands.report import report
 from dae_cli.commands.search import search
 from dae_cli.commands.show import show
 from dae_cli.commands.telling import TellingGroup
@@ -68,6 +69,7 @@ app.command(epilog="Example: dae evaluate results/icml2008/runs/* --format csv")
 app.command(epilog="Example: dae filters icml2008/convex-0 icml2008/convex-25")(filters)
 app.command(epilog="Example: dae replicate icml2008 --only convex-0 --only convex-10")(replicate)
 app.command(epilog="Example: dae search smoke --sampler tpe --trials 12")(search)
+app.command(epilog="Example: dae report table1")(report)
 app.command(epilog="Example: dae verify icml2008")(verify)
 app.add_typer(data, name="data")
 app.command(epilog="Example: dae ls --format json")(ls)

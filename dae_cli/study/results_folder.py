@@ -53,6 +53,21 @@ def check_writable(out: Path) -> None:
         ) from error
 
 
+def runs_csv_of(study: str, out: Path) -> Path:
+    """Return the path of a study's runs.csv, which is there.
+
+    Raises:
+        RunFolderError: there are no results of the study in the folder.
+    """
+    path = out / RUNS_CSV
+    if not path.is_file():
+        raise RunFolderError(
+            f"{path}: there are no results of {study} here; make them with "
+            f"dae replicate {study}, or say where they are with --out"
+        )
+    return path
+
+
 @contextmanager
 def tables_alone(out: Path) -> Iterator[None]:
     """Be the only process that writes the tables and pictures of a results folder.

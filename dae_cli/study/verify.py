@@ -11,7 +11,7 @@ from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
 from dae_cli.study.differences import Difference, Findings, Unchecked
 from dae_cli.study.of_filters.verify import check_results
-from dae_cli.study.results_folder import RUNS_CSV
+from dae_cli.study.results_folder import RUNS_CSV, runs_csv_of
 from dae_cli.study.rows import RunRow, read_rows
 from dae_cli.study.run_folder import RUNS, STATUS
 from dae_cli.study.threads import use_one_thread
@@ -79,12 +79,7 @@ def verify_study(
 
 
 def _rows(study: ResolvedStudy, out: Path) -> list[RunRow]:
-    path = out / RUNS_CSV
-    if not path.is_file():
-        raise RunFolderError(
-            f"{path}: there are no results of {study.name} here; make them with "
-            f"dae replicate {study.name}, or say where they are with --out"
-        )
+    path = runs_csv_of(study.name, out)
     try:
         rows = read_rows(path, RunRow)
     except OSError as error:

@@ -12,7 +12,7 @@ from dae_cli.search.chosen import differences
 from dae_cli.study.differences import Findings
 from dae_cli.study.results_folder import RUNS_CSV
 from dae_cli.study.rows import RunRow, read_rows
-from dae_cli.study.verify_tables import check_rows
+from dae_cli.study.verify_tables import check_rows, check_tables
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 
@@ -38,3 +38,12 @@ def test_every_committed_run_has_the_settings_of_its_cell(study: str) -> None:
     found = Findings()
     check_rows(rows, wanted, RESULTS / study, found)
     assert found.differences == []
+
+
+@pytest.mark.parametrize("study", ["icml2008", "table1"])
+def test_every_committed_table_follows_from_the_committed_rows(study: str) -> None:
+    found = Findings()
+    rows = read_rows(RESULTS / study / RUNS_CSV, RunRow)
+    check_tables(resolve_study(study), RESULTS / study, rows, found)
+    assert found.differences == [], f"dae replicate {study} writes them anew"
+    assert found.unchecked == []

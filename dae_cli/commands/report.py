@@ -1,0 +1,41 @@
+"""`dae report`: a study's tables, report and pictures written anew; nothing is run."""
+
+from __future__ import annotations
+
+import typer
+
+from dae_cli.commands.console import watching
+from dae_cli.commands.options import Overrides, Quiet, ResultsFolder, Study, command_line
+from dae_cli.commands.tables import results, text_width
+from dae_cli.config.names import label
+
+
+def report(
+    study: Study, overrides: Overrides = None, out: ResultsFolder = None, quiet: Quiet = False
+) -> None:
+    """Write a study's tables, report, page and pictures anew, and run nothing.
+
+    They follow from runs.csv and from what is kept beside it, such as curves and filters of runs
+    whose folders are elsewhere: after a clone, or with a newer dae.
+    """
+    from dae_cli.config.experiments import resolve_study
+
+    resolved = resolve_study(study, overrides or ())
+
+    from dae_cli.study.kept_page import PAGE, read_kept
+    from dae_cli.study.plan import Plan, default_out
+    from dae_cli.study.replicate import run_plan
+    from dae_cli.study.results_folder import runs_csv_of
+
+    folder = out or default_out(resolved, overrides or ())
+    runs_csv_of(resolved.name, folder)
+    # What put the runs together is told as before.
+    command = read_kept(folder / PAGE).command or command_line()
+    with watching(quiet=quiet) as watcher:
+        outcome = run_plan(
+            Plan(resolved, folder, ()), jobs=1, force=False, watcher=watcher, command=command
+        )
+    if not quiet:
+        lines = results(outcome.table, text_width()) if outcome.table else outcome.judgements
+        typer.echo("".join(f"{line}\n" for line in lines), nl=False)
+    typer.echo(label(outcome.report))
