@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from dae_cli.study.cells import NOTHING
 from dae_cli.study.comparisons import Comparison
 from dae_cli.study.mcnemar import LEVEL
 from dae_cli.study.paper_table import PaperTable, TableCell
-
-Side = Literal["lower", "higher", "undecided"]
+from dae_cli.study.verdict import Side, side_of
 
 COLUMNS = ("models", "data set", "errors in %", "hidden units", "here", "decided by", "the paper")
 """What `duels_told` tells of each; *here* and *the paper*: where the first model lies."""
@@ -83,7 +81,7 @@ def _duel(a: TableCell, b: TableCell, tests: Sequence[Comparison]) -> Duel:
     own = [_turned(t, a.cell) for t in tests if {t.cell_a, t.cell_b} == {a.cell, b.cell}]
     theirs = _paper_side(a, b)
     if not own:
-        ours = _by_intervals(error_of(a), a.half_width_95, error_of(b), b.half_width_95)
+        ours = side_of(error_of(a), a.half_width_95 or 0.0, error_of(b), b.half_width_95 or 0.0)
         return Duel(a, b, ours, theirs, "intervals")
     lower = sum(significant and difference < 0 for difference, significant, _ in own)
     higher = sum(significant and difference > 0 for difference, significant, _ in own)
@@ -114,18 +112,9 @@ def _turned(test: Comparison, first: str) -> tuple[int, bool, float]:
 def _paper_side(a: TableCell, b: TableCell) -> Side:
     if a.paper is None or b.paper is None:
         return "undecided"
-    return _by_intervals(
+    return side_of(
         a.paper.error_percent,
         a.paper.half_width_95,
         b.paper.error_percent,
         b.paper.half_width_95,
     )
-
-
-def _by_intervals(a: float, half_a: float | None, b: float, half_b: float | None) -> Side:
-    """Where a lies if the intervals do not overlap; in hundredths, as they are printed."""
-    between = round(100 * (b - a))
-    widths = round(100 * (half_a or 0.0)) + round(100 * (half_b or 0.0))
-    if abs(between) <= widths:
-        return "undecided"
-    return "lower" if between > 0 else "higher"

@@ -15,6 +15,7 @@ from dae_cli.study.origin import is_made_anew
 from dae_cli.study.paper import PaperNumber, published_of_model
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run_folder import model_name
+from dae_cli.study.verdict import side_of
 
 State = Literal["done", "failed", "not run", "no cell"]
 
@@ -138,15 +139,10 @@ def best_and_overlapping(
     if not known:
         return [False] * len(numbers)
     best, half_width = min(known)
-    top = _hundredths(best) + _hundredths(half_width)
     return [
-        e is not None and h is not None and _hundredths(e) - _hundredths(h) <= top
+        e is not None and h is not None and side_of(e, h, best, half_width) != "higher"
         for e, h in numbers
     ]
-
-
-def _hundredths(percent: float) -> int:
-    return round(100.0 * percent)
 
 
 def _cell(

@@ -15,7 +15,7 @@ from dae_cli.study.locks import hold
 from dae_cli.study.plan import Plan, with_seed
 from dae_cli.study.rows import RunRow, TableRow, read_rows, write_rows
 from dae_cli.study.run_folder import RUNS, STATUS, Job, config_sha256, run_name
-from dae_cli.study.run_row import row_of, without_result
+from dae_cli.study.run_row import judged, row_of, without_result
 from dae_cli.study.table import table_of
 
 RUNS_CSV, TABLE_CSV, FILTERS = "runs.csv", "table.csv", "filters"
@@ -107,7 +107,7 @@ def _as_its_folder_tells(plan: Plan, row: RunRow) -> RunRow:
     """
     folder = plan.out / RUNS / row.run
     if not (folder / STATUS).exists():
-        return row
+        return judged(row)
     cell = next(cell for cell in plan.study.all_cells if cell.cell == row.cell)
     origin: Origin = "original" if row.data_origin == "original" else "regenerated"
     data = Prepared(row.dataset, folder, origin, row.data_sha256, "")

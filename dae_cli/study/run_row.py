@@ -102,6 +102,14 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
     )
 
 
+def judged(row: RunRow) -> RunRow:
+    """Return the row of a done run with the verdict that its numbers have now."""
+    if row.test_error_percent is None or row.half_width_95 is None:
+        return row
+    paper = row.paper_error_percent, row.paper_half_width_95
+    return replace(row, verdict=verdict(row.test_error_percent, row.half_width_95, *paper))
+
+
 def without_result(row: RunRow, error: str) -> RunRow:
     """Return the row of a run whose result is not to be told, and why."""
     nothing: dict[str, Any] = dict.fromkeys(MEASURED)

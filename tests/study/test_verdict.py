@@ -43,11 +43,16 @@ def test_the_verdict_is_two_sided(error: float, expected: str) -> None:
 
 
 def test_intervals_whose_ends_touch_match() -> None:
-    # Binary fractions, so that the ends are equal to the last bit.
     assert verdict(10.0, 0.25, 10.75, 0.5) == "matches"
     assert verdict(11.5, 0.25, 10.75, 0.5) == "matches"
-    assert verdict(10.0, 0.25, 10.75 + 2**-40, 0.5) == "better"
-    assert verdict(11.5 + 2**-40, 0.25, 10.75, 0.5) == "worse"
+    assert verdict(10.0, 0.25, 10.76, 0.5) == "better"
+    assert verdict(11.51, 0.25, 10.75, 0.5) == "worse"
+
+
+def test_a_verdict_follows_from_the_numbers_as_they_are_printed() -> None:
+    # 24.436 - 0.376 lies above 23.69 + 0.37; as printed, 24.44 - 0.38 and 24.06 touch.
+    assert verdict(24.436, 0.376, 23.69, 0.37) == "matches"
+    assert verdict(24.436, 0.374, 23.69, 0.37) == "worse"
 
 
 def test_swapping_ours_and_the_papers_swaps_better_and_worse() -> None:
