@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SIDE = 28
-LEVELS = 32
-"""Greys of a sheet: more than the eye tells apart in noise, and half the bytes of 256."""
+LEVELS = 16
+"""Greys of a sheet: more than the eye tells apart in noise, and a third of the bytes of 256."""
 
 
 def sheet_png(greys: NDArray[np.uint8], columns: int = 10) -> tuple[bytes, tuple[int, int]]:
     """Lay tiles side by side and return the PNG and its (width, height).
 
     Args:
-        greys: (units, 784), 0 black to 255 white. They are rounded to 32 greys.
+        greys: (units, 784), 0 black to 255 white. They are rounded to 16 greys.
     """
     units = len(greys)
     rows = -(-units // columns)

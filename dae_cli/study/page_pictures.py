@@ -35,7 +35,7 @@ def sheets_of(out: Path, rows: Sequence[RunRow], kept: Kept) -> list[tuple[RunRo
     """
     found, exact = shown_filters(out, rows, kept)
     limit = float(f"{exact:.4g}")
-    return [(shown.row, shown.kept or _drawn(shown, limit)) for shown in found]
+    return [(shown.row, _drawn(shown, limit)) for shown in found]
 
 
 def _drawn(shown: ShownFilters, limit: float) -> Sheet:
