@@ -125,7 +125,7 @@ def _filter_sheets(
     Sheets stay as they are where nothing of them can be drawn anew.
     """
     found, limit = shown_filters(out, rows, kept)
-    if all(shown.kept for shown in found):
+    if all(shown.elsewhere for shown in found):
         rows = first_seeds(rows)
         sheets = _sheet_names(rows)
         if rows and _are_of(out, sheets, rows):
@@ -210,7 +210,7 @@ def _draw_sheets(
     save_png(image, out / name, _metadata(study, rows))
     for shown, (heading, name) in zip(found, single, strict=True):
         # Of a run that is elsewhere, its own sheet has more greys than the page it is kept on.
-        if shown.kept and shown.row.run in _runs_drawn(out / name):
+        if shown.elsewhere and shown.row.run in _runs_drawn(out / name):
             continue
         caption = f"{units}, seed {shown.row.seed}; {place}."
         sheet = filter_sheet(

@@ -30,12 +30,12 @@ class ShownFilters:
 
     Attributes:
         weights: (units, 784); those of an earlier page are as near as its greys tell.
-        kept: the earlier page's sheet, where the run's folder is elsewhere.
+        elsewhere: whether the run's folder is, so that they are an earlier page's.
     """
 
     row: RunRow
     weights: NDArray[np.float32]
-    kept: Sheet | None = None
+    elsewhere: bool = False
 
 
 def shown_filters(
@@ -54,7 +54,7 @@ def shown_filters(
             found.append(ShownFilters(row, first_filters(out / RUNS / row.run, row.dataset)))
         elif row.run in known:
             sheet, greys = known[row.run]
-            found.append(ShownFilters(row, weights_of(greys, sheet.limit), sheet))
+            found.append(ShownFilters(row, weights_of(greys, sheet.limit), elsewhere=True))
     if known:
         return found, next(iter(known.values()))[0].limit
     return found, common_limit([shown.weights for shown in found]) if found else 1.0
