@@ -49,8 +49,9 @@ check: format lint types test test-wheel ## all that CI does
 format: $(READY) ## fail where the formatter would change something
 	$(BIN)/ruff format --check .
 
-lint: $(READY) ## ruff
+lint: $(READY) ## ruff, and that imports go one way
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
 
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.figures import About
 from dae_cli.machine import cores, cpu_name, vector_features, version_of
-from dae_cli.study.provenance import commit
+from dae_cli.study.run.provenance import commit
 
 ROOT = Path(__file__).resolve().parent.parent
 """Where processes are started, so that they find the benchmarks."""

@@ -17,7 +17,7 @@ from dae_cli.engines.names import ENGINES, EngineName
 from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.corruption import Masking
 from dae_cli.models.network import Network
-from dae_cli.study.threads import use_one_thread as use_one_thread
+from dae_cli.study.run.threads import use_one_thread as use_one_thread
 from dae_cli.training.batches import batches
 from dae_cli.training.inputs import Pixels
 from dae_cli.training.state import TrainingState, initial_state, network_from

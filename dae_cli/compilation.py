@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-from dae_cli.data.cache import cache_folder
+from dae_cli.files import cache_folder
 
 F = TypeVar("F", bound=Callable[..., object])
 

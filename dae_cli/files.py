@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and what killed processes left half-written."""
+"""Files that are either whole or not there, what killed processes left half-written, the cache."""
 
 from __future__ import annotations
 
@@ -140,3 +140,12 @@ def _is_gone(pid: int) -> bool:
     except OSError:
         return False
     return False
+
+
+def cache_folder() -> Path:
+    """``DAE_CACHE_DIR``, else the operating system's place for caches."""
+    if chosen := os.environ.get("DAE_CACHE_DIR"):
+        return Path(chosen)
+    import pooch  # type: ignore[import-untyped]
+
+    return Path(pooch.os_cache("dae"))

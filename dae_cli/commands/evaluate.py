@@ -19,7 +19,7 @@ from dae_cli.commands.tables import columns, interval
 from dae_cli.errors import DaeError
 
 if TYPE_CHECKING:
-    from dae_cli.study.evaluate import Evaluation
+    from dae_cli.study.run.evaluate import Evaluation
 
 COLUMNS = (
     "run",
@@ -81,7 +81,7 @@ def evaluate(
 def _evaluate(
     folders: Sequence[Path], split: SplitName, data_dir: Path | None, problems: list[DaeError]
 ) -> list[Evaluation]:
-    from dae_cli.study.evaluate import evaluate_run
+    from dae_cli.study.run.evaluate import evaluate_run
 
     evaluations = []
     told: set[str] = set()

@@ -22,9 +22,9 @@ def report(
 
     resolved = resolve_study(study, overrides or ())
 
-    from dae_cli.study.kept_page import PAGE, read_kept
     from dae_cli.study.plan import Plan, default_out
     from dae_cli.study.replicate import run_plan
+    from dae_cli.study.report.kept_page import PAGE, read_kept
     from dae_cli.study.results_folder import runs_csv_of
 
     folder = out or default_out(resolved, overrides or ())

@@ -36,7 +36,7 @@ def run_folder(source: str) -> Path:
         raise
     resolved = resolve_experiment(source)
 
-    from dae_cli.study.finished import finished_runs
+    from dae_cli.study.run.finished import finished_runs
 
     newest, *others = finished_runs(resolved, source)
     if others:

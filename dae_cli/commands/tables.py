@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dae_cli.study import cells
-from dae_cli.study.cells import REGENERATED
+from dae_cli.study.tables import cells
+from dae_cli.study.tables.cells import REGENERATED
 
 if TYPE_CHECKING:
     from dae_cli.study.rows import RunRow, TableRow

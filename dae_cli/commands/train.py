@@ -28,7 +28,7 @@ from dae_cli.errors import DaeError, RunFolderError
 
 if TYPE_CHECKING:
     from dae_cli.study.rows import RunRow
-    from dae_cli.study.run_folder import Job, PlannedRun
+    from dae_cli.study.run.folder import Job, PlannedRun
 
 
 def train(

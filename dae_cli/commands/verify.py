@@ -14,7 +14,7 @@ from dae_cli.commands.tables import columns
 from dae_cli.errors import plain
 
 if TYPE_CHECKING:
-    from dae_cli.study.verify import Verification
+    from dae_cli.study.verify.study import Verification
 
 _SHOWN = 60
 _HEADER = ("file", "what", "recorded", "recomputed")
@@ -55,7 +55,7 @@ def verify(
     resolved = resolve_study(study, overrides or ())
 
     from dae_cli.study.plan import default_out
-    from dae_cli.study.verify import verify_study
+    from dae_cli.study.verify.study import verify_study
 
     def note(text: str) -> None:
         if not quiet:

@@ -9,7 +9,6 @@ Every file gets its name by ``os.replace``: two processes that write at once do 
 from __future__ import annotations
 
 import json
-import os
 import tokenize
 import zipfile
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from dae_cli.data.readers.zipped import DAMAGE
 from dae_cli.data.registry import N_PIXELS, DatasetSpec
 from dae_cli.data.temporary import sweep_cache
 from dae_cli.errors import DataError
-from dae_cli.files import part_of
+from dae_cli.files import cache_folder, part_of
 
 Trust = Literal["checked", "as given", "made here"]
 
@@ -61,15 +60,6 @@ class Provenance:
     source: str
     trust: Trust
     """checked: proven by a known digest; as given: the user's word; made here: a generator."""
-
-
-def cache_folder() -> Path:
-    """``DAE_CACHE_DIR``, else the operating system's place for caches."""
-    if chosen := os.environ.get("DAE_CACHE_DIR"):
-        return Path(chosen)
-    import pooch  # type: ignore[import-untyped]
-
-    return Path(pooch.os_cache("dae"))
 
 
 def save_entry(path: Path, content: Content, provenance: Provenance) -> None:

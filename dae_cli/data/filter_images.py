@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.config.schema import FilterExperiment
-from dae_cli.data.cache import cache_folder
 from dae_cli.data.dataset import Split
 from dae_cli.data.natural.patches import cut_patches
 from dae_cli.data.natural.scenes import Scene, digest_of, scenes_in, shipped_folder, shipped_scenes
@@ -25,6 +24,7 @@ from dae_cli.data.sources.mnist import (
 )
 from dae_cli.data.sources.user_files import chosen_folder
 from dae_cli.errors import DataError
+from dae_cli.files import cache_folder
 
 FilterImages = Split | NDArray[np.float32]
 """Digits with their grey values; or patches, (count, side²)."""

@@ -13,7 +13,6 @@ from dae_cli.data.cache import (
     Pointer,
     Provenance,
     Trust,
-    cache_folder,
     read_pointer,
     save_entry,
     save_pointer,
@@ -30,6 +29,7 @@ from dae_cli.data.registry import DatasetSpec
 from dae_cli.data.sources.download import archive_of, fetched
 from dae_cli.data.sources.user_files import UserFiles, archive_is_genuine
 from dae_cli.errors import DataError, DownloadError
+from dae_cli.files import cache_folder
 
 
 @dataclass(frozen=True)

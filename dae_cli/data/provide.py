@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from dae_cli.data.cache import cache_folder, read_entry, sound_entry
+from dae_cli.data.cache import read_entry, sound_entry
 from dae_cli.data.content import as_dataset
 from dae_cli.data.dataset import Dataset, Origin
 from dae_cli.data.generators.recipes import RECIPES
@@ -20,6 +20,7 @@ from dae_cli.data.registry import REGISTRY, DatasetSpec
 from dae_cli.data.sources.mnist import mnist_digits
 from dae_cli.data.sources.user_files import chosen_folder, find_user_files
 from dae_cli.errors import DataError, DownloadError
+from dae_cli.files import cache_folder
 
 
 def _silent(_: str) -> None:

@@ -24,11 +24,10 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import dae_cli
-from dae_cli.data.cache import cache_folder
 from dae_cli.engines.engine import Engine, engine_for
 from dae_cli.engines.names import ENGINES, EngineName
 from dae_cli.errors import DaeError, OutputError
-from dae_cli.files import write_json
+from dae_cli.files import cache_folder, write_json
 from dae_cli.machine import cpu_name, vector_features, version_of
 from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.initial import uniform_weights

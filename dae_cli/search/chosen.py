@@ -17,8 +17,8 @@ from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.files import part_of, write_text
 from dae_cli.search.cell_file import MARK, recorded, with_settings
 from dae_cli.search.plan import search_digest
-from dae_cli.study.run_folder import config_sha256
-from dae_cli.study.trial_rows import (
+from dae_cli.study.run.folder import config_sha256
+from dae_cli.study.tables.trial_rows import (
     SEARCH_CSV,
     TrialRow,
     best,

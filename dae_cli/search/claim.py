@@ -15,8 +15,8 @@ from dae_cli.search.plan import LOCK_SECONDS, TRIALS, CellSearch, SearchPlan, pl
 from dae_cli.search.sampling import draw, sampler_of
 from dae_cli.search.storage import open_storage, open_study, quiet
 from dae_cli.study.locks import HeldError, hold
-from dae_cli.study.run_folder import Job
-from dae_cli.study.trial_rows import ROW
+from dae_cli.study.run.folder import Job
+from dae_cli.study.tables.trial_rows import ROW
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -10,7 +10,7 @@ from dae_cli.errors import ConfigError
 from dae_cli.machine import version_of
 from dae_cli.search.plan import TRIALS, SearchPlan, place_of
 from dae_cli.search.storage import known_studies, open_storage, require_optuna, without_password
-from dae_cli.study.cluster import Cluster
+from dae_cli.study.workers.cluster import Cluster
 
 REACH = (
     "all workers must reach the storage: a database on the network, or a journal file in a folder "

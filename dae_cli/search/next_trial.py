@@ -11,8 +11,8 @@ from dae_cli.search.claim import Claim, Prospect, claim_next
 from dae_cli.search.plan import SearchPlan
 from dae_cli.search.table import write_search_csv
 from dae_cli.stopping import Stop
-from dae_cli.study.run_folder import Job
-from dae_cli.study.trial_rows import TrialRow
+from dae_cli.study.run.folder import Job
+from dae_cli.study.tables.trial_rows import TrialRow
 
 
 def make_next(
@@ -33,7 +33,7 @@ def make_next(
         as_here: returns a trial's job with what this machine has.
     """
     from dae_cli.search.trial import make_trial
-    from dae_cli.study.run_status import Stopped
+    from dae_cli.study.run.status import Stopped
 
     with ExitStack() as held:
         claim = claim_next(plan, held, since, call=call)

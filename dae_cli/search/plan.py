@@ -22,8 +22,8 @@ from dae_cli.search.sampling import SamplerName
 from dae_cli.search.storage import JOURNAL, is_url
 from dae_cli.study.locks import hold
 from dae_cli.study.progress import Watcher
-from dae_cli.study.run_folder import Job, PlannedRun, config_sha256
-from dae_cli.study.which_engine import check_choice, settled
+from dae_cli.study.run.folder import Job, PlannedRun, config_sha256
+from dae_cli.study.run.which_engine import check_choice, settled
 
 SEARCH, TRIALS, PRETRAINED, PLACE = "search", "trials", "pretrained", "place"
 """Below results/STUDY: the folder of a search, of its unfinished trials, of layers that trials have

@@ -17,11 +17,11 @@ from dae_cli.search.storage import known_studies
 from dae_cli.search.table import rows_that_go, sweep_trials, write_search_csv
 from dae_cli.search.taken_over import take_over
 from dae_cli.search.workers import run_trials
-from dae_cli.study.cluster import Cluster
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import check_writable
-from dae_cli.study.run_folder import sweep_runs
-from dae_cli.study.trial_rows import EARLIER_CSV, SEARCH_CSV, TrialRow
+from dae_cli.study.run.folder import sweep_runs
+from dae_cli.study.tables.trial_rows import EARLIER_CSV, SEARCH_CSV, TrialRow
+from dae_cli.study.workers.cluster import Cluster
 
 
 @dataclass(frozen=True)

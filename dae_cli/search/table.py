@@ -15,7 +15,7 @@ from dae_cli.search.claim import trials_of
 from dae_cli.search.plan import CellSearch, SearchPlan
 from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.results_folder import tables_alone
-from dae_cli.study.trial_rows import (
+from dae_cli.study.tables.trial_rows import (
     EARLIER_CSV,
     ROW,
     SEARCH_CSV,

@@ -19,7 +19,14 @@ from dae_cli.search.sampling import distribution_of
 from dae_cli.search.storage import open_study, quiet
 from dae_cli.search.table import ended
 from dae_cli.study.locks import hold
-from dae_cli.study.trial_rows import EARLIER_CSV, ROW, SEARCH_CSV, TrialRow, from_text, read_csv
+from dae_cli.study.tables.trial_rows import (
+    EARLIER_CSV,
+    ROW,
+    SEARCH_CSV,
+    TrialRow,
+    from_text,
+    read_csv,
+)
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

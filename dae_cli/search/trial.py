@@ -28,15 +28,15 @@ from dae_cli.search.claim import Claim
 from dae_cli.search.plan import PRETRAINED, SearchPlan
 from dae_cli.search.storage import open_storage, quiet
 from dae_cli.stopping import Stop
-from dae_cli.study.execute import told
-from dae_cli.study.keeper import Keeper
-from dae_cli.study.pretrained import put_aside, take_pretraining
 from dae_cli.study.progress import Silent
-from dae_cli.study.provenance import Environment, continued, environment
-from dae_cli.study.records import read_record
-from dae_cli.study.run_folder import CONFIG, ENVIRONMENT, RUNS, Job, config_sha256
-from dae_cli.study.threads import use_one_thread
-from dae_cli.study.trial_rows import ROW, TrialRow, TrialState, as_text
+from dae_cli.study.run.execute import told
+from dae_cli.study.run.folder import CONFIG, ENVIRONMENT, RUNS, Job, config_sha256
+from dae_cli.study.run.keeper import Keeper
+from dae_cli.study.run.pretrained import put_aside, take_pretraining
+from dae_cli.study.run.provenance import Environment, continued, environment
+from dae_cli.study.run.records import read_record
+from dae_cli.study.run.threads import use_one_thread
+from dae_cli.study.tables.trial_rows import ROW, TrialRow, TrialState, as_text
 from dae_cli.training.state import TrainingState
 from dae_cli.training.train import chosen_device, train
 

@@ -14,17 +14,17 @@ from dae_cli.search.cluster_trials import make_on_cluster
 from dae_cli.search.next_trial import fail_left, make_next
 from dae_cli.search.plan import TRIALS, SearchPlan
 from dae_cli.stopping import Interrupted, SignalStop, WorkerStop
-from dae_cli.study.cluster import Cluster
-from dae_cli.study.pool import (
+from dae_cli.study.progress import Watcher
+from dae_cli.study.tables.trial_rows import TrialRow
+from dae_cli.study.workers.cluster import Cluster
+from dae_cli.study.workers.files import STOPPING, WorkerFiles
+from dae_cli.study.workers.pool import (
     KILLED,
     WorkerKilledError,
     end_workers,
     in_workers,
     require_semaphores,
 )
-from dae_cli.study.progress import Watcher
-from dae_cli.study.trial_rows import TrialRow
-from dae_cli.study.worker_files import STOPPING, WorkerFiles
 
 WAIT_SECONDS = 0.5
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from dae_cli.config.schema import FilterExperiment, SvmExperiment
 from dae_cli.config.sizes import MNIST_DIGITS
 from dae_cli.data.registry import N_PIXELS, REGISTRY
-from dae_cli.study.run_folder import Job
+from dae_cli.study.run.folder import Job
 
 SVM_STEPS = 100
 """A trial takes about so many passes over its kernel matrix for each class."""

@@ -16,8 +16,8 @@ from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import prepare
 from dae_cli.engines.names import EngineChoice
 from dae_cli.study.progress import Watcher
-from dae_cli.study.run_folder import RUNS, Job, PlannedRun, run_name
-from dae_cli.study.which_engine import check_choice
+from dae_cli.study.run.folder import RUNS, Job, PlannedRun, run_name
+from dae_cli.study.run.which_engine import check_choice
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dae_cli.errors import RunFolderError
-from dae_cli.study.comparisons import require_kept, write_comparisons
 from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
-from dae_cli.study.pool import run_jobs
 from dae_cli.study.progress import Watcher
-from dae_cli.study.recount import keep_what_is_missing
 from dae_cli.study.results_folder import check_writable, earlier_rows, tables_alone, write_tables
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.run_folder import RUNS, Job, PlannedRun, sweep_runs
-from dae_cli.study.run_row import row_of, without_result
-from dae_cli.study.which_engine import cannot_go_on, refuse_other_engine, settled
+from dae_cli.study.run.folder import RUNS, Job, PlannedRun, sweep_runs
+from dae_cli.study.run.recount import keep_what_is_missing
+from dae_cli.study.run.row import row_of, without_result
+from dae_cli.study.run.which_engine import cannot_go_on, refuse_other_engine, settled
+from dae_cli.study.tables.comparisons import require_kept, write_comparisons
+from dae_cli.study.workers.pool import run_jobs
 
 if TYPE_CHECKING:
-    from dae_cli.study.cluster import Cluster
+    from dae_cli.study.workers.cluster import Cluster
 
 WAIT_SECONDS = 0.5
 
@@ -106,8 +106,8 @@ def _write_results(
     plan: Plan, rows: Sequence[RunRow], command: str
 ) -> tuple[list[RunRow], list[TableRow], Path]:
     """Write everything that a table's study comes to."""
-    from dae_cli.study.page import write_page
-    from dae_cli.study.report import write_report
+    from dae_cli.study.report.page import write_page
+    from dae_cli.study.report.report import write_report
 
     with tables_alone(plan.out):
         everything, table = write_tables(plan, rows)
@@ -123,8 +123,8 @@ def _write_filters(
     """Write everything that a study on filters comes to, and return its claims' judgements."""
     from dae_cli.study.of_filters.pictures import draw_figures
     from dae_cli.study.of_filters.report import write_filters_report
-    from dae_cli.study.of_filters.rows import measured_runs, write_filters
     from dae_cli.study.of_filters.summary import judge
+    from dae_cli.study.run.filter_rows import measured_runs, write_filters
 
     with tables_alone(plan.out):
         everything, _ = write_tables(plan, rows)
@@ -196,7 +196,7 @@ def _failed(job: Job, why: str, watcher: Watcher, command: str) -> RunRow:
 
 
 def _lost(job: Job, why: str, command: str) -> RunRow:
-    from dae_cli.study.execute import lost_row
+    from dae_cli.study.run.execute import lost_row
 
     return lost_row(job, why, command)
 

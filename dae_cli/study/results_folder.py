@@ -14,9 +14,9 @@ from dae_cli.files import is_text, part_of, sweep
 from dae_cli.study.locks import hold
 from dae_cli.study.plan import Plan, with_seed
 from dae_cli.study.rows import RunRow, TableRow, read_rows, write_rows
-from dae_cli.study.run_folder import RUNS, STATUS, Job, config_sha256, run_name
-from dae_cli.study.run_row import judged, row_of, without_result
-from dae_cli.study.table import table_of
+from dae_cli.study.run.folder import RUNS, STATUS, Job, config_sha256, run_name
+from dae_cli.study.run.row import judged, row_of, without_result
+from dae_cli.study.tables.table import table_of
 
 RUNS_CSV, TABLE_CSV, FILTERS = "runs.csv", "table.csv", "filters"
 ROOM_FOR_NAMES = 100

@@ -10,13 +10,13 @@ from dae_cli.data.dataset import Origin
 from dae_cli.engines.names import EngineChoice
 from dae_cli.errors import RunFolderError
 from dae_cli.study.plan import make_job, prepare_any
-from dae_cli.study.pool import run_jobs
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import check_writable
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run_folder import PlannedRun, default_runs, sweep_runs
-from dae_cli.study.run_row import row_of
-from dae_cli.study.which_engine import check_choice, refuse_other_engine, settled
+from dae_cli.study.run.folder import PlannedRun, default_runs, sweep_runs
+from dae_cli.study.run.row import row_of
+from dae_cli.study.run.which_engine import check_choice, refuse_other_engine, settled
+from dae_cli.study.workers.pool import run_jobs
 
 
 def plan_run(

@@ -11,10 +11,10 @@ import pytest
 
 from dae_cli.errors import ConfigError
 from dae_cli.stopping import NeverStop, Stop
-from dae_cli.study.cluster import Killed, UnfitWorkerError
-from dae_cli.study.cluster_connection import connected
-from dae_cli.study.cluster_worker import CalledOff, Versions
 from dae_cli.study.progress import Silent
+from dae_cli.study.workers.cluster import Killed, UnfitWorkerError
+from dae_cli.study.workers.cluster_connection import connected
+from dae_cli.study.workers.cluster_worker import CalledOff, Versions
 from tests.cluster.dask import DaskCluster
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]

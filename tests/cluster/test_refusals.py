@@ -17,8 +17,8 @@ from dae_cli.commands.app import app
 from dae_cli.data.filter_images import prepare_images
 from dae_cli.data.provide import prepare
 from dae_cli.errors import DataError
-from dae_cli.study.cluster_worker import Requirements, Versions, own_data, unfitness
 from dae_cli.study.locks import hold
+from dae_cli.study.workers.cluster_worker import Requirements, Versions, own_data, unfitness
 
 
 def _replicate(address: str) -> Any:

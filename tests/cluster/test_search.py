@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dae_cli.commands.app import app
-from dae_cli.study.trial_rows import TrialRow, read_csv
+from dae_cli.study.tables.trial_rows import TrialRow, read_csv
 from tests.cluster.dask import DaskCluster, wait_until
 from tests.torture.command import Command
 from tests.torture.compare import temporary_files

@@ -16,8 +16,8 @@ from dae_cli.search.cluster_storage import Wanted, storage_unfitness
 from dae_cli.search.plan import TRIALS, SearchPlan
 from dae_cli.search.storage import open_study
 from dae_cli.stopping import NeverStop
-from dae_cli.study.cluster import ClusterError, Killed
 from dae_cli.study.progress import Silent
+from dae_cli.study.workers.cluster import ClusterError, Killed
 
 
 @pytest.fixture

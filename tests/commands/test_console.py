@@ -14,7 +14,7 @@ from dae_cli.config.experiments import resolve_study
 from dae_cli.data.obtain import Prepared
 from dae_cli.study.progress import Position
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run_folder import Job
+from dae_cli.study.run.folder import Job
 
 EPOCH = Position("finetune", None, 12, 300, cost=0.3124, valid_error_percent=18.9, fraction=0.5)
 LAYER = Position("pretrain", 2, 3, 40, cost=87.31, fraction=0.2)

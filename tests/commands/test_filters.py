@@ -12,7 +12,7 @@ from PIL import Image
 
 from dae_cli.commands.filters import panels_of
 from dae_cli.pictures.filters import Panel, common_limit, lay_out_sheet
-from dae_cli.study.filters import run_filters
+from dae_cli.study.run.filters import run_filters
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dae_cli.study import pool
 from dae_cli.study.rows import RunRow, read_rows
+from dae_cli.study.workers import pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from dae_cli.config.experiments import dump_yaml, list_studies, resolve_study
 from dae_cli.config.names import STUDY_FILE, cell_files, shipped_experiments
 from dae_cli.config.schema import DatasetName
 from dae_cli.config.search_cells import resolve_search
-from dae_cli.study.run_folder import model_name
+from dae_cli.study.run.folder import model_name
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,6 @@ import pytest
 from dae_cli.data.cache import (
     Pointer,
     Provenance,
-    cache_folder,
     read_entry,
     read_pointer,
     recorded,
@@ -27,6 +26,7 @@ from dae_cli.data.cache import (
 )
 from dae_cli.data.content import Content
 from dae_cli.errors import DataError
+from dae_cli.files import cache_folder
 
 
 def _provenance(tiny: Any) -> Provenance:

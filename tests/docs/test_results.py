@@ -9,10 +9,10 @@ import pytest
 from dae_cli.config.experiments import resolve_study
 from dae_cli.config.search_cells import resolve_search
 from dae_cli.search.chosen import differences
-from dae_cli.study.differences import Findings
 from dae_cli.study.results_folder import RUNS_CSV
 from dae_cli.study.rows import RunRow, read_rows
-from dae_cli.study.verify_tables import check_rows, check_tables
+from dae_cli.study.verify.differences import Findings
+from dae_cli.study.verify.tables import check_rows, check_tables
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 

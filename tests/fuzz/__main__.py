@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from dae_cli.study.provenance import commit
+from dae_cli.study.run.provenance import commit
 from tests.fuzz.run import fuzz, write_rows
 from tests.fuzz.targets import TARGETS
 

@@ -18,8 +18,8 @@ INSTRUMENTED = (
     "dae_cli.data.cache",
     "dae_cli.data.content",
     "dae_cli.data.readers",
-    "dae_cli.study.provenance",
-    "dae_cli.study.records",
+    "dae_cli.study.run.provenance",
+    "dae_cli.study.run.records",
     "dae_cli.study.rows",
     "dae_cli.training.checkpoint",
 )

@@ -21,9 +21,9 @@ from dae_cli.baselines.trials import read_trials, trials_csv
 from dae_cli.config.schema import Experiment, SvmExperiment
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.registry import REGISTRY
-from dae_cli.study.provenance import Environment, continued
-from dae_cli.study.records import Status, read_record
 from dae_cli.study.rows import RunRow, read_rows, rows_to_csv
+from dae_cli.study.run.provenance import Environment, continued
+from dae_cli.study.run.records import Status, read_record
 from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
 from dae_cli.training.state import (
     EpochRecord,

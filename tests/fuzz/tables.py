@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dae_cli.study.comparisons import MCNEMAR_CSV, Comparison, comparisons_to_csv, read_comparisons
-from dae_cli.study.kept_wrong_rows import WRONG_ROWS_CSV, read_kept_rows, wrong_rows_of
-from dae_cli.study.run_folder import WRONG_ROWS
-from dae_cli.study.trial_rows import TrialRow, digest_of, read_csv, to_csv
-from dae_cli.study.wrong_rows import load_wrong_rows
+from dae_cli.study.run.folder import WRONG_ROWS
+from dae_cli.study.run.wrong_rows import load_wrong_rows
+from dae_cli.study.tables.comparisons import (
+    MCNEMAR_CSV,
+    Comparison,
+    comparisons_to_csv,
+    read_comparisons,
+)
+from dae_cli.study.tables.kept_wrong_rows import WRONG_ROWS_CSV, read_kept_rows, wrong_rows_of
+from dae_cli.study.tables.trial_rows import TrialRow, digest_of, read_csv, to_csv
 
 WRONG = np.array([True, False, False, True, True, False, False, False, False, True])
 

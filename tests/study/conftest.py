@@ -23,8 +23,8 @@ from dae_cli.study.plan import Plan, plan_study
 from dae_cli.study.progress import Position, Silent
 from dae_cli.study.replicate import Outcome, run_plan
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run_folder import Job, run_name
-from tests.study.pools import end_workers
+from dae_cli.study.run.folder import Job, run_name
+from tests.study.workers.pools import end_workers
 
 SMALL: dict[str, Any] = {
     "dataset": "convex",
@@ -231,8 +231,8 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(_study: ResolvedStudy, out: Path, *_: object) -> Path:
         return out / "REPORT.md"
 
-    monkeypatch.setattr("dae_cli.study.report.write_report", none)
-    monkeypatch.setattr("dae_cli.study.page.write_page", none)
+    monkeypatch.setattr("dae_cli.study.report.report.write_report", none)
+    monkeypatch.setattr("dae_cli.study.report.page.write_page", none)
 
 
 @pytest.fixture(scope="session")

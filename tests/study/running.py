@@ -12,7 +12,7 @@ from dae_cli.engines.names import EngineChoice
 from dae_cli.study.plan import Plan, plan_study
 from dae_cli.study.progress import Silent
 from dae_cli.study.replicate import Outcome, run_plan
-from dae_cli.study.run_folder import Job
+from dae_cli.study.run.folder import Job
 
 
 def plan_of(

@@ -13,7 +13,7 @@ from dae_cli.data.cache import Provenance, save_entry
 from dae_cli.data.content import Content, content_digest
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.registry import REGISTRY
-from dae_cli.study.run_folder import Job, run_name
+from dae_cli.study.run.folder import Job, run_name
 
 
 def noisy_data(cache: Path) -> Prepared:

@@ -13,11 +13,11 @@ import pytest
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.engines.names import EngineName
 from dae_cli.errors import RunFolderError
-from dae_cli.study import which_engine
-from dae_cli.study.execute import execute
 from dae_cli.study.progress import Position, Silent
 from dae_cli.study.rows import RunRow, read_rows
-from dae_cli.study.run_folder import CHECKPOINT
+from dae_cli.study.run import which_engine
+from dae_cli.study.run.execute import execute
+from dae_cli.study.run.folder import CHECKPOINT
 from tests.study.running import csv_rows, jobs_of, plan_of, run_again
 
 MakeStudy = Callable[..., ResolvedStudy]

@@ -16,7 +16,7 @@ from dae_cli.study.plan import default_out, plan_study
 from dae_cli.study.progress import Silent
 from dae_cli.study.replicate import Outcome
 from dae_cli.study.rows import RunRow, TableRow, read_rows
-from dae_cli.study.run_folder import CHECKPOINT, METRICS, RUN_FILTERS
+from dae_cli.study.run.folder import CHECKPOINT, METRICS, RUN_FILTERS
 from tests.study.running import csv_rows, jobs_of, plan_of, run_again
 
 MakeStudy = Callable[..., ResolvedStudy]

@@ -12,7 +12,7 @@ from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.config.schema import Experiment
 from dae_cli.errors import RunFolderError
 from dae_cli.study.progress import Silent
-from dae_cli.study.run_folder import CHECKPOINT, PlannedRun
+from dae_cli.study.run.folder import CHECKPOINT, PlannedRun
 from dae_cli.study.single import execute, plan_run
 
 MakeExperiment = Callable[..., Experiment]

@@ -15,19 +15,19 @@ import safetensors.numpy
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.data.obtain import Prepared
 from dae_cli.errors import RunFolderError
-from dae_cli.study.evaluate import evaluate_run
 from dae_cli.study.expected_work import expected_work
-from dae_cli.study.figures import draw
-from dae_cli.study.filters import run_filters
-from dae_cli.study.kept_page import Kept
 from dae_cli.study.paper import published
-from dae_cli.study.provenance import environment
 from dae_cli.study.replicate import Outcome
-from dae_cli.study.report import facts
+from dae_cli.study.report.figures import draw
+from dae_cli.study.report.kept_page import Kept
+from dae_cli.study.report.report import facts
 from dae_cli.study.rows import RunRow, read_rows, rows_to_csv
-from dae_cli.study.run_folder import Job, run_name
-from dae_cli.study.run_row import failed_row
-from dae_cli.study.verify import Verification, verify_study
+from dae_cli.study.run.evaluate import evaluate_run
+from dae_cli.study.run.filters import run_filters
+from dae_cli.study.run.folder import Job, run_name
+from dae_cli.study.run.provenance import environment
+from dae_cli.study.run.row import failed_row
+from dae_cli.study.verify.study import Verification, verify_study
 from tests.study.conftest import small_experiment, small_study
 from tests.study.running import plan_of, run_again
 from tests.study.svms import noisy_data, small_svm

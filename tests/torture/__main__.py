@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dae_cli.files import write_text
 from dae_cli.machine import cores, cpu_name
-from dae_cli.study.provenance import commit
+from dae_cli.study.run.provenance import commit
 from tests.torture.kills import ENDS, KILLS, Tally, Torture
 
 

@@ -80,9 +80,9 @@ def _set(name: str, origin: Origin | None, data_dir: Path | None) -> dict[str, A
 
 
 def _mnist(data_dir: Path | None) -> dict[str, Any]:
-    from dae_cli.data.cache import cache_folder
     from dae_cli.data.sources.mnist import CONTENT_SHA256, mnist_digits, mnist_here
     from dae_cli.data.sources.user_files import chosen_folder
+    from dae_cli.files import cache_folder
 
     folder, cache = chosen_folder(data_dir), cache_folder()
     mnist_digits(folder, cache, _note)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dae_cli.data.cache import cache_folder
 from dae_cli.data.digits import Digits
 from dae_cli.data.lock import alone
 from dae_cli.data.notes import Note
@@ -21,6 +20,7 @@ from dae_cli.data.registry import N_PIXELS
 from dae_cli.data.sources.download import RemoteFile, addresses_of, fetched
 from dae_cli.data.sources.user_files import is_file
 from dae_cli.errors import DataError, DownloadError
+from dae_cli.files import cache_folder
 
 ADDRESSES = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

@@ -10,7 +10,7 @@ import pytest
 
 import dae_cli
 from dae_cli.config.experiments import resolve_experiment
-from dae_cli.study.trial_rows import best, digest_of, read_csv
+from dae_cli.study.tables.trial_rows import best, digest_of, read_csv
 from tests.commands.conftest import Ended
 from tests.commands.search.conftest import SECTION, TRIALS
 

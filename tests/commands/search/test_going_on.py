@@ -17,7 +17,7 @@ import pytest
 from dae_cli.search import trial as trials
 from dae_cli.search.trial import TrialKeeper
 from dae_cli.search.workers import TimedStop
-from dae_cli.study.trial_rows import TrialRow, read_csv
+from dae_cli.study.tables.trial_rows import TrialRow, read_csv
 from dae_cli.training.state import TrainingState
 from tests.commands.conftest import Ended
 from tests.commands.search.conftest import TRIALS

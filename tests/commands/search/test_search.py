@@ -18,8 +18,8 @@ from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
 from dae_cli.search import trial as trials
 from dae_cli.search.storage import open_storage
-from dae_cli.study.pretrained import put_aside
-from dae_cli.study.trial_rows import EARLIER_CSV, SEARCH_CSV, TrialRow, read_csv
+from dae_cli.study.run.pretrained import put_aside
+from dae_cli.study.tables.trial_rows import EARLIER_CSV, SEARCH_CSV, TrialRow, read_csv
 from tests.commands.conftest import Ended
 from tests.commands.search.conftest import SECTION, TRIALS, add_search
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dae_cli.study.trial_rows import TrialRow, read_csv, to_csv
+from dae_cli.study.tables.trial_rows import TrialRow, read_csv, to_csv
 from tests.commands.conftest import Ended
 from tests.commands.search.conftest import TRIALS
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from dae_cli.study.wrong_rows import keep_wrong_rows, load_wrong_rows
+from dae_cli.study.run.wrong_rows import keep_wrong_rows, load_wrong_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

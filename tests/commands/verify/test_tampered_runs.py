@@ -161,7 +161,7 @@ def test_a_study_whose_files_changed_since_is_told(tiny: Tiny, tmp_path: Path) -
 def test_another_version_of_the_numerics_is_told(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dae_cli.study.run_folder.NUMERICS_VERSION", 10**6)
+    monkeypatch.setattr("dae_cli.study.run.folder.NUMERICS_VERSION", 10**6)
     told = tiny.differences()
     for folder in tiny.runs():
         assert (f"runs/{folder.name}", "name of the folder") in {d[:2] for d in told}

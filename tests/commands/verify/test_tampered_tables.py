@@ -166,7 +166,7 @@ def test_data_that_cannot_be_had_are_asked_for_once_and_hide_nothing(
         asked.append(folder)
         raise DataError("rect: gone")
 
-    monkeypatch.setattr("dae_cli.study.verify_run.recorded_data", none)
+    monkeypatch.setattr("dae_cli.study.verify.run.recorded_data", none)
     tiny.edit(done / "table.csv", "rect-25,", "rect-26,")
     result = tiny.found()
     assert tiny.reasons(result) == {f"runs/{folder.name}": "rect: gone" for folder in tiny.runs()}

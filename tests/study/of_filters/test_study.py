@@ -16,13 +16,13 @@ from dae_cli.config.experiments import ResolvedStudy, resolve_study
 from dae_cli.errors import RunFolderError
 from dae_cli.features.measures import measure
 from dae_cli.stopping import NeverStop
-from dae_cli.study.evaluate import evaluate_run
-from dae_cli.study.execute import execute
 from dae_cli.study.progress import Silent
 from dae_cli.study.replicate import Outcome
-from dae_cli.study.run_folder import CHECKPOINT, FILTERS_CSV, METRICS, RUNS
-from dae_cli.study.run_status import Stopped
-from dae_cli.study.verify import verify_study
+from dae_cli.study.run.evaluate import evaluate_run
+from dae_cli.study.run.execute import execute
+from dae_cli.study.run.folder import CHECKPOINT, FILTERS_CSV, METRICS, RUNS
+from dae_cli.study.run.status import Stopped
+from dae_cli.study.verify.study import verify_study
 from tests.study.of_filters.conftest import CELLS, STUDY, PlanFilters
 from tests.study.running import csv_rows, run_again
 

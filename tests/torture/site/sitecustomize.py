@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-KEEPER, SECONDS = "dae_cli.study.keeper", 0.05
+KEEPER, SECONDS = "dae_cli.study.run.keeper", 0.05
 
 
 class _Hasten(importlib.abc.MetaPathFinder):

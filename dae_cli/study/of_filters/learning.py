@@ -1,0 +1,111 @@
+"""The filters of a layer while it learns: the experiment's first layer trained again, and watched.
+
+Nothing of it is kept on disk. Streams of chance are named by their place (training/streams.py), so
+the layer passes through the same weights as in the experiment's own run, with the same engine bit
+for bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dae_cli.config.schema import FilterExperiment, PretrainedExperiment
+from dae_cli.data.obtain import Prepared
+from dae_cli.data.provide import load
+from dae_cli.engines.engine import Engine
+from dae_cli.errors import ConfigError
+from dae_cli.study.run.execute import dataset_for
+from dae_cli.study.run.filter_images import images_of
+from dae_cli.study.run.keeper import expected_of
+from dae_cli.training.inputs import Inputs, Pixels
+from dae_cli.training.pretrain import pretrain
+from dae_cli.training.state import TrainingState, initial_state
+from dae_cli.training.train import inputs_of
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The filters at one moment of learning."""
+
+    presentations: int
+    """Examples presented until then."""
+    weights: NDArray[np.float32]
+    """(units, d)."""
+
+
+class _Learned(Exception):
+    """The first layer is trained; nothing else is of interest."""
+
+
+@dataclass
+class _Watch:
+    """Copies the weights after chosen steps (`training.hooks.Hooks`)."""
+
+    wanted: frozenset[int]
+    batch_size: int
+    moments: list[Snapshot] = field(default_factory=list)
+    _steps: int = 0
+
+    def due(self) -> bool:
+        """Count the step, and tell whether its weights are wanted."""
+        self._steps += 1
+        return self._steps in self.wanted
+
+    def keep(self, state: TrainingState) -> None:
+        """Copy the weights."""
+        self.moments.append(_moment(self._steps * self.batch_size, state))
+
+    def epoch_done(self, state: TrainingState) -> None:
+        """Do nothing."""
+
+    def phase_done(self, state: TrainingState) -> None:
+        """End the training: the layer is trained."""
+        raise _Learned
+
+
+def watch_learning(
+    experiment: PretrainedExperiment, data: Prepared, engine: Engine, moments: int
+) -> list[Snapshot]:
+    """Train the first layer from its initial weights, and return the filters as they go.
+
+    Args:
+        experiment: the settings.
+        data: what it is trained on.
+        engine: what computes.
+        moments: how many there are to be: the initial weights, the last ones, and between them
+            moments that follow each other by a growing number of steps, as learning slows down.
+
+    Raises:
+        ConfigError: nothing is pretrained. DataError: the data have changed. DivergedError.
+    """
+    settings = experiment.pretrain
+    if settings.epochs == 0:
+        raise ConfigError("nothing is pretrained here: pretrain.epochs is 0")
+    inputs = _inputs(experiment, data, engine)
+    steps = settings.epochs * -(-len(inputs) // settings.batch_size)
+    spaced = np.geomspace(1, steps, max(moments - 1, 1)).round().astype(int)
+    watch = _Watch(frozenset(spaced.tolist()) | {steps}, settings.batch_size)
+    state = initial_state(experiment, expected_of(experiment, data.sha256).inputs, torch.float32)
+    for layer in state.autoencoders:
+        layer.to(engine.device)
+    watch.moments.append(_moment(0, state))
+    try:
+        pretrain(experiment, inputs, state, engine, watch)
+    except _Learned:
+        return watch.moments
+    raise AssertionError("pretraining ended without the end of a layer")
+
+
+def _moment(presentations: int, state: TrainingState) -> Snapshot:
+    weights = state.autoencoders[0].weight.detach().cpu().numpy()
+    return Snapshot(presentations, np.array(weights, dtype=np.float32, order="C"))
+
+
+def _inputs(experiment: PretrainedExperiment, data: Prepared, engine: Engine) -> Inputs:
+    if isinstance(experiment, FilterExperiment):
+        return inputs_of(experiment, images_of(data, experiment), engine)
+    return Pixels(dataset_for(experiment, load(data)).train, experiment.pretrain.batch_size)

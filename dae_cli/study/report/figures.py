@@ -1,0 +1,225 @@
+"""The pictures of a study: error against destruction, learning curves, filters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.pictures.curves import (
+    CurvePoint,
+    LearningCurve,
+    error_vs_destruction,
+    learning_curves,
+)
+from dae_cli.pictures.filters import (
+    Panel,
+    filter_sheet,
+    save_png,
+    side_by_side,
+)
+from dae_cli.study.paper import is_svm
+from dae_cli.study.report.kept_page import Kept
+from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start
+from dae_cli.study.report.metrics_curves import metrics_curves
+from dae_cli.study.report.shown_filters import (
+    ShownFilters,
+    first_seeds,
+    shown_filters,
+)
+from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.run.filters import tiles_of
+from dae_cli.study.run.folder import RUNS
+from dae_cli.study.tables.origin import is_made_anew
+
+ERRORS_PNG, CURVES_PNG, FILTERS = "error_vs_destruction.png", "learning_curves.png", "filters"
+
+
+@dataclass
+class StudyPictures:
+    """File names of the pictures there are, relative to the study's results folder."""
+
+    errors: str = ""
+    curves: str = ""
+    filters: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """For each data set: (title, file name), the side-by-side sheet first."""
+
+
+def draw(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    kept: Kept,
+) -> StudyPictures:
+    """Draw every picture that the results allow, and return the names of those there are.
+
+    Of runs whose folders are elsewhere, curves and filters are those of an earlier page (`kept`).
+
+    Raises:
+        RunFolderError: a run's metrics.csv is damaged.
+    """
+    pictures = StudyPictures()
+    # An SVM has no destruction, no epochs and no filters.
+    rows = [row for row in rows if not is_svm(row.model)]
+    table = [row for row in table if not is_svm(row.model)]
+    places = {(row.dataset, row.destruction_percent) for row in table}
+    # Cells that differ in something else have no place of their own in this picture.
+    if len(places) == len(table) and any(row.test_error_percent is not None for row in table):
+        error_vs_destruction([_point(row) for row in table], out / ERRORS_PNG)
+        pictures.errors = ERRORS_PNG
+    done = [row for row in rows if not row.error]
+    if series := _curves(out, done, kept):
+        learning_curves(series, out / CURVES_PNG)
+    if (out / CURVES_PNG).exists():
+        pictures.curves = CURVES_PNG
+    for dataset in dict.fromkeys(row.dataset for row in done):
+        own = [row for row in done if row.dataset == dataset]
+        sheets = _filter_sheets(study, out, own, kept)
+        if sheets:
+            pictures.filters[dataset] = sheets
+    return pictures
+
+
+def _point(row: TableRow) -> CurvePoint:
+    missing = float("nan")
+    return CurvePoint(
+        dataset=row.dataset,
+        destruction_percent=row.destruction_percent,
+        error_percent=missing if row.test_error_percent is None else row.test_error_percent,
+        half_width_95=missing if row.half_width_95 is None else row.half_width_95,
+        paper_error_percent=row.paper_error_percent,
+        paper_half_width_95=row.paper_half_width_95,
+        paper_model=row.paper_model,
+        regenerated=is_made_anew(row),
+    )
+
+
+def _curves(out: Path, rows: Sequence[RunRow], kept: Kept) -> list[LearningCurve]:
+    """Return the learning curves of runs; a model names them where that tells cells apart."""
+    models = {row.cell: row.model for row in rows}
+    by_model = len({(row.dataset, row.model) for row in rows}) == len(models)
+    labels = models if by_model else {}
+    for dataset in {row.dataset for row in rows if not by_model}:
+        labels |= labels_of([row for row in rows if row.dataset == dataset])
+    found = []
+    for row in rows:
+        curves = metrics_curves(out / RUNS / row.run) or kept.curves.get(row.run)
+        if curves is not None and curves.valid:
+            epochs, errors = zip(*curves.valid, strict=True)
+            found.append(LearningCurve(row.dataset, labels[row.cell], epochs, errors))
+    return found
+
+
+def _filter_sheets(
+    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], kept: Kept
+) -> list[tuple[str, str]]:
+    """Draw the sheets of one data set, the first seed of each cell, on one grey scale.
+
+    Sheets stay as they are where nothing of them can be drawn anew.
+    """
+    found, limit = shown_filters(out, rows, kept)
+    if all(shown.elsewhere for shown in found):
+        rows = first_seeds(rows)
+        sheets = _sheet_names(rows)
+        if rows and _are_of(out, sheets, rows):
+            return sheets
+    if not found:
+        return []
+    sheets = _sheet_names([shown.row for shown in found])
+    _draw_sheets(study, out, found, limit, sheets)
+    return sheets
+
+
+def _sheet_names(rows: Sequence[RunRow]) -> list[tuple[str, str]]:
+    """(title, file name) of each sheet of a data set, that of all rows first."""
+    if not rows:
+        return []
+    dataset, labels = rows[0].dataset, labels_of(rows)
+    return [
+        (f"{dataset}, every {_told_by(rows)}", f"{FILTERS}/{dataset}.png"),
+        *((f"{dataset}, {labels[row.cell]}", f"{FILTERS}/{row.cell}.png") for row in rows),
+    ]
+
+
+def _told_by(rows: Sequence[RunRow]) -> str:
+    return "destruction" if differ_in_destruction(rows) else "model"
+
+
+def _are_of(out: Path, sheets: Sequence[tuple[str, str]], rows: Sequence[RunRow]) -> bool:
+    """Tell whether sheets, that of all rows first, say that they are of these runs."""
+    (_, whole), *single = sheets
+    return _runs_drawn(out / whole) == [row.run for row in rows] and all(
+        row.run in _runs_drawn(out / name) for row, (_, name) in zip(rows, single, strict=True)
+    )
+
+
+def _runs_drawn(sheet: Path) -> list[str]:
+    """Of which runs a sheet is, as it says itself; of none where there is none that tells."""
+    try:
+        with Image.open(sheet, formats=("PNG",)) as image:
+            return str(image.info.get("Runs", "")).split(", ")
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        return []
+
+
+def _draw_sheets(
+    study: ResolvedStudy,
+    out: Path,
+    found: Sequence[ShownFilters],
+    limit: float,
+    sheets: Sequence[tuple[str, str]],
+) -> None:
+    """Draw the sheet of all runs, then each by itself.
+
+    Args:
+        sheets: (title, file name) of each, that of all runs first.
+    """
+    rows = [shown.row for shown in found]
+    dataset, by, labels = rows[0].dataset, _told_by(rows), labels_of(rows)
+    shown_units = max(len(shown.weights) for shown in found)
+    tiles = tiles_of(shown_units)
+    start = ", from the same initial weights" if same_start(study, rows) else ""
+    units = f"Rows of W after pretraining, units 0 to {shown_units - 1}"
+    place = f"the same unit at the same place in every sheet{start}"
+    seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
+    panels = [
+        Panel(
+            shown.weights,
+            f"{shown.row.destruction_percent:g} %"
+            if by == "destruction"
+            else labels[shown.row.cell],
+        )
+        for shown in found
+    ]
+    (_, name), *single = sheets
+    image = side_by_side(
+        panels,
+        limit=limit,
+        tiles=tiles,
+        title=f"First-layer filters on {dataset}, by {by}",
+        caption=f"{units}, seed {seeds}; {place}.",
+        magnification=1,
+    )
+    save_png(image, out / name, _metadata(study, rows))
+    for shown, (heading, name) in zip(found, single, strict=True):
+        # Of a run that is elsewhere, its own sheet has more greys than the page it is kept on.
+        if shown.elsewhere and shown.row.run in _runs_drawn(out / name):
+            continue
+        caption = f"{units}, seed {shown.row.seed}; {place}."
+        sheet = filter_sheet(
+            shown.weights, limit=limit, tiles=tiles, title=heading, caption=caption
+        )
+        save_png(sheet, out / name, _metadata(study, [shown.row]))
+
+
+def _metadata(study: ResolvedStudy, rows: Sequence[RunRow]) -> dict[str, str]:
+    """What a sheet says of itself."""
+    return {
+        "Title": f"{study.name}: first-layer filters, {rows[0].dataset}",
+        "Runs": ", ".join(row.run for row in rows),
+        "Commit": ", ".join(dict.fromkeys(row.commit for row in rows)),
+    }

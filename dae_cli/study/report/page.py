@@ -1,0 +1,47 @@
+"""report.html beside REPORT.md: the same rows and runs, as one page for reading on a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.files import write_text
+from dae_cli.pages.render import render
+from dae_cli.study.report.kept_page import PAGE, read_kept
+from dae_cli.study.report.page_content import page_of
+from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.tables.comparisons import Comparison
+
+
+def write_page(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    command: str,
+    tests: Sequence[Comparison] = (),
+) -> Path:
+    """Write report.html and return its path. The same rows, runs and command give the same bytes.
+
+    Of runs whose folders are not here, curves and filters stay as the page had them.
+
+    Raises:
+        RunFolderError: what a run's folder holds is damaged. OutputError: it cannot be written.
+    """
+    path = out / PAGE
+    write_text(path, render(page_of(study, out, rows, table, command, read_kept(path), tests)))
+    return path
+
+
+def page_again(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    tests: Sequence[Comparison] = (),
+) -> str:
+    """Return what report.html should be by the rows, with the pictures and the command it has."""
+    kept = read_kept(out / PAGE)
+    # In a folder without runs, every picture is the page's own: they are not compared.
+    return render(page_of(study, out / "none", rows, table, kept.command, kept, tests))

@@ -1,0 +1,82 @@
+"""The cells of a study's page: labels, bold and details."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dae_cli.pages.content import CellView, Interval
+from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.tables import cells
+from dae_cli.study.tables.origin import is_made_anew
+from dae_cli.study.tables.paper_table import best_and_overlapping
+
+
+def bold_cells(table: Sequence[TableRow]) -> set[str]:
+    """Return the cells of one data set that the paper would print bold.
+
+    Those are the best one and all whose interval overlaps that of the best.
+    """
+    bold = best_and_overlapping([(row.test_error_percent, row.half_width_95) for row in table])
+    return {row.cell for row, is_bold in zip(table, bold, strict=True) if is_bold}
+
+
+def ours_of(row: TableRow) -> Interval | None:
+    """Our error of a cell, if it has one."""
+    if row.test_error_percent is None or row.half_width_95 is None:
+        return None
+    return Interval(row.test_error_percent, row.half_width_95)
+
+
+def paper_of(row: TableRow) -> Interval | None:
+    """The error that the paper prints for a cell, if it does."""
+    if row.paper_error_percent is None or row.paper_half_width_95 is None:
+        return None
+    return Interval(row.paper_error_percent, row.paper_half_width_95)
+
+
+def cell_view(
+    row: TableRow, label: str, bold: bool, runs: Sequence[RunRow], places: Mapping[str, int]
+) -> CellView:
+    """Return a cell as the page shows it.
+
+    Args:
+        bold: as `bold_cells` tells of its data set.
+        runs: those of the cell. places: by run, its place in the page's list.
+    """
+    return CellView(
+        name=row.cell,
+        label=label,
+        ours=ours_of(row),
+        sd="" if row.sd_over_seeds is None else f"{row.sd_over_seeds:.2f}",
+        bold=bold,
+        paper=paper_of(row),
+        paper_model=row.paper_model,
+        gap=cells.gap(row, ""),
+        verdict=_verdict(row),
+        regenerated=is_made_anew(row) and row.paper_error_percent is not None,
+        details=_details(row),
+        runs=tuple(places[run.run] for run in runs),
+    )
+
+
+def _verdict(row: TableRow) -> str:
+    return "failed" if row.test_error_percent is None else row.verdict
+
+
+def _details(row: TableRow) -> tuple[tuple[str, str], ...]:
+    valid = row.valid_error_percent
+    told = (
+        ("cell", row.cell),
+        ("seeds", row.seeds.replace(" ", ", ")),
+        (
+            "wrong",
+            f"{row.n_wrong.replace(' ', ', ')} of {row.n_test} test rows" if row.n_test else "",
+        ),
+        ("validation error", "" if valid is None else f"{valid:.2f} %"),
+        ("minutes", "" if row.minutes is None else f"{row.minutes:.1f} of one core, all seeds"),
+        ("data", row.data_origin),
+        ("engine", ", ".join(part for part in (row.engine, row.device) if part)),
+        ("commit", row.commit or "from an installed package"),
+        ("failed", row.error),
+    )
+    return tuple((what, value) for what, value in told if value)

@@ -1,0 +1,281 @@
+"""REPORT.md and its pictures, written by the command that ran the study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dae_cli.config.experiments import ResolvedStudy, dump_yaml
+from dae_cli.files import write_text
+from dae_cli.machine import cores, cpu_name
+from dae_cli.study.paper import MARKED, MARKS, UNMARKED, is_svm
+from dae_cli.study.report.figures import StudyPictures, draw
+from dae_cli.study.report.kept_page import PAGE, read_kept
+from dae_cli.study.report.mismatches import (
+    MISMATCHES,
+    mismatches_markdown,
+    mismatches_told,
+    tried_markdown,
+)
+from dae_cli.study.report.paper_table import (
+    CLAIMING,
+    CLAIMS,
+    DUELING,
+    DUELS,
+    PAIRING,
+    PAIRS,
+    READING,
+    TABLE,
+    certainty,
+    claims_markdown,
+    duels_markdown,
+    not_shown,
+    pairs_markdown,
+    table_markdown,
+)
+from dae_cli.study.report.selection import (
+    SELECTED,
+    SELECTION,
+    TRIED_VALUES,
+    TRYING,
+    selection_markdown,
+    tried_values_markdown,
+)
+from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.tables import cells
+from dae_cli.study.tables.claims import claims
+from dae_cli.study.tables.comparisons import Comparison
+from dae_cli.study.tables.makes import engines, failures, made_by, mixed
+from dae_cli.study.tables.origin import is_made_anew, origin_told
+from dae_cli.study.tables.paper_table import has_other_models, paper_table
+
+REPORT = "REPORT.md"
+
+VERDICTS = """\
+Intervals are p ± 1.96 · sqrt(p (1 − p) / n) over the n test rows, as in the paper; they say
+nothing of the spread over seeds: where a cell has several, its error is their mean, and their
+standard deviation stands behind it (sd). *better*: our interval lies below the paper's;
+*matches*: they overlap; *worse*: ours lies above; *no reference*: the paper has no number for this
+cell."""
+
+DESTRUCTION = """\
+The paper's 0 % is its SAA-3 column; its SdA-3 column has one destruction for each data set."""
+
+MODEL = """\
+Each cell is compared with the paper's number of its model, whatever destruction was selected for
+either; NNet is that of ICML 2007."""
+
+REGENERATED = """\
+Rows marked *regenerated* were trained and tested on data made anew from the published recipe,
+not on the authors' files: there the comparison with the paper is one of kind, not of digits."""
+
+
+def write_report(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    command: str,
+    tests: Sequence[Comparison] = (),
+) -> Path:
+    """Draw the pictures, write REPORT.md and return its path.
+
+    Args:
+        study: what was to be run.
+        out: the folder of the results.
+        rows: of runs.csv.
+        table: of table.csv.
+        command: that made them.
+        tests: of mcnemar.csv.
+    """
+    pictures = draw(study, out, rows, table, read_kept(out / PAGE))
+    pairs = pairs_markdown(tests)
+    selection, values = selection_markdown(out), tried_values_markdown(out)
+    parts = [
+        f"# {study.title or study.name}",
+        study.paper,
+        made_by(command, rows),
+        *_table_1(study, rows, table, tests),
+        "## Ours and the paper's",
+        markdown_table(table),
+        "" if has_other_models(study) else certainty_told(table),
+        f"{VERDICTS} {MODEL if study.reference == 'model' else DESTRUCTION}",
+        REGENERATED if any(is_made_anew(row) for row in table) else "",
+        mixed(rows),
+        failures(rows),
+        *([f"## {PAIRS}", pairs, PAIRING] if pairs else []),
+        *_mismatches(study, table),
+        *([f"## {SELECTION}", selection, SELECTED] if selection else []),
+        *([f"## {TRIED_VALUES}", values, TRYING] if values else []),
+        *_picture_parts(pictures),
+        "## Every run",
+        _runs_table(rows, has_other_models(study)),
+        *closing(study, rows),
+    ]
+    path = out / REPORT
+    write_text(path, "\n\n".join(part.strip() for part in parts if part) + "\n")
+    return path
+
+
+def closing(study: ResolvedStudy, rows: Sequence[RunRow]) -> list[str]:
+    """Return how every report ends: data, settings, and the machine it was written on."""
+    return [
+        "## Data",
+        _data_table(rows),
+        "## Settings",
+        "The resolved config of each cell, as `dae show` prints it.",
+        f"```yaml\n{_settings(study)}\n```",
+        # The runs may have been made elsewhere: their environment.json tells where.
+        f"Written on {cpu_name()}, {cores()} cores; one thread a run, {engines(rows)}.",
+    ]
+
+
+def markdown_table(table: Sequence[TableRow]) -> str:
+    """Return the study's table: ours | paper | gap | verdict, in percent of the test rows."""
+    lines = [
+        f"| {cells.heading(table)} | destruction | model | ours | paper | gap | verdict |",
+        "|---|---:|---|---:|---:|---:|---|",
+    ]
+    for name, row in zip(cells.names(table), table, strict=True):
+        lines.append(
+            f"| {name} | {row.destruction_percent:g} % | {row.model} | {cells.ours(row)} "
+            f"| {cells.paper_marked(row)} | {cells.gap(row)} | {cells.verdict(row)} |"
+        )
+    return "\n".join(lines)
+
+
+def certainty_told(table: Sequence[TableRow]) -> str:
+    """Return the footnote on the marks of `markdown_table`; empty where it has none."""
+    found = {cells.paper_certainty(row) for row in table}
+    marks = [f"{MARKS[kind]} {text}" for kind, text in MARKED.items() if kind in found]
+    return f"{UNMARKED} {'; '.join(marks)}." if marks else ""
+
+
+def facts(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    tests: Sequence[Comparison] = (),
+) -> dict[str, str]:
+    """Return, by heading, what in REPORT.md follows from the study and the results' CSV files.
+
+    Tables, lists and settings; empty where REPORT.md has none below the heading.
+    """
+    whole = has_other_models(study)
+    printed = paper_table(study, rows, table)
+    judged = claims(printed, tests)
+    return {
+        TABLE: table_markdown(printed) if whole else "",
+        CLAIMS: claims_markdown(judged) if whole else "",
+        DUELS: duels_markdown(judged) if whole else "",
+        "Ours and the paper's": markdown_table(table),
+        PAIRS: pairs_markdown(tests),
+        MISMATCHES: mismatches_markdown(table).replace("\n\n", "\n"),
+        SELECTION: selection_markdown(out),
+        TRIED_VALUES: tried_values_markdown(out),
+        "Every run": _runs_table(rows, whole),
+        "Data": _data_table(rows),
+        "Settings": _settings(study),
+    }
+
+
+def _table_1(
+    study: ResolvedStudy,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    tests: Sequence[Comparison],
+) -> list[str]:
+    """The table as the paper prints it, and the claims; nothing for a study of SAA and SdA."""
+    if not has_other_models(study):
+        return []
+    printed = paper_table(study, rows, table)
+    judged = claims(printed, tests)
+    compared = duels_markdown(judged)
+    return [
+        f"## {TABLE}",
+        table_markdown(printed),
+        READING,
+        not_shown(printed),
+        certainty(printed),
+        f"## {CLAIMS}",
+        claims_markdown(judged),
+        CLAIMING,
+        *([f"## {DUELS}", compared, DUELING] if compared else []),
+    ]
+
+
+def _mismatches(study: ResolvedStudy, table: Sequence[TableRow]) -> list[str]:
+    """The cells that do not match, and what the study's people have to say of them."""
+    tried = tried_markdown(study.source)
+    return [
+        f"## {MISMATCHES}",
+        mismatches_told(table),
+        mismatches_markdown(table),
+        *(["### What we tried", tried] if tried else []),
+    ]
+
+
+def _picture_parts(pictures: StudyPictures) -> list[str]:
+    parts = []
+    if pictures.errors:
+        parts += [
+            "## Error against destruction",
+            f"![error against destruction]({pictures.errors})",
+        ]
+    if pictures.curves:
+        parts += [
+            "## Learning curves",
+            f"![validation error while fine-tuning]({pictures.curves})",
+        ]
+    if pictures.filters:
+        parts += [
+            "## First-layer filters",
+            "Rows of W after pretraining, before fine-tuning; unit i starts from the same weights "
+            "wherever first layers have as many units and the seed is the same, and all sheets of "
+            "a data set share one grey scale.",
+        ]
+    for dataset, sheets in pictures.filters.items():
+        parts += [f"### {dataset}", *(f"![{title}]({name})" for title, name in sheets)]
+    return parts
+
+
+def _runs_table(rows: Sequence[RunRow], linked: bool) -> str:
+    """Every run; with a name to link to where the table as the paper prints it does so."""
+    svms = ", or the SVM selected" if any(is_svm(row.model) for row in rows) else ""
+    lines = [
+        f"| run | test error | wrong | validation error | best epoch{svms} | minutes | commit |",
+        "|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for row in rows:
+        run = f'{row.run} <a id="{row.run}"></a>' if linked else row.run
+        if row.error:
+            lines.append(f"| {run} | failed | | | | {row.minutes:.1f} | {row.commit} |")
+        else:
+            lines.append(
+                f"| {run} | {row.test_error_percent:.2f} ± {row.half_width_95:.2f} "
+                f"| {row.n_wrong} of {row.n_test} | {row.valid_error_percent:.2f} "
+                f"| {_chosen(row)} | {row.minutes:.1f} | {row.commit} |"
+            )
+    return "\n".join(lines)
+
+
+def _chosen(row: RunRow) -> str:
+    """What was selected on the validation rows, and among how many."""
+    if is_svm(row.model):
+        return f"{row.selected} of {row.trials} trials"
+    return f"{row.best_epoch} of {row.epochs}"
+
+
+def _data_table(rows: Sequence[RunRow]) -> str:
+    """Return each set that was trained on, with its origin and digest."""
+    lines = ["| dataset | origin | SHA-256 of the content |", "|---|---|---|"]
+    for row in {(r.dataset, r.data_sha256): r for r in rows}.values():
+        lines.append(f"| {row.dataset} | {origin_told(row)} | `{row.data_sha256}` |")
+    return "\n".join(lines)
+
+
+def _settings(study: ResolvedStudy) -> str:
+    """Return the resolved config of every cell."""
+    resolved = [f"# {cell.name}\n{dump_yaml(cell.experiment)}" for cell in study.all_cells]
+    return "\n".join(resolved).rstrip()

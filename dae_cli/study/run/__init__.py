@@ -1,0 +1,1 @@
+"""One run: its folder, from start or checkpoint to the end, its row, and counting it again."""

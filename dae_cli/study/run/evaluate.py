@@ -1,0 +1,114 @@
+"""Counting the errors of a finished run again, from its checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dae_cli.baselines.svm_file import ExpectedSvm, load_svm
+from dae_cli.config.experiments import load_resolved
+from dae_cli.config.schema import FilterExperiment, SvmExperiment
+from dae_cli.data.dataset import Origin
+from dae_cli.data.obtain import Prepared
+from dae_cli.data.provide import load, prepare
+from dae_cli.errors import RunFolderError
+from dae_cli.study.run.execute import dataset_for
+from dae_cli.study.run.folder import CHECKPOINT, CONFIG, FILTERS_CSV, PARTIAL, STATUS
+from dae_cli.study.run.keeper import expected_of
+from dae_cli.study.run.records import Status, read_record
+from dae_cli.study.run.threads import use_one_thread
+from dae_cli.study.run.which_engine import CPU, engine_for_counting
+from dae_cli.study.verdict import half_width_95
+from dae_cli.training.checkpoint import load_checkpoint
+from dae_cli.training.evaluation import count_wrong
+
+SplitName = Literal["train", "valid", "test"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The errors of one run on one split."""
+
+    run: str
+    cell: str
+    dataset: str
+    data_origin: str
+    split: str
+    n_rows: int
+    n_wrong: int
+    error_percent: float
+    half_width_95: float
+
+
+def evaluate_run(
+    folder: Path, split: SplitName, data_dir: Path | None, note: Callable[[str], None]
+) -> Evaluation:
+    """Count the wrong rows of a split with the run's best parameters.
+
+    An SVM is trained on training and validation rows together, so that on those its errors say
+    nothing of rows that it has not seen.
+
+    Raises:
+        RunFolderError: not a finished run, damaged, or trained on other data than there is now.
+    """
+    if not folder.exists() and (partial := folder.with_name(folder.name + PARTIAL)).exists():
+        folder = partial
+    status = read_record(folder / STATUS, Status)
+    if status.state != "done":
+        raise RunFolderError(
+            f"{folder}: the run is not finished; go on with dae train --resume or dae replicate"
+        )
+    experiment = load_resolved(folder / CONFIG)
+    if isinstance(experiment, FilterExperiment):
+        raise RunFolderError(
+            f"{folder}: was trained for its filters, without labels: there are no errors to count; "
+            f"what the filters look like is in its {FILTERS_CSV}"
+        )
+    had = status.data
+    data = recorded_data(folder, experiment.dataset, had.sha256, had.origin, data_dir, note)
+    use_one_thread()
+    dataset = dataset_for(experiment, load(data))
+    rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split]
+    if isinstance(experiment, SvmExperiment):
+        svm = load_svm(folder / CHECKPOINT, ExpectedSvm(experiment, data.sha256, dataset))
+        wrong = svm.count_wrong(rows)
+    else:
+        state = load_checkpoint(folder / CHECKPOINT, expected_of(experiment, data.sha256), CPU)
+        if state.best is None:
+            raise RunFolderError(f"{folder}: its checkpoint has no fine-tuned network")
+        wrong = count_wrong(state.best, rows, engine_for_counting(folder))
+    return Evaluation(
+        run=folder.absolute().name,
+        cell=status.cell,
+        dataset=experiment.dataset,
+        data_origin=data.origin,
+        split=split,
+        n_rows=len(rows),
+        n_wrong=wrong,
+        error_percent=100.0 * wrong / len(rows),
+        half_width_95=half_width_95(wrong, len(rows)),
+    )
+
+
+def recorded_data(
+    folder: Path,
+    name: str,
+    sha256: str,
+    origin: Origin,
+    data_dir: Path | None,
+    note: Callable[[str], None],
+) -> Prepared:
+    """Return the data set that a run was trained on.
+
+    Raises:
+        RunFolderError: what there is now has another digest.
+    """
+    data = prepare(name, data_dir=data_dir, origin=origin, note=note)
+    if data.sha256 != sha256:
+        raise RunFolderError(
+            f"{folder}: was trained on {name} with SHA-256 {sha256[:12]}…, "
+            f"but here is {data.sha256[:12]}… ({data.source}); give its data with --data-dir"
+        )
+    return data

@@ -1,0 +1,36 @@
+"""The run of what is trained for its filters alone: no labels, no test; numbers for the eye."""
+
+from __future__ import annotations
+
+from dae_cli.config.schema import FilterExperiment
+from dae_cli.engines.engine import engine_for
+from dae_cli.files import write_text
+from dae_cli.stopping import Stop
+from dae_cli.study.run.filter_images import images_of
+from dae_cli.study.run.filter_rows import measures_csv
+from dae_cli.study.run.filters import draw_run_filters
+from dae_cli.study.run.folder import FILTERS_CSV, Job
+from dae_cli.study.run.keeper import Keeper
+from dae_cli.study.run.records import FilterResult
+from dae_cli.training.train import chosen_device, train_filters
+
+
+def train_for_filters(
+    job: Job, experiment: FilterExperiment, keeper: Keeper, stop: Stop
+) -> FilterResult:
+    """Train, write the last checkpoint, measure the filters and draw them.
+
+    Raises:
+        Stopped: it was asked to stop. DataError: the images have changed. DivergedError.
+    """
+    engine = engine_for(job.engine, chosen_device(job.device))
+    images = images_of(job.data, experiment)
+    state = keeper.begin(engine.device)
+    with stop.deferred():
+        train_filters(experiment, images, state, engine, keeper)
+    keeper.tell(state, phase="measure")
+    keeper.save(state)
+    weights = state.autoencoders[0].weight.cpu().numpy()
+    write_text(job.partial / FILTERS_CSV, measures_csv(weights), make_folder=False)
+    draw_run_filters(job.partial, experiment.dataset, f"{job.cell}: filters")
+    return FilterResult(units=len(weights))

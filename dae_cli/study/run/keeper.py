@@ -1,0 +1,132 @@
+"""What hangs on the training of a run: checkpoints, metrics, progress, and being asked to stop."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import fields, replace
+
+import torch
+
+from dae_cli.config.kinds import as_pretrained
+from dae_cli.config.schema import Experiment, PretrainedExperiment
+from dae_cli.csv_rows import csv_text
+from dae_cli.data.registry import N_PIXELS, REGISTRY
+from dae_cli.files import write_text
+from dae_cli.stopping import Stop
+from dae_cli.study.progress import Position, Watcher
+from dae_cli.study.run.folder import CHECKPOINT, METRICS, Job
+from dae_cli.study.run.status import RunStatus, Stopped
+from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
+from dae_cli.training.state import EpochRecord, TrainingState, initial_state
+
+STATUS_SECONDS = 0.2
+LEAST_SECONDS, MOST_SECONDS = 20.0, 50.0
+"""Between two checkpoints: at most so many, so that no more than a minute is ever lost."""
+SHARE = 1 / 100
+"""Of a run's time that checkpoints may take, as long as the limits above allow it."""
+
+
+class Keeper(RunStatus):
+    """Hangs on the training loop of one run (`training.hooks.Hooks`)."""
+
+    def __init__(self, job: Job, watcher: Watcher, stop: Stop) -> None:
+        super().__init__(job, watcher, stop)
+        self._saved = self._told = self._start
+        self._interval = LEAST_SECONDS
+        self._share = 0.0
+        self._experiment = as_pretrained(job.experiment)
+        self._expected = expected_of(self._experiment, job.data.sha256)
+
+    def begin(self, device: torch.device) -> TrainingState:
+        """Return the state to go on from: the checkpoint's, or a fresh one."""
+        job = self._job
+        resumed = job.state() == "stopped"
+        self._watcher.started(job.name, resumed)
+        if resumed:
+            state = load_checkpoint(job.partial / CHECKPOINT, self._expected, device)
+            self._take_over()
+        else:
+            state = initial_state(self._experiment, self._expected.inputs, torch.float32)
+            for autoencoder in state.autoencoders:
+                autoencoder.to(device)
+        self.tell(state)
+        return state
+
+    def due(self) -> bool:
+        """Tell whether a checkpoint is wanted: the last one is old, or the run is to stop."""
+        return bool(self._stop.asked()) or time.monotonic() - self._saved >= self._interval
+
+    def keep(self, state: TrainingState) -> None:
+        """Save; then end the run if it was asked to stop."""
+        self.save(state)
+        if self._stop.asked():
+            raise Stopped
+
+    def epoch_done(self, state: TrainingState) -> None:
+        """Save if it is due; tell the progress."""
+        if self.due():
+            self.keep(state)
+        if time.monotonic() - self._told >= STATUS_SECONDS:
+            self.tell(state)
+            self._told = time.monotonic()
+
+    def phase_done(self, state: TrainingState) -> None:
+        """Save in any case."""
+        self.keep(state)
+
+    def save(self, state: TrainingState) -> None:
+        """Write metrics, status and checkpoint; the checkpoint, which counts, comes last."""
+        begin = time.monotonic()
+        write_text(self._job.partial / METRICS, metrics_csv(state.history), make_folder=False)
+        self.write_status("running")
+        save_checkpoint(self._job.partial / CHECKPOINT, state, self._expected)
+        self._saved = time.monotonic()
+        took = self._saved - begin
+        self._kept, self._keeping = self._kept + 1, self._keeping + took
+        self._interval = min(MOST_SECONDS, max(LEAST_SECONDS, took / SHARE))
+
+    def tell(self, state: TrainingState, phase: str | None = None) -> None:
+        """Pass the position on to the watcher."""
+        place = position(state, self._experiment, phase)
+        # A better validation error prolongs the run; what was told as done stays done.
+        self._share = max(self._share, place.fraction)
+        self._watcher.moved(self._job.name, replace(place, fraction=self._share))
+
+
+def expected_of(experiment: PretrainedExperiment, data_sha256: str) -> Expected:
+    """Return what a checkpoint of an experiment on these data must hold."""
+    if not isinstance(experiment, Experiment):
+        return Expected(experiment, data_sha256, experiment.inputs, 0)
+    return Expected(experiment, data_sha256, N_PIXELS, REGISTRY[experiment.dataset].n_classes)
+
+
+def position(
+    state: TrainingState, experiment: PretrainedExperiment, phase: str | None = None
+) -> Position:
+    """Describe where a state stands; the share done counts a layer's epoch as one unit."""
+    last = state.history[-1] if state.history else None
+    pretraining = experiment.pretrain.epochs * len(experiment.model.hidden)
+    done = sum(r.phase == "pretrain" for r in state.history)
+    finetuned = len(state.history) - done
+    # Early stopping rarely needs all epochs: expect the patience, once more from the best epoch.
+    expected, most = 0, 0
+    if isinstance(experiment, Experiment):
+        most = experiment.finetune.max_epochs
+        expected = min(most, state.best_epoch + experiment.finetune.patience)
+    tuning = most > 0 and state.phase != "pretrain"
+    return Position(
+        phase=phase or ("finetune" if tuning else "pretrain"),
+        layer=None if tuning else min(state.layer + 1, len(experiment.model.hidden)),
+        epoch=state.epoch if tuning or state.phase == "pretrain" else experiment.pretrain.epochs,
+        epochs=most if tuning else experiment.pretrain.epochs,
+        cost=last.cost if last else None,
+        valid_error_percent=last.valid_error_percent if last else None,
+        fraction=min(1.0, (done + finetuned) / max(1, pretraining + expected)),
+    )
+
+
+def metrics_csv(history: list[EpochRecord]) -> str:
+    """Return metrics.csv: one row an epoch; costs with all their digits."""
+    names = [f.name for f in fields(EpochRecord)]
+    values = ([getattr(record, name) for name in names] for record in history)
+    return csv_text([names, *values])

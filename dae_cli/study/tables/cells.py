@@ -1,0 +1,74 @@
+"""The cells of the table ours | paper | gap | verdict, in words; every table is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dae_cli.study.paper import MARKS, certainty_of
+from dae_cli.study.tables.origin import is_made_anew
+
+if TYPE_CHECKING:
+    from dae_cli.study.rows import TableRow
+
+REGENERATED = "regenerated data"
+NOTHING = "–"
+
+
+def names(rows: Sequence[TableRow]) -> list[str]:
+    """The data sets; the cells where several rows share data set and destruction."""
+    places = {(row.dataset, row.destruction_percent) for row in rows}
+    return [row.dataset if len(places) == len(rows) else row.cell for row in rows]
+
+
+def heading(rows: Sequence[TableRow]) -> str:
+    """What `names` are of."""
+    return "dataset" if names(rows) == [row.dataset for row in rows] else "cell"
+
+
+def interval(error: float | None, half_width: float | None, nothing: str = NOTHING) -> str:
+    """`17.43 ± 0.33`, in percent; ``nothing`` where there is no number."""
+    if error is None:
+        return nothing
+    return f"{error:.2f}" if half_width is None else f"{error:.2f} ± {half_width:.2f}"
+
+
+def ours(row: TableRow, nothing: str = NOTHING) -> str:
+    """Our error with its interval, and its standard deviation over seeds if there are several."""
+    text = interval(row.test_error_percent, row.half_width_95, nothing)
+    return text if row.sd_over_seeds is None else f"{text} (sd {row.sd_over_seeds:.2f})"
+
+
+def paper(row: TableRow, nothing: str = NOTHING, mark: str = "") -> str:
+    """The paper's error with its interval, a mark behind it, and its model."""
+    if row.paper_error_percent is None:
+        return nothing
+    number = interval(row.paper_error_percent, row.paper_half_width_95)
+    return f"{number}{mark} ({row.paper_model})"
+
+
+def paper_marked(row: TableRow) -> str:
+    """`paper`, with the mark of a number that was not read in the lecture."""
+    return paper(row, mark=MARKS.get(paper_certainty(row), ""))
+
+
+def paper_certainty(row: TableRow) -> str:
+    """How certain the paper's number is: a key of `paper.MARKS`, or another word for certain."""
+    if row.paper_error_percent is None:
+        return ""
+    return certainty_of(row.dataset, row.paper_model, row.paper_error_percent)
+
+
+def gap(row: TableRow, nothing: str = NOTHING) -> str:
+    """Ours minus the paper's, with its sign."""
+    if row.paper_error_percent is None or row.test_error_percent is None:
+        return nothing
+    return f"{row.test_error_percent - row.paper_error_percent:+.2f}"
+
+
+def verdict(row: TableRow, mark: str = f"({REGENERATED})") -> str:
+    """The verdict, marked where something was compared on regenerated data."""
+    if row.test_error_percent is None:
+        return "failed"
+    compared = row.paper_error_percent is not None
+    return f"{row.verdict} {mark}" if compared and is_made_anew(row) else row.verdict

@@ -1,0 +1,75 @@
+"""What the rows of one table were made by: commits, engines, devices, versions, data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from dae_cli.study.paper import is_svm
+from dae_cli.study.rows import RunRow
+from dae_cli.study.run.provenance import INSTALLED
+
+
+def made_by(command: str, rows: Sequence[RunRow]) -> str:
+    """Return the sentence that a report begins with, in Markdown; a command may hold backticks."""
+    verb = made_verb(rows)
+    longest = max((len(found) for found in re.findall("`+", command)), default=0)
+    fence, space = "`" * (longest + 1), " " if longest else ""
+    return f"{verb} {fence}{space}{command}{space}{fence} {made(rows)}."
+
+
+def made_verb(rows: Sequence[RunRow]) -> str:
+    """Return how the command made a report: runs of several commits are not of that one alone."""
+    return "Made by" if len(commits_of(rows)) <= 1 else "Put together by"
+
+
+def made(rows: Sequence[RunRow]) -> str:
+    """Return the commits of all rows, whether one was dirty, and what the runs took."""
+    commits = commits_of(rows)
+    at = f"at commit {', '.join(commits)}" if commits else "from an installed package"
+    if len(commits) > 1:
+        at = f"from runs {at}"
+    if any(commit.endswith("-dirty") for commit in commits):
+        at += " (**with changes that were not committed**)"
+    minutes = sum(round(row.minutes or 0.0, 1) for row in rows)
+    return f"{at}; {len(rows)} runs, {minutes:.0f} minutes of one core in all"
+
+
+def commits_of(rows: Sequence[RunRow]) -> list[str]:
+    """Return every commit, also those of a run that went on with another (`abc+def`)."""
+    return sorted({part for row in rows for part in row.commit.split("+") if part})
+
+
+def mixed(rows: Sequence[RunRow]) -> str:
+    """Say which makes the rows of one table are of; empty if they are of one."""
+    several = [f"{what} {', '.join(names)}" for what, names in makes(rows).items()]
+    return f"**These rows are not of one make**: {'; '.join(several)}." if several else ""
+
+
+def makes(rows: Sequence[RunRow]) -> dict[str, list[str]]:
+    """Return what rows of one table differ in and should not, with all that there is of each."""
+    networks = [row for row in rows if not is_svm(row.model)]
+    svms = [row for row in rows if is_svm(row.model)]  # by libsvm on the CPU, which is no choice
+    parts = {
+        "commits": [part or INSTALLED for row in rows for part in row.commit.split("+")],
+        "engines": [part for row in networks for part in row.engine.split(" / ")],
+        "devices": [part for row in networks for part in row.device.split(" / ")],
+        "versions": [f"({part})" for row in networks for part in row.versions.split(" / ")],
+        "versions of the SVMs": [f"({part})" for row in svms for part in row.versions.split(" / ")],
+    }
+    for name in dict.fromkeys(row.dataset for row in rows):
+        parts[f"contents of {name}"] = [row.data_sha256 for row in rows if row.dataset == name]
+    different = {what: list(dict.fromkeys(names)) for what, names in parts.items()}
+    return {what: names for what, names in different.items() if len(names) > 1}
+
+
+def engines(rows: Sequence[RunRow]) -> str:
+    """Return `engine compiled`; in the order of the table where there are several."""
+    names = list(dict.fromkeys(row.engine for row in rows))
+    return f"engine{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def failures(rows: Sequence[RunRow]) -> str:
+    """Return the runs that failed and why; nothing if none did."""
+    failed = [f"- {row.cell}, seed {row.seed}: {row.error}" for row in rows if row.error]
+    return "\n".join(["Failed:", "", *failed]) if failed else ""

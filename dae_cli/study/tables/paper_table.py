@@ -1,0 +1,196 @@
+"""The study's cells in the form of ICML 2008's table 1: a row a data set, a column a model.
+
+Plain values, with nothing of Markdown or HTML: REPORT.md and other pages render it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.schema import AnyExperiment, DatasetName, SvmExperiment
+from dae_cli.study.paper import PaperNumber, published_of_model
+from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.run.folder import model_name
+from dae_cli.study.tables.origin import is_made_anew
+from dae_cli.study.verdict import side_of
+
+State = Literal["done", "failed", "not run", "no cell"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A model of the table."""
+
+    model: str
+    """As in runs.csv."""
+    heading: str
+
+
+COLUMNS = (
+    Column("SVM_rbf", "SVM_rbf"),
+    Column("SVM_poly", "SVM_poly"),
+    Column("DBN-1", "DBN-1"),
+    Column("SAA-3", "SAA-3"),
+    Column("DBN-3", "DBN-3"),
+    Column("SdA-3", "SdA-3 (ν)"),
+    Column("NNet-1", "NNet (ICML 2007)"),
+)
+"""Those of ICML 2008 in its order, and the network without pretraining of ICML 2007."""
+
+
+@dataclass(frozen=True)
+class TableCell:
+    """A model on a data set: ours, and the paper's."""
+
+    dataset: str
+    model: str
+    state: State
+    cell: str = ""
+    """The study's cell; of several, the one with the lowest validation error."""
+    others: int = 0
+    """Further cells of this model and data set, which are not shown."""
+    run: str = ""
+    """The first of its runs."""
+    seeds: int = 0
+    """Runs that are done."""
+    error_percent: float | None = None
+    half_width_95: float | None = None
+    sd_over_seeds: float | None = None
+    destruction_percent: float | None = None
+    """100 ν of ours."""
+    units: str = ""
+    """Of the hidden layers, such as `2000-2000-2000`; empty for an SVM."""
+    regenerated: bool = False
+    """On data that were made anew and are not the authors'."""
+    verdict: str = ""
+    """better, matches, worse; no reference where the cell is not to be compared."""
+    bold: bool = False
+    paper: PaperNumber | None = None
+    paper_bold: bool = False
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """Table 1, ours and the paper's."""
+
+    datasets: tuple[str, ...]
+    columns: tuple[Column, ...]
+    cells: tuple[TableCell, ...]
+    """Row by row, a cell for every column."""
+
+    def row(self, dataset: str) -> tuple[TableCell, ...]:
+        """The cells of a data set, in the order of the columns."""
+        return tuple(cell for cell in self.cells if cell.dataset == dataset)
+
+    def cell(self, dataset: str, model: str) -> TableCell:
+        """The cell of a data set and a model."""
+        return next(cell for cell in self.row(dataset) if cell.model == model)
+
+
+def has_other_models(study: ResolvedStudy) -> bool:
+    """Tell whether a study has models of the table beside stacked autoencoders, SAA and SdA."""
+    models = {model_name(cell.experiment) for cell in study.all_cells}
+    known = {column.model for column in COLUMNS}
+    return any(name in known and not name.startswith(("SAA-", "SdA-")) for name in models)
+
+
+def paper_table(
+    study: ResolvedStudy, rows: Sequence[RunRow], table: Sequence[TableRow]
+) -> PaperTable:
+    """Return table 1 with what a study has of it, its data sets in the paper's order.
+
+    Args:
+        study: its cells say what there should be.
+        rows: of runs.csv, for the names of the runs.
+        table: of table.csv.
+    """
+    used = {cell.experiment.dataset for cell in study.all_cells}
+    datasets = tuple(name for name in get_args(DatasetName) if name in used)
+    cells: list[TableCell] = []
+    for name in datasets:
+        own = [_cell(study, name, column.model, rows, table) for column in COLUMNS]
+        ours = best_and_overlapping([(c.error_percent, c.half_width_95) for c in own])
+        theirs = best_and_overlapping(
+            [(c.paper.error_percent, c.paper.half_width_95) if c.paper else NO_NUMBER for c in own]
+        )
+        cells += [
+            replace(cell, bold=bold, paper_bold=paper_bold)
+            for cell, bold, paper_bold in zip(own, ours, theirs, strict=True)
+        ]
+    return PaperTable(datasets, COLUMNS, tuple(cells))
+
+
+NO_NUMBER = (None, None)
+
+
+def best_and_overlapping(
+    numbers: Sequence[tuple[float | None, float | None]],
+) -> list[bool]:
+    """Return which are bold by the paper's rule: the lowest error, and all that overlap with it.
+
+    Args:
+        numbers: errors with the half-widths of their intervals, in percent, as they are printed.
+            Intervals whose printed ends touch overlap.
+    """
+    known = [(e, h) for e, h in numbers if e is not None and h is not None]
+    if not known:
+        return [False] * len(numbers)
+    best, half_width = min(known)
+    return [
+        e is not None and h is not None and side_of(e, h, best, half_width) != "higher"
+        for e, h in numbers
+    ]
+
+
+def _cell(
+    study: ResolvedStudy,
+    dataset: str,
+    model: str,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+) -> TableCell:
+    """The cell, not yet bold."""
+    number = published_of_model(dataset, model)
+    names = [
+        cell.cell
+        for cell in study.all_cells
+        if (cell.experiment.dataset, model_name(cell.experiment)) == (dataset, model)
+    ]
+    empty = TableCell(dataset, model, "no cell", paper=number)
+    if not names:
+        return empty
+    there = [row for row in table if row.cell in names]
+    if not there:
+        return replace(empty, state="not run", cell=names[0], others=len(names) - 1)
+    row = min(there, key=_validation_error)
+    runs = [run.run for run in rows if run.cell == row.cell and not run.error]
+    runs = runs or [run.run for run in rows if run.cell == row.cell]
+    return TableCell(
+        dataset=dataset,
+        model=model,
+        state="failed" if row.test_error_percent is None else "done",
+        cell=row.cell,
+        others=len(names) - 1,
+        run=runs[0] if runs else "",
+        seeds=len(row.seeds.split()),
+        error_percent=row.test_error_percent,
+        half_width_95=row.half_width_95,
+        sd_over_seeds=row.sd_over_seeds,
+        destruction_percent=row.destruction_percent if model.startswith("SdA-") else None,
+        units=_units(next(c.experiment for c in study.all_cells if c.cell == row.cell)),
+        regenerated=is_made_anew(row),
+        verdict=row.verdict,
+        paper=number,
+    )
+
+
+def _units(experiment: AnyExperiment) -> str:
+    hidden = () if isinstance(experiment, SvmExperiment) else experiment.model.hidden
+    return "-".join(str(width) for width in hidden)
+
+
+def _validation_error(row: TableRow) -> float:
+    return 101.0 if row.valid_error_percent is None else row.valid_error_percent

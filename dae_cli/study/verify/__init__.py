@@ -1,0 +1,1 @@
+"""A study's results against what comes out when they are made and counted again."""

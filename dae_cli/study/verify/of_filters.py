@@ -1,0 +1,81 @@
+"""The numbers of a study on filters against the filters in the checkpoints, measured again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.errors import RunFolderError
+from dae_cli.study.of_filters.report import FIGURES_CSV, figures_csv, runs_table
+from dae_cli.study.of_filters.summary import judge
+from dae_cli.study.report.report import REPORT
+from dae_cli.study.rows import RunRow
+from dae_cli.study.run.filter_rows import MeasuredRun, filters_csv, measured_runs, measures_csv
+from dae_cli.study.run.folder import FILTERS_CSV
+from dae_cli.study.tables.makes import made
+from dae_cli.study.verify.differences import Findings
+from dae_cli.training.state import TrainingState
+
+
+def check_filters(place: str, folder: Path, state: TrainingState, found: Findings) -> bool:
+    """Measure the filters of a run again, and return whether that could be done.
+
+    Args:
+        place: the folder's name in messages.
+        folder: of a done run.
+        state: what its checkpoint holds.
+        found: receives what differs.
+    """
+    weights = state.autoencoders[0].weight.numpy()
+    measured = False
+    with found.going_on(f"{place}/{FILTERS_CSV}"):
+        kept = (folder / FILTERS_CSV).read_bytes().decode("utf-8", "replace")
+        found.compare_lines(f"{place}/{FILTERS_CSV}", "", kept, measures_csv(weights))
+        measured = True
+    return measured
+
+
+def check_results(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found: Findings) -> None:
+    """filters.csv, figures.csv and what REPORT.md tells, against what the runs' folders hold."""
+    measured: list[MeasuredRun] | None = None
+    with found.going_on(FILTERS_CSV):
+        measured = measured_runs(out, rows)
+        found.compare_lines(FILTERS_CSV, "", _text(out / FILTERS_CSV), filters_csv(measured))
+    if measured is None:
+        return
+    with found.going_on(FIGURES_CSV):
+        again = figures_csv(study, measured)
+        found.compare_lines(FIGURES_CSV, "", _text(out / FIGURES_CSV), again)
+    with found.going_on(REPORT):
+        _check_report(study, _text(out / REPORT), rows, measured, found)
+
+
+def _check_report(
+    study: ResolvedStudy,
+    report: str,
+    rows: Sequence[RunRow],
+    measured: Sequence[MeasuredRun],
+    found: Findings,
+) -> None:
+    """Every sentence with a number in it, and the table of the runs."""
+    judged = [(figure, judge(figure, measured)) for figure in study.figures]
+    sentences = {figure.name: judgement.sentence for figure, judgement in judged if judgement}
+    for what, told in (sentences | {"commits and minutes": f"` {made(rows)}."}).items():
+        if told not in report:
+            found.compare(REPORT, what, "", told)
+    lines = report.split("\n")
+    for line in runs_table(measured).split("\n"):
+        if line not in lines:
+            found.compare(REPORT, "every run", "", line)
+
+
+def _text(path: Path) -> str:
+    """The text of a file, its line ends as they are.
+
+    Raises:
+        RunFolderError: there is none.
+    """
+    if not path.exists():
+        raise RunFolderError("is not written yet; it comes with the last run of the study")
+    return path.read_bytes().decode("utf-8", "replace")

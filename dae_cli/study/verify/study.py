@@ -1,0 +1,114 @@
+"""A study's results made again from its runs, and the runs' errors from their checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.schema import AnyExperiment
+from dae_cli.errors import RunFolderError
+from dae_cli.study.results_folder import RUNS_CSV, runs_csv_of
+from dae_cli.study.rows import RunRow, read_rows
+from dae_cli.study.run.folder import RUNS, STATUS
+from dae_cli.study.run.threads import use_one_thread
+from dae_cli.study.verify.differences import Difference, Findings, Unchecked
+from dae_cli.study.verify.of_filters import check_results
+from dae_cli.study.verify.run import Contents, check_run
+from dae_cli.study.verify.tables import check_rows, check_tables
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of verifying a study."""
+
+    runs: int
+    """Rows of runs.csv."""
+    recomputed: int
+    """Those whose errors were counted again."""
+    differences: list[Difference]
+    unchecked: list[Unchecked]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every run was recomputed and nothing differs."""
+        return not self.differences and not self.unchecked
+
+
+def verify_study(
+    study: ResolvedStudy, out: Path, data_dir: Path | None, note: Callable[[str], None]
+) -> Verification:
+    """Make again whatever the results of a study tell, and gather all that differs.
+
+    Nothing is written. What is damaged or not here is told, and the rest is checked all the same.
+
+    Args:
+        study: with the settings that the results should have.
+        out: the folder of the results.
+        data_dir: the user's data files.
+        note: hears what takes time, and the outcome of each run.
+
+    Raises:
+        RunFolderError: there are no results, or runs.csv cannot be read.
+    """
+    use_one_thread()
+    rows = _rows(study, out)
+    found, contents = Findings(), Contents(data_dir, note)
+    cells = {cell.cell: cell.experiment for cell in study.all_cells}
+    wanted = [_seeded(cells.get(row.cell), row.seed) for row in rows]
+    for cell in cells:
+        if cell not in {row.cell for row in rows}:
+            note(f"{cell}: no run of it in {RUNS_CSV}")
+    recomputed = 0
+    for row, experiment in zip(rows, wanted, strict=True):
+        if _is_here(study, out, row, found):
+            differ, unchecked = len(found.differences), len(found.unchecked)
+            recomputed += check_run(row, experiment, out, contents, found, study.reference)
+            if len(found.differences) > differ:
+                note(f"{row.run}: does not agree")
+            else:
+                whole = len(found.unchecked) == unchecked
+                note(f"{row.run}: {'agrees' if whole else 'cannot be checked'}")
+    check_rows(rows, wanted, out, found)
+    if study.is_of_filters:
+        check_results(study, out, rows, found)
+    else:
+        check_tables(study, out, rows, found)
+    return Verification(len(rows), recomputed, found.differences, found.unchecked)
+
+
+def _rows(study: ResolvedStudy, out: Path) -> list[RunRow]:
+    path = runs_csv_of(study.name, out)
+    try:
+        rows = read_rows(path, RunRow)
+    except OSError as error:
+        raise RunFolderError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not rows:
+        raise RunFolderError(f"{path}: holds no run; make them with dae replicate {study.name}")
+    return rows
+
+
+def _seeded(experiment: AnyExperiment | None, seed: int) -> AnyExperiment | None:
+    return experiment and experiment.model_copy(update={"seed": seed})
+
+
+def _is_here(study: ResolvedStudy, out: Path, row: RunRow, found: Findings) -> bool:
+    """Tell whether a run is done and its folder is here; keep why not."""
+    folder, place = out / RUNS / row.run, f"{RUNS}/{row.run}"
+    is_name = Path(row.run).name == row.run and row.run not in ("", "..")
+    if row.error:
+        if is_name and (folder / STATUS).exists():
+            found.compare(RUNS_CSV, f"{row.run}: error", row.error, "the run is done")
+        found.cannot_check(place, f"failed ({row.error}); dae replicate {study.name} tries again")
+    elif not is_name:
+        found.cannot_check(RUNS_CSV, f"run is {row.run!r}, expected the name of a folder in {RUNS}")
+    elif not folder.is_dir():
+        found.cannot_check(
+            place,
+            "is not here: run folders are not committed with the results; "
+            f"dae replicate {study.name} makes them",
+        )
+    else:
+        return True
+    return False

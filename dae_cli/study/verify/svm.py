@@ -1,0 +1,126 @@
+"""The run of an SVM against its row: its trials gone through again, its errors counted again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dae_cli.baselines.machines import Machines, Trial
+from dae_cli.baselines.selection import best_of
+from dae_cli.baselines.svm import Svm
+from dae_cli.baselines.svm_file import ExpectedSvm, load_svm
+from dae_cli.baselines.trials import read_trials
+from dae_cli.config.schema import SvmExperiment
+from dae_cli.data.dataset import Dataset
+from dae_cli.machine import cpu_name
+from dae_cli.study.results_folder import RUNS_CSV
+from dae_cli.study.rows import RunRow, as_text
+from dae_cli.study.run.folder import CHECKPOINT, RUNS, STATUS, TRIALS, WRONG_ROWS
+from dae_cli.study.run.provenance import Environment
+from dae_cli.study.run.records import Status
+from dae_cli.study.run.svm import described, replayed
+from dae_cli.study.verify.differences import Findings
+from dae_cli.study.verify.wrong_rows import compare_wrong_rows
+
+
+class _NoWatching:
+    """Nobody looks on."""
+
+    def made(self, trials: Sequence[Trial]) -> None:
+        """Ignore."""
+
+    def look(self) -> None:
+        """Go on."""
+
+
+def check_svm(
+    row: RunRow,
+    experiment: SvmExperiment,
+    status: Status | None,
+    env: Environment | None,
+    dataset: Dataset,
+    folder: Path,
+    found: Findings,
+) -> bool:
+    """Compare trials.csv and the checkpoint with what the row tells.
+
+    The trials must be those that the search makes, in its order, and the best of them the machine
+    of the checkpoint. That machine's errors are counted again on all test rows; on the machine
+    that made the run, the best trial is trained again as well, on the training rows alone.
+
+    Returns:
+        Whether the test errors were counted again.
+    """
+    place = f"{RUNS}/{row.run}"
+    best: Trial | None = None
+    svm: Svm | None = None
+    with found.going_on(f"{place}/{TRIALS}"):
+        best = _best(place, experiment, dataset, folder, found, row, status)
+    with found.going_on(f"{place}/{CHECKPOINT}"):
+        data = status.data.sha256 if status else row.data_sha256
+        svm = load_svm(folder / CHECKPOINT, ExpectedSvm(experiment, data, dataset))
+    if svm is None:
+        return False
+    chosen = described(svm)
+    if best is not None:
+        of_best = (best.kernel, best.penalty)
+        if of_best != (svm.kernel, svm.penalty):
+            told = f"{best.kernel} C {best.penalty:g}"
+            found.compare(f"{place}/{CHECKPOINT}", "machine", chosen, f"the best trial: {told}")
+        elif env is not None and env.cpu == cpu_name():
+            _train_again(place, best, dataset, found)
+    wrong = svm.wrong_rows(dataset.test)
+    again: dict[str, object] = {
+        "n_test": len(dataset.test),
+        "n_wrong": int(wrong.sum()),
+        "selected": chosen,
+    }
+    _compare(row, status, again, found)
+    with found.going_on(f"{place}/{WRONG_ROWS}"):
+        compare_wrong_rows(row, wrong, folder, found, how="")
+    return True
+
+
+def _best(
+    place: str,
+    experiment: SvmExperiment,
+    dataset: Dataset,
+    folder: Path,
+    found: Findings,
+    row: RunRow,
+    status: Status | None,
+) -> Trial:
+    """The best trial; whether the others are those of the search is kept."""
+    n_train, n_valid = len(dataset.train), len(dataset.valid)
+    trials = read_trials(folder / TRIALS, experiment.svm.kernel, n_train, n_valid)
+    made = replayed(experiment, trials)
+    if made != trials:
+        odd = next((f"trial {t}" for t in trials if t not in made), "the order of the trials")
+        found.compare(f"{place}/{TRIALS}", odd, "is there", "not made by such a search")
+    best = best_of(made)
+    again = {
+        "valid_error_percent": f"{best.valid_error_percent:.2f}",
+        "trials": len(trials),
+    }
+    _compare(row, status, again, found)
+    return best
+
+
+def _train_again(place: str, best: Trial, dataset: Dataset, found: Findings) -> None:
+    machines = Machines(dataset.train, dataset.valid, best.kernel.kind, _NoWatching())
+    (again,) = machines.try_kernel(best.kernel, [best.penalty])
+    for name in ("n_wrong", "n_support", "converged"):
+        told, made = getattr(best, name), getattr(again, name)
+        what = f"{best.kernel} C {best.penalty:g}: {name}"
+        found.compare(f"{place}/{TRIALS}", what, told, made, " (trained again)")
+
+
+def _compare(row: RunRow, status: Status | None, again: dict[str, object], found: Findings) -> None:
+    """Values made again, against the row and the status."""
+    kept = as_text(row)
+    for name, value in again.items():
+        found.compare(RUNS_CSV, f"{row.run}: {name}", kept[name], str(value))
+        if status and status.result:
+            told = getattr(status.result, name)
+            told = f"{told:.2f}" if isinstance(told, float) else told
+            found.compare(f"{RUNS}/{row.run}/{STATUS}", f"result.{name}", told, value)

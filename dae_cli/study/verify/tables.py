@@ -1,0 +1,158 @@
+"""runs.csv, table.csv, REPORT.md and report.html against what their rows come to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.schema import AnyExperiment
+from dae_cli.errors import RunFolderError
+from dae_cli.study.report.kept_page import PAGE
+from dae_cli.study.report.page import page_again
+from dae_cli.study.report.paper_table import CLAIMS
+from dae_cli.study.report.report import REPORT, facts
+from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
+from dae_cli.study.rows import RunRow, TableRow, rows_to_csv
+from dae_cli.study.run.folder import config_sha256, run_name
+from dae_cli.study.tables.comparisons import (
+    MCNEMAR_CSV,
+    Comparison,
+    as_columns,
+    comparisons,
+    comparisons_to_csv,
+    read_comparisons,
+)
+from dae_cli.study.tables.kept_wrong_rows import wrong_rows_in
+from dae_cli.study.tables.makes import made, made_verb, makes, mixed
+from dae_cli.study.tables.table import table_of
+from dae_cli.study.verify.differences import Findings
+from dae_cli.study.verify.wrong_rows import check_kept_rows
+
+_NEVER_MIXED = ("engines", "devices", "contents")
+
+
+def check_rows(
+    rows: Sequence[RunRow], wanted: Sequence[AnyExperiment | None], out: Path, found: Findings
+) -> None:
+    """The rows against the study's settings and among themselves, whether or not folders are here.
+
+    Args:
+        rows: of runs.csv.
+        wanted: for each, its experiment as the study has it now; None: there is no such cell.
+        out: the folder of the results.
+        found: receives what differs.
+    """
+    with found.going_on(RUNS_CSV):
+        found.compare_csv(RUNS_CSV, _text(out / RUNS_CSV), rows_to_csv(rows, RunRow))
+    for name, count in Counter(row.run for row in rows).items():
+        found.compare(RUNS_CSV, f"{name}: rows", count, 1)
+    for row, experiment in zip(rows, wanted, strict=True):
+        if experiment is None:
+            found.compare(RUNS_CSV, f"{row.run}: cell", row.cell, "no such cell in the study")
+            continue
+        digest, name = config_sha256(experiment), run_name(experiment, row.data_sha256)
+        found.compare(RUNS_CSV, f"{row.run}: config_sha256", row.config_sha256, digest)
+        found.compare(RUNS_CSV, f"{row.run}: run", row.run, name)
+    for what, names in makes(rows).items():
+        if what.startswith(_NEVER_MIXED):
+            found.compare(RUNS_CSV, what, ", ".join(names), "one for the whole table")
+
+
+def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found: Findings) -> None:
+    """table.csv, mcnemar.csv, REPORT.md and report.html (but for its pictures).
+
+    They follow from the rows and the wrong test rows.
+    """
+    tests = _check_comparisons(out, rows, found)
+    table: list[TableRow] | None = None
+    with found.going_on(TABLE_CSV):
+        table = table_of(rows)
+        found.compare_csv(TABLE_CSV, _text(out / TABLE_CSV), rows_to_csv(table, TableRow))
+    if table is not None:
+        _check_page(study, out, rows, table, tests, found)
+    report: str | None = None
+    with found.going_on(REPORT):
+        if not (out / REPORT).exists():
+            raise RunFolderError("is not written yet; it comes with the last run of the study")
+        report = _text(out / REPORT)
+    if report is None:
+        return
+    with found.going_on(REPORT):
+        verb = made_verb(rows)
+        first = next((line for line in report.split("\n") if line.startswith(f"{verb} ")), "")
+        if not first.endswith(f"` {made(rows)}."):
+            found.compare(REPORT, "commits and minutes", first, f"{verb} … {made(rows)}.")
+        if (sentence := mixed(rows)) not in report:
+            found.compare(REPORT, "rows of several makes", "", sentence)
+    if table is not None:
+        with found.going_on(REPORT):
+            for heading, lines in facts(study, out, rows, table, tests).items():
+                kept = _facts_below(report, heading, "- " if heading == CLAIMS else "|")
+                found.compare_lines(REPORT, f"{heading}, ", kept, lines)
+
+
+def _check_page(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    tests: Sequence[Comparison],
+    found: Findings,
+) -> None:
+    with found.going_on(PAGE):
+        if not (out / PAGE).exists():
+            raise RunFolderError(
+                f"is not written yet; dae replicate {study.name} writes it, and runs only what is "
+                "not done"
+            )
+        again = page_again(study, out, rows, table, tests)
+        found.compare_lines(PAGE, "", _text(out / PAGE), again)
+
+
+def _check_comparisons(out: Path, rows: Sequence[RunRow], found: Findings) -> list[Comparison]:
+    """Make mcnemar.csv again and return it; rows of runs that are elsewhere from themselves."""
+    check_kept_rows(out, rows, found)
+    kept: list[Comparison] = []
+    made: list[Comparison] = []
+    with found.going_on(MCNEMAR_CSV):
+        kept = read_comparisons(out)
+    with found.going_on(MCNEMAR_CSV):
+        made = comparisons(rows, wrong_rows_in(out), kept)
+        if [test.key for test in kept] != [test.key for test in made] or not kept:
+            found.compare_lines(MCNEMAR_CSV, "", *_csv_of(out, made))
+        for old, new in zip(kept, made, strict=False):
+            _compare_tests(old, new, found)
+    return made
+
+
+def _csv_of(out: Path, made: Sequence[Comparison]) -> tuple[str, str]:
+    """The file's text and what it should be; results made before there was any have no file."""
+    again = comparisons_to_csv(made)
+    path = out / MCNEMAR_CSV
+    if path.exists():
+        return _text(path), again
+    return ("", again) if made else ("", "")
+
+
+def _compare_tests(old: Comparison, new: Comparison, found: Findings) -> None:
+    """Keep every column of a comparison that differs."""
+    if old.key == new.key:
+        place = f"{new.cell_a}, {new.cell_b}, seed {new.seed}"
+        for name, value in as_columns(new).items():
+            found.compare(MCNEMAR_CSV, f"{place}: {name}", as_columns(old)[name], value)
+
+
+def _facts_below(report: str, heading: str, mark: str) -> str:
+    """The lines below a heading that begin with a mark, or those of a code block."""
+    section = report.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    section = section.partition("\n### ")[0]
+    if "```yaml\n" in section:
+        return section.partition("```yaml\n")[2].partition("\n```")[0]
+    return "\n".join(line for line in section.split("\n") if line.startswith(mark))
+
+
+def _text(path: Path) -> str:
+    """The text of a file, its line ends as they are."""
+    return path.read_bytes().decode("utf-8", "replace")
