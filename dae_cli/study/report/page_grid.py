@@ -1,4 +1,4 @@
-"""Table 1 and the claims as the page shows them; paper_table.py and claims.py compute them."""
+"""Table 1 and the claims as the page shows them; study/tables computes them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from dae_cli.pages.content import Grid, GridCell
 from dae_cli.study.paper import MARKS, PaperNumber
-from dae_cli.study.report.paper_table import certainty
+from dae_cli.study.report.table_markdown import certainty
 from dae_cli.study.tables.cells import NOTHING, interval
 from dae_cli.study.tables.claims import Claim
 from dae_cli.study.tables.duels import COLUMNS, duels_told

@@ -17,7 +17,15 @@ from dae_cli.study.report.mismatches import (
     mismatches_told,
     tried_markdown,
 )
-from dae_cli.study.report.paper_table import (
+from dae_cli.study.report.selection import (
+    SELECTED,
+    SELECTION,
+    TRIED_VALUES,
+    TRYING,
+    selection_markdown,
+    tried_values_markdown,
+)
+from dae_cli.study.report.table_markdown import (
     CLAIMING,
     CLAIMS,
     DUELING,
@@ -32,14 +40,6 @@ from dae_cli.study.report.paper_table import (
     not_shown,
     pairs_markdown,
     table_markdown,
-)
-from dae_cli.study.report.selection import (
-    SELECTED,
-    SELECTION,
-    TRIED_VALUES,
-    TRYING,
-    selection_markdown,
-    tried_values_markdown,
 )
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells

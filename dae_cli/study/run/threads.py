@@ -25,8 +25,8 @@ THREAD_VARIABLES = (
 def use_one_thread() -> None:
     """Make this process compute with one thread from now on, and the processes that it starts.
 
-    Workers are started with the same variables (`inner_max_num_threads` in `pool.py`), but call
-    this as well: torch asks for its own number, and a run in the command's own process finds
+    Workers are started with the same variables (`inner_max_num_threads` in `workers/pool.py`), but
+    call this as well: torch asks for its own number, and a run in the command's own process finds
     libraries that were loaded before.
     """
     import torch

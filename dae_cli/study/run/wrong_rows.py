@@ -1,8 +1,9 @@
 """Which test rows a run got wrong: kept in its folder, one bit a row, and read strictly.
 
-Two models are compared on the same test rows (`comparisons.py`); their counts alone cannot tell
-how often they fail on different rows. `wrong_rows.npy` holds uint8, the bits of `numpy.packbits`:
-bit 7 of byte 0 is the first test row, and it is 1 where the row was classified wrongly.
+Two models are compared on the same test rows (`tables/comparisons.py`); their counts alone cannot
+tell how often they fail on different rows. `wrong_rows.npy` holds uint8, the bits of
+`numpy.packbits`: bit 7 of byte 0 is the first test row, and it is 1 where the row was classified
+wrongly.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
 from dae_cli.study.report.kept_page import PAGE
 from dae_cli.study.report.page import page_again
-from dae_cli.study.report.paper_table import CLAIMS
 from dae_cli.study.report.report import REPORT, facts
+from dae_cli.study.report.table_markdown import CLAIMS
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
 from dae_cli.study.rows import RunRow, TableRow, rows_to_csv
 from dae_cli.study.run.folder import config_sha256, run_name

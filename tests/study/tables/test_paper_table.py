@@ -11,7 +11,8 @@ import pytest
 from dae_cli.config.schema import DatasetName
 from dae_cli.study.paper import published_of_model
 from dae_cli.study.report.mismatches import MISMATCHES
-from dae_cli.study.report.paper_table import (
+from dae_cli.study.report.report import facts, write_report
+from dae_cli.study.report.table_markdown import (
     CLAIMS,
     DUELS,
     TABLE,
@@ -20,7 +21,6 @@ from dae_cli.study.report.paper_table import (
     pairs_markdown,
     table_markdown,
 )
-from dae_cli.study.report.report import facts, write_report
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.folder import model_name
 from dae_cli.study.tables import claims, paper_table
