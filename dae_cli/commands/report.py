@@ -25,16 +25,16 @@ def report(
     from dae_cli.study.plan import Plan, default_out
     from dae_cli.study.replicate import run_plan
     from dae_cli.study.report.kept_page import PAGE, read_kept
-    from dae_cli.study.results_folder import runs_csv_of
+    from dae_cli.study.results_folder import require_current, runs_csv_of
 
     folder = out or default_out(resolved, overrides or ())
     runs_csv_of(resolved.name, folder)
+    plan = Plan(resolved, folder, ())
+    require_current(plan)
     # What put the runs together is told as before.
     command = read_kept(folder / PAGE).command or command_line()
     with watching(quiet=quiet) as watcher:
-        outcome = run_plan(
-            Plan(resolved, folder, ()), jobs=1, force=False, watcher=watcher, command=command
-        )
+        outcome = run_plan(plan, jobs=1, force=False, watcher=watcher, command=command)
     if not quiet:
         lines = results(outcome.table, text_width()) if outcome.table else outcome.judgements
         typer.echo("".join(f"{line}\n" for line in lines), nl=False)

@@ -70,7 +70,7 @@ def run_plan(
     if scheduler is not None:
         scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)
-    require_kept(plan.out, _rows_that_stay(plan, watcher), anew=force)
+    _require_kept(plan, _rows_that_stay(plan, watcher), anew=force)
     if force:
         _discard(plan)
     else:
@@ -123,8 +123,8 @@ def _write_filters(
     """Write everything that a study on filters comes to, and return its claims' judgements."""
     from dae_cli.study.of_filters.pictures import draw_figures
     from dae_cli.study.of_filters.report import write_filters_report
+    from dae_cli.study.of_filters.rows import measured_runs, write_filters
     from dae_cli.study.of_filters.summary import judge
-    from dae_cli.study.run.filter_rows import measured_runs, write_filters
 
     with tables_alone(plan.out):
         everything, _ = write_tables(plan, rows)
@@ -179,6 +179,16 @@ def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
             f"they leave the tables ({names}); --out keeps both apart"
         )
     return stay
+
+
+def _require_kept(plan: Plan, rows: Sequence[RunRow], *, anew: bool) -> None:
+    """Make sure, before anything runs, that files which alone tell of runs can be read."""
+    if plan.study.is_of_filters:
+        from dae_cli.study.of_filters.rows import require_measures
+
+        require_measures(plan.out, rows, anew=anew)
+    else:
+        require_kept(plan.out, rows, anew=anew)
 
 
 def _row_of_done(job: Job, command: str) -> RunRow:

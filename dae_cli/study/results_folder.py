@@ -99,6 +99,22 @@ def earlier_rows(plan: Plan, made: Collection[str] = ()) -> tuple[list[RunRow], 
     return stay, [row for row in rows if row not in stay]
 
 
+def require_current(plan: Plan) -> None:
+    """Make sure that no row would leave the tables of a command that makes no run.
+
+    Raises:
+        RunFolderError: runs.csv has rows of other settings or numerics, or is none that dae wrote.
+    """
+    _, gone = earlier_rows(plan)
+    if gone:
+        names = ", ".join(f"{row.cell} seed {row.seed}" for row in gone)
+        raise RunFolderError(
+            f"{plan.out / RUNS_CSV}: has rows of other settings or numerics than those of "
+            f"{plan.study.name} ({names}), which would be lost; dae replicate {plan.study.name} "
+            "makes them anew, and --out keeps both apart"
+        )
+
+
 def _as_its_folder_tells(plan: Plan, row: RunRow) -> RunRow:
     """Return the row of a run that is done as its folder has it, whatever was known of it before.
 

@@ -24,6 +24,16 @@ def test_it_writes_anew_what_replicate_had_written(dae: Dae, done: Path) -> None
     assert {name: (done / name).read_bytes() for name in WRITTEN} == before
 
 
+def test_rows_of_other_settings_are_not_lost(dae: Dae, done: Path) -> None:
+    shutil.rmtree(done / "runs")
+    before = {name: (done / name).read_bytes() for name in WRITTEN}
+    ended = dae("report", "tiny", "--set", "finetune.patience=3", "--out", "results/tiny")
+    assert (ended.code, ended.out) == (2, "")
+    assert "results/tiny/runs.csv: has rows of other settings or numerics" in ended.err
+    assert "dae replicate tiny makes them anew" in ended.err
+    assert {name: (done / name).read_bytes() for name in WRITTEN} == before
+
+
 def test_quiet_prints_the_path_alone(dae: Dae, done: Path) -> None:
     assert dae("report", "tiny", "--quiet") == (0, "results/tiny/REPORT.md\n", "")
 

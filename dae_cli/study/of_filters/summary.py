@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from dae_cli.config.figures import Expectation, Figure, MeasureName
 from dae_cli.features.summary import Median, Share, summarise
-from dae_cli.study.run.filter_rows import MeasuredRun
+from dae_cli.study.of_filters.rows import MeasuredRun
 
 UNITS_OF: dict[MeasureName, str] = {
     "gabor_percent": "% of the units are Gabor-like",

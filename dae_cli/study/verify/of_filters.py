@@ -8,10 +8,11 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.errors import RunFolderError
 from dae_cli.study.of_filters.report import FIGURES_CSV, figures_csv, runs_table
+from dae_cli.study.of_filters.rows import MeasuredRun, filters_csv, measured_runs
 from dae_cli.study.of_filters.summary import judge
 from dae_cli.study.report.report import REPORT
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.filter_rows import MeasuredRun, filters_csv, measured_runs, measures_csv
+from dae_cli.study.run.filter_rows import measures_csv
 from dae_cli.study.run.folder import FILTERS_CSV
 from dae_cli.study.tables.makes import made
 from dae_cli.study.verify.differences import Findings

@@ -142,6 +142,30 @@ def test_runs_whose_folders_are_elsewhere_keep_their_numbers_and_pictures(
     assert (copied / "figures" / "both.png").read_bytes() == picture
 
 
+def test_a_damaged_file_that_alone_tells_of_a_run_is_refused_before_anything_is_made(
+    copied: Path, plan_filters: PlanFilters
+) -> None:
+    for folder in (copied / RUNS).iterdir():
+        shutil.rmtree(folder)
+    text = (copied / FILTERS_CSV).read_text().replace("yes", "perhaps").replace("no,", "perhaps,")
+    (copied / FILTERS_CSV).write_text(text)
+    with pytest.raises(
+        RunFolderError, match=r"small.filters\.csv:2: .* is 'perhaps', expected yes"
+    ):
+        run_again(plan_filters(copied, seeds=2))
+    assert (copied / FILTERS_CSV).read_text() == text
+    assert not list((copied / RUNS).iterdir())
+
+
+def test_where_every_run_is_here_a_damaged_file_of_the_study_is_made_anew(
+    copied: Path, plan_filters: PlanFilters
+) -> None:
+    before = (copied / FILTERS_CSV).read_bytes()
+    (copied / FILTERS_CSV).write_text("no,rows\n")
+    run_again(plan_filters(copied, seeds=2))
+    assert (copied / FILTERS_CSV).read_bytes() == before
+
+
 class _StopAfter(NeverStop):
     """Asks a run to stop when it has looked so many times."""
 
