@@ -20,7 +20,7 @@ from dae_cli.config.experiments import resolve_study
 from dae_cli.config.schema import Experiment, FilterExperiment, Settings, SvmExperiment
 from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.registry import REGISTRY
-from dae_cli.study.report.report import certainty_told, markdown_table
+from dae_cli.study.report.markdown import certainty_told, markdown_table
 from dae_cli.study.rows import RunRow, TableRow, read_rows
 from dae_cli.study.tables.claims import claims
 from dae_cli.study.tables.comparisons import read_comparisons

@@ -42,9 +42,9 @@ def draw_learning(
     from dae_cli.engines.engine import engine_for
     from dae_cli.pictures.animation import Moment, animate, learning_frames
     from dae_cli.pictures.filters import Panel, upright
-    from dae_cli.study.of_filters.corruption import corruption_told
-    from dae_cli.study.of_filters.learning import watch_learning
     from dae_cli.study.plan import prepare_any
+    from dae_cli.study.run.corruption import corruption_told
+    from dae_cli.study.run.learning import watch_learning
     from dae_cli.study.run.threads import use_one_thread
 
     with watching() as watcher:

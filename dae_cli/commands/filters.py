@@ -207,7 +207,7 @@ def _panel(folder: Path, layer: int) -> Panel:
     from dae_cli.config.kinds import as_pretrained
     from dae_cli.data.registry import is_stored_transposed
     from dae_cli.pictures.filters import Panel, upright
-    from dae_cli.study.of_filters.corruption import corruption_told
+    from dae_cli.study.run.corruption import corruption_told
     from dae_cli.study.run.filters import run_filters
 
     weights = run_filters(folder, layer)

@@ -106,8 +106,8 @@ def _write_results(
     plan: Plan, rows: Sequence[RunRow], command: str
 ) -> tuple[list[RunRow], list[TableRow], Path]:
     """Write everything that a table's study comes to."""
+    from dae_cli.study.report.markdown import write_report
     from dae_cli.study.report.page import write_page
-    from dae_cli.study.report.report import write_report
 
     with tables_alone(plan.out):
         everything, table = write_tables(plan, rows)

@@ -231,7 +231,7 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(_study: ResolvedStudy, out: Path, *_: object) -> Path:
         return out / "REPORT.md"
 
-    monkeypatch.setattr("dae_cli.study.report.report.write_report", none)
+    monkeypatch.setattr("dae_cli.study.report.markdown.write_report", none)
     monkeypatch.setattr("dae_cli.study.report.page.write_page", none)
 
 

@@ -20,7 +20,7 @@ from dae_cli.study.paper import published
 from dae_cli.study.replicate import Outcome
 from dae_cli.study.report.figures import draw
 from dae_cli.study.report.kept_page import Kept
-from dae_cli.study.report.report import facts
+from dae_cli.study.report.markdown import facts
 from dae_cli.study.rows import RunRow, read_rows, rows_to_csv
 from dae_cli.study.run.evaluate import evaluate_run
 from dae_cli.study.run.filters import run_filters

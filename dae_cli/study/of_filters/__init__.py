@@ -1,1 +1,1 @@
-"""Studies on filters: autoencoders trained without labels, looked at and measured."""
+"""What a study on filters comes to: its summary, claims, figures and report."""

@@ -17,10 +17,10 @@ from dae_cli.pictures.filters import Panel, side_by_side
 from dae_cli.pictures.greys import common_limit
 from dae_cli.pictures.saving import save_png
 from dae_cli.pictures.zoom import zoom
-from dae_cli.study.of_filters.corruption import corruption_told
 from dae_cli.study.plan import Plan
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.filter_images import images_of
+from dae_cli.study.run.corruption import corruption_told
+from dae_cli.study.run.filter_run import images_of
 from dae_cli.study.run.filters import run_filters
 from dae_cli.study.run.folder import RUNS, Job
 

@@ -12,7 +12,7 @@ from dae_cli.csv_rows import csv_text, yes_or_no
 from dae_cli.files import write_text
 from dae_cli.study.of_filters.rows import MeasuredRun
 from dae_cli.study.of_filters.summary import judge, number_of
-from dae_cli.study.report.report import REPORT, closing
+from dae_cli.study.report.markdown import REPORT, closing
 from dae_cli.study.rows import RunRow
 from dae_cli.study.tables.makes import failures, made_by, mixed
 

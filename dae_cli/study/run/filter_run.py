@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from dae_cli.config.schema import FilterExperiment
+from dae_cli.data.filter_images import FilterImages, load_images
+from dae_cli.data.obtain import Prepared
 from dae_cli.engines.engine import engine_for
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop
-from dae_cli.study.run.filter_images import images_of
 from dae_cli.study.run.filter_rows import measures_csv
 from dae_cli.study.run.filters import draw_run_filters
 from dae_cli.study.run.folder import FILTERS_CSV, Job
 from dae_cli.study.run.keeper import Keeper
 from dae_cli.study.run.records import FilterResult
+from dae_cli.training.streams import Purpose, stream
 from dae_cli.training.train import chosen_device, train_filters
 
 
@@ -34,3 +38,12 @@ def train_for_filters(
     write_text(job.partial / FILTERS_CSV, measures_csv(weights), make_folder=False)
     draw_run_filters(job.partial, experiment.dataset, f"{job.cell}: filters")
     return FilterResult(units=len(weights))
+
+
+def images_of(data: Prepared, experiment: FilterExperiment) -> FilterImages:
+    """Read digits, or cut patches at the places that the seed gives.
+
+    Raises:
+        DataError: the files have changed meanwhile.
+    """
+    return load_images(data, experiment, partial(stream, experiment.seed, Purpose.PATCHES))

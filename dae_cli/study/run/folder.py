@@ -125,15 +125,6 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Left:
-    """A run that this process did not bring to an end."""
-
-    run: str
-    why: Literal["stopped", "held"]
-    """It was asked to stop and kept a checkpoint; or another process is making it."""
-
-
-@dataclass(frozen=True)
 class PlannedRun:
     """A run that is asked for and what there is of it already."""
 

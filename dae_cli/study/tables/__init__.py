@@ -1,1 +1,1 @@
-"""From rows to tables: means over seeds, tests between models, the paper's numbers and claims."""
+"""From rows to tables: means over seeds, tests between models, the paper's table and claims."""

@@ -10,7 +10,7 @@ from dae_cli.errors import RunFolderError
 from dae_cli.study.of_filters.report import FIGURES_CSV, figures_csv, runs_table
 from dae_cli.study.of_filters.rows import MeasuredRun, filters_csv, measured_runs
 from dae_cli.study.of_filters.summary import judge
-from dae_cli.study.report.report import REPORT
+from dae_cli.study.report.markdown import REPORT
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.filter_rows import measures_csv
 from dae_cli.study.run.folder import FILTERS_CSV

@@ -10,8 +10,8 @@ from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
 from dae_cli.study.report.kept_page import PAGE
+from dae_cli.study.report.markdown import REPORT, facts
 from dae_cli.study.report.page import page_again
-from dae_cli.study.report.report import REPORT, facts
 from dae_cli.study.report.table_markdown import CLAIMS
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
 from dae_cli.study.rows import RunRow, TableRow, rows_to_csv

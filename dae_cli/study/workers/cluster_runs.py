@@ -11,7 +11,8 @@ from functools import partial
 from dae_cli.stopping import Interrupted, SignalStop
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import Job, Left
+from dae_cli.study.run.folder import Job
+from dae_cli.study.run.outcome import Left
 from dae_cli.study.workers.cluster import (
     POLL_SECONDS,
     Cluster,

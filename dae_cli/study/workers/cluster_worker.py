@@ -28,7 +28,8 @@ from dae_cli.machine import version_of
 from dae_cli.stopping import LOOK_SECONDS, Stop
 from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import Job, Left
+from dae_cli.study.run.folder import Job
+from dae_cli.study.run.outcome import Left, outcome_of
 from dae_cli.study.run.provenance import INSTALLED, commit
 from dae_cli.training.version import NUMERICS_VERSION
 
@@ -192,7 +193,6 @@ def make_run(
         DaeError: this worker has other data, or not the engine.
     """
     from dae_cli.study.workers.files import FileWatcher
-    from dae_cli.study.workers.pool import outcome_of
 
     own = as_here(job, data_dir)
     ended = outcome_of(own, FileWatcher(own), command, stop)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dae_cli.errors import DaeError
-from dae_cli.stopping import SIGNALS, Interrupted, SignalStop, Stop, WorkerStop
-from dae_cli.study.locks import HeldError
+from dae_cli.stopping import SIGNALS, Interrupted, SignalStop, WorkerStop
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import Job, Left
+from dae_cli.study.run.folder import Job
+from dae_cli.study.run.outcome import Left, outcome_of
 from dae_cli.study.workers.files import STOPPING, FileWatcher, WorkerFiles
 
 if TYPE_CHECKING:
@@ -211,19 +211,6 @@ def _run_in_worker(job: Job, command: str, stop_file: Path) -> RunRow | Left:
     if stop.asked():
         return Left(job.name, "stopped")
     return outcome_of(job, FileWatcher(job), command, stop)
-
-
-def outcome_of(job: Job, watcher: Watcher, command: str, stop: Stop) -> RunRow | Left:
-    """Make a run here, in this thread, and return what it came to."""
-    from dae_cli.study.run.execute import execute
-    from dae_cli.study.run.status import Stopped
-
-    try:
-        return execute(job, watcher, command, stop)
-    except Stopped:
-        return Left(job.name, "stopped")
-    except HeldError:
-        return Left(job.name, "held")
 
 
 def die_with(parent: int) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from dae_cli.config.schema import DatasetName
 from dae_cli.study.paper import published_of_model
+from dae_cli.study.report.markdown import facts, write_report
 from dae_cli.study.report.mismatches import MISMATCHES
-from dae_cli.study.report.report import facts, write_report
 from dae_cli.study.report.table_markdown import (
     CLAIMS,
     DUELS,

@@ -6,7 +6,7 @@ import pytest
 
 from dae_cli.config.experiments import resolve_experiment
 from dae_cli.config.kinds import as_pretrained
-from dae_cli.study.of_filters.corruption import corruption_told
+from dae_cli.study.run.corruption import corruption_told
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import yaml
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import Experiment
 from dae_cli.machine import cores, cpu_name
-from dae_cli.study.report.report import certainty_told, markdown_table, write_report
+from dae_cli.study.report.markdown import certainty_told, markdown_table, write_report
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables.cells import gap, ours, paper
 from dae_cli.study.tables.cells import verdict as verdict_text

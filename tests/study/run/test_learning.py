@@ -11,10 +11,10 @@ from safetensors.numpy import load_file
 
 from dae_cli.engines.engine import engine_for
 from dae_cli.errors import ConfigError
-from dae_cli.study.of_filters.learning import watch_learning
 from dae_cli.study.progress import Silent
 from dae_cli.study.run.execute import execute
 from dae_cli.study.run.folder import CHECKPOINT, Job
+from dae_cli.study.run.learning import watch_learning
 from tests.study.conftest import small_experiment
 from tests.study.of_filters.conftest import PlanFilters
 

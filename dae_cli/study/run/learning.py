@@ -19,7 +19,7 @@ from dae_cli.data.provide import load
 from dae_cli.engines.engine import Engine
 from dae_cli.errors import ConfigError
 from dae_cli.study.run.execute import dataset_for
-from dae_cli.study.run.filter_images import images_of
+from dae_cli.study.run.filter_run import images_of
 from dae_cli.study.run.keeper import expected_of
 from dae_cli.training.inputs import Inputs, Pixels
 from dae_cli.training.pretrain import pretrain
