@@ -44,7 +44,7 @@ test: $(READY) ## the tests
 full-test: $(READY) ## the slow tests as well
 	$(BIN)/pytest -n auto -m 'not network'
 
-check: format lint types test test-wheel ## all that CI does
+check: format lint types test test-wheel ## what CI does, before the tiny study
 
 format: $(READY) ## fail where the formatter would change something
 	$(BIN)/ruff format --check .

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dae_cli.errors import OutputError
-from dae_cli.files import write_json, write_text, write_whole
+from dae_cli.files import cache_folder, write_json, write_text, write_whole
 
 
 def test_missing_folders_are_made(tmp_path: Path) -> None:
@@ -86,3 +86,10 @@ def test_json_keeps_its_order_and_every_letter(tmp_path: Path) -> None:
     assert text.index('"z"') < text.index('"a"')
     assert "ν ± …" in text
     assert text.endswith("}\n")
+
+
+def test_the_environment_moves_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))
+    assert cache_folder() == tmp_path / "cache"
+    monkeypatch.delenv("DAE_CACHE_DIR")
+    assert cache_folder().name == "dae"

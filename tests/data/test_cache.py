@@ -26,7 +26,6 @@ from dae_cli.data.cache import (
 )
 from dae_cli.data.content import Content
 from dae_cli.errors import DataError
-from dae_cli.files import cache_folder
 
 
 def _provenance(tiny: Any) -> Provenance:
@@ -232,9 +231,3 @@ def test_a_shape_that_no_memory_holds_is_damage(
     _rewritten(path, **{key: header})
     with pytest.raises(DataError, match="damaged cache entry"):
         read_entry(path, tiny.spec)
-
-
-def test_the_environment_moves_the_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cache_folder() == cache
-    monkeypatch.delenv("DAE_CACHE_DIR")
-    assert cache_folder().name == "dae"

@@ -14,13 +14,15 @@ from random import Random
 import atheris
 
 INSTRUMENTED = (
+    "dae_cli.baselines",
     "dae_cli.config",
+    "dae_cli.csv_rows",
     "dae_cli.data.cache",
     "dae_cli.data.content",
     "dae_cli.data.readers",
-    "dae_cli.study.run.provenance",
-    "dae_cli.study.run.records",
     "dae_cli.study.rows",
+    "dae_cli.study.run",
+    "dae_cli.study.tables",
     "dae_cli.training.checkpoint",
 )
 MEMORY = 8 << 30

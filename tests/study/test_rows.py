@@ -17,7 +17,7 @@ from dae_cli.study.rows import RunRow, TableRow, read_rows, rows_to_csv, write_r
 
 MakeRow = Callable[..., RunRow]
 
-# One line without control characters: an error of several lines becomes one (see run_row).
+# One line without control characters: an error of several lines becomes one (see run/row.py).
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=20)
 PERCENT = st.integers(0, 10_000).map(lambda n: n / 100)
 OF_A_FIELD = {

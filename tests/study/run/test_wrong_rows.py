@@ -1,10 +1,8 @@
-"""Which test rows a run got wrong: kept, read strictly, counted again where there are none."""
+"""Which test rows a run got wrong: kept, and read strictly."""
 
 from __future__ import annotations
 
 import io
-import shutil
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,10 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from dae_cli.errors import RunFolderError
-from dae_cli.study.run.folder import CHECKPOINT, WRONG_ROWS, Job
-from dae_cli.study.run.recount import keep_what_is_missing
+from dae_cli.study.run.folder import WRONG_ROWS
 from dae_cli.study.run.wrong_rows import keep_wrong_rows, load_wrong_rows
-from dae_cli.study.tables.comparisons import MCNEMAR_CSV, read_comparisons, write_comparisons
 from tests.fuzz.mutations import WORDS, bytes_and
 
 
@@ -103,85 +99,8 @@ def test_where_there_is_none_it_is_said(tmp_path: Path) -> None:
         load_wrong_rows(tmp_path, 13, 4)
 
 
-# Of a study that was run
-
-
-@pytest.fixture
-def copied(in_process: Any, tmp_path: Path) -> tuple[Path, list[Job]]:
-    """A copy of the results, which a test may damage, and the jobs of its done runs."""
-    out = Path(shutil.copytree(in_process.out, tmp_path / "copy"))
-    jobs = [
-        replace(p.job, folder=out / "runs" / p.job.name)
-        for p in in_process.plan.runs
-        if p.job.state() == "done"
-    ]
-    return out, jobs
-
-
 def test_a_run_keeps_as_many_wrong_rows_as_it_counts(in_process: Any) -> None:
     for row in in_process.outcome.rows:
         if not row.error:
             rows = load_wrong_rows(in_process.out / "runs" / row.run, row.n_test, row.n_wrong)
             assert len(rows) == 200
-
-
-def test_runs_made_before_are_counted_again_from_their_checkpoint(
-    copied: tuple[Path, list[Job]], in_process: Any, recorder: Any
-) -> None:
-    _, jobs = copied
-    before = {job.name: (job.folder / WRONG_ROWS).read_bytes() for job in jobs}
-    (jobs[0].folder / WRONG_ROWS).unlink()
-    (jobs[1].folder / WRONG_ROWS).write_bytes(b"damaged")
-    keep_what_is_missing(jobs, in_process.outcome.rows, recorder)
-    assert {job.name: (job.folder / WRONG_ROWS).read_bytes() for job in jobs} == before
-    told = [text for what, _, text in recorder.events if what == "note"]
-    assert "was not kept when it was made; counted again" in told[0]
-    assert "was damaged; counted again" in told[1]
-    assert len(told) == 2
-
-
-def test_a_count_that_comes_out_otherwise_is_left_and_told(
-    copied: tuple[Path, list[Job]], in_process: Any, recorder: Any
-) -> None:
-    _, jobs = copied
-    rows = [replace(r, n_wrong=(r.n_wrong or 0) + 1) for r in in_process.outcome.rows[:1]]
-    (jobs[0].folder / WRONG_ROWS).unlink()
-    keep_what_is_missing(jobs[:1], rows, recorder)
-    assert not (jobs[0].folder / WRONG_ROWS).exists()
-    (told,) = [text for what, _, text in recorder.events if what == "note"]
-    assert f"the run had {rows[0].n_wrong} of 200" in told
-
-
-def test_without_a_checkpoint_it_is_left_and_told(
-    copied: tuple[Path, list[Job]], in_process: Any, recorder: Any
-) -> None:
-    _, jobs = copied
-    for name in (WRONG_ROWS, CHECKPOINT):
-        (jobs[0].folder / name).unlink()
-    keep_what_is_missing(jobs, in_process.outcome.rows, recorder)
-    assert "has no checkpoint.safetensors" in recorder.events[0][2]
-
-
-def test_the_study_compares_the_same_rows_seed_by_seed(in_process: Any) -> None:
-    found = read_comparisons(in_process.out)
-    # convex-50 diverged: two cells are left, at two seeds.
-    assert [test.key for test in found] == [
-        ("convex-0", "convex-25", 0),
-        ("convex-0", "convex-25", 1),
-    ]
-    rows = {row.run: row for row in in_process.outcome.rows}
-    for test in found:
-        a, b = rows[test.run_a].n_wrong, rows[test.run_b].n_wrong
-        assert test.only_a_wrong - test.only_b_wrong == a - b
-
-
-def test_rows_of_runs_that_are_elsewhere_stay(
-    copied: tuple[Path, list[Job]], in_process: Any
-) -> None:
-    out, _ = copied
-    before = (out / MCNEMAR_CSV).read_bytes()
-    shutil.rmtree(out / "runs")
-    write_comparisons(out, in_process.outcome.rows)
-    assert (out / MCNEMAR_CSV).read_bytes() == before
-    other = [replace(row, n_wrong=1) if row.seed else row for row in in_process.outcome.rows]
-    assert [test.seed for test in write_comparisons(out, other)] == [0]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,3 +145,26 @@ def test_a_damaged_file_is_told_by_line(
         (tmp_path / "runs" / row.run).mkdir(parents=True)
     write_comparisons(tmp_path, rows)  # is made anew of what is here: nothing
     assert read_comparisons(tmp_path) == []
+
+
+def test_the_study_compares_the_same_rows_seed_by_seed(in_process: Any) -> None:
+    found = read_comparisons(in_process.out)
+    # convex-50 diverged: two cells are left, at two seeds.
+    assert [test.key for test in found] == [
+        ("convex-0", "convex-25", 0),
+        ("convex-0", "convex-25", 1),
+    ]
+    rows = {row.run: row for row in in_process.outcome.rows}
+    for test in found:
+        a, b = rows[test.run_a].n_wrong, rows[test.run_b].n_wrong
+        assert test.only_a_wrong - test.only_b_wrong == a - b
+
+
+def test_rows_of_runs_that_are_elsewhere_stay(in_process: Any, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(in_process.out, tmp_path / "copy"))
+    before = (out / MCNEMAR_CSV).read_bytes()
+    shutil.rmtree(out / "runs")
+    write_comparisons(out, in_process.outcome.rows)
+    assert (out / MCNEMAR_CSV).read_bytes() == before
+    other = [replace(row, n_wrong=1) if row.seed else row for row in in_process.outcome.rows]
+    assert [test.seed for test in write_comparisons(out, other)] == [0]
