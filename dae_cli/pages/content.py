@@ -176,7 +176,8 @@ class RunView:
     test_error: str
     wrong: str
     valid_error: str
-    best_epoch: str
+    selected: str
+    """The best epoch, or the SVM."""
     minutes: str
     commit: str
     error: str
@@ -202,6 +203,8 @@ class Page:
     levels: tuple[float, ...]
     """Destructions that occur, in percent, for the drawing of what corruption is."""
     runs: tuple[RunView, ...]
+    selected_heading: str
+    """Of the column of what was selected of each run."""
     data: tuple[tuple[str, str, str], ...]
     """(data set, origin, SHA-256)."""
     provenance: tuple[tuple[str, str], ...]

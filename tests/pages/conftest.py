@@ -116,6 +116,7 @@ def made_page(text: str = "", **changes: Any) -> Page:
         "claims": (f"Denoising helps on convex.{text}",),
         "duels": (("models", "here"), (f"SdA-3, SAA-3{text}", "lower")),
         "levels": (0.0, 25.0, 50.0),
+        "selected_heading": f"best epoch{text}",
         "runs": (*(replace(run, run=f"run-{k}{text}") for k in (0, 1)), failed),
         "data": (("convex", "original", "d" * 64 + text),),
         "provenance": (("versions", f"dae 0{text}"),),

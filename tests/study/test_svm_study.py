@@ -104,6 +104,9 @@ def test_the_report_shows_what_was_selected(made: tuple[Path, Outcome]) -> None:
     row = next(row for row in outcome.rows if row.model == "SVM_rbf")
     assert f"| {row.selected} of {row.trials} trials |" in report
     assert "| best epoch, or the SVM selected |" in report
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert f'<td class="number">{row.selected} of {row.trials} trials</td>' in page
+    assert '<th scope="col" class="number">best epoch, or the SVM selected</th>' in page
     assert "not of one make" not in report  # libsvm beside an engine is as it must be
 
 

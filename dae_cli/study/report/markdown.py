@@ -8,7 +8,7 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy, dump_yaml
 from dae_cli.files import write_text
 from dae_cli.machine import cores, cpu_name
-from dae_cli.study.paper import MARKED, MARKS, UNMARKED, is_svm
+from dae_cli.study.paper import MARKED, MARKS, UNMARKED
 from dae_cli.study.report.figures import StudyPictures, draw
 from dae_cli.study.report.kept_page import PAGE, read_kept
 from dae_cli.study.report.mismatches import (
@@ -242,9 +242,9 @@ def _picture_parts(pictures: StudyPictures) -> list[str]:
 
 def _runs_table(rows: Sequence[RunRow], linked: bool) -> str:
     """Every run; with a name to link to where the table as the paper prints it does so."""
-    svms = ", or the SVM selected" if any(is_svm(row.model) for row in rows) else ""
+    selected = cells.selected_heading(rows)
     lines = [
-        f"| run | test error | wrong | validation error | best epoch{svms} | minutes | commit |",
+        f"| run | test error | wrong | validation error | {selected} | minutes | commit |",
         "|---|---:|---:|---:|---:|---:|---|",
     ]
     for row in rows:
@@ -255,16 +255,9 @@ def _runs_table(rows: Sequence[RunRow], linked: bool) -> str:
             lines.append(
                 f"| {run} | {row.test_error_percent:.2f} ± {row.half_width_95:.2f} "
                 f"| {row.n_wrong} of {row.n_test} | {row.valid_error_percent:.2f} "
-                f"| {_chosen(row)} | {row.minutes:.1f} | {row.commit} |"
+                f"| {cells.selected(row)} | {row.minutes:.1f} | {row.commit} |"
             )
     return "\n".join(lines)
-
-
-def _chosen(row: RunRow) -> str:
-    """What was selected on the validation rows, and among how many."""
-    if is_svm(row.model):
-        return f"{row.selected} of {row.trials} trials"
-    return f"{row.best_epoch} of {row.epochs}"
 
 
 def _data_table(rows: Sequence[RunRow]) -> str:

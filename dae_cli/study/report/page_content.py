@@ -83,6 +83,7 @@ def page_of(
         duels=duel_lines(judged),
         levels=tuple(sorted({0.0, *levels})),
         runs=tuple(_run(row) for row in rows),
+        selected_heading=cells.selected_heading(rows),
         data=tuple(
             (row.dataset, origin_told(row), row.data_sha256)
             for row in {(row.dataset, row.data_sha256): row for row in rows}.values()
@@ -202,7 +203,7 @@ def _run(row: RunRow) -> RunView:
         test_error="" if failed else cells.interval(row.test_error_percent, row.half_width_95),
         wrong="" if failed else f"{row.n_wrong} of {row.n_test}",
         valid_error="" if row.valid_error_percent is None else f"{row.valid_error_percent:.2f}",
-        best_epoch="" if row.best_epoch is None else f"{row.best_epoch} of {row.epochs}",
+        selected="" if failed else cells.selected(row),
         minutes="" if row.minutes is None else f"{row.minutes:.1f}",
         commit=row.commit,
         error=row.error,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dae_cli.study.paper import MARKS, certainty_of
+from dae_cli.study.paper import MARKS, certainty_of, is_svm
 from dae_cli.study.tables.origin import is_made_anew
 
 if TYPE_CHECKING:
-    from dae_cli.study.rows import TableRow
+    from dae_cli.study.rows import RunRow, TableRow
 
 REGENERATED = "regenerated data"
 NOTHING = "–"
@@ -57,6 +57,19 @@ def paper_certainty(row: TableRow) -> str:
     if row.paper_error_percent is None:
         return ""
     return certainty_of(row.dataset, row.paper_model, row.paper_error_percent)
+
+
+def selected(row: RunRow) -> str:
+    """What was selected of a run on the validation rows, and among how many."""
+    if is_svm(row.model):
+        return f"{row.selected} of {row.trials} trials"
+    return f"{row.best_epoch} of {row.epochs}"
+
+
+def selected_heading(rows: Sequence[RunRow]) -> str:
+    """What `selected` tells of rows."""
+    svms = ", or the SVM selected" if any(is_svm(row.model) for row in rows) else ""
+    return f"best epoch{svms}"
 
 
 def gap(row: TableRow, nothing: str = NOTHING) -> str:
