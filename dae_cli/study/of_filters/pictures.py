@@ -91,7 +91,7 @@ def _from_images(figure: Figure, job: Job) -> Weights:
 def _draw(
     plan: Plan, figure: Figure, panels: list[Panel], rows: Sequence[RunRow], path: Path
 ) -> None:
-    of = [row for row in rows if row.cell in figure.cells and not row.error]
+    of = _first_runs(figure, rows)
     about = {
         "Title": f"{plan.study.name}: {figure.title}",
         "Runs": ", ".join(row.run for row in of),

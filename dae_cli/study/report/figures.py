@@ -74,7 +74,6 @@ def draw(
     done = [row for row in rows if not row.error]
     if series := _curves(out, done, kept):
         learning_curves(series, out / CURVES_PNG)
-    if (out / CURVES_PNG).exists():
         pictures.curves = CURVES_PNG
     for dataset in dict.fromkeys(row.dataset for row in done):
         own = [row for row in done if row.dataset == dataset]

@@ -40,10 +40,14 @@ def commits_of(rows: Sequence[RunRow]) -> list[str]:
     return sorted({part for row in rows for part in row.commit.split("+") if part})
 
 
+MIXED = "**These rows are not of one make**"
+"""Beginning of the sentence of `mixed`."""
+
+
 def mixed(rows: Sequence[RunRow]) -> str:
     """Say which makes the rows of one table are of; empty if they are of one."""
     several = [f"{what} {', '.join(names)}" for what, names in makes(rows).items()]
-    return f"**These rows are not of one make**: {'; '.join(several)}." if several else ""
+    return f"{MIXED}: {'; '.join(several)}." if several else ""
 
 
 def makes(rows: Sequence[RunRow]) -> dict[str, list[str]]:

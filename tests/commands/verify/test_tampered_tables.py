@@ -78,6 +78,12 @@ def test_a_line_added_to_the_table_of_the_report_is_told(tiny: Tiny, done: Path)
     assert recorded.startswith("| rect | 99 %")
 
 
+def test_a_warning_that_rows_do_not_deserve_is_told(tiny: Tiny, done: Path) -> None:
+    warning = "**These rows are not of one make**: engines blas, torch."
+    tiny.edit(done / "REPORT.md", "\n\nIntervals are", f"\n\n{warning}\n\nIntervals are")
+    assert tiny.differences() == {("REPORT.md", "rows of several makes", warning, "–")}
+
+
 @pytest.mark.parametrize("commit", ["0123456789ab", "0123456789ab-dirty"])
 def test_a_commit_that_the_report_does_not_name_is_told(
     tiny: Tiny, dae: Dae, done: Path, commit: str
