@@ -68,7 +68,7 @@ def filters_csv(measured: Iterable[MeasuredRun]) -> str:
 
 
 def _is_elsewhere(out: Path, row: RunRow) -> bool:
-    return not (out / RUNS / row.run).is_dir()
+    return not (out / RUNS / row.run / FILTERS_CSV).exists()
 
 
 def _units(out: Path, row: RunRow, kept: dict[str, list[UnitMeasures]]) -> list[UnitMeasures]:

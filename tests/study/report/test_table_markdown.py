@@ -18,38 +18,19 @@ from dae_cli.study.report.table_markdown import (
     table_markdown,
 )
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import model_name
 from dae_cli.study.tables import claims, paper_table
 from dae_cli.study.tables.comparisons import Comparison
 from dae_cli.study.tables.paper_table import COLUMNS, has_other_models
 from dae_cli.study.tables.table import table_of
-from tests.study.tables.whole_table import Errors, rows_of, study_of, table_1
+from tests.study.tables.whole_table import SOME_ERRORS, Errors, rows_of, study_of, table_1
 
 MakeRow = Callable[..., RunRow]
 
-
-@pytest.fixture(autouse=True)
-def _names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Experiments of the other models are told apart by their seed here."""
-    told = {1: "DBN-3", 2: "DBN-1", 3: "SVM_rbf", 4: "SVM_poly"}
-    known = model_name
-    monkeypatch.setattr(paper_table, "model_name", lambda e: told.get(e.seed) or known(e))
+pytestmark = pytest.mark.usefixtures("models_by_seed")
 
 
-@pytest.fixture
-def errors() -> Errors:
-    """convex with three models and a failed one, rect-img with one."""
-    return {
-        ("rect-img", "SAA-3"): [24.0],
-        ("convex", "SVM_rbf"): [19.1],
-        ("convex", "SAA-3"): [18.4, 18.8],
-        ("convex", "SdA-3"): [16.0, 16.2],
-        ("convex", "DBN-3"): None,
-    }
-
-
-def test_a_row_shows_ours_verdict_and_papers_number(make_row: MakeRow, errors: Errors) -> None:
-    table = table_1(make_row, errors, [("convex", "NNet-1")])
+def test_a_row_shows_ours_verdict_and_papers_number(make_row: MakeRow) -> None:
+    table = table_1(make_row, SOME_ERRORS, [("convex", "NNet-1")])
     (line,) = [x for x in table_markdown(table).splitlines() if x.startswith("| convex")]
     shown = dict(zip([c.model for c in COLUMNS], line.strip("| ").split(" | ")[1:], strict=True))
     assert shown == {
@@ -107,9 +88,9 @@ def test_a_study_of_autoencoders_alone_has_no_table_1(make_row: MakeRow, tmp_pat
 
 
 def test_the_report_begins_with_table_1_and_its_links_lead_to_runs(
-    make_row: MakeRow, tmp_path: Path, errors: Errors
+    make_row: MakeRow, tmp_path: Path
 ) -> None:
-    rows, study = rows_of(make_row, errors), study_of([*errors])
+    rows, study = rows_of(make_row, SOME_ERRORS), study_of([*SOME_ERRORS])
     table = table_of(rows)
     write_report(study, tmp_path, rows, table, "dae")
     text = (tmp_path / "REPORT.md").read_text(encoding="utf-8")
@@ -127,7 +108,7 @@ def test_the_report_begins_with_table_1_and_its_links_lead_to_runs(
 
 
 def test_what_was_tried_and_the_selection_come_from_files(
-    make_row: MakeRow, tmp_path: Path, errors: Errors
+    make_row: MakeRow, tmp_path: Path
 ) -> None:
     from dataclasses import replace
 
@@ -137,8 +118,8 @@ def test_what_was_tried_and_the_selection_come_from_files(
         "a,tpe,COMPLETE,30,x\na,tpe,PRUNED,15,\na,random,FAIL,,\nb,tpe,complete,60\n"
     )
     (tmp_path / "search_earlier.csv").write_text("cell,minutes\nb,7\nb,8\nc,1\n")
-    rows = rows_of(make_row, errors)
-    study = replace(study_of([*errors]), source=tmp_path)
+    rows = rows_of(make_row, SOME_ERRORS)
+    study = replace(study_of([*SOME_ERRORS]), source=tmp_path)
     write_report(study, tmp_path, rows, table_of(rows), "dae")
     text = (tmp_path / "REPORT.md").read_text(encoding="utf-8")
     assert "### What we tried\n\n#### bg-rand\nMore units: no.\n```sh\n# not a heading\n" in text

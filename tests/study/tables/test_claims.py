@@ -8,23 +8,15 @@ from dataclasses import replace
 import pytest
 
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import model_name
-from dae_cli.study.tables import paper_table
 from dae_cli.study.tables.claims import Claim, claims
 from dae_cli.study.tables.comparisons import Comparison
 from dae_cli.study.tables.duels import COLUMNS, duels_told
 from tests.study.tables.whole_table import Errors, name_of, table_1
 
 MakeRow = Callable[..., RunRow]
+
+pytestmark = pytest.mark.usefixtures("models_by_seed")
 BEST, DENOISING, DEEP, PRETRAINING, SVMS, DBN, VERDICTS = range(7)
-
-
-@pytest.fixture(autouse=True)
-def _names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Experiments of the other models are told apart by their seed here."""
-    told = {1: "DBN-3", 2: "DBN-1", 3: "SVM_rbf", 4: "SVM_poly"}
-    known = model_name
-    monkeypatch.setattr(paper_table, "model_name", lambda e: told.get(e.seed) or known(e))
 
 
 @pytest.fixture

@@ -13,21 +13,14 @@ from dae_cli.study.report.table_markdown import (
     not_shown,
 )
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import model_name
 from dae_cli.study.tables import paper_table
 from dae_cli.study.tables.paper_table import COLUMNS, best_and_overlapping
 from dae_cli.study.tables.table import table_of
-from tests.study.tables.whole_table import Errors, study_of, table_1
+from tests.study.tables.whole_table import SOME_ERRORS, study_of, table_1
 
 MakeRow = Callable[..., RunRow]
 
-
-@pytest.fixture(autouse=True)
-def _names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Experiments of the other models are told apart by their seed here."""
-    told = {1: "DBN-3", 2: "DBN-1", 3: "SVM_rbf", 4: "SVM_poly"}
-    known = model_name
-    monkeypatch.setattr(paper_table, "model_name", lambda e: told.get(e.seed) or known(e))
+pytestmark = pytest.mark.usefixtures("models_by_seed")
 
 
 @pytest.mark.parametrize(
@@ -76,20 +69,8 @@ def test_without_numbers_nothing_is_bold() -> None:
     assert best_and_overlapping([(None, None)]) == [False]
 
 
-@pytest.fixture
-def errors() -> Errors:
-    """convex with three models and a failed one, rect-img with one."""
-    return {
-        ("rect-img", "SAA-3"): [24.0],
-        ("convex", "SVM_rbf"): [19.1],
-        ("convex", "SAA-3"): [18.4, 18.8],
-        ("convex", "SdA-3"): [16.0, 16.2],
-        ("convex", "DBN-3"): None,
-    }
-
-
-def test_every_cell_has_its_state(make_row: MakeRow, errors: Errors) -> None:
-    table = table_1(make_row, errors, [("convex", "NNet-1")])
+def test_every_cell_has_its_state(make_row: MakeRow) -> None:
+    table = table_1(make_row, SOME_ERRORS, [("convex", "NNet-1")])
     assert table.datasets == ("rect-img", "convex")  # in the paper's order
     states = {cell.model: cell.state for cell in table.row("convex")}
     assert states == {
