@@ -16,7 +16,8 @@ def report(
     """Write a study's tables, report, page and pictures anew, and run nothing.
 
     They follow from runs.csv and from what is kept beside it, such as curves and filters of runs
-    whose folders are elsewhere: after a clone, or with a newer dae.
+    whose folders are elsewhere: after a clone, or with a newer dae. Refused where a row is of
+    other settings, or of a dae that computes other numbers, since it would leave the tables.
     """
     from dae_cli.config.experiments import resolve_study
 

@@ -129,13 +129,17 @@ def test_what_is_done_is_not_made_again_and_the_files_come_out_the_same(
     assert [(copied / name).read_bytes() for name in names] == before
 
 
+@pytest.mark.parametrize("lost", ["folder", "filters.csv in it"])
 def test_runs_whose_folders_are_elsewhere_keep_their_numbers_and_pictures(
-    copied: Path, plan_filters: PlanFilters, study: ResolvedStudy
+    copied: Path, plan_filters: PlanFilters, study: ResolvedStudy, lost: str
 ) -> None:
     before = (copied / FILTERS_CSV).read_bytes()
     picture = (copied / "figures" / "both.png").read_bytes()
     for folder in (copied / RUNS).glob("*-ae-*"):
-        shutil.rmtree(folder)
+        if lost == "folder":
+            shutil.rmtree(folder)
+        else:
+            (folder / FILTERS_CSV).unlink()
     noisy = replace(study, cells=tuple(c for c in study.all_cells if c.cell == "noisy"))
     run_again(plan_filters(copied, seeds=2, of=noisy))
     assert (copied / FILTERS_CSV).read_bytes() == before
