@@ -13,6 +13,9 @@ from dae_cli.errors import RunFolderError
 
 Row = TypeVar("Row")
 
+MAX_BYTES = 100_000_000
+"""Of one file; the wrong rows of a thousand runs take seven million."""
+
 
 def csv_text(lines: Iterable[Iterable[object]]) -> str:
     """Return CSV text; lines end with a line feed on every system."""
@@ -31,10 +34,16 @@ def text_of(path: Path) -> str:
 
     Raises:
         FileNotFoundError: there is none; what that means is for the caller to say.
-        RunFolderError: it cannot be read, or is no text.
+        RunFolderError: it cannot be read, is no text, or has more than `MAX_BYTES`.
     """
     try:
-        return path.read_bytes().decode("utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise RunFolderError(
+                f"{path}: has more than {MAX_BYTES} bytes, which dae never writes; move it away"
+            )
+        return content.decode("utf-8")
     except FileNotFoundError:
         raise
     except (OSError, UnicodeDecodeError) as error:

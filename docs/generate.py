@@ -101,8 +101,8 @@ def experiments(text: str) -> str:
     """Return the text of docs/experiments.md with the table of all settings renewed."""
     lines = ["| key | value | default | |", "|---|---|---|---|"]
     for name, kind in _sections().items():
-        schema = kind.model_json_schema()
-        for key, about in schema["properties"].items():
+        properties = kind.model_json_schema()["properties"] if name else _outside_sections()
+        for key, about in properties.items():
             if "$ref" in about or "anyOf" in about:
                 continue  # a section, which has lines of its own
             default = _default(about["default"]) if "default" in about else ""
@@ -110,6 +110,15 @@ def experiments(text: str) -> str:
             dotted = f"{name}.{key}" if name else key
             lines.append(f"| `{dotted}` | {_values(about)} | {default} | {what} |")
     return _between(text, "settings", "\n" + "\n".join(lines) + "\n")
+
+
+def _outside_sections() -> dict[str, Any]:
+    """The keys of an experiment that stand in no section; of one on filters as well."""
+    keys: dict[str, Any] = dict(Experiment.model_json_schema()["properties"])
+    on_filters: dict[str, Any] = FilterExperiment.model_json_schema()["properties"]
+    keys["dataset"]["enum"] += on_filters["dataset"]["enum"]
+    whole, _ = on_filters["rows"].pop("anyOf")  # or null, for all of them
+    return keys | {"rows": on_filters["rows"] | whole}
 
 
 def _sections() -> dict[str, type[Settings]]:
@@ -143,6 +152,8 @@ def _default(value: object) -> str:
     """A default as a file would have it."""
     if value == []:
         return "by the kernel"
+    if value is None:
+        return "all"
     return f"`{value}`" if isinstance(value, str) else json.dumps(value)
 
 

@@ -39,8 +39,6 @@ class Expectation(Settings):
     grows: Annotated[
         bool, Field(description="from cell to cell, with intervals apart, for each seed")
     ] = False
-    cells: Annotated[tuple[_Text, ...], Field(strict=False)] = ()
-    """Those that are measured, in order; all of the figure unless given."""
 
     @model_validator(mode="after")
     def _one_bar(self) -> Expectation:
@@ -122,8 +120,7 @@ def unknown_cells(figures: Collection[Figure], cells: Collection[str], where: st
     """Cells that figures name and the study has not."""
     problems = []
     for figure in figures:
-        measured = figure.expect.cells if figure.expect else ()
-        for cell in dict.fromkeys((*figure.cells, *measured)):
+        for cell in dict.fromkeys(figure.cells):
             if cell not in cells:
                 text = f"the study has no cell {shown(cell)}{did_you_mean(cell, cells)}"
                 problems.append(Problem(where, f"figure {figure.name}: {text}"))

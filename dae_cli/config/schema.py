@@ -267,7 +267,7 @@ class FilterExperiment(Settings):
     patches: PatchSettings | None = None
     """Of photographs alone."""
     rows: Annotated[
-        int | None, Field(ge=1, le=MNIST_DIGITS, description="the digits trained on")
+        int | None, Field(ge=1, le=MNIST_DIGITS, description="the digits of mnist trained on")
     ] = None
     """Of MNIST, evenly spread, for quick trials; all 60 000 unless given."""
     model: ModelSettings

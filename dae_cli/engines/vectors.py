@@ -41,7 +41,6 @@ REGISTERS = 32 if _AVX512 or _ARM else 16
 
 FLOAT, INT32, INT = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 VECTOR, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
-MASK = ir.VectorType(ir.IntType(1), LANES)
 BYTES = 4 * LANES
 
 Value = Any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,19 +41,10 @@ class Median:
 class Summary:
     """Of one layer. Units without weights count in the shares, and have no part in medians."""
 
-    units: int
-    without_weights: int
     gabor_like: Share
-    gratings: Share
-    blobs: Share
-    explained_variance: Median
     locality: Median
     orientation_selectivity: Median
     extent_pixels: Median
-    frequency_cycles_per_pixel: Median
-    """Of the Gabor-like units, as the two that follow: elsewhere the fit says little of them."""
-    envelope_across_stripes_pixels: Median
-    envelope_along_stripes_pixels: Median
 
 
 def summarise(rows: Sequence[UnitMeasures]) -> Summary:
@@ -65,26 +56,13 @@ def summarise(rows: Sequence[UnitMeasures]) -> Summary:
     if not rows:
         raise ValueError("no units to summarise: expected at least one row")
     alive = [row for row in rows if row.norm > 0]
-    like = [row for row in alive if row.gabor_like]
+    like = sum(row.gabor_like for row in rows)
     return Summary(
-        units=len(rows),
-        without_weights=len(rows) - len(alive),
-        gabor_like=_share(rows, lambda row: row.gabor_like),
-        gratings=_share(rows, lambda row: row.grating),
-        blobs=_share(rows, lambda row: row.blob),
-        explained_variance=_median(row.explained_variance for row in alive),
+        gabor_like=Share(like, len(rows), wilson(like, len(rows))),
         locality=_median(row.locality for row in alive),
         orientation_selectivity=_median(row.orientation_selectivity for row in alive),
         extent_pixels=_median(row.extent_pixels for row in alive),
-        frequency_cycles_per_pixel=_median(row.frequency_cycles_per_pixel for row in like),
-        envelope_across_stripes_pixels=_median(row.envelope_across_stripes_pixels for row in like),
-        envelope_along_stripes_pixels=_median(row.envelope_along_stripes_pixels for row in like),
     )
-
-
-def _share(rows: Sequence[UnitMeasures], of_kind: Callable[[UnitMeasures], bool]) -> Share:
-    count = sum(of_kind(row) for row in rows)
-    return Share(count, len(rows), wilson(count, len(rows)))
 
 
 def _median(values: Iterable[float]) -> Median:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from dae_cli.errors import DaeError
 
 Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 SMALLEST_SIDE = 4
 """Below so many pixels a side, a lobe and its neighbour have no room."""

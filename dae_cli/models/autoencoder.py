@@ -107,6 +107,8 @@ class Autoencoder(Encoder):
     def gradient(self, clean: Tensor, corrupted: Tensor) -> dict[str, Tensor]:
         """Return the gradient of the minibatch's mean cost by parameter name.
 
+        Training takes `descend`, which keeps no gradient; this is what its steps are held against.
+
         Args:
             clean: x, (m, d), the target.
             corrupted: x̃, (m, d), the input.

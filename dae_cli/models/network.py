@@ -80,7 +80,8 @@ class Network:
     def gradient(self, inputs: Tensor, labels: Tensor, weight_decay: float = 0.0) -> list[Layer]:
         """Return the gradient of the mean cost, lowest layer first and the top last.
 
-        With a weight decay λ, that of the mean cost + λ/2 · Σ W², biases left out.
+        With a weight decay λ, that of the mean cost + λ/2 · Σ W², biases left out. Training takes
+        `descend`, which keeps no gradient; this is what its steps are held against.
         """
         batch = self.minibatch(len(inputs)).fill(inputs, labels)
         gradient = [

@@ -38,7 +38,7 @@ class CellSearch:
     searched: SearchedCell
     data: Prepared
     digest: str
-    """Of the space, the settings that are not searched, the data and the numerics."""
+    """Of the space, the pruning, the settings that are not searched, the data and the numerics."""
     study_name: str
     """Optuna's; another digest is another study, so that changed spaces do not mix."""
 

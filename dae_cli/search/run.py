@@ -72,8 +72,8 @@ def run_search(
     if gone := rows_that_go(plan):
         cells = ", ".join(dict.fromkeys(row.cell for row in gone))
         watcher.note(
-            f"{plan.out / SEARCH_CSV}: has trials of another space, other settings, data or "
-            f"numerics, which are never mixed; they go to {EARLIER_CSV} ({cells})"
+            f"{plan.out / SEARCH_CSV}: has trials of another space or pruning, other settings, "
+            f"data or numerics, which are never mixed; they go to {EARLIER_CSV} ({cells})"
         )
     if taken := take_over(plan):
         told = ", ".join(f"{cell} {count}" for cell, count in taken.items())

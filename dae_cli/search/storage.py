@@ -36,7 +36,8 @@ def require_optuna() -> None:
         import optuna
     except ImportError as error:
         raise ConfigError(
-            f"dae search needs optuna ({error}); install it with: pip install 'dae[search]'"
+            f"dae search needs optuna ({error}); install it with: "
+            "pip install '.[search]' where dae's source is"
         ) from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 

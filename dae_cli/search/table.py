@@ -1,6 +1,6 @@
 """search.csv, from the storage: every trial that has ended, whole, in a stable order.
 
-What another space, data or numerics made goes to search_earlier.csv: no trial is forgotten.
+What another space, pruning, data or numerics made goes to search_earlier.csv: none is forgotten.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def test_without_dask_the_way_to_install_it_is_told(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "distributed", None)
     ended = _replicate("tcp://127.0.0.1:8786")
     assert ended.exit_code == 2
-    assert "pip install 'dae[cluster]' here and on all workers" in ended.stderr
+    assert "pip install '.[cluster]' where dae's source is, here and on all workers" in ended.stderr
 
 
 @pytest.fixture

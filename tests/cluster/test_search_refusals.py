@@ -68,7 +68,7 @@ def test_a_worker_without_optuna_or_with_another_version_does_not_fit(
     assert other.startswith("has optuna ") and "the command has 0.1; install the same" in other
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert "dae search needs optuna" in (told := storage_unfitness(wanted))
-    assert "pip install 'dae[search]'" in told
+    assert "pip install '.[search]' where dae's source is" in told
 
 
 @pytest.fixture

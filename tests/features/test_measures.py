@@ -102,30 +102,20 @@ def test_measuring_twice_gives_the_same_bits() -> None:
 def test_shares_count_units_without_weights_and_medians_do_not() -> None:
     rows = measure(layer())
     summary = summarise(rows)
-    assert (summary.units, summary.without_weights) == (11, 1)
     assert (summary.gabor_like.count, summary.gabor_like.of) == (5, 11)
     assert summary.gabor_like.value == pytest.approx(5 / 11)
     assert summary.gabor_like.interval == wilson(5, 11)
-    assert (summary.gratings.count, summary.blobs.count) == (1, 2)
     local = [row.locality for row in rows if row.norm > 0]
     assert (summary.locality.value, summary.locality.of) == (np.median(local), 10)
     assert summary.locality.interval == median_interval(np.array(local))
 
 
-def test_what_the_fit_says_is_summed_up_over_gabor_like_units_alone() -> None:
-    summary = summarise(measure(layer()))
-    assert summary.frequency_cycles_per_pixel.of == 5
-    assert summary.frequency_cycles_per_pixel.value == pytest.approx(0.2, abs=0.01)
-    assert summary.frequency_cycles_per_pixel.interval == (-math.inf, math.inf)
-    assert summary.envelope_across_stripes_pixels.value == pytest.approx(2.0, abs=0.02)
-    assert summary.envelope_along_stripes_pixels.value == pytest.approx(2.5, abs=0.02)
-
-
-def test_a_layer_without_gabor_like_units_has_no_frequency() -> None:
-    summary = summarise(measure(noise(7)))
-    assert summary.gabor_like.count == 0
-    assert math.isnan(summary.frequency_cycles_per_pixel.value)
-    assert math.isfinite(summary.extent_pixels.interval.low)
+def test_where_no_unit_has_weights_the_medians_are_of_none() -> None:
+    summary = summarise(measure(np.zeros((3, 144))))
+    assert (summary.gabor_like.count, summary.gabor_like.of) == (0, 3)
+    assert math.isnan(summary.extent_pixels.value)
+    assert summary.extent_pixels.of == 0
+    assert summary.extent_pixels.interval == (-math.inf, math.inf)
 
 
 def test_no_units_have_no_summary() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dae_cli import csv_rows
 from dae_cli.errors import RunFolderError
 from dae_cli.study.rows import RunRow, TableRow, read_rows, rows_to_csv, write_rows
 
@@ -134,6 +135,10 @@ def test_a_column_that_is_missing_or_twice_is_refused(written: Path) -> None:
         ("18.00", "18,00", "28 values found, 27 expected"),
         ("18.00", "18.00 %", "test_error_percent is '18.00 %'"),
         ("9000", "9000.5", "n_wrong is '9000.5'"),
+        ("9000", "-9000", "n_wrong is -9000, expected a number of 0 or more"),
+        ("18.00", "180.0", "test_error_percent is 180.0, expected a number from 0 to 100"),
+        ("18.00", "nan", "test_error_percent is nan"),
+        ("18.00", "inf", "test_error_percent is inf"),
     ],
 )
 def test_a_wrong_value_is_told_with_file_and_line(
@@ -156,6 +161,13 @@ def test_a_row_that_was_cut_off_is_refused(written: Path) -> None:
 def test_bytes_that_are_no_text_are_refused(written: Path) -> None:
     written.write_bytes(written.read_bytes().replace(b"matches", b"\xff\xfe", 1))
     _refused(written)
+
+
+def test_more_bytes_than_dae_would_write_are_refused(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_rows, "MAX_BYTES", 100)
+    assert f"{written}: has more than 100 bytes" in _refused(written)
 
 
 def test_an_open_quote_is_refused(written: Path) -> None:

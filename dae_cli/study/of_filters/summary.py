@@ -63,7 +63,7 @@ def judge(figure: Figure, runs: Sequence[MeasuredRun]) -> Judgement | None:
     """
     if figure.expect is None:
         return None
-    expect, cells = figure.expect, figure.expect.cells or figure.cells
+    expect, cells = figure.expect, figure.cells
     seeds = sorted({run.row.seed for run in runs if run.row.cell in cells})
     by_place = {(run.row.cell, run.row.seed): run for run in runs}
     held, told = [], []

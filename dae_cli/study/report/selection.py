@@ -15,9 +15,9 @@ SELECTED = """\
 Trials of `dae search`, which counts validation rows alone; every one is a row of `search.csv`.
 Selected was the completed trial with the fewest wrong validation rows, among equals the smallest
 network, then the fewest epochs. Of the sampler *tpe* the first ten trials of a cell are drawn at
-random. *Earlier trials* are of searches with another space or other settings that were not
-searched: what was selected does not rest on them, and `search_earlier.csv` has them. The trials of
-an SVM, whose grid is part of its run, are counted under *Every run*."""
+random. *Earlier trials* are of searches with another space or pruning, or other settings that were
+not searched: what was selected does not rest on them, and `search_earlier.csv` has them. The
+trials of an SVM, whose grid is part of its run, are counted under *Every run*."""
 TRYING = """\
 The settings that were searched, with each value that a trial of the cell had, **bold** that of the
 selected trial; what is not named is in *Settings*. A setting with one value was no question in the

@@ -51,7 +51,7 @@ def _client(address: str) -> Any:
     except ImportError as error:
         raise ConfigError(
             f"--scheduler needs Dask, which is not installed ({error}): "
-            "pip install 'dae[cluster]' here and on all workers"
+            "pip install '.[cluster]' where dae's source is, here and on all workers"
         ) from error
     _silence()
     _, host, port = found.groups()

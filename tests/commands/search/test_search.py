@@ -230,7 +230,7 @@ def test_another_space_is_another_search_and_the_trials_before_are_kept_apart(
     space, before = study.read_text(), rows_in(tmp_path)
     study.write_text(space.replace("high: 16", "high: 12"))
     ended = dae(*ONE, "--trials", "1")
-    assert "has trials of another space, other settings, data or numerics" in ended.err
+    assert "has trials of another space or pruning, other settings, data or numerics" in ended.err
     (now,) = rows_in(tmp_path)
     assert len(rows_in(tmp_path, "rect-25")) == TRIALS
     assert rows_in(tmp_path, name=EARLIER_CSV) == before
@@ -314,7 +314,7 @@ def test_without_optuna_it_says_how_to_install_it(
     ended = dae("search", "tiny")
     assert ended.code == 2
     assert ended.err.startswith("dae search needs optuna (")
-    assert "pip install 'dae[search]'" in ended.err
+    assert "pip install '.[search]' where dae's source is" in ended.err
 
 
 def test_help_loads_neither_torch_nor_optuna() -> None:
