@@ -24,6 +24,19 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take longest, so that no worker is left alone with one at the end.
+
+    They are those that have more time than usual.
+    """
+
+    def time_given(item: pytest.Item) -> float:
+        marker = item.get_closest_marker("timeout")
+        return float(marker.args[0]) if marker else 0.0
+
+    items.sort(key=time_given, reverse=True)
+
+
 NOWHERE = "http://127.0.0.1:9"
 
 

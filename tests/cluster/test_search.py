@@ -69,11 +69,15 @@ def _epochs(out: Path) -> list[int]:
 def _makers(out: Path) -> dict[str, int]:
     """The trials that are being made, and the processes that hold their locks."""
     found = {}
-    for entry in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            file = entry.readlink()
-            if file.parent == out / "search/trials" and file.suffix == ".lock":
-                found[file.stem] = int(entry.parts[2])
+    for process in Path("/proc").glob("[0-9]*"):
+        entries: list[Path] = []
+        with suppress(OSError):  # it has ended meanwhile
+            entries = list((process / "fd").iterdir())
+        for entry in entries:
+            with suppress(OSError):
+                file = entry.readlink()
+                if file.parent == out / "search/trials" and file.suffix == ".lock":
+                    found[file.stem] = int(process.name)
     return found
 
 

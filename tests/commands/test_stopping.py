@@ -191,10 +191,10 @@ def test_a_run_that_another_command_makes_is_waited_for_or_refused(
     assert "rect-0: another dae process is making this run; wait for it" in training.said()
 
     waiting = start("replicate", "tiny", *words, "--only", "rect-0")
-    assert not waiting.wait(5.0)
+    told = "another dae process is making rect-0; waiting for it"
+    _wait_until(lambda: told in waiting.said_so_far(), waiting)
     first.kill()  # its lock is taken over
     checkpoint = next(out.glob("runs/*.partial/status.json"))
     before = checkpoint.stat().st_mtime_ns
     _wait_until(lambda: checkpoint.stat().st_mtime_ns > before, waiting)
     assert waiting.end(signal.SIGINT) == 130
-    assert "another dae process is making rect-0; waiting for it" in waiting.said()

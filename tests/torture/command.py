@@ -103,6 +103,10 @@ class Command:
     def said(self) -> str:
         """What it wrote to stderr; waits for its end."""
         self.process.wait()
+        return self.said_so_far()
+
+    def said_so_far(self) -> str:
+        """What it has written to stderr by now."""
         return self._log.read_text(encoding="utf-8")
 
     @property
