@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 from dae_cli.config.search_cells import Values
 from dae_cli.config.search_space import Choices
+from dae_cli.errors import DaeError
 from dae_cli.search.plan import LOCK_SECONDS, TRIALS, CellSearch, SearchPlan, place_of
-from dae_cli.search.sampling import draw, sampler_of
+from dae_cli.search.sampling import draw, sampler_of, tells
 from dae_cli.search.storage import open_storage, open_study, quiet
 from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.run.folder import Job
-from dae_cli.study.tables.trial_rows import ROW
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -30,6 +30,10 @@ GIVE_UP = 10
 
 Prospect = Literal["trial", "waiting", "done"]
 """A trial can be made; the last ones are being made by others; nothing is left to be done."""
+
+
+class TrialLeftError(DaeError):
+    """A trial cannot go on now, by no fault of its own; it is not over and keeps its checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -165,13 +169,8 @@ def used_up(cell: CellSearch, trials: Sequence[FrozenTrial]) -> bool:
     sizes = [len(domain.values) for domain in domains if isinstance(domain, Choices)]
     if len(sizes) < len(domains):
         return False
-    tried = {repr(sorted(t.params.items())) for t in trials if t.params and _tells(t)}
+    tried = {repr(sorted(t.params.items())) for t in trials if t.params and tells(t)}
     return len(tried) >= prod(sizes)
-
-
-def _tells(trial: FrozenTrial) -> bool:
-    """Whether a trial has a result, or will have one."""
-    return trial.state.name != "FAIL" or trial.user_attrs.get(ROW, {}).get("state") == "diverged"
 
 
 def _wants_more(

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dae_cli.config.search_space import Choices, Domain, Value
 from dae_cli.search.storage import quiet
+from dae_cli.study.tables.trial_rows import ROW
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -59,7 +61,8 @@ def sampler_of(name: SamplerName, seed: int, space: Mapping[str, Domain]) -> Bas
         def sample_relative(
             self, study: Study, trial: FrozenTrial, search_space: dict[str, Any]
         ) -> dict[str, Any]:
-            before = [t.params for t in study.get_trials(deepcopy=False) if t.number < trial.number]
+            trials = study.get_trials(deepcopy=False)
+            before = [t.params for t in trials if t.number < trial.number and tells(t)]
             for redraw in range(REDRAWS):
                 drawn = {
                     key: self._drawn(study, trial, key, search_space[key], redraw) for key in space
@@ -81,6 +84,11 @@ def sampler_of(name: SamplerName, seed: int, space: Mapping[str, Domain]) -> Bas
                 return own.sample_independent(study, trial, key, distribution)
 
     return ByNumber()
+
+
+def tells(trial: FrozenTrial) -> bool:
+    """Tell whether a trial has a result, or will have one: of failed ones, those that diverged."""
+    return trial.state.name != "FAIL" or trial.user_attrs.get(ROW, {}).get("state") == "diverged"
 
 
 def distribution_of(domain: Domain) -> BaseDistribution:
@@ -113,7 +121,14 @@ def _drawn(trial: Trial, key: str, domain: Domain) -> Value:
         low, high, step = domain.low, domain.high, domain.step
         if isinstance(low, int) and isinstance(high, int):
             return trial.suggest_int(key, low, high, step=int(step or 1), log=domain.log)
-        return rounded(trial.suggest_float(key, low, high, step=step, log=domain.log), low, high)
+        value = trial.suggest_float(key, low, high, step=step, log=domain.log)
+        return rounded(value, low, high) if step is None else on_grid(value, low, step)
+
+
+def on_grid(value: float, low: float, step: float) -> float:
+    """Return the number of low, low + step, … that is nearest, with no more digits than it has."""
+    first, apart = Decimal(repr(low)), Decimal(repr(step))
+    return float(first + round((Decimal(value) - first) / apart) * apart)
 
 
 def rounded(value: float, low: float, high: float) -> float:

@@ -126,12 +126,23 @@ def _cut_half_line(path: Path) -> None:
 def open_study(
     storage: str, name: str, sampler: BaseSampler | None = None, pruner: BasePruner | None = None
 ) -> Study:
-    """Return optuna's study of this name, made if it is new; its trials are read afresh."""
+    """Return optuna's study of this name, made if it is new; its trials are read afresh.
+
+    One that is known is only read: to make it again would add a line to the journal each time.
+    """
     import optuna
 
+    opened = open_storage(storage)
     with quiet():
+        try:
+            opened.get_study_id_from_name(name)
+            return optuna.load_study(
+                study_name=name, storage=opened, sampler=sampler, pruner=pruner
+            )
+        except KeyError:
+            pass
         return optuna.create_study(
-            storage=open_storage(storage),
+            storage=opened,
             study_name=name,
             sampler=sampler,
             pruner=pruner,

@@ -24,12 +24,12 @@ from dae_cli.engines.engine import engine_for
 from dae_cli.errors import DaeError, DivergedError, RunFolderError
 from dae_cli.files import sweep, write_json, write_text
 from dae_cli.machine import version_of
-from dae_cli.search.claim import Claim
+from dae_cli.search.claim import Claim, TrialLeftError
 from dae_cli.search.plan import PRETRAINED, SearchPlan
 from dae_cli.search.storage import open_storage, quiet
 from dae_cli.stopping import Stop
 from dae_cli.study.progress import Silent
-from dae_cli.study.run.execute import told
+from dae_cli.study.run.execute import memory_ran_out, told
 from dae_cli.study.run.folder import CONFIG, ENVIRONMENT, RUNS, Job, config_sha256
 from dae_cli.study.run.keeper import Keeper
 from dae_cli.study.run.pretrained import put_aside, take_pretraining
@@ -108,6 +108,7 @@ def make_trial(plan: SearchPlan, claim: Claim, stop: Stop) -> TrialRow:
 
     Raises:
         Stopped: it was asked to stop and has kept a checkpoint.
+        TrialLeftError: the disk, the data or the storage failed, or others took the memory.
     """
     use_one_thread()
     job, experiment = claim.job, as_network(claim.job.experiment)
@@ -131,11 +132,27 @@ def make_trial(plan: SearchPlan, claim: Claim, stop: Stop) -> TrialRow:
     except DivergedError as diverged:
         outcome, error = "diverged", str(diverged)
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as failure:
+        if not _is_its_doing(job, failure):
+            raise TrialLeftError(
+                f"{claim.cell.cell} trial {claim.number + 1}: {told(failure)}; the trial is not "
+                "over: when that is mended, the same command goes on with it"
+            ) from failure
         outcome, error = "failed", told(failure)
     row = row_of(claim, env, outcome, error, minutes=keeper.minutes())
     if state is not None and outcome in ("complete", "pruned"):
         row = _measured(row, state, valid)
     return conclude(plan, claim, row)
+
+
+def _is_its_doing(job: Job, failure: Exception) -> bool:
+    """Tell whether a failure comes of a trial's settings, or of its checkpoint that is damaged.
+
+    Memory that ran out before the first checkpoint is too little for the layers; after it, it was
+    enough before.
+    """
+    if memory_ran_out(failure):
+        return job.state() != "stopped"
+    return isinstance(failure, RunFolderError | RuntimeError)
 
 
 def _outcome(state: TrainingState) -> tuple[TrialState, str]:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
-from dae_cli.search.claim import prospect
+from dae_cli.search.claim import TrialLeftError, prospect
 from dae_cli.search.cluster_trials import make_on_cluster
 from dae_cli.search.next_trial import fail_left, make_next
 from dae_cli.search.plan import TRIALS, SearchPlan
@@ -155,10 +155,14 @@ def _side_by_side(
 def _round(
     plan: SearchPlan, workers: int, files: WorkerFiles, since: Sequence[int]
 ) -> Generator[TrialRow, None, None]:
-    """Make trials until a worker finds none to make; those of the others come to their end."""
+    """Make trials until a worker finds none to make; those of the others come to their end.
+
+    Raises:
+        TrialLeftError: a trial could not go on; those of the others have kept a checkpoint.
+    """
     from joblib import delayed
 
-    over = False
+    over, left = False, None
 
     def calls() -> Iterator[Any]:
         while not over:
@@ -168,13 +172,23 @@ def _round(
         for outcome in outcomes:
             if isinstance(outcome, TrialRow):
                 yield outcome
-            else:
-                over = True
+                continue
+            over = True
+            if isinstance(outcome, TrialLeftError):
+                left = left or outcome
+                files.ask_to_stop()
+    if left:
+        raise left
 
 
-def _make_in_worker(plan: SearchPlan, stop_file: Path, since: Sequence[int]) -> TrialRow | None:
+def _make_in_worker(
+    plan: SearchPlan, stop_file: Path, since: Sequence[int]
+) -> TrialRow | TrialLeftError | None:
     stop = WorkerStop(stop_file)
-    row = None if stop.asked() else make_next(plan, stop, since)
+    try:
+        row = None if stop.asked() else make_next(plan, stop, since)
+    except TrialLeftError as error:
+        return error  # as what it came to: raised, it would end the others where they are
     if isinstance(row, TrialRow):
         return row
     time.sleep(WAIT_SECONDS)  # until the command knows, and asks no more

@@ -8,8 +8,9 @@ import pytest
 
 from dae_cli.config.search_space import Choices, Domain, Range
 from dae_cli.errors import OutputError
-from dae_cli.search.sampling import SamplerName, draw, rounded, sampler_of
+from dae_cli.search.sampling import SamplerName, draw, on_grid, rounded, sampler_of
 from dae_cli.search.storage import is_url, known_studies, open_storage, open_study
+from dae_cli.study.tables.trial_rows import from_text
 
 SPACE: dict[str, Domain] = {
     "units": Range(100, 900, step=100),
@@ -82,6 +83,44 @@ def test_the_favourite_of_the_model_is_not_drawn_for_ever(tmp_path: Path) -> Non
         study.tell(trial, 0.0 if drawn[-1][0] == 1 else 1.0)
     assert len(set(drawn)) == 20
     assert sum(values[0] == 1 for values in drawn) == 9  # all there are of the best
+
+
+def test_settings_of_a_trial_that_failed_by_no_fault_of_theirs_are_drawn_again(
+    tmp_path: Path,
+) -> None:
+    from optuna.trial import TrialState
+
+    space: dict[str, Domain] = {"layers": Choices((1, 2, 3))}
+    for seed in range(4):
+        study = open_study(
+            str(tmp_path / "a.journal"), f"{seed}", sampler_of("random", seed, space)
+        )
+        drawn = []
+        for number in range(4):
+            trial = study.ask()
+            drawn.append(draw(trial, space)["layers"])
+            study.tell(trial, *([None, TrialState.FAIL] if number == 0 else [1.0]))
+        assert sorted(drawn[1:]) == [1, 2, 3]
+
+
+def test_a_study_that_is_known_is_read_without_a_line_in_the_journal(tmp_path: Path) -> None:
+    journal = tmp_path / "trials.journal"
+    open_study(str(journal), "a").ask()
+    before = journal.read_bytes()
+    assert len(open_study(str(journal), "a").trials) == 1
+    assert journal.read_bytes() == before
+
+
+def test_a_stepped_range_is_drawn_on_its_steps_whatever_digits_they_need(tmp_path: Path) -> None:
+    space: dict[str, Domain] = {"pretrain.learning_rate": Range(0.1, 0.5, step=0.00125)}
+    study = open_study(str(tmp_path / "a.journal"), "a", sampler_of("random", 0, space))
+    drawn = [draw(study.ask(), space)["pretrain.learning_rate"] for _ in range(20)]
+    on_steps = {float(f"{0.1 + 0.00125 * k:.5f}") for k in range(321)}
+    assert set(drawn) <= on_steps
+    assert any(len(str(value)) > 6 for value in drawn)  # more than four digits
+    assert from_text(space, {"pretrain.learning_rate": str(drawn[0])}) is not None
+    assert from_text(space, {"pretrain.learning_rate": "0.4062"}) is None
+    assert on_grid(0.3000000001, 0.1, 0.1) == 0.3
 
 
 def test_drawn_numbers_are_short_and_stay_within_their_range() -> None:

@@ -99,10 +99,14 @@ def told(error: Exception) -> str:
     """Say what failed, in words that a user can act on."""
     if isinstance(error, DaeError):
         return str(error)
-    # torch has no MemoryError of its own.
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+    if memory_ran_out(error):
         return f"the memory ran out ({error}); fewer --jobs or smaller layers need less"
     return f"{type(error).__name__}: {error}"
+
+
+def memory_ran_out(error: Exception) -> bool:
+    """Tell whether it is for want of memory; torch has no MemoryError of its own."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
 def _environment_before(job: Job) -> Environment | None:

@@ -44,7 +44,6 @@ class Keeper(RunStatus):
         self._watcher.started(job.name, resumed)
         if resumed:
             state = load_checkpoint(job.partial / CHECKPOINT, self._expected, device)
-            self._take_over()
         else:
             state = initial_state(self._experiment, self._expected.inputs, torch.float32)
             for autoencoder in state.autoencoders:

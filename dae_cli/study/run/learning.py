@@ -46,6 +46,7 @@ class _Watch:
     """Copies the weights after chosen steps (`training.hooks.Hooks`)."""
 
     wanted: frozenset[int]
+    rows: int
     batch_size: int
     moments: list[Snapshot] = field(default_factory=list)
     _steps: int = 0
@@ -57,7 +58,10 @@ class _Watch:
 
     def keep(self, state: TrainingState) -> None:
         """Copy the weights."""
-        self.moments.append(_moment(self._steps * self.batch_size, state))
+        epochs, steps = divmod(self._steps, -(-self.rows // self.batch_size))
+        # The last minibatch of an epoch may be short.
+        presented = epochs * self.rows + steps * self.batch_size
+        self.moments.append(_moment(presented, state))
 
     def epoch_done(self, state: TrainingState) -> None:
         """Do nothing."""
@@ -88,7 +92,7 @@ def watch_learning(
     inputs = _inputs(experiment, data, engine)
     steps = settings.epochs * -(-len(inputs) // settings.batch_size)
     spaced = np.geomspace(1, steps, max(moments - 1, 1)).round().astype(int)
-    watch = _Watch(frozenset(spaced.tolist()) | {steps}, settings.batch_size)
+    watch = _Watch(frozenset(spaced.tolist()) | {steps}, len(inputs), settings.batch_size)
     state = initial_state(experiment, expected_of(experiment, data.sha256).inputs, torch.float32)
     for layer in state.autoencoders:
         layer.to(engine.device)

@@ -24,9 +24,13 @@ class RunStatus:
         self._job = job
         self._watcher = watcher
         self._stop = stop
-        self._before = 0.0  # seconds spent before this process took over
         self._start = time.monotonic()
+        self._before = 0.0  # seconds spent before this process took over
         self._kept, self._keeping = 0, 0.0
+        # At once: whatever fails from here on must not make the run forget what it has taken.
+        if job.state() == "stopped" and (before := status_so_far(job)):
+            self._before = 60.0 * before.minutes
+            self._kept, self._keeping = before.checkpoints.kept, before.checkpoints.seconds
 
     def minutes(self) -> float:
         """Return the time this run has taken, all its sessions together."""
@@ -46,12 +50,6 @@ class RunStatus:
             **more,
         }
         write_status(self._job.partial, status)
-
-    def _take_over(self) -> None:
-        """Add what the sessions before have taken."""
-        if before := status_so_far(self._job):
-            self._before = 60.0 * before.minutes
-            self._kept, self._keeping = before.checkpoints.kept, before.checkpoints.seconds
 
 
 def status_so_far(job: Job) -> Status | None:

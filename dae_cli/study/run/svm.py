@@ -90,7 +90,6 @@ class SvmRun(RunStatus):
         if not resumed:
             self._write(())  # from here on there is something to go on from
             return ()
-        self._take_over()
         path = self._job.partial / TRIALS
         known = read_trials(
             path, self._experiment.svm.kernel, len(dataset.train), len(dataset.valid)

@@ -88,6 +88,8 @@ def _in_the_best_group(table: PaperTable) -> Claim:
     told += f"; {paper}"
     if any(d not in ours for d in tested if d in theirs):
         return Claim(says, "holds in part" if ours else "does not hold", told)
+    if not ours:  # run on nothing but what is an exception in the paper as well
+        return Claim(says, "not decided here", told)
     return Claim(says, _holds(all(d in whole for d in table.datasets)), told)
 
 
@@ -144,6 +146,8 @@ def _comparable(says: str, pair: Pair, table: PaperTable, tests: Sequence[Compar
         expected = {name for name, side in paper_sides(pair, table).items() if side != "higher"}
         everywhere = expected <= {d.dataset for d in found}
         return Claim(says, _holds(everywhere), evidence, found)
+    if not unexpected:  # nothing but what is an exception in the paper as well
+        return Claim(says, "not decided here", evidence, found)
     worse = all(d.ours == "higher" for d in found)
     return Claim(says, "does not hold" if worse else "holds in part", evidence, found)
 

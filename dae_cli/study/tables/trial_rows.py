@@ -98,7 +98,10 @@ def _value(domain: Domain, text: str) -> Value | None:
         value = type(domain.low)(text)
     except ValueError:
         return None
-    return value if domain.low <= value <= domain.high else None
+    if not domain.low <= value <= domain.high:
+        return None
+    steps = (value - domain.low) / domain.step if domain.step else 0.0
+    return value if abs(steps - round(steps)) < 1e-8 else None
 
 
 def to_csv(rows: Sequence[TrialRow]) -> str:

@@ -7,17 +7,24 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dae_cli.errors import DataError, OutputError
 from dae_cli.search import trial as trials
+from dae_cli.search import workers as search_workers
+from dae_cli.search.claim import TrialLeftError
 from dae_cli.search.trial import TrialKeeper
 from dae_cli.search.workers import TimedStop
+from dae_cli.study.locks import HeldError
+from dae_cli.study.run import keeper
 from dae_cli.study.tables.trial_rows import TrialRow, read_csv
+from dae_cli.study.workers.files import WorkerFiles
+from dae_cli.training.checkpoint import save_checkpoint
 from dae_cli.training.state import TrainingState
 from tests.commands.conftest import Ended
 from tests.commands.search.conftest import TRIALS
@@ -87,6 +94,94 @@ def test_killed_within_the_storage_the_same_command_comes_to_the_same_trials(
             dae(*ONE, "--trials", TRIALS)
     assert dae(*ONE, "--trials", TRIALS).code == 0
     assert rows_in(tmp_path) == whole(finished_search)
+
+
+class FailingSave:
+    """Stands for `keeper.save_checkpoint`, and raises at one of its calls."""
+
+    def __init__(self, at: int, error: Exception) -> None:
+        self._left, self._error = at, error
+
+    def __call__(self, *arguments: Any) -> None:
+        self._left -= 1
+        if self._left == 0:
+            raise self._error
+        save_checkpoint(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OutputError("no room left; make room"), "no room left; make room"),
+        (OSError(5, "Input/output error"), "OSError: [Errno 5] Input/output error"),
+        (HeldError("the journal is held"), "the journal is held"),
+        (MemoryError("others took it"), "the memory ran out (others took it)"),
+    ],
+)
+def test_a_trial_that_fails_by_no_fault_of_its_own_is_not_over(
+    dae: Dae,
+    tmp_path: Path,
+    finished_search: tuple[Path, Ended],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    told: str,
+) -> None:
+    monkeypatch.setattr(keeper, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(keeper, "MOST_SECONDS", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(keeper, "save_checkpoint", FailingSave(4, error))
+        ended = dae(*ONE, "--trials", TRIALS)
+    assert ended.code == 1
+    assert (
+        f"rect-0 trial 1: {told}" in ended.err
+        and "the trial is not over: when that is mended, the same command goes on" in ended.err
+    )
+    (left,) = (tmp_path / "results/tiny/search/trials").glob("*.partial")
+    assert (left / "checkpoint.safetensors").exists()
+    assert "Selected" not in (tmp_path / "experiments/tiny/rect-0.yaml").read_text()
+    assert dae(*ONE, "--trials", TRIALS).code == 0
+    assert rows_in(tmp_path) == whole(finished_search)
+
+
+def test_where_a_trial_of_a_worker_cannot_go_on_the_others_keep_a_checkpoint_and_it_is_told(
+    dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def outcomes(calls: Iterator[Any], workers: int) -> Iterator[Any]:
+        next(calls)
+        yield TrialLeftError("rect-0 trial 1: no room left")
+        assert asked == [1]
+        yield None
+
+    monkeypatch.setattr(search_workers, "in_workers", outcomes)
+    monkeypatch.setattr(WorkerFiles, "ask_to_stop", lambda _: asked.append(1))
+    ended = dae("search", "tiny", "--jobs", "2", "--trials", "1")
+    assert ended.code == 1
+    assert "rect-0 trial 1: no room left" in ended.err
+
+
+def test_data_that_cannot_be_read_end_the_command_and_no_trial(
+    dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise DataError("rect.npz: is damaged")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trials, "load", fail)
+        ended = dae(*ONE, "--trials", "1")
+    assert ended.code == 1
+    assert "rect-0 trial 1: rect.npz: is damaged" in ended.err
+    assert not (tmp_path / "results/tiny/search.csv").exists()
+    assert dae(*ONE, "--trials", "1").code == 0
+    assert [row.state for row in rows_in(tmp_path)] == ["complete"]
+
+
+def test_asking_what_there_is_writes_nothing_into_the_journal(dae: Dae, searched: Path) -> None:
+    journal = searched / "search/trials.journal"
+    before = journal.read_bytes()
+    assert dae("search", "tiny", "--dry-run").code == 0
+    assert journal.read_bytes() == before
 
 
 def test_what_is_left_of_a_trial_that_has_ended_is_swept(dae: Dae, searched: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from dae_cli.search.storage import open_storage
 from dae_cli.study.tables.trial_rows import TrialRow, read_csv, to_csv
 from tests.commands.conftest import Ended
 from tests.commands.search.conftest import TRIALS
@@ -57,6 +58,23 @@ def test_a_trial_that_is_not_in_search_csv_keeps_its_number_free_and_counts_for_
 
 
 ONE = ("search", "tiny", "--only", "rect-0", "--jobs", "1")
+
+
+def test_a_search_over_fine_steps_goes_on_where_the_storage_is_gone(
+    dae: Dae, tmp_path: Path
+) -> None:
+    study, results = tmp_path / "experiments/tiny/study.yaml", tmp_path / "results/tiny"
+    stepped = "finetune.learning_rate: {low: 0.1, high: 0.5, step: 0.00125}"
+    log = "finetune.learning_rate: {low: 0.1, high: 2.0, log: true}"
+    study.write_text(study.read_text().replace(log, stepped))
+    assert dae(*ONE, "--trials", "3").code == 0
+    before = (results / "search.csv").read_bytes()
+    shutil.rmtree(results / "search")
+    open_storage.cache_clear()  # as another process would begin
+    ended = dae(*ONE, "--trials", "3")
+    assert ended.code == 0, ended.err
+    assert "trials taken over into the storage: rect-0 3" in ended.err
+    assert (results / "search.csv").read_bytes() == before
 
 
 def _of_rect_0(folder: Path) -> list[TrialRow]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from dae_cli.data.obtain import Prepared
 from dae_cli.engines.engine import engine_for
 from dae_cli.errors import ConfigError
 from dae_cli.study.progress import Silent
@@ -44,6 +45,16 @@ def test_moments_follow_each_other_by_growing_numbers_of_steps(job: Job) -> None
     gaps = np.diff(at)
     assert (np.diff(gaps) >= 0).all()
     assert not np.shares_memory(moments[1].weights, moments[2].weights)
+
+
+def test_a_short_last_minibatch_is_counted_as_short_as_it_is(data: Prepared) -> None:
+    experiment = small_experiment(
+        subset={"train": 47, "valid": 20, "test": 20},
+        pretrain={"epochs": 3, "learning_rate": 0.1, "batch_size": 10},
+    )
+    moments = watch_learning(experiment, data, ENGINE, 40)
+    assert [moment.presentations for moment in moments][:7] == [0, 10, 20, 30, 40, 47, 57]
+    assert moments[-1].presentations == 3 * 47
 
 
 def test_without_pretraining_there_is_nothing_to_watch(job: Job) -> None:

@@ -174,6 +174,28 @@ def test_the_metrics_of_a_stopped_run_go_as_far_as_its_checkpoint(make_job: Make
     assert json.loads((job.partial / "status.json").read_text())["state"] == "running"
 
 
+def test_the_minutes_are_kept_where_a_session_fails_before_it_reads_the_checkpoint(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job()
+    with pytest.raises(KeyboardInterrupt):
+        execute(job, Interrupting(3), "dae")
+    path = job.partial / "status.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"minutes": 60.0}))
+
+    def fail(*_: object) -> None:
+        raise MemoryError("none left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(execute_module, "load", fail)
+        failed = execute(job, Silent(), "dae")
+    assert "the memory ran out" in failed.error
+    assert failed.minutes is not None and failed.minutes >= 60.0
+    row = execute(job, Silent(), "dae")
+    assert row.error == ""
+    assert row.minutes is not None and row.minutes >= 60.0
+
+
 def test_the_minutes_of_all_sessions_are_added(make_job: MakeJob) -> None:
     job = make_job()
     with pytest.raises(KeyboardInterrupt):

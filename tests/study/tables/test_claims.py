@@ -200,6 +200,15 @@ def test_comparable_to_dbn_allows_the_papers_own_exception(
     assert found(worse)[DBN].outcome == "does not hold"
 
 
+def test_where_nothing_but_the_papers_own_exception_was_run_nothing_is_decided(
+    found: Callable[..., list[Claim]],
+) -> None:
+    told = found({("bg-rand", "SdA-3"): [10.4], ("bg-rand", "DBN-3"): [6.7]})
+    assert told[BEST].outcome == "not decided here"
+    assert "not on bg-rand (10.40 % against 6.70 % of DBN-3)" in told[BEST].evidence
+    assert told[DBN].outcome == "not decided here"
+
+
 def test_every_opponent_of_a_claim_is_looked_at(found: Callable[..., list[Claim]]) -> None:
     errors: Errors = {
         ("rect-img", "SVM_rbf"): [24.0],
