@@ -62,6 +62,7 @@ def run_search(
         OutputError: results cannot be written.
         RunFolderError: search.csv is not one that dae wrote.
         Interrupted: the command was asked to stop; every trial has kept a checkpoint.
+        TrialLeftError: a trial cannot go on now; every trial has kept a checkpoint.
         UnfitWorkerError: a worker of the cluster cannot take part.
         ClusterError: the cluster is gone.
     """

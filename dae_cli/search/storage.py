@@ -6,7 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,13 +134,10 @@ def open_study(
 
     opened = open_storage(storage)
     with quiet():
-        try:
-            opened.get_study_id_from_name(name)
+        with suppress(KeyError):
             return optuna.load_study(
                 study_name=name, storage=opened, sampler=sampler, pruner=pruner
             )
-        except KeyError:
-            pass
         return optuna.create_study(
             storage=opened,
             study_name=name,
