@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from dae_cli.config.contradictions import contradictions
+from dae_cli.config.domains import Domain, Value
 from dae_cli.config.entries import Entry, Place
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy, resolve_study
 from dae_cli.config.names import STUDY_FILE, asked_cells, label
@@ -16,10 +17,8 @@ from dae_cli.config.schema import Experiment
 from dae_cli.config.search_space import (
     LAYERS,
     UNITS,
-    Domain,
     PruneSettings,
     SearchEntry,
-    Value,
 )
 from dae_cli.errors import ConfigError
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from dae_cli.config.checks import layer_problems
+from dae_cli.config.domains import Choices, Domain, Range, Value
 from dae_cli.config.entries import Entry, Place, Scalar
 from dae_cli.config.problems import Problem, did_you_mean
 from dae_cli.config.words import item_expectation, known_keys, suggestion
@@ -34,40 +35,6 @@ _ENTRY_KEYS = ("cells", "space", "prune")
 _RANGE_KEYS, _CHOICES_KEY = ("low", "high", "log", "step"), "choices"
 _FORMS = "{low: …, high: …} with log: true or step: …, or {choices: […]}"
 _WHOLE, _NUMBER = "a whole number", "a number"
-
-Value = str | int | float | bool
-
-
-@dataclass(frozen=True)
-class Range:
-    """All numbers from `low` to `high`, both included; whole ones if both are whole."""
-
-    low: int | float
-    high: int | float
-    log: bool = False
-    """Drawn evenly on a logarithmic scale."""
-    step: int | float | None = None
-    """Only low, low + step, …, high."""
-
-    @property
-    def ends(self) -> tuple[Value, ...]:
-        """The values that a range must be legal at."""
-        return (self.low, self.high)
-
-
-@dataclass(frozen=True)
-class Choices:
-    """A few values, in no order."""
-
-    values: tuple[Value, ...]
-
-    @property
-    def ends(self) -> tuple[Value, ...]:
-        """Every one of them must be legal."""
-        return self.values
-
-
-Domain = Range | Choices
 
 
 @dataclass(frozen=True)

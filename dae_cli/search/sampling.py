@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from dae_cli.config.search_space import Choices, Domain, Value
+from dae_cli.config.domains import Choices, Domain, Value
 from dae_cli.search.storage import quiet
 from dae_cli.study.tables.trial_rows import ROW
 
@@ -122,13 +121,7 @@ def _drawn(trial: Trial, key: str, domain: Domain) -> Value:
         if isinstance(low, int) and isinstance(high, int):
             return trial.suggest_int(key, low, high, step=int(step or 1), log=domain.log)
         value = trial.suggest_float(key, low, high, step=step, log=domain.log)
-        return rounded(value, low, high) if step is None else on_grid(value, low, step)
-
-
-def on_grid(value: float, low: float, step: float) -> float:
-    """Return the number of low, low + step, … that is nearest, with no more digits than it has."""
-    first, apart = Decimal(repr(low)), Decimal(repr(step))
-    return float(first + round((Decimal(value) - first) / apart) * apart)
+        return rounded(value, low, high) if step is None else domain.on_step(value)
 
 
 def rounded(value: float, low: float, high: float) -> float:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dae_cli.config.domains import Choices, Range
 from dae_cli.config.experiments import resolve_study
 from dae_cli.config.search_cells import resolve_search
-from dae_cli.config.search_space import Choices, PruneSettings, Range
+from dae_cli.config.search_space import PruneSettings
 from dae_cli.errors import ConfigError
 from tests.config.conftest import CELLS, STUDY
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dae_cli.config.search_space import Choices, Domain, Range
+from dae_cli.config.domains import Choices, Domain, Range
 from dae_cli.errors import OutputError
-from dae_cli.search.sampling import SamplerName, draw, on_grid, rounded, sampler_of
+from dae_cli.search.sampling import SamplerName, draw, rounded, sampler_of
 from dae_cli.search.storage import is_url, known_studies, open_storage, open_study
 from dae_cli.study.tables.trial_rows import from_text
 
@@ -120,7 +120,8 @@ def test_a_stepped_range_is_drawn_on_its_steps_whatever_digits_they_need(tmp_pat
     assert any(len(str(value)) > 6 for value in drawn)  # more than four digits
     assert from_text(space, {"pretrain.learning_rate": str(drawn[0])}) is not None
     assert from_text(space, {"pretrain.learning_rate": "0.4062"}) is None
-    assert on_grid(0.3000000001, 0.1, 0.1) == 0.3
+    assert Range(0.1, 0.5, step=0.1).on_step(0.3000000001) == 0.3
+    assert Range(10, 40, step=10).on_step(20) == 20
 
 
 def test_drawn_numbers_are_short_and_stay_within_their_range() -> None:

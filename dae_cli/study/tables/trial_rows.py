@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
+from dae_cli.config.domains import Choices, Domain, Value
 from dae_cli.config.dump import one_line
-from dae_cli.config.search_space import Choices, Domain, Value
 from dae_cli.csv_rows import csv_text, parse_rows, text_of, values_of
 
 SEARCH_CSV, EARLIER_CSV = "search.csv", "search_earlier.csv"
@@ -100,8 +100,7 @@ def _value(domain: Domain, text: str) -> Value | None:
         return None
     if not domain.low <= value <= domain.high:
         return None
-    steps = (value - domain.low) / domain.step if domain.step else 0.0
-    return value if abs(steps - round(steps)) < 1e-8 else None
+    return value if value == domain.on_step(value) else None
 
 
 def to_csv(rows: Sequence[TrialRow]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dae_cli.config.search_space import Choices, Domain, Range
+from dae_cli.config.domains import Choices, Domain, Range
 from dae_cli.errors import RunFolderError
 from dae_cli.study.tables.trial_rows import (
     TrialRow,
