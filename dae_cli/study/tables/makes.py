@@ -10,6 +10,10 @@ from dae_cli.study.rows import RunRow
 from dae_cli.study.run.provenance import INSTALLED
 
 
+MOST_NAMED = 4
+"""So many commits a sentence names; of more it tells how many they are."""
+
+
 def made_by(command: str, rows: Sequence[RunRow]) -> str:
     """Return the sentence that a report begins with, in Markdown; a command may hold backticks."""
     verb = made_verb(rows)
@@ -27,7 +31,9 @@ def made(rows: Sequence[RunRow]) -> str:
     """Return the commits of all rows, whether one was dirty, and what the runs took."""
     commits = commits_of(rows)
     at = f"at commit {', '.join(commits)}" if commits else "from an installed package"
-    if len(commits) > 1:
+    if len(commits) > MOST_NAMED:
+        at = f"from runs at {len(commits)} commits, which their rows in runs.csv name"
+    elif len(commits) > 1:
         at = f"from runs {at}"
     if any(commit.endswith("-dirty") for commit in commits):
         at += " (**with changes that were not committed**)"
@@ -46,7 +52,12 @@ MIXED = "**These rows are not of one make**"
 
 def mixed(rows: Sequence[RunRow]) -> str:
     """Say which makes the rows of one table are of; empty if they are of one."""
-    several = [f"{what} {', '.join(names)}" for what, names in makes(rows).items()]
+    several = [
+        f"{len(names)} commits"
+        if what == "commits" and len(names) > MOST_NAMED
+        else f"{what} {', '.join(names)}"
+        for what, names in makes(rows).items()
+    ]
     return f"{MIXED}: {'; '.join(several)}." if several else ""
 
 

@@ -224,6 +224,16 @@ def test_every_commit_of_a_run_that_went_on_with_another_is_named(
     assert "**These rows are not of one make**: commits abc-dirty, def." in text
 
 
+def test_many_commits_are_counted_and_not_named(
+    made: Callable[[list[RunRow]], str], make_row: MakeRow
+) -> None:
+    rows = [make_row(seed=k, commit=f"abc{k}") for k in range(5)]
+    assert "from runs at commit abc0, abc1, abc2, abc3; 4 runs" in made(rows[:4])
+    text = made([*rows, make_row(seed=5, commit="abc4")])
+    assert "from runs at 5 commits, which their rows in runs.csv name; 6 runs" in text
+    assert "**These rows are not of one make**: 5 commits." in text
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
