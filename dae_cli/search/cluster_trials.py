@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dae_cli.errors import ConfigError
-from dae_cli.search.claim import being_made
+from dae_cli.search.claim import TrialLeftError, being_made
 from dae_cli.search.cluster_storage import cannot_use
 from dae_cli.search.next_trial import fail_left, make_next
 from dae_cli.search.plan import TRIALS, CellSearch, SearchPlan
@@ -62,6 +62,7 @@ def make_on_cluster(
 
     Raises:
         UnfitWorkerError: a worker cannot do what it was given.
+        TrialLeftError: a trial cannot go on now; every trial has kept a checkpoint.
         ClusterError: the scheduler is gone; trials that were going have kept a checkpoint.
     """
     plan = _with_absolute_paths(plan)
@@ -84,6 +85,8 @@ def make_on_cluster(
         try:
             with closing(ended):
                 for name, outcome in ended:
+                    if isinstance(outcome, TrialLeftError):
+                        raise outcome
                     killed = isinstance(outcome, Killed)
                     row = fail_left(plan, since, KILLED, call=name) if killed else outcome
                     if row is not None:
@@ -93,7 +96,7 @@ def make_on_cluster(
                         over = True
                     elif (in_vain := in_vain + 1) == GIVE_UP:
                         raise ClusterError(KILLED_BEFORE)
-        except (ClusterError, UnfitWorkerError):
+        except (ClusterError, TrialLeftError, UnfitWorkerError):
             files.ask_to_stop()
             wait_for_checkpoints([job for call, job in being_made(plan) if call.startswith(ours)])
             raise
@@ -101,8 +104,10 @@ def make_on_cluster(
 
 def _make_on_worker(
     plan: SearchPlan, since: tuple[int, ...], data_dir: Path | None, call: str, stop: Stop
-) -> TrialRow | CalledOff | None:
+) -> TrialRow | TrialLeftError | CalledOff | None:
     """Make one trial with the data that this worker has; None if there is none to make.
+
+    That a trial cannot go on is what the call comes to; it does not make the worker unfit.
 
     Raises:
         DaeError: this worker has other data, not the engine, or lost the storage.
@@ -113,6 +118,8 @@ def _make_on_worker(
         made = make_next(plan, stop, since, call=call, as_here=partial(as_here, data_dir=data_dir))
     except OptunaError as error:
         raise ConfigError(cannot_use(plan.storage, error)) from error
+    except TrialLeftError as error:
+        return error
     if isinstance(made, TrialRow):
         return made
     return CalledOff() if made == "stopped" else None

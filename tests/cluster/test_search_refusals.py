@@ -12,12 +12,14 @@ import pytest
 
 from dae_cli.errors import ConfigError
 from dae_cli.search import cluster_trials
+from dae_cli.search.claim import TrialLeftError
 from dae_cli.search.cluster_storage import Wanted, storage_unfitness
 from dae_cli.search.plan import TRIALS, SearchPlan
 from dae_cli.search.storage import open_study
 from dae_cli.stopping import NeverStop
 from dae_cli.study.progress import Silent
 from dae_cli.study.workers.cluster import ClusterError, Killed
+from dae_cli.study.workers.files import WorkerFiles
 
 
 @pytest.fixture
@@ -96,6 +98,32 @@ def test_a_worker_that_loses_the_storage_in_mid_trial_says_what_all_must_reach(
         "cannot use the storage nosuch://u:…@host/x (StorageInternalError: connection refused); "
         "all workers must reach the storage"
     )
+
+
+def test_a_trial_that_cannot_go_on_ends_the_command_and_does_not_make_its_worker_unfit(
+    plan: SearchPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def left(*_: object, **__: object) -> None:
+        raise TrialLeftError("rect-0 trial 1: no room left")
+
+    class OneWorker:
+        data_dir = None
+
+        def run(self, calls: Any, **_: Any) -> Iterator[tuple[str, Any]]:
+            for name, function in calls:
+                yield name, function(NeverStop())
+
+    asked: list[int] = []
+    monkeypatch.setattr(cluster_trials, "make_next", left)
+    monkeypatch.setattr(WorkerFiles, "ask_to_stop", lambda _: asked.append(1))
+    cluster: Any = OneWorker()
+    made = cluster_trials.make_on_cluster(
+        plan, cluster, workers=1, stop=NeverStop(), since=(), watcher=Silent()
+    )
+    with pytest.raises(TrialLeftError, match="rect-0 trial 1: no room left") as caught:
+        list(made)
+    assert caught.value.exit_code == 1
+    assert asked == [1]
 
 
 def test_workers_that_are_killed_before_they_have_a_trial_end_the_command(

@@ -9,7 +9,6 @@ from dae_cli.study.paper import is_svm
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.provenance import INSTALLED
 
-
 MOST_NAMED = 4
 """So many commits a sentence names; of more it tells how many they are."""
 
