@@ -56,14 +56,16 @@ lint: $(READY) ## ruff, and that imports go one way
 types: $(READY) ## mypy, strict
 	$(BIN)/mypy
 
-test-wheel: $(READY) ## the tests again, from another folder, against the built wheel
+test-wheel: $(READY) ## tests of what is packaged, from another folder, against the built wheel
 	rm -rf build/dist build/site
 	$(BIN)/python -m build --wheel --outdir build/dist . > /dev/null
 	$(BIN)/pip install --quiet --no-deps --target build/site build/dist/*.whl
 	cd build && PYTHONPATH=$(CURDIR)/build/site ../$(BIN)/python -c \
-	  "import dae_cli; assert '/build/site/' in dae_cli.__file__, dae_cli.__file__"
+	  "import dae_cli, pkgutil; assert '/build/site/' in dae_cli.__file__, dae_cli.__file__; \
+	  [__import__(m.name) for m in pkgutil.walk_packages(dae_cli.__path__, 'dae_cli.')]"
 	cd build && PYTHONPATH=$(CURDIR)/build/site ../$(BIN)/pytest -q -n auto \
-	  -m 'not slow and not network and not process' -c ../pyproject.toml --rootdir .. ../tests
+	  -m 'not slow and not network and not process' -c ../pyproject.toml --rootdir .. \
+	  $(addprefix ../tests/,commands config pages study)
 
 readme: $(READY) ## write the tables and command help that the documentation quotes
 	$(BIN)/python docs/generate.py
