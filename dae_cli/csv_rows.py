@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -15,6 +16,9 @@ Row = TypeVar("Row")
 
 MAX_BYTES = 100_000_000
 """Of one file; the wrong rows of a thousand runs take seven million."""
+
+_SHARES = ("_percent", "half_width_95")
+"""Ends of the names of columns that are in percent of something."""
 
 
 def csv_text(lines: Iterable[Iterable[object]]) -> str:
@@ -123,3 +127,18 @@ def _value(name: str, kind: Any, text: str) -> Any:
         return options[0](text)
     except ValueError:
         raise ValueError(f"{name} is {text!r}, expected a number") from None
+
+
+def require_possible(values: dict[str, Any]) -> None:
+    """Make sure that every number is one that could have been written.
+
+    Raises:
+        ValueError: one is not; the message names the column.
+    """
+    for name, value in values.items():
+        if not isinstance(value, int | float):
+            continue
+        most = 100.0 if name.endswith(_SHARES) else inf
+        if not 0 <= value <= most or value == inf:
+            range_ = "from 0 to 100" if most == 100.0 else "of 0 or more"
+            raise ValueError(f"{name} is {value}, expected a number {range_}")

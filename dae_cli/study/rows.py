@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from math import inf
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-from dae_cli.csv_rows import csv_text, parse_rows, text_of, values_of
+from dae_cli.csv_rows import csv_text, parse_rows, require_possible, text_of, values_of
 from dae_cli.files import write_text
 
 
@@ -92,9 +91,6 @@ class TableRow:
 
 Row = TypeVar("Row", RunRow, TableRow)
 
-_SHARES = ("_percent", "half_width_95")
-"""Ends of the names of columns that are in percent of something."""
-
 _LATER = ("selected", "trials")
 """Columns that came later: they stand in a file only where a row has something in them, so that
 results from before are what they were."""
@@ -135,25 +131,10 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
 
     def made(found: dict[str, str]) -> Row:
         values = values_of(types, found)
-        _require_possible(values)
+        require_possible(values)
         return kind(**values)
 
     return parse_rows(text_of(path), str(path), columns, made)
-
-
-def _require_possible(values: dict[str, Any]) -> None:
-    """Make sure that every number is one that could have been written.
-
-    Raises:
-        ValueError: one is not; the message names the column.
-    """
-    for name, value in values.items():
-        if not isinstance(value, int | float):
-            continue
-        most = 100.0 if name.endswith(_SHARES) else inf
-        if not 0 <= value <= most or value == inf:
-            range_ = "from 0 to 100" if most == 100.0 else "of 0 or more"
-            raise ValueError(f"{name} is {value}, expected a number {range_}")
 
 
 def _cell(name: str, value: object) -> object:

@@ -23,6 +23,7 @@ from dae_cli.study.report.selection import (
     TRIED_VALUES,
     TRYING,
     selection_markdown,
+    trials_of,
     tried_values_markdown,
 )
 from dae_cli.study.report.table_markdown import (
@@ -90,7 +91,8 @@ def write_report(
     """
     pictures = draw(study, out, rows, table, read_kept(out / PAGE))
     pairs = pairs_markdown(tests)
-    selection, values = selection_markdown(out), tried_values_markdown(out)
+    trials = trials_of(out)
+    selection, values = selection_markdown(trials), tried_values_markdown(trials.selecting)
     parts = [
         f"# {study.title or study.name}",
         study.paper,
@@ -163,7 +165,7 @@ def facts(
     Tables, lists and settings; empty where REPORT.md has none below the heading.
     """
     whole = has_other_models(study)
-    printed = paper_table(study, rows, table)
+    printed, trials = paper_table(study, rows, table), trials_of(out)
     judged = claims(printed, tests)
     return {
         TABLE: table_markdown(printed) if whole else "",
@@ -172,8 +174,8 @@ def facts(
         "Ours and the paper's": markdown_table(table),
         PAIRS: pairs_markdown(tests),
         MISMATCHES: mismatches_markdown(table).replace("\n\n", "\n"),
-        SELECTION: selection_markdown(out),
-        TRIED_VALUES: tried_values_markdown(out),
+        SELECTION: selection_markdown(trials),
+        TRIED_VALUES: tried_values_markdown(trials.selecting),
         "Every run": _runs_table(rows, whole),
         "Data": _data_table(rows),
         "Settings": _settings(study),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from dae_cli.errors import RunFolderError, plain
@@ -26,72 +25,70 @@ MOST_VALUES = 8
 """Of one setting; of more, the lowest, the selected and the highest are told."""
 
 
-def selection_markdown(out: Path) -> str:
-    """Return how many trials each cell's settings were selected from; empty without search.csv.
+@dataclass(frozen=True)
+class Trials:
+    """What the files of a study's searches hold."""
 
-    Beside them those of earlier searches, which the settings do not rest on. Only the columns
-    `cell`, `sampler`, `state` and `minutes` are looked at, as far as they are there.
+    selecting: Sequence[TrialRow] = ()
+    """The rows of search.csv, which the settings rest on."""
+    earlier: Sequence[TrialRow] = ()
+    """Those of search_earlier.csv."""
+    unreadable: str = ""
+    """Why one of the files is not as dae writes it; of neither is anything told then."""
+
+
+def trials_of(out: Path) -> Trials:
+    """Read the trials in a folder of results, none where there was no search."""
+    try:
+        return Trials(read_csv(out / SEARCH_CSV), read_csv(out / EARLIER_CSV))
+    except RunFolderError as error:
+        return Trials(unreadable=plain(str(error).removeprefix(f"{out}/")))
+
+
+def selection_markdown(trials: Trials) -> str:
+    """Return how many trials each cell's settings were selected from; empty without any.
+
+    Beside them those of earlier searches, which the settings do not rest on.
     """
-    trials, earlier = _trials(out / SEARCH_CSV), _trials(out / EARLIER_CSV)
-    if not trials:
+    if trials.unreadable:
+        return f"Not told: {trials.unreadable}"
+    if not trials.selecting:
         return ""
     lines = [
-        "| cell | sampler | trials | complete | pruned | failed or unfinished | minutes "
+        "| cell | sampler | trials | complete | pruned | failed | minutes "
         "| earlier trials | minutes |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
-    names = list(dict.fromkeys(trial.get("cell", "") for trial in [*trials, *earlier]))
+    names = list(dict.fromkeys(trial.cell for trial in [*trials.selecting, *trials.earlier]))
     for name in names:
-        own, before = ([t for t in rows if t.get("cell", "") == name] for rows in (trials, earlier))
+        own, before = (
+            [trial for trial in rows if trial.cell == name]
+            for rows in (trials.selecting, trials.earlier)
+        )
         lines.append(_trials_line(name, own, before))
     if len(names) > 1:
-        lines.append(_trials_line("all", trials, earlier))
+        lines.append(_trials_line("all", trials.selecting, trials.earlier))
     return "\n".join(lines)
 
 
-def _trials_line(
-    name: str, trials: Sequence[dict[str, str]], earlier: Sequence[dict[str, str]]
-) -> str:
-    states = [trial.get("state", "").strip().lower() for trial in trials]
-    complete = sum(state in ("complete", "completed", "done") for state in states)
-    pruned = sum(state == "pruned" for state in states)
-    other = len(trials) - complete - pruned
-    samplers = " ".join(dict.fromkeys(trial.get("sampler", "") for trial in trials))
-    counts = f"{len(trials)} | {complete} | {pruned} | {other} | {_minutes_of(trials):.0f}"
+def _trials_line(name: str, trials: Sequence[TrialRow], earlier: Sequence[TrialRow]) -> str:
+    states = [trial.state for trial in trials]
+    complete, pruned = states.count("complete"), states.count("pruned")
+    failed = len(states) - complete - pruned
+    samplers = " ".join(dict.fromkeys(trial.sampler for trial in trials))
+    counts = f"{len(trials)} | {complete} | {pruned} | {failed} | {_minutes_of(trials):.0f}"
     return f"| {name} | {samplers} | {counts} | {len(earlier)} | {_minutes_of(earlier):.0f} |"
 
 
-def _minutes_of(trials: Sequence[dict[str, str]]) -> float:
-    return sum(_minutes(trial.get("minutes", "")) for trial in trials)
+def _minutes_of(trials: Sequence[TrialRow]) -> float:
+    return sum(trial.minutes or 0.0 for trial in trials)
 
 
-def _minutes(text: str) -> float:
-    with suppress(ValueError):
-        value = float(text)
-        return value if 0 <= value < 1e9 else 0.0
-    return 0.0
-
-
-def _trials(path: Path) -> list[dict[str, str]]:
-    try:
-        text = path.read_bytes().decode("utf-8", "replace")
-    except OSError:
-        return []
-    with suppress(csv.Error):
-        rows = [*csv.DictReader(plain(text).splitlines(), restval="", restkey="more")]
-        return [{k: v for k, v in row.items() if isinstance(v, str)} for row in rows]
-    return []
-
-
-def tried_values_markdown(out: Path) -> str:
+def tried_values_markdown(trials: Sequence[TrialRow]) -> str:
     """Return the values that each cell's settings were selected from, the selected ones in bold.
 
-    Empty without trials, or where search.csv is not as dae writes it.
+    Empty where no trial was completed.
     """
-    try:
-        trials = read_csv(out / SEARCH_CSV)
-    except RunFolderError:
-        return ""
     lines = []
     for name in dict.fromkeys(trial.cell for trial in trials):
         own = [trial for trial in trials if trial.cell == name]

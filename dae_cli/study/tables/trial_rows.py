@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from dae_cli.config.domains import Choices, Domain, Value
 from dae_cli.config.dump import one_line
-from dae_cli.csv_rows import csv_text, parse_rows, text_of, values_of
+from dae_cli.csv_rows import csv_text, parse_rows, require_possible, text_of, values_of
 
 SEARCH_CSV, EARLIER_CSV = "search.csv", "search_earlier.csv"
 ROW = "row"
@@ -177,7 +177,9 @@ def _row(found: dict[str, str]) -> TrialRow:
     settings = {key: text for key, text in found.items() if key not in _TYPES and text}
     if known["state"] not in get_args(TrialState):
         raise ValueError(f"state is {known['state']!r}")
-    return TrialRow(**values_of(_TYPES, known), settings=settings)
+    values = values_of(_TYPES, known)
+    require_possible(values)
+    return TrialRow(**values, settings=settings)
 
 
 def _cell(name: str, value: object) -> object:

@@ -107,17 +107,10 @@ def test_the_report_begins_with_table_1_and_its_links_lead_to_runs(
     assert all(part in text for name, part in told.items() if name != MISMATCHES)
 
 
-def test_what_was_tried_and_the_selection_come_from_files(
-    make_row: MakeRow, tmp_path: Path
-) -> None:
+def test_what_was_tried_comes_from_a_file(make_row: MakeRow, tmp_path: Path) -> None:
     from dataclasses import replace
 
     (tmp_path / "tried.md").write_text("# bg-rand\nMore units: no.\n```sh\n# not a heading\n```\n")
-    (tmp_path / "search.csv").write_text(
-        "cell,sampler,state,minutes,more\n"
-        "a,tpe,COMPLETE,30,x\na,tpe,PRUNED,15,\na,random,FAIL,,\nb,tpe,complete,60\n"
-    )
-    (tmp_path / "search_earlier.csv").write_text("cell,minutes\nb,7\nb,8\nc,1\n")
     rows = rows_of(make_row, SOME_ERRORS)
     study = replace(study_of([*SOME_ERRORS]), source=tmp_path)
     write_report(study, tmp_path, rows, table_of(rows), "dae")
@@ -125,17 +118,3 @@ def test_what_was_tried_and_the_selection_come_from_files(
     assert "### What we tried\n\n#### bg-rand\nMore units: no.\n```sh\n# not a heading\n" in text
     # One of the five failed.
     assert "with the paper: 4; worse: 0, better: 1, matching: 3." in text
-    assert (
-        "| a | tpe random | 3 | 1 | 1 | 1 | 45 | 0 | 0 |\n"
-        "| b | tpe | 1 | 1 | 0 | 0 | 60 | 2 | 15 |\n"
-        "| c |  | 0 | 0 | 0 | 0 | 0 | 1 | 1 |\n"
-        "| all | tpe random | 4 | 2 | 1 | 1 | 105 | 3 | 16 |\n"
-    ) in text
-
-
-def test_a_search_csv_of_another_kind_does_no_harm(tmp_path: Path) -> None:
-    from dae_cli.study.report.selection import selection_markdown
-
-    for content in (b"", b"\xff\xfe,\n1", b"a,b\n1,2,3\n", b'cell,minutes\n"x,1e999\n'):
-        (tmp_path / "search.csv").write_bytes(content)
-        assert "nan" not in selection_markdown(tmp_path)
