@@ -16,7 +16,7 @@ _ADDED_LATER: dict[str, dict[str, object]] = {
         "weight_decay": 0.0,
         "contraction": 0.0,
     },
-    "finetune": {"decrease": 0.0, "weight_decay": 0.0},
+    "finetune": {"window": 1, "decrease": 0.0, "weight_decay": 0.0},
 }
 """Settings that experiments had not from the start, by section, with the value that says what was
 done before there was a choice. They are left out at this value, so that runs keep their names."""

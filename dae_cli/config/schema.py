@@ -132,6 +132,16 @@ class FinetuneSettings(Settings):
         Field(ge=1, le=100_000, description="epochs without a better validation error to wait"),
     ]
     """Epochs without a better validation error before training stops."""
+    window: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="the last epochs whose validation errors are averaged, to tell the best",
+        ),
+    ] = 1
+    """An epoch is judged by the mean validation error of so many epochs, itself the last of them
+    (Prechelt 1998 has strips of epochs in the same way); 1, the default: by its own error."""
     decrease: Annotated[
         float,
         Field(

@@ -2,12 +2,13 @@
 
 The parameters kept are those of the lowest validation error, the earliest epoch among equals.
 The test rows play no part (ICML 2008, section 2.4 and table 1; patience is ours, the paper does
-not give its rule). A learning rate that decreases and weight decay are not the paper's, and off
-unless they are asked for: selection may do so (docs/notes.md).
+not give its rule). A learning rate that decreases, weight decay and a mean over several epochs'
+validation errors are not the paper's, and off unless they are asked for (docs/notes.md).
 """
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import partial
 
 from dae_cli.config.schema import Experiment
@@ -53,13 +54,28 @@ def finetune(
         )
         wrong = count_wrong(state.network, dataset.valid, engine)
         state.epoch = epoch
-        if state.best_wrong is None or wrong < state.best_wrong:
-            state.best, state.best_wrong, state.best_epoch = copy_of(state.network), wrong, epoch
         percent = 100.0 * wrong / len(dataset.valid)
         state.history.append(EpochRecord("finetune", None, epoch, mean, wrong, percent))
+        if _is_best(state, settings.window):
+            state.best, state.best_wrong, state.best_epoch = copy_of(state.network), wrong, epoch
         hooks.epoch_done(state)
     state.phase = "done"
     hooks.phase_done(state)
+
+
+def _is_best(state: TrainingState, window: int) -> bool:
+    """Tell whether the last epoch has a lower validation error than the best one before it.
+
+    Where there are not so many epochs as the window is wide, those that there are are averaged:
+    the first ones have the most errors, so it is to no early epoch's advantage.
+    """
+    wrong = [r.valid_wrong for r in state.history if r.valid_wrong is not None]
+
+    def mean(epoch: int) -> Fraction:
+        judged = wrong[max(0, epoch - window) : epoch]
+        return Fraction(sum(judged), len(judged))
+
+    return state.best_wrong is None or mean(state.epoch) < mean(state.best_epoch)
 
 
 def _finished(state: TrainingState, max_epochs: int, patience: int) -> bool:

@@ -125,7 +125,7 @@ def test_all_problems_of_a_file_and_its_overrides_are_in_one_message(write: Writ
         f"{file} pretrain.epochs is missing: a whole number from 0 to 100000: "
         "epochs per layer, 0 for no pretraining",
         f"{file} finetune is missing: a mapping with the keys learning_rate, max_epochs, "
-        "patience, decrease, weight_decay, batch_size",
+        "patience, window, decrease, weight_decay, batch_size",
     ]
 
 

@@ -68,6 +68,7 @@ def experiments(draw: st.DrawFn) -> Experiment:
             learning_rate=draw(rates),
             max_epochs=draw(counts),
             patience=draw(counts),
+            window=draw(counts),
             batch_size=draw(batch_sizes),
         ),
         subset=subset,

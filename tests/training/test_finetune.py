@@ -186,6 +186,37 @@ def test_early_stopping_keeps_the_earliest_of_the_best_epochs(
 
 
 @pytest.mark.parametrize(
+    ("window", "best"),
+    # Means of two: 9 8 5 5.5 7 5.5 5 5.5; of three: 9 8 6.33 6 5.67 6.33 5.33 5.33; of four:
+    # 9 8 6.33 6.75 6 5.5 6 5.5; of all until then they fall from epoch 4 on, to 6.125.
+    [(1, 3), (2, 3), (3, 7), (4, 6), (100, 8)],
+)
+def test_an_epoch_is_judged_by_the_mean_validation_error_of_the_window_that_ends_with_it(
+    window: int,
+    best: int,
+    make_experiment: MakeExperiment,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = [9, 7, 3, 8, 6, 5, 5, 6]
+    script_validation(monkeypatch, wrong)
+    networks = Networks()
+    settings = {"max_epochs": 8, "patience": 100, "window": window}
+    state = run(make_experiment(finetune=settings), hooks=networks)
+    assert (state.best_epoch, state.best_wrong) == (best, wrong[best - 1])
+    assert same(tensors(state.best), networks.kept[best - 1])
+
+
+def test_patience_is_counted_from_the_epoch_with_the_lowest_mean(
+    make_experiment: MakeExperiment, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = script_validation(monkeypatch, [9, 7, 3, 8, 5, 3, 8, 0, 9])
+    state = run(make_experiment(finetune={"max_epochs": 99, "patience": 3, "window": 2}))
+    # The means: 9, 8, 5, 5.5, 6.5, 4, 5.5, 4. Of two that are equal the earlier one is kept.
+    assert (state.epoch, state.best_epoch, list(left)) == (9, 6, [])
+
+
+@pytest.mark.parametrize(
     ("wrong", "patience", "stopped", "best"),
     [
         ([9, 9, 9, 9, 0], 3, 4, 1),
