@@ -92,12 +92,14 @@ class LearningCurve:
     Attributes:
         dataset: the panel it is drawn in.
         label: what its colour stands for; several seeds have the same one.
+        kept: the epoch whose network was kept, and its error; None where that is not known.
     """
 
     dataset: str
     label: str
     epochs: Sequence[int]
     valid_error_percent: Sequence[float]
+    kept: tuple[int, float] | None = None
 
 
 def error_vs_destruction(points: Sequence[CurvePoint], path: Path) -> None:
@@ -115,7 +117,7 @@ def error_vs_destruction(points: Sequence[CurvePoint], path: Path) -> None:
 
 
 def learning_curves(series: Sequence[LearningCurve], path: Path) -> None:
-    """Plot validation error by epoch of fine-tuning, a dot where it is lowest; else as above.
+    """Plot validation error by epoch of fine-tuning, a dot at the one that was kept; else as above.
 
     One panel per data set, one colour per label.
     """
@@ -159,20 +161,24 @@ def learning_figure(series: Sequence[LearningCurve]) -> Figure:
             _learning_line(panels[curve.dataset], curve, labels.index(curve.label))
         for axes in figure.axes:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        _common_legend(figure, title="dot: the lowest of a run")
+        _common_legend(figure, title="dot: what a run has kept")
     return figure
 
 
 def _learning_line(axes: Axes, curve: LearningCurve, style: int) -> None:
-    """One run: its line, and a dot where it is lowest."""
+    """One run: its line, and a dot at the epoch that was kept."""
     colour = _COLOURS[style % len(_COLOURS)]
     line = _LINES[style // len(_COLOURS) % len(_LINES)]
-    errors = curve.valid_error_percent
-    axes.plot(curve.epochs, errors, line, color=colour, linewidth=1.1, label=curve.label)
-    known = [place for place, error in enumerate(errors) if isfinite(error)]
-    if known:
-        best = min(known, key=lambda place: errors[place])
-        axes.plot(curve.epochs[best], errors[best], "o", color=colour, markersize=5.5)
+    axes.plot(
+        curve.epochs,
+        curve.valid_error_percent,
+        line,
+        color=colour,
+        linewidth=1.1,
+        label=curve.label,
+    )
+    if curve.kept is not None:
+        axes.plot(*curve.kept, "o", color=colour, markersize=5.5)
 
 
 def _told_origin(dataset: str, points: Sequence[CurvePoint], panels: int) -> str:

@@ -165,16 +165,16 @@ def test_an_unknown_ending_is_refused_before_anything_is_drawn(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_learning_curves_mark_the_epoch_with_the_lowest_error(tmp_path: Path) -> None:
+def test_learning_curves_mark_the_epoch_that_was_kept(tmp_path: Path) -> None:
     curves = [
-        LearningCurve("convex", "0 %", [1, 2, 3, 4], [30.0, 20.0, 19.0, 19.5]),
-        LearningCurve("convex", "25 %", [1, 2], [float("nan"), 25.0]),
+        LearningCurve("convex", "0 %", [1, 2, 3, 4], [30.0, 20.0, 19.0, 19.5], kept=(4, 19.5)),
+        LearningCurve("convex", "25 %", [1, 2], [float("nan"), 25.0], kept=(2, 25.0)),
     ]
     figure = learning_figure(curves)
     axes = figure.axes[0]
     first, first_best, second, second_best = axes.lines
     assert list(first.get_ydata()) == [30.0, 20.0, 19.0, 19.5]  # type: ignore[arg-type]
-    assert first_best.get_xydata().tolist() == [[3, 19.0]]  # type: ignore[union-attr]
+    assert first_best.get_xydata().tolist() == [[4, 19.5]]  # type: ignore[union-attr]
     assert second_best.get_xydata().tolist() == [[2, 25.0]]  # type: ignore[union-attr]
     assert first.get_color() == first_best.get_color() != second.get_color()
     assert legend_texts(figure) == ["0 %", "25 %"]
@@ -189,7 +189,7 @@ def test_learning_curves_mark_the_epoch_with_the_lowest_error(tmp_path: Path) ->
 
 def test_learning_curves_beyond_the_colours_differ_by_their_line() -> None:
     curves = [LearningCurve("rect", f"cell {index}", [1, 2], [2.0, 1.0]) for index in range(10)]
-    lines = learning_figure(curves).axes[0].lines[::2]
+    lines = learning_figure(curves).axes[0].lines
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 10
     with pytest.raises(ValueError, match="at least one curve"):
         learning_figure([])
@@ -205,7 +205,7 @@ def test_learning_curves_have_a_panel_per_data_set_and_a_colour_per_label() -> N
     figure = learning_figure(curves)
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["basic", "rot", "convex"]
     assert legend_texts(figure) == ["SdA-3", "NNet-1"]
-    colours = [[line.get_color() for line in axes.lines[::2]] for axes in figure.axes]
+    colours = [[line.get_color() for line in axes.lines] for axes in figure.axes]
     (sda, nnet, _), *_ = colours
     assert colours == [[sda, nnet, sda], [sda, sda], [sda, nnet, sda]]
 

@@ -24,7 +24,7 @@ from dae_cli.pictures.filters import (
 from dae_cli.study.paper import is_svm
 from dae_cli.study.report.kept_page import Kept
 from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start
-from dae_cli.study.report.metrics_curves import metrics_curves
+from dae_cli.study.report.metrics_curves import kept_epoch, metrics_curves
 from dae_cli.study.report.shown_filters import (
     ShownFilters,
     first_seeds,
@@ -109,7 +109,9 @@ def _curves(out: Path, rows: Sequence[RunRow], kept: Kept) -> list[LearningCurve
         curves = metrics_curves(out / RUNS / row.run) or kept.curves.get(row.run)
         if curves is not None and curves.valid:
             epochs, errors = zip(*curves.valid, strict=True)
-            found.append(LearningCurve(row.dataset, labels[row.cell], epochs, errors))
+            found.append(
+                LearningCurve(row.dataset, labels[row.cell], epochs, errors, kept_epoch(row))
+            )
     return found
 
 

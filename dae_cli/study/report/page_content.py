@@ -18,6 +18,7 @@ from dae_cli.pages.content import (
 from dae_cli.study.paper import TABLE_1, paper_numbers
 from dae_cli.study.report.kept_page import Kept
 from dae_cli.study.report.labels import differ_in_destruction, is_autoencoder, labels_of, same_start
+from dae_cli.study.report.metrics_curves import kept_epoch
 from dae_cli.study.report.page_cells import (
     bold_cells,
     cell_view,
@@ -115,7 +116,7 @@ def _dataset(
             run=row.run,
             series=series[row.cell],
             label=f"{labels[row.cell]}, seed {row.seed}",
-            best=_best(row),
+            best=kept_epoch(row),
             curves=found,
         )
         for row in done
@@ -137,12 +138,6 @@ def _dataset(
         stops_by="destruction" if differ_in_destruction([row for row, _ in sheets]) else "model",
         same_start=same_start(study, [row for row, _ in sheets]),
     )
-
-
-def _best(row: RunRow) -> tuple[int, float] | None:
-    if row.best_epoch is None or row.valid_error_percent is None:
-        return None
-    return row.best_epoch, row.valid_error_percent
 
 
 def _points(table: Sequence[TableRow]) -> tuple[Point, ...]:
