@@ -89,6 +89,7 @@ def test_equal_configs_have_the_same_name(make_experiment: MakeExperiment) -> No
         {"finetune": {"learning_rate": 1.1}},
         {"finetune": {"max_epochs": 9}},
         {"finetune": {"patience": 7}},
+        {"finetune": {"window": 7}},
         {"finetune": {"batch_size": 6}},
         {"finetune": {"decrease": 0.1}},
         {"finetune": {"weight_decay": 0.001}},
@@ -124,7 +125,7 @@ def test_every_setting_of_the_schema_is_in_the_digest(make_experiment: MakeExper
         *(f"pretrain.{key}" for key in ("kind", "gibbs_steps", "persistent")),
         "pretrain.sample_visible",
         *(f"finetune.{key}" for key in ("learning_rate", "max_epochs", "patience", "batch_size")),
-        *("finetune.decrease", "finetune.weight_decay"),
+        *("finetune.window", "finetune.decrease", "finetune.weight_decay"),
     }
 
 
