@@ -14,12 +14,7 @@ from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy, resolv
 from dae_cli.config.names import STUDY_FILE, asked_cells, label
 from dae_cli.config.problems import Problem, config_error, did_you_mean, shown
 from dae_cli.config.schema import Experiment
-from dae_cli.config.search_space import (
-    LAYERS,
-    UNITS,
-    PruneSettings,
-    SearchEntry,
-)
+from dae_cli.config.search_space import LAYERS, UNITS, PruneSettings, SearchEntry
 from dae_cli.errors import ConfigError
 
 Values = Mapping[str, Value]

@@ -32,7 +32,7 @@ class RunRow:
     half_width_95: float | None = None
     valid_error_percent: float | None = None
     best_epoch: int | None = None
-    """Fine-tuning epoch of the lowest validation error."""
+    """Fine-tuning epoch whose network was kept."""
     epochs: int | None = None
     """Fine-tuning epochs that were run."""
     selected: str = ""

@@ -97,9 +97,10 @@ class TrainingState:
         chains: states of the persistent Gibbs chains, (rows of a minibatch, hidden), while a layer
             is trained on them; else None.
         network: None until fine-tuning begins.
-        best: the network of the lowest validation error so far.
-        best_wrong: its number of wrong validation rows.
-        best_epoch: the fine-tuning epoch it was reached in, from 1.
+        best: the network that would be kept now: of the lowest validation error so far, in the
+            mean of the window (`finetune.window`).
+        best_wrong: its own number of wrong validation rows.
+        best_epoch: the fine-tuning epoch it is of, from 1.
     """
 
     phase: Phase

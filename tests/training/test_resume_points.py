@@ -95,6 +95,7 @@ _autoencoders = st.fixed_dictionaries(
                 "learning_rate": st.sampled_from([0.01, 0.3]),
                 "max_epochs": st.integers(1, 3),
                 "patience": st.integers(1, 3),
+                "window": st.integers(1, 3),
                 "batch_size": st.integers(1, ROWS),
             }
         ),

@@ -32,11 +32,11 @@ class TrialRow:
     sampler_seed: int
     state: TrialState
     valid_error_percent: float | None = None
-    """The lowest; of a trial that was pruned, the lowest until then."""
+    """Of the network that was kept; of a trial that was pruned, of the best until then."""
     valid_wrong: int | None = None
     n_valid: int | None = None
     best_epoch: int | None = None
-    """Fine-tuning epoch of the lowest validation error."""
+    """Fine-tuning epoch whose network was kept."""
     epochs: int | None = None
     """Fine-tuning epochs that were run."""
     weights: int | None = None
