@@ -1,13 +1,16 @@
 """Write what the documentation quotes: tables from results/ and docs/datasets/, every --help.
 
-Run by `make readme`; a test fails where the documents and their sources disagree.
+Run by `make readme`; a test fails where the documents and their sources disagree. With
+`--reference` the rows of results/ are first taken as the reference that the package ships.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -17,53 +20,111 @@ from typer.testing import CliRunner
 
 from dae_cli.commands.app import app
 from dae_cli.config.experiments import resolve_study
-from dae_cli.config.schema import Experiment, FilterExperiment, Settings, SvmExperiment
+from dae_cli.config.schema import (
+    AnyExperiment,
+    Experiment,
+    FilterExperiment,
+    Settings,
+    SvmExperiment,
+)
+from dae_cli.config.study_files import Reference
 from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.registry import REGISTRY
+from dae_cli.study.paper import compared_with
 from dae_cli.study.report.markdown import certainty_told, markdown_table
 from dae_cli.study.rows import RunRow, TableRow, read_rows
+from dae_cli.study.run.folder import destruction_percent, model_name
+from dae_cli.study.run.row import judged
 from dae_cli.study.tables.claims import claims
 from dae_cli.study.tables.comparisons import read_comparisons
 from dae_cli.study.tables.paper_table import paper_table
+from dae_cli.study.tables.table import table_of
+from dae_cli.study.verdict import half_width_95
+from dae_cli.training.version import NUMERICS_VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "dae_cli" / "study" / "reference_rows.csv"
 RELIABILITY = ROOT / "docs" / "reliability"
 HELP_WIDTH = 80
 
 
 def readme(text: str) -> str:
-    """Return README's text with its tables and their sentences of origin renewed."""
-    results = ROOT / "results" / "icml2008"
-    table = read_rows(results / "table.csv", TableRow)
-    rows = read_rows(results / "runs.csv", RunRow)
-    commits = ", ".join(sorted({row.commit for row in rows}))
-    minutes = sum(row.minutes or 0.0 for row in rows)
-    origin = (
-        f"{len(rows)} runs of one seed each, {minutes:.0f} minutes of one core in all, "
-        f"at commit {commits}. {certainty_told(table)}"
-    )
+    """Return README's text with the tables of the reference rows renewed."""
+    table = reference_table("icml2008")
+    origin = f"{_count(table)} runs of one seed each. {certainty_told(table)}"
     text = _between(text, "table", f"\n{markdown_table(table)}\n\n{origin}\n")
-    return _between(text, "whole", f"\n{_whole_table()}\n")
+    whole = reference_table("table1")
+    shown = [row for row in whole if row.model == "SdA-3"]
+    verdicts = [row.verdict for row in whole]
+    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in ("better", "matches", "worse"))
+    origin = (
+        f"SdA-3, the mean of three seeds; sd: over the seeds. {len(whole)} of the table's "
+        f"{len(resolve_study('table1').all_cells)} cells have been run ({counts}): "
+        f"{_count(whole)} runs. {certainty_told(shown)}"
+    )
+    return _between(text, "whole", f"\n{markdown_table(shown)}\n\n{origin}\n")
 
 
-def _whole_table() -> str:
-    """SdA-3 of the whole table, how much else of it there is, and what comes of the claims."""
+def _count(table: list[TableRow]) -> int:
+    return sum(len(row.seeds.split()) for row in table)
+
+
+def reference_table(study: str) -> list[TableRow]:
+    """Return a study's table as it follows from the packaged reference rows."""
+    resolved = resolve_study(study)
+    cells = {cell.cell: cell.experiment for cell in resolved.all_cells}
+    with REFERENCE.open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file, strict=True) if row["study"] == study]
+    return table_of([_run(row, cells[row["cell"]], resolved.reference) for row in rows])
+
+
+def _run(row: dict[str, str], experiment: AnyExperiment, reference: Reference) -> RunRow:
+    """A reference row with what its cell and the paper say of it."""
+    dataset, model = experiment.dataset, model_name(experiment)
+    destruction = destruction_percent(experiment)
+    n_test, wrong = REGISTRY[dataset].n_test, int(row["n_wrong"])
+    paper = compared_with(reference, dataset, model, destruction)
+    run = RunRow(
+        cell=row["cell"],
+        run=row["cell"],
+        dataset=dataset,
+        data_origin=row["data_origin"],
+        data_sha256=row["data_sha256"],
+        model=model,
+        destruction_percent=destruction,
+        seed=int(row["seed"]),
+        n_test=n_test,
+        n_wrong=wrong,
+        test_error_percent=100.0 * wrong / n_test,
+        half_width_95=half_width_95(wrong, n_test),
+        paper_error_percent=paper.error_percent if paper else None,
+        paper_half_width_95=paper.half_width_95 if paper else None,
+        paper_model=paper.model if paper else "",
+    )
+    return judged(run)
+
+
+def write_reference() -> None:
+    """Take the rows of results/icml2008 and results/table1 as the reference rows."""
+    columns = ("cell", "seed", "data_origin", "data_sha256", "n_wrong")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["study", "numerics", *columns])
+    for study in ("icml2008", "table1"):
+        for row in read_rows(ROOT / "results" / study / "runs.csv", RunRow):
+            writer.writerow([study, NUMERICS_VERSION, *(getattr(row, name) for name in columns)])
+    REFERENCE.write_text(text.getvalue(), encoding="utf-8")
+
+
+def claims_told(text: str) -> str:
+    """Return README's text with the outcomes of the paper's claims in results/table1 renewed."""
     results = ROOT / "results" / "table1"
     table = read_rows(results / "table.csv", TableRow)
     rows = read_rows(results / "runs.csv", RunRow)
-    hours = sum(row.minutes or 0.0 for row in rows) / 60.0
-    study = resolve_study("table1")
-    shown = [row for row in table if row.model == "SdA-3"]
-    verdicts = [row.verdict for row in table]
-    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in ("better", "matches", "worse"))
-    origin = (
-        f"SdA-3, the mean of three seeds; sd: over the seeds. {len(table)} of the table's "
-        f"{len(study.all_cells)} cells have been run ({counts}): {len(rows)} runs, "
-        f"{hours:.1f} hours of one core. {certainty_told(shown)}"
-    )
-    judged = claims(paper_table(study, rows, table), read_comparisons(results))
+    printed = paper_table(resolve_study("table1"), rows, table)
+    judged = claims(printed, read_comparisons(results))
     told = "\n".join(f"- {claim.says}: **{claim.outcome}**" for claim in judged)
-    return f"{markdown_table(shown)}\n\n{origin}\n\nThe paper's claims, here:\n\n{told}"
+    return _between(text, "claims", f"\n{told}\n")
 
 
 def command_help() -> str:
@@ -201,9 +262,8 @@ def _short(number: str) -> str:
 
 
 def _trained() -> str:
-    """The networks of the committed table on rect-img, beside the paper's."""
-    rows = read_rows(ROOT / "results" / "icml2008" / "table.csv", TableRow)
-    shown = [row for row in rows if row.dataset == "rect-img"]
+    """The reference rows of networks on rect-img, beside the paper's."""
+    shown = [row for row in reference_table("icml2008") if row.dataset == "rect-img"]
     return f"{markdown_table(shown)}\n\n{certainty_told(shown)}"
 
 
@@ -224,8 +284,10 @@ def _between(text: str, mark: str, content: str) -> str:
 
 def main() -> None:
     """Write what is quoted in README.md and docs/, and the whole of docs/commands.md."""
+    if "--reference" in sys.argv[1:]:
+        write_reference()
     for path, renewed in (
-        (ROOT / "README.md", readme),
+        (ROOT / "README.md", lambda text: claims_told(readme(text))),
         (ROOT / "docs" / "datasets.md", datasets),
         (ROOT / "docs" / "experiments.md", experiments),
         (ROOT / "docs" / "reliability.md", reliability),
