@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dae_cli.errors import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -47,10 +49,11 @@ def ls(
 
 
 def _rows(study: StudyListing) -> list[tuple[str, str]]:
-    """The study, then its cells: name and what it is."""
+    """The study, then its cells: name and what it is, without what could drive a terminal."""
     title = study.title or f"cannot be read; dae show {study.name} says why"
     cells = zip(study.cells, study.reproduces, strict=True)
-    return [(study.name, title), *((f"{study.name}/{cell}", text) for cell, text in cells)]
+    rows = [(study.name, title), *((f"{study.name}/{cell}", text) for cell, text in cells)]
+    return [(plain(name), plain(text)) for name, text in rows]
 
 
 def _print_table(console: Console, studies: Sequence[StudyListing]) -> None:

@@ -23,6 +23,7 @@ from dae_cli.search.storage import JOURNAL, is_url
 from dae_cli.study.locks import hold
 from dae_cli.study.progress import Watcher
 from dae_cli.study.run.folder import Job, PlannedRun, config_sha256
+from dae_cli.study.run.keeper import checkpoint_seconds
 from dae_cli.study.run.which_engine import check_choice, settled
 
 SEARCH, TRIALS, PRETRAINED, PLACE = "search", "trials", "pretrained", "place"
@@ -142,6 +143,7 @@ def settle_engine(
         ConfigError: what is asked for is not here.
     """
     check_choice(engine, device)
+    checkpoint_seconds()
     first = cells[0]
     nowhere = out.absolute() / SEARCH / TRIALS / "new"
     job = Job(first.cell, first.searched.experiment, first.data, nowhere, device)

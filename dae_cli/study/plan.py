@@ -17,6 +17,7 @@ from dae_cli.data.provide import prepare
 from dae_cli.engines.names import EngineChoice
 from dae_cli.study.progress import Watcher
 from dae_cli.study.run.folder import RUNS, Job, PlannedRun, run_name
+from dae_cli.study.run.keeper import checkpoint_seconds
 from dae_cli.study.run.which_engine import check_choice
 
 
@@ -95,7 +96,12 @@ def prepare_any(
 def make_job(
     cell: ResolvedExperiment, experiment: AnyExperiment, data: Prepared, runs: Path, device: str
 ) -> Job:
-    """Return the job of one experiment in a folder of runs."""
+    """Return the job of one experiment in a folder of runs.
+
+    Raises:
+        ConfigError: DAE_CHECKPOINT_SECONDS is no number; told here, before anything is computed.
+    """
+    checkpoint_seconds()
     folder = runs.absolute() / run_name(experiment, data.sha256)
     return Job(cell.cell, experiment, data, folder, device, reference=cell.reference)
 

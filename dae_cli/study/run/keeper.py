@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
+from contextlib import suppress
 from dataclasses import fields, replace
 
 import torch
@@ -11,6 +14,7 @@ from dae_cli.config.kinds import as_pretrained
 from dae_cli.config.schema import Experiment, PretrainedExperiment
 from dae_cli.csv_rows import csv_text
 from dae_cli.data.registry import N_PIXELS, REGISTRY
+from dae_cli.errors import ConfigError
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop
 from dae_cli.study.progress import Position, Watcher
@@ -22,6 +26,8 @@ from dae_cli.training.state import EpochRecord, TrainingState, initial_state
 STATUS_SECONDS = 0.2
 LEAST_SECONDS, MOST_SECONDS = 20.0, 50.0
 """Between two checkpoints: at most so many, so that no more than a minute is ever lost."""
+SECONDS_VARIABLE = "DAE_CHECKPOINT_SECONDS"
+"""In the environment: so many seconds between two checkpoints, whatever they take."""
 SHARE = 1 / 100
 """Of a run's time that checkpoints may take, as long as the limits above allow it."""
 
@@ -32,7 +38,8 @@ class Keeper(RunStatus):
     def __init__(self, job: Job, watcher: Watcher, stop: Stop) -> None:
         super().__init__(job, watcher, stop)
         self._saved = self._told = self._start
-        self._interval = LEAST_SECONDS
+        self._fixed_interval = checkpoint_seconds()
+        self._interval = LEAST_SECONDS if self._fixed_interval is None else self._fixed_interval
         self._share = 0.0
         self._experiment = as_pretrained(job.experiment)
         self._expected = expected_of(self._experiment, job.data.sha256)
@@ -82,7 +89,8 @@ class Keeper(RunStatus):
         self._saved = time.monotonic()
         took = self._saved - begin
         self._kept, self._keeping = self._kept + 1, self._keeping + took
-        self._interval = min(MOST_SECONDS, max(LEAST_SECONDS, took / SHARE))
+        if self._fixed_interval is None:
+            self._interval = min(MOST_SECONDS, max(LEAST_SECONDS, took / SHARE))
 
     def tell(self, state: TrainingState, phase: str | None = None) -> None:
         """Pass the position on to the watcher."""
@@ -90,6 +98,23 @@ class Keeper(RunStatus):
         # A better validation error prolongs the run; what was told as done stays done.
         self._share = max(self._share, place.fraction)
         self._watcher.moved(self._job.name, replace(place, fraction=self._share))
+
+
+def checkpoint_seconds() -> float | None:
+    """Return DAE_CHECKPOINT_SECONDS, or None where it is not set.
+
+    Raises:
+        ConfigError: it is no number of seconds.
+    """
+    text = os.environ.get(SECONDS_VARIABLE, "")
+    if not text:
+        return None
+    with suppress(ValueError):
+        if math.isfinite(seconds := float(text)) and seconds >= 0:
+            return seconds
+    raise ConfigError(
+        f"{SECONDS_VARIABLE} is {text!r}; expected seconds between checkpoints, such as 5"
+    )
 
 
 def expected_of(experiment: PretrainedExperiment, data_sha256: str) -> Expected:
