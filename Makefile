@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv results smoke figures full search test full-test check format lint types test-wheel readme bench
-.PHONY: torture fuzz clean
+.PHONY: torture fuzz mutants clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,10 +39,10 @@ search: $(READY) ## select the settings of Table 1 on validation again: a day or
 	$(BIN)/dae search table1 --sampler tpe $(DAE_ARGS)
 
 test: $(READY) ## the tests
-	$(BIN)/pytest -n auto -m 'not slow and not network'
+	$(BIN)/pytest -n auto --dist loadgroup -m 'not slow and not network'
 
 full-test: $(READY) ## the slow tests as well
-	$(BIN)/pytest -n auto -m 'not network'
+	$(BIN)/pytest -n auto --dist loadgroup -m 'not network'
 
 check: format lint types test test-wheel ## what CI does, before the tiny study
 
@@ -64,11 +64,14 @@ test-wheel: $(READY) ## tests of what is packaged, from another folder, against 
 	  "import dae_cli, pkgutil; assert '/build/site/' in dae_cli.__file__, dae_cli.__file__; \
 	  [__import__(m.name) for m in pkgutil.walk_packages(dae_cli.__path__, 'dae_cli.')]"
 	cd build && PYTHONPATH=$(CURDIR)/build/site ../$(BIN)/pytest -q -n auto \
-	  -m 'not slow and not network and not process' -c ../pyproject.toml --rootdir .. \
-	  $(addprefix ../tests/,commands config pages study)
+	  -m 'not slow and not network' -c ../pyproject.toml --rootdir .. \
+	  $(foreach name,config_values replicate statistics report,../tests/test_$(name).py)
 
 readme: $(READY) ## write the tables and command help that the documentation quotes
 	$(BIN)/python docs/generate.py
+
+mutants: $(READY) ## put 60 faults into dae_cli, each against the tests of its room: SEED=1, an hour
+	$(BIN)/python -m tests.mutations --seed $(or $(SEED),1) --run mutations.csv
 
 bench: $(READY) ## ours beside plain PyTorch and sgemm, a quarter of an hour
 	$(BIN)/python -m benchmarks.engine

@@ -1,24 +1,36 @@
-"""What every test shares: the test data, one thread, a terminal of fixed width."""
+"""What every test gets: a folder of its own, one thread, no way to the internet, plain text."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests.support import commands
+from tests.support.children import Child
+from tests.support.commands import Ended
+from tests.support.dask import DaskCluster, wait_until
+from tests.support.tiny import write_rect, write_study
+
 # Examples drawn afresh would make a failure come and go; a busy machine must not fail a test.
 hypothesis.settings.register_profile("dae", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("dae")
 
+NOWHERE = "http://127.0.0.1:9"
+
 
 def pytest_configure() -> None:
     """Fix the terminal before anything is imported that asks for it, and what Ctrl-C does."""
-    os.environ.update(COLUMNS="80", LINES="24", NO_COLOR="1")
+    os.environ.update(COLUMNS="80", LINES="24", NO_COLOR="1", OMP_NUM_THREADS="1")
     for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH"):
         os.environ.pop(name, None)
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        del os.environ[name]
     # A shell starts its background jobs deaf to Ctrl-C, and they would hand that on.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -27,8 +39,10 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that take longest, so that no worker is left alone with one at the end.
 
-    They are those that have more time than usual.
+    They are those that have more time than usual. One process takes files in the order given.
     """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
 
     def time_given(item: pytest.Item) -> float:
         marker = item.get_closest_marker("timeout")
@@ -37,12 +51,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=time_given, reverse=True)
 
 
-NOWHERE = "http://127.0.0.1:9"
+@pytest.fixture(scope="session")
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache folder that commands use unless a test brings its own."""
+    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(autouse=True)
-def _no_way_out(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches the internet, nor do its child processes, but those that say they need it."""
+def _own_place(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    session_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A folder of its own, and an environment in which nothing is fetched or found by accident."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAE_CACHE_DIR", str(session_cache))
+    for name in ("DAE_DATA_DIR", "DAE_MIRROR"):
+        monkeypatch.delenv(name, raising=False)
     if request.node.get_closest_marker("network"):
         return
     for name in ("http_proxy", "https_proxy", "all_proxy"):
@@ -50,7 +76,6 @@ def _no_way_out(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name.upper(), NOWHERE)
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "127.0.0.1")
-    monkeypatch.delenv("DAE_MIRROR", raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +94,85 @@ def one_thread() -> None:
     import torch  # here, since most tests never need it
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def dae() -> Callable[..., Ended]:
+    """Run a command in this process: `dae("train", "tiny/rect-0")`."""
+    return commands.dae
+
+
+@pytest.fixture
+def child() -> Iterator[Callable[..., Child]]:
+    """Start a command in a process of its own: `child("replicate", "tiny").wait()`."""
+    started = []
+
+    def start(*words: str | Path, **how: object) -> Child:
+        started.append(Child(*words, **how))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.poll() is None or one.others():
+            one.kill_group()
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the made-up rect.npz of the tiny study."""
+    return write_rect(tmp_path_factory.mktemp("data")).parent
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The tiny study in the test's folder, with its data; the path of its results to come."""
+    write_study(tmp_path)
+    monkeypatch.setenv("DAE_DATA_DIR", str(tiny_data))
+    return tmp_path / "results" / "tiny"
+
+
+@pytest.fixture(scope="session")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cache: Path
+) -> tuple[Path, Ended]:
+    """The results of `dae replicate tiny`, not to be changed, and how the command ended."""
+    folder = tmp_path_factory.mktemp("finished")
+    write_study(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DAE_DATA_DIR", str(tiny_data))
+        patch.setenv("DAE_CACHE_DIR", str(session_cache))
+        ended = commands.dae("replicate", "tiny").succeeded()
+    return folder / "results" / "tiny", ended
+
+
+@pytest.fixture
+def done(tiny: Path, finished: tuple[Path, Ended]) -> Path:
+    """The tiny study in the test's folder, and a copy of its finished results; their path."""
+    shutil.copytree(finished[0], tiny)
+    return tiny
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(
+    tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cache: Path
+) -> Iterator[DaskCluster]:
+    """A Dask scheduler and two workers on this machine, started once."""
+    environment = {
+        "DAE_DATA_DIR": str(tiny_data),
+        "DAE_CACHE_DIR": str(session_cache),
+        "DAE_CHECKPOINT_SECONDS": "0.05",
+    }
+    cluster = DaskCluster(tmp_path_factory.mktemp("dask"), environment)
+    try:
+        cluster.add_workers()
+        yield cluster
+    finally:
+        cluster.end()
+
+
+@pytest.fixture
+def dask_cluster(shared_cluster: DaskCluster) -> DaskCluster:
+    """The shared cluster with both workers up, whatever the test before did."""
+    wait_until(lambda: len(shared_cluster.worker_pids()) == 2)
+    return shared_cluster

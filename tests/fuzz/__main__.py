@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
-from dae_cli.study.run.provenance import commit
 from tests.fuzz.run import fuzz, write_rows
 from tests.fuzz.targets import TARGETS
 
@@ -22,7 +22,7 @@ def main() -> int:
     rows = []
     for name in names:
         seconds = 60 * asked.minutes / len(names)
-        row = fuzz(name, seconds, asked.seed, asked.failures, commit())
+        row = fuzz(name, seconds, asked.seed, asked.failures, _commit())
         rows.append(row)
         print(
             f"{row.target:<14} {row.inputs:>9} inputs, {row.refused} refused, {row.accepted} "
@@ -30,12 +30,18 @@ def main() -> int:
             flush=True,
         )
     if asked.out is not None:
-        write_rows(asked.out / "fuzz.csv", rows)
-        print(asked.out / "fuzz.csv")
+        print(write_rows(asked.out / "fuzz.csv", rows))
     if any(row.failures for row in rows):
         print(f"what failed is in {asked.failures}")
         return 1
     return 0
+
+
+def _commit() -> str:
+    words = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    root = Path(__file__).resolve().parents[2]
+    told = subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=False)
+    return told.stdout.strip()
 
 
 def _arguments() -> argparse.Namespace:
@@ -43,9 +49,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10, help="for all targets together")
     parser.add_argument("--seed", type=int, default=1, help="of the mutations; not 0")
     parser.add_argument("--out", type=Path, help="folder for fuzz.csv")
-    parser.add_argument(
-        "--failures", type=Path, default=Path("build/fuzz"), help="folder for what fails"
-    )
+    parser.add_argument("--failures", type=Path, default=Path("build/fuzz"), help="of what fails")
     parser.add_argument("--target", action="append", choices=list(TARGETS), help="only these")
     return parser.parse_args()
 

@@ -1,11 +1,11 @@
 """One target under atheris, in a process that libFuzzer ends: `tests.fuzz.run` starts it.
 
-Arguments: the target, the folder of its inputs and counts, the folder for what fails, and what
-libFuzzer is told.
+Arguments: the target, a folder of its own, the folder for what fails, what libFuzzer is told.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from pathlib import Path
@@ -13,29 +13,26 @@ from random import Random
 
 import atheris
 
-INSTRUMENTED = (
-    "dae_cli.baselines",
-    "dae_cli.config",
-    "dae_cli.csv_rows",
-    "dae_cli.data.cache",
-    "dae_cli.data.content",
-    "dae_cli.data.readers",
-    "dae_cli.study.rows",
-    "dae_cli.study.run",
-    "dae_cli.study.tables",
-    "dae_cli.training.checkpoint",
-)
-MEMORY = 8 << 30
-"""Bytes of address space; what a header claims beyond it cannot be allocated."""
+MEMORY = 8 << 30  # bytes of address space; what a header claims beyond it cannot be allocated
 
 
 def main() -> None:
     """Fuzz until libFuzzer ends the process."""
-    with atheris.instrument_imports(include=list(INSTRUMENTED)):
-        from tests.fuzz.attempts import Attempts
+    name, place, failures, *options = sys.argv[1:]
+    folder = Path(place).resolve()
+    (corpus := folder / "corpus").mkdir()
+    os.environ.update(COLUMNS="300", NO_COLOR="1", OMP_NUM_THREADS="1")
+    os.chdir(folder)
+    # Commands import what they need when they need it, so that the sound inputs are read here.
+    with atheris.instrument_imports(include=["dae_cli"]):
+        from tests.fuzz.run import Attempts
         from tests.fuzz.targets import TARGETS
-    name, folder, failures, *options = sys.argv[1:]
-    target = TARGETS[name]
+
+        target = TARGETS[name]
+        inputs = target.inputs(folder)
+        for i, data in enumerate(inputs):
+            assert target.accepts(data, folder), f"input {i} of {name} is refused"
+            (corpus / str(i)).write_bytes(data)
 
     def mutate(data: bytes, max_size: int, seed: int) -> bytes:
         """Alter an input, in turn as libFuzzer does and as its format suggests."""
@@ -44,8 +41,10 @@ def main() -> None:
         return target.mutate(data, Random(seed))[:max_size]
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    attempts = Attempts(target, Path(folder), Path(failures))
-    atheris.Setup([sys.argv[0], *options], attempts.attempt, custom_mutator=mutate)
+    attempts = Attempts(target, folder, Path(failures))
+    longest = f"-max_len={2 * max(map(len, inputs)) + 1000}"
+    arguments = [sys.argv[0], *options, longest, str(corpus)]
+    atheris.Setup(arguments, attempts.attempt, custom_mutator=mutate)
     atheris.Fuzz()
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import Random
 
-from tests.fuzz.samples import zipped
+from tests.support.data_files import zipped
 
 Mutate = Callable[[bytes, Random], bytes]
 
@@ -31,6 +33,11 @@ WORDS = {
         *(b"pretrain", b"finetune", b"learning_rate", b"epochs", b"batch_size", b"subset", b"seed"),
         *(b"masking", b"gaussian", b"rect", b"title", b"shared", b"per_dataset", b"=", b"."),
     ),
+    "json": (
+        *(b"null", b"true", b"-1", b"1e999", b"NaN", b"9" * 25, b'"\\u0000"', b'"\\ud800"', b"{}"),
+        *(b"[]", b"[" * 3000, b'"\\u001b[31m"', b'"\\u001b":1,', b",", b":", b'"', b"finetune"),
+        *(b"done", b"F64", b"I32", b"BF16", b"dae", b"__metadata__", b"data_offsets", b"shape"),
+    ),
 }
 
 
@@ -49,23 +56,20 @@ def _step(data: bytes, random: Random, words: Sequence[bytes]) -> bytes:
     at = random.randint(0, len(data))
     length = min(random.choice((1, 1, 2, 8, 64, 1000)), len(data) - at)
     piece = data[at : at + length]
+    before, after = data[:at], data[at + length :]
     elsewhere = random.randint(0, len(data))
-    match random.randrange(7):
-        case 0:
-            changed = bytes(byte ^ (1 << random.randrange(8)) for byte in piece[:1])
-            return data[:at] + changed + data[at + 1 :]
-        case 1:
-            return data[:at] + data[at + length :]
-        case 2:
-            return data[:at] + piece * random.choice((2, 3, 50)) + data[at + length :]
-        case 3:
-            return data[:at]
-        case 4:
-            return data[:at] + random.randbytes(length) + data[at + length :]
-        case 5:
-            return data[:elsewhere] + piece + data[elsewhere:]
-        case _:
-            return data[:at] + random.choice(words) + data[at + random.choice((0, length)) :]
+    flipped = bytes(byte ^ (1 << random.randrange(8)) for byte in piece[:1])
+    return random.choice(
+        (
+            before + flipped + data[at + 1 :],
+            before + after,
+            before + piece * random.choice((2, 3, 50)) + after,
+            before,
+            before + random.randbytes(length) + after,
+            data[:elsewhere] + piece + data[elsewhere:],
+            before + random.choice(words) + random.choice((after, data[at:])),
+        )
+    )
 
 
 def zip_and(inner: Mutate) -> Mutate:
@@ -81,9 +85,8 @@ def zip_and(inner: Mutate) -> Mutate:
             case 0:
                 del members[name]
             case 1:
-                members[random.choice(("../", "/", "C:\\", "a/", "\x1b[31m")) + name] = members[
-                    name
-                ]
+                before = random.choice(("../", "/", "C:\\", "a/", "\x1b[31m"))
+                members[before + name] = members[name]
             case 2:
                 members[name] = members[random.choice(list(members))]
             case _:
@@ -95,12 +98,10 @@ def zip_and(inner: Mutate) -> Mutate:
 
 def _members(data: bytes) -> dict[str, bytes]:
     """What a zip holds, as far as it is small and sound."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            infos = archive.infolist()[:10]
-            return {i.filename: archive.read(i) for i in infos if i.file_size < 100_000}
-    except Exception:  # whatever zipfile makes of a mutation
-        return {}
+    with suppress(Exception), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        infos = archive.infolist()[:10]
+        return {i.filename: archive.read(i) for i in infos if i.file_size < 100_000}
+    return {}
 
 
 def gzip_and(inner: Mutate) -> Mutate:
@@ -115,5 +116,28 @@ def gzip_and(inner: Mutate) -> Mutate:
             return inner(data, random)
         packed = gzip.compress(inner(held, random), mtime=0)
         return packed + packed if random.random() < 0.05 else packed
+
+    return mutate
+
+
+def header_and(inner: Mutate) -> Mutate:
+    """Return a mutation of a safetensors file, or of its header, its length being right."""
+    outer = bytes_and(WORDS["idx"])
+
+    def mutate(data: bytes, random: Random) -> bytes:
+        length = int.from_bytes(data[:8], "little")
+        if length > len(data) - 8 or random.random() < 0.2:
+            return outer(data, random)
+        header, numbers = data[8 : 8 + length], data[8 + length :]
+        told, ours = {}, b""
+        with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            told = json.loads(header)
+            ours = told["__metadata__"]["dae"].encode()
+        if ours and random.random() < 0.7:
+            told["__metadata__"]["dae"] = inner(ours, random).decode("utf-8", "replace")
+            header = json.dumps(told).encode()
+        else:
+            header = inner(header, random)
+        return len(header).to_bytes(8, "little") + header + numbers
 
     return mutate

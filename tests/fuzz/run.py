@@ -1,25 +1,64 @@
-"""Fuzzing one target for some time, and the row that is told of it."""
+"""Fuzzing one target for some time, in a process of its own, and the row that is told of it."""
 
 from __future__ import annotations
 
 import csv
+import json
 import re
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.fuzz.attempts import counted
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import Target
 
-HANG = 10
-"""Seconds an input may take."""
-RESIDENT = 2048
-"""MiB a process may hold."""
+HANG, RESIDENT = 10, 2048  # seconds an input may take, MiB a process may hold
+COUNTS = "counts.json"
+NOTHING = dict.fromkeys(("accepted", "refused", "failed", "ways"), 0)
+"""How many inputs were accepted, refused, or neither, and in how many ways some failed."""
+
+
+class Attempts:
+    """Tries inputs; what is counted stands in a file that survives however the process ends."""
+
+    def __init__(self, target: Target, folder: Path, failures: Path) -> None:
+        """Begin at zero; inputs are written to `folder`, those that fail to `failures`."""
+        self._target, self._folder, self._failures = target, folder, failures
+        self._counts = dict(NOTHING)
+        self._seen: set[tuple[str, ...]] = set()
+
+    def attempt(self, data: bytes) -> None:
+        """Try one input."""
+        counts = self._counts
+        try:
+            counts["accepted" if self._target.accepts(data, self._folder) else "refused"] += 1
+        except Exception as error:
+            counts["failed"] += 1
+            self._keep(data, error)
+            counts["ways"] = len(self._seen)
+        (self._folder / COUNTS).write_text(json.dumps(counts))
+
+    def _keep(self, data: bytes, error: Exception) -> None:
+        frames = traceback.extract_tb(error.__traceback__)
+        way = (type(error).__name__, *(f"{f.filename}:{f.lineno}" for f in frames[-3:]))
+        if way in self._seen:
+            return
+        self._seen.add(way)
+        path = self._failures / f"{self._target.name.replace(' ', '-')}-{len(self._seen)}"
+        path.with_suffix(".input").write_bytes(data)
+        text = "".join(traceback.format_exception(error))
+        path.with_suffix(".txt").write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def counted(folder: Path) -> dict[str, int]:
+    """Return what stood in the file of counts last; nothing where there is none."""
+    path = folder / COUNTS
+    return NOTHING | (json.loads(path.read_text()) if path.exists() else {})
 
 
 @dataclass(frozen=True)
@@ -30,12 +69,9 @@ class Row:
     inputs: int
     refused: int
     accepted: int
-    failures: int
-    """Ways to fail: exceptions that are no plain refusal, hangs, too much memory."""
-    corpus: int
-    """Inputs that were kept because they reached something new."""
-    edges: int
-    """Jumps in the compiled code of the readers and of the configuration that were taken."""
+    failures: int  # ways to fail: exceptions that are no plain refusal, hangs, too much memory
+    corpus: int  # inputs that were kept because they reached something new
+    edges: int  # jumps in the compiled code of `dae_cli` that were taken
     seconds: float
     seed: int
     engine: str
@@ -47,42 +83,32 @@ def fuzz(
 ) -> Row:
     """Fuzz a target in a process of its own; what fails is kept in the folder `failures`."""
     failures.mkdir(parents=True, exist_ok=True)
-    target = TARGETS[name]
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        corpus = folder / "corpus"
-        corpus.mkdir()
-        inputs = target.inputs()
-        for i, data in enumerate(inputs):
-            (corpus / str(i)).write_bytes(data)
-        start = time.monotonic()
+    kept = f"{failures.resolve()}/{name.replace(' ', '-')}"
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "tests.fuzz.child", name, folder, failures.resolve()),
-                *(f"-max_total_time={seconds:.0f}", f"-seed={seed}"),
-                f"-runs={most_inputs}",
-                *(f"-timeout={HANG}", f"-rss_limit_mb={RESIDENT}"),
-                f"-max_len={2 * max(map(len, inputs)) + 1000}",
-                f"-artifact_prefix={failures.resolve()}/{target.file_name}-",
-                str(corpus),
+                *(f"-max_total_time={seconds:.0f}", f"-seed={seed}", f"-runs={most_inputs}"),
+                *(f"-timeout={HANG}", f"-rss_limit_mb={RESIDENT}", f"-artifact_prefix={kept}-"),
             ],
             capture_output=True,
             text=True,
             errors="replace",
             check=False,
         )
-        counts = counted(folder)
+        counts = counted(Path(folder))
     if done.returncode != 0:
-        (failures / f"{target.file_name}-end.txt").write_text(done.stdout + done.stderr)
-    covered = re.findall(r"cov: (\d+) ft: \d+ corp: (\d+)/", done.stderr)
-    edges, kept = map(int, covered[-1]) if covered else (0, 0)
+        Path(f"{kept}-end.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
+    covered = re.findall(r"cov: (\d+) ft: \d+ corp: (\d+)/", done.stderr) or [(0, 0)]
+    edges, corpus = map(int, covered[-1])
     return Row(
         target=name,
-        inputs=counts.inputs,
-        refused=counts.refused,
-        accepted=counts.accepted,
-        failures=counts.ways + (done.returncode != 0),
-        corpus=kept,
+        inputs=sum(counts.values()) - counts["ways"],
+        refused=counts["refused"],
+        accepted=counts["accepted"],
+        failures=counts["ways"] + (done.returncode != 0),
+        corpus=corpus,
         edges=edges,
         seconds=round(time.monotonic() - start, 1),
         seed=seed,
@@ -91,10 +117,11 @@ def fuzz(
     )
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write a table of one row a target."""
+def write_rows(path: Path, rows: Sequence[Row]) -> Path:
+    """Write a table of one row a target, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(Row)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
+    return path

@@ -1,34 +1,27 @@
-"""What is fuzzed: a reader, the inputs to start from, how they are altered, what may be raised."""
+"""What is fuzzed: a reader, the inputs to start from, and how they are altered."""
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dae_cli.config.experiments import (
-    dump_yaml,
-    load_resolved,
-    resolve_experiment,
-    resolve_study,
-)
-from dae_cli.config.overrides import parse_overrides
-from dae_cli.config.problems import config_error
-from dae_cli.config.reader import read_file
-from dae_cli.data.cache import read_entry, read_pointer, recorded
-from dae_cli.data.content import Content, check_shape
-from dae_cli.data.readers.amat import read_amat
-from dae_cli.data.readers.archive import read_archive
-from dae_cli.data.readers.arrays import read_arrays
-from dae_cli.data.readers.idx import read_idx, read_labels
-from dae_cli.errors import ConfigError, DataError, RunFolderError
-from tests.fuzz import run_folders, samples, tables
-from tests.fuzz.mutations import WORDS, Mutate, bytes_and, gzip_and, zip_and
-from tests.fuzz.samples import SPEC
+from tests.entry_points import readers
+from tests.entry_points.readers import Arrays, DaeError
+from tests.fuzz import samples
+from tests.fuzz.mutations import WORDS, Mutate, bytes_and, gzip_and, header_and, zip_and
+from tests.fuzz.samples import ROWS, SHAPE, WRONG
+from tests.support.commands import dae
+from tests.support.tiny import destruction_cells, write_rect, write_study
 
-Attempt = Callable[[bytes, Path], None]
-"""Reads an input, with a folder to write it to; returns if it is accepted."""
+Attempt = Callable[[Path], None]
+"""Reads the file at a path; returns if it is accepted, and raises a plain refusal if not."""
+
+
+class Refused(Exception):
+    """A command did not take the file; what it told is the message."""
 
 
 @dataclass(frozen=True)
@@ -36,153 +29,175 @@ class Target:
     """One reader under test."""
 
     name: str
+    file: str
+    """Where the input is put in the folder of the attempts; empty where it is no file."""
     attempt: Attempt
-    refusal: type[Exception]
-    """The one kind of exception that may be raised."""
-    inputs: Callable[[], Sequence[bytes]]
     mutate: Mutate
+    samples: Sequence[bytes] = ()
+    """The inputs to start from; of a file of results, the file itself."""
+    short: int = 200
+    """Inputs that the short form tries."""
 
-    @property
-    def file_name(self) -> str:
-        """The name as the beginning of a file's name."""
-        return self.name.replace(" ", "-")
+    def inputs(self, folder: Path) -> Sequence[bytes]:
+        """Return the inputs to start from, before anything is attempted; results are made."""
+        if self.samples:
+            return self.samples
+        make_results(folder, Path(self.file).parts[1])
+        return [self._path(folder).read_bytes()]
 
     def accepts(self, data: bytes, folder: Path) -> bool:
-        """Tell whether an input is accepted; any exception but a plain refusal passes through."""
+        """Tell whether an input is accepted; any exception but a plain refusal passes through.
+
+        A refusal names the file, and no message may drive a terminal, whatever the file put in.
+        The folder that the input is put into must be the current one.
+        """
+        path = self._path(folder)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
         try:
-            self.attempt(data, folder)
-        except self.refusal as refused:
-            _require_plain(str(refused))
+            self.attempt(path)
+        except (DaeError, Refused) as refused:
+            told = str(refused)
+            named = path.name in told or f"{path.parent.name}/" in told or not self.file
+            assert named, f"{path.name} is not named: {told!r}"
+            for character in told.replace("\n", ""):
+                assert unicodedata.category(character) != "Cc", f"{character!r} in {told!r}"
             return False
         return True
 
-
-def _require_plain(message: str) -> None:
-    """No message may drive a terminal, whatever the file put into it."""
-    assert message, "a refusal without words"
-    for character in message.replace("\n", ""):
-        assert unicodedata.category(character) != "Cc", f"{character!r} in {message!r}"
+    def _path(self, folder: Path) -> Path:
+        name = self.file or "input"
+        return next(folder.glob(name), folder / name)
 
 
-def _put(folder: Path, name: str, data: bytes) -> Path:
-    path = folder / name
-    path.write_bytes(data)
-    return path
+def make_results(folder: Path, study: str) -> None:
+    """Make the results of a network, `tiny`, or of an SVM, `machines`, if they are not there."""
+    if (folder / "results" / study).exists():
+        return
+    if "DAE_DATA_DIR" not in os.environ:
+        os.environ.update(DAE_DATA_DIR=str(folder), DAE_CACHE_DIR=str(folder / "cache"))
+        write_rect(folder)
+    if study == "tiny":  # without noise, as numba compiles nothing that atheris instruments
+        write_study(folder, cells=destruction_cells(0))
+    else:
+        svm = {"kernel": "rbf", "gammas": [0.01, 0.1], "penalties": [1, 10], "refine": False}
+        shared = {"dataset": "rect", "subset": {"train": 100, "valid": 50, "test": 400}}
+        write_study(folder, study, {"rect-svm-rbf": {"svm": svm}}, shared=shared)
+    dae("replicate", study).succeeded()
 
 
-def _require_sound(content: Content) -> None:
-    check_shape(SPEC, content)
-    for pixels in (content.pixels, content.test_pixels):
-        assert pixels.max() <= 1
-    for labels in (content.labels, content.test_labels):
-        assert labels.max() < SPEC.n_classes
+def command(*words: str) -> None:
+    """Run a command that reads the input; Refused unless it ends well."""
+    ended = dae(*words)
+    if "--debug" in ended.err:  # it was not foreseen
+        raise RuntimeError(dae("--debug", *words).err)
+    if ended.code != 0:
+        raise Refused(ended.out + ended.err)
 
 
-def _amat(data: bytes, folder: Path) -> None:
-    test = folder / "test.amat"
-    if not test.exists():
-        test.write_bytes(samples.text_of("test", "%g", " "))
-    _require_sound(read_amat(_put(folder, "train.amat", data), test, SPEC))
+def _require_sound(found: Arrays) -> None:
+    assert [part.shape for part in found] == [(2, 784), (2,), (1, 784), (1,)]
+    assert max(part.max() for part in found) <= 1
 
 
-def _archive(data: bytes, folder: Path) -> None:
-    _require_sound(read_archive(_put(folder, "a.zip", data), SPEC))
+def _amat(path: Path) -> None:
+    test = path.with_name("test.amat")
+    test.write_bytes(samples.TEST_TEXT)
+    _require_sound(readers.read_text_files(path, test, ROWS))
 
 
-def _arrays(data: bytes, folder: Path) -> None:
-    _require_sound(read_arrays(_put(folder, "a.npz", data), SPEC))
+def _zip(path: Path) -> None:
+    read = readers.read_zip if path.suffix == ".zip" else readers.read_npz
+    _require_sound(read(path, ROWS))
 
 
-def _entry(data: bytes, folder: Path) -> None:
-    path = _put(folder, "entry.npz", data)
-    told = recorded(path)
-    content, provenance = read_entry(path, SPEC)
-    assert told == provenance
-    check_shape(SPEC, content)  # what it holds is compared with its digest, not with the scale
+def _entry(path: Path) -> None:
+    try:
+        found, told = readers.read_cache_entry(path, ROWS)
+    except DaeError as error:  # of other shapes it names the set, not the file
+        raise Refused(f"{path.name}: {error}") from error
+    assert found.pixels.shape == (2, 784)
+    assert told["origin"] in ("original", "regenerated")
 
 
-def _pointer(data: bytes, folder: Path) -> None:
-    pointer = read_pointer(_put(folder, "pointer.json", data))
-    if pointer is None:
-        raise DataError("no pointer")
-    assert (folder / pointer.entry).resolve().parent == folder.resolve()
+def _pointer(path: Path) -> None:
+    entry = readers.read_cache_pointer(path)
+    if entry is None:
+        raise Refused(path.name)
+    assert (path.parent / entry).resolve().parent == path.parent.resolve()
 
 
-def _images(data: bytes, folder: Path) -> None:
-    assert read_idx(_put(folder, "images", data), samples.SHAPE).shape == samples.SHAPE
+def _idx_file(path: Path) -> None:
+    if path.name == "images":
+        assert readers.read_idx(path, SHAPE).shape == SHAPE
+    else:
+        assert readers.read_labels(path, 10).max() < 10
 
 
-def _labels(data: bytes, folder: Path) -> None:
-    assert read_labels(_put(folder, "labels", data), 10).max() < 10
+def _tables(path: Path) -> None:
+    readers.read_search(path.with_name("search.csv"))
+    readers.read_comparisons_and_kept_rows(path.parent)
 
 
-def _yaml(data: bytes, folder: Path) -> None:
-    entry, problems = read_file(_put(folder, "a.yaml", data), "a.yaml")
-    if problems:
-        raise config_error("a", problems)
-    assert entry is None or entry.written() is not None
+def _wrong_rows(path: Path) -> None:
+    found = readers.read_wrong_rows(path.parent, len(WRONG), int(WRONG.sum()))
+    assert (len(found), sum(found)) == (len(WRONG), WRONG.sum())
 
 
-def _overrides(data: bytes, folder: Path) -> None:
+def _experiment(path: Path) -> None:
+    command("show", f"./{path.name}")
+
+
+def _study(path: Path) -> None:
+    for name in ("a", "b"):
+        cell = f"dataset: convex\ncorruption: {{destruction: .{ord(name)}}}\n"
+        path.with_name(f"{name}.yaml").write_text(cell)
+    command("show", f"./{path.parent.name}/")
+
+
+def _overrides(path: Path) -> None:
     # As the arguments of a process are decoded.
-    arguments = data.decode("utf-8", "surrogateescape").split(samples.OVERRIDE_END)
-    _, problems = parse_overrides(arguments)
-    if problems:
-        raise config_error("a", problems)
-    resolve_experiment("smoke/convex-0", arguments)
+    arguments = path.read_bytes().decode("utf-8", "surrogateescape").split(samples.OVERRIDE_END)
+    command("show", "smoke/convex-0", *(word for a in arguments for word in ("--set", a)))
 
 
-def _experiment(data: bytes, folder: Path) -> None:
-    resolved = resolve_experiment(str(_put(folder, "alone.yaml", data)))
-    dumped = _put(folder, "dumped.yaml", dump_yaml(resolved.experiment).encode())
-    assert load_resolved(dumped) == resolved.experiment
+def _evaluate(path: Path) -> None:
+    command("evaluate", str(path.parent.relative_to(Path.cwd())))
 
 
-def _study(data: bytes, folder: Path) -> None:
-    study = folder / "study"
-    if not study.exists():
-        study.mkdir()
-        _put(study, "a.yaml", b"dataset: convex\n")
-        _put(study, "b.yaml", b"dataset: convex\ncorruption: {destruction: 0.25}\n")
-    _put(study, "study.yaml", data)
-    assert len(resolve_study(f"{study}/").cells) == 2
+def _verify(path: Path) -> None:
+    command("verify", path.relative_to(Path.cwd() / "results").parts[0])
 
 
-_TEXT, _NPY, _IDX, _YAML = (bytes_and(WORDS[kind]) for kind in ("text", "npy", "idx", "yaml"))
-
-_JSON = bytes_and(run_folders.JSON_WORDS)
-_HEADER = run_folders.header_and(_JSON)
-
-
-def _of_a_run(
-    name: str, attempt: Attempt, inputs: Callable[[], Sequence[bytes]], mutate: Mutate
-) -> Target:
-    return Target(name, attempt, RunFolderError, inputs, mutate)
-
+_TEXT, _NPY, _IDX, _YAML, _JSON = (
+    bytes_and(WORDS[kind]) for kind in ("text", "npy", "idx", "yaml", "json")
+)
+_HEADER = header_and(_JSON)
+_RUN, _SVM_RUN = "results/tiny/runs/*saa*", "results/machines/runs/*"
 
 TARGETS = {
     target.name: target
     for target in (
-        Target("amat", _amat, DataError, samples.texts, _TEXT),
-        Target("archive", _archive, DataError, samples.archives, zip_and(_TEXT)),
-        Target("arrays", _arrays, DataError, samples.arrays, zip_and(_NPY)),
-        Target("cache entry", _entry, DataError, samples.entries, zip_and(_NPY)),
-        Target("cache pointer", _pointer, DataError, samples.pointers, _NPY),
-        Target("idx images", _images, DataError, samples.images, gzip_and(_IDX)),
-        Target("idx labels", _labels, DataError, samples.labels, gzip_and(_IDX)),
-        Target("yaml", _yaml, ConfigError, samples.experiments, _YAML),
-        Target("overrides", _overrides, ConfigError, samples.overrides, _YAML),
-        Target("experiment", _experiment, ConfigError, samples.experiments, _YAML),
-        Target("study", _study, ConfigError, samples.studies, _YAML),
-        _of_a_run("checkpoint", run_folders.read_checkpoint, run_folders.checkpoints, _HEADER),
-        _of_a_run("svm checkpoint", run_folders.read_svm, run_folders.svms, _HEADER),
-        _of_a_run("svm trials", run_folders.read_svm_trials, run_folders.svm_trials, _TEXT),
-        _of_a_run("run status", run_folders.read_status, run_folders.statuses, _JSON),
-        _of_a_run("run environment", run_folders.read_environment, run_folders.environments, _JSON),
-        _of_a_run("runs.csv", run_folders.read_runs, run_folders.runs_csvs, _TEXT),
-        _of_a_run("wrong rows", tables.read_wrong_rows, tables.wrong_rows, _NPY),
-        _of_a_run("wrong_rows.csv", tables.read_kept, tables.kept, _TEXT),
-        _of_a_run("mcnemar.csv", tables.read_mcnemar, tables.mcnemars, _TEXT),
-        _of_a_run("search.csv", tables.read_search, tables.searches, _TEXT),
+        Target("amat", "train.amat", _amat, _TEXT, samples.TEXTS),
+        Target("archive", "a.zip", _zip, zip_and(_TEXT), samples.ARCHIVES),
+        Target("arrays", "a.npz", _zip, zip_and(_NPY), samples.ARRAYS),
+        Target("cache entry", "entry.npz", _entry, zip_and(_NPY), samples.CACHE_ENTRIES),
+        Target("cache pointer", "pointer.json", _pointer, _NPY, samples.CACHE_POINTERS),
+        Target("idx images", "images", _idx_file, gzip_and(_IDX), samples.IMAGES),
+        Target("idx labels", "labels", _idx_file, gzip_and(_IDX), samples.LABELS),
+        Target("experiment", "alone.yaml", _experiment, _YAML, samples.EXPERIMENTS, 30),
+        Target("study", "study/study.yaml", _study, _YAML, samples.STUDIES, 30),
+        Target("overrides", "", _overrides, _YAML, samples.OVERRIDES, 30),
+        Target("search.csv", "search.csv", _tables, _TEXT, samples.SEARCHES),
+        Target("mcnemar.csv", "mcnemar.csv", _tables, _TEXT, samples.COMPARISONS),
+        Target("wrong_rows.csv", "wrong_rows.csv", _tables, _TEXT, samples.KEPT_ROWS),
+        Target("wrong rows", "wrong_rows.npy", _wrong_rows, _NPY, samples.WRONG_ROWS),
+        Target("runs.csv", "results/tiny/runs.csv", _verify, _TEXT, short=6),
+        Target("run status", f"{_RUN}/status.json", _evaluate, _JSON, short=6),
+        Target("run environment", f"{_RUN}/environment.json", _verify, _JSON, short=6),
+        Target("run settings", f"{_RUN}/config.yaml", _evaluate, _YAML, short=6),
+        Target("checkpoint", f"{_RUN}/checkpoint.safetensors", _evaluate, _HEADER, short=6),
+        Target("svm trials", f"{_SVM_RUN}/trials.csv", _verify, _TEXT, short=6),
+        Target("svm checkpoint", f"{_SVM_RUN}/checkpoint.safetensors", _evaluate, _HEADER, short=6),
     )
 }

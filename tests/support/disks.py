@@ -22,7 +22,7 @@ class Disk:
     seen: Path
     """Where we find it."""
     inside: tuple[str, ...]
-    """For `child(inside=…)`: the words that bring a command where it is mounted."""
+    """For `Child(inside=…)`: the words that bring a command where it is mounted."""
 
     def leave(self, blocks: int) -> None:
         """Fill the disk until so many blocks of it are free."""

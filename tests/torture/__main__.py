@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import os
+import platform
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from dae_cli.files import write_text
-from dae_cli.machine import cores, cpu_name
-from dae_cli.study.run.provenance import commit
 from tests.torture.kills import ENDS, KILLS, Tally, Torture
 
 
@@ -32,9 +32,23 @@ def rows(tally: Tally, seed: int) -> dict[str, object]:
         "wrong exit codes": len(tally.wrong_exits),
         "minutes": f"{tally.seconds / 60:.1f}",
         "seed": seed,
-        "machine": f"{cpu_name()}, {cores()} cores",
+        "machine": f"{processor()}, {os.cpu_count()} cores",
         "commit": commit(),
     }
+
+
+def processor() -> str:
+    """The processor's name as the system has it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def commit() -> str:
+    """The commit of this repository, as git has it."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def main() -> int:
@@ -44,7 +58,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="folder for torture.csv")
     options = parser.parse_args()
-    commit()  # as it is now; what is written below does not count
     with tempfile.TemporaryDirectory(prefix="dae-torture-") as folder:
         torture = Torture(Path(folder), options.seed, lambda text: print(text, flush=True))
         tally = torture.run(options.kills)
@@ -54,7 +67,7 @@ def main() -> int:
     writer.writerow(["what", "figure"])
     writer.writerows(kept.items())
     if options.out:
-        write_text(options.out / "torture.csv", text.getvalue())
+        (options.out / "torture.csv").write_text(text.getvalue(), encoding="utf-8")
     print(text.getvalue())
     for failure in tally.failures():
         print(failure, file=sys.stderr)

@@ -7,12 +7,12 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.torture.command import Command
-from tests.torture.compare import differences, temporary_files
+from tests.support.children import Child
+from tests.support.compare import differences, temporary_files
 from tests.torture.looking import Looking
 
 STUDY = "smoke"
@@ -61,14 +61,27 @@ class Torture:
     """Studies in a folder, each killed until it is done."""
 
     def __init__(
-        self, folder: Path, seed: int, tell: Callable[[str], None], cold: float = 0.15
+        self,
+        folder: Path,
+        seed: int,
+        tell: Callable[[str], None],
+        cold: float = 0.15,
+        alone: float = 0.2,
     ) -> None:
-        """Prepare; `cold` is the share of studies that begin with an empty cache."""
+        """Prepare.
+
+        Args:
+            folder: for everything that is written.
+            seed: of the moments and kinds of kills.
+            tell: hears how it goes.
+            cold: the share of studies that begin with an empty cache.
+            alone: the share of commands that make one run at a time, in their own process.
+        """
         self.tally = Tally()
         self._folder = folder
         self._random = random.Random(seed)
         self._tell = tell
-        self._cold = cold
+        self._cold, self._alone = cold, alone
         self._patience = 0.0
         self._caches = folder / "caches"
         self._reference = folder / "reference"
@@ -110,7 +123,7 @@ class Torture:
     def _kill_once(self, out: Path, cache: Path) -> bool:
         """Start the command, end it somehow at a random moment; return whether it was done."""
         command = self._command(out, cache)
-        if command.wait(self._random.uniform(0.3, self._patience)):
+        if command.poll(self._random.uniform(0.05, self._patience)) is not None:
             self._expect(command, {0})
             # Whoever is always late, on a machine that is less busy by now, waits less.
             self._patience = max(LEAST_PATIENCE, 0.8 * self._patience)
@@ -121,15 +134,15 @@ class Torture:
             for pid in command.workers()[:1]:
                 os.kill(pid, signal.SIGKILL)
                 self.tally.kills[how] += 1
-            if not command.wait(self._random.uniform(0.1, self._patience)):
+            if command.poll(self._random.uniform(0.1, self._patience)) is None:
                 self.tally.kills["command"] += 1
                 command.kill()
         elif how in ENDS:
             self.tally.kills[how] += 1
             # Before it listens, the system ends it; and it may have been done just then.
             expected = {0, 128 + ENDS[how], 128 - ENDS[how]}
-            if (code := command.end(ENDS[how])) not in expected:
-                self.tally.wrong_exits.append(f"{how}: {code}\n{command.said()}")
+            if (ended := command.end(ENDS[how])).code not in expected:
+                self.tally.wrong_exits.append(f"{how}: {ended.code}\n{ended.err}")
         else:
             self.tally.kills[how] += 1
             command.kill() if how == "command" else command.kill_group()
@@ -141,29 +154,22 @@ class Torture:
         command.wait(600)
         self._expect(command, {0})
 
-    def _expect(self, command: Command, codes: set[int]) -> None:
-        said, code = command.said(), command.process.returncode
-        if code not in codes:
-            self.tally.wrong_exits.append(f"{code}: {said}")
+    def _expect(self, command: Child, codes: set[int]) -> None:
+        ended = command.wait()
+        if ended.code not in codes:
+            self.tally.wrong_exits.append(f"{ended.code}: {ended.err}")
         self.tally.survivors += [f"done: {pid}" for pid in command.survivors()]
 
-    def _command(self, out: Path, cache: Path) -> Command:
-        jobs = "1" if self._random.random() < 0.2 else "2"
-        words: tuple[str, ...] = (
-            "replicate",
-            STUDY,
-            "--out",
-            str(out),
-            "--jobs",
-            jobs,
-            "--engine",
-            "torch",
-        )
-        words = (*words, "--origin", "regenerated")
-        return Command(words, self._environment(cache), self._folder / "logs")
-
-    def _environment(self, cache: Path) -> Mapping[str, str]:
-        return {"DAE_CACHE_DIR": str(cache), "OMP_NUM_THREADS": "1", "DAE_DATA_DIR": ""}
+    def _command(self, out: Path, cache: Path) -> Child:
+        jobs = "1" if self._random.random() < self._alone else "2"
+        words = ("replicate", STUDY, "--out", str(out), "--jobs", jobs, "--engine", "torch")
+        environment = {
+            "DAE_CACHE_DIR": str(cache),
+            "DAE_DATA_DIR": "",
+            "DAE_CHECKPOINT_SECONDS": "0.05",  # or no run would be killed between two of them
+            "OMP_NUM_THREADS": "1",
+        }
+        return Child(*words, "--origin", "regenerated", environment=environment)
 
 
 def _litter(cache: Path) -> list[str]:

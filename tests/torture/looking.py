@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from dae_cli.study.rows import RunRow, TableRow, read_rows
-from dae_cli.training.state import EpochRecord
+from tests.support.tiny import read_csv
 
 CHECK_SECONDS = 0.005
 
@@ -69,18 +67,17 @@ class Looking:
     def _read(self, path: Path) -> None:
         if path.suffix == ".json":
             json.loads(path.read_text(encoding="utf-8"))
-        elif path.name == "runs.csv":
-            done = {row.run for row in read_rows(path, RunRow) if not row.error}
+            return
+        rows = read_csv(path)
+        if any(None in row or None in row.values() for row in rows):
+            raise ValueError("a row of another length than its header")
+        if path.name == "runs.csv":
+            done = {row["run"] for row in rows if not row["error"]}
             self.lost += sorted(self._seen - done)
             self._seen |= done
-        elif path.name == "table.csv":
-            read_rows(path, TableRow)
         elif path.name == "metrics.csv":
-            with path.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file, strict=True):
-                    if len(row) != len(EpochRecord.__dataclass_fields__) or None in row.values():
-                        raise ValueError(f"a row of {len(row)} values")
-                    int(row["epoch"]), float(row["cost"])
+            for row in rows:
+                int(row["epoch"]), float(row["cost"])
 
     def _look_on(self) -> None:
         while not self._over.wait(CHECK_SECONDS):

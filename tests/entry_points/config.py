@@ -1,0 +1,104 @@
+"""Settings as files and `--set` give them: what they come to, what is wrong, names of runs.
+
+`dae show` says the same; these functions take a tenth of its time, for tables of many cases.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import yaml
+
+from dae_cli.config.experiments import dump_yaml, resolve_cells, resolve_study
+from dae_cli.config.search_cells import SearchedCell, resolve_search
+from dae_cli.errors import ConfigError
+from dae_cli.study.run.folder import config_sha256, run_name
+
+__all__ = ["named_runs", "problems", "search_space", "settings", "shown", "trial_settings"]
+
+
+def shown(name: str, *overrides: str) -> str:
+    """What `dae show` prints of one experiment."""
+    (cell,) = resolve_cells(name, overrides)
+    return dump_yaml(cell.experiment)
+
+
+def settings(name: str, *overrides: str) -> dict[str, dict[str, Any]]:
+    """The settings of each cell of a study, or of one experiment, by `study/cell`."""
+    cells = resolve_cells(name, overrides)
+    return {cell.name: yaml.safe_load(dump_yaml(cell.experiment)) for cell in cells}
+
+
+def problems(
+    name: str, *overrides: str, only: Sequence[str] = (), search: bool = False
+) -> list[str]:
+    """What is wrong with a name, its files and `--set`: each problem with its place, on one line.
+
+    Nothing is said that could drive a terminal, and the exit code is that of wrong settings.
+    """
+    try:
+        if search:
+            resolve_search(name, only)
+        elif only:
+            resolve_study(name, overrides, only)
+        else:
+            resolve_cells(name, overrides)
+    except ConfigError as error:
+        assert error.exit_code == 2
+        lines = str(error).split("\n")
+        assert all(line.isprintable() for line in lines), lines
+        return _one_by_one(lines)
+    return []
+
+
+def named_runs(
+    name: str, data_sha256: str | Mapping[str, str], *overrides: str
+) -> dict[str, tuple[str, str]]:
+    """The name of each cell's run on data with a digest, and the digest of its settings.
+
+    The digest of the data is one for all cells, or given by data set.
+    """
+    found = {}
+    for cell in resolve_cells(name, overrides):
+        experiment = cell.experiment
+        data = data_sha256 if isinstance(data_sha256, str) else data_sha256[experiment.dataset]
+        found[cell.name] = run_name(experiment, data), config_sha256(experiment)
+    return found
+
+
+def search_space(name: str, only: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """What is searched in each cell, by its name: the ranges as written, and when to prune."""
+    found = {}
+    for cell in resolve_search(name, only)[1]:
+        ranges = {key: _given(asdict(domain)) for key, domain in cell.space.items()}
+        found[cell.cell] = ranges | {"prune": asdict(cell.prune)}
+    return found
+
+
+def trial_settings(name: str, cell: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a trial: those of a cell with these values of what is searched."""
+    searched: SearchedCell = next(c for c in resolve_search(name)[1] if c.cell == cell)
+    found: dict[str, Any] = yaml.safe_load(dump_yaml(searched.with_values(values)))
+    return found
+
+
+def _given(domain: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in domain.items() if value is not None and value is not False}
+
+
+def _one_by_one(lines: list[str]) -> list[str]:
+    title, *rest = lines
+    match = re.match(r"(\d+) problems? with ", title)
+    if match is None:
+        return [" ".join(" ".join(lines).split())]
+    found: list[str] = []
+    for line in rest:
+        if line.startswith("      ") and found:
+            found[-1] += " " + line.strip()
+        else:
+            found.append(line.strip())
+    assert len(found) == int(match[1]), lines
+    return [" ".join(one.split()) for one in found]

@@ -1,0 +1,204 @@
+"""Data: recipes at any size, a small ninth set for the ways data come, splits, patches."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dae_cli.config.schema import FilterExperiment
+from dae_cli.data.content import Content, content_digest
+from dae_cli.data.dataset import Split
+from dae_cli.data.digits import Digits
+from dae_cli.data.filter_images import load_images, prepare_images
+from dae_cli.data.generators.recipes import RECIPES, Recipe
+from dae_cli.data.generators.rotation import rotated
+from dae_cli.data.generators.words import Words
+from dae_cli.data.registry import REGISTRY
+from tests.support.data_files import text, zipped
+
+__all__ = [
+    "SmallSet",
+    "Words",
+    "filter_digits",
+    "forget_small",
+    "patches_of",
+    "regenerated",
+    "register_small",
+    "rotated",
+]
+
+Array = NDArray[Any]
+
+
+def regenerated(
+    name: str, train: int, test: int, digits: tuple[Array, Array] | None = None
+) -> dict[str, Array]:
+    """X, Y, Xtest, Ytest as the recipe of a set makes them, from the same seed at any size.
+
+    Args:
+        name: one of the eight.
+        train: rows of the training file, validation rows included.
+        test: rows of the test file.
+        digits: images (n, 784) of 0 … 255 and labels that stand for MNIST.
+    """
+
+    def mnist() -> Digits:
+        assert digits, "asked for MNIST"
+        return Digits(*digits)
+
+    before = REGISTRY[name]
+    REGISTRY[name] = replace(before, n_train=train, n_valid=0, n_test=test)
+    try:
+        made = RECIPES[name].generate(mnist)
+    finally:
+        REGISTRY[name] = before
+    arrays = (made.pixels, made.labels, made.test_pixels, made.test_labels)
+    return dict(zip(("X", "Y", "Xtest", "Ytest"), arrays, strict=True))
+
+
+SCALE = 1 / 255
+
+
+@dataclass(frozen=True)
+class SmallSet:
+    """A set called small: 6 training, 2 validation and 5 test rows of 3 classes."""
+
+    X: Array
+    Y: Array
+    Xtest: Array
+    Ytest: Array
+
+    @property
+    def sha256(self) -> str:
+        """The digest of its content."""
+        content = Content(self.X, self.Y, self.Xtest, self.Ytest)
+        return content_digest(REGISTRY["small"], content)
+
+    def text(self, part: str) -> bytes:
+        """The rows of X or Xtest as the originals have them: 785 numbers of eight digits."""
+        pixels, labels = (self.X, self.Y) if part == "X" else (self.Xtest, self.Ytest)
+        return text(pixels * SCALE, labels)
+
+    def archive(self) -> bytes:
+        """An archive of both text files."""
+        rows = {"small_train.amat": self.text("X"), "50k/small_test.amat": self.text("Xtest")}
+        return zipped(rows, zipfile.ZIP_STORED)
+
+    def write_npz(self, folder: Path, **changes: Array) -> Path:
+        """Write small.npz with grey values."""
+        folder.mkdir(parents=True, exist_ok=True)
+        greys: dict[str, Any] = {"X": self.X * SCALE, "Xtest": self.Xtest * SCALE}
+        arrays = greys | {"Y": self.Y, "Ytest": self.Ytest} | changes
+        np.savez(folder / "small.npz", allow_pickle=False, **arrays)
+        return folder / "small.npz"
+
+    def write_text(self, folder: Path) -> tuple[Path, Path]:
+        """Write small_train.amat and 50k/small_test.amat."""
+        (folder / "50k").mkdir(parents=True, exist_ok=True)
+        train, test = folder / "small_train.amat", folder / "50k" / "small_test.amat"
+        train.write_bytes(self.text("X"))
+        test.write_bytes(self.text("Xtest"))
+        return train, test
+
+    def write_zip(self, folder: Path) -> Path:
+        """Write small.zip."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "small.zip").write_bytes(self.archive())
+        return folder / "small.zip"
+
+
+def register_small(
+    *,
+    archive_sha1: str = "0" * 40,
+    known_sha256: str | None = None,
+    version: int = 1,
+    exact: bool = False,
+    wrong_recipe: bool = False,
+) -> tuple[SmallSet, SmallSet]:
+    """Add the small set to the eight; return its original, and what its recipe makes.
+
+    Args:
+        archive_sha1: of the published archive.
+        known_sha256: the digest of the original's content, where it is known.
+        version: of its recipe.
+        exact: the recipe makes the original itself.
+        wrong_recipe: the recipe makes other content than it should.
+    """
+    REGISTRY["small"] = replace(
+        REGISTRY["rect-img"],
+        name="small",
+        n_classes=3,
+        n_train=6,
+        n_valid=2,
+        n_test=5,
+        archive="small.zip",
+        archive_sha1=archive_sha1,
+        train_member="small_train.amat",
+        test_member="50k/small_test.amat",
+        content_sha256=known_sha256,
+    )
+    original = _random_small(1)
+    made = original if exact else _random_small(2)
+
+    def generate(_: Any) -> Content:
+        labels = 2 - made.Y if wrong_recipe else made.Y
+        return Content(made.X, labels, made.Xtest, made.Ytest)
+
+    RECIPES["small"] = Recipe(version, made.sha256, generate, exact=exact)
+    return original, made
+
+
+def forget_small() -> None:
+    """Undo `register_small`."""
+    for table in (REGISTRY, RECIPES):
+        table.pop("small", None)
+
+
+def _random_small(seed: int) -> SmallSet:
+    random = np.random.default_rng(seed)
+
+    def some(most: int, *shape: int) -> Array:
+        return random.integers(0, most + 1, shape, dtype=np.uint8)
+
+    return SmallSet(some(255, 8, 784), some(2, 8), some(255, 5, 784), some(2, 5))
+
+
+def patches_of(
+    photos: Path | None, seed: int = 7, meanwhile: Any = None, **patches: Any
+) -> tuple[str, str, Array]:
+    """Cut patches as an experiment on filters does: the photographs' source and digest, patches.
+
+    Args:
+        photos: the folder of photographs; None: those that come with the dependencies.
+        seed: of the generator that chooses the places.
+        meanwhile: called between the first look at the photographs and the cutting.
+        patches: settings of the patches.
+    """
+    experiment = _on_filters(dataset="photographs", patches=patches)
+    prepared = prepare_images("photographs", photos=photos, note=lambda _: None)
+    if meanwhile:
+        meanwhile()
+    cut = load_images(prepared, experiment, lambda: np.random.default_rng(seed))
+    assert isinstance(cut, np.ndarray)
+    return prepared.source, prepared.sha256, cut
+
+
+def filter_digits(data_dir: Path, rows: int | None) -> tuple[Array, Array]:
+    """The digits of MNIST that an experiment on filters is trained on: grey values, labels."""
+    prepared = prepare_images("mnist", data_dir=data_dir, note=lambda _: None)
+    digits = load_images(prepared, _on_filters(dataset="mnist", rows=rows), np.random.default_rng)
+    assert isinstance(digits, Split)
+    return digits.as_float(), digits.labels
+
+
+def _on_filters(**settings: Any) -> FilterExperiment:
+    usual = {
+        "model": {"hidden": [4]},
+        "pretrain": {"learning_rate": 0.1, "epochs": 1, "loss": "squared-error"},
+    }
+    return FilterExperiment.model_validate(usual | settings)

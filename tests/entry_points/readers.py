@@ -1,0 +1,146 @@
+"""Readers of files that a stranger may have made: data, the cache, tables of results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dae_cli.data.cache import read_entry, read_pointer
+from dae_cli.data.content import as_dataset
+from dae_cli.data.dataset import Greys
+from dae_cli.data.readers.amat import read_amat
+from dae_cli.data.readers.archive import read_archive
+from dae_cli.data.readers.arrays import read_arrays
+from dae_cli.data.readers.idx import read_idx, read_labels
+from dae_cli.data.registry import REGISTRY
+from dae_cli.errors import DaeError
+from dae_cli.study.run.wrong_rows import load_wrong_rows
+from dae_cli.study.tables.comparisons import require_kept
+from dae_cli.study.tables.trial_rows import read_csv
+
+__all__ = [
+    "SETS",
+    "Arrays",
+    "DaeError",
+    "Rows",
+    "SetFacts",
+    "gather_greys",
+    "read_cache_entry",
+    "read_cache_pointer",
+    "read_comparisons_and_kept_rows",
+    "read_idx",
+    "read_labels",
+    "read_npz",
+    "read_search",
+    "read_text_files",
+    "read_wrong_rows",
+    "read_zip",
+    "splits_of",
+]
+
+
+class SetFacts(NamedTuple):
+    """What is known of a set of the benchmark before any file of it is opened."""
+
+    n_classes: int
+    train_member: str
+    test_member: str
+    levels: int | None
+
+
+SETS = {
+    name: SetFacts(*(getattr(spec, field) for field in SetFacts._fields))
+    for name, spec in REGISTRY.items()
+}
+
+
+class Rows(NamedTuple):
+    """A set, and how many rows its files must hold: fewer than the genuine ones do."""
+
+    dataset: str
+    train: int
+    valid: int
+    test: int
+
+
+class Arrays(NamedTuple):
+    """What a set's files hold, as it is stored: grey values are pixels over the set's levels."""
+
+    pixels: NDArray[Any]
+    labels: NDArray[np.uint8]
+    test_pixels: NDArray[Any]
+    test_labels: NDArray[np.uint8]
+
+
+def _spec(of: Rows) -> Any:
+    return replace(REGISTRY[of.dataset], n_train=of.train, n_valid=of.valid, n_test=of.test)
+
+
+def _arrays(content: Any) -> Arrays:
+    return Arrays(*(getattr(content, name) for name in Arrays._fields))
+
+
+def read_text_files(train: Path, test: Path, of: Rows) -> Arrays:
+    """Read the training file and the test file, both text."""
+    return _arrays(read_amat(train, test, _spec(of)))
+
+
+def read_zip(path: Path, of: Rows) -> Arrays:
+    """Read an archive of the two text files."""
+    return _arrays(read_archive(path, _spec(of)))
+
+
+def read_npz(path: Path, of: Rows) -> Arrays:
+    """Read X, Y, Xtest and Ytest."""
+    return _arrays(read_arrays(path, _spec(of)))
+
+
+def splits_of(arrays: Arrays, of: Rows) -> tuple[Any, Any, Any]:
+    """Return the training, validation and test rows, as training sees them.
+
+    Each has `pixels`, `labels`, `scale`, a length, `as_float(rows)` and `take(n)`.
+    """
+    content: Any = arrays
+    dataset = as_dataset(_spec(of), content, "original", "0" * 64)
+    return dataset.train, dataset.valid, dataset.test
+
+
+def gather_greys(split: Any, minibatches: list[list[int]], out: list[NDArray[np.float32]]) -> None:
+    """Write the grey values of minibatches of at most five rows into `out`, with one gatherer."""
+    greys = Greys(split, 5)
+    for rows, into in zip(minibatches, out, strict=True):
+        greys.into(np.array(rows, dtype=np.intp), into)
+
+
+def read_cache_entry(path: Path, of: Rows) -> tuple[Arrays, Mapping[str, str]]:
+    """Read an entry of the cache; its arrays, and what it says of itself."""
+    content, provenance = read_entry(path, _spec(of))
+    return _arrays(content), asdict(provenance)
+
+
+def read_cache_pointer(path: Path) -> str | None:
+    """Return the entry that a file of the user's became; None if that is not known."""
+    pointer = read_pointer(path)
+    return pointer.entry if pointer else None
+
+
+def read_search(path: Path) -> list[dict[str, Any]]:
+    """Read search.csv."""
+    return [row.plain() for row in read_csv(path)]
+
+
+def read_comparisons_and_kept_rows(folder: Path) -> None:
+    """Read mcnemar.csv and wrong_rows.csv of a results folder, whose runs are elsewhere."""
+    row: Any = SimpleNamespace(error="", run="elsewhere")
+    require_kept(folder, [row])
+
+
+def read_wrong_rows(folder: Path, n_test: int, n_wrong: int) -> list[bool]:
+    """Read wrong_rows.npy in the folder of a run that has such counts."""
+    return [bool(wrong) for wrong in load_wrong_rows(folder, n_test, n_wrong)]

@@ -1,0 +1,57 @@
+"""Intervals, verdicts, tests of two models, the published numbers, and which run a cell is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from dae_cli.config.experiments import resolve_study
+from dae_cli.study.paper import compared_with, paper_numbers
+from dae_cli.study.run.folder import config_sha256, run_name
+from dae_cli.study.tables.mcnemar import holm
+from dae_cli.study.tables.mcnemar import p_value as mcnemar_p_value
+from dae_cli.study.verdict import half_width_95, verdict
+
+__all__ = [
+    "Runs",
+    "half_width_95",
+    "holm",
+    "mcnemar_p_value",
+    "number_compared_with",
+    "published_numbers",
+    "verdict",
+]
+
+PublishedNumber = tuple[str, str, str, float, float, float | None, str]
+"""Paper, data set, model, error, half width of its interval, destruction, certainty."""
+
+
+def published_numbers() -> list[PublishedNumber]:
+    """Return every number that the product knows of a paper."""
+    return [
+        (n.paper, n.dataset, n.model, n.error_percent, n.half_width_95, n.destruction_percent,
+         n.certainty)
+        for n in paper_numbers()
+    ]  # fmt: skip
+
+
+def number_compared_with(
+    reference: Literal["destruction", "model"], dataset: str, model: str, destruction: float
+) -> tuple[str, str, float, float] | None:
+    """Return paper, model, error and half width of what a cell is compared with, by the study's
+    rule; None where there is nothing to compare it with."""
+    number = compared_with(reference, dataset, model, destruction)
+    if number is None:
+        return None
+    return number.paper, number.model, number.error_percent, number.half_width_95
+
+
+class Runs:
+    """The names and digests that the runs of a study have, so that results can be made up."""
+
+    def __init__(self, study: str) -> None:
+        self._cells = {cell.cell: cell.experiment for cell in resolve_study(study).all_cells}
+
+    def identity(self, cell: str, seed: int, data_sha256: str) -> tuple[str, str]:
+        """Return the name of a run's folder, and the digest of its settings."""
+        experiment = self._cells[cell].model_copy(update={"seed": seed})
+        return run_name(experiment, data_sha256), config_sha256(experiment)

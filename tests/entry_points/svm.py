@@ -1,0 +1,48 @@
+"""A support vector machine, trained on rows and asked for labels."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dae_cli.baselines.kernels import Kernel
+from dae_cli.baselines.svm import fit_svm
+from dae_cli.data.dataset import Split
+
+__all__ = ["Kernel", "Labelled", "kernel_values", "label"]
+
+Rows = NDArray[Any]
+
+
+class Labelled(NamedTuple):
+    """What a machine says of rows that it has not seen."""
+
+    labels: Rows
+    """(n,)."""
+    scores: Rows
+    """(n, pairs of classes): above 0 for the first of a pair."""
+    support: Rows
+    """Numbers of the training rows that are support vectors."""
+    wrong: Rows
+    """Whether each row was labelled otherwise than it is."""
+    converged: bool
+    """False where training was given up."""
+
+
+def kernel_values(kernel: Kernel, left: Rows, right: Rows) -> Rows:
+    """The kernel of every row of one matrix with every row of another."""
+    return kernel.between(left, right)
+
+
+def label(
+    kernel: Kernel, penalty: float, train: Rows, labels: Rows, rows: Rows, truth: Rows
+) -> Labelled:
+    """Train on rows of bytes, which stand for 0 to 1, and label others."""
+    machine = fit_svm(Split(train, labels, 1 / 255).as_float(), labels, kernel, penalty)
+    split = Split(rows, truth, 1 / 255)
+    images = split.as_float()
+    wrong = np.asarray(machine.wrong_rows(split))
+    scores = machine.scores(images)
+    return Labelled(machine.predict(images), scores, machine.support, wrong, machine.converged)

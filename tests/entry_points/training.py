@@ -1,0 +1,277 @@
+"""Training from settings and rows to parameters, and its checkpoints, behind plain functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+import torch
+from numpy.typing import NDArray
+
+from dae_cli.config.schema import Experiment
+from dae_cli.data.dataset import Dataset, Split
+from dae_cli.engines.engine import engine_for
+from dae_cli.errors import DaeError, DivergedError
+from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
+from dae_cli.training.pretrain import corruption_from
+from dae_cli.training.state import initial_state
+from dae_cli.training.streams import Purpose, shuffled, stream
+from dae_cli.training.train import train as _train
+
+__all__ = [
+    "DATA_SHA256",
+    "DaeError",
+    "Data",
+    "Rows",
+    "Trained",
+    "corrupted",
+    "has_engine",
+    "initial_parameters",
+    "order",
+    "read",
+    "rewrite",
+    "stream_of",
+    "toy_data",
+    "toy_settings",
+    "train",
+]
+
+Array = NDArray[np.float32]
+Settings = Mapping[str, Any]
+CPU = torch.device("cpu")
+DATA_SHA256 = "0" * 64
+
+
+class Rows(NamedTuple):
+    """Bytes (n, d) of which 255 is white, and a label for each row."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+
+class Data(NamedTuple):
+    """What a network is trained on, and what chooses the epoch."""
+
+    train: Rows
+    valid: Rows
+    classes: int = 3
+
+
+@dataclass
+class Trained:
+    """Where training ended.
+
+    Attributes:
+        tensors: every parameter under its name in a checkpoint.
+        history: the columns of metrics.csv, an epoch each.
+        best: the epoch whose parameters are kept, and its wrong validation rows.
+        stopped: it was stopped, and can go on from what was kept.
+        diverged: what is told of training that did not end, its cost being no number.
+        moments: places at which it could have been stopped: after each step, epoch and phase.
+        snapshots: the tensors after each epoch.
+    """
+
+    phase: str
+    layer: int
+    epoch: int
+    tensors: dict[str, Array]
+    history: list[dict[str, Any]]
+    best: tuple[int, int | None]
+    stopped: bool = False
+    diverged: str = ""
+    moments: int = 0
+    snapshots: list[dict[str, Array]] = field(default_factory=list)
+
+    @property
+    def costs(self) -> list[float]:
+        """The mean cost of each epoch."""
+        return [record["cost"] for record in self.history]
+
+    @property
+    def valid_wrong(self) -> list[int]:
+        """The wrong validation rows of each epoch of fine-tuning."""
+        return [r["valid_wrong"] for r in self.history if r["phase"] == "finetune"]
+
+    @property
+    def bits(self) -> dict[str, Any]:
+        """Everything that a run ends with; two runs are equal bit for bit where this is."""
+        tensors = {name: (a.shape, a.tobytes()) for name, a in self.tensors.items()}
+        place = (self.phase, self.layer, self.epoch, self.best)
+        return {"place": place, "history": self.history, **tensors}
+
+
+def train(
+    settings: Settings,
+    data: Data,
+    engine: str = "torch",
+    *,
+    start: Path | None = None,
+    stop_after: int | None = None,
+    keep: Path | None = None,
+) -> Trained:
+    """Train until it is done, or stopped.
+
+    Args:
+        settings: of the experiment, as in a resolved config.
+        start: a checkpoint to go on from; None: the initial weights.
+        stop_after: so many moments (see `Trained`) after which to keep a checkpoint and stop.
+        keep: where to keep it.
+    """
+    experiment = Experiment.model_validate(settings)
+    expected = _expected(experiment, data)
+    no_rows = Rows(np.zeros((0, expected.inputs), np.uint8), np.zeros(0, np.uint8))
+    rows, valid, test = (Split(*part, 1 / 255) for part in (data.train, data.valid, no_rows))
+    dataset = Dataset("convex", data.classes, rows, valid, test, "original", DATA_SHA256)
+    if start is None:
+        state = initial_state(experiment, expected.inputs, torch.float32)
+    else:
+        state = load_checkpoint(start, expected, CPU)
+    hooks = _Hooks(stop_after, keep, expected)
+    diverged = ""
+    try:
+        _train(experiment, dataset, state, engine_for(engine, CPU), hooks)  # type: ignore[arg-type]
+    except _Stopped:
+        pass
+    except DivergedError as error:
+        assert error.exit_code == 1
+        diverged = str(error)
+    return replace(
+        _trained(state),
+        diverged=diverged,
+        stopped=hooks.stopped,
+        moments=hooks.seen,
+        snapshots=hooks.snapshots,
+    )
+
+
+def read(path: Path, settings: Settings, data: Data, data_sha256: str = DATA_SHA256) -> Trained:
+    """Read a checkpoint of this experiment on these data; DaeError if it is none."""
+    experiment = Experiment.model_validate(settings)
+    return _trained(load_checkpoint(path, _expected(experiment, data, data_sha256), CPU))
+
+
+def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Array]], object]) -> None:
+    """Change the header's JSON and the tensors of a checkpoint, each in place."""
+    with safetensors.safe_open(path, framework="np") as file:
+        header = json.loads(file.metadata()["dae"])
+    tensors = safetensors.numpy.load(path.read_bytes())
+    change(header, tensors)
+    safetensors.numpy.save_file(tensors, path, metadata={"dae": json.dumps(header)})
+
+
+def initial_parameters(settings: Settings, inputs: int) -> dict[str, Array]:
+    """Return the parameters before the first step, under their names in a checkpoint."""
+    state = initial_state(Experiment.model_validate(settings), inputs, torch.float32)
+    return _arrays(state)
+
+
+def corrupted(settings: Settings, clean: Array, seed: int, layer: int, epoch: int) -> Array:
+    """Return rows as they are corrupted when they come first in an epoch."""
+    corruption = Experiment.model_validate(settings).corruption
+    out = np.empty_like(clean)
+    corruption_from(corruption).corrupt(clean, stream_of("CORRUPTION", seed, layer, epoch), out)
+    return out
+
+
+def stream_of(purpose: str, seed: int, *position: int) -> np.random.Generator:
+    """Return the random numbers for a purpose at a position: (layer,) or (layer, epoch), from 0."""
+    return stream(seed, Purpose[purpose], *position)
+
+
+def order(purpose: str, rows: int, seed: int, *position: int) -> list[int]:
+    """Return the order in which the rows of an epoch are presented."""
+    return [int(row) for row in shuffled(rows, stream_of(purpose, seed, *position))]
+
+
+def has_engine(name: str) -> bool:
+    """Tell whether an engine can be had on this machine."""
+    try:
+        engine_for(name, CPU)  # type: ignore[arg-type]
+    except DaeError:
+        return False
+    return True
+
+
+def toy_data(train: int = 47, valid: int = 31, classes: int = 3, noise: float = 0.0) -> Data:
+    """Make rows of 20 components near one pattern a class, no two alike, none with a grey of 0.
+
+    By default no split is a multiple of the minibatch of 10.
+    """
+    random = np.random.default_rng(5)
+    patterns = np.random.default_rng(9).integers(40, 200, (classes, 20))
+
+    def rows(count: int) -> Rows:
+        labels = random.integers(0, classes, count)
+        pixels = (patterns[labels] + random.integers(-35, 56, (count, 20))).clip(1, 255)
+        other = np.where(random.random(count) < noise, 1, 0)
+        made = Rows(pixels.astype(np.uint8), ((labels + other) % classes).astype(np.uint8))
+        for array in made:
+            array.flags.writeable = False  # training has no business there
+        return made
+
+    return Data(rows(train), rows(valid), classes)
+
+
+def toy_settings(**changes: Any) -> dict[str, Any]:
+    """Return a small experiment; keyword arguments update its sections."""
+    settings: dict[str, Any] = {
+        "dataset": "convex",
+        "model": {"hidden": (6, 5)},
+        "corruption": {"destruction": 0.25},
+        "pretrain": {"learning_rate": 0.1, "epochs": 2, "batch_size": 10},
+        "finetune": {"learning_rate": 0.5, "max_epochs": 4, "patience": 4, "batch_size": 10},
+    }
+    for key, value in changes.items():
+        settings[key] = settings[key] | value if isinstance(value, dict) else value
+    return settings
+
+
+class _Stopped(Exception):
+    """Training was stopped here."""
+
+
+class _Hooks:
+    """Counts the moments, copies the parameters after each epoch, and stops training."""
+
+    def __init__(self, stop_after: int | None, keep: Path | None, expected: Expected) -> None:
+        self._stop_after, self._keep, self._expected = stop_after, keep, expected
+        self.seen, self.stopped = 0, False
+        self.snapshots: list[dict[str, Array]] = []
+
+    def due(self) -> bool:
+        self.seen += 1
+        return self.seen == self._stop_after
+
+    def keep(self, state: Any) -> None:
+        assert self._keep is not None
+        save_checkpoint(self._keep, state, self._expected)
+        self.stopped = True
+        raise _Stopped
+
+    def epoch_done(self, state: Any) -> None:
+        self.snapshots.append(_arrays(state))
+        self.phase_done(state)
+
+    def phase_done(self, state: Any) -> None:
+        if self.due():
+            self.keep(state)
+
+
+def _expected(experiment: Experiment, data: Data, sha256: str = DATA_SHA256) -> Expected:
+    return Expected(experiment, sha256, data.train.pixels.shape[1], data.classes)
+
+
+def _trained(state: Any) -> Trained:
+    place = (state.phase, state.layer, state.epoch)
+    history = [asdict(record) for record in state.history]
+    return Trained(*place, _arrays(state), history, (state.best_epoch, state.best_wrong))
+
+
+def _arrays(state: Any) -> dict[str, Array]:
+    return {name: tensor.numpy().copy() for name, tensor in state.tensors().items()}

@@ -1,0 +1,242 @@
+"""`dae` as a process of its own: for signals, kills, locks, limits and full disks."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import pickle
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from array import array
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+
+from tests.support.commands import Ended, with_defaults
+from tests.support.zygote import REPLY, Request
+
+MARK = "DAE_TEST_CHILD"
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 100.0
+"""Seconds in which a command must have ended."""
+GRACE = 20.0
+"""Seconds in which the processes of a command that was killed must be gone."""
+
+
+@functools.cache
+def _zygote() -> str:
+    """Start the process that forks commands, once; return the path of its socket."""
+    folder = tempfile.mkdtemp(prefix="dae-zygote-")
+    path = f"{folder}/socket"
+    server = subprocess.Popen(
+        [sys.executable, "-c", "from tests.support import zygote; zygote.main()", path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    assert server.stdin and server.stdout
+    assert server.stdout.readline() == b"ready\n"
+    streams = (server.stdin, server.stdout)
+
+    def end() -> None:
+        for stream in streams:
+            stream.close()
+        server.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+    return path
+
+
+class Child:
+    """A command that runs, in a process and session of its own, its output in files.
+
+    Args:
+        words: after `dae`.
+        environment: added to ours.
+        prepare: functions at the top of a module, called in the process before the command.
+        inside: the words before the command, of a program that runs it.
+        executed: start a new interpreter, instead of forking one that has loaded everything.
+        stdout: a descriptor instead of a file, such as the end of a pipe or a terminal.
+        stderr: likewise.
+    """
+
+    def __init__(
+        self,
+        *words: str | Path,
+        environment: Mapping[str, str] | None = None,
+        prepare: tuple[Callable[[], None], ...] = (),
+        inside: tuple[str, ...] = (),
+        executed: bool = False,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> None:
+        self.mark = token_hex(8)
+        self._logs = Path(tempfile.mkdtemp(prefix="dae-child-"))
+        atexit.register(shutil.rmtree, self._logs, ignore_errors=True)
+        self._code: int | None = None
+        arguments = tuple(with_defaults(words))
+        environment = {**os.environ, **(environment or {}), MARK: self.mark}
+        with (
+            self._out.open("wb") as out,
+            self._err.open("wb") as err,
+            Path(os.devnull).open() as nothing,
+        ):
+            streams = (
+                nothing.fileno(),
+                out.fileno() if stdout is None else stdout,
+                err.fileno() if stderr is None else stderr,
+            )
+            if executed or inside:
+                self._execute(
+                    (*inside, sys.executable, "-m", "dae_cli", *arguments),
+                    environment,
+                    prepare,
+                    streams,
+                )
+            else:
+                self._fork(Request(arguments, environment, Path.cwd(), prepare), streams)
+
+    def _fork(self, request: Request, streams: tuple[int, int, int]) -> None:
+        self._process = None
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.connect(_zygote())
+        content = pickle.dumps(request)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", streams))
+        self._socket.sendmsg([REPLY.pack(len(content))], [rights])
+        self._socket.sendall(content)
+        self.pid: int = REPLY.unpack(self._socket.recv(4))[0]
+
+    def _execute(
+        self,
+        command: tuple[str, ...],
+        environment: Mapping[str, str],
+        prepare: tuple[Callable[[], None], ...],
+        streams: tuple[int, int, int],
+    ) -> None:
+        def call() -> None:
+            for function in prepare:
+                function()
+
+        self._process = subprocess.Popen(
+            command,
+            env={"PYTHONPATH": str(ROOT), **environment},
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
+            preexec_fn=call if prepare else None,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+
+    def poll(self, seconds: float = 0.0) -> int | None:
+        """Return the exit code as a shell tells it, or None if the command still runs by then."""
+        if self._code is None and self._process:
+            with suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(seconds)
+                self._code = 128 - code if code < 0 else code
+        elif self._code is None:
+            self._socket.settimeout(max(seconds, 0.001))
+            with suppress(TimeoutError):
+                code = os.waitstatus_to_exitcode(REPLY.unpack(self._socket.recv(4))[0])
+                self._socket.close()
+                self._code = 128 - code if code < 0 else code
+        return self._code
+
+    def wait(self, seconds: float = PATIENCE) -> Ended:
+        """Wait for the end; kill it and fail if it takes longer."""
+        code = self.poll(seconds)
+        if code is None:
+            self.kill_group()
+            raise AssertionError(f"still running after {seconds} s:\n{self.err}")
+        return Ended(code, self.out, self.err)
+
+    @property
+    def out(self) -> str:
+        """What it has written to standard output so far."""
+        return self._out.read_text(encoding="utf-8")
+
+    @property
+    def err(self) -> str:
+        """What it has written to standard error so far."""
+        return self._err.read_text(encoding="utf-8")
+
+    def send(self, number: int) -> None:
+        """Send a signal to the command alone."""
+        os.kill(self.pid, number)
+
+    def end(self, number: int) -> Ended:
+        """Send a signal, and wait for the end."""
+        self.send(number)
+        return self.wait()
+
+    def kill(self) -> None:
+        """Kill the command itself and leave its workers to themselves."""
+        with suppress(ProcessLookupError):
+            self.send(signal.SIGKILL)
+        self.poll(PATIENCE)
+
+    def kill_group(self) -> None:
+        """Kill every process at once, as a machine that crashes would."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        for pid in self.others():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.poll(PATIENCE)
+
+    def others(self) -> list[int]:
+        """The living processes that the command started, at whatever remove."""
+        sought = f"{MARK}={self.mark}".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                ours = sought in (path / "environ").read_bytes().split(b"\0")
+                state, _, _, session = (path / "stat").read_text().rpartition(")")[2].split()[:4]
+            except OSError:
+                continue
+            ours = ours or int(session) == self.pid
+            if ours and int(path.name) != self.pid and state != "Z":
+                found.append(int(path.name))
+        return sorted(found)
+
+    def workers(self) -> list[int]:
+        """Those of them that make runs: not the helpers that clear up after them."""
+        found = []
+        for pid in self.others():
+            with suppress(OSError):
+                if b"tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(pid)
+        return found
+
+    def survivors(self) -> list[int]:
+        """The processes that are still there when they have had time to end."""
+        end = time.monotonic() + GRACE
+        while (left := self.others()) and time.monotonic() < end:
+            time.sleep(0.02)
+        return left
+
+    @property
+    def _out(self) -> Path:
+        return self._logs / "out"
+
+    @property
+    def _err(self) -> Path:
+        return self._logs / "err"
+
+
+def wait_until(condition: Callable[[], object], child: Child | None = None) -> None:
+    """Wait until something is so; fail if the command ends before, or nothing happens."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert child is None or child.poll() is None or condition(), child.err
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.01)

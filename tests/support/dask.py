@@ -1,0 +1,85 @@
+"""A Dask cluster on this machine: a scheduler and two workers, as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.support.children import Child
+
+WAIT = 100.0
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def wait_until(condition: Callable[[], bool], command: Child | None = None) -> None:
+    """Wait until something is so; fail if the command ends before."""
+    end = time.monotonic() + WAIT
+    while not condition():
+        assert command is None or command.poll() is None, command.err
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.05)
+
+
+class DaskCluster:
+    """A scheduler on a port that the system chose, and workers with one thread each."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environment = {
+            **os.environ,
+            **environment,
+            "PYTHONPATH": os.environ.get("PYTHONPATH") or str(ROOT),
+            # A second death of a call's worker is one too many, so that tests need not wait.
+            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+        }
+        self._file = folder / "scheduler.json"
+        self._processes: list[subprocess.Popen[bytes]] = []
+        where = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(self._file))
+        self.scheduler = self._start("scheduler", *where)
+        wait_until(self._file.exists)
+        self.address: str = json.loads(self._file.read_text())["address"]
+
+    def add_workers(self) -> None:
+        """Start two, each with a process that watches it and starts it anew; wait until they are
+        there."""
+        where = ("--host", "127.0.0.1", "--local-directory", str(self._folder / "scratch"))
+        self._start("worker", self.address, "--nworkers", "2", "--nthreads", "1", *where)
+        wait_until(lambda: len(self.worker_pids()) == 2)
+
+    def worker_pids(self) -> list[int]:
+        """The processes in which runs are made."""
+        from distributed import Client
+
+        connect: Any = Client
+        with connect(self.address, set_as_default=False) as client:
+            return list(client.run(os.getpid, on_error="ignore").values())
+
+    def kill_a_worker(self) -> None:
+        """Kill one of those processes."""
+        os.kill(self.worker_pids()[0], signal.SIGKILL)
+
+    def end(self) -> None:
+        """Kill everything."""
+        for process in self._processes:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def _start(self, what: str, *words: str) -> subprocess.Popen[bytes]:
+        with (self._folder / f"{what}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.dask_{what}", *words, "--no-dashboard"],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self._folder,
+            )
+        self._processes.append(process)
+        return process

@@ -1,0 +1,37 @@
+"""What a command is denied before it starts: for `child(prepare=…)`."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import resource
+from collections.abc import Callable
+
+Preparation = tuple[Callable[[], None], ...]
+
+
+def files_of_at_most(size: int) -> Preparation:
+    """Let the kernel cut short whatever file would have more bytes."""
+    return (functools.partial(_limit, resource.RLIMIT_FSIZE, size),)
+
+
+def memory_of_at_most(size: int) -> Preparation:
+    """Let the kernel refuse more address space than so many bytes."""
+    return (functools.partial(_limit, resource.RLIMIT_AS, size),)
+
+
+def _limit(what: int, size: int) -> None:
+    resource.setrlimit(what, (size, size))
+
+
+def without_rights() -> Preparation:
+    """Let the permissions of files count for the superuser too, in whatever is executed next."""
+    return (_give_up_rights,)
+
+
+def _give_up_rights() -> None:
+    if os.geteuid() == 0:
+        libc = ctypes.CDLL(None)
+        for capability in (1, 2, 3):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
+            libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP

@@ -1,0 +1,222 @@
+"""Results that were made up: rows of runs whose folders are elsewhere, and an earlier page."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import re
+import shutil
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.entry_points.statistics import Runs, half_width_95, number_compared_with
+from tests.support.tiny import write_study
+
+N_TEST = 50_000
+SHA256 = "d" * 64
+NETWORK: dict[str, Any] = {
+    "dataset": "convex",
+    "model": {"hidden": [8, 6, 4]},
+    "pretrain": {"learning_rate": 0.1, "epochs": 2},
+    "finetune": {"learning_rate": 0.1, "max_epochs": 50, "patience": 20},
+}
+"""What the cells share."""
+SETTINGS: dict[str, dict[str, Any]] = {
+    "SVM_rbf": {"svm": {"kernel": "rbf"}},
+    "SVM_poly": {"svm": {"kernel": "poly"}},
+    "DBN-1": {"model": {"hidden": [8]}, "pretrain": {"kind": "rbm"}},
+    "SAA-3": {"corruption": {"destruction": 0.0}},
+    "DBN-3": {"pretrain": {"kind": "rbm"}},
+    "SdA-3": {"corruption": {"destruction": 0.25}},
+    "NNet-1": {"model": {"hidden": [8]}, "pretrain": {"epochs": 0}},
+}
+"""What makes a cell one of each model of the paper's table, in its order."""
+COLUMNS = re.findall(
+    r"\w+",
+    """cell run dataset data_origin data_sha256 model destruction_percent seed n_test n_wrong
+    test_error_percent half_width_95 valid_error_percent best_epoch epochs selected trials
+    paper_error_percent paper_half_width_95 paper_model verdict minutes device engine threads
+    versions commit config_sha256 error""",
+)
+"""Of runs.csv, those of an SVM included."""
+MEASURED = ("n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent",
+            "best_epoch", "epochs", "selected", "trials", "verdict")  # fmt: skip
+
+
+def name_of(dataset: str, model: str) -> str:
+    """The cell of a model on a data set."""
+    return f"{dataset}-{model.lower().replace('_', '-')}"
+
+
+class MadeStudy:
+    """A study in `folder` and its results, as another machine left them; in place of any before.
+
+    `cells` has the settings beside those shared, `study` keys of study.yaml.
+    """
+
+    def __init__(self, folder: Path, cells: Mapping[str, Mapping[str, Any]], **study: Any) -> None:
+        study = {"title": "A made study", "paper": "Nobody, Table 0", "shared": NETWORK} | study
+        self.out = folder / "results" / "made"
+        for earlier in (folder / "experiments" / "made", self.out):
+            shutil.rmtree(earlier, ignore_errors=True)
+        self.source = write_study(folder, "made", cells, **study)
+        self.rows: list[dict[str, Any]] = []
+        self.wrong: dict[str, NDArray[np.bool_]] = {}
+        self._runs = Runs(str(self.source))
+
+    def add(
+        self,
+        cell: str,
+        model: str,
+        wrong: int,
+        *,
+        dataset: str = "convex",
+        seed: int = 0,
+        first: int | None = None,
+        **changes: Any,
+    ) -> dict[str, Any]:
+        """Add a run of a cell that gets so many test rows wrong.
+
+        Args:
+            cell, model, wrong, dataset, seed: what they are in runs.csv.
+            first: of the wrong rows, which follow one another; None: they are not known.
+            changes: to the row; `error` makes it one that failed.
+        """
+        level = 25.0 if model.startswith("SdA") else 0.0
+        row: dict[str, Any] = dict.fromkeys(COLUMNS, "") | {
+            "cell": cell,
+            "dataset": dataset,
+            "data_origin": "original",
+            "data_sha256": SHA256,
+            "model": model,
+            "destruction_percent": f"{level:g}",
+            "seed": seed,
+            "n_test": N_TEST,
+            "n_wrong": wrong,
+            "valid_error_percent": "17.50",
+            "minutes": "2.5",
+            "device": "cpu",
+            "engine": "torch",
+            "threads": 1,
+            "versions": "dae 0",
+            "commit": "abc",
+        }
+        if model.startswith("SVM"):
+            row |= {"engine": "libsvm", "selected": "rbf .1 C 10", "trials": 30}
+        else:
+            row |= {"best_epoch": 30, "epochs": 50}
+        if paper := number_compared_with("model", dataset, model, level):
+            row |= {
+                "paper_model": paper[1],
+                "paper_error_percent": f"{paper[2]:.2f}",
+                "paper_half_width_95": f"{paper[3]:.2f}",
+            }
+        row |= changes
+        error = 100 * int(row["n_wrong"]) / int(row["n_test"])
+        half_width = half_width_95(int(row["n_wrong"]), int(row["n_test"]))
+        row |= {"test_error_percent": f"{error:.2f}", "half_width_95": f"{half_width:.2f}"}
+        if row["error"]:
+            row |= dict.fromkeys(MEASURED, "")
+        run, digest = self._runs.identity(cell, seed, row["data_sha256"])
+        row |= {"run": run, "config_sha256": digest} | changes
+        self.rows.append(row)
+        if first is not None and not row["error"]:
+            place = np.arange(int(row["n_test"]))
+            self.wrong[run] = (place >= first) & (place < first + wrong)
+        return row
+
+    def write(self) -> Path:
+        """Write runs.csv, and wrong_rows.csv where rows are known; return their folder."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        of_svms = {"selected", "trials"}
+        columns = [n for n in COLUMNS if n not in of_svms or any(row[n] for row in self.rows)]
+        lines = [[row[name] for name in columns] for row in self.rows]
+        write_csv(self.out / "runs.csv", [columns, *lines])
+        if self.wrong:
+            kept = [
+                [run, len(rows), int(rows.sum()), b64encode(np.packbits(rows).tobytes()).decode()]
+                for run, rows in self.wrong.items()
+            ]
+            write_csv(self.out / "wrong_rows.csv", [["run", "n_test", "n_wrong", "bits"], *kept])
+        return self.out
+
+
+Errors = Mapping[tuple[str, str], Sequence[float] | None]
+"""By data set and model: test errors in percent, one a seed; empty: not run; None: it failed."""
+
+
+def whole_table(
+    folder: Path, errors: Errors, first: Mapping[tuple[str, str], int] | int | None = None
+) -> MadeStudy:
+    """Make up results of the models of the paper's table.
+
+    `first` is the first of the wrong test rows of each cell, or of all; None: they are not known.
+    """
+    cells = {name_of(d, model): {"dataset": d, **SETTINGS[model]} for d, model in errors}
+    made = MadeStudy(folder, cells, reference="model")
+    for (dataset, model), of_seeds in errors.items():
+        for seed, error in enumerate(of_seeds or ()):
+            start = first.get((dataset, model)) if isinstance(first, Mapping) else first
+            count = round(error / 100 * N_TEST)
+            made.add(name_of(dataset, model), model, count, dataset=dataset, seed=seed, first=start)
+        if of_seeds is None:
+            made.add(name_of(dataset, model), model, 0, dataset=dataset, error="diverged")
+    made.write()
+    return made
+
+
+def write_csv(path: Path, lines: Sequence[Sequence[object]]) -> None:
+    """Write a CSV file as dae does."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    path.write_text(text.getvalue(), encoding="utf-8")
+
+
+Line = list[tuple[int, float]]
+
+
+def write_earlier_page(
+    out: Path,
+    curves: Mapping[str, tuple[Line, list[Line]]] | None = None,
+    sheets: Mapping[str, NDArray[np.uint8]] | None = None,
+    command: str = "dae replicate made",
+) -> None:
+    """Write a report.html that keeps curves and filters of runs, as one of dae would.
+
+    Args:
+        out: the folder of the results.
+        curves: by run, validation errors by epoch, and the cost of each layer by epoch.
+        sheets: by run, the greys of its filters, (units, 784).
+        command: that it says it was made by.
+    """
+    kept = {run: {"valid": valid, "cost": cost} for run, (valid, cost) in (curves or {}).items()}
+    images = []
+    for run, greys in (sheets or {}).items():
+        png = b64encode(sheet_png(greys)).decode()
+        images.append(f'<img data-run="{run}" data-limit="0.5" src="data:image/png;base64,{png}">')
+    page = [
+        f'<!doctype html><meta name="dae-command" content="{html.escape(command)}">',
+        *images,
+        f'<script type="application/json" id="kept-curves">{json.dumps(kept)}</script>',
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.html").write_text("\n".join(page), encoding="utf-8")
+
+
+def sheet_png(greys: NDArray[np.uint8]) -> bytes:
+    """Return a PNG of filters, ten in a row, 28 pixels a side."""
+    rows = -(-len(greys) // 10)
+    tiles = np.full((rows * 10, 784), 128, dtype=np.uint8)
+    tiles[: len(greys)] = greys
+    whole = tiles.reshape(rows, 10, 28, 28).transpose(0, 2, 1, 3).reshape(28 * rows, 280)
+    content = io.BytesIO()
+    Image.fromarray(whole).save(content, format="PNG")
+    return content.getvalue()

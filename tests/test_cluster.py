@@ -1,0 +1,161 @@
+"""Runs on the workers of a Dask cluster on loopback: the same bits, nothing lost, reasons given."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.children import Child
+from tests.support.commands import Ended
+from tests.support.compare import assert_same_results, temporary_files
+from tests.support.dask import DaskCluster, wait_until
+from tests.support.tiny import N_TEST_ROWS, read_csv, snapshot
+
+pytestmark = [
+    pytest.mark.usefixtures("tiny"),
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc"),
+    pytest.mark.timeout(240),
+    pytest.mark.xdist_group("dask"),
+]
+ENDLESS = ("--set", "finetune.max_epochs=100000", "--set", "finetune.patience=100000")
+LONG = ("--set", "finetune.max_epochs=300", "--set", "finetune.patience=300")
+
+Run = Callable[..., Ended]
+Start = Callable[..., Child]
+
+
+def checkpoints(out: Path) -> int:
+    return len(list(out.glob("runs/*.partial/checkpoint.safetensors")))
+
+
+def epochs(out: Path) -> list[int]:
+    return [len(path.read_text().splitlines()) for path in sorted(out.glob("runs/*/metrics.csv"))]
+
+
+def test_a_cluster_and_a_killed_worker_change_no_bit_of_the_results(
+    dae: Run, child: Start, tmp_path: Path, dask_cluster: DaskCluster
+) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    words = ("replicate", "tiny", *LONG)
+    command = child(*words, "--out", str(there), "--scheduler", dask_cluster.address)
+    wait_until(lambda: checkpoints(there) == 2, command)
+    dask_cluster.kill_a_worker()
+    ended = command.wait().succeeded()
+    assert "2 at a time" in ended.message and "rect-25" in ended.message
+    assert "distributed" not in ended.err
+    dae(*words, "--out", str(here)).succeeded()
+    assert_same_results(there, here)
+    assert {row["n_test"] for row in read_csv(there / "runs.csv")} == {str(N_TEST_ROWS)}
+
+
+def test_a_killed_or_interrupted_command_leaves_checkpoints_and_free_workers(
+    child: Start, tmp_path: Path, dask_cluster: DaskCluster
+) -> None:
+    out = tmp_path / "out"
+    words = ("replicate", "tiny", *ENDLESS, "--out", str(out), "--scheduler", dask_cluster.address)
+    killed = child(*words)
+    wait_until(lambda: checkpoints(out) == 2, killed)
+    assert len(list(out.glob("runs/.*.lock"))) == 2
+    killed.kill()
+    wait_until(lambda: list(out.glob("runs/.*.lock")) == [])  # nobody has told the workers
+    assert checkpoints(out) == 2
+
+    interrupted = child(*words)
+    before = epochs(out)
+    wait_until(lambda: all(now > then for now, then in zip(epochs(out), before, strict=True)))
+    ended = interrupted.end(signal.SIGINT).failed(130, "the same command")
+    assert "rect-25" in ended.err and "distributed" not in ended.err
+    assert checkpoints(out) == 2
+    assert [name for name in temporary_files(out) if not name.endswith(".partial")] == []
+
+
+@pytest.fixture
+def other_cluster(tmp_path: Path) -> Iterator[DaskCluster]:
+    """A scheduler without workers, for one test."""
+    folder = tmp_path / "dask"
+    folder.mkdir()
+    cluster = DaskCluster(folder, {"DAE_CHECKPOINT_SECONDS": "0.05"})
+    try:
+        yield cluster
+    finally:
+        cluster.end()
+
+
+@pytest.mark.slow
+def test_a_cluster_that_goes_is_named_and_the_runs_keep_checkpoints(
+    child: Start, tmp_path: Path, other_cluster: DaskCluster
+) -> None:
+    out, address = tmp_path / "out", other_cluster.address
+    words = ("replicate", "tiny", *ENDLESS, "--out", str(out), "--scheduler", address)
+    child(*words).wait().failed(1, f"--scheduler {address}", "dask worker")
+    assert not out.exists()
+
+    other_cluster.add_workers()
+    command = child(*words)
+    wait_until(lambda: checkpoints(out) == 2, command)
+    other_cluster.scheduler.kill()
+    command.wait().failed(1, address, "lost", "checkpoint")
+    assert checkpoints(out) == 2
+    assert list(out.glob("runs/.*")) == []
+
+
+def test_a_search_on_a_cluster_counts_no_test_row_and_fills_its_table(
+    dae: Run, child: Start, tmp_path: Path, dask_cluster: DaskCluster
+) -> None:
+    study = tmp_path / "experiments" / "tiny" / "study.yaml"
+    space = "{finetune.learning_rate: {low: 0.1, high: 2.0, log: true}}"
+    study.write_text(study.read_text() + f"search: [{{cells: rect-25, space: {space}}}]\n")
+    words = ("search", "tiny", "--trials", "3")
+    where = {"there": ("--scheduler", dask_cluster.address), "here": ()}
+    tables = {}
+    for name, more in where.items():
+        cells = snapshot(study.parent)
+        child(*words, "--out", str(tmp_path / name), *more).wait().succeeded()
+        for path, content in cells.items():
+            (study.parent / path).write_bytes(content)
+        rows = read_csv(tmp_path / name / "search.csv")
+        assert [row["trial"] for row in rows] == ["1", "2", "3"]
+        tables[name] = [{k: v for k, v in row.items() if k != "minutes"} for row in rows]
+    assert tables["there"] == tables["here"]
+    assert not list(tmp_path.rglob("wrong_rows.*"))
+
+
+def test_nobody_listening_is_said_at_once_and_leaves_nothing(dae: Run) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{closed.getsockname()[1]}"
+    for command in ("replicate", "search"):
+        if command == "search":
+            with Path("experiments/tiny/study.yaml").open("a") as file:
+                file.write("search: [{cells: rect-25, space: {layers: {choices: [1, 2]}}}]\n")
+        dae(command, "tiny", "--scheduler", address).failed(1, f"--scheduler {address}", "refused")
+    assert not list(Path("results").rglob("runs.csv"))
+
+
+def test_what_is_no_address_is_refused(dae: Run) -> None:
+    for address in ("host:8786", "tcp://host", "tcp://:8786", "8786", ""):
+        dae("replicate", "tiny", "--scheduler", address).failed(2, "tcp://HOST:8786")
+
+
+def test_without_dask_the_way_to_install_it_is_said(child: Start, tmp_path: Path) -> None:
+    (tmp_path / "distributed.py").write_text("raise ImportError('not here')\n")
+    root = str(Path(__file__).resolve().parents[1])
+    environment = {"PYTHONPATH": f"{tmp_path}:{root}"}
+    words = ("replicate", "tiny", "--scheduler", "tcp://127.0.0.1:8786")
+    ended = child(*words, environment=environment, executed=True).wait()
+    ended.failed(2, "pip install", "[cluster]")
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="an address that is no scheduler's is waited for for ever")
+def test_an_address_that_is_no_schedulers_is_refused_in_seconds(child: Start) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        ended = child("replicate", "tiny", "--scheduler", address).wait(seconds=30)
+        ended.failed(1, f"--scheduler {address}")

@@ -1,0 +1,174 @@
+"""The documents say what the commands say, the packaged reference rows hold, and the files show."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from PIL import Image
+
+from tests.entry_points.docs import STUDY_KEYS, load_generator
+from tests.support.commands import Ended
+from tests.support.tiny import read_csv
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
+RENEWED = {
+    "README.md": "readme",
+    "docs/datasets.md": "datasets",
+    "docs/experiments.md": "experiments",
+    "docs/reliability.md": "reliability",
+}
+MOST_INNER_NAMES, MOST_PATCHES = 120, 15
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    return load_generator()
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", RENEWED)
+def test_a_page_shows_what_its_sources_hold(page: str, generate: ModuleType) -> None:
+    text = text_of(page)
+    assert getattr(generate, RENEWED[page])(text) == text, "run `make readme`"
+
+
+def test_the_reference_rows_are_those_of_the_committed_results() -> None:
+    packaged = read_csv(ROOT / "dae_cli" / "study" / "reference_rows.csv")
+    columns = ("cell", "seed", "data_origin", "data_sha256", "n_wrong")
+    for study in ("icml2008", "table1"):
+        header, *lines = committed(f"results/{study}/runs.csv").splitlines()
+        names = header.split(",")
+        rows = [dict(zip(names, line.split(","), strict=False)) for line in lines]
+        assert [tuple(row[c] for c in columns) for row in packaged if row["study"] == study] == [
+            tuple(row[c] for c in columns) for row in rows
+        ]
+
+
+def test_readme_says_of_the_claims_what_the_committed_report_says() -> None:
+    report = committed("results/table1/REPORT.md")
+    told = text_of("README.md").partition("<!-- claims:")[2].partition("<!-- end -->")[0]
+    claims = re.findall(r"^- (.*): \*\*(.*)\*\*$", told, flags=re.MULTILINE)
+    assert len(claims) == 7
+    for claim, outcome in claims:
+        assert re.search(rf"{re.escape(claim)}.*{re.escape(outcome)}", report), claim
+
+
+def committed(path: str) -> str:
+    """A file as git has it: what a user's own run wrote over it does not count."""
+    shown = subprocess.run(
+        ["git", "-c", "safe.directory=*", "show", f"HEAD:{path}"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if shown.returncode:
+        pytest.skip("no git repository to take the committed results from")
+    return shown.stdout.decode("utf-8")
+
+
+def test_the_page_of_commands_shows_every_help(generate: ModuleType) -> None:
+    assert generate.command_help() == text_of("docs/commands.md"), "run `make readme`"
+
+
+def test_every_command_that_the_documents_quote_exists() -> None:
+    known = set(re.findall(r"^## `dae ([a-z ]+)`$", text_of("docs/commands.md"), re.MULTILINE))
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"```(?:console|sh|bash)\n(.*?)```", text, flags=re.DOTALL):
+            for name, sub in re.findall(r"^\$ dae ([a-z]+)(?: ([a-z]+))?", block, re.MULTILINE):
+                assert name in known and (name != "data" or f"data {sub}" in known), page.name
+
+
+def test_the_files_that_the_page_on_experiments_shows_are_sound(
+    dae: Callable[..., Ended], tmp_path: Path
+) -> None:
+    text = text_of("docs/experiments.md")
+    shown = re.findall(r"```yaml\n# ([a-z0-9./-]+)(.*?)```", text, flags=re.DOTALL)
+    for name, content in shown:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"#{content}", encoding="utf-8")
+    assert "hidden: [500, 500]" in dae("show", "./my.yaml").succeeded().out
+    study = dae("show", "width").succeeded().out
+    assert "epochs: 50" in study and "hidden: [500" in study
+    header = "| key | |\n"
+    table = text.partition(header)[2].partition("\n\n")[0]
+    documented = re.findall(r"`([a-z_]+)`", "\n".join(x.split("|")[1] for x in table.splitlines()))
+    assert set(documented) == set(STUDY_KEYS)
+
+
+def test_every_column_of_the_results_is_documented(finished: tuple[Path, Ended]) -> None:
+    page = text_of("docs/results.md")
+    for path in sorted(finished[0].rglob("*.csv")):
+        for column in path.read_text(encoding="utf-8").partition("\n")[0].split(","):
+            assert f"`{column}`" in page, f"{path.name}: {column}"
+
+
+def test_every_environment_variable_is_documented() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for path in (ROOT / "dae_cli").rglob("*.py"):
+        for name in re.findall(r"\bDAE_[A-Z]+(?:_[A-Z]+)*\b", path.read_text(encoding="utf-8")):
+            assert name in pages, f"{path.name}: {name}"
+
+
+def test_every_file_that_the_documents_link_to_is_there() -> None:
+    for page in (*PAGES, *ROOT.glob("results/*/*.md")):
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            is_run = "/results/" in page.as_posix() and link.startswith("runs/")
+            if "://" not in link and not is_run:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_last_long_runs_lost_nothing() -> None:
+    torture = read_csv(ROOT / "docs" / "reliability" / "torture.csv")
+    figures = {row["what"]: row["figure"] for row in torture}
+    assert int(figures["killed, all"]) >= 100
+    for what, figure in figures.items():
+        if what.endswith((" left", "lost", "half-written", "exit codes", "nobody killed")):
+            assert figure == "0", what
+    fuzz = read_csv(ROOT / "docs" / "reliability" / "fuzz.csv")
+    assert fuzz and {row["failures"] for row in fuzz} == {"0"}
+
+
+def test_the_sheets_and_figures_of_the_sets_are_of_the_present_recipes() -> None:
+    rows = read_csv(ROOT / "docs" / "datasets" / "statistics.csv")
+    page = text_of("docs/datasets.md")
+    digests = dict(re.findall(r"^\| ([a-z-]+) \|.*`([0-9a-f]{12})…` \(recipe", page, re.MULTILINE))
+    assert len(digests) == 8
+    assert {row["dataset"] for row in rows} == set(digests)
+    for row in rows:
+        assert row["regenerated_sha256"].startswith(digests[row["dataset"]]), row["dataset"]
+        assert row["holds"] != "False", row["measure"]
+    for name, digest in digests.items():
+        with Image.open(ROOT / "docs" / "datasets" / f"{name}.png") as sheet:
+            assert sheet.text["SHA256"].startswith(digest)  # type: ignore[attr-defined]
+
+
+def test_tests_reach_inside_through_the_entry_points_alone() -> None:
+    names: set[tuple[str, str]] = set()
+    patches = 0
+    entry_points = ROOT / "tests" / "entry_points"
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        patches += len(
+            re.findall(r"setattr\(\s*[a-z_]+(?:\.[a-z_]+)*,|setattr\(\s*\"dae_cli", text)
+        )
+        for node in ast.walk(ast.parse(text)):
+            inside = isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dae_cli")
+            if inside and isinstance(node, ast.ImportFrom):
+                assert path.parent == entry_points, f"{path.name}: import it in tests/entry_points"
+                names |= {(node.module or "", alias.name) for alias in node.names}
+    assert len(names) <= MOST_INNER_NAMES
+    assert patches <= MOST_PATCHES
+    page = text_of("CONTRIBUTING.md")
+    for path in entry_points.glob("[a-z]*.py"):
+        assert f"`{path.stem}`" in page, "CONTRIBUTING.md names the entry points of the tests"

@@ -1,0 +1,248 @@
+"""`--engine` and `--device` as a user sees them: taken, recorded, gone on with, refused."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.support.children import ROOT, Child, wait_until
+from tests.support.commands import Ended
+from tests.support.tiny import read_csv, snapshot, write_study
+
+Dae = Callable[..., Ended]
+COMMANDS = (("train", "tiny/rect-25"), ("replicate", "tiny"))
+LONG = {"learning_rate": 0.001, "epochs": 60}
+"""Enough steps to be stopped among."""
+
+
+def environment(results: Path, cell: str = "25") -> dict[str, Any]:
+    """The environment.json of the only run of a cell, whole or not."""
+    (path,) = results.glob(f"runs/rect-*-{cell}-*/environment.json")
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return told
+
+
+def retell(folder: Path, **values: Any) -> None:
+    """Change what a run's environment.json tells."""
+    path = folder / "environment.json"
+    told = json.loads(path.read_text(encoding="utf-8")) | values
+    path.write_text(json.dumps(told), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
+    """A folder in which Ctrl-C stopped tiny/rect-25, begun with the engine blas, in its midst."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    cell = {"corruption": {"destruction": 0.25}, "pretrain": LONG}
+    write_study(folder, cells={"rect-0": {"corruption": {"destruction": 0.0}}, "rect-25": cell})
+    environment = {"DAE_DATA_DIR": str(tiny_data), "DAE_CHECKPOINT_SECONDS": "0"}
+    with contextlib.chdir(folder):
+        run = Child("train", "tiny/rect-25", "--engine", "blas", environment=environment)
+        wait_until(lambda: list(folder.rglob("*.partial/checkpoint.safetensors")), run)
+    assert run.end(signal.SIGINT).code == 130
+    return folder
+
+
+@pytest.fixture
+def stopped(tiny: Path, tmp_path: Path, interrupted: Path) -> Path:
+    """The folder of that run, in a copy."""
+    shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
+    (partial,) = tiny.glob("runs/*.partial")
+    return partial
+
+
+# Taken and recorded
+
+
+def test_the_engine_asked_for_is_recorded_in_every_table(dae: Dae, tiny: Path) -> None:
+    dae("train", "tiny/rect-25", "--engine", "blas", "--device", "auto").succeeded()
+    assert (environment(tiny)["engine"], environment(tiny)["device"]) == ("blas", "cpu")
+    dae("train", "tiny/rect-0", "--engine", "torch", "--device", "cpu").succeeded()
+    dae("replicate", "tiny", "--engine", "auto").succeeded()
+    for name in ("runs.csv", "table.csv"):
+        rows = [(r["cell"], r["engine"], r["device"]) for r in read_csv(tiny / name)]
+        assert rows == [("rect-0", "torch", "cpu"), ("rect-25", "blas", "cpu")]
+    report = (tiny / "REPORT.md").read_text(encoding="utf-8")
+    assert "blas" in report and "torch" in report
+
+
+@pytest.mark.xdist_group("compiled")
+@pytest.mark.timeout(300)
+def test_auto_takes_an_engine_tells_it_and_takes_it_for_all_runs(dae: Dae, tiny: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("on a GPU there is nothing to choose from")
+    dae("replicate", "tiny", "--engine", "auto").succeeded()
+    engines = {row["engine"] for row in read_csv(tiny / "runs.csv")}
+    assert len(engines) == 1 and engines < {"torch", "blas", "compiled"}
+    assert environment(tiny)["engine"] in engines
+
+
+# Going on
+
+
+def test_a_stopped_run_goes_on_with_its_own_engine(dae: Dae, stopped: Path, tiny: Path) -> None:
+    rows = read_csv(stopped / "metrics.csv")  # which go as far as the checkpoint
+    assert [row["epoch"] for row in rows[:60]] == [str(k + 1) for k in range(len(rows[:60]))]
+    dae("train", "tiny/rect-0", "--engine", "torch").succeeded()
+    ended = dae("replicate", "tiny", "--engine", "auto", "--dry-run").succeeded()
+    assert "1 of 2 to run" in ended.out
+    # What a killed process left half-written goes.
+    (stopped / ".status.json@elsewhere-123-0a0b0c0d.part").write_text("{", encoding="utf-8")
+    dae("train", "tiny/rect-25").failed(2, "rect-25", "--resume", "--force")
+    dae("replicate", "tiny", "--engine", "auto").succeeded()
+    engines = [(row["cell"], row["engine"]) for row in read_csv(tiny / "runs.csv")]
+    assert engines == [("rect-0", "torch"), ("rect-25", "blas")]
+    assert not stopped.exists()
+    resumed = snapshot(stopped.with_suffix(""))
+    dae("train", "tiny/rect-25", "--engine", "blas", "--force").succeeded()
+    whole = snapshot(stopped.with_suffix(""))
+    assert whole.keys() == resumed.keys()
+    for name in whole.keys() - {"status.json", "environment.json"}:
+        assert resumed[name] == whole[name], name
+
+
+def test_another_engine_or_device_for_a_stopped_run_is_refused_with_the_ways_out(
+    dae: Dae, stopped: Path
+) -> None:
+    before = snapshot(stopped, [".safetensors"])
+    for command in (("train", "tiny/rect-25", "--resume"), ("replicate", "tiny")):
+        for engine in ("torch", "compiled"):
+            ended = dae(*command, "--engine", engine)
+            ended.failed(2, "rect-25, seed 0", "blas", "cpu", engine, "--engine", "--force")
+            assert ended.out == "" and "rect-0" not in ended.message
+    retell(stopped, device="NVIDIA H100", engine="torch")
+    told = ("rect-25, seed 0", "torch", "NVIDIA H100")
+    resume = ("train", "tiny/rect-25", "--resume")
+    dae(*resume, "--device", "cpu").failed(2, *told, "cpu", "--device auto", "--force")
+    dae(*resume, "--engine", "blas", "--device", "cpu").failed(2, *told, "blas", "--engine")
+    if not torch.cuda.is_available():
+        dae(*resume, "--engine", "auto").failed(2, *told, str(stopped), "remove")
+        ended = dae("replicate", "tiny", "--device", "auto")
+        ended.failed(1, "NVIDIA H100", stopped.name)
+        assert "1 failed" in ended.out
+    retell(stopped, device="cpu", engine="blas")
+    assert snapshot(stopped, [".safetensors"]) == before
+    dae(*resume, "--engine", "blas", "--device", "cpu").succeeded()
+
+
+def test_a_stopped_run_that_does_not_tell_its_engine_is_refused(dae: Dae, stopped: Path) -> None:
+    path = stopped / "environment.json"
+    unknown = '{"engine": "abacus", "device": "cpu"}'
+    for text in ("", "[]", "{}", "[" * 100_000, unknown, '{"engine": "torch"}'):
+        path.write_text(text, encoding="utf-8")
+        ended = dae("train", "tiny/rect-25", "--resume", "--engine", "auto")
+        ended.failed(2, "rect-25, seed 0", path.name, stopped.name, "remove")
+    path.unlink()
+    dae("train", "tiny/rect-25", "--resume").failed(2, path.name, "remove")
+    (stopped / "checkpoint.safetensors").unlink()  # without one the run was never begun
+    dae("train", "tiny/rect-25", "--engine", "torch", "--set", "pretrain.epochs=1").succeeded()
+
+
+# Finished runs
+
+
+def test_a_finished_run_is_not_passed_for_one_of_another_engine_or_device(
+    dae: Dae, done: Path
+) -> None:
+    before = snapshot(done)
+    for command in COMMANDS:
+        ended = dae(*command, "--engine", "blas")
+        ended.failed(2, "rect-25, seed 0", "torch", "cpu", "blas", "--engine", "--force", "--out")
+        assert ("rect-0, seed 0" in ended.message) == (command[0] == "replicate")
+        for engine in ("auto", "torch"):
+            assert dae(*command, "--engine", engine).succeeded()
+    (folder,) = done.glob("runs/*-25-*")
+    retell(folder, device="NVIDIA H100")
+    told = ("rect-25, seed 0", "torch", "NVIDIA H100", "cpu", "--device auto")
+    for command in COMMANDS:
+        dae(*command, "--device", "cpu").failed(2, *told)
+        assert dae(*command, "--device", "auto").succeeded()
+    kinds = (".safetensors", ".npy", "metrics.csv")
+    for name, content in snapshot(done).items():
+        assert content == before[name] or not name.endswith(kinds)
+    dae("train", "tiny/rect-25", "--engine", "blas", "--force").succeeded()
+    assert environment(done)["engine"] == "blas"
+
+
+# Refused before anything is done
+
+
+def test_what_cannot_be_had_is_refused_before_anything_is_done(dae: Dae, tiny: Path) -> None:
+    for command in COMMANDS:
+        for device in ("cuda", "mps"):
+            for engine in ("blas", "compiled"):
+                ended = dae(*command, "--engine", engine, "--device", device)
+                ended.failed(2, "--engine", engine, f"--device {device}", "torch")
+                assert ended.err.startswith("Usage: dae ")
+            there = {"cuda": torch.cuda, "mps": torch.backends.mps}[device]
+            if not there.is_available():
+                for engine in ("auto", "torch"):
+                    ended = dae(*command, "--engine", engine, "--device", device)
+                    ended.failed(2, f"--device {device}", "--device cpu", "auto")
+                    assert ended.out == ""
+        ended = dae(*command, "--engine", "abacus")
+        ended.failed(2, "--engine", "abacus", "torch", "blas", "compiled", "auto")
+        dae(*command, "--device", "abacus").failed(2, "--device", "abacus", "cpu")
+    assert not tiny.exists()
+
+
+WITHOUT_NUMBA = """
+import json
+import sys
+
+sys.modules["numba"] = None
+from tests.support.commands import dae
+
+print(json.dumps([dae(*words) for words in json.loads(sys.stdin.read())]))
+"""
+
+
+def test_without_numba_compiled_is_refused_with_the_remedy_and_the_others_compute_the_same(
+    done: Path, finished: tuple[Path, Ended]
+) -> None:
+    (other,) = done.glob("runs/*-0-s0-*")
+    partial = other.rename(f"{other}.partial")
+    retell(partial, engine="compiled")
+    commands = [
+        ("train", "tiny/rect-25", "--force", "--engine", "compiled"),
+        ("train", "tiny/rect-0", "--resume", "--engine", "auto"),
+        ("train", "tiny/rect-25", "--force"),
+    ]
+    told = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NUMBA],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    asked, recorded, computed = (Ended(*ended) for ended in json.loads(told))
+    asked.failed(2, "--engine compiled", "numba", "--engine auto")
+    recorded.failed(2, "rect-0, seed 0", "compiled", partial.name, "remove")
+    run = Path(computed.succeeded().lines[-1]).name
+    for name in ("checkpoint.safetensors", "wrong_rows.npy", "metrics.csv"):
+        ours, theirs = (folder / "runs" / run / name for folder in (done, finished[0]))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_checkpoints_are_kept_after_each_phase_or_as_often_as_is_asked_for(
+    dae: Dae, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = ("--set", "pretrain.epochs=1", "--set", "finetune.max_epochs=1", "--force")
+    steps, epochs, phases, last = 2 * 5 + 25, 3, 3, 1
+    for seconds, kept in (("", phases + last), ("0", steps + epochs + phases + last)):
+        monkeypatch.setenv("DAE_CHECKPOINT_SECONDS", seconds)
+        folder = Path(dae("train", "tiny/rect-25", *short).succeeded().lines[-1])
+        status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
+        assert status["checkpoints"]["kept"] == kept

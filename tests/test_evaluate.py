@@ -1,0 +1,249 @@
+"""`dae evaluate`: the errors of finished runs counted again, on any split and in any format."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.commands import Ended
+from tests.support.tiny import (
+    change_json,
+    read_csv,
+    read_json,
+    run_of,
+    stop,
+    write_other_rect,
+    write_yaml,
+)
+
+Dae = Callable[..., Ended]
+Patch = pytest.MonkeyPatch
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+COLUMNS = [
+    *("run", "cell", "dataset", "data_origin", "split", "n_rows", "n_wrong"),
+    *("error_percent", "half_width_95"),
+]
+
+
+def runs_of(done: Path) -> list[Path]:
+    """The run folders of rect-0 and rect-25."""
+    return [run_of(done, "rect-0"), run_of(done, "rect-25")]
+
+
+def half_width(wrong: int, rows: int) -> float:
+    """Of the 95 % interval, in percent, with two decimals."""
+    share = wrong / rows
+    return round(float(196 * np.sqrt(share * (1 - share) / rows)), 2)
+
+
+def test_every_format_tells_the_errors_that_the_study_counted(dae: Dae, done: Path) -> None:
+    runs = runs_of(done)
+    rows = read_csv(done / "runs.csv")
+    expected = [
+        {
+            "run": row["run"],
+            "cell": row["cell"],
+            "dataset": "rect",
+            "data_origin": "original",
+            "split": "test",
+            "n_rows": 400,
+            "n_wrong": int(row["n_wrong"]),
+            "error_percent": float(row["test_error_percent"]),
+            "half_width_95": float(row["half_width_95"]),
+        }
+        for row in rows
+    ]
+    told = dae("evaluate", *runs, "--format", "json").succeeded()
+    assert told.json == expected and list(told.json[0]) == COLUMNS
+    assert told.err == ""  # nothing is told of data that are known already
+    told = dae("evaluate", *runs, "--format", "csv").succeeded()
+    assert told.lines[0] == ",".join(COLUMNS) and len(told.lines) == 3
+    assert told.rows == [{name: str(value) for name, value in row.items()} for row in expected]
+    # In the order asked for, whether by folder, by name, or both.
+    table = dae("evaluate", "tiny/rect-25", runs[0]).succeeded()
+    header, *lines = table.lines
+    assert header.split() == ["run", "cell", "data", "split", "wrong", "error,", "%"]
+    for line, row in zip(lines, reversed(rows), strict=True):
+        number = f"{row['test_error_percent']} ± {row['half_width_95']}"
+        wrong = f"{row['n_wrong']} of 400"
+        assert [part.strip() for part in line.split("  ") if part] == [
+            *(row["run"], row["cell"], "rect (original)", "test", wrong, number)
+        ]
+    assert "\x1b" not in table.out
+
+
+def test_the_validation_errors_are_those_of_the_best_epoch(dae: Dae, done: Path) -> None:
+    runs = runs_of(done)
+    rows = read_csv(done / "runs.csv")
+    valid = dae("evaluate", *runs, "--split", "valid", "--format", "json").succeeded().json
+    for told, row in zip(valid, rows, strict=True):
+        assert (told["split"], told["n_rows"]) == ("valid", 50)
+        assert told["error_percent"] == float(row["valid_error_percent"]) == 2 * told["n_wrong"]
+        assert told["half_width_95"] == half_width(told["n_wrong"], 50)
+    train = dae("evaluate", *runs, "--split", "train", "--format", "json").succeeded().json
+    assert {(told["split"], told["n_rows"]) for told in train} == {("train", 100)}
+    assert [told["error_percent"] for told in train] == [told["n_wrong"] for told in train]
+    assert train[0]["n_wrong"] < train[1]["n_wrong"] < 60
+
+
+def test_thousands_are_grouped_in_the_table_alone(dae: Dae) -> None:
+    words = ("--set", "subset.test=2000", "--set", "finetune.max_epochs=1", "--quiet")
+    run = dae("train", "tiny/rect-25", *words).succeeded().lines[0]
+    (told,) = dae("evaluate", run, "--format", "csv").succeeded().rows
+    wrong = int(told["n_wrong"])
+    assert f"{wrong:,} of 2,000  " in dae("evaluate", run).succeeded().lines[1]
+    assert (told["n_rows"], told["error_percent"]) == ("2000", str(round(wrong / 20, 2)))
+    assert told["half_width_95"] == str(half_width(wrong, 2000))
+
+
+def test_a_run_is_found_from_within_and_where_only_its_rename_is_lacking(
+    dae: Dae, done: Path, monkeypatch: Patch
+) -> None:
+    folder = run_of(done, "rect-25")
+    expected = dae("evaluate", folder).succeeded().out
+    monkeypatch.chdir(folder)
+    assert dae("evaluate", ".").succeeded().out == expected
+    monkeypatch.chdir(folder.parent)
+    partial = folder.rename(folder.with_name(folder.name + ".partial"))
+    told = dae("evaluate", partial.name, "--format", "json").succeeded().json
+    assert told[0]["run"] == partial.name and told[0]["n_rows"] == 400
+
+
+# Which run is meant
+
+
+def test_the_name_of_an_experiment_means_its_newest_finished_run(
+    dae: Dae, done: Path, tmp_path: Path
+) -> None:
+    old = run_of(done, "rect-25")
+    new = Path(shutil.copytree(old, old.with_name("of-other-data")))
+    change_json(new / "status.json", lambda told: told.update(run=""))
+    for older, newest in ((old, new), (new, old)):
+        os.utime(older / "checkpoint.safetensors", (1e9, 1e9))
+        os.utime(newest / "checkpoint.safetensors", (2e9, 2e9))
+        ended = dae("evaluate", "tiny/rect-25", "--format", "json").succeeded()
+        assert [told["run"] for told in ended.json] == [newest.name]
+        assert "tiny/rect-25: 2 " in ended.message
+        assert f"results/tiny/runs/{newest.name}" in ended.message
+    # Damaged folders, and those of other cells and seeds, are passed over.
+    for name in ("status.json", "config.yaml", "checkpoint.safetensors"):
+        (Path(shutil.copytree(new, old.with_name(f"without-{name}"))) / name).unlink()
+    (old.parent / "file").write_text("")
+    shutil.rmtree(new)
+    dae("train", "tiny/rect-25", "--seed", "1").succeeded()
+    ended = dae("evaluate", "experiments/tiny/rect-25.yaml", "--format", "json").succeeded()
+    assert ([told["run"] for told in ended.json], ended.err) == ([old.name], "")
+    # An experiment that was renamed keeps its run.
+    cells = tmp_path / "experiments" / "tiny"
+    (cells / "rect-25.yaml").rename(cells / "renamed.yaml")
+    ended = dae("evaluate", "tiny/renamed", "--format", "json").succeeded()
+    assert [told["run"] for told in ended.json] == [old.name]
+
+
+def test_an_experiment_without_a_run_says_how_to_train_it_and_which_runs_there_are(
+    dae: Dae, done: Path
+) -> None:
+    run = run_of(done, "rect-25")
+    for name in ("run-a", "run-b", "run-c", "run-d"):
+        shutil.copytree(run, run.with_name(name))
+    shutil.rmtree(run)
+    path = "experiments/tiny/rect-25.yaml"
+    write_yaml(Path(path), {"corruption": {"destruction": 0.3}})
+    ended = dae("evaluate", "tiny/rect-25")
+    ended.failed(2, "tiny/rect-25", "results/tiny/runs", "dae train tiny/rect-25")
+    ended.failed(2, "run-a, run-b, run-c", "1 more")
+    assert "run-d" not in ended.err
+    shutil.rmtree(run.with_name("run-d"))
+    ended = dae("evaluate", path).failed(2, "run-a, run-b, run-c", f"dae train {path}")
+    assert "more" not in ended.err
+    shutil.rmtree(done)
+    assert "seed" not in dae("evaluate", "tiny/rect-25").failed(2, "dae train tiny/rect-25").err
+
+
+# What is no run, or damaged, or of other data
+
+
+def test_what_is_no_run_is_told_with_exit_code_2(dae: Dae, done: Path) -> None:
+    for words, told in (
+        (("results/tiny/runs/nope",), ("results/tiny/runs/nope", "ls results/tiny/runs")),
+        (("results/nope",), ("results/nope", "ls results")),
+        (("/nowhere/runs/nope",), ("/nowhere/runs/nope", "/nowhere/runs")),
+        (("results",), ("results", "config.yaml")),
+        (("tiny/rect-99",), ("tiny", "rect-99")),
+        (("rect-25",), ("rect-25", "tiny/rect-25")),
+        (("tiny",), ("tiny", "tiny/rect-0")),
+        ((run_of(done, "rect-0"), "--split", "all"), ("--split", "all", "valid")),
+        ((run_of(done, "rect-0"), "--format", "xml"), ("--format", "xml", "csv")),
+    ):
+        assert dae("evaluate", *words).failed(2, *told).out == "", words
+
+
+def test_one_bad_run_is_told_and_does_not_hide_the_others(dae: Dae, done: Path) -> None:
+    good, bad = runs_of(done)
+    (bad / "checkpoint.safetensors").write_bytes(b"damaged")
+    ended = dae("evaluate", "results/nope", bad, good, "--format", "json")
+    ended.failed(2, "results/nope", str(bad / "checkpoint.safetensors"))
+    assert [told["run"] for told in ended.json] == [good.name]
+
+
+def test_a_damaged_or_unfinished_run_is_refused_with_its_folder(dae: Dae, done: Path) -> None:
+    folder = run_of(done, "rect-0")
+    good = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name, content, told in (
+        ("checkpoint.safetensors", good["checkpoint.safetensors"][:-40], "checkpoint.safetensors"),
+        ("checkpoint.safetensors", None, "checkpoint.safetensors"),
+        ("config.yaml", b"", "config.yaml"),
+        ("config.yaml", b"dataset: convix\n", "config.yaml"),
+        ("config.yaml", None, "config.yaml"),
+        # Of another model than the checkpoint's.
+        ("config.yaml", good["config.yaml"].replace(b"[12, 10]", b"[12, 9]"), "checkpoint"),
+        # Of a run that is not done.
+        ("status.json", good["status.json"].replace(b'"done"', b'"failed"'), "--resume"),
+        ("status.json", good["status.json"].replace(b'"done"', b'"running"'), "replicate"),
+    ):
+        if content is None:
+            (folder / name).unlink()
+        else:
+            (folder / name).write_bytes(content)
+        assert dae("evaluate", folder).failed(2, folder.name, told).out == "", (name, content)
+        (folder / name).write_bytes(good[name])
+    partial = stop(folder)
+    dae("evaluate", partial).failed(2, str(partial), "--resume")
+
+
+def test_a_run_is_counted_on_the_data_it_had(
+    dae: Dae, done: Path, tmp_path: Path, tiny_data: Path, monkeypatch: Patch
+) -> None:
+    folder, other_run = runs_of(done)
+    other = write_other_rect(tmp_path / "other", tiny_data / "rect.npz")
+    had = read_json(folder / "status.json")["data"]["sha256"][:12]
+    ended = dae("evaluate", folder, "--data-dir", other)
+    assert ended.failed(2, str(folder), had, "--data-dir", "rect").out == ""
+    # One that is not the run's is told in place of what there is.
+    change_json(folder / "status.json", lambda told: told["data"].update(sha256="0" * 64))
+    dae("evaluate", folder).failed(2, "0" * 12, had)
+    # The folder given goes before the environment's.
+    monkeypatch.setenv("DAE_DATA_DIR", str(other))
+    dae("evaluate", other_run).failed(2, str(other_run))
+    dae("evaluate", other_run, "--data-dir", tiny_data).succeeded()
+    # A run on regenerated data is counted on them whatever folder there is.
+    run = dae("train", "tiny/rect-0", "--origin", "regenerated", "--quiet").succeeded().lines[0]
+    n_wrong = read_json(Path(run) / "status.json")["result"]["n_wrong"]
+    (told,) = dae("evaluate", run, "--format", "json").succeeded().json
+    assert (told["data_origin"], told["n_wrong"]) == ("regenerated", n_wrong)
+
+
+def test_data_read_anew_are_told_once(
+    dae: Dae, done: Path, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))
+    ended = dae("evaluate", *runs_of(done), "--format", "csv").succeeded()
+    assert sum("rect.npz" in line for line in ended.err.splitlines()) == 1
+    assert len(ended.rows) == 2

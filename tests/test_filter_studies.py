@@ -1,0 +1,467 @@
+"""Studies on filters: what is run, measured, judged, drawn, verified and gone on with."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+from tests.entry_points.filters import measure, median_interval, wilson
+from tests.support.made_results import write_csv
+from tests.support import commands
+from tests.support.children import Child, wait_until
+from tests.support.commands import Ended
+from tests.support.sheets import (
+    first_row,
+    greys_of,
+    in_rows,
+    limit_of,
+    pixels,
+    texts_of,
+    tiles_in,
+)
+from tests.support.tiny import read_csv, snapshot, write_study
+
+Dae = Callable[..., Ended]
+Whole = tuple[Path, Ended]
+
+MEASURES = [
+    *("unit", "norm", "explained_variance", "frequency_cycles_per_pixel", "orientation_degrees"),
+    *("envelope_across_stripes_pixels", "envelope_along_stripes_pixels", "weaker_sign_share"),
+    *("gabor_like", "grating", "blob", "locality", "orientation_selectivity"),
+    *("preferred_orientation_degrees", "extent_pixels"),
+]
+NUMBERS = ("gabor_percent", "extent_pixels", "locality", "orientation_selectivity")
+STUDY: dict[str, Any] = {
+    "title": "Small patches",
+    "paper": "Nobody, 1900.",
+    "shared": {
+        "dataset": "photographs",
+        "patches": {"side": 6, "count": 200, "deviation": 0.5},
+        "model": {"hidden": [8]},
+        "pretrain": {"loss": "squared-error", "learning_rate": 0.02, "epochs": 3},
+    },
+}
+FIGURES: dict[str, dict[str, Any]] = {
+    "both": {
+        "cells": ["plain", "noisy"],
+        "paper": "Fig. 1",
+        "claim": "They differ.",
+        "expect": {"measure": "gabor_percent", "at_most": 100},
+    },
+    "grow": {"cells": ["plain", "noisy"], "expect": {"measure": "extent_pixels", "grows": True}},
+    "local": {"cells": ["noisy"], "expect": {"measure": "locality", "at_least": 0.5}},
+    "seen": {"kind": "patches", "cells": ["plain"], "scale": "tile"},
+    "parts": {"kind": "components", "cells": ["plain"], "scale": "tile"},
+    "near": {"kind": "zoom", "cells": ["noisy", "plain"], "units": [5, 1]},
+}
+CELLS: dict[str, dict[str, Any]] = {
+    "plain": {"corruption": {"destruction": 0.0}},
+    "noisy": {"corruption": {"kind": "gaussian", "sigma": 0.5}},
+}
+ALL = [("noisy", 0), ("noisy", 1), ("plain", 0), ("plain", 1)]
+AGAIN = ("replicate", "small", "--photos", "photos", "--seeds", "2")
+
+
+def write_small(folder: Path, **figures: dict[str, Any]) -> None:
+    """Write the study, its figures as usual or those given."""
+    found = [
+        {"name": n, "title": f"The {n}"} | figure for n, figure in (figures or FIGURES).items()
+    ]
+    write_study(folder, "small", CELLS, **STUDY, figures=found)
+
+
+def write_photos(folder: Path) -> Path:
+    """A folder of two photographs with some structure."""
+    folder.mkdir()
+    random = np.random.default_rng(3)
+    for name in ("a.png", "b.png"):
+        rough = random.random((50, 70)).cumsum(0).cumsum(1)
+        grey = 255 * (rough - rough.min()) / np.ptp(rough)
+        Image.fromarray(grey.astype(np.uint8)).save(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Whole:
+    """The results made with two seeds, not to be changed, and how the command ended."""
+    folder = tmp_path_factory.mktemp("filters")
+    write_small(folder)
+    write_photos(folder / "photos")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("DAE_CACHE_DIR", str(session_cache))
+        return folder / "results" / "small", commands.dae(*AGAIN).succeeded()
+
+
+@pytest.fixture
+def here(whole: Whole, tmp_path: Path) -> Path:
+    """A copy in the test's folder: the study, its photographs and results; the results' path."""
+    shutil.copytree(whole[0].parents[1], tmp_path, dirs_exist_ok=True)
+    return tmp_path / "results" / "small"
+
+
+def run_of(out: Path, cell: str, seed: int = 0) -> Path:
+    """The folder of a run."""
+    rows = read_csv(out / "runs.csv")
+    (run,) = [row["run"] for row in rows if (row["cell"], row["seed"]) == (cell, str(seed))]
+    return out / "runs" / run
+
+
+def filters_of(out: Path, cell: str, seed: int = 0) -> Any:
+    """The filters that a run has learned."""
+    return load_file(run_of(out, cell, seed) / "checkpoint.safetensors")["pretrained.1.weight"]
+
+
+def tell(run: Path, **columns: Any) -> None:
+    """Write other measures into filters.csv of a run: a value for each of its units."""
+    rows = read_csv(run / "filters.csv")
+    for name, values in columns.items():
+        for row, value in zip(rows, values, strict=True):
+            row[name] = str(value) if isinstance(value, str) else f"{value:.4f}"
+    write_csv(run / "filters.csv", [MEASURES, *(list(row.values()) for row in rows)])
+
+
+# What a study comes to.
+
+
+def test_every_cell_and_seed_is_a_run_without_a_test_error(whole: Whole) -> None:
+    out, ended = whole
+    rows = read_csv(out / "runs.csv")
+    told = [(row["cell"], int(row["seed"]), row["model"]) for row in rows]
+    models = {"plain": "AE", "noisy": "DAE"}
+    assert told == [(cell, seed, models[cell]) for cell, seed in ALL]
+    assert {(row["dataset"], row["error"]) for row in rows} == {("photographs", "")}
+    empty = {"n_test", "n_wrong", "test_error_percent", "valid_error_percent", "verdict"}
+    assert {row[name] for row in rows for name in empty} == {""}
+    files = ["REPORT.md", "figures", "figures.csv", "filters.csv", "runs", "runs.csv"]
+    assert sorted(path.name for path in out.iterdir()) == files
+    *judgements, last = ended.lines
+    assert [line.partition(":")[0] for line in judgements] == ["both", "grow", "local"]
+    assert last.startswith("4 done, 0 skipped, 0 failed")
+    assert last.endswith("results/small/REPORT.md")
+    assert "2 photographs" in ended.message
+    assert "test error" not in ended.err
+    for row in rows:
+        names = {path.name for path in (out / "runs" / row["run"]).iterdir()}
+        assert {"filters.csv", "filters.png", "checkpoint.safetensors"} <= names
+        assert "wrong_rows.npy" not in names
+
+
+def test_filters_csv_has_the_measures_of_each_unit_of_each_run(whole: Whole) -> None:
+    out = whole[0]
+    rows = read_csv(out / "filters.csv")
+    assert list(rows[0]) == ["cell", "run", "seed", *MEASURES]
+    assert [(row["cell"], int(row["seed"]), int(row["unit"])) for row in rows] == [
+        (cell, seed, unit) for cell, seed in ALL for unit in range(8)
+    ]
+    for cell, seed in ALL:
+        run = run_of(out, cell, seed)
+        own = [row for row in rows if row["run"] == run.name]
+        assert read_csv(run / "filters.csv") == [
+            {name: row[name] for name in MEASURES} for row in own
+        ]
+        for row, unit in zip(own, measure(filters_of(out, cell, seed)), strict=True):
+            for name in MEASURES[1:]:
+                value = getattr(unit, name)
+                words = {True: "yes", False: "no"} if isinstance(value, bool) else {}
+                assert row[name] == words.get(value, f"{value:.4f}"), name
+
+
+def test_figures_csv_has_share_and_medians_with_their_intervals(here: Path, dae: Dae) -> None:
+    for number, (cell, seed) in enumerate(ALL):
+        tell(
+            run_of(here, cell, seed),
+            gabor_like=["yes"] * number + ["no"] * (8 - number),
+            extent_pixels=np.arange(8) + 0.5 + number,
+            locality=np.linspace(0.2, 0.9 - number / 10, 8),
+        )
+    dae("report", "small").succeeded()
+    rows = read_csv(here / "figures.csv")
+    ends = [f"{name}{end}" for name in NUMBERS for end in ("", "_low", "_high")]
+    assert list(rows[0]) == ["figure", "cell", "run", "seed", "units", *ends, "holds"]
+    of_figures = {"local": ALL[:2], "seen": ALL[2:], "parts": ALL[2:]}
+    assert [(row["figure"], row["cell"], int(row["seed"])) for row in rows] == [
+        (name, *run) for name in FIGURES for run in of_figures.get(name, ALL)
+    ]
+    for row in rows:
+        number, run = ALL.index((row["cell"], int(row["seed"]))), here / "runs" / row["run"]
+        assert run == run_of(here, row["cell"], int(row["seed"]))
+        assert row["units"] == "8"
+        units = read_csv(run / "filters.csv")
+        expected = [100 * value for value in (number / 8, *wilson(number, 8))]
+        for name in NUMBERS[1:]:
+            values = np.array([float(unit[name]) for unit in units])
+            expected += [float(np.median(values)), *median_interval(values)]
+        assert [row[name] for name in ends] == [f"{value:.4f}" for value in expected]
+
+
+# What is judged.
+
+
+def judged(dae: Dae, out: Path) -> dict[str, tuple[str, str]]:
+    """By figure: whether its claim holds for figures.csv, and the line of the command."""
+    ended = dae("report", "small").succeeded()
+    lines = {line.partition(":")[0]: line for line in ended.lines if ": " in line}
+    found = {row["figure"]: row["holds"] for row in read_csv(out / "figures.csv")}
+    report = (out / "REPORT.md").read_text()
+    for name, line in lines.items():
+        assert line.removeprefix(f"{name}: ") in report
+    return {name: (holds, lines.get(name, "")) for name, holds in found.items()}
+
+
+def test_what_grows_must_do_so_for_every_seed_with_intervals_apart(here: Path, dae: Dae) -> None:
+    below, above = np.arange(8) + 1.0, np.arange(8) + 8.5  # of eight values from end to end
+    for seed in (0, 1):
+        tell(run_of(here, "plain", seed), extent_pixels=below)
+        tell(run_of(here, "noisy", seed), extent_pixels=above)
+    holds, line = judged(dae, here)["grow"]
+    assert holds == "yes"
+    assert line.count("plain 4.5 (1.0 to 8.0), noisy 12.0 (8.5 to 15.5)") == 2
+    for part in ("seed 0: plain", "seed 1: plain", "2 of 2"):
+        assert part in line
+    tell(run_of(here, "noisy", 1), extent_pixels=above - 0.5)  # they touch
+    holds, line = judged(dae, here)["grow"]
+    assert holds == "no"
+    assert "1 of 2" in line and "noisy 11.5 (8.0 to 15.0)" in line
+    tell(run_of(here, "noisy", 1), extent_pixels=below - 0.95)  # it shrinks
+    assert judged(dae, here)["grow"][0] == "no"
+
+
+def test_a_bar_must_be_kept_by_every_cell_and_seed_and_is_kept_at_it(here: Path, dae: Dae) -> None:
+    exact = [0.1, 0.2, 0.3, 0.5, 0.5, 0.9, 0.9, 0.95]
+    for seed in (0, 1):
+        tell(run_of(here, "noisy", seed), locality=exact)
+    found = judged(dae, here)
+    assert found["local"][0] == "yes"
+    assert "noisy 0.50 (0.10 to 0.95)" in found["local"][1]
+    assert "0.5" in found["local"][1].rpartition(",")[2]
+    assert found["both"][0] == "yes"
+    assert [found[name] for name in ("seen", "parts", "near")] == [("", "")] * 3
+    tell(run_of(here, "noisy", 1), locality=[0.1, 0.2, 0.3, 0.4999, 0.4999, 0.9, 0.9, 0.95])
+    assert judged(dae, here)["local"][0] == "no"
+    for bar, expected in (
+        ({"at_most": 25}, "yes"),
+        ({"at_most": 24.9}, "no"),
+        ({"at_least": 12.5}, "yes"),
+        ({"at_least": 12.6}, "no"),
+    ):
+        for cell, seed in ALL:
+            count = 1 if (cell, seed) == ("plain", 1) else 2
+            tell(run_of(here, cell, seed), gabor_like=["yes"] * count + ["no"] * (8 - count))
+        both = FIGURES["both"] | {"expect": {"measure": "gabor_percent", **bar}}
+        write_small(Path.cwd(), both=both)
+        holds, line = judged(dae, here)["both"]
+        assert (holds, bar) == (expected, bar)
+        assert "plain 25.0 (7.1 to 59.1)" in line and "plain 12.5 (2.2 to 47.1)" in line
+
+
+def test_the_report_has_each_picture_beside_the_claim_and_a_row_for_each_run(whole: Whole) -> None:
+    out = whole[0]
+    report = (out / "REPORT.md").read_text()
+    places = [report.index(f"](figures/{name}.png)") for name in FIGURES]
+    assert places == sorted(places)
+    assert places[0] < report.index("They differ.") < places[1]
+    assert report.startswith("# Small patches\n\nNobody, 1900.\n")
+    for row in read_csv(out / "figures.csv"):
+        cells = [row["cell"], row["seed"], "8"]
+        for name in NUMBERS:
+            numbers = [float(row[f"{name}{end}"]) for end in ("", "_low", "_high")]
+            value, low, high = (f"{n:.1f}" if n >= 1 else f"{n:.2f}" for n in numbers)
+            cells.append(f"{value} ({low} to {high})")
+        if row["figure"] == "near":
+            assert f"| {' | '.join(cells)} |" in report
+
+
+# What is drawn.
+
+
+def test_cells_stand_side_by_side_on_one_scale_and_a_zoom_has_its_units_in_rows(
+    whole: Whole,
+) -> None:
+    out = whole[0]
+    shown = [filters_of(out, cell) for cell in ("plain", "noisy")]  # of the first seed
+    picture = pixels(out / "figures" / "both.png")
+    lefts = []
+    for weights in shown:
+        found = tiles_in(picture, [greys_of(row, limit_of(*shown)) for row in weights], 9)
+        assert in_rows(found, 10)
+        lefts.append(found[0][1])
+    assert lefts == sorted(lefts)
+    texts = texts_of(out / "figures" / "both.png")
+    assert texts["Title"] == "small: The both"
+    assert texts["Runs"] == ", ".join(run_of(out, cell).name for cell in ("plain", "noisy"))
+    assert texts["Commit"] == read_csv(out / "runs.csv")[0]["commit"]
+    # The picture of a run alone has a scale of its own.
+    alone, weights = pixels(run_of(out, "plain", 1) / "filters.png"), filters_of(out, "plain", 1)
+    assert in_rows(tiles_in(alone, [greys_of(row, limit_of(weights)) for row in weights], 9), 10)
+    shown = [weights[[5, 1]] for weights in reversed(shown)]
+    tiles = [greys_of(weights[row], limit_of(*shown)) for row in (0, 1) for weights in shown]
+    assert in_rows(tiles_in(pixels(out / "figures" / "near.png"), tiles, 37), 2)
+
+
+def test_patches_and_components_are_drawn_each_on_its_own_scale(whole: Whole) -> None:
+    seen, parts = (
+        first_row(pixels(whole[0] / "figures" / f"{n}.png"), 6) for n in ("seen", "parts")
+    )
+    assert len(seen) == len(parts) == 10
+    for tile in (*seen, *parts):
+        assert tile.min() == 0 or tile.max() == 255
+    components = np.stack([tile.ravel().astype(float) - 127.5 for tile in parts])
+    components /= np.linalg.norm(components, axis=1, keepdims=True)
+    # Principal components are orthogonal.
+    assert np.abs(components @ components.T - np.eye(10)).max() < 0.02
+    assert len({tile.tobytes() for tile in seen}) == 10
+    # The strongest first: smooth ones before checkered ones.
+    rough = [np.abs(np.diff(tile.astype(float))).mean() for tile in parts]
+    assert rough[0] < rough[-1]
+
+
+def test_units_can_be_sorted_by_every_measure_the_largest_first(here: Path, dae: Dae) -> None:
+    run = run_of(here, "noisy")
+    weights, units = filters_of(here, "noisy"), read_csv(run / "filters.csv")
+    for sort, column in (
+        ("strength", "norm"),
+        ("gabor", "explained_variance"),
+        ("extent", "extent_pixels"),
+        ("locality", "locality"),
+        ("orientation", "orientation_selectivity"),
+    ):
+        order = sorted(range(8), key=lambda unit: -float(units[unit][column]))
+        dae("filters", run, "--sort", sort, "--tiles", "2x4", "--out", "sorted.png").succeeded()
+        tiles = [greys_of(weights[unit], limit_of(weights)) for unit in order]
+        assert in_rows(tiles_in(pixels("sorted.png"), tiles, 9), 4), sort
+        assert texts_of("sorted.png")["Sorted by"] == sort
+    dae("filters", "small/noisy", "--units", "7", "--photos", "photos").succeeded()
+    dae("evaluate", run).failed(2, run.name, "filters.csv")  # there are no errors
+
+
+# What is made, and what is not made again.
+
+
+def test_cells_of_a_seed_learn_from_the_same_patches_and_the_same_weights(
+    here: Path, dae: Dae
+) -> None:
+    dae(*AGAIN, "--set", "pretrain.learning_rate=1e-30", "--out", "still").succeeded()
+    noisy, plain, other = (
+        filters_of(Path("still"), *run) for run in (("noisy", 0), ("plain", 0), ("plain", 1))
+    )
+    assert np.array_equal(noisy, plain)
+    assert not np.array_equal(plain, other)
+    for run in ALL:  # they have learned
+        assert np.abs(filters_of(here, *run) - filters_of(Path("still"), *run)).max() > 1e-3
+    left, right = (pixels(out / "figures" / "seen.png") for out in (here, Path("still")))
+    assert (left == right).all()
+
+
+def test_what_is_done_is_not_made_again_and_every_file_comes_out_the_same(
+    here: Path, dae: Dae
+) -> None:
+    files = snapshot(here)
+    (here / "filters.csv").write_text("no,rows\n")  # every run tells of itself
+    assert "0 done, 4 skipped, 0 failed" in dae(*AGAIN).succeeded().lines[-1]
+    after = snapshot(here)
+    # A report tells the command that wrote it; else nothing changes.
+    assert {name for name in files if files[name] != after.get(name)} <= {"REPORT.md"}
+    assert dae("report", "small", "--quiet").succeeded().out == "results/small/REPORT.md\n"
+    assert dae("verify", "small").succeeded().out == "4 runs recomputed, 0 differences\n"
+    Path("photos/b.png").unlink()  # other photographs make other runs
+    assert "4 of 4 to run" in dae(*AGAIN, "--dry-run").succeeded().out
+    dae("search", "small").failed(2, "experiments/small/study.yaml", "search")
+
+
+def test_a_part_of_the_cells_leaves_the_figures_of_the_others_undrawn(here: Path, dae: Dae) -> None:
+    ended = dae(*AGAIN[:4], "--only", "plain", "--out", "part").succeeded()
+    assert "1 done" in ended.out
+    assert len(ended.lines) == 1  # no claim can be judged
+    part = Path("part")
+    assert sorted(path.name for path in (part / "figures").iterdir()) == ["parts.png", "seen.png"]
+    rows = read_csv(part / "figures.csv")
+    assert {(row["cell"], row["holds"]) for row in rows} == {("plain", "")}
+    report = (part / "REPORT.md").read_text()
+    assert "](figures/seen.png)" in report and "](figures/both.png)" not in report
+    name = run_of(part, "plain").name
+    one, other = (out / "runs" / name / "filters.csv" for out in (part, here))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_runs_whose_folders_are_elsewhere_keep_their_numbers_and_pictures(
+    here: Path, dae: Dae
+) -> None:
+    files = snapshot(here, (".csv", ".png", ".md"))
+    kept = {name: files[name] for name in files if not name.startswith("runs/")}
+    shutil.rmtree(run_of(here, "plain", 0))
+    (run_of(here, "noisy", 1) / "filters.csv").unlink()
+    dae("report", "small").succeeded()
+    after = snapshot(here, (".csv", ".png", ".md"))
+    assert {name: after[name] for name in kept} == kept
+    # What alone tells of a run is not written over when it cannot be read.
+    path = here / "filters.csv"
+    broken = path.read_text().replace(",no,", ",perhaps,", 1)
+    path.write_text(broken)
+    dae("report", "small").failed(2, f"{path.name}:2", "perhaps", "yes")
+    dae(*AGAIN).failed(2, "filters.csv:2", "perhaps")
+    assert path.read_text() == broken
+    assert not run_of(here, "plain", 0).exists()
+
+
+def test_verify_finds_numbers_that_were_edited(here: Path, dae: Dae) -> None:
+    tell(run_of(here, "plain", 1), locality=[0.9999] * 8)
+    ended = dae("verify", "small").failed(1)
+    run = run_of(here, "plain", 1).name
+    places = [line.split()[:3] for line in ended.lines[1:5]]
+    # The first line that differs: 8 units of three runs come before in the study's file.
+    assert places[0] == [f"runs/{run}/filters.csv", "line", "2"]
+    assert places[1] == ["filters.csv", "line", "26"]
+    assert [place[0] for place in places[2:]] == ["figures.csv", "REPORT.md"]
+    assert ended.lines[-1] == "4 runs recomputed, 4 differences"
+    dae("report", "small").succeeded()  # as if it had been so from the beginning
+    assert run in dae("verify", "small").failed(1).out
+
+
+def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
+    here: Path, dae: Dae, child: Callable[..., Child]
+) -> None:
+    words = ("train", "small/noisy", "--photos", "photos", "--set", "pretrain.epochs=200")
+    whole_run = Path(dae(*words).succeeded().lines[-1])
+    kept = snapshot(whole_run.rename(Path("whole")))
+    running = child(*words, environment={"DAE_CHECKPOINT_SECONDS": "0.02"})
+    partial = whole_run.with_name(f"{whole_run.name}.partial")
+    wait_until((partial / "checkpoint.safetensors").is_file, running)
+    running.end(signal.SIGINT).failed(130)
+    dae(*words).failed(2, "--resume", "--force", f"{partial}")
+    assert dae(*words, "--resume").succeeded().lines[-1] == f"{whole_run}"
+    for name in ("filters.csv", "filters.png", "metrics.csv", "config.yaml"):
+        assert (whole_run / name).read_bytes() == kept[name]
+
+
+def test_digits_of_mnist_are_learned_from_as_well_as_patches(
+    dae: Dae, test_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not (test_data / "mnist").is_dir():
+        pytest.skip(f"no MNIST: {test_data}/mnist is not a folder")
+    pretrain = {"learning_rate": 0.1, "epochs": 1}
+    shared = {"dataset": "mnist", "rows": 60, "model": {"hidden": [4]}, "pretrain": pretrain}
+    figures = [{"name": "digits", "title": "Digits", "kind": "patches", "cells": ["mnist-25"]}]
+    cells = {"mnist-25": {"corruption": {"destruction": 0.25}}}
+    write_study(Path.cwd(), "digits", cells, title="Digits", shared=shared, figures=figures)
+    monkeypatch.setenv("DAE_DATA_DIR", str(test_data / "mnist"))
+    dae("replicate", "digits").succeeded()
+    out = Path("results/digits")
+    (row,) = read_csv(out / "runs.csv")
+    assert (row["dataset"], row["model"], row["destruction_percent"]) == ("mnist", "DAE", "25")
+    weights = filters_of(out, "mnist-25")
+    assert weights.shape == (4, 784)
+    tiles = [greys_of(unit, limit_of(weights)) for unit in weights]
+    tiles_in(pixels(out / "runs" / row["run"] / "filters.png"), tiles)
+    digits = first_row(pixels(out / "figures" / "digits.png"))
+    assert len(digits) == 10
+    # White is 1, and 0 is mid grey as a weight of 0 is.
+    assert all(tile.min() == 128 and tile.max() == 255 for tile in digits)

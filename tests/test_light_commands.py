@@ -1,0 +1,324 @@
+"""The command as a whole: help, mistakes, listings, tables, progress in pipes and on terminals."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import pty
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.made_results import SETTINGS, MadeStudy
+from tests.support.children import ROOT, Child
+from tests.support.commands import Ended
+from tests.support.tiny import write_study
+
+Dae = Callable[..., Ended]
+Start = Callable[..., Child]
+
+COMMANDS = (
+    *("train", "evaluate", "filters", "replicate", "search", "report", "verify", "ls", "show"),
+    *("data", "data list", "data fetch", "data make", "data verify", "data show"),
+)
+
+
+def on_terminal(child: Start, stream: str, *words: str) -> tuple[Ended, str]:
+    """Run a command with a stream on a terminal of 80 columns; its end, and what was drawn."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    environment = {"COLUMNS": "", "LINES": "", "NO_COLOR": "", "TERM": "xterm-256color"}
+    command = child(*words, environment=environment, **{stream: theirs})
+    os.close(theirs)
+    drawn = b""
+    while True:
+        try:
+            drawn += os.read(ours, 65536)
+        except OSError as error:  # the other end is closed
+            assert error.errno == errno.EIO
+            break
+    os.close(ours)
+    return command.wait(), drawn.decode()
+
+
+def seen(drawn: str) -> list[str]:
+    """The lines that were drawn, without colours and movements of the cursor."""
+    plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", drawn)
+    return [line.rstrip() for line in re.split(r"[\r\n]+", plain) if line.strip()]
+
+
+def test_every_command_shows_its_help_with_an_example_in_80_columns(dae: Dae) -> None:
+    for command in COMMANDS:
+        ended = dae(*command.split(), "--help").succeeded()
+        assert max(map(len, ended.lines)) <= 80
+        assert dae(*command.split(), "-h").out == ended.out
+        assert f"Example: dae {command}" in ended.out
+    assert "auto|torch|blas|compiled" in dae("train", "--help").out
+    whole = dae("--help").out
+    assert all(f"\n  {command} " in whole for command in COMMANDS if " " not in command)
+    assert re.search(r"Exit codes:\n +0 .*\n +1 .*\n +2 .*\n +130 .*143.*129", whole)
+    assert dae("--version").succeeded().out == f"dae {version('dae')}\n"
+
+
+def test_no_command_shows_the_help(dae: Dae) -> None:
+    for words in ((), ("--debug",)):
+        ended = dae(*words)
+        assert ended.code == 2
+        assert "\n  replicate " in ended.out + ended.err
+
+
+MISTAKES = """
+replicat | replicat | replicate
+data lst | lst | list
+train tiny/rect-0 --forse | --forse | --force
+show | EXPERIMENT
+data fetch | NAME
+show tiny --set | --set
+replicate nothing | 'nothing' | icml2008/: | tiny/: rect-0, rect-25
+replicate tiny --scheduler nowhere | --scheduler nowhere | tcp://
+train tiny/rect-0 --out experiments/tiny/study.yaml | --out | experiments/tiny/study.yaml
+verify tiny --format csv | --format | 'csv' | json
+search tiny --sampler grid | --sampler | 'grid' | tpe
+search tiny --seed 4294967296 | --seed | 4294967295
+filters tiny/rect-0 --tiles 1x101 | --tiles | '1x101' | 100
+filters tiny/rect-0 --units 1,1234567 | --units | '1,1234567'
+filters runs/no --tiles 2×3 | runs/no
+data verify --svm | --svm | --against
+data verify --out x | --out | --against
+"""
+
+
+def _mistakes() -> list[tuple[list[str], list[str]]]:
+    rows = [line.split(" | ") for line in MISTAKES.strip().splitlines()]
+    return [(command.split(), [part.strip() for part in parts]) for command, *parts in rows]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_mistake_is_exit_code_2_with_the_option_the_value_and_the_remedy(
+    dae: Dae, tmp_path: Path
+) -> None:
+    for words, parts in _mistakes():
+        ended = dae(*words)
+        ended.failed(2, *parts)
+        assert ended.out == "", words
+    too_many = ",".join(map(str, range(101)))
+    dae("filters", "tiny/rect-0", "--units", too_many).failed(2, "--units", "100")
+    assert [path.name for path in tmp_path.iterdir()] == ["experiments"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_help_listings_and_mistakes_load_no_heavy_package() -> None:
+    """One interpreter meets them all, and must be as light at the end as after the first."""
+    words = [[*command.split(), "--help"] for command in COMMANDS]
+    others = ("--help", "--version", "ls", "ls --format json", "show tiny", "data list")
+    words += [other.split() for other in others]
+    words += [command for command, _ in _mistakes() if "--scheduler" not in command]
+    code = """if True:
+        import sys
+        from tests.entry_points.cli import app
+        for words in eval(sys.argv[1]):
+            try:
+                app(words, prog_name="dae")
+            except SystemExit:
+                pass
+            unwanted = {"torch", "numba", "pandas", "sklearn", "skimage", "scipy", "matplotlib"}
+            assert not unwanted & set(sys.modules), (words, unwanted & set(sys.modules))
+        """
+    command = [sys.executable, "-c", code, repr(words)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_debug_may_stand_anywhere_and_shows_where_it_went_wrong(dae: Dae) -> None:
+    plain = dae("show", "nothing").failed(2, "'nothing'")
+    for words in (
+        ("--debug", "show", "nothing"),
+        ("show", "--debug", "nothing"),
+        ("show", "nothing", "--debug"),
+        ("show", "--debug", "--", "nothing"),
+    ):
+        ended = dae(*words)
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err.startswith("Traceback") and ended.err.endswith(plain.err)
+    dae("show", "--", "--debug").failed(2, "'--debug'")
+
+
+def test_a_full_disk_and_a_reader_that_goes_away_are_told_by_the_exit_code(child: Start) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    gone = child("ls", stdout=writing)
+    silent = child("show", "nothing", stderr=writing)
+    os.close(writing)
+    assert gone.wait() == (141, "", "")
+    assert silent.wait().code == 2
+    with Path("/dev/full").open("w") as full:
+        ended = child("ls", stdout=full.fileno()).wait()
+        debug = child("ls", "--debug", stdout=full.fileno()).wait()
+    ended.failed(1, "No space left", "--debug")
+    assert debug.code == 1
+    assert debug.err.startswith("Traceback") and "--debug shows" not in debug.err
+
+
+def test_runs_do_not_end_because_nobody_reads_what_is_told(child: Start, tiny: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    child("replicate", "tiny", stderr=writing).wait()
+    os.close(writing)
+    assert [path.name for path in sorted(tiny.glob("runs/*/status.json"))] == ["status.json"] * 2
+    assert (tiny / "REPORT.md").is_file()
+
+
+def _mine(**cells: str) -> None:
+    folder = write_study(Path(), "mine", {}, title="My own study", shared={})
+    for name, text in cells.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+def test_a_pipe_gets_one_plain_line_for_each_study_and_cell(dae: Dae) -> None:
+    _mine(b10="#  Ten.\ndataset: rect\n", b9="dataset: rect # nine\n", c="\ufeff# Three.  \n")
+    lines = [line.split(maxsplit=1) for line in dae("ls").succeeded().lines]
+    names = [line[0] for line in lines]
+    assert names[:2] == ["filters-mnist", "filters-mnist/mnist-0"]
+    assert names[6:9] == ["icml2008", "icml2008/convex-0", "icml2008/convex-10"]
+    assert lines[7] == ["icml2008/convex-0", "ICML 2008, Table 1, convex: SAA-3, 0 %."]
+    assert names[-1] == "table1/rot-svm-rbf"
+    assert len(names) == 6 + 8 + 4 + 10 + 3 + 57
+    title, *own = lines[names.index("mine") :][:4]
+    assert title == ["mine", "My own study"]
+    assert own == [["mine/b9"], ["mine/b10", "Ten."], ["mine/c", "Three."]]
+
+
+def test_json_has_studies_with_their_folders_and_cells(dae: Dae, tmp_path: Path) -> None:
+    _mine(a="# First.\ndataset: rect\n")
+    hidden = tmp_path / "experiments" / "icml2008"
+    shutil.copytree(tmp_path / "experiments" / "mine", hidden)
+    shutil.copytree(hidden, tmp_path / "experiments" / "not a name")
+    (tmp_path / "experiments" / "empty").mkdir()
+    (tmp_path / "experiments" / "broken").mkdir()
+    (tmp_path / "experiments" / "broken" / "study.yaml").write_text("title: [\n")
+    listed = dae("ls", "--format", "json").succeeded().json
+    names = ["broken", "filters-mnist", "icml2008", "mine", "natural-images", "smoke", "table1"]
+    assert [study["name"] for study in listed] == names
+    studies = {study["name"]: study for study in listed}
+    assert studies["mine"] == {
+        "name": "mine",
+        "title": "My own study",
+        "source": str(tmp_path / "experiments" / "mine"),
+        "cells": [{"name": "mine/a", "reproduces": "First."}],
+    }
+    assert studies["icml2008"]["source"] == str(hidden)
+    assert (studies["broken"]["title"], studies["broken"]["cells"]) == ("", [])
+    assert "dae show broken" in next(line for line in dae("ls").lines if line.startswith("broken"))
+
+
+def test_a_terminal_gets_a_table_that_fits_it_and_that_no_study_can_drive(child: Start) -> None:
+    _mine(**{"a": "# \x1b]0;title\x07\x1b[31mred\n", "\x1b[32mb": "# b\n"})
+    study = Path("experiments/mine/study.yaml")
+    study.write_text('title: "\\e[33myellow"\nshared: {}\n', encoding="utf-8")
+    ended, drawn = on_terminal(child, "stdout", "ls")
+    lines = seen(drawn)
+    assert (ended.code, ended.err) == (0, "")
+    assert lines[0].split() == ["name", "reproduces"]
+    assert 60 < max(map(len, lines)) <= 80
+    assert "\x1b[1m" in drawn
+    assert "yellow" in drawn
+    assert not re.search(r"\x1b\[3[123]m|\x1b\]|\x07", drawn)
+
+
+def test_the_time_of_a_run_is_told_in_seconds_or_minutes(dae: Dae, done: Path) -> None:
+    (status,) = done.glob("runs/*-25-*/status.json")
+    text = status.read_text()
+    times = {"0.99": "59 s", "1": "1.0 min", "9.94": "9.9 min", "9.95": "10 min"}
+    for minutes, told in times.items():
+        status.write_text(re.sub(r'"minutes": [\d.]+', f'"minutes": {minutes}', text))
+        assert dae("train", "tiny/rect-25").lines[3] == f"took         {told}"
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_terminal_shows_a_bar_for_each_run_and_one_for_all(child: Start) -> None:
+    long = ("--set", "finetune.max_epochs=150", "--set", "finetune.patience=150")
+    ended, drawn = on_terminal(child, "stderr", "replicate", "tiny", *long)
+    ended.succeeded()
+    assert "\x1b" not in ended.out
+    lines = seen(drawn)
+    assert max(map(len, lines)) <= 80
+    bar = r" +[━╸╺]+ +\d+ % 0:00:\d\d +"
+    for line in (
+        rf"all{bar}0 of 2 runs",
+        rf"all{bar}1 of 2 runs",
+        rf"rect-25{bar}finetune +\d+/150  valid [\d.]+ %",
+        r"done     rect-0: [\d.]+ ± [\d.]+ % test error in \d+ s \(1 of 2\)",
+        r"done     rect-25: [\d.]+ ± [\d.]+ % test error in \d+ s \(2 of 2\)",
+    ):
+        assert any(re.fullmatch(line, one) for one in lines), line
+    assert "\x1b[38;5;" in drawn and drawn.index("\x1b[?25l") < drawn.index("\x1b[?25h")
+
+
+WIDE = """\
+dataset    destruction   ours            paper                   gap    verdict
+rect-img    0 %          25.00 ± 0.38    24.05 ± 0.37 (SAA-3)    +0.95  worse (regenerated data)
+convex     25 %          18.00 ± 0.34    19.06 ± 0.34 (SdA-3)    -1.06  better"""
+SHORT = """\
+dataset   destruction  ours          paper                 gap    verdict
+rect-img   0 %         25.00 ± 0.38  24.05 ± 0.37 (SAA-3)  +0.95  worse *
+convex    25 %         18.00 ± 0.34  19.06 ± 0.34 (SdA-3)  -1.06  better
+* on regenerated data"""
+STACKED = """\
+rect-img, 0 %: worse (regenerated data)
+  ours   25.00 ± 0.38
+  paper  24.05 ± 0.37 (SAA-3), gap +0.95
+convex, 25 %: better
+  ours   18.00 ± 0.34
+  paper  19.06 ± 0.34 (SdA-3), gap -1.06"""
+
+
+def test_the_table_of_results_takes_the_widest_form_that_fits_and_names_cells_that_are_alike(
+    dae: Dae, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convex = SETTINGS["SdA-3"]
+    cells = {"a": SETTINGS["SAA-3"] | {"dataset": "rect-img"}, "b": convex}
+    made = MadeStudy(Path(), cells, reference="model")
+    regenerated: dict[str, Any] = {"data_origin": "regenerated", "data_sha256": "e" * 64}
+    made.add("a", "SAA-3", 12_500, dataset="rect-img", **regenerated)
+    made.add("b", "SdA-3", 9_000)
+    made.write()
+    wide, short = (max(map(len, form.splitlines())) for form in (WIDE, SHORT))
+    for width, form in (
+        ("", WIDE),  # a pipe has no width
+        (wide, WIDE),
+        (wide - 1, SHORT),
+        (short, SHORT),
+        (short - 1, STACKED),
+    ):
+        monkeypatch.setenv("COLUMNS", str(width))
+        out = dae("report", "made").succeeded().out
+        assert out == f"{form}\nresults/made/REPORT.md\n", width
+
+    monkeypatch.setenv("COLUMNS", "")
+    alike = MadeStudy(Path(), {"deep": convex, "wide": convex | {"seed": 1}}, reference="model")
+    alike.add("deep", "SdA-3", 9_000)
+    alike.add("wide", "SdA-3", 9_001, seed=1)
+    alike.write()
+    lines = dae("report", "made").succeeded().lines
+    assert [line.split()[0] for line in lines[:3]] == ["cell", "deep", "wide"]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_command_is_kept_as_it_was_typed_on_one_line_that_a_shell_takes(child: Start) -> None:
+    for out, quoted in (("a b", "'a b'"), ("c\nd's", r"$'c\nd\'s'")):
+        child("train", "tiny/rect-0", "--out", out).wait().succeeded()
+        (kept,) = Path(out).glob("*/environment.json")
+        command = json.loads(kept.read_text())["command"]
+        assert command == f"dae train tiny/rect-0 --out {quoted} --engine torch"

@@ -1,0 +1,164 @@
+"""Patches of photographs: which photographs, how they are whitened, and where patches are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.entry_points.data import filter_digits, patches_of
+from tests.support.commands import Ended
+from tests.support.tiny import read_csv, write_study
+
+Dae = Callable[..., Ended]
+Array = NDArray[Any]
+
+PHOTOGRAPHS = {
+    "dataset": "photographs",
+    "model": {"hidden": [4]},
+    "pretrain": {"learning_rate": 0.01, "epochs": 1, "loss": "squared-error"},
+    "patches": {"side": 8, "count": 200},
+}
+
+
+def noise(height: int, width: int, seed: int = 0) -> Array:
+    """Grey noise."""
+    return np.random.default_rng(seed).integers(256, size=(height, width), dtype=np.uint8)
+
+
+def save(**photographs: Array) -> Path:
+    """Save photographs as .png in the folder photos."""
+    Path("photos").mkdir(exist_ok=True)
+    for name, grey in photographs.items():
+        Image.fromarray(grey).save(f"photos/{name}.png")
+    return Path("photos")
+
+
+def digest(**photographs: Array) -> str:
+    """The identity of photographs: SHA-256 of names, sizes and grey pixels."""
+    found = sha256()
+    for name, grey in photographs.items():
+        found.update(f"{name}.png\n{grey.shape[0]} {grey.shape[1]}\n".encode() + grey.tobytes())
+    return found.hexdigest()
+
+
+def whitened(grey: Array, cutoff: float) -> Array:
+    """f · exp(−(f/f₀)⁴) times the spectrum, the photograph continued by its mirror images."""
+    whole = np.block([[grey, grey[:, ::-1]], [grey[::-1], grey[::-1, ::-1]]]).astype(float)
+    down, across = np.meshgrid(*(np.fft.fftfreq(n) for n in whole.shape), indexing="ij")
+    f = np.sqrt(down**2 + across**2)
+    image = np.fft.ifft2(np.fft.fft2(whole) * f * np.exp(-((f / cutoff) ** 4))).real
+    return image[: grey.shape[0], : grey.shape[1]]
+
+
+def test_patches_are_cut_at_uniform_places_of_whitened_photographs() -> None:
+    photographs = {"a": noise(20, 30), "b": noise(17, 12, 1), "c": noise(9, 9, 2)}
+    folder = save(**photographs)
+    for whitening, cutoff, deviation in (
+        ("olshausen-field", 0.4, 1.0),
+        ("olshausen-field", 0.2, 0.3),
+        ("none", 0.4, 0.316),
+    ):
+        windows = []
+        for grey in photographs.values():
+            image = grey.astype(float) if whitening == "none" else whitened(grey, cutoff)
+            image = (image - image.mean()) / image.std()
+            windows.append(np.lib.stride_tricks.sliding_window_view(image, (6, 6)).reshape(-1, 36))
+        places = np.concatenate(windows)
+        expected = places[np.random.default_rng(7).integers(len(places), size=700)]
+        expected = expected - expected.mean(axis=0)
+        expected *= deviation / np.sqrt((expected**2).mean())
+        source, identity, patches = patches_of(
+            folder, side=6, count=700, whitening=whitening, cutoff=cutoff, deviation=deviation
+        )
+        assert patches.shape == (700, 36)
+        assert patches.dtype == np.float32
+        np.testing.assert_allclose(patches, expected, atol=1e-5)
+        assert identity == digest(**photographs)
+        assert "3" in source
+        assert str(folder) in source
+
+
+def test_the_photographs_that_come_along_are_scenes_and_no_textures() -> None:
+    source, identity, patches = patches_of(None, count=2000, side=12)
+    assert "9" in source
+    assert identity == "59bb1dc26514d0c8d3ccd6d1f4f8f40bc034d69bf6b64b390ce97d4cb33e24f3"
+    assert np.abs(patches.mean(axis=0)).max() < 1e-6
+    assert (patches.astype(float) ** 2).mean() == pytest.approx(1, rel=1e-5)
+    figures = [float(patches[0, 0]), float(patches[-1, -1]), float(np.abs(patches).mean())]
+    assert figures == pytest.approx([-0.317274, -0.342247, 0.557676], rel=1e-3)
+    assert not np.array_equal(patches, patches_of(None, seed=8, count=2000, side=12)[2])
+
+
+def test_a_folders_photographs_are_read_in_the_order_of_their_names(dae: Dae) -> None:
+    one, two = noise(20, 30), noise(20, 31, 1)
+    folder = save(b=one, C=two)
+    (folder / "C.png").rename(folder / "C.PNG")
+    colours = np.stack([one, two[:, 1:], one[::-1]], axis=2)
+    Image.fromarray(colours).save(folder / "a.bmp")
+    (folder / "notes.txt").write_text("no photograph")
+    (folder / "inside").mkdir()
+    Image.fromarray(one).save(folder / "inside" / "d.png")
+    grey = (colours.astype(int) @ [299, 587, 114] + 500) // 1000
+    expected = sha256()
+    for name, pixels in (("C.PNG", two), ("a.bmp", grey.astype(np.uint8)), ("b.png", one)):
+        expected.update(f"{name}\n{pixels.shape[0]} {pixels.shape[1]}\n".encode())
+        expected.update(pixels.tobytes())
+    assert patches_of(folder, side=5, count=100)[1] == expected.hexdigest()
+
+
+def test_results_name_the_photographs_by_their_digest(dae: Dae, tmp_path: Path) -> None:
+    write_study(tmp_path, "nature", {"ae": PHOTOGRAPHS}, shared={})
+    photographs = {"a": noise(20, 30), "b": noise(20, 20, 1)}
+    save(**photographs)
+    ended = dae("replicate", "nature", "--photos", "photos").succeeded()
+    assert "photos" in ended.message
+    (row,) = read_csv(Path("results/nature/runs.csv"))
+    assert (row["dataset"], row["data_origin"]) == ("photographs", "original")
+    assert row["data_sha256"] == digest(**photographs)
+
+
+def test_photographs_that_cannot_be_used_are_named_with_the_remedy(
+    dae: Dae, tmp_path: Path
+) -> None:
+    write_study(tmp_path, "nature", {"ae": PHOTOGRAPHS}, shared={})
+
+    def refused(*parts: str, code: int = 2) -> None:
+        dae("train", "nature/ae", "--photos", "photos").failed(code, *parts)
+
+    refused("--photos", "photos")
+    Path("photos").mkdir()
+    refused("photos", ".png", ".jpg")
+    save(flat=np.full((30, 30), 7, np.uint8))
+    refused("photographs", code=1)
+    save(small=noise(30, 7))
+    refused("small.png", "7 x 30", "8 x 8", "patches.side", code=1)
+    Path("photos/small.png").unlink()
+    save(one=noise(8, 8), two=noise(8, 8, 1))
+    dae("train", "nature/ae", "--photos", "photos").succeeded()
+    Path("photos/broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    refused("photos/broken.png")
+
+
+def test_photographs_that_changed_since_the_command_began_are_refused() -> None:
+    folder = save(a=noise(20, 20), b=noise(20, 20, 1))
+    with pytest.raises(Exception, match=r"photos.*start again"):
+        patches_of(folder, meanwhile=(folder / "b.png").unlink, side=5, count=100)
+    with pytest.raises(Exception, match="photos"):
+        patches_of(folder, meanwhile=(folder / "a.png").unlink, side=5, count=100)
+
+
+def test_filters_of_digits_are_trained_on_mnists_60_000_training_digits(test_data: Path) -> None:
+    images, labels = filter_digits(test_data, None)
+    assert images.shape == (60_000, 784)
+    assert labels[:5].tolist() == [5, 0, 4, 1, 9]
+    assert (images[:100].min(), images[:100].max()) == (0.0, 1.0)
+    few, few_labels = filter_digits(test_data, 6)
+    np.testing.assert_array_equal(few, images[::10_000])
+    np.testing.assert_array_equal(few_labels, labels[::10_000])

@@ -1,0 +1,101 @@
+"""What a process takes: one thread in every library, and no more memory than promised."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.children import Child
+from tests.support.commands import Ended
+from tests.support.tiny import destruction_cells, snapshot, write_study
+
+ROOT = Path(__file__).resolve().parents[1]
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+# The console script's own function, then what every library would compute with.
+PROGRAM = """
+    import json, sys
+    import numpy, scipy.linalg.blas, sklearn.svm, torch  # with as many threads as they like
+    from threadpoolctl import threadpool_info
+    from dae_cli.__main__ import main
+    sys.argv = ["dae", "train", "tiny/rect-0", "--engine", "torch", "--quiet"]
+    try:
+        main()
+    except SystemExit as ended:
+        assert not ended.code
+    threads = {info["filepath"]: info["num_threads"] for info in threadpool_info()}
+    print(json.dumps({**threads, "torch": torch.get_num_threads()}))
+"""
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_process_that_made_a_run_has_one_thread_in_every_library() -> None:
+    freely = {name: value for name, value in os.environ.items() if name not in THREADS}
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
+        env={"PYTHONPATH": str(ROOT), **freely},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    threads = json.loads(ended.stdout.splitlines()[-1])
+    assert len(threads) > 2  # a BLAS and an OpenMP at the least
+    assert threads == dict.fromkeys(threads, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("engine", ["torch", "compiled"])
+def test_a_run_of_three_layers_of_1000_units_stays_under_1_gib(
+    child: Callable[..., Child], tiny: Path, engine: str
+) -> None:
+    """The paper's largest network, on all rows."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("needs /proc")
+    settings = {
+        "dataset": "rect",
+        "model": {"hidden": [1000, 1000, 1000]},
+        "corruption": {"destruction": 0.25},
+        "pretrain": {"learning_rate": 0.1, "epochs": 20},
+        "finetune": {"learning_rate": 0.05, "max_epochs": 20, "batch_size": 20},
+    }
+    write_study(Path(), "large", {"rect-25": settings}, shared={})
+    command = child("replicate", "large", "--engine", engine, executed=True)
+    peak = 0
+    while command.poll(0.2) is None:
+        try:
+            status = Path(f"/proc/{command.pid}/status").read_text()
+        except OSError:
+            break
+        found = re.search(r"VmHWM:\s*(\d+) kB", status)
+        peak = max(peak, int(found[1])) if found else peak
+    command.wait().succeeded()
+    assert 0 < peak / 2**20 < 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("engine", ["torch", "compiled"])
+def test_results_are_the_same_for_any_number_of_jobs(
+    dae: Callable[..., Ended], tiny_data: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """Layers wide enough for a BLAS to share a product out among threads."""
+    monkeypatch.setenv("DAE_DATA_DIR", str(tiny_data))
+    cells = destruction_cells(0, 25, 50)
+    for settings in cells.values():
+        settings["model"] = {"hidden": [300, 200]}
+    write_study(Path(), cells=cells)
+    found = []
+    for jobs in ("1", "2", "3"):
+        words = ("replicate", "tiny", "--engine", engine, "--jobs", jobs, "--out", jobs)
+        dae(*words).succeeded()
+        found.append(snapshot(Path(jobs) / "runs", (".safetensors", ".npy")))
+    assert found[0] and found[0] == found[1] == found[2]

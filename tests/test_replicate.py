@@ -1,0 +1,482 @@
+"""`dae replicate`: which runs a study makes, in which order, and what becomes of earlier rows."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support.children import Child
+from tests.support.commands import Ended
+from tests.support.tiny import (
+    STUDY,
+    bits,
+    change_json,
+    destruction_cells,
+    read_csv,
+    read_json,
+    run_of,
+    snapshot,
+    stop,
+    write_other_rect,
+    write_study,
+)
+
+Dae = Callable[..., Ended]
+Finished = tuple[Path, Ended]
+Start = Callable[..., Child]
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+
+def rows_of(results: Path) -> list[dict[str, str]]:
+    """The rows of runs.csv."""
+    return read_csv(results / "runs.csv")
+
+
+def cells_of(rows: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
+    """Cell and seed of each row."""
+    return [(row["cell"], row["seed"]) for row in rows]
+
+
+def grid(ended: Ended) -> list[list[str]]:
+    """Cell, run, state and data of each run that --dry-run shows."""
+    lines = ended.succeeded().lines
+    assert lines[0].split() == ["cell", "run", "state", "dataset"]
+    return [re.split(r" {3,}", line) for line in lines[1:-1]]
+
+
+def counts(ended: Ended) -> tuple[int, int, int]:
+    """Runs done, skipped and failed, from the last line."""
+    found = re.match(r"(\d+) done, (\d+) skipped, (\d+) failed in \d+ s · ", ended.lines[-1])
+    assert found, ended.out
+    return int(found[1]), int(found[2]), int(found[3])
+
+
+# What is told
+
+
+def test_stdout_has_table_and_counts_stderr_what_became_of_each_run(finished: Finished) -> None:
+    results, ended = finished
+    header, first, second, last = ended.lines
+    rows = rows_of(results)
+    assert header.split() == ["dataset", "destruction", "ours", "paper", "gap", "verdict"]
+    for line, row, percent in zip((first, second), rows, ("0 %", "25 %"), strict=True):
+        number = f"{row['test_error_percent']} ± {row['half_width_95']}"
+        assert re.split(r" {2,}", line)[-5:] == [percent, number, "-", "-", "no reference"]
+        assert line.startswith("rect ")
+    assert re.fullmatch(r"2 done, 0 skipped, 0 failed in \d+ s · results/tiny/REPORT.md", last)
+    assert "\x1b" not in ended.out + ended.err
+    lines = [re.sub(r"\d+ s", "N s", line) for line in ended.err.splitlines()]
+    told = [f"{row['test_error_percent']} ± {row['half_width_95']} % test error" for row in rows]
+    begin = lines.index("2 runs")
+    assert any("rect.npz" in line for line in lines[:begin])
+    assert lines[begin + 1 :] == [
+        "started  rect-0",
+        f"done     rect-0: {told[0]} in N s (1 of 2)",
+        "started  rect-25",
+        f"done     rect-25: {told[1]} in N s (2 of 2)",
+        "",
+        "cell      run                               time",
+        f"rect-0    {rows[0]['run']}    done   N s",
+        f"rect-25   {rows[1]['run']}   done   N s",
+        "",
+    ]
+
+
+def test_what_is_done_is_skipped_left_alone_and_said_to_be(dae: Dae, done: Path) -> None:
+    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in done.glob("runs/*/*")}
+    tables = snapshot(done, (".csv",))
+    ended = dae("replicate", "tiny").succeeded()
+    assert counts(ended) == (0, 2, 0)
+    assert re.search(r"^2 runs, .*--force", ended.err, re.M)
+    assert ended.err.count("   skipped   ") == 2 and "started" not in ended.err
+    assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in before} == before
+    assert snapshot(done, (".csv",)) == tables
+    # Only how many are ahead is announced.
+    shutil.rmtree(run_of(done, "rect-0"))
+    some = dae("replicate", "tiny").succeeded()
+    assert counts(some) == (1, 1, 0)
+    assert re.search(r"^2 runs, 1 of them", some.err, re.M)
+    started = [line for line in some.err.splitlines() if line.startswith("started")]
+    assert started == ["started  rect-0"]
+
+
+def test_force_makes_anew_only_what_is_asked_for(dae: Dae, done: Path) -> None:
+    before = bits(done / "runs")
+    first, second = run_of(done, "rect-0"), run_of(done, "rect-25")
+    for folder in (first, second):
+        (folder / "mine.txt").write_text("goes with --force")
+    forced = dae("replicate", "tiny", "--only", "rect-25", "--force").succeeded()
+    assert counts(forced) == (1, 0, 0)
+    assert len(forced.lines) == 4  # the table keeps the cell that was not run
+    assert "started  rect-25" in forced.err and "rect-0" not in forced.err
+    assert (first / "mine.txt").exists() and not (second / "mine.txt").exists()
+    assert bits(done / "runs") == before
+    assert cells_of(rows_of(done)) == [("rect-0", "0"), ("rect-25", "0")]
+
+
+def test_a_cell_that_fails_is_told_and_the_others_go_on(dae: Dae, tiny: Path) -> None:
+    cells = destruction_cells(0, 25)
+    cells["rect-0"] |= {"pretrain": {"learning_rate": 1000.0, "loss": "squared-error"}}
+    write_study(Path(), "tiny", cells)
+    ended = dae("replicate", "tiny", "--seeds", "2").failed(1, "pretrain.learning_rate")
+    assert counts(ended) == (2, 0, 2)
+    rows = rows_of(tiny)
+    assert [bool(row["error"]) for row in rows] == [True, True, False, False]
+    for seed, row in enumerate(rows[:2]):
+        assert re.match(r"diverged in pretrain, layer \d, epoch \d", row["error"])
+        line = f"failed   rect-0 seed {seed} ({seed + 1} of 4): {row['error']}"
+        assert line in ended.err.splitlines()
+        assert f"{row['run']} failed: {row['error']}" in ended.err.splitlines()
+        told = ("model", "seed", "engine", "threads", "device", "n_test", "n_wrong", "verdict")
+        assert [row[name] for name in told] == ["SAA-2", str(seed), "torch", "1", "cpu", "", "", ""]
+    status = read_json(tiny / "runs" / f"{rows[0]['run']}.partial" / "status.json")
+    assert (status["state"], status["error"]) == ("failed", rows[0]["error"])
+    assert status["run"] == rows[0]["run"] and "result" not in status
+    assert [line.endswith("failed") for line in ended.lines[1:3]] == [True, False]
+    table = read_csv(tiny / "table.csv")
+    assert [(row["cell"], row["seeds"]) for row in table] == [("rect-0", ""), ("rect-25", "0 1")]
+    assert table[0]["error"].startswith("seed 0: diverged in pretrain")
+
+    quiet = dae("replicate", "tiny", "--quiet")
+    assert (quiet.code, quiet.out) == (1, "results/tiny/REPORT.md\n")
+    (line,) = quiet.err.splitlines()
+    assert line.startswith(f"{rows[0]['run']} failed: diverged")
+    # The next command tries again; what is wrong no more is done.
+    write_study(Path())
+    assert counts(dae("replicate", "tiny", "--seeds", "2").succeeded()) == (2, 2, 0)
+
+
+# Which runs there are
+
+
+def test_a_dry_run_shows_successive_seeds_and_writes_nothing(dae: Dae, tmp_path: Path) -> None:
+    ended = dae("replicate", "tiny", "--dry-run", "--seeds", "3")
+    runs = grid(ended)
+    assert [(cell, run.split("-")[3]) for cell, run, *_ in runs] == [
+        (cell, f"s{seed}") for cell in ("rect-0", "rect-25") for seed in range(3)
+    ]
+    assert len({run for _, run, *_ in runs}) == 6
+    assert {(state, data) for *_, state, data in runs} == {("new", "rect (original)")}
+    assert ended.lines[-1] == "6 of 6 to run · results/tiny"
+    # Data that serve several cells are told once.
+    assert sum("rect (original)" in line for line in ended.err.splitlines()) == 1
+    assert not (tmp_path / "results").exists()
+    # They count from the seed of the experiment.
+    write_study(Path(), "late", {"rect-0": {"corruption": {"destruction": 0.0}, "seed": 40}})
+    for words, seeds in (
+        ((), ["s40"]),
+        (("--seeds", "2"), ["s40", "s41"]),
+        (("--set", "seed=7"), ["s7"]),
+    ):
+        runs = grid(dae("replicate", "late", "--dry-run", *words))
+        assert [run.split("-")[3] for _, run, *_ in runs] == seeds
+
+
+def test_a_dry_run_tells_what_is_done_goes_on_or_starts_over(dae: Dae, done: Path) -> None:
+    first = run_of(done, "rect-0")
+    partial = first.rename(first.with_name(first.name + ".partial"))
+    ended = dae("replicate", "tiny", "--dry-run")
+    assert [state for *_, state, _ in grid(ended)] == ["goes on", "done"]
+    assert ended.lines[-1] == "1 of 2 to run · results/tiny"
+    ended = dae("replicate", "tiny", "--dry-run", "--seeds", "2", "--force")
+    assert [state for *_, state, _ in grid(ended)] == ["starts over", "new", "starts over", "new"]
+    assert ended.lines[-1] == "4 of 4 to run · results/tiny"
+    # A folder that holds no checkpoint yet is of a run that was not begun.
+    (partial / "checkpoint.safetensors").unlink()
+    assert grid(dae("replicate", "tiny", "--dry-run"))[0][2] == "new"
+    assert len(list((done / "runs").iterdir())) == 2
+
+
+def test_only_takes_cells_and_globs_in_the_order_of_the_study(dae: Dae) -> None:
+    write_study(Path(), "tiny", destruction_cells(0, 10, 25))
+    for only, asked in (
+        (["rect-25", "rect-0"], [0, 25]),
+        (["tiny/rect-10"], [10]),
+        (["rect-?0"], [10]),
+        (["rect-[12]*", "rect-25"], [10, 25]),
+        (["*"], [0, 10, 25]),
+    ):
+        words = [word for name in only for word in ("--only", name)]
+        runs = grid(dae("replicate", "tiny", "--dry-run", *words))
+        assert [cell for cell, *_ in runs] == [f"rect-{percent}" for percent in asked], only
+
+
+def test_changed_settings_go_to_a_folder_of_their_own_unless_out_says_where(dae: Dae) -> None:
+    def folder(*words: str) -> str:
+        ended = dae("replicate", "tiny", "--dry-run", *words).succeeded()
+        return ended.lines[-1].partition(" · ")[2]
+
+    one, two = ("--set", "finetune.patience=2"), ("--set", "pretrain.epochs=1")
+    assert folder() == "results/tiny"
+    assert re.fullmatch(r"results/tiny-[0-9a-f]{6}", folder(*one))
+    assert folder(*one, *two) == folder(*two, *one) not in (folder(*one), folder(*two))
+    assert folder(*one) != folder("--set", "finetune.patience=3")
+    assert folder(*one, "--out", "mine") == "mine"
+    assert folder("--seeds", "2") == "results/tiny"
+
+
+def test_a_study_is_given_by_its_path_and_its_results_by_out(dae: Dae, tmp_path: Path) -> None:
+    shutil.copytree("experiments/tiny", tmp_path / "else where")
+    words = ("--only", "rect-0", "--set", "finetune.max_epochs=1", "--out", "my results")
+    ended = dae("replicate", "else where", *words, "--jobs", "1").succeeded()
+    assert ended.lines[-1].endswith(" · my results/REPORT.md")
+    assert {path.name for path in Path("my results").iterdir()} == {
+        *("runs", "filters", "runs.csv", "table.csv", "wrong_rows.csv", "REPORT.md"),
+        *("report.html", "error_vs_destruction.png", "learning_curves.png", "mcnemar.csv"),
+    }
+    (run,) = Path("my results/runs").iterdir()
+    assert "max_epochs: 1," in (run / "config.yaml").read_text()
+    assert not Path("results").exists()
+
+
+def test_the_longest_runs_are_begun_first(dae: Dae, tmp_path: Path) -> None:
+    """By multiplications: of a network rows · weights · (epochs of pretraining + patience); of an
+    SVM 100 · rows² · classes · trials of its grid."""
+    svm = {"kernel": "rbf", "gammas": [0.1, 1.0, 10.0], "penalties": [1.0, 10.0], "refine": False}
+    few = {"valid": 50, "test": 100}
+    none = {"corruption": {"destruction": 0.0}}
+    write_study(
+        tmp_path,
+        "long",
+        {
+            "a": none | {"subset": few | {"train": 40}},  # 40 · 6 · 9528
+            "b": none | {"model": {"hidden": [16]}},  # 100 · 6 · 12544
+            "c": none | {"pretrain": {"learning_rate": 0.1, "epochs": 5}},  # 100 · 9 · 9528
+            "d": none | {"finetune": {"learning_rate": 1.0, "patience": 6, "max_epochs": 6}},
+            "s": {"svm": svm, "subset": few | {"train": 54}},  # 100 · 54² · 2 · 6
+        },
+    )
+    ended = dae("replicate", "long").succeeded()
+    words = ("started  ", "goes on  ")
+    begun = [line.split()[-1] for line in ended.err.splitlines() if line.startswith(words)]
+    assert begun == ["c", "d", "b", "s", "a"]
+    assert [cell for cell, _ in cells_of(rows_of(tmp_path / "results/long"))] == list("abcds")
+
+
+def test_wrong_arguments_end_with_exit_code_2(dae: Dae, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "in the way").mkdir()
+    (tmp_path / "in the way" / "runs").write_text("")
+    for words, told in (
+        (("tiny", "--jobs", "0"), ("--jobs",)),
+        (("tiny", "-j", "many"), ("--jobs",)),
+        (("tiny", "--seeds", "0"), ("--seeds",)),
+        (("tiny", "--only", "rect-99"), ("tiny", "rect-99", "rect-0")),
+        (("tiny", "--only", "rect-0", "--only", "x*"), ("tiny", "x*", "rect-0, rect-25")),
+        (("tiny", "--data-dir", "nowhere"), ("--data-dir", "nowhere")),
+        (("tiny", "--data-dir", "file"), ("--data-dir", "file")),
+        (("tiny", "--photos", "nowhere"), ("--photos", "nowhere")),
+        (("tiny", "--origin", "made-up"), ("--origin", "made-up", "original")),
+        (("tiny", "--out", "file"), ("--out", "file")),
+        (("tiny", "--out", "file/deeper"), ("--out", "file/deeper")),
+        (("tiny", "--out", "in the way"), ("--out", "in the way/runs")),
+        (("tiny", "--set", "sed=1"), ("--set sed=1", "seed")),
+        (("tiny", "--resume"), ("--resume",)),
+        (("tiny/rect-25",), ("tiny/rect-25", "dae train")),
+        (("tinny",), ("tinny", "tiny")),
+        ((), ("STUDY",)),
+    ):
+        ended = dae("replicate", *words).failed(2, *told)
+        assert ended.out == "" and "started" not in ended.err, words
+    assert not (tmp_path / "results").exists()
+
+
+# A study run again
+
+
+def test_a_stopped_run_goes_on_and_with_force_starts_over(dae: Dae, done: Path) -> None:
+    before = bits(done / "runs")
+    for force, word in (((), "goes on"), (("--force",), "started")):
+        stop(run_of(done, "rect-0"))
+        ended = dae("replicate", "tiny", *force).succeeded()
+        assert f"{word}  rect-0" in ended.err.splitlines()
+        assert counts(ended) == ((2, 0, 0) if force else (1, 1, 0))
+        assert bits(done / "runs") == before
+
+
+def test_a_run_whose_record_is_damaged_or_lost_is_a_failed_row(dae: Dae, done: Path) -> None:
+    damaged = run_of(done, "rect-0") / "status.json"
+    damaged.write_text('{"state": "done"}')
+    lost = stop(run_of(done, "rect-25")) / "environment.json"
+    lost.unlink()
+    ended = dae("replicate", "tiny").failed(1, str(damaged), str(lost), "remove")
+    assert counts(ended) == (0, 0, 2)
+    for row, name in zip(rows_of(done), ("status.json", "environment.json"), strict=True):
+        assert name in row["error"] and "remove" in row["error"]
+        assert (row["n_wrong"], row["verdict"], row["minutes"]) == ("", "", "0.0")
+        assert (row["device"], row["engine"], row["threads"]) == ("cpu", "torch", "1")
+    assert damaged.read_text() == '{"state": "done"}' and lost.parent.exists()
+
+
+def interrupt_in_the_second_run() -> None:
+    """In the command's own process: have Ctrl-C come once rect-25 has a checkpoint."""
+
+    def watch() -> None:
+        while not list(Path("results").rglob("*-25-*.partial/checkpoint.safetensors")):
+            time.sleep(0.002)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def test_an_interrupted_study_leaves_what_it_has_and_goes_on(dae: Dae, child: Start) -> None:
+    settings = ("--set", "finetune.max_epochs=30", "--set", "finetune.patience=30")
+    words = ("replicate", "tiny", *settings)
+    ended = child(*words, "--force", prepare=(interrupt_in_the_second_run,)).wait()
+    assert (ended.code, ended.out) == (130, "")
+    assert "--force" in ended.err.splitlines()[-1]  # without which the command goes on
+    (results,) = Path("results").iterdir()
+    for name in ("runs.csv", "table.csv"):
+        assert [row["cell"] for row in read_csv(results / name)] == ["rect-0"]
+    assert not (results / "REPORT.md").exists()
+    states = [state for *_, state, _ in grid(dae(*words, "--dry-run"))]
+    assert states == ["done", "goes on"]
+    assert counts(dae(*words).succeeded()) == (1, 1, 0)
+
+
+# Rows of earlier commands
+
+
+def test_only_makes_no_other_cell(dae: Dae, tiny: Path) -> None:
+    ended = dae("replicate", "tiny", "--only", "rect-25").succeeded()
+    assert re.search(r"^1 run$", ended.err, re.M)
+    (run,) = (tiny / "runs").iterdir()
+    assert [row["run"] for row in rows_of(tiny)] == [run.name]
+    assert re.search(r"^done +rect-25: .* in \d s$", ended.err, re.M)  # not: (1 of 1)
+
+
+def test_more_seeds_add_to_the_earlier_ones_and_fewer_keep_them(dae: Dae, done: Path) -> None:
+    dae("train", "tiny/rect-25", "--seed", "1").succeeded()  # which is taken over
+    more = dae("replicate", "tiny", "--only", "rect-25", "--seeds", "3").succeeded()
+    assert counts(more) == (1, 2, 0)
+    assert "started  rect-25 seed 2" in more.err.splitlines()
+    seeds = [("rect-25", str(seed)) for seed in range(3)]
+    assert cells_of(rows_of(done)) == [("rect-0", "0"), *seeds]
+    before = (done / "runs.csv").read_bytes()
+    assert counts(dae("replicate", "tiny").succeeded()) == (0, 2, 0)
+    assert (done / "runs.csv").read_bytes() == before
+    assert [row["seeds"] for row in read_csv(done / "table.csv")] == ["0", "0 1 2"]
+
+
+def test_rows_without_folders_stay_until_made_anew(dae: Dae, done: Path) -> None:
+    """A clone has the tables and not the runs."""
+    before = rows_of(done)
+    shutil.rmtree(done / "runs")
+    write_study(Path(), "tiny", destruction_cells(0, 10, 25))
+    ended = dae("replicate", "tiny", "--only", "rect-10").succeeded()
+    assert counts(ended) == (1, 0, 0)
+    rows = rows_of(done)
+    assert [row["cell"] for row in rows] == ["rect-0", "rect-10", "rect-25"]
+    assert [rows[0], rows[2]] == before
+    ended = dae("replicate", "tiny").succeeded()
+    assert counts(ended) == (2, 1, 0)
+    for row, made in zip(before, (rows_of(done)[0], rows_of(done)[2]), strict=True):
+        assert {**row, "minutes": ""} == {**made, "minutes": ""}
+
+
+def test_rows_of_other_settings_or_data_leave_the_tables_and_are_told(
+    dae: Dae, done: Path, tmp_path: Path, tiny_data: Path
+) -> None:
+    other = write_other_rect(tmp_path / "other", tiny_data / "rect.npz")
+    words = ("replicate", "tiny", "--only", "rect-25", "--data-dir", other)
+    ended = dae(*words).succeeded()
+    assert counts(ended) == (1, 0, 0)
+    (line,) = (line for line in ended.err.splitlines() if "rect-0 seed 0" in line)
+    assert line.startswith("results/tiny: ") and "--out" in line
+    assert "rect-0 seed 0, rect-25 seed 0" in line
+    (row,) = rows_of(done)
+    assert (row["cell"], len(list((done / "runs").iterdir()))) == ("rect-25", 3)
+
+    shared = STUDY["shared"]
+    fewer = {"finetune": shared["finetune"] | {"max_epochs": 3}}
+    write_study(tmp_path, "tiny", shared=shared | fewer)
+    ended = dae(*words).succeeded()
+    assert any("rect-25 seed 0" in line and "--out" in line for line in ended.err.splitlines())
+    (row,) = rows_of(done)
+    assert (row["cell"], row["epochs"]) == ("rect-25", "3")
+    assert len(list((done / "runs").iterdir())) == 4
+
+
+def test_rows_of_a_cell_that_is_gone_or_of_other_numerics_go(
+    dae: Dae, done: Path, tmp_path: Path
+) -> None:
+    path = done / "runs.csv"
+    digest = rows_of(done)[1]["config_sha256"]
+    path.write_text(path.read_text().replace(digest, "0" * 64))  # of other numerics
+    ended = dae("replicate", "tiny", "--only", "rect-0").succeeded()
+    assert any("rect-25 seed 0" in line for line in ended.err.splitlines())
+    assert [row["cell"] for row in rows_of(done)] == ["rect-0"]
+    assert counts(dae("replicate", "tiny").succeeded()) == (0, 2, 0)
+    (tmp_path / "experiments/tiny/rect-0.yaml").unlink()
+    ended = dae("replicate", "tiny").succeeded()
+    assert any("rect-0 seed 0" in line for line in ended.err.splitlines())
+    assert [row["cell"] for row in rows_of(done)] == ["rect-25"]
+
+
+def test_a_row_that_was_edited_is_told_as_its_folder_has_it(dae: Dae, done: Path) -> None:
+    path = done / "runs.csv"
+    before = path.read_text()
+    wrong = rows_of(done)[0]["n_wrong"]
+    assert f",400,{wrong}," in before
+    path.write_text(before.replace(f",400,{wrong},", ",400,1,"))
+    dae("replicate", "tiny", "--only", "rect-25").succeeded()
+    assert path.read_text() == before
+    # Of a run elsewhere there is nothing else to go by, but its verdict follows from its numbers.
+    shutil.rmtree(run_of(done, "rect-0"))
+    path.write_text(before.replace("no reference", "better", 1))
+    quiet = dae("replicate", "tiny", "--only", "rect-25", "--quiet")
+    assert quiet == (0, "results/tiny/REPORT.md\n", "")
+    assert path.read_text() == before
+
+
+def test_a_damaged_run_beside_what_is_asked_for_loses_its_result(dae: Dae, done: Path) -> None:
+    run = run_of(done, "rect-0")
+    change_json(run / "status.json", lambda told: told.update(run="another"))
+    dae("replicate", "tiny", "--only", "rect-25").succeeded()
+    row = rows_of(done)[0]
+    assert run.name in row["error"] and "remove" in row["error"]
+    for name in ("n_test", "n_wrong", "test_error_percent", "best_epoch", "epochs", "verdict"):
+        assert row[name] == "", name
+
+
+def test_tables_that_dae_did_not_write_are_refused_before_any_run(dae: Dae, done: Path) -> None:
+    tables = snapshot(done, (".csv",))
+    for name, force, place in (
+        ("runs.csv", (), "runs.csv"),
+        ("mcnemar.csv", ("--force",), "mcnemar.csv:1"),
+        ("wrong_rows.csv", ("--force",), "wrong_rows.csv:1"),
+    ):
+        (done / name).write_bytes(b"<<<<<<< HEAD\n")
+        ended = dae("replicate", "tiny", *force).failed(2, place)
+        assert ended.out == "" and "started" not in ended.err
+        assert (done / name).read_bytes() == b"<<<<<<< HEAD\n"
+        (done / name).write_bytes(tables[name])
+    assert len(list((done / "runs").iterdir())) == 2
+    # Where all folders are here, they are written anew.
+    (done / "mcnemar.csv").write_bytes(b"<<<<<<< HEAD\n")
+    dae("replicate", "tiny").succeeded()
+    assert (done / "mcnemar.csv").read_bytes() == tables["mcnemar.csv"]
+
+
+def test_original_and_regenerated_data_never_share_a_table(dae: Dae, done: Path) -> None:
+    ended = dae("replicate", "tiny", "--only", "rect-0", "--origin", "regenerated").succeeded()
+    assert counts(ended) == (1, 0, 0)
+    (row,) = rows_of(done)
+    assert row["data_origin"] == "regenerated"
+    assert [row["data_origin"] for row in read_csv(done / "table.csv")] == ["regenerated"]
+    assert any("rect-25 seed 0" in line for line in ended.err.splitlines())
+    assert "rect (regenerated)" in ended.err
+    assert "regenerated" in (done / "REPORT.md").read_text()
+    assert grid(dae("replicate", "tiny", "--dry-run", "--origin", "regenerated"))[0][2:] == [
+        "done",
+        "rect (regenerated)",
+    ]

@@ -1,0 +1,594 @@
+"""REPORT.md and report.html: what each shows, after a clone, of failed cells, of several makes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from html import unescape
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.numpy import load_file
+
+from tests.support.commands import Ended
+from tests.support.made_results import SETTINGS, SHA256, MadeStudy, write_earlier_page
+from tests.support.sheets import pixels, texts_of
+from tests.support.tiny import read_csv, snapshot
+
+Dae = Callable[..., Ended]
+Scale = Callable[[float], float]
+EVIL = '<script>alert("x")</script>\'"&]]>--><!--</style></script></title>'
+BASIC_REBUILT = "0160063fe7b9598c556ea2c9cf7d571cf9aa654670e54313ff1089a11579ed52"
+"""The content of the set that is rebuilt from MNIST pixel for pixel."""
+SDA = {"sda": SETTINGS["SdA-3"], "saa": SETTINGS["SAA-3"]}
+
+
+class Page(HTMLParser):
+    """Every element of a page with its attributes, its texts, and what was never closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.source = text
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attrs)
+        if tag not in ("meta", "img", "input", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def of(self, tag: str) -> list[dict[str, str]]:
+        """The attributes of all elements of a kind."""
+        return [attributes for name, attributes in self.found if name == tag]
+
+    @property
+    def sheets(self) -> dict[str, dict[str, str]]:
+        """The images of filters, by run."""
+        return {image["data-run"]: image for image in self.of("img") if "data-run" in image}
+
+    @property
+    def curves(self) -> dict[str, Any]:
+        """The curves that it keeps, by run."""
+        kept = re.search('id="kept-curves">(.*?)</script>', self.source, re.DOTALL)
+        assert kept
+        found: dict[str, Any] = json.loads(unescape(kept[1]))
+        return found
+
+    def chart(self, word: str) -> ElementTree.Element:
+        """The chart whose words begin so."""
+        every = re.findall("<svg.*?</svg>", self.source, re.DOTALL)
+        (found,) = [svg for svg in every if f">{word}" in svg or f'aria-label="{word}' in svg]
+        return ElementTree.fromstring(found)
+
+
+def fitted(values: Sequence[str | None], places: Sequence[float]) -> Scale:
+    """From values to places, as the ticks of an axis tell."""
+    known = np.array([float(value or "") for value in values])
+    scale = np.polynomial.Polynomial.fit(known, places, 1)
+    assert np.allclose(scale(known), places, atol=0.11)
+    return lambda value: float(scale(value))
+
+
+def axes_of(drawing: ElementTree.Element) -> tuple[Scale, Scale]:
+    """The horizontal and the vertical scale of a chart."""
+    texts = [t for t in drawing.iter("text") if re.fullmatch(r"[\d.]+", t.text or "")]
+    below, beside = ([t for t in texts if t.get("text-anchor") == a] for a in ("middle", "end"))
+    lines = [p.get("d", "") for p in drawing.iter("path") if p.get("class") == "grid"]
+    heights = [float(re.split("[ H]", line)[1]) for line in lines]
+    x = fitted([t.text for t in below], [float(t.get("x", "")) for t in below])
+    return x, fitted([t.text for t in beside], heights)
+
+
+def page_of(out: Path) -> Page:
+    """The page in a folder of results."""
+    return Page((out / "report.html").read_text(encoding="utf-8"))
+
+
+def drawn_on(image: dict[str, str]) -> NDArray[np.int64]:
+    """The greys of an image on the page."""
+    content = b64decode(image["src"].removeprefix("data:image/png;base64,"))
+    with Image.open(BytesIO(content)) as opened:
+        return np.asarray(opened.convert("L")).astype(int)
+
+
+def shown_of(out: Path) -> str:
+    """REPORT.md."""
+    return (out / "REPORT.md").read_text(encoding="utf-8")
+
+
+def section(text: str, heading: str) -> str:
+    """What stands below a heading."""
+    return text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+@pytest.fixture
+def reported(dae: Dae, tmp_path: Path) -> Callable[..., MadeStudy]:
+    """Report runs, each a mapping of what is not as usual; `earlier` may write an earlier page."""
+
+    def report(
+        *runs: dict[str, Any],
+        earlier: Callable[[MadeStudy], None] | None = None,
+        cells: dict[str, dict[str, Any]] = SDA,
+        **study: Any,
+    ) -> MadeStudy:
+        made = MadeStudy(tmp_path, cells, reference="model", **study)
+        for run in runs:
+            usual: dict[str, Any] = {"cell": "saa", "model": "SAA-3", "wrong": 9_000}
+            made.add(**usual | run)
+        made.write()
+        if earlier:
+            earlier(made)
+        dae("report", "made", "--quiet").succeeded()
+        return made
+
+    return report
+
+
+Reported = Callable[..., MadeStudy]
+OTHER = {"cell": "sda", "model": "SdA-3", "wrong": 8_000}
+
+
+# The command
+
+
+def test_after_a_clone_everything_is_written_anew_as_it_was(dae: Dae, done: Path) -> None:
+    dae("report", "tiny", "-q").succeeded()
+    shutil.rmtree(done / "runs")
+    before = snapshot(done)
+    for name in ("table.csv", "mcnemar.csv", "REPORT.md", "error_vs_destruction.png"):
+        (done / name).unlink()
+    ended = dae("report", "tiny").succeeded()
+    assert ended.lines[-1] == "results/tiny/REPORT.md"
+    rows = [line.split()[:3] for line in ended.lines[1:3]]
+    assert rows == [["rect", "0", "%"], ["rect", "25", "%"]]
+    assert snapshot(done) == before
+    done.rename("elsewhere")
+    words = ("report", "tiny", "--quiet", "--out", "elsewhere")
+    assert dae(*words) == (0, "elsewhere/REPORT.md\n", "")
+
+
+def test_results_that_are_lacking_or_of_other_settings_are_told_with_the_remedy(
+    dae: Dae, done: Path
+) -> None:
+    before = snapshot(done)
+    words = ("report", "tiny", "--set", "finetune.patience=3", "--out", "results/tiny")
+    ended = dae(*words).failed(2, "results/tiny/runs.csv", "rect-0 seed 0", "rect-25 seed 0",
+                               "dae replicate tiny", "--out")  # fmt: skip
+    assert ended.out == ""
+    assert snapshot(done) == before  # rows of other settings are not lost
+    shutil.rmtree(done)
+    told = ("results/tiny/runs.csv", "dae replicate tiny", "--out")
+    assert dae("report", "tiny").failed(2, *told).out == ""
+    assert not done.exists()
+
+
+def test_damaged_metrics_are_told_by_file_and_value(dae: Dae, done: Path) -> None:
+    path = sorted((done / "runs").iterdir())[0] / "metrics.csv"
+    whole = path.read_text()
+    for pattern, new, value in (
+        ("finetune,,2,", "finetune,,two,", ""),
+        ("cost", "price", ""),
+        (r"(?<=finetune,,1,)[\d.]*,(\d*),.*", r"0.5,\1,inf", "inf"),
+    ):
+        path.write_text(re.sub(pattern, new, whole, count=1))
+        assert path.read_text() != whole
+        dae("report", "tiny").failed(2, f"{path.relative_to(done)}", value)
+
+
+# REPORT.md
+
+
+def test_every_picture_that_the_report_shows_is_there(finished: tuple[Path, Ended]) -> None:
+    pictures = re.findall(r"\]\((.*?\.png)\)", shown_of(finished[0]))
+    assert len(pictures) == 5
+    assert all((finished[0] / name).is_file() for name in pictures)
+
+
+def test_the_gap_is_ours_minus_the_papers_as_both_are_printed(reported: Reported) -> None:
+    cells = {f"c{k}": {"seed": k, **SETTINGS["SAA-3"]} for k in range(5)}
+    counts = (9_000, 9_204, 9_206, 9_500, 4_321)
+    made = reported(
+        *({"cell": f"c{k}", "wrong": count} for k, count in enumerate(counts)),
+        {"cell": "c4", "seed": 1, "wrong": 5_678},
+        cells=cells,
+    )
+    rows = section(shown_of(made.out), "Ours and the paper's").strip().splitlines()[2:7]
+    found = [[part.strip() for part in row.strip("|").split("|")] for row in rows]
+    assert [row[0] for row in found] == list(cells)  # cells of one place are told by their names
+    assert [row[5] for row in found] == ["-0.41", "+0.00", "+0.00", "+0.59", "-8.41"]
+    assert found[3][3:5] == ["19.00 ± 0.34", "18.41 ± 0.34 (SAA-3)"]
+    assert found[4][3:7:3] == ["10.00 ± 0.26 (sd 1.92)", "better"]
+    assert "error_vs_destruction.png" not in shown_of(made.out)  # they have one place
+
+
+def test_the_command_is_one_piece_of_code_whatever_it_holds(dae: Dae, done: Path) -> None:
+    page = (done / "report.html").read_text(encoding="utf-8")
+    kept = re.search('<meta name="dae-command" content="([^"]*)"', page)
+    assert kept
+    command = "dae replicate tiny --out 'a`b``c'"
+    quoted = command.replace("'", "&#39;")
+    (done / "report.html").write_text(page.replace(kept[1], quoted), encoding="utf-8")
+    dae("report", "tiny", "--quiet").succeeded()
+    assert re.search(f" ``` {command} ``` (at commit|from) ", shown_of(done))
+    assert command in page_of(done).texts
+
+
+def test_every_commit_is_named_and_changes_that_were_not_committed_are_warned_of(
+    reported: Reported,
+) -> None:
+    for commits, named, warned, mixture in (
+        (["", ""], "installed package;", False, []),
+        (["abc-dirty+def", "def"], "abc-dirty, def (", True, ["commits abc-dirty, def"]),
+        (["def", *"abca"], "; 5 runs, 12 minutes", False, ["commits def, a, b, c"]),
+        ([*"abcdea"], " 5 commits, ", False, ["5 commits"]),
+    ):
+        made = reported(*({"seed": seed, "commit": c} for seed, c in enumerate(commits)))
+        line = next(x for x in shown_of(made.out).splitlines() if " runs, " in x)
+        assert named in line, line
+        assert ("**" in line) == warned
+        several = re.findall(r"\n\*\*.*\*\*: (.*)\.\n", shown_of(made.out))
+        assert several == mixture
+
+
+def test_rows_of_several_makes_are_never_mixed_silently(reported: Reported) -> None:
+    other = {"commit": "def", "engine": "blas", "device": "cpu / mps", "versions": "dae 1",
+             "data_sha256": "e" * 64}  # fmt: skip
+    made = reported({}, {"seed": 1, **other}, {"seed": 2}, OTHER)
+    (line,) = re.findall(r"\n\*\*.*\*\*: (.*)\.\n", shown_of(made.out))
+    assert sorted(line.split("; ")) == [
+        "commits abc, def",
+        f"contents of convex {SHA256}, {'e' * 64}",
+        "devices cpu, mps",
+        "engines torch, blas",
+        "versions (dae 0), (dae 1)",
+    ]
+    assert line in " ".join(page_of(made.out).texts)
+
+
+def test_data_that_are_rebuilt_exactly_are_compared_without_a_mark(reported: Reported) -> None:
+    basic = {"cell": "basic", "dataset": "basic", "data_origin": "regenerated", "wrong": 1_700,
+             "data_sha256": BASIC_REBUILT}  # fmt: skip
+    cells = {"basic": {"dataset": "basic", **SETTINGS["SAA-3"]}, **SDA}
+    other = {**OTHER, "data_sha256": "e" * 64}
+    made = reported({"data_origin": "regenerated"}, other, basic, cells=cells)
+    text = shown_of(made.out)
+    rows = section(text, "Ours and the paper's").strip().splitlines()[2:5]
+    verdicts = [row.split(" | ")[-1] for row in rows]
+    assert verdicts == ["matches |", "matches (regenerated data) |", "better |"]
+    origins = {x.split(" | ")[1] for x in section(text, "Data").splitlines() if "`" in x}
+    assert origins == {"exactly rebuilt", "regenerated", "original"}
+    marks = [span for span in page_of(made.out).of("span") if span.get("class") == "regenerated"]
+    assert len(marks) == 1
+
+
+def test_a_study_of_which_everything_failed_has_a_report_and_a_page(reported: Reported) -> None:
+    made = reported({"error": EVIL}, {"seed": 1, "error": "no room"})
+    text = shown_of(made.out)
+    assert "- saa, seed 0: " in text and "- saa, seed 1: no room" in text
+    assert "| – | 18.41 ± 0.34 (SAA-3) | – | failed |" in text
+    assert "![" not in text
+    page = page_of(made.out)
+    assert page.wrong == page.open == []
+    assert "failed" in " ".join(page.texts)
+
+
+def test_what_was_tried_comes_from_the_files_of_people_and_of_the_search(
+    dae: Dae, done: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "experiments" / "tiny" / "tried.md"
+    source.write_bytes(b"\xef\xbb\xbf# bg-rand\r\n\t# code\r\n## less\r\n```sh\n# no heading\n")
+    (done / "search.csv").write_bytes(b"a")
+    dae("report", "tiny", "--quiet").succeeded()
+    told = section(shown_of(done), "What does not match, and what we tried")
+    assert "\n#### bg-rand\n    # code\n##### less\n```sh\n# no heading\n" in told
+    assert told.count("```") == 2  # a fence that was left open is closed
+    (line,) = section(shown_of(done), "Selection").strip().split("\n\n")[:1]
+    assert "search.csv:1" in line and "\n" not in line
+
+
+# report.html
+
+
+@pytest.fixture(scope="module")
+def page(finished: tuple[Path, Ended]) -> Page:
+    """The page of the tiny study."""
+    return page_of(finished[0])
+
+
+def test_the_page_is_one_file_that_reaches_for_nothing(page: Page) -> None:
+    assert "://" not in page.source
+    assert "url(" not in page.source and "@import" not in page.source
+    for tag, attributes in page.found:
+        assert tag not in ("link", "iframe", "object", "embed", "form", "base")
+        assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,")
+        assert attributes.get("href", "#").startswith("#")
+    (policy,) = [meta["content"] for meta in page.of("meta") if "http-equiv" in meta]
+    assert "default-src 'none'" in policy and "img-src data:" in policy
+    assert "http" not in policy and "*" not in policy
+    assert page.wrong == page.open == []
+
+
+def test_whatever_refers_to_an_element_of_the_page_finds_it(page: Page) -> None:
+    ids = [attributes["id"] for _, attributes in page.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for _, attributes in page.found:
+        wanted = attributes.get("aria-labelledby", "").split()
+        wanted += [attributes[name] for name in ("popovertarget", "for") if name in attributes]
+        wanted += [attributes["href"].removeprefix("#")] if "href" in attributes else []
+        assert set(wanted) <= set(ids), attributes
+    assert "prefers-color-scheme: dark" in page.source
+    (slider,) = [one for one in page.of("input") if one["type"] == "range"]
+    assert (slider["min"], slider["max"], slider["value"]) == ("0", "1", "0")
+    first = [image["data-run"] for image in page.of("img") if "on" in image.get("class", "")]
+    assert first == list(page.sheets)[:1]  # shown where there is no script
+
+
+def test_pictures_and_charts_have_words_and_verdicts_have_signs(page: Page) -> None:
+    assert all(image["alt"] and image["width"] and image["height"] for image in page.of("img"))
+    for svg in page.of("svg"):
+        named = "aria-labelledby" in svg or "aria-label" in svg
+        assert (svg.get("role") == "img" and named) or svg.get("aria-hidden") == "true"
+    signs = re.findall(r'aria-hidden="true">(.)</span> ([a-z ]+)</span>', page.source)
+    assert len({sign for sign, _ in signs}) == len(set(signs)) == 4
+
+
+def drawn_greys(units: int = 8) -> NDArray[np.uint8]:
+    """Filters as greys, at random."""
+    return np.random.default_rng(0).integers(0, 256, (units, 784), dtype=np.uint8)
+
+
+def test_no_text_of_a_file_becomes_an_element(reported: Reported) -> None:
+    def write(text: str) -> Page:
+        def earlier(made: MadeStudy) -> None:
+            run = made.rows[0]["run"]
+            curves = {run: ([(1, 40.0), (2, 30.0)], [[(1, 3.0), (2, 2.0)]])}
+            write_earlier_page(made.out, curves, {run: drawn_greys(3)}, command=f"dae{text}")
+
+        runs = ({"commit": f"abc{text}", "versions": f"dae{text}", "device": f"cpu{text}"},
+                {**OTHER, "error": f"diverged{text}"})  # fmt: skip
+        words = {"title": f"A study{text}", "paper": f"Nobody{text}"}
+        return page_of(reported(*runs, **words, earlier=earlier).out)
+
+    plain, page = write(""), write(EVIL)
+    assert page.wrong == page.open == []
+    assert [tag for tag, _ in page.found] == [tag for tag, _ in plain.found]
+    shown = " ".join(" ".join(page.texts).split())
+    for word in ("A study", "Nobody", "abc", "dae", "cpu", "diverged"):
+        assert word + EVIL in shown, word
+    (command,) = [m["content"] for m in page.of("meta") if m.get("name") == "dae-command"]
+    assert command == f"dae{EVIL}"
+
+
+def test_points_and_intervals_stand_where_the_axes_say(dae: Dae, tmp_path: Path) -> None:
+    levels, papers = (0, 10, 25, 40), {0: ("18.41", "SAA-3"), 25: ("19.06", "SdA-3")}
+    cells = {f"c{level}": {"corruption": {"destruction": level / 100}} for level in levels}
+    made = MadeStudy(tmp_path, cells)
+    for level, wrong in zip(levels, (9_250, 8_865, 8_625, 8_100), strict=True):
+        error, model = papers.get(level, ("", ""))
+        made.add(f"c{level}", "SdA-3" if level else "SAA-3", wrong, destruction_percent=f"{level}",
+                 paper_error_percent=error, paper_half_width_95=error and "0.34",
+                 paper_model=model)  # fmt: skip
+    made.write()
+    dae("report", "made", "--quiet").succeeded()
+    page = page_of(made.out)
+    chart = page.chart("Test error over destruction")
+    x_of, y_of = axes_of(chart)
+    # The paper's SdA-3 of convex is at its own 10 %, whatever ours is compared at.
+    expected = {(0.0, "18.41", "0.34", "paper"), (10.0, "19.06", "0.34", "paper")}
+    for level, row in zip(levels, made.rows, strict=True):
+        expected.add((float(level), row["test_error_percent"], row["half_width_95"], "ours"))
+    found = set()
+    for mark in chart.iter("g"):
+        words, kind = mark.findtext("title") or "", mark.get("class", "")
+        level, error, half_width = re.findall(r"[\d.]+", words.replace("-3", ""))
+        found.add((float(level), error, half_width, kind))
+        path = next(mark.iter("path")).get("d", "")
+        x, low, high = map(float, re.findall(r"[\d.]+", path)[:3])
+        aside = {"ours": -5, "paper": 5}[kind] * (float(level) in (0.0, 10.0))
+        wanted = [y_of(float(error) + sign * float(half_width)) for sign in (-1, 1)]
+        assert [x, low, high] == pytest.approx([x_of(float(level)) + aside, *wanted], abs=0.15)
+        for dot in mark.iter("circle"):
+            assert float(dot.get("cx", "")) == x
+            assert float(dot.get("cy", "")) == pytest.approx(y_of(float(error)), abs=0.15)
+    assert found == expected
+    (line,) = [path for path in chart.iter("path") if path.get("class") == "ours line"]
+    assert len(line.get("d", "").split("L")) == 4
+
+    # In the table, the intervals of a data set share one scale.
+    sources = re.findall('<svg class="strip.*?</svg>', page.source, re.DOTALL)
+    axis, *strips = (ElementTree.fromstring(source) for source in sources)
+    ticks = list(axis.iter("text"))
+    place = fitted([t.text for t in ticks], [float(t.get("x", "")) for t in ticks])
+    for strip, row in zip(strips, made.rows, strict=True):
+        for kind, error, half_width in (
+            ("ours", row["test_error_percent"], row["half_width_95"]),
+            ("paper", row["paper_error_percent"], row["paper_half_width_95"]),
+        ):
+            bars = [p.get("d", "") for p in strip.iter("path") if p.get("class") == f"{kind} bar"]
+            assert len(bars) == bool(error)
+            for bar in bars:
+                ends = [float(end) for end in re.findall(r"[MH]([\d.]+)", bar)]
+                wanted = [place(float(error) + sign * float(half_width)) for sign in (-1, 1)]
+                assert ends == pytest.approx(wanted, abs=0.3)
+
+
+def test_curves_go_through_their_points_and_a_dot_marks_what_was_kept(
+    reported: Reported,
+) -> None:
+    valley = [(n, float(abs(n - 20) + 30)) for n in range(1, 51)]
+    straight = [(n, 60.0 - n) for n in range(1, 41)]
+    rough = [(n, 40 + 8 * float(n % 2)) for n in range(1, 9)]
+    costs = [[(1, 300.0), (2, 250.0), (3, 240.0)], [(1, 30.0), (2, 20.0)]]
+    given: dict[str, tuple[Any, Any]] = {}
+
+    def earlier(made: MadeStudy) -> None:
+        lines = ((valley, costs), (straight, costs), (rough, costs[:1]))
+        given.update({row["run"]: line for row, line in zip(made.rows, lines, strict=True)})
+        write_earlier_page(made.out, given)
+
+    kept = {"valid_error_percent": "30.00", "best_epoch": 20}
+    page = page_of(reported(kept, {"seed": 1}, OTHER, earlier=earlier).out)
+    # What was kept stays as it was.
+    wanted = {run: {"valid": valid, "cost": cost} for run, (valid, cost) in given.items()}
+    assert page.curves == json.loads(json.dumps(wanted))
+    chart = page.chart("Validation error by epoch")
+    x_of, y_of = axes_of(chart)
+    traces = list(chart.iter("g"))
+    names = [trace.findtext("title") for trace in traces]
+    assert names == ["SAA-3, 0 %, seed 0", "SAA-3, 0 %, seed 1", "SdA-3, 25 %, seed 0"]
+    assert ["again" in trace.get("class", "") for trace in traces] == [False, True, False]
+    for trace, line in zip(traces, (valley, straight, rough), strict=True):
+        path = next(trace.iter("path")).get("d", "")
+        drawn = [tuple(map(float, point.split())) for point in path[1:].split("L")]
+        assert np.allclose(drawn, [(x_of(n), y_of(error)) for n, error in line], atol=0.15)
+    dot = next(chart.iter("circle"))
+    place = float(dot.get("cx", "")), float(dot.get("cy", ""))
+    assert place == pytest.approx((x_of(20), y_of(30.0)), abs=0.15)
+    chart = page.chart("Reconstruction cost")
+    layers = [text.text for text in chart.iter("text") if "layer" in (text.text or "")]
+    assert layers == ["layer 1", "layer 2"]
+    assert len(list(chart.iter("g"))) == 3 + 2
+
+
+def test_of_a_curve_the_page_keeps_what_the_eye_would_miss(dae: Dae, done: Path) -> None:
+    path = sorted((done / "runs").iterdir())[0] / "metrics.csv"
+    header = path.read_text().splitlines()[0]
+    errors = [50.0 - n for n in range(31)] + [20.0 + n / 2 for n in range(1, 21)]
+    errors[40] = 27.0  # a bump
+    errors[10] += 0.03  # which nobody would see
+    lines = [f"finetune,,{n},0.5,10,{error}" for n, error in enumerate(errors, start=1)]
+    lines.insert(0, "pretrain,1,1,389.12345,,")
+    path.write_text("\n".join([header, *lines]) + "\n")
+    dae("report", "tiny", "--quiet").succeeded()
+    kept = page_of(done).curves[path.parent.name]
+    assert kept["cost"] == [[[1, 389.1]]]  # four digits
+    assert kept["valid"] == [
+        *([1, 50.0], [31, 20.0], [40, 24.5], [41, 27.0], [42, 25.5], [51, 30.0]),
+    ]
+
+
+def test_filters_on_the_page_are_those_of_the_checkpoint_on_one_grey_scale(
+    page: Page, finished: tuple[Path, Ended]
+) -> None:
+    rows = read_csv(finished[0] / "runs.csv")
+    assert list(page.sheets) == [row["run"] for row in rows]
+    weights = {}
+    for run, image in page.sheets.items():
+        tensors = load_file(finished[0] / "runs" / run / "checkpoint.safetensors")
+        weights[run] = tensors["pretrained.1.weight"]
+        assert (image["width"], image["height"]) == ("280", "56")
+    limit = np.quantile(np.abs(np.concatenate(list(weights.values()))), 0.995)
+    for run, image in page.sheets.items():
+        assert float(image["data-limit"]) == pytest.approx(limit, rel=1e-3)
+        tiles = drawn_on(image).reshape(2, 28, 10, 28).transpose(0, 2, 1, 3).reshape(20, 784)
+        wanted = np.clip(127.5 + 127.5 * weights[run] / limit, 0, 255)
+        assert np.abs(tiles[:12] - wanted).max() <= 16  # of 256 greys, 16 are told apart
+        assert len(np.unique(tiles[12:])) == 1
+
+
+# Runs whose folders are elsewhere
+
+
+def test_of_a_run_that_is_elsewhere_curves_and_filters_stay(dae: Dae, done: Path) -> None:
+    page, drawn = page_of(done), {path: pixels(path) for path in (done / "filters").iterdir()}
+    texts = {path: texts_of(path) for path in drawn}
+    gone, here = sorted((done / "runs").iterdir())
+    runs = {path.name: told["Runs"] for path, told in texts.items()}
+    both = f"{gone.name}, {here.name}"
+    assert runs == {"rect.png": both, "rect-0.png": gone.name, "rect-25.png": here.name}
+    commit = read_csv(done / "runs.csv")[0]["commit"]
+    for told in texts.values():
+        assert "rect" in told["Title"] and "tiny" in told["Title"]
+        assert told["Commit"] == commit
+    one, other = done / "filters" / "rect-0.png", done / "filters" / "rect-25.png"
+    kept = one.read_bytes()
+    shutil.rmtree(gone)
+    (done / "filters" / "rect.png").unlink()
+    dae("report", "tiny", "--quiet").succeeded()
+    again = page_of(done)
+    assert again.curves == page.curves
+    assert again.sheets == page.sheets  # the other one keeps the page's scale
+    assert one.read_bytes() == kept
+    assert texts_of(done / "filters" / "rect.png") == texts[done / "filters" / "rect.png"]
+    # What is gone or of another run is drawn from the page; without it there is nothing.
+    shutil.copy(other, one)
+    other.unlink()
+    (done / "runs").rename("runs elsewhere")
+    dae("report", "tiny", "--quiet").succeeded()
+    assert {path: texts_of(path) for path in (done / "filters").iterdir()} == texts
+    for path, before in drawn.items():
+        # The page has 16 greys of the 256, and its limit four digits.
+        assert np.abs(pixels(path).astype(int) - before).max() <= 16
+    Path("runs elsewhere").rename(done / "runs")
+    (done / "report.html").unlink()
+    dae("report", "tiny", "--quiet").succeeded()
+    assert list(page_of(done).sheets) == list(page_of(done).curves) == [here.name]
+    assert "rect-25.png" in shown_of(done) and "rect-0.png" not in shown_of(done)
+    assert texts_of(done / "filters" / "rect.png")["Runs"] == here.name
+
+
+def test_a_damaged_page_is_one_that_shows_nothing(dae: Dae, done: Path) -> None:
+    run = sorted((done / "runs").iterdir())[0].name
+    shutil.rmtree(done / "runs")
+    shutil.rmtree(done / "filters")
+    image = "<!doctype html><img data-run={} data-limit={} src='data:image/png;base64,{}'>"
+    kept = '<script id="kept-curves">{"%s": %s}</script>'
+    for text in (
+        image.format(run, 1, "AAAA") + kept % (run, '{"valid": [[1, NaN]], "cost": []}'),
+        image.format(run, "x", "") + kept % (run, '{"valid": [[1, 1e99]], "cost": []}'),
+        f"<img data-run={run}><script id=kept-curves>{{</script>",
+        f"\x00\x80<{kept}" % (run, '{"valid": "x", "cost": []}'),
+    ):
+        (done / "report.html").write_text(text, encoding="utf-8")
+        dae("report", "tiny", "--quiet").succeeded()
+        page = page_of(done)
+        assert page.sheets == page.curves == {}
+        assert page.wrong == page.open == []
+        assert "rect-0" in " ".join(page.texts)  # the tables stand alone
+
+
+# Models side by side
+
+
+def test_models_are_told_apart_by_destruction_model_or_name(reported: Reported) -> None:
+    def draw(made: MadeStudy) -> None:
+        write_earlier_page(made.out, sheets={row["run"]: drawn_greys() for row in made.rows})
+
+    wide = {**SETTINGS["SdA-3"], "model": {"hidden": [9, 6, 4]}}
+    alike, other = {**OTHER, "cell": "b"}, {"cell": "a", "model": "DBN-3"}
+    for first, settings, told, by in (
+        (other, SETTINGS["DBN-3"], ["DBN-3", "SdA-3, 25 %"], "model"),
+        ({**OTHER, "cell": "a"}, wide, ["SdA-3, 25 % (a)", "SdA-3, 25 % (b)"], "model"),
+        ({**other, "model": "NNet-1"}, SETTINGS["NNet-1"], ["SdA-3, 25 %"], "destruction"),
+    ):  # NNet was not pretrained
+        cells = {"a": settings, "b": SETTINGS["SdA-3"]}
+        made = reported(first, alike, cells=cells, earlier=draw)
+        titles = re.findall(r"!\[(convex, .*?)\]", shown_of(made.out))
+        page = page_of(made.out)
+        assert [image["alt"].split(", ", 2)[2] for image in page.sheets.values()] == told
+        assert titles == [f"convex, every {by}", *(f"convex, {label}" for label in told)]
+        assert ("same weights in every" in " ".join(page.texts)) == (told[0] == "DBN-3")

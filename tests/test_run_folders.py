@@ -1,0 +1,537 @@
+"""What lies in the folder of a run, that it agrees with itself, and what its row tells."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import safe_open
+
+from tests.entry_points.runs import processor, what_was_done
+from tests.support.children import Child
+from tests.support.commands import Ended
+from tests.support.tiny import (
+    N_TEST_ROWS,
+    change_json,
+    read_csv,
+    read_json,
+    run_of,
+    snapshot,
+    stop,
+    write_study,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = {
+    *("config.yaml", "status.json", "metrics.csv", "checkpoint.safetensors"),
+    *("environment.json", "filters.png", "wrong_rows.npy"),
+}
+COLUMNS = [
+    *("cell", "run", "dataset", "data_origin", "data_sha256", "model", "destruction_percent"),
+    *("seed", "n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent"),
+    *("best_epoch", "epochs", "paper_error_percent", "paper_half_width_95", "paper_model"),
+    *("verdict", "minutes", "device", "engine", "threads", "versions", "commit"),
+    *("config_sha256", "error"),
+]
+CELLS = {"rect-0": 0.0, "rect-25": 0.25}
+
+Dae = Callable[..., Ended]
+Patch = pytest.MonkeyPatch
+Finished = tuple[Path, Ended]
+Start = Callable[..., Child]
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+
+def wrong_by_hand(folder: Path, data: Path, split: str) -> NDArray[np.bool_]:
+    """Which rows the kept network gets wrong, computed here from the checkpoint alone.
+
+    Of each split so many rows are taken, evenly spread.
+    """
+    subset = yaml.safe_load((folder / "config.yaml").read_text())["subset"]
+    names = ("Xtest", "Ytest") if split == "test" else ("X", "Y")
+    with np.load(data / "rect.npz") as arrays:
+        images, labels = (arrays[name] for name in names)
+    first, end = {"train": (0, 1000), "valid": (1000, 1200), "test": (0, 50_000)}[split]
+    rows = first + np.arange(subset[split]) * (end - first) // subset[split]
+    with safe_open(folder / "checkpoint.safetensors", framework="np") as file:
+        best = {name: file.get_tensor(name).astype(np.float64) for name in file.keys()}  # noqa: SIM118
+    values = images[rows].reshape(len(rows), 784).astype(np.float64)
+    for layer in ("1", "2", "top"):
+        values = values @ best[f"best.{layer}.weight"].T + best[f"best.{layer}.bias"]
+        if layer != "top":
+            values = 1 / (1 + np.exp(-values))
+    wrong: NDArray[np.bool_] = values.argmax(axis=1) != labels[rows]
+    return wrong
+
+
+# What a finished run holds
+
+
+def test_the_folder_is_named_for_its_settings_and_data_and_holds_these_files(
+    finished: Finished,
+) -> None:
+    results, _ = finished
+    known = read_csv(ROOT / "dae_cli" / "study" / "reference_rows.csv")
+    numerics = max(int(row["numerics"]) for row in known)
+    rows = {row["cell"]: row for row in read_csv(results / "runs.csv")}
+    assert len(list((results / "runs").iterdir())) == 2
+    for cell, start in (("rect-0", "rect-saa2-0-s0"), ("rect-25", "rect-sda2-25-s0")):
+        folder = run_of(results, cell)
+        assert {path.name for path in folder.iterdir()} == FILES
+        assert all(path.stat().st_size for path in folder.iterdir())
+        corruption = {"kind": "masking", "destruction": CELLS[cell]}
+        pretraining = {"loss": "cross-entropy", "learning_rate": 0.1, "epochs": 2, "batch_size": 20}
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        assert config == {
+            "dataset": "rect",
+            "model": {"hidden": [12, 10], "tied": True, "init": "glorot"},
+            "corruption": corruption,
+            "pretrain": pretraining,
+            "finetune": {"learning_rate": 1.0, "max_epochs": 4, "patience": 4, "batch_size": 4},
+            "subset": {"train": 100, "valid": 50, "test": 400},
+            "seed": 0,
+        }
+        # Of what applies to another kind of corruption, sigma was told from the start.
+        told = config | {"corruption": corruption | {"sigma": 0.0}}
+        plain = json.dumps({"experiment": told, "numerics": numerics}, sort_keys=True)
+        digest = hashlib.sha256(plain.encode()).hexdigest()
+        both = hashlib.sha256((digest + rows[cell]["data_sha256"]).encode()).hexdigest()
+        assert folder.name == rows[cell]["run"] == f"{start}-{both[:8]}"
+        assert rows[cell]["config_sha256"] == digest
+
+
+def test_the_status_tells_run_data_time_and_result(finished: Finished, tiny_data: Path) -> None:
+    results, _ = finished
+    rows = {row["cell"]: row for row in read_csv(results / "runs.csv")}
+    for cell in CELLS:
+        folder = run_of(results, cell)
+        status = read_json(folder / "status.json")
+        assert list(status) == [
+            *("state", "run", "cell", "data", "minutes", "written", "checkpoints", "result")
+        ]
+        assert (status["state"], status["run"], status["cell"]) == ("done", folder.name, cell)
+        assert list(status["data"]) == ["origin", "sha256", "source"]
+        assert status["data"]["origin"] == "original"
+        assert status["data"]["sha256"] == rows[cell]["data_sha256"]
+        assert str(tiny_data / "rect.npz") in status["data"]["source"]
+        assert 0 < status["minutes"] < 2
+        written = datetime.fromisoformat(status["written"])
+        assert written.utcoffset() == timedelta(0) and written.microsecond == 0
+        assert timedelta(0) <= datetime.now(UTC) - written < timedelta(hours=2)
+        # At the end of each layer, of fine-tuning, and with what is left when all is counted.
+        assert list(status["checkpoints"]) == ["kept", "seconds"]
+        assert status["checkpoints"]["kept"] == 4
+        assert 0 < status["checkpoints"]["seconds"] < 60 * status["minutes"] + 0.01
+        assert list(status["result"]) == [
+            *("n_test", "n_wrong", "valid_error_percent", "best_epoch", "epochs")
+        ]
+        assert (status["result"]["n_test"], status["result"]["epochs"]) == (N_TEST_ROWS, 4)
+
+
+def test_the_best_epoch_is_the_first_of_the_lowest_in_metrics_csv(finished: Finished) -> None:
+    results, _ = finished
+    best_epochs = set()
+    for cell in CELLS:
+        folder = run_of(results, cell)
+        rows = read_csv(folder / "metrics.csv")
+        assert list(rows[0]) == [
+            *("phase", "layer", "epoch", "cost", "valid_wrong", "valid_error_percent")
+        ]
+        assert [(row["phase"], row["layer"], row["epoch"]) for row in rows] == [
+            *(("pretrain", layer, epoch) for layer in "12" for epoch in "12"),
+            *(("finetune", "", epoch) for epoch in "1234"),
+        ]
+        assert {(r["valid_wrong"], r["valid_error_percent"]) for r in rows[:4]} == {("", "")}
+        wrong = [int(row["valid_wrong"]) for row in rows[4:]]
+        percents = [100 * count / 50 for count in wrong]
+        assert [float(row["valid_error_percent"]) for row in rows[4:]] == percents
+        costs = [float(row["cost"]) for row in rows]
+        assert costs[0] > costs[1] and costs[2] > costs[3] and costs[4] > costs[7]
+        assert all(repr(cost) == row["cost"] for cost, row in zip(costs, rows, strict=True))
+        result = read_json(folder / "status.json")["result"]
+        assert result["best_epoch"] == wrong.index(min(wrong)) + 1
+        assert result["valid_error_percent"] == min(percents)
+        best_epochs.add(result["best_epoch"])
+    assert len(best_epochs) == 2 and 4 not in best_epochs  # not always the first, nor the last
+
+
+def test_the_checkpoint_holds_pretrained_layers_best_network_and_history(
+    finished: Finished,
+) -> None:
+    results, _ = finished
+    for cell, destruction in CELLS.items():
+        folder = run_of(results, cell)
+        with safe_open(folder / "checkpoint.safetensors", framework="np") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            told = json.loads(file.metadata()["dae"])
+        kept = {
+            *(f"pretrained.{k}.{what}" for k in "12" for what in ("weight", "visible_bias")),
+            *(f"pretrained.{k}.hidden_bias" for k in "12"),
+            *(f"best.{k}.{what}" for k in ("1", "2", "top") for what in ("weight", "bias")),
+        }
+        assert tensors.keys() == kept
+        assert {tensor.dtype for tensor in tensors.values()} == {np.dtype(np.float32)}
+        assert not np.array_equal(tensors["pretrained.1.weight"], tensors["best.1.weight"])
+        status = read_json(folder / "status.json")
+        assert (told["format"], told["phase"], told["layer"], told["epoch"]) == (2, "done", 2, 4)
+        assert told["data_sha256"] == status["data"]["sha256"]
+        assert told["experiment"]["corruption"]["destruction"] == destruction
+        assert told["best_epoch"] == status["result"]["best_epoch"]
+        assert 2 * told["best_wrong"] == status["result"]["valid_error_percent"]
+        history = [
+            {name: "" if value is None else str(value) for name, value in row.items()}
+            for row in told["history"]
+        ]
+        assert history == read_csv(folder / "metrics.csv")
+
+
+def test_the_counts_are_those_of_the_kept_network_and_of_wrong_rows(
+    finished: Finished, tiny_data: Path
+) -> None:
+    results, _ = finished
+    for cell in CELLS:
+        folder = run_of(results, cell)
+        result = read_json(folder / "status.json")["result"]
+        kept = np.load(folder / "wrong_rows.npy", allow_pickle=False)
+        assert (kept.dtype, kept.shape) == (np.uint8, (N_TEST_ROWS // 8,))
+        wrong = wrong_by_hand(folder, tiny_data, "test")
+        assert np.array_equal(kept, np.packbits(wrong))
+        assert wrong.sum() == result["n_wrong"]
+        valid = wrong_by_hand(folder, tiny_data, "valid")
+        assert 2 * valid.sum() == result["valid_error_percent"]
+        assert 0 < result["n_wrong"] < N_TEST_ROWS / 2
+        with Image.open(folder / "filters.png") as picture:
+            picture.verify()
+            assert picture.format == "PNG" and min(picture.size) > 50
+
+
+def test_the_environment_tells_code_machine_and_threads(finished: Finished) -> None:
+    environment = read_json(run_of(finished[0], "rect-25") / "environment.json")
+    assert list(environment) == [
+        *("dae", "commit", "python", "packages", "platform", "cpu", "cores", "threads"),
+        *("device", "engine", "blas", "command", "earlier"),
+    ]
+    assert environment["python"] == platform.python_version()
+    assert environment["platform"] == platform.platform()
+    names = (
+        *("torch", "numpy", "scipy", "numba", "llvmlite"),
+        *("safetensors", "joblib", "pydantic", "scikit-image", "pillow", "scikit-learn"),
+    )
+    assert environment["packages"] == {name: version(name) for name in names}
+    has_affinity = hasattr(os, "sched_getaffinity")
+    assert environment["cores"] == len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
+    assert environment["cpu"] == processor()[0]
+    assert (environment["threads"], environment["device"]) == (1, "cpu")
+    assert (environment["engine"], environment["earlier"]) == ("torch", [])
+    assert "\n" not in environment["blas"] and "get_num_threads() : 1" in environment["blas"]
+
+
+def test_the_processor_is_named_as_the_system_tells_it() -> None:
+    told: dict[str, str] = {}  # of the first processor
+    if Path("/proc/cpuinfo").exists():
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            told.setdefault(name.strip(), value.strip())
+    name = told.get("model name") or platform.processor() or platform.machine()
+    words = set(told.get("flags", told.get("Features", "")).split())
+    vectors = ("amx", "asimd", "avx", "fma", "neon", "sse", "sve")
+    assert processor() == (name, " ".join(x for x in sorted(words) if x.startswith(vectors)))
+
+
+def test_every_column_of_runs_csv_says_what_the_folder_says(finished: Finished) -> None:
+    results, _ = finished
+    with (results / "runs.csv").open(newline="", encoding="utf-8") as file:
+        assert next(csv.reader(file)) == COLUMNS
+    rows = read_csv(results / "runs.csv")
+    for row, (cell, destruction) in zip(rows, CELLS.items(), strict=True):
+        folder = run_of(results, cell)
+        status, environment = (
+            read_json(folder / "status.json"),
+            read_json(folder / "environment.json"),
+        )
+        result, packages = status["result"], environment["packages"]
+        share = result["n_wrong"] / N_TEST_ROWS
+        assert row == {
+            "cell": cell,
+            "run": folder.name,
+            "dataset": "rect",
+            "data_origin": "original",
+            "data_sha256": status["data"]["sha256"],
+            "model": "SdA-2" if destruction else "SAA-2",
+            "destruction_percent": f"{100 * destruction:g}",
+            "seed": "0",
+            "n_test": "400",
+            "n_wrong": str(result["n_wrong"]),
+            "test_error_percent": f"{100 * share:.2f}",
+            "half_width_95": f"{196 * math.sqrt(share * (1 - share) / N_TEST_ROWS):.2f}",
+            "valid_error_percent": f"{result['valid_error_percent']:.2f}",
+            "best_epoch": str(result["best_epoch"]),
+            "epochs": "4",
+            "paper_error_percent": "",
+            "paper_half_width_95": "",
+            "paper_model": "",
+            "verdict": "no reference",  # a subset of the test rows is no replication
+            "minutes": f"{status['minutes']:.1f}",
+            "device": "cpu",
+            "engine": "torch",
+            "threads": "1",
+            "versions": f"dae {environment['dae']}; python {environment['python']}; "
+            f"torch {packages['torch']}; numpy {packages['numpy']}",
+            "commit": environment["commit"],
+            "config_sha256": row["config_sha256"],
+            "error": "",
+        }
+
+
+def test_all_50000_test_rows_are_compared_with_the_papers_number(dae: Dae, tmp_path: Path) -> None:
+    shared = {
+        "dataset": "rect",
+        "model": {"hidden": [2, 2, 2]},
+        "corruption": {"destruction": 0.0},
+        "pretrain": {"learning_rate": 0.1, "epochs": 1, "batch_size": 1000},
+        "finetune": {"learning_rate": 0.1, "max_epochs": 1, "patience": 1, "batch_size": 100},
+    }
+    wild = {"loss": "squared-error", "learning_rate": 1000.0, "epochs": 6, "batch_size": 20}
+    cells: dict[str, dict[str, Any]] = {
+        "saa": {},
+        "dbn": {"pretrain": {"kind": "rbm"}},
+        "gaussian": {"corruption": {"kind": "gaussian", "sigma": 0.1}},  # not the paper's noise
+        "two": {"model": {"hidden": [2, 2]}},  # not in the paper
+        "subset": {"subset": {"train": 1000, "valid": 200, "test": 49_999}},
+        "wild": {"pretrain": wild, "model": {"hidden": [12] * 3}},  # which diverges
+    }
+    write_study(tmp_path, "whole", cells, shared=shared)
+    dae("replicate", "whole", "--quiet").failed(1, "pretrain.learning_rate")
+    rows = {row["cell"]: row for row in read_csv(tmp_path / "results" / "whole" / "runs.csv")}
+    columns = ("n_test", "model", "paper_model", "paper_error_percent", "paper_half_width_95")
+    assert {cell: [row[name] for name in (*columns, "verdict")] for cell, row in rows.items()} == {
+        "saa": ["50000", "SAA-3", "SAA-3", "2.41", "0.13", "worse"],  # after one epoch
+        "dbn": ["50000", "DBN-3", "DBN-3", "2.60", "0.14", "worse"],
+        "gaussian": ["50000", "SdA-3", "", "", "", "no reference"],
+        "two": ["50000", "SAA-2", "", "", "", "no reference"],
+        "subset": ["49999", "SAA-3", "", "", "", "no reference"],
+        "wild": ["", "SAA-3", "SAA-3", "2.41", "0.13", ""],
+    }
+
+
+# Folders that were changed, copied or damaged
+
+
+def test_a_damaged_or_foreign_run_folder_is_refused_with_its_file(dae: Dae, done: Path) -> None:
+    folder, other = run_of(done, "rect-25"), run_of(done, "rect-0")
+    good = snapshot(folder)
+
+    def refused(name: str, *told: str) -> None:
+        ended = dae("train", "tiny/rect-25").failed(2, str(folder), name, "remove", *told)
+        assert ended.out == ""
+        (folder / name).write_bytes(good[name])
+
+    for name in ("status.json", "environment.json", "config.yaml"):
+        for content in (b"", b"[" * 50_000, b"{}" + b" " * 2_000_000):
+            (folder / name).write_bytes(content)
+            refused(name)
+        if name != "status.json":
+            (folder / name).unlink()
+            refused(name)
+    changes: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
+        ("status.json", lambda told: told.update(state="running"), "running"),
+        ("status.json", lambda told: told["data"].update(sha256="0" * 64), "0" * 12),
+        ("status.json", lambda told: told.update(run=other.name), other.name),
+        ("environment.json", lambda told: told.update(threads=0), "threads"),
+    ]
+    for name, edit, told in changes:
+        change_json(folder / name, edit)
+        refused(name, told)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("epochs: 2", "epochs: 3"))
+    refused("config.yaml", "rect-25")
+    dae("train", "tiny/rect-25").succeeded()
+
+
+def test_a_run_copied_from_elsewhere_is_taken_and_a_renamed_one_is_not(
+    dae: Dae, done: Path, tmp_path: Path
+) -> None:
+    folder = run_of(done, "rect-25")
+    copy = shutil.copytree(folder, tmp_path / "elsewhere" / folder.name)
+    ended = dae("train", "tiny/rect-25", "--out", tmp_path / "elsewhere").succeeded()
+    assert "started" not in ended.err and ended.lines[-1] == f"elsewhere/{copy.name}"
+    seeded = dae("replicate", "tiny", "--only", "rect-25", "--seeds", "2", "--dry-run").lines[2]
+    renamed = copy.with_name(seeded.split()[1])
+    copy.rename(renamed)
+    dae("train", "tiny/rect-25", "--seed", "1", "--out", tmp_path / "elsewhere").failed(
+        2, str(renamed), "config.yaml", "remove"
+    )
+
+
+def test_a_run_of_an_earlier_or_a_later_version_is_taken(dae: Dae, done: Path) -> None:
+    path = run_of(done, "rect-0") / "status.json"
+    change_json(path, lambda told: (told.pop("run"), told.pop("checkpoints"), told.pop("written")))
+    path = run_of(done, "rect-25") / "status.json"
+    change_json(path, lambda told: told.update(later="a new version's"))
+    ended = dae("replicate", "tiny").succeeded()
+    assert "0 done, 2 skipped, 0 failed" in ended.lines[-1]
+
+
+def test_a_cell_of_another_name_keeps_its_run(dae: Dae, done: Path, tmp_path: Path) -> None:
+    cells = tmp_path / "experiments" / "tiny"
+    (cells / "rect-25.yaml").rename(cells / "rect-a-quarter.yaml")
+    ended = dae("replicate", "tiny").succeeded()
+    assert "0 done, 2 skipped, 0 failed" in ended.lines[-1]
+    rows = read_csv(done / "runs.csv")
+    assert [row["cell"] for row in rows] == ["rect-0", "rect-a-quarter"]
+    assert rows[1]["run"] == run_of(done, "rect-25").name
+
+
+def test_wrong_rows_that_are_missing_or_damaged_are_counted_again(dae: Dae, done: Path) -> None:
+    paths = [run_of(done, cell) / "wrong_rows.npy" for cell in CELLS]
+    before = [path.read_bytes() for path in paths]
+    paths[0].unlink()
+    paths[1].write_bytes(before[0])  # of another run: another number of wrong rows
+    ended = dae("replicate", "tiny").succeeded()
+    assert [path.read_bytes() for path in paths] == before
+    told = [line for line in ended.err.splitlines() if "wrong_rows.npy" in line]
+    assert [line.partition(":")[0] for line in told] == [path.parent.name for path in paths]
+    assert "0 done, 2 skipped, 0 failed" in ended.lines[-1]
+    assert "wrong_rows.npy" not in dae("replicate", "tiny").succeeded().err
+
+
+def test_wrong_rows_that_come_out_otherwise_are_left_and_told(dae: Dae, done: Path) -> None:
+    first, second = (run_of(done, cell) for cell in CELLS)
+    counted = read_json(first / "status.json")["result"]["n_wrong"]
+    change_json(first / "status.json", lambda told: told["result"].update(n_wrong=counted + 1))
+    for name in ("wrong_rows.npy", "checkpoint.safetensors"):
+        (second / name).unlink()
+    (first / "wrong_rows.npy").unlink()
+    ended = dae("replicate", "tiny").succeeded()
+    assert not (first / "wrong_rows.npy").exists() and not (second / "wrong_rows.npy").exists()
+    told = [line for line in ended.err.splitlines() if "wrong_rows.npy" in line]
+    assert told[0].startswith(f"{first.name}: ")
+    assert f"{counted} of 400" in told[0] and f"{counted + 1} of 400" in told[0]
+    assert told[1].startswith(f"{second.name}: ") and "checkpoint.safetensors" in told[1]
+
+
+# Which code made it, and on what
+
+
+def test_a_run_tells_the_commit_of_the_code_and_if_it_had_changes(
+    child: Start, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    """By a git that looks at a checkout of the test's own instead of that of this package."""
+    real = shutil.which("git")
+    if real is None or not (ROOT / ".git").exists():
+        pytest.skip("needs git, and the package in a checkout")
+    checkout, tools = tmp_path / "checkout", tmp_path / "tools"
+    tools.mkdir()
+    (tools / "git").write_text(
+        "#!/bin/sh\nfor word; do\n  shift\n"
+        f"  [ \"$word\" = '{ROOT}' ] && word='{checkout}'\n"
+        '  set -- "$@" "$word"\ndone\n'
+        f"cd '{checkout}' && exec '{real}' \"$@\"\n"
+    )
+    (tools / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.example")
+        command = [real, "-C", str(checkout), *who, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def commit() -> object:
+        words = ("--set", "finetune.max_epochs=1", "--out", "runs", "--force", "--quiet")
+        ended = child("train", "tiny/rect-0", *words).wait().succeeded()
+        return read_json(Path(ended.lines[0]) / "environment.json")["commit"]
+
+    for name in ("dae_cli/code.py", "experiments/a.yaml", "results/table.csv"):
+        (checkout / name).parent.mkdir(parents=True)
+        (checkout / name).write_text("first\n")
+    git("init", "--quiet")
+    assert commit() == ""  # a repository without a commit
+    git("add", ".")
+    git("commit", "--quiet", "-m", "first")
+    head = git("rev-parse", "HEAD")[:12]
+    (checkout / "results" / "table.csv").write_text("changed\n")
+    (checkout / "results" / "new.csv").write_text("new\n")
+    (checkout / "notes.txt").write_text("new, where no code lies\n")
+    assert commit() == head
+    (checkout / "experiments" / "a.yaml").write_text("changed\n")
+    assert commit() == f"{head}-dirty"
+    git("checkout", "--quiet", "--", "experiments")
+    (checkout / "dae_cli" / "new.py").write_text("new\n")
+    assert commit() == f"{head}-dirty"
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no git
+    assert commit() == ""
+
+
+def test_a_run_that_goes_on_joins_its_sessions(dae: Dae, done: Path, monkeypatch: Patch) -> None:
+    folder = run_of(done, "rect-25")
+    now = read_json(folder / "environment.json")
+    monkeypatch.setattr(sys, "argv", ["dae", "train", "again"])
+    # The same code and machine, but another command: one earlier session.
+    stop(folder)
+    dae("train", "tiny/rect-25", "--resume").succeeded()
+    told = read_json(folder / "environment.json")
+    session = {
+        "commit": now["commit"],
+        "versions": read_csv(done / "runs.csv")[1]["versions"],
+        "device": "cpu",
+        "cpu": now["cpu"],
+        "platform": now["platform"],
+        "command": now["command"],
+    }
+    assert told == now | {"command": "dae train again", "earlier": [session]}
+    # As it was begun: nothing to add. Others: each once, the oldest first.
+    stop(folder)
+    first = session | {"commit": "abc-dirty", "device": "NVIDIA A", "versions": "dae 0.0"}
+    second = session | {"commit": "", "cpu": "abacus", "platform": "elsewhere"}
+    again = session | {"command": "dae train again"}  # what goes on now, is no earlier session
+    before = now | {"command": "dae train again", "earlier": [first, again, second, first]}
+    (folder.with_name(folder.name + ".partial") / "environment.json").write_text(json.dumps(before))
+    dae("train", "tiny/rect-25", "--resume").succeeded()
+    assert read_json(folder / "environment.json") == before | {"earlier": [first, second]}
+    dae("replicate", "tiny").succeeded()
+    row = read_csv(done / "runs.csv")[1]
+    assert row["versions"] == f"dae 0.0 / {session['versions']}"
+    assert row["device"] == "NVIDIA A / cpu"
+    # An empty commit is that of an installed package.
+    names = ["abc-dirty", "installed", *([now["commit"]] if now["commit"] else [])]
+    assert row["commit"] == "+".join(names)
+    table = (done / "table.csv").read_text()
+    assert row["versions"] in table and row["commit"] in table
+
+
+def test_what_was_done_to_filters_is_told_and_nothing_else() -> None:
+    none = "corruption.destruction=0"
+    for changed, told in (
+        (["corruption.destruction=.25"], "25 % destroyed"),
+        ([none], "no corruption"),
+        (["corruption.destruction=.1", "corruption.kind=salt-and-pepper"], "10 % salt and pepper"),
+        (["corruption.kind=gaussian", "corruption.sigma=.5", none], "Gaussian noise, σ 0.5"),
+        (["corruption.kind=gaussian", "corruption.sigma=0", none], "no corruption"),
+        ([none, "pretrain.weight_decay=.001"], "weight decay 0.001"),
+        (["pretrain.contraction=.1"], "25 % destroyed, contraction 0.1"),
+        (
+            [none, "pretrain.weight_decay=.01", "pretrain.contraction=.1"],
+            "weight decay 0.01, contraction 0.1",
+        ),
+        ([none, "pretrain.epochs=0"], "not pretrained"),
+    ):
+        assert what_was_done("tiny/rect-25", *changed) == told, changed

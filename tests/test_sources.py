@@ -1,0 +1,410 @@
+"""Where a set comes from: your files, the cache, the download, the recipe; what each proves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.entry_points.data import SmallSet, forget_small, register_small
+from tests.support.commands import Ended
+from tests.support.data_files import npy, zipped
+from tests.support.tiny import snapshot
+
+Dae = Callable[..., Ended]
+Fetch = Callable[..., dict[str, str]]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cache of the test's own; the small set is registered, and forgotten at the end."""
+    monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))
+    register_small()
+    yield tmp_path / "cache"
+    forget_small()
+
+
+@pytest.fixture
+def original() -> SmallSet:
+    """The original small set."""
+    return register_small()[0]
+
+
+@pytest.fixture
+def made() -> SmallSet:
+    """What the recipe of the small set makes."""
+    return register_small()[1]
+
+
+@pytest.fixture
+def fetch(dae: Dae) -> Fetch:
+    """Fetch the small set with options; what is told of it, with the notes as `notes`."""
+
+    def fetch(*options: str | Path) -> dict[str, str]:
+        ended = dae("data", "fetch", "small", "--format", "json", *options).succeeded()
+        (told,) = ended.json
+        assert list(told) == ["name", "origin", "sha256", "source", "path"]
+        return {**told, "notes": ended.err}
+
+    return fetch
+
+
+def entry(path: str | Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The arrays of an entry of the cache, and its provenance."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    return arrays, json.loads(arrays.pop("dae").tobytes())
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Have nobody's permissions, whoever runs the tests."""
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A folder that everybody can look into, but only its owner can write to."""
+    folder = Path(tempfile.mkdtemp(prefix="dae-test-"))
+    folder.chmod(0o755)
+    yield folder
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_without_files_and_network_a_set_is_regenerated_once_and_kept(
+    dae: Dae, fetch: Fetch, made: SmallSet, cache: Path
+) -> None:
+    told = fetch()
+    recipe = f"v1-{made.sha256[:8]}"
+    assert (told["origin"], told["sha256"]) == ("regenerated", made.sha256)
+    assert told["path"] == str(cache / f"small-regenerated-{recipe}.npz")
+    assert recipe in told["source"]
+    arrays, about = entry(told["path"])
+    assert about == {
+        "name": "small",
+        "origin": "regenerated",
+        "sha256": made.sha256,
+        "source": told["source"],
+        "trust": "made here",
+    }
+    assert list(arrays) == ["X", "Y", "Xtest", "Ytest"]
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(array, getattr(made, key))
+        assert array.dtype == np.uint8
+    before = Path(told["path"]).stat()
+    again = fetch()
+    assert again.pop("notes") == ""  # nothing is tried again
+    assert again.items() <= told.items()
+    ended = dae("data", "fetch", "small", "--origin", "original")  # which nothing replaces
+    ended.failed(1, "small.zip", "--data-dir", "--origin original")
+    assert ended.out == ""
+    assert Path(told["path"]).stat() == before
+    assert {path.name for path in cache.iterdir()} == {".small.lock", Path(told["path"]).name}
+
+
+def test_your_files_come_before_the_cache_and_are_read_once(
+    fetch: Fetch, original: SmallSet, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch()
+    path = original.write_npz(tmp_path / "mine")
+    told = fetch("--data-dir", tmp_path / "mine")
+    assert (told["origin"], told["sha256"]) == ("original", original.sha256)
+    assert str(path) in told["source"]
+    assert str(path) in told["notes"]
+    assert told["path"] == str(cache / f"small-original-{original.sha256[:12]}.npz")
+    assert entry(told["path"])[1]["trust"] == "as given"
+    assert entry(told["path"])[1]["source"] == told["source"]
+    monkeypatch.setenv("DAE_DATA_DIR", str(tmp_path / "mine"))
+    again = fetch()
+    assert again.pop("notes") == ""
+    assert again.items() <= told.items()
+    (tmp_path / "empty").mkdir()
+    passed_over = fetch("--data-dir", tmp_path / "empty")  # before the environment
+    assert passed_over["origin"] == "regenerated"
+    assert str(tmp_path / "empty") in passed_over["notes"]
+    assert fetch("--origin", "regenerated")["origin"] == "regenerated"
+    assert fetch("--origin", "original")["origin"] == "original"
+    monkeypatch.delenv("DAE_DATA_DIR")
+    assert fetch()["origin"] == "regenerated"  # your word counts while your file is given
+    original.write_npz(tmp_path / "mine", Y=2 - original.Y)
+    changed = fetch("--data-dir", tmp_path / "mine")
+    assert changed["sha256"] not in (original.sha256, passed_over["sha256"])
+    assert str(path) in changed["notes"]
+
+
+def test_files_may_lie_packed_or_not_in_the_folder_or_in_one_of_the_sets_name(
+    dae: Dae, fetch: Fetch, original: SmallSet
+) -> None:
+    def found() -> list[str]:
+        ended = dae("data", "list", "small", "--data-dir", "mine", "--format", "json")
+        yours = ended.succeeded().json[0]["copies"][0]
+        assert yours["place"] == "yours"
+        assert fetch("--data-dir", "mine")["sha256"] == original.sha256
+        return [str(Path(path).relative_to("mine")) for path in yours["paths"]]
+
+    mine = Path("mine")
+    original.write_npz(mine / "small")
+    assert found() == ["small/small.npz"]
+    original.write_npz(mine)
+    assert found() == ["small.npz"]
+    _, test = original.write_text(mine / "small")
+    assert found() == ["small/small_train.amat", "small/50k/small_test.amat"]
+    test.rename(test.parent.parent / test.name)
+    assert found() == ["small/small_train.amat", "small/small_test.amat"]
+    original.write_text(mine)
+    assert found() == ["small_train.amat", "50k/small_test.amat"]
+    original.write_zip(mine / "small")
+    assert found() == ["small/small.zip"]
+    original.write_zip(mine)
+    assert found() == ["small.zip"]
+
+
+def test_what_lies_in_the_way_of_your_files_is_an_error_that_names_it(
+    dae: Dae, original: SmallSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Path("mine")
+
+    def refused(*parts: str) -> None:
+        for command in ("fetch", "list", "verify"):
+            dae("data", command, "small", "--data-dir", "mine").failed(2, *parts)
+
+    (mine / "50k" / "small_test.amat").mkdir(parents=True)
+    refused("mine/50k/small_test.amat", "folder")
+    (mine / "50k" / "small_test.amat").rmdir()
+    os.mkfifo(mine / "small_train.amat")
+    refused("mine/small_train.amat")
+    (mine / "small_train.amat").unlink()
+    (mine / "small.npz").symlink_to("moved.npz")
+    refused("mine/small.npz", "link")
+    (mine / "small.npz").unlink()
+    train, test = original.write_text(mine)
+    test.unlink()
+    refused("mine/small_train.amat", "50k/small_test.amat")
+    original.write_text(mine)
+    train.unlink()
+    refused("mine/50k/small_test.amat", " small_train.amat")
+    (mine / "file").touch()
+    dae("data", "fetch", "small", "--data-dir", "mine/file").failed(2, "--data-dir", "mine/file")
+    for nowhere in ("mine/file", "mine/nowhere"):
+        monkeypatch.setenv("DAE_DATA_DIR", nowhere)
+        dae("data", "fetch", "small").failed(2, "DAE_DATA_DIR", nowhere)
+
+
+def test_a_file_that_may_not_be_read_is_an_error(
+    dae: Dae, original: SmallSet, open_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAE_CACHE_DIR", str(open_place / "cache"))
+    path = original.write_npz(open_place / "mine")
+    words = ("data", "verify", "small", "--format", "json", "--data-dir", open_place / "mine")
+    dae(*words).succeeded()
+    path.chmod(0)
+    with unprivileged():
+        ended = dae(*words)
+    assert ended.code == 2
+    assert str(path) in ended.json[0]["found"]
+
+
+def test_your_files_are_proven_by_their_content_or_by_the_sha_1_of_the_archive(
+    fetch: Fetch, original: SmallSet, tmp_path: Path, cache: Path
+) -> None:
+    original.write_npz(tmp_path / "npz")
+    sha1 = hashlib.sha1(original.write_zip(tmp_path / "zip").read_bytes()).hexdigest()
+    cases: list[tuple[str, dict[str, Any], str]] = [
+        ("npz", {}, "as given"),
+        ("zip", {}, "as given"),
+        ("npz", {"archive_sha1": sha1}, "as given"),
+        ("zip", {"archive_sha1": sha1}, "checked"),
+        ("npz", {"known_sha256": original.sha256}, "checked"),
+        ("zip", {"known_sha256": original.sha256}, "checked"),
+        ("npz", {"exact": True}, "checked"),
+    ]
+    for folder, facts, trust in cases:
+        shutil.rmtree(cache, ignore_errors=True)
+        register_small(**facts)
+        told = fetch("--data-dir", tmp_path / folder)
+        assert (told["origin"], told["sha256"]) == ("original", original.sha256)
+        assert entry(told["path"])[1]["trust"] == trust
+        assert ("SHA-1" in told["source"]) == (folder == "zip" and not facts)
+        without = fetch()
+        assert without["origin"] == ("original" if trust == "checked" else "regenerated")
+        assert (without["notes"] == "") == (trust == "checked")
+    # What is given later does not take the proof away.
+    register_small()
+    told = fetch("--data-dir", tmp_path / "zip")
+    assert entry(told["path"])[1]["trust"] == "checked"
+
+
+def test_what_is_known_not_to_be_the_original_is_refused_and_not_kept(
+    dae: Dae, original: SmallSet, made: SmallSet, tmp_path: Path, cache: Path
+) -> None:
+    mine = tmp_path / "mine"
+
+    def refused(*parts: str) -> None:
+        before = snapshot(cache, [".npz", ".json"])
+        for command in ("fetch", "verify"):
+            ended = dae("data", command, "small", "--data-dir", mine)
+            told = " ".join(f"{ended.err} {ended.out}".split())
+            assert ended.code == 2
+            for part in (str(mine / "small.npz"), *parts):
+                assert part in told
+        assert snapshot(cache, [".npz", ".json"]) == before
+
+    original.write_npz(mine)
+    register_small(known_sha256="f" * 64)
+    refused(original.sha256[:12], "f" * 12)
+    register_small(exact=True)
+    original.write_npz(mine, Y=2 - original.Y)
+    refused(original.sha256[:12])
+    register_small()
+    made.write_npz(mine)
+    refused()
+
+
+def rewritten(path: Path, **members: bytes) -> bytes:
+    """An entry with other bytes for some of its arrays, its checksums being right."""
+    with np.load(path) as arrays:
+        held = {f"{name}.npy": npy(array) for name, array in arrays.items()}
+    return zipped(held | {f"{name}.npy": data for name, data in members.items()})
+
+
+def damages(path: Path) -> dict[str, bytes]:
+    """An entry damaged in every way; other ways to write arrays are those of test_data_readers."""
+    data = path.read_bytes()
+    altered = bytearray(data)
+    altered[len(data) // 2] ^= 0xFF
+    arrays, about = entry(path)
+    kinds = {
+        "cut": data[:-300],
+        "altered": bytes(altered),
+        "empty": b"",
+        "other labels": rewritten(path, Y=npy(arrays["Y"] ^ 1)),
+        "other shape": rewritten(path, Y=npy(arrays["Y"][:7])),
+        "other type": rewritten(path, X=npy(arrays["X"].astype(np.float32))),
+    }
+    for key in ("dae", "X"):
+        kinds[f"no array as {key}"] = rewritten(path, **{key: b"no array"})
+    texts = [b"[" * 90_000, b"[]", b"{}", b"\xff"]
+    for change in ({"origin": "stolen"}, {"trust": "mine"}, {"sha256": 3}, {"name": "rect"}):
+        texts.append(json.dumps(about | change).encode())
+    for text in texts:
+        kinds[f"{text[:90]!r} as provenance"] = rewritten(path, dae=npy(np.frombuffer(text, "u1")))
+    return kinds
+
+
+def test_a_damaged_entry_is_told_by_verify_and_made_again_when_it_is_needed(
+    dae: Dae, fetch: Fetch
+) -> None:
+    told = fetch()
+    path = Path(told["path"])
+    good = path.read_bytes()
+    for kind, data in damages(path).items():
+        path.write_bytes(data)
+        ended = dae("data", "verify", "small", "--format", "json")
+        of_another_set = '"name": "rect"' in kind  # all else is sound
+        assert (ended.code, ended.json[0]["sound"]) == (int(not of_another_set), of_another_set)
+        assert path.read_bytes() == data, kind  # a check takes nothing away
+        if kind.endswith(("provenance", "as dae", "cut", "empty")):
+            (listed,) = dae("data", "list", "small", "--format", "json").succeeded().json
+            assert listed["copies"][0]["usable"] is of_another_set, kind
+        again = fetch()
+        assert "small" in again.pop("notes"), kind
+        assert again.items() <= told.items()
+        assert path.read_bytes() == good, kind
+
+
+def test_a_recipe_is_held_to_its_version_and_its_digest(
+    dae: Dae, fetch: Fetch, made: SmallSet
+) -> None:
+    fetch()
+    register_small(version=2)
+    (told,) = dae("data", "list", "small", "--format", "json").succeeded().json
+    assert [copy["usable"] for copy in told["copies"]] == [False]
+    assert fetch()["path"].endswith(f"small-regenerated-v2-{made.sha256[:8]}.npz")
+    register_small(version=3, wrong_recipe=True)  # as on a machine that makes other bytes
+    dae("data", "make", "small").failed(2, "small", made.sha256[:12], "numpy")
+
+
+def test_a_cache_that_cannot_be_written_still_gives_what_it_holds(
+    dae: Dae, fetch: Fetch, open_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAE_CACHE_DIR", str(open_place))
+    path = Path(fetch()["path"])
+    open_place.chmod(0o555)
+    with unprivileged():
+        assert fetch()["path"] == str(path)
+    open_place.chmod(0o755)
+    Path("file").touch()
+    monkeypatch.setenv("DAE_CACHE_DIR", "file/cache")
+    dae("data", "fetch", "small").failed(2, "file/cache", "DAE_CACHE_DIR")
+
+
+def test_entries_may_be_read_by_others_as_the_umask_says(fetch: Fetch) -> None:
+    before = os.umask(0o022)
+    try:
+        assert Path(fetch()["path"]).stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(before)
+
+
+def test_what_killed_commands_left_in_the_cache_is_swept_by_the_next(
+    fetch: Fetch, cache: Path
+) -> None:
+    with subprocess.Popen("true") as gone:
+        pass
+    made = Path(fetch()["path"])
+    machine = re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:40]
+    day = time.time() - 24 * 3600 - 5
+    kept = {".small.lock", made.name}
+    for owner, is_old, stays in (
+        (f"{machine}-{gone.pid}", False, False),
+        (f"{machine}-{os.getpid()}", True, True),  # it lives: the clock may have jumped
+        ("elsewhere-2-7", False, True),
+        ("elsewhere-2-8", True, False),
+    ):
+        download = cache / f".download-{owner}-abcd_12"
+        download.mkdir()
+        part = cache / f".small-original-0.npz@{owner}-0123abcd.part"
+        part.touch()
+        for path in (download, part):
+            os.utime(path, (day, day) if is_old else None)
+            if stays:
+                kept.add(path.name)
+    made.unlink()
+    fetch()
+    assert {path.name for path in cache.iterdir()} == kept
+
+
+def test_the_genuine_convex_is_proven_and_has_its_genuine_rows(dae: Dae, test_data: Path) -> None:
+    words = ("data", "fetch", "convex", "--data-dir", test_data, "--format", "json")
+    (told,) = dae(*words).succeeded().json
+    assert told["origin"] == "original"
+    assert told["sha256"] == "f1736928f43fd98817ab8fa8152e50fb5f371e4fe12cc0b0a5682e2812033e01"
+    arrays, about = entry(told["path"])
+    assert about["trust"] == "checked"
+    assert [len(arrays[key]) for key in ("X", "Y", "Xtest", "Ytest")] == [8000] * 2 + [50_000] * 2
+    with np.load(test_data / "genuine_rows" / "convex.npz") as rows:
+        for key, expected in (("X", rows["X"]), ("Y", rows["y"])):
+            every = np.concatenate([arrays[key], arrays[f"{key}test"]])
+            # The first and the last ten for training, for validation and for the test.
+            ends = [every[start : start + 10] for start in (0, 5990, 6000, 7990, 8000, 57_990)]
+            np.testing.assert_array_equal(np.concatenate(ends), expected)

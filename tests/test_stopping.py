@@ -1,0 +1,254 @@
+"""Commands that are stopped, killed, or run beside one another: nothing lost, nothing left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.children import Child, wait_until
+from tests.support.commands import Ended
+from tests.support.compare import assert_same_results, differences, temporary_files
+from tests.support.tiny import read_csv, snapshot
+
+pytestmark = [
+    pytest.mark.usefixtures("tiny"),
+    pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc"),
+    pytest.mark.timeout(240),
+]
+ENDLESS = ("--set", "finetune.max_epochs=100000", "--set", "finetune.patience=100000")
+LONG = ("--set", "finetune.max_epochs=400", "--set", "finetune.patience=400")
+ONE_AND_THE_SAME = 0.3
+"""Seconds in which two signals count as one (docs/reliability.md)."""
+
+Start = Callable[..., Child]
+
+
+@pytest.fixture(autouse=True)
+def _frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAE_CHECKPOINT_SECONDS", "0.05")
+
+
+def epochs_kept(folder: Path) -> list[int]:
+    """Fine-tuning epochs in the metrics of each run that goes on."""
+    found = sorted(folder.rglob("*.partial/metrics.csv"))
+    return [sum("finetune" in line for line in path.read_text().splitlines()) for path in found]
+
+
+def fine_tuning(folder: Path, runs: int) -> bool:
+    """Tell whether so many runs have kept an epoch of fine-tuning."""
+    return sum(epochs > 0 for epochs in epochs_kept(folder)) >= runs
+
+
+def assert_stopped(child: Child, ended: Ended, code: int, out: Path, runs: int) -> None:
+    """Hold a command to have stopped as promised: code, remedy, checkpoints, nothing left."""
+    ended.failed(code, "the same command")
+    assert child.survivors() == []
+    assert [name for name in temporary_files(out) if not name.endswith(".partial")] == []
+    assert len(list(out.glob("runs/*.partial/checkpoint.safetensors"))) == runs
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_one_signal_keeps_a_checkpoint_and_the_same_command_goes_on(
+    child: Start, tmp_path: Path, number: int, code: int
+) -> None:
+    out = tmp_path / "out"
+    words = ("replicate", "tiny", *ENDLESS, "--out", str(out))
+    first = child(*words)
+    wait_until(lambda: fine_tuning(out, 1), first)
+    assert_stopped(first, first.end(number), code, out, runs=1)
+    before = epochs_kept(out)
+    again = child(*words)
+    wait_until(lambda: epochs_kept(out) > before, again)
+    assert_stopped(again, again.end(number), code, out, runs=1)
+    lines = (next(out.rglob("metrics.csv"))).read_text().splitlines()
+    assert lines[: before[0]] == sorted(set(lines), key=lines.index)[: before[0]]  # none twice
+
+
+def test_a_run_stopped_by_a_signal_ends_with_the_bits_of_one_that_was_not(
+    dae: Callable[..., Ended], child: Start, tmp_path: Path
+) -> None:
+    words = ("replicate", "tiny", *LONG)
+    stopped = child(*words, "--out", "stopped")
+    wait_until(lambda: fine_tuning(tmp_path / "stopped", 1), stopped)
+    stopped.end(signal.SIGTERM).failed(143)
+    killed = child(*words, "--out", "stopped")
+    wait_until(lambda: "rect-25" in killed.err, killed)
+    killed.kill()
+    assert killed.survivors() == []
+    dae(*words, "--out", "stopped").succeeded()
+    dae(*words, "--out", "whole").succeeded()
+    assert_same_results(tmp_path / "stopped", tmp_path / "whole")
+
+
+def test_two_signals_in_one_moment_count_as_one(child: Start, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = child("replicate", "tiny", *ENDLESS, "--out", str(out))
+    wait_until(lambda: fine_tuning(out, 1), command)
+    command.send(signal.SIGTERM)
+    with suppress(ProcessLookupError):
+        command.send(signal.SIGINT)
+    ended = command.wait()
+    assert_stopped(command, ended, ended.code, out, runs=1)
+    assert ended.code in (130, 143)  # whichever came first
+
+
+def test_training_that_is_stopped_goes_on_with_resume(child: Start, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ("train", "tiny/rect-25", *ENDLESS, "--out", str(out))
+    command = child(*words)
+    wait_until(lambda: fine_tuning(out, 1), command)
+    command.end(signal.SIGINT).failed(130, "--resume")
+    child(*words).wait().failed(2, "--resume", "--force")
+    before = epochs_kept(out)
+    resumed = child(*words, "--resume")
+    wait_until(lambda: epochs_kept(out) > before, resumed)
+    resumed.end(signal.SIGTERM).failed(143, "--resume")
+
+
+def test_a_signal_outside_of_training_ends_the_command_at_once(
+    child: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")  # nobody writes into it, so that reading it never ends
+    command = child("show", "./pipe.yaml")
+    time.sleep(0.3)
+    if command.poll() is None:
+        command.end(signal.SIGINT).failed(130)
+
+
+def test_ctrl_c_and_a_killed_worker_and_a_killed_command_with_two_jobs(
+    child: Start, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = ("replicate", "tiny", *ENDLESS, "--out", str(out), "--jobs", "2")
+    command = child(*words)
+    wait_until(lambda: fine_tuning(out, 2), command)
+    for pid in (*command.others(), command.pid):  # as a terminal sends it, to every process
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
+    assert_stopped(command, command.wait(), 130, out, runs=2)
+
+    again = child(*words)
+    before = epochs_kept(out)
+    wait_until(lambda: all(n > b for n, b in zip(epochs_kept(out), before, strict=True)), again)
+    os.kill(again.workers()[0], signal.SIGKILL)
+    wait_until(lambda: "killed" in again.err, again)
+    before = epochs_kept(out)
+    wait_until(lambda: epochs_kept(out) > before, again)  # one at a time, from its checkpoint
+    again.kill()
+    assert again.survivors() == []
+
+
+def test_the_second_signal_ends_all_at_once(child: Start, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = child("replicate", "tiny", *ENDLESS, "--out", str(out), "--jobs", "2")
+    wait_until(lambda: fine_tuning(out, 2), command)
+    for pid in command.workers():  # which can finish no step now
+        os.kill(pid, signal.SIGSTOP)
+    command.send(signal.SIGTERM)
+    time.sleep(2 * ONE_AND_THE_SAME)
+    assert command.poll() is None
+    assert command.end(signal.SIGTERM).code == 143
+    assert command.survivors() == []
+
+
+@pytest.mark.slow
+def test_a_worker_that_a_scheduler_terminates_keeps_a_checkpoint_and_all_stop(
+    child: Start, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = child("replicate", "tiny", *ENDLESS, "--out", str(out), "--jobs", "2")
+    wait_until(lambda: fine_tuning(out, 2), command)
+    os.kill(command.workers()[0], signal.SIGTERM)
+    assert_stopped(command, command.wait(), 143, out, runs=2)
+
+
+@pytest.mark.slow
+def test_a_run_whose_worker_is_killed_again_and_again_fails_and_the_others_go_on(
+    child: Start, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    cell = tmp_path / "experiments" / "tiny" / "rect-25.yaml"
+    cell.write_text(cell.read_text() + "finetune: {max_epochs: 100000, patience: 100000}\n")
+    command = child("replicate", "tiny", "--out", str(out), "--jobs", "2")
+    while command.poll() is None:
+        if fine_tuning(out, 1):
+            for pid in command.workers():
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+    command.wait().failed(1, "killed")
+    done, lost = read_csv(out / "runs.csv")
+    assert (done["cell"], done["error"]) == ("rect-0", "")
+    assert "killed" in lost["error"] and "checkpoint" in lost["error"]
+    assert command.survivors() == []
+
+
+def test_two_commands_on_one_folder_share_the_work(
+    dae: Callable[..., Ended], child: Start, tmp_path: Path
+) -> None:
+    words = ("replicate", "tiny", "--seeds", "3")
+    commands = [child(*words, "--out", "both") for _ in range(2)]
+    ended = [command.wait().succeeded() for command in commands]
+    made = [read_csv(tmp_path / "both" / "runs.csv")]
+    assert len(made[0]) == 6 and all("6 " in one.out or "skipped" in one.out for one in ended)
+    dae(*words, "--out", "alone").succeeded()
+    assert_same_results(tmp_path / "both", tmp_path / "alone")
+
+
+def test_commands_of_different_cells_on_one_folder_lose_no_row(
+    child: Start, tmp_path: Path, finished: tuple[Path, Ended]
+) -> None:
+    cells = ("rect-0", "rect-25")
+    commands = [child("replicate", "tiny", "--only", cell, "--out", "both") for cell in cells]
+    for command in commands:
+        command.wait().succeeded()
+    assert differences(tmp_path / "both", finished[0]) == []
+
+
+def test_a_run_that_another_command_makes_is_waited_for_or_refused(
+    child: Start, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = (*ENDLESS, "--out", str(out))
+    only = ("--only", "rect-0")
+    first = child("replicate", "tiny", *words, *only)
+    wait_until(lambda: fine_tuning(out, 1), first)
+    child("replicate", "tiny", *words, *only, "--force").wait().failed(2, "rect-0", "--force")
+    training = child("train", "tiny/rect-0", *ENDLESS, "--out", str(out / "runs"), "--resume")
+    training.wait().failed(2, "rect-0", "another")
+
+    waiting = child("replicate", "tiny", *words, *only)
+    wait_until(lambda: "rect-0" in waiting.err and "waiting" in waiting.err, waiting)
+    first.kill()  # its lock is free again, and the run is taken over
+    before = epochs_kept(out)
+    wait_until(lambda: epochs_kept(out) > before, waiting)
+    assert waiting.end(signal.SIGINT).code == 130
+
+
+def test_a_forced_run_that_is_killed_leaves_the_finished_one_or_a_stopped_one(
+    child: Start, done: Path
+) -> None:
+    before = snapshot(done)
+    command = child("replicate", "tiny", *("--force", "--only", "rect-0"))
+    wait_until(lambda: "started" in command.err, command)
+    command.kill()
+    child("replicate", "tiny").wait().succeeded()
+    now = snapshot(done)
+    assert sorted(now) == sorted(before)
+    assert all(now[name] == before[name] for name in now if name.endswith(".safetensors"))
+
+
+def test_seconds_between_checkpoints_that_are_no_number_are_refused(
+    child: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in ("often", "-1", "nan"):
+        monkeypatch.setenv("DAE_CHECKPOINT_SECONDS", value)
+        child("train", "tiny/rect-0").wait().failed(2, "DAE_CHECKPOINT_SECONDS", value)

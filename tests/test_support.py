@@ -1,0 +1,38 @@
+"""A forked command is as good as one that is executed."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.children import Child, wait_until
+from tests.support.tiny import snapshot
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+SAME = (".safetensors", ".npy", ".yaml")
+
+
+def test_a_forked_command_does_what_an_executed_one_does(
+    child: Callable[..., Child], tmp_path: Path
+) -> None:
+    for out, executed in (("one", False), ("two", True)):
+        child("replicate", "tiny", "--out", out, executed=executed).wait().succeeded()
+    one = snapshot(tmp_path / "one" / "runs", SAME)
+    assert one and one == snapshot(tmp_path / "two" / "runs", SAME)
+
+
+def test_a_forked_command_hears_signals_and_tells_its_exit_code(
+    child: Callable[..., Child],
+) -> None:
+    begun = child("replicate", "tiny", "--set", "pretrain.epochs=100000")
+    wait_until(lambda: list(Path("results").rglob("status.json")), begun)
+    assert begun.end(signal.SIGINT).code == 130
+    killed = child("replicate", "tiny", "--set", "pretrain.epochs=100000")
+    wait_until(lambda: list(Path("results").rglob("status.json")), killed)
+    killed.kill()
+    assert killed.wait().code == 128 + signal.SIGKILL
+    assert killed.survivors() == []

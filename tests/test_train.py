@@ -1,0 +1,333 @@
+"""`dae train`: one run, made, skipped, forced, gone on with, or refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.entry_points.runs import Place, hear_every_epoch
+from tests.support.commands import Ended
+from tests.support.tiny import (
+    bits,
+    change_json,
+    read_csv,
+    read_json,
+    run_of,
+    stop,
+    write_rect,
+    write_yaml,
+)
+
+Dae = Callable[..., Ended]
+Patch = pytest.MonkeyPatch
+Finished = tuple[Path, Ended]
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+
+def changed(*settings: str) -> list[str]:
+    """Settings as words of a command."""
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+# What is told
+
+
+def test_stdout_has_error_paper_data_and_folder_stderr_the_rest(dae: Dae, tiny_data: Path) -> None:
+    ended = dae("train", "tiny/rect-25", "--seed", "3").succeeded()
+    error, paper, data, took, folder = ended.lines
+    assert re.fullmatch(r"results/tiny/runs/rect-sda2-25-s3-[0-9a-f]{8}", folder)
+    wrong = read_json(Path(folder) / "status.json")["result"]["n_wrong"]
+    percent = wrong / 4
+    half_width = 1.96 * (percent * (100 - percent) / 400) ** 0.5
+    assert error == f"test error   {percent:.2f} ± {half_width:.2f} % ({wrong} of 400 rows wrong)"
+    assert (paper.split(), data) == (["paper", "no", "reference"], "data         rect, original")
+    assert re.fullmatch(r"took         \d+ s", took)
+    lines = ended.err.splitlines()
+    assert any(str(tiny_data / "rect.npz") in line for line in lines)
+    assert "started  rect-25" in lines
+    assert lines[-1] == f"next: dae filters {folder}"
+    assert "\x1b" not in ended.out + ended.err
+    assert [path.name for path in Path("results/tiny").iterdir()] == ["runs"]
+
+
+def test_every_epoch_is_told_in_order_and_the_share_done_grows_to_one(
+    dae: Dae, monkeypatch: Patch
+) -> None:
+    places = hear_every_epoch(monkeypatch)
+    patience, most = 3, 20
+    few = changed("pretrain.epochs=1", "finetune.learning_rate=.5")
+    many = changed(f"finetune.patience={patience}", f"finetune.max_epochs={most}")
+    ended = dae("train", "tiny/rect-0", *few, *many).succeeded()
+    rows = read_csv(Path(ended.lines[-1]) / "metrics.csv")
+    wrong = [int(row["valid_wrong"]) for row in rows[2:]]
+    expected = [Place("pretrain", 1, 0, 1, None, None, 0.0)]
+    told = []
+    guesses, share = [], 0.0
+    for done, row in enumerate(rows, 1):
+        tuned = wrong[: done - 2] if done > 2 else []
+        best = tuned.index(min(tuned)) + 1 if tuned else 0
+        # The patience is expected to run out once more after the best epoch so far.
+        guesses.append(done / (2 + min(most, best + patience)))
+        share = max(share, min(1.0, guesses[-1]))
+        epoch, cost = int(row["epoch"]), float(row["cost"])
+        if tuned:
+            percent = float(row["valid_error_percent"])
+            expected.append(Place("finetune", None, epoch, most, cost, percent, share))
+            told.append(
+                f"finetune {epoch:>2}/20  cost {cost:.4g}  validation error {percent:.2f} %"
+            )
+        else:
+            layer = int(row["layer"])
+            expected.append(Place("pretrain", layer, epoch, 1, cost, None, share))
+            told.append(f"pretrain layer {layer} 1/1  cost {cost:.4g}")
+    expected.append(expected[-1]._replace(phase="test"))
+    assert places == expected
+    assert guesses != sorted(guesses)  # else a share that goes back would not be noticed
+    assert share > 0.8
+    lines = ended.err.splitlines()
+    assert lines[lines.index("started  rect-0") + 1 : -1] == [*told, "test"]
+
+
+# Where it goes and what it is made of
+
+
+def test_alone_a_run_has_the_bits_that_it_has_in_a_study(
+    dae: Dae, tiny: Path, finished: Finished
+) -> None:
+    dae("train", "tiny/rect-25", "--out", "deep/runs").succeeded()
+    (made,) = Path("deep/runs").iterdir()
+    same = run_of(finished[0], "rect-25")
+    assert made.name == same.name and bits(made) == bits(same)
+    assert not tiny.exists()
+
+
+def test_the_seed_changes_the_name_and_the_bits_as_set_does(dae: Dae) -> None:
+    first = dae("train", "tiny/rect-25", "--seed", "1", "-q").succeeded()
+    assert re.fullmatch(r"results/tiny/runs/rect-sda2-25-s1-[0-9a-f]{8}\n", first.out)
+    assert first.err == ""
+    assert dae("train", "tiny/rect-25", "--set", "seed=1", "--quiet") == first  # it is there
+    other = dae("train", "tiny/rect-25", "--seed", "4294967295", "--quiet").succeeded().lines[0]
+    assert "-s4294967295-" in other
+    one, two = (bits(Path(folder)) for folder in (first.lines[0], other))
+    assert one["checkpoint.safetensors"] != two["checkpoint.safetensors"]
+
+
+def test_an_experiment_is_given_by_name_path_or_a_runs_config(dae: Dae, done: Path) -> None:
+    folder = run_of(done, "rect-25")
+    by_path = dae("train", "experiments/tiny/rect-25.yaml", "--quiet").succeeded()
+    assert by_path.lines == [f"results/tiny/runs/{folder.name}"]
+    mine = shutil.copy(folder / "config.yaml", "mine.yaml")
+    alone = dae("train", mine).succeeded()
+    assert alone.lines[-1] == f"results/single/runs/{folder.name}"
+    assert "started  mine" in alone.err.splitlines()
+    made = bits(Path(alone.lines[-1]))
+    same = bits(folder)
+    assert made.pop("filters.png") != same.pop("filters.png")  # whose title has the cell's name
+    assert made == same
+
+
+def test_the_data_folder_given_goes_before_the_environments(
+    dae: Dae, tiny: Path, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    own = write_rect(tmp_path).parent
+    monkeypatch.setenv("DAE_DATA_DIR", str(tiny))
+    ended = dae("train", "tiny/rect-0", "--data-dir", own, "--origin", "original").succeeded()
+    source = read_json(Path(ended.lines[-1]) / "status.json")["data"]["source"]
+    assert str(own / "rect.npz") in source
+
+
+def test_regenerated_data_are_told_and_give_a_run_of_their_own(dae: Dae) -> None:
+    words = changed("subset=null", "model.hidden=[4, 4, 4]", "finetune.max_epochs=1")
+    runs = []
+    for origin in ("original", "regenerated"):
+        ended = dae("train", "tiny/rect-0", *words, "--origin", origin).succeeded()
+        folder = Path(ended.lines[-1])
+        assert read_json(folder / "status.json")["data"]["origin"] == origin
+        assert f"data         rect, {origin}" in ended.lines
+        assert f"rect ({origin})" in ended.err
+        paper = ended.lines[1]
+        assert paper.startswith("paper        2.41 ± 0.13 % (SAA-3): ours is worse")
+        assert ("regenerated" in paper) == (origin == "regenerated")
+        runs.append(folder.name)
+    assert runs[0] != runs[1]
+
+
+# What is there already
+
+
+def test_a_finished_run_is_made_again_with_force_alone_and_to_the_same_bits(
+    dae: Dae, done: Path
+) -> None:
+    folder = run_of(done, "rect-25")
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
+    same = bits(folder)
+    ended = dae("train", "tiny/rect-25").succeeded()
+    assert "started" not in ended.err
+    assert any("rect-25" in line and "--force" in line for line in ended.err.splitlines())
+    assert ended.lines[0].startswith("test error") and ended.lines[-1].endswith(folder.name)
+    assert dae("train", "tiny/rect-25", "--resume").succeeded().out == ended.out
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in before} == before
+    (folder / "mine.txt").write_text("goes with --force")
+    forced = dae("train", "tiny/rect-25", "--force").succeeded()
+    assert "started  rect-25" in forced.err.splitlines()
+    assert "--force" not in forced.err  # it was not done already
+    assert bits(folder) == same and not (folder / "mine.txt").exists()
+    assert len(list((done / "runs").iterdir())) == 2
+
+
+def test_a_stopped_run_waits_for_resume_or_force(dae: Dae, done: Path) -> None:
+    folder = run_of(done, "rect-25")
+    before, status = bits(folder), read_json(folder / "status.json")
+    partial = stop(folder)
+    change_json(partial / "status.json", lambda told: told.update(minutes=30.0))
+    ended = dae("train", "tiny/rect-25").failed(
+        2, "rect-25", "--resume", "--force", f"results/tiny/runs/{partial.name}"
+    )
+    assert ended.out == "" and partial.exists()
+    resumed = dae("train", "tiny/rect-25", "--resume").succeeded()
+    assert "goes on  rect-25" in resumed.err.splitlines()
+    assert re.fullmatch(r"took         30(\.\d)? min", resumed.lines[3])  # of all its sessions
+    assert bits(folder) == before and not partial.exists()
+    now = read_json(folder / "status.json")
+    assert now["result"] == status["result"]
+    assert now["checkpoints"]["kept"] == status["checkpoints"]["kept"] + 1
+    assert 30 < now["minutes"] < 31
+
+    partial = stop(folder)
+    (partial / "checkpoint.safetensors").write_bytes(b"damaged")
+    resume = ("train", "tiny/rect-25", "--resume")
+    dae(*resume).failed(1, str(partial / "checkpoint.safetensors"), "remove")
+    forced = dae("train", "tiny/rect-25", "--force").succeeded()
+    assert "started  rect-25" in forced.err.splitlines()
+    assert bits(folder) == before and not partial.exists()
+    # A run that was never begun is begun.
+    shutil.rmtree(folder)
+    assert "started  rect-25" in dae(*resume).succeeded().err.splitlines()
+
+
+# Pretraining that is done already
+
+
+def test_runs_that_differ_in_finetuning_pretrain_once(
+    dae: Dae, done: Path, monkeypatch: Patch
+) -> None:
+    other = changed("finetune.learning_rate=0.5", "finetune.max_epochs=6")
+    words = ("train", "tiny/rect-25", *other)
+    alone = Path(dae(*words, "--out", "alone", "--quiet").succeeded().lines[0])
+    donor = run_of(done, "rect-25")
+    monkeypatch.setattr("sys.argv", ["dae", "train", "two"])
+    ended = dae(*words).succeeded()
+    run = Path(ended.lines[-1])
+    (told,) = (line for line in ended.err.splitlines() if donor.name in line)
+    assert told.startswith(f"{run.name}: ")
+    assert "goes on  rect-25" in ended.err.splitlines()
+    assert bits(run) == bits(alone)
+    environment = read_json(run / "environment.json")
+    assert environment["command"] == "dae train two"
+    before = read_json(donor / "environment.json")["command"]
+    assert [session["command"] for session in environment["earlier"]] == [before]
+    # Its pretraining took no checkpoint and no epoch of this run.
+    assert read_json(run / "status.json")["checkpoints"]["kept"] == 2
+
+    forced = dae(*words, "--force").succeeded()
+    assert donor.name not in forced.err and "started  rect-25" in forced.err.splitlines()
+    assert bits(run) == bits(alone)
+    assert read_json(run / "environment.json")["earlier"] == []
+
+
+def test_pretraining_that_is_not_the_same_is_not_taken(dae: Dae, done: Path) -> None:
+    donor = run_of(done, "rect-25")
+
+    def takes(*settings: str) -> bool:
+        words = changed("finetune.max_epochs=1", *settings)
+        ended = dae("train", "tiny/rect-25", *words).succeeded()
+        shutil.rmtree(ended.lines[-1])
+        assert ("goes on  rect-25" in ended.err) == (donor.name in ended.err)
+        return donor.name in ended.err
+
+    for setting in ("seed=1", "corruption.destruction=.5", "pretrain.epochs=3", "subset.train=90"):
+        assert not takes(setting), setting
+    path = donor / "environment.json"
+    environment = read_json(path)
+    other = {"commit": "a", "versions": "b", "device": "cpu", "platform": "c", "command": "d"}
+    for edited in (
+        {"engine": "blas"},
+        {"cpu": "another"},
+        {"earlier": [other | {"cpu": "another"}]},
+        {"packages": environment["packages"] | {"torch": "0.1"}},
+    ):
+        path.write_text(json.dumps(environment | edited))
+        assert not takes(), edited
+    path.write_text(json.dumps(environment | {"commit": "another", "command": "dae", "cores": 99}))
+    assert takes()
+    checkpoint = donor / "checkpoint.safetensors"
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(bytes(100))
+    assert not takes()
+    checkpoint.write_bytes(whole)
+    donor.rename(donor.with_name(f"{donor.name[:-8]}00000000"))  # of other data or numerics
+    assert not takes()
+
+
+# What goes wrong
+
+
+def test_divergence_is_told_with_cell_phase_layer_epoch_and_what_to_lower(dae: Dae) -> None:
+    rate = changed("pretrain.learning_rate=1000", "pretrain.loss=squared-error")
+    ended = dae("train", "tiny/rect-0", *rate, "--quiet")
+    ended.failed(1, "rect-0 ", "pretrain, layer 1, epoch ", "pretrain.learning_rate", "1000")
+    assert ended.out == "" and ended.err.count("\n") == 1
+    (partial,) = Path("results/tiny/runs").iterdir()
+    assert partial.suffix == ".partial"
+    assert read_json(partial / "status.json")["state"] == "failed"
+    # It is tried again by the next command.
+    dae("train", "tiny/rect-0", *rate, "--quiet").failed(1, "pretrain.learning_rate")
+
+
+def test_wrong_arguments_end_with_exit_code_2(dae: Dae, tmp_path: Path) -> None:
+    write_yaml(tmp_path / "broken.yaml", {"dataset": "rect"})
+    (tmp_path / "file").write_text("")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "rect.npz").write_bytes(b"not an archive")
+    cell = ("tiny/rect-25",)
+    cases: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
+        ((), ("EXPERIMENT",)),
+        ((*cell, "--resume", "--force"), ("--resume", "--force")),
+        ((*cell, "--seed", "1", "--set", " seed =2"), ("--seed", "--set seed")),
+        ((*cell, "--seed", "-1"), ("--seed",)),
+        ((*cell, "--seed", "4294967296"), ("--seed",)),
+        ((*cell, "--origin", "elsewhere"), ("--origin", "elsewhere", "regenerated")),
+        ((*cell, "--data-dir", "nowhere"), ("--data-dir", "nowhere")),
+        ((*cell, "--photos", "nowhere"), ("--photos", "nowhere")),
+        ((*cell, "--out", "file"), ("--out", "file")),
+        ((*cell, "--data-dir", "data"), ("data/rect.npz",)),
+        ((*cell, "--set", "pretrain.lerning_rate=1"), ("pretrain.learning_rate",)),
+        ((*cell, "--set", "subset.train=1001"), ("subset.train=1001", "1000", "rect")),
+        (("tiny/rect-52",), ("tiny", "rect-52", "tiny/rect-25")),
+        (("tiny",), ("tiny", "tiny/rect-0, tiny/rect-25")),
+        (("nowhere.yaml",), ("nowhere.yaml",)),
+        (("broken.yaml",), ("broken.yaml", "finetune")),
+    ]
+    for words, told in cases:
+        assert dae("train", *words).failed(2, *told).out == "", words
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_is_in_the_way_of_a_run_fails_it(dae: Dae, done: Path) -> None:
+    folder = run_of(done, "rect-25")
+    before = bits(folder)
+    (folder / "status.json").unlink()  # not a whole run
+    ended = dae("train", "tiny/rect-25").failed(1, "rect-25", str(folder), "--force")
+    assert ended.out == "" and "started" not in ended.err
+    dae("train", "tiny/rect-25", "--force").succeeded()
+    assert bits(folder) == before
+    shutil.rmtree(folder)
+    partial = folder.with_name(folder.name + ".partial")
+    partial.write_text("a file")
+    dae("train", "tiny/rect-25").failed(1, "rect-25", str(partial))
