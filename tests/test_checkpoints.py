@@ -71,7 +71,7 @@ def test_nothing_is_pickled_the_file_is_a_header_and_raw_numbers(kept: Path) -> 
     assert len(raw) == 8 + length + 4 * sum(sizes)
 
 
-def test_format_1_which_told_no_experiment_is_read_as_the_end_of_an_epoch(kept: Path) -> None:
+def test_format_1_which_named_no_experiment_is_read_as_the_end_of_an_epoch(kept: Path) -> None:
     whole = read(kept, SETTINGS, DATA).bits
 
     def as_before(header: dict[str, Any], _: object) -> None:

@@ -129,7 +129,7 @@ model={hiden: [3]} | model.hiden | did you mean model.hidden?
 """
 
 
-def test_each_wrong_value_is_told_with_its_place_what_was_expected_and_what_is_near() -> None:
+def test_each_wrong_value_is_reported_with_its_place_what_was_expected_and_what_is_near() -> None:
     file = write(WHOLE)
     for given, *parts in rows(WRONG):
         told(problems(file, given), f"--set {given}", *parts)
@@ -195,7 +195,7 @@ FORMS: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
 ]
 
 
-def test_what_is_no_key_and_value_is_told() -> None:
+def test_what_is_no_key_and_value_is_reported() -> None:
     file = write(WHOLE)
     for arguments, parts in FORMS:
         found = problems(file, *arguments)
@@ -293,7 +293,7 @@ corruption.destruction=.98
 """
 
 
-def test_settings_that_contradict_each_other_are_told_with_the_way_out() -> None:
+def test_settings_that_contradict_each_other_are_reported_with_the_way_out() -> None:
     file = write(WHOLE)
     for together, *parts in rows(CONTRADICTIONS):
         set_ = words(together.replace("RBM", RBM))
@@ -438,7 +438,7 @@ xyz: 3 | xyz: 3 | title, paper, reference, shared
 """
 
 
-def test_a_wrong_study_file_is_told_at_its_line() -> None:
+def test_a_wrong_study_file_is_reported_at_its_line() -> None:
     for line, place, *parts in rows(STUDIES):
         told(problems(write_cells(f"{STUDY}{line}\n")), f"{AT}study.yaml:6 {place}", *parts)
     for title in ("3", "1e3", "' '"):
@@ -454,7 +454,7 @@ def test_a_wrong_study_file_is_told_at_its_line() -> None:
         assert any("study.yaml:7 per_dataset.rect" in one for one in problems("mine", *set_))
 
 
-def test_cells_that_say_the_same_are_told_and_a_broken_one_stops_no_other() -> None:
+def test_cells_that_say_the_same_are_reported_and_a_broken_one_stops_no_other() -> None:
     write_cells(cells={"a": "dataset: rect\n", "b": "dataset: rect\nseed: 0\n"})
     told(problems("mine"), f"{AT}b.yaml", "a")
     write_cells()
@@ -483,7 +483,7 @@ patches | corruption={kind: masking, sigma: 0, destruction: .02} | none | 16
 """
 
 
-def test_what_cannot_be_where_an_autoencoder_is_trained_for_its_filters_is_told() -> None:
+def test_what_cannot_be_where_an_autoencoder_is_trained_for_its_filters_is_reported() -> None:
     unsaid = PHOTOS.replace("loss: squared-error, ", "")
     patches = f"{PHOTOS}patches: {{side: 4, count: 100}}\n"
     files = {"digits": DIGITS, "photos": PHOTOS, "unsaid": unsaid, "patches": patches}
@@ -515,7 +515,7 @@ x | :3 figures item 1: x | name, title
 """
 
 
-def test_a_wrong_figure_is_told_at_its_line() -> None:
+def test_a_wrong_figure_is_reported_at_its_line() -> None:
     def drawn(figure: str) -> str:
         return f"title: t\nfigures:\n  - {figure.replace('SOUND', '{name: x, title: X')}\n"
 
@@ -549,7 +549,7 @@ rbf | svm: rbf | kernel, gammas, degrees, penalties, refine
 """
 
 
-def test_a_wrong_svm_is_told_at_its_line() -> None:
+def test_a_wrong_svm_is_reported_at_its_line() -> None:
     for svm, place, *parts in rows(SVMS):
         told(problems(write(f"dataset: convex\nsvm: {svm}\n")), f"x.yaml:2 {place}", *parts)
     unknown = ("x.yaml:2 svm.kernal: rbf", "did you mean svm.kernel?")
@@ -570,7 +570,7 @@ def test_a_cell_is_a_network_or_an_svm_and_not_both() -> None:
     told(found, f"{AT}a.yaml:2 model: {{hidden: [5]}}", f"{AT}study.yaml:3")
 
 
-def test_a_setting_that_no_cell_takes_is_told_with_what_can_be_set() -> None:
+def test_a_setting_that_no_cell_takes_is_reported_with_what_can_be_set() -> None:
     write_cells(cells={"sda": CELLS["convex-25"], "rbf": SVM, "poly": POLY})
     given = "finetune.max_epochs=9"
     found = problems("mine/rbf", given)
@@ -625,7 +625,7 @@ def section(space: str, cells: str = "convex-*", more: str = "") -> str:
     return f"{STUDY}search:\n  - cells: {cells}\n    space:\n      {space}\n{more}"
 
 
-def test_a_wrong_search_section_is_told_at_its_line_by_every_command() -> None:
+def test_a_wrong_search_section_is_reported_at_its_line_by_every_command() -> None:
     for line, place, *parts in rows(SECTIONS):
         found = problems(write_cells(f"{STUDY}{line.replace('UNITS', UNITS)}\n"))
         told(found[:1], f"{AT}study.yaml:6 {place}", *parts)
@@ -678,7 +678,7 @@ NAMES: list[tuple[str, tuple[str, ...]]] = [
 ]
 
 
-def test_a_name_that_leads_nowhere_is_told_with_the_nearest_and_what_there_is() -> None:
+def test_a_name_that_leads_nowhere_is_reported_with_the_nearest_and_what_there_is() -> None:
     write_cells()
     for name, parts in NAMES:
         (found,) = problems(name)

@@ -373,7 +373,7 @@ def test_values_from_0_to_255_are_refused_with_what_to_divide_them_by() -> None:
     assert "divide" not in message  # it has no one scale
 
 
-def test_levels_are_told_from_those_of_another_scale() -> None:
+def test_levels_are_reported_from_those_of_another_scale() -> None:
     for name, value, expected in (
         ("basic", 1 / 255, "1/256"),
         ("basic", 1, "1/256"),  # 256/256 is no pixel of a byte
@@ -438,7 +438,7 @@ def test_a_member_that_leads_out_or_drives_a_terminal_is_refused() -> None:
     assert [path.name for path in Path().iterdir()] == ["a.zip"]
 
 
-def test_members_that_are_not_those_of_the_set_are_told() -> None:
+def test_members_that_are_not_those_of_the_set_are_reported() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zipfile itself warns of a name given twice
         twice = zipped([*MEMBERS, MEMBERS[0]])
@@ -588,7 +588,7 @@ def test_what_is_not_numbers_is_refused_and_never_unpickled() -> None:
     assert Path("executed").exists()  # numpy would have run it
 
 
-def test_arrays_that_are_missing_there_twice_or_of_the_cache_are_told() -> None:
+def test_arrays_that_are_missing_there_twice_or_of_the_cache_are_reported() -> None:
     named = npz({"X": arrays_of()["X"], "y": CONTENT.labels})
     refused(("a.npz", "no Y, Xtest, Ytest", "X, y"), read_arrays, named)
     odd = zipped([(name, b"") for name in ("\x1b[31m", "a" * 200, *map(str, range(9)))])
@@ -677,7 +677,7 @@ def read_images(data: bytes, shape: tuple[int, ...] = SHAPE) -> NDArray[np.uint8
     return read_idx(Path("images"), shape)
 
 
-def test_plain_and_packed_files_of_mnist_are_told_apart_by_their_bytes() -> None:
+def test_plain_and_packed_files_of_mnist_are_distinguished_by_their_bytes() -> None:
     for shape in (SHAPE, (1,), (6, 2)):
         array = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         for name in ("images", "images.gz", "images.idx3-ubyte"):

@@ -79,7 +79,7 @@ def test_the_engine_asked_for_is_recorded_in_every_table(dae: Dae, tiny: Path) -
 
 @pytest.mark.xdist_group("compiled")
 @pytest.mark.timeout(300)
-def test_auto_takes_an_engine_tells_it_and_takes_it_for_all_runs(dae: Dae, tiny: Path) -> None:
+def test_auto_takes_an_engine_reports_it_and_takes_it_for_all_runs(dae: Dae, tiny: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("on a GPU there is nothing to choose from")
     dae("replicate", "tiny", "--engine", "auto").succeeded()
@@ -236,7 +236,7 @@ def test_without_numba_compiled_is_refused_with_the_remedy_and_the_others_comput
         assert ours.read_bytes() == theirs.read_bytes()
 
 
-def test_checkpoints_are_kept_after_each_phase_or_as_often_as_is_asked_for(
+def test_checkpoints_are_saved_after_each_phase_or_as_often_as_is_asked_for(
     dae: Dae, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = ("--set", "pretrain.epochs=1", "--set", "finetune.max_epochs=1", "--force")

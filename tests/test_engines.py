@@ -400,7 +400,7 @@ def kept_in(folder: Path, pattern: str) -> list[Path]:
     return sorted((folder / "cache" / "kernels").rglob(pattern))
 
 
-def test_what_was_compiled_is_kept_until_any_source_beside_it_changes(
+def test_what_was_compiled_is_cached_until_any_source_beside_it_changes(
     source: Path, tmp_path: Path
 ) -> None:
     assert [run_kept_function(source) for _ in range(2)] == [(14, 0), (14, 1)]
@@ -413,7 +413,7 @@ def test_what_was_compiled_is_kept_until_any_source_beside_it_changes(
     assert {path.name for path in source.parent.iterdir()} == {"beside.py", "function.py"}
 
 
-def test_what_is_damaged_is_compiled_again_and_kept_again(source: Path, tmp_path: Path) -> None:
+def test_what_is_damaged_is_compiled_again_and_cached_again(source: Path, tmp_path: Path) -> None:
     assert run_kept_function(source) == (14, 0)
     for pattern, left in product(("*.nbi", "*.nbc"), (0, 50)):  # the index, the code
         (damaged,) = kept_in(tmp_path, pattern)

@@ -170,7 +170,7 @@ def test_an_experiment_without_a_run_says_how_to_train_it_and_which_runs_there_a
 # What is no run, or damaged, or of other data
 
 
-def test_what_is_no_run_is_told_with_exit_code_2(dae: Dae, done: Path) -> None:
+def test_what_is_no_run_is_reported_with_exit_code_2(dae: Dae, done: Path) -> None:
     for words, told in (
         (("results/tiny/runs/nope",), ("results/tiny/runs/nope", "ls results/tiny/runs")),
         (("results/nope",), ("results/nope", "ls results")),
@@ -185,7 +185,7 @@ def test_what_is_no_run_is_told_with_exit_code_2(dae: Dae, done: Path) -> None:
         assert dae("evaluate", *words).failed(2, *told).out == "", words
 
 
-def test_one_bad_run_is_told_and_does_not_hide_the_others(dae: Dae, done: Path) -> None:
+def test_one_bad_run_is_reported_and_does_not_hide_the_others(dae: Dae, done: Path) -> None:
     good, bad = runs_of(done)
     (bad / "checkpoint.safetensors").write_bytes(b"damaged")
     ended = dae("evaluate", "results/nope", bad, good, "--format", "json")
@@ -238,12 +238,3 @@ def test_a_run_is_counted_on_the_data_it_had(
     n_wrong = read_json(Path(run) / "status.json")["result"]["n_wrong"]
     (told,) = dae("evaluate", run, "--format", "json").succeeded().json
     assert (told["data_origin"], told["n_wrong"]) == ("regenerated", n_wrong)
-
-
-def test_data_read_anew_are_told_once(
-    dae: Dae, done: Path, tmp_path: Path, monkeypatch: Patch
-) -> None:
-    monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))
-    ended = dae("evaluate", *runs_of(done), "--format", "csv").succeeded()
-    assert sum("rect.npz" in line for line in ended.err.splitlines()) == 1
-    assert len(ended.rows) == 2

@@ -112,7 +112,7 @@ def random_gabors(units: int, side: int, seed: int) -> tuple[list[dict[str, floa
 # The fit of a Gabor.
 
 
-def test_the_parameters_of_made_gabors_are_found_again() -> None:
+def test_the_parameters_of_synthetic_gabors_are_found_again() -> None:
     for side, units in ((12, 24), (28, 2)):
         made, filters = random_gabors(units, side, seed=side)
         for values, found in zip(made, fit_gabors(7.0 * filters), strict=True):
@@ -129,7 +129,7 @@ def test_the_parameters_of_made_gabors_are_found_again() -> None:
             assert -180 < found.phase_degrees <= 180
 
 
-def test_what_is_told_of_the_fitted_gabor_is_so_at_its_pixels() -> None:
+def test_what_is_reported_of_the_fitted_gabor_is_so_at_its_pixels() -> None:
     for side, orientation, frequency, across, along, phase in (
         (12, 70.0, 0.16, 1.7, 2.6, 100.0),
         (28, 150.0, 0.1, 5.0, 4.0, -30.0),
@@ -225,7 +225,7 @@ def test_turning_negating_scaling_and_moving_a_filter_change_only_what_they_shou
 # What the eye calls a filter.
 
 
-def test_detectors_gratings_and_blobs_are_told_apart() -> None:
+def test_detectors_gratings_and_blobs_are_distinguished() -> None:
     named = {
         # One step from dark to bright is a full pair of lobes; a slow one over the tile no grating.
         "step": (gabor(frequency=0.01, across=1.5, along=2, phase=90), "gabor_like"),

@@ -14,10 +14,10 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from tests.entry_points.filters import measure, median_interval, wilson
-from tests.support.made_results import write_csv
 from tests.support import commands
 from tests.support.children import Child, wait_until
 from tests.support.commands import Ended
+from tests.support.made_results import write_csv
 from tests.support.sheets import (
     first_row,
     greys_of,
@@ -235,7 +235,7 @@ def test_what_grows_must_do_so_for_every_seed_with_intervals_apart(here: Path, d
     assert judged(dae, here)["grow"][0] == "no"
 
 
-def test_a_bar_must_be_kept_by_every_cell_and_seed_and_is_kept_at_it(here: Path, dae: Dae) -> None:
+def test_a_bar_must_be_met_by_every_cell_and_seed_and_is_met_at_it(here: Path, dae: Dae) -> None:
     exact = [0.1, 0.2, 0.3, 0.5, 0.5, 0.9, 0.9, 0.95]
     for seed in (0, 1):
         tell(run_of(here, "noisy", seed), locality=exact)
@@ -361,7 +361,7 @@ def test_cells_of_a_seed_learn_from_the_same_patches_and_the_same_weights(
     assert (left == right).all()
 
 
-def test_what_is_done_is_not_made_again_and_every_file_comes_out_the_same(
+def test_what_is_done_is_not_run_again_and_every_file_comes_out_the_same(
     here: Path, dae: Dae
 ) -> None:
     files = snapshot(here)

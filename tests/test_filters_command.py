@@ -335,7 +335,7 @@ def test_what_cannot_be_animated_is_refused(dae: Dae, done: Path) -> None:
 # What is refused.
 
 
-def test_wrong_options_are_told_with_exit_code_2(dae: Dae, done: Path) -> None:
+def test_wrong_options_are_reported_with_exit_code_2(dae: Dae, done: Path) -> None:
     for words, parts in (
         (("--tiles", "10by10"), ("--tiles", "10by10")),
         (("--tiles", "0x3"), ("--tiles", "0x3")),
@@ -356,7 +356,7 @@ def test_wrong_options_are_told_with_exit_code_2(dae: Dae, done: Path) -> None:
     assert not list(Path.cwd().glob("*.*"))
 
 
-def test_runs_without_finite_filters_are_told(dae: Dae, runs: list[Path]) -> None:
+def test_runs_without_finite_filters_are_reported(dae: Dae, runs: list[Path]) -> None:
     weights = random_weights(12, 0)
     weights[7, 3] = np.nan
     plant(runs[0], **{"pretrained.1.weight": weights})

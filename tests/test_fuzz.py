@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -34,7 +33,7 @@ def test_altered_files_are_read_or_refused_in_plain_words(
             assert target.accepts(data, tmp_path), target.name
 
 
-def test_what_fails_is_counted_and_kept_once_for_each_way(tmp_path: Path) -> None:
+def test_what_fails_is_counted_and_saved_once_for_each_way(tmp_path: Path) -> None:
     def reads(path: Path) -> None:
         data = path.read_bytes()
         if data == b"refused":
@@ -66,8 +65,7 @@ def test_the_table_has_a_row_for_each_target(tmp_path: Path) -> None:
     told = "idx labels,9,5,4,0,3,17,1.5,1,atheris 3,abc"
     assert (tmp_path / "new" / "fuzz.csv").read_text().splitlines() == [COLUMNS, told]
     committed = Path(__file__).parents[1] / "docs" / "reliability" / "fuzz.csv"
-    with committed.open(newline="", encoding="utf-8") as file:
-        assert next(csv.reader(file)) == COLUMNS.split(",")
+    assert committed.read_text(encoding="utf-8").splitlines()[0] == COLUMNS
 
 
 def test_a_target_is_fuzzed_in_a_process_of_its_own(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.made_results import SETTINGS, MadeStudy
 from tests.support.children import ROOT, Child
 from tests.support.commands import Ended
+from tests.support.made_results import SETTINGS, MadeStudy
 from tests.support.tiny import write_study
 
 Dae = Callable[..., Ended]
@@ -155,7 +155,9 @@ def test_debug_may_stand_anywhere_and_shows_where_it_went_wrong(dae: Dae) -> Non
     dae("show", "--", "--debug").failed(2, "'--debug'")
 
 
-def test_a_full_disk_and_a_reader_that_goes_away_are_told_by_the_exit_code(child: Start) -> None:
+def test_a_full_disk_and_a_reader_that_goes_away_are_reported_by_the_exit_code(
+    child: Start,
+) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     gone = child("ls", stdout=writing)
@@ -171,7 +173,7 @@ def test_a_full_disk_and_a_reader_that_goes_away_are_told_by_the_exit_code(child
     assert debug.err.startswith("Traceback") and "--debug shows" not in debug.err
 
 
-def test_runs_do_not_end_because_nobody_reads_what_is_told(child: Start, tiny: Path) -> None:
+def test_runs_do_not_end_because_nobody_reads_what_is_reported(child: Start, tiny: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     child("replicate", "tiny", stderr=writing).wait()
@@ -237,7 +239,7 @@ def test_a_terminal_gets_a_table_that_fits_it_and_that_no_study_can_drive(child:
     assert not re.search(r"\x1b\[3[123]m|\x1b\]|\x07", drawn)
 
 
-def test_the_time_of_a_run_is_told_in_seconds_or_minutes(dae: Dae, done: Path) -> None:
+def test_the_time_of_a_run_is_reported_in_seconds_or_minutes(dae: Dae, done: Path) -> None:
     (status,) = done.glob("runs/*-25-*/status.json")
     text = status.read_text()
     times = {"0.99": "59 s", "1": "1.0 min", "9.94": "9.9 min", "9.95": "10 min"}
@@ -316,7 +318,9 @@ def test_the_table_of_results_takes_the_widest_form_that_fits_and_names_cells_th
 
 
 @pytest.mark.usefixtures("tiny")
-def test_the_command_is_kept_as_it_was_typed_on_one_line_that_a_shell_takes(child: Start) -> None:
+def test_the_command_is_recorded_as_it_was_typed_on_one_line_that_a_shell_takes(
+    child: Start,
+) -> None:
     for out, quoted in (("a b", "'a b'"), ("c\nd's", r"$'c\nd\'s'")):
         child("train", "tiny/rect-0", "--out", out).wait().succeeded()
         (kept,) = Path(out).glob("*/environment.json")

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from safetensors.numpy import load_file
 
-from tests.support.made_results import write_csv
 from tests.support import commands
+from tests.support.made_results import write_csv
 from tests.support.sheets import greys_of, limit_of, pixels, texts_of, tiles_in
 from tests.support.tiny import destruction_cells, read_csv, write_study
 
@@ -109,7 +109,7 @@ def test_errors_are_drawn_with_intervals_beside_those_of_the_paper(made: Made) -
     assert len(set(named)) == 3
 
 
-def test_learning_curves_are_those_of_metrics_csv_with_a_dot_at_what_was_kept(made: Made) -> None:
+def test_learning_curves_are_those_of_metrics_csv_with_a_dot_at_what_was_saved(made: Made) -> None:
     out, _, axes = made
     assert "epoch" in axes.get_xlabel()
     assert "validation error" in axes.get_ylabel() and "%" in axes.get_ylabel()

@@ -37,7 +37,7 @@ PROGRAM = """
 
 
 @pytest.mark.usefixtures("tiny")
-def test_a_process_that_made_a_run_has_one_thread_in_every_library() -> None:
+def test_a_process_that_did_a_run_has_one_thread_in_every_library() -> None:
     freely = {name: value for name, value in os.environ.items() if name not in THREADS}
     ended = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PROGRAM)],

@@ -155,7 +155,7 @@ OTHER = {"cell": "sda", "model": "SdA-3", "wrong": 8_000}
 # The command
 
 
-def test_after_a_clone_everything_is_written_anew_as_it_was(dae: Dae, done: Path) -> None:
+def test_after_a_clone_everything_is_written_again_as_it_was(dae: Dae, done: Path) -> None:
     dae("report", "tiny", "-q").succeeded()
     shutil.rmtree(done / "runs")
     before = snapshot(done)
@@ -171,7 +171,7 @@ def test_after_a_clone_everything_is_written_anew_as_it_was(dae: Dae, done: Path
     assert dae(*words) == (0, "elsewhere/REPORT.md\n", "")
 
 
-def test_results_that_are_lacking_or_of_other_settings_are_told_with_the_remedy(
+def test_results_that_are_lacking_or_of_other_settings_are_reported_with_the_remedy(
     dae: Dae, done: Path
 ) -> None:
     before = snapshot(done)
@@ -186,7 +186,7 @@ def test_results_that_are_lacking_or_of_other_settings_are_told_with_the_remedy(
     assert not done.exists()
 
 
-def test_damaged_metrics_are_told_by_file_and_value(dae: Dae, done: Path) -> None:
+def test_damaged_metrics_are_reported_by_file_and_value(dae: Dae, done: Path) -> None:
     path = sorted((done / "runs").iterdir())[0] / "metrics.csv"
     whole = path.read_text()
     for pattern, new, value in (
@@ -227,11 +227,11 @@ def test_the_gap_is_ours_minus_the_papers_as_both_are_printed(reported: Reported
 
 def test_the_command_is_one_piece_of_code_whatever_it_holds(dae: Dae, done: Path) -> None:
     page = (done / "report.html").read_text(encoding="utf-8")
-    kept = re.search('<meta name="dae-command" content="([^"]*)"', page)
-    assert kept
     command = "dae replicate tiny --out 'a`b``c'"
     quoted = command.replace("'", "&#39;")
-    (done / "report.html").write_text(page.replace(kept[1], quoted), encoding="utf-8")
+    page, count = re.subn('(?<=<meta name="dae-command" content=")[^"]*', quoted, page)
+    assert count == 1
+    (done / "report.html").write_text(page, encoding="utf-8")
     dae("report", "tiny", "--quiet").succeeded()
     assert re.search(f" ``` {command} ``` (at commit|from) ", shown_of(done))
     assert command in page_of(done).texts
@@ -436,7 +436,7 @@ def test_points_and_intervals_stand_where_the_axes_say(dae: Dae, tmp_path: Path)
                 assert ends == pytest.approx(wanted, abs=0.3)
 
 
-def test_curves_go_through_their_points_and_a_dot_marks_what_was_kept(
+def test_curves_go_through_their_points_and_a_dot_marks_what_was_saved(
     reported: Reported,
 ) -> None:
     valley = [(n, float(abs(n - 20) + 30)) for n in range(1, 51)]
@@ -574,7 +574,7 @@ def test_a_damaged_page_is_one_that_shows_nothing(dae: Dae, done: Path) -> None:
 # Models side by side
 
 
-def test_models_are_told_apart_by_destruction_model_or_name(reported: Reported) -> None:
+def test_models_are_distinguished_by_destruction_model_or_name(reported: Reported) -> None:
     def draw(made: MadeStudy) -> None:
         write_earlier_page(made.out, sheets={row["run"]: drawn_greys() for row in made.rows})
 

@@ -91,7 +91,7 @@ def open_place() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def test_without_files_and_network_a_set_is_regenerated_once_and_kept(
+def test_without_files_and_network_a_set_is_regenerated_once_and_cached(
     dae: Dae, fetch: Fetch, made: SmallSet, cache: Path
 ) -> None:
     told = fetch()
@@ -254,7 +254,7 @@ def test_your_files_are_proven_by_their_content_or_by_the_sha_1_of_the_archive(
     assert entry(told["path"])[1]["trust"] == "checked"
 
 
-def test_what_is_known_not_to_be_the_original_is_refused_and_not_kept(
+def test_what_is_known_not_to_be_the_original_is_refused_and_not_cached(
     dae: Dae, original: SmallSet, made: SmallSet, tmp_path: Path, cache: Path
 ) -> None:
     mine = tmp_path / "mine"
@@ -311,7 +311,7 @@ def damages(path: Path) -> dict[str, bytes]:
     return kinds
 
 
-def test_a_damaged_entry_is_told_by_verify_and_made_again_when_it_is_needed(
+def test_a_damaged_entry_is_reported_by_verify_and_regenerated_when_it_is_needed(
     dae: Dae, fetch: Fetch
 ) -> None:
     told = fetch()

@@ -242,7 +242,7 @@ def test_a_cell_has_mean_and_standard_deviation_of_its_seeds_and_the_interval_of
     assert (none["cell"], none["dataset"], none["paper_error_percent"]) == ("c", "convex", "18.63")
 
 
-def test_counts_that_cannot_be_are_refused_with_the_run_and_the_cell_to_make_anew(
+def test_counts_that_cannot_be_are_refused_with_the_run_and_the_cell_to_run_again(
     dae: Callable[..., Ended], tmp_path: Path
 ) -> None:
     made = MadeStudy(tmp_path, {"a": SETTINGS["SAA-3"]})

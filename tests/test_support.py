@@ -25,14 +25,15 @@ def test_a_forked_command_does_what_an_executed_one_does(
     assert one and one == snapshot(tmp_path / "two" / "runs", SAME)
 
 
-def test_a_forked_command_hears_signals_and_tells_its_exit_code(
-    child: Callable[..., Child],
+def test_a_forked_command_hears_signals_and_has_their_exit_code(
+    child: Callable[..., Child], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DAE_CHECKPOINT_SECONDS", "0.05")
     begun = child("replicate", "tiny", "--set", "pretrain.epochs=100000")
     wait_until(lambda: list(Path("results").rglob("status.json")), begun)
     assert begun.end(signal.SIGINT).code == 130
-    killed = child("replicate", "tiny", "--set", "pretrain.epochs=100000")
-    wait_until(lambda: list(Path("results").rglob("status.json")), killed)
+    killed = child("replicate", "tiny", "--set", "pretrain.epochs=100000", "--out", "other")
+    wait_until(lambda: list(Path("other").rglob("status.json")), killed)
     killed.kill()
     assert killed.wait().code == 128 + signal.SIGKILL
     assert killed.survivors() == []

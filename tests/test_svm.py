@@ -20,10 +20,10 @@ from safetensors.numpy import load_file, save_file
 
 from tests.entry_points.filters import DaeError
 from tests.entry_points.svm import Kernel, kernel_values, label
-from tests.support.made_results import write_csv
 from tests.support import commands
 from tests.support.children import Child, wait_until
 from tests.support.commands import Ended
+from tests.support.made_results import write_csv
 from tests.support.tiny import read_csv, write_study
 
 Dae = Callable[..., Ended]
@@ -325,7 +325,7 @@ def test_the_test_rows_have_no_say(here: Path, dae: Dae) -> None:
 # Beside networks in one study.
 
 
-def test_an_svm_is_made_once_whatever_the_seeds_and_has_its_place_in_every_table(
+def test_an_svm_is_run_once_whatever_the_seeds_and_has_its_place_in_every_table(
     whole: Whole,
 ) -> None:
     out = whole[0]
@@ -346,7 +346,7 @@ def test_an_svm_is_made_once_whatever_the_seeds_and_has_its_place_in_every_table
     assert run_of(out, "rbf").name.startswith("rect-svm-rbf-s0-")
 
 
-def test_what_is_done_is_not_made_again_and_counts_and_verifies(here: Path, dae: Dae) -> None:
+def test_what_is_done_is_not_run_again_and_counts_and_verifies(here: Path, dae: Dae) -> None:
     # Whatever engine is asked for: SVMs have none to choose.
     ended = dae("replicate", "svms", "--only", "rbf", "--engine", "blas").succeeded()
     assert "0 done, 1 skipped" in ended.lines[-1]
@@ -363,7 +363,7 @@ def test_what_is_done_is_not_made_again_and_counts_and_verifies(here: Path, dae:
     assert re.search(r"^svms/poly\b", dae("ls").succeeded().out, re.M)
 
 
-def test_verify_finds_what_was_told_otherwise(here: Path, dae: Dae) -> None:
+def test_verify_finds_what_was_reported_otherwise(here: Path, dae: Dae) -> None:
     def found(*parts: str) -> None:
         ended = dae("verify", "svms").failed(1)
         said = " ".join((ended.out + ended.err).split())

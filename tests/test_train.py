@@ -19,7 +19,6 @@ from tests.support.tiny import (
     read_json,
     run_of,
     stop,
-    write_rect,
     write_yaml,
 )
 
@@ -56,7 +55,7 @@ def test_stdout_has_error_paper_data_and_folder_stderr_the_rest(dae: Dae, tiny_d
     assert [path.name for path in Path("results/tiny").iterdir()] == ["runs"]
 
 
-def test_every_epoch_is_told_in_order_and_the_share_done_grows_to_one(
+def test_every_epoch_is_reported_in_order_and_the_share_done_grows_to_one(
     dae: Dae, monkeypatch: Patch
 ) -> None:
     places = hear_every_epoch(monkeypatch)
@@ -132,17 +131,7 @@ def test_an_experiment_is_given_by_name_path_or_a_runs_config(dae: Dae, done: Pa
     assert made == same
 
 
-def test_the_data_folder_given_goes_before_the_environments(
-    dae: Dae, tiny: Path, tmp_path: Path, monkeypatch: Patch
-) -> None:
-    own = write_rect(tmp_path).parent
-    monkeypatch.setenv("DAE_DATA_DIR", str(tiny))
-    ended = dae("train", "tiny/rect-0", "--data-dir", own, "--origin", "original").succeeded()
-    source = read_json(Path(ended.lines[-1]) / "status.json")["data"]["source"]
-    assert str(own / "rect.npz") in source
-
-
-def test_regenerated_data_are_told_and_give_a_run_of_their_own(dae: Dae) -> None:
+def test_regenerated_data_are_reported_and_give_a_run_of_their_own(dae: Dae) -> None:
     words = changed("subset=null", "model.hidden=[4, 4, 4]", "finetune.max_epochs=1")
     runs = []
     for origin in ("original", "regenerated"):
@@ -161,7 +150,7 @@ def test_regenerated_data_are_told_and_give_a_run_of_their_own(dae: Dae) -> None
 # What is there already
 
 
-def test_a_finished_run_is_made_again_with_force_alone_and_to_the_same_bits(
+def test_a_finished_run_is_run_again_with_force_alone_and_to_the_same_bits(
     dae: Dae, done: Path
 ) -> None:
     folder = run_of(done, "rect-25")
@@ -278,7 +267,7 @@ def test_pretraining_that_is_not_the_same_is_not_taken(dae: Dae, done: Path) -> 
 # What goes wrong
 
 
-def test_divergence_is_told_with_cell_phase_layer_epoch_and_what_to_lower(dae: Dae) -> None:
+def test_divergence_is_reported_with_cell_phase_layer_epoch_and_what_to_lower(dae: Dae) -> None:
     rate = changed("pretrain.learning_rate=1000", "pretrain.loss=squared-error")
     ended = dae("train", "tiny/rect-0", *rate, "--quiet")
     ended.failed(1, "rect-0 ", "pretrain, layer 1, epoch ", "pretrain.learning_rate", "1000")

@@ -505,7 +505,7 @@ def fill(name: str, value: float) -> Callable[[dict[str, Any]], None]:
     return lambda tensors: tensors[name].fill(value)
 
 
-def test_divergence_is_told_in_its_step_with_phase_layer_epoch_and_the_rate_to_lower(
+def test_divergence_is_reported_in_its_step_with_phase_layer_epoch_and_the_rate_to_lower(
     tmp_path: Path,
 ) -> None:
     kept, settings = tmp_path / "kept", toy_settings()

@@ -133,7 +133,7 @@ def test_what_holds_no_results_is_exit_code_2(results: Results, dae: Dae) -> Non
     dae("verify", "tiny").failed(2, "results/tiny/runs.csv", "dae replicate tiny", "--out")
 
 
-def test_a_study_that_was_made_in_part_is_sound(dae: Dae, tiny: Path) -> None:
+def test_a_study_that_was_run_in_part_is_sound(dae: Dae, tiny: Path) -> None:
     dae("replicate", "tiny", "--only", "rect-25", "--quiet").succeeded()
     ended = dae("verify", "tiny").succeeded()
     assert ended.lines == ["1 run recomputed, 0 differences"]
@@ -163,7 +163,7 @@ def test_every_column_of_runs_csv_that_was_changed_is_named(results: Results) ->
         results.put_back(sound)
 
 
-def test_any_other_byte_of_a_csv_file_is_told(results: Results) -> None:
+def test_any_other_byte_of_a_csv_file_is_reported(results: Results) -> None:
     sound = snapshot(results.out)
     for files, old, new in (
         (("table.csv", "runs.csv"), "\n", "\r\n"),
@@ -192,7 +192,7 @@ def test_counts_that_cannot_be_hide_nothing_else(results: Results) -> None:
     assert "n_wrong" in reasons_of(found)["table.csv"]
 
 
-def test_a_run_that_is_there_twice_or_of_no_cell_is_told(results: Results) -> None:
+def test_a_run_that_is_there_twice_or_of_no_cell_is_reported(results: Results) -> None:
     path = results.out / "runs.csv"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*lines, lines[2]]))
@@ -204,7 +204,7 @@ def test_a_run_that_is_there_twice_or_of_no_cell_is_told(results: Results) -> No
     assert ("runs.csv", f"{results.runs[1]}: cell", "rect-25") in {d[:3] for d in told}
 
 
-def test_rows_of_several_engines_or_devices_and_a_commit_that_is_not_named_are_told(
+def test_rows_of_several_engines_or_devices_and_a_commit_that_is_not_named_are_reported(
     results: Results, dae: Dae
 ) -> None:
     report, commit = (results.out / "REPORT.md").read_bytes(), "0123456789ab-dirty"
@@ -226,7 +226,7 @@ def test_rows_of_several_engines_or_devices_and_a_commit_that_is_not_named_are_t
     assert commit in line and "**" in line
 
 
-def test_wrong_rows_that_are_damaged_missing_or_others_are_told(results: Results) -> None:
+def test_wrong_rows_that_are_damaged_missing_or_others_are_reported(results: Results) -> None:
     sound, run = snapshot(results.out), results.runs[0]
     csv, npy = results.out / "wrong_rows.csv", results.folder(0) / "wrong_rows.npy"
     (kept,) = [row for row in read_csv(csv) if row["run"] == run]
@@ -357,7 +357,9 @@ def test_a_checkpoint_that_answers_the_other_way_round_is_named(results: Results
     assert (f"{place}/checkpoint.safetensors", f"valid_wrong of epoch {row['best_epoch']}") in whats
 
 
-def test_a_run_whose_folder_is_not_here_is_told_with_the_remedy(results: Results, dae: Dae) -> None:
+def test_a_run_whose_folder_is_not_here_is_reported_with_the_remedy(
+    results: Results, dae: Dae
+) -> None:
     gone = results.folder(0)
     gone.rename(gone.with_name("rect-saa2-0-s0-01234567"))
     ended = dae("verify", "tiny").failed(1, f"runs/{gone.name}: ", "dae replicate tiny")
@@ -413,7 +415,7 @@ def test_every_fact_of_the_report_that_was_changed_is_named(results: Results) ->
         results.put_back(sound)
 
 
-def test_every_fact_of_the_page_that_was_changed_is_told(results: Results) -> None:
+def test_every_fact_of_the_page_that_was_changed_is_reported(results: Results) -> None:
     page = results.out / "report.html"
     sound = page.read_bytes()
     for old, new in (

@@ -64,7 +64,7 @@ def test_an_interrupt_and_a_disk_that_fails_leave_the_old_file(
     assert hidden.endswith(".part")
 
 
-def test_a_place_that_cannot_be_written_is_told_with_the_file(dae: Dae) -> None:
+def test_a_place_that_cannot_be_written_is_reported_with_the_file(dae: Dae) -> None:
     name = "r" * 300 + ".png"
     dae(*SHEET[:-1], name).failed(2, name[:200])
     long = "ü" * 120 + ".png"  # 244 bytes: its temporary name must not be longer

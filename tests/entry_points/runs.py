@@ -1,4 +1,4 @@
-"""Runs: what is told while one is made, what was done to its filters, the processor it is on."""
+"""Runs: what is told while one is made, and what was done to its filters."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dae_cli import machine
 from dae_cli.commands.console import Lines
 from dae_cli.config.experiments import resolve_experiment
 from dae_cli.study.run import keeper
 from dae_cli.study.run.corruption import corruption_told
 
-__all__ = ["Place", "hear_every_epoch", "processor", "what_was_done"]
+__all__ = ["Place", "hear_every_epoch", "what_was_done"]
 
 
 class Place(NamedTuple):
@@ -43,11 +42,6 @@ def hear_every_epoch(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
     monkeypatch.setattr(Lines, "moved", listening)
     monkeypatch.setattr(keeper, "STATUS_SECONDS", 0.0)
     return places
-
-
-def processor() -> tuple[str, str]:
-    """Return the processor's name and its vector instructions."""
-    return machine.cpu_name(), machine.vector_features()
 
 
 def what_was_done(experiment: str, *overrides: str) -> str:

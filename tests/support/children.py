@@ -83,6 +83,7 @@ class Child:
         self._logs = Path(tempfile.mkdtemp(prefix="dae-child-"))
         atexit.register(shutil.rmtree, self._logs, ignore_errors=True)
         self._code: int | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         arguments = tuple(with_defaults(words))
         environment = {**os.environ, **(environment or {}), MARK: self.mark}
         with (
@@ -106,7 +107,6 @@ class Child:
                 self._fork(Request(arguments, environment, Path.cwd(), prepare), streams)
 
     def _fork(self, request: Request, streams: tuple[int, int, int]) -> None:
-        self._process = None
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.connect(_zygote())
         content = pickle.dumps(request)

@@ -46,17 +46,12 @@ def load_everything() -> None:
     import importlib
     import pkgutil
 
-    import matplotlib.backends.backend_agg
-    import matplotlib.pyplot
-    import scipy.stats
-    import sklearn.svm
-    import torch
-
     import dae_cli
 
-    for module in pkgutil.walk_packages(dae_cli.__path__, "dae_cli."):
-        importlib.import_module(module.name)
-    assert torch and matplotlib and scipy and sklearn
+    libraries = ("matplotlib.pyplot", "scipy.stats", "sklearn.svm", "torch")
+    modules = pkgutil.walk_packages(dae_cli.__path__, "dae_cli.")
+    for name in (*libraries, "matplotlib.backends.backend_agg", *(m.name for m in modules)):
+        importlib.import_module(name)
 
 
 def serve(path: str) -> Request | None:
@@ -130,8 +125,8 @@ def _become(request: Request, descriptors: list[int]) -> None:
     """Take on a session, streams, environment and folder, as a started process has them."""
     os.setsid()
     signal.set_wakeup_fd(-1)
-    for number in (*_STOP, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
+    for heard in (*_STOP, signal.SIGCHLD):
+        signal.signal(heard, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for target, descriptor in enumerate(descriptors):
         os.dup2(descriptor, target)
