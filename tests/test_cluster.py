@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.xdist_group("dask"),
 ]
 ENDLESS = ("--set", "finetune.max_epochs=100000", "--set", "finetune.patience=100000")
-LONG = ("--set", "finetune.max_epochs=300", "--set", "finetune.patience=300")
+LONG = ("--set", "finetune.max_epochs=1000", "--set", "finetune.patience=1000")
 
 Run = Callable[..., Ended]
 Start = Callable[..., Child]
@@ -42,7 +42,7 @@ def test_a_cluster_and_a_killed_worker_change_no_bit_of_the_results(
     there, here = tmp_path / "there", tmp_path / "here"
     words = ("replicate", "tiny", *LONG)
     command = child(*words, "--out", str(there), "--scheduler", dask_cluster.address)
-    wait_until(lambda: checkpoints(there) == 2, command)
+    wait_until(lambda: checkpoints(there) >= 1, command)
     dask_cluster.kill_a_worker()
     ended = command.wait().succeeded()
     assert "2 at a time" in ended.message and "rect-25" in ended.message
