@@ -12,9 +12,9 @@ import hypothesis
 import pytest
 
 from tests.support import commands
-from tests.support.children import Child
+from tests.support.children import Child, wait_until
 from tests.support.commands import Ended
-from tests.support.dask import DaskCluster, wait_until
+from tests.support.dask import DaskCluster
 from tests.support.tiny import write_rect, write_study
 
 # Examples drawn afresh would make a failure come and go; a busy machine must not fail a test.
@@ -27,7 +27,13 @@ NOWHERE = "http://127.0.0.1:9"
 def pytest_configure() -> None:
     """Fix the terminal before anything is imported that asks for it, and what Ctrl-C does."""
     os.environ.update(COLUMNS="80", LINES="24", NO_COLOR="1", OMP_NUM_THREADS="1")
-    for name in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TERMINAL_WIDTH"):
+    for name in (
+        "FORCE_COLOR",
+        "PY_COLORS",
+        "GITHUB_ACTIONS",
+        "TERMINAL_WIDTH",
+        "DAE_CHECKPOINT_SECONDS",
+    ):
         os.environ.pop(name, None)
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         del os.environ[name]

@@ -24,7 +24,13 @@ from unittest import mock
 import numpy as np
 
 from tests.support.commands import dae
-from tests.support.made_results import SETTINGS, MadeStudy, name_of, write_csv, write_earlier_page
+from tests.support.synthetic_results import (
+    SETTINGS,
+    SyntheticStudy,
+    name_of,
+    write_csv,
+    write_earlier_page,
+)
 from tests.support.tiny import write_study
 
 FOLDER = Path(__file__).with_name("golden")
@@ -100,35 +106,35 @@ def train(folder: Path) -> Path:
     return out
 
 
-def make_up(folder: Path) -> Path:
+def make_table(folder: Path) -> Path:
     """Make the results of the study *table* up, report them, and return their folder."""
     models = ("SVM_rbf", "DBN-1", "SAA-3", "DBN-3", "SdA-3", "NNet-1")
     sets = ("bg-rand", "rect-img", "convex")
     cells = {name_of(d, m): {"dataset": d, **SETTINGS[m]} for d in sets for m in models}
     cells["convex-sda-more"] = {"dataset": "convex", "corruption": {"destruction": 0.5}}
-    made = MadeStudy(folder, cells, reference="model")
+    study = SyntheticStudy(folder, cells, reference="model")
     for model, wrong, first in (
         *(("SVM_rbf", 12_000, 0), ("DBN-1", 11_985, 9)),
         *(("SAA-3", 12_030, 8), ("SdA-3", 10_790, 120)),
     ):
         for seed in range(1 if model.startswith("SVM") else 2):
-            made.add(name_of("rect-img", model), model, wrong + 60 * seed, dataset="rect-img",
+            study.add(name_of("rect-img", model), model, wrong + 60 * seed, dataset="rect-img",
                      seed=seed, first=first, data_origin="regenerated",
                      data_sha256="e" * 64)  # fmt: skip
-    made.add("rect-img-dbn-3", "DBN-3", 0, dataset="rect-img", error="no room", commit="def",
+    study.add("rect-img-dbn-3", "DBN-3", 0, dataset="rect-img", error="no room", commit="def",
              data_origin="regenerated", data_sha256="e" * 64)  # fmt: skip
     for model, wrong, first in (
         *(("SVM_rbf", 9_565, 0), ("SAA-3", 9_200, 4_000)),
         *(("DBN-3", 9_315, 4_100), ("SdA-3", 7_740, 8_000)),
     ):
-        made.add(name_of("convex", model), model, wrong, first=first)
-    made.add("convex-sda-more", "SdA-3", 7_000, valid_error_percent="18.00", first=12,
+        study.add(name_of("convex", model), model, wrong, first=first)
+    study.add("convex-sda-more", "SdA-3", 7_000, valid_error_percent="18.00", first=12,
              destruction_percent="50")  # fmt: skip
     for model, wrong in (("DBN-3", 3_365), ("SdA-3", 5_190)):
-        made.add(name_of("bg-rand", model), model, wrong, dataset="bg-rand", versions="dae 1")
-    out = made.write()
+        study.add(name_of("bg-rand", model), model, wrong, dataset="bg-rand", versions="dae 1")
+    out = study.write()
     drawn = np.random.default_rng(0)
-    networks = [row["run"] for row in made.rows if row["epochs"]]
+    networks = [row["run"] for row in study.rows if row["epochs"]]
     curves = {
         run: (
             [(n, round(30 + k + 9 / n, 1)) for n in range(1, 51)],
@@ -139,7 +145,7 @@ def make_up(folder: Path) -> Path:
     sheets = {run: drawn.integers(0, 256, (8, 784), dtype=np.uint8) for run in networks[:6]}
     write_earlier_page(out, curves, sheets, "dae replicate made --only 'convex-*'")
     _write_trials(out)
-    (made.source / "tried.md").write_text("# convex\nMore units: no.\n```sh\n# no heading\n```\n")
+    (study.source / "tried.md").write_text("# convex\nMore units: no.\n```sh\n# no heading\n```\n")
     dae("report", "made", "--quiet").succeeded()
     return out
 
@@ -153,9 +159,9 @@ def _write_trials(out: Path) -> None:
 
     def line(cell: str, trial: int, state: str, wrong: int, *values: object) -> list[object]:
         first = [cell, "0123456789ab", trial, "random" if trial == 3 else "tpe", 0, state, *values]
-        told = {"valid_error_percent": f"{wrong / 20:.2f}", "valid_wrong": wrong,
-                "minutes": f"{15 * trial}.0"}  # fmt: skip
-        return first + [told.get(name, "") for name in after]
+        measured = {"valid_error_percent": f"{wrong / 20:.2f}", "valid_wrong": wrong,
+                    "minutes": f"{15 * trial}.0"}  # fmt: skip
+        return first + [measured.get(name, "") for name in after]
 
     keys = ["pretrain.epochs", "units"]
     rows = [line("rect-img-sda-3", n, "complete", 60 - n, 100 * (13 - n), "") for n in range(1, 11)]
@@ -169,10 +175,10 @@ def _write_trials(out: Path) -> None:
     write_csv(out / "search_earlier.csv", [[*before, *after], *earlier])
 
 
-def made_anew(folder: Path) -> dict[str, str]:
+def golden_files(folder: Path) -> dict[str, str]:
     """Make both studies in a folder, and return the files' content by their names."""
     with chdir(folder):
-        tiny, table = train(folder), make_up(folder)
+        tiny, table = train(folder), make_table(folder)
         found = {}
         for name, out in (("tiny", tiny), ("table", table)):
             for file in ("runs.csv", "table.csv", "mcnemar.csv", "wrong_rows.csv", "REPORT.md"):
@@ -235,7 +241,7 @@ def differences(name: str, expected: str, found: str) -> str:
     if same and np.allclose(before, now, rtol=TOLERANCE, atol=0):
         return ""
     old, new = (text.splitlines(keepends=True) for text in (expected, found))
-    return "".join(difflib.unified_diff(old, new, f"tests/golden/{name}", "made now", n=1))
+    return "".join(difflib.unified_diff(old, new, f"tests/golden/{name}", "now", n=1))
 
 
 def _csv_of(path: Path) -> list[list[str]]:
@@ -253,7 +259,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         own = {"DAE_CACHE_DIR": f"{folder}/cache", "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
         with mock.patch.dict(os.environ, own):
-            for name, content in made_anew(Path(folder)).items():
+            for name, content in golden_files(Path(folder)).items():
                 path = FOLDER / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(content, encoding="utf-8")

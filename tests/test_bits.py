@@ -146,12 +146,12 @@ NO_AVX512 = {
 
 def vectors() -> str:
     """The widest vectors of this processor that the engine knows on x86, or else nothing."""
-    told = os.environ.get("NUMBA_CPU_FEATURES")
-    if told is None:
+    asked = os.environ.get("NUMBA_CPU_FEATURES")
+    if asked is None:
         host = llvmlite.binding.get_host_cpu_features()
         features = {name for name, there in host.items() if there}
     else:
-        features = {name[1:] for name in told.split(",") if name.startswith("+")}
+        features = {name[1:] for name in asked.split(",") if name.startswith("+")}
     if "avx512f" in features:
         return "AVX-512"
     return "AVX2" if {"avx2", "fma"} <= features else ""

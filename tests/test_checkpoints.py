@@ -29,12 +29,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The checkpoint of a finished run of the toy experiment, its last network included."""
     path = tmp_path_factory.mktemp("whole") / "checkpoint.safetensors"
     moments = train(SETTINGS, DATA).moments
-    assert train(SETTINGS, DATA, stop_after=moments, keep=path).phase == "done"
+    assert train(SETTINGS, DATA, stop_after=moments, save_to=path).phase == "done"
     return path.read_bytes()
 
 
 @pytest.fixture
-def kept(whole: bytes, tmp_path: Path) -> Path:
+def checkpoint(whole: bytes, tmp_path: Path) -> Path:
     """A copy of it."""
     path = tmp_path / "checkpoint.safetensors"
     path.write_bytes(whole)
@@ -54,39 +54,41 @@ def refused(path: Path, chosen: dict[str, Any] = SETTINGS, *parts: str, **how: A
 # What it holds
 
 
-def test_nothing_is_pickled_the_file_is_a_header_and_raw_numbers(kept: Path) -> None:
-    raw = kept.read_bytes()
+def test_nothing_is_pickled_the_file_is_a_header_and_raw_numbers(checkpoint: Path) -> None:
+    raw = checkpoint.read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
     header = json.loads(raw[8 : 8 + length])
     metadata = header.pop("__metadata__")
     assert list(metadata) == ["dae"]
-    told = json.loads(metadata["dae"])
-    assert told["format"] == 2 and told["data_sha256"] == "0" * 64 and told["interim"] is None
-    assert told["experiment"]["model"] == {"hidden": [6, 5], "tied": True, "init": "glorot"}
-    assert (told["phase"], told["layer"], told["epoch"]) == ("done", 2, 4)
-    assert len(told["history"]) == 8
+    state = json.loads(metadata["dae"])
+    assert state["format"] == 2 and state["data_sha256"] == "0" * 64 and state["interim"] is None
+    assert state["experiment"]["model"] == {"hidden": [6, 5], "tied": True, "init": "glorot"}
+    assert (state["phase"], state["layer"], state["epoch"]) == ("done", 2, 4)
+    assert len(state["history"]) == 8
     sizes = [int(np.prod(entry["shape"])) for entry in header.values()]
     assert {entry["dtype"] for entry in header.values()} == {"F32"}
     assert header["best.top.weight"]["shape"] == [3, 5]
     assert len(raw) == 8 + length + 4 * sum(sizes)
 
 
-def test_format_1_which_named_no_experiment_is_read_as_the_end_of_an_epoch(kept: Path) -> None:
-    whole = read(kept, SETTINGS, DATA).bits
+def test_format_1_which_named_no_experiment_is_read_as_the_end_of_an_epoch(
+    checkpoint: Path,
+) -> None:
+    whole = read(checkpoint, SETTINGS, DATA).bits
 
     def as_before(header: dict[str, Any], _: object) -> None:
         for name in ("experiment", "data_sha256", "interim"):
             del header[name]
         header["format"] = 1
 
-    rewrite(kept, as_before)
-    assert read(kept, SETTINGS, DATA).bits == whole
+    rewrite(checkpoint, as_before)
+    assert read(checkpoint, SETTINGS, DATA).bits == whole
 
 
 # What is refused
 
 
-def test_other_settings_and_other_data_are_refused(kept: Path) -> None:
+def test_other_settings_and_other_data_are_refused(checkpoint: Path) -> None:
     for changes in (
         {"model": {"hidden": (6, 4)}},
         {"model": {"tied": False}},
@@ -96,17 +98,17 @@ def test_other_settings_and_other_data_are_refused(kept: Path) -> None:
         {"finetune": {"window": 2}},
         {"seed": 1},
     ):
-        refused(kept, toy_settings(**changes))
-    refused(kept, SETTINGS, data_sha256="1" * 64)
-    assert read(kept, SETTINGS, DATA).phase == "done"
+        refused(checkpoint, toy_settings(**changes))
+    refused(checkpoint, SETTINGS, data_sha256="1" * 64)
+    assert read(checkpoint, SETTINGS, DATA).phase == "done"
 
 
-def test_what_is_no_safetensors_file_of_ours_is_refused(kept: Path) -> None:
-    raw = kept.read_bytes()
+def test_what_is_no_safetensors_file_of_ours_is_refused(checkpoint: Path) -> None:
+    raw = checkpoint.read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
     three = {"weight": np.zeros(3, np.float32)}
     nested = "[" * 100_000 + "]" * 100_000
-    refused(kept.with_name("missing"))
+    refused(checkpoint.with_name("missing"))
     for content in (
         *(raw[:count] for count in (0, 5, 8, 100, 8 + length, len(raw) // 2, len(raw) - 1)),
         raw + b"\0",
@@ -119,8 +121,8 @@ def test_what_is_no_safetensors_file_of_ours_is_refused(kept: Path) -> None:
         safetensors.numpy.save(three, {"format": "pt"}),
         *(safetensors.numpy.save(three, {"dae": text}) for text in ("no JSON", "[1]", nested)),
     ):
-        kept.write_bytes(content)
-        refused(kept)
+        checkpoint.write_bytes(content)
+        refused(checkpoint)
 
 
 def put(**values: Any) -> Change:
@@ -187,7 +189,7 @@ TENSORS = [
 
 
 def test_a_position_or_tensors_that_this_run_cannot_have_are_refused(
-    kept: Path, whole: bytes
+    checkpoint: Path, whole: bytes
 ) -> None:
     cases: list[tuple[Change, str]] = [
         *((put(**{name: value}), name) for name, value in NO_VALUES),
@@ -205,17 +207,17 @@ def test_a_position_or_tensors_that_this_run_cannot_have_are_refused(
     names = [name for name in safetensors.numpy.load(whole) if not name.startswith("network.")]
     cases += [(without(name), name) for name in (*fields, *names)]
     for number, (change, part) in enumerate(cases):
-        kept.write_bytes(whole)
-        rewrite(kept, change)
+        checkpoint.write_bytes(whole)
+        rewrite(checkpoint, change)
         try:
-            refused(kept, SETTINGS, part)
+            refused(checkpoint, SETTINGS, part)
         except (AssertionError, pytest.fail.Exception) as error:
             error.add_note(f"case {number}: {part}")
             raise
 
 
 def test_a_run_in_the_midst_of_a_phase_must_have_what_the_phase_needs(tmp_path: Path) -> None:
-    path, rbms = tmp_path / "kept", toy_settings(pretrain={"kind": "rbm", "persistent": True})
+    path, rbms = tmp_path / "checkpoint", toy_settings(pretrain={"kind": "rbm", "persistent": True})
     for chosen, moment, name in (
         (SETTINGS, 26 + 1, "network.1.weight"),  # after the first step of fine-tuning
         (SETTINGS, 26 + 6, "network.2.bias"),  # after its first epoch
@@ -223,15 +225,15 @@ def test_a_run_in_the_midst_of_a_phase_must_have_what_the_phase_needs(tmp_path: 
         (rbms, 2, "chains"),
         (rbms, 13 + 6, "chains"),
     ):
-        stopped = train(chosen, DATA, stop_after=moment, keep=path)
+        stopped = train(chosen, DATA, stop_after=moment, save_to=path)
         assert name in stopped.tensors
         rewrite(path, without(name))
         refused(path, chosen, name)
-        train(chosen, DATA, stop_after=moment, keep=path)
+        train(chosen, DATA, stop_after=moment, save_to=path)
         rewrite(path, tensor(name, np.zeros((9, 9), np.float32)))
         refused(path, chosen, name, "9, 9", str(list(stopped.tensors[name].shape)))
     # Between the layers there are no chains.
-    assert "chains" not in train(rbms, DATA, stop_after=13, keep=path).tensors
+    assert "chains" not in train(rbms, DATA, stop_after=13, save_to=path).tensors
     assert read(path, rbms, DATA).layer == 1
 
 
@@ -240,7 +242,7 @@ def test_a_run_in_the_midst_of_a_phase_must_have_what_the_phase_needs(tmp_path: 
 )
 def test_the_middle_of_an_epoch_that_this_run_cannot_be_in_is_refused(tmp_path: Path) -> None:
     """Else fewer steps are taken unnoticed, or NumPy ends the command with an OverflowError."""
-    path = tmp_path / "kept"
+    path = tmp_path / "checkpoint"
     for moment, change in (
         (3, {"steps": -1}),
         (3, {"steps": 10**9}),
@@ -249,29 +251,29 @@ def test_the_middle_of_an_epoch_that_this_run_cannot_be_in_is_refused(tmp_path: 
         (3, {"noise": {"words": [-1] * 4, "has_uint32": 0, "uinteger": 0}}),
         (3, {"noise": {"words": [1] * 4, "has_uint32": 0, "uinteger": 2**40}}),
     ):
-        train(SETTINGS, DATA, stop_after=moment, keep=path)
+        train(SETTINGS, DATA, stop_after=moment, save_to=path)
         rewrite(path, in_the_middle(**change))
         refused(path)
 
 
 @pytest.mark.xfail(strict=True, reason="the reader takes tensors with NaN, which evaluate counts")
-def test_a_tensor_with_a_number_that_is_not_finite_is_refused(kept: Path) -> None:
-    rewrite(kept, lambda _, tensors: tensors["best.2.weight"].fill(np.nan))
-    refused(kept, SETTINGS, "best.2.weight")
+def test_a_tensor_with_a_number_that_is_not_finite_is_refused(checkpoint: Path) -> None:
+    rewrite(checkpoint, lambda _, tensors: tensors["best.2.weight"].fill(np.nan))
+    refused(checkpoint, SETTINGS, "best.2.weight")
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_bytes_changed_anywhere_are_refused_or_read_and_never_crash(
-    kept: Path, whole: bytes, data: st.DataObject
+    checkpoint: Path, whole: bytes, data: st.DataObject
 ) -> None:
     (length,) = struct.unpack("<Q", whole[:8])
     where = data.draw(st.integers(0, 8 + length - 1))
     cut = data.draw(st.integers(0, 8))
     raw = whole[:where] + data.draw(st.binary(max_size=8)) + whole[where + cut :]
-    kept.write_bytes(raw)
+    checkpoint.write_bytes(raw)
     try:
-        assert read(kept, SETTINGS, DATA).tensors
+        assert read(checkpoint, SETTINGS, DATA).tensors
     except DaeError as error:
         assert error.exit_code == 2
-        assert str(error).startswith(f"{kept}: ") and str(error).isprintable()
+        assert str(error).startswith(f"{checkpoint}: ") and str(error).isprintable()

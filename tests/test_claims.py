@@ -1,4 +1,4 @@
-"""The table in the paper's form, and which of the paper's claims hold in it, as REPORT.md tells."""
+"""REPORT.md: the table in the paper's form, and which of the paper's claims hold in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.entry_points.statistics import published_numbers
 from tests.support.commands import Ended
-from tests.support.made_results import SETTINGS, Errors, MadeStudy, name_of, whole_table
+from tests.support.synthetic_results import SETTINGS, Errors, SyntheticStudy, name_of, whole_table
 from tests.support.tiny import read_csv
 
 Dae = Callable[..., Ended]
@@ -55,12 +55,12 @@ class Report:
 
 @pytest.fixture
 def report(dae: Dae, tmp_path: Path) -> Callable[..., Report]:
-    """Write the report of made-up errors; `first`: where the wrong test rows of a cell begin."""
+    """Write the report of these errors; `first`: where the wrong test rows of a cell begin."""
 
     def write(errors: Errors, first: Mapping[tuple[str, str], int] | int | None = None) -> Report:
-        made = whole_table(tmp_path, errors, first)
+        results = whole_table(tmp_path, errors, first)
         dae("report", "made", "--quiet").succeeded()
-        return Report(made.out)
+        return Report(results.out)
 
     return write
 
@@ -157,8 +157,8 @@ def test_a_duel_is_decided_by_mcnemars_test_at_every_seed_or_by_intervals(
             first |= {(dataset, "SAA-3"): first_saa, (dataset, "SdA-3"): first_sda}
     found = report(errors, first)
     rows = found.table(DUELS)
-    told = {row["data set"]: (row["here"], row["decided by"]) for row in rows}
-    assert told == {dataset: (here, by) for dataset, (*_, here, by) in duels.items()}
+    outcomes = {row["data set"]: (row["here"], row["decided by"]) for row in rows}
+    assert outcomes == {dataset: (here, by) for dataset, (*_, here, by) in duels.items()}
     assert rows[-1] == {
         "models": "SdA-3, SAA-3",
         "data set": "rect-img",
@@ -199,9 +199,9 @@ def test_what_becomes_of_a_claim_follows_from_the_sets_on_which_the_paper_has_it
     ):  # fmt: skip
         found = report(errors_of(errors))
         for claim, outcome, numbers in claims:
-            told = " ".join(found.numbers(claim))
+            shown = " ".join(found.numbers(claim))
             assert found.outcomes[claim] == outcome, (errors, claim)
-            assert told.startswith(numbers), (errors, claim, told)
+            assert shown.startswith(numbers), (errors, claim, shown)
 
 
 def test_sda_is_among_the_best_without_reserve_only_beside_every_model(
@@ -211,8 +211,8 @@ def test_sda_is_among_the_best_without_reserve_only_beside_every_model(
     errors: Errors = {("rect", "SdA-3"): [1.9], **{("rect", model): [9.0] for model in others}}
     found = report({**errors, ("rect", "NNet-1"): [12.0]})
     assert found.outcomes == [HOLDS] * 7
-    told = {(duel["models"], duel["hidden units"]) for duel in found.table(DUELS)}
-    assert told >= {("SdA-3, NNet-1", "8-6-4, 8"), ("SdA-3, SVM_poly", "8-6-4, –")}
+    units = {(duel["models"], duel["hidden units"]) for duel in found.table(DUELS)}
+    assert units >= {("SdA-3, NNet-1", "8-6-4, 8"), ("SdA-3, SVM_poly", "8-6-4, –")}
     assert len(found.table(DUELS)) == 7  # none twice
     # Equal errors, where the paper's differ.
     assert report({**errors, ("rect", "NNet-1"): [9.0]}).outcomes[PRETRAINING] == IN_PART
@@ -257,8 +257,8 @@ def test_networks_meet_at_the_seeds_both_have_and_an_svm_meets_every_seed(
     for row in rows:
         assert (names[row["run_a"]], names[row["run_b"]]) == (row["cell_a"], row["cell_b"])
     # SdA-3's wrong rows are 10 to 9009, SVM_poly's 20 to 9519.
-    told = [(row["only_a_wrong"], row["only_b_wrong"]) for row in rows if row["cell_b"] == poly]
-    assert told[2:] == [("10", "510"), ("10", "410"), ("10", "310")]
+    counts = [(row["only_a_wrong"], row["only_b_wrong"]) for row in rows if row["cell_b"] == poly]
+    assert counts[2:] == [("10", "510"), ("10", "410"), ("10", "310")]
 
 
 def test_other_test_rows_are_never_compared(dae: Dae, tmp_path: Path) -> None:
@@ -269,11 +269,11 @@ def test_other_test_rows_are_never_compared(dae: Dae, tmp_path: Path) -> None:
         "e": {},
     }
     cells = {name: {"corruption": {"destruction": k / 10}} for k, name in enumerate("abcde")}
-    made = MadeStudy(tmp_path, cells)
-    made.add("a", "SAA-3", 9_000, first=0)
+    results = SyntheticStudy(tmp_path, cells)
+    results.add("a", "SAA-3", 9_000, first=0)
     for name, changes in others.items():
-        made.add(name, "SdA-3", 8_000, first=0, **changes)
-    made.write()
+        results.add(name, "SdA-3", 8_000, first=0, **changes)
+    results.write()
     dae("report", "made", "--quiet").succeeded()
-    compared = [(row["cell_a"], row["cell_b"]) for row in read_csv(made.out / "mcnemar.csv")]
+    compared = [(row["cell_a"], row["cell_b"]) for row in read_csv(results.out / "mcnemar.csv")]
     assert compared == [("a", "e")]

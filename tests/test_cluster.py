@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.children import Child
+from tests.support.children import Child, wait_until
 from tests.support.commands import Ended
 from tests.support.compare import assert_same_results, temporary_files
-from tests.support.dask import DaskCluster, wait_until
+from tests.support.dask import DaskCluster
 from tests.support.tiny import N_TEST_ROWS, read_csv, snapshot
 
 pytestmark = [
@@ -24,7 +24,7 @@ pytestmark = [
 ENDLESS = ("--set", "finetune.max_epochs=100000", "--set", "finetune.patience=100000")
 LONG = ("--set", "finetune.max_epochs=1000", "--set", "finetune.patience=1000")
 
-Run = Callable[..., Ended]
+Dae = Callable[..., Ended]
 Start = Callable[..., Child]
 
 
@@ -37,7 +37,7 @@ def epochs(out: Path) -> list[int]:
 
 
 def test_a_cluster_and_a_killed_worker_change_no_bit_of_the_results(
-    dae: Run, child: Start, tmp_path: Path, dask_cluster: DaskCluster
+    dae: Dae, child: Start, tmp_path: Path, dask_cluster: DaskCluster
 ) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
     words = ("replicate", "tiny", *LONG)
@@ -104,7 +104,7 @@ def test_a_cluster_that_goes_is_named_and_the_runs_keep_checkpoints(
 
 
 def test_a_search_on_a_cluster_counts_no_test_row_and_fills_its_table(
-    dae: Run, child: Start, tmp_path: Path, dask_cluster: DaskCluster
+    dae: Dae, child: Start, tmp_path: Path, dask_cluster: DaskCluster
 ) -> None:
     study = tmp_path / "experiments" / "tiny" / "study.yaml"
     space = "{finetune.learning_rate: {low: 0.1, high: 2.0, log: true}}"
@@ -124,21 +124,22 @@ def test_a_search_on_a_cluster_counts_no_test_row_and_fills_its_table(
     assert not list(tmp_path.rglob("wrong_rows.*"))
 
 
-def test_nobody_listening_is_said_at_once_and_leaves_nothing(dae: Run) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{closed.getsockname()[1]}"
-    for command in ("replicate", "search"):
-        if command == "search":
-            with Path("experiments/tiny/study.yaml").open("a") as file:
-                file.write("search: [{cells: rect-25, space: {layers: {choices: [1, 2]}}}]\n")
-        dae(command, "tiny", "--scheduler", address).failed(1, f"--scheduler {address}", "refused")
+def test_nobody_listening_is_said_at_once_and_leaves_nothing(dae: Dae) -> None:
+    with Path("experiments/tiny/study.yaml").open("a") as file:
+        file.write("search: [{cells: rect-25, space: {layers: {choices: [1, 2]}}}]\n")
+    with socket.socket() as deaf:  # which has the port, and does not listen
+        deaf.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{deaf.getsockname()[1]}"
+        for command in ("replicate", "search"):
+            ended = dae(command, "tiny", "--scheduler", address)
+            ended.failed(1, f"--scheduler {address}", "refused")
     assert not list(Path("results").rglob("runs.csv"))
 
 
-def test_what_is_no_address_is_refused(dae: Run) -> None:
-    for address in ("host:8786", "tcp://host", "tcp://:8786", "8786", ""):
-        dae("replicate", "tiny", "--scheduler", address).failed(2, "tcp://HOST:8786")
+def test_what_is_no_address_is_refused(dae: Dae) -> None:
+    for address in ("nowhere", "host:8786", "tcp://host", "tcp://:8786", "8786", ""):
+        ended = dae("replicate", "tiny", "--scheduler", address)
+        ended.failed(2, f"--scheduler {address}", "tcp://HOST:8786")
 
 
 def test_without_dask_the_way_to_install_it_is_said(child: Start, tmp_path: Path) -> None:

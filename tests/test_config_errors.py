@@ -81,7 +81,7 @@ def has(text: str, part: str) -> bool:
     return bool(re.search(rf"(?<![\w.-]){re.escape(part)}(?![\w-]|\.\w)", text))
 
 
-def told(found: list[str], place: str, *parts: str) -> None:
+def assert_reported(found: list[str], place: str, *parts: str) -> None:
     """Hold what was found to one problem, at this place, that says all this."""
     assert len(found) == 1, (place, found)
     assert found[0].startswith(place), (place, found)
@@ -90,10 +90,10 @@ def told(found: list[str], place: str, *parts: str) -> None:
         assert has(rest, part), (part, found)
 
 
-def all_told(found: list[str], expected: Iterable[tuple[str, ...]]) -> None:
+def assert_all_reported(found: list[str], expected: Iterable[tuple[str, ...]]) -> None:
     """Hold what was found to these problems in this order."""
     for one, (place, *parts) in zip(found, expected, strict=True):
-        told([one], place, *parts)
+        assert_reported([one], place, *parts)
 
 
 WRONG = """
@@ -132,10 +132,10 @@ model={hiden: [3]} | model.hiden | did you mean model.hidden?
 def test_each_wrong_value_is_reported_with_its_place_what_was_expected_and_what_is_near() -> None:
     file = write(WHOLE)
     for given, *parts in rows(WRONG):
-        told(problems(file, given), f"--set {given}", *parts)
+        assert_reported(problems(file, given), f"--set {given}", *parts)
 
 
-# Key, values that are allowed, values that are not, what is told; and what makes sense of them.
+# Key, values that are allowed, values that are not, what is reported; and what makes sense of them.
 BOUNDS = f"""
 corruption.destruction | 0  0.05  .97 | -.1  1  1.5 | 0  1
 corruption.sigma | 0  100 | -1  100.1 | 0  100 | corruption.kind=gaussian  corruption.destruction=0
@@ -175,7 +175,7 @@ def test_a_number_may_lie_at_its_bounds_and_not_beyond() -> None:
             assert problems(file, f"{key}={one}", *with_it) == [], one
         for one in words(refused):
             found = [text for text in problems(file, f"{key}={one}", *with_it) if key in text]
-            told(found, f"--set {key}={one}", *words(parts))
+            assert_reported(found, f"--set {key}={one}", *words(parts))
 
 
 FORMS: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
@@ -224,10 +224,10 @@ def test_the_problems_of_a_file_and_of_set_come_together_in_order() -> None:
         ("x.yaml pretrain.epochs", "missing", "0", "100000"),
         ("x.yaml finetune", "missing", "learning_rate, max_epochs, patience"),
     ]
-    all_told(found, expected)
+    assert_all_reported(found, expected)
 
 
-def test_every_command_that_takes_settings_tells_them_with_exit_code_2_and_writes_nothing(
+def test_wrong_settings_are_exit_code_2_of_every_command_and_nothing_is_written(
     dae: Callable[..., Ended], tiny: Path, tmp_path: Path
 ) -> None:
     before = snapshot(tmp_path)
@@ -250,7 +250,7 @@ def test_nothing_is_called_missing_of_a_file_that_cannot_be_read() -> None:
         ]
 
 
-# What is set together, then what is told: of the first unless another place is given.
+# What is set together, then what is reported: of the first unless another place is given.
 CONTRADICTIONS = """
 corruption.kind=gaussian | x.yaml:3 corruption.destruction: 0.25 | corruption.sigma | 0 | AS SET
 corruption.sigma=.3 | masking | corruption.destruction | default
@@ -299,9 +299,9 @@ def test_settings_that_contradict_each_other_are_reported_with_the_way_out() -> 
         set_ = words(together.replace("RBM", RBM))
         as_set = f"--set {set_[0]}"
         if parts[-1] == "AS SET":
-            told(problems(file, *set_), *parts[:-1], as_set)
+            assert_reported(problems(file, *set_), *parts[:-1], as_set)
         else:
-            told(problems(file, *set_), as_set, *parts)
+            assert_reported(problems(file, *set_), as_set, *parts)
 
 
 def test_what_only_looks_like_a_contradiction_is_allowed() -> None:
@@ -360,7 +360,7 @@ def test_aliases_stand_for_what_they_name_and_a_bomb_of_them_is_refused() -> Non
 
 def test_text_must_be_utf_8_with_or_without_a_mark_and_lines_may_end_as_on_windows() -> None:
     Path(FILE).write_bytes(b"dataset: convex\nmodel: caf\xe9\n")
-    told(problems(FILE), "x.yaml:2", "UTF-8")
+    assert_reported(problems(FILE), "x.yaml:2", "UTF-8")
     Path(FILE).write_bytes(b"\xef\xbb\xbf" + WHOLE.replace("\n", "\r\n").encode())
     assert problems(FILE) == []
     write_cells()
@@ -372,11 +372,13 @@ def test_text_must_be_utf_8_with_or_without_a_mark_and_lines_may_end_as_on_windo
 
 def test_what_yaml_1_1_converts_silently_stays_text() -> None:
     for word in ("no", "010", "0x10", "1_000", "1:30", "2008-07-05", "e5", "1e", "."):
-        told(problems(write(f"{WHOLE}seed: {word}\n")), f"x.yaml:6 seed: {word} ")
+        assert_reported(problems(write(f"{WHOLE}seed: {word}\n")), f"x.yaml:6 seed: {word} ")
     for word in ("yes", "off", "True", "y", "'true'", "1"):
-        told(problems(write(WHOLE.replace("20]", f"20], tied: {word}"))), "x.yaml:2 model.tied: ")
+        assert_reported(
+            problems(write(WHOLE.replace("20]", f"20], tied: {word}"))), "x.yaml:2 model.tied: "
+        )
     for key in ("no: 1", "1: 2", "null: 3"):
-        told(problems(write(f"{WHOLE}{key}\n")), f"x.yaml:6 {key} ")
+        assert_reported(problems(write(f"{WHOLE}{key}\n")), f"x.yaml:6 {key} ")
 
 
 def test_a_reader_of_settings_executes_nothing(tmp_path: Path) -> None:
@@ -393,7 +395,9 @@ def test_a_value_is_shown_with_escapes_and_cut_where_it_is_long() -> None:
         (found,) = problems(write(WHOLE.replace("convex", f'"{escape}"')))
         assert found.startswith("x.yaml:1 dataset: ") and there in found, found
     for length, shown in ((60, "x" * 60), (61, "x" * 59 + "…")):
-        told(problems(write(f"{WHOLE}seed: {'x' * length}\n")), f"x.yaml:6 seed: {shown} ")
+        assert_reported(
+            problems(write(f"{WHOLE}seed: {'x' * length}\n")), f"x.yaml:6 seed: {shown} "
+        )
 
 
 def test_problems_of_all_files_of_a_study_come_together() -> None:
@@ -424,7 +428,7 @@ def test_problems_of_all_files_of_a_study_come_together() -> None:
         ("--set seed=x", "4294967295"),
         (f"{AT}study.yaml finetune", "missing", "a, b", "learning_rate"),
     ]
-    all_told(problems("mine", "seed=x"), expected)
+    assert_all_reported(problems("mine", "seed=x"), expected)
 
 
 STUDIES = """
@@ -440,15 +444,21 @@ xyz: 3 | xyz: 3 | title, paper, reference, shared
 
 def test_a_wrong_study_file_is_reported_at_its_line() -> None:
     for line, place, *parts in rows(STUDIES):
-        told(problems(write_cells(f"{STUDY}{line}\n")), f"{AT}study.yaml:6 {place}", *parts)
+        assert_reported(
+            problems(write_cells(f"{STUDY}{line}\n")), f"{AT}study.yaml:6 {place}", *parts
+        )
     for title in ("3", "1e3", "' '"):
-        told(problems(write_cells(STUDY.replace("a study", title))), f"{AT}study.yaml:1", "text")
+        assert_reported(
+            problems(write_cells(STUDY.replace("a study", title))), f"{AT}study.yaml:1", "text"
+        )
     for text in ("", "- title\n"):
-        told(problems(write_cells(text)), f"{AT}study.yaml", "title, paper, reference, shared")
+        assert_reported(
+            problems(write_cells(text)), f"{AT}study.yaml", "title, paper, reference, shared"
+        )
     (found, *missing) = problems(write_cells("title: t\nshared: 3\n"))
     assert found.startswith(f"{AT}study.yaml:2 shared: 3 ")
     assert all("missing" in one and "convex-0, convex-25" in one for one in missing)
-    told(problems(write_cells("title: t\ntitle: u\n", {"a": SVM})), f"{AT}study.yaml:2")
+    assert_reported(problems(write_cells("title: t\ntitle: u\n", {"a": SVM})), f"{AT}study.yaml:2")
     write_cells(STUDY + "per_dataset:\n  rect: {seed: 1}\n")  # no cell is of this data set
     for set_ in ((), ("dataset=rect", "corruption.destruction=0.25")):
         assert any("study.yaml:7 per_dataset.rect" in one for one in problems("mine", *set_))
@@ -456,17 +466,19 @@ def test_a_wrong_study_file_is_reported_at_its_line() -> None:
 
 def test_cells_that_say_the_same_are_reported_and_a_broken_one_stops_no_other() -> None:
     write_cells(cells={"a": "dataset: rect\n", "b": "dataset: rect\nseed: 0\n"})
-    told(problems("mine"), f"{AT}b.yaml", "a")
+    assert_reported(problems("mine"), f"{AT}b.yaml", "a")
     write_cells()
-    told(problems("mine", "corruption.destruction=.5"), f"{AT}convex-25.yaml", "convex-0")
+    assert_reported(
+        problems("mine", "corruption.destruction=.5"), f"{AT}convex-25.yaml", "convex-0"
+    )
     assert problems("mine", "corruption.destruction=.5", only=["convex-25"]) == []
-    told(problems(write_cells(cells={})), "experiments/mine", ".yaml")
+    assert_reported(problems(write_cells(cells={})), "experiments/mine", ".yaml")
     write_cells(cells={"a": "dataset: convex\n", "b": "dataset: convx\n"})
     assert problems("mine/a") == []
     assert len(problems("mine/b")) == len(problems("mine")) == 1
 
 
-# A file, what is set, and what is told: of that unless another place is given.
+# A file, what is set, and what is reported: of that unless another place is given.
 FILTERS = """
 digits | patches.side=8 | patches | photographs | x.yaml:1
 photos | rows=100 | patches.count | x.yaml:1
@@ -489,7 +501,7 @@ def test_what_cannot_be_where_an_autoencoder_is_trained_for_its_filters_is_repor
     files = {"digits": DIGITS, "photos": PHOTOS, "unsaid": unsaid, "patches": patches}
     for file, set_, *parts in rows(FILTERS):
         place = [] if parts[0].startswith("x.yaml") else [f"--set {set_}"]
-        told(problems(write(files[file]), set_), *place, *parts)
+        assert_reported(problems(write(files[file]), set_), *place, *parts)
     assert problems(write(DIGITS), "rows=20") == []
     assert problems(write(PHOTOS), "pretrain.batch_size=100000") == []
 
@@ -499,7 +511,7 @@ def test_filters_do_not_stand_beside_networks_nor_figures_over_them() -> None:
     assert any(one.startswith(f"{AT}study.yaml") and has(one, "net") for one in found), found
     figures = "figures:\n  - {name: x, title: X, cells: [net]}\n"
     found = problems(write_cells(STUDY + figures, {"net": "dataset: convex\n"}))
-    told(found, f"{AT}study.yaml", "mnist", "photographs")
+    assert_reported(found, f"{AT}study.yaml", "mnist", "photographs")
 
 
 FIGURES = """
@@ -522,17 +534,17 @@ def test_a_wrong_figure_is_reported_at_its_line() -> None:
     cells = {"a": DIGITS, "b": DIGITS.replace("0.25", "0.5")}
     at = f"{AT}study.yaml"
     for figure, place, *parts in rows(FIGURES):
-        told(problems(write_cells(drawn(figure), cells)), at + place, *parts)
+        assert_reported(problems(write_cells(drawn(figure), cells)), at + place, *parts)
     found = problems(write_cells(drawn("SOUND, cells: [a, bb]}"), cells))
-    told(found, at, "x", "bb", "did you mean b?")
+    assert_reported(found, at, "x", "bb", "did you mean b?")
     found = problems(write_cells(drawn("SOUND, cells: [a], kind: zoom, units: [8]}"), cells))
-    told(found, at, "x", "a", "8", "0", "7")
+    assert_reported(found, at, "x", "a", "8", "0", "7")
     one = "  - {name: x, title: X, cells: [a]}\n"
     twice = f"title: t\nfigures:\n{one}{one}"
-    told(problems(write_cells(twice, cells)), f"{at}:4 figures item 2", "x")
+    assert_reported(problems(write_cells(twice, cells)), f"{at}:4 figures item 2", "x")
     for wrong in ("figures: []", "figures: x"):
         found = problems(write_cells(f"title: t\n{wrong}\n", cells))
-        told(found, f"{at}:2 {wrong}", "name, title")
+        assert_reported(found, f"{at}:2 {wrong}", "name, title")
     zoom = "  - {name: z, title: Z, kind: zoom, cells: [a, b], units: [0, 7], scale: tile}\n"
     grows = "  - {name: g, title: G, cells: [a], expect: {measure: locality, grows: true}}\n"
     assert problems(write_cells(f"title: t\nfigures:\n{one}{zoom}{grows}", cells)) == []
@@ -551,12 +563,16 @@ rbf | svm: rbf | kernel, gammas, degrees, penalties, refine
 
 def test_a_wrong_svm_is_reported_at_its_line() -> None:
     for svm, place, *parts in rows(SVMS):
-        told(problems(write(f"dataset: convex\nsvm: {svm}\n")), f"x.yaml:2 {place}", *parts)
+        assert_reported(
+            problems(write(f"dataset: convex\nsvm: {svm}\n")), f"x.yaml:2 {place}", *parts
+        )
     unknown = ("x.yaml:2 svm.kernal: rbf", "did you mean svm.kernel?")
     missing = ("x.yaml svm.kernel", "rbf, poly")
-    all_told(problems(write("dataset: convex\nsvm: {kernal: rbf}\n")), (unknown, missing))
+    assert_all_reported(
+        problems(write("dataset: convex\nsvm: {kernal: rbf}\n")), (unknown, missing)
+    )
     subset = "subset: {train: 6001, valid: 10, test: 10}\n"
-    told(problems(write(SVM + subset)), "x.yaml:3 subset.train: 6001", "1", "6000")
+    assert_reported(problems(write(SVM + subset)), "x.yaml:3 subset.train: 6001", "1", "6000")
     # A network's minibatches would not fit; an SVM has none.
     assert problems(write(SVM + "subset: {train: 10, valid: 10, test: 10}\n")) == []
 
@@ -564,20 +580,20 @@ def test_a_wrong_svm_is_reported_at_its_line() -> None:
 def test_a_cell_is_a_network_or_an_svm_and_not_both() -> None:
     keys = ("model", "corruption", "pretrain", "finetune")
     expected = [(f"x.yaml:{line} {key}: ", "x.yaml:6") for line, key in enumerate(keys, start=2)]
-    all_told(problems(write(WHOLE + "svm: {kernel: rbf}\n")), expected)
+    assert_all_reported(problems(write(WHOLE + "svm: {kernel: rbf}\n")), expected)
     shared = "title: t\nshared:\n  svm: {kernel: rbf}\n"
     found = problems(write_cells(shared, {"a": "dataset: convex\nmodel: {hidden: [5]}\n"}))
-    told(found, f"{AT}a.yaml:2 model: {{hidden: [5]}}", f"{AT}study.yaml:3")
+    assert_reported(found, f"{AT}a.yaml:2 model: {{hidden: [5]}}", f"{AT}study.yaml:3")
 
 
 def test_a_setting_that_no_cell_takes_is_reported_with_what_can_be_set() -> None:
     write_cells(cells={"sda": CELLS["convex-25"], "rbf": SVM, "poly": POLY})
     given = "finetune.max_epochs=9"
     found = problems("mine/rbf", given)
-    told(found, f"--set {given}", "mine/rbf", "finetune", "dataset, svm, subset, seed")
-    told(problems("mine/sda", "svm.kernel=rbf"), "--set svm.kernel=rbf", "mine/sda")
+    assert_reported(found, f"--set {given}", "mine/rbf", "finetune", "dataset, svm, subset, seed")
+    assert_reported(problems("mine/sda", "svm.kernel=rbf"), "--set svm.kernel=rbf", "mine/sda")
     found = problems("mine", "model.tied=false", only=["rbf", "poly"])[:1]
-    told(found, "--set model.tied=false", "dataset, svm, subset, seed")
+    assert_reported(found, "--set model.tied=false", "dataset, svm, subset, seed")
     assert problems("mine", given, "svm.refine=false") == []
 
 
@@ -628,11 +644,11 @@ def section(space: str, cells: str = "convex-*", more: str = "") -> str:
 def test_a_wrong_search_section_is_reported_at_its_line_by_every_command() -> None:
     for line, place, *parts in rows(SECTIONS):
         found = problems(write_cells(f"{STUDY}{line.replace('UNITS', UNITS)}\n"))
-        told(found[:1], f"{AT}study.yaml:6 {place}", *parts)
+        assert_reported(found[:1], f"{AT}study.yaml:6 {place}", *parts)
     for space, place, *parts in rows(SPACES):
         found = problems(write_cells(section(space)))
         rest = [one.partition("study.yaml:9 ")[2] for one in found]
-        told([one.removeprefix("search item 1.space.") for one in rest], place, *parts)
+        assert_reported([one.removeprefix("search item 1.space.") for one in rest], place, *parts)
     assert problems("mine", search=True) == problems("mine")
 
 
@@ -642,18 +658,20 @@ def test_a_search_must_name_cells_once_and_make_experiments_of_them() -> None:
 
     at = f"{AT}study.yaml"
     units = "units: {low: 10, high: 20}"
-    told(searched(section(units, "[convex-0, convx-25]")), f"{at}:7 cells: convx-25", "convex-25?")
-    told(searched(section(units, "xyz")), f"{at}:7 cells: xyz", "convex-0, convex-25")
+    assert_reported(
+        searched(section(units, "[convex-0, convx-25]")), f"{at}:7 cells: convx-25", "convex-25?"
+    )
+    assert_reported(searched(section(units, "xyz")), f"{at}:7 cells: xyz", "convex-0, convex-25")
     again = "  - {cells: convex-25, space: {layers: {low: 1, high: 2}}}\n"
-    told(searched(section(units, more=again)), f"{at}:10", "convex-25", f"{at}:7")
+    assert_reported(searched(section(units, more=again)), f"{at}:10", "convex-25", f"{at}:7")
     noise = "dataset: convex\ncorruption: {kind: gaussian, sigma: 1}\n"
     choices = "corruption.destruction: {choices: [0, 0.25]}"
     found = searched(section(choices, "noise"), noise=noise)
-    told(found, f"{at}:9 space.corruption.destruction:", "noise", "0.25")
+    assert_reported(found, f"{at}:9 space.corruption.destruction:", "noise", "0.25")
     # Every end is tried, the first key's last included, and the others with it.
     space = f"{units}\n      corruption.destruction: {{low: 0.01, high: 0.5}}"
-    told(searched(section(space, "convex-0")), f"{at}:9", "10")
-    told(searched(section(units, "rbf"), rbf=SVM), f"{at}:7", "rbf")
+    assert_reported(searched(section(space, "convex-0")), f"{at}:9", "10")
+    assert_reported(searched(section(units, "rbf"), rbf=SVM), f"{at}:7", "rbf")
     write_cells(section(units, "convex-0"))
     (unknown,) = problems("mine", only=["convex-25"], search=True)
     assert "convex-25" in unknown and has(unknown, "convex-0")
@@ -684,8 +702,10 @@ def test_a_name_that_leads_nowhere_is_reported_with_the_nearest_and_what_there_i
         (found,) = problems(name)
         assert all(part in found for part in parts), (name[:80], found)
         assert "a" * 81 not in found
-    told(problems("mine", only=["convex-26"]), "", "did you mean convex-25?", "convex-0, convex-25")
-    told(problems("mine", only=["rot-*"]), "", "rot-*", "convex-0, convex-25")
+    assert_reported(
+        problems("mine", only=["convex-26"]), "", "did you mean convex-25?", "convex-0, convex-25"
+    )
+    assert_reported(problems("mine", only=["rot-*"]), "", "rot-*", "convex-0, convex-25")
     write_cells(cells={"\x1b[31m": SVM})  # which cannot drive a terminal
     assert r"\x1b[31m" in problems("mine/x")[0]
     assert r"\x1b[31m" in problems("mine", only=["x"])[0]

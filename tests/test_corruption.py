@@ -64,8 +64,8 @@ def test_masking_sets_exactly_round_nu_d_components_to_zero_and_rescales_nothing
     clean = grey(m, d)
     out = corrupt(Masking(nu), clean, generator(seed))
     assert (out == 0).sum(axis=1).tolist() == [round(nu * d)] * m
-    kept = out != 0
-    assert out[kept].tobytes() == clean[kept].tobytes()
+    intact = out != 0
+    assert out[intact].tobytes() == clean[intact].tobytes()
 
 
 def test_masking_zeroes_the_papers_counts_of_784() -> None:

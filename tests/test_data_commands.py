@@ -49,9 +49,9 @@ def small() -> Iterator[tuple[SmallSet, SmallSet]]:
 def test_the_eight_sets_and_mnist_are_listed_with_the_facts_of_the_papers(
     dae: Dae, cache: Path
 ) -> None:
-    told = dae("data", "list", "--format", "json").succeeded().json
-    assert [one["name"] for one in told] == [*ARCHIVES, "mnist"]
-    for one in told:
+    listed = dae("data", "list", "--format", "json").succeeded().json
+    assert [one["name"] for one in listed] == [*ARCHIVES, "mnist"]
+    for one in listed:
         name = one["name"]
         assert one["copies"] == []
         assert one["known_sha256"] == ([KNOWN[name]] if name in KNOWN else [])
@@ -71,34 +71,34 @@ def test_the_eight_sets_and_mnist_are_listed_with_the_facts_of_the_papers(
 def test_fetch_and_make_print_a_line_for_every_set_and_list_one_for_every_copy(
     dae: Dae, small: tuple[SmallSet, SmallSet]
 ) -> None:
-    original, made = small
+    original, regenerated = small
     path = original.write_npz(Path("mine"))
     head, line = dae("data", "make", "small").succeeded().lines
     assert head.split() == ["set", "origin", "SHA-256", "source"]
-    assert line.split()[:3] == ["small", "regenerated", made.sha256[:12]]
+    assert line.split()[:3] == ["small", "regenerated", regenerated.sha256[:12]]
     head, line = dae("data", "fetch", "small", "small", "--data-dir", "mine").succeeded().lines
     assert line.split()[:3] == ["small", "original", original.sha256[:12]]
     assert str(path) in line
     words = ("data", "list", "rect", "small", "rect", "--data-dir", "mine")
-    told = dae(*words, "--format", "json").succeeded().json
-    assert [one["name"] for one in told] == ["rect", "small"]
+    listed = dae(*words, "--format", "json").succeeded().json
+    assert [one["name"] for one in listed] == ["rect", "small"]
     assert [
         (copy["place"], copy["origin"], copy["sha256"], copy["usable"])
-        for copy in told[1]["copies"]
+        for copy in listed[1]["copies"]
     ] == [
         ("yours", "original", None, True),
         ("cache", "original", original.sha256, False),
-        ("cache", "regenerated", made.sha256, True),
+        ("cache", "regenerated", regenerated.sha256, True),
     ]
-    assert told[1]["copies"][0]["paths"] == ["mine/small.npz"]
-    assert told[1]["copies"][0]["bytes"] == path.stat().st_size
+    assert listed[1]["copies"][0]["paths"] == ["mine/small.npz"]
+    assert listed[1]["copies"][0]["bytes"] == path.stat().st_size
     head, rect, *lines = dae(*words).succeeded().lines
     assert head.split()[:5] == ["set", "rows", "here", "size", "SHA-256"]
     assert rect.split()[:6] == ["rect", "1000", "+", "200", "+", "50000"]
     assert len(lines) == 3
     for line, *parts in zip(
         lines,
-        (f" {path.stat().st_size / 1e6:.1f} MB ", original.sha256[:12], made.sha256[:12]),
+        (f" {path.stat().st_size / 1e6:.1f} MB ", original.sha256[:12], regenerated.sha256[:12]),
         ("original, yours  ", "original, cached, not used  ", "regenerated, cached  "),
         strict=True,
     ):
@@ -159,27 +159,27 @@ def test_all_stands_for_every_set(dae: Dae) -> None:
 def test_verify_reads_every_copy_to_its_last_byte(
     dae: Dae, small: tuple[SmallSet, SmallSet]
 ) -> None:
-    original, made = small
+    original, regenerated = small
     dae("data", "verify", "small").succeeded()
     ended = dae("data", "verify", "small", "--format", "json").succeeded()
     assert ended.json == []
     path = original.write_zip(Path("mine"))
-    (told,) = dae("data", "make", "small", "--format", "json").json
-    shown = str(Path(told["path"]).relative_to(Path.cwd()))
+    (entry,) = dae("data", "make", "small", "--format", "json").json
+    shown = str(Path(entry["path"]).relative_to(Path.cwd()))
     words = ("data", "verify", "small", "--data-dir", "mine")
     found = dae(*words, "--format", "json").succeeded().json
     assert list(found[0]) == ["name", "place", "paths", "origin", "sha256", "sound", "found"]
     assert [(one["place"], one["paths"], one["sha256"], one["sound"]) for one in found] == [
         ("yours", ["mine/small.zip"], original.sha256, True),
-        ("cache", [told["path"]], made.sha256, True),
+        ("cache", [entry["path"]], regenerated.sha256, True),
     ]
     head, *lines = dae(*words).succeeded().lines
     assert head.split() == ["set", "copy", "origin", "SHA-256", "found"]
     assert lines[0].split()[:4] == ["small", str(path), "original", original.sha256[:12]]
-    assert lines[1].split()[:4] == ["small", shown, "regenerated", made.sha256[:12]]
-    data = bytearray(Path(told["path"]).read_bytes())
+    assert lines[1].split()[:4] == ["small", shown, "regenerated", regenerated.sha256[:12]]
+    data = bytearray(Path(entry["path"]).read_bytes())
     data[len(data) // 2] ^= 1
-    Path(told["path"]).write_bytes(data)
+    Path(entry["path"]).write_bytes(data)
     ended = dae(*words)
     assert (ended.code, len(ended.lines)) == (1, 3)
     assert shown in ended.lines[2]
@@ -209,7 +209,7 @@ def test_figures_of_genuine_rows_that_are_off_are_exit_1(dae: Dae) -> None:
 def test_a_sheet_shows_rows_of_one_split_upright(
     dae: Dae, small: tuple[SmallSet, SmallSet]
 ) -> None:
-    original, made = small
+    original, regenerated = small
     original.write_npz(Path("mine"))
     words = ("data", "show", "small", "--data-dir", "mine", "--split")
     for split, rows in (
@@ -227,7 +227,7 @@ def test_a_sheet_shows_rows_of_one_split_upright(
         assert "mine/small.npz" in about["Source"]
     assert dae(*words, "valid").succeeded().lines == ["small-original.png"]
     assert dae(*words, "train", "--origin", "regenerated").lines == ["small-regenerated.png"]
-    assert texts_of("small-regenerated.png")["SHA256"] == made.sha256
+    assert texts_of("small-regenerated.png")["SHA256"] == regenerated.sha256
 
 
 def test_what_show_cannot_draw_is_a_usage_error(dae: Dae) -> None:

@@ -32,12 +32,12 @@ from tests.entry_points.readers import (
     read_zip,
     splits_of,
 )
-from tests.support.data_files import idx, made_up, npy, npz, refused, text, zipped
+from tests.support.data_files import idx, npy, npz, random_arrays, refused, text, zipped
 
 LEVELS = {"basic": 256, "rect": 1, "rect-img": 255, "convex": 1}
 """Grey values are k over this in the sets where they are of one scale."""
 OF = Rows("rect-img", 6, 2, 5)
-CONTENT = made_up(OF, seed=1)
+CONTENT = random_arrays(OF, seed=1)
 TRAIN, TEST = SETS["rect-img"].train_member, SETS["rect-img"].test_member
 KEYS = ("X", "Y", "Xtest", "Ytest")
 
@@ -165,7 +165,7 @@ def test_grey_values_are_pixels_over_levels_and_255_is_exactly_1() -> None:
     np.testing.assert_array_equal(split.as_float(np.array([4, 0])), greys[[4, 0]])
     # Where pixels are kept as grey values, they stay what they are when a copy is changed.
     continuous = OF._replace(dataset="rot")
-    content = made_up(continuous)
+    content = random_arrays(continuous)
     before = content.pixels.copy()
     splits_of(content, continuous)[0].as_float()[:] = 9
     np.testing.assert_array_equal(content.pixels, before)
@@ -174,7 +174,7 @@ def test_grey_values_are_pixels_over_levels_and_255_is_exactly_1() -> None:
 def test_a_subset_is_spread_over_the_split_and_not_its_first_rows() -> None:
     # The test file of convex is sorted by class.
     of = Rows("basic", 10, 1, 1)
-    content = made_up(of)._replace(labels=np.arange(11, dtype=np.uint8))
+    content = random_arrays(of)._replace(labels=np.arange(11, dtype=np.uint8))
     train, _, _ = splits_of(content, of)
     for n, rows in ((4, [0, 2, 5, 7]), (10, list(range(10))), (1, [0])):
         subset = train.take(n)
@@ -190,7 +190,7 @@ def test_gathered_grey_values_are_those_of_the_split_bit_for_bit() -> None:
     counted_up = (np.arange(8 * 784) % 256).astype(np.uint8).reshape(8, 784)
     for name in ("rect-img", "basic", "rect", "rot"):
         of = Rows(name, 7, 1, 1)
-        content = made_up(of)
+        content = random_arrays(of)
         if name in ("rect-img", "basic"):
             content = content._replace(pixels=counted_up)
         whole, _, _ = splits_of(content, of)
@@ -214,7 +214,7 @@ def test_gathered_grey_values_are_those_of_the_split_bit_for_bit() -> None:
 def test_any_content_comes_back_from_every_format() -> None:
     for seed, name in enumerate(SETS):
         of = OF._replace(dataset=name)
-        content = made_up(of, seed)
+        content = random_arrays(of, seed)
         content.pixels[:, :400] = min(255 * (seed % 2), LEVELS.get(name, 1))
         train, test = texts_of(content, of)
         members = {SETS[name].train_member: train, SETS[name].test_member: test}
@@ -250,14 +250,14 @@ def test_other_layouts_of_the_same_numbers_give_the_same_rows() -> None:
 
 def test_rows_that_straddle_what_is_read_at_a_time_are_whole() -> None:
     of = Rows("rect-img", 300, 45, 330)
-    content = made_up(of)
+    content = random_arrays(of)
     for how in (("%16.7e", "", "\r\n"), ("%.6f", " ")):
         assert_same(read_amat(*texts_of(content, of, *how), of), content)
     bad = GOOD.splitlines(keepends=True)[0] * 250 + b"x" + GOOD
     refused(("train.amat", "row 251", "785"), read_amat, bad, GOOD_TEST, of)
 
 
-def _field_files(fields: list[str], n_rows: int) -> bytes:
+def _rows_of_fields(fields: list[str], n_rows: int) -> bytes:
     """Rows of continuous pixels, of which the first have these texts of 16 characters."""
     filled = [*fields, *["   0.0000000e+00"] * (n_rows * 784 - len(fields))]
     rows = ("".join(filled[i * 784 : (i + 1) * 784]) + "   1.0000000e+00" for i in range(n_rows))
@@ -272,14 +272,14 @@ def test_every_number_in_the_form_of_the_originals_is_what_python_reads() -> Non
     fields += ["   0.0000000e-99", "   1.0000000e-00", "   9.9999999e-01", "   0.0000001e+07"]
     expected = np.array([float(field) for field in fields], dtype=np.float32)
     of = OF._replace(dataset="rot")
-    found = read_amat(_field_files(fields, 8), texts_of(made_up(of), of)[1], of)
+    found = read_amat(_rows_of_fields(fields, 8), texts_of(random_arrays(of), of)[1], of)
     np.testing.assert_array_equal(found.pixels.reshape(-1)[: len(fields)], expected)
 
 
 def test_a_field_with_any_byte_of_another_form_is_refused_or_what_python_reads() -> None:
     of = Rows("rot", 1, 1, 1)
-    good, test = b"   1.2345678e-05", texts_of(made_up(of), of)[1]
-    rest = _field_files([], 2)[16:]
+    good, test = b"   1.2345678e-05", texts_of(random_arrays(of), of)[1]
+    rest = _rows_of_fields([], 2)[16:]
     sound = 0
     for place in range(16):
         for byte in sorted({0, 9, 10, 255, *b" +-.,/:;059Ee_dx\r"}):
@@ -321,7 +321,7 @@ def test_text_of_another_number_of_rows_is_refused_with_both_numbers() -> None:
         assert ("swapped" in message) == ("swapped" in parts), message
 
 
-def _line_of(row: int, place: int, field: bytes) -> bytes:
+def _file_with(row: int, place: int, field: bytes) -> bytes:
     """The training file with another text in a field of a row, both counted from 1."""
     lines = GOOD.splitlines()
     start = 16 * (place - 1)
@@ -340,19 +340,19 @@ def test_what_a_row_cannot_hold_is_refused_with_its_place() -> None:
         (head + b"\n" + GOOD, ("row 1", "field 1", "pixel0")),
         (b"," * 784 + b"\n", ("row 1", "field 1", "''")),
         (b"\x1b[31m" + b" 0" * 784 + b"\n", ("row 1", "field 1")),
-        (_line_of(5, 3, b"1_0"), ("row 5", "field 3", "1_0")),
-        (_line_of(5, 3, b"0x1"), ("row 5", "field 3", "0x1")),
-        (_line_of(5, 3, b"\xff"), ("row 5", "field 3", "\N{REPLACEMENT CHARACTER}")),
-        (_line_of(8, 785, b"hello"), ("row 8", "field 785", "hello")),
-        (_line_of(5, 1, b"-nan"), ("row 5", "pixel 1", "nan", "0 to 1")),
-        (_line_of(5, 2, b"1e999"), ("row 5", "pixel 2", "inf")),
-        (_line_of(1, 7, b"-0.1"), ("row 1", "pixel 7", "-0.1", "0 to 1")),
-        (_line_of(8, 784, b"1.001"), ("row 8", "pixel 784", "1.001", "0 to 1")),
-        (_line_of(2, 9, b"0.5"), ("row 2", "pixel 9", "0.5", "1/255", "rect-img")),
-        (_line_of(2, 785, b"2.0"), ("row 2", "label 2", "0 to 1")),
-        (_line_of(2, 785, b"0.5"), ("row 2", "label 0.5", "0 to 1")),
-        (_line_of(8, 785, b"-1"), ("row 8", "label -1", "0 to 1")),
-        (_line_of(8, 785, b"nan"), ("row 8", "label nan", "0 to 1")),
+        (_file_with(5, 3, b"1_0"), ("row 5", "field 3", "1_0")),
+        (_file_with(5, 3, b"0x1"), ("row 5", "field 3", "0x1")),
+        (_file_with(5, 3, b"\xff"), ("row 5", "field 3", "\N{REPLACEMENT CHARACTER}")),
+        (_file_with(8, 785, b"hello"), ("row 8", "field 785", "hello")),
+        (_file_with(5, 1, b"-nan"), ("row 5", "pixel 1", "nan", "0 to 1")),
+        (_file_with(5, 2, b"1e999"), ("row 5", "pixel 2", "inf")),
+        (_file_with(1, 7, b"-0.1"), ("row 1", "pixel 7", "-0.1", "0 to 1")),
+        (_file_with(8, 784, b"1.001"), ("row 8", "pixel 784", "1.001", "0 to 1")),
+        (_file_with(2, 9, b"0.5"), ("row 2", "pixel 9", "0.5", "1/255", "rect-img")),
+        (_file_with(2, 785, b"2.0"), ("row 2", "label 2", "0 to 1")),
+        (_file_with(2, 785, b"0.5"), ("row 2", "label 0.5", "0 to 1")),
+        (_file_with(8, 785, b"-1"), ("row 8", "label -1", "0 to 1")),
+        (_file_with(8, 785, b"nan"), ("row 8", "label nan", "0 to 1")),
         (GOOD.decode().encode("utf-16"), ("UTF-16",)),
     ):
         refused(("train.amat", *parts), read_amat, data)
@@ -366,7 +366,7 @@ def test_values_from_0_to_255_are_refused_with_what_to_divide_them_by() -> None:
         of = Rows(name, 1, 1, 1)
         pixels = np.zeros((2, 784), dtype=np.uint8)
         pixels[1, :3] = (0, 255, 255) if name == "rect" else (1, 255, 128)
-        rest = arrays_of(made_up(of), of)
+        rest = arrays_of(random_arrays(of), of)
         refused(f"by {divisor}", read_arrays, npz(rest | {"X": pixels}), of)
         read_arrays(npz(rest | {"X": pixels / divisor}), of)
     message = refused(("255", "rot"), read_arrays, npz(rest | {"X": pixels}), Rows("rot", 1, 1, 1))
@@ -384,7 +384,7 @@ def test_levels_are_reported_from_those_of_another_scale() -> None:
         of = Rows(name, 1, 1, 1)
         pixels = np.zeros((2, 784))
         pixels[1, 6] = value
-        data = npz(dict(zip(KEYS, made_up(of)._replace(pixels=pixels), strict=True)))
+        data = npz(dict(zip(KEYS, random_arrays(of)._replace(pixels=pixels), strict=True)))
         place = f"a.npz, X, row 2, pixel 7: {value:.7g}"
         refused((place, expected, name), read_arrays, data, of)
 
@@ -419,7 +419,7 @@ def test_only_the_two_members_are_read_wherever_they_lie_and_nothing_is_unpacked
 
 def test_of_two_members_of_one_name_that_in_its_place_is_read() -> None:
     of = OF._replace(dataset="convex")
-    content = made_up(of)
+    content = random_arrays(of)
     train, test = texts_of(content, of)
     named = [("convex_train.amat", train), ("50k/convex_test.amat", test)]
     assert_same(read_archive(zipped([*named, ("convex_test.amat", train)]), of), content)
@@ -509,7 +509,7 @@ def test_any_type_of_number_and_any_order_give_the_same_content() -> None:
         }
         assert_same(read_arrays(arrays))
     of = OF._replace(dataset="rect")
-    binary = made_up(of)
+    binary = random_arrays(of)
     for dtype in ("bool", "u1", ">i4", "f2", "i8"):
         cast = {key: array.astype(dtype) for key, array in arrays_of(binary, of).items()}
         assert_same(read_arrays(npz(cast), of), binary)
@@ -521,7 +521,7 @@ def test_any_type_of_number_and_any_order_give_the_same_content() -> None:
 
 def test_large_arrays_are_read_whole_and_defects_in_them_placed() -> None:
     of = Rows("rect-img", 4000, 200, 3)
-    content = made_up(of)
+    content = random_arrays(of)
     for order in (np.ascontiguousarray, np.asfortranarray):
         arrays = arrays_of(content, of)
         arrays["X"] = order(arrays["X"].astype("f4"))
@@ -651,9 +651,9 @@ def test_an_entry_of_the_cache_is_read_exactly_and_refused_when_altered() -> Non
     stored["dae"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
     path = Path("entry.npz")
     path.write_bytes(npz(stored))
-    found, said = read_cache_entry(path, OF)
+    found, provenance = read_cache_entry(path, OF)
     assert_same(found)
-    assert said == about
+    assert provenance == about
     for key, array, parts in (
         ("dae", untrue, (path,)),
         ("dae", np.frombuffer(b"[]", np.uint8), (path,)),

@@ -146,24 +146,24 @@ def test_a_download_is_the_original_and_comes_before_the_recipe_and_after_the_ca
 ) -> None:
     host.serve(small.archive())
     ended = dae("data", "fetch", "small", "--format", "json").succeeded()
-    (told,) = ended.json
-    assert (told["origin"], told["sha256"]) == ("original", small.sha256)
-    assert told["path"] == str(tmp_path / "cache" / f"small-original-{small.sha256[:12]}.npz")
-    assert "SHA-1" in told["source"]
+    (fetched,) = ended.json
+    assert (fetched["origin"], fetched["sha256"]) == ("original", small.sha256)
+    assert fetched["path"] == str(tmp_path / "cache" / f"small-original-{small.sha256[:12]}.npz")
+    assert "SHA-1" in fetched["source"]
     assert len(ended.err.splitlines()) == 1
-    assert dae("data", "fetch", "small", "--format", "json").json == [told]
+    assert dae("data", "fetch", "small", "--format", "json").json == [fetched]
     assert host.asked == ["/small.zip"]
     names = {path.name for path in (tmp_path / "cache").iterdir()}
-    assert names == {".small.lock", Path(told["path"]).name}
+    assert names == {".small.lock", Path(fetched["path"]).name}
 
 
 def test_the_genuine_archive_of_rect_is_downloaded_and_read(
     dae: Dae, host: Host, test_data: Path
 ) -> None:
     host.serve((test_data / "rect" / "rectangles.zip").read_bytes(), "/rectangles.zip")
-    (told,) = dae("data", "fetch", "rect", "--format", "json").succeeded().json
-    assert told["origin"] == "original"
-    assert told["sha256"] == "e78debd8f697c01f00e519f24a1eb7f41a5f6dd01fb32add7abe39c1d3d38628"
+    (fetched,) = dae("data", "fetch", "rect", "--format", "json").succeeded().json
+    assert fetched["origin"] == "original"
+    assert fetched["sha256"] == "e78debd8f697c01f00e519f24a1eb7f41a5f6dd01fb32add7abe39c1d3d38628"
 
 
 def test_a_mirror_may_end_without_a_slash_and_must_be_an_address(
@@ -175,9 +175,9 @@ def test_a_mirror_may_end_without_a_slash_and_must_be_an_address(
     dae("data", "list", "small").failed(2, "DAE_MIRROR", mirror)
     host.serve(small.archive(), "/data/small.zip")
     monkeypatch.setenv("DAE_MIRROR", f"{host.address}data")
-    (told,) = dae("data", "list", "small", "--format", "json").succeeded().json
+    (listed,) = dae("data", "list", "small", "--format", "json").succeeded().json
     published = [f"{address}small.zip" for address in ADDRESSES]
-    assert told["addresses"] == [f"{host.address}data/small.zip", *published]
+    assert listed["addresses"] == [f"{host.address}data/small.zip", *published]
     dae("data", "fetch", "small").succeeded()
 
 
@@ -204,9 +204,9 @@ def test_an_archive_of_the_right_sha_1_that_cannot_be_read_is_no_original(
         register_small(archive_sha1=sha1(data))
         host.serve(data)
         refused("small.zip", part, "SHA-1")
-        (told,) = dae("data", "fetch", "small", "--format", "json").succeeded().json
-        assert told["origin"] == "regenerated"
-        Path(told["path"]).unlink()
+        (fetched,) = dae("data", "fetch", "small", "--format", "json").succeeded().json
+        assert fetched["origin"] == "regenerated"
+        Path(fetched["path"]).unlink()
     # One that can be read is taken, and told where its content is not the known one.
     data = small.archive()
     register_small(archive_sha1=sha1(data), known_sha256="f" * 64)
@@ -265,7 +265,7 @@ def test_a_host_that_is_silent_for_20_seconds_slow_for_60_or_sends_for_2_hours_i
         host.closing.wait(30)
 
     def send(handler: BaseHTTPRequestHandler, amount: int) -> None:
-        begin(handler, 100_000_000)
+        begin(handler, 500_000_000)
         while not host.closing.wait(0.02):
             handler.wfile.write(bytes(amount))
 
@@ -273,7 +273,7 @@ def test_a_host_that_is_silent_for_20_seconds_slow_for_60_or_sends_for_2_hours_i
         (silent, 1, 100, ["20 s"]),
         (stops, 1, 100, ["20 s"]),
         (partial(send, amount=1000), 150, 1, ["512 KiB", "60 s"]),
-        (partial(send, amount=240_000), 20_000, 1, ["2 hours"]),
+        (partial(send, amount=1_000_000), 20_000, 1, ["2 hours"]),
     ):
         host.at["/small.zip"] = behave
         with hurried(clock, connections):
@@ -377,12 +377,12 @@ def test_mnist_is_fetched_once_and_a_damaged_file_of_it_alone_again(
 ) -> None:
     for name in MNIST:
         host.serve((test_data / "mnist" / name).read_bytes(), f"/{name}")
-    (told,) = dae("data", "fetch", "mnist", "--format", "json").succeeded().json
-    assert told["sha256"] == "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83"
+    (fetched,) = dae("data", "fetch", "mnist", "--format", "json").succeeded().json
+    assert fetched["sha256"] == "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83"
     assert host.asked == [f"/{name}" for name in MNIST]
-    kept = tmp_path / "cache" / "mnist"
-    assert sorted(path.name for path in kept.iterdir()) == sorted(MNIST)
-    damaged = kept / MNIST[3]
+    cached = tmp_path / "cache" / "mnist"
+    assert sorted(path.name for path in cached.iterdir()) == sorted(MNIST)
+    damaged = cached / MNIST[3]
     good = damaged.read_bytes()
     damaged.write_bytes(good[:-20])
     ended = dae("data", "fetch", "mnist").succeeded()
@@ -401,7 +401,7 @@ def test_mnist_is_found_in_every_spelling_and_packing_and_place(dae: Dae) -> Non
             for path in paths:
                 Path(path).write_bytes(b"x")
             words = ("data", "list", "mnist", "--format", "json", "--data-dir", "mine")
-            ((copy,),) = [told["copies"] for told in dae(*words).succeeded().json]
+            ((copy,),) = [listed["copies"] for listed in dae(*words).succeeded().json]
             assert (copy["paths"], copy["place"], copy["bytes"]) == (paths, "yours", 4)
 
 

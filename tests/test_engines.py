@@ -1,4 +1,4 @@
-"""Every engine against double precision, step by step and operation by operation; kept kernels."""
+"""Every engine against double precision, step by step and by operation; cached kernels."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from tests.entry_points.equations import (
     codes,
     engine_for,
     operate,
-    run_kept_function,
+    run_cached_function,
     scores,
-    write_kept_function,
+    write_cached_function,
 )
 from tests.support.children import ROOT
 
@@ -216,18 +216,18 @@ def check(engine: str, name: str, a: int, b: int, terms: int, bias: bool, gap: i
     vector = guarded(normal(b, seed=3)) if bias and name != "accumulate" else None
     if name == "accumulate":
         start, scale = normal(a, b, seed=4), SCALE
-        out, kept = guarded(start, gap, guard=9.0), KEEP * start
+        out, addend = guarded(start, gap, guard=9.0), KEEP * start
         how: dict[str, Any] = {"weight": out.view, "left": x.view, "right": y.view}
         operate(engine, name, **how, scale=SCALE, keep=KEEP)
     else:  # what is in the memory of the result must not matter
         out, scale = guarded(torch.full((a, b), math.nan), gap, guard=9.0), 1.0
-        kept = vector.view if vector else torch.zeros(b)
+        addend = vector.view if vector else torch.zeros(b)
         how = {"rows": x.view, "weight": y.view, "bias": vector.view if vector else None}
         operate(engine, name, **how, out=out.view)
     summed = ",".join(FACTORS[name]) + "->ab"
     left, right = x.view.double(), y.view.double()
-    expected = kept + scale * torch.einsum(summed, left, right)
-    magnitude = kept.abs() + abs(scale) * torch.einsum(summed, left.abs(), right.abs())
+    expected = addend + scale * torch.einsum(summed, left, right)
+    magnitude = addend.abs() + abs(scale) * torch.einsum(summed, left.abs(), right.abs())
     rounding = EPSILON * (2 + math.sqrt(terms)) * magnitude
     where = f"{name} to ({a}, {b}), {terms} terms, {gap} guards between rows"
     assert ((out.view - expected).abs() <= rounding).all(), where
@@ -386,24 +386,24 @@ def test_the_compiled_engine_refuses_what_does_not_fit_and_writes_nothing() -> N
                     assert tensor.is_meta or (tensor == 1).all(), f"{name} with {operand} {label}"
 
 
-# Kernels that are kept for later processes
+# Kernels that are cached for later processes
 
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A source with a function to be compiled, and a cache of its own."""
     monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))
-    return write_kept_function(tmp_path / "sources")
+    return write_cached_function(tmp_path / "sources")
 
 
-def kept_in(folder: Path, pattern: str) -> list[Path]:
+def cached_files(folder: Path, pattern: str) -> list[Path]:
     return sorted((folder / "cache" / "kernels").rglob(pattern))
 
 
 def test_what_was_compiled_is_cached_until_any_source_beside_it_changes(
     source: Path, tmp_path: Path
 ) -> None:
-    assert [run_kept_function(source) for _ in range(2)] == [(14, 0), (14, 1)]
+    assert [run_cached_function(source) for _ in range(2)] == [(14, 0), (14, 1)]
     source.with_name("beside.py").write_text("FACTOR = 3\n", encoding="utf-8")
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "error", str(source)]
@@ -414,18 +414,18 @@ def test_what_was_compiled_is_cached_until_any_source_beside_it_changes(
 
 
 def test_what_is_damaged_is_compiled_again_and_cached_again(source: Path, tmp_path: Path) -> None:
-    assert run_kept_function(source) == (14, 0)
+    assert run_cached_function(source) == (14, 0)
     for pattern, left in product(("*.nbi", "*.nbc"), (0, 50)):  # the index, the code
-        (damaged,) = kept_in(tmp_path, pattern)
+        (damaged,) = cached_files(tmp_path, pattern)
         damaged.write_bytes(damaged.read_bytes()[:left])
-        assert [run_kept_function(source) for _ in range(2)] == [(14, 0), (14, 1)]
+        assert [run_cached_function(source) for _ in range(2)] == [(14, 0), (14, 1)]
 
 
 def test_where_nothing_can_be_written_each_process_compiles_for_itself(
     source: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "cache").write_text("in the place of a folder", encoding="utf-8")
-    assert [run_kept_function(source) for _ in range(2)] == [(14, 0), (14, 0)]
+    assert [run_cached_function(source) for _ in range(2)] == [(14, 0), (14, 0)]
 
 
 class _Planted:
@@ -443,15 +443,15 @@ posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes are thos
 
 @posix
 def test_a_kernel_is_not_loaded_from_where_others_may_write(source: Path, tmp_path: Path) -> None:
-    run_kept_function(source)
-    (index,) = kept_in(tmp_path, "*.nbi")
+    run_cached_function(source)
+    (index,) = cached_files(tmp_path, "*.nbi")
     (folder,) = (tmp_path / "cache" / "kernels").iterdir()
     sound, marker = index.read_bytes(), tmp_path / "executed"
     planted = pickle.dumps(_Planted(marker))
     index.write_bytes(planted)
 
     def refused() -> None:
-        assert run_kept_function(source) == (14, 0)
+        assert run_cached_function(source) == (14, 0)
         assert not marker.exists()
         assert index.read_bytes() == planted  # nor is anything put there
 
@@ -472,17 +472,17 @@ def test_a_kernel_is_not_loaded_from_where_others_may_write(source: Path, tmp_pa
             refused()
             os.chown(path, 0, -1)
     # In the user's own folder it is run, as a .pyc file would be: the pickle is a true one.
-    assert run_kept_function(source) == (14, 0)
+    assert run_cached_function(source) == (14, 0)
     assert marker.exists()
     index.write_bytes(sound)
-    assert run_kept_function(source) == (14, 1)
+    assert run_cached_function(source) == (14, 1)
 
 
 @posix
 def test_a_lax_umask_leaves_nothing_that_others_may_write_to(source: Path, tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        assert [run_kept_function(source) for _ in range(2)] == [(14, 0), (14, 1)]
+        assert [run_cached_function(source) for _ in range(2)] == [(14, 0), (14, 1)]
         assert os.umask(0) == 0  # and the umask is as it was
     finally:
         os.umask(before)

@@ -117,8 +117,8 @@ def test_a_step_subtracts_the_rate_times_the_gradient_of_the_papers_cost(
         steps = AutoencoderSteps(
             parameters(tied), loss=loss, weight_decay=weight_decay, contraction=contraction
         )
-        told = steps.take(clean, corrupted, RATE)
-        near(told, cost.detach())  # of before the step, and without what weight decay adds
+        cost_before = steps.take(clean, corrupted, RATE)
+        near(cost_before, cost.detach())  # of before the step, and without what weight decay adds
         after = steps.parameters
         assert after.keys() == before.keys()
         for (name, old), slope in zip(before.items(), slopes, strict=True):

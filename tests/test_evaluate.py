@@ -43,7 +43,7 @@ def half_width(wrong: int, rows: int) -> float:
     return round(float(196 * np.sqrt(share * (1 - share) / rows)), 2)
 
 
-def test_every_format_tells_the_errors_that_the_study_counted(dae: Dae, done: Path) -> None:
+def test_every_format_has_the_errors_that_the_study_counted(dae: Dae, done: Path) -> None:
     runs = runs_of(done)
     rows = read_csv(done / "runs.csv")
     expected = [
@@ -60,12 +60,12 @@ def test_every_format_tells_the_errors_that_the_study_counted(dae: Dae, done: Pa
         }
         for row in rows
     ]
-    told = dae("evaluate", *runs, "--format", "json").succeeded()
-    assert told.json == expected and list(told.json[0]) == COLUMNS
-    assert told.err == ""  # nothing is told of data that are known already
-    told = dae("evaluate", *runs, "--format", "csv").succeeded()
-    assert told.lines[0] == ",".join(COLUMNS) and len(told.lines) == 3
-    assert told.rows == [{name: str(value) for name, value in row.items()} for row in expected]
+    ended = dae("evaluate", *runs, "--format", "json").succeeded()
+    assert ended.json == expected and list(ended.json[0]) == COLUMNS
+    assert ended.err == ""  # nothing is said of data that are known already
+    ended = dae("evaluate", *runs, "--format", "csv").succeeded()
+    assert ended.lines[0] == ",".join(COLUMNS) and len(ended.lines) == 3
+    assert ended.rows == [{name: str(value) for name, value in row.items()} for row in expected]
     # In the order asked for, whether by folder, by name, or both.
     table = dae("evaluate", "tiny/rect-25", runs[0]).succeeded()
     header, *lines = table.lines
@@ -83,24 +83,24 @@ def test_the_validation_errors_are_those_of_the_best_epoch(dae: Dae, done: Path)
     runs = runs_of(done)
     rows = read_csv(done / "runs.csv")
     valid = dae("evaluate", *runs, "--split", "valid", "--format", "json").succeeded().json
-    for told, row in zip(valid, rows, strict=True):
-        assert (told["split"], told["n_rows"]) == ("valid", 50)
-        assert told["error_percent"] == float(row["valid_error_percent"]) == 2 * told["n_wrong"]
-        assert told["half_width_95"] == half_width(told["n_wrong"], 50)
+    for entry, row in zip(valid, rows, strict=True):
+        assert (entry["split"], entry["n_rows"]) == ("valid", 50)
+        assert entry["error_percent"] == float(row["valid_error_percent"]) == 2 * entry["n_wrong"]
+        assert entry["half_width_95"] == half_width(entry["n_wrong"], 50)
     train = dae("evaluate", *runs, "--split", "train", "--format", "json").succeeded().json
-    assert {(told["split"], told["n_rows"]) for told in train} == {("train", 100)}
-    assert [told["error_percent"] for told in train] == [told["n_wrong"] for told in train]
+    assert {(entry["split"], entry["n_rows"]) for entry in train} == {("train", 100)}
+    assert [entry["error_percent"] for entry in train] == [entry["n_wrong"] for entry in train]
     assert train[0]["n_wrong"] < train[1]["n_wrong"] < 60
 
 
 def test_thousands_are_grouped_in_the_table_alone(dae: Dae) -> None:
     words = ("--set", "subset.test=2000", "--set", "finetune.max_epochs=1", "--quiet")
     run = dae("train", "tiny/rect-25", *words).succeeded().lines[0]
-    (told,) = dae("evaluate", run, "--format", "csv").succeeded().rows
-    wrong = int(told["n_wrong"])
+    (row,) = dae("evaluate", run, "--format", "csv").succeeded().rows
+    wrong = int(row["n_wrong"])
     assert f"{wrong:,} of 2,000  " in dae("evaluate", run).succeeded().lines[1]
-    assert (told["n_rows"], told["error_percent"]) == ("2000", str(round(wrong / 20, 2)))
-    assert told["half_width_95"] == str(half_width(wrong, 2000))
+    assert (row["n_rows"], row["error_percent"]) == ("2000", str(round(wrong / 20, 2)))
+    assert row["half_width_95"] == str(half_width(wrong, 2000))
 
 
 def test_a_run_is_found_from_within_and_where_only_its_rename_is_lacking(
@@ -112,8 +112,8 @@ def test_a_run_is_found_from_within_and_where_only_its_rename_is_lacking(
     assert dae("evaluate", ".").succeeded().out == expected
     monkeypatch.chdir(folder.parent)
     partial = folder.rename(folder.with_name(folder.name + ".partial"))
-    told = dae("evaluate", partial.name, "--format", "json").succeeded().json
-    assert told[0]["run"] == partial.name and told[0]["n_rows"] == 400
+    (row,) = dae("evaluate", partial.name, "--format", "json").succeeded().json
+    assert (row["run"], row["n_rows"]) == (partial.name, 400)
 
 
 # Which run is meant
@@ -124,12 +124,12 @@ def test_the_name_of_an_experiment_means_its_newest_finished_run(
 ) -> None:
     old = run_of(done, "rect-25")
     new = Path(shutil.copytree(old, old.with_name("of-other-data")))
-    change_json(new / "status.json", lambda told: told.update(run=""))
+    change_json(new / "status.json", lambda status: status.update(run=""))
     for older, newest in ((old, new), (new, old)):
         os.utime(older / "checkpoint.safetensors", (1e9, 1e9))
         os.utime(newest / "checkpoint.safetensors", (2e9, 2e9))
         ended = dae("evaluate", "tiny/rect-25", "--format", "json").succeeded()
-        assert [told["run"] for told in ended.json] == [newest.name]
+        assert [row["run"] for row in ended.json] == [newest.name]
         assert "tiny/rect-25: 2 " in ended.message
         assert f"results/tiny/runs/{newest.name}" in ended.message
     # Damaged folders, and those of other cells and seeds, are passed over.
@@ -139,12 +139,12 @@ def test_the_name_of_an_experiment_means_its_newest_finished_run(
     shutil.rmtree(new)
     dae("train", "tiny/rect-25", "--seed", "1").succeeded()
     ended = dae("evaluate", "experiments/tiny/rect-25.yaml", "--format", "json").succeeded()
-    assert ([told["run"] for told in ended.json], ended.err) == ([old.name], "")
+    assert ([row["run"] for row in ended.json], ended.err) == ([old.name], "")
     # An experiment that was renamed keeps its run.
     cells = tmp_path / "experiments" / "tiny"
     (cells / "rect-25.yaml").rename(cells / "renamed.yaml")
     ended = dae("evaluate", "tiny/renamed", "--format", "json").succeeded()
-    assert [told["run"] for told in ended.json] == [old.name]
+    assert [row["run"] for row in ended.json] == [old.name]
 
 
 def test_an_experiment_without_a_run_says_how_to_train_it_and_which_runs_there_are(
@@ -171,7 +171,7 @@ def test_an_experiment_without_a_run_says_how_to_train_it_and_which_runs_there_a
 
 
 def test_what_is_no_run_is_reported_with_exit_code_2(dae: Dae, done: Path) -> None:
-    for words, told in (
+    for words, parts in (
         (("results/tiny/runs/nope",), ("results/tiny/runs/nope", "ls results/tiny/runs")),
         (("results/nope",), ("results/nope", "ls results")),
         (("/nowhere/runs/nope",), ("/nowhere/runs/nope", "/nowhere/runs")),
@@ -182,7 +182,7 @@ def test_what_is_no_run_is_reported_with_exit_code_2(dae: Dae, done: Path) -> No
         ((run_of(done, "rect-0"), "--split", "all"), ("--split", "all", "valid")),
         ((run_of(done, "rect-0"), "--format", "xml"), ("--format", "xml", "csv")),
     ):
-        assert dae("evaluate", *words).failed(2, *told).out == "", words
+        assert dae("evaluate", *words).failed(2, *parts).out == "", words
 
 
 def test_one_bad_run_is_reported_and_does_not_hide_the_others(dae: Dae, done: Path) -> None:
@@ -190,13 +190,13 @@ def test_one_bad_run_is_reported_and_does_not_hide_the_others(dae: Dae, done: Pa
     (bad / "checkpoint.safetensors").write_bytes(b"damaged")
     ended = dae("evaluate", "results/nope", bad, good, "--format", "json")
     ended.failed(2, "results/nope", str(bad / "checkpoint.safetensors"))
-    assert [told["run"] for told in ended.json] == [good.name]
+    assert [row["run"] for row in ended.json] == [good.name]
 
 
 def test_a_damaged_or_unfinished_run_is_refused_with_its_folder(dae: Dae, done: Path) -> None:
     folder = run_of(done, "rect-0")
     good = {path.name: path.read_bytes() for path in folder.iterdir()}
-    for name, content, told in (
+    for name, content, part in (
         ("checkpoint.safetensors", good["checkpoint.safetensors"][:-40], "checkpoint.safetensors"),
         ("checkpoint.safetensors", None, "checkpoint.safetensors"),
         ("config.yaml", b"", "config.yaml"),
@@ -212,7 +212,7 @@ def test_a_damaged_or_unfinished_run_is_refused_with_its_folder(dae: Dae, done: 
             (folder / name).unlink()
         else:
             (folder / name).write_bytes(content)
-        assert dae("evaluate", folder).failed(2, folder.name, told).out == "", (name, content)
+        assert dae("evaluate", folder).failed(2, folder.name, part).out == "", (name, content)
         (folder / name).write_bytes(good[name])
     partial = stop(folder)
     dae("evaluate", partial).failed(2, str(partial), "--resume")
@@ -226,8 +226,8 @@ def test_a_run_is_counted_on_the_data_it_had(
     had = read_json(folder / "status.json")["data"]["sha256"][:12]
     ended = dae("evaluate", folder, "--data-dir", other)
     assert ended.failed(2, str(folder), had, "--data-dir", "rect").out == ""
-    # One that is not the run's is told in place of what there is.
-    change_json(folder / "status.json", lambda told: told["data"].update(sha256="0" * 64))
+    # The digest recorded for the run, and that of what there is.
+    change_json(folder / "status.json", lambda status: status["data"].update(sha256="0" * 64))
     dae("evaluate", folder).failed(2, "0" * 12, had)
     # The folder given goes before the environment's.
     monkeypatch.setenv("DAE_DATA_DIR", str(other))
@@ -236,5 +236,5 @@ def test_a_run_is_counted_on_the_data_it_had(
     # A run on regenerated data is counted on them whatever folder there is.
     run = dae("train", "tiny/rect-0", "--origin", "regenerated", "--quiet").succeeded().lines[0]
     n_wrong = read_json(Path(run) / "status.json")["result"]["n_wrong"]
-    (told,) = dae("evaluate", run, "--format", "json").succeeded().json
-    assert (told["data_origin"], told["n_wrong"]) == ("regenerated", n_wrong)
+    (row,) = dae("evaluate", run, "--format", "json").succeeded().json
+    assert (row["data_origin"], row["n_wrong"]) == ("regenerated", n_wrong)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ from tests.support.tiny import read_csv, snapshot
 
 pytestmark = [pytest.mark.usefixtures("tiny"), pytest.mark.timeout(240)]
 
-Run = Callable[..., Ended]
+Dae = Callable[..., Ended]
 Start = Callable[..., Child]
 
 PICTURES = (
@@ -57,7 +58,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 
 def test_a_checkpoint_that_cannot_be_written_fails_its_run_which_goes_on_later(
-    dae: Run, child: Start, tiny: Path, sound: Path
+    dae: Dae, child: Start, tiny: Path, sound: Path
 ) -> None:
     ended = child("replicate", "tiny", prepare=files_of_at_most(50_000)).wait()
     ended.failed(1, "checkpoint.safetensors", "File too large", "make room")
@@ -72,7 +73,7 @@ def test_a_checkpoint_that_cannot_be_written_fails_its_run_which_goes_on_later(
 
 @pytest.mark.parametrize("failing", ["runs.csv", "error_vs_destruction.png"])
 def test_a_table_or_picture_that_cannot_be_written_ends_the_command_and_comes_later(
-    dae: Run, child: Start, done: Path, sound: Path, failing: str
+    dae: Dae, child: Start, done: Path, sound: Path, failing: str
 ) -> None:
     size = (done / failing).stat().st_size
     for name in (failing, "REPORT.md"):
@@ -172,7 +173,7 @@ def test_wherever_the_disk_is_full_nothing_is_lost_and_the_same_command_ends_wel
 
 
 def test_a_cache_without_room_for_kernels_changes_no_result(
-    child: Start, dae: Run, disk: Disk, tiny: Path, sound: Path, session_cache: Path
+    child: Start, dae: Dae, disk: Disk, tiny: Path, sound: Path, session_cache: Path
 ) -> None:
     for path in session_cache.glob("rect-*"):
         (disk.seen / path.name).symlink_to(path)
@@ -196,7 +197,7 @@ def test_where_no_worker_can_be_started_the_way_out_is_said(child: Start, tmp_pa
 
 
 def without_permission(child: Start, *words: str) -> Ended:
-    """Run a command that is executed, so that the rights it gave up are gone."""
+    """Dae a command that is executed, so that the rights it gave up are gone."""
     return child(*words, prepare=without_rights(), executed=True).wait()
 
 
@@ -257,10 +258,12 @@ def test_a_disk_that_becomes_read_only_in_mid_run_is_named_and_the_run_goes_on_l
     words = ("--set", "pretrain.epochs=600", "--only", "rect-0", "--out", disk.path / "results")
     command = child("replicate", "tiny", *words, inside=disk.inside)
     wait_until(lambda: list(out.glob("runs/*.partial/checkpoint.safetensors")), command)
+    command.send(signal.SIGSTOP)  # or it may have ended before the disk is read-only
     disk.make_read_only()
-    kept = {k: v for k, v in snapshot(out).items() if k.endswith((".safetensors", ".yaml"))}
+    before = snapshot(out, (".safetensors", ".yaml"))
+    command.send(signal.SIGCONT)
     command.wait().failed(1, "Read-only file system")
-    assert_unchanged(kept, out)
+    assert_unchanged(before, out)
     disk.make_writable()
     ended = child("replicate", "tiny", *words, inside=disk.inside).wait().succeeded()
     assert "goes on" in ended.err
@@ -390,7 +393,7 @@ def test_a_clock_that_jumps_changes_no_result(
 
 
 def test_decimal_commas_of_a_locale_change_no_file(
-    dae: Run, child: Start, tmp_path: Path, tiny: Path, sound: Path
+    child: Start, tmp_path: Path, tiny: Path, finished: tuple[Path, Ended]
 ) -> None:
     if not shutil.which("localedef") or not Path("/usr/share/i18n/locales/de_DE").exists():
         pytest.skip("needs localedef and the sources of the locales")
@@ -400,7 +403,8 @@ def test_decimal_commas_of_a_locale_change_no_file(
     subprocess.run(compiled, check=True, capture_output=True)
     environment |= {"LOCPATH": str(folder), "LC_ALL": "de_DE.UTF-8"}
     ended = child("replicate", "tiny", environment=environment, executed=True).wait()
-    assert ",00 ±" not in ended.succeeded().out and "± 4.90" in ended.out
+    sound, same = finished
+    assert ended.succeeded().lines[:-1] == same.lines[:-1]  # the last one has the time
     assert_same_results(tiny, sound)
 
 
@@ -431,7 +435,7 @@ QUICK = ("decomposed", "quotes", "newline")
         for key, name in NAMES.items()
     ],
 )
-def test_a_results_folder_of_any_name(dae: Run, tmp_path: Path, sound: Path, name: str) -> None:
+def test_a_results_folder_of_any_name(dae: Dae, tmp_path: Path, sound: Path, name: str) -> None:
     try:
         (tmp_path / name).mkdir()
     except (OSError, ValueError) as error:
@@ -478,7 +482,7 @@ LONG_NAME = "x" * 300
     ],
     ids=lambda words: " ".join(words)[:24],
 )
-def test_a_name_that_is_too_long_is_the_users_mistake(dae: Run, words: tuple[str, ...]) -> None:
+def test_a_name_that_is_too_long_is_the_users_mistake(dae: Dae, words: tuple[str, ...]) -> None:
     ended = dae(*words).failed(2, LONG_NAME[:40])
     assert "longer" in ended.message or "too long" in ended.message
     assert not Path("results").exists()
@@ -486,7 +490,7 @@ def test_a_name_that_is_too_long_is_the_users_mistake(dae: Run, words: tuple[str
 
 @pytest.mark.parametrize("left", [1, 60, 180])
 def test_a_path_without_room_for_the_names_of_runs_is_refused_before_anything_is_computed(
-    dae: Run, tmp_path: Path, left: int
+    dae: Dae, tmp_path: Path, left: int
 ) -> None:
     folder, length = tmp_path, os.pathconf("/", "PC_PATH_MAX") - 1 - left
     while (missing := length - len(os.fsencode(folder))) > 0:
@@ -504,13 +508,3 @@ def test_a_command_without_standard_streams_does_its_work(child: Start, tiny: Pa
     inside = ("sh", "-c", 'exec "$@" >&- 2>&-', "sh")
     assert child("train", "tiny/rect-0", inside=inside).wait().code == 0
     assert list(tiny.glob("runs/*/status.json"))
-
-
-def test_a_gpu_that_is_not_there_is_refused_and_what_is_done_stays(dae: Run, done: Path) -> None:
-    import torch  # here, since nothing else in this file needs it
-
-    before = snapshot(done)
-    device = "mps" if torch.cuda.is_available() else "cuda"
-    for words in (("replicate", "tiny", "--force"), ("train", "tiny/rect-0", "--force")):
-        dae(*words, "--device", device).failed(2, f"--device {device}", "cpu")
-    assert snapshot(done) == before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from safetensors.numpy import load_file
 
 from tests.entry_points.filters import measure, median_interval, wilson
 from tests.support import commands
-from tests.support.children import Child, wait_until
+from tests.support.children import Child
 from tests.support.commands import Ended
-from tests.support.made_results import write_csv
+from tests.support.interrupts import interrupt_when_written
 from tests.support.sheets import (
     first_row,
     greys_of,
@@ -27,6 +26,7 @@ from tests.support.sheets import (
     texts_of,
     tiles_in,
 )
+from tests.support.synthetic_results import write_csv
 from tests.support.tiny import read_csv, snapshot, write_study
 
 Dae = Callable[..., Ended]
@@ -120,7 +120,7 @@ def filters_of(out: Path, cell: str, seed: int = 0) -> Any:
     return load_file(run_of(out, cell, seed) / "checkpoint.safetensors")["pretrained.1.weight"]
 
 
-def tell(run: Path, **columns: Any) -> None:
+def edit_units(run: Path, **columns: Any) -> None:
     """Write other measures into filters.csv of a run: a value for each of its units."""
     rows = read_csv(run / "filters.csv")
     for name, values in columns.items():
@@ -135,9 +135,9 @@ def tell(run: Path, **columns: Any) -> None:
 def test_every_cell_and_seed_is_a_run_without_a_test_error(whole: Whole) -> None:
     out, ended = whole
     rows = read_csv(out / "runs.csv")
-    told = [(row["cell"], int(row["seed"]), row["model"]) for row in rows]
+    found = [(row["cell"], int(row["seed"]), row["model"]) for row in rows]
     models = {"plain": "AE", "noisy": "DAE"}
-    assert told == [(cell, seed, models[cell]) for cell, seed in ALL]
+    assert found == [(cell, seed, models[cell]) for cell, seed in ALL]
     assert {(row["dataset"], row["error"]) for row in rows} == {("photographs", "")}
     empty = {"n_test", "n_wrong", "test_error_percent", "valid_error_percent", "verdict"}
     assert {row[name] for row in rows for name in empty} == {""}
@@ -177,7 +177,7 @@ def test_filters_csv_has_the_measures_of_each_unit_of_each_run(whole: Whole) -> 
 
 def test_figures_csv_has_share_and_medians_with_their_intervals(here: Path, dae: Dae) -> None:
     for number, (cell, seed) in enumerate(ALL):
-        tell(
+        edit_units(
             run_of(here, cell, seed),
             gabor_like=["yes"] * number + ["no"] * (8 - number),
             extent_pixels=np.arange(8) + 0.5 + number,
@@ -220,32 +220,32 @@ def judged(dae: Dae, out: Path) -> dict[str, tuple[str, str]]:
 def test_what_grows_must_do_so_for_every_seed_with_intervals_apart(here: Path, dae: Dae) -> None:
     below, above = np.arange(8) + 1.0, np.arange(8) + 8.5  # of eight values from end to end
     for seed in (0, 1):
-        tell(run_of(here, "plain", seed), extent_pixels=below)
-        tell(run_of(here, "noisy", seed), extent_pixels=above)
+        edit_units(run_of(here, "plain", seed), extent_pixels=below)
+        edit_units(run_of(here, "noisy", seed), extent_pixels=above)
     holds, line = judged(dae, here)["grow"]
     assert holds == "yes"
     assert line.count("plain 4.5 (1.0 to 8.0), noisy 12.0 (8.5 to 15.5)") == 2
     for part in ("seed 0: plain", "seed 1: plain", "2 of 2"):
         assert part in line
-    tell(run_of(here, "noisy", 1), extent_pixels=above - 0.5)  # they touch
+    edit_units(run_of(here, "noisy", 1), extent_pixels=above - 0.5)  # they touch
     holds, line = judged(dae, here)["grow"]
     assert holds == "no"
     assert "1 of 2" in line and "noisy 11.5 (8.0 to 15.0)" in line
-    tell(run_of(here, "noisy", 1), extent_pixels=below - 0.95)  # it shrinks
+    edit_units(run_of(here, "noisy", 1), extent_pixels=below - 0.95)  # it shrinks
     assert judged(dae, here)["grow"][0] == "no"
 
 
 def test_a_bar_must_be_met_by_every_cell_and_seed_and_is_met_at_it(here: Path, dae: Dae) -> None:
     exact = [0.1, 0.2, 0.3, 0.5, 0.5, 0.9, 0.9, 0.95]
     for seed in (0, 1):
-        tell(run_of(here, "noisy", seed), locality=exact)
+        edit_units(run_of(here, "noisy", seed), locality=exact)
     found = judged(dae, here)
     assert found["local"][0] == "yes"
     assert "noisy 0.50 (0.10 to 0.95)" in found["local"][1]
     assert "0.5" in found["local"][1].rpartition(",")[2]
     assert found["both"][0] == "yes"
     assert [found[name] for name in ("seen", "parts", "near")] == [("", "")] * 3
-    tell(run_of(here, "noisy", 1), locality=[0.1, 0.2, 0.3, 0.4999, 0.4999, 0.9, 0.9, 0.95])
+    edit_units(run_of(here, "noisy", 1), locality=[0.1, 0.2, 0.3, 0.4999, 0.4999, 0.9, 0.9, 0.95])
     assert judged(dae, here)["local"][0] == "no"
     for bar, expected in (
         ({"at_most": 25}, "yes"),
@@ -255,7 +255,7 @@ def test_a_bar_must_be_met_by_every_cell_and_seed_and_is_met_at_it(here: Path, d
     ):
         for cell, seed in ALL:
             count = 1 if (cell, seed) == ("plain", 1) else 2
-            tell(run_of(here, cell, seed), gabor_like=["yes"] * count + ["no"] * (8 - count))
+            edit_units(run_of(here, cell, seed), gabor_like=["yes"] * count + ["no"] * (8 - count))
         both = FIGURES["both"] | {"expect": {"measure": "gabor_percent", **bar}}
         write_small(Path.cwd(), both=both)
         holds, line = judged(dae, here)["both"]
@@ -396,12 +396,12 @@ def test_runs_whose_folders_are_elsewhere_keep_their_numbers_and_pictures(
     here: Path, dae: Dae
 ) -> None:
     files = snapshot(here, (".csv", ".png", ".md"))
-    kept = {name: files[name] for name in files if not name.startswith("runs/")}
+    tables = {name: files[name] for name in files if not name.startswith("runs/")}
     shutil.rmtree(run_of(here, "plain", 0))
     (run_of(here, "noisy", 1) / "filters.csv").unlink()
     dae("report", "small").succeeded()
     after = snapshot(here, (".csv", ".png", ".md"))
-    assert {name: after[name] for name in kept} == kept
+    assert {name: after[name] for name in tables} == tables
     # What alone tells of a run is not written over when it cannot be read.
     path = here / "filters.csv"
     broken = path.read_text().replace(",no,", ",perhaps,", 1)
@@ -413,7 +413,7 @@ def test_runs_whose_folders_are_elsewhere_keep_their_numbers_and_pictures(
 
 
 def test_verify_finds_numbers_that_were_edited(here: Path, dae: Dae) -> None:
-    tell(run_of(here, "plain", 1), locality=[0.9999] * 8)
+    edit_units(run_of(here, "plain", 1), locality=[0.9999] * 8)
     ended = dae("verify", "small").failed(1)
     run = run_of(here, "plain", 1).name
     places = [line.split()[:3] for line in ended.lines[1:5]]
@@ -429,17 +429,17 @@ def test_verify_finds_numbers_that_were_edited(here: Path, dae: Dae) -> None:
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
     here: Path, dae: Dae, child: Callable[..., Child]
 ) -> None:
-    words = ("train", "small/noisy", "--photos", "photos", "--set", "pretrain.epochs=200")
+    words = ("train", "small/noisy", "--photos", "photos", "--set", "pretrain.epochs=9")
     whole_run = Path(dae(*words).succeeded().lines[-1])
-    kept = snapshot(whole_run.rename(Path("whole")))
-    running = child(*words, environment={"DAE_CHECKPOINT_SECONDS": "0.02"})
+    expected = snapshot(whole_run.rename(Path("whole")))
+    early = interrupt_when_written("checkpoint.safetensors")
+    child(*words, environment={"DAE_CHECKPOINT_SECONDS": "0"}, prepare=early).wait().failed(130)
     partial = whole_run.with_name(f"{whole_run.name}.partial")
-    wait_until((partial / "checkpoint.safetensors").is_file, running)
-    running.end(signal.SIGINT).failed(130)
+    assert (partial / "checkpoint.safetensors").is_file()
     dae(*words).failed(2, "--resume", "--force", f"{partial}")
     assert dae(*words, "--resume").succeeded().lines[-1] == f"{whole_run}"
     for name in ("filters.csv", "filters.png", "metrics.csv", "config.yaml"):
-        assert (whole_run / name).read_bytes() == kept[name]
+        assert (whole_run / name).read_bytes() == expected[name]
 
 
 def test_digits_of_mnist_are_learned_from_as_well_as_patches(

@@ -294,7 +294,7 @@ def test_learning_is_animated_from_the_initial_weights_to_those_of_the_run(
     with Image.open(name) as image:
         assert image.format == ending.upper()
         assert image.info["loop"] == 0  # it is played for ever
-        kept = image.info["comment" if ending == "gif" else "xmp"].decode()
+        comment = image.info["comment" if ending == "gif" else "xmp"].decode()
         frames, durations = [], []
         # Ten steps: each is shown, and the beginning; moments that look alike may be one.
         for place in range(getattr(image, "n_frames", 1)):
@@ -304,8 +304,8 @@ def test_learning_is_animated_from_the_initial_weights_to_those_of_the_run(
             colours = np.asarray(image.convert("RGB"))
             assert (colours == colours[..., :1]).all()
             frames.append(colours[..., 0])
-    assert f"Experiment: {folders[1]}" in kept
-    assert re.search(r"Engine: \w+", kept)
+    assert f"Experiment: {folders[1]}" in comment
+    assert re.search(r"Engine: \w+", comment)
     assert durations == [500] * 10 + [3000]
     for frame, expected in ((frames[0], initial), (frames[-1], learned)):
         for row, tile in zip(expected[:10], first_row(frame), strict=True):

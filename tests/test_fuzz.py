@@ -24,11 +24,10 @@ def test_altered_files_are_read_or_refused_in_plain_words(
     for target in targets:
         random = Random(target.name)
         inputs = target.inputs(tmp_path)
-        refused = sum(
-            not target.accepts(target.mutate(random.choice(inputs), random), tmp_path)
-            for _ in range(target.short)
-        )
-        assert refused, target.name
+        for _ in range(target.short):
+            target.accepts(target.mutate(random.choice(inputs), random), tmp_path)
+        half = inputs[0][: len(inputs[0]) // 2]
+        assert not target.accepts(half, tmp_path), target.name
         for data in reversed(inputs):  # at last the first, which results are left with
             assert target.accepts(data, tmp_path), target.name
 
@@ -53,17 +52,17 @@ def test_what_fails_is_counted_and_saved_once_for_each_way(tmp_path: Path) -> No
     assert counted(tmp_path) == {"accepted": 1, "refused": 1, "failed": 3, "ways": 2}
     attempts.attempt(b"names nothing")
     assert counted(tmp_path) == {"accepted": 1, "refused": 1, "failed": 4, "ways": 3}
-    kept = {path.name: path.read_bytes() for path in failures.glob("*.input")}
+    saved = {path.name: path.read_bytes() for path in failures.glob("*.input")}
     wrong = {1: b"fails", 2: b"drives a terminal", 3: b"names nothing"}
-    assert kept == {f"amat-{way}.input": data for way, data in wrong.items()}
+    assert saved == {f"amat-{way}.input": data for way, data in wrong.items()}
     assert "KeyError: b'fails'" in (failures / "amat-1.txt").read_text()
 
 
 def test_the_table_has_a_row_for_each_target(tmp_path: Path) -> None:
     row = Row("idx labels", 9, 5, 4, 0, 3, 17, 1.5, 1, "atheris 3", "abc")
     write_rows(tmp_path / "new" / "fuzz.csv", [row])
-    told = "idx labels,9,5,4,0,3,17,1.5,1,atheris 3,abc"
-    assert (tmp_path / "new" / "fuzz.csv").read_text().splitlines() == [COLUMNS, told]
+    line = "idx labels,9,5,4,0,3,17,1.5,1,atheris 3,abc"
+    assert (tmp_path / "new" / "fuzz.csv").read_text().splitlines() == [COLUMNS, line]
     committed = Path(__file__).parents[1] / "docs" / "reliability" / "fuzz.csv"
     assert committed.read_text(encoding="utf-8").splitlines()[0] == COLUMNS
 

@@ -12,7 +12,7 @@ def test_two_small_studies_come_to_what_they_came_to_before(tmp_path: Path) -> N
         str(path.relative_to(golden.FOLDER)): path.read_text(encoding="utf-8")
         for path in golden.FOLDER.glob("*/*")
     }
-    found = golden.made_anew(tmp_path)
+    found = golden.golden_files(tmp_path)
     assert sorted(found) == sorted(expected)
     different = [golden.differences(name, expected[name], found[name]) for name in sorted(found)]
     assert not any(different), "if that is meant: python -m tests.golden\n" + "\n".join(different)

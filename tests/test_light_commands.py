@@ -22,7 +22,7 @@ import pytest
 
 from tests.support.children import ROOT, Child
 from tests.support.commands import Ended
-from tests.support.made_results import SETTINGS, MadeStudy
+from tests.support.synthetic_results import SETTINGS, SyntheticStudy
 from tests.support.tiny import write_study
 
 Dae = Callable[..., Ended]
@@ -52,7 +52,7 @@ def on_terminal(child: Start, stream: str, *words: str) -> tuple[Ended, str]:
     return command.wait(), drawn.decode()
 
 
-def seen(drawn: str) -> list[str]:
+def visible_lines(drawn: str) -> list[str]:
     """The lines that were drawn, without colours and movements of the cursor."""
     plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", drawn)
     return [line.rstrip() for line in re.split(r"[\r\n]+", plain) if line.strip()]
@@ -85,9 +85,6 @@ train tiny/rect-0 --forse | --forse | --force
 show | EXPERIMENT
 data fetch | NAME
 show tiny --set | --set
-replicate nothing | 'nothing' | icml2008/: | tiny/: rect-0, rect-25
-replicate tiny --scheduler nowhere | --scheduler nowhere | tcp://
-train tiny/rect-0 --out experiments/tiny/study.yaml | --out | experiments/tiny/study.yaml
 verify tiny --format csv | --format | 'csv' | json
 search tiny --sampler grid | --sampler | 'grid' | tpe
 search tiny --seed 4294967296 | --seed | 4294967295
@@ -99,7 +96,8 @@ data verify --out x | --out | --against
 """
 
 
-def _mistakes() -> list[tuple[list[str], list[str]]]:
+def mistakes() -> list[tuple[list[str], list[str]]]:
+    """The words of each wrong command, and what its message must have."""
     rows = [line.split(" | ") for line in MISTAKES.strip().splitlines()]
     return [(command.split(), [part.strip() for part in parts]) for command, *parts in rows]
 
@@ -108,10 +106,8 @@ def _mistakes() -> list[tuple[list[str], list[str]]]:
 def test_a_mistake_is_exit_code_2_with_the_option_the_value_and_the_remedy(
     dae: Dae, tmp_path: Path
 ) -> None:
-    for words, parts in _mistakes():
-        ended = dae(*words)
-        ended.failed(2, *parts)
-        assert ended.out == "", words
+    for words, parts in mistakes():
+        assert dae(*words).failed(2, *parts).out == "", words
     too_many = ",".join(map(str, range(101)))
     dae("filters", "tiny/rect-0", "--units", too_many).failed(2, "--units", "100")
     assert [path.name for path in tmp_path.iterdir()] == ["experiments"]
@@ -123,7 +119,7 @@ def test_help_listings_and_mistakes_load_no_heavy_package() -> None:
     words = [[*command.split(), "--help"] for command in COMMANDS]
     others = ("--help", "--version", "ls", "ls --format json", "show tiny", "data list")
     words += [other.split() for other in others]
-    words += [command for command, _ in _mistakes() if "--scheduler" not in command]
+    words += [command for command, _ in mistakes()]
     code = """if True:
         import sys
         from tests.entry_points.cli import app
@@ -182,14 +178,15 @@ def test_runs_do_not_end_because_nobody_reads_what_is_reported(child: Start, tin
     assert (tiny / "REPORT.md").is_file()
 
 
-def _mine(**cells: str) -> None:
+def write_mine(**cells: str) -> None:
+    """Write the study `mine`, a text for each cell."""
     folder = write_study(Path(), "mine", {}, title="My own study", shared={})
     for name, text in cells.items():
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
 def test_a_pipe_gets_one_plain_line_for_each_study_and_cell(dae: Dae) -> None:
-    _mine(b10="#  Ten.\ndataset: rect\n", b9="dataset: rect # nine\n", c="\ufeff# Three.  \n")
+    write_mine(b10="#  Ten.\ndataset: rect\n", b9="dataset: rect # nine\n", c="\ufeff# Three.  \n")
     lines = [line.split(maxsplit=1) for line in dae("ls").succeeded().lines]
     names = [line[0] for line in lines]
     assert names[:2] == ["filters-mnist", "filters-mnist/mnist-0"]
@@ -203,7 +200,7 @@ def test_a_pipe_gets_one_plain_line_for_each_study_and_cell(dae: Dae) -> None:
 
 
 def test_json_has_studies_with_their_folders_and_cells(dae: Dae, tmp_path: Path) -> None:
-    _mine(a="# First.\ndataset: rect\n")
+    write_mine(a="# First.\ndataset: rect\n")
     hidden = tmp_path / "experiments" / "icml2008"
     shutil.copytree(tmp_path / "experiments" / "mine", hidden)
     shutil.copytree(hidden, tmp_path / "experiments" / "not a name")
@@ -226,11 +223,11 @@ def test_json_has_studies_with_their_folders_and_cells(dae: Dae, tmp_path: Path)
 
 
 def test_a_terminal_gets_a_table_that_fits_it_and_that_no_study_can_drive(child: Start) -> None:
-    _mine(**{"a": "# \x1b]0;title\x07\x1b[31mred\n", "\x1b[32mb": "# b\n"})
+    write_mine(**{"a": "# \x1b]0;title\x07\x1b[31mred\n", "\x1b[32mb": "# b\n"})
     study = Path("experiments/mine/study.yaml")
     study.write_text('title: "\\e[33myellow"\nshared: {}\n', encoding="utf-8")
     ended, drawn = on_terminal(child, "stdout", "ls")
-    lines = seen(drawn)
+    lines = visible_lines(drawn)
     assert (ended.code, ended.err) == (0, "")
     assert lines[0].split() == ["name", "reproduces"]
     assert 60 < max(map(len, lines)) <= 80
@@ -243,24 +240,24 @@ def test_the_time_of_a_run_is_reported_in_seconds_or_minutes(dae: Dae, done: Pat
     (status,) = done.glob("runs/*-25-*/status.json")
     text = status.read_text()
     times = {"0.99": "59 s", "1": "1.0 min", "9.94": "9.9 min", "9.95": "10 min"}
-    for minutes, told in times.items():
+    for minutes, shown in times.items():
         status.write_text(re.sub(r'"minutes": [\d.]+', f'"minutes": {minutes}', text))
-        assert dae("train", "tiny/rect-25").lines[3] == f"took         {told}"
+        assert dae("train", "tiny/rect-25").lines[3] == f"took         {shown}"
 
 
 @pytest.mark.usefixtures("tiny")
 def test_a_terminal_shows_a_bar_for_each_run_and_one_for_all(child: Start) -> None:
-    long = ("--set", "finetune.max_epochs=150", "--set", "finetune.patience=150")
+    long = ("--set", "finetune.max_epochs=400", "--set", "finetune.patience=400")
     ended, drawn = on_terminal(child, "stderr", "replicate", "tiny", *long)
     ended.succeeded()
     assert "\x1b" not in ended.out
-    lines = seen(drawn)
+    lines = visible_lines(drawn)
     assert max(map(len, lines)) <= 80
     bar = r" +[━╸╺]+ +\d+ % 0:00:\d\d +"
     for line in (
         rf"all{bar}0 of 2 runs",
         rf"all{bar}1 of 2 runs",
-        rf"rect-25{bar}finetune +\d+/150  valid [\d.]+ %",
+        rf"rect-25{bar}finetune +\d+/400  valid [\d.]+ %",
         r"done     rect-0: [\d.]+ ± [\d.]+ % test error in \d+ s \(1 of 2\)",
         r"done     rect-25: [\d.]+ ± [\d.]+ % test error in \d+ s \(2 of 2\)",
     ):
@@ -291,11 +288,11 @@ def test_the_table_of_results_takes_the_widest_form_that_fits_and_names_cells_th
 ) -> None:
     convex = SETTINGS["SdA-3"]
     cells = {"a": SETTINGS["SAA-3"] | {"dataset": "rect-img"}, "b": convex}
-    made = MadeStudy(Path(), cells, reference="model")
+    results = SyntheticStudy(Path(), cells, reference="model")
     regenerated: dict[str, Any] = {"data_origin": "regenerated", "data_sha256": "e" * 64}
-    made.add("a", "SAA-3", 12_500, dataset="rect-img", **regenerated)
-    made.add("b", "SdA-3", 9_000)
-    made.write()
+    results.add("a", "SAA-3", 12_500, dataset="rect-img", **regenerated)
+    results.add("b", "SdA-3", 9_000)
+    results.write()
     wide, short = (max(map(len, form.splitlines())) for form in (WIDE, SHORT))
     for width, form in (
         ("", WIDE),  # a pipe has no width
@@ -309,7 +306,9 @@ def test_the_table_of_results_takes_the_widest_form_that_fits_and_names_cells_th
         assert out == f"{form}\nresults/made/REPORT.md\n", width
 
     monkeypatch.setenv("COLUMNS", "")
-    alike = MadeStudy(Path(), {"deep": convex, "wide": convex | {"seed": 1}}, reference="model")
+    alike = SyntheticStudy(
+        Path(), {"deep": convex, "wide": convex | {"seed": 1}}, reference="model"
+    )
     alike.add("deep", "SdA-3", 9_000)
     alike.add("wide", "SdA-3", 9_001, seed=1)
     alike.write()
@@ -323,6 +322,6 @@ def test_the_command_is_recorded_as_it_was_typed_on_one_line_that_a_shell_takes(
 ) -> None:
     for out, quoted in (("a b", "'a b'"), ("c\nd's", r"$'c\nd\'s'")):
         child("train", "tiny/rect-0", "--out", out).wait().succeeded()
-        (kept,) = Path(out).glob("*/environment.json")
-        command = json.loads(kept.read_text())["command"]
+        (path,) = Path(out).glob("*/environment.json")
+        command = json.loads(path.read_text())["command"]
         assert command == f"dae train tiny/rect-0 --out {quoted} --engine torch"

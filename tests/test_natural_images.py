@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.entry_points.data import filter_digits, patches_of
+from tests.entry_points.readers import DaeError
 from tests.support.commands import Ended
 from tests.support.tiny import read_csv, write_study
 
@@ -96,7 +97,7 @@ def test_the_photographs_that_come_along_are_scenes_and_no_textures() -> None:
     assert not np.array_equal(patches, patches_of(None, seed=8, count=2000, side=12)[2])
 
 
-def test_a_folders_photographs_are_read_in_the_order_of_their_names(dae: Dae) -> None:
+def test_a_folders_photographs_are_read_in_the_order_of_their_names() -> None:
     one, two = noise(20, 30), noise(20, 31, 1)
     folder = save(b=one, C=two)
     (folder / "C.png").rename(folder / "C.PNG")
@@ -148,9 +149,9 @@ def test_photographs_that_cannot_be_used_are_named_with_the_remedy(
 
 def test_photographs_that_changed_since_the_command_began_are_refused() -> None:
     folder = save(a=noise(20, 20), b=noise(20, 20, 1))
-    with pytest.raises(Exception, match=r"photos.*start again"):
+    with pytest.raises(DaeError, match=r"photos.*start again"):
         patches_of(folder, meanwhile=(folder / "b.png").unlink, side=5, count=100)
-    with pytest.raises(Exception, match="photos"):
+    with pytest.raises(DaeError, match="photos"):
         patches_of(folder, meanwhile=(folder / "a.png").unlink, side=5, count=100)
 
 

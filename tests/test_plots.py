@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from safetensors.numpy import load_file
 
 from tests.support import commands
-from tests.support.made_results import write_csv
 from tests.support.sheets import greys_of, limit_of, pixels, texts_of, tiles_in
+from tests.support.synthetic_results import write_csv
 from tests.support.tiny import destruction_cells, read_csv, write_study
 
-Made = tuple[Path, Axes, Axes]
+Plotted = tuple[Path, Axes, Axes]
 PLOTS = ("error_vs_destruction.png", "learning_curves.png")
 SETTINGS = {
     "dataset": "rect",
@@ -29,7 +29,9 @@ SETTINGS = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cache: Path) -> Made:
+def plotted(
+    tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cache: Path
+) -> Plotted:
     """Results on all rows at 0, 10 and 25 % destruction, and the axes of both plots.
 
     The run at 10 % has failed.
@@ -46,11 +48,11 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cach
         fail(out, "rect-10")
         real = Figure.savefig
 
-        def kept(figure: Figure, *words: Any, **options: Any) -> None:
+        def recording(figure: Figure, *words: Any, **options: Any) -> None:
             figures.append(figure)
             real(figure, *words, **options)
 
-        patch.setattr(Figure, "savefig", kept)  # what matplotlib is given to draw
+        patch.setattr(Figure, "savefig", recording)  # what matplotlib is given to draw
         commands.dae("report", "plots").succeeded()
     ((errors,), (curves,)) = (figure.axes for figure in figures)
     return out, errors, curves
@@ -79,8 +81,8 @@ def legend_of(axes: Axes) -> list[str]:
     return [text.get_text() for text in legend.get_texts()]
 
 
-def test_errors_are_drawn_with_intervals_beside_those_of_the_paper(made: Made) -> None:
-    out, axes, _ = made
+def test_errors_are_drawn_with_intervals_beside_those_of_the_paper(plotted: Plotted) -> None:
+    out, axes, _ = plotted
     titles = {axes.get_title(loc="left"), axes.get_title(loc="center")}
     assert any(title.startswith("rect") for title in titles)
     assert "%" in axes.get_xlabel() and "destruction" in axes.get_xlabel()
@@ -96,8 +98,8 @@ def test_errors_are_drawn_with_intervals_beside_those_of_the_paper(made: Made) -
     (ours,) = [points for name, points in drawn.items() if name.startswith("ours")]
     rows = rows_of(out)
     for point, cell, place in zip(ours, ("rect-0", "rect-25"), (0, 25), strict=True):
-        told = (float(rows[cell][name]) for name in ("test_error_percent", "half_width_95"))
-        assert point == pytest.approx((place, *told))
+        numbers = (float(rows[cell][name]) for name in ("test_error_percent", "half_width_95"))
+        assert point == pytest.approx((place, *numbers))
     # ICML 2008, Table 1; a little to the right, so that one does not cover the other. Where ours
     # has failed, the paper's stands all the same.
     for model, place, error, width in (("SAA-3", 0, 2.41, 0.13), ("SdA-3", 10, 1.99, 0.12)):
@@ -109,8 +111,10 @@ def test_errors_are_drawn_with_intervals_beside_those_of_the_paper(made: Made) -
     assert len(set(named)) == 3
 
 
-def test_learning_curves_are_those_of_metrics_csv_with_a_dot_at_what_was_saved(made: Made) -> None:
-    out, _, axes = made
+def test_learning_curves_are_those_of_metrics_csv_with_a_dot_at_what_was_saved(
+    plotted: Plotted,
+) -> None:
+    out, _, axes = plotted
     assert "epoch" in axes.get_xlabel()
     assert "validation error" in axes.get_ylabel() and "%" in axes.get_ylabel()
     first, first_dot, second, second_dot = axes.lines
@@ -123,36 +127,36 @@ def test_learning_curves_are_those_of_metrics_csv_with_a_dot_at_what_was_saved(m
             if epoch["phase"] == "finetune"
         ]
         assert np.asarray(line.get_xydata()).tolist() == errors
-        kept = [float(row["best_epoch"]), float(row["valid_error_percent"])]
-        assert np.asarray(dot.get_xydata()).tolist() == [kept]
+        best = [float(row["best_epoch"]), float(row["valid_error_percent"])]
+        assert np.asarray(dot.get_xydata()).tolist() == [best]
         assert line.get_color() == dot.get_color()
     assert first.get_color() != second.get_color()
     assert legend_of(axes) == ["SAA-3", "SdA-3"]
 
 
 def test_the_same_results_give_the_same_pictures_whatever_the_users_style(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plotted: Plotted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(made[0].parents[1])
-    out = shutil.copytree(made[0], tmp_path / "again")
+    monkeypatch.chdir(plotted[0].parents[1])
+    out = shutil.copytree(plotted[0], tmp_path / "again")
     for name in PLOTS:
         (out / name).unlink()
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "figure.dpi": 33}):
         commands.dae("report", "plots", "--out", out).succeeded()
     for name in PLOTS:
-        assert (out / name).read_bytes() == (made[0] / name).read_bytes()
+        assert (out / name).read_bytes() == (plotted[0] / name).read_bytes()
         assert "Software" not in texts_of(out / name)
 
 
-def test_sheets_of_a_study_have_every_weight_on_one_grey_scale(made: Made) -> None:
-    runs = [row["run"] for row in rows_of(made[0]).values()]
+def test_sheets_of_a_study_have_every_weight_on_one_grey_scale(plotted: Plotted) -> None:
+    runs = [row["run"] for row in rows_of(plotted[0]).values()]
     shown = [
-        load_file(made[0] / "runs" / run / "checkpoint.safetensors")["pretrained.1.weight"]
+        load_file(plotted[0] / "runs" / run / "checkpoint.safetensors")["pretrained.1.weight"]
         for run in runs
     ]
     limit = limit_of(*shown)
     for cell, weights in zip(("rect-0", "rect-25"), shown, strict=True):
         tiles = [greys_of(unit, limit) for unit in weights]
-        tiles_in(pixels(made[0] / "filters" / f"{cell}.png"), tiles)
-        tiles_in(pixels(made[0] / "filters" / "rect.png"), tiles, 1)
-    assert texts_of(made[0] / "filters" / "rect.png")["Runs"] == ", ".join(runs)
+        tiles_in(pixels(plotted[0] / "filters" / f"{cell}.png"), tiles)
+        tiles_in(pixels(plotted[0] / "filters" / "rect.png"), tiles, 1)
+    assert texts_of(plotted[0] / "filters" / "rect.png")["Runs"] == ", ".join(runs)

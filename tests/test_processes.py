@@ -20,15 +20,14 @@ from tests.support.tiny import destruction_cells, snapshot, write_study
 ROOT = Path(__file__).resolve().parents[1]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
-# The console script's own function, then what every library would compute with.
+# What `python -m dae_cli` does, then with what every library would compute.
 PROGRAM = """
-    import json, sys
+    import json, runpy, sys
     import numpy, scipy.linalg.blas, sklearn.svm, torch  # with as many threads as they like
     from threadpoolctl import threadpool_info
-    from dae_cli.__main__ import main
     sys.argv = ["dae", "train", "tiny/rect-0", "--engine", "torch", "--quiet"]
     try:
-        main()
+        runpy.run_module("dae_cli", run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         assert not ended.code
     threads = {info["filepath"]: info["num_threads"] for info in threadpool_info()}

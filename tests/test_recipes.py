@@ -28,7 +28,7 @@ Digits = tuple[Array, Array]
 Genuine = Callable[[str], Digits]
 Identified = Callable[[str], tuple[Array, Array, Array]]
 
-MADE_OF_DIGITS = ("basic", "rot", "bg-rand", "bg-img", "rot-bg-img")
+FROM_DIGITS = ("basic", "rot", "bg-rand", "bg-img", "rot-bg-img")
 PUBLISHED = {
     "basic": "0160063fe7b9598c556ea2c9cf7d571cf9aa654670e54313ff1089a11579ed52",
     "rot": "b78ee959b86652a0c569a6ede70495ab8edb54a91b0ecf430783570d3c8cc9a1",
@@ -61,15 +61,16 @@ def upright(images: Array) -> Array:
     return images.reshape(-1, 28, 28).transpose(0, 2, 1).reshape(len(images), 784)
 
 
-def together(made: dict[str, Array]) -> Digits:
+def together(arrays: dict[str, Array]) -> Digits:
     """The rows of both files with their labels."""
-    return np.concatenate([made["X"], made["Xtest"]]), np.concatenate([made["Y"], made["Ytest"]])
+    images = np.concatenate([arrays["X"], arrays["Xtest"]])
+    return images, np.concatenate([arrays["Y"], arrays["Ytest"]])
 
 
 @cache
 def small(name: str) -> dict[str, Array]:
     """A set of 80 and 120 rows, the stand-ins being its digits if it needs any."""
-    return regenerated(name, 80, 120, stand_ins() if name in MADE_OF_DIGITS else None)
+    return regenerated(name, 80, 120, stand_ins() if name in FROM_DIGITS else None)
 
 
 @pytest.fixture(scope="module")
@@ -134,12 +135,12 @@ def test_a_recipe_makes_the_same_bytes_on_every_machine() -> None:
         ("rect-img", "uint8", "057afe658016b497"),
         ("convex", "uint8", "5dffaa72342ec0c1"),
     ):
-        made = small(name)
-        assert [made[key].shape for key in made] == [(80, 784), (80,), (120, 784), (120,)]
-        assert {made["X"].dtype, made["Xtest"].dtype} == {np.dtype(kind)}
-        assert {made["Y"].dtype, made["Ytest"].dtype} == {np.dtype("uint8")}
+        arrays = small(name)
+        assert [arrays[key].shape for key in arrays] == [(80, 784), (80,), (120, 784), (120,)]
+        assert {arrays["X"].dtype, arrays["Xtest"].dtype} == {np.dtype(kind)}
+        assert {arrays["Y"].dtype, arrays["Ytest"].dtype} == {np.dtype("uint8")}
         found = hashlib.sha256()
-        for array in made.values():
+        for array in arrays.values():
             found.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"))).data)
         assert found.hexdigest()[:16] == digest, name
 
@@ -152,10 +153,10 @@ def test_each_whole_set_is_what_it_was_when_its_digest_was_published(
     dae: Dae, name: str, request: pytest.FixtureRequest
 ) -> None:
     words = ["data", "make", name, "--format", "json"]
-    if name in MADE_OF_DIGITS:
+    if name in FROM_DIGITS:
         words += ["--data-dir", str(request.getfixturevalue("test_data"))]
-    (told,) = dae(*words).succeeded().json
-    assert (told["origin"], told["sha256"]) == ("regenerated", PUBLISHED[name])
+    (entry,) = dae(*words).succeeded().json
+    assert (entry["origin"], entry["sha256"]) == ("regenerated", PUBLISHED[name])
 
 
 @pytest.fixture(scope="module")
@@ -275,15 +276,15 @@ def test_rect_img_has_a_filled_rectangle_of_one_patch_of_a_photograph_on_another
 
 def test_backgrounds_are_rough_patches_in_255_steps_as_printed() -> None:
     for name in ("bg-img", "rot-bg-img"):
-        made = regenerated(name, 0, 1000, blank(1000))["Xtest"]
-        steps = np.rint(made.astype(np.float64) * 255).astype(np.uint8)
+        backgrounds = regenerated(name, 0, 1000, blank(1000))["Xtest"]
+        steps = np.rint(backgrounds.astype(np.float64) * 255).astype(np.uint8)
         deviations = steps.std(axis=1)
         assert 30 <= deviations.min() < 30.5
         quartiles = np.quantile(deviations, [0.25, 0.5, 0.75])
         np.testing.assert_allclose(quartiles, [41, 49.8, 57.5], atol=3)  # of 120 genuine rows
         # They are k/255 as eight printed digits have it, of which 21 are other float32 numbers.
         printed = np.array([float(f"{k / 255:.7e}") for k in range(256)]).astype(np.float32)
-        np.testing.assert_array_equal(made, printed[steps])
+        np.testing.assert_array_equal(backgrounds, printed[steps])
 
 
 def own_convexity(image: Array) -> bool:
@@ -298,14 +299,14 @@ AREAS = {1: (301.4, 23, 74, 245, 504, 733), 0: (303.4, 31, 94, 252, 487, 715)}
 
 
 def test_convex_tells_convex_regions_from_unions_that_are_not_by_label_1_and_0() -> None:
-    made = regenerated("convex", 300, 6000)
-    images, labels = made["Xtest"].reshape(-1, 28, 28), made["Ytest"]
+    arrays = regenerated("convex", 300, 6000)
+    images, labels = arrays["Xtest"].reshape(-1, 28, 28), arrays["Ytest"]
     assert labels.tolist() == [1] * 3000 + [0] * 3000  # sorted by class, as the original is
-    assert 0.4 < made["Y"].mean() < 0.6
-    assert 0.3 < made["Y"][:50].mean() < 0.7  # the training file is mixed
+    assert 0.4 < arrays["Y"].mean() < 0.6
+    assert 0.3 < arrays["Y"][:50].mean() < 0.7  # the training file is mixed
     assert [own_convexity(image) for image in images[::20]] == (labels[::20] == 1).tolist()
-    training = made["X"].reshape(-1, 28, 28)
-    assert [own_convexity(image) for image in training] == (made["Y"] == 1).tolist()
+    training = arrays["X"].reshape(-1, 28, 28)
+    assert [own_convexity(image) for image in training] == (arrays["Y"] == 1).tolist()
     areas = images.sum(axis=(1, 2), dtype=int)
     assert areas[:3000].min() == 20
     assert areas[3000:].min() > 11
@@ -341,9 +342,9 @@ def test_the_genuine_rows_of_basic_are_those_of_mnist_bit_for_bit(
     greys, labels = genuine("basic")
     # The first and the last ten for training, for validation and for the test.
     places = np.repeat([0, 9_990, 10_000, 11_990, 12_000, 61_990], 10) + np.arange(60) % 10
-    made = together(regenerated("basic", 12_000, 50_000, mnist))
-    np.testing.assert_array_equal(made[0][places] / 256, greys)
-    np.testing.assert_array_equal(made[1][places], labels)
+    ours = together(regenerated("basic", 12_000, 50_000, mnist))
+    np.testing.assert_array_equal(ours[0][places] / 256, greys)
+    np.testing.assert_array_equal(ours[1][places], labels)
 
 
 def test_in_bg_rand_every_pixel_is_the_greater_of_digit_and_uniform_noise() -> None:
@@ -421,8 +422,8 @@ def test_rot_has_digits_turned_by_any_angle_in_six_decimals_and_not_mirrored() -
     image = np.zeros((28, 28), dtype=np.uint8)
     image[13:15, 17:20] = 250  # near the middle, on the right of it
     image[22:24, 13:15] = 250  # far from it, below
-    made = regenerated("rot", 200, 200, (np.tile(image.reshape(1, 784), (400, 1)), np.zeros(400)))
-    turned = upright(together(made)[0]).astype(np.float64)
+    arrays = regenerated("rot", 200, 200, (np.tile(image.reshape(1, 784), (400, 1)), np.zeros(400)))
+    turned = upright(together(arrays)[0]).astype(np.float64)
     np.testing.assert_allclose(turned * 1e6, np.rint(turned * 1e6), atol=0.05)
     assert 0.9 < turned.max() <= 250 / 256 + 1e-6
     y, x = (axis.ravel() - 13.5 for axis in np.mgrid[:28, :28])

@@ -21,8 +21,8 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from tests.support.commands import Ended
-from tests.support.made_results import SETTINGS, SHA256, MadeStudy, write_earlier_page
 from tests.support.sheets import pixels, texts_of
+from tests.support.synthetic_results import SETTINGS, SHA256, SyntheticStudy, write_earlier_page
 from tests.support.tiny import read_csv, snapshot
 
 Dae = Callable[..., Ended]
@@ -72,7 +72,7 @@ class Page(HTMLParser):
 
     @property
     def curves(self) -> dict[str, Any]:
-        """The curves that it keeps, by run."""
+        """The data of its curves, by run."""
         kept = re.search('id="kept-curves">(.*?)</script>', self.source, re.DOTALL)
         assert kept
         found: dict[str, Any] = json.loads(unescape(kept[1]))
@@ -115,7 +115,7 @@ def drawn_on(image: dict[str, str]) -> NDArray[np.int64]:
         return np.asarray(opened.convert("L")).astype(int)
 
 
-def shown_of(out: Path) -> str:
+def report_text(out: Path) -> str:
     """REPORT.md."""
     return (out / "REPORT.md").read_text(encoding="utf-8")
 
@@ -126,29 +126,29 @@ def section(text: str, heading: str) -> str:
 
 
 @pytest.fixture
-def reported(dae: Dae, tmp_path: Path) -> Callable[..., MadeStudy]:
+def reported(dae: Dae, tmp_path: Path) -> Callable[..., SyntheticStudy]:
     """Report runs, each a mapping of what is not as usual; `earlier` may write an earlier page."""
 
     def report(
         *runs: dict[str, Any],
-        earlier: Callable[[MadeStudy], None] | None = None,
+        earlier: Callable[[SyntheticStudy], None] | None = None,
         cells: dict[str, dict[str, Any]] = SDA,
         **study: Any,
-    ) -> MadeStudy:
-        made = MadeStudy(tmp_path, cells, reference="model", **study)
+    ) -> SyntheticStudy:
+        results = SyntheticStudy(tmp_path, cells, reference="model", **study)
         for run in runs:
             usual: dict[str, Any] = {"cell": "saa", "model": "SAA-3", "wrong": 9_000}
-            made.add(**usual | run)
-        made.write()
+            results.add(**usual | run)
+        results.write()
         if earlier:
-            earlier(made)
+            earlier(results)
         dae("report", "made", "--quiet").succeeded()
-        return made
+        return results
 
     return report
 
 
-Reported = Callable[..., MadeStudy]
+Reported = Callable[..., SyntheticStudy]
 OTHER = {"cell": "sda", "model": "SdA-3", "wrong": 8_000}
 
 
@@ -181,8 +181,8 @@ def test_results_that_are_lacking_or_of_other_settings_are_reported_with_the_rem
     assert ended.out == ""
     assert snapshot(done) == before  # rows of other settings are not lost
     shutil.rmtree(done)
-    told = ("results/tiny/runs.csv", "dae replicate tiny", "--out")
-    assert dae("report", "tiny").failed(2, *told).out == ""
+    ended = dae("report", "tiny").failed(2, "results/tiny/runs.csv", "dae replicate tiny", "--out")
+    assert ended.out == ""
     assert not done.exists()
 
 
@@ -190,8 +190,8 @@ def test_damaged_metrics_are_reported_by_file_and_value(dae: Dae, done: Path) ->
     path = sorted((done / "runs").iterdir())[0] / "metrics.csv"
     whole = path.read_text()
     for pattern, new, value in (
-        ("finetune,,2,", "finetune,,two,", ""),
-        ("cost", "price", ""),
+        ("finetune,,2,", "finetune,,two,", "'two'"),
+        ("cost", "price", "'cost'"),
         (r"(?<=finetune,,1,)[\d.]*,(\d*),.*", r"0.5,\1,inf", "inf"),
     ):
         path.write_text(re.sub(pattern, new, whole, count=1))
@@ -203,7 +203,7 @@ def test_damaged_metrics_are_reported_by_file_and_value(dae: Dae, done: Path) ->
 
 
 def test_every_picture_that_the_report_shows_is_there(finished: tuple[Path, Ended]) -> None:
-    pictures = re.findall(r"\]\((.*?\.png)\)", shown_of(finished[0]))
+    pictures = re.findall(r"\]\((.*?\.png)\)", report_text(finished[0]))
     assert len(pictures) == 5
     assert all((finished[0] / name).is_file() for name in pictures)
 
@@ -211,18 +211,18 @@ def test_every_picture_that_the_report_shows_is_there(finished: tuple[Path, Ende
 def test_the_gap_is_ours_minus_the_papers_as_both_are_printed(reported: Reported) -> None:
     cells = {f"c{k}": {"seed": k, **SETTINGS["SAA-3"]} for k in range(5)}
     counts = (9_000, 9_204, 9_206, 9_500, 4_321)
-    made = reported(
+    results = reported(
         *({"cell": f"c{k}", "wrong": count} for k, count in enumerate(counts)),
         {"cell": "c4", "seed": 1, "wrong": 5_678},
         cells=cells,
     )
-    rows = section(shown_of(made.out), "Ours and the paper's").strip().splitlines()[2:7]
+    rows = section(report_text(results.out), "Ours and the paper's").strip().splitlines()[2:7]
     found = [[part.strip() for part in row.strip("|").split("|")] for row in rows]
-    assert [row[0] for row in found] == list(cells)  # cells of one place are told by their names
+    assert [row[0] for row in found] == list(cells)  # cells of one place go by their names
     assert [row[5] for row in found] == ["-0.41", "+0.00", "+0.00", "+0.59", "-8.41"]
     assert found[3][3:5] == ["19.00 ± 0.34", "18.41 ± 0.34 (SAA-3)"]
     assert found[4][3:7:3] == ["10.00 ± 0.26 (sd 1.92)", "better"]
-    assert "error_vs_destruction.png" not in shown_of(made.out)  # they have one place
+    assert "error_vs_destruction.png" not in report_text(results.out)  # they have one place
 
 
 def test_the_command_is_one_piece_of_code_whatever_it_holds(dae: Dae, done: Path) -> None:
@@ -233,7 +233,7 @@ def test_the_command_is_one_piece_of_code_whatever_it_holds(dae: Dae, done: Path
     assert count == 1
     (done / "report.html").write_text(page, encoding="utf-8")
     dae("report", "tiny", "--quiet").succeeded()
-    assert re.search(f" ``` {command} ``` (at commit|from) ", shown_of(done))
+    assert re.search(f" ``` {command} ``` (at commit|from) ", report_text(done))
     assert command in page_of(done).texts
 
 
@@ -246,19 +246,19 @@ def test_every_commit_is_named_and_changes_that_were_not_committed_are_warned_of
         (["def", *"abca"], "; 5 runs, 12 minutes", False, ["commits def, a, b, c"]),
         ([*"abcdea"], " 5 commits, ", False, ["5 commits"]),
     ):
-        made = reported(*({"seed": seed, "commit": c} for seed, c in enumerate(commits)))
-        line = next(x for x in shown_of(made.out).splitlines() if " runs, " in x)
+        results = reported(*({"seed": seed, "commit": c} for seed, c in enumerate(commits)))
+        line = next(x for x in report_text(results.out).splitlines() if " runs, " in x)
         assert named in line, line
         assert ("**" in line) == warned
-        several = re.findall(r"\n\*\*.*\*\*: (.*)\.\n", shown_of(made.out))
+        several = re.findall(r"\n\*\*.*\*\*: (.*)\.\n", report_text(results.out))
         assert several == mixture
 
 
 def test_rows_of_several_makes_are_never_mixed_silently(reported: Reported) -> None:
     other = {"commit": "def", "engine": "blas", "device": "cpu / mps", "versions": "dae 1",
              "data_sha256": "e" * 64}  # fmt: skip
-    made = reported({}, {"seed": 1, **other}, {"seed": 2}, OTHER)
-    (line,) = re.findall(r"\n\*\*.*\*\*: (.*)\.\n", shown_of(made.out))
+    results = reported({}, {"seed": 1, **other}, {"seed": 2}, OTHER)
+    (line,) = re.findall(r"\n\*\*.*\*\*: (.*)\.\n", report_text(results.out))
     assert sorted(line.split("; ")) == [
         "commits abc, def",
         f"contents of convex {SHA256}, {'e' * 64}",
@@ -266,7 +266,7 @@ def test_rows_of_several_makes_are_never_mixed_silently(reported: Reported) -> N
         "engines torch, blas",
         "versions (dae 0), (dae 1)",
     ]
-    assert line in " ".join(page_of(made.out).texts)
+    assert line in " ".join(page_of(results.out).texts)
 
 
 def test_data_that_are_rebuilt_exactly_are_compared_without_a_mark(reported: Reported) -> None:
@@ -274,24 +274,24 @@ def test_data_that_are_rebuilt_exactly_are_compared_without_a_mark(reported: Rep
              "data_sha256": BASIC_REBUILT}  # fmt: skip
     cells = {"basic": {"dataset": "basic", **SETTINGS["SAA-3"]}, **SDA}
     other = {**OTHER, "data_sha256": "e" * 64}
-    made = reported({"data_origin": "regenerated"}, other, basic, cells=cells)
-    text = shown_of(made.out)
+    results = reported({"data_origin": "regenerated"}, other, basic, cells=cells)
+    text = report_text(results.out)
     rows = section(text, "Ours and the paper's").strip().splitlines()[2:5]
     verdicts = [row.split(" | ")[-1] for row in rows]
     assert verdicts == ["matches |", "matches (regenerated data) |", "better |"]
     origins = {x.split(" | ")[1] for x in section(text, "Data").splitlines() if "`" in x}
     assert origins == {"exactly rebuilt", "regenerated", "original"}
-    marks = [span for span in page_of(made.out).of("span") if span.get("class") == "regenerated"]
+    marks = [span for span in page_of(results.out).of("span") if span.get("class") == "regenerated"]
     assert len(marks) == 1
 
 
 def test_a_study_of_which_everything_failed_has_a_report_and_a_page(reported: Reported) -> None:
-    made = reported({"error": EVIL}, {"seed": 1, "error": "no room"})
-    text = shown_of(made.out)
+    results = reported({"error": EVIL}, {"seed": 1, "error": "no room"})
+    text = report_text(results.out)
     assert "- saa, seed 0: " in text and "- saa, seed 1: no room" in text
     assert "| – | 18.41 ± 0.34 (SAA-3) | – | failed |" in text
     assert "![" not in text
-    page = page_of(made.out)
+    page = page_of(results.out)
     assert page.wrong == page.open == []
     assert "failed" in " ".join(page.texts)
 
@@ -303,10 +303,10 @@ def test_what_was_tried_comes_from_the_files_of_people_and_of_the_search(
     source.write_bytes(b"\xef\xbb\xbf# bg-rand\r\n\t# code\r\n## less\r\n```sh\n# no heading\n")
     (done / "search.csv").write_bytes(b"a")
     dae("report", "tiny", "--quiet").succeeded()
-    told = section(shown_of(done), "What does not match, and what we tried")
-    assert "\n#### bg-rand\n    # code\n##### less\n```sh\n# no heading\n" in told
-    assert told.count("```") == 2  # a fence that was left open is closed
-    (line,) = section(shown_of(done), "Selection").strip().split("\n\n")[:1]
+    tried = section(report_text(done), "What does not match, and what we tried")
+    assert "\n#### bg-rand\n    # code\n##### less\n```sh\n# no heading\n" in tried
+    assert tried.count("```") == 2  # a fence that was left open is closed
+    (line,) = section(report_text(done), "Selection").strip().split("\n\n")[:1]
     assert "search.csv:1" in line and "\n" not in line
 
 
@@ -356,17 +356,17 @@ def test_pictures_and_charts_have_words_and_verdicts_have_signs(page: Page) -> N
     assert len({sign for sign, _ in signs}) == len(set(signs)) == 4
 
 
-def drawn_greys(units: int = 8) -> NDArray[np.uint8]:
+def random_greys(units: int = 8) -> NDArray[np.uint8]:
     """Filters as greys, at random."""
     return np.random.default_rng(0).integers(0, 256, (units, 784), dtype=np.uint8)
 
 
 def test_no_text_of_a_file_becomes_an_element(reported: Reported) -> None:
     def write(text: str) -> Page:
-        def earlier(made: MadeStudy) -> None:
-            run = made.rows[0]["run"]
+        def earlier(results: SyntheticStudy) -> None:
+            run = results.rows[0]["run"]
             curves = {run: ([(1, 40.0), (2, 30.0)], [[(1, 3.0), (2, 2.0)]])}
-            write_earlier_page(made.out, curves, {run: drawn_greys(3)}, command=f"dae{text}")
+            write_earlier_page(results.out, curves, {run: random_greys(3)}, command=f"dae{text}")
 
         runs = ({"commit": f"abc{text}", "versions": f"dae{text}", "device": f"cpu{text}"},
                 {**OTHER, "error": f"diverged{text}"})  # fmt: skip
@@ -386,20 +386,22 @@ def test_no_text_of_a_file_becomes_an_element(reported: Reported) -> None:
 def test_points_and_intervals_stand_where_the_axes_say(dae: Dae, tmp_path: Path) -> None:
     levels, papers = (0, 10, 25, 40), {0: ("18.41", "SAA-3"), 25: ("19.06", "SdA-3")}
     cells = {f"c{level}": {"corruption": {"destruction": level / 100}} for level in levels}
-    made = MadeStudy(tmp_path, cells)
+    results = SyntheticStudy(tmp_path, cells)
     for level, wrong in zip(levels, (9_250, 8_865, 8_625, 8_100), strict=True):
-        error, model = papers.get(level, ("", ""))
-        made.add(f"c{level}", "SdA-3" if level else "SAA-3", wrong, destruction_percent=f"{level}",
-                 paper_error_percent=error, paper_half_width_95=error and "0.34",
-                 paper_model=model)  # fmt: skip
-    made.write()
+        error, paper_model = papers.get(level, ("", ""))
+        model = "SdA-3" if level else "SAA-3"
+        half_width = "0.34" if error else ""
+        results.add(f"c{level}", model, wrong, destruction_percent=f"{level}",
+                    paper_model=paper_model, paper_error_percent=error,
+                    paper_half_width_95=half_width)  # fmt: skip
+    results.write()
     dae("report", "made", "--quiet").succeeded()
-    page = page_of(made.out)
+    page = page_of(results.out)
     chart = page.chart("Test error over destruction")
     x_of, y_of = axes_of(chart)
     # The paper's SdA-3 of convex is at its own 10 %, whatever ours is compared at.
     expected = {(0.0, "18.41", "0.34", "paper"), (10.0, "19.06", "0.34", "paper")}
-    for level, row in zip(levels, made.rows, strict=True):
+    for level, row in zip(levels, results.rows, strict=True):
         expected.add((float(level), row["test_error_percent"], row["half_width_95"], "ours"))
     found = set()
     for mark in chart.iter("g"):
@@ -423,7 +425,7 @@ def test_points_and_intervals_stand_where_the_axes_say(dae: Dae, tmp_path: Path)
     axis, *strips = (ElementTree.fromstring(source) for source in sources)
     ticks = list(axis.iter("text"))
     place = fitted([t.text for t in ticks], [float(t.get("x", "")) for t in ticks])
-    for strip, row in zip(strips, made.rows, strict=True):
+    for strip, row in zip(strips, results.rows, strict=True):
         for kind, error, half_width in (
             ("ours", row["test_error_percent"], row["half_width_95"]),
             ("paper", row["paper_error_percent"], row["paper_half_width_95"]),
@@ -445,10 +447,10 @@ def test_curves_go_through_their_points_and_a_dot_marks_what_was_saved(
     costs = [[(1, 300.0), (2, 250.0), (3, 240.0)], [(1, 30.0), (2, 20.0)]]
     given: dict[str, tuple[Any, Any]] = {}
 
-    def earlier(made: MadeStudy) -> None:
+    def earlier(results: SyntheticStudy) -> None:
         lines = ((valley, costs), (straight, costs), (rough, costs[:1]))
-        given.update({row["run"]: line for row, line in zip(made.rows, lines, strict=True)})
-        write_earlier_page(made.out, given)
+        given.update({row["run"]: line for row, line in zip(results.rows, lines, strict=True)})
+        write_earlier_page(results.out, given)
 
     kept = {"valid_error_percent": "30.00", "best_epoch": 20}
     page = page_of(reported(kept, {"seed": 1}, OTHER, earlier=earlier).out)
@@ -506,7 +508,7 @@ def test_filters_on_the_page_are_those_of_the_checkpoint_on_one_grey_scale(
         assert float(image["data-limit"]) == pytest.approx(limit, rel=1e-3)
         tiles = drawn_on(image).reshape(2, 28, 10, 28).transpose(0, 2, 1, 3).reshape(20, 784)
         wanted = np.clip(127.5 + 127.5 * weights[run] / limit, 0, 255)
-        assert np.abs(tiles[:12] - wanted).max() <= 16  # of 256 greys, 16 are told apart
+        assert np.abs(tiles[:12] - wanted).max() <= 16  # of 256 greys, 16 remain
         assert len(np.unique(tiles[12:])) == 1
 
 
@@ -517,13 +519,13 @@ def test_of_a_run_that_is_elsewhere_curves_and_filters_stay(dae: Dae, done: Path
     page, drawn = page_of(done), {path: pixels(path) for path in (done / "filters").iterdir()}
     texts = {path: texts_of(path) for path in drawn}
     gone, here = sorted((done / "runs").iterdir())
-    runs = {path.name: told["Runs"] for path, told in texts.items()}
+    runs = {path.name: text["Runs"] for path, text in texts.items()}
     both = f"{gone.name}, {here.name}"
     assert runs == {"rect.png": both, "rect-0.png": gone.name, "rect-25.png": here.name}
     commit = read_csv(done / "runs.csv")[0]["commit"]
-    for told in texts.values():
-        assert "rect" in told["Title"] and "tiny" in told["Title"]
-        assert told["Commit"] == commit
+    for text in texts.values():
+        assert "rect" in text["Title"] and "tiny" in text["Title"]
+        assert text["Commit"] == commit
     one, other = done / "filters" / "rect-0.png", done / "filters" / "rect-25.png"
     kept = one.read_bytes()
     shutil.rmtree(gone)
@@ -547,7 +549,7 @@ def test_of_a_run_that_is_elsewhere_curves_and_filters_stay(dae: Dae, done: Path
     (done / "report.html").unlink()
     dae("report", "tiny", "--quiet").succeeded()
     assert list(page_of(done).sheets) == list(page_of(done).curves) == [here.name]
-    assert "rect-25.png" in shown_of(done) and "rect-0.png" not in shown_of(done)
+    assert "rect-25.png" in report_text(done) and "rect-0.png" not in report_text(done)
     assert texts_of(done / "filters" / "rect.png")["Runs"] == here.name
 
 
@@ -575,20 +577,20 @@ def test_a_damaged_page_is_one_that_shows_nothing(dae: Dae, done: Path) -> None:
 
 
 def test_models_are_distinguished_by_destruction_model_or_name(reported: Reported) -> None:
-    def draw(made: MadeStudy) -> None:
-        write_earlier_page(made.out, sheets={row["run"]: drawn_greys() for row in made.rows})
+    def draw(results: SyntheticStudy) -> None:
+        write_earlier_page(results.out, sheets={row["run"]: random_greys() for row in results.rows})
 
     wide = {**SETTINGS["SdA-3"], "model": {"hidden": [9, 6, 4]}}
     alike, other = {**OTHER, "cell": "b"}, {"cell": "a", "model": "DBN-3"}
-    for first, settings, told, by in (
+    for first, settings, labels, by in (
         (other, SETTINGS["DBN-3"], ["DBN-3", "SdA-3, 25 %"], "model"),
         ({**OTHER, "cell": "a"}, wide, ["SdA-3, 25 % (a)", "SdA-3, 25 % (b)"], "model"),
         ({**other, "model": "NNet-1"}, SETTINGS["NNet-1"], ["SdA-3, 25 %"], "destruction"),
     ):  # NNet was not pretrained
         cells = {"a": settings, "b": SETTINGS["SdA-3"]}
-        made = reported(first, alike, cells=cells, earlier=draw)
-        titles = re.findall(r"!\[(convex, .*?)\]", shown_of(made.out))
-        page = page_of(made.out)
-        assert [image["alt"].split(", ", 2)[2] for image in page.sheets.values()] == told
-        assert titles == [f"convex, every {by}", *(f"convex, {label}" for label in told)]
-        assert ("same weights in every" in " ".join(page.texts)) == (told[0] == "DBN-3")
+        results = reported(first, alike, cells=cells, earlier=draw)
+        titles = re.findall(r"!\[(convex, .*?)\]", report_text(results.out))
+        page = page_of(results.out)
+        assert [image["alt"].split(", ", 2)[2] for image in page.sheets.values()] == labels
+        assert titles == [f"convex, every {by}", *(f"convex, {label}" for label in labels)]
+        assert ("same weights in every" in " ".join(page.texts)) == (labels[0] == "DBN-3")

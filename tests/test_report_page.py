@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from tests.support.commands import Ended
-from tests.support.made_results import SETTINGS, MadeStudy, name_of, write_earlier_page
+from tests.support.synthetic_results import SETTINGS, SyntheticStudy, name_of, write_earlier_page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -65,18 +65,18 @@ def runs(dae: Callable[..., Ended], tmp_path: Path) -> list[str]:
     models = ("SAA-3", "SdA-3", "SVM_rbf", "DBN-3")
     cells = {name_of(d, m): {"dataset": d, **SETTINGS[m]} for d in ("rect", "convex")
              for m in models}  # fmt: skip
-    made = MadeStudy(tmp_path, cells, reference="model")
+    study = SyntheticStudy(tmp_path, cells, reference="model")
     for dataset in ("convex", "rect"):
         for place, model in enumerate(models):
             error = "diverged" if model == "DBN-3" else ""
-            made.add(name_of(dataset, model), model, 9_000 - 500 * place, dataset=dataset,
+            study.add(name_of(dataset, model), model, 9_000 - 500 * place, dataset=dataset,
                      error=error)  # fmt: skip
-    made.write()
-    names = [row["run"] for row in made.rows if row["epochs"]]
+    study.write()
+    names = [row["run"] for row in study.rows if row["epochs"]]
     drawn = np.random.default_rng(0)
     line = [(1, 40.0), (2, 30.0), (3, 35.0)]
     write_earlier_page(
-        made.out,
+        study.out,
         {run: (line, [[(1, 300.0), (2, 200.0)]] * 2) for run in names},
         {run: drawn.integers(0, 256, (20, 784), dtype=np.uint8) for run in names},
     )
@@ -122,22 +122,22 @@ def test_on_a_telephone_only_boxes_of_their_own_scroll(look: Look) -> None:
 def test_the_slider_shows_the_sheet_and_the_error_of_its_network(
     look: Look, runs: list[str]
 ) -> None:
-    told, moved = look(
-        """const slider = d.querySelector("input[type=range]"), told = [];
+    seen, moved = look(
+        """const slider = d.querySelector("input[type=range]"), seen = [];
         const figure = d.querySelector("[data-filters]");
         const height = d.documentElement.scrollHeight;
         for (const k of [0, 1, 0]) {
           slider.value = k;
           slider.dispatchEvent(new w.Event("input"));
-          told.push([on(".sheet").filter((e) => figure.contains(e)).map((e) => e.dataset.run),
+          seen.push([on(".sheet").filter((e) => figure.contains(e)).map((e) => e.dataset.run),
             on(".readout").filter((e) => figure.contains(e)).map((e) => e.textContent),
             slider.getAttribute("aria-valuetext")]);
         }
-        return [told, d.documentElement.scrollHeight - height];"""
+        return [seen, d.documentElement.scrollHeight - height];"""
     )
-    assert [sheets for sheets, _, _ in told] == [[runs[0]], [runs[1]], [runs[0]]]
-    assert [label for _, _, label in told] == ["SAA-3, 0 %", "SdA-3, 25 %", "SAA-3, 0 %"]
-    errors = [re.findall(r"\d+\.\d+", texts[0])[0] for _, texts, _ in told]
+    assert [sheets for sheets, _, _ in seen] == [[runs[0]], [runs[1]], [runs[0]]]
+    assert [label for _, _, label in seen] == ["SAA-3, 0 %", "SdA-3, 25 %", "SAA-3, 0 %"]
+    errors = [re.findall(r"\d+\.\d+", texts[0])[0] for _, texts, _ in seen]
     assert errors == ["18.00", "17.00", "18.00"]
     assert moved == 0  # nothing below jumps
 
@@ -148,18 +148,18 @@ def test_data_sets_and_models_can_be_chosen_and_details_opened(look: Look) -> No
           (e) => e.getClientRects().length > 0);
         const lines = () => [...d.querySelectorAll(".panel-1 .curve")].filter(
           (e) => e.closest("g") && e.getClientRects().length).length;
-        const told = [panels()];
+        const seen = [panels()];
         d.getElementById("set-1").click();
-        told.push(panels(), lines());
+        seen.push(panels(), lines());
         d.querySelector(".panel-1 .choose input").click();
-        told.push(lines());
+        seen.push(lines());
         const button = d.querySelector("button.more");
         const details = d.getElementById(button.getAttribute("popovertarget"));
-        told.push(details.matches(":popover-open"));
+        seen.push(details.matches(":popover-open"));
         button.click();
         const box = details.getBoundingClientRect();
-        told.push(details.matches(":popover-open"), box.left >= 0 && box.right <= 390);
-        return told;"""
+        seen.push(details.matches(":popover-open"), box.left >= 0 && box.right <= 390);
+        return seen;"""
     )
     # Two networks, each with a line of validation errors and of the cost of two layers.
     assert found == [[True, False], [False, True], 6, 3, False, True, True]

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.numpy import load, save
 
 from tests.entry_points.readers import (
-    read_comparisons_and_kept_rows,
+    read_comparisons_and_saved_rows,
     read_search,
     read_wrong_rows,
 )
@@ -38,7 +38,7 @@ def run_of(out: Path, kind: str = "saa") -> Path:
 # ---------------------------------------------------------------- runs.csv and table.csv
 
 
-def _with(path: Path, line: int, **values: str) -> None:
+def _edit_line(path: Path, line: int, **values: str) -> None:
     """Write other values into a line of a CSV file, counted as editors do."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
@@ -55,19 +55,19 @@ def test_what_runs_csv_tells_of_runs_that_are_elsewhere_is_written_as_it_was_rea
     shutil.rmtree(done / "runs")
     path = done / "runs.csv"
     odd = {"device": 'cpu "x", y', "versions": "μ; 'v'", "commit": "", "threads": ""}
-    _with(path, 3, **odd, minutes="61.3", test_error_percent="100.00", best_epoch="")
+    _edit_line(path, 3, **odd, minutes="61.3", test_error_percent="100.00", best_epoch="")
     before = path.read_bytes()
     dae("report", "tiny").succeeded()
     assert path.read_bytes() == before
     table = read_csv(done / "table.csv")[1]
     assert (table["device"], table["minutes"]) == (odd["device"], "61.3")
     # Percentages have two decimals, minutes one, the share that is destroyed as many as it needs.
-    told = {"minutes": "61.26", "test_error_percent": "7.6666", "half_width_95": "3"}
-    told |= {"destruction_percent": "25.0", "valid_error_percent": "1e1", "seed": "00"}
-    _with(path, 3, **told)
+    given = {"minutes": "61.26", "test_error_percent": "7.6666", "half_width_95": "3"}
+    given |= {"destruction_percent": "25.0", "valid_error_percent": "1e1", "seed": "00"}
+    _edit_line(path, 3, **given)
     dae("report", "tiny").succeeded()
     row = read_csv(path)[1]
-    assert [row[name] for name in told] == ["61.3", "7.67", "3.00", "25", "10.00", "0"]
+    assert [row[name] for name in given] == ["61.3", "7.67", "3.00", "25", "10.00", "0"]
 
 
 def test_a_value_that_cannot_be_in_runs_csv_is_reported_with_line_and_column(
@@ -87,7 +87,7 @@ def test_a_value_that_cannot_be_in_runs_csv_is_reported_with_line_and_column(
         (2, "minutes", "-1", "-1.0"),
         (2, "threads", "-1", "-1"),
     ):
-        _with(path, line, **{column: value})
+        _edit_line(path, line, **{column: value})
         place = f"results/tiny/runs.csv:{line}:"
         dae("verify", "tiny").failed(2, place, column, *parts)
         path.write_bytes(before)
@@ -128,7 +128,7 @@ OF_SVM = {
 }
 
 
-def _as_json(status: Mapping[str, Any], changes: Mapping[str, Any]) -> bytes:
+def _changed_json(status: Mapping[str, Any], changes: Mapping[str, Any]) -> bytes:
     """Change keys, `data.sha256` and so on; the word "absent" takes one away."""
     changed = json.loads(json.dumps(status))
     for name, value in changes.items():
@@ -163,7 +163,7 @@ def test_sound_records_are_read_with_what_a_later_version_adds(
         OF_SVM,
         OF_SVM | {"result.selected": "gamma 0.01, C 1"},
     ):
-        path.write_bytes(_as_json(held, changes))
+        path.write_bytes(_changed_json(held, changes))
         (row,) = dae("evaluate", run, "--format", "csv").succeeded().rows
         assert (row["cell"], row["n_wrong"]) == ("rect-0", "32")  # as it is counted now
 
@@ -197,10 +197,10 @@ def test_a_value_that_cannot_be_in_status_json_is_reported_with_its_place(
         ({"data.origin": "found"}, ("data.origin", "'found'")),
         (dict.fromkeys(("state", "cell", "data", "minutes"), "absent"), ("state", "cell", "1")),
     ):
-        path.write_bytes(_as_json(held, changes))
+        path.write_bytes(_changed_json(held, changes))
         ended = dae("evaluate", run).failed(2, "status.json", *parts)
         assert len(ended.err) < 1200  # however long the value is
-    path.write_bytes(_as_json(held, {"data.sha256": "a" * 64}))
+    path.write_bytes(_changed_json(held, {"data.sha256": "a" * 64}))
     dae("evaluate", run).failed(2, run, "a" * 12)
 
 
@@ -225,7 +225,7 @@ def test_a_damaged_environment_is_reported_with_its_place(done: Path, dae: Dae) 
         ({"earlier": [{"commit": "abc"}]}, ("earlier.0.versions",)),
         ({"\x1b[31m\x7f": 1}, ("environment.json",)),
     ):
-        path.write_bytes(_as_json(held, changes))
+        path.write_bytes(_changed_json(held, changes))
         ended = dae("verify", "tiny").failed(1, f"runs/{path.parent.name}/environment.json", *parts)
         assert ended.message.isprintable()
     path.unlink()
@@ -250,8 +250,8 @@ def test_wrong_rows_are_bits_of_which_the_highest_of_the_first_byte_is_the_first
         Path("wrong_rows.npy").write_bytes(npy(np.packbits(rows)))
         assert read_wrong_rows(Path(), n, int(rows.sum())) == rows.tolist()
     for row in read_csv(finished[0] / "runs.csv"):
-        kept = read_wrong_rows(finished[0] / "runs" / row["run"], 400, int(row["n_wrong"]))
-        assert (len(kept), sum(kept)) == (400, int(row["n_wrong"]))
+        wrong = read_wrong_rows(finished[0] / "runs" / row["run"], 400, int(row["n_wrong"]))
+        assert (len(wrong), sum(wrong)) == (400, int(row["n_wrong"]))
 
 
 def test_other_wrong_rows_are_refused_with_the_file_and_both_values() -> None:
@@ -270,8 +270,8 @@ def test_other_wrong_rows_are_refused_with_the_file_and_both_values() -> None:
         (SOUND[:20], ("wrong_rows.npy",)),
     ):
         path.write_bytes(content)
-        told = (path.absolute(), "dae replicate", *parts)
-        refused(told, read_wrong_rows, Path().absolute(), 13, 4)
+        expected = (path.absolute(), "dae replicate", *parts)
+        refused(expected, read_wrong_rows, Path().absolute(), 13, 4)
     path.unlink()
     refused((path, "dae replicate"), read_wrong_rows, Path(), 13, 4)
 
@@ -280,7 +280,7 @@ def test_other_wrong_rows_are_refused_with_the_file_and_both_values() -> None:
 
 
 def test_other_comparisons_and_saved_rows_are_refused_with_line_and_column() -> None:
-    sound = {"mcnemar.csv": samples.COMPARISONS[0], "wrong_rows.csv": samples.KEPT_ROWS[1]}
+    sound = {"mcnemar.csv": samples.COMPARISONS[0], "wrong_rows.csv": samples.SAVED_ROWS[1]}
     for name, old, new, parts in (
         ("mcnemar.csv", b"dataset,", b"set,", (1,)),
         ("mcnemar.csv", b",10,", b",ten,", (2, "n_test", "'ten'")),
@@ -292,24 +292,24 @@ def test_other_comparisons_and_saved_rows_are_refused_with_line_and_column() -> 
     ):
         for file, content in sound.items():
             Path(file).write_bytes(content)
-        read_comparisons_and_kept_rows(Path())
+        read_comparisons_and_saved_rows(Path())
         assert old in sound[name]
         Path(name).write_bytes(sound[name].replace(old, new, 1))
         line, *others = parts
-        refused((f"{name}:{line}:", *others), read_comparisons_and_kept_rows, Path())
+        refused((f"{name}:{line}:", *others), read_comparisons_and_saved_rows, Path())
     for name in sound:
         Path(name).unlink()
-    read_comparisons_and_kept_rows(Path())  # where there is none, nothing is known
+    read_comparisons_and_saved_rows(Path())  # where there is none, nothing is known
 
 
 def test_models_are_compared_where_the_folders_of_their_runs_are_elsewhere(
     done: Path, dae: Dae
 ) -> None:
-    comparisons, kept = done / "mcnemar.csv", done / "wrong_rows.csv"
-    before = {path: path.read_bytes() for path in (comparisons, kept)}
+    comparisons, saved = done / "mcnemar.csv", done / "wrong_rows.csv"
+    before = {path: path.read_bytes() for path in (comparisons, saved)}
     # While a run's folder is here, what it tells comes first.
     for row, bits in ((2, "AAAA"), (3, "")):
-        _with(kept, row, bits=bits)
+        _edit_line(saved, row, bits=bits)
     comparisons.write_text("a,b\n")
     dae("report", "tiny").succeeded()
     assert {path: path.read_bytes() for path in before} == before
@@ -318,20 +318,20 @@ def test_models_are_compared_where_the_folders_of_their_runs_are_elsewhere(
     dae("report", "tiny").succeeded()
     assert {path: path.read_bytes() for path in before} == before
     # What lies of its run counts as not there, and the rows of the other run stay.
-    header, _, second = before[kept].splitlines(keepends=True)
-    first, other = read_csv(kept)
+    header, _, second = before[saved].splitlines(keepends=True)
+    first, other = read_csv(saved)
     fewer = ("A" if first["bits"][0] != "A" else "B") + first["bits"][1:]
     for lie, other_lie in (
         ({"bits": fewer}, {}),
         ({"n_wrong": str(int(first["n_wrong"]) + 1)}, {"n_test": "401"}),
         ({"bits": first["bits"].rstrip("=")[:-4]}, {"bits": other["bits"][:-1] + "!"}),
     ):
-        kept.write_bytes(before[kept])
+        saved.write_bytes(before[saved])
         comparisons.unlink(missing_ok=True)
-        _with(kept, 2, **lie)
-        _with(kept, 3, **other_lie)
+        _edit_line(saved, 2, **lie)
+        _edit_line(saved, 3, **other_lie)
         dae("report", "tiny").succeeded()
-        assert kept.read_bytes() == (header if other_lie else header + second)
+        assert saved.read_bytes() == (header if other_lie else header + second)
         assert len(comparisons.read_text().splitlines()) == 1
     for path in before:  # it alone tells of these runs, so it is not written anew
         path.write_text("a,b\n")
@@ -383,7 +383,7 @@ def test_the_report_selects_the_trial_with_the_fewest_wrong_rows_then_weights_th
     quicker, smaller = later | {"epochs": "37"}, later | {"weights": "999", "epochs": "90"}
     better = {"trial": "5", "units": "7", "valid_wrong": "49", "weights": "1000000"}
     pruned, failed = PRUNED | {"units": "7"}, FAILED | {"units": "10"}
-    lines, told = [], []
+    lines, expected = [], []
     for name, trials, counts, values in (
         ("number", [later, {}], "2 | 2 | 0 | 0", "8, **9**"),
         ("epochs", [{}, quicker], "2 | 2 | 0 | 0", "**8**, 9"),
@@ -393,13 +393,13 @@ def test_the_report_selects_the_trial_with_the_fewest_wrong_rows_then_weights_th
         ("none", [pruned, failed], "2 | 0 | 1 | 1", ""),
     ):
         lines += [trial | {"cell": name} for trial in trials]
-        told += [f"| {name} | tpe | {counts} |"]
+        expected += [f"| {name} | tpe | {counts} |"]
         if values:
-            told += [f" `units` {values} |"]
+            expected += [f" `units` {values} |"]
     (done / "search.csv").write_text(_trials(*lines))
     dae("report", "tiny").succeeded()
     report = (done / "REPORT.md").read_text(encoding="utf-8")
-    assert [part for part in told if part not in report] == []
+    assert [part for part in expected if part not in report] == []
     assert report.count("`units` ") == 5
 
 
@@ -432,7 +432,7 @@ def test_another_trials_csv_is_refused_with_line_and_column(machine: Path, dae: 
         (2, "converged", "yes", "converged", "'yes'", "true", "false"),
         (5, "seconds", "-3", "seconds", "'-3'"),
     ):
-        _with(path, line, **{column: value})
+        _edit_line(path, line, **{column: value})
         place = f"runs/{machine.name}/trials.csv:{line}:"
         assert dae("verify", "machines").failed(1, place, *parts).message.isprintable()
         path.write_bytes(before)
@@ -448,7 +448,7 @@ def test_another_trials_csv_is_refused_with_line_and_column(machine: Path, dae: 
     dae("verify", "machines").failed(1, "trials.csv")
 
 
-def _saved(tensors: Mapping[str, Any], ours: Mapping[str, Any]) -> bytes:
+def _checkpoint_bytes(tensors: Mapping[str, Any], ours: Mapping[str, Any]) -> bytes:
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     return save(arrays, metadata={"dae": json.dumps(ours)})
 
@@ -463,18 +463,18 @@ def test_a_checkpoint_of_an_svm_holds_numbers_alone_and_an_altered_one_is_refuse
     assert sorted(load(before)) == ["biases", "support", "weights"]
     assert (ours["kernel"], ours["classes"]) == ("rbf", [0, 1])
 
-    def set_(name: str, index: int, value: float) -> dict[str, Any]:
+    def with_value(name: str, index: int, value: float) -> dict[str, Any]:
         changed = load(before)[name].copy()
         changed.flat[index] = value
         return {name: changed}
 
     tensors = load(before)
     support, weights = tensors["support"], tensors["weights"]
-    for others, told, parts in (
-        (set_("support", 0, 150), {}, ("support", "149")),
-        (set_("support", 0, -1), {}, ("support", "149")),
-        (set_("support", 1, support[0]), {}, ("support",)),
-        (set_("weights", 3, np.nan), {}, ("finite",)),
+    for others, changes, parts in (
+        (with_value("support", 0, 150), {}, ("support", "149")),
+        (with_value("support", 0, -1), {}, ("support", "149")),
+        (with_value("support", 1, support[0]), {}, ("support",)),
+        (with_value("weights", 3, np.nan), {}, ("finite",)),
         ({"weights": weights[:5]}, {}, ("weights", "(5, 1)")),
         ({"support": support[:0], "weights": weights[:0]}, {}, ("support",)),
         ({"weights": weights.astype("f4")}, {}, ("F32",)),
@@ -487,11 +487,11 @@ def test_a_checkpoint_of_an_svm_holds_numbers_alone_and_an_altered_one_is_refuse
         ({}, {"data_sha256": "b" * 64}, ("checkpoint",)),
         ({}, {"experiment": ours["experiment"] | {"seed": 1}}, ("checkpoint",)),
     ):
-        path.write_bytes(_saved(tensors | others, ours | told))
+        path.write_bytes(_checkpoint_bytes(tensors | others, ours | changes))
         dae("evaluate", machine).failed(2, str(path), *parts)
     absent = {name: value for name, value in ours.items() if name != "format"}
-    for content in (_saved(tensors, absent), before[:-9], b""):
+    for content in (_checkpoint_bytes(tensors, absent), before[:-9], b""):
         path.write_bytes(content)
         dae("evaluate", machine).failed(2, str(path))
-    path.write_bytes(_saved(tensors, ours))
+    path.write_bytes(_checkpoint_bytes(tensors, ours))
     dae("evaluate", machine).succeeded()

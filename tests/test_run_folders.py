@@ -1,4 +1,4 @@
-"""What lies in the folder of a run, that it agrees with itself, and what its row tells."""
+"""What lies in the folder of a run, that it agrees with itself, and what its row says."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
 
-from tests.entry_points.runs import what_was_done
+from tests.entry_points.runs import corruption_in_words
 from tests.support.children import Child
 from tests.support.commands import Ended
 from tests.support.tiny import (
@@ -62,7 +62,7 @@ pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def wrong_by_hand(folder: Path, data: Path, split: str) -> NDArray[np.bool_]:
-    """Which rows the kept network gets wrong, computed here from the checkpoint alone.
+    """Which rows the saved network gets wrong, computed here from the checkpoint alone.
 
     Of each split so many rows are taken, evenly spread.
     """
@@ -110,9 +110,9 @@ def test_the_folder_is_named_for_its_settings_and_data_and_holds_these_files(
             "subset": {"train": 100, "valid": 50, "test": 400},
             "seed": 0,
         }
-        # Of what applies to another kind of corruption, sigma was told from the start.
-        told = config | {"corruption": corruption | {"sigma": 0.0}}
-        plain = json.dumps({"experiment": told, "numerics": numerics}, sort_keys=True)
+        # Of what applies to another kind of corruption, sigma was recorded from the start.
+        recorded = config | {"corruption": corruption | {"sigma": 0.0}}
+        plain = json.dumps({"experiment": recorded, "numerics": numerics}, sort_keys=True)
         digest = hashlib.sha256(plain.encode()).hexdigest()
         both = hashlib.sha256((digest + rows[cell]["data_sha256"]).encode()).hexdigest()
         assert folder.name == rows[cell]["run"] == f"{start}-{both[:8]}"
@@ -182,24 +182,25 @@ def test_the_checkpoint_holds_pretrained_layers_best_network_and_history(
         folder = run_of(results, cell)
         with safe_open(folder / "checkpoint.safetensors", framework="np") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            told = json.loads(file.metadata()["dae"])
-        kept = {
+            header = json.loads(file.metadata()["dae"])
+        names = {
             *(f"pretrained.{k}.{what}" for k in "12" for what in ("weight", "visible_bias")),
             *(f"pretrained.{k}.hidden_bias" for k in "12"),
             *(f"best.{k}.{what}" for k in ("1", "2", "top") for what in ("weight", "bias")),
         }
-        assert tensors.keys() == kept
+        assert tensors.keys() == names
         assert {tensor.dtype for tensor in tensors.values()} == {np.dtype(np.float32)}
         assert not np.array_equal(tensors["pretrained.1.weight"], tensors["best.1.weight"])
         status = read_json(folder / "status.json")
-        assert (told["format"], told["phase"], told["layer"], told["epoch"]) == (2, "done", 2, 4)
-        assert told["data_sha256"] == status["data"]["sha256"]
-        assert told["experiment"]["corruption"]["destruction"] == destruction
-        assert told["best_epoch"] == status["result"]["best_epoch"]
-        assert 2 * told["best_wrong"] == status["result"]["valid_error_percent"]
+        place = [header[name] for name in ("format", "phase", "layer", "epoch")]
+        assert place == [2, "done", 2, 4]
+        assert header["data_sha256"] == status["data"]["sha256"]
+        assert header["experiment"]["corruption"]["destruction"] == destruction
+        assert header["best_epoch"] == status["result"]["best_epoch"]
+        assert 2 * header["best_wrong"] == status["result"]["valid_error_percent"]
         history = [
             {name: "" if value is None else str(value) for name, value in row.items()}
-            for row in told["history"]
+            for row in header["history"]
         ]
         assert history == read_csv(folder / "metrics.csv")
 
@@ -211,10 +212,10 @@ def test_the_counts_are_those_of_the_saved_network_and_of_wrong_rows(
     for cell in CELLS:
         folder = run_of(results, cell)
         result = read_json(folder / "status.json")["result"]
-        kept = np.load(folder / "wrong_rows.npy", allow_pickle=False)
-        assert (kept.dtype, kept.shape) == (np.uint8, (N_TEST_ROWS // 8,))
+        saved = np.load(folder / "wrong_rows.npy", allow_pickle=False)
+        assert (saved.dtype, saved.shape) == (np.uint8, (N_TEST_ROWS // 8,))
         wrong = wrong_by_hand(folder, tiny_data, "test")
-        assert np.array_equal(kept, np.packbits(wrong))
+        assert np.array_equal(saved, np.packbits(wrong))
         assert wrong.sum() == result["n_wrong"]
         valid = wrong_by_hand(folder, tiny_data, "valid")
         assert 2 * valid.sum() == result["valid_error_percent"]
@@ -241,8 +242,8 @@ def test_the_environment_tells_code_machine_and_threads(finished: Finished) -> N
     assert environment["cores"] == len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
     cpu = platform.processor() or platform.machine()
     if Path("/proc/cpuinfo").exists():
-        told = re.search(r"^model name\s*: (.+)", Path("/proc/cpuinfo").read_text(), re.M)
-        cpu = told[1].strip() if told else cpu
+        named = re.search(r"^model name\s*: (.+)", Path("/proc/cpuinfo").read_text(), re.M)
+        cpu = named[1].strip() if named else cpu
     assert environment["cpu"] == cpu
     assert (environment["threads"], environment["device"]) == (1, "cpu")
     assert (environment["engine"], environment["earlier"]) == ("torch", [])
@@ -332,30 +333,30 @@ def test_a_damaged_or_foreign_run_folder_is_refused_with_its_file(dae: Dae, done
     folder, other = run_of(done, "rect-25"), run_of(done, "rect-0")
     good = snapshot(folder)
 
-    def refused(name: str, *told: str) -> None:
-        ended = dae("train", "tiny/rect-25").failed(2, str(folder), name, "remove", *told)
+    def assert_refused(name: str, *parts: str) -> None:
+        ended = dae("train", "tiny/rect-25").failed(2, str(folder), name, "remove", *parts)
         assert ended.out == ""
         (folder / name).write_bytes(good[name])
 
     for name in ("status.json", "environment.json", "config.yaml"):
         for content in (b"", b"[" * 50_000, b"{}" + b" " * 2_000_000):
             (folder / name).write_bytes(content)
-            refused(name)
+            assert_refused(name)
         if name != "status.json":
             (folder / name).unlink()
-            refused(name)
+            assert_refused(name)
     changes: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
-        ("status.json", lambda told: told.update(state="running"), "running"),
-        ("status.json", lambda told: told["data"].update(sha256="0" * 64), "0" * 12),
-        ("status.json", lambda told: told.update(run=other.name), other.name),
-        ("environment.json", lambda told: told.update(threads=0), "threads"),
+        ("status.json", lambda record: record.update(state="running"), "running"),
+        ("status.json", lambda record: record["data"].update(sha256="0" * 64), "0" * 12),
+        ("status.json", lambda record: record.update(run=other.name), other.name),
+        ("environment.json", lambda record: record.update(threads=0), "threads"),
     ]
-    for name, edit, told in changes:
+    for name, edit, part in changes:
         change_json(folder / name, edit)
-        refused(name, told)
+        assert_refused(name, part)
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("epochs: 2", "epochs: 3"))
-    refused("config.yaml", "rect-25")
+    assert_refused("config.yaml", "rect-25")
     dae("train", "tiny/rect-25").succeeded()
 
 
@@ -378,9 +379,10 @@ def test_a_run_of_an_earlier_or_a_later_version_or_of_a_renamed_cell_is_taken(
     dae: Dae, done: Path, tmp_path: Path
 ) -> None:
     path = run_of(done, "rect-0") / "status.json"
-    change_json(path, lambda told: (told.pop("run"), told.pop("checkpoints"), told.pop("written")))
+    later = ("run", "checkpoints", "written")
+    change_json(path, lambda record: [record.pop(name) for name in later])
     path = run_of(done, "rect-25") / "status.json"
-    change_json(path, lambda told: told.update(later="a new version's"))
+    change_json(path, lambda record: record.update(later="a new version's"))
     cells = tmp_path / "experiments" / "tiny"
     (cells / "rect-25.yaml").rename(cells / "rect-a-quarter.yaml")
     ended = dae("replicate", "tiny").succeeded()
@@ -397,24 +399,24 @@ def test_wrong_rows_that_are_missing_or_damaged_are_counted_again(dae: Dae, done
     paths[1].write_bytes(before[0])  # of another run: another number of wrong rows
     ended = dae("replicate", "tiny").succeeded()
     assert [path.read_bytes() for path in paths] == before
-    told = [line for line in ended.err.splitlines() if "wrong_rows.npy" in line]
-    assert [line.partition(":")[0] for line in told] == [path.parent.name for path in paths]
+    lines = [line for line in ended.err.splitlines() if "wrong_rows.npy" in line]
+    assert [line.partition(":")[0] for line in lines] == [path.parent.name for path in paths]
     assert "0 done, 2 skipped, 0 failed" in ended.lines[-1]
 
 
 def test_wrong_rows_that_come_out_otherwise_are_left_and_reported(dae: Dae, done: Path) -> None:
     first, second = (run_of(done, cell) for cell in CELLS)
     counted = read_json(first / "status.json")["result"]["n_wrong"]
-    change_json(first / "status.json", lambda told: told["result"].update(n_wrong=counted + 1))
+    change_json(first / "status.json", lambda record: record["result"].update(n_wrong=counted + 1))
     for name in ("wrong_rows.npy", "checkpoint.safetensors"):
         (second / name).unlink()
     (first / "wrong_rows.npy").unlink()
     ended = dae("replicate", "tiny").succeeded()
     assert not (first / "wrong_rows.npy").exists() and not (second / "wrong_rows.npy").exists()
-    told = [line for line in ended.err.splitlines() if "wrong_rows.npy" in line]
-    assert told[0].startswith(f"{first.name}: ")
-    assert f"{counted} of 400" in told[0] and f"{counted + 1} of 400" in told[0]
-    assert told[1].startswith(f"{second.name}: ") and "checkpoint.safetensors" in told[1]
+    lines = [line for line in ended.err.splitlines() if "wrong_rows.npy" in line]
+    assert lines[0].startswith(f"{first.name}: ")
+    assert f"{counted} of 400" in lines[0] and f"{counted + 1} of 400" in lines[0]
+    assert lines[1].startswith(f"{second.name}: ") and "checkpoint.safetensors" in lines[1]
 
 
 # Which code made it, and on what
@@ -477,16 +479,16 @@ def test_a_run_that_goes_on_joins_its_sessions(dae: Dae, done: Path, monkeypatch
     # The same code and machine, but another command: one earlier session.
     stop(folder)
     dae("train", "tiny/rect-25", "--resume").succeeded()
-    told = read_json(folder / "environment.json")
+    joined = read_json(folder / "environment.json")
     session = {name: now[name] for name in ("commit", "device", "cpu", "platform", "command")}
     session["versions"] = read_csv(done / "runs.csv")[1]["versions"]
-    assert told == now | {"command": "dae train again", "earlier": [session]}
+    assert joined == now | {"command": "dae train again", "earlier": [session]}
     # As it was begun: nothing to add. Others: each once, the oldest first.
     partial = stop(folder)
     first = session | {"commit": "abc-dirty", "device": "NVIDIA A", "versions": "dae 0.0"}
     second = session | {"commit": "", "cpu": "abacus"}
     again = session | {"command": "dae train again"}  # what goes on now, is no earlier session
-    before = told | {"earlier": [first, again, second, first]}
+    before = joined | {"earlier": [first, again, second, first]}
     (partial / "environment.json").write_text(json.dumps(before))
     dae("train", "tiny/rect-25", "--resume").succeeded()
     assert read_json(folder / "environment.json") == before | {"earlier": [first, second]}
@@ -503,7 +505,7 @@ def test_a_run_that_goes_on_joins_its_sessions(dae: Dae, done: Path, monkeypatch
 
 def test_what_was_done_to_filters_is_reported_and_nothing_else() -> None:
     none, gaussian = "corruption.destruction=0", "corruption.kind=gaussian"
-    for settings, told in (
+    for settings, words in (
         (["corruption.destruction=.25"], "25 % destroyed"),
         ([none], "no corruption"),
         (["corruption.kind=salt-and-pepper"], "25 % salt and pepper"),
@@ -513,4 +515,4 @@ def test_what_was_done_to_filters_is_reported_and_nothing_else() -> None:
         (["pretrain.contraction=.1"], "25 % destroyed, contraction 0.1"),
         ([none, "pretrain.epochs=0"], "not pretrained"),
     ):
-        assert what_was_done("tiny/rect-25", *settings) == told, settings
+        assert corruption_in_words("tiny/rect-25", *settings) == words, settings

@@ -44,7 +44,7 @@ def original() -> SmallSet:
 
 
 @pytest.fixture
-def made() -> SmallSet:
+def regenerated() -> SmallSet:
     """What the recipe of the small set makes."""
     return register_small()[1]
 
@@ -55,9 +55,9 @@ def fetch(dae: Dae) -> Fetch:
 
     def fetch(*options: str | Path) -> dict[str, str]:
         ended = dae("data", "fetch", "small", "--format", "json", *options).succeeded()
-        (told,) = ended.json
-        assert list(told) == ["name", "origin", "sha256", "source", "path"]
-        return {**told, "notes": ended.err}
+        (fetched,) = ended.json
+        assert list(fetched) == ["name", "origin", "sha256", "source", "path"]
+        return {**fetched, "notes": ended.err}
 
     return fetch
 
@@ -92,34 +92,34 @@ def open_place() -> Iterator[Path]:
 
 
 def test_without_files_and_network_a_set_is_regenerated_once_and_cached(
-    dae: Dae, fetch: Fetch, made: SmallSet, cache: Path
+    dae: Dae, fetch: Fetch, regenerated: SmallSet, cache: Path
 ) -> None:
-    told = fetch()
-    recipe = f"v1-{made.sha256[:8]}"
-    assert (told["origin"], told["sha256"]) == ("regenerated", made.sha256)
-    assert told["path"] == str(cache / f"small-regenerated-{recipe}.npz")
-    assert recipe in told["source"]
-    arrays, about = entry(told["path"])
+    fetched = fetch()
+    recipe = f"v1-{regenerated.sha256[:8]}"
+    assert (fetched["origin"], fetched["sha256"]) == ("regenerated", regenerated.sha256)
+    assert fetched["path"] == str(cache / f"small-regenerated-{recipe}.npz")
+    assert recipe in fetched["source"]
+    arrays, about = entry(fetched["path"])
     assert about == {
         "name": "small",
         "origin": "regenerated",
-        "sha256": made.sha256,
-        "source": told["source"],
+        "sha256": regenerated.sha256,
+        "source": fetched["source"],
         "trust": "made here",
     }
     assert list(arrays) == ["X", "Y", "Xtest", "Ytest"]
     for key, array in arrays.items():
-        np.testing.assert_array_equal(array, getattr(made, key))
+        np.testing.assert_array_equal(array, getattr(regenerated, key))
         assert array.dtype == np.uint8
-    before = Path(told["path"]).stat()
+    before = Path(fetched["path"]).stat()
     again = fetch()
     assert again.pop("notes") == ""  # nothing is tried again
-    assert again.items() <= told.items()
+    assert again.items() <= fetched.items()
     ended = dae("data", "fetch", "small", "--origin", "original")  # which nothing replaces
     ended.failed(1, "small.zip", "--data-dir", "--origin original")
     assert ended.out == ""
-    assert Path(told["path"]).stat() == before
-    assert {path.name for path in cache.iterdir()} == {".small.lock", Path(told["path"]).name}
+    assert Path(fetched["path"]).stat() == before
+    assert {path.name for path in cache.iterdir()} == {".small.lock", Path(fetched["path"]).name}
 
 
 def test_your_files_come_before_the_cache_and_are_read_once(
@@ -127,17 +127,17 @@ def test_your_files_come_before_the_cache_and_are_read_once(
 ) -> None:
     fetch()
     path = original.write_npz(tmp_path / "mine")
-    told = fetch("--data-dir", tmp_path / "mine")
-    assert (told["origin"], told["sha256"]) == ("original", original.sha256)
-    assert str(path) in told["source"]
-    assert str(path) in told["notes"]
-    assert told["path"] == str(cache / f"small-original-{original.sha256[:12]}.npz")
-    assert entry(told["path"])[1]["trust"] == "as given"
-    assert entry(told["path"])[1]["source"] == told["source"]
+    fetched = fetch("--data-dir", tmp_path / "mine")
+    assert (fetched["origin"], fetched["sha256"]) == ("original", original.sha256)
+    assert str(path) in fetched["source"]
+    assert str(path) in fetched["notes"]
+    assert fetched["path"] == str(cache / f"small-original-{original.sha256[:12]}.npz")
+    assert entry(fetched["path"])[1]["trust"] == "as given"
+    assert entry(fetched["path"])[1]["source"] == fetched["source"]
     monkeypatch.setenv("DAE_DATA_DIR", str(tmp_path / "mine"))
     again = fetch()
     assert again.pop("notes") == ""
-    assert again.items() <= told.items()
+    assert again.items() <= fetched.items()
     (tmp_path / "empty").mkdir()
     passed_over = fetch("--data-dir", tmp_path / "empty")  # before the environment
     assert passed_over["origin"] == "regenerated"
@@ -241,21 +241,21 @@ def test_your_files_are_proven_by_their_content_or_by_the_sha_1_of_the_archive(
     for folder, facts, trust in cases:
         shutil.rmtree(cache, ignore_errors=True)
         register_small(**facts)
-        told = fetch("--data-dir", tmp_path / folder)
-        assert (told["origin"], told["sha256"]) == ("original", original.sha256)
-        assert entry(told["path"])[1]["trust"] == trust
-        assert ("SHA-1" in told["source"]) == (folder == "zip" and not facts)
+        fetched = fetch("--data-dir", tmp_path / folder)
+        assert (fetched["origin"], fetched["sha256"]) == ("original", original.sha256)
+        assert entry(fetched["path"])[1]["trust"] == trust
+        assert ("SHA-1" in fetched["source"]) == (folder == "zip" and not facts)
         without = fetch()
         assert without["origin"] == ("original" if trust == "checked" else "regenerated")
         assert (without["notes"] == "") == (trust == "checked")
     # What is given later does not take the proof away.
     register_small()
-    told = fetch("--data-dir", tmp_path / "zip")
-    assert entry(told["path"])[1]["trust"] == "checked"
+    fetched = fetch("--data-dir", tmp_path / "zip")
+    assert entry(fetched["path"])[1]["trust"] == "checked"
 
 
 def test_what_is_known_not_to_be_the_original_is_refused_and_not_cached(
-    dae: Dae, original: SmallSet, made: SmallSet, tmp_path: Path, cache: Path
+    dae: Dae, original: SmallSet, regenerated: SmallSet, tmp_path: Path, cache: Path
 ) -> None:
     mine = tmp_path / "mine"
 
@@ -263,10 +263,10 @@ def test_what_is_known_not_to_be_the_original_is_refused_and_not_cached(
         before = snapshot(cache, [".npz", ".json"])
         for command in ("fetch", "verify"):
             ended = dae("data", command, "small", "--data-dir", mine)
-            told = " ".join(f"{ended.err} {ended.out}".split())
+            output = " ".join(f"{ended.err} {ended.out}".split())
             assert ended.code == 2
             for part in (str(mine / "small.npz"), *parts):
-                assert part in told
+                assert part in output
         assert snapshot(cache, [".npz", ".json"]) == before
 
     original.write_npz(mine)
@@ -276,7 +276,7 @@ def test_what_is_known_not_to_be_the_original_is_refused_and_not_cached(
     original.write_npz(mine, Y=2 - original.Y)
     refused(original.sha256[:12])
     register_small()
-    made.write_npz(mine)
+    regenerated.write_npz(mine)
     refused()
 
 
@@ -314,8 +314,8 @@ def damages(path: Path) -> dict[str, bytes]:
 def test_a_damaged_entry_is_reported_by_verify_and_regenerated_when_it_is_needed(
     dae: Dae, fetch: Fetch
 ) -> None:
-    told = fetch()
-    path = Path(told["path"])
+    fetched = fetch()
+    path = Path(fetched["path"])
     good = path.read_bytes()
     for kind, data in damages(path).items():
         path.write_bytes(data)
@@ -328,20 +328,20 @@ def test_a_damaged_entry_is_reported_by_verify_and_regenerated_when_it_is_needed
             assert listed["copies"][0]["usable"] is of_another_set, kind
         again = fetch()
         assert "small" in again.pop("notes"), kind
-        assert again.items() <= told.items()
+        assert again.items() <= fetched.items()
         assert path.read_bytes() == good, kind
 
 
 def test_a_recipe_is_held_to_its_version_and_its_digest(
-    dae: Dae, fetch: Fetch, made: SmallSet
+    dae: Dae, fetch: Fetch, regenerated: SmallSet
 ) -> None:
     fetch()
     register_small(version=2)
-    (told,) = dae("data", "list", "small", "--format", "json").succeeded().json
-    assert [copy["usable"] for copy in told["copies"]] == [False]
-    assert fetch()["path"].endswith(f"small-regenerated-v2-{made.sha256[:8]}.npz")
+    (listed,) = dae("data", "list", "small", "--format", "json").succeeded().json
+    assert [copy["usable"] for copy in listed["copies"]] == [False]
+    assert fetch()["path"].endswith(f"small-regenerated-v2-{regenerated.sha256[:8]}.npz")
     register_small(version=3, wrong_recipe=True)  # as on a machine that makes other bytes
-    dae("data", "make", "small").failed(2, "small", made.sha256[:12], "numpy")
+    dae("data", "make", "small").failed(2, "small", regenerated.sha256[:12], "numpy")
 
 
 def test_a_cache_that_cannot_be_written_still_gives_what_it_holds(
@@ -371,10 +371,10 @@ def test_what_killed_commands_left_in_the_cache_is_swept_by_the_next(
 ) -> None:
     with subprocess.Popen("true") as gone:
         pass
-    made = Path(fetch()["path"])
+    recreated = Path(fetch()["path"])
     machine = re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:40]
     day = time.time() - 24 * 3600 - 5
-    kept = {".small.lock", made.name}
+    left = {".small.lock", recreated.name}
     for owner, is_old, stays in (
         (f"{machine}-{gone.pid}", False, False),
         (f"{machine}-{os.getpid()}", True, True),  # it lives: the clock may have jumped
@@ -388,18 +388,18 @@ def test_what_killed_commands_left_in_the_cache_is_swept_by_the_next(
         for path in (download, part):
             os.utime(path, (day, day) if is_old else None)
             if stays:
-                kept.add(path.name)
-    made.unlink()
+                left.add(path.name)
+    recreated.unlink()
     fetch()
-    assert {path.name for path in cache.iterdir()} == kept
+    assert {path.name for path in cache.iterdir()} == left
 
 
 def test_the_genuine_convex_is_proven_and_has_its_genuine_rows(dae: Dae, test_data: Path) -> None:
     words = ("data", "fetch", "convex", "--data-dir", test_data, "--format", "json")
-    (told,) = dae(*words).succeeded().json
-    assert told["origin"] == "original"
-    assert told["sha256"] == "f1736928f43fd98817ab8fa8152e50fb5f371e4fe12cc0b0a5682e2812033e01"
-    arrays, about = entry(told["path"])
+    (fetched,) = dae(*words).succeeded().json
+    assert fetched["origin"] == "original"
+    assert fetched["sha256"] == "f1736928f43fd98817ab8fa8152e50fb5f371e4fe12cc0b0a5682e2812033e01"
+    arrays, about = entry(fetched["path"])
     assert about["trust"] == "checked"
     assert [len(arrays[key]) for key in ("X", "Y", "Xtest", "Ytest")] == [8000] * 2 + [50_000] * 2
     with np.load(test_data / "genuine_rows" / "convex.npz") as rows:

@@ -28,14 +28,14 @@ MOMENTS = 2 * (2 * (3 + 1) + 1) + 2 * (3 + 1) + 1
 """Two layers of two epochs of three steps, two epochs of fine-tuning; the ends of each."""
 
 
-def hold_to_the_bits(settings: dict[str, Any], engine: str, every: int, kept: Path) -> None:
+def hold_to_the_bits(settings: dict[str, Any], engine: str, every: int, checkpoint: Path) -> None:
     """Stop every so many moments and go on from the checkpoint; compare with the whole."""
     whole = train(settings, DATA, engine)
     start: Path | None = None
-    while train(settings, DATA, engine, start=start, stop_after=every, keep=kept).stopped:
-        start = kept
-    assert start == kept
-    assert train(settings, DATA, engine, start=kept).bits == whole.bits, (settings, every)
+    while train(settings, DATA, engine, start=start, stop_after=every, save_to=checkpoint).stopped:
+        start = checkpoint
+    assert start == checkpoint
+    assert train(settings, DATA, engine, start=checkpoint).bits == whole.bits, (settings, every)
 
 
 @pytest.mark.xdist_group("compiled")
@@ -45,14 +45,14 @@ def test_there_is_no_step_after_which_a_run_cannot_be_stopped(tmp_path: Path, en
     """It ends at the same bits, whether it is stopped after each step, two or seven of them."""
     if not has_engine(engine):
         pytest.skip(f"the engine {engine} cannot be had here")
-    kept = tmp_path / "kept.safetensors"
+    checkpoint = tmp_path / "checkpoint.safetensors"
     for kind in KINDS:
         settings = toy_settings(**kind)
         settings["pretrain"] |= FEW
         settings["finetune"] |= FEW | TUNING
         assert train(settings, DATA, engine).moments == MOMENTS
         for every in (1, 2, 7):
-            hold_to_the_bits(settings, engine, every, kept)
+            hold_to_the_bits(settings, engine, every, checkpoint)
 
 
 def test_runs_of_other_shapes_can_be_stopped_after_each_step(tmp_path: Path) -> None:
@@ -61,12 +61,12 @@ def test_runs_of_other_shapes_can_be_stopped_after_each_step(tmp_path: Path) -> 
         {"model": {"hidden": (5, 1, 3)}, "finetune": {"batch_size": 24}},
         {"pretrain": {"epochs": 0}, "finetune": {"learning_rate": 2.0, "patience": 1}},
     ):
-        hold_to_the_bits(toy_settings(**changes), "torch", 1, tmp_path / "kept.safetensors")
+        hold_to_the_bits(toy_settings(**changes), "torch", 1, tmp_path / "checkpoint.safetensors")
 
 
 def test_a_run_that_is_done_is_not_trained_further(tmp_path: Path) -> None:
-    kept, settings = tmp_path / "kept.safetensors", toy_settings()
+    checkpoint, settings = tmp_path / "checkpoint.safetensors", toy_settings()
     whole = train(settings, DATA)
-    assert train(settings, DATA, stop_after=whole.moments, keep=kept).phase == "done"
-    again = train(settings, DATA, start=kept)
+    assert train(settings, DATA, stop_after=whole.moments, save_to=checkpoint).phase == "done"
+    again = train(settings, DATA, start=checkpoint)
     assert (again.bits, again.moments) == (whole.bits, 0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.children import Child, wait_until
+from tests.support.children import PATIENCE, Child, signal_itself, wait_until
 from tests.support.commands import Ended
 from tests.support.compare import assert_same_results, differences, temporary_files
 from tests.support.tiny import read_csv, snapshot
@@ -34,15 +36,20 @@ def _frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DAE_CHECKPOINT_SECONDS", "0.05")
 
 
-def epochs_kept(folder: Path) -> list[int]:
-    """Fine-tuning epochs in the metrics of each run that goes on."""
+def saved_epochs(folder: Path) -> list[int]:
+    """How many epochs of fine-tuning each run that goes on has saved."""
     found = sorted(folder.rglob("*.partial/metrics.csv"))
     return [sum("finetune" in line for line in path.read_text().splitlines()) for path in found]
 
 
 def fine_tuning(folder: Path, runs: int) -> bool:
-    """Tell whether so many runs have kept an epoch of fine-tuning."""
-    return sum(epochs > 0 for epochs in epochs_kept(folder)) >= runs
+    """Tell whether so many runs have saved an epoch of fine-tuning."""
+    return sum(epochs > 0 for epochs in saved_epochs(folder)) >= runs
+
+
+def list_below(folder: Path, pattern: str) -> list[Path]:
+    """The files below a folder that match."""
+    return list(folder.rglob(pattern))
 
 
 def assert_stopped(child: Child, ended: Ended, code: int, out: Path, runs: int) -> None:
@@ -64,25 +71,28 @@ def test_one_signal_keeps_a_checkpoint_and_the_same_command_goes_on(
     first = child(*words)
     wait_until(lambda: fine_tuning(out, 1), first)
     assert_stopped(first, first.end(number), code, out, runs=1)
-    before = epochs_kept(out)
+    before = saved_epochs(out)
     again = child(*words)
-    wait_until(lambda: epochs_kept(out) > before, again)
+    wait_until(lambda: saved_epochs(out) > before, again)
     assert_stopped(again, again.end(number), code, out, runs=1)
-    lines = (next(out.rglob("metrics.csv"))).read_text().splitlines()
-    assert lines[: before[0]] == sorted(set(lines), key=lines.index)[: before[0]]  # none twice
+    rows = [row for row in read_csv(next(out.rglob("metrics.csv"))) if row["phase"] == "finetune"]
+    assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))  # none twice
+    assert len(rows) > before[0]
 
 
 def test_a_run_stopped_by_a_signal_ends_with_the_bits_of_one_that_was_not(
     dae: Callable[..., Ended], child: Start, tmp_path: Path
 ) -> None:
     words = ("replicate", "tiny", *LONG)
-    stopped = child(*words, "--out", "stopped")
-    wait_until(lambda: fine_tuning(tmp_path / "stopped", 1), stopped)
-    stopped.end(signal.SIGTERM).failed(143)
-    killed = child(*words, "--out", "stopped")
-    wait_until(lambda: "rect-25" in killed.err, killed)
-    killed.kill()
-    assert killed.survivors() == []
+    stopped, second = tmp_path / "stopped", "*-25-*.partial/checkpoint.safetensors"
+    for number, condition in (
+        (signal.SIGTERM, functools.partial(fine_tuning, stopped, 1)),
+        (signal.SIGKILL, functools.partial(list_below, stopped, second)),
+    ):
+        prepare = (functools.partial(signal_itself, number, condition),)
+        command = child(*words, "--out", "stopped", prepare=prepare)
+        assert command.wait().code == 128 + number
+        assert command.survivors() == []
     dae(*words, "--out", "stopped").succeeded()
     dae(*words, "--out", "whole").succeeded()
     assert_same_results(tmp_path / "stopped", tmp_path / "whole")
@@ -92,9 +102,8 @@ def test_two_signals_in_one_moment_count_as_one(child: Start, tmp_path: Path) ->
     out = tmp_path / "out"
     command = child("replicate", "tiny", *ENDLESS, "--out", str(out))
     wait_until(lambda: fine_tuning(out, 1), command)
-    command.send(signal.SIGTERM)
-    with suppress(ProcessLookupError):
-        command.send(signal.SIGINT)
+    for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
+        command.send(number)  # both are there when it goes on
     ended = command.wait()
     assert_stopped(command, ended, ended.code, out, runs=1)
     assert ended.code in (130, 143)  # whichever came first
@@ -107,20 +116,28 @@ def test_training_that_is_stopped_goes_on_with_resume(child: Start, tmp_path: Pa
     wait_until(lambda: fine_tuning(out, 1), command)
     command.end(signal.SIGINT).failed(130, "--resume")
     child(*words).wait().failed(2, "--resume", "--force")
-    before = epochs_kept(out)
+    before = saved_epochs(out)
     resumed = child(*words, "--resume")
-    wait_until(lambda: epochs_kept(out) > before, resumed)
+    wait_until(lambda: saved_epochs(out) > before, resumed)
     resumed.end(signal.SIGTERM).failed(143, "--resume")
 
 
 def test_a_signal_outside_of_training_ends_the_command_at_once(
-    child: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    child: Start, tmp_path: Path
 ) -> None:
-    os.mkfifo(tmp_path / "pipe.yaml")  # nobody writes into it, so that reading it never ends
-    command = child("show", "./pipe.yaml")
-    time.sleep(0.3)
-    if command.poll() is None:
-        command.end(signal.SIGINT).failed(130)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a host that never answers
+        silent.settimeout(PATIENCE)
+        environment = {
+            "DAE_DATA_DIR": "",
+            "DAE_CACHE_DIR": str(tmp_path / "cache"),
+            "DAE_MIRROR": f"http://127.0.0.1:{silent.getsockname()[1]}/",
+        }
+        words = ("data", "fetch", "rect", "--origin", "original")
+        command = child(*words, environment=environment)
+        connection, _ = silent.accept()
+        with connection:
+            assert command.end(signal.SIGINT).code == 130
+    assert command.survivors() == []
 
 
 def test_ctrl_c_and_a_killed_worker_and_a_killed_command_with_two_jobs(
@@ -136,12 +153,12 @@ def test_ctrl_c_and_a_killed_worker_and_a_killed_command_with_two_jobs(
     assert_stopped(command, command.wait(), 130, out, runs=2)
 
     again = child(*words)
-    before = epochs_kept(out)
-    wait_until(lambda: all(n > b for n, b in zip(epochs_kept(out), before, strict=True)), again)
+    before = saved_epochs(out)
+    wait_until(lambda: all(n > b for n, b in zip(saved_epochs(out), before, strict=True)), again)
     os.kill(again.workers()[0], signal.SIGKILL)
     wait_until(lambda: "killed" in again.err, again)
-    before = epochs_kept(out)
-    wait_until(lambda: epochs_kept(out) > before, again)  # one at a time, from its checkpoint
+    before = saved_epochs(out)
+    wait_until(lambda: saved_epochs(out) > before, again)  # one at a time, from its checkpoint
     again.kill()
     assert again.survivors() == []
 
@@ -153,6 +170,7 @@ def test_the_second_signal_ends_all_at_once(child: Start, tmp_path: Path) -> Non
     for pid in command.workers():  # which can finish no step now
         os.kill(pid, signal.SIGSTOP)
     command.send(signal.SIGTERM)
+    wait_until(lambda: "stopping" in command.err, command)
     time.sleep(2 * ONE_AND_THE_SAME)
     assert command.poll() is None
     assert command.end(signal.SIGTERM).code == 143
@@ -178,11 +196,11 @@ def test_a_run_whose_worker_is_killed_again_and_again_fails_and_the_others_go_on
     cell = tmp_path / "experiments" / "tiny" / "rect-25.yaml"
     cell.write_text(cell.read_text() + "finetune: {max_epochs: 100000, patience: 100000}\n")
     command = child("replicate", "tiny", "--out", str(out), "--jobs", "2")
+    wait_until(lambda: list(out.glob("runs/rect-saa2-0-s0-????????")), command)  # it is done
     while command.poll() is None:
-        if fine_tuning(out, 1):
-            for pid in command.workers():
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        for pid in command.workers() if fine_tuning(out, 1) else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         time.sleep(0.1)
     command.wait().failed(1, "killed")
     done, lost = read_csv(out / "runs.csv")
@@ -197,8 +215,9 @@ def test_two_commands_on_one_folder_share_the_work(
     words = ("replicate", "tiny", "--seeds", "3")
     commands = [child(*words, "--out", "both") for _ in range(2)]
     ended = [command.wait().succeeded() for command in commands]
-    made = [read_csv(tmp_path / "both" / "runs.csv")]
-    assert len(made[0]) == 6 and all("6 " in one.out or "skipped" in one.out for one in ended)
+    errors = [line for one in ended for line in one.err.splitlines()]
+    started = [line for line in errors if line.startswith("started")]
+    assert len(set(started)) == len(started) == 6  # each run by one of them
     dae(*words, "--out", "alone").succeeded()
     assert_same_results(tmp_path / "both", tmp_path / "alone")
 
@@ -228,8 +247,8 @@ def test_a_run_that_another_command_makes_is_waited_for_or_refused(
     waiting = child("replicate", "tiny", *words, *only)
     wait_until(lambda: "rect-0" in waiting.err and "waiting" in waiting.err, waiting)
     first.kill()  # its lock is free again, and the run is taken over
-    before = epochs_kept(out)
-    wait_until(lambda: epochs_kept(out) > before, waiting)
+    before = saved_epochs(out)
+    wait_until(lambda: saved_epochs(out) > before, waiting)
     assert waiting.end(signal.SIGINT).code == 130
 
 
@@ -247,8 +266,8 @@ def test_a_forced_run_that_is_killed_leaves_the_finished_one_or_a_stopped_one(
 
 
 def test_seconds_between_checkpoints_that_are_no_number_are_refused(
-    child: Start, monkeypatch: pytest.MonkeyPatch
+    dae: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for value in ("often", "-1", "nan"):
         monkeypatch.setenv("DAE_CHECKPOINT_SECONDS", value)
-        child("train", "tiny/rect-0").wait().failed(2, "DAE_CHECKPOINT_SECONDS", value)
+        dae("train", "tiny/rect-0").failed(2, "DAE_CHECKPOINT_SECONDS", value)

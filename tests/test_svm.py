@@ -6,7 +6,6 @@ import json
 import math
 import re
 import shutil
-import signal
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
@@ -21,9 +20,10 @@ from safetensors.numpy import load_file, save_file
 from tests.entry_points.filters import DaeError
 from tests.entry_points.svm import Kernel, kernel_values, label
 from tests.support import commands
-from tests.support.children import Child, wait_until
+from tests.support.children import Child
 from tests.support.commands import Ended
-from tests.support.made_results import write_csv
+from tests.support.interrupts import interrupt_when_written
+from tests.support.synthetic_results import write_csv
 from tests.support.tiny import read_csv, write_study
 
 Dae = Callable[..., Ended]
@@ -58,9 +58,9 @@ def noisy_rows(seed: int = 3) -> dict[str, Rows]:
     for images, labels, rows, different in splits:
         truth = random.integers(0, 2, different)
         pixels = (random.random((different, 784)) < density[truth]).astype(np.uint8)
-        told = truth ^ (random.random(different) < 0.2)
+        answers = truth ^ (random.random(different) < 0.2)
         at = np.arange(rows) % different
-        arrays |= {images: pixels[at], labels: told[at].astype(np.uint8)}
+        arrays |= {images: pixels[at], labels: answers[at].astype(np.uint8)}
     return arrays
 
 
@@ -184,12 +184,12 @@ def test_rows_are_labelled_as_scikit_learn_labels_them() -> None:
         # So many that neither training nor labelling is done in one block.
         (train, labels), (rows, truth) = blobs(n_classes, 620, 1), blobs(n_classes, 5203, 2)
         plain = plain_svc(kernel.kind, (kernel.degree, kernel.gamma, 3.0), kernel.coef0)
-        told = plain.fit(train / 255, labels).predict(rows / 255)
-        assert (told != truth).mean() < 0.5  # nor is it hopeless
+        predicted = plain.fit(train / 255, labels).predict(rows / 255)
+        assert (predicted != truth).mean() < 0.5  # nor is it hopeless
         truth[[0, 499, 500, 5000, 5202]] = 9
         # Numbers of classes may be any.
         ours = label(kernel, 3.0, train, labels * 4 + 3, rows, truth * 4 + 3)
-        assert (ours.labels != told * 4 + 3).sum() <= 1  # both end within a tolerance
+        assert (ours.labels != predicted * 4 + 3).sum() <= 1  # both end within a tolerance
         np.testing.assert_array_equal(ours.wrong, ours.labels != truth * 4 + 3)
         assert len(set(plain.support_) ^ set(ours.support)) <= 0.02 * len(train)
         assert ours.scores.shape == (5203, 1 if n_classes == 2 else 6)
@@ -243,14 +243,14 @@ def searched(run: Path, svm: dict[str, Any]) -> list[Point]:
     """The trials of a search in its order, by what each of them got wrong."""
     wrong = {point_of(row): int(row["n_wrong"]) for row in trials_of(run)}
     poly = svm["kernel"] == "poly"
-    made: list[Point] = []
+    tried: list[Point] = []
 
     def try_all(points: Sequence[Point]) -> None:
-        made.extend(sorted(set(points) - set(made)))
+        tried.extend(sorted(set(points) - set(tried)))
 
     def best() -> Point:
         # Of equals the smallest penalty, then degree, then gamma.
-        return min(made, key=lambda p: (wrong[p], p[2], p[0], p[1]))
+        return min(tried, key=lambda p: (wrong[p], p[2], p[0], p[1]))
 
     try_all(list(product(svm["degrees"] if poly else [0], svm["gammas"], svm["penalties"])))
     for factor in (10.0, 10**0.5, 10**0.25) if svm.get("refine", True) else ():
@@ -263,7 +263,7 @@ def searched(run: Path, svm: dict[str, Any]) -> list[Point]:
             try_all(near)
             if wrong[best()] == wrong[before]:
                 break
-    return made
+    return tried
 
 
 def tidy(value: float) -> float:
@@ -283,18 +283,18 @@ def test_the_best_is_trained_again_with_the_validation_rows_and_counted_on_the_t
         degree, gamma, penalty = point_of(best)
         plain = plain_svc(svm["kernel"], point_of(best)).fit(images, labels)
         wrong = plain.predict(of["test"][0]) != of["test"][1]
-        told = np.unpackbits(np.load(run / "wrong_rows.npy"))[:N_TEST].astype(bool)
-        assert (told != wrong).sum() <= (20 if degree > 8 else 6), cell
-        assert 0 < told.mean() < 0.55
-        told_degree = f"degree {degree}, " if degree else ""
+        ours = np.unpackbits(np.load(run / "wrong_rows.npy"))[:N_TEST].astype(bool)
+        assert (ours != wrong).sum() <= (20 if degree > 8 else 6), cell
+        assert 0 < ours.mean() < 0.55
+        degree_text = f"degree {degree}, " if degree else ""
         expected = {
             "model": f"SVM_{svm['kernel']}",
-            "n_wrong": str(told.sum()),
+            "n_wrong": str(ours.sum()),
             "n_test": str(N_TEST),
-            "test_error_percent": f"{100 * told.sum() / N_TEST:.2f}",
+            "test_error_percent": f"{100 * ours.sum() / N_TEST:.2f}",
             "valid_error_percent": f"{float(best['valid_error_percent']):.2f}",
             "trials": str(len(trials)),
-            "selected": f"{told_degree}gamma {gamma:g}, C {penalty:g}",
+            "selected": f"{degree_text}gamma {gamma:g}, C {penalty:g}",
             **{"best_epoch": "", "epochs": "", "seed": "0"},
             **{"engine": "libsvm", "device": "cpu", "threads": "1"},
         }
@@ -316,9 +316,9 @@ def test_the_test_rows_have_no_say(here: Path, dae: Dae) -> None:
     assert result_of(one)["n_wrong"] + result_of(other)["n_wrong"] == N_TEST
     assert result_of(one)["valid_error_percent"] == result_of(other)["valid_error_percent"]
     # Each trial was told, with the best until then.
-    told = re.findall(r"^select trial +(\d+)\D+([\d.]+)", ended.err, re.M)
+    reported = re.findall(r"^select trial +(\d+)\D+([\d.]+)", ended.err, re.M)
     errors = [float(trial["valid_error_percent"]) for trial in trials_of(one)]
-    assert told == [(str(k), f"{min(errors[:k]):.2f}") for k in range(1, 5)]
+    assert reported == [(str(k), f"{min(errors[:k]):.2f}") for k in range(1, 5)]
     assert f"{100 * result_of(other)['n_wrong'] / N_TEST:.2f}" in ended.lines[0]
 
 
@@ -329,9 +329,9 @@ def test_an_svm_is_run_once_whatever_the_seeds_and_has_its_place_in_every_table(
     whole: Whole,
 ) -> None:
     out = whole[0]
-    told = [(row["cell"], row["seed"], row["error"]) for row in read_csv(out / "runs.csv")]
+    found = [(row["cell"], row["seed"], row["error"]) for row in read_csv(out / "runs.csv")]
     svms = [(cell, "0", "") for cell in CELLS]
-    assert sorted(told) == sorted([("net", "0", ""), ("net", "1", ""), *svms])
+    assert sorted(found) == sorted([("net", "0", ""), ("net", "1", ""), *svms])
     models = {row["cell"]: row["model"] for row in read_csv(out / "table.csv")}
     assert (models["rbf"], models["poly"]) == ("SVM_rbf", "SVM_poly")
     row = row_of(out, "poly")
@@ -366,9 +366,9 @@ def test_what_is_done_is_not_run_again_and_counts_and_verifies(here: Path, dae: 
 def test_verify_finds_what_was_reported_otherwise(here: Path, dae: Dae) -> None:
     def found(*parts: str) -> None:
         ended = dae("verify", "svms").failed(1)
-        said = " ".join((ended.out + ended.err).split())
+        output = " ".join((ended.out + ended.err).split())
         for part in parts:
-            assert part in said, said
+            assert part in output, output
 
     names = ("rbf", "grid", "poly", "hopeless")
     rbf, grid, poly, hopeless = (run_of(here, cell) for cell in names)
@@ -382,10 +382,10 @@ def test_verify_finds_what_was_reported_otherwise(here: Path, dae: Dae) -> None:
     write_trials(hopeless, [*more, more[-1] | {"gamma": "7"}])
     save_file({**tensors, "weights": -tensors["weights"]}, path, metadata)
     status = json.loads((poly / "status.json").read_text())
-    told = status["result"]["selected"]
+    selected = status["result"]["selected"]
     status["result"]["selected"] = "gamma 8, C 8"
     (poly / "status.json").write_text(json.dumps(status))
-    found("trials.csv", "gamma 0.003", "gamma 7", "n_wrong", rbf.name, "gamma 8, C 8", told)
+    found("trials.csv", "gamma 0.003", "gamma 7", "n_wrong", rbf.name, "gamma 8, C 8", selected)
     # Other numbers of the best trial and of the machine.
     min(trials, key=lambda t: int(t["n_wrong"])).update(n_wrong="0", valid_error_percent="0.0000")
     write_trials(grid, trials)
@@ -405,10 +405,10 @@ def test_a_selection_that_was_stopped_goes_on_from_its_trials(here: Path, dae: D
     run = run_of(here, "rbf")
     partial, before = run.with_name(f"{run.name}.partial"), run.rename("before")
     lines = (before / "trials.csv").read_text().splitlines()
-    for kept in (3, len(lines) - 1):
+    for count in (3, len(lines) - 1):
         shutil.rmtree(run, ignore_errors=True)
         partial.mkdir()
-        (partial / "trials.csv").write_text("".join(f"{line}\n" for line in lines[: 1 + kept]))
+        (partial / "trials.csv").write_text("".join(f"{line}\n" for line in lines[: 1 + count]))
         (partial / ".trials.csv@gone-1-0.part").write_text("rbf,0.0")
         dae("train", "svms/rbf", "--resume").succeeded()
         assert trials_of(run) == trials_of(before)
@@ -417,27 +417,18 @@ def test_a_selection_that_was_stopped_goes_on_from_its_trials(here: Path, dae: D
         assert result_of(run) == result_of(before)
         assert {path.name for path in run.iterdir()} == {path.name for path in before.iterdir()}
         # What is there is not made again: it takes what it took.
-        assert (run / "trials.csv").read_text().splitlines()[: 1 + kept] == lines[: 1 + kept]
+        assert (run / "trials.csv").read_text().splitlines()[: 1 + count] == lines[: 1 + count]
 
 
 def test_ctrl_c_ends_a_selection_within_a_trial_and_it_goes_on(
     here: Path, dae: Dae, child: Callable[..., Child]
 ) -> None:
-    settings = ("subset.train=600", "subset.test=100", "svm.penalties=[1,10,100]")
-    words = ["train", "svms/grid"]
-    for setting in settings:
-        words += ["--set", setting]
-    running = child(*words)
-
-    def trials() -> list[Path]:
-        return list((here / "runs").glob("*.partial/trials.csv"))
-
-    wait_until(lambda: trials() and len(trials()[0].read_text().splitlines()) > 2, running)
-    running.end(signal.SIGINT).failed(130)
-    left = trials()[0].parent
-    made = trials_of(left)
+    words = ("train", "svms/grid", "--set", "svm.penalties=[1,10,100]")
+    child(*words, prepare=interrupt_when_written("trials.csv", times=2)).wait().failed(130)
+    (left,) = (here / "runs").glob("*.partial")
+    earlier = trials_of(left)
     assert json.loads((left / "status.json").read_text())["state"] == "running"
     run = Path(dae(*words, "--resume").succeeded().lines[-1])
-    assert trials_of(run)[: len(made)] == made
-    assert not trials()
-    assert len(trials_of(run)) == 6 > len(made)
+    assert trials_of(run)[: len(earlier)] == earlier
+    assert not left.exists()
+    assert len(trials_of(run)) == 6 > len(earlier)

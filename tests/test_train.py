@@ -1,4 +1,4 @@
-"""`dae train`: one run, made, skipped, forced, gone on with, or refused."""
+"""`dae train`: one run that is trained, skipped, forced, resumed or refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.entry_points.runs import Place, hear_every_epoch
+from tests.entry_points.runs import Place, report_every_epoch
 from tests.support.commands import Ended
 from tests.support.tiny import (
     bits,
@@ -34,7 +34,7 @@ def changed(*settings: str) -> list[str]:
     return [word for setting in settings for word in ("--set", setting)]
 
 
-# What is told
+# What is printed
 
 
 def test_stdout_has_error_paper_data_and_folder_stderr_the_rest(dae: Dae, tiny_data: Path) -> None:
@@ -58,7 +58,7 @@ def test_stdout_has_error_paper_data_and_folder_stderr_the_rest(dae: Dae, tiny_d
 def test_every_epoch_is_reported_in_order_and_the_share_done_grows_to_one(
     dae: Dae, monkeypatch: Patch
 ) -> None:
-    places = hear_every_epoch(monkeypatch)
+    places = report_every_epoch(monkeypatch)
     patience, most = 3, 20
     few = changed("pretrain.epochs=1", "finetune.learning_rate=.5")
     many = changed(f"finetune.patience={patience}", f"finetune.max_epochs={most}")
@@ -66,7 +66,7 @@ def test_every_epoch_is_reported_in_order_and_the_share_done_grows_to_one(
     rows = read_csv(Path(ended.lines[-1]) / "metrics.csv")
     wrong = [int(row["valid_wrong"]) for row in rows[2:]]
     expected = [Place("pretrain", 1, 0, 1, None, None, 0.0)]
-    told = []
+    expected_lines = []
     guesses, share = [], 0.0
     for done, row in enumerate(rows, 1):
         tuned = wrong[: done - 2] if done > 2 else []
@@ -78,31 +78,31 @@ def test_every_epoch_is_reported_in_order_and_the_share_done_grows_to_one(
         if tuned:
             percent = float(row["valid_error_percent"])
             expected.append(Place("finetune", None, epoch, most, cost, percent, share))
-            told.append(
+            expected_lines.append(
                 f"finetune {epoch:>2}/20  cost {cost:.4g}  validation error {percent:.2f} %"
             )
         else:
             layer = int(row["layer"])
             expected.append(Place("pretrain", layer, epoch, 1, cost, None, share))
-            told.append(f"pretrain layer {layer} 1/1  cost {cost:.4g}")
+            expected_lines.append(f"pretrain layer {layer} 1/1  cost {cost:.4g}")
     expected.append(expected[-1]._replace(phase="test"))
     assert places == expected
     assert guesses != sorted(guesses)  # else a share that goes back would not be noticed
     assert share > 0.8
     lines = ended.err.splitlines()
-    assert lines[lines.index("started  rect-0") + 1 : -1] == [*told, "test"]
+    assert lines[lines.index("started  rect-0") + 1 : -1] == [*expected_lines, "test"]
 
 
-# Where it goes and what it is made of
+# Where it goes, and its bits
 
 
 def test_alone_a_run_has_the_bits_that_it_has_in_a_study(
     dae: Dae, tiny: Path, finished: Finished
 ) -> None:
     dae("train", "tiny/rect-25", "--out", "deep/runs").succeeded()
-    (made,) = Path("deep/runs").iterdir()
+    (alone,) = Path("deep/runs").iterdir()
     same = run_of(finished[0], "rect-25")
-    assert made.name == same.name and bits(made) == bits(same)
+    assert alone.name == same.name and bits(alone) == bits(same)
     assert not tiny.exists()
 
 
@@ -125,10 +125,10 @@ def test_an_experiment_is_given_by_name_path_or_a_runs_config(dae: Dae, done: Pa
     alone = dae("train", mine).succeeded()
     assert alone.lines[-1] == f"results/single/runs/{folder.name}"
     assert "started  mine" in alone.err.splitlines()
-    made = bits(Path(alone.lines[-1]))
+    ours = bits(Path(alone.lines[-1]))
     same = bits(folder)
-    assert made.pop("filters.png") != same.pop("filters.png")  # whose title has the cell's name
-    assert made == same
+    assert ours.pop("filters.png") != same.pop("filters.png")  # whose title has the cell's name
+    assert ours == same
 
 
 def test_regenerated_data_are_reported_and_give_a_run_of_their_own(dae: Dae) -> None:
@@ -174,7 +174,7 @@ def test_a_stopped_run_waits_for_resume_or_force(dae: Dae, done: Path) -> None:
     folder = run_of(done, "rect-25")
     before, status = bits(folder), read_json(folder / "status.json")
     partial = stop(folder)
-    change_json(partial / "status.json", lambda told: told.update(minutes=30.0))
+    change_json(partial / "status.json", lambda status: status.update(minutes=30.0))
     ended = dae("train", "tiny/rect-25").failed(
         2, "rect-25", "--resume", "--force", f"results/tiny/runs/{partial.name}"
     )
@@ -213,8 +213,8 @@ def test_runs_that_differ_in_finetuning_pretrain_once(
     monkeypatch.setattr("sys.argv", ["dae", "train", "two"])
     ended = dae(*words).succeeded()
     run = Path(ended.lines[-1])
-    (told,) = (line for line in ended.err.splitlines() if donor.name in line)
-    assert told.startswith(f"{run.name}: ")
+    (line,) = (line for line in ended.err.splitlines() if donor.name in line)
+    assert line.startswith(f"{run.name}: ")
     assert "goes on  rect-25" in ended.err.splitlines()
     assert bits(run) == bits(alone)
     environment = read_json(run / "environment.json")
@@ -303,8 +303,8 @@ def test_wrong_arguments_end_with_exit_code_2(dae: Dae, tmp_path: Path) -> None:
         (("nowhere.yaml",), ("nowhere.yaml",)),
         (("broken.yaml",), ("broken.yaml", "finetune")),
     ]
-    for words, told in cases:
-        assert dae("train", *words).failed(2, *told).out == "", words
+    for words, parts in cases:
+        assert dae("train", *words).failed(2, *parts).out == "", words
     assert not (tmp_path / "results").exists()
 
 

@@ -243,11 +243,12 @@ def reference(settings: Settings, data: Data) -> tuple[dict[str, Doubles], list[
         history.append({"phase": "finetune", "layer": None, "epoch": len(wrong), "cost": cost})
         history[-1] |= {"valid_wrong": wrong[-1]}
         history[-1] |= {"valid_error_percent": 100 * wrong[-1] / len(rows)}
-    for prefix, kept in (("network", network), ("best", epochs[best_epoch(wrong, window) - 1])):
+    best = epochs[best_epoch(wrong, window) - 1]
+    for prefix, parameters in (("network", network), ("best", best)):
         names = [
             f"{k}.{n}" for k in [*range(1, len(layers) + 1), "top"] for n in ("weight", "bias")
         ]
-        named |= {f"{prefix}.{n}": t for n, t in zip(names, kept, strict=True)}
+        named |= {f"{prefix}.{n}": t for n, t in zip(names, parameters, strict=True)}
     return {name: tensor.numpy() for name, tensor in named.items()}, history
 
 
@@ -359,13 +360,13 @@ def test_each_layer_changes_only_while_it_is_trained_and_the_lowest_comes_first(
 
 
 def test_the_corruption_is_drawn_afresh_at_every_presentation() -> None:
-    """On rows all alike, in steps that change nothing, the cost varies with the corruption."""
-    grey = Rows(np.full((6, 20), 200, np.uint8), np.zeros(6, np.uint8))
-    few = {"epochs": 3, "batch_size": 6, "learning_rate": 1e-30}
-    for destruction, epochs in ((0.5, 3), (0.0, 1)):
-        changes = {"corruption": {"destruction": destruction}, "pretrain": few}
-        costs = train(toy_settings(**changes), Data(grey, grey)).costs[:3]
-        assert len(set(costs)) == epochs
+    """On the same row each time, in steps that change nothing, the cost tells the corruption."""
+    grey = Rows(np.full((1, 20), 200, np.uint8), np.zeros(1, np.uint8))
+    still = {"epochs": 6, "learning_rate": 1e-30}
+    for destruction, different in ((0.5, 6), (0.0, 1)):
+        changes = {"corruption": {"destruction": destruction}, "pretrain": still}
+        costs = train(toy_settings(**changes), Data(grey, grey)).costs[:6]
+        assert len(set(costs)) == different
 
 
 def test_every_row_counts_once_an_epoch_the_short_last_minibatch_too() -> None:
@@ -403,21 +404,31 @@ def test_the_softmax_on_top_starts_at_zero_so_the_first_cost_is_log_of_the_class
 def test_fine_tuning_begins_with_the_encoders_and_the_decoders_play_no_part(
     tmp_path: Path,
 ) -> None:
-    settings, data, kept = toy_settings(model={"tied": False}), toy_data(), tmp_path / "kept"
+    settings, data = toy_settings(model={"tied": False}), toy_data()
+    checkpoint = tmp_path / "checkpoint"
     whole = train(settings, data)
-    assert train(settings, data, stop_after=2 * 13, keep=kept).phase == "finetune"
+    assert train(settings, data, stop_after=2 * 13, save_to=checkpoint).phase == "finetune"
 
     def other_decoders(_: object, tensors: dict[str, Any]) -> None:
         for name, array in tensors.items():
             if name.endswith(("decoder_weight", "visible_bias")):
                 array += 1
 
-    rewrite(kept, other_decoders)
-    went_on = train(settings, data, start=kept)
+    rewrite(checkpoint, other_decoders)
+    went_on = train(settings, data, start=checkpoint)
     for name, array in whole.tensors.items():
         if name.startswith(("network", "best")):
             assert went_on.tensors[name].tobytes() == array.tobytes()
             assert "decoder" not in name and "visible" not in name
+
+
+def test_fine_tuning_sees_uncorrupted_rows() -> None:
+    without = {"pretrain": {"epochs": 0}}
+    noisy, clean = (
+        train(toy_settings(**without, corruption={"destruction": share}), toy_data())
+        for share in (0.5, 0.0)
+    )
+    assert noisy.bits == clean.bits
 
 
 def test_initial_weights_depend_on_the_seed_and_the_shape_and_on_nothing_else() -> None:
@@ -459,10 +470,10 @@ def test_early_stopping_waits_for_patience_and_keeps_the_earliest_best_epoch() -
             trained = train(restless(**changes) | {"seed": seed}, data)
             assert trained.valid_wrong == wrong[:end], (seed, changes)
             assert trained.best == (best, wrong[best - 1]), (seed, changes)
-            kept = whole.snapshots[2 + best - 1]
+            snapshot = whole.snapshots[2 + best - 1]
             for name, array in trained.tensors.items():
                 if name.startswith("best."):
-                    network = kept[name.replace("best", "network")]
+                    network = snapshot[name.replace("best", "network")]
                     assert array.tobytes() == network.tobytes(), (seed, changes, name)
             ends.add(end)
             bests.add(best)
@@ -484,20 +495,20 @@ def test_validation_rows_choose_the_epoch_and_train_nothing() -> None:
 
 
 def diverged_from(
-    kept: Path, settings: Settings, moment: int, poison: Callable[[dict[str, Any]], None]
+    checkpoint: Path, settings: Settings, moment: int, poison: Callable[[dict[str, Any]], None]
 ) -> Trained:
-    """Stop after a moment, change the tensors, go on; where it ended, which is not kept."""
+    """Stop after a moment, change the tensors, go on; where it ended, which is not saved."""
     data = toy_data()
-    assert train(settings, data, stop_after=moment, keep=kept).stopped
-    rewrite(kept, lambda _, tensors: poison(tensors))
-    poisoned = kept.read_bytes()
-    ended = train(settings, data, start=kept, stop_after=1, keep=kept)
+    assert train(settings, data, stop_after=moment, save_to=checkpoint).stopped
+    rewrite(checkpoint, lambda _, tensors: poison(tensors))
+    poisoned = checkpoint.read_bytes()
+    ended = train(settings, data, start=checkpoint, stop_after=1, save_to=checkpoint)
     assert not ended.stopped and ended.diverged
-    assert kept.read_bytes() == poisoned
+    assert checkpoint.read_bytes() == poisoned
     return ended
 
 
-def told(text: str, *parts: str) -> None:
+def assert_parts(text: str, *parts: str) -> None:
     assert [part for part in parts if part not in text] == [], text
 
 
@@ -508,34 +519,32 @@ def fill(name: str, value: float) -> Callable[[dict[str, Any]], None]:
 def test_divergence_is_reported_in_its_step_with_phase_layer_epoch_and_the_rate_to_lower(
     tmp_path: Path,
 ) -> None:
-    kept, settings = tmp_path / "kept", toy_settings()
+    checkpoint, settings = tmp_path / "checkpoint", toy_settings()
     for chosen, moment, name, layer, epoch in (
         (settings, 2, "pretrained.1.weight", 1, 1),
         (settings, 6, "pretrained.1.visible_bias", 1, 2),
         (settings, 19 + 2, "pretrained.2.visible_bias", 2, 2),
         (toy_settings(pretrain=RBM), 2, "pretrained.1.weight", 1, 1),
     ):
-        ended = diverged_from(kept, chosen, moment, fill(name, 3e38))
-        told(ended.diverged, "pretrain,", f"layer {layer}", f"epoch {epoch}:")
-        told(ended.diverged, "lower pretrain.learning_rate", "0.1")
+        ended = diverged_from(checkpoint, chosen, moment, fill(name, 3e38))
+        assert_parts(ended.diverged, "pretrain,", f"layer {layer}", f"epoch {epoch}:")
+        assert_parts(ended.diverged, "lower pretrain.learning_rate", "0.1")
         assert (ended.moments, ended.snapshots) == (0, [])  # of five steps an epoch
-    ended = diverged_from(kept, settings, 26 + 6, fill("network.top.bias", np.nan))
-    told(ended.diverged, "finetune, epoch 2:", "nan", "lower finetune.learning_rate", "0.5")
+    ended = diverged_from(checkpoint, settings, 26 + 6, fill("network.top.bias", np.nan))
+    assert_parts(ended.diverged, "finetune, epoch 2:", "nan", "lower finetune.learning_rate", "0.5")
     assert "layer" not in ended.diverged and ended.best[0] == 1
 
 
-@pytest.mark.usefixtures("tiny")
 def test_a_run_that_diverges_fails_and_its_checkpoint_has_finite_numbers_alone(
     dae: Callable[..., Ended], tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAE_CHECKPOINT_SECONDS", "0")
     steep = ("--set", "finetune.learning_rate=1000", "--set", "finetune.weight_decay=1")
-    ended = dae("train", "tiny/rect-0", *steep, "--set", "pretrain.epochs=1")
-    ended.failed(1, "rect-0", "finetune, epoch 1", "finetune.learning_rate", "1000")
-    (kept,) = tiny.rglob("checkpoint.safetensors")
-    assert kept.parent.suffix == ".partial"
-    tensors = load_file(kept)
-    assert "network.top.weight" in tensors  # kept in the midst of fine-tuning
+    dae("train", "tiny/rect-0", *steep, "--set", "pretrain.epochs=1").failed(1, "finetune, epoch 1")
+    (checkpoint,) = tiny.rglob("checkpoint.safetensors")
+    assert checkpoint.parent.suffix == ".partial"
+    tensors = load_file(checkpoint)
+    assert "network.top.weight" in tensors  # saved in the midst of fine-tuning
     assert all(np.isfinite(array).all() for array in tensors.values())
 
 
@@ -548,9 +557,9 @@ def test_all_test_rows_are_counted_once_with_the_parameters_of_the_best_epoch(
     """More rows than are looked at in one go, and no multiple of it."""
     ended = dae("train", "tiny/rect-0", "--set", "subset.test=2013", "--seed", "1").succeeded()
     folder = Path(ended.lines[-1])
-    kept = load_file(folder / "checkpoint.safetensors")
+    tensors = load_file(folder / "checkpoint.safetensors")
     names = [f"best.{k}.{part}" for k in ("1", "2", "top") for part in ("weight", "bias")]
-    network = [torch.tensor(kept[name]).double() for name in names]
+    network = [torch.tensor(tensors[name]).double() for name in names]
     chosen = np.arange(2013) * 50_000 // 2013
     with np.load(tiny_data / "rect.npz") as file:
         rows, labels = torch.tensor(file["Xtest"][chosen]).double(), file["Ytest"][chosen]
@@ -581,4 +590,4 @@ def test_test_rows_choose_nothing(
     assert all(first[name].tobytes() == second[name].tobytes() for name in first)
     assert (ours / "metrics.csv").read_bytes() == (theirs / "metrics.csv").read_bytes()
     bits = [np.load(run / "wrong_rows.npy") for run in (ours, theirs)]
-    assert (bits[0] ^ bits[1] == 255).all()  # 400 rows, eight a byte: each one is told
+    assert (bits[0] ^ bits[1] == 255).all()  # 400 rows, eight a byte: each one differs

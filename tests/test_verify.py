@@ -15,11 +15,11 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from tests.support.commands import Ended
-from tests.support.made_results import write_csv
+from tests.support.synthetic_results import write_csv
 from tests.support.tiny import read_csv, snapshot
 
 Dae = Callable[..., Ended]
-Told = set[tuple[str, str, str, str]]
+Differences = set[tuple[str, str, str, str]]
 NOTHING = "–"
 
 
@@ -61,7 +61,7 @@ class Results:
         path.write_text(json.dumps(record), encoding="utf-8")
 
     def verified(self, code: int = 1, *words: str) -> dict[str, Any]:
-        """What `dae verify` tells as JSON."""
+        """What `dae verify` prints as JSON."""
         ended = self._dae("verify", "tiny", "--format", "json", *words)
         assert ended.code == code, ended.err
         assert "Traceback" not in ended.err
@@ -69,7 +69,7 @@ class Results:
         assert found["agrees"] == (code == 0)
         return found
 
-    def differences(self, *words: str) -> Told:
+    def differences(self, *words: str) -> Differences:
         """Place, what, recorded and recomputed value of each difference; all was checked."""
         found = self.verified(1, *words)
         assert found["unchecked"] == []
@@ -83,7 +83,8 @@ class Results:
                 path.write_bytes(content)
 
 
-def differences_of(found: dict[str, Any]) -> Told:
+def differences_of(found: dict[str, Any]) -> Differences:
+    """Place, what, recorded and recomputed value of each difference."""
     keys = ("place", "what", "recorded", "recomputed")
     return {tuple(d[key] for key in keys) for d in found["differences"]}
 
@@ -117,12 +118,12 @@ def test_nothing_is_found_in_sound_results_and_nothing_is_written(
 
 
 def test_results_of_other_settings_differ_from_those_of_the_study(results: Results) -> None:
-    told = results.differences("--set", "finetune.max_epochs=5", "--out", str(results.out))
+    differences = results.differences("--set", "finetune.max_epochs=5", "--out", str(results.out))
     for run in results.runs:
-        assert (f"runs/{run}/config.yaml", "finetune.max_epochs", "4", "5") in told
-    whats = {d[1] for d in told if d[0] == "runs.csv"}
+        assert (f"runs/{run}/config.yaml", "finetune.max_epochs", "4", "5") in differences
+    whats = {d[1] for d in differences if d[0] == "runs.csv"}
     assert whats == {f"{run}: {what}" for run in results.runs for what in ("config_sha256", "run")}
-    assert any(d[0] == "REPORT.md" and "Settings" in d[1] for d in told)
+    assert any(d[0] == "REPORT.md" and "Settings" in d[1] for d in differences)
 
 
 def test_what_holds_no_results_is_exit_code_2(results: Results, dae: Dae) -> None:
@@ -155,11 +156,13 @@ def test_every_column_of_runs_csv_that_was_changed_is_named(results: Results) ->
              "data_sha256": "f" * 64, "dataset": "convex", "model": "SAA-2"}  # fmt: skip
     for changed in (numbers, words, {"seed": "7"}, {"cell": "rect-0"}, {"n_test": "399"}):
         before = results.edit_row("runs.csv", 1, **changed)
-        told = differences_of(results.verified())
+        differences = differences_of(results.verified())
         for column, value in changed.items():
             expected = ("runs.csv", f"{results.runs[1]}: {column}", value)
-            assert (*expected, before[column] or NOTHING) in told, column
-        assert not any(results.runs[0] in what for place, what, *_ in told if place == "runs.csv")
+            assert (*expected, before[column] or NOTHING) in differences, column
+        assert not any(
+            results.runs[0] in what for place, what, *_ in differences if place == "runs.csv"
+        )
         results.put_back(sound)
 
 
@@ -186,9 +189,9 @@ def test_counts_that_cannot_be_hide_nothing_else(results: Results) -> None:
     results.edit_row("runs.csv", 1, n_wrong="401")
     results.edit(results.folder(0) / "metrics.csv", "pretrain,1,1,", "pretrain,1,1,9")
     found = results.verified()
-    told = {(place, what) for place, what, *_ in differences_of(found)}
-    assert ("runs.csv", f"{results.runs[1]}: n_wrong") in told
-    assert (f"runs/{results.runs[0]}/metrics.csv", "line 2") in told
+    differences = {(place, what) for place, what, *_ in differences_of(found)}
+    assert ("runs.csv", f"{results.runs[1]}: n_wrong") in differences
+    assert (f"runs/{results.runs[0]}/metrics.csv", "line 2") in differences
     assert "n_wrong" in reasons_of(found)["table.csv"]
 
 
@@ -196,12 +199,12 @@ def test_a_run_that_is_there_twice_or_of_no_cell_is_reported(results: Results) -
     path = results.out / "runs.csv"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*lines, lines[2]]))
-    told = differences_of(results.verified())
-    assert ("runs.csv", f"{results.runs[1]}: rows", "2", "1") in told
+    differences = differences_of(results.verified())
+    assert ("runs.csv", f"{results.runs[1]}: rows", "2", "1") in differences
     path.write_text("".join(lines))
     Path("experiments/tiny/rect-25.yaml").unlink()
-    told = differences_of(results.verified())
-    assert ("runs.csv", f"{results.runs[1]}: cell", "rect-25") in {d[:3] for d in told}
+    differences = differences_of(results.verified())
+    assert ("runs.csv", f"{results.runs[1]}: cell", "rect-25") in {d[:3] for d in differences}
 
 
 def test_rows_of_several_engines_or_devices_and_a_commit_that_is_not_named_are_reported(
@@ -214,15 +217,15 @@ def test_rows_of_several_engines_or_devices_and_a_commit_that_is_not_named_are_r
     results.edit_json(results.folder(1) / "status.json", n_wrong=1)
     dae("report", "tiny", "--quiet").succeeded()
     (results.out / "REPORT.md").write_bytes(report)
-    told = differences_of(results.verified())
-    assert {d[:3] for d in told} >= {
+    differences = differences_of(results.verified())
+    assert {d[:3] for d in differences} >= {
         ("runs.csv", "engines", "torch, blas"),
         ("runs.csv", "devices", "cpu, NVIDIA H100"),
     }
-    # It is told how the errors were counted, since the run was made in another way.
-    (again,) = {d[3] for d in told if d[:2] == ("runs.csv", f"{results.runs[1]}: n_wrong")}
+    # It is said how the errors were counted, since the run was made in another way.
+    (again,) = {d[3] for d in differences if d[:2] == ("runs.csv", f"{results.runs[1]}: n_wrong")}
     assert again.startswith(f"{results.rows[1]['n_wrong']} (") and "blas" in again
-    (line,) = {d[3] for d in told if d[:2] == ("REPORT.md", "commits and minutes")}
+    (line,) = {d[3] for d in differences if d[:2] == ("REPORT.md", "commits and minutes")}
     assert commit in line and "**" in line
 
 
@@ -234,13 +237,13 @@ def test_wrong_rows_that_are_damaged_missing_or_others_are_reported(results: Res
     first, right = int(np.flatnonzero(rows)[0]), int(np.flatnonzero(rows == 0)[0])
     rows[[first, right]] = 0, 1  # others, and as many
     np.save(npy, np.packbits(rows))
-    place, told = f"runs/{run}/wrong_rows.npy", {d[:2] for d in results.differences()}
-    assert (place, f"test row {min(first, right)} and 1 more") in told
-    assert ("wrong_rows.csv", f"{run}: bits") in told
-    assert {d[0] for d in told} <= {place, "wrong_rows.csv", "mcnemar.csv", "REPORT.md"}
+    place, differences = f"runs/{run}/wrong_rows.npy", {d[:2] for d in results.differences()}
+    assert (place, f"test row {min(first, right)} and 1 more") in differences
+    assert ("wrong_rows.csv", f"{run}: bits") in differences
+    assert {d[0] for d in differences} <= {place, "wrong_rows.csv", "mcnemar.csv", "REPORT.md"}
     npy.write_bytes(sound[place][:-1])
-    (told_of,) = reasons_of(results.verified()).items()
-    assert told_of[0] == place and "dae replicate" in told_of[1]
+    ((unchecked, reason),) = reasons_of(results.verified()).items()
+    assert unchecked == place and "dae replicate" in reason
     results.put_back(sound)
 
     header, _, second_row = csv.read_text().splitlines(keepends=True)
@@ -291,9 +294,9 @@ def test_every_value_of_a_run_that_was_changed_is_named(results: Results) -> Non
 
     results.edit(folder / "config.yaml", "patience: 4", "patience: 3")
     found = results.verified()
-    told = differences_of(found)
-    assert (f"{place}/config.yaml", "finetune.patience", "3", "4") in told
-    assert ("name of the folder", run) in {d[1:3] for d in told if d[0] == place}
+    differences = differences_of(found)
+    assert (f"{place}/config.yaml", "finetune.patience", "3", "4") in differences
+    assert ("name of the folder", run) in {d[1:3] for d in differences if d[0] == place}
     assert f"{place}/checkpoint.safetensors" in reasons_of(found)  # it is of other settings
     assert found["recomputed"] == 1
     results.put_back(sound)
@@ -342,17 +345,17 @@ def test_a_checkpoint_that_answers_the_other_way_round_is_named(results: Results
     for name in ("best.top.weight", "best.top.bias"):
         tensors[name] = -tensors[name]
     save_file(tensors, path, metadata)
-    told, row = results.differences(), results.rows[1]
+    differences, row = results.differences(), results.rows[1]
     wrong = (row["n_wrong"], str(400 - int(row["n_wrong"])))
     valid = (row["valid_error_percent"], f"{100 - float(row['valid_error_percent']):.2f}")
     invalid = tuple(f"{float(percent) / 2:.0f}" for percent in valid)  # of 50 rows
-    assert told >= {
+    assert differences >= {
         ("runs.csv", f"{row['run']}: n_wrong", *wrong),
         ("runs.csv", f"{row['run']}: valid_error_percent", *valid),
         (f"{place}/status.json", "result.n_wrong", *wrong),
         (f"{place}/checkpoint.safetensors", "best_wrong", *invalid),
     }
-    whats = {d[:2] for d in told}
+    whats = {d[:2] for d in differences}
     assert (f"{place}/wrong_rows.npy", "test row 0 and 399 more") in whats
     assert (f"{place}/checkpoint.safetensors", f"valid_wrong of epoch {row['best_epoch']}") in whats
 
@@ -409,9 +412,9 @@ def test_every_fact_of_the_report_that_was_changed_is_named(results: Results) ->
     for changes in (apart, more):
         for old, new, _ in changes:
             results.edit(results.out / "REPORT.md", old, new)
-        told = results.differences()
-        assert {d[:2] for d in told} == {("REPORT.md", what) for *_, what in changes}
-        assert all(recorded != again for *_, recorded, again in told)
+        differences = results.differences()
+        assert {d[:2] for d in differences} == {("REPORT.md", what) for *_, what in changes}
+        assert all(recorded != again for *_, recorded, again in differences)
         results.put_back(sound)
 
 
@@ -445,7 +448,7 @@ def test_tables_and_report_that_are_missing_are_not_checked_and_pictures_are_not
     assert set(reasons_of(results.verified())) == {"table.csv", "REPORT.md"}
 
 
-# How it is told
+# How it is printed
 
 
 def test_differences_are_a_table_of_place_and_both_values(results: Results, dae: Dae) -> None:

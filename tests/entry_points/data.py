@@ -54,10 +54,10 @@ def regenerated(
     before = REGISTRY[name]
     REGISTRY[name] = replace(before, n_train=train, n_valid=0, n_test=test)
     try:
-        made = RECIPES[name].generate(mnist)
+        content = RECIPES[name].generate(mnist)
     finally:
         REGISTRY[name] = before
-    arrays = (made.pixels, made.labels, made.test_pixels, made.test_labels)
+    arrays = (content.pixels, content.labels, content.test_pixels, content.test_labels)
     return dict(zip(("X", "Y", "Xtest", "Ytest"), arrays, strict=True))
 
 
@@ -143,14 +143,14 @@ def register_small(
         content_sha256=known_sha256,
     )
     original = _random_small(1)
-    made = original if exact else _random_small(2)
+    regenerated = original if exact else _random_small(2)
 
     def generate(_: Any) -> Content:
-        labels = 2 - made.Y if wrong_recipe else made.Y
-        return Content(made.X, labels, made.Xtest, made.Ytest)
+        labels = 2 - regenerated.Y if wrong_recipe else regenerated.Y
+        return Content(regenerated.X, labels, regenerated.Xtest, regenerated.Ytest)
 
-    RECIPES["small"] = Recipe(version, made.sha256, generate, exact=exact)
-    return original, made
+    RECIPES["small"] = Recipe(version, regenerated.sha256, generate, exact=exact)
+    return original, regenerated
 
 
 def forget_small() -> None:

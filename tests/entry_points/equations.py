@@ -44,9 +44,9 @@ __all__ = [
     "initial_weights",
     "moved_to",
     "operate",
-    "run_kept_function",
+    "run_cached_function",
     "scores",
-    "write_kept_function",
+    "write_cached_function",
 ]
 
 Parameters = dict[str, Tensor]
@@ -223,9 +223,9 @@ def operate(engine: str, operation: str, **operands: Any) -> Tensor | None:
     return None
 
 
-# Functions that are compiled and kept
+# Functions that are compiled and cached
 
-_KEPT_FUNCTION = """
+_CACHED_FUNCTION = """
 import runpy
 from pathlib import Path
 
@@ -238,22 +238,22 @@ def times(number: int) -> int:
     return FACTOR * number
 
 result = times(7)
-kept = sum(times.stats.cache_hits.values())
+loads = sum(times.stats.cache_hits.values())
 if __name__ == "__main__":
-    print(result, kept)
+    print(result, loads)
 """
 
 
-def write_kept_function(folder: Path) -> Path:
-    """Write a source whose function is compiled and kept, and one beside it that it reads."""
+def write_cached_function(folder: Path) -> Path:
+    """Write a source whose function is compiled and cached, and one beside it that it reads."""
     folder.mkdir()
     (folder / "beside.py").write_text("FACTOR = 2\n", encoding="utf-8")
     source = folder / "function.py"
-    source.write_text(_KEPT_FUNCTION, encoding="utf-8")
+    source.write_text(_CACHED_FUNCTION, encoding="utf-8")
     return source
 
 
-def run_kept_function(source: Path) -> tuple[int, int]:
+def run_cached_function(source: Path) -> tuple[int, int]:
     """Return twice seven from the function, and how often it was loaded rather than compiled."""
     names = runpy.run_path(str(source))
-    return names["result"], names["kept"]
+    return names["result"], names["loads"]

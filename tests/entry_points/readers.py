@@ -33,7 +33,7 @@ __all__ = [
     "gather_greys",
     "read_cache_entry",
     "read_cache_pointer",
-    "read_comparisons_and_kept_rows",
+    "read_comparisons_and_saved_rows",
     "read_idx",
     "read_labels",
     "read_npz",
@@ -135,7 +135,7 @@ def read_search(path: Path) -> list[dict[str, Any]]:
     return [row.plain() for row in read_csv(path)]
 
 
-def read_comparisons_and_kept_rows(folder: Path) -> None:
+def read_comparisons_and_saved_rows(folder: Path) -> None:
     """Read mcnemar.csv and wrong_rows.csv of a results folder, whose runs are elsewhere."""
     row: Any = SimpleNamespace(error="", run="elsewhere")
     require_kept(folder, [row])

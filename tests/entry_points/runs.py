@@ -1,4 +1,4 @@
-"""Runs: what is told while one is made, and what was done to its filters."""
+"""Runs: what is reported while one goes on, and the words over a picture of its filters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dae_cli.config.experiments import resolve_experiment
 from dae_cli.study.run import keeper
 from dae_cli.study.run.corruption import corruption_told
 
-__all__ = ["Place", "hear_every_epoch", "what_was_done"]
+__all__ = ["Place", "corruption_in_words", "report_every_epoch"]
 
 
 class Place(NamedTuple):
@@ -26,25 +26,25 @@ class Place(NamedTuple):
     share_done: float
 
 
-def hear_every_epoch(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
-    """Have runs tell each epoch, however quick it was, and return the list of what they tell.
+def report_every_epoch(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
+    """Have runs report each epoch, however quick it was, and return the list of their reports.
 
-    Without it they tell five places a second.
+    Without it they report five places a second.
     """
     places: list[Place] = []
-    tell = Lines.moved
+    moved = Lines.moved
 
     def listening(lines: Lines, run: str, position: Any) -> None:
         names = ("phase", "layer", "epoch", "epochs", "cost", "valid_error_percent", "fraction")
         places.append(Place(*(getattr(position, name) for name in names)))
-        tell(lines, run, position)
+        moved(lines, run, position)
 
     monkeypatch.setattr(Lines, "moved", listening)
     monkeypatch.setattr(keeper, "STATUS_SECONDS", 0.0)
     return places
 
 
-def what_was_done(experiment: str, *overrides: str) -> str:
-    """Return the words over a picture of filters: what was done while they were trained."""
+def corruption_in_words(experiment: str, *overrides: str) -> str:
+    """Return what the words over a picture of filters say was done while they were trained."""
     settings: Any = resolve_experiment(experiment, overrides).experiment
     return corruption_told(settings)

@@ -70,9 +70,9 @@ class Trained:
     Attributes:
         tensors: every parameter under its name in a checkpoint.
         history: the columns of metrics.csv, an epoch each.
-        best: the epoch whose parameters are kept, and its wrong validation rows.
-        stopped: it was stopped, and can go on from what was kept.
-        diverged: what is told of training that did not end, its cost being no number.
+        best: the epoch whose parameters are saved, and its wrong validation rows.
+        stopped: it was stopped, and can go on from the checkpoint.
+        diverged: the message of training that did not end, its cost being no number.
         moments: places at which it could have been stopped: after each step, epoch and phase.
         snapshots: the tensors after each epoch.
     """
@@ -113,15 +113,15 @@ def train(
     *,
     start: Path | None = None,
     stop_after: int | None = None,
-    keep: Path | None = None,
+    save_to: Path | None = None,
 ) -> Trained:
     """Train until it is done, or stopped.
 
     Args:
         settings: of the experiment, as in a resolved config.
         start: a checkpoint to go on from; None: the initial weights.
-        stop_after: so many moments (see `Trained`) after which to keep a checkpoint and stop.
-        keep: where to keep it.
+        stop_after: so many moments (see `Trained`) after which to save a checkpoint and stop.
+        save_to: where to save it.
     """
     experiment = Experiment.model_validate(settings)
     expected = _expected(experiment, data)
@@ -132,7 +132,7 @@ def train(
         state = initial_state(experiment, expected.inputs, torch.float32)
     else:
         state = load_checkpoint(start, expected, CPU)
-    hooks = _Hooks(stop_after, keep, expected)
+    hooks = _Hooks(stop_after, save_to, expected)
     diverged = ""
     try:
         _train(experiment, dataset, state, engine_for(engine, CPU), hooks)  # type: ignore[arg-type]
@@ -210,10 +210,10 @@ def toy_data(train: int = 47, valid: int = 31, classes: int = 3, noise: float = 
         labels = random.integers(0, classes, count)
         pixels = (patterns[labels] + random.integers(-35, 56, (count, 20))).clip(1, 255)
         other = np.where(random.random(count) < noise, 1, 0)
-        made = Rows(pixels.astype(np.uint8), ((labels + other) % classes).astype(np.uint8))
-        for array in made:
+        drawn = Rows(pixels.astype(np.uint8), ((labels + other) % classes).astype(np.uint8))
+        for array in drawn:
             array.flags.writeable = False  # training has no business there
-        return made
+        return drawn
 
     return Data(rows(train), rows(valid), classes)
 
@@ -239,8 +239,8 @@ class _Stopped(Exception):
 class _Hooks:
     """Counts the moments, copies the parameters after each epoch, and stops training."""
 
-    def __init__(self, stop_after: int | None, keep: Path | None, expected: Expected) -> None:
-        self._stop_after, self._keep, self._expected = stop_after, keep, expected
+    def __init__(self, stop_after: int | None, save_to: Path | None, expected: Expected) -> None:
+        self._stop_after, self._save_to, self._expected = stop_after, save_to, expected
         self.seen, self.stopped = 0, False
         self.snapshots: list[dict[str, Array]] = []
 
@@ -249,8 +249,8 @@ class _Hooks:
         return self.seen == self._stop_after
 
     def keep(self, state: Any) -> None:
-        assert self._keep is not None
-        save_checkpoint(self._keep, state, self._expected)
+        assert self._save_to is not None
+        save_checkpoint(self._save_to, state, self._expected)
         self.stopped = True
         raise _Stopped
 

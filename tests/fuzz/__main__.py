@@ -40,8 +40,8 @@ def main() -> int:
 def _commit() -> str:
     words = ("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     root = Path(__file__).resolve().parents[2]
-    told = subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=False)
-    return told.stdout.strip()
+    found = subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=False)
+    return found.stdout.strip()
 
 
 def _arguments() -> argparse.Namespace:

@@ -129,13 +129,13 @@ def header_and(inner: Mutate) -> Mutate:
         if length > len(data) - 8 or random.random() < 0.2:
             return outer(data, random)
         header, numbers = data[8 : 8 + length], data[8 + length :]
-        told, ours = {}, b""
+        fields, ours = {}, b""
         with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            told = json.loads(header)
-            ours = told["__metadata__"]["dae"].encode()
+            fields = json.loads(header)
+            ours = fields["__metadata__"]["dae"].encode()
         if ours and random.random() < 0.7:
-            told["__metadata__"]["dae"] = inner(ours, random).decode("utf-8", "replace")
-            header = json.dumps(told).encode()
+            fields["__metadata__"]["dae"] = inner(ours, random).decode("utf-8", "replace")
+            header = json.dumps(fields).encode()
         else:
             header = inner(header, random)
         return len(header).to_bytes(8, "little") + header + numbers

@@ -39,11 +39,11 @@ class Attempts:
             counts["accepted" if self._target.accepts(data, self._folder) else "refused"] += 1
         except Exception as error:
             counts["failed"] += 1
-            self._keep(data, error)
+            self._save(data, error)
             counts["ways"] = len(self._seen)
         (self._folder / COUNTS).write_text(json.dumps(counts))
 
-    def _keep(self, data: bytes, error: Exception) -> None:
+    def _save(self, data: bytes, error: Exception) -> None:
         frames = traceback.extract_tb(error.__traceback__)
         way = (type(error).__name__, *(f"{f.filename}:{f.lineno}" for f in frames[-3:]))
         if way in self._seen:
@@ -83,14 +83,14 @@ def fuzz(
 ) -> Row:
     """Fuzz a target in a process of its own; what fails is kept in the folder `failures`."""
     failures.mkdir(parents=True, exist_ok=True)
-    kept = f"{failures.resolve()}/{name.replace(' ', '-')}"
+    prefix = f"{failures.resolve()}/{name.replace(' ', '-')}"
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "tests.fuzz.child", name, folder, failures.resolve()),
                 *(f"-max_total_time={seconds:.0f}", f"-seed={seed}", f"-runs={most_inputs}"),
-                *(f"-timeout={HANG}", f"-rss_limit_mb={RESIDENT}", f"-artifact_prefix={kept}-"),
+                *(f"-timeout={HANG}", f"-rss_limit_mb={RESIDENT}", f"-artifact_prefix={prefix}-"),
             ],
             capture_output=True,
             text=True,
@@ -99,7 +99,7 @@ def fuzz(
         )
         counts = counted(Path(folder))
     if done.returncode != 0:
-        Path(f"{kept}-end.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
+        Path(f"{prefix}-end.txt").write_text(done.stdout + done.stderr, encoding="utf-8")
     covered = re.findall(r"cov: (\d+) ft: \d+ corp: (\d+)/", done.stderr) or [(0, 0)]
     edges, corpus = map(int, covered[-1])
     return Row(

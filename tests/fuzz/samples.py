@@ -9,11 +9,11 @@ import zipfile
 import numpy as np
 
 from tests.entry_points.readers import SETS, Rows
-from tests.support.data_files import idx, made_up, npy, npz, text, zipped
+from tests.support.data_files import idx, npy, npz, random_arrays, text, zipped
 
 ROWS = Rows("rect", 1, 1, 1)
 """Two rows to train on and one to test: inputs of some kilobytes, and no reader knows."""
-CONTENT = made_up(ROWS)
+CONTENT = random_arrays(ROWS)
 TEST_TEXT = text(*CONTENT[2:], "%g", " ")
 SHAPE = (3, 4, 5)  # of the images in an IDX file
 WRONG = np.array([True, False, False, True, True, False, False, False, False, True])  # rows
@@ -45,8 +45,8 @@ _ABOUT = {
     "source": "",
     "trust": "checked",
 }
-_TOLD = np.frombuffer(json.dumps(_ABOUT).encode(), dtype=np.uint8)
-CACHE_ENTRIES = [npz(_KEYED | {"dae": _TOLD})]
+_PROVENANCE = np.frombuffer(json.dumps(_ABOUT).encode(), dtype=np.uint8)
+CACHE_ENTRIES = [npz(_KEYED | {"dae": _PROVENANCE})]
 CACHE_POINTERS = [b'{"entry": "rect-original-1.npz", "source": "a test"}']
 
 _IMAGES = idx(np.arange(60, dtype=np.uint8).reshape(SHAPE))
@@ -112,5 +112,5 @@ only_b_wrong,error_a_percent,error_b_percent,p_value,significant,p_holm
 convex,dddd,convex-0,convex-25,SAA-3,SdA-3,0,a,b,10,3,1,40.00,20.00,.625,no,1
 """
 ]
-KEPT_ROWS = [b"run,n_test,n_wrong,bits\n", b"run,n_test,n_wrong,bits\nconvex-1,10,4,mEA=\n"]
+SAVED_ROWS = [b"run,n_test,n_wrong,bits\n", b"run,n_test,n_wrong,bits\nconvex-1,10,4,mEA=\n"]
 WRONG_ROWS = [npy(np.packbits(WRONG))]

@@ -57,11 +57,11 @@ class Target:
         try:
             self.attempt(path)
         except (DaeError, Refused) as refused:
-            told = str(refused)
-            named = path.name in told or f"{path.parent.name}/" in told or not self.file
-            assert named, f"{path.name} is not named: {told!r}"
-            for character in told.replace("\n", ""):
-                assert unicodedata.category(character) != "Cc", f"{character!r} in {told!r}"
+            message = str(refused)
+            named = path.name in message or f"{path.parent.name}/" in message or not self.file
+            assert named, f"{path.name} is not named: {message!r}"
+            for character in message.replace("\n", ""):
+                assert unicodedata.category(character) != "Cc", f"{character!r} in {message!r}"
             return False
         return True
 
@@ -113,11 +113,11 @@ def _zip(path: Path) -> None:
 
 def _entry(path: Path) -> None:
     try:
-        found, told = readers.read_cache_entry(path, ROWS)
+        found, provenance = readers.read_cache_entry(path, ROWS)
     except DaeError as error:  # of other shapes it names the set, not the file
         raise Refused(f"{path.name}: {error}") from error
     assert found.pixels.shape == (2, 784)
-    assert told["origin"] in ("original", "regenerated")
+    assert provenance["origin"] in ("original", "regenerated")
 
 
 def _pointer(path: Path) -> None:
@@ -136,7 +136,7 @@ def _idx_file(path: Path) -> None:
 
 def _tables(path: Path) -> None:
     readers.read_search(path.with_name("search.csv"))
-    readers.read_comparisons_and_kept_rows(path.parent)
+    readers.read_comparisons_and_saved_rows(path.parent)
 
 
 def _wrong_rows(path: Path) -> None:
@@ -190,7 +190,7 @@ TARGETS = {
         Target("overrides", "", _overrides, _YAML, samples.OVERRIDES, 30),
         Target("search.csv", "search.csv", _tables, _TEXT, samples.SEARCHES),
         Target("mcnemar.csv", "mcnemar.csv", _tables, _TEXT, samples.COMPARISONS),
-        Target("wrong_rows.csv", "wrong_rows.csv", _tables, _TEXT, samples.KEPT_ROWS),
+        Target("wrong_rows.csv", "wrong_rows.csv", _tables, _TEXT, samples.SAVED_ROWS),
         Target("wrong rows", "wrong_rows.npy", _wrong_rows, _NPY, samples.WRONG_ROWS),
         Target("runs.csv", "results/tiny/runs.csv", _verify, _TEXT, short=6),
         Target("run status", f"{_RUN}/status.json", _evaluate, _JSON, short=6),

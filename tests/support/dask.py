@@ -7,24 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.support.children import Child
-
-WAIT = 100.0
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def wait_until(condition: Callable[[], bool], command: Child | None = None) -> None:
-    """Wait until something is so; fail if the command ends before."""
-    end = time.monotonic() + WAIT
-    while not condition():
-        assert command is None or command.poll() is None, command.err
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.05)
+from tests.support.children import ROOT, wait_until
 
 
 class DaskCluster:

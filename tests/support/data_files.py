@@ -58,7 +58,7 @@ def idx(array: NDArray[np.uint8]) -> bytes:
     return header + array.tobytes()
 
 
-def made_up(of: Rows, seed: int = 0) -> Arrays:
+def random_arrays(of: Rows, seed: int = 0) -> Arrays:
     """Return content that such a set could have."""
     random, facts = np.random.default_rng(seed), SETS[of.dataset]
 
@@ -74,13 +74,13 @@ def made_up(of: Rows, seed: int = 0) -> Arrays:
     return Arrays(pixels(n_train), labels(n_train), pixels(of.test), labels(of.test))
 
 
-def refused(told: object, read: Callable[..., object], *given: Any) -> str:
+def refused(parts: object, read: Callable[..., object], *given: Any) -> str:
     """Hold reading to a refusal with exit code 2 that tells all this, and return its message."""
     with pytest.raises(DaeError) as caught:
         read(*given)
     message = str(caught.value)
     assert caught.value.exit_code == 2
-    for part in told if isinstance(told, tuple) else (told,):
+    for part in parts if isinstance(parts, tuple) else (parts,):
         assert str(part) in message, f"no {str(part)!r} in {message!r}"
     assert message.isprintable()
     return message

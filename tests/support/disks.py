@@ -28,9 +28,9 @@ class Disk:
         """Fill the disk until so many blocks of it are free."""
         ballast = self.seen / "ballast"
         ballast.unlink(missing_ok=True)
-        told = os.statvfs(self.seen)
+        space = os.statvfs(self.seen)
         with ballast.open("wb") as file:
-            file.write(b"\1" * (told.f_bavail - blocks) * told.f_frsize)
+            file.write(b"\1" * (space.f_bavail - blocks) * space.f_frsize)
         assert os.statvfs(self.seen).f_bavail == blocks
 
     def make_room(self) -> None:

@@ -94,8 +94,8 @@ def run_of(results: Path, cell: str) -> Path:
 
 def stop(folder: Path) -> Path:
     """Make a finished run one that was stopped just before its end; its folder from then on."""
-    change_json(folder / "status.json", lambda told: told.update(state="running"))
-    change_json(folder / "status.json", lambda told: told.pop("result"))
+    change_json(folder / "status.json", lambda status: status.update(state="running"))
+    change_json(folder / "status.json", lambda status: status.pop("result"))
     return folder.rename(folder.with_name(folder.name + ".partial"))
 
 
@@ -127,9 +127,9 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def snapshot(folder: Path, suffixes: Sequence[str] = ()) -> dict[str, bytes]:
-    """Return every file below a folder with its content, or those of the suffixes given."""
+    """Return every file below a folder with its content, or those of the endings given."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and (not suffixes or path.suffix in suffixes)
+        if path.is_file() and (not suffixes or path.name.endswith(tuple(suffixes)))
     }

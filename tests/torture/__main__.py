@@ -61,11 +61,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="dae-torture-") as folder:
         torture = Torture(Path(folder), options.seed, lambda text: print(text, flush=True))
         tally = torture.run(options.kills)
-    kept = rows(tally, options.seed)
+    figures = rows(tally, options.seed)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["what", "figure"])
-    writer.writerows(kept.items())
+    writer.writerows(figures.items())
     if options.out:
         (options.out / "torture.csv").write_text(text.getvalue(), encoding="utf-8")
     print(text.getvalue())

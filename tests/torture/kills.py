@@ -64,7 +64,7 @@ class Torture:
         self,
         folder: Path,
         seed: int,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
         cold: float = 0.15,
         alone: float = 0.2,
     ) -> None:
@@ -73,14 +73,14 @@ class Torture:
         Args:
             folder: for everything that is written.
             seed: of the moments and kinds of kills.
-            tell: hears how it goes.
+            report: hears how it goes.
             cold: the share of studies that begin with an empty cache.
             alone: the share of commands that make one run at a time, in their own process.
         """
         self.tally = Tally()
         self._folder = folder
         self._random = random.Random(seed)
-        self._tell = tell
+        self._report = report
         self._cold, self._alone = cold, alone
         self._patience = 0.0
         self._caches = folder / "caches"
@@ -89,7 +89,7 @@ class Torture:
     def run(self, kills: int) -> Tally:
         """Kill at least so many times, and finish the last study."""
         begin = time.monotonic()
-        self._tell("a study that nobody kills, for comparison")
+        self._report("a study that nobody kills, for comparison")
         self._finish(self._reference, self._caches / "warm")
         self._patience = time.monotonic() - begin
         while self.tally.killed < kills:
@@ -99,7 +99,7 @@ class Torture:
 
     def _study(self, kills: int) -> None:
         tally, name = self.tally, f"study-{self.tally.studies + 1}"
-        told = len(tally.failures())
+        before = len(tally.failures())
         out = self._folder / name
         cold = self._random.random() < self._cold
         tally.cold += cold
@@ -115,9 +115,9 @@ class Torture:
         tally.left += [f"{name}: {what}" for what in temporary_files(out)]
         tally.left += [f"{name}, cache: {what}" for what in _litter(cache)]
         tally.studies += 1
-        for fault in tally.failures()[told:]:
-            self._tell(fault)
-        self._tell(f"{tally.killed} kills, {tally.studies} studies")
+        for fault in tally.failures()[before:]:
+            self._report(fault)
+        self._report(f"{tally.killed} kills, {tally.studies} studies")
         shutil.rmtree(out)
 
     def _kill_once(self, out: Path, cache: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Results that were made up: rows of runs whose folders are elsewhere, and an earlier page."""
+"""Results of no run: rows of runs.csv whose folders are elsewhere, and an earlier page."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def name_of(dataset: str, model: str) -> str:
     return f"{dataset}-{model.lower().replace('_', '-')}"
 
 
-class MadeStudy:
-    """A study in `folder` and its results, as another machine left them; in place of any before.
+class SyntheticStudy:
+    """A study in `folder` with results that nobody computed, in place of any before.
 
     `cells` has the settings beside those shared, `study` keys of study.yaml.
     """
@@ -155,22 +155,24 @@ Errors = Mapping[tuple[str, str], Sequence[float] | None]
 
 def whole_table(
     folder: Path, errors: Errors, first: Mapping[tuple[str, str], int] | int | None = None
-) -> MadeStudy:
-    """Make up results of the models of the paper's table.
+) -> SyntheticStudy:
+    """Return synthetic results of the models of the paper's table.
 
     `first` is the first of the wrong test rows of each cell, or of all; None: they are not known.
     """
     cells = {name_of(d, model): {"dataset": d, **SETTINGS[model]} for d, model in errors}
-    made = MadeStudy(folder, cells, reference="model")
+    results = SyntheticStudy(folder, cells, reference="model")
     for (dataset, model), of_seeds in errors.items():
         for seed, error in enumerate(of_seeds or ()):
             start = first.get((dataset, model)) if isinstance(first, Mapping) else first
             count = round(error / 100 * N_TEST)
-            made.add(name_of(dataset, model), model, count, dataset=dataset, seed=seed, first=start)
+            results.add(
+                name_of(dataset, model), model, count, dataset=dataset, seed=seed, first=start
+            )
         if of_seeds is None:
-            made.add(name_of(dataset, model), model, 0, dataset=dataset, error="diverged")
-    made.write()
-    return made
+            results.add(name_of(dataset, model), model, 0, dataset=dataset, error="diverged")
+    results.write()
+    return results
 
 
 def write_csv(path: Path, lines: Sequence[Sequence[object]]) -> None:

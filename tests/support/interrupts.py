@@ -1,0 +1,29 @@
+"""Ctrl-C at a moment that does not depend on how fast the machine is: for `child(prepare=…)`."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def interrupt_when_written(name: str, times: int = 1) -> tuple[Callable[[], None], ...]:
+    """Let a command interrupt itself once it has written a file of this name so often."""
+    return (functools.partial(_watch, name, times),)
+
+
+def _watch(name: str, times: int) -> None:
+    replace: Any = os.replace
+    written = 0
+
+    def replacing(source: Any, target: Any, **how: Any) -> None:
+        nonlocal written
+        replace(source, target, **how)
+        written += Path(target).name == name
+        if Path(target).name == name and written == times:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    setattr(os, "replace", replacing)  # noqa: B010
