@@ -48,7 +48,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "replicate train run_folders evaluate golden report statistics claims verify "
         "result_readers filter_studies filters_command svm smoke processes stopping faults cluster",
     ),
-    "search": ("search", "search cluster"),
+    "search": ("search", "search committed_results cluster"),
     "commands": (
         "commands",
         "light_commands train replicate evaluate report verify data_commands filters_command "
@@ -248,7 +248,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, metavar="OUT.csv", help="try them, and write a table")
     options = parser.parse_args()
     faults = [f for f in draw(options.seed, options.count) if options.room in (None, f.room)]
-    columns = ["room", "place", "kind", "before", "after", "found_by"]
+    columns = ["room", "place", "kind", "before", "after", "found_by", "remark"]
     rows = []
     os.environ.setdefault("DAE_TEST_DATA", str(ROOT.parent / "shared" / "data"))
     with tempfile.TemporaryDirectory(prefix="dae-mutations-") as folder:
@@ -262,12 +262,12 @@ def main() -> None:
                 ]
                 row.append(try_out(fault, tree, [str(f) for f in files if f.exists()]))
             print(" | ".join(row), flush=True)
-            rows.append(row)
+            rows.append([*row, ""])  # the remark is ours: why a fault makes no difference
     if options.run:
         with options.run.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerows([columns, *rows])
-        missed = sum(not row[-1] for row in rows)
+        missed = sum(not row[-2] for row in rows)
         print(f"{len(rows) - missed} of {len(rows)} found")
 
 

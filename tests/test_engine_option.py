@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.children import ROOT, Child, signal_itself
+from tests.support.children import ROOT, Child
 from tests.support.commands import Ended
+from tests.support.interrupts import signal_itself
 from tests.support.tiny import change_json, read_csv, read_json, snapshot, write_study
 
 Dae = Callable[..., Ended]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.children import Child, signal_itself
+from tests.support.children import Child
 from tests.support.commands import Ended
+from tests.support.interrupts import signal_itself
 from tests.support.tiny import (
     STUDY,
     bits,

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.children import Child, signal_itself, wait_until
+from tests.support.children import Child, wait_until
 from tests.support.commands import Ended
 from tests.support.commands import dae as run_dae
+from tests.support.interrupts import signal_itself
 from tests.support.limits import files_of_at_most
 from tests.support.tiny import STUDY, read_csv, snapshot, write_study, write_yaml
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.children import PATIENCE, Child, signal_itself, wait_until
+from tests.support.children import PATIENCE, Child, wait_until
 from tests.support.commands import Ended
 from tests.support.compare import assert_same_results, differences, temporary_files
+from tests.support.interrupts import signal_itself
 from tests.support.tiny import read_csv, snapshot
 
 pytestmark = [

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from array import array
 from collections.abc import Callable, Mapping
@@ -241,17 +240,3 @@ def wait_until(condition: Callable[[], object], child: Child | None = None) -> N
         assert child is None or child.poll() is None or condition(), child.err
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.01)
-
-
-def signal_itself(number: int, condition: Callable[[], object]) -> None:
-    """For `prepare`: have the command send itself a signal as soon as something is so.
-
-    A busy machine delays the command and its signal alike.
-    """
-
-    def watch() -> None:
-        while not condition():
-            time.sleep(0.002)
-        os.kill(os.getpid(), number)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -1,10 +1,12 @@
-"""Ctrl-C at a moment that does not depend on how fast the machine is: for `child(prepare=…)`."""
+"""Signals at a moment that does not depend on how fast the machine is: for `child(prepare=…)`."""
 
 from __future__ import annotations
 
 import functools
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,3 +29,17 @@ def _watch(name: str, times: int) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     setattr(os, "replace", replacing)  # noqa: B010
+
+
+def signal_itself(number: int, condition: Callable[[], object]) -> None:
+    """For `prepare`: have the command send itself a signal as soon as something is so.
+
+    A busy machine delays the command and its signal alike.
+    """
+
+    def watch() -> None:
+        while not condition():
+            time.sleep(0.002)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=watch, daemon=True).start()
