@@ -2,7 +2,8 @@
 them.
 
 *tiny* is trained: networks of two seeds, an SVM, and a cell that fails. *table* is made up: every
-state that a cell of the paper's table can be in, what was searched, and what was tried.
+state that a cell of the paper's table can be in, what was searched, and what was tried. *names* are
+those of the runs of the shipped studies, with the digests of their settings.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from unittest import mock
 
 import numpy as np
 
+from tests.entry_points.config import named_runs
 from tests.support.commands import dae
 from tests.support.synthetic_results import (
     SETTINGS,
@@ -34,6 +36,7 @@ from tests.support.synthetic_results import (
 from tests.support.tiny import write_study
 
 FOLDER = Path(__file__).with_name("golden")
+SHIPPED = ("icml2008", "table1", "filters-mnist", "natural-images")
 TOLERANCE = 1e-5
 """Of a number with a decimal point, relative to it: machines add in other orders."""
 CELLS: dict[str, dict[str, Any]] = {
@@ -175,11 +178,18 @@ def _write_trials(out: Path) -> None:
     write_csv(out / "search_earlier.csv", [[*before, *after], *earlier])
 
 
+def run_names(study: str) -> str:
+    """Return the run of each cell of a shipped study on data whose digest is all zeros."""
+    runs = named_runs(study, "0" * 64)
+    lines = [",".join((name, *names)) for name, names in runs.items()]
+    return "\n".join(["cell,run,config_sha256", *lines]) + "\n"
+
+
 def golden_files(folder: Path) -> dict[str, str]:
     """Make both studies in a folder, and return the files' content by their names."""
     with chdir(folder):
         tiny, table = train(folder), make_table(folder)
-        found = {}
+        found = {f"names/{study}.csv": run_names(study) for study in SHIPPED}
         for name, out in (("tiny", tiny), ("table", table)):
             for file in ("runs.csv", "table.csv", "mcnemar.csv", "wrong_rows.csv", "REPORT.md"):
                 found[f"{name}/{file}"] = (out / file).read_text(encoding="utf-8")

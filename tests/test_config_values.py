@@ -18,7 +18,7 @@ from tests.entry_points.config import (
     trial_settings,
 )
 from tests.support.commands import Ended
-from tests.support.tiny import read_csv, write_study, write_yaml
+from tests.support.tiny import write_study, write_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = "a" * 64
@@ -81,18 +81,6 @@ def test_shipped_experiments_are_shown_with_every_setting(dae: Callable[..., End
     documents = list(yaml.safe_load_all(study.out))
     assert dict(zip(names, documents, strict=True)) == settings("icml2008", "seed=7")
     assert {document["seed"] for document in documents} == {7}
-
-
-def test_the_runs_of_the_published_results_are_found_by_their_names_again() -> None:
-    for study in ("icml2008", "table1", "filters-mnist", "natural-images"):
-        rows = read_csv(ROOT / "results" / study / "runs.csv")
-        data = {row["dataset"]: row["data_sha256"] for row in rows}
-        assert {row["cell"] for row in rows} == {name.partition("/")[2] for name in settings(study)}
-        for seed in {row["seed"] for row in rows}:
-            runs = named_runs(study, data, f"seed={seed}")
-            for row in rows:
-                if row["seed"] == seed:
-                    assert runs[f"{study}/{row['cell']}"] == (row["run"], row["config_sha256"])
 
 
 def test_icml2008_has_the_networks_of_the_papers_table_on_all_rows() -> None:

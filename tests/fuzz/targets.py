@@ -48,7 +48,7 @@ class Target:
     def accepts(self, data: bytes, folder: Path) -> bool:
         """Tell whether an input is accepted; any exception but a plain refusal passes through.
 
-        A refusal names the file, and no message may drive a terminal, whatever the file put in.
+        A refusal names the file or its run, and no message may drive a terminal, whatever is in it.
         The folder that the input is put into must be the current one.
         """
         path = self._path(folder)
@@ -58,7 +58,7 @@ class Target:
             self.attempt(path)
         except (DaeError, Refused) as refused:
             message = str(refused)
-            named = path.name in message or f"{path.parent.name}/" in message or not self.file
+            named = path.name in message or path.parent.name in message or not self.file
             assert named, f"{path.name} is not named: {message!r}"
             for character in message.replace("\n", ""):
                 assert unicodedata.category(character) != "Cc", f"{character!r} in {message!r}"

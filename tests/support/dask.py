@@ -30,8 +30,8 @@ class DaskCluster:
         self._processes: list[subprocess.Popen[bytes]] = []
         where = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(self._file))
         self.scheduler = self._start("scheduler", *where)
-        wait_until(self._file.exists)
-        self.address: str = json.loads(self._file.read_text())["address"]
+        wait_until(self._address)
+        self.address = self._address()
 
     def add_workers(self) -> None:
         """Start two, each with a process that watches it and starts it anew; wait until they are
@@ -39,6 +39,13 @@ class DaskCluster:
         where = ("--host", "127.0.0.1", "--local-directory", str(self._folder / "scratch"))
         self._start("worker", self.address, "--nworkers", "2", "--nthreads", "1", *where)
         wait_until(lambda: len(self.worker_pids()) == 2)
+
+    def _address(self) -> str:
+        """Where the scheduler listens; empty until it has written that down to the end."""
+        try:
+            return str(json.loads(self._file.read_text())["address"])
+        except (OSError, ValueError):
+            return ""
 
     def worker_pids(self) -> list[int]:
         """The processes in which runs are made."""
