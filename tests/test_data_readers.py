@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.entry_points.readers import (
@@ -211,17 +213,26 @@ def test_gathered_grey_values_are_those_of_the_split_bit_for_bit() -> None:
 # ---------------------------------------------------------------- every layout
 
 
-def test_any_content_comes_back_from_every_format() -> None:
-    for seed, name in enumerate(SETS):
-        of = OF._replace(dataset=name)
-        content = random_arrays(of, seed)
-        content.pixels[:, :400] = min(255 * (seed % 2), LEVELS.get(name, 1))
-        train, test = texts_of(content, of)
-        members = {SETS[name].train_member: train, SETS[name].test_member: test}
-        assert_same(read_amat(train, test, of), content)
-        method = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)[seed % 2]
-        assert_same(read_archive(zipped(members, method), of), content)
-        assert_same(read_arrays(npz(arrays_of(content, of)), of), content)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(sorted(SETS)),
+    seed=st.integers(0, 2**32 - 1),
+    form=st.sampled_from(["%16.7e", "%.17g", "%.18e", "%+.10f", "%30.9f"]),
+    between=st.sampled_from([" ", "\t", ",", ", ", " \t "]),
+    newline=st.sampled_from(["\n", "\r\n", " \n", "\n\n"]),
+    mark=st.sampled_from([b"", b"\xef\xbb\xbf"]),
+    packing=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
+)
+def test_any_content_comes_back_from_every_format_and_layout(
+    name: str, seed: int, form: str, between: str, newline: str, mark: bytes, packing: int
+) -> None:
+    of = OF._replace(dataset=name)
+    content = random_arrays(of, seed)
+    train, test = (mark + part for part in texts_of(content, of, form, between, newline))
+    assert_same(read_amat(train, test, of), content)
+    members = {SETS[name].train_member: train, SETS[name].test_member: test}
+    assert_same(read_archive(zipped(members, packing), of), content)
+    assert_same(read_arrays(npz(arrays_of(content, of)), of), content)
 
 
 def test_other_layouts_of_the_same_numbers_give_the_same_rows() -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.entry_points.training import has_engine, toy_data, toy_settings, train
 
@@ -28,14 +30,14 @@ MOMENTS = 2 * (2 * (3 + 1) + 1) + 2 * (3 + 1) + 1
 """Two layers of two epochs of three steps, two epochs of fine-tuning; the ends of each."""
 
 
-def hold_to_the_bits(settings: dict[str, Any], engine: str, every: int, checkpoint: Path) -> None:
+def hold_to_the_bits(chosen: dict[str, Any], engine: str, every: int, checkpoint: Path) -> None:
     """Stop every so many moments and go on from the checkpoint; compare with the whole."""
-    whole = train(settings, DATA, engine)
+    whole = train(chosen, DATA, engine)
     start: Path | None = None
-    while train(settings, DATA, engine, start=start, stop_after=every, save_to=checkpoint).stopped:
+    while train(chosen, DATA, engine, start=start, stop_after=every, save_to=checkpoint).stopped:
         start = checkpoint
     assert start == checkpoint
-    assert train(settings, DATA, engine, start=checkpoint).bits == whole.bits, (settings, every)
+    assert train(chosen, DATA, engine, start=checkpoint).bits == whole.bits, (chosen, every)
 
 
 @pytest.mark.xdist_group("compiled")
@@ -47,26 +49,54 @@ def test_there_is_no_step_after_which_a_run_cannot_be_stopped(tmp_path: Path, en
         pytest.skip(f"the engine {engine} cannot be had here")
     checkpoint = tmp_path / "checkpoint.safetensors"
     for kind in KINDS:
-        settings = toy_settings(**kind)
-        settings["pretrain"] |= FEW
-        settings["finetune"] |= FEW | TUNING
-        assert train(settings, DATA, engine).moments == MOMENTS
+        chosen = toy_settings(**kind)
+        chosen["pretrain"] |= FEW
+        chosen["finetune"] |= FEW | TUNING
+        assert train(chosen, DATA, engine).moments == MOMENTS
         for every in (1, 2, 7):
-            hold_to_the_bits(settings, engine, every, checkpoint)
+            hold_to_the_bits(chosen, engine, every, checkpoint)
 
 
-def test_runs_of_other_shapes_can_be_stopped_after_each_step(tmp_path: Path) -> None:
-    for changes in (
-        {"model": {"hidden": (1,)}, "pretrain": {"batch_size": 1}, "finetune": {"batch_size": 1}},
-        {"model": {"hidden": (5, 1, 3)}, "finetune": {"batch_size": 24}},
-        {"pretrain": {"epochs": 0}, "finetune": {"learning_rate": 2.0, "patience": 1}},
-    ):
-        hold_to_the_bits(toy_settings(**changes), "torch", 1, tmp_path / "checkpoint.safetensors")
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(KINDS),
+    hidden=st.lists(st.integers(1, 6), min_size=1, max_size=3),
+    pretraining=st.fixed_dictionaries(
+        {"epochs": st.integers(0, 2), "batch_size": st.integers(1, 23)}
+    ),
+    tuning=st.fixed_dictionaries(
+        {
+            "max_epochs": st.integers(1, 3),
+            "batch_size": st.integers(1, 23),
+            "patience": st.integers(1, 3),
+            "window": st.integers(1, 3),
+        }
+    ),
+    engine=st.sampled_from([name for name in ("torch", "blas") if has_engine(name)]),
+    every=st.integers(1, 40),
+)
+def test_whatever_the_settings_a_run_can_be_stopped_after_any_moment(
+    tmp_path: Path,
+    kind: dict[str, Any],
+    hidden: list[int],
+    pretraining: dict[str, int],
+    tuning: dict[str, int],
+    engine: str,
+    every: int,
+) -> None:
+    chosen = toy_settings(**kind)
+    chosen["model"] |= {"hidden": tuple(hidden)}
+    chosen["pretrain"] |= {"learning_rate": 0.02} | pretraining
+    chosen["finetune"] |= tuning
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    checkpoint.unlink(missing_ok=True)
+    if every < train(chosen, DATA, engine).moments:
+        hold_to_the_bits(chosen, engine, every, checkpoint)
 
 
 def test_a_run_that_is_done_is_not_trained_further(tmp_path: Path) -> None:
-    checkpoint, settings = tmp_path / "checkpoint.safetensors", toy_settings()
-    whole = train(settings, DATA)
-    assert train(settings, DATA, stop_after=whole.moments, save_to=checkpoint).phase == "done"
-    again = train(settings, DATA, start=checkpoint)
+    checkpoint, chosen = tmp_path / "checkpoint.safetensors", toy_settings()
+    whole = train(chosen, DATA)
+    assert train(chosen, DATA, stop_after=whole.moments, save_to=checkpoint).phase == "done"
+    again = train(chosen, DATA, start=checkpoint)
     assert (again.bits, again.moments) == (whole.bits, 0)
