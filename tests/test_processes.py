@@ -63,8 +63,8 @@ def test_a_run_of_three_layers_of_1000_units_stays_under_1_gib(
         "dataset": "rect",
         "model": {"hidden": [1000, 1000, 1000]},
         "corruption": {"destruction": 0.25},
-        "pretrain": {"learning_rate": 0.1, "epochs": 20},
-        "finetune": {"learning_rate": 0.05, "max_epochs": 20, "batch_size": 20},
+        "pretrain": {"learning_rate": 0.1, "epochs": 5},
+        "finetune": {"learning_rate": 0.05, "max_epochs": 5, "patience": 5, "batch_size": 20},
     }
     write_study(Path(), "large", {"rect-25": settings}, shared={})
     command = child("replicate", "large", "--engine", engine, executed=True)
