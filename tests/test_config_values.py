@@ -361,6 +361,17 @@ def test_any_setting_changes_the_name_of_a_run_and_its_digest_and_is_shown() -> 
         assert len({digest for _, digest in names}) == len(names)
 
 
+def test_every_setting_is_among_those_whose_change_gives_another_run() -> None:
+    """A new one joins the lists above; docs/experiments.md has them all."""
+    page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- settings:")[2].partition("<!-- end -->")[0]
+    documented = set(re.findall(r"(?m)^\| `([a-z_.]+)` \|", table))
+    lists = (CHANGES, CHANGES_OF_PATCHES, CHANGES_OF_SVMS, str(CHANGES_OF_NETWORKS), NOISE)
+    tried = set(re.findall(r"[a-z_]+(?:\.[a-z_]+)?(?==)", " ".join(lists))) | {"rows"}
+    assert documented - {"corruption.sigma"} <= tried  # sigma stands in NOISE
+    assert len(documented) > 30
+
+
 def test_the_name_of_a_run_says_data_set_model_noise_and_seed() -> None:
     three = "model.hidden=[30,20,10]"
     for file, overrides, start in (
