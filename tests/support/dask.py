@@ -30,7 +30,11 @@ class DaskCluster:
         self._processes: list[subprocess.Popen[bytes]] = []
         where = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(self._file))
         self.scheduler = self._start("scheduler", *where)
-        wait_until(self._address)
+        try:
+            wait_until(self._address)
+        except BaseException:
+            self.end()
+            raise
         self.address = self._address()
 
     def add_workers(self) -> None:
