@@ -116,15 +116,15 @@ def write_reference() -> None:
     REFERENCE.write_text(text.getvalue(), encoding="utf-8")
 
 
-def claims_told(text: str) -> str:
+def renew_claims(text: str) -> str:
     """Return README's text with the outcomes of the paper's claims in results/table1 renewed."""
     results = ROOT / "results" / "table1"
     table = read_rows(results / "table.csv", TableRow)
     rows = read_rows(results / "runs.csv", RunRow)
     printed = paper_table(resolve_study("table1"), rows, table)
     judged = claims(printed, read_comparisons(results))
-    told = "\n".join(f"- {claim.says}: **{claim.outcome}**" for claim in judged)
-    return _between(text, "claims", f"\n{told}\n")
+    outcomes = "\n".join(f"- {claim.says}: **{claim.outcome}**" for claim in judged)
+    return _between(text, "claims", f"\n{outcomes}\n")
 
 
 def command_help() -> str:
@@ -287,7 +287,7 @@ def main() -> None:
     if "--reference" in sys.argv[1:]:
         write_reference()
     for path, renewed in (
-        (ROOT / "README.md", lambda text: claims_told(readme(text))),
+        (ROOT / "README.md", lambda text: renew_claims(readme(text))),
         (ROOT / "docs" / "datasets.md", datasets),
         (ROOT / "docs" / "experiments.md", experiments),
         (ROOT / "docs" / "reliability.md", reliability),

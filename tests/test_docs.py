@@ -158,9 +158,7 @@ def test_tests_reach_inside_through_the_entry_points_alone() -> None:
     entry_points = ROOT / "tests" / "entry_points"
     for path in sorted((ROOT / "tests").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
-        patches += len(
-            re.findall(r"setattr\(\s*[a-z_]+(?:\.[a-z_]+)*,|setattr\(\s*\"dae_cli", text)
-        )
+        patches += text.count("setattr" + "(")  # of whatever, within dae_cli or outside
         for node in ast.walk(ast.parse(text)):
             inside = isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dae_cli")
             if inside and isinstance(node, ast.ImportFrom):

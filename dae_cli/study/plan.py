@@ -99,7 +99,7 @@ def make_job(
     """Return the job of one experiment in a folder of runs.
 
     Raises:
-        ConfigError: DAE_CHECKPOINT_SECONDS is no number; told here, before anything is computed.
+        ConfigError: DAE_CHECKPOINT_SECONDS is no number; raised before anything is computed.
     """
     checkpoint_seconds()
     folder = runs.absolute() / run_name(experiment, data.sha256)

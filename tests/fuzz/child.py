@@ -1,6 +1,6 @@
 """One target under atheris, in a process that libFuzzer ends: `tests.fuzz.run` starts it.
 
-Arguments: the target, a folder of its own, the folder for what fails, what libFuzzer is told.
+Arguments: the target, a folder of its own, the folder for what fails, options of libFuzzer.
 """
 
 from __future__ import annotations

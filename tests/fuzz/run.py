@@ -1,4 +1,4 @@
-"""Fuzzing one target for some time, in a process of its own, and the row that is told of it."""
+"""Fuzzing one target for some time, in a process of its own, and its row of fuzz.csv."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Row:
     refused: int
     accepted: int
     failures: int  # ways to fail: exceptions that are no plain refusal, hangs, too much memory
-    corpus: int  # inputs that were kept because they reached something new
+    corpus: int  # inputs that reached something new
     edges: int  # jumps in the compiled code of `dae_cli` that were taken
     seconds: float
     seed: int
@@ -81,7 +81,7 @@ class Row:
 def fuzz(
     name: str, seconds: float, seed: int, failures: Path, commit: str, most_inputs: int = -1
 ) -> Row:
-    """Fuzz a target in a process of its own; what fails is kept in the folder `failures`."""
+    """Fuzz a target in a process of its own; what fails is saved in the folder `failures`."""
     failures.mkdir(parents=True, exist_ok=True)
     prefix = f"{failures.resolve()}/{name.replace(' ', '-')}"
     start = time.monotonic()

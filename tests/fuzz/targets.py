@@ -21,7 +21,7 @@ Attempt = Callable[[Path], None]
 
 
 class Refused(Exception):
-    """A command did not take the file; what it told is the message."""
+    """A command did not take the file; its output is the message."""
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ class DaskCluster:
         self.address = self._address()
 
     def add_workers(self) -> None:
-        """Start two, each with a process that watches it and starts it anew; wait until they are
-        there."""
+        """Start two, each with a process that watches it and starts it again; wait until they
+        are there."""
         where = ("--host", "127.0.0.1", "--local-directory", str(self._folder / "scratch"))
         self._start("worker", self.address, "--nworkers", "2", "--nthreads", "1", *where)
         wait_until(lambda: len(self.worker_pids()) == 2)

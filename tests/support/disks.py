@@ -43,7 +43,7 @@ class Disk:
         return sum(-(-file.stat().st_size // size) for file in files)
 
     def make_read_only(self) -> None:
-        """Mount the disk anew over itself, read-only, whatever is open there."""
+        """Mount the disk over itself, read-only, whatever is open there."""
         where = str(self.path)
         command = [*self.inside, "mount", "--bind", "-o", "ro", where, where]
         subprocess.run(command, check=True, timeout=20)

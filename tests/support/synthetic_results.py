@@ -141,11 +141,11 @@ class SyntheticStudy:
         lines = [[row[name] for name in columns] for row in self.rows]
         write_csv(self.out / "runs.csv", [columns, *lines])
         if self.wrong:
-            kept = [
+            saved = [
                 [run, len(rows), int(rows.sum()), b64encode(np.packbits(rows).tobytes()).decode()]
                 for run, rows in self.wrong.items()
             ]
-            write_csv(self.out / "wrong_rows.csv", [["run", "n_test", "n_wrong", "bits"], *kept])
+            write_csv(self.out / "wrong_rows.csv", [["run", "n_test", "n_wrong", "bits"], *saved])
         return self.out
 
 
@@ -199,7 +199,7 @@ def write_earlier_page(
         sheets: by run, the greys of its filters, (units, 784).
         command: that it says it was made by.
     """
-    kept = {run: {"valid": valid, "cost": cost} for run, (valid, cost) in (curves or {}).items()}
+    saved = {run: {"valid": valid, "cost": cost} for run, (valid, cost) in (curves or {}).items()}
     images = []
     for run, greys in (sheets or {}).items():
         png = b64encode(sheet_png(greys)).decode()
@@ -207,7 +207,7 @@ def write_earlier_page(
     page = [
         f'<!doctype html><meta name="dae-command" content="{html.escape(command)}">',
         *images,
-        f'<script type="application/json" id="kept-curves">{json.dumps(kept)}</script>',
+        f'<script type="application/json" id="kept-curves">{json.dumps(saved)}</script>',
     ]
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.html").write_text("\n".join(page), encoding="utf-8")

@@ -153,7 +153,7 @@ def main() -> None:
     if request is None:
         return
     sys.argv = ["dae", *request.arguments]
-    sys.modules["__main__"] = entry  # what worker processes are told to import
+    sys.modules["__main__"] = entry  # what worker processes import
     code: object = 0
     try:
         entry.main()

@@ -16,7 +16,7 @@ from tests.torture.kills import ENDS, KILLS, Tally, Torture
 
 
 def rows(tally: Tally, seed: int) -> dict[str, object]:
-    """What is kept of a torture run, by name."""
+    """The figures of a torture run, by name."""
     return {
         **{f"killed, {how}": tally.kills[how] for how in KILLS},
         "killed, all": tally.killed,
