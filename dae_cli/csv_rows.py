@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from dae_cli.errors import RunFolderError
 
@@ -117,6 +117,9 @@ def _value(name: str, kind: Any, text: str) -> Any:
     options = get_args(kind) if NoneType in get_args(kind) else (kind,)
     if text == "" and NoneType in options:
         return None
+    if get_origin(kind) is Literal and text not in get_args(kind):
+        expected = ", ".join(str(option) or "nothing" for option in get_args(kind))
+        raise ValueError(f"{name} is {text!r}, expected {expected}")
     if options[0] is bool:
         if text not in ("yes", "no"):
             raise ValueError(f"{name} is {text!r}, expected yes or no")

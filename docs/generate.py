@@ -30,6 +30,7 @@ from dae_cli.config.schema import (
 from dae_cli.config.study_files import Reference
 from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.registry import REGISTRY
+from dae_cli.data.trust import recorded_trust
 from dae_cli.study.paper import compared_with
 from dae_cli.study.report.markdown import certainty_told, markdown_table
 from dae_cli.study.rows import RunRow, TableRow, read_rows
@@ -89,6 +90,7 @@ def _run(row: dict[str, str], experiment: AnyExperiment, reference: Reference) -
         run=row["cell"],
         dataset=dataset,
         data_origin=row["data_origin"],
+        trust=recorded_trust(dataset, row["data_origin"], row["data_sha256"]),
         data_sha256=row["data_sha256"],
         model=model,
         destruction_percent=destruction,

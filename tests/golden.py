@@ -265,11 +265,13 @@ def _edit_json(path: Path, **values: object) -> None:
 
 def main() -> None:
     """Rewrite the files of tests/golden."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
     with tempfile.TemporaryDirectory() as folder:
         own = {"DAE_CACHE_DIR": f"{folder}/cache", "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
+        own["DAE_ACCEPT_UNVERIFIED"] = "1"
         with mock.patch.dict(os.environ, own):
-            for name, content in golden_files(Path(folder)).items():
+            found = golden_files(Path(folder))
+            shutil.rmtree(FOLDER, ignore_errors=True)
+            for name, content in found.items():
                 path = FOLDER / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(content, encoding="utf-8")

@@ -28,6 +28,7 @@ ARCHIVES = {
 KNOWN = {
     "basic": "0160063fe7b9598c556ea2c9cf7d571cf9aa654670e54313ff1089a11579ed52",
     "convex": "f1736928f43fd98817ab8fa8152e50fb5f371e4fe12cc0b0a5682e2812033e01",
+    "rect": "e78debd8f697c01f00e519f24a1eb7f41a5f6dd01fb32add7abe39c1d3d38628",
     "mnist": "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83",
 }
 
@@ -74,10 +75,10 @@ def test_fetch_and_make_print_a_line_for_every_set_and_list_one_for_every_copy(
     original, regenerated = small
     path = original.write_npz(Path("mine"))
     head, line = dae("data", "make", "small").succeeded().lines
-    assert head.split() == ["set", "origin", "SHA-256", "source"]
-    assert line.split()[:3] == ["small", "regenerated", regenerated.sha256[:12]]
+    assert head.split() == ["set", "origin", "trust", "SHA-256", "source"]
+    assert line.split()[:4] == ["small", "regenerated", "-", regenerated.sha256[:12]]
     head, line = dae("data", "fetch", "small", "small", "--data-dir", "mine").succeeded().lines
-    assert line.split()[:3] == ["small", "original", original.sha256[:12]]
+    assert line.split()[:4] == ["small", "original", "unverified", original.sha256[:12]]
     assert str(path) in line
     words = ("data", "list", "rect", "small", "rect", "--data-dir", "mine")
     listed = dae(*words, "--format", "json").succeeded().json
@@ -168,15 +169,16 @@ def test_verify_reads_every_copy_to_its_last_byte(
     shown = str(Path(entry["path"]).relative_to(Path.cwd()))
     words = ("data", "verify", "small", "--data-dir", "mine")
     found = dae(*words, "--format", "json").succeeded().json
-    assert list(found[0]) == ["name", "place", "paths", "origin", "sha256", "sound", "found"]
+    keys = ["name", "place", "paths", "origin", "trust", "sha256", "sound", "found"]
+    assert list(found[0]) == keys
     assert [(one["place"], one["paths"], one["sha256"], one["sound"]) for one in found] == [
         ("yours", ["mine/small.zip"], original.sha256, True),
         ("cache", [entry["path"]], regenerated.sha256, True),
     ]
     head, *lines = dae(*words).succeeded().lines
-    assert head.split() == ["set", "copy", "origin", "SHA-256", "found"]
-    assert lines[0].split()[:4] == ["small", str(path), "original", original.sha256[:12]]
-    assert lines[1].split()[:4] == ["small", shown, "regenerated", regenerated.sha256[:12]]
+    assert head.split() == ["set", "copy", "origin", "trust", "SHA-256", "found"]
+    assert lines[0].split()[:4] == ["small", str(path), "original", "unverified"]
+    assert lines[1].split()[:4] == ["small", shown, "regenerated", "-"]
     data = bytearray(Path(entry["path"]).read_bytes())
     data[len(data) // 2] ^= 1
     Path(entry["path"]).write_bytes(data)

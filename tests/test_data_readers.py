@@ -656,7 +656,7 @@ def test_a_damaged_header_is_refused_and_no_expression_in_it_evaluated() -> None
 
 def test_an_entry_of_the_cache_is_read_exactly_and_refused_when_altered() -> None:
     about = {"name": "rect-img", "origin": "original", "sha256": "d" * 64, "source": "a test"}
-    about |= {"trust": "checked"}
+    about |= {"trust": "verified"}
     untrue = np.frombuffer(json.dumps(about | {"trust": "my word"}).encode(), np.uint8)
     stored = dict(zip(KEYS, CONTENT, strict=True))
     stored["dae"] = np.frombuffer(json.dumps(about).encode(), np.uint8)

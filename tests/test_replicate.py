@@ -173,10 +173,10 @@ def test_a_dry_run_shows_successive_seeds_and_writes_nothing(dae: Dae, tmp_path:
         (cell, f"s{seed}") for cell in ("rect-0", "rect-25") for seed in range(3)
     ]
     assert len({run for _, run, *_ in runs}) == 6
-    assert {(state, data) for *_, state, data in runs} == {("new", "rect (original)")}
+    assert {(state, data) for *_, state, data in runs} == {("new", "rect (original, unverified)")}
     assert ended.lines[-1] == "6 of 6 to run · results/tiny"
     # Data that serve several cells are named once.
-    assert sum("rect (original)" in line for line in ended.err.splitlines()) == 1
+    assert sum("rect (original, unverified)" in line for line in ended.err.splitlines()) == 1
     assert not (tmp_path / "results").exists()
     # They count from the seed of the experiment.
     write_study(Path(), "late", {"rect-0": {"corruption": {"destruction": 0.0}, "seed": 40}})

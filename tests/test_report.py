@@ -280,8 +280,8 @@ def test_data_that_are_rebuilt_exactly_are_compared_without_a_mark(reported: Rep
     verdicts = [row.split(" | ")[-1] for row in rows]
     assert verdicts == ["matches |", "matches (regenerated data) |", "better |"]
     origins = {x.split(" | ")[1] for x in section(text, "Data").splitlines() if "`" in x}
-    assert origins == {"exactly rebuilt", "regenerated", "original"}
-    marks = [span for span in page_of(results.out).of("span") if span.get("class") == "regenerated"]
+    assert origins == {"exactly rebuilt", "regenerated", "original (verified)"}
+    marks = [span for span in page_of(results.out).of("span") if span.get("class") == "data-mark"]
     assert len(marks) == 1
 
 

@@ -98,16 +98,16 @@ def test_runs_csv_with_other_columns_or_rows_is_refused_at_its_line(done: Path, 
     sound = path.read_text(encoding="utf-8")
     columns, _, rows = sound.partition("\n")
     for content, parts in (
-        (",".join(["x"] * 27) + "\n" + rows, (":1:",)),
+        (",".join(["x"] * 28) + "\n" + rows, (":1:",)),
         (sound.replace(",seed,", ",", 1), (":1:",)),
         (sound.replace(",seed,", ",seed,seed,", 1), (":1:",)),
         (sound.replace("cell,run", "run,cell", 1), (":1:",)),
         (columns.upper() + "\n" + rows, (":1:",)),
         ("\n" + rows, (":1:",)),
-        (sound.rstrip("\n").rstrip(","), (":3:", "26", "27")),
-        (sound.rstrip("\n") + ",more\n", (":3:", "28", "27")),
-        (sound.replace("8.00", "8,00", 1), (":2:", "28", "27")),
-        (sound + "\n", (":4:", "0", "27")),
+        (sound.rstrip("\n").rstrip(","), (":3:", "27", "28")),
+        (sound.rstrip("\n") + ",more\n", (":3:", "29", "28")),
+        (sound.replace("8.00", "8,00", 1), (":2:", "29", "28")),
+        (sound + "\n", (":4:", "0", "28")),
     ):
         path.write_text(content, encoding="utf-8")
         dae("verify", "tiny").failed(2, f"results/tiny/runs.csv{parts[0]}", *parts[1:])

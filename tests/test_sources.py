@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def fetch(dae: Dae) -> Fetch:
     def fetch(*options: str | Path) -> dict[str, str]:
         ended = dae("data", "fetch", "small", "--format", "json", *options).succeeded()
         (fetched,) = ended.json
-        assert list(fetched) == ["name", "origin", "sha256", "source", "path"]
+        assert list(fetched) == ["name", "origin", "trust", "sha256", "source", "path"]
         return {**fetched, "notes": ended.err}
 
     return fetch
@@ -105,7 +106,7 @@ def test_without_files_and_network_a_set_is_regenerated_once_and_cached(
         "origin": "regenerated",
         "sha256": regenerated.sha256,
         "source": fetched["source"],
-        "trust": "made here",
+        "trust": "",
     }
     assert list(arrays) == ["X", "Y", "Xtest", "Ytest"]
     for key, array in arrays.items():
@@ -132,7 +133,7 @@ def test_your_files_come_before_the_cache_and_are_read_once(
     assert str(path) in fetched["source"]
     assert str(path) in fetched["notes"]
     assert fetched["path"] == str(cache / f"small-original-{original.sha256[:12]}.npz")
-    assert entry(fetched["path"])[1]["trust"] == "as given"
+    assert entry(fetched["path"])[1]["trust"] == "unverified"
     assert entry(fetched["path"])[1]["source"] == fetched["source"]
     monkeypatch.setenv("DAE_DATA_DIR", str(tmp_path / "mine"))
     again = fetch()
@@ -177,6 +178,126 @@ def test_files_may_lie_packed_or_not_in_the_folder_or_in_one_of_the_sets_name(
     assert found() == ["small/small.zip"]
     original.write_zip(mine)
     assert found() == ["small.zip"]
+
+
+SPELLINGS = [
+    "SMALL.npz",  # capitals
+    "Small.NPZ",
+    "small/small/small.npz",  # unpacked into a folder of its name
+    "Small/small_train.amat",
+    "small.zip",
+    "small/SMALL.ZIP",
+    "small_files/small_files.zip",  # named as the archive
+    "small-files.npz",
+    "small_files/small_train.amat",
+    "SmallFiles/50k/small_test.amat",
+    "Small_Train.amat",
+]
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_files_that_can_only_mean_the_set_are_taken_whatever_their_spelling(
+    fetch: Fetch, original: SmallSet, name: str
+) -> None:
+    register_small(archive="small_files.zip")
+    path = Path("mine", name)
+    folder = path.parent.parent if "50k" in name else path.parent
+    folder.mkdir(parents=True)
+    if path.suffix == ".amat":
+        train, test = original.write_text(folder)
+        (train if "rain" in name else test).rename(path)
+    else:
+        write = original.write_npz if path.suffix.casefold() == ".npz" else original.write_zip
+        write(folder).rename(path)
+    assert fetch("--data-dir", "mine")["sha256"] == original.sha256
+
+
+NEAR_MISSES = [
+    "small.npy",
+    "small.csv",
+    "Small.mat",
+    "small.tar.gz",
+    "small (1).npz",
+    "small copy.zip",
+    "small_train.amat.gz",
+    "small-test.txt",
+    "small_files.7z",
+    "small_files.zip.part",
+    "small/train.csv",
+    "small/data/small.npz",
+    "small/",
+    "small_files/original.npz",
+]
+
+
+@pytest.mark.parametrize("name", NEAR_MISSES)
+def test_what_can_only_be_meant_as_the_set_but_cannot_be_read_is_an_error(
+    dae: Dae, name: str, cache: Path
+) -> None:
+    register_small(archive="small_files.zip")
+    path = Path("mine", name)
+    (path if name.endswith("/") else path.parent).mkdir(parents=True)
+    if not name.endswith("/"):
+        path.write_bytes(b"something")
+    shown = str(Path("mine", name.split("/")[0]))
+    for command in ("fetch", "list"):
+        ended = dae("data", command, "small", "--data-dir", "mine")
+        ended.failed(2, shown, "small_files.zip", "small_train.amat", "small.npz")
+    assert not cache.exists()
+    dae("data", "fetch", "small", "--data-dir", "mine", "--origin", "regenerated").succeeded()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [(), ("smaller.npz", "rect.npz"), ("small.png", "small.md"), (*"abcdefg", ".small.npz")],
+)
+def test_a_folder_without_the_set_is_told_with_what_was_looked_for_and_what_lies_there(
+    fetch: Fetch, names: tuple[str, ...]
+) -> None:
+    Path("mine").mkdir()
+    for name in names:
+        Path("mine", name).touch()
+    fetched = fetch("--data-dir", "mine")
+    assert fetched["origin"] == "regenerated"
+    told = next(line for line in fetched["notes"].splitlines() if line.startswith("mine "))
+    assert "small.zip, small_train.amat with small_test.amat, or small.npz" in told
+    seen = [name for name in names if not name.startswith(".")][:5]
+    assert (", ".join(sorted(seen)) or "nothing") in told
+    assert ("2 more" in told) == (len(names) > 5)
+
+
+def test_two_files_that_may_both_be_meant_are_an_error(dae: Dae, original: SmallSet) -> None:
+    for name in ("SMALL.npz", "Small.npz"):
+        original.write_npz(Path("mine")).rename(Path("mine", name))
+    ended = dae("data", "fetch", "small", "--data-dir", "mine")
+    ended.failed(2, "SMALL.npz", "Small.npz", "small.npz")
+    original.write_npz(Path("mine"))  # the very name comes first
+    dae("data", "fetch", "small", "--data-dir", "mine").succeeded()
+
+
+@pytest.mark.parametrize("kind", ["npz", "zip", "text"])
+@pytest.mark.parametrize("time", [None, 0, 10**9])
+def test_a_file_that_is_replaced_is_read_again_though_size_and_time_are_the_same(
+    fetch: Fetch, original: SmallSet, kind: str, time: int | None
+) -> None:
+    def write(of: SmallSet) -> Path:
+        if kind == "text":
+            return of.write_text(Path("mine"))[0]
+        return (of.write_npz if kind == "npz" else of.write_zip)(Path("mine"))
+
+    path = write(original)
+    if time is not None:
+        os.utime(path, (time, time))
+    about = path.stat()
+    assert fetch("--data-dir", "mine")["sha256"] == original.sha256
+    other = replace(original, X=original.X[[1, 0, *range(2, 8)]])
+    write(other)
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert path.stat().st_size == about.st_size
+    assert fetch("--data-dir", "mine")["sha256"] == other.sha256
+    path.rename(path.with_name("moved")).rename(path)
+    again = fetch("--data-dir", "mine")  # what was read is known wherever it lies
+    assert (again["sha256"], again["notes"]) == (other.sha256, "")
 
 
 def test_what_lies_in_the_way_of_your_files_is_an_error_that_names_it(
@@ -230,13 +351,13 @@ def test_your_files_are_proven_by_their_content_or_by_the_sha_1_of_the_archive(
     original.write_npz(tmp_path / "npz")
     sha1 = hashlib.sha1(original.write_zip(tmp_path / "zip").read_bytes()).hexdigest()
     cases: list[tuple[str, dict[str, Any], str]] = [
-        ("npz", {}, "as given"),
-        ("zip", {}, "as given"),
-        ("npz", {"archive_sha1": sha1}, "as given"),
-        ("zip", {"archive_sha1": sha1}, "checked"),
-        ("npz", {"known_sha256": original.sha256}, "checked"),
-        ("zip", {"known_sha256": original.sha256}, "checked"),
-        ("npz", {"exact": True}, "checked"),
+        ("npz", {}, "unverified"),
+        ("zip", {}, "unverified"),
+        ("npz", {"archive_sha1": sha1}, "unverified"),
+        ("zip", {"archive_sha1": sha1}, "verified"),
+        ("npz", {"known_sha256": original.sha256}, "verified"),
+        ("zip", {"known_sha256": original.sha256}, "verified"),
+        ("npz", {"exact": True}, "verified"),
     ]
     for folder, facts, trust in cases:
         shutil.rmtree(cache, ignore_errors=True)
@@ -244,23 +365,28 @@ def test_your_files_are_proven_by_their_content_or_by_the_sha_1_of_the_archive(
         fetched = fetch("--data-dir", tmp_path / folder)
         assert (fetched["origin"], fetched["sha256"]) == ("original", original.sha256)
         assert entry(fetched["path"])[1]["trust"] == trust
-        assert ("SHA-1" in fetched["source"]) == (folder == "zip" and not facts)
         without = fetch()
-        assert without["origin"] == ("original" if trust == "checked" else "regenerated")
-        assert (without["notes"] == "") == (trust == "checked")
+        assert without["origin"] == ("original" if trust == "verified" else "regenerated")
+        assert (without["notes"] == "") == (trust == "verified")
     # What is given later does not take the proof away.
     register_small()
     fetched = fetch("--data-dir", tmp_path / "zip")
-    assert entry(fetched["path"])[1]["trust"] == "checked"
+    assert entry(fetched["path"])[1]["trust"] == "verified"
 
 
 def test_what_is_known_not_to_be_the_original_is_refused_and_not_cached(
-    dae: Dae, original: SmallSet, regenerated: SmallSet, tmp_path: Path, cache: Path
+    dae: Dae,
+    original: SmallSet,
+    regenerated: SmallSet,
+    tmp_path: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     mine = tmp_path / "mine"
 
     def refused(*parts: str) -> None:
         before = snapshot(cache, [".npz", ".json"])
+        monkeypatch.delenv("DAE_ACCEPT_UNVERIFIED")
         for command in ("fetch", "verify"):
             ended = dae("data", command, "small", "--data-dir", mine)
             output = " ".join(f"{ended.err} {ended.out}".split())
@@ -268,6 +394,7 @@ def test_what_is_known_not_to_be_the_original_is_refused_and_not_cached(
             for part in (str(mine / "small.npz"), *parts):
                 assert part in output
         assert snapshot(cache, [".npz", ".json"]) == before
+        monkeypatch.setenv("DAE_ACCEPT_UNVERIFIED", "1")
 
     original.write_npz(mine)
     register_small(known_sha256="f" * 64)
@@ -400,7 +527,7 @@ def test_the_genuine_convex_is_proven_and_has_its_genuine_rows(dae: Dae, test_da
     assert fetched["origin"] == "original"
     assert fetched["sha256"] == "f1736928f43fd98817ab8fa8152e50fb5f371e4fe12cc0b0a5682e2812033e01"
     arrays, about = entry(fetched["path"])
-    assert about["trust"] == "checked"
+    assert about["trust"] == "verified"
     assert [len(arrays[key]) for key in ("X", "Y", "Xtest", "Ytest")] == [8000] * 2 + [50_000] * 2
     with np.load(test_data / "genuine_rows" / "convex.npz") as rows:
         for key, expected in (("X", rows["X"]), ("Y", rows["y"])):

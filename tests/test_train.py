@@ -45,7 +45,8 @@ def test_stdout_has_error_paper_data_and_folder_stderr_the_rest(dae: Dae, tiny_d
     percent = wrong / 4
     half_width = 1.96 * (percent * (100 - percent) / 400) ** 0.5
     assert error == f"test error   {percent:.2f} ± {half_width:.2f} % ({wrong} of 400 rows wrong)"
-    assert (paper.split(), data) == (["paper", "no", "reference"], "data         rect, original")
+    assert paper.split() == ["paper", "no", "reference"]
+    assert data == "data         rect, original (unverified)"
     assert re.fullmatch(r"took         \d+ s", took)
     lines = ended.err.splitlines()
     assert any(str(tiny_data / "rect.npz") in line for line in lines)
@@ -137,12 +138,14 @@ def test_regenerated_data_are_reported_and_give_a_run_of_their_own(dae: Dae) -> 
     for origin in ("original", "regenerated"):
         ended = dae("train", "tiny/rect-0", *words, "--origin", origin).succeeded()
         folder = Path(ended.lines[-1])
-        assert read_json(folder / "status.json")["data"]["origin"] == origin
-        assert f"data         rect, {origin}" in ended.lines
+        told = read_json(folder / "status.json")["data"]
+        trust = "unverified" if origin == "original" else ""
+        assert (told["origin"], told["trust"]) == (origin, trust)
+        assert f"data         rect, {origin}{trust and ' (unverified)'}" in ended.lines
         assert f"rect ({origin})" in ended.err
         paper = ended.lines[1]
         assert paper.startswith("paper        2.41 ± 0.13 % (SAA-3): ours is worse")
-        assert ("regenerated" in paper) == (origin == "regenerated")
+        assert paper.endswith(f"({trust or 'regenerated'} data)")
         runs.append(folder.name)
     assert runs[0] != runs[1]
 

@@ -78,6 +78,16 @@ DataDir = Annotated[
     ),
 ]
 
+AcceptUnverified = Annotated[
+    bool,
+    typer.Option(
+        "--accept-unverified",
+        envvar="DAE_ACCEPT_UNVERIFIED",
+        help="Take your copies of the data sets even if nothing shows that they are the original; "
+        "'unverified' then stands beside every verdict.",
+    ),
+]
+
 Photos = Annotated[
     Path | None,
     typer.Option(

@@ -9,6 +9,7 @@ import typer
 from dae_cli.commands.clusters import at_a_time, cluster_at
 from dae_cli.commands.console import watching
 from dae_cli.commands.options import (
+    AcceptUnverified,
     DataDir,
     DataOrigin,
     Device,
@@ -69,6 +70,7 @@ def replicate(
     engine: EngineOption = Engine.auto,
     data_dir: DataDir = None,
     origin: DataOrigin = None,
+    accept_unverified: AcceptUnverified = False,
     photos: Photos = None,
     out: ResultsFolder = None,
     dry_run: Annotated[
@@ -101,6 +103,7 @@ def replicate(
             out=folder,
             data_dir=data_dir,
             origin=origin.value if origin else None,
+            accept_unverified=accept_unverified,
             photos=photos,
             device=device.value,
             engine=engine.value,
@@ -145,7 +148,7 @@ def _grid(plan: Plan, force: bool) -> list[str]:
     for run in plan.runs:
         state = "starts over" if force and run.state != "new" else states[run.state]
         data = run.job.data
-        rows.append((run.job.cell, run.job.name, state, f"{data.name} ({data.origin})"))
+        rows.append((run.job.cell, run.job.name, state, f"{data.name} ({data.standing})"))
     ahead = sum(force or run.state != "done" for run in plan.runs)
     return [*columns(rows, [3, 3, 3]), f"{ahead} of {len(rows) - 1} to run · {label(plan.out)}"]
 

@@ -11,6 +11,7 @@ import typer
 from dae_cli.commands.clusters import at_a_time, cluster_at
 from dae_cli.commands.console import Lines, Quiet
 from dae_cli.commands.options import (
+    AcceptUnverified,
     DataDir,
     DataOrigin,
     Device,
@@ -104,6 +105,7 @@ def search(
     engine: EngineOption = Engine.auto,
     data_dir: DataDir = None,
     origin: DataOrigin = None,
+    accept_unverified: AcceptUnverified = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -171,6 +173,7 @@ def search(
             cells,
             data_dir=data_dir,
             origin=origin.value if origin else None,
+            accept_unverified=accept_unverified,
             watcher=watcher,
         )
         computed: tuple[EngineName, str] = ("torch", device.value)

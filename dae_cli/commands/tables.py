@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dae_cli.study.tables import cells
-from dae_cli.study.tables.cells import REGENERATED
+from dae_cli.study.tables.origin import data_mark, origin_told
 
 if TYPE_CHECKING:
     from dae_cli.study.rows import RunRow, TableRow
@@ -37,12 +37,12 @@ def columns(rows: Sequence[Sequence[str]], gaps: Sequence[int] = ()) -> list[str
 
 def results(rows: Sequence[TableRow], width: int | None = None) -> list[str]:
     """The table ours | paper | gap | verdict, in the widest form that fits `width`."""
-    full = columns(_with_header(rows, f"({REGENERATED})"), _WIDE_GAPS)
+    full = columns(_with_header(rows, short=False), _WIDE_GAPS)
     if _fits(full, width):
         return full
-    short = columns(_with_header(rows, "*"))
+    short = columns(_with_header(rows, short=True))
     if any(line.endswith(" *") for line in short):
-        short.append(f"* on {REGENERATED}")
+        short.append(f"* on {' or '.join(sorted({data_mark(row) for row in rows} - {''}))}")
     return short if _fits(short, width) else _stacked(rows)
 
 
@@ -71,9 +71,9 @@ def run_summary(row: RunRow) -> list[str]:
     if row.paper_error_percent is not None:
         number = interval(row.paper_error_percent, row.paper_half_width_95)
         paper = f"{number} % ({row.paper_model}): ours {_says(row.verdict)}"
-        paper += f" ({REGENERATED})" if row.data_origin == "regenerated" else ""
+        paper += f" ({mark})" if (mark := data_mark(row)) else ""
     known.append(("paper", paper))
-    known.append(("data", f"{row.dataset}, {row.data_origin}"))
+    known.append(("data", f"{row.dataset}, {origin_told(row)}"))
     if row.minutes is not None:
         known.append(("took", minutes(row.minutes)))
     return columns(known, [3])
@@ -87,7 +87,7 @@ def _fits(lines: Sequence[str], width: int | None) -> bool:
     return width is None or max(map(len, lines)) <= width
 
 
-def _with_header(rows: Sequence[TableRow], mark: str) -> list[tuple[str, ...]]:
+def _with_header(rows: Sequence[TableRow], short: bool) -> list[tuple[str, ...]]:
     names, destroyed = cells.names(rows), _destroyed(rows)
     header = (cells.heading(rows), "destruction", "ours", "paper", "gap", "verdict")
     body = [
@@ -97,7 +97,7 @@ def _with_header(rows: Sequence[TableRow], mark: str) -> list[tuple[str, ...]]:
             cells.ours(row, DASH),
             cells.paper(row, DASH),
             cells.gap(row, DASH),
-            cells.verdict(row, mark),
+            cells.verdict(row, short),
         )
         for name, level, row in zip(names, destroyed, rows, strict=True)
     ]

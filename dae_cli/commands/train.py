@@ -9,6 +9,7 @@ import typer
 
 from dae_cli.commands.console import watching
 from dae_cli.commands.options import (
+    AcceptUnverified,
     DataDir,
     DataOrigin,
     Device,
@@ -51,6 +52,7 @@ def train(
     engine: EngineOption = Engine.auto,
     data_dir: DataDir = None,
     origin: DataOrigin = None,
+    accept_unverified: AcceptUnverified = False,
     photos: Photos = None,
     out: Annotated[
         Path | None,
@@ -99,6 +101,7 @@ def train(
             out=out,
             data_dir=data_dir,
             origin=origin.value if origin else None,
+            accept_unverified=accept_unverified,
             photos=photos,
             watcher=watcher,
         )

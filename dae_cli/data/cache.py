@@ -15,22 +15,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, get_args
+from typing import IO, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.content import Content, check_shape, content_digest
-from dae_cli.data.dataset import Origin
+from dae_cli.data.dataset import Origin, Trust
 from dae_cli.data.readers.zipped import DAMAGE
 from dae_cli.data.registry import N_PIXELS, DatasetSpec
 from dae_cli.data.temporary import sweep_cache
 from dae_cli.errors import DataError
 from dae_cli.files import cache_folder, part_of
 
-Trust = Literal["checked", "as given", "made here"]
-
-_TRUSTS = get_args(Trust)
+_EARLIER_TRUST = {"checked": "verified", "as given": "unverified", "made here": ""}
+"""What entries of earlier versions say, in today's words."""
 
 PROVENANCE = "dae"
 """Name of the array that holds the provenance as JSON; it marks a file as a cache entry."""
@@ -59,7 +58,6 @@ class Provenance:
     sha256: str
     source: str
     trust: Trust
-    """checked: proven by a known digest; as given: the user's word; made here: a generator."""
 
 
 def save_entry(path: Path, content: Content, provenance: Provenance) -> None:
@@ -104,10 +102,12 @@ def recorded(path: Path) -> Provenance | None:
 
 def _provenance(arrays: Any) -> Provenance:
     record = json.loads(_array(arrays, PROVENANCE).tobytes())
-    sound = isinstance(record, dict) and all(isinstance(value, str) for value in record.values())
-    if not sound or record["origin"] not in get_args(Origin) or record["trust"] not in _TRUSTS:
+    if not isinstance(record, dict) or not all(isinstance(value, str) for value in record.values()):
         raise ValueError("not the provenance of an entry")
-    return Provenance(**record)
+    trust = _EARLIER_TRUST.get(record["trust"], record["trust"])
+    if record["origin"] not in get_args(Origin) or trust not in get_args(Trust):
+        raise ValueError("not the provenance of an entry")
+    return Provenance(**record | {"trust": trust})
 
 
 def _array(arrays: Any, key: str) -> NDArray[Any]:
@@ -152,10 +152,10 @@ def sound_entry(path: Path, spec: DatasetSpec) -> Provenance | None:
 
 @dataclass(frozen=True)
 class Pointer:
-    """What a user's file became: the entry's name, and the sentence that says where it is from."""
+    """What the user's files became: the entry's name, and how far they are to be trusted."""
 
     entry: str
-    source: str
+    judgement: str
 
 
 def read_pointer(path: Path) -> Pointer | None:
@@ -164,7 +164,7 @@ def read_pointer(path: Path) -> Pointer | None:
         pointer = Pointer(**json.loads(path.read_text(encoding="utf-8")))
         # A name only: an altered pointer must not lead out of the cache.
         is_name = Path(pointer.entry).name == pointer.entry and pointer.entry.endswith(".npz")
-        return pointer if is_name and isinstance(pointer.source, str) else None
+        return pointer if is_name and isinstance(pointer.judgement, str) else None
     except (OSError, ValueError, TypeError, RecursionError):
         return None
 

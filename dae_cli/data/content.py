@@ -91,6 +91,8 @@ def canonical_pixels(
         row, column = np.argwhere(~sound)[0]
         value = values[row, column]
         hint = f"; {_remedy(spec)}" if 1 < value <= 255 else ""
+        if column == 0 and value in range(2, spec.n_classes):
+            hint = "; that may be the label, which stands last in a row"
         raise DataError(
             f"{where}, row {first_row + row + 1}, pixel {column + 1}: {value:g} found, "
             f"expected a grey value from 0 to 1{hint}"

@@ -52,7 +52,7 @@ def prepare_images(
     else:
         scenes, path = shipped_scenes(), shipped_folder()
         source = f"{len(scenes)} photographs that scikit-image and scikit-learn ship"
-    return Prepared(name, path, "original", digest_of(scenes), source)
+    return Prepared(name, path, "original", digest_of(scenes), source, trust="")
 
 
 def _prepare_mnist(folder: Path | None, note: Note) -> Prepared:
@@ -60,8 +60,8 @@ def _prepare_mnist(folder: Path | None, note: Note) -> Prepared:
     files = (find_mnist(folder) if folder else None) or cached_mnist()
     assert files is not None
     whose = "the user's files" if files.folder != cache_folder() / "mnist" else "the cache"
-    source = f"MNIST, {whose} (checked: the published content)"
-    return Prepared("mnist", files.folder, "original", CONTENT_SHA256, source)
+    source = f"MNIST, {whose} (verified: the published content)"
+    return Prepared("mnist", files.folder, "original", CONTENT_SHA256, source, "verified")
 
 
 def load_images(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dae_cli.data.cache import entries, read_entry, recorded
 from dae_cli.data.content import content_digest
-from dae_cli.data.dataset import Origin
+from dae_cli.data.dataset import Origin, Trust
 from dae_cli.data.generators.recipes import RECIPES
-from dae_cli.data.obtain import judge_user_files, known_contents
+from dae_cli.data.obtain import common_rows_told, judge_user_files
 from dae_cli.data.registry import DatasetSpec
 from dae_cli.data.sources.mnist import (
     CONTENT_SHA256,
@@ -19,6 +19,7 @@ from dae_cli.data.sources.mnist import (
     read_mnist,
 )
 from dae_cli.data.sources.user_files import UserFiles, find_user_files
+from dae_cli.data.trust import known_contents
 from dae_cli.errors import DataError
 
 
@@ -31,11 +32,12 @@ class Copy:
     paths: tuple[Path, ...]
     origin: Origin
     sha256: str | None
-    """As recorded; None for the user's files, which are not read for a listing."""
+    """As recorded, like `trust`; None for the user's files, which are not read for a listing."""
     source: str
     n_bytes: int
     usable: bool
     """Whether it would be used: not damaged, not outdated, and proven or given by the user."""
+    trust: Trust | None = None
 
 
 @dataclass(frozen=True)
@@ -104,19 +106,21 @@ def check_mnist(copy: Copy) -> Check:
         read_mnist(MnistFiles(copy.paths[0].parent, *copy.paths))
     except DataError as error:
         return Check(copy, False, str(error))
-    return Check(replace(copy, sha256=CONTENT_SHA256), True, f"sound: MNIST; {copy.source}")
+    known = replace(copy, sha256=CONTENT_SHA256, trust="verified")
+    return Check(known, True, f"sound: MNIST; {copy.source}")
 
 
-def check(spec: DatasetSpec, copy: Copy, folder: Path | None) -> Check:
-    """Read every byte of a copy and compare its content with its digest."""
+def check(spec: DatasetSpec, copy: Copy, folder: Path | None, accept_unverified: bool) -> Check:
+    """Read every byte of a copy and compare its content with its digest, or judge the user's."""
     try:
         if copy.place == "yours":
             files = find_user_files(folder, spec) if folder else None
             if files is None:
                 raise DataError(f"{copy.paths[0]}: was there a moment ago and is gone")
-            sha256 = content_digest(spec, files.read())
-            sentence, _ = judge_user_files(files, sha256, spec)
-            return Check(replace(copy, sha256=sha256), True, sentence)
+            content = files.read()
+            sha256 = content_digest(spec, content)
+            trust, judgement = judge_user_files(files, content, sha256, spec, accept_unverified)
+            return Check(replace(copy, sha256=sha256, trust=trust), True, judgement)
         content, provenance = read_entry(copy.paths[0], spec)
         sha256 = content_digest(spec, content)
     except DataError as error:
@@ -125,7 +129,9 @@ def check(spec: DatasetSpec, copy: Copy, folder: Path | None) -> Check:
         expected = f"{provenance.sha256[:12]}…, found {sha256[:12]}…"
         return Check(copy, False, f"damaged: its content should have SHA-256 {expected}; delete it")
     published = "the published content" if sha256 in known_contents(spec) else "as recorded"
-    return Check(replace(copy, sha256=sha256), True, f"sound: {published}; {provenance.source}")
+    told = ("sound: " + published, provenance.source, common_rows_told(content))
+    found = "; ".join(part for part in told if part)
+    return Check(replace(copy, sha256=sha256), True, found)
 
 
 def _users_copy(files: UserFiles) -> Copy:
@@ -140,9 +146,10 @@ def _cached_copy(spec: DatasetSpec, path: Path) -> Copy:
         told = "damaged; dae replaces it when needed"
         return Copy("cache", (path,), origin, None, told, size, usable=False)
     if origin == "original":
-        usable, why_not = known.trust == "checked", "used only while your file is given"
+        usable = known.trust == "verified"
+        why_not = f"{known.trust}, used only while your file is given"
     else:
         usable = path.stem.endswith(RECIPES[spec.name].id)
         why_not = "an older recipe's, not used"
     source = known.source if usable else f"{known.source}; {why_not}"
-    return Copy("cache", (path,), origin, known.sha256, source, size, usable)
+    return Copy("cache", (path,), origin, known.sha256, source, size, usable, known.trust)

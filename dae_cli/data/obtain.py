@@ -1,7 +1,7 @@
 """The ways into the cache: the user's files, the download, the recipe; each checks what it takes.
 
 What lies in the cache is called original only if a published digest proves it or the user's
-file says so, and the entry keeps which of the two.
+file says so, and the entry records how far that is to be trusted.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from pathlib import Path
 from dae_cli.data.cache import (
     Pointer,
     Provenance,
-    Trust,
     read_pointer,
     save_entry,
     save_pointer,
     sound_entry,
 )
 from dae_cli.data.content import Content, check_shape, content_digest
-from dae_cli.data.dataset import Origin
+from dae_cli.data.dataset import Origin, Trust
 from dae_cli.data.digits import DigitSource
 from dae_cli.data.generators.recipes import RECIPES, Recipe
 from dae_cli.data.lock import alone
+from dae_cli.data.misreadings import likeliest_misreading
 from dae_cli.data.notes import Note
 from dae_cli.data.readers.archive import read_archive
 from dae_cli.data.registry import DatasetSpec
 from dae_cli.data.sources.download import archive_of, fetched
 from dae_cli.data.sources.user_files import UserFiles, archive_is_genuine
+from dae_cli.data.trust import is_plausible, known_contents, rows_in_common
 from dae_cli.errors import DataError, DownloadError
 from dae_cli.files import cache_folder
 
@@ -42,47 +43,73 @@ class Prepared:
     sha256: str
     source: str
     """A sentence for the reader of a report: where the content came from."""
+    trust: Trust
 
     @classmethod
     def of(cls, path: Path, known: Provenance) -> Prepared:
         """The entry at ``path`` with its provenance."""
-        return cls(known.name, path, known.origin, known.sha256, known.source)
+        return cls(known.name, path, known.origin, known.sha256, known.source, known.trust)
+
+    @property
+    def standing(self) -> str:
+        """The origin, and how far it is to be trusted: "regenerated", "original, verified"."""
+        return f"{self.origin}, {self.trust}" if self.trust else self.origin
 
 
-def from_user_files(files: UserFiles, spec: DatasetSpec, note: Note) -> Prepared:
+def from_user_files(
+    files: UserFiles, spec: DatasetSpec, accept_unverified: bool, note: Note
+) -> Prepared:
     """Read the user's files into the cache, or find what they became before.
 
-    Raises DataError when they are damaged, or proven not to be the original.
+    Raises DataError when they are damaged, or nothing shows that they are the original and the
+    user does not accept them all the same.
     """
     pointer = cache_folder() / f"{spec.name}-files-{files.key}.json"
-    if remembered := _remembered(pointer, spec):
+    if remembered := _remembered(files, pointer, spec, accept_unverified):
         return remembered
     with alone(cache_folder(), spec.name, note):  # another process may be reading them, too
-        return _remembered(pointer, spec) or _read_user_files(files, spec, pointer, note)
+        return _remembered(files, pointer, spec, accept_unverified) or _read_user_files(
+            files, spec, pointer, accept_unverified, note
+        )
 
 
-def _remembered(pointer: Path, spec: DatasetSpec) -> Prepared | None:
+def _remembered(
+    files: UserFiles, pointer: Path, spec: DatasetSpec, accept_unverified: bool
+) -> Prepared | None:
     if found := read_pointer(pointer):
         path = cache_folder() / found.entry
-        if (known := sound_entry(path, spec)) and known.origin == "original":
-            return replace(Prepared.of(path, known), source=found.source)
+        known = sound_entry(path, spec)
+        accepted = known and (known.trust != "unverified" or accept_unverified)
+        if known and accepted and known.origin == "original":
+            return replace(Prepared.of(path, known), source=_source(files, found.judgement))
     return None
 
 
-def _read_user_files(files: UserFiles, spec: DatasetSpec, pointer: Path, note: Note) -> Prepared:
+def _read_user_files(
+    files: UserFiles, spec: DatasetSpec, pointer: Path, accept_unverified: bool, note: Note
+) -> Prepared:
     note(f"reading {files}")
     content = files.read()
     sha256 = content_digest(spec, content)
-    source, trust = judge_user_files(files, sha256, spec)
-    prepared = _store(spec, content, Provenance(spec.name, "original", sha256, source, trust))
-    save_pointer(pointer, Pointer(prepared.path.name, source))
+    trust, judgement = judge_user_files(files, content, sha256, spec, accept_unverified)
+    source = _source(files, judgement)
+    provenance = Provenance(spec.name, "original", sha256, source, trust)
+    prepared = _store(spec, content, provenance, note)
+    save_pointer(pointer, Pointer(prepared.path.name, judgement))
     return replace(prepared, source=source)
 
 
-def judge_user_files(files: UserFiles, sha256: str, spec: DatasetSpec) -> tuple[str, Trust]:
-    """What the user's files are, as a sentence, and how far that is proven.
+def _source(files: UserFiles, judgement: str) -> str:
+    return f"the user's {files} ({judgement})"
 
-    Raises DataError when their content is known not to be the original's.
+
+def judge_user_files(
+    files: UserFiles, content: Content, sha256: str, spec: DatasetSpec, accept_unverified: bool
+) -> tuple[Trust, str]:
+    """How far the user's files are to be trusted, and why.
+
+    Raises DataError where nothing shows that they are the original and the user does not accept
+    them all the same, and where they are what dae regenerates.
     """
     recipe = RECIPES[spec.name]
     if sha256 == recipe.sha256 and not recipe.exact:
@@ -90,26 +117,37 @@ def judge_user_files(files: UserFiles, sha256: str, spec: DatasetSpec) -> tuple[
             f"{files}: is the set that dae regenerates, not the original; "
             "take it out of the data folder"
         )
-    if sha256 in known_contents(spec) or (
-        files.archive and archive_is_genuine(files.paths[0], spec)
-    ):
-        return f"the user's {files} (checked: the published content)", "checked"
-    if known := known_contents(spec):
-        expected = " or ".join(f"{digest[:12]}…" for digest in sorted(known))
-        raise DataError(
-            f"{files}: is not the original {spec.name}: its content has SHA-256 {sha256[:12]}…, "
-            f"expected {expected}; supply the original file, in its original order, "
-            "or take this one out of the data folder"
-        )
-    but = ", though it has not the SHA-1 of the published archive" if files.archive else ""
-    return f"the user's {files} (taken as original{but})", "as given"
+    if sha256 in known_contents(spec):
+        return "verified", "verified: the published content"
+    if files.archive and archive_is_genuine(files.paths[0], spec):
+        return "verified", "verified: the published archive"
+    common = f"; {told}" if (told := common_rows_told(content)) else ""
+    if is_plausible(content, spec):
+        why = "other bytes than the published ones, but the rows that are known stand in it"
+        return "plausible", f"plausible: {why}{common}"
+    found = _not_the_original(content, sha256, spec)
+    if accept_unverified:
+        return "unverified", f"unverified: {found}{common}"
+    raise DataError(
+        f"{files}: is not the original {spec.name}: {found}; supply the original file, in its "
+        "original order, or take this one out of the data folder; --accept-unverified takes it "
+        "as it is, and says so beside every verdict"
+    )
 
 
-def known_contents(spec: DatasetSpec) -> set[str]:
-    """Digests that prove content to be the original's: one seen, or one rebuilt exactly."""
-    recipe = RECIPES[spec.name]
-    rebuilt = {recipe.sha256} if recipe.exact else set()
-    return rebuilt | ({spec.content_sha256} if spec.content_sha256 else set())
+def _not_the_original(content: Content, sha256: str, spec: DatasetSpec) -> str:
+    misreading = likeliest_misreading(content, spec)
+    if not (known := known_contents(spec)):
+        return misreading
+    expected = " or ".join(f"{digest[:12]}…" for digest in sorted(known))
+    return f"{misreading}; its content has SHA-256 {sha256[:12]}…, expected {expected}"
+
+
+def common_rows_told(content: Content) -> str:
+    """How many test rows are also training rows; empty where none is."""
+    if not (common := rows_in_common(content)):
+        return ""
+    return f"{common} of its {len(content.test_labels)} test rows are also training rows"
 
 
 def from_download(spec: DatasetSpec, note: Note) -> Prepared:
@@ -125,8 +163,9 @@ def from_download(spec: DatasetSpec, note: Note) -> Prepared:
     sha256 = content_digest(spec, content)
     if (known := known_contents(spec)) and sha256 not in known:
         note(f"{proven} but other content than was known, {sha256[:12]}…; please report this")
-    source = "the original archive, downloaded (checked: the published SHA-1)"
-    return _store(spec, content, Provenance(spec.name, "original", sha256, source, "checked"))
+    source = "the original archive, downloaded (verified: the published SHA-1)"
+    provenance = Provenance(spec.name, "original", sha256, source, "verified")
+    return _store(spec, content, provenance, note)
 
 
 def from_recipe(spec: DatasetSpec, digits: DigitSource, note: Note) -> Prepared:
@@ -141,7 +180,7 @@ def from_recipe(spec: DatasetSpec, digits: DigitSource, note: Note) -> Prepared:
             f"({recipe.sha256[:12]}…); please report this with the version of numpy"
         )
     source = f"{_in_words(recipe)} (recipe {recipe.id})"
-    return _store(spec, content, Provenance(spec.name, "regenerated", sha256, source, "made here"))
+    return _store(spec, content, Provenance(spec.name, "regenerated", sha256, source, ""), note)
 
 
 def _in_words(recipe: Recipe) -> str:
@@ -150,12 +189,15 @@ def _in_words(recipe: Recipe) -> str:
     return f"regenerated{' from MNIST' if recipe.uses_mnist else ''} by the published recipe"
 
 
-def _store(spec: DatasetSpec, content: Content, provenance: Provenance) -> Prepared:
+def _store(spec: DatasetSpec, content: Content, provenance: Provenance, note: Note) -> Prepared:
     check_shape(spec, content)
+    if common := common_rows_told(content):
+        note(f"{spec.name}: {common}")
     made_here = provenance.origin == "regenerated"
     tail = RECIPES[spec.name].id if made_here else provenance.sha256[:12]
     path = cache_folder() / f"{spec.name}-{provenance.origin}-{tail}.npz"
-    if provenance.trust == "as given" and (known := sound_entry(path, spec)):
-        return Prepared.of(path, known)  # the same content, perhaps proven by its archive
+    known = sound_entry(path, spec)
+    if known and known.trust == "verified":  # the same content, proven by its archive before
+        return Prepared.of(path, known)
     save_entry(path, content, provenance)
     return Prepared.of(path, provenance)

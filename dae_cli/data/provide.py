@@ -18,7 +18,12 @@ from dae_cli.data.notes import Note
 from dae_cli.data.obtain import Prepared, from_download, from_recipe, from_user_files
 from dae_cli.data.registry import REGISTRY, DatasetSpec
 from dae_cli.data.sources.mnist import mnist_digits
-from dae_cli.data.sources.user_files import chosen_folder, find_user_files
+from dae_cli.data.sources.user_files import (
+    chosen_folder,
+    find_user_files,
+    what_is_looked_for,
+    what_lies_in,
+)
 from dae_cli.errors import DataError, DownloadError
 from dae_cli.files import cache_folder
 
@@ -39,6 +44,7 @@ def prepare(
     *,
     data_dir: Path | None = None,
     origin: Origin | None = None,
+    accept_unverified: bool = False,
     note: Note = _silent,
 ) -> Prepared:
     """Make sure that the set lies in the cache, and say where it came from.
@@ -47,6 +53,7 @@ def prepare(
         name: one of the eight.
         data_dir: the user's files; default ``DAE_DATA_DIR``.
         origin: accept nothing else; default: the original where it can be had.
+        accept_unverified: take the user's files even if nothing shows that they are the original.
         note: receives a line whenever something slow begins or a source fails.
 
     Raises:
@@ -58,8 +65,9 @@ def prepare(
     folder = chosen_folder(data_dir)
     if folder is not None and origin != "regenerated":
         if files := find_user_files(folder, spec):
-            return from_user_files(files, spec, note)
-        note(f"{folder} has no files of {name}")
+            return from_user_files(files, spec, accept_unverified, note)
+        wanted, here = what_is_looked_for(spec), what_lies_in(folder)
+        note(f"{folder} has no files of {name}: looked for {wanted}; found {here}")
     if found := _from_cache(spec, origin):
         return found
     with alone(cache_folder(), spec.name, note):  # another process may have made it meanwhile
@@ -85,7 +93,7 @@ def _from_cache(spec: DatasetSpec, origin: Origin | None) -> Prepared | None:
     """
     if origin != "regenerated":
         for path in sorted(cache_folder().glob(f"{spec.name}-original-*.npz")):
-            if (known := sound_entry(path, spec)) and known.trust == "checked":
+            if (known := sound_entry(path, spec)) and known.trust == "verified":
                 return Prepared.of(path, known)
     if origin != "original":
         recipe = RECIPES[spec.name]

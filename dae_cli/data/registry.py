@@ -124,6 +124,7 @@ _SPECS = (
         train_member="rectangles_train.amat",
         test_member="rectangles_test.amat",
         levels=1,
+        content_sha256="e78debd8f697c01f00e519f24a1eb7f41a5f6dd01fb32add7abe39c1d3d38628",
     ),
     DatasetSpec(
         name="rect-img",

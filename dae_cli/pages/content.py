@@ -49,8 +49,8 @@ class CellView:
     gap: str
     verdict: str
     """better, matches, worse, no reference or failed."""
-    regenerated: bool
-    """Compared with the paper on data that were made anew."""
+    data_mark: str
+    """What stands beside the verdict where the data are not known to be the authors'."""
     details: tuple[tuple[str, str], ...]
     """(what, value) of seeds, counts, time, data and code."""
     runs: tuple[int, ...]
@@ -150,7 +150,8 @@ class GridCell:
     paper_bold: bool
     verdict: str
     """Empty where there is nothing to compare."""
-    regenerated: bool
+    data_mark: str
+    """As of a `CellView`."""
     run: int
     """Place of its first run in the page's list of runs; of no meaning where nothing was run."""
     note: str
@@ -213,6 +214,11 @@ class Page:
     def any_regenerated(self) -> bool:
         """Whether some data set was made anew."""
         return any(dataset.origin == "regenerated" for dataset in self.datasets)
+
+    @property
+    def any_unverified(self) -> bool:
+        """Whether nothing shows of some data set that it is the authors'."""
+        return any("unverified" in dataset.origin for dataset in self.datasets)
 
     def kept_curves(self) -> Mapping[str, Mapping[str, object]]:
         """The curves by run, as the page keeps them for the next one that is written."""

@@ -72,7 +72,7 @@ class CurvePoint:
         half_width_95: half the width of the 95 % interval, in points of percent.
         paper_error_percent: None where the paper has no number.
         paper_model: the paper's name of the model, such as ``SAA-3`` or ``SdA-3``.
-        regenerated: whether the data were made from the recipe and are not the originals.
+        data_mark: what is to be said of data that are not known to be the originals; else empty.
     """
 
     dataset: str
@@ -82,7 +82,7 @@ class CurvePoint:
     paper_error_percent: float | None
     paper_half_width_95: float | None
     paper_model: str
-    regenerated: bool
+    data_mark: str
 
 
 @dataclass(frozen=True)
@@ -183,11 +183,11 @@ def _learning_line(axes: Axes, curve: LearningCurve, style: int) -> None:
 
 def _told_origin(dataset: str, points: Sequence[CurvePoint], panels: int) -> str:
     """The title of a panel of errors."""
-    if not any(point.regenerated for point in points):
+    if not (marks := [point.data_mark for point in points if point.data_mark]):
         return dataset
     # Three columns have no room for it beside a long name.
     gap = "\n" if _columns(panels) == 3 else " "
-    return f"{dataset}{gap}(regenerated data)"
+    return f"{dataset}{gap}({marks[0]})"
 
 
 def _error_panel(axes: Axes, points: Sequence[CurvePoint], models: Sequence[str]) -> None:

@@ -90,6 +90,7 @@ def cell_searches(
     *,
     data_dir: Path | None,
     origin: Origin | None,
+    accept_unverified: bool,
     watcher: Watcher,
 ) -> tuple[CellSearch, ...]:
     """Prepare the data of cells and name their searches.
@@ -102,7 +103,13 @@ def cell_searches(
     for cell in cells:
         name = cell.experiment.dataset
         if name not in prepared:
-            prepared[name] = prepare(name, data_dir=data_dir, origin=origin, note=watcher.note)
+            prepared[name] = prepare(
+                name,
+                data_dir=data_dir,
+                origin=origin,
+                accept_unverified=accept_unverified,
+                note=watcher.note,
+            )
             watcher.note(f"{name} ({prepared[name].origin}): {prepared[name].source}")
         digest = search_digest(cell, prepared[name].sha256)
         study_name = f"{study.name}/{cell.cell}/{digest}"

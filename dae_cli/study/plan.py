@@ -45,6 +45,7 @@ def plan_study(
     out: Path,
     data_dir: Path | None,
     origin: Origin | None = None,
+    accept_unverified: bool = False,
     photos: Path | None = None,
     device: str = "cpu",
     engine: EngineChoice = "torch",
@@ -63,7 +64,7 @@ def plan_study(
     for cell in study.cells:
         name = cell.experiment.dataset
         if name not in prepared:
-            prepared[name] = prepare_any(name, data_dir, origin, photos, watcher)
+            prepared[name] = prepare_any(name, data_dir, origin, photos, watcher, accept_unverified)
     runs = []
     for cell in study.cells:
         for experiment in _seeded(cell.experiment, seeds):
@@ -78,6 +79,7 @@ def prepare_any(
     origin: Origin | None,
     photos: Path | None,
     watcher: Watcher,
+    accept_unverified: bool = False,
 ) -> Prepared:
     """Make sure of a data set of the benchmark, of MNIST or of photographs, and tell its origin.
 
@@ -88,7 +90,13 @@ def prepare_any(
         found = prepare_images(name, data_dir=data_dir, photos=photos, note=watcher.note)
         watcher.note(f"{name}: {found.source}")
     else:
-        found = prepare(name, data_dir=data_dir, origin=origin, note=watcher.note)
+        found = prepare(
+            name,
+            data_dir=data_dir,
+            origin=origin,
+            accept_unverified=accept_unverified,
+            note=watcher.note,
+        )
         watcher.note(f"{name} ({found.origin}): {found.source}")
     return found
 

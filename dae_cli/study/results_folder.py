@@ -126,7 +126,7 @@ def _as_its_folder_tells(plan: Plan, row: RunRow) -> RunRow:
         return judged(row)
     cell = next(cell for cell in plan.study.all_cells if cell.cell == row.cell)
     origin: Origin = "original" if row.data_origin == "original" else "regenerated"
-    data = Prepared(row.dataset, folder, origin, row.data_sha256, "")
+    data = Prepared(row.dataset, folder, origin, row.data_sha256, "", row.trust)
     try:
         experiment = with_seed(cell.experiment, row.seed)
         found = row_of(Job(row.cell, experiment, data, folder, reference=cell.reference))

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from dae_cli.csv_rows import csv_text, parse_rows, require_possible, text_of, values_of
+from dae_cli.data.dataset import Trust
+from dae_cli.data.trust import recorded_trust
 from dae_cli.files import write_text
 
 
@@ -22,6 +24,8 @@ class RunRow:
     dataset: str
     data_origin: str
     """original or regenerated."""
+    trust: Trust
+    """How far original data are proven: verified, plausible or unverified; else empty."""
     data_sha256: str
     model: str
     destruction_percent: float
@@ -63,6 +67,7 @@ class TableRow:
     cell: str
     dataset: str
     data_origin: str
+    trust: Trust
     data_sha256: str
     model: str
     destruction_percent: float
@@ -91,7 +96,7 @@ class TableRow:
 
 Row = TypeVar("Row", RunRow, TableRow)
 
-_LATER = ("selected", "trials")
+_LATER = ("trust", "selected", "trials")
 """Columns that came later: they stand in a file only where a row has something in them, so that
 results from before are what they were."""
 
@@ -132,6 +137,9 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     def made(found: dict[str, str]) -> Row:
         values = values_of(types, found)
         require_possible(values)
+        if "trust" not in values:  # of an earlier version, or all regenerated
+            about = (found["dataset"], found["data_origin"], found["data_sha256"])
+            values["trust"] = recorded_trust(*about)
         return kind(**values)
 
     return parse_rows(text_of(path), str(path), columns, made)

@@ -28,6 +28,7 @@ def plan_run(
     out: Path | None,
     data_dir: Path | None,
     origin: Origin | None = None,
+    accept_unverified: bool = False,
     photos: Path | None = None,
     watcher: Watcher,
 ) -> PlannedRun:
@@ -41,6 +42,7 @@ def plan_run(
         out: the folder that will hold the run's folder.
         data_dir: the user's data files.
         origin: accept data of this origin only.
+        accept_unverified: take the user's files even if nothing shows that they are the original.
         photos: the user's photographs, where patches are trained on.
         watcher: hears about downloads and regeneration.
 
@@ -52,7 +54,7 @@ def plan_run(
     experiment = resolved.experiment
     if seed is not None:
         experiment = experiment.model_copy(update={"seed": seed})
-    data = prepare_any(experiment.dataset, data_dir, origin, photos, watcher)
+    data = prepare_any(experiment.dataset, data_dir, origin, photos, watcher, accept_unverified)
     job = make_job(resolved, experiment, data, out or default_runs(resolved), device)
     return PlannedRun(job, job.state(), engine)
 

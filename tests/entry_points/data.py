@@ -11,20 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.config.schema import FilterExperiment
-from dae_cli.data.content import Content, content_digest
+from dae_cli.data.content import Content, canonical_pixels, content_digest
 from dae_cli.data.dataset import Split
 from dae_cli.data.digits import Digits
 from dae_cli.data.filter_images import load_images, prepare_images
 from dae_cli.data.generators.recipes import RECIPES, Recipe
 from dae_cli.data.generators.rotation import rotated
 from dae_cli.data.generators.words import Words
+from dae_cli.data.genuine_rows import GENUINE_ROWS, GenuineRow, row_digests
+from dae_cli.data.laws import lawful
 from dae_cli.data.registry import REGISTRY
 from tests.support.data_files import text, zipped
 
 __all__ = [
+    "GENUINE_ROWS",
     "SmallSet",
     "Words",
+    "digests_of_rows",
     "filter_digits",
+    "follows_its_law",
     "forget_small",
     "patches_of",
     "regenerated",
@@ -119,6 +124,8 @@ def register_small(
     version: int = 1,
     exact: bool = False,
     wrong_recipe: bool = False,
+    genuine: bool = False,
+    archive: str = "small.zip",
 ) -> tuple[SmallSet, SmallSet]:
     """Add the small set to the eight; return its original, and what its recipe makes.
 
@@ -128,6 +135,8 @@ def register_small(
         version: of its recipe.
         exact: the recipe makes the original itself.
         wrong_recipe: the recipe makes other content than it should.
+        genuine: the first and the last rows of both files of the original are known.
+        archive: the name of the published archive.
     """
     REGISTRY["small"] = replace(
         REGISTRY["rect-img"],
@@ -136,7 +145,7 @@ def register_small(
         n_train=6,
         n_valid=2,
         n_test=5,
-        archive="small.zip",
+        archive=archive,
         archive_sha1=archive_sha1,
         train_member="small_train.amat",
         test_member="50k/small_test.amat",
@@ -150,12 +159,21 @@ def register_small(
         return Content(regenerated.X, labels, regenerated.Xtest, regenerated.Ytest)
 
     RECIPES["small"] = Recipe(version, regenerated.sha256, generate, exact=exact)
+    GENUINE_ROWS.pop("small", None)
+    if genuine:
+        GENUINE_ROWS["small"] = [
+            GenuineRow(part, row + 1, int(Y[row]), float(X[row].mean()) * SCALE, digest)
+            for part, X, Y in (("training", original.X, original.Y),
+                               ("test", original.Xtest, original.Ytest))
+            for row, digest in enumerate(row_digests(X))
+            if row in (0, 1, len(X) - 2, len(X) - 1)
+        ]  # fmt: skip
     return original, regenerated
 
 
 def forget_small() -> None:
     """Undo `register_small`."""
-    for table in (REGISTRY, RECIPES):
+    for table in (REGISTRY, RECIPES, GENUINE_ROWS):
         table.pop("small", None)
 
 
@@ -194,6 +212,18 @@ def filter_digits(data_dir: Path, rows: int | None) -> tuple[Array, Array]:
     digits = load_images(prepared, _on_filters(dataset="mnist", rows=rows), np.random.default_rng)
     assert isinstance(digits, Split)
     return digits.as_float(), digits.labels
+
+
+def digests_of_rows(name: str, greys: Array) -> list[str]:
+    """The digests of rows of grey values, (n, 784), as the package ships those of genuine rows."""
+    return row_digests(canonical_pixels(greys, REGISTRY[name], name))
+
+
+def follows_its_law(name: str, pixels: Array, labels: Array) -> Array:
+    """Which rows, pixels (n, 784) of 0 or 1, have the label that the law of their set gives."""
+    obeyed = lawful(name, pixels, labels)
+    assert obeyed is not None
+    return obeyed
 
 
 def _on_filters(**settings: Any) -> FilterExperiment:

@@ -43,11 +43,11 @@ _ABOUT = {
     "origin": "original",
     "sha256": "d" * 64,
     "source": "",
-    "trust": "checked",
+    "trust": "verified",
 }
 _PROVENANCE = np.frombuffer(json.dumps(_ABOUT).encode(), dtype=np.uint8)
 CACHE_ENTRIES = [npz(_KEYED | {"dae": _PROVENANCE})]
-CACHE_POINTERS = [b'{"entry": "rect-original-1.npz", "source": "a test"}']
+CACHE_POINTERS = [b'{"entry": "rect-original-1.npz", "judgement": "a test"}']
 
 _IMAGES = idx(np.arange(60, dtype=np.uint8).reshape(SHAPE))
 _LABELS = idx(np.arange(10, dtype=np.uint8))

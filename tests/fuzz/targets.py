@@ -76,6 +76,7 @@ def make_results(folder: Path, study: str) -> None:
         return
     if "DAE_DATA_DIR" not in os.environ:
         os.environ.update(DAE_DATA_DIR=str(folder), DAE_CACHE_DIR=str(folder / "cache"))
+        os.environ["DAE_ACCEPT_UNVERIFIED"] = "1"
         write_rect(folder)
     if study == "tiny":  # without noise, as numba compiles nothing that atheris instruments
         write_study(folder, cells=destruction_cells(0))

@@ -41,7 +41,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 """What makes a cell one of each model of the paper's table, in its order."""
 COLUMNS = re.findall(
     r"\w+",
-    """cell run dataset data_origin data_sha256 model destruction_percent seed n_test n_wrong
+    """cell run dataset data_origin trust data_sha256 model destruction_percent seed n_test n_wrong
     test_error_percent half_width_95 valid_error_percent best_epoch epochs selected trials
     paper_error_percent paper_half_width_95 paper_model verdict minutes device engine threads
     versions commit config_sha256 error""",
@@ -95,6 +95,7 @@ class SyntheticStudy:
             "cell": cell,
             "dataset": dataset,
             "data_origin": "original",
+            "trust": "",
             "data_sha256": SHA256,
             "model": model,
             "destruction_percent": f"{level:g}",
@@ -119,6 +120,7 @@ class SyntheticStudy:
                 "paper_error_percent": f"{paper[2]:.2f}",
                 "paper_half_width_95": f"{paper[3]:.2f}",
             }
+        row |= {"trust": "verified"} if "data_origin" not in changes else {}
         row |= changes
         error = 100 * int(row["n_wrong"]) / int(row["n_test"])
         half_width = half_width_95(int(row["n_wrong"]), int(row["n_test"]))

@@ -64,9 +64,9 @@ def _facts(name: str, folder: Path | None) -> dict[str, Any]:
     if name == MNIST:
         return _mnist(folder)
     from dae_cli.data.inventory import comes_from, copies
-    from dae_cli.data.obtain import known_contents
     from dae_cli.data.provide import spec_of
     from dae_cli.data.sources.download import archive_of
+    from dae_cli.data.trust import known_contents
 
     spec = spec_of(name)
     found = copies(spec, folder)
@@ -105,6 +105,7 @@ def _copy(copy: Copy) -> dict[str, Any]:
         "place": copy.place,
         "paths": [str(path) for path in copy.paths],
         "origin": copy.origin,
+        "trust": copy.trust,
         "sha256": copy.sha256,
         "bytes": copy.n_bytes,
         "source": copy.source,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dae_cli.commands.data.names import ALL, chosen
-from dae_cli.commands.options import DataDir, DataOrigin, SplitName, tiles_of
+from dae_cli.commands.options import AcceptUnverified, DataDir, DataOrigin, SplitName, tiles_of
 from dae_cli.config.names import label
 
 
@@ -29,6 +29,7 @@ def show(
     ] = "10x20",
     origin: DataOrigin = None,
     data_dir: DataDir = None,
+    accept_unverified: AcceptUnverified = False,
 ) -> None:
     """Draw images of a set, upright, on a contact sheet. Prints the picture's path."""
     grid = tiles_of(tiles)
@@ -48,6 +49,7 @@ def show(
         name,
         data_dir=data_dir,
         origin=origin.value if origin else None,
+        accept_unverified=accept_unverified,
         note=lambda text: typer.echo(text, err=True),
     )
     dataset = load(prepared)
@@ -57,7 +59,7 @@ def show(
     image = contact_sheet(
         [Images(some.as_float(), "", transposed)],
         tiles=grid,
-        title=f"{name} ({prepared.origin})",
+        title=f"{name} ({prepared.standing})",
         caption=f"{len(some)} of {len(rows)} rows of {split.value}, evenly spread over it; the "
         "numbers count the tiles" + ("; stored transposed, shown upright" if transposed else ""),
     )

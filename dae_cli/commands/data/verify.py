@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dae_cli.commands.data.names import ALL, MNIST, DataFormat, Format, as_json, chosen
-from dae_cli.commands.options import DataDir
+from dae_cli.commands.options import AcceptUnverified, DataDir
 from dae_cli.commands.tables import columns
 from dae_cli.config.names import label
 from dae_cli.errors import DaeError, DataError
@@ -52,6 +52,7 @@ def verify(
         ),
     ] = None,
     data_dir: DataDir = None,
+    accept_unverified: AcceptUnverified = False,
     form: Format = DataFormat.table,
 ) -> None:
     """Check the copies that there are; or compare regenerated sets with genuine rows.
@@ -65,10 +66,12 @@ def verify(
     elif svm or out:
         raise typer.BadParameter("goes with --against DIR", param_hint="--svm" if svm else "--out")
     else:
-        _check(sets, data_dir, form)
+        _check(sets, data_dir, accept_unverified, form)
 
 
-def _check(names: Sequence[str], data_dir: Path | None, form: DataFormat) -> None:
+def _check(
+    names: Sequence[str], data_dir: Path | None, accept_unverified: bool, form: DataFormat
+) -> None:
     from dae_cli.data.inventory import check, check_mnist, copies, mnist_copies
     from dae_cli.data.provide import spec_of
     from dae_cli.data.sources.user_files import chosen_folder
@@ -82,7 +85,10 @@ def _check(names: Sequence[str], data_dir: Path | None, form: DataFormat) -> Non
                 checks += [(name, check_mnist(copy)) for copy in mnist_copies(folder)]
             else:
                 spec = spec_of(name)
-                checks += [(name, check(spec, copy, folder)) for copy in copies(spec, folder)]
+                checks += [
+                    (name, check(spec, copy, folder, accept_unverified))
+                    for copy in copies(spec, folder)
+                ]
         except DataError as error:  # half a pair of files, say: the other sets are checked
             typer.echo(f"{name}: {error}", err=True)
             code = error.exit_code
@@ -91,11 +97,12 @@ def _check(names: Sequence[str], data_dir: Path | None, form: DataFormat) -> Non
     elif not checks and not code:
         typer.echo("no copy of these sets is here; dae data fetch gets them", err=True)
     elif checks:
-        rows = [("set", "copy", "origin", "SHA-256", "found")]
+        rows = [("set", "copy", "origin", "trust", "SHA-256", "found")]
         for name, found in checks:
             copy = found.copy
             digest = (copy.sha256 or "-")[:12]
-            rows.append((name, label(copy.paths[0]), copy.origin, digest, found.found))
+            path, trust = label(copy.paths[0]), copy.trust or "-"
+            rows.append((name, path, copy.origin, trust, digest, found.found))
         typer.echo("\n".join(columns(rows)))
     for _, found in checks:
         if not found.sound:
@@ -110,6 +117,7 @@ def _check_json(name: str, found: Check) -> dict[str, object]:
         "place": found.copy.place,
         "paths": [str(path) for path in found.copy.paths],
         "origin": found.copy.origin,
+        "trust": found.copy.trust,
         "sha256": found.copy.sha256,
         "sound": found.sound,
         "found": found.found,

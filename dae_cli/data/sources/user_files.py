@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,28 @@ from dae_cli.data.readers.archive import read_archive
 from dae_cli.data.readers.arrays import read_arrays
 from dae_cli.data.registry import DatasetSpec
 from dae_cli.errors import DataError
+
+_SHOWN = 5
+"""Names of a folder that are told."""
+_COPY = re.compile(r"( ?\(\d+\)|[ _-]+copy( ?\d+)?)$")
+"""What file managers and browsers append to the name of another copy."""
+_ABOUT_DATA = frozenset(
+    (
+        ".gif",
+        ".html",
+        ".jpg",
+        ".json",
+        ".log",
+        ".md",
+        ".pdf",
+        ".png",
+        ".py",
+        ".svg",
+        ".yaml",
+        ".yml",
+    )
+)
+"""Endings of pictures of a set and texts about it, which are not meant as the set."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +52,12 @@ class UserFiles:
 
     @property
     def key(self) -> str:
-        """Changes whenever a file is moved, resized or written again.
+        """Names what the files hold, whatever they are called and whenever they were written.
 
-        Raises DataError when a file has vanished.
+        Raises DataError when a file has vanished or cannot be read.
         """
-        facts = []
-        for path in self.paths:
-            if (about := _status(path)) is None:
-                raise DataError(f"{path}: is no longer there; start again")
-            facts.append((str(path.resolve()), about.st_size, about.st_mtime_ns))
-        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+        digests = [_digest(path, "sha256") for path in self.paths]
+        return hashlib.sha256(repr((self.archive, digests)).encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
         return " and ".join(str(path) for path in self.paths)
@@ -59,23 +78,114 @@ def chosen_folder(data_dir: Path | None) -> Path | None:
 
 
 def find_user_files(folder: Path, spec: DatasetSpec) -> UserFiles | None:
-    """Look for the set in ``folder`` and in its subfolder of the set's name.
+    """Look for the set in ``folder`` and in its subfolders that are named after it.
 
-    The archive comes before the text files, and these before the ``.npz``.
-    Raises DataError when only one of the two text files is there, when something that is no file
-    has the name of one, or when the folder cannot be read.
+    The archive comes before the text files, and these before the ``.npz``; a name may have other
+    capitals or separators, or be the archive's.
+    Raises DataError when only one of the two text files is there, when what can only be meant as
+    this set cannot be taken, or when the folder cannot be read.
     """
-    places = (folder, folder / spec.name)
+    places = list(_places(folder, spec))
     for place in places:
-        if is_file(archive := place / spec.archive):
+        if archive := _named(place, spec.archive, _spellings(spec, ".zip")):
             return UserFiles((archive,), True, partial(read_archive, archive, spec))
     for place in places:
         if pair := _text_files(place, spec):
             return UserFiles(pair, False, partial(read_amat, *pair, spec))
     for place in places:
-        if is_file(arrays := place / f"{spec.name}.npz"):
+        if arrays := _named(place, f"{spec.name}.npz", _spellings(spec, ".npz")):
             return UserFiles((arrays,), False, partial(read_arrays, arrays, spec))
+    _refuse_near_misses(places, spec)
     return None
+
+
+def what_is_looked_for(spec: DatasetSpec) -> str:
+    """The files of a set, in words."""
+    train, test = (PurePosixPath(member).name for member in (spec.train_member, spec.test_member))
+    return f"{spec.archive}, {train} with {test}, or {spec.name}.npz"
+
+
+def what_lies_in(folder: Path) -> str:
+    """The first names in a folder, in words."""
+    names = sorted(path.name for path in _listed(folder))
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}" if names else "nothing"
+
+
+def _places(folder: Path, spec: DatasetSpec) -> Iterator[Path]:
+    """The folder, its subfolders named after the set or its archive, and theirs."""
+    yield folder
+    yield folder / spec.name
+    names = _names(spec) | {_squashed(PurePosixPath(spec.archive).stem)}
+    for path in _listed(folder):
+        if _squashed(path.name) in names and path.is_dir():
+            if path.name != spec.name:
+                yield path
+            yield from (p for p in _listed(path) if _squashed(p.name) in names and p.is_dir())
+
+
+def _names(spec: DatasetSpec) -> set[str]:
+    """What can only mean this set: its name and its archive's, unless that is MNIST's."""
+    return {_squashed(spec.name), _squashed(PurePosixPath(spec.archive).stem)} - {"mnist"}
+
+
+def _spellings(spec: DatasetSpec, suffix: str) -> set[str]:
+    return {_squashed(name + suffix) for name in _names(spec)} | {
+        _squashed(spec.archive) if suffix == ".zip" else ""
+    }
+
+
+def _squashed(name: str) -> str:
+    """A name without what copies of a file differ in: capitals and separators."""
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What lies in a folder, except hidden files; nothing where it cannot be listed."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _named(place: Path, name: str, spellings: set[str]) -> Path | None:
+    """The file of that name, else the only one whose name is spelled in another way."""
+    if is_file(place / name):
+        return place / name
+    suffix = PurePosixPath(name).suffix
+    alike = [
+        path
+        for path in _listed(place)
+        if path.suffix.casefold() == suffix and _squashed(path.name) in spellings and is_file(path)
+    ]
+    if len(alike) > 1:
+        raise DataError(
+            f"{place}: {' and '.join(path.name for path in alike)} may both be meant as {name}; "
+            "give one of them that name, or move one of them away"
+        )
+    return alike[0] if alike else None
+
+
+def _refuse_near_misses(places: Sequence[Path], spec: DatasetSpec) -> None:
+    """DataError for what can only be meant as this set but is not what is read."""
+    members = (PurePosixPath(member).stem for member in (spec.train_member, spec.test_member))
+    meant = _names(spec) | {_squashed(stem) for stem in members}
+    for path in (path for place in places for path in _listed(place)):
+        stem = _COPY.sub("", path.name.partition(".")[0])
+        if _squashed(stem) in meant and _may_hold_data(path):
+            inside = f" (a folder that holds {what_lies_in(path)})" if path.is_dir() else ""
+            raise DataError(
+                f"{path}{inside}: seems to be meant as {spec.name}, but cannot be read as it is; "
+                f"expected {what_is_looked_for(spec)}; rename or unpack it, or move it out of the "
+                "data folder"
+            )
+
+
+def _may_hold_data(path: Path) -> bool:
+    if not path.is_dir():
+        return path.suffix.casefold() not in _ABOUT_DATA
+    inside = _listed(path)
+    return not inside or any(p.suffix.casefold() not in _ABOUT_DATA for p in inside)
 
 
 def is_file(path: Path) -> bool:
@@ -105,11 +215,15 @@ def _status(path: Path) -> os.stat_result | None:
 
 def archive_is_genuine(path: Path, spec: DatasetSpec) -> bool:
     """Whether the file has the SHA-1 of the published archive."""
+    return _digest(path, "sha1") == spec.archive_sha1
+
+
+def _digest(path: Path, algorithm: str) -> str:
     try:
         with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha1").hexdigest() == spec.archive_sha1
+            return hashlib.file_digest(stream, algorithm).hexdigest()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def _text_files(place: Path, spec: DatasetSpec) -> tuple[Path, Path] | None:
@@ -124,7 +238,9 @@ def _text_files(place: Path, spec: DatasetSpec) -> tuple[Path, Path] | None:
 
 
 def _unpacked(place: Path, member: str) -> Path | None:
-    for path in (place / member, place / PurePosixPath(member).name):
-        if is_file(path):
+    """A text file, in the folder that it has in the archive or without it."""
+    name = PurePosixPath(member).name
+    for folder in dict.fromkeys((place / PurePosixPath(member).parent, place)):
+        if path := _named(folder, name, {_squashed(name)}):
             return path
     return None

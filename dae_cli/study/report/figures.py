@@ -33,7 +33,7 @@ from dae_cli.study.report.shown_filters import (
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.filters import tiles_of
 from dae_cli.study.run.folder import RUNS
-from dae_cli.study.tables.origin import is_made_anew
+from dae_cli.study.tables.origin import data_mark
 
 ERRORS_PNG, CURVES_PNG, FILTERS = "error_vs_destruction.png", "learning_curves.png", "filters"
 
@@ -93,7 +93,7 @@ def _point(row: TableRow) -> CurvePoint:
         paper_error_percent=row.paper_error_percent,
         paper_half_width_95=row.paper_half_width_95,
         paper_model=row.paper_model,
-        regenerated=is_made_anew(row),
+        data_mark=data_mark(row),
     )
 
 

@@ -47,7 +47,7 @@ from dae_cli.study.tables import cells
 from dae_cli.study.tables.claims import claims
 from dae_cli.study.tables.comparisons import Comparison
 from dae_cli.study.tables.makes import engines, failures, made_by, mixed
-from dae_cli.study.tables.origin import is_made_anew, origin_told
+from dae_cli.study.tables.origin import REGENERATED, UNVERIFIED, data_mark, origin_told
 from dae_cli.study.tables.paper_table import has_other_models, paper_table
 
 REPORT = "REPORT.md"
@@ -66,9 +66,14 @@ MODEL = """\
 Each cell is compared with the paper's number of its model, whatever destruction was selected for
 either; NNet is that of ICML 2007."""
 
-REGENERATED = """\
+REGENERATED_TOLD = """\
 Rows marked *regenerated* were trained and tested on data made anew from the published recipe,
 not on the authors' files: there the comparison with the paper is one of kind, not of digits."""
+
+UNVERIFIED_TOLD = """\
+Rows marked *unverified* were trained and tested on files that nothing shows to be the authors':
+they were taken since the command said `--accept-unverified`. Their comparison with the paper means
+nothing until the files are replaced."""
 
 
 def write_report(
@@ -90,7 +95,7 @@ def write_report(
         tests: of mcnemar.csv.
     """
     pictures = draw(study, out, rows, table, read_kept(out / PAGE))
-    pairs = pairs_markdown(tests)
+    pairs, marks = pairs_markdown(tests), {data_mark(row) for row in table}
     trials = trials_of(out)
     selection, values = selection_markdown(trials), tried_values_markdown(trials.selecting)
     parts = [
@@ -102,7 +107,8 @@ def write_report(
         markdown_table(table),
         "" if has_other_models(study) else certainty_told(table),
         f"{VERDICTS} {MODEL if study.reference == 'model' else DESTRUCTION}",
-        REGENERATED if any(is_made_anew(row) for row in table) else "",
+        REGENERATED_TOLD if REGENERATED in marks else "",
+        UNVERIFIED_TOLD if UNVERIFIED in marks else "",
         mixed(rows),
         failures(rows),
         *([f"## {PAIRS}", pairs, PAIRING] if pairs else []),

@@ -8,7 +8,7 @@ from pathlib import Path
 from dae_cli.errors import plain
 from dae_cli.study.rows import TableRow
 from dae_cli.study.tables import cells
-from dae_cli.study.tables.origin import is_made_anew
+from dae_cli.study.tables.origin import data_mark
 
 MISMATCHES, TRIED_MD = "What does not match, and what we tried", "tried.md"
 MOST_BYTES = 200_000
@@ -31,10 +31,9 @@ def mismatches_markdown(table: Sequence[TableRow]) -> str:
 
 
 def _line(row: TableRow) -> str:
-    mark = cells.REGENERATED if is_made_anew(row) else ""
     return (
         f"| {row.cell} | {row.model} | {cells.ours(row)} | {cells.paper_marked(row)} "
-        f"| {cells.gap(row)} | {mark} |"
+        f"| {cells.gap(row)} | {data_mark(row)} |"
     )
 
 

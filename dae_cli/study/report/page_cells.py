@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dae_cli.pages.content import CellView, Interval
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
-from dae_cli.study.tables.origin import is_made_anew
+from dae_cli.study.tables.origin import data_mark, origin_told
 from dae_cli.study.tables.paper_table import best_and_overlapping
 
 
@@ -53,7 +53,7 @@ def cell_view(
         paper_model=row.paper_model,
         gap=cells.gap(row, ""),
         verdict=_verdict(row),
-        regenerated=is_made_anew(row) and row.paper_error_percent is not None,
+        data_mark="" if row.paper_error_percent is None else data_mark(row),
         details=_details(row),
         runs=tuple(places[run.run] for run in runs),
     )
@@ -74,7 +74,7 @@ def _details(row: TableRow) -> tuple[tuple[str, str], ...]:
         ),
         ("validation error", "" if valid is None else f"{valid:.2f} %"),
         ("minutes", "" if row.minutes is None else f"{row.minutes:.1f} of one core, all seeds"),
-        ("data", row.data_origin),
+        ("data", origin_told(row)),
         ("engine", ", ".join(part for part in (row.engine, row.device) if part)),
         ("commit", row.commit or "from an installed package"),
         ("failed", row.error),

@@ -56,7 +56,7 @@ def _grid_cell(cell: TableCell, places: Mapping[str, int]) -> GridCell:
         paper=_paper(paper) if paper else NOTHING,
         paper_bold=cell.paper_bold,
         verdict=cell.verdict if cell.state == "done" else "",
-        regenerated=cell.regenerated and paper is not None,
+        data_mark=cell.data_mark if paper else "",
         run=places.get(cell.run, 0),
         note=", ".join(notes),
     )

@@ -47,18 +47,23 @@ def table_markdown(table: PaperTable) -> str:
     for name in table.datasets:
         row = table.row(name)
         done = [cell for cell in row if cell.state == "done"]
-        everywhere = bool(done) and all(cell.regenerated for cell in done)
-        label = f"{name}<br>(regenerated data)" if everywhere else name
-        shown = [_cell(cell, mark=cell.regenerated and not everywhere) for cell in row]
+        common = _common_mark([cell.data_mark for cell in done])
+        label = f"{name}<br>({common})" if common else name
+        shown = [_cell(cell, "" if common else cell.data_mark) for cell in row]
         lines.append(f"| {label} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 
-def _cell(cell: TableCell, mark: bool) -> str:
+def _common_mark(marks: Sequence[str]) -> str:
+    """The mark that all of some cells have; empty where they differ."""
+    return marks[0] if len(set(marks)) == 1 else ""
+
+
+def _cell(cell: TableCell, mark: str) -> str:
     lines = [_ours(cell)]
     if cell.state == "done":
         verdict = "not compared" if cell.verdict == "no reference" else cell.verdict
-        lines.append(f"*{verdict}*{' (regenerated data)' if mark else ''}")
+        lines.append(f"*{verdict}*{f' ({mark})' if mark else ''}")
     lines.append(f"paper: {_paper(cell.paper, cell.paper_bold)}")
     return "<br>".join(lines)
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from dae_cli.data.dataset import Origin
+from dae_cli.data.dataset import Origin, Trust
 from dae_cli.errors import RunFolderError, plain
 
 MAX_BYTES = 1_000_000
@@ -77,6 +77,8 @@ class TrainedOn(Record):
     """The data of a run."""
 
     origin: Origin
+    trust: Trust | None = None
+    """None where an earlier version wrote the record, which did not tell."""
     sha256: Sha256
     source: str = ""
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
+from dae_cli.data.dataset import Trust
+from dae_cli.data.trust import recorded_trust
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.paper import compared_with
 from dae_cli.study.rows import RunRow
@@ -54,8 +56,16 @@ def row_of(job: Job) -> RunRow:
         recorded, here = status.data.sha256[:12], job.data.sha256[:12]
         raise _another(job, f"{STATUS} tells of data with SHA-256 {recorded}…, not {here}…")
     # A recipe may give the very content of the original: the row says which one the run had.
-    had = replace(job.data, origin=status.data.origin)
+    had = replace(job.data, origin=status.data.origin, trust=trust_of(status, job.data.name))
     return done_row(replace(job, data=had), status, env)
+
+
+def trust_of(status: Status, dataset: str) -> Trust:
+    """Return how far the data of a run are to be trusted, whatever version wrote its status."""
+    data = status.data
+    if data.trust is not None:
+        return data.trust
+    return recorded_trust(dataset, data.origin, data.sha256)
 
 
 def _another(job: Job, why: str) -> RunFolderError:
@@ -132,6 +142,7 @@ def _common(job: Job, env: Environment) -> dict[str, Any]:
         "run": job.name,
         "dataset": experiment.dataset,
         "data_origin": job.data.origin,
+        "trust": job.data.trust,
         "data_sha256": job.data.sha256,
         "model": model,
         "destruction_percent": level,

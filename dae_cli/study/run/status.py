@@ -43,7 +43,12 @@ class RunStatus:
             "state": outcome,
             "run": self._job.name,
             "cell": self._job.cell,
-            "data": {"origin": data.origin, "sha256": data.sha256, "source": data.source},
+            "data": {
+                "origin": data.origin,
+                "trust": data.trust,
+                "sha256": data.sha256,
+                "source": data.source,
+            },
             "minutes": round(self.minutes(), 4),
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
             "checkpoints": {"kept": self._kept, "seconds": round(self._keeping, 3)},

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dae_cli.study.paper import MARKS, certainty_of, is_svm
-from dae_cli.study.tables.origin import is_made_anew
+from dae_cli.study.tables.origin import data_mark
 
 if TYPE_CHECKING:
     from dae_cli.study.rows import RunRow, TableRow
 
-REGENERATED = "regenerated data"
 NOTHING = "–"
 
 
@@ -79,9 +78,10 @@ def gap(row: TableRow, nothing: str = NOTHING) -> str:
     return f"{row.test_error_percent - row.paper_error_percent:+.2f}"
 
 
-def verdict(row: TableRow, mark: str = f"({REGENERATED})") -> str:
-    """The verdict, marked where something was compared on regenerated data."""
+def verdict(row: TableRow, short: bool = False) -> str:
+    """The verdict, with the mark of the data that it was compared on: in words, or a star."""
     if row.test_error_percent is None:
         return "failed"
-    compared = row.paper_error_percent is not None
-    return f"{row.verdict} {mark}" if compared and is_made_anew(row) else row.verdict
+    if row.paper_error_percent is None or not (mark := data_mark(row)):
+        return row.verdict
+    return f"{row.verdict} {'*' if short else f'({mark})'}"

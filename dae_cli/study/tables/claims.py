@@ -188,13 +188,15 @@ def _verdicts(table: PaperTable) -> Claim:
     if not compared:
         return Claim(says, "not tested here", lacking)
     reached = [c for c in compared if c.verdict != "worse"]
-    made = [c.dataset for c in compared if c.regenerated]
+    marked: dict[str, list[str]] = {}
+    for c in compared:
+        marked.setdefault(c.data_mark, []).append(c.dataset)
     worse = [f"{c.dataset} ({error_of(c):.2f} %)" for c in compared if c.verdict == "worse"]
     told = [
         f"in {len(reached)} of {len(table.datasets)} rows, better in "
         f"{sum(c.verdict == 'better' for c in compared)}",
         f"worse on {', '.join(worse)}" if worse else "",
-        f"on regenerated data: {', '.join(made)}" if made else "",
+        *(f"on {mark}: {', '.join(sets)}" for mark, sets in marked.items() if mark),
         lacking,
     ]
     outcome = _holds(not missing)

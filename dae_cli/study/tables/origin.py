@@ -9,19 +9,23 @@ from dae_cli.data.generators.recipes import RECIPES
 if TYPE_CHECKING:
     from dae_cli.study.rows import RunRow, TableRow
 
+REGENERATED, UNVERIFIED = "regenerated data", "unverified data"
+
 _REBUILT = frozenset(recipe.sha256 for recipe in RECIPES.values() if recipe.exact)
 
 
-def is_made_anew(row: RunRow | TableRow) -> bool:
-    """Tell whether a row's data are of the authors' kind, but not theirs.
+def data_mark(row: RunRow | TableRow) -> str:
+    """What stands beside a verdict where the data are not known to be the authors'; else empty.
 
     Data that were rebuilt from MNIST pixel for pixel are theirs.
     """
-    return row.data_origin == "regenerated" and row.data_sha256 not in _REBUILT
+    if row.data_origin == "regenerated" and row.data_sha256 not in _REBUILT:
+        return REGENERATED
+    return UNVERIFIED if row.trust == "unverified" else ""
 
 
 def origin_told(row: RunRow | TableRow) -> str:
-    """Return where a row's data are from: original, regenerated, or exactly rebuilt."""
-    if row.data_origin == "regenerated" and not is_made_anew(row):
-        return "exactly rebuilt"
-    return row.data_origin
+    """Return where a row's data are from, and how far originals are to be trusted."""
+    if row.data_origin == "regenerated":
+        return "regenerated" if data_mark(row) else "exactly rebuilt"
+    return f"{row.data_origin} ({row.trust})" if row.trust else row.data_origin

@@ -14,7 +14,7 @@ from dae_cli.config.schema import AnyExperiment, DatasetName, SvmExperiment
 from dae_cli.study.paper import PaperNumber, published_of_model
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.folder import model_name
-from dae_cli.study.tables.origin import is_made_anew
+from dae_cli.study.tables.origin import data_mark
 from dae_cli.study.verdict import side_of
 
 State = Literal["done", "failed", "not run", "no cell"]
@@ -63,7 +63,7 @@ class TableCell:
     """100 ν of ours."""
     units: str = ""
     """Of the hidden layers, such as `2000-2000-2000`; empty for an SVM."""
-    regenerated: bool = False
+    data_mark: str = ""
     """On data that were made anew and are not the authors'."""
     verdict: str = ""
     """better, matches, worse; no reference where the cell is not to be compared."""
@@ -181,7 +181,7 @@ def _cell(
         sd_over_seeds=row.sd_over_seeds,
         destruction_percent=row.destruction_percent if model.startswith("SdA-") else None,
         units=_units(next(c.experiment for c in study.all_cells if c.cell == row.cell)),
-        regenerated=is_made_anew(row),
+        data_mark=data_mark(row),
         verdict=row.verdict,
         paper=number,
     )

@@ -46,6 +46,7 @@ def _cell(rows: list[RunRow]) -> TableRow:
         cell=first.cell,
         dataset=first.dataset,
         data_origin=first.data_origin,
+        trust=first.trust,
         data_sha256=first.data_sha256,
         model=first.model,
         destruction_percent=first.destruction_percent,

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from dae_cli.config.domains import Choices, Domain, Value
 from dae_cli.config.dump import one_line
@@ -175,8 +175,6 @@ def _columns(found: Sequence[str]) -> list[str]:
 def _row(found: dict[str, str]) -> TrialRow:
     known = {name: text for name, text in found.items() if name in _TYPES}
     settings = {key: text for key, text in found.items() if key not in _TYPES and text}
-    if known["state"] not in get_args(TrialState):
-        raise ValueError(f"state is {known['state']!r}")
     values = values_of(_TYPES, known)
     require_possible(values)
     return TrialRow(**values, settings=settings)

@@ -31,7 +31,7 @@ from dae_cli.study.run.folder import (
 from dae_cli.study.run.keeper import expected_of, metrics_csv
 from dae_cli.study.run.provenance import Environment
 from dae_cli.study.run.records import Status, read_record
-from dae_cli.study.run.row import done_row
+from dae_cli.study.run.row import done_row, trust_of
 from dae_cli.study.run.which_engine import CPU, engine_for_counting
 from dae_cli.study.verify.differences import Findings
 from dae_cli.study.verify.of_filters import check_filters
@@ -166,7 +166,8 @@ def _compare_row(
     name = run_name(config, status.data.sha256)
     found.compare(f"{RUNS}/{row.run}", "name of the folder", row.run, name)
     data = status.data
-    had = Prepared(config.dataset, folder, data.origin, data.sha256, data.source)
+    trust = trust_of(status, config.dataset)
+    had = Prepared(config.dataset, folder, data.origin, data.sha256, data.source, trust)
     job = Job(status.cell, config, had, folder, reference=reference)
     made = as_text(done_row(job, status, env))
     for column, value in as_text(row).items():

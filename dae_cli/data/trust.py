@@ -1,0 +1,52 @@
+"""How far content is to be trusted as the original of a set.
+
+*verified*: its digest, or its archive's, is the published one; *plausible*: other bytes, but the
+known rows of the original stand at their places, and every label obeys the law of the set;
+*unverified*: neither, and taken all the same since the user said so; empty: regenerated.
+"""
+
+from __future__ import annotations
+
+from dae_cli.data.content import Content
+from dae_cli.data.dataset import Trust
+from dae_cli.data.generators.recipes import RECIPES
+from dae_cli.data.genuine_rows import known_rows
+from dae_cli.data.laws import lawful
+from dae_cli.data.registry import REGISTRY, DatasetSpec
+from dae_cli.data.sources.mnist import CONTENT_SHA256 as MNIST_SHA256
+
+
+def known_contents(spec: DatasetSpec) -> set[str]:
+    """Digests that prove content to be the original's: one seen, or one rebuilt exactly."""
+    recipe = RECIPES[spec.name]
+    rebuilt = {recipe.sha256} if recipe.exact else set()
+    return rebuilt | ({spec.content_sha256} if spec.content_sha256 else set())
+
+
+def recorded_trust(name: str, origin: str, sha256: str) -> Trust:
+    """The trust of results that were written before they recorded it: what their digest proves."""
+    if origin == "regenerated" or name == "photographs":
+        return ""
+    known = known_contents(REGISTRY[name]) if name in REGISTRY else {MNIST_SHA256}
+    return "verified" if sha256 in known else "unverified"
+
+
+def is_plausible(content: Content, spec: DatasetSpec) -> bool:
+    """Whether content whose digest is not a known one may be a copy of the original.
+
+    Where the original's digest is known, only a law can vouch for the rows that differ.
+    """
+    known = known_rows(spec.name, content)
+    if known is None or not known.agree.all():
+        return False
+    training = lawful(spec.name, content.pixels, content.labels)
+    test = lawful(spec.name, content.test_pixels, content.test_labels)
+    if training is None or test is None:
+        return not known_contents(spec)
+    return bool(training.all() and test.all())
+
+
+def rows_in_common(content: Content) -> int:
+    """How many test rows have an image that is also one of the training or validation rows."""
+    training = {row.tobytes() for row in content.pixels}
+    return sum(row.tobytes() in training for row in content.test_pixels)
