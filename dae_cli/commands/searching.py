@@ -53,7 +53,7 @@ def grid(plan: SearchPlan, form: SearchFormat) -> list[str]:
         ended = counts.get("COMPLETE", 0) + counts.get("PRUNED", 0)
         running = counts.get("RUNNING", 0)
         have = f"{ended}, {running} begun" if running else str(ended)
-        data = f"{cell.data.name} ({cell.data.origin})"
+        data = f"{cell.data.name} ({cell.data.standing})"
         keys = ", ".join(cell.searched.space)
         rows.append((cell.cell, have, str(plan.trials or "any"), data, keys))
     return [
