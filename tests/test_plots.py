@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from matplotlib.figure import Figure
 from safetensors.numpy import load_file
 
 from tests.support import commands
+from tests.support.children import Child
 from tests.support.sheets import greys_of, limit_of, pixels, texts_of, tiles_in
 from tests.support.synthetic_results import write_csv
 from tests.support.tiny import destruction_cells, read_csv, write_study
@@ -146,6 +149,43 @@ def test_the_same_results_give_the_same_pictures_whatever_the_users_style(
     for name in PLOTS:
         assert (out / name).read_bytes() == (plotted[0] / name).read_bytes()
         assert "Software" not in texts_of(out / name)
+
+
+def bad_settings(here: Path) -> list[dict[str, str]]:
+    """Environments that matplotlib would not start with, and the files that they name.
+
+    The current folder itself gets a pipe in place of matplotlib's settings.
+    """
+    unreadable = b"\xff\xfe\x00"
+    (here / "own" / "stylelib").mkdir(parents=True)
+    (here / "own" / "stylelib" / "own.mplstyle").write_bytes(unreadable)
+    (here / "own" / "matplotlibrc").write_bytes(unreadable)
+    (here / "loop").symlink_to("loop")
+    (here / "file").touch()
+    os.mkfifo(here / "matplotlibrc")
+    return [
+        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+        {"MPLBACKEND": "no-such-backend", "MPLCONFIGDIR": str(here / "file")},
+        {"MPLBACKEND": "qtagg", "MATPLOTLIBRC": str(here / "own" / "matplotlibrc")},
+        {"MPLBACKEND": "", "MPLCONFIGDIR": str(here / "loop"), "MATPLOTLIBRC": "/nowhere"},
+        {"MPLCONFIGDIR": str(here / "own")},
+    ]
+
+
+def test_nothing_that_matplotlib_reads_keeps_a_picture_from_being_drawn(
+    child: Callable[..., Child], done: Path, tmp_path: Path
+) -> None:
+    (run, _) = (done / "runs").iterdir()
+    drawing = {}
+    for number, environment in enumerate(bad_settings(tmp_path)):
+        words = ("filters", run, "--out", f"{number}.pdf")
+        drawing[f"{number}.pdf"] = child(*words, environment=environment, executed=True)
+    notebook = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    reported = child("report", "tiny", environment=notebook, executed=True)
+    for name, drawn in drawing.items():
+        assert drawn.wait().succeeded() == (0, f"{name}\n", "")
+        assert Path(name).read_bytes() == Path("0.pdf").read_bytes()
+    assert reported.wait().succeeded().err == ""
 
 
 def test_sheets_of_a_study_have_every_weight_on_one_grey_scale(plotted: Plotted) -> None:

@@ -1,19 +1,19 @@
 """Plots of errors: test error against destruction, validation error by epoch.
 
-Drawn with matplotlib's objects alone (``Figure`` on its Agg canvas), from its default style: no
-global state, no user's ``matplotlibrc``, so the same points give the same bytes.
+Drawn with matplotlib's objects alone (``Figure`` on its Agg canvas), from its default style
+(``plotting.py``): no global state, no user's settings, so the same points give the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from math import isfinite
 from typing import TYPE_CHECKING
 
 from dae_cli.files import write_whole
+from dae_cli.pictures.plotting import plain_style
 from dae_cli.pictures.saving import check_suffix
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def error_figure(points: Sequence[CurvePoint]) -> Figure:
             raise ValueError(f"{dataset}: one point per destruction, the mean of its seeds")
     models = list(dict.fromkeys(p.paper_model for p in points if p.paper_error_percent is not None))
 
-    with _style():
+    with plain_style(_STYLE):
         titles = [_told_origin(name, own, len(by_dataset)) for name, own in by_dataset.items()]
         figure = _panels(titles, "destruction ν (% of the inputs)", "test error (%)")
         for axes, own in zip(figure.axes, by_dataset.values(), strict=True):
@@ -148,17 +148,17 @@ def error_figure(points: Sequence[CurvePoint]) -> Figure:
 
 def learning_figure(series: Sequence[LearningCurve]) -> Figure:
     """The figure that ``learning_curves`` saves; data sets in the order of their curves."""
-    from matplotlib.ticker import MaxNLocator
-
     if not series:
         raise ValueError("a plot of learning needs at least one curve")
     datasets = list(dict.fromkeys(curve.dataset for curve in series))
     labels = list(dict.fromkeys(curve.label for curve in series))
-    with _style():
+    with plain_style(_STYLE):
         figure = _panels(datasets, "epoch of fine-tuning", "validation error (%)")
         panels = dict(zip(datasets, figure.axes, strict=True))
         for curve in series:
             _learning_line(panels[curve.dataset], curve, labels.index(curve.label))
+        from matplotlib.ticker import MaxNLocator
+
         for axes in figure.axes:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         _common_legend(figure, title="dot: what a run has kept")
@@ -285,18 +285,9 @@ def _blank(inches: tuple[float, float]) -> Figure:
     return figure
 
 
-@contextmanager
-def _style() -> Iterator[None]:
-    """Matplotlib's defaults with ``_STYLE`` over them, put back afterwards."""
-    from matplotlib import style
-
-    with style.context(["default", _STYLE]):
-        yield
-
-
 def _save(figure: Figure, path: Path) -> None:
     ending = path.suffix.lower()
     buffer = BytesIO()
-    with _style():
+    with plain_style(_STYLE):
         figure.savefig(buffer, format=ending[1:], metadata=_NO_TRACES[ending])
     write_whole(path, buffer.getvalue())

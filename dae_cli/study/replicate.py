@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dae_cli.errors import RunFolderError
+from dae_cli.pictures.plotting import load_matplotlib
 from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
@@ -67,6 +68,8 @@ def run_plan(
     start = time.monotonic()
     for folder in (plan.out, plan.out / RUNS):
         check_writable(folder)
+    if not plan.study.is_of_filters:
+        load_matplotlib()
     if scheduler is not None:
         scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)
