@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from hashlib import sha256
@@ -214,8 +215,10 @@ def test_photographs_whose_greys_cannot_be_told_are_refused(
         (folder / name).write_bytes(content)
     else:
         image = content if isinstance(content, Image.Image) else Image.fromarray(content)
-        key = {"transparency": 0} if "key" in name or "palette" in name else {}
-        image.save(folder / name, **key)
+        if name.startswith(("key", "palette")):
+            image.save(folder / name, transparency=0)
+        else:
+            image.save(folder / name)
     with pytest.raises(DaeError) as refused:
         patches_of(folder, side=5, count=100)
     for part in (f"photos/{name}", *parts):
@@ -229,8 +232,28 @@ def test_results_name_the_photographs_by_their_digest(dae: Dae, tmp_path: Path) 
     ended = dae("replicate", "nature", "--photos", "photos").succeeded()
     assert "photos" in ended.message
     (row,) = read_csv(Path("results/nature/runs.csv"))
-    assert (row["dataset"], row["data_origin"]) == ("photographs", "original")
+    assert (row["dataset"], row["data_origin"]) == ("photographs", "own")
     assert row["data_sha256"] == digest(**photographs)
+
+
+def test_learning_is_animated_on_the_photographs_of_the_run_or_not_at_all(
+    dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)  # to be compiled would take ten seconds
+    write_study(tmp_path, "nature", {"ae": PHOTOGRAPHS}, shared={})
+    save(a=noise(20, 30))
+    run = dae("train", "nature/ae", "--photos", "photos").succeeded().lines[-1]
+    animate = ("filters", run, "--animate", "learning.gif")
+    refused = dae(*animate).failed(2, run, "--photos", digest(a=noise(20, 30))[:12])
+    assert "scikit-image" in refused.message
+    dae(*animate, "--photos", "photos").succeeded()
+    Path("learning.gif").unlink()
+    save(b=noise(20, 20, 1))
+    dae(*animate, "--photos", "photos").failed(2, run, "2 photographs of photos")
+    Path("photos/b.png").unlink()
+    save(a=noise(20, 30, 2))
+    dae(*animate, "--photos", "photos").failed(2, run)
+    assert not Path("learning.gif").exists()
 
 
 def test_photographs_that_cannot_be_used_are_named_with_the_remedy(

@@ -21,7 +21,7 @@ class RunRow:
     """The run folder's name."""
     dataset: str
     data_origin: str
-    """original or regenerated."""
+    """original, regenerated, or own: the user's photographs."""
     data_sha256: str
     model: str
     destruction_percent: float
