@@ -23,7 +23,7 @@ from dae_cli.pictures.filters import (
 )
 from dae_cli.study.paper import is_svm
 from dae_cli.study.report.kept_page import Kept
-from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start
+from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start, series_of
 from dae_cli.study.report.metrics_curves import kept_epoch, metrics_curves
 from dae_cli.study.report.shown_filters import (
     ShownFilters,
@@ -34,6 +34,7 @@ from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.filters import tiles_of
 from dae_cli.study.run.folder import RUNS
 from dae_cli.study.tables.origin import is_made_anew
+from dae_cli.study.verdict import half_width_with_seeds
 
 ERRORS_PNG, CURVES_PNG, FILTERS = "error_vs_destruction.png", "learning_curves.png", "filters"
 
@@ -69,7 +70,7 @@ def draw(
     places = {(row.dataset, row.destruction_percent) for row in table}
     # Cells that differ in something else have no place of their own in this picture.
     if len(places) == len(table) and any(row.test_error_percent is not None for row in table):
-        error_vs_destruction([_point(row) for row in table], out / ERRORS_PNG)
+        error_vs_destruction(_points(study, table), out / ERRORS_PNG)
         pictures.errors = ERRORS_PNG
     done = [row for row in rows if not row.error]
     if series := _curves(out, done, kept):
@@ -83,17 +84,28 @@ def draw(
     return pictures
 
 
-def _point(row: TableRow) -> CurvePoint:
+def _points(study: ResolvedStudy, table: Sequence[TableRow]) -> list[CurvePoint]:
+    series: dict[str, str] = {}
+    for dataset in {row.dataset for row in table}:
+        series |= series_of(study, [row for row in table if row.dataset == dataset])
+    return [_point(row, series[row.cell]) for row in table]
+
+
+def _point(row: TableRow, series: str) -> CurvePoint:
     missing = float("nan")
     return CurvePoint(
         dataset=row.dataset,
         destruction_percent=row.destruction_percent,
         error_percent=missing if row.test_error_percent is None else row.test_error_percent,
-        half_width_95=missing if row.half_width_95 is None else row.half_width_95,
+        half_width_95=missing
+        if row.half_width_95 is None
+        else half_width_with_seeds(row.half_width_95, row.sd_over_seeds),
         paper_error_percent=row.paper_error_percent,
         paper_half_width_95=row.paper_half_width_95,
         paper_model=row.paper_model,
         regenerated=is_made_anew(row),
+        over_seeds=row.sd_over_seeds is not None,
+        series=series,
     )
 
 

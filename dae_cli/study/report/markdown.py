@@ -59,6 +59,13 @@ standard deviation stands behind it (sd). *better*: our interval lies below the 
 *matches*: they overlap; *worse*: ours lies above; *no reference*: the paper has no number for this
 cell."""
 
+BARS = """\
+Bars are 95 % intervals over the test rows"""
+AND_SEEDS = """, and of ours over the seeds too where a cell has several:
+± 1.96 · sqrt(p (1 − p) / n + sd²), which says about where one more seed would lie; of few seeds
+the standard deviation is itself uncertain. Verdicts take the intervals of the table"""
+LINES = "A line joins cells of one model."
+
 DESTRUCTION = """\
 The paper's 0 % is its SAA-3 column; its SdA-3 column has one destruction for each data set."""
 
@@ -109,7 +116,7 @@ def write_report(
         *_mismatches(study, table),
         *([f"## {SELECTION}", selection, SELECTED] if selection else []),
         *([f"## {TRIED_VALUES}", values, TRYING] if values else []),
-        *_picture_parts(pictures),
+        *_picture_parts(pictures, several=any(row.sd_over_seeds is not None for row in table)),
         "## Every run",
         _runs_table(rows, has_other_models(study)),
         *closing(study, rows),
@@ -218,12 +225,14 @@ def _mismatches(study: ResolvedStudy, table: Sequence[TableRow]) -> list[str]:
     ]
 
 
-def _picture_parts(pictures: StudyPictures) -> list[str]:
+def _picture_parts(pictures: StudyPictures, *, several: bool) -> list[str]:
+    """The pictures there are; `several`: some cell has several seeds."""
     parts = []
     if pictures.errors:
         parts += [
             "## Error against destruction",
             f"![error against destruction]({pictures.errors})",
+            f"{BARS}{AND_SEEDS if several else ''}. {LINES}",
         ]
     if pictures.curves:
         parts += [

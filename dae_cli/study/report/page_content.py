@@ -17,7 +17,13 @@ from dae_cli.pages.content import (
 )
 from dae_cli.study.paper import TABLE_1, paper_numbers
 from dae_cli.study.report.kept_page import Kept
-from dae_cli.study.report.labels import differ_in_destruction, is_autoencoder, labels_of, same_start
+from dae_cli.study.report.labels import (
+    differ_in_destruction,
+    is_autoencoder,
+    labels_of,
+    same_start,
+    series_of,
+)
 from dae_cli.study.report.metrics_curves import kept_epoch
 from dae_cli.study.report.page_cells import (
     bold_cells,
@@ -34,6 +40,7 @@ from dae_cli.study.tables.comparisons import Comparison
 from dae_cli.study.tables.makes import commits_of, made, made_verb, mixed
 from dae_cli.study.tables.origin import origin_told
 from dae_cli.study.tables.paper_table import has_other_models, paper_table
+from dae_cli.study.verdict import half_width_with_seeds
 
 
 def page_of(
@@ -123,7 +130,7 @@ def _dataset(
         if (found := run_curves(out, row, kept)) is not None and (found.valid or found.cost)
     )
     sheets = sheets_of(out, done, kept)
-    ours = _points(table)
+    ours = _points(study, table)
     return DataSetView(
         name=rows[0].dataset,
         origin=origin_told(rows[0]),
@@ -140,7 +147,7 @@ def _dataset(
     )
 
 
-def _points(table: Sequence[TableRow]) -> tuple[Point, ...]:
+def _points(study: ResolvedStudy, table: Sequence[TableRow]) -> tuple[Point, ...]:
     """Our errors by destruction, of autoencoders alone; none where two share a place."""
     found = sorted(
         (row for row in table if is_autoencoder(row) and ours_of(row) is not None),
@@ -148,15 +155,16 @@ def _points(table: Sequence[TableRow]) -> tuple[Point, ...]:
     )
     if len({row.destruction_percent for row in found}) < len(found):
         return ()
-    return tuple(
-        Point(
-            row.destruction_percent,
-            interval,
-            _point_label("ours", row.destruction_percent, interval),
-        )
-        for row in found
-        if (interval := ours_of(row)) is not None
-    )
+    series = series_of(study, found)
+    return tuple(_point(row, series[row.cell]) for row in found)
+
+
+def _point(row: TableRow, series: str) -> Point:
+    level, error = row.destruction_percent, row.test_error_percent
+    assert error is not None and row.half_width_95 is not None
+    interval = Interval(error, half_width_with_seeds(row.half_width_95, row.sd_over_seeds))
+    whose = f"ours, {row.model}" if series else "ours"
+    return Point(level, interval, _point_label(whose, level, interval), series)
 
 
 def _paper_points(table: Sequence[TableRow]) -> tuple[Point, ...]:
