@@ -37,6 +37,10 @@ def report(
     with watching(quiet=quiet) as watcher:
         outcome = run_plan(plan, jobs=1, force=False, watcher=watcher, command=command)
     if not quiet:
-        lines = results(outcome.table, text_width()) if outcome.table else outcome.judgements
+        lines = (
+            results(outcome.table, text_width(), resolved.changed)
+            if outcome.table
+            else outcome.judgements
+        )
         typer.echo("".join(f"{line}\n" for line in lines), nl=False)
     typer.echo(label(outcome.report))

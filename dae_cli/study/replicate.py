@@ -21,6 +21,7 @@ from dae_cli.study.run.recount import keep_what_is_missing
 from dae_cli.study.run.row import row_of, without_result
 from dae_cli.study.run.which_engine import cannot_go_on, refuse_other_engine, settled
 from dae_cli.study.tables.comparisons import require_kept, write_comparisons
+from dae_cli.study.tables.makes import changes
 from dae_cli.study.workers.pool import run_jobs
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def run_plan(
         check_writable(folder)
     if not plan.study.is_of_filters:
         load_matplotlib()
+    if told := changes(plan.study, {cell.cell for cell in plan.study.cells}):
+        watcher.note(told.replace("**", ""))
     if scheduler is not None:
         scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)

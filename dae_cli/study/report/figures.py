@@ -73,7 +73,7 @@ def draw(
         error_vs_destruction(_points(study, table), out / ERRORS_PNG)
         pictures.errors = ERRORS_PNG
     done = [row for row in rows if not row.error]
-    if series := _curves(out, done, kept):
+    if series := _curves(study, out, done, kept):
         learning_curves(series, out / CURVES_PNG)
         pictures.curves = CURVES_PNG
     for dataset in dict.fromkeys(row.dataset for row in done):
@@ -109,13 +109,16 @@ def _point(row: TableRow, series: str) -> CurvePoint:
     )
 
 
-def _curves(out: Path, rows: Sequence[RunRow], kept: Kept) -> list[LearningCurve]:
+def _curves(
+    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], kept: Kept
+) -> list[LearningCurve]:
     """Return the learning curves of runs; a model names them where that tells cells apart."""
     models = {row.cell: row.model for row in rows}
     by_model = len({(row.dataset, row.model) for row in rows}) == len(models)
     labels = models if by_model else {}
     for dataset in {row.dataset for row in rows if not by_model}:
-        labels |= labels_of([row for row in rows if row.dataset == dataset])
+        own = [row for row in rows if row.dataset == dataset]
+        labels |= labels_of(own, study.changed)
     found = []
     for row in rows:
         curves = metrics_curves(out / RUNS / row.run) or kept.curves.get(row.run)
@@ -137,21 +140,21 @@ def _filter_sheets(
     found, limit = shown_filters(out, rows, kept)
     if all(shown.elsewhere for shown in found):
         rows = first_seeds(rows)
-        sheets = _sheet_names(rows)
+        sheets = _sheet_names(study, rows)
         if rows and _are_of(out, sheets, rows):
             return sheets
     if not found:
         return []
-    sheets = _sheet_names([shown.row for shown in found])
+    sheets = _sheet_names(study, [shown.row for shown in found])
     _draw_sheets(study, out, found, limit, sheets)
     return sheets
 
 
-def _sheet_names(rows: Sequence[RunRow]) -> list[tuple[str, str]]:
+def _sheet_names(study: ResolvedStudy, rows: Sequence[RunRow]) -> list[tuple[str, str]]:
     """(title, file name) of each sheet of a data set, that of all rows first."""
     if not rows:
         return []
-    dataset, labels = rows[0].dataset, labels_of(rows)
+    dataset, labels = rows[0].dataset, labels_of(rows, study.changed)
     return [
         (f"{dataset}, every {_told_by(rows)}", f"{FILTERS}/{dataset}.png"),
         *((f"{dataset}, {labels[row.cell]}", f"{FILTERS}/{row.cell}.png") for row in rows),
@@ -192,7 +195,7 @@ def _draw_sheets(
         sheets: (title, file name) of each, that of all runs first.
     """
     rows = [shown.row for shown in found]
-    dataset, by, labels = rows[0].dataset, _told_by(rows), labels_of(rows)
+    dataset, by, labels = rows[0].dataset, _told_by(rows), labels_of(rows, study.changed)
     shown_units = max(len(shown.weights) for shown in found)
     tiles = tiles_of(shown_units)
     start = ", from the same initial weights" if same_start(study, rows) else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import AnyExperiment, Experiment
@@ -24,18 +24,24 @@ def has_filters(row: RunRow) -> bool:
     return not row.model.startswith(_WITHOUT_FILTERS)
 
 
-def labels_of(rows: Sequence[RunRow] | Sequence[TableRow]) -> dict[str, str]:
+def labels_of(
+    rows: Sequence[RunRow] | Sequence[TableRow], changed: Collection[str]
+) -> dict[str, str]:
     """Return by cell its model and destruction, and its name where these do not tell all apart.
 
     Args:
         rows: of one data set.
+        changed: cells that are not what their files say.
     """
     texts = {}
     for row in rows:
         level = f", {row.destruction_percent:g} %" if is_autoencoder(row) else ""
         texts[row.cell] = f"{row.model}{level}"
     several = len(set(texts.values())) < len(texts)
-    return {cell: f"{text} ({cell})" if several else text for cell, text in texts.items()}
+    if not several:
+        return texts
+    known = {cell: f"{cell}, changed" if cell in changed else cell for cell in texts}
+    return {cell: f"{text} ({known[cell]})" for cell, text in texts.items()}
 
 
 def differ_in_destruction(rows: Sequence[RunRow]) -> bool:

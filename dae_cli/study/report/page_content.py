@@ -37,7 +37,7 @@ from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.claims import claims
 from dae_cli.study.tables.comparisons import Comparison
-from dae_cli.study.tables.makes import commits_of, made, made_verb, mixed
+from dae_cli.study.tables.makes import changes, commits_of, made, made_verb, mixed
 from dae_cli.study.tables.origin import origin_told
 from dae_cli.study.tables.paper_table import has_other_models, paper_table
 from dae_cli.study.verdict import half_width_with_seeds
@@ -78,13 +78,14 @@ def page_of(
     levels = {row.destruction_percent for row in table if is_autoencoder(row)}
     printed = paper_table(study, rows, table) if has_other_models(study) else None
     judged = claims(printed, tests) if printed else []
+    warnings = (changes(study, {row.cell for row in rows}), mixed(rows))
     return Page(
         title=study.title or study.name,
         paper=study.paper,
         command=command,
         made_verb=made_verb(rows),
         made=made(rows).replace("**", ""),
-        warning=mixed(rows).replace("**", ""),
+        warning=" ".join(part.replace("**", "") for part in warnings if part),
         datasets=sets,
         grid=grid_of(printed, places) if printed else None,
         claims=claims_told(judged),
@@ -108,12 +109,17 @@ def _dataset(
     kept: Kept,
     places: Mapping[str, int],
 ) -> DataSetView:
-    labels = labels_of(table)
+    labels = labels_of(table, study.changed)
     done = [row for row in rows if not row.error]
     bold = bold_cells(table)
     views = tuple(
         cell_view(
-            row, labels[row.cell], row.cell in bold, [r for r in rows if r.cell == row.cell], places
+            row,
+            labels[row.cell],
+            row.cell in bold,
+            [r for r in rows if r.cell == row.cell],
+            places,
+            study.changed.get(row.cell, ""),
         )
         for row in table
     )
