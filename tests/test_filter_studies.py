@@ -501,3 +501,17 @@ def test_digits_of_mnist_are_learned_from_as_well_as_patches(
     assert len(digits) == 10
     # White is 1, and 0 is mid grey as a weight of 0 is.
     assert all(tile.min() == 128 and tile.max() == 255 for tile in digits)
+
+
+def test_a_report_that_is_written_again_names_the_command_that_made_the_runs(
+    here: Path, dae: Dae
+) -> None:
+    report = (here / "REPORT.md").read_text(encoding="utf-8")
+    for command in ("dae replicate small", "dae replicate `a` b", "`` c"):
+        fence = "`" * 3
+        told = report.replace(report.split("\n")[4], f"Made by {fence} {command} {fence} at …")
+        (here / "REPORT.md").write_text(told, encoding="utf-8")
+        dae("report", "small", "--quiet").succeeded()
+        again = (here / "REPORT.md").read_text(encoding="utf-8")
+        (line,) = [line for line in again.split("\n") if line.startswith("Made by")]
+        assert f" {command} `" in line or f"`{command}`" in line
