@@ -15,6 +15,8 @@ def main() -> None:
     # Without a standard stream (`>&-`) Python has None there; words to it go nowhere.
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
+    # A notebook sets its own; no process that is started here may look for it.
+    os.environ["MPLBACKEND"] = "agg"
     for stream in (sys.stdout, sys.stderr):
         # A terminal without "±" or "·" shows a question mark; that is no reason to fail.
         if isinstance(stream, io.TextIOWrapper):

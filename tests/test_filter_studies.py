@@ -132,6 +132,42 @@ def edit_units(run: Path, **columns: Any) -> None:
 # What a study comes to.
 
 
+@pytest.mark.parametrize(
+    ("words", "name", "caption"),
+    [
+        ((), "bare", "After Fig. 2"),
+        (("--photos", "photos"), "bare", "Learned from own photographs"),
+        (
+            ("--set", "pretrain.epochs=1"),
+            "both",
+            "Changed by --set (noisy: pretrain.epochs 1; plain:",
+        ),
+        (
+            ("--photos", "photos", "--set", "patches.side=5", "--set", "model.hidden=[7]"),
+            "bare",
+            "Changed by --set (noisy: patches.side 5, model.hidden [7]); learned from own",
+        ),
+    ],
+)
+def test_a_picture_is_after_the_papers_where_cells_and_data_are_the_studys_own(
+    dae: Dae, tmp_path: Path, words: tuple[str, ...], name: str, caption: str
+) -> None:
+    write_small(
+        tmp_path, both=FIGURES["both"], bare={"cells": ["noisy"], "paper": "Fig. 2"},
+        nothing={"cells": ["plain"]},
+    )  # fmt: skip
+    write_photos(tmp_path / "photos")
+    ended = dae("replicate", "small", *words, "--out", "out").succeeded()
+    report = Path("out/REPORT.md").read_text(encoding="utf-8")
+    assert caption in report
+    drawn = texts_of(f"out/figures/{name}.png")["Description"]
+    assert drawn.startswith(caption[:1].lower() + caption[1:])
+    assert ("own photographs" in report) == ("--photos" in words)
+    assert ("after fig" in report.lower()) == (not words)
+    assert ("changed by --set" in report) == ("--set" in words)
+    assert ("pretrain.epochs 1" in ended.message) == ("pretrain.epochs=1" in words)
+
+
 def test_every_cell_and_seed_is_a_run_without_a_test_error(whole: Whole) -> None:
     out, ended = whole
     rows = read_csv(out / "runs.csv")
@@ -465,3 +501,17 @@ def test_digits_of_mnist_are_learned_from_as_well_as_patches(
     assert len(digits) == 10
     # White is 1, and 0 is mid grey as a weight of 0 is.
     assert all(tile.min() == 128 and tile.max() == 255 for tile in digits)
+
+
+def test_a_report_that_is_written_again_names_the_command_that_made_the_runs(
+    here: Path, dae: Dae
+) -> None:
+    report = (here / "REPORT.md").read_text(encoding="utf-8")
+    for command in ("dae replicate small", "dae replicate `a` b", "`` c"):
+        fence = "`" * 3
+        told = report.replace(report.split("\n")[4], f"Made by {fence} {command} {fence} at …")
+        (here / "REPORT.md").write_text(told, encoding="utf-8")
+        dae("report", "small", "--quiet").succeeded()
+        again = (here / "REPORT.md").read_text(encoding="utf-8")
+        (line,) = [line for line in again.split("\n") if line.startswith("Made by")]
+        assert f" {command} `" in line or f"`{command}`" in line

@@ -33,6 +33,7 @@ from tests.support.sheets import (
     texts_of,
     tiles_in,
 )
+from tests.support.tiny import write_other_rect
 
 Dae = Callable[..., Ended]
 Weights = NDArray[np.float32]
@@ -312,6 +313,17 @@ def test_learning_is_animated_from_the_initial_weights_to_those_of_the_run(
             assert np.corrcoef(tile.ravel(), row)[0, 1] > 0.999
     for first, row in zip(initial, learned, strict=True):
         assert np.corrcoef(first, row)[0, 1] < 0.99  # they have learned
+
+
+def test_a_run_is_not_animated_on_other_data_than_its_own(
+    dae: Dae, done: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run, _) = (done / "runs").iterdir()
+    other = write_other_rect(Path("other"), tiny_data / "rect.npz")
+    monkeypatch.setenv("DAE_DATA_DIR", str(other))
+    refused = dae("filters", run, "--animate", "x.gif").failed(2, str(run), "--data-dir")
+    assert "other/rect.npz" in refused.message
+    assert not Path("x.gif").exists()
 
 
 def test_what_cannot_be_animated_is_refused(dae: Dae, done: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import sys
+import zlib
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -114,6 +117,114 @@ def test_a_folders_photographs_are_read_in_the_order_of_their_names() -> None:
     assert patches_of(folder, side=5, count=100)[1] == expected.hexdigest()
 
 
+GREYS = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+
+def pgm(values: Array, maximum: int) -> bytes:
+    """A PGM, of two bytes a number."""
+    height, width = values.shape
+    return f"P5 {width} {height} {maximum}\n".encode() + values.astype(">u2").tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "top"),
+    [
+        ("16-bits.png", GREYS * np.uint16(257), 65535),
+        ("16-bits.tif", GREYS * np.uint16(257), 65535),
+        ("12-bits-in-16.tiff", GREYS * np.uint16(16), 4095),
+        ("14-bits-in-16.png", GREYS * np.uint16(64), 16383),
+        ("8-bits-in-16.png", GREYS * np.uint16(1), 255),
+        ("32-bits.tif", GREYS * np.int32(4000), 2**20 - 1),
+        ("of-1.tif", GREYS / np.float32(255), 1),
+        ("of-1000.tif", GREYS * np.float32(4), 1020),
+        ("black.tif", GREYS * np.float32(0), 1),
+        ("12-bits.pgm", GREYS * np.uint16(16), 4095),
+        ("10-bits.pgm", GREYS * np.uint16(4), 1023),
+    ],
+)
+def test_greys_of_more_than_8_bits_are_scaled_and_none_is_clipped(
+    name: str, values: Array, top: int
+) -> None:
+    folder = save(other=noise(16, 16))
+    if name.endswith(".pgm"):
+        (folder / name).write_bytes(pgm(values, top))
+    else:
+        Image.fromarray(values).save(folder / name)
+    grey = np.rint(values.astype(float) * 255 / top).astype(np.uint8)
+    files = sorted([(name, grey), ("other.png", noise(16, 16))], key=lambda file: file[0])
+    expected = b"".join(f"{file}\n16 16\n".encode() + pixels.tobytes() for file, pixels in files)
+    assert patches_of(folder, side=5, count=100)[1] == sha256(expected).hexdigest()
+
+
+def png_of_16_bits_a_colour(values: Array) -> bytes:
+    """A PNG, (height, width, 3)."""
+    height, width, _ = values.shape
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(lines)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+COLOURS = np.stack([GREYS, GREYS.T, GREYS[::-1]], axis=2)
+
+
+def test_colours_of_16_bits_are_cut_to_8() -> None:
+    folder = save(a=COLOURS)
+    grey = (COLOURS.astype(int) @ [299, 587, 114] + 500) // 1000
+    expected = digest(a=grey.astype(np.uint8))
+    assert patches_of(folder, side=5, count=100)[1] == expected
+    (folder / "a.png").write_bytes(png_of_16_bits_a_colour(COLOURS * np.uint16(257)))
+    assert patches_of(folder, side=5, count=100)[1] == expected
+
+
+def test_an_opaque_photograph_may_say_so() -> None:
+    folder = save(a=GREYS)
+    opaque = np.full_like(GREYS, 255)
+    for values in (np.dstack([GREYS, opaque]), np.dstack([GREYS, GREYS, GREYS, opaque])):
+        Image.fromarray(values).save(folder / "a.png")
+        assert patches_of(folder, side=5, count=100)[1] == digest(a=GREYS)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "parts"),
+    [
+        ("a.png", np.dstack([COLOURS, GREYS]), ["transparent"]),
+        ("a.webp", np.dstack([COLOURS, GREYS]), ["transparent"]),
+        ("a.tif", np.dstack([GREYS, GREYS]), ["transparent"]),
+        ("key.png", GREYS, ["transparent"]),
+        ("palette.png", Image.fromarray(COLOURS).quantize(16), ["transparent"]),
+        ("key-16.png", GREYS * np.uint16(257), ["transparent"]),
+        ("below.tif", GREYS * np.int32(9) - np.int32(5), ["-5", "2290"]),
+        ("unknown.tif", np.where(GREYS == 7, np.float32("nan"), GREYS), ["nan"]),
+        ("endless.tif", np.where(GREYS == 7, np.float32("inf"), GREYS), ["inf"]),
+        ("dark.png", png_of_16_bits_a_colour(COLOURS * np.uint16(16)), ["16 bits", "15 of 255"]),
+        ("swapped.pgm", pgm((GREYS * np.uint16(16)).byteswap(), 4095), ["4095", "order"]),
+    ],
+)
+def test_photographs_whose_greys_cannot_be_told_are_refused(
+    name: str, content: Any, parts: list[str]
+) -> None:
+    folder = save(other=noise(16, 16))
+    if isinstance(content, bytes):
+        (folder / name).write_bytes(content)
+    else:
+        image = content if isinstance(content, Image.Image) else Image.fromarray(content)
+        if name.startswith(("key", "palette")):
+            image.save(folder / name, transparency=0)
+        else:
+            image.save(folder / name)
+    with pytest.raises(DaeError) as refused:
+        patches_of(folder, side=5, count=100)
+    for part in (f"photos/{name}", *parts):
+        assert part in str(refused.value)
+
+
 def test_results_name_the_photographs_by_their_digest(dae: Dae, tmp_path: Path) -> None:
     write_study(tmp_path, "nature", {"ae": PHOTOGRAPHS}, shared={})
     photographs = {"a": noise(20, 30), "b": noise(20, 20, 1)}
@@ -121,8 +232,28 @@ def test_results_name_the_photographs_by_their_digest(dae: Dae, tmp_path: Path) 
     ended = dae("replicate", "nature", "--photos", "photos").succeeded()
     assert "photos" in ended.message
     (row,) = read_csv(Path("results/nature/runs.csv"))
-    assert (row["dataset"], row["data_origin"]) == ("photographs", "original")
+    assert (row["dataset"], row["data_origin"]) == ("photographs", "own")
     assert row["data_sha256"] == digest(**photographs)
+
+
+def test_learning_is_animated_on_the_photographs_of_the_run_or_not_at_all(
+    dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)  # to be compiled would take ten seconds
+    write_study(tmp_path, "nature", {"ae": PHOTOGRAPHS}, shared={})
+    save(a=noise(20, 30))
+    run = dae("train", "nature/ae", "--photos", "photos").succeeded().lines[-1]
+    animate = ("filters", run, "--animate", "learning.gif")
+    refused = dae(*animate).failed(2, run, "--photos", digest(a=noise(20, 30))[:12])
+    assert "scikit-image" in refused.message
+    dae(*animate, "--photos", "photos").succeeded()
+    Path("learning.gif").unlink()
+    save(b=noise(20, 20, 1))
+    dae(*animate, "--photos", "photos").failed(2, run, "2 photographs of photos")
+    Path("photos/b.png").unlink()
+    save(a=noise(20, 30, 2))
+    dae(*animate, "--photos", "photos").failed(2, run)
+    assert not Path("learning.gif").exists()
 
 
 def test_photographs_that_cannot_be_used_are_named_with_the_remedy(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,9 @@ from matplotlib.figure import Figure
 from safetensors.numpy import load_file
 
 from tests.support import commands
+from tests.support.children import Child
 from tests.support.sheets import greys_of, limit_of, pixels, texts_of, tiles_in
-from tests.support.synthetic_results import write_csv
+from tests.support.synthetic_results import SyntheticStudy, write_csv, write_earlier_page
 from tests.support.tiny import destruction_cells, read_csv, write_study
 
 Plotted = tuple[Path, Axes, Axes]
@@ -134,6 +138,129 @@ def test_learning_curves_are_those_of_metrics_csv_with_a_dot_at_what_was_saved(
     assert legend_of(axes) == ["SAA-3", "SdA-3"]
 
 
+def autoencoder(percent: int, *hidden: int, **corruption: Any) -> dict[str, Any]:
+    """Settings of a cell of a synthetic study."""
+    settings = {"corruption": {"destruction": percent / 100, **corruption}}
+    return settings | ({"model": {"hidden": list(hidden)}} if hidden else {})
+
+
+def figures_of(study: SyntheticStudy) -> list[Figure]:
+    """What `dae report` draws of results, as matplotlib draws it."""
+    study.write()
+    figures = []
+    with pytest.MonkeyPatch.context() as patch:
+        real = Figure.savefig
+
+        def recording(figure: Figure, *words: Any, **options: Any) -> None:
+            real(figure, *words, **options)
+            figures.append(figure)
+
+        patch.setattr(Figure, "savefig", recording)
+        commands.dae("report", "made").succeeded()
+    return figures
+
+
+def joined(axes: Axes) -> dict[str, list[float]]:
+    """Where the points of each line of ours lie, by what the legend calls it."""
+    bars = {str(bars.get_label()): bars.lines[0] for bars in axes.containers}  # type: ignore[attr-defined]
+    return {
+        name: np.asarray(line.get_xdata()).tolist()
+        for name, line in bars.items()
+        if name.startswith("ours")
+    }
+
+
+def test_a_line_joins_points_of_one_model_alone(tmp_path: Path) -> None:
+    cells = {
+        "a": ("SAA-3", autoencoder(0)),
+        "b": ("SdA-3", autoencoder(10)),
+        "c": ("SdA-2", autoencoder(15, 8, 6)),
+        "d": ("SdA-3", autoencoder(20, 9, 9, 9)),
+        "e": ("SdA-2", autoencoder(40, 8, 6)),
+        "f": ("SdA-3", autoencoder(50)),
+        "g": ("SdA-3", autoencoder(60, kind="salt-and-pepper")),
+    }
+    for names, lines in (
+        ("abf", {"": [0, 10, 50]}),
+        ("bce", {"SdA-3": [10], "SdA-2": [15, 40]}),
+        ("abcf", {"SAA-3 and SdA-3": [0, 10, 50], "SdA-2": [15]}),
+        ("bdg", {"8-6-4 units, masking": [10], "9-9-9": [20], "salt-and-pepper": [60]}),
+    ):
+        settings = {f"convex-{name}": cells[name][1] for name in names}
+        study = SyntheticStudy(tmp_path, settings)
+        for number, name in enumerate(names):
+            model, setting = cells[name]
+            level = f"{100 * setting['corruption']['destruction']:g}"
+            study.add(f"convex-{name}", model, 9_000 - number, destruction_percent=level)
+        (figure,) = figures_of(study)
+        found = joined(figure.axes[0])
+        assert sorted(found.values()) == sorted(lines.values())
+        for told, points in lines.items():
+            assert any(told in name and found[name] == points for name in found)
+        page = (study.out / "report.html").read_text(encoding="utf-8")
+        (path,) = re.findall('class="ours line" d="(.*?)"', page)
+        assert [part.count("L") + 1 for part in path.split("M")[1:]] == [
+            len(found[name]) for name in found
+        ]
+
+
+def test_bars_cover_the_spread_over_seeds_and_verdicts_stay_as_they_are(tmp_path: Path) -> None:
+    study = SyntheticStudy(tmp_path, {f"convex-{p}": autoencoder(p) for p in (0, 10)})
+    errors = (16.0, 18.5, 17.2)
+    for seed, error in enumerate(errors):
+        study.add("convex-10", "SdA-3", int(500 * error), seed=seed, destruction_percent="10",
+                  paper_error_percent="19.06", paper_half_width_95="0.34")  # fmt: skip
+    study.add("convex-0", "SAA-3", 9_000)
+    (figure,) = figures_of(study)
+    (bars,) = [bars for bars in figure.axes[0].containers if str(bars.get_label())[:4] == "ours"]
+    (segments,) = bars.lines[2]  # type: ignore[attr-defined]
+    alone, several = ((low, high) for (_, low), (_, high) in segments.get_segments())
+    mean, sd = np.mean(errors), np.std(errors, ddof=1)
+    half = np.hypot(1.96 * np.sqrt(mean * (100 - mean) / 50_000), 1.96 * sd)
+    assert several == pytest.approx((mean - half, mean + half), abs=0.01)
+    assert several[0] < min(errors) and max(errors) < several[1]
+    assert alone == pytest.approx((18 - 0.34, 18 + 0.34), abs=0.01)
+    assert any("seeds" in name for name in legend_of(figure.axes[0]))
+    (row,) = [row for row in read_csv(study.out / "table.csv") if row["cell"] == "convex-10"]
+    assert (row["verdict"], row["half_width_95"]) == ("better", "0.33")
+    for name in ("REPORT.md", "report.html"):
+        assert "over the seeds" in (study.out / name).read_text(encoding="utf-8")
+    study.rows = [row for row in study.rows if row["seed"] == 0]
+    (figure,) = figures_of(study)
+    assert any("test rows" in name for name in legend_of(figure.axes[0]))
+    assert not any("seeds" in name for name in legend_of(figure.axes[0]))
+    for name in ("REPORT.md", "report.html"):
+        assert "over the seeds" not in (study.out / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("sets", [("convex",), ("convex", "rect"), ("convex", "rect", "rot")])
+@pytest.mark.parametrize("length", [1, 12, 40, 90])
+def test_no_entry_of_a_legend_runs_off_the_picture(
+    tmp_path: Path, sets: tuple[str, ...], length: int
+) -> None:
+    # Two cells of one place each, so that their names tell them apart.
+    cells = {
+        f"{name}-{percent}-{wide * length}": {"dataset": name, **autoencoder(percent, *hidden)}
+        for name in sets
+        for percent in (0, 25)
+        for wide, hidden in (("x", ()), ("y", (9, 9, 9)))
+    }
+    study = SyntheticStudy(tmp_path, cells)
+    for cell, settings in cells.items():
+        model = "SdA-3" if settings["corruption"]["destruction"] else "SAA-3"
+        study.add(cell, model, 9_000, dataset=settings["dataset"])
+    line = [(1, 40.0), (2, 30.0), (3, 35.0)]
+    write_earlier_page(study.out, {row["run"]: (line, []) for row in study.rows})
+    (figure,) = figures_of(study)
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == len(cells)
+    whole, box = figure.bbox, legend.get_window_extent()
+    assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and box.y1 <= whole.y1
+    for axes in figure.axes:
+        assert axes.get_window_extent().y1 < box.y0
+        assert axes.get_window_extent().height > 0.4 * whole.height / len(figure.axes)
+
+
 def test_the_same_results_give_the_same_pictures_whatever_the_users_style(
     plotted: Plotted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +273,43 @@ def test_the_same_results_give_the_same_pictures_whatever_the_users_style(
     for name in PLOTS:
         assert (out / name).read_bytes() == (plotted[0] / name).read_bytes()
         assert "Software" not in texts_of(out / name)
+
+
+def bad_settings(here: Path) -> list[dict[str, str]]:
+    """Environments that matplotlib would not start with, and the files that they name.
+
+    The current folder itself gets a pipe in place of matplotlib's settings.
+    """
+    unreadable = b"\xff\xfe\x00"
+    (here / "own" / "stylelib").mkdir(parents=True)
+    (here / "own" / "stylelib" / "own.mplstyle").write_bytes(unreadable)
+    (here / "own" / "matplotlibrc").write_bytes(unreadable)
+    (here / "loop").symlink_to("loop")
+    (here / "file").touch()
+    os.mkfifo(here / "matplotlibrc")
+    return [
+        {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+        {"MPLBACKEND": "no-such-backend", "MPLCONFIGDIR": str(here / "file")},
+        {"MPLBACKEND": "qtagg", "MATPLOTLIBRC": str(here / "own" / "matplotlibrc")},
+        {"MPLBACKEND": "", "MPLCONFIGDIR": str(here / "loop"), "MATPLOTLIBRC": "/nowhere"},
+        {"MPLCONFIGDIR": str(here / "own")},
+    ]
+
+
+def test_nothing_that_matplotlib_reads_keeps_a_picture_from_being_drawn(
+    child: Callable[..., Child], done: Path, tmp_path: Path
+) -> None:
+    (run, _) = (done / "runs").iterdir()
+    drawing = {}
+    for number, environment in enumerate(bad_settings(tmp_path)):
+        words = ("filters", run, "--out", f"{number}.pdf")
+        drawing[f"{number}.pdf"] = child(*words, environment=environment, executed=True)
+    notebook = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    reported = child("report", "tiny", environment=notebook, executed=True)
+    for name, drawn in drawing.items():
+        assert drawn.wait().succeeded() == (0, f"{name}\n", "")
+        assert Path(name).read_bytes() == Path("0.pdf").read_bytes()
+    assert reported.wait().succeeded().err == ""
 
 
 def test_sheets_of_a_study_have_every_weight_on_one_grey_scale(plotted: Plotted) -> None:

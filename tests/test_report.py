@@ -23,7 +23,7 @@ from safetensors.numpy import load_file
 from tests.support.commands import Ended
 from tests.support.sheets import pixels, texts_of
 from tests.support.synthetic_results import SETTINGS, SHA256, SyntheticStudy, write_earlier_page
-from tests.support.tiny import read_csv, snapshot
+from tests.support.tiny import read_csv, snapshot, write_study
 
 Dae = Callable[..., Ended]
 Scale = Callable[[float], float]
@@ -594,3 +594,30 @@ def test_models_are_distinguished_by_destruction_model_or_name(reported: Reporte
         assert [image["alt"].split(", ", 2)[2] for image in page.sheets.values()] == labels
         assert titles == [f"convex, every {by}", *(f"convex, {label}" for label in labels)]
         assert ("same weights in every" in " ".join(page.texts)) == (labels[0] == "DBN-3")
+
+
+def test_what_set_changed_is_told_beside_the_name_that_a_cell_keeps(
+    dae: Dae, tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAE_DATA_DIR", str(tiny_data))
+    slow = {"corruption": {"destruction": 0.1}, "pretrain": {"learning_rate": 0.01}}
+    write_study(tmp_path, "named", {"rect-10": {"corruption": {"destruction": 0.1}}, "slow": slow})
+    two_layers = ("--set", "model.hidden=[12, 8]", "--set", "corruption.destruction=0.15")
+    for words, cells, what in (
+        (two_layers, ["rect-10", "slow"], "model.hidden [12, 8], corruption.destruction 0.15"),
+        (("--set", "pretrain.learning_rate=0.01"), ["rect-10"], "pretrain.learning_rate 0.01"),
+        (("--set", "finetune.patience=3"), ["rect-10", "slow"], "finetune.patience 3"),
+        (("--set", "seed=1", "--set", "corruption.destruction=0.1"), [], ""),
+    ):
+        only = ("--only", "rect-10") if cells == ["rect-10"] else ()
+        ended = dae("replicate", "named", *words, *only, "--out", "out").succeeded()
+        report, page = Path("out/REPORT.md").read_text("utf-8"), page_of(Path("out"))
+        told = " ".join("".join(page.texts).split())
+        for text in (report, told, ended.message):
+            assert (what in text) if what else ("hanged" not in text)
+        if not only and cells:
+            for text in (report, told, ended.out):
+                assert all(
+                    f"{cell} (changed)" in text or f"({cell}, changed)" in text for cell in cells
+                )
+        shutil.rmtree("out")

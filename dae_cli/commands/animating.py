@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dae_cli.commands.console import watching
-from dae_cli.errors import ConfigError
+from dae_cli.errors import ConfigError, RunFolderError
 
 if TYPE_CHECKING:
     from dae_cli.config.schema import PretrainedExperiment
     from dae_cli.pictures.filters import Scale
+    from dae_cli.study.run.records import TrainedOn
 
 FRAMES = 24
 
@@ -28,12 +29,14 @@ def draw_learning(
     Raises:
         ConfigError: an SVM, nothing is pretrained, or another ending than .gif and .webp.
         DataError: the data cannot be had.
+        RunFolderError: they are others than the run was trained on.
     """
     from dae_cli.pictures.animation import SUFFIXES
     from dae_cli.pictures.saving import check_suffix
 
     check_suffix(path, SUFFIXES)
     experiment = _experiment(source)
+    had = _recorded(source)
 
     import torch
 
@@ -49,7 +52,14 @@ def draw_learning(
 
     with watching() as watcher:
         use_one_thread()
-        data = prepare_any(experiment.dataset, data_dir, None, photos, watcher)
+        origin = had.origin if had else None
+        data = prepare_any(experiment.dataset, data_dir, origin, photos, watcher)
+        if had and had.sha256 != data.sha256:
+            raise RunFolderError(
+                f"{source}: was trained on {experiment.dataset} with SHA-256 {had.sha256[:12]}… "
+                f"({had.source}), but here is {data.sha256[:12]}… ({data.source}); give its data "
+                f"with {'--photos' if experiment.dataset == 'photographs' else '--data-dir'}"
+            )
         engine = engine_for(fastest_engine(watcher.note), torch.device("cpu"))
         watcher.note(f"training the first layer again, for {FRAMES} pictures of it")
         snapshots = watch_learning(experiment, data, engine, FRAMES)
@@ -63,6 +73,15 @@ def draw_learning(
     ]
     frames = learning_frames(moments, tiles=grid, title=f"{experiment.dataset}", scale=scale)
     animate(frames, path, metadata={"Experiment": source, "Engine": engine.name})
+
+
+def _recorded(source: str) -> TrainedOn | None:
+    """What a run was trained on; None of an experiment."""
+    from dae_cli.study.run.folder import CONFIG, STATUS
+    from dae_cli.study.run.records import Status, read_record
+
+    folder = Path(source)
+    return read_record(folder / STATUS, Status).data if (folder / CONFIG).is_file() else None
 
 
 def _experiment(source: str) -> PretrainedExperiment:

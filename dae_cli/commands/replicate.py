@@ -166,7 +166,11 @@ def _tell(plan: Plan, outcome: Outcome, force: bool, quiet: bool) -> None:
     for run, row in made:
         cells.append((row.cell, row.run, _became(run, row, force), minutes(row.minutes)))
     typer.echo("\n".join(["", *columns(cells, [3, 3, 3]), *errors, ""]), err=True)
-    lines = results(outcome.table, text_width()) if outcome.table else outcome.judgements
+    lines = (
+        results(outcome.table, text_width(), plan.study.changed)
+        if outcome.table
+        else outcome.judgements
+    )
     lines.append(
         f"{outcome.done} done, {outcome.skipped} skipped, {outcome.failed} failed "
         f"in {minutes(outcome.minutes)} · {label(outcome.report)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from dae_cli.study.tables import cells
@@ -35,15 +35,20 @@ def columns(rows: Sequence[Sequence[str]], gaps: Sequence[int] = ()) -> list[str
     ]
 
 
-def results(rows: Sequence[TableRow], width: int | None = None) -> list[str]:
-    """The table ours | paper | gap | verdict, in the widest form that fits `width`."""
-    full = columns(_with_header(rows, short=False), _WIDE_GAPS)
+def results(
+    rows: Sequence[TableRow], width: int | None = None, changed: Collection[str] = ()
+) -> list[str]:
+    """The table ours | paper | gap | verdict, in the widest form that fits `width`.
+
+    Cells in `changed` are not what their files say.
+    """
+    full = columns(_with_header(rows, False, changed), _WIDE_GAPS)
     if _fits(full, width):
         return full
-    short = columns(_with_header(rows, short=True))
+    short = columns(_with_header(rows, True, changed))
     if any(line.endswith(" *") for line in short):
         short.append(f"* on {' or '.join(sorted({data_mark(row) for row in rows} - {''}))}")
-    return short if _fits(short, width) else _stacked(rows)
+    return short if _fits(short, width) else _stacked(rows, changed)
 
 
 def minutes(value: float | None) -> str:
@@ -87,8 +92,10 @@ def _fits(lines: Sequence[str], width: int | None) -> bool:
     return width is None or max(map(len, lines)) <= width
 
 
-def _with_header(rows: Sequence[TableRow], short: bool) -> list[tuple[str, ...]]:
-    names, destroyed = cells.names(rows), _destroyed(rows)
+def _with_header(
+    rows: Sequence[TableRow], short: bool, changed: Collection[str]
+) -> list[tuple[str, ...]]:
+    names, destroyed = cells.names(rows, changed), _destroyed(rows)
     header = (cells.heading(rows), "destruction", "ours", "paper", "gap", "verdict")
     body = [
         (
@@ -110,10 +117,10 @@ def _destroyed(rows: Sequence[TableRow]) -> list[str]:
     return [f"{number:>{width}} %" for number in numbers]
 
 
-def _stacked(rows: Sequence[TableRow]) -> list[str]:
+def _stacked(rows: Sequence[TableRow], changed: Collection[str]) -> list[str]:
     """Three short lines a row, for narrow terminals."""
     lines = []
-    for name, level, row in zip(cells.names(rows), _destroyed(rows), rows, strict=True):
+    for name, level, row in zip(cells.names(rows, changed), _destroyed(rows), rows, strict=True):
         lines.append(f"{name}, {level.strip()}: {cells.verdict(row)}")
         lines.append(f"  ours   {cells.ours(row, DASH)}")
         if row.paper_error_percent is not None:

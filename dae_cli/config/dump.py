@@ -40,6 +40,30 @@ def told_settings(experiment: AnyExperiment, mode: Literal["python", "json"]) ->
     return settings
 
 
+def differing(before: AnyExperiment, now: AnyExperiment) -> tuple[str, ...]:
+    """Return the settings that two experiments do not share, as the second has them.
+
+    Such as `corruption.destruction 0.15`. The seed is left out, which every row tells.
+    """
+    old, new = _flat(told_settings(before, "python")), _flat(told_settings(now, "python"))
+    there = [name for name in dict.fromkeys([*new, *old]) if name != "seed"]
+    return tuple(
+        f"{name} {_flow(new[name]) if name in new else 'not set'}"
+        for name in there
+        if name not in old or name not in new or old[name] != new[name]
+    )
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{key}": item for key, item in value.items()}
+        elif value is not None:
+            flat[name] = value
+    return flat
+
+
 def dump_yaml(experiment: AnyExperiment) -> str:
     """One line per section; `load_resolved` reads the same experiment back.
 

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dae_cli.config.drafts import (
+    Draft,
     draft_of,
     figure_problems,
     folder_problems,
     missing_problems,
     unused_datasets,
 )
+from dae_cli.config.dump import differing
 from dae_cli.config.dump import dump_yaml as dump_yaml
+from dae_cli.config.entries import Layer
 from dae_cli.config.figures import Figure
 from dae_cli.config.kinds import (
     as_network,
@@ -56,6 +59,8 @@ class ResolvedExperiment:
     """The cell file or experiment file."""
     reference: Reference = "destruction"
     """What it is compared with; its study says so."""
+    changed: tuple[str, ...] = ()
+    """Settings that `--set` made others than those of the files, whose name the cell keeps."""
 
     @property
     def network(self) -> Experiment:
@@ -87,6 +92,11 @@ class ResolvedStudy:
     """What `dae search` selects on validation."""
     figures: tuple[Figure, ...] = ()
     """What is drawn, of a study on filters."""
+
+    @property
+    def changed(self) -> dict[str, str]:
+        """What `--set` changed of each cell that is no longer what its file says."""
+        return {cell.cell: ", ".join(cell.changed) for cell in self.all_cells if cell.changed}
 
     @property
     def is_of_filters(self) -> bool:
@@ -123,7 +133,8 @@ def resolve_experiment(name: str, overrides: Sequence[str] = ()) -> ResolvedExpe
     problems += unused_overrides(over, [draft.kind], f"{shown(target.name)} is")
     if problems or draft.experiment is None:
         raise config_error(target.name, problems)
-    return ResolvedExperiment(target.name, draft.experiment, target.file, study.reference)
+    changed = _changed(study, draft, over)
+    return ResolvedExperiment(target.name, draft.experiment, target.file, study.reference, changed)
 
 
 def resolve_study(
@@ -158,7 +169,11 @@ def resolve_study(
         problems += unused_overrides(over, [d.kind for d in chosen], "every cell asked for is")
     everything = tuple(
         ResolvedExperiment(
-            f"{target.name}/{draft.source.stem}", draft.experiment, draft.source, study.reference
+            f"{target.name}/{draft.source.stem}",
+            draft.experiment,
+            draft.source,
+            study.reference,
+            _changed(study, draft, over),
         )
         for draft in drafts
         if draft.experiment is not None
@@ -208,6 +223,14 @@ def load_resolved(path: Path) -> AnyExperiment:
     if problems or draft.experiment is None:
         raise config_error(label(path), problems)
     return draft.experiment
+
+
+def _changed(study: StudyFile, draft: Draft, over: Layer) -> tuple[str, ...]:
+    """What overrides changed of a cell; nothing where its files alone are no experiment."""
+    if not over or draft.experiment is None:
+        return ()
+    before = draft_of(study, draft.source, {})[0].experiment
+    return differing(before, draft.experiment) if before else ()
 
 
 def _same_cells(cells: Sequence[ResolvedExperiment]) -> list[Problem]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from dae_cli.errors import DataError
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
-Origin = Literal["original", "regenerated"]
+Origin = Literal["original", "regenerated", "own"]
+"""own: the user's photographs, which are of no published set."""
 Trust = Literal["verified", "plausible", "unverified", ""]
 """How far original content is proven (``trust.py``); empty where there is nothing to prove."""
 Rows = slice | NDArray[np.integer[Any]] | NDArray[np.bool_]

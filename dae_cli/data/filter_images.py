@@ -47,12 +47,12 @@ def prepare_images(
     if name == "mnist":
         return _prepare_mnist(chosen_folder(data_dir), note)
     if photos is not None:
-        scenes, path = scenes_in(photos), photos.absolute()
+        scenes = scenes_in(photos)
         source = f"{len(scenes)} photographs of {photos}"
-    else:
-        scenes, path = shipped_scenes(), shipped_folder()
-        source = f"{len(scenes)} photographs that scikit-image and scikit-learn ship"
-    return Prepared(name, path, "original", digest_of(scenes), source, trust="")
+        return Prepared(name, photos.absolute(), "own", digest_of(scenes), source, "")
+    scenes = shipped_scenes()
+    source = f"{len(scenes)} photographs that scikit-image and scikit-learn ship"
+    return Prepared(name, shipped_folder(), "original", digest_of(scenes), source, "")
 
 
 def _prepare_mnist(folder: Path | None, note: Note) -> Prepared:
@@ -92,8 +92,7 @@ def _digits(prepared: Prepared, rows: int | None) -> Split:
 
 
 def _scenes(prepared: Prepared) -> list[Scene]:
-    shipped = prepared.path == shipped_folder()
-    scenes = shipped_scenes() if shipped else scenes_in(prepared.path)
+    scenes = scenes_in(prepared.path) if prepared.origin == "own" else shipped_scenes()
     if (found := digest_of(scenes)) != prepared.sha256:
         raise DataError(
             f"{prepared.path}: holds other photographs than when the command began (SHA-256 "

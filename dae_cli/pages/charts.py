@@ -128,7 +128,10 @@ def error_chart(dataset: DataSetView) -> ErrorChart | None:
     }
     ours = [_mark(frame, p, -5.0 * (p.destruction_percent in shared)) for p in dataset.ours]
     paper = [_mark(frame, p, 5.0 * (p.destruction_percent in shared)) for p in dataset.paper]
-    path = _path([(mark.x, mark.y) for mark in ours])
+    path = "".join(
+        _path([(m.x, m.y) for m, p in zip(ours, dataset.ours, strict=True) if p.series == series])
+        for series in dict.fromkeys(point.series for point in dataset.ours)
+    )
     return ErrorChart(frame, tuple(ours), path, tuple(paper))
 
 

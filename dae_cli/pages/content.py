@@ -63,7 +63,10 @@ class Point:
 
     destruction_percent: float
     interval: Interval
+    """Of ours, over test rows and seeds where there are several."""
     label: str
+    series: str = ""
+    """The model, of whose points alone a line is drawn; empty where all are of one."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +222,11 @@ class Page:
     def any_unverified(self) -> bool:
         """Whether nothing shows of some data set that it is the authors'."""
         return any("unverified" in dataset.origin for dataset in self.datasets)
+
+    @property
+    def several_seeds(self) -> bool:
+        """Whether some cell has several seeds with a result."""
+        return any(cell.sd for dataset in self.datasets for cell in dataset.cells)
 
     def kept_curves(self) -> Mapping[str, Mapping[str, object]]:
         """The curves by run, as the page keeps them for the next one that is written."""

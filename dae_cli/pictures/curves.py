@@ -1,19 +1,19 @@
 """Plots of errors: test error against destruction, validation error by epoch.
 
-Drawn with matplotlib's objects alone (``Figure`` on its Agg canvas), from its default style: no
-global state, no user's ``matplotlibrc``, so the same points give the same bytes.
+Drawn with matplotlib's objects alone (``Figure`` on its Agg canvas), from its default style
+(``plotting.py``): no global state, no user's settings, so the same points give the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from math import isfinite
 from typing import TYPE_CHECKING
 
 from dae_cli.files import write_whole
+from dae_cli.pictures.plotting import plain_style
 from dae_cli.pictures.saving import check_suffix
 
 if TYPE_CHECKING:
@@ -28,7 +28,11 @@ _COLOURS = (_BLUE, _VERMILION, _GREEN, _PURPLE, "#56B4E9", "#E69F00", "#000000")
 _LINES = ("-", "--", ":", "-.")
 _PAPER_MARKERS = ("D", "s", "^", "v", "P", "X")
 _PAPER_COLOURS = (_VERMILION, _GREEN, _PURPLE, "#000000", "#E69F00", "#56B4E9")
+_OUR_COLOURS = (_BLUE, "#000000", "#56B4E9", "#E69F00")
 _INK, _SOFT = "#222222", "#666666"
+
+_EDGE, _LEGEND_LINE = 0.2, 0.21
+"""Inches: what stays free beside a legend, and the height of one of its lines."""
 
 _STYLE = {
     "font.family": "sans-serif",
@@ -70,6 +74,8 @@ class CurvePoint:
         error_percent: test error; the mean where there are several seeds; NaN for a cell without
             a result, of which the paper's value is drawn all the same.
         half_width_95: half the width of the 95 % interval, in points of percent.
+        over_seeds: whether it covers the spread over several seeds as well.
+        series: the model, where a line is to join its points alone; empty where all are of one.
         paper_error_percent: None where the paper has no number.
         paper_model: the paper's name of the model, such as ``SAA-3`` or ``SdA-3``.
         data_mark: what is to be said of data that are not known to be the originals; else empty.
@@ -83,6 +89,8 @@ class CurvePoint:
     paper_half_width_95: float | None
     paper_model: str
     data_mark: str
+    over_seeds: bool = False
+    series: str = ""
 
 
 @dataclass(frozen=True)
@@ -137,10 +145,17 @@ def error_figure(points: Sequence[CurvePoint]) -> Figure:
             raise ValueError(f"{dataset}: one point per destruction, the mean of its seeds")
     models = list(dict.fromkeys(p.paper_model for p in points if p.paper_error_percent is not None))
 
-    with _style():
+    bars = "95 % over test rows"
+    if any(point.over_seeds for point in points):
+        bars += " and seeds"
+    ours = {name: f"ours, {name}, {bars}".replace(", , ", ", ") for name in _series(points)}
+
+    with plain_style(_STYLE):
         titles = [_told_origin(name, own, len(by_dataset)) for name, own in by_dataset.items()]
         figure = _panels(titles, "destruction ν (% of the inputs)", "test error (%)")
         for axes, own in zip(figure.axes, by_dataset.values(), strict=True):
+            for number, (series, label) in enumerate(ours.items()):
+                _our_line(axes, [p for p in own if p.series == series], number, label)
             _error_panel(axes, own, models)
         _common_legend(figure)
     return figure
@@ -148,17 +163,17 @@ def error_figure(points: Sequence[CurvePoint]) -> Figure:
 
 def learning_figure(series: Sequence[LearningCurve]) -> Figure:
     """The figure that ``learning_curves`` saves; data sets in the order of their curves."""
-    from matplotlib.ticker import MaxNLocator
-
     if not series:
         raise ValueError("a plot of learning needs at least one curve")
     datasets = list(dict.fromkeys(curve.dataset for curve in series))
     labels = list(dict.fromkeys(curve.label for curve in series))
-    with _style():
+    with plain_style(_STYLE):
         figure = _panels(datasets, "epoch of fine-tuning", "validation error (%)")
         panels = dict(zip(datasets, figure.axes, strict=True))
         for curve in series:
             _learning_line(panels[curve.dataset], curve, labels.index(curve.label))
+        from matplotlib.ticker import MaxNLocator
+
         for axes in figure.axes:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         _common_legend(figure, title="dot: what a run has kept")
@@ -190,26 +205,38 @@ def _told_origin(dataset: str, points: Sequence[CurvePoint], panels: int) -> str
     return f"{dataset}{gap}({marks[0]})"
 
 
-def _error_panel(axes: Axes, points: Sequence[CurvePoint], models: Sequence[str]) -> None:
-    """One data set: our curve with intervals, the paper's values a little to the right."""
-    points = sorted(points, key=lambda point: point.destruction_percent)
-    levels = [point.destruction_percent for point in points]
-    span = max(levels[-1] - levels[0], 10.0)
-    ours = [point for point in points if isfinite(point.error_percent)]
+def _series(points: Sequence[CurvePoint]) -> list[str]:
+    """The models that have lines of their own."""
+    return list(dict.fromkeys(p.series for p in points if isfinite(p.error_percent)))
+
+
+def _our_line(axes: Axes, points: Sequence[CurvePoint], number: int, label: str) -> None:
+    """Our errors of one model, joined by a line, with intervals."""
+    ours = sorted(
+        (point for point in points if isfinite(point.error_percent)),
+        key=lambda point: point.destruction_percent,
+    )
     if ours:
         axes.errorbar(
             [point.destruction_percent for point in ours],
             [point.error_percent for point in ours],
             yerr=[point.half_width_95 for point in ours],
-            fmt="o-",
-            color=_BLUE,
+            fmt="o" + _LINES[number % len(_LINES)],
+            color=_OUR_COLOURS[number % len(_OUR_COLOURS)],
             markersize=6,
             linewidth=1.8,
             elinewidth=1.6,
             capsize=4,
             capthick=1.6,
-            label="ours, 95 % interval",
+            label=label,
         )
+
+
+def _error_panel(axes: Axes, points: Sequence[CurvePoint], models: Sequence[str]) -> None:
+    """One data set: the levels of destruction, the paper's values a little to the right of ours."""
+    points = sorted(points, key=lambda point: point.destruction_percent)
+    levels = [point.destruction_percent for point in points]
+    span = max(levels[-1] - levels[0], 10.0)
     for point in points:
         if point.paper_error_percent is None:
             continue
@@ -262,16 +289,27 @@ def _common_legend(figure: Figure, title: str = "") -> None:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     order = sorted(handles, key=lambda label: label.startswith("paper"))
-    figure.legend(
-        [handles[label] for label in order],
-        order,
-        loc="outside upper left",
-        title=title,
-        alignment="left",
-        ncols=4,
-        handletextpad=0.4,
-        columnspacing=1.8,
-    )
+    for columns in (4, 3, 2, 1):
+        legend = figure.legend(
+            [handles[label] for label in order],
+            order,
+            loc="outside upper left",
+            title=title,
+            alignment="left",
+            ncols=columns,
+            handletextpad=0.4,
+            columnspacing=1.8,
+        )
+        wide = legend.get_window_extent().width / figure.dpi
+        if wide <= figure.get_figwidth() - _EDGE:
+            break
+        if columns > 1:
+            legend.remove()
+        else:
+            figure.set_figwidth(wide + _EDGE)
+    further = -(-len(order) // columns) - 1
+    # Each further line of the legend would take its height from the panels.
+    figure.set_figheight(figure.get_figheight() + further * _LEGEND_LINE)
 
 
 def _blank(inches: tuple[float, float]) -> Figure:
@@ -285,18 +323,9 @@ def _blank(inches: tuple[float, float]) -> Figure:
     return figure
 
 
-@contextmanager
-def _style() -> Iterator[None]:
-    """Matplotlib's defaults with ``_STYLE`` over them, put back afterwards."""
-    from matplotlib import style
-
-    with style.context(["default", _STYLE]):
-        yield
-
-
 def _save(figure: Figure, path: Path) -> None:
     ending = path.suffix.lower()
     buffer = BytesIO()
-    with _style():
+    with plain_style(_STYLE):
         figure.savefig(buffer, format=ending[1:], metadata=_NO_TRACES[ending])
     write_whole(path, buffer.getvalue())

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dae_cli.pictures.layout import Box
+from dae_cli.pictures.plotting import plain_style
 from dae_cli.pictures.text import font
 from dae_cli.pictures.tiles import FRAME, Drawing, panel_pixels, scale_ramp
 
@@ -68,10 +69,8 @@ def _title_and_lines(metadata: Mapping[str, str], place: str) -> dict[str, str]:
 
 
 def _saved(drawing: Drawing, ending: str, about: Mapping[str, str | None]) -> bytes:
-    from matplotlib import style
-
     buffer = BytesIO()
-    with style.context(["default", _STYLE]):
+    with plain_style(_STYLE):
         _figure(drawing).savefig(buffer, format=ending, metadata=dict(about))
     return buffer.getvalue()
 

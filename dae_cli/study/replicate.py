@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dae_cli.errors import RunFolderError
+from dae_cli.pictures.plotting import load_matplotlib
 from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
@@ -20,6 +21,7 @@ from dae_cli.study.run.recount import keep_what_is_missing
 from dae_cli.study.run.row import row_of, without_result
 from dae_cli.study.run.which_engine import cannot_go_on, refuse_other_engine, settled
 from dae_cli.study.tables.comparisons import require_kept, write_comparisons
+from dae_cli.study.tables.makes import changes
 from dae_cli.study.workers.pool import run_jobs
 
 if TYPE_CHECKING:
@@ -67,6 +69,10 @@ def run_plan(
     start = time.monotonic()
     for folder in (plan.out, plan.out / RUNS):
         check_writable(folder)
+    if not plan.study.is_of_filters:
+        load_matplotlib()
+    if told := changes(plan.study, {cell.cell for cell in plan.study.cells}):
+        watcher.note(told.replace("**", ""))
     if scheduler is not None:
         scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)

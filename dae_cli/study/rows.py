@@ -23,7 +23,7 @@ class RunRow:
     """The run folder's name."""
     dataset: str
     data_origin: str
-    """original or regenerated."""
+    """original, regenerated, or own: the user's photographs."""
     trust: Trust
     """How far original data are proven: verified, plausible or unverified; else empty."""
     data_sha256: str

@@ -16,6 +16,15 @@ def half_width_95(wrong: float, rows: int) -> float:
     return 100.0 * 1.96 * math.sqrt(p * (1.0 - p) / rows)
 
 
+def half_width_with_seeds(half_width: float, sd_over_seeds: float | None) -> float:
+    """Return 1.96 · sqrt(p (1 − p) / n + sd²): the test rows, and the training with other seeds.
+
+    For pictures. About where one more training would lie on other test rows; of two or three seeds
+    the standard deviation itself is hardly known. Verdicts take the paper's interval.
+    """
+    return math.hypot(half_width, 1.96 * (sd_over_seeds or 0.0))
+
+
 def side_of(a: float, half_a: float, b: float, half_b: float) -> Side:
     """Tell where the error a lies beside b, if their intervals do not overlap.
 

@@ -25,11 +25,15 @@ import hashlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,8 @@ PHOTOGRAPHS = (
 )
 
 
+_FEWEST_GREYS = 64
+
 SHRINK = 3
 """Small photographs have 1/SHRINK of the width and height of the files."""
 
@@ -136,17 +142,72 @@ def read_photographs() -> list[NDArray[np.uint8]]:
 
 
 def grey_pixels(path: Path) -> NDArray[np.uint8]:
-    """Decode an image file to grey pixels (height, width)."""
+    """Decode an image file to grey pixels (height, width).
+
+    Raises:
+        ValueError: some of it is transparent, or its values cannot be told as greys.
+    """
     from PIL import Image
 
     with Image.open(path) as image:
         if image.format == "JPEG":
             image.draft("L", image.size)  # the luma only
+        # Pillow keeps the upper half of colours of 16 bits, and cuts what is above a PGM's maximum.
+        halved = any(";16" in str(tile[3]) for tile in image.tile)
+        _refuse_above_maximum(path, image)
+        if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+            greys = np.array(image)
+            _refuse_transparent(bool((greys == image.info.get("transparency")).any()))
+            return _scaled(greys)
+        if image.has_transparency_data:
+            _refuse_transparent(image.convert("RGBA").getchannel("A").getextrema() != (255, 255))
         if image.mode == "L":
             return np.array(image)
         colours = np.array(image.convert("RGB"), dtype=np.uint32)
+    if halved and colours.max() < _FEWEST_GREYS:
+        raise ValueError(
+            f"the brightest of its colours of 16 bits is {colours.max()} of 255 when cut to 8 "
+            "bits: too few greys are left; save it with 8 bits a colour"
+        )
     weighted = colours @ np.array([299, 587, 114], dtype=np.uint32)
     return ((weighted + 500) // 1000).astype(np.uint8)
+
+
+def _refuse_above_maximum(path: Path, image: ImageFile) -> None:
+    for decoder, _, offset, how in image.tile:
+        if decoder == "ppm":
+            count = image.width * image.height * len(image.getbands())
+            maximum = int(np.asarray(how)[1])
+            kind = ">u2" if maximum > 255 else "u1"
+            brightest = int(np.fromfile(path, kind, count, offset=offset).max(initial=0))
+            if brightest > maximum:
+                raise ValueError(
+                    f"holds {brightest} where its header says {maximum} at most; are the bytes of "
+                    "its numbers in the wrong order?"
+                )
+
+
+def _refuse_transparent(is_so: bool) -> None:
+    if is_so:
+        raise ValueError(
+            "some of it is transparent, and what colour is behind nobody sees; save it without "
+            "transparency"
+        )
+
+
+def _scaled(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Greys of more than 8 bits as 0 to 255; none is clipped.
+
+    Whole numbers are scaled by the number of bits that holds the brightest (12 bits are often
+    stored in 16), others by the brightest itself.
+    """
+    low, high = float(values.min()), float(values.max())
+    if not 0 <= low <= high < np.inf:
+        raise ValueError(f"its values go from {low:g} to {high:g}; expected greys from 0 up")
+    bits = max(8, int(high).bit_length())
+    # Cameras and scanners have 8, 10, 12, 14 or 16 bits.
+    top = (high or 1.0) if values.dtype.kind == "f" else 2.0 ** (bits + bits % 2) - 1
+    return np.rint(values.astype(np.float64) * 255 / top).astype(np.uint8)
 
 
 def _read(photograph: Photograph) -> NDArray[np.uint8]:

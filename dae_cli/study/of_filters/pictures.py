@@ -17,6 +17,7 @@ from dae_cli.pictures.filters import Panel, side_by_side
 from dae_cli.pictures.greys import common_limit
 from dae_cli.pictures.saving import save_png
 from dae_cli.pictures.zoom import zoom
+from dae_cli.study.of_filters.report import source_of
 from dae_cli.study.plan import Plan
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.corruption import corruption_told
@@ -44,7 +45,8 @@ def draw_figures(plan: Plan, rows: Sequence[RunRow]) -> dict[str, str]:
         name = f"{FIGURES}/{figure.name}.png"
         panels = _panels(plan, figure, rows)
         if len(panels) == len(figure.cells):
-            _draw(plan, figure, panels, rows, plan.out / name)
+            source = source_of(plan.study, figure, rows)
+            _draw(plan, figure, panels, rows, plan.out / name, source)
         if (plan.out / name).exists():
             found[figure.name] = name
     return found
@@ -89,7 +91,12 @@ def _from_images(figure: Figure, job: Job) -> Weights:
 
 
 def _draw(
-    plan: Plan, figure: Figure, panels: list[Panel], rows: Sequence[RunRow], path: Path
+    plan: Plan,
+    figure: Figure,
+    panels: list[Panel],
+    rows: Sequence[RunRow],
+    path: Path,
+    caption: str,
 ) -> None:
     of = _first_runs(figure, rows)
     about = {
@@ -97,18 +104,20 @@ def _draw(
         "Runs": ", ".join(row.run for row in of),
         "Commit": ", ".join(dict.fromkeys(row.commit for row in of)),
     }
+    if caption:
+        about["Description"] = caption
     path.parent.mkdir(exist_ok=True)
-    save_png(_image(figure, panels), path, about)
+    save_png(_image(figure, panels, caption), path, about)
 
 
-def _image(figure: Figure, panels: list[Panel]) -> Image:
+def _image(figure: Figure, panels: list[Panel], caption: str) -> Image:
     if figure.kind == "zoom":
         return zoom(
             panels,
             figure.units,
             limit=common_limit([panel.weights[list(figure.units)] for panel in panels]),
             title=figure.title,
-            caption=figure.paper,
+            caption=caption,
             scale=figure.scale,
         )
     shown = [panel.shown(TILES[0] * TILES[1]) for panel in panels]
@@ -118,7 +127,7 @@ def _image(figure: Figure, panels: list[Panel]) -> Image:
         limit=common_limit(shown),
         tiles=(min(TILES[0], rows_of_tiles), TILES[1]),
         title=figure.title,
-        caption=figure.paper,
+        caption=caption,
         scale=figure.scale,
         scale_ends=PATCH_ENDS if figure.kind == "patches" else None,
     )

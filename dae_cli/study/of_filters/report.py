@@ -14,7 +14,7 @@ from dae_cli.study.of_filters.rows import MeasuredRun
 from dae_cli.study.of_filters.summary import judge, number_of
 from dae_cli.study.report.markdown import REPORT, closing
 from dae_cli.study.rows import RunRow
-from dae_cli.study.tables.makes import failures, made_by, mixed
+from dae_cli.study.tables.makes import changes, failures, made_by, mixed
 
 FIGURES_CSV = "figures.csv"
 MEASURES: tuple[MeasureName, ...] = get_args(MeasureName)
@@ -27,6 +27,8 @@ around the strongest weight where weights are at least half of it; *locality* th
 squared weights in the best window of half the tile's width; *orientation selectivity* is 0 for a
 blob and 1 for a grating. Intervals are those of 95 % over the units of one run: Wilson's of a
 share, by order statistics of a median. `filters.csv` has a row for each unit."""
+
+OWN = "Learned from **own photographs**, not from those of the study."
 
 
 def write_filters_report(
@@ -52,7 +54,13 @@ def write_filters_report(
         f"# {study.title or study.name}",
         study.paper,
         made_by(command, rows),
-        *(part for figure in study.figures for part in figure_parts(figure, measured, pictures)),
+        changes(study, {row.cell for row in rows}),
+        OWN if any(row.data_origin == "own" for row in rows) else "",
+        *(
+            part
+            for figure in study.figures
+            for part in figure_parts(figure, measured, pictures, source_of(study, figure, rows))
+        ),
         mixed(rows),
         failures(rows),
         "## How to read the numbers",
@@ -67,18 +75,49 @@ def write_filters_report(
 
 
 def figure_parts(
-    figure: Figure, measured: Sequence[MeasuredRun], pictures: Mapping[str, str]
+    figure: Figure, measured: Sequence[MeasuredRun], pictures: Mapping[str, str], source: str
 ) -> list[str]:
-    """Return a figure's heading, picture, claim, and what the measure says of it."""
+    """Return a figure's heading, picture, claim, and what the measure says of it.
+
+    Args:
+        figure: of the study.
+        measured: the filters of the runs that are done.
+        pictures: the file name of each figure that there is.
+        source: as `source_of` tells it.
+    """
     name = pictures.get(figure.name)
     judgement = judge(figure, measured)
-    source = f" ({figure.paper})" if figure.paper else ""
+    printed = f" ({figure.paper})" if figure.paper else ""
+    # The claim names the paper's figure.
+    shown = source and not (figure.claim and source.startswith("after "))
     return [
         f"## {figure.title}",
         f"![{figure.title}]({name})" if name else "*Not drawn: its cells are not run.*",
-        f"The paper{source}: {figure.claim}" if figure.claim else figure.paper,
+        f"{source[:1].upper()}{source[1:]}." if shown else "",
+        f"The paper{printed}: {figure.claim}" if figure.claim else "",
         judgement.sentence if judgement else "",
     ]
+
+
+def source_of(study: ResolvedStudy, figure: Figure, rows: Sequence[RunRow]) -> str:
+    """Say what a picture is after, which is ours, or what it is of instead.
+
+    It is after the paper's where its cells are what their files say, learned from the study's data.
+    """
+    # The images that are learned from are the same whatever is done to the network.
+    of_images = figure.kind in ("patches", "components")
+    changed = [
+        f"{cell.cell}: {', '.join(what)}"
+        for cell in study.all_cells
+        if cell.cell in figure.cells
+        and (what := [w for w in cell.changed if w.startswith("patches.") or not of_images])
+    ]
+    told = [f"changed by --set ({'; '.join(changed)})"] if changed else []
+    own = any(row.data_origin == "own" for row in rows if row.cell in figure.cells)
+    told += ["learned from own photographs"] if own else []
+    if told:
+        return "; ".join(told)
+    return f"after {figure.paper}" if figure.paper else ""
 
 
 def runs_table(measured: Sequence[MeasuredRun]) -> str:

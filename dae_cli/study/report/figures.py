@@ -23,7 +23,7 @@ from dae_cli.pictures.filters import (
 )
 from dae_cli.study.paper import is_svm
 from dae_cli.study.report.kept_page import Kept
-from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start
+from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start, series_of
 from dae_cli.study.report.metrics_curves import kept_epoch, metrics_curves
 from dae_cli.study.report.shown_filters import (
     ShownFilters,
@@ -34,6 +34,7 @@ from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.filters import tiles_of
 from dae_cli.study.run.folder import RUNS
 from dae_cli.study.tables.origin import data_mark
+from dae_cli.study.verdict import half_width_with_seeds
 
 ERRORS_PNG, CURVES_PNG, FILTERS = "error_vs_destruction.png", "learning_curves.png", "filters"
 
@@ -69,10 +70,10 @@ def draw(
     places = {(row.dataset, row.destruction_percent) for row in table}
     # Cells that differ in something else have no place of their own in this picture.
     if len(places) == len(table) and any(row.test_error_percent is not None for row in table):
-        error_vs_destruction([_point(row) for row in table], out / ERRORS_PNG)
+        error_vs_destruction(_points(study, table), out / ERRORS_PNG)
         pictures.errors = ERRORS_PNG
     done = [row for row in rows if not row.error]
-    if series := _curves(out, done, kept):
+    if series := _curves(study, out, done, kept):
         learning_curves(series, out / CURVES_PNG)
         pictures.curves = CURVES_PNG
     for dataset in dict.fromkeys(row.dataset for row in done):
@@ -83,27 +84,41 @@ def draw(
     return pictures
 
 
-def _point(row: TableRow) -> CurvePoint:
+def _points(study: ResolvedStudy, table: Sequence[TableRow]) -> list[CurvePoint]:
+    series: dict[str, str] = {}
+    for dataset in {row.dataset for row in table}:
+        series |= series_of(study, [row for row in table if row.dataset == dataset])
+    return [_point(row, series[row.cell]) for row in table]
+
+
+def _point(row: TableRow, series: str) -> CurvePoint:
     missing = float("nan")
     return CurvePoint(
         dataset=row.dataset,
         destruction_percent=row.destruction_percent,
         error_percent=missing if row.test_error_percent is None else row.test_error_percent,
-        half_width_95=missing if row.half_width_95 is None else row.half_width_95,
+        half_width_95=missing
+        if row.half_width_95 is None
+        else half_width_with_seeds(row.half_width_95, row.sd_over_seeds),
         paper_error_percent=row.paper_error_percent,
         paper_half_width_95=row.paper_half_width_95,
         paper_model=row.paper_model,
         data_mark=data_mark(row),
+        over_seeds=row.sd_over_seeds is not None,
+        series=series,
     )
 
 
-def _curves(out: Path, rows: Sequence[RunRow], kept: Kept) -> list[LearningCurve]:
+def _curves(
+    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], kept: Kept
+) -> list[LearningCurve]:
     """Return the learning curves of runs; a model names them where that tells cells apart."""
     models = {row.cell: row.model for row in rows}
     by_model = len({(row.dataset, row.model) for row in rows}) == len(models)
     labels = models if by_model else {}
     for dataset in {row.dataset for row in rows if not by_model}:
-        labels |= labels_of([row for row in rows if row.dataset == dataset])
+        own = [row for row in rows if row.dataset == dataset]
+        labels |= labels_of(own, study.changed)
     found = []
     for row in rows:
         curves = metrics_curves(out / RUNS / row.run) or kept.curves.get(row.run)
@@ -125,21 +140,21 @@ def _filter_sheets(
     found, limit = shown_filters(out, rows, kept)
     if all(shown.elsewhere for shown in found):
         rows = first_seeds(rows)
-        sheets = _sheet_names(rows)
+        sheets = _sheet_names(study, rows)
         if rows and _are_of(out, sheets, rows):
             return sheets
     if not found:
         return []
-    sheets = _sheet_names([shown.row for shown in found])
+    sheets = _sheet_names(study, [shown.row for shown in found])
     _draw_sheets(study, out, found, limit, sheets)
     return sheets
 
 
-def _sheet_names(rows: Sequence[RunRow]) -> list[tuple[str, str]]:
+def _sheet_names(study: ResolvedStudy, rows: Sequence[RunRow]) -> list[tuple[str, str]]:
     """(title, file name) of each sheet of a data set, that of all rows first."""
     if not rows:
         return []
-    dataset, labels = rows[0].dataset, labels_of(rows)
+    dataset, labels = rows[0].dataset, labels_of(rows, study.changed)
     return [
         (f"{dataset}, every {_told_by(rows)}", f"{FILTERS}/{dataset}.png"),
         *((f"{dataset}, {labels[row.cell]}", f"{FILTERS}/{row.cell}.png") for row in rows),
@@ -180,7 +195,7 @@ def _draw_sheets(
         sheets: (title, file name) of each, that of all runs first.
     """
     rows = [shown.row for shown in found]
-    dataset, by, labels = rows[0].dataset, _told_by(rows), labels_of(rows)
+    dataset, by, labels = rows[0].dataset, _told_by(rows), labels_of(rows, study.changed)
     shown_units = max(len(shown.weights) for shown in found)
     tiles = tiles_of(shown_units)
     start = ", from the same initial weights" if same_start(study, rows) else ""

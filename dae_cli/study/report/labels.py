@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import AnyExperiment, Experiment
 from dae_cli.study.rows import RunRow, TableRow
 
 AUTOENCODERS = ("SAA", "SdA")
@@ -24,24 +24,61 @@ def has_filters(row: RunRow) -> bool:
     return not row.model.startswith(_WITHOUT_FILTERS)
 
 
-def labels_of(rows: Sequence[RunRow] | Sequence[TableRow]) -> dict[str, str]:
+def labels_of(
+    rows: Sequence[RunRow] | Sequence[TableRow], changed: Collection[str]
+) -> dict[str, str]:
     """Return by cell its model and destruction, and its name where these do not tell all apart.
 
     Args:
         rows: of one data set.
+        changed: cells that are not what their files say.
     """
     texts = {}
     for row in rows:
         level = f", {row.destruction_percent:g} %" if is_autoencoder(row) else ""
         texts[row.cell] = f"{row.model}{level}"
     several = len(set(texts.values())) < len(texts)
-    return {cell: f"{text} ({cell})" if several else text for cell, text in texts.items()}
+    if not several:
+        return texts
+    known = {cell: f"{cell}, changed" if cell in changed else cell for cell in texts}
+    return {cell: f"{text} ({known[cell]})" for cell, text in texts.items()}
 
 
 def differ_in_destruction(rows: Sequence[RunRow]) -> bool:
     """Tell whether cells are autoencoders, each at a destruction of its own."""
     levels = {row.cell: row.destruction_percent for row in rows}
     return all(map(is_autoencoder, rows)) and len(set(levels.values())) == len(levels)
+
+
+def series_of(study: ResolvedStudy, rows: Sequence[TableRow]) -> dict[str, str]:
+    """Return by cell the model whose errors are joined over destruction; empty where all are one.
+
+    An SAA is the SdA of no destruction. Cells of other layers or of another corruption are of
+    another model.
+
+    Args:
+        rows: of one data set.
+    """
+    experiments = {cell.cell: cell.experiment for cell in study.all_cells}
+    built = {row.cell: _built(row, experiments.get(row.cell)) for row in rows}
+    if len(set(built.values())) < 2:
+        return dict.fromkeys(built, "")
+    models: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        models.setdefault(built[row.cell], {})[row.model] = None
+    names = {key: " and ".join(own) for key, own in models.items()}
+    if len(set(names.values())) < len(names):
+        names = {(family, how): f"{name}, {how}" for (family, how), name in names.items()}
+    return {cell: names[key] for cell, key in built.items()}
+
+
+def _built(row: TableRow, experiment: AnyExperiment | None) -> tuple[str, str]:
+    """What all points of one line share: the kind of model, and its layers and corruption."""
+    family = "autoencoder" if is_autoencoder(row) else row.model
+    if not isinstance(experiment, Experiment):
+        return family, ""
+    layers = "-".join(map(str, experiment.model.hidden))
+    return family, f"{layers} units, {experiment.corruption.kind}"
 
 
 def same_start(study: ResolvedStudy, rows: Sequence[RunRow]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy, dump_yaml
@@ -46,7 +46,7 @@ from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.claims import claims
 from dae_cli.study.tables.comparisons import Comparison
-from dae_cli.study.tables.makes import engines, failures, made_by, mixed
+from dae_cli.study.tables.makes import changes, engines, failures, made_by, mixed
 from dae_cli.study.tables.origin import REGENERATED, UNVERIFIED, data_mark, origin_told
 from dae_cli.study.tables.paper_table import has_other_models, paper_table
 
@@ -58,6 +58,13 @@ nothing of the spread over seeds: where a cell has several, its error is their m
 standard deviation stands behind it (sd). *better*: our interval lies below the paper's;
 *matches*: they overlap; *worse*: ours lies above; *no reference*: the paper has no number for this
 cell."""
+
+BARS = """\
+Bars are 95 % intervals over the test rows"""
+AND_SEEDS = """, and of ours over the seeds too where a cell has several:
+± 1.96 · sqrt(p (1 − p) / n + sd²), which says about where one more seed would lie; of few seeds
+the standard deviation is itself uncertain. Verdicts take the intervals of the table"""
+LINES = "A line joins cells of one model."
 
 DESTRUCTION = """\
 The paper's 0 % is its SAA-3 column; its SdA-3 column has one destruction for each data set."""
@@ -102,9 +109,10 @@ def write_report(
         f"# {study.title or study.name}",
         study.paper,
         made_by(command, rows),
+        changes(study, {row.cell for row in rows}),
         *_table_1(study, rows, table, tests),
         "## Ours and the paper's",
-        markdown_table(table),
+        markdown_table(table, study.changed),
         "" if has_other_models(study) else certainty_told(table),
         f"{VERDICTS} {MODEL if study.reference == 'model' else DESTRUCTION}",
         REGENERATED_TOLD if REGENERATED in marks else "",
@@ -115,7 +123,7 @@ def write_report(
         *_mismatches(study, table),
         *([f"## {SELECTION}", selection, SELECTED] if selection else []),
         *([f"## {TRIED_VALUES}", values, TRYING] if values else []),
-        *_picture_parts(pictures),
+        *_picture_parts(pictures, several=any(row.sd_over_seeds is not None for row in table)),
         "## Every run",
         _runs_table(rows, has_other_models(study)),
         *closing(study, rows),
@@ -138,13 +146,18 @@ def closing(study: ResolvedStudy, rows: Sequence[RunRow]) -> list[str]:
     ]
 
 
-def markdown_table(table: Sequence[TableRow]) -> str:
-    """Return the study's table: ours | paper | gap | verdict, in percent of the test rows."""
+def markdown_table(table: Sequence[TableRow], changed: Collection[str] = ()) -> str:
+    """Return the study's table: ours | paper | gap | verdict, in percent of the test rows.
+
+    Args:
+        table: its rows.
+        changed: cells that are not what their files say.
+    """
     lines = [
         f"| {cells.heading(table)} | destruction | model | ours | paper | gap | verdict |",
         "|---|---:|---|---:|---:|---:|---|",
     ]
-    for name, row in zip(cells.names(table), table, strict=True):
+    for name, row in zip(cells.names(table, changed), table, strict=True):
         lines.append(
             f"| {name} | {row.destruction_percent:g} % | {row.model} | {cells.ours(row)} "
             f"| {cells.paper_marked(row)} | {cells.gap(row)} | {cells.verdict(row)} |"
@@ -177,9 +190,9 @@ def facts(
         TABLE: table_markdown(printed) if whole else "",
         CLAIMS: claims_markdown(judged) if whole else "",
         DUELS: duels_markdown(judged) if whole else "",
-        "Ours and the paper's": markdown_table(table),
+        "Ours and the paper's": markdown_table(table, study.changed),
         PAIRS: pairs_markdown(tests),
-        MISMATCHES: mismatches_markdown(table).replace("\n\n", "\n"),
+        MISMATCHES: mismatches_markdown(table, study.changed).replace("\n\n", "\n"),
         SELECTION: selection_markdown(trials),
         TRIED_VALUES: tried_values_markdown(trials.selecting),
         "Every run": _runs_table(rows, whole),
@@ -219,17 +232,19 @@ def _mismatches(study: ResolvedStudy, table: Sequence[TableRow]) -> list[str]:
     return [
         f"## {MISMATCHES}",
         mismatches_told(table),
-        mismatches_markdown(table),
+        mismatches_markdown(table, study.changed),
         *(["### What we tried", tried] if tried else []),
     ]
 
 
-def _picture_parts(pictures: StudyPictures) -> list[str]:
+def _picture_parts(pictures: StudyPictures, *, several: bool) -> list[str]:
+    """The pictures there are; `several`: some cell has several seeds."""
     parts = []
     if pictures.errors:
         parts += [
             "## Error against destruction",
             f"![error against destruction]({pictures.errors})",
+            f"{BARS}{AND_SEEDS if several else ''}. {LINES}",
         ]
     if pictures.curves:
         parts += [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dae_cli.errors import plain
@@ -15,7 +15,7 @@ MOST_BYTES = 200_000
 """Of tried.md; what is longer is cut."""
 
 
-def mismatches_markdown(table: Sequence[TableRow]) -> str:
+def mismatches_markdown(table: Sequence[TableRow], changed: Collection[str]) -> str:
     """Return the cells that are worse than the paper's, then those that are better."""
     parts = []
     for verdict in ("worse", "better"):
@@ -24,16 +24,16 @@ def mismatches_markdown(table: Sequence[TableRow]) -> str:
             lines = [
                 f"| {verdict} than the paper | model | ours | paper | gap | |",
                 "|---|---|---:|---:|---:|---|",
-                *(_line(row) for row in own),
+                *(_line(row, changed) for row in own),
             ]
             parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
-def _line(row: TableRow) -> str:
+def _line(row: TableRow, changed: Collection[str]) -> str:
     return (
-        f"| {row.cell} | {row.model} | {cells.ours(row)} | {cells.paper_marked(row)} "
-        f"| {cells.gap(row)} | {data_mark(row)} |"
+        f"| {cells.named(row.cell, changed)} | {row.model} | {cells.ours(row)} "
+        f"| {cells.paper_marked(row)} | {cells.gap(row)} | {data_mark(row)} |"
     )
 
 

@@ -35,13 +35,19 @@ def paper_of(row: TableRow) -> Interval | None:
 
 
 def cell_view(
-    row: TableRow, label: str, bold: bool, runs: Sequence[RunRow], places: Mapping[str, int]
+    row: TableRow,
+    label: str,
+    bold: bool,
+    runs: Sequence[RunRow],
+    places: Mapping[str, int],
+    changed: str,
 ) -> CellView:
     """Return a cell as the page shows it.
 
     Args:
         bold: as `bold_cells` tells of its data set.
         runs: those of the cell. places: by run, its place in the page's list.
+        changed: the settings in which it is not what its file says.
     """
     return CellView(
         name=row.cell,
@@ -54,7 +60,7 @@ def cell_view(
         gap=cells.gap(row, ""),
         verdict=_verdict(row),
         data_mark="" if row.paper_error_percent is None else data_mark(row),
-        details=_details(row),
+        details=_details(row, changed),
         runs=tuple(places[run.run] for run in runs),
     )
 
@@ -63,10 +69,11 @@ def _verdict(row: TableRow) -> str:
     return "failed" if row.test_error_percent is None else row.verdict
 
 
-def _details(row: TableRow) -> tuple[tuple[str, str], ...]:
+def _details(row: TableRow, changed: str) -> tuple[tuple[str, str], ...]:
     valid = row.valid_error_percent
     told = (
         ("cell", row.cell),
+        ("changed by --set", changed),
         ("seeds", row.seeds.replace(" ", ", ")),
         (
             "wrong",

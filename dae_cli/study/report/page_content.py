@@ -17,7 +17,13 @@ from dae_cli.pages.content import (
 )
 from dae_cli.study.paper import TABLE_1, paper_numbers
 from dae_cli.study.report.kept_page import Kept
-from dae_cli.study.report.labels import differ_in_destruction, is_autoencoder, labels_of, same_start
+from dae_cli.study.report.labels import (
+    differ_in_destruction,
+    is_autoencoder,
+    labels_of,
+    same_start,
+    series_of,
+)
 from dae_cli.study.report.metrics_curves import kept_epoch
 from dae_cli.study.report.page_cells import (
     bold_cells,
@@ -31,9 +37,10 @@ from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.claims import claims
 from dae_cli.study.tables.comparisons import Comparison
-from dae_cli.study.tables.makes import commits_of, made, made_verb, mixed
+from dae_cli.study.tables.makes import changes, commits_of, made, made_verb, mixed
 from dae_cli.study.tables.origin import origin_told
 from dae_cli.study.tables.paper_table import has_other_models, paper_table
+from dae_cli.study.verdict import half_width_with_seeds
 
 
 def page_of(
@@ -71,13 +78,14 @@ def page_of(
     levels = {row.destruction_percent for row in table if is_autoencoder(row)}
     printed = paper_table(study, rows, table) if has_other_models(study) else None
     judged = claims(printed, tests) if printed else []
+    warnings = (changes(study, {row.cell for row in rows}), mixed(rows))
     return Page(
         title=study.title or study.name,
         paper=study.paper,
         command=command,
         made_verb=made_verb(rows),
         made=made(rows).replace("**", ""),
-        warning=mixed(rows).replace("**", ""),
+        warning=" ".join(part.replace("**", "") for part in warnings if part),
         datasets=sets,
         grid=grid_of(printed, places) if printed else None,
         claims=claims_told(judged),
@@ -101,12 +109,17 @@ def _dataset(
     kept: Kept,
     places: Mapping[str, int],
 ) -> DataSetView:
-    labels = labels_of(table)
+    labels = labels_of(table, study.changed)
     done = [row for row in rows if not row.error]
     bold = bold_cells(table)
     views = tuple(
         cell_view(
-            row, labels[row.cell], row.cell in bold, [r for r in rows if r.cell == row.cell], places
+            row,
+            labels[row.cell],
+            row.cell in bold,
+            [r for r in rows if r.cell == row.cell],
+            places,
+            study.changed.get(row.cell, ""),
         )
         for row in table
     )
@@ -123,7 +136,7 @@ def _dataset(
         if (found := run_curves(out, row, kept)) is not None and (found.valid or found.cost)
     )
     sheets = sheets_of(out, done, kept)
-    ours = _points(table)
+    ours = _points(study, table)
     return DataSetView(
         name=rows[0].dataset,
         origin=origin_told(rows[0]),
@@ -140,7 +153,7 @@ def _dataset(
     )
 
 
-def _points(table: Sequence[TableRow]) -> tuple[Point, ...]:
+def _points(study: ResolvedStudy, table: Sequence[TableRow]) -> tuple[Point, ...]:
     """Our errors by destruction, of autoencoders alone; none where two share a place."""
     found = sorted(
         (row for row in table if is_autoencoder(row) and ours_of(row) is not None),
@@ -148,15 +161,16 @@ def _points(table: Sequence[TableRow]) -> tuple[Point, ...]:
     )
     if len({row.destruction_percent for row in found}) < len(found):
         return ()
-    return tuple(
-        Point(
-            row.destruction_percent,
-            interval,
-            _point_label("ours", row.destruction_percent, interval),
-        )
-        for row in found
-        if (interval := ours_of(row)) is not None
-    )
+    series = series_of(study, found)
+    return tuple(_point(row, series[row.cell]) for row in found)
+
+
+def _point(row: TableRow, series: str) -> Point:
+    level, error = row.destruction_percent, row.test_error_percent
+    assert error is not None and row.half_width_95 is not None
+    interval = Interval(error, half_width_with_seeds(row.half_width_95, row.sd_over_seeds))
+    whose = f"ours, {row.model}" if series else "ours"
+    return Point(level, interval, _point_label(whose, level, interval), series)
 
 
 def _paper_points(table: Sequence[TableRow]) -> tuple[Point, ...]:

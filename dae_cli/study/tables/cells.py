@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from dae_cli.study.paper import MARKS, certainty_of, is_svm
@@ -14,10 +14,17 @@ if TYPE_CHECKING:
 NOTHING = "–"
 
 
-def names(rows: Sequence[TableRow]) -> list[str]:
+def named(cell: str, changed: Collection[str]) -> str:
+    """A cell's name, with a word where it is not what its file says."""
+    return f"{cell} (changed)" if cell in changed else cell
+
+
+def names(rows: Sequence[TableRow], changed: Collection[str] = ()) -> list[str]:
     """The data sets; the cells where several rows share data set and destruction."""
     places = {(row.dataset, row.destruction_percent) for row in rows}
-    return [row.dataset if len(places) == len(rows) else row.cell for row in rows]
+    if len(places) == len(rows):
+        return [row.dataset for row in rows]
+    return [named(row.cell, changed) for row in rows]
 
 
 def heading(rows: Sequence[TableRow]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.study.paper import is_svm
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.provenance import INSTALLED
@@ -19,6 +20,12 @@ def made_by(command: str, rows: Sequence[RunRow]) -> str:
     longest = max((len(found) for found in re.findall("`+", command)), default=0)
     fence, space = "`" * (longest + 1), " " if longest else ""
     return f"{verb} {fence}{space}{command}{space}{fence} {made(rows)}."
+
+
+def command_told(report: str) -> str:
+    """Return the command in the sentence of `made_by`, as a report has it; empty if it has none."""
+    found = re.search(r"^(?:Made|Put together) by (`+) ?(.*?) ?\1 ", report, re.MULTILINE)
+    return found[2] if found else ""
 
 
 def made_verb(rows: Sequence[RunRow]) -> str:
@@ -44,6 +51,22 @@ def commits_of(rows: Sequence[RunRow]) -> list[str]:
     """Return every commit, also those of a run that went on with another (`abc+def`)."""
     return sorted({part for row in rows for part in row.commit.split("+") if part})
 
+
+def changes(study: ResolvedStudy, there: Collection[str]) -> str:
+    """Say what `--set` changed of the cells `there`, which keep their names; empty if nothing."""
+    cells: dict[str, list[str]] = {}
+    for cell, what in study.changed.items():
+        if cell in there:
+            cells.setdefault(what, []).append(cell)
+    told = [
+        f"{'every cell' if len(names) == len(study.all_cells) else ', '.join(names)}: {what}"
+        for what, names in cells.items()
+    ]
+    return f"{CHANGED}, whatever names and titles say: {'; '.join(told)}." if told else ""
+
+
+CHANGED = "**Settings changed by --set**"
+"""Beginning of the sentence of `changes`."""
 
 MIXED = "**These rows are not of one make**"
 """Beginning of the sentence of `mixed`."""

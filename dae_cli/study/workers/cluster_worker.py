@@ -19,7 +19,6 @@ import dae_cli
 from dae_cli.config.kinds import FILTER_DATASETS
 from dae_cli.data.cache import sound_entry
 from dae_cli.data.filter_images import prepare_images
-from dae_cli.data.natural.scenes import shipped_folder
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import prepare
 from dae_cli.data.registry import REGISTRY
@@ -236,8 +235,7 @@ def own_data(data: Prepared, data_dir: Path | None) -> Prepared:
 
 def _own_images(data: Prepared, data_dir: Path | None) -> Prepared:
     """Return MNIST, or the photographs that a path names on every machine or that come along."""
-    given = data.name == "photographs" and data.path != shipped_folder() and data.path.is_dir()
-    photos = data.path if given else None
+    photos = data.path if data.origin == "own" and data.path.is_dir() else None
     found = prepare_images(data.name, data_dir=data_dir, photos=photos, note=lambda _: None)
     if found.sha256 != data.sha256:
         raise DataError(
