@@ -1,22 +1,32 @@
 """The entry point of the `dae` command and of `python -m dae_cli`."""
 
-from __future__ import annotations
-
-import io
 import os
 import sys
-from pathlib import Path
 
-from dae_cli.stopping import Interrupted, end_when_signalled, raise_when_signalled
+from dae_cli.import_path import leave_out_current_folder
+
+_OF_OTHER_PROGRAMS = ("JOBLIB_", "LOKY_", "NUMBA_DISABLE_JIT", "NUMBA_NUM_THREADS")
+"""Beginnings of settings for what `dae` has settled: its processes, their threads, compiling."""
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    # Without a standard stream (`>&-`) Python has None there; words to it go nowhere.
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
+    leave_out_current_folder()
+    import io  # these and all that follow only now, or they might be files of the user's
+
+    from dae_cli.stopping import Interrupted, end_when_signalled, raise_when_signalled
+
+    for name in [name for name in os.environ if name.startswith(_OF_OTHER_PROGRAMS)]:
+        del os.environ[name]
     # A notebook sets its own; no process that is started here may look for it.
     os.environ["MPLBACKEND"] = "agg"
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        # Without a standard stream (`>&-`) Python has None there; words to it go nowhere. Workers
+        # get the same, and no file that is opened later takes its number.
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            os.set_inheritable(number, True)  # which it is not where both numbers are one
+            setattr(sys, name, open(number, "w"))  # noqa: PTH123, SIM115 - not a path
     for stream in (sys.stdout, sys.stderr):
         # A terminal without "±" or "·" shows a question mark; that is no reason to fail.
         if isinstance(stream, io.TextIOWrapper):

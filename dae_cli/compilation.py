@@ -22,6 +22,9 @@ from dae_cli.files import cache_folder
 
 F = TypeVar("F", bound=Callable[..., object])
 
+# Kernels work on addresses, which Python cannot; NUMBA_DISABLE_JIT is for debugging other programs.
+cast(Any, numba.config).DISABLE_JIT = 0
+
 
 def compiled(function: F) -> F:
     """Compile a function at its first call, or load what an earlier process compiled.

@@ -46,7 +46,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     "study": (
         "study",
         "replicate train run_folders evaluate golden report statistics claims verify "
-        "result_readers filter_studies filters_command svm smoke processes stopping faults cluster",
+        "result_readers filter_studies filters_command svm smoke processes stopping faults cluster "
+        "commit",
     ),
     "search": ("search", "search committed_results cluster"),
     "commands": (
@@ -55,8 +56,9 @@ ROOMS: dict[str, tuple[str, str]] = {
         "search engine_option stopping cluster docs",
     ),
     "root": (
-        "files csv_rows stopping machine errors __main__",
-        "whole_files result_readers replicate light_commands processes stopping faults",
+        "files csv_rows stopping machine errors import_path __main__",
+        "whole_files result_readers replicate light_commands processes stopping faults "
+        "strangers_files",
     ),
 }
 """What each room is made of in `dae_cli`, and the test files that hold it, tests/test_NAME.py."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -151,12 +154,58 @@ def test_without_dask_the_way_to_install_it_is_said(child: Start, tmp_path: Path
     ended.failed(2, "pip install", "[cluster]")
 
 
+@contextmanager
+def listening(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Listen, and do the same with everybody who comes; the address."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as came:
+
+        def serve() -> None:
+            with suppress(OSError):  # it is over
+                while True:
+                    answer(came.enter_context(server.accept()[0]))
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("command", ["replicate", "search"])
+@pytest.mark.parametrize(
+    ("greeting", "told"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2p1\r\n", "SSH-2.0-OpenSSH_9.2p1"),
+        (b"220 mail.example ESMTP\r\n", "220 mail.example ESMTP"),
+        (b"\x4a\x00\x00\x00\x0a8.0.36\x00", "8.0.36"),  # MySQL
+        (b"-DENIED Redis is running in protected mode\r\n", "-DENIED Redis"),
+        (b"", "closed"),
+    ],
+    ids=["ssh", "smtp", "mysql", "redis", "closed"],
+)
+def test_another_service_at_the_address_is_told_by_what_it_says(
+    dae: Dae, command: str, greeting: bytes, told: str
+) -> None:
+    with Path("experiments/tiny/study.yaml").open("a") as file:
+        file.write("search: [{cells: rect-25, space: {layers: {choices: [1, 2]}}}]\n")
+
+    def greet(there: socket.socket) -> None:
+        there.sendall(greeting)
+        there.shutdown(socket.SHUT_WR)
+
+    with listening(greet) as address:
+        ended = dae(command, "tiny", "--scheduler", address)
+    ended.failed(1, f"--scheduler {address}", told, "`dask scheduler`")
+    assert not list(Path("results").rglob("runs.csv"))
+
+
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="an address that is no scheduler's is waited for for ever")
-def test_an_address_that_is_no_schedulers_is_refused_in_seconds(child: Start) -> None:
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
-        ended = child("replicate", "tiny", "--scheduler", address).wait(seconds=30)
-        ended.failed(1, f"--scheduler {address}")
+@pytest.mark.parametrize("who", ["silent", "web server"])
+def test_who_does_not_speak_first_is_no_scheduler(dae: Dae, who: str) -> None:
+    if who == "silent":
+        with listening(lambda there: None) as address:
+            dae("replicate", "tiny", "--scheduler", address).failed(1, address, "nothing is said")
+        return
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.server_port}"
+        dae("replicate", "tiny", "--scheduler", address).failed(1, address, "web server")
+        server.shutdown()

@@ -184,10 +184,12 @@ def test_a_cache_without_room_for_kernels_changes_no_result(
 
 
 @pytest.mark.slow
-def test_where_no_worker_can_be_started_the_way_out_is_said(child: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize("room", ["ro,size=4k", "size=4k", "size=24k"])
+def test_where_no_worker_can_be_started_the_way_out_is_said(child: Start, room: str) -> None:
+    """In /dev/shm, where a semaphore takes 4 KiB."""
     if os.geteuid() or not Path("/dev/shm").is_dir():
         pytest.skip("only the superuser takes /dev/shm away from a command")
-    script = 'mount -t tmpfs -o ro,size=4k none /dev/shm && exec "$@"'
+    script = f'mount -t tmpfs -o {room} none /dev/shm && exec "$@"'
     inside = ("unshare", "--mount", "sh", "-c", script, "sh")
     ended = child("replicate", "tiny", "--jobs", "2", inside=inside).wait()
     ended.failed(1, "/dev/shm", "--jobs 1")
@@ -504,7 +506,10 @@ def test_a_path_without_room_for_the_names_of_runs_is_refused_before_anything_is
 # Streams
 
 
-def test_a_command_without_standard_streams_does_its_work(child: Start, tiny: Path) -> None:
-    inside = ("sh", "-c", 'exec "$@" >&- 2>&-', "sh")
-    assert child("train", "tiny/rect-0", inside=inside).wait().code == 0
-    assert list(tiny.glob("runs/*/status.json"))
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_a_command_without_standard_streams_does_its_work(
+    child: Start, tiny: Path, closed: str
+) -> None:
+    inside = ("sh", "-c", f'exec "$@" {closed}', "sh")
+    assert child("replicate", "tiny", "--jobs", "2", inside=inside).wait().code == 0
+    assert [row["error"] for row in read_csv(tiny / "runs.csv")] == ["", ""]

@@ -15,9 +15,10 @@ import pytest
 
 from tests.support.children import Child
 from tests.support.commands import Ended
-from tests.support.tiny import destruction_cells, snapshot, write_study
+from tests.support.tiny import destruction_cells, read_csv, snapshot, write_study
 
 ROOT = Path(__file__).resolve().parents[1]
+Start = Callable[..., Child]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 # What `python -m dae_cli` does, then with what every library would compute.
@@ -98,3 +99,81 @@ def test_results_are_the_same_for_any_number_of_jobs(
         dae(*words).succeeded()
         found.append(snapshot(Path(jobs) / "runs", (".safetensors", ".npy")))
     assert found[0] and found[0] == found[1] == found[2]
+
+
+# Workers that cannot start
+
+ENDS_AT_ONCE = """\
+import os, signal, sys
+if "tracker" not in " ".join(sys.orig_argv):  # a helper, which is not meant
+    print("libgomp: no room for threads", file=sys.stderr, flush=True)
+    {how}
+"""
+
+
+@pytest.mark.xfail(
+    strict=True,
+    raises=AssertionError,
+    reason="whatever ends a worker is told as memory that ran out",
+)
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("os._exit(7)", ("exit code 7", "libgomp: no room for threads")),
+        ("os.kill(os.getpid(), signal.SIGILL)", ("SIGILL", "libgomp: no room for threads")),
+        ("sys.modules['numpy'] = None", ("numpy",)),  # an import fails
+    ],
+    ids=["exit", "signal", "import"],
+)
+def test_why_workers_cannot_start_is_told(
+    child: Start, tiny: Path, tmp_path: Path, how: str, reason: tuple[str, ...]
+) -> None:
+    """Its exit code or signal, and the last lines of its stderr."""
+    folder = tmp_path / "at-start"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(ENDS_AT_ONCE.format(how=how))
+    environment = {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+    ended = child("replicate", "tiny", "--jobs", "2", environment=environment).wait()
+    assert ended.code == 1
+    for row in read_csv(tiny / "runs.csv"):
+        assert "memory" not in row["error"]
+        assert all(part in row["error"] for part in reason)
+
+
+# Settings of the libraries, made for other programs
+
+
+@pytest.mark.xdist_group("compiled")
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_numbas_own_settings_do_not_stop_the_compiled_engine(
+    child: Start, tiny: Path, place: str
+) -> None:
+    environment = {"NUMBA_DISABLE_JIT": "1", "NUMBA_NUM_THREADS": "0"}
+    if place == "file":
+        Path(".numba_config.yaml").write_text("disable_jit: 1\n")
+        environment = {}
+    words = ("train", "tiny/rect-0", "--engine", "compiled")
+    child(*words, environment=environment, executed=True).wait().succeeded()
+    assert len(list(tiny.glob("runs/*/status.json"))) == 1
+
+
+@pytest.mark.xdist_group("compiled")
+@pytest.mark.usefixtures("tiny")
+def test_numba_that_refuses_its_settings_is_told(child: Start) -> None:
+    Path(".numba_config.yaml").write_text("num_threads: 0\n")
+    words = ("train", "tiny/rect-0", "--engine", "compiled")
+    ended = child(*words, executed=True).wait()
+    ended.failed(2, "--engine compiled", "threads", ".numba_config.yaml", "--engine auto")
+
+
+def test_joblibs_own_settings_do_not_stop_the_workers(child: Start, tiny: Path) -> None:
+    environment = {
+        "JOBLIB_MULTIPROCESSING": "0",
+        "JOBLIB_START_METHOD": "nonsense",
+        "JOBLIB_TEMP_FOLDER": "/proc/nonsense",
+        "LOKY_MAX_CPU_COUNT": "nonsense",
+        "LOKY_PICKLER": "nonsense",
+    }
+    words = ("replicate", "tiny", "--jobs", "2")
+    child(*words, environment=environment, executed=True).wait().succeeded()
+    assert [row["error"] for row in read_csv(tiny / "runs.csv")] == ["", ""]

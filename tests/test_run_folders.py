@@ -10,7 +10,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -420,56 +419,6 @@ def test_wrong_rows_that_come_out_otherwise_are_left_and_reported(dae: Dae, done
 
 
 # Which code made it, and on what
-
-
-def test_a_run_tells_the_commit_of_the_code_and_if_it_had_changes(
-    child: Start, tmp_path: Path, monkeypatch: Patch
-) -> None:
-    """By a git that looks at a checkout of the test's own instead of that of this package."""
-    real = shutil.which("git")
-    if real is None or not (ROOT / ".git").exists():
-        pytest.skip("needs git, and the package in a checkout")
-    checkout, tools = tmp_path / "checkout", tmp_path / "tools"
-    tools.mkdir()
-    (tools / "git").write_text(
-        "#!/bin/sh\nfor word; do\n  shift\n"
-        f"  [ \"$word\" = '{ROOT}' ] && word='{checkout}'\n"
-        '  set -- "$@" "$word"\ndone\n'
-        f"cd '{checkout}' && exec '{real}' \"$@\"\n"
-    )
-    (tools / "git").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tools), prepend=os.pathsep)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-
-    def git(*words: str) -> str:
-        who = ("-c", "user.name=a", "-c", "user.email=a@b.example")
-        command = [real, "-C", str(checkout), *who, *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    def commit() -> object:
-        words = ("--set", "finetune.max_epochs=1", "--out", "runs", "--force", "--quiet")
-        ended = child("train", "tiny/rect-0", *words).wait().succeeded()
-        return read_json(Path(ended.lines[0]) / "environment.json")["commit"]
-
-    for name in ("dae_cli/code.py", "experiments/a.yaml", "results/table.csv"):
-        (checkout / name).parent.mkdir(parents=True)
-        (checkout / name).write_text("first\n")
-    git("init", "--quiet")
-    assert commit() == ""  # a repository without a commit
-    git("add", ".")
-    git("commit", "--quiet", "-m", "first")
-    head = git("rev-parse", "HEAD")[:12]
-    (checkout / "results" / "table.csv").write_text("changed\n")
-    (checkout / "results" / "new.csv").write_text("new\n")
-    (checkout / "notes.txt").write_text("new, where no code lies\n")
-    assert commit() == head
-    (checkout / "experiments" / "a.yaml").write_text("changed\n")
-    assert commit() == f"{head}-dirty"
-    git("checkout", "--quiet", "--", "experiments")
-    (checkout / "dae_cli" / "new.py").write_text("new\n")
-    assert commit() == f"{head}-dirty"
-    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no git
-    assert commit() == ""
 
 
 def test_a_run_that_goes_on_joins_its_sessions(dae: Dae, done: Path, monkeypatch: Patch) -> None:

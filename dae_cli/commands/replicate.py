@@ -155,6 +155,8 @@ def _grid(plan: Plan, force: bool) -> list[str]:
 
 def _tell(plan: Plan, outcome: Outcome, force: bool, quiet: bool) -> None:
     """Two tables: what became of the runs (stderr), and the results (stdout)."""
+    from dae_cli.study.run.provenance import not_known
+
     rows = {row.run: row for row in outcome.rows}
     made = [(run, rows[run.job.name]) for run in plan.runs]
     errors = [f"{row.run} failed: {row.error}" for _, row in made if row.error]
@@ -162,6 +164,8 @@ def _tell(plan: Plan, outcome: Outcome, force: bool, quiet: bool) -> None:
         typer.echo("".join(f"{line}\n" for line in errors), err=True, nl=False)
         typer.echo(label(outcome.report))
         return
+    if told := not_known(row.commit for _, row in made):
+        errors.append(told)
     cells = [("cell", "run", "", "time")]
     for run, row in made:
         cells.append((row.cell, row.run, _became(run, row, force), minutes(row.minutes)))

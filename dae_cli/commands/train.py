@@ -128,10 +128,14 @@ def _check_stopped(planned: PlannedRun, resume: bool, force: bool) -> None:
 
 
 def _tell(job: Job, row: RunRow, quiet: bool) -> None:
+    from dae_cli.study.run.provenance import not_known
+
     folder = label(job.folder)
     if quiet:
         typer.echo(folder)
         return
     typer.echo("\n".join([*run_summary(row), folder]))
+    if told := not_known([row.commit]):
+        typer.echo(told, err=True)
     if not job.is_svm:
         typer.echo(f"next: dae filters {folder}", err=True)

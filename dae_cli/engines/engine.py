@@ -46,10 +46,10 @@ def _blas() -> Operations:
 def _compiled() -> Operations:
     try:
         from dae_cli.engines import vectors
-    except ImportError as error:
+    except Exception as error:  # Numba looks at its settings when it is imported
         raise ConfigError(
             f"--engine compiled: Numba cannot be imported ({error}); "
-            "install numba, or use --engine auto"
+            "install numba, mend its settings (NUMBA_…, .numba_config.yaml), or use --engine auto"
         ) from error
     if not vectors.SUPPORTED:
         raise ConfigError(

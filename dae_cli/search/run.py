@@ -20,6 +20,7 @@ from dae_cli.search.workers import run_trials
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import check_writable
 from dae_cli.study.run.folder import sweep_runs
+from dae_cli.study.run.provenance import not_known
 from dae_cli.study.tables.trial_rows import EARLIER_CSV, SEARCH_CSV, TrialRow
 from dae_cli.study.workers.cluster import Cluster
 
@@ -103,6 +104,8 @@ def run_search(
         shutil.rmtree(plan.folder / PRETRAINED, ignore_errors=True)
     rows = write_search_csv(plan)
     _tell_what_lacks(plan, since, watcher)
+    if told := not_known(row.commit for row in made):
+        watcher.note(told)
     found = []
     for cell in plan.cells:
         own = tuple(row for row in rows if row.cell == cell.cell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from collections.abc import Iterable
@@ -29,6 +30,8 @@ _OF_THE_ENGINE = {
 
 UNKNOWN, INSTALLED = "unknown", "installed"
 """In place of a commit: of a session that left no record; of a package outside a checkout."""
+_NOT_TOLD = f"{UNKNOWN} ("
+"""Begins what stands in place of a commit that git does not tell."""
 
 
 class _Strict(BaseModel):
@@ -53,7 +56,8 @@ class Environment(_Strict):
 
     dae: str
     commit: str
-    """Commit of the checkout the code ran from, with -dirty if it had changes; else empty."""
+    """Commit of the checkout the code ran from, with -dirty if it had changes; `unknown (why)`;
+    empty outside a checkout."""
     python: str
     packages: dict[str, str]
     platform: str
@@ -151,26 +155,80 @@ def environment(device: str, engine: str, threads: int, command: str) -> Environ
 
 @cache
 def commit() -> str:
-    """Return the commit of the checkout that the package lies in, or an empty string.
+    """Return the commit of the checkout that the package lies in; empty where it lies in none.
 
-    Changed are tracked files outside results/, and new ones where code and experiments lie: what
-    a command wrote elsewhere changes nothing.
+    With -dirty if there are changes: of tracked files outside results/, and new ones where code and
+    experiments lie; what a command wrote elsewhere changes nothing. Where git does not tell,
+    `unknown (why)`.
     """
-    root = Path(dae_cli.__file__).resolve().parent.parent
+    root = _root()
     if not (root / ".git").exists():
         return ""
-    head = _git(root, "rev-parse", "--short=12", "HEAD")
+    status = ("status", "--porcelain")
     tracked = ("--untracked-files=no", "--", ".", ":(exclude)results")
-    changes = _git(root, "status", "--porcelain", *tracked)
-    changes += _git(root, "status", "--porcelain", "--", "dae_cli", "experiments")
-    return f"{head}-dirty" if head and changes else head
+    new = ("--untracked-files=normal", "--", "dae_cli", "experiments")
+    try:
+        head = _git(root, "rev-parse", "--verify", "--short=12", "HEAD")
+        changes = _git(root, *status, *tracked) or _git(root, *status, *new)
+    except _GitError as error:
+        return f"{_NOT_TOLD}{error})"
+    return f"{head}-dirty" if changes else head
+
+
+def known(commit: str) -> str:
+    """Return a commit, or an empty string instead of one that is unknown."""
+    return "" if commit.startswith(_NOT_TOLD) else commit
+
+
+def not_known(commits: Iterable[str]) -> str:
+    """Say which of the commits of rows are unknown and why; empty where git told all."""
+    parts = {part for names in commits for part in names.split("+") if part and not known(part)}
+    if not parts:
+        return ""
+    return (
+        f"these results do not tell which code made them: commit {', '.join(sorted(parts))}; "
+        f"once `git -C {_root()} status` works, new runs will"
+    )
+
+
+def _root() -> Path:
+    return Path(dae_cli.__file__).resolve().parent.parent
+
+
+class _GitError(Exception):
+    """Git does not answer; the message, which goes into tables, says why, without `+` and paths."""
+
+
+_MEANINGS = {
+    "dubious ownership": "git refuses a checkout of another user: dubious ownership",
+    "Needed a single revision": "the repository has no commit yet",
+    "not a git repository": "its .git is not a git repository",
+}
+_OF_THE_USER = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 
 
 def _git(root: Path, *arguments: str) -> str:
+    """Ask the git repository in this folder and no other, whatever the environment names.
+
+    Git sets GIT_DIR, GIT_INDEX_FILE and more for what it starts: hooks, aliases, `rebase --exec`.
+    """
+    ours = {"GIT_CEILING_DIRECTORIES": str(root.parent), "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _OF_THE_USER}
+    command = ["git", "-C", str(root), "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=20
+            command, env=kept | ours, capture_output=True, text=True, errors="replace", timeout=20
         )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    except FileNotFoundError:
+        raise _GitError("git is not on the PATH") from None
+    except subprocess.TimeoutExpired as error:
+        raise _GitError(f"git gave no answer in {error.timeout:.0f} seconds") from error
+    except OSError as error:
+        raise _GitError(f"git cannot be started: {error.strerror}") from error
+    if done.returncode == 0:
+        return done.stdout.strip()
+    told = done.stderr.strip().replace(str(root), "").replace("+", " ")
+    first = (
+        f"git: {told.partition(chr(10))[0]}"[:100] if told else f"git ended with {done.returncode}"
+    )
+    raise _GitError(next((why for part, why in _MEANINGS.items() if part in told), first))

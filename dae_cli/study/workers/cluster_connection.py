@@ -15,6 +15,8 @@ from dae_cli.study.progress import Watcher
 from dae_cli.study.workers.cluster import Cluster, ClusterError
 
 CONNECT_SECONDS = 10
+GREETING_SECONDS = 9
+"""In which a scheduler says its first word."""
 
 
 @contextmanager
@@ -54,10 +56,16 @@ def _client(address: str) -> Any:
             "pip install '.[cluster]' where dae's source is, here and on all workers"
         ) from error
     _silence()
-    _, host, port = found.groups()
+    scheme, host, port = found.groups()
     try:
-        # The client would try a port that nobody listens at for as long as it may take.
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+        # The client would try a port that nobody listens at for as long as it may take, and wait
+        # without end for who does not speak its language.
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS) as there:
+            if scheme == "tcp" and (heard := _heard_instead(there)):
+                raise ClusterError(
+                    f"--scheduler {address}: {heard}; a Dask scheduler was expected, whose address "
+                    "`dask scheduler` prints"
+                )
         connect: Any = Client
         return connect(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, OverflowError, ValueError) as error:
@@ -66,6 +74,23 @@ def _client(address: str) -> Any:
             f"--scheduler {address}: no Dask scheduler answers there ({reason}); start one with "
             "`dask scheduler`, or correct the address"
         ) from error
+
+
+def _heard_instead(there: socket.socket) -> str:
+    """Say what is there if it is no scheduler, which begins with the length of what it says."""
+    there.settimeout(GREETING_SECONDS)
+    try:
+        greeting = there.recv(64)
+    except TimeoutError:
+        return (
+            f"nothing is said there in {GREETING_SECONDS} seconds, as by a web server (Dask's "
+            "dashboard has a port of its own)"
+        )
+    if not greeting:
+        return "the connection is closed there at once"
+    if greeting[4:8] == bytes(4):  # no first word is longer than 4 GiB
+        return ""
+    return f"something else answers there ({greeting.decode('latin-1').strip()!a})"
 
 
 def _silence() -> None:

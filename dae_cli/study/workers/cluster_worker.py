@@ -29,7 +29,7 @@ from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.folder import Job
 from dae_cli.study.run.outcome import Left, outcome_of
-from dae_cli.study.run.provenance import INSTALLED, commit
+from dae_cli.study.run.provenance import INSTALLED, commit, known
 from dae_cli.training.version import NUMERICS_VERSION
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class Versions:
     @classmethod
     def here(cls) -> Versions:
         """Those of this process; torch is not imported for it."""
-        commit_or_not = commit() or INSTALLED
+        commit_or_not = known(commit()) or INSTALLED
         return cls(dae_cli.__version__, NUMERICS_VERSION, version_of("torch"), commit_or_not)
 
     def __str__(self) -> str:

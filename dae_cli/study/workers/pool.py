@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from dae_cli.study.workers.cluster import Cluster
 
 PARENT_SECONDS = 0.5
+SEMAPHORES = 16
+"""Twice as many as the queues of a pool take."""
 KILLED = "a worker process was killed, perhaps because the memory ran out"
 
 
@@ -120,7 +122,7 @@ def _run_in_workers(
 def require_semaphores() -> None:
     """Make sure of what processes talk through; joblib would fall back to threads, and fail."""
     try:
-        multiprocessing.Semaphore()
+        _ = [multiprocessing.Semaphore() for _ in range(SEMAPHORES)]
     except (OSError, ImportError) as error:
         raise DaeError(
             f"worker processes cannot be started ({error}): they need a little room in /dev/shm; "

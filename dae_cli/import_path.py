@@ -1,0 +1,38 @@
+"""Where code is looked for, by this process and by those it starts: not in the current folder.
+
+Imports only what every interpreter has loaded when it starts: whatever else is imported before
+the current folder is taken away could be the user's own file.
+"""
+# ruff: noqa: PTH100, PTH117, PTH120, PTH121 — pathlib is not loaded yet
+
+import os
+import sys
+
+
+def leave_out_current_folder() -> None:
+    """Import and start nothing that merely lies where the user works, such as a file random.py.
+
+    `python -m` and an empty entry of PYTHONPATH put the current folder before the standard
+    library, and worker processes would do so again. A folder that PYTHONPATH names in full is
+    the user's wish, and stays.
+    """
+    os.environ["PYTHONSAFEPATH"] = "1"  # heard by every Python that is started from here
+    for name in ("PYTHONPATH", "PATH"):
+        entries = os.environ.pop(name, "").split(os.pathsep)
+        if kept := [entry for entry in entries if os.path.isabs(entry) or not _is_here(entry)]:
+            os.environ[name] = os.pathsep.join(kept)
+    library = os.path.dirname(os.__file__)
+    wanted = os.environ.get("PYTHONPATH", library).split(os.pathsep)
+    first = sys.path.index(library) if library in sys.path else len(sys.path)
+    sys.path[:first] = [e for e in sys.path[:first] if e in wanted or not _is_here(e)]
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    if own not in sys.path:  # run from its sources, in their folder
+        sys.path.append(own)
+
+
+def _is_here(entry: str) -> bool:
+    """Tell whether an entry of a search path is the current folder; an empty one means it."""
+    try:
+        return os.path.samefile(entry or os.curdir, os.curdir)
+    except OSError:  # there is no such folder
+        return not entry

@@ -1,0 +1,94 @@
+"""Files of the user's that are named like modules or programs: nothing of them is run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.children import Child
+from tests.support.tiny import read_csv
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = Path(sys.executable).with_name("dae")
+MODULES = (
+    *("random", "numpy", "tempfile", "yaml", "torch", "joblib", "scipy", "pandas", "threadpoolctl"),
+    *("selectors", "signal", "socket", "subprocess", "pickle", "struct", "typing", "re", "pathlib"),
+    *("__future__", "logging", "pyarrow", "multiprocessing"),
+)
+"""Of Python, of ours, and one that libraries try to import and that is not installed."""
+UNLOADED = ("sitecustomize", "usercustomize", "dae_cli", "contextlib", "types")
+"""What Python itself imports before any program, where `-m` or PYTHONPATH tells it to."""
+PROGRAMS = ("git", "lscpu", "uname", "fc-list")
+
+Start = Callable[..., Child]
+
+
+@pytest.fixture
+def ran(tmp_path: Path) -> Path:
+    """The file in which modules and programs in the current folder tell that they were run."""
+    ran = tmp_path / "ran"
+    for name in MODULES:
+        told = f"import os\nwith open({str(ran)!r}, 'a') as file:\n    file.write({name + ' '!r})\n"
+        (tmp_path / f"{name}.py").write_text(f"{told}raise ImportError('a file of the user')\n")
+    for name in PROGRAMS:
+        (tmp_path / name).write_text(f"#!/bin/sh\necho -n '{name} ' >> '{ran}'\n")
+        (tmp_path / name).chmod(0o755)
+    return ran
+
+
+def test_workers_import_and_start_nothing_from_the_current_folder(
+    child: Start, tiny: Path, ran: Path
+) -> None:
+    for name in UNLOADED:
+        Path(f"{name}.py").write_text(Path("random.py").read_text())
+    environment = {
+        "PYTHONPATH": os.pathsep.join(["", str(ROOT)]),
+        "PATH": os.pathsep.join([".", os.environ["PATH"]]),
+    }
+    child("replicate", "tiny", "--jobs", "2", environment=environment).wait().succeeded()
+    assert not ran.exists(), ran.read_text()
+    assert [row["error"] for row in read_csv(tiny / "runs.csv")] == ["", ""]
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("entry", [None, "", ".", os.curdir + os.sep])
+def test_python_m_imports_nothing_more_from_the_current_folder(
+    child: Start, ran: Path, entry: str | None
+) -> None:
+    environment = {"PYTHONPATH": os.pathsep.join([*([] if entry is None else [entry]), str(ROOT)])}
+    child("show", "tiny/rect-0", environment=environment, executed=True).wait().succeeded()
+    assert not ran.exists(), ran.read_text()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_script_imports_nothing_from_the_current_folder(ran: Path) -> None:
+    if not SCRIPT.is_file():
+        pytest.skip(f"no console script: {SCRIPT}")
+    for name in UNLOADED:
+        Path(f"{name}.py").write_text(Path("random.py").read_text())
+    subprocess.run([SCRIPT, "show", "tiny/rect-0"], check=True, stdout=subprocess.DEVNULL)
+    assert not ran.exists(), ran.read_text()
+
+
+def test_sources_that_are_not_installed_run_in_their_own_folder(tmp_path: Path) -> None:
+    """There the package is found, but what lies beside it comes after the standard library."""
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    (sources / "dae_cli").symlink_to(ROOT / "dae_cli")
+    (sources / "random.py").write_text("raise ImportError('a file of the user')\n")
+    command = [sys.executable, "-m", "dae_cli", "ls"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run(command, cwd=sources, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_folder_that_is_named_in_full_stays(child: Start, tmp_path: Path) -> None:
+    """Who names the current folder in PYTHONPATH wants what lies there."""
+    (tmp_path / "yaml.py").write_text("raise ImportError('a wish of the user')\n")
+    environment = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    ended = child("ls", environment=environment, executed=True).wait()
+    assert ended.code == 1 and "a wish of the user" in ended.err
