@@ -5,30 +5,39 @@ from __future__ import annotations
 import typer
 
 from dae_cli.commands.console import watching
-from dae_cli.commands.options import Overrides, Quiet, ResultsFolder, Study, command_line
+from dae_cli.commands.options import (
+    Overrides,
+    Quiet,
+    ResultsFolder,
+    StudyOrResults,
+    command_line,
+)
+from dae_cli.commands.sources import results_of
 from dae_cli.commands.tables import results, text_width
 from dae_cli.config.names import label
 
 
 def report(
-    study: Study, overrides: Overrides = None, out: ResultsFolder = None, quiet: Quiet = False
+    study: StudyOrResults,
+    overrides: Overrides = None,
+    out: ResultsFolder = None,
+    quiet: Quiet = False,
 ) -> None:
     """Write a study's tables, report, page and pictures anew, and run nothing.
 
     They follow from runs.csv and from what is kept beside it, such as curves and filters of runs
     whose folders are elsewhere: after a clone, or with a newer dae. Refused where a row is of
     other settings, or of a dae that computes other numbers, since it would leave the tables.
+    With a folder, or with --out, the settings are those that the folder keeps.
     """
-    from dae_cli.config.experiments import resolve_study
+    resolved, folder = results_of(study, overrides or (), out)
 
-    resolved = resolve_study(study, overrides or ())
-
-    from dae_cli.study.plan import Plan, default_out
+    from dae_cli.study.earlier_rows import require_current
+    from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import run_plan
     from dae_cli.study.report.kept_page import PAGE, read_kept
-    from dae_cli.study.results_folder import require_current, runs_csv_of
+    from dae_cli.study.results_folder import runs_csv_of
 
-    folder = out or default_out(resolved, overrides or ())
     runs_csv_of(resolved.name, folder)
     plan = Plan(resolved, folder, ())
     require_current(plan)

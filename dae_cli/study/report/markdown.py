@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy, dump_yaml
+from dae_cli.config.names import STUDY_FILE
 from dae_cli.files import write_text
 from dae_cli.machine import cores, cpu_name
 from dae_cli.study.paper import MARKED, MARKS, UNMARKED
@@ -13,8 +14,10 @@ from dae_cli.study.report.figures import StudyPictures, draw
 from dae_cli.study.report.kept_page import PAGE, read_kept
 from dae_cli.study.report.mismatches import (
     MISMATCHES,
+    TRIED,
     mismatches_markdown,
     mismatches_told,
+    tried_before,
     tried_markdown,
 )
 from dae_cli.study.report.selection import (
@@ -106,7 +109,7 @@ def write_report(
         mixed(rows),
         failures(rows),
         *([f"## {PAIRS}", pairs, PAIRING] if pairs else []),
-        *_mismatches(study, table),
+        *_mismatches(study, out, table),
         *([f"## {SELECTION}", selection, SELECTED] if selection else []),
         *([f"## {TRIED_VALUES}", values, TRYING] if values else []),
         *_picture_parts(pictures),
@@ -207,14 +210,15 @@ def _table_1(
     ]
 
 
-def _mismatches(study: ResolvedStudy, table: Sequence[TableRow]) -> list[str]:
+def _mismatches(study: ResolvedStudy, out: Path, table: Sequence[TableRow]) -> list[str]:
     """The cells that do not match, and what the study's people have to say of them."""
-    tried = tried_markdown(study.source)
+    is_here = (study.source / STUDY_FILE).exists()
+    tried = tried_markdown(study.source) if is_here else tried_before(out / REPORT)
     return [
         f"## {MISMATCHES}",
         mismatches_told(table),
         mismatches_markdown(table),
-        *(["### What we tried", tried] if tried else []),
+        *([TRIED, tried] if tried else []),
     ]
 
 
