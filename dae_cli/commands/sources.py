@@ -129,13 +129,13 @@ def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
 
     from dae_cli.config.kept_settings import some
     from dae_cli.study.rows import RunRow, read_rows
-    from dae_cli.study.run.folder import RUNS
+    from dae_cli.study.run.folder import RUNS, is_run_name
 
     runs, failed = results / RUNS, "failed, so there is nothing to count"
     rows = read_rows(results / _RUNS_CSV, RunRow)
     problems += [RunFolderError(f"{runs / row.run}: {failed}") for row in rows if row.error]
     done = [row.run for row in rows if not row.error]
-    if gone := [run for run in done if not (runs / run).is_dir()]:
+    if gone := [run for run in done if not (is_run_name(run) and (runs / run).is_dir())]:
         problems.append(
             RunFolderError(
                 f"{runs}: {len(gone)} of {len(done)} runs are not here ({some(gone)}); run "

@@ -20,7 +20,7 @@ from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.plan import Plan, with_seed
 from dae_cli.study.rows import RunRow, read_rows
-from dae_cli.study.run.folder import CONFIG, RUNS, config_sha256, run_name
+from dae_cli.study.run.folder import CONFIG, RUNS, config_sha256, is_run_name, run_name
 
 RUNS_CSV = "runs.csv"
 
@@ -108,8 +108,9 @@ def made_with(
         if row.cell in known:
             continue
         told = [kept[row.cell]] if row.cell in kept else []
-        with suppress(ConfigError):
-            told.append(load_resolved(out / RUNS / row.run / CONFIG))
+        if is_run_name(row.run):
+            with suppress(ConfigError):
+                told.append(load_resolved(out / RUNS / row.run / CONFIG))
         asked = [of_study[row.cell]] if row.cell in of_study else []
         seeded = [with_seed(experiment, row.seed) for experiment in (*told, *asked)]
         sure = [e for e in seeded if config_sha256(e) == row.config_sha256]

@@ -11,7 +11,7 @@ from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
 from dae_cli.study.results_folder import RUNS_CSV, as_made, runs_csv_of
 from dae_cli.study.rows import RunRow, read_rows
-from dae_cli.study.run.folder import RUNS, STATUS
+from dae_cli.study.run.folder import RUNS, STATUS, is_run_name
 from dae_cli.study.run.threads import use_one_thread
 from dae_cli.study.verify.differences import Difference, Findings, Unchecked
 from dae_cli.study.verify.of_filters import check_results
@@ -98,7 +98,7 @@ def _seeded(experiment: AnyExperiment | None, seed: int) -> AnyExperiment | None
 def _is_here(study: ResolvedStudy, out: Path, row: RunRow, found: Findings) -> bool:
     """Tell whether a run is done and its folder is here; keep why not."""
     folder, place = out / RUNS / row.run, f"{RUNS}/{row.run}"
-    is_name = Path(row.run).name == row.run and row.run not in ("", "..")
+    is_name = is_run_name(row.run)
     if row.error:
         if is_name and (folder / STATUS).exists():
             found.compare(RUNS_CSV, f"{row.run}: error", row.error, "the run is done")
