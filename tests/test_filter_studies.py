@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -410,6 +411,16 @@ def test_runs_whose_folders_are_elsewhere_keep_their_numbers_and_pictures(
     dae(*AGAIN).failed(2, "filters.csv:2", "perhaps")
     assert path.read_text() == broken
     assert not run_of(here, "plain", 0).exists()
+
+
+def test_a_report_keeps_the_command_that_made_the_runs(here: Path, dae: Dae) -> None:
+    report = here / "REPORT.md"
+    command = "`` dae replicate small --out 'a`b' ``"
+    text, count = re.subn("(?m)^(Made by) `.*?` ", rf"\1 {command} ", report.read_text())
+    assert count == 1
+    report.write_text(text)
+    dae("report", "small").succeeded()
+    assert report.read_text() == text
 
 
 def test_rows_of_other_settings_or_photographs_are_lost_only_by_replace(

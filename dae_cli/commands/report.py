@@ -35,14 +35,14 @@ def report(
     from dae_cli.study.earlier_rows import require_current
     from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import run_plan
-    from dae_cli.study.report.kept_page import PAGE, read_kept
+    from dae_cli.study.report.markdown import command_told
     from dae_cli.study.results_folder import runs_csv_of
 
     runs_csv_of(resolved.name, folder)
     plan = Plan(resolved, folder, ())
     require_current(plan)
     # What put the runs together is told as before.
-    command = read_kept(folder / PAGE).command or command_line()
+    command = command_told(folder) or command_line()
     with watching(quiet=quiet) as watcher:
         outcome = run_plan(plan, jobs=1, force=False, watcher=watcher, command=command)
     if not quiet:

@@ -49,7 +49,7 @@ from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.claims import claims
 from dae_cli.study.tables.comparisons import Comparison
-from dae_cli.study.tables.makes import engines, failures, made_by, mixed
+from dae_cli.study.tables.makes import command_in, engines, failures, made_by, mixed
 from dae_cli.study.tables.origin import is_made_anew, origin_told
 from dae_cli.study.tables.paper_table import has_other_models, paper_table
 
@@ -120,6 +120,19 @@ def write_report(
     path = out / REPORT
     write_text(path, "\n\n".join(part.strip() for part in parts if part) + "\n")
     return path
+
+
+def command_told(out: Path) -> str:
+    """Return the command that made the results in a folder, as their page or report tells it.
+
+    A study on filters has no page. Empty where neither is there.
+    """
+    if command := read_kept(out / PAGE).command:
+        return command
+    try:
+        return command_in((out / REPORT).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return ""
 
 
 def closing(study: ResolvedStudy, rows: Sequence[RunRow]) -> list[str]:

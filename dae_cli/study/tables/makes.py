@@ -21,6 +21,12 @@ def made_by(command: str, rows: Sequence[RunRow]) -> str:
     return f"{verb} {fence}{space}{command}{space}{fence} {made(rows)}."
 
 
+def command_in(report: str) -> str:
+    """Return the command that a report says it was made by; empty where it says none."""
+    found = re.search(r"^(?:Made|Put together) by (`+)(.+?)\1 (?:at|from) ", report, re.MULTILINE)
+    return found[2].strip() if found else ""
+
+
 def made_verb(rows: Sequence[RunRow]) -> str:
     """Return how the command made a report: runs of several commits are not of that one alone."""
     return "Made by" if len(commits_of(rows)) <= 1 else "Put together by"
