@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -178,7 +179,7 @@ def test_every_cell_and_seed_is_a_run_without_a_test_error(whole: Whole) -> None
     empty = {"n_test", "n_wrong", "test_error_percent", "valid_error_percent", "verdict"}
     assert {row[name] for row in rows for name in empty} == {""}
     files = ["REPORT.md", "figures", "figures.csv", "filters.csv", "runs", "runs.csv"]
-    assert sorted(path.name for path in out.iterdir()) == files
+    assert sorted(path.name for path in out.iterdir()) == [*files, "settings.yaml"]
     *judgements, last = ended.lines
     assert [line.partition(":")[0] for line in judgements] == ["both", "grow", "local"]
     assert last.startswith("4 done, 0 skipped, 0 failed")
@@ -446,6 +447,38 @@ def test_runs_whose_folders_are_elsewhere_keep_their_numbers_and_pictures(
     dae(*AGAIN).failed(2, "filters.csv:2", "perhaps")
     assert path.read_text() == broken
     assert not run_of(here, "plain", 0).exists()
+
+
+def test_a_report_keeps_the_command_that_made_the_runs(here: Path, dae: Dae) -> None:
+    report = here / "REPORT.md"
+    command = "`` dae replicate small --out 'a`b' ``"
+    text, count = re.subn("(?m)^(Made by) `.*?` ", rf"\1 {command} ", report.read_text())
+    assert count == 1
+    report.write_text(text)
+    dae("report", "small").succeeded()
+    assert report.read_text() == text
+
+
+def test_rows_of_other_settings_or_photographs_are_lost_only_by_replace(
+    here: Path, dae: Dae
+) -> None:
+    before = snapshot(here)
+    words = ("--set", "pretrain.epochs=2", "--out", here)
+    named = ("noisy seed 0", "pretrain.epochs: 3", "--replace")
+    dae(*AGAIN, *words, "--only", "plain").failed(2, *named)
+    dae("report", "small", *words).failed(2, "pretrain.epochs: 3", "2 given")
+    assert snapshot(here) == before
+    Path("experiments").rename("elsewhere")  # the folder tells its figures as well
+    dae("report", here, "--quiet").succeeded()
+    dae("verify", here).succeeded()
+    dae("evaluate", here).failed(2, "filters.csv")
+    csv = snapshot(here, (".csv", ".png", ".yaml"))
+    assert csv == {name: before[name] for name in csv}
+    Path("elsewhere").rename("experiments")
+    Path("photos/b.png").unlink()
+    dae(*AGAIN, "--only", "plain").failed(2, "noisy seed 1", "data of photographs", "--replace")
+    dae(*AGAIN, "--only", "plain", "--replace").succeeded()
+    assert {row["cell"] for row in read_csv(here / "filters.csv")} == {"plain"}
 
 
 def test_verify_finds_numbers_that_were_edited(here: Path, dae: Dae) -> None:

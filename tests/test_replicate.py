@@ -242,6 +242,7 @@ def test_a_study_is_given_by_its_path_its_results_by_out_and_a_cell_by_only(
     assert {path.name for path in Path("my results").iterdir()} == {
         *("runs", "filters", "runs.csv", "table.csv", "wrong_rows.csv", "REPORT.md"),
         *("report.html", "error_vs_destruction.png", "learning_curves.png", "mcnemar.csv"),
+        "settings.yaml",
     }
     (run,) = Path("my results/runs").iterdir()
     assert "max_epochs: 1," in (run / "config.yaml").read_text()
@@ -378,11 +379,11 @@ def test_rows_without_folders_stay_until_run_again(dae: Dae, done: Path) -> None
         assert {**row, "minutes": ""} == {**now, "minutes": ""}
 
 
-def test_rows_of_other_settings_or_data_leave_the_tables_and_are_reported(
+def test_rows_that_are_given_up_leave_the_tables_and_are_reported(
     dae: Dae, done: Path, tmp_path: Path, tiny_data: Path
 ) -> None:
     other = write_other_rect(tmp_path / "other", tiny_data / "rect.npz")
-    words = ("replicate", "tiny", "--only", "rect-25", "--data-dir", other)
+    words = ("replicate", "tiny", "--only", "rect-25", "--replace", "--data-dir", other)
     ended = dae(*words).succeeded()
     assert counts(ended) == (1, 0, 0)
     (line,) = (line for line in ended.err.splitlines() if "rect-0 seed 0" in line)
@@ -407,12 +408,12 @@ def test_rows_of_a_cell_that_is_gone_or_of_other_numerics_go(
     path = done / "runs.csv"
     digest = rows_of(done)[1]["config_sha256"]
     path.write_text(path.read_text().replace(digest, "0" * 64))  # of other numerics
-    ended = dae("replicate", "tiny", "--only", "rect-0").succeeded()
+    ended = dae("replicate", "tiny", "--only", "rect-0", "--replace").succeeded()
     assert any("rect-25 seed 0" in line for line in ended.err.splitlines())
     assert [row["cell"] for row in rows_of(done)] == ["rect-0"]
     assert counts(dae("replicate", "tiny").succeeded()) == (0, 2, 0)
     (tmp_path / "experiments/tiny/rect-0.yaml").unlink()
-    ended = dae("replicate", "tiny").succeeded()
+    ended = dae("replicate", "tiny", "--replace").succeeded()
     assert any("rect-0 seed 0" in line for line in ended.err.splitlines())
     assert [row["cell"] for row in rows_of(done)] == ["rect-25"]
 
@@ -456,7 +457,8 @@ def test_tables_that_dae_did_not_write_are_refused_before_any_run(dae: Dae, done
 
 
 def test_original_and_regenerated_data_never_share_a_table(dae: Dae, done: Path) -> None:
-    ended = dae("replicate", "tiny", "--only", "rect-0", "--origin", "regenerated").succeeded()
+    words = ("replicate", "tiny", "--only", "rect-0", "--origin", "regenerated")
+    ended = dae(*words, "--replace").succeeded()
     assert counts(ended) == (1, 0, 0)
     (row,) = rows_of(done)
     assert row["data_origin"] == "regenerated"

@@ -172,12 +172,14 @@ def test_after_a_clone_everything_is_written_again_as_it_was(dae: Dae, done: Pat
 
 
 def test_results_that_are_lacking_or_of_other_settings_are_reported_with_the_remedy(
-    dae: Dae, done: Path
+    dae: Dae, done: Path, tmp_path: Path
 ) -> None:
     before = snapshot(done)
-    words = ("report", "tiny", "--set", "finetune.patience=3", "--out", "results/tiny")
-    ended = dae(*words).failed(2, "results/tiny/runs.csv", "rect-0 seed 0", "rect-25 seed 0",
-                               "dae replicate tiny", "--out")  # fmt: skip
+    file = tmp_path / "experiments" / "tiny" / "study.yaml"
+    file.write_text(file.read_text().replace("patience: 4", "patience: 3"))
+    ended = dae("report", "tiny").failed(2, "results/tiny/runs.csv", "rect-0 seed 0",
+                                         "rect-25 seed 0", "finetune.patience: 4", "3 now",
+                                         "dae replicate tiny", "--out")  # fmt: skip
     assert ended.out == ""
     assert snapshot(done) == before  # rows of other settings are not lost
     shutil.rmtree(done)

@@ -606,6 +606,19 @@ def test_two_commands_share_a_search_and_make_each_trial_once(child: Start) -> N
     assert len(trials) == len(set(trials)) == 12
 
 
+@pytest.mark.timeout(240)
+def test_two_commands_with_storages_of_their_own_lose_no_row_of_one_another(child: Start) -> None:
+    words = (*ONE, "--trials", "4", "--no-write")
+    commands = [child(*words, "--seed", s, "--storage", f"{s}.journal") for s in ("1", "2")]
+    ended = [command.wait().succeeded() for command in commands]
+    told = re.findall(r"^(?:complete|pruned).* \((.*)\)$", "".join(e.err for e in ended), re.M)
+    rows = settings_in(Path("results/tiny"))
+    assert len(told) > 4
+    assert {frozenset(settings.split()) for settings in told} <= {
+        frozenset(f"{key}={value}" for key, value in row.items()) for row in rows
+    }
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("_frequent_checkpoints")
 @pytest.mark.timeout(240)

@@ -118,12 +118,15 @@ def test_nothing_is_found_in_sound_results_and_nothing_is_written(
 
 
 def test_results_of_other_settings_differ_from_those_of_the_study(results: Results) -> None:
-    differences = results.differences("--set", "finetune.max_epochs=5", "--out", str(results.out))
+    file = Path("experiments/tiny/study.yaml")
+    file.write_text(file.read_text().replace("max_epochs: 4", "max_epochs: 5"))
+    differences = results.differences()
     for run in results.runs:
         assert (f"runs/{run}/config.yaml", "finetune.max_epochs", "4", "5") in differences
     whats = {d[1] for d in differences if d[0] == "runs.csv"}
     assert whats == {f"{run}: {what}" for run in results.runs for what in ("config_sha256", "run")}
     assert any(d[0] == "REPORT.md" and "Settings" in d[1] for d in differences)
+    assert any(d[0] == "settings.yaml" and "max_epochs: 5" in d[3] for d in differences)
 
 
 def test_what_holds_no_results_is_exit_code_2(results: Results, dae: Dae) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dae_cli.commands.options import DataDir, SplitName
-from dae_cli.commands.sources import run_folder
+from dae_cli.commands.sources import run_folders
 from dae_cli.commands.tables import columns, interval
 from dae_cli.errors import DaeError
 
@@ -47,7 +47,8 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Run folders, or experiments that have a finished run under results/.",
+            help="Run folders, folders of results for all of their runs, or experiments that have "
+            "a finished run under results/.",
             show_default=False,
         ),
     ],
@@ -66,7 +67,7 @@ def evaluate(
     problems: list[DaeError] = []
     for source in runs:
         try:
-            folders.append(run_folder(source))
+            folders += run_folders(source, problems)
         except DaeError as error:
             problems.append(error)
     evaluations = _evaluate(folders, split, data_dir, problems) if folders else []

@@ -55,6 +55,15 @@ Study = Annotated[
         metavar="STUDY", help="Name (dae ls lists them) or path of a study.", show_default=False
     ),
 ]
+StudyOrResults = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="Name (dae ls lists them) or path of a study, or a folder of results, which keeps "
+        "the settings that it was made with.",
+        show_default=False,
+    ),
+]
 ResultsFolder = Annotated[
     Path | None,
     typer.Option(

@@ -28,6 +28,7 @@ from dae_cli.commands.options import (
 from dae_cli.commands.tables import columns, minutes, results, text_width
 from dae_cli.commands.telling import hint_when_interrupted
 from dae_cli.config.names import label
+from dae_cli.errors import RunFolderError
 from dae_cli.machine import cores
 
 if TYPE_CHECKING:
@@ -79,23 +80,32 @@ def replicate(
     force: Annotated[
         bool, typer.Option("--force", help="Run again what is done, from the start.")
     ] = False,
+    replaces: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Give up the rows of other settings or data that are in the folder."
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Run every cell of a study and compare it with the paper.
 
     What is done is skipped, what was stopped goes on, a cell that fails does not stop the others.
-    Writes runs.csv, table.csv, wrong_rows.csv, mcnemar.csv, REPORT.md, report.html and pictures;
-    of a study on filters runs.csv, filters.csv, figures.csv, REPORT.md and its figures.
+    Refused where rows of earlier results would be lost, unless --replace gives them up.
+    Writes runs.csv, table.csv, wrong_rows.csv, mcnemar.csv, REPORT.md, report.html, settings.yaml
+    and pictures; of a study on filters runs.csv, filters.csv, figures.csv, REPORT.md,
+    settings.yaml and its figures.
     """
     from dae_cli.config.experiments import resolve_study
 
     check_engine(engine, device)
     resolved = resolve_study(study, overrides or (), only or ())
 
+    from dae_cli.study.earlier_rows import require_rows_kept
     from dae_cli.study.plan import default_out, plan_study
     from dae_cli.study.replicate import run_plan
 
-    folder = out or default_out(resolved, overrides or ())
+    folder = out or default_out(resolved.name, overrides or ())
     with watching(quiet=quiet) as watcher, cluster_at(scheduler, data_dir, watcher) as cluster:
         plan = plan_study(
             resolved,
@@ -107,9 +117,11 @@ def replicate(
             photos=photos,
             device=device.value,
             engine=engine.value,
+            replaces=replaces,
             watcher=watcher,
         )
         if not dry_run:
+            require_rows_kept(plan)
             ahead = [run.job for run in plan.runs if force or run.state != "done"]
             places = cluster.size if cluster else cores()
             watcher.note(_announcement(len(plan.runs), len(ahead), jobs or places))
@@ -126,6 +138,10 @@ def replicate(
                 )
     if dry_run:
         typer.echo("\n".join(_grid(plan, force)))
+        try:
+            require_rows_kept(plan)
+        except RunFolderError as error:
+            typer.echo(f"without --dry-run this would be refused: {error}", err=True)
         return
     _tell(plan, outcome, force, quiet)
     if outcome.failed:

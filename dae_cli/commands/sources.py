@@ -1,14 +1,148 @@
-"""RUN or EXPERIMENT, as an argument, to the folder of a run."""
+"""STUDY, RUN or EXPERIMENT, as an argument, to a study and its results, or the folder of a run."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from dae_cli.errors import ConfigError, RunFolderError
+from dae_cli.config.names import STUDY_FILE, Target, find_target, label, study_folders
+from dae_cli.errors import ConfigError, DaeError, RunFolderError
 
-_CONFIG = "config.yaml"
+if TYPE_CHECKING:
+    from dae_cli.config.experiments import ResolvedStudy
+
+_CONFIG, _RUNS_CSV, _SETTINGS = "config.yaml", "runs.csv", "settings.yaml"
+
+
+def results_of(
+    source: str, overrides: Sequence[str], out: Path | None
+) -> tuple[ResolvedStudy, Path]:
+    """The study, with the settings of its results, and their folder; named or given by the folder.
+
+    The settings are those that the folder keeps where the folder is given, or `--set` says that
+    they are not those of the study's files.
+
+    Raises:
+        ConfigError: no such study or folder, or `--set` does not fit what the folder keeps.
+        RunFolderError: the folder is of an earlier version, which kept no settings.
+    """
+    path = Path(source)
+    if _is_results(path) and source not in study_folders():
+        if out is not None:
+            raise typer.BadParameter(
+                f"{source} is a folder of results itself: give one of them", param_hint="--out"
+            )
+        return _of_folder(path, overrides), path
+
+    from dae_cli.config.experiments import resolve_study
+    from dae_cli.study.plan import default_out
+
+    target = find_target(source)
+    folder = out or default_out(target.name, overrides)
+    if out is None and not overrides:
+        return resolve_study(source), folder
+    if target.file is None and (folder / _SETTINGS).is_file():
+        return _of_study(target, folder, overrides), folder
+    resolved = resolve_study(source, overrides)
+    _require_fit_of_rows(resolved, folder, overrides)
+    return resolved, folder
+
+
+def _of_study(target: Target, folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
+    """The study with the settings of a folder of its results; what heads it is as it is now."""
+    from dae_cli.config.kept_settings import read_settings
+    from dae_cli.config.study_files import read_study_file
+
+    kept = read_settings(folder / _SETTINGS, target.folder)
+    if kept.name != target.name:
+        raise ConfigError(
+            f"{label(folder)} has results of the study {kept.name}, not of {target.name}; "
+            f"name the folder alone, as in dae report {label(folder)}"
+        )
+    _require_fit_of_study(kept, folder, overrides)
+    now, problems = read_study_file(target.folder)
+    if problems:
+        return kept
+    return replace(kept, title=now.title, paper=now.paper, reference=now.reference)
+
+
+def _of_folder(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
+    """The study that a folder of results keeps."""
+    from dae_cli.config.kept_settings import read_settings
+
+    path = folder / _SETTINGS
+    if not path.is_file():
+        raise RunFolderError(
+            f"{folder}: has no {_SETTINGS} (an earlier version of dae made it): name its study, "
+            f"with the --set that it was made with, and --out {folder}"
+        )
+    kept = read_settings(path, folder)
+    _require_fit_of_study(kept, folder, overrides)
+    try:
+        return replace(kept, source=find_target(kept.name).folder)
+    except ConfigError:
+        return kept
+
+
+def _require_fit_of_study(kept: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
+    from dae_cli.config.kept_settings import require_fit
+
+    cells = {cell.cell: cell.experiment for cell in kept.all_cells}
+    remedy = f"leave --set out: {_SETTINGS} tells what the folder was made with"
+    require_fit(cells, overrides, folder, remedy)
+
+
+def _require_fit_of_rows(study: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
+    """As far as the rows and runs of a folder that keeps no settings tell them."""
+    from dae_cli.config.kept_settings import require_fit
+    from dae_cli.study.earlier_rows import made_with
+    from dae_cli.study.rows import RunRow, read_rows
+
+    if (folder / _RUNS_CSV).is_file():
+        known = made_with(study, folder, read_rows(folder / _RUNS_CSV, RunRow))
+        remedy = "give the --set that the folder was made with, or its own folder with --out"
+        require_fit(known, overrides, folder, remedy)
+
+
+def _is_results(path: Path) -> bool:
+    """A folder of results, of this version or an earlier one, and not one of a study."""
+    names = (_SETTINGS, _RUNS_CSV)
+    return any((path / name).is_file() for name in names) and not (path / STUDY_FILE).is_file()
+
+
+def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
+    """The folders of every run of a folder of results, or that of the one run that is named.
+
+    `problems` receives why a run of the results has nothing to count.
+
+    Raises:
+        RunFolderError: the folder is no run's; the experiment has no finished run.
+        ConfigError: neither a folder nor an experiment.
+    """
+    results = Path(source)
+    if not _is_results(results):
+        return [run_folder(source)]
+
+    from dae_cli.config.kept_settings import some
+    from dae_cli.study.rows import RunRow, read_rows
+    from dae_cli.study.run.folder import RUNS, is_run_name
+
+    runs, failed = results / RUNS, "failed, so there is nothing to count"
+    rows = read_rows(results / _RUNS_CSV, RunRow)
+    problems += [RunFolderError(f"{runs / row.run}: {failed}") for row in rows if row.error]
+    done = [row.run for row in rows if not row.error]
+    if gone := [run for run in done if not (is_run_name(run) and (runs / run).is_dir())]:
+        problems.append(
+            RunFolderError(
+                f"{runs}: {len(gone)} of {len(done)} runs are not here ({some(gone)}); run "
+                "folders come with no clone: dae replicate makes them"
+            )
+        )
+    return [runs / run for run in done if run not in gone]
 
 
 def run_folder(source: str) -> Path:
@@ -19,14 +153,13 @@ def run_folder(source: str) -> Path:
         ConfigError: neither a folder nor an experiment.
     """
     path = Path(source)
-    if path.is_dir() and not (path / "study.yaml").is_file():
+    if path.is_dir() and not (path / STUDY_FILE).is_file():
         if (path / _CONFIG).is_file():
             return path
         raise RunFolderError(f"{source}: not a run folder (there is no {_CONFIG})")
     if _looks_like_a_run(path):
         raise _no_folder(source)
     from dae_cli.config.experiments import resolve_experiment
-    from dae_cli.config.names import find_target
 
     try:
         find_target(source)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dae_cli.commands.options import DataDir, Overrides, ResultsFolder, Study
+from dae_cli.commands.options import DataDir, Overrides, ResultsFolder, StudyOrResults
+from dae_cli.commands.sources import results_of
 from dae_cli.commands.tables import columns
 from dae_cli.errors import plain
 
@@ -28,7 +29,7 @@ class VerificationFormat(StrEnum):
 
 
 def verify(
-    study: Study,
+    study: StudyOrResults,
     overrides: Overrides = None,
     out: ResultsFolder = None,
     data_dir: DataDir = None,
@@ -45,23 +46,20 @@ def verify(
     the checkpoints make on the same data, metrics.csv with the checkpoints, the trials of an SVM
     with its search, wrong_rows.csv and mcnemar.csv with the wrong test rows, and table.csv and
     the tables of REPORT.md and report.html with these. Pictures are not compared. Nothing is
-    written.
+    written. With a folder, or with --out, the settings are those that the folder keeps.
 
     Exit code 0: all agrees and every run was recomputed; 1: something differs or could not be
     checked, such as a run whose folder is not here; 2: there are no results to check.
     """
-    from dae_cli.config.experiments import resolve_study
+    resolved, folder = results_of(study, overrides or (), out)
 
-    resolved = resolve_study(study, overrides or ())
-
-    from dae_cli.study.plan import default_out
     from dae_cli.study.verify.study import verify_study
 
     def note(text: str) -> None:
         if not quiet:
             typer.echo(text, err=True)
 
-    found = verify_study(resolved, out or default_out(resolved, overrides or ()), data_dir, note)
+    found = verify_study(resolved, folder, data_dir, note)
     if form is VerificationFormat.json:
         typer.echo(json.dumps(asdict(found) | {"agrees": found.agrees}, indent=2))
     else:

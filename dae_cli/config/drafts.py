@@ -35,12 +35,19 @@ class Draft:
 def draft_of(study: StudyFile, file: Path, over: Layer) -> tuple[Draft, list[Problem]]:
     """Merge a cell file with its study and the overrides; the problems are those of the file."""
     own, problems = read_layer(file)
+    draft, mixed = draft_from(study, file, own, over)
+    return draft, problems + mixed
+
+
+def draft_from(
+    study: StudyFile, file: Path, own: Layer | None, over: Layer
+) -> tuple[Draft, list[Problem]]:
+    """Merge what a cell says itself (None: its file is unreadable) with its study and overrides."""
     cell = own or {}
     dataset = dataset_of(study.shared, cell, over)
     shared = study.layers_for(dataset)
     kind = kind_of(merge(*shared, cell))  # which --set does not change
     merged = merge(*(taken(layer, kind) for layer in shared), cell, taken(over, kind))
-    problems += mixed_problems(cell, merged.get(SVM))
     # What an unreadable file would have said cannot be called missing.
     missing = missing_keys(merged) if study.complete and own is not None else []
     draft = Draft(
@@ -51,7 +58,7 @@ def draft_of(study: StudyFile, file: Path, over: Layer) -> tuple[Draft, list[Pro
         missing,
         contradictions(merged),
     )
-    return draft, problems
+    return draft, mixed_problems(cell, merged.get(SVM))
 
 
 def missing_problems(drafts: Sequence[Draft], study_file: Path | None) -> list[Problem]:

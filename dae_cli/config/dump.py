@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
 from dae_cli.config.schema import AnyExperiment, SvmExperiment
@@ -111,3 +112,18 @@ def _decimal(value: float) -> str:
 def one_line(value: _Value) -> str:
     """A setting as `dump_yaml` writes it: numbers with all their digits, sections in braces."""
     return _flow(value)
+
+
+def quoted(text: str) -> str:
+    """Text that people write, such as a title, in double quotes on one line of YAML."""
+    written = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in written)
+
+
+def flat_settings(experiment: AnyExperiment) -> dict[str, Any]:
+    """Every setting by its dotted key, such as `pretrain.epochs`."""
+    flat: dict[str, Any] = {}
+    for name, value in experiment.model_dump().items():
+        inner = value if isinstance(value, dict) else {"": value}
+        flat.update({f"{name}.{key}".rstrip("."): item for key, item in inner.items()})
+    return flat

@@ -37,21 +37,25 @@ class _Refused(Exception):
         self.problem = problem
 
 
-def read_file(path: Path, label: str) -> tuple[Entry | None, list[Problem]]:
-    """The one document of a file (None if it cannot be read) and every problem with its form."""
+def read_file(path: Path, label: str, larger: int = 1) -> tuple[Entry | None, list[Problem]]:
+    """The one document of a file (None if it cannot be read) and every problem with its form.
+
+    `larger`: how many times an experiment's bounds of size it may have.
+    """
+    most = larger * MAX_BYTES
     try:
         with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+            content = stream.read(most + 1)
     except OSError as error:
         return None, [Problem(label, f"cannot be read: {error.strerror}")]
-    if len(content) > MAX_BYTES:
-        return None, [Problem(label, f"larger than {MAX_BYTES} bytes: not an experiment file")]
+    if len(content) > most:
+        return None, [Problem(label, f"larger than {most} bytes: not an experiment file")]
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return None, [Problem(f"{label}:{line}", "not UTF-8 text; save the file as UTF-8")]
-    return _read(text, label)
+    return _read(text, label, most=larger * MAX_VALUES)
 
 
 def read_override(text: str, place: Place) -> tuple[Entry | None, list[Problem]]:
@@ -63,8 +67,10 @@ def read_override(text: str, place: Place) -> tuple[Entry | None, list[Problem]]
     return (Entry(None, place) if empty else entry), problems
 
 
-def _read(text: str, label: str, fixed: Place | None = None) -> tuple[Entry | None, list[Problem]]:
-    document = _Document(text, label, fixed)
+def _read(
+    text: str, label: str, fixed: Place | None = None, most: int = MAX_VALUES
+) -> tuple[Entry | None, list[Problem]]:
+    document = _Document(text, label, fixed, most)
     try:
         return document.read(), document.problems
     except _Refused as refused:
@@ -80,13 +86,13 @@ def _read(text: str, label: str, fixed: Place | None = None) -> tuple[Entry | No
 class _Document:
     """Composes entries from the parser's events, which carry lines, anchors and tags."""
 
-    def __init__(self, text: str, label: str, fixed: Place | None) -> None:
+    def __init__(self, text: str, label: str, fixed: Place | None, most: int) -> None:
         self.problems: list[Problem] = []
         self._text = text
         self._label = label
         self._fixed = fixed
         self._anchors: dict[str, tuple[Entry, int]] = {}
-        self._values = 0
+        self._values, self._most = 0, most
 
     def read(self) -> Entry | None:
         """The document's value; None if there is none."""
@@ -175,8 +181,8 @@ class _Document:
 
     def _count(self, event: yaml.Event, values: int) -> None:
         self._values += values
-        if self._values > MAX_VALUES:
-            raise self._refuse(event, f"more than {MAX_VALUES} values, aliases written out")
+        if self._values > self._most:
+            raise self._refuse(event, f"more than {self._most} values, aliases written out")
 
     def _note(self, event: yaml.Event, text: str) -> None:
         self.problems.append(Problem(self.place(_line(event)).text, text))

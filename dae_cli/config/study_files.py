@@ -78,15 +78,15 @@ def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
             if key in sections_of_all():
                 near = f"; did you mean shared.{key}?"
             problems.append(item.problem(key, f"unknown key{near}"))
-    title = _text(items, "title", problems)
+    title = text_at(items, "title", problems)
     if "title" not in items:
         problems.append(Problem(label(path), "title is missing: one line that names the study"))
-    shared = _mapping(items, "shared", problems)
+    shared = mapping_at(items, "shared", problems)
     problems += layer_problems(shared, "shared.")
-    per_dataset = _mapping(items, "per_dataset", problems)
+    per_dataset = mapping_at(items, "per_dataset", problems)
     for dataset, settings in per_dataset.items():
         problems += _dataset_problems(dataset, settings)
-    paper, reference = _text(items, "paper", problems), _reference(items, problems)
+    paper, reference = text_at(items, "paper", problems), reference_at(items, problems)
     search, wrong = read_search(items.get("search"))
     problems += wrong
     figures, wrong = read_figures(items.get("figures"))
@@ -132,7 +132,8 @@ def _dataset_problems(dataset: str, settings: Entry) -> list[Problem]:
     return layer_problems(settings.value, f"{key}.")
 
 
-def _text(items: Layer, key: str, problems: list[Problem]) -> str:
+def text_at(items: Layer, key: str, problems: list[Problem]) -> str:
+    """The text at a key, '' where there is none; what is wrong with it is added to `problems`."""
     entry = items.get(key)
     if entry is None:
         return ""
@@ -142,7 +143,8 @@ def _text(items: Layer, key: str, problems: list[Problem]) -> str:
     return entry.value.strip()
 
 
-def _reference(items: Layer, problems: list[Problem]) -> Reference:
+def reference_at(items: Layer, problems: list[Problem]) -> Reference:
+    """What cells are compared with; what is wrong with it is added to `problems`."""
     entry = items.get("reference")
     if entry is None or entry.value == "destruction":
         return "destruction"
@@ -157,7 +159,8 @@ def _reference(items: Layer, problems: list[Problem]) -> Reference:
     return "destruction"
 
 
-def _mapping(items: Layer, key: str, problems: list[Problem]) -> Layer:
+def mapping_at(items: Layer, key: str, problems: list[Problem]) -> Layer:
+    """The mapping at a key, empty where there is none; what is wrong is added to `problems`."""
     entry = items.get(key)
     if entry is None:
         return {}

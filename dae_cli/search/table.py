@@ -6,6 +6,7 @@ What another space, pruning, data or numerics made goes to search_earlier.csv: n
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -29,7 +30,8 @@ from dae_cli.study.tables.trial_rows import (
 def write_search_csv(plan: SearchPlan) -> list[TrialRow]:
     """Write search.csv anew and return the rows of the plan's cells.
 
-    Rows of cells that are not searched now stay as they are.
+    Rows of cells that are not searched now stay as they are, and so do trials of these searches
+    that the storage does not know: another command, with a storage of its own, has added them.
 
     Raises:
         RunFolderError: what is there is not a search.csv that dae wrote.
@@ -37,9 +39,13 @@ def write_search_csv(plan: SearchPlan) -> list[TrialRow]:
     """
     path = plan.out / SEARCH_CSV
     with tables_alone(plan.out):
-        ours = [row for cell in plan.cells for row in ended(plan, cell)]
+        before, ours = read_csv(path), []
+        for cell in plan.cells:
+            own = [row for row in before if (row.cell, row.search) == (cell.cell, cell.digest)]
+            known = ended(plan, cell)
+            ours += [*known, *unknown(own, known)]
         searched = {cell.cell for cell in plan.cells}
-        others = [row for row in read_csv(path) if row.cell not in searched]
+        others = [row for row in before if row.cell not in searched]
         _write_earlier(plan)
         write_text(path, _sorted_csv(plan, [*others, *ours]))
     return [as_written(row) for row in ours]
@@ -90,6 +96,33 @@ def ended(plan: SearchPlan, cell: CellSearch) -> list[TrialRow]:
                     f"another version of dae ({error}); choose another --storage"
                 ) from error
     return rows
+
+
+def unknown(rows: Sequence[TrialRow], stored: Sequence[TrialRow]) -> list[TrialRow]:
+    """Rows of no trial that is stored, in the order of their numbers.
+
+    A trial is known by its number and settings; under another number, by its settings.
+    """
+
+    def settings(row: TrialRow) -> tuple[tuple[str, str], ...]:
+        return tuple(sorted(row.settings.items()))
+
+    rows = [row for k, row in enumerate(rows) if row not in rows[:k]]
+    numbered = Counter((row.trial, settings(row)) for row in stored)
+    others = Counter(settings(row) for row in stored)
+    left = []
+    for row in sorted(rows, key=lambda row: row.trial):
+        if numbered[row.trial, settings(row)]:
+            others[settings(row)] -= 1
+        else:
+            left.append(row)
+    lacking = []
+    for row in left:
+        if others[settings(row)] > 0:
+            others[settings(row)] -= 1
+        else:
+            lacking.append(row)
+    return lacking
 
 
 def sweep_trials(plan: SearchPlan) -> None:

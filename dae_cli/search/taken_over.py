@@ -7,7 +7,6 @@ another machine since, as by a pull, is not lost when search.csv is written next
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from dae_cli.search.claim import trials_of
 from dae_cli.search.plan import LOCK_SECONDS, CellSearch, SearchPlan
 from dae_cli.search.sampling import distribution_of
 from dae_cli.search.storage import open_study, quiet
-from dae_cli.search.table import ended
+from dae_cli.search.table import ended, unknown
 from dae_cli.study.locks import hold
 from dae_cli.study.tables.trial_rows import (
     EARLIER_CSV,
@@ -52,40 +51,13 @@ def take_over(plan: SearchPlan) -> dict[str, int]:
     with hold(plan.folder / ".claim.lock", wait=LOCK_SECONDS):
         for cell in plan.cells:
             own = [row for row in rows if (row.cell, row.search) == (cell.cell, cell.digest)]
-            if lacking := _unknown(own, ended(plan, cell)):
+            if lacking := unknown(own, ended(plan, cell)):
                 _check_settings(plan, cell, lacking)
                 study = open_study(plan.storage, cell.study_name)
                 with quiet():
                     study.add_trials(_trials(cell, lacking, len(trials_of(plan, cell))))
                 taken[cell.cell] = len(lacking)
     return taken
-
-
-def _unknown(rows: Sequence[TrialRow], stored: Sequence[TrialRow]) -> list[TrialRow]:
-    """Rows of no trial that is stored, in the order of their numbers.
-
-    A trial is known by its number and settings; under another number, by its settings.
-    """
-
-    def settings(row: TrialRow) -> tuple[tuple[str, str], ...]:
-        return tuple(sorted(row.settings.items()))
-
-    rows = [row for k, row in enumerate(rows) if row not in rows[:k]]
-    numbered = Counter((row.trial, settings(row)) for row in stored)
-    others = Counter(settings(row) for row in stored)
-    left = []
-    for row in sorted(rows, key=lambda row: row.trial):
-        if numbered[row.trial, settings(row)]:
-            others[settings(row)] -= 1
-        else:
-            left.append(row)
-    lacking = []
-    for row in left:
-        if others[settings(row)] > 0:
-            others[settings(row)] -= 1
-        else:
-            lacking.append(row)
-    return lacking
 
 
 def _check_settings(plan: SearchPlan, cell: CellSearch, rows: Sequence[TrialRow]) -> None:

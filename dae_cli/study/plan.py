@@ -28,14 +28,16 @@ class Plan:
     study: ResolvedStudy
     out: Path
     runs: tuple[PlannedRun, ...]
+    replaces: bool = False
+    """Whether the user gives up rows of other settings, data or numerics."""
 
 
-def default_out(study: ResolvedStudy, overrides: Sequence[str]) -> Path:
+def default_out(study: str, overrides: Sequence[str]) -> Path:
     """Return results/STUDY, or a folder of its own for a trial with changed settings."""
     if not overrides:
-        return Path("results") / study.name
+        return Path("results") / study
     digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:6]
-    return Path("results") / f"{study.name}-{digest}"
+    return Path("results") / f"{study}-{digest}"
 
 
 def plan_study(
@@ -49,6 +51,7 @@ def plan_study(
     photos: Path | None = None,
     device: str = "cpu",
     engine: EngineChoice = "torch",
+    replaces: bool = False,
     watcher: Watcher,
 ) -> Plan:
     """Prepare the data and lay out the runs: every cell, `seeds` times with successive seeds.
@@ -70,7 +73,7 @@ def plan_study(
         for experiment in _seeded(cell.experiment, seeds):
             job = make_job(cell, experiment, prepared[experiment.dataset], out / RUNS, device)
             runs.append(PlannedRun(job, job.state(), engine))
-    return Plan(study, out, tuple(runs))
+    return Plan(study, out, tuple(runs), replaces)
 
 
 def prepare_any(

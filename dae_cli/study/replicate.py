@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from dae_cli.errors import RunFolderError
 from dae_cli.pictures.plotting import load_matplotlib
+from dae_cli.study.earlier_rows import earlier_rows, names_of
 from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
-from dae_cli.study.results_folder import check_writable, earlier_rows, tables_alone, write_tables
+from dae_cli.study.results_folder import as_made, check_writable, tables_alone, write_tables
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.folder import RUNS, Job, PlannedRun, sweep_runs
 from dae_cli.study.run.recount import keep_what_is_missing
@@ -117,9 +118,10 @@ def _write_results(
 
     with tables_alone(plan.out):
         everything, table = write_tables(plan, rows)
+        study = as_made(plan.study, everything)
         tests = write_comparisons(plan.out, everything)
-        report = write_report(plan.study, plan.out, everything, table, command, tests)
-        write_page(plan.study, plan.out, everything, table, command, tests)
+        report = write_report(study, plan.out, everything, table, command, tests)
+        write_page(study, plan.out, everything, table, command, tests)
     return everything, table, report
 
 
@@ -137,7 +139,8 @@ def _write_filters(
         measured = measured_runs(plan.out, everything)
         write_filters(plan.out, measured)
         pictures = draw_figures(plan, everything)
-        report = write_filters_report(plan.study, plan.out, everything, measured, pictures, command)
+        study = as_made(plan.study, everything)
+        report = write_filters_report(study, plan.out, everything, measured, pictures, command)
     judged = [(figure, judge(figure, measured)) for figure in plan.study.figures]
     return everything, [f"{f.name}: {j.sentence}" for f, j in judged if j], report
 
@@ -179,10 +182,9 @@ def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
     """
     stay, gone = earlier_rows(plan)
     if gone:
-        names = ", ".join(f"{row.cell} seed {row.seed}" for row in gone)
         watcher.note(
             f"{plan.out}: has rows of other settings, data or numerics, which are never mixed; "
-            f"they leave the tables ({names}); --out keeps both apart"
+            f"they leave the tables ({names_of(gone)}); --out keeps both apart"
         )
     return stay
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
+from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
+from dae_cli.config.kept_settings import SETTINGS, settings_text
 from dae_cli.data.dataset import Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.errors import NameTooLongError, RunFolderError
-from dae_cli.files import is_text, part_of, sweep
+from dae_cli.files import is_text, part_of, sweep, write_text
+from dae_cli.study.earlier_rows import RUNS_CSV as RUNS_CSV
+from dae_cli.study.earlier_rows import earlier_rows, require_rows_kept
 from dae_cli.study.locks import hold
 from dae_cli.study.plan import Plan, with_seed
-from dae_cli.study.rows import RunRow, TableRow, read_rows, write_rows
-from dae_cli.study.run.folder import RUNS, STATUS, Job, config_sha256, run_name
+from dae_cli.study.rows import RunRow, TableRow, write_rows
+from dae_cli.study.run.folder import RUNS, STATUS, Job
 from dae_cli.study.run.row import judged, row_of, without_result
 from dae_cli.study.tables.table import table_of
 
-RUNS_CSV, TABLE_CSV, FILTERS = "runs.csv", "table.csv", "filters"
+TABLE_CSV, FILTERS = "table.csv", "filters"
 ROOM_FOR_NAMES = 100
 """Of a run's folder, and of the longest temporary name in it."""
 WAIT_SECONDS = 600.0
@@ -81,40 +86,6 @@ def tables_alone(out: Path) -> Iterator[None]:
         yield
 
 
-def earlier_rows(plan: Plan, made: Collection[str] = ()) -> tuple[list[RunRow], list[RunRow]]:
-    """Return the rows of runs.csv that stay beside those of the runs `made`, and those that go.
-
-    They were written by earlier commands, or by one that shares the folder. They stay if their
-    settings are still what the study says and their data are the same: results of other settings,
-    data or numerics are never mixed in. A row goes when its run is made anew, not before.
-
-    Raises:
-        RunFolderError: runs.csv is not one that dae wrote.
-    """
-    path = plan.out / RUNS_CSV
-    if not path.exists():
-        return [], []
-    rows = [row for row in read_rows(path, RunRow) if row.run not in made]
-    stay = [row for row in rows if _is_of(plan, row)]
-    return stay, [row for row in rows if row not in stay]
-
-
-def require_current(plan: Plan) -> None:
-    """Make sure that no row would leave the tables of a command that makes no run.
-
-    Raises:
-        RunFolderError: runs.csv has rows of other settings or numerics, or is none that dae wrote.
-    """
-    _, gone = earlier_rows(plan)
-    if gone:
-        names = ", ".join(f"{row.cell} seed {row.seed}" for row in gone)
-        raise RunFolderError(
-            f"{plan.out / RUNS_CSV}: has rows of other settings or numerics than those of "
-            f"{plan.study.name} ({names}), which would be lost; dae replicate {plan.study.name} "
-            "makes them anew, and --out keeps both apart"
-        )
-
-
 def _as_its_folder_tells(plan: Plan, row: RunRow) -> RunRow:
     """Return the row of a run that is done as its folder has it, whatever was known of it before.
 
@@ -137,29 +108,34 @@ def _as_its_folder_tells(plan: Plan, row: RunRow) -> RunRow:
     return row if row.error and not asked else found
 
 
-def _is_of(plan: Plan, row: RunRow) -> bool:
-    """Tell whether a row's settings, data and numerics are those of the study."""
-    cells = {cell.cell: cell.experiment for cell in plan.study.all_cells}
-    data: dict[str, str] = {p.job.data.name: p.job.data.sha256 for p in plan.runs}
-    if row.cell not in cells:
-        return False
-    experiment = with_seed(cells[row.cell], row.seed)
-    return (
-        row.config_sha256 == config_sha256(experiment)
-        and row.run == run_name(experiment, row.data_sha256)
-        and data.get(row.dataset, row.data_sha256) == row.data_sha256
-    )
+def as_made(study: ResolvedStudy, rows: Sequence[RunRow]) -> ResolvedStudy:
+    """Return the study with the lowest seed that each of its cells has in the rows.
+
+    The rows of one table may be of several commands, which may have begun with several seeds.
+    """
+
+    def of_rows(cell: ResolvedExperiment) -> ResolvedExperiment:
+        seeds = [row.seed for row in rows if row.cell == cell.cell]
+        return replace(cell, experiment=with_seed(cell.experiment, min(seeds))) if seeds else cell
+
+    cells, every = (tuple(map(of_rows, own)) for own in (study.cells, study.all_cells))
+    return replace(study, cells=cells, all_cells=every)
 
 
 def write_tables(plan: Plan, rows: Sequence[RunRow]) -> tuple[list[RunRow], list[TableRow]]:
     """Write runs.csv and table.csv, with what is there of earlier commands, and return both.
 
-    A study on filters has no table.
+    A study on filters has no table. settings.yaml tells what all rows were made with.
+
+    Raises:
+        RunFolderError: another command has added rows meanwhile that would be lost.
     """
+    require_rows_kept(plan, {row.run for row in rows})
     order = {cell.cell: k for k, cell in enumerate(plan.study.all_cells)}
     stay, _ = earlier_rows(plan, {row.run for row in rows})
     every = [_as_its_folder_tells(plan, row) for row in (*stay, *rows)]
     every.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
+    write_text(plan.out / SETTINGS, settings_text(as_made(plan.study, every)))
     write_rows(plan.out / RUNS_CSV, every, RunRow)
     if plan.study.is_of_filters:
         return every, []

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy, dump_yaml
+from dae_cli.config.names import STUDY_FILE
 from dae_cli.files import write_text
 from dae_cli.machine import cores, cpu_name
 from dae_cli.study.paper import MARKED, MARKS, UNMARKED
@@ -13,8 +14,10 @@ from dae_cli.study.report.figures import StudyPictures, draw
 from dae_cli.study.report.kept_page import PAGE, read_kept
 from dae_cli.study.report.mismatches import (
     MISMATCHES,
+    TRIED,
     mismatches_markdown,
     mismatches_told,
+    tried_before,
     tried_markdown,
 )
 from dae_cli.study.report.selection import (
@@ -46,7 +49,7 @@ from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.claims import claims
 from dae_cli.study.tables.comparisons import Comparison
-from dae_cli.study.tables.makes import changes, engines, failures, made_by, mixed
+from dae_cli.study.tables.makes import changes, command_in, engines, failures, made_by, mixed
 from dae_cli.study.tables.origin import REGENERATED, UNVERIFIED, data_mark, origin_told
 from dae_cli.study.tables.paper_table import has_other_models, paper_table
 
@@ -120,7 +123,7 @@ def write_report(
         mixed(rows),
         failures(rows),
         *([f"## {PAIRS}", pairs, PAIRING] if pairs else []),
-        *_mismatches(study, table),
+        *_mismatches(study, out, table),
         *([f"## {SELECTION}", selection, SELECTED] if selection else []),
         *([f"## {TRIED_VALUES}", values, TRYING] if values else []),
         *_picture_parts(pictures, several=any(row.sd_over_seeds is not None for row in table)),
@@ -131,6 +134,19 @@ def write_report(
     path = out / REPORT
     write_text(path, "\n\n".join(part.strip() for part in parts if part) + "\n")
     return path
+
+
+def command_told(out: Path) -> str:
+    """Return the command that made the results in a folder, as their page or report tells it.
+
+    A study on filters has no page. Empty where neither is there.
+    """
+    if command := read_kept(out / PAGE).command:
+        return command
+    try:
+        return command_in((out / REPORT).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return ""
 
 
 def closing(study: ResolvedStudy, rows: Sequence[RunRow]) -> list[str]:
@@ -226,14 +242,15 @@ def _table_1(
     ]
 
 
-def _mismatches(study: ResolvedStudy, table: Sequence[TableRow]) -> list[str]:
+def _mismatches(study: ResolvedStudy, out: Path, table: Sequence[TableRow]) -> list[str]:
     """The cells that do not match, and what the study's people have to say of them."""
-    tried = tried_markdown(study.source)
+    is_here = (study.source / STUDY_FILE).exists()
+    tried = tried_markdown(study.source) if is_here else tried_before(out / REPORT)
     return [
         f"## {MISMATCHES}",
         mismatches_told(table),
         mismatches_markdown(table, study.changed),
-        *(["### What we tried", tried] if tried else []),
+        *([TRIED, tried] if tried else []),
     ]
 
 

@@ -11,6 +11,7 @@ from dae_cli.study.tables import cells
 from dae_cli.study.tables.origin import data_mark
 
 MISMATCHES, TRIED_MD = "What does not match, and what we tried", "tried.md"
+TRIED, FENCE = "### What we tried", "```"
 MOST_BYTES = 200_000
 """Of tried.md; what is longer is cut."""
 
@@ -61,8 +62,23 @@ def tried_markdown(study_folder: Path) -> str:
         return ""
     lines, fenced = [], False
     for line in plain(text.replace("\r\n", "\n").replace("\t", "    ")).split("\n"):
-        fenced ^= line.lstrip().startswith("```")
+        fenced ^= line.lstrip().startswith(FENCE)
         is_heading = line.startswith("#") and not fenced
         level = len(line) - len(line.lstrip("#"))
         lines.append("#" * min(6, level + 3) + line.lstrip("#") if is_heading else line)
-    return "\n".join([*lines, *(["```"] if fenced else [])]).strip()
+    return "\n".join([*lines, *([FENCE] if fenced else [])]).strip()
+
+
+def tried_before(report: Path) -> str:
+    """Return the text of tried.md as a report has it, where the study's folder is not here."""
+    try:
+        text = report.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    lines, fenced = [], False
+    for line in text.partition(f"\n{TRIED}\n")[2].split("\n"):
+        fenced ^= line.lstrip().startswith(FENCE)
+        if line.startswith("## ") and not fenced:
+            break
+        lines.append(line)
+    return "\n".join(lines).strip()

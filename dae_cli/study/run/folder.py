@@ -193,6 +193,11 @@ def run_name(experiment: AnyExperiment, data_sha256: str) -> str:
     return f"{experiment.dataset}-{model}-{level}-s{experiment.seed}-{digest}"
 
 
+def is_run_name(text: str) -> bool:
+    """Tell whether text of a file is the name of a folder, and leads nowhere else."""
+    return Path(text).name == text and text not in ("", "..")
+
+
 def default_runs(resolved: ResolvedExperiment) -> Path:
     """Return results/STUDY/runs, where `dae replicate STUDY` looks as well."""
     return Path("results") / (resolved.name.rpartition("/")[0] or "single") / RUNS

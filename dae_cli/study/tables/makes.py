@@ -22,10 +22,10 @@ def made_by(command: str, rows: Sequence[RunRow]) -> str:
     return f"{verb} {fence}{space}{command}{space}{fence} {made(rows)}."
 
 
-def command_told(report: str) -> str:
-    """Return the command in the sentence of `made_by`, as a report has it; empty if it has none."""
-    found = re.search(r"^(?:Made|Put together) by (`+) ?(.*?) ?\1 ", report, re.MULTILINE)
-    return found[2] if found else ""
+def command_in(report: str) -> str:
+    """Return the command that a report says it was made by; empty where it says none."""
+    found = re.search(r"^(?:Made|Put together) by (`+)(.+?)\1 (?:at|from) ", report, re.MULTILINE)
+    return found[2].strip() if found else ""
 
 
 def made_verb(rows: Sequence[RunRow]) -> str:

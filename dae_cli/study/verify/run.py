@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from dae_cli.config.dump import flat_settings
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import AnyExperiment, Experiment, FilterExperiment, SvmExperiment
 from dae_cli.config.study_files import Reference
@@ -139,18 +139,9 @@ def _compare_settings(
     """The settings of the folder, against the study's."""
     if wanted is None:
         return
-    kept, now = _flat(config.model_dump()), _flat(wanted.model_dump())
+    kept, now = flat_settings(config), flat_settings(wanted)
     for name in dict.fromkeys([*kept, *now]):
         found.compare(f"{place}/{CONFIG}", name, kept.get(name), now.get(name))
-
-
-def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """`pretrain.epochs` and so on, with their values."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        inner = value if isinstance(value, dict) else {"": value}
-        flat.update({f"{name}.{key}".rstrip("."): item for key, item in inner.items()})
-    return flat
 
 
 def _compare_row(

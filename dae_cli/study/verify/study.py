@@ -9,14 +9,14 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
-from dae_cli.study.results_folder import RUNS_CSV, runs_csv_of
+from dae_cli.study.results_folder import RUNS_CSV, as_made, runs_csv_of
 from dae_cli.study.rows import RunRow, read_rows
-from dae_cli.study.run.folder import RUNS, STATUS
+from dae_cli.study.run.folder import RUNS, STATUS, is_run_name
 from dae_cli.study.run.threads import use_one_thread
 from dae_cli.study.verify.differences import Difference, Findings, Unchecked
 from dae_cli.study.verify.of_filters import check_results
 from dae_cli.study.verify.run import Contents, check_run
-from dae_cli.study.verify.tables import check_rows, check_tables
+from dae_cli.study.verify.tables import check_rows, check_settings, check_tables
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def verify_study(
     """
     use_one_thread()
     rows = _rows(study, out)
+    study = as_made(study, rows)
     found, contents = Findings(), Contents(data_dir, note)
     cells = {cell.cell: cell.experiment for cell in study.all_cells}
     wanted = [_seeded(cells.get(row.cell), row.seed) for row in rows]
@@ -71,6 +72,7 @@ def verify_study(
                 whole = len(found.unchecked) == unchecked
                 note(f"{row.run}: {'agrees' if whole else 'cannot be checked'}")
     check_rows(rows, wanted, out, found)
+    check_settings(study, out, found)
     if study.is_of_filters:
         check_results(study, out, rows, found)
     else:
@@ -96,7 +98,7 @@ def _seeded(experiment: AnyExperiment | None, seed: int) -> AnyExperiment | None
 def _is_here(study: ResolvedStudy, out: Path, row: RunRow, found: Findings) -> bool:
     """Tell whether a run is done and its folder is here; keep why not."""
     folder, place = out / RUNS / row.run, f"{RUNS}/{row.run}"
-    is_name = Path(row.run).name == row.run and row.run not in ("", "..")
+    is_name = is_run_name(row.run)
     if row.error:
         if is_name and (folder / STATUS).exists():
             found.compare(RUNS_CSV, f"{row.run}: error", row.error, "the run is done")

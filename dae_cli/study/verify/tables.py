@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.kept_settings import SETTINGS, settings_text
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
 from dae_cli.study.report.kept_page import PAGE
@@ -58,6 +59,13 @@ def check_rows(
     for what, names in makes(rows).items():
         if what.startswith(_NEVER_MIXED):
             found.compare(RUNS_CSV, what, ", ".join(names), "one for the whole table")
+
+
+def check_settings(study: ResolvedStudy, out: Path, found: Findings) -> None:
+    """settings.yaml against the study; results of earlier versions have none."""
+    with found.going_on(SETTINGS):
+        if (out / SETTINGS).exists():
+            found.compare_lines(SETTINGS, "", _text(out / SETTINGS), settings_text(study))
 
 
 def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found: Findings) -> None:

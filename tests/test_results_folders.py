@@ -1,0 +1,362 @@
+"""What a results folder was made with; no row leaves its tables without the user's word."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.children import Child, wait_until
+from tests.support.commands import Ended
+from tests.support.synthetic_results import write_csv
+from tests.support.tiny import (
+    STUDY,
+    destruction_cells,
+    read_csv,
+    run_of,
+    snapshot,
+    write_other_rect,
+    write_study,
+)
+
+Dae = Callable[..., Ended]
+ROOT = Path(__file__).resolve().parents[1]
+SHORT = ("--set", "finetune.max_epochs=3", "--set", "seed=7")
+EXPERIMENTS = Path("experiments/tiny")
+
+
+@pytest.fixture(scope="module")
+def made(
+    tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cache: Path
+) -> tuple[Path, Path]:
+    """Results of the tiny study with other settings, made twice; not to be changed."""
+    from tests.support.commands import dae
+
+    folders = []
+    for name in ("one place", "another"):
+        folder = tmp_path_factory.mktemp(name)
+        write_study(folder, title="\u201cTiny\u201d: it's\t5 % \U0001f600\x85#")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setenv("DAE_DATA_DIR", str(tiny_data))
+            patch.setenv("DAE_CACHE_DIR", str(session_cache))
+            dae("replicate", "tiny", *SHORT, "--out", "mine").succeeded()
+        folders.append(folder / "mine")
+    return folders[0], folders[1]
+
+
+@pytest.fixture
+def mine(tiny: Path, made: tuple[Path, Path]) -> Path:
+    """A copy of these results in the test's folder, from where the tiny study can be named."""
+    return shutil.copytree(made[0], Path("mine"))
+
+
+# What a folder keeps
+
+
+def test_a_folder_keeps_the_study_as_it_was_made_and_nothing_of_the_machine(
+    made: tuple[Path, Path],
+) -> None:
+    text = (made[0] / "settings.yaml").read_bytes()
+    assert (made[1] / "settings.yaml").read_bytes() == text
+    assert str(made[0].parent).encode() not in text and len(text) < 2000
+    kept = yaml.safe_load(text)
+    assert (kept["study"], kept["reference"]) == ("tiny", "destruction")
+    assert kept["title"] == "\u201cTiny\u201d: it's\t5 % \U0001f600\x85#"
+    for row in read_csv(made[0] / "runs.csv"):
+        config = yaml.safe_load((made[0] / "runs" / row["run"] / "config.yaml").read_text())
+        assert kept["cells"][row["cell"]] == config
+        assert (config["finetune"]["max_epochs"], config["seed"]) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    "words", [("mine",), ("./mine/",), ("tiny", "--out", "mine"), ("tiny", *SHORT, "--out", "mine")]
+)
+def test_settings_that_a_folder_keeps_need_not_be_typed_again(
+    dae: Dae, mine: Path, words: tuple[str, ...]
+) -> None:
+    write_study(Path(), title="\u201cTiny\u201d: it's\t5 % \U0001f600\x85#")
+    before = snapshot(mine)
+    assert dae("verify", *words).succeeded().lines == ["2 runs recomputed, 0 differences"]
+    assert dae("report", *words, "--quiet") == (0, "mine/REPORT.md\n", "")
+    assert snapshot(mine) == before
+
+
+def test_where_the_study_is_not_a_folder_tells_all_the_same(dae: Dae, mine: Path) -> None:
+    (EXPERIMENTS / "tried.md").write_text("# A\n```\n## no heading\n```\nMore units: no.\n")
+    dae("report", "mine", "-q").succeeded()
+    assert "More units: no." in (mine / "REPORT.md").read_text()
+    shutil.rmtree("experiments")
+    before = snapshot(mine)
+    dae("report", "mine", "-q").succeeded()
+    dae("verify", "mine").succeeded()
+    assert snapshot(mine) == before
+    shutil.rmtree(mine / "runs")
+    (mine / "table.csv").unlink()
+    dae("report", "mine", "-q").succeeded()
+    assert snapshot(mine) == {k: v for k, v in before.items() if not k.startswith("runs/")}
+
+
+MISFITS = [
+    ("seed=5", "7", "5"),
+    ("finetune.max_epochs=4", "3", "4"),
+    ("model.hidden=[12, 11]", "[12, 10]", "[12, 11]"),
+    ("model={tied: false}", "true", "false"),
+    ("corruption.kind=gaussian", "masking", "gaussian"),
+    ("subset.test=399", "400", "399"),
+    ("subset=null", "400", "null"),
+    ("dataset=convex", "rect", "convex"),
+]
+
+
+@pytest.mark.parametrize(("setting", "there", "given"), MISFITS)
+@pytest.mark.parametrize("words", [("mine",), ("tiny", "--out", "mine")])
+@pytest.mark.parametrize("command", ["report", "verify"])
+def test_a_setting_that_does_not_fit_the_folder_is_refused_by_name(
+    dae: Dae, mine: Path, command: str, words: tuple[str, ...], setting: str, there: str, given: str
+) -> None:
+    before = snapshot(mine)
+    ended = dae(command, *words, "--set", setting)
+    ended.failed(2, "mine", setting.partition("=")[0], there, given, "--set")
+    assert ended.out == "" and snapshot(mine) == before
+
+
+def test_other_studies_unknown_settings_and_damage_are_refused(dae: Dae, mine: Path) -> None:
+    write_study(Path(), "other")
+    dae("report", "other", "--out", "mine").failed(2, "tiny", "other", "dae report mine")
+    dae("report", "mine", "--set", "svm.refine=true").failed(2, "svm.refine=true")
+    dae("verify", "mine", "--set", "sed=1").failed(2, "sed", "seed")
+    dae("verify", "mine", "--out", "results").failed(2, "--out", "mine")
+    path = mine / "settings.yaml"
+    whole = path.read_text()
+    for old, new, place in (
+        ("study:", "stdy:", "settings.yaml:2"),
+        ("max_epochs: 3", "max_epochs: -3", "max_epochs"),
+        ("max_epochs: 3, ", "", "finetune.max_epochs"),
+        ("cells:", "cells: 5\nothers:", "cells"),
+        ("reference: destruction", "reference: nothing", "reference"),
+        ("study:", "<<<<<<< HEAD\nstudy:", "settings.yaml:3"),
+    ):
+        path.write_text(whole.replace(old, new, 1))
+        assert path.read_text() != whole
+        for words in (("mine",), ("tiny", "--out", "mine")):
+            dae("report", *words).failed(2, "mine/settings.yaml", place, "move the file away")
+
+
+def test_a_kept_setting_that_was_edited_is_a_difference(dae: Dae, mine: Path) -> None:
+    path = mine / "settings.yaml"
+    path.write_text(path.read_text().replace("max_epochs: 3", "max_epochs: 5", 1))
+    ended = dae("verify", "mine", "--format", "json")
+    assert ended.code == 1
+    places = {(d["place"].rpartition("/")[2], d["what"]) for d in ended.json["differences"]}
+    assert ("config.yaml", "finetune.max_epochs") in places
+    dae("report", "mine").failed(2, "finetune.max_epochs", "rect-0 seed 7")
+
+
+def test_a_study_of_hundreds_of_cells_is_read_again(dae: Dae, done: Path) -> None:
+    cells = {
+        f"rect 0.{k:03}: #é": {"corruption": {"destruction": k / 1000}} for k in range(500, 800)
+    }
+    write_study(Path(), "tiny", destruction_cells(0, 25) | cells)
+    dae("report", "tiny", "-q").succeeded()
+    assert len(yaml.safe_load((done / "settings.yaml").read_text())["cells"]) == 302
+    dae("report", "results/tiny", "-q").succeeded()
+
+
+# Seeds
+
+
+def test_a_report_tells_the_lowest_seed_of_its_rows_whatever_came_last(
+    dae: Dae, done: Path
+) -> None:
+    words = ("replicate", "tiny", "--only", "rect-25", "--set", "seed=5", "--out", done, "-q")
+    dae(*words).succeeded()
+    assert [row["seed"] for row in read_csv(done / "runs.csv")] == ["0", "0", "5"]
+    kept = yaml.safe_load((done / "settings.yaml").read_text())["cells"]
+    assert [cell["seed"] for cell in kept.values()] == [0, 0]
+    assert "seed: 5" not in (done / "REPORT.md").read_text()
+    dae("verify", "tiny").succeeded()
+    dae("report", "tiny").succeeded()
+
+
+# Folders of earlier versions
+
+
+@pytest.fixture
+def earlier(done: Path) -> Path:
+    """Results that keep no settings."""
+    (done / "settings.yaml").unlink()
+    return done
+
+
+@pytest.mark.parametrize("command", ["report", "verify"])
+@pytest.mark.parametrize(
+    ("setting", "parts"), [("seed=5", ("seed", "0", "5")), ("pretrain.epochs=3", ("2", "3"))]
+)
+def test_a_folder_that_keeps_no_settings_has_those_of_its_runs(
+    dae: Dae, earlier: Path, command: str, setting: str, parts: tuple[str, str]
+) -> None:
+    before = snapshot(earlier)
+    words = (command, "tiny", "--out", earlier, "--set", setting)
+    dae(*words).failed(2, setting.partition("=")[0], *parts)
+    dae(command, earlier).failed(2, "settings.yaml", "--out")
+    assert snapshot(earlier) == before
+    dae(command, "tiny").succeeded()
+    dae(command, "tiny", "--set", "pretrain.epochs=2", "--out", earlier).succeeded()
+    if command == "report":
+        assert dae("verify", earlier).succeeded()
+
+
+@pytest.mark.parametrize("setting", ["seed=5", "pretrain.epochs=3"])
+def test_without_run_folders_nothing_is_written_over_rows_of_other_settings(
+    dae: Dae, earlier: Path, setting: str
+) -> None:
+    shutil.rmtree(earlier / "runs")
+    before = snapshot(earlier)
+    dae("report", "tiny", "--out", earlier, "--set", setting).failed(2, "results/tiny", "--out")
+    assert snapshot(earlier) == before
+
+
+# Rows that would be lost
+
+
+def other_settings(data: Path) -> tuple[str | Path, ...]:
+    return ("--set", "pretrain.epochs=1", "--out", "results/tiny")
+
+
+def settings_in_a_file(data: Path) -> tuple[str | Path, ...]:
+    shared = STUDY["shared"]
+    write_study(Path(), shared=shared | {"pretrain": {"learning_rate": 0.2, "epochs": 2}})
+    return ()
+
+
+def another_cell_asked_for(data: Path) -> tuple[str | Path, ...]:
+    return ("--set", "finetune.patience=2", "--out", "results/tiny", "--only", "rect-0")
+
+
+def other_data(data: Path) -> tuple[str | Path, ...]:
+    return ("--data-dir", write_other_rect(Path("other"), data / "rect.npz"))
+
+
+def a_cell_removed(data: Path) -> tuple[str | Path, ...]:
+    (EXPERIMENTS / "rect-0.yaml").unlink()
+    return ()
+
+
+def a_cell_renamed_in_a_clone(data: Path) -> tuple[str | Path, ...]:
+    (EXPERIMENTS / "rect-0.yaml").rename(EXPERIMENTS / "plain.yaml")
+    shutil.rmtree("results/tiny/runs")
+    return ()
+
+
+def other_numerics(data: Path) -> tuple[str | Path, ...]:
+    path = Path("results/tiny/runs.csv")
+    row = read_csv(path)[0]
+    text = path.read_text().replace(row["config_sha256"], "0" * 64)
+    path.write_text(text.replace(row["run"], row["run"][:-8] + "0" * 8))
+    return ()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (other_settings, "pretrain.epochs: 2"),
+        (settings_in_a_file, "pretrain.learning_rate: 0.1"),
+        (another_cell_asked_for, "finetune.patience: 4"),
+        (other_data, "rect"),
+        (a_cell_removed, "no cell rect-0"),
+        (a_cell_renamed_in_a_clone, "no cell rect-0"),
+        (other_numerics, "numerics"),
+    ],
+)
+def test_no_row_leaves_a_table_without_the_users_word(
+    dae: Dae, done: Path, tiny_data: Path, change: Callable[[Path], tuple[str, ...]], named: str
+) -> None:
+    words = ("replicate", "tiny", *change(tiny_data))
+    before = snapshot(done)
+    parts = ("results/tiny/runs.csv", "rect-0 seed 0", named, "--out", "--replace")
+    for more in ((), ("--force",)):
+        ended = dae(*words, *more).failed(2, *parts)
+        assert ended.out == "" and "started" not in ended.err
+    dry = dae(*words, "--dry-run").succeeded()
+    assert "to run" in dry.lines[-1] and all(part in dry.message for part in parts)
+    assert snapshot(done) == before
+    dae(*words, "--out", "elsewhere").succeeded()
+    assert snapshot(done) == before
+    ended = dae(*words, "--replace").succeeded()
+    assert any("rect-0 seed 0" in line for line in ended.err.splitlines())
+    lines = before["runs.csv"].decode().splitlines()
+    assert lines[1] not in (done / "runs.csv").read_text().splitlines()
+    dae("report", done, "-q").succeeded()
+
+
+def test_rows_that_another_command_adds_meanwhile_are_not_lost(
+    child: Callable[..., Child], tiny: Path, finished: tuple[Path, Ended]
+) -> None:
+    long = ("--set", "finetune.max_epochs=400", "--set", "finetune.patience=400")
+    begun = child("replicate", "tiny", *long, "--only", "rect-0", "--out", tiny)
+    wait_until(lambda: list(tiny.glob("runs/*.partial/*")))
+    shutil.copy(finished[0] / "runs.csv", tiny)
+    begun.wait().failed(2, "results/tiny/runs.csv", "rect-25 seed 0", "--replace")
+    assert (tiny / "runs.csv").read_bytes() == (finished[0] / "runs.csv").read_bytes()
+
+
+def test_what_loses_nothing_goes_on(dae: Dae, done: Path) -> None:
+    (EXPERIMENTS / "rect-0.yaml").rename(EXPERIMENTS / "plain.yaml")  # its run folder is here
+    dae("replicate", "tiny", "--only", "plain", "--seeds", "2").succeeded()
+    dae("replicate", "tiny", "--only", "rect-25").succeeded()
+    rows = [(row["cell"], row["seed"]) for row in read_csv(done / "runs.csv")]
+    assert rows == [("plain", "0"), ("plain", "1"), ("rect-25", "0")]
+
+
+def test_a_row_that_failed_may_go(dae: Dae, tiny: Path) -> None:
+    words = ("replicate", "tiny", "--out", tiny, "--only", "rect-0")
+    assert dae(*words, "--set", "finetune.learning_rate=1000", "--set", "pretrain.epochs=0",
+               "--set", "finetune.weight_decay=1").code == 1  # fmt: skip
+    dae(*words).succeeded()
+    assert [row["error"] for row in read_csv(tiny / "runs.csv")] == [""]
+
+
+@pytest.mark.parametrize("wrong", ["as the reference", "another"])
+def test_rows_of_the_packaged_reference_may_be_replaced(dae: Dae, done: Path, wrong: str) -> None:
+    """`make results` in a clone, which has the committed rows and no run folders."""
+    reference = read_csv(ROOT / "dae_cli" / "study" / "reference_rows.csv")[0]
+    study, cell = reference["study"], reference["cell"]
+    write_study(Path(), study, {cell: {}})
+    out = done.rename(done.with_name(study))
+    shutil.rmtree(out / "runs")
+    row, _ = read_csv(out / "runs.csv")
+    row |= {key: reference[key] for key in ("cell", "seed", "data_sha256", "n_wrong")}
+    row["n_test"] = "50000"
+    if wrong == "another":
+        row["n_wrong"] = str(int(row["n_wrong"]) + 1)
+    write_csv(out / "runs.csv", [list(row), list(row.values())])
+    ended = dae("replicate", study, "-q")
+    if wrong == "another":
+        ended.failed(2, f"{cell} seed 0", "--replace")
+    else:
+        ended.succeeded()
+        assert [row["n_test"] for row in read_csv(out / "runs.csv")] == ["400"]
+
+
+# dae evaluate
+
+
+def test_evaluate_counts_every_run_of_a_folder_again(dae: Dae, done: Path) -> None:
+    rows = read_csv(done / "runs.csv")
+    ended = dae("evaluate", done, "--format", "csv").succeeded()
+    assert [(row["run"], row["n_wrong"]) for row in ended.rows] == [
+        (row["run"], row["n_wrong"]) for row in rows
+    ]
+    run = run_of(done, "rect-0")
+    ended = dae("evaluate", done, run, "--split", "valid", "--format", "csv").succeeded()
+    assert [row["run"] for row in ended.rows] == [*(row["run"] for row in rows), run.name]
+    shutil.rmtree(run_of(done, "rect-0"))
+    ended = dae("evaluate", done, "--format", "csv")
+    ended.failed(2, rows[0]["run"], "dae replicate")
+    assert [row["run"] for row in ended.rows] == [rows[1]["run"]]
+    (done / "runs.csv").write_text("cell\n")
+    dae("evaluate", done).failed(2, "runs.csv")
