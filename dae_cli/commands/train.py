@@ -71,7 +71,8 @@ def train(
 ) -> None:
     """Train and test one experiment; of an SVM, select its parameters first.
 
-    On mnist or photographs an autoencoder is trained for its filters alone, which are measured.
+    On photographs, or on mnist without finetune, an autoencoder is trained for its filters alone,
+    which are measured.
 
     Prints the test error beside the paper's, and the run folder. A finished run is not made again.
     """

@@ -14,9 +14,10 @@ from dae_cli.data.content import as_dataset
 from dae_cli.data.dataset import Dataset, Origin
 from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.lock import alone
+from dae_cli.data.mnist import load_mnist, prepare_mnist
 from dae_cli.data.notes import Note
 from dae_cli.data.obtain import Prepared, from_download, from_recipe, from_user_files
-from dae_cli.data.registry import REGISTRY, DatasetSpec
+from dae_cli.data.registry import MNIST, REGISTRY, DatasetSpec
 from dae_cli.data.sources.mnist import mnist_digits
 from dae_cli.data.sources.user_files import chosen_folder, find_user_files
 from dae_cli.errors import DataError, DownloadError
@@ -44,7 +45,7 @@ def prepare(
     """Make sure that the set lies in the cache, and say where it came from.
 
     Args:
-        name: one of the eight.
+        name: one of the eight, or mnist.
         data_dir: the user's files; default ``DAE_DATA_DIR``.
         origin: accept nothing else; default: the original where it can be had.
         note: receives a line whenever something slow begins or a source fails.
@@ -54,8 +55,15 @@ def prepare(
             fetched nor, for want of MNIST, regenerated.
         DownloadError: the original is insisted on and cannot be fetched.
     """
-    spec = spec_of(name)
     folder = chosen_folder(data_dir)
+    if name == MNIST:
+        if origin == "regenerated":
+            raise DataError(
+                f"{MNIST} is not regenerated, there is the original alone; leave out --origin "
+                "regenerated, or leave out what is trained on mnist"
+            )
+        return prepare_mnist(folder, note)
+    spec = spec_of(name)
     if folder is not None and origin != "regenerated":
         if files := find_user_files(folder, spec):
             return from_user_files(files, spec, note)
@@ -68,6 +76,8 @@ def prepare(
 
 def load(prepared: Prepared) -> Dataset:
     """Read a prepared set; fast, for worker processes. DataError when the entry is damaged."""
+    if prepared.name == MNIST:
+        return load_mnist(prepared)
     spec = REGISTRY[prepared.name]
     content, provenance = read_entry(prepared.path, spec)
     if provenance.sha256 != prepared.sha256 or provenance.origin != prepared.origin:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
-from dae_cli.config.kinds import FILTER_DATASETS
 from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.data.dataset import Origin
 from dae_cli.data.filter_images import prepare_images
@@ -84,7 +83,7 @@ def prepare_any(
     Raises:
         DataError: it cannot be had.
     """
-    if name in FILTER_DATASETS:
+    if name == "photographs":
         found = prepare_images(name, data_dir=data_dir, photos=photos, note=watcher.note)
         watcher.note(f"{name}: {found.source}")
     else:

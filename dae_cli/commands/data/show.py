@@ -34,13 +34,14 @@ def show(
     grid = tiles_of(tiles)
     if name == ALL:
         raise typer.BadParameter("a sheet shows one set", param_hint="NAME")
-    chosen([name])
+    chosen([name], mnist=True)
     from dae_cli.pictures.saving import check_suffix
 
     if out is not None:
         check_suffix(out, (".png",))
 
-    from dae_cli.data.provide import load, prepare, spec_of
+    from dae_cli.data.provide import load, prepare
+    from dae_cli.data.registry import is_stored_transposed
     from dae_cli.pictures.contact import Images, contact_sheet
     from dae_cli.pictures.saving import save_png
 
@@ -53,7 +54,7 @@ def show(
     dataset = load(prepared)
     rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split.value]
     some = rows.take(min(grid[0] * grid[1], len(rows)))
-    transposed = spec_of(name).stored_transposed
+    transposed = is_stored_transposed(name)
     image = contact_sheet(
         [Images(some.as_float(), "", transposed)],
         tiles=grid,
