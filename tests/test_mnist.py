@@ -15,6 +15,12 @@ from tests.support.sheets import pixels, tiles_in
 from tests.support.tiny import STUDY, read_csv, write_study, write_yaml
 
 Dae = Callable[..., Ended]
+NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 CONTENT = "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83"
 
 
@@ -83,6 +89,50 @@ def test_the_rows_of_mnists_validation_are_the_last_10_000_of_its_training_file(
         words = ("--split", split, "--tiles", "1x1", "--out", f"{split}.png")
         dae("data", "show", "mnist", *words).succeeded()
         tiles_in(pixels(f"{split}.png"), [first[:784].reshape(28, 28)])
+
+
+# Where the file N may stand, D being its name with a dot before idx; the last path is read.
+LAYOUTS = {
+    "a folder beside the file": ("N/N", "D"),
+    "a folder with the dotted file": ("N/D",),
+    "a folder named as what was packed": ("N.gz/N",),
+    "a folder with the packed file": ("D/N.gz",),
+    "packed and unpacked side by side": ("N", "N.gz"),
+    "a folder named as what was packed, beside": ("N.gz/N.gz", "N"),
+    "folders within a folder": ("mnist/N/N",),
+    "torchvision's folder itself": ("raw/N", "raw/N.gz"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_mnist_is_read_as_unpackers_leave_it(dae: Dae, layout: tuple[str, ...]) -> None:
+    def places(name: str) -> list[Path]:
+        dotted = name.replace("-idx", ".idx")
+        return [Path("mine", where.replace("N", name).replace("D", dotted)) for where in layout]
+
+    for name in NAMES:
+        for path in places(name):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(name.encode())
+    words = ("data", "list", "mnist", "--format", "json", "--data-dir", "mine")
+    ((copy,),) = [listed["copies"] for listed in dae(*words).succeeded().json]
+    assert copy["paths"] == [str(places(name)[-1]) for name in NAMES]
+    assert copy["place"] == "yours"
+
+
+def test_mnist_with_folders_beside_its_files_gives_its_content(dae: Dae, mnist: Path) -> None:
+    for name in NAMES:
+        Path("mine", name).mkdir(parents=True)
+        (path := Path("mine", name.replace("-idx", ".idx"))).write_bytes(unpacked(mnist, name))
+        Path("mine", name, name).symlink_to(path.resolve())
+    words = ("data", "fetch", "mnist", "--data-dir", "mine", "--format", "json")
+    (fetched,) = dae(*words).succeeded().json
+    assert fetched["sha256"] == CONTENT
+    (path := Path("mine", NAMES[2].replace("-idx", ".idx"))).unlink()
+    Path("mine", NAMES[2], NAMES[2]).unlink()
+    dae(*words).failed(2, f"mine/{NAMES[2]}", "folder", "expected")
+    path.mkdir()
+    dae(*words).failed(2, f"mine/{NAMES[2]}", "folder", "expected")
 
 
 def unpacked(folder: Path, name: str) -> bytes:
