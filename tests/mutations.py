@@ -52,7 +52,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "commands": (
         "commands",
         "light_commands train replicate evaluate report verify data_commands filters_command "
-        "search engine_option stopping cluster docs",
+        "search engine_option stopping cluster docs home",
     ),
     "root": (
         "files csv_rows stopping machine errors __main__",

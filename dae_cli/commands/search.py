@@ -25,6 +25,7 @@ from dae_cli.commands.options import (
 from dae_cli.commands.options import (
     Quiet as QuietOption,
 )
+from dae_cli.commands.paths import folder
 from dae_cli.commands.searching import SearchFormat, check_files, grid, tell, trial_line
 from dae_cli.commands.telling import hint_when_interrupted
 
@@ -109,7 +110,7 @@ def search(
         typer.Option(
             "--out",
             metavar="DIR",
-            file_okay=False,
+            parser=folder,
             help="Folder of search.csv and the checkpoints.  [default: results/STUDY]",
             show_default=False,
         ),

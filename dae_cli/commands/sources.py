@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from dae_cli.errors import ConfigError, RunFolderError
+from dae_cli.files import with_home
 
 _CONFIG = "config.yaml"
 
@@ -18,7 +19,7 @@ def run_folder(source: str) -> Path:
         RunFolderError: the folder is no run's; the experiment has no finished run.
         ConfigError: neither a folder nor an experiment.
     """
-    path = Path(source)
+    path = with_home(source)
     if path.is_dir() and not (path / "study.yaml").is_file():
         if (path / _CONFIG).is_file():
             return path
@@ -49,7 +50,7 @@ def run_folder(source: str) -> Path:
 
 
 def _no_folder(source: str) -> RunFolderError:
-    there = Path(source).parent
+    there = with_home(source).parent
     what = f"ls {there} shows what there is" if there.is_dir() else f"nor is there a folder {there}"
     return RunFolderError(
         f"{source}: there is no such run folder; {what} (run folders come with no clone: "

@@ -21,6 +21,7 @@ from dae_cli.commands.options import (
     check_engine,
     command_line,
 )
+from dae_cli.commands.paths import folder
 from dae_cli.commands.tables import run_summary
 from dae_cli.commands.telling import hint_when_interrupted
 from dae_cli.config.names import label
@@ -56,7 +57,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="DIR",
-            file_okay=False,
+            parser=folder,
             help="Where the run folder goes.  [default: results/STUDY/runs]",
             show_default=False,
         ),

@@ -17,7 +17,7 @@ from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import prepare
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.errors import RunFolderError
-from dae_cli.files import write_text
+from dae_cli.files import with_home, write_text
 from dae_cli.search.sampling import SamplerName
 from dae_cli.search.storage import JOURNAL, is_url
 from dae_cli.study.locks import hold
@@ -127,7 +127,7 @@ def storage_of(given: str | None, out: Path) -> str:
     """Return the URL that is given, or the absolute path of the journal."""
     if given is None:
         return str((out / SEARCH / JOURNAL).absolute())
-    return given if is_url(given) else str(Path(given).absolute())
+    return given if is_url(given) else str(with_home(given, "--storage ").absolute())
 
 
 def settle_engine(

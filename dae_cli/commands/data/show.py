@@ -9,6 +9,7 @@ import typer
 
 from dae_cli.commands.data.names import ALL, chosen
 from dae_cli.commands.options import DataDir, DataOrigin, SplitName, tiles_of
+from dae_cli.commands.paths import file
 from dae_cli.config.names import label
 
 
@@ -18,7 +19,7 @@ def show(
         Path | None,
         typer.Option(
             metavar="FILE.png",
-            dir_okay=False,
+            parser=file,
             help="The picture.  [default: NAME-ORIGIN.png, here]",
             show_default=False,
         ),
