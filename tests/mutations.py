@@ -46,7 +46,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     "study": (
         "study",
         "replicate train run_folders evaluate golden report statistics claims verify "
-        "result_readers filter_studies filters_command svm smoke processes stopping faults cluster",
+        "result_readers filter_studies filters_command svm smoke processes stopping faults cluster "
+        "lacking_data",
     ),
     "search": ("search", "search committed_results cluster"),
     "commands": (

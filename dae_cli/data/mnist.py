@@ -20,6 +20,7 @@ from dae_cli.data.sources.mnist import (
     cached_mnist,
     find_mnist,
     mnist_digits,
+    mnist_here,
     read_mnist,
 )
 from dae_cli.errors import DataError
@@ -40,6 +41,19 @@ def prepare_mnist(folder: Path | None, note: Note) -> Prepared:
     whose = "the user's files" if files.folder != cache_folder() / "mnist" else "the cache"
     source = f"MNIST, {whose} (checked: the published content)"
     return Prepared(MNIST, files.folder, "original", CONTENT_SHA256, source)
+
+
+def foresee_mnist(folder: Path | None) -> Prepared:
+    """Say where MNIST is or would come from; nothing is fetched.
+
+    Raises:
+        DataError: the user's files cannot be used.
+    """
+    if folder is not None and (files := find_mnist(folder)):
+        read_mnist(files)
+    here = mnist_here(folder, cache_folder())
+    source = f"MNIST, {here}" if here else "MNIST, which would be fetched"
+    return Prepared(MNIST, cache_folder() / MNIST, "original", CONTENT_SHA256, source)
 
 
 def digits_of(prepared: Prepared) -> Digits:

@@ -54,29 +54,45 @@ def from_user_files(files: UserFiles, spec: DatasetSpec, note: Note) -> Prepared
 
     Raises DataError when they are damaged, or proven not to be the original.
     """
-    pointer = cache_folder() / f"{spec.name}-files-{files.key}.json"
+    pointer = _pointer_to(files, spec)
     if remembered := _remembered(pointer, spec):
         return remembered
     with alone(cache_folder(), spec.name, note):  # another process may be reading them, too
         return _remembered(pointer, spec) or _read_user_files(files, spec, pointer, note)
 
 
-def _remembered(pointer: Path, spec: DatasetSpec) -> Prepared | None:
+def foreseen_user_files(files: UserFiles, spec: DatasetSpec, note: Note) -> Prepared:
+    """What `from_user_files` would return, found without writing anything; raises the same."""
+    if remembered := _remembered(_pointer_to(files, spec), spec, delete=False):
+        return remembered
+    return Prepared.of(files.paths[0], _judged(files, spec, note)[1])
+
+
+def _pointer_to(files: UserFiles, spec: DatasetSpec) -> Path:
+    return cache_folder() / f"{spec.name}-files-{files.key}.json"
+
+
+def _remembered(pointer: Path, spec: DatasetSpec, *, delete: bool = True) -> Prepared | None:
     if found := read_pointer(pointer):
         path = cache_folder() / found.entry
-        if (known := sound_entry(path, spec)) and known.origin == "original":
+        if (known := sound_entry(path, spec, delete=delete)) and known.origin == "original":
             return replace(Prepared.of(path, known), source=found.source)
     return None
 
 
 def _read_user_files(files: UserFiles, spec: DatasetSpec, pointer: Path, note: Note) -> Prepared:
+    content, provenance = _judged(files, spec, note)
+    prepared = _store(spec, content, provenance)
+    save_pointer(pointer, Pointer(prepared.path.name, provenance.source))
+    return replace(prepared, source=provenance.source)
+
+
+def _judged(files: UserFiles, spec: DatasetSpec, note: Note) -> tuple[Content, Provenance]:
     note(f"reading {files}")
     content = files.read()
     sha256 = content_digest(spec, content)
     source, trust = judge_user_files(files, sha256, spec)
-    prepared = _store(spec, content, Provenance(spec.name, "original", sha256, source, trust))
-    save_pointer(pointer, Pointer(prepared.path.name, source))
-    return replace(prepared, source=source)
+    return content, Provenance(spec.name, "original", sha256, source, trust)
 
 
 def judge_user_files(files: UserFiles, sha256: str, spec: DatasetSpec) -> tuple[str, Trust]:
