@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dae_cli.errors import NameTooLongError, OutputError
+from dae_cli.errors import ConfigError, NameTooLongError, OutputError
 
 PART = ".part"
 STALE_SECONDS = 24 * 3600.0
@@ -142,10 +142,25 @@ def _is_gone(pid: int) -> bool:
     return False
 
 
+def with_home(text: str, told_by: str = "") -> Path:
+    """Return the path as a shell reads it: ``~`` and ``~name`` at its start are home folders.
+
+    Raises:
+        ConfigError: there is no such user; `told_by` leads the message.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{told_by}{text}: {Path(text).parts[0]} is nobody's home folder here; for a folder of "
+            f"this name write ./{text}"
+        ) from error
+
+
 def cache_folder() -> Path:
     """``DAE_CACHE_DIR``, else the operating system's place for caches."""
     if chosen := os.environ.get("DAE_CACHE_DIR"):
-        return Path(chosen)
+        return with_home(chosen, "DAE_CACHE_DIR ")
     import pooch  # type: ignore[import-untyped]
 
     return Path(pooch.os_cache("dae"))

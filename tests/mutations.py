@@ -35,7 +35,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "config": ("config", "config_values config_errors light_commands search"),
     "data": (
         "data proof",
-        "recipes data_readers sources downloads natural_images data_commands",
+        "recipes data_readers sources downloads natural_images data_commands mnist",
     ),
     "figures": (
         "pictures pages",
@@ -47,13 +47,13 @@ ROOMS: dict[str, tuple[str, str]] = {
         "study",
         "replicate train run_folders evaluate golden report statistics claims verify "
         "result_readers filter_studies filters_command svm smoke processes stopping faults cluster "
-        "commit",
+        "commit lacking_data results_folders",
     ),
     "search": ("search", "search committed_results cluster"),
     "commands": (
         "commands",
         "light_commands train replicate evaluate report verify data_commands filters_command "
-        "search engine_option stopping cluster docs",
+        "search engine_option stopping cluster docs home",
     ),
     "root": (
         "files csv_rows stopping machine errors import_path __main__",

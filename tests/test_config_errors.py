@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from pathlib import Path
 
 import yaml
@@ -506,8 +507,55 @@ def test_what_cannot_be_where_an_autoencoder_is_trained_for_its_filters_is_repor
     assert problems(write(PHOTOS), "pretrain.batch_size=100000") == []
 
 
+# A file, what is added to it or set, and what is reported.
+MIXED = """
+digits | subset: {train: 5, valid: 5, test: 5} | x.yaml:1 | finetune | rows
+net | rows: 100 | mnist | subset
+net | patches: {side: 8} | photographs
+svm | rows: 5 | x.yaml:2 | remove
+svm | patches: {side: 8} | x.yaml:2 | remove
+svm | corruption: {destruction: 0.25} | x.yaml:2 | remove
+photos | finetune: {learning_rate: 1, max_epochs: 1, patience: 1} | x.yaml:1 | labels | basic
+photos | svm: {kernel: rbf} | x.yaml:1 | labels | svm: x.yaml:5 | basic
+photos | subset: {train: 5, valid: 5, test: 5} | x.yaml:1 | labels | subset: x.yaml:5 | mnist
+net | dataset=photographs | --set dataset=photographs | labels | finetune: x.yaml:5 | convex
+svm | dataset=photographs | --set dataset=photographs | labels | svm: x.yaml:2 | convex
+digits | dataset=convex | finetune is missing
+"""
+
+
+def test_sections_that_an_experiment_cannot_have_are_reported_with_what_it_is() -> None:
+    files = {"net": WHOLE, "digits": DIGITS, "photos": PHOTOS, "svm": SVM}
+    for name, more, *parts in rows(MIXED):
+        added, set_ = ("", [more]) if "=" in more else (f"{more}\n", [])
+        found = problems(write(files[name] + added), *set_)
+        assert any(all(has(one, part) for part in parts) for one in found), (more, found)
+        assert all(has(one, "x.yaml") or has(one, "--set") for one in found), found
+    study = "title: t\nshared: {dataset: photographs}\n"
+    found = problems(write_cells(study, {"a": "svm: {kernel: rbf}\n"}))
+    assert_reported(found, f"{AT}study.yaml:2 dataset", "labels", f"svm: {AT}a.yaml:1", "mnist")
+
+
+def test_whatever_sections_stand_together_a_file_resolves_or_says_why_not() -> None:
+    sections = {
+        "dataset": ("rect", "mnist", "photographs"),
+        "finetune": ("{learning_rate: 1, max_epochs: 1, patience: 1}",),
+        "svm": ("{kernel: poly}",),
+        "rows": ("30",),
+        "patches": ("{side: 8}", "null"),
+        "subset": ("{train: 20, valid: 5, test: 5}",),
+        "pretrain": ("{loss: squared-error, learning_rate: 1, epochs: 1}",),
+    }
+    resolved = 0
+    for values in product(*((None, *some) for some in sections.values())):
+        lines = [f"{key}: {v}\n" for key, v in zip(sections, values, strict=True) if v]
+        found = problems(write("model: {hidden: [3]}\n" + "".join(lines)))
+        resolved += not found
+    assert resolved == 9
+
+
 def test_filters_do_not_stand_beside_networks_nor_figures_over_them() -> None:
-    found = problems(write_cells(STUDY, {"net": "dataset: convex\n", "filters": DIGITS}))
+    found = problems(write_cells(STUDY, {"net": "dataset: convex\n", "filters": PHOTOS}))
     assert any(one.startswith(f"{AT}study.yaml") and has(one, "net") for one in found), found
     figures = "figures:\n  - {name: x, title: X, cells: [net]}\n"
     found = problems(write_cells(STUDY + figures, {"net": "dataset: convex\n"}))

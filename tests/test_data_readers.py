@@ -530,6 +530,52 @@ def test_any_type_of_number_and_any_order_give_the_same_content() -> None:
     refused(("a.npz: X", "float16", "rect-img"), read_arrays, {"X": halves["X"]})
 
 
+def test_shapes_that_can_only_mean_images_or_labels_give_the_content_of_the_plain_ones() -> None:
+    for dataset, n_classes in (("rect-img", 2), ("bg-rand", 10)):
+        of = OF._replace(dataset=dataset)
+        content = random_arrays(of)
+        whole = arrays_of(content, of)
+        for image in ((28, 28), (28, 28, 1), (1, 28, 28), (784, 1), (1, 784)):
+            for order in (np.ascontiguousarray, np.asfortranarray):
+                shaped = {key: order(whole[key].reshape(-1, *image)) for key in ("X", "Xtest")}
+                assert_same(read_arrays(npz(whole | shaped), of), content)
+        for labels in (
+            lambda y: y[:, None],
+            lambda y: y[None],
+            lambda y: y[:, None, None].astype("f4"),
+            lambda y: np.eye(n_classes)[y],  # noqa: B023
+            lambda y: np.eye(n_classes, dtype=bool)[y],  # noqa: B023
+            lambda y: np.asfortranarray(np.eye(n_classes, dtype=">i4")[y]),  # noqa: B023
+        ):
+            shaped = {key: labels(whole[key].astype(int)) for key in ("Y", "Ytest")}
+            assert_same(read_arrays(npz(whole | shaped), of), content)
+
+
+def test_rounding_beyond_black_and_white_gives_the_content_of_the_plain_values() -> None:
+    for dataset in ("rect", "rect-img", "bg-rand"):
+        of = OF._replace(dataset=dataset)
+        content = random_arrays(of)
+        for ends in (content.pixels, content.test_pixels):
+            ends[:, :2] = (0, SETS[dataset].levels or 1)
+        whole = arrays_of(content, of)
+        for low, high in ((0, 1 + 1.2e-7), (-1e-7, 1.000001), (-1e-9, 1 + 1e-9)):
+            near = {key: whole[key].astype(float) for key in ("X", "Xtest")}
+            for greys in near.values():
+                greys[greys == 0], greys[greys == 1] = low, high
+            assert_same(read_arrays(npz(whole | near), of), content)
+        beyond = whole["X"].astype(float)
+        beyond[3, 1] = 1.00001
+        refused(("row 4, pixel 2", "1.00001"), read_arrays, npz(whole | {"X": beyond}), of)
+
+
+def test_one_hot_labels_with_more_or_less_than_a_single_1_are_refused_with_their_row() -> None:
+    for row in ((1, 1), (0, 0), (0.5, 0.5), (2, -1), (np.nan, 1)):
+        labels = np.eye(2)[arrays_of()["Y"].astype(int)]
+        labels[4] = row
+        found = ", ".join(f"{value:g}" for value in row)
+        refused((f"a.npz, Y, row 5: {found}", "one-hot"), read_arrays, {"Y": labels})
+
+
 def test_large_arrays_are_read_whole_and_defects_in_them_placed() -> None:
     of = Rows("rect-img", 4000, 200, 3)
     content = random_arrays(of)
@@ -549,8 +595,12 @@ def test_arrays_of_another_shape_are_refused_with_both_shapes() -> None:
     for change, parts in (
         ({"Xtest": whole["Xtest"][:4]}, ("Xtest", "(4, 784)", "(5, 784)", "rect-img")),
         ({"X": np.vstack([whole["X"]] * 2)}, ("X", "(16, 784)", "(8, 784)")),
-        ({"X": whole["X"].reshape(8, 28, 28)}, ("X", "(8, 28, 28)", "reshape", "(8, 784)")),
-        ({"Y": whole["Y"].reshape(8, 1)}, ("Y", "(8, 1)", "(8,)")),
+        ({"X": np.zeros((8, 28, 27))}, ("X", "(8, 28, 27)", "(8, 784)", "28 x 28")),
+        ({"X": np.zeros((8, 28, 28, 3), "u1")}, ("X", "(8, 28, 28, 3)", "(8, 784)", "grey")),
+        ({"X": np.zeros((8, 785))}, ("X", "(8, 785)", "(8, 784)", "label")),
+        ({"X": whole["X"].T}, ("X", "(784, 8)", "(8, 784)", "transpose")),
+        ({"Y": np.zeros((8, 3))}, ("Y", "(8, 3)", "(8,)", "(8, 2)", "one label")),
+        ({"Y": np.zeros((2, 8))}, ("Y", "(2, 8)", "(8,)", "(8, 2)", "transpose")),
         (parts_swapped, ("X", "(5, 784)", "(8, 784)", "Xtest", "swapped")),
         ({"X": whole["Y"], "Y": whole["X"]}, ("X", "(8,)", "(8, 784)", "Y", "swapped")),
     ):
@@ -697,6 +747,20 @@ def test_plain_and_packed_files_of_mnist_are_distinguished_by_their_bytes() -> N
                 found = read_idx(Path(name), shape)
                 assert found.dtype == np.uint8
                 np.testing.assert_array_equal(found, array)
+
+
+def test_shapes_that_can_only_mean_the_same_are_read_of_mnists_files_too() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    for shape in ((3, 784), (3, 28, 28, 1), (3, 1, 28, 28), (3, 784, 1)):
+        found = read_images(idx(images.reshape(shape)), images.shape)
+        np.testing.assert_array_equal(found, images)
+    refused(("offset 0", "00 00 08 02"), read_images, idx(images.reshape(6, 392)), images.shape)
+    for last, offset in ((1, None), (10, 14)):
+        Path("labels").write_bytes(idx(np.array([[0], [9], [last]], dtype=np.uint8)))
+        if offset is None:
+            assert read_labels(Path("labels"), 3).tolist() == [0, 9, last]
+        else:
+            refused((f"offset {offset}", "label 10"), read_labels, Path("labels"), 3)
 
 
 def test_a_file_of_mnist_that_was_cut_or_changed_is_refused_with_its_end() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dae_cli.commands.console import watching
 from dae_cli.errors import ConfigError, RunFolderError
+from dae_cli.files import with_home
 
 if TYPE_CHECKING:
     from dae_cli.config.schema import PretrainedExperiment
@@ -91,7 +92,7 @@ def _experiment(source: str) -> PretrainedExperiment:
     from dae_cli.config.experiments import load_resolved, resolve_experiment
     from dae_cli.config.schema import SvmExperiment
 
-    config = Path(source) / "config.yaml"
+    config = with_home(source) / "config.yaml"
     experiment = (
         load_resolved(config) if config.is_file() else resolve_experiment(source).experiment
     )

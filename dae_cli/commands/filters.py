@@ -12,6 +12,7 @@ import typer
 
 from dae_cli.commands.animating import draw_learning
 from dae_cli.commands.options import DataDir, Photos, tiles_of, units_of
+from dae_cli.commands.paths import file
 from dae_cli.commands.sorting import SortBy, order_of, words_for
 from dae_cli.commands.sources import run_folder
 from dae_cli.config.names import label
@@ -78,7 +79,7 @@ def filters(
         Path | None,
         typer.Option(
             metavar="FILE",
-            dir_okay=False,
+            parser=file,
             help="The picture: .png, or for print .svg or .pdf.  [default: filters-RUN.png or "
             "filters-side-by-side.png, here; zoom-… with --units]",
             show_default=False,
@@ -88,7 +89,7 @@ def filters(
         Path | None,
         typer.Option(
             metavar="FILE",
-            dir_okay=False,
+            parser=file,
             help="Train the first layer of one experiment again, and draw it while it learns: "
             "a .gif, or a .webp, which is smaller.",
             show_default=False,

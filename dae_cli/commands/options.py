@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from dae_cli.commands.paths import existing_folder, folder
+
 
 class Device(StrEnum):
     """Where it is computed."""
@@ -69,7 +71,7 @@ ResultsFolder = Annotated[
     typer.Option(
         "--out",
         metavar="DIR",
-        file_okay=False,
+        parser=folder,
         help="Folder of the results.  [default: results/STUDY; with --set a folder of its own]",
         show_default=False,
     ),
@@ -79,8 +81,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         metavar="DIR",
-        exists=True,
-        file_okay=False,
+        parser=existing_folder,
         help="Your copies of the data sets: the original .zip, unpacked .amat, or .npz.  "
         "[default: DAE_DATA_DIR]",
         show_default=False,
@@ -102,8 +103,7 @@ Photos = Annotated[
     typer.Option(
         "--photos",
         metavar="DIR",
-        exists=True,
-        file_okay=False,
+        parser=existing_folder,
         help="Your photographs, for what is trained on patches of them.  "
         "[default: those that scikit-image and scikit-learn ship]",
         show_default=False,

@@ -25,7 +25,7 @@ from dae_cli.commands.options import (
     check_engine,
     command_line,
 )
-from dae_cli.commands.tables import columns, minutes, results, text_width
+from dae_cli.commands.tables import DASH, columns, minutes, not_run, results, text_width
 from dae_cli.commands.telling import hint_when_interrupted
 from dae_cli.config.names import label
 from dae_cli.errors import RunFolderError
@@ -75,7 +75,10 @@ def replicate(
     photos: Photos = None,
     out: ResultsFolder = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be run, and stop.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Show what would be run, fetched and regenerated; do nothing."
+        ),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Run again what is done, from the start.")
@@ -90,7 +93,8 @@ def replicate(
 ) -> None:
     """Run every cell of a study and compare it with the paper.
 
-    What is done is skipped, what was stopped goes on, a cell that fails does not stop the others.
+    What is done is skipped, what was stopped goes on, a cell that fails, or whose data cannot be
+    fetched, does not stop the others.
     Refused where rows of earlier results would be lost, unless --replace gives them up.
     Writes runs.csv, table.csv, wrong_rows.csv, mcnemar.csv, REPORT.md, report.html, settings.yaml
     and pictures; of a study on filters runs.csv, filters.csv, figures.csv, REPORT.md,
@@ -119,6 +123,7 @@ def replicate(
             engine=engine.value,
             replaces=replaces,
             watcher=watcher,
+            dry=dry_run,
         )
         if not dry_run:
             require_rows_kept(plan)
@@ -144,7 +149,7 @@ def replicate(
             typer.echo(f"without --dry-run this would be refused: {error}", err=True)
         return
     _tell(plan, outcome, force, quiet)
-    if outcome.failed:
+    if outcome.failed or plan.lacking:
         raise typer.Exit(1)
 
 
@@ -165,8 +170,14 @@ def _grid(plan: Plan, force: bool) -> list[str]:
         state = "starts over" if force and run.state != "new" else states[run.state]
         data = run.job.data
         rows.append((run.job.cell, run.job.name, state, f"{data.name} ({data.standing})"))
+    for lacking in plan.lacking:
+        told = f"{lacking.dataset} ({lacking.why})"
+        rows += [(cell, DASH, "not known", told) for cell in lacking.cells]
     ahead = sum(force or run.state != "done" for run in plan.runs)
-    return [*columns(rows, [3, 3, 3]), f"{ahead} of {len(rows) - 1} to run · {label(plan.out)}"]
+    count = f"{ahead} of {len(plan.runs)} to run"
+    if cells := sum(len(lacking.cells) for lacking in plan.lacking):
+        count += f", and {cells} {'cell' if cells == 1 else 'cells'} whose data are not here yet"
+    return [*columns(rows, [3, 3, 3]), f"{count} · {label(plan.out)}"]
 
 
 def _tell(plan: Plan, outcome: Outcome, force: bool, quiet: bool) -> None:
@@ -176,6 +187,7 @@ def _tell(plan: Plan, outcome: Outcome, force: bool, quiet: bool) -> None:
     rows = {row.run: row for row in outcome.rows}
     made = [(run, rows[run.job.name]) for run in plan.runs]
     errors = [f"{row.run} failed: {row.error}" for _, row in made if row.error]
+    errors += not_run(plan.lacking)
     if quiet:
         typer.echo("".join(f"{line}\n" for line in errors), err=True, nl=False)
         typer.echo(label(outcome.report))

@@ -26,7 +26,9 @@ from dae_cli.commands.options import (
 from dae_cli.commands.options import (
     Quiet as QuietOption,
 )
+from dae_cli.commands.paths import folder
 from dae_cli.commands.searching import SearchFormat, check_files, grid, tell, trial_line
+from dae_cli.commands.tables import not_run
 from dae_cli.commands.telling import hint_when_interrupted
 
 if TYPE_CHECKING:
@@ -111,7 +113,7 @@ def search(
         typer.Option(
             "--out",
             metavar="DIR",
-            file_okay=False,
+            parser=folder,
             help="Folder of search.csv and the checkpoints.  [default: results/STUDY]",
             show_default=False,
         ),
@@ -126,7 +128,10 @@ def search(
         bool, typer.Option("--check", help="Compare the files with search.csv, and stop.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be searched, and stop.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Show what would be searched, fetched, regenerated; do nothing."
+        ),
     ] = False,
     form: Annotated[
         SearchFormat, typer.Option("--format", help="A table to read, or JSON.")
@@ -168,13 +173,14 @@ def search(
     watcher = Quiet() if quiet else Lines(single=False)
     address = None if dry_run else scheduler
     with cluster_at(address, data_dir, watcher) as cluster:
-        searches = cell_searches(
+        searches, without_data = cell_searches(
             resolved,
             cells,
             data_dir=data_dir,
             origin=origin.value if origin else None,
             accept_unverified=accept_unverified,
             watcher=watcher,
+            dry=dry_run,
         )
         computed: tuple[EngineName, str] = ("torch", device.value)
         if not dry_run:
@@ -191,6 +197,7 @@ def search(
             engine=computed[0],
             device=computed[1],
             command=command_line(),
+            lacking=without_data,
         )
         if dry_run:
             typer.echo("\n".join(grid(plan, form)))
@@ -211,6 +218,9 @@ def search(
         typer.echo(
             f"nothing is selected, since no trial was completed: {', '.join(lacking)}", err=True
         )
+    for line in not_run(plan.lacking):
+        typer.echo(line, err=True)
+    if lacking or plan.lacking:
         raise typer.Exit(1)
 
 

@@ -56,6 +56,9 @@ def grid(plan: SearchPlan, form: SearchFormat) -> list[str]:
         data = f"{cell.data.name} ({cell.data.standing})"
         keys = ", ".join(cell.searched.space)
         rows.append((cell.cell, have, str(plan.trials or "any"), data, keys))
+    for lacking in plan.lacking:
+        told = f"{lacking.dataset} ({lacking.why})"
+        rows += [(cell, DASH, str(plan.trials or "any"), told, DASH) for cell in lacking.cells]
     return [
         *columns(rows, [3, 3]),
         f"sampler {plan.sampler}, seed {plan.seed} · {without_password(plan.storage)}",
@@ -130,6 +133,11 @@ def _plan_as_json(plan: SearchPlan, known: Sequence[Mapping[str, int]]) -> dict[
                 "searched": list(cell.searched.space),
             }
             for cell, counts in zip(plan.cells, known, strict=True)
+        ],
+        "lacking": [
+            {"cell": cell, "dataset": one.dataset, "why": one.why}
+            for one in plan.lacking
+            for cell in one.cells
         ],
         "sampler": plan.sampler,
         "seed": plan.seed,

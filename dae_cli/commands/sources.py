@@ -11,6 +11,7 @@ import typer
 
 from dae_cli.config.names import STUDY_FILE, Target, find_target, label, study_folders
 from dae_cli.errors import ConfigError, DaeError, RunFolderError
+from dae_cli.files import with_home
 
 if TYPE_CHECKING:
     from dae_cli.config.experiments import ResolvedStudy
@@ -152,7 +153,7 @@ def run_folder(source: str) -> Path:
         RunFolderError: the folder is no run's; the experiment has no finished run.
         ConfigError: neither a folder nor an experiment.
     """
-    path = Path(source)
+    path = with_home(source)
     if path.is_dir() and not (path / STUDY_FILE).is_file():
         if (path / _CONFIG).is_file():
             return path
@@ -182,7 +183,7 @@ def run_folder(source: str) -> Path:
 
 
 def _no_folder(source: str) -> RunFolderError:
-    there = Path(source).parent
+    there = with_home(source).parent
     what = f"ls {there} shows what there is" if there.is_dir() else f"nor is there a folder {there}"
     return RunFolderError(
         f"{source}: there is no such run folder; {what} (run folders come with no clone: "

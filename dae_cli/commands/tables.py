@@ -12,6 +12,7 @@ from dae_cli.study.tables import cells
 from dae_cli.study.tables.origin import data_mark, origin_told
 
 if TYPE_CHECKING:
+    from dae_cli.study.plan import Lacking
     from dae_cli.study.rows import RunRow, TableRow
 
 DASH = "-"
@@ -49,6 +50,17 @@ def results(
     if any(line.endswith(" *") for line in short):
         short.append(f"* on {' or '.join(sorted({data_mark(row) for row in rows} - {''}))}")
     return short if _fits(short, width) else _stacked(rows, changed)
+
+
+def not_run(lacking: Sequence[Lacking]) -> list[str]:
+    """A line for each reason why data cannot be had, with the cells that were left out for it."""
+    lines = []
+    for why in dict.fromkeys(one.why for one in lacking):
+        alike = [one for one in lacking if one.why == why]
+        cells = ", ".join(cell for one in alike for cell in one.cells)
+        sets = ", ".join(one.dataset for one in alike)
+        lines.append(f"not run: {cells}, for want of {sets}: {why}")
+    return lines
 
 
 def minutes(value: float | None) -> str:

@@ -22,6 +22,7 @@ from dae_cli.commands.options import (
     check_engine,
     command_line,
 )
+from dae_cli.commands.paths import folder
 from dae_cli.commands.tables import run_summary
 from dae_cli.commands.telling import hint_when_interrupted
 from dae_cli.config.names import label
@@ -58,7 +59,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="DIR",
-            file_okay=False,
+            parser=folder,
             help="Where the run folder goes.  [default: results/STUDY/runs]",
             show_default=False,
         ),
@@ -73,7 +74,8 @@ def train(
 ) -> None:
     """Train and test one experiment; of an SVM, select its parameters first.
 
-    On mnist or photographs an autoencoder is trained for its filters alone, which are measured.
+    On photographs, or on mnist without finetune, an autoencoder is trained for its filters alone,
+    which are measured.
 
     Prints the test error beside the paper's, and the run folder. A finished run is not made again.
     """

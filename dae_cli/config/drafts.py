@@ -11,7 +11,7 @@ from dae_cli.config.checks import as_experiment, missing_keys
 from dae_cli.config.contradictions import contradictions
 from dae_cli.config.entries import Layer, merge
 from dae_cli.config.figures import unknown_cells
-from dae_cli.config.kinds import SVM, Kind, kind_of, mixed_problems, taken
+from dae_cli.config.kinds import Kind, kind_of, mixed_problems, taken
 from dae_cli.config.names import STUDY_FILE, label
 from dae_cli.config.problems import Problem, shown
 from dae_cli.config.schema import AnyExperiment, DatasetName, FilterExperiment
@@ -58,7 +58,7 @@ def draft_from(
         missing,
         contradictions(merged),
     )
-    return draft, mixed_problems(cell, merged.get(SVM))
+    return draft, mixed_problems(merged)
 
 
 def missing_problems(drafts: Sequence[Draft], study_file: Path | None) -> list[Problem]:
@@ -111,7 +111,8 @@ def figure_problems(study: StudyFile, drafts: Sequence[Draft], folder: Path) -> 
         text = f"{', '.join(others)} cannot stand beside cells that are trained for their filters"
         problems.append(Problem(where, f"{text}; put them into a study of their own"))
     if study.figures and drafts and not any(of_filters):
-        text = "figures are drawn of cells with the data set mnist or photographs; none has it"
+        text = "figures are drawn of filters: cells of mnist without finetune, or of photographs"
+        text += "; there is none"
         problems.append(Problem(where, text))
     return problems
 

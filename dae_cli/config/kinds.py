@@ -4,8 +4,8 @@ A cell is an SVM where it has an `svm` section, its own or one that its study sh
 study shares it takes the sections that an SVM has (dataset, svm, subset, seed), so that networks
 and SVMs may stand in one study. `--set` goes to the cells that have the section it names.
 
-A cell is trained for its filters alone where its data set is one without a classification task
-(mnist, photographs).
+A cell is trained for its filters alone where its data set is photographs, or mnist and it has no
+`finetune` section, its own or one that its study shares.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dae_cli.config.entries import Entry, Layer
 from dae_cli.config.problems import Problem
 from dae_cli.config.schema import (
     AnyExperiment,
+    DatasetName,
     Experiment,
     FilterDatasetName,
     FilterExperiment,
@@ -25,6 +26,9 @@ from dae_cli.config.schema import (
 )
 
 SVM = "svm"
+FINETUNE = "finetune"
+DATASETS: tuple[str, ...] = get_args(DatasetName)
+"""What can be classified: they have labels."""
 FILTER_DATASETS: tuple[str, ...] = get_args(FilterDatasetName)
 Kind = type[Experiment] | type[SvmExperiment] | type[FilterExperiment]
 KINDS: tuple[Kind, ...] = (Experiment, SvmExperiment, FilterExperiment)
@@ -39,9 +43,15 @@ def kind_of(layer: Layer) -> Kind:
     """The kind of experiment that merged settings describe."""
     if SVM in layer:
         return SvmExperiment
-    dataset = layer.get("dataset")
-    of_filters = dataset is not None and dataset.value in FILTER_DATASETS
-    return FilterExperiment if of_filters else Experiment
+    dataset = layer["dataset"].value if "dataset" in layer else None
+    if dataset in FILTER_DATASETS and not (dataset in DATASETS and FINETUNE in layer):
+        return FilterExperiment
+    return Experiment
+
+
+def kind_name(experiment: AnyExperiment) -> str:
+    """What an experiment is, in words."""
+    return _NAMES[type(experiment)]
 
 
 def as_network(experiment: AnyExperiment) -> Experiment:
@@ -51,7 +61,7 @@ def as_network(experiment: AnyExperiment) -> Experiment:
         TypeError: it is that of an SVM, or of filters.
     """
     if not isinstance(experiment, Experiment):
-        kind = _NAMES[type(experiment)]
+        kind = kind_name(experiment)
         raise TypeError(f"an experiment that is {kind} was given where only a network can be")
     return experiment
 
@@ -77,18 +87,40 @@ def taken(layer: Layer, kind: Kind) -> Layer:
     return {key: entry for key, entry in layer.items() if key in kind.model_fields}
 
 
-def mixed_problems(own: Layer, svm: Entry | None) -> list[Problem]:
-    """Sections of a network in the file of a cell that `svm` makes an SVM; None: it is none."""
-    if svm is None:
-        return []
-    where = svm.place.text
-    return [
-        entry.problem(
-            key, f"an SVM has no {key}, and {where} makes this one an SVM; remove one of the two"
+def mixed_problems(layer: Layer) -> list[Problem]:
+    """What merged settings have that their kind has not, each with what makes them of that kind."""
+    kind, dataset = kind_of(layer), layer.get("dataset")
+    mixed = [key for key in layer if key in sections_of_all() and key not in kind.model_fields]
+    if dataset is not None and dataset.value in FILTER_DATASETS and dataset.value not in DATASETS:
+        learned = [key for key in (SVM, FINETUNE, "subset") if key in layer]
+        if learned:
+            where = ", ".join(f"{key}: {layer[key].place.text}" for key in learned)
+            text = (
+                f"{dataset.value} have no labels and are trained on for filters alone, without "
+                f"{' and '.join(learned)} ({where}); remove that, or set dataset to one of "
+                f"{', '.join(DATASETS)}"
+            )
+            return [dataset.problem("dataset", text)]
+    return [layer[key].problem(key, _why_not(key, kind, layer)) for key in mixed]
+
+
+def _why_not(key: str, kind: Kind, layer: Layer) -> str:
+    """Why settings of a kind have no such section, and what to do."""
+    if kind is SvmExperiment:
+        where = layer[SVM].place.text
+        return f"an SVM has no {key}, and {where} makes this one an SVM; remove one of the two"
+    if kind is FilterExperiment:
+        where = layer["dataset"].place.text
+        return (
+            f"{where} without {FINETUNE} is trained for its filters alone, and has no {key}; add "
+            f"{FINETUNE} to classify, or remove {key} (fewer digits: rows)"
         )
-        for key, entry in own.items()
-        if key in Experiment.model_fields and key not in SvmExperiment.model_fields
-    ]
+    only = f"mnist without {FINETUNE}" if key == "rows" else "photographs"
+    fewer = " (fewer rows: subset)" if key == "rows" else ""
+    return (
+        f"a network that is fine-tuned has no {key}: that is for filters alone, of {only}; "
+        f"remove it{fewer}"
+    )
 
 
 def unused_overrides(over: Layer, kinds: Iterable[Kind], which: str) -> list[Problem]:

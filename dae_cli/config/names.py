@@ -17,6 +17,7 @@ from pathlib import Path
 
 from dae_cli.config.problems import did_you_mean, shown
 from dae_cli.errors import ConfigError
+from dae_cli.files import with_home
 
 STUDY_FILE = "study.yaml"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -43,7 +44,7 @@ def find_target(name: str) -> Target:
 
 def _target(name: str) -> Target:
     if _is_path(name):
-        return _from_path(Path(name), name)
+        return _from_path(with_home(name), name)
     parts = name.split("/")
     if ".." in parts or "." in parts:
         raise ConfigError(
@@ -119,6 +120,7 @@ def _is_path(name: str) -> bool:
         name.endswith((*_SEPARATORS, ".yaml", ".yml"))
         or name.startswith("./")
         or name == "."
+        or name.startswith("~")
         or Path(name).is_absolute()
     )
 

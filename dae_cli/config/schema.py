@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from dae_cli.config.sizes import MNIST_DIGITS, PIXELS
 
 DatasetName = Literal[
-    "basic", "rot", "bg-rand", "bg-img", "rot-bg-img", "rect", "rect-img", "convex"
+    "basic", "rot", "bg-rand", "bg-img", "rot-bg-img", "rect", "rect-img", "convex", "mnist"
 ]
 FilterDatasetName = Literal["mnist", "photographs"]
 CorruptionKind = Literal["masking", "gaussian", "salt-and-pepper"]
@@ -291,9 +291,9 @@ class FilterExperiment(Settings):
     @classmethod
     def _usual_patches(cls, values: Any) -> Any:
         """Photographs are cut into patches, as usual where nothing else is said."""
-        if isinstance(values, dict) and values.get("dataset") == "photographs":
-            return {"patches": {}} | values
-        return values
+        if not isinstance(values, dict) or values.get("dataset") != "photographs":
+            return values
+        return values if values.get("patches") is not None else {**values, "patches": {}}
 
     @property
     def inputs(self) -> int:

@@ -11,9 +11,10 @@ from dae_cli.config.contradictions import contradictions
 from dae_cli.config.domains import Domain, Value
 from dae_cli.config.entries import Entry, Place
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy, resolve_study
+from dae_cli.config.kinds import kind_name
 from dae_cli.config.names import STUDY_FILE, asked_cells, label
 from dae_cli.config.problems import Problem, config_error, did_you_mean, shown
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import Experiment, FilterExperiment
 from dae_cli.config.search_space import LAYERS, UNITS, PruneSettings, SearchEntry
 from dae_cli.errors import ConfigError
 
@@ -119,7 +120,10 @@ def _matched(study: ResolvedStudy) -> tuple[dict[str, SearchedCell], list[Proble
             cell = SearchedCell(resolved, experiment, entry.space, entry.prune)
             found[resolved.cell] = cell
         elif matching and resolved.cell in matching[0].cells:
-            text = f"{shown(resolved.cell)} is an SVM, which selects within its own run"
+            why = "which selects within its own run"
+            if isinstance(resolved.experiment, FilterExperiment):
+                why = "without an error to select by"
+            text = f"{shown(resolved.cell)} is {kind_name(resolved.experiment)}, {why}"
             problems.append(Problem(matching[0].place.text, text))
     return found, problems
 

@@ -31,6 +31,12 @@ _NEVER = {
     "seed": "a seed is no setting to be selected",
     "model.hidden": f"search {UNITS} (of each hidden layer) and {LAYERS} (their number)",
 }
+_NEVER_WITHIN = {
+    "subset": "all rows count",
+    "svm": "an SVM selects within its own run",
+    "patches": "what is trained for its filters alone has no error to select by",
+    "rows": "what is trained for its filters alone has no error to select by",
+}
 _ENTRY_KEYS = ("cells", "space", "prune")
 _RANGE_KEYS, _CHOICES_KEY = ("low", "high", "log", "step"), "choices"
 _FORMS = "{low: …, high: …} with log: true or step: …, or {choices: […]}"
@@ -112,7 +118,7 @@ def _space(entry: Entry, key: str, problems: list[Problem]) -> dict[str, Domain]
     known = {k: e for k, e in known_keys().items() if not e.kind.startswith("a mapping")}
     space: dict[str, Domain] = {}
     for name, item in entry.items.items():
-        if reason := _NEVER.get(name) or ("all rows count" if name.startswith("subset") else ""):
+        if reason := _NEVER.get(name) or _NEVER_WITHIN.get(name.partition(".")[0]):
             problems.append(item.problem(f"{key}.{name}", f"cannot be searched: {reason}"))
         elif name not in known and name not in (UNITS, LAYERS):
             near = did_you_mean(name, (*known, UNITS, LAYERS)) or suggestion(name, known)

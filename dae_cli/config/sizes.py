@@ -30,5 +30,6 @@ ROWS = {
     "rect": Rows(1_000, 200, 50_000),
     "rect-img": _MNIST_VARIANT,
     "convex": Rows(6_000, 2_000, 50_000),
+    "mnist": Rows(50_000, 10_000, 10_000),
 }
 """By the name of the data set; the registry of the data takes them from here."""

@@ -134,8 +134,8 @@ def entries(spec: DatasetSpec) -> list[Path]:
     ]
 
 
-def sound_entry(path: Path, spec: DatasetSpec) -> Provenance | None:
-    """Provenance of an entry whose content has its digest; a damaged entry is deleted."""
+def sound_entry(path: Path, spec: DatasetSpec, *, delete: bool = True) -> Provenance | None:
+    """Provenance of an entry whose content has its digest; `delete` removes a damaged one."""
     if not path.is_file():
         return None
     try:
@@ -145,8 +145,9 @@ def sound_entry(path: Path, spec: DatasetSpec) -> Provenance | None:
     except DataError as error:
         if isinstance(error.__cause__, OSError) and path.exists():
             return None  # it cannot be read just now, which is no damage
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
+    if delete:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
     return None
 
 

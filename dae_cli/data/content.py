@@ -22,6 +22,10 @@ ROUNDING = 1e-3
 stay below 2e-4; a level of another scale does not, as 1/256 is .004 from 1/255."""
 
 
+BEYOND = 2e-6
+"""How far rounding, of float32 or to six decimals, may carry a grey value out of [0, 1]."""
+
+
 @dataclass(frozen=True)
 class Content:
     """Training file (training and validation rows together) and test file of a set."""
@@ -81,12 +85,12 @@ def as_dataset(spec: DatasetSpec, content: Content, origin: Origin, sha256: str)
 def canonical_pixels(
     values: NDArray[np.floating], spec: DatasetSpec, where: str, first_row: int = 0
 ) -> Pixels:
-    """Map grey values in [0, 1], shape (n, 784), to the stored pixels.
+    """Map grey values in [0, 1], shape (n, 784), to the stored pixels; rounding may exceed them.
 
     ``where`` and ``first_row`` name the file and the number of its first row in errors.
     Raises DataError for a value that is not finite, outside [0, 1] or not of the set's scale.
     """
-    sound = (values >= 0) & (values <= 1)  # False for NaN
+    sound = (values >= -BEYOND) & (values <= 1 + BEYOND)  # False for NaN
     if not sound.all():
         row, column = np.argwhere(~sound)[0]
         value = values[row, column]
@@ -94,11 +98,11 @@ def canonical_pixels(
         if column == 0 and value in range(2, spec.n_classes):
             hint = "; that may be the label, which stands last in a row"
         raise DataError(
-            f"{where}, row {first_row + row + 1}, pixel {column + 1}: {value:g} found, "
+            f"{where}, row {first_row + row + 1}, pixel {column + 1}: {value:.9g} found, "
             f"expected a grey value from 0 to 1{hint}"
         )
     if spec.levels is None:
-        return np.asarray(values, dtype=np.float32)
+        return np.asarray(np.clip(values, 0, 1), dtype=np.float32)
     steps = values * float(spec.levels)
     whole = np.rint(steps)
     fits = (np.abs(steps - whole) <= ROUNDING) & (whole <= 255)

@@ -102,7 +102,7 @@ def _divisor(split: Split) -> np.float32 | None:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One of the eight sets, with its origin and the SHA-256 of its content."""
+    """One of the eight sets, or MNIST, with its origin and the SHA-256 of its content."""
 
     name: str
     n_classes: int

@@ -10,21 +10,15 @@ from numpy.typing import NDArray
 
 from dae_cli.config.schema import FilterExperiment
 from dae_cli.data.dataset import Split
+from dae_cli.data.mnist import SCALE, digits_of, prepare_mnist
 from dae_cli.data.natural.patches import cut_patches
 from dae_cli.data.natural.scenes import Scene, digest_of, scenes_in, shipped_folder, shipped_scenes
 from dae_cli.data.notes import Note
 from dae_cli.data.obtain import Prepared
-from dae_cli.data.sources.mnist import (
-    CONTENT_SHA256,
-    N_TRAIN,
-    cached_mnist,
-    find_mnist,
-    mnist_digits,
-    read_mnist,
-)
+from dae_cli.data.registry import MNIST
+from dae_cli.data.sources.mnist import N_TRAIN
 from dae_cli.data.sources.user_files import chosen_folder
 from dae_cli.errors import DataError
-from dae_cli.files import cache_folder
 
 FilterImages = Split | NDArray[np.float32]
 """Digits with their grey values; or patches, (count, side²)."""
@@ -44,8 +38,8 @@ def prepare_images(
     Raises:
         DataError: files cannot be used. DownloadError: MNIST cannot be had.
     """
-    if name == "mnist":
-        return _prepare_mnist(chosen_folder(data_dir), note)
+    if name == MNIST:
+        return prepare_mnist(chosen_folder(data_dir), note)
     if photos is not None:
         scenes = scenes_in(photos)
         source = f"{len(scenes)} photographs of {photos}"
@@ -53,15 +47,6 @@ def prepare_images(
     scenes = shipped_scenes()
     source = f"{len(scenes)} photographs that scikit-image and scikit-learn ship"
     return Prepared(name, shipped_folder(), "original", digest_of(scenes), source, "")
-
-
-def _prepare_mnist(folder: Path | None, note: Note) -> Prepared:
-    mnist_digits(folder, cache_folder(), note)  # read once: it is checked, or fetched
-    files = (find_mnist(folder) if folder else None) or cached_mnist()
-    assert files is not None
-    whose = "the user's files" if files.folder != cache_folder() / "mnist" else "the cache"
-    source = f"MNIST, {whose} (verified: the published content)"
-    return Prepared("mnist", files.folder, "original", CONTENT_SHA256, source, "verified")
 
 
 def load_images(
@@ -83,11 +68,8 @@ def load_images(
 
 
 def _digits(prepared: Prepared, rows: int | None) -> Split:
-    files = find_mnist(prepared.path)
-    if files is None:
-        raise DataError(f"{prepared.path}: the files of MNIST are gone; start again")
-    digits = read_mnist(files)
-    whole = Split(digits.images[:N_TRAIN], digits.labels[:N_TRAIN], 1 / 255)
+    digits = digits_of(prepared)
+    whole = Split(digits.images[:N_TRAIN], digits.labels[:N_TRAIN], SCALE)
     return whole if rows is None else whole.take(rows)
 
 

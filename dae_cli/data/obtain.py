@@ -64,7 +64,7 @@ def from_user_files(
     Raises DataError when they are damaged, or nothing shows that they are the original and the
     user does not accept them all the same.
     """
-    pointer = cache_folder() / f"{spec.name}-files-{files.key}.json"
+    pointer = _pointer_to(files, spec)
     if remembered := _remembered(files, pointer, spec, accept_unverified):
         return remembered
     with alone(cache_folder(), spec.name, note):  # another process may be reading them, too
@@ -73,12 +73,32 @@ def from_user_files(
         )
 
 
+def foreseen_user_files(
+    files: UserFiles, spec: DatasetSpec, accept_unverified: bool, note: Note
+) -> Prepared:
+    """What `from_user_files` would return, found without writing anything; raises the same."""
+    pointer = _pointer_to(files, spec)
+    if remembered := _remembered(files, pointer, spec, accept_unverified, delete=False):
+        return remembered
+    _, provenance, _ = _judged(files, spec, accept_unverified, note)
+    return Prepared.of(files.paths[0], provenance)
+
+
+def _pointer_to(files: UserFiles, spec: DatasetSpec) -> Path:
+    return cache_folder() / f"{spec.name}-files-{files.key}.json"
+
+
 def _remembered(
-    files: UserFiles, pointer: Path, spec: DatasetSpec, accept_unverified: bool
+    files: UserFiles,
+    pointer: Path,
+    spec: DatasetSpec,
+    accept_unverified: bool,
+    *,
+    delete: bool = True,
 ) -> Prepared | None:
     if found := read_pointer(pointer):
         path = cache_folder() / found.entry
-        known = sound_entry(path, spec)
+        known = sound_entry(path, spec, delete=delete)
         accepted = known and (known.trust != "unverified" or accept_unverified)
         if known and accepted and known.origin == "original":
             return replace(Prepared.of(path, known), source=_source(files, found.judgement))
@@ -88,15 +108,21 @@ def _remembered(
 def _read_user_files(
     files: UserFiles, spec: DatasetSpec, pointer: Path, accept_unverified: bool, note: Note
 ) -> Prepared:
+    content, provenance, judgement = _judged(files, spec, accept_unverified, note)
+    prepared = _store(spec, content, provenance, note)
+    save_pointer(pointer, Pointer(prepared.path.name, judgement))
+    return replace(prepared, source=provenance.source)
+
+
+def _judged(
+    files: UserFiles, spec: DatasetSpec, accept_unverified: bool, note: Note
+) -> tuple[Content, Provenance, str]:
     note(f"reading {files}")
     content = files.read()
     sha256 = content_digest(spec, content)
     trust, judgement = judge_user_files(files, content, sha256, spec, accept_unverified)
     source = _source(files, judgement)
-    provenance = Provenance(spec.name, "original", sha256, source, trust)
-    prepared = _store(spec, content, provenance, note)
-    save_pointer(pointer, Pointer(prepared.path.name, judgement))
-    return replace(prepared, source=source)
+    return content, Provenance(spec.name, "original", sha256, source, trust), judgement
 
 
 def _source(files: UserFiles, judgement: str) -> str:

@@ -6,6 +6,7 @@ from, and regenerated content is never called original. ``origin`` insists on on
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +15,19 @@ from dae_cli.data.content import as_dataset
 from dae_cli.data.dataset import Dataset, Origin
 from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.lock import alone
+from dae_cli.data.mnist import foresee_mnist, load_mnist, prepare_mnist
 from dae_cli.data.notes import Note
-from dae_cli.data.obtain import Prepared, from_download, from_recipe, from_user_files
-from dae_cli.data.registry import REGISTRY, DatasetSpec
-from dae_cli.data.sources.mnist import mnist_digits
+from dae_cli.data.obtain import (
+    Prepared,
+    foreseen_user_files,
+    from_download,
+    from_recipe,
+    from_user_files,
+)
+from dae_cli.data.registry import MNIST, REGISTRY, DatasetSpec
+from dae_cli.data.sources.mnist import mnist_digits, mnist_here
 from dae_cli.data.sources.user_files import (
+    UserFiles,
     chosen_folder,
     find_user_files,
     what_is_looked_for,
@@ -50,7 +59,7 @@ def prepare(
     """Make sure that the set lies in the cache, and say where it came from.
 
     Args:
-        name: one of the eight.
+        name: one of the eight, or mnist.
         data_dir: the user's files; default ``DAE_DATA_DIR``.
         origin: accept nothing else; default: the original where it can be had.
         accept_unverified: take the user's files even if nothing shows that they are the original.
@@ -61,21 +70,68 @@ def prepare(
             fetched nor, for want of MNIST, regenerated.
         DownloadError: the original is insisted on and cannot be fetched.
     """
-    spec = spec_of(name)
     folder = chosen_folder(data_dir)
-    if folder is not None and origin != "regenerated":
-        if files := find_user_files(folder, spec):
-            return from_user_files(files, spec, accept_unverified, note)
-        wanted, here = what_is_looked_for(spec), what_lies_in(folder)
-        note(f"{folder} has no files of {name}: looked for {wanted}; found {here}")
+    if name == MNIST:
+        _require_original(origin)
+        return prepare_mnist(folder, note)
+    spec = spec_of(name)
+    if files := _user_files(folder, spec, origin, note):
+        return from_user_files(files, spec, accept_unverified, note)
     if found := _from_cache(spec, origin):
         return found
     with alone(cache_folder(), spec.name, note):  # another process may have made it meanwhile
         return _from_cache(spec, origin) or _obtain(spec, origin, folder, note)
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """What `prepare` would come to, as far as can be told before anything is fetched or made."""
+
+    told: str
+    """Where the set is, or how it would be had."""
+    prepared: Prepared | None
+    """None where its content is not known yet."""
+
+
+def foresee(
+    name: str,
+    *,
+    data_dir: Path | None = None,
+    origin: Origin | None = None,
+    accept_unverified: bool = False,
+    note: Note = _silent,
+) -> Foreseen:
+    """Say what `prepare` would do; nothing is fetched, regenerated or written.
+
+    Raises:
+        DataError: as `prepare` does, of the user's files.
+    """
+    folder = chosen_folder(data_dir)
+    if name == MNIST:
+        _require_original(origin)
+        mnist = foresee_mnist(folder)
+        return Foreseen(mnist.source, mnist)
+    spec = spec_of(name)
+    if files := _user_files(folder, spec, origin, note):
+        found = foreseen_user_files(files, spec, accept_unverified, note)
+        return Foreseen(found.source, found)
+    if here := _from_cache(spec, origin, delete=False):
+        return Foreseen(here.source, here)
+    recipe = RECIPES[name]
+    made = "regenerated"
+    if recipe.uses_mnist:
+        made += f" from MNIST, {mnist_here(folder, cache_folder()) or 'which would be fetched'}"
+    if origin == "regenerated":
+        told = f"would be {made}"
+        return Foreseen(told, Prepared(name, cache_folder(), origin, recipe.sha256, told, ""))
+    otherwise = "" if origin == "original" else f", else {made}"
+    return Foreseen(f"would be fetched{otherwise}", None)
+
+
 def load(prepared: Prepared) -> Dataset:
     """Read a prepared set; fast, for worker processes. DataError when the entry is damaged."""
+    if prepared.name == MNIST:
+        return load_mnist(prepared)
     spec = REGISTRY[prepared.name]
     content, provenance = read_entry(prepared.path, spec)
     if provenance.sha256 != prepared.sha256 or provenance.origin != prepared.origin:
@@ -86,19 +142,43 @@ def load(prepared: Prepared) -> Dataset:
     return as_dataset(spec, content, provenance.origin, provenance.sha256)
 
 
-def _from_cache(spec: DatasetSpec, origin: Origin | None) -> Prepared | None:
+def _user_files(
+    folder: Path | None, spec: DatasetSpec, origin: Origin | None, note: Note
+) -> UserFiles | None:
+    """The user's files where they may be used; what there is instead is told."""
+    if folder is None or origin == "regenerated":
+        return None
+    if not (files := find_user_files(folder, spec)):
+        wanted, here = what_is_looked_for(spec), what_lies_in(folder)
+        note(f"{folder} has no files of {spec.name}: looked for {wanted}; found {here}")
+    return files
+
+
+def _require_original(origin: Origin | None) -> None:
+    if origin == "regenerated":
+        raise DataError(
+            f"{MNIST} is not regenerated, there is the original alone; leave out --origin "
+            f"regenerated, or leave out what is trained on {MNIST}"
+        )
+
+
+def _from_cache(
+    spec: DatasetSpec, origin: Origin | None, *, delete: bool = True
+) -> Prepared | None:
     """An original that was proven, else what the present recipe made.
 
     Content that is only the user's word stays out: it counts while its file is given.
     """
     if origin != "regenerated":
         for path in sorted(cache_folder().glob(f"{spec.name}-original-*.npz")):
-            if (known := sound_entry(path, spec)) and known.trust == "verified":
+            known = sound_entry(path, spec, delete=delete)
+            if known and known.trust == "verified":
                 return Prepared.of(path, known)
     if origin != "original":
         recipe = RECIPES[spec.name]
         path = cache_folder() / f"{spec.name}-regenerated-{recipe.id}.npz"
-        if (known := sound_entry(path, spec)) and known.sha256 == recipe.sha256:
+        known = sound_entry(path, spec, delete=delete)
+        if known and known.sha256 == recipe.sha256:
             return Prepared.of(path, known)
     return None
 

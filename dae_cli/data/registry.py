@@ -156,6 +156,15 @@ _SPECS = (
 REGISTRY: dict[str, DatasetSpec] = {spec.name: spec for spec in _SPECS}
 
 
+MNIST = "mnist"
+"""A data set beside the eight, which has no archive of this form (`mnist.py`)."""
+
+
+def classes_of(name: str) -> int:
+    """How many classes a data set has, MNIST included."""
+    return 10 if name == MNIST else REGISTRY[name].n_classes
+
+
 def is_stored_transposed(name: str) -> bool:
     """Tell whether a set has its images transposed; those beside the benchmark have not."""
     return name in REGISTRY and REGISTRY[name].stored_transposed

@@ -14,13 +14,13 @@ from dae_cli.config.schema import Experiment
 from dae_cli.config.search_cells import SearchedCell
 from dae_cli.data.dataset import Origin
 from dae_cli.data.obtain import Prepared
-from dae_cli.data.provide import prepare
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.errors import RunFolderError
-from dae_cli.files import write_text
+from dae_cli.files import with_home, write_text
 from dae_cli.search.sampling import SamplerName
 from dae_cli.search.storage import JOURNAL, is_url
 from dae_cli.study.locks import hold
+from dae_cli.study.plan import Lacking, prepare_each
 from dae_cli.study.progress import Watcher
 from dae_cli.study.run.folder import Job, PlannedRun, config_sha256
 from dae_cli.study.run.keeper import checkpoint_seconds
@@ -67,6 +67,8 @@ class SearchPlan:
     engine: EngineName
     device: str
     command: str
+    lacking: tuple[Lacking, ...] = ()
+    """The cells that are not searched, for want of their data."""
 
     @property
     def folder(self) -> Path:
@@ -92,29 +94,28 @@ def cell_searches(
     origin: Origin | None,
     accept_unverified: bool,
     watcher: Watcher,
-) -> tuple[CellSearch, ...]:
-    """Prepare the data of cells and name their searches.
+    dry: bool = False,
+) -> tuple[tuple[CellSearch, ...], tuple[Lacking, ...]]:
+    """Prepare the data of cells and name their searches; and tell which cells are without data.
+
+    Args:
+        dry: only say how data would be had; nothing is fetched, regenerated or written.
 
     Raises:
-        DataError: a data set cannot be had.
+        DataError: data files cannot be used.
+        DownloadError: no data set can be had.
     """
-    prepared: dict[str, Prepared] = {}
+    resolved = [cell.resolved for cell in cells]
+    prepared, lacking = prepare_each(
+        resolved, data_dir, origin, None, watcher, accept_unverified=accept_unverified, dry=dry
+    )
     found = []
     for cell in cells:
-        name = cell.experiment.dataset
-        if name not in prepared:
-            prepared[name] = prepare(
-                name,
-                data_dir=data_dir,
-                origin=origin,
-                accept_unverified=accept_unverified,
-                note=watcher.note,
-            )
-            watcher.note(f"{name} ({prepared[name].origin}): {prepared[name].source}")
-        digest = search_digest(cell, prepared[name].sha256)
-        study_name = f"{study.name}/{cell.cell}/{digest}"
-        found.append(CellSearch(cell, prepared[name], digest, study_name))
-    return tuple(found)
+        if (data := prepared.get(cell.experiment.dataset)) is None:
+            continue
+        digest = search_digest(cell, data.sha256)
+        found.append(CellSearch(cell, data, digest, f"{study.name}/{cell.cell}/{digest}"))
+    return tuple(found), lacking
 
 
 def search_digest(cell: SearchedCell, data_sha256: str) -> str:
@@ -134,7 +135,7 @@ def storage_of(given: str | None, out: Path) -> str:
     """Return the URL that is given, or the absolute path of the journal."""
     if given is None:
         return str((out / SEARCH / JOURNAL).absolute())
-    return given if is_url(given) else str(Path(given).absolute())
+    return given if is_url(given) else str(with_home(given, "--storage ").absolute())
 
 
 def settle_engine(

@@ -19,7 +19,7 @@ from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load
-from dae_cli.data.registry import N_PIXELS, REGISTRY
+from dae_cli.data.registry import N_PIXELS, classes_of
 from dae_cli.engines.engine import engine_for
 from dae_cli.errors import DaeError, DivergedError, RunFolderError
 from dae_cli.files import sweep, write_json, write_text
@@ -253,8 +253,7 @@ def _measured(row: TrialRow, state: TrainingState, n_valid: int) -> TrialRow:
 
 def weights_of(experiment: Experiment) -> int:
     """Return the weights of the network that is fine-tuned, without biases."""
-    classes = REGISTRY[experiment.dataset].n_classes
-    widths = (N_PIXELS, *experiment.model.hidden, classes)
+    widths = (N_PIXELS, *experiment.model.hidden, classes_of(experiment.dataset))
     return sum(below * above for below, above in pairwise(widths))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from dae_cli.config.schema import FilterExperiment, SvmExperiment
-from dae_cli.config.sizes import MNIST_DIGITS
-from dae_cli.data.registry import N_PIXELS, REGISTRY
+from dae_cli.config.sizes import MNIST_DIGITS, ROWS
+from dae_cli.data.registry import N_PIXELS, classes_of
 from dae_cli.study.run.folder import Job
 
 SVM_STEPS = 100
@@ -24,10 +24,10 @@ def expected_work(job: Job) -> float:
         rows = experiment.patches.count if experiment.patches else experiment.rows or MNIST_DIGITS
         weights = experiment.inputs * experiment.model.hidden[0]
         return float(rows * weights * experiment.pretrain.epochs)
-    spec = REGISTRY[job.data.name]
-    rows = experiment.subset.train if experiment.subset else spec.n_train
+    rows = experiment.subset.train if experiment.subset else ROWS[job.data.name].train
     if isinstance(experiment, SvmExperiment):
-        return float(SVM_STEPS * rows**2 * spec.n_classes * experiment.svm.coarse_trials)
+        classes = classes_of(job.data.name)
+        return float(SVM_STEPS * rows**2 * classes * experiment.svm.coarse_trials)
     widths = (N_PIXELS, *experiment.model.hidden)
     weights = sum(below * above for below, above in pairwise(widths))
     return float(rows * weights * (experiment.pretrain.epochs + experiment.finetune.patience))

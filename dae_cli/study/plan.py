@@ -8,17 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
-from dae_cli.config.kinds import FILTER_DATASETS
 from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.data.dataset import Origin
 from dae_cli.data.filter_images import prepare_images
 from dae_cli.data.obtain import Prepared
-from dae_cli.data.provide import prepare
+from dae_cli.data.provide import foresee, prepare
 from dae_cli.engines.names import EngineChoice
+from dae_cli.errors import DownloadError
 from dae_cli.study.progress import Watcher
 from dae_cli.study.run.folder import RUNS, Job, PlannedRun, run_name
 from dae_cli.study.run.keeper import checkpoint_seconds
 from dae_cli.study.run.which_engine import check_choice
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """Cells of a data set that is not here."""
+
+    dataset: str
+    cells: tuple[str, ...]
+    why: str
+    """Why it cannot be had, and the remedy; of a plan that is only shown, how it would be had."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,8 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     replaces: bool = False
     """Whether the user gives up rows of other settings, data or numerics."""
+    lacking: tuple[Lacking, ...] = ()
+    """What cannot be run for want of its data."""
 
 
 def default_out(study: str, overrides: Sequence[str]) -> Path:
@@ -53,27 +65,84 @@ def plan_study(
     engine: EngineChoice = "torch",
     replaces: bool = False,
     watcher: Watcher,
+    dry: bool = False,
 ) -> Plan:
     """Prepare the data and lay out the runs: every cell, `seeds` times with successive seeds.
 
-    An SVM draws nothing at random and is made once, whatever `seeds` is.
+    An SVM draws nothing at random and is made once, whatever `seeds` is. A `dry` plan is only to be
+    shown: nothing is fetched, regenerated or written for it.
 
     Raises:
         ConfigError: the device or the engine is not there.
-        DataError: a data set cannot be had.
+        DataError: data files cannot be used.
+        DownloadError: no data set can be had.
     """
     check_choice(engine, device)
-    prepared: dict[str, Prepared] = {}
-    for cell in study.cells:
-        name = cell.experiment.dataset
-        if name not in prepared:
-            prepared[name] = prepare_any(name, data_dir, origin, photos, watcher, accept_unverified)
+    prepared, lacking = prepare_each(
+        study.cells, data_dir, origin, photos, watcher, accept_unverified=accept_unverified, dry=dry
+    )
     runs = []
     for cell in study.cells:
+        if cell.experiment.dataset not in prepared:
+            continue
         for experiment in _seeded(cell.experiment, seeds):
             job = make_job(cell, experiment, prepared[experiment.dataset], out / RUNS, device)
             runs.append(PlannedRun(job, job.state(), engine))
-    return Plan(study, out, tuple(runs), replaces)
+    return Plan(study, out, tuple(runs), replaces, lacking)
+
+
+def prepare_each(
+    cells: Sequence[ResolvedExperiment],
+    data_dir: Path | None,
+    origin: Origin | None,
+    photos: Path | None,
+    watcher: Watcher,
+    *,
+    accept_unverified: bool,
+    dry: bool,
+) -> tuple[dict[str, Prepared], tuple[Lacking, ...]]:
+    """Make sure of the data sets of cells, each by its name; and tell which cells are without.
+
+    Args:
+        accept_unverified: take the user's files even if nothing shows that they are the original.
+        dry: only say how they would be had.
+
+    Raises:
+        DataError: files cannot be used.
+        DownloadError: there is none that can be had.
+    """
+    prepared: dict[str, Prepared] = {}
+    reasons: dict[str, str] = {}
+    for name in dict.fromkeys(cell.experiment.dataset for cell in cells):
+        try:
+            if not dry or name == "photographs":
+                prepared[name] = prepare_any(
+                    name, data_dir, origin, photos, watcher, accept_unverified
+                )
+                continue
+            foreseen = foresee(
+                name,
+                data_dir=data_dir,
+                origin=origin,
+                accept_unverified=accept_unverified,
+                note=watcher.note,
+            )
+        except DownloadError as error:
+            reasons[name] = str(error)
+            watcher.note(f"{name} cannot be had; its cells are left out")
+            continue
+        if foreseen.prepared is None:
+            reasons[name] = foreseen.told
+            watcher.note(f"{name}: {foreseen.told}")
+        else:
+            prepared[name] = foreseen.prepared
+            watcher.note(f"{name} ({foreseen.prepared.origin}): {foreseen.told}")
+    if reasons and not prepared and not dry:
+        raise DownloadError("\n".join(dict.fromkeys(reasons.values())))
+    return prepared, tuple(
+        Lacking(name, tuple(c.cell for c in cells if c.experiment.dataset == name), why)
+        for name, why in reasons.items()
+    )
 
 
 def prepare_any(
@@ -89,7 +158,7 @@ def prepare_any(
     Raises:
         DataError: it cannot be had.
     """
-    if name in FILTER_DATASETS:
+    if name == "photographs":
         found = prepare_images(name, data_dir=data_dir, photos=photos, note=watcher.note)
         watcher.note(f"{name}: {found.source}")
     else:

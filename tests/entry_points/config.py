@@ -100,5 +100,5 @@ def _one_by_one(lines: list[str]) -> list[str]:
             found[-1] += " " + line.strip()
         else:
             found.append(line.strip())
-    assert len(found) == int(match[1]), lines
+    assert len(found) == int(match[1]) > 0, lines
     return [" ".join(one.split()) for one in found]

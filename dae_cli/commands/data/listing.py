@@ -84,6 +84,7 @@ def _facts(name: str, folder: Path | None) -> dict[str, Any]:
 
 
 def _mnist(folder: Path | None) -> dict[str, Any]:
+    from dae_cli.config.sizes import ROWS
     from dae_cli.data.inventory import at_hand, mnist_copies
     from dae_cli.data.sources.download import addresses_of
     from dae_cli.data.sources.mnist import ADDRESSES, CONTENT_SHA256
@@ -92,7 +93,7 @@ def _mnist(folder: Path | None) -> dict[str, Any]:
     return {
         "name": MNIST,
         "classes": 10,
-        "rows": {"train": 60_000, "test": 10_000},
+        "rows": ROWS[MNIST]._asdict(),
         "known_sha256": [CONTENT_SHA256],
         "addresses": list(addresses_of("", ADDRESSES)),
         "copies": [_copy(copy) for copy in found],

@@ -34,6 +34,12 @@ def chosen(names: Sequence[str], *, mnist: bool = False) -> list[str]:
     from dae_cli.data.registry import REGISTRY
 
     known = [*REGISTRY, *([MNIST] if mnist else [])]
+    if MNIST in names and not mnist:
+        raise typer.BadParameter(
+            f"{MNIST!r} is not regenerated: it is what other sets are made of, and there is the "
+            f"original alone; dae data fetch {MNIST} gets it",
+            param_hint="NAME",
+        )
     if unknown := [name for name in names if name not in (*known, ALL)]:
         near = difflib.get_close_matches(unknown[0], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(known)} or {ALL}"

@@ -9,6 +9,7 @@ import typer
 
 from dae_cli.commands.data.names import ALL, chosen
 from dae_cli.commands.options import AcceptUnverified, DataDir, DataOrigin, SplitName, tiles_of
+from dae_cli.commands.paths import file
 from dae_cli.config.names import label
 
 
@@ -18,7 +19,7 @@ def show(
         Path | None,
         typer.Option(
             metavar="FILE.png",
-            dir_okay=False,
+            parser=file,
             help="The picture.  [default: NAME-ORIGIN.png, here]",
             show_default=False,
         ),
@@ -35,13 +36,14 @@ def show(
     grid = tiles_of(tiles)
     if name == ALL:
         raise typer.BadParameter("a sheet shows one set", param_hint="NAME")
-    chosen([name])
+    chosen([name], mnist=True)
     from dae_cli.pictures.saving import check_suffix
 
     if out is not None:
         check_suffix(out, (".png",))
 
-    from dae_cli.data.provide import load, prepare, spec_of
+    from dae_cli.data.provide import load, prepare
+    from dae_cli.data.registry import is_stored_transposed
     from dae_cli.pictures.contact import Images, contact_sheet
     from dae_cli.pictures.saving import save_png
 
@@ -55,7 +57,7 @@ def show(
     dataset = load(prepared)
     rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split.value]
     some = rows.take(min(grid[0] * grid[1], len(rows)))
-    transposed = spec_of(name).stored_transposed
+    transposed = is_stored_transposed(name)
     image = contact_sheet(
         [Images(some.as_float(), "", transposed)],
         tiles=grid,

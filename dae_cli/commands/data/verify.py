@@ -11,6 +11,7 @@ import typer
 
 from dae_cli.commands.data.names import ALL, MNIST, DataFormat, Format, as_json, chosen
 from dae_cli.commands.options import AcceptUnverified, DataDir
+from dae_cli.commands.paths import existing_folder, folder
 from dae_cli.commands.tables import columns
 from dae_cli.config.names import label
 from dae_cli.errors import DaeError, DataError
@@ -29,8 +30,7 @@ def verify(
         list[Path] | None,
         typer.Option(
             metavar="DIR",
-            exists=True,
-            file_okay=False,
+            parser=existing_folder,
             help="Compare what the recipes make with the genuine sets, or NAME.npz samples of "
             "their rows, in this folder; repeatable.",
             show_default=False,
@@ -46,7 +46,7 @@ def verify(
         Path | None,
         typer.Option(
             metavar="DIR",
-            file_okay=False,
+            parser=folder,
             help="With --against: write statistics.csv and a sheet of images for each set here.",
             show_default=False,
         ),

@@ -1,5 +1,7 @@
 """Reader of an ``.npz`` with X, Y, Xtest, Ytest: grey values in [0, 1], original order.
 
+Images may be rows of 784 or 28 × 28, labels numbers or one-hot, dimensions of 1 anywhere.
+
 Each array is streamed in blocks of rows, after its header was found to be as expected: what a
 header claims is never allocated, and nothing is unpickled.
 """
@@ -7,12 +9,13 @@ header claims is never allocated, and nothing is unpickled.
 from __future__ import annotations
 
 import io
+import math
 import tokenize
 import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -21,6 +24,7 @@ from numpy.typing import NDArray
 from dae_cli.data.cache import PROVENANCE
 from dae_cli.data.content import Content, canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Pixels
+from dae_cli.data.readers.shapes import Shape, are_images, are_labels, are_one_hot
 from dae_cli.data.readers.zipped import listed, opened_zip, require_plain
 from dae_cli.data.registry import N_PIXELS, DatasetSpec
 from dae_cli.errors import DataError
@@ -47,7 +51,11 @@ class _Array:
 
 
 def read_arrays(path: Path, spec: DatasetSpec) -> Content:
-    """Read X (n, 784), Y (n,), Xtest and Ytest; DataError names file, array, row and defect."""
+    """Read X, Y, Xtest and Ytest; DataError names file, array, row and defect.
+
+    X is (n, 784), or whatever `shapes` takes for it; Y is (n,), or (n, classes) with a single 1 a
+    row.
+    """
     _require_archive(path)
     with opened_zip(path, ".npz of numbers") as archive:
         arrays = _headers(archive, spec, path)
@@ -111,25 +119,39 @@ def _header(archive: zipfile.ZipFile, key: str, member: zipfile.ZipInfo, path: P
 
 
 def _require_shapes(arrays: dict[str, _Array], spec: DatasetSpec, path: Path) -> None:
-    expected = {
-        "X": (spec.n_train_file, N_PIXELS),
-        "Y": (spec.n_train_file,),
-        "Xtest": (spec.n_test, N_PIXELS),
-        "Ytest": (spec.n_test,),
-    }
-    for key, shape in expected.items():
+    rows = {key: spec.n_test if key.endswith("test") else spec.n_train_file for key in KEYS}
+    for key, n in rows.items():
         found = arrays[key].shape
-        if found == shape:
+        if _fits(key, found, n, spec):
             continue
-        if others := [other for other, its in expected.items() if its == found and its != shape]:
-            advice = f"that is the shape of {others[0]}; are arrays swapped?"
-        elif found[1:] == (28, 28):
-            advice = f"reshape it to {shape}"
-        else:
-            advice = "supply the whole set, in its original order"
-        raise DataError(
-            f"{path}: {key} has shape {found}, expected {shape} for {spec.name}; {advice}"
+        classes = spec.n_classes
+        shapes = (
+            f"({n},) or, one-hot, ({n}, {classes})" if key.startswith("Y") else f"{(n, N_PIXELS)}"
         )
+        raise DataError(
+            f"{path}: {key} has shape {found}, expected {shapes} for {spec.name}; "
+            f"{_advice(key, found, rows, spec)}"
+        )
+
+
+def _fits(key: str, shape: Shape, n: int, spec: DatasetSpec) -> bool:
+    if key.startswith("X"):
+        return are_images(shape, n)
+    return are_labels(shape, n) or are_one_hot(shape, n, spec.n_classes)
+
+
+def _advice(key: str, found: Shape, rows: dict[str, int], spec: DatasetSpec) -> str:
+    """What to do about a shape that does not fit."""
+    n = rows[key]
+    if others := [other for other in KEYS if _fits(other, found, rows[other], spec)]:
+        return f"that is the shape of {others[0]}; are arrays swapped?"
+    if _fits(key, found[::-1], n, spec):
+        return "transpose it"
+    if found == (n, N_PIXELS + 1):
+        return "is the label one of its columns? leave it out there"
+    if found[:1] == (n,):
+        return "an image is 28 x 28 grey values" if key.startswith("X") else "a row has one label"
+    return "supply the whole set, in its original order"
 
 
 def _require_numbers(array: _Array, spec: DatasetSpec, path: Path) -> None:
@@ -143,15 +165,16 @@ def _require_numbers(array: _Array, spec: DatasetSpec, path: Path) -> None:
 
 
 def _pixels(archive: zipfile.ZipFile, array: _Array, spec: DatasetSpec, path: Path) -> Pixels:
-    n_rows = array.shape[0]
-    pixels = np.empty(array.shape, dtype=np.float32 if spec.levels is None else np.uint8)
+    n_rows, *image = array.shape
+    pixels = np.empty((n_rows, N_PIXELS), dtype=np.float32 if spec.levels is None else np.uint8)
     rows_at_once = n_rows if array.by_columns else BLOCK
     with archive.open(array.member) as stream:
         stream.read(array.starts_at)
         for start in range(0, n_rows, rows_at_once):
             n = min(rows_at_once, n_rows - start)
             numbers = _numbers(stream, array, n * N_PIXELS, path)
-            rows = numbers.reshape(n, N_PIXELS, order="F" if array.by_columns else "C")
+            images = numbers.reshape(n, *image, order="F" if array.by_columns else "C")
+            rows = images.reshape(n, N_PIXELS)
             for first in range(0, n, BLOCK):
                 some = slice(start + first, start + min(first + BLOCK, n))
                 greys = rows[first : first + BLOCK].astype(np.float64)
@@ -165,9 +188,25 @@ def _labels(
 ) -> NDArray[np.uint8]:
     with archive.open(array.member) as stream:
         stream.read(array.starts_at)
-        labels = _numbers(stream, array, array.shape[0], path).astype(np.float64)
+        labels = _numbers(stream, array, math.prod(array.shape), path).astype(np.float64)
         _require_end(stream, array, path)
-    return canonical_labels(labels, spec, f"{path}, {array.key}")
+    where = f"{path}, {array.key}"
+    if max(array.shape) < len(labels):
+        order: Literal["F", "C"] = "F" if array.by_columns else "C"
+        labels = _named_by_column(labels.reshape(array.shape, order=order), where)
+    return canonical_labels(labels, spec, where)
+
+
+def _named_by_column(one_hot: NDArray[np.float64], where: str) -> NDArray[np.float64]:
+    """The column of the single 1 in each row of (n, classes); DataError names the first bad row."""
+    wrong = np.flatnonzero(~np.isin(one_hot, (0, 1)).all(axis=1) | (one_hot.sum(axis=1) != 1))
+    if len(wrong) > 0:
+        found = ", ".join(f"{value:g}" for value in one_hot[wrong[0]])
+        raise DataError(
+            f"{where}, row {wrong[0] + 1}: {found} found, expected one-hot labels: a single 1 and "
+            f"{one_hot.shape[1] - 1} times 0; or supply a label a row"
+        )
+    return np.asarray(one_hot.argmax(axis=1), dtype=np.float64)
 
 
 def _numbers(stream: IO[bytes], array: _Array, n: int, path: Path) -> NDArray[Any]:

@@ -2,7 +2,7 @@
 
 The header is two zero bytes, the type (8: unsigned byte), the number of dimensions, and each
 dimension as four bytes, the highest first. What is expected is known beforehand, so a file
-is never unpacked further than that.
+is never unpacked further than that. Images may be rows of 784, and dimensions of 1 are passed over.
 """
 
 from __future__ import annotations
@@ -16,18 +16,25 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from dae_cli.data.readers.shapes import mean_the_same
 from dae_cli.errors import DataError
 
 GZIP_MARK = b"\x1f\x8b"
 UNSIGNED_BYTE = 8
+MOST_DIMENSIONS = 4
 REMEDY = "fetch the file again"
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Read an IDX file of unsigned bytes that must have the given shape; a read-only array.
+    """Read an IDX file of unsigned bytes that must hold the given shape; a read-only array.
 
     Raises DataError with the file and the offset (in the unpacked bytes) for any defect.
     """
+    return _read_idx(path, shape)[0]
+
+
+def _read_idx(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], int]:
+    """The array, and the offset of its first byte."""
     try:
         with path.open("rb") as stream:
             packed = stream.read(2) == GZIP_MARK
@@ -44,21 +51,21 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def read_labels(path: Path, n: int, n_classes: int = 10) -> NDArray[np.uint8]:
     """Read an IDX file of ``n`` labels; DataError names the offset of the first impossible one."""
-    labels = read_idx(path, (n,))
+    labels, start = _read_idx(path, (n,))
     wrong = np.flatnonzero(labels >= n_classes)
     if len(wrong) > 0:
         raise DataError(
-            f"{path}, offset {_header_size(1) + wrong[0]}: label {labels[wrong[0]]} found, "
+            f"{path}, offset {start + wrong[0]}: label {labels[wrong[0]]} found, "
             f"expected a whole number from 0 to {n_classes - 1}"
         )
     return labels
 
 
-def _read(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> NDArray[np.uint8]:
-    _check_header(stream.read(_header_size(len(shape))), shape, path)
+def _read(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> tuple[NDArray[np.uint8], int]:
+    start = _header_size(len(_dimensions(stream, shape, path)))
     size = math.prod(shape)
     data = stream.read(size)
-    end = _header_size(len(shape)) + len(data)
+    end = start + len(data)
     if len(data) < size:
         raise DataError(
             f"{path}: ends at offset {end}, expected {end + size - len(data)} bytes; "
@@ -67,27 +74,31 @@ def _read(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> NDArray[np.u
     # At the end of its data a gzip file is compared with its checksum; one more byte gets there.
     if stream.read(1):
         raise DataError(f"{path}: goes on at offset {end}, expected its end there; {REMEDY}")
-    return np.frombuffer(data, dtype=np.uint8).reshape(shape)
+    return np.frombuffer(data, dtype=np.uint8).reshape(shape), start
 
 
-def _check_header(header: bytes, shape: tuple[int, ...], path: Path) -> None:
-    if len(header) < _header_size(len(shape)):
-        raise DataError(f"{path}: ends at offset {len(header)}, within its header; {REMEDY}")
-    magic = header[:4]
+def _dimensions(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> tuple[int, ...]:
+    """Read the header; DataError unless its dimensions are the expected ones or mean the same."""
+    magic = stream.read(4)
     expected = bytes([0, 0, UNSIGNED_BYTE, len(shape)])
+    of_bytes = len(magic) == 4 and magic[:3] == expected[:3]
+    n = magic[3] if of_bytes and magic[3] <= MOST_DIMENSIONS else len(shape)
+    header = magic + stream.read(4 * n)
+    if len(header) < _header_size(n):
+        raise DataError(f"{path}: ends at offset {len(header)}, within its header; {REMEDY}")
+    found = tuple(int.from_bytes(header[k : k + 4], "big") for k in range(4, len(header), 4))
+    if of_bytes and mean_the_same(found, shape):
+        return found
     if magic != expected:
         raise DataError(
             f"{path}, offset 0: {magic.hex(' ')} found, expected {expected.hex(' ')} "
             f"(an IDX file of unsigned bytes with {len(shape)} dimensions); is it another file?"
         )
-    for i, wanted in enumerate(shape):
-        offset = 4 + 4 * i
-        found = int.from_bytes(header[offset : offset + 4], "big")
-        if found != wanted:
-            raise DataError(
-                f"{path}, offset {offset}: dimension {i + 1} is {found}, expected {wanted}; "
-                "is it another file?"
-            )
+    i = next(i for i, wanted in enumerate(shape) if found[i] != wanted)
+    raise DataError(
+        f"{path}, offset {_header_size(i)}: dimension {i + 1} is {found[i]}, expected {shape[i]}; "
+        "is it another file?"
+    )
 
 
 def _header_size(dimensions: int) -> int:

@@ -41,8 +41,8 @@ CONTENT_SHA256 = "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc
 
 N_TRAIN, N_TEST = 60_000, 10_000
 SIDE = 28
-PLACES = (".", "mnist", "MNIST/raw")
-"""Where in a folder the files may lie; the last is where torchvision keeps them."""
+PLACES = (".", "mnist", "MNIST", "MNIST/raw", "raw")
+"""Where in a folder the files may lie; torchvision keeps them in MNIST/raw."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class MnistFiles:
 
 
 def find_mnist(folder: Path) -> MnistFiles | None:
-    """Look for the four files in ``folder`` and in its subfolders ``mnist`` and ``MNIST/raw``.
+    """Look for the four files in ``folder`` and in its subfolders (``PLACES``).
 
     Raises DataError when some but not all of them are there, or the folder cannot be read.
     """
@@ -142,11 +142,23 @@ def mnist_here(folder: Path | None, cache: Path) -> str | None:
 
 
 def _one_file(place: Path, name: str) -> Path | None:
-    """The file in one of its spellings; some unpackers turn the hyphen before idx to a dot."""
+    """The file in one of its spellings, or in a folder of such a name, as unpackers leave it.
+
+    Some turn the hyphen before idx to a dot. Raises DataError for a folder without the file in it.
+    """
     dotted = name.replace("-idx", ".idx")
-    for spelling in (f"{name}.gz", name, f"{dotted}.gz", dotted):
-        if is_file(path := place / spelling):
+    spellings = (f"{name}.gz", name, f"{dotted}.gz", dotted)
+    folders = [place / spelling for spelling in spellings if (place / spelling).is_dir()]
+    beside = [place / spelling for spelling in spellings if place / spelling not in folders]
+    inside = [folder / spelling for folder in folders for spelling in spellings]
+    for path in (*beside, *inside):
+        if is_file(path):
             return path
+    if folders:
+        raise DataError(
+            f"{folders[0]}: is a folder without {name} in it, plain or with .gz, expected that "
+            "file; put it there or beside the folder"
+        )
     return None
 
 

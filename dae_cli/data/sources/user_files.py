@@ -17,6 +17,7 @@ from dae_cli.data.readers.archive import read_archive
 from dae_cli.data.readers.arrays import read_arrays
 from dae_cli.data.registry import DatasetSpec
 from dae_cli.errors import DataError
+from dae_cli.files import with_home
 
 _SHOWN = 5
 """Names of a folder that are told."""
@@ -69,7 +70,7 @@ def chosen_folder(data_dir: Path | None) -> Path | None:
     if data_dir is None:
         if not (named := os.environ.get("DAE_DATA_DIR")):
             return None
-        told_by, data_dir = "DAE_DATA_DIR", Path(named)
+        told_by, data_dir = "DAE_DATA_DIR", with_home(named, "DAE_DATA_DIR ")
     about = _status(data_dir)
     if about is None or not stat.S_ISDIR(about.st_mode):
         what = "is a file" if about else "does not exist"

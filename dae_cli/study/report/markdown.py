@@ -235,9 +235,7 @@ def _table_1(
         READING,
         not_shown(printed),
         certainty(printed),
-        f"## {CLAIMS}",
-        claims_markdown(judged),
-        CLAIMING,
+        *([f"## {CLAIMS}", claims_markdown(judged), CLAIMING] if judged else []),
         *([f"## {DUELS}", compared, DUELING] if compared else []),
     ]
 

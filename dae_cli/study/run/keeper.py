@@ -13,7 +13,7 @@ import torch
 from dae_cli.config.kinds import as_pretrained
 from dae_cli.config.schema import Experiment, PretrainedExperiment
 from dae_cli.csv_rows import csv_text
-from dae_cli.data.registry import N_PIXELS, REGISTRY
+from dae_cli.data.registry import N_PIXELS, classes_of
 from dae_cli.errors import ConfigError
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop
@@ -121,7 +121,7 @@ def expected_of(experiment: PretrainedExperiment, data_sha256: str) -> Expected:
     """Return what a checkpoint of an experiment on these data must hold."""
     if not isinstance(experiment, Experiment):
         return Expected(experiment, data_sha256, experiment.inputs, 0)
-    return Expected(experiment, data_sha256, N_PIXELS, REGISTRY[experiment.dataset].n_classes)
+    return Expected(experiment, data_sha256, N_PIXELS, classes_of(experiment.dataset))
 
 
 def position(
