@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -278,11 +277,11 @@ def test_an_svg_and_a_pdf_hold_the_same_tiles_the_settings_and_text(
 # While a layer learns.
 
 
+@pytest.mark.xdist_group("compiled")
 @pytest.mark.parametrize("ending", ["gif", pytest.param("webp", marks=pytest.mark.slow)])
 def test_learning_is_animated_from_the_initial_weights_to_those_of_the_run(
-    dae: Dae, tiny: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+    dae: Dae, tiny: Path, ending: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, "numba", None)  # to be compiled would take ten seconds
     name = f"learning.{ending}"
     folders = [
         dae("train", "tiny/rect-25", *more).succeeded().lines[-1]

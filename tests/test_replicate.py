@@ -176,7 +176,7 @@ def test_a_dry_run_shows_successive_seeds_and_writes_nothing(dae: Dae, tmp_path:
     assert {(state, data) for *_, state, data in runs} == {("new", "rect (original, unverified)")}
     assert ended.lines[-1] == "6 of 6 to run · results/tiny"
     # Data that serve several cells are named once.
-    assert sum("rect (original, unverified)" in line for line in ended.err.splitlines()) == 1
+    assert sum("rect (original)" in line for line in ended.err.splitlines()) == 1
     assert not (tmp_path / "results").exists()
     # They count from the seed of the experiment.
     write_study(Path(), "late", {"rect-0": {"corruption": {"destruction": 0.0}, "seed": 40}})

@@ -44,7 +44,8 @@ FILES = {
     *("environment.json", "filters.png", "wrong_rows.npy"),
 }
 COLUMNS = [
-    *("cell", "run", "dataset", "data_origin", "data_sha256", "model", "destruction_percent"),
+    *("cell", "run", "dataset", "data_origin", "trust", "data_sha256", "model"),
+    "destruction_percent",
     *("seed", "n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent"),
     *("best_epoch", "epochs", "paper_error_percent", "paper_half_width_95", "paper_model"),
     *("verdict", "minutes", "device", "engine", "threads", "versions", "commit"),
@@ -128,7 +129,7 @@ def test_the_status_tells_run_data_time_and_result(finished: Finished, tiny_data
             *("state", "run", "cell", "data", "minutes", "written", "checkpoints", "result")
         ]
         assert (status["state"], status["run"], status["cell"]) == ("done", folder.name, cell)
-        assert list(status["data"]) == ["origin", "sha256", "source"]
+        assert list(status["data"]) == ["origin", "trust", "sha256", "source"]
         assert status["data"]["origin"] == "original"
         assert status["data"]["sha256"] == rows[cell]["data_sha256"]
         assert str(tiny_data / "rect.npz") in status["data"]["source"]
@@ -267,6 +268,7 @@ def test_every_column_of_runs_csv_says_what_the_folder_says(finished: Finished) 
             "run": folder.name,
             "dataset": "rect",
             "data_origin": "original",
+            "trust": "unverified",
             "data_sha256": status["data"]["sha256"],
             "model": "SdA-2" if destruction else "SAA-2",
             "destruction_percent": f"{100 * destruction:g}",

@@ -401,7 +401,7 @@ def test_every_fact_of_the_report_that_was_changed_is_named(results: Results) ->
     apart = [
         ("| rect | 25 %", "| rect | 26 %", "Ours and the paper's, line 4"),
         (" of 400 |", " of 401 |", "Every run, line 3"),
-        ("| rect | original |", "| rect | regenerated |", "Data, line 3"),
+        ("| rect | original (unverified) |", "| rect | regenerated |", "Data, line 3"),
         ("learning_rate: 0.1", "learning_rate: 0.2", "Settings, line 5"),
         ("; 2 runs, ", "; 3 runs, ", "commits and minutes"),
         ("| rect-0 (SAA-2) |", "| rect-0 (SAA-3) |", "The same test rows, pair by pair, line 3"),
@@ -426,7 +426,7 @@ def test_every_fact_of_the_page_that_was_changed_is_reported(results: Results) -
     sound = page.read_bytes()
     for old, new in (
         (" of 400</td>", " of 401</td>"),
-        ("<small>original data</small>", "<small>regenerated data</small>"),
+        ("<small>original (unverified) data</small>", "<small>regenerated data</small>"),
         ("</footer>", "</footer><p>More.</p>"),
     ):
         results.edit(page, old, new)
