@@ -1,9 +1,9 @@
-"""Where code is looked for, by this process and by those it starts: not in the current folder.
+"""Where code and its settings are looked for, here and in processes that start from here.
 
 Imports only what every interpreter has loaded when it starts: whatever else is imported before
 the current folder is taken away could be the user's own file.
 """
-# ruff: noqa: PTH100, PTH117, PTH120, PTH121 — pathlib is not loaded yet
+# ruff: noqa: PTH100, PTH109, PTH117, PTH120, PTH121 — pathlib is not loaded yet
 
 import os
 import sys
@@ -28,6 +28,20 @@ def leave_out_current_folder() -> None:
     own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     if own not in sys.path:  # run from its sources, in their folder
         sys.path.append(own)
+
+
+def load_numba() -> None:
+    """Import Numba where it finds no `.numba_config.yaml`: it reads one of the current folder.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    here = os.getcwd()
+    os.chdir(os.path.dirname(os.__file__))
+    try:
+        import numba  # noqa: F401
+    finally:
+        os.chdir(here)
 
 
 def _is_here(entry: str) -> bool:

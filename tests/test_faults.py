@@ -506,7 +506,7 @@ def test_a_path_without_room_for_the_names_of_runs_is_refused_before_anything_is
 # Streams
 
 
-@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [pytest.param("2>&-", marks=pytest.mark.slow), "<&- >&- 2>&-"])
 def test_a_command_without_standard_streams_does_its_work(
     child: Start, tiny: Path, closed: str
 ) -> None:

@@ -33,9 +33,9 @@ def study_with(*datasets: str) -> None:
 @pytest.mark.parametrize(
     ("datasets", "words", "remedy"),
     [
-        (["rot"], (), "train-images-idx3-ubyte.gz"),
+        pytest.param(["rot"], (), "train-images-idx3-ubyte.gz", marks=pytest.mark.slow),
         (["bg-rand", "rot-bg-img"], (), "t10k-labels-idx1-ubyte.gz"),
-        (["mnist"], (), "DAE_DATA_DIR"),
+        pytest.param(["mnist"], (), "DAE_DATA_DIR", marks=pytest.mark.slow),
         (["convex"], ("--origin", "original"), "convex.zip"),
     ],
     ids=["rot", "two of MNIST", "MNIST", "originals alone"],

@@ -119,11 +119,17 @@ if "tracker" not in " ".join(sys.orig_argv):  # a helper, which is not meant
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("os._exit(7)", ("exit code 7", "libgomp: no room for threads")),
-        ("os.kill(os.getpid(), signal.SIGILL)", ("SIGILL", "libgomp: no room for threads")),
-        ("sys.modules['numpy'] = None", ("numpy",)),  # an import fails
+        pytest.param("os._exit(7)", ("exit code 7", "libgomp: no room for threads"), id="exit"),
+        pytest.param(
+            "os.kill(os.getpid(), signal.SIGILL)",
+            ("SIGILL", "libgomp: no room for threads"),
+            id="signal",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "sys.modules['numpy'] = None", ("numpy",), id="import", marks=pytest.mark.slow
+        ),
     ],
-    ids=["exit", "signal", "import"],
 )
 def test_why_workers_cannot_start_is_told(
     child: Start, tiny: Path, tmp_path: Path, how: str, reason: tuple[str, ...]
@@ -144,26 +150,12 @@ def test_why_workers_cannot_start_is_told(
 
 
 @pytest.mark.xdist_group("compiled")
-@pytest.mark.parametrize("place", ["environment", "file"])
-def test_numbas_own_settings_do_not_stop_the_compiled_engine(
-    child: Start, tiny: Path, place: str
-) -> None:
+def test_numbas_own_settings_do_not_stop_the_compiled_engine(child: Start, tiny: Path) -> None:
     environment = {"NUMBA_DISABLE_JIT": "1", "NUMBA_NUM_THREADS": "0"}
-    if place == "file":
-        Path(".numba_config.yaml").write_text("disable_jit: 1\n")
-        environment = {}
+    Path(".numba_config.yaml").write_text("disable_jit: 1\nnum_threads: 0\n")
     words = ("train", "tiny/rect-0", "--engine", "compiled")
     child(*words, environment=environment, executed=True).wait().succeeded()
     assert len(list(tiny.glob("runs/*/status.json"))) == 1
-
-
-@pytest.mark.xdist_group("compiled")
-@pytest.mark.usefixtures("tiny")
-def test_numba_that_refuses_its_settings_is_told(child: Start) -> None:
-    Path(".numba_config.yaml").write_text("num_threads: 0\n")
-    words = ("train", "tiny/rect-0", "--engine", "compiled")
-    ended = child(*words, executed=True).wait()
-    ended.failed(2, "--engine compiled", "threads", ".numba_config.yaml", "--engine auto")
 
 
 def test_joblibs_own_settings_do_not_stop_the_workers(child: Start, tiny: Path) -> None:

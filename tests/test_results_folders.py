@@ -265,9 +265,9 @@ def other_numerics(data: Path) -> tuple[str | Path, ...]:
     [
         (other_settings, "pretrain.epochs: 2"),
         (settings_in_a_file, "pretrain.learning_rate: 0.1"),
-        (another_cell_asked_for, "finetune.patience: 4"),
         (other_data, "rect"),
-        (a_cell_removed, "no cell rect-0"),
+        pytest.param(another_cell_asked_for, "finetune.patience: 4", marks=pytest.mark.slow),
+        pytest.param(a_cell_removed, "no cell rect-0", marks=pytest.mark.slow),
         (a_cell_renamed_in_a_clone, "no cell rect-0"),
         (other_numerics, "numerics"),
     ],

@@ -8,6 +8,7 @@ import torch
 
 from dae_cli.engines.names import EngineName
 from dae_cli.errors import ConfigError
+from dae_cli.import_path import load_numba
 from dae_cli.models.operations import Operations, TorchOperations
 
 
@@ -45,11 +46,12 @@ def _blas() -> Operations:
 
 def _compiled() -> Operations:
     try:
+        load_numba()
         from dae_cli.engines import vectors
-    except Exception as error:  # Numba looks at its settings when it is imported
+    except ImportError as error:
         raise ConfigError(
             f"--engine compiled: Numba cannot be imported ({error}); "
-            "install numba, mend its settings (NUMBA_…, .numba_config.yaml), or use --engine auto"
+            "install numba, or use --engine auto"
         ) from error
     if not vectors.SUPPORTED:
         raise ConfigError(

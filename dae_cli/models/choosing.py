@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dae_cli.import_path import load_numba
+
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -108,6 +110,7 @@ def _compiled(
 def _kernels() -> dict[str, Callable[..., None]]:
     """Return the compiled choices; none where Numba cannot be imported."""
     try:
+        load_numba()
         from dae_cli.models.compiled_choice import choose, mask
     except ImportError:
         return {}
