@@ -39,7 +39,9 @@ def load_numba() -> None:
     here = os.getcwd()
     os.chdir(os.path.dirname(os.__file__))
     try:
-        import numba  # noqa: F401
+        from numba.core import config
+
+        config._config_fname = os.devnull  # it would look again whenever it compiles
     finally:
         os.chdir(here)
 
