@@ -110,6 +110,8 @@ def test_a_folders_photographs_are_read_in_the_order_of_their_names() -> None:
     (folder / "inside").mkdir()
     Image.fromarray(one).save(folder / "inside" / "d.png")
     grey = (colours.astype(int) @ [299, 587, 114] + 500) // 1000
+    (folder / "._a.bmp").write_bytes(b"\0\5\x16\7")  # as archivers leave them beside a.bmp
+    (folder / "b.jpg").mkdir()
     expected = sha256()
     for name, pixels in (("C.PNG", two), ("a.bmp", grey.astype(np.uint8)), ("b.png", one)):
         expected.update(f"{name}\n{pixels.shape[0]} {pixels.shape[1]}\n".encode())
@@ -174,6 +176,19 @@ def png_of_16_bits_a_colour(values: Array) -> bytes:
 COLOURS = np.stack([GREYS, GREYS.T, GREYS[::-1]], axis=2)
 
 
+def tiff(values: Array, tags: dict[int, int]) -> bytes:
+    """A TIFF of one strip with the numbers as they are, and other tags than usual."""
+    height, width = values.shape
+    usual = {256: width, 257: height, 258: 8 * values.itemsize, 259: 1, 262: 1, 277: 1, 278: height}
+    entries = usual | {279: values.nbytes, 273: 0} | tags
+    start = 8 + 2 + 12 * len(entries) + 4
+    lines = [struct.pack("<HHII", t, 4, 1, v) for t, v in sorted((entries | {273: start}).items())]
+    head = b"II*\0" + struct.pack("<IH", 8, len(lines))
+    return (
+        head + b"".join(lines) + bytes(4) + values.astype(values.dtype.newbyteorder("<")).tobytes()
+    )
+
+
 def test_colours_of_16_bits_are_cut_to_8() -> None:
     folder = save(a=COLOURS)
     grey = (COLOURS.astype(int) @ [299, 587, 114] + 500) // 1000
@@ -204,6 +219,11 @@ def test_an_opaque_photograph_may_say_so() -> None:
         ("unknown.tif", np.where(GREYS == 7, np.float32("nan"), GREYS), ["nan"]),
         ("endless.tif", np.where(GREYS == 7, np.float32("inf"), GREYS), ["inf"]),
         ("dark.png", png_of_16_bits_a_colour(COLOURS * np.uint16(16)), ["16 bits", "15 of 255"]),
+        ("signed.tif", tiff(GREYS, {339: 2}), ["signs"]),
+        ("white-is-0.tif", tiff(GREYS * np.uint16(257), {262: 0}), ["white", "black as 0"]),
+        ("of-32-bits.tif", tiff(GREYS * np.uint32(2**24), {}), ["32 bits"]),
+        ("hot.tif", np.where(GREYS == 7, np.float32(5000), GREYS / 255), ["5000", "black"]),
+        ("hot.png", np.where(GREYS == 7, np.uint16(65535), GREYS), ["65535", "black"]),
         ("swapped.pgm", pgm((GREYS * np.uint16(16)).byteswap(), 4095), ["4095", "order"]),
     ],
 )

@@ -141,8 +141,19 @@ def one_pixel(arrays: Arrays) -> Arrays:
     return arrays | {"X": X}
 
 
+def repeated(key: str) -> Callable[[Arrays], Arrays]:
+    """One image of a file, with its label, in place of most test rows; none of those known."""
+
+    def changed(arrays: Arrays) -> Arrays:
+        test, labels = arrays["Xtest"].copy(), arrays["Ytest"].copy()
+        test[10:-10], labels[10:-10] = arrays[key][100], arrays[key.replace("X", "Y")][100]
+        return arrays | {"Xtest": test, "Ytest": labels}
+
+    return changed
+
+
 MISREAD: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
-    "label first": (label_first, "label seems to stand first"),
+    "label first": (label_first, "labels seem to stand first"),
     "transposed": (upright(lambda images: images.swapaxes(1, 2)), "transposed"),
     "mirrored": (upright(lambda images: images[:, :, ::-1]), "mirrored"),
     "upside down": (upright(lambda images: images[:, ::-1]), "upside down"),
@@ -154,7 +165,11 @@ MISREAD: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
     "images shuffled": (permuted("Xtest"), "shuffled"),
     "rows reordered": (reordered, "another order"),
     "files exchanged": (exchanged, "swapped"),
-    "one pixel": (one_pixel, "first row 601"),
+    "test inverted": (lambda a: a | {"Xtest": 1 - a["Xtest"]}, "in its test file grey values"),
+    "shifted": (lambda a: a | {"X": np.roll(a["X"], 1, axis=1)}, "no images of rect"),
+    "leaking": (repeated("X"), "hold training rows: 4998"),
+    "repeated": (repeated("Xtest"), "one image stands 4998"),
+    "one pixel": (one_pixel, "no images of rect, such as row 601"),
 }
 
 
@@ -264,7 +279,7 @@ def test_training_rows_in_the_test_file_are_told(dae: Dae, rect: Arrays) -> None
     supplied("rect", rect | both)
     told = fetched(dae, "rect", "--accept-unverified")
     assert told["trust"] == "unverified"
-    assert "hold the training rows" in told["source"]
+    assert "hold training rows" in told["source"]
     assert " of its 50000 test rows are also training rows" in told["source"]
 
 
@@ -302,7 +317,7 @@ def test_unverified_stands_at_every_verdict_that_was_come_to_with_such_data(
     supplied("rect", label_first(rect))
     write_study(Path(), cells={"rect-0": {"corruption": {"destruction": 0.0}}}, shared=SMALL_NET)
     words = ("replicate", "tiny", "--data-dir", "mine")
-    dae(*words).failed(2, "label seems to stand first", "--accept-unverified")
+    dae(*words).failed(2, "labels seem to stand first", "--accept-unverified")
     assert not Path("results").exists()
     ended = dae(*words, "--accept-unverified").succeeded()
     assert ended.lines[1].endswith(" *") and ended.lines[2] == "* on unverified data"

@@ -46,6 +46,12 @@ class KnownRows:
     pixels: Pixels  # (n, 784)
     labels: NDArray[np.uint8]  # (n,)
 
+    def of(self, parts: Sequence[str]) -> KnownRows:
+        """Those that stand in some of the files."""
+        chosen = np.array([row.part in parts for row in self.genuine])
+        genuine = [row for row in self.genuine if row.part in parts]
+        return KnownRows(genuine, self.pixels[chosen], self.labels[chosen])
+
     @property
     def same_images(self) -> NDArray[np.bool_]:
         """Which of them have the pixels of the original, (n,)."""

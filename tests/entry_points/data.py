@@ -223,7 +223,7 @@ def follows_its_law(name: str, pixels: Array, labels: Array) -> Array:
     """Which rows, pixels (n, 784) of 0 or 1, have the label that the law of their set gives."""
     obeyed = lawful(name, pixels, labels)
     assert obeyed is not None
-    return obeyed
+    return obeyed.rows
 
 
 def _on_filters(**settings: Any) -> FilterExperiment:

@@ -115,6 +115,9 @@ PHOTOGRAPHS = (
 
 
 _FEWEST_GREYS = 64
+_NEARLY_ALL, _DARK = 99, 8
+"""So many percent of the pixels of a photograph are not all darker than this of 255."""
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 258, 262, 339
 
 SHRINK = 3
 """Small photographs have 1/SHRINK of the width and height of the files."""
@@ -155,6 +158,7 @@ def grey_pixels(path: Path) -> NDArray[np.uint8]:
         # Pillow keeps the upper half of colours of 16 bits, and cuts what is above a PGM's maximum.
         halved = any(";16" in str(tile[3]) for tile in image.tile)
         _refuse_above_maximum(path, image)
+        _refuse_unusual(image)
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
             greys = np.array(image)
             _refuse_transparent(bool((greys == image.info.get("transparency")).any()))
@@ -187,6 +191,18 @@ def _refuse_above_maximum(path: Path, image: ImageFile) -> None:
                 )
 
 
+def _refuse_unusual(image: ImageFile) -> None:
+    """TIFFs of which Pillow gives other numbers than the file has."""
+    tags = getattr(image, "tag_v2", {})
+    bits, formats = max(tags.get(_TIFF_BITS, (8,))), tags.get(_TIFF_SAMPLE_FORMAT, (1,))
+    if bits > 8 and tags.get(_TIFF_PHOTOMETRIC) == 0:
+        raise ValueError("0 is its white; save it with black as 0, or with 8 bits")
+    if bits <= 8 and 2 in formats:
+        raise ValueError("its numbers have signs; save it with greys from 0 to 255")
+    if bits == 32 and 1 in formats and np.array(image).min() < 0:
+        raise ValueError("its greys fill 32 bits; save it with 8 or 16 bits, or as floats")
+
+
 def _refuse_transparent(is_so: bool) -> None:
     if is_so:
         raise ValueError(
@@ -207,7 +223,13 @@ def _scaled(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     bits = max(8, int(high).bit_length())
     # Cameras and scanners have 8, 10, 12, 14 or 16 bits.
     top = (high or 1.0) if values.dtype.kind == "f" else 2.0 ** (bits + bits % 2) - 1
-    return np.rint(values.astype(np.float64) * 255 / top).astype(np.uint8)
+    greys = np.rint(values.astype(np.float64) * 255 / top).astype(np.uint8)
+    if np.percentile(greys, _NEARLY_ALL) < _DARK and low < high:
+        raise ValueError(
+            f"beside its brightest value, {high:g}, nearly all others are black; is that a defect? "
+            "take it away, or save the photograph with 8 bits"
+        )
+    return greys
 
 
 def _read(photograph: Photograph) -> NDArray[np.uint8]:

@@ -48,13 +48,15 @@ def shipped_scenes() -> list[Scene]:
 
 
 def scenes_in(folder: Path) -> list[Scene]:
-    """Every photograph of a folder, in the order of their names; subfolders are left out.
+    """Every photograph of a folder, in the order of their names.
+
+    Subfolders and hidden files, such as `._1.jpg` beside `1.jpg`, are left out.
 
     Raises:
         DataError: there is none, one cannot be read, or they are too large together.
     """
     try:
-        files = sorted(path for path in folder.iterdir() if path.suffix.casefold() in SUFFIXES)
+        files = sorted(path for path in folder.iterdir() if _is_photograph(path))
     except OSError as error:
         raise DataError(
             f"{folder}: cannot be read ({error.strerror or error}); "
@@ -74,6 +76,11 @@ def scenes_in(folder: Path) -> list[Scene]:
                 "make the photographs smaller, or fewer"
             )
     return scenes
+
+
+def _is_photograph(path: Path) -> bool:
+    named_so = path.suffix.casefold() in SUFFIXES and not path.name.startswith(".")
+    return named_so and not path.is_dir()
 
 
 def _grey(path: Path) -> NDArray[np.uint8]:

@@ -21,25 +21,14 @@ from dae_cli.files import with_home
 
 _SHOWN = 5
 """Names of a folder that are told."""
-_COPY = re.compile(r"( ?\(\d+\)|[ _-]+copy( ?\d+)?)$")
-"""What file managers and browsers append to the name of another copy."""
-_ABOUT_DATA = frozenset(
-    (
-        ".gif",
-        ".html",
-        ".jpg",
-        ".json",
-        ".log",
-        ".md",
-        ".pdf",
-        ".png",
-        ".py",
-        ".svg",
-        ".yaml",
-        ".yml",
-    )
+_COPY = re.compile(r"^copy of |( ?\(\d+\)|[ _-]+copy( ?\(?\d+\)?)?)+$", re.IGNORECASE)
+"""What file managers and browsers add to the name of another copy."""
+_MAY_HOLD_DATA = (
+    *("", ".7z", ".amat", ".arff", ".bz2", ".crdownload", ".csv", ".dat", ".data", ".download"),
+    *(".gz", ".h5", ".hdf5", ".mat", ".npy", ".npz", ".parquet", ".part", ".pickle", ".pkl"),
+    *(".rar", ".tar", ".tgz", ".tsv", ".txt", ".xz", ".zip"),
 )
-"""Endings of pictures of a set and texts about it, which are not meant as the set."""
+"""Endings of files that are meant as a set where they have its name, in small letters."""
 
 
 @dataclass(frozen=True)
@@ -183,10 +172,12 @@ def _refuse_near_misses(places: Sequence[Path], spec: DatasetSpec) -> None:
 
 
 def _may_hold_data(path: Path) -> bool:
+    """A file of such a kind; a folder with one in it, or an empty one."""
     if not path.is_dir():
-        return path.suffix.casefold() not in _ABOUT_DATA
+        return path.suffix.casefold() in _MAY_HOLD_DATA
     inside = _listed(path)
-    return not inside or any(p.suffix.casefold() not in _ABOUT_DATA for p in inside)
+    files = [p for p in inside if not p.is_dir()]
+    return not inside or any(p.suffix.casefold() in _MAY_HOLD_DATA for p in files)
 
 
 def is_file(path: Path) -> bool:
