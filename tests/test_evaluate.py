@@ -27,8 +27,8 @@ Patch = pytest.MonkeyPatch
 pytestmark = pytest.mark.usefixtures("tiny")
 
 COLUMNS = [
-    *("run", "cell", "dataset", "data_origin", "split", "n_rows", "n_wrong"),
-    *("error_percent", "half_width_95"),
+    *("run", "cell", "dataset", "data_origin", "trust", "split", "n_rows"),
+    *("n_wrong", "error_percent", "half_width_95"),
 ]
 
 
@@ -52,6 +52,7 @@ def test_every_format_has_the_errors_that_the_study_counted(dae: Dae, done: Path
             "cell": row["cell"],
             "dataset": "rect",
             "data_origin": "original",
+            "trust": "unverified",
             "split": "test",
             "n_rows": 400,
             "n_wrong": int(row["n_wrong"]),
@@ -74,7 +75,7 @@ def test_every_format_has_the_errors_that_the_study_counted(dae: Dae, done: Path
         number = f"{row['test_error_percent']} ± {row['half_width_95']}"
         wrong = f"{row['n_wrong']} of 400"
         assert [part.strip() for part in line.split("  ") if part] == [
-            *(row["run"], row["cell"], "rect (original)", "test", wrong, number)
+            *(row["run"], row["cell"], "rect (original, unverified)", "test", wrong, number)
         ]
     assert "\x1b" not in table.out
 

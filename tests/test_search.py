@@ -235,7 +235,7 @@ def test_a_hopeless_trial_is_pruned_where_it_stands_and_not_selected(dae: Dae) -
         assert row["valid_error_percent"]
     assert all(row["epochs"] == "4" for row in rows if row not in pruned)
     text = Path("experiments/tiny/rect-0.yaml").read_text()
-    assert f" of 8 ({len(pruned)} pruned), 10.00 %; search.csv" in text
+    assert f" of 8 ({len(pruned)} pruned), 10.00 % on unverified data; search.csv" in text
 
 
 def test_a_trial_that_diverges_is_a_row_and_not_the_end(dae: Dae) -> None:
@@ -371,7 +371,9 @@ def test_the_file_resolves_to_the_best_trial_and_says_where_it_is_from(
     text = Path("experiments/tiny/rect-25.yaml").read_text()
     comment = next(line for line in text.splitlines() if line.startswith("#"))
     assert f"trial {best['trial']} of 4" in comment
-    assert f" {float(best['valid_error_percent']):.2f} %; search.csv sha256 " in comment
+    percent = f"{float(best['valid_error_percent']):.2f} %"
+    assert f" {percent} on unverified data; search.csv sha256 " in comment
+    assert best["trust"] == "unverified"
     settings = settings_of(best)
     shown = yaml.safe_load(dae("show", "tiny/rect-25").succeeded().out)
     assert shown["corruption"]["destruction"] == 0.25  # not searched: as it was

@@ -26,6 +26,7 @@ COLUMNS = (
     "cell",
     "dataset",
     "data_origin",
+    "trust",
     "split",
     "n_rows",
     "n_wrong",
@@ -115,7 +116,7 @@ def _printed(evaluations: Sequence[Evaluation], form: EvaluationFormat) -> str:
     rows = [("run", "cell", "data", "split", "wrong", "error, %")]
     for e in evaluations:
         number = interval(e.error_percent, e.half_width_95)
-        data = f"{e.dataset} ({e.data_origin})"
+        data = f"{e.dataset} ({', '.join(part for part in (e.data_origin, e.trust) if part)})"
         rows.append((e.run, e.cell, data, e.split, f"{e.n_wrong:,} of {e.n_rows:,}", number))
     return "\n".join(columns(rows))
 

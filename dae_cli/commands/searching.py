@@ -130,6 +130,7 @@ def _plan_as_json(plan: SearchPlan, known: Sequence[Mapping[str, int]]) -> dict[
                 "wanted": plan.trials,
                 "dataset": cell.data.name,
                 "data_origin": cell.data.origin,
+                "trust": cell.data.trust,
                 "searched": list(cell.searched.space),
             }
             for cell, counts in zip(plan.cells, known, strict=True)

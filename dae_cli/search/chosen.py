@@ -18,6 +18,7 @@ from dae_cli.files import part_of, write_text
 from dae_cli.search.cell_file import MARK, recorded, with_settings
 from dae_cli.search.plan import search_digest
 from dae_cli.study.run.folder import config_sha256
+from dae_cli.study.tables.origin import UNVERIFIED
 from dae_cli.study.tables.trial_rows import (
     SEARCH_CSV,
     TrialRow,
@@ -58,6 +59,7 @@ class Difference:
 def comment_line(study: str, rows: Sequence[TrialRow], selected: TrialRow) -> str:
     """Return the line that tells, in a cell's file, what was selected, from which trials."""
     percent = f"{selected.valid_error_percent:.2f} %"
+    percent += f" on {UNVERIFIED}" if selected.trust == "unverified" else ""
     return (
         f"{MARK}{study}: trial {selected.trial} of {tally(rows)}, {percent}; "
         f"search.csv sha256 {digest_of(rows)[:DIGITS_SHOWN]}"

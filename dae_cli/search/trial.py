@@ -229,6 +229,7 @@ def row_of(
         minutes=round(minutes, 4),
         dataset=job.data.name,
         data_origin=job.data.origin,
+        trust=job.data.trust,
         data_sha256=job.data.sha256,
         seed=job.experiment.seed,
         engine=job.engine,

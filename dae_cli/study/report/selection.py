@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dae_cli.errors import RunFolderError, plain
+from dae_cli.study.tables.origin import UNVERIFIED
 from dae_cli.study.tables.trial_rows import EARLIER_CSV, SEARCH_CSV, TrialRow, best, read_csv
 
 SELECTION, TRIED_VALUES = "Selection", "The values that were tried"
@@ -65,7 +66,9 @@ def selection_markdown(trials: Trials) -> str:
             [trial for trial in rows if trial.cell == name]
             for rows in (trials.selecting, trials.earlier)
         )
-        lines.append(_trials_line(name, own, before))
+        unverified = any(trial.trust == "unverified" for trial in own)
+        shown = f"{name} ({UNVERIFIED})" if unverified else name
+        lines.append(_trials_line(shown, own, before))
     if len(names) > 1:
         lines.append(_trials_line("all", trials.selecting, trials.earlier))
     return "\n".join(lines)

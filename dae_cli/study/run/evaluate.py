@@ -13,11 +13,12 @@ from dae_cli.config.schema import FilterExperiment, SvmExperiment
 from dae_cli.data.dataset import Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load, prepare
-from dae_cli.errors import RunFolderError
+from dae_cli.errors import DownloadError, RunFolderError
 from dae_cli.study.run.execute import dataset_for
 from dae_cli.study.run.folder import CHECKPOINT, CONFIG, FILTERS_CSV, PARTIAL, STATUS
 from dae_cli.study.run.keeper import expected_of
 from dae_cli.study.run.records import Status, read_record
+from dae_cli.study.run.row import trust_of
 from dae_cli.study.run.threads import use_one_thread
 from dae_cli.study.run.which_engine import CPU, engine_for_counting
 from dae_cli.study.verdict import half_width_95
@@ -35,6 +36,7 @@ class Evaluation:
     cell: str
     dataset: str
     data_origin: str
+    trust: str
     split: str
     n_rows: int
     n_wrong: int
@@ -84,6 +86,7 @@ def evaluate_run(
         cell=status.cell,
         dataset=experiment.dataset,
         data_origin=data.origin,
+        trust=trust_of(status, experiment.dataset),
         split=split,
         n_rows=len(rows),
         n_wrong=wrong,
@@ -106,7 +109,13 @@ def recorded_data(
         RunFolderError: what there is now has another digest.
     """
     # Whatever was accepted then: the digest says whether this is the same.
-    data = prepare(name, data_dir=data_dir, origin=origin, accept_unverified=True, note=note)
+    try:
+        data = prepare(name, data_dir=data_dir, origin=origin, accept_unverified=True, note=note)
+    except DownloadError as error:
+        raise DownloadError(
+            f"{folder}: was trained on {name} with SHA-256 {sha256[:12]}…, which is not here; give "
+            f"its data with --data-dir\n  {error}"
+        ) from error
     if data.sha256 != sha256:
         raise RunFolderError(
             f"{folder}: was trained on {name} with SHA-256 {sha256[:12]}…, "

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_type_hints
 from dae_cli.config.domains import Choices, Domain, Value
 from dae_cli.config.dump import one_line
 from dae_cli.csv_rows import csv_text, parse_rows, require_possible, text_of, values_of
+from dae_cli.data.dataset import Trust
 
 SEARCH_CSV, EARLIER_CSV = "search.csv", "search_earlier.csv"
 ROW = "row"
@@ -44,6 +45,8 @@ class TrialRow:
     minutes: float | None = None
     dataset: str = ""
     data_origin: str = ""
+    trust: Trust = ""
+    """How far original data are proven; the column stands in a file where a row has something."""
     data_sha256: str = ""
     seed: int | None = None
     device: str = ""
@@ -70,6 +73,7 @@ class TrialRow:
 _NAMES = [f.name for f in fields(TrialRow) if f.name != "settings"]
 _BEFORE = _NAMES[: _NAMES.index("state") + 1]
 _AFTER = _NAMES[len(_BEFORE) :]
+TRUST = "trust"
 _TYPES = {name: get_type_hints(TrialRow)[name] for name in _NAMES}
 
 
@@ -106,10 +110,11 @@ def _value(domain: Domain, text: str) -> Value | None:
 def to_csv(rows: Sequence[TrialRow]) -> str:
     """Return CSV text with a header, a column for each key that any of the rows searches."""
     keys = sorted({key for row in rows for key in row.settings})
-    lines: list[list[object]] = [[*_BEFORE, *keys, *_AFTER]]
+    names = _after(has_trust=any(row.trust for row in rows))
+    lines: list[list[object]] = [[*_BEFORE, *keys, *names]]
     for row in rows:
         before = [_cell(name, getattr(row, name)) for name in _BEFORE]
-        after = [_cell(name, getattr(row, name)) for name in _AFTER]
+        after = [_cell(name, getattr(row, name)) for name in names]
         lines.append([*before, *(row.settings.get(key, "") for key in keys), *after])
     return csv_text(lines)
 
@@ -169,7 +174,12 @@ def _read(text: str, where: str) -> list[TrialRow]:
 
 
 def _columns(found: Sequence[str]) -> list[str]:
-    return [*_BEFORE, *found[len(_BEFORE) : len(found) - len(_AFTER)], *_AFTER]
+    after = _after(has_trust=TRUST in found)
+    return [*_BEFORE, *found[len(_BEFORE) : len(found) - len(after)], *after]
+
+
+def _after(has_trust: bool) -> list[str]:
+    return [name for name in _AFTER if name != TRUST or has_trust]
 
 
 def _row(found: dict[str, str]) -> TrialRow:
