@@ -150,22 +150,20 @@ def test_why_workers_cannot_start_is_told(
 
 
 @pytest.mark.xdist_group("compiled")
-def test_numbas_own_settings_do_not_stop_the_compiled_engine(child: Start, tiny: Path) -> None:
-    environment = {"NUMBA_DISABLE_JIT": "1", "NUMBA_NUM_THREADS": "0"}
+def test_settings_of_joblib_and_numba_stop_no_worker_and_no_engine(
+    child: Start, tiny: Path
+) -> None:
     Path(".numba_config.yaml").write_text("disable_jit: 1\nnum_threads: 0\n")
-    words = ("train", "tiny/rect-0", "--engine", "compiled")
-    child(*words, environment=environment, executed=True).wait().succeeded()
-    assert len(list(tiny.glob("runs/*/status.json"))) == 1
-
-
-def test_joblibs_own_settings_do_not_stop_the_workers(child: Start, tiny: Path) -> None:
     environment = {
+        "NUMBA_DISABLE_JIT": "1",
+        "NUMBA_NUM_THREADS": "0",
         "JOBLIB_MULTIPROCESSING": "0",
         "JOBLIB_START_METHOD": "nonsense",
         "JOBLIB_TEMP_FOLDER": "/proc/nonsense",
         "LOKY_MAX_CPU_COUNT": "nonsense",
         "LOKY_PICKLER": "nonsense",
     }
-    words = ("replicate", "tiny", "--jobs", "2")
+    words = ("replicate", "tiny", "--jobs", "2", "--engine", "compiled")
     child(*words, environment=environment, executed=True).wait().succeeded()
-    assert [row["error"] for row in read_csv(tiny / "runs.csv")] == ["", ""]
+    rows = read_csv(tiny / "runs.csv")
+    assert [(row["error"], row["engine"]) for row in rows] == [("", "compiled")] * 2
