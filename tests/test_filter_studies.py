@@ -449,6 +449,14 @@ def test_runs_whose_folders_are_elsewhere_keep_their_numbers_and_pictures(
     assert not run_of(here, "plain", 0).exists()
 
 
+def test_figures_that_the_study_no_longer_has_are_removed(here: Path, dae: Dae) -> None:
+    write_small(Path(), **{"wider": FIGURES["grow"], "local": FIGURES["local"]})
+    (here / "figures" / "own.png").write_bytes(b"not a picture of dae")
+    dae("report", "small").succeeded()
+    names = ("local.png", "own.png", "wider.png")
+    assert sorted(path.name for path in (here / "figures").iterdir()) == list(names)
+
+
 def test_a_report_keeps_the_command_that_made_the_runs(here: Path, dae: Dae) -> None:
     report = here / "REPORT.md"
     command = "`` dae replicate small --out 'a`b' ``"
