@@ -65,6 +65,9 @@ def test_a_folder_keeps_the_study_as_it_was_made_and_nothing_of_the_machine(
     assert str(made[0].parent).encode() not in text and len(text) < 2000
     kept = yaml.safe_load(text)
     assert (kept["study"], kept["reference"]) == ("tiny", "destruction")
+    assert kept["changed"]["rect-0"] == "finetune.max_epochs 3"
+    told = (ROOT / "docs" / "results.md").read_text().partition("## `settings.yaml`")[2]
+    assert all(f"`{key}`" in told.partition("\n## ")[0] for key in kept)
     assert kept["title"] == "\u201cTiny\u201d: it's\t5 % \U0001f600\x85#"
     for row in read_csv(made[0] / "runs.csv"):
         config = yaml.safe_load((made[0] / "runs" / row["run"] / "config.yaml").read_text())
