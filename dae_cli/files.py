@@ -58,6 +58,18 @@ def unwritable(path: Path, error: OSError) -> OutputError:
     )
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file if there is one.
+
+    Raises:
+        OutputError: it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def write_text(path: Path, text: str, *, make_folder: bool = True) -> None:
     """Write UTF-8 text whole; bytes of a path that are not text become question marks."""
     write_whole(path, text.encode(errors="replace"), make_folder=make_folder)

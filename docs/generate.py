@@ -179,7 +179,8 @@ def _outside_sections() -> dict[str, Any]:
     """The keys of an experiment that stand in no section; of one on filters as well."""
     keys: dict[str, Any] = dict(Experiment.model_json_schema()["properties"])
     on_filters: dict[str, Any] = FilterExperiment.model_json_schema()["properties"]
-    keys["dataset"]["enum"] += on_filters["dataset"]["enum"]
+    names = [*keys["dataset"]["enum"], *on_filters["dataset"]["enum"]]
+    keys["dataset"]["enum"] = list(dict.fromkeys(names))
     whole, _ = on_filters["rows"].pop("anyOf")  # or null, for all of them
     return keys | {"rows": on_filters["rows"] | whole}
 

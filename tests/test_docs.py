@@ -104,6 +104,9 @@ def test_the_files_that_the_page_on_experiments_shows_are_sound(
     table = text.partition(header)[2].partition("\n\n")[0]
     documented = re.findall(r"`([a-z_]+)`", "\n".join(x.split("|")[1] for x in table.splitlines()))
     assert set(documented) == set(STUDY_KEYS)
+    for line in text.partition("| key | value | default | |\n")[2].splitlines():
+        values = re.findall("`([^`]+)`", line.split("|")[2]) if line.startswith("| `") else []
+        assert len(values) == len(set(values)), line
 
 
 def test_every_column_of_the_results_is_documented(finished: tuple[Path, Ended]) -> None:

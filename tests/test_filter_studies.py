@@ -449,6 +449,14 @@ def test_runs_whose_folders_are_elsewhere_keep_their_numbers_and_pictures(
     assert not run_of(here, "plain", 0).exists()
 
 
+def test_figures_that_the_study_no_longer_has_are_removed(here: Path, dae: Dae) -> None:
+    write_small(Path(), **{"wider": FIGURES["grow"], "local": FIGURES["local"]})
+    (here / "figures" / "own.png").write_bytes(b"not a picture of dae")
+    dae("report", "small").succeeded()
+    names = ("local.png", "own.png", "wider.png")
+    assert sorted(path.name for path in (here / "figures").iterdir()) == list(names)
+
+
 def test_a_report_keeps_the_command_that_made_the_runs(here: Path, dae: Dae) -> None:
     report = here / "REPORT.md"
     command = "`` dae replicate small --out 'a`b' ``"
@@ -476,7 +484,13 @@ def test_rows_of_other_settings_or_photographs_are_lost_only_by_replace(
     assert csv == {name: before[name] for name in csv}
     Path("elsewhere").rename("experiments")
     Path("photos/b.png").unlink()
-    dae(*AGAIN, "--only", "plain").failed(2, "noisy seed 1", "data of photographs", "--replace")
+    told = ("2 photographs of photos", "1 photographs of photos", "(--photos DIR), choose another")
+    dae(*AGAIN, "--only", "plain").failed(2, "noisy seed 1", "data of photographs", *told)
+    dae("replicate", "small").failed(2, told[0], "scikit-image and scikit-learn ship", told[2])
+    rows = (here / "runs.csv").read_text()
+    (here / "runs.csv").write_text(rows.replace(",own,", ",original,"))
+    dae(*AGAIN, "--only", "plain").failed(2, "(without --photos), choose another")
+    (here / "runs.csv").write_text(rows)
     dae(*AGAIN, "--only", "plain", "--replace").succeeded()
     assert {row["cell"] for row in read_csv(here / "filters.csv")} == {"plain"}
 

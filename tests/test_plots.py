@@ -179,11 +179,13 @@ def test_a_line_joins_points_of_one_model_alone(tmp_path: Path) -> None:
         "e": ("SdA-2", autoencoder(40, 8, 6)),
         "f": ("SdA-3", autoencoder(50)),
         "g": ("SdA-3", autoencoder(60, kind="salt-and-pepper")),
+        "h": ("SdA-2", autoencoder(10, 8, 6)),
     }
     for names, lines in (
         ("abf", {"": [0, 10, 50]}),
         ("bce", {"SdA-3": [10], "SdA-2": [15, 40]}),
         ("abcf", {"SAA-3 and SdA-3": [0, 10, 50], "SdA-2": [15]}),
+        ("bfhc", {"SdA-3": [10, 50], "SdA-2": [10, 15]}),
         ("bdg", {"8-6-4 units, masking": [10], "9-9-9": [20], "salt-and-pepper": [60]}),
     ):
         settings = {f"convex-{name}": cells[name][1] for name in names}
@@ -202,6 +204,57 @@ def test_a_line_joins_points_of_one_model_alone(tmp_path: Path) -> None:
         assert [part.count("L") + 1 for part in path.split("M")[1:]] == [
             len(found[name]) for name in found
         ]
+
+
+@pytest.mark.parametrize(
+    ("second", "study"),
+    [
+        (("SdA-3", {"finetune": {"patience": 9}}, 9), {}),
+        (("SdA-3", {"seed": 5}, 9), {}),
+        (("DBN-3", {"corruption": {}, "pretrain": {"kind": "rbm"}}, 9), {"reference": "model"}),
+        (("SdA-3", {"seed": 7}, None), {}),
+    ],
+)
+def test_a_picture_of_errors_that_no_longer_applies_is_removed(
+    tmp_path: Path, second: tuple[str, dict[str, Any], int | None], study: dict[str, Any]
+) -> None:
+    cells = {"convex-a": autoencoder(25), "convex-b": autoencoder(25) | second[1]}
+    made = SyntheticStudy(tmp_path, cells, **study)
+    made.out.mkdir(parents=True)
+    picture = made.out / "error_vs_destruction.png"
+    picture.write_bytes(b"of an earlier table")
+    if second[2] is None:
+        made.add("convex-a", "SdA-3", 0, error="it diverged", destruction_percent="25")
+    else:
+        made.add("convex-a", "SdA-3", 9_000, destruction_percent="25")
+        made.add("convex-b", second[0], 9_000, destruction_percent="25")
+    made.write()
+    commands.dae("report", "made").succeeded()
+    assert not picture.exists()
+    assert picture.name not in (made.out / "REPORT.md").read_text(encoding="utf-8")
+
+
+def test_sheets_of_cells_that_are_gone_are_removed_and_nothing_else(
+    done: Path, tmp_path: Path
+) -> None:
+    sheets = done / "filters"
+    cell = tmp_path / "experiments" / "tiny" / "rect-25.yaml"
+    cell.rename(cell.with_name("renamed.yaml"))
+    shutil.copy(sheets / "rect-25.png", sheets / "dropped.png")
+    own = {"notes.png": b"not a picture", "rect-9.txt": b"text"}
+    for name, content in own.items():
+        (sheets / name).write_bytes(content)
+    run = read_csv(done / "runs.csv")[0]["run"]
+    commands.dae("filters", done / "runs" / run, "--out", sheets / "mine.png").succeeded()
+    commands.dae("replicate", "tiny").succeeded()
+    kept = {"rect.png", "rect-0.png", "renamed.png", "mine.png", *own}
+    assert {path.name for path in sheets.iterdir()} == kept
+    # After a clone, sheets of cells that are still there stay, shown or not.
+    shutil.rmtree(done / "runs")
+    (done / "report.html").unlink()
+    shutil.copy(sheets / "renamed.png", sheets / "rect-0.png")
+    commands.dae("report", "tiny").succeeded()
+    assert {path.name for path in sheets.iterdir()} == kept
 
 
 def test_bars_cover_the_spread_over_seeds_and_verdicts_stay_as_they_are(tmp_path: Path) -> None:
@@ -238,7 +291,7 @@ def test_bars_cover_the_spread_over_seeds_and_verdicts_stay_as_they_are(tmp_path
 def test_no_entry_of_a_legend_runs_off_the_picture(
     tmp_path: Path, sets: tuple[str, ...], length: int
 ) -> None:
-    # Two cells of one place each, so that their names tell them apart.
+    # Two cells of one place each, so that the curves have their names.
     cells = {
         f"{name}-{percent}-{wide * length}": {"dataset": name, **autoencoder(percent, *hidden)}
         for name in sets
@@ -251,14 +304,15 @@ def test_no_entry_of_a_legend_runs_off_the_picture(
         study.add(cell, model, 9_000, dataset=settings["dataset"])
     line = [(1, 40.0), (2, 30.0), (3, 35.0)]
     write_earlier_page(study.out, {row["run"]: (line, []) for row in study.rows})
-    (figure,) = figures_of(study)
-    (legend,) = figure.legends
-    assert len(legend.get_texts()) == len(cells)
-    whole, box = figure.bbox, legend.get_window_extent()
-    assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and box.y1 <= whole.y1
-    for axes in figure.axes:
-        assert axes.get_window_extent().y1 < box.y0
-        assert axes.get_window_extent().height > 0.4 * whole.height / len(figure.axes)
+    errors, curves = figures_of(study)
+    for figure, entries in ((errors, 4), (curves, len(cells))):
+        (legend,) = figure.legends
+        assert len(legend.get_texts()) == entries
+        whole, box = figure.bbox, legend.get_window_extent()
+        assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and box.y1 <= whole.y1
+        for axes in figure.axes:
+            assert axes.get_window_extent().y1 < box.y0
+            assert axes.get_window_extent().height > 0.4 * whole.height / len(figure.axes)
 
 
 def test_the_same_results_give_the_same_pictures_whatever_the_users_style(

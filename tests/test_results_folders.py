@@ -65,6 +65,9 @@ def test_a_folder_keeps_the_study_as_it_was_made_and_nothing_of_the_machine(
     assert str(made[0].parent).encode() not in text and len(text) < 2000
     kept = yaml.safe_load(text)
     assert (kept["study"], kept["reference"]) == ("tiny", "destruction")
+    assert kept["changed"]["rect-0"] == "finetune.max_epochs 3"
+    told = (ROOT / "docs" / "results.md").read_text().partition("## `settings.yaml`")[2]
+    assert all(f"`{key}`" in told.partition("\n## ")[0] for key in kept)
     assert kept["title"] == "\u201cTiny\u201d: it's\t5 % \U0001f600\x85#"
     for row in read_csv(made[0] / "runs.csv"):
         config = yaml.safe_load((made[0] / "runs" / row["run"] / "config.yaml").read_text())
@@ -253,11 +256,15 @@ def a_cell_renamed_in_a_clone(data: Path) -> tuple[str | Path, ...]:
 
 
 def other_numerics(data: Path) -> tuple[str | Path, ...]:
-    path = Path("results/tiny/runs.csv")
+    other_numerics_of(Path("results/tiny"))
+    return ()
+
+
+def other_numerics_of(out: Path) -> None:
+    path = out / "runs.csv"
     row = read_csv(path)[0]
     text = path.read_text().replace(row["config_sha256"], "0" * 64)
     path.write_text(text.replace(row["run"], row["run"][:-8] + "0" * 8))
-    return ()
 
 
 @pytest.mark.parametrize(
@@ -265,10 +272,10 @@ def other_numerics(data: Path) -> tuple[str | Path, ...]:
     [
         (other_settings, "pretrain.epochs: 2"),
         (settings_in_a_file, "pretrain.learning_rate: 0.1"),
-        (other_data, "rect"),
+        (other_data, "(--data-dir DIR), choose another folder"),
         pytest.param(another_cell_asked_for, "finetune.patience: 4", marks=pytest.mark.slow),
         pytest.param(a_cell_removed, "no cell rect-0", marks=pytest.mark.slow),
-        (a_cell_renamed_in_a_clone, "no cell rect-0"),
+        (a_cell_renamed_in_a_clone, "no cell rect-0; plain has its settings"),
         (other_numerics, "numerics"),
     ],
 )
@@ -287,7 +294,7 @@ def test_no_row_leaves_a_table_without_the_users_word(
     dae(*words, "--out", "elsewhere").succeeded()
     assert snapshot(done) == before
     ended = dae(*words, "--replace").succeeded()
-    assert any("rect-0 seed 0" in line for line in ended.err.splitlines())
+    assert "given up by --replace: rect-0 seed 0" in ended.message
     lines = before["runs.csv"].decode().splitlines()
     assert lines[1] not in (done / "runs.csv").read_text().splitlines()
     dae("report", done, "-q").succeeded()
@@ -310,6 +317,94 @@ def test_what_loses_nothing_goes_on(dae: Dae, done: Path) -> None:
     dae("replicate", "tiny", "--only", "rect-25").succeeded()
     rows = [(row["cell"], row["seed"]) for row in read_csv(done / "runs.csv")]
     assert rows == [("plain", "0"), ("plain", "1"), ("rect-25", "0")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "more"),
+    [("rect-0", "plain", ()), ("rect-25", "25 %", ()), ("rect-0", "z", ("--force", "--replace"))],
+)
+def test_a_renamed_cell_is_told_and_verified_under_its_new_name(
+    dae: Dae, done: Path, old: str, new: str, more: tuple[str, ...]
+) -> None:
+    (EXPERIMENTS / f"{old}.yaml").rename(EXPERIMENTS / f"{new}.yaml")
+    dae("report", "tiny").failed(2, f"no cell {old}; {new} has its settings", "dae replicate tiny")
+    told = dae("replicate", "tiny", *more).succeeded().message
+    assert f"the cell {old} is named {new} now" in told
+    assert "never mixed" not in told and "given up" not in told
+    assert dae("verify", "tiny").succeeded().lines == ["2 runs recomputed, 0 differences"]
+    dae("verify", done).succeeded()
+
+
+def test_a_row_under_the_name_of_another_cell_is_still_a_difference(dae: Dae, done: Path) -> None:
+    path = done / "runs.csv"
+    for wrong in ("rect-25", "nothing"):
+        text = path.read_text()
+        path.write_text(text.replace("rect-0,", f"{wrong},", 1))
+        assert "cell" in dae("verify", "tiny").failed(1).out
+        path.write_text(text)
+
+
+def test_both_data_are_told_in_words(dae: Dae, done: Path, tiny_data: Path) -> None:
+    other = write_other_rect(Path("other"), tiny_data / "rect.npz")
+    words = ("replicate", "tiny", "--data-dir", other)
+    there, now = str(tiny_data / "rect.npz"), "other/rect.npz"
+    dae(*words).failed(2, "data of rect", f"{there}", "in the folder", now, "(--data-dir DIR), ")
+    shutil.rmtree(done / "runs")
+    dae(*words).failed(2, "in the folder (original data)", now)
+    path = done / "runs.csv"
+    path.write_text(path.read_text().replace(",original,", ",regenerated,"))
+    dae(*words).failed(2, "in the folder (regenerated data)", now, "(--origin regenerated), ")
+
+
+def test_a_refused_report_names_what_can_be_done(dae: Dae, mine: Path) -> None:
+    shutil.copytree(mine, "results/tiny")
+    before = snapshot(mine)
+    dae("report", "tiny").failed(2, "dae report results/tiny", "dae replicate tiny --replace")
+    dae("report", "results/tiny").succeeded()
+    dae("replicate", "tiny", "--replace").succeeded()
+    dae("report", "tiny").succeeded()
+    other_numerics_of(mine)
+    ended = dae("report", mine).failed(2, "dae replicate tiny --out mine")
+    assert "dae report mine" not in ended.message  # it was just that
+    assert {k: v for k, v in snapshot(mine).items() if k != "runs.csv"} == {
+        k: v for k, v in before.items() if k != "runs.csv"
+    }
+
+
+@pytest.mark.parametrize("command", ["report", "verify"])
+def test_where_there_are_no_results_the_advice_is_the_command_that_makes_them(
+    dae: Dae, done: Path, command: str
+) -> None:
+    setting = ("--set", "pretrain.epochs=1")
+    advice = "dae replicate tiny --set pretrain.epochs=1,"
+    dae(command, "tiny", *setting).failed(2, advice, "results/tiny has results of tiny")
+    two = (*setting, "--set", "model.hidden=[4, 3]", "--out", "no where")
+    advice = "--set pretrain.epochs=1 --set 'model.hidden=[4, 3]' --out 'no where'"
+    dae(command, "tiny", *two).failed(2, "no where/runs.csv", advice, "results/tiny has results")
+    shutil.rmtree(done)
+    ended = dae(command, "tiny", *setting).failed(2, "dae replicate tiny --set")
+    assert "has results" not in ended.message
+
+
+@pytest.mark.parametrize("command", ["report", "verify"])
+@pytest.mark.parametrize(
+    ("source", "parts"),
+    [
+        ("mine/runs.csv", ("give the folder: mine",)),
+        ("mine/settings.yaml", ("give the folder: mine",)),
+        ("./mine/REPORT.md", ("give the folder: mine",)),
+        ("results/tiny", ("does not exist", "folder of results", "dae replicate tiny")),
+        ("mine/elsewhere", ("does not exist", "folder of results")),
+        ("mine/runs", ("no study.yaml", "no runs.csv")),
+        ("results/", ("folder of results",)),
+        ("tinny", ("did you mean tiny", "folder of results is taken too")),
+    ],
+)
+def test_what_is_no_folder_of_results_is_told_as_such(
+    dae: Dae, mine: Path, command: str, source: str, parts: tuple[str, ...]
+) -> None:
+    ended = dae(command, source).failed(2, source, *parts)
+    assert ("icml2008/:" in ended.message) == (source == "tinny")
 
 
 def test_a_row_that_failed_may_go(dae: Dae, tiny: Path) -> None:

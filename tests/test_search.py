@@ -411,6 +411,23 @@ def test_of_a_cells_file_only_what_was_searched_changes(
     assert (len(own), len(after)) == (comments, comments + 1)
 
 
+def test_results_of_earlier_settings_are_told_with_what_comes_next(
+    dae: Dae, searched: Path
+) -> None:
+    words = ("search", "tiny", "--trials", "4")  # all made before, so that nothing is run
+    assert "dae replicate" not in dae(*words).succeeded().err  # no results yet
+    dae("replicate", "tiny").succeeded()
+    assert "dae replicate" not in dae(*words).succeeded().err  # made with what was selected
+    dae("replicate", "tiny", "--set", "finetune.learning_rate=0.31", "--out", searched,
+        "--replace").succeeded()  # fmt: skip
+    told = dae(*words).succeeded().message
+    assert "results/tiny has results of other settings" in told
+    assert "dae replicate tiny --replace" in told and "--out" in told
+    assert "dae replicate" not in dae(*words, "--no-write").succeeded().err
+    dae("replicate", "tiny").failed(2, "--replace")
+    dae("replicate", "tiny", "--replace").succeeded()
+
+
 def test_searching_again_changes_nothing_and_a_later_selection_replaces_the_earlier(
     dae: Dae, searched: Path
 ) -> None:

@@ -36,9 +36,7 @@ def report(
     from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import run_plan
     from dae_cli.study.report.markdown import command_told
-    from dae_cli.study.results_folder import runs_csv_of
 
-    runs_csv_of(resolved.name, folder)
     plan = Plan(resolved, folder, ())
     require_current(plan)
     # What put the runs together is told as before.

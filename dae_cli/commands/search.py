@@ -27,7 +27,14 @@ from dae_cli.commands.options import (
     Quiet as QuietOption,
 )
 from dae_cli.commands.paths import folder
-from dae_cli.commands.searching import SearchFormat, check_files, grid, tell, trial_line
+from dae_cli.commands.searching import (
+    SearchFormat,
+    check_files,
+    grid,
+    tell,
+    tell_what_is_next,
+    trial_line,
+)
 from dae_cli.commands.tables import not_run
 from dae_cli.commands.telling import hint_when_interrupted
 
@@ -213,6 +220,8 @@ def search(
             )
     _write(resolved.source, outcome, write)
     tell(outcome, form, quiet, write)
+    if write and not quiet:
+        tell_what_is_next(study, folder)
     lacking = [cell.cell for cell in outcome.cells if cell.chosen is None]
     if lacking:
         typer.echo(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 
 from dae_cli.commands.tables import DASH, columns, minutes
 from dae_cli.config.names import label
+from dae_cli.errors import DaeError
 
 if TYPE_CHECKING:
     from dae_cli.config.search_cells import SearchedCell
@@ -95,6 +97,30 @@ def tell(outcome: SearchOutcome, form: SearchFormat, quiet: bool, written: bool)
     late = ", until the time ran out" if outcome.late else ""
     typer.echo("\n".join(columns(rows, [3])))
     typer.echo(f"{trials} in {minutes(outcome.minutes)}{late} · {label(outcome.table)}")
+
+
+def tell_what_is_next(study: str, folder: Path) -> None:
+    """Say how results of other settings than those selected now are made anew, if there are any.
+
+    Args:
+        study: its name or path, as it was given.
+        folder: where its results may stand.
+    """
+    from dae_cli.config.experiments import resolve_study
+    from dae_cli.study.earlier_rows import rows_lost
+    from dae_cli.study.plan import Plan, default_out
+
+    with suppress(DaeError):  # a damaged runs.csv is not the search's concern
+        resolved = resolve_study(study)
+        if rows_lost(Plan(resolved, folder, ())):
+            usual = folder.absolute() == default_out(resolved.name, ()).absolute()
+            own = "" if usual else f" --out {label(folder)}"
+            typer.echo(
+                f"{label(folder)} has results of other settings than those selected now: "
+                f"dae replicate {study}{own} --replace makes them anew; with another --out both "
+                "stay",
+                err=True,
+            )
 
 
 def _as_json(outcome: SearchOutcome) -> dict[str, Any]:

@@ -29,8 +29,20 @@ def results_of(
 
     Raises:
         ConfigError: no such study or folder, or `--set` does not fit what the folder keeps.
-        RunFolderError: the folder is of an earlier version, which kept no settings.
+        RunFolderError: there are no results; the folder is of an earlier version, which kept no
+            settings.
     """
+    resolved, folder = _results_of(source, overrides, out)
+
+    from dae_cli.study.results_folder import runs_csv_of
+
+    runs_csv_of(resolved.name, folder, overrides)
+    return resolved, folder
+
+
+def _results_of(
+    source: str, overrides: Sequence[str], out: Path | None
+) -> tuple[ResolvedStudy, Path]:
     path = Path(source)
     if _is_results(path) and source not in study_folders():
         if out is not None:
@@ -38,11 +50,18 @@ def results_of(
                 f"{source} is a folder of results itself: give one of them", param_hint="--out"
             )
         return _of_folder(path, overrides), path
+    if path.is_file() and _is_results(path.parent):
+        raise RunFolderError(
+            f"{source}: a file of a folder of results; give the folder: {path.parent}"
+        )
 
     from dae_cli.config.experiments import resolve_study
     from dae_cli.study.plan import default_out
 
-    target = find_target(source)
+    try:
+        target = find_target(source)
+    except ConfigError as error:
+        raise _no_results(source, path, error) from error
     folder = out or default_out(target.name, overrides)
     if out is None and not overrides:
         return resolve_study(source), folder
@@ -51,6 +70,22 @@ def results_of(
     resolved = resolve_study(source, overrides)
     _require_fit_of_rows(resolved, folder, overrides)
     return resolved, folder
+
+
+def _no_results(source: str, path: Path, error: ConfigError) -> DaeError:
+    """The error that there is neither a study nor a folder of results; `error` is of the study."""
+    if path.is_dir():
+        return RunFolderError(
+            f"{source}: neither a study (it has no {STUDY_FILE}) nor a folder of results (it has "
+            f"no {_RUNS_CSV}); give a study, or a folder that dae replicate wrote"
+        )
+    if len(path.parts) > 1 and (path.parent.is_dir() or path.parts[0] == "results"):
+        makes = f"; dae replicate {path.name} makes it" if path.name in study_folders() else ""
+        return RunFolderError(
+            f"{source}: does not exist; give a study (dae ls lists them), or a folder of "
+            f"results{makes}"
+        )
+    return ConfigError(f"{error}\n  a folder of results is taken too, but {source!r} is none")
 
 
 def _of_study(target: Target, folder: Path, overrides: Sequence[str]) -> ResolvedStudy:

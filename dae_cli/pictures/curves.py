@@ -118,7 +118,7 @@ def error_vs_destruction(points: Sequence[CurvePoint], path: Path) -> None:
 
     Raises:
         ConfigError: another ending.
-        ValueError: no points, or two of one data set at the same destruction.
+        ValueError: no points, or two of one data set and series at the same destruction.
     """
     check_suffix(path, tuple(_NO_TRACES))
     _save(error_figure(points), path)
@@ -141,8 +141,8 @@ def error_figure(points: Sequence[CurvePoint]) -> Figure:
     if not by_dataset:
         raise ValueError("a plot of errors needs at least one point")
     for dataset, own in by_dataset.items():
-        if len({point.destruction_percent for point in own}) < len(own):
-            raise ValueError(f"{dataset}: one point per destruction, the mean of its seeds")
+        if len({(point.series, point.destruction_percent) for point in own}) < len(own):
+            raise ValueError(f"{dataset}: one point per model and destruction, over its seeds")
     models = list(dict.fromkeys(p.paper_model for p in points if p.paper_error_percent is not None))
 
     bars = "95 % over test rows"
@@ -235,7 +235,7 @@ def _our_line(axes: Axes, points: Sequence[CurvePoint], number: int, label: str)
 def _error_panel(axes: Axes, points: Sequence[CurvePoint], models: Sequence[str]) -> None:
     """One data set: the levels of destruction, the paper's values a little to the right of ours."""
     points = sorted(points, key=lambda point: point.destruction_percent)
-    levels = [point.destruction_percent for point in points]
+    levels = list(dict.fromkeys(point.destruction_percent for point in points))
     span = max(levels[-1] - levels[0], 10.0)
     for point in points:
         if point.paper_error_percent is None:

@@ -6,10 +6,10 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from dae_cli.errors import ConfigError
-from dae_cli.files import write_whole
+from dae_cli.files import remove_file, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from PIL.Image import Image
@@ -42,6 +42,33 @@ def save_png(image: Image, path: Path, metadata: Mapping[str, str]) -> None:
     buffer = BytesIO()
     image.save(buffer, format="PNG", optimize=True, pnginfo=chunks)
     write_whole(path, buffer.getvalue())
+
+
+def told_by_png(path: Path, key: str) -> str:
+    """Return what a PNG says of itself; nothing where there is none that tells."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            return str(image.info.get(key, ""))
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        return ""
+
+
+def remove_pictures(folder: Path, title: str, kept: Collection[str]) -> None:
+    """Remove the PNGs of a folder whose own titles begin so, but for the names that are kept.
+
+    Args:
+        folder: of the pictures; it need not be there.
+        title: how `Title` begins in those that may go.
+        kept: names of files, without their ending.
+
+    Raises:
+        OutputError: one cannot be removed.
+    """
+    for path in sorted(folder.glob("*.png")):
+        if path.stem not in kept and told_by_png(path, "Title").startswith(title):
+            remove_file(path)
 
 
 def save_sheet(drawing: Drawing, path: Path, metadata: Mapping[str, str]) -> None:

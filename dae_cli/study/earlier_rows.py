@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -16,11 +17,14 @@ from pathlib import Path
 from dae_cli.config.dump import flat_settings
 from dae_cli.config.experiments import ResolvedStudy, load_resolved
 from dae_cli.config.kept_settings import SETTINGS, misfits_told, read_settings, some, value_told
+from dae_cli.config.names import label
 from dae_cli.config.schema import AnyExperiment
+from dae_cli.data.obtain import Prepared
 from dae_cli.errors import ConfigError, RunFolderError
-from dae_cli.study.plan import Plan, with_seed
+from dae_cli.study.plan import Plan, default_out, with_seed
 from dae_cli.study.rows import RunRow, read_rows
-from dae_cli.study.run.folder import CONFIG, RUNS, config_sha256, is_run_name, run_name
+from dae_cli.study.run.folder import CONFIG, RUNS, STATUS, config_sha256, is_run_name, run_name
+from dae_cli.study.run.records import Status, read_record
 
 RUNS_CSV = "runs.csv"
 
@@ -55,33 +59,93 @@ def require_current(plan: Plan) -> None:
         raise RunFolderError(
             f"{plan.out / RUNS_CSV}: has rows of other settings or numerics than those of {name} "
             f"({names_of(gone)}), which would be lost:\n{_reasons(plan, gone)}\n"
-            f"dae replicate {name} makes them anew, and --out keeps both apart"
+            f"{_report_as_it_is(plan)}{_made_anew(plan, gone)}"
         )
+
+
+def _report_as_it_is(plan: Plan) -> str:
+    """The advice to report a folder with the settings that it keeps, where all its rows have them.
+
+    Raises:
+        ConfigError: settings.yaml is not as dae writes it.
+    """
+    if not (plan.out / SETTINGS).is_file():
+        return ""
+    kept = read_settings(plan.out / SETTINGS, plan.out)
+    _, gone = earlier_rows(replace(plan, study=kept))
+    return "" if gone else f"dae report {label(plan.out)} reports them with their own settings; "
+
+
+def _made_anew(plan: Plan, gone: Sequence[RunRow]) -> str:
+    """The advice to run what the study has now."""
+    command = f"dae replicate {plan.study.name}"
+    if plan.out.absolute() != default_out(plan.study.name, ()).absolute():
+        command += f" --out {label(plan.out)} (with its --set, if any)"
+    if all(_named_now(plan, row) for row in gone):
+        return f"{command} gives rows their new names where their runs are here"
+    return f"{command} --replace makes the study's own in their place; --out DIR keeps both apart"
 
 
 def require_rows_kept(plan: Plan, made: Collection[str] = ()) -> None:
     """Make sure that no row is lost which the user has not given up.
 
-    What failed has no result to lose, and a run that is here under another cell keeps its row.
-
     Raises:
         RunFolderError: one would be, or runs.csv is not one that dae wrote.
     """
-    if plan.replaces:
-        return
-    here = {planned.job.name for planned in plan.runs if planned.state == "done"}
-    _, gone = earlier_rows(plan, made)
-    lost = [
-        row
-        for row in gone
-        if not row.error and row.run not in here and _key(plan.study.name, row) not in _reference()
-    ]
+    lost = [] if plan.replaces else rows_lost(plan, made)
     if lost:
         raise RunFolderError(
             f"{plan.out / RUNS_CSV}: rows of other settings, data or numerics would be lost "
             f"({names_of(lost)}):\n{_reasons(plan, lost)}\n"
-            "choose another folder with --out, or give these rows up with --replace"
+            f"{_same_data(plan, lost)}choose another folder with --out, or give these rows up "
+            "with --replace"
         )
+
+
+def rows_lost(plan: Plan, made: Collection[str] = ()) -> list[RunRow]:
+    """Return the rows that are lost unless the user keeps them.
+
+    What failed has no result to lose, and a run that is here under another cell keeps its row.
+
+    Raises:
+        RunFolderError: runs.csv is not one that dae wrote.
+    """
+    _, gone = earlier_rows(plan, made)
+    renamed = renamed_cells(plan, gone)
+    return [
+        row
+        for row in gone
+        if not row.error
+        and row.run not in renamed
+        and _key(plan.study.name, row) not in _reference()
+    ]
+
+
+def renamed_cells(plan: Plan, rows: Sequence[RunRow]) -> dict[str, str]:
+    """Return, by run, the cell that has it now, where it is here and the row has another name."""
+    here = {p.job.name: p.job.cell for p in plan.runs if p.state == "done"}
+    return {row.run: here[row.run] for row in rows if row.run in here}
+
+
+def _same_data(plan: Plan, rows: Sequence[RunRow]) -> str:
+    """The advice to use the data of the rows, where others are here now."""
+    here, ways = _prepared(plan), dict[str, None]()
+    for row in rows:
+        data = here.get(row.dataset)
+        if data is not None and data.sha256 != row.data_sha256:
+            ways[_way_to_data(row, data)] = None
+    return f"use the data of these rows again ({', '.join(ways)}), " if ways else ""
+
+
+def _way_to_data(row: RunRow, now: Prepared) -> str:
+    """The option by which a command that has other data now would have those of a row."""
+    if row.dataset == "photographs":
+        return (
+            "without --photos"
+            if (row.data_origin, now.origin) == ("original", "own")
+            else "--photos DIR"
+        )
+    return "--origin regenerated" if row.data_origin == "regenerated" else "--data-dir DIR"
 
 
 def names_of(rows: Sequence[RunRow]) -> str:
@@ -136,8 +200,31 @@ def _is_of(plan: Plan, row: RunRow) -> bool:
     )
 
 
+def _named_now(plan: Plan, row: RunRow) -> str:
+    """The cell that has the settings of a row now; empty where there is none."""
+    for name, experiment in _by_cell(plan.study).items():
+        if config_sha256(with_seed(experiment, row.seed)) == row.config_sha256:
+            return name
+    return ""
+
+
+def _prepared(plan: Plan) -> dict[str, Prepared]:
+    return {p.job.data.name: p.job.data for p in plan.runs}
+
+
 def _data(plan: Plan) -> dict[str, str]:
-    return {p.job.data.name: p.job.data.sha256 for p in plan.runs}
+    return {name: data.sha256 for name, data in _prepared(plan).items()}
+
+
+def _source_of(plan: Plan, row: RunRow) -> str:
+    """Where the data of a row came from, in words as far as its run or the row tells."""
+    if is_run_name(row.run):
+        with suppress(RunFolderError):
+            status = read_record(plan.out / RUNS / row.run / STATUS, Status)
+            if status.data.sha256 == row.data_sha256 and status.data.source:
+                return status.data.source
+    of_own = "own photographs" if row.dataset == "photographs" else "own data"
+    return of_own if row.data_origin == "own" else f"{row.data_origin} data"
 
 
 def _reasons(plan: Plan, rows: Sequence[RunRow]) -> str:
@@ -153,7 +240,8 @@ def _reasons(plan: Plan, rows: Sequence[RunRow]) -> str:
 def _reasons_of(plan: Plan, row: RunRow, there: AnyExperiment | None) -> list[str]:
     now = _by_cell(plan.study).get(row.cell)
     if now is None:
-        return [f"the study has no cell {row.cell}"]
+        named = _named_now(plan, row)
+        return [f"the study has no cell {row.cell}{f'; {named} has its settings' * bool(named)}"]
     reasons = []
     if there is not None:
         own, asked = (flat_settings(with_seed(e, row.seed)) for e in (there, now))
@@ -162,11 +250,11 @@ def _reasons_of(plan: Plan, row: RunRow, there: AnyExperiment | None) -> list[st
             for key in dict.fromkeys([*own, *asked])
             if own.get(key) != asked.get(key)
         ]
-    data = _data(plan).get(row.dataset, row.data_sha256)
-    if data != row.data_sha256:
+    data = _prepared(plan).get(row.dataset)
+    if data is not None and data.sha256 != row.data_sha256:
         reasons.append(
-            f"data of {row.dataset}: SHA-256 {row.data_sha256[:12]}… in the folder, "
-            f"{data[:12]}… now"
+            f"data of {row.dataset}: SHA-256 {row.data_sha256[:12]}… in the folder "
+            f"({_source_of(plan, row)}), {data.sha256[:12]}… now ({data.source or data.standing})"
         )
     unknown = "numerics" if there is not None else "settings or numerics that nothing here tells"
     return reasons or [f"other {unknown}"]

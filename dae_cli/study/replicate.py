@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dae_cli.errors import RunFolderError
 from dae_cli.pictures.plotting import load_matplotlib
-from dae_cli.study.earlier_rows import earlier_rows, names_of
+from dae_cli.study.earlier_rows import earlier_rows, names_of, renamed_cells
 from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
@@ -181,10 +181,14 @@ def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
         RunFolderError: runs.csv is not one that dae wrote.
     """
     stay, gone = earlier_rows(plan)
-    if gone:
+    renamed = renamed_cells(plan, gone)
+    for old, new in dict.fromkeys((r.cell, renamed[r.run]) for r in gone if r.run in renamed):
+        watcher.note(f"{plan.out}: the cell {old} is named {new} now, and so are its rows")
+    if left := [row for row in gone if row.run not in renamed]:
+        how = "given up by --replace" if plan.replaces else "leave the tables"
         watcher.note(
-            f"{plan.out}: has rows of other settings, data or numerics, which are never mixed; "
-            f"they leave the tables ({names_of(gone)}); --out keeps both apart"
+            f"{plan.out}: {how}: {names_of(left)} (rows of other settings, data or numerics are "
+            "never mixed)"
         )
     return stay
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,7 +18,7 @@ from dae_cli.files import is_text, part_of, sweep, write_text
 from dae_cli.study.earlier_rows import RUNS_CSV as RUNS_CSV
 from dae_cli.study.earlier_rows import earlier_rows, require_rows_kept
 from dae_cli.study.locks import hold
-from dae_cli.study.plan import Plan, with_seed
+from dae_cli.study.plan import Plan, default_out, with_seed
 from dae_cli.study.rows import RunRow, TableRow, write_rows
 from dae_cli.study.run.folder import RUNS, STATUS, Job
 from dae_cli.study.run.row import judged, row_of, without_result
@@ -58,19 +59,32 @@ def check_writable(out: Path) -> None:
         ) from error
 
 
-def runs_csv_of(study: str, out: Path) -> Path:
+def runs_csv_of(study: str, out: Path, overrides: Sequence[str] = ()) -> Path:
     """Return the path of a study's runs.csv, which is there.
+
+    Args:
+        study: its name.
+        out: the folder of its results.
+        overrides: the `--set` that was given, for the message.
 
     Raises:
         RunFolderError: there are no results of the study in the folder.
     """
-    path = out / RUNS_CSV
-    if not path.is_file():
-        raise RunFolderError(
-            f"{path}: there are no results of {study} here; make them with "
-            f"dae replicate {study}, or say where they are with --out"
-        )
-    return path
+    path, usual = out / RUNS_CSV, default_out(study, ())
+    if path.is_file():
+        return path
+    words = ["dae", "replicate", study]
+    for setting in overrides:
+        words += ["--set", setting]
+    if out.absolute() != default_out(study, overrides).absolute():
+        words += ["--out", str(out)]
+    elsewhere = ""
+    if (usual / RUNS_CSV).is_file():
+        elsewhere = f"; {usual} has results of {study}, with settings of their own"
+    raise RunFolderError(
+        f"{path}: there are no results of {study} here; make them with {shlex.join(words)}, or "
+        f"say where they are with --out{elsewhere}"
+    )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from dae_cli.config.schema import FilterExperiment
 from dae_cli.data.dataset import Split
 from dae_cli.pictures.filters import Panel, side_by_side
 from dae_cli.pictures.greys import common_limit
-from dae_cli.pictures.saving import save_png
+from dae_cli.pictures.saving import remove_pictures, save_png
 from dae_cli.pictures.zoom import zoom
 from dae_cli.study.of_filters.report import source_of
 from dae_cli.study.plan import Plan
@@ -38,7 +38,7 @@ def draw_figures(plan: Plan, rows: Sequence[RunRow]) -> dict[str, str]:
 
     Returns:
         The file name of each figure that there is, relative to the results; those of runs whose
-        folders are elsewhere are left as they were.
+        folders are elsewhere are left as they were, and figures that the study no longer has go.
     """
     found = {}
     for figure in plan.study.figures:
@@ -49,6 +49,8 @@ def draw_figures(plan: Plan, rows: Sequence[RunRow]) -> dict[str, str]:
             _draw(plan, figure, panels, rows, plan.out / name, source)
         if (plan.out / name).exists():
             found[figure.name] = name
+    names = {figure.name for figure in plan.study.figures}
+    remove_pictures(plan.out / FIGURES, f"{plan.study.name}: ", names)
     return found
 
 

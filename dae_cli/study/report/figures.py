@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
-
 from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.files import remove_file
 from dae_cli.pictures.curves import (
     CurvePoint,
     LearningCurve,
@@ -21,6 +20,7 @@ from dae_cli.pictures.filters import (
     save_png,
     side_by_side,
 )
+from dae_cli.pictures.saving import remove_pictures, told_by_png
 from dae_cli.study.paper import is_svm
 from dae_cli.study.report.kept_page import Kept
 from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start, series_of
@@ -37,6 +37,8 @@ from dae_cli.study.tables.origin import data_mark
 from dae_cli.study.verdict import half_width_with_seeds
 
 ERRORS_PNG, CURVES_PNG, FILTERS = "error_vs_destruction.png", "learning_curves.png", "filters"
+_TITLE = ": first-layer filters, "
+"""Between the names of study and data set, in what a sheet says of itself."""
 
 
 @dataclass
@@ -67,11 +69,11 @@ def draw(
     # An SVM has no destruction, no epochs and no filters.
     rows = [row for row in rows if not is_svm(row.model)]
     table = [row for row in table if not is_svm(row.model)]
-    places = {(row.dataset, row.destruction_percent) for row in table}
-    # Cells that differ in something else have no place of their own in this picture.
-    if len(places) == len(table) and any(row.test_error_percent is not None for row in table):
+    if _shows_destruction(study, table):
         error_vs_destruction(_points(study, table), out / ERRORS_PNG)
         pictures.errors = ERRORS_PNG
+    else:
+        remove_file(out / ERRORS_PNG)  # of cells that the table had before
     done = [row for row in rows if not row.error]
     if series := _curves(study, out, done, kept):
         learning_curves(series, out / CURVES_PNG)
@@ -81,7 +83,20 @@ def draw(
         sheets = _filter_sheets(study, out, own, kept)
         if sheets:
             pictures.filters[dataset] = sheets
+    known = {name for row in rows for name in (row.cell, row.dataset)}
+    remove_pictures(out / FILTERS, f"{study.name}{_TITLE}", known)
     return pictures
+
+
+def _shows_destruction(study: ResolvedStudy, table: Sequence[TableRow]) -> bool:
+    """Tell whether errors can be drawn over destruction: each cell has a place of its own there.
+
+    A study that compares models, each at the destruction that was selected, is not about it.
+    """
+    if study.reference == "model" or all(row.test_error_percent is None for row in table):
+        return False
+    points = _points(study, table)
+    return len({(p.dataset, p.series, p.destruction_percent) for p in points}) == len(points)
 
 
 def _points(study: ResolvedStudy, table: Sequence[TableRow]) -> list[CurvePoint]:
@@ -175,11 +190,7 @@ def _are_of(out: Path, sheets: Sequence[tuple[str, str]], rows: Sequence[RunRow]
 
 def _runs_drawn(sheet: Path) -> list[str]:
     """Of which runs a sheet is, as it says itself; of none where there is none that tells."""
-    try:
-        with Image.open(sheet, formats=("PNG",)) as image:
-            return str(image.info.get("Runs", "")).split(", ")
-    except (OSError, SyntaxError, Image.DecompressionBombError):
-        return []
+    return told_by_png(sheet, "Runs").split(", ")
 
 
 def _draw_sheets(
@@ -235,7 +246,7 @@ def _draw_sheets(
 def _metadata(study: ResolvedStudy, rows: Sequence[RunRow]) -> dict[str, str]:
     """What a sheet says of itself."""
     return {
-        "Title": f"{study.name}: first-layer filters, {rows[0].dataset}",
+        "Title": f"{study.name}{_TITLE}{rows[0].dataset}",
         "Runs": ", ".join(row.run for row in rows),
         "Commit": ", ".join(dict.fromkeys(row.commit for row in rows)),
     }

@@ -154,14 +154,14 @@ def _dataset(
 
 
 def _points(study: ResolvedStudy, table: Sequence[TableRow]) -> tuple[Point, ...]:
-    """Our errors by destruction, of autoencoders alone; none where two share a place."""
+    """Our errors by destruction, of autoencoders alone; none where two of one model share one."""
     found = sorted(
         (row for row in table if is_autoencoder(row) and ours_of(row) is not None),
         key=lambda row: row.destruction_percent,
     )
-    if len({row.destruction_percent for row in found}) < len(found):
-        return ()
     series = series_of(study, found)
+    if len({(series[row.cell], row.destruction_percent) for row in found}) < len(found):
+        return ()
     return tuple(_point(row, series[row.cell]) for row in found)
 
 

@@ -26,6 +26,7 @@ from dae_cli.study.run.folder import (
     STATUS,
     WRONG_ROWS,
     Job,
+    config_sha256,
     run_name,
 )
 from dae_cli.study.run.keeper import expected_of, metrics_csv
@@ -107,7 +108,9 @@ def check_run(
         return False
     if status and (status.result or status.filters) and env:
         with found.going_on(place):
-            _compare_row(row, config, status, env, folder, found, reference)
+            renamed = wanted is not None and config_sha256(wanted) == config_sha256(config)
+            cell = row.cell if renamed else status.cell
+            _compare_row(row, cell, config, status, env, folder, found, reference)
     sha256 = status.data.sha256 if status else row.data_sha256
     origin = status.data.origin if status else _origin(row)
     if isinstance(config, SvmExperiment):
@@ -146,6 +149,7 @@ def _compare_settings(
 
 def _compare_row(
     row: RunRow,
+    cell: str,
     config: AnyExperiment,
     status: Status,
     env: Environment,
@@ -153,13 +157,16 @@ def _compare_row(
     found: Findings,
     reference: Reference,
 ) -> None:
-    """The folder's name against its digest, and every column against the folder's files."""
+    """The folder's name against its digest, and every column against the folder's files.
+
+    A run keeps the name that its cell had when it was made; `cell` is the one that it has now.
+    """
     name = run_name(config, status.data.sha256)
     found.compare(f"{RUNS}/{row.run}", "name of the folder", row.run, name)
     data = status.data
     trust = trust_of(status, config.dataset)
     had = Prepared(config.dataset, folder, data.origin, data.sha256, data.source, trust)
-    job = Job(status.cell, config, had, folder, reference=reference)
+    job = Job(cell, config, had, folder, reference=reference)
     made = as_text(done_row(job, status, env))
     for column, value in as_text(row).items():
         found.compare(RUNS_CSV, f"{row.run}: {column}", value, made[column])
