@@ -169,3 +169,20 @@ def test_joblibs_own_settings_do_not_stop_the_workers(child: Start, tiny: Path) 
     words = ("replicate", "tiny", "--jobs", "2")
     child(*words, environment=environment, executed=True).wait().succeeded()
     assert [row["error"] for row in read_csv(tiny / "runs.csv")] == ["", ""]
+
+
+@pytest.mark.parametrize("epoch", ["", "yesterday", "99999999999999999999"])
+def test_settings_that_torch_and_matplotlib_cannot_read_are_left_out(
+    child: Start, done: Path, epoch: str
+) -> None:
+    environment = {
+        "SOURCE_DATE_EPOCH": epoch,
+        "TORCH_LOGS": "bad",
+        "TORCH_LOGS_FORMAT": "zz",
+        "TORCH_LOGS_OUT": "/proc/nonsense",
+        "PYTORCH_JIT": "zz",
+    }
+    (run,) = done.glob("runs/rect-*-0-s0-*")
+    words = ("filters", run, "--out", "a.svg")
+    child(*words, environment=environment, executed=True).wait().succeeded()
+    child("evaluate", run, environment=environment, executed=True).wait().succeeded()
