@@ -10,6 +10,13 @@ _OF_OTHER_PROGRAMS = (
     *("PYTORCH_JIT", "TORCH_LOGS"),
 )
 """Beginnings of settings for what `dae` has settled: its processes, threads, compiling, words."""
+_MUST_BE = {
+    # Seconds, here up to the year 5138; NumPy and Matplotlib fail at anything else.
+    "SOURCE_DATE_EPOCH": r"\d{1,11}",
+    # Numbers of processors such as `0 3,4-7:2`; libgomp reads many other words without end.
+    "GOMP_CPU_AFFINITY": r"[\s,]*(\d+(-\d+(:\d+)?)?([\s,]+|$))*",
+}
+"""What settings of libraries look like that these can read; others are left out."""
 
 
 def main() -> None:
@@ -22,9 +29,9 @@ def main() -> None:
 
     for name in [name for name in os.environ if name.startswith(_OF_OTHER_PROGRAMS)]:
         del os.environ[name]
-    # Seconds, here up to the year 5138; NumPy and Matplotlib fail at anything else.
-    if not re.fullmatch("[0-9]{1,11}", os.environ.get("SOURCE_DATE_EPOCH", "")):
-        os.environ.pop("SOURCE_DATE_EPOCH", None)
+    for name, pattern in _MUST_BE.items():
+        if not re.fullmatch(pattern, os.environ.get(name, ""), re.ASCII):
+            os.environ.pop(name, None)
     # A notebook sets its own; no process that is started here may look for it.
     os.environ["MPLBACKEND"] = "agg"
     for number, name in ((1, "stdout"), (2, "stderr")):

@@ -171,12 +171,16 @@ def test_joblibs_own_settings_do_not_stop_the_workers(child: Start, tiny: Path) 
     assert [row["error"] for row in read_csv(tiny / "runs.csv")] == ["", ""]
 
 
-@pytest.mark.parametrize("epoch", ["", "yesterday", "99999999999999999999"])
-def test_settings_that_torch_and_matplotlib_cannot_read_are_left_out(
-    child: Start, done: Path, epoch: str
+@pytest.mark.parametrize(
+    ("epoch", "processors"),
+    [("", "zz"), ("yesterday", "0-x"), ("99999999999999999999", "0:1"), ("1", "0 zz")],
+)
+def test_settings_that_libraries_cannot_read_are_left_out(
+    child: Start, done: Path, epoch: str, processors: str
 ) -> None:
     environment = {
         "SOURCE_DATE_EPOCH": epoch,
+        "GOMP_CPU_AFFINITY": processors,
         "TORCH_LOGS": "bad",
         "TORCH_LOGS_FORMAT": "zz",
         "TORCH_LOGS_OUT": "/proc/nonsense",
