@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -177,9 +178,14 @@ def listening(answer: Callable[[socket.socket], None]) -> Iterator[str]:
         (b"220 mail.example ESMTP\r\n", "220 mail.example ESMTP"),
         (b"\x4a\x00\x00\x00\x0a8.0.36\x00", "8.0.36"),  # MySQL
         (b"-DENIED Redis is running in protected mode\r\n", "-DENIED Redis"),
+        (b"hi", "'hi'"),
+        (bytes(64), "something else"),
+        (struct.pack("<QQ", 8, 0), "something else"),
+        (struct.pack("<QQ", 1 << 40, 1), "something else"),
+        (struct.pack("<QQQ", 24, 1, 8) + b"\x80" * 8, "does not say who"),
         (b"", "closed"),
     ],
-    ids=["ssh", "smtp", "mysql", "redis", "closed"],
+    ids=["ssh", "smtp", "mysql", "redis", "short", "zeros", "empty", "long", "garbage", "closed"],
 )
 def test_another_service_at_the_address_is_told_by_what_it_says(
     dae: Dae, command: str, greeting: bytes, told: str
@@ -193,7 +199,8 @@ def test_another_service_at_the_address_is_told_by_what_it_says(
 
     with listening(greet) as address:
         ended = dae(command, "tiny", "--scheduler", address)
-    ended.failed(1, f"--scheduler {address}", told, "`dask scheduler`")
+    ended.failed(2 if greeting else 1, f"--scheduler {address}", told, "`dask scheduler`")
+    assert len(ended.err.splitlines()) == 1
     assert not list(Path("results").rglob("runs.csv"))
 
 
@@ -207,5 +214,24 @@ def test_who_does_not_speak_first_is_no_scheduler(dae: Dae, who: str) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"tcp://127.0.0.1:{server.server_port}"
-        dae("replicate", "tiny", "--scheduler", address).failed(1, address, "web server")
+        dae("replicate", "tiny", "--scheduler", address).failed(1, address, "nothing is said")
         server.shutdown()
+
+
+@pytest.mark.parametrize("who", ["Worker", "Nanny"])
+def test_a_worker_at_the_address_is_told_as_one(
+    child: Start, dask_cluster: DaskCluster, who: str
+) -> None:
+    address = dask_cluster.address_of_a(who)
+    ended = child("replicate", "tiny", "--scheduler", address).wait()
+    ended.failed(2, f"--scheduler {address}", f"Dask {who}", "`dask scheduler`")
+    assert len(ended.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("scheme", ["tls", "wss"])
+def test_encryption_without_a_configuration_is_told(child: Start, scheme: str) -> None:
+    with listening(lambda there: None) as address:
+        address = address.replace("tcp", scheme)
+        ended = child("replicate", "tiny", "--scheduler", address).wait()
+    ended.failed(2, f"--scheduler {address}", "TLS", "distributed.comm.tls", "ca-file")
+    assert len(ended.err.splitlines()) == 1

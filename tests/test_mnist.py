@@ -138,3 +138,64 @@ def test_mnist_with_folders_beside_its_files_gives_its_content(dae: Dae, mnist: 
 def unpacked(folder: Path, name: str) -> bytes:
     """Return the bytes of one of the four files."""
     return gzip.decompress((folder / f"{name}.gz").read_bytes())
+
+
+# How the names N may be spelled.
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "capitals": lambda name: f"{name.upper()}.GZ",
+    "underscores": lambda name: f"{name.replace('-', '_')}.gz",
+    "spaces, and a folder": lambda name: f"Mnist/{name.replace('-', ' ').title()}",
+    "torchvision's, small": lambda name: f"mnist/Raw/{name}",
+    "folders": lambda name: f"{name.upper()}/{name.replace('-', '_')}",
+}
+
+
+@pytest.mark.parametrize("spelled", SPELLINGS.values(), ids=SPELLINGS)
+def test_mnist_is_found_whatever_its_capitals_and_separators(
+    dae: Dae, spelled: Callable[[str], str]
+) -> None:
+    paths = [Path("mine", spelled(name)) for name in NAMES]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    words = ("data", "list", "mnist", "--format", "json", "--data-dir", "mine")
+    ((copy,),) = [listed["copies"] for listed in dae(*words).succeeded().json]
+    assert copy["paths"] == [str(path) for path in paths]
+    twin = paths[0].with_name(paths[0].name.swapcase())
+    twin.write_bytes(b"x")
+    if twin.name not in (f"{NAMES[0]}.gz", NAMES[0]) and paths[0].name != NAMES[0]:
+        dae(*words).failed(2, "mine", paths[0].name, twin.name, NAMES[0])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("mnist.npz", "MNIST.pkl.gz", "mnist (1).npz", "mnist/mnist.h5", "Mnist.tar.gz"),
+        *("train-images-idx3-ubyte (1).gz", "t10k_labels.idx1-ubyte copy", f"{NAMES[1]}.gz.part"),
+        f"{NAMES[3]}.zip",
+    ],
+)
+def test_what_can_only_be_meant_as_mnist_is_refused_where_mnist_is_asked_for(
+    dae: Dae, tiny_data: Path, name: str
+) -> None:
+    path = Path("mine", name)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x")
+    words = ("--data-dir", "mine")
+    for command in (("fetch", "mnist"), ("make", "rot")):
+        dae("data", *command, *words).failed(2, str(path), "meant as MNIST", *NAMES)
+    Path("mine", "rect.npz").symlink_to(tiny_data / "rect.npz")
+    assert "mine/rect.npz" in dae("data", "fetch", "rect", *words).succeeded().out
+
+
+@pytest.mark.parametrize(
+    "name", ["mnist.zip", "mnist (1).zip", "mnist/a.txt", "mnist.md", "train.gz"]
+)
+def test_what_may_be_something_else_is_told_beside_what_was_looked_for(
+    dae: Dae, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))
+    Path("mine", name).parent.mkdir(parents=True)
+    Path("mine", name).write_bytes(b"x")
+    ended = dae("data", "fetch", "mnist", "--data-dir", "mine")
+    ended.failed(1, "looked for", *NAMES, f"found {name.partition('/')[0]}")

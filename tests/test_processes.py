@@ -167,3 +167,29 @@ def test_settings_of_joblib_and_numba_stop_no_worker_and_no_engine(
     child(*words, environment=environment, executed=True).wait().succeeded()
     rows = read_csv(tiny / "runs.csv")
     assert [(row["error"], row["engine"]) for row in rows] == [("", "compiled")] * 2
+
+
+@pytest.mark.parametrize(
+    ("epoch", "processors"),
+    [
+        ("", "zz"),
+        pytest.param("yesterday", "0-x", marks=pytest.mark.slow),
+        pytest.param("99999999999999999999", "0:1", marks=pytest.mark.slow),
+        pytest.param("1", "0 zz", marks=pytest.mark.slow),
+    ],
+)
+def test_settings_that_libraries_cannot_read_are_left_out(
+    child: Start, done: Path, epoch: str, processors: str
+) -> None:
+    environment = {
+        "SOURCE_DATE_EPOCH": epoch,
+        "GOMP_CPU_AFFINITY": processors,
+        "TORCH_LOGS": "bad",
+        "TORCH_LOGS_FORMAT": "zz",
+        "TORCH_LOGS_OUT": "/proc/nonsense",
+        "PYTORCH_JIT": "zz",
+    }
+    (run,) = done.glob("runs/rect-*-0-s0-*")
+    words = ("filters", run, "--out", "a.svg")
+    child(*words, environment=environment, executed=True).wait().succeeded()
+    child("evaluate", run, environment=environment, executed=True).wait().succeeded()

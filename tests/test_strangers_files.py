@@ -75,6 +75,21 @@ def test_the_script_imports_nothing_from_the_current_folder(ran: Path) -> None:
     assert not ran.exists(), ran.read_text()
 
 
+def test_isolated_python_runs_nothing_from_the_current_folder_even_as_it_starts(ran: Path) -> None:
+    """What docs/reliability.md advises where PYTHONPATH has an empty entry."""
+    if not SCRIPT.is_file():
+        pytest.skip(f"not installed: {SCRIPT}")
+    for name in UNLOADED:
+        Path(f"{name}.py").write_text(Path("random.py").read_text())
+    subprocess.run(
+        [sys.executable, "-I", "-m", "dae_cli", "--version"],
+        env={**os.environ, "PYTHONPATH": os.pathsep},
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    assert not ran.exists(), ran.read_text()
+
+
 def test_sources_that_are_not_installed_run_in_their_own_folder(tmp_path: Path) -> None:
     """There the package is found, but what lies beside it comes after the standard library."""
     sources = tmp_path / "sources"

@@ -357,3 +357,25 @@ def test_rows_of_earlier_versions_are_trusted_as_far_as_their_digest_proves_them
         Path("status.json").rename(run / "status.json")
     path.write_text(written.replace(",verified,", ",certain,"))
     dae("report", "tiny").failed(2, "runs.csv:2", "trust", "certain", "plausible")
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [("1", 0), ("Yes", 0), ("TRUE", 0), ("0", 2), ("No", 2), ("", 2)],
+)
+def test_the_variable_accepts_as_the_option_does(
+    dae: Dae, small: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, code: int
+) -> None:
+    arrays: dict[str, Any] = small | {"X": small["X"][::-1]}
+    np.savez(tmp_path / "small.npz", **arrays)
+    monkeypatch.setenv("DAE_ACCEPT_UNVERIFIED", told)
+    assert dae("data", "fetch", "small", "--data-dir", tmp_path).code == code
+
+
+@pytest.mark.parametrize("told", ["xyz", "2", "ja", "1,"])
+def test_what_the_variable_cannot_mean_is_told_with_what_it_takes(
+    dae: Dae, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    monkeypatch.setenv("DAE_ACCEPT_UNVERIFIED", told)
+    ended = dae("data", "fetch", "rect")
+    ended.failed(2, "DAE_ACCEPT_UNVERIFIED", repr(told), "1 or 0", "true or false", "yes or no")

@@ -41,6 +41,20 @@ class SplitName(StrEnum):
 
 
 _MOST_TILES = 100
+_YES_OR_NO = {
+    **dict.fromkeys(("1", "true", "yes", "on", "t", "y"), True),
+    **dict.fromkeys(("0", "false", "no", "off", "f", "n"), False),
+}
+
+
+def yes_or_no(text: str) -> bool:
+    """A switch as an environment variable tells it; BadParameter for anything else."""
+    if (told := _YES_OR_NO.get(text.strip().casefold())) is None:
+        raise typer.BadParameter(
+            f"{text!r} is neither yes nor no, expected 1 or 0, true or false, yes or no"
+        )
+    return told
+
 
 Overrides = Annotated[
     list[str] | None,
@@ -93,6 +107,7 @@ AcceptUnverified = Annotated[
     typer.Option(
         "--accept-unverified",
         envvar="DAE_ACCEPT_UNVERIFIED",
+        parser=yes_or_no,
         help="Take your copies of the data sets even if nothing shows that they are the original; "
         "'unverified' then stands beside every verdict.",
     ),

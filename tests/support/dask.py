@@ -59,6 +59,16 @@ class DaskCluster:
         with connect(self.address, set_as_default=False) as client:
             return list(client.run(os.getpid, on_error="ignore").values())
 
+    def address_of_a(self, kind: str) -> str:
+        """Where a `Worker` listens, or the `Nanny` that watches it."""
+        from distributed import Client
+
+        connect: Any = Client
+        with connect(self.address, set_as_default=False) as client:
+            workers = client.scheduler_info()["workers"]
+        address, about = next(iter(workers.items()))
+        return str(address if kind == "Worker" else about["nanny"])
+
     def kill_a_worker(self) -> None:
         """Kill one of those processes."""
         os.kill(self.worker_pids()[0], signal.SIGKILL)

@@ -7,6 +7,7 @@ content decides: the SHA-256 of all 70 000 images, then all labels, is known.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,13 @@ from dae_cli.data.notes import Note
 from dae_cli.data.readers.idx import read_idx, read_labels
 from dae_cli.data.registry import N_PIXELS
 from dae_cli.data.sources.download import RemoteFile, addresses_of, fetched
-from dae_cli.data.sources.user_files import is_file
+from dae_cli.data.sources.user_files import (
+    is_file,
+    listed,
+    meant_name,
+    squashed,
+    what_lies_in,
+)
 from dae_cli.errors import DataError, DownloadError
 from dae_cli.files import cache_folder
 
@@ -43,6 +50,8 @@ N_TRAIN, N_TEST = 60_000, 10_000
 SIDE = 28
 PLACES = (".", "mnist", "MNIST", "MNIST/raw", "raw")
 """Where in a folder the files may lie; torchvision keeps them in MNIST/raw."""
+_OF_BASIC = ("amat", "zip")
+"""Endings with which the name mnist may be the set basic's, whose archive is mnist.zip."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,12 @@ class MnistFiles:
 
 
 def find_mnist(folder: Path) -> MnistFiles | None:
-    """Look for the four files in ``folder`` and in its subfolders (``PLACES``).
+    """Look for the four files in ``folder`` and in its subfolders (``PLACES``), however spelled.
 
     Raises DataError when some but not all of them are there, or the folder cannot be read.
     """
     partly: list[tuple[Path, list[str]]] = []
-    for place in (folder / name for name in PLACES):
+    for place in _places(folder):
         try:
             found = {name: _one_file(place, name) for name in MD5}
         except OSError as error:
@@ -117,7 +126,9 @@ def mnist_digits(folder: Path | None, cache: Path, note: Note) -> Digits:
     if folder is not None:
         if files := find_mnist(folder):
             return read_mnist(files)
-        note(f"{folder} has no files of MNIST")
+        _refuse_near_misses(folder)
+        looked = f"looked for {_listed(list(MD5))}, plain or with .gz"
+        note(f"{folder} has no files of MNIST: {looked}; found {what_lies_in(folder)}")
     if files := cached_mnist(cache):
         try:
             return read_mnist(files)
@@ -134,32 +145,76 @@ def mnist_digits(folder: Path | None, cache: Path, note: Note) -> Digits:
 def mnist_here(folder: Path | None, cache: Path) -> str | None:
     """Where MNIST would be read from, without reading it; None when it would be fetched.
 
-    Raises DataError when the user's folder has some but not all of the four files.
+    Raises DataError when the user's folder has some but not all of the four files, or others that
+    can only be meant as MNIST.
     """
-    if folder is not None and (files := find_mnist(folder)):
-        return f"the user's files in {files.folder}"
+    if folder is not None:
+        if files := find_mnist(folder):
+            return f"the user's files in {files.folder}"
+        _refuse_near_misses(folder)
     return "the cache" if cached_mnist(cache) else None
+
+
+def _places(folder: Path) -> list[Path]:
+    """``PLACES``, and subfolders whose names are spelled in another way."""
+    places = [folder / name for name in PLACES]
+    for path in listed(folder):
+        if squashed(path.name) in ("mnist", "raw") and path.is_dir():
+            places += [path, *(p for p in listed(path) if squashed(p.name) == "raw")]
+    return list(dict.fromkeys(places))
 
 
 def _one_file(place: Path, name: str) -> Path | None:
     """The file in one of its spellings, or in a folder of such a name, as unpackers leave it.
 
-    Some turn the hyphen before idx to a dot. Raises DataError for a folder without the file in it.
+    Some turn the hyphen before idx to a dot. Raises DataError for a folder without the file in it,
+    and for two files that differ in capitals or separators.
     """
     dotted = name.replace("-idx", ".idx")
     spellings = (f"{name}.gz", name, f"{dotted}.gz", dotted)
-    folders = [place / spelling for spelling in spellings if (place / spelling).is_dir()]
-    beside = [place / spelling for spelling in spellings if place / spelling not in folders]
-    inside = [folder / spelling for folder in folders for spelling in spellings]
-    for path in (*beside, *inside):
-        if is_file(path):
-            return path
-    if folders:
+    places = [place, *(path for path in _spelled(place, spellings) if path.is_dir())]
+    for where in places:
+        paths = [path for path in _spelled(where, spellings) if path not in places]
+        if usual := next((p for p in paths if p.name in spellings and is_file(p)), None):
+            return usual
+        for ending in ("gz", ""):
+            others = [
+                p for p in paths if squashed(p.name) == squashed(name) + ending and is_file(p)
+            ]
+            if len(others) > 1:
+                raise DataError(
+                    f"{where}: {_listed([p.name for p in others])} may all be meant as {name}; "
+                    "give one of them that name, or move the others away"
+                )
+            if others:
+                return others[0]
+    if len(places) > 1:
         raise DataError(
-            f"{folders[0]}: is a folder without {name} in it, plain or with .gz, expected that "
+            f"{places[1]}: is a folder without {name} in it, plain or with .gz, expected that "
             "file; put it there or beside the folder"
         )
     return None
+
+
+def _spelled(place: Path, spellings: Sequence[str]) -> list[Path]:
+    """The paths of these names, there or not, and what is spelled alike."""
+    alike = {squashed(spelling) for spelling in spellings}
+    others = (path for path in listed(place) if squashed(path.name) in alike)
+    return list(dict.fromkeys([*(place / spelling for spelling in spellings), *others]))
+
+
+def _refuse_near_misses(folder: Path) -> None:
+    """DataError for what can only be meant as MNIST but is not what is read."""
+    names = {squashed(name) for name in MD5}
+    for path in (path for place in _places(folder) for path in listed(place)):
+        meant, endings = meant_name(path), path.name.casefold().partition(".")[2]
+        as_one_file = meant == "mnist" and endings and not endings.startswith(_OF_BASIC)
+        if (meant in names or as_one_file) and path.is_file():
+            raise DataError(
+                f"{path}: seems to be meant as MNIST, but cannot be read as it is; expected "
+                f"{_listed(list(MD5))}, plain or with .gz; put these there, and move it out of the "
+                "data folder"
+            )
 
 
 def cached_mnist(cache: Path | None = None) -> MnistFiles | None:

@@ -97,7 +97,7 @@ def what_is_looked_for(spec: DatasetSpec) -> str:
 
 def what_lies_in(folder: Path) -> str:
     """The first names in a folder, in words."""
-    names = sorted(path.name for path in _listed(folder))
+    names = sorted(path.name for path in listed(folder))
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{', '.join(names[:_SHOWN])}{more}" if names else "nothing"
 
@@ -106,31 +106,39 @@ def _places(folder: Path, spec: DatasetSpec) -> Iterator[Path]:
     """The folder, its subfolders named after the set or its archive, and theirs."""
     yield folder
     yield folder / spec.name
-    names = _names(spec) | {_squashed(PurePosixPath(spec.archive).stem)}
-    for path in _listed(folder):
-        if _squashed(path.name) in names and path.is_dir():
+    names = _names(spec) | {squashed(PurePosixPath(spec.archive).stem)}
+    for path in listed(folder):
+        if squashed(path.name) in names and path.is_dir():
             if path.name != spec.name:
                 yield path
-            yield from (p for p in _listed(path) if _squashed(p.name) in names and p.is_dir())
+            yield from (p for p in listed(path) if squashed(p.name) in names and p.is_dir())
 
 
 def _names(spec: DatasetSpec) -> set[str]:
     """What can only mean this set: its name and its archive's, unless that is MNIST's."""
-    return {_squashed(spec.name), _squashed(PurePosixPath(spec.archive).stem)} - {"mnist"}
+    return {squashed(spec.name), squashed(PurePosixPath(spec.archive).stem)} - {"mnist"}
 
 
 def _spellings(spec: DatasetSpec, suffix: str) -> set[str]:
-    return {_squashed(name + suffix) for name in _names(spec)} | {
-        _squashed(spec.archive) if suffix == ".zip" else ""
+    return {squashed(name + suffix) for name in _names(spec)} | {
+        squashed(spec.archive) if suffix == ".zip" else ""
     }
 
 
-def _squashed(name: str) -> str:
+def squashed(name: str) -> str:
     """A name without what copies of a file differ in: capitals and separators."""
     return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
-def _listed(folder: Path) -> list[Path]:
+def meant_name(path: Path) -> str:
+    """The squashed name without endings of data and what copies add."""
+    name = _COPY.sub("", path.name)
+    while (suffix := PurePosixPath(name).suffix) and suffix.casefold() in _MAY_HOLD_DATA:
+        name = _COPY.sub("", name.removesuffix(suffix))
+    return squashed(name)
+
+
+def listed(folder: Path) -> list[Path]:
     """What lies in a folder, except hidden files; nothing where it cannot be listed."""
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
@@ -145,8 +153,8 @@ def _named(place: Path, name: str, spellings: set[str]) -> Path | None:
     suffix = PurePosixPath(name).suffix
     alike = [
         path
-        for path in _listed(place)
-        if path.suffix.casefold() == suffix and _squashed(path.name) in spellings and is_file(path)
+        for path in listed(place)
+        if path.suffix.casefold() == suffix and squashed(path.name) in spellings and is_file(path)
     ]
     if len(alike) > 1:
         raise DataError(
@@ -159,10 +167,10 @@ def _named(place: Path, name: str, spellings: set[str]) -> Path | None:
 def _refuse_near_misses(places: Sequence[Path], spec: DatasetSpec) -> None:
     """DataError for what can only be meant as this set but is not what is read."""
     members = (PurePosixPath(member).stem for member in (spec.train_member, spec.test_member))
-    meant = _names(spec) | {_squashed(stem) for stem in members}
-    for path in (path for place in places for path in _listed(place)):
+    meant = _names(spec) | {squashed(stem) for stem in members}
+    for path in (path for place in places for path in listed(place)):
         stem = _COPY.sub("", path.name.partition(".")[0])
-        if _squashed(stem) in meant and _may_hold_data(path):
+        if squashed(stem) in meant and _may_hold_data(path):
             inside = f" (a folder that holds {what_lies_in(path)})" if path.is_dir() else ""
             raise DataError(
                 f"{path}{inside}: seems to be meant as {spec.name}, but cannot be read as it is; "
@@ -175,7 +183,7 @@ def _may_hold_data(path: Path) -> bool:
     """A file of such a kind; a folder with one in it, or an empty one."""
     if not path.is_dir():
         return path.suffix.casefold() in _MAY_HOLD_DATA
-    inside = _listed(path)
+    inside = listed(path)
     files = [p for p in inside if not p.is_dir()]
     return not inside or any(p.suffix.casefold() in _MAY_HOLD_DATA for p in files)
 
@@ -233,6 +241,6 @@ def _unpacked(place: Path, member: str) -> Path | None:
     """A text file, in the folder that it has in the archive or without it."""
     name = PurePosixPath(member).name
     for folder in dict.fromkeys((place / PurePosixPath(member).parent, place)):
-        if path := _named(folder, name, {_squashed(name)}):
+        if path := _named(folder, name, {squashed(name)}):
             return path
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import socket
@@ -10,13 +11,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dae_cli.errors import ConfigError
+from dae_cli.errors import ConfigError, plain
 from dae_cli.study.progress import Watcher
 from dae_cli.study.workers.cluster import Cluster, ClusterError
 
-CONNECT_SECONDS = 10
-GREETING_SECONDS = 9
-"""In which a scheduler says its first word."""
+ANSWER_SECONDS = 6
+"""In which a connection is there, a scheduler says its first word, and tells what it is."""
+_EXPECTED = "; a Dask scheduler was expected, whose address `dask scheduler` prints"
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def connected(address: str, watcher: Watcher, data_dir: Path | None = None) -> I
         data_dir: the user's data files, where a worker has them as well.
 
     Raises:
-        ConfigError: the address is none, or dask[distributed] is not installed.
+        ConfigError: the address is none or something else's, or dask[distributed] is not installed.
         ClusterError: nobody answers, or there is no worker.
     """
     client = _client(address)
@@ -58,43 +59,107 @@ def _client(address: str) -> Any:
     _silence()
     scheme, host, port = found.groups()
     try:
-        # The client would try a port that nobody listens at for as long as it may take, and wait
-        # without end for who does not speak its language.
-        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS) as there:
-            if scheme == "tcp" and (heard := _heard_instead(there)):
-                raise ClusterError(
-                    f"--scheduler {address}: {heard}; a Dask scheduler was expected, whose address "
-                    "`dask scheduler` prints"
-                )
-        connect: Any = Client
-        return connect(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        # The client would try a port that nobody listens at for as long as it may take, wait for
+        # ever for who does not speak its language, and leave a traceback where it finds a worker.
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS) as there:
+            if scheme == "tcp":
+                _refuse_other_services(address, there)
+        asyncio.run(_refuse_other_servers(address))
+        return _started(Client, address)
     except (OSError, OverflowError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise ClusterError(
-            f"--scheduler {address}: no Dask scheduler answers there ({reason}); start one with "
-            "`dask scheduler`, or correct the address"
+            f"--scheduler {address}: no Dask scheduler answers there ({_reason(error)}); start one "
+            "with `dask scheduler`, or correct the address"
         ) from error
 
 
-def _heard_instead(there: socket.socket) -> str:
-    """Say what is there if it is no scheduler, which begins with the length of what it says."""
-    there.settimeout(GREETING_SECONDS)
+def _refuse_other_services(address: str, there: socket.socket) -> None:
+    """Refuse who does not begin as a scheduler does.
+
+    Its first word begins with the bytes that follow, in how many frames, and their lengths
+    (distributed/comm/utils.py), eight bytes each.
+    """
+    there.settimeout(ANSWER_SECONDS)
     try:
         greeting = there.recv(64)
     except TimeoutError:
-        return (
-            f"nothing is said there in {GREETING_SECONDS} seconds, as by a web server (Dask's "
-            "dashboard has a port of its own)"
-        )
+        raise ClusterError(
+            f"--scheduler {address}: nothing is said there in {ANSWER_SECONDS} seconds (a "
+            "scheduler that hangs or wants tls://, a web server such as Dask's dashboard, …)"
+            + _EXPECTED
+        ) from None
     if not greeting:
-        return "the connection is closed there at once"
-    if greeting[4:8] == bytes(4):  # no first word is longer than 4 GiB
-        return ""
-    return f"something else answers there ({greeting.decode('latin-1').strip()!a})"
+        raise ClusterError(
+            f"--scheduler {address}: the connection is closed there at once" + _EXPECTED
+        )
+    length, frames = (int.from_bytes(greeting[at : at + 8], "little") for at in (0, 8))
+    whole = len(greeting) >= 16  # else the rest is still to come
+    if len(greeting) < 8 or not 8 + 8 * frames <= length < 2**32 or (whole and not frames):
+        raise ConfigError(
+            f"--scheduler {address}: something else answers there "
+            f"({greeting.decode('latin-1').strip()!a})" + _EXPECTED
+        )
+
+
+async def _refuse_other_servers(address: str) -> None:
+    """Ask who is there, and refuse who is no scheduler: a worker, its nanny, …"""
+    import dask
+    import distributed
+
+    security: Any = distributed.Security
+    ask: Any = distributed.rpc
+    if dask.config.get("distributed.client.security-loader", None):
+        return  # the user's own, which the client asks
+    how = security().get_connection_args("client")
+    if address.startswith(("tls:", "wss:")) and how.get("ssl_context") is None:
+        raise ConfigError(
+            f"--scheduler {address}: needs a TLS configuration, and Dask has none here; expected "
+            "distributed.comm.tls in its configuration, with ca-file and client.cert (and "
+            "client.key), as https://distributed.dask.org/en/stable/tls.html says"
+        )
+    try:
+        async with (
+            asyncio.timeout(ANSWER_SECONDS),
+            ask(address, timeout=ANSWER_SECONDS, connection_args=how) as there,
+        ):
+            who = await there.identity()
+        what, scheduler = who["type"], who.get("scheduler")
+    except TimeoutError:
+        raise ClusterError(
+            f"--scheduler {address}: does not say who answers there in {ANSWER_SECONDS} seconds "
+            "(a scheduler that hangs, another service, …)" + _EXPECTED
+        ) from None
+    except OSError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"--scheduler {address}: does not say who answers there ({type(error).__name__}: "
+            f"{_reason(error)})" + _EXPECTED
+        ) from error
+    if "workers" not in who:
+        of = f" of the scheduler at {scheduler}" if scheduler else ""
+        raise ConfigError(f"--scheduler {address}: a Dask {what}{of} answers there" + _EXPECTED)
+
+
+def _reason(error: Exception) -> str:
+    return plain(getattr(error, "strerror", None) or str(error).partition("\n")[0])
+
+
+def _started(kind: Any, address: str) -> Any:
+    """A client; one that cannot be made is closed without a word."""
+    client = kind.__new__(kind)
+    try:
+        client.__init__(address, timeout=ANSWER_SECONDS, set_as_default=False)
+    except BaseException:
+        with suppress(Exception):
+            client.close(timeout=1)
+        client.status = "closed"  # or it would try again when it is forgotten, and say so
+        raise
+    return client
 
 
 def _silence() -> None:
     """What Dask would print of a lost worker or scheduler is told in our words."""
     for name in logging.root.manager.loggerDict:
         if name == "distributed" or name.startswith("distributed."):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
