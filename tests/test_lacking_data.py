@@ -82,9 +82,10 @@ def test_where_no_data_can_be_had_or_a_file_is_bad_nothing_is_run(dae: Dae) -> N
         dae(command, "tiny", *only).failed(1, "MNIST cannot be had", "--data-dir")
         assert not Path("results").exists()
     Path("mine").mkdir()
-    Path("mine/mnist.npz").write_bytes(b"no archive")
     Path("mine/rot.npz").write_bytes(b"no archive")
     dae("replicate", "tiny", "--data-dir", "mine").failed(2, "mine/rot.npz")
+    Path("mine/mnist.npz").write_bytes(b"no archive")
+    dae("replicate", "tiny", "--data-dir", "mine").failed(2, "mine/mnist.npz", "train-images-idx3")
     assert not Path("results").exists()
 
 

@@ -172,10 +172,10 @@ def test_settings_of_joblib_and_numba_stop_no_worker_and_no_engine(
 @pytest.mark.parametrize(
     ("epoch", "processors"),
     [
-        ("", "zz"),
+        pytest.param("", "zz", marks=pytest.mark.slow),
         pytest.param("yesterday", "0-x", marks=pytest.mark.slow),
         pytest.param("99999999999999999999", "0:1", marks=pytest.mark.slow),
-        pytest.param("1", "0 zz", marks=pytest.mark.slow),
+        ("1", "0 zz"),
     ],
 )
 def test_settings_that_libraries_cannot_read_are_left_out(

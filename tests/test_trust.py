@@ -173,7 +173,13 @@ MISREAD: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", MISREAD)
+QUICK = ("label first", "transposed", "constant labels", "images shuffled", "leaking", "one pixel")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=() if c in QUICK else pytest.mark.slow) for c in MISREAD],
+)
 def test_rect_that_is_misread_is_refused_and_the_misreading_is_named(
     dae: Dae, rect: Arrays, case: str
 ) -> None:
