@@ -332,7 +332,7 @@ def is_within_the_second_run() -> bool:
 
 
 def test_an_interrupted_study_leaves_what_it_has_and_goes_on(dae: Dae, child: Start) -> None:
-    settings = ("--set", "finetune.max_epochs=30", "--set", "finetune.patience=30")
+    settings = ("--set", "finetune.max_epochs=60", "--set", "finetune.patience=60")
     words = ("replicate", "tiny", *settings)
     interrupt = functools.partial(signal_itself, signal.SIGINT, is_within_the_second_run)
     ended = child(*words, "--force", prepare=(interrupt,)).wait()

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,11 @@ def signal_itself(number: int, condition: Callable[[], object]) -> None:
     """
 
     def watch() -> None:
-        while not condition():
+        is_so = False
+        while not is_so:
             time.sleep(0.002)
+            with suppress(OSError):  # what is looked at may get its final name just now
+                is_so = bool(condition())
         os.kill(os.getpid(), number)
 
     threading.Thread(target=watch, daemon=True).start()
