@@ -20,7 +20,7 @@ from dae_cli.data.generators.rotation import rotated
 from dae_cli.data.generators.words import Words
 from dae_cli.data.genuine_rows import GENUINE_ROWS, GenuineRow, row_digests
 from dae_cli.data.laws import lawful
-from dae_cli.data.registry import REGISTRY
+from dae_cli.data.registry import REGISTRY, DatasetSpec
 from tests.support.data_files import text, zipped
 
 __all__ = [
@@ -34,7 +34,9 @@ __all__ = [
     "patches_of",
     "regenerated",
     "register_small",
+    "restore",
     "rotated",
+    "shrink",
 ]
 
 Array = NDArray[Any]
@@ -169,6 +171,23 @@ def register_small(
             if row in (0, 1, len(X) - 2, len(X) - 1)
         ]  # fmt: skip
     return original, regenerated
+
+
+def shrink(name: str, train: int, valid: int, test: int) -> tuple[DatasetSpec, list[GenuineRow]]:
+    """Have a set with fewer rows, the known ones at the ends of its splits, until `restore`."""
+    before = REGISTRY[name], list(GENUINE_ROWS[name])
+    REGISTRY[name] = replace(before[0], n_train=train, n_valid=valid, n_test=test)
+    starts = (0, train - 10, train, train + valid - 10, 0, test - 10)
+    GENUINE_ROWS[name] = [
+        replace(row, row=starts[k // 10] + k % 10 + 1) for k, row in enumerate(before[1])
+    ]
+    return before
+
+
+def restore(before: tuple[DatasetSpec, list[GenuineRow]]) -> None:
+    """Undo `shrink`."""
+    spec, rows = before
+    REGISTRY[spec.name], GENUINE_ROWS[spec.name] = spec, rows
 
 
 def forget_small() -> None:
