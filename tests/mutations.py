@@ -35,7 +35,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "config": ("config", "config_values config_errors light_commands search"),
     "data": (
         "data proof",
-        "recipes data_readers sources downloads natural_images data_commands mnist",
+        "recipes data_readers sources downloads natural_images data_commands mnist trust home",
     ),
     "figures": (
         "pictures pages",
