@@ -154,17 +154,17 @@ def _is_gone(pid: int) -> bool:
     return False
 
 
-def with_home(text: str, told_by: str = "") -> Path:
+def with_home(text: str, prefix: str = "") -> Path:
     """Return the path as a shell reads it: ``~`` and ``~name`` at its start are home folders.
 
     Raises:
-        ConfigError: there is no such user; `told_by` leads the message.
+        ConfigError: there is no such user; `prefix` leads the message.
     """
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise ConfigError(
-            f"{told_by}{text}: {Path(text).parts[0]} is nobody's home folder here; for a folder of "
+            f"{prefix}{text}: {Path(text).parts[0]} is nobody's home folder here; for a folder of "
             f"this name write ./{text}"
         ) from error
 

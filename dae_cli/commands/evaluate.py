@@ -113,10 +113,12 @@ def _printed(evaluations: Sequence[Evaluation], form: EvaluationFormat) -> str:
         writer.writeheader()
         writer.writerows(_rounded(e) for e in evaluations)
         return text.getvalue().rstrip("\n")
+    from dae_cli.data.dataset import standing
+
     rows = [("run", "cell", "data", "split", "wrong", "error, %")]
     for e in evaluations:
         number = interval(e.error_percent, e.half_width_95)
-        data = f"{e.dataset} ({', '.join(part for part in (e.data_origin, e.trust) if part)})"
+        data = f"{e.dataset} ({standing(e.data_origin, e.trust)})"
         rows.append((e.run, e.cell, data, e.split, f"{e.n_wrong:,} of {e.n_rows:,}", number))
     return "\n".join(columns(rows))
 

@@ -35,12 +35,12 @@ def report(
     from dae_cli.study.earlier_rows import require_current
     from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import run_plan
-    from dae_cli.study.report.markdown import command_told
+    from dae_cli.study.report.markdown import recorded_command
 
     plan = Plan(resolved, folder, ())
     require_current(plan)
     # What put the runs together is told as before.
-    command = command_told(folder) or command_line()
+    command = recorded_command(folder) or command_line()
     with watching(quiet=quiet) as watcher:
         outcome = run_plan(plan, jobs=1, force=False, watcher=watcher, command=command)
     if not quiet:

@@ -90,7 +90,7 @@ def _no_results(source: str, path: Path, error: ConfigError) -> DaeError:
 
 def _of_study(target: Target, folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
     """The study with the settings of a folder of its results; what heads it is as it is now."""
-    from dae_cli.config.kept_settings import read_settings
+    from dae_cli.config.saved_settings import read_settings
     from dae_cli.config.study_files import read_study_file
 
     kept = read_settings(folder / _SETTINGS, target.folder)
@@ -108,7 +108,7 @@ def _of_study(target: Target, folder: Path, overrides: Sequence[str]) -> Resolve
 
 def _of_folder(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
     """The study that a folder of results keeps."""
-    from dae_cli.config.kept_settings import read_settings
+    from dae_cli.config.saved_settings import read_settings
 
     path = folder / _SETTINGS
     if not path.is_file():
@@ -125,7 +125,7 @@ def _of_folder(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
 
 
 def _require_fit_of_study(kept: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
-    from dae_cli.config.kept_settings import require_fit
+    from dae_cli.config.saved_settings import require_fit
 
     cells = {cell.cell: cell.experiment for cell in kept.all_cells}
     remedy = f"leave --set out: {_SETTINGS} tells what the folder was made with"
@@ -134,12 +134,12 @@ def _require_fit_of_study(kept: ResolvedStudy, folder: Path, overrides: Sequence
 
 def _require_fit_of_rows(study: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
     """As far as the rows and runs of a folder that keeps no settings tell them."""
-    from dae_cli.config.kept_settings import require_fit
-    from dae_cli.study.earlier_rows import made_with
+    from dae_cli.config.saved_settings import require_fit
+    from dae_cli.study.earlier_rows import recorded_settings
     from dae_cli.study.rows import RunRow, read_rows
 
     if (folder / _RUNS_CSV).is_file():
-        known = made_with(study, folder, read_rows(folder / _RUNS_CSV, RunRow))
+        known = recorded_settings(study, folder, read_rows(folder / _RUNS_CSV, RunRow))
         remedy = "give the --set that the folder was made with, or its own folder with --out"
         require_fit(known, overrides, folder, remedy)
 
@@ -163,7 +163,7 @@ def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
     if not _is_results(results):
         return [run_folder(source)]
 
-    from dae_cli.config.kept_settings import some
+    from dae_cli.config.saved_settings import some
     from dae_cli.study.rows import RunRow, read_rows
     from dae_cli.study.run.folder import RUNS, is_run_name
 

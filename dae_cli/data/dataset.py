@@ -18,6 +18,11 @@ Trust = Literal["verified", "plausible", "unverified", ""]
 Rows = slice | NDArray[np.integer[Any]] | NDArray[np.bool_]
 
 
+def standing(origin: str, trust: str) -> str:
+    """The origin of data, and how far it is to be trusted: "regenerated", "original, verified"."""
+    return f"{origin}, {trust}" if trust else origin
+
+
 @dataclass(frozen=True)
 class Split:
     """Rows of one split; the grey value in [0, 1] is ``pixels * scale``."""

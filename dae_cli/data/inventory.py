@@ -9,7 +9,7 @@ from dae_cli.data.cache import entries, read_entry, recorded
 from dae_cli.data.content import content_digest
 from dae_cli.data.dataset import Origin, Trust
 from dae_cli.data.generators.recipes import RECIPES
-from dae_cli.data.obtain import common_rows_told, judge_user_files
+from dae_cli.data.obtain import describe_common_rows, judge_user_files
 from dae_cli.data.registry import DatasetSpec
 from dae_cli.data.sources.mnist import (
     CONTENT_SHA256,
@@ -129,7 +129,7 @@ def check(spec: DatasetSpec, copy: Copy, folder: Path | None, accept_unverified:
         expected = f"{provenance.sha256[:12]}…, found {sha256[:12]}…"
         return Check(copy, False, f"damaged: its content should have SHA-256 {expected}; delete it")
     published = "the published content" if sha256 in known_contents(spec) else "as recorded"
-    told = ("sound: " + published, provenance.source, common_rows_told(content))
+    told = ("sound: " + published, provenance.source, describe_common_rows(content))
     found = "; ".join(part for part in told if part)
     return Check(replace(copy, sha256=sha256), True, found)
 

@@ -18,7 +18,7 @@ from dae_cli.data.cache import (
     sound_entry,
 )
 from dae_cli.data.content import Content, check_shape, content_digest
-from dae_cli.data.dataset import Origin, Trust
+from dae_cli.data.dataset import Origin, Trust, standing
 from dae_cli.data.digits import DigitSource
 from dae_cli.data.generators.recipes import RECIPES, Recipe
 from dae_cli.data.lock import alone
@@ -52,8 +52,8 @@ class Prepared:
 
     @property
     def standing(self) -> str:
-        """The origin, and how far it is to be trusted: "regenerated", "original, verified"."""
-        return f"{self.origin}, {self.trust}" if self.trust else self.origin
+        """Origin and trust, in words."""
+        return standing(self.origin, self.trust)
 
 
 def from_user_files(
@@ -147,7 +147,7 @@ def judge_user_files(
         return "verified", "verified: the published content"
     if files.archive and archive_is_genuine(files.paths[0], spec):
         return "verified", "verified: the published archive"
-    common = f"; {told}" if (told := common_rows_told(content)) else ""
+    common = f"; {told}" if (told := describe_common_rows(content)) else ""
     if is_plausible(content, spec):
         why = "other bytes than the published ones, but the rows that are known stand in it"
         return "plausible", f"plausible: {why}{common}"
@@ -169,7 +169,7 @@ def _not_the_original(content: Content, sha256: str, spec: DatasetSpec) -> str:
     return f"{misreading}; its content has SHA-256 {sha256[:12]}…, expected {expected}"
 
 
-def common_rows_told(content: Content) -> str:
+def describe_common_rows(content: Content) -> str:
     """How many test rows are also training rows; empty where none is."""
     if not (common := rows_in_common(content)):
         return ""
@@ -217,7 +217,7 @@ def _in_words(recipe: Recipe) -> str:
 
 def _store(spec: DatasetSpec, content: Content, provenance: Provenance, note: Note) -> Prepared:
     check_shape(spec, content)
-    if common := common_rows_told(content):
+    if common := describe_common_rows(content):
         note(f"{spec.name}: {common}")
     made_here = provenance.origin == "regenerated"
     tail = RECIPES[spec.name].id if made_here else provenance.sha256[:12]

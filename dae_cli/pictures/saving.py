@@ -44,7 +44,7 @@ def save_png(image: Image, path: Path, metadata: Mapping[str, str]) -> None:
     write_whole(path, buffer.getvalue())
 
 
-def told_by_png(path: Path, key: str) -> str:
+def png_text(path: Path, key: str) -> str:
     """Return what a PNG says of itself; nothing where there is none that tells."""
     from PIL import Image
 
@@ -67,7 +67,7 @@ def remove_pictures(folder: Path, title: str, kept: Collection[str]) -> None:
         OutputError: one cannot be removed.
     """
     for path in sorted(folder.glob("*.png")):
-        if path.stem not in kept and told_by_png(path, "Title").startswith(title):
+        if path.stem not in kept and png_text(path, "Title").startswith(title):
             remove_file(path)
 
 

@@ -16,8 +16,14 @@ from pathlib import Path
 
 from dae_cli.config.dump import flat_settings
 from dae_cli.config.experiments import ResolvedStudy, load_resolved
-from dae_cli.config.kept_settings import SETTINGS, misfits_told, read_settings, some, value_told
 from dae_cli.config.names import label
+from dae_cli.config.saved_settings import (
+    SETTINGS,
+    format_misfits,
+    format_value,
+    read_settings,
+    some,
+)
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.data.obtain import Prepared
 from dae_cli.errors import ConfigError, RunFolderError
@@ -59,7 +65,7 @@ def require_current(plan: Plan) -> None:
         raise RunFolderError(
             f"{plan.out / RUNS_CSV}: has rows of other settings or numerics than those of {name} "
             f"({names_of(gone)}), which would be lost:\n{_reasons(plan, gone)}\n"
-            f"{_report_as_it_is(plan)}{_made_anew(plan, gone)}"
+            f"{_report_as_it_is(plan)}{_rerun_advice(plan, gone)}"
         )
 
 
@@ -76,7 +82,7 @@ def _report_as_it_is(plan: Plan) -> str:
     return "" if gone else f"dae report {label(plan.out)} reports them with their own settings; "
 
 
-def _made_anew(plan: Plan, gone: Sequence[RunRow]) -> str:
+def _rerun_advice(plan: Plan, gone: Sequence[RunRow]) -> str:
     """The advice to run what the study has now."""
     command = f"dae replicate {plan.study.name}"
     if plan.out.absolute() != default_out(plan.study.name, ()).absolute():
@@ -153,7 +159,7 @@ def names_of(rows: Sequence[RunRow]) -> str:
     return some([f"{row.cell} seed {row.seed}" for row in rows])
 
 
-def made_with(
+def recorded_settings(
     study: ResolvedStudy, out: Path, rows: Sequence[RunRow]
 ) -> Mapping[str, AnyExperiment]:
     """Return, by cell, what is known of the settings that rows were made with; the lowest seed.
@@ -229,12 +235,12 @@ def _source_of(plan: Plan, row: RunRow) -> str:
 
 def _reasons(plan: Plan, rows: Sequence[RunRow]) -> str:
     """Return what of rows is not as the plan has it, each thing with both values and its cells."""
-    known = made_with(plan.study, plan.out, rows)
+    known = recorded_settings(plan.study, plan.out, rows)
     found: dict[str, dict[str, None]] = {}
     for row in rows:
         for reason in _reasons_of(plan, row, known.get(row.cell)):
             found.setdefault(reason, {})[row.cell] = None
-    return misfits_told({reason: list(cells) for reason, cells in found.items()})
+    return format_misfits({reason: list(cells) for reason, cells in found.items()})
 
 
 def _reasons_of(plan: Plan, row: RunRow, there: AnyExperiment | None) -> list[str]:
@@ -246,7 +252,7 @@ def _reasons_of(plan: Plan, row: RunRow, there: AnyExperiment | None) -> list[st
     if there is not None:
         own, asked = (flat_settings(with_seed(e, row.seed)) for e in (there, now))
         reasons = [
-            f"{key}: {value_told(own.get(key))} in the folder, {value_told(asked.get(key))} now"
+            f"{key}: {format_value(own.get(key))} in the folder, {format_value(asked.get(key))} now"
             for key in dict.fromkeys([*own, *asked])
             if own.get(key) != asked.get(key)
         ]

@@ -15,7 +15,12 @@ from dae_cli.study.earlier_rows import earlier_rows, names_of, renamed_cells
 from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
-from dae_cli.study.results_folder import as_made, check_writable, tables_alone, write_tables
+from dae_cli.study.results_folder import (
+    check_writable,
+    tables_alone,
+    with_lowest_seeds,
+    write_tables,
+)
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.folder import RUNS, Job, PlannedRun, sweep_runs
 from dae_cli.study.run.recount import keep_what_is_missing
@@ -118,7 +123,7 @@ def _write_results(
 
     with tables_alone(plan.out):
         everything, table = write_tables(plan, rows)
-        study = as_made(plan.study, everything)
+        study = with_lowest_seeds(plan.study, everything)
         tests = write_comparisons(plan.out, everything)
         report = write_report(study, plan.out, everything, table, command, tests)
         write_page(study, plan.out, everything, table, command, tests)
@@ -139,7 +144,7 @@ def _write_filters(
         measured = measured_runs(plan.out, everything)
         write_filters(plan.out, measured)
         pictures = draw_figures(plan, everything)
-        study = as_made(plan.study, everything)
+        study = with_lowest_seeds(plan.study, everything)
         report = write_filters_report(study, plan.out, everything, measured, pictures, command)
     judged = [(figure, judge(figure, measured)) for figure in plan.study.figures]
     return everything, [f"{f.name}: {j.sentence}" for f, j in judged if j], report
@@ -185,7 +190,9 @@ def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
     for old, new in dict.fromkeys((r.cell, renamed[r.run]) for r in gone if r.run in renamed):
         watcher.note(f"{plan.out}: the cell {old} is named {new} now, and so are its rows")
     if left := [row for row in gone if row.run not in renamed]:
-        how = "given up by --replace" if plan.replaces else "leave the tables"
+        how = "rows of the packaged reference, or of runs that failed, are replaced"
+        if plan.replaces:
+            how = "given up by --replace"
         watcher.note(
             f"{plan.out}: {how}: {names_of(left)} (rows of other settings, data or numerics are "
             "never mixed)"

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
-from dae_cli.config.kept_settings import SETTINGS, settings_text
+from dae_cli.config.saved_settings import SETTINGS, settings_text
 from dae_cli.data.dataset import Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.errors import NameTooLongError, RunFolderError
@@ -122,7 +122,7 @@ def _as_its_folder_tells(plan: Plan, row: RunRow) -> RunRow:
     return row if row.error and not asked else found
 
 
-def as_made(study: ResolvedStudy, rows: Sequence[RunRow]) -> ResolvedStudy:
+def with_lowest_seeds(study: ResolvedStudy, rows: Sequence[RunRow]) -> ResolvedStudy:
     """Return the study with the lowest seed that each of its cells has in the rows.
 
     The rows of one table may be of several commands, which may have begun with several seeds.
@@ -149,7 +149,7 @@ def write_tables(plan: Plan, rows: Sequence[RunRow]) -> tuple[list[RunRow], list
     stay, _ = earlier_rows(plan, {row.run for row in rows})
     every = [_as_its_folder_tells(plan, row) for row in (*stay, *rows)]
     every.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
-    write_text(plan.out / SETTINGS, settings_text(as_made(plan.study, every)))
+    write_text(plan.out / SETTINGS, settings_text(with_lowest_seeds(plan.study, every)))
     write_rows(plan.out / RUNS_CSV, every, RunRow)
     if plan.study.is_of_filters:
         return every, []

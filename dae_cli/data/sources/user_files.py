@@ -120,9 +120,8 @@ def _names(spec: DatasetSpec) -> set[str]:
 
 
 def _spellings(spec: DatasetSpec, suffix: str) -> set[str]:
-    return {squashed(name + suffix) for name in _names(spec)} | {
-        squashed(spec.archive) if suffix == ".zip" else ""
-    }
+    archive = {squashed(spec.archive)} if suffix == ".zip" else set()
+    return {squashed(name + suffix) for name in _names(spec)} | archive
 
 
 def squashed(name: str) -> str:
@@ -169,8 +168,7 @@ def _refuse_near_misses(places: Sequence[Path], spec: DatasetSpec) -> None:
     members = (PurePosixPath(member).stem for member in (spec.train_member, spec.test_member))
     meant = _names(spec) | {squashed(stem) for stem in members}
     for path in (path for place in places for path in listed(place)):
-        stem = _COPY.sub("", path.name.partition(".")[0])
-        if squashed(stem) in meant and _may_hold_data(path):
+        if meant_name(path) in meant and _may_hold_data(path):
             inside = f" (a folder that holds {what_lies_in(path)})" if path.is_dir() else ""
             raise DataError(
                 f"{path}{inside}: seems to be meant as {spec.name}, but cannot be read as it is; "

@@ -20,7 +20,7 @@ from dae_cli.pictures.filters import (
     save_png,
     side_by_side,
 )
-from dae_cli.pictures.saving import remove_pictures, told_by_png
+from dae_cli.pictures.saving import png_text, remove_pictures
 from dae_cli.study.paper import is_svm
 from dae_cli.study.report.kept_page import Kept
 from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start, series_of
@@ -190,7 +190,7 @@ def _are_of(out: Path, sheets: Sequence[tuple[str, str]], rows: Sequence[RunRow]
 
 def _runs_drawn(sheet: Path) -> list[str]:
     """Of which runs a sheet is, as it says itself; of none where there is none that tells."""
-    return told_by_png(sheet, "Runs").split(", ")
+    return png_text(sheet, "Runs").split(", ")
 
 
 def _draw_sheets(

@@ -76,11 +76,11 @@ MODEL = """\
 Each cell is compared with the paper's number of its model, whatever destruction was selected for
 either; NNet is that of ICML 2007."""
 
-REGENERATED_TOLD = """\
+REGENERATED_NOTE = """\
 Rows marked *regenerated* were trained and tested on data made anew from the published recipe,
 not on the authors' files: there the comparison with the paper is one of kind, not of digits."""
 
-UNVERIFIED_TOLD = """\
+UNVERIFIED_NOTE = """\
 Rows marked *unverified* were trained and tested on files that nothing shows to be the authors':
 they were taken since the command said `--accept-unverified`. Their comparison with the paper means
 nothing until the files are replaced."""
@@ -118,8 +118,8 @@ def write_report(
         markdown_table(table, study.changed),
         "" if has_other_models(study) else certainty_told(table),
         f"{VERDICTS} {MODEL if study.reference == 'model' else DESTRUCTION}",
-        REGENERATED_TOLD if REGENERATED in marks else "",
-        UNVERIFIED_TOLD if UNVERIFIED in marks else "",
+        REGENERATED_NOTE if REGENERATED in marks else "",
+        UNVERIFIED_NOTE if UNVERIFIED in marks else "",
         mixed(rows),
         failures(rows),
         *([f"## {PAIRS}", pairs, PAIRING] if pairs else []),
@@ -136,7 +136,7 @@ def write_report(
     return path
 
 
-def command_told(out: Path) -> str:
+def recorded_command(out: Path) -> str:
     """Return the command that made the results in a folder, as their page or report tells it.
 
     A study on filters has no page. Empty where neither is there.

@@ -64,7 +64,7 @@ class TableCell:
     units: str = ""
     """Of the hidden layers, such as `2000-2000-2000`; empty for an SVM."""
     data_mark: str = ""
-    """On data that were made anew and are not the authors'."""
+    """What stands beside the verdict where the data are not known to be the authors'."""
     verdict: str = ""
     """better, matches, worse; no reference where the cell is not to be compared."""
     bold: bool = False

@@ -9,7 +9,7 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
-from dae_cli.study.results_folder import RUNS_CSV, as_made, runs_csv_of
+from dae_cli.study.results_folder import RUNS_CSV, runs_csv_of, with_lowest_seeds
 from dae_cli.study.rows import RunRow, read_rows
 from dae_cli.study.run.folder import RUNS, STATUS, is_run_name
 from dae_cli.study.run.threads import use_one_thread
@@ -54,7 +54,7 @@ def verify_study(
     """
     use_one_thread()
     rows = _rows(study, out)
-    study = as_made(study, rows)
+    study = with_lowest_seeds(study, rows)
     found, contents = Findings(), Contents(data_dir, note)
     cells = {cell.cell: cell.experiment for cell in study.all_cells}
     wanted = [_seeded(cells.get(row.cell), row.seed) for row in rows]

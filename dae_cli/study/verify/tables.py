@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.kept_settings import SETTINGS, settings_text
+from dae_cli.config.saved_settings import SETTINGS, settings_text
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
 from dae_cli.study.report.kept_page import PAGE

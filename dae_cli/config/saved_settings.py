@@ -155,7 +155,8 @@ def require_fit(
             misfits.setdefault(told, []).append(cell)
     if misfits:
         raise ConfigError(
-            f"{label(folder)} was not made with these settings:\n{misfits_told(misfits)}\n{remedy}"
+            f"{label(folder)} was not made with these settings:\n"
+            f"{format_misfits(misfits)}\n{remedy}"
         )
 
 
@@ -167,11 +168,13 @@ def _misfits(there: Mapping[str, Any], given: Layer, prefix: str) -> list[str]:
         if entry.items and isinstance(own, dict):
             found += _misfits(own, entry.items, f"{prefix}{key}.")
         elif plain(entry) != own:
-            found.append(f"{prefix}{key}: {value_told(own)} in the folder, {entry.written()} given")
+            found.append(
+                f"{prefix}{key}: {format_value(own)} in the folder, {entry.written()} given"
+            )
     return found
 
 
-def value_told(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a setting as an experiment file has it; `not set` where there is none."""
     return "not set" if value is None else one_line(_with_tuples(value))
 
@@ -182,7 +185,7 @@ def _with_tuples(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def misfits_told(misfits: Mapping[str, Sequence[str]]) -> str:
+def format_misfits(misfits: Mapping[str, Sequence[str]]) -> str:
     """Return a line for each setting that differs, with the cells where it does."""
     return "\n".join(f"  {told} ({some(cells)})" for told, cells in misfits.items())
 
