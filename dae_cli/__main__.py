@@ -5,10 +5,7 @@ import sys
 
 from dae_cli.import_path import leave_out_current_folder
 
-_OF_OTHER_PROGRAMS = (
-    *("JOBLIB_", "LOKY_", "NUMBA_DISABLE_JIT", "NUMBA_NUM_THREADS"),
-    *("PYTORCH_JIT", "TORCH_LOGS"),
-)
+_OF_OTHER_PROGRAMS = (*("JOBLIB_", "LOKY_", "NUMBA_NUM_THREADS", "PYTORCH_JIT", "TORCH_LOGS"),)
 """Beginnings of settings for what `dae` has settled: its processes, threads, compiling, words."""
 _MUST_BE = {
     # Seconds, here up to the year 5138; NumPy and Matplotlib fail at anything else.

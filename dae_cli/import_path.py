@@ -30,11 +30,16 @@ def leave_out_current_folder() -> None:
         sys.path.append(own)
 
 
+class JitDisabledError(ImportError):
+    """NUMBA_DISABLE_JIT is set: Numba would leave functions as they are."""
+
+
 def load_numba() -> None:
     """Import Numba where it finds no `.numba_config.yaml`: it reads one of the current folder.
 
     Raises:
         ImportError: it is not installed.
+        JitDisabledError: it is, and is told to compile nothing.
     """
     here = os.getcwd()
     os.chdir(os.path.dirname(os.__file__))
@@ -44,6 +49,8 @@ def load_numba() -> None:
         config._config_fname = os.devnull  # it would look again whenever it compiles
     finally:
         os.chdir(here)
+    if vars(config)["DISABLE_JIT"]:
+        raise JitDisabledError
 
 
 def _is_here(entry: str) -> bool:

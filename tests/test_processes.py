@@ -155,7 +155,6 @@ def test_settings_of_joblib_and_numba_stop_no_worker_and_no_engine(
 ) -> None:
     Path(".numba_config.yaml").write_text("disable_jit: 1\nnum_threads: 0\n")
     environment = {
-        "NUMBA_DISABLE_JIT": "1",
         "NUMBA_NUM_THREADS": "0",
         "JOBLIB_MULTIPROCESSING": "0",
         "JOBLIB_START_METHOD": "nonsense",
@@ -167,6 +166,17 @@ def test_settings_of_joblib_and_numba_stop_no_worker_and_no_engine(
     child(*words, environment=environment, executed=True).wait().succeeded()
     rows = read_csv(tiny / "runs.csv")
     assert [(row["error"], row["engine"]) for row in rows] == [("", "compiled")] * 2
+
+
+def test_numba_that_is_to_compile_nothing_leaves_torch_to_all_workers(
+    child: Start, tiny: Path
+) -> None:
+    words = ("replicate", "tiny", "--jobs", "2", "--engine", "auto", "--device", "cpu")
+    environment = {"NUMBA_DISABLE_JIT": "1"}
+    ended = child(*words, environment=environment, executed=True).wait().succeeded()
+    assert ended.err.count("NUMBA_DISABLE_JIT") == 1
+    rows = read_csv(tiny / "runs.csv")
+    assert [(row["error"], row["engine"]) for row in rows] == [("", "torch")] * 2
 
 
 @pytest.mark.parametrize(

@@ -348,7 +348,7 @@ def test_an_svm_is_run_once_whatever_the_seeds_and_has_its_place_in_every_table(
 
 def test_what_is_done_is_not_run_again_and_counts_and_verifies(here: Path, dae: Dae) -> None:
     # Whatever engine is asked for: SVMs have none to choose.
-    ended = dae("replicate", "svms", "--only", "rbf", "--engine", "blas").succeeded()
+    ended = dae("replicate", "svms", "--only", "rbf", "--engine", "torch").succeeded()
     assert "0 done, 1 skipped" in ended.lines[-1]
     (row,) = dae("evaluate", run_of(here, "poly"), "--format", "json").succeeded().json
     assert (row["n_rows"], row["n_wrong"]) == (N_TEST, int(row_of(here, "poly")["n_wrong"]))

@@ -249,7 +249,7 @@ def test_pretraining_that_is_not_the_same_is_not_taken(dae: Dae, done: Path) -> 
     environment = read_json(path)
     other = {"commit": "a", "versions": "b", "device": "cpu", "platform": "c", "command": "d"}
     for edited in (
-        {"engine": "blas"},
+        {"engine": "compiled"},
         {"cpu": "another"},
         {"earlier": [other | {"cpu": "another"}]},
         {"packages": environment["packages"] | {"torch": "0.1"}},

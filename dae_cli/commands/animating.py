@@ -42,8 +42,7 @@ def draw_learning(
     import torch
 
     from dae_cli.data.registry import is_stored_transposed
-    from dae_cli.engines.choice import fastest_engine
-    from dae_cli.engines.engine import engine_for
+    from dae_cli.engines.engine import default_engine, engine_for
     from dae_cli.pictures.animation import Moment, animate, learning_frames
     from dae_cli.pictures.filters import Panel, upright
     from dae_cli.study.plan import prepare_any
@@ -64,7 +63,8 @@ def draw_learning(
                 f"({had.source}), but here is {data.sha256[:12]}… ({data.source}); give its data "
                 f"with {'--photos' if experiment.dataset == 'photographs' else '--data-dir'}"
             )
-        engine = engine_for(fastest_engine(watcher.note), torch.device("cpu"))
+        cpu = torch.device("cpu")
+        engine = engine_for(default_engine(cpu, watcher.note), cpu)
         watcher.note(f"training the first layer again, for {FRAMES} pictures of it")
         snapshots = watch_learning(experiment, data, engine, FRAMES)
     turn = upright if is_stored_transposed(experiment.dataset) else lambda weights: weights

@@ -28,7 +28,6 @@ class Engine(StrEnum):
 
     auto = "auto"
     torch = "torch"
-    blas = "blas"
     compiled = "compiled"
 
 
@@ -142,13 +141,17 @@ DataOrigin = Annotated[
         show_default=False,
     ),
 ]
-DeviceOption = Annotated[Device, typer.Option("--device", help="auto takes CUDA if it is there.")]
+DeviceOption = Annotated[
+    Device,
+    typer.Option("--device", help="auto takes CUDA if it is there. CUDA and MPS are experimental."),
+]
 EngineOption = Annotated[
     Engine,
     typer.Option(
         "--engine",
-        help="How the CPU computes: auto takes the fastest, measured once a machine, or goes on "
-        "with the one a stopped run was begun with. CUDA and MPS have torch alone.",
+        help="How the CPU computes: auto takes compiled where Numba and the processor allow it, "
+        "else torch, or goes on with the one a stopped run was begun with. CUDA and MPS have torch "
+        "alone.",
     ),
 ]
 Scheduler = Annotated[
@@ -168,7 +171,7 @@ Quiet = Annotated[
 
 def check_engine(engine: Engine, device: Device) -> None:
     """BadParameter for an engine of the CPU on another device."""
-    if engine in (Engine.blas, Engine.compiled) and device in (Device.cuda, Device.mps):
+    if engine is Engine.compiled and device in (Device.cuda, Device.mps):
         raise typer.BadParameter(
             f"{engine} runs on the CPU alone; with --device {device} leave it out or give torch",
             param_hint="--engine",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-EngineName = Literal["torch", "blas", "compiled"]
-EngineChoice = Literal["auto", "torch", "blas", "compiled"]
+EngineName = Literal["torch", "compiled"]
+EngineChoice = Literal["auto", "torch", "compiled"]
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 

@@ -145,7 +145,7 @@ def settle_engine(
     device: str,
     watcher: Watcher,
 ) -> tuple[EngineName, str]:
-    """Return the engine and the kind of device of new trials; auto takes the fastest.
+    """Return the engine and the kind of device of new trials.
 
     Raises:
         ConfigError: what is asked for is not here.

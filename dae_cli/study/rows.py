@@ -50,7 +50,7 @@ class RunRow:
     minutes: float | None = None
     device: str = ""
     engine: str = ""
-    """What computed it: torch, blas or compiled."""
+    """What computed it: torch or compiled, blas in earlier versions, libsvm."""
     threads: int | None = None
     versions: str = ""
     commit: str = ""

@@ -38,7 +38,7 @@ def plan_run(
         resolved: the experiment.
         seed: replaces the experiment's own.
         device: auto, cpu, cuda or mps.
-        engine: auto, torch, blas or compiled.
+        engine: auto, torch or compiled.
         out: the folder that will hold the run's folder.
         data_dir: the user's data files.
         origin: accept data of this origin only.

@@ -135,7 +135,7 @@ def train(
     hooks = _Hooks(stop_after, save_to, expected)
     diverged = ""
     try:
-        _train(experiment, dataset, state, engine_for(engine, CPU), hooks)  # type: ignore[arg-type]
+        _train(experiment, dataset, state, engine_for(engine, CPU), hooks)
     except _Stopped:
         pass
     except DivergedError as error:
@@ -192,7 +192,7 @@ def order(purpose: str, rows: int, seed: int, *position: int) -> list[int]:
 def has_engine(name: str) -> bool:
     """Tell whether an engine can be had on this machine."""
     try:
-        engine_for(name, CPU)  # type: ignore[arg-type]
+        engine_for(name, CPU)
     except DaeError:
         return False
     return True

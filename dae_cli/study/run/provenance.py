@@ -22,7 +22,7 @@ REPORTED = (
 )
 _OF_THE_ENGINE = {
     "torch": ("torch", "numpy"),
-    "blas": ("torch", "numpy", "scipy"),
+    "blas": ("torch", "numpy", "scipy"),  # in runs of earlier versions
     "compiled": ("torch", "numpy", "numba", "llvmlite"),
     LIBSVM: ("numpy", "scikit-learn"),
 }

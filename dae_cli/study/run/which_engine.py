@@ -1,7 +1,7 @@
-"""Which engine and device compute a run: those asked for, those it was begun with, or the fastest.
+"""Which engine and device compute a run: those it was begun with, those asked for, or the default.
 
 Engines agree within the rounding of float32, not to the bit. So a run has one engine and one kind
-of device from its start to its end, whatever is the fastest where it goes on; asking for another
+of device from its start to its end, whatever the default is where it goes on; asking for another
 by name is refused, of a run that was stopped and of one that is done. Decided once, before any
 worker starts: the results do not depend on the number of workers.
 """
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 
-from dae_cli.engines.choice import fastest_engine
-from dae_cli.engines.engine import Engine, engine_for
-from dae_cli.engines.names import EngineChoice, EngineName
+from dae_cli.engines.engine import Engine, default_engine, engine_for
+from dae_cli.engines.names import EngineChoice
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.study.progress import Watcher
 from dae_cli.study.run.folder import ENVIRONMENT, Job, PlannedRun
@@ -32,22 +32,30 @@ def check_choice(choice: EngineChoice, device: str) -> None:
     Raises:
         ConfigError: there is no such device here, or the engine cannot be had.
     """
-    if choice == "auto":
-        chosen_device(device)
-    else:
-        engine_for(choice, _device(device, choice))
+    asked_for = _device(device, choice)
+    if choice != "auto":
+        engine_for(choice, asked_for)
 
 
 class _Computed(Record):
     """What environment.json tells of how a run is computed."""
 
-    engine: EngineName
+    engine: str
+    """Also one that earlier versions had."""
     device: str
 
     @property
     def kind(self) -> str:
         """The kind of device: cpu, mps or cuda; a GPU is recorded by its name."""
         return self.device if self.device in ("cpu", "mps") else "cuda"
+
+    def here(self) -> Engine:
+        """Return the same on this machine.
+
+        Raises:
+            ConfigError: it cannot be had here.
+        """
+        return engine_for(self.engine, chosen_device(self.kind))
 
 
 def settled(runs: Sequence[PlannedRun], watcher: Watcher) -> list[Job]:
@@ -58,27 +66,24 @@ def settled(runs: Sequence[PlannedRun], watcher: Watcher) -> list[Job]:
         RunFolderError: a stopped run was begun with another engine or device than is asked for,
             or with one that cannot be had here or that is not recorded.
     """
-    begun = {
-        run.job.name: _computed(run.job.partial)
-        for run in _networks(runs)
-        if run.job.state() == "stopped"
-    }
-    _refuse_to_go_on([(run, begun[run.job.name]) for run in runs if run.job.name in begun])
     if unfit := cannot_go_on(runs):
         raise RunFolderError("\n".join(f"{_name(run.job)}: {why}" for run, why in unfit))
-    fastest: EngineName | None = None
-    jobs = []
-    for run in runs:
+    stopped = [run for run in _networks(runs) if run.job.state() == "stopped"]
+    begun = {run.job.name: computed for run in stopped if (computed := _computed(run.job.partial))}
+    _refuse_to_go_on([(run, begun[run.job.name]) for run in stopped if run.job.name in begun])
+    default = cache(partial(default_engine, note=watcher.note))  # one note for all runs
+
+    def settle(run: PlannedRun) -> Job:
         if run.job.is_svm:
-            jobs.append(run.job)
-            continue
-        before = begun.get(run.job.name)
-        engine = before.engine if before else _engine_asked_for(run)
-        if engine is None:
-            engine = fastest = fastest or fastest_engine(watcher.note)
-        device = before.kind if before else _device(run.job.device, engine).type
-        jobs.append(replace(run.job, engine=engine, device=device))
-    return jobs
+            return run.job
+        if computed := begun.get(run.job.name):
+            same = computed.here()
+            return replace(run.job, engine=same.name, device=same.device.type)
+        device = _device(run.job.device, run.engine)
+        engine = default(device) if run.engine == "auto" else run.engine
+        return replace(run.job, engine=engine, device=device.type)
+
+    return [settle(run) for run in runs]
 
 
 def refuse_other_engine(runs: Sequence[PlannedRun]) -> None:
@@ -108,14 +113,16 @@ def cannot_go_on(runs: Sequence[PlannedRun]) -> list[tuple[PlannedRun, str]]:
     for run in _networks(runs):
         if run.job.state() != "stopped":
             continue
-        begun, path = _computed(run.job.partial), run.job.partial / ENVIRONMENT
+        why, begun = "", _computed(run.job.partial)
         if begun is None:
-            why = f"{path} does not tell what the run was begun with"
-        elif not _is_here(begun) and not _asked_otherwise(run, begun):
-            why = f"the run was begun {_with(begun)}, which cannot be had here"
+            why = f"{run.job.partial / ENVIRONMENT} does not tell what the run was begun with"
         else:
-            continue
-        unfit.append((run, f"{why}; remove {run.job.partial} to have it made anew"))
+            try:
+                begun.here()
+            except DaeError as error:
+                why = f"the run was begun {_with(begun)}, which cannot be had here ({error})"
+        if why:
+            unfit.append((run, f"{why}; remove {run.job.partial} to have it made anew"))
     return unfit
 
 
@@ -124,9 +131,9 @@ def _networks(runs: Iterable[PlannedRun]) -> list[PlannedRun]:
     return [run for run in runs if not run.job.is_svm]
 
 
-def _refuse_to_go_on(stopped: Sequence[tuple[PlannedRun, _Computed | None]]) -> None:
+def _refuse_to_go_on(stopped: Sequence[tuple[PlannedRun, _Computed]]) -> None:
     """Refuse to go on otherwise than runs were begun, all in one message."""
-    others = [(r, b) for r, b in stopped if b is not None and _asked_otherwise(r, b)]
+    others = [(r, b) for r, b in stopped if _asked_otherwise(r, b)]
     if others:
         raise RunFolderError(
             _listed(
@@ -155,24 +162,9 @@ def _leave_open(others: Sequence[tuple[PlannedRun, _Computed]]) -> str:
     return " and ".join(ways)
 
 
-def _is_here(begun: _Computed) -> bool:
-    try:
-        engine_for(begun.engine, chosen_device(begun.kind))
-    except DaeError:
-        return False
-    return True
-
-
-def _engine_asked_for(run: PlannedRun) -> EngineName | None:
-    """Return the engine of a new run; None where the fastest may be taken."""
-    if run.engine != "auto":
-        return run.engine
-    return None if _device(run.job.device, "torch") == CPU else "torch"
-
-
-def _device(name: str, engine: EngineName) -> torch.device:
+def _device(name: str, choice: EngineChoice) -> torch.device:
     """Return the device; `auto` is the CPU for an engine that computes nowhere else."""
-    return CPU if name == "auto" and engine != "torch" else chosen_device(name)
+    return CPU if (name, choice) == ("auto", "compiled") else chosen_device(name)
 
 
 def _name(job: Job) -> str:
@@ -196,16 +188,10 @@ def _computed(folder: Path) -> _Computed | None:
         return None
 
 
-def recorded_engine(folder: Path) -> EngineName | None:
-    """Return the engine that environment.json of a run tells; None if it tells none."""
-    told = _computed(folder)
-    return told.engine if told else None
-
-
 def engine_for_counting(folder: Path) -> Engine:
     """Return the engine to count a finished run's errors with: its own, else the reference."""
-    own = recorded_engine(folder) or "torch"
+    recorded = _computed(folder)
     try:
-        return engine_for(own, CPU)
+        return engine_for(recorded.engine if recorded else "torch", CPU)
     except DaeError:
         return engine_for("torch", CPU)
