@@ -61,7 +61,7 @@ CORRUPTIONS = (Masking, SaltAndPepper, Gaussian)
 
 @cache
 def _operations(engine: str) -> Any:
-    return engine_for(engine, torch.device("cpu")).operations  # type: ignore[arg-type]
+    return engine_for(engine, torch.device("cpu")).operations
 
 
 def _copies(parameters: Parameters) -> dict[str, Any]:
@@ -254,6 +254,12 @@ def write_cached_function(folder: Path) -> Path:
 
 
 def run_cached_function(source: Path) -> tuple[int, int]:
-    """Return twice seven from the function, and how often it was loaded rather than compiled."""
+    """Return twice seven from the function, and how often it was loaded rather than compiled.
+
+    As in a process of its own, which would look at the cache again.
+    """
+    from dae_cli.compilation import private_cache
+
+    private_cache.cache_clear()
     names = runpy.run_path(str(source))
     return names["result"], names["loads"]
