@@ -227,7 +227,7 @@ def test_rows_of_several_engines_or_devices_and_a_commit_that_is_not_named_are_r
     }
     # It is said how the errors were counted, since the run was made in another way.
     (again,) = {d[3] for d in differences if d[:2] == ("runs.csv", f"{results.runs[1]}: n_wrong")}
-    assert again.startswith(f"{results.rows[1]['n_wrong']} (") and "blas" in again
+    assert again.startswith(f"{results.rows[1]['n_wrong']} (") and "torch" in again
     (line,) = {d[3] for d in differences if d[:2] == ("REPORT.md", "commits and minutes")}
     assert commit in line and "**" in line
 
