@@ -1,24 +1,75 @@
-"""An engine: a device, and the way to multiply there."""
+"""An engine: how steps of training and codes of rows are computed, and on which device.
+
+The models hold the equations. `torch` runs them as they stand; `compiled` runs the same steps
+fused, in one pass over the weights.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import torch
+from torch import Tensor
 
 from dae_cli.engines.names import EngineName
+from dae_cli.engines.torch_engine import TorchEngine
 from dae_cli.errors import ConfigError
 from dae_cli.import_path import load_numba
-from dae_cli.models.operations import Operations, TorchOperations
+from dae_cli.models.autoencoder import Autoencoder
+from dae_cli.models.layers import Encoder
+from dae_cli.models.network import Network
+from dae_cli.models.rbm import Rbm
+
+B = TypeVar("B", contravariant=True)
 
 
-@dataclass(frozen=True)
-class Engine:
-    """Where a run computes and how it multiplies; the equations are the same for all."""
+class Stepper(Protocol[B]):
+    """Steps of stochastic gradient descent of one model."""
+
+    def step(self, batch: B, upcoming: B | None, learning_rate: float) -> float | Tensor:
+        """Take one step, in place on the model's parameters.
+
+        Args:
+            batch: the minibatch of this step.
+            upcoming: that of the next one, whose `batch` is then this very object with the same
+                contents; None where it is not known, or where an epoch ends. An engine may encode
+                it in the same pass over the weights.
+            learning_rate: ε.
+
+        Returns:
+            The cost before the step, summed over the rows, without what weight decay adds.
+        """
+
+
+class Engine(Protocol):
+    """What computes: the same equations for all, equal within the rounding of float32."""
 
     name: EngineName
     device: torch.device
-    operations: Operations
+
+    def zeros(self, rows: int, columns: int) -> Tensor:
+        """Return memory for rows on the device, (rows, columns), laid out as the engine likes it.
+
+        Each row is in one piece; there may be room between rows, which stays zero.
+        """
+
+    def prepare(self, model: Encoder | Network) -> None:
+        """Move a model's tensors to the device and lay them out as the engine likes, in place.
+
+        Of a model that is prepared it changes nothing.
+        """
+
+    def encode(self, layer: Encoder, inputs: Tensor, out: Tensor) -> Tensor:
+        """Write the codes of inputs (m, d) into `out` (m, hidden), and return it.
+
+        The layer is prepared; both are memory of `zeros`, or its first rows.
+        """
+
+    def scores(self, network: Network, inputs: Tensor) -> Tensor:
+        """Return what enters the softmax for inputs (m, d) as for `encode`: (m, classes)."""
+
+    def stepper(self, model: Autoencoder | Rbm | Network) -> Stepper[Any]:
+        """Prepare a model, and return its steps; they take the minibatches of its `sgd_step`."""
 
 
 def engine_for(name: EngineName, device: torch.device) -> Engine:
@@ -28,36 +79,24 @@ def engine_for(name: EngineName, device: torch.device) -> Engine:
         ConfigError: it does not run on this device, on this processor, or lacks its library.
     """
     if name == "torch":
-        return Engine(name, device, TorchOperations())
+        return TorchEngine(device)
     if device.type != "cpu":
         raise ConfigError(
             f"--engine {name}: runs on the CPU alone; use --device cpu, or --engine torch"
         )
-    if name == "blas":
-        return Engine(name, device, _blas())
-    return Engine(name, device, _compiled())
-
-
-def _blas() -> Operations:
-    from dae_cli.engines.blas import BlasOperations
-
-    return BlasOperations()
-
-
-def _compiled() -> Operations:
     try:
         load_numba()
         from dae_cli.engines import vectors
+
+        if not vectors.SUPPORTED:
+            raise ConfigError(
+                "--engine compiled: this processor has no fused multiply-add on vectors; "
+                "use --engine auto"
+            )
+        from dae_cli.engines.compiled import CompiledEngine
     except ImportError as error:
         raise ConfigError(
             f"--engine compiled: Numba cannot be imported ({error}); "
             "install numba, or use --engine auto"
         ) from error
-    if not vectors.SUPPORTED:
-        raise ConfigError(
-            "--engine compiled: this processor has no fused multiply-add on vectors; "
-            "use --engine auto"
-        )
-    from dae_cli.engines.compiled import CompiledOperations
-
-    return CompiledOperations()
+    return CompiledEngine()
