@@ -29,8 +29,8 @@ from dae_cli.engines.names import ENGINES, EngineName
 from dae_cli.errors import DaeError, OutputError
 from dae_cli.files import cache_folder, write_json
 from dae_cli.machine import cpu_name, vector_features, version_of
-from dae_cli.models.autoencoder import Autoencoder
-from dae_cli.models.initial import uniform_weights
+from dae_cli.models.autoencoder import Autoencoder, DenoisingBatch
+from dae_cli.models.layers import draw_weights_
 
 Figures = dict[EngineName, float]
 """Milliseconds a step of each engine that can be had."""
@@ -107,13 +107,18 @@ def _measure(names: Sequence[EngineName]) -> Figures:
 def _step(engine: Engine) -> Callable[[], None]:
     """Return a pretraining step on a minibatch that is there already."""
     random = np.random.default_rng(0)
-    weight = uniform_weights(UNITS, INPUTS, "glorot", random, torch.float32)
-    autoencoder = Autoencoder(weight, torch.zeros(UNITS), torch.zeros(INPUTS))
-    autoencoder.lay_out(engine.operations)
+    weight = torch.zeros(UNITS, INPUTS)
+    draw_weights_(weight, "glorot", random)
+    stepper = engine.stepper(Autoencoder(weight, torch.zeros(UNITS), torch.zeros(INPUTS)))
     clean = torch.from_numpy(random.random((ROWS, INPUTS), dtype=np.float32))
     kept = torch.from_numpy(random.random((ROWS, INPUTS)) > 0.25)
-    batch = autoencoder.minibatch(ROWS, engine.operations).fill(clean, clean * kept)
-    return lambda: autoencoder.descend(batch, _RATE, engine.operations)
+    memory = engine.zeros(ROWS, INPUTS), engine.zeros(ROWS, INPUTS)
+    batch = DenoisingBatch(memory[0].copy_(clean), memory[1].copy_(clean * kept))
+
+    def step() -> None:
+        stepper.step(batch, batch, _RATE)
+
+    return step
 
 
 # The file

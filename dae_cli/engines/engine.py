@@ -69,7 +69,11 @@ class Engine(Protocol):
         """Return what enters the softmax for inputs (m, d) as for `encode`: (m, classes)."""
 
     def stepper(self, model: Autoencoder | Rbm | Network) -> Stepper[Any]:
-        """Prepare a model, and return its steps; they take the minibatches of its `sgd_step`."""
+        """Prepare a model, and return its steps.
+
+        They take the minibatches of its `sgd_step`, whose tensors are memory of `zeros`; but the
+        uniform numbers of a Gibbs chain lie in one piece.
+        """
 
 
 def engine_for(name: EngineName, device: torch.device) -> Engine:
@@ -100,3 +104,19 @@ def engine_for(name: EngineName, device: torch.device) -> Engine:
             "install numba, or use --engine auto"
         ) from error
     return CompiledEngine()
+
+
+def chosen_device(name: str) -> torch.device:
+    """Return the device for `auto`, `cpu`, `cuda` or `mps`; auto is CUDA if it is there.
+
+    Raises:
+        ConfigError: CUDA or MPS is asked for and not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device("cuda" if there["cuda"] else "cpu")
+    if not there.get(name, True):
+        raise ConfigError(
+            f"--device {name}: torch sees no {name.upper()} device here; use --device cpu or auto"
+        )
+    return torch.device(name)
