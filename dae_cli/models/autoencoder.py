@@ -14,10 +14,19 @@ in both cases, and everything else follows by the chain rule:
 W occurs twice, in the encoder and in the decoder: hence the two terms of ∂W. With an untied
 decoder of its own weights V (d, hidden) the terms part: ∂W = δh x̃ᵀ and ∂V = δx hᵀ.
 
-Two penalties may be added to the mean cost: weight decay, λ/2 · Σ W², and the contractive one
-(contraction.py). Neither is in ICML 2008; they are what natural images are compared with.
+Two penalties may be added to the mean cost. Weight decay is λ/2 · Σ W², of the encoder's and the
+decoder's weights. The contractive one is λ times the squared Frobenius norm of the Jacobian of the
+code h = sigm(a) in its input; of sigmoid units it needs no Jacobian to be written out:
 
-References: ICML 2008, sections 2.1–2.3; JMLR 2010, section 2.2 (squared error), 5.1 (weight decay).
+    ‖∂h/∂x‖² = Σⱼ sⱼ² ‖Wⱼ‖²        sⱼ = hⱼ (1 − hⱼ), the slope of unit j; Wⱼ its filter
+
+    ∂/∂aⱼ = 2 λ sⱼ² (1 − 2 hⱼ) ‖Wⱼ‖²        ∂/∂Wⱼ = 2 λ sⱼ² Wⱼ, beside what passes through aⱼ
+
+Neither is in ICML 2008; they are what natural images are compared with.
+
+References: ICML 2008, sections 2.1–2.3; JMLR 2010, section 2.2 (squared error), 5.1 (weight decay);
+Larochelle's lecture, slide on the contractive autoencoder; Rifai, Vincent, Muller, Glorot, Bengio
+2011, equations 5 and 6.
 """
 
 from __future__ import annotations
@@ -28,16 +37,22 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dae_cli.models.contraction import contract
-from dae_cli.models.encoder import Encoder
-from dae_cli.models.operations import REFERENCE, Operations, laid_out
+from dae_cli.models.layers import Encoder, cross_entropy
 
 LossKind = Literal["cross-entropy", "squared-error"]
 
 
 @dataclass
+class DenoisingBatch:
+    """A minibatch of m rows: clean x, the target, and corrupted x̃, the input; (m, d) each."""
+
+    clean: Tensor
+    corrupted: Tensor
+
+
+@dataclass
 class Autoencoder(Encoder):
-    """Parameters of one autoencoder.
+    """Parameters of one autoencoder, and what its steps need beside the learning rate.
 
     Attributes:
         loss: the loss, which settles the decoder's activation (see above).
@@ -56,133 +71,53 @@ class Autoencoder(Encoder):
         decoder = {} if self.decoder_weight is None else {"decoder_weight": self.decoder_weight}
         return super().parameters() | decoder
 
-    def to(self, device: torch.device) -> None:
-        """Move the parameters to a device."""
-        super().to(device)
-        if self.decoder_weight is not None:
-            self.decoder_weight = self.decoder_weight.to(device)
-
-    def lay_out(self, operations: Operations) -> None:
-        """Move the weights into memory that the operations like."""
-        super().lay_out(operations)
-        if self.decoder_weight is not None:
-            self.decoder_weight = laid_out(self.decoder_weight, operations)
-
-    def minibatch(self, rows: int, operations: Operations = REFERENCE) -> Minibatch:
-        """Return memory for minibatches of so many rows."""
-        hidden, d = self.weight.shape
-        return Minibatch(rows, d, hidden, operations, like=self.weight)
-
-    def decoder_input(
-        self, codes: Tensor, out: Tensor, operations: Operations = REFERENCE
-    ) -> Tensor:
-        """Map codes (m, hidden) to what enters the decoder's activation (m, d), in `out`."""
-        if self.decoder_weight is None:
-            return operations.times(codes, self.weight, self.visible_bias, out)
-        return operations.times_transposed(codes, self.decoder_weight, self.visible_bias, out)
-
-    def errors(self, batch: Minibatch, operations: Operations = REFERENCE) -> Tensor | None:
-        """Run a minibatch forwards and backwards: fill its codes, errors and cost.
-
-        Returns:
-            What `contract` returns of the contractive penalty; None where there is none.
-        """
-        self.encode(batch.corrupted, batch.codes, operations)
-        before = self.decoder_input(batch.codes, batch.decoder_input, operations)
-        if self.loss == "cross-entropy":
-            operations.cross_entropy(before, batch.clean, batch.visible, batch.cost)
-        else:
-            torch.sub(before, batch.clean, out=batch.visible)
-            half_squares = torch.mul(batch.visible, batch.visible, out=before).mul_(0.5)
-            torch.sum(half_squares, dim=(0, 1), out=batch.cost)
-        if self.decoder_weight is None:
-            operations.times_transposed(batch.visible, self.weight, None, batch.hidden)
-        else:
-            operations.times(batch.visible, self.decoder_weight, None, batch.hidden)
-        operations.through_sigmoid_(batch.hidden, batch.codes)
-        if not self.contraction:
-            return None
-        return contract(self.weight, batch.codes, batch.hidden, batch.cost, self.contraction)
-
-    def gradient(self, clean: Tensor, corrupted: Tensor) -> dict[str, Tensor]:
-        """Return the gradient of the minibatch's mean cost by parameter name.
-
-        Training takes `descend`, which keeps no gradient; this is what its steps are held against.
-
-        Args:
-            clean: x, (m, d), the target.
-            corrupted: x̃, (m, d), the input.
-        """
-        e = self.minibatch(len(clean)).fill(clean, corrupted)
-        shrinking = self.errors(e)
-        gradient = {
-            "weight": e.hidden.T @ e.corrupted / e.rows + self.weight_decay * self.weight,
-            "hidden_bias": e.hidden.sum(0) / e.rows,
-            "visible_bias": e.visible.sum(0) / e.rows,
-        }
-        if self.decoder_weight is None:
-            gradient["weight"] += e.codes.T @ e.visible / e.rows
-        else:
-            gradient["decoder_weight"] = e.visible.T @ e.codes / e.rows
-            gradient["decoder_weight"] += self.weight_decay * self.decoder_weight
-        if shrinking is not None:
-            gradient["weight"] += shrinking[:, None] * self.weight / e.rows
-        return gradient
-
-    def descend(
-        self, batch: Minibatch, learning_rate: float, operations: Operations = REFERENCE
-    ) -> None:
+    def sgd_step(self, batch: DenoisingBatch, learning_rate: float) -> Tensor:
         """Take one step of gradient descent in place.
 
-        `batch.cost` is the cost before it, without what weight decay adds. The same as subtracting
-        `learning_rate * gradient(...)`, without ever storing a gradient: the products are
-        accumulated straight into the parameters, and the two terms of a tied weight are one
-        product of matrices with 2m rows.
+        Returns:
+            The cost before the step, summed over the rows, without what weight decay adds.
         """
-        shrinking = self.errors(batch, operations)
-        step, keep = -learning_rate / batch.rows, 1.0 - learning_rate * self.weight_decay
-        keep_encoder = keep
-        if shrinking is not None:
-            self.weight.mul_(torch.add(shrinking[:, None] * step, keep))
-            keep_encoder = 1.0
-        if self.decoder_weight is None:
-            operations.accumulate(self.weight, batch.left, batch.right, step, keep_encoder)
+        decoder = self.weight.T if self.decoder_weight is None else self.decoder_weight
+        codes = self.encode(batch.corrupted)
+        decoder_input = torch.addmm(self.visible_bias, codes, decoder.T)
+        if self.loss == "cross-entropy":
+            cost = cross_entropy(decoder_input, batch.clean)
+            visible_error = decoder_input.sigmoid_() - batch.clean
         else:
-            operations.accumulate(self.weight, batch.hidden, batch.corrupted, step, keep_encoder)
-            operations.accumulate(self.decoder_weight, batch.visible, batch.codes, step, keep)
-        operations.accumulate(self.hidden_bias[None], batch.ones, batch.hidden, step)
-        operations.accumulate(self.visible_bias[None], batch.ones, batch.visible, step)
+            visible_error = decoder_input - batch.clean
+            cost = visible_error.square().sum() / 2
+        hidden_error = (visible_error @ decoder) * codes * (1 - codes)
 
+        step = -learning_rate / len(codes)
+        keep = 1.0 - learning_rate * self.weight_decay
+        keep_encoder = keep
+        if self.contraction:
+            penalty, code_gradient, weight_factor = self._contractive_penalty(codes)
+            cost += penalty
+            hidden_error += code_gradient
+            self.weight.mul_(keep + step * weight_factor[:, None])
+            keep_encoder = 1.0
 
-class Minibatch:
-    """Memory for a minibatch of m rows and for what a step leaves of it; used again and again.
+        if self.decoder_weight is None:  # both terms of ∂W in one product, of 2m rows
+            left = torch.cat((hidden_error, codes))
+            right = torch.cat((batch.corrupted, visible_error))
+            self.weight.addmm_(left.T, right, beta=keep_encoder, alpha=step)
+        else:
+            self.weight.addmm_(hidden_error.T, batch.corrupted, beta=keep_encoder, alpha=step)
+            self.decoder_weight.addmm_(visible_error.T, codes, beta=keep, alpha=step)
+        self.hidden_bias.add_(hidden_error.sum(0), alpha=step)
+        self.visible_bias.add_(visible_error.sum(0), alpha=step)
+        return cost
 
-    Attributes:
-        clean: x, (m, d), to be written before a step.
-        corrupted: x̃, (m, d), to be written before a step.
-        codes: h, (m, hidden).
-        visible: δx, (m, d), per example, not yet averaged.
-        hidden: δh, (m, hidden), likewise.
-        left, right: (δh, h) and (x̃, δx), one above the other, (2m, …): ∂W is leftᵀ right.
-        ones: (m, 1): ∂b is onesᵀ δh, ∂c is onesᵀ δx.
-        cost: the cost of the minibatch, summed over its rows, a tensor of one number.
-    """
+    def _contractive_penalty(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return λ ‖∂h/∂x‖² of codes (m, hidden), summed over the rows, and its gradient.
 
-    def __init__(
-        self, rows: int, d: int, hidden: int, operations: Operations, like: Tensor
-    ) -> None:
-        self.rows = rows
-        self.clean = operations.zeros(rows, d, like)
-        self.left = operations.zeros(2 * rows, hidden, like)
-        self.right = operations.zeros(2 * rows, d, like)
-        self.hidden, self.codes = self.left[:rows], self.left[rows:]
-        self.corrupted, self.visible = self.right[:rows], self.right[rows:]
-        self.decoder_input = operations.zeros(rows, d, like)
-        self.ones = like.new_ones(rows, 1)
-        self.cost = like.new_zeros(())
-
-    def fill(self, clean: Tensor, corrupted: Tensor) -> Minibatch:
-        """Copy a minibatch in."""
-        self.clean.copy_(clean)
-        self.corrupted.copy_(corrupted)
-        return self
+        Returns:
+            The penalty; ∂/∂a, (m, hidden); and (hidden,), ∂/∂Wⱼ as multiples of Wⱼ, beside what
+            passes through a.
+        """
+        squared_slopes = (codes * (1 - codes)).square()
+        squared_norms = self.weight.square().sum(1)
+        by_unit = self.contraction * squared_slopes.sum(0)
+        code_gradient = 2 * self.contraction * squared_slopes * (1 - 2 * codes) * squared_norms
+        return by_unit @ squared_norms, code_gradient, 2 * by_unit

@@ -1,4 +1,4 @@
-"""The choice of `dae_cli.models.choosing`, compiled: the same keys, the same components.
+"""The choice of `dae_cli.models.corruption`, compiled: the same keys, the same components.
 
 The keys are drawn here, by the steps of the generator SFC64 (C. Doty-Humphrey, PractRand; NumPy
 promises to keep its streams), since NumPy makes a call for each number. Nothing is sorted: the

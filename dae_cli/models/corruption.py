@@ -3,23 +3,23 @@
 All draws come from the raw stream of a NumPy generator on the CPU, so that every device and
 engine sees the same corruption. A fresh draw is made at every presentation of an example.
 
-What is computed on the way lies in scratch arrays, each in one piece, since NumPy would allocate
-for arithmetic on padded rows. So a corruption object serves one thread at a time.
-
 References: ICML 2008, section 2.3 (masking); JMLR 2010, section 3.3 (Gaussian, salt and pepper).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.models.choosing import Scratch, choose, mask
+from dae_cli.import_path import load_numba
 
 Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
 class Corruption(Protocol):
@@ -39,15 +39,15 @@ class Masking:
 
     destruction: float
     """ν, the fraction of the components set to 0."""
-    _scratch: Scratch = field(default_factory=Scratch, init=False, repr=False, compare=False)
 
     def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
         """Write `clean` (m, d) with round(ν·d) zeros a row into `out` (m, d)."""
         count = round(self.destruction * clean.shape[1])
         if count == 0:
             np.copyto(out, clean)
-        else:
-            mask(count, clean, random, out, self._scratch)
+        elif not _compiled("mask", count, (clean, out), random):
+            np.copyto(out, clean)
+            out[choose_exactly(count, clean.shape, random)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,6 @@ class SaltAndPepper:
     """The lower extreme."""
     salt: float = 1.0
     """The upper extreme."""
-    _scratch: Scratch = field(default_factory=Scratch, init=False, repr=False, compare=False)
 
     def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
         """Write `clean` (m, d) with round(ν·d) extreme values a row into `out` (m, d)."""
@@ -68,11 +67,11 @@ class SaltAndPepper:
         np.copyto(out, clean)
         if count == 0:
             return
-        chosen = choose(count, clean.shape, random, self._scratch)
-        coins = self._scratch.array("coins", (count * len(clean),), np.float64)
-        np.floor(np.multiply(random.random(out=coins), 2, out=coins), out=coins)
-        np.add(np.multiply(coins, self.salt - self.pepper, out=coins), self.pepper, out=coins)
-        out[chosen] = self._scratch.copy("extremes", coins, np.float32)
+        chosen = np.empty(clean.shape, np.bool_)
+        if not _compiled("choose", count, (chosen,), random):
+            chosen = choose_exactly(count, clean.shape, random)
+        coins = np.floor(2 * random.random(count * len(clean)))
+        out[chosen] = coins * (self.salt - self.pepper) + self.pepper
 
 
 @dataclass(frozen=True)
@@ -81,15 +80,81 @@ class Gaussian:
 
     sigma: float
     """σ, in units of the input."""
-    _scratch: Scratch = field(default_factory=Scratch, init=False, repr=False, compare=False)
 
     def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
         """Write `clean` (m, d) + N(0, σ²) into `out` (m, d)."""
         if self.sigma == 0:
             np.copyto(out, clean)
         else:
-            noise = self._scratch.array("noise", clean.shape, np.float32)
-            random.standard_normal(out=noise, dtype=np.float32)
-            np.multiply(noise, self.sigma, out=noise)
-            values = self._scratch.copy("values", clean, np.float32)
-            np.copyto(out, np.add(values, noise, out=values))
+            noise = random.standard_normal(clean.shape, dtype=np.float32)
+            noise *= self.sigma
+            np.add(clean, noise, out=out)
+
+
+# Choosing exactly so many components
+
+
+def choose_exactly(count: int, shape: tuple[int, int], random: np.random.Generator) -> Mask:
+    """Choose `count` components of every row, each subset equally likely.
+
+    Every component gets a random 64-bit key whose low bits are its own index, so that no two
+    keys of a row are equal; the components with the `count` smallest keys are the chosen ones.
+
+    Args:
+        count: components chosen in each row, 0 to d.
+        shape: (m, d).
+        random: its raw stream gives the keys, row after row; none if there is nothing to choose.
+
+    Returns:
+        (m, d) booleans with exactly `count` true in each row.
+    """
+    rows, components = shape
+    if count == 0 or count == components:
+        return np.full(shape, count != 0)
+    index_bits = np.uint64((components - 1).bit_length())
+    keys = random.bit_generator.random_raw(rows * components).reshape(shape)
+    keys >>= index_bits
+    keys <<= index_bits
+    keys |= np.arange(components, dtype=np.uint64)
+    first_kept = np.partition(keys, count, axis=1)[:, count, None]
+    return keys < first_kept
+
+
+def _compiled(
+    kernel: str, count: int, arrays: tuple[NDArray[Any], ...], random: np.random.Generator
+) -> bool:
+    """Make the choice of `choose_exactly` by a kernel, from the same stream, several times as fast.
+
+    It is made at every presentation of an example, and must cost little beside the products that
+    follow.
+
+    Returns:
+        Whether that was possible; if not, nothing was drawn or written.
+    """
+    components = arrays[0].shape[1]
+    kernels, source = _kernels(), random.bit_generator
+    if not kernels or not isinstance(source, np.random.SFC64) or not 0 < count < components:
+        return False
+    with source.lock:
+        state = source.state
+        kernels[kernel](state["state"]["state"], count, *arrays, *_work_arrays(components))
+        source.state = state
+    return True
+
+
+@cache
+def _kernels() -> dict[str, Callable[..., None]]:
+    """Return the kernels by name; none where Numba cannot be imported."""
+    try:
+        load_numba()
+        from dae_cli.models.compiled_choice import choose, mask
+    except ImportError:
+        return {}
+    return {"choose": choose, "mask": mask}
+
+
+@cache
+def _work_arrays(components: int) -> tuple[NDArray[Any], ...]:
+    """Return memory for the keys of a row, used again by every choice: one thread at a time."""
+    words = np.empty(components, np.uint64), np.empty(components, np.uint64)
+    return words[0], np.empty(256, np.int32), words[1]

@@ -4,18 +4,28 @@
 
     δ(top) = p − onehot(y)     δᵏ = (δᵏ⁺¹ Wᵏ⁺¹) ∘ hᵏ ∘ (1 − hᵏ)     ∂Wᵏ = (δᵏ)ᵀ hᵏ⁻¹
 
+Weight decay λ adds λ/2 · Σ W² to the mean cost, biases left out.
+
 References: ICML 2008, section 2.4 (stacking and fine-tuning).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dae_cli.models.operations import REFERENCE, Operations, laid_out
+from dae_cli.models.layers import Encoder
+
+
+@dataclass
+class LabelledBatch:
+    """A minibatch: inputs x, (m, d), and targets onehot(y), (m, classes)."""
+
+    inputs: Tensor
+    targets: Tensor
 
 
 @dataclass
@@ -25,122 +35,82 @@ class Layer:
     weight: Tensor
     bias: Tensor
 
-    def encode(self, inputs: Tensor, out: Tensor, operations: Operations = REFERENCE) -> Tensor:
-        """Map inputs (m, inputs) to sigmoid outputs (m, outputs), in `out`."""
-        return operations.sigmoid_(operations.times_transposed(inputs, self.weight, self.bias, out))
+    def linear(self, inputs: Tensor) -> Tensor:
+        """Map inputs (m, inputs) to what enters the nonlinearity, (m, outputs)."""
+        return torch.addmm(self.bias, inputs, self.weight.T)
 
 
 @dataclass
 class Network:
-    """Sigmoid layers, lowest first, and the softmax layer on top."""
+    """Sigmoid layers, lowest first, and the softmax layer on top.
+
+    Attributes:
+        weight_decay: λ of the cost λ/2 · Σ W² of all weights.
+    """
 
     layers: list[Layer]
     top: Layer
+    weight_decay: float = 0.0
 
-    def lay_out(self, operations: Operations) -> None:
-        """Move the weights into memory that the operations like."""
-        for layer in self:
-            layer.weight = laid_out(layer.weight, operations)
-
-    def minibatch(self, rows: int, operations: Operations = REFERENCE) -> LabelledMinibatch:
-        """Return memory for minibatches of so many rows."""
-        widths = [self.layers[0].weight.shape[1], *(len(layer.bias) for layer in self)]
-        return LabelledMinibatch(rows, widths, operations, like=self.top.weight)
-
-    def forward(self, batch: LabelledMinibatch, operations: Operations = REFERENCE) -> Tensor:
-        """Fill the codes of every layer; return what enters the softmax, (m, classes)."""
-        for layer, below, above in zip(self.layers, batch.codes, batch.codes[1:], strict=False):
-            layer.encode(below, above, operations)
-        return operations.times_transposed(
-            batch.codes[-1], self.top.weight, self.top.bias, batch.scores
-        )
-
-    def errors(
-        self, batch: LabelledMinibatch, operations: Operations = REFERENCE
-    ) -> Iterator[tuple[Layer, Tensor, Tensor]]:
-        """Run a minibatch forwards and backwards, its cost and errors being filled on the way.
-
-        Yields:
-            Each layer, the topmost first, with its δ (m, units) and what entered it. The layer's
-            weights are not needed any more then, and still in the processor's cache.
-        """
-        scores = self.forward(batch, operations)
-        delta = batch.errors[-1]
-        torch.log_softmax(scores, dim=1, out=batch.log_p)
-        torch.exp(batch.log_p, out=delta)
-        delta.sub_(batch.targets)
-        torch.sum(batch.log_p.mul_(batch.targets), dim=(0, 1), out=batch.cost)
-        batch.cost.neg_()
-        for k, layer in reversed(list(enumerate(self))):
-            if k > 0:
-                operations.times(batch.errors[k], layer.weight, None, batch.errors[k - 1])
-                operations.through_sigmoid_(batch.errors[k - 1], batch.codes[k])
-            yield layer, batch.errors[k], batch.codes[k]
-
-    def gradient(self, inputs: Tensor, labels: Tensor, weight_decay: float = 0.0) -> list[Layer]:
-        """Return the gradient of the mean cost, lowest layer first and the top last.
-
-        With a weight decay λ, that of the mean cost + λ/2 · Σ W², biases left out. Training takes
-        `descend`, which keeps no gradient; this is what its steps are held against.
-        """
-        batch = self.minibatch(len(inputs)).fill(inputs, labels)
-        gradient = [
-            Layer(
-                delta.T @ below / batch.rows + weight_decay * layer.weight,
-                delta.sum(0) / batch.rows,
-            )
-            for layer, delta, below in self.errors(batch)
-        ]
-        return gradient[::-1]
-
-    def descend(
-        self,
-        batch: LabelledMinibatch,
-        learning_rate: float,
-        operations: Operations = REFERENCE,
-        weight_decay: float = 0.0,
-    ) -> None:
-        """Take one step of gradient descent in place.
-
-        `batch.cost` is the cost before it, without what weight decay adds.
-        """
-        step, keep = -learning_rate / batch.rows, 1.0 - learning_rate * weight_decay
-        for layer, delta, below in self.errors(batch, operations):
-            operations.accumulate(layer.weight, delta, below, step, keep)
-            operations.accumulate(layer.bias[None], batch.ones, delta, step)
+    @classmethod
+    def stacked(
+        cls, encoders: Sequence[Encoder], classes: int, weight_decay: float = 0.0
+    ) -> Network:
+        """Put a softmax layer of zeros on copies of the encoders (ICML 2008, section 2.4)."""
+        layers = [Layer(e.weight.clone(), e.hidden_bias.clone()) for e in encoders]
+        below = layers[-1].weight
+        top = Layer(below.new_zeros(classes, len(below)), below.new_zeros(classes))
+        return cls(layers, top, weight_decay)
 
     def __iter__(self) -> Iterator[Layer]:
         """Yield every layer, lowest first, the softmax layer last."""
         yield from self.layers
         yield self.top
 
+    def parameters(self) -> dict[str, Tensor]:
+        """Return every parameter by its name: 1.weight, 1.bias, …, top.bias."""
+        names = [*(str(k) for k in range(1, len(self.layers) + 1)), "top"]
+        return {
+            f"{name}.{part}": getattr(layer, part)
+            for name, layer in zip(names, self, strict=True)
+            for part in ("weight", "bias")
+        }
 
-class LabelledMinibatch:
-    """Memory for a minibatch of m rows and for what a step leaves of it; used again and again.
+    def map_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
+        """Put what the function returns in the place of each tensor."""
+        for layer in self:
+            layer.weight, layer.bias = function(layer.weight), function(layer.bias)
 
-    Attributes:
-        codes: [x, h¹, …, hᴷ], each (m, units); x is to be written before a step.
-        targets: onehot(y), (m, classes), to be written before a step.
-        errors: [δ¹, …, δᴷ, δ(top)], each (m, units), per example, not yet averaged.
-        cost: the cost of the minibatch, summed over its rows, a tensor of one number.
-    """
+    def copy(self) -> Network:
+        """Return a network with parameters of its own."""
+        layers = [Layer(layer.weight.clone(), layer.bias.clone()) for layer in self]
+        return Network(layers[:-1], layers[-1], self.weight_decay)
 
-    def __init__(self, rows: int, widths: list[int], operations: Operations, like: Tensor) -> None:
-        self.rows = rows
-        self.codes = [operations.zeros(rows, width, like) for width in widths[:-1]]
-        self.errors = [operations.zeros(rows, width, like) for width in widths[1:]]
-        self.ones = like.new_ones(rows, 1)
-        # In one piece, whatever the operations like: torch's softmax would make a copy.
-        self.scores, self.targets, self.log_p = (like.new_zeros(rows, widths[-1]) for _ in range(3))
-        self.cost = like.new_zeros(())
+    def scores(self, inputs: Tensor) -> Tensor:
+        """Return what enters the softmax, (m, classes)."""
+        for layer in self.layers:
+            inputs = layer.linear(inputs).sigmoid_()
+        return self.top.linear(inputs)
 
-    @property
-    def inputs(self) -> Tensor:
-        """x, (m, d)."""
-        return self.codes[0]
+    def sgd_step(self, batch: LabelledBatch, learning_rate: float) -> Tensor:
+        """Take one step of gradient descent in place.
 
-    def fill(self, inputs: Tensor, labels: Tensor) -> LabelledMinibatch:
-        """Copy a minibatch in; `labels` (m,) are class numbers, int64."""
-        self.inputs.copy_(inputs)
-        self.targets.zero_().scatter_(1, labels[:, None], 1.0)
-        return self
+        Returns:
+            The cost before the step, summed over the rows, without what weight decay adds.
+        """
+        codes = [batch.inputs]
+        for layer in self.layers:
+            codes.append(layer.linear(codes[-1]).sigmoid_())
+        log_p = torch.log_softmax(self.top.linear(codes[-1]), dim=1)
+        cost = -(log_p * batch.targets).sum()
+
+        step = -learning_rate / len(batch.inputs)
+        keep = 1.0 - learning_rate * self.weight_decay
+        error_below = log_p.exp() - batch.targets
+        for layer, below in reversed(list(zip(self, codes, strict=True))):
+            error = error_below
+            if below is not batch.inputs:  # by the weights as they were before the step
+                error_below = (error @ layer.weight) * below * (1 - below)
+            layer.weight.addmm_(error.T, below, beta=keep, alpha=step)
+            layer.bias.add_(error.sum(0), alpha=step)
+        return cost

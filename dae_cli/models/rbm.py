@@ -30,11 +30,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dae_cli.models.encoder import Encoder
-from dae_cli.models.operations import REFERENCE, Operations
+from dae_cli.models.layers import Encoder, cross_entropy
 
-Draw = Callable[[Tensor], None]
-"""Fills a tensor, which lies in one piece, with independent uniform numbers in [0, 1)."""
+
+@dataclass
+class GibbsBatch:
+    """A minibatch of m rows.
+
+    Attributes:
+        clean: x, (m, d).
+        uniforms: independent uniform numbers in [0, 1), as `Rbm.uniform_widths` wants them.
+    """
+
+    clean: Tensor
+    uniforms: list[Tensor]
 
 
 @dataclass
@@ -44,121 +53,72 @@ class Rbm(Encoder):
     Attributes:
         gibbs_steps: k, the steps of the Gibbs chain at each update.
         sample_visible: whether the chain draws its visible units, or takes their probabilities.
+        chains: states s of persistent chains, (at least m, hidden), of which the first m move on
+            with each step; None where the chains begin at x.
     """
 
     gibbs_steps: int = 1
     sample_visible: bool = True
+    chains: Tensor | None = None
 
-    def minibatch(self, rows: int, operations: Operations = REFERENCE) -> GibbsMinibatch:
-        """Return memory for minibatches of so many rows."""
+    def map_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
+        """Put what the function returns in the place of each tensor, the chains included."""
+        super().map_tensors(function)
+        if self.chains is not None:
+            self.chains = function(self.chains)
+
+    def uniform_widths(self) -> list[int]:
+        """Return how wide the uniform numbers of a step are, in the order it uses them.
+
+        One for each unit that is sampled: s⁰; v¹; then sʲ⁻¹ and vʲ of each further step; at last
+        sᵏ, which persistent chains keep.
+        """
         hidden, d = self.weight.shape
-        return GibbsMinibatch(rows, d, hidden, operations, like=self.weight)
+        visible = [d] if self.sample_visible else []
+        kept = [] if self.chains is None else [hidden]
+        return self.gibbs_steps * [hidden, *visible] + kept
 
-    def new_chains(self, rows: int, operations: Operations = REFERENCE) -> Tensor:
-        """Return persistent chains where they begin: no hidden unit is on, (rows, hidden)."""
-        return operations.zeros(rows, len(self.hidden_bias), like=self.weight)
+    def sgd_step(self, batch: GibbsBatch, learning_rate: float) -> Tensor:
+        """Take one step of contrastive divergence in place.
 
-    def contrast(
-        self,
-        batch: GibbsMinibatch,
-        draw: Draw,
-        operations: Operations = REFERENCE,
-        chains: Tensor | None = None,
-    ) -> None:
-        """Run the chains of a minibatch: fill its statistics and its cost.
-
-        Args:
-            batch: its `clean` rows x are there.
-            draw: gives the chances, in the order in which they are used.
-            operations: how to compute.
-            chains: (at least m, hidden), the states s of persistent chains, of which the first m
-                move on; None where the chains begin at x.
+        Returns:
+            The cross-entropy of x and its reconstruction P(v|s⁰) before the step, summed over the
+            rows. It is told, not descended on.
         """
-        visible, hidden, states = batch.visible, batch.hidden, batch.states
-        self.encode(batch.clean, batch.codes, operations)
-        self._sample(batch.codes, batch.hidden_chances, draw, states)
-        before = operations.times(states, self.weight, self.visible_bias, batch.decoder_input)
-        operations.cross_entropy(before, batch.clean, visible, batch.cost)
-        if chains is None:
-            visible.add_(batch.clean)  # P(v|s) from the error P(v|s) − x, an exponential saved
-        else:
-            states.copy_(chains[: batch.rows])
-            self._decode(states, visible, operations)
-        self._settle(batch, draw)
-        self.encode(visible, hidden, operations)
+        uniforms = iter(batch.uniforms)
+
+        def sample(probabilities: Tensor) -> Tensor:
+            return (probabilities > next(uniforms)).to(probabilities.dtype)
+
+        clean, rows = batch.clean, len(batch.clean)
+        codes = self.encode(clean)  # h⁰
+        states = sample(codes)
+        decoder_input = self._decoder_input(states)
+        cost = cross_entropy(decoder_input, clean)
+        if self.chains is not None:
+            decoder_input = self._decoder_input(self.chains[:rows])
+        visible, hidden = self._chain_step(decoder_input, sample)
         for _ in range(1, self.gibbs_steps):
-            self._sample(hidden, batch.hidden_chances, draw, states)
-            self._decode(states, visible, operations)
-            self._settle(batch, draw)
-            self.encode(visible, hidden, operations)
-        if chains is not None:
-            self._sample(hidden, batch.hidden_chances, draw, chains[: batch.rows])
+            visible, hidden = self._chain_step(self._decoder_input(sample(hidden)), sample)
+        if self.chains is not None:
+            self.chains[:rows] = sample(hidden)
 
-    def descend(
-        self,
-        batch: GibbsMinibatch,
-        learning_rate: float,
-        draw: Draw,
-        operations: Operations = REFERENCE,
-        chains: Tensor | None = None,
-    ) -> None:
-        """Take one step of contrastive divergence in place; `batch.cost` is told of before it.
+        step = learning_rate / rows
+        left, right = torch.cat((codes, -hidden)), torch.cat((clean, visible))
+        self.weight.addmm_(left.T, right, alpha=step)
+        self.hidden_bias.add_((codes - hidden).sum(0), alpha=step)
+        self.visible_bias.add_((clean - visible).sum(0), alpha=step)
+        return cost
 
-        Both statistics of the weight are one product of matrices with 2m rows, accumulated
-        straight into it. Arguments as for `contrast`.
-        """
-        self.contrast(batch, draw, operations, chains)
-        batch.hidden.neg_()
-        step = learning_rate / batch.rows
-        operations.accumulate(self.weight, batch.left, batch.right, step)
-        operations.accumulate(self.hidden_bias[None], batch.ones, batch.left, step)
-        operations.accumulate(self.visible_bias[None], batch.signs, batch.right, step)
+    def _decoder_input(self, states: Tensor) -> Tensor:
+        """Map states of hidden units (m, hidden) to c + Wᵀ s, (m, d)."""
+        return torch.addmm(self.visible_bias, states, self.weight)
 
-    def _decode(self, states: Tensor, out: Tensor, operations: Operations) -> None:
-        """P(v|s), (m, d), in `out`."""
-        operations.sigmoid_(operations.times(states, self.weight, self.visible_bias, out))
-
-    def _settle(self, batch: GibbsMinibatch, draw: Draw) -> None:
-        """Make the visible units of the chain of their probabilities, in place."""
+    def _chain_step(
+        self, decoder_input: Tensor, sample: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return vʲ, (m, d), and hʲ, (m, hidden), of c + Wᵀ sʲ⁻¹."""
+        visible = torch.sigmoid(decoder_input)
         if self.sample_visible:
-            self._sample(batch.visible, batch.visible_chances, draw, batch.visible)
-
-    @staticmethod
-    def _sample(probabilities: Tensor, chances: Tensor, draw: Draw, out: Tensor) -> None:
-        """Write 1 with these probabilities and 0 otherwise into `out`, which may be the same."""
-        draw(chances)
-        torch.gt(probabilities, chances, out=out)
-
-
-class GibbsMinibatch:
-    """Memory for a minibatch of m rows and for its Gibbs chains; used again and again.
-
-    Attributes:
-        clean: x, (m, d), to be written before a step.
-        codes: h⁰, (m, hidden).
-        visible: vᵏ, (m, d), zeros and ones, or probabilities where none is drawn.
-        hidden: hᵏ, (m, hidden); after a step with the opposite sign.
-        left, right: (h⁰, hᵏ) and (x, vᵏ), one above the other, (2m, …).
-        states: s, (m, hidden), zeros and ones.
-        hidden_chances, visible_chances: (m, hidden) and (m, d) uniform numbers, in one piece.
-        ones, signs: (2m, 1): 1, and 1 above −1.
-        cost: cross-entropy of x and its reconstruction P(v|s⁰), summed over the components and
-            the rows, a tensor of one number. It is told, not descended on.
-    """
-
-    def __init__(
-        self, rows: int, d: int, hidden: int, operations: Operations, like: Tensor
-    ) -> None:
-        self.rows = rows
-        self.left = operations.zeros(2 * rows, hidden, like)
-        self.right = operations.zeros(2 * rows, d, like)
-        self.codes, self.hidden = self.left[:rows], self.left[rows:]
-        self.clean, self.visible = self.right[:rows], self.right[rows:]
-        self.states = operations.zeros(rows, hidden, like)
-        self.decoder_input = operations.zeros(rows, d, like)
-        self.hidden_chances = like.new_zeros(rows, hidden)
-        self.visible_chances = like.new_zeros(rows, d)
-        self.ones = like.new_ones(2 * rows, 1)
-        self.signs = like.new_ones(2 * rows, 1)
-        self.signs[rows:] = -1.0
-        self.cost = like.new_zeros(())
+            visible = sample(visible)
+        return visible, self.encode(visible)

@@ -20,7 +20,7 @@ from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load
 from dae_cli.data.registry import N_PIXELS, classes_of
-from dae_cli.engines.engine import engine_for
+from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.errors import DaeError, DivergedError, RunFolderError
 from dae_cli.files import sweep, write_json, write_text
 from dae_cli.machine import version_of
@@ -37,8 +37,8 @@ from dae_cli.study.run.provenance import Environment, continued, environment
 from dae_cli.study.run.records import read_record
 from dae_cli.study.run.threads import use_one_thread
 from dae_cli.study.tables.trial_rows import ROW, TrialRow, TrialState, as_text
+from dae_cli.training.run import TrainingRun
 from dae_cli.training.state import TrainingState
-from dae_cli.training.train import chosen_device, train
 
 
 class PrunedError(Exception):
@@ -72,7 +72,7 @@ class TrialKeeper(Keeper):
         if pretrained and self._experiment.pretrain.epochs:
             put_aside(self._job, self._shelf, MOST_PRETRAINED)
 
-    def epoch_done(self, state: TrainingState) -> None:
+    def on_epoch_end(self, state: TrainingState) -> None:
         """Report the validation error; then save if it is due.
 
         Raises:
@@ -81,7 +81,7 @@ class TrialKeeper(Keeper):
         percent = state.history[-1].valid_error_percent
         if percent is not None and self._hopeless(state.epoch, percent):
             raise PrunedError
-        super().epoch_done(state)
+        super().on_epoch_end(state)
 
 
 def selection_rows(experiment: Experiment, data: Prepared) -> Dataset:
@@ -123,9 +123,9 @@ def make_trial(plan: SearchPlan, claim: Claim, stop: Stop) -> TrialRow:
         env = _begin(job, (plan.out / RUNS, shelf), env)
         dataset = selection_rows(experiment, job.data)
         valid = len(dataset.valid)
-        state = keeper.begin(engine.device)
+        state = keeper.begin()
         with stop.deferred():
-            train(experiment, dataset, state, engine, keeper)
+            TrainingRun(experiment, state, engine, keeper).train(dataset)
         outcome, error = _outcome(state)
     except PrunedError:
         outcome, error = "pruned", ""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dae_cli.data.dataset import Split
 from dae_cli.engines.engine import Engine
-from dae_cli.models.encoder import Encoder
+from dae_cli.models.layers import Encoder
 from dae_cli.models.network import Network
-from dae_cli.training.batches import Memory
-from dae_cli.training.inputs import CHUNK_ROWS, Codes, Inputs, Pixels
+from dae_cli.training.inputs import FloatRows, Inputs, Pixels, host_zeros
+
+CHUNK_ROWS = 1000
+"""Rows encoded or classified at a time."""
 
 
 def count_wrong(network: Network, split: Split, engine: Engine) -> int:
@@ -21,30 +25,28 @@ def count_wrong(network: Network, split: Split, engine: Engine) -> int:
 
 def wrong_rows(network: Network, split: Split, engine: Engine) -> NDArray[np.bool_]:
     """Return, for each row of a split in its order, whether the network classifies it wrongly."""
-    rows = Pixels(split, CHUNK_ROWS)
-    wrong = np.empty(len(rows), dtype=np.bool_)
-    labels = torch.tensor(split.labels, dtype=torch.int64, device=engine.device)
-    memory = Memory(lambda m: network.minibatch(m, engine.operations))
-    for start in range(0, len(rows), CHUNK_ROWS):
-        stop = min(start + CHUNK_ROWS, len(rows))
-        batch = memory.of(stop - start)
-        batch.inputs.copy_(rows.chunk(start, stop))
-        scores = network.forward(batch, engine.operations)
-        wrong[start:stop] = (scores.argmax(dim=1) != labels[start:stop]).cpu().numpy()
+    engine.prepare(network)
+    wrong = np.empty(len(split), dtype=np.bool_)
+    for part, inputs in _chunks(Pixels(split, CHUNK_ROWS), engine):
+        predicted = engine.scores(network, inputs).argmax(dim=1).cpu().numpy()
+        wrong[part] = predicted != split.labels[part]
     return wrong
 
 
-def encode_rows(rows: Inputs, autoencoder: Encoder, engine: Engine) -> Codes:
+def encode_rows(rows: Inputs, layer: Encoder, engine: Engine) -> FloatRows:
     """Encode all rows, uncorrupted."""
-    like = torch.zeros(0, dtype=autoencoder.weight.dtype)
-    codes = engine.operations.zeros(len(rows), len(autoencoder.hidden_bias), like)
+    engine.prepare(layer)
+    hidden = len(layer.hidden_bias)
+    codes = host_zeros(engine, len(rows), hidden)
+    out = engine.zeros(min(CHUNK_ROWS, len(rows)), hidden)
+    for part, inputs in _chunks(rows, engine):
+        codes[part] = engine.encode(layer, inputs, out[: len(inputs)])
+    return FloatRows(codes)
+
+
+def _chunks(rows: Inputs, engine: Engine) -> Iterator[tuple[slice, Tensor]]:
+    """Yield which rows come next, and these in the engine's memory, used again."""
+    memory = engine.zeros(min(CHUNK_ROWS, len(rows)), rows.width)
     for start in range(0, len(rows), CHUNK_ROWS):
         stop = min(start + CHUNK_ROWS, len(rows))
-        chunk = rows.chunk(start, stop)
-        if engine.device.type == "cpu":
-            autoencoder.encode(chunk, codes[start:stop], engine.operations)
-        else:
-            there = chunk.to(engine.device)
-            out = torch.empty(stop - start, codes.shape[1], device=engine.device)
-            codes[start:stop] = autoencoder.encode(there, out, engine.operations)
-    return Codes(codes)
+        yield slice(start, stop), memory[: stop - start].copy_(rows.chunk(start, stop))

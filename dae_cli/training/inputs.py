@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dae_cli.data.dataset import Greys, Split
+from dae_cli.engines.engine import Engine
 
-# Rows encoded or classified at a time, where no gradient is taken.
-CHUNK_ROWS = 1000
+Array = NDArray[np.float32]
+Indices = NDArray[np.intp]
 
 
 class Inputs(Protocol):
@@ -24,11 +25,11 @@ class Inputs(Protocol):
     def __len__(self) -> int:
         """Return the number of rows."""
 
-    def into(self, chosen: NDArray[np.intp], out: NDArray[np.float32]) -> None:
-        """Write the chosen rows into `out`, (m, d)."""
+    def gather(self, chosen: Indices, out: Array) -> None:
+        """Write the chosen rows into `out`, (m, d), memory of `HostBuffer`."""
 
     def chunk(self, start: int, stop: int) -> Tensor:
-        """Return rows in order, (stop - start, d), in torch's memory."""
+        """Return rows in order, (stop - start, d), on the CPU."""
 
 
 class Pixels:
@@ -42,32 +43,65 @@ class Pixels:
     def __len__(self) -> int:
         return len(self._split)
 
-    def into(self, chosen: NDArray[np.intp], out: NDArray[np.float32]) -> None:
+    def gather(self, chosen: Indices, out: Array) -> None:
         """Write the grey values of the chosen rows into `out`."""
         self._greys.into(chosen, out)
 
     def chunk(self, start: int, stop: int) -> Tensor:
-        """Return a copy of rows: its memory is torch's, which is aligned."""
-        return torch.from_numpy(self._split.as_float(slice(start, stop))).clone()
+        """Return the grey values of rows."""
+        return torch.from_numpy(self._split.as_float(slice(start, stop)))
 
 
-class Codes:
-    """The code of a trained layer for every row, clean, in the layout of the engine."""
+class FloatRows:
+    """Rows of float32 in memory of `host_zeros`: the clean codes of a trained layer, or patches."""
 
     def __init__(self, values: Tensor) -> None:
         self.values = values
         self.width = values.shape[1]
-        # With what fills the rows up, so that a gather is one copy a row.
+        # With the room between rows, so that a gather is one copy a row.
         self._padded = values.as_strided((len(values), values.stride(0)), values.stride()).numpy()
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def into(self, chosen: NDArray[np.intp], out: NDArray[np.float32]) -> None:
+    def gather(self, chosen: Indices, out: Array) -> None:
         """Copy the chosen rows into `out`."""
-        whole = np.lib.stride_tricks.as_strided(out, (len(out), self._padded.shape[1]))
-        np.take(self._padded, chosen, axis=0, out=whole, mode="clip")
+        padded = np.lib.stride_tricks.as_strided(out, (len(out), self._padded.shape[1]))
+        np.take(self._padded, chosen, axis=0, out=padded, mode="clip")
 
     def chunk(self, start: int, stop: int) -> Tensor:
         """Return rows as they lie."""
         return self.values[start:stop]
+
+
+def inputs_of(images: Split | Array, batch_size: int, engine: Engine) -> Inputs:
+    """Return images, bytes or float32, as minibatches of at most so many rows are gathered."""
+    if isinstance(images, Split):
+        return Pixels(images, batch_size)
+    return FloatRows(host_zeros(engine, *images.shape).copy_(torch.from_numpy(images)))
+
+
+def host_zeros(engine: Engine, rows: int, columns: int) -> Tensor:
+    """Return memory for rows on the CPU: the engine's own, if that is where it computes."""
+    if engine.device.type == "cpu":
+        return engine.zeros(rows, columns)
+    return torch.zeros(rows, columns)
+
+
+class HostBuffer:
+    """Memory that NumPy writes and the engine reads; one and the same where it is the CPU's.
+
+    Attributes:
+        tensor: on the engine's device.
+        array: the same numbers on the CPU.
+    """
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+        self._host = tensor if tensor.device.type == "cpu" else torch.zeros(tensor.shape)
+        self.array: Array = self._host.numpy()
+
+    def send(self) -> None:
+        """Bring what was written to the tensor's device."""
+        if self._host is not self.tensor:
+            self.tensor.copy_(self._host)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from dae_cli.config.schema import PretrainedExperiment, PretrainSettings
 from dae_cli.models.autoencoder import Autoencoder
-from dae_cli.models.encoder import Encoder
-from dae_cli.models.initial import uniform_weights
-from dae_cli.models.network import Layer, Network
+from dae_cli.models.layers import Encoder, draw_weights_
+from dae_cli.models.network import Network
 from dae_cli.models.rbm import Rbm
 from dae_cli.training.streams import Purpose, stream
 
 Phase = Literal["pretrain", "finetune", "done"]
+Word = Annotated[int, Field(ge=0, lt=2**64)]
 
 
 @dataclass(frozen=True)
@@ -40,22 +40,21 @@ class EpochRecord:
 class GeneratorState:
     """The state of an SFC64 generator, in plain numbers."""
 
-    words: tuple[int, int, int, int]
-    """64 bits each."""
-    has_uint32: int
-    uinteger: int
+    words: tuple[Word, Word, Word, Word]
+    has_uint32: Annotated[int, Field(ge=0, le=1)]
+    uinteger: Annotated[int, Field(ge=0, lt=2**32)]
     """Half a word drawn beforehand, if `has_uint32`."""
 
     @classmethod
     def of(cls, random: np.random.Generator) -> GeneratorState:
         """Read the state of a generator."""
-        told: Any = random.bit_generator.state
-        a, b, c, d = (int(word) for word in told["state"]["state"])
-        return cls((a, b, c, d), int(told["has_uint32"]), int(told["uinteger"]))
+        state: Any = random.bit_generator.state
+        a, b, c, d = state["state"]["state"].tolist()
+        return cls((a, b, c, d), state["has_uint32"], state["uinteger"])
 
-    def as_numpy(self) -> dict[str, Any]:
-        """Return what NumPy takes as the state of an SFC64."""
-        return {
+    def restore(self, random: np.random.Generator) -> None:
+        """Put a generator into this state."""
+        random.bit_generator.state = {
             "bit_generator": "SFC64",
             "state": {"state": np.array(self.words, dtype=np.uint64)},
             "has_uint32": self.has_uint32,
@@ -64,20 +63,16 @@ class GeneratorState:
 
 
 @dataclass(frozen=True)
-class Interim:
+class EpochProgress:
     """How far the present epoch is, where a state was kept in the middle of one."""
 
-    steps: int = 0
+    steps: Annotated[int, Field(ge=1)]
     """Minibatches presented."""
-    cost: float = 0.0
+    cost: float
     """Of their rows, summed."""
-    noise: GeneratorState | None = None
-    """Where the stream of the corruption or the Gibbs chain stands; None while fine-tuning."""
-
-    @classmethod
-    def at(cls, steps: int, cost: float, noise: np.random.Generator | None) -> Interim:
-        """Describe the middle of an epoch."""
-        return cls(steps, cost, None if noise is None else GeneratorState.of(noise))
+    noise: GeneratorState | None
+    """The generator of the corruption or the Gibbs chain, before the next minibatch is drawn;
+    None while fine-tuning."""
 
 
 @dataclass
@@ -92,10 +87,8 @@ class TrainingState:
         layer: the layer being pretrained, from 0.
         epoch: epochs completed in the present layer or phase.
         interim: None but in the middle of an epoch.
-        autoencoders: one per layer, RBMs in a DBN; after pretraining they keep the pretrained
+        layers: autoencoders, or RBMs in a DBN; after pretraining they keep the pretrained
             parameters.
-        chains: states of the persistent Gibbs chains, (rows of a minibatch, hidden), while a layer
-            is trained on them; else None.
         network: None until fine-tuning begins.
         best: the network that would be kept now: of the lowest validation error so far, in the
             mean of the window (`finetune.window`).
@@ -104,96 +97,77 @@ class TrainingState:
     """
 
     phase: Phase
-    layer: int
-    epoch: int
-    autoencoders: Sequence[Encoder]
+    layers: list[Encoder]
+    layer: int = 0
+    epoch: int = 0
     network: Network | None = None
     best: Network | None = None
     best_wrong: int | None = None
     best_epoch: int = 0
     history: list[EpochRecord] = field(default_factory=list)
-    interim: Interim | None = None
-    chains: Tensor | None = None
+    interim: EpochProgress | None = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return every parameter, and the chains, under their names in a checkpoint."""
+        """Return every parameter under its name in a checkpoint.
+
+        Persistent Gibbs chains, (rows of a minibatch, hidden), are there while a layer is trained
+        on them.
+        """
         named: dict[str, Tensor] = {}
-        for k, autoencoder in enumerate(self.autoencoders, start=1):
-            for name, tensor in autoencoder.parameters().items():
-                named[f"pretrained.{k}.{name}"] = tensor
-        if self.chains is not None:
-            named["chains"] = self.chains
+        for k, layer in enumerate(self.layers, start=1):
+            named |= {f"pretrained.{k}.{name}": t for name, t in layer.parameters().items()}
+            if isinstance(layer, Rbm) and layer.chains is not None:
+                named["chains"] = layer.chains
         for prefix, network in (("network", self.network), ("best", self.best)):
-            for name, layer in named_layers(network):
-                named[f"{prefix}.{name}.weight"] = layer.weight
-                named[f"{prefix}.{name}.bias"] = layer.bias
+            if network is not None:
+                named |= {f"{prefix}.{name}": t for name, t in network.parameters().items()}
         return named
 
 
-def named_layers(network: Network | None) -> list[tuple[str, Layer]]:
-    """Return the layers of a network with their names: 1, 2, … and top."""
-    if network is None:
-        return []
-    names = [*(str(k) for k in range(1, len(network.layers) + 1)), "top"]
-    return list(zip(names, network, strict=True))
-
-
-def initial_state(
-    experiment: PretrainedExperiment, inputs: int, dtype: torch.dtype
-) -> TrainingState:
-    """Draw the initial parameters; they depend on the seed and the shape, not on the corruption.
+def blank_state(experiment: PretrainedExperiment, inputs: int) -> TrainingState:
+    """Return a state before the first step whose weights are all zero.
 
     Args:
         experiment: the resolved config.
         inputs: d, the components of an example.
-        dtype: of all parameters.
     """
-    model, pretrain = experiment.model, experiment.pretrain
-    autoencoders: list[Encoder] = []
-    for k, (below, units) in enumerate(zip((inputs, *model.hidden), model.hidden, strict=False)):
+    model = experiment.model
+    widths = zip((inputs, *model.hidden), model.hidden, strict=False)
+    layers = [_layer(experiment.pretrain, d, hidden, model.tied) for d, hidden in widths]
+    return TrainingState("pretrain" if experiment.pretrain.epochs else "finetune", layers)
+
+
+def initial_state(experiment: PretrainedExperiment, inputs: int) -> TrainingState:
+    """Draw the initial weights; they depend on the seed and the shape, not on the corruption.
+
+    The biases start at zero.
+    """
+    state = blank_state(experiment, inputs)
+    for k, layer in enumerate(state.layers):
         random = stream(experiment.seed, Purpose.WEIGHTS, k)
-        weight = uniform_weights(units, below, model.init, random, dtype)
-        decoder = None if model.tied else uniform_weights(below, units, model.init, random, dtype)
-        biases = torch.zeros(units, dtype=dtype), torch.zeros(below, dtype=dtype)
-        autoencoders.append(layer_from(pretrain, weight, *biases, decoder))
-    phase: Phase = "pretrain" if pretrain.epochs else "finetune"
-    return TrainingState(phase=phase, layer=0, epoch=0, autoencoders=autoencoders)
+        for name, tensor in layer.parameters().items():
+            if name.endswith("weight"):
+                draw_weights_(tensor, experiment.model.init, random)
+    return state
 
 
-def layer_from(
-    settings: PretrainSettings,
-    weight: Tensor,
-    hidden_bias: Tensor,
-    visible_bias: Tensor,
-    decoder_weight: Tensor | None = None,
-) -> Encoder:
-    """Put parameters together to what the settings pretrain: an autoencoder, or an RBM."""
+def _layer(settings: PretrainSettings, d: int, hidden: int, tied: bool) -> Encoder:
+    """Return a layer of zeros of the kind that the settings pretrain."""
+    parameters = torch.zeros(hidden, d), torch.zeros(hidden), torch.zeros(d)
     if settings.kind == "rbm":
-        return Rbm(weight, hidden_bias, visible_bias, settings.gibbs_steps, settings.sample_visible)
+        return Rbm(
+            *parameters, gibbs_steps=settings.gibbs_steps, sample_visible=settings.sample_visible
+        )
     return Autoencoder(
-        weight,
-        hidden_bias,
-        visible_bias,
-        settings.loss,
-        decoder_weight,
-        settings.weight_decay,
-        settings.contraction,
+        *parameters,
+        loss=settings.loss,
+        decoder_weight=None if tied else torch.zeros(d, hidden),
+        weight_decay=settings.weight_decay,
+        contraction=settings.contraction,
     )
 
 
-def network_from(autoencoders: Sequence[Encoder], classes: int) -> Network:
-    """Put a softmax layer of zeros on copies of the encoders (ICML 2008, section 2.4)."""
-    layers = [Layer(a.weight.clone(), a.hidden_bias.clone()) for a in autoencoders]
-    units, dtype = len(layers[-1].bias), layers[-1].weight.dtype
-    device = layers[-1].weight.device
-    top = Layer(
-        torch.zeros(classes, units, dtype=dtype, device=device),
-        torch.zeros(classes, dtype=dtype, device=device),
-    )
-    return Network(layers, top)
-
-
-def copy_of(network: Network) -> Network:
-    """Return a network with parameters of its own."""
-    layers = [Layer(layer.weight.clone(), layer.bias.clone()) for layer in network.layers]
-    return Network(layers, Layer(network.top.weight.clone(), network.top.bias.clone()))
+def begin_chains(settings: PretrainSettings, layer: Encoder) -> None:
+    """Give an RBM the persistent Gibbs chains that the settings ask for: no hidden unit is on."""
+    if isinstance(layer, Rbm) and settings.persistent:
+        layer.chains = torch.zeros(settings.batch_size, len(layer.hidden_bias))

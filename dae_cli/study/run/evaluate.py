@@ -20,7 +20,7 @@ from dae_cli.study.run.keeper import expected_of
 from dae_cli.study.run.records import Status, read_record
 from dae_cli.study.run.row import trust_of
 from dae_cli.study.run.threads import use_one_thread
-from dae_cli.study.run.which_engine import CPU, engine_for_counting
+from dae_cli.study.run.which_engine import engine_for_counting
 from dae_cli.study.verdict import half_width_95
 from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.evaluation import count_wrong
@@ -77,7 +77,7 @@ def evaluate_run(
         svm = load_svm(folder / CHECKPOINT, ExpectedSvm(experiment, data.sha256, dataset))
         wrong = svm.count_wrong(rows)
     else:
-        state = load_checkpoint(folder / CHECKPOINT, expected_of(experiment, data.sha256), CPU)
+        state = load_checkpoint(folder / CHECKPOINT, expected_of(experiment, data.sha256))
         if state.best is None:
             raise RunFolderError(f"{folder}: its checkpoint has no fine-tuned network")
         wrong = count_wrong(state.best, rows, engine_for_counting(folder))

@@ -12,7 +12,7 @@ from dae_cli.config.kinds import as_network
 from dae_cli.config.schema import Experiment, FilterExperiment, SvmExperiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
-from dae_cli.engines.engine import engine_for
+from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.engines.names import LIBSVM
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.files import force_folder_to_disk, sweep, write_json, write_text
@@ -33,7 +33,7 @@ from dae_cli.study.run.svm import SvmRun
 from dae_cli.study.run.threads import use_one_thread
 from dae_cli.study.run.wrong_rows import keep_wrong_rows
 from dae_cli.training.evaluation import wrong_rows
-from dae_cli.training.train import chosen_device, train
+from dae_cli.training.run import TrainingRun
 
 
 def execute(job: Job, watcher: Watcher, command: str, stop: Stop | None = None) -> RunRow:
@@ -146,9 +146,9 @@ def dataset_for(experiment: Experiment | SvmExperiment, whole: Dataset) -> Datas
 def _train_network(job: Job, keeper: Keeper, dataset: Dataset, stop: Stop) -> Result:
     """Train, count the test rows, and write the last checkpoint and the filters."""
     engine = engine_for(job.engine, chosen_device(job.device))
-    state = keeper.begin(engine.device)
+    state = keeper.begin()
     with stop.deferred():
-        train(as_network(job.experiment), dataset, state, engine, keeper)
+        TrainingRun(as_network(job.experiment), state, engine, keeper).train(dataset)
     if state.best is None:
         raise DaeError("fine-tuning ended without a single epoch")
     keeper.tell(state, phase="test")

@@ -7,7 +7,7 @@ from functools import partial
 from dae_cli.config.schema import FilterExperiment
 from dae_cli.data.filter_images import FilterImages, load_images
 from dae_cli.data.obtain import Prepared
-from dae_cli.engines.engine import engine_for
+from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop
 from dae_cli.study.run.filter_rows import measures_csv
@@ -15,8 +15,9 @@ from dae_cli.study.run.filters import draw_run_filters
 from dae_cli.study.run.folder import FILTERS_CSV, Job
 from dae_cli.study.run.keeper import Keeper
 from dae_cli.study.run.records import FilterResult
+from dae_cli.training.inputs import inputs_of
+from dae_cli.training.run import TrainingRun
 from dae_cli.training.streams import Purpose, stream
-from dae_cli.training.train import chosen_device, train_filters
 
 
 def train_for_filters(
@@ -29,12 +30,13 @@ def train_for_filters(
     """
     engine = engine_for(job.engine, chosen_device(job.device))
     images = images_of(job.data, experiment)
-    state = keeper.begin(engine.device)
+    inputs = inputs_of(images, experiment.pretrain.batch_size, engine)
+    state = keeper.begin()
     with stop.deferred():
-        train_filters(experiment, images, state, engine, keeper)
+        TrainingRun(experiment, state, engine, keeper).pretrain(inputs)
     keeper.tell(state, phase="measure")
     keeper.save(state)
-    weights = state.autoencoders[0].weight.cpu().numpy()
+    weights = state.layers[0].weight.cpu().numpy()
     write_text(job.partial / FILTERS_CSV, measures_csv(weights), make_folder=False)
     draw_run_filters(job.partial, experiment.dataset, f"{job.cell}: filters")
     return FilterResult(units=len(weights))

@@ -8,10 +8,9 @@ import time
 from contextlib import suppress
 from dataclasses import fields, replace
 
-import torch
-
 from dae_cli.config.kinds import as_pretrained
 from dae_cli.config.schema import Experiment, PretrainedExperiment
+from dae_cli.config.sizes import MNIST_DIGITS, ROWS
 from dae_cli.csv_rows import csv_text
 from dae_cli.data.registry import N_PIXELS, classes_of
 from dae_cli.errors import ConfigError
@@ -21,6 +20,7 @@ from dae_cli.study.progress import Position, Watcher
 from dae_cli.study.run.folder import CHECKPOINT, METRICS, Job
 from dae_cli.study.run.status import RunStatus, Stopped
 from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
+from dae_cli.training.run import Callbacks
 from dae_cli.training.state import EpochRecord, TrainingState, initial_state
 
 STATUS_SECONDS = 0.2
@@ -32,8 +32,8 @@ SHARE = 1 / 100
 """Of a run's time that checkpoints may take, as long as the limits above allow it."""
 
 
-class Keeper(RunStatus):
-    """Hangs on the training loop of one run (`training.hooks.Hooks`)."""
+class Keeper(RunStatus, Callbacks):
+    """Hangs on the training loop of one run."""
 
     def __init__(self, job: Job, watcher: Watcher, stop: Stop) -> None:
         super().__init__(job, watcher, stop)
@@ -44,41 +44,39 @@ class Keeper(RunStatus):
         self._experiment = as_pretrained(job.experiment)
         self._expected = expected_of(self._experiment, job.data.sha256)
 
-    def begin(self, device: torch.device) -> TrainingState:
+    def begin(self) -> TrainingState:
         """Return the state to go on from: the checkpoint's, or a fresh one."""
         job = self._job
         resumed = job.state() == "stopped"
         self._watcher.started(job.name, resumed)
         if resumed:
-            state = load_checkpoint(job.partial / CHECKPOINT, self._expected, device)
+            state = load_checkpoint(job.partial / CHECKPOINT, self._expected)
         else:
-            state = initial_state(self._experiment, self._expected.inputs, torch.float32)
-            for autoencoder in state.autoencoders:
-                autoencoder.to(device)
+            state = initial_state(self._experiment, self._expected.inputs)
         self.tell(state)
         return state
 
-    def due(self) -> bool:
+    def is_checkpoint_due(self) -> bool:
         """Tell whether a checkpoint is wanted: the last one is old, or the run is to stop."""
         return bool(self._stop.asked()) or time.monotonic() - self._saved >= self._interval
 
-    def keep(self, state: TrainingState) -> None:
+    def on_checkpoint(self, state: TrainingState) -> None:
         """Save; then end the run if it was asked to stop."""
         self.save(state)
         if self._stop.asked():
             raise Stopped
 
-    def epoch_done(self, state: TrainingState) -> None:
+    def on_epoch_end(self, state: TrainingState) -> None:
         """Save if it is due; tell the progress."""
-        if self.due():
-            self.keep(state)
+        if self.is_checkpoint_due():
+            self.on_checkpoint(state)
         if time.monotonic() - self._told >= STATUS_SECONDS:
             self.tell(state)
             self._told = time.monotonic()
 
-    def phase_done(self, state: TrainingState) -> None:
+    def on_phase_end(self, state: TrainingState) -> None:
         """Save in any case."""
-        self.keep(state)
+        self.on_checkpoint(state)
 
     def save(self, state: TrainingState) -> None:
         """Write metrics, status and checkpoint; the checkpoint, which counts, comes last."""
@@ -119,9 +117,13 @@ def checkpoint_seconds() -> float | None:
 
 def expected_of(experiment: PretrainedExperiment, data_sha256: str) -> Expected:
     """Return what a checkpoint of an experiment on these data must hold."""
-    if not isinstance(experiment, Experiment):
-        return Expected(experiment, data_sha256, experiment.inputs, 0)
-    return Expected(experiment, data_sha256, N_PIXELS, classes_of(experiment.dataset))
+    if isinstance(experiment, Experiment):
+        classes = classes_of(experiment.dataset)
+        rows = (experiment.subset or ROWS[experiment.dataset]).train
+        return Expected(experiment, data_sha256, N_PIXELS, classes, rows)
+    patches = experiment.patches
+    rows = patches.count if patches else experiment.rows or MNIST_DIGITS
+    return Expected(experiment, data_sha256, experiment.inputs, 0, rows)
 
 
 def position(

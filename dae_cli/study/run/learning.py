@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from dae_cli.config.schema import FilterExperiment, PretrainedExperiment
@@ -20,11 +19,9 @@ from dae_cli.engines.engine import Engine
 from dae_cli.errors import ConfigError
 from dae_cli.study.run.execute import dataset_for
 from dae_cli.study.run.filter_run import images_of
-from dae_cli.study.run.keeper import expected_of
-from dae_cli.training.inputs import Inputs, Pixels
-from dae_cli.training.pretrain import pretrain
+from dae_cli.training.inputs import Inputs, inputs_of
+from dae_cli.training.run import Callbacks, TrainingRun
 from dae_cli.training.state import TrainingState, initial_state
-from dae_cli.training.train import inputs_of
 
 
 @dataclass(frozen=True)
@@ -37,13 +34,9 @@ class Snapshot:
     """(units, d)."""
 
 
-class _Learned(Exception):
-    """The first layer is trained; nothing else is of interest."""
-
-
 @dataclass
-class _Watch:
-    """Copies the weights after chosen steps (`training.hooks.Hooks`)."""
+class _Watch(Callbacks):
+    """Copies the weights after chosen steps."""
 
     wanted: frozenset[int]
     rows: int
@@ -51,24 +44,17 @@ class _Watch:
     moments: list[Snapshot] = field(default_factory=list)
     _steps: int = 0
 
-    def due(self) -> bool:
+    def is_checkpoint_due(self) -> bool:
         """Count the step, and tell whether its weights are wanted."""
         self._steps += 1
         return self._steps in self.wanted
 
-    def keep(self, state: TrainingState) -> None:
+    def on_checkpoint(self, state: TrainingState) -> None:
         """Copy the weights."""
         epochs, steps = divmod(self._steps, -(-self.rows // self.batch_size))
         # The last minibatch of an epoch may be short.
         presented = epochs * self.rows + steps * self.batch_size
         self.moments.append(_moment(presented, state))
-
-    def epoch_done(self, state: TrainingState) -> None:
-        """Do nothing."""
-
-    def phase_done(self, state: TrainingState) -> None:
-        """End the training: the layer is trained."""
-        raise _Learned
 
 
 def watch_learning(
@@ -93,23 +79,21 @@ def watch_learning(
     steps = settings.epochs * -(-len(inputs) // settings.batch_size)
     spaced = np.geomspace(1, steps, max(moments - 1, 1)).round().astype(int)
     watch = _Watch(frozenset(spaced.tolist()) | {steps}, len(inputs), settings.batch_size)
-    state = initial_state(experiment, expected_of(experiment, data.sha256).inputs, torch.float32)
-    for layer in state.autoencoders:
-        layer.to(engine.device)
+    state = initial_state(experiment, inputs.width)
+    del state.layers[1:]
     watch.moments.append(_moment(0, state))
-    try:
-        pretrain(experiment, inputs, state, engine, watch)
-    except _Learned:
-        return watch.moments
-    raise AssertionError("pretraining ended without the end of a layer")
+    TrainingRun(experiment, state, engine, watch).pretrain(inputs)
+    return watch.moments
 
 
 def _moment(presentations: int, state: TrainingState) -> Snapshot:
-    weights = state.autoencoders[0].weight.detach().cpu().numpy()
+    weights = state.layers[0].weight.cpu().numpy()
     return Snapshot(presentations, np.array(weights, dtype=np.float32, order="C"))
 
 
 def _inputs(experiment: PretrainedExperiment, data: Prepared, engine: Engine) -> Inputs:
     if isinstance(experiment, FilterExperiment):
-        return inputs_of(experiment, images_of(data, experiment), engine)
-    return Pixels(dataset_for(experiment, load(data)).train, experiment.pretrain.batch_size)
+        images = images_of(data, experiment)
+    else:
+        images = dataset_for(experiment, load(data)).train
+    return inputs_of(images, experiment.pretrain.batch_size, engine)

@@ -12,8 +12,6 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-import torch
-
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import Experiment
 from dae_cli.errors import DaeError
@@ -116,11 +114,10 @@ def _pretrained(folder: Path, wanted: Experiment, data_sha256: str) -> TrainingS
     if folder.name != run_name(donor, data_sha256):  # of other data, numerics, or renamed
         return None
     expected = expected_of(donor, data_sha256)
-    whole = load_checkpoint(folder / CHECKPOINT, expected, torch.device("cpu"))
+    whole = load_checkpoint(folder / CHECKPOINT, expected)
     return TrainingState(
         phase="finetune",
-        layer=len(whole.autoencoders),
-        epoch=0,
-        autoencoders=whole.autoencoders,
+        layers=whole.layers,
+        layer=len(whole.layers),
         history=[record for record in whole.history if record.phase == "pretrain"],
     )

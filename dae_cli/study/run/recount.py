@@ -20,7 +20,7 @@ from dae_cli.study.run.execute import dataset_for
 from dae_cli.study.run.folder import CHECKPOINT, WRONG_ROWS, Job
 from dae_cli.study.run.keeper import expected_of
 from dae_cli.study.run.threads import use_one_thread
-from dae_cli.study.run.which_engine import CPU, engine_for_counting
+from dae_cli.study.run.which_engine import engine_for_counting
 from dae_cli.study.run.wrong_rows import keep_wrong_rows, load_wrong_rows
 from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.evaluation import wrong_rows
@@ -77,7 +77,7 @@ def _counted(job: Job, whole: Dataset) -> NDArray[np.bool_]:
     if isinstance(experiment, SvmExperiment):
         expected_svm = ExpectedSvm(experiment, job.data.sha256, rows)
         return load_svm(path, expected_svm).wrong_rows(rows.test)
-    state = load_checkpoint(path, expected_of(experiment, job.data.sha256), CPU)
+    state = load_checkpoint(path, expected_of(experiment, job.data.sha256))
     if state.best is None:
         raise RunFolderError("its checkpoint has no fine-tuned network")
     engine = engine_for_counting(job.folder)

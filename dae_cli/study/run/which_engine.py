@@ -15,13 +15,12 @@ from pathlib import Path
 
 import torch
 
-from dae_cli.engines.engine import Engine, default_engine, engine_for
+from dae_cli.engines.engine import Engine, chosen_device, default_engine, engine_for
 from dae_cli.engines.names import EngineChoice
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.study.progress import Watcher
 from dae_cli.study.run.folder import ENVIRONMENT, Job, PlannedRun
 from dae_cli.study.run.records import Record, read_record
-from dae_cli.training.train import chosen_device
 
 CPU = torch.device("cpu")
 

@@ -28,7 +28,7 @@ def check_filters(place: str, folder: Path, state: TrainingState, found: Finding
         state: what its checkpoint holds.
         found: receives what differs.
     """
-    weights = state.autoencoders[0].weight.numpy()
+    weights = state.layers[0].weight.numpy()
     measured = False
     with found.going_on(f"{place}/{FILTERS_CSV}"):
         kept = (folder / FILTERS_CSV).read_bytes().decode("utf-8", "replace")

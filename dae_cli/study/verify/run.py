@@ -33,7 +33,7 @@ from dae_cli.study.run.keeper import expected_of, metrics_csv
 from dae_cli.study.run.provenance import Environment
 from dae_cli.study.run.records import Status, read_record
 from dae_cli.study.run.row import done_row, trust_of
-from dae_cli.study.run.which_engine import CPU, engine_for_counting
+from dae_cli.study.run.which_engine import engine_for_counting
 from dae_cli.study.verify.differences import Findings
 from dae_cli.study.verify.of_filters import check_filters
 from dae_cli.study.verify.svm import check_svm
@@ -120,7 +120,7 @@ def check_run(
             counted = check_svm(row, config, status, env, dataset, folder, found)
         return counted
     with found.going_on(f"{place}/{CHECKPOINT}"):
-        state = load_checkpoint(folder / CHECKPOINT, expected_of(config, sha256), CPU)
+        state = load_checkpoint(folder / CHECKPOINT, expected_of(config, sha256))
     if state is None:
         return False
     with found.going_on(f"{place}/{METRICS}"):

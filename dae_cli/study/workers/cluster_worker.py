@@ -204,8 +204,7 @@ def as_here(job: Job, data_dir: Path | None) -> Job:
     Raises:
         DaeError: this worker has other data, or not the engine.
     """
-    from dae_cli.engines.engine import engine_for
-    from dae_cli.training.train import chosen_device
+    from dae_cli.engines.engine import chosen_device, engine_for
 
     engine_for(job.engine, chosen_device(job.device))
     return replace(job, data=own_data(job.data, data_dir))

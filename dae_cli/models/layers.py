@@ -1,0 +1,68 @@
+"""What the models share: initial weights, the cost of a reconstruction, and pretrained layers.
+
+Stacking, fine-tuning, filters and checkpoints need no more of a pretrained layer than `Encoder`.
+Examples are rows everywhere; a weight is (units, inputs), one row for each unit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+# ICML 2008 does not give its initial weights. "tutorial" is the range of the authors' Theano
+# tutorial for sigmoid units, four times the range of Glorot and Bengio (2010).
+RANGE_FACTOR = {"glorot": 1.0, "tutorial": 4.0}
+
+
+def draw_weights_(weight: Tensor, init: str, random: np.random.Generator) -> None:
+    """Fill W (outputs, inputs) from U(−r, r) with r = factor · sqrt(6 / (inputs + outputs))."""
+    limit = RANGE_FACTOR[init] * math.sqrt(6.0 / sum(weight.shape))
+    raw = random.bit_generator.random_raw(weight.numel())
+    unit = (raw >> np.uint64(11)) * 2.0**-53  # uniform in [0, 1), all 53 bits of a double
+    weight.copy_(torch.from_numpy((2.0 * unit - 1.0) * limit).view(weight.shape))
+
+
+def cross_entropy(decoder_input: Tensor, clean: Tensor) -> Tensor:
+    """Return −x log x̂ − (1 − x) log(1 − x̂), x̂ = sigm(a), summed over all of a and x (m, d).
+
+    Computed as log(1 + eᵃ) − x a, which does not overflow.
+    """
+    return (softplus(decoder_input) - clean * decoder_input).sum()
+
+
+@dataclass
+class Encoder:
+    """Parameters of one layer that is pretrained, and its code h = sigm(b + W x).
+
+    Attributes:
+        weight: W, (hidden, d). Row j is the filter of hidden unit j.
+        hidden_bias: b, (hidden,).
+        visible_bias: c, (d,).
+    """
+
+    weight: Tensor
+    hidden_bias: Tensor
+    visible_bias: Tensor
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Return every parameter by its name."""
+        return {
+            "weight": self.weight,
+            "hidden_bias": self.hidden_bias,
+            "visible_bias": self.visible_bias,
+        }
+
+    def map_tensors(self, function: Callable[[Tensor], Tensor]) -> None:
+        """Put what the function returns in the place of each tensor."""
+        for name, tensor in self.parameters().items():
+            setattr(self, name, function(tensor))
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        """Map inputs (m, d) to codes h (m, hidden)."""
+        return torch.addmm(self.hidden_bias, inputs, self.weight.T).sigmoid_()

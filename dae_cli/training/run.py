@@ -1,0 +1,290 @@
+"""Training by stochastic gradient descent, from wherever a run stands until it is done.
+
+Pretraining is greedy: layer k is trained on the code that the layers below give for *clean*
+inputs. The corruption is applied to the input of the layer being trained, and only while it is
+trained (ICML 2008, section 2.4). RBMs are stacked alike: the codes P(h|x) of one are what the next
+is trained on (Bengio, Lamblin, Popovici, Larochelle 2007).
+
+Fine-tuning trains the whole network by the labels, with early stopping: the parameters kept are
+those of the lowest validation error, the earliest epoch among equals. The test rows play no part
+(ICML 2008, section 2.4 and table 1; patience is ours, the paper does not give its rule). A learning
+rate that decreases, weight decay and a mean over several epochs' validation errors are not the
+paper's, and off unless they are asked for (docs/notes.md).
+
+A run may be left after any step and gone on with later, to the same bits: the order of the rows is
+drawn from its own stream again (streams.py), and the cost so far and the state of the generator of
+the noise are part of the training state.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dae_cli.config.schema import CorruptionSettings, Experiment, PretrainedExperiment
+from dae_cli.data.dataset import Dataset
+from dae_cli.engines.engine import Engine, Stepper
+from dae_cli.errors import DivergedError
+from dae_cli.models.autoencoder import Autoencoder
+from dae_cli.models.corruption import Corruption, Gaussian, Masking, SaltAndPepper
+from dae_cli.models.network import Network
+from dae_cli.models.rbm import Rbm
+from dae_cli.training.evaluation import count_wrong, encode_rows
+from dae_cli.training.inputs import Indices, Inputs, Pixels
+from dae_cli.training.minibatches import (
+    DenoisingBuffer,
+    GibbsBuffer,
+    LabelledBuffer,
+    Minibatches,
+    Noise,
+)
+from dae_cli.training.state import EpochProgress, EpochRecord, TrainingState, begin_chains
+from dae_cli.training.streams import Purpose, shuffled, stream
+
+
+class Callbacks:
+    """What training asks and tells the outside; one that raises ends training where it stands."""
+
+    def is_checkpoint_due(self) -> bool:
+        """Asked after each step, so it must be quick: is the state wanted now?"""
+        return False
+
+    def on_checkpoint(self, state: TrainingState) -> None:
+        """It was due: `state` is whole, in the middle of an epoch (`state.interim`)."""
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """An epoch is complete and `state` is whole: it may be saved."""
+
+    def on_phase_end(self, state: TrainingState) -> None:
+        """A layer is pretrained, or fine-tuning is over; `state` stands where the next begins."""
+
+
+class TrainingRun:
+    """One run. Its `state` moves on with each step.
+
+    Args:
+        experiment: the settings.
+        state: where the run stands.
+        engine: what computes.
+        callbacks: what is told, and asked, meanwhile.
+    """
+
+    def __init__(
+        self,
+        experiment: PretrainedExperiment,
+        state: TrainingState,
+        engine: Engine,
+        callbacks: Callbacks,
+    ) -> None:
+        self._experiment, self.state = experiment, state
+        self._engine, self._callbacks = engine, callbacks
+
+    def train(self, dataset: Dataset) -> None:
+        """Pretrain and fine-tune, as far as it is still to be done.
+
+        Raises:
+            DivergedError: the cost or a parameter was not finite.
+        """
+        self.pretrain(Pixels(dataset.train, self._experiment.pretrain.batch_size))
+        self.finetune(dataset)
+
+    def pretrain(self, inputs: Inputs) -> None:
+        """Train every layer that is not yet trained.
+
+        Args:
+            inputs: what the lowest layer is trained on.
+
+        Raises:
+            DivergedError: the cost or a parameter was not finite.
+        """
+        state = self.state
+        if state.phase != "pretrain":
+            return
+        for trained in state.layers[: state.layer]:
+            inputs = encode_rows(inputs, trained, self._engine)
+        while state.phase == "pretrain":
+            trained = state.layers[state.layer]
+            self._pretrain_layer(inputs)
+            state.layer, state.epoch = state.layer + 1, 0
+            if state.layer == len(state.layers):
+                state.phase = "finetune"
+            self._callbacks.on_phase_end(state)
+            if state.phase == "pretrain":
+                inputs = encode_rows(inputs, trained, self._engine)
+
+    def _pretrain_layer(self, inputs: Inputs) -> None:
+        state, settings, seed = self.state, self._experiment.pretrain, self._experiment.seed
+        layer = state.layers[state.layer]
+        buffer: Any
+        if isinstance(layer, Rbm):
+            purpose = Purpose.GIBBS
+            if layer.chains is None:
+                begin_chains(settings, layer)
+            buffer = partial(GibbsBuffer, inputs, layer, self._engine)
+        else:
+            assert isinstance(layer, Autoencoder)
+            purpose = Purpose.CORRUPTION
+            corruption = corruption_from(self._experiment.corruption)
+            buffer = partial(DenoisingBuffer, inputs, corruption, self._engine)
+        stepper = self._engine.stepper(layer)
+        minibatches = Minibatches(buffer, settings.batch_size)
+        while state.epoch < settings.epochs:
+            position = state.layer, state.epoch
+            order = shuffled(len(inputs), stream(seed, Purpose.PRETRAIN_ORDER, *position))
+            noise = stream(seed, purpose, *position)
+            cost = self._epoch(stepper, minibatches, order, noise, settings.learning_rate)
+            state.epoch += 1
+            state.history.append(EpochRecord("pretrain", state.layer + 1, state.epoch, cost))
+            self._callbacks.on_epoch_end(state)
+        if isinstance(layer, Rbm):
+            layer.chains = None
+
+    def finetune(self, dataset: Dataset) -> None:
+        """Train the whole network until patience or epochs run out.
+
+        Raises:
+            DivergedError: the cost or a parameter was not finite.
+        """
+        state, experiment = self.state, self._experiment
+        assert isinstance(experiment, Experiment)
+        settings = experiment.finetune
+        if state.phase != "finetune":
+            return
+        if state.network is None:
+            state.network = Network.stacked(state.layers, dataset.n_classes, settings.weight_decay)
+        stepper = self._engine.stepper(state.network)
+        inputs = Pixels(dataset.train, settings.batch_size)
+        onehot = np.eye(dataset.n_classes, dtype=np.float32)[dataset.train.labels]
+        buffer = partial(LabelledBuffer, inputs, onehot, self._engine)
+        minibatches = Minibatches(buffer, settings.batch_size)
+        while (
+            state.epoch < settings.max_epochs and state.epoch - state.best_epoch < settings.patience
+        ):
+            random = stream(experiment.seed, Purpose.FINETUNE_ORDER, state.epoch)
+            order = shuffled(len(inputs), random)
+            rate = settings.learning_rate / (1.0 + settings.decrease * state.epoch)
+            cost = self._epoch(stepper, minibatches, order, None, rate)
+            wrong = count_wrong(state.network, dataset.valid, self._engine)
+            state.epoch += 1
+            percent = 100.0 * wrong / len(dataset.valid)
+            record = EpochRecord("finetune", None, state.epoch, cost, wrong, percent)
+            state.history.append(record)
+            if _is_best(state, settings.window):
+                state.best, state.best_wrong = state.network.copy(), wrong
+                state.best_epoch = state.epoch
+            self._callbacks.on_epoch_end(state)
+        state.phase = "done"
+        self._callbacks.on_phase_end(state)
+
+    def _epoch(
+        self,
+        stepper: Stepper[Any],
+        minibatches: Minibatches[Any],
+        order: Indices,
+        noise: Noise,
+        learning_rate: float,
+    ) -> float:
+        """Take a step on each minibatch of an epoch that is still to come.
+
+        Args:
+            stepper: of the model being trained.
+            minibatches: of its rows.
+            order: all rows of the epoch, in the order in which they are presented.
+            noise: the generator of the corruption or the Gibbs chain, at the start of its stream.
+            learning_rate: ε.
+
+        Returns:
+            The epoch's mean cost, of each row before the step that it was in.
+        """
+        state, steps, total = self.state, 0, _CostSum(self._engine.device)
+        if state.interim is not None:
+            steps = state.interim.steps
+            total.add(state.interim.cost)
+            if noise is not None and state.interim.noise is not None:
+                state.interim.noise.restore(noise)
+        for batch, upcoming, generator in minibatches.draw(order, noise, steps):
+            total.add(stepper.step(batch, upcoming, learning_rate))
+            steps += 1
+            if not math.isfinite(total.on_cpu):
+                break
+            if self._callbacks.is_checkpoint_due():
+                self._check(total.value())
+                state.interim = EpochProgress(steps, total.value(), generator)
+                self._callbacks.on_checkpoint(state)
+        state.interim = None
+        self._check(total.value())
+        return total.value() / len(order)
+
+    def _check(self, cost: float) -> None:
+        """Make sure that a cost, and all parameters, are finite.
+
+        The cost does not tell what the last step did.
+        """
+        if not math.isfinite(cost):
+            problem = f"the cost is {cost}"
+        elif not all(bool(tensor.isfinite().all()) for tensor in self.state.tensors().values()):
+            problem = "a parameter is not finite"
+        else:
+            return
+        phase = self.state.phase
+        layer = f", layer {self.state.layer + 1}" if phase == "pretrain" else ""
+        rate = getattr(self._experiment, phase).learning_rate
+        raise DivergedError(
+            f"diverged in {phase}{layer}, epoch {self.state.epoch + 1}: {problem}; "
+            f"lower {phase}.learning_rate (now {rate:g})"
+        )
+
+
+def corruption_from(settings: CorruptionSettings) -> Corruption:
+    """Build the corruption that a config names."""
+    if settings.kind == "masking":
+        return Masking(settings.destruction)
+    if settings.kind == "salt-and-pepper":
+        return SaltAndPepper(settings.destruction, settings.pepper, settings.salt)
+    return Gaussian(settings.sigma)
+
+
+def _is_best(state: TrainingState, window: int) -> bool:
+    """Tell whether the last epoch has a lower validation error than the best one before it.
+
+    Where there are not so many epochs as the window is wide, those that there are are averaged:
+    the first ones have the most errors, so it is to no early epoch's advantage.
+    """
+    wrong = [r.valid_wrong for r in state.history if r.valid_wrong is not None]
+
+    def mean(epoch: int) -> Fraction:
+        judged = wrong[max(0, epoch - window) : epoch]
+        return Fraction(sum(judged), len(judged))
+
+    return state.best_wrong is None or mean(state.epoch) < mean(state.best_epoch)
+
+
+class _CostSum:
+    """The sum of costs over an epoch; what a GPU computes stays there until it is asked for.
+
+    Attributes:
+        on_cpu: the sum as far as it was added on the CPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.on_cpu = 0.0
+        # MPS has no double precision.
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._on_device = torch.zeros((), dtype=dtype, device=device)
+
+    def add(self, cost: float | Tensor) -> None:
+        """Add the cost of a minibatch."""
+        if isinstance(cost, Tensor) and cost.device.type != "cpu":
+            self._on_device.add_(cost)
+        else:
+            self.on_cpu += float(cost)
+
+    def value(self) -> float:
+        """Return the sum so far."""
+        return self.on_cpu + self._on_device.item()
