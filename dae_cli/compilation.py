@@ -30,12 +30,17 @@ def compiled(function: F) -> F:
 
     Where there is no cache, each process compiles for itself, which takes a few seconds.
     """
-    dispatcher: Any = numba.njit(function)
+    dispatcher: Any = numba.njit(error_model="numpy")(function)
     if folder := private_cache(Path(function.__code__.co_filename).parent):
         cast(Any, numba.config).CACHE_DIR = str(folder)
         with suppress(RuntimeError):  # Numba finds no place after all
             dispatcher._cache = _Cache(function)
     return cast(F, dispatcher)
+
+
+def inlined(function: F) -> F:
+    """Compile a function as part of those that call it."""
+    return cast(F, numba.njit(error_model="numpy")(function))
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]

@@ -1,117 +1,291 @@
-"""The operations as kernels that are compiled for the processor at hand.
+"""The compiled engine: steps as kernels of the processor at hand, in memory that is used again.
 
-A BLAS repacks the weights at each product, which pays for large matrices but not for the few
-rows of a minibatch. These kernels read the weights as they lie, in rows that start at multiples
-of a cache line.
+Rows start at multiples of a cache line and are filled up with zeros to whole vectors, which the
+kernels count on: they look at whole rows of the memory that a tensor is a view of.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from dae_cli.engines import kernels
+from dae_cli.engines.activations import F
+from dae_cli.engines.blocks import Matrix
+from dae_cli.engines.kernels import Denoising, Descent, Errors, Gibbs
+from dae_cli.engines.names import EngineName
+from dae_cli.engines.vectors import LANES
+from dae_cli.models.autoencoder import Autoencoder, DenoisingBatch
+from dae_cli.models.layers import Encoder
+from dae_cli.models.network import LabelledBatch, Network
+from dae_cli.models.rbm import GibbsBatch, Rbm
 
-# Floats in a cache line of 64 bytes; torch's memory starts at a multiple of it.
-LINE = 16
+B = TypeVar("B")
+V = TypeVar("V")
+Zeros = Callable[[int, int], Tensor]
 
 
-class CompiledOperations:
-    """The operations in float32 on the CPU, for views with contiguous rows."""
+class CompiledEngine:
+    """Float32 on the CPU, one thread; the same bits on every processor."""
 
-    def __init__(self) -> None:
-        self._no_bias = torch.zeros(1)
+    name: EngineName = "compiled"
+    device = torch.device("cpu")
 
-    def zeros(self, rows: int, columns: int, like: Tensor) -> Tensor:
-        """Return zeros whose rows start at multiples of a cache line."""
-        width = -(-columns // LINE) * LINE
-        return torch.zeros(rows, width, dtype=like.dtype)[:, :columns]
+    def zeros(self, rows: int, columns: int) -> Tensor:
+        """Return zeros whose rows are filled up to whole vectors."""
+        return torch.zeros(rows, -(-columns // LANES) * LANES)[:, :columns]
 
-    def times_transposed(
-        self, rows: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor
-    ) -> Tensor:
-        """out = rows · Wᵀ + bias."""
-        (m, inputs), units = rows.shape, len(weight)
-        offset = _vector(self._zero_bias(units) if bias is None else bias, units)
-        kernels.times_transposed(
-            *_matrix(rows, m, inputs),
-            *_matrix(weight, units, inputs),
-            offset,
-            *_matrix(out, m, units),
-            m,
-            units,
-            inputs,
-        )
+    def prepare(self, model: Encoder | Network) -> None:
+        """Move the weights into such memory."""
+        model.map_tensors(self._laid_out)
+
+    def encode(self, layer: Encoder, inputs: Tensor, out: Tensor) -> Tensor:
+        """Write the codes of inputs into `out`."""
+        weight, bias = _matrix(layer.weight), layer.hidden_bias.numpy()
+        kernels.encode(_matrix(inputs), len(inputs), weight, bias, _matrix(out), False)
         return out
 
-    def times(self, rows: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> Tensor:
-        """out = rows · W + bias."""
-        (m, units), inputs = rows.shape, weight.shape[1]
-        x, w = _matrix(rows, m, units), _matrix(weight, units, inputs)
-        place = _matrix(out, m, inputs)
-        if bias is None:
-            out.zero_()
-        else:
-            _vector(bias, inputs)
-            out.copy_(bias)
-        kernels.times(*x, *w, *place, m, units, inputs)
-        return out
+    def scores(self, network: Network, inputs: Tensor) -> Tensor:
+        """Return what enters the softmax."""
+        for layer in network:
+            out = self.zeros(len(inputs), len(layer.bias))
+            weight, bias = _matrix(layer.weight), layer.bias.numpy()
+            rows, top = _matrix(inputs), layer is network.top
+            kernels.encode(rows, len(inputs), weight, bias, _matrix(out), top)
+            inputs = out
+        return inputs
 
-    def accumulate(
-        self, weight: Tensor, left: Tensor, right: Tensor, scale: float, keep: float = 1.0
-    ) -> None:
-        """W = keep · W + scale · leftᵀ right."""
-        (terms, units), inputs = left.shape, right.shape[1]
-        x, y = _matrix(left, terms, units), _matrix(right, terms, inputs)
-        w = _matrix(weight, units, inputs)
-        kernels.accumulate(*w, *x, *y, scale, keep, terms, units, inputs)
+    def stepper(self, model: Autoencoder | Rbm | Network) -> _Stepper[Any, Any]:
+        """Return steps of a model."""
+        self.prepare(model)
+        if isinstance(model, Autoencoder):
+            return _AutoencoderStepper(model, self.zeros)
+        if isinstance(model, Rbm):
+            return _RbmStepper(model, self.zeros)
+        return _NetworkStepper(model, self.zeros)
 
-    def sigmoid_(self, values: Tensor) -> Tensor:
-        """values = sigm(values)."""
-        m, units = values.shape
-        kernels.sigmoid(*_matrix(values, m, units), m, units)
-        return values
-
-    def through_sigmoid_(self, error: Tensor, code: Tensor) -> Tensor:
-        """error = error ∘ h − (error ∘ h) ∘ h."""
-        m, units = error.shape
-        kernels.through_sigmoid(*_matrix(error, m, units), *_matrix(code, m, units), m, units)
-        return error
-
-    def cross_entropy(
-        self, decoder_input: Tensor, clean: Tensor, error: Tensor, cost: Tensor
-    ) -> None:
-        """error = sigm(a) − x, cost = Σ log(1 + eᵃ) − x a."""
-        m, d = decoder_input.shape
-        a, x = _matrix(decoder_input, m, d), _matrix(clean, m, d)
-        cost.fill_(kernels.cross_entropy(*a, *x, *_matrix(error, m, d), m, d))
-
-    def _zero_bias(self, units: int) -> Tensor:
-        if len(self._no_bias) < units:
-            self._no_bias = torch.zeros(units)
-        return self._no_bias[:units]
+    def _laid_out(self, tensor: Tensor) -> Tensor:
+        if tensor.dim() == 1:
+            return tensor.contiguous()
+        if _is_laid_out(tensor):
+            return tensor
+        return self.zeros(*tensor.shape).copy_(tensor)
 
 
-def _matrix(matrix: Tensor, rows: int, columns: int) -> tuple[int, int]:
-    """Return the address of a matrix and the bytes from row to row.
+def _is_laid_out(tensor: Tensor) -> bool:
+    row, column = tensor.stride()
+    whole = -(-tensor.shape[1] // LANES) * LANES
+    return tensor.dtype is torch.float32 and tensor.is_cpu and (row, column) == (whole, 1)
 
-    Kernels work on addresses, so whatever does not fit must be refused here.
+
+def _matrix(tensor: Tensor) -> Matrix:
+    """Return the whole rows that a tensor is a view of.
+
+    Kernels write beyond the columns of a view, so what is not memory of `zeros` is refused.
     """
-    row, column = matrix.stride()
-    fits = matrix.shape == (rows, columns) and matrix.dtype is torch.float32
-    if not fits or column != 1 or not matrix.is_cpu:
+    if not _is_laid_out(tensor):
         raise ValueError(
-            f"expected float32 ({rows}, {columns}) in contiguous rows on the CPU, found "
-            f"{matrix.dtype} {tuple(matrix.shape)} with strides {matrix.stride()}"
+            f"expected float32 on the CPU in rows of whole vectors, found {tensor.dtype} "
+            f"{tuple(tensor.shape)} with strides {tensor.stride()} on {tensor.device}"
         )
-    return matrix.data_ptr(), 4 * row
+    rows, width = len(tensor), tensor.stride(0)
+    matrix: Matrix = tensor.as_strided((rows, width), (width, 1)).numpy()
+    return matrix
 
 
-def _vector(bias: Tensor, units: int) -> int:
-    fits = bias.shape == (units,) and bias.dtype is torch.float32
-    if not fits or bias.stride(0) != 1 or not bias.is_cpu:
-        raise ValueError(
-            f"expected float32 ({units},) in one piece on the CPU, found {bias.dtype} "
-            f"{tuple(bias.shape)} with strides {bias.stride()}"
+class _Stepper(Generic[B, V]):
+    """Steps of one model, each of which encodes the minibatch of the next one as well.
+
+    What is computed of a minibatch lies in memory of its own, as long as there is the minibatch.
+    """
+
+    def __init__(self, zeros: Zeros) -> None:
+        self._zeros = zeros
+        self._views: WeakKeyDictionary[B, V] = WeakKeyDictionary()
+        self._encoded: B | None = None
+
+    def step(self, batch: B, upcoming: B | None, learning_rate: float) -> float:
+        """Take one step."""
+        view = self._view(batch)
+        if batch is not self._encoded:
+            self._begin(view)
+        cost = self._step(view, self._view(upcoming or batch), upcoming is not None, learning_rate)
+        self._encoded = upcoming
+        return cost
+
+    def _view(self, batch: B) -> V:
+        if batch not in self._views:
+            self._views[batch] = self._new_view(batch)
+        return self._views[batch]
+
+    def _matrix(self, rows: int, columns: int) -> Matrix:
+        return _matrix(self._zeros(rows, columns))
+
+    def _new_view(self, batch: B) -> V:
+        """Return the memory of a minibatch, and memory for what is computed of it."""
+        raise NotImplementedError
+
+    def _begin(self, view: V) -> None:
+        """Encode a minibatch that no step has encoded."""
+        raise NotImplementedError
+
+    def _step(self, view: V, upcoming: V, encode: bool, learning_rate: float) -> float:
+        """Take a step; encode the upcoming minibatch if there is one."""
+        raise NotImplementedError
+
+
+class _AutoencoderStepper(_Stepper[DenoisingBatch, Denoising]):
+    def __init__(self, model: Autoencoder, zeros: Zeros) -> None:
+        super().__init__(zeros)
+        self._model, self._layer = model, _layer(model)
+        self._decoder = None if model.decoder_weight is None else _matrix(model.decoder_weight)
+        self._errors = self._new_errors(1)
+
+    def _new_errors(self, rows: int) -> Errors:
+        hidden, d = self._model.weight.shape
+        wide = self._matrix(2, max(hidden, d))
+        return Errors(self._matrix(rows, d), self._matrix(rows, hidden), wide[0], wide[1])
+
+    def _new_view(self, batch: DenoisingBatch) -> Denoising:
+        m, d = batch.clean.shape
+        if m > len(self._errors.visible):
+            self._errors = self._new_errors(m)
+        clean, corrupted = _matrix(batch.clean), _matrix(batch.corrupted)
+        codes = self._matrix(m, len(self._model.weight))
+        return Denoising(m, clean, corrupted, codes, self._matrix(m, d))
+
+    def _begin(self, view: Denoising) -> None:
+        if self._decoder is None:
+            kernels.begin_tied(self._layer, view)
+        else:
+            weight, bias = self._layer.weight, self._layer.hidden_bias
+            kernels.encode(view.corrupted, view.m, weight, bias, view.codes, False)
+
+    def _step(self, view: Denoising, upcoming: Denoising, encode: bool, rate: float) -> float:
+        model = self._model
+        how = Descent(
+            F(-rate / view.m),
+            F(1.0 - rate * model.weight_decay),
+            F(model.contraction),
+            model.loss == "squared-error",
         )
-    return bias.data_ptr()
+        following = upcoming if encode else upcoming._replace(m=0)
+        if self._decoder is None:
+            return kernels.step_tied(self._layer, view, following, self._errors, how)
+        return kernels.step_untied(self._layer, self._decoder, view, following, self._errors, how)
+
+
+class _GibbsView(NamedTuple):
+    chain: Gibbs
+    uniforms: list[Matrix]
+    """After those of the first states, in the order of their use."""
+
+
+class _RbmStepper(_Stepper[GibbsBatch, _GibbsView]):
+    def __init__(self, model: Rbm, zeros: Zeros) -> None:
+        super().__init__(zeros)
+        self._model, self._layer = model, _layer(model)
+        self._persistent = model.chains is not None
+        self._chains = self._layer.weight if model.chains is None else _matrix(model.chains)
+        self._visible, self._hidden = self._matrix(1, 1), self._matrix(1, 1)
+
+    def _new_view(self, batch: GibbsBatch) -> _GibbsView:
+        m, (hidden, d) = len(batch.clean), self._model.weight.shape
+        if m > len(self._visible):
+            self._visible, self._hidden = self._matrix(m, d), self._matrix(m, hidden)
+        first, *rest = (uniforms.numpy() for uniforms in batch.uniforms)
+        decoder_input = self._matrix(m, d)
+        chain_input = self._matrix(m, d) if self._persistent else decoder_input
+        codes, states = self._matrix(m, hidden), self._matrix(m, hidden)
+        chain = Gibbs(m, _matrix(batch.clean), first, codes, states, decoder_input, chain_input)
+        return _GibbsView(chain, rest)
+
+    def _begin(self, view: _GibbsView) -> None:
+        kernels.begin_gibbs(self._layer, view.chain, self._chains, self._persistent)
+
+    def _step(self, view: _GibbsView, upcoming: _GibbsView, encode: bool, rate: float) -> float:
+        layer, (batch, uniforms), visible = self._layer, view, self._visible
+        m, (hidden, d), following = batch.m, self._model.weight.shape, iter(uniforms)
+        cost = kernels.reconstruct(batch, d, visible)
+        for k in range(self._model.gibbs_steps):
+            if k > 0:
+                weight, bias = layer.weight, layer.hidden_bias
+                kernels.encode(visible, m, weight, bias, self._hidden, False)
+                kernels.sample(self._hidden, next(following), m, hidden, batch.states)
+                kernels.decode_states(layer, batch.states, m, visible)
+            if self._model.sample_visible:
+                kernels.sample(visible, next(following), m, d, visible)
+        kernels.step_gibbs(
+            layer,
+            batch,
+            upcoming.chain if encode else upcoming.chain._replace(m=0),
+            visible,
+            self._hidden,
+            F(rate / m),
+            self._chains,
+            next(following, batch.uniforms),
+            self._persistent,
+        )
+        return cost
+
+
+class _NetworkView(NamedTuple):
+    codes: list[Matrix]
+    """The inputs, and the code of each layer."""
+    scores: Matrix
+    targets: Matrix
+    errors: list[Matrix]
+    """Of each layer, the softmax layer last."""
+
+
+class _NetworkStepper(_Stepper[LabelledBatch, _NetworkView]):
+    def __init__(self, model: Network, zeros: Zeros) -> None:
+        super().__init__(zeros)
+        self._model = model
+        self._layers = [(_matrix(layer.weight), layer.bias.numpy()) for layer in model]
+
+    def _new_view(self, batch: LabelledBatch) -> _NetworkView:
+        m = len(batch.inputs)
+        units = [len(bias) for _, bias in self._layers]
+        codes = [_matrix(batch.inputs), *(self._matrix(m, width) for width in units[:-1])]
+        errors = [self._matrix(m, width) for width in units]
+        return _NetworkView(codes, self._matrix(m, units[-1]), _matrix(batch.targets), errors)
+
+    def _begin(self, view: _NetworkView) -> None:
+        self._encode(view, 0, view.codes[1])
+
+    def _encode(self, view: _NetworkView, k: int, out: Matrix) -> None:
+        weight, bias = self._layers[k]
+        top = k == len(self._layers) - 1
+        kernels.encode(view.codes[k], len(out), weight, bias, out, top)
+
+    def _step(self, view: _NetworkView, upcoming: _NetworkView, encode: bool, rate: float) -> float:
+        *hidden_layers, (_, top_bias) = self._layers
+        m, codes, errors = len(view.scores), view.codes, view.errors
+        for k in range(1, len(hidden_layers)):
+            self._encode(view, k, codes[k + 1])
+        self._encode(view, len(hidden_layers), view.scores)
+        classes = len(top_bias)
+        cost = kernels.softmax_error(view.scores, view.targets, m, classes, errors[-1])
+        scale, keep = F(-rate / m), F(1.0 - rate * self._model.weight_decay)
+        for k in range(len(hidden_layers), 0, -1):
+            weight, bias = self._layers[k]
+            below = errors[k - 1]
+            kernels.step_layer(weight, bias, codes[k], errors[k], m, scale, keep, below)
+        weight, bias = self._layers[0]
+        m_upcoming = len(upcoming.scores) if encode else 0
+        kernels.step_lowest(
+            weight, bias, codes[0], errors[0], m, scale, keep,
+            upcoming.codes[0], m_upcoming, upcoming.codes[1],
+        )  # fmt: skip
+        return cost
+
+
+def _layer(model: Encoder) -> kernels.Layer:
+    return kernels.Layer(
+        _matrix(model.weight), model.hidden_bias.numpy(), model.visible_bias.numpy()
+    )

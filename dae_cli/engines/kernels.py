@@ -1,150 +1,412 @@
-"""The operations of training as compiled kernels: loops of tiles and of rows, on addresses.
+"""The steps of training, compiled: everything for which a block of weights is needed at one visit.
 
-One thread, nothing allocated, nothing repacked. Which tile computes an element depends on the
-shapes alone, so the same arguments give the same bits, wherever they lie in memory.
-Addresses and the distances between rows are in bytes, all other sizes in numbers.
+While a block of a layer's units is in the cache, the error goes back through its weights, they are
+updated, and the *next* minibatch is encoded, and decoded again, with what they are now. So a step
+of pretraining passes over the weights once, where the equations (dae_cli.models) pass over them
+five times. One thread, nothing allocated.
 """
-# ruff: noqa: E501 — the addresses and sizes of a kernel read best on one line
 
 from __future__ import annotations
 
-from dae_cli.compilation import compiled
-from dae_cli.engines.curves import FACTORS, cross_entropy_row, sigmoid_row, through_sigmoid_row
-from dae_cli.engines.tiles import DOT_TILE, PANEL_TILE, dot_tile, panel_tile
-from dae_cli.engines.vectors import LANES
+from typing import NamedTuple
 
-HEIGHT, WIDTH = PANEL_TILE
-PANEL = WIDTH * LANES
-DOT_ROWS, DOT_COLUMNS = DOT_TILE
+from dae_cli.compilation import compiled, inlined
+from dae_cli.engines.activations import (
+    HALF,
+    ONE,
+    TWO,
+    ZERO,
+    F,
+    exp_of_minus,
+    log,
+    sigmoid,
+    softplus,
+)
+from dae_cli.engines.blocks import (
+    Matrix,
+    Vector,
+    add_product,
+    add_rows,
+    apply_sigmoid,
+    back_through_sigmoid,
+    draw,
+    fill_rows,
+    linear,
+    total,
+    update,
+)
 
-# Rows that stay in the level-2 cache while the weights pass by.
-ROW_BLOCK = 160
-# Terms of a sum that are added to the weights in one pass over them.
-TERM_BLOCK = 100
-
-# fmt: off
-
-
-@compiled
-def times_transposed(rows: int, rows_row: int, weight: int, weight_row: int, bias: int, out: int, out_row: int, m: int, units: int, inputs: int) -> None:
-    """out (m, units) = rows (m, inputs) · Wᵀ + bias."""
-    for first in range(0, m, ROW_BLOCK):
-        last = min(m, first + ROW_BLOCK)
-        column = 0
-        while column < units:
-            w, b = weight + column * weight_row, bias + 4 * column
-            width = DOT_COLUMNS if column + DOT_COLUMNS <= units else 1
-            row = first
-            while row < last:
-                height = DOT_ROWS if row + DOT_ROWS <= last else 1
-                x, d = rows + row * rows_row, out + row * out_row + 4 * column
-                _dot(height, width, x, rows_row, w, weight_row, inputs, b, d, out_row)
-                row += height
-            column += width
-
-
-@compiled
-def times(rows: int, rows_row: int, weight: int, weight_row: int, out: int, out_row: int, m: int, units: int, inputs: int) -> None:
-    """out (m, inputs) += rows (m, units) · W."""
-    column = 0
-    while column < inputs:
-        w, left = weight + 4 * column, inputs - column
-        row = 0
-        while row < m:
-            height = _height(m - row)
-            x, c = rows + row * rows_row, out + row * out_row + 4 * column
-            _panel(height, left, x, 4, rows_row, w, weight_row, units, c, out_row, 1.0, 1.0)
-            row += height
-        column += PANEL if left >= PANEL else LANES
+# Units whose weights stay in the second-level cache while everything is done with them.
+BLOCK = 96
+# Rows that stay in the second-level cache where no step is taken.
+CHUNK = 160
 
 
 @compiled
-def accumulate(weight: int, weight_row: int, left: int, left_row: int, right: int, right_row: int, scale: float, keep: float, terms: int, units: int, inputs: int) -> None:
-    """W (units, inputs) = keep · W + scale · leftᵀ right; left (terms, units), right (terms, inputs)."""
-    for first in range(0, terms, TERM_BLOCK):
-        count, kept = min(TERM_BLOCK, terms - first), keep if first == 0 else 1.0
-        unit = 0
-        while unit < units:
-            height = _height(units - unit)
-            a = left + first * left_row + 4 * unit
-            column = 0
-            while column < inputs:
-                rest = inputs - column
-                b = right + first * right_row + 4 * column
-                c = weight + unit * weight_row + 4 * column
-                _panel(height, rest, a, left_row, 4, b, right_row, count, c, weight_row, scale, kept)
-                column += PANEL if rest >= PANEL else LANES
-            unit += height
+def encode(rows: Matrix, m: int, weight: Matrix, bias: Vector, out: Matrix, linearly: bool) -> None:
+    """out (m, units) = sigm(rows · Wᵀ + bias), or without the sigmoid."""
+    for begin in range(0, m, CHUNK):
+        count = min(CHUNK, m - begin)
+        here, there = rows[begin : begin + count], out[begin : begin + count]
+        for first in range(0, len(weight), BLOCK):
+            last = min(len(weight), first + BLOCK)
+            linear(here, count, weight, first, last, bias, there, True)
+            if not linearly:
+                apply_sigmoid(there, count, first, last)
 
 
-@compiled
-def sigmoid(values: int, values_row: int, m: int, units: int) -> None:
-    """values (m, units) = sigm(values)."""
-    for row in range(m):
-        sigmoid_row(values + row * values_row, units)
+# Autoencoders
 
 
-@compiled
-def through_sigmoid(error: int, error_row: int, code: int, code_row: int, m: int, units: int) -> None:
-    """error (m, units) = error ∘ h ∘ (1 − h)."""
-    for row in range(m):
-        through_sigmoid_row(error + row * error_row, code + row * code_row, units)
+class Layer(NamedTuple):
+    """Parameters of a layer that is pretrained."""
+
+    weight: Matrix
+    """W, (hidden, d)."""
+    hidden_bias: Vector
+    visible_bias: Vector
 
 
-@compiled
-def cross_entropy(a: int, a_row: int, clean: int, clean_row: int, error: int, error_row: int, m: int, d: int) -> float:
-    """error (m, d) = sigm(a) − x; return the cost, summed over all."""
-    total = 0.0
-    for row in range(m):
-        for start in range(0, d, FACTORS):
-            here = 4 * start
-            a_here, x_here = a + row * a_row + here, clean + row * clean_row + here
-            error_here = error + row * error_row + here
-            total += cross_entropy_row(a_here, x_here, error_here, min(FACTORS, d - start))
-    return total
+class Denoising(NamedTuple):
+    """A minibatch on its way through an autoencoder; there is none where m is 0."""
+
+    m: int
+    clean: Matrix
+    corrupted: Matrix
+    codes: Matrix
+    decoder_input: Matrix
+    """Of a tied decoder, before its activation."""
 
 
-@compiled
-def _height(rest: int) -> int:
-    """Rows of the next tile; two already keep the processor busy, one alone does not."""
-    if rest >= HEIGHT:
-        return HEIGHT
-    return 2 if rest >= 2 else 1
+class Gibbs(NamedTuple):
+    """A minibatch on its way through an RBM; there is none where m is 0."""
+
+    m: int
+    clean: Matrix
+    uniforms: Matrix
+    """What the first states of the chains are drawn by, (m, hidden)."""
+    codes: Matrix
+    states: Matrix
+    decoder_input: Matrix
+    """Of the states."""
+    chain_input: Matrix
+    """Of the states of the persistent chains; the same matrix where there are none."""
 
 
-@compiled
-def _panel(height: int, left: int, a: int, a_step: int, a_row: int, b: int, b_step: int, count: int, c: int, c_row: int, scale: float, keep: float) -> None:
-    """Run the panel tile of a height and of the columns that are left."""
-    if left >= PANEL:
-        if height == HEIGHT:
-            panel_tile(HEIGHT, WIDTH, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, LANES)
-        elif height == 2:
-            panel_tile(2, WIDTH, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, LANES)
+class Errors(NamedTuple):
+    """Memory for what a step computes and forgets."""
+
+    visible: Matrix
+    """δx, (m, d)."""
+    hidden: Matrix
+    """δh, (m, hidden)."""
+    zeros: Vector
+    """No bias, for as many units as there are."""
+    row: Vector
+    """A row of the weights."""
+
+
+class Descent(NamedTuple):
+    """How a step of gradient descent is taken."""
+
+    scale: F
+    """−learning rate / m."""
+    keep: F
+    """What weight decay leaves of the weights."""
+    contraction: F
+    """λ of the contractive penalty."""
+    squared: bool
+    """The loss is the squared error, not the cross-entropy."""
+
+
+@inlined
+def reconstruction_error(
+    batch: Denoising, first: int, last: int, squared: bool, out: Matrix
+) -> float:
+    """Write x̂ − x into `out`; return the cost, summed. What entered the decoder is used up."""
+    cost = 0.0
+    for r in range(batch.m):
+        a, x, error = (
+            batch.decoder_input[r, first:last],
+            batch.clean[r, first:last],
+            out[r, first:last],
+        )
+        if squared:
+            for j in range(len(a)):
+                error[j] = a[j] - x[j]
+                a[j] = HALF * error[j] * error[j]
         else:
-            panel_tile(1, WIDTH, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, LANES)
-    elif left >= LANES:
-        if height == HEIGHT:
-            panel_tile(HEIGHT, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, LANES)
-        elif height == 2:
-            panel_tile(2, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, LANES)
-        else:
-            panel_tile(1, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, LANES)
-    elif height == HEIGHT:
-        panel_tile(HEIGHT, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, left)
-    elif height == 2:
-        panel_tile(2, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, left)
-    else:
-        panel_tile(1, 1, a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, left)
+            for j in range(len(a)):
+                error[j] = sigmoid(a[j]) - x[j]
+                a[j] = softplus(a[j]) - x[j] * a[j]
+        cost += total(a)
+    return cost
+
+
+@inlined
+def present(layer: Layer, batch: Denoising, first: int, last: int) -> None:
+    """Encode a minibatch by a block of units, and add what they say to its reconstruction."""
+    linear(
+        batch.corrupted, batch.m, layer.weight, first, last, layer.hidden_bias, batch.codes, False
+    )
+    apply_sigmoid(batch.codes, batch.m, first, last)
+    add_product(batch.codes, batch.m, layer.weight, first, last, batch.decoder_input)
 
 
 @compiled
-def _dot(height: int, width: int, a: int, a_row: int, b: int, b_row: int, count: int, bias: int, d: int, d_row: int) -> None:
-    """Run the dot tile of a size."""
-    if height == DOT_ROWS and width == DOT_COLUMNS:
-        dot_tile(DOT_ROWS, DOT_COLUMNS, a, a_row, b, b_row, count, bias, d, d_row)
-    elif width == DOT_COLUMNS:
-        dot_tile(1, DOT_COLUMNS, a, a_row, b, b_row, count, bias, d, d_row)
-    elif height == DOT_ROWS:
-        dot_tile(DOT_ROWS, 1, a, a_row, b, b_row, count, bias, d, d_row)
-    else:
-        dot_tile(1, 1, a, a_row, b, b_row, count, bias, d, d_row)
+def begin_tied(layer: Layer, batch: Denoising) -> None:
+    """Encode and decode a minibatch that no step before it has encoded."""
+    fill_rows(layer.visible_bias, batch.m, batch.decoder_input)
+    for first in range(0, len(layer.weight), BLOCK):
+        present(layer, batch, first, min(len(layer.weight), first + BLOCK))
+
+
+@compiled
+def step_tied(
+    layer: Layer, batch: Denoising, upcoming: Denoising, errors: Errors, how: Descent
+) -> float:
+    """Take a step of an autoencoder with V = Wᵀ, and encode and decode the next minibatch."""
+    m, d, hidden = batch.m, len(layer.visible_bias), len(layer.hidden_bias)
+    cost = reconstruction_error(batch, 0, d, how.squared, errors.visible)
+    add_rows(layer.visible_bias, how.scale, errors.visible, m, 0, d)
+    fill_rows(layer.visible_bias, upcoming.m, upcoming.decoder_input)
+    for first in range(0, hidden, BLOCK):
+        last = min(hidden, first + BLOCK)
+        linear(errors.visible, m, layer.weight, first, last, errors.zeros, errors.hidden, True)
+        back_through_sigmoid(errors.hidden, batch.codes, m, first, last)
+        keep = how.keep
+        if how.contraction > ZERO:
+            cost += contract(layer.weight, batch, errors, first, last, how)
+            keep = ONE
+        update(
+            layer.weight, first, last, how.scale, keep,
+            errors.hidden, batch.corrupted, m, batch.codes, errors.visible, m,
+        )  # fmt: skip
+        add_rows(layer.hidden_bias, how.scale, errors.hidden, m, first, last)
+        present(layer, upcoming, first, last)
+    return cost
+
+
+@compiled
+def step_untied(
+    layer: Layer,
+    decoder: Matrix,
+    batch: Denoising,
+    upcoming: Denoising,
+    errors: Errors,
+    how: Descent,
+) -> float:
+    """Take a step of an autoencoder with weights V of its own, and encode the next minibatch.
+
+    The decoder is passed over once, by blocks of components: decode, error back, update.
+    """
+    m, d, hidden = batch.m, len(layer.visible_bias), len(layer.hidden_bias)
+    cost = 0.0
+    fill_rows(errors.zeros[:hidden], m, errors.hidden)
+    for first in range(0, d, BLOCK):
+        last = min(d, first + BLOCK)
+        linear(batch.codes, m, decoder, first, last, layer.visible_bias, batch.decoder_input, True)
+        cost += reconstruction_error(batch, first, last, how.squared, errors.visible)
+        add_product(errors.visible, m, decoder, first, last, errors.hidden)
+        update(
+            decoder, first, last, how.scale, how.keep,
+            errors.visible, batch.codes, m, errors.visible, batch.codes, 0,
+        )  # fmt: skip
+        add_rows(layer.visible_bias, how.scale, errors.visible, m, first, last)
+    back_through_sigmoid(errors.hidden, batch.codes, m, 0, hidden)
+    for first in range(0, hidden, BLOCK):
+        last = min(hidden, first + BLOCK)
+        keep = how.keep
+        if how.contraction > ZERO:
+            cost += contract(layer.weight, batch, errors, first, last, how)
+            keep = ONE
+        update(
+            layer.weight, first, last, how.scale, keep,
+            errors.hidden, batch.corrupted, m, errors.hidden, batch.corrupted, 0,
+        )  # fmt: skip
+        add_rows(layer.hidden_bias, how.scale, errors.hidden, m, first, last)
+        linear(
+            upcoming.corrupted, upcoming.m, layer.weight, first, last, layer.hidden_bias,
+            upcoming.codes, False,
+        )  # fmt: skip
+        apply_sigmoid(upcoming.codes, upcoming.m, first, last)
+    return cost
+
+
+@inlined
+def contract(
+    weight: Matrix, batch: Denoising, errors: Errors, first: int, last: int, how: Descent
+) -> float:
+    """Add the contractive penalty of a block of units to the errors, and take its step in W.
+
+    Returns:
+        The penalty, summed over the rows (dae_cli.models.autoencoder).
+    """
+    penalty = 0.0
+    for unit in range(first, last):
+        filter_, squares = weight[unit], errors.row
+        for i in range(len(filter_)):
+            squares[i] = filter_[i] * filter_[i]
+        squared_norm = F(total(squares[: len(filter_)]))
+        slopes = ZERO
+        for r in range(batch.m):
+            h = batch.codes[r, unit]
+            slope = h * (ONE - h)
+            slopes += slope * slope
+            turn = slope * slope * (ONE - TWO * h) * squared_norm
+            errors.hidden[r, unit] += TWO * how.contraction * turn
+        penalty += float(how.contraction * slopes * squared_norm)
+        factor = how.keep + how.scale * TWO * how.contraction * slopes
+        for i in range(len(filter_)):
+            filter_[i] *= factor
+    return penalty
+
+
+# RBMs
+
+
+@inlined
+def present_to_rbm(rbm: Layer, batch: Gibbs, first: int, last: int) -> None:
+    """Encode a minibatch by a block of units, draw their states, and add what these say of x."""
+    linear(batch.clean, batch.m, rbm.weight, first, last, rbm.hidden_bias, batch.codes, False)
+    apply_sigmoid(batch.codes, batch.m, first, last)
+    draw(batch.codes, batch.uniforms, batch.m, first, last, batch.states)
+    add_product(batch.states, batch.m, rbm.weight, first, last, batch.decoder_input)
+
+
+@compiled
+def begin_gibbs(rbm: Layer, batch: Gibbs, chains: Matrix, persistent: bool) -> None:
+    """Encode and decode a minibatch, and the persistent chains, that no step has before it."""
+    fill_rows(rbm.visible_bias, batch.m, batch.decoder_input)
+    if persistent:
+        fill_rows(rbm.visible_bias, batch.m, batch.chain_input)
+    for first in range(0, len(rbm.weight), BLOCK):
+        last = min(len(rbm.weight), first + BLOCK)
+        present_to_rbm(rbm, batch, first, last)
+        if persistent:
+            add_product(chains, batch.m, rbm.weight, first, last, batch.chain_input)
+
+
+@compiled
+def reconstruct(batch: Gibbs, d: int, visible: Matrix) -> float:
+    """Write P(v|s) of the chains into `visible`; return the cost of the reconstruction of x."""
+    for r in range(batch.m):
+        a, p = batch.chain_input[r, :d], visible[r, :d]
+        for j in range(d):
+            p[j] = sigmoid(a[j])
+    cost = 0.0
+    for r in range(batch.m):
+        a, x = batch.decoder_input[r, :d], batch.clean[r, :d]
+        for j in range(d):
+            a[j] = softplus(a[j]) - x[j] * a[j]
+        cost += total(a)
+    return cost
+
+
+@compiled
+def sample(probabilities: Matrix, uniforms: Matrix, m: int, width: int, out: Matrix) -> None:
+    """Draw ones with these probabilities, else zeros; `out` may be the probabilities."""
+    draw(probabilities, uniforms, m, 0, width, out)
+
+
+@compiled
+def decode_states(rbm: Layer, states: Matrix, m: int, visible: Matrix) -> None:
+    """Write P(v|s) into `visible`."""
+    fill_rows(rbm.visible_bias, m, visible)
+    add_product(states, m, rbm.weight, 0, len(rbm.weight), visible)
+    apply_sigmoid(visible, m, 0, len(rbm.visible_bias))
+
+
+@compiled
+def step_gibbs(
+    rbm: Layer, batch: Gibbs, upcoming: Gibbs, visible: Matrix, hidden: Matrix, scale: F,
+    chains: Matrix, chain_uniforms: Matrix, persistent: bool,
+) -> None:  # fmt: skip
+    """Take a step of contrastive divergence from vᵏ, and begin the chains of the next minibatch.
+
+    Args:
+        rbm: its parameters.
+        batch: the minibatch, with its codes h⁰.
+        upcoming: the next one.
+        visible: vᵏ, (m, d).
+        hidden: for hᵏ, (m, hidden).
+        scale: learning rate / m.
+        chains: states of the persistent chains, which move on.
+        chain_uniforms: what these are drawn by, (m, hidden).
+        persistent: whether there are such chains.
+    """
+    m, d = batch.m, len(rbm.visible_bias)
+    add_rows(rbm.visible_bias, scale, batch.clean, m, 0, d)
+    add_rows(rbm.visible_bias, -scale, visible, m, 0, d)
+    fill_rows(rbm.visible_bias, upcoming.m, upcoming.decoder_input)
+    if persistent:
+        fill_rows(rbm.visible_bias, upcoming.m, upcoming.chain_input)
+    for first in range(0, len(rbm.weight), BLOCK):
+        last = min(len(rbm.weight), first + BLOCK)
+        linear(visible, m, rbm.weight, first, last, rbm.hidden_bias, hidden, True)
+        apply_sigmoid(hidden, m, first, last)
+        if persistent:
+            draw(hidden, chain_uniforms, m, first, last, chains)
+        for r in range(m):
+            for j in range(first, last):
+                hidden[r, j] = -hidden[r, j]
+        update(rbm.weight, first, last, scale, ONE, batch.codes, batch.clean, m, hidden, visible, m)
+        add_rows(rbm.hidden_bias, scale, batch.codes, m, first, last)
+        add_rows(rbm.hidden_bias, scale, hidden, m, first, last)
+        present_to_rbm(rbm, upcoming, first, last)
+        if persistent:
+            add_product(chains, upcoming.m, rbm.weight, first, last, upcoming.chain_input)
+
+
+# Networks
+
+
+@compiled
+def softmax_error(scores: Matrix, targets: Matrix, m: int, classes: int, errors: Matrix) -> float:
+    """Write softmax(scores) − targets into `errors`; return the cost −log p[y], summed."""
+    cost = 0.0
+    for r in range(m):
+        score, target, p = scores[r, :classes], targets[r, :classes], errors[r, :classes]
+        greatest = score[0]
+        for k in range(1, classes):
+            if score[k] > greatest:
+                greatest = score[k]
+        sum_ = ZERO
+        for k in range(classes):
+            p[k] = exp_of_minus(greatest - score[k])
+            sum_ += p[k]
+        for k in range(classes):
+            cost += target[k] * (log(sum_) + greatest - score[k])
+            p[k] = p[k] / sum_ - target[k]
+    return cost
+
+
+@compiled
+def step_layer(
+    weight: Matrix, bias: Vector, inputs: Matrix, errors: Matrix, m: int, scale: F, keep: F,
+    errors_below: Matrix,
+) -> None:  # fmt: skip
+    """Take a layer's errors back to its inputs h, and its step, in one pass over the weights."""
+    width = weight.shape[1]
+    for r in range(m):
+        errors_below[r, :width] = ZERO
+    for first in range(0, len(weight), BLOCK):
+        last = min(len(weight), first + BLOCK)
+        add_product(errors, m, weight, first, last, errors_below)
+        update(weight, first, last, scale, keep, errors, inputs, m, errors, inputs, 0)
+        add_rows(bias, scale, errors, m, first, last)
+    back_through_sigmoid(errors_below, inputs, m, 0, width)
+
+
+@compiled
+def step_lowest(
+    weight: Matrix, bias: Vector, inputs: Matrix, errors: Matrix, m: int, scale: F, keep: F,
+    upcoming: Matrix, m_upcoming: int, codes: Matrix,
+) -> None:  # fmt: skip
+    """Take the lowest layer's step, and encode the next minibatch."""
+    for first in range(0, len(weight), BLOCK):
+        last = min(len(weight), first + BLOCK)
+        update(weight, first, last, scale, keep, errors, inputs, m, errors, inputs, 0)
+        add_rows(bias, scale, errors, m, first, last)
+        linear(upcoming, m_upcoming, weight, first, last, bias, codes, False)
+        apply_sigmoid(codes, m_upcoming, first, last)

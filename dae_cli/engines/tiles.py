@@ -1,16 +1,15 @@
-"""Tiles of a matrix product: the part of a result that the registers hold while a sum runs.
+"""Tiles of the three products of a step: the part of a result that registers hold while it sums.
 
-There are two, and neither ever needs a transposed or repacked operand:
+    linear   D[r, u] = bias[u] + Σᵢ A[r, i] W[u, i]        A and W in vectors along i, the lanes
+                                                            summed at the end
+    product  C[r, i] = C[r, i] + Σᵤ A[r, u] W[u, i]         each A spread over a vector
+    update   W[u, i] = keep · W[u, i] + scale · (Σₖ A[k, u] B[k, i] + Σₖ A'[k, u] B'[k, i])
 
-    panel tile   C[r, v] = keep · C[r, v] + scale · Σₖ A[r, k] B[k, v]
-                                                          each A spread, B and C in vectors
-    dot tile     D[r, c]  = Σₖ A[r, k] B[c, k] + bias[c]   A and B in vectors, summed at the end
-
-Addresses, steps along k and distances between rows are in bytes. Every product of two numbers
-is a fused multiply-add. While a tile is computed, what the next one needs of the weights is on
-its way: layers of megabytes leave the caches between two steps, and the processor does not guess
-by itself which rows come next. Numba's own array code reaches neither tile: LLVM does not keep it
-in registers when it vectorises loops by itself.
+Matrices are C-contiguous float32 whose rows are whole vectors, filled up with zeros. No operand is
+transposed or repacked. The order of each sum is fixed: over i by lanes, over u and k one after the
+other, so the bits depend neither on the size of the tile nor on the blocks in which a matrix is
+visited. Numba's own array code does not reach such tiles: LLVM does not keep them in registers
+when it vectorises loops by itself.
 """
 
 from __future__ import annotations
@@ -21,104 +20,171 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from dae_cli.engines.vectors import (
-    BYTES,
-    FLOAT,
-    INT,
-    LANES,
-    REGISTERS,
-    VECTOR,
-    Emitter,
-    Value,
-    literal,
-)
+from dae_cli.engines.vectors import AVX512, FLOAT, INT, LANES, LINE, VECTOR, Emitter, Value
 
-# Rows × vectors, rows × rows: as many accumulators as the registers hold beside the operands.
-PANEL_TILE = ((10, 2) if LANES == 16 else (5, 4)) if REGISTERS == 32 else (5, 2)
-DOT_TILE = (5, 4) if REGISTERS == 32 else (5, 2)
+# Accumulators that the registers hold beside the operands: rows × units, and rows × vectors.
+# A vector is one register of 32 with AVX-512, two of 16 with AVX2, four of 32 with NEON.
+ROWS, UNITS = (5, 4) if AVX512 else (2, 3)
+HEIGHT, WIDTH = (10, 2) if AVX512 else (5, 1)
 
-# Vectors in a cache line of 64 bytes.
-PER_LINE = 64 // BYTES
+# The tiles there are: rows, units, whether what follows is fetched; and rows, vectors.
+_LINEAR = ((ROWS, UNITS, 1), (ROWS, UNITS, 0), (ROWS, 1, 0), (1, UNITS, 0), (1, 1, 0))
+# Two rows already keep the processor busy, one alone does not.
+_PANELS = sorted({(height, width) for height in (HEIGHT, 2, 1) for width in (WIDTH, 1)})[::-1]
 
 _ZERO = ir.Constant(VECTOR, None)
-_ADDRESSES = [types.int64] * 8
+_INT, _FLOAT = types.int64, types.float32
 
 
-# fmt: off
-def _panel_tile(_: Any, rows: Any, vectors: Any, a: Any, a_step: Any, a_row: Any, b: Any,
-                b_step: Any, count: Any, c: Any, c_row: Any, scale: Any,
-                keep: Any, lanes: Any) -> Any:
-    # fmt: on
-    """C (rows, vectors) = keep · C + scale · A B; `lanes` numbers of the last vector are C's."""
-    height, width = literal(rows), literal(vectors)
-    whole = isinstance(lanes, types.Literal) and lanes.literal_value == LANES
+def _linear_tile(
+    _: Any, rows: Any, units: Any, ahead: Any, a: Any, row: Any, weight: Any, unit: Any,
+    first: Any, last: Any, bias: Any, d: Any,
+) -> Any:  # fmt: skip
+    """D[row …, unit …] = bias + A Wᵀ over the inputs first … last, or D + A Wᵀ where first > 0.
 
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Value:
-        a, a_step, a_row, b, b_step, count, c, c_row, scale, keep, lanes = arguments[2:]
+    `ahead` fetches the rows of W that follow while these are multiplied.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
+        *sizes, a, row, weight, unit, first, last, bias, d = _operands(
+            context, builder, signature, arguments
+        )
         emit = Emitter(builder)
-        mask = None if whole else emit.first_lanes(lanes)
-        starts = [emit.at(a, a_row, r) for r in range(height)]
+        count = builder.sdiv(builder.sub(last, first), INT(LANES))
+        begins = builder.icmp_signed("==", first, INT(0))
+        offsets = builder.add(emit.start(bias), builder.mul(unit, INT(4)))
 
-        def step(k: Value, sums: list[Value]) -> list[Value]:
-            offset, b_k = builder.mul(k, a_step), builder.add(b, builder.mul(k, b_step))
-            panel = [emit.load(emit.at(b_k, INT(BYTES), v), mask) for v in range(width)]
-            for v in range(0, width, PER_LINE):
-                emit.prefetch(emit.at(b_k, INT(BYTES), width + v))
-            new = []
-            for r, start in enumerate(starts):
-                factor = emit.spread(emit.load(builder.add(start, offset), kind=FLOAT))
-                pairs = zip(panel, sums[r * width : (r + 1) * width], strict=True)
-                new += [emit.multiply_add(factor, vector, total) for vector, total in pairs]
-            return new
+        def tile(height: int, width: int, fetch: int) -> None:
+            a_rows = emit.rows(a, row, first, height)
+            w_rows = emit.rows(weight, unit, first, width)
+            to_next = builder.mul(emit.row_bytes(weight), INT(width))
 
-        for r in range(height):
-            for v in range(0, width, PER_LINE):
-                following = emit.at(emit.at(c, c_row, r), INT(BYTES), width + v)
-                emit.prefetch(following, to_write=True)
-        sums = emit.loop(count, step, [_ZERO] * (height * width))
-        factor, kept = emit.spread(scale), emit.spread(keep)
-        for k, total in enumerate(sums):
-            place = emit.at(emit.at(c, c_row, k // width), INT(BYTES), k % width)
-            before = builder.fmul(kept, emit.load(place, mask))
-            emit.store(emit.multiply_add(factor, total, before), place, mask)
+            def step(k: Value, sums: list[Value]) -> list[Value]:
+                here = builder.mul(k, INT(LINE))
+                left = [emit.load(builder.add(start, here)) for start in a_rows]
+                new = []
+                for u, start in enumerate(w_rows):
+                    place = builder.add(start, here)
+                    right = emit.load(place)
+                    if fetch:
+                        emit.prefetch(builder.add(place, to_next))
+                    pairs = zip(left, sums[u * height : (u + 1) * height], strict=True)
+                    new += [emit.multiply_add(vector, right, total) for vector, total in pairs]
+                return new
+
+            sums = emit.loop(count, step, [_ZERO] * (height * width))
+            kind = ir.VectorType(FLOAT, width)
+            for r, place in enumerate(emit.rows(d, row, unit, height)):
+                before = emit.load(builder.select(begins, offsets, place), kind)
+                emit.store(builder.fadd(before, emit.sums(sums[r::height])), place)
+
+        emit.switch(sizes, _LINEAR, tile)
         return context.get_dummy_value()
 
-    return types.void(rows, vectors, *_ADDRESSES, types.float32, types.float32, lanes), generate
+    arguments = (a, _INT, weight, _INT, _INT, _INT, bias, d)
+    return types.void(_INT, _INT, _INT, *arguments), generate
 
 
-# fmt: off
-def _dot_tile(_: Any, rows: Any, columns: Any, a: Any, a_row: Any, b: Any, b_row: Any,
-              count: Any, bias: Any, d: Any, d_row: Any) -> Any:
-    # fmt: on
-    """D (rows, columns) = A Bᵀ + bias over rows of `count` numbers."""
-    height, width = literal(rows), literal(columns)
+def _product_tile(
+    _: Any, rows: Any, vectors: Any, a: Any, row: Any, weight: Any, first: Any, last: Any,
+    c: Any, column: Any,
+) -> Any:  # fmt: skip
+    """C[row …, column …] = C + A W over the units first … last."""
 
-    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Value:
-        a, a_row, b, b_row, count, bias, d, d_row = arguments[2:]
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
+        *sizes, a, row, weight, first, last, c, column = _operands(
+            context, builder, signature, arguments
+        )
         emit = Emitter(builder)
-        a_starts = [emit.at(a, a_row, r) for r in range(height)]
-        b_starts = [emit.at(b, b_row, c) for c in range(width)]
 
-        def step(offset: Value, mask: Value | None, sums: list[Value]) -> list[Value]:
-            left = [emit.load(builder.add(start, offset), mask) for start in a_starts]
-            new = []
-            for c, start in enumerate(b_starts):
-                right = emit.load(builder.add(start, offset), mask)
-                emit.prefetch(builder.add(emit.at(start, b_row, width), offset))
-                pairs = zip(left, sums[c * height : (c + 1) * height], strict=True)
-                new += [emit.multiply_add(vector, right, total) for vector, total in pairs]
-            return new
+        def tile(height: int, width: int) -> None:
+            places = _panel(emit, emit.rows(c, row, column, height), width)
+            factors = [(start, INT(4)) for start in emit.rows(a, row, first, height)]
+            panel = emit.element(weight, first, column), emit.row_bytes(weight)
+            sums = [emit.load(place) for place in places]
+            sums = _add(emit, sums, builder.sub(last, first), factors, *panel)
+            for place, total in zip(places, sums, strict=True):
+                emit.store(total, place)
 
-        sums = emit.loop_over(count, step, [_ZERO] * (height * width))
-        start = emit.load(bias, kind=ir.VectorType(FLOAT, width))
-        for r in range(height):
-            total = builder.fadd(emit.sums(sums[r::height]), start)
-            emit.store(total, emit.at(d, d_row, r))
+        emit.switch(sizes, _PANELS, tile)
         return context.get_dummy_value()
 
-    return types.void(rows, columns, *_ADDRESSES), generate
+    return types.void(_INT, _INT, a, _INT, weight, _INT, _INT, c, _INT), generate
 
 
-# What kernels call: the sizes as constants, the rest as numbers, without Numba's context.
-panel_tile: Any = intrinsic(prefer_literal=True)(_panel_tile)
-dot_tile: Any = intrinsic(prefer_literal=True)(_dot_tile)
+def _update_tile(
+    _: Any, units: Any, vectors: Any, weight: Any, unit: Any, column: Any, scale: Any, keep: Any,
+    a: Any, b: Any, terms: Any, a_too: Any, b_too: Any, terms_too: Any,
+) -> Any:  # fmt: skip
+    """W[unit …, column …] = keep · W + scale · (Aᵀ B + A'ᵀ B'), each with so many terms."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Value:
+        *sizes, weight, unit, column, scale, keep, a, b, terms, a_too, b_too, terms_too = _operands(
+            context, builder, signature, arguments
+        )
+        emit = Emitter(builder)
+
+        def tile(height: int, width: int) -> None:
+            sums = [_ZERO] * (height * width)
+            for left, right, count in ((a, b, terms), (a_too, b_too, terms_too)):
+                start, step = emit.element(left, INT(0), unit), emit.row_bytes(left)
+                factors = [(builder.add(start, INT(4 * r)), step) for r in range(height)]
+                panel = emit.element(right, INT(0), column), emit.row_bytes(right)
+                sums = _add(emit, sums, count, factors, *panel)
+            factor, kept = emit.spread(scale), emit.spread(keep)
+            places = _panel(emit, emit.rows(weight, unit, column, height), width)
+            for place, total in zip(places, sums, strict=True):
+                before = builder.fmul(kept, emit.load(place))
+                emit.store(emit.multiply_add(factor, total, before), place)
+
+        emit.switch(sizes, _PANELS, tile)
+        return context.get_dummy_value()
+
+    pairs = (a, b, _INT, a_too, b_too, _INT)
+    return types.void(_INT, _INT, weight, _INT, _INT, _FLOAT, _FLOAT, *pairs), generate
+
+
+def _operands(context: Any, builder: Any, signature: Any, values: Any) -> list[Any]:
+    """Return the arguments, arrays as Numba's structures of them."""
+    return [
+        context.make_array(kind)(context, builder, value)
+        if isinstance(kind, types.Array)
+        else value
+        for kind, value in zip(signature.args, values, strict=True)
+    ]
+
+
+def _panel(emit: Emitter, starts: list[Value], width: int) -> list[Value]:
+    """Return the addresses of so many vectors of each row, row after row."""
+    return [emit.builder.add(start, INT(LINE * v)) for start in starts for v in range(width)]
+
+
+def _add(
+    emit: Emitter,
+    sums: list[Value],
+    count: Value,
+    factors: list[tuple[Value, Value]],
+    vectors: Value,
+    step: Value,
+) -> list[Value]:
+    """Add Σₖ factor[r, k] · vector[k, v] to each sum; factors lie (address, step along k) apart."""
+    builder, width = emit.builder, len(sums) // len(factors)
+
+    def term(k: Value, sums: list[Value]) -> list[Value]:
+        start = builder.add(vectors, builder.mul(k, step))
+        panel = [emit.load(place) for place in _panel(emit, [start], width)]
+        new = []
+        for r, (address, distance) in enumerate(factors):
+            place = builder.add(address, builder.mul(k, distance))
+            factor = emit.spread(emit.load(place, FLOAT))
+            pairs = zip(panel, sums[r * width : (r + 1) * width], strict=True)
+            new += [emit.multiply_add(factor, vector, total) for vector, total in pairs]
+        return new
+
+    return emit.loop(count, term, sums)
+
+
+# What kernels call: each argument as it is, without Numba's context.
+linear_tile: Any = intrinsic(_linear_tile)
+product_tile: Any = intrinsic(_product_tile)
+update_tile: Any = intrinsic(_update_tile)

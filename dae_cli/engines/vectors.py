@@ -1,108 +1,94 @@
-"""Vector instructions for Numba to compile, where its loops alone would not use them well.
+"""Vector instructions for Numba to compile, sixteen numbers at a time on every processor.
 
-An `Emitter` writes LLVM's intermediate code. Operands are addresses in bytes, so that a matrix
-may be any view whose rows are contiguous; a vector that the width of a matrix cuts off is loaded
-and stored under a mask, and its other lanes read as zero.
+A `Vector` is sixteen float32, whatever the hardware holds in a register: one register of AVX-512,
+two of AVX2, four of NEON. LLVM splits the instructions. So every sum has the same sixteen partial
+sums, each step of it one fused multiply-add, and results are the same to the bit everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import llvmlite.binding
 import numba
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
-from numba.core.errors import TypingError
 
-
-def _features() -> set[str]:
-    """Return what Numba compiles for: this processor, or what NUMBA_CPU_FEATURES says."""
-    told: str | None = getattr(numba.config, "CPU_FEATURES", None)
-    if told is None:
-        host = llvmlite.binding.get_host_cpu_features()
-        return {name for name, there in host.items() if there}
-    return {name[1:] for name in told.split(",") if name.startswith("+")}
-
-
-_AVX512 = "avx512f" in _features()
-_AVX2 = {"avx2", "fma"} <= _features()
-_ARM = llvmlite.binding.get_process_triple().startswith(("aarch64", "arm64"))
-
-SUPPORTED = _AVX512 or _AVX2 or _ARM
-"""Whether this processor has fused multiply-adds on vectors."""
-
-LANES = 16 if _AVX512 else 4 if _ARM else 8
-"""Numbers in a vector."""
-
-REGISTERS = 32 if _AVX512 or _ARM else 16
+LANES = 16
+"""Numbers in a vector: part of the numerics, since sums are split into so many parts."""
 
 FLOAT, INT32, INT = ir.FloatType(), ir.IntType(32), ir.IntType(64)
-VECTOR, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
-BYTES = 4 * LANES
+VECTOR = ir.VectorType(FLOAT, LANES)
+LINE = 64
+"""Bytes in a cache line, and in a vector."""
 
 Value = Any
 
 
-def literal(kind: Any) -> int:
-    """Return the number that Numba knows an argument to be while it compiles."""
-    if not isinstance(kind, types.IntegerLiteral):
-        raise TypingError("the size of a tile must be a constant")
-    return int(kind.literal_value)
+def _features() -> set[str]:
+    """Return what Numba compiles for: this processor, or what NUMBA_CPU_FEATURES says."""
+    chosen: str | None = getattr(numba.config, "CPU_FEATURES", None)
+    if chosen is None:
+        host = llvmlite.binding.get_host_cpu_features()
+        return {name for name, there in host.items() if there}
+    return {name[1:] for name in chosen.split(",") if name.startswith("+")}
+
+
+AVX512 = "avx512f" in _features()
+AVX2 = {"avx2", "fma"} <= _features()
+ARM = llvmlite.binding.get_process_triple().startswith(("aarch64", "arm64"))
+
+SUPPORTED = AVX512 or AVX2 or ARM
+"""Whether this processor has fused multiply-adds on vectors."""
 
 
 class Emitter:
-    """Writes vector instructions where an LLVM builder stands."""
+    """Writes vector instructions where an LLVM builder stands; addresses are in bytes."""
 
     def __init__(self, builder: Any) -> None:
         self.builder = builder
 
-    def at(self, address: Value, distance: Value, times: int) -> Value:
-        """Return address + distance · times."""
-        return self.builder.add(address, self.builder.mul(distance, INT(times)))
+    def start(self, array: Any) -> Value:
+        """Return the address of an array."""
+        return self.builder.ptrtoint(array.data, INT)
 
-    def load(self, address: Value, mask: Value | None = None, kind: Any = VECTOR) -> Value:
-        """Load a vector, or a number, from an address of any alignment."""
-        pointer = self.builder.inttoptr(address, kind.as_pointer())
-        if mask is None:
-            return self.builder.load(pointer, align=4)
-        zeros = ir.Constant(VECTOR, None)
-        arguments = [pointer, INT32(4), mask, zeros]
-        return self.call(f"llvm.masked.load.v{LANES}f32.p0", VECTOR, arguments)
+    def row_bytes(self, matrix: Any) -> Value:
+        """Return the distance between the rows of a C-contiguous matrix."""
+        return self.builder.mul(self.builder.extract_value(matrix.shape, 1), INT(4))
 
-    def store(self, value: Value, address: Value, mask: Value | None = None) -> None:
-        """Store a vector, or a number, at an address of any alignment."""
-        pointer = self.builder.inttoptr(address, value.type.as_pointer())
-        if mask is None:
-            self.builder.store(value, pointer, align=4)
-        else:
-            arguments = [value, pointer, INT32(4), mask]
-            self.call(f"llvm.masked.store.v{LANES}f32.p0", ir.VoidType(), arguments)
+    def element(self, matrix: Any, row: Value, column: Value) -> Value:
+        """Return the address of an element of a C-contiguous matrix."""
+        down = self.builder.mul(row, self.row_bytes(matrix))
+        across = self.builder.mul(column, INT(4))
+        return self.builder.add(self.start(matrix), self.builder.add(down, across))
+
+    def rows(self, matrix: Any, row: Value, column: Value, count: int) -> list[Value]:
+        """Return the addresses of an element and of those below it."""
+        first, distance = self.element(matrix, row, column), self.row_bytes(matrix)
+        below = (self.builder.mul(distance, INT(r)) for r in range(count))
+        return [self.builder.add(first, offset) for offset in below]
+
+    def load(self, address: Value, kind: Any = VECTOR) -> Value:
+        """Load a vector, or a number."""
+        return self.builder.load(self.builder.inttoptr(address, kind.as_pointer()), align=4)
+
+    def store(self, value: Value, address: Value) -> None:
+        """Store a vector, or a number."""
+        self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()), align=4)
 
     def prefetch(self, address: Value, to_write: bool = False) -> None:
         """Ask for a cache line that is about to be needed; any address will do."""
         pointer = self.builder.inttoptr(address, ir.IntType(8).as_pointer())
         near, data = INT32(2), INT32(1)
-        arguments = [pointer, INT32(int(to_write)), near, data]
-        self.call("llvm.prefetch.p0", ir.VoidType(), arguments)
+        self.call("llvm.prefetch.p0", ir.VoidType(), [pointer, INT32(int(to_write)), near, data])
 
     def spread(self, number: Value) -> Value:
         """Return a vector of one number."""
-        kind = ir.VectorType(number.type, LANES)
-        nothing = ir.Constant(kind, ir.Undefined)
+        nothing = ir.Constant(VECTOR, ir.Undefined)
         first = self.builder.insert_element(nothing, number, INT32(0))
         return self.shuffle(first, nothing, [0] * LANES)
-
-    def constant(self, number: float) -> Value:
-        """Return a vector of a known number."""
-        return ir.Constant(VECTOR, [number] * LANES)
-
-    def first_lanes(self, count: Value) -> Value:
-        """Return the mask of the first `count` lanes."""
-        numbers = ir.Constant(ir.VectorType(INT, LANES), list(range(LANES)))
-        return self.builder.icmp_signed("<", numbers, self.spread(count))
 
     def multiply_add(self, x: Value, y: Value, z: Value) -> Value:
         """Return x · y + z, rounded once."""
@@ -118,6 +104,18 @@ class Emitter:
         kind = ir.FunctionType(result, [argument.type for argument in arguments])
         insert: Any = cgutils.get_or_insert_function
         return self.builder.call(insert(self.builder.module, kind, name), arguments)
+
+    def switch(
+        self, values: Sequence[Value], cases: Sequence[tuple[int, ...]], write: Callable[..., None]
+    ) -> None:
+        """Write one of several versions of code, each for one case of what integers are."""
+        for case in cases:
+            equal = [
+                self.builder.icmp_signed("==", value, INT(number))
+                for value, number in zip(values, case, strict=True)
+            ]
+            with self.builder.if_then(reduce(self.builder.and_, equal)):
+                write(*case)
 
     def loop(
         self,
@@ -141,60 +139,38 @@ class Emitter:
             phi.add_incoming(second, last)
         builder.cbranch(builder.icmp_signed("<", following, count), body, after)
         builder.position_at_end(after)
-        return self._either(start, before, new, last)
-
-    def loop_over(
-        self,
-        count: Value,
-        step: Callable[[Value, Value | None, list[Value]], list[Value]],
-        start: Sequence[Value],
-    ) -> list[Value]:
-        """Run `step` on the vectors of a row of `count` numbers, the last one under a mask.
-
-        `step` gets the distance from the row's start in bytes, the mask, and the values.
-        """
-        builder = self.builder
-        whole, rest = builder.sdiv(count, INT(LANES)), builder.srem(count, INT(LANES))
-        values = self.loop(whole, lambda k, now: step(builder.mul(k, INT(BYTES)), None, now), start)
-        before = builder.block
-        with builder.if_then(builder.icmp_signed(">", rest, INT(0))):
-            new = step(builder.mul(whole, INT(BYTES)), self.first_lanes(rest), values)
-            inside = builder.block
-        return self._either(values, before, new, inside)
-
-    def sums(self, vectors: Sequence[Value]) -> Value:
-        """Return the sums of 1, 2, 4, … vectors as one vector of as many numbers.
-
-        Two vectors at a time fold into one that holds a part of each, until a single one is left
-        whose groups of lanes belong to one vector each; then the groups fold.
-        """
-        count, group = len(vectors), LANES
-        while len(vectors) > 1:
-            group //= 2
-            pairs = zip(vectors[::2], vectors[1::2], strict=True)
-            vectors = [self._fold(first, second, group) for first, second in pairs]
-        (total,) = vectors
-        while group > 1:
-            group //= 2
-            turned = self.shuffle(total, total, [lane ^ group for lane in range(LANES)])
-            total = self.builder.fadd(total, turned)
-        return self.shuffle(total, total, range(0, LANES, LANES // count))
-
-    def _fold(self, first: Value, second: Value, group: int) -> Value:
-        """Add neighbouring groups of lanes, those of `first` before those of `second`."""
-        lanes = [lane for lane in range(2 * LANES) if lane // group % 2 == 0]
-        even = self.shuffle(first, second, lanes)
-        odd = self.shuffle(first, second, [lane + group for lane in lanes])
-        return self.builder.fadd(even, odd)
-
-    def _either(
-        self, first: Sequence[Value], before: Any, second: Sequence[Value], inside: Any
-    ) -> list[Value]:
-        """Return the values that come from whichever of two blocks was the last."""
         results = []
-        for one, other in zip(first, second, strict=True):
-            phi = self.builder.phi(one.type)
-            phi.add_incoming(one, before)
-            phi.add_incoming(other, inside)
+        for first, second in zip(start, new, strict=True):
+            phi = builder.phi(first.type)
+            phi.add_incoming(first, before)
+            phi.add_incoming(second, last)
             results.append(phi)
         return results
+
+    def sums(self, vectors: Sequence[Value]) -> Value:
+        """Return the sum of the lanes of each vector, as one vector of so many numbers.
+
+        Lanes 8 apart are added first, then 4, 2 and 1 apart. Two vectors at a time fold into one
+        that holds a part of each; the order of the additions is that of one vector by itself.
+        """
+        folded, apart = list(vectors), LANES
+        while apart > 1:
+            apart //= 2
+            folded += [folded[-1]] * (len(folded) % 2)
+            pairs = zip(folded[::2], folded[1::2], strict=True)
+            folded = [self._fold(first, second, apart) for first, second in pairs]
+        (total,) = folded
+        # Each fold puts the second of two vectors where this bit of the lane's number is 1.
+        halves = range(LANES.bit_length() - 1)
+        places = [
+            sum(LANES // 2 >> bit for bit in halves if k >> bit & 1) for k in range(len(vectors))
+        ]
+        return self.shuffle(total, total, places)
+
+    def _fold(self, first: Value, second: Value, apart: int) -> Value:
+        """Add lanes so far apart; the sums of `second` go where that bit of the lane is 1."""
+        own = [lane + LANES * bool(lane & apart) for lane in range(LANES)]
+        other = [(lane ^ apart) + LANES * bool(lane & apart) for lane in range(LANES)]
+        return self.builder.fadd(
+            self.shuffle(first, second, own), self.shuffle(first, second, other)
+        )

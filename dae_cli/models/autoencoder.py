@@ -42,7 +42,7 @@ from dae_cli.models.layers import Encoder, cross_entropy
 LossKind = Literal["cross-entropy", "squared-error"]
 
 
-@dataclass
+@dataclass(eq=False)
 class DenoisingBatch:
     """A minibatch of m rows: clean x, the target, and corrupted x̃, the input; (m, d) each."""
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from dae_cli.models.layers import Encoder
 
 
-@dataclass
+@dataclass(eq=False)
 class LabelledBatch:
     """A minibatch: inputs x, (m, d), and targets onehot(y), (m, classes)."""
 

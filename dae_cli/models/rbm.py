@@ -33,7 +33,7 @@ from torch import Tensor
 from dae_cli.models.layers import Encoder, cross_entropy
 
 
-@dataclass
+@dataclass(eq=False)
 class GibbsBatch:
     """A minibatch of m rows.
 
