@@ -88,7 +88,7 @@ def test_whatever_the_settings_a_run_can_be_stopped_after_any_moment(
     chosen["finetune"] |= tuning
     checkpoint = tmp_path / "checkpoint.safetensors"
     checkpoint.unlink(missing_ok=True)
-    if every < train(chosen, DATA, "torch").moments:
+    if every < train(chosen, DATA).moments:
         hold_to_the_bits(chosen, "torch", every, checkpoint)
 
 

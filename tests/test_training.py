@@ -22,6 +22,7 @@ from tests.entry_points.training import (
     Trained,
     has_engine,
     initial_parameters,
+    minibatches_seen,
     rewrite,
     toy_data,
     toy_settings,
@@ -394,6 +395,14 @@ def test_the_order_of_presentation_is_fresh_in_every_epoch_and_the_same_for_ever
         assert ours == pytest.approx(costs, rel=1e-6)
 
 
+def test_each_step_knows_the_next_minibatch_of_its_epoch_which_stays_as_it_is_until_then() -> None:
+    for pretrain in ({}, RBM | {"persistent": True}):
+        seen = minibatches_seen(toy_settings(pretrain=pretrain), toy_data())
+        assert len(seen) == (2 * 2 + 4) * 5
+        for number, ((_, upcoming), (batch, _)) in enumerate(pairwise(seen), start=1):
+            assert upcoming == (batch if number % 5 else None)
+
+
 def test_the_softmax_on_top_starts_at_zero_so_the_first_cost_is_log_of_the_classes() -> None:
     for classes in (2, 3, 10):
         trained = train(toy_settings(finetune={"batch_size": 47}), toy_data(classes=classes))
@@ -530,7 +539,7 @@ def test_divergence_is_reported_in_its_step_with_phase_layer_epoch_and_the_rate_
         assert_parts(ended.diverged, "pretrain,", f"layer {layer}", f"epoch {epoch}:")
         assert_parts(ended.diverged, "lower pretrain.learning_rate", "0.1")
         assert (ended.moments, ended.snapshots) == (0, [])  # of five steps an epoch
-    ended = diverged_from(checkpoint, settings, 26 + 6, fill("network.top.bias", np.nan))
+    ended = diverged_from(checkpoint, settings, 26 + 6, fill("network.top.weight", 3e38))
     assert_parts(ended.diverged, "finetune, epoch 2:", "nan", "lower finetune.learning_rate", "0.5")
     assert "layer" not in ended.diverged and ended.best[0] == 1
 

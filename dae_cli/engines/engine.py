@@ -51,7 +51,8 @@ class Engine(Protocol):
     def zeros(self, rows: int, columns: int) -> Tensor:
         """Return memory for rows on the device, (rows, columns), laid out as the engine likes it.
 
-        Each row is in one piece; there may be room between rows, which stays zero.
+        Each row is in one piece. There may be room between rows, as much as the columns decide,
+        which stays zero.
         """
 
     def prepare(self, model: Encoder | Network) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,6 @@ from dae_cli.import_path import load_numba
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-
-
-class Corruption(Protocol):
-    """Anything that writes a corrupted copy of a minibatch."""
-
-    def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
-        """Write a corrupted copy of `clean` (m, d) into `out` (m, d); `clean` is not changed."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +82,9 @@ class Gaussian:
             noise = random.standard_normal(clean.shape, dtype=np.float32)
             noise *= self.sigma
             np.add(clean, noise, out=out)
+
+
+Corruption = Masking | SaltAndPepper | Gaussian
 
 
 # Choosing exactly so many components

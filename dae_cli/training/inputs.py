@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,24 +14,12 @@ Array = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
 
-class Inputs(Protocol):
-    """Rows that minibatches are gathered from."""
-
-    width: int
-    """d, the components of a row."""
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-
-    def gather(self, chosen: Indices, out: Array) -> None:
-        """Write the chosen rows into `out`, (m, d), memory of `HostBuffer`."""
-
-    def chunk(self, start: int, stop: int) -> Tensor:
-        """Return rows in order, (stop - start, d), on the CPU."""
-
-
 class Pixels:
-    """Grey values in [0, 1], read from the bytes of a split at each presentation."""
+    """Grey values in [0, 1], read from the bytes of a split at each presentation.
+
+    Attributes:
+        width: d, the components of a row.
+    """
 
     def __init__(self, split: Split, batch_size: int) -> None:
         self.width = split.pixels.shape[1]
@@ -44,16 +30,20 @@ class Pixels:
         return len(self._split)
 
     def gather(self, chosen: Indices, out: Array) -> None:
-        """Write the grey values of the chosen rows into `out`."""
+        """Write the chosen rows' greys into `out`, (m, d), the array of a `HostBuffer`."""
         self._greys.into(chosen, out)
 
     def chunk(self, start: int, stop: int) -> Tensor:
-        """Return the grey values of rows."""
+        """Return rows in order, (stop - start, d), on the CPU."""
         return torch.from_numpy(self._split.as_float(slice(start, stop)))
 
 
 class FloatRows:
-    """Rows of float32 in memory of `host_zeros`: the clean codes of a trained layer, or patches."""
+    """Rows of float32 in memory of `host_zeros`: the clean codes of a trained layer, or patches.
+
+    Attributes:
+        width: d, the components of a row.
+    """
 
     def __init__(self, values: Tensor) -> None:
         self.values = values
@@ -65,13 +55,17 @@ class FloatRows:
         return len(self.values)
 
     def gather(self, chosen: Indices, out: Array) -> None:
-        """Copy the chosen rows into `out`."""
+        """Copy the chosen rows into `out`, (m, d), the array of a `HostBuffer`."""
         padded = np.lib.stride_tricks.as_strided(out, (len(out), self._padded.shape[1]))
         np.take(self._padded, chosen, axis=0, out=padded, mode="clip")
 
     def chunk(self, start: int, stop: int) -> Tensor:
-        """Return rows as they lie."""
+        """Return rows in order, (stop - start, d), on the CPU."""
         return self.values[start:stop]
+
+
+Inputs = Pixels | FloatRows
+"""Rows that minibatches are gathered from."""
 
 
 def inputs_of(images: Split | Array, batch_size: int, engine: Engine) -> Inputs:

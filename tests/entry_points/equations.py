@@ -1,4 +1,4 @@
-"""The equations and the engines, in plain terms: parameters by name, minibatches, operations.
+"""The equations and the engines, in plain terms: parameters by name, and minibatches.
 
 Examples are rows. The parameters of a layer that is pretrained are `weight` W (hidden, d),
 `hidden_bias` b, `visible_bias` c, and `decoder_weight` V (d, hidden) where it is not tied to Wᵀ.
@@ -8,8 +8,7 @@ A network is a list of (weight, bias), lowest first, the softmax layer last.
 from __future__ import annotations
 
 import runpy
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,11 @@ from torch import Tensor
 from dae_cli.engines.engine import engine_for
 from dae_cli.engines.names import ENGINES
 from dae_cli.errors import ConfigError
-from dae_cli.models.autoencoder import Autoencoder
+from dae_cli.models.autoencoder import Autoencoder, DenoisingBatch
 from dae_cli.models.corruption import Gaussian, Masking, SaltAndPepper
-from dae_cli.models.initial import uniform_weights
-from dae_cli.models.network import Layer, Network
-from dae_cli.models.rbm import Rbm
+from dae_cli.models.layers import draw_weights_
+from dae_cli.models.network import LabelledBatch, Layer, Network
+from dae_cli.models.rbm import GibbsBatch, Rbm
 
 __all__ = [
     "CORRUPTIONS",
@@ -43,7 +42,6 @@ __all__ = [
     "engine_for",
     "initial_weights",
     "moved_to",
-    "operate",
     "run_cached_function",
     "scores",
     "write_cached_function",
@@ -59,133 +57,169 @@ CORRUPTIONS = (Masking, SaltAndPepper, Gaussian)
 """Each is called with its level: ν, ν, σ."""
 
 
-@cache
-def _operations(engine: str) -> Any:
-    return engine_for(engine, torch.device("cpu")).operations
-
-
 def _copies(parameters: Parameters) -> dict[str, Any]:
     return {name: tensor.clone() for name, tensor in parameters.items()}
 
 
 class _Steps:
-    """Steps of gradient descent; minibatches of as many rows share their memory."""
+    """Steps of gradient descent; minibatches of the same shapes share their memory."""
 
     def __init__(self, model: Any, engine: str) -> None:
-        self._model, self._operations = model, _operations(engine)
-        model.lay_out(self._operations)
-        self._memory: dict[int, Any] = {}
-
-    def _batch(self, rows: int) -> Any:
-        if rows not in self._memory:
-            self._memory[rows] = self._model.minibatch(rows, self._operations)
-        return self._memory[rows]
+        self._engine = _engine(engine)
+        self._model, self._stepper = model, self._engine.stepper(model)
+        self._batches: dict[Any, Any] = {}
 
     @property
     def parameters(self) -> Parameters:
         """Copies of the parameters as they are now."""
         return _copies(self._model.parameters())
 
+    def take(self, *minibatch_and_rate: Any) -> Tensor:
+        """Take a step; return the cost before it, summed over the rows, without weight decay."""
+        *minibatch, rate = minibatch_and_rate
+        return self.step(self.batch(0, *minibatch), None, rate)
+
+    def epoch(self, minibatches: Sequence[tuple[Any, ...]], rate: float) -> Iterator[Tensor]:
+        """Take a step on each minibatch, at which the one after it is known; yield the costs."""
+        upcoming = self.batch(0, *minibatches[0])
+        for number, minibatch in enumerate([*minibatches[1:], None], start=1):
+            batch = upcoming
+            upcoming = None if minibatch is None else self.batch(number % 2, *minibatch)
+            yield self.step(batch, upcoming, rate)
+
+    def step(self, batch: Any, upcoming: Any, rate: float) -> Tensor:
+        """Take a step on what `batch` returned, and return the cost as `take` does."""
+        cost = self._stepper.step(batch, upcoming, rate)
+        return torch.as_tensor(cost, dtype=torch.float64)
+
+    def batch(self, which: int, *minibatch: Any) -> Any:
+        """Copy a minibatch into memory of the engine, used again for this `which` and shape."""
+        tensors = self._tensors(*minibatch)
+        key = which, *(tensor.shape for tensor in tensors)
+        if key not in self._batches:
+            self._batches[key] = self._new_batch([_rows_for(self._engine, t) for t in tensors])
+        memory: list[Tensor] = []
+        for value in vars(self._batches[key]).values():
+            memory += value if isinstance(value, list) else [value]
+        for there, tensor in zip(memory, tensors, strict=True):
+            there.copy_(tensor)
+        return self._batches[key]
+
+    def _tensors(self, *minibatch: Any) -> list[Tensor]:
+        return list(minibatch)
+
+    def _new_batch(self, memory: list[Tensor]) -> Any:
+        raise NotImplementedError
+
+
+def _rows_for(engine: Any, tensor: Tensor) -> Tensor:
+    """Return memory for rows such as these, as the engine likes it; or of double precision."""
+    rows: Tensor = engine.zeros(*tensor.shape)
+    return rows.to(tensor.dtype)
+
 
 class AutoencoderSteps(_Steps):
-    """Steps of an autoencoder, on copies of its parameters."""
+    """Steps of an autoencoder, on copies of its parameters; minibatches are (clean, corrupted)."""
 
     def __init__(self, parameters: Parameters, engine: str = "torch", **settings: Any) -> None:
         """`settings`: loss, "cross-entropy" or "squared-error"; weight_decay; contraction."""
         super().__init__(Autoencoder(**_copies(parameters), **settings), engine)
 
-    def take(self, clean: Tensor, corrupted: Tensor, rate: float) -> Tensor:
-        """Take a step; return the cost before it, summed over the rows, without weight decay."""
-        batch = self._batch(len(clean)).fill(clean, corrupted)
-        self._model.descend(batch, rate, self._operations)
-        cost: Tensor = batch.cost.clone()
-        return cost
+    def _new_batch(self, memory: list[Tensor]) -> DenoisingBatch:
+        return DenoisingBatch(*memory)
 
 
 class RbmSteps(_Steps):
     """Steps of contrastive divergence, on copies of the parameters.
 
-    Attributes:
-        chains: the states of the hidden units of so many persistent chains, which a step moves;
-            None where the chains begin at the rows.
+    Minibatches are (clean, draw). A cost is the cross-entropy.
     """
 
     def __init__(
         self, parameters: Parameters, engine: str = "torch", chains: int = 0, **settings: Any
     ) -> None:
-        """`settings`: gibbs_steps, k of CD-k; sample_visible."""
-        super().__init__(Rbm(**_copies(parameters), **settings), engine)
-        self.chains: Tensor | None = None
+        """`settings`: gibbs_steps, k of CD-k; sample_visible; as many persistent `chains`."""
+        rbm = Rbm(**_copies(parameters), **settings)
         if chains:
-            self.chains = self._model.new_chains(chains, self._operations)
+            rbm.chains = rbm.weight.new_zeros(chains, len(rbm.hidden_bias))
+        super().__init__(rbm, engine)
 
-    def take(self, clean: Tensor, draw: Draw, rate: float) -> Tensor:
-        """Take a step; return the cross-entropy before it, summed over the rows."""
-        batch = self._batch(len(clean))
-        batch.clean.copy_(clean)
+    @property
+    def chains(self) -> Tensor | None:
+        """The states of the hidden units of persistent chains, which a step moves."""
+        chains: Tensor | None = self._model.chains
+        return chains
 
-        def fill(tensor: Tensor) -> None:
-            tensor.copy_(draw(tuple(tensor.shape)))
+    def _tensors(self, clean: Tensor, draw: Draw) -> list[Tensor]:
+        return [clean, *(draw((len(clean), width)) for width in self._model.uniform_widths())]
 
-        self._model.descend(batch, rate, fill, self._operations, self.chains)
-        cost: Tensor = batch.cost.clone()
-        return cost
+    def _new_batch(self, memory: list[Tensor]) -> GibbsBatch:
+        return GibbsBatch(memory[0], [uniforms.contiguous() for uniforms in memory[1:]])
 
 
 class NetworkSteps(_Steps):
-    """Steps of a whole network, on copies of its layers."""
+    """Steps of a whole network, on copies of its layers; minibatches are (inputs, labels)."""
 
     def __init__(self, layers: Layers, engine: str = "torch", weight_decay: float = 0.0) -> None:
-        super().__init__(_network(layers), engine)
-        self._weight_decay = weight_decay
+        super().__init__(_network(layers, weight_decay), engine)
 
     @property
     def layers(self) -> Layers:
         """Copies of the layers as they are now."""
         return [(layer.weight.clone(), layer.bias.clone()) for layer in self._model]
 
-    def take(self, inputs: Tensor, labels: Tensor, rate: float) -> Tensor:
-        """Take a step; return the cost before it, summed over the rows, without weight decay."""
-        batch = self._batch(len(inputs)).fill(inputs, labels)
-        self._model.descend(batch, rate, self._operations, self._weight_decay)
-        cost: Tensor = batch.cost.clone()
-        return cost
+    def _tensors(self, inputs: Tensor, labels: Tensor) -> list[Tensor]:
+        onehot = torch.eye(len(self._model.top.bias), dtype=inputs.dtype)
+        return [inputs, onehot[labels]]
+
+    def _new_batch(self, memory: list[Tensor]) -> LabelledBatch:
+        return LabelledBatch(*memory)
 
 
-def _network(layers: Layers) -> Network:
+def _engine(name: str, device: str = "cpu") -> Any:
+    return engine_for(name, torch.device(device))
+
+
+def _network(layers: Layers, weight_decay: float = 0.0) -> Network:
     own = [Layer(weight.clone(), bias.clone()) for weight, bias in layers]
-    return Network(own[:-1], own[-1])
+    return Network(own[:-1], own[-1], weight_decay)
 
 
 def codes(kind: str, parameters: Parameters, inputs: Tensor, engine: str = "torch") -> Tensor:
     """Return what an "autoencoder" or an "rbm" passes to the layer above it."""
     layer = {"autoencoder": Autoencoder, "rbm": Rbm}[kind](**_copies(parameters))
-    out = inputs.new_empty(len(inputs), len(layer.hidden_bias))
-    layer.encode(inputs, out, _operations(engine))
-    return out
+    computes = _engine(engine)
+    computes.prepare(layer)
+    rows = _rows_for(computes, inputs).copy_(inputs)
+    out = _rows_for(computes, inputs.new_empty(len(inputs), len(layer.hidden_bias)))
+    written: Tensor = computes.encode(layer, rows, out)
+    return written.clone()
 
 
 def moved_to(device: str, kind: str, parameters: Parameters) -> Parameters:
-    """Return the parameters of an "autoencoder" or an "rbm" after it was moved to a device."""
+    """Return the tensors of an "autoencoder" or an "rbm" after it was moved to a device."""
     layer = {"autoencoder": Autoencoder, "rbm": Rbm}[kind](**_copies(parameters))
-    layer.to(torch.device(device))
+    _engine("torch", device).prepare(layer)
     there: Parameters = layer.parameters()
     return there
 
 
 def scores(layers: Layers, inputs: Tensor, engine: str = "torch") -> Tensor:
     """Return what enters the softmax for each row, (m, classes)."""
-    network, operations = _network(layers), _operations(engine)
-    batch = network.minibatch(len(inputs), operations)
-    batch.inputs.copy_(inputs)
-    return network.forward(batch, operations).clone()
+    network, computes = _network(layers), _engine(engine)
+    computes.prepare(network)
+    rows = _rows_for(computes, inputs).copy_(inputs)
+    entering: Tensor = computes.scores(network, rows)
+    return entering.clone()
 
 
 def initial_weights(
     outputs: int, inputs: int, init: str, random: np.random.Generator, dtype: torch.dtype
 ) -> Tensor:
     """Return initial weights (outputs, inputs) of the kind "glorot" or "tutorial"."""
-    return uniform_weights(outputs, inputs, init, random, dtype)
+    weight = torch.zeros(outputs, inputs, dtype=dtype)
+    draw_weights_(weight, init, random)
+    return weight
 
 
 def corrupt(corruption: Any, clean: Rows, random: np.random.Generator) -> Rows:
@@ -198,29 +232,6 @@ def corrupt(corruption: Any, clean: Rows, random: np.random.Generator) -> Rows:
 def corrupt_into(out: Rows, corruption: Any, clean: Rows, random: np.random.Generator) -> None:
     """Write a corrupted copy of some rows into memory that there is, in one piece or not."""
     corruption.corrupt(clean, random, out)
-
-
-def operate(engine: str, operation: str, **operands: Any) -> Tensor | None:
-    """Run one operation of an engine in place; return the cost if there is one.
-
-    times_transposed    rows (m, inputs), weight (units, inputs), bias (units,) or None,
-                        out (m, units): out = rows · Wᵀ + bias
-    times               rows (m, units), weight (units, inputs), bias (inputs,) or None,
-                        out (m, inputs): out = rows · W + bias
-    accumulate          weight (units, inputs), left (terms, units), right (terms, inputs), scale,
-                        keep: W = keep · W + scale · leftᵀ right
-    sigmoid             values (m, units)
-    through_sigmoid     error (m, units), code (m, units): error = error ∘ h ∘ (1 − h)
-    cross_entropy       decoder_input a (m, d), clean x (m, d), error (m, d): error = sigm(a) − x
-    """
-    operations = _operations(engine)
-    if operation == "cross_entropy":
-        cost = torch.full((), 7.0)
-        operations.cross_entropy(**operands, cost=cost)
-        return cost
-    names = {"sigmoid": "sigmoid_", "through_sigmoid": "through_sigmoid_"}
-    getattr(operations, names.get(operation, operation))(**operands)
-    return None
 
 
 # Functions that are compiled and cached

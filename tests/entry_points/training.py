@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,16 +14,17 @@ import safetensors
 import safetensors.numpy
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.engines.engine import engine_for
+from dae_cli.engines.torch_engine import TorchEngine
 from dae_cli.errors import DaeError, DivergedError
 from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
-from dae_cli.training.pretrain import corruption_from
+from dae_cli.training.run import Callbacks, TrainingRun, corruption_from
 from dae_cli.training.state import initial_state
 from dae_cli.training.streams import Purpose, shuffled, stream
-from dae_cli.training.train import train as _train
 
 __all__ = [
     "DATA_SHA256",
@@ -33,6 +35,7 @@ __all__ = [
     "corrupted",
     "has_engine",
     "initial_parameters",
+    "minibatches_seen",
     "order",
     "read",
     "rewrite",
@@ -109,7 +112,7 @@ class Trained:
 def train(
     settings: Settings,
     data: Data,
-    engine: str = "torch",
+    engine: Any = "torch",
     *,
     start: Path | None = None,
     stop_after: int | None = None,
@@ -119,6 +122,7 @@ def train(
 
     Args:
         settings: of the experiment, as in a resolved config.
+        engine: its name, or what computes.
         start: a checkpoint to go on from; None: the initial weights.
         stop_after: so many moments (see `Trained`) after which to save a checkpoint and stop.
         save_to: where to save it.
@@ -129,13 +133,14 @@ def train(
     rows, valid, test = (Split(*part, 1 / 255) for part in (data.train, data.valid, no_rows))
     dataset = Dataset("convex", data.classes, rows, valid, test, "original", DATA_SHA256)
     if start is None:
-        state = initial_state(experiment, expected.inputs, torch.float32)
+        state = initial_state(experiment, expected.inputs)
     else:
-        state = load_checkpoint(start, expected, CPU)
-    hooks = _Hooks(stop_after, save_to, expected)
+        state = load_checkpoint(start, expected)
+    stopping = _Stopping(stop_after, save_to, expected)
     diverged = ""
     try:
-        _train(experiment, dataset, state, engine_for(engine, CPU), hooks)
+        computes = engine_for(engine, CPU) if isinstance(engine, str) else engine
+        TrainingRun(experiment, state, computes, stopping).train(dataset)
     except _Stopped:
         pass
     except DivergedError as error:
@@ -144,16 +149,43 @@ def train(
     return replace(
         _trained(state),
         diverged=diverged,
-        stopped=hooks.stopped,
-        moments=hooks.seen,
-        snapshots=hooks.snapshots,
+        stopped=stopping.stopped,
+        moments=stopping.seen,
+        snapshots=stopping.snapshots,
     )
+
+
+def minibatches_seen(settings: Settings, data: Data) -> list[tuple[Any, Any]]:
+    """Train, and return what each step got: its minibatch, and the next one or None.
+
+    Each as its identity and its numbers.
+    """
+    seen: list[tuple[Any, Any]] = []
+
+    def contents(batch: Any) -> Any:
+        if batch is None:
+            return None
+        values = [v if isinstance(v, list) else [v] for v in vars(batch).values()]
+        return id(batch), [tensor.tolist() for tensors in values for tensor in tensors]
+
+    class Recording(TorchEngine):
+        def stepper(self, model: Any) -> Any:
+            steps = super().stepper(model)
+
+            def step(batch: Any, upcoming: Any, rate: float) -> Tensor:
+                seen.append((contents(batch), contents(upcoming)))
+                return steps.step(batch, upcoming, rate)
+
+            return SimpleNamespace(step=step)
+
+    train(settings, data, Recording(CPU))
+    return seen
 
 
 def read(path: Path, settings: Settings, data: Data, data_sha256: str = DATA_SHA256) -> Trained:
     """Read a checkpoint of this experiment on these data; DaeError if it is none."""
     experiment = Experiment.model_validate(settings)
-    return _trained(load_checkpoint(path, _expected(experiment, data, data_sha256), CPU))
+    return _trained(load_checkpoint(path, _expected(experiment, data, data_sha256)))
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Array]], object]) -> None:
@@ -167,7 +199,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any], dict[str, Array]], obj
 
 def initial_parameters(settings: Settings, inputs: int) -> dict[str, Array]:
     """Return the parameters before the first step, under their names in a checkpoint."""
-    state = initial_state(Experiment.model_validate(settings), inputs, torch.float32)
+    state = initial_state(Experiment.model_validate(settings), inputs)
     return _arrays(state)
 
 
@@ -236,7 +268,7 @@ class _Stopped(Exception):
     """Training was stopped here."""
 
 
-class _Hooks:
+class _Stopping(Callbacks):
     """Counts the moments, copies the parameters after each epoch, and stops training."""
 
     def __init__(self, stop_after: int | None, save_to: Path | None, expected: Expected) -> None:
@@ -244,27 +276,28 @@ class _Hooks:
         self.seen, self.stopped = 0, False
         self.snapshots: list[dict[str, Array]] = []
 
-    def due(self) -> bool:
+    def is_checkpoint_due(self) -> bool:
         self.seen += 1
         return self.seen == self._stop_after
 
-    def keep(self, state: Any) -> None:
+    def on_checkpoint(self, state: Any) -> None:
         assert self._save_to is not None
         save_checkpoint(self._save_to, state, self._expected)
         self.stopped = True
         raise _Stopped
 
-    def epoch_done(self, state: Any) -> None:
+    def on_epoch_end(self, state: Any) -> None:
         self.snapshots.append(_arrays(state))
-        self.phase_done(state)
+        self.on_phase_end(state)
 
-    def phase_done(self, state: Any) -> None:
-        if self.due():
-            self.keep(state)
+    def on_phase_end(self, state: Any) -> None:
+        if self.is_checkpoint_due():
+            self.on_checkpoint(state)
 
 
 def _expected(experiment: Experiment, data: Data, sha256: str = DATA_SHA256) -> Expected:
-    return Expected(experiment, sha256, data.train.pixels.shape[1], data.classes)
+    rows, inputs = data.train.pixels.shape
+    return Expected(experiment, sha256, inputs, data.classes, rows)
 
 
 def _trained(state: Any) -> Trained:
