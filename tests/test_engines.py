@@ -251,6 +251,154 @@ def test_steps_of_the_compiled_engine_allocate_no_array_once_warm() -> None:
     assert [size for size in sizes if size > 16] == [4000]  # 16 bytes hold a number
 
 
+# Memory: kernels write whole rows, and nothing else
+
+
+def guarded(rows: int, columns: int) -> tuple[Tensor, Callable[[], bool]]:
+    """Rows as the compiled engine wants them, and whether all around them is as it was.
+
+    Between the columns of one row and the next there are zeros, before and after all there is NaN.
+    """
+    width = -(-columns // 16) * 16
+    memory = torch.full((rows * width + 64,), math.nan)
+    view = memory.as_strided((rows, columns), (width, 1), 32)
+    memory[32:-32].zero_()
+
+    def stands() -> bool:
+        around = torch.cat((memory[:32], memory[-32:]))
+        room = memory[32:-32].view(rows, width)[:, columns:]
+        return bool(around.isnan().all()) and not room.any()
+
+    return view, stands
+
+
+@pytest.mark.parametrize(("d", "hidden", "m"), [(1, 1, 1), (17, 3, 5), (33, 49, 11), (100, 97, 23)])
+def test_the_compiled_engine_writes_nothing_beside_its_operands_and_reads_nothing_there(
+    d: int, hidden: int, m: int
+) -> None:
+    name, stands = had("compiled"), []
+
+    def rows_of(values: Tensor) -> Tensor:
+        view, intact = guarded(*values.shape)
+        stands.append(intact)
+        return view.copy_(values)
+
+    clean, labels = torch.sigmoid(normal(m, d)), torch.arange(m) % 3
+    for tied in (True, False):
+        steps = AutoencoderSteps(layer(hidden, d, tied), name)
+        steps.replace_memory(rows_of)
+        for cost in steps.epoch([(clean, clean)] * 3, 0.1):
+            assert math.isfinite(cost.item())
+    rbm = RbmSteps(layer(hidden, d), name, chains=m)
+    rbm.replace_memory(rows_of)
+    for cost in rbm.epoch([(clean, torch.rand)] * 3, 0.1):
+        assert math.isfinite(cost.item())
+    net = NetworkSteps(stack(d, hidden, hidden + 1, 3), name)
+    net.replace_memory(rows_of)
+    for cost in net.epoch([(clean, labels)] * 3, 0.1):
+        assert math.isfinite(cost.item())
+    assert len(stands) > 10 and all(intact() for intact in stands)
+
+
+FAULTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "float64": lambda t: t.double(),
+    "strides (18, 2)": lambda t: t.repeat_interleave(2, dim=1)[:, ::2],
+    "strides (9, 1)": lambda t: t.contiguous(),
+    "strides (1, 6)": lambda t: t.T.contiguous().T,
+    "on meta": lambda t: t.to("meta"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_compiled_engine_refuses_memory_that_is_not_its_own(fault: str) -> None:
+    steps = AutoencoderSteps(layer(4, 9), had("compiled"))
+    batch = steps.batch(0, torch.rand(6, 9), torch.rand(6, 9))
+    batch.corrupted = FAULTS[fault](batch.corrupted)
+    before = steps.parameters
+    with pytest.raises(ValueError, match="expected float32") as raised:
+        steps.step(batch, None, 0.1)
+    assert fault in str(raised.value)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in steps.parameters.items())
+
+
+# Activations, over the whole range
+
+EXTREMES = (0.0, 1e-8, 1e-3, 1.0, 20.0, 86.9, 90.0, 1e4, 1e30)
+
+
+def cost_of(a: Tensor, x: Tensor) -> float:
+    """Return Σ log(1 + eᵃ) − x a in double precision."""
+    a, x = a.double(), x.double()
+    return float((a.clamp(min=0) - x * a + torch.log1p(torch.exp(-a.abs()))).sum())
+
+
+def sigmoid(engine: str, values: Tensor) -> Tensor:
+    """The code of units whose inputs are nothing."""
+    nothing = {"weight": torch.zeros(len(values), 1), "visible_bias": torch.zeros(1)}
+    return codes("autoencoder", nothing | {"hidden_bias": values}, torch.zeros(1, 1), engine)[0]
+
+
+def cross_entropy(engine: str, a: Tensor, x: Tensor) -> tuple[Tensor, float]:
+    """The error x̂ − x, and the cost, of a decoder that hears no code and says σ(a)."""
+    start = {"weight": torch.zeros(1, len(a)), "hidden_bias": torch.zeros(1), "visible_bias": a}
+    steps = AutoencoderSteps(start, engine)
+    cost = steps.take(x[None], x[None], 1.0).item()
+    return a - steps.parameters["visible_bias"], cost
+
+
+def test_sigmoid_and_cross_entropy_are_accurate_over_the_whole_range(engine: str) -> None:
+    for size, sign, clean in product(EXTREMES, (1, -1), (0.0, 0.3, 1.0)):
+        a, x = torch.full((18,), sign * size), torch.full((18,), clean)
+        code = sigmoid(engine, a).double()
+        torch.testing.assert_close(code, torch.sigmoid(a.double()), rtol=4 * EPSILON, atol=2e-38)
+        error, cost = cross_entropy(engine, a, x)
+        # Where the cost is next to nothing beside a, it may be nothing.
+        near_zero = 18 * (3e-8 + EPSILON * size)
+        assert cost == pytest.approx(cost_of(a, x), rel=1e-6, abs=near_zero)
+        torch.testing.assert_close(error.double(), code - x, rtol=0, atol=EPSILON * (2 + size))
+    values = 30 * normal(5000)
+    torch.testing.assert_close(
+        sigmoid(engine, values).double(), torch.sigmoid(values.double()), rtol=4 * EPSILON, atol=2e-38
+    )
+    for width in (1, 16, 784, 4801):
+        a, x = 10 * normal(width), torch.sigmoid(normal(width, seed=1))
+        assert cross_entropy(engine, a, x)[1] == pytest.approx(cost_of(a, x), rel=1e-6)
+
+
+def test_infinity_and_nan_cost_no_finite_number_so_that_divergence_is_seen(engine: str) -> None:
+    for value in (math.inf, -math.inf):
+        assert not math.isfinite(
+            cross_entropy(engine, torch.full((5,), value), torch.full((5,), 0.25))[1]
+        )
+        code = sigmoid(engine, torch.full((5,), value))
+        torch.testing.assert_close(code, torch.full((5,), float(value > 0)), rtol=0, atol=2e-38)
+    for width in (1, 16, 17, 40):
+        for k in range(width):  # in every place of a vector
+            broken, sound = torch.zeros(width), torch.full((width,), 0.5)
+            broken[k] = math.nan
+            assert torch.equal(sigmoid(engine, broken).isnan(), broken.isnan())
+            error, cost = cross_entropy(engine, broken, sound)
+            assert torch.equal(error.isnan(), broken.isnan()) and math.isnan(cost)
+            assert math.isnan(cross_entropy(engine, sound, broken)[1])
+
+
+def test_softmax_neither_overflows_nor_hides_nan(engine: str) -> None:
+    weight = torch.zeros(3, 4)
+    for scores_, label, expected in (
+        ([1e30, 0.0, -1e30], 0, 0.0),
+        ([-1e4, 0.0, 0.0], 0, 1e4 + math.log(2)),
+        ([-80.0, -80.0, -80.0], 2, math.log(3)),
+    ):
+        net = [*stack(2, 4), (weight, torch.tensor(scores_))]
+        cost = NetworkSteps(net, engine).take(torch.zeros(1, 2), torch.tensor([label]), 0.1)
+        assert cost.item() == pytest.approx(expected, rel=1e-6, abs=1e-6)
+    for k in range(3):
+        bias = torch.zeros(3)
+        bias[k] = math.nan
+        steps = NetworkSteps([*stack(2, 4), (weight, bias)], engine)
+        assert math.isnan(steps.take(torch.zeros(1, 2), torch.tensor([0]), 0.1).item())
+
+
 # Kernels that are cached for later processes
 
 

@@ -376,7 +376,7 @@ def softmax_error(scores: Matrix, targets: Matrix, m: int, classes: int, errors:
             p[k] = exp_of_minus(greatest - score[k])
             sum_ += p[k]
         for k in range(classes):
-            cost += target[k] * (log(sum_) + greatest - score[k])
+            cost += target[k] * (log(sum_) + (greatest - score[k]))
             p[k] = p[k] / sum_ - target[k]
     return cost
 

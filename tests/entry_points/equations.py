@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ class _Steps:
         self._engine = _engine(engine)
         self._model, self._stepper = model, self._engine.stepper(model)
         self._batches: dict[Any, Any] = {}
+        self._rows_of: Callable[[Tensor], Tensor] = partial(_rows_for, self._engine)
 
     @property
     def parameters(self) -> Parameters:
@@ -87,6 +89,11 @@ class _Steps:
             upcoming = None if minibatch is None else self.batch(number % 2, *minibatch)
             yield self.step(batch, upcoming, rate)
 
+    def replace_memory(self, rows_of: Callable[[Tensor], Tensor]) -> None:
+        """Have weights, and minibatches to come, in memory that a function copies them to."""
+        self._model.map_tensors(lambda t: rows_of(t) if t.dim() == 2 else t)
+        self._stepper, self._rows_of = self._engine.stepper(self._model), rows_of
+
     def step(self, batch: Any, upcoming: Any, rate: float) -> Tensor:
         """Take a step on what `batch` returned, and return the cost as `take` does."""
         cost = self._stepper.step(batch, upcoming, rate)
@@ -97,7 +104,7 @@ class _Steps:
         tensors = self._tensors(*minibatch)
         key = which, *(tensor.shape for tensor in tensors)
         if key not in self._batches:
-            self._batches[key] = self._new_batch([_rows_for(self._engine, t) for t in tensors])
+            self._batches[key] = self._new_batch([self._rows_of(t) for t in tensors])
         memory: list[Tensor] = []
         for value in vars(self._batches[key]).values():
             memory += value if isinstance(value, list) else [value]
