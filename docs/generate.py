@@ -41,7 +41,6 @@ from dae_cli.study.tables.comparisons import read_comparisons
 from dae_cli.study.tables.paper_table import paper_table
 from dae_cli.study.tables.table import table_of
 from dae_cli.study.verdict import half_width_95
-from dae_cli.training.version import NUMERICS_VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "dae_cli" / "study" / "reference_rows.csv"
@@ -91,6 +90,7 @@ def _run(row: dict[str, str], experiment: AnyExperiment, reference: Reference) -
         dataset=dataset,
         data_origin=row["data_origin"],
         trust=recorded_trust(dataset, row["data_origin"], row["data_sha256"]),
+        numerics=int(row["numerics"]),
         data_sha256=row["data_sha256"],
         model=model,
         destruction_percent=destruction,
@@ -114,7 +114,7 @@ def write_reference() -> None:
     writer.writerow(["study", "numerics", *columns])
     for study in ("icml2008", "table1"):
         for row in read_rows(ROOT / "results" / study / "runs.csv", RunRow):
-            writer.writerow([study, NUMERICS_VERSION, *(getattr(row, name) for name in columns)])
+            writer.writerow([study, row.numerics, *(getattr(row, name) for name in columns)])
     REFERENCE.write_text(text.getvalue(), encoding="utf-8")
 
 
