@@ -51,7 +51,7 @@ HELP_WIDTH = 80
 def readme(text: str) -> str:
     """Return README's text with the tables of the reference rows renewed."""
     table = reference_table("icml2008")
-    origin = f"{_count(table)} runs of one seed each. {certainty_told(table)}"
+    origin = f"{_runs(table)}, of one seed each. {certainty_told(table)}"
     text = _between(text, "table", f"\n{markdown_table(table)}\n\n{origin}\n")
     whole = reference_table("table1")
     shown = [row for row in whole if row.model == "SdA-3"]
@@ -60,13 +60,15 @@ def readme(text: str) -> str:
     origin = (
         f"SdA-3, the mean of three seeds; sd: over the seeds. {len(whole)} of the table's "
         f"{len(resolve_study('table1').all_cells)} cells have been run ({counts}): "
-        f"{_count(whole)} runs. {certainty_told(shown)}"
+        f"{_runs(whole)}. {certainty_told(shown)}"
     )
     return _between(text, "whole", f"\n{markdown_table(shown)}\n\n{origin}\n")
 
 
-def _count(table: list[TableRow]) -> int:
-    return sum(len(row.seeds.split()) for row in table)
+def _runs(table: list[TableRow]) -> str:
+    runs = sum(len(row.seeds.split()) for row in table)
+    versions = dict.fromkeys(part for row in table for part in row.numerics.split(" / "))
+    return f"{runs} runs, computed with numerics {' and '.join(versions)}"
 
 
 def reference_table(study: str) -> list[TableRow]:
