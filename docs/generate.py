@@ -41,7 +41,6 @@ from dae_cli.study.tables.comparisons import read_comparisons
 from dae_cli.study.tables.paper_table import paper_table
 from dae_cli.study.tables.table import table_of
 from dae_cli.study.verdict import half_width_95
-from dae_cli.training.version import NUMERICS_VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "dae_cli" / "study" / "reference_rows.csv"
@@ -52,7 +51,7 @@ HELP_WIDTH = 80
 def readme(text: str) -> str:
     """Return README's text with the tables of the reference rows renewed."""
     table = reference_table("icml2008")
-    origin = f"{_count(table)} runs of one seed each. {certainty_told(table)}"
+    origin = f"{_runs(table)}, of one seed each. {certainty_told(table)}"
     text = _between(text, "table", f"\n{markdown_table(table)}\n\n{origin}\n")
     whole = reference_table("table1")
     shown = [row for row in whole if row.model == "SdA-3"]
@@ -61,13 +60,15 @@ def readme(text: str) -> str:
     origin = (
         f"SdA-3, the mean of three seeds; sd: over the seeds. {len(whole)} of the table's "
         f"{len(resolve_study('table1').all_cells)} cells have been run ({counts}): "
-        f"{_count(whole)} runs. {certainty_told(shown)}"
+        f"{_runs(whole)}. {certainty_told(shown)}"
     )
     return _between(text, "whole", f"\n{markdown_table(shown)}\n\n{origin}\n")
 
 
-def _count(table: list[TableRow]) -> int:
-    return sum(len(row.seeds.split()) for row in table)
+def _runs(table: list[TableRow]) -> str:
+    runs = sum(len(row.seeds.split()) for row in table)
+    versions = dict.fromkeys(part for row in table for part in row.numerics.split(" / "))
+    return f"{runs} runs, computed with numerics {' and '.join(versions)}"
 
 
 def reference_table(study: str) -> list[TableRow]:
@@ -91,6 +92,7 @@ def _run(row: dict[str, str], experiment: AnyExperiment, reference: Reference) -
         dataset=dataset,
         data_origin=row["data_origin"],
         trust=recorded_trust(dataset, row["data_origin"], row["data_sha256"]),
+        numerics=int(row["numerics"]),
         data_sha256=row["data_sha256"],
         model=model,
         destruction_percent=destruction,
@@ -114,7 +116,7 @@ def write_reference() -> None:
     writer.writerow(["study", "numerics", *columns])
     for study in ("icml2008", "table1"):
         for row in read_rows(ROOT / "results" / study / "runs.csv", RunRow):
-            writer.writerow([study, NUMERICS_VERSION, *(getattr(row, name) for name in columns)])
+            writer.writerow([study, row.numerics, *(getattr(row, name) for name in columns)])
     REFERENCE.write_text(text.getvalue(), encoding="utf-8")
 
 

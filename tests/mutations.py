@@ -47,9 +47,9 @@ ROOMS: dict[str, tuple[str, str]] = {
         "study",
         "replicate train run_folders evaluate golden report statistics claims verify "
         "result_readers filter_studies filters_command svm smoke processes stopping faults cluster "
-        "commit lacking_data results_folders",
+        "commit lacking_data results_folders numerics",
     ),
-    "search": ("search", "search committed_results cluster"),
+    "search": ("search", "search committed_results cluster numerics"),
     "commands": (
         "commands",
         "light_commands train replicate evaluate report verify data_commands filters_command "

@@ -104,10 +104,10 @@ def test_runs_csv_with_other_columns_or_rows_is_refused_at_its_line(done: Path, 
         (sound.replace("cell,run", "run,cell", 1), (":1:",)),
         (columns.upper() + "\n" + rows, (":1:",)),
         ("\n" + rows, (":1:",)),
-        (sound.rstrip("\n").rstrip(","), (":3:", "27", "28")),
-        (sound.rstrip("\n") + ",more\n", (":3:", "29", "28")),
-        (sound.replace("8.00", "8,00", 1), (":2:", "29", "28")),
-        (sound + "\n", (":4:", "0", "28")),
+        (sound.rstrip("\n").rstrip(","), (":3:", "28", "29")),
+        (sound.rstrip("\n") + ",more\n", (":3:", "30", "29")),
+        (sound.replace("8.00", "8,00", 1), (":2:", "30", "29")),
+        (sound + "\n", (":4:", "0", "29")),
     ):
         path.write_text(content, encoding="utf-8")
         dae("verify", "tiny").failed(2, f"results/tiny/runs.csv{parts[0]}", *parts[1:])

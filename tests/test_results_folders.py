@@ -424,7 +424,7 @@ def test_rows_of_the_packaged_reference_may_be_replaced(dae: Dae, done: Path, wr
     out = done.rename(done.with_name(study))
     shutil.rmtree(out / "runs")
     row, _ = read_csv(out / "runs.csv")
-    row |= {key: reference[key] for key in ("cell", "seed", "data_sha256", "n_wrong")}
+    row |= {key: reference[key] for key in ("numerics", "cell", "seed", "data_sha256", "n_wrong")}
     row["n_test"] = "50000"
     if wrong == "another":
         row["n_wrong"] = str(int(row["n_wrong"]) + 1)

@@ -49,7 +49,7 @@ COLUMNS = [
     *("seed", "n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent"),
     *("best_epoch", "epochs", "paper_error_percent", "paper_half_width_95", "paper_model"),
     *("verdict", "minutes", "device", "engine", "threads", "versions", "commit"),
-    *("config_sha256", "error"),
+    *("numerics", "config_sha256", "error"),
 ]
 CELLS = {"rect-0": 0.0, "rect-25": 0.25}
 
@@ -90,8 +90,6 @@ def test_the_folder_is_named_for_its_settings_and_data_and_holds_these_files(
     finished: Finished,
 ) -> None:
     results, _ = finished
-    known = read_csv(ROOT / "dae_cli" / "study" / "reference_rows.csv")
-    numerics = max(int(row["numerics"]) for row in known)
     rows = {row["cell"]: row for row in read_csv(results / "runs.csv")}
     assert len(list((results / "runs").iterdir())) == 2
     for cell, start in (("rect-0", "rect-saa2-0-s0"), ("rect-25", "rect-sda2-25-s0")):
@@ -112,6 +110,7 @@ def test_the_folder_is_named_for_its_settings_and_data_and_holds_these_files(
         }
         # Of what applies to another kind of corruption, sigma was recorded from the start.
         recorded = config | {"corruption": corruption | {"sigma": 0.0}}
+        numerics = read_json(folder / "environment.json")["numerics"]
         plain = json.dumps({"experiment": recorded, "numerics": numerics}, sort_keys=True)
         digest = hashlib.sha256(plain.encode()).hexdigest()
         both = hashlib.sha256((digest + rows[cell]["data_sha256"]).encode()).hexdigest()
@@ -228,8 +227,8 @@ def test_the_counts_are_those_of_the_saved_network_and_of_wrong_rows(
 def test_the_environment_tells_code_machine_and_threads(finished: Finished) -> None:
     environment = read_json(run_of(finished[0], "rect-25") / "environment.json")
     assert list(environment) == [
-        *("dae", "commit", "python", "packages", "platform", "cpu", "cores", "threads"),
-        *("device", "engine", "blas", "command", "earlier"),
+        *("dae", "commit", "numerics", "python", "packages", "platform", "cpu", "cores"),
+        *("threads", "device", "engine", "blas", "command", "earlier"),
     ]
     assert environment["python"] == platform.python_version()
     assert environment["platform"] == platform.platform()
@@ -291,6 +290,7 @@ def test_every_column_of_runs_csv_says_what_the_folder_says(finished: Finished) 
             "versions": f"dae {environment['dae']}; python {environment['python']}; "
             f"torch {packages['torch']}; numpy {packages['numpy']}",
             "commit": environment["commit"],
+            "numerics": str(environment["numerics"]),
             "config_sha256": row["config_sha256"],
             "error": "",
         }

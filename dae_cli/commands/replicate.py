@@ -95,6 +95,7 @@ def replicate(
 
     What is done is skipped, what was stopped goes on, a cell that fails, or whose data cannot be
     fetched, does not stop the others.
+    Runs that a dae with other numerics made are made anew; what is not asked for stays beside them.
     Refused where rows of earlier results would be lost, unless --replace gives them up.
     Writes runs.csv, table.csv, wrong_rows.csv, mcnemar.csv, REPORT.md, report.html, settings.yaml
     and pictures; of a study on filters runs.csv, filters.csv, figures.csv, REPORT.md,

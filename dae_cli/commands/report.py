@@ -26,8 +26,9 @@ def report(
     """Write a study's tables, report, page and pictures anew, and run nothing.
 
     They follow from runs.csv and from what is kept beside it, such as curves and filters of runs
-    whose folders are elsewhere: after a clone, or with a newer dae. Refused where a row is of
-    other settings, or of a dae that computes other numbers, since it would leave the tables.
+    whose folders are elsewhere: after a clone, or with a newer dae. Rows that a dae with other
+    numerics computed stay, and are named as such. Refused where a row is of other settings, since
+    it would leave the tables.
     With a folder, or with --out, the settings are those that the folder keeps.
     """
     resolved, folder = results_of(study, overrides or (), out)

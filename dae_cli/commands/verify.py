@@ -45,8 +45,9 @@ def verify(
     Compares runs.csv with the run folders and the study's settings, the errors with those that
     the checkpoints make on the same data, metrics.csv with the checkpoints, the trials of an SVM
     with its search, wrong_rows.csv and mcnemar.csv with the wrong test rows, and table.csv and
-    the tables of REPORT.md and report.html with these. Pictures are not compared. Nothing is
-    written. With a folder, or with --out, the settings are those that the folder keeps.
+    the tables of REPORT.md and report.html with these. Rows that a dae with other numerics
+    computed are checked under theirs. Pictures are not compared. Nothing is written. With a
+    folder, or with --out, the settings are those that the folder keeps.
 
     Exit code 0: all agrees and every run was recomputed; 1: something differs or could not be
     checked, such as a run whose folder is not here; 2: there are no results to check.

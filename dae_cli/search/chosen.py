@@ -77,7 +77,11 @@ def choose(study: str, cell: SearchedCell, rows: Sequence[TrialRow]) -> Chosen |
         return None
     values = from_text(cell.space, row.settings)
     experiment = cell.with_values(values) if values is not None else None
-    if values is None or experiment is None or config_sha256(experiment) != row.config_sha256:
+    if (
+        values is None
+        or experiment is None
+        or config_sha256(experiment, row.numerics) != row.config_sha256
+    ):
         raise RunFolderError(
             f"{SEARCH_CSV}: trial {row.trial} of {cell.cell} has settings that are not of the "
             "space in study.yaml; search again"
@@ -172,8 +176,12 @@ def _of_cell(
 
     found = []
     for row in rows:
-        if row.search != (digest := search_digest(cell, row.data_sha256)):
+        digest = search_digest(cell, row.data_sha256, row.numerics)
+        if row.search != digest:
             found.append(differ(f"search of trial {row.trial}", row.search, digest))
+    versions = sorted({row.numerics for row in rows})
+    if len(versions) > 1:
+        found.append(differ("numerics", ", ".join(map(str, versions)), "one for all trials"))
     selected = best(rows)
     expected = comment_line(study, rows, selected) if selected else "(no trial was completed)"
     if line != expected and (line is not None or selected is not None):
@@ -198,7 +206,7 @@ def _settings_differ(
             here = getattr(here, part)
         if here != expected:
             found.append(Difference(cell.cell, key, str(here), str(expected)))
-    if not found and config_sha256(cell.experiment) != selected.config_sha256:
-        digest = config_sha256(cell.experiment)
+    digest = config_sha256(cell.experiment, selected.numerics)
+    if not found and digest != selected.config_sha256:
         found.append(Difference(cell.cell, "config_sha256", selected.config_sha256, digest))
     return found

@@ -25,6 +25,7 @@ from dae_cli.study.progress import Watcher
 from dae_cli.study.run.folder import Job, PlannedRun, config_sha256
 from dae_cli.study.run.keeper import checkpoint_seconds
 from dae_cli.study.run.which_engine import check_choice, settled
+from dae_cli.training.version import NUMERICS_VERSION
 
 SEARCH, TRIALS, PRETRAINED, PLACE = "search", "trials", "pretrained", "place"
 """Below results/STUDY: the folder of a search, of its unfinished trials, of layers that trials have
@@ -118,14 +119,14 @@ def cell_searches(
     return tuple(found), lacking
 
 
-def search_digest(cell: SearchedCell, data_sha256: str) -> str:
+def search_digest(cell: SearchedCell, data_sha256: str, numerics: int = NUMERICS_VERSION) -> str:
     """Return the digest of all that a cell's trials have in common."""
     fixed = cell.with_values({key: domain.ends[0] for key, domain in cell.space.items()})
     space = {key: [type(d).__name__, asdict(d)] for key, d in sorted(cell.space.items())}
     common = {
         "space": space,
         "prune": asdict(cell.prune),
-        "fixed": config_sha256(fixed),
+        "fixed": config_sha256(fixed, numerics),
         "data": data_sha256,
     }
     return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:12]

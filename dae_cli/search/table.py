@@ -58,7 +58,7 @@ def _write_earlier(plan: SearchPlan) -> None:
     searches = {(cell.cell, cell.digest) for cell in plan.cells}
     known = {(row.cell, row.search, row.trial): row for row in [*before, *going]}
     kept = [row for row in known.values() if (row.cell, row.search) not in searches]
-    if kept != before:
+    if kept or before:
         write_text(path, _sorted_csv(plan, kept))
 
 

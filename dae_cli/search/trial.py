@@ -39,6 +39,7 @@ from dae_cli.study.run.threads import use_one_thread
 from dae_cli.study.tables.trial_rows import ROW, TrialRow, TrialState, as_text
 from dae_cli.training.run import TrainingRun
 from dae_cli.training.state import TrainingState
+from dae_cli.training.version import NUMERICS_VERSION
 
 
 class PrunedError(Exception):
@@ -233,6 +234,7 @@ def row_of(
         data_sha256=job.data.sha256,
         seed=job.experiment.seed,
         engine=job.engine,
+        numerics=NUMERICS_VERSION,
         config_sha256=config_sha256(job.experiment),
         error=" ".join(error.split()),
         settings=as_text(claim.values),

@@ -31,6 +31,7 @@ from dae_cli.study.plan import Plan, default_out, with_seed
 from dae_cli.study.rows import RunRow, read_rows
 from dae_cli.study.run.folder import CONFIG, RUNS, STATUS, config_sha256, is_run_name, run_name
 from dae_cli.study.run.records import Status, read_record
+from dae_cli.training.version import NUMERICS_VERSION
 
 RUNS_CSV = "runs.csv"
 
@@ -39,8 +40,9 @@ def earlier_rows(plan: Plan, made: Collection[str] = ()) -> tuple[list[RunRow], 
     """Return the rows of runs.csv that stay beside those of the runs `made`, and those that go.
 
     They were written by earlier commands, or by one that shares the folder. They stay if their
-    settings are still what the study says and their data are the same: results of other settings,
-    data or numerics are never mixed in. A row goes when its run is made anew, not before.
+    settings are still what the study says and their data are the same: results of other settings
+    or data are never mixed in. A row that another version of the numerics computed stays until the
+    run of its cell and seed is made with this one.
 
     Raises:
         RunFolderError: runs.csv is not one that dae wrote.
@@ -49,8 +51,14 @@ def earlier_rows(plan: Plan, made: Collection[str] = ()) -> tuple[list[RunRow], 
     if not path.exists():
         return [], []
     rows = [row for row in read_rows(path, RunRow) if row.run not in made]
-    stay = [row for row in rows if _is_of(plan, row)]
+    stay = [row for row in rows if _is_of(plan, row) and _current_run(plan, row) not in made]
     return stay, [row for row in rows if row not in stay]
+
+
+def outdated(plan: Plan, rows: Sequence[RunRow]) -> list[RunRow]:
+    """Return those of the rows that stay in whose place the plan makes runs of these numerics."""
+    asked = {planned.job.name for planned in plan.runs}
+    return [row for row in rows if row.run not in asked and _current_run(plan, row) in asked]
 
 
 def require_current(plan: Plan) -> None:
@@ -116,11 +124,11 @@ def rows_lost(plan: Plan, made: Collection[str] = ()) -> list[RunRow]:
     Raises:
         RunFolderError: runs.csv is not one that dae wrote.
     """
-    _, gone = earlier_rows(plan, made)
+    stay, gone = earlier_rows(plan, made)
     renamed = renamed_cells(plan, gone)
     return [
         row
-        for row in gone
+        for row in (*gone, *outdated(plan, stay))
         if not row.error
         and row.run not in renamed
         and _key(plan.study.name, row) not in _reference()
@@ -183,7 +191,7 @@ def recorded_settings(
                 told.append(load_resolved(out / RUNS / row.run / CONFIG))
         asked = [of_study[row.cell]] if row.cell in of_study else []
         seeded = [with_seed(experiment, row.seed) for experiment in (*told, *asked)]
-        sure = [e for e in seeded if config_sha256(e) == row.config_sha256]
+        sure = [e for e in seeded if config_sha256(e, row.numerics) == row.config_sha256]
         if found := sure or seeded[: len(told)]:
             known[row.cell] = found[0]
     return known
@@ -194,22 +202,27 @@ def _by_cell(study: ResolvedStudy) -> dict[str, AnyExperiment]:
 
 
 def _is_of(plan: Plan, row: RunRow) -> bool:
-    """Tell whether a row's settings, data and numerics are those of the study."""
+    """Tell whether a row's settings and data are those of the study, by its own numerics."""
     cells = _by_cell(plan.study)
     if row.cell not in cells:
         return False
     experiment = with_seed(cells[row.cell], row.seed)
     return (
-        row.config_sha256 == config_sha256(experiment)
-        and row.run == run_name(experiment, row.data_sha256)
+        row.config_sha256 == config_sha256(experiment, row.numerics)
+        and row.run == run_name(experiment, row.data_sha256, row.numerics)
         and _data(plan).get(row.dataset, row.data_sha256) == row.data_sha256
     )
+
+
+def _current_run(plan: Plan, row: RunRow) -> str:
+    """The name that a run of a row's cell, seed and data has with the numerics that are here."""
+    return run_name(with_seed(_by_cell(plan.study)[row.cell], row.seed), row.data_sha256)
 
 
 def _named_now(plan: Plan, row: RunRow) -> str:
     """The cell that has the settings of a row now; empty where there is none."""
     for name, experiment in _by_cell(plan.study).items():
-        if config_sha256(with_seed(experiment, row.seed)) == row.config_sha256:
+        if config_sha256(with_seed(experiment, row.seed), row.numerics) == row.config_sha256:
             return name
     return ""
 
@@ -262,18 +275,20 @@ def _reasons_of(plan: Plan, row: RunRow, there: AnyExperiment | None) -> list[st
             f"data of {row.dataset}: SHA-256 {row.data_sha256[:12]}… in the folder "
             f"({_source_of(plan, row)}), {data.sha256[:12]}… now ({data.source or data.standing})"
         )
+    if row.numerics != NUMERICS_VERSION:
+        reasons.append(f"numerics: {row.numerics} in the folder, {NUMERICS_VERSION} now")
     unknown = "numerics" if there is not None else "settings or numerics that nothing here tells"
     return reasons or [f"other {unknown}"]
 
 
 def _key(study: str, row: RunRow) -> tuple[str, ...]:
-    return (study, row.cell, str(row.seed), row.data_sha256, str(row.n_wrong))
+    return (study, str(row.numerics), row.cell, str(row.seed), row.data_sha256, str(row.n_wrong))
 
 
 @cache
 def _reference() -> frozenset[tuple[str, ...]]:
     """The rows of the committed results, which the package ships."""
     text = files("dae_cli.study").joinpath("reference_rows.csv").read_text(encoding="utf-8")
-    columns = ("study", "cell", "seed", "data_sha256", "n_wrong")
+    columns = ("study", "numerics", "cell", "seed", "data_sha256", "n_wrong")
     rows = csv.DictReader(text.splitlines(), strict=True)
     return frozenset(tuple(row[column] for column in columns) for row in rows)

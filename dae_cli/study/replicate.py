@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from dae_cli.errors import RunFolderError
 from dae_cli.pictures.plotting import load_matplotlib
-from dae_cli.study.earlier_rows import earlier_rows, names_of, renamed_cells
+from dae_cli.study.earlier_rows import earlier_rows, names_of, outdated, renamed_cells
 from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import (
+    RUNS_CSV,
     check_writable,
     tables_alone,
     with_lowest_seeds,
@@ -27,7 +28,7 @@ from dae_cli.study.run.recount import keep_what_is_missing
 from dae_cli.study.run.row import row_of, without_result
 from dae_cli.study.run.which_engine import cannot_go_on, refuse_other_engine, settled
 from dae_cli.study.tables.comparisons import require_kept, write_comparisons
-from dae_cli.study.tables.makes import changes
+from dae_cli.study.tables.makes import changes, other_numerics
 from dae_cli.study.workers.pool import run_jobs
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def run_plan(
     else:
         keep_what_is_missing([p.job for p in plan.runs if p not in ahead], rows, watcher)
         everything, table, report = _write_results(plan, rows, command)
+    if told := other_numerics(everything):
+        watcher.note(f"{plan.out / RUNS_CSV}: {told}")
     sweep_runs(plan.out / RUNS)
     failed = sum(bool(row.error) for row in rows)
     minutes = (time.monotonic() - start) / 60.0
@@ -186,6 +189,7 @@ def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
         RunFolderError: runs.csv is not one that dae wrote.
     """
     stay, gone = earlier_rows(plan)
+    gone += outdated(plan, stay)
     renamed = renamed_cells(plan, gone)
     for old, new in dict.fromkeys((r.cell, renamed[r.run]) for r in gone if r.run in renamed):
         watcher.note(f"{plan.out}: the cell {old} is named {new} now, and so are its rows")
@@ -194,8 +198,7 @@ def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
         if plan.replaces:
             how = "given up by --replace"
         watcher.note(
-            f"{plan.out}: {how}: {names_of(left)} (rows of other settings, data or numerics are "
-            "never mixed)"
+            f"{plan.out}: {how}: {names_of(left)} (rows of other settings or data are never mixed)"
         )
     return stay
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -11,6 +11,7 @@ from dae_cli.csv_rows import csv_text, parse_rows, require_possible, text_of, va
 from dae_cli.data.dataset import Trust
 from dae_cli.data.trust import recorded_trust
 from dae_cli.files import write_text
+from dae_cli.training.version import UNRECORDED
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class RunRow:
     threads: int | None = None
     versions: str = ""
     commit: str = ""
+    numerics: int = UNRECORDED
+    """Version of the numerics that computed it; files of earlier versions do not tell."""
     config_sha256: str = ""
     """Of the resolved config and the version of the numerics."""
     error: str = ""
@@ -91,7 +94,8 @@ class TableRow:
     threads: int | None
     versions: str
     commit: str
-    error: str
+    numerics: str = str(UNRECORDED)
+    error: str = ""
 
 
 Row = TypeVar("Row", RunRow, TableRow)
@@ -99,14 +103,25 @@ Row = TypeVar("Row", RunRow, TableRow)
 _LATER = ("trust", "selected", "trials")
 """Columns that came later: they stand in a file only where a row has something in them, so that
 results from before are what they were."""
+NUMERICS = "numerics"
+"""A column that is always written; files of earlier versions lack it."""
 
 
-def rows_to_csv(rows: Sequence[RunRow] | Sequence[TableRow], kind: type[Any]) -> str:
-    """Return CSV text with a header; percentages have two decimals."""
+def rows_to_csv(
+    rows: Sequence[RunRow] | Sequence[TableRow], kind: type[Any], without: Collection[str] = ()
+) -> str:
+    """Return CSV text with a header; percentages have two decimals.
+
+    Args:
+        rows: of the file.
+        kind: of the rows.
+        without: columns that are left out.
+    """
     names = [
         f.name
         for f in fields(kind)
-        if f.name not in _LATER or any(_cell(f.name, getattr(row, f.name)) != "" for row in rows)
+        if f.name not in without
+        and (f.name not in _LATER or any(_cell(f.name, getattr(row, f.name)) != "" for row in rows))
     ]
     lines = ([_cell(name, getattr(row, name)) for name in names] for row in rows)
     return csv_text([names, *lines])
@@ -132,7 +147,7 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     types = get_type_hints(kind)
 
     def columns(found: Sequence[str]) -> list[str]:
-        return [name for name in types if name in found or name not in _LATER]
+        return [name for name in types if name in found or name not in (*_LATER, NUMERICS)]
 
     def made(found: dict[str, str]) -> Row:
         values = values_of(types, found)

@@ -10,8 +10,10 @@ from dae_cli.study.run.folder import config_sha256, run_name
 from dae_cli.study.tables.mcnemar import holm
 from dae_cli.study.tables.mcnemar import p_value as mcnemar_p_value
 from dae_cli.study.verdict import half_width_95, verdict
+from dae_cli.training.version import NUMERICS_VERSION
 
 __all__ = [
+    "NUMERICS_VERSION",
     "Runs",
     "half_width_95",
     "holm",
@@ -51,7 +53,8 @@ class Runs:
     def __init__(self, study: str) -> None:
         self._cells = {cell.cell: cell.experiment for cell in resolve_study(study).all_cells}
 
-    def identity(self, cell: str, seed: int, data_sha256: str) -> tuple[str, str]:
+    def identity(self, cell: str, seed: int, data_sha256: str, numerics: int) -> tuple[str, str]:
         """Return the name of a run's folder, and the digest of its settings."""
         experiment = self._cells[cell].model_copy(update={"seed": seed})
-        return run_name(experiment, data_sha256), config_sha256(experiment)
+        digest = config_sha256(experiment, numerics)
+        return run_name(experiment, data_sha256, numerics), digest

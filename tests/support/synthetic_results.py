@@ -17,7 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.entry_points.statistics import Runs, half_width_95, number_compared_with
+from tests.entry_points.statistics import (
+    NUMERICS_VERSION,
+    Runs,
+    half_width_95,
+    number_compared_with,
+)
 from tests.support.tiny import write_study
 
 N_TEST = 50_000
@@ -44,7 +49,7 @@ COLUMNS = re.findall(
     """cell run dataset data_origin trust data_sha256 model destruction_percent seed n_test n_wrong
     test_error_percent half_width_95 valid_error_percent best_epoch epochs selected trials
     paper_error_percent paper_half_width_95 paper_model verdict minutes device engine threads
-    versions commit config_sha256 error""",
+    versions commit numerics config_sha256 error""",
 )
 """Of runs.csv, those of an SVM included."""
 MEASURED = ("n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent",
@@ -109,6 +114,7 @@ class SyntheticStudy:
             "threads": 1,
             "versions": "dae 0",
             "commit": "abc",
+            "numerics": NUMERICS_VERSION,
         }
         if model.startswith("SVM"):
             row |= {"engine": "libsvm", "selected": "rbf .1 C 10", "trials": 30}
@@ -127,7 +133,7 @@ class SyntheticStudy:
         row |= {"test_error_percent": f"{error:.2f}", "half_width_95": f"{half_width:.2f}"}
         if row["error"]:
             row |= dict.fromkeys(MEASURED, "")
-        run, digest = self._runs.identity(cell, seed, row["data_sha256"])
+        run, digest = self._runs.identity(cell, seed, row["data_sha256"], row["numerics"])
         row |= {"run": run, "config_sha256": digest} | changes
         self.rows.append(row)
         if first is not None and not row["error"]:

@@ -49,7 +49,7 @@ from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.claims import claims
 from dae_cli.study.tables.comparisons import Comparison
-from dae_cli.study.tables.makes import changes, command_in, engines, failures, made_by, mixed
+from dae_cli.study.tables.makes import changes, command_in, computed_with, failures, made_by, mixed
 from dae_cli.study.tables.origin import REGENERATED, UNVERIFIED, data_mark, origin_told
 from dae_cli.study.tables.paper_table import has_other_models, paper_table
 
@@ -158,7 +158,7 @@ def closing(study: ResolvedStudy, rows: Sequence[RunRow]) -> list[str]:
         "The resolved config of each cell, as `dae show` prints it.",
         f"```yaml\n{_settings(study)}\n```",
         # The runs may have been made elsewhere: their environment.json tells where.
-        f"Written on {cpu_name()}, {cores()} cores; one thread a run, {engines(rows)}.",
+        f"Written on {cpu_name()}, {cores()} cores; one thread a run, {computed_with(rows)}.",
     ]
 
 

@@ -83,6 +83,7 @@ def _details(row: TableRow, changed: str) -> tuple[tuple[str, str], ...]:
         ("minutes", "" if row.minutes is None else f"{row.minutes:.1f} of one core, all seeds"),
         ("data", origin_told(row)),
         ("engine", ", ".join(part for part in (row.engine, row.device) if part)),
+        ("numerics", row.numerics),
         ("commit", row.commit or "from an installed package"),
         ("failed", row.error),
     )

@@ -228,6 +228,7 @@ def _provenance(rows: Sequence[RunRow], command: str) -> tuple[tuple[str, str], 
         ("commits", ", ".join(commits_of(rows)) or "an installed package"),
         ("versions", each([row.versions for row in rows])),
         ("engines", each([row.engine for row in rows])),
+        ("numerics", each([str(row.numerics) for row in rows])),
         ("devices", each([row.device for row in rows])),
     )
     return tuple((what, value) for what, value in told if value)

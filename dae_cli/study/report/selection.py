@@ -15,9 +15,9 @@ SELECTED = """\
 Trials of `dae search`, which counts validation rows alone; every one is a row of `search.csv`.
 Selected was the completed trial with the fewest wrong validation rows, among equals the smallest
 network, then the fewest epochs. Of the sampler *tpe* the first ten trials of a cell are drawn at
-random. *Earlier trials* are of searches with another space or pruning, or other settings that were
-not searched: what was selected does not rest on them, and `search_earlier.csv` has them. The
-trials of an SVM, whose grid is part of its run, are counted under *Every run*."""
+random. *Earlier trials* are of searches with another space or pruning, other settings that were
+not searched, or other numerics: what was selected does not rest on them, and `search_earlier.csv`
+has them. The trials of an SVM, whose grid is part of its run, are counted under *Every run*."""
 TRYING = """\
 The settings that were searched, with each value that a trial of the cell had, **bold** that of the
 selected trial; what is not named is in *Settings*. A setting with one value was no question in the
@@ -60,14 +60,16 @@ def selection_markdown(trials: Trials) -> str:
         "| earlier trials | minutes |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
+    mixed = len({trial.numerics for trial in trials.selecting}) > 1
     names = list(dict.fromkeys(trial.cell for trial in [*trials.selecting, *trials.earlier]))
     for name in names:
         own, before = (
             [trial for trial in rows if trial.cell == name]
             for rows in (trials.selecting, trials.earlier)
         )
-        unverified = any(trial.trust == "unverified" for trial in own)
-        shown = f"{name} ({UNVERIFIED})" if unverified else name
+        marks = [UNVERIFIED] if any(trial.trust == "unverified" for trial in own) else []
+        marks += [f"numerics {n}" for n in sorted({t.numerics for t in own})] if mixed else []
+        shown = f"{name} ({', '.join(marks)})" if marks else name
         lines.append(_trials_line(shown, own, before))
     if len(names) > 1:
         lines.append(_trials_line("all", trials.selecting, trials.earlier))

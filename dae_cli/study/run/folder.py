@@ -169,18 +169,18 @@ def destruction_percent(experiment: AnyExperiment) -> float:
     return round(100.0 * experiment.corruption.destruction, 9)
 
 
-def config_sha256(experiment: AnyExperiment) -> str:
-    """Return the digest of a resolved config and the version of the numerics."""
+def config_sha256(experiment: AnyExperiment, numerics: int = NUMERICS_VERSION) -> str:
+    """Return the digest of a resolved config and a version of the numerics."""
     plain = json.dumps(
-        {"experiment": told_settings(experiment, "json"), "numerics": NUMERICS_VERSION},
-        sort_keys=True,
+        {"experiment": told_settings(experiment, "json"), "numerics": numerics}, sort_keys=True
     )
     return hashlib.sha256(plain.encode()).hexdigest()
 
 
-def run_name(experiment: AnyExperiment, data_sha256: str) -> str:
+def run_name(experiment: AnyExperiment, data_sha256: str, numerics: int = NUMERICS_VERSION) -> str:
     """Return the run folder's name; safe on every file system."""
-    digest = hashlib.sha256((config_sha256(experiment) + data_sha256).encode()).hexdigest()[:8]
+    both = config_sha256(experiment, numerics) + data_sha256
+    digest = hashlib.sha256(both.encode()).hexdigest()[:8]
     if isinstance(experiment, SvmExperiment):
         return f"{experiment.dataset}-svm-{experiment.svm.kernel}-s{experiment.seed}-{digest}"
     model = model_name(experiment).lower().replace("-", "")

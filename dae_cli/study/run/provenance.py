@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import dae_cli
 from dae_cli.engines.names import LIBSVM
 from dae_cli.machine import cores, cpu_name, version_of
+from dae_cli.training.version import NUMERICS_VERSION, UNRECORDED
 
 REPORTED = (
     *("torch", "numpy", "scipy", "numba", "llvmlite"),
@@ -58,6 +59,7 @@ class Environment(_Strict):
     commit: str
     """Commit of the checkout the code ran from, with -dirty if it had changes; `unknown (why)`;
     empty outside a checkout."""
+    numerics: Annotated[int, Field(ge=1, le=10**6)] = UNRECORDED
     python: str
     packages: dict[str, str]
     platform: str
@@ -140,6 +142,7 @@ def environment(device: str, engine: str, threads: int, command: str) -> Environ
     return Environment(
         dae=dae_cli.__version__,
         commit=commit(),
+        numerics=NUMERICS_VERSION,
         python=platform.python_version(),
         packages={name: found for name in REPORTED if (found := version_of(name))},
         platform=platform.platform(),

@@ -155,7 +155,8 @@ def _common(job: Job, env: Environment) -> dict[str, Any]:
         "threads": env.threads,
         "versions": env.versions,
         "commit": env.commits,
-        "config_sha256": config_sha256(experiment),
+        "numerics": env.numerics,
+        "config_sha256": config_sha256(experiment, env.numerics),
     }
 
 

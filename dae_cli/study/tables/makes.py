@@ -6,9 +6,11 @@ import re
 from collections.abc import Collection, Sequence
 
 from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.saved_settings import some
 from dae_cli.study.paper import is_svm
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.provenance import INSTALLED
+from dae_cli.training.version import NUMERICS_VERSION
 
 MOST_NAMED = 4
 """So many commits a sentence names; of more it tells how many they are."""
@@ -88,6 +90,7 @@ def makes(rows: Sequence[RunRow]) -> dict[str, list[str]]:
     networks = [row for row in rows if not is_svm(row.model)]
     svms = [row for row in rows if is_svm(row.model)]  # by libsvm on the CPU, which is no choice
     parts = {
+        "numerics": by_numerics(rows),
         "commits": [part or INSTALLED for row in rows for part in row.commit.split("+")],
         "engines": [part for row in networks for part in row.engine.split(" / ")],
         "devices": [part for row in networks for part in row.device.split(" / ")],
@@ -100,10 +103,28 @@ def makes(rows: Sequence[RunRow]) -> dict[str, list[str]]:
     return {what: names for what, names in different.items() if len(names) > 1}
 
 
-def engines(rows: Sequence[RunRow]) -> str:
-    """Return `engine compiled`; in the order of the table where there are several."""
+def by_numerics(rows: Sequence[RunRow]) -> list[str]:
+    """Return each version of the numerics and its cells: `2 (convex-0, convex-10)`."""
+    cells: dict[int, dict[str, None]] = {}
+    for row in rows:
+        cells.setdefault(row.numerics, {})[row.cell] = None
+    return [f"{version} ({some(list(names))})" for version, names in sorted(cells.items())]
+
+
+def other_numerics(rows: Sequence[RunRow]) -> str:
+    """Say which rows another version of the numerics computed than is here; empty if none."""
+    others = [row for row in rows if row.numerics != NUMERICS_VERSION]
+    if not others:
+        return ""
+    told = ", ".join(by_numerics(others))
+    return f"computed with numerics {told}; this version of dae computes with {NUMERICS_VERSION}"
+
+
+def computed_with(rows: Sequence[RunRow]) -> str:
+    """Return `engine compiled, numerics 2`; in the order of the table where there are several."""
     names = list(dict.fromkeys(row.engine for row in rows))
-    return f"engine{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    versions = " and ".join(str(version) for version in sorted({row.numerics for row in rows}))
+    return f"engine{'s' if len(names) > 1 else ''} {', '.join(names)}, numerics {versions}"
 
 
 def failures(rows: Sequence[RunRow]) -> str:

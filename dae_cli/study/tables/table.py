@@ -69,6 +69,7 @@ def _cell(rows: list[RunRow]) -> TableRow:
         threads=first.threads,
         versions=_only(row.versions for row in rows),
         commit=_only(row.commit for row in rows),
+        numerics=_only(str(row.numerics) for row in rows),
         error="; ".join(f"seed {row.seed}: {row.error}" for row in rows if row.error),
     )
 

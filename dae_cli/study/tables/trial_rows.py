@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -12,6 +12,8 @@ from dae_cli.config.domains import Choices, Domain, Value
 from dae_cli.config.dump import one_line
 from dae_cli.csv_rows import csv_text, parse_rows, require_possible, text_of, values_of
 from dae_cli.data.dataset import Trust
+from dae_cli.study.rows import NUMERICS
+from dae_cli.training.version import UNRECORDED
 
 SEARCH_CSV, EARLIER_CSV = "search.csv", "search_earlier.csv"
 ROW = "row"
@@ -53,6 +55,8 @@ class TrialRow:
     engine: str = ""
     versions: str = ""
     commit: str = ""
+    numerics: int = UNRECORDED
+    """Version of the numerics that computed it; files of earlier versions do not tell."""
     config_sha256: str = ""
     """Of the trial's whole experiment."""
     error: str = ""
@@ -107,10 +111,11 @@ def _value(domain: Domain, text: str) -> Value | None:
     return value if value == domain.on_step(value) else None
 
 
-def to_csv(rows: Sequence[TrialRow]) -> str:
+def to_csv(rows: Sequence[TrialRow], without: Collection[str] = ()) -> str:
     """Return CSV text with a header, a column for each key that any of the rows searches."""
     keys = sorted({key for row in rows for key in row.settings})
-    names = _after(has_trust=any(row.trust for row in rows))
+    left_out = {*without, *([] if any(row.trust for row in rows) else [TRUST])}
+    names = [name for name in _AFTER if name not in left_out]
     lines: list[list[object]] = [[*_BEFORE, *keys, *names]]
     for row in rows:
         before = [_cell(name, getattr(row, name)) for name in _BEFORE]
@@ -123,10 +128,11 @@ def digest_of(rows: Iterable[TrialRow]) -> str:
     """Return the SHA-256 of rows as a search.csv of their own would have them.
 
     It does not depend on what else is in the file: rows are in the order of their trials, and
-    columns are those that these rows have.
+    columns are those that these rows have, but for that of the numerics, which came later: each
+    row's `search` and `config_sha256` hold it.
     """
     ordered = sorted(rows, key=lambda row: row.trial)
-    return hashlib.sha256(to_csv(ordered).encode()).hexdigest()
+    return hashlib.sha256(to_csv(ordered, without=[NUMERICS]).encode()).hexdigest()
 
 
 def best(rows: Iterable[TrialRow]) -> TrialRow | None:
@@ -174,12 +180,8 @@ def _read(text: str, where: str) -> list[TrialRow]:
 
 
 def _columns(found: Sequence[str]) -> list[str]:
-    after = _after(has_trust=TRUST in found)
+    after = [name for name in _AFTER if name in found or name not in (TRUST, NUMERICS)]
     return [*_BEFORE, *found[len(_BEFORE) : len(found) - len(after)], *after]
-
-
-def _after(has_trust: bool) -> list[str]:
-    return [name for name in _AFTER if name != TRUST or has_trust]
 
 
 def _row(found: dict[str, str]) -> TrialRow:

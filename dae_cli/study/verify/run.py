@@ -41,6 +41,7 @@ from dae_cli.study.verify.wrong_rows import compare_wrong_rows
 from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.evaluation import count_wrong, wrong_rows
 from dae_cli.training.state import TrainingState
+from dae_cli.training.version import NUMERICS_VERSION
 
 
 class Contents:
@@ -161,7 +162,7 @@ def _compare_row(
 
     A run keeps the name that its cell had when it was made; `cell` is the one that it has now.
     """
-    name = run_name(config, status.data.sha256)
+    name = run_name(config, status.data.sha256, env.numerics)
     found.compare(f"{RUNS}/{row.run}", "name of the folder", row.run, name)
     data = status.data
     trust = trust_of(status, config.dataset)
@@ -184,8 +185,9 @@ def _count_again(
     if state.best is None:
         raise RunFolderError("its checkpoint has no fine-tuned network")
     engine = engine_for_counting(folder)
-    own = (row.engine, row.device) == (engine.name, engine.device.type)
-    how = "" if own else f" (counted with {engine.name} on {engine.device.type})"
+    here = (engine.name, engine.device.type, NUMERICS_VERSION)
+    own = (row.engine, row.device, row.numerics) == here
+    how = "" if own else " (counted with {} on {}, numerics {})".format(*here)
     mask = wrong_rows(state.best, dataset.test, engine)
     wrong = int(mask.sum())
     invalid = count_wrong(state.best, dataset.valid, engine)

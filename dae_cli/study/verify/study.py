@@ -13,10 +13,12 @@ from dae_cli.study.results_folder import RUNS_CSV, runs_csv_of, with_lowest_seed
 from dae_cli.study.rows import RunRow, read_rows
 from dae_cli.study.run.folder import RUNS, STATUS, is_run_name
 from dae_cli.study.run.threads import use_one_thread
+from dae_cli.study.tables.makes import other_numerics
 from dae_cli.study.verify.differences import Difference, Findings, Unchecked
 from dae_cli.study.verify.of_filters import check_results
 from dae_cli.study.verify.run import Contents, check_run
 from dae_cli.study.verify.tables import check_rows, check_settings, check_tables
+from dae_cli.training.version import NUMERICS_VERSION
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ def verify_study(
     """
     use_one_thread()
     rows = _rows(study, out)
+    if told := other_numerics(rows):
+        note(f"{RUNS_CSV}: {told}")
     study = with_lowest_seeds(study, rows)
     found, contents = Findings(), Contents(data_dir, note)
     cells = {cell.cell: cell.experiment for cell in study.all_cells}
@@ -106,10 +110,13 @@ def _is_here(study: ResolvedStudy, out: Path, row: RunRow, found: Findings) -> b
     elif not is_name:
         found.cannot_check(RUNS_CSV, f"run is {row.run!r}, expected the name of a folder in {RUNS}")
     elif not folder.is_dir():
+        makes = "makes them"
+        if row.numerics != NUMERICS_VERSION:
+            makes = f"makes runs with numerics {NUMERICS_VERSION} in place of {row.numerics}"
         found.cannot_check(
             place,
             "is not here: run folders are not committed with the results; "
-            f"dae replicate {study.name} makes them",
+            f"dae replicate {study.name} {makes}",
         )
     else:
         return True

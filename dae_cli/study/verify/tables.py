@@ -15,7 +15,7 @@ from dae_cli.study.report.markdown import REPORT, facts
 from dae_cli.study.report.page import page_again
 from dae_cli.study.report.table_markdown import CLAIMS
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
-from dae_cli.study.rows import RunRow, TableRow, rows_to_csv
+from dae_cli.study.rows import NUMERICS, RunRow, TableRow, rows_to_csv
 from dae_cli.study.run.folder import config_sha256, run_name
 from dae_cli.study.tables.comparisons import (
     MCNEMAR_CSV,
@@ -46,14 +46,16 @@ def check_rows(
         found: receives what differs.
     """
     with found.going_on(RUNS_CSV):
-        found.compare_csv(RUNS_CSV, _text(out / RUNS_CSV), rows_to_csv(rows, RunRow))
+        kept = _text(out / RUNS_CSV)
+        found.compare_csv(RUNS_CSV, kept, rows_to_csv(rows, RunRow, _columns_lacking(kept)))
     for name, count in Counter(row.run for row in rows).items():
         found.compare(RUNS_CSV, f"{name}: rows", count, 1)
     for row, experiment in zip(rows, wanted, strict=True):
         if experiment is None:
             found.compare(RUNS_CSV, f"{row.run}: cell", row.cell, "no such cell in the study")
             continue
-        digest, name = config_sha256(experiment), run_name(experiment, row.data_sha256)
+        digest = config_sha256(experiment, row.numerics)
+        name = run_name(experiment, row.data_sha256, row.numerics)
         found.compare(RUNS_CSV, f"{row.run}: config_sha256", row.config_sha256, digest)
         found.compare(RUNS_CSV, f"{row.run}: run", row.run, name)
     for what, names in makes(rows).items():
@@ -76,8 +78,8 @@ def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found:
     tests = _check_comparisons(out, rows, found)
     table: list[TableRow] | None = None
     with found.going_on(TABLE_CSV):
-        table = table_of(rows)
-        found.compare_csv(TABLE_CSV, _text(out / TABLE_CSV), rows_to_csv(table, TableRow))
+        table, kept = table_of(rows), _text(out / TABLE_CSV)
+        found.compare_csv(TABLE_CSV, kept, rows_to_csv(table, TableRow, _columns_lacking(kept)))
     if table is not None:
         _check_page(study, out, rows, table, tests, found)
     report: str | None = None
@@ -159,6 +161,11 @@ def _facts_below(report: str, heading: str, mark: str) -> str:
     if "```yaml\n" in section:
         return section.partition("```yaml\n")[2].partition("\n```")[0]
     return "\n".join(line for line in section.split("\n") if line.startswith(mark))
+
+
+def _columns_lacking(kept: str) -> list[str]:
+    """The columns that files of earlier versions do not have."""
+    return [] if NUMERICS in kept.partition("\n")[0].split(",") else [NUMERICS]
 
 
 def _text(path: Path) -> str:
