@@ -143,7 +143,7 @@ def test_the_digest_of_a_search_and_the_settings_it_draws_never_change(
         ("0.3691", "2", "12"),
     ]
     # The digest of the space, the pruning, the fixed settings and the data.
-    assert {row["search"] for row in rows_in(results)} == {"3167a53c18df"}
+    assert {row["search"] for row in rows_in(results)} == {"f79d69ee01b8"}
 
 
 def test_a_pipe_gets_one_plain_line_a_trial(finished_search: tuple[Path, Ended]) -> None:

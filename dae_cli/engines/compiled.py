@@ -191,7 +191,8 @@ class _RbmStepper(_Stepper[GibbsBatch, _GibbsView]):
         self._model, self._layer = model, _layer(model)
         self._persistent = model.chains is not None
         self._chains = self._layer.weight if model.chains is None else _matrix(model.chains)
-        self._visible, self._hidden = self._matrix(1, 1), self._matrix(1, 1)
+        hidden, d = model.weight.shape
+        self._visible, self._hidden = self._matrix(1, d), self._matrix(1, hidden)
 
     def _new_view(self, batch: GibbsBatch) -> _GibbsView:
         m, (hidden, d) = len(batch.clean), self._model.weight.shape
