@@ -73,8 +73,8 @@ readme: $(READY) ## write the tables and command help that the documentation quo
 mutants: $(READY) ## put 60 faults into dae_cli, each against the tests of its room: SEED=1, an hour
 	$(BIN)/python -m tests.mutations --seed $(or $(SEED),1) --run mutations.csv
 
-bench: $(READY) ## ours beside plain PyTorch and sgemm, a quarter of an hour
-	$(BIN)/python -m benchmarks.engine
+bench: $(READY) ## ours beside plain PyTorch and what the machine can do, ten minutes
+	$(BIN)/python -m benchmarks
 
 torture: $(READY) ## kill a study a hundred times at random moments, a quarter of an hour
 	$(BIN)/python -m tests.torture --kills 100 --out docs/reliability

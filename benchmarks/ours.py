@@ -1,115 +1,70 @@
-"""Our own training, step by step: the product's steps, in the loops that the product runs."""
+"""The product's own training, in the very loop that `dae train` runs, so many steps at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Sequence
+from threading import Semaphore, Thread
 
 import numpy as np
 import torch
 
-from benchmarks.plan import CLASSES, DESTRUCTION, RATE
-from dae_cli.config.schema import Experiment
+from dae_cli.config.experiments import resolve_experiment
 from dae_cli.data.dataset import Dataset, Split
-from dae_cli.engines.engine import Engine, default_engine, engine_for
-from dae_cli.engines.names import EngineName
-from dae_cli.models.autoencoder import Autoencoder
-from dae_cli.models.corruption import Masking
-from dae_cli.models.network import Network
-from dae_cli.study.run.threads import use_one_thread as use_one_thread
-from dae_cli.training.batches import batches
-from dae_cli.training.inputs import Pixels
-from dae_cli.training.state import TrainingState, initial_state, network_from
-from dae_cli.training.steps import FinetuningStep, PretrainingStep
-from dae_cli.training.streams import Purpose, shuffled, stream
-
-CPU = torch.device("cpu")
+from dae_cli.engines.engine import engine_for
+from dae_cli.training.run import Callbacks, TrainingRun
+from dae_cli.training.state import initial_state
 
 
-def engine(name: EngineName) -> Engine:
-    """Return an engine of the CPU."""
-    return engine_for(name, CPU)
-
-
-def engines() -> tuple[EngineName, ...]:
-    """Return the engines that can be had here."""
-    return ("torch",) if chosen_engine() == "torch" else ("torch", "compiled")
-
-
-def chosen_engine() -> EngineName:
-    """Return what `--engine auto` takes on this machine."""
-    use_one_thread()
-    return default_engine(CPU, lambda _: None)
-
-
-def experiment(hidden: tuple[int, ...], batch: int, epochs: int = 1) -> Experiment:
-    """Return settings like those of the table's cells; only sizes and epochs matter here."""
-    return Experiment.model_validate(
-        {
-            "dataset": "convex",
-            "model": {"hidden": hidden},
-            "corruption": {"destruction": DESTRUCTION},
-            "pretrain": {"learning_rate": RATE, "epochs": epochs, "batch_size": batch},
-            "finetune": {
-                "learning_rate": RATE,
-                "max_epochs": epochs,
-                "patience": epochs,
-                "batch_size": batch,
-            },
-        }
-    )
-
-
-def synthetic(rows: int, inputs: int) -> Split:
-    """Return random grey values and labels: what they are costs no time."""
+def synthetic(rows: int) -> Dataset:
+    """Return random grey values and labels: what they are costs no time. One row to validate."""
     random = np.random.default_rng(0)
-    pixels = random.integers(0, 256, (rows, inputs), dtype=np.uint8)
-    return Split(pixels, random.integers(0, CLASSES, rows).astype(np.uint8), 1 / 255)
+    pixels = random.integers(0, 256, (rows, 784), dtype=np.uint8)
+    train = Split(pixels, random.integers(0, 2, rows).astype(np.uint8), 1 / 255)
+    return Dataset("convex", 2, train, train.take(1), train.take(1), "regenerated", "0" * 64)
 
 
-def as_dataset(train: Split, others: int) -> Dataset:
-    """Return a training split with `others` of its rows for validation and test."""
-    few = train.take(others)
-    return Dataset("convex", CLASSES, train, few, few, "regenerated", "0" * 64)
+class Training(Callbacks):
+    """A training without end, in a thread that waits between two turns.
 
+    The loop asks after each step whether a checkpoint is due: there it is held. It trains an
+    autoencoder (two widths, inputs first) or a network (with its classes), with the settings of a
+    cell of the table but for those that are given, such as "corruption.destruction=0".
+    """
 
-def fresh_state(settings: Experiment, inputs: int) -> TrainingState:
-    """Return the state that a run begins with."""
-    return initial_state(settings, inputs, torch.float32)
+    def __init__(
+        self, widths: Sequence[int], data: Dataset, engine: str, device: torch.device, *changes: str
+    ) -> None:
+        hidden, epochs = (widths[1:], 100_000) if len(widths) == 2 else (widths[1:-1], 0)
+        words = [f"model.hidden={list(hidden)}", f"pretrain.epochs={epochs}"]
+        words += [f"finetune.{name}=100000" for name in ("max_epochs", "patience")]
+        experiment = resolve_experiment("icml2008/convex-25", [*words, *changes]).network
+        self.state = initial_state(experiment, widths[0])
+        self._run = TrainingRun(experiment, self.state, engine_for(engine, device), self)
+        self._steps = 0
+        self._error: Exception | None = None
+        self._go, self._pause = Semaphore(0), Semaphore(0)
+        Thread(target=self._train, args=(data,), daemon=True).start()
 
+    def __call__(self, steps: int) -> None:
+        """Go on by so many steps; raise what the training raised."""
+        self._steps = steps
+        self._go.release()
+        self._pause.acquire()
+        if self._error is not None:
+            raise self._error
 
-def autoencoder(inputs: int, units: int) -> Autoencoder:
-    """Return a first layer as it begins."""
-    (layer,) = fresh_state(experiment((units,), 1), inputs).autoencoders
-    assert isinstance(layer, Autoencoder)
-    return layer
+    def is_checkpoint_due(self) -> bool:
+        """Wait here for the next turn if this one is over."""
+        self._steps -= 1
+        if self._steps == 0:
+            self._pause.release()
+            self._go.acquire()
+        return False
 
-
-def network(inputs: int, hidden: tuple[int, ...]) -> Network:
-    """Return a network without pretraining as it begins."""
-    return network_from(fresh_state(experiment(hidden, 1), inputs).autoencoders, CLASSES)
-
-
-def pretrain(layer: Autoencoder, train: Split, batch: int, engine: Engine) -> Iterator[None]:
-    """Pretrain a first layer, a step at a time, for ever."""
-    inputs = Pixels(train, batch)
-    step = PretrainingStep(layer, inputs, Masking(DESTRUCTION), engine)
-    for epoch in count():
-        order = shuffled(len(inputs), stream(0, Purpose.PRETRAIN_ORDER, 0, epoch))
-        noise = stream(0, Purpose.CORRUPTION, 0, epoch)
-        for chosen in batches(order, batch):
-            step.take(chosen, noise, RATE)
-            yield
-        step.total.start()
-
-
-def finetune(network: Network, train: Split, batch: int, engine: Engine) -> Iterator[None]:
-    """Fine-tune a network, a step at a time, for ever."""
-    inputs = Pixels(train, batch)
-    step = FinetuningStep(network, inputs, train.labels, engine)
-    for epoch in count():
-        order = shuffled(len(inputs), stream(0, Purpose.FINETUNE_ORDER, epoch))
-        for chosen in batches(order, batch):
-            step.take(chosen, RATE)
-            yield
-        step.total.start()
+    def _train(self, data: Dataset) -> None:
+        self._go.acquire()
+        try:
+            self._run.train(data)
+        except Exception as error:
+            self._error = error
+        self._pause.release()
