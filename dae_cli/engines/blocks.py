@@ -139,7 +139,7 @@ def fill_rows(bias: Vector, m: int, out: Matrix) -> None:
 
 
 @inlined
-def total(values: Vector) -> float:
+def pairwise_sum(values: Vector) -> float:
     """Return the sum of some numbers, of which nothing is left: halves are added up."""
     count = len(values)
     while count > 1:
@@ -151,7 +151,16 @@ def total(values: Vector) -> float:
 
 
 @inlined
-def draw(
+def sum_of(values: Matrix, m: int, width: int) -> float:
+    """Return the sum over m rows of so many numbers, of which nothing is left."""
+    result = 0.0
+    for r in range(m):
+        result += pairwise_sum(values[r, :width])
+    return result
+
+
+@inlined
+def bernoulli(
     probabilities: Matrix, uniforms: Matrix, m: int, first: int, last: int, out: Matrix
 ) -> None:
     """Draw ones with these probabilities, else zeros; `out` may be the probabilities."""

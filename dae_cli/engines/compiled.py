@@ -211,7 +211,7 @@ class _RbmStepper(_Stepper[GibbsBatch, _GibbsView]):
     def _step(self, view: _GibbsView, upcoming: _GibbsView, encode: bool, rate: float) -> float:
         layer, (batch, uniforms), visible = self._layer, view, self._visible
         m, (hidden, d), following = batch.m, self._model.weight.shape, iter(uniforms)
-        cost = kernels.reconstruct(batch, d, visible)
+        cost = kernels.visible_probabilities(batch, d, visible)
         for k in range(self._model.gibbs_steps):
             if k > 0:
                 weight, bias = layer.weight, layer.hidden_bias

@@ -29,10 +29,11 @@ from dae_cli.engines.blocks import (
     add_rows,
     apply_sigmoid,
     back_through_sigmoid,
-    draw,
+    bernoulli,
     fill_rows,
     linear,
-    total,
+    pairwise_sum,
+    sum_of,
     update,
 )
 
@@ -122,15 +123,11 @@ class Descent(NamedTuple):
 @inlined
 def reconstruction_error(
     batch: Denoising, first: int, last: int, squared: bool, out: Matrix
-) -> float:
-    """Write x̂ − x into `out`; return the cost, summed. What entered the decoder is used up."""
-    cost = 0.0
+) -> None:
+    """Write x̂ − x into `out`, and the cost in the place of what entered the decoder."""
     for r in range(batch.m):
-        a, x, error = (
-            batch.decoder_input[r, first:last],
-            batch.clean[r, first:last],
-            out[r, first:last],
-        )
+        a, x = batch.decoder_input[r, first:last], batch.clean[r, first:last]
+        error = out[r, first:last]
         if squared:
             for j in range(len(a)):
                 error[j] = a[j] - x[j]
@@ -139,12 +136,10 @@ def reconstruction_error(
             for j in range(len(a)):
                 error[j] = sigmoid(a[j]) - x[j]
                 a[j] = softplus(a[j]) - x[j] * a[j]
-        cost += total(a)
-    return cost
 
 
 @inlined
-def present(layer: Layer, batch: Denoising, first: int, last: int) -> None:
+def encode_block_tied(layer: Layer, batch: Denoising, first: int, last: int) -> None:
     """Encode a minibatch by a block of units, and add what they say to its reconstruction."""
     linear(
         batch.corrupted, batch.m, layer.weight, first, last, layer.hidden_bias, batch.codes, False
@@ -158,7 +153,7 @@ def begin_tied(layer: Layer, batch: Denoising) -> None:
     """Encode and decode a minibatch that no step before it has encoded."""
     fill_rows(layer.visible_bias, batch.m, batch.decoder_input)
     for first in range(0, len(layer.weight), BLOCK):
-        present(layer, batch, first, min(len(layer.weight), first + BLOCK))
+        encode_block_tied(layer, batch, first, min(len(layer.weight), first + BLOCK))
 
 
 @compiled
@@ -167,7 +162,8 @@ def step_tied(
 ) -> float:
     """Take a step of an autoencoder with V = Wᵀ, and encode and decode the next minibatch."""
     m, d, hidden = batch.m, len(layer.visible_bias), len(layer.hidden_bias)
-    cost = reconstruction_error(batch, 0, d, how.squared, errors.visible)
+    reconstruction_error(batch, 0, d, how.squared, errors.visible)
+    cost = sum_of(batch.decoder_input, m, d)
     add_rows(layer.visible_bias, how.scale, errors.visible, m, 0, d)
     fill_rows(layer.visible_bias, upcoming.m, upcoming.decoder_input)
     for first in range(0, hidden, BLOCK):
@@ -176,14 +172,14 @@ def step_tied(
         back_through_sigmoid(errors.hidden, batch.codes, m, first, last)
         keep = how.keep
         if how.contraction > ZERO:
-            cost += contract(layer.weight, batch, errors, first, last, how)
+            cost = contract(cost, layer.weight, batch, errors, first, last, how)
             keep = ONE
         update(
             layer.weight, first, last, how.scale, keep,
             errors.hidden, batch.corrupted, m, batch.codes, errors.visible, m,
         )  # fmt: skip
         add_rows(layer.hidden_bias, how.scale, errors.hidden, m, first, last)
-        present(layer, upcoming, first, last)
+        encode_block_tied(layer, upcoming, first, last)
     return cost
 
 
@@ -201,24 +197,24 @@ def step_untied(
     The decoder is passed over once, by blocks of components: decode, error back, update.
     """
     m, d, hidden = batch.m, len(layer.visible_bias), len(layer.hidden_bias)
-    cost = 0.0
     fill_rows(errors.zeros[:hidden], m, errors.hidden)
     for first in range(0, d, BLOCK):
         last = min(d, first + BLOCK)
         linear(batch.codes, m, decoder, first, last, layer.visible_bias, batch.decoder_input, True)
-        cost += reconstruction_error(batch, first, last, how.squared, errors.visible)
+        reconstruction_error(batch, first, last, how.squared, errors.visible)
         add_product(errors.visible, m, decoder, first, last, errors.hidden)
         update(
             decoder, first, last, how.scale, how.keep,
             errors.visible, batch.codes, m, errors.visible, batch.codes, 0,
         )  # fmt: skip
         add_rows(layer.visible_bias, how.scale, errors.visible, m, first, last)
+    cost = sum_of(batch.decoder_input, m, d)
     back_through_sigmoid(errors.hidden, batch.codes, m, 0, hidden)
     for first in range(0, hidden, BLOCK):
         last = min(hidden, first + BLOCK)
         keep = how.keep
         if how.contraction > ZERO:
-            cost += contract(layer.weight, batch, errors, first, last, how)
+            cost = contract(cost, layer.weight, batch, errors, first, last, how)
             keep = ONE
         update(
             layer.weight, first, last, how.scale, keep,
@@ -235,19 +231,24 @@ def step_untied(
 
 @inlined
 def contract(
-    weight: Matrix, batch: Denoising, errors: Errors, first: int, last: int, how: Descent
+    cost: float,
+    weight: Matrix,
+    batch: Denoising,
+    errors: Errors,
+    first: int,
+    last: int,
+    how: Descent,
 ) -> float:
     """Add the contractive penalty of a block of units to the errors, and take its step in W.
 
     Returns:
-        The penalty, summed over the rows (dae_cli.models.autoencoder).
+        The cost and the penalty, summed over the rows (dae_cli.models.autoencoder).
     """
-    penalty = 0.0
     for unit in range(first, last):
         filter_, squares = weight[unit], errors.row
         for i in range(len(filter_)):
             squares[i] = filter_[i] * filter_[i]
-        squared_norm = F(total(squares[: len(filter_)]))
+        squared_norm = F(pairwise_sum(squares[: len(filter_)]))
         slopes = ZERO
         for r in range(batch.m):
             h = batch.codes[r, unit]
@@ -255,22 +256,22 @@ def contract(
             slopes += slope * slope
             turn = slope * slope * (ONE - TWO * h) * squared_norm
             errors.hidden[r, unit] += TWO * how.contraction * turn
-        penalty += float(how.contraction * slopes * squared_norm)
+        cost += float(how.contraction * slopes * squared_norm)
         factor = how.keep + how.scale * TWO * how.contraction * slopes
         for i in range(len(filter_)):
             filter_[i] *= factor
-    return penalty
+    return cost
 
 
 # RBMs
 
 
 @inlined
-def present_to_rbm(rbm: Layer, batch: Gibbs, first: int, last: int) -> None:
+def encode_block_gibbs(rbm: Layer, batch: Gibbs, first: int, last: int) -> None:
     """Encode a minibatch by a block of units, draw their states, and add what these say of x."""
     linear(batch.clean, batch.m, rbm.weight, first, last, rbm.hidden_bias, batch.codes, False)
     apply_sigmoid(batch.codes, batch.m, first, last)
-    draw(batch.codes, batch.uniforms, batch.m, first, last, batch.states)
+    bernoulli(batch.codes, batch.uniforms, batch.m, first, last, batch.states)
     add_product(batch.states, batch.m, rbm.weight, first, last, batch.decoder_input)
 
 
@@ -282,31 +283,29 @@ def begin_gibbs(rbm: Layer, batch: Gibbs, chains: Matrix, persistent: bool) -> N
         fill_rows(rbm.visible_bias, batch.m, batch.chain_input)
     for first in range(0, len(rbm.weight), BLOCK):
         last = min(len(rbm.weight), first + BLOCK)
-        present_to_rbm(rbm, batch, first, last)
+        encode_block_gibbs(rbm, batch, first, last)
         if persistent:
             add_product(chains, batch.m, rbm.weight, first, last, batch.chain_input)
 
 
 @compiled
-def reconstruct(batch: Gibbs, d: int, visible: Matrix) -> float:
+def visible_probabilities(batch: Gibbs, d: int, visible: Matrix) -> float:
     """Write P(v|s) of the chains into `visible`; return the cost of the reconstruction of x."""
     for r in range(batch.m):
         a, p = batch.chain_input[r, :d], visible[r, :d]
         for j in range(d):
             p[j] = sigmoid(a[j])
-    cost = 0.0
     for r in range(batch.m):
         a, x = batch.decoder_input[r, :d], batch.clean[r, :d]
         for j in range(d):
             a[j] = softplus(a[j]) - x[j] * a[j]
-        cost += total(a)
-    return cost
+    return sum_of(batch.decoder_input, batch.m, d)
 
 
 @compiled
 def sample(probabilities: Matrix, uniforms: Matrix, m: int, width: int, out: Matrix) -> None:
     """Draw ones with these probabilities, else zeros; `out` may be the probabilities."""
-    draw(probabilities, uniforms, m, 0, width, out)
+    bernoulli(probabilities, uniforms, m, 0, width, out)
 
 
 @compiled
@@ -346,14 +345,14 @@ def step_gibbs(
         linear(visible, m, rbm.weight, first, last, rbm.hidden_bias, hidden, True)
         apply_sigmoid(hidden, m, first, last)
         if persistent:
-            draw(hidden, chain_uniforms, m, first, last, chains)
+            bernoulli(hidden, chain_uniforms, m, first, last, chains)
         for r in range(m):
             for j in range(first, last):
                 hidden[r, j] = -hidden[r, j]
         update(rbm.weight, first, last, scale, ONE, batch.codes, batch.clean, m, hidden, visible, m)
         add_rows(rbm.hidden_bias, scale, batch.codes, m, first, last)
         add_rows(rbm.hidden_bias, scale, hidden, m, first, last)
-        present_to_rbm(rbm, upcoming, first, last)
+        encode_block_gibbs(rbm, upcoming, first, last)
         if persistent:
             add_product(chains, upcoming.m, rbm.weight, first, last, upcoming.chain_input)
 
