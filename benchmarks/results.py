@@ -61,9 +61,10 @@ def this_machine(engine: str) -> tuple[str, Figure]:
     numbers = re.search(r"^cpu family\s*: (\d+)\nmodel\s*: (\d+)$", text, re.MULTILINE)
     kind = kind_of_processor(name, int(numbers[1]), int(numbers[2])) if numbers else name
     libraries = ", ".join(f"{each} {version_of(each)}" for each in ("torch", "numpy", "numba"))
+    which = f"family {numbers[1]}, model {numbers[2]}" if numbers else "family and model unknown"
     told = (
         f"{datetime.now(UTC).date()}, commit {commit() or 'unknown'}, engine {engine}; {name}, "
-        f"family and model {numbers.groups() if numbers else 'unknown'}, {cores()} cores, "
+        f"{which}, {cores()} cores, "
         f"{vector_features()}; {platform.platform(terse=True)}, {libraries}."
     )
     return kind, Figure("machine", told)

@@ -307,6 +307,8 @@ FAULTS: dict[str, Callable[[Tensor], Tensor]] = {
     "strides (18, 2)": lambda t: t.repeat_interleave(2, dim=1)[:, ::2],
     "strides (9, 1)": lambda t: t.contiguous(),
     "strides (1, 6)": lambda t: t.T.contiguous().T,
+    "(6, 8)": lambda t: t[:, :8],
+    "(5, 9)": lambda t: t[:5],
     "on meta": lambda t: t.to("meta"),
 }
 

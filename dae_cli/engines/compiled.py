@@ -82,14 +82,16 @@ def _is_laid_out(tensor: Tensor) -> bool:
     return tensor.dtype is torch.float32 and tensor.is_cpu and (row, column) == (whole, 1)
 
 
-def _matrix(tensor: Tensor) -> Matrix:
+def _matrix(tensor: Tensor, rows: int | None = None, columns: int | None = None) -> Matrix:
     """Return the whole rows that a tensor is a view of.
 
-    Kernels write beyond the columns of a view, so what is not memory of `zeros` is refused.
+    Kernels look at all of them, so what is not memory of `zeros`, or of another shape than is
+    expected, is refused.
     """
-    if not _is_laid_out(tensor):
+    shape = len(tensor) if rows is None else rows, columns or tensor.shape[-1]
+    if tensor.shape != shape or not _is_laid_out(tensor):
         raise ValueError(
-            f"expected float32 on the CPU in rows of whole vectors, found {tensor.dtype} "
+            f"expected float32 {shape} on the CPU in rows of whole vectors, found {tensor.dtype} "
             f"{tuple(tensor.shape)} with strides {tensor.stride()} on {tensor.device}"
         )
     rows, width = len(tensor), tensor.stride(0)
@@ -151,12 +153,11 @@ class _AutoencoderStepper(_Stepper[DenoisingBatch, Denoising]):
         return Errors(self._matrix(rows, d), self._matrix(rows, hidden), wide[0], wide[1])
 
     def _new_view(self, batch: DenoisingBatch) -> Denoising:
-        m, d = batch.clean.shape
+        m, (hidden, d) = len(batch.clean), self._model.weight.shape
         if m > len(self._errors.visible):
             self._errors = self._new_errors(m)
-        clean, corrupted = _matrix(batch.clean), _matrix(batch.corrupted)
-        codes = self._matrix(m, len(self._model.weight))
-        return Denoising(m, clean, corrupted, codes, self._matrix(m, d))
+        clean, corrupted = _matrix(batch.clean, m, d), _matrix(batch.corrupted, m, d)
+        return Denoising(m, clean, corrupted, self._matrix(m, hidden), self._matrix(m, d))
 
     def _begin(self, view: Denoising) -> None:
         if self._decoder is None:
@@ -198,11 +199,12 @@ class _RbmStepper(_Stepper[GibbsBatch, _GibbsView]):
         m, (hidden, d) = len(batch.clean), self._model.weight.shape
         if m > len(self._visible):
             self._visible, self._hidden = self._matrix(m, d), self._matrix(m, hidden)
+        clean = _matrix(batch.clean, m, d)
         first, *rest = (uniforms.numpy() for uniforms in batch.uniforms)
         decoder_input = self._matrix(m, d)
         chain_input = self._matrix(m, d) if self._persistent else decoder_input
         codes, states = self._matrix(m, hidden), self._matrix(m, hidden)
-        chain = Gibbs(m, _matrix(batch.clean), first, codes, states, decoder_input, chain_input)
+        chain = Gibbs(m, clean, first, codes, states, decoder_input, chain_input)
         return _GibbsView(chain, rest)
 
     def _begin(self, view: _GibbsView) -> None:
@@ -252,9 +254,11 @@ class _NetworkStepper(_Stepper[LabelledBatch, _NetworkView]):
     def _new_view(self, batch: LabelledBatch) -> _NetworkView:
         m = len(batch.inputs)
         units = [len(bias) for _, bias in self._layers]
-        codes = [_matrix(batch.inputs), *(self._matrix(m, width) for width in units[:-1])]
+        inputs = _matrix(batch.inputs, m, self._model.layers[0].weight.shape[1])
+        codes = [inputs, *(self._matrix(m, width) for width in units[:-1])]
         errors = [self._matrix(m, width) for width in units]
-        return _NetworkView(codes, self._matrix(m, units[-1]), _matrix(batch.targets), errors)
+        targets = _matrix(batch.targets, m, units[-1])
+        return _NetworkView(codes, self._matrix(m, units[-1]), targets, errors)
 
     def _begin(self, view: _NetworkView) -> None:
         self._encode(view, 0, view.codes[1])
