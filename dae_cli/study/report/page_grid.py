@@ -26,7 +26,9 @@ def grid_of(table: PaperTable, places: Mapping[str, int]) -> Grid:
     return Grid(
         tuple(column.heading for column in models),
         lines,
-        sources(cell.paper for cell in table.cells),
+        sources(
+            table.cell(name, column.model).paper for name in table.datasets for column in models
+        ),
     )
 
 

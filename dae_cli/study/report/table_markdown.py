@@ -92,7 +92,7 @@ def _paper(number: PaperNumber | None, bold: bool) -> str:
     text = f"**{text}**" if bold else text
     text += MARKS.get(number.certainty, "")
     level = number.destruction_percent
-    return f"{text}, ν {level:g} %" if level and number.model.startswith("SdA-") else text
+    return f"{text}, ν {level:g} %" if level else text
 
 
 def not_shown(table: PaperTable) -> str:
