@@ -32,15 +32,15 @@ class Column:
 COLUMNS = (
     Column("SVM_rbf", "SVM_rbf"),
     Column("SVM_poly", "SVM_poly"),
+    Column(SVM_NU, "SVM_rbf (ν)"),
     Column("DBN-1", "DBN-1"),
     Column("SAA-3", "SAA-3"),
     Column("DBN-3", "DBN-3"),
     Column("SdA-3", "SdA-3 (ν)"),
     Column("NNet-1", "NNet (ICML 2007)"),
-    Column(SVM_NU, "SVM_rbf(ν) (talk)"),
 )
-"""Those of ICML 2008 in its order, the network without pretraining of ICML 2007, and the SVM on
-destroyed inputs of the authors' talk."""
+"""Those of ICML 2008 in its order, with the SVM on destroyed inputs of its talk, which is left out
+where a study has no such cell, and the network without pretraining of ICML 2007."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,11 @@ def paper_table(
     """
     used = {cell.experiment.dataset for cell in study.all_cells}
     datasets = tuple(name for name in get_args(DatasetName) if name in used)
+    models = {model_name(cell.experiment) for cell in study.all_cells}
+    columns = tuple(c for c in COLUMNS if c.model != SVM_NU or c.model in models)
     cells: list[TableCell] = []
     for name in datasets:
-        own = [_cell(study, name, column.model, rows, table) for column in COLUMNS]
+        own = [_cell(study, name, column.model, rows, table) for column in columns]
         ours = best_and_overlapping(
             [(c.error_percent, c.half_width_95) if c.counts else NO_NUMBER for c in own]
         )
@@ -130,7 +132,7 @@ def paper_table(
             replace(cell, bold=bold, paper_bold=paper_bold)
             for cell, bold, paper_bold in zip(own, ours, theirs, strict=True)
         ]
-    return PaperTable(datasets, COLUMNS, tuple(cells))
+    return PaperTable(datasets, columns, tuple(cells))
 
 
 NO_NUMBER = (None, None)
