@@ -31,16 +31,17 @@ from dae_cli.config.study_files import Reference
 from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.registry import REGISTRY
 from dae_cli.data.trust import recorded_trust
-from dae_cli.study.paper import compared_with
-from dae_cli.study.report.markdown import certainty_told, markdown_table
+from dae_cli.study.paper import compared_with, sources
+from dae_cli.study.report.markdown import markdown_table
 from dae_cli.study.rows import RunRow, TableRow, read_rows
 from dae_cli.study.run.folder import destruction_percent, model_name
 from dae_cli.study.run.row import judged
+from dae_cli.study.tables.cells import paper_number
 from dae_cli.study.tables.claims import claims
 from dae_cli.study.tables.comparisons import read_comparisons
 from dae_cli.study.tables.paper_table import paper_table
 from dae_cli.study.tables.table import table_of
-from dae_cli.study.verdict import half_width_95
+from dae_cli.study.verdict import Verdict, half_width_95
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "dae_cli" / "study" / "reference_rows.csv"
@@ -51,16 +52,16 @@ HELP_WIDTH = 80
 def readme(text: str) -> str:
     """Return README's text with the tables of the reference rows renewed."""
     table = reference_table("icml2008")
-    origin = f"{_runs(table)}, of one seed each. {certainty_told(table)}"
+    origin = f"{_runs(table)}, of one seed each. {sources(map(paper_number, table))}"
     text = _between(text, "table", f"\n{markdown_table(table)}\n\n{origin}\n")
     whole = reference_table("table1")
     shown = [row for row in whole if row.model == "SdA-3"]
     verdicts = [row.verdict for row in whole]
-    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in ("better", "matches", "worse"))
+    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in get_args(Verdict) if v in verdicts)
     origin = (
         f"SdA-3, the mean of three seeds; sd: over the seeds. {len(whole)} of the table's "
         f"{len(resolve_study('table1').all_cells)} cells have been run ({counts}): "
-        f"{_runs(whole)}. {certainty_told(shown)}"
+        f"{_runs(whole)}. {sources(map(paper_number, shown))}"
     )
     return _between(text, "whole", f"\n{markdown_table(shown)}\n\n{origin}\n")
 
@@ -269,7 +270,7 @@ def _short(number: str) -> str:
 def _trained() -> str:
     """The reference rows of networks on rect-img, beside the paper's."""
     shown = [row for row in reference_table("icml2008") if row.dataset == "rect-img"]
-    return f"{markdown_table(shown)}\n\n{certainty_told(shown)}"
+    return f"{markdown_table(shown)}\n\n{sources(map(paper_number, shown))}"
 
 
 def _help(name: tuple[str, ...]) -> str:

@@ -57,8 +57,12 @@ class Report:
 def report(dae: Dae, tmp_path: Path) -> Callable[..., Report]:
     """Write the report of these errors; `first`: where the wrong test rows of a cell begin."""
 
-    def write(errors: Errors, first: Mapping[tuple[str, str], int] | int | None = None) -> Report:
-        results = whole_table(tmp_path, errors, first)
+    def write(
+        errors: Errors,
+        first: Mapping[tuple[str, str], int] | int | None = None,
+        **changes: str,
+    ) -> Report:
+        results = whole_table(tmp_path, errors, first, **changes)
         dae("report", "made", "--quiet").succeeded()
         return Report(results.out)
 
@@ -217,6 +221,38 @@ def test_sda_is_among_the_best_without_reserve_only_beside_every_model(
     # Equal errors, where the paper's differ.
     assert report({**errors, ("rect", "NNet-1"): [9.0]}).outcomes[PRETRAINING] == IN_PART
     assert report(errors).outcomes[BEST] == WHERE_TESTED
+
+
+def test_svm_rbf_calibrated_the_recipe_of_rect_img_and_counts_nowhere_on_data_of_it(
+    report: WriteReport,
+) -> None:
+    errors = errors_of("rect-img: SVM_rbf 20.5, SVM_poly 24.05, SAA-3 22, SdA-3 22; "
+                       "convex: SVM_rbf 19.13, SdA-3 19.06")  # fmt: skip
+    table, ours = Path("results/made/table.csv"), "Ours and the paper's"
+    for origin, verdict, counted, bold in (
+        ("original", "better", 6, ["SVM_rbf"]),
+        ("regenerated", "calibrated", 5, ["SAA-3", "SdA-3"]),
+    ):
+        found = report(errors, data_origin=origin)
+        verdicts = {row["cell"]: row["verdict"] for row in read_csv(table)}
+        assert verdicts["rect-img-svm-rbf"] == verdict
+        assert verdicts["rect-img-svm-poly"] == verdicts["convex-svm-rbf"] == "matches"
+        (row,) = (r for r in found.table(ours) if r["cell"] == "rect-img-svm-rbf")
+        assert row["paper"] == "24.04 ± 0.37 (SVM_rbf)"
+        assert row["verdict"].split(" (")[0] == verdict
+        (row, _) = found.table("Table 1, ours over the paper's")
+        assert f"*{verdict}*" in row["SVM_rbf"]
+        assert [n.split()[0] for n, cell in row.items() if cell.startswith("[**")] == bold
+        text = found.sections["What does not match, and what we tried"]
+        assert f"compared with the paper: {counted};" in text
+        assert ("rect-img-svm-rbf." in text) == (origin == "regenerated")
+        opponents = {
+            (r["data set"], r["models"]) for r in found.table(DUELS) if "SVM_rbf" in r["models"]
+        }
+        assert (("rect-img", "SdA-3, SVM_rbf") in opponents) == (origin == "original")
+        assert ("convex", "SdA-3, SVM_rbf") in opponents
+        page = Path("results/made/report.html").read_text(encoding="utf-8")
+        assert page.count('v-calibrated">') == (3 if origin == "regenerated" else 1)
 
 
 def test_every_opponent_of_a_claim_is_looked_at(report: WriteReport) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.origin import data_mark, origin_told
+from dae_cli.study.verdict import CALIBRATED
 
 if TYPE_CHECKING:
     from dae_cli.study.plan import Lacking
@@ -97,7 +98,7 @@ def run_summary(row: RunRow) -> list[str]:
 
 
 def _says(verdict: str) -> str:
-    return verdict if verdict == "matches" else f"is {verdict}"
+    return {"matches": "matches", CALIBRATED: "is calibrated to it"}.get(verdict, f"is {verdict}")
 
 
 def _fits(lines: Sequence[str], width: int | None) -> bool:

@@ -48,7 +48,7 @@ class CellView:
     paper_model: str
     gap: str
     verdict: str
-    """better, matches, worse, no reference or failed."""
+    """better, matches, worse, no reference, calibrated or failed."""
     data_mark: str
     """What stands beside the verdict where the data are not known to be the authors'."""
     details: tuple[tuple[str, str], ...]
@@ -168,8 +168,8 @@ class Grid:
     models: tuple[str, ...]
     rows: tuple[tuple[str, tuple[GridCell, ...]], ...]
     """(data set, its cells)."""
-    certainty: str = ""
-    """How certain the paper's numbers are, by their marks."""
+    sources: str = ""
+    """Where the paper's numbers are from."""
 
 
 @dataclass(frozen=True)

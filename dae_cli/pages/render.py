@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from dae_cli.pages.content import Page
 
 TEMPLATE, STYLE, SCRIPT = "report.html.j2", "report.css", "report.js"
-SYMBOLS = {"better": "✓", "matches": "≈", "worse": "✗", "no reference": "·", "failed": "!"}
+SYMBOLS = {
+    "better": "✓",
+    "matches": "≈",
+    "worse": "✗",
+    "no reference": "·",
+    "calibrated": "=",
+    "failed": "!",
+}
 """What stands before a verdict's word, so that colour is never needed to tell them apart."""
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Final, Literal
 
-Verdict = Literal["better", "matches", "worse", "no reference"]
+Verdict = Literal["better", "matches", "worse", "calibrated", "no reference"]
+CALIBRATED: Final = "calibrated"
+"""In place of a verdict: the data's recipe was calibrated to the very number compared with."""
 Side = Literal["lower", "higher", "undecided"]
 """Where one of two errors lies, by their intervals."""
 

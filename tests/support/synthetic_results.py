@@ -162,11 +162,15 @@ Errors = Mapping[tuple[str, str], Sequence[float] | None]
 
 
 def whole_table(
-    folder: Path, errors: Errors, first: Mapping[tuple[str, str], int] | int | None = None
+    folder: Path,
+    errors: Errors,
+    first: Mapping[tuple[str, str], int] | int | None = None,
+    **changes: Any,
 ) -> SyntheticStudy:
     """Return synthetic results of the models of the paper's table.
 
     `first` is the first of the wrong test rows of each cell, or of all; None: they are not known.
+    `changes` are those of every row.
     """
     cells = {name_of(d, model): {"dataset": d, **SETTINGS[model]} for d, model in errors}
     results = SyntheticStudy(folder, cells, reference="model")
@@ -174,9 +178,8 @@ def whole_table(
         for seed, error in enumerate(of_seeds or ()):
             start = first.get((dataset, model)) if isinstance(first, Mapping) else first
             count = round(error / 100 * N_TEST)
-            results.add(
-                name_of(dataset, model), model, count, dataset=dataset, seed=seed, first=start
-            )
+            where: dict[str, Any] = {"dataset": dataset, "seed": seed, "first": start}
+            results.add(name_of(dataset, model), model, count, **where, **changes)
         if of_seeds is None:
             results.add(name_of(dataset, model), model, 0, dataset=dataset, error="diverged")
     results.write()

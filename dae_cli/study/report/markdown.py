@@ -9,7 +9,7 @@ from dae_cli.config.experiments import ResolvedStudy, dump_yaml
 from dae_cli.config.names import STUDY_FILE
 from dae_cli.files import write_text
 from dae_cli.machine import cores, cpu_name
-from dae_cli.study.paper import MARKED, MARKS, UNMARKED
+from dae_cli.study.paper import sources
 from dae_cli.study.report.figures import StudyPictures, draw
 from dae_cli.study.report.kept_page import PAGE, read_kept
 from dae_cli.study.report.mismatches import (
@@ -38,7 +38,6 @@ from dae_cli.study.report.table_markdown import (
     PAIRS,
     READING,
     TABLE,
-    certainty,
     claims_markdown,
     duels_markdown,
     not_shown,
@@ -60,7 +59,8 @@ Intervals are p ± 1.96 · sqrt(p (1 − p) / n) over the n test rows, as in the
 nothing of the spread over seeds: where a cell has several, its error is their mean, and their
 standard deviation stands behind it (sd). *better*: our interval lies below the paper's;
 *matches*: they overlap; *worse*: ours lies above; *no reference*: the paper has no number for this
-cell."""
+cell; *calibrated*: no verdict, and not counted, since the recipe of the data was calibrated to the
+paper's number."""
 
 BARS = """\
 Bars are 95 % intervals over the test rows"""
@@ -116,7 +116,7 @@ def write_report(
         *_table_1(study, rows, table, tests),
         "## Ours and the paper's",
         markdown_table(table, study.changed),
-        "" if has_other_models(study) else certainty_told(table),
+        "" if has_other_models(study) else sources(map(cells.paper_number, table)),
         f"{VERDICTS} {MODEL if study.reference == 'model' else DESTRUCTION}",
         REGENERATED_NOTE if REGENERATED in marks else "",
         UNVERIFIED_NOTE if UNVERIFIED in marks else "",
@@ -181,13 +181,6 @@ def markdown_table(table: Sequence[TableRow], changed: Collection[str] = ()) -> 
     return "\n".join(lines)
 
 
-def certainty_told(table: Sequence[TableRow]) -> str:
-    """Return the footnote on the marks of `markdown_table`; empty where it has none."""
-    found = {cells.paper_certainty(row) for row in table}
-    marks = [f"{MARKS[kind]} {text}" for kind, text in MARKED.items() if kind in found]
-    return f"{UNMARKED} {'; '.join(marks)}." if marks else ""
-
-
 def facts(
     study: ResolvedStudy,
     out: Path,
@@ -234,7 +227,7 @@ def _table_1(
         table_markdown(printed),
         READING,
         not_shown(printed),
-        certainty(printed),
+        sources(cell.paper for cell in printed.cells),
         *([f"## {CLAIMS}", claims_markdown(judged), CLAIMING] if judged else []),
         *([f"## {DUELS}", compared, DUELING] if compared else []),
     ]

@@ -9,6 +9,7 @@ from dae_cli.errors import plain
 from dae_cli.study.rows import TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.origin import data_mark
+from dae_cli.study.verdict import CALIBRATED
 
 MISMATCHES, TRIED_MD = "What does not match, and what we tried", "tried.md"
 TRIED, FENCE = "### What we tried", "```"
@@ -44,10 +45,12 @@ def mismatches_told(table: Sequence[TableRow]) -> str:
     if not compared:
         return "No cell of this study is compared with a number of the paper."
     counts = {v: sum(row.verdict == v for row in compared) for v in ("worse", "better", "matches")}
-    return (
+    told = (
         f"Cells that are compared with the paper: {len(compared)}; worse: {counts['worse']}, "
         f"better: {counts['better']}, matching: {counts['matches']}."
     )
+    calibrated = [row.cell for row in table if row.verdict == CALIBRATED]
+    return f"{told} Calibrated, so not counted: {', '.join(calibrated)}." if calibrated else told
 
 
 def tried_markdown(study_folder: Path) -> str:

@@ -8,15 +8,22 @@ from dae_cli.pages.content import CellView, Interval
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.origin import data_mark, origin_told
-from dae_cli.study.tables.paper_table import best_and_overlapping
+from dae_cli.study.tables.paper_table import NO_NUMBER, best_and_overlapping
+from dae_cli.study.verdict import CALIBRATED
 
 
 def bold_cells(table: Sequence[TableRow]) -> set[str]:
     """Return the cells of one data set that the paper would print bold.
 
-    Those are the best one and all whose interval overlaps that of the best.
+    Those are the best one and all whose interval overlaps that of the best; a calibrated cell takes
+    no part.
     """
-    bold = best_and_overlapping([(row.test_error_percent, row.half_width_95) for row in table])
+    bold = best_and_overlapping(
+        [
+            NO_NUMBER if row.verdict == CALIBRATED else (row.test_error_percent, row.half_width_95)
+            for row in table
+        ]
+    )
     return {row.cell for row, is_bold in zip(table, bold, strict=True) if is_bold}
 
 

@@ -15,7 +15,6 @@ from dae_cli.pages.content import (
     RunView,
     Stop,
 )
-from dae_cli.study.paper import TABLE_1, paper_numbers
 from dae_cli.study.report.kept_page import Kept
 from dae_cli.study.report.labels import (
     differ_in_destruction,
@@ -180,13 +179,9 @@ def _paper_points(table: Sequence[TableRow]) -> tuple[Point, ...]:
         interval = paper_of(row)
         if interval is None or not is_autoencoder(row):
             continue
-        printed = [
-            number.destruction_percent
-            for number in paper_numbers()
-            if (number.paper, number.dataset, number.model)
-            == (TABLE_1, row.dataset, row.paper_model)
-        ]
-        level = printed[0] if printed and printed[0] is not None else row.destruction_percent
+        number = cells.paper_number(row)
+        printed = number.destruction_percent if number else None
+        level = row.destruction_percent if printed is None else printed
         label = _point_label(f"the paper's {row.paper_model}", level, interval)
         points[level] = Point(level, interval, label)
     return tuple(points[level] for level in sorted(points))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dae_cli.pages.content import Grid, GridCell
-from dae_cli.study.paper import MARKS, PaperNumber
-from dae_cli.study.report.table_markdown import certainty
+from dae_cli.study.paper import MARKS, PaperNumber, sources
 from dae_cli.study.tables.cells import NOTHING, interval
 from dae_cli.study.tables.claims import Claim
 from dae_cli.study.tables.duels import COLUMNS, duels_told
@@ -24,7 +23,13 @@ def grid_of(table: PaperTable, places: Mapping[str, int]) -> Grid:
         (name, tuple(_grid_cell(table.cell(name, column.model), places) for column in models))
         for name in table.datasets
     )
-    return Grid(tuple(column.heading for column in models), lines, certainty(table))
+    return Grid(
+        tuple(column.heading for column in models),
+        lines,
+        sources(
+            table.cell(name, column.model).paper for name in table.datasets for column in models
+        ),
+    )
 
 
 def claims_told(found: Sequence[Claim]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dae_cli.study.paper import MARKED, MARKS, UNMARKED, PaperNumber
+from dae_cli.study.paper import MARKS, PaperNumber
 from dae_cli.study.tables.cells import NOTHING, interval
 from dae_cli.study.tables.claims import Claim
 from dae_cli.study.tables.comparisons import Comparison
@@ -19,13 +19,14 @@ READING = """\
 Test errors in percent, with intervals p ± 1.96 · sqrt(p (1 − p) / n); of several seeds the mean,
 with the standard deviation over the seeds (sd) beside the interval of a single run. **Bold** by
 the paper's rule, for ours and for the paper's line by itself: the best model of a row, and every
-model whose interval overlaps the best one's. SdA-3 is given with its destruction ν, selected on
-validation rows. *not run*: the study has this cell, but no run of it; – : it has no such cell."""
+model whose interval overlaps the best one's; a *calibrated* cell takes no part. SdA-3 is given
+with its destruction ν, selected on validation rows. *not run*: the study has this cell, but no run
+of it; – : it has no such cell."""
 
 CLAIMING = """\
 A claim *holds* if it does on every data set on which the paper's own table, read by its intervals,
-shows it, and the contrary on none; *where tested*, if some of these data sets were not run; *in
-part*, if it does on some that were."""
+shows it, and the contrary on none; *where tested*, if on some of these data sets a model was not
+run or is *calibrated*, which does not count; *in part*, if it does on some that were."""
 
 DUELING = """\
 One model has a lower error than another on a data set if its mean over the seeds is lower and
@@ -91,20 +92,7 @@ def _paper(number: PaperNumber | None, bold: bool) -> str:
     text = f"**{text}**" if bold else text
     text += MARKS.get(number.certainty, "")
     level = number.destruction_percent
-    return f"{text}, ν {level:g} %" if level and number.model.startswith("SdA-") else text
-
-
-def certainty(table: PaperTable) -> str:
-    """Return the footnote on the paper's numbers that are not printed in the lecture."""
-    numbers = [cell.paper for cell in table.cells if cell.paper]
-    parts = []
-    for kind, text in MARKED.items():
-        count = sum(number.certainty == kind for number in numbers)
-        if count:
-            parts.append(f"{MARKS[kind]} {text} ({count} of {len(numbers)} numbers)")
-    if not parts:
-        return ""
-    return f"{UNMARKED} {'; '.join(parts)}. Every ± of them agrees with its error."
+    return f"{text}, ν {level:g} %" if level else text
 
 
 def not_shown(table: PaperTable) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
 from dae_cli.data.dataset import Trust
+from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.trust import recorded_trust
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.paper import compared_with
-from dae_cli.study.rows import RunRow
+from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.folder import (
     CONFIG,
     ENVIRONMENT,
@@ -23,7 +24,9 @@ from dae_cli.study.run.folder import (
 )
 from dae_cli.study.run.provenance import Environment
 from dae_cli.study.run.records import Status, read_record
-from dae_cli.study.verdict import half_width_95, verdict
+from dae_cli.study.verdict import CALIBRATED, half_width_95, verdict
+
+Judged = TypeVar("Judged", RunRow, TableRow)
 
 REMEDY = "remove this folder to have the run made anew"
 
@@ -93,9 +96,8 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
         )
     n_test, n_wrong = result.n_test, result.n_wrong
     error, half_width = 100.0 * n_wrong / n_test, half_width_95(n_wrong, n_test)
-    columns = _common(job, env)
-    return RunRow(
-        **columns,
+    row = RunRow(
+        **_common(job, env),
         n_test=n_test,
         n_wrong=n_wrong,
         test_error_percent=error,
@@ -105,17 +107,19 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
         epochs=result.epochs,
         selected=result.selected,
         trials=result.trials,
-        verdict=verdict(
-            error, half_width, columns["paper_error_percent"], columns["paper_half_width_95"]
-        ),
         minutes=status.minutes,
     )
+    return judged(row)
 
 
-def judged(row: RunRow) -> RunRow:
-    """Return the row of a done run with the verdict that its numbers have now."""
+def judged(row: Judged) -> Judged:
+    """Return the row of a run or cell with the verdict that its numbers have; as it is if none."""
     if row.test_error_percent is None or row.half_width_95 is None:
         return row
+    if row.paper_error_percent is not None and row.data_origin == "regenerated":
+        recipe = RECIPES.get(row.dataset)
+        if recipe and recipe.calibrated_by == row.model:
+            return replace(row, verdict=CALIBRATED)
     paper = row.paper_error_percent, row.paper_half_width_95
     return replace(row, verdict=verdict(row.test_error_percent, row.half_width_95, *paper))
 

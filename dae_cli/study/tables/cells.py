@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from dae_cli.study.paper import MARKS, certainty_of, is_svm
+from dae_cli.study.paper import MARKS, PaperNumber, is_svm, published_number
 from dae_cli.study.tables.origin import data_mark
 
 if TYPE_CHECKING:
@@ -54,15 +54,14 @@ def paper(row: TableRow, nothing: str = NOTHING, mark: str = "") -> str:
 
 
 def paper_marked(row: TableRow) -> str:
-    """`paper`, with the mark of a number that was not read in the lecture."""
-    return paper(row, mark=MARKS.get(paper_certainty(row), ""))
+    """`paper`, with the mark of a number that was not read in a publication of its authors."""
+    number = paper_number(row)
+    return paper(row, mark=MARKS.get(number.certainty, "") if number else "")
 
 
-def paper_certainty(row: TableRow) -> str:
-    """How certain the paper's number is: a key of `paper.MARKS`, or another word for certain."""
-    if row.paper_error_percent is None:
-        return ""
-    return certainty_of(row.dataset, row.paper_model, row.paper_error_percent)
+def paper_number(row: TableRow) -> PaperNumber | None:
+    """The published number of a row; None where it has none, or one that is not known."""
+    return published_number(row.dataset, row.paper_model, row.paper_error_percent)
 
 
 def selected(row: RunRow) -> str:

@@ -37,14 +37,14 @@ class Duel:
 def duels(
     pair: tuple[str, str], table: PaperTable, tests: Sequence[Comparison]
 ) -> tuple[Duel, ...]:
-    """Compare two models on every data set where both are done.
+    """Compare two models on every data set where both are done, and neither is calibrated.
 
     The first has a lower error than the second if its mean over the seeds is lower and McNemar's
     test says so at 5 % for every seed that both have; where the test rows of the runs are not
     known, if their intervals do not overlap.
     """
     cells = [(table.cell(d, pair[0]), table.cell(d, pair[1])) for d in table.datasets]
-    return tuple(_duel(a, b, tests) for a, b in cells if a.state == b.state == "done")
+    return tuple(_duel(a, b, tests) for a, b in cells if a.counts and b.counts)
 
 
 def paper_sides(pair: tuple[str, str], table: PaperTable) -> dict[str, Side]:

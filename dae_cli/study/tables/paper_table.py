@@ -11,11 +11,11 @@ from typing import Literal, get_args
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import AnyExperiment, DatasetName, SvmExperiment
-from dae_cli.study.paper import PaperNumber, published_of_model
+from dae_cli.study.paper import SVM_NU, TABLE_1, PaperNumber, published_of_model
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.folder import model_name
 from dae_cli.study.tables.origin import data_mark
-from dae_cli.study.verdict import side_of
+from dae_cli.study.verdict import CALIBRATED, side_of
 
 State = Literal["done", "failed", "not run", "no cell"]
 
@@ -32,13 +32,15 @@ class Column:
 COLUMNS = (
     Column("SVM_rbf", "SVM_rbf"),
     Column("SVM_poly", "SVM_poly"),
+    Column(SVM_NU, "SVM_rbf (ν)"),
     Column("DBN-1", "DBN-1"),
     Column("SAA-3", "SAA-3"),
     Column("DBN-3", "DBN-3"),
     Column("SdA-3", "SdA-3 (ν)"),
     Column("NNet-1", "NNet (ICML 2007)"),
 )
-"""Those of ICML 2008 in its order, and the network without pretraining of ICML 2007."""
+"""Those of ICML 2008 in its order, with the SVM on destroyed inputs of its talk, which is left out
+where a study has no such cell, and the network without pretraining of ICML 2007."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,15 @@ class TableCell:
     data_mark: str = ""
     """What stands beside the verdict where the data are not known to be the authors'."""
     verdict: str = ""
-    """better, matches, worse; no reference where the cell is not to be compared."""
+    """better, matches, worse or calibrated; no reference where the cell is not to be compared."""
     bold: bool = False
     paper: PaperNumber | None = None
     paper_bold: bool = False
+
+    @property
+    def counts(self) -> bool:
+        """Whether claims rest on it: it is done, and no recipe was calibrated to it."""
+        return self.state == "done" and self.verdict != CALIBRATED
 
 
 @dataclass(frozen=True)
@@ -109,18 +116,23 @@ def paper_table(
     """
     used = {cell.experiment.dataset for cell in study.all_cells}
     datasets = tuple(name for name in get_args(DatasetName) if name in used)
+    models = {model_name(cell.experiment) for cell in study.all_cells}
+    columns = tuple(c for c in COLUMNS if c.model != SVM_NU or c.model in models)
     cells: list[TableCell] = []
     for name in datasets:
-        own = [_cell(study, name, column.model, rows, table) for column in COLUMNS]
-        ours = best_and_overlapping([(c.error_percent, c.half_width_95) for c in own])
+        own = [_cell(study, name, column.model, rows, table) for column in columns]
+        ours = best_and_overlapping(
+            [(c.error_percent, c.half_width_95) if c.counts else NO_NUMBER for c in own]
+        )
+        printed = [c.paper if c.paper and c.paper.paper == TABLE_1 else None for c in own]
         theirs = best_and_overlapping(
-            [(c.paper.error_percent, c.paper.half_width_95) if c.paper else NO_NUMBER for c in own]
+            [(n.error_percent, n.half_width_95) if n else NO_NUMBER for n in printed]
         )
         cells += [
             replace(cell, bold=bold, paper_bold=paper_bold)
             for cell, bold, paper_bold in zip(own, ours, theirs, strict=True)
         ]
-    return PaperTable(datasets, COLUMNS, tuple(cells))
+    return PaperTable(datasets, columns, tuple(cells))
 
 
 NO_NUMBER = (None, None)

@@ -8,7 +8,8 @@ from statistics import fmean, stdev
 
 from dae_cli.errors import RunFolderError
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.verdict import half_width_95, verdict
+from dae_cli.study.run.row import judged
+from dae_cli.study.verdict import half_width_95
 
 
 def table_of(rows: Sequence[RunRow]) -> list[TableRow]:
@@ -42,7 +43,7 @@ def _cell(rows: list[RunRow]) -> TableRow:
     half_width = None
     if error is not None and first.n_test:
         half_width = half_width_95(error / 100.0 * first.n_test, first.n_test)
-    return TableRow(
+    row = TableRow(
         cell=first.cell,
         dataset=first.dataset,
         data_origin=first.data_origin,
@@ -60,9 +61,7 @@ def _cell(rows: list[RunRow]) -> TableRow:
         paper_error_percent=first.paper_error_percent,
         paper_half_width_95=first.paper_half_width_95,
         paper_model=first.paper_model,
-        verdict=""
-        if error is None or half_width is None
-        else verdict(error, half_width, first.paper_error_percent, first.paper_half_width_95),
+        verdict="",
         minutes=sum(round(row.minutes or 0.0, 1) for row in rows),
         device=_only(row.device for row in rows),
         engine=_only(row.engine for row in rows),
@@ -72,6 +71,7 @@ def _cell(rows: list[RunRow]) -> TableRow:
         numerics=_only(str(row.numerics) for row in rows),
         error="; ".join(f"seed {row.seed}: {row.error}" for row in rows if row.error),
     )
+    return judged(row)
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
