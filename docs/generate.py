@@ -12,7 +12,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields
 from itertools import groupby
 from pathlib import Path
@@ -144,21 +144,23 @@ def write_reference(folders: Sequence[Path]) -> None:
         for row in read_rows(folder / "runs.csv", RunRow):
             if row.n_wrong is not None:
                 rows.append(ReferenceRow(*(getattr(row, name) for name in REFERENCE_COLUMNS)))
-    for study, source in study_folders().items():
-        found = [*reference_rows(source), *taken.get(study, [])]
-        if not found:
-            continue
+    for name, rows in taken.items():
+        study = resolve_study(name)
+        cells = {cell.cell: cell.experiment for cell in study.all_cells}
+        found = [*reference_rows(study.source), *rows]
         by_run = {(row.cell, row.seed, row.data_sha256): row for row in found}
-        cells = {cell.cell: cell.experiment for cell in resolve_study(study).all_cells}
-        order = list(cells)
-        rows = [row for row in by_run.values() if row.cell in cells and _is_current(row, cells)]
-        rows.sort(key=lambda r: (order.index(r.cell), r.data_origin, r.data_sha256, r.seed))
-        write_text(source / REFERENCE_CSV, csv_text([REFERENCE_COLUMNS, *map(astuple, rows)]))
-        print(f"{study}: {len(rows)} reference rows; left out: {len(by_run) - len(rows)}")
+        kept = [row for row in by_run.values() if _is_current(row, cells.get(row.cell))]
+        kept.sort(key=lambda r: (list(cells).index(r.cell), r.data_origin, r.data_sha256, r.seed))
+        lines = [REFERENCE_COLUMNS, *map(astuple, kept)]
+        write_text(study.source / REFERENCE_CSV, csv_text(lines))
+        print(f"{name}: {len(kept)} reference rows; left out: {len(by_run) - len(kept)}")
 
 
-def _is_current(row: ReferenceRow, cells: Mapping[str, AnyExperiment]) -> bool:
-    return row.config_sha256 == config_sha256(with_seed(cells[row.cell], row.seed), row.numerics)
+def _is_current(row: ReferenceRow, cell: AnyExperiment | None) -> bool:
+    """Whether a row's settings are those of its cell."""
+    return cell is not None and row.config_sha256 == config_sha256(
+        with_seed(cell, row.seed), row.numerics
+    )
 
 
 def results(text: str) -> str:

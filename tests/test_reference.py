@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.entry_points.docs import load_generator
 from tests.entry_points.statistics import NUMERICS_VERSION, Runs
 from tests.support.commands import Ended
 from tests.support.synthetic_results import write_csv
@@ -166,9 +167,38 @@ def test_committed_rows_of_other_data_give_way_and_the_runs_end_identical(
         ended.failed(2, "rect-0 seed 0", "--replace")
         return
     assert (
-        "results/tiny: your runs take the place of the results that came with dae (rect-0 seed 0, "
-        "rect-25 seed 0), which stay the reference that yours are compared with"
+        "results/tiny: your runs take the place of the reference's (rect-0 seed 0, rect-25 seed 0) "
+        "in these tables; the reference itself stays, and yours are compared with it at the end"
     ) in ended.message
     assert "never mixed" not in ended.message
     assert ended.succeeded().lines[-1] == IDENTICAL
     assert [row["run"] for row in read_csv(done / "runs.csv")] == [row["run"] for row in others]
+
+
+# `python docs/generate.py --reference FOLDER…`
+
+
+def test_rows_of_results_folders_become_reference_rows_of_their_study(
+    dae: Dae, done: Path, tiny_data: Path
+) -> None:
+    generate = load_generator()
+    (row, *_) = take_as_reference(done, n_wrong="0")
+    gone = row | {"cell": "gone"}
+    other_settings = row | {"config_sha256": "0" * 64, "seed": "9"}
+    write_reference([row, gone, other_settings])
+    other = write_other_rect(Path("other"), tiny_data / "rect.npz")
+    words = ("replicate", "tiny", "--data-dir", other, "--out", "others", "--seeds", "2")
+    dae(*words).succeeded()
+    generate.write_reference([Path("others"), done])
+    found = read_csv(Path("experiments/tiny/reference.csv"))
+    assert sorted((r["cell"], r["data_sha256"], r["seed"]) for r in found) == sorted(
+        (r["cell"], r["data_sha256"], r["seed"])
+        for r in (*read_csv(Path("others/runs.csv")), *read_csv(done / "runs.csv"))
+    )
+    assert dae("replicate", "tiny").succeeded().lines[-1] == IDENTICAL
+    assert dae(*words).succeeded().lines[-1] == "4 of 4 runs identical to the reference"
+    table = generate.reference_table("tiny")
+    assert sorted((r.cell, r.seeds, r.sd_over_seeds is None) for r in table) == [
+        *(("rect-0", "0", True), ("rect-0", "0 1", False)),
+        *(("rect-25", "0", True), ("rect-25", "0 1", False)),
+    ]

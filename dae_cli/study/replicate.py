@@ -201,8 +201,8 @@ def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
         told = (
             f"given up by --replace: {names}"
             if plan.replaces
-            else f"your runs take the place of the results that came with dae ({names}), which "
-            "stay the reference that yours are compared with"
+            else f"your runs take the place of the reference's ({names}) in these tables; the "
+            "reference itself stays, and yours are compared with it at the end"
         )
         watcher.note(f"{plan.out}: {told}")
     return stay
