@@ -1,1 +1,1 @@
-"""The engines: the same equations, multiplied by torch, by BLAS, or by kernels compiled here."""
+"""The engines: who computes a step, torch by the equations or compiled kernels in one pass."""

@@ -43,6 +43,16 @@ BLOCK = 96
 CHUNK = 160
 
 
+@inlined
+def encode_block(
+    rows: Matrix, m: int, weight: Matrix, bias: Vector, first: int, last: int, out: Matrix,
+    ahead: bool,
+) -> None:  # fmt: skip
+    """out (m, units) = sigm(rows · Wᵀ + bias), for the units first … last."""
+    linear(rows, m, weight, first, last, bias, out, ahead)
+    apply_sigmoid(out, m, first, last)
+
+
 @compiled
 def encode(rows: Matrix, m: int, weight: Matrix, bias: Vector, out: Matrix, linearly: bool) -> None:
     """out (m, units) = sigm(rows · Wᵀ + bias), or without the sigmoid."""
@@ -51,9 +61,10 @@ def encode(rows: Matrix, m: int, weight: Matrix, bias: Vector, out: Matrix, line
         here, there = rows[begin : begin + count], out[begin : begin + count]
         for first in range(0, len(weight), BLOCK):
             last = min(len(weight), first + BLOCK)
-            linear(here, count, weight, first, last, bias, there, True)
-            if not linearly:
-                apply_sigmoid(there, count, first, last)
+            if linearly:
+                linear(here, count, weight, first, last, bias, there, True)
+            else:
+                encode_block(here, count, weight, bias, first, last, there, True)
 
 
 # Autoencoders
@@ -141,11 +152,9 @@ def reconstruction_error(
 @inlined
 def encode_block_tied(layer: Layer, batch: Denoising, first: int, last: int) -> None:
     """Encode a minibatch by a block of units, and add what they say to its reconstruction."""
-    linear(
-        batch.corrupted, batch.m, layer.weight, first, last, layer.hidden_bias, batch.codes, False
-    )
-    apply_sigmoid(batch.codes, batch.m, first, last)
-    add_product(batch.codes, batch.m, layer.weight, first, last, batch.decoder_input)
+    weight, m = layer.weight, batch.m
+    encode_block(batch.corrupted, m, weight, layer.hidden_bias, first, last, batch.codes, False)
+    add_product(batch.codes, m, weight, first, last, batch.decoder_input)
 
 
 @compiled
@@ -170,15 +179,7 @@ def step_tied(
         last = min(hidden, first + BLOCK)
         linear(errors.visible, m, layer.weight, first, last, errors.zeros, errors.hidden, True)
         back_through_sigmoid(errors.hidden, batch.codes, m, first, last)
-        keep = how.keep
-        if how.contraction > ZERO:
-            cost = contract(cost, layer.weight, batch, errors, first, last, how)
-            keep = ONE
-        update(
-            layer.weight, first, last, how.scale, keep,
-            errors.hidden, batch.corrupted, m, batch.codes, errors.visible, m,
-        )  # fmt: skip
-        add_rows(layer.hidden_bias, how.scale, errors.hidden, m, first, last)
+        cost = step_encoder(cost, layer, batch, errors, first, last, m, how)
         encode_block_tied(layer, upcoming, first, last)
     return cost
 
@@ -212,20 +213,36 @@ def step_untied(
     back_through_sigmoid(errors.hidden, batch.codes, m, 0, hidden)
     for first in range(0, hidden, BLOCK):
         last = min(hidden, first + BLOCK)
-        keep = how.keep
-        if how.contraction > ZERO:
-            cost = contract(cost, layer.weight, batch, errors, first, last, how)
-            keep = ONE
-        update(
-            layer.weight, first, last, how.scale, keep,
-            errors.hidden, batch.corrupted, m, errors.hidden, batch.corrupted, 0,
-        )  # fmt: skip
-        add_rows(layer.hidden_bias, how.scale, errors.hidden, m, first, last)
-        linear(
-            upcoming.corrupted, upcoming.m, layer.weight, first, last, layer.hidden_bias,
+        cost = step_encoder(cost, layer, batch, errors, first, last, 0, how)
+        encode_block(
+            upcoming.corrupted, upcoming.m, layer.weight, layer.hidden_bias, first, last,
             upcoming.codes, False,
         )  # fmt: skip
-        apply_sigmoid(upcoming.codes, upcoming.m, first, last)
+    return cost
+
+
+@inlined
+def step_encoder(
+    cost: float, layer: Layer, batch: Denoising, errors: Errors, first: int, last: int,
+    m_decoder: int, how: Descent,
+) -> float:  # fmt: skip
+    """Take the step of a block of the encoder's units, whose errors are known.
+
+    Args:
+        m_decoder: m where these are the decoder's weights as well, else 0.
+
+    Returns:
+        The cost, with the contractive penalty.
+    """
+    keep = how.keep
+    if how.contraction > ZERO:
+        cost = contract(cost, layer.weight, batch, errors, first, last, how)
+        keep = ONE
+    update(
+        layer.weight, first, last, how.scale, keep,
+        errors.hidden, batch.corrupted, batch.m, batch.codes, errors.visible, m_decoder,
+    )  # fmt: skip
+    add_rows(layer.hidden_bias, how.scale, errors.hidden, batch.m, first, last)
     return cost
 
 
@@ -269,10 +286,10 @@ def contract(
 @inlined
 def encode_block_gibbs(rbm: Layer, batch: Gibbs, first: int, last: int) -> None:
     """Encode a minibatch by a block of units, draw their states, and add what these say of x."""
-    linear(batch.clean, batch.m, rbm.weight, first, last, rbm.hidden_bias, batch.codes, False)
-    apply_sigmoid(batch.codes, batch.m, first, last)
-    bernoulli(batch.codes, batch.uniforms, batch.m, first, last, batch.states)
-    add_product(batch.states, batch.m, rbm.weight, first, last, batch.decoder_input)
+    weight, m = rbm.weight, batch.m
+    encode_block(batch.clean, m, weight, rbm.hidden_bias, first, last, batch.codes, False)
+    bernoulli(batch.codes, batch.uniforms, m, first, last, batch.states)
+    add_product(batch.states, m, weight, first, last, batch.decoder_input)
 
 
 @compiled
@@ -342,8 +359,7 @@ def step_gibbs(
         fill_rows(rbm.visible_bias, upcoming.m, upcoming.chain_input)
     for first in range(0, len(rbm.weight), BLOCK):
         last = min(len(rbm.weight), first + BLOCK)
-        linear(visible, m, rbm.weight, first, last, rbm.hidden_bias, hidden, True)
-        apply_sigmoid(hidden, m, first, last)
+        encode_block(visible, m, rbm.weight, rbm.hidden_bias, first, last, hidden, True)
         if persistent:
             bernoulli(hidden, chain_uniforms, m, first, last, chains)
         for r in range(m):
@@ -407,5 +423,4 @@ def step_lowest(
         last = min(len(weight), first + BLOCK)
         update(weight, first, last, scale, keep, errors, inputs, m, errors, inputs, 0)
         add_rows(bias, scale, errors, m, first, last)
-        linear(upcoming, m_upcoming, weight, first, last, bias, codes, False)
-        apply_sigmoid(codes, m_upcoming, first, last)
+        encode_block(upcoming, m_upcoming, weight, bias, first, last, codes, False)
