@@ -1,17 +1,20 @@
 """Write what the documentation quotes: tables from results/ and docs/datasets/, every --help.
 
 Run by `make readme`; a test fails where the documents and their sources disagree. With
-`--reference` the rows of results/ are first taken as the reference that the package ships.
+`--reference FOLDER…` the rows of these results folders, whichever origin their data have, are first
+taken as reference rows of their studies.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, fields
+from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,6 +23,8 @@ from typer.testing import CliRunner
 
 from dae_cli.commands.app import app
 from dae_cli.config.experiments import resolve_study
+from dae_cli.config.names import study_folders
+from dae_cli.config.saved_settings import SETTINGS, read_settings
 from dae_cli.config.schema import (
     AnyExperiment,
     Experiment,
@@ -28,13 +33,17 @@ from dae_cli.config.schema import (
     SvmExperiment,
 )
 from dae_cli.config.study_files import Reference
+from dae_cli.csv_rows import csv_text
 from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.registry import REGISTRY
 from dae_cli.data.trust import recorded_trust
+from dae_cli.files import write_text
 from dae_cli.study.paper import compared_with, sources
+from dae_cli.study.plan import with_seed
+from dae_cli.study.reference import REFERENCE_CSV, ReferenceRow, reference_rows
 from dae_cli.study.report.markdown import markdown_table
 from dae_cli.study.rows import RunRow, TableRow, read_rows
-from dae_cli.study.run.folder import destruction_percent, model_name
+from dae_cli.study.run.folder import config_sha256, destruction_percent, model_name
 from dae_cli.study.run.row import judged
 from dae_cli.study.tables.cells import paper_number
 from dae_cli.study.tables.claims import claims
@@ -44,22 +53,32 @@ from dae_cli.study.tables.table import table_of
 from dae_cli.study.verdict import Verdict, half_width_95
 
 ROOT = Path(__file__).resolve().parent.parent
-REFERENCE = ROOT / "dae_cli" / "study" / "reference_rows.csv"
 RELIABILITY = ROOT / "docs" / "reliability"
+REFERENCE_COLUMNS = [field.name for field in fields(ReferenceRow)]
+ORIGINS = {
+    "original": "On the authors' data:",
+    "regenerated": "On regenerated data, as `make results` makes them without the authors' files:",
+}
+COUNTS = {1: "one", 2: "two", 3: "three"}
 HELP_WIDTH = 80
 
 
 def readme(text: str) -> str:
     """Return README's text with the tables of the reference rows renewed."""
     table = reference_table("icml2008")
-    origin = f"{_runs(table)}, of one seed each. {sources(map(paper_number, table))}"
-    text = _between(text, "table", f"\n{markdown_table(table)}\n\n{origin}\n")
-    whole = reference_table("table1")
+    parts = []
+    for origin, heading in ORIGINS.items():
+        if own := [row for row in table if row.data_origin == origin]:
+            parts.append(f"{heading}\n\n{markdown_table(own)}")
+    parts.append(f"{_runs(table)}, {_seeds(table)}. {sources(map(paper_number, table))}".strip())
+    text = _between(text, "table", "\n{}\n".format("\n\n".join(parts)))
+    # Of a cell that was run on data of both origins, the row on the authors'.
+    whole = list({row.cell: row for row in reversed(reference_table("table1"))}.values())[::-1]
     shown = [row for row in whole if row.model == "SdA-3"]
     verdicts = [row.verdict for row in whole]
     counts = ", ".join(f"{verdicts.count(v)} {v}" for v in get_args(Verdict) if v in verdicts)
     origin = (
-        f"SdA-3, the mean of three seeds; sd: over the seeds. {len(whole)} of the table's "
+        f"SdA-3, {_seeds(shown)}; sd: over the seeds. {len(whole)} of the table's "
         f"{len(resolve_study('table1').all_cells)} cells have been run ({counts}): "
         f"{_runs(whole)}. {sources(map(paper_number, shown))}"
     )
@@ -72,36 +91,41 @@ def _runs(table: list[TableRow]) -> str:
     return f"{runs} runs, computed with numerics {' and '.join(versions)}"
 
 
+def _seeds(table: list[TableRow]) -> str:
+    """How many seeds the rows have: `one seed each`, `the mean of three seeds`."""
+    counts = sorted({len(row.seeds.split()) for row in table})
+    if counts == [1]:
+        return "one seed each"
+    return f"the mean of {' or '.join(COUNTS.get(count, str(count)) for count in counts)} seeds"
+
+
 def reference_table(study: str) -> list[TableRow]:
-    """Return a study's table as it follows from the packaged reference rows."""
+    """Return a study's table as it follows from its reference rows, original data first."""
     resolved = resolve_study(study)
     cells = {cell.cell: cell.experiment for cell in resolved.all_cells}
-    with REFERENCE.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file, strict=True) if row["study"] == study]
-    return table_of([_run(row, cells[row["cell"]], resolved.reference) for row in rows])
+    table = []
+    for _, rows in groupby(reference_rows(resolved.source), key=lambda r: (r.cell, r.data_sha256)):
+        table += table_of([_run(row, cells[row.cell], resolved.reference) for row in rows])
+    return table
 
 
-def _run(row: dict[str, str], experiment: AnyExperiment, reference: Reference) -> RunRow:
+def _run(row: ReferenceRow, experiment: AnyExperiment, reference: Reference) -> RunRow:
     """A reference row with what its cell and the paper say of it."""
     dataset, model = experiment.dataset, model_name(experiment)
     destruction = destruction_percent(experiment)
-    n_test, wrong = REGISTRY[dataset].n_test, int(row["n_wrong"])
+    n_test = REGISTRY[dataset].n_test
     paper = compared_with(reference, dataset, model, destruction)
+    columns = {field.name: getattr(row, field.name) for field in fields(row)}
     run = RunRow(
-        cell=row["cell"],
-        run=row["cell"],
+        **columns,
+        run=row.cell,
         dataset=dataset,
-        data_origin=row["data_origin"],
-        trust=recorded_trust(dataset, row["data_origin"], row["data_sha256"]),
-        numerics=int(row["numerics"]),
-        data_sha256=row["data_sha256"],
+        trust=recorded_trust(dataset, row.data_origin, row.data_sha256),
         model=model,
         destruction_percent=destruction,
-        seed=int(row["seed"]),
         n_test=n_test,
-        n_wrong=wrong,
-        test_error_percent=100.0 * wrong / n_test,
-        half_width_95=half_width_95(wrong, n_test),
+        test_error_percent=100.0 * row.n_wrong / n_test,
+        half_width_95=half_width_95(row.n_wrong, n_test),
         paper_error_percent=paper.error_percent if paper else None,
         paper_half_width_95=paper.half_width_95 if paper else None,
         paper_model=paper.model if paper else "",
@@ -109,16 +133,46 @@ def _run(row: dict[str, str], experiment: AnyExperiment, reference: Reference) -
     return judged(run)
 
 
-def write_reference() -> None:
-    """Take the rows of results/icml2008 and results/table1 as the reference rows."""
-    columns = ("cell", "seed", "data_origin", "data_sha256", "n_wrong")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["study", "numerics", *columns])
-    for study in ("icml2008", "table1"):
-        for row in read_rows(ROOT / "results" / study / "runs.csv", RunRow):
-            writer.writerow([study, row.numerics, *(getattr(row, name) for name in columns)])
-    REFERENCE.write_text(text.getvalue(), encoding="utf-8")
+def write_reference(folders: Sequence[Path]) -> None:
+    """Take the rows of results folders as reference rows of their studies.
+
+    A row takes the place of that of its cell, seed and data. Rows without a result, and those whose
+    settings are not, or no longer, those of their cell, are left out.
+    """
+    taken: dict[str, list[ReferenceRow]] = {}
+    for folder in folders:
+        rows = taken.setdefault(read_settings(folder / SETTINGS, folder).name, [])
+        for row in read_rows(folder / "runs.csv", RunRow):
+            if row.n_wrong is not None:
+                rows.append(ReferenceRow(*(getattr(row, name) for name in REFERENCE_COLUMNS)))
+    for name, rows in taken.items():
+        study = resolve_study(name)
+        cells = {cell.cell: cell.experiment for cell in study.all_cells}
+        found = [*reference_rows(study.source), *rows]
+        by_run = {(row.cell, row.seed, row.data_sha256): row for row in found}
+        kept = [row for row in by_run.values() if _is_current(row, cells.get(row.cell))]
+        kept.sort(key=lambda r: (list(cells).index(r.cell), r.data_origin, r.data_sha256, r.seed))
+        lines = [REFERENCE_COLUMNS, *map(astuple, kept)]
+        write_text(study.source / REFERENCE_CSV, csv_text(lines))
+        print(f"{name}: {len(kept)} reference rows; left out: {len(by_run) - len(kept)}")
+
+
+def _is_current(row: ReferenceRow, cell: AnyExperiment | None) -> bool:
+    """Whether a row's settings are those of its cell."""
+    return cell is not None and row.config_sha256 == config_sha256(
+        with_seed(cell, row.seed), row.numerics
+    )
+
+
+def results(text: str) -> str:
+    """Return the text of docs/results.md with the versions of the reference rows renewed."""
+    rows = [row for folder in study_folders().values() for row in reference_rows(folder)]
+    made = Counter((row.numerics, row.engine, row.device, row.versions) for row in rows)
+    lines = [
+        f"- {count} runs, numerics {numerics}, engine {engine} on {device}: {versions}"
+        for (numerics, engine, device, versions), count in sorted(made.items())
+    ]
+    return _between(text, "versions", "\n{}\n".format("\n".join(lines)))
 
 
 def renew_claims(text: str) -> str:
@@ -268,8 +322,9 @@ def _short(number: str) -> str:
 
 
 def _trained() -> str:
-    """The reference rows of networks on rect-img, beside the paper's."""
-    shown = [row for row in reference_table("icml2008") if row.dataset == "rect-img"]
+    """The reference rows of networks on regenerated rect-img, beside the paper's."""
+    rows = reference_table("icml2008")
+    shown = [r for r in rows if (r.dataset, r.data_origin) == ("rect-img", "regenerated")]
     return f"{markdown_table(shown)}\n\n{sources(map(paper_number, shown))}"
 
 
@@ -290,13 +345,14 @@ def _between(text: str, mark: str, content: str) -> str:
 
 def main() -> None:
     """Write what is quoted in README.md and docs/, and the whole of docs/commands.md."""
-    if "--reference" in sys.argv[1:]:
-        write_reference()
+    if sys.argv[1:2] == ["--reference"]:
+        write_reference([Path(folder) for folder in sys.argv[2:]])
     for path, renewed in (
         (ROOT / "README.md", lambda text: renew_claims(readme(text))),
         (ROOT / "docs" / "datasets.md", datasets),
         (ROOT / "docs" / "experiments.md", experiments),
         (ROOT / "docs" / "reliability.md", reliability),
+        (ROOT / "docs" / "results.md", results),
     ):
         path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")
     (ROOT / "docs" / "commands.md").write_text(command_help(), encoding="utf-8")

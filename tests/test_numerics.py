@@ -103,7 +103,8 @@ def test_a_cell_that_is_made_anew_stands_beside_those_that_are_not(dae: Dae, bef
     old = read_csv(before / "runs.csv")
     words = ("replicate", "tiny", "--only", "rect-0")
     ended = dae(*words, "--replace", "--seeds", "2").succeeded()
-    assert "given up by --replace: rect-0 seed 0 (" in ended.message
+    assert "given up by --replace: rect-0 seed 0" in ended.message
+    assert "rect-25 seed 0" not in ended.message
     assert f"computed with numerics {BEFORE} (rect-25); this" in ended.message
     rows = read_csv(before / "runs.csv")
     assert [(row["cell"], row["seed"], row["numerics"]) for row in rows] == [

@@ -11,7 +11,6 @@ import yaml
 
 from tests.support.children import Child, wait_until
 from tests.support.commands import Ended
-from tests.support.synthetic_results import write_csv
 from tests.support.tiny import (
     STUDY,
     destruction_cells,
@@ -413,28 +412,6 @@ def test_a_row_that_failed_may_go(dae: Dae, tiny: Path) -> None:
                "--set", "finetune.weight_decay=1").code == 1  # fmt: skip
     dae(*words).succeeded()
     assert [row["error"] for row in read_csv(tiny / "runs.csv")] == [""]
-
-
-@pytest.mark.parametrize("wrong", ["as the reference", "another"])
-def test_rows_of_the_packaged_reference_may_be_replaced(dae: Dae, done: Path, wrong: str) -> None:
-    """`make results` in a clone, which has the committed rows and no run folders."""
-    reference = read_csv(ROOT / "dae_cli" / "study" / "reference_rows.csv")[0]
-    study, cell = reference["study"], reference["cell"]
-    write_study(Path(), study, {cell: {}})
-    out = done.rename(done.with_name(study))
-    shutil.rmtree(out / "runs")
-    row, _ = read_csv(out / "runs.csv")
-    row |= {key: reference[key] for key in ("numerics", "cell", "seed", "data_sha256", "n_wrong")}
-    row["n_test"] = "50000"
-    if wrong == "another":
-        row["n_wrong"] = str(int(row["n_wrong"]) + 1)
-    write_csv(out / "runs.csv", [list(row), list(row.values())])
-    ended = dae("replicate", study, "-q")
-    if wrong == "another":
-        ended.failed(2, f"{cell} seed 0", "--replace")
-    else:
-        ended.succeeded()
-        assert [row["n_test"] for row in read_csv(out / "runs.csv")] == ["400"]
 
 
 # dae evaluate

@@ -110,7 +110,7 @@ def test_nothing_is_found_in_sound_results_and_nothing_is_written(
     ended = dae("verify", "tiny").succeeded()
     assert ended.lines == ["2 runs recomputed, 0 differences"]
     assert all(f"{run}: agrees\n" in ended.err for run in results.runs)
-    sound = {"differences": [], "unchecked": [], "agrees": True}
+    sound: dict[str, Any] = {"differences": [], "unchecked": [], "reference": None, "agrees": True}
     assert results.verified(0) == {"runs": 2, "recomputed": 2} | sound
     assert snapshot(results.out) == before
     results.out.rename("moved")

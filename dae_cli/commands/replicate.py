@@ -97,6 +97,8 @@ def replicate(
     fetched, does not stop the others.
     Runs that a dae with other numerics made are made anew; what is not asked for stays beside them.
     Refused where rows of earlier results would be lost, unless --replace gives them up.
+    Where the study has reference rows, the last lines say how many runs are identical to them, and
+    what the others likely differ by.
     Writes runs.csv, table.csv, wrong_rows.csv, mcnemar.csv, REPORT.md, report.html, settings.yaml
     and pictures; of a study on filters runs.csv, filters.csv, figures.csv, REPORT.md,
     settings.yaml and its figures.
@@ -183,6 +185,7 @@ def _grid(plan: Plan, force: bool) -> list[str]:
 
 def _tell(plan: Plan, outcome: Outcome, force: bool, quiet: bool) -> None:
     """Two tables: what became of the runs (stderr), and the results (stdout)."""
+    from dae_cli.study.reference import agreement
     from dae_cli.study.run.provenance import not_known
 
     rows = {row.run: row for row in outcome.rows}
@@ -208,6 +211,8 @@ def _tell(plan: Plan, outcome: Outcome, force: bool, quiet: bool) -> None:
         f"{outcome.done} done, {outcome.skipped} skipped, {outcome.failed} failed "
         f"in {minutes(outcome.minutes)} · {label(outcome.report)}"
     )
+    if beside := agreement(plan.study, [row for _, row in made]):
+        lines += beside.lines()
     typer.echo("\n".join(lines))
 
 

@@ -47,7 +47,8 @@ def verify(
     with its search, wrong_rows.csv and mcnemar.csv with the wrong test rows, and table.csv and
     the tables of REPORT.md and report.html with these. Rows that a dae with other numerics
     computed are checked under theirs. Pictures are not compared. Nothing is written. With a
-    folder, or with --out, the settings are those that the folder keeps.
+    folder, or with --out, the settings are those that the folder keeps. The last lines say how many
+    of the runs that were recomputed are identical to the study's reference rows.
 
     Exit code 0: all agrees and every run was recomputed; 1: something differs or could not be
     checked, such as a run whose folder is not here; 2: there are no results to check.
@@ -67,7 +68,8 @@ def verify(
         if found.differences:
             typer.echo("\n".join(_table(found)))
         if not quiet:
-            typer.echo(_summary(found))
+            lines = found.reference.lines() if found.reference else []
+            typer.echo("\n".join([_summary(found), *lines]))
     for problem in found.unchecked:
         typer.echo(f"{plain(problem.place)}: {plain(problem.reason)}", err=True)
     if not found.agrees:

@@ -1,17 +1,14 @@
 """Rows of runs.csv that earlier commands wrote: which stay, which go, and why that may be refused.
 
 No row that has a result leaves the table without the user's word, unless it is one of the
-reference that the package ships, which every copy of it has.
+study's reference rows, which every copy of the package has.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
 from dae_cli.config.dump import flat_settings
@@ -28,6 +25,7 @@ from dae_cli.config.schema import AnyExperiment
 from dae_cli.data.obtain import Prepared
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.plan import Plan, default_out, with_seed
+from dae_cli.study.reference import is_reference, reference_rows
 from dae_cli.study.rows import RunRow, read_rows
 from dae_cli.study.run.folder import CONFIG, RUNS, STATUS, config_sha256, is_run_name, run_name
 from dae_cli.study.run.records import Status, read_record
@@ -125,13 +123,13 @@ def rows_lost(plan: Plan, made: Collection[str] = ()) -> list[RunRow]:
         RunFolderError: runs.csv is not one that dae wrote.
     """
     stay, gone = earlier_rows(plan, made)
+    leaving = [*gone, *outdated(plan, stay)]
     renamed = renamed_cells(plan, gone)
+    reference = reference_rows(plan.study.source) if leaving else []
     return [
         row
-        for row in (*gone, *outdated(plan, stay))
-        if not row.error
-        and row.run not in renamed
-        and _key(plan.study.name, row) not in _reference()
+        for row in leaving
+        if not row.error and row.run not in renamed and not is_reference(row, reference)
     ]
 
 
@@ -279,16 +277,3 @@ def _reasons_of(plan: Plan, row: RunRow, there: AnyExperiment | None) -> list[st
         reasons.append(f"numerics: {row.numerics} in the folder, {NUMERICS_VERSION} now")
     unknown = "numerics" if there is not None else "settings or numerics that nothing here tells"
     return reasons or [f"other {unknown}"]
-
-
-def _key(study: str, row: RunRow) -> tuple[str, ...]:
-    return (study, str(row.numerics), row.cell, str(row.seed), row.data_sha256, str(row.n_wrong))
-
-
-@cache
-def _reference() -> frozenset[tuple[str, ...]]:
-    """The rows of the committed results, which the package ships."""
-    text = files("dae_cli.study").joinpath("reference_rows.csv").read_text(encoding="utf-8")
-    columns = ("study", "numerics", "cell", "seed", "data_sha256", "n_wrong")
-    rows = csv.DictReader(text.splitlines(), strict=True)
-    return frozenset(tuple(row[column] for column in columns) for row in rows)

@@ -193,13 +193,18 @@ def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
     renamed = renamed_cells(plan, gone)
     for old, new in dict.fromkeys((r.cell, renamed[r.run]) for r in gone if r.run in renamed):
         watcher.note(f"{plan.out}: the cell {old} is named {new} now, and so are its rows")
-    if left := [row for row in gone if row.run not in renamed]:
-        how = "rows of the packaged reference, or of runs that failed, are replaced"
-        if plan.replaces:
-            how = "given up by --replace"
-        watcher.note(
-            f"{plan.out}: {how}: {names_of(left)} (rows of other settings or data are never mixed)"
+    left = [row for row in gone if row.run not in renamed]
+    if failed := [row for row in left if row.error]:
+        watcher.note(f"{plan.out}: rows of runs that failed leave: {names_of(failed)}")
+    if left := [row for row in left if not row.error]:
+        names = names_of(left)
+        told = (
+            f"given up by --replace: {names}"
+            if plan.replaces
+            else f"your runs take the place of the reference's ({names}) in these tables; the "
+            "reference itself stays, and yours are compared with it at the end"
         )
+        watcher.note(f"{plan.out}: {told}")
     return stay
 
 

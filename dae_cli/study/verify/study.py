@@ -9,6 +9,7 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
+from dae_cli.study.reference import Agreement, agreement
 from dae_cli.study.results_folder import RUNS_CSV, runs_csv_of, with_lowest_seeds
 from dae_cli.study.rows import RunRow, read_rows
 from dae_cli.study.run.folder import RUNS, STATUS, is_run_name
@@ -31,6 +32,8 @@ class Verification:
     """Those whose errors were counted again."""
     differences: list[Difference]
     unchecked: list[Unchecked]
+    reference: Agreement | None
+    """The runs that were recomputed beside the study's reference rows, if it has any."""
 
     @property
     def agrees(self) -> bool:
@@ -65,11 +68,12 @@ def verify_study(
     for cell in cells:
         if cell not in {row.cell for row in rows}:
             note(f"{cell}: no run of it in {RUNS_CSV}")
-    recomputed = 0
+    recomputed: list[RunRow] = []
     for row, experiment in zip(rows, wanted, strict=True):
         if _is_here(study, out, row, found):
             differ, unchecked = len(found.differences), len(found.unchecked)
-            recomputed += check_run(row, experiment, out, contents, found, study.reference)
+            if check_run(row, experiment, out, contents, found, study.reference):
+                recomputed.append(row)
             if len(found.differences) > differ:
                 note(f"{row.run}: does not agree")
             else:
@@ -81,7 +85,13 @@ def verify_study(
         check_results(study, out, rows, found)
     else:
         check_tables(study, out, rows, found)
-    return Verification(len(rows), recomputed, found.differences, found.unchecked)
+    return Verification(
+        len(rows),
+        len(recomputed),
+        found.differences,
+        found.unchecked,
+        agreement(study, recomputed),
+    )
 
 
 def _rows(study: ResolvedStudy, out: Path) -> list[RunRow]:
