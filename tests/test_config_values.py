@@ -226,11 +226,11 @@ def test_settings_that_do_not_apply_or_came_later_and_change_nothing_are_not_sho
 def test_an_svm_needs_its_kernel_alone_and_stands_beside_networks() -> None:
     rbf = {"kernel": "rbf", "gammas": [0.001, 0.01, 0.1], "penalties": [0.1, 1.0, 10.0, 100.0]}
     poly = {"kernel": "poly", "gammas": [0.001, 0.01, 0.1, 1.0], "degrees": [2, 3, 4, 6, 9]}
-    poly |= {"offsets": [0.0, 1.0], "widen": True}
+    wide: dict[str, Any] = {"offsets": [0.0, 1.0], "widen": True}
     file_of({"dataset": "convex", "svm": {"kernel": "rbf"}})
-    assert one() == {"dataset": "convex", "svm": rbf | {"refine": True, "widen": True}, "seed": 0}
+    assert one() == {"dataset": "convex", "svm": {**rbf, "refine": True, "widen": True}, "seed": 0}
     # A grid that is given is taken as it is.
-    assert one("svm.gammas=[.1]")["svm"] == rbf | {"refine": True, "gammas": [0.1]}
+    assert one("svm.gammas=[.1]")["svm"] == {**rbf, "refine": True, "gammas": [0.1]}
     assert one("svm.penalties=[1,10]")["svm"]["penalties"] == [1.0, 10.0]
     study_of(
         {
@@ -244,7 +244,7 @@ def test_an_svm_needs_its_kernel_alone_and_stands_beside_networks() -> None:
     assert list(cells) == ["mine/poly", "mine/rbf", "mine/sda"]
     assert list(cells["mine/poly"]) == ["dataset", "svm", "subset", "seed"]
     penalties = {"penalties": rbf["penalties"], "refine": False}
-    assert cells["mine/poly"]["svm"] == poly | penalties
+    assert cells["mine/poly"]["svm"] == poly | wide | penalties
     assert [cell["seed"] for cell in cells.values()] == [3, 3, 3]
     assert [cell["subset"]["test"] for cell in cells.values()] == [70, 70, 70]
     changed = settings("mine", "finetune.max_epochs=9", "svm.penalties=[7]", "seed=2")

@@ -370,9 +370,9 @@ def test_the_best_is_trained_again_with_the_validation_rows_and_counted_on_the_t
         ours = np.unpackbits(np.load(run / "wrong_rows.npy"))[:N_TEST].astype(bool)
         assert (ours != wrong).sum() <= (20 if degree > 8 else 6), cell
         assert 0 < ours.mean() < 0.55
-        nu_text = f"nu {nu:g}, " if nu else ""
+        nu_text = f"nu {nu:g}, " if "destructions" in svm else ""
         degree_text = f"degree {degree}, " if degree else ""
-        offset_text = "offset 0, " if offset == 0 else ""
+        offset_text = f"offset {offset:g}, " if "offsets" in svm else ""
         selected = f"{nu_text}{degree_text}gamma {gamma:g}, {offset_text}C {penalty:g}"
         expected = {
             "model": f"SVM_{svm['kernel']}" + "(nu)" * ("destructions" in svm),

@@ -57,7 +57,7 @@ class SvmRun(RunStatus):
             n_test=len(dataset.test),
             n_wrong=int(wrong.sum()),
             valid_error_percent=best.valid_error_percent,
-            selected=described(machine),
+            selected=described(machine, self._experiment),
             trials=len(trials),
         )
 
@@ -108,15 +108,15 @@ class SvmRun(RunStatus):
         self._watcher.moved(self._job.name, place)
 
 
-def described(svm: Svm) -> str:
+def described(svm: Svm, experiment: SvmExperiment) -> str:
     """Return what was chosen, as a row tells it: `degree 3, gamma 0.01, C 10`.
 
-    An offset of 1 and a ν of 0 go without saying.
+    An offset of 1 and a ν of 0 go without saying where there was no choice.
     """
-    kernel = svm.kernel
-    nu = f"nu {kernel.destruction:g}, " if kernel.destruction else ""
+    kernel, searched = svm.kernel, experiment.svm
+    nu = f"nu {kernel.destruction:g}, " if searched.destructions != (0,) else ""
     degree = f"degree {kernel.degree}, " if kernel.kind == "poly" else ""
-    offset = f"offset {kernel.coef0:g}, " if kernel.coef0 != 1 else ""
+    offset = f"offset {kernel.coef0:g}, " if searched.offsets != (1,) else ""
     return f"{nu}{degree}gamma {kernel.gamma:g}, {offset}C {svm.penalty:g}"
 
 

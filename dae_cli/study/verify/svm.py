@@ -61,7 +61,7 @@ def check_svm(
         svm = load_svm(folder / CHECKPOINT, ExpectedSvm(experiment, data, dataset))
     if svm is None:
         return False
-    chosen = described(svm)
+    chosen = described(svm, experiment)
     if best is not None:
         of_best = (best.kernel, best.penalty)
         if of_best != (svm.kernel, svm.penalty):
