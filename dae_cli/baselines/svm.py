@@ -146,13 +146,7 @@ def _solve(matrix: Doubles, labels: Labels, penalty: float) -> Any:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # told by ``Svm.converged``
-        try:
-            return machine.fit(matrix, labels)
-        except ValueError as error:  # what libsvm keeps in single precision is out of its range
-            raise DataError(
-                f"an SVM with penalty {penalty:g} cannot be trained on this kernel ({error}); "
-                "take smaller values of svm.gammas, svm.degrees or svm.penalties"
-            ) from error
+        return machine.fit(matrix, labels)
 
 
 def _pairwise_rules(machine: Any) -> tuple[Doubles, Doubles]:
