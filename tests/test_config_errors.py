@@ -163,6 +163,8 @@ patches.cutoff | 1e-9  1 | 0  1.01 | 0  1
 patches.deviation | 1e-9  100 | 0  101 | 0  100
 svm.gammas | [1e-9, 1000] | [0]  [1001] | item 1  0  1000
 svm.degrees | [1, 20] | [0]  [21] | item 1  1  20
+svm.offsets | [0, 1000] | [-1]  [1001] | item 1  0  1000
+svm.destructions | [0, 0.99] | [-0.1]  [1] | item 1  0  1
 svm.penalties | [1e-9, 1000000000] | [0]  [1e10] | item 1  0  1000000000
 """
 
@@ -604,8 +606,10 @@ SVMS = """
 {kernel: rbf, penalties: [1, 0]} | svm.penalties: [1, 0] | item 2 | 1000000000
 {kernel: poly, degrees: [2.5]} | svm.degrees: [2.5] | item 1 | 2.5 | whole | 20
 {kernel: rbf, degrees: [2]} | svm.degrees: [2] | poly | x.yaml:2
+{kernel: rbf, offsets: [1]} | svm.offsets: [1] | poly | x.yaml:2
 {kernel: rbf, refine: no} | svm.refine: no | true or false | did you mean false?
-rbf | svm: rbf | kernel, gammas, degrees, penalties, refine
+{kernel: rbf, widen: 1} | svm.widen: 1 | true or false
+rbf | svm: rbf | kernel, gammas, degrees, offsets, destructions, penalties, widen, refine
 """
 
 

@@ -102,14 +102,15 @@ def test_icml2008_has_the_networks_of_the_papers_table_on_all_rows() -> None:
 
 def test_table1_has_every_model_of_the_paper_and_nnet_on_every_data_set() -> None:
     cells = settings("table1")
-    words = {model.lower().replace("-", "").replace("_", "-"): model for model in TABLE_1}
+    models = [*TABLE_1, "SVM_rbf(nu)"]  # of the authors' talk
+    words = {re.sub(r"-|\)", "", m.lower()).replace("_", "-").replace("(", "-"): m for m in models}
     runs = named_runs("table1", DATA)
     found = set()
     for name, cell in cells.items():
-        short = re.search(r"-(svm-[a-z]+|[a-z]+\d)-", runs[name][0])
+        short = re.search(r"-(svm-[a-z]+(?:-nu)?|[a-z]+\d)-", runs[name][0])
         assert short
         found.add((cell["dataset"], words[short[1]]))
-    assert found == {(dataset, model) for dataset in DATASETS for model in TABLE_1}
+    assert found == {(dataset, model) for dataset in DATASETS for model in models}
     assert len(cells) == len(found)
     assert not any("subset" in cell for cell in cells.values())
     searched = search_space("table1")
@@ -224,9 +225,12 @@ def test_settings_that_do_not_apply_or_came_later_and_change_nothing_are_not_sho
 
 def test_an_svm_needs_its_kernel_alone_and_stands_beside_networks() -> None:
     rbf = {"kernel": "rbf", "gammas": [0.001, 0.01, 0.1], "penalties": [0.1, 1.0, 10.0, 100.0]}
-    poly = {"kernel": "poly", "gammas": [0.001, 0.01], "degrees": [2, 3, 4, 6, 9]}
+    poly = {"kernel": "poly", "gammas": [0.001, 0.01, 0.1, 1.0], "degrees": [2, 3, 4, 6, 9]}
+    wide: dict[str, Any] = {"offsets": [0.0, 1.0], "widen": True}
     file_of({"dataset": "convex", "svm": {"kernel": "rbf"}})
-    assert one() == {"dataset": "convex", "svm": rbf | {"refine": True}, "seed": 0}
+    assert one() == {"dataset": "convex", "svm": {**rbf, "refine": True, "widen": True}, "seed": 0}
+    # A grid that is given is taken as it is.
+    assert one("svm.gammas=[.1]")["svm"] == {**rbf, "refine": True, "gammas": [0.1]}
     assert one("svm.penalties=[1,10]")["svm"]["penalties"] == [1.0, 10.0]
     study_of(
         {
@@ -240,7 +244,7 @@ def test_an_svm_needs_its_kernel_alone_and_stands_beside_networks() -> None:
     assert list(cells) == ["mine/poly", "mine/rbf", "mine/sda"]
     assert list(cells["mine/poly"]) == ["dataset", "svm", "subset", "seed"]
     penalties = {"penalties": rbf["penalties"], "refine": False}
-    assert cells["mine/poly"]["svm"] == poly | penalties
+    assert cells["mine/poly"]["svm"] == poly | wide | penalties
     assert [cell["seed"] for cell in cells.values()] == [3, 3, 3]
     assert [cell["subset"]["test"] for cell in cells.values()] == [70, 70, 70]
     changed = settings("mine", "finetune.max_epochs=9", "svm.penalties=[7]", "seed=2")
@@ -339,6 +343,7 @@ patches.side=8  patches.count=9000  patches.whitening=none  patches.cutoff=.3  p
 """
 CHANGES_OF_SVMS = """
 svm.kernel=rbf  svm.gammas=[1]  svm.degrees=[2]  svm.penalties=[1]  svm.refine=false
+svm.offsets=[1]  svm.destructions=[0,.1]  svm.widen=false
 """
 
 
@@ -390,6 +395,7 @@ def test_the_name_of_a_run_says_data_set_model_noise_and_seed() -> None:
         (DIGITS, ("pretrain.contraction=0.1",), "mnist-cae-0-s0"),
         (DIGITS, ("pretrain.kind=rbm",), "mnist-rbm-0-s0"),
         (SVM, ("seed=2",), "convex-svm-poly-s2"),
+        (SVM, ("svm={kernel: rbf, destructions: [0, .1]}",), "convex-svm-rbf-nu-s0"),
     ):
         file_of(file)
         assert re.fullmatch(f"{start}-[0-9a-f]{{8}}", named_run(FILE, DATA, *overrides)[0])

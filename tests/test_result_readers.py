@@ -441,6 +441,8 @@ def test_another_trials_csv_is_refused_with_line_and_column(machine: Path, dae: 
         (before + lines[1], "trials.csv:6:"),
         (lines[0] + lines[1][:-6] + b"\n", "trials.csv:2:", "8", "9"),
         (before + b"\n" * 10_000_000, "trials.csv", "10000000"),
+        (before.replace(b"kernel,", b"kernel,nu,").replace(b"rbf,", b"rbf,1,"), "nu", "'1'", ":2:"),
+        (before.replace(b"kernel,", b"nu,kernel,"), "kernel, nu, gamma", "trials.csv:1:"),
     ):
         path.write_bytes(content)
         dae("verify", "machines").failed(1, *parts)

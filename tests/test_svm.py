@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from tests.entry_points.equations import Masking, corrupt
 from tests.entry_points.filters import DaeError
 from tests.entry_points.svm import Kernel, kernel_values, label
+from tests.entry_points.training import stream_of
 from tests.support import commands
 from tests.support.children import Child
 from tests.support.commands import Ended
@@ -29,8 +31,8 @@ from tests.support.tiny import read_csv, write_study
 Dae = Callable[..., Ended]
 Whole = tuple[Path, Ended]
 Rows = NDArray[Any]
-Point = tuple[int, float, float]
-"""Degree (0 of the kernel rbf), gamma and penalty."""
+Point = tuple[float, int, float, float, float]
+"""ν, degree (0 of the kernel rbf), gamma, offset and penalty: trials are made in this order."""
 
 N_TRAIN, N_VALID, N_TEST = 60, 40, 5300  # rows counted, more than are labelled at once
 CELLS: dict[str, dict[str, Any]] = {
@@ -42,6 +44,12 @@ CELLS: dict[str, dict[str, Any]] = {
     "hopeless": {"kernel": "rbf", "gammas": [300, 100], "penalties": [5.0, 2.0, 9.0]},
 }
 CELLS["hopeless"]["refine"] = False
+CELLS["wide"] = {"kernel": "rbf", "gammas": [0.01], "penalties": [0.1], "widen": True}
+CELLS["offsets"] = {"kernel": "poly", "gammas": [1e-4, 1e-3], "degrees": [2, 3], "widen": True}
+CELLS["wide"]["refine"] = False
+CELLS["offsets"] |= {"offsets": [0, 1], "penalties": [0.1, 1.0], "refine": False}
+CELLS["destroyed"] = {"kernel": "rbf", "gammas": [1e-3, 1e-2], "penalties": [1.0, 10.0]}
+CELLS["destroyed"] |= {"destructions": [0, 0.1, 0.4], "widen": True}
 NETWORK = {
     "model": {"hidden": [6]},
     "pretrain": {"learning_rate": 0.1, "epochs": 1},
@@ -132,14 +140,25 @@ def trials_of(run: Path) -> list[dict[str, str]]:
 
 def point_of(row: dict[str, str]) -> Point:
     """What a trial was of."""
-    return int(row["degree"] or 0), float(row["gamma"]), float(row["penalty"])
+    nu, offset = float(row.get("nu", 0)), float(row.get("offset", 1))
+    return nu, int(row["degree"] or 0), float(row["gamma"]), offset, float(row["penalty"])
 
 
-def plain_svc(kind: str, point: Point, coef0: float = 1.0) -> Any:
+def destroyed(images: Rows, nu: float, seed: int = 0) -> Rows:
+    """Rows, training before validation, each with exactly round(ν·784) drawn inputs at 0."""
+    random = stream_of("SVM_CORRUPTION", seed)
+    found = corrupt(Masking(nu), images.astype(np.float32), random)
+    ones = corrupt(Masking(nu), np.ones_like(found), stream_of("SVM_CORRUPTION", seed))
+    assert ((ones == 0).sum(axis=1) == round(nu * 784)).all()
+    np.testing.assert_array_equal(found, images * ones)
+    return found.astype(np.float64)
+
+
+def plain_svc(kind: str, point: Point) -> Any:
     """The machine of scikit-learn."""
     from sklearn.svm import SVC
 
-    degree, gamma, penalty = point
+    _, degree, gamma, coef0, penalty = point
     return SVC(kernel=kind, C=penalty, gamma=gamma, degree=degree or 3, coef0=coef0)
 
 
@@ -183,7 +202,8 @@ def test_rows_are_labelled_as_scikit_learn_labels_them() -> None:
     for n_classes, kernel in product((2, 4), kernels):
         # So many that neither training nor labelling is done in one block.
         (train, labels), (rows, truth) = blobs(n_classes, 620, 1), blobs(n_classes, 5203, 2)
-        plain = plain_svc(kernel.kind, (kernel.degree, kernel.gamma, 3.0), kernel.coef0)
+        point = (0, kernel.degree, kernel.gamma, kernel.coef0, 3.0)
+        plain = plain_svc(kernel.kind, point)
         predicted = plain.fit(train / 255, labels).predict(rows / 255)
         assert (predicted != truth).mean() < 0.5  # nor is it hopeless
         truth[[0, 499, 500, 5000, 5202]] = 9
@@ -204,6 +224,9 @@ def test_training_without_an_end_is_given_up_and_what_cannot_be_trained_is_refus
     labels = random.integers(0, 2, 40).astype(np.uint8)
     assert not label(Kernel("poly", 10.0, 9), 1e9, train, labels, train, labels).converged
     assert label(Kernel("poly", 10.0, 2), 1.0, train, labels, train, labels).converged
+    # Beyond single precision, which libsvm has kernels in.
+    large = label(Kernel("poly", 1000.0, 20), 1.0, train, train[:, 0] // 128, train, labels)
+    assert (large.labels == train[:, 0] // 128).mean() > 0.9
     with pytest.raises(DaeError, match=r"\b40\b"):
         label(Kernel("rbf", 0.1), 1.0, train, labels * 0, train, labels)
     for penalty in (0.0, -1.0):
@@ -221,13 +244,32 @@ def test_every_trial_is_scikit_learns_machine_of_the_training_rows_on_the_valida
     for cell, svm in CELLS.items():
         rows = trials_of(run_of(whole[0], cell))
         for row in rows:
-            plain = plain_svc(svm["kernel"], point_of(row)).fit(*of["train"])
+            images = destroyed(of["train"][0], point_of(row)[0])
+            plain = plain_svc(svm["kernel"], point_of(row)).fit(images, of["train"][1])
             wrong = int((plain.predict(of["valid"][0]) != of["valid"][1]).sum())
             assert abs(int(row["n_wrong"]) - wrong) <= (int(row["degree"] or 0) > 8)
             assert abs(int(row["n_support"]) - len(plain.support_)) <= 1
             assert row["valid_error_percent"] == f"{100 * int(row['n_wrong']) / N_VALID:.4f}"
             assert (row["converged"], row["kernel"]) == ("true", svm["kernel"])
-    assert len({row["n_wrong"] for row in rows}) == 1  # hopeless: every row for itself
+        if cell == "hopeless":
+            assert len({row["n_wrong"] for row in rows}) == 1  # every row for itself
+
+
+def test_an_svm_of_destroyed_inputs_has_clean_validation_and_test_rows_and_chooses_nu(
+    whole: Whole, dae: Dae
+) -> None:
+    run, row = run_of(whole[0], "destroyed"), row_of(whole[0], "destroyed")
+    assert run.name.startswith("rect-svm-rbf-nu-s0-")
+    assert (row["model"], row["destruction_percent"]) == ("SVM_rbf(nu)", "0")
+    of, trials = parts(noisy_rows()), trials_of(run)
+    assert {trial["nu"] for trial in trials} == {"0.0", "0.1", "0.4"}
+    # The best of each ν, on inputs whose zeros are drawn once.
+    for nu in ("0.1", "0.4"):
+        best = min((t for t in trials if t["nu"] == nu), key=lambda t: int(t["n_wrong"]))
+        images = destroyed(of["train"][0], float(nu))
+        plain = plain_svc("rbf", point_of(best)).fit(images, of["train"][1])
+        wrong = (plain.predict(of["valid"][0]) != of["valid"][1]).sum()
+        assert abs(int(best["n_wrong"]) - wrong) <= 1
 
 
 def test_the_search_looks_around_the_best_as_long_as_something_is_better(whole: Whole) -> None:
@@ -235,8 +277,21 @@ def test_the_search_looks_around_the_best_as_long_as_something_is_better(whole: 
         points = [point_of(row) for row in trials_of(run_of(whole[0], cell))]
         assert points == searched(run_of(whole[0], cell), svm), cell
         if cell in ("steep", "edge"):
-            assert max(degree for degree, _, _ in points) == 20
-    assert len(points) == 6  # not refined
+            assert max(point[1] for point in points) == 20
+        if cell == "hopeless":
+            assert len(points) == 6  # neither widened nor refined
+
+
+def test_a_grid_whose_best_lies_at_an_edge_widens_as_long_as_that_makes_it_better(
+    whole: Whole,
+) -> None:
+    points = [point_of(row) for row in trials_of(run_of(whole[0], "wide"))]
+    assert {point[2] for point in points} == {0.001, 0.01, 0.1}
+    assert {point[4] for point in points} == {0.01, 0.1, 1.0, 10.0, 100.0}  # again and again
+    points = [point_of(row) for row in trials_of(run_of(whole[0], "offsets"))]
+    assert {point[3] for point in points} == {0.0, 1.0}
+    assert len({point[2] for point in points}) > 2
+    assert {point[1] for point in points} > {2, 3}
 
 
 def searched(run: Path, svm: dict[str, Any]) -> list[Point]:
@@ -250,20 +305,49 @@ def searched(run: Path, svm: dict[str, Any]) -> list[Point]:
 
     def best() -> Point:
         # Of equals the smallest penalty, then degree, then gamma.
-        return min(tried, key=lambda p: (wrong[p], p[2], p[0], p[1]))
+        return min(tried, key=lambda p: (wrong[p], p[4], p))
 
-    try_all(list(product(svm["degrees"] if poly else [0], svm["gammas"], svm["penalties"])))
+    axes = (
+        *(svm.get("destructions", [0]), svm["degrees"] if poly else [0], svm["gammas"]),
+        *(svm.get("offsets", [1]), svm["penalties"]),
+    )
+    try_all(list(product(*axes)))
+    while svm.get("widen", False):
+        before = best()
+        kernels, penalties = {p[:4] for p in tried}, {p[4] for p in tried}
+        wider = set()
+        for axis, factor, low, high in ((2, 10, 1e-6, 1e3), *[(1, 1.5, 1, 20)] * poly):
+            for value in beyond(before[axis], {k[axis] for k in kernels}, factor, low, high):
+                value = round(value) if axis == 1 else tidy(value)
+                wider |= {(*k[:axis], value, *k[axis + 1 :]) for k in kernels}
+        more = [tidy(c) for c in beyond(before[4], penalties, 10, 1e-9, 1e6)]
+        rows = [*product(wider, penalties), *product(kernels, more)]
+        try_all([(*kernel, penalty) for kernel, penalty in rows])
+        if wrong[best()] == wrong[before]:
+            break
     for factor in (10.0, 10**0.5, 10**0.25) if svm.get("refine", True) else ():
         while True:
-            degree, gamma, penalty = before = best()
+            nu, degree, gamma, offset, penalty = before = best()
             steps = (1 / factor, 1.0, factor)
-            near = [(degree, tidy(gamma * a), tidy(penalty * b)) for a in steps for b in steps]
+            near = [
+                (nu, degree, tidy(gamma * a), offset, tidy(penalty * b))
+                for a in steps
+                for b in steps
+            ]
             if poly:
-                near += [(d, gamma, penalty) for d in (degree - 1, degree + 1) if 1 <= d <= 20]
+                degrees = [d for d in (degree - 1, degree + 1) if 1 <= d <= 20]
+                near += [(nu, d, gamma, offset, penalty) for d in degrees]
             try_all(near)
             if wrong[best()] == wrong[before]:
                 break
     return tried
+
+
+def beyond(value: float, values: set[Any], factor: float, low: float, high: float) -> list[float]:
+    """What lies beyond the edges that a value is at."""
+    down = [max(low, value / factor)] if value == min(values) and value > low else []
+    up = [min(high, value * factor)] if value == max(values) and value < high else []
+    return down + up
 
 
 def tidy(value: float) -> float:
@@ -279,27 +363,31 @@ def test_the_best_is_trained_again_with_the_validation_rows_and_counted_on_the_t
     for cell, svm in CELLS.items():
         run, row = run_of(out, cell), row_of(out, cell)
         trials = trials_of(run)
-        best = min(trials, key=lambda t: (int(t["n_wrong"]), point_of(t)[2], point_of(t)))
-        degree, gamma, penalty = point_of(best)
-        plain = plain_svc(svm["kernel"], point_of(best)).fit(images, labels)
+        best = min(trials, key=lambda t: (int(t["n_wrong"]), point_of(t)[4], point_of(t)))
+        nu, degree, gamma, offset, penalty = point_of(best)
+        plain = plain_svc(svm["kernel"], point_of(best)).fit(destroyed(images, nu), labels)
         wrong = plain.predict(of["test"][0]) != of["test"][1]
         ours = np.unpackbits(np.load(run / "wrong_rows.npy"))[:N_TEST].astype(bool)
         assert (ours != wrong).sum() <= (20 if degree > 8 else 6), cell
         assert 0 < ours.mean() < 0.55
+        nu_text = f"nu {nu:g}, " if "destructions" in svm else ""
         degree_text = f"degree {degree}, " if degree else ""
+        offset_text = f"offset {offset:g}, " if "offsets" in svm else ""
+        selected = f"{nu_text}{degree_text}gamma {gamma:g}, {offset_text}C {penalty:g}"
         expected = {
-            "model": f"SVM_{svm['kernel']}",
+            "model": f"SVM_{svm['kernel']}" + "(nu)" * ("destructions" in svm),
             "n_wrong": str(ours.sum()),
             "n_test": str(N_TEST),
             "test_error_percent": f"{100 * ours.sum() / N_TEST:.2f}",
             "valid_error_percent": f"{float(best['valid_error_percent']):.2f}",
             "trials": str(len(trials)),
-            "selected": f"{degree_text}gamma {gamma:g}, C {penalty:g}",
+            "selected": selected,
             **{"best_epoch": "", "epochs": "", "seed": "0"},
             **{"engine": "libsvm", "device": "cpu", "threads": "1"},
         }
         assert {name: row[name] for name in expected} == expected
-    assert row["selected"] == "gamma 100, C 2"  # hopeless: the simplest of equals
+    hopeless = row_of(out, "hopeless")["selected"]
+    assert hopeless == "gamma 100, C 2"  # the simplest of equals
 
 
 def test_the_test_rows_have_no_say(here: Path, dae: Dae) -> None:

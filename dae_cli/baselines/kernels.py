@@ -29,6 +29,8 @@ class Kernel:
     gamma: float
     degree: int = 3  # of a polynomial kernel only
     coef0: float = 1.0  # likewise
+    destruction: float = 0.0
+    """ν: of every training row exactly round(ν d) components are set to 0."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for a parameter that makes no kernel."""
@@ -43,9 +45,10 @@ class Kernel:
 
     def __str__(self) -> str:
         """Parameters in the order of scikit-learn's."""
+        nu = f"nu {self.destruction:g} " if self.destruction else ""
         if self.kind == "rbf":
-            return f"rbf gamma {self.gamma:g}"
-        return f"poly degree {self.degree} gamma {self.gamma:g} coef0 {self.coef0:g}"
+            return f"rbf {nu}gamma {self.gamma:g}"
+        return f"poly {nu}degree {self.degree} gamma {self.gamma:g} coef0 {self.coef0:g}"
 
     def apply(self, pairs: Doubles) -> Doubles:
         """Turn ``basis`` values, float64 of any shape, into values of the kernel, in place."""

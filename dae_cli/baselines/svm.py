@@ -26,6 +26,9 @@ TOLERANCE = 1e-3  # libsvm's usual one
 MAX_ITERATIONS = 2_000_000
 """A hopeless kernel (a high degree with a large penalty) would otherwise run for hours."""
 
+LARGEST_EXPONENT = 120
+"""Of 2, in a kernel that libsvm is given; single precision ends at 128."""
+
 
 @dataclass(frozen=True)
 class Svm:
@@ -114,7 +117,9 @@ def fit_on_matrix(
         raise DataError(
             f"the {len(labels)} training rows are all of one class; an SVM needs two or more"
         )
-    machine = _solve(matrix, labels, penalty)
+    # libsvm has kernels in single precision: larger ones are scaled, by a power of two.
+    scale = 2.0 ** max(0, int(np.frexp(matrix.max())[1]) - LARGEST_EXPONENT)
+    machine = _solve(matrix if scale == 1 else matrix / scale, labels, penalty * scale)
     weights, biases = _pairwise_rules(machine)
     return Svm(
         kernel=kernel,
@@ -122,7 +127,7 @@ def fit_on_matrix(
         classes=machine.classes_.astype(np.uint8),
         support=machine.support_.astype(np.int64),
         vectors=np.asarray(images[machine.support_], dtype=np.float32),
-        weights=weights,
+        weights=weights / scale,
         biases=biases,
         converged=machine.fit_status_ == 0,
     )
@@ -141,13 +146,7 @@ def _solve(matrix: Doubles, labels: Labels, penalty: float) -> Any:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # told by ``Svm.converged``
-        try:
-            return machine.fit(matrix, labels)
-        except ValueError as error:  # what libsvm keeps in single precision is out of its range
-            raise DataError(
-                f"an SVM with penalty {penalty:g} cannot be trained on this kernel ({error}); "
-                "take smaller values of svm.gammas, svm.degrees or svm.penalties"
-            ) from error
+        return machine.fit(matrix, labels)
 
 
 def _pairwise_rules(machine: Any) -> tuple[Doubles, Doubles]:

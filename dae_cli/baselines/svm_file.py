@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dae_cli.baselines.kernels import Kernel
+from dae_cli.baselines.machines import training_images
 from dae_cli.baselines.svm import Svm
 from dae_cli.config.schema import SvmExperiment, SvmKernel
 from dae_cli.data.dataset import Dataset
@@ -40,6 +41,7 @@ class _Header(BaseModel):
     gamma: _Positive
     degree: Annotated[int, Field(ge=1, le=20)]
     coef0: Annotated[float, Field(ge=0)]
+    destruction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     penalty: _Positive
     classes: Annotated[list[Annotated[int, Field(ge=0, le=255)]], Field(min_length=2)]
     converged: bool
@@ -60,11 +62,6 @@ class ExpectedSvm:
     dataset: Dataset
 
 
-def training_images(dataset: Dataset) -> NDArray[np.float32]:
-    """Return the rows that the chosen machine is trained on, (n, 784): train, then valid."""
-    return np.concatenate([dataset.train.as_float(), dataset.valid.as_float()])
-
-
 def save_svm(path: Path, svm: Svm, experiment: SvmExperiment, data_sha256: str) -> None:
     """Write a machine whole or not at all.
 
@@ -79,6 +76,7 @@ def save_svm(path: Path, svm: Svm, experiment: SvmExperiment, data_sha256: str) 
         gamma=svm.kernel.gamma,
         degree=svm.kernel.degree,
         coef0=svm.kernel.coef0,
+        destruction=svm.kernel.destruction,
         penalty=svm.penalty,
         classes=[int(label) for label in svm.classes],
         converged=svm.converged,
@@ -157,12 +155,14 @@ def _assemble(header: _Header, tensors: dict[str, NDArray[Any]], dataset: Datase
         raise ValueError(f"its support vectors are not different rows from 0 to {n_rows - 1}")
     if not (np.isfinite(tensors["weights"]).all() and np.isfinite(tensors["biases"]).all()):
         raise ValueError("a weight or bias is not finite")
+    kernel = Kernel(header.kernel, header.gamma, header.degree, header.coef0, header.destruction)
+    images = training_images(dataset, kernel.destruction, header.experiment.seed)
     return Svm(
-        kernel=Kernel(header.kernel, header.gamma, header.degree, header.coef0),
+        kernel=kernel,
         penalty=header.penalty,
         classes=np.array(header.classes, dtype=np.uint8),
         support=support,
-        vectors=training_images(dataset)[support],
+        vectors=images[support],
         weights=tensors["weights"],
         biases=tensors["biases"],
         converged=header.converged,

@@ -19,8 +19,11 @@ from dae_cli.config.schema import SvmKernel
 from dae_cli.csv_rows import csv_text
 from dae_cli.errors import RunFolderError, plain
 
+_LATER = {"nu": 0.0, "offset": 1.0}
+"""Columns that came later, with the value of before: a file has them where a trial has another one,
+so that files from before are what they were."""
 COLUMNS = (
-    *("kernel", "gamma", "degree", "penalty", "n_wrong", "valid_error_percent"),
+    *("kernel", "nu", "gamma", "degree", "offset", "penalty", "n_wrong", "valid_error_percent"),
     *("n_support", "converged", "seconds"),
 )
 MAX_BYTES = 10_000_000
@@ -29,22 +32,30 @@ MAX_BYTES = 10_000_000
 
 def trials_csv(trials: Sequence[Trial]) -> str:
     """Return trials.csv: parameters with all their digits, an empty degree for the kernel rbf."""
-    return csv_text([COLUMNS, *map(_line, trials)])
-
-
-def _line(trial: Trial) -> list[object]:
-    kernel = trial.kernel
-    return [
-        kernel.kind,
-        repr(kernel.gamma),
-        kernel.degree if kernel.kind == "poly" else "",
-        repr(trial.penalty),
-        trial.n_wrong,
-        f"{trial.valid_error_percent:.4f}",
-        trial.n_support,
-        "true" if trial.converged else "false",
-        f"{trial.seconds:.2f}",
+    lines = [_line(trial) for trial in trials]
+    columns = [
+        name
+        for name in COLUMNS
+        if name not in _LATER or any(line[name] != repr(_LATER[name]) for line in lines)
     ]
+    return csv_text([columns, *([line[name] for name in columns] for line in lines)])
+
+
+def _line(trial: Trial) -> dict[str, object]:
+    kernel = trial.kernel
+    return {
+        "kernel": kernel.kind,
+        "nu": repr(kernel.destruction),
+        "gamma": repr(kernel.gamma),
+        "degree": kernel.degree if kernel.kind == "poly" else "",
+        "offset": repr(kernel.coef0),
+        "penalty": repr(trial.penalty),
+        "n_wrong": trial.n_wrong,
+        "valid_error_percent": f"{trial.valid_error_percent:.4f}",
+        "n_support": trial.n_support,
+        "converged": "true" if trial.converged else "false",
+        "seconds": f"{trial.seconds:.2f}",
+    }
 
 
 def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tuple[Trial, ...]:
@@ -65,10 +76,12 @@ def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tu
     reader = csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline=""), strict=True)
     trials: list[Trial] = []
     try:
-        if next(reader, []) != list(COLUMNS):
-            raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
+        found = next(reader, [])
+        columns = [name for name in COLUMNS if name in found or name not in _LATER]
+        if found != columns:
+            raise ValueError(f"its columns are not {', '.join(columns)}")
         for values in reader:
-            trials.append(_trial(values, kernel, n_train, n_valid))
+            trials.append(_trial(columns, values, kernel, n_train, n_valid))
         if len({trial.point for trial in trials}) < len(trials):
             raise ValueError("a trial stands in it twice")
     except (ValueError, csv.Error) as error:
@@ -79,13 +92,18 @@ def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tu
     return tuple(trials)
 
 
-def _trial(values: Sequence[str], kernel: SvmKernel, n_train: int, n_valid: int) -> Trial:
-    if len(values) != len(COLUMNS):
-        raise ValueError(f"{len(values)} values found, {len(COLUMNS)} expected")
-    told = dict(zip(COLUMNS, values, strict=True))
+def _trial(
+    columns: Sequence[str], values: Sequence[str], kernel: SvmKernel, n_train: int, n_valid: int
+) -> Trial:
+    if len(values) != len(columns):
+        raise ValueError(f"{len(values)} values found, {len(columns)} expected")
+    told = dict(zip(columns, values, strict=True))
     if told["kernel"] != kernel:
         raise ValueError(f"kernel is {told['kernel'][:40]!r}, expected {kernel!r}")
     gamma, penalty = (_above_zero(name, told[name]) for name in ("gamma", "penalty"))
+    nu, offset = (_number(name, told.get(name, repr(_LATER[name]))) for name in _LATER)
+    if nu >= 1:
+        raise ValueError(f"nu is {told['nu'][:40]!r}, expected a number from 0 to below 1")
     degree = 3
     if kernel == "poly":
         degree = _whole("degree", told["degree"], 1, GREATEST_DEGREE)
@@ -94,7 +112,7 @@ def _trial(values: Sequence[str], kernel: SvmKernel, n_train: int, n_valid: int)
     if told["converged"] not in ("true", "false"):
         raise ValueError(f"converged is {told['converged'][:40]!r}, expected true or false")
     trial = Trial(
-        kernel=Kernel(kernel, gamma, degree),
+        kernel=Kernel(kernel, gamma, degree, offset, nu),
         penalty=penalty,
         n_wrong=_whole("n_wrong", told["n_wrong"], 0, n_valid),
         n_valid=n_valid,

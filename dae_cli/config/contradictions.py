@@ -33,7 +33,7 @@ def contradictions(layer: Layer) -> list[Problem]:
     """Every contradiction within merged settings."""
     kind = kind_of(layer)
     if kind is SvmExperiment:
-        return [*_of_degrees(layer), *_of_rows(layer)]
+        return [*_of_kernel(layer), *_of_rows(layer)]
     of_filters = kind is FilterExperiment
     model = valid_section(ModelSettings, layer.get("model"))
     hidden = model.hidden if model else ()
@@ -46,14 +46,18 @@ def contradictions(layer: Layer) -> list[Problem]:
     ]
 
 
-def _of_degrees(layer: Layer) -> list[Problem]:
+def _of_kernel(layer: Layer) -> list[Problem]:
     svm = valid_section(SvmSettings, layer.get(SVM))
-    if svm is None or svm.kernel == "poly" or not entry_at(layer, "svm.degrees"):
+    if svm is None or svm.kernel == "poly":
         return []
     kernel = find(layer, (SVM, "kernel"))
     where = f" (kernel: {kernel.place.text})" if kernel else ""
-    text = f"the kernel rbf has no degree; leave degrees out, or set svm.kernel to poly{where}"
-    return about(layer, "svm.degrees", text)
+    problems = []
+    for name in ("degree", "offset"):
+        if entry_at(layer, f"svm.{name}s"):
+            text = f"the kernel rbf has no {name}; leave {name}s out, or set svm.kernel to poly"
+            problems += about(layer, f"svm.{name}s", f"{text}{where}")
+    return problems
 
 
 def _of_corruption(layer: Layer, inputs: int, hidden: tuple[int, ...]) -> list[Problem]:

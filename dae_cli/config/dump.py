@@ -18,6 +18,7 @@ _ADDED_LATER: dict[str, dict[str, object]] = {
         "contraction": 0.0,
     },
     "finetune": {"window": 1, "decrease": 0.0, "weight_decay": 0.0},
+    "svm": {"offsets": [1.0], "destructions": [0.0], "widen": False},
 }
 """Settings that experiments had not from the start, by section, with the value that says what was
 done before there was a choice. They are left out at this value, so that runs keep their names."""
@@ -36,7 +37,8 @@ def told_settings(experiment: AnyExperiment, mode: Literal["python", "json"]) ->
     for section, before in _ADDED_LATER.items():
         there = settings.get(section, {})
         for name, value in before.items():
-            if name in there and there[name] == value:
+            own = there.get(name)
+            if name in there and (list(own) if isinstance(own, tuple) else own) == value:
                 del there[name]
     return settings
 

@@ -35,6 +35,8 @@ WeightDecay = Annotated[
 ]
 Gamma = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 Degree = Annotated[int, Field(ge=1, le=20)]
+Offset = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+Destruction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(gt=0, le=1_000_000_000, allow_inf_nan=False)]
 
 
@@ -179,14 +181,17 @@ class Experiment(Settings):
     ] = 0
 
 
-USUAL_GAMMAS: dict[str, tuple[float, ...]] = {"rbf": (0.001, 0.01, 0.1), "poly": (0.001, 0.01)}
-"""The coarse grid of each kernel where none is given: a factor of 10 apart."""
+USUAL_GRIDS: dict[str, dict[str, Any]] = {
+    "rbf": {"gammas": (0.001, 0.01, 0.1), "widen": True},
+    "poly": {"gammas": (0.001, 0.01, 0.1, 1.0), "offsets": (0.0, 1.0), "widen": True},
+}
+"""The coarse grid of each kernel where no gammas are given; one with gammas is taken as it is."""
 
 
 class SvmSettings(Settings):
     """The support vector machines to choose from: a coarse grid, then a finer look around the best.
 
-    exp(−γ |x − y|²) is the kernel rbf, (γ x·y + 1)^degree the kernel poly.
+    exp(−γ |x − y|²) is the kernel rbf, (γ x·y + offset)^degree the kernel poly.
     """
 
     kernel: Annotated[SvmKernel, Field(description="the kernel of the SVM")]
@@ -206,6 +211,26 @@ class SvmSettings(Settings):
         ),
     ] = (2, 3, 4, 6, 9)
     """Of no meaning for the kernel rbf."""
+    offsets: Annotated[
+        tuple[Offset, ...],
+        Field(
+            min_length=1,
+            max_length=20,
+            strict=False,
+            description="the offsets of the coarse grid, for the kernel poly",
+        ),
+    ] = (1.0,)
+    """Of no meaning for the kernel rbf."""
+    destructions: Annotated[
+        tuple[Destruction, ...],
+        Field(
+            min_length=1,
+            max_length=20,
+            strict=False,
+            description="the fractions of each training row's inputs to be set to 0",
+        ),
+    ] = (0.0,)
+    """ν: validation and test rows stay as they are."""
     penalties: Annotated[
         tuple[Penalty, ...],
         Field(
@@ -215,29 +240,32 @@ class SvmSettings(Settings):
             description="the penalties C of the coarse grid",
         ),
     ] = (0.1, 1.0, 10.0, 100.0)
+    widen: Annotated[
+        bool, Field(description="a row more beyond each edge of the grid that its best lies at")
+    ] = False
     refine: Annotated[bool, Field(description="a finer look around the best of the grid")] = True
 
     @property
     def coarse_trials(self) -> int:
         """How many trials the coarse grid has, before any refinement."""
         degrees = len(self.degrees) if self.kernel == "poly" else 1
-        return len(self.gammas) * degrees * len(self.penalties)
+        kernels = len(self.gammas) * degrees * len(self.offsets) * len(self.destructions)
+        return kernels * len(self.penalties)
 
     @model_validator(mode="before")
     @classmethod
-    def _usual_gammas(cls, values: Any) -> Any:
-        """Fill in the gammas, which the kernel decides where they are not given."""
+    def _usual_grid(cls, values: Any) -> Any:
+        """Fill in the grid that the kernel decides where no gammas are given."""
         if not isinstance(values, dict) or "gammas" in values:
             return values
         kernel = values.get("kernel")
-        usual = USUAL_GAMMAS.get(kernel) if isinstance(kernel, str) else None
-        return values if usual is None else values | {"gammas": usual}
+        return (USUAL_GRIDS.get(kernel, {}) if isinstance(kernel, str) else {}) | values
 
 
 class SvmExperiment(Settings):
     """One fully resolved experiment of an SVM, selected on the validation rows.
 
-    Nothing in it is drawn at random: the seed names the run and changes no number.
+    Nothing but the inputs to be destroyed is drawn at random.
     """
 
     dataset: Annotated[DatasetName, Field(description="the data set")]

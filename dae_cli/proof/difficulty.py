@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from dae_cli.baselines.kernels import Kernel
-from dae_cli.baselines.selection import POLY_KERNELS, RBF_KERNELS, select_svm
+from dae_cli.baselines.selection import select_svm
 from dae_cli.baselines.svm import Svm, fit_svm
+from dae_cli.config.schema import SvmSettings
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.notes import Note
 from dae_cli.proof.compare import Comparison
@@ -58,11 +59,11 @@ def rect_img_difficulty(dataset: Dataset, note: Note) -> list[Comparison]:
     the polynomial one was not looked at, and is shown as the test of that choice.
     """
     compared = []
-    for model, kernels, tolerance in (
-        ("SVM_rbf", RBF_KERNELS, RECT_IMG_RBF),
-        ("SVM_poly", POLY_KERNELS, None),
+    for model, settings, tolerance in (
+        ("SVM_rbf", SvmSettings(kernel="rbf", gammas=(0.001, 0.01, 0.1)), RECT_IMG_RBF),
+        ("SVM_poly", SvmSettings(kernel="poly", gammas=(0.001, 0.01)), None),
     ):
-        selected = select_svm(dataset, kernels, note=note)
+        selected = select_svm(dataset, settings, note)
         compared.append(
             Comparison(
                 dataset="rect-img",

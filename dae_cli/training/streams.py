@@ -24,6 +24,7 @@ class Purpose(IntEnum):
     FINETUNE_ORDER = 4
     GIBBS = 5
     PATCHES = 6
+    SVM_CORRUPTION = 7
 
 
 def stream(seed: int, purpose: Purpose, *position: int) -> np.random.Generator:

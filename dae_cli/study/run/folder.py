@@ -141,11 +141,12 @@ class PlannedRun:
 def model_name(experiment: AnyExperiment) -> str:
     """Return the paper's name: SAA-3 without corruption, SdA-3 with it, DBN-3 of RBMs.
 
-    Without pretraining it is NNet-3; SVMs are SVM_rbf and SVM_poly. What is trained for its filters
-    alone is an AE, a DAE with corruption, a CAE with the contractive penalty, or an RBM.
+    Without pretraining it is NNet-3; SVMs are SVM_rbf and SVM_poly, of destroyed inputs
+    SVM_rbf(nu). What is trained for its filters alone is an AE, a DAE with corruption, a CAE with
+    the contractive penalty, or an RBM.
     """
     if isinstance(experiment, SvmExperiment):
-        return f"SVM_{experiment.svm.kernel}"
+        return f"SVM_{experiment.svm.kernel}" + ("(nu)" if any(experiment.svm.destructions) else "")
     corruption = experiment.corruption
     level = corruption.sigma if corruption.kind == "gaussian" else corruption.destruction
     if isinstance(experiment, FilterExperiment):
@@ -182,7 +183,8 @@ def run_name(experiment: AnyExperiment, data_sha256: str, numerics: int = NUMERI
     both = config_sha256(experiment, numerics) + data_sha256
     digest = hashlib.sha256(both.encode()).hexdigest()[:8]
     if isinstance(experiment, SvmExperiment):
-        return f"{experiment.dataset}-svm-{experiment.svm.kernel}-s{experiment.seed}-{digest}"
+        nu = "-nu" if any(experiment.svm.destructions) else ""
+        return f"{experiment.dataset}-svm-{experiment.svm.kernel}{nu}-s{experiment.seed}-{digest}"
     model = model_name(experiment).lower().replace("-", "")
     if experiment.corruption.kind == "masking":
         level = f"{destruction_percent(experiment):g}"

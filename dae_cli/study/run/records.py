@@ -25,7 +25,10 @@ Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-SELECTED = r"^((degree [0-9]+, )?gamma [0-9.e+-]+, C [0-9.e+-]+)?$"
+SELECTED = (
+    r"^((nu [0-9.e+-]+, )?(degree [0-9]+, )?gamma [0-9.e+-]+, (offset [0-9.e+-]+, )?"
+    r"C [0-9.e+-]+)?$"
+)
 """What an SVM was found to be best with, as `study/run/svm.py` tells it; empty of a network."""
 
 

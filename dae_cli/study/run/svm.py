@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from dae_cli.baselines.machines import Machines, Trial
-from dae_cli.baselines.selection import best_of, grid_kernels, search
+from dae_cli.baselines.selection import best_of, search
 from dae_cli.baselines.svm import Svm
 from dae_cli.baselines.svm_file import save_svm
 from dae_cli.baselines.trials import read_trials, trials_csv
@@ -43,16 +43,9 @@ class SvmRun(RunStatus):
         Raises:
             Stopped: it was asked to stop. RunFolderError: trials.csv is damaged.
         """
-        svm = self._experiment.svm
-        known = self._begin(dataset)
-        machines = Machines(
-            dataset.train,
-            dataset.valid,
-            svm.kernel,
-            self,
-            {trial.point: trial for trial in known},
-        )
-        trials = search(machines.try_kernel, grid_kernels(svm), svm.penalties, refine=svm.refine)
+        known = {trial.point: trial for trial in self._begin(dataset)}
+        machines = Machines(dataset, self._experiment.seed, self, known)
+        trials = search(machines.try_kernel, self._experiment.svm)
         self._write(trials)
         best = best_of(trials)
         machine = machines.train_on_all_rows(best.kernel, best.penalty)
@@ -64,7 +57,7 @@ class SvmRun(RunStatus):
             n_test=len(dataset.test),
             n_wrong=int(wrong.sum()),
             valid_error_percent=best.valid_error_percent,
-            selected=described(machine),
+            selected=described(machine, self._experiment),
             trials=len(trials),
         )
 
@@ -115,10 +108,16 @@ class SvmRun(RunStatus):
         self._watcher.moved(self._job.name, place)
 
 
-def described(svm: Svm) -> str:
-    """Return what was chosen, as a row tells it: `degree 3, gamma 0.01, C 10`."""
-    degree = f"degree {svm.kernel.degree}, " if svm.kernel.kind == "poly" else ""
-    return f"{degree}gamma {svm.kernel.gamma:g}, C {svm.penalty:g}"
+def described(svm: Svm, experiment: SvmExperiment) -> str:
+    """Return what was chosen, as a row tells it: `degree 3, gamma 0.01, C 10`.
+
+    An offset of 1 and a ν of 0 go without saying where there was no choice.
+    """
+    kernel, searched = svm.kernel, experiment.svm
+    nu = f"nu {kernel.destruction:g}, " if searched.destructions != (0,) else ""
+    degree = f"degree {kernel.degree}, " if kernel.kind == "poly" else ""
+    offset = f"offset {kernel.coef0:g}, " if searched.offsets != (1,) else ""
+    return f"{nu}{degree}gamma {kernel.gamma:g}, {offset}C {svm.penalty:g}"
 
 
 def replayed(experiment: SvmExperiment, trials: Sequence[Trial]) -> tuple[Trial, ...]:
@@ -138,10 +137,4 @@ def replayed(experiment: SvmExperiment, trials: Sequence[Trial]) -> tuple[Trial,
             raise RunFolderError(f"a search makes a trial of {kernel} that is not in {TRIALS}")
         return sorted(found, key=lambda trial: penalties.index(trial.penalty))
 
-    svm = experiment.svm
-    return search(
-        lambda kernel, penalties: iter(from_known(kernel, penalties)),
-        grid_kernels(svm),
-        svm.penalties,
-        refine=svm.refine,
-    )
+    return search(lambda kernel, penalties: iter(from_known(kernel, penalties)), experiment.svm)

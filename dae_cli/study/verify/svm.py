@@ -61,14 +61,14 @@ def check_svm(
         svm = load_svm(folder / CHECKPOINT, ExpectedSvm(experiment, data, dataset))
     if svm is None:
         return False
-    chosen = described(svm)
+    chosen = described(svm, experiment)
     if best is not None:
         of_best = (best.kernel, best.penalty)
         if of_best != (svm.kernel, svm.penalty):
             told = f"{best.kernel} C {best.penalty:g}"
             found.compare(f"{place}/{CHECKPOINT}", "machine", chosen, f"the best trial: {told}")
         elif env is not None and env.cpu == cpu_name():
-            _train_again(place, best, dataset, found)
+            _train_again(place, best, experiment.seed, dataset, found)
     wrong = svm.wrong_rows(dataset.test)
     again: dict[str, object] = {
         "n_test": len(dataset.test),
@@ -106,8 +106,8 @@ def _best(
     return best
 
 
-def _train_again(place: str, best: Trial, dataset: Dataset, found: Findings) -> None:
-    machines = Machines(dataset.train, dataset.valid, best.kernel.kind, _NoWatching())
+def _train_again(place: str, best: Trial, seed: int, dataset: Dataset, found: Findings) -> None:
+    machines = Machines(dataset, seed, _NoWatching())
     (again,) = machines.try_kernel(best.kernel, [best.penalty])
     for name in ("n_wrong", "n_support", "converged"):
         told, made = getattr(best, name), getattr(again, name)
