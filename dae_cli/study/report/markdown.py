@@ -201,7 +201,7 @@ def facts(
     """
     whole = has_other_models(study)
     printed, trials = paper_table(study, rows, table), trials_of(out)
-    judged = claims(printed, tests)
+    judged = claims(printed, tests) if study.claims else []
     return {
         TABLE: table_markdown(printed) if whole else "",
         CLAIMS: claims_markdown(judged) if whole else "",
@@ -227,7 +227,7 @@ def _table_1(
     if not has_other_models(study):
         return []
     printed = paper_table(study, rows, table)
-    judged = claims(printed, tests)
+    judged = claims(printed, tests) if study.claims else []
     compared = duels_markdown(judged)
     return [
         f"## {TABLE}",

@@ -77,7 +77,7 @@ def page_of(
     )
     levels = {row.destruction_percent for row in table if is_autoencoder(row)}
     printed = paper_table(study, rows, table) if has_other_models(study) else None
-    judged = claims(printed, tests) if printed else []
+    judged = claims(printed, tests) if printed and study.claims else []
     warnings = (changes(study, {row.cell for row in rows}), mixed(rows))
     return Page(
         title=study.title or study.name,
