@@ -11,7 +11,7 @@ from dae_cli.files import write_text
 from dae_cli.machine import cores, cpu_name
 from dae_cli.study.paper import MARKED, MARKS, UNMARKED
 from dae_cli.study.report.figures import StudyPictures, draw
-from dae_cli.study.report.kept_page import PAGE, read_kept
+from dae_cli.study.report.kept_runs import page_command, read_kept, write_curves
 from dae_cli.study.report.mismatches import (
     MISMATCHES,
     TRIED,
@@ -94,7 +94,7 @@ def write_report(
     command: str,
     tests: Sequence[Comparison] = (),
 ) -> Path:
-    """Draw the pictures, write REPORT.md and return its path.
+    """Write curves.csv, draw the pictures, write REPORT.md and return its path.
 
     Args:
         study: what was to be run.
@@ -104,7 +104,9 @@ def write_report(
         command: that made them.
         tests: of mcnemar.csv.
     """
-    pictures = draw(study, out, rows, table, read_kept(out / PAGE))
+    done = [row.run for row in rows if not row.error]
+    write_curves(out, done, fresh=done)
+    pictures = draw(study, out, rows, table, read_kept(out))
     pairs, marks = pairs_markdown(tests), {data_mark(row) for row in table}
     trials = trials_of(out)
     selection, values = selection_markdown(trials), tried_values_markdown(trials.selecting)
@@ -141,7 +143,7 @@ def recorded_command(out: Path) -> str:
 
     A study on filters has no page. Empty where neither is there.
     """
-    if command := read_kept(out / PAGE).command:
+    if command := page_command(out):
         return command
     try:
         return command_in((out / REPORT).read_text(encoding="utf-8", errors="replace"))
