@@ -52,6 +52,7 @@ from dae_cli.study.tables.comparisons import Comparison
 from dae_cli.study.tables.makes import changes, command_in, computed_with, failures, made_by, mixed
 from dae_cli.study.tables.origin import REGENERATED, UNVERIFIED, data_mark, origin_told
 from dae_cli.study.tables.paper_table import has_other_models, paper_table
+from dae_cli.study.tables.trial_rows import TrialRow
 
 REPORT = "REPORT.md"
 
@@ -115,7 +116,7 @@ def write_report(
         study.paper,
         made_by(command, rows),
         changes(study, {row.cell for row in rows}),
-        *_table_1(study, rows, table, tests),
+        *_table_1(study, rows, table, tests, trials.selecting),
         "## Ours and the paper's",
         markdown_table(table, study.changed),
         "" if has_other_models(study) else certainty_told(table),
@@ -202,7 +203,8 @@ def facts(
     Tables, lists and settings; empty where REPORT.md has none below the heading.
     """
     whole = has_other_models(study)
-    printed, trials = paper_table(study, rows, table), trials_of(out)
+    trials = trials_of(out)
+    printed = paper_table(study, rows, table, trials.selecting)
     judged = claims(printed, tests) if study.claims else []
     return {
         TABLE: table_markdown(printed) if whole else "",
@@ -224,11 +226,12 @@ def _table_1(
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
     tests: Sequence[Comparison],
+    trials: Sequence[TrialRow],
 ) -> list[str]:
     """The table as the paper prints it, and the claims; nothing for a study of SAA and SdA."""
     if not has_other_models(study):
         return []
-    printed = paper_table(study, rows, table)
+    printed = paper_table(study, rows, table, trials)
     judged = claims(printed, tests) if study.claims else []
     compared = duels_markdown(judged)
     return [

@@ -33,6 +33,7 @@ from dae_cli.study.report.page_cells import (
 )
 from dae_cli.study.report.page_grid import claims_told, duel_lines, grid_of
 from dae_cli.study.report.page_pictures import sheets_of
+from dae_cli.study.report.selection import trials_of
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.claims import claims
@@ -80,7 +81,9 @@ def page_of(
         for name in names
     )
     levels = {row.destruction_percent for row in table if is_autoencoder(row)}
-    printed = paper_table(study, rows, table) if has_other_models(study) else None
+    printed = None
+    if has_other_models(study):
+        printed = paper_table(study, rows, table, trials_of(out).selecting)
     judged = claims(printed, tests) if printed and study.claims else []
     warnings = (changes(study, {row.cell for row in rows}), mixed(rows))
     return Page(
