@@ -72,17 +72,24 @@ def readme(text: str) -> str:
             parts.append(f"{heading}\n\n{markdown_table(own)}")
     parts.append(f"{_runs(table)}, {_seeds(table)}. {sources(map(paper_number, table))}".strip())
     text = _between(text, "table", "\n{}\n".format("\n\n".join(parts)))
+    study = shown_study()
     # Of a cell that was run on data of both origins, the row on the authors'.
-    whole = list({row.cell: row for row in reversed(reference_table("table1"))}.values())[::-1]
+    whole = list({row.cell: row for row in reversed(reference_table(study))}.values())[::-1]
     shown = [row for row in whole if row.model == "SdA-3"]
     verdicts = [row.verdict for row in whole]
     counts = ", ".join(f"{verdicts.count(v)} {v}" for v in get_args(Verdict) if v in verdicts)
     origin = (
         f"SdA-3, {_seeds(shown)}; sd: over the seeds. {len(whole)} of the table's "
-        f"{len(resolve_study('table1').all_cells)} cells have been run ({counts}): "
+        f"{len(resolve_study(study).all_cells)} cells have been run ({counts}): "
         f"{_runs(whole)}. {sources(map(paper_number, shown))}"
     )
     return _between(text, "whole", f"\n{markdown_table(shown)}\n\n{origin}\n")
+
+
+def shown_study() -> str:
+    """Return the study that README shows as the whole table: table1 once each cell has been run."""
+    cells = {cell.cell for cell in resolve_study("table1").all_cells}
+    return "table1" if {row.cell for row in reference_table("table1")} == cells else "table1-tuned"
 
 
 def _runs(table: list[TableRow]) -> str:
@@ -178,6 +185,8 @@ def results(text: str) -> str:
 def renew_claims(text: str) -> str:
     """Return README's text with the outcomes of the paper's claims in results/table1 renewed."""
     results = ROOT / "results" / "table1"
+    if shown_study() != "table1":
+        return _between(text, "claims", "\nNot judged yet: `table1` has not been run.\n")
     table = read_rows(results / "table.csv", TableRow)
     rows = read_rows(results / "runs.csv", RunRow)
     printed = paper_table(resolve_study("table1"), rows, table)

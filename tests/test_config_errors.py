@@ -676,7 +676,7 @@ UNITS = "space: {units: {low: 1, high: 2}}"
 SECTIONS = """
 search: convex | search: convex | cells | space
 search: [] | search: [] | cells | space
-search: [convex] | search item 1: convex | cells, space, prune
+search: [convex] | search item 1: convex | cells, space, trials, sampler_seed, prune
 search: [{cells: convex-0}] | search item 1 | space
 search: [{cell: convex-0, UNITS}] | search item 1.cell: convex-0 | did you mean cells?
 search: [{cells: [convex-0, 3], UNITS}] | search item 1.cells: [convex-0, 3]
@@ -684,6 +684,8 @@ search: [{cells: convex-0, space: {}}] | search item 1.space: {} | low | high
 search: [{cells: convex-0, UNITS, prune: {from_epch: 1}}] | search item 1.prune.from_epch: 1
 search: [{cells: convex-0, UNITS, prune: 3}] | search item 1.prune: 3 | after_trials, from_epoch
 search: [{cells: convex-0, UNITS, prune: {from_epoch: 0}}] | search item 1.prune.from_epoch: 0 | 1
+search: [{cells: convex-0, UNITS, trials: 0}] | search item 1.trials: 0 | 1 or more
+search: [{cells: convex-0, UNITS, sampler_seed: -1}] | search item 1.sampler_seed: -1 | 0 or more
 search: [{cells: convex-0, UNITS, prune: {after_trials: 1.5}}] | search item 1.prune.after_trials
 """
 

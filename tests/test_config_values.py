@@ -37,6 +37,9 @@ SVM = {"dataset": "convex", "svm": {"kernel": "poly"}}
 SHARED = {key: NET[key] for key in ("model", "pretrain", "finetune")}
 DATASETS = ("basic", "rot", "bg-rand", "bg-img", "rot-bg-img", "rect", "rect-img", "convex")
 TABLE_1 = ("SVM_rbf", "SVM_poly", "DBN-1", "SAA-3", "DBN-3", "SdA-3", "NNet-1")
+NETWORKS = ("saa-3", "sda-3", "dbn-3", "dbn-1", "nnet")
+SEARCHED = ("learning_rate", "decrease", "weight_decay")
+"""Of fine-tuning, in table1."""
 
 
 def file_of(content: Mapping[str, Any], **changes: Any) -> str:
@@ -100,11 +103,14 @@ def test_icml2008_has_the_networks_of_the_papers_table_on_all_rows() -> None:
         assert first.setdefault(cell["dataset"], rest) == rest
 
 
-def test_table1_has_every_model_of_the_paper_and_nnet_on_every_data_set() -> None:
-    cells = settings("table1")
-    models = [*TABLE_1, "SVM_rbf(nu)"]  # of the authors' talk
+@pytest.mark.parametrize("study", ["table1", "table1-tuned"])
+def test_the_whole_table_has_every_model_of_the_paper_and_nnet_on_every_data_set(
+    study: str,
+) -> None:
+    cells = settings(study)
+    models = [*TABLE_1, *(["SVM_rbf(nu)"] if study == "table1" else [])]  # of the authors' talk
     words = {re.sub(r"-|\)", "", m.lower()).replace("_", "-").replace("(", "-"): m for m in models}
-    runs = named_runs("table1", DATA)
+    runs = named_runs(study, DATA)
     found = set()
     for name, cell in cells.items():
         short = re.search(r"-(svm-[a-z]+(?:-nu)?|[a-z]+\d)-", runs[name][0])
@@ -113,11 +119,47 @@ def test_table1_has_every_model_of_the_paper_and_nnet_on_every_data_set() -> Non
     assert found == {(dataset, model) for dataset in DATASETS for model in models}
     assert len(cells) == len(found)
     assert not any("subset" in cell for cell in cells.values())
-    searched = search_space("table1")
-    assert [f"table1/{name}" for name in searched] == [n for n in cells if "-svm-" not in n]
+    searched = search_space(study)
+    assert [f"{study}/{name}" for name in searched] == [n for n in cells if "-svm-" not in n]
     for name, space in searched.items():  # without destruction it would be an SAA
-        destroyed = cells[f"table1/{name}"]["corruption"]["destruction"] > 0
+        destroyed = cells[f"{study}/{name}"]["corruption"]["destruction"] > 0
         assert (destroyed or "corruption.destruction" in space) == name.endswith("-sda-3")
+
+
+def test_table1_searches_all_networks_of_a_data_set_alike() -> None:
+    spaces, cells = search_space("table1"), settings("table1")
+    for dataset in DATASETS:
+        own = {model: spaces[f"{dataset}-{model}"] for model in NETWORKS}
+        assert [space.pop("trials") for space in own.values()] == [8, 10, 8, 8, 8]
+        saa, sda, dbn_3, dbn_1, nnet = own.values()
+        assert sda.pop("corruption.destruction") == {"values": (0.1, 0.25, 0.4)}  # the paper's
+        assert sda == saa  # of the same draws: a seed names them
+        for rbms in (dbn_3, dbn_1):  # CD has rates of its own
+            assert rbms.pop("pretrain.learning_rate")["high"] == 0.1
+        saa.pop("pretrain.learning_rate")
+        assert dbn_1.pop("units") == nnet.pop("units") == {"values": (500, 1000, 2000)}
+        assert dbn_3 == dbn_1 == saa
+        assert saa.pop("pretrain.epochs")["high"] == 100
+        assert nnet == saa
+        assert set(saa) == {"prune", "sampler_seed", *(f"finetune.{key}" for key in SEARCHED)}
+        fixed = [cells[f"table1/{dataset}-{model}"] for model in NETWORKS]
+        assert [cell["model"]["hidden"] for cell in fixed] == 3 * [[1000] * 3] + 2 * [[1000]]
+        first = fixed[0]["finetune"]
+        assert all(cell["finetune"] == first and cell["seed"] == 0 for cell in fixed)
+        assert first["batch_size"] == fixed[0]["pretrain"]["batch_size"] == 20
+
+
+def test_the_settings_of_table1_lie_within_its_spaces() -> None:
+    cells = settings("table1")
+    for name, space in search_space("table1").items():
+        for key, domain in space.items():
+            if "." in key:
+                section, setting = key.split(".")
+                value = cells[f"table1/{name}"][section].get(setting, 0.0)
+                inside = value in domain.get("values", ()) or (
+                    "low" in domain and domain["low"] <= value <= domain["high"]
+                )
+                assert inside, (name, key, value)
 
 
 def test_later_layers_win_shared_then_data_set_then_cell_then_set() -> None:

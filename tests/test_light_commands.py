@@ -192,8 +192,8 @@ def test_a_pipe_gets_one_plain_line_for_each_study_and_cell(dae: Dae) -> None:
     assert names[:2] == ["filters-mnist", "filters-mnist/mnist-0"]
     assert names[6:9] == ["icml2008", "icml2008/convex-0", "icml2008/convex-10"]
     assert lines[7] == ["icml2008/convex-0", "ICML 2008, Table 1, convex: SAA-3, 0 %."]
-    assert names[-1] == "table1/rot-svm-rbf-nu"
-    assert len(names) == 6 + 8 + 4 + 10 + 3 + 65
+    assert names[-1] == "table1-tuned/rot-svm-rbf"
+    assert len(names) == 6 + 8 + 4 + 10 + 3 + 65 + 57
     title, *own = lines[names.index("mine") :][:4]
     assert title == ["mine", "My own study"]
     assert own == [["mine/b9"], ["mine/b10", "Ten."], ["mine/c", "Three."]]
@@ -208,7 +208,8 @@ def test_json_has_studies_with_their_folders_and_cells(dae: Dae, tmp_path: Path)
     (tmp_path / "experiments" / "broken").mkdir()
     (tmp_path / "experiments" / "broken" / "study.yaml").write_text("title: [\n")
     listed = dae("ls", "--format", "json").succeeded().json
-    names = ["broken", "filters-mnist", "icml2008", "mine", "natural-images", "smoke", "table1"]
+    names = ["broken", "filters-mnist", "icml2008", "mine", "natural-images", "smoke"]
+    names += ["table1", "table1-tuned"]
     assert [study["name"] for study in listed] == names
     studies = {study["name"]: study for study in listed}
     assert studies["mine"] == {

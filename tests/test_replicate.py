@@ -242,7 +242,7 @@ def test_a_study_is_given_by_its_path_its_results_by_out_and_a_cell_by_only(
     assert {path.name for path in Path("my results").iterdir()} == {
         *("runs", "filters", "runs.csv", "table.csv", "wrong_rows.csv", "REPORT.md"),
         *("report.html", "error_vs_destruction.png", "learning_curves.png", "mcnemar.csv"),
-        "settings.yaml",
+        *("settings.yaml", "curves.csv"),
     }
     (run,) = Path("my results/runs").iterdir()
     assert "max_epochs: 1," in (run / "config.yaml").read_text()

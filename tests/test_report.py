@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from base64 import b64decode
 from collections.abc import Callable, Sequence
-from html import unescape
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -18,11 +16,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from safetensors.numpy import load_file
 
+from tests.support.children import Child, wait_until
 from tests.support.commands import Ended
 from tests.support.sheets import pixels, texts_of
-from tests.support.synthetic_results import SETTINGS, SHA256, SyntheticStudy, write_earlier_page
+from tests.support.synthetic_results import SETTINGS, SHA256, SyntheticStudy, write_kept_runs
 from tests.support.tiny import read_csv, snapshot, write_study
 
 Dae = Callable[..., Ended]
@@ -70,14 +70,6 @@ class Page(HTMLParser):
         """The images of filters, by run."""
         return {image["data-run"]: image for image in self.of("img") if "data-run" in image}
 
-    @property
-    def curves(self) -> dict[str, Any]:
-        """The data of its curves, by run."""
-        kept = re.search('id="kept-curves">(.*?)</script>', self.source, re.DOTALL)
-        assert kept
-        found: dict[str, Any] = json.loads(unescape(kept[1]))
-        return found
-
     def chart(self, word: str) -> ElementTree.Element:
         """The chart whose words begin so."""
         every = re.findall("<svg.*?</svg>", self.source, re.DOTALL)
@@ -106,6 +98,18 @@ def axes_of(drawing: ElementTree.Element) -> tuple[Scale, Scale]:
 def page_of(out: Path) -> Page:
     """The page in a folder of results."""
     return Page((out / "report.html").read_text(encoding="utf-8"))
+
+
+Curves = dict[str, dict[str, list[tuple[int, float]]]]
+
+
+def curves_in(out: Path) -> Curves:
+    """What curves.csv keeps: the points of each curve, by run."""
+    found: Curves = {}
+    for row in read_csv(out / "curves.csv"):
+        points = [point.split(":") for point in row["points"].split()]
+        found.setdefault(row["run"], {})[row["curve"]] = [(int(n), float(y)) for n, y in points]
+    return found
 
 
 def drawn_on(image: dict[str, str]) -> NDArray[np.int64]:
@@ -368,7 +372,7 @@ def test_no_text_of_a_file_becomes_an_element(reported: Reported) -> None:
         def earlier(results: SyntheticStudy) -> None:
             run = results.rows[0]["run"]
             curves = {run: ([(1, 40.0), (2, 30.0)], [[(1, 3.0), (2, 2.0)]])}
-            write_earlier_page(results.out, curves, {run: random_greys(3)}, command=f"dae{text}")
+            write_kept_runs(results.out, curves, {run: random_greys(3)}, command=f"dae{text}")
 
         runs = ({"commit": f"abc{text}", "versions": f"dae{text}", "device": f"cpu{text}"},
                 {**OTHER, "error": f"diverged{text}"})  # fmt: skip
@@ -452,13 +456,17 @@ def test_curves_go_through_their_points_and_a_dot_marks_what_was_saved(
     def earlier(results: SyntheticStudy) -> None:
         lines = ((valley, costs), (straight, costs), (rough, costs[:1]))
         given.update({row["run"]: line for row, line in zip(results.rows, lines, strict=True)})
-        write_earlier_page(results.out, given)
+        write_kept_runs(results.out, given)
 
     kept = {"valid_error_percent": "30.00", "best_epoch": 20}
-    page = page_of(reported(kept, {"seed": 1}, OTHER, earlier=earlier).out)
+    results = reported(kept, {"seed": 1}, OTHER, earlier=earlier)
+    page = page_of(results.out)
     # What was kept stays as it was.
-    wanted = {run: {"valid": valid, "cost": cost} for run, (valid, cost) in given.items()}
-    assert page.curves == json.loads(json.dumps(wanted))
+    costs_of = {run: {f"cost {k}": line for k, line in enumerate(cost, 1)}
+                for run, (_, cost) in given.items()}  # fmt: skip
+    assert curves_in(results.out) == {
+        run: costs_of[run] | {"validation error": valid} for run, (valid, _) in given.items()
+    }
     chart = page.chart("Validation error by epoch")
     x_of, y_of = axes_of(chart)
     traces = list(chart.iter("g"))
@@ -488,10 +496,10 @@ def test_of_a_curve_the_page_keeps_what_the_eye_would_miss(dae: Dae, done: Path)
     lines.insert(0, "pretrain,1,1,389.12345,,")
     path.write_text("\n".join([header, *lines]) + "\n")
     dae("report", "tiny", "--quiet").succeeded()
-    kept = page_of(done).curves[path.parent.name]
-    assert kept["cost"] == [[[1, 389.1]]]  # four digits
-    assert kept["valid"] == [
-        *([1, 50.0], [31, 20.0], [40, 24.5], [41, 27.0], [42, 25.5], [51, 30.0]),
+    kept = curves_in(done)[path.parent.name]
+    assert kept["cost 1"] == [(1, 389.1)]  # four digits
+    assert kept["validation error"] == [
+        *((1, 50.0), (31, 20.0), (40, 24.5), (41, 27.0), (42, 25.5), (51, 30.0)),
     ]
 
 
@@ -519,6 +527,7 @@ def test_filters_on_the_page_are_those_of_the_checkpoint_on_one_grey_scale(
 
 def test_of_a_run_that_is_elsewhere_curves_and_filters_stay(dae: Dae, done: Path) -> None:
     page, drawn = page_of(done), {path: pixels(path) for path in (done / "filters").iterdir()}
+    curves = curves_in(done)
     texts = {path: texts_of(path) for path in drawn}
     gone, here = sorted((done / "runs").iterdir())
     runs = {path.name: text["Runs"] for path, text in texts.items()}
@@ -528,51 +537,68 @@ def test_of_a_run_that_is_elsewhere_curves_and_filters_stay(dae: Dae, done: Path
     for text in texts.values():
         assert "rect" in text["Title"] and "tiny" in text["Title"]
         assert text["Commit"] == commit
-    one, other = done / "filters" / "rect-0.png", done / "filters" / "rect-25.png"
+    one = done / "filters" / "rect-0.png"
     kept = one.read_bytes()
     shutil.rmtree(gone)
     (done / "filters" / "rect.png").unlink()
     dae("report", "tiny", "--quiet").succeeded()
     again = page_of(done)
-    assert again.curves == page.curves
-    assert again.sheets == page.sheets  # the other one keeps the page's scale
+    assert curves_in(done) == curves
+    assert again.sheets == page.sheets  # the other one keeps the sheet's scale
     assert one.read_bytes() == kept
-    assert texts_of(done / "filters" / "rect.png") == texts[done / "filters" / "rect.png"]
-    # What is gone or of another run is drawn from the page; without it there is nothing.
-    shutil.copy(other, one)
-    other.unlink()
-    (done / "runs").rename("runs elsewhere")
-    dae("report", "tiny", "--quiet").succeeded()
-    assert {path: texts_of(path) for path in (done / "filters").iterdir()} == texts
     for path, before in drawn.items():
-        # The page has 16 greys of the 256, and its limit four digits.
-        assert np.abs(pixels(path).astype(int) - before).max() <= 16
-    Path("runs elsewhere").rename(done / "runs")
+        assert texts_of(path) == texts[path]
+        assert (pixels(path) == before).all()
+    (done / "runs").rename("runs elsewhere")
     (done / "report.html").unlink()
     dae("report", "tiny", "--quiet").succeeded()
-    assert list(page_of(done).sheets) == list(page_of(done).curves) == [here.name]
+    assert (curves_in(done), page_of(done).sheets) == (curves, page.sheets)
+    assert {path: texts_of(path) for path in (done / "filters").iterdir()} == texts
+    # What neither a folder nor a file tells is not shown.
+    Path("runs elsewhere").rename(done / "runs")
+    one.unlink()
+    (done / "curves.csv").unlink()
+    dae("report", "tiny", "--quiet").succeeded()
+    assert list(page_of(done).sheets) == list(curves_in(done)) == [here.name]
     assert "rect-25.png" in report_text(done) and "rect-0.png" not in report_text(done)
     assert texts_of(done / "filters" / "rect.png")["Runs"] == here.name
 
 
-def test_a_damaged_page_is_one_that_shows_nothing(dae: Dae, done: Path) -> None:
+def test_a_study_that_is_killed_leaves_curves_and_filters_of_the_runs_that_it_made(
+    child: Callable[..., Child], dae: Dae, tiny: Path
+) -> None:
+    command = child("replicate", "tiny", "--seeds", "50")
+    wait_until(lambda: list((tiny / "filters").glob("*.png")), command)
+    command.kill_group()
+    assert not (tiny / "REPORT.md").exists()
+    curves = curves_in(tiny)
+    (run,) = (texts_of(sheet)["Runs"] for sheet in (tiny / "filters").glob("*.png"))
+    assert set(curves[run]) == {"cost 1", "cost 2", "validation error"}
+    assert run in [row["run"] for row in read_csv(tiny / "runs.csv")]
+    shutil.rmtree(tiny / "runs")  # which is not committed
+    dae("report", "tiny", "--quiet").succeeded()
+    assert list(page_of(tiny).sheets) == [run]
+    assert curves_in(tiny) == curves
+
+
+def test_damaged_curves_are_refused_and_a_damaged_sheet_is_not_shown(dae: Dae, done: Path) -> None:
     run = sorted((done / "runs").iterdir())[0].name
     shutil.rmtree(done / "runs")
-    shutil.rmtree(done / "filters")
-    image = "<!doctype html><img data-run={} data-limit={} src='data:image/png;base64,{}'>"
-    kept = '<script id="kept-curves">{"%s": %s}</script>'
-    for text in (
-        image.format(run, 1, "AAAA") + kept % (run, '{"valid": [[1, NaN]], "cost": []}'),
-        image.format(run, "x", "") + kept % (run, '{"valid": [[1, 1e99]], "cost": []}'),
-        f"<img data-run={run}><script id=kept-curves>{{</script>",
-        f"\x00\x80<{kept}" % (run, '{"valid": "x", "cost": []}'),
-    ):
-        (done / "report.html").write_text(text, encoding="utf-8")
+    curves = done / "curves.csv"
+    sound = curves.read_text()
+    for text in ("1:NaN", "1:1e999", "x:1", "1", "-1:3"):
+        curves.write_text(f"run,curve,points\n{run},validation error,{text}\n")
+        assert "curves.csv:2" in dae("report", "tiny", "--quiet").failed(2).message
+    curves.write_text(sound)
+    for key, value in (("Limit", "nan"), ("Tiles", "0 0 28 0 99 99 9801"), ("Tiles", "")):
+        sheet = done / "filters" / "rect-0.png"
+        told = PngInfo()
+        for name, text in (texts_of(sheet) | {key: value}).items():
+            told.add_text(name, text)
+        Image.fromarray(pixels(sheet)).save(sheet, pnginfo=told)
         dae("report", "tiny", "--quiet").succeeded()
-        page = page_of(done)
-        assert page.sheets == page.curves == {}
-        assert page.wrong == page.open == []
-        assert "rect-0" in " ".join(page.texts)  # the tables stand alone
+        assert run not in page_of(done).sheets
+        assert "rect-0" in " ".join(page_of(done).texts)  # the tables stand alone
 
 
 # Models side by side
@@ -580,7 +606,7 @@ def test_a_damaged_page_is_one_that_shows_nothing(dae: Dae, done: Path) -> None:
 
 def test_models_are_distinguished_by_destruction_model_or_name(reported: Reported) -> None:
     def draw(results: SyntheticStudy) -> None:
-        write_earlier_page(results.out, sheets={row["run"]: random_greys() for row in results.rows})
+        write_kept_runs(results.out, sheets={row["run"]: random_greys() for row in results.rows})
 
     wide = {**SETTINGS["SdA-3"], "model": {"hidden": [9, 6, 4]}}
     alike, other = {**OTHER, "cell": "b"}, {"cell": "a", "model": "DBN-3"}

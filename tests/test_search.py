@@ -174,6 +174,14 @@ def test_the_same_seed_makes_the_same_trials_and_another_seed_others(
     assert list(map(settings_of, found[0])) != list(map(settings_of, found[2]))
 
 
+def test_the_study_says_how_many_trials_a_cell_has_and_from_which_seed(dae: Dae) -> None:
+    search_item(ITEM["space"], trials=2, sampler_seed=5)
+    assert dae(*ONE, "--dry-run").succeeded().lines[1].split()[:3] == ["rect-0", "0", "2"]
+    for words, seeds in (((), "55"), ((), "55"), (("--trials", "3", "--seed", "1"), "551")):
+        dae(*ONE, "--no-write", *words).succeeded()
+        assert [row["sampler_seed"] for row in rows_in(Path("results/tiny"))] == list(seeds)
+
+
 @pytest.mark.slow
 def test_tpe_looks_where_it_was_good_once_it_has_begun(dae: Dae) -> None:
     search_item({"finetune.learning_rate": {"low": 0.0001, "high": 2.0, "log": True}})
@@ -475,6 +483,19 @@ def test_no_write_prints_the_file_and_leaves_it(dae: Dae, searched: Path) -> Non
     printed = ended.out.partition("\ncell ")[0]  # what follows is the table
     assert "experiments/tiny/rect-0.yaml" in printed
     assert yaml.safe_load(printed) == yaml.safe_load(written)
+
+
+def test_files_are_written_afterwards_from_search_csv_alone(dae: Dae, searched: Path) -> None:
+    written = {path: path.read_text() for path in Path("experiments/tiny").glob("rect-*")}
+    for path in written:
+        path.write_text("dataset: rect\n" + path.read_text().partition("dataset: rect\n")[2])
+    write_study(Path(), search=[{**ITEM, "trials": TRIALS}])
+    shutil.rmtree(searched / "search")  # is not committed
+    before = (searched / "search.csv").read_text()
+    assert "0 trials" in dae("search", "tiny").succeeded().lines[-1]
+    assert {path: path.read_text() for path in written} == written
+    assert (searched / "search.csv").read_text() == before
+    dae("search", "tiny", "--check").succeeded()
 
 
 def test_two_cells_that_would_become_the_same_are_refused_whole(dae: Dae) -> None:

@@ -443,7 +443,7 @@ def test_tables_and_report_that_are_missing_are_not_checked_and_pictures_are_not
     results: Results,
 ) -> None:
     (results.out / "learning_curves.png").write_bytes(b"")
-    shutil.rmtree(results.out / "filters")
+    (results.out / "filters" / "rect.png").unlink()
     (results.folder() / "filters.png").unlink()
     results.verified(0)
     (results.out / "table.csv").unlink()

@@ -71,7 +71,7 @@ def search(
             min=1,
             metavar="N",
             help="Complete or pruned trials that each cell is to have.  "
-            f"[default: {DEFAULT_TRIALS}; with --hours no limit]",
+            f"[default: as study.yaml says, else {DEFAULT_TRIALS}, with --hours no limit]",
             show_default=False,
         ),
     ] = None,
@@ -108,8 +108,15 @@ def search(
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, metavar="N", help="Of the sampler.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            metavar="N",
+            help="Of the sampler.  [default: as study.yaml says, else 0]",
+            show_default=False,
+        ),
+    ] = None,
     device: DeviceOption = Device.cpu,
     engine: EngineOption = Engine.auto,
     data_dir: DataDir = None,
@@ -186,6 +193,9 @@ def search(
             data_dir=data_dir,
             origin=origin.value if origin else None,
             accept_unverified=accept_unverified,
+            trials=trials,
+            usual_trials=DEFAULT_TRIALS if hours is None else None,
+            sampler_seed=seed,
             watcher=watcher,
             dry=dry_run,
         )
@@ -199,8 +209,6 @@ def search(
             out=folder,
             storage=storage_of(storage, folder),
             sampler=sampler.value,
-            seed=seed,
-            trials=trials if trials or hours is not None else DEFAULT_TRIALS,
             engine=computed[0],
             device=computed[1],
             command=command_line(),

@@ -57,13 +57,14 @@ def grid(plan: SearchPlan, form: SearchFormat) -> list[str]:
         have = f"{ended}, {running} begun" if running else str(ended)
         data = f"{cell.data.name} ({cell.data.standing})"
         keys = ", ".join(cell.searched.space)
-        rows.append((cell.cell, have, str(plan.trials or "any"), data, keys))
+        rows.append((cell.cell, have, str(cell.trials or "any"), data, keys))
     for lacking in plan.lacking:
         told = f"{lacking.dataset} ({lacking.why})"
-        rows += [(cell, DASH, str(plan.trials or "any"), told, DASH) for cell in lacking.cells]
+        rows += [(cell, DASH, DASH, told, DASH) for cell in lacking.cells]
+    seeds = " and ".join(str(seed) for seed in dict.fromkeys(c.sampler_seed for c in plan.cells))
     return [
         *columns(rows, [3, 3]),
-        f"sampler {plan.sampler}, seed {plan.seed} · {without_password(plan.storage)}",
+        f"sampler {plan.sampler}, seed {seeds} · {without_password(plan.storage)}",
     ]
 
 
@@ -153,7 +154,8 @@ def _plan_as_json(plan: SearchPlan, known: Sequence[Mapping[str, int]]) -> dict[
                 "complete": counts.get("COMPLETE", 0),
                 "pruned": counts.get("PRUNED", 0),
                 "begun": counts.get("RUNNING", 0),
-                "wanted": plan.trials,
+                "wanted": cell.trials,
+                "sampler_seed": cell.sampler_seed,
                 "dataset": cell.data.name,
                 "data_origin": cell.data.origin,
                 "trust": cell.data.trust,
@@ -167,7 +169,6 @@ def _plan_as_json(plan: SearchPlan, known: Sequence[Mapping[str, int]]) -> dict[
             for cell in one.cells
         ],
         "sampler": plan.sampler,
-        "seed": plan.seed,
         "storage": without_password(plan.storage),
     }
 

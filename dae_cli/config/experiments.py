@@ -92,6 +92,8 @@ class ResolvedStudy:
     """What `dae search` selects on validation."""
     figures: tuple[Figure, ...] = ()
     """What is drawn, of a study on filters."""
+    claims: bool = True
+    """Whether the paper's claims are judged by its results."""
 
     @property
     def changed(self) -> dict[str, str]:
@@ -192,6 +194,7 @@ def resolve_study(
         study.reference,
         study.search,
         study.figures,
+        study.claims,
     )
 
 

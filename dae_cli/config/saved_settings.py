@@ -32,12 +32,12 @@ from dae_cli.config.overrides import parse_overrides
 from dae_cli.config.problems import Problem, config_error, shown
 from dae_cli.config.reader import read_file
 from dae_cli.config.schema import AnyExperiment
-from dae_cli.config.study_files import StudyFile, mapping_at, reference_at, text_at
+from dae_cli.config.study_files import StudyFile, claims_at, mapping_at, reference_at, text_at
 from dae_cli.errors import ConfigError
 
 SETTINGS = "settings.yaml"
 _HEAD = "# Written by dae: what the results in this folder were made with (docs/results.md)."
-_KEYS = ("study", "title", "paper", "reference", "figures", "changed", "cells")
+_KEYS = ("study", "title", "paper", "reference", "claims", "figures", "changed", "cells")
 _LARGER = 20
 """Than a file of experiments: room for more than a thousand cells."""
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -49,6 +49,8 @@ def settings_text(study: ResolvedStudy) -> str:
     if study.paper:
         lines.append(f"paper: {quoted(study.paper)}")
     lines.append(f"reference: {study.reference}")
+    if not study.claims:
+        lines.append("claims: false")
     if study.figures:
         figures = (figure.model_dump(exclude_defaults=True) for figure in study.figures)
         lines += ["figures:", *(f"  - {one_line(_all_quoted(figure))}" for figure in figures)]
@@ -92,6 +94,7 @@ def read_settings(path: Path, source: Path) -> ResolvedStudy:
     problems += [item.problem(k, "unknown key") for k, item in items.items() if k not in _KEYS]
     name, title = text_at(items, "study", problems), text_at(items, "title", problems)
     paper, reference = text_at(items, "paper", problems), reference_at(items, problems)
+    claims = claims_at(items, problems)
     figures, wrong = read_figures(items.get("figures"))
     problems += wrong
     changes = mapping_at(items, "changed", problems)
@@ -107,8 +110,9 @@ def read_settings(path: Path, source: Path) -> ResolvedStudy:
     ]
     if problems:
         raise _not_ours(path, problems)
+    every = tuple(cells)
     return ResolvedStudy(
-        name, title, source, tuple(cells), tuple(cells), paper, reference, figures=figures
+        name, title, source, every, every, paper, reference, figures=figures, claims=claims
     )
 
 

@@ -30,6 +30,9 @@ class SearchedCell:
     experiment: Experiment
     """As the cell's file says now; searched keys in it are replaced by those of a trial."""
     space: Mapping[str, Domain]
+    trials: int | None
+    """That it is to have, where the study says so."""
+    sampler_seed: int
     prune: PruneSettings
 
     @property
@@ -117,7 +120,8 @@ def _matched(study: ResolvedStudy) -> tuple[dict[str, SearchedCell], list[Proble
             problems.append(Problem(matching[1].place.text, text))
         elif matching and (experiment := _network(resolved.experiment)):
             entry = matching[0]
-            cell = SearchedCell(resolved, experiment, entry.space, entry.prune)
+            about = (entry.space, entry.trials, entry.sampler_seed, entry.prune)
+            cell = SearchedCell(resolved, experiment, *about)
             found[resolved.cell] = cell
         elif matching and resolved.cell in matching[0].cells:
             why = "which selects within its own run"

@@ -1,6 +1,7 @@
 """The `search` section of a study.yaml: which settings of which cells are searched, and where.
 
-A list; each item names cells by globs, the ranges of dotted keys, and when trials are pruned:
+A list; each item names cells by globs, the ranges of dotted keys, how many
+trials each cell is to have, drawn from which seed, and when they are pruned:
 
     search:
       - cells: convex-*
@@ -8,6 +9,8 @@ A list; each item names cells by globs, the ranges of dotted keys, and when tria
           units: {low: 500, high: 3000, step: 500}
           layers: {choices: [1, 2, 3]}
           pretrain.learning_rate: {low: 0.005, high: 0.2, log: true}
+        trials: 8
+        sampler_seed: 0
         prune: {after_trials: 5, from_epoch: 10}
 """
 
@@ -37,10 +40,11 @@ _NEVER_WITHIN = {
     "patches": "what is trained for its filters alone has no error to select by",
     "rows": "what is trained for its filters alone has no error to select by",
 }
-_ENTRY_KEYS = ("cells", "space", "prune")
+_ENTRY_KEYS = ("cells", "space", "trials", "sampler_seed", "prune")
 _RANGE_KEYS, _CHOICES_KEY = ("low", "high", "log", "step"), "choices"
 _FORMS = "{low: …, high: …} with log: true or step: …, or {choices: […]}"
 _WHOLE, _NUMBER = "a whole number", "a number"
+_LARGEST = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,10 @@ class SearchEntry:
     cells: tuple[str, ...]
     """Globs over the names of the study's cells."""
     space: Mapping[str, Domain]
+    trials: int | None
+    """That each cell is to have, unless the command says; None where the study does not say."""
+    sampler_seed: int
+    """That draws start from, unless the command says."""
     prune: PruneSettings
     place: Place
     """Where it is written, for messages."""
@@ -96,9 +104,11 @@ def _entry(item: Entry, key: str) -> tuple[SearchEntry | None, list[Problem]]:
         return None, [*problems, item.problem(key, f"{' and '.join(missing)} must be given")]
     cells = _globs(item.value["cells"], f"{key}.cells", problems)
     space = _space(item.value["space"], f"{key}.space", problems)
+    trials = _counts(item.items, key, ("trials",), problems).get("trials")
+    seed = _counts(item.items, key, ("sampler_seed",), problems, 0).get("sampler_seed", 0)
     prune = _prune(item.value.get("prune"), f"{key}.prune", problems)
     written = item.value["space"].items
-    return SearchEntry(cells, space, prune, item.place, written), problems
+    return SearchEntry(cells, space, trials, seed, prune, item.place, written), problems
 
 
 def _globs(entry: Entry, key: str, problems: list[Problem]) -> tuple[str, ...]:
@@ -230,15 +240,28 @@ def _prune(entry: Entry | None, key: str, problems: list[Problem]) -> PruneSetti
     if not isinstance(entry.value, dict):
         problems.append(entry.problem(key, f"must be a mapping with the keys {', '.join(known)}"))
         return PruneSettings()
-    wrong = _unknown(entry.value, key, known)
-    wrong += [
-        item.problem(f"{key}.{name}", "must be a whole number, 1 or more")
-        for name, item in entry.value.items()
-        if name in known and not (_is_number(item.value, _WHOLE) and item.value >= 1)
-    ]
-    if _told(wrong, problems):
-        return PruneSettings()
-    return PruneSettings(**{name: int(_number(e, _WHOLE)) for name, e in entry.value.items()})
+    problems += _unknown(entry.value, key, known)
+    return PruneSettings(**_counts(entry.value, key, known, problems))
+
+
+def _counts(
+    items: Mapping[str, Entry],
+    key: str,
+    names: tuple[str, ...],
+    problems: list[Problem],
+    least: int = 1,
+) -> dict[str, int]:
+    """The whole numbers, of `least` or more, that stand at some keys."""
+    found = {}
+    for name in names:
+        if (item := items.get(name)) is None:
+            continue
+        if _is_number(item.value, _WHOLE) and least <= item.value <= _LARGEST:
+            found[name] = int(item.value)
+        else:
+            text = f"must be a whole number, {least} or more"
+            problems.append(item.problem(f"{key}.{name}", text))
+    return found
 
 
 def _unknown(items: Mapping[str, Entry], key: str, known: tuple[str, ...]) -> list[Problem]:

@@ -17,7 +17,10 @@ from dae_cli.config.reader import read_file
 from dae_cli.config.schema import DatasetName
 from dae_cli.config.search_space import SearchEntry, read_search
 
-STUDY_KEYS = ("title", "paper", "reference", "shared", "per_dataset", "search", "figures")
+STUDY_KEYS = (
+    *("title", "paper", "reference", "claims"),
+    *("shared", "per_dataset", "search", "figures"),
+)
 
 Reference = Literal["destruction", "model"]
 """What a cell is compared with: the paper's number of its model at the very destruction of the
@@ -35,6 +38,8 @@ class StudyFile:
     complete: bool = True
     """False if the file could not be read; nothing can be said to be missing then."""
     reference: Reference = "destruction"
+    claims: bool = True
+    """Whether the paper's claims are judged by its results."""
     search: tuple[SearchEntry, ...] = ()
     """What `dae search` selects on validation."""
     figures: tuple[Figure, ...] = ()
@@ -97,6 +102,7 @@ def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
         shared,
         per_dataset,
         reference=reference,
+        claims=claims_at(items, problems),
         search=search,
         figures=figures,
     )
@@ -157,6 +163,15 @@ def reference_at(items: Layer, problems: list[Problem]) -> Reference:
     )
     problems.append(entry.problem("reference", text))
     return "destruction"
+
+
+def claims_at(items: Layer, problems: list[Problem]) -> bool:
+    """Whether claims are judged, true unless said; what is wrong is added to `problems`."""
+    entry = items.get("claims")
+    if entry is None or isinstance(entry.value, bool):
+        return entry is None or bool(entry.value)
+    problems.append(entry.problem("claims", "must be true or false"))
+    return True
 
 
 def mapping_at(items: Layer, key: str, problems: list[Problem]) -> Layer:

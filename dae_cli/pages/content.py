@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 Line = tuple[tuple[int, float], ...]
@@ -227,11 +226,3 @@ class Page:
     def several_seeds(self) -> bool:
         """Whether some cell has several seeds with a result."""
         return any(cell.sd for dataset in self.datasets for cell in dataset.cells)
-
-    def kept_curves(self) -> Mapping[str, Mapping[str, object]]:
-        """The curves by run, as the page keeps them for the next one that is written."""
-        return {
-            drawn.run: {"valid": drawn.curves.valid, "cost": drawn.curves.cost}
-            for dataset in self.datasets
-            for drawn in dataset.curves
-        }

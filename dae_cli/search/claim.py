@@ -83,7 +83,7 @@ def claim_next(
         ahead = [
             (counted(trials), k)
             for k, study in enumerate(studies)
-            if _wants_more(plan, plan.cells[k], trials := _trials(study), since[k])
+            if _wants_more(plan.cells[k], trials := _trials(study), since[k])
         ]
         if not ahead or only_left:
             return "waiting" if waiting else "done"
@@ -96,7 +96,7 @@ def prospect(plan: SearchPlan, since: Sequence[int]) -> Prospect:
     place, waiting = place_of(plan), False
     for cell, known in zip(plan.cells, since, strict=True):
         trials = _trials(open_study(plan.storage, cell.study_name))
-        if _wants_more(plan, cell, trials, known):
+        if _wants_more(cell, trials, known):
             return "trial"
         for trial in _running(trials, place):
             job = plan.job(cell, trial.number, cell.searched.experiment)
@@ -173,10 +173,8 @@ def used_up(cell: CellSearch, trials: Sequence[FrozenTrial]) -> bool:
     return len(tried) >= prod(sizes)
 
 
-def _wants_more(
-    plan: SearchPlan, cell: CellSearch, trials: Sequence[FrozenTrial], since: int
-) -> bool:
-    enough = plan.trials is not None and counted(trials) >= plan.trials
+def _wants_more(cell: CellSearch, trials: Sequence[FrozenTrial], since: int) -> bool:
+    enough = cell.trials is not None and counted(trials) >= cell.trials
     return not (enough or used_up(cell, trials) or gives_up(trials, since))
 
 
@@ -208,7 +206,7 @@ def _begin(
     about = {
         "place": place,
         "sampler": plan.sampler,
-        "sampler_seed": plan.seed,
+        "sampler_seed": cell.sampler_seed,
         "engine": plan.engine,
         "device": plan.device,
         **({CALL: call} if call else {}),

@@ -43,6 +43,9 @@ class CellSearch:
     """Of the space, the pruning, the settings that are not searched, the data and the numerics."""
     study_name: str
     """Optuna's; another digest is another study, so that changed spaces do not mix."""
+    trials: int | None
+    """Complete and pruned ones that it is to have; None for as many as there is time for."""
+    sampler_seed: int
 
     @property
     def cell(self) -> str:
@@ -62,9 +65,6 @@ class SearchPlan:
     storage: str
     """URL, or absolute path of a journal."""
     sampler: SamplerName
-    seed: int
-    trials: int | None
-    """Complete and pruned ones that a cell is to have; None for as many as there is time for."""
     engine: EngineName
     device: str
     command: str
@@ -94,12 +94,18 @@ def cell_searches(
     data_dir: Path | None,
     origin: Origin | None,
     accept_unverified: bool,
+    trials: int | None,
+    usual_trials: int | None,
+    sampler_seed: int | None,
     watcher: Watcher,
     dry: bool = False,
 ) -> tuple[tuple[CellSearch, ...], tuple[Lacking, ...]]:
     """Prepare the data of cells and name their searches; and tell which cells are without data.
 
     Args:
+        trials: that each cell is to have; None: as many as the study says.
+        usual_trials: of a cell of which the study does not say; None for no limit.
+        sampler_seed: None for that which the study says.
         dry: only say how data would be had; nothing is fetched, regenerated or written.
 
     Raises:
@@ -115,7 +121,9 @@ def cell_searches(
         if (data := prepared.get(cell.experiment.dataset)) is None:
             continue
         digest = search_digest(cell, data.sha256)
-        found.append(CellSearch(cell, data, digest, f"{study.name}/{cell.cell}/{digest}"))
+        name, wanted = f"{study.name}/{cell.cell}/{digest}", trials or cell.trials or usual_trials
+        seed = cell.sampler_seed if sampler_seed is None else sampler_seed
+        found.append(CellSearch(cell, data, digest, name, wanted, seed))
     return tuple(found), lacking
 
 

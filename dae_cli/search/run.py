@@ -117,7 +117,7 @@ def run_search(
 def _tell_what_lacks(plan: SearchPlan, since: list[int], watcher: Watcher) -> None:
     for cell, known in zip(plan.cells, since, strict=True):
         made = trials_of(plan, cell)
-        if used_up(cell, made) and counted(made) < (plan.trials or math.inf):
+        if used_up(cell, made) and counted(made) < (cell.trials or math.inf):
             watcher.note(f"{cell.cell}: every setting of its space has been tried")
         elif gives_up(made, known):
             watcher.note(

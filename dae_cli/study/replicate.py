@@ -63,7 +63,8 @@ def run_plan(
 ) -> Outcome:
     """Run what is not done; write the tables, mcnemar.csv, pictures, report and page.
 
-    The tables are written again after each run, so that a stopped study leaves what it has. Runs
+    The tables, curves.csv and the run's sheet of filters are written after each run, so that a
+    stopped study leaves what it has, whether or not its run folders come along. Runs
     that another command is making are left to it, and waited for at the end.
 
     Raises:
@@ -101,6 +102,7 @@ def run_plan(
             every, _ = write_tables(plan, rows)
             if not plan.study.is_of_filters:
                 write_comparisons(plan.out, every)
+                _keep_pictures(plan, row, every)
     table: list[TableRow] = []
     judgements: list[str] = []
     if plan.study.is_of_filters:
@@ -115,6 +117,16 @@ def run_plan(
     minutes = (time.monotonic() - start) / 60.0
     done = len(rows) - skipped - failed
     return Outcome(everything, table, done, skipped, failed, minutes, report, judgements)
+
+
+def _keep_pictures(plan: Plan, row: RunRow, rows: Sequence[RunRow]) -> None:
+    """Write the curves and the sheet of filters of a run that has just been made."""
+    from dae_cli.study.report.figures import draw_own_sheet
+    from dae_cli.study.report.kept_runs import write_curves
+
+    if not row.error:
+        write_curves(plan.out, [r.run for r in rows if not r.error], fresh=[row.run])
+        draw_own_sheet(plan.study, plan.out, row, rows)
 
 
 def _write_results(
@@ -215,7 +227,10 @@ def _require_kept(plan: Plan, rows: Sequence[RunRow], *, anew: bool) -> None:
 
         require_measures(plan.out, rows, anew=anew)
     else:
+        from dae_cli.study.report.kept_runs import read_curves
+
         require_kept(plan.out, rows, anew=anew)
+        read_curves(plan.out)
 
 
 def _row_of_done(job: Job, command: str) -> RunRow:

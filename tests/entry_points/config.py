@@ -70,11 +70,16 @@ def named_runs(
 
 
 def search_space(name: str, only: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """What is searched in each cell, by its name: the ranges as written, and when to prune."""
+    """What is searched in each cell, by its name: the ranges as written, and when to prune.
+
+    With the number of trials and the seed where the study says them.
+    """
     found = {}
     for cell in resolve_search(name, only)[1]:
-        ranges = {key: _given(asdict(domain)) for key, domain in cell.space.items()}
+        ranges: dict[str, Any] = {k: _given(asdict(domain)) for k, domain in cell.space.items()}
         found[cell.cell] = ranges | {"prune": asdict(cell.prune)}
+        if cell.trials is not None:
+            found[cell.cell] |= {"trials": cell.trials, "sampler_seed": cell.sampler_seed}
     return found
 
 

@@ -1,11 +1,10 @@
-"""Results of no run: rows of runs.csv whose folders are elsewhere, and an earlier page."""
+"""Results of no run: rows of runs.csv whose folders are elsewhere, and what is kept of them."""
 
 from __future__ import annotations
 
 import csv
 import html
 import io
-import json
 import re
 import shutil
 from base64 import b64encode
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from tests.entry_points.statistics import (
     NUMERICS_VERSION,
@@ -196,40 +196,41 @@ def write_csv(path: Path, lines: Sequence[Sequence[object]]) -> None:
 Line = list[tuple[int, float]]
 
 
-def write_earlier_page(
+def write_kept_runs(
     out: Path,
     curves: Mapping[str, tuple[Line, list[Line]]] | None = None,
     sheets: Mapping[str, NDArray[np.uint8]] | None = None,
     command: str = "dae replicate made",
 ) -> None:
-    """Write a report.html that keeps curves and filters of runs, as one of dae would.
+    """Write curves.csv, sheets of filters and the command of report.html, as dae would keep them.
 
     Args:
         out: the folder of the results.
         curves: by run, validation errors by epoch, and the cost of each layer by epoch.
         sheets: by run, the greys of its filters, (units, 784).
-        command: that it says it was made by.
+        command: that the page says it was made by.
     """
-    saved = {run: {"valid": valid, "cost": cost} for run, (valid, cost) in (curves or {}).items()}
-    images = []
+    (out / "filters").mkdir(parents=True, exist_ok=True)
+    lines = [["run", "curve", "points"]]
+    for run, (valid, cost) in (curves or {}).items():
+        named = [*((f"cost {k}", line) for k, line in enumerate(cost, 1)),
+                 ("validation error", valid)]  # fmt: skip
+        lines += [[run, name, " ".join(f"{n}:{y:g}" for n, y in line)] for name, line in named]
+    write_csv(out / "curves.csv", lines)
     for run, greys in (sheets or {}).items():
-        png = b64encode(sheet_png(greys)).decode()
-        images.append(f'<img data-run="{run}" data-limit="0.5" src="data:image/png;base64,{png}">')
-    page = [
-        f'<!doctype html><meta name="dae-command" content="{html.escape(command)}">',
-        *images,
-        f'<script type="application/json" id="kept-curves">{json.dumps(saved)}</script>',
-    ]
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "report.html").write_text("\n".join(page), encoding="utf-8")
+        _write_sheet(out / "filters" / f"{run}.png", run, greys)
+    page = f'<!doctype html><meta name="dae-command" content="{html.escape(command)}">'
+    (out / "report.html").write_text(page, encoding="utf-8")
 
 
-def sheet_png(greys: NDArray[np.uint8]) -> bytes:
-    """Return a PNG of filters, ten in a row, 28 pixels a side."""
+def _write_sheet(path: Path, run: str, greys: NDArray[np.uint8]) -> None:
+    """Write a PNG of filters, ten in a row, 28 pixels a side, that tells what it is of."""
     rows = -(-len(greys) // 10)
     tiles = np.full((rows * 10, 784), 128, dtype=np.uint8)
     tiles[: len(greys)] = greys
     whole = tiles.reshape(rows, 10, 28, 28).transpose(0, 2, 1, 3).reshape(28 * rows, 280)
-    content = io.BytesIO()
-    Image.fromarray(whole).save(content, format="PNG")
-    return content.getvalue()
+    told = PngInfo()
+    places = f"0 0 28 0 {rows} 10 {len(greys)}"
+    for key, value in (("Runs", run), ("Limit", "0.5"), ("Tiles", places)):
+        told.add_text(key, value)
+    Image.fromarray(whole).save(path, format="PNG", pnginfo=told)

@@ -14,17 +14,21 @@ from dae_cli.pictures.curves import (
     error_vs_destruction,
     learning_curves,
 )
-from dae_cli.pictures.filters import (
-    Panel,
-    filter_sheet,
-    save_png,
-    side_by_side,
-)
+from dae_cli.pictures.filters import Panel, lay_out_sheet, save_png, side_by_side
 from dae_cli.pictures.saving import png_text, remove_pictures
+from dae_cli.pictures.tiles import paint
 from dae_cli.study.paper import is_svm
-from dae_cli.study.report.kept_page import Kept
+from dae_cli.study.report.kept_runs import (
+    FILTERS,
+    LIMIT,
+    TILES,
+    Kept,
+    read_kept,
+    run_curves,
+    tiles_told,
+)
 from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start, series_of
-from dae_cli.study.report.metrics_curves import kept_epoch, metrics_curves
+from dae_cli.study.report.metrics_curves import kept_epoch
 from dae_cli.study.report.shown_filters import (
     ShownFilters,
     first_seeds,
@@ -32,11 +36,10 @@ from dae_cli.study.report.shown_filters import (
 )
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.filters import tiles_of
-from dae_cli.study.run.folder import RUNS
 from dae_cli.study.tables.origin import data_mark
 from dae_cli.study.verdict import half_width_with_seeds
 
-ERRORS_PNG, CURVES_PNG, FILTERS = "error_vs_destruction.png", "learning_curves.png", "filters"
+ERRORS_PNG, CURVES_PNG = "error_vs_destruction.png", "learning_curves.png"
 _TITLE = ": first-layer filters, "
 """Between the names of study and data set, in what a sheet says of itself."""
 
@@ -60,7 +63,7 @@ def draw(
 ) -> StudyPictures:
     """Draw every picture that the results allow, and return the names of those there are.
 
-    Of runs whose folders are elsewhere, curves and filters are those of an earlier page (`kept`).
+    Of runs whose folders are elsewhere, curves and filters are those that are `kept`.
 
     Raises:
         RunFolderError: a run's metrics.csv is damaged.
@@ -136,7 +139,7 @@ def _curves(
         labels |= labels_of(own, study.changed)
     found = []
     for row in rows:
-        curves = metrics_curves(out / RUNS / row.run) or kept.curves.get(row.run)
+        curves = run_curves(out, row.run, kept)
         if curves is not None and curves.valid:
             epochs, errors = zip(*curves.valid, strict=True)
             found.append(
@@ -153,7 +156,7 @@ def _filter_sheets(
     Sheets stay as they are where nothing of them can be drawn anew.
     """
     found, limit = shown_filters(out, rows, kept)
-    if all(shown.elsewhere for shown in found):
+    if all(shown.sheet_limit == limit for shown in found):
         rows = first_seeds(rows)
         sheets = _sheet_names(study, rows)
         if rows and _are_of(out, sheets, rows):
@@ -207,11 +210,7 @@ def _draw_sheets(
     """
     rows = [shown.row for shown in found]
     dataset, by, labels = rows[0].dataset, _told_by(rows), labels_of(rows, study.changed)
-    shown_units = max(len(shown.weights) for shown in found)
-    tiles = tiles_of(shown_units)
-    start = ", from the same initial weights" if same_start(study, rows) else ""
-    units = f"Rows of W after pretraining, units 0 to {shown_units - 1}"
-    place = f"the same unit at the same place in every sheet{start}"
+    tiles, units, place = _about(study, found)
     seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
     panels = [
         Panel(
@@ -233,14 +232,52 @@ def _draw_sheets(
     )
     save_png(image, out / name, _metadata(study, rows))
     for shown, (heading, name) in zip(found, single, strict=True):
-        # Of a run that is elsewhere, its own sheet has more greys than the page it is kept on.
-        if shown.elsewhere and shown.row.run in _runs_drawn(out / name):
-            continue
-        caption = f"{units}, seed {shown.row.seed}; {place}."
-        sheet = filter_sheet(
-            shown.weights, limit=limit, tiles=tiles, title=heading, caption=caption
-        )
-        save_png(sheet, out / name, _metadata(study, [shown.row]))
+        if shown.sheet_limit != limit or shown.row.run not in _runs_drawn(out / name):
+            _draw_sheet(study, out / name, shown, limit, heading, _about(study, found))
+
+
+def draw_own_sheet(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[RunRow]) -> None:
+    """Draw the sheet of a run that has just been made, if it is the one that its cell shows.
+
+    Args:
+        rows: of runs.csv.
+    """
+    own = [other for other in rows if other.dataset == row.dataset and not other.error]
+    if row.run not in [first.run for first in first_seeds(own)]:
+        return
+    found, limit = shown_filters(out, own, read_kept(out))
+    _, *sheets = _sheet_names(study, [shown.row for shown in found])
+    for shown, (heading, name) in zip(found, sheets, strict=True):
+        if shown.row.run == row.run:
+            _draw_sheet(study, out / name, shown, limit, heading, _about(study, found))
+
+
+def _about(study: ResolvedStudy, found: Sequence[ShownFilters]) -> tuple[tuple[int, int], str, str]:
+    """Rows and columns of the sheets of a data set, and what is said of their units and places."""
+    shown_units = max(len(shown.weights) for shown in found)
+    start = ", from the same initial weights" if same_start(study, [s.row for s in found]) else ""
+    return (
+        tiles_of(shown_units),
+        f"Rows of W after pretraining, units 0 to {shown_units - 1}",
+        f"the same unit at the same place in every sheet{start}",
+    )
+
+
+def _draw_sheet(
+    study: ResolvedStudy,
+    path: Path,
+    shown: ShownFilters,
+    limit: float,
+    heading: str,
+    about: tuple[tuple[int, int], str, str],
+) -> None:
+    """Draw the sheet of one run, from which its filters can be read again."""
+    tiles, units, place = about
+    caption = f"{units}, seed {shown.row.seed}; {place}."
+    panel = Panel(shown.weights, "")
+    drawing = lay_out_sheet([panel], limit=limit, tiles=tiles, title=heading, caption=caption)
+    told = {LIMIT: repr(limit), TILES: tiles_told(drawing.layout.grids[0], len(shown.weights))}
+    save_png(paint(drawing), path, _metadata(study, [shown.row]) | told)
 
 
 def _metadata(study: ResolvedStudy, rows: Sequence[RunRow]) -> dict[str, str]:

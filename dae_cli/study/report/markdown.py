@@ -11,7 +11,7 @@ from dae_cli.files import write_text
 from dae_cli.machine import cores, cpu_name
 from dae_cli.study.paper import sources
 from dae_cli.study.report.figures import StudyPictures, draw
-from dae_cli.study.report.kept_page import PAGE, read_kept
+from dae_cli.study.report.kept_runs import page_command, read_kept, write_curves
 from dae_cli.study.report.mismatches import (
     MISMATCHES,
     TRIED,
@@ -51,6 +51,7 @@ from dae_cli.study.tables.comparisons import Comparison
 from dae_cli.study.tables.makes import changes, command_in, computed_with, failures, made_by, mixed
 from dae_cli.study.tables.origin import REGENERATED, UNVERIFIED, data_mark, origin_told
 from dae_cli.study.tables.paper_table import has_other_models, paper_table
+from dae_cli.study.tables.trial_rows import TrialRow
 
 REPORT = "REPORT.md"
 
@@ -94,7 +95,7 @@ def write_report(
     command: str,
     tests: Sequence[Comparison] = (),
 ) -> Path:
-    """Draw the pictures, write REPORT.md and return its path.
+    """Write curves.csv, draw the pictures, write REPORT.md and return its path.
 
     Args:
         study: what was to be run.
@@ -104,7 +105,9 @@ def write_report(
         command: that made them.
         tests: of mcnemar.csv.
     """
-    pictures = draw(study, out, rows, table, read_kept(out / PAGE))
+    done = [row.run for row in rows if not row.error]
+    write_curves(out, done, fresh=done)
+    pictures = draw(study, out, rows, table, read_kept(out))
     pairs, marks = pairs_markdown(tests), {data_mark(row) for row in table}
     trials = trials_of(out)
     selection, values = selection_markdown(trials), tried_values_markdown(trials.selecting)
@@ -113,7 +116,7 @@ def write_report(
         study.paper,
         made_by(command, rows),
         changes(study, {row.cell for row in rows}),
-        *_table_1(study, rows, table, tests),
+        *_table_1(study, rows, table, tests, trials.selecting),
         "## Ours and the paper's",
         markdown_table(table, study.changed),
         "" if has_other_models(study) else sources(map(cells.paper_number, table)),
@@ -141,7 +144,7 @@ def recorded_command(out: Path) -> str:
 
     A study on filters has no page. Empty where neither is there.
     """
-    if command := read_kept(out / PAGE).command:
+    if command := page_command(out):
         return command
     try:
         return command_in((out / REPORT).read_text(encoding="utf-8", errors="replace"))
@@ -193,8 +196,9 @@ def facts(
     Tables, lists and settings; empty where REPORT.md has none below the heading.
     """
     whole = has_other_models(study)
-    printed, trials = paper_table(study, rows, table), trials_of(out)
-    judged = claims(printed, tests)
+    trials = trials_of(out)
+    printed = paper_table(study, rows, table, trials.selecting)
+    judged = claims(printed, tests) if study.claims else []
     return {
         TABLE: table_markdown(printed) if whole else "",
         CLAIMS: claims_markdown(judged) if whole else "",
@@ -215,12 +219,13 @@ def _table_1(
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
     tests: Sequence[Comparison],
+    trials: Sequence[TrialRow],
 ) -> list[str]:
     """The table as the paper prints it, and the claims; nothing for a study of SAA and SdA."""
     if not has_other_models(study):
         return []
-    printed = paper_table(study, rows, table)
-    judged = claims(printed, tests)
+    printed = paper_table(study, rows, table, trials)
+    judged = claims(printed, tests) if study.claims else []
     compared = duels_markdown(judged)
     return [
         f"## {TABLE}",

@@ -8,7 +8,7 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.files import write_text
 from dae_cli.pages.render import render
-from dae_cli.study.report.kept_page import PAGE, read_kept
+from dae_cli.study.report.kept_runs import PAGE, page_command, read_kept
 from dae_cli.study.report.page_content import page_of
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables.comparisons import Comparison
@@ -24,13 +24,13 @@ def write_page(
 ) -> Path:
     """Write report.html and return its path. The same rows, runs and command give the same bytes.
 
-    Of runs whose folders are not here, curves and filters stay as the page had them.
+    Of runs whose folders are not here, curves and filters are those that the folder keeps.
 
     Raises:
         RunFolderError: what a run's folder holds is damaged. OutputError: it cannot be written.
     """
     path = out / PAGE
-    write_text(path, render(page_of(study, out, rows, table, command, read_kept(path), tests)))
+    write_text(path, render(page_of(study, out, rows, table, command, read_kept(out), tests)))
     return path
 
 
@@ -41,7 +41,6 @@ def page_again(
     table: Sequence[TableRow],
     tests: Sequence[Comparison] = (),
 ) -> str:
-    """Return what report.html should be by the rows, with the pictures and the command it has."""
-    kept = read_kept(out / PAGE)
-    # In a folder without runs, every picture is the page's own: they are not compared.
-    return render(page_of(study, out / "none", rows, table, kept.command, kept, tests))
+    """Return what report.html should be by the rows and the curves and sheets beside it."""
+    kept = read_kept(out)
+    return render(page_of(study, out, rows, table, page_command(out), kept, tests, here=False))

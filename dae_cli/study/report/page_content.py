@@ -15,7 +15,7 @@ from dae_cli.pages.content import (
     RunView,
     Stop,
 )
-from dae_cli.study.report.kept_page import Kept
+from dae_cli.study.report.kept_runs import Kept, run_curves
 from dae_cli.study.report.labels import (
     differ_in_destruction,
     is_autoencoder,
@@ -31,7 +31,8 @@ from dae_cli.study.report.page_cells import (
     paper_of,
 )
 from dae_cli.study.report.page_grid import claims_told, duel_lines, grid_of
-from dae_cli.study.report.page_pictures import run_curves, sheets_of
+from dae_cli.study.report.page_pictures import sheets_of
+from dae_cli.study.report.selection import trials_of
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.claims import claims
@@ -50,23 +51,27 @@ def page_of(
     command: str,
     kept: Kept,
     tests: Sequence[Comparison] = (),
+    *,
+    here: bool = True,
 ) -> Page:
     """Return the page of a study.
 
     Args:
         out: the folder of the results, where run folders may be.
-        kept: what an earlier page shows of runs whose folders are elsewhere.
+        kept: what is kept of runs whose folders are elsewhere.
         tests: McNemar's tests, which the claims rest on.
+        here: whether run folders are looked into, if they are here.
 
     Raises:
         RunFolderError: what a run's folder holds is damaged.
     """
     places = {row.run: k for k, row in enumerate(rows)}
     names = dict.fromkeys(row.dataset for row in table)
+    runs = out if here else out / "none"
     sets = tuple(
         _dataset(
             study,
-            out,
+            runs,
             [row for row in rows if row.dataset == name],
             [row for row in table if row.dataset == name],
             kept,
@@ -75,8 +80,10 @@ def page_of(
         for name in names
     )
     levels = {row.destruction_percent for row in table if is_autoencoder(row)}
-    printed = paper_table(study, rows, table) if has_other_models(study) else None
-    judged = claims(printed, tests) if printed else []
+    printed = None
+    if has_other_models(study):
+        printed = paper_table(study, rows, table, trials_of(out).selecting)
+    judged = claims(printed, tests) if printed and study.claims else []
     warnings = (changes(study, {row.cell for row in rows}), mixed(rows))
     return Page(
         title=study.title or study.name,
@@ -132,7 +139,7 @@ def _dataset(
             curves=found,
         )
         for row in done
-        if (found := run_curves(out, row, kept)) is not None and (found.valid or found.cost)
+        if (found := run_curves(out, row.run, kept)) is not None and (found.valid or found.cost)
     )
     sheets = sheets_of(out, done, kept)
     ours = _points(study, table)

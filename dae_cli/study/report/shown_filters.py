@@ -1,4 +1,4 @@
-"""The filters that a study shows of a data set: from run folders, else from an earlier page."""
+"""The filters that a study shows of a data set: from run folders, else from the sheets it keeps."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.pages.content import Sheet
-from dae_cli.pages.drawing import sheet_greys
 from dae_cli.pictures.filters import common_limit
 from dae_cli.pictures.greys import weights_of
-from dae_cli.study.report.kept_page import Kept
+from dae_cli.study.report.kept_runs import Kept
 from dae_cli.study.report.labels import has_filters
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.filters import first_filters
@@ -25,13 +23,13 @@ class ShownFilters:
     """The first filters of a run, turned as the images are looked at.
 
     Attributes:
-        weights: (units, 784); those of an earlier page are as near as its greys tell.
-        elsewhere: whether the run's folder is, so that they are an earlier page's.
+        weights: (units, 784); those of a sheet are as near as its greys tell.
+        sheet_limit: the grey limit of the sheet that they are taken from; None: of a run's folder.
     """
 
     row: RunRow
     weights: NDArray[np.float32]
-    elsewhere: bool = False
+    sheet_limit: float | None = None
 
 
 def shown_filters(
@@ -39,40 +37,24 @@ def shown_filters(
 ) -> tuple[list[ShownFilters], float]:
     """Return the filters of one data set's runs, the first seed of each cell, and their grey limit.
 
-    A run whose folder is elsewhere is shown as the earlier page had it, and then all are drawn on
-    that page's grey scale: two are never mixed. What neither tells is left out.
+    A run whose folder is elsewhere is shown as its sheet has it. Where such sheets have one grey
+    scale, all are drawn on it: two are never mixed. What nothing tells is left out.
     """
-    rows = first_seeds(rows)
-    known = {} if _here(out, rows) == rows else _known(out, rows, kept)
-    found = []
-    for row in rows:
-        if row in _here(out, rows):
-            found.append(ShownFilters(row, first_filters(out / RUNS / row.run, row.dataset)))
-        elif row.run in known:
-            sheet, greys = known[row.run]
-            found.append(ShownFilters(row, weights_of(greys, sheet.limit), elsewhere=True))
-    if known:
-        return found, next(iter(known.values()))[0].limit
-    return found, common_limit([shown.weights for shown in found]) if found else 1.0
+    found = [shown for row in first_seeds(rows) if (shown := _shown(out, row, kept))]
+    limits = {shown.sheet_limit for shown in found} - {None}
+    if len(limits) != 1 and found:
+        limits = {common_limit([shown.weights for shown in found])}
+    return found, float(f"{limits.pop() or 1.0:.4g}") if limits else 1.0
+
+
+def _shown(out: Path, row: RunRow, kept: Kept) -> ShownFilters | None:
+    folder, sheet = out / RUNS / row.run, kept.sheets.get(row.run)
+    if (folder / CHECKPOINT).is_file():
+        return ShownFilters(row, first_filters(folder, row.dataset))
+    return ShownFilters(row, weights_of(sheet.greys, sheet.limit), sheet.limit) if sheet else None
 
 
 def first_seeds(rows: Sequence[RunRow]) -> list[RunRow]:
     """Return the rows whose filters are shown: of each cell with any, that of its first seed."""
     rows = [row for row in rows if has_filters(row)]
     return [row for row in rows if row.seed == min(r.seed for r in rows if r.cell == row.cell)]
-
-
-def _here(out: Path, rows: Sequence[RunRow]) -> list[RunRow]:
-    return [row for row in rows if (out / RUNS / row.run / CHECKPOINT).is_file()]
-
-
-def _known(
-    out: Path, rows: Sequence[RunRow], kept: Kept
-) -> dict[str, tuple[Sheet, NDArray[np.uint8]]]:
-    """The sheets, with their greys, of runs that are elsewhere; none where their scales differ."""
-    here = _here(out, rows)
-    sheets = [kept.sheets[r.run] for r in rows if r not in here and r.run in kept.sheets]
-    if len({sheet.limit for sheet in sheets}) > 1:
-        return {}
-    read = {sheet.run: (sheet, sheet_greys(sheet.png)) for sheet in sheets}
-    return {run: (sheet, greys) for run, (sheet, greys) in read.items() if len(greys)}

@@ -20,8 +20,9 @@ Test errors in percent, with intervals p ± 1.96 · sqrt(p (1 − p) / n); of se
 with the standard deviation over the seeds (sd) beside the interval of a single run. **Bold** by
 the paper's rule, for ours and for the paper's line by itself: the best model of a row, and every
 model whose interval overlaps the best one's; a *calibrated* cell takes no part. SdA-3 is given
-with its destruction ν, selected on validation rows. *not run*: the study has this cell, but no run
-of it; – : it has no such cell."""
+with its destruction ν, selected on validation rows. Trials and core hours (h) are those of the
+search that selected the settings, of an SVM those of its own run. *not run*: the study has this
+cell, but no run of it; – : it has no such cell."""
 
 CLAIMING = """\
 A claim *holds* if it does on every data set on which the paper's own table, read by its intervals,
@@ -42,7 +43,7 @@ set are adjusted for their number. Pairs with an SdA; all of them, seed by seed,
 
 
 def table_markdown(table: PaperTable) -> str:
-    """Return the table, three lines a cell: ours, the verdict, the paper's."""
+    """Return the table, a few lines a cell: ours, the verdict, the search, the paper's."""
     headings = [column.heading for column in table.columns]
     lines = [f"| | {' | '.join(headings)} |", f"|---|{'---|' * len(headings)}"]
     for name in table.datasets:
@@ -65,6 +66,7 @@ def _cell(cell: TableCell, mark: str) -> str:
     if cell.state == "done":
         verdict = "not compared" if cell.verdict == "no reference" else cell.verdict
         lines.append(f"*{verdict}*{f' ({mark})' if mark else ''}")
+        lines += [cell.search_told] if cell.search_told else []
     lines.append(f"paper: {_paper(cell.paper, cell.paper_bold)}")
     return "<br>".join(lines)
 

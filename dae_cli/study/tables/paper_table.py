@@ -15,6 +15,7 @@ from dae_cli.study.paper import SVM_NU, TABLE_1, PaperNumber, published_of_model
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.folder import model_name
 from dae_cli.study.tables.origin import data_mark
+from dae_cli.study.tables.trial_rows import TrialRow
 from dae_cli.study.verdict import CALIBRATED, side_of
 
 State = Literal["done", "failed", "not run", "no cell"]
@@ -72,6 +73,16 @@ class TableCell:
     bold: bool = False
     paper: PaperNumber | None = None
     paper_bold: bool = False
+    trials: int = 0
+    """From which its settings were selected: those of search.csv, of an SVM those of its run."""
+    search_hours: float = 0.0
+    """That they took on one core."""
+
+    @property
+    def search_told(self) -> str:
+        """How much it was searched, such as `8 trials, 0.71 h`; empty if it was not."""
+        told = f"{self.trials} trial{'s' * (self.trials != 1)}"
+        return f"{told}, {self.search_hours:.2f} h" if self.trials else ""
 
     @property
     def counts(self) -> bool:
@@ -105,7 +116,10 @@ def has_other_models(study: ResolvedStudy) -> bool:
 
 
 def paper_table(
-    study: ResolvedStudy, rows: Sequence[RunRow], table: Sequence[TableRow]
+    study: ResolvedStudy,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    trials: Sequence[TrialRow] = (),
 ) -> PaperTable:
     """Return table 1 with what a study has of it, its data sets in the paper's order.
 
@@ -113,6 +127,7 @@ def paper_table(
         study: its cells say what there should be.
         rows: of runs.csv, for the names of the runs.
         table: of table.csv.
+        trials: of search.csv.
     """
     used = {cell.experiment.dataset for cell in study.all_cells}
     datasets = tuple(name for name in get_args(DatasetName) if name in used)
@@ -120,7 +135,7 @@ def paper_table(
     columns = tuple(c for c in COLUMNS if c.model != SVM_NU or c.model in models)
     cells: list[TableCell] = []
     for name in datasets:
-        own = [_cell(study, name, column.model, rows, table) for column in columns]
+        own = [_cell(study, name, column.model, rows, table, trials) for column in columns]
         ours = best_and_overlapping(
             [(c.error_percent, c.half_width_95) if c.counts else NO_NUMBER for c in own]
         )
@@ -163,6 +178,7 @@ def _cell(
     model: str,
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
+    trials: Sequence[TrialRow],
 ) -> TableCell:
     """The cell, not yet bold."""
     number = published_of_model(dataset, model)
@@ -178,8 +194,10 @@ def _cell(
     if not there:
         return replace(empty, state="not run", cell=names[0], others=len(names) - 1)
     row = min(there, key=_validation_error)
-    runs = [run.run for run in rows if run.cell == row.cell and not run.error]
-    runs = runs or [run.run for run in rows if run.cell == row.cell]
+    own = [run for run in rows if run.cell == row.cell]
+    runs = [run.run for run in own if not run.error] or [run.run for run in own]
+    found = [(1, trial.minutes) for trial in trials if trial.cell == row.cell]
+    found += [(run.trials, run.minutes) for run in own if run.trials]
     return TableCell(
         dataset=dataset,
         model=model,
@@ -196,6 +214,8 @@ def _cell(
         data_mark=data_mark(row),
         verdict=row.verdict,
         paper=number,
+        trials=sum(count for count, _ in found),
+        search_hours=sum(minutes or 0.0 for _, minutes in found) / 60.0,
     )
 
 

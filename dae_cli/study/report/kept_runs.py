@@ -1,0 +1,169 @@
+"""What a results folder keeps of runs, whose own folders may be elsewhere by now.
+
+Run folders are not committed, and a study may be run in parts. curves.csv has the curves of every
+run, and each sheet in filters/ tells its run, its grey limit and the place of its tiles. A run's
+name holds the digest of its settings, data and numerics, so what is kept of a run is still true.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dae_cli.csv_rows import csv_text, parse_rows, text_of
+from dae_cli.files import write_text
+from dae_cli.pages.charts import simplified
+from dae_cli.pages.content import Curves
+from dae_cli.pages.drawing import SIDE
+from dae_cli.pictures.layout import Grid
+from dae_cli.study.report.metrics_curves import metrics_curves
+from dae_cli.study.run.folder import RUNS
+
+PAGE, CURVES_CSV, FILTERS = "report.html", "curves.csv", "filters"
+LIMIT, TILES = "Limit", "Tiles"
+"""What a sheet of one run says of itself: the weight that is white, and where its tiles are."""
+_COLUMNS = ["run", "curve", "points"]
+_VALID = "validation error"
+_MOST_PIXELS = 2800
+"""Of a sheet's width and height."""
+
+Line = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class KeptSheet:
+    """The filters of a run as its sheet has them."""
+
+    greys: NDArray[np.uint8]
+    """(units, 784), 0 black to 255 white."""
+    limit: float
+    """The weight that is drawn white."""
+
+
+@dataclass
+class Kept:
+    """What is kept of runs, by their names."""
+
+    curves: Mapping[str, Curves] = field(default_factory=dict)
+    sheets: Mapping[str, KeptSheet] = field(default_factory=dict)
+
+
+def read_kept(out: Path) -> Kept:
+    """Read what a results folder keeps; sheets that dae did not draw are passed over.
+
+    Raises:
+        RunFolderError: curves.csv is not one that dae wrote.
+    """
+    return Kept(read_curves(out), _read_sheets(out / FILTERS))
+
+
+def page_command(out: Path) -> str:
+    """Return the command that report.html says it was made by; empty where it says none."""
+    with suppress(OSError):
+        page = (out / PAGE).read_text(encoding="utf-8", errors="replace")
+        if found := re.search('<meta name="dae-command" content="([^"]*)"', page):
+            return html.unescape(found[1])
+    return ""
+
+
+def run_curves(out: Path, run: str, kept: Kept) -> Curves | None:
+    """Return the curves of a run that is done, thinned out; None where nothing tells them.
+
+    Raises:
+        RunFolderError: metrics.csv is damaged.
+    """
+    found = metrics_curves(out / RUNS / run)
+    if found is None:
+        return kept.curves.get(run)
+    return Curves(simplified(found.valid), tuple(simplified(line) for line in found.cost))
+
+
+def write_curves(out: Path, runs: Sequence[str], fresh: Collection[str]) -> None:
+    """Write curves.csv of runs; whoever holds the tables calls it.
+
+    Args:
+        out: the folder of the results.
+        runs: all that it is to have; those of which nothing tells are left out.
+        fresh: those that are read from their folders, whatever is kept of them.
+
+    Raises:
+        RunFolderError: a run's metrics.csv or curves.csv is damaged.
+        OutputError: it cannot be written.
+    """
+    kept, lines = Kept(read_curves(out)), [_COLUMNS]
+    for run in runs:
+        known = None if run in fresh else kept.curves.get(run)
+        if (own := known or run_curves(out, run, kept)) is None:
+            continue
+        lines += [[run, f"cost {k}", _told(line)] for k, line in enumerate(own.cost, start=1)]
+        lines.append([run, _VALID, _told(own.valid)])
+    write_text(out / CURVES_CSV, csv_text(lines))
+
+
+def read_curves(out: Path) -> dict[str, Curves]:
+    """Read curves.csv; none where there is none.
+
+    Raises:
+        RunFolderError: it is not one that dae wrote.
+    """
+    try:
+        text = text_of(out / CURVES_CSV)
+    except FileNotFoundError:
+        return {}
+    found: dict[str, Curves] = {}
+    for run, curve, line in parse_rows(text, str(out / CURVES_CSV), lambda _: _COLUMNS, _line):
+        cost = found[run].cost if run in found else ()
+        found[run] = Curves(line, cost) if curve == _VALID else Curves((), (*cost, line))
+    return found
+
+
+def _line(found: dict[str, str]) -> tuple[str, str, Line]:
+    points = [point.split(":") for point in found["points"].split()]
+    line = tuple((int(epoch), float(value)) for epoch, value in points)
+    if not all(0 <= epoch <= 10**6 and isfinite(value) for epoch, value in line):
+        raise ValueError("a point is none that could have been drawn")
+    return found["run"], found["curve"], line
+
+
+def _told(line: Line) -> str:
+    return " ".join(f"{epoch}:{value:g}" for epoch, value in line)
+
+
+def tiles_told(grid: Grid, units: int) -> str:
+    """Return where the tiles of a sheet are, as it says of itself."""
+    numbers = (grid.left, grid.top, grid.tile, grid.gap, *grid.tiles, units)
+    return " ".join(map(str, numbers))
+
+
+def _read_sheets(folder: Path) -> dict[str, KeptSheet]:
+    found = {}
+    for path in sorted(folder.glob("*.png")):
+        with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
+            run, sheet = _sheet(path)
+            found[run] = sheet
+    return found
+
+
+def _sheet(path: Path) -> tuple[str, KeptSheet]:
+    """The run of a sheet and its filters; raises as Pillow does, KeyError or ValueError."""
+    with Image.open(path, formats=("PNG",)) as image:
+        if max(image.size) > _MOST_PIXELS:
+            raise ValueError("larger than any that dae draws")
+        run, limit = image.info["Runs"], float(image.info[LIMIT])
+        left, top, tile, gap, rows, columns, units = map(int, image.info[TILES].split())
+        pixels = np.asarray(image.convert("L"))
+    grid, step = Grid(left, top, tile, gap, (rows, columns)), tile // SIDE
+    boxes = [grid.box(k) for k in range(units)]
+    if not (0 < limit < np.inf and 0 < units <= rows * columns and tile == SIDE * step > 0):
+        raise ValueError("not laid out as dae does it")
+    tiles = [pixels[top:bottom:step, left:right:step].ravel() for left, top, right, bottom in boxes]
+    return run, KeptSheet(np.array(tiles, dtype=np.uint8).reshape(units, SIDE * SIDE), limit)
