@@ -31,6 +31,7 @@ smoke: $(READY) ## the same path on a tiny study
 figures: $(READY) ## the pictures: filters of MNIST by destruction, what natural images teach
 	$(BIN)/dae replicate filters-mnist --seeds 3 $(DAE_ARGS)
 	$(BIN)/dae replicate natural-images $(DAE_ARGS)
+	$(BIN)/dae replicate natural-images --seeds 3 --only 'ae-*' --only masking $(DAE_ARGS)
 
 full: $(READY) ## the whole of Table 1 at the best settings known, three seeds a cell: hours on two cores
 	$(BIN)/dae replicate table1-tuned --seeds 3 $(DAE_ARGS)

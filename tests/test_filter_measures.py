@@ -420,6 +420,10 @@ def test_shares_count_units_without_weights_and_medians_do_not(rows: list[UnitMe
     assert (summary.gabor_like.count, summary.gabor_like.of) == (5, 11)
     assert summary.gabor_like.value == pytest.approx(5 / 11)
     assert summary.gabor_like.interval == wilson(5, 11)
+    local = sum(row.locality >= 0.5 for row in rows)
+    assert 0 < local < 8
+    assert (summary.local.count, summary.local.of) == (local, 11)
+    assert summary.local.interval == wilson(local, 11)
     for name in ("locality", "orientation_selectivity", "extent_pixels"):
         values = [getattr(row, name) for row in rows if row.norm > 0]
         median = getattr(summary, name)

@@ -39,7 +39,7 @@ MEASURES = [
     *("gabor_like", "grating", "blob", "locality", "orientation_selectivity"),
     *("preferred_orientation_degrees", "extent_pixels"),
 ]
-NUMBERS = ("gabor_percent", "extent_pixels", "locality", "orientation_selectivity")
+NUMBERS = ("gabor_percent", "local_percent", "extent_pixels", "locality", "orientation_selectivity")
 STUDY: dict[str, Any] = {
     "title": "Small patches",
     "paper": "Nobody, 1900.",
@@ -195,13 +195,13 @@ def test_every_cell_and_seed_is_a_run_without_a_test_error(whole: Whole) -> None
 def test_filters_csv_has_the_measures_of_each_unit_of_each_run(whole: Whole) -> None:
     out = whole[0]
     rows = read_csv(out / "filters.csv")
-    assert list(rows[0]) == ["cell", "run", "seed", *MEASURES]
+    assert list(rows[0]) == ["cell", "seed", *MEASURES]
     assert [(row["cell"], int(row["seed"]), int(row["unit"])) for row in rows] == [
         (cell, seed, unit) for cell, seed in ALL for unit in range(8)
     ]
     for cell, seed in ALL:
         run = run_of(out, cell, seed)
-        own = [row for row in rows if row["run"] == run.name]
+        own = [row for row in rows if (row["cell"], int(row["seed"])) == (cell, seed)]
         assert read_csv(run / "filters.csv") == [
             {name: row[name] for name in MEASURES} for row in own
         ]
@@ -233,8 +233,9 @@ def test_figures_csv_has_share_and_medians_with_their_intervals(here: Path, dae:
         assert run == run_of(here, row["cell"], int(row["seed"]))
         assert row["units"] == "8"
         units = read_csv(run / "filters.csv")
-        expected = [100 * value for value in (number / 8, *wilson(number, 8))]
-        for name in NUMBERS[1:]:
+        local = sum(float(unit["locality"]) >= 0.5 for unit in units)
+        expected = [100 * v for n in (number, local) for v in (n / 8, *wilson(n, 8))]
+        for name in NUMBERS[2:]:
             values = np.array([float(unit[name]) for unit in units])
             expected += [float(np.median(values)), *median_interval(values)]
         assert [row[name] for name in ends] == [f"{value:.4f}" for value in expected]

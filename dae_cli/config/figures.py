@@ -24,7 +24,9 @@ from dae_cli.config.schema import Settings
 from dae_cli.config.words import keys_of
 
 FigureKind = Literal["filters", "zoom", "patches", "components"]
-MeasureName = Literal["gabor_percent", "extent_pixels", "locality", "orientation_selectivity"]
+MeasureName = Literal[
+    "gabor_percent", "local_percent", "extent_pixels", "locality", "orientation_selectivity"
+]
 
 _Text = Annotated[str, Field(min_length=1)]
 _Cells = Annotated[tuple[_Text, ...], Field(min_length=1, strict=False)]

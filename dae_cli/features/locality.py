@@ -11,6 +11,9 @@ from dae_cli.features.tiles import as_tiles, unit_norm
 
 Array = NDArray[np.float64]
 
+LEAST_LOCALITY = 0.5
+"""Of a local filter."""
+
 
 def default_window(side: int) -> int:
     """Half of the tile's side, rounded down: a quarter of the tile's area or a little less."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dae_cli.features.intervals import Interval, median_interval, wilson
+from dae_cli.features.locality import LEAST_LOCALITY
 from dae_cli.features.measures import UnitMeasures
 
 
@@ -42,6 +43,7 @@ class Summary:
     """Of one layer. Units without weights count in the shares, and have no part in medians."""
 
     gabor_like: Share
+    local: Share
     locality: Median
     orientation_selectivity: Median
     extent_pixels: Median
@@ -56,13 +58,18 @@ def summarise(rows: Sequence[UnitMeasures]) -> Summary:
     if not rows:
         raise ValueError("no units to summarise: expected at least one row")
     alive = [row for row in rows if row.norm > 0]
-    like = sum(row.gabor_like for row in rows)
     return Summary(
-        gabor_like=Share(like, len(rows), wilson(like, len(rows))),
+        gabor_like=_share(row.gabor_like for row in rows),
+        local=_share(row.locality >= LEAST_LOCALITY for row in rows),
         locality=_median(row.locality for row in alive),
         orientation_selectivity=_median(row.orientation_selectivity for row in alive),
         extent_pixels=_median(row.extent_pixels for row in alive),
     )
+
+
+def _share(kind: Iterable[bool]) -> Share:
+    units = list(kind)
+    return Share(sum(units), len(units), wilson(sum(units), len(units)))
 
 
 def _median(values: Iterable[float]) -> Median:

@@ -24,9 +24,10 @@ Every tile is the weights of one unit: mid grey is 0, black and white are the en
 under the tiles. A unit is *Gabor-like* if the best two-dimensional Gabor explains .8 or more of its
 squared weights and has at least one pair of lobes inside the tile. *Extent* is the area in pixels
 around the strongest weight where weights are at least half of it; *locality* the share of the
-squared weights in the best window of half the tile's width; *orientation selectivity* is 0 for a
-blob and 1 for a grating. Intervals are those of 95 % over the units of one run: Wilson's of a
-share, by order statistics of a median. `filters.csv` has a row for each unit."""
+squared weights in the best window of half the tile's width, .5 or more of a *local* unit;
+*orientation selectivity* is 0 for a blob and 1 for a grating. Intervals are those of 95 % over the
+units of one run: Wilson's of a share, by order statistics of a median. `filters.csv` has a row for
+each unit."""
 
 OWN = "Learned from **own photographs**, not from those of the study."
 
@@ -123,9 +124,9 @@ def source_of(study: ResolvedStudy, figure: Figure, rows: Sequence[RunRow]) -> s
 def runs_table(measured: Sequence[MeasuredRun]) -> str:
     """Return the measures of every run, with intervals."""
     lines = [
-        "| cell | seed | units | Gabor-like, % | extent, pixels | locality | orientation "
-        "selectivity | minutes | commit |",
-        "|---|---:|---:|---|---|---|---|---:|---|",
+        "| cell | seed | units | Gabor-like, % | local, % | extent, pixels | locality "
+        "| orientation selectivity | minutes | commit |",
+        "|---|---:|---:|---|---|---|---|---|---:|---|",
     ]
     for run in measured:
         numbers = " | ".join(number_of(run, measure).told() for measure in MEASURES)

@@ -14,7 +14,9 @@ from dae_cli.study.rows import RunRow
 from dae_cli.study.run.filter_rows import MEASURES, measure_texts, measures_in
 from dae_cli.study.run.folder import FILTERS_CSV, RUNS
 
-_COLUMNS = ["cell", "run", "seed", *MEASURES]
+_COLUMNS = ["cell", "seed", *MEASURES]
+_Kept = dict[tuple[str, int], list[UnitMeasures]]
+"""By cell and seed."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def filters_csv(measured: Iterable[MeasuredRun]) -> str:
     """Return the study's filters.csv."""
     lines: list[list[str]] = [_COLUMNS]
     for run in measured:
-        first = [run.row.cell, run.row.run, str(run.row.seed)]
+        first = [run.row.cell, str(run.row.seed)]
         lines += ([*first, *measure_texts(unit)] for unit in run.units)
     return csv_text(lines)
 
@@ -71,24 +73,26 @@ def _is_elsewhere(out: Path, row: RunRow) -> bool:
     return not (out / RUNS / row.run / FILTERS_CSV).exists()
 
 
-def _units(out: Path, row: RunRow, kept: dict[str, list[UnitMeasures]]) -> list[UnitMeasures]:
-    if row.run in kept and _is_elsewhere(out, row):
-        return kept[row.run]
+def _units(out: Path, row: RunRow, kept: _Kept) -> list[UnitMeasures]:
+    place = row.cell, row.seed
+    if place in kept and _is_elsewhere(out, row):
+        return kept[place]
     return measures_in(out / RUNS / row.run)
 
 
-def _kept(out: Path) -> dict[str, list[UnitMeasures]]:
-    """The measures in the study's filters.csv by run; of none where there is no such file."""
+def _kept(out: Path) -> _Kept:
+    """The measures in the study's filters.csv; of none where there is no such file."""
     path = out / FILTERS_CSV
     if not path.exists():
         return {}
     types = get_type_hints(UnitMeasures)
 
-    def made(found: dict[str, str]) -> tuple[str, UnitMeasures]:
+    def made(found: dict[str, str]) -> tuple[tuple[str, int], UnitMeasures]:
         values: dict[str, Any] = values_of(types, {name: found[name] for name in MEASURES})
-        return found["run"], UnitMeasures(**values)
+        seed: int = values_of({"seed": int}, {"seed": found["seed"]})["seed"]
+        return (found["cell"], seed), UnitMeasures(**values)
 
-    kept: dict[str, list[UnitMeasures]] = {}
-    for run, unit in parse_rows(text_of(path), str(path), lambda _: _COLUMNS, made):
-        kept.setdefault(run, []).append(unit)
+    kept: _Kept = {}
+    for place, unit in parse_rows(text_of(path), str(path), lambda _: _COLUMNS, made):
+        kept.setdefault(place, []).append(unit)
     return kept

@@ -12,6 +12,7 @@ from dae_cli.study.of_filters.rows import MeasuredRun
 
 UNITS_OF: dict[MeasureName, str] = {
     "gabor_percent": "% of the units are Gabor-like",
+    "local_percent": "% of the units are local",
     "extent_pixels": "pixels, median extent",
     "locality": "median locality",
     "orientation_selectivity": "median orientation selectivity",
@@ -52,6 +53,8 @@ def number_of(run: MeasuredRun, measure: MeasureName) -> Number:
     summary = summarise(run.units)
     if measure == "gabor_percent":
         return Number.of(summary.gabor_like, 100.0)
+    if measure == "local_percent":
+        return Number.of(summary.local, 100.0)
     return Number.of(getattr(summary, measure))
 
 
