@@ -84,6 +84,13 @@ def test_the_trials_of_table1_are_those_that_were_announced(dae: Dae) -> None:
         assert sum(row["state"] in ("complete", "pruned") for row in own) <= wanted
 
 
+def test_without_whitening_50_units_are_local_blobs_and_masking_gives_oriented_filters() -> None:
+    rows = read_csv(Path("results/natural-images/figures.csv"))
+    for figure in ("few-units-unwhitened", "masking"):
+        found = [(row["seed"], row["holds"]) for row in rows if row["figure"] == figure]
+        assert found == [("0", "yes"), ("1", "yes"), ("2", "yes")]
+
+
 @pytest.mark.parametrize("study", ["filters-mnist", "natural-images"])
 def test_rows_of_the_studies_on_filters_have_the_settings_of_their_cells(
     dae: Dae, study: str

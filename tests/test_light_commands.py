@@ -193,7 +193,7 @@ def test_a_pipe_gets_one_plain_line_for_each_study_and_cell(dae: Dae) -> None:
     assert names[6:9] == ["icml2008", "icml2008/convex-0", "icml2008/convex-10"]
     assert lines[7] == ["icml2008/convex-0", "ICML 2008, Table 1, convex: SAA-3, 0 %."]
     assert names[-1] == "table1-tuned/rot-svm-rbf"
-    assert len(names) == 6 + 8 + 4 + 10 + 3 + 65 + 57
+    assert len(names) == 6 + 8 + 4 + 12 + 3 + 65 + 57
     title, *own = lines[names.index("mine") :][:4]
     assert title == ["mine", "My own study"]
     assert own == [["mine/b9"], ["mine/b10", "Ten."], ["mine/c", "Three."]]
