@@ -86,7 +86,8 @@ def draw(
         sheets = _filter_sheets(study, out, own, kept)
         if sheets:
             pictures.filters[dataset] = sheets
-    known = {name for row in rows for name in (row.cell, row.dataset)}
+    known = {row.cell for row in rows}
+    known |= {Path(name).stem for sheets in pictures.filters.values() for _, name in sheets}
     remove_pictures(out / FILTERS, f"{study.name}{_TITLE}", known)
     return pictures
 
@@ -169,24 +170,23 @@ def _filter_sheets(
 
 
 def _sheet_names(study: ResolvedStudy, rows: Sequence[RunRow]) -> list[tuple[str, str]]:
-    """(title, file name) of each sheet of a data set, that of all rows first."""
+    """(title, file name) of each sheet of a data set; that of all rows first, if there is one.
+
+    It is for cells that differ in destruction: units can be followed from one panel to the next.
+    """
     if not rows:
         return []
     dataset, labels = rows[0].dataset, labels_of(rows, study.changed)
-    return [
-        (f"{dataset}, every {_told_by(rows)}", f"{FILTERS}/{dataset}.png"),
-        *((f"{dataset}, {labels[row.cell]}", f"{FILTERS}/{row.cell}.png") for row in rows),
-    ]
-
-
-def _told_by(rows: Sequence[RunRow]) -> str:
-    return "destruction" if differ_in_destruction(rows) else "model"
+    single = [(f"{dataset}, {labels[row.cell]}", f"{FILTERS}/{row.cell}.png") for row in rows]
+    if not differ_in_destruction(rows):
+        return single
+    return [(f"{dataset}, every destruction", f"{FILTERS}/{dataset}.png"), *single]
 
 
 def _are_of(out: Path, sheets: Sequence[tuple[str, str]], rows: Sequence[RunRow]) -> bool:
     """Tell whether sheets, that of all rows first, say that they are of these runs."""
-    (_, whole), *single = sheets
-    return _runs_drawn(out / whole) == [row.run for row in rows] and all(
+    whole, single = sheets[: -len(rows)], sheets[-len(rows) :]
+    return all(_runs_drawn(out / name) == [row.run for row in rows] for _, name in whole) and all(
         row.run in _runs_drawn(out / name) for row, (_, name) in zip(rows, single, strict=True)
     )
 
@@ -203,34 +203,25 @@ def _draw_sheets(
     limit: float,
     sheets: Sequence[tuple[str, str]],
 ) -> None:
-    """Draw the sheet of all runs, then each by itself.
+    """Draw the sheet of all runs, if there is one, then each by itself.
 
     Args:
         sheets: (title, file name) of each, that of all runs first.
     """
     rows = [shown.row for shown in found]
-    dataset, by, labels = rows[0].dataset, _told_by(rows), labels_of(rows, study.changed)
+    whole, single = sheets[: -len(rows)], sheets[-len(rows) :]
     tiles, units, place = _about(study, found)
     seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
-    panels = [
-        Panel(
-            shown.weights,
-            f"{shown.row.destruction_percent:g} %"
-            if by == "destruction"
-            else labels[shown.row.cell],
+    for _, name in whole:
+        image = side_by_side(
+            [Panel(shown.weights, f"{shown.row.destruction_percent:g} %") for shown in found],
+            limit=limit,
+            tiles=tiles,
+            title=f"First-layer filters on {rows[0].dataset}, by destruction",
+            caption=f"{units}, seed {seeds}; {place}.",
+            magnification=1,
         )
-        for shown in found
-    ]
-    (_, name), *single = sheets
-    image = side_by_side(
-        panels,
-        limit=limit,
-        tiles=tiles,
-        title=f"First-layer filters on {dataset}, by {by}",
-        caption=f"{units}, seed {seeds}; {place}.",
-        magnification=1,
-    )
-    save_png(image, out / name, _metadata(study, rows))
+        save_png(image, out / name, _metadata(study, rows))
     for shown, (heading, name) in zip(found, single, strict=True):
         if shown.sheet_limit != limit or shown.row.run not in _runs_drawn(out / name):
             _draw_sheet(study, out / name, shown, limit, heading, _about(study, found))
@@ -246,7 +237,7 @@ def draw_own_sheet(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[
     if row.run not in [first.run for first in first_seeds(own)]:
         return
     found, limit = shown_filters(out, own, read_kept(out))
-    _, *sheets = _sheet_names(study, [shown.row for shown in found])
+    sheets = _sheet_names(study, [shown.row for shown in found])[-len(found) :]
     for shown, (heading, name) in zip(found, sheets, strict=True):
         if shown.row.run == row.run:
             _draw_sheet(study, out / name, shown, limit, heading, _about(study, found))
