@@ -108,7 +108,7 @@ RECIPES: dict[str, Recipe] = {
         _rot_bg_img,
         uses_mnist=True,
     ),
-    "rect": Recipe(1, "53ee51b33fd8cf50fac6decb9ffaa9b1590268d2522f585b26ef2c84241d8624", _rect),
+    "rect": Recipe(2, "137a11ac69be027bb202de4a7a413ee60d3037a3ebc0138874ce38ec002cf598", _rect),
     "convex": Recipe(
         2, "17e21309807955ce013ff1d43995ee7dad052089bae57c0b2a9e86f9b6a0466e", _convex
     ),
