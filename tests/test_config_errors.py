@@ -441,7 +441,7 @@ per_dataset: [convex] | per_dataset: [convex] | mapping
 per_dataset: {convex: {sed: 3}} | per_dataset.convex.sed: 3 | did you mean per_dataset.convex.seed?
 seed: 3 | seed: 3 | did you mean shared.seed?
 svm: {kernel: rbf} | svm: {kernel: rbf} | did you mean shared.svm?
-xyz: 3 | xyz: 3 | title, paper, reference, shared
+xyz: 3 | xyz: 3 | title, paper, reference, claims, shared
 """
 
 
@@ -456,7 +456,9 @@ def test_a_wrong_study_file_is_reported_at_its_line() -> None:
         )
     for text in ("", "- title\n"):
         assert_reported(
-            problems(write_cells(text)), f"{AT}study.yaml", "title, paper, reference, shared"
+            problems(write_cells(text)),
+            f"{AT}study.yaml",
+            "title, paper, reference, claims, shared",
         )
     (found, *missing) = problems(write_cells("title: t\nshared: 3\n"))
     assert found.startswith(f"{AT}study.yaml:2 shared: 3 ")
