@@ -131,9 +131,9 @@ def test_learning_curves_are_those_of_metrics_csv_with_a_dot_at_what_was_saved(
             if epoch["phase"] == "finetune"
         ]
         epochs, percents = np.transpose(errors)
-        drawn = np.interp(epochs, line.get_xdata(), line.get_ydata())
-        np.testing.assert_allclose(drawn, percents)  # points on a straight line may be left out
-        assert (line.get_xdata()[0], line.get_xdata()[-1]) == (epochs[0], epochs[-1])
+        x, y = np.asarray(line.get_xydata()).T
+        np.testing.assert_allclose(np.interp(epochs, x, y), percents)  # without what is on a line
+        assert (x[0], x[-1]) == (epochs[0], epochs[-1])
         best = [float(row["best_epoch"]), float(row["valid_error_percent"])]
         assert np.asarray(dot.get_xydata()).tolist() == [best]
         assert line.get_color() == dot.get_color()
