@@ -186,7 +186,7 @@ def renew_claims(text: str) -> str:
     """Return README's text with the outcomes of the paper's claims in results/table1 renewed."""
     results = ROOT / "results" / "table1"
     if shown_study() != "table1":
-        return _between(text, "claims", "\nNot judged yet: `table1` has not been run.\n")
+        return _between(text, "claims", "\nNot judged yet: `table1` has not been run in full.\n")
     table = read_rows(results / "table.csv", TableRow)
     rows = read_rows(results / "runs.csv", RunRow)
     printed = paper_table(resolve_study("table1"), rows, table)

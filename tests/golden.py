@@ -31,7 +31,7 @@ from tests.support.synthetic_results import (
     SyntheticStudy,
     name_of,
     write_csv,
-    write_kept_runs,
+    write_saved_runs,
 )
 from tests.support.tiny import write_study
 
@@ -146,7 +146,7 @@ def make_table(folder: Path) -> Path:
         for k, run in enumerate(networks)
     }
     sheets = {run: drawn.integers(0, 256, (8, 784), dtype=np.uint8) for run in networks[:6]}
-    write_kept_runs(out, curves, sheets, "dae replicate made --only 'convex-*'")
+    write_saved_runs(out, curves, sheets, "dae replicate made --only 'convex-*'")
     _write_trials(out)
     (study.source / "tried.md").write_text("# convex\nMore units: no.\n```sh\n# no heading\n```\n")
     dae("report", "made", "--quiet").succeeded()

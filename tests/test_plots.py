@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from tests.support import commands
 from tests.support.children import Child
 from tests.support.sheets import greys_of, limit_of, pixels, texts_of, tiles_in
-from tests.support.synthetic_results import SyntheticStudy, write_csv, write_kept_runs
+from tests.support.synthetic_results import SyntheticStudy, write_csv, write_saved_runs
 from tests.support.tiny import destruction_cells, read_csv, write_study
 
 Plotted = tuple[Path, Axes, Axes]
@@ -306,7 +306,7 @@ def test_no_entry_of_a_legend_runs_off_the_picture(
         model = "SdA-3" if settings["corruption"]["destruction"] else "SAA-3"
         study.add(cell, model, 9_000, dataset=settings["dataset"])
     line = [(1, 40.0), (2, 30.0), (3, 35.0)]
-    write_kept_runs(study.out, {row["run"]: (line, []) for row in study.rows})
+    write_saved_runs(study.out, {row["run"]: (line, []) for row in study.rows})
     errors, curves = figures_of(study)
     for figure, entries in ((errors, 4), (curves, len(cells))):
         (legend,) = figure.legends

@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 from tests.support.children import Child, wait_until
 from tests.support.commands import Ended
 from tests.support.sheets import pixels, texts_of
-from tests.support.synthetic_results import SETTINGS, SHA256, SyntheticStudy, write_kept_runs
+from tests.support.synthetic_results import SETTINGS, SHA256, SyntheticStudy, write_saved_runs
 from tests.support.tiny import read_csv, snapshot, write_study
 
 Dae = Callable[..., Ended]
@@ -372,7 +372,7 @@ def test_no_text_of_a_file_becomes_an_element(reported: Reported) -> None:
         def earlier(results: SyntheticStudy) -> None:
             run = results.rows[0]["run"]
             curves = {run: ([(1, 40.0), (2, 30.0)], [[(1, 3.0), (2, 2.0)]])}
-            write_kept_runs(results.out, curves, {run: random_greys(3)}, command=f"dae{text}")
+            write_saved_runs(results.out, curves, {run: random_greys(3)}, command=f"dae{text}")
 
         runs = ({"commit": f"abc{text}", "versions": f"dae{text}", "device": f"cpu{text}"},
                 {**OTHER, "error": f"diverged{text}"})  # fmt: skip
@@ -456,7 +456,7 @@ def test_curves_go_through_their_points_and_a_dot_marks_what_was_saved(
     def earlier(results: SyntheticStudy) -> None:
         lines = ((valley, costs), (straight, costs), (rough, costs[:1]))
         given.update({row["run"]: line for row, line in zip(results.rows, lines, strict=True)})
-        write_kept_runs(results.out, given)
+        write_saved_runs(results.out, given)
 
     kept = {"valid_error_percent": "30.00", "best_epoch": 20}
     results = reported(kept, {"seed": 1}, OTHER, earlier=earlier)
@@ -606,7 +606,7 @@ def test_damaged_curves_are_refused_and_a_damaged_sheet_is_not_shown(dae: Dae, d
 
 def test_models_are_distinguished_by_destruction_model_or_name(reported: Reported) -> None:
     def draw(results: SyntheticStudy) -> None:
-        write_kept_runs(results.out, sheets={row["run"]: random_greys() for row in results.rows})
+        write_saved_runs(results.out, sheets={row["run"]: random_greys() for row in results.rows})
 
     wide = {**SETTINGS["SdA-3"], "model": {"hidden": [9, 6, 4]}}
     alike, other = {**OTHER, "cell": "b"}, {"cell": "a", "model": "DBN-3"}

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from tests.support.commands import Ended
-from tests.support.synthetic_results import SETTINGS, SyntheticStudy, name_of, write_kept_runs
+from tests.support.synthetic_results import SETTINGS, SyntheticStudy, name_of, write_saved_runs
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -75,7 +75,7 @@ def runs(dae: Callable[..., Ended], tmp_path: Path) -> list[str]:
     names = [row["run"] for row in study.rows if row["epochs"]]
     drawn = np.random.default_rng(0)
     line = [(1, 40.0), (2, 30.0), (3, 35.0)]
-    write_kept_runs(
+    write_saved_runs(
         study.out,
         {run: (line, [[(1, 300.0), (2, 200.0)]] * 2) for run in names},
         {run: drawn.integers(0, 256, (20, 784), dtype=np.uint8) for run in names},

@@ -122,7 +122,7 @@ def run_plan(
 def _keep_pictures(plan: Plan, row: RunRow, rows: Sequence[RunRow]) -> None:
     """Write the curves and the sheet of filters of a run that has just been made."""
     from dae_cli.study.report.figures import draw_own_sheet
-    from dae_cli.study.report.kept_runs import write_curves
+    from dae_cli.study.report.saved_runs import write_curves
 
     if not row.error:
         write_curves(plan.out, [r.run for r in rows if not r.error], fresh=[row.run])
@@ -227,7 +227,7 @@ def _require_kept(plan: Plan, rows: Sequence[RunRow], *, anew: bool) -> None:
 
         require_measures(plan.out, rows, anew=anew)
     else:
-        from dae_cli.study.report.kept_runs import read_curves
+        from dae_cli.study.report.saved_runs import read_curves
 
         require_kept(plan.out, rows, anew=anew)
         read_curves(plan.out)

@@ -196,7 +196,7 @@ def write_csv(path: Path, lines: Sequence[Sequence[object]]) -> None:
 Line = list[tuple[int, float]]
 
 
-def write_kept_runs(
+def write_saved_runs(
     out: Path,
     curves: Mapping[str, tuple[Line, list[Line]]] | None = None,
     sheets: Mapping[str, NDArray[np.uint8]] | None = None,

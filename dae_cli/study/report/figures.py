@@ -18,17 +18,17 @@ from dae_cli.pictures.filters import Panel, lay_out_sheet, save_png, side_by_sid
 from dae_cli.pictures.saving import png_text, remove_pictures
 from dae_cli.pictures.tiles import paint
 from dae_cli.study.paper import is_svm
-from dae_cli.study.report.kept_runs import (
+from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start, series_of
+from dae_cli.study.report.metrics_curves import kept_epoch
+from dae_cli.study.report.saved_runs import (
     FILTERS,
     LIMIT,
     TILES,
-    Kept,
-    read_kept,
+    SavedRuns,
+    read_saved_runs,
     run_curves,
-    tiles_told,
+    tiles_text,
 )
-from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start, series_of
-from dae_cli.study.report.metrics_curves import kept_epoch
 from dae_cli.study.report.shown_filters import (
     ShownFilters,
     first_seeds,
@@ -59,11 +59,11 @@ def draw(
     out: Path,
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
-    kept: Kept,
+    saved: SavedRuns,
 ) -> StudyPictures:
     """Draw every picture that the results allow, and return the names of those there are.
 
-    Of runs whose folders are elsewhere, curves and filters are those that are `kept`.
+    Of runs whose folders are elsewhere, curves and filters are those that are `saved`.
 
     Raises:
         RunFolderError: a run's metrics.csv is damaged.
@@ -78,12 +78,12 @@ def draw(
     else:
         remove_file(out / ERRORS_PNG)  # of cells that the table had before
     done = [row for row in rows if not row.error]
-    if series := _curves(study, out, done, kept):
+    if series := _curves(study, out, done, saved):
         learning_curves(series, out / CURVES_PNG)
         pictures.curves = CURVES_PNG
     for dataset in dict.fromkeys(row.dataset for row in done):
         own = [row for row in done if row.dataset == dataset]
-        sheets = _filter_sheets(study, out, own, kept)
+        sheets = _filter_sheets(study, out, own, saved)
         if sheets:
             pictures.filters[dataset] = sheets
     known = {row.cell for row in rows}
@@ -129,7 +129,7 @@ def _point(row: TableRow, series: str) -> CurvePoint:
 
 
 def _curves(
-    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], kept: Kept
+    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], saved: SavedRuns
 ) -> list[LearningCurve]:
     """Return the learning curves of runs; a model names them where that tells cells apart."""
     models = {row.cell: row.model for row in rows}
@@ -140,7 +140,7 @@ def _curves(
         labels |= labels_of(own, study.changed)
     found = []
     for row in rows:
-        curves = run_curves(out, row.run, kept)
+        curves = run_curves(out, row.run, saved)
         if curves is not None and curves.valid:
             epochs, errors = zip(*curves.valid, strict=True)
             found.append(
@@ -150,13 +150,13 @@ def _curves(
 
 
 def _filter_sheets(
-    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], kept: Kept
+    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], saved: SavedRuns
 ) -> list[tuple[str, str]]:
     """Draw the sheets of one data set, the first seed of each cell, on one grey scale.
 
     Sheets stay as they are where nothing of them can be drawn anew.
     """
-    found, limit = shown_filters(out, rows, kept)
+    found, limit = shown_filters(out, rows, saved)
     if all(shown.sheet_limit == limit for shown in found):
         rows = first_seeds(rows)
         sheets = _sheet_names(study, rows)
@@ -236,7 +236,7 @@ def draw_own_sheet(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[
     own = [other for other in rows if other.dataset == row.dataset and not other.error]
     if row.run not in [first.run for first in first_seeds(own)]:
         return
-    found, limit = shown_filters(out, own, read_kept(out))
+    found, limit = shown_filters(out, own, read_saved_runs(out))
     sheets = _sheet_names(study, [shown.row for shown in found])[-len(found) :]
     for shown, (heading, name) in zip(found, sheets, strict=True):
         if shown.row.run == row.run:
@@ -267,7 +267,7 @@ def _draw_sheet(
     caption = f"{units}, seed {shown.row.seed}; {place}."
     panel = Panel(shown.weights, "")
     drawing = lay_out_sheet([panel], limit=limit, tiles=tiles, title=heading, caption=caption)
-    told = {LIMIT: repr(limit), TILES: tiles_told(drawing.layout.grids[0], len(shown.weights))}
+    told = {LIMIT: repr(limit), TILES: tiles_text(drawing.layout.grids[0], len(shown.weights))}
     save_png(paint(drawing), path, _metadata(study, [shown.row]) | told)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.files import write_text
 from dae_cli.pages.render import render
-from dae_cli.study.report.kept_runs import PAGE, page_command, read_kept
 from dae_cli.study.report.page_content import page_of
+from dae_cli.study.report.saved_runs import PAGE, page_command, read_saved_runs
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables.comparisons import Comparison
 
@@ -30,7 +30,7 @@ def write_page(
         RunFolderError: what a run's folder holds is damaged. OutputError: it cannot be written.
     """
     path = out / PAGE
-    write_text(path, render(page_of(study, out, rows, table, command, read_kept(out), tests)))
+    write_text(path, render(page_of(study, out, rows, table, command, read_saved_runs(out), tests)))
     return path
 
 
@@ -42,5 +42,5 @@ def page_again(
     tests: Sequence[Comparison] = (),
 ) -> str:
     """Return what report.html should be by the rows and the curves and sheets beside it."""
-    kept = read_kept(out)
-    return render(page_of(study, out, rows, table, page_command(out), kept, tests, here=False))
+    saved = read_saved_runs(out)
+    return render(page_of(study, out, rows, table, page_command(out), saved, tests, here=False))

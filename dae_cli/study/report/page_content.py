@@ -15,7 +15,6 @@ from dae_cli.pages.content import (
     RunView,
     Stop,
 )
-from dae_cli.study.report.kept_runs import Kept, run_curves
 from dae_cli.study.report.labels import (
     differ_in_destruction,
     is_autoencoder,
@@ -32,6 +31,7 @@ from dae_cli.study.report.page_cells import (
 )
 from dae_cli.study.report.page_grid import claims_told, duel_lines, grid_of
 from dae_cli.study.report.page_pictures import sheets_of
+from dae_cli.study.report.saved_runs import SavedRuns, run_curves
 from dae_cli.study.report.selection import trials_of
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
@@ -49,7 +49,7 @@ def page_of(
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
     command: str,
-    kept: Kept,
+    saved: SavedRuns,
     tests: Sequence[Comparison] = (),
     *,
     here: bool = True,
@@ -58,7 +58,7 @@ def page_of(
 
     Args:
         out: the folder of the results, where run folders may be.
-        kept: what is kept of runs whose folders are elsewhere.
+        saved: what is kept of runs whose folders are elsewhere.
         tests: McNemar's tests, which the claims rest on.
         here: whether run folders are looked into, if they are here.
 
@@ -74,7 +74,7 @@ def page_of(
             runs,
             [row for row in rows if row.dataset == name],
             [row for row in table if row.dataset == name],
-            kept,
+            saved,
             places,
         )
         for name in names
@@ -112,7 +112,7 @@ def _dataset(
     out: Path,
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
-    kept: Kept,
+    saved: SavedRuns,
     places: Mapping[str, int],
 ) -> DataSetView:
     labels = labels_of(table, study.changed)
@@ -139,9 +139,9 @@ def _dataset(
             curves=found,
         )
         for row in done
-        if (found := run_curves(out, row.run, kept)) is not None and (found.valid or found.cost)
+        if (found := run_curves(out, row.run, saved)) is not None and (found.valid or found.cost)
     )
-    sheets = sheets_of(out, done, kept)
+    sheets = sheets_of(out, done, saved)
     ours = _points(study, table)
     return DataSetView(
         name=rows[0].dataset,

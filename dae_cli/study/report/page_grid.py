@@ -54,7 +54,7 @@ def _grid_cell(cell: TableCell, places: Mapping[str, int]) -> GridCell:
     notes = [
         *([f"ν = {cell.destruction_percent:g} %"] if has_level else []),
         *([f"sd {cell.sd_over_seeds:.2f}"] if cell.sd_over_seeds is not None else []),
-        *([cell.search_told] if cell.search_told else []),
+        *([cell.search_summary] if cell.search_summary else []),
     ]
     return GridCell(
         ours=ours or {"no cell": NOTHING}.get(cell.state, cell.state),

@@ -8,14 +8,14 @@ from pathlib import Path
 from dae_cli.pages.content import Sheet
 from dae_cli.pages.drawing import sheet_png
 from dae_cli.pictures.filters import greys
-from dae_cli.study.report.kept_runs import Kept
+from dae_cli.study.report.saved_runs import SavedRuns
 from dae_cli.study.report.shown_filters import shown_filters
 from dae_cli.study.rows import RunRow
 
 
-def sheets_of(out: Path, rows: Sequence[RunRow], kept: Kept) -> list[tuple[RunRow, Sheet]]:
+def sheets_of(out: Path, rows: Sequence[RunRow], saved: SavedRuns) -> list[tuple[RunRow, Sheet]]:
     """Return the filters of one data set's runs, the first seed of each cell, on one grey scale."""
-    found, limit = shown_filters(out, rows, kept)
+    found, limit = shown_filters(out, rows, saved)
     sheets = []
     for shown in found:
         png, size = sheet_png(greys(shown.weights, limit))

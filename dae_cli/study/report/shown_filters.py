@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dae_cli.pictures.filters import common_limit
 from dae_cli.pictures.greys import weights_of
-from dae_cli.study.report.kept_runs import Kept
 from dae_cli.study.report.labels import has_filters
+from dae_cli.study.report.saved_runs import SavedRuns
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.filters import first_filters
 from dae_cli.study.run.folder import CHECKPOINT, RUNS
@@ -33,22 +33,22 @@ class ShownFilters:
 
 
 def shown_filters(
-    out: Path, rows: Sequence[RunRow], kept: Kept
+    out: Path, rows: Sequence[RunRow], saved: SavedRuns
 ) -> tuple[list[ShownFilters], float]:
     """Return the filters of one data set's runs, the first seed of each cell, and their grey limit.
 
     A run whose folder is elsewhere is shown as its sheet has it. Where such sheets have one grey
     scale, all are drawn on it: two are never mixed. What nothing tells is left out.
     """
-    found = [shown for row in first_seeds(rows) if (shown := _shown(out, row, kept))]
+    found = [shown for row in first_seeds(rows) if (shown := _shown(out, row, saved))]
     limits = {shown.sheet_limit for shown in found} - {None}
     if len(limits) != 1 and found:
         limits = {common_limit([shown.weights for shown in found])}
     return found, float(f"{limits.pop() or 1.0:.4g}") if limits else 1.0
 
 
-def _shown(out: Path, row: RunRow, kept: Kept) -> ShownFilters | None:
-    folder, sheet = out / RUNS / row.run, kept.sheets.get(row.run)
+def _shown(out: Path, row: RunRow, saved: SavedRuns) -> ShownFilters | None:
+    folder, sheet = out / RUNS / row.run, saved.sheets.get(row.run)
     if (folder / CHECKPOINT).is_file():
         return ShownFilters(row, first_filters(folder, row.dataset))
     return ShownFilters(row, weights_of(sheet.greys, sheet.limit), sheet.limit) if sheet else None

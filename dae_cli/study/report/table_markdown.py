@@ -66,7 +66,7 @@ def _cell(cell: TableCell, mark: str) -> str:
     if cell.state == "done":
         verdict = "not compared" if cell.verdict == "no reference" else cell.verdict
         lines.append(f"*{verdict}*{f' ({mark})' if mark else ''}")
-        lines += [cell.search_told] if cell.search_told else []
+        lines += [cell.search_summary] if cell.search_summary else []
     lines.append(f"paper: {_paper(cell.paper, cell.paper_bold)}")
     return "<br>".join(lines)
 

@@ -79,10 +79,10 @@ class TableCell:
     """That they took on one core."""
 
     @property
-    def search_told(self) -> str:
+    def search_summary(self) -> str:
         """How much it was searched, such as `8 trials, 0.71 h`; empty if it was not."""
-        told = f"{self.trials} trial{'s' * (self.trials != 1)}"
-        return f"{told}, {self.search_hours:.2f} h" if self.trials else ""
+        trials = f"{self.trials} trial{'s' * (self.trials != 1)}"
+        return f"{trials}, {self.search_hours:.2f} h" if self.trials else ""
 
     @property
     def counts(self) -> bool:

@@ -10,9 +10,9 @@ from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.saved_settings import SETTINGS, settings_text
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
-from dae_cli.study.report.kept_runs import PAGE
 from dae_cli.study.report.markdown import REPORT, facts
 from dae_cli.study.report.page import page_again
+from dae_cli.study.report.saved_runs import PAGE
 from dae_cli.study.report.table_markdown import CLAIMS
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
 from dae_cli.study.rows import NUMERICS, RunRow, TableRow, rows_to_csv

@@ -40,7 +40,7 @@ Line = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, eq=False)
-class KeptSheet:
+class SavedSheet:
     """The filters of a run as its sheet has them."""
 
     greys: NDArray[np.uint8]
@@ -50,20 +50,20 @@ class KeptSheet:
 
 
 @dataclass
-class Kept:
+class SavedRuns:
     """What is kept of runs, by their names."""
 
     curves: Mapping[str, Curves] = field(default_factory=dict)
-    sheets: Mapping[str, KeptSheet] = field(default_factory=dict)
+    sheets: Mapping[str, SavedSheet] = field(default_factory=dict)
 
 
-def read_kept(out: Path) -> Kept:
+def read_saved_runs(out: Path) -> SavedRuns:
     """Read what a results folder keeps; sheets that dae did not draw are passed over.
 
     Raises:
         RunFolderError: curves.csv is not one that dae wrote.
     """
-    return Kept(read_curves(out), _read_sheets(out / FILTERS))
+    return SavedRuns(read_curves(out), _read_sheets(out / FILTERS))
 
 
 def page_command(out: Path) -> str:
@@ -75,7 +75,7 @@ def page_command(out: Path) -> str:
     return ""
 
 
-def run_curves(out: Path, run: str, kept: Kept) -> Curves | None:
+def run_curves(out: Path, run: str, saved: SavedRuns) -> Curves | None:
     """Return the curves of a run that is done, thinned out; None where nothing tells them.
 
     Raises:
@@ -83,7 +83,7 @@ def run_curves(out: Path, run: str, kept: Kept) -> Curves | None:
     """
     found = metrics_curves(out / RUNS / run)
     if found is None:
-        return kept.curves.get(run)
+        return saved.curves.get(run)
     return Curves(simplified(found.valid), tuple(simplified(line) for line in found.cost))
 
 
@@ -99,13 +99,15 @@ def write_curves(out: Path, runs: Sequence[str], fresh: Collection[str]) -> None
         RunFolderError: a run's metrics.csv or curves.csv is damaged.
         OutputError: it cannot be written.
     """
-    kept, lines = Kept(read_curves(out)), [_COLUMNS]
+    saved, lines = SavedRuns(read_curves(out)), [_COLUMNS]
     for run in runs:
-        known = None if run in fresh else kept.curves.get(run)
-        if (own := known or run_curves(out, run, kept)) is None:
+        known = None if run in fresh else saved.curves.get(run)
+        if (own := known or run_curves(out, run, saved)) is None:
             continue
-        lines += [[run, f"cost {k}", _told(line)] for k, line in enumerate(own.cost, start=1)]
-        lines.append([run, _VALID, _told(own.valid)])
+        lines += [
+            [run, f"cost {k}", _points_text(line)] for k, line in enumerate(own.cost, start=1)
+        ]
+        lines.append([run, _VALID, _points_text(own.valid)])
     write_text(out / CURVES_CSV, csv_text(lines))
 
 
@@ -134,17 +136,17 @@ def _line(found: dict[str, str]) -> tuple[str, str, Line]:
     return found["run"], found["curve"], line
 
 
-def _told(line: Line) -> str:
+def _points_text(line: Line) -> str:
     return " ".join(f"{epoch}:{value:g}" for epoch, value in line)
 
 
-def tiles_told(grid: Grid, units: int) -> str:
+def tiles_text(grid: Grid, units: int) -> str:
     """Return where the tiles of a sheet are, as it says of itself."""
     numbers = (grid.left, grid.top, grid.tile, grid.gap, *grid.tiles, units)
     return " ".join(map(str, numbers))
 
 
-def _read_sheets(folder: Path) -> dict[str, KeptSheet]:
+def _read_sheets(folder: Path) -> dict[str, SavedSheet]:
     found = {}
     for path in sorted(folder.glob("*.png")):
         with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
@@ -153,7 +155,7 @@ def _read_sheets(folder: Path) -> dict[str, KeptSheet]:
     return found
 
 
-def _sheet(path: Path) -> tuple[str, KeptSheet]:
+def _sheet(path: Path) -> tuple[str, SavedSheet]:
     """The run of a sheet and its filters; raises as Pillow does, KeyError or ValueError."""
     with Image.open(path, formats=("PNG",)) as image:
         if max(image.size) > _MOST_PIXELS:
@@ -166,4 +168,4 @@ def _sheet(path: Path) -> tuple[str, KeptSheet]:
     if not (0 < limit < np.inf and 0 < units <= rows * columns and tile == SIDE * step > 0):
         raise ValueError("not laid out as dae does it")
     tiles = [pixels[top:bottom:step, left:right:step].ravel() for left, top, right, bottom in boxes]
-    return run, KeptSheet(np.array(tiles, dtype=np.uint8).reshape(units, SIDE * SIDE), limit)
+    return run, SavedSheet(np.array(tiles, dtype=np.uint8).reshape(units, SIDE * SIDE), limit)
