@@ -97,33 +97,33 @@ def _trial(
 ) -> Trial:
     if len(values) != len(columns):
         raise ValueError(f"{len(values)} values found, {len(columns)} expected")
-    told = dict(zip(columns, values, strict=True))
-    if told["kernel"] != kernel:
-        raise ValueError(f"kernel is {told['kernel'][:40]!r}, expected {kernel!r}")
-    gamma, penalty = (_above_zero(name, told[name]) for name in ("gamma", "penalty"))
-    nu, offset = (_number(name, told.get(name, repr(_LATER[name]))) for name in _LATER)
+    fields = dict(zip(columns, values, strict=True))
+    if fields["kernel"] != kernel:
+        raise ValueError(f"kernel is {fields['kernel'][:40]!r}, expected {kernel!r}")
+    gamma, penalty = (_above_zero(name, fields[name]) for name in ("gamma", "penalty"))
+    nu, offset = (_number(name, fields.get(name, repr(_LATER[name]))) for name in _LATER)
     if nu >= 1:
-        raise ValueError(f"nu is {told['nu'][:40]!r}, expected a number from 0 to below 1")
+        raise ValueError(f"nu is {fields['nu'][:40]!r}, expected a number from 0 to below 1")
     degree = 3
     if kernel == "poly":
-        degree = _whole("degree", told["degree"], 1, GREATEST_DEGREE)
-    elif told["degree"]:
-        raise ValueError(f"degree is {told['degree'][:40]!r}, expected nothing")
-    if told["converged"] not in ("true", "false"):
-        raise ValueError(f"converged is {told['converged'][:40]!r}, expected true or false")
+        degree = _whole("degree", fields["degree"], 1, GREATEST_DEGREE)
+    elif fields["degree"]:
+        raise ValueError(f"degree is {fields['degree'][:40]!r}, expected nothing")
+    if fields["converged"] not in ("true", "false"):
+        raise ValueError(f"converged is {fields['converged'][:40]!r}, expected true or false")
     trial = Trial(
         kernel=Kernel(kernel, gamma, degree, offset, nu),
         penalty=penalty,
-        n_wrong=_whole("n_wrong", told["n_wrong"], 0, n_valid),
+        n_wrong=_whole("n_wrong", fields["n_wrong"], 0, n_valid),
         n_valid=n_valid,
-        n_support=_whole("n_support", told["n_support"], 1, n_train),
-        converged=told["converged"] == "true",
-        seconds=_number("seconds", told["seconds"]),
+        n_support=_whole("n_support", fields["n_support"], 1, n_train),
+        converged=fields["converged"] == "true",
+        seconds=_number("seconds", fields["seconds"]),
     )
     percent = f"{trial.valid_error_percent:.4f}"
-    if told["valid_error_percent"] != percent:
+    if fields["valid_error_percent"] != percent:
         raise ValueError(
-            f"valid_error_percent is {told['valid_error_percent'][:40]!r}, expected {percent} "
+            f"valid_error_percent is {fields['valid_error_percent'][:40]!r}, expected {percent} "
             f"for {trial.n_wrong} of {n_valid} rows"
         )
     return trial

@@ -86,8 +86,8 @@ def agreement(study: ResolvedStudy, rows: Sequence[RunRow]) -> Agreement | None:
         return None
     differing: dict[str, list[str]] = {}
     for row in done:
-        of_cell = [r for r in reference if (r.cell, r.seed) == (row.cell, row.seed)]
-        why, numbers = _difference(row, with_seed(experiments[row.cell], row.seed), of_cell)
+        candidates = [r for r in reference if (r.cell, r.seed) == (row.cell, row.seed)]
+        why, numbers = _difference(row, with_seed(experiments[row.cell], row.seed), candidates)
         if why:
             differing.setdefault(why, []).append(f"{row.cell} seed {row.seed}{numbers}")
     count = sum(map(len, differing.values()))
@@ -95,18 +95,18 @@ def agreement(study: ResolvedStudy, rows: Sequence[RunRow]) -> Agreement | None:
 
 
 def _difference(
-    row: RunRow, experiment: AnyExperiment, of_cell: Sequence[ReferenceRow]
+    row: RunRow, experiment: AnyExperiment, candidates: Sequence[ReferenceRow]
 ) -> tuple[str, str]:
     """Return the likely reason why a run is not as the reference, and both numbers; else nothing.
 
     Of several rows of its cell and seed it is compared with the one that was made most like it.
     """
-    if not of_cell:
+    if not candidates:
         return "no reference row", ""
-    near = min(of_cell, key=lambda reference: _made_otherwise(row, experiment, reference))
-    otherwise = _made_otherwise(row, experiment, near)
+    near = min(candidates, key=lambda reference: _differs(row, experiment, reference))
+    differs = _differs(row, experiment, near)
     numbers = ""
-    if not any(otherwise[:2]):
+    if not any(differs[:2]):
         if (row.n_wrong, row.best_epoch) == (near.n_wrong, near.best_epoch):
             return "", ""
         numbers = f" ({row.n_wrong:,} wrong rows, the reference {near.n_wrong:,})"
@@ -123,12 +123,10 @@ def _difference(
         f"reference's {', '.join(v for v in theirs if v not in ours)}",
         "with the same settings, data, numerics, engine and versions; perhaps the processor",
     )
-    return reasons[(*otherwise, True).index(True)], numbers
+    return reasons[(*differs, True).index(True)], numbers
 
 
-def _made_otherwise(
-    row: RunRow, experiment: AnyExperiment, reference: ReferenceRow
-) -> tuple[bool, ...]:
+def _differs(row: RunRow, experiment: AnyExperiment, reference: ReferenceRow) -> tuple[bool, ...]:
     """Tell what a run was made with that the reference was not, the likeliest reason first."""
     return (
         config_sha256(experiment, reference.numerics) != reference.config_sha256,

@@ -267,8 +267,8 @@ def _draw_sheet(
     caption = f"{units}, seed {shown.row.seed}; {place}."
     panel = Panel(shown.weights, "")
     drawing = lay_out_sheet([panel], limit=limit, tiles=tiles, title=heading, caption=caption)
-    told = {LIMIT: repr(limit), TILES: tiles_text(drawing.layout.grids[0], len(shown.weights))}
-    save_png(paint(drawing), path, _metadata(study, [shown.row]) | told)
+    texts = {LIMIT: repr(limit), TILES: tiles_text(drawing.layout.grids[0], len(shown.weights))}
+    save_png(paint(drawing), path, _metadata(study, [shown.row]) | texts)
 
 
 def _metadata(study: ResolvedStudy, rows: Sequence[RunRow]) -> dict[str, str]:
