@@ -24,7 +24,7 @@ from dae_cli.data.generators.recipes import RECIPES, Recipe
 from dae_cli.data.lock import alone
 from dae_cli.data.misreadings import likeliest_misreading
 from dae_cli.data.notes import Note
-from dae_cli.data.readers.archive import read_archive
+from dae_cli.data.readers.text import read_archive
 from dae_cli.data.registry import DatasetSpec
 from dae_cli.data.sources.download import archive_of, fetched
 from dae_cli.data.sources.user_files import UserFiles, archive_is_genuine

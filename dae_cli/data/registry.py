@@ -43,6 +43,14 @@ class DatasetSpec:
     content_sha256: str | None = None
     """Digest of the canonical content (see ``content.py``), where the genuine one is known."""
 
+    image: tuple[int, int] = (28, 28)
+    """Height and width in pixels."""
+
+    @property
+    def n_pixels(self) -> int:
+        """Inputs of the first layer."""
+        return self.image[0] * self.image[1]
+
     @property
     def n_train_file(self) -> int:
         """Rows of the training file: training and validation together."""
