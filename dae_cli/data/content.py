@@ -35,6 +35,12 @@ class Content:
     test_pixels: Pixels  # (n_test, 784)
     test_labels: NDArray[np.uint8]  # (n_test,)
 
+    @classmethod
+    def split(cls, spec: DatasetSpec, pixels: Pixels, labels: NDArray[np.uint8]) -> Content:
+        """The first rows as the training file of a set, the others as its test file."""
+        n = spec.n_train_file
+        return cls(pixels[:n], labels[:n], pixels[n:], labels[n:])
+
 
 def content_digest(spec: DatasetSpec, content: Content) -> str:
     """SHA-256 (hexadecimal) of the canonical arrays."""

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.dataset import Pixels
-from dae_cli.data.generators.convex import is_convex
-from dae_cli.data.generators.rectangles import SIDE
+from dae_cli.data.recipes.shapes import is_convex
+
+SIDE = 28
 
 Booleans = NDArray[np.bool_]
 

@@ -16,17 +16,17 @@ from dae_cli.data.dataset import Split
 from dae_cli.data.digits import Digits
 from dae_cli.data.filter_images import load_images, prepare_images
 from dae_cli.data.generators.recipes import RECIPES, Recipe
-from dae_cli.data.generators.rotation import rotated
-from dae_cli.data.generators.words import Words
 from dae_cli.data.genuine_rows import GENUINE_ROWS, GenuineRow, row_digests
 from dae_cli.data.laws import lawful
+from dae_cli.data.recipes import rotation
+from dae_cli.data.recipes.integers import RandomIntegers
 from dae_cli.data.registry import REGISTRY, DatasetSpec
 from tests.support.data_files import text, zipped
 
 __all__ = [
     "GENUINE_ROWS",
+    "RandomIntegers",
     "SmallSet",
-    "Words",
     "digests_of_rows",
     "filter_digits",
     "follows_its_law",
@@ -66,6 +66,12 @@ def regenerated(
         REGISTRY[name] = before
     arrays = (content.pixels, content.labels, content.test_pixels, content.test_labels)
     return dict(zip(("X", "Y", "Xtest", "Ytest"), arrays, strict=True))
+
+
+def rotated(images: Array, across: Array, down: Array) -> Array:
+    """Turn images (n, 784) by the angles of directions, (n,) each."""
+    turned = rotation.rotated(images.reshape(-1, 28, 28), across, down)
+    return turned.reshape(images.shape)
 
 
 SCALE = 1 / 255

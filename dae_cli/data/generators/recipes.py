@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dae_cli.data.content import Content
 from dae_cli.data.digits import DigitSource
+from dae_cli.data.registry import REGISTRY
 
 
 @dataclass(frozen=True)
@@ -29,51 +30,51 @@ class Recipe:
 
 
 def _basic(digits: DigitSource) -> Content:
-    from dae_cli.data.generators.basic import generate_basic
+    from dae_cli.data.recipes.digits import generate_basic
 
-    return generate_basic(digits())
+    return generate_basic(REGISTRY["basic"], digits())
 
 
 def _rot(digits: DigitSource) -> Content:
-    from dae_cli.data.generators.rot import generate_rot
+    from dae_cli.data.recipes.digits import generate_rot
 
-    return generate_rot(digits())
+    return generate_rot(REGISTRY["rot"], digits())
 
 
 def _bg_rand(digits: DigitSource) -> Content:
-    from dae_cli.data.generators.bg_rand import generate_bg_rand
+    from dae_cli.data.recipes.digits import generate_bg_rand
 
-    return generate_bg_rand(digits())
+    return generate_bg_rand(REGISTRY["bg-rand"], digits())
 
 
 def _bg_img(digits: DigitSource) -> Content:
-    from dae_cli.data.generators.bg_img import generate_bg_img
+    from dae_cli.data.recipes.digits import generate_bg_img
 
-    return generate_bg_img(digits())
+    return generate_bg_img(REGISTRY["bg-img"], digits())
 
 
 def _rot_bg_img(digits: DigitSource) -> Content:
-    from dae_cli.data.generators.rot_bg_img import generate_rot_bg_img
+    from dae_cli.data.recipes.digits import generate_rot_bg_img
 
-    return generate_rot_bg_img(digits())
+    return generate_rot_bg_img(REGISTRY["rot-bg-img"], digits())
 
 
 def _rect(_: DigitSource) -> Content:
-    from dae_cli.data.generators.rect import generate_rect
+    from dae_cli.data.recipes.shapes import generate_rect
 
-    return generate_rect()
+    return generate_rect(REGISTRY["rect"])
 
 
 def _convex(_: DigitSource) -> Content:
-    from dae_cli.data.generators.convex import generate_convex
+    from dae_cli.data.recipes.shapes import generate_convex
 
-    return generate_convex()
+    return generate_convex(REGISTRY["convex"])
 
 
 def _rect_img(_: DigitSource) -> Content:
-    from dae_cli.data.generators.rect_img import generate_rect_img
+    from dae_cli.data.recipes.patches import generate_rect_img
 
-    return generate_rect_img()
+    return generate_rect_img(REGISTRY["rect-img"])
 
 
 RECIPES: dict[str, Recipe] = {

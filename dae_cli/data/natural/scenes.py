@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.generators.photographs import PHOTOGRAPHS, grey_pixels, read_photographs
+from dae_cli.data.photographs import grey_pixels, shipped_photographs
 from dae_cli.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm")
@@ -42,8 +42,7 @@ def shipped_folder() -> Path:
 
 def shipped_scenes() -> list[Scene]:
     """The natural scenes among the photographs that scikit-image and scikit-learn ship."""
-    named = zip(PHOTOGRAPHS, read_photographs(), strict=True)
-    scenes = [Scene(Path(photograph.file).name, grey) for photograph, grey in named]
+    scenes = [Scene(name, grey) for name, grey in shipped_photographs().items()]
     return [scene for scene in scenes if Path(scene.name).stem not in _TEXTURES]
 
 

@@ -57,7 +57,7 @@ def read_npz(path: Path, spec: DatasetSpec) -> Content:
     _refuse_single_array(path)
     most = max(spec.n_train_file, spec.n_test) * spec.n_pixels * LARGEST_NUMBER + HEADER_BYTES
     with opened_zip(path, ".npz of numbers") as archive:
-        contents = []
+        contents: list[Any] = []
         for key, member in _members(archive, path).items():
             with open_member(archive, member, most, path) as stream:
                 array = _header(stream, key, path)
