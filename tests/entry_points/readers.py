@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from dae_cli.data.cache import read_entry, read_pointer
 from dae_cli.data.content import as_dataset
 from dae_cli.data.dataset import Greys
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.readers import npz
 from dae_cli.data.readers.idx import read_idx, read_labels
 from dae_cli.data.readers.text import read_archive, read_text
-from dae_cli.data.registry import REGISTRY
 from dae_cli.errors import DaeError
 from dae_cli.study.run.wrong_rows import load_wrong_rows
 from dae_cli.study.tables.comparisons import require_kept
@@ -54,8 +54,9 @@ class SetFacts(NamedTuple):
 
 
 SETS = {
-    name: SetFacts(*(getattr(spec, field) for field in SetFacts._fields))
-    for name, spec in REGISTRY.items()
+    name: SetFacts(spec.n_classes, *spec.archive.members, spec.levels)
+    for name, spec in DATASETS.items()
+    if spec.archive
 }
 
 
@@ -78,7 +79,7 @@ class Arrays(NamedTuple):
 
 
 def _spec(of: Rows) -> Any:
-    return replace(REGISTRY[of.dataset], n_train=of.train, n_valid=of.valid, n_test=of.test)
+    return replace(DATASETS[of.dataset], n_train=of.train, n_valid=of.valid, n_test=of.test)
 
 
 def _arrays(content: Any) -> Arrays:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from dae_cli.data.content import Content, canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Pixels
+from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.readers.zipped import listed, open_member, opened_zip
-from dae_cli.data.registry import DatasetSpec
 from dae_cli.errors import DataError, shown
 
 LONGEST_NUMBER = 64
@@ -35,9 +35,9 @@ def read_text(train: Path, test: Path, spec: DatasetSpec) -> Content:
 
 def read_archive(path: Path, spec: DatasetSpec) -> Content:
     """Read the training and test members of a zip; DataError names archive, member and row."""
+    assert spec.archive is not None, f"{spec.name} has no archive"
     with opened_zip(path, "zip archive") as archive:
-        train = _member(archive, spec.train_member, path)
-        test = _member(archive, spec.test_member, path)
+        train, test = (_member(archive, name, path) for name in spec.archive.members)
         return Content(
             *_read_member(archive, train, spec, spec.n_train_file, path),
             *_read_member(archive, test, spec, spec.n_test, path),

@@ -62,10 +62,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.content import Content
+from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.photographs import cut_windows, shipped_photographs
 from dae_cli.data.recipes.integers import RandomIntegers
 from dae_cli.data.recipes.shapes import draw_rectangles, pairs_of_sides
-from dae_cli.data.registry import DatasetSpec
 
 Image = NDArray[np.uint8]  # (height, width)
 Images = NDArray[np.uint8]  # (n, height, width)

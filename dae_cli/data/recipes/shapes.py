@@ -39,8 +39,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.content import Content
+from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.recipes.integers import Integers, RandomIntegers
-from dae_cli.data.registry import DatasetSpec
 
 Regions = NDArray[np.bool_]  # (n, height, width)
 Bits = NDArray[np.bool_]
