@@ -23,7 +23,7 @@ from dae_cli.errors import DataError, shown
 
 LONGEST_NUMBER = 64
 """No number needs as many characters, so a line of longer ones is no row."""
-NUMBERS_AT_ONCE = 1 << 17
+NUMBERS_AT_ONCE = 1 << 15
 
 
 def read_text(train: Path, test: Path, spec: DatasetSpec) -> Content:
@@ -116,10 +116,10 @@ def _most_bytes(spec: DatasetSpec) -> int:
     return _most_rows(spec) * _longest_row(spec)
 
 
-def _blocks(stream: IO[bytes], spec: DatasetSpec, where: str) -> Iterator[list[str]]:
+def _blocks(stream: IO[bytes], spec: DatasetSpec, where: str) -> Iterator[list[bytes]]:
     """Lines that are not empty, some at a time."""
     n_fields, longest, most = spec.n_pixels + 1, _longest_row(spec), _most_bytes(spec)
-    lines: list[str] = []
+    lines: list[bytes] = []
     received = 0
     while line := stream.readline(longest + 1):
         if received == 0:
@@ -135,8 +135,8 @@ def _blocks(stream: IO[bytes], spec: DatasetSpec, where: str) -> Iterator[list[s
                 f"{where}: a line of more than {longest} bytes, expected {n_fields} fields a "
                 "line; not one of the original text files"
             )
-        if text := line.decode("ascii", "replace").rstrip():
-            lines.append(text)
+        if line and not line.isspace():
+            lines.append(line)
         if len(lines) * n_fields >= NUMBERS_AT_ONCE:
             yield lines
             lines = []
@@ -152,11 +152,11 @@ def _without_mark(line: bytes, where: str) -> bytes:
 
 
 def _numbers(
-    lines: list[str], spec: DatasetSpec, where: str, first_row: int
+    lines: list[bytes], spec: DatasetSpec, where: str, first_row: int
 ) -> NDArray[np.float64]:
     """The numbers of lines, (len(lines), n_pixels + 1); DataError names the first bad field."""
     shape = (len(lines), spec.n_pixels + 1)
-    comma = "," if any("," in line for line in lines) else None
+    comma = "," if any(b"," in line for line in lines) else None
     try:
         values = np.loadtxt(lines, delimiter=comma, comments=None, ndmin=2)
         if values.shape == shape:
@@ -165,7 +165,7 @@ def _numbers(
         pass  # its message counts from the start of the block, and names not every defect
     for i, line in enumerate(lines):
         row = f"{where}, row {first_row + i + 1}"
-        fields = line.split(comma)
+        fields = line.decode("ascii", "replace").split(comma)
         if len(fields) != shape[1]:
             raise DataError(
                 f"{row}: {len(fields)} fields, expected {shape[1]} ({spec.n_pixels} pixels and the "
