@@ -67,6 +67,9 @@ class Rows(NamedTuple):
     train: int
     valid: int
     test: int
+    image: tuple[int, int] = (28, 28)
+    n_classes: int | None = None
+    """None: as many as the set has."""
 
 
 class Arrays(NamedTuple):
@@ -79,7 +82,15 @@ class Arrays(NamedTuple):
 
 
 def _spec(of: Rows) -> Any:
-    return replace(DATASETS[of.dataset], n_train=of.train, n_valid=of.valid, n_test=of.test)
+    known = DATASETS[of.dataset]
+    return replace(
+        known,
+        n_train=of.train,
+        n_valid=of.valid,
+        n_test=of.test,
+        image=of.image,
+        n_classes=of.n_classes or known.n_classes,
+    )
 
 
 def _arrays(content: Any) -> Arrays:

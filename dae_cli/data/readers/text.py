@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dae_cli.data.content import Content, canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Pixels
 from dae_cli.data.datasets import DatasetSpec
-from dae_cli.data.readers.zipped import listed, open_member, opened_zip
+from dae_cli.data.readers.zipped import BUFFER, listed, open_member, opened_zip
 from dae_cli.errors import DataError, shown
 
 LONGEST_NUMBER = 64
@@ -46,7 +46,7 @@ def read_archive(path: Path, spec: DatasetSpec) -> Content:
 
 def _read_file(path: Path, spec: DatasetSpec, n_rows: int) -> tuple[Pixels, NDArray[np.uint8]]:
     try:
-        with path.open("rb") as stream:
+        with path.open("rb", BUFFER) as stream:
             return _read_rows(stream, spec, n_rows, str(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error

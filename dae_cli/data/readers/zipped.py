@@ -13,8 +13,8 @@ from typing import Any
 
 from dae_cli.errors import DataError, shown
 
-BUFFER = 1 << 16
-"""Bytes that are unpacked at a time."""
+BUFFER = 1 << 18
+"""Bytes that are read or unpacked at a time."""
 DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
