@@ -36,7 +36,7 @@ class Content:
     test_labels: NDArray[np.uint8]  # (n_test,)
 
     @classmethod
-    def split(cls, spec: DatasetSpec, pixels: Pixels, labels: NDArray[np.uint8]) -> Content:
+    def from_rows(cls, spec: DatasetSpec, pixels: Pixels, labels: NDArray[np.uint8]) -> Content:
         """The first rows as the training file of a set, the others as its test file."""
         n = spec.n_train_file
         return cls(pixels[:n], labels[:n], pixels[n:], labels[n:])

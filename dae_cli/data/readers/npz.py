@@ -55,7 +55,8 @@ def read_npz(path: Path, spec: DatasetSpec) -> Content:
     X is (n, n_pixels) or (n, height, width); Y is (n,), or (n, classes) with a single 1 a row.
     """
     _refuse_single_array(path)
-    most = max(spec.n_train_file, spec.n_test) * spec.n_pixels * LARGEST_NUMBER + HEADER_BYTES
+    most = max(spec.n_train_file, spec.n_test) * max(spec.n_pixels, spec.n_classes)
+    most = most * LARGEST_NUMBER + HEADER_BYTES
     with opened_zip(path, ".npz of numbers") as archive:
         contents: list[Any] = []
         for key, member in _members(archive, path).items():

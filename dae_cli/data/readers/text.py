@@ -10,7 +10,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,35 +28,27 @@ NUMBERS_AT_ONCE = 1 << 15
 
 def read_text(train: Path, test: Path, spec: DatasetSpec) -> Content:
     """Read the training and the test file of a set; DataError names file, row and defect."""
-    return Content(
-        *_read_file(train, spec, spec.n_train_file), *_read_file(test, spec, spec.n_test)
-    )
+    arrays: list[Any] = []
+    for path, n_rows in ((train, spec.n_train_file), (test, spec.n_test)):
+        try:
+            with path.open("rb", BUFFER) as stream:
+                arrays += _read_rows(stream, spec, n_rows, str(path))
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return Content(*arrays)
 
 
 def read_archive(path: Path, spec: DatasetSpec) -> Content:
     """Read the training and test members of a zip; DataError names archive, member and row."""
     assert spec.archive is not None, f"{spec.name} has no archive"
+    arrays: list[Any] = []
     with opened_zip(path, "zip archive") as archive:
         train, test = (_member(archive, name, path) for name in spec.archive.members)
-        return Content(
-            *_read_member(archive, train, spec, spec.n_train_file, path),
-            *_read_member(archive, test, spec, spec.n_test, path),
-        )
-
-
-def _read_file(path: Path, spec: DatasetSpec, n_rows: int) -> tuple[Pixels, NDArray[np.uint8]]:
-    try:
-        with path.open("rb", BUFFER) as stream:
-            return _read_rows(stream, spec, n_rows, str(path))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def _read_member(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, spec: DatasetSpec, n_rows: int, path: Path
-) -> tuple[Pixels, NDArray[np.uint8]]:
-    with open_member(archive, member, _most_bytes(spec), path) as stream:
-        return _read_rows(stream, spec, n_rows, f"{path}, member {shown(member.filename)}")
+        for member, n_rows in ((train, spec.n_train_file), (test, spec.n_test)):
+            with open_member(archive, member, _most_bytes(spec), path) as stream:
+                where = f"{path}, member {shown(member.filename)}"
+                arrays += _read_rows(stream, spec, n_rows, where)
+    return Content(*arrays)
 
 
 def _member(archive: zipfile.ZipFile, wanted: str, path: Path) -> zipfile.ZipInfo:

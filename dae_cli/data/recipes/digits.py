@@ -58,7 +58,7 @@ Greys = NDArray[np.float64]  # (n, height, width)
 def generate_basic(spec: DatasetSpec, digits: Digits) -> Content:
     """All rows of basic: pixels k of k/256, uint8."""
     n = spec.n_train_file + spec.n_test
-    return Content.split(spec, digits.images[:n], digits.labels[:n])
+    return Content.from_rows(spec, digits.images[:n], digits.labels[:n])
 
 
 def generate_rot(spec: DatasetSpec, digits: Digits) -> Content:
@@ -135,4 +135,4 @@ def _composed(
     for start in range(0, len(labels), BLOCK):
         rows = slice(start, start + BLOCK)
         pixels[rows] = compose(rows).swapaxes(1, 2).reshape(-1, spec.n_pixels)
-    return Content.split(spec, pixels, labels)
+    return Content.from_rows(spec, pixels, labels)

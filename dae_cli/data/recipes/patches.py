@@ -91,7 +91,7 @@ def generate_rect_img(spec: DatasetSpec) -> Content:
     pairs = pairs[fits & (abs(pairs[:, 0] - pairs[:, 1]) >= 5)]
     rectangles = draw_rectangles(integers, pairs, spec.image, n)
     pixels = np.where(rectangles.inside(), inside, outside).reshape(n, spec.n_pixels)
-    return Content.split(spec, pixels, rectangles.labels)
+    return Content.from_rows(spec, pixels, rectangles.labels)
 
 
 def draw_backgrounds(integers: RandomIntegers, image: tuple[int, int], n: int) -> Images:

@@ -61,7 +61,7 @@ def generate_rect(spec: DatasetSpec, seed: int = RECT_SEED) -> Content:
     rectangles = draw_rectangles(RandomIntegers(seed), pairs, spec.image, n)
     outlines = rectangles.inside() & ~rectangles.inside(margin=1)
     pixels = outlines.reshape(n, spec.n_pixels).astype(np.uint8)
-    return Content.split(spec, pixels, rectangles.labels)
+    return Content.from_rows(spec, pixels, rectangles.labels)
 
 
 def generate_convex(spec: DatasetSpec) -> Content:
