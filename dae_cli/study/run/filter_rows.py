@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dae_cli.csv_rows import csv_text, rows_in, yes_or_no
 from dae_cli.errors import RunFolderError
-from dae_cli.features.measures import UnitMeasures, measure
+from dae_cli.filters.measures import UnitMeasures, measure
 from dae_cli.study.run.folder import FILTERS_CSV
 
 MEASURES = [f.name for f in fields(UnitMeasures)]
