@@ -25,6 +25,8 @@ Header = TypeVar("Header", bound=BaseModel)
 Spec = tuple[str, Sequence[int]]
 """Type, in the words of safetensors ("F32"), and shape."""
 
+REMEDY = "remove the run's folder to have it made anew"
+
 
 class TensorFile(Generic[Header]):
     """A file whose header is as its schema has it, and whose tensors are not read yet."""
@@ -98,7 +100,4 @@ def save_tensors(path: Path, header: BaseModel, tensors: Mapping[str, NDArray[An
 
 
 def _unfit(path: Path, why: str) -> RunFolderError:
-    return RunFolderError(
-        f"{path}: not a checkpoint of this run ({plain(why)}); "
-        "remove the run's folder to have it made anew"
-    )
+    return RunFolderError(f"{path}: not a checkpoint of this run ({plain(why)}); {REMEDY}")
