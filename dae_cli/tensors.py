@@ -35,7 +35,7 @@ class TensorFile(Generic[Header]):
         self.header = header
         self._file = file
         pieces = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-        self.found: dict[str, Spec] = {
+        self.specs: dict[str, Spec] = {
             name: (piece.get_dtype(), piece.get_shape()) for name, piece in pieces.items()
         }
 
@@ -46,9 +46,9 @@ class TensorFile(Generic[Header]):
             ValueError: there are others than expected, or one holds a number that is not finite.
         """
         for name in expected:
-            if name not in self.found:
+            if name not in self.specs:
                 raise ValueError(f"it lacks {name}")
-        for name, (dtype, shape) in self.found.items():
+        for name, (dtype, shape) in self.specs.items():
             if name not in expected:
                 raise ValueError(f"it has {name[:80]!r}, which this run has not")
             wanted = expected[name][0], list(expected[name][1])

@@ -312,7 +312,7 @@ def rect_img_svms(dataset: Dataset) -> Iterator[Row]:
         ("SVM_rbf", SvmSettings(kernel="rbf", gammas=(0.001, 0.01, 0.1)), RECT_IMG_RBF),
         ("SVM_poly", SvmSettings(kernel="poly", gammas=(0.001, 0.01)), None),
     ):
-        trials = SvmTrials(dataset, seed=0, on_trial=lambda made: say(made[-1]))
+        trials = SvmTrials(dataset, seed=0, on_trial=lambda all_so_far: say(all_so_far[-1]))
         best = best_of(search(trials.try_kernel, settings))
         svm = trials.train_on_all_rows(best.kernel, best.C)
         n = len(dataset.test)

@@ -74,8 +74,8 @@ def wilson(count: int, of: int) -> Interval:
 
     if of < 1 or not 0 <= count <= of:
         raise ValueError(f"{count} of {of}: expected a count from 0 to a total of at least 1")
-    found = binomtest(count, of).proportion_ci(COVERAGE, method="wilson")
-    return float(found.low), float(found.high)
+    interval = binomtest(count, of).proportion_ci(COVERAGE, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def median_interval(values: NDArray[Any]) -> Interval:
@@ -95,10 +95,10 @@ def median_interval(values: NDArray[Any]) -> Interval:
     sample = np.asarray(values, dtype=np.float64).ravel()
     if not len(sample) or np.isnan(sample).any():
         raise ValueError(f"{len(sample)} values: expected at least one, and none that is NaN")
-    found = quantile_test(sample).confidence_interval(COVERAGE)
-    if np.isnan(found.low):  # scipy's word for one without end
+    interval = quantile_test(sample).confidence_interval(COVERAGE)
+    if np.isnan(interval.low):  # scipy's word for one without end
         return -inf, inf
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 def _share(members: Iterable[bool]) -> Estimate:

@@ -89,14 +89,14 @@ def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tu
     """
     trials: dict[Point, Trial] = {}
 
-    def columns(found: Sequence[str]) -> Sequence[str]:
-        expected = [name for name in _TYPES if name in found or name not in _LATER]
-        if found != expected:
+    def columns(header: Sequence[str]) -> Sequence[str]:
+        expected = [name for name in _TYPES if name in header or name not in _LATER]
+        if header != expected:
             raise ValueError(f"its columns are not {', '.join(expected)}")
         return expected
 
-    def add(found: dict[str, str]) -> None:
-        trial = _trial(_LATER | found, kernel, n_train, n_valid)
+    def add(texts: dict[str, str]) -> None:
+        trial = _trial(_LATER | texts, kernel, n_train, n_valid)
         if trial.point in trials:
             raise ValueError("a trial stands in it twice")
         trials[trial.point] = trial
@@ -109,8 +109,8 @@ def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tu
     return tuple(trials.values())
 
 
-def _trial(found: dict[str, str], kernel: SvmKernel, n_train: int, n_valid: int) -> Trial:
-    line = _Line(**values_of(_TYPES, found))
+def _trial(texts: dict[str, str], kernel: SvmKernel, n_train: int, n_valid: int) -> Trial:
+    line = _Line(**values_of(_TYPES, texts))
     poly = kernel == "poly"
     percent = f"{100 * line.n_wrong / n_valid:.4f}"
     for name, fits, expected in (
@@ -136,7 +136,7 @@ def _trial(found: dict[str, str], kernel: SvmKernel, n_train: int, n_valid: int)
         ("seconds", 0 <= line.seconds < inf, "a number of 0 or more"),
     ):
         if not fits:
-            raise ValueError(f"{name} is {found[name][:40]!r}, expected {expected}")
+            raise ValueError(f"{name} is {texts[name][:40]!r}, expected {expected}")
     return Trial(
         kernel=Kernel(
             kernel, line.gamma, line.degree or Kernel.degree, line.offset, destruction=line.nu
@@ -215,7 +215,7 @@ def load_svm(path: Path, experiment: SvmExperiment, data_sha256: str, dataset: D
         if classes != sorted(set(classes)) or classes[-1] >= dataset.n_classes:
             raise ValueError(f"its classes are {classes}")
         pairs = len(classes) * (len(classes) - 1) // 2
-        n_support = next(iter(file.found.get("support", ("", ()))[1]), 0)
+        n_support = next(iter(file.specs.get("support", ("", ()))[1]), 0)
         shapes: dict[str, Spec] = {
             "support": ("I64", (max(1, n_support),)),
             "weights": ("F64", (n_support, pairs)),
