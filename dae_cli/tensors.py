@@ -67,7 +67,7 @@ class TensorFile(Generic[Header]):
 def open_tensors(path: Path, schema: type[Header]) -> Iterator[TensorFile[Header]]:
     """Open a checkpoint whose header is of a schema.
 
-    What the caller finds unfit, and says in a ValueError, is told as what is found here.
+    A ValueError by which the caller refuses it becomes a RunFolderError, too.
 
     Raises:
         RunFolderError: the file is missing, damaged, or not a checkpoint of this run.
