@@ -92,7 +92,7 @@ def order_of(weights: Weights, sort: SortBy) -> Sequence[int] | None:
         return None
     import numpy as np
 
-    from dae_cli.pictures.greys import finite
+    from dae_cli.figures.greys import finite
 
     values = _MEASURES[sort].of(finite(weights))
     return [int(unit) for unit in np.argsort(-values, kind="stable")]

@@ -14,12 +14,12 @@ from dae_cli.data.dataset import Dataset
 from dae_cli.data.notes import Note
 from dae_cli.data.provide import load, prepare, spec_of
 from dae_cli.data.registry import REGISTRY
+from dae_cli.figures.filters import contact_sheet
 from dae_cli.files import write_text
-from dae_cli.pictures.contact import Images, contact_sheet
-from dae_cli.pictures.saving import save_png
 from dae_cli.proof.compare import Comparison, compare
 from dae_cli.proof.difficulty import convex_difficulty, rect_img_difficulty
 from dae_cli.proof.rows import Genuine, find_genuine
+from dae_cli.study.run.filters import as_shown
 
 STATISTICS_CSV = "statistics.csv"
 COLUMNS = (*(field.name for field in fields(Comparison)), "holds")
@@ -110,14 +110,14 @@ def _save_sheet(dataset: Dataset, genuine: Genuine, path: Path) -> None:
     rows = genuine.rows
     picks = np.arange(n) * len(rows.labels) // n if rows.whole else np.arange(len(rows.labels))
     ours = dataset.test.take(n).as_float()
-    image = contact_sheet(
+    sheet = contact_sheet(
         [
-            Images(rows.images[picks], "genuine", transposed),
-            Images(ours, "regenerated", transposed),
+            as_shown(rows.images[picks], dataset.name, "genuine"),
+            as_shown(ours, dataset.name, "regenerated"),
         ],
-        tiles=TILES,
+        TILES,
         title=dataset.name,
         caption="stored transposed, shown upright" if transposed else "",
     )
     about = {"Title": f"{dataset.name}: genuine, regenerated", "SHA256": dataset.sha256}
-    save_png(image, path, about)
+    sheet.save(path, about)

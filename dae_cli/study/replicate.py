@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dae_cli.errors import RunFolderError
-from dae_cli.pictures.plotting import load_matplotlib
+from dae_cli.figures.style import load_matplotlib
 from dae_cli.study.earlier_rows import earlier_rows, names_of, outdated, renamed_cells
 from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan

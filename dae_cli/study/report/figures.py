@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.figures.filters import filter_sheet
+from dae_cli.figures.plots import plot_errors, plot_learning
+from dae_cli.figures.saving import png_text, remove_pictures
 from dae_cli.files import remove_file
-from dae_cli.pictures.curves import (
-    CurvePoint,
-    LearningCurve,
-    error_vs_destruction,
-    learning_curves,
-)
-from dae_cli.pictures.filters import Panel, lay_out_sheet, save_png, side_by_side
-from dae_cli.pictures.saving import png_text, remove_pictures
-from dae_cli.pictures.tiles import paint
 from dae_cli.study.paper import is_svm
-from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start, series_of
-from dae_cli.study.report.metrics_curves import kept_epoch
+from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start
 from dae_cli.study.report.saved_runs import (
     FILTERS,
     LIMIT,
     TILES,
     SavedRuns,
     read_saved_runs,
-    run_curves,
     tiles_text,
 )
+from dae_cli.study.report.series import error_series, learning_series
 from dae_cli.study.report.shown_filters import (
     ShownFilters,
     first_seeds,
     shown_filters,
 )
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.run.filters import tiles_of
-from dae_cli.study.tables.origin import data_mark
-from dae_cli.study.verdict import half_width_with_seeds
+from dae_cli.study.run.filters import tiles_for
 
 ERRORS_PNG, CURVES_PNG = "error_vs_destruction.png", "learning_curves.png"
 _TITLE = ": first-layer filters, "
@@ -72,14 +63,21 @@ def draw(
     # An SVM has no destruction, no epochs and no filters.
     rows = [row for row in rows if not is_svm(row.model)]
     table = [row for row in table if not is_svm(row.model)]
-    if _shows_destruction(study, table):
-        error_vs_destruction(_points(study, table), out / ERRORS_PNG)
+    done = [row for row in rows if not row.error]
+    by_dataset = {row.dataset: [r for r in table if r.dataset == row.dataset] for row in table}
+    errors = [error_series(study, own) for own in by_dataset.values()]
+    # A study that compares models, each at the destruction selected, is not about destruction.
+    if study.reference != "model" and (drawn := [own for own in errors if own is not None]):
+        plot_errors(drawn, out / ERRORS_PNG)
         pictures.errors = ERRORS_PNG
     else:
         remove_file(out / ERRORS_PNG)  # of cells that the table had before
-    done = [row for row in rows if not row.error]
-    if series := _curves(study, out, done, saved):
-        learning_curves(series, out / CURVES_PNG)
+    learning = [
+        learning_series(study, out, [r for r in done if r.dataset == name], own, saved)
+        for name, own in by_dataset.items()
+    ]
+    if learning := [own for own in learning if any(run.curves.valid for run in own.runs)]:
+        plot_learning(learning, out / CURVES_PNG)
         pictures.curves = CURVES_PNG
     for dataset in dict.fromkeys(row.dataset for row in done):
         own = [row for row in done if row.dataset == dataset]
@@ -90,63 +88,6 @@ def draw(
     known |= {Path(name).stem for sheets in pictures.filters.values() for _, name in sheets}
     remove_pictures(out / FILTERS, f"{study.name}{_TITLE}", known)
     return pictures
-
-
-def _shows_destruction(study: ResolvedStudy, table: Sequence[TableRow]) -> bool:
-    """Tell whether errors can be drawn over destruction: each cell has a place of its own there.
-
-    A study that compares models, each at the destruction that was selected, is not about it.
-    """
-    if study.reference == "model" or all(row.test_error_percent is None for row in table):
-        return False
-    points = _points(study, table)
-    return len({(p.dataset, p.series, p.destruction_percent) for p in points}) == len(points)
-
-
-def _points(study: ResolvedStudy, table: Sequence[TableRow]) -> list[CurvePoint]:
-    series: dict[str, str] = {}
-    for dataset in {row.dataset for row in table}:
-        series |= series_of(study, [row for row in table if row.dataset == dataset])
-    return [_point(row, series[row.cell]) for row in table]
-
-
-def _point(row: TableRow, series: str) -> CurvePoint:
-    missing = float("nan")
-    return CurvePoint(
-        dataset=row.dataset,
-        destruction_percent=row.destruction_percent,
-        error_percent=missing if row.test_error_percent is None else row.test_error_percent,
-        half_width_95=missing
-        if row.half_width_95 is None
-        else half_width_with_seeds(row.half_width_95, row.sd_over_seeds),
-        paper_error_percent=row.paper_error_percent,
-        paper_half_width_95=row.paper_half_width_95,
-        paper_model=row.paper_model,
-        data_mark=data_mark(row),
-        over_seeds=row.sd_over_seeds is not None,
-        series=series,
-    )
-
-
-def _curves(
-    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], saved: SavedRuns
-) -> list[LearningCurve]:
-    """Return the learning curves of runs; a model names them where that tells cells apart."""
-    models = {row.cell: row.model for row in rows}
-    by_model = len({(row.dataset, row.model) for row in rows}) == len(models)
-    labels = models if by_model else {}
-    for dataset in {row.dataset for row in rows if not by_model}:
-        own = [row for row in rows if row.dataset == dataset]
-        labels |= labels_of(own, study.changed)
-    found = []
-    for row in rows:
-        curves = run_curves(out, row.run, saved)
-        if curves is not None and curves.valid:
-            epochs, errors = zip(*curves.valid, strict=True)
-            found.append(
-                LearningCurve(row.dataset, labels[row.cell], epochs, errors, kept_epoch(row))
-            )
-    return found
 
 
 def _filter_sheets(
@@ -213,15 +154,18 @@ def _draw_sheets(
     tiles, units, place = _about(study, found)
     seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
     for _, name in whole:
-        image = side_by_side(
-            [Panel(shown.weights, f"{shown.row.destruction_percent:g} %") for shown in found],
+        sheet = filter_sheet(
+            [
+                replace(shown.filters, title=f"{shown.row.destruction_percent:g} %")
+                for shown in found
+            ],
+            tiles,
             limit=limit,
-            tiles=tiles,
             title=f"First-layer filters on {rows[0].dataset}, by destruction",
             caption=f"{units}, seed {seeds}; {place}.",
             magnification=1,
         )
-        save_png(image, out / name, _metadata(study, rows))
+        sheet.save(out / name, _metadata(study, rows))
     for shown, (heading, name) in zip(found, single, strict=True):
         if shown.sheet_limit != limit or shown.row.run not in _runs_drawn(out / name):
             _draw_sheet(study, out / name, shown, limit, heading, _about(study, found))
@@ -245,10 +189,10 @@ def draw_own_sheet(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[
 
 def _about(study: ResolvedStudy, found: Sequence[ShownFilters]) -> tuple[tuple[int, int], str, str]:
     """Rows and columns of the sheets of a data set, and what is said of their units and places."""
-    shown_units = max(len(shown.weights) for shown in found)
+    shown_units = max(len(shown.filters.weights) for shown in found)
     start = ", from the same initial weights" if same_start(study, [s.row for s in found]) else ""
     return (
-        tiles_of(shown_units),
+        tiles_for(shown_units),
         f"Rows of W after pretraining, units 0 to {shown_units - 1}",
         f"the same unit at the same place in every sheet{start}",
     )
@@ -265,10 +209,10 @@ def _draw_sheet(
     """Draw the sheet of one run, from which its filters can be read again."""
     tiles, units, place = about
     caption = f"{units}, seed {shown.row.seed}; {place}."
-    panel = Panel(shown.weights, "")
-    drawing = lay_out_sheet([panel], limit=limit, tiles=tiles, title=heading, caption=caption)
-    texts = {LIMIT: repr(limit), TILES: tiles_text(drawing.layout.grids[0], len(shown.weights))}
-    save_png(paint(drawing), path, _metadata(study, [shown.row]) | texts)
+    sheet = filter_sheet([shown.filters], tiles, limit=limit, title=heading, caption=caption)
+    units_shown = len(shown.filters.weights)
+    texts = {LIMIT: repr(limit), TILES: tiles_text(sheet.grids[0], units_shown)}
+    sheet.save(path, _metadata(study, [shown.row]) | texts)
 
 
 def _metadata(study: ResolvedStudy, rows: Sequence[RunRow]) -> dict[str, str]:

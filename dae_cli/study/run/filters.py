@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from dae_cli.data.registry import is_stored_transposed
+from dae_cli.data.registry import N_PIXELS, is_stored_transposed
 from dae_cli.errors import ConfigError, RunFolderError
-from dae_cli.pictures.filters import common_limit, filter_sheet, save_png, upright
+from dae_cli.figures.filters import Filters, filter_sheet
+from dae_cli.figures.greys import ImageShape, square_image, upright
 from dae_cli.study.run.folder import CHECKPOINT, PARTIAL, RUN_FILTERS
 
 TILES = (10, 10)
@@ -26,7 +28,7 @@ def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
     of the weights down to the pixels.
 
     Returns:
-        (units, 784) float32.
+        (units, inputs) float32.
 
     Raises:
         RunFolderError: an SVM, or no readable checkpoint. ConfigError: there is no such layer.
@@ -51,25 +53,37 @@ def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
     return np.ascontiguousarray(filters, dtype=np.float32)
 
 
-def first_filters(folder: Path, dataset: str) -> NDArray[np.float32]:
-    """Return the filters that are shown of a run, turned as the images are looked at."""
-    weights = run_filters(folder)[: TILES[0] * TILES[1]]
-    return upright(weights) if is_stored_transposed(dataset) else weights
+def as_shown(weights: NDArray[np.float32], dataset: str, title: str = "") -> Filters:
+    """Return filters of a data set's images, turned as the images are looked at.
+
+    Raises:
+        ConfigError: the images are not square.
+    """
+    image = square_image(weights.shape[1])
+    if is_stored_transposed(dataset):
+        weights = upright(weights, image)
+    return Filters(weights, image, title)
 
 
-def draw_run_filters(folder: Path, dataset: str, title: str) -> None:
-    """Draw filters.png of one run, on a grey scale of its own."""
-    weights = first_filters(folder, dataset)
-    sheet = filter_sheet(
-        weights,
-        limit=common_limit([weights]),
-        tiles=tiles_of(len(weights)),
-        title=title,
-        caption="Rows of W after pretraining.",
-    )
-    save_png(sheet, folder / RUN_FILTERS, {"Title": title})
+def image_of(dataset: str) -> ImageShape:
+    """Return height and width of the images of a data set."""
+    return square_image(N_PIXELS)
 
 
-def tiles_of(units: int) -> tuple[int, int]:
+def first_filters(folder: Path, dataset: str) -> Filters:
+    """Return the filters that are shown of a run."""
+    filters = as_shown(run_filters(folder), dataset)
+    return replace(filters, weights=filters.weights[: TILES[0] * TILES[1]])
+
+
+def save_run_filters(folder: Path, dataset: str, title: str) -> None:
+    """Save filters.png of one run, on a grey scale of its own."""
+    filters = first_filters(folder, dataset)
+    shape = tiles_for(len(filters.weights))
+    sheet = filter_sheet([filters], shape, title=title, caption="Rows of W after pretraining.")
+    sheet.save(folder / RUN_FILTERS, {"Title": title})
+
+
+def tiles_for(units: int) -> tuple[int, int]:
     """Return (rows, columns) for so many units, at most TILES, that show so many."""
     return min(TILES[0], math.ceil(units / TILES[1])), TILES[1]
