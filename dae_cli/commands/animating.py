@@ -32,19 +32,18 @@ def draw_learning(
         DataError: the data cannot be had.
         RunFolderError: they are others than the run was trained on.
     """
-    from dae_cli.figures.animation import SUFFIXES
-    from dae_cli.figures.style import check_suffix
+    from dae_cli.figures.saving import ANIMATIONS, check_suffix
 
-    check_suffix(path, SUFFIXES)
+    check_suffix(path, ANIMATIONS)
     experiment = _experiment(source)
     had = _recorded(source)
 
     import torch
 
     from dae_cli.engines.engine import default_engine, engine_for
-    from dae_cli.figures.animation import write_animation
     from dae_cli.figures.filters import filter_sheet
     from dae_cli.figures.greys import common_limit
+    from dae_cli.figures.saving import write_animation
     from dae_cli.study.plan import prepare_any
     from dae_cli.study.run.corruption import corruption_told
     from dae_cli.study.run.filters import as_shown

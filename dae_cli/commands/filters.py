@@ -121,7 +121,7 @@ def filters(
             param_hint="--units",
         )
     grid = tiles_of("10x10" if tiles is None else tiles)
-    from dae_cli.figures.style import SUFFIXES, check_suffix
+    from dae_cli.figures.saving import SUFFIXES, check_suffix
 
     if out is not None:
         check_suffix(out, SUFFIXES)

@@ -1,4 +1,4 @@
-"""The charts of the page: where axes, points and lines lie in the SVG of its templates.
+"""The axes of the page's charts: where a value lies in the SVG of the templates.
 
 Places are in the units of an SVG's viewBox, about one CSS pixel on a telephone, y downwards.
 """
@@ -9,13 +9,13 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dae_cli.figures.series import ErrorPoint, ErrorSeries, Interval, LearningSeries, Line
+from dae_cli.figures.series import ErrorSeries, Interval, LearningSeries, Line
 
 WIDTH, HEIGHT = 360, 230
 STRIP_WIDTH, STRIP_PAD = 190, 12
-_LEFT, _RIGHT, _TOP, _BOTTOM = 38, 8, 10, 34
-_ASIDE = 5.0
+ASIDE = 5.0
 """How far ours is left, and the paper's right, of a destruction at which both are."""
+_LEFT, _RIGHT, _TOP, _BOTTOM = 38, 8, 10, 34
 
 
 @dataclass(frozen=True)
@@ -35,80 +35,44 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Mark:
-    """Where an error and the ends of its interval are."""
-
-    x: float
-    y: float
-    low: float
-    high: float
-    point: ErrorPoint
-
-
-@dataclass(frozen=True)
-class ErrorChart:
-    """Test error over destruction, ours and the paper's; ``path`` joins points of one model."""
+class Chart:
+    """The axes of a chart."""
 
     x: Axis
     y: Axis
-    ours: Sequence[Mark]
-    paper: Sequence[Mark]
-    path: str
+
+    def path(self, points: Iterable[tuple[float, float]]) -> str:
+        """The line through points."""
+        return "M" + "L".join(f"{self.x.at(x):g} {self.y.at(y):g}" for x, y in points)
 
 
-@dataclass(frozen=True)
-class Trace:
-    """A curve of one run; ``again``: of a series that has another one already."""
-
-    path: str
-    series: int
-    label: str
-    again: bool
-    dot: tuple[float, float] | None
-
-
-@dataclass(frozen=True)
-class CurveChart:
-    """Curves by epoch."""
-
-    x: Axis
-    y: Axis
-    traces: Sequence[Trace]
-    title: str = ""
-
-
-def error_chart(series: ErrorSeries) -> ErrorChart:
+def error_chart(series: ErrorSeries) -> Chart:
     """Lay out errors over destruction."""
     levels = series.levels
     margin = 0.08 * (levels[-1] - levels[0]) or 5.0
     x = Axis(levels[0] - margin, levels[-1] + margin, _LEFT, WIDTH - _RIGHT, levels)
     intervals = [point.interval for point in (*series.ours, *series.paper)]
-    y = _vertical(min(i.low for i in intervals), max(i.high for i in intervals))
-    ours = _marks(x, y, series.ours, series.paper, -_ASIDE)
-    paths = [
-        _path((mark.x, mark.y) for mark in ours if mark.point.model == model)
-        for model in series.lines
-    ]
-    return ErrorChart(x, y, ours, _marks(x, y, series.paper, series.ours, _ASIDE), "".join(paths))
+    return Chart(x, _vertical([end for i in intervals for end in (i.low, i.high)]))
 
 
-def valid_chart(series: LearningSeries) -> CurveChart | None:
+def valid_chart(series: LearningSeries) -> Chart | None:
     """Lay out validation errors by epoch of fine-tuning; None where there are none."""
-    return _curve_chart(series, [run.curves.valid for run in series.runs], dots=True)
+    lines = [run.curves.valid for run in series.runs if run.curves.valid]
+    return _curve_chart(lines, (_LEFT, WIDTH - _RIGHT)) if lines else None
 
 
-def cost_charts(series: LearningSeries) -> list[CurveChart]:
+def cost_charts(series: LearningSeries) -> list[Chart]:
     """Lay out the reconstruction costs of pretraining, a narrow chart for each layer."""
-    depth = max((len(run.curves.cost) for run in series.runs), default=0)
+    costs = [run.curves.cost for run in series.runs]
+    depth = max(map(len, costs), default=0)
     width = WIDTH / max(depth, 1)
-    charts = []
-    for layer in range(depth):
-        lines = [
-            run.curves.cost[layer] if layer < len(run.curves.cost) else () for run in series.runs
-        ]
-        room = (layer * width + _LEFT - 4, (layer + 1) * width - 6)
-        charts.append(_curve_chart(series, lines, room, f"layer {layer + 1}"))
-    return [chart for chart in charts if chart is not None]
+    return [
+        _curve_chart(
+            [cost[layer] for cost in costs if layer < len(cost)],
+            (round(layer * width + _LEFT - 4, 1), round((layer + 1) * width - 6, 1)),
+        )
+        for layer in range(depth)
+    ]
 
 
 def strip_axis(intervals: Iterable[Interval | None]) -> Axis | None:
@@ -131,61 +95,16 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [round(k * step, 10) for k in range(first, last + 1)]
 
 
-def _curve_chart(
-    series: LearningSeries,
-    lines: Sequence[Line],
-    room: tuple[float, float] = (_LEFT, WIDTH - _RIGHT),
-    title: str = "",
-    dots: bool = False,
-) -> CurveChart | None:
-    """Lay out a line of each run; an empty one is left out."""
+def _curve_chart(lines: Sequence[Line], room: tuple[float, float]) -> Chart:
     points = [point for line in lines for point in line]
-    if not points:
-        return None
-    last, values = max(2, *(epoch for epoch, _ in points)), [value for _, value in points]
+    last = max(2, *(epoch for epoch, _ in points))
     about = 6 if room[1] - room[0] > 200 else 2
     ticks = [tick for tick in nice_ticks(1, last, about) if tick == int(tick)]
-    x, y = Axis(1, last, round(room[0], 1), round(room[1], 1), ticks), _vertical(*_ends(values))
-    traces: list[Trace] = []
-    for run, line in zip(series.runs, lines, strict=True):
-        if line:
-            dot = (x.at(run.kept[0]), y.at(run.kept[1])) if dots and run.kept else None
-            traces.append(
-                Trace(
-                    _path((x.at(epoch), y.at(value)) for epoch, value in line),
-                    run.series,
-                    series.name_of(run),
-                    any(trace.series == run.series for trace in traces),
-                    dot,
-                )
-            )
-    return CurveChart(x, y, traces, title)
+    return Chart(Axis(1, last, *room, ticks), _vertical([value for _, value in points]))
 
 
-def _ends(values: Sequence[float]) -> tuple[float, float]:
-    return min(values), max(values)
-
-
-def _vertical(low: float, high: float) -> Axis:
+def _vertical(values: Sequence[float]) -> Axis:
+    low, high = min(values), max(values)
     pad = 0.05 * (high - low) or 0.5
     ticks = nice_ticks(low - pad, high + pad)
     return Axis(low - pad, high + pad, HEIGHT - _BOTTOM, _TOP, ticks)
-
-
-def _marks(
-    x: Axis, y: Axis, points: Sequence[ErrorPoint], others: Sequence[ErrorPoint], aside: float
-) -> list[Mark]:
-    """Where points lie: aside where another one is at the same destruction."""
-    taken = {point.destruction_percent for point in others}
-    marks = []
-    for point in points:
-        level, interval = point.destruction_percent, point.interval
-        place = round(x.at(level) + (aside if level in taken else 0.0), 1)
-        low, high = y.at(interval.low), y.at(interval.high)
-        marks.append(Mark(place, y.at(interval.error_percent), low, high, point))
-    return marks
-
-
-def _path(places: Iterable[tuple[float, float]]) -> str:
-    text = "L".join(f"{x:g} {y:g}" for x, y in places)
-    return f"M{text}" if text else ""

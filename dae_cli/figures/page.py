@@ -32,7 +32,7 @@ SYMBOLS = {
 _COLUMNS = 10
 _LEVELS = 16
 """Greys of a sheet: more than the eye tells apart in noise, and a third of the bytes of 256."""
-_SHAPE = 32
+_SHAPE = 21
 """Width and height in pixels of the shape that shows what corruption is."""
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from dae_cli.figures.saving import SUFFIXES, check_suffix, figure_bytes
 from dae_cli.figures.series import ErrorPoint, ErrorSeries, LearningSeries
 from dae_cli.figures.style import (
     COLOURS,
@@ -13,9 +14,6 @@ from dae_cli.figures.style import (
     LINES,
     OUR_COLOURS,
     PAPER_COLOURS,
-    SUFFIXES,
-    check_suffix,
-    figure_bytes,
     new_figure,
     style,
 )
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PAPER_MARKERS = ("D", "s", "^", "v", "P", "X")
-_BARS = {"elinewidth": 1.6, "capsize": 4, "capthick": 1.6}
 _EDGE, _LEGEND_LINE = 0.2, 0.21
 """Inches: what stays free beside a legend, and the height of one of its lines."""
 
@@ -55,12 +52,32 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
         )
         for axes, own in zip(panels, series, strict=True):
             for model, points in own.lines.items():
-                label = ", ".join(filter(None, ("ours", model, rows)))
-                _our_line(axes, points, ours.index(model), label)
+                place = ours.index(model)
+                _bars(
+                    axes,
+                    points,
+                    fmt="o" + LINES[place % len(LINES)],
+                    color=OUR_COLOURS[place % len(OUR_COLOURS)],
+                    markersize=6,
+                    linewidth=1.8,
+                    label=", ".join(filter(None, ("ours", model, rows))),
+                )
             levels = own.levels
             span = max(levels[-1] - levels[0], 10.0)
             for point in own.paper:
-                _paper_mark(axes, point, papers.index(point.model), aside=0.045 * span)
+                place = papers.index(point.model)
+                _bars(
+                    axes,
+                    [point],
+                    # Beside our own, since the intervals of a good replication overlap.
+                    aside=0.045 * span,
+                    fmt=_PAPER_MARKERS[place % len(_PAPER_MARKERS)],
+                    color=PAPER_COLOURS[place % len(PAPER_COLOURS)],
+                    markerfacecolor="white",
+                    markeredgewidth=1.7,
+                    markersize=7,
+                    label=", ".join(filter(None, ("paper", point.model))),
+                )
             axes.set_xticks(levels, [f"{level:g}" for level in levels])
             axes.set_xlim(levels[0] - 0.08 * span, levels[-1] + 0.12 * span)
             axes.margins(y=0.12)
@@ -110,33 +127,16 @@ def _title(series: ErrorSeries, panels: int) -> str:
     return f"{series.dataset}{gap}({series.data_mark})"
 
 
-def _our_line(axes: Axes, points: Sequence[ErrorPoint], place: int, label: str) -> None:
+def _bars(axes: Axes, points: Sequence[ErrorPoint], aside: float = 0.0, **options: Any) -> None:
+    """Errors with their intervals."""
     axes.errorbar(
-        [point.destruction_percent for point in points],
+        [point.destruction_percent + aside for point in points],
         [point.interval.error_percent for point in points],
         yerr=[point.interval.half_width for point in points],
-        fmt="o" + LINES[place % len(LINES)],
-        color=OUR_COLOURS[place % len(OUR_COLOURS)],
-        markersize=6,
-        linewidth=1.8,
-        label=label,
-        **_BARS,  # type: ignore[arg-type]
-    )
-
-
-def _paper_mark(axes: Axes, point: ErrorPoint, place: int, aside: float) -> None:
-    """An error of the paper, beside our own, since the intervals of a good replication overlap."""
-    axes.errorbar(
-        [point.destruction_percent + aside],
-        [point.interval.error_percent],
-        yerr=[point.interval.half_width],
-        fmt=_PAPER_MARKERS[place % len(_PAPER_MARKERS)],
-        color=PAPER_COLOURS[place % len(PAPER_COLOURS)],
-        markerfacecolor="white",
-        markeredgewidth=1.7,
-        markersize=7,
-        label=f"paper, {point.model}" if point.model else "paper",
-        **_BARS,  # type: ignore[arg-type]
+        elinewidth=1.6,
+        capsize=4,
+        capthick=1.6,
+        **options,
     )
 
 

@@ -71,6 +71,14 @@ class ErrorSeries:
         return sorted({point.destruction_percent for point in (*self.ours, *self.paper)})
 
     @property
+    def shared_levels(self) -> set[float]:
+        """Every destruction at which both ours and the paper's are."""
+        ours, paper = (
+            {p.destruction_percent for p in points} for points in (self.ours, self.paper)
+        )
+        return ours & paper
+
+    @property
     def lines(self) -> dict[str, list[ErrorPoint]]:
         """Our points that a line joins, by model."""
         found: dict[str, list[ErrorPoint]] = {}
@@ -94,6 +102,7 @@ class RunCurves:
 
     Attributes:
         series: place of its cell in ``LearningSeries.labels``; several seeds share it.
+        again: whether its series has a curve before it.
         kept: (epoch, validation error) of the network that was kept; None where not known.
     """
 
@@ -101,6 +110,7 @@ class RunCurves:
     series: int
     seed: int
     curves: Curves
+    again: bool
     kept: tuple[int, float] | None
 
 

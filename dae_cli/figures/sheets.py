@@ -2,24 +2,24 @@
 
 A weight, or a pixel, is a block of equal pixels in the PNG; whatever is said stands outside the
 tiles. All places are in pixels of the PNG, from the top left corner. matplotlib draws; the figure
-has 64 dots an inch, since halves of halves are exact in its floating-point numbers: a tile then
-begins on a pixel and not a billionth beside it.
+has 64 dots an inch, since halves of halves are exact in floating-point numbers: a tile then begins
+on a pixel and not a billionth beside it.
 """
 
 from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dae_cli.figures import style
 from dae_cli.figures.greys import Greys, ImageShape
-from dae_cli.figures.saving import save_png
+from dae_cli.figures.saving import SUFFIXES, check_suffix, figure_bytes, save_png
 from dae_cli.figures.style import INK, SOFT, drawable, text_width
 from dae_cli.files import write_whole
 
@@ -32,7 +32,7 @@ TILE_PIXELS = 56
 """Height of a tile, about, unless a magnification is given."""
 _DOTS_PER_INCH = 64
 _SHARP = 8  # pixels of a weight in SVG and PDF: a viewer that smooths keeps the edges
-_SMALLEST = 8  # pixels: the smallest letters that are drawn
+_SMALLEST = 8  # pixels: the smallest letters
 _NARROWEST = 420  # a sheet of a few tiles is still wide enough to read its title and caption
 
 
@@ -109,41 +109,21 @@ class Grid:
         return np.array([tile[:: height // down, :: width // across] for tile in cut])
 
 
-@dataclass(frozen=True)
-class Text:
-    """One line of text; ``x`` and ``y`` are its end on the baseline that ``align`` names."""
-
-    text: str
-    x: float
-    y: float
-    size: float
-    align: str = "left"
-    colour: str = SOFT
-
-
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """Panels, texts and a grey scale in their places.
+    """Panels in their places, as a figure."""
 
-    Attributes:
-        size: height and width.
-        scale_bar: top, left, height, width of the grey scale.
-    """
-
-    size: tuple[int, int]
-    grids: tuple[Grid, ...]
-    panels: tuple[Panel, ...]
-    texts: tuple[Text, ...]
-    scale_bar: tuple[int, int, int, int]
+    figure: Figure
+    panels: Sequence[Panel]
+    grids: Sequence[Grid]
 
     def image(self) -> Image:
         """The sheet as a grey image (mode ``L``)."""
         from PIL import Image
 
         with style.style():
-            canvas = self._figure().canvas
-            canvas.draw()
-            pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[attr-defined]
+            self.figure.canvas.draw()
+        pixels = np.asarray(self.figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
         return Image.fromarray(np.ascontiguousarray(pixels[..., 0]))
 
     def save(self, path: Path, metadata: Mapping[str, str]) -> None:
@@ -157,87 +137,21 @@ class Sheet:
             ConfigError: another ending.
             OutputError: it cannot be written.
         """
-        style.check_suffix(path, style.SUFFIXES)
+        check_suffix(path, SUFFIXES)
         ending = path.suffix.lower()
         if ending == ".png":
             save_png(self.image(), path, metadata)
             return
+        for shown, panel, grid in zip(
+            self.figure.axes[0].images, self.panels, self.grids, strict=False
+        ):
+            times = math.ceil(_SHARP * panel.image[1] / grid.tile[1])
+            shown.set_data(_colours(grid.painted(panel.tiles, times)))
         about = {key: drawable(text) for key, text in metadata.items()}
         title = {"Title": about.pop("Title")} if "Title" in about else {}
         lines = "\n".join(f"{key}: {text}" for key, text in about.items())
         place = "Description" if ending == ".svg" else "Subject"
-        with style.style():
-            figure = self._figure(sharp=_SHARP)
-        write_whole(path, style.figure_bytes(figure, ending, title | {place: lines}))
-
-    def _figure(self, sharp: int = 1) -> Figure:
-        """Draw the sheet, a weight at least ``sharp`` pixels wide."""
-        from matplotlib.patches import Rectangle
-
-        height, width = (pixels / _DOTS_PER_INCH for pixels in self.size)
-        figure = style.new_figure((width, height), dpi=_DOTS_PER_INCH)
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set_axis_off()
-        inches = figure.dpi_scale_trans
-
-        def show(pixels: Greys, top: int, left: int, size: tuple[int, int]) -> None:
-            bottom, right = top + size[0], left + size[1]
-            axes.imshow(
-                # Colours are taken as they are; a map from greys to colours is off by one at times.
-                np.repeat(pixels[..., None], 3, axis=2),
-                extent=(
-                    left / _DOTS_PER_INCH,
-                    right / _DOTS_PER_INCH,
-                    (self.size[0] - bottom) / _DOTS_PER_INCH,
-                    (self.size[0] - top) / _DOTS_PER_INCH,
-                ),
-                interpolation="none",
-                transform=inches,
-                clip_on=False,
-            )
-
-        for grid, panel in zip(self.grids, self.panels, strict=True):
-            times = math.ceil(sharp * panel.image[1] / grid.tile[1])
-            show(grid.painted(panel.tiles, times), grid.top, grid.left, grid.size)
-        top, left, tall, wide = self.scale_bar
-        ramp = np.linspace(0, 255, wide).round().astype(np.uint8)
-        show(ramp[None, :], top, left, (tall, wide))
-        corner = (left / _DOTS_PER_INCH, (self.size[0] - top - tall) / _DOTS_PER_INCH)
-        figure.add_artist(
-            Rectangle(  # the white end of the scale ends somewhere
-                corner, wide / _DOTS_PER_INCH, tall / _DOTS_PER_INCH, transform=inches,
-                fill=False, edgecolor="#a0a0a0", linewidth=0.8,
-            )
-        )  # fmt: skip
-        for text in self.texts:
-            figure.text(
-                text.x / _DOTS_PER_INCH,
-                (self.size[0] - text.y) / _DOTS_PER_INCH,
-                text.text,
-                size=text.size * 72 / _DOTS_PER_INCH,
-                color=text.colour,
-                ha=text.align,
-                va="baseline",
-                transform=inches,
-            )
-        return figure
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """Letters and distances, larger on a wide sheet, which a page shrinks to its column."""
-
-    title: int
-    panel: int
-    caption: int
-    label: int
-    pad: int
-    near: int
-
-    @classmethod
-    def for_width(cls, width: int) -> _Sizes:
-        factor = min(max(width / 720, 1.0), 2.4)
-        return cls(*(round(factor * size) for size in (19, 16, 13, 12, 16, 6)))
+        write_whole(path, figure_bytes(self.figure, ending, title | {place: lines}))
 
 
 def lay_out(
@@ -264,82 +178,140 @@ def lay_out(
         row_names: what stands left of each row.
         spacing: between tiles and between panels alike; else tiles of one panel are parted by thin
             lines, and panels by more.
-
-    Raises:
-        ValueError: a tile's name is wider than the tile.
     """
     image = panels[0].image
     times = magnification or max(1, round(TILE_PIXELS / image[0]))
     tile = image[0] * times, image[1] * times
     gap = spacing or (1 if max(tile) < 40 else 2)
-    bare = Grid(0, 0, tile, gap, shape)
-    sizes = _Sizes.for_width(len(panels) * bare.size[1])
+    wide = Grid(0, 0, tile, gap, shape).size[1]
+    # A wide sheet has larger letters, since a page shrinks it to its column.
+    factor = min(max(len(panels) * wide / 720, 1.0), 2.4)
+    heading, subheading, small, label, pad, near = (
+        round(factor * size) for size in (19, 16, 13, 12, 16, 6)
+    )
     named = any(panel.names for panel in panels)
     numbered = not (named or row_names)
     if numbered:
         shown = math.ceil(max(len(panel.tiles) for panel in panels) / shape[1])
         row_names = [str(row * shape[1]) for row in range(min(shape[0], shown))]
 
-    widest = max((text_width(name, sizes.label) for name in row_names), default=0.0)
-    left = sizes.pad + (math.ceil(widest) + sizes.near if row_names else 0)
-    step = bare.size[1] + (spacing or round(1.5 * sizes.pad))
-    lefts = [left + number * step for number in range(len(panels))]
-    right = max(lefts[-1] + bare.size[1], _NARROWEST)
+    widest = max((math.ceil(text_width(name, label)) + near for name in row_names), default=0)
+    left = pad + widest
+    lefts = [left + k * (wide + (spacing or round(1.5 * pad))) for k in range(len(panels))]
+    right = max(lefts[-1] + wide, _NARROWEST)
+    # The last panel's title may use the blank to its right, if the sheet is wider than its tiles.
+    rooms = [*[wide] * (len(panels) - 1), right - lefts[-1]]
+    titles = [
+        _lines(panel.title, subheading, room) for panel, room in zip(panels, rooms, strict=True)
+    ]
+    title_lines, captions = (
+        _lines(title, heading, right - left),
+        _lines(caption, small, right - left),
+    )
+    bar_left = left + math.ceil(text_width(scale_ends[0], label)) + near
+    scale_end = bar_left + 10 * label + near
 
-    page = _Page(right)
-    page.y = sizes.pad
-    page.paragraph(title, left, sizes.title, INK)
-    y = page.y + (sizes.near if title else 0)
-    for panel, start in zip(panels, lefts, strict=True):
-        # The last panel may use the blank to its right, if the sheet is wider than its tiles.
-        page.y, page.right = y, right if start == lefts[-1] else start + bare.size[1]
-        page.paragraph(panel.title, start, sizes.panel, INK)
-    page.right = right
-    page.y = page.lowest + (_line(sizes.label) + sizes.near // 2 if numbered else 0) + sizes.near
-
-    name_size = _name_size(panels, tile[1], sizes)
+    below_title = pad + _height(title_lines, heading) + (near if title else 0)
+    numbers = _line(label) + near // 2 if numbered else 0
+    top = below_title + max(_height(lines, subheading) for lines in titles) + numbers + near
+    name_size = min(label, max(_SMALLEST, round(tile[1] / 3.5)))
     under = _line(name_size) if named else 0
-    grids = tuple(Grid(start, page.y, tile, gap, shape, under) for start in lefts)
-    for grid, panel in zip(grids, panels, strict=True):
-        if numbered:
-            page.texts += _column_numbers(grid, min(len(panel.tiles), shape[1]), sizes)
-        page.texts += _under_tiles(grid, panel.names, name_size)
-    page.texts += _beside_rows(grids[0], row_names, sizes)
+    grids = [Grid(start, top, tile, gap, shape, under) for start in lefts]
+    bar_top = top + grids[0].size[0] + under + pad
+    below = bar_top + _line(label) + near
+    end = max(right, scale_end + math.ceil(text_width(scale_ends[1], label)))
 
-    page.y += grids[0].size[0] + under + sizes.pad
-    bar = page.scale(scale_ends, left, sizes)
-    page.paragraph(caption, left, sizes.caption, SOFT)
-    wide = max(right, *(math.ceil(text.x) for text in page.texts), page.widest)
-    size = page.lowest + round(0.7 * sizes.pad), wide + sizes.pad
-    return Sheet(size, grids, tuple(panels), tuple(page.texts), bar)
+    with style.style():
+        canvas = _Canvas(below + _height(captions, small) + round(0.7 * pad), end + pad)
+        canvas.paragraph(title_lines, left, pad, heading, INK)
+        for grid, panel, lines in zip(grids, panels, titles, strict=True):
+            canvas.tiles(grid.painted(panel.tiles), grid.top, grid.left, grid.size)
+            canvas.paragraph(lines, grid.left, below_title, subheading, INK)
+            canvas.names(grid, panel.names, name_size)
+            if numbered:
+                canvas.column_numbers(grid, min(len(panel.tiles), shape[1]), label, near)
+        for row in _every(len(row_names), grids[0].pitch[0], _line(label)):
+            middle = top + row * grids[0].pitch[0] + tile[0] / 2
+            canvas.text(row_names[row], left - near, middle + 0.36 * label, label, ha="right")
+        canvas.text(scale_ends[0], left, bar_top + 0.87 * label, label)
+        canvas.text(scale_ends[1], scale_end, bar_top + 0.87 * label, label)
+        canvas.scale(bar_top, bar_left, (label, 10 * label))
+        canvas.paragraph(captions, left, below, small, SOFT)
+    return Sheet(canvas.figure, panels, grids)
 
 
-class _Page:
-    """Texts from the top down; ``y`` is where the next one begins."""
+class _Canvas:
+    """A figure in whose pixels one writes, from the top left corner."""
 
-    def __init__(self, right: int) -> None:
-        self.texts: list[Text] = []
-        self.y = self.lowest = self.widest = 0
-        self.right = right
+    def __init__(self, height: int, width: int) -> None:
+        size = (width / _DOTS_PER_INCH, height / _DOTS_PER_INCH)
+        self.figure = style.new_figure(size, dpi=_DOTS_PER_INCH)
+        self._axes = self.figure.add_axes((0, 0, 1, 1))
+        self._axes.set_axis_off()
+        self._height = height
 
-    def paragraph(self, text: str, x: int, size: int, colour: str) -> None:
-        """Add text in lines that end before ``right``; a line that breaks in it is kept."""
-        for line in _wrapped(drawable(text), size, self.right - x):
-            self.texts.append(Text(line, x, self.y + size, size, colour=colour))
-            self.y += _line(size)
-        self.lowest = max(self.lowest, self.y)
+    def text(
+        self, text: str, x: float, y: float, size: float, colour: str = SOFT, ha: str = "left"
+    ) -> None:
+        """Write one line whose baseline is at ``y``."""
+        place = x / _DOTS_PER_INCH, (self._height - y) / _DOTS_PER_INCH
+        points = size * 72 / _DOTS_PER_INCH
+        options: dict[str, Any] = {"size": points, "color": colour, "ha": ha, "va": "baseline"}
+        self.figure.text(*place, text, transform=self.figure.dpi_scale_trans, **options)
 
-    def scale(self, ends: tuple[str, str], x: int, sizes: _Sizes) -> tuple[int, int, int, int]:
-        """Add the ends of the grey scale, and return top, left, height and width of its bar."""
-        size, baseline = sizes.label, self.y + round(0.87 * sizes.label)
-        self.texts.append(Text(ends[0], x, baseline, size))
-        left = x + math.ceil(text_width(ends[0], size)) + sizes.near if ends[0] else x
-        self.texts.append(Text(ends[1], left + 10 * size + sizes.near, baseline, size))
-        self.widest = left + 10 * size + sizes.near + math.ceil(text_width(ends[1], size))
-        bar = self.y, left, size, 10 * size
-        self.y += _line(size) + sizes.near
-        self.lowest = self.y
-        return bar
+    def paragraph(self, lines: Sequence[str], x: int, top: int, size: int, colour: str) -> None:
+        """Write lines, one below the other."""
+        for number, line in enumerate(lines):
+            self.text(line, x, top + _height(lines[:number], size) + size, size, colour)
+
+    def tiles(self, pixels: Greys, top: int, left: int, size: tuple[int, int]) -> None:
+        """Show greys in a rectangle of this height and width."""
+        edges = (left, left + size[1], self._height - top - size[0], self._height - top)
+        west, east, south, north = (edge / _DOTS_PER_INCH for edge in edges)
+        self._axes.imshow(
+            _colours(pixels),
+            extent=(west, east, south, north),
+            interpolation="none",
+            transform=self.figure.dpi_scale_trans,
+            clip_on=False,
+        )
+
+    def scale(self, top: int, left: int, size: tuple[int, int]) -> None:
+        """Show the grey scale, in a thin frame: its white end ends somewhere."""
+        from matplotlib.patches import Rectangle
+
+        ramp = np.linspace(0, 255, size[1]).round().astype(np.uint8)
+        self.tiles(ramp[None, :], top, left, size)
+        corner = left / _DOTS_PER_INCH, (self._height - top - size[0]) / _DOTS_PER_INCH
+        frame = Rectangle(corner, size[1] / _DOTS_PER_INCH, size[0] / _DOTS_PER_INCH, fill=False)
+        frame.set(edgecolor="#a0a0a0", linewidth=0.8, transform=self.figure.dpi_scale_trans)
+        self.figure.add_artist(frame)
+
+    def column_numbers(self, grid: Grid, columns: int, size: int, near: int) -> None:
+        """Write ``+0``, ``+1``, … over the columns."""
+        room = text_width(f"+{columns - 1}", size) + near
+        for column in _every(columns, grid.pitch[1], room):
+            middle = grid.left + column * grid.pitch[1] + grid.tile[1] / 2
+            self.text(f"+{column}", middle, grid.top - near, size, ha="center")
+
+    def names(self, grid: Grid, names: Sequence[str], size: int) -> None:
+        """Write a name under each tile, in letters so small that it is no wider."""
+        widest = max((text_width(name, size) for name in names), default=0.0)
+        fitting = size * min(1.0, grid.tile[1] / max(widest, 1.0))
+        for index, name in enumerate(names):
+            top, left = grid.corner(index)
+            middle = left + grid.tile[1] / 2
+            self.text(name, middle, top + grid.tile[0] + size, fitting, ha="center")
+
+
+def _colours(greys: Greys) -> Greys:
+    """Greys as colours, which are shown as they are; a colour map is off by one at times."""
+    return np.repeat(greys[..., None], 3, axis=2)
+
+
+def _height(lines: Sequence[str], size: int) -> int:
+    """How high so many lines of letters are."""
+    return len(lines) * _line(size)
 
 
 def _line(size: int) -> int:
@@ -347,46 +319,16 @@ def _line(size: int) -> int:
     return round(1.35 * size)
 
 
-def _wrapped(text: str, size: int, room: int) -> Iterator[str]:
-    """Lines of at most ``room`` pixels; a word that is wider is broken."""
-    for paragraph in text.strip().splitlines():
-        letters = len(paragraph)
-        while True:
-            lines = textwrap.wrap(paragraph, max(letters, 1))
-            if letters <= 1 or all(text_width(line, size) <= room for line in lines):
-                break
+def _lines(text: str, size: int, room: int) -> list[str]:
+    """Break text into lines of at most ``room`` pixels; its own line breaks are kept."""
+    found: list[str] = []
+    for paragraph in drawable(text).splitlines():
+        letters, lines = len(paragraph), [paragraph]
+        while letters > 1 and any(text_width(line, size) > room for line in lines):
             letters -= 1 + letters // 50
-        yield from lines
-
-
-def _name_size(panels: Sequence[Panel], tile: int, sizes: _Sizes) -> int:
-    """Size of the tiles' names: small beside the tiles, and none wider than its tile."""
-    names = [name for panel in panels for name in panel.names]
-    size = min(sizes.label, max(_SMALLEST, round(tile / 3.5)))
-    while any(text_width(name, size) > tile for name in names):
-        if size == _SMALLEST:
-            raise ValueError(f"a name under a tile of {tile} pixels is wider than it: {names}")
-        size -= 1
-    return size
-
-
-def _column_numbers(grid: Grid, columns: int, sizes: _Sizes) -> Iterator[Text]:
-    room = text_width(f"+{columns - 1}", sizes.label) + sizes.near
-    for column in _every(columns, grid.pitch[1], room):
-        x = grid.left + column * grid.pitch[1] + grid.tile[1] / 2
-        yield Text(f"+{column}", x, grid.top - sizes.near, sizes.label, "center")
-
-
-def _beside_rows(grid: Grid, names: Sequence[str], sizes: _Sizes) -> Iterator[Text]:
-    for row in _every(len(names), grid.pitch[0], _line(sizes.label)):
-        y = grid.top + row * grid.pitch[0] + grid.tile[0] / 2 + 0.36 * sizes.label
-        yield Text(names[row], grid.left - sizes.near, y, sizes.label, "right")
-
-
-def _under_tiles(grid: Grid, names: Sequence[str], size: int) -> Iterator[Text]:
-    for index, name in enumerate(names):
-        top, left = grid.corner(index)
-        yield Text(name, left + grid.tile[1] / 2, top + grid.tile[0] + size, size, "center")
+            lines = textwrap.wrap(paragraph, letters)
+        found += lines
+    return found
 
 
 def _every(total: int, pitch: int, room: float) -> Iterable[int]:

@@ -1,7 +1,7 @@
-"""How every figure looks, and how it is saved: matplotlib as it is shipped, the same bytes always.
+"""How every figure looks: matplotlib as it is shipped, with one style for sheets and plots.
 
 Figures are built with matplotlib's objects alone (``Figure`` on an Agg canvas, never pyplot): no
-global state and no user's settings. Nothing of the time or of the software is written.
+global state and no user's settings, so the same values give the same picture.
 """
 
 from __future__ import annotations
@@ -10,23 +10,19 @@ import atexit
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import chdir, contextmanager, nullcontext
 from functools import cache, lru_cache
 from importlib import import_module
 from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
-
-from dae_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.ft2font import FT2Font
 
-SUFFIXES = (".png", ".svg", ".pdf")
 INK, SOFT = "#222222", "#666666"
 """Of titles; and of numbers and captions, which are to be seen after the data."""
 LINES = ("-", "--", ":", "-.")
@@ -63,12 +59,6 @@ _STYLE = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "dae",  # else the ids in an SVG are drawn at random
     "pdf.fonttype": 42,  # fonts are embedded whole, so that text can be searched
-}
-# What matplotlib would write of itself and of the time, by ending; None leaves it out.
-_NO_TRACES: dict[str, dict[str, str | None]] = {
-    ".png": {"Software": None},
-    ".svg": {"Date": None, "Creator": None},
-    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
 
@@ -120,19 +110,6 @@ def new_figure(inches: tuple[float, float], **options: Any) -> Figure:
     return figure
 
 
-def figure_bytes(figure: Figure, ending: str, metadata: Mapping[str, str | None]) -> bytes:
-    """Return a figure as PNG, SVG or PDF; the same figure and metadata give the same bytes.
-
-    Args:
-        ending: ``.png``, ``.svg`` or ``.pdf``.
-        metadata: under the names that matplotlib knows in that format.
-    """
-    buffer = BytesIO()
-    with style():
-        figure.savefig(buffer, format=ending[1:], metadata={**metadata, **_NO_TRACES[ending]})
-    return buffer.getvalue()
-
-
 @lru_cache(maxsize=1024)
 def text_width(text: str, size: float) -> float:
     """Width of one line in pixels.
@@ -154,19 +131,6 @@ def drawable(text: str) -> str:
         else "?"
         for letter in text
     )  # fmt: skip
-
-
-def check_suffix(path: Path, allowed: Sequence[str]) -> None:
-    """Refuse a file name whose ending does not say what the file will hold.
-
-    Raises:
-        ConfigError: the ending of ``path`` is not in ``allowed`` (lower case, with the dot).
-    """
-    if path.suffix.lower() not in allowed:
-        raise ConfigError(
-            f"{path}: a picture is written as {' or '.join(allowed)}; "
-            f"choose a name like {path.with_suffix(allowed[0]).name}"
-        )
 
 
 @cache

@@ -14,7 +14,7 @@ from dae_cli.data.dataset import Dataset
 from dae_cli.data.notes import Note
 from dae_cli.data.provide import load, prepare, spec_of
 from dae_cli.data.registry import REGISTRY
-from dae_cli.figures.filters import contact_sheet
+from dae_cli.figures.filters import filter_sheet
 from dae_cli.files import write_text
 from dae_cli.proof.compare import Comparison, compare
 from dae_cli.proof.difficulty import convex_difficulty, rect_img_difficulty
@@ -110,12 +110,12 @@ def _save_sheet(dataset: Dataset, genuine: Genuine, path: Path) -> None:
     rows = genuine.rows
     picks = np.arange(n) * len(rows.labels) // n if rows.whole else np.arange(len(rows.labels))
     ours = dataset.test.take(n).as_float()
-    sheet = contact_sheet(
-        [
-            as_shown(rows.images[picks], dataset.name, "genuine"),
-            as_shown(ours, dataset.name, "regenerated"),
-        ],
+    sides = (("genuine", rows.images[picks]), ("regenerated", ours))
+    sheet = filter_sheet(
+        [as_shown(2 * pixels - 1, dataset.name, side) for side, pixels in sides],
         TILES,
+        limit=1.0,
+        scale_ends=("0", "1"),
         title=dataset.name,
         caption="stored transposed, shown upright" if transposed else "",
     )

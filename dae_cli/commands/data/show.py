@@ -37,14 +37,14 @@ def show(
     if name == ALL:
         raise typer.BadParameter("a sheet shows one set", param_hint="NAME")
     chosen([name], mnist=True)
-    from dae_cli.figures.style import check_suffix
+    from dae_cli.figures.saving import check_suffix
 
     if out is not None:
         check_suffix(out, (".png",))
 
     from dae_cli.data.provide import load, prepare
     from dae_cli.data.registry import is_stored_transposed
-    from dae_cli.figures.filters import contact_sheet
+    from dae_cli.figures.filters import filter_sheet
     from dae_cli.study.run.filters import as_shown
 
     prepared = prepare(
@@ -57,9 +57,11 @@ def show(
     dataset = load(prepared)
     rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split.value]
     some = rows.take(min(grid[0] * grid[1], len(rows)))
-    sheet = contact_sheet(
-        [as_shown(some.as_float(), name)],
+    sheet = filter_sheet(
+        [as_shown(2 * some.as_float() - 1, name)],  # black is 0 and white is 1
         grid,
+        limit=1.0,
+        scale_ends=("0", "1"),
         title=f"{name} ({prepared.standing})",
         caption=f"{len(some)} of {len(rows)} rows of {split.value}, evenly spread over it; the "
         "numbers count the tiles"

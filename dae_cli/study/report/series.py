@@ -63,14 +63,16 @@ def learning_series(
     """
     labels = labels_of(table, study.changed)
     places = {row.cell: place for place, row in enumerate(table)}
-    found = []
+    found: list[RunCurves] = []
     for row in rows:
         curves = None if row.error else run_curves(out, row.run, saved)
         if curves is not None and (curves.valid or curves.cost):
             kept = None
             if row.best_epoch is not None and row.valid_error_percent is not None:
                 kept = row.best_epoch, row.valid_error_percent
-            found.append(RunCurves(row.run, places[row.cell], row.seed, curves, kept))
+            place = places[row.cell]
+            again = any(run.series == place for run in found)
+            found.append(RunCurves(row.run, place, row.seed, curves, again, kept))
     return LearningSeries(
         table[0].dataset,
         labels=tuple(labels[row.cell] for row in table),
