@@ -40,6 +40,7 @@ def draw_learning(
 
     import torch
 
+    from dae_cli.data.datasets import PHOTOGRAPHS
     from dae_cli.engines.engine import default_engine, engine_for
     from dae_cli.figures.filters import filter_sheet
     from dae_cli.figures.greys import common_limit
@@ -61,7 +62,7 @@ def draw_learning(
             raise RunFolderError(
                 f"{source}: was trained on {experiment.dataset} with SHA-256 {had.sha256[:12]}… "
                 f"({had.source}), but here is {data.sha256[:12]}… ({data.source}); give its data "
-                f"with {'--photos' if experiment.dataset == 'photographs' else '--data-dir'}"
+                f"with {'--photos' if experiment.dataset == PHOTOGRAPHS else '--data-dir'}"
             )
         cpu = torch.device("cpu")
         engine = engine_for(default_engine(cpu, watcher.note), cpu)

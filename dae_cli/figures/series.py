@@ -73,10 +73,8 @@ class ErrorSeries:
     @property
     def shared_levels(self) -> set[float]:
         """Every destruction at which both ours and the paper's are."""
-        ours, paper = (
-            {p.destruction_percent for p in points} for points in (self.ours, self.paper)
-        )
-        return ours & paper
+        ours = {point.destruction_percent for point in self.ours}
+        return ours & {point.destruction_percent for point in self.paper}
 
     @property
     def lines(self) -> dict[str, list[ErrorPoint]]:

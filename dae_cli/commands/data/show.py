@@ -42,8 +42,8 @@ def show(
     if out is not None:
         check_suffix(out, (".png",))
 
+    from dae_cli.data.datasets import DATASETS
     from dae_cli.data.provide import load, prepare
-    from dae_cli.data.registry import is_stored_transposed
     from dae_cli.figures.filters import filter_sheet
     from dae_cli.study.run.filters import as_shown
 
@@ -65,7 +65,7 @@ def show(
         title=f"{name} ({prepared.standing})",
         caption=f"{len(some)} of {len(rows)} rows of {split.value}, evenly spread over it; the "
         "numbers count the tiles"
-        + ("; stored transposed, shown upright" if is_stored_transposed(name) else ""),
+        + ("; stored transposed, shown upright" if DATASETS[name].stored_transposed else ""),
     )
     path = out or Path(f"{name}-{prepared.origin}.png")
     about = {"Title": f"{name}, {split.value}", "Source": prepared.source, "SHA256": dataset.sha256}

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dae_cli.data.datasets import DATASETS
 from dae_cli.figures.filters import Filters
 from dae_cli.figures.greys import common_limit, weights_of
 from dae_cli.study.report.labels import has_filters
 from dae_cli.study.report.saved_runs import SavedRuns
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.filters import first_filters, image_of
+from dae_cli.study.run.filters import first_filters
 from dae_cli.study.run.folder import CHECKPOINT, RUNS
 
 
@@ -48,7 +49,7 @@ def _shown(out: Path, row: RunRow, saved: SavedRuns) -> ShownFilters | None:
     folder, sheet = out / RUNS / row.run, saved.sheets.get(row.run)
     if (folder / CHECKPOINT).is_file():
         return ShownFilters(row, first_filters(folder, row.dataset))
-    image = image_of(row.dataset)
+    image = DATASETS[row.dataset].image
     if sheet is None or (greys := sheet.greys(image)) is None:
         return None
     return ShownFilters(row, Filters(weights_of(greys, sheet.limit), image), sheet.limit)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from dae_cli.data.registry import N_PIXELS, is_stored_transposed
+from dae_cli.data.datasets import DATASETS
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet
-from dae_cli.figures.greys import ImageShape, square_image, upright
+from dae_cli.figures.greys import square_image, upright
 from dae_cli.study.run.folder import CHECKPOINT, PARTIAL, RUN_FILTERS
 
 TILES = (10, 10)
@@ -54,20 +54,19 @@ def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
 
 
 def as_shown(weights: NDArray[np.float32], dataset: str, title: str = "") -> Filters:
-    """Return filters of a data set's images, turned as the images are looked at.
+    """Return filters of a data set's images, or of patches, turned as the images are looked at.
 
     Raises:
-        ConfigError: the images are not square.
+        ConfigError: they are of other images, or of patches that are not square.
     """
-    image = square_image(weights.shape[1])
-    if is_stored_transposed(dataset):
-        weights = upright(weights, image)
-    return Filters(weights, image, title)
-
-
-def image_of(dataset: str) -> ImageShape:
-    """Return height and width of the images of a data set."""
-    return square_image(N_PIXELS)
+    spec, inputs = DATASETS.get(dataset), weights.shape[1]
+    if spec is None:
+        return Filters(weights, square_image(inputs), title)
+    if inputs != spec.n_pixels:
+        height, width = spec.image
+        raise ConfigError(f"filters of {inputs} inputs: {dataset} has {height} x {width} pixels")
+    turned = upright(weights, spec.image) if spec.stored_transposed else weights
+    return Filters(turned, spec.image, title)
 
 
 def first_filters(folder: Path, dataset: str) -> Filters:
