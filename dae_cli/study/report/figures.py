@@ -15,11 +15,9 @@ from dae_cli.study.paper import is_svm
 from dae_cli.study.report.labels import differ_in_destruction, labels_of, same_start
 from dae_cli.study.report.saved_runs import (
     FILTERS,
-    LIMIT,
-    TILES,
     SavedRuns,
     read_saved_runs,
-    tiles_text,
+    write_sheet,
 )
 from dae_cli.study.report.series import error_series, learning_series
 from dae_cli.study.report.shown_filters import (
@@ -210,9 +208,7 @@ def _draw_sheet(
     tiles, units, place = about
     caption = f"{units}, seed {shown.row.seed}; {place}."
     sheet = filter_sheet([shown.filters], tiles, limit=limit, title=heading, caption=caption)
-    units_shown = len(shown.filters.weights)
-    texts = {LIMIT: repr(limit), TILES: tiles_text(sheet.grids[0], units_shown)}
-    sheet.save(path, _metadata(study, [shown.row]) | texts)
+    write_sheet(sheet, path, limit, _metadata(study, [shown.row]))
 
 
 def _metadata(study: ResolvedStudy, rows: Sequence[RunRow]) -> dict[str, str]:

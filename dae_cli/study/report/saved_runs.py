@@ -21,13 +21,13 @@ from PIL import Image
 from dae_cli.csv_rows import csv_text, parse_rows, text_of
 from dae_cli.figures.greys import Greys, ImageShape
 from dae_cli.figures.series import Curves, Line, simplified
-from dae_cli.figures.sheets import Grid
+from dae_cli.figures.sheets import Grid, Sheet
 from dae_cli.files import write_text
 from dae_cli.study.report.metrics_curves import metrics_curves
 from dae_cli.study.run.folder import RUNS
 
 PAGE, CURVES_CSV, FILTERS = "report.html", "curves.csv", "filters"
-LIMIT, TILES = "Limit", "Tiles"
+_LIMIT, _TILES = "Limit", "Tiles"
 """What a sheet of one run says of itself: the weight that is white, and where its tiles are."""
 _COLUMNS = ["run", "curve", "points"]
 _VALID = "validation error"
@@ -148,13 +148,25 @@ def _points_text(line: Line) -> str:
     return " ".join(f"{epoch}:{value:g}" for epoch, value in line)
 
 
-def tiles_text(grid: Grid, units: int) -> str:
-    """Return where the tiles of a sheet are, as it says of itself: left, top, size, gap, rows,
-    columns, units; the size is one number for square tiles, else height x width."""
+def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, str]) -> None:
+    """Write the sheet of one run such that its filters can be read from it again.
+
+    ``Tiles`` is left, top, size, gap, rows, columns, units; the size is one number for square
+    tiles, else height x width.
+
+    Args:
+        limit: the weight that is white.
+        metadata: with the name of the run as ``Runs``.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    grid, units = sheet.grids[0], len(sheet.panels[0].tiles)
     height, width = grid.tile
     size = height if height == width else f"{height}x{width}"
-    numbers = (grid.left, grid.top, size, grid.gap, *grid.shape, units)
-    return " ".join(map(str, numbers))
+    places = (grid.left, grid.top, size, grid.gap, *grid.shape, units)
+    texts = {_LIMIT: repr(limit), _TILES: " ".join(map(str, places))}
+    sheet.save(path, {**metadata, **texts})
 
 
 def _read_sheets(folder: Path) -> dict[str, SavedSheet]:
@@ -171,8 +183,8 @@ def _sheet(path: Path) -> tuple[str, SavedSheet]:
     with Image.open(path, formats=("PNG",)) as image:
         if max(image.size) > _MOST_PIXELS:
             raise ValueError("larger than any that dae draws")
-        run, limit = image.info["Runs"], float(image.info[LIMIT])
-        left, top, size, *numbers = image.info[TILES].split()
+        run, limit = image.info["Runs"], float(image.info[_LIMIT])
+        left, top, size, *numbers = image.info[_TILES].split()
         gap, rows, columns, units = map(int, numbers)
         pixels = np.asarray(image.convert("L"))
     height, _, width = size.partition("x")
