@@ -78,12 +78,6 @@ def filter_sheet(
     """
     units = [layer.units(shape[0] * shape[1]) for layer in layers]
     panels, ends = _panels(layers, units, limit, scale)
-    ordered = any(layer.order is not None for layer in layers)
-    if ordered:
-        panels = [
-            replace(panel, names=[str(unit) for unit in own])
-            for panel, own in zip(panels, units, strict=True)
-        ]
     return lay_out(
         panels,
         shape,
@@ -137,8 +131,12 @@ def _panels(
     weights = [finite(layer.weights[own], own) for layer, own in zip(layers, units, strict=True)]
     limit = limit or common_limit(weights)
     panels = [
-        Panel(tiles_of(own, layer.image, limit, scale), layer.title)
-        for own, layer in zip(weights, layers, strict=True)
+        Panel(
+            tiles_of(own, layer.image, limit, scale),
+            layer.title,
+            () if layer.order is None else list(map(str, of_layer)),
+        )
+        for own, layer, of_layer in zip(weights, layers, units, strict=True)
     ]
     if scale == "tile":
         return panels, ("weight −max", "+max of each tile  (mid grey: 0)")

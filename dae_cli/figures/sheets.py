@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
-BACKGROUND = 255
-TILE_PIXELS = 56
-"""Height of a tile, about, unless a magnification is given."""
+_BACKGROUND = 255
+_TILE_PIXELS = 56  # height of a tile, about, unless a magnification is given
 _DOTS_PER_INCH = 64
 _SHARP = 8  # pixels of a weight in SVG and PDF: a viewer that smooths keeps the edges
 _SMALLEST = 8  # pixels: the smallest letters
@@ -93,7 +92,7 @@ class Grid:
 
     def painted(self, tiles: Greys, times: int = 1) -> Greys:
         """The pixels from the first tile to the last, ``times`` as many each way."""
-        pixels = np.full(self.size, BACKGROUND, dtype=np.uint8)
+        pixels = np.full(self.size, _BACKGROUND, dtype=np.uint8)
         block = np.ones((1, self.tile[0] // tiles.shape[1], self.tile[1] // tiles.shape[2]))
         for index, tile in enumerate(np.kron(tiles, block.astype(np.uint8))):
             top, left = self.corner(index)
@@ -180,7 +179,7 @@ def lay_out(
             lines, and panels by more.
     """
     image = panels[0].image
-    times = magnification or max(1, round(TILE_PIXELS / image[0]))
+    times = magnification or max(1, round(_TILE_PIXELS / image[0]))
     tile = image[0] * times, image[1] * times
     gap = spacing or (1 if max(tile) < 40 else 2)
     wide = Grid(0, 0, tile, gap, shape).size[1]
@@ -194,104 +193,102 @@ def lay_out(
     if numbered:
         shown = math.ceil(max(len(panel.tiles) for panel in panels) / shape[1])
         row_names = [str(row * shape[1]) for row in range(min(shape[0], shown))]
-
-    widest = max((math.ceil(text_width(name, label)) + near for name in row_names), default=0)
-    left = pad + widest
+    left = pad + max((math.ceil(text_width(name, label)) + near for name in row_names), default=0)
     lefts = [left + k * (wide + (spacing or round(1.5 * pad))) for k in range(len(panels))]
     right = max(lefts[-1] + wide, _NARROWEST)
-    # The last panel's title may use the blank to its right, if the sheet is wider than its tiles.
-    rooms = [*[wide] * (len(panels) - 1), right - lefts[-1]]
-    titles = [
-        _lines(panel.title, subheading, room) for panel, room in zip(panels, rooms, strict=True)
-    ]
-    title_lines, captions = (
-        _lines(title, heading, right - left),
-        _lines(caption, small, right - left),
-    )
-    bar_left = left + math.ceil(text_width(scale_ends[0], label)) + near
-    scale_end = bar_left + 10 * label + near
-
-    below_title = pad + _height(title_lines, heading) + (near if title else 0)
-    numbers = _line(label) + near // 2 if numbered else 0
-    top = below_title + max(_height(lines, subheading) for lines in titles) + numbers + near
-    name_size = min(label, max(_SMALLEST, round(tile[1] / 3.5)))
-    under = _line(name_size) if named else 0
-    grids = [Grid(start, top, tile, gap, shape, under) for start in lefts]
-    bar_top = top + grids[0].size[0] + under + pad
-    below = bar_top + _line(label) + near
-    end = max(right, scale_end + math.ceil(text_width(scale_ends[1], label)))
 
     with style.style():
-        canvas = _Canvas(below + _height(captions, small) + round(0.7 * pad), end + pad)
-        canvas.paragraph(title_lines, left, pad, heading, INK)
-        for grid, panel, lines in zip(grids, panels, titles, strict=True):
+        canvas = _Canvas()
+        y = canvas.paragraph(title, left, pad, heading, right, INK)
+        top, titles_top = 0, y + (near if title else 0)
+        for panel, start in zip(panels, lefts, strict=True):
+            # The last title may use the blank to its right, if the sheet is wider than its tiles.
+            room = right if start == lefts[-1] else start + wide
+            top = max(top, canvas.paragraph(panel.title, start, titles_top, subheading, room, INK))
+        top += near + (_line(label) + near // 2 if numbered else 0)
+        name_size = min(label, max(_SMALLEST, round(tile[1] / 3.5)))
+        under = _line(name_size) if named else 0
+        grids = [Grid(start, top, tile, gap, shape, under) for start in lefts]
+        for grid, panel in zip(grids, panels, strict=True):
             canvas.tiles(grid.painted(panel.tiles), grid.top, grid.left, grid.size)
-            canvas.paragraph(lines, grid.left, below_title, subheading, INK)
             canvas.names(grid, panel.names, name_size)
             if numbered:
                 canvas.column_numbers(grid, min(len(panel.tiles), shape[1]), label, near)
         for row in _every(len(row_names), grids[0].pitch[0], _line(label)):
-            middle = top + row * grids[0].pitch[0] + tile[0] / 2
+            middle = grids[0].corner(row * shape[1])[0] + tile[0] / 2
             canvas.text(row_names[row], left - near, middle + 0.36 * label, label, ha="right")
-        canvas.text(scale_ends[0], left, bar_top + 0.87 * label, label)
-        canvas.text(scale_ends[1], scale_end, bar_top + 0.87 * label, label)
-        canvas.scale(bar_top, bar_left, (label, 10 * label))
-        canvas.paragraph(captions, left, below, small, SOFT)
+        y = top + grids[0].size[0] + under + pad
+        end = canvas.scale(scale_ends, left, y, label, near)
+        y = canvas.paragraph(caption, left, y + _line(label) + near, small, right, SOFT)
+        canvas.trim(y + round(0.7 * pad), max(right, end) + pad)
     return Sheet(canvas.figure, panels, grids)
 
 
 class _Canvas:
-    """A figure in whose pixels one writes, from the top left corner."""
+    """A figure in whose pixels one writes, from the top left corner down; then it is trimmed."""
 
-    def __init__(self, height: int, width: int) -> None:
-        size = (width / _DOTS_PER_INCH, height / _DOTS_PER_INCH)
-        self.figure = style.new_figure(size, dpi=_DOTS_PER_INCH)
+    def __init__(self) -> None:
+        from matplotlib.transforms import Affine2D
+
+        self.figure = style.new_figure((1, 1), dpi=_DOTS_PER_INCH)
         self._axes = self.figure.add_axes((0, 0, 1, 1))
         self._axes.set_axis_off()
-        self._height = height
+        self._top = Affine2D()
+        self._inches = self._top + self.figure.dpi_scale_trans
+
+    def trim(self, height: int, width: int) -> None:
+        """Give the figure its size."""
+        self._top.translate(0, height / _DOTS_PER_INCH)
+        self.figure.set_size_inches(width / _DOTS_PER_INCH, height / _DOTS_PER_INCH)
 
     def text(
         self, text: str, x: float, y: float, size: float, colour: str = SOFT, ha: str = "left"
     ) -> None:
         """Write one line whose baseline is at ``y``."""
-        place = x / _DOTS_PER_INCH, (self._height - y) / _DOTS_PER_INCH
+        place = x / _DOTS_PER_INCH, -y / _DOTS_PER_INCH
         points = size * 72 / _DOTS_PER_INCH
         options: dict[str, Any] = {"size": points, "color": colour, "ha": ha, "va": "baseline"}
-        self.figure.text(*place, text, transform=self.figure.dpi_scale_trans, **options)
+        self.figure.text(*place, text, transform=self._inches, **options)
 
-    def paragraph(self, lines: Sequence[str], x: int, top: int, size: int, colour: str) -> None:
-        """Write lines, one below the other."""
-        for number, line in enumerate(lines):
-            self.text(line, x, top + _height(lines[:number], size) + size, size, colour)
+    def paragraph(self, text: str, x: int, y: int, size: int, right: int, colour: str) -> int:
+        """Write text in lines that end before ``right``, and return the y below them."""
+        for line in _lines(text, size, right - x):
+            self.text(line, x, y + size, size, colour)
+            y += _line(size)
+        return y
 
     def tiles(self, pixels: Greys, top: int, left: int, size: tuple[int, int]) -> None:
         """Show greys in a rectangle of this height and width."""
-        edges = (left, left + size[1], self._height - top - size[0], self._height - top)
+        edges = (left, left + size[1], -top - size[0], -top)
         west, east, south, north = (edge / _DOTS_PER_INCH for edge in edges)
         self._axes.imshow(
             _colours(pixels),
             extent=(west, east, south, north),
             interpolation="none",
-            transform=self.figure.dpi_scale_trans,
+            transform=self._inches,
             clip_on=False,
         )
 
-    def scale(self, top: int, left: int, size: tuple[int, int]) -> None:
-        """Show the grey scale, in a thin frame: its white end ends somewhere."""
+    def scale(self, ends: tuple[str, str], x: int, y: int, size: int, near: int) -> int:
+        """Show the grey scale between its ends, and return the x where it ends."""
         from matplotlib.patches import Rectangle
 
-        ramp = np.linspace(0, 255, size[1]).round().astype(np.uint8)
-        self.tiles(ramp[None, :], top, left, size)
-        corner = left / _DOTS_PER_INCH, (self._height - top - size[0]) / _DOTS_PER_INCH
-        frame = Rectangle(corner, size[1] / _DOTS_PER_INCH, size[0] / _DOTS_PER_INCH, fill=False)
-        frame.set(edgecolor="#a0a0a0", linewidth=0.8, transform=self.figure.dpi_scale_trans)
-        self.figure.add_artist(frame)
+        baseline, wide = y + 0.87 * size, 10 * size
+        left = x + math.ceil(text_width(ends[0], size)) + near
+        self.text(ends[0], x, baseline, size)
+        self.text(ends[1], left + wide + near, baseline, size)
+        self.tiles(np.linspace(0, 255, wide).round().astype(np.uint8)[None], y, left, (size, wide))
+        corner = left / _DOTS_PER_INCH, (-y - size) / _DOTS_PER_INCH
+        frame = Rectangle(corner, wide / _DOTS_PER_INCH, size / _DOTS_PER_INCH, fill=False)
+        frame.set(edgecolor="#a0a0a0", linewidth=0.8, transform=self._inches)
+        self.figure.add_artist(frame)  # its white end ends somewhere
+        return left + wide + near + math.ceil(text_width(ends[1], size))
 
     def column_numbers(self, grid: Grid, columns: int, size: int, near: int) -> None:
         """Write ``+0``, ``+1``, … over the columns."""
         room = text_width(f"+{columns - 1}", size) + near
         for column in _every(columns, grid.pitch[1], room):
-            middle = grid.left + column * grid.pitch[1] + grid.tile[1] / 2
+            middle = grid.corner(column)[1] + grid.tile[1] / 2
             self.text(f"+{column}", middle, grid.top - near, size, ha="center")
 
     def names(self, grid: Grid, names: Sequence[str], size: int) -> None:
@@ -307,11 +304,6 @@ class _Canvas:
 def _colours(greys: Greys) -> Greys:
     """Greys as colours, which are shown as they are; a colour map is off by one at times."""
     return np.repeat(greys[..., None], 3, axis=2)
-
-
-def _height(lines: Sequence[str], size: int) -> int:
-    """How high so many lines of letters are."""
-    return len(lines) * _line(size)
 
 
 def _line(size: int) -> int:
