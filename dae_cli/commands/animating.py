@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FRAMES = 24
 
 
-def draw_learning(
+def animate_learning(
     source: str,
     path: Path,
     grid: tuple[int, int],

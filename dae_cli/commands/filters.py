@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dae_cli.commands.animating import draw_learning
+from dae_cli.commands.animating import animate_learning
 from dae_cli.commands.options import DataDir, Photos, tiles_of, units_of
 from dae_cli.commands.paths import file
 from dae_cli.commands.sorting import SortBy, order_of, words_for
@@ -109,7 +109,7 @@ def filters(
                 "draws one first layer; leave out --out, --units, --layer and other sources",
                 param_hint="--animate",
             )
-        draw_learning(
+        animate_learning(
             sources[0], animate, tiles_of(tiles or "10x10"), scale.value, data_dir, photos
         )
         typer.echo(label(animate))

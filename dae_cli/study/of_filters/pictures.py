@@ -26,8 +26,8 @@ PCA_ROWS = 100_000
 PATCH_ENDS = ("pixel −max", "+max of each patch  (mid grey: 0)")
 
 
-def draw_figures(plan: Plan, rows: Sequence[RunRow]) -> dict[str, str]:
-    """Draw what the runs at hand allow, of the first seed of each cell.
+def save_figures(plan: Plan, rows: Sequence[RunRow]) -> dict[str, str]:
+    """Save what the runs at hand allow, of the first seed of each cell.
 
     Returns:
         The file name of each figure that there is, relative to the results; those of runs whose
@@ -39,7 +39,7 @@ def draw_figures(plan: Plan, rows: Sequence[RunRow]) -> dict[str, str]:
         panels = _panels(plan, figure, rows)
         if len(panels) == len(figure.cells):
             source = source_of(plan.study, figure, rows)
-            _draw(plan, figure, panels, rows, plan.out / name, source)
+            _save(plan, figure, panels, rows, plan.out / name, source)
         if (plan.out / name).exists():
             found[figure.name] = name
     names = {figure.name for figure in plan.study.figures}
@@ -86,7 +86,7 @@ def _from_images(figure: Figure, job: Job) -> Filters:
     return as_shown(rows[: TILES[0] * TILES[1]], experiment.dataset)
 
 
-def _draw(
+def _save(
     plan: Plan,
     figure: Figure,
     panels: list[Filters],

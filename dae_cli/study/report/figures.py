@@ -43,14 +43,14 @@ class StudyPictures:
     """For each data set: (title, file name), the side-by-side sheet first."""
 
 
-def draw(
+def save_pictures(
     study: ResolvedStudy,
     out: Path,
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
     saved: SavedRuns,
 ) -> StudyPictures:
-    """Draw every picture that the results allow, and return the names of those there are.
+    """Save every picture that the results allow, and return the names of those there are.
 
     Of runs whose folders are elsewhere, curves and filters are those that are `saved`.
 
@@ -65,8 +65,8 @@ def draw(
     by_dataset = {row.dataset: [r for r in table if r.dataset == row.dataset] for row in table}
     errors = [error_series(study, own) for own in by_dataset.values()]
     # A study that compares models, each at the destruction selected, is not about destruction.
-    if study.reference != "model" and (drawn := [own for own in errors if own is not None]):
-        plot_errors(drawn, out / ERRORS_PNG)
+    if study.reference != "model" and (shown := [own for own in errors if own is not None]):
+        plot_errors(shown, out / ERRORS_PNG)
         pictures.errors = ERRORS_PNG
     else:
         remove_file(out / ERRORS_PNG)  # of cells that the table had before
@@ -91,9 +91,9 @@ def draw(
 def _filter_sheets(
     study: ResolvedStudy, out: Path, rows: Sequence[RunRow], saved: SavedRuns
 ) -> list[tuple[str, str]]:
-    """Draw the sheets of one data set, the first seed of each cell, on one grey scale.
+    """Save the sheets of one data set, the first seed of each cell, on one grey scale.
 
-    Sheets stay as they are where nothing of them can be drawn anew.
+    Sheets stay as they are where nothing of them can be had anew.
     """
     found, limit = shown_filters(out, rows, saved)
     if all(shown.sheet_limit == limit for shown in found):
@@ -104,7 +104,7 @@ def _filter_sheets(
     if not found:
         return []
     sheets = _sheet_names(study, [shown.row for shown in found])
-    _draw_sheets(study, out, found, limit, sheets)
+    _save_sheets(study, out, found, limit, sheets)
     return sheets
 
 
@@ -125,24 +125,24 @@ def _sheet_names(study: ResolvedStudy, rows: Sequence[RunRow]) -> list[tuple[str
 def _are_of(out: Path, sheets: Sequence[tuple[str, str]], rows: Sequence[RunRow]) -> bool:
     """Tell whether sheets, that of all rows first, say that they are of these runs."""
     whole, single = sheets[: -len(rows)], sheets[-len(rows) :]
-    return all(_runs_drawn(out / name) == [row.run for row in rows] for _, name in whole) and all(
-        row.run in _runs_drawn(out / name) for row, (_, name) in zip(rows, single, strict=True)
+    return all(_runs_of(out / name) == [row.run for row in rows] for _, name in whole) and all(
+        row.run in _runs_of(out / name) for row, (_, name) in zip(rows, single, strict=True)
     )
 
 
-def _runs_drawn(sheet: Path) -> list[str]:
-    """Of which runs a sheet is, as it says itself; of none where there is none that tells."""
+def _runs_of(sheet: Path) -> list[str]:
+    """Of which runs a sheet is, as it says itself; of none where there is no sheet that does."""
     return png_text(sheet, "Runs").split(", ")
 
 
-def _draw_sheets(
+def _save_sheets(
     study: ResolvedStudy,
     out: Path,
     found: Sequence[ShownFilters],
     limit: float,
     sheets: Sequence[tuple[str, str]],
 ) -> None:
-    """Draw the sheet of all runs, if there is one, then each by itself.
+    """Save the sheet of all runs, if there is one, then each by itself.
 
     Args:
         sheets: (title, file name) of each, that of all runs first.
@@ -165,12 +165,12 @@ def _draw_sheets(
         )
         sheet.save(out / name, _metadata(study, rows))
     for shown, (heading, name) in zip(found, single, strict=True):
-        if shown.sheet_limit != limit or shown.row.run not in _runs_drawn(out / name):
-            _draw_sheet(study, out / name, shown, limit, heading, _about(study, found))
+        if shown.sheet_limit != limit or shown.row.run not in _runs_of(out / name):
+            _save_sheet(study, out / name, shown, limit, heading, _about(study, found))
 
 
-def draw_own_sheet(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[RunRow]) -> None:
-    """Draw the sheet of a run that has just been made, if it is the one that its cell shows.
+def save_own_sheet(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[RunRow]) -> None:
+    """Save the sheet of a run that has just ended, if it is the one that its cell shows.
 
     Args:
         rows: of runs.csv.
@@ -182,7 +182,7 @@ def draw_own_sheet(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[
     sheets = _sheet_names(study, [shown.row for shown in found])[-len(found) :]
     for shown, (heading, name) in zip(found, sheets, strict=True):
         if shown.row.run == row.run:
-            _draw_sheet(study, out / name, shown, limit, heading, _about(study, found))
+            _save_sheet(study, out / name, shown, limit, heading, _about(study, found))
 
 
 def _about(study: ResolvedStudy, found: Sequence[ShownFilters]) -> tuple[tuple[int, int], str, str]:
@@ -196,7 +196,7 @@ def _about(study: ResolvedStudy, found: Sequence[ShownFilters]) -> tuple[tuple[i
     )
 
 
-def _draw_sheet(
+def _save_sheet(
     study: ResolvedStudy,
     path: Path,
     shown: ShownFilters,
@@ -204,7 +204,7 @@ def _draw_sheet(
     heading: str,
     about: tuple[tuple[int, int], str, str],
 ) -> None:
-    """Draw the sheet of one run, from which its filters can be read again."""
+    """Save the sheet of one run, from which its filters can be read again."""
     tiles, units, place = about
     caption = f"{units}, seed {shown.row.seed}; {place}."
     sheet = filter_sheet([shown.filters], tiles, limit=limit, title=heading, caption=caption)

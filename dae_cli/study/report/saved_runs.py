@@ -191,7 +191,7 @@ def _sheet(path: Path) -> tuple[str, SavedSheet]:
     grid = Grid(int(left), int(top), (int(height), int(width or height)), gap, (rows, columns))
     bottom, right = grid.top + grid.size[0], grid.left + grid.size[1]
     inside = bottom <= pixels.shape[0] and right <= pixels.shape[1]
-    if not (inside and min(grid.left, grid.top, gap) >= 0 and min(grid.tile) > 0):
+    if not (inside and min(grid.left, grid.top, gap) >= 0 and min(*grid.tile, rows, columns) > 0):
         raise ValueError("its tiles are not inside it")
     if not (0 < limit < np.inf and 0 < units <= rows * columns):
         raise ValueError("not laid out as dae does it")
