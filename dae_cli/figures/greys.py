@@ -24,21 +24,21 @@ Scale = Literal["shared", "tile"]
 """``shared``: one limit for all tiles. ``tile``: each tile by its own largest \\|w\\|, which shows
 the shape of weak filters too, as many papers do, but hides how strong they are."""
 
-MID_GREY = 128
+_MID_GREY = 128
 
 
-def common_limit(weights_list: Sequence[Weights], quantile: float = 0.995) -> float:
+def common_limit(weights_list: Sequence[Weights]) -> float:
     """The one grey limit for all sheets that are compared: a quantile of |W| over all of them.
 
-    A quantile and not the maximum, since a single large weight would turn all else grey; at the
-    default five weights in a thousand are clipped. Give the rows that will be shown. Where the
-    quantile is 0 the maximum is taken, and 1 where all weights are 0.
+    A quantile and not the maximum, since a single large weight would turn all else grey: five
+    weights in a thousand are clipped. Give the rows that will be shown. Where the quantile is 0 the
+    maximum is taken, and 1 where all weights are 0.
 
     Raises:
         DaeError: a weight is NaN or infinite.
     """
     sizes = np.concatenate([np.abs(finite(weights)).ravel() for weights in weights_list])
-    return float(np.quantile(sizes, quantile)) or float(sizes.max()) or 1.0
+    return float(np.quantile(sizes, 0.995)) or float(sizes.max()) or 1.0
 
 
 def greys(weights: Weights, limit: float, scale: Scale = "shared") -> Greys:
@@ -48,7 +48,7 @@ def greys(weights: Weights, limit: float, scale: Scale = "shared") -> Greys:
         largest = np.abs(weights).max(axis=1, keepdims=True).astype(np.float64)
         limits = np.where(largest > 0, largest, 1.0)
     share = np.clip(weights.astype(np.float64) / limits, -1.0, 1.0)
-    return np.floor(127.5 * share + MID_GREY).astype(np.uint8)
+    return np.floor(127.5 * share + _MID_GREY).astype(np.uint8)
 
 
 def weights_of(greys: Greys, limit: float) -> NDArray[np.float32]:
@@ -56,7 +56,7 @@ def weights_of(greys: Greys, limit: float) -> NDArray[np.float32]:
 
     What was clipped at the limit stays at it.
     """
-    share = (greys.astype(np.float64) + 0.5 - MID_GREY) / 127.5
+    share = (greys.astype(np.float64) + 0.5 - _MID_GREY) / 127.5
     return (np.clip(share, -1.0, 1.0) * limit).astype(np.float32)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from dae_cli.figures.saving import SUFFIXES, check_suffix, figure_bytes
 from dae_cli.figures.series import ErrorPoint, ErrorSeries, LearningSeries
 from dae_cli.figures.style import (
     COLOURS,
@@ -14,6 +13,7 @@ from dae_cli.figures.style import (
     LINES,
     OUR_COLOURS,
     PAPER_COLOURS,
+    drawable,
     new_figure,
     style,
 )
@@ -33,14 +33,11 @@ _EDGE, _LEGEND_LINE = 0.2, 0.21
 def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
     """Plot test error against destruction, one panel per data set, beside the paper's values.
 
-    The ending of ``path`` chooses the format: ``.png``, ``.svg`` or ``.pdf``. The file appears
-    whole or not at all.
+    The PNG appears whole or not at all.
 
     Raises:
-        ConfigError: another ending.
         OutputError: it cannot be written.
     """
-    check_suffix(path, SUFFIXES)
     ours = list(dict.fromkeys(model for own in series for model in own.lines))
     papers = list(dict.fromkeys(point.model for own in series for point in own.paper))
     rows = "95 % over test rows" + (" and seeds" if any(own.over_seeds for own in series) else "")
@@ -83,7 +80,7 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
             axes.margins(y=0.12)
             axes.grid(visible=False, axis="x")
         _add_legend(figure)
-    _save(figure, path)
+    write_whole(path, _png(figure))
 
 
 def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
@@ -92,7 +89,6 @@ def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
     One panel per data set. A colour stands for a model where that distinguishes the cells of each
     data set, else for a cell.
     """
-    check_suffix(path, SUFFIXES)
     shown = [(own, {run.series for run in own.runs}) for own in series]
     by_model = all(len({own.models[k] for k in places}) == len(places) for own, places in shown)
     names = {own.dataset: own.models if by_model else own.labels for own in series}
@@ -111,12 +107,12 @@ def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
                 colour = COLOURS[place % len(COLOURS)]
                 line = LINES[place // len(COLOURS) % len(LINES)]
                 epochs, errors = zip(*run.curves.valid, strict=True)
-                axes.plot(epochs, errors, line, color=colour, linewidth=1.1, label=label)
+                axes.plot(epochs, errors, line, color=colour, linewidth=1.1, label=drawable(label))
                 if run.kept is not None:
                     axes.plot(*run.kept, "o", color=colour, markersize=5.5)
             axes.locator_params(axis="x", nbins=5, integer=True)
         _add_legend(figure, title="dot: epoch whose network was kept")
-    _save(figure, path)
+    write_whole(path, _png(figure))
 
 
 def _title(series: ErrorSeries, panels: int) -> str:
@@ -195,18 +191,15 @@ def _add_legend(figure: Figure, title: str = "") -> None:
     figure.set_figheight(figure.get_figheight() + further * _LEGEND_LINE)
 
 
-def _save(figure: Figure, path: Path) -> None:
-    ending = path.suffix.lower()
-    content = figure_bytes(figure, ending, {})
-    write_whole(path, _with_palette(content) if ending == ".png" else content)
-
-
-def _with_palette(png: bytes) -> bytes:
-    """A PNG with 256 colours, a third of its bytes."""
+def _png(figure: Figure) -> bytes:
+    """A PNG of 256 colours, a third of the bytes that matplotlib's has."""
     from PIL import Image
 
-    buffer = BytesIO()
-    with Image.open(BytesIO(png)) as image:
-        few = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-        few.save(buffer, format="PNG", optimize=True, dpi=image.info["dpi"])
+    pixels, buffer = BytesIO(), BytesIO()
+    with style():
+        figure.savefig(pixels, format="rgba")
+    size = figure.canvas.get_width_height()
+    image = Image.frombytes("RGBA", size, pixels.getvalue()).convert("RGB")
+    few = image.quantize(256, dither=Image.Dither.NONE)
+    few.save(buffer, format="PNG", optimize=True, dpi=(figure.dpi, figure.dpi))
     return buffer.getvalue()

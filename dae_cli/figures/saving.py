@@ -23,17 +23,16 @@ SECONDS, LAST_SECONDS = 0.5, 3.0
 """How long each frame is shown, and the last one, which is to be looked at."""
 # What matplotlib would write of itself and of the time, by ending; None leaves it out.
 _NO_TRACES: dict[str, dict[str, str | None]] = {
-    ".png": {"Software": None},
     ".svg": {"Date": None, "Creator": None},
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 
 
 def figure_bytes(figure: Figure, ending: str, metadata: Mapping[str, str | None]) -> bytes:
-    """Return a figure as PNG, SVG or PDF; the same figure and metadata give the same bytes.
+    """Return a figure as SVG or PDF; the same figure and metadata give the same bytes.
 
     Args:
-        ending: ``.png``, ``.svg`` or ``.pdf``.
+        ending: ``.svg`` or ``.pdf``.
         metadata: under the names that matplotlib knows in that format.
     """
     buffer = BytesIO()
