@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from dae_cli.data.dataset import Dataset
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.notes import Note
 from dae_cli.data.provide import load, prepare, spec_of
-from dae_cli.data.registry import REGISTRY
 from dae_cli.files import write_text
 from dae_cli.pictures.contact import Images, contact_sheet
 from dae_cli.pictures.saving import save_png
@@ -84,7 +84,7 @@ def statistics_csv(folder: Path, comparisons: Sequence[Comparison]) -> Path:
         same = row["trained"] == "True" and row["regenerated_sha256"] == sha256.get(name)
         if name not in sha256 or (same and name not in trained):
             kept.append(dict(row))
-    order = list(REGISTRY)
+    order = list(DATASETS)
     rows = sorted([*new, *kept], key=lambda row: order.index(str(row["dataset"])))
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from dae_cli.data.content import canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Dataset, Split
+from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.notes import Note
 from dae_cli.data.provide import load, prepare
 from dae_cli.data.readers.zipped import opened_zip
-from dae_cli.data.registry import N_PIXELS, DatasetSpec
 from dae_cli.data.sources.user_files import find_user_files
 from dae_cli.errors import DataError
 
@@ -88,10 +88,10 @@ def _read_sample(path: Path, spec: DatasetSpec) -> Genuine | None:
     if images.dtype.kind not in "fiub" or labels.dtype.kind not in "fiub":
         raise DataError(f"{path}: X is {images.dtype} and y {labels.dtype}, expected numbers")
     n = len(images)
-    if images.shape != (n, N_PIXELS) or any(a.shape != (n,) for a in (labels, split, end)):
+    if images.shape != (n, spec.n_pixels) or any(a.shape != (n,) for a in (labels, split, end)):
         raise DataError(
             f"{path}: X has shape {images.shape} and y {labels.shape}, "
-            f"expected (n, {N_PIXELS}) and (n,), and as many entries in split and end"
+            f"expected (n, {spec.n_pixels}) and (n,), and as many entries in split and end"
         )
     pixels = canonical_pixels(images.astype(np.float64), spec, f"{path}, X")
     checked = canonical_labels(labels.astype(np.float64), spec, f"{path}, y")

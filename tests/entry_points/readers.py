@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from dae_cli.data.cache import read_entry, read_pointer
 from dae_cli.data.content import as_dataset
 from dae_cli.data.dataset import Greys
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.readers.amat import read_amat
 from dae_cli.data.readers.archive import read_archive
 from dae_cli.data.readers.arrays import read_arrays
 from dae_cli.data.readers.idx import read_idx, read_labels
-from dae_cli.data.registry import REGISTRY
 from dae_cli.errors import DaeError
 from dae_cli.study.run.wrong_rows import load_wrong_rows
 from dae_cli.study.tables.comparisons import require_kept
@@ -55,8 +55,9 @@ class SetFacts(NamedTuple):
 
 
 SETS = {
-    name: SetFacts(*(getattr(spec, field) for field in SetFacts._fields))
-    for name, spec in REGISTRY.items()
+    name: SetFacts(spec.n_classes, *spec.archive.members, spec.levels)
+    for name, spec in DATASETS.items()
+    if spec.archive
 }
 
 
@@ -79,7 +80,7 @@ class Arrays(NamedTuple):
 
 
 def _spec(of: Rows) -> Any:
-    return replace(REGISTRY[of.dataset], n_train=of.train, n_valid=of.valid, n_test=of.test)
+    return replace(DATASETS[of.dataset], n_train=of.train, n_valid=of.valid, n_test=of.test)
 
 
 def _arrays(content: Any) -> Arrays:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dae_cli.data.generators.recipes import RECIPES
+from dae_cli.data.datasets import DATASETS
 
 if TYPE_CHECKING:
     from dae_cli.study.rows import RunRow, TableRow
 
 REGENERATED, UNVERIFIED = "regenerated data", "unverified data"
 
-_REBUILT = frozenset(recipe.sha256 for recipe in RECIPES.values() if recipe.exact)
+_REBUILT = frozenset(
+    spec.recipe.sha256 for spec in DATASETS.values() if spec.recipe and spec.recipe.exact
+)
 
 
 def data_mark(row: RunRow | TableRow) -> str:
