@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dae_cli.config.choices import CORRUPTIONS, LAYERS
-from dae_cli.data.datasets import DATASETS, MNIST
+from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST
 
-DatasetName = Literal[
-    "basic", "rot", "bg-rand", "bg-img", "rot-bg-img", "rect", "rect-img", "convex", "mnist"
-]
-FilterDatasetName = Literal["mnist", "photographs"]
 LossKind = Literal["cross-entropy", "squared-error"]
 InitKind = Literal["glorot", "tutorial"]
 SvmKernel = Literal["rbf", "poly"]
 WhiteningKind = Literal["none", "olshausen-field"]
 if TYPE_CHECKING:
+    DatasetName: TypeAlias = str
+    FilterDatasetName: TypeAlias = str
     CorruptionName: TypeAlias = str
     PretrainKind: TypeAlias = str
 else:
+    DatasetName, FilterDatasetName = Literal[tuple(DATASETS)], Literal[FILTER_DATASETS]
     CorruptionName, PretrainKind = Literal[tuple(CORRUPTIONS)], Literal[tuple(LAYERS)]
 
 LayerWidth = Annotated[int, Field(ge=1, le=100_000)]

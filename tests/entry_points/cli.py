@@ -17,7 +17,8 @@ import dae_cli.training.version as version
 version.NUMERICS_VERSION = int(sys.argv[1])
 from dae_cli.commands.app import app
 for words in json.loads(sys.argv[2]):
-    app(words, prog_name="dae", standalone_mode=False)
+    if code := app(words, prog_name="dae", standalone_mode=False):
+        sys.exit(code)
 """
 
 
