@@ -71,8 +71,8 @@ test-wheel: $(READY) ## tests of what is packaged, from another folder, against 
 readme: $(READY) ## write the tables and command help that the documentation quotes
 	$(BIN)/python docs/generate.py
 
-mutants: $(READY) ## put 60 faults into dae_cli, each against the tests of its room: SEED=1, an hour
-	$(BIN)/python -m tests.mutations --seed $(or $(SEED),1) --run mutations.csv
+mutants: $(READY) ## put 60 faults into dae_cli, each against the tests of its room: SEED=1, half an hour
+	$(BIN)/python -m tests.mutations --seed $(or $(SEED),1) --run mutations.csv --jobs 2
 
 bench: $(READY) ## ours beside plain PyTorch and what the machine can do, ten minutes
 	$(BIN)/python -m benchmarks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def vector_features() -> str:
     return " ".join(sorted(word for word in set(told) if word.startswith(_VECTORS)))
 
 
+@cache
 def version_of(package: str) -> str:
     """Return the version of an installed package; empty where it is not installed."""
     try:

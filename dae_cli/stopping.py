@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
@@ -135,26 +134,21 @@ class SignalStop:
 
 
 class WorkerStop:
-    """In a worker process: the command asks by a file, a scheduler by SIGTERM.
+    """In a worker process: the command asks by SIGTERM, as a scheduler does.
 
     What the terminal sends to all its processes is left to the command, which decides.
     """
 
-    def __init__(self, file: Path) -> None:
-        """Listen; `file` appears when the command wants to stop."""
-        self._file = file
+    def __init__(self) -> None:
+        """Listen; the process was started with all signals blocked."""
         self._number = 0
-        self._next_look = 0.0
         for number in SIGNALS:
             signal.signal(number, self._heard if number == signal.SIGTERM else signal.SIG_IGN)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def asked(self) -> int:
-        """Return SIGTERM's number if it was heard or the file is there, else 0."""
-        now = time.monotonic()
-        if not self._number and now >= self._next_look:
-            self._next_look = now + LOOK_SECONDS
-            if self._file.exists():
-                self._number = signal.SIGTERM
+        """Return SIGTERM's number if it was heard, else 0."""
         return self._number
 
     def deferred(self) -> AbstractContextManager[None]:

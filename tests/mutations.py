@@ -2,6 +2,7 @@
 
     python -m tests.mutations --seed 1                 list the faults that a seed draws
     python -m tests.mutations --seed 1 --run OUT.csv   try each against the tests of its room
+    … --jobs 2                                         two at a time, each in a copy of its own
 
 Each fault is put into a copy of the repository, so that the working tree stays as it is. A room's
 tests stop at the first failure. The faults: a sign, a comparison, an index, a call left out,
@@ -21,28 +22,31 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAST = 3
 """Faults that each room has at least."""
 
 ROOMS: dict[str, tuple[str, str]] = {
-    "models": ("models", "equations rbm corruption engines training bits"),
+    "models": ("models", "equations rbm corruption engines training bits extension"),
     "engines": ("engines compilation", "engines bits engine_option equations"),
     "training": ("training", "training stopped_anywhere checkpoints bits train replicate"),
-    "config": ("config", "config_values config_errors light_commands search"),
+    "config": ("config", "config_* light_commands search extension"),
     "data": (
         "data",
-        "recipes data_readers sources downloads natural_images data_commands mnist trust home",
+        "recipes data_* sources downloads natural_images mnist trust home extension",
     ),
     "figures": (
         "figures",
-        "sheets filters_command filter_studies plots report golden data_commands",
+        "sheets filters_command filter_studies plots report report_page golden data_commands",
     ),
     "filters": ("filters", "filter_measures filter_studies filters_command"),
-    "svm": ("svm", "svm result_readers train golden"),
+    "svm": ("svm", "svm result_readers checkpoints train golden"),
     "study": (
         "study",
         "replicate train run_folders evaluate golden report statistics claims verify "
@@ -61,7 +65,10 @@ ROOMS: dict[str, tuple[str, str]] = {
         "strangers_files",
     ),
 }
-"""What each room is made of in `dae_cli`, and the test files that hold it, tests/test_NAME.py."""
+"""What each room is made of in `dae_cli`, and the test files that hold it, tests/test_NAME.py.
+
+Names of which there is nothing are passed over.
+"""
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -224,6 +231,17 @@ def try_out(fault: Fault, tree: Path, words: list[str]) -> str:
     return failed[0].split(" - ")[0].partition(" ")[2] if failed else ended.stdout[-200:].strip()
 
 
+def found_by(trees: SimpleQueue[Path], fault: Fault) -> str:
+    """Try a fault in a copy of the repository that nobody uses."""
+    tree = trees.get()
+    try:
+        names = ROOMS[fault.room][1].split()
+        files = [path for name in names for path in sorted(tree.glob(f"tests/test_{name}.py"))]
+        return try_out(fault, tree, [str(path) for path in files])
+    finally:
+        trees.put(tree)
+
+
 def copy_of_tree(folder: Path) -> Path:
     """Copy what tests need into a folder of the same depth, so that test data are found."""
     tree = folder / "dae"
@@ -248,21 +266,25 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--room", choices=ROOMS, help="this room alone")
     parser.add_argument("--run", type=Path, metavar="OUT.csv", help="try them, and write a table")
+    parser.add_argument("--jobs", type=int, default=1, help="faults that are tried at a time")
     options = parser.parse_args()
     faults = [f for f in draw(options.seed, options.count) if options.room in (None, f.room)]
     columns = ["room", "place", "kind", "before", "after", "found_by", "remark"]
     rows = []
     os.environ.setdefault("DAE_TEST_DATA", str(ROOT.parent / "shared" / "data"))
-    with tempfile.TemporaryDirectory(prefix="dae-mutations-") as folder:
-        tree = copy_of_tree(Path(folder)) if options.run else ROOT
-        for fault in faults:
+    with (
+        tempfile.TemporaryDirectory(prefix="dae-mutations-") as folder,
+        ThreadPoolExecutor(options.jobs) as threads,
+    ):
+        trees = SimpleQueue[Path]()
+        for number in range(options.jobs if options.run else 0):
+            trees.put(copy_of_tree(Path(folder) / str(number)))
+        found = threads.map(partial(found_by, trees), faults) if options.run else faults
+        for fault, finder in zip(faults, found, strict=True):
             row = [fault.room, f"{fault.path}:{fault.line}", fault.kind]
             row += [" ".join(fault.before.split()), " ".join(fault.after.split())]
-            if options.run:
-                files = [
-                    tree / "tests" / f"test_{name}.py" for name in ROOMS[fault.room][1].split()
-                ]
-                row.append(try_out(fault, tree, [str(f) for f in files if f.exists()]))
+            if isinstance(finder, str):
+                row.append(finder)
             print(" | ".join(row), flush=True)
             rows.append([*row, ""])  # the remark is ours: why a fault makes no difference
     if options.run:

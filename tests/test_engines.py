@@ -25,6 +25,7 @@ from tests.entry_points.equations import (
     ENGINES,
     AutoencoderSteps,
     ConfigError,
+    IdleSteps,
     NetworkSteps,
     RbmSteps,
     codes,
@@ -110,6 +111,14 @@ def test_a_pretraining_step_of_any_size_is_that_of_torch_in_double_precision(
         expected = exact.take(clean.double(), corrupted.double(), 0.1).item()
         assert cost == pytest.approx(expected, rel=1e-5)
         near(ours.parameters, exact.parameters, 1 + step + rows * d // 10_000)
+
+
+def test_a_kind_of_layer_that_an_engine_does_not_know_takes_its_own_steps(engine: str) -> None:
+    start = layer(5, 9)
+    steps, clean = IdleSteps(start, engine), normal(3, 9)
+    assert steps.take(clean, clean, 0.1).item() == pytest.approx(clean.sum().item())
+    assert all(torch.equal(steps.parameters[name], tensor) for name, tensor in start.items())
+    assert torch.equal(steps.codes(clean), clean[:, :5])
 
 
 def stack(*widths: int) -> list[tuple[Tensor, Tensor]]:

@@ -184,15 +184,13 @@ def test_a_cache_without_room_for_kernels_changes_no_result(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("room", ["ro,size=4k", "size=4k", "size=24k"])
-def test_where_no_worker_can_be_started_the_way_out_is_said(child: Start, room: str) -> None:
-    """In /dev/shm, where a semaphore takes 4 KiB."""
+def test_workers_need_no_shared_memory(child: Start, tiny: Path, sound: Path) -> None:
     if os.geteuid() or not Path("/dev/shm").is_dir():
         pytest.skip("only the superuser takes /dev/shm away from a command")
-    script = f'mount -t tmpfs -o {room} none /dev/shm && exec "$@"'
+    script = 'mount -t tmpfs -o ro,size=4k none /dev/shm && exec "$@"'
     inside = ("unshare", "--mount", "sh", "-c", script, "sh")
-    ended = child("replicate", "tiny", "--jobs", "2", inside=inside).wait()
-    ended.failed(1, "/dev/shm", "--jobs 1")
+    child("replicate", "tiny", "--jobs", "2", inside=inside).wait().succeeded()
+    assert_same_results(tiny, sound)
 
 
 # Folders that cannot be written to

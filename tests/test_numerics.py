@@ -36,8 +36,8 @@ def made_before(
         patch.chdir(folder)
         patch.setenv("DAE_DATA_DIR", str(tiny_data))
         patch.setenv("DAE_CACHE_DIR", str(session_cache))
-        dae_with_numerics(int(BEFORE), "search", "tiny", "--trials", "2", *ONE_PROCESS)
-        dae_with_numerics(int(BEFORE), "replicate", "tiny", *ONE_PROCESS)
+        search = ("search", "tiny", "--trials", "2", *ONE_PROCESS)
+        dae_with_numerics(int(BEFORE), search, ("replicate", "tiny", *ONE_PROCESS))
     return folder
 
 
@@ -126,7 +126,7 @@ def test_rows_of_seeds_that_are_not_asked_for_stay_whichever_version_is_newer(
 ) -> None:
     dae("replicate", "tiny", "--only", "rect-0", "--replace", "--seeds", "2").succeeded()
     seeds = [(row["cell"], row["seed"]) for row in read_csv(before / "runs.csv")]
-    dae_with_numerics(int(BEFORE), "replicate", "tiny", "--replace", *ONE_PROCESS)
+    dae_with_numerics(int(BEFORE), ("replicate", "tiny", "--replace", *ONE_PROCESS))
     rows = read_csv(before / "runs.csv")
     assert [(row["cell"], row["seed"]) for row in rows] == seeds
     assert [row["numerics"] for row in rows] == [BEFORE, NOW, BEFORE]

@@ -111,11 +111,6 @@ if "tracker" not in " ".join(sys.orig_argv):  # a helper, which is not meant
 """
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="whatever ends a worker is told as memory that ran out",
-)
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
@@ -134,16 +129,15 @@ if "tracker" not in " ".join(sys.orig_argv):  # a helper, which is not meant
 def test_why_workers_cannot_start_is_told(
     child: Start, tiny: Path, tmp_path: Path, how: str, reason: tuple[str, ...]
 ) -> None:
-    """Its exit code or signal, and the last lines of its stderr."""
+    """The exit code or signal that they end with, and the last lines of their stderr."""
     folder = tmp_path / "at-start"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(ENDS_AT_ONCE.format(how=how))
     environment = {"PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
     ended = child("replicate", "tiny", "--jobs", "2", environment=environment).wait()
-    assert ended.code == 1
-    for row in read_csv(tiny / "runs.csv"):
-        assert "memory" not in row["error"]
-        assert all(part in row["error"] for part in reason)
+    ended.failed(1, "--jobs 1", *reason)
+    assert "memory" not in ended.err
+    assert not list(tiny.glob("runs/*"))
 
 
 # Settings of the libraries, made for other programs

@@ -234,7 +234,7 @@ def test_the_environment_tells_code_machine_and_threads(finished: Finished) -> N
     assert environment["platform"] == platform.platform()
     names = (
         *("torch", "numpy", "scipy", "numba", "llvmlite"),
-        *("safetensors", "joblib", "pydantic", "scikit-image", "pillow", "scikit-learn"),
+        *("safetensors", "pydantic", "scikit-image", "pillow", "scikit-learn"),
     )
     assert environment["packages"] == {name: version(name) for name in names}
     has_affinity = hasattr(os, "sched_getaffinity")

@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.timeout(240),
 ]
 ENDLESS = ("--set", "finetune.max_epochs=100000", "--set", "finetune.patience=100000")
-LONG = ("--set", "finetune.max_epochs=400", "--set", "finetune.patience=400")
+LONG = ("--set", "finetune.max_epochs=150", "--set", "finetune.patience=150")
 ONE_AND_THE_SAME = 0.3
 """Seconds in which two signals count as one (docs/reliability.md)."""
 

@@ -17,8 +17,14 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 
 @needs_proc
 @pytest.mark.timeout(300)
-def test_a_study_killed_at_random_moments_ends_as_if_nobody_had_killed_it(tmp_path: Path) -> None:
-    tally = Torture(tmp_path, seed=7, report=lambda _: None, cold=0.0, alone=1.0).run(kills=2)
+@pytest.mark.usefixtures("tiny")
+def test_a_study_killed_at_random_moments_ends_as_if_nobody_had_killed_it(
+    tmp_path: Path, tiny_data: Path
+) -> None:
+    how = {"cold": 0.0, "alone": 1.0}
+    study = ("tiny", "--set", "finetune.max_epochs=40", "--set", "finetune.patience=40")
+    torture = Torture(tmp_path, seed=7, report=lambda _: None, study=study, data=tiny_data, **how)
+    tally = torture.run(kills=2)
     assert tally.failures() == []
     assert tally.killed >= 2
     assert tally.studies >= 1

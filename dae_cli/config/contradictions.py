@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from dae_cli.config.choices import CORRUPTIONS
 from dae_cli.config.entries import Layer, find
 from dae_cli.config.filter_contradictions import inputs_of_filters, of_filters_alone
 from dae_cli.config.kinds import SVM, kind_of
@@ -76,21 +77,25 @@ def _of_corruption(layer: Layer, inputs: int, hidden: tuple[int, ...]) -> list[P
     corruption = valid_section(CorruptionSettings, layer.get("corruption"))
     if corruption is None:
         return []
-    for name, usual in (("pepper", 0.0), ("salt", 1.0)):
-        if corruption.kind != "salt-and-pepper" and getattr(corruption, name) != usual:
+    own = CORRUPTIONS[corruption.kind]
+    for kind, name in (
+        (kind, name) for kind, other in CORRUPTIONS.items() for name in other.options
+    ):
+        usual = CorruptionSettings.model_fields[name].default
+        if name not in own.options and getattr(corruption, name) != usual:
             text = (
                 f"{corruption.kind} puts in no {name}; "
-                f"leave {name} out, or set kind to salt-and-pepper {_because_of_kind(layer)}"
+                f"leave {name} out, or set kind to {kind} {_because_of_kind(layer)}"
             )
             return about(layer, f"corruption.{name}", text)
-    if corruption.kind == "gaussian" and corruption.destruction != 0:
+    if own.level == "sigma" and corruption.destruction != 0:
         return about(
             layer,
             "corruption.destruction",
-            "gaussian noise destroys no inputs: its strength is corruption.sigma; leave "
+            f"{corruption.kind} noise destroys no inputs: its strength is corruption.sigma; leave "
             f"destruction out or set it to 0 {_because_of_kind(layer)}",
         )
-    if corruption.kind != "gaussian" and corruption.sigma != 0:
+    if own.level != "sigma" and corruption.sigma != 0:
         return about(
             layer,
             "corruption.sigma",

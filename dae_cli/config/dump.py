@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from dae_cli.config.schema import AnyExperiment, SvmExperiment
+from dae_cli.config.choices import CORRUPTIONS
+from dae_cli.config.schema import AnyExperiment, CorruptionSettings, SvmExperiment
 
 _ADDED_LATER: dict[str, dict[str, object]] = {
-    "corruption": {"pepper": 0.0, "salt": 1.0},
+    "corruption": {
+        option: CorruptionSettings.model_fields[option].default
+        for kind in CORRUPTIONS.values()
+        for option in kind.options
+    },
     "pretrain": {
         "kind": "autoencoder",
         "gibbs_steps": 1,
@@ -81,7 +86,8 @@ def dump_yaml(experiment: AnyExperiment) -> str:
         if experiment.svm.kernel == "rbf":
             del settings["svm"]["degrees"]
         return _lines(settings)
-    unused = "destruction" if experiment.corruption.kind == "gaussian" else "sigma"
+    level = CORRUPTIONS[experiment.corruption.kind].level
+    unused = "sigma" if level == "destruction" else "destruction"
     if settings["corruption"][unused] == 0:
         del settings["corruption"][unused]
     return _lines(settings)

@@ -5,22 +5,25 @@ The description of a field ends the error message about it: "must be from 0 to 1
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from dae_cli.data.datasets import DATASETS, MNIST
+from dae_cli.config.choices import CORRUPTIONS, LAYERS
+from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST
 
-DatasetName = Literal[
-    "basic", "rot", "bg-rand", "bg-img", "rot-bg-img", "rect", "rect-img", "convex", "mnist"
-]
-FilterDatasetName = Literal["mnist", "photographs"]
-CorruptionKind = Literal["masking", "gaussian", "salt-and-pepper"]
 LossKind = Literal["cross-entropy", "squared-error"]
 InitKind = Literal["glorot", "tutorial"]
-PretrainKind = Literal["autoencoder", "rbm"]
 SvmKernel = Literal["rbf", "poly"]
 WhiteningKind = Literal["none", "olshausen-field"]
+if TYPE_CHECKING:
+    DatasetName: TypeAlias = str
+    FilterDatasetName: TypeAlias = str
+    CorruptionName: TypeAlias = str
+    PretrainKind: TypeAlias = str
+else:
+    DatasetName, FilterDatasetName = Literal[tuple(DATASETS)], Literal[FILTER_DATASETS]
+    CorruptionName, PretrainKind = Literal[tuple(CORRUPTIONS)], Literal[tuple(LAYERS)]
 
 LayerWidth = Annotated[int, Field(ge=1, le=100_000)]
 LearningRate = Annotated[
@@ -62,7 +65,7 @@ class ModelSettings(Settings):
 class CorruptionSettings(Settings):
     """What is done to the input of the layer being pretrained."""
 
-    kind: Annotated[CorruptionKind, Field(description="the kind of noise")] = "masking"
+    kind: Annotated[CorruptionName, Field(description="the kind of noise")] = "masking"
     destruction: Annotated[
         float, Field(ge=0, lt=1, description="the fraction of inputs set to 0")
     ] = 0.0

@@ -18,6 +18,7 @@ from dae_cli.engines.activations import F
 from dae_cli.engines.blocks import Matrix
 from dae_cli.engines.kernels import Denoising, Descent, Errors, Gibbs
 from dae_cli.engines.names import EngineName
+from dae_cli.engines.torch_engine import TorchStepper
 from dae_cli.engines.vectors import LANES
 from dae_cli.models.autoencoder import Autoencoder, DenoisingBatch
 from dae_cli.models.layers import Encoder
@@ -45,6 +46,8 @@ class CompiledEngine:
 
     def encode(self, layer: Encoder, inputs: Tensor, out: Tensor) -> Tensor:
         """Write the codes of inputs into `out`."""
+        if type(layer).encode is not Encoder.encode:
+            return out.copy_(layer.encode(inputs))
         weight, bias = _matrix(layer.weight), layer.hidden_bias.numpy()
         kernels.encode(_matrix(inputs), len(inputs), weight, bias, _matrix(out), False)
         return out
@@ -59,14 +62,16 @@ class CompiledEngine:
             inputs = out
         return inputs
 
-    def stepper(self, model: Autoencoder | Rbm | Network) -> _Stepper[Any, Any]:
-        """Return steps of a model."""
+    def stepper(self, model: Encoder | Network) -> _Stepper[Any, Any] | TorchStepper:
+        """Return steps of a model: its own ones, in torch, where there are no kernels for it."""
         self.prepare(model)
-        if isinstance(model, Autoencoder):
+        if type(model) is Autoencoder:
             return _AutoencoderStepper(model, self.zeros)
-        if isinstance(model, Rbm):
+        if type(model) is Rbm:
             return _RbmStepper(model, self.zeros)
-        return _NetworkStepper(model, self.zeros)
+        if type(model) is Network:
+            return _NetworkStepper(model, self.zeros)
+        return TorchStepper(model)
 
     def _laid_out(self, tensor: Tensor) -> Tensor:
         if tensor.dim() == 1:

@@ -16,10 +16,8 @@ from dae_cli.engines.names import ENGINES, EngineName
 from dae_cli.engines.torch_engine import TorchEngine
 from dae_cli.errors import ConfigError
 from dae_cli.import_path import JitDisabledError, load_numba
-from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.layers import Encoder
 from dae_cli.models.network import Network
-from dae_cli.models.rbm import Rbm
 
 B = TypeVar("B", contravariant=True)
 
@@ -70,7 +68,7 @@ class Engine(Protocol):
     def scores(self, network: Network, inputs: Tensor) -> Tensor:
         """Return what enters the softmax for inputs (m, d) as for `encode`: (m, classes)."""
 
-    def stepper(self, model: Autoencoder | Rbm | Network) -> Stepper[Any]:
+    def stepper(self, model: Encoder | Network) -> Stepper[Any]:
         """Prepare a model, and return its steps.
 
         They take the minibatches of its `sgd_step`, whose tensors are memory of `zeros`; but the

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor
 
 from dae_cli.engines.names import EngineName
-from dae_cli.models.autoencoder import Autoencoder
 from dae_cli.models.layers import Encoder
 from dae_cli.models.network import Network
-from dae_cli.models.rbm import Rbm
 
 
 class TorchEngine:
@@ -38,7 +36,7 @@ class TorchEngine:
         """Return what enters the softmax."""
         return network.scores(inputs)
 
-    def stepper(self, model: Autoencoder | Rbm | Network) -> TorchStepper:
+    def stepper(self, model: Encoder | Network) -> TorchStepper:
         """Return a model's own steps."""
         self.prepare(model)
         return TorchStepper(model)
@@ -47,7 +45,7 @@ class TorchEngine:
 class TorchStepper:
     """The steps that a model takes by itself."""
 
-    def __init__(self, model: Autoencoder | Rbm | Network) -> None:
+    def __init__(self, model: Encoder | Network) -> None:
         self._model = model
 
     def step(self, batch: Any, upcoming: Any, learning_rate: float) -> Tensor:

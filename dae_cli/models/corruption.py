@@ -8,10 +8,10 @@ References: ICML 2008, section 2.3 (masking); JMLR 2010, section 3.3 (Gaussian, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,25 @@ class Gaussian:
             np.add(clean, noise, out=out)
 
 
-Corruption = Masking | SaltAndPepper | Gaussian
+class Corruption(Protocol):
+    """Noise on the input of the layer being trained; its fields are settings of `corruption`."""
+
+    def corrupt(self, clean: Array, random: np.random.Generator, out: Array) -> None:
+        """Write a noisy copy of `clean` (m, d) into `out` (m, d)."""
+
+
+CORRUPTIONS: dict[str, type[Masking | SaltAndPepper | Gaussian]] = {
+    "masking": Masking,
+    "salt-and-pepper": SaltAndPepper,
+    "gaussian": Gaussian,
+}
+"""The classes by their names in YAML (config/choices.py)."""
+
+
+def corruption_of(kind: str, settings: Mapping[str, Any]) -> Corruption:
+    """Build a corruption, whose fields are among the settings."""
+    chosen = CORRUPTIONS[kind]
+    return chosen(**{field.name: settings[field.name] for field in fields(chosen)})
 
 
 # Choosing exactly so many components

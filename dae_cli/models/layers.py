@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,3 +67,16 @@ class Encoder:
     def encode(self, inputs: Tensor) -> Tensor:
         """Map inputs (m, d) to codes h (m, hidden)."""
         return torch.addmm(self.hidden_bias, inputs, self.weight.T).sigmoid_()
+
+    def sgd_step(self, batch: Any, learning_rate: float) -> Tensor:
+        """Take one step of stochastic gradient descent, in place.
+
+        Args:
+            batch: a minibatch of this kind of layer; a `DenoisingBatch` unless the training loop
+                knows another one.
+            learning_rate: ε.
+
+        Returns:
+            The cost before the step, summed over the rows.
+        """
+        raise NotImplementedError

@@ -25,7 +25,7 @@ from dae_cli.study.tables.trial_rows import TrialRow
 from dae_cli.study.workers.cluster import Cluster, ClusterError, Killed, UnfitWorkerError
 from dae_cli.study.workers.cluster_runs import wait_for_checkpoints
 from dae_cli.study.workers.cluster_worker import CalledOff, as_here
-from dae_cli.study.workers.files import WorkerFiles
+from dae_cli.study.workers.files import ClusterFiles
 
 KILLED = (
     "its worker was killed again and again, perhaps because the memory ran out; smaller layers or "
@@ -74,12 +74,13 @@ def make_on_cluster(
             name = f"{ours}{(count := count + 1)}"
             yield name, partial(_make_on_worker, plan, tuple(since), cluster.data_dir, name)
 
-    with WorkerFiles((), watcher, stop, plan.folder / TRIALS) as files, stop.deferred():
+    with ClusterFiles((), watcher, stop, plan.folder / TRIALS) as files, stop.deferred():
         ended = cluster.run(
             calls(),
             at_most=workers,
             stop=stop,
             stop_file=files.stop_file,
+            look=files.poll,
             is_begun=_begun_when_first_asked(plan),
         )
         try:

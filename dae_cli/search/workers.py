@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 
 from dae_cli.search.claim import TrialLeftError, prospect
 from dae_cli.search.cluster_trials import make_on_cluster
 from dae_cli.search.next_trial import fail_left, make_next
 from dae_cli.search.plan import TRIALS, SearchPlan
-from dae_cli.stopping import Interrupted, SignalStop, WorkerStop
+from dae_cli.stopping import Interrupted, SignalStop, Stop
 from dae_cli.study.progress import Watcher
+from dae_cli.study.run.folder import sweep_runs
+from dae_cli.study.run.threads import one_thread_in_processes
 from dae_cli.study.tables.trial_rows import TrialRow
 from dae_cli.study.workers.cluster import Cluster
-from dae_cli.study.workers.files import STOPPING, WorkerFiles
-from dae_cli.study.workers.pool import (
-    KILLED,
-    WorkerKilledError,
-    end_workers,
-    in_workers,
-    require_semaphores,
-)
+from dae_cli.study.workers.files import STOPPING
+from dae_cli.study.workers.pool import POLL_SECONDS, going_on
+from dae_cli.study.workers.processes import Lost, Processes
 
 WAIT_SECONDS = 0.5
 
@@ -81,7 +77,7 @@ def run_trials(
             written.
     """
     alone = cluster is None and workers == 1
-    # Of several workers, the thread that passes the wish on tells of it.
+    # Of several workers, who passes the wish on tells of it.
     signals = SignalStop((lambda: watcher.note(STOPPING)) if alone else (lambda: None))
     stop = TimedStop(signals, seconds)
     told = False
@@ -127,69 +123,46 @@ def _here(plan: SearchPlan, stop: TimedStop, since: Sequence[int]) -> Iterator[T
 def _side_by_side(
     plan: SearchPlan, workers: int, stop: TimedStop, since: Sequence[int], watcher: Watcher
 ) -> Iterator[TrialRow]:
-    """Make trials in worker processes; where one is killed, go on with fewer at a time.
+    """Make trials in processes until one finds none to make; those of the others come to their end.
 
-    At one at a time it is known whose trial was killed: that one fails, and the others go on.
-    """
-    require_semaphores()
-    trials = plan.folder / TRIALS
-    with WorkerFiles((), watcher, stop, trials) as files, stop.deferred():
-        while not stop.asked():
-            try:
-                with closing(_round(plan, workers, files, since)) as rows:
-                    yield from rows
-                break
-            except WorkerKilledError:
-                if stop.asked():
-                    continue
-                if workers > 1:
-                    workers -= 1
-                    at_a_time = "one trial" if workers == 1 else f"{workers} trials"
-                    watcher.note(f"{KILLED}; going on from the checkpoints, {at_a_time} at a time")
-                elif row := fail_left(plan, since, f"{KILLED}; smaller layers need less memory"):
-                    yield row
-    if stop.asked():
-        end_workers(())
-
-
-def _round(
-    plan: SearchPlan, workers: int, files: WorkerFiles, since: Sequence[int]
-) -> Generator[TrialRow, None, None]:
-    """Make trials until a worker finds none to make; those of the others come to their end.
+    Where a process is killed, the next one goes on with its trial, with fewer at a time. A trial
+    that is killed when there is one at a time has failed.
 
     Raises:
         TrialLeftError: a trial could not go on; those of the others have kept a checkpoint.
     """
-    from joblib import delayed
-
     over, left = False, None
-
-    def calls() -> Iterator[Any]:
-        while not over:
-            yield delayed(_make_in_worker)(plan, files.stop_file, tuple(since))
-
-    with closing(in_workers(calls(), workers)) as outcomes:
-        for outcome in outcomes:
-            if isinstance(outcome, TrialRow):
-                yield outcome
-                continue
-            over = True
-            if isinstance(outcome, TrialLeftError):
-                left = left or outcome
-                files.ask_to_stop()
+    make = partial(_make_in_process, plan, tuple(since))
+    one_thread_in_processes()
+    with stop.deferred(), Processes[None, TrialRow | TrialLeftError | None]() as processes:
+        while processes or not (over or stop.asked()):
+            while len(processes) < workers and not (over or stop.asked()):
+                processes.start(None, make)
+            for _, outcome in processes.ended(POLL_SECONDS):
+                if isinstance(outcome, TrialRow):
+                    yield outcome
+                elif not isinstance(outcome, Lost):
+                    over, left = True, left or outcome
+                elif stop.asked():
+                    continue
+                elif workers > 1:
+                    workers -= 1
+                    watcher.note(f"{outcome}; {going_on(workers, 'trial')}")
+                elif row := fail_left(plan, since, f"{outcome}; smaller layers need less memory"):
+                    yield row
+            if (stop.asked() or left) and processes.ask_to_stop():
+                watcher.note(STOPPING)
+    sweep_runs(plan.folder / TRIALS)
     if left:
         raise left
 
 
-def _make_in_worker(
-    plan: SearchPlan, stop_file: Path, since: Sequence[int]
+def _make_in_process(
+    plan: SearchPlan, since: Sequence[int], stop: Stop
 ) -> TrialRow | TrialLeftError | None:
-    stop = WorkerStop(stop_file)
+    """Make one trial; None where it was stopped, or there is none to make now."""
     try:
         row = None if stop.asked() else make_next(plan, stop, since)
     except TrialLeftError as error:
         return error  # as what it came to: raised, it would end the others where they are
-    if isinstance(row, TrialRow):
-        return row
-    time.sleep(WAIT_SECONDS)  # until the command knows, and asks no more
-    return None
+    return row if isinstance(row, TrialRow) else None

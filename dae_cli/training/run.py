@@ -27,12 +27,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dae_cli.config.schema import CorruptionSettings, Experiment, PretrainedExperiment
+from dae_cli.config.schema import Experiment, PretrainedExperiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.engines.engine import Engine, Stepper
 from dae_cli.errors import DivergedError
-from dae_cli.models.autoencoder import Autoencoder
-from dae_cli.models.corruption import Corruption, Gaussian, Masking, SaltAndPepper
+from dae_cli.models.corruption import corruption_of
 from dae_cli.models.network import Network
 from dae_cli.models.rbm import Rbm
 from dae_cli.training.evaluation import count_wrong, encode_rows
@@ -128,9 +127,9 @@ class TrainingRun:
                 begin_chains(settings, layer)
             buffer = partial(GibbsBuffer, inputs, layer, self._engine)
         else:
-            assert isinstance(layer, Autoencoder)
             purpose = Purpose.CORRUPTION
-            corruption = corruption_from(self._experiment.corruption)
+            chosen = self._experiment.corruption
+            corruption = corruption_of(chosen.kind, chosen.model_dump())
             buffer = partial(DenoisingBuffer, inputs, corruption, self._engine)
         stepper = self._engine.stepper(layer)
         minibatches = Minibatches(buffer, settings.batch_size)
@@ -239,15 +238,6 @@ class TrainingRun:
             f"diverged in {phase}{layer}, epoch {self.state.epoch + 1}: {problem}; "
             f"lower {phase}.learning_rate (now {rate:g})"
         )
-
-
-def corruption_from(settings: CorruptionSettings) -> Corruption:
-    """Build the corruption that a config names."""
-    if settings.kind == "masking":
-        return Masking(settings.destruction)
-    if settings.kind == "salt-and-pepper":
-        return SaltAndPepper(settings.destruction, settings.pepper, settings.salt)
-    return Gaussian(settings.sigma)
 
 
 def _is_best(state: TrainingState, window: int) -> bool:

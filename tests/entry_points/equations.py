@@ -33,6 +33,7 @@ __all__ = [
     "AutoencoderSteps",
     "ConfigError",
     "Gaussian",
+    "IdleSteps",
     "Masking",
     "NetworkSteps",
     "RbmSteps",
@@ -134,6 +135,29 @@ class AutoencoderSteps(_Steps):
 
     def _new_batch(self, memory: list[Tensor]) -> DenoisingBatch:
         return DenoisingBatch(*memory)
+
+
+class _Idle(Autoencoder):
+    """A kind of layer that no engine knows: it learns nothing, and its code is its input."""
+
+    def encode(self, inputs: Tensor) -> Tensor:
+        return inputs[:, : len(self.hidden_bias)]
+
+    def sgd_step(self, batch: DenoisingBatch, learning_rate: float) -> Tensor:
+        return batch.clean.sum()
+
+
+class IdleSteps(AutoencoderSteps):
+    """Steps of a kind of layer that learns nothing; a cost is the sum of the clean rows."""
+
+    def __init__(self, parameters: Parameters, engine: str) -> None:
+        super(AutoencoderSteps, self).__init__(_Idle(**_copies(parameters)), engine)
+
+    def codes(self, inputs: Tensor) -> Tensor:
+        """Return the first of the inputs, which are the codes."""
+        rows, width = self._engine.zeros(*inputs.shape), len(self._model.hidden_bias)
+        out: Tensor = self._engine.zeros(len(inputs), width)
+        return out.copy_(self._engine.encode(self._model, rows.copy_(inputs), out))
 
 
 class RbmSteps(_Steps):

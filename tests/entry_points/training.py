@@ -21,8 +21,9 @@ from dae_cli.data.dataset import Dataset, Split
 from dae_cli.engines.engine import engine_for
 from dae_cli.engines.torch_engine import TorchEngine
 from dae_cli.errors import DaeError, DivergedError
+from dae_cli.models.corruption import corruption_of
 from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
-from dae_cli.training.run import Callbacks, TrainingRun, corruption_from
+from dae_cli.training.run import Callbacks, TrainingRun
 from dae_cli.training.state import initial_state
 from dae_cli.training.streams import Purpose, shuffled, stream
 
@@ -207,7 +208,8 @@ def corrupted(settings: Settings, clean: Array, seed: int, layer: int, epoch: in
     """Return rows as they are corrupted when they come first in an epoch."""
     corruption = Experiment.model_validate(settings).corruption
     out = np.empty_like(clean)
-    corruption_from(corruption).corrupt(clean, stream_of("CORRUPTION", seed, layer, epoch), out)
+    noise = corruption_of(corruption.kind, corruption.model_dump())
+    noise.corrupt(clean, stream_of("CORRUPTION", seed, layer, epoch), out)
     return out
 
 

@@ -209,13 +209,8 @@ class Child:
         return sorted(found)
 
     def workers(self) -> list[int]:
-        """Those of them that make runs: not the helpers that clear up after them."""
-        found = []
-        for pid in self.others():
-            with suppress(OSError):
-                if b"tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.append(pid)
-        return found
+        """Those of them that make runs: not the command's own children, which start them."""
+        return [pid for pid in self.others() if _parent(pid) not in (None, self.pid)]
 
     def survivors(self) -> list[int]:
         """The processes that are still there when they have had time to end."""
@@ -231,6 +226,14 @@ class Child:
     @property
     def _err(self) -> Path:
         return self._logs / "err"
+
+
+def _parent(pid: int) -> int | None:
+    """Return the process that started another one; None if that is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def wait_until(condition: Callable[[], object], child: Child | None = None) -> None:

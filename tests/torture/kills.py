@@ -15,7 +15,6 @@ from tests.support.children import Child
 from tests.support.compare import differences, temporary_files
 from tests.torture.looking import Looking
 
-STUDY = "smoke"
 ENDS = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
 LEAST_PATIENCE = 3.0
 """Seconds in which a run is well begun; kills come at any moment up to then at least."""
@@ -67,6 +66,8 @@ class Torture:
         report: Callable[[str], None],
         cold: float = 0.15,
         alone: float = 0.2,
+        study: tuple[str, ...] = ("smoke", "--origin", "regenerated"),
+        data: Path | None = None,
     ) -> None:
         """Prepare.
 
@@ -76,12 +77,15 @@ class Torture:
             report: hears how it goes.
             cold: the share of studies that begin with an empty cache.
             alone: the share of commands that make one run at a time, in their own process.
+            study: its name, and what else is said of it.
+            data: the folder of its data; regenerated without one.
         """
         self.tally = Tally()
         self._folder = folder
         self._random = random.Random(seed)
         self._report = report
         self._cold, self._alone = cold, alone
+        self._words, self._data = study, data
         self._patience = 0.0
         self._caches = folder / "caches"
         self._reference = folder / "reference"
@@ -162,14 +166,14 @@ class Torture:
 
     def _command(self, out: Path, cache: Path) -> Child:
         jobs = "1" if self._random.random() < self._alone else "2"
-        words = ("replicate", STUDY, "--out", str(out), "--jobs", jobs, "--engine", "torch")
+        out_of = ("--out", str(out), "--jobs", jobs, "--engine", "torch")
         environment = {
             "DAE_CACHE_DIR": str(cache),
-            "DAE_DATA_DIR": "",
+            "DAE_DATA_DIR": str(self._data or ""),
             "DAE_CHECKPOINT_SECONDS": "0.05",  # or no run would be killed between two of them
             "OMP_NUM_THREADS": "1",
         }
-        return Child(*words, "--origin", "regenerated", environment=environment)
+        return Child("replicate", *self._words, *out_of, environment=environment)
 
 
 def _litter(cache: Path) -> list[str]:

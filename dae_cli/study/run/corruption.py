@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dae_cli.config.choices import CORRUPTIONS
 from dae_cli.config.schema import PretrainedExperiment
 
 
@@ -18,10 +19,7 @@ def corruption_told(experiment: PretrainedExperiment) -> str:
         penalties.append(f"weight decay {pretrain.weight_decay:g}")
     if pretrain.contraction:
         penalties.append(f"contraction {pretrain.contraction:g}")
-    noise = ""
-    if corruption.kind == "gaussian" and corruption.sigma:
-        noise = f"Gaussian noise, σ {corruption.sigma:g}"
-    elif corruption.destruction:
-        how = "destroyed" if corruption.kind == "masking" else "salt and pepper"
-        noise = f"{100 * corruption.destruction:g} % {how}"
-    return ", ".join([*([noise] if noise else []), *penalties]) or "no corruption"
+    kind = CORRUPTIONS[corruption.kind]
+    level = corruption.sigma if kind.level == "sigma" else 100 * corruption.destruction
+    noise = [kind.words.format(level)] if level else []
+    return ", ".join([*noise, *penalties]) or "no corruption"

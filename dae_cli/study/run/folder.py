@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from dae_cli.config.choices import CORRUPTIONS, LAYERS
 from dae_cli.config.dump import told_settings
 from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
@@ -148,18 +149,19 @@ def model_name(experiment: AnyExperiment) -> str:
     if isinstance(experiment, SvmExperiment):
         return f"SVM_{experiment.svm.kernel}" + ("(nu)" if any(experiment.svm.destructions) else "")
     corruption = experiment.corruption
-    level = corruption.sigma if corruption.kind == "gaussian" else corruption.destruction
+    level = getattr(corruption, CORRUPTIONS[corruption.kind].level)
+    layer = LAYERS[experiment.pretrain.kind]
     if isinstance(experiment, FilterExperiment):
-        if experiment.pretrain.kind == "rbm":
-            return "RBM"
+        if layer.alone:
+            return layer.alone
         if experiment.pretrain.contraction:
             return "CAE"
         return "DAE" if level else "AE"
     depth = len(experiment.model.hidden)
     if experiment.pretrain.epochs == 0:
         return f"NNet-{depth}"
-    if experiment.pretrain.kind == "rbm":
-        return f"DBN-{depth}"
+    if layer.stacked:
+        return f"{layer.stacked}-{depth}"
     return f"SdA-{depth}" if level else f"SAA-{depth}"
 
 
@@ -186,12 +188,9 @@ def run_name(experiment: AnyExperiment, data_sha256: str, numerics: int = NUMERI
         nu = "-nu" if any(experiment.svm.destructions) else ""
         return f"{experiment.dataset}-svm-{experiment.svm.kernel}{nu}-s{experiment.seed}-{digest}"
     model = model_name(experiment).lower().replace("-", "")
-    if experiment.corruption.kind == "masking":
-        level = f"{destruction_percent(experiment):g}"
-    elif experiment.corruption.kind == "gaussian":
-        level = f"gaussian{experiment.corruption.sigma:g}"
-    else:
-        level = f"saltpepper{destruction_percent(experiment):g}"
+    kind = CORRUPTIONS[experiment.corruption.kind]
+    percent, sigma = destruction_percent(experiment), experiment.corruption.sigma
+    level = f"{kind.in_run_names}{sigma if kind.level == 'sigma' else percent:g}"
     return f"{experiment.dataset}-{model}-{level}-s{experiment.seed}-{digest}"
 
 

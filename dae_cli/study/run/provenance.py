@@ -19,7 +19,7 @@ from dae_cli.training.version import NUMERICS_VERSION, UNRECORDED
 
 REPORTED = (
     *("torch", "numpy", "scipy", "numba", "llvmlite"),
-    *("safetensors", "joblib", "pydantic", "scikit-image", "pillow", "scikit-learn"),
+    *("safetensors", "pydantic", "scikit-image", "pillow", "scikit-learn"),
 )
 _OF_THE_ENGINE = {
     "torch": ("torch", "numpy"),

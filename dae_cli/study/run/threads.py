@@ -22,17 +22,21 @@ THREAD_VARIABLES = (
 """Where libraries look for their number of threads, once, when they are loaded."""
 
 
+def one_thread_in_processes() -> None:
+    """Give libraries that are loaded from now on one thread, here and in processes to come."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+
+
 def use_one_thread() -> None:
     """Make this process compute with one thread from now on, and the processes that it starts.
 
-    Workers are started with the same variables (`inner_max_num_threads` in `workers/pool.py`), but
-    call this as well: torch asks for its own number, and a run in the command's own process finds
-    libraries that were loaded before.
+    Workers are started with `one_thread_in_processes`, but call this as well: torch asks for its
+    own number, and a run in the command's own process finds libraries that were loaded before.
     """
     import torch
     from threadpoolctl import threadpool_limits
 
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # libraries that are still to come
+    one_thread_in_processes()
     threadpool_limits(limits=1)  # every BLAS and OpenMP that is here; for good, outside of a with
     torch.set_num_threads(1)
     with suppress(RuntimeError):  # they have begun to work; none of ours uses them

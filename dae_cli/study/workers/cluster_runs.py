@@ -21,7 +21,7 @@ from dae_cli.study.workers.cluster import (
     UnfitWorkerError,
 )
 from dae_cli.study.workers.cluster_worker import make_run
-from dae_cli.study.workers.files import WorkerFiles
+from dae_cli.study.workers.files import ClusterFiles
 
 ENDING_SECONDS = 30.0
 """In which jobs keep a checkpoint where the command ends for want of a cluster."""
@@ -46,13 +46,14 @@ def run_on_cluster(
         (job.name, partial(make_run, _with_absolute_paths(job), command, cluster.data_dir))
         for job in jobs
     ]
-    stop = SignalStop(lambda: None)  # the thread that passes it on to the workers tells it
-    with WorkerFiles(jobs, watcher, stop) as files, stop.deferred():
+    stop = SignalStop(lambda: None)  # who passes it on to the workers tells it
+    with ClusterFiles(jobs, watcher, stop) as files, stop.deferred():
         ended = cluster.run(
             calls,
             at_most=workers,
             stop=stop,
             stop_file=files.stop_file,
+            look=files.poll,
             is_begun=lambda name: by_name[name].is_held(),
         )
         try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -47,31 +45,20 @@ class FileWatcher(Silent):
             part.replace(self._path)
 
 
-class WorkerFiles:
-    """The command's end.
+class ProgressFiles:
+    """The command's end: tells the watcher what the workers' files say.
 
-    Tells the watcher what the workers' files say; nothing of a run comes after its end. When the
-    command is to stop, makes the file that the workers look for.
+    Nothing of a run comes after its end.
     """
 
-    def __init__(
-        self, jobs: Sequence[Job], watcher: Watcher, stop: Stop, runs: Path | None = None
-    ) -> None:
+    def __init__(self, jobs: Sequence[Job], watcher: Watcher, runs: Path | None = None) -> None:
         """Listen to `jobs`; their folder is `runs`, which must be given where no job is known."""
         self._watcher = watcher
-        self._stop = stop
         self._runs = runs or jobs[0].folder.parent
-        self.stop_file = part_of(self._runs / "stop")
         self._files = {job.name: _progress_file(job) for job in jobs}
         self._told: dict[str, str] = {}
-        self._ended: set[str] = set()
-        self._asked = False
-        self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._poll, daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
     def __exit__(
@@ -80,45 +67,23 @@ class WorkerFiles:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
-        self._thread.join()
         with suppress(OSError, DaeError):  # a disk that is read-only by now, say
-            self.stop_file.unlink(missing_ok=True)
             sweep_runs(self._runs)
+
+    def poll(self) -> None:
+        """Read the files of all runs that have not ended."""
+        for run in self._files:
+            self._tell(run)
 
     def finish(self, row: RunRow) -> None:
         """Tell the last of a run, then its end."""
-        with self._lock:
-            self._tell(row.run)
-            self._ended.add(row.run)
-            self._watcher.finished(row)
-        self._files[row.run].unlink(missing_ok=True)
+        self._tell(row.run)
+        self._watcher.finished(row)
+        self._files.pop(row.run).unlink(missing_ok=True)
 
     def leave(self, run: str) -> None:
         """Tell no more of a run that is not brought to an end here."""
-        with self._lock:
-            self._ended.add(run)
-
-    def _poll(self) -> None:
-        while not self._over.wait(POLL_SECONDS):
-            if self._stop.asked():
-                self.ask_to_stop()
-            with self._lock:
-                for run in self._files:
-                    if run not in self._ended:
-                        self._tell(run)
-
-    def ask_to_stop(self) -> None:
-        """Let every worker finish its step and keep a checkpoint."""
-        if self._asked:
-            return
-        self._asked = True
-        self._watcher.note(STOPPING)
-        try:
-            self.stop_file.touch()
-        except OSError:  # a full disk, say
-            for worker in multiprocessing.active_children():
-                worker.terminate()  # which a worker hears as the same request
+        del self._files[run]
 
     def _tell(self, run: str) -> None:
         try:
@@ -133,3 +98,39 @@ class WorkerFiles:
             self._watcher.started(run, resumed)
         self._told[run] = text
         self._watcher.moved(run, place)
+
+
+class ClusterFiles(ProgressFiles):
+    """When the command is to stop, makes the file that the workers of a cluster look for."""
+
+    def __init__(
+        self, jobs: Sequence[Job], watcher: Watcher, stop: Stop, runs: Path | None = None
+    ) -> None:
+        super().__init__(jobs, watcher, runs)
+        self._stop = stop
+        self.stop_file = part_of(self._runs / "stop")
+        self._asked = False
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with suppress(OSError):
+            self.stop_file.unlink(missing_ok=True)
+        super().__exit__(kind, error, trace)
+
+    def poll(self) -> None:
+        if self._stop.asked():
+            self.ask_to_stop()
+        super().poll()
+
+    def ask_to_stop(self) -> None:
+        """Let every worker finish its step and keep a checkpoint."""
+        if self._asked:
+            return
+        self._asked = True
+        self._watcher.note(STOPPING)
+        with suppress(OSError):  # a full disk, say: then the end of the command stops them
+            self.stop_file.touch()
