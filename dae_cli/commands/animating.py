@@ -42,6 +42,7 @@ def draw_learning(
     import torch
 
     from dae_cli.data.datasets import DATASETS, PHOTOGRAPHS
+    from dae_cli.data.sources import DataOptions
     from dae_cli.engines.engine import default_engine, engine_for
     from dae_cli.pictures.animation import Moment, animate, learning_frames
     from dae_cli.pictures.filters import Panel, upright
@@ -54,9 +55,8 @@ def draw_learning(
         use_one_thread()
         origin = had.origin if had else None
         # No error is counted; how far the data are to be trusted is told with their origin.
-        data = prepare_any(
-            experiment.dataset, data_dir, origin, photos, watcher, accept_unverified=True
-        )
+        options = DataOptions(data_dir, origin, accept_unverified=True, photos=photos)
+        data = prepare_any(experiment.dataset, options, watcher)
         if had and had.sha256 != data.sha256:
             raise RunFolderError(
                 f"{source}: was trained on {experiment.dataset} with SHA-256 {had.sha256[:12]}… "

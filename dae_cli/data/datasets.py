@@ -90,6 +90,21 @@ class DatasetSpec:
     """The original files exchange rows and columns of each image."""
     content_sha256: str | None = None
     """Digest of the canonical content (see ``content.py``), where the genuine one is known."""
+    digest_header: bool = True
+    """Whether the digest is of a header, too, or of the arrays alone."""
+    common_rows: int = 0
+    """Test rows of the original that are also training rows, by chance; about none if not told."""
+    law: str = ""
+    """Where the label is a function of the image, that function: ``module:name`` in dae_cli.data.
+
+    It takes images (n, height, width) of booleans and tells which are images of the set, and which
+    of these have label 1."""
+
+    @property
+    def known_sha256(self) -> frozenset[str]:
+        """Digests that prove content to be the original's: one seen, or one rebuilt exactly."""
+        rebuilt = self.recipe.sha256 if self.recipe and self.recipe.exact else None
+        return frozenset(digest for digest in (self.content_sha256, rebuilt) if digest)
 
     @property
     def n_pixels(self) -> int:
@@ -112,7 +127,16 @@ class DatasetSpec:
         return 1.0 if self.levels is None else 1.0 / self.levels
 
 
-MNIST = DatasetSpec("mnist", 10, 50_000, 10_000, 10_000, levels=255)
+MNIST = DatasetSpec(
+    "mnist",
+    n_classes=10,
+    n_train=50_000,
+    n_valid=10_000,
+    n_test=10_000,
+    levels=255,
+    content_sha256="c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83",
+    digest_header=False,
+)
 """The digits that five of the eight sets are made of; it has four files and no archive."""
 
 PHOTOGRAPHS = "photographs"
@@ -234,6 +258,8 @@ _BENCHMARK = (
             "rect:generate_rect",
         ),
         content_sha256="e78debd8f697c01f00e519f24a1eb7f41a5f6dd01fb32add7abe39c1d3d38628",
+        common_rows=2076,
+        law="trust:outlines",
     ),
     DatasetSpec(
         "rect-img",
@@ -274,6 +300,8 @@ _BENCHMARK = (
             "convex:generate_convex",
         ),
         content_sha256="f1736928f43fd98817ab8fa8152e50fb5f371e4fe12cc0b0a5682e2812033e01",
+        common_rows=481,
+        law="trust:convex_regions",
     ),
 )
 

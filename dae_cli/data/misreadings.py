@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from dae_cli.data.content import Content
 from dae_cli.data.dataset import Pixels
 from dae_cli.data.datasets import DatasetSpec
-from dae_cli.data.generators.rectangles import SIDE
-from dae_cli.data.genuine_rows import KnownRows, known_rows, row_digests
-from dae_cli.data.laws import lawful
-from dae_cli.data.trust import repeated_rows
+from dae_cli.data.trust import KnownRows, known_rows, lawful, repeated_rows, row_digests
 
 Labels = NDArray[np.uint8]
-Change = Callable[[NDArray[Any], Labels, DatasetSpec], tuple[NDArray[Any], Labels]]
-"""Undoes a misreading of rows: pixels (n, 784), labels (n,)."""
+Rows = tuple[NDArray[Any], Labels]
+"""Pixels (n, pixels of an image), labels (n,)."""
+Change = Callable[[NDArray[Any], Labels, DatasetSpec], Rows]
+"""Undoes a misreading of rows."""
 
 SAMPLE = 1000
 """Rows of each file on which misreadings are tried."""
@@ -37,7 +36,7 @@ def likeliest_misreading(content: Content, spec: DatasetSpec) -> str:
     for files in (("training", "test"), ("training",), ("test",)):
         if clause := _misreading_of_rows(_sample(content, spec, files), spec):
             return f"its {clause}" if len(files) == 2 else f"in its {files[0]} file {clause}"
-    known = known_rows(spec.name, content)
+    known = known_rows(spec, content)
     signs = [
         *_signs_of_labels(content),
         *([repeated] if (repeated := repeated_rows(content, spec)) else []),
@@ -74,14 +73,12 @@ class _Sample:
 
 
 def _sample(content: Content, spec: DatasetSpec, files: Sequence[str]) -> _Sample:
-    every = {
-        "training": (content.pixels, content.labels),
-        "test": (content.test_pixels, content.test_labels),
-    }
-    steps = {file: -(-len(every[file][1]) // SAMPLE) for file in files}
-    pixels = np.concatenate([every[file][0][:: steps[file]] for file in files])
-    labels = np.concatenate([every[file][1][:: steps[file]] for file in files])
-    known = known_rows(spec.name, content)
+    some = [
+        (pixels[:: -(-len(labels) // SAMPLE)], labels[:: -(-len(labels) // SAMPLE)])
+        for pixels, labels in (content.parts[file] for file in files)
+    ]
+    pixels, labels = (np.concatenate(arrays) for arrays in zip(*some, strict=True))
+    known = known_rows(spec, content)
     return _Sample(known and known.of(files), pixels, labels)
 
 
@@ -92,36 +89,30 @@ def _are_known(seen: _Sample, _: DatasetSpec) -> bool:
 
 def _obey_the_law(seen: _Sample, spec: DatasetSpec) -> bool:
     """Whether rows are of the set, with the labels of their images."""
-    obey = lawful(spec.name, seen.pixels, seen.labels)
+    obey = lawful(spec, seen.pixels, seen.labels)
     return obey is not None and bool(obey.rows.mean() >= MOST)
 
 
-def _label_first(
-    pixels: NDArray[Any], labels: Labels, spec: DatasetSpec
-) -> tuple[NDArray[Any], Labels]:
+def _label_first(pixels: NDArray[Any], labels: Labels, spec: DatasetSpec) -> Rows:
     last = np.clip(labels / spec.scale, 0, 255).astype(pixels.dtype)
     shifted = np.concatenate([pixels[:, 1:], last[:, None]], axis=1)
     return shifted, np.rint(pixels[:, 0] * spec.scale).astype(np.uint8)
 
 
-def _inverted(
-    pixels: NDArray[Any], labels: Labels, spec: DatasetSpec
-) -> tuple[NDArray[Any], Labels]:
+def _inverted(pixels: NDArray[Any], labels: Labels, spec: DatasetSpec) -> Rows:
     white = 1 if spec.levels is None else spec.levels
     return (white - pixels).astype(pixels.dtype), labels
 
 
-def _other_labels(
-    pixels: NDArray[Any], labels: Labels, spec: DatasetSpec
-) -> tuple[NDArray[Any], Labels]:
+def _other_labels(pixels: NDArray[Any], labels: Labels, spec: DatasetSpec) -> Rows:
     return pixels, (spec.n_classes - 1 - labels).astype(np.uint8)
 
 
 def _images(rearrange: Callable[[NDArray[Any]], NDArray[Any]]) -> Change:
-    """A change of the images, (n, 28, 28)."""
+    """A change of the images, (n, height, width)."""
 
-    def change(pixels: NDArray[Any], labels: Labels, _: DatasetSpec) -> tuple[NDArray[Any], Labels]:
-        images = rearrange(pixels.reshape(-1, SIDE, SIDE))
+    def change(pixels: NDArray[Any], labels: Labels, spec: DatasetSpec) -> Rows:
+        images = rearrange(pixels.reshape(-1, *spec.image))
         return images.reshape(pixels.shape), labels
 
     return change
@@ -141,7 +132,7 @@ _MISREADINGS: tuple[tuple[str, Change], ...] = (
 
 
 def _signs_of_labels(content: Content) -> Iterator[str]:
-    for part, labels in (("training", content.labels), ("test", content.test_labels)):
+    for part, (_, labels) in content.parts.items():
         if len(np.unique(labels)) == 1:
             yield f"every label of its {part} rows is {labels[0]}"
 
@@ -191,11 +182,8 @@ def _signs_of_order(content: Content, known: KnownRows | None) -> Iterator[str]:
 
 
 def _signs_of_the_law(content: Content, spec: DatasetSpec) -> Iterator[str]:
-    for part, pixels, labels in (
-        ("training", content.pixels, content.labels),
-        ("test", content.test_pixels, content.test_labels),
-    ):
-        obey = lawful(spec.name, pixels, labels)
+    for part, (pixels, labels) in content.parts.items():
+        obey = lawful(spec, pixels, labels)
         if obey is None:
             return
         if not obey.images.all():

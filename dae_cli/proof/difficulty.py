@@ -11,8 +11,8 @@ from dae_cli.baselines.kernels import Kernel
 from dae_cli.baselines.selection import select_svm
 from dae_cli.baselines.svm import Svm, fit_svm
 from dae_cli.config.schema import SvmSettings
+from dae_cli.data.cache import Note
 from dae_cli.data.dataset import Dataset, Split
-from dae_cli.data.notes import Note
 from dae_cli.proof.compare import Comparison
 from dae_cli.study.paper import paper_numbers
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dae_cli.data.cache import Note
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.datasets import DATASETS
-from dae_cli.data.notes import Note
-from dae_cli.data.provide import load, prepare, spec_of
+from dae_cli.data.loading import load, spec_of
+from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.files import write_text
 from dae_cli.pictures.contact import Images, contact_sheet
 from dae_cli.pictures.saving import save_png
@@ -54,7 +55,7 @@ def prove(
     if genuine is None:
         note(f"{name}: none of the folders has genuine rows of it")
         return []
-    dataset = load(prepare(name, data_dir=data_dir, origin="regenerated", note=note))
+    dataset = load(prepare(name, DataOptions(data_dir, "regenerated"), note))
     compared = compare(dataset, genuine)
     if svm and name == "convex":
         if genuine.dataset is None:

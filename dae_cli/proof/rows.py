@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dae_cli.data.cache import Note
 from dae_cli.data.content import canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.datasets import DatasetSpec
-from dae_cli.data.notes import Note
-from dae_cli.data.provide import load, prepare
+from dae_cli.data.loading import load
 from dae_cli.data.readers.zipped import opened_zip
-from dae_cli.data.sources.user_files import find_user_files
+from dae_cli.data.sources import DataOptions, prepare
+from dae_cli.data.user_files import find_user_files
 from dae_cli.errors import DataError
 
 SAMPLE_KEYS = ("X", "y", "split", "end")
@@ -61,7 +62,7 @@ def find_genuine(spec: DatasetSpec, folders: Sequence[Path], note: Note) -> Genu
         found = _read_sample(path, spec) if path.is_file() else None
         files = find_user_files(folder, spec)
         if files is not None and not (found and files.paths == (path,)):
-            dataset = load(prepare(spec.name, data_dir=folder, origin="original", note=note))
+            dataset = load(prepare(spec.name, DataOptions(folder, "original"), note))
             return Genuine(whole_rows(dataset), dataset, ())
         sample = sample or found
     return sample

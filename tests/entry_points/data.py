@@ -16,12 +16,12 @@ from dae_cli.data.content import Content, canonical_pixels, content_digest
 from dae_cli.data.dataset import Split
 from dae_cli.data.datasets import DATASETS, Archive, DatasetSpec, Recipe
 from dae_cli.data.digits import Digits
-from dae_cli.data.filter_images import load_images, prepare_images
+from dae_cli.data.filter_images import load_images
 from dae_cli.data.generators.rotation import rotated
 from dae_cli.data.generators.words import Words
-from dae_cli.data.genuine_rows import GENUINE_ROWS, GenuineRow, row_digests
-from dae_cli.data.laws import lawful
 from dae_cli.data.natural.patches import PatchSettings
+from dae_cli.data.sources import DataOptions, prepare
+from dae_cli.data.trust import GENUINE_ROWS, GenuineRow, lawful, row_digests
 from tests.support.data_files import text, zipped
 
 __all__ = [
@@ -228,7 +228,7 @@ def patches_of(
         "cutoff": 0.4,
     }
     settings = PatchSettings(**usual | {"deviation": 1.0} | patches)
-    prepared = prepare_images("photographs", photos=photos, note=lambda _: None)
+    prepared = prepare("photographs", DataOptions(photos=photos))
     if meanwhile:
         meanwhile()
     cut = load_images(prepared, lambda: np.random.default_rng(seed), rows=None, patches=settings)
@@ -238,7 +238,7 @@ def patches_of(
 
 def filter_digits(data_dir: Path, rows: int | None) -> tuple[Array, Array]:
     """The digits of MNIST that an experiment on filters is trained on: grey values, labels."""
-    prepared = prepare_images("mnist", data_dir=data_dir, note=lambda _: None)
+    prepared = prepare("mnist", DataOptions(data_dir))
     digits = load_images(prepared, np.random.default_rng, rows=rows, patches=None)
     assert isinstance(digits, Split)
     return digits.as_float(), digits.labels
@@ -251,6 +251,6 @@ def digests_of_rows(name: str, greys: Array) -> list[str]:
 
 def follows_its_law(name: str, pixels: Array, labels: Array) -> Array:
     """Which rows, pixels (n, 784) of 0 or 1, have the label that the law of their set gives."""
-    obeyed = lawful(name, pixels, labels)
+    obeyed = lawful(DATASETS[name], pixels, labels)
     assert obeyed is not None
     return obeyed.rows

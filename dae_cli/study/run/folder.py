@@ -26,7 +26,7 @@ from dae_cli.config.dump import told_settings
 from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
 from dae_cli.config.study_files import Reference
-from dae_cli.data.obtain import Prepared
+from dae_cli.data.dataset import Prepared
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.files import sweep, unwritable, write_json
 from dae_cli.study.locks import HeldError, hold
