@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from dae_cli.config.experiments import resolve_study
 from dae_cli.config.schema import Experiment
+from dae_cli.data.cache import load
 from dae_cli.data.dataset import Split
-from dae_cli.data.loading import load
 from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.study.run.execute import dataset_for
 

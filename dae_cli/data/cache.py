@@ -8,6 +8,7 @@ Every file gets its name by ``os.replace``, and one process at a time prepares a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
@@ -23,9 +24,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content, check_shape, content_digest
-from dae_cli.data.dataset import Origin, Prepared, Trust
-from dae_cli.data.datasets import DatasetSpec
+from dae_cli.data.content import Content, as_dataset, check_shape, content_digest
+from dae_cli.data.dataset import Dataset, Origin, Prepared, Trust
+from dae_cli.data.datasets import DATASETS, DatasetSpec
 from dae_cli.data.readers.zipped import DAMAGE
 from dae_cli.errors import DataError
 from dae_cli.files import cache_folder, is_stale, owner, part_of, sweep
@@ -117,6 +118,26 @@ def sound_entry(path: Path, spec: DatasetSpec, note: Note | None = None) -> Prep
             note(f"{error}; passed over")
         return None
     return prepared if prepared.name == spec.name else None
+
+
+def load(prepared: Prepared) -> Dataset:
+    """Read the splits of a prepared set; fast, for worker processes.
+
+    Raises DataError when the entry is damaged or holds other content than was prepared.
+    """
+    content = load_content(prepared)
+    return as_dataset(DATASETS[prepared.name], content, prepared.origin, prepared.sha256)
+
+
+def load_content(prepared: Prepared) -> Content:
+    """Read both files of a prepared set; raises as `load` does."""
+    content, found = read_entry(prepared.path, DATASETS[prepared.name])
+    if (found.sha256, found.origin) != (prepared.sha256, prepared.origin):
+        raise DataError(
+            f"{prepared.path}: holds other content than was prepared "
+            f"({found.sha256[:12]}, expected {prepared.sha256[:12]}); start again"
+        )
+    return content
 
 
 def recorded(path: Path) -> Prepared | None:
@@ -249,3 +270,12 @@ def unwritable_cache(path: Path, error: Exception) -> DataError:
         f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); "
         "free some space or set DAE_CACHE_DIR to another folder"
     )
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """Digest of a file; DataError when it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, algorithm).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error

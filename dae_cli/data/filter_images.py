@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dae_cli.data.cache import load_content
 from dae_cli.data.dataset import Prepared, Split
 from dae_cli.data.datasets import MNIST, PHOTOGRAPHS
-from dae_cli.data.loading import load_content
 from dae_cli.data.natural.patches import PatchSettings, cut_patches
 from dae_cli.data.natural.scenes import Scene, digest_of, scenes_in, shipped_folder, shipped_scenes
 from dae_cli.errors import DataError

@@ -1,15 +1,14 @@
 """MNIST's four files: how they are read and, where they are not here, fetched.
 
 They circulate packed in different ways and under slightly different names, so the content decides:
-its SHA-256 is known. The cache keeps the four files as they were published.
+its SHA-256 is known. The cache keeps what was fetched as it was published, beside the entry.
 """
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
-from dae_cli.data.cache import Note, unwritable_cache
+from dae_cli.data.cache import Note, file_digest, unwritable_cache
 from dae_cli.data.content import Content, content_digest
 from dae_cli.data.datasets import MNIST, DatasetSpec
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
@@ -51,19 +50,15 @@ def read_mnist(
     return content
 
 
-def cached_files() -> tuple[Path, ...] | None:
-    """The four files in the cache, if all are there; they are not read."""
-    paths = tuple(_folder() / f"{name}.gz" for name in FILES)
-    return paths if all(path.is_file() for path in paths) else None
+def fetch_mnist(looked_in: Path | None, note: Note) -> Content:
+    """Fetch the files that the cache does not have yet, and read them.
 
-
-def fetch_files(looked_in: Path | None, note: Note) -> None:
-    """Fetch what the cache does not have yet; each file gets its name when it is whole."""
-    folder = _folder()
-    where = f"neither in {looked_in} nor in {folder}" if looked_in else f"not in {folder}"
+    Raises DownloadError, with what to do, where a file cannot be had.
+    """
+    folder = cache_folder() / MNIST.name
     for name, md5 in FILES.items():
         path = folder / f"{name}.gz"
-        if _md5_of(path) == md5:
+        if path.is_file() and file_digest(path, "md5") == md5:
             continue
         file = RemoteFile(path.name, addresses_of(path.name, ADDRESSES), f"md5:{md5}")
         try:
@@ -73,21 +68,12 @@ def fetch_files(looked_in: Path | None, note: Note) -> None:
         except OSError as error:
             raise unwritable_cache(path, error) from error
         except DownloadError as error:
+            where = f"neither in {looked_in} nor in {folder}" if looked_in else f"not in {folder}"
             *first, last = (f"{name}.gz" for name in FILES)
             raise DownloadError(
                 f"MNIST cannot be had: its files are {where}, and {error}. Put "
                 f"{', '.join(first)} and {last} (from {' or '.join(ADDRESSES)}) into a folder, and "
                 "name it with --data-dir or DAE_DATA_DIR"
             ) from error
-
-
-def _folder() -> Path:
-    return cache_folder() / MNIST.name
-
-
-def _md5_of(path: Path) -> str | None:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "md5").hexdigest()
-    except OSError:
-        return None
+    images, labels, test_images, test_labels = (folder / f"{name}.gz" for name in FILES)
+    return read_mnist(images, labels, test_images, test_labels, MNIST)

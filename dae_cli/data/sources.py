@@ -14,11 +14,15 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from dae_cli.data.cache import (
     Note,
     checked_entry,
     entries,
     exclusive,
+    file_digest,
+    load_content,
     read_pointer,
     recorded,
     save_entry,
@@ -27,20 +31,18 @@ from dae_cli.data.cache import (
 )
 from dae_cli.data.content import Content, check_shape, content_digest
 from dae_cli.data.dataset import Origin, Prepared, Trust
-from dae_cli.data.datasets import ADDRESSES, MNIST, PHOTOGRAPHS, DatasetSpec, Recipe
+from dae_cli.data.datasets import ADDRESSES, DATASETS, MNIST, PHOTOGRAPHS, DatasetSpec, Recipe
 from dae_cli.data.digits import Digits
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
 from dae_cli.data.filter_images import prepare_photographs
-from dae_cli.data.loading import load_digits, spec_of
 from dae_cli.data.misreadings import likeliest_misreading
 from dae_cli.data.mnist import ADDRESSES as MNIST_ADDRESSES
-from dae_cli.data.mnist import cached_files, fetch_files
+from dae_cli.data.mnist import fetch_mnist
 from dae_cli.data.readers.archive import read_archive
 from dae_cli.data.trust import describe_common_rows, is_plausible, nothing_is_known
 from dae_cli.data.user_files import (
     UserFiles,
     chosen_folder,
-    file_digest,
     find_user_files,
     what_is_looked_for,
     what_lies_in,
@@ -198,6 +200,13 @@ def check(spec: DatasetSpec, offer: Offer) -> tuple[Prepared | None, str]:
     return found, f"sound: {published}{found.source}{told}"
 
 
+def spec_of(name: str) -> DatasetSpec:
+    """The facts of a set; DataError for an unknown name."""
+    if (spec := DATASETS.get(name)) is None:
+        raise DataError(f"unknown data set {name!r}; expected one of {', '.join(DATASETS)}")
+    return spec
+
+
 def published_addresses(spec: DatasetSpec) -> tuple[str, ...]:
     """Where a set is looked for; of MNIST, which has four files, their folders."""
     if spec is MNIST:
@@ -243,10 +252,6 @@ def _your_files(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator
         )
         return
     accepted, source = options.accept_unverified, f"the user's {files}"
-    if spec is MNIST:
-        read = partial(_read_mnist, files, source)
-        yield Offer("yours", "original", source, files.paths, read=read, ready=lambda _: read()[1])
-        return
     yield Offer(
         "yours",
         "original",
@@ -259,15 +264,6 @@ def _your_files(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator
 
 
 def _cache(spec: DatasetSpec, _: DataOptions, __: Note) -> Iterator[Offer]:
-    if spec is MNIST:
-        if paths := cached_files():
-            files = find_user_files(paths[0].parent, MNIST)
-            assert files is not None
-            source = f"downloaded: {paths[0].parent}"
-            read = partial(_read_mnist, files, "the cache")
-            ready = partial(_sound_mnist, read)
-            yield Offer("cache", "original", source, paths, read=read, ready=ready)
-        return
     for path in entries(spec):
         origin: Origin = "regenerated"
         if path.name.startswith(f"{spec.name}-original-"):
@@ -304,14 +300,10 @@ def _why_not_used(known: Prepared, path: Path, spec: DatasetSpec) -> str:
 
 
 def _download(spec: DatasetSpec, options: DataOptions, _: Note) -> Iterator[Offer]:
-    if spec is MNIST:
-        (known,) = spec.known_sha256
-        obtain = partial(_fetch_mnist, chosen_folder(options.data_dir))
-        yield Offer("download", "original", "the download", sha256=known, obtain=obtain)
-    elif spec.archive:
-        fetch = partial(_fetch_archive, spec, options.origin == "original")
+    if spec.archive or spec is MNIST:
         expected = next(iter(spec.known_sha256), None)
-        yield Offer("download", "original", "the download", sha256=expected, obtain=fetch)
+        obtain = partial(_fetch, spec, options)
+        yield Offer("download", "original", "the download", sha256=expected, obtain=obtain)
 
 
 def _recipe(spec: DatasetSpec, options: DataOptions, _: Note) -> Iterator[Offer]:
@@ -409,40 +401,51 @@ def _judge(
 # ------------------------------------------------------------------------------ into the cache
 
 
-def _fetch_archive(spec: DatasetSpec, insisted: bool, note: Note) -> Prepared:
-    """Fetch the published archive; ``insisted``: on the original, which nothing replaces."""
+def _fetch(spec: DatasetSpec, options: DataOptions, note: Note) -> Prepared:
+    if spec is MNIST:
+        note("fetching MNIST")
+        content = fetch_mnist(chosen_folder(options.data_dir), note)
+        proven = "the four files, downloaded (verified: the published content)"
+    else:
+        note(f"fetching the original archive of {spec.name}")
+        content = _fetch_archive(spec, options.origin == "original", note)
+        proven = "the original archive, downloaded (verified: the published SHA-1)"
+    sha256 = content_digest(spec, content)
+    if spec.known_sha256 and sha256 not in spec.known_sha256:
+        other = f"other content than was known, {sha256[:12]}…; please report this"
+        note(f"{spec.name}: the archive has the published SHA-1 but {other}")
+    found = Prepared(spec.name, cache_folder(), "original", sha256, proven, "verified")
+    return _store(spec, content, found, note)
+
+
+def _fetch_archive(spec: DatasetSpec, insisted: bool, note: Note) -> Content:
+    """The published archive; `insisted`: on the original, which nothing replaces."""
     archive = spec.archive
     assert archive is not None
-    note(f"fetching the original archive of {spec.name}")
-    proven = f"{archive.name}: has the published SHA-1"
     file = RemoteFile(archive.name, published_addresses(spec), f"sha1:{archive.sha1}")
     try:
         with fetched(file, note) as path:
-            content = _read_fetched(path, spec, proven)
+            return read_archive(path, spec)
+    except DataError as error:
+        raise DownloadError(
+            f"{archive.name}: has the published SHA-1 but cannot be read ({error}); please report "
+            "this"
+        ) from error
     except DownloadError as error:
-        if not insisted and spec.recipe:
+        if spec.recipe and not insisted:
             raise
         only = "; it is regenerated only where no original is asked for, by --origin original or "
         only = f"{only}by a run that had it" if spec.recipe else ""
         raise DownloadError(f"{error}\n  supply {archive.name} with --data-dir{only}") from error
-    sha256 = content_digest(spec, content)
-    if spec.known_sha256 and sha256 not in spec.known_sha256:
-        note(f"{proven} but other content than was known, {sha256[:12]}…; please report this")
-    source = "the original archive, downloaded (verified: the published SHA-1)"
-    found = Prepared(spec.name, cache_folder(), "original", sha256, source, "verified")
-    return _store(spec, content, found, note)
-
-
-def _read_fetched(path: Path, spec: DatasetSpec, proven: str) -> Content:
-    try:
-        return read_archive(path, spec)
-    except DataError as error:
-        raise DownloadError(f"{proven} but cannot be read ({error}); please report this") from error
 
 
 def _generate(spec: DatasetSpec, recipe: Recipe, options: DataOptions, note: Note) -> Prepared:
     def digits() -> Digits:
-        return load_digits(prepare(MNIST.name, replace(options, origin=None), note))
+        mnist = load_content(prepare(MNIST.name, replace(options, origin=None), note))
+        return Digits(
+            np.concatenate([mnist.pixels, mnist.test_pixels]),
+            np.concatenate([mnist.labels, mnist.test_labels]),
+        )
 
     note(f"regenerating {spec.name} from the published recipe")
     content = recipe.generate(digits)
@@ -478,27 +481,3 @@ def _store(spec: DatasetSpec, content: Content, found: Prepared, note: Note) -> 
     stored = replace(found, path=path)
     save_entry(stored, content)
     return stored
-
-
-# ------------------------------------------------------------------------------ MNIST
-
-
-def _read_mnist(files: UserFiles, whose: str) -> tuple[Content, Prepared]:
-    content = files.read()  # which holds it to the known digest
-    (sha256,) = MNIST.known_sha256
-    source, folder = f"MNIST, {whose} (verified: the published content)", files.folder
-    return content, Prepared(MNIST.name, folder, "original", sha256, source, "verified")
-
-
-def _sound_mnist(read: Callable[[], tuple[Content, Prepared]], note: Note) -> Prepared | None:
-    try:
-        return read()[1]
-    except DataError as error:
-        note(f"the cached MNIST is damaged ({error})")
-        return None
-
-
-def _fetch_mnist(looked_in: Path | None, note: Note) -> Prepared | None:
-    note("fetching MNIST")
-    fetch_files(looked_in, note)
-    return next(offer.ready(note) for offer in _cache(MNIST, DataOptions(), note))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from dae_cli.data.cache import file_digest
 from dae_cli.data.content import Content
 from dae_cli.data.datasets import MNIST, DatasetSpec
 from dae_cli.data.mnist import FILES, read_mnist
@@ -281,12 +282,3 @@ def _status(path: Path) -> os.stat_result | None:
         raise DataError(
             f"{path}: cannot be looked for ({reason}); check the permissions of its folder"
         ) from error
-
-
-def file_digest(path: Path, algorithm: str) -> str:
-    """Digest of a file; DataError when it cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, algorithm).hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error

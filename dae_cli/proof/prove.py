@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dae_cli.data.cache import Note
+from dae_cli.data.cache import Note, load
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.datasets import DATASETS
-from dae_cli.data.loading import load, spec_of
-from dae_cli.data.sources import DataOptions, prepare
+from dae_cli.data.sources import DataOptions, prepare, spec_of
 from dae_cli.files import write_text
 from dae_cli.pictures.contact import Images, contact_sheet
 from dae_cli.pictures.saving import save_png

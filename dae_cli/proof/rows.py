@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.cache import Note
+from dae_cli.data.cache import Note, load
 from dae_cli.data.content import canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.datasets import DatasetSpec
-from dae_cli.data.loading import load
 from dae_cli.data.readers.zipped import opened_zip
 from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.data.user_files import find_user_files

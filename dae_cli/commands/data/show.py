@@ -42,8 +42,8 @@ def show(
     if out is not None:
         check_suffix(out, (".png",))
 
+    from dae_cli.data.cache import load
     from dae_cli.data.datasets import DATASETS
-    from dae_cli.data.loading import load
     from dae_cli.data.sources import DataOptions, prepare
     from dae_cli.pictures.contact import Images, contact_sheet
     from dae_cli.pictures.saving import save_png

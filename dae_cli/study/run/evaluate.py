@@ -10,8 +10,8 @@ from typing import Literal
 from dae_cli.baselines.svm_file import ExpectedSvm, load_svm
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import FilterExperiment, SvmExperiment
+from dae_cli.data.cache import load
 from dae_cli.data.dataset import Origin, Prepared
-from dae_cli.data.loading import load
 from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.errors import DownloadError, RunFolderError
 from dae_cli.study.run.execute import dataset_for

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dae_cli.baselines.svm_file import ExpectedSvm, load_svm
 from dae_cli.config.schema import FilterExperiment, SvmExperiment
+from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset
-from dae_cli.data.loading import load
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.study.locks import hold
 from dae_cli.study.progress import Watcher
