@@ -99,9 +99,6 @@ class Offer:
         return sum(path.stat().st_size for path in self.paths)
 
 
-# ------------------------------------------------------------------------------ what is done
-
-
 def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silent) -> Prepared:
     """Make sure that the set lies on this machine, and say where it came from.
 
@@ -114,14 +111,17 @@ def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silen
     if name == PHOTOGRAPHS:
         return prepare_photographs(options.photos)
     spec = spec_of(name)
+    yours: list[Offer] = []
     for offer in _usable(spec, options, note):
         if found := offer.ready(note):
             return found
-        if offer.place != "cache":
+        if offer.place == "yours":
+            yours = [offer]
             break
     with exclusive(spec.name, note):
         failure: DownloadError | None = None
-        for offer in _usable(spec, options, _silent):  # another process may have made it meanwhile
+        # Looked at once more, since another process may have made it meanwhile.
+        for offer in yours or _usable(spec, options, _silent):
             if failure:
                 note(str(failure))
             try:
@@ -212,9 +212,6 @@ def published_addresses(spec: DatasetSpec) -> tuple[str, ...]:
     if spec is MNIST:
         return addresses_of("", MNIST_ADDRESSES)
     return addresses_of(spec.archive.name, ADDRESSES) if spec.archive else ()
-
-
-# ------------------------------------------------------------------------------ the sources
 
 
 def offers(spec: DatasetSpec, options: DataOptions, note: Note = _silent) -> Iterator[Offer]:
@@ -317,9 +314,6 @@ SOURCES = (_your_files, _cache, _download, _recipe)
 """Each takes the facts of a set, the user's options and a receiver of notes."""
 
 
-# ------------------------------------------------------------------------------ your files
-
-
 def _pointer(files: UserFiles, spec: DatasetSpec) -> Path:
     return cache_folder() / f"{spec.name}-files-{files.key}.json"
 
@@ -354,11 +348,8 @@ def _read_and_judge(
     sha256 = content_digest(spec, content)
     trust, judgement = _judge(files, content, sha256, spec, accept_unverified)
     source = f"the user's {files} ({judgement})"
-    return (
-        content,
-        Prepared(spec.name, files.paths[0], "original", sha256, source, trust),
-        judgement,
-    )
+    found = Prepared(spec.name, files.paths[0], "original", sha256, source, trust)
+    return content, found, judgement
 
 
 def _judge(
@@ -398,9 +389,6 @@ def _judge(
     )
 
 
-# ------------------------------------------------------------------------------ into the cache
-
-
 def _fetch(spec: DatasetSpec, options: DataOptions, note: Note) -> Prepared:
     if spec is MNIST:
         note("fetching MNIST")
@@ -425,18 +413,21 @@ def _fetch_archive(spec: DatasetSpec, insisted: bool, note: Note) -> Content:
     file = RemoteFile(archive.name, published_addresses(spec), f"sha1:{archive.sha1}")
     try:
         with fetched(file, note) as path:
-            return read_archive(path, spec)
-    except DataError as error:
-        raise DownloadError(
-            f"{archive.name}: has the published SHA-1 but cannot be read ({error}); please report "
-            "this"
-        ) from error
+            return _read_genuine(path, spec)
     except DownloadError as error:
         if spec.recipe and not insisted:
             raise
         only = "; it is regenerated only where no original is asked for, by --origin original or "
         only = f"{only}by a run that had it" if spec.recipe else ""
         raise DownloadError(f"{error}\n  supply {archive.name} with --data-dir{only}") from error
+
+
+def _read_genuine(path: Path, spec: DatasetSpec) -> Content:
+    try:
+        return read_archive(path, spec)
+    except DataError as error:
+        proven = f"{path.name}: has the published SHA-1"
+        raise DownloadError(f"{proven} but cannot be read ({error}); please report this") from error
 
 
 def _generate(spec: DatasetSpec, recipe: Recipe, options: DataOptions, note: Note) -> Prepared:

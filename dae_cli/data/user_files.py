@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 
 from dae_cli.data.cache import file_digest
@@ -44,7 +44,7 @@ class UserFiles:
     archive: bool = False
     """Whether the file claims to be the published archive, whose SHA-1 is known."""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Names what the files hold, whatever they are called and whenever they were written.
 
