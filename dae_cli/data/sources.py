@@ -34,11 +34,11 @@ from dae_cli.data.dataset import Origin, Prepared, Trust
 from dae_cli.data.datasets import ADDRESSES, DATASETS, MNIST, PHOTOGRAPHS, DatasetSpec, Recipe
 from dae_cli.data.digits import Digits
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
-from dae_cli.data.filter_images import prepare_photographs
+from dae_cli.data.natural import prepare_photographs
 from dae_cli.data.misreadings import likeliest_misreading
 from dae_cli.data.mnist import ADDRESSES as MNIST_ADDRESSES
 from dae_cli.data.mnist import fetch_mnist
-from dae_cli.data.readers.archive import read_archive
+from dae_cli.data.readers.text import read_archive
 from dae_cli.data.trust import describe_common_rows, is_plausible, nothing_is_known
 from dae_cli.data.user_files import (
     UserFiles,
@@ -439,7 +439,7 @@ def _generate(spec: DatasetSpec, recipe: Recipe, options: DataOptions, note: Not
         )
 
     note(f"regenerating {spec.name} from the published recipe")
-    content = recipe.generate(digits)
+    content = recipe.generate(spec, digits)
     check_shape(spec, content, f"its recipe, {recipe.function}")
     sha256 = content_digest(spec, content)
     if sha256 != recipe.sha256:

@@ -152,7 +152,7 @@ def outlines(white: Booleans) -> tuple[Booleans, Booleans]:
 
 def convex_regions(white: Booleans) -> tuple[Booleans, Booleans]:
     """The law of convex: images are not all black, 1 if the white's hull is white."""
-    from dae_cli.data.generators.convex import is_convex
+    from dae_cli.data.recipes.shapes import is_convex
 
     return np.asarray(white.any(axis=(1, 2))), is_convex(white)
 

@@ -15,9 +15,8 @@ from dae_cli.data.cache import file_digest
 from dae_cli.data.content import Content
 from dae_cli.data.datasets import MNIST, DatasetSpec
 from dae_cli.data.mnist import FILES, read_mnist
-from dae_cli.data.readers.amat import read_amat
-from dae_cli.data.readers.archive import read_archive
-from dae_cli.data.readers.arrays import read_arrays
+from dae_cli.data.readers.npz import read_npz
+from dae_cli.data.readers.text import read_archive, read_text
 from dae_cli.errors import DataError
 from dae_cli.files import with_home
 
@@ -153,8 +152,8 @@ def _forms(spec: DatasetSpec) -> Iterator[_Form]:
         yield _Form((_Wanted(tuple(zips)),), read_archive, archive=True)
         members = [PurePosixPath(member) for member in archive.members]
         pair = (_Wanted((m.name,), tuple(dict.fromkeys((str(m.parent), "")))) for m in members)
-        yield _Form(tuple(pair), read_amat)
-    yield _Form((_Wanted(tuple(f"{name}.npz" for name in names)),), read_arrays)
+        yield _Form(tuple(pair), read_text)
+    yield _Form((_Wanted(tuple(f"{name}.npz" for name in names)),), read_npz)
 
 
 def _places(folder: Path, spec: DatasetSpec) -> Iterator[Path]:
