@@ -50,6 +50,13 @@ class Content:
         training = {row.tobytes() for row in self.pixels}
         return sum(row.tobytes() in training for row in self.test_pixels)
 
+    @property
+    def common_rows(self) -> str:
+        """The same in words; empty where there is none."""
+        if not (common := self.n_common_rows):
+            return ""
+        return f"{common} of its {len(self.test_labels)} test rows are also training rows"
+
     @classmethod
     def from_rows(cls, spec: DatasetSpec, pixels: Pixels, labels: NDArray[np.uint8]) -> Content:
         """The first rows as the training file of a set, the others as its test file."""

@@ -144,21 +144,19 @@ PHOTOGRAPHS = "photographs"
 """What filters are learned from besides MNIST: patches, without labels (`filter_images.py`)."""
 
 
-def _of_digits(
-    name: str, archive: Archive, recipe: Recipe, *, levels: int | None = None
-) -> DatasetSpec:
-    """A set of MNIST's digits, whose images are all stored transposed but those of basic."""
-    transposed = name != "basic"
+def _of_digits(name: str, archive: Archive, function: str, sha256: str) -> DatasetSpec:
+    """A set of MNIST's digits; all but basic store their images transposed."""
+    exact = name == "basic"
     return DatasetSpec(
         name,
-        10,
-        10_000,
-        2_000,
-        50_000,
-        levels,
+        n_classes=10,
+        n_train=10_000,
+        n_valid=2_000,
+        n_test=50_000,
+        levels=256 if exact else None,
         archive=archive,
-        recipe=recipe,
-        stored_transposed=transposed,
+        recipe=Recipe(1, sha256, f"digits:{function}", uses_mnist=True, exact=exact),
+        stored_transposed=not exact,
     )
 
 
@@ -171,14 +169,8 @@ _BENCHMARK = (
             "mnist_train.amat",
             "mnist_test.amat",
         ),
-        Recipe(
-            1,
-            "0160063fe7b9598c556ea2c9cf7d571cf9aa654670e54313ff1089a11579ed52",
-            "digits:generate_basic",
-            uses_mnist=True,
-            exact=True,
-        ),
-        levels=256,
+        "generate_basic",
+        "0160063fe7b9598c556ea2c9cf7d571cf9aa654670e54313ff1089a11579ed52",
     ),
     _of_digits(
         "rot",
@@ -188,12 +180,8 @@ _BENCHMARK = (
             "mnist_all_rotation_normalized_float_train_valid.amat",
             "mnist_all_rotation_normalized_float_test.amat",
         ),
-        Recipe(
-            1,
-            "b78ee959b86652a0c569a6ede70495ab8edb54a91b0ecf430783570d3c8cc9a1",
-            "digits:generate_rot",
-            uses_mnist=True,
-        ),
+        "generate_rot",
+        "b78ee959b86652a0c569a6ede70495ab8edb54a91b0ecf430783570d3c8cc9a1",
     ),
     _of_digits(
         "bg-rand",
@@ -203,12 +191,8 @@ _BENCHMARK = (
             "mnist_background_random_train.amat",
             "mnist_background_random_test.amat",
         ),
-        Recipe(
-            1,
-            "78350c3dcee69a5932f51974d9a53d4d4805cfdceb94a07fc0967d80cc7a90fe",
-            "digits:generate_bg_rand",
-            uses_mnist=True,
-        ),
+        "generate_bg_rand",
+        "78350c3dcee69a5932f51974d9a53d4d4805cfdceb94a07fc0967d80cc7a90fe",
     ),
     _of_digits(
         "bg-img",
@@ -218,12 +202,8 @@ _BENCHMARK = (
             "mnist_background_images_train.amat",
             "mnist_background_images_test.amat",
         ),
-        Recipe(
-            1,
-            "c6dadef861387080ae294b80e3370240c9c5700cea1a02b7840552897ea8d69a",
-            "digits:generate_bg_img",
-            uses_mnist=True,
-        ),
+        "generate_bg_img",
+        "c6dadef861387080ae294b80e3370240c9c5700cea1a02b7840552897ea8d69a",
     ),
     _of_digits(
         "rot-bg-img",
@@ -233,12 +213,8 @@ _BENCHMARK = (
             "mnist_all_background_images_rotation_normalized_train_valid.amat",
             "mnist_all_background_images_rotation_normalized_test.amat",
         ),
-        Recipe(
-            1,
-            "da2c595c654339257d2c81908eebcde1258891a2b0b642f78e72b550027676d3",
-            "digits:generate_rot_bg_img",
-            uses_mnist=True,
-        ),
+        "generate_rot_bg_img",
+        "da2c595c654339257d2c81908eebcde1258891a2b0b642f78e72b550027676d3",
     ),
     DatasetSpec(
         "rect",
@@ -260,7 +236,7 @@ _BENCHMARK = (
         ),
         content_sha256="e78debd8f697c01f00e519f24a1eb7f41a5f6dd01fb32add7abe39c1d3d38628",
         common_rows=2076,
-        law="trust:outlines",
+        law="genuine:outlines",
     ),
     DatasetSpec(
         "rect-img",
@@ -302,7 +278,7 @@ _BENCHMARK = (
         ),
         content_sha256="f1736928f43fd98817ab8fa8152e50fb5f371e4fe12cc0b0a5682e2812033e01",
         common_rows=481,
-        law="trust:convex_regions",
+        law="genuine:convex_regions",
     ),
 )
 

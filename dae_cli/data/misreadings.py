@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dae_cli.data.content import Content
 from dae_cli.data.dataset import Pixels
 from dae_cli.data.datasets import DatasetSpec
-from dae_cli.data.trust import KnownRows, known_rows, lawful, repeated_rows, row_digests
+from dae_cli.data.genuine import KnownRows, known_rows, lawful, repeated_rows, row_digests
 
 Labels = NDArray[np.uint8]
 Rows = tuple[NDArray[Any], Labels]

@@ -21,7 +21,6 @@ from dae_cli.data.cache import (
     checked_entry,
     entries,
     exclusive,
-    file_digest,
     load_content,
     read_pointer,
     recorded,
@@ -34,12 +33,11 @@ from dae_cli.data.dataset import Origin, Prepared, Trust
 from dae_cli.data.datasets import ADDRESSES, DATASETS, MNIST, PHOTOGRAPHS, DatasetSpec, Recipe
 from dae_cli.data.digits import Digits
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
-from dae_cli.data.natural import prepare_photographs
-from dae_cli.data.misreadings import likeliest_misreading
 from dae_cli.data.mnist import ADDRESSES as MNIST_ADDRESSES
 from dae_cli.data.mnist import fetch_mnist
+from dae_cli.data.natural import prepare_photographs
 from dae_cli.data.readers.text import read_archive
-from dae_cli.data.trust import describe_common_rows, is_plausible, nothing_is_known
+from dae_cli.data.trust import judge, nothing_is_known
 from dae_cli.data.user_files import (
     UserFiles,
     chosen_folder,
@@ -130,9 +128,13 @@ def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silen
             except DownloadError as error:
                 failure = error
     raise failure or DownloadError(
-        f"{name}: is neither fetched nor generated; give its files with --data-dir: "
-        f"{what_is_looked_for(spec)}"
+        f"{name}: its original is not published{_else_generated(spec)}; give its files with "
+        f"--data-dir: {what_is_looked_for(spec)}"
     )
+
+
+def _else_generated(spec: DatasetSpec) -> str:
+    return ", it is generated: leave out --origin original" if spec.recipe else ""
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ def check(spec: DatasetSpec, offer: Offer) -> tuple[Prepared | None, str]:
     except DataError as error:
         return None, str(error)
     published = "the published content; " if found.sha256 in spec.known_sha256 else ""
-    common = describe_common_rows(content)
+    common = content.common_rows
     told = f"; {common}" if common and common not in found.source else ""
     return found, f"sound: {published}{found.source}{told}"
 
@@ -227,7 +229,7 @@ def _usable(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator[Off
     wanted = options.origin
     if wanted == "regenerated" and spec.recipe is None:
         raise DataError(
-            f"{spec.name} is not regenerated, there is the original alone; leave out --origin "
+            f"{spec.name} has no recipe, there is the original alone; leave out --origin "
             f"regenerated, or leave out what is trained on {spec.name}"
         )
     for source in SOURCES:
@@ -346,47 +348,10 @@ def _read_and_judge(
 ) -> tuple[Content, Prepared, str]:
     content = files.read()
     sha256 = content_digest(spec, content)
-    trust, judgement = _judge(files, content, sha256, spec, accept_unverified)
+    trust, judgement = judge(files, content, sha256, spec, accept_unverified)
     source = f"the user's {files} ({judgement})"
     found = Prepared(spec.name, files.paths[0], "original", sha256, source, trust)
     return content, found, judgement
-
-
-def _judge(
-    files: UserFiles, content: Content, sha256: str, spec: DatasetSpec, accept_unverified: bool
-) -> tuple[Trust, str]:
-    """How far the user's files are to be trusted, and why.
-
-    Raises DataError where nothing shows that they are the original and the user does not accept
-    them all the same, and where they are what dae regenerates.
-    """
-    known = spec.known_sha256
-    if spec.recipe and sha256 == spec.recipe.sha256 and sha256 not in known:
-        raise DataError(
-            f"{files}: is the set that dae regenerates, not the original; "
-            "take it out of the data folder"
-        )
-    if sha256 in known:
-        return "verified", "verified: the published content"
-    if files.archive and spec.archive and file_digest(files.paths[0], "sha1") == spec.archive.sha1:
-        return "verified", "verified: the published archive"
-    common = f"; {told}" if (told := describe_common_rows(content)) else ""
-    if is_plausible(content, spec):
-        why = "other bytes than the published ones, but the rows that are known stand in it"
-        return "plausible", f"plausible: {why}{common}"
-    if nothing_is_known(spec):
-        return "unverified", f"unverified: nothing is known to compare it with{common}"
-    found = likeliest_misreading(content, spec)
-    if known:
-        expected = " or ".join(f"{digest[:12]}…" for digest in sorted(known))
-        found += f"; its content has SHA-256 {sha256[:12]}…, expected {expected}"
-    if accept_unverified:
-        return "unverified", f"unverified: {found}{common}"
-    raise DataError(
-        f"{files}: is not the original {spec.name}: {found}; supply the original file, in its "
-        "original order, or take this one out of the data folder; --accept-unverified takes it "
-        "as it is, and says so beside every verdict"
-    )
 
 
 def _fetch(spec: DatasetSpec, options: DataOptions, note: Note) -> Prepared:
@@ -461,7 +426,7 @@ def _from_mnist(recipe: Recipe) -> str:
 
 def _store(spec: DatasetSpec, content: Content, found: Prepared, note: Note) -> Prepared:
     """Write an entry; where the same content lies proven in the cache, that stays."""
-    if common := describe_common_rows(content):
+    if common := content.common_rows:
         note(f"{spec.name}: {common}")
     generated = spec.recipe if found.origin == "regenerated" else None
     tail = generated.id if generated else found.sha256[:12]

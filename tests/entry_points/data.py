@@ -16,11 +16,11 @@ from dae_cli.data.content import Content, canonical_pixels, content_digest
 from dae_cli.data.dataset import Split
 from dae_cli.data.datasets import DATASETS, Archive, DatasetSpec, Recipe
 from dae_cli.data.digits import Digits
+from dae_cli.data.genuine import GENUINE_ROWS, GenuineRow, lawful, row_digests
 from dae_cli.data.natural import PatchSettings, load_images
 from dae_cli.data.recipes import rotation
 from dae_cli.data.recipes.integers import RandomIntegers
 from dae_cli.data.sources import DataOptions, prepare
-from dae_cli.data.trust import GENUINE_ROWS, GenuineRow, lawful, row_digests
 from tests.support.data_files import text, zipped
 
 __all__ = [
