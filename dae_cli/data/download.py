@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import FileIO
+from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -156,11 +156,11 @@ def _transfer(url: str, file: RemoteFile, folder: Path) -> Path:
     return folder / file.name
 
 
-class _Bounded(FileIO):
+class _Bounded(BufferedWriter):
     """A file that takes neither more bytes than any archive has nor more time."""
 
     def __init__(self, path: str, url: str) -> None:
-        super().__init__(path, "w")
+        super().__init__(FileIO(path, "w"))
         self._url, self._end = url, time.monotonic() + TOTAL_SECONDS
 
     def write(self, data: Any) -> int:
