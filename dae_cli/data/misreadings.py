@@ -8,14 +8,13 @@ signs: constant labels, grey values of another kind, known rows that stand elsew
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.content import Content
-from dae_cli.data.dataset import Pixels
 from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.genuine import KnownRows, known_rows, lawful, repeated_rows, row_digests
 
@@ -33,10 +32,10 @@ MOST = 0.9
 
 def likeliest_misreading(content: Content, spec: DatasetSpec) -> str:
     """What most probably happened to content that is not the original, as a clause."""
-    for files in (("training", "test"), ("training",), ("test",)):
-        if clause := _misreading_of_rows(_sample(content, spec, files), spec):
-            return f"its {clause}" if len(files) == 2 else f"in its {files[0]} file {clause}"
     known = known_rows(spec, content)
+    for files in (("training", "test"), ("training",), ("test",)):
+        if clause := _misreading_of_rows(content, spec, known and known.of(files), files):
+            return f"its {clause}" if len(files) == 2 else f"in its {files[0]} file {clause}"
     signs = [
         *_signs_of_labels(content),
         *([repeated] if (repeated := repeated_rows(content, spec)) else []),
@@ -47,50 +46,30 @@ def likeliest_misreading(content: Content, spec: DatasetSpec) -> str:
     return signs[0] if signs else "nothing known of the original is in it"
 
 
-def _misreading_of_rows(seen: _Sample, spec: DatasetSpec) -> str:
+def _misreading_of_rows(
+    content: Content, spec: DatasetSpec, known: KnownRows | None, files: Sequence[str]
+) -> str:
     """The misreading which, undone, gives rows of the original or rows that obey the law."""
-    for is_right in (_are_known, _obey_the_law):  # rows that are known say more than a law does
-        for clause, change in () if is_right(seen, spec) else _MISREADINGS:
-            if is_right(seen.changed(change, spec), spec):
-                return clause
-    return ""
 
+    def share_known(pixels: NDArray[Any], labels: Labels) -> float:
+        assert known is not None
+        return float(replace(known, pixels=pixels, labels=labels).agree.mean())
 
-@dataclass(frozen=True)
-class _Sample:
-    """Rows on which misreadings are tried: those that are known, and some of whole files."""
+    def share_lawful(pixels: NDArray[Any], labels: Labels) -> float:
+        obey = lawful(spec, pixels, labels)
+        return float(obey.rows.mean()) if obey else 0.0
 
-    known: KnownRows | None
-    pixels: Pixels
-    labels: Labels
-
-    def changed(self, change: Change, spec: DatasetSpec) -> _Sample:
-        known = self.known
-        if known is not None:
-            pixels, labels = change(known.pixels, known.labels, spec)
-            known = replace(known, pixels=pixels, labels=labels)
-        return _Sample(known, *change(self.pixels, self.labels, spec))
-
-
-def _sample(content: Content, spec: DatasetSpec, files: Sequence[str]) -> _Sample:
-    some = [
-        (pixels[:: -(-len(labels) // SAMPLE)], labels[:: -(-len(labels) // SAMPLE)])
-        for pixels, labels in (content.parts[file] for file in files)
-    ]
+    some = [[a[:: -(-len(a) // SAMPLE)] for a in content.parts[file]] for file in files]
     pixels, labels = (np.concatenate(arrays) for arrays in zip(*some, strict=True))
-    known = known_rows(spec, content)
-    return _Sample(known and known.of(files), pixels, labels)
-
-
-def _are_known(seen: _Sample, _: DatasetSpec) -> bool:
-    """Whether the original's rows are where they belong."""
-    return seen.known is not None and bool(seen.known.agree.mean() >= MOST)
-
-
-def _obey_the_law(seen: _Sample, spec: DatasetSpec) -> bool:
-    """Whether rows are of the set, with the labels of their images."""
-    obey = lawful(spec, seen.pixels, seen.labels)
-    return obey is not None and bool(obey.rows.mean() >= MOST)
+    tries = [(share_lawful, pixels, labels)]
+    if known:  # rows that are known say more than a law does
+        tries.insert(0, (share_known, known.pixels, known.labels))
+    for share, pixels, labels in tries:
+        if share(pixels, labels) < MOST:
+            for clause, change in _MISREADINGS:
+                if share(*change(pixels, labels, spec)) >= MOST:
+                    return clause
+    return ""
 
 
 def _label_first(pixels: NDArray[Any], labels: Labels, spec: DatasetSpec) -> Rows:
