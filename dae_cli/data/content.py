@@ -64,6 +64,20 @@ class Content:
         return cls(pixels[:n], labels[:n], pixels[n:], labels[n:])
 
 
+@dataclass(frozen=True, eq=False)
+class Digits:
+    """All of MNIST: the 60 000 training digits, then the 10 000 test digits, in their order."""
+
+    images: NDArray[np.uint8]  # (70000, 784), 0 … 255
+    labels: NDArray[np.uint8]  # (70000,)
+
+    @classmethod
+    def of(cls, mnist: Content) -> Digits:
+        """Both files as one."""
+        images = np.concatenate([mnist.pixels, mnist.test_pixels])
+        return cls(images, np.concatenate([mnist.labels, mnist.test_labels]))
+
+
 def content_digest(spec: DatasetSpec, content: Content) -> str:
     """SHA-256 (hexadecimal) of the canonical arrays."""
     digest = hashlib.sha256()
@@ -116,7 +130,9 @@ def as_dataset(spec: DatasetSpec, content: Content, origin: Origin, sha256: str)
 def canonical_pixels(
     values: NDArray[np.floating], spec: DatasetSpec, where: str, first_row: int = 0
 ) -> Pixels:
-    """Map grey values in [0, 1], shape (n, 784), to the stored pixels; rounding may exceed them.
+    """Map grey values in [0, 1], (n, pixels of an image), to the stored pixels.
+
+    Rounding may have carried values out of [0, 1].
 
     ``where`` and ``first_row`` name the file and the number of its first row in errors.
     Raises DataError for a value that is not finite, outside [0, 1] or not of the set's scale.

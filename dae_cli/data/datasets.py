@@ -9,13 +9,13 @@ The eight sets are those of Larochelle et al. (ICML 2007).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from dae_cli.data.content import Content
-    from dae_cli.data.digits import DigitSource
+    from dae_cli.data.content import Content, Digits
 
 BASE_ADDRESS = "http://www.iro.umontreal.ca/~lisa/icml2007data/"
 """Where the archives were published."""
@@ -62,7 +62,7 @@ class Recipe:
         """Names the cache entry: a changed recipe gets another one."""
         return f"v{self.version}-{self.sha256[:8]}"
 
-    def generate(self, spec: DatasetSpec, digits: DigitSource) -> Content:
+    def generate(self, spec: DatasetSpec, digits: Callable[[], Digits]) -> Content:
         """Draw the set ``spec``; ``digits`` is called only where the recipe uses MNIST."""
         module, name = self.function.split(":")
         function = getattr(import_module(f"dae_cli.data.recipes.{module}"), name)

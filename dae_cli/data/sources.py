@@ -14,8 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from dae_cli.data.cache import (
     Note,
     checked_entry,
@@ -28,10 +26,9 @@ from dae_cli.data.cache import (
     save_pointer,
     sound_entry,
 )
-from dae_cli.data.content import Content, check_shape, content_digest
+from dae_cli.data.content import Content, Digits, check_shape, content_digest
 from dae_cli.data.dataset import Origin, Prepared, Trust
 from dae_cli.data.datasets import ADDRESSES, DATASETS, MNIST, PHOTOGRAPHS, DatasetSpec, Recipe
-from dae_cli.data.digits import Digits
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
 from dae_cli.data.mnist import ADDRESSES as MNIST_ADDRESSES
 from dae_cli.data.mnist import fetch_mnist
@@ -399,11 +396,8 @@ def _read_genuine(path: Path, spec: DatasetSpec) -> Content:
 
 def _generate(spec: DatasetSpec, recipe: Recipe, options: DataOptions, note: Note) -> Prepared:
     def digits() -> Digits:
-        mnist = load_content(prepare(MNIST.name, replace(options, origin=None), note))
-        return Digits(
-            np.concatenate([mnist.pixels, mnist.test_pixels]),
-            np.concatenate([mnist.labels, mnist.test_labels]),
-        )
+        mnist = prepare(MNIST.name, replace(options, origin=None), note)
+        return Digits.of(load_content(mnist))
 
     note(f"regenerating {spec.name} from the published recipe")
     content = recipe.generate(spec, digits)

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content, canonical_pixels, content_digest
+from dae_cli.data.content import Content, Digits, canonical_pixels, content_digest
 from dae_cli.data.dataset import Split
 from dae_cli.data.datasets import DATASETS, Archive, DatasetSpec, Recipe
-from dae_cli.data.digits import Digits
 from dae_cli.data.genuine import GENUINE_ROWS, GenuineRow, lawful, row_digests
 from dae_cli.data.natural import PatchSettings, load_images
 from dae_cli.data.recipes import rotation
