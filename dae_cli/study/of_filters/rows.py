@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from dae_cli.csv_rows import csv_text, parse_rows, text_of, values_of
-from dae_cli.features.measures import UnitMeasures
 from dae_cli.files import write_text
+from dae_cli.filters.measures import UnitMeasures
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.filter_rows import MEASURES, measure_texts, measures_in
 from dae_cli.study.run.folder import FILTERS_CSV, RUNS

@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 
 from dae_cli.csv_rows import csv_text, rows_in, yes_or_no
 from dae_cli.errors import RunFolderError
-from dae_cli.features.measures import UnitMeasures, measure
+from dae_cli.filters.measures import UnitMeasures, measure
+from dae_cli.filters.tiles import Shape
 from dae_cli.study.run.folder import FILTERS_CSV
 
 MEASURES = [f.name for f in fields(UnitMeasures)]
 
 
-def measures_csv(weights: NDArray[np.float32]) -> str:
-    """Measure filters (units, pixels), and return a line for each with a header."""
-    return csv_text([MEASURES, *(measure_texts(unit) for unit in measure(weights))])
+def measures_csv(weights: NDArray[np.float32], shape: Shape | None = None) -> str:
+    """Measure filters (units, pixels) of a shape, and return a line for each with a header."""
+    return csv_text([MEASURES, *(measure_texts(unit) for unit in measure(weights, shape))])
 
 
 def measures_in(folder: Path) -> list[UnitMeasures]:
