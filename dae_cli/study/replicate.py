@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dae_cli.errors import RunFolderError
-from dae_cli.pictures.plotting import load_matplotlib
+from dae_cli.figures.style import load_matplotlib
 from dae_cli.study.earlier_rows import earlier_rows, names_of, outdated, renamed_cells
 from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
@@ -121,12 +121,12 @@ def run_plan(
 
 def _keep_pictures(plan: Plan, row: RunRow, rows: Sequence[RunRow]) -> None:
     """Write the curves and the sheet of filters of a run that has just been made."""
-    from dae_cli.study.report.figures import draw_own_sheet
+    from dae_cli.study.report.figures import save_own_sheet
     from dae_cli.study.report.saved_runs import write_curves
 
     if not row.error:
         write_curves(plan.out, [r.run for r in rows if not r.error], fresh=[row.run])
-        draw_own_sheet(plan.study, plan.out, row, rows)
+        save_own_sheet(plan.study, plan.out, row, rows)
 
 
 def _write_results(
@@ -149,7 +149,7 @@ def _write_filters(
     plan: Plan, rows: Sequence[RunRow], command: str
 ) -> tuple[list[RunRow], list[str], Path]:
     """Write everything that a study on filters comes to, and return its claims' judgements."""
-    from dae_cli.study.of_filters.pictures import draw_figures
+    from dae_cli.study.of_filters.pictures import save_figures
     from dae_cli.study.of_filters.report import write_filters_report
     from dae_cli.study.of_filters.rows import measured_runs, write_filters
     from dae_cli.study.of_filters.summary import judge
@@ -158,7 +158,7 @@ def _write_filters(
         everything, _ = write_tables(plan, rows)
         measured = measured_runs(plan.out, everything)
         write_filters(plan.out, measured)
-        pictures = draw_figures(plan, everything)
+        pictures = save_figures(plan, everything)
         study = with_lowest_seeds(plan.study, everything)
         report = write_filters_report(study, plan.out, everything, measured, pictures, command)
     judged = [(figure, judge(figure, measured)) for figure in plan.study.figures]

@@ -11,7 +11,7 @@ from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop
 from dae_cli.study.run.filter_rows import measures_csv
-from dae_cli.study.run.filters import draw_run_filters
+from dae_cli.study.run.filters import save_run_filters
 from dae_cli.study.run.folder import FILTERS_CSV, Job
 from dae_cli.study.run.keeper import Keeper
 from dae_cli.study.run.records import FilterResult
@@ -38,7 +38,7 @@ def train_for_filters(
     keeper.save(state)
     weights = state.layers[0].weight.cpu().numpy()
     write_text(job.partial / FILTERS_CSV, measures_csv(weights), make_folder=False)
-    draw_run_filters(job.partial, experiment.dataset, f"{job.cell}: filters")
+    save_run_filters(job.partial, experiment.dataset, f"{job.cell}: filters")
     return FilterResult(units=len(weights))
 
 
