@@ -205,7 +205,7 @@ def panels_of(folders: Sequence[Path], layer: int) -> list[Panel]:
 
 def _panel(folder: Path, layer: int) -> Panel:
     from dae_cli.config.experiments import load_resolved
-    from dae_cli.config.kinds import as_pretrained
+    from dae_cli.config.schema import as_pretrained
     from dae_cli.data.datasets import DATASETS
     from dae_cli.pictures.filters import Panel, upright
     from dae_cli.study.run.corruption import corruption_told

@@ -26,8 +26,10 @@ done before there was a choice. They are left out at this value, so that runs ke
 _Value = str | int | float | bool | tuple["_Value", ...] | dict[str, "_Value"] | None
 
 
-def told_settings(experiment: AnyExperiment, mode: Literal["python", "json"]) -> dict[str, Any]:
-    """Return the settings that say anything: all, but for later ones that change nothing.
+def settings_for_digest(
+    experiment: AnyExperiment, mode: Literal["python", "json"] = "python"
+) -> dict[str, Any]:
+    """Return all settings but later ones at the value that says what was done before them.
 
     Args:
         experiment: the resolved config.
@@ -48,7 +50,7 @@ def differing(before: AnyExperiment, now: AnyExperiment) -> tuple[str, ...]:
 
     Such as `corruption.destruction 0.15`. The seed is left out, which every row tells.
     """
-    old, new = _flat(told_settings(before, "python")), _flat(told_settings(now, "python"))
+    old, new = _flat(settings_for_digest(before)), _flat(settings_for_digest(now))
     there = [name for name in dict.fromkeys([*new, *old]) if name != "seed"]
     return tuple(
         f"{name} {_flow(new[name]) if name in new else 'not set'}"
@@ -71,9 +73,9 @@ def dump_yaml(experiment: AnyExperiment) -> str:
     """One line per section; `load_resolved` reads the same experiment back.
 
     What does not apply (sigma of masking, destruction of gaussian, degrees of the kernel rbf) and
-    absent sections are left out, and so is what `told_settings` leaves out.
+    absent sections are left out, and so is what `settings_for_digest` leaves out.
     """
-    settings = told_settings(experiment, "python")
+    settings = settings_for_digest(experiment)
     for absent in ("subset", "patches", "rows"):
         if absent in settings and settings[absent] is None:
             del settings[absent]

@@ -5,16 +5,14 @@ The description of a field ends the error message about it: "must be from 0 to 1
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema, core_schema
 
-from dae_cli.data.datasets import DATASETS, MNIST
+from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST, PHOTOGRAPHS
 
-DatasetName = Literal[
-    "basic", "rot", "bg-rand", "bg-img", "rot-bg-img", "rect", "rect-img", "convex", "mnist"
-]
-FilterDatasetName = Literal["mnist", "photographs"]
 CorruptionKind = Literal["masking", "gaussian", "salt-and-pepper"]
 LossKind = Literal["cross-entropy", "squared-error"]
 InitKind = Literal["glorot", "tutorial"]
@@ -22,6 +20,7 @@ PretrainKind = Literal["autoencoder", "rbm"]
 SvmKernel = Literal["rbf", "poly"]
 WhiteningKind = Literal["none", "olshausen-field"]
 
+MOST_LAYERS = 20
 LayerWidth = Annotated[int, Field(ge=1, le=100_000)]
 LearningRate = Annotated[
     float, Field(gt=0, le=1000, allow_inf_nan=False, description="the step of gradient descent")
@@ -40,6 +39,32 @@ Destruction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(gt=0, le=1_000_000_000, allow_inf_nan=False)]
 
 
+class OneOf:
+    """Annotates text that must be one of a table's names."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self.names = list(names)
+
+    def __get_pydantic_core_schema__(
+        self, source: type[str], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """What pydantic checks, and shows in the JSON schema."""
+        return core_schema.literal_schema(self.names)
+
+
+DatasetName = Annotated[str, OneOf(DATASETS), Field(description="the data set")]
+FilterDatasetName = Annotated[str, OneOf(FILTER_DATASETS), Field(description="the data set")]
+AnyDatasetName = Annotated[
+    str,
+    OneOf(dict.fromkeys((*DATASETS, *FILTER_DATASETS))),
+    Field(description="the data set"),
+]
+DigitRows = Annotated[
+    int | None, Field(ge=1, le=MNIST.n_train_file, description="the digits of mnist trained on")
+]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="the start of every random stream")]
+
+
 class Settings(BaseModel):
     """Base of every section: frozen, unknown keys refused, no silent conversion of types."""
 
@@ -52,7 +77,10 @@ class ModelSettings(Settings):
     hidden: Annotated[
         tuple[LayerWidth, ...],
         Field(
-            min_length=1, max_length=20, strict=False, description="the units of each hidden layer"
+            min_length=1,
+            max_length=MOST_LAYERS,
+            strict=False,
+            description="the units of each hidden layer",
         ),
     ]
     tied: Annotated[bool, Field(description="the decoder uses the encoder's weights")] = True
@@ -170,15 +198,13 @@ class SubsetSettings(Settings):
 class Experiment(Settings):
     """One fully resolved experiment."""
 
-    dataset: Annotated[DatasetName, Field(description="the data set")]
+    dataset: DatasetName
     model: ModelSettings
     corruption: CorruptionSettings = CorruptionSettings()
     pretrain: PretrainSettings
     finetune: FinetuneSettings
     subset: SubsetSettings | None = None
-    seed: Annotated[
-        int, Field(ge=0, le=2**32 - 1, description="the start of every random stream")
-    ] = 0
+    seed: Seed = 0
 
 
 USUAL_GRIDS: dict[str, dict[str, Any]] = {
@@ -268,12 +294,10 @@ class SvmExperiment(Settings):
     Nothing but the inputs to be destroyed is drawn at random.
     """
 
-    dataset: Annotated[DatasetName, Field(description="the data set")]
+    dataset: DatasetName
     svm: SvmSettings
     subset: SubsetSettings | None = None
-    seed: Annotated[
-        int, Field(ge=0, le=2**32 - 1, description="the start of every random stream")
-    ] = 0
+    seed: Seed = 0
 
 
 class PatchSettings(Settings):
@@ -301,25 +325,21 @@ class PatchSettings(Settings):
 class FilterExperiment(Settings):
     """One fully resolved experiment on filters: an autoencoder alone, without labels or test."""
 
-    dataset: Annotated[FilterDatasetName, Field(description="the data set")]
+    dataset: FilterDatasetName
     patches: PatchSettings | None = None
     """Of photographs alone."""
-    rows: Annotated[
-        int | None, Field(ge=1, le=MNIST.n_train_file, description="the digits of mnist trained on")
-    ] = None
+    rows: DigitRows = None
     """Of MNIST, evenly spread, for quick trials; all 60 000 unless given."""
     model: ModelSettings
     corruption: CorruptionSettings = CorruptionSettings()
     pretrain: PretrainSettings
-    seed: Annotated[
-        int, Field(ge=0, le=2**32 - 1, description="the start of every random stream")
-    ] = 0
+    seed: Seed = 0
 
     @model_validator(mode="before")
     @classmethod
     def _usual_patches(cls, values: Any) -> Any:
         """Photographs are cut into patches, as usual where nothing else is said."""
-        if not isinstance(values, dict) or values.get("dataset") != "photographs":
+        if not isinstance(values, dict) or values.get("dataset") != PHOTOGRAPHS:
             return values
         return values if values.get("patches") is not None else {**values, "patches": {}}
 
@@ -334,3 +354,71 @@ PretrainedExperiment = Experiment | FilterExperiment
 
 AnyExperiment = Experiment | SvmExperiment | FilterExperiment
 """What a cell may hold: a network to be trained, an SVM to be selected, or filters to look at."""
+
+Kind = type[Experiment] | type[SvmExperiment] | type[FilterExperiment]
+KINDS: dict[Kind, str] = {
+    Experiment: "a network",
+    SvmExperiment: "an SVM",
+    FilterExperiment: "trained for its filters alone",
+}
+"""The kinds of experiments, and what each one is, in words."""
+
+
+class SettingsFile(Settings):
+    """What may stand in one file of settings, which others complete: the sections of every kind."""
+
+    model_config = ConfigDict(json_schema_extra={"partial": True})
+
+    dataset: AnyDatasetName
+    model: ModelSettings
+    corruption: CorruptionSettings
+    pretrain: PretrainSettings
+    finetune: FinetuneSettings
+    subset: SubsetSettings | None
+    seed: Seed
+    svm: SvmSettings
+    patches: PatchSettings | None
+    rows: DigitRows
+
+
+SECTIONS = tuple(SettingsFile.model_fields)
+"""The first keys that some kind of experiment has."""
+
+
+def kind_of(values: Mapping[str, Any]) -> Kind:
+    """The kind of experiment that merged settings describe.
+
+    A cell is an SVM where it has an `svm` section, its own or one that its study shares. It is
+    trained for its filters alone where its data set has no labels, or can be used without and it
+    has no `finetune` section, its own or shared.
+    """
+    if "svm" in values:
+        return SvmExperiment
+    dataset = values.get("dataset")
+    labelled = dataset in DATASETS if isinstance(dataset, str) else True
+    if dataset in FILTER_DATASETS and not (labelled and "finetune" in values):
+        return FilterExperiment
+    return Experiment
+
+
+def as_network(experiment: AnyExperiment) -> Experiment:
+    """The experiment, which its user knows to be that of a network.
+
+    Raises:
+        TypeError: it is that of an SVM, or of filters.
+    """
+    if not isinstance(experiment, Experiment):
+        kind = KINDS[type(experiment)]
+        raise TypeError(f"an experiment that is {kind} was given where only a network can be")
+    return experiment
+
+
+def as_pretrained(experiment: AnyExperiment) -> PretrainedExperiment:
+    """The experiment, which its user knows to have layers that are pretrained.
+
+    Raises:
+        TypeError: it is that of an SVM.
+    """
+    if isinstance(experiment, SvmExperiment):
+        raise TypeError("an SVM was given where only what is pretrained can be")
+    return experiment

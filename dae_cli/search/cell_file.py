@@ -9,8 +9,7 @@ from typing import Any
 import yaml
 
 from dae_cli.config.dump import one_line
-from dae_cli.config.entries import plain
-from dae_cli.config.study_files import read_layer
+from dae_cli.config.experiments import read_settings_file
 
 MARK = "# Selected on validation by dae search "
 
@@ -26,8 +25,8 @@ def with_settings(path: Path, settings: Mapping[str, Any], comment: str) -> str:
         settings: values of dotted keys of the schema.
         comment: ends the comment at the head of the file; an earlier one like it goes.
     """
-    layer, _ = read_layer(path)
-    own = {key: _tuples(plain(entry)) for key, entry in (layer or {}).items()}
+    document, _ = read_settings_file(path)
+    own = {key: _tuples(value) for key, value in (document.value if document else {}).items()}
     changed: dict[str, Any] = {}
     for key, value in settings.items():
         *sections, name = key.split(".")

@@ -6,9 +6,12 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
-from dae_cli.config.study_files import STUDY_KEYS
+from dae_cli.config.study_schema import StudySettings
 
 __all__ = ["STUDY_KEYS", "load_generator"]
+
+
+STUDY_KEYS = tuple(StudySettings.model_fields)
 
 
 def load_generator() -> ModuleType:

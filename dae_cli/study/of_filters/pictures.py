@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from dae_cli.config.figures import Figure
 from dae_cli.config.schema import FilterExperiment
+from dae_cli.config.study_schema import Figure
 from dae_cli.data.dataset import Split
 from dae_cli.pictures.filters import Panel, side_by_side
 from dae_cli.pictures.greys import common_limit
