@@ -210,7 +210,7 @@ def _problem(
         words = _bounds(node) if kind in _OUT_OF_RANGE else expected(node) + _hint(detail, node)
         item = f"item {path[-1] + 1} ({document.written(path)})"
         return document.problem(path[:-1], f"{item} must be {words}")
-    if kind in _OUT_OF_RANGE:
+    if kind in _OUT_OF_RANGE and "description" in node:
         return document.problem(path, f"must be {_bounds(node)}{_reason(node)}")
     return document.problem(path, f"must be {expected(node)}{_hint(detail, node)}")
 

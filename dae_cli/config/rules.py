@@ -89,6 +89,8 @@ def _sound(model: type[Section], given: object, wrong: Collection[KeyPath], name
         given = {}
     if not isinstance(given, dict):
         return cast(Section, _Sound())
+    if not model.model_fields.keys() >= given.keys():  # one of which may mean what has a default
+        usual = {}
     there = {key: value for key, value in (usual | given).items() if (name, key) not in wrong}
     return cast(Section, _Sound(**there))
 

@@ -104,14 +104,14 @@ class DomainSettings(Settings):
     log: bool = False
     step: Any = None
     choices: Annotated[
-        tuple[Any, ...] | None,
+        tuple[Any, ...],
         Field(min_length=1, strict=False, json_schema_extra={"expected": "a list of values"}),
-    ] = None
+    ] = ()
 
     def domain(self, key: str) -> Domain:
         """The domain of a searched setting, whose numbers are of the setting's type."""
         number = float if kind_of_value(_searched_keys()[key]) == _NUMBER else _as_it_is
-        if self.choices is not None:
+        if self.choices:
             return Choices(tuple(number(value) for value in self.choices))
         step = None if self.step is None else number(self.step)
         return Range(number(self.low), number(self.high), self.log, step)
@@ -181,8 +181,8 @@ class _Layers(Settings):
 
     model_config = ConfigDict(json_schema_extra={"partial": True})
 
-    units: Annotated[LayerWidth, Field(description="units of a hidden layer, a whole number")]
-    layers: Annotated[int, Field(ge=1, le=MOST_LAYERS, description="hidden layers, a whole number")]
+    units: LayerWidth
+    layers: Annotated[int, Field(ge=1, le=MOST_LAYERS)]
 
 
 @cache
@@ -226,7 +226,7 @@ def _findings(key: str, entry: DomainSettings) -> Iterator[tuple[str, str]]:
     elif key not in known:
         near = did_you_mean(key, known) or f"; the keys are {', '.join(known)}"
         yield "", f"unknown key{near}"
-    elif entry.choices is not None:
+    elif entry.choices:
         for other in sorted(entry.model_fields_set - {"choices"}):
             yield other, "unknown key beside choices; give one of the two"
         if len(set(entry.domain(key).ends)) < len(entry.choices):
@@ -264,10 +264,10 @@ def _wrong_values(document: Document, path: KeyPath, entry: DomainSettings) -> I
     key, given = str(path[-1]), entry.model_fields_set & {"low", "high"}
     if key not in _searched_keys():
         return
-    if entry.choices is None and kind_of_value(_searched_keys()[key]) not in (_WHOLE, _NUMBER):
+    if not entry.choices and kind_of_value(_searched_keys()[key]) not in (_WHOLE, _NUMBER):
         return
     steps: list[KeyPath] = [(end,) for end in ("low", "high") if end in given]
-    if entry.choices is not None:
+    if entry.choices:
         steps = [("choices", k) for k in range(len(entry.choices))]
     for step in steps:
         value = document.part((*path, *step), under=tuple(key.split(".")))
