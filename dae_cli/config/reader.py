@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ _DECIMAL = re.compile(
     r"[-+]?(([0-9]{1,40}\.[0-9]{0,40}|\.[0-9]{1,40})([eE][-+]?[0-9]{1,3})?"
     r"|[0-9]{1,40}[eE][-+]?[0-9]{1,3})"
 )
-_NOTHING = object()
+_MERGE, _NOTHING = "<<", object()
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 
@@ -47,6 +48,10 @@ class Place:
     """A scalar as it was written."""
     argument_key: str | None = None
     """The key that an argument names; None for a file."""
+
+
+_At = Callable[[int], Place]
+"""The place of a line, from 0."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ def read_file(
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return None, [Problem(f"{label}:{line}", "not UTF-8 text; save the file as UTF-8")]
-    document, problems = _read(text, _Places(label), larger * MAX_VALUES)
+    document, problems = _read(text, partial(_of_line, label), larger * MAX_VALUES)
     if document is None:
         return None, problems
     if document.value is None:
@@ -184,7 +189,11 @@ def read_value(text: str, place: Place) -> tuple[Document | None, list[Problem]]
     """The value of `--set key=text`, by the rules of a file; all of it stands at `place`."""
     if len(text) > MAX_BYTES:
         return None, [Problem(f"{place.where[:40]}…", f"longer than {MAX_BYTES} characters")]
-    return _read(text, _Places(place.where, place), MAX_VALUES)
+    return _read(text, lambda line: place, MAX_VALUES)
+
+
+def _of_line(label: str, line: int) -> Place:
+    return Place(f"{label}:{line + 1}", line + 1)
 
 
 class _Refused(Exception):
@@ -195,60 +204,40 @@ class _Refused(Exception):
         self.problem = problem
 
 
-@dataclass(frozen=True)
-class _Places:
-    """The places of a file, or the one place of an argument."""
-
-    label: str
-    argument: Place | None = None
-
-    def at(self, mark: yaml.Mark | None, raw: str = "") -> Place:
-        """The place of a mark of the parser."""
-        return self.of_line(mark.line if mark else 0, raw)
-
-    def of_line(self, line: int, raw: str = "") -> Place:
-        """The place of a line counted from 0."""
-        if self.argument:
-            return replace(self.argument, raw=raw)
-        return Place(f"{self.label}:{line + 1}", line + 1, raw)
-
-
-def _read(text: str, places: _Places, most: int) -> tuple[Document | None, list[Problem]]:
+def _read(text: str, at: _At, most: int) -> tuple[Document | None, list[Problem]]:
     problems: list[Problem] = []
     try:
-        node = _Loader(text, places, problems, most).document()
-        written: dict[KeyPath, Place] = {}
-        value = None if node is None else _plain(node, (), places.at(None), places, written)
-        return Document(value, {(): places.of_line(0)} | written), problems
+        return _Loader(text, at, problems, most).document(), problems
     except _Refused as refused:
-        return None, [*problems, refused.problem]
+        problems.append(refused.problem)
     except yaml.MarkedYAMLError as error:
-        return None, [*problems, _syntax_problem(error, text, places)]
+        problems.append(_syntax_problem(error, text, at))
     except yaml.reader.ReaderError as error:
-        place = places.of_line(text.count("\n", 0, error.position))
         what = f"the character {error.character!r} is not allowed in YAML"
-        return None, [*problems, Problem(place.where, what)]
+        problems.append(Problem(at(text.count("\n", 0, error.position)).where, what))
+    return None, problems
 
 
 class _Loader(yaml.BaseLoader):
     """PyYAML's composer within bounds of size and depth, which notes what is not allowed here."""
 
-    def __init__(self, text: str, places: _Places, problems: list[Problem], most: int) -> None:
+    def __init__(self, text: str, at: _At, problems: list[Problem], most: int) -> None:
         super().__init__(text)
-        self._places, self._problems, self._most = places, problems, most
+        self._at, self._problems, self._most = at, problems, most
         self._values = self._depth = 0
         self._sizes: dict[str, int] = {}
         """The values below each anchor whose node is complete."""
         self._lines: dict[tuple[int, str], int] = {}
         """The first line of each key of each mapping."""
+        self._places: dict[KeyPath, Place] = {(): at(0)}
 
-    def document(self) -> yaml.Node | None:
-        """The one document's node; None if there is none."""
+    def document(self) -> Document:
+        """The one document; None in it if there is none."""
         self.get_event()  # type: ignore[no-untyped-call]
         node = None if self.check_event(yaml.StreamEndEvent) else self.compose_document()
         if not self.check_event(yaml.StreamEndEvent):
-            raise self._refuse("a second document starts here; keep one per file")
-        return node
+            raise self._refused("a second document starts here; keep one per file")
+        return Document(None if node is None else self._plain(node, (), self._at(0)), self._places)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose what the next event begins."""
@@ -258,15 +247,15 @@ class _Loader(yaml.BaseLoader):
         anchor: str | None = event.anchor
         self._count(1)
         if self._depth > MAX_DEPTH:
-            raise self._refuse(f"nested deeper than {MAX_DEPTH} levels")
+            raise self._refused(f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._sizes:
-                raise self._refuse(f"*{event.anchor} refers to nothing above it")
+                raise self._refused(f"*{event.anchor} refers to nothing above it")
             self._count(self._sizes[event.anchor])
             return super().compose_node(parent, index)
         if event.tag is not None:
             text = f"the tag {event.tag!r} is not allowed here; write the plain value"
-            self._problems.append(Problem(self._places.at(event.start_mark).where, text))
+            self._note(event.start_mark.line, text)
         if anchor is not None:  # an anchor given twice is the later one from here on
             self.anchors.pop(anchor, None)
             self._sizes.pop(anchor, None)
@@ -278,55 +267,54 @@ class _Loader(yaml.BaseLoader):
         return node
 
     def _note_key(self, mapping: yaml.MappingNode, key: yaml.Node) -> None:
-        place, text = self._places.at(key.start_mark), ""
+        """Note what is wrong with a key, whose value comes next."""
+        line = key.start_mark.line
         if not isinstance(key, yaml.ScalarNode):
-            text = "a key must be one word"
-        elif key.value == "<<":
-            text = "merge keys (<<) are not supported; write the keys out"
-        elif first := self._lines.get((id(mapping), key.value)):
-            where = "" if self._places.argument else f"; first on line {first}"
-            text = f"the key {_printable(key.value)} is given twice{where}"
+            self._note(line, "a key must be one word")
+        elif key.value == _MERGE:
+            self._note(line, "merge keys (<<) are not supported; write the keys out")
+        elif (id(mapping), key.value) in self._lines:
+            first = self._lines[id(mapping), key.value]
+            where = "" if self._at(0).argument_key is not None else f"; first on line {first}"
+            self._note(line, f"the key {_printable(key.value)} is given twice{where}")
         else:
-            self._lines[id(mapping), key.value] = key.start_mark.line + 1
-        if text:
-            self._problems.append(Problem(place.where, text))
+            self._lines[id(mapping), key.value] = line + 1
+
+    def _note(self, line: int, text: str) -> None:
+        self._problems.append(Problem(self._at(line).where, text))
 
     def _count(self, values: int) -> None:
         self._values += values
         if self._values > self._most:
-            raise self._refuse(f"more than {self._most} values, aliases written out")
+            raise self._refused(f"more than {self._most} values, aliases written out")
 
-    def _refuse(self, text: str) -> _Refused:
-        return _Refused(Problem(self._places.at(self._next().start_mark).where, text))
+    def _refused(self, text: str) -> _Refused:
+        return _Refused(Problem(self._at(self._next().start_mark.line).where, text))
 
     def _next(self) -> Any:
         return self.peek_event()  # type: ignore[no-untyped-call]
 
-
-def _plain(
-    node: yaml.Node, path: KeyPath, place: Place, places: _Places, written: dict[KeyPath, Place]
-) -> Any:
-    """The node's value; notes its place and those of everything in it."""
-    if len(path) > MAX_DEPTH:  # by aliases of what is nested itself
-        raise _Refused(Problem(place.where, f"nested deeper than {MAX_DEPTH} levels"))
-    if isinstance(node, yaml.ScalarNode):
-        value, raw = _scalar(node)
-        written[path] = replace(place, raw=raw)
-        return value
-    written[path] = place
-    if isinstance(node, yaml.SequenceNode):
-        return [
-            _plain(item, (*path, k), places.at(item.start_mark), places, written)
-            for k, item in enumerate(node.value)
-        ]
-    mapping: dict[str, Any] = {}
-    for key, item in node.value:
-        name = _printable(key.value) if isinstance(key, yaml.ScalarNode) else "<<"
-        if name != "<<" and name not in mapping:
-            # The key's line, not the value's: the value may stand below it.
-            at = places.at(key.start_mark)
-            mapping[name] = _plain(item, (*path, name), at, places, written)
-    return mapping
+    def _plain(self, node: yaml.Node, path: KeyPath, place: Place) -> Any:
+        """The node's value; notes its place and those of everything in it."""
+        if len(path) > MAX_DEPTH:  # by aliases of what is nested itself
+            raise _Refused(Problem(place.where, f"nested deeper than {MAX_DEPTH} levels"))
+        self._places[path] = place
+        if isinstance(node, yaml.ScalarNode):
+            value, raw = _scalar(node)
+            self._places[path] = replace(place, raw=raw)
+            return value
+        if isinstance(node, yaml.SequenceNode):
+            return [
+                self._plain(item, (*path, k), self._at(item.start_mark.line))
+                for k, item in enumerate(node.value)
+            ]
+        mapping: dict[str, Any] = {}
+        for key, item in node.value:
+            name = _printable(key.value) if isinstance(key, yaml.ScalarNode) else _MERGE
+            if name != _MERGE and name not in mapping:
+                # The key's line, not the value's: the value may stand below it.
+                mapping[name] = self._plain(item, (*path, name), self._at(key.start_mark.line))
+        return mapping
 
 
 def _scalar(node: yaml.ScalarNode) -> tuple[str | int | float | bool | None, str]:
@@ -343,7 +331,7 @@ def _scalar(node: yaml.ScalarNode) -> tuple[str | int | float | bool | None, str
     return text, _printable(text)
 
 
-def _syntax_problem(error: yaml.MarkedYAMLError, text: str, places: _Places) -> Problem:
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str, at: _At) -> Problem:
     """What the parser found, with the line and a mark below the column."""
     mark = error.problem_mark or error.context_mark
     why = ", ".join(part for part in (error.context, error.problem) if part)
@@ -351,9 +339,9 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, places: _Places) -> 
     lines = text.splitlines()
     excerpt = lines[line][:200].replace("\t", " ") if line < len(lines) else ""
     words = f"not valid YAML: {why} (column {column + 1})"
-    if excerpt and places.argument is None:
+    if excerpt and at(line).argument_key is None:
         words += f"\n{excerpt}\n{' ' * min(column, 200)}^"
-    return Problem(places.of_line(line).where, words)
+    return Problem(at(line).where, words)
 
 
 def _printable(text: str) -> str:

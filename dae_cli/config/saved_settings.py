@@ -175,13 +175,7 @@ def _misfits(there: Mapping[str, Any], over: Document, path: KeyPath) -> Iterato
 
 def format_value(value: Any) -> str:
     """Return a setting as an experiment file has it; `not set` where there is none."""
-    return "not set" if value is None else one_line(_with_tuples(value))
-
-
-def _with_tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_tuples(item) for key, item in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    return "not set" if value is None else one_line(value)
 
 
 def format_misfits(misfits: Mapping[str, Sequence[str]]) -> str:

@@ -26,7 +26,7 @@ def with_settings(path: Path, settings: Mapping[str, Any], comment: str) -> str:
         comment: ends the comment at the head of the file; an earlier one like it goes.
     """
     document, _ = read_settings_file(path)
-    own = {key: _tuples(value) for key, value in (document.value if document else {}).items()}
+    own: dict[str, Any] = document.value if document else {}
     changed: dict[str, Any] = {}
     for key, value in settings.items():
         *sections, name = key.split(".")
@@ -80,10 +80,3 @@ def _renewed(
 
 def _says_nothing(line: str) -> bool:
     return not line.strip() or line.lstrip().startswith("#")
-
-
-def _tuples(value: Any) -> Any:
-    """Lists as the dump of a config has them."""
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
