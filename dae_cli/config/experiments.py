@@ -138,6 +138,8 @@ class Draft:
     """Without overrides."""
     experiment: AnyExperiment | None
     missing: tuple[KeyPath, ...]
+    problems: list[Problem]
+    """Of its file, and sections that its kind of experiment has not."""
     contradictions: list[Problem]
 
     @property
@@ -159,8 +161,9 @@ def resolve_experiment(name: str, overrides: Sequence[str] = ()) -> ResolvedExpe
     in_study = (target.folder / STUDY_FILE).is_file()
     study, problems = read_study_file(target.folder) if in_study else (StudyFile(), [])
     over, wrong = parse_overrides(overrides)
-    draft, found = _read_draft(study, target.file, over)
-    problems += [*found, *wrong, *_missing_problems([draft], None), *draft.contradictions]
+    draft = _read_draft(study, target.file, over)
+    missing = _missing_problems([draft], target.file)
+    problems += [*draft.problems, *wrong, *missing, *draft.contradictions]
     problems += unused_overrides(over, [draft.kind], f"{shown(target.name)} is")
     if problems or draft.experiment is None:
         raise config_error(target.name, problems)
@@ -186,11 +189,8 @@ def resolve_study(
     study, problems = read_study_file(folder)
     problems += _folder_problems(folder, files)
     over, wrong = parse_overrides(overrides)
-    drafts = []
-    for file in files.values():
-        draft, found = _read_draft(study, file, over)
-        drafts.append(draft)
-        problems += found
+    drafts = [_read_draft(study, file, over) for file in files.values()]
+    problems += [problem for draft in drafts for problem in draft.problems]
     problems += [*_unused_datasets(study, drafts), *wrong]
     chosen = [draft for draft in drafts if draft.cell in wanted]
     problems += _missing_problems(chosen, folder / STUDY_FILE)
@@ -203,7 +203,7 @@ def resolve_study(
         if draft.experiment is not None
     )
     cells = tuple(cell for cell in everything if cell.cell in wanted)
-    problems += [*_same_cells(cells), *_figure_problems(study, drafts, label(folder / STUDY_FILE))]
+    problems += [*_same_cells(cells), *_figure_problems(study.document, drafts)]
     if problems:
         raise config_error(target.name, problems)
     about = study.settings
@@ -255,10 +255,10 @@ def load_resolved(path: Path) -> AnyExperiment:
 
     No study.yaml beside it is read. Raises ConfigError with every problem in the file.
     """
-    draft, problems = _read_draft(StudyFile(), path, Document())
-    problems += [*_missing_problems([draft], None), *draft.contradictions]
-    if problems or draft.experiment is None:
-        raise config_error(label(path), problems)
+    draft = _read_draft(StudyFile(), path, Document())
+    if draft.experiment is None or draft.problems or draft.contradictions:
+        missing = _missing_problems([draft], path)
+        raise config_error(label(path), [*draft.problems, *missing, *draft.contradictions])
     return draft.experiment
 
 
@@ -310,20 +310,15 @@ def _malformed(argument: str, key: str, seen: dict[str, Place]) -> str:
     return ""
 
 
-def _read_draft(study: StudyFile, file: Path, over: Document) -> tuple[Draft, list[Problem]]:
-    """Merge a cell file with its study and the overrides; the problems are those of the file."""
-    own, problems = read_settings_file(file)
-    draft, mixed = draft_from(study, file, own, over)
-    return draft, problems + mixed
+def _read_draft(study: StudyFile, file: Path, over: Document) -> Draft:
+    """Merge a cell file with its study and the overrides."""
+    return merged_cell(study, file, *read_settings_file(file), over)
 
 
-def draft_from(
-    study: StudyFile, file: Path, own: Document | None, over: Document
-) -> tuple[Draft, list[Problem]]:
-    """Merge what a cell says itself (None: its file is unreadable) with its study and overrides.
-
-    The problems are sections that its kind of experiment has not.
-    """
+def merged_cell(
+    study: StudyFile, file: Path, own: Document | None, problems: list[Problem], over: Document
+) -> Draft:
+    """Merge what a cell says itself (None: its file is unreadable) with its study and overrides."""
     cell = own or Document()
     below = study.shared_with(merge(study.shared, cell, over).get(("dataset",)))
     kind = kind_of(merge(*below, cell).value)  # which --set does not change
@@ -332,16 +327,16 @@ def draft_from(
     errors = errors_of(merged_kind, merged.value)
     wrong = {error["loc"][:2] for error in errors if error["type"] != "missing"}
     missing = tuple(error["loc"] for error in errors if error["type"] == "missing")
-    draft = Draft(
+    return Draft(
         file,
         merge(study.shared, cell).get(("dataset",)),
         kind,
         None if errors else merged_kind.model_validate(merged.value),
         # What an unreadable file would have said cannot be called missing.
         missing if study.complete and own is not None else (),
+        [*problems, *mixed_problems(merged, merged_kind)],
         [merged.problem(*found) for found in contradictions(merged, merged_kind, wrong)],
     )
-    return draft, mixed_problems(merged, merged_kind)
 
 
 def _resolved(
@@ -350,12 +345,12 @@ def _resolved(
     """The cell, with what overrides changed of it; nothing where its files are no experiment."""
     changed: tuple[str, ...] = ()
     if over.value:
-        before = _read_draft(study, draft.source, Document())[0].experiment
+        before = _read_draft(study, draft.source, Document()).experiment
         changed = differing(before, experiment) if before else ()
     return ResolvedExperiment(name, experiment, draft.source, study.settings.reference, changed)
 
 
-def _missing_problems(drafts: Sequence[Draft], study_file: Path | None) -> list[Problem]:
+def _missing_problems(drafts: Sequence[Draft], study_file: Path) -> list[Problem]:
     """Missing keys, each told once: at its cell, or at study.yaml if several cells lack it."""
     known = known_keys(SettingsFile)
     lacking: dict[str, list[Draft]] = {}
@@ -365,7 +360,7 @@ def _missing_problems(drafts: Sequence[Draft], study_file: Path | None) -> list[
     problems = []
     for key, cells in lacking.items():
         source, which = cells[0].source, ""
-        if study_file is not None and len(cells) > 1:
+        if len(cells) > 1:
             source = study_file
             which = f" for {', '.join(shown(draft.cell) for draft in cells)}"
         problems.append(Problem(label(source), f"{key} is missing{which}: {expected(known[key])}"))
@@ -399,27 +394,26 @@ def _same_cells(cells: Sequence[ResolvedExperiment]) -> Iterator[Problem]:
             yield Problem(label(cell.source), f"{same}; a study needs each one once")
 
 
-def _figure_problems(study: StudyFile, drafts: Sequence[Draft], where: str) -> Iterator[Problem]:
+def _figure_problems(study: Document, drafts: Sequence[Draft]) -> Iterator[Problem]:
     """Cells for filters stand by themselves, and figures are of nothing else."""
     cells = {draft.cell: draft for draft in drafts}
-    figures = [figure for _, figure in sound_figures(study.document)]
-    for figure in figures:
+    figures = sound_figures(study)
+    for number, figure in figures:
+        path, who = ("figures", number), f"figure {figure.name}:"
         for cell in dict.fromkeys(figure.cells):
             if cell not in cells:
-                text = f"the study has no cell {shown(cell)}{did_you_mean(cell, cells)}"
-                yield Problem(where, f"figure {figure.name}: {text}")
-    for cell, draft in cells.items():
-        if isinstance(draft.experiment, FilterExperiment):
-            most = draft.experiment.model.hidden[0]
-            for figure in figures:
-                for unit in figure.units if cell in figure.cells else ():
+                text = f"{who} the study has no cell {shown(cell)}{did_you_mean(cell, cells)}"
+                yield study.problem((*path, "cells"), text)
+            elif isinstance(experiment := cells[cell].experiment, FilterExperiment):
+                most = experiment.model.hidden[0]
+                for unit in figure.units:
                     if unit >= most:
-                        text = f"{shown(cell)} has no unit {unit}: from 0 to {most - 1}"
-                        yield Problem(where, f"figure {figure.name}: {text}")
+                        text = f"{who} {shown(cell)} has no unit {unit}: from 0 to {most - 1}"
+                        yield study.problem((*path, "units"), text)
     others = [cell for cell, draft in cells.items() if draft.kind is not FilterExperiment]
     if others and len(others) < len(cells):
         text = f"{', '.join(others)} cannot stand beside cells that are trained for their filters"
-        yield Problem(where, f"{text}; put them into a study of their own")
+        yield Problem(study.place(()).where, f"{text}; put them into a study of their own")
     if figures and others and len(others) == len(cells):
         text = "figures are drawn of filters: cells of mnist without finetune, or of photographs"
-        yield Problem(where, f"{text}; there is none")
+        yield study.problem(("figures",), f"{text}; there is none")

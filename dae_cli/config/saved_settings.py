@@ -24,7 +24,7 @@ from dae_cli.config.dump import dump_yaml, one_line, quoted
 from dae_cli.config.experiments import (
     ResolvedExperiment,
     ResolvedStudy,
-    draft_from,
+    merged_cell,
     parse_overrides,
 )
 from dae_cli.config.messages import KeyPath, Problem, config_error, path_label, problems_with
@@ -92,8 +92,8 @@ def read_settings(path: Path, source: Path) -> ResolvedStudy:
     experiments: dict[str, AnyExperiment] = {}
     for cell in document.section(("cells",)).value:
         where = ("cells", cell)
-        draft, mixed = draft_from(StudyFile(), path, document.section(where), Document())
-        problems += [*mixed, *draft.contradictions]
+        draft = merged_cell(StudyFile(), path, document.section(where), [], Document())
+        problems += [*draft.problems, *draft.contradictions]
         for missing in draft.missing if isinstance(document.get(where), dict) else ():
             key = ".".join(map(str, (*where, *missing)))
             problems.append(document.problem((*where, *missing), "is missing", key))

@@ -31,7 +31,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from dae_cli.config.messages import KeyPath, Problem, errors_of, problems_with
 from dae_cli.config.names import STUDY_FILE, label
-from dae_cli.config.reader import Document, read_file
+from dae_cli.config.reader import Document, Place, read_file
 from dae_cli.config.schema import OneOf, Settings, SettingsFile
 from dae_cli.config.search_space import Search, space_problems
 from dae_cli.data.datasets import DATASETS
@@ -193,10 +193,10 @@ def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
     path = folder / STUDY_FILE
     keys = f"a mapping with the keys {', '.join(StudySettings.model_fields)}"
     document, problems = read_file(path, label(path), what=keys)
-    if document is None:
-        return StudyFile(complete=False), problems
-    if not document.value:
-        return StudyFile(complete=False), problems or [Problem(label(path), f"must be {keys}")]
+    if document is None or not document.value:
+        if document is not None and not problems:
+            problems.append(Problem(label(path), f"must be {keys}"))
+        return StudyFile(Document({}, {(): Place(label(path))}), complete=False), problems
     others = [*_given_above(document), *same_names(document), *space_problems(document)]
     problems += problems_with(StudySettings, document, label(path), others)
     return StudyFile(document, _sound(document)), problems
