@@ -110,11 +110,13 @@ class DomainSettings(Settings):
 
     def domain(self, key: str) -> Domain:
         """The domain of a searched setting, whose numbers are of the setting's type."""
-        number = float if kind_of_value(_searched_keys()[key]) == _NUMBER else _as_it_is
+        values = [*(self.choices or (self.low, self.high, self.step))]
+        if kind_of_value(_searched_keys()[key]) == _NUMBER:
+            values = [None if value is None else float(value) for value in values]
         if self.choices:
-            return Choices(tuple(number(value) for value in self.choices))
-        step = None if self.step is None else number(self.step)
-        return Range(number(self.low), number(self.high), self.log, step)
+            return Choices(tuple(values))
+        low, high, step = values
+        return Range(low, high, self.log, step)
 
 
 class PruneSettings(Settings):
@@ -192,55 +194,75 @@ def _searched_keys() -> dict[str, dict[str, Any]]:
     return {
         key: node
         for key, node in known.items()
-        if node.get("type") != "object" and not _why_never(key)
+        if node.get("type") != "object" and not {key, key.partition(".")[0]} & _NEVER.keys()
     }
 
 
-def _why_never(key: str) -> str:
-    """Why a key cannot be searched; empty if it can."""
-    return _NEVER.get(key) or _NEVER.get(key.partition(".")[0], "")
-
-
 def space_problems(document: Document) -> Iterator[tuple[KeyPath, Problem]]:
-    """What is wrong with ranges of a study.yaml that have the right keys: for their settings."""
-    for number, item in enumerate(document.get(("search",)) or ()):
+    """What is wrong with the ranges of a study.yaml for the settings that they are of."""
+    items = document.get(("search",))
+    for number, item in enumerate(items if isinstance(items, list) else ()):
         space = item.get("space") if isinstance(item, dict) else None
         for key, given in space.items() if isinstance(space, dict) else ():
-            path: KeyPath = ("search", number, "space", key)
             if not isinstance(given, dict):
                 continue
             known = {k: v for k, v in given.items() if k in DomainSettings.model_fields}
             if not errors_of(DomainSettings, known):
+                path: KeyPath = ("search", number, "space", key)
                 entry = DomainSettings.model_validate(known)
-                values = list(_wrong_values(document, path, entry))
-                yield from ((path, problem) for problem in values)
-                for step, text in () if values else _findings(key, entry):
-                    yield path, document.problem((*path, step) if step else path, text)
+                yield from ((path, problem) for problem in _wrong_entry(document, path, entry))
 
 
-def _findings(key: str, entry: DomainSettings) -> Iterator[tuple[str, str]]:
-    """What is wrong with a range, at which of its keys."""
-    known = _searched_keys()
-    if reason := _why_never(key):
-        yield "", f"cannot be searched: {reason}"
-    elif key not in known:
+def _wrong_entry(document: Document, path: KeyPath, entry: DomainSettings) -> Iterator[Problem]:
+    """What is wrong with a range whose keys are right."""
+    key, known = str(path[-1]), _searched_keys()
+    kind = kind_of_value(known[key]) if key in known else ""
+    if reason := _NEVER.get(key) or _NEVER.get(key.partition(".")[0]):
+        yield document.problem(path, f"cannot be searched: {reason}")
+    elif not kind:
         near = did_you_mean(key, known) or f"; the keys are {', '.join(known)}"
-        yield "", f"unknown key{near}"
-    elif entry.choices:
-        for other in sorted(entry.model_fields_set - {"choices"}):
-            yield other, "unknown key beside choices; give one of the two"
-        if len(set(entry.domain(key).ends)) < len(entry.choices):
-            yield "choices", "has the same value twice"
-    elif (kind := kind_of_value(known[key])) not in (_WHOLE, _NUMBER):
-        yield "", f"is {kind}, no range of numbers: give choices: […]"
+        yield document.problem(path, f"unknown key{near}")
+    elif not entry.choices and kind not in (_WHOLE, _NUMBER):
+        text = f"is {kind}, no range of numbers: give choices: […]"
+        yield document.problem(path, text)
+    elif wrong := list(_wrong_values(document, path, entry)):
+        yield from wrong
     else:
-        lacking = [end for end in ("low", "high") if getattr(entry, end) is None]
-        for end in lacking:
-            yield "", f"has no {end}; write {_FORMS}"
-        if entry.step is not None and not (_is_number(entry.step, kind) and entry.step > 0):
-            yield "step", f"must be {kind} above 0"
-        elif not lacking and (text := _wrong_ends(entry.domain(key))):
-            yield "", text
+        for step, text in (_wrong_choices if entry.choices else _wrong_range)(key, kind, entry):
+            yield document.problem((*path, step) if step else path, text)
+
+
+def _wrong_values(document: Document, path: KeyPath, entry: DomainSettings) -> Iterator[Problem]:
+    """What the searched setting has against the values of a range; told as if a file had them."""
+    key = str(path[-1])
+    model = _Layers if key in (UNITS, LAYERS) else SettingsFile
+    steps: list[KeyPath] = [(end,) for end in ("low", "high") if end in entry.model_fields_set]
+    if entry.choices:
+        steps = [("choices", k) for k in range(len(entry.choices))]
+    for step in steps:
+        value = document.part((*path, *step), under=tuple(key.split(".")))
+        yield from problems_with(model, value)
+
+
+def _wrong_choices(key: str, kind: str, entry: DomainSettings) -> Iterator[tuple[str, str]]:
+    """What is wrong with a few values, at which of their keys."""
+    for other in sorted(entry.model_fields_set - {"choices"}):
+        yield other, "unknown key beside choices; give one of the two"
+    if len(set(entry.domain(key).ends)) < len(entry.choices):
+        yield "choices", "has the same value twice"
+
+
+def _wrong_range(key: str, kind: str, entry: DomainSettings) -> Iterator[tuple[str, str]]:
+    """What is wrong with a range, at which of its keys."""
+    missing = [end for end in ("low", "high") if getattr(entry, end) is None]
+    for end in missing:
+        yield "", f"has no {end}; write {_FORMS}"
+    step, whole = entry.step, kind == _WHOLE
+    of_kind = isinstance(step, int if whole else int | float) and not isinstance(step, bool)
+    if step is not None and not (of_kind and step > 0):
+        yield "step", f"must be {kind} above 0"
+    elif not missing and (text := _wrong_ends(entry.domain(key))):
+        yield "", text
 
 
 def _wrong_ends(found: Domain) -> str:
@@ -257,28 +279,3 @@ def _wrong_ends(found: Domain) -> str:
         if abs(steps - round(steps)) > 1e-9 * max(1.0, steps) or round(steps) < 1:
             return "high must be low and a whole number of steps"
     return ""
-
-
-def _wrong_values(document: Document, path: KeyPath, entry: DomainSettings) -> Iterator[Problem]:
-    """What the searched setting has against the values of a range; told as if a file had them."""
-    key, given = str(path[-1]), entry.model_fields_set & {"low", "high"}
-    if key not in _searched_keys():
-        return
-    if not entry.choices and kind_of_value(_searched_keys()[key]) not in (_WHOLE, _NUMBER):
-        return
-    steps: list[KeyPath] = [(end,) for end in ("low", "high") if end in given]
-    if entry.choices:
-        steps = [("choices", k) for k in range(len(entry.choices))]
-    for step in steps:
-        value = document.part((*path, *step), under=tuple(key.split(".")))
-        yield from problems_with(_Layers if key in (UNITS, LAYERS) else SettingsFile, value)
-
-
-def _is_number(value: object, kind: str) -> bool:
-    if isinstance(value, bool):
-        return False
-    return isinstance(value, int) or (kind == _NUMBER and isinstance(value, float))
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
