@@ -320,7 +320,9 @@ def merged_cell(
 ) -> Draft:
     """Merge what a cell says itself (None: its file is unreadable) with its study and overrides."""
     cell = own or Document()
-    below = study.shared_with(merge(study.shared, cell, over).get(("dataset",)))
+    dataset = merge(study.shared, cell, over).get(("dataset",))
+    of_dataset = study.per_dataset.get(dataset) if isinstance(dataset, str) else None
+    below = (study.shared, of_dataset or Document())
     kind = kind_of(merge(*below, cell).value)  # which --set does not change
     merged = merge(*(layer.only(kind) for layer in below), cell, over.only(kind))
     merged_kind = kind_of(merged.value)

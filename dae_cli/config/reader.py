@@ -120,10 +120,16 @@ class Document:
         inner = {(*under, *p[depth:]): at for p, at in self.places.items() if p[:depth] == path}
         return Document(value, above | inner)
 
-    def section(self, path: KeyPath) -> Document:
-        """The mapping at a path as a document of its own; an empty one if there is none."""
-        there = isinstance(self.get(path), dict)
-        return self.part(path) if there else Document()
+    def sections(self, key: str) -> dict[str, Document]:
+        """The mappings within the mapping at a first key, each a document of its own."""
+        value = self.value.get(key)
+        items = value.items() if isinstance(value, dict) else ()
+        inner = {name: item for name, item in items if isinstance(item, dict)}
+        places: dict[str, dict[KeyPath, Place]] = {name: {} for name in inner}
+        for path, place in self.places.items():
+            if path[:1] == (key,) and path[1:2] and path[1] in places:
+                places[str(path[1])][path[2:]] = place
+        return {name: Document(inner[name], places[name]) for name in inner}
 
     def only(self, model: type[BaseModel]) -> Document:
         """What a model takes of a document that is meant for several: its first keys."""

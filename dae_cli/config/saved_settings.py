@@ -90,13 +90,12 @@ def read_settings(path: Path, source: Path) -> ResolvedStudy:
         raise _not_ours(path, problems)
     problems += problems_with(SavedStudy, document, label(path), same_names(document))
     experiments: dict[str, AnyExperiment] = {}
-    for cell in document.section(("cells",)).value:
-        where = ("cells", cell)
-        draft = merged_cell(StudyFile(), path, document.section(where), [], Document())
+    for cell, own in document.sections("cells").items():
+        draft = merged_cell(StudyFile(), path, own, [], Document())
         problems += [*draft.problems, *draft.contradictions]
-        for missing in draft.missing if isinstance(document.get(where), dict) else ():
-            key = ".".join(map(str, (*where, *missing)))
-            problems.append(document.problem((*where, *missing), "is missing", key))
+        for missing in draft.missing:
+            key = path_label(("cells", cell, *missing))
+            problems.append(own.problem(missing, "is missing", key))
         if draft.experiment is not None:
             experiments[cell] = draft.experiment
     if problems:
@@ -164,7 +163,7 @@ def require_fit(
 
 def _misfits(there: Mapping[str, Any], over: Document, path: KeyPath) -> Iterator[str]:
     """Each setting that is given otherwise than it is there, with both values."""
-    for key, given in over.section(path).value.items():
+    for key, given in over.get(path).items():
         own, here = there.get(key), (*path, key)
         if isinstance(given, dict) and isinstance(own, dict):
             yield from _misfits(own, over, here)

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -177,15 +178,16 @@ class StudyFile:
     complete: bool = True
     """False if the file could not be read; nothing can be said to be missing then."""
 
-    @property
+    @cached_property
     def shared(self) -> Document:
         """What all cells share."""
-        return self.document.section(("shared",))
+        there = isinstance(self.document.get(("shared",)), dict)
+        return self.document.part(("shared",)) if there else Document()
 
-    def shared_with(self, dataset: object) -> tuple[Document, Document]:
-        """What a cell of a data set shares with all cells, and with those of its data set."""
-        name = dataset if isinstance(dataset, str) else ""
-        return self.shared, self.document.section(("per_dataset", name))
+    @cached_property
+    def per_dataset(self) -> dict[str, Document]:
+        """What cells of the same data set share."""
+        return self.document.sections("per_dataset")
 
 
 def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
