@@ -59,7 +59,7 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 def differing(before: AnyExperiment, now: AnyExperiment) -> tuple[str, ...]:
     """Return the settings that two experiments do not share, as the second has them.
 
-    Such as `corruption.destruction 0.15`. The seed is left out, which every row tells.
+    Such as `corruption.destruction 0.15`. The seed is left out: every row has it.
     """
     old, new = _flat(settings_for_digest(before)), _flat(settings_for_digest(now))
     return tuple(

@@ -353,7 +353,7 @@ def _resolved(
 
 
 def _missing_problems(drafts: Sequence[Draft], study_file: Path) -> list[Problem]:
-    """Missing keys, each told once: at its cell, or at study.yaml if several cells lack it."""
+    """Missing keys, each reported once: at its cell, or at study.yaml if several cells lack it."""
     known = known_keys(SettingsFile)
     lacking: dict[str, list[Draft]] = {}
     for draft in drafts:

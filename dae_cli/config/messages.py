@@ -67,7 +67,7 @@ def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
 def path_label(path: KeyPath) -> str:
     """A path as messages have it: `pretrain.epochs`, `search item 1.space`, `figures item 2: name`.
 
-    An item of plain values is told with its list (`item 2 (0) must be …`).
+    An item of plain values is reported with its list (`item 2 (0) must be …`).
     """
     label = ""
     for step in path:

@@ -1,7 +1,7 @@
 """Values that are fine alone and wrong together, or wrong for the data set: a list of small rules.
 
 A rule is a function that yields the key that is wrong, and why. It looks at what is sound: where a
-value that it reads is wrong in itself, which is told already, or is missing, it says nothing.
+value that it reads is wrong in itself, which is reported already, or is missing, it says nothing.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def inputs_of_an_rbm_are_not_corrupted(cell: Cell) -> Findings:
             )
 
 
-def an_rbm_is_told_by_its_cross_entropy(cell: Cell) -> Findings:
+def the_reconstruction_of_an_rbm_is_a_cross_entropy(cell: Cell) -> Findings:
     if cell.pretrain.kind == "rbm" and cell.pretrain.loss != "cross-entropy":
         yield (
             "pretrain.loss",
@@ -312,7 +312,7 @@ RULES: tuple[tuple[tuple[Kind, ...], Callable[[Cell], Findings]], ...] = (
     (_WITH_LAYERS, some_inputs_are_destroyed_and_not_all),
     (_WITH_LAYERS, only_an_rbm_has_a_gibbs_chain),
     (_WITH_LAYERS, inputs_of_an_rbm_are_not_corrupted),
-    (_WITH_LAYERS, an_rbm_is_told_by_its_cross_entropy),
+    (_WITH_LAYERS, the_reconstruction_of_an_rbm_is_a_cross_entropy),
     (_WITH_LAYERS, contrastive_divergence_has_no_penalty),
     (_WITH_LAYERS, an_rbm_has_the_same_weights_both_ways),
     (_WITH_LAYERS, weights_fit_into_memory),
@@ -325,7 +325,7 @@ RULES: tuple[tuple[tuple[Kind, ...], Callable[[Cell], Findings]], ...] = (
     ((FilterExperiment,), patches_are_no_probabilities),
     ((FilterExperiment,), a_minibatch_is_no_larger_than_what_filters_are_learned_from),
 )
-"""Each with the kinds of experiments that it is for, in the order in which they are told."""
+"""Each with the kinds of experiments that it is for, in the order in which they are reported."""
 
 
 def mixed_problems(document: Document, kind: Kind) -> list[Problem]:

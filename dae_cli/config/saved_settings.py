@@ -142,7 +142,7 @@ def require_fit(
         remedy: what to do instead, for the message.
 
     Raises:
-        ConfigError: an argument is wrong, or does not fit, each told with both values.
+        ConfigError: an argument is wrong, or does not fit, each reported with both values.
     """
     over, problems = parse_overrides(overrides)
     if cells:
