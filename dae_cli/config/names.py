@@ -1,7 +1,7 @@
 """Names and paths of experiments and studies to their files.
 
 A name (`icml2008`, `icml2008/convex-25`) is looked up in ./experiments, then in the experiments
-shipped with the program. A path is recognised by its ending (`/`, `.yaml`), by a leading `./`, or by
+shipped with the program. A path is recognised by its ending (`/`, `.yaml`), a leading `./`, or by
 being absolute; a folder that exists may be given without the final `/`.
 """
 

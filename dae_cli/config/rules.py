@@ -31,6 +31,7 @@ from dae_cli.config.schema import (
     SubsetSettings,
     SvmExperiment,
     SvmSettings,
+    labelled,
 )
 from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST, DatasetSpec
 
@@ -63,7 +64,7 @@ class Cell:
     @property
     def spec(self) -> DatasetSpec | None:
         """The labelled data set, if it is one."""
-        return DATASETS.get(self.dataset) if isinstance(self.dataset, str) else None
+        return labelled(self.dataset)
 
     @property
     def inputs(self) -> int:
@@ -332,7 +333,7 @@ def mixed_problems(document: Document, kind: Kind) -> list[Problem]:
     """What merged settings have that their kind has not, each with what makes them of that kind."""
     value = document.value
     dataset = value.get("dataset")
-    if dataset in FILTER_DATASETS and dataset not in DATASETS:
+    if dataset in FILTER_DATASETS and not labelled(dataset):
         learned = [key for key in ("svm", "finetune", "subset") if key in value]
         where = ", ".join(f"{key}: {document.place((key,)).where}" for key in learned)
         text = (

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
-from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST, PHOTOGRAPHS
+from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST, PHOTOGRAPHS, DatasetSpec
 
 MOST_LAYERS = 20
 CorruptionKind = Literal["masking", "gaussian", "salt-and-pepper"]
@@ -308,6 +308,11 @@ SECTIONS = tuple(SettingsFile.model_fields)
 """The first keys that some kind of experiment has."""
 
 
+def labelled(dataset: object) -> DatasetSpec | None:
+    """What is known of the data set that a `dataset` key names; None of one without labels."""
+    return DATASETS.get(dataset) if isinstance(dataset, str) else None
+
+
 def kind_of(values: Mapping[str, Any]) -> Kind:
     """The kind of experiment that merged settings describe.
 
@@ -318,8 +323,7 @@ def kind_of(values: Mapping[str, Any]) -> Kind:
     if "svm" in values:
         return SvmExperiment
     dataset = values.get("dataset")
-    labelled = dataset in DATASETS if isinstance(dataset, str) else True
-    if dataset in FILTER_DATASETS and not (labelled and "finetune" in values):
+    if dataset in FILTER_DATASETS and not (labelled(dataset) and "finetune" in values):
         return FilterExperiment
     return Experiment
 

@@ -233,7 +233,7 @@ def _wrong_entry(document: Document, path: KeyPath, entry: DomainSettings) -> It
 
 
 def _wrong_values(document: Document, path: KeyPath, entry: DomainSettings) -> Iterator[Problem]:
-    """What the searched setting has against the values of a range; reported as if a file had them."""
+    """What the searched setting has against the values, as if a file of settings had them."""
     key = str(path[-1])
     model = _Layers if key in (UNITS, LAYERS) else SettingsFile
     steps: list[KeyPath] = [(end,) for end in ("low", "high") if end in entry.model_fields_set]
