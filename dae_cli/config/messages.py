@@ -111,24 +111,23 @@ def problems_with(
         path, kind = detail["loc"], detail["type"]
         if isinstance(path[-1], int) and not document.has(path):  # of text in place of a list
             detail["loc"] = path = path[:-1]
-        nodes = list(_nodes(model, path))
+        nodes = _nodes(model, path)
         if any(path[: len(name)] == name and path[-1] != "[key]" for name in unknown):
             continue
         if kind == "too_short" and path in broken:  # counts the right items alone
             continue
         if kind == "missing" and any(node.get("partial") for node in nodes):
             continue
-        problem = _problem(model, document, detail, nodes, label)
+        problem = _problem(document, detail, nodes, label)
         found.append((max(document.place(path).line, 1), kind == "missing", problem))
     found += [(document.place(path).line, False, problem) for path, problem in others]
     found.sort(key=lambda one: one[:2])
     return [problem for _, _, problem in found]
 
 
-def known_keys(model: type[BaseModel], within: KeyPath = ()) -> dict[str, _Schema]:
-    """Every dotted key of a model, or of a mapping in it, sections included, with its schema."""
-    *_, node = _nodes(model, within)
-    return dict(_flat(model, node, ""))
+def known_keys(model: type[BaseModel]) -> dict[str, _Schema]:
+    """Every dotted key of a model, sections included, with its schema."""
+    return dict(_flat(_json_schema(model), ""))
 
 
 def expected(node: _Schema) -> str:
@@ -157,20 +156,22 @@ def kind_of_value(node: _Schema) -> str:
     return kinds.get(node.get("type", ""), "text")
 
 
-def suggestion(model: type[BaseModel], path: KeyPath) -> str:
+def _suggestion(path: KeyPath, nodes: Sequence[_Schema]) -> str:
     """'; did you mean …?' for an unknown key; names its siblings if nothing is near.
 
     What is near is looked for beside it and, by its last name, in other sections of the same
     settings: those of an item of a list, of one entry of a mapping, or of the whole document.
     """
-    depth = _scope(model, path)
-    names, inner = [str(step) for step in path], [str(step) for step in path[depth:]]
-    prefix = (
-        ""
-        if any(isinstance(s, int) for s in path[:depth])
-        else "".join(f"{name}." for name in names[:depth])
-    )
-    known = known_keys(model, path[:depth])
+    one_of_many = [
+        depth
+        for depth, step in enumerate(path[:-1], start=1)
+        if step not in nodes[depth - 1].get("properties", {})
+    ]
+    depth = max(one_of_many, default=0)
+    above, inner = path[:depth], [str(step) for step in path[depth:]]
+    in_list = any(isinstance(step, int) for step in above)
+    prefix = f"{path_label(above)}." if above and not in_list else ""
+    known = [key for key, _ in _flat(nodes[depth], "")]
     section, name = ".".join(inner[:-1]), inner[-1]
     siblings = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == section}
     elsewhere = [k for k in known if k.rpartition(".")[2] == name]
@@ -182,11 +183,7 @@ def suggestion(model: type[BaseModel], path: KeyPath) -> str:
 
 
 def _problem(
-    model: type[BaseModel],
-    document: Document,
-    detail: ErrorDetails,
-    nodes: list[_Schema],
-    label: str,
+    document: Document, detail: ErrorDetails, nodes: Sequence[_Schema], label: str
 ) -> Problem:
     """One complaint of pydantic in plain words, at the place of the value."""
     path, kind, node = detail["loc"], detail["type"], nodes[-1]
@@ -195,15 +192,11 @@ def _problem(
         above = path[:-1]
         return document.problem(above, text) if above else Problem(label, text)
     if kind == "extra_forbidden":
-        return document.problem(path, f"unknown key{suggestion(model, path)}")
+        return document.problem(path, f"unknown key{_suggestion(path, nodes)}")
     if path[-1] == "[key]":
-        known = nodes[-3]["propertyNames"]
-        names = ", ".join(known["enum"])
-        near = (
-            did_you_mean(str(path[-2]), known["enum"])
-            or f"; the {known['description']}s are {names}"
-        )
-        return document.problem(path[:-1], f"unknown {known['description']}{near}")
+        known, what = nodes[-3]["propertyNames"]["enum"], nodes[-3]["propertyNames"]["description"]
+        near = did_you_mean(str(path[-2]), known) or f"; the {what}s are {', '.join(known)}"
+        return document.problem(path[:-1], f"unknown {what}{near}")
     if kind == "value_error":
         return document.problem(path, detail["msg"].removeprefix("Value error, "))
     if isinstance(path[-1], int) and node.get("type") != "object":
@@ -225,54 +218,41 @@ def _hint(detail: ErrorDetails, node: _Schema) -> str:
     return did_you_mean(given, node.get("enum", ()))
 
 
-def _scope(model: type[BaseModel], path: KeyPath) -> int:
-    """How many steps of a path lead to the settings that its last key is one of."""
-    depth = 0
-    for k, node in enumerate(_nodes(model, path[:-1])):
-        if node.get("type") == "object" and node.get("in_many"):
-            depth = k
-    return depth
-
-
 @cache
 def _json_schema(model: type[BaseModel]) -> _Schema:
-    return model.model_json_schema()
+    schema = model.model_json_schema()
+    whole: _Schema = _resolved(schema, schema.pop("$defs", {}))
+    return whole
 
 
-def _nodes(model: type[BaseModel], path: KeyPath) -> Iterator[_Schema]:
-    """The schema of the document and of each step of a path, as far as there is one."""
-    root = _json_schema(model)
-    node = _resolved(root, root)
-    yield node
-    for step in path:
-        if isinstance(step, int):
-            below, in_many = node.get("items", {}), True
-        elif step in node.get("properties", {}):
-            below, in_many = node["properties"][step], False
-        else:
-            below, in_many = node.get("additionalProperties") or {}, True
-        node = _resolved(root, below)
-        if in_many:
-            node = {**node, "in_many": True}
-        yield node
-
-
-def _resolved(root: _Schema, node: _Schema) -> _Schema:
-    """The schema itself, in place of a reference to it or of a choice between it and null."""
-    for option in node.get("anyOf", ()):
-        if option.get("type") != "null":
-            node = {**_resolved(root, option), **{k: v for k, v in node.items() if k != "anyOf"}}
+def _resolved(node: Any, definitions: _Schema) -> Any:
+    """The schema with what is referred to in place of references, and without choices of null."""
+    if isinstance(node, list):
+        return [_resolved(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "anyOf" in node:
+        (option,) = (option for option in node["anyOf"] if option.get("type") != "null")
+        node = {**option, **{key: value for key, value in node.items() if key != "anyOf"}}
     if "$ref" in node:
-        target = root["$defs"][node["$ref"].rpartition("/")[2]]
-        node = {**target, **{k: v for k, v in node.items() if k != "$ref"}}
-    return node
+        node = {**definitions[node.pop("$ref").rpartition("/")[2]], **node}
+    return {key: _resolved(value, definitions) for key, value in node.items()}
 
 
-def _flat(model: type[BaseModel], node: _Schema, prefix: str) -> Iterator[tuple[str, _Schema]]:
+def _nodes(model: type[BaseModel], path: KeyPath) -> list[_Schema]:
+    """The schema of the document and of each step of a path, as far as there is one."""
+    nodes = [_json_schema(model)]
+    for step in path:
+        below = nodes[-1].get("properties", {}).get(step)
+        many = "items" if isinstance(step, int) else "additionalProperties"
+        nodes.append(below or nodes[-1].get(many) or {})
+    return nodes
+
+
+def _flat(node: _Schema, prefix: str) -> Iterator[tuple[str, _Schema]]:
     for name, below in node.get("properties", {}).items():
-        below = _resolved(_json_schema(model), below)
         yield prefix + name, below
-        yield from _flat(model, below, f"{prefix}{name}.")
+        yield from _flat(below, f"{prefix}{name}.")
 
 
 def _reason(node: _Schema) -> str:
