@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from dae_cli.config.experiments import resolve_study
 from dae_cli.config.schema import Experiment
+from dae_cli.data.cache import load
 from dae_cli.data.dataset import Split
-from dae_cli.data.provide import load, prepare
+from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.study.run.execute import dataset_for
 
 Batches = Callable[[], Iterable[list[Tensor]]]
@@ -96,7 +97,9 @@ def train(model: nn.Module, batches: Batches, loss_of: Loss, rate: float) -> Ite
 
 def run_cell(experiment: Experiment) -> None:
     """Read the data; pretrain on clean codes layer by layer, fine-tune with validation, test."""
-    dataset = dataset_for(experiment, load(prepare(experiment.dataset, accept_unverified=True)))
+    dataset = dataset_for(
+        experiment, load(prepare(experiment.dataset, DataOptions(accept_unverified=True)))
+    )
     rows, labels = tensors_of(dataset.train)
     pretraining, tuning = experiment.pretrain, experiment.finetune
     network = classifier((rows.shape[1], *experiment.model.hidden, dataset.n_classes))

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from dae_cli.config.schema import SvmSettings
 from dae_cli.csv_rows import csv_text
+from dae_cli.data.cache import load
 from dae_cli.data.content import canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.datasets import DATASETS, DatasetSpec
-from dae_cli.data.provide import load, prepare
-from dae_cli.data.sources.user_files import find_user_files
+from dae_cli.data.sources import DataOptions, prepare
+from dae_cli.data.user_files import find_user_files
 from dae_cli.figures.filters import filter_sheet
 from dae_cli.files import write_text
 from dae_cli.study.paper import paper_numbers
@@ -206,7 +207,7 @@ def find_genuine(spec: DatasetSpec, folders: Iterable[Path]) -> Genuine | None:
         found = _sample(path, spec) if path.is_file() else None
         files = find_user_files(folder, spec)
         if files is not None and not (found and files.paths == (path,)):
-            whole = load(prepare(spec.name, data_dir=folder, origin="original", note=say))
+            whole = load(prepare(spec.name, DataOptions(folder, "original"), say))
             return Genuine(whole.test.as_float(), whole.test.labels, whole)
         sample = sample or found
     return sample
@@ -347,11 +348,14 @@ def draw_sheet(path: Path, dataset: Dataset, genuine: Genuine) -> None:
     n = TILES[0] * TILES[1]
     rows = len(genuine.labels)
     picks = np.arange(n) * rows // n if genuine.whole else np.arange(rows)
-    sides = (("genuine", genuine.pixels[picks]), ("regenerated", dataset.test.take(n).as_float()))
+    shown = {
+        "genuine": genuine.pixels[picks],
+        "regenerated": dataset.test.take(n).as_float(),
+    }
     sheet = filter_sheet(
-        [as_shown(2 * pixels - 1, dataset.name, side) for side, pixels in sides],
+        [as_shown(2 * greys - 1, dataset.name, title) for title, greys in shown.items()],
         TILES,
-        limit=1.0,
+        limit=1.0,  # black is -1 and white is 1
         scale_ends=("0", "1"),
         title=dataset.name,
         caption="stored transposed, shown upright" if transposed else "",
@@ -374,7 +378,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if genuine is None:
             say(f"{name}: no folder has genuine rows of it")
             continue
-        dataset = load(prepare(name, origin="regenerated", note=say))
+        dataset = load(prepare(name, DataOptions(origin="regenerated"), say))
         rows += compare(dataset, genuine)
         if options.svm and name == "convex" and genuine.whole:
             rows += convex_svm(dataset, genuine.whole)

@@ -32,7 +32,7 @@ from dae_cli.config.schema import (
     Settings,
     SvmExperiment,
 )
-from dae_cli.config.study_files import Reference
+from dae_cli.config.study_schema import Reference
 from dae_cli.csv_rows import csv_text
 from dae_cli.data.datasets import DATASETS
 from dae_cli.data.trust import recorded_trust

@@ -132,7 +132,7 @@ def test_mnist_is_fetched_and_checked_like_a_set_and_basic_rebuilt_from_it(
     assert str(test_data / "mnist") in mnist["source"]
     assert (basic["origin"], basic["sha256"]) == ("regenerated", KNOWN["basic"])
     assert "MNIST" in basic["source"]
-    (found,) = dae("data", "verify", "mnist", *words).succeeded().json
+    (found, _) = dae("data", "verify", "mnist", *words).succeeded().json
     assert (found["sound"], found["sha256"]) == (True, KNOWN["mnist"])
     assert len(found["paths"]) == 4
 

@@ -96,7 +96,7 @@ def test_where_no_data_can_be_had_or_a_file_is_bad_nothing_is_run(dae: Dae) -> N
         ("convex", (), ("fetched", "regenerated")),
         ("rect-img", ("--origin", "original"), ("fetched",)),
         ("bg-img", ("--origin", "regenerated"), ("regenerated from MNIST", "fetched")),
-        ("mnist", (), ("MNIST, which would be fetched",)),
+        ("mnist", (), ("would be fetched",)),
     ],
 )
 def test_a_dry_run_says_what_would_be_fetched_or_regenerated_and_does_nothing(

@@ -115,7 +115,7 @@ def test_mnist_is_read_as_unpackers_leave_it(dae: Dae, layout: tuple[str, ...]) 
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(name.encode())
     words = ("data", "list", "mnist", "--format", "json", "--data-dir", "mine")
-    ((copy,),) = [listed["copies"] for listed in dae(*words).succeeded().json]
+    ((copy, *_),) = [listed["copies"] for listed in dae(*words).succeeded().json]
     assert copy["paths"] == [str(places(name)[-1]) for name in NAMES]
     assert copy["place"] == "yours"
 
@@ -159,7 +159,7 @@ def test_mnist_is_found_whatever_its_capitals_and_separators(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     words = ("data", "list", "mnist", "--format", "json", "--data-dir", "mine")
-    ((copy,),) = [listed["copies"] for listed in dae(*words).succeeded().json]
+    ((copy, *_),) = [listed["copies"] for listed in dae(*words).succeeded().json]
     assert copy["paths"] == [str(path) for path in paths]
     twin = paths[0].with_name(paths[0].name.swapcase())
     twin.write_bytes(b"x")

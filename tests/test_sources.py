@@ -153,6 +153,38 @@ def test_your_files_come_before_the_cache_and_are_read_once(
     assert str(path) in changed["notes"]
 
 
+def test_a_set_without_an_archive_is_generated_and_there_is_no_original_to_insist_on(
+    dae: Dae, fetch: Fetch, regenerated: SmallSet
+) -> None:
+    register_small(archive="")
+    (listed,) = dae("data", "list", "small", "--format", "json").succeeded().json
+    assert (listed["archive"], listed["addresses"], listed["comes_from"]) == (
+        None,
+        [],
+        "regenerated",
+    )
+    dae("data", "fetch", "small", "--origin", "original").failed(1, "--origin", "small.npz")
+    fetched = fetch()
+    assert (fetched["sha256"], fetched["notes"].count("\n")) == (regenerated.sha256, 1)
+
+
+def test_a_set_that_nothing_is_known_of_is_taken_from_your_files_as_it_is(
+    dae: Dae, fetch: Fetch, original: SmallSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAE_ACCEPT_UNVERIFIED")
+    register_small(archive="", has_recipe=False)
+    dae("data", "list", "small").succeeded()
+    dae("data", "fetch", "small").failed(1, "small", "--data-dir", "small.npz")
+    dae("data", "make", "small").failed(2, "'small'", "recipe")
+    dae("data", "fetch", "small", "--origin", "regenerated").failed(2, "small", "--origin")
+    original.write_npz(Path("mine"))
+    for _ in ("read", "found"):
+        fetched = fetch("--data-dir", "mine")
+        assert (fetched["sha256"], fetched["trust"]) == (original.sha256, "unverified")
+    register_small(archive="", has_recipe=False, known_sha256=original.sha256)
+    assert fetch("--data-dir", "mine")["trust"] == "verified"
+
+
 def test_files_may_lie_packed_or_not_in_the_folder_or_in_one_of_the_sets_name(
     dae: Dae, fetch: Fetch, original: SmallSet
 ) -> None:

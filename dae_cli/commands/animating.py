@@ -41,6 +41,7 @@ def animate_learning(
     import torch
 
     from dae_cli.data.datasets import PHOTOGRAPHS
+    from dae_cli.data.sources import DataOptions
     from dae_cli.engines.engine import default_engine, engine_for
     from dae_cli.figures.filters import filter_sheet
     from dae_cli.figures.greys import common_limit
@@ -55,9 +56,8 @@ def animate_learning(
         use_one_thread()
         origin = had.origin if had else None
         # No error is counted; how far the data are to be trusted is told with their origin.
-        data = prepare_any(
-            experiment.dataset, data_dir, origin, photos, watcher, accept_unverified=True
-        )
+        options = DataOptions(data_dir, origin, accept_unverified=True, photos=photos)
+        data = prepare_any(experiment.dataset, options, watcher)
         if had and had.sha256 != data.sha256:
             raise RunFolderError(
                 f"{source}: was trained on {experiment.dataset} with SHA-256 {had.sha256[:12]}… "

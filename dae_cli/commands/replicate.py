@@ -108,6 +108,7 @@ def replicate(
     check_engine(engine, device)
     resolved = resolve_study(study, overrides or (), only or ())
 
+    from dae_cli.data.sources import DataOptions
     from dae_cli.study.earlier_rows import require_rows_kept
     from dae_cli.study.plan import default_out, plan_study
     from dae_cli.study.replicate import run_plan
@@ -118,10 +119,9 @@ def replicate(
             resolved,
             seeds=seeds,
             out=folder,
-            data_dir=data_dir,
-            origin=origin.value if origin else None,
-            accept_unverified=accept_unverified,
-            photos=photos,
+            options=DataOptions(
+                data_dir, origin.value if origin else None, accept_unverified, photos
+            ),
             device=device.value,
             engine=engine.value,
             replaces=replaces,

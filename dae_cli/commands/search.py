@@ -182,6 +182,7 @@ def search(
     if write and not dry_run:
         check_writable(resolved.source)
 
+    from dae_cli.data.sources import DataOptions
     from dae_cli.search.run import run_search
 
     watcher = Quiet() if quiet else Lines(single=False)
@@ -190,9 +191,7 @@ def search(
         searches, without_data = cell_searches(
             resolved,
             cells,
-            data_dir=data_dir,
-            origin=origin.value if origin else None,
-            accept_unverified=accept_unverified,
+            options=DataOptions(data_dir, origin.value if origin else None, accept_unverified),
             trials=trials,
             usual_trials=DEFAULT_TRIALS if hours is None else None,
             sampler_seed=seed,

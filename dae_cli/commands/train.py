@@ -92,6 +92,7 @@ def train(
             "--set seed=… sets the same: give one of them", param_hint="--seed"
         )
 
+    from dae_cli.data.sources import DataOptions
     from dae_cli.study.single import execute, plan_run
 
     with watching(quiet=quiet, single=True) as watcher:
@@ -101,10 +102,9 @@ def train(
             device=device.value,
             engine=engine.value,
             out=out,
-            data_dir=data_dir,
-            origin=origin.value if origin else None,
-            accept_unverified=accept_unverified,
-            photos=photos,
+            options=DataOptions(
+                data_dir, origin.value if origin else None, accept_unverified, photos
+            ),
             watcher=watcher,
         )
         _check_stopped(planned, resume, force)

@@ -1,39 +1,43 @@
 """The cache: canonical arrays in .npz files, written whole or not at all.
 
-An entry holds X, Y, Xtest, Ytest and its provenance; it is named after its content,
+An entry holds X, Y, Xtest, Ytest and what is known of it; it is named after its content,
 ``convex-original-<digest>.npz`` or ``convex-regenerated-<recipe>.npz``. Small ``.json`` files
 remember which entry a user's file became, so that a large text is parsed once.
-Every file gets its name by ``os.replace``: two processes that write at once do no harm.
+Every file gets its name by ``os.replace``, and one process at a time prepares a set.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
+import tempfile
 import tokenize
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, get_args
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content, check_shape, content_digest
-from dae_cli.data.dataset import Origin, Trust
-from dae_cli.data.datasets import DatasetSpec
+from dae_cli.data.content import Content, as_dataset, check_shape, content_digest
+from dae_cli.data.dataset import Dataset, Origin, Prepared, Trust
+from dae_cli.data.datasets import DATASETS, DatasetSpec
 from dae_cli.data.readers.zipped import DAMAGE
-from dae_cli.data.temporary import sweep_cache
 from dae_cli.errors import DataError
-from dae_cli.files import cache_folder, part_of
+from dae_cli.files import cache_folder, is_stale, owner, part_of, sweep
 
-_EARLIER_TRUST = {"checked": "verified", "as given": "unverified", "made here": ""}
-"""What entries of earlier versions say, in today's words."""
+Note = Callable[[str], None]
+"""Receives a line whenever something slow begins or a source fails: lower layers never print."""
 
 PROVENANCE = "dae"
-"""Name of the array that holds the provenance as JSON; it marks a file as a cache entry."""
-
+"""Name of the array that holds what is known of an entry, as JSON; it marks a file as an entry."""
+_EARLIER_TRUST = {"checked": "verified", "as given": "unverified", "made here": ""}
+"""What entries of earlier versions say, in today's words."""
 _DAMAGE = (
     *DAMAGE,
     OSError,
@@ -46,24 +50,26 @@ _DAMAGE = (
 )
 """What reading an altered entry raises: of the zip, of the headers in it, of the JSON."""
 _ABOUT_BYTES = 100_000
-"""More than the provenance of any entry, or the header of any array in it, has."""
+"""More than what is known of any entry, or the header of any array in it, has."""
+_DOWNLOAD = ".download-"
+WAIT_SECONDS = 6 * 3600.0
+"""Patience for another process: longer than any download or recipe takes."""
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """Where the content of an entry came from."""
-
-    name: str
-    origin: Origin
-    sha256: str
-    source: str
-    trust: Trust
+def entries(spec: DatasetSpec) -> list[Path]:
+    """Every entry of a set in the cache, originals first."""
+    return [
+        path
+        for origin in ("original", "regenerated")
+        for path in sorted(cache_folder().glob(f"{spec.name}-{origin}-*.npz"))
+    ]
 
 
-def save_entry(path: Path, content: Content, provenance: Provenance) -> None:
+def save_entry(prepared: Prepared, content: Content) -> None:
     """Write an entry under a temporary name, then rename it."""
-    about = np.frombuffer(json.dumps(asdict(provenance)).encode(), dtype=np.uint8)
-    with _renamed_when_whole(path) as stream:
+    about = asdict(prepared)
+    del about["path"]
+    with _renamed_when_whole(prepared.path) as stream:
         np.savez(
             stream,
             allow_pickle=False,
@@ -71,43 +77,87 @@ def save_entry(path: Path, content: Content, provenance: Provenance) -> None:
             Y=content.labels,
             Xtest=content.test_pixels,
             Ytest=content.test_labels,
-            **{PROVENANCE: about},
+            **{PROVENANCE: np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)},
         )
 
 
-def read_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Provenance]:
+def read_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Prepared]:
     """Read an entry; DataError when it is damaged. zip's CRC-32 covers every byte read."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             _require_sizes(arrays, max(spec.n_train_file, spec.n_test) * spec.n_pixels * 4)
-            provenance = _provenance(arrays)
+            prepared = _provenance(arrays, path)
             content = Content(*(_array(arrays, key) for key in ("X", "Y", "Xtest", "Ytest")))
     except _DAMAGE as error:
         # numpy words a broken header as pickled data, and advises to trust it.
         why = error if isinstance(error, OSError | zipfile.BadZipFile) else "not arrays of numbers"
         raise DataError(f"{path}: damaged cache entry ({why}); delete it and try again") from error
-    check_shape(spec, content)
-    return content, provenance
+    check_shape(spec, content, str(path))
+    return content, prepared
 
 
-def recorded(path: Path) -> Provenance | None:
+def checked_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Prepared]:
+    """Read an entry and compare its content with its digest; DataError when it is damaged."""
+    content, prepared = read_entry(path, spec)
+    if (found := content_digest(spec, content)) != prepared.sha256:
+        raise DataError(
+            f"{path}: damaged: its content has SHA-256 {found[:12]}…, expected "
+            f"{prepared.sha256[:12]}…; delete it"
+        )
+    return content, prepared
+
+
+def sound_entry(path: Path, spec: DatasetSpec, note: Note | None = None) -> Prepared | None:
+    """What an entry of the set holds; None if there is none or it is damaged, which is noted."""
+    if not path.is_file():
+        return None
+    try:
+        _, prepared = checked_entry(path, spec)
+    except DataError as error:
+        if note:
+            note(f"{error}; passed over")
+        return None
+    return prepared if prepared.name == spec.name else None
+
+
+def load(prepared: Prepared) -> Dataset:
+    """Read the splits of a prepared set; fast, for worker processes.
+
+    Raises DataError when the entry is damaged or holds other content than was prepared.
+    """
+    content = load_content(prepared)
+    return as_dataset(DATASETS[prepared.name], content, prepared.origin, prepared.sha256)
+
+
+def load_content(prepared: Prepared) -> Content:
+    """Read both files of a prepared set; raises as `load` does."""
+    content, found = read_entry(prepared.path, DATASETS[prepared.name])
+    if (found.sha256, found.origin) != (prepared.sha256, prepared.origin):
+        raise DataError(
+            f"{prepared.path}: holds other content than was prepared "
+            f"({found.sha256[:12]}, expected {prepared.sha256[:12]}); start again"
+        )
+    return content
+
+
+def recorded(path: Path) -> Prepared | None:
     """What an entry says of itself, read in no time and not checked; None if it is damaged."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             _require_sizes(arrays)
-            return _provenance(arrays)
+            return _provenance(arrays, path)
     except _DAMAGE:
         return None
 
 
-def _provenance(arrays: Any) -> Provenance:
+def _provenance(arrays: Any, path: Path) -> Prepared:
     record = json.loads(_array(arrays, PROVENANCE).tobytes())
     if not isinstance(record, dict) or not all(isinstance(value, str) for value in record.values()):
         raise ValueError("not the provenance of an entry")
     trust = _EARLIER_TRUST.get(record["trust"], record["trust"])
     if record["origin"] not in get_args(Origin) or trust not in get_args(Trust):
         raise ValueError("not the provenance of an entry")
-    return Provenance(**record | {"trust": trust})
+    return Prepared(**record | {"trust": trust}, path=path)
 
 
 def _array(arrays: Any, key: str) -> NDArray[Any]:
@@ -125,71 +175,107 @@ def _require_sizes(arrays: Any, most_of_array: int | None = None) -> None:
             raise ValueError("larger than any entry of the set")
 
 
-def entries(spec: DatasetSpec) -> list[Path]:
-    """Every entry of a set in the cache, originals first."""
-    return [
-        path
-        for origin in ("original", "regenerated")
-        for path in sorted(cache_folder().glob(f"{spec.name}-{origin}-*.npz"))
-    ]
-
-
-def sound_entry(path: Path, spec: DatasetSpec, *, delete: bool = True) -> Provenance | None:
-    """Provenance of an entry whose content has its digest; `delete` removes a damaged one."""
-    if not path.is_file():
-        return None
+def read_pointer(path: Path) -> tuple[str, str] | None:
+    """The entry that a user's file became, and how it was judged; None if it was never read."""
     try:
-        content, provenance = read_entry(path, spec)
-        if provenance.name == spec.name and content_digest(spec, content) == provenance.sha256:
-            return provenance
-    except DataError as error:
-        if isinstance(error.__cause__, OSError) and path.exists():
-            return None  # it cannot be read just now, which is no damage
-    if delete:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+        record = json.loads(path.read_text(encoding="utf-8"))
+        entry, judgement = record["entry"], record["judgement"]
+        # A name only: an altered pointer must not lead out of the cache.
+        if Path(entry).name == entry and entry.endswith(".npz") and isinstance(judgement, str):
+            return entry, judgement
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
     return None
 
 
-@dataclass(frozen=True)
-class Pointer:
-    """What the user's files became: the entry's name, and how far they are to be trusted."""
-
-    entry: str
-    judgement: str
-
-
-def read_pointer(path: Path) -> Pointer | None:
-    """What a user's file became, or None if it was never read."""
-    try:
-        pointer = Pointer(**json.loads(path.read_text(encoding="utf-8")))
-        # A name only: an altered pointer must not lead out of the cache.
-        is_name = Path(pointer.entry).name == pointer.entry and pointer.entry.endswith(".npz")
-        return pointer if is_name and isinstance(pointer.judgement, str) else None
-    except (OSError, ValueError, TypeError, RecursionError):
-        return None
-
-
-def save_pointer(path: Path, pointer: Pointer) -> None:
+def save_pointer(path: Path, entry: str, judgement: str) -> None:
     """Remember what a user's file became."""
     with _renamed_when_whole(path) as stream:
-        stream.write(json.dumps(asdict(pointer)).encode())
+        stream.write(json.dumps({"entry": entry, "judgement": judgement}).encode())
 
 
 @contextmanager
 def _renamed_when_whole(path: Path) -> Iterator[IO[bytes]]:
     temporary = part_of(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sweep_cache(path.parent)
+        _open_cache()
         with temporary.open("xb") as stream:
             yield stream
         temporary.replace(path)
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written ({error.strerror or error}); "
-            "free some space or set DAE_CACHE_DIR to another folder"
-        ) from error
+        raise unwritable_cache(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(name: str, note: Note) -> Iterator[None]:
+    """Hold the lock of a set, ``.NAME.lock`` in the cache; wait, with a note, if another holds it.
+
+    The operating system frees the lock of a process that ends in any way, so the file may stay
+    (removing it would let two processes in). Not to be nested for the same name.
+    Raises DataError where the cache cannot be written, or when the wait has no end.
+    """
+    folder = cache_folder()
+    lock = FileLock(folder / f".{name}.lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            note(f"waiting for another dae process that prepares {name}")
+            lock.acquire(timeout=WAIT_SECONDS, poll_interval=0.1)
+    except Timeout as error:
+        raise DataError(
+            f"{lock.lock_file}: another dae process has prepared {name} for "
+            f"{WAIT_SECONDS / 3600:g} hours; end it, then try again"
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise unwritable_cache(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder inside the cache, gone on exit; DataError where the cache cannot be written."""
+    try:
+        folder = _open_cache()
+        temporary = tempfile.TemporaryDirectory(
+            prefix=f"{_DOWNLOAD}{owner()}-", dir=folder, ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        raise unwritable_cache(cache_folder(), error) from error
+    with temporary as name:
+        yield Path(name)
+
+
+def _open_cache() -> Path:
+    """Make the cache, and sweep what killed processes left in it."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"{_DOWNLOAD}*"):
+        if is_stale(left, left.name.removeprefix(_DOWNLOAD)):
+            shutil.rmtree(left, ignore_errors=True)
+    sweep(folder)
+    return folder
+
+
+def unwritable_cache(path: Path, error: Exception) -> DataError:
+    """The error that something in the cache cannot be written, with the remedy."""
+    return DataError(
+        f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); "
+        "free some space or set DAE_CACHE_DIR to another folder"
+    )
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """Digest of a file; DataError when it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, algorithm).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error

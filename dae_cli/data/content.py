@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +27,35 @@ BEYOND = 2e-6
 """How far rounding, of float32 or to six decimals, may carry a grey value out of [0, 1]."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Content:
     """Training file (training and validation rows together) and test file of a set."""
 
-    pixels: Pixels  # (n_train + n_valid, 784)
+    pixels: Pixels  # (n_train + n_valid, pixels of an image)
     labels: NDArray[np.uint8]  # (n_train + n_valid,)
-    test_pixels: Pixels  # (n_test, 784)
+    test_pixels: Pixels  # (n_test, pixels of an image)
     test_labels: NDArray[np.uint8]  # (n_test,)
+
+    @property
+    def parts(self) -> dict[str, tuple[Pixels, NDArray[np.uint8]]]:
+        """Pixels and labels of both files."""
+        return {
+            "training": (self.pixels, self.labels),
+            "test": (self.test_pixels, self.test_labels),
+        }
+
+    @cached_property
+    def n_common_rows(self) -> int:
+        """How many test rows have an image that is also one of the training or validation rows."""
+        training = {row.tobytes() for row in self.pixels}
+        return sum(row.tobytes() in training for row in self.test_pixels)
+
+    @property
+    def common_rows(self) -> str:
+        """The same in words; empty where there is none."""
+        if not (common := self.n_common_rows):
+            return ""
+        return f"{common} of its {len(self.test_labels)} test rows are also training rows"
 
     @classmethod
     def from_rows(cls, spec: DatasetSpec, pixels: Pixels, labels: NDArray[np.uint8]) -> Content:
@@ -42,36 +64,53 @@ class Content:
         return cls(pixels[:n], labels[:n], pixels[n:], labels[n:])
 
 
+@dataclass(frozen=True, eq=False)
+class Digits:
+    """All of MNIST: the 60 000 training digits, then the 10 000 test digits, in their order."""
+
+    images: NDArray[np.uint8]  # (70000, 784), 0 … 255
+    labels: NDArray[np.uint8]  # (70000,)
+
+    @classmethod
+    def of(cls, mnist: Content) -> Digits:
+        """Both files as one."""
+        images = np.concatenate([mnist.pixels, mnist.test_pixels])
+        return cls(images, np.concatenate([mnist.labels, mnist.test_labels]))
+
+
 def content_digest(spec: DatasetSpec, content: Content) -> str:
     """SHA-256 (hexadecimal) of the canonical arrays."""
-    header = {
-        "name": spec.name,
-        "dtype": str(content.pixels.dtype),
-        "levels": spec.levels,
-        "train": list(content.pixels.shape),
-        "test": list(content.test_pixels.shape),
-    }
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    digest = hashlib.sha256()
+    if spec.digest_header:
+        header = {
+            "name": spec.name,
+            "dtype": str(content.pixels.dtype),
+            "levels": spec.levels,
+            "train": list(content.pixels.shape),
+            "test": list(content.test_pixels.shape),
+        }
+        digest.update(json.dumps(header, sort_keys=True).encode())
     for array in (content.pixels, content.test_pixels, content.labels, content.test_labels):
         little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
         digest.update(np.ascontiguousarray(little_endian).data)
     return digest.hexdigest()
 
 
-def check_shape(spec: DatasetSpec, content: Content) -> None:
-    """Raise DataError unless sizes and types are those of the set."""
+def check_shape(spec: DatasetSpec, content: Content, where: str) -> None:
+    """Raise DataError, with the file or recipe, unless sizes and types are those of the set."""
     dtype = np.dtype(np.float32 if spec.levels is None else np.uint8)
-    for part, pixels, labels, n in (
-        ("training", content.pixels, content.labels, spec.n_train_file),
-        ("test", content.test_pixels, content.test_labels, spec.n_test),
+    for (part, (pixels, labels)), n in zip(
+        content.parts.items(), (spec.n_train_file, spec.n_test), strict=True
     ):
         if pixels.shape != (n, spec.n_pixels) or labels.shape != (n,):
             raise DataError(
-                f"{spec.name}: the {part} rows have shape {pixels.shape} and {labels.shape}, "
-                f"expected ({n}, {spec.n_pixels}) and ({n},)"
+                f"{where}: the {part} rows of {spec.name} have shape {pixels.shape} and "
+                f"{labels.shape}, expected ({n}, {spec.n_pixels}) and ({n},)"
             )
         if pixels.dtype != dtype or labels.dtype != np.uint8:
-            raise DataError(f"{spec.name}: {part} pixels are {pixels.dtype}, expected {dtype}")
+            raise DataError(
+                f"{where}: the {part} pixels of {spec.name} are {pixels.dtype}, expected {dtype}"
+            )
 
 
 def as_dataset(spec: DatasetSpec, content: Content, origin: Origin, sha256: str) -> Dataset:
@@ -91,7 +130,9 @@ def as_dataset(spec: DatasetSpec, content: Content, origin: Origin, sha256: str)
 def canonical_pixels(
     values: NDArray[np.floating], spec: DatasetSpec, where: str, first_row: int = 0
 ) -> Pixels:
-    """Map grey values in [0, 1], shape (n, 784), to the stored pixels; rounding may exceed them.
+    """Map grey values in [0, 1], (n, pixels of an image), to the stored pixels.
+
+    Rounding may have carried values out of [0, 1].
 
     ``where`` and ``first_row`` name the file and the number of its first row in errors.
     Raises DataError for a value that is not finite, outside [0, 1] or not of the set's scale.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -24,10 +25,28 @@ def standing(origin: str, trust: str) -> str:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """A set that lies whole and checked in the cache; small enough to send to a worker."""
+
+    name: str
+    path: Path
+    origin: Origin
+    sha256: str
+    source: str
+    """A sentence for the reader of a report: where the content came from."""
+    trust: Trust
+
+    @property
+    def standing(self) -> str:
+        """Origin and trust, in words."""
+        return standing(self.origin, self.trust)
+
+
+@dataclass(frozen=True)
 class Split:
     """Rows of one split; the grey value in [0, 1] is ``pixels * scale``."""
 
-    pixels: Pixels  # (n, 784) uint8 where that is lossless, else float32
+    pixels: Pixels  # (n, pixels of an image) uint8 where that is lossless, else float32
     labels: NDArray[np.uint8]  # (n,)
     scale: float
 
@@ -37,7 +56,7 @@ class Split:
     def as_float(self, rows: Rows | None = None) -> NDArray[np.float32]:
         """Grey values in [0, 1] of the chosen rows (default: all).
 
-        Returns a new C-contiguous float32 array of shape (rows, 784).
+        Returns a new C-contiguous float32 array of shape (rows, pixels of an image).
         """
         chosen = self.pixels if rows is None else self.pixels[rows]
         if chosen.dtype == np.uint8:
@@ -78,7 +97,7 @@ class Greys:
 
         Args:
             rows: (m,) indices from 0 up to, not including, the length of the split.
-            out: (m, 784), its rows at any distance from each other.
+            out: (m, pixels of an image), its rows at any distance from each other.
         """
         if self._divisor is None:
             np.copyto(out, self._split.as_float(rows))
@@ -107,7 +126,7 @@ def _divisor(split: Split) -> np.float32 | None:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One of the eight sets, or MNIST, with its origin and the SHA-256 of its content."""
+    """A set with its origin and the SHA-256 of its content."""
 
     name: str
     n_classes: int

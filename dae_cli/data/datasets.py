@@ -9,13 +9,13 @@ The eight sets are those of Larochelle et al. (ICML 2007).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from dae_cli.data.content import Content
-    from dae_cli.data.digits import DigitSource
+    from dae_cli.data.content import Content, Digits
 
 BASE_ADDRESS = "http://www.iro.umontreal.ca/~lisa/icml2007data/"
 """Where the archives were published."""
@@ -62,7 +62,7 @@ class Recipe:
         """Names the cache entry: a changed recipe gets another one."""
         return f"v{self.version}-{self.sha256[:8]}"
 
-    def generate(self, spec: DatasetSpec, digits: DigitSource) -> Content:
+    def generate(self, spec: DatasetSpec, digits: Callable[[], Digits]) -> Content:
         """Draw the set ``spec``; ``digits`` is called only where the recipe uses MNIST."""
         module, name = self.function.split(":")
         function = getattr(import_module(f"dae_cli.data.recipes.{module}"), name)
@@ -91,6 +91,21 @@ class DatasetSpec:
     """The original files exchange rows and columns of each image."""
     content_sha256: str | None = None
     """Digest of the canonical content (see ``content.py``), where the genuine one is known."""
+    digest_header: bool = True
+    """Whether the digest is of a header, too, or of the arrays alone."""
+    common_rows: int = 0
+    """Test rows of the original that are also training rows, by chance; about none if not told."""
+    law: str = ""
+    """Where the label is a function of the image, that function: ``module:name`` in dae_cli.data.
+
+    It takes images (n, height, width) of booleans and tells which are images of the set, and which
+    of these have label 1."""
+
+    @property
+    def known_sha256(self) -> frozenset[str]:
+        """Digests that prove content to be the original's: one seen, or one rebuilt exactly."""
+        rebuilt = self.recipe.sha256 if self.recipe and self.recipe.exact else None
+        return frozenset(digest for digest in (self.content_sha256, rebuilt) if digest)
 
     @property
     def n_pixels(self) -> int:
@@ -113,28 +128,35 @@ class DatasetSpec:
         return 1.0 if self.levels is None else 1.0 / self.levels
 
 
-MNIST = DatasetSpec("mnist", 10, 50_000, 10_000, 10_000, levels=255)
+MNIST = DatasetSpec(
+    "mnist",
+    n_classes=10,
+    n_train=50_000,
+    n_valid=10_000,
+    n_test=10_000,
+    levels=255,
+    content_sha256="c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83",
+    digest_header=False,
+)
 """The digits that five of the eight sets are made of; it has four files and no archive."""
 
 PHOTOGRAPHS = "photographs"
 """What filters are learned from besides MNIST: patches, without labels (`filter_images.py`)."""
 
 
-def _of_digits(
-    name: str, archive: Archive, recipe: Recipe, *, levels: int | None = None
-) -> DatasetSpec:
-    """A set of MNIST's digits, whose images are all stored transposed but those of basic."""
-    transposed = name != "basic"
+def _of_digits(name: str, archive: Archive, function: str, sha256: str) -> DatasetSpec:
+    """A set of MNIST's digits; all but basic store their images transposed."""
+    exact = name == "basic"
     return DatasetSpec(
         name,
-        10,
-        10_000,
-        2_000,
-        50_000,
-        levels,
+        n_classes=10,
+        n_train=10_000,
+        n_valid=2_000,
+        n_test=50_000,
+        levels=256 if exact else None,
         archive=archive,
-        recipe=recipe,
-        stored_transposed=transposed,
+        recipe=Recipe(1, sha256, f"digits:{function}", uses_mnist=True, exact=exact),
+        stored_transposed=not exact,
     )
 
 
@@ -147,14 +169,8 @@ _BENCHMARK = (
             "mnist_train.amat",
             "mnist_test.amat",
         ),
-        Recipe(
-            1,
-            "0160063fe7b9598c556ea2c9cf7d571cf9aa654670e54313ff1089a11579ed52",
-            "digits:generate_basic",
-            uses_mnist=True,
-            exact=True,
-        ),
-        levels=256,
+        "generate_basic",
+        "0160063fe7b9598c556ea2c9cf7d571cf9aa654670e54313ff1089a11579ed52",
     ),
     _of_digits(
         "rot",
@@ -164,12 +180,8 @@ _BENCHMARK = (
             "mnist_all_rotation_normalized_float_train_valid.amat",
             "mnist_all_rotation_normalized_float_test.amat",
         ),
-        Recipe(
-            1,
-            "b78ee959b86652a0c569a6ede70495ab8edb54a91b0ecf430783570d3c8cc9a1",
-            "digits:generate_rot",
-            uses_mnist=True,
-        ),
+        "generate_rot",
+        "b78ee959b86652a0c569a6ede70495ab8edb54a91b0ecf430783570d3c8cc9a1",
     ),
     _of_digits(
         "bg-rand",
@@ -179,12 +191,8 @@ _BENCHMARK = (
             "mnist_background_random_train.amat",
             "mnist_background_random_test.amat",
         ),
-        Recipe(
-            1,
-            "78350c3dcee69a5932f51974d9a53d4d4805cfdceb94a07fc0967d80cc7a90fe",
-            "digits:generate_bg_rand",
-            uses_mnist=True,
-        ),
+        "generate_bg_rand",
+        "78350c3dcee69a5932f51974d9a53d4d4805cfdceb94a07fc0967d80cc7a90fe",
     ),
     _of_digits(
         "bg-img",
@@ -194,12 +202,8 @@ _BENCHMARK = (
             "mnist_background_images_train.amat",
             "mnist_background_images_test.amat",
         ),
-        Recipe(
-            1,
-            "c6dadef861387080ae294b80e3370240c9c5700cea1a02b7840552897ea8d69a",
-            "digits:generate_bg_img",
-            uses_mnist=True,
-        ),
+        "generate_bg_img",
+        "c6dadef861387080ae294b80e3370240c9c5700cea1a02b7840552897ea8d69a",
     ),
     _of_digits(
         "rot-bg-img",
@@ -209,12 +213,8 @@ _BENCHMARK = (
             "mnist_all_background_images_rotation_normalized_train_valid.amat",
             "mnist_all_background_images_rotation_normalized_test.amat",
         ),
-        Recipe(
-            1,
-            "da2c595c654339257d2c81908eebcde1258891a2b0b642f78e72b550027676d3",
-            "digits:generate_rot_bg_img",
-            uses_mnist=True,
-        ),
+        "generate_rot_bg_img",
+        "da2c595c654339257d2c81908eebcde1258891a2b0b642f78e72b550027676d3",
     ),
     DatasetSpec(
         "rect",
@@ -235,6 +235,8 @@ _BENCHMARK = (
             "shapes:generate_rect",
         ),
         content_sha256="e78debd8f697c01f00e519f24a1eb7f41a5f6dd01fb32add7abe39c1d3d38628",
+        common_rows=2076,
+        law="genuine:outlines",
     ),
     DatasetSpec(
         "rect-img",
@@ -275,6 +277,8 @@ _BENCHMARK = (
             "shapes:generate_convex",
         ),
         content_sha256="f1736928f43fd98817ab8fa8152e50fb5f371e4fe12cc0b0a5682e2812033e01",
+        common_rows=481,
+        law="genuine:convex_regions",
     ),
 )
 

@@ -8,22 +8,21 @@ signs: constant labels, grey values of another kind, known rows that stand elsew
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.content import Content
-from dae_cli.data.dataset import Pixels
 from dae_cli.data.datasets import DatasetSpec
-from dae_cli.data.genuine_rows import KnownRows, known_rows, row_digests
-from dae_cli.data.laws import lawful
-from dae_cli.data.trust import repeated_rows
+from dae_cli.data.genuine import KnownRows, known_rows, lawful, repeated_rows, row_digests
 
 Labels = NDArray[np.uint8]
-Change = Callable[[NDArray[Any], Labels, DatasetSpec], tuple[NDArray[Any], Labels]]
-"""Undoes a misreading of rows: pixels (n, 784), labels (n,)."""
+Rows = tuple[NDArray[Any], Labels]
+"""Pixels (n, pixels of an image), labels (n,)."""
+Change = Callable[[NDArray[Any], Labels, DatasetSpec], Rows]
+"""Undoes a misreading of rows."""
 
 SAMPLE = 1000
 """Rows of each file on which misreadings are tried."""
@@ -33,10 +32,10 @@ MOST = 0.9
 
 def likeliest_misreading(content: Content, spec: DatasetSpec) -> str:
     """What most probably happened to content that is not the original, as a clause."""
+    known = known_rows(spec, content)
     for files in (("training", "test"), ("training",), ("test",)):
-        if clause := _misreading_of_rows(_sample(content, spec, files), spec):
+        if clause := _misreading_of_rows(content, spec, known and known.of(files), files):
             return f"its {clause}" if len(files) == 2 else f"in its {files[0]} file {clause}"
-    known = known_rows(spec.name, content)
     signs = [
         *_signs_of_labels(content),
         *([repeated] if (repeated := repeated_rows(content, spec)) else []),
@@ -47,81 +46,51 @@ def likeliest_misreading(content: Content, spec: DatasetSpec) -> str:
     return signs[0] if signs else "nothing known of the original is in it"
 
 
-def _misreading_of_rows(seen: _Sample, spec: DatasetSpec) -> str:
+def _misreading_of_rows(
+    content: Content, spec: DatasetSpec, known: KnownRows | None, files: Sequence[str]
+) -> str:
     """The misreading which, undone, gives rows of the original or rows that obey the law."""
-    for is_right in (_are_known, _obey_the_law):  # rows that are known say more than a law does
-        for clause, change in () if is_right(seen, spec) else _MISREADINGS:
-            if is_right(seen.changed(change, spec), spec):
-                return clause
+
+    def share_known(pixels: NDArray[Any], labels: Labels) -> float:
+        assert known is not None
+        return float(replace(known, pixels=pixels, labels=labels).agree.mean())
+
+    def share_lawful(pixels: NDArray[Any], labels: Labels) -> float:
+        obey = lawful(spec, pixels, labels)
+        return float(obey.rows.mean()) if obey else 0.0
+
+    some = [[a[:: -(-len(a) // SAMPLE)] for a in content.parts[file]] for file in files]
+    pixels, labels = (np.concatenate(arrays) for arrays in zip(*some, strict=True))
+    tries = [(share_lawful, pixels, labels)]
+    if known:  # rows that are known say more than a law does
+        tries.insert(0, (share_known, known.pixels, known.labels))
+    for share, pixels, labels in tries:
+        if share(pixels, labels) < MOST:
+            for clause, change in _MISREADINGS:
+                if share(*change(pixels, labels, spec)) >= MOST:
+                    return clause
     return ""
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """Rows on which misreadings are tried: those that are known, and some of whole files."""
-
-    known: KnownRows | None
-    pixels: Pixels
-    labels: Labels
-
-    def changed(self, change: Change, spec: DatasetSpec) -> _Sample:
-        known = self.known
-        if known is not None:
-            pixels, labels = change(known.pixels, known.labels, spec)
-            known = replace(known, pixels=pixels, labels=labels)
-        return _Sample(known, *change(self.pixels, self.labels, spec))
-
-
-def _sample(content: Content, spec: DatasetSpec, files: Sequence[str]) -> _Sample:
-    every = {
-        "training": (content.pixels, content.labels),
-        "test": (content.test_pixels, content.test_labels),
-    }
-    steps = {file: -(-len(every[file][1]) // SAMPLE) for file in files}
-    pixels = np.concatenate([every[file][0][:: steps[file]] for file in files])
-    labels = np.concatenate([every[file][1][:: steps[file]] for file in files])
-    known = known_rows(spec.name, content)
-    return _Sample(known and known.of(files), pixels, labels)
-
-
-def _are_known(seen: _Sample, _: DatasetSpec) -> bool:
-    """Whether the original's rows are where they belong."""
-    return seen.known is not None and bool(seen.known.agree.mean() >= MOST)
-
-
-def _obey_the_law(seen: _Sample, spec: DatasetSpec) -> bool:
-    """Whether rows are of the set, with the labels of their images."""
-    obey = lawful(spec.name, seen.pixels, seen.labels)
-    return obey is not None and bool(obey.rows.mean() >= MOST)
-
-
-def _label_first(
-    pixels: NDArray[Any], labels: Labels, spec: DatasetSpec
-) -> tuple[NDArray[Any], Labels]:
+def _label_first(pixels: NDArray[Any], labels: Labels, spec: DatasetSpec) -> Rows:
     last = np.clip(labels / spec.scale, 0, 255).astype(pixels.dtype)
     shifted = np.concatenate([pixels[:, 1:], last[:, None]], axis=1)
     return shifted, np.rint(pixels[:, 0] * spec.scale).astype(np.uint8)
 
 
-def _inverted(
-    pixels: NDArray[Any], labels: Labels, spec: DatasetSpec
-) -> tuple[NDArray[Any], Labels]:
+def _inverted(pixels: NDArray[Any], labels: Labels, spec: DatasetSpec) -> Rows:
     white = 1 if spec.levels is None else spec.levels
     return (white - pixels).astype(pixels.dtype), labels
 
 
-def _other_labels(
-    pixels: NDArray[Any], labels: Labels, spec: DatasetSpec
-) -> tuple[NDArray[Any], Labels]:
+def _other_labels(pixels: NDArray[Any], labels: Labels, spec: DatasetSpec) -> Rows:
     return pixels, (spec.n_classes - 1 - labels).astype(np.uint8)
 
 
 def _images(rearrange: Callable[[NDArray[Any]], NDArray[Any]]) -> Change:
     """A change of the images, (n, height, width)."""
 
-    def change(
-        pixels: NDArray[Any], labels: Labels, spec: DatasetSpec
-    ) -> tuple[NDArray[Any], Labels]:
+    def change(pixels: NDArray[Any], labels: Labels, spec: DatasetSpec) -> Rows:
         images = rearrange(pixels.reshape(-1, *spec.image))
         return images.reshape(pixels.shape), labels
 
@@ -142,7 +111,7 @@ _MISREADINGS: tuple[tuple[str, Change], ...] = (
 
 
 def _signs_of_labels(content: Content) -> Iterator[str]:
-    for part, labels in (("training", content.labels), ("test", content.test_labels)):
+    for part, (_, labels) in content.parts.items():
         if len(np.unique(labels)) == 1:
             yield f"every label of its {part} rows is {labels[0]}"
 
@@ -192,11 +161,8 @@ def _signs_of_order(content: Content, known: KnownRows | None) -> Iterator[str]:
 
 
 def _signs_of_the_law(content: Content, spec: DatasetSpec) -> Iterator[str]:
-    for part, pixels, labels in (
-        ("training", content.pixels, content.labels),
-        ("test", content.test_pixels, content.test_labels),
-    ):
-        obey = lawful(spec.name, pixels, labels)
+    for part, (pixels, labels) in content.parts.items():
+        obey = lawful(spec, pixels, labels)
         if obey is None:
             return
         if not obey.images.all():

@@ -1,71 +1,79 @@
-"""MNIST as a data set: 50 000 digits to train on, 10 000 for validation, 10 000 for the test.
+"""MNIST's four files: how they are read and, where they are not here, fetched.
 
-The first 50 000 of the training file are trained on, its last 10 000 are for validation; pixels are
-k/255. Nothing is put into the cache but the four files themselves.
+They circulate packed in different ways and under slightly different names, so the content decides:
+its SHA-256 is known. The cache keeps what was fetched as it was published, beside the entry.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from dae_cli.data.dataset import Dataset, Split
-from dae_cli.data.datasets import MNIST
-from dae_cli.data.digits import Digits
-from dae_cli.data.notes import Note
-from dae_cli.data.obtain import Prepared
-from dae_cli.data.sources.mnist import (
-    CONTENT_SHA256,
-    cached_mnist,
-    find_mnist,
-    mnist_digits,
-    mnist_here,
-    read_mnist,
-)
-from dae_cli.errors import DataError
+from dae_cli.data.cache import Note, file_digest, unwritable_cache
+from dae_cli.data.content import Content, content_digest
+from dae_cli.data.datasets import MNIST, DatasetSpec
+from dae_cli.data.download import RemoteFile, addresses_of, fetched
+from dae_cli.data.readers.idx import read_idx, read_labels
+from dae_cli.errors import DataError, DownloadError
 from dae_cli.files import cache_folder
 
-
-def prepare_mnist(folder: Path | None, note: Note) -> Prepared:
-    """Make sure of the four files, the user's or fetched, and say where they are.
-
-    Raises:
-        DataError: files cannot be used. DownloadError: MNIST cannot be had.
-    """
-    mnist_digits(folder, cache_folder(), note)  # read once: it is checked, or fetched
-    files = (find_mnist(folder) if folder else None) or cached_mnist()
-    assert files is not None
-    whose = "the user's files" if files.folder != cache_folder() / "mnist" else "the cache"
-    source = f"MNIST, {whose} (verified: the published content)"
-    return Prepared(MNIST.name, files.folder, "original", CONTENT_SHA256, source, "verified")
-
-
-def foresee_mnist(folder: Path | None) -> Prepared:
-    """Say where MNIST is or would come from; nothing is fetched.
-
-    Raises:
-        DataError: the user's files cannot be used.
-    """
-    if folder is not None and (files := find_mnist(folder)):
-        read_mnist(files)
-    here = mnist_here(folder, cache_folder())
-    source = f"MNIST, {here}" if here else "MNIST, which would be fetched"
-    path = cache_folder() / MNIST.name
-    return Prepared(MNIST.name, path, "original", CONTENT_SHA256, source, "verified")
+ADDRESSES = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "http://yann.lecun.com/exdb/mnist/",
+)
+FILES = {
+    "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+"""The four files, and the published MD5 of each as packed (``.gz``)."""
 
 
-def digits_of(prepared: Prepared) -> Digits:
-    """Read all digits; DataError when the files have changed meanwhile."""
-    files = find_mnist(prepared.path)
-    if files is None:
-        raise DataError(f"{prepared.path}: the files of MNIST are gone; start again")
-    return read_mnist(files)
-
-
-def load_mnist(prepared: Prepared) -> Dataset:
-    """Read the three splits; DataError when the files have changed meanwhile."""
-    digits, n = digits_of(prepared), MNIST.n_train
-    train, valid, test = (
-        Split(digits.images[rows], digits.labels[rows], MNIST.scale)
-        for rows in (slice(n), slice(n, MNIST.n_train_file), slice(MNIST.n_train_file, None))
+def read_mnist(
+    train_images: Path, train_labels: Path, test_images: Path, test_labels: Path, spec: DatasetSpec
+) -> Content:
+    """Read the four files; DataError for a defect, or sound files that are not MNIST's."""
+    content = Content(
+        read_idx(train_images, (spec.n_train_file, *spec.image)).reshape(-1, spec.n_pixels),
+        read_labels(train_labels, spec.n_train_file),
+        read_idx(test_images, (spec.n_test, *spec.image)).reshape(-1, spec.n_pixels),
+        read_labels(test_labels, spec.n_test),
     )
-    return Dataset(MNIST.name, MNIST.n_classes, train, valid, test, "original", prepared.sha256)
+    if (found := content_digest(spec, content)) not in spec.known_sha256:
+        (known,) = spec.known_sha256
+        raise DataError(
+            f"{train_images.parent}: the four files are sound but do not hold MNIST: their content "
+            f"has SHA-256 {found[:12]}…, expected {known[:12]}…; other sets (Fashion-MNIST, for "
+            "one) use the same names"
+        )
+    return content
+
+
+def fetch_mnist(looked_in: Path | None, note: Note) -> Content:
+    """Fetch the files that the cache does not have yet, and read them.
+
+    Raises DownloadError, with what to do, where a file cannot be had.
+    """
+    folder = cache_folder() / MNIST.name
+    for name, md5 in FILES.items():
+        path = folder / f"{name}.gz"
+        if path.is_file() and file_digest(path, "md5") == md5:
+            continue
+        file = RemoteFile(path.name, addresses_of(path.name, ADDRESSES), f"md5:{md5}")
+        try:
+            with fetched(file, note) as temporary:
+                folder.mkdir(exist_ok=True)
+                temporary.replace(path)
+        except OSError as error:
+            raise unwritable_cache(path, error) from error
+        except DownloadError as error:
+            where = f"neither in {looked_in} nor in {folder}" if looked_in else f"not in {folder}"
+            *first, last = (f"{name}.gz" for name in FILES)
+            raise DownloadError(
+                f"MNIST cannot be had: its files are {where}, and {error}. Put "
+                f"{', '.join(first)} and {last} (from {' or '.join(ADDRESSES)}) into a folder, and "
+                "name it with --data-dir or DAE_DATA_DIR"
+            ) from error
+    images, labels, test_images, test_labels = (folder / f"{name}.gz" for name in FILES)
+    return read_mnist(images, labels, test_images, test_labels, MNIST)

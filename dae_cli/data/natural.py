@@ -23,13 +23,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.dataset import Split
-from dae_cli.data.datasets import MNIST
-from dae_cli.data.mnist import digits_of, prepare_mnist
-from dae_cli.data.notes import Note
-from dae_cli.data.obtain import Prepared
+from dae_cli.data.cache import load_content
+from dae_cli.data.dataset import Prepared, Split
+from dae_cli.data.datasets import MNIST, PHOTOGRAPHS
 from dae_cli.data.photographs import cut_windows, grey_pixels, package_folder, shipped_photographs
-from dae_cli.data.sources.user_files import chosen_folder
 from dae_cli.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm")
@@ -56,30 +53,20 @@ class PatchSettings:
     deviation: float
 
 
-def prepare_images(
-    name: str, *, data_dir: Path | None = None, photos: Path | None = None, note: Note
-) -> Prepared:
-    """Make sure of MNIST or of photographs, and say where they come from.
-
-    Args:
-        name: mnist or photographs.
-        data_dir: the user's files of MNIST; default `DAE_DATA_DIR`.
-        photos: the user's photographs; default: those that come with the dependencies.
-        note: receives a line whenever something slow begins or a source fails.
+def prepare_photographs(photos: Path | None) -> Prepared:
+    """Make sure of photographs, the user's or those that come with the dependencies.
 
     Raises:
-        DataError: files cannot be used. DownloadError: MNIST cannot be had.
+        DataError: the user's cannot be used.
     """
-    if name == MNIST.name:
-        return prepare_mnist(chosen_folder(data_dir), note)
     if photos is not None:
         scenes = _scenes_in(photos)
         source = f"{len(scenes)} photographs of {photos}"
-        return Prepared(name, photos.absolute(), "own", _digest(scenes), source, "")
+        return Prepared(PHOTOGRAPHS, photos.absolute(), "own", _digest(scenes), source, "")
     scenes = _shipped_scenes()
     source = f"{len(scenes)} photographs that scikit-image and scikit-learn ship"
     folder = package_folder("skimage") / "data"  # stands for all that come with dependencies
-    return Prepared(name, folder, "original", _digest(scenes), source, "")
+    return Prepared(PHOTOGRAPHS, folder, "original", _digest(scenes), source, "")
 
 
 def load_images(
@@ -92,7 +79,7 @@ def load_images(
     """Read what an experiment is trained on.
 
     Args:
-        prepared: as `prepare_images` returned it.
+        prepared: as `sources.prepare` returned it.
         random: gives the generator of the places of patches.
         rows: digits of MNIST, evenly spread; default all.
         patches: how patches are cut out of photographs; None of MNIST.
@@ -101,8 +88,8 @@ def load_images(
         DataError: the files have changed meanwhile.
     """
     if patches is None:
-        digits, n = digits_of(prepared), MNIST.n_train_file
-        whole = Split(digits.images[:n], digits.labels[:n], MNIST.scale)
+        digits = load_content(prepared)
+        whole = Split(digits.pixels, digits.labels, MNIST.scale)
         return whole if rows is None else whole.take(rows)
     scenes = _scenes_in(prepared.path) if prepared.origin == "own" else _shipped_scenes()
     if (found := _digest(scenes)) != prepared.sha256:

@@ -7,33 +7,63 @@ known rows of the original stand at their places, and every label obeys the law 
 
 from __future__ import annotations
 
-from collections import Counter
-
+from dae_cli.data.cache import file_digest
 from dae_cli.data.content import Content
 from dae_cli.data.dataset import Trust
-from dae_cli.data.datasets import DATASETS, MNIST, PHOTOGRAPHS, DatasetSpec
-from dae_cli.data.genuine_rows import known_rows
-from dae_cli.data.laws import lawful
-from dae_cli.data.sources.mnist import CONTENT_SHA256 as MNIST_SHA256
-
-COMMON_ROWS = {"rect": 2076, "convex": 481}
-"""Test rows of the originals that are also training rows, by chance; of the others about none."""
-_FEW = 100
-"""One in so many rows may be repeated, or be in both files, without telling anything."""
+from dae_cli.data.datasets import DATASETS, DatasetSpec
+from dae_cli.data.genuine import GENUINE_ROWS, known_rows, lawful, repeated_rows
+from dae_cli.data.misreadings import likeliest_misreading
+from dae_cli.data.user_files import UserFiles
+from dae_cli.errors import DataError
 
 
-def known_contents(spec: DatasetSpec) -> set[str]:
-    """Digests that prove content to be the original's: one seen, or one rebuilt exactly."""
-    rebuilt = {spec.recipe.sha256} if spec.recipe and spec.recipe.exact else set()
-    return rebuilt | ({spec.content_sha256} if spec.content_sha256 else set())
+def judge(
+    files: UserFiles, content: Content, sha256: str, spec: DatasetSpec, accept_unverified: bool
+) -> tuple[Trust, str]:
+    """How far the user's files of a set are to be trusted, and why.
+
+    Raises DataError where nothing shows that they are the original and the user does not accept
+    them all the same, and where they are what dae regenerates.
+    """
+    known = spec.known_sha256
+    if spec.recipe and sha256 == spec.recipe.sha256 and sha256 not in known:
+        raise DataError(
+            f"{files}: is the set that dae regenerates, not the original; "
+            "take it out of the data folder"
+        )
+    if sha256 in known:
+        return "verified", "verified: the published content"
+    if files.archive and spec.archive and file_digest(files.paths[0], "sha1") == spec.archive.sha1:
+        return "verified", "verified: the published archive"
+    common = f"; {content.common_rows}" if content.common_rows else ""
+    if is_plausible(content, spec):
+        why = "other bytes than the published ones, but the rows that are known stand in it"
+        return "plausible", f"plausible: {why}{common}"
+    if nothing_is_known(spec):
+        return "unverified", f"unverified: nothing is known to compare it with{common}"
+    found = likeliest_misreading(content, spec)
+    if known:
+        expected = " or ".join(f"{digest[:12]}…" for digest in sorted(known))
+        found += f"; its content has SHA-256 {sha256[:12]}…, expected {expected}"
+    if accept_unverified:
+        return "unverified", f"unverified: {found}{common}"
+    raise DataError(
+        f"{files}: is not the original {spec.name}: {found}; supply the original file, in its "
+        "original order, or take this one out of the data folder; --accept-unverified takes it "
+        "as it is, and says so beside every verdict"
+    )
 
 
 def recorded_trust(name: str, origin: str, sha256: str) -> Trust:
     """The trust of results that were written before they recorded it: what their digest proves."""
-    if origin == "regenerated" or name == PHOTOGRAPHS:
+    if origin == "regenerated" or (spec := DATASETS.get(name)) is None:
         return ""
-    known = {MNIST_SHA256} if name == MNIST.name else known_contents(DATASETS[name])
-    return "verified" if sha256 in known else "unverified"
+    return "verified" if sha256 in spec.known_sha256 else "unverified"
+
+
+def nothing_is_known(spec: DatasetSpec) -> bool:
+    """Whether there is nothing that content could be compared with."""
+    return not (spec.archive or spec.known_sha256 or spec.law or spec.name in GENUINE_ROWS)
 
 
 def is_plausible(content: Content, spec: DatasetSpec) -> bool:
@@ -41,29 +71,8 @@ def is_plausible(content: Content, spec: DatasetSpec) -> bool:
 
     Where the original's digest is known, only a law can vouch for the rows that differ.
     """
-    known = known_rows(spec.name, content)
-    if known is None or not known.agree.all():
+    known = known_rows(spec, content)
+    if known is None or not known.agree.all() or repeated_rows(content, spec):
         return False
-    if repeated_rows(content, spec):
-        return False
-    training = lawful(spec.name, content.pixels, content.labels)
-    test = lawful(spec.name, content.test_pixels, content.test_labels)
-    if training is None or test is None:
-        return not known_contents(spec)
-    return bool(training.rows.all() and test.rows.all())
-
-
-def rows_in_common(content: Content) -> int:
-    """How many test rows have an image that is also one of the training or validation rows."""
-    training = {row.tobytes() for row in content.pixels}
-    return sum(row.tobytes() in training for row in content.test_pixels)
-
-
-def repeated_rows(content: Content, spec: DatasetSpec) -> str:
-    """What repeats itself more than in any original, as a clause; empty where nothing does."""
-    most = max(2, len(content.test_labels) // _FEW)
-    common, by_chance = rows_in_common(content), COMMON_ROWS.get(spec.name, 0)
-    if common > max(most, by_chance * 1.1):
-        return f"its test rows seem to hold training rows: {common} are in both files"
-    (_, times), *_ = Counter(row.tobytes() for row in content.test_pixels).most_common(1)
-    return f"one image stands {times} times among its test rows" if times > most else ""
+    laws = [lawful(spec, *rows) for rows in content.parts.values()]
+    return all(law.rows.all() if law else not spec.known_sha256 for law in laws)

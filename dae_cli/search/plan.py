@@ -12,8 +12,8 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import Experiment
 from dae_cli.config.search_cells import SearchedCell
-from dae_cli.data.dataset import Origin
-from dae_cli.data.obtain import Prepared
+from dae_cli.data.dataset import Prepared
+from dae_cli.data.sources import DataOptions
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.errors import RunFolderError
 from dae_cli.files import with_home, write_text
@@ -91,9 +91,7 @@ def cell_searches(
     study: ResolvedStudy,
     cells: Sequence[SearchedCell],
     *,
-    data_dir: Path | None,
-    origin: Origin | None,
-    accept_unverified: bool,
+    options: DataOptions,
     trials: int | None,
     usual_trials: int | None,
     sampler_seed: int | None,
@@ -113,9 +111,7 @@ def cell_searches(
         DownloadError: no data set can be had.
     """
     resolved = [cell.resolved for cell in cells]
-    prepared, lacking = prepare_each(
-        resolved, data_dir, origin, None, watcher, accept_unverified=accept_unverified, dry=dry
-    )
+    prepared, lacking = prepare_each(resolved, options, watcher, dry=dry)
     found = []
     for cell in cells:
         if (data := prepared.get(cell.experiment.dataset)) is None:
@@ -133,7 +129,7 @@ def search_digest(cell: SearchedCell, data_sha256: str, numerics: int = NUMERICS
     space = {key: [type(d).__name__, asdict(d)] for key, d in sorted(cell.space.items())}
     common = {
         "space": space,
-        "prune": asdict(cell.prune),
+        "prune": cell.prune.model_dump(),
         "fixed": config_sha256(fixed, numerics),
         "data": data_sha256,
     }

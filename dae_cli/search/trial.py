@@ -14,12 +14,10 @@ import torch
 from safetensors import SafetensorError
 
 from dae_cli.config.dump import dump_yaml
-from dae_cli.config.kinds import as_network
-from dae_cli.config.schema import Experiment
-from dae_cli.data.dataset import Dataset, Split
+from dae_cli.config.schema import Experiment, as_network
+from dae_cli.data.cache import load
+from dae_cli.data.dataset import Dataset, Prepared, Split
 from dae_cli.data.datasets import DATASETS
-from dae_cli.data.obtain import Prepared
-from dae_cli.data.provide import load
 from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.errors import DaeError, DivergedError, RunFolderError
 from dae_cli.files import sweep, write_json, write_text

@@ -22,8 +22,8 @@ from dae_cli.config.saved_settings import (
     some,
 )
 from dae_cli.config.schema import AnyExperiment
+from dae_cli.data.dataset import Prepared
 from dae_cli.data.datasets import PHOTOGRAPHS
-from dae_cli.data.obtain import Prepared
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.plan import Plan, default_out, with_seed
 from dae_cli.study.reference import is_reference, reference_rows

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from dae_cli.config.study_files import Reference
+from dae_cli.config.study_schema import Reference
 from dae_cli.study.verdict import half_width_95
 
 TABLE_1 = "ICML 2008"

@@ -9,11 +9,9 @@ from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
 from dae_cli.config.schema import AnyExperiment, SvmExperiment
-from dae_cli.data.dataset import Origin
+from dae_cli.data.dataset import Prepared
 from dae_cli.data.datasets import PHOTOGRAPHS
-from dae_cli.data.natural import prepare_images
-from dae_cli.data.obtain import Prepared
-from dae_cli.data.provide import foresee, prepare
+from dae_cli.data.sources import DataOptions, foresee, prepare
 from dae_cli.engines.names import EngineChoice
 from dae_cli.errors import DownloadError
 from dae_cli.study.progress import Watcher
@@ -58,10 +56,7 @@ def plan_study(
     *,
     seeds: int | None,
     out: Path,
-    data_dir: Path | None,
-    origin: Origin | None = None,
-    accept_unverified: bool = False,
-    photos: Path | None = None,
+    options: DataOptions,
     device: str = "cpu",
     engine: EngineChoice = "torch",
     replaces: bool = False,
@@ -79,9 +74,7 @@ def plan_study(
         DownloadError: no data set can be had.
     """
     check_choice(engine, device)
-    prepared, lacking = prepare_each(
-        study.cells, data_dir, origin, photos, watcher, accept_unverified=accept_unverified, dry=dry
-    )
+    prepared, lacking = prepare_each(study.cells, options, watcher, dry=dry)
     runs = []
     for cell in study.cells:
         if cell.experiment.dataset not in prepared:
@@ -93,19 +86,12 @@ def plan_study(
 
 
 def prepare_each(
-    cells: Sequence[ResolvedExperiment],
-    data_dir: Path | None,
-    origin: Origin | None,
-    photos: Path | None,
-    watcher: Watcher,
-    *,
-    accept_unverified: bool,
-    dry: bool,
+    cells: Sequence[ResolvedExperiment], options: DataOptions, watcher: Watcher, *, dry: bool
 ) -> tuple[dict[str, Prepared], tuple[Lacking, ...]]:
     """Make sure of the data sets of cells, each by its name; and tell which cells are without.
 
     Args:
-        accept_unverified: take the user's files even if nothing shows that they are the original.
+        options: where data are to come from.
         dry: only say how they would be had.
 
     Raises:
@@ -116,28 +102,20 @@ def prepare_each(
     reasons: dict[str, str] = {}
     for name in dict.fromkeys(cell.experiment.dataset for cell in cells):
         try:
-            if not dry or name == PHOTOGRAPHS:
-                prepared[name] = prepare_any(
-                    name, data_dir, origin, photos, watcher, accept_unverified
-                )
+            if not dry:
+                prepared[name] = prepare_any(name, options, watcher)
                 continue
-            foreseen = foresee(
-                name,
-                data_dir=data_dir,
-                origin=origin,
-                accept_unverified=accept_unverified,
-                note=watcher.note,
-            )
+            foreseen = foresee(name, options, watcher.note)
         except DownloadError as error:
             reasons[name] = str(error)
             watcher.note(f"{name} cannot be had; its cells are left out")
             continue
         if foreseen.prepared is None:
-            reasons[name] = foreseen.told
-            watcher.note(f"{name}: {foreseen.told}")
+            reasons[name] = foreseen.source
+            watcher.note(f"{name}: {foreseen.source}")
         else:
             prepared[name] = foreseen.prepared
-            watcher.note(f"{name} ({foreseen.prepared.origin}): {foreseen.told}")
+            watcher.note(_with_source(foreseen.prepared))
     if reasons and not prepared and not dry:
         raise DownloadError("\n".join(dict.fromkeys(reasons.values())))
     return prepared, tuple(
@@ -146,32 +124,20 @@ def prepare_each(
     )
 
 
-def prepare_any(
-    name: str,
-    data_dir: Path | None,
-    origin: Origin | None,
-    photos: Path | None,
-    watcher: Watcher,
-    accept_unverified: bool = False,
-) -> Prepared:
-    """Make sure of a data set of the benchmark, of MNIST or of photographs, and tell its origin.
+def prepare_any(name: str, options: DataOptions, watcher: Watcher) -> Prepared:
+    """Make sure of a data set or of photographs, and report where they come from.
 
     Raises:
         DataError: it cannot be had.
     """
-    if name == PHOTOGRAPHS:
-        found = prepare_images(name, data_dir=data_dir, photos=photos, note=watcher.note)
-        watcher.note(f"{name}: {found.source}")
-    else:
-        found = prepare(
-            name,
-            data_dir=data_dir,
-            origin=origin,
-            accept_unverified=accept_unverified,
-            note=watcher.note,
-        )
-        watcher.note(f"{name} ({found.origin}): {found.source}")
+    found = prepare(name, options, watcher.note)
+    watcher.note(_with_source(found))
     return found
+
+
+def _with_source(data: Prepared) -> str:
+    origin = "" if data.name == PHOTOGRAPHS else f" ({data.origin})"
+    return f"{data.name}{origin}: {data.source}"
 
 
 def make_job(

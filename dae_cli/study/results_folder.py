@@ -11,8 +11,7 @@ from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
 from dae_cli.config.saved_settings import SETTINGS, settings_text
-from dae_cli.data.dataset import Origin
-from dae_cli.data.obtain import Prepared
+from dae_cli.data.dataset import Origin, Prepared
 from dae_cli.errors import NameTooLongError, RunFolderError
 from dae_cli.files import is_text, part_of, sweep, write_text
 from dae_cli.study.earlier_rows import RUNS_CSV as RUNS_CSV

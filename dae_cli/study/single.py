@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment
-from dae_cli.data.dataset import Origin
+from dae_cli.data.sources import DataOptions
 from dae_cli.engines.names import EngineChoice
 from dae_cli.errors import RunFolderError
 from dae_cli.study.plan import make_job, prepare_any
@@ -26,10 +26,7 @@ def plan_run(
     device: str,
     engine: EngineChoice = "torch",
     out: Path | None,
-    data_dir: Path | None,
-    origin: Origin | None = None,
-    accept_unverified: bool = False,
-    photos: Path | None = None,
+    options: DataOptions,
     watcher: Watcher,
 ) -> PlannedRun:
     """Prepare the data of one experiment and tell what there is of its run already.
@@ -40,10 +37,7 @@ def plan_run(
         device: auto, cpu, cuda or mps.
         engine: auto, torch or compiled.
         out: the folder that will hold the run's folder.
-        data_dir: the user's data files.
-        origin: accept data of this origin only.
-        accept_unverified: take the user's files even if nothing shows that they are the original.
-        photos: the user's photographs, where patches are trained on.
+        options: where data are to come from.
         watcher: hears about downloads and regeneration.
 
     Raises:
@@ -54,7 +48,7 @@ def plan_run(
     experiment = resolved.experiment
     if seed is not None:
         experiment = experiment.model_copy(update={"seed": seed})
-    data = prepare_any(experiment.dataset, data_dir, origin, photos, watcher, accept_unverified)
+    data = prepare_any(experiment.dataset, options, watcher)
     job = make_job(resolved, experiment, data, out or default_runs(resolved), device)
     return PlannedRun(job, job.state(), engine)
 

@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content, canonical_pixels, content_digest
+from dae_cli.data.content import Content, Digits, canonical_pixels, content_digest
 from dae_cli.data.dataset import Split
 from dae_cli.data.datasets import DATASETS, Archive, DatasetSpec, Recipe
-from dae_cli.data.digits import Digits
-from dae_cli.data.genuine_rows import GENUINE_ROWS, GenuineRow, row_digests
-from dae_cli.data.laws import lawful
-from dae_cli.data.natural import PatchSettings, load_images, prepare_images
+from dae_cli.data.genuine import GENUINE_ROWS, GenuineRow, lawful, row_digests
+from dae_cli.data.natural import PatchSettings, load_images
 from dae_cli.data.recipes import rotation
 from dae_cli.data.recipes.integers import RandomIntegers
+from dae_cli.data.sources import DataOptions, prepare
 from tests.support.data_files import text, zipped
 
 __all__ = [
@@ -135,6 +134,7 @@ def register_small(
     wrong_recipe: bool = False,
     genuine: bool = False,
     archive: str = "small.zip",
+    has_recipe: bool = True,
 ) -> tuple[SmallSet, SmallSet]:
     """Add the small set to the eight; return its original, and what its recipe makes.
 
@@ -145,8 +145,10 @@ def register_small(
         exact: the recipe makes the original itself.
         wrong_recipe: the recipe makes other content than it should.
         genuine: the first and the last rows of both files of the original are known.
-        archive: the name of the published archive.
+        archive: the name of the published archive; empty where there is none.
+        has_recipe: the set can be generated.
     """
+    published = Archive(archive, archive_sha1, "small_train.amat", "50k/small_test.amat")
     spec = DatasetSpec(
         "small",
         n_classes=3,
@@ -154,7 +156,7 @@ def register_small(
         n_valid=2,
         n_test=5,
         levels=255,
-        archive=Archive(archive, archive_sha1, "small_train.amat", "50k/small_test.amat"),
+        archive=published if archive else None,
         content_sha256=known_sha256,
     )
     original = _random_small(1)
@@ -169,7 +171,8 @@ def register_small(
     module.generate = generate
     sys.modules[module.__name__] = module
     recipe = Recipe(version, regenerated.sha256, "small:generate", exact=exact)
-    DATASETS["small"] = replace(spec, recipe=recipe)
+    if has_recipe:
+        DATASETS["small"] = replace(spec, recipe=recipe)
     GENUINE_ROWS.pop("small", None)
     if genuine:
         GENUINE_ROWS["small"] = [
@@ -233,7 +236,7 @@ def patches_of(
         "cutoff": 0.4,
     }
     settings = PatchSettings(**usual | {"deviation": 1.0} | patches)
-    prepared = prepare_images("photographs", photos=photos, note=lambda _: None)
+    prepared = prepare("photographs", DataOptions(photos=photos))
     if meanwhile:
         meanwhile()
     cut = load_images(prepared, lambda: np.random.default_rng(seed), rows=None, patches=settings)
@@ -243,7 +246,7 @@ def patches_of(
 
 def filter_digits(data_dir: Path, rows: int | None) -> tuple[Array, Array]:
     """The digits of MNIST that an experiment on filters is trained on: grey values, labels."""
-    prepared = prepare_images("mnist", data_dir=data_dir, note=lambda _: None)
+    prepared = prepare("mnist", DataOptions(data_dir))
     digits = load_images(prepared, np.random.default_rng, rows=rows, patches=None)
     assert isinstance(digits, Split)
     return digits.as_float(), digits.labels
@@ -256,6 +259,6 @@ def digests_of_rows(name: str, greys: Array) -> list[str]:
 
 def follows_its_law(name: str, pixels: Array, labels: Array) -> Array:
     """Which rows, pixels (n, 784) of 0 or 1, have the label that the law of their set gives."""
-    obeyed = lawful(name, pixels, labels)
+    obeyed = lawful(DATASETS[name], pixels, labels)
     assert obeyed is not None
     return obeyed.rows

@@ -132,13 +132,15 @@ def gather_greys(split: Any, minibatches: list[list[int]], out: list[NDArray[np.
 def read_cache_entry(path: Path, of: Rows) -> tuple[Arrays, Mapping[str, str]]:
     """Read an entry of the cache; its arrays, and what it says of itself."""
     content, provenance = read_entry(path, _spec(of))
-    return _arrays(content), asdict(provenance)
+    about = asdict(provenance)
+    assert about.pop("path") == path
+    return _arrays(content), about
 
 
 def read_cache_pointer(path: Path) -> str | None:
     """Return the entry that a file of the user's became; None if that is not known."""
     pointer = read_pointer(path)
-    return pointer.entry if pointer else None
+    return pointer[0] if pointer else None
 
 
 def read_search(path: Path) -> list[dict[str, Any]]:

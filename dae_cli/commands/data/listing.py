@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dae_cli.commands.data.names import ALL, MNIST, DataFormat, Format, as_json, chosen, size
+from dae_cli.commands.data.names import ALL, DataFormat, Format, as_json, chosen, size, told
 from dae_cli.commands.options import DataDir
 from dae_cli.commands.tables import columns
 from dae_cli.errors import DaeError
 
 if TYPE_CHECKING:
-    from dae_cli.data.inventory import Copy
+    from dae_cli.data.sources import DataOptions, Offer
 
 DIGITS = 12
 """Letters of a digest that are shown to people."""
@@ -31,17 +30,17 @@ def list_(
 
     Nothing is fetched, made or checked; `dae data verify` checks.
     """
-    from dae_cli.data.sources.user_files import chosen_folder
+    from dae_cli.data.sources import DataOptions
 
-    folder = chosen_folder(data_dir)
+    options = DataOptions(data_dir)
     sets: list[dict[str, Any]] = []
     problems: list[DaeError] = []
-    for name in chosen(names or [ALL], mnist=True):
+    for name in chosen(names or [ALL]):
         try:
-            sets.append(_facts(name, folder))
+            sets.append(_facts(name, options))
         except DaeError as error:  # half a pair of files, say: the other sets are listed
             problems.append(error)
-            typer.echo(f"{name}: {error}", err=True)
+            told(f"{name}: {error}")
     if form is DataFormat.json:
         typer.echo(as_json(sets))
     else:
@@ -60,57 +59,46 @@ def _table(sets: list[dict[str, Any]]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _facts(name: str, folder: Path | None) -> dict[str, Any]:
-    if name == MNIST:
-        return _mnist(folder)
-    from dae_cli.data.inventory import comes_from, copies
-    from dae_cli.data.provide import spec_of
-    from dae_cli.data.sources.download import archive_of
-    from dae_cli.data.trust import known_contents
+def _facts(name: str, options: DataOptions) -> dict[str, Any]:
+    from dae_cli.data.datasets import DATASETS
+    from dae_cli.data.sources import offers, published_addresses
 
-    spec = spec_of(name)
-    found = copies(spec, folder)
+    spec = DATASETS[name]
+    found = list(offers(spec, options))
     return {
         "name": name,
         "classes": spec.n_classes,
         "rows": spec.rows,
         "archive": spec.archive and spec.archive.name,
         "archive_sha1": spec.archive and spec.archive.sha1,
-        "known_sha256": sorted(known_contents(spec)),
-        "addresses": list(archive_of(spec).addresses),
-        "copies": [_copy(copy) for copy in found],
-        "comes_from": comes_from(spec, found),
+        "known_sha256": sorted(spec.known_sha256),
+        "addresses": list(published_addresses(spec)),
+        "copies": [_copy(offer) for offer in found if offer.paths],
+        "comes_from": _comes_from(found),
     }
 
 
-def _mnist(folder: Path | None) -> dict[str, Any]:
-    from dae_cli.data.datasets import MNIST as SPEC
-    from dae_cli.data.inventory import at_hand, mnist_copies
-    from dae_cli.data.sources.download import addresses_of
-    from dae_cli.data.sources.mnist import ADDRESSES, CONTENT_SHA256
+def _comes_from(found: list[Offer]) -> str:
+    """Where a set would be taken from now."""
+    usable = [offer for offer in found if offer.usable]
+    if not usable:
+        return "your files alone"
+    first = usable[0]
+    if first.paths:
+        return "your files" if first.place == "yours" else f"the cache ({first.origin})"
+    return ", else ".join(offer.source for offer in usable)
 
-    found = mnist_copies(folder)
+
+def _copy(offer: Offer) -> dict[str, Any]:
     return {
-        "name": MNIST,
-        "classes": SPEC.n_classes,
-        "rows": SPEC.rows,
-        "known_sha256": [CONTENT_SHA256],
-        "addresses": list(addresses_of("", ADDRESSES)),
-        "copies": [_copy(copy) for copy in found],
-        "comes_from": at_hand(found) or "the download",
-    }
-
-
-def _copy(copy: Copy) -> dict[str, Any]:
-    return {
-        "place": copy.place,
-        "paths": [str(path) for path in copy.paths],
-        "origin": copy.origin,
-        "trust": copy.trust,
-        "sha256": copy.sha256,
-        "bytes": copy.n_bytes,
-        "source": copy.source,
-        "usable": copy.usable,
+        "place": offer.place,
+        "paths": [str(path) for path in offer.paths],
+        "origin": offer.origin,
+        "trust": offer.trust,
+        "sha256": offer.sha256,
+        "bytes": offer.n_bytes,
+        "source": offer.source,
+        "usable": offer.usable,
     }
 
 

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 ALL = "all"
-MNIST = "mnist"
 
 
 class DataFormat(StrEnum):
@@ -26,25 +25,31 @@ Format = Annotated[
 ]
 
 
-def chosen(names: Sequence[str], *, mnist: bool = False) -> list[str]:
-    """The sets that are meant, each once; `all` stands for the eight, and for MNIST if it may be.
+def chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
+    """The sets that are meant, each once; `all` stands for all, or all that are `generated`.
 
     Raises BadParameter for another name.
     """
     from dae_cli.data.datasets import DATASETS
 
-    known = [name for name in DATASETS if mnist or name != MNIST]
-    if MNIST in names and not mnist:
-        raise typer.BadParameter(
-            f"{MNIST!r} is not regenerated: it is what other sets are made of, and there is the "
-            f"original alone; dae data fetch {MNIST} gets it",
-            param_hint="NAME",
-        )
+    known = [name for name, spec in DATASETS.items() if spec.recipe or not generated]
+    for name in names:
+        if name in DATASETS and name not in known:
+            raise typer.BadParameter(
+                f"{name!r} has no recipe: there is the original alone; dae data fetch {name} gets "
+                "it",
+                param_hint="NAME",
+            )
     if unknown := [name for name in names if name not in (*known, ALL)]:
         near = difflib.get_close_matches(unknown[0], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(known)} or {ALL}"
         raise typer.BadParameter(f"there is no data set {unknown[0]!r}; {hint}", param_hint="NAME")
     return known if ALL in names else list(dict.fromkeys(names))
+
+
+def told(text: str) -> None:
+    """Print a note, such as that something slow begins."""
+    typer.echo(text, err=True)
 
 
 def size(n_bytes: int) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dae_cli.commands.data.names import ALL, chosen
+from dae_cli.commands.data.names import ALL, chosen, told
 from dae_cli.commands.options import AcceptUnverified, DataDir, DataOrigin, SplitName, tiles_of
 from dae_cli.commands.paths import file
 from dae_cli.config.names import label
@@ -36,24 +36,20 @@ def show(
     grid = tiles_of(tiles)
     if name == ALL:
         raise typer.BadParameter("a sheet shows one set", param_hint="NAME")
-    chosen([name], mnist=True)
+    chosen([name])
     from dae_cli.figures.saving import check_suffix
 
     if out is not None:
         check_suffix(out, (".png",))
 
+    from dae_cli.data.cache import load
     from dae_cli.data.datasets import DATASETS
-    from dae_cli.data.provide import load, prepare
+    from dae_cli.data.sources import DataOptions, prepare
     from dae_cli.figures.filters import filter_sheet
     from dae_cli.study.run.filters import as_shown
 
-    prepared = prepare(
-        name,
-        data_dir=data_dir,
-        origin=origin.value if origin else None,
-        accept_unverified=accept_unverified,
-        note=lambda text: typer.echo(text, err=True),
-    )
+    options = DataOptions(data_dir, origin.value if origin else None, accept_unverified)
+    prepared = prepare(name, options, told)
     dataset = load(prepared)
     rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split.value]
     some = rows.take(min(grid[0] * grid[1], len(rows)))

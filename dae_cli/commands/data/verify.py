@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dae_cli.commands.data.names import ALL, MNIST, DataFormat, Format, as_json, chosen
+from dae_cli.commands.data.names import ALL, DataFormat, Format, as_json, chosen, told
 from dae_cli.commands.options import AcceptUnverified, DataDir
 from dae_cli.commands.tables import columns
 from dae_cli.config.names import label
 from dae_cli.errors import DataError
 
 if TYPE_CHECKING:
-    from dae_cli.data.inventory import Check
+    from dae_cli.data.dataset import Prepared
+    from dae_cli.data.sources import Offer
 
 
 def verify(
@@ -29,54 +31,47 @@ def verify(
 
     Exit code 1 if a cached copy is damaged, 2 if a file of yours is bad.
     """
-    sets = chosen(names or [ALL], mnist=True)
-    from dae_cli.data.inventory import check, check_mnist, copies, mnist_copies
-    from dae_cli.data.provide import spec_of
-    from dae_cli.data.sources.user_files import chosen_folder
+    from dae_cli.data.datasets import DATASETS
+    from dae_cli.data.sources import DataOptions, check, offers
 
-    folder = chosen_folder(data_dir)
-    checks: list[tuple[str, Check]] = []
+    options = DataOptions(data_dir, accept_unverified=accept_unverified)
+    checks: list[dict[str, Any]] = []
     code = 0
-    for name in sets:
+    for name in chosen(names or [ALL]):
+        spec = DATASETS[name]
         try:
-            if name == MNIST:
-                checks += [(name, check_mnist(copy)) for copy in mnist_copies(folder)]
-            else:
-                spec = spec_of(name)
-                checks += [
-                    (name, check(spec, copy, folder, accept_unverified))
-                    for copy in copies(spec, folder)
-                ]
+            copies = [offer for offer in offers(spec, options) if offer.paths]
         except DataError as error:  # half a pair of files, say: the other sets are checked
-            typer.echo(f"{name}: {error}", err=True)
+            told(f"{name}: {error}")
             code = error.exit_code
+            continue
+        for offer in copies:
+            sound, found = check(spec, offer)
+            facts = _facts(name, sound or offer, offer)
+            checks.append(facts | {"sound": bool(sound), "found": found})
+            if not sound:
+                code = max(code, 2 if offer.place == "yours" else 1)
     if form is DataFormat.json:
-        typer.echo(as_json([_check_json(name, found) for name, found in checks]))
+        typer.echo(as_json(checks))
     elif not checks and not code:
-        typer.echo("no copy of these sets is here; dae data fetch gets them", err=True)
+        told("no copy of these sets is here; dae data fetch gets them")
     elif checks:
         rows = [("set", "copy", "origin", "trust", "SHA-256", "found")]
-        for name, found in checks:
-            copy = found.copy
-            digest = (copy.sha256 or "-")[:12]
-            path, trust = label(copy.paths[0]), copy.trust or "-"
-            rows.append((name, path, copy.origin, trust, digest, found.found))
+        for one in checks:
+            digest, trust = (one["sha256"] or "-")[:12], one["trust"] or "-"
+            path = label(Path(one["paths"][0]))
+            rows.append((one["name"], path, one["origin"], trust, digest, one["found"]))
         typer.echo("\n".join(columns(rows)))
-    for _, found in checks:
-        if not found.sound:
-            code = max(code, 2 if found.copy.place == "yours" else 1)
     if code:
         raise typer.Exit(code)
 
 
-def _check_json(name: str, found: Check) -> dict[str, object]:
+def _facts(name: str, known: Prepared | Offer, offer: Offer) -> dict[str, Any]:
     return {
         "name": name,
-        "place": found.copy.place,
-        "paths": [str(path) for path in found.copy.paths],
-        "origin": found.copy.origin,
-        "trust": found.copy.trust,
-        "sha256": found.copy.sha256,
-        "sound": found.sound,
-        "found": found.found,
+        "place": offer.place,
+        "paths": [str(path) for path in offer.paths],
+        "origin": offer.origin,
+        "trust": known.trust,
+        "sha256": known.sha256,
     }

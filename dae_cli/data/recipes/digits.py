@@ -37,9 +37,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content
+from dae_cli.data.content import Content, Digits
 from dae_cli.data.datasets import DatasetSpec
-from dae_cli.data.digits import Digits
 from dae_cli.data.recipes.integers import Integers, RandomIntegers
 from dae_cli.data.recipes.patches import draw_backgrounds
 from dae_cli.data.recipes.rotation import rotated

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.figures import Figure, MeasureName
+from dae_cli.config.study_schema import Figure, MeasureName
 from dae_cli.csv_rows import csv_text, yes_or_no
 from dae_cli.files import write_text
 from dae_cli.study.of_filters.rows import MeasuredRun

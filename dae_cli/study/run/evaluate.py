@@ -9,9 +9,9 @@ from typing import Literal
 
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import FilterExperiment, SvmExperiment
-from dae_cli.data.dataset import Origin
-from dae_cli.data.obtain import Prepared
-from dae_cli.data.provide import load, prepare
+from dae_cli.data.cache import load
+from dae_cli.data.dataset import Origin, Prepared
+from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.errors import DownloadError, RunFolderError
 from dae_cli.study.run.execute import dataset_for
 from dae_cli.study.run.folder import CHECKPOINT, CONFIG, FILTERS_CSV, PARTIAL, STATUS
@@ -110,7 +110,7 @@ def recorded_data(
     """
     # Whatever was accepted then: the digest says whether this is the same.
     try:
-        data = prepare(name, data_dir=data_dir, origin=origin, accept_unverified=True, note=note)
+        data = prepare(name, DataOptions(data_dir, origin, accept_unverified=True), note)
     except DownloadError as error:
         raise DownloadError(
             f"{folder}: was trained on {name} with SHA-256 {sha256[:12]}…, which is not here; give "

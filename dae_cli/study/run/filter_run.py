@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from dae_cli.config.schema import FilterExperiment
+from dae_cli.data.dataset import Prepared
 from dae_cli.data.natural import FilterImages, PatchSettings, load_images
-from dae_cli.data.obtain import Prepared
 from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop

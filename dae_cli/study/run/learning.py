@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.config.schema import FilterExperiment, PretrainedExperiment
-from dae_cli.data.obtain import Prepared
-from dae_cli.data.provide import load
+from dae_cli.data.cache import load
+from dae_cli.data.dataset import Prepared
 from dae_cli.engines.engine import Engine
 from dae_cli.errors import ConfigError
 from dae_cli.study.run.execute import dataset_for

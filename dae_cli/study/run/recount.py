@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.config.schema import FilterExperiment, SvmExperiment
+from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset
-from dae_cli.data.provide import load
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.study.locks import hold
 from dae_cli.study.progress import Watcher

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.schema import AnyExperiment, DatasetName, SvmExperiment
+from dae_cli.config.schema import AnyExperiment, SvmExperiment
+from dae_cli.data.datasets import DATASETS
 from dae_cli.study.paper import SVM_NU, TABLE_1, PaperNumber, published_of_model
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.folder import model_name
@@ -130,7 +131,7 @@ def paper_table(
         trials: of search.csv.
     """
     used = {cell.experiment.dataset for cell in study.all_cells}
-    datasets = tuple(name for name in get_args(DatasetName) if name in used)
+    datasets = tuple(name for name in DATASETS if name in used)
     models = {model_name(cell.experiment) for cell in study.all_cells}
     columns = tuple(c for c in COLUMNS if c.model != SVM_NU or c.model in models)
     cells: list[TableCell] = []

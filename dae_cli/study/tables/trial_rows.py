@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
-from dae_cli.config.domains import Choices, Domain, Value
 from dae_cli.config.dump import one_line
+from dae_cli.config.search_space import Choices, Domain, Value
 from dae_cli.csv_rows import csv_text, parse_rows, require_possible, text_of, values_of
 from dae_cli.data.dataset import Trust
 from dae_cli.study.rows import NUMERICS

@@ -8,10 +8,9 @@ from pathlib import Path
 from dae_cli.config.dump import flat_settings
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import AnyExperiment, Experiment, FilterExperiment, SvmExperiment
-from dae_cli.config.study_files import Reference
-from dae_cli.data.dataset import Dataset, Origin
-from dae_cli.data.obtain import Prepared
-from dae_cli.data.provide import load
+from dae_cli.config.study_schema import Reference
+from dae_cli.data.cache import load
+from dae_cli.data.dataset import Dataset, Origin, Prepared
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.study.results_folder import RUNS_CSV
 from dae_cli.study.rows import RunRow, as_text

@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import dae_cli
-from dae_cli.config.kinds import FILTER_DATASETS
 from dae_cli.data.cache import sound_entry
-from dae_cli.data.datasets import DATASETS
-from dae_cli.data.natural import prepare_images
-from dae_cli.data.obtain import Prepared
-from dae_cli.data.provide import prepare
+from dae_cli.data.dataset import Prepared
+from dae_cli.data.datasets import DATASETS, PHOTOGRAPHS
+from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.errors import DaeError, DataError
 from dae_cli.machine import version_of
 from dae_cli.stopping import LOOK_SECONDS, Stop
@@ -213,32 +211,24 @@ def as_here(job: Job, data_dir: Path | None) -> Job:
 def own_data(data: Prepared, data_dir: Path | None) -> Prepared:
     """Return the same content as this machine has it: in the shared cache, or prepared here.
 
+    Photographs are those that a path names on every machine, or those that dae comes with.
+
     Raises:
         DataError: what can be had here has another digest, or nothing can.
     """
-    folder = data_dir if data_dir and data_dir.is_dir() else None
-    if data.name in FILTER_DATASETS:
-        return _own_images(data, folder)
-    known = sound_entry(data.path, DATASETS[data.name])
+    photographs = data.name == PHOTOGRAPHS
+    known = None if photographs else sound_entry(data.path, DATASETS[data.name])
     if known and (known.sha256, known.origin) == (data.sha256, data.origin):
         return data
-    found = prepare(data.name, data_dir=folder, origin=data.origin, accept_unverified=True)
+    folder = data_dir if data_dir and data_dir.is_dir() else None
+    photos = data.path if data.origin == "own" and data.path.is_dir() else None
+    found = prepare(data.name, DataOptions(folder, data.origin, True, photos))
     if found.sha256 != data.sha256:
+        remedy = "a shared --data-dir, or DAE_CACHE_DIR on a shared disk"
+        if photographs:
+            remedy = "a folder that all share, named with --photos"
         raise DataError(
             f"has {data.name} with SHA-256 {found.sha256[:12]}… ({found.source}), the command's "
-            f"has {data.sha256[:12]}… ({data.source}); give all machines the same files: a shared "
-            "--data-dir, or DAE_CACHE_DIR on a shared disk"
-        )
-    return replace(found, source=data.source, trust=data.trust)
-
-
-def _own_images(data: Prepared, data_dir: Path | None) -> Prepared:
-    """Return MNIST, or the photographs that a path names on every machine or that come along."""
-    photos = data.path if data.origin == "own" and data.path.is_dir() else None
-    found = prepare_images(data.name, data_dir=data_dir, photos=photos, note=lambda _: None)
-    if found.sha256 != data.sha256:
-        raise DataError(
-            f"has other {data.name} ({found.source}) than the command's ({data.source}); "
-            "put them into a folder that all machines share, and name it with --photos"
+            f"has {data.sha256[:12]}… ({data.source}); give all machines the same files: {remedy}"
         )
     return replace(found, source=data.source, trust=data.trust)

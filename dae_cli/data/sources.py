@@ -1,0 +1,435 @@
+"""From the name of a set to its content: your files, the cache, the download, the recipe.
+
+The order is that of `SOURCES`, and every command walks it. The origin is never silent: every result
+says where the content came from, and regenerated content is never called original. What lies in the
+cache is called original only if a published digest proves it or the user's file says so, and the
+entry records how far that is to be trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from dae_cli.data.cache import (
+    Note,
+    checked_entry,
+    entries,
+    exclusive,
+    load_content,
+    read_pointer,
+    recorded,
+    save_entry,
+    save_pointer,
+    sound_entry,
+)
+from dae_cli.data.content import Content, Digits, check_shape, content_digest
+from dae_cli.data.dataset import Origin, Prepared, Trust
+from dae_cli.data.datasets import ADDRESSES, DATASETS, MNIST, PHOTOGRAPHS, DatasetSpec, Recipe
+from dae_cli.data.download import RemoteFile, addresses_of, fetched
+from dae_cli.data.mnist import ADDRESSES as MNIST_ADDRESSES
+from dae_cli.data.mnist import fetch_mnist
+from dae_cli.data.natural import prepare_photographs
+from dae_cli.data.readers.text import read_archive
+from dae_cli.data.trust import judge, nothing_is_known
+from dae_cli.data.user_files import (
+    UserFiles,
+    chosen_folder,
+    find_user_files,
+    what_is_looked_for,
+    what_lies_in,
+)
+from dae_cli.errors import DataError, DownloadError
+from dae_cli.files import cache_folder
+
+Place = Literal["yours", "cache", "download", "recipe"]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """What the user says of where data are to come from."""
+
+    data_dir: Path | None = None
+    """The user's files; default ``DAE_DATA_DIR``."""
+    origin: Origin | None = None
+    """Accept nothing else; default: the original where it can be had."""
+    accept_unverified: bool = False
+    """Take the user's files even if nothing shows that they are the original."""
+    photos: Path | None = None
+    """The user's photographs; default: those that come with the dependencies."""
+
+
+def _silent(_: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a source has of a set: a copy of it, or a way to have one."""
+
+    place: Place
+    origin: Origin
+    source: str
+    """Where it is or comes from, in words."""
+    paths: tuple[Path, ...] = ()
+    """The files of a copy."""
+    sha256: str | None = None
+    """As recorded or published; None where it is not known yet."""
+    trust: Trust | None = None
+    usable: bool = True
+    """Whether it would be taken: not damaged, not outdated, and proven or given by the user."""
+    read: Callable[[], tuple[Content, Prepared]] | None = None
+    """Read a copy to its last byte and say what it is. Raises DataError when it is not sound."""
+    ready: Callable[[Note], Prepared | None] = lambda _: None
+    """Find it as it lies, read to the last byte; None where it is still to be had."""
+    obtain: Callable[[Note], Prepared | None] = lambda _: None
+    """Bring it into the cache. Raises DataError, or DownloadError where it cannot be had."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the files."""
+        return sum(path.stat().st_size for path in self.paths)
+
+
+def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silent) -> Prepared:
+    """Make sure that the set lies on this machine, and say where it came from.
+
+    ``note`` receives a line whenever something slow begins or a source fails.
+
+    Raises:
+        DataError: an unknown name, files that cannot be used, or no such origin.
+        DownloadError: it can neither be fetched nor regenerated.
+    """
+    if name == PHOTOGRAPHS:
+        return prepare_photographs(options.photos)
+    spec = spec_of(name)
+    yours: list[Offer] = []
+    for offer in _usable(spec, options, note):
+        if found := offer.ready(note):
+            return found
+        if offer.place == "yours":
+            yours = [offer]
+            break
+    with exclusive(spec.name, note):
+        failure: DownloadError | None = None
+        # Looked at once more, since another process may have made it meanwhile.
+        for offer in yours or _usable(spec, options, _silent):
+            if failure:
+                note(str(failure))
+            try:
+                if found := offer.ready(_silent) or offer.obtain(note):
+                    return found
+            except DownloadError as error:
+                failure = error
+    raise failure or DownloadError(
+        f"{name}: its original is not published{_else_generated(spec)}; give its files with "
+        f"--data-dir: {what_is_looked_for(spec)}"
+    )
+
+
+def _else_generated(spec: DatasetSpec) -> str:
+    return ", it is generated: leave out --origin original" if spec.recipe else ""
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What `prepare` would come to, as far as can be said before anything is fetched or made."""
+
+    source: str
+    """Where the set is, or how it would be had."""
+    prepared: Prepared | None
+    """None where its content is not known yet."""
+
+
+def foresee(name: str, options: DataOptions = DataOptions(), note: Note = _silent) -> Foreseen:
+    """Say what `prepare` would do; nothing is fetched, generated or written.
+
+    Raises:
+        DataError: as `prepare` does, of the user's files.
+    """
+    if name == PHOTOGRAPHS:
+        return _known(prepare_photographs(options.photos))
+    spec = spec_of(name)
+    ways: list[Offer] = []
+    for offer in _usable(spec, options, note):
+        if found := offer.ready(_silent):
+            return _known(found)
+        if offer.place == "yours" and offer.read:
+            note(f"reading {offer.source}")
+            return _known(offer.read()[1])
+        if offer.place in ("download", "recipe"):
+            ways.append(offer)
+    if not ways:
+        return Foreseen(f"your files alone: {what_is_looked_for(spec)}", None)
+    said = [_foreseen(offer, spec, options) for offer in ways]
+    source = f"would be {', else '.join(said)}"
+    first, known = ways[0], ways[0].sha256
+    if len(ways) > 1 or not known:
+        return Foreseen(source, None)
+    trust: Trust = "" if first.origin == "regenerated" else "verified"
+    return Foreseen(source, Prepared(name, cache_folder(), first.origin, known, source, trust))
+
+
+def _known(found: Prepared) -> Foreseen:
+    return Foreseen(found.source, found)
+
+
+def _foreseen(offer: Offer, spec: DatasetSpec, options: DataOptions) -> str:
+    if offer.place == "download":
+        return "fetched"
+    if spec.recipe and spec.recipe.uses_mnist:
+        mnist = foresee(MNIST.name, replace(options, origin=None)).source
+        return f"{offer.source}, which {mnist}" if "would" in mnist else f"{offer.source}, {mnist}"
+    return offer.source
+
+
+def check(spec: DatasetSpec, offer: Offer) -> tuple[Prepared | None, str]:
+    """Read every byte of a copy: what it is, None if it is not sound; and that in words."""
+    assert offer.read is not None, offer
+    try:
+        content, found = offer.read()
+    except DataError as error:
+        return None, str(error)
+    published = "the published content; " if found.sha256 in spec.known_sha256 else ""
+    common = content.common_rows
+    told = f"; {common}" if common and common not in found.source else ""
+    return found, f"sound: {published}{found.source}{told}"
+
+
+def spec_of(name: str) -> DatasetSpec:
+    """The facts of a set; DataError for an unknown name."""
+    if (spec := DATASETS.get(name)) is None:
+        raise DataError(f"unknown data set {name!r}; expected one of {', '.join(DATASETS)}")
+    return spec
+
+
+def published_addresses(spec: DatasetSpec) -> tuple[str, ...]:
+    """Where a set is looked for; of MNIST, which has four files, their folders."""
+    if spec is MNIST:
+        return addresses_of("", MNIST_ADDRESSES)
+    return addresses_of(spec.archive.name, ADDRESSES) if spec.archive else ()
+
+
+def offers(spec: DatasetSpec, options: DataOptions, note: Note = _silent) -> Iterator[Offer]:
+    """Every copy of a set and every way to have one, in the order in which they are taken.
+
+    Raises DataError when the user's folder holds what can only be meant as the set, but is not.
+    """
+    for source in SOURCES:
+        yield from source(spec, options, note)
+
+
+def _usable(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator[Offer]:
+    wanted = options.origin
+    if wanted == "regenerated" and spec.recipe is None:
+        raise DataError(
+            f"{spec.name} has no recipe, there is the original alone; leave out --origin "
+            f"regenerated, or leave out what is trained on {spec.name}"
+        )
+    for source in SOURCES:
+        if wanted == "regenerated" and source in (_your_files, _download):
+            continue
+        for offer in source(spec, options, note):
+            if offer.usable and wanted in (None, offer.origin):
+                yield offer
+
+
+def _your_files(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator[Offer]:
+    if (folder := chosen_folder(options.data_dir)) is None:
+        return
+    if (files := find_user_files(folder, spec)) is None:
+        wanted = what_is_looked_for(spec)
+        note(
+            f"{folder} has no files of {spec.name}: looked for {wanted}; "
+            f"found {what_lies_in(folder)}"
+        )
+        return
+    accepted, source = options.accept_unverified, f"the user's {files}"
+    yield Offer(
+        "yours",
+        "original",
+        source,
+        files.paths,
+        read=lambda: _read_and_judge(files, spec, accepted)[:2],
+        ready=lambda _: _read_before(files, spec, accepted),
+        obtain=partial(_from_user_files, files, spec, accepted),
+    )
+
+
+def _cache(spec: DatasetSpec, _: DataOptions, __: Note) -> Iterator[Offer]:
+    for path in entries(spec):
+        origin: Origin = "regenerated"
+        if path.name.startswith(f"{spec.name}-original-"):
+            origin = "original"
+        read = partial(checked_entry, path, spec)
+        if (known := recorded(path)) is None:
+            source = "damaged; delete it, or have the set fetched or generated again"
+            yield Offer("cache", origin, source, (path,), usable=False, read=read)
+            continue
+        unused = _why_not_used(known, path, spec)
+        source = f"{known.source}; {unused}" if unused else known.source
+        yield Offer(
+            "cache",
+            origin,
+            source,
+            (path,),
+            known.sha256,
+            known.trust,
+            usable=not unused,
+            read=read,
+            ready=partial(sound_entry, path, spec),
+        )
+
+
+def _why_not_used(known: Prepared, path: Path, spec: DatasetSpec) -> str:
+    """Content that is only the user's word counts while the user's file is given."""
+    if path.name.startswith(f"{spec.name}-original-"):
+        verified = known.trust == "verified"
+        return "" if verified else f"{known.trust}, used only while your file is given"
+    recipe = spec.recipe
+    if recipe and path.stem.endswith(recipe.id) and known.sha256 == recipe.sha256:
+        return ""
+    return "an older recipe's, not used"
+
+
+def _download(spec: DatasetSpec, options: DataOptions, _: Note) -> Iterator[Offer]:
+    if spec.archive or spec is MNIST:
+        expected = next(iter(spec.known_sha256), None)
+        obtain = partial(_fetch, spec, options)
+        yield Offer("download", "original", "the download", sha256=expected, obtain=obtain)
+
+
+def _recipe(spec: DatasetSpec, options: DataOptions, _: Note) -> Iterator[Offer]:
+    if recipe := spec.recipe:
+        source = f"{'rebuilt' if recipe.exact else 'regenerated'}{_from_mnist(recipe)}"
+        obtain = partial(_generate, spec, recipe, options)
+        yield Offer("recipe", "regenerated", source, sha256=recipe.sha256, obtain=obtain)
+
+
+SOURCES = (_your_files, _cache, _download, _recipe)
+"""Each takes the facts of a set, the user's options and a receiver of notes."""
+
+
+def _pointer(files: UserFiles, spec: DatasetSpec) -> Path:
+    return cache_folder() / f"{spec.name}-files-{files.key}.json"
+
+
+def _read_before(files: UserFiles, spec: DatasetSpec, accept_unverified: bool) -> Prepared | None:
+    """The entry that the files became, if they were read before."""
+    if (pointer := read_pointer(_pointer(files, spec))) is None:
+        return None
+    entry, judgement = pointer
+    known = sound_entry(cache_folder() / entry, spec)
+    if known is None or known.origin != "original":
+        return None
+    if known.trust != "verified" and known.sha256 in spec.known_sha256:
+        return None  # it is known meanwhile
+    if known.trust == "unverified" and not (accept_unverified or nothing_is_known(spec)):
+        return None
+    return replace(known, source=f"the user's {files} ({judgement})")
+
+
+def _from_user_files(
+    files: UserFiles, spec: DatasetSpec, accept_unverified: bool, note: Note
+) -> Prepared:
+    note(f"reading {files}")
+    content, found, judgement = _read_and_judge(files, spec, accept_unverified)
+    stored = _store(spec, content, found, note)
+    save_pointer(_pointer(files, spec), stored.path.name, judgement)
+    return replace(stored, source=found.source)
+
+
+def _read_and_judge(
+    files: UserFiles, spec: DatasetSpec, accept_unverified: bool
+) -> tuple[Content, Prepared, str]:
+    content = files.read()
+    sha256 = content_digest(spec, content)
+    trust, judgement = judge(files, content, sha256, spec, accept_unverified)
+    source = f"the user's {files} ({judgement})"
+    found = Prepared(spec.name, files.paths[0], "original", sha256, source, trust)
+    return content, found, judgement
+
+
+def _fetch(spec: DatasetSpec, options: DataOptions, note: Note) -> Prepared:
+    if spec is MNIST:
+        note("fetching MNIST")
+        content = fetch_mnist(chosen_folder(options.data_dir), note)
+        proven = "the four files, downloaded (verified: the published content)"
+    else:
+        note(f"fetching the original archive of {spec.name}")
+        content = _fetch_archive(spec, options.origin == "original", note)
+        proven = "the original archive, downloaded (verified: the published SHA-1)"
+    sha256 = content_digest(spec, content)
+    if spec.known_sha256 and sha256 not in spec.known_sha256:
+        other = f"other content than was known, {sha256[:12]}…; please report this"
+        note(f"{spec.name}: the archive has the published SHA-1 but {other}")
+    found = Prepared(spec.name, cache_folder(), "original", sha256, proven, "verified")
+    return _store(spec, content, found, note)
+
+
+def _fetch_archive(spec: DatasetSpec, insisted: bool, note: Note) -> Content:
+    """The published archive; `insisted`: on the original, which nothing replaces."""
+    archive = spec.archive
+    assert archive is not None
+    file = RemoteFile(archive.name, published_addresses(spec), f"sha1:{archive.sha1}")
+    try:
+        with fetched(file, note) as path:
+            return _read_genuine(path, spec)
+    except DownloadError as error:
+        if spec.recipe and not insisted:
+            raise
+        only = "; it is regenerated only where no original is asked for, by --origin original or "
+        only = f"{only}by a run that had it" if spec.recipe else ""
+        raise DownloadError(f"{error}\n  supply {archive.name} with --data-dir{only}") from error
+
+
+def _read_genuine(path: Path, spec: DatasetSpec) -> Content:
+    try:
+        return read_archive(path, spec)
+    except DataError as error:
+        proven = f"{path.name}: has the published SHA-1"
+        raise DownloadError(f"{proven} but cannot be read ({error}); please report this") from error
+
+
+def _generate(spec: DatasetSpec, recipe: Recipe, options: DataOptions, note: Note) -> Prepared:
+    def digits() -> Digits:
+        mnist = prepare(MNIST.name, replace(options, origin=None), note)
+        return Digits.of(load_content(mnist))
+
+    note(f"regenerating {spec.name} from the published recipe")
+    content = recipe.generate(spec, digits)
+    check_shape(spec, content, f"its recipe, {recipe.function}")
+    sha256 = content_digest(spec, content)
+    if sha256 != recipe.sha256:
+        raise DataError(
+            f"{spec.name}: this machine regenerates other bytes ({sha256[:12]}…) than the recipe "
+            f"({recipe.sha256[:12]}…); please report this with the version of numpy"
+        )
+    said = f"regenerated{_from_mnist(recipe)} by the published recipe"
+    if recipe.exact:
+        said = "rebuilt from MNIST, pixel for pixel the original"
+    source = f"{said} (recipe {recipe.id})"
+    found = Prepared(spec.name, cache_folder(), "regenerated", sha256, source, "")
+    return _store(spec, content, found, note)
+
+
+def _from_mnist(recipe: Recipe) -> str:
+    return " from MNIST" if recipe.uses_mnist else ""
+
+
+def _store(spec: DatasetSpec, content: Content, found: Prepared, note: Note) -> Prepared:
+    """Write an entry; where the same content lies proven in the cache, that stays."""
+    if common := content.common_rows:
+        note(f"{spec.name}: {common}")
+    generated = spec.recipe if found.origin == "regenerated" else None
+    tail = generated.id if generated else found.sha256[:12]
+    path = cache_folder() / f"{spec.name}-{found.origin}-{tail}.npz"
+    known = sound_entry(path, spec)
+    if known and known.trust == "verified":
+        return known
+    stored = replace(found, path=path)
+    save_entry(stored, content)
+    return stored

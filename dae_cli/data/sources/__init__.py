@@ -1,1 +1,0 @@
-"""Sources: where the original files come from (the user's folders, the download)."""

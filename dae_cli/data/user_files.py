@@ -1,0 +1,283 @@
+"""The user's own files of a set: an archive, text files, an ``.npz``, the four files of MNIST."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path, PurePosixPath
+
+from dae_cli.data.cache import file_digest
+from dae_cli.data.content import Content
+from dae_cli.data.datasets import MNIST, DatasetSpec
+from dae_cli.data.mnist import FILES, read_mnist
+from dae_cli.data.readers.npz import read_npz
+from dae_cli.data.readers.text import read_archive, read_text
+from dae_cli.errors import DataError
+from dae_cli.files import with_home
+
+_SHOWN = 5
+"""Names in a folder that a message has."""
+_COPY = re.compile(r"^copy of |( ?\(\d+\)|[ _-]+copy( ?\(?\d+\)?)?)+$", re.IGNORECASE)
+"""What file managers and browsers add to the name of another copy."""
+_MAY_HOLD_DATA = (
+    *("", ".7z", ".amat", ".arff", ".bz2", ".crdownload", ".csv", ".dat", ".data", ".download"),
+    *(".gz", ".h5", ".hdf5", ".mat", ".npy", ".npz", ".parquet", ".part", ".pickle", ".pkl"),
+    *(".rar", ".tar", ".tgz", ".tsv", ".txt", ".xz", ".zip"),
+)
+"""Endings of files that are meant as a set where they have its name, in small letters."""
+
+
+@dataclass(frozen=True)
+class UserFiles:
+    """The files found for one set, and how to read them."""
+
+    folder: Path
+    """Where they were found; they may lie in subfolders of it."""
+    paths: tuple[Path, ...]
+    read: Callable[[], Content]
+    archive: bool = False
+    """Whether the file claims to be the published archive, whose SHA-1 is known."""
+
+    @cached_property
+    def key(self) -> str:
+        """Names what the files hold, whatever they are called and whenever they were written.
+
+        Raises DataError when a file has vanished or cannot be read.
+        """
+        digests = [file_digest(path, "sha256") for path in self.paths]
+        return hashlib.sha256(repr((self.archive, digests)).encode()).hexdigest()[:16]
+
+    def __str__(self) -> str:
+        if len(self.paths) > 2:
+            return f"{len(self.paths)} files in {self.folder}"
+        return " and ".join(str(path) for path in self.paths)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A file that is looked for: the names it may have, and the subfolders it may lie in."""
+
+    names: tuple[str, ...]
+    folders: tuple[str, ...] = ("",)
+
+    @property
+    def path(self) -> str:
+        """Its name, with the folder that it has where it was published."""
+        return str(PurePosixPath(self.folders[0], self.names[0]))
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A way in which a set may be supplied."""
+
+    files: tuple[_Wanted, ...]
+    read: Callable[..., Content]
+    """Takes a path for each of the files, and the spec."""
+    archive: bool = False
+
+
+def chosen_folder(data_dir: Path | None) -> Path | None:
+    """The folder given, else ``DAE_DATA_DIR``, else None; DataError if it is no folder."""
+    told_by = "--data-dir"
+    if data_dir is None:
+        if not (named := os.environ.get("DAE_DATA_DIR")):
+            return None
+        told_by, data_dir = "DAE_DATA_DIR", with_home(named, "DAE_DATA_DIR ")
+    about = _status(data_dir)
+    if about is None or not stat.S_ISDIR(about.st_mode):
+        what = "is a file" if about else "does not exist"
+        raise DataError(f"{told_by} {data_dir}: {what}; expected the folder that holds the files")
+    return data_dir
+
+
+def find_user_files(folder: Path, spec: DatasetSpec) -> UserFiles | None:
+    """Look for the set in ``folder`` and in its subfolders that are named after it.
+
+    The archive comes before the text files, and these before the ``.npz``; a name may have other
+    capitals or separators, or be the archive's.
+    Raises DataError when some but not all files of a form are there, when what can only be meant as
+    this set cannot be taken, or when the folder cannot be read.
+    """
+    places = list(dict.fromkeys(_places(folder, spec)))
+    for form in _forms(spec):
+        partly = None
+        for place in places:
+            found = [_find(place, wanted) for wanted in form.files]
+            paths = tuple(path for path in found if path)
+            if len(paths) == len(found):
+                return UserFiles(place, paths, partial(form.read, *paths, spec), form.archive)
+            if paths and not partly:
+                missing = [w.path for w, path in zip(form.files, found, strict=True) if not path]
+                have = " and ".join(str(path) for path in paths)
+                partly = f"{place}: has {have} but not {' and '.join(missing)}; put all there"
+        if partly:
+            raise DataError(partly)
+    _refuse_near_misses(places, spec)
+    return None
+
+
+def what_is_looked_for(spec: DatasetSpec) -> str:
+    """The files of a set, in words."""
+    *others, last = (
+        " with ".join(PurePosixPath(wanted.path).name for wanted in form.files)
+        for form in _forms(spec)
+    )
+    return f"{', '.join(others)}, or {last}" if others else last
+
+
+def what_lies_in(folder: Path) -> str:
+    """The first names in a folder, in words."""
+    names = sorted(path.name for path in _listed(folder))
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}" if names else "nothing"
+
+
+def _forms(spec: DatasetSpec) -> Iterator[_Form]:
+    if spec is MNIST:
+        # Some unpackers turn the hyphen before idx to a dot.
+        spellings = [(name, name.replace("-idx", ".idx")) for name in FILES]
+        files = (_Wanted(tuple(n + end for n in both for end in (".gz", ""))) for both in spellings)
+        yield _Form(tuple(files), read_mnist)
+        return
+    names: tuple[str, ...] = (spec.name,)
+    if archive := spec.archive:
+        stem = PurePosixPath(archive.name).stem
+        names = tuple(dict.fromkeys((spec.name, stem) if stem != MNIST.name else names))
+        zips = dict.fromkeys((archive.name, *(f"{name}.zip" for name in names)))
+        yield _Form((_Wanted(tuple(zips)),), read_archive, archive=True)
+        members = [PurePosixPath(member) for member in archive.members]
+        pair = (_Wanted((m.name,), tuple(dict.fromkeys((str(m.parent), "")))) for m in members)
+        yield _Form(tuple(pair), read_text)
+    yield _Form((_Wanted(tuple(f"{name}.npz" for name in names)),), read_npz)
+
+
+def _places(folder: Path, spec: DatasetSpec) -> Iterator[Path]:
+    """The folder, its subfolders named after the set or its archive, and theirs."""
+    names = {_squashed(spec.name)}
+    if spec.archive:
+        names.add(_squashed(PurePosixPath(spec.archive.name).stem))
+    if spec is MNIST:
+        names.add("raw")  # torchvision keeps the files in MNIST/raw
+    yield folder
+    yield folder / spec.name
+    for path in (p for p in _listed(folder) if _squashed(p.name) in names and p.is_dir()):
+        yield path
+        yield from (p for p in _listed(path) if _squashed(p.name) in names and p.is_dir())
+
+
+def _find(place: Path, wanted: _Wanted) -> Path | None:
+    """The file of one of the names, else the only one spelled alike.
+
+    It may lie in a folder of such a name, as some unpackers leave it. Raises DataError for such a
+    folder without the file in it, and for two files that differ in capitals or separators.
+    """
+    keys = dict.fromkeys(_squashed(name) for name in wanted.names)
+    places = [place / folder for folder in wanted.folders]
+    folders = [
+        path
+        for where in places
+        for path in _listed(where)
+        if _squashed(path.name) in keys and path.is_dir()
+    ]
+    for where in (*places, *folders):
+        for path in (where / name for name in wanted.names):
+            if path not in folders and _is_file(path):
+                return path
+        for key in keys:
+            alike = [p for p in _listed(where) if _squashed(p.name) == key and p not in folders]
+            alike = [path for path in alike if _is_file(path)]
+            if len(alike) > 1:
+                raise DataError(
+                    f"{where}: {' and '.join(path.name for path in alike)} may both be meant as "
+                    f"{wanted.names[0]}; give one of them that name, or move one of them away"
+                )
+            if alike:
+                return alike[0]
+    if folders:
+        raise DataError(
+            f"{folders[0]}: is a folder without {wanted.names[0]} in it, expected that file; put "
+            "it there or beside the folder, or move the folder out of the data folder"
+        )
+    return None
+
+
+def _refuse_near_misses(places: list[Path], spec: DatasetSpec) -> None:
+    """DataError for what can only be meant as this set but is not what is read."""
+    for path in (path for place in places for path in _listed(place)):
+        if _is_near_miss(path, spec):
+            inside = f" (a folder that holds {what_lies_in(path)})" if path.is_dir() else ""
+            name = spec.name.upper() if spec is MNIST else spec.name
+            raise DataError(
+                f"{path}{inside}: seems to be meant as {name}, but cannot be read as it is; "
+                f"expected {what_is_looked_for(spec)}; rename or unpack it, or move it out of the "
+                "data folder"
+            )
+
+
+def _is_near_miss(path: Path, spec: DatasetSpec) -> bool:
+    names = [wanted.names for form in _forms(spec) for wanted in form.files]
+    meant = {_meant_name(PurePosixPath(name)) for some in names for name in some}
+    if spec is MNIST:
+        endings = path.name.casefold().partition(".")[2]
+        # mnist.zip is the archive of basic, and mnist.amat may be its text.
+        if endings and not endings.startswith(("amat", "zip")):
+            meant.add(MNIST.name)
+        return path.is_file() and _meant_name(path) in meant
+    if _meant_name(path) not in meant - {MNIST.name}:
+        return False
+    if not path.is_dir():
+        return path.suffix.casefold() in _MAY_HOLD_DATA
+    inside = _listed(path)
+    files = [p for p in inside if not p.is_dir()]
+    return not inside or any(p.suffix.casefold() in _MAY_HOLD_DATA for p in files)
+
+
+def _squashed(name: str) -> str:
+    """A name without what copies of a file differ in: capitals and separators."""
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+def _meant_name(path: PurePosixPath | Path) -> str:
+    """The squashed name without endings of data and what copies add."""
+    name = _COPY.sub("", path.name)
+    while (suffix := PurePosixPath(name).suffix) and suffix.casefold() in _MAY_HOLD_DATA:
+        name = _COPY.sub("", name.removesuffix(suffix))
+    return _squashed(name)
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What lies in a folder, except hidden files; nothing where it cannot be listed."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _is_file(path: Path) -> bool:
+    """Whether the file is there; DataError if it is something else, or cannot be looked for."""
+    if (about := _status(path)) is None:
+        return False
+    if not stat.S_ISREG(about.st_mode):
+        what = "a folder" if stat.S_ISDIR(about.st_mode) else "a device or pipe"
+        raise DataError(f"{path}: is {what}, expected a file; move it out of the data folder")
+    return True
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What is at the path, None if nothing is; unlike ``Path.exists``, never silent on errors."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink():
+            raise DataError(f"{path}: is a link to a place that does not exist") from None
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{path}: cannot be looked for ({reason}); check the permissions of its folder"
+        ) from error
