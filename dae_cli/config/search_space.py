@@ -31,6 +31,7 @@ from dae_cli.config.messages import (
     errors_of,
     kind_of_value,
     known_keys,
+    path_label,
     problems_with,
 )
 from dae_cli.config.reader import Document
@@ -215,14 +216,15 @@ def _wrong_entry(document: Document, path: KeyPath, entry: DomainSettings) -> It
 
 
 def _wrong_values(document: Document, path: KeyPath, entry: DomainSettings) -> Iterator[Problem]:
-    """What the searched setting has against the values, as if a file of settings had them."""
+    """What the searched setting has against the values of a range."""
     key = str(path[-1])
     model = _Layers if key in (UNITS, LAYERS) else SettingsFile
     steps: list[KeyPath] = [(end,) for end in ("low", "high") if end in entry.model_fields_set]
     if entry.choices:
         steps = [("choices", k) for k in range(len(entry.choices))]
     for step in steps:
-        value = document.part((*path, *step), under=tuple(key.split(".")))
+        above = f"{path_label(path[:-1])}."
+        value = document.part((*path, *step), tuple(key.split(".")), above)
         yield from problems_with(model, value)
 
 

@@ -66,7 +66,10 @@ _CellName = Annotated[_Text, Field(json_schema_extra=expects("a cell's name"))]
 class Figure(Settings):
     """One picture of a study on filters."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="of its file")
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]*$",
+        json_schema_extra=expects("text of small letters, digits and hyphens, for its file"),
+    )
     title: _Text = Field(description="what stands over the picture")
     cells: tuple[_CellName, ...] = Field(
         min_length=1,
