@@ -61,6 +61,8 @@ class Document:
     value: Any = field(default_factory=dict)
     """Mappings, lists and scalars, as the schema takes them."""
     places: Mapping[KeyPath, Place] = field(default_factory=dict)
+    prefix: str = ""
+    """Leads the keys in messages, where the document is a part of another."""
 
     def has(self, path: KeyPath) -> bool:
         """Whether something is written at a path."""
@@ -98,27 +100,27 @@ class Document:
             text = self.places[path].raw
         return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
-    def problem(self, path: KeyPath, text: str, label: str | None = None) -> Problem:
+    def problem(self, path: KeyPath, text: str, label: str = "") -> Problem:
         """The problem `text` with what is written at a path, or at the nearest one above it.
 
         `label`: the key for the message, if it is not the path's.
         """
         there = self.nearest(path)
-        place, key = self.places[there], path_label(path) if label is None else label
+        place, key = self.places[there], label or self.prefix + path_label(path)
         if place.argument_key is None:
             written = self.written(there)
             return Problem(f"{place.where}  {shown(key)}: {written}".rstrip(), text)
         named = text if key == place.argument_key else f"{shown(key)}: {text}"
         return Problem(place.where, named)
 
-    def part(self, path: KeyPath, under: tuple[str, ...] = ()) -> Document:
+    def part(self, path: KeyPath, under: tuple[str, ...] = (), prefix: str = "") -> Document:
         """What is written at a path as a document of its own, at the keys `under` of it."""
         value, depth = self.get(path), len(path)
         for key in reversed(under):
             value = {key: value}
         above = {under[:k]: self.place(path) for k in range(len(under))}
         inner = {(*under, *p[depth:]): at for p, at in self.places.items() if p[:depth] == path}
-        return Document(value, above | inner)
+        return Document(value, above | inner, prefix)
 
     def sections(self, key: str) -> dict[str, Document]:
         """The mappings within the mapping at a first key, each a document of its own."""

@@ -54,6 +54,11 @@ WeightDecay = Annotated[
 """λ/2 · Σ W² is added to the cost, biases left out; 0: not in ICML 2008."""
 
 
+def expects(what: str) -> dict[str, Any]:
+    """The `json_schema_extra` of a field whose message says this in place of what its type says."""
+    return {"expected": what}
+
+
 class Settings(BaseModel):
     """Base of every section: frozen, unknown keys refused, no silent conversion of types."""
 

@@ -31,10 +31,11 @@ from dae_cli.config.messages import (
     errors_of,
     kind_of_value,
     known_keys,
+    path_label,
     problems_with,
 )
 from dae_cli.config.reader import Document
-from dae_cli.config.schema import MOST_LAYERS, LayerWidth, Settings, SettingsFile
+from dae_cli.config.schema import MOST_LAYERS, LayerWidth, Settings, SettingsFile, expects
 
 UNITS, LAYERS = "units", "layers"
 """Keys of a space that together make model.hidden: so many layers of so many units each."""
@@ -97,16 +98,15 @@ Domain = Range | Choices
 class DomainSettings(Settings):
     """A range or a few values, as a file has them; the searched setting says which are allowed."""
 
-    model_config = ConfigDict(json_schema_extra={"expected": f"a range: {_FORMS}"})
+    model_config = ConfigDict(json_schema_extra=expects(f"a range: {_FORMS}"))
 
     low: Any = None
     high: Any = None
     log: bool = False
     step: Any = None
-    choices: Annotated[
-        tuple[Any, ...],
-        Field(min_length=1, strict=False, json_schema_extra={"expected": "a list of values"}),
-    ] = ()
+    choices: tuple[Any, ...] = Field(
+        (), min_length=1, strict=False, json_schema_extra=expects("a list of values")
+    )
 
     def domain(self, key: str) -> Domain:
         """The domain of a searched setting, whose numbers are of the setting's type."""
@@ -125,50 +125,33 @@ class PruneSettings(Settings):
     The median is that of the completed trials at the same epoch of fine-tuning.
     """
 
-    after_trials: Annotated[int, Field(ge=1)] = 5
+    after_trials: int = Field(5, ge=1)
     """Completed trials that there must be, of the cell and at the epoch."""
-    from_epoch: Annotated[int, Field(ge=1)] = 10
+    from_epoch: int = Field(10, ge=1)
     """The first epoch of fine-tuning that can be the last."""
-
-
-_Glob = Annotated[
-    str,
-    Field(
-        min_length=1,
-        json_schema_extra={"expected": "a cell's name or glob such as convex-*"},
-    ),
-]
 
 
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+_ONE = "a cell's name or glob such as convex-*"
+_Glob = Annotated[str, Field(min_length=1, json_schema_extra=expects(_ONE))]
+
+
 class Search(Settings):
     """One item of the section: what is searched in some cells."""
 
-    cells: Annotated[
-        tuple[_Glob, ...],
-        BeforeValidator(_listed),
-        Field(
-            min_length=1,
-            strict=False,
-            json_schema_extra={
-                "expected": "a cell's name or glob such as convex-*, or a list of them"
-            },
-        ),
-    ]
+    cells: Annotated[tuple[_Glob, ...], BeforeValidator(_listed)] = Field(
+        min_length=1, strict=False, json_schema_extra=expects(f"{_ONE}, or a list of them")
+    )
     """Globs over the names of the study's cells."""
-    space: Annotated[
-        dict[str, DomainSettings],
-        Field(
-            min_length=1,
-            json_schema_extra={"expected": f"a mapping of dotted keys to ranges: {_FORMS}"},
-        ),
-    ]
-    trials: Annotated[int | None, Field(ge=1)] = None
-    """That each cell is to have, unless the command says; None where the study does not say."""
-    sampler_seed: Annotated[int, Field(ge=0)] = 0
+    space: dict[str, DomainSettings] = Field(
+        min_length=1, json_schema_extra=expects(f"a mapping of dotted keys to ranges: {_FORMS}")
+    )
+    trials: Annotated[int, Field(ge=1)] = 0
+    """That each cell is to have, unless the command says; 0 where the study does not say."""
+    sampler_seed: int = Field(0, ge=0)
     """That draws start from, unless the command says."""
     prune: PruneSettings = PruneSettings()
 
@@ -233,14 +216,15 @@ def _wrong_entry(document: Document, path: KeyPath, entry: DomainSettings) -> It
 
 
 def _wrong_values(document: Document, path: KeyPath, entry: DomainSettings) -> Iterator[Problem]:
-    """What the searched setting has against the values, as if a file of settings had them."""
+    """What the searched setting has against the values of a range."""
     key = str(path[-1])
     model = _Layers if key in (UNITS, LAYERS) else SettingsFile
     steps: list[KeyPath] = [(end,) for end in ("low", "high") if end in entry.model_fields_set]
     if entry.choices:
         steps = [("choices", k) for k in range(len(entry.choices))]
     for step in steps:
-        value = document.part((*path, *step), under=tuple(key.split(".")))
+        above = f"{path_label(path[:-1])}."
+        value = document.part((*path, *step), tuple(key.split(".")), above)
         yield from problems_with(model, value)
 
 
@@ -259,7 +243,7 @@ def _wrong_range(key: str, kind: str, entry: DomainSettings) -> Iterator[tuple[s
         yield "", f"has no {end}; write {_FORMS}"
     step, whole = entry.step, kind == _WHOLE
     of_kind = isinstance(step, int if whole else int | float) and not isinstance(step, bool)
-    if step is not None and not (of_kind and step > 0):
+    if "step" in entry.model_fields_set and not (of_kind and step > 0):
         yield "step", f"must be {kind} above 0"
     elif not missing and (text := _wrong_ends(entry.domain(key))):
         yield "", text

@@ -33,7 +33,7 @@ from pydantic import Field, StringConstraints, model_validator
 from dae_cli.config.messages import KeyPath, Problem, errors_of, problems_with
 from dae_cli.config.names import STUDY_FILE, label
 from dae_cli.config.reader import Document, Place, read_file
-from dae_cli.config.schema import OneOf, Settings, SettingsFile
+from dae_cli.config.schema import OneOf, Settings, SettingsFile, expects
 from dae_cli.config.search_space import Search, space_problems
 from dae_cli.data.datasets import DATASETS
 
@@ -48,12 +48,10 @@ MeasureName = Literal[
 class Expectation(Settings):
     """What a figure's claim comes to in numbers; of `at_least`, `at_most`, `grows` one is given."""
 
-    measure: Annotated[MeasureName, Field(description="what is measured of the filters")]
-    at_least: Annotated[float | None, Field(description="of each cell")] = None
-    at_most: Annotated[float | None, Field(description="of each cell")] = None
-    grows: Annotated[
-        bool, Field(description="from cell to cell, with intervals apart, for each seed")
-    ] = False
+    measure: MeasureName = Field(description="what is measured of the filters")
+    at_least: float | None = Field(None, description="of each cell")
+    at_most: float | None = Field(None, description="of each cell")
+    grows: bool = Field(False, description="from cell to cell, with intervals apart, for each seed")
 
     @model_validator(mode="after")
     def _one_bar(self) -> Expectation:
@@ -62,30 +60,30 @@ class Expectation(Settings):
         return self
 
 
+_CellName = Annotated[_Text, Field(json_schema_extra=expects("a cell's name"))]
+
+
 class Figure(Settings):
     """One picture of a study on filters."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="of its file")]
-    title: Annotated[_Text, Field(description="what stands over the picture")]
-    cells: Annotated[
-        tuple[Annotated[_Text, Field(json_schema_extra={"expected": "a cell's name"})], ...],
-        Field(
-            min_length=1,
-            strict=False,
-            description="the cells it shows, side by side",
-            json_schema_extra={"expected": "a list of the cells it shows, side by side"},
-        ),
-    ]
-    kind: Annotated[FigureKind, Field(description="what is drawn")] = "filters"
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]*$",
+        json_schema_extra=expects("text of small letters, digits and hyphens, for its file"),
+    )
+    title: _Text = Field(description="what stands over the picture")
+    cells: tuple[_CellName, ...] = Field(
+        min_length=1,
+        strict=False,
+        json_schema_extra=expects("a list of the cells it shows, side by side"),
+    )
+    kind: FigureKind = Field("filters", description="what is drawn")
     """patches and components show the images that the cells learn from, not their filters."""
-    scale: Annotated[
-        Literal["shared", "tile"],
-        Field(description="one grey scale for all tiles, or each tile's own"),
-    ] = "shared"
-    units: Annotated[
-        tuple[Annotated[int, Field(ge=0)], ...],
-        Field(strict=False, description="the units that a zoom shows"),
-    ] = ()
+    scale: Literal["shared", "tile"] = Field(
+        "shared", description="one grey scale for all tiles, or each tile's own"
+    )
+    units: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (), strict=False, description="the units that a zoom shows"
+    )
     paper: str = ""
     """The figure of the paper that it replicates."""
     claim: str = ""
@@ -103,16 +101,10 @@ class Figure(Settings):
 Reference = Literal["destruction", "model"]
 """What a cell is compared with: the paper's number of its model at the very destruction of the
 cell, or whatever destruction was selected for the cell."""
+_FIGURES = expects("a list of items with name, title, cells")
 FigureList = Annotated[
-    tuple[Figure, ...],
-    Field(
-        min_length=1,
-        strict=False,
-        json_schema_extra={"expected": "a list of items with name, title, cells"},
-    ),
+    tuple[Figure, ...], Field(min_length=1, strict=False, json_schema_extra=_FIGURES)
 ]
-
-
 _ReferenceSetting = Annotated[
     Reference,
     Field(
@@ -122,6 +114,7 @@ _ReferenceSetting = Annotated[
 ]
 
 
+_DataSet = Annotated[str, OneOf(DATASETS), Field(description="data set")]
 _LEFT_OUT: Any = None
 """What cells share is merged as it is written (`StudyFile`); here it is only checked."""
 
@@ -129,26 +122,20 @@ _LEFT_OUT: Any = None
 class StudySettings(Settings):
     """A study.yaml."""
 
-    title: Annotated[
-        _Text, Field(json_schema_extra={"expected": "text, one line that names the study"})
-    ]
+    title: _Text = Field(json_schema_extra=expects("text, one line that names the study"))
     paper: _Text = ""
     """What is replicated, for the report."""
     reference: _ReferenceSetting = "destruction"
     claims: bool = True
     """Whether the paper's claims are judged by its results."""
     shared: SettingsFile = _LEFT_OUT
-    per_dataset: dict[
-        Annotated[str, OneOf(DATASETS), Field(description="data set")], SettingsFile
-    ] = Field(default_factory=dict)
-    search: Annotated[
-        tuple[Search, ...],
-        Field(
-            min_length=1,
-            strict=False,
-            json_schema_extra={"expected": "a list of items with cells and space"},
-        ),
-    ] = ()
+    per_dataset: dict[_DataSet, SettingsFile] = Field(default_factory=dict)
+    search: tuple[Search, ...] = Field(
+        (),
+        min_length=1,
+        strict=False,
+        json_schema_extra=expects("a list of items with cells and space"),
+    )
     """What `dae search` selects on validation."""
     figures: FigureList = ()
     """What is drawn, of cells that are trained for their filters."""
