@@ -1,4 +1,4 @@
-"""How every figure looks: matplotlib as it is shipped, with one style for sheets and plots.
+"""How every figure looks: one font, and matplotlib as it is shipped with one style over it.
 
 Figures are built with matplotlib's objects alone (``Figure`` on an Agg canvas, never pyplot): no
 global state and no user's settings, so the same values give the same picture.
