@@ -27,8 +27,8 @@ from dae_cli.study.run.folder import RUNS, Job, PlannedRun, sweep_runs
 from dae_cli.study.run.recount import keep_what_is_missing
 from dae_cli.study.run.row import row_of, without_result
 from dae_cli.study.run.which_engine import cannot_go_on, refuse_other_engine, settled
-from dae_cli.study.tables.comparisons import require_kept, write_comparisons
-from dae_cli.study.tables.makes import changes, other_numerics
+from dae_cli.study.tables.comparisons import require_readable, write_comparisons
+from dae_cli.study.tables.provenance import changes, other_numerics
 from dae_cli.study.workers.pool import run_jobs
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def run_plan(
     if scheduler is not None:
         scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)
-    _require_kept(plan, _rows_that_stay(plan, watcher), anew=force)
+    _require_readable(plan, _rows_that_stay(plan, watcher), discarding_runs=force)
     if force:
         _discard(plan)
     else:
@@ -220,16 +220,16 @@ def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
     return stay
 
 
-def _require_kept(plan: Plan, rows: Sequence[RunRow], *, anew: bool) -> None:
+def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bool) -> None:
     """Make sure, before anything runs, that files which alone tell of runs can be read."""
     if plan.study.is_of_filters:
         from dae_cli.study.of_filters.rows import require_measures
 
-        require_measures(plan.out, rows, anew=anew)
+        require_measures(plan.out, rows, discarding_runs=discarding_runs)
     else:
         from dae_cli.study.report.saved_runs import read_curves
 
-        require_kept(plan.out, rows, anew=anew)
+        require_readable(plan.out, rows, discarding_runs=discarding_runs)
         read_curves(plan.out)
 
 

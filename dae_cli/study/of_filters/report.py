@@ -14,7 +14,12 @@ from dae_cli.study.of_filters.rows import MeasuredRun
 from dae_cli.study.of_filters.summary import judge, number_of
 from dae_cli.study.report.markdown import REPORT, closing
 from dae_cli.study.rows import RunRow
-from dae_cli.study.tables.makes import changes, failures, made_by, mixed
+from dae_cli.study.tables.provenance import (
+    changes,
+    differences_sentence,
+    failures,
+    provenance_sentence,
+)
 
 FIGURES_CSV = "figures.csv"
 MEASURES: tuple[MeasureName, ...] = get_args(MeasureName)
@@ -54,7 +59,7 @@ def write_filters_report(
     parts = [
         f"# {study.title or study.name}",
         study.paper,
-        made_by(command, rows),
+        provenance_sentence(command, rows),
         changes(study, {row.cell for row in rows}),
         OWN if any(row.data_origin == "own" for row in rows) else "",
         *(
@@ -62,7 +67,7 @@ def write_filters_report(
             for figure in study.figures
             for part in figure_parts(figure, measured, pictures, source_of(study, figure, rows))
         ),
-        mixed(rows),
+        differences_sentence(rows),
         failures(rows),
         "## How to read the numbers",
         READING,

@@ -36,7 +36,7 @@ from dae_cli.study.report.shown_filters import (
 )
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.filters import tiles_of
-from dae_cli.study.tables.origin import data_mark
+from dae_cli.study.tables.cells import data_mark
 from dae_cli.study.verdict import half_width_with_seeds
 
 ERRORS_PNG, CURVES_PNG = "error_vs_destruction.png", "learning_curves.png"

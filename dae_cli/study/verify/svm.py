@@ -11,10 +11,11 @@ from dae_cli.baselines.svm import Svm
 from dae_cli.baselines.svm_file import ExpectedSvm, load_svm
 from dae_cli.baselines.trials import read_trials
 from dae_cli.config.schema import SvmExperiment
+from dae_cli.csvfile import cells
 from dae_cli.data.dataset import Dataset
 from dae_cli.machine import cpu_name
 from dae_cli.study.results_folder import RUNS_CSV
-from dae_cli.study.rows import RunRow, as_text
+from dae_cli.study.rows import RunRow
 from dae_cli.study.run.folder import CHECKPOINT, RUNS, STATUS, TRIALS, WRONG_ROWS
 from dae_cli.study.run.provenance import Environment
 from dae_cli.study.run.records import Status
@@ -117,7 +118,7 @@ def _train_again(place: str, best: Trial, seed: int, dataset: Dataset, found: Fi
 
 def _compare(row: RunRow, status: Status | None, again: dict[str, object], found: Findings) -> None:
     """Values made again, against the row and the status."""
-    kept = as_text(row)
+    kept = cells(row)
     for name, value in again.items():
         found.compare(RUNS_CSV, f"{row.run}: {name}", kept[name], str(value))
         if status and status.result:

@@ -1,0 +1,235 @@
+"""CSV files: a dataclass for each, whose fields are its columns; one way to write and to read.
+
+Types say what a column may hold and how it is written: `Count`, `Percent` and so on; a float of
+no such type has four decimals, a bool is yes or no, an empty cell is None. A row class may name
+columns that a file can lack:
+
+- `SPARSE`: written only where some row has something in it;
+- `LATER`: always written, but not by earlier versions.
+
+A field that maps keys to texts has a column for each key, at its place among the others.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from math import inf
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+
+from pydantic import AfterValidator, PlainSerializer, TypeAdapter, ValidationError
+
+from dae_cli.errors import RunFolderError
+from dae_cli.files import write_text
+
+Row = TypeVar("Row")
+
+MAX_BYTES = 100_000_000
+"""Of one file; the wrong rows of a thousand runs take seven million."""
+
+
+def _at_most(highest: float) -> AfterValidator:
+    expected = "a number of 0 or more" if highest == inf else f"a number from 0 to {highest:g}"
+
+    def check(value: float) -> float:
+        if not 0 <= value <= highest or value == inf:
+            raise ValueError(expected)
+        return value
+
+    return AfterValidator(check)
+
+
+def _written(form: str) -> PlainSerializer:
+    return PlainSerializer(lambda value: f"{value:{form}}", return_type=str, when_used="json")
+
+
+Count = Annotated[int, _at_most(inf)]
+Percent = Annotated[float, _at_most(100), _written(".2f")]
+Level = Annotated[float, _at_most(100), _written("g")]
+"""A percentage that was set, with as many digits as it needs."""
+Minutes = Annotated[float, _at_most(inf), _written(".1f")]
+PValue = Annotated[float, _at_most(1), _written(".3g")]
+
+
+def csv_text(lines: Iterable[Iterable[object]]) -> str:
+    """Return CSV text; lines end with a line feed on every system."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    return text.getvalue()
+
+
+def rows_to_csv(rows: Sequence[Any], kind: Any, without: Collection[str] = ()) -> str:
+    """Return rows of a kind as CSV text with a header, leaving out the columns `without`."""
+    lines = [cells(row) for row in rows]
+    keys = sorted({name for line in lines for name in line} - {f.name for f in fields(kind)})
+    names = [
+        name
+        for name in _with_keys(kind, keys)
+        if name not in without and (name not in _sparse(kind) or any(line[name] for line in lines))
+    ]
+    return csv_text([names, *([line.get(name, "") for name in names] for line in lines)])
+
+
+def write_rows(path: Path, rows: Sequence[Any], kind: Any, *, make_folder: bool = True) -> None:
+    """Write a CSV file whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_text(path, rows_to_csv(rows, kind), make_folder=make_folder)
+
+
+def cells(row: Any) -> dict[str, str]:
+    """Return the columns of a row as they stand in its file."""
+    kind: Any = type(row)
+    found: dict[str, str] = {}
+    for name, value in _adapter(kind).dump_python(row, mode="json").items():
+        found |= value if isinstance(value, dict) else {name: _cell(value)}
+    return found
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    """Return the rows of a file; none where there is no such file.
+
+    Raises:
+        RunFolderError: it cannot be read, or is not as dae writes it.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise RunFolderError(
+                f"{path}: has more than {MAX_BYTES} bytes, which dae never writes; move it away"
+            )
+        text = content.decode("utf-8")
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{path}: cannot be read ({error}); move it away") from error
+    return parse_rows(text, str(path), kind)
+
+
+def parse_rows(text: str, where: str, kind: type[Row]) -> list[Row]:
+    """Return the rows of CSV text, called `where` in messages.
+
+    Raises:
+        RunFolderError: it is not as dae writes it; the message names line and column.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        keys = _keys_in(header, kind)
+        return [_parsed(header, keys, record, kind) for record in reader]
+    except (ValueError, csv.Error) as error:
+        line = max(1, reader.line_num)
+        raise RunFolderError(f"{where}:{line}: {error}; move the file away") from error
+
+
+def make_row(kind: type[Row], values: Mapping[str, Any]) -> Row:
+    """Return a row of values by field.
+
+    Raises:
+        ValueError: a value cannot be; the message names the column and what it may be.
+    """
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise ValueError(_in_words(error, kind)) from None
+
+
+def _parsed(header: Sequence[str], keys: Sequence[str], record: Sequence[str], kind: Any) -> Any:
+    if len(record) != len(header):
+        raise ValueError(f"{len(record)} values found, {len(header)} expected")
+    texts = dict.fromkeys(_sparse(kind), "") | dict(zip(header, record, strict=True))
+    types = _types(kind)
+    values = {name: _value(name, types[name], texts[name]) for name in texts if name not in keys}
+    if mapping := _mapping(kind):
+        values[mapping] = {key: texts[key] for key in keys if texts[key]}
+    return make_row(kind, values)
+
+
+def _keys_in(header: Sequence[str], kind: Any) -> list[str]:
+    """Return the columns of a file that are keys of its rows' mapping.
+
+    Raises:
+        ValueError: the others are not the fields of the kind.
+    """
+    optional = (*_sparse(kind), *getattr(kind, "LATER", ()))
+    names = [f.name for f in fields(kind) if f.name in header or f.name not in optional]
+    keys: list[str] = []
+    if (mapping := _mapping(kind)) in names:
+        first = names.index(mapping)
+        keys = list(header[first : len(header) - (len(names) - first - 1)])
+        names[first : first + 1] = keys
+    if list(header) != names:
+        raise ValueError("its columns are not those that dae writes")
+    return keys
+
+
+def _with_keys(kind: Any, keys: Sequence[str]) -> Iterator[str]:
+    """Return the columns of a kind, with the keys of its mapping at their place."""
+    for field in fields(kind):
+        yield from keys if field.name == _mapping(kind) else [field.name]
+
+
+_READ: dict[Any, Callable[[str], Any]] = {
+    bool: {"yes": True, "no": False}.__getitem__,
+    int: int,
+    float: float,
+}
+_EXPECTED = {bool: "yes or no", int: "a number", float: "a number"}
+
+
+def _value(name: str, kind: Any, text: str) -> Any:
+    options = get_args(kind) if NoneType in get_args(kind) else (kind,)
+    if text == "" and NoneType in options:
+        return None
+    try:
+        return _READ.get(options[0], str)(text)
+    except (KeyError, ValueError):
+        raise ValueError(f"{name} is {text!r}, expected {_EXPECTED[options[0]]}") from None
+
+
+def _in_words(error: ValidationError, kind: Any) -> str:
+    detail = error.errors(include_url=False)[0]
+    name, expected = str(detail["loc"][0]), detail["msg"]
+    if detail["type"] in ("missing", "unexpected_keyword_argument"):
+        return f"{name}: {expected}"
+    if detail["type"] == "literal_error":
+        expected = ", ".join(str(option) or "nothing" for option in get_args(_types(kind)[name]))
+    elif detail["type"] == "value_error":
+        expected = str(detail["ctx"]["error"])
+    return f"{name} is {detail['input']!r}, expected {expected}"
+
+
+def _sparse(kind: Any) -> tuple[str, ...]:
+    return getattr(kind, "SPARSE", ())
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+@cache
+def _types(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+@cache
+def _mapping(kind: Any) -> str:
+    """The field of a kind that maps keys to texts; empty where it has none."""
+    return next((n for n, t in _types(kind).items() if get_origin(t) is Mapping), "")
