@@ -33,7 +33,7 @@ from dae_cli.config.schema import (
     SvmExperiment,
 )
 from dae_cli.config.study_files import Reference
-from dae_cli.csvfile import write_rows
+from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.data.generators.recipes import RECIPES
 from dae_cli.data.registry import REGISTRY
 from dae_cli.data.trust import recorded_trust
@@ -41,12 +41,12 @@ from dae_cli.study.paper import compared_with, sources
 from dae_cli.study.plan import with_seed
 from dae_cli.study.reference import REFERENCE_CSV, reference_rows
 from dae_cli.study.report.markdown import markdown_table
-from dae_cli.study.rows import ReferenceRow, RunRow, TableRow, read_results
+from dae_cli.study.rows import ReferenceRow, RunComparison, RunRow, TableRow, read_results
 from dae_cli.study.run.folder import config_sha256, destruction_percent, model_name
 from dae_cli.study.run.row import with_verdict
 from dae_cli.study.tables.cells import paper_number
 from dae_cli.study.tables.claims import paper_claims
-from dae_cli.study.tables.comparisons import read_comparisons
+from dae_cli.study.tables.comparisons import MCNEMAR_CSV
 from dae_cli.study.tables.paper_table import paper_table
 from dae_cli.study.tables.table import table_of
 from dae_cli.study.verdict import Verdict, half_width_95
@@ -188,7 +188,7 @@ def renew_claims(text: str) -> str:
     table = read_results(results / "table.csv", TableRow)
     rows = read_results(results / "runs.csv", RunRow)
     printed = paper_table(resolve_study("table1"), rows, table)
-    claims = paper_claims(printed, read_comparisons(results))
+    claims = paper_claims(printed, read_rows(results / MCNEMAR_CSV, RunComparison))
     outcomes = "\n".join(f"- {claim.says}: **{claim.outcome}**" for claim in claims)
     return _between(text, "claims", f"\n{outcomes}\n")
 

@@ -23,7 +23,6 @@ from dae_cli.study.plan import Plan, default_out, with_seed
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.folder import RUNS, STATUS, Job
 from dae_cli.study.run.row import row_of, with_verdict, without_result
-from dae_cli.study.tables.table import table_of
 
 TABLE_CSV, FILTERS = "table.csv", "filters"
 ROOM_FOR_NAMES = 100
@@ -145,6 +144,8 @@ def write_tables(plan: Plan, rows: Sequence[RunRow]) -> tuple[list[RunRow], list
     Raises:
         RunFolderError: another command has added rows meanwhile that would be lost.
     """
+    from dae_cli.study.tables.table import table_of  # loads pandas, which workers do without
+
     require_rows_kept(plan, {row.run for row in rows})
     order = {cell.cell: k for k, cell in enumerate(plan.study.all_cells)}
     stay, _ = earlier_rows(plan, {row.run for row in rows})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 from dae_cli.study.paper import SVM_NU
@@ -23,21 +25,17 @@ Outcome = Literal[
 ]
 Pair = tuple[str, str]
 
-LOWER: dict[str, tuple[Pair, ...]] = {
-    "Denoising helps: SdA-3 has a lower error than SAA-3": (("SdA-3", "SAA-3"),),
+
+ABOUT_MODELS = {
+    "Denoising helps: SdA-3 has a lower error than SAA-3": "SdA-3 < SAA-3",
     "A deep denoising network beats a single layer: SdA-3 has a lower error than DBN-1": (
-        ("SdA-3", "DBN-1"),
+        "SdA-3 < DBN-1"
     ),
-    "Pretraining helps: SAA-3 and SdA-3 have a lower error than NNet": (
-        ("SAA-3", "NNet-1"),
-        ("SdA-3", "NNet-1"),
-    ),
-    "SdA-3 has a lower error than the support vector machines": (
-        ("SdA-3", "SVM_rbf"),
-        ("SdA-3", "SVM_poly"),
-    ),
+    "Pretraining helps: SAA-3 and SdA-3 have a lower error than NNet": "SAA-3 SdA-3 < NNet-1",
+    "SdA-3 has a lower error than the support vector machines": "SdA-3 < SVM_rbf SVM_poly",
+    "SdA-3 is comparable to DBN-3 or better": "SdA-3 ≤ DBN-3",
 }
-"""Claims that the first model of each pair has a lower error than the second."""
+"""Claims on errors: each model on the left has a lower one (≤: no higher one) than on the right."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +87,7 @@ def paper_claims(table: PaperTable, tests: Sequence[RunComparison]) -> list[Pape
     table = replace(table, datasets=theirs)
     return [
         _in_the_best_group(table),
-        *(_lower(says, pairs, table, tests) for says, pairs in LOWER.items()),
-        _comparable("SdA-3 is comparable to DBN-3 or better", ("SdA-3", "DBN-3"), table, tests),
+        *(_about_models(*claim, table, tests) for claim in ABOUT_MODELS.items()),
         _reaches_the_paper(table),
     ]
 
@@ -171,51 +168,44 @@ def _paper_sides(pair: Pair, table: PaperTable) -> dict[str, Side]:
     return {d: _paper_side(table.cell(d, pair[0]), table.cell(d, pair[1])) for d in table.datasets}
 
 
-def _lower(
-    says: str, pairs: Sequence[Pair], table: PaperTable, tests: Sequence[RunComparison]
+def _about_models(
+    says: str, errors: str, table: PaperTable, tests: Sequence[RunComparison]
 ) -> PaperClaim:
-    """The first model of each pair has a lower error than the second."""
-    found, evidence = _all_comparisons(pairs, table, tests)
-    wins = [c for c in found if c.ours == "lower"]
-    losses = [c for c in found if c.ours == "higher"]
-    expected = [c for c in found if c.theirs == "lower"]
-    shown = sum(side == "lower" for p in pairs for side in _paper_sides(p, table).values())
-    outcome: Outcome = "not decided here"
-    if not found:
-        outcome = "not tested here"
-    elif wins and not losses and all(c in wins for c in expected):
-        outcome = _holds(len(expected) == shown)
-    elif wins:
-        outcome = "holds in part"
-    elif losses or expected:
-        outcome = "does not hold"
-    return PaperClaim(says, outcome, evidence, found)
-
-
-def _comparable(
-    says: str, pair: Pair, table: PaperTable, tests: Sequence[RunComparison]
-) -> PaperClaim:
-    """The first model is not worse than the second, but where it is in the paper too."""
-    found, evidence = _all_comparisons((pair,), table, tests)
-    reached = [c for c in found if c.ours != "higher"]
-    expected = {name for name, side in _paper_sides(pair, table).items() if side != "higher"}
-    outcome: Outcome = "not decided here"  # nothing but what is an exception in the paper as well
-    if not found:
-        outcome = "not tested here"
-    elif any(c.ours == "higher" and c.theirs != "higher" for c in found):
-        outcome = "holds in part" if reached else "does not hold"
-    elif reached:
-        outcome = _holds(expected <= {c.dataset for c in found})
-    return PaperClaim(says, outcome, evidence, found)
-
-
-def _all_comparisons(
-    pairs: Sequence[Pair], table: PaperTable, tests: Sequence[RunComparison]
-) -> tuple[tuple[ModelComparison, ...], str]:
-    """The comparisons of all pairs, and how they ended, pair by pair."""
-    each = {pair: compare_models(pair, table, tests) for pair in pairs}
+    left, sign, right = re.split(" ([<≤]) ", errors)
+    each = {
+        pair: compare_models(pair, table, tests) for pair in product(left.split(), right.split())
+    }
+    found = tuple(comparison for own in each.values() for comparison in own)
+    wanted = ("lower",) if sign == "<" else ("lower", "undecided")
+    shown = [side for pair in each for side in _paper_sides(pair, table).values()]
+    expected = [c for c in found if c.theirs in wanted]
+    good = [c for c in found if c.ours in wanted]
+    bad = [c for c in expected if c not in good]
+    if sign == "<":  # the contrary counts even where the paper shows it as well
+        bad += [c for c in found if c.ours == "higher"]
+    everywhere = len(expected) == sum(side in wanted for side in shown)
     evidence = "; ".join(_counts(pair, own, table) for pair, own in each.items())
-    return tuple(comparison for own in each.values() for comparison in own), evidence
+    return PaperClaim(says, _outcome(found, good, bad, everywhere), evidence, found)
+
+
+def _outcome(
+    tested: Sequence[object], good: Sequence[object], bad: Sequence[object], everywhere: bool
+) -> Outcome:
+    """Return what becomes of a claim.
+
+    Args:
+        tested: what it was tested on.
+        good: where it holds.
+        bad: where it does not, and that is no exception in the paper as well.
+        everywhere: whether it was tested on all on which the paper shows it.
+    """
+    if not tested:
+        return "not tested here"
+    if bad:
+        return "holds in part" if good else "does not hold"
+    if not good:
+        return "not decided here"
+    return "holds" if everywhere else "holds where tested"
 
 
 def _counts(pair: Pair, own: Sequence[ModelComparison], table: PaperTable) -> str:
@@ -240,25 +230,21 @@ def _in_the_best_group(table: PaperTable) -> PaperClaim:
     says = "SdA-3 is the best model, or as good as the best by the overlap of intervals"
     every = len(table.datasets)
     theirs = [d for d in table.datasets if table.cell(d, "SdA-3").paper_bold]
-    lacking = [d for d in table.datasets if d not in theirs]
     paper = f"in the paper, on {len(theirs)} of {_sets(every)}"
-    paper += f" (not {', '.join(lacking)})" if lacking else ""
+    if lacking := [d for d in table.datasets if d not in theirs]:
+        paper += f" (not {', '.join(lacking)})"
     tested = [d for d in table.datasets if _rivals(table, d)]
-    if not tested:
-        no_rivals = f"no data set has SdA-3 and another model; {paper}"
-        return PaperClaim(says, "not tested here", no_rivals)
     ours = [d for d in tested if table.cell(d, "SdA-3").bold]
+    whole = [d for d in tested if all(c.counts for c in table.row(d) if c.model != SVM_NU)]
     evidence = f"here, on {len(ours)} of {_sets(len(tested))}"
     if beaten := [_beaten(table, d) for d in tested if d not in ours]:
         evidence += f", not on {', '.join(beaten)}"
-    whole = [d for d in tested if all(c.counts for c in table.row(d) if c.model != SVM_NU)]
     if len(whole) < every:
         evidence += f" (compared with every other model on {len(whole)} of {_sets(every)})"
-    outcome: Outcome = _holds(len(whole) == every)
-    if any(d not in ours for d in tested if d in theirs):
-        outcome = "holds in part" if ours else "does not hold"
-    elif not ours:  # run on nothing but what is an exception in the paper as well
-        outcome = "not decided here"
+    if not tested:
+        evidence = "no data set has SdA-3 and another model"
+    bad = [d for d in tested if d in theirs and d not in ours]
+    outcome = _outcome(tested, ours, bad, everywhere=len(whole) == every)
     return PaperClaim(says, outcome, f"{evidence}; {paper}")
 
 
@@ -278,34 +264,28 @@ def _beaten(table: PaperTable, dataset: str) -> str:
 
 def _reaches_the_paper(table: PaperTable) -> PaperClaim:
     """On how many rows SdA-3 reaches the paper's number."""
-    says = "SdA-3 matches the paper's number or is better"
     own = [table.cell(name, "SdA-3") for name in table.datasets]
     compared = [c for c in own if c.state == "done" and c.verdict in ("better", "matches", "worse")]
     missing = [c.dataset for c in own if c not in compared]
-    lacking = f"not tested on {', '.join(missing)}" if missing else ""
-    if not compared:
-        return PaperClaim(says, "not tested here", lacking)
-    verdicts = [c.verdict for c in compared]
-    worse = [f"{c.dataset} ({error_of(c):.2f} %)" for c in compared if c.verdict == "worse"]
-    reached = len(compared) - len(worse)
-    marks = dict.fromkeys(c.data_mark for c in compared if c.data_mark)
+    worse = [c for c in compared if c.verdict == "worse"]
+    better = [c for c in compared if c.verdict == "better"]
+    reached = [c for c in compared if c not in worse]
+    marked = {
+        c.data_mark: [d.dataset for d in compared if d.data_mark == c.data_mark] for c in compared
+    }
     parts = [
-        f"in {reached} of {len(table.datasets)} rows, better in {verdicts.count('better')}",
-        f"worse on {', '.join(worse)}" if worse else "",
-        *(
-            f"on {mark}: {', '.join(c.dataset for c in compared if c.data_mark == mark)}"
-            for mark in marks
-        ),
-        lacking,
+        f"in {len(reached)} of {len(own)} rows, better in {len(better)}" if compared else "",
+        f"worse on {', '.join(f'{c.dataset} ({error_of(c):.2f} %)' for c in worse)}"
+        if worse
+        else "",
+        *(f"on {mark}: {', '.join(sets)}" for mark, sets in marked.items() if mark),
+        f"not tested on {', '.join(missing)}" if missing else "",
     ]
-    outcome: Outcome = _holds(not missing)
-    if worse:
-        outcome = "holds in part" if reached else "does not hold"
-    return PaperClaim(says, outcome, "; ".join(part for part in parts if part))
-
-
-def _holds(everywhere: bool) -> Outcome:
-    return "holds" if everywhere else "holds where tested"
+    return PaperClaim(
+        "SdA-3 matches the paper's number or is better",
+        _outcome(compared, reached, worse, everywhere=not missing),
+        "; ".join(part for part in parts if part),
+    )
 
 
 def _sets(count: int) -> str:

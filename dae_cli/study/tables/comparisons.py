@@ -102,16 +102,12 @@ def compare_runs(
             continue
         found.append(_comparison(a, b, seed, only_a, only_b))
     # The comparisons of a data set stand together, and are adjusted together.
-    by_set = {name: [c for c in found if c.dataset == name] for name in _each(found)}
-    return [
-        replace(c, p_holm=p)
-        for own in by_set.values()
-        for c, p in zip(own, holm([c.p_value for c in own]), strict=True)
-    ]
-
-
-def _each(found: Iterable[RunComparison]) -> list[str]:
-    return list(dict.fromkeys(c.dataset for c in found))
+    adjusted = []
+    for name in dict.fromkeys(c.dataset for c in found):
+        own = [c for c in found if c.dataset == name]
+        p_values = holm([c.p_value for c in own])
+        adjusted += [replace(c, p_holm=p) for c, p in zip(own, p_values, strict=True)]
+    return adjusted
 
 
 def _pairs(rows: Sequence[RunRow]) -> Iterator[tuple[RunRow, RunRow, int]]:
@@ -169,7 +165,7 @@ def write_comparisons(out: Path, rows: Sequence[RunRow]) -> list[RunComparison]:
     """
     require_readable(out, rows)
     try:
-        earlier = read_comparisons(out)
+        earlier = read_rows(out / MCNEMAR_CSV, RunComparison)
     except RunFolderError:
         earlier = []
     wrong_rows = wrong_rows_in(out)
@@ -194,26 +190,8 @@ def require_readable(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool
     """
     done = [row for row in rows if not row.error]
     if any(discarding_runs or not (out / RUNS / row.run).is_dir() for row in done):
-        read_comparisons(out)
-        read_saved_wrong_rows(out)
-
-
-def read_comparisons(out: Path) -> list[RunComparison]:
-    """Read mcnemar.csv of a results folder; nothing where there is none.
-
-    Raises:
-        RunFolderError: the columns or a value are not as dae writes them.
-    """
-    return read_rows(out / MCNEMAR_CSV, RunComparison)
-
-
-def read_saved_wrong_rows(out: Path) -> list[SavedWrongRows]:
-    """Read wrong_rows.csv of a results folder; nothing where there is none.
-
-    Raises:
-        RunFolderError: it is not one that dae wrote.
-    """
-    return read_rows(out / WRONG_ROWS_CSV, SavedWrongRows)
+        read_rows(out / MCNEMAR_CSV, RunComparison)
+        read_rows(out / WRONG_ROWS_CSV, SavedWrongRows)
 
 
 def wrong_rows_in(out: Path) -> WrongRows:
@@ -222,7 +200,7 @@ def wrong_rows_in(out: Path) -> WrongRows:
     A run's folder comes first, then wrong_rows.csv; where that is damaged, it counts as not there.
     """
     try:
-        saved = {row.run: row for row in read_saved_wrong_rows(out)}
+        saved = {row.run: row for row in read_rows(out / WRONG_ROWS_CSV, SavedWrongRows)}
     except RunFolderError:
         saved = {}
 

@@ -5,14 +5,15 @@ Plain values, with nothing of Markdown or HTML: REPORT.md and the page render it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal, NamedTuple, get_args
 
 import pandas as pd
 
-from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
-from dae_cli.config.schema import DatasetName, SvmExperiment
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.schema import AnyExperiment, DatasetName, SvmExperiment
 from dae_cli.study.paper import SVM_NU, TABLE_1, PaperNumber, published_of_model
 from dae_cli.study.rows import RunRow, TableRow, TrialRow
 from dae_cli.study.run.folder import model_name
@@ -129,40 +130,48 @@ def paper_table(
         table: of table.csv.
         trials: of search.csv.
     """
-    cells = pd.DataFrame(
-        [(c.experiment.dataset, model_name(c.experiment), c.cell) for c in study.all_cells],
-        columns=["dataset", "model", "cell"],
-    )
-    # A cell without a validation error comes after those that have one, one that is not run last.
-    errors = {row.cell: row.valid_error_percent for row in table}
-    cells["valid"] = [101.0 if v is None else v for v in map(errors.get, cells["cell"])]
-    cells["missing"] = ~cells["cell"].isin(list(errors))
-    order = cells.sort_values(["missing", "valid"], kind="stable").groupby(["dataset", "model"])
-    grid = order["cell"].agg(list).unstack("model")
+    results = {row.cell: row for row in table}
+    grid = _grid(study, results)
     datasets = tuple(name for name in get_args(DatasetName) if name in grid.index)
     columns = tuple(c for c in COLUMNS if c.model != SVM_NU or c.model in grid.columns)
-    grid = grid.reindex(index=list(datasets), columns=[column.model for column in columns])
-    resolved = {cell.cell: cell for cell in study.all_cells}
-    known = {row.cell: row for row in table}
-    found: list[TableCell] = []
-    for dataset, line in grid.iterrows():
+    units = {cell.cell: _units(cell.experiment) for cell in study.all_cells}
+    cells: list[TableCell] = []
+    for dataset in datasets:
         own = []
-        for model, names in line.items():
-            cell = TableCell(str(dataset), str(model), "no cell")
-            cell = replace(cell, paper=published_of_model(cell.dataset, cell.model))
-            if isinstance(names, list):
-                cell = replace(cell, state="not run", cell=names[0], others=len(names) - 1)
-                if names[0] in known:
-                    cell = _with_result(cell, known[names[0]], resolved[names[0]], rows, trials)
+        for model in (column.model for column in columns):
+            cell = TableCell(dataset, model, "no cell", paper=published_of_model(dataset, model))
+            if isinstance(names := grid.loc[dataset].get(model), list):
+                first, *others = names
+                cell = replace(cell, state="not run", cell=first, others=len(others))
+            if cell.cell in results:
+                result = results[cell.cell]
+                cell = _with_result(cell, result, units[cell.cell], rows, trials)
             own.append(cell)
-        found += _with_bold(own)
-    return PaperTable(datasets, columns, tuple(found))
+        cells += _with_bold(own)
+    return PaperTable(datasets, columns, tuple(cells))
+
+
+def _grid(study: ResolvedStudy, results: Mapping[str, TableRow]) -> pd.DataFrame:
+    """Return lists of the study's cells, a row a data set, a column a model; NaN where none is.
+
+    The one with the lowest validation error is first; those without come next, last what is not
+    run.
+    """
+
+    def order(cell: str) -> float:
+        error = results[cell].valid_error_percent if cell in results else inf
+        return 101.0 if error is None else error
+
+    every = [(c.experiment.dataset, model_name(c.experiment), c.cell) for c in study.all_cells]
+    every.sort(key=lambda cell: order(cell[2]))
+    cells = pd.DataFrame(every, columns=["dataset", "model", "cell"])
+    return cells.groupby(["dataset", "model"])["cell"].agg(list).unstack("model")
 
 
 def _with_result(
     cell: TableCell,
     row: TableRow,
-    resolved: ResolvedExperiment,
+    units: str,
     rows: Iterable[RunRow],
     trials: Iterable[TrialRow],
 ) -> TableCell:
@@ -170,8 +179,6 @@ def _with_result(
     done = [run.run for run in runs if not run.error] or [run.run for run in runs]
     searched = [(1, trial.minutes) for trial in trials if trial.cell == cell.cell]
     searched += [(run.trials, run.minutes) for run in runs if run.trials]
-    experiment = resolved.experiment
-    hidden = () if isinstance(experiment, SvmExperiment) else experiment.model.hidden
     return replace(
         cell,
         state="failed" if row.test_error_percent is None else "done",
@@ -181,12 +188,17 @@ def _with_result(
         half_width_95=row.half_width_95,
         sd_over_seeds=row.sd_over_seeds,
         destruction_percent=row.destruction_percent if cell.model.startswith("SdA-") else None,
-        units="-".join(str(width) for width in hidden),
+        units=units,
         data_mark=data_mark(row),
         verdict=row.verdict,
         trials=sum(count for count, _ in searched),
         search_hours=sum(minutes or 0.0 for _, minutes in searched) / 60.0,
     )
+
+
+def _units(experiment: AnyExperiment) -> str:
+    hidden = () if isinstance(experiment, SvmExperiment) else experiment.model.hidden
+    return "-".join(str(width) for width in hidden)
 
 
 NO_NUMBER = (None, None)

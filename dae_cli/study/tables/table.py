@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -49,27 +48,38 @@ def _possible(wrong: int | None, rows: int | None) -> bool:
 
 
 def _by_cell(rows: Sequence[RunRow]) -> pd.DataFrame:
-    """Return what the runs of each cell come to; NaN where none of them is done.
-
-    Of numbers as the CSV has them: rows that were read back give the same table.
-    """
-    runs = pd.DataFrame([asdict(row) for row in rows])
-    runs["minutes"] = [round(row.minutes or 0.0, 1) for row in rows]
-    runs["error"] = [f"seed {row.seed}: {row.error}" if row.error else "" for row in rows]
-    done = runs[runs["error"] == ""].astype({"n_wrong": int, "n_test": int})
-    done["test_error"] = 100.0 * done["n_wrong"] / done["n_test"]
-    done["valid_error"] = done["valid_error_percent"].astype(float).map(lambda p: round(p, 2))
-    of_all = runs.groupby("cell", sort=False).agg(
-        {"minutes": "sum", **dict.fromkeys(_LISTED, _each_once), "error": _sentences}
-    )
-    of_done = done.groupby("cell", sort=False).agg(
-        seeds=("seed", _numbers),
-        n_wrong=("n_wrong", _numbers),
+    """Return what the runs of each cell come to; NaN where none of them is done."""
+    cells = pd.DataFrame([_of_run(row) for row in rows]).groupby("cell", sort=False)
+    numbers = cells.agg(
+        seeds=("seed", _joined(" ")),
+        n_wrong=("n_wrong", _joined(" ")),
         test_error=("test_error", _mean),
         sd=("test_error", _sd),
         valid_error=("valid_error", _mean),
+        minutes=("minutes", "sum"),
+        error=("error", _joined("; ")),
     )
-    return of_all.join(of_done).fillna({"seeds": "", "n_wrong": ""})
+    return numbers.join(cells[list(_LISTED)].agg(_different))
+
+
+def _of_run(row: RunRow) -> dict[str, object]:
+    """What is taken together of a run, as the CSV has it: rows read back give the same table."""
+    found = {
+        "cell": row.cell,
+        **{name: str(getattr(row, name)) for name in _LISTED},
+        "seed": "",
+        "n_wrong": "",
+        "test_error": math.nan,
+        "valid_error": math.nan,
+        "minutes": round(row.minutes or 0.0, 1),
+        "error": f"seed {row.seed}: {row.error}" if row.error else "",
+    }
+    if not row.error and row.n_wrong is not None and row.n_test:
+        found |= {"seed": str(row.seed), "n_wrong": str(row.n_wrong)}
+        found |= {"test_error": 100.0 * row.n_wrong / row.n_test}
+        if row.valid_error_percent is not None:
+            found |= {"valid_error": round(row.valid_error_percent, 2)}
+    return found
 
 
 def _row(run: RunRow, cell: Any) -> TableRow:
@@ -96,20 +106,16 @@ def _mean(values: pd.Series[float]) -> float:
 
 
 def _sd(values: pd.Series[float]) -> float:
-    return stdev(values.tolist()) if len(values) > 1 else math.nan
+    return stdev(known) if len(known := values.dropna().tolist()) > 1 else math.nan
 
 
 def _rounded(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 2)
 
 
-def _numbers(values: Iterable[object]) -> str:
-    return " ".join(map(str, values))
+def _different(values: pd.Series[str]) -> str:
+    return " / ".join(values.unique())
 
 
-def _each_once(values: Iterable[object]) -> str:
-    return " / ".join(map(str, dict.fromkeys(values)))
-
-
-def _sentences(values: Iterable[str]) -> str:
-    return "; ".join(filter(None, values))
+def _joined(between: str) -> Callable[[pd.Series[str]], str]:
+    return lambda texts: between.join(filter(None, texts))

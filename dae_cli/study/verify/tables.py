@@ -9,7 +9,7 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.saved_settings import SETTINGS, settings_text
 from dae_cli.config.schema import AnyExperiment
-from dae_cli.csvfile import cells, rows_to_csv
+from dae_cli.csvfile import cells, read_rows, rows_to_csv
 from dae_cli.errors import RunFolderError
 from dae_cli.study.report.markdown import REPORT, facts
 from dae_cli.study.report.page import page_again
@@ -21,7 +21,6 @@ from dae_cli.study.run.folder import config_sha256, run_name
 from dae_cli.study.tables.comparisons import (
     MCNEMAR_CSV,
     compare_runs,
-    read_comparisons,
     wrong_rows_in,
 )
 from dae_cli.study.tables.provenance import (
@@ -131,7 +130,7 @@ def _check_comparisons(out: Path, rows: Sequence[RunRow], found: Findings) -> li
     kept: list[RunComparison] = []
     made: list[RunComparison] = []
     with found.going_on(MCNEMAR_CSV):
-        kept = read_comparisons(out)
+        kept = read_rows(out / MCNEMAR_CSV, RunComparison)
     with found.going_on(MCNEMAR_CSV):
         made = compare_runs(rows, wrong_rows_in(out), kept)
         if [test.key for test in kept] != [test.key for test in made] or not kept:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.study.rows import RunRow
+from dae_cli.csvfile import read_rows
+from dae_cli.study.rows import RunRow, SavedWrongRows
 from dae_cli.study.run.folder import RUNS, WRONG_ROWS
 from dae_cli.study.run.wrong_rows import load_wrong_rows
 from dae_cli.study.tables.comparisons import (
     WRONG_ROWS_CSV,
-    read_saved_wrong_rows,
     wrong_rows_in,
     wrong_rows_to_save,
 )
@@ -27,7 +27,7 @@ def check_kept_rows(out: Path, rows: Sequence[RunRow], found: Findings) -> None:
     """
     known, told = {row.run: row for row in rows}, wrong_rows_in(out)
     with found.going_on(WRONG_ROWS_CSV):
-        every = read_saved_wrong_rows(out)
+        every = read_rows(out / WRONG_ROWS_CSV, SavedWrongRows)
         for kept in every:
             row = known.get(kept.run)
             if row is None:
