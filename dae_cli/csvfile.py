@@ -4,8 +4,8 @@ Types say what a column may hold and how it is written: `Count`, `Percent` and s
 no such type has four decimals, a bool is yes or no, an empty cell is None. A row class may name
 columns that a file can lack:
 
-- `SPARSE`: written only where some row has something in it;
-- `LATER`: always written, but not by earlier versions.
+- `SPARSE`: with the text that each has in every row of a file that lacks it;
+- `LATER`: always written, but not by earlier versions; the field's default stands for them.
 
 A field that maps keys to texts has a column for each key, at its place among the others.
 """
@@ -31,6 +31,7 @@ Row = TypeVar("Row")
 
 MAX_BYTES = 100_000_000
 """Of one file; the wrong rows of a thousand runs take seven million."""
+_MOST_SHOWN = 60
 
 
 def _at_most(highest: float) -> AfterValidator:
@@ -67,11 +68,10 @@ def rows_to_csv(rows: Sequence[Any], kind: Any, without: Collection[str] = ()) -
     """Return rows of a kind as CSV text with a header, leaving out the columns `without`."""
     lines = [cells(row) for row in rows]
     keys = sorted({name for line in lines for name in line} - {f.name for f in fields(kind)})
-    names = [
-        name
-        for name in _with_keys(kind, keys)
-        if name not in without and (name not in _sparse(kind) or any(line[name] for line in lines))
-    ]
+    lacking = {
+        name for name, text in _sparse(kind).items() if all(line[name] == text for line in lines)
+    }
+    names = [name for name in _with_keys(kind, keys) if name not in lacking.union(without)]
     return csv_text([names, *([line.get(name, "") for name in names] for line in lines)])
 
 
@@ -153,7 +153,7 @@ def make_row(kind: type[Row], values: Mapping[str, Any]) -> Row:
 def _parsed(header: Sequence[str], keys: Sequence[str], record: Sequence[str], kind: Any) -> Any:
     if len(record) != len(header):
         raise ValueError(f"{len(record)} values found, {len(header)} expected")
-    texts = dict.fromkeys(_sparse(kind), "") | dict(zip(header, record, strict=True))
+    texts = _sparse(kind) | dict(zip(header, record, strict=True))
     types = _types(kind)
     values = {name: _value(name, types[name], texts[name]) for name in texts if name not in keys}
     if mapping := _mapping(kind):
@@ -200,7 +200,7 @@ def _value(name: str, kind: Any, text: str) -> Any:
     try:
         return _READ.get(options[0], str)(text)
     except (KeyError, ValueError):
-        raise ValueError(f"{name} is {text!r}, expected {_EXPECTED[options[0]]}") from None
+        raise ValueError(f"{name} is {_short(text)}, expected {_EXPECTED[options[0]]}") from None
 
 
 def _in_words(error: ValidationError, kind: Any) -> str:
@@ -212,11 +212,16 @@ def _in_words(error: ValidationError, kind: Any) -> str:
         expected = ", ".join(str(option) or "nothing" for option in get_args(_types(kind)[name]))
     elif detail["type"] == "value_error":
         expected = str(detail["ctx"]["error"])
-    return f"{name} is {detail['input']!r}, expected {expected}"
+    return f"{name} is {_short(detail['input'])}, expected {expected}"
 
 
-def _sparse(kind: Any) -> tuple[str, ...]:
-    return getattr(kind, "SPARSE", ())
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+
+
+def _sparse(kind: Any) -> dict[str, str]:
+    return getattr(kind, "SPARSE", {})
 
 
 @cache

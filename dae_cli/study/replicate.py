@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dae_cli.csvfile import write_rows
 from dae_cli.errors import RunFolderError
 from dae_cli.pictures.plotting import load_matplotlib
 from dae_cli.study.earlier_rows import earlier_rows, names_of, outdated, renamed_cells
@@ -23,7 +24,7 @@ from dae_cli.study.results_folder import (
     write_tables,
 )
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.run.folder import RUNS, Job, PlannedRun, sweep_runs
+from dae_cli.study.run.folder import FILTERS_CSV, RUNS, Job, PlannedRun, sweep_runs
 from dae_cli.study.run.recount import keep_what_is_missing
 from dae_cli.study.run.row import row_of, without_result
 from dae_cli.study.run.which_engine import cannot_go_on, refuse_other_engine, settled
@@ -151,13 +152,13 @@ def _write_filters(
     """Write everything that a study on filters comes to, and return its claims' judgements."""
     from dae_cli.study.of_filters.pictures import draw_figures
     from dae_cli.study.of_filters.report import write_filters_report
-    from dae_cli.study.of_filters.rows import measured_runs, write_filters
+    from dae_cli.study.of_filters.rows import UnitRow, measured_runs, unit_rows
     from dae_cli.study.of_filters.summary import judge
 
     with tables_alone(plan.out):
         everything, _ = write_tables(plan, rows)
         measured = measured_runs(plan.out, everything)
-        write_filters(plan.out, measured)
+        write_rows(plan.out / FILTERS_CSV, unit_rows(measured), UnitRow)
         pictures = draw_figures(plan, everything)
         study = with_lowest_seeds(plan.study, everything)
         report = write_filters_report(study, plan.out, everything, measured, pictures, command)

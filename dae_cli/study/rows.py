@@ -25,7 +25,7 @@ TrialState = Literal["complete", "pruned", "diverged", "failed"]
 class RunRow:
     """runs.csv: one run. Percentages are of the split's rows; an empty field is not known."""
 
-    SPARSE: ClassVar = ("trust", "selected", "trials")
+    SPARSE: ClassVar = {"trust": "", "selected": "", "trials": ""}
     LATER: ClassVar = (NUMERICS,)
 
     cell: str
@@ -77,7 +77,7 @@ class RunRow:
 class TableRow:
     """table.csv: one cell, the mean over its seeds."""
 
-    SPARSE: ClassVar = ("trust",)
+    SPARSE: ClassVar = {"trust": ""}
     LATER: ClassVar = (NUMERICS,)
 
     cell: str
@@ -175,7 +175,7 @@ class ReferenceRow:
 class TrialRow:
     """search.csv: one trial. No test row has been counted for any of it."""
 
-    SPARSE: ClassVar = ("trust",)
+    SPARSE: ClassVar = {"trust": ""}
     LATER: ClassVar = (NUMERICS,)
 
     cell: str

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dae_cli.csvfile import read_rows, rows_to_csv
+from dae_cli.csvfile import read_rows
 from dae_cli.errors import RunFolderError
 from dae_cli.features.measures import UnitMeasures
-from dae_cli.files import write_text
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.folder import FILTERS_CSV, RUNS
 
@@ -23,6 +22,34 @@ class _CellAndSeed:
 @dataclass(frozen=True)
 class UnitRow(UnitMeasures, _CellAndSeed):
     """filters.csv of a study: one unit of one run. Fields of the last base come first."""
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """figures.csv: what one run of a figure comes to, with 95 % intervals over its units."""
+
+    figure: str
+    cell: str
+    run: str
+    seed: int
+    units: int
+    gabor_percent: float
+    gabor_percent_low: float
+    gabor_percent_high: float
+    local_percent: float
+    local_percent_low: float
+    local_percent_high: float
+    extent_pixels: float
+    extent_pixels_low: float
+    extent_pixels_high: float
+    locality: float
+    locality_low: float
+    locality_high: float
+    orientation_selectivity: float
+    orientation_selectivity_low: float
+    orientation_selectivity_high: float
+    holds: bool | None
+    """Whether the figure's claim does; None where it claims nothing in numbers."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +102,13 @@ def require_measures(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool
         read_rows(out / FILTERS_CSV, UnitRow)
 
 
-def write_filters(out: Path, measured: Iterable[MeasuredRun]) -> None:
-    """Write the study's filters.csv whole or not at all."""
-    write_text(out / FILTERS_CSV, filters_csv(measured))
-
-
-def filters_csv(measured: Iterable[MeasuredRun]) -> str:
-    """Return the study's filters.csv."""
-    rows = [
+def unit_rows(measured: Iterable[MeasuredRun]) -> list[UnitRow]:
+    """Return the rows of the study's filters.csv."""
+    return [
         unit if isinstance(unit, UnitRow) else UnitRow(run.row.cell, run.row.seed, **asdict(unit))
         for run in measured
         for unit in run.units
     ]
-    return rows_to_csv(rows, UnitRow)
 
 
 def _is_elsewhere(out: Path, row: RunRow) -> bool:

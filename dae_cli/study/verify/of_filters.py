@@ -9,8 +9,8 @@ from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.csvfile import rows_to_csv
 from dae_cli.errors import RunFolderError
 from dae_cli.features.measures import UnitMeasures, measure
-from dae_cli.study.of_filters.report import FIGURES_CSV, figures_csv, runs_table
-from dae_cli.study.of_filters.rows import MeasuredRun, filters_csv, measured_runs
+from dae_cli.study.of_filters.report import FIGURES_CSV, figure_rows, runs_table
+from dae_cli.study.of_filters.rows import FigureRow, MeasuredRun, UnitRow, measured_runs, unit_rows
 from dae_cli.study.of_filters.summary import judge
 from dae_cli.study.report.markdown import REPORT
 from dae_cli.study.rows import RunRow
@@ -44,11 +44,13 @@ def check_results(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found
     measured: list[MeasuredRun] | None = None
     with found.going_on(FILTERS_CSV):
         measured = measured_runs(out, rows)
-        found.compare_lines(FILTERS_CSV, "", _text(out / FILTERS_CSV), filters_csv(measured))
+        found.compare_lines(
+            FILTERS_CSV, "", _text(out / FILTERS_CSV), rows_to_csv(unit_rows(measured), UnitRow)
+        )
     if measured is None:
         return
     with found.going_on(FIGURES_CSV):
-        again = figures_csv(study, measured)
+        again = rows_to_csv(figure_rows(study, measured), FigureRow)
         found.compare_lines(FIGURES_CSV, "", _text(out / FIGURES_CSV), again)
     with found.going_on(REPORT):
         _check_report(study, _text(out / REPORT), rows, measured, found)
