@@ -33,25 +33,25 @@ def yes_or_no(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def text_of(path: Path) -> str:
+def text_of(path: Path, max_bytes: int = MAX_BYTES, remedy: str = "move it away") -> str:
     """Read a CSV file whole.
 
     Raises:
         FileNotFoundError: there is none; what that means is for the caller to say.
-        RunFolderError: it cannot be read, is no text, or has more than `MAX_BYTES`.
+        RunFolderError: it cannot be read, is no text, or has more than `max_bytes`.
     """
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
+            content = file.read(max_bytes + 1)
+        if len(content) > max_bytes:
             raise RunFolderError(
-                f"{path}: has more than {MAX_BYTES} bytes, which dae never writes; move it away"
+                f"{path}: has more than {max_bytes} bytes, which dae never writes; {remedy}"
             )
         return content.decode("utf-8")
     except FileNotFoundError:
         raise
     except (OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{path}: cannot be read ({error}); move it away") from error
+        raise RunFolderError(f"{path}: cannot be read ({error}); {remedy}") from error
 
 
 def parse_rows(
@@ -59,14 +59,17 @@ def parse_rows(
     where: str,
     columns: Callable[[Sequence[str]], Sequence[str]],
     make: Callable[[dict[str, str]], Row],
+    remedy: str = "move the file away",
 ) -> list[Row]:
     """Return the rows below the header.
 
     Args:
         text: of the file.
         where: its name in messages.
-        columns: given those of the file, returns those that dae would have written.
+        columns: given those of the file, returns those that dae would have written; may raise
+            ValueError where these are others.
         make: turns the texts of a line, by column, into a row; raises ValueError where it cannot.
+        remedy: ends the message of an error.
 
     Raises:
         RunFolderError: the columns or a value are not as dae writes them.
@@ -79,7 +82,7 @@ def parse_rows(
         return [make(_by_column(header, record)) for record in reader]
     except (ValueError, csv.Error) as error:
         line = max(1, reader.line_num)
-        raise RunFolderError(f"{where}:{line}: {error}; move the file away") from error
+        raise RunFolderError(f"{where}:{line}: {error}; {remedy}") from error
 
 
 def rows_in(path: Path, kind: type[Row]) -> list[Row]:
@@ -119,17 +122,17 @@ def _value(name: str, kind: Any, text: str) -> Any:
         return None
     if get_origin(kind) is Literal and text not in get_args(kind):
         expected = ", ".join(str(option) or "nothing" for option in get_args(kind))
-        raise ValueError(f"{name} is {text!r}, expected {expected}")
+        raise ValueError(f"{name} is {text[:40]!r}, expected {expected}")
     if options[0] is bool:
         if text not in ("yes", "no"):
-            raise ValueError(f"{name} is {text!r}, expected yes or no")
+            raise ValueError(f"{name} is {text[:40]!r}, expected yes or no")
         return text == "yes"
     if options[0] not in (int, float):
         return text
     try:
         return options[0](text)
     except ValueError:
-        raise ValueError(f"{name} is {text!r}, expected a number") from None
+        raise ValueError(f"{name} is {text[:40]!r}, expected a number") from None
 
 
 def require_possible(values: dict[str, Any]) -> None:

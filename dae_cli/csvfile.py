@@ -34,27 +34,32 @@ MAX_BYTES = 100_000_000
 _MOST_SHOWN = 60
 
 
-def _at_most(highest: float) -> AfterValidator:
-    expected = "a number of 0 or more" if highest == inf else f"a number from 0 to {highest:g}"
+def number(expected: str, possible: Callable[[float], bool]) -> AfterValidator:
+    """Return what refuses other numbers than those `expected`, in a message with these words."""
 
     def check(value: float) -> float:
-        if not 0 <= value <= highest or value == inf:
+        if not possible(value):
             raise ValueError(expected)
         return value
 
     return AfterValidator(check)
 
 
-def _written(form: str) -> PlainSerializer:
-    return PlainSerializer(lambda value: f"{value:{form}}", return_type=str, when_used="json")
+def written(form: str) -> PlainSerializer:
+    """Return how a column is written."""
+    return PlainSerializer(lambda value: format(value, form), return_type=str, when_used="json")
 
 
-Count = Annotated[int, _at_most(inf)]
-Percent = Annotated[float, _at_most(100), _written(".2f")]
-Level = Annotated[float, _at_most(100), _written("g")]
+exactly = PlainSerializer(repr, return_type=str, when_used="json")
+"""How a float is written with all its digits."""
+_natural = number("a number of 0 or more", lambda value: 0 <= value < inf)
+_percent = number("a number from 0 to 100", lambda value: 0 <= value <= 100)
+Count = Annotated[int, _natural]
+Percent = Annotated[float, _percent, written(".2f")]
+Level = Annotated[float, _percent, written("g")]
 """A percentage that was set, with as many digits as it needs."""
-Minutes = Annotated[float, _at_most(inf), _written(".1f")]
-PValue = Annotated[float, _at_most(1), _written(".3g")]
+Minutes = Annotated[float, _natural, written(".1f")]
+PValue = Annotated[float, number("a number from 0 to 1", lambda p: 0 <= p <= 1), written(".3g")]
 
 
 def csv_text(lines: Iterable[Iterable[object]]) -> str:
@@ -101,28 +106,33 @@ def _cell(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
-def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+def read_rows(
+    path: Path, kind: type[Row], max_bytes: int = MAX_BYTES, remedy: str = "move it away"
+) -> list[Row]:
     """Return the rows of a file; none where there is no such file.
 
     Raises:
-        RunFolderError: it cannot be read, or is not as dae writes it.
+        RunFolderError: it cannot be read, or is not as dae writes it; the message ends with the
+            remedy.
     """
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
+            content = file.read(max_bytes + 1)
+        if len(content) > max_bytes:
             raise RunFolderError(
-                f"{path}: has more than {MAX_BYTES} bytes, which dae never writes; move it away"
+                f"{path}: has more than {max_bytes} bytes, which dae never writes; {remedy}"
             )
         text = content.decode("utf-8")
     except FileNotFoundError:
         return []
     except (OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{path}: cannot be read ({error}); move it away") from error
-    return parse_rows(text, str(path), kind)
+        raise RunFolderError(f"{path}: cannot be read ({error}); {remedy}") from error
+    return parse_rows(text, str(path), kind, remedy)
 
 
-def parse_rows(text: str, where: str, kind: type[Row]) -> list[Row]:
+def parse_rows(
+    text: str, where: str, kind: type[Row], remedy: str = "move the file away"
+) -> list[Row]:
     """Return the rows of CSV text, called `where` in messages.
 
     Raises:
@@ -135,19 +145,34 @@ def parse_rows(text: str, where: str, kind: type[Row]) -> list[Row]:
         return [_parsed(header, keys, record, kind) for record in reader]
     except (ValueError, csv.Error) as error:
         line = max(1, reader.line_num)
-        raise RunFolderError(f"{where}:{line}: {error}; move the file away") from error
+        raise RunFolderError(f"{where}:{line}: {error}; {remedy}") from error
 
 
-def make_row(kind: type[Row], values: Mapping[str, Any]) -> Row:
+def make_row(kind: Any, values: Mapping[str, Any], texts: Mapping[str, str] = {}) -> Any:
     """Return a row of values by field.
 
     Raises:
-        ValueError: a value cannot be; the message names the column and what it may be.
+        ValueError: a value cannot be; the message names the column, the value, or its text in the
+            file where that is given, and what it may be.
     """
     try:
         return kind(**values)
     except ValidationError as error:
-        raise ValueError(_in_words(error, kind)) from None
+        detail = error.errors(include_url=False)[0]
+    name, expected = str(detail["loc"][0]), detail["msg"]
+    if detail["type"] in ("missing", "unexpected_keyword_argument"):
+        raise ValueError(f"{name}: {expected}")
+    if detail["type"] == "literal_error":
+        expected = ", ".join(str(option) or "nothing" for option in get_args(_types(kind)[name]))
+    elif detail["type"] == "value_error":
+        expected = str(detail["ctx"]["error"])
+    raise ValueError(_misfit(name, texts.get(name, detail["input"]), expected))
+
+
+def _misfit(name: str, value: object, expected: str) -> str:
+    shown = repr(value)
+    shown = shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}…"
+    return f"{name} is {shown}, expected {expected}"
 
 
 def _parsed(header: Sequence[str], keys: Sequence[str], record: Sequence[str], kind: Any) -> Any:
@@ -158,7 +183,7 @@ def _parsed(header: Sequence[str], keys: Sequence[str], record: Sequence[str], k
     values = {name: _value(name, types[name], texts[name]) for name in texts if name not in keys}
     if mapping := _mapping(kind):
         values[mapping] = {key: texts[key] for key in keys if texts[key]}
-    return make_row(kind, values)
+    return make_row(kind, values, texts)
 
 
 def _keys_in(header: Sequence[str], kind: Any) -> list[str]:
@@ -175,7 +200,7 @@ def _keys_in(header: Sequence[str], kind: Any) -> list[str]:
         keys = list(header[first : len(header) - (len(names) - first - 1)])
         names[first : first + 1] = keys
     if list(header) != names:
-        raise ValueError("its columns are not those that dae writes")
+        raise ValueError(f"its columns are not those that dae writes: {', '.join(names)}")
     return keys
 
 
@@ -200,24 +225,7 @@ def _value(name: str, kind: Any, text: str) -> Any:
     try:
         return _READ.get(options[0], str)(text)
     except (KeyError, ValueError):
-        raise ValueError(f"{name} is {_short(text)}, expected {_EXPECTED[options[0]]}") from None
-
-
-def _in_words(error: ValidationError, kind: Any) -> str:
-    detail = error.errors(include_url=False)[0]
-    name, expected = str(detail["loc"][0]), detail["msg"]
-    if detail["type"] in ("missing", "unexpected_keyword_argument"):
-        return f"{name}: {expected}"
-    if detail["type"] == "literal_error":
-        expected = ", ".join(str(option) or "nothing" for option in get_args(_types(kind)[name]))
-    elif detail["type"] == "value_error":
-        expected = str(detail["ctx"]["error"])
-    return f"{name} is {_short(detail['input'])}, expected {expected}"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
+        raise ValueError(_misfit(name, text, _EXPECTED[options[0]])) from None
 
 
 def _sparse(kind: Any) -> dict[str, str]:

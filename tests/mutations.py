@@ -34,15 +34,15 @@ ROOMS: dict[str, tuple[str, str]] = {
     "training": ("training", "training stopped_anywhere checkpoints bits train replicate"),
     "config": ("config", "config_values config_errors light_commands search"),
     "data": (
-        "data proof",
+        "data",
         "recipes data_readers sources downloads natural_images data_commands mnist trust home",
     ),
     "figures": (
         "pictures pages",
         "filters_command filter_studies plots report golden data_commands",
     ),
-    "filters": ("features", "filter_measures filter_studies filters_command"),
-    "svm": ("baselines", "svm result_readers train golden"),
+    "filters": ("filters", "filter_measures filter_studies filters_command"),
+    "svm": ("svm", "svm result_readers train golden"),
     "study": (
         "study",
         "replicate train run_folders evaluate golden report statistics claims verify "
@@ -56,7 +56,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "search engine_option stopping cluster docs home",
     ),
     "root": (
-        "files csv_rows stopping machine errors import_path __main__",
+        "files csv_rows tensors stopping machine errors import_path __main__",
         "whole_files result_readers replicate light_commands processes stopping faults "
         "strangers_files",
     ),

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.entry_points.data import SmallSet, forget_small, register_small
 from tests.support.commands import Ended
 from tests.support.sheets import in_rows, pixels, texts_of, tiles_in
-from tests.support.tiny import read_csv
 
 Dae = Callable[..., Ended]
 
@@ -189,23 +187,6 @@ def test_verify_reads_every_copy_to_its_last_byte(
     ended = dae(*words, "--format", "json")
     assert ended.code == 2
     assert [one["sound"] for one in ended.json] == [False, False]
-
-
-def test_figures_of_genuine_rows_that_are_off_are_exit_1(dae: Dae) -> None:
-    image = np.zeros((28, 28))
-    image[3:12, 4:9] = 1
-    image[4:11, 5:8] = 0
-    Path("sample").mkdir()
-    np.savez(
-        "sample/rect.npz",
-        X=np.tile(image.reshape(1, 784), (8, 1)),
-        y=np.ones(8, dtype=np.int64),
-        split=np.array(["train"] * 4 + ["test"] * 4),
-        end=np.array(["first", "first", "last", "last"] * 2),
-    )
-    assert dae("data", "verify", "rect", "--against", "sample", "--out", "proof").code == 1
-    rows = {row["measure"]: row for row in read_csv(Path("proof/statistics.csv"))}
-    assert (rows["height, mean"]["genuine"], rows["height, mean"]["holds"]) == ("9.0", "False")
 
 
 def test_a_sheet_shows_rows_of_one_split_upright(

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from tests.entry_points.docs import STUDY_KEYS, load_generator
+from tests.entry_points.docs import STUDY_KEYS, load_script
 from tests.entry_points.statistics import Runs
 from tests.support.commands import Ended
 from tests.support.tiny import read_csv
@@ -32,7 +33,7 @@ MOST_INNER_NAMES, MOST_PATCHES = 120, 15
 
 @pytest.fixture(scope="module")
 def generate() -> ModuleType:
-    return load_generator()
+    return load_script("generate")
 
 
 def text_of(name: str) -> str:
@@ -163,6 +164,38 @@ def test_the_sheets_and_figures_of_the_sets_are_of_the_present_recipes() -> None
     for name, digest in digests.items():
         with Image.open(ROOT / "docs" / "datasets" / f"{name}.png") as sheet:
             assert sheet.text["SHA256"].startswith(digest)  # type: ignore[attr-defined]
+
+
+def test_genuine_rows_are_compared_as_the_page_has_it(
+    test_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = load_script("compare_datasets")
+    monkeypatch.setenv("DAE_DATA_DIR", str(test_data / "mnist"))
+    words = ("--only", "basic", "--only", "rect-img", "--out", "written")
+    assert script.main([str(test_data / "genuine_rows"), *words]) == 0
+    rows = read_csv(ROOT / "docs" / "datasets" / "statistics.csv")
+    shown = [r for r in rows if r["dataset"] in words and r["trained"] == "False"]
+    assert read_csv(Path("written/statistics.csv")) == shown
+    with Image.open("written/basic.png") as sheet:
+        assert sheet.text["SHA256"] == shown[0]["regenerated_sha256"]  # type: ignore[attr-defined]
+
+
+def test_figures_of_genuine_rows_that_are_off_are_exit_1() -> None:
+    image = np.zeros((28, 28))
+    image[3:12, 4:9] = 1
+    image[4:11, 5:8] = 0
+    Path("sample").mkdir()
+    np.savez(
+        "sample/rect.npz",
+        X=np.tile(image.reshape(1, 784), (8, 1)),
+        y=np.ones(8, dtype=np.int64),
+        split=np.array(["train"] * 4 + ["test"] * 4),
+        end=np.array(["first", "first", "last", "last"] * 2),
+    )
+    script = load_script("compare_datasets")
+    assert script.main(["sample", "--out", "written"]) == 1
+    rows = {row["measure"]: row for row in read_csv(Path("written/statistics.csv"))}
+    assert (rows["height, mean"]["genuine"], rows["height, mean"]["holds"]) == ("9.0", "False")
 
 
 def test_tests_reach_inside_through_the_entry_points_alone() -> None:

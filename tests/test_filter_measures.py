@@ -364,6 +364,34 @@ def test_measures_turn_with_the_filter_and_do_not_depend_on_its_strength_or_plac
     assert one.preferred_orientation_degrees == pytest.approx(other.preferred_orientation_degrees)
 
 
+def test_images_need_not_be_square() -> None:
+    wide, left_half = gabor(24, row=5.0, column=15.0).reshape(24, 24)[:12], np.zeros((12, 24))
+    left_half[:6, 3:15] = 1
+    ones = np.stack([wide, left_half, noise(1, 24).reshape(24, 24)[:12], np.ones((12, 24))])
+    found = measure(ones.reshape(4, -1), (12, 24))
+    (fit,) = fit_gabors(wide.reshape(1, -1), (12, 24))
+    assert fit.explained_variance > 0.999999
+    assert (fit.centre_row, fit.centre_column) == pytest.approx((5, 15), abs=5e-3)
+    assert apart(found[0].orientation_degrees, 30) < 0.05
+    assert apart(found[0].preferred_orientation_degrees, 30) < 3
+    assert found[0].gabor_like
+    assert found[1].locality == pytest.approx(1)  # in a window of half of each side
+    assert found[1].extent_pixels == pytest.approx(72, rel=0.1)
+    assert found[3].locality == pytest.approx(0.25)
+    # There each measure is the same, and orientations are mirrored at the diagonal.
+    on_its_side = measure(ones.transpose(0, 2, 1).reshape(4, -1), (24, 12))
+    for one, other in zip(found, on_its_side, strict=True):
+        for name in ("explained_variance", "weaker_sign_share", "locality", "extent_pixels"):
+            assert getattr(other, name) == pytest.approx(getattr(one, name), abs=1e-4), name
+        assert other.orientation_selectivity == pytest.approx(one.orientation_selectivity)
+        if one.orientation_selectivity > 0.1:
+            preferred = other.preferred_orientation_degrees
+            assert apart(preferred, 90 - one.preferred_orientation_degrees) < 1e-6
+    for shape in ((12, 12), (288, 1), (3, 96)):
+        with pytest.raises(DaeError, match=rf"{shape[0]} × {shape[1]}"):
+            measure(ones.reshape(4, -1), shape)
+
+
 # A row a unit.
 
 
@@ -417,12 +445,12 @@ def test_weights_that_cannot_be_measured_are_refused_with_their_place() -> None:
 
 def test_shares_count_units_without_weights_and_medians_do_not(rows: list[UnitMeasures]) -> None:
     summary = summarise(rows)
-    assert (summary.gabor_like.count, summary.gabor_like.of) == (5, 11)
+    assert summary.gabor_like.of == 11
     assert summary.gabor_like.value == pytest.approx(5 / 11)
     assert summary.gabor_like.interval == wilson(5, 11)
     local = sum(row.locality >= 0.5 for row in rows)
     assert 0 < local < 8
-    assert (summary.local.count, summary.local.of) == (local, 11)
+    assert (summary.local.value, summary.local.of) == (local / 11, 11)
     assert summary.local.interval == wilson(local, 11)
     for name in ("locality", "orientation_selectivity", "extent_pixels"):
         values = [getattr(row, name) for row in rows if row.norm > 0]
@@ -430,7 +458,7 @@ def test_shares_count_units_without_weights_and_medians_do_not(rows: list[UnitMe
         assert (median.value, median.of) == (np.median(values), 10)
         assert median.interval == median_interval(np.array(values))
     nothing = summarise(measure(np.zeros((3, 144))))
-    assert (nothing.gabor_like.count, nothing.gabor_like.of) == (0, 3)
+    assert (nothing.gabor_like.value, nothing.gabor_like.of) == (0, 3)
     assert math.isnan(nothing.extent_pixels.value)
     assert nothing.extent_pixels.of == 0
     assert nothing.extent_pixels.interval == (-math.inf, math.inf)

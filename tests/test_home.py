@@ -55,7 +55,7 @@ def test_folders_in_the_home_folder_are_read_and_written(
     [
         (("data", "list", "--data-dir", "~/none"), "~/none"),
         (("replicate", "natural-images", "--photos", "~/none"), "~/none"),
-        (("data", "verify", "--against", "~/none"), "~/none"),
+        (("data", "verify", "--data-dir", "~/none"), "~/none"),
         (("replicate", "smoke", "--out", "~nobody-here/out"), "./~nobody-here/out"),
         (("train", "smoke/convex-0", "--out=~nobody-here"), "./~nobody-here"),
         (("filters", "~nobody-here/run"), "./~nobody-here/run"),

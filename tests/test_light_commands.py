@@ -91,8 +91,7 @@ search tiny --seed 4294967296 | --seed | 4294967295
 filters tiny/rect-0 --tiles 1x101 | --tiles | '1x101' | 100
 filters tiny/rect-0 --units 1,1234567 | --units | '1,1234567'
 filters runs/no --tiles 2×3 | runs/no
-data verify --svm | --svm | --against
-data verify --out x | --out | --against
+data verify --against x | --against
 """
 
 

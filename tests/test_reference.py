@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.entry_points.docs import load_generator
+from tests.entry_points.docs import load_script
 from tests.entry_points.statistics import NUMERICS_VERSION, Runs
 from tests.support.commands import Ended
 from tests.support.synthetic_results import write_csv
@@ -181,7 +181,7 @@ def test_committed_rows_of_other_data_give_way_and_the_runs_end_identical(
 def test_rows_of_results_folders_become_reference_rows_of_their_study(
     dae: Dae, done: Path, tiny_data: Path
 ) -> None:
-    generate = load_generator()
+    generate = load_script("generate")
     (row, *_) = take_as_reference(done, n_wrong="0")
     gone = row | {"cell": "gone"}
     other_settings = row | {"config_sha256": "0" * 64, "seed": "9"}

@@ -47,25 +47,25 @@ def _strength(weights: Weights) -> Values:
 def _gabor(weights: Weights) -> Values:
     import numpy as np
 
-    from dae_cli.features.measures import measure
+    from dae_cli.filters.measures import measure
 
     return np.array([unit.explained_variance for unit in measure(weights)])
 
 
 def _extent(weights: Weights) -> Values:
-    from dae_cli.features.extent import extent
+    from dae_cli.filters.measures import extent
 
     return extent(weights)
 
 
 def _locality(weights: Weights) -> Values:
-    from dae_cli.features.locality import locality
+    from dae_cli.filters.measures import locality
 
     return locality(weights)
 
 
 def _orientation(weights: Weights) -> Values:
-    from dae_cli.features.orientation import orientation_selectivity
+    from dae_cli.filters.measures import orientation_selectivity
 
     return orientation_selectivity(weights)[0]
 

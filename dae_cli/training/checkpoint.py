@@ -1,7 +1,7 @@
-"""Checkpoints: tensors in safetensors, the rest as JSON in its header. Nothing executes.
+"""Checkpoints of networks: the tensors of a training state, and where the run stands.
 
-A checkpoint may come from a stranger: what it holds is held against the experiment, number by
-number and shape by shape, before any of it is computed with.
+A checkpoint may come from a stranger (`dae_cli.tensors`): its position must be one that a run of
+the experiment passes through, and its tensors those that such a run has there.
 """
 
 from __future__ import annotations
@@ -10,17 +10,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import safetensors
-import safetensors.torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor
+import torch
+from pydantic import BaseModel, ConfigDict, Field
 
 from dae_cli.config.schema import Experiment, FilterExperiment, PretrainedExperiment
-from dae_cli.errors import RunFolderError, plain
-from dae_cli.files import is_text, write_whole
 from dae_cli.models.network import Network
+from dae_cli.tensors import open_tensors, save_tensors
 from dae_cli.training.state import (
     EpochProgress,
     EpochRecord,
@@ -93,9 +90,8 @@ def save_checkpoint(path: Path, state: TrainingState, expected: Expected) -> Non
         best_epoch=state.best_epoch,
         history=state.history,
     )
-    tensors = {name: t.detach().cpu().contiguous() for name, t in state.tensors().items()}
-    header = {"dae": position.model_dump_json()}
-    write_whole(path, safetensors.torch.save(tensors, metadata=header), make_folder=False)
+    tensors = {name: t.detach().cpu().numpy() for name, t in state.tensors().items()}
+    save_tensors(path, position, tensors)
 
 
 def load_checkpoint(path: Path, expected: Expected) -> TrainingState:
@@ -104,40 +100,13 @@ def load_checkpoint(path: Path, expected: Expected) -> TrainingState:
     Raises:
         RunFolderError: the file is missing, damaged, or not a checkpoint of this run.
     """
-    if not is_text(path):
-        raise RunFolderError(f"{path}: is not UTF-8, which checkpoints need; rename its folder")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            position = _Position.model_validate_json((file.metadata() or {})["dae"])
-            _refuse_another_run(position, expected)
-            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            state = _blank_state_at(position, expected, found.keys())
-            _refuse_other_shapes(found, state.tensors())
-            for name, tensor in state.tensors().items():
-                # Copied out of the file's mapping: there they lie at any address, on which the
-                # last bit of a product of matrices may depend.
-                tensor.copy_(file.get_tensor(name))
-                if not tensor.isfinite().all():
-                    raise ValueError(f"{name} holds a number that is not finite")
-        return state
-    except FileNotFoundError:
-        raise RunFolderError(f"{path}: no such checkpoint") from None
-    except ValidationError as error:
-        raise _unfit(path, _in_words(error)) from error
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        raise _unfit(path, str(error)) from error
-
-
-def _unfit(path: Path, why: str) -> RunFolderError:
-    return RunFolderError(
-        f"{path}: not a checkpoint of this run ({plain(why)}); "
-        "remove the run's folder to have it made anew"
-    )
-
-
-def _in_words(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'its header'}: {first['msg']}"
+    with open_tensors(path, _Position) as file:
+        _refuse_another_run(file.header, expected)
+        state = _blank_state_at(file.header, expected, file.found)
+        blanks = state.tensors()
+        for name, tensor in file.read({n: ("F32", t.shape) for n, t in blanks.items()}):
+            blanks[name].copy_(torch.from_numpy(tensor))
+    return state
 
 
 def _refuse_another_run(position: _Position, expected: Expected) -> None:
@@ -202,15 +171,3 @@ def _blank_state_at(position: _Position, expected: Expected, names: Iterable[str
         state.network = network if has_network else None
         state.best = network.copy() if position.best_wrong is not None else None
     return state
-
-
-def _refuse_other_shapes(found: dict[str, Any], expected: dict[str, Tensor]) -> None:
-    for name in expected:
-        if name not in found:
-            raise ValueError(f"it lacks {name}")
-    for name, tensor in found.items():
-        if name not in expected:
-            raise ValueError(f"it has {name[:80]!r}, which this run has not")
-        dtype, shape, wanted = tensor.get_dtype(), tensor.get_shape(), list(expected[name].shape)
-        if (dtype, shape) != ("F32", wanted):
-            raise ValueError(f"{name} is {dtype} {shape}, expected F32 {wanted}")

@@ -1,21 +1,23 @@
-"""The script that writes what the documentation quotes, and the keys of a study.yaml."""
+"""The scripts that write what the documentation quotes, and the keys of a study.yaml."""
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
 from dae_cli.config.study_files import STUDY_KEYS
 
-__all__ = ["STUDY_KEYS", "load_generator"]
+__all__ = ["STUDY_KEYS", "load_script"]
 
 
-def load_generator() -> ModuleType:
-    """Load docs/generate.py, which is no part of the package."""
-    path = Path(__file__).resolve().parents[2] / "docs" / "generate.py"
-    spec = importlib.util.spec_from_file_location("generate", path)
+def load_script(name: str) -> ModuleType:
+    """Load docs/NAME.py, which is no part of the package."""
+    path = Path(__file__).resolve().parents[2] / "docs" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dae_cli.errors import DaeError
-from dae_cli.features.gabor import GaborFit, fit_gabors
-from dae_cli.features.intervals import median_interval, wilson
-from dae_cli.features.measures import UnitMeasures, measure
-from dae_cli.features.summary import summarise
+from dae_cli.filters.gabor import GaborFit, fit_gabors
+from dae_cli.filters.measures import UnitMeasures, measure
+from dae_cli.filters.summary import median_interval, summarise, wilson
 
 __all__ = [
     "DaeError",

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.baselines.kernels import Kernel
-from dae_cli.baselines.svm import fit_svm
 from dae_cli.data.dataset import Split
+from dae_cli.svm.svm import Kernel, fit_svm
 
 __all__ = ["Kernel", "Labelled", "kernel_values", "label"]
 

@@ -21,5 +21,5 @@ data = typer.Typer(
 data.command("list", epilog="Example: dae data list --format json")(list_)
 data.command(epilog="Example: dae data fetch convex rect --origin original")(fetch)
 data.command(epilog="Example: dae data make rect-img")(make)
-data.command(epilog="Example: dae data verify convex --against ~/genuine")(verify)
+data.command(epilog="Example: dae data verify convex")(verify)
 data.command(epilog="Example: dae data show bg-img --out bg-img.png")(show)

@@ -1,24 +1,19 @@
-"""`dae data verify`: read copies to the last byte; set regenerated beside genuine rows."""
+"""`dae data verify`: read copies to the last byte."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dae_cli.commands.data.names import ALL, MNIST, DataFormat, Format, as_json, chosen
 from dae_cli.commands.options import AcceptUnverified, DataDir
-from dae_cli.commands.paths import existing_folder, folder
 from dae_cli.commands.tables import columns
 from dae_cli.config.names import label
-from dae_cli.errors import DaeError, DataError
+from dae_cli.errors import DataError
 
 if TYPE_CHECKING:
     from dae_cli.data.inventory import Check
-    from dae_cli.proof.compare import Comparison
 
 
 def verify(
@@ -26,52 +21,15 @@ def verify(
         list[str] | None,
         typer.Argument(metavar="NAME", help="Sets; default: all.", show_default=False),
     ] = None,
-    against: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="DIR",
-            parser=existing_folder,
-            help="Compare what the recipes make with the genuine sets, or NAME.npz samples of "
-            "their rows, in this folder; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    svm: Annotated[
-        bool,
-        typer.Option(
-            "--svm", help="With --against: compare the errors of SVMs as well (half an hour)."
-        ),
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            parser=folder,
-            help="With --against: write statistics.csv and a sheet of images for each set here.",
-            show_default=False,
-        ),
-    ] = None,
     data_dir: DataDir = None,
     accept_unverified: AcceptUnverified = False,
     form: Format = DataFormat.table,
 ) -> None:
-    """Check the copies that there are; or compare regenerated sets with genuine rows.
+    """Check the copies that there are.
 
-    Exit code 1 if a cached copy is damaged or a comparison is off, 2 if a file of yours is bad or
-    there is nothing to compare.
+    Exit code 1 if a cached copy is damaged, 2 if a file of yours is bad.
     """
-    sets = chosen(names or [ALL], mnist=not against)
-    if against:
-        _compare(sets, against, svm, out, data_dir, form)
-    elif svm or out:
-        raise typer.BadParameter("goes with --against DIR", param_hint="--svm" if svm else "--out")
-    else:
-        _check(sets, data_dir, accept_unverified, form)
-
-
-def _check(
-    names: Sequence[str], data_dir: Path | None, accept_unverified: bool, form: DataFormat
-) -> None:
+    sets = chosen(names or [ALL], mnist=True)
     from dae_cli.data.inventory import check, check_mnist, copies, mnist_copies
     from dae_cli.data.provide import spec_of
     from dae_cli.data.sources.user_files import chosen_folder
@@ -79,7 +37,7 @@ def _check(
     folder = chosen_folder(data_dir)
     checks: list[tuple[str, Check]] = []
     code = 0
-    for name in names:
+    for name in sets:
         try:
             if name == MNIST:
                 checks += [(name, check_mnist(copy)) for copy in mnist_copies(folder)]
@@ -122,69 +80,3 @@ def _check_json(name: str, found: Check) -> dict[str, object]:
         "sound": found.sound,
         "found": found.found,
     }
-
-
-def _compare(
-    names: Sequence[str],
-    against: Sequence[Path],
-    svm: bool,
-    out: Path | None,
-    data_dir: Path | None,
-    form: DataFormat,
-) -> None:
-    if out is not None:
-        _require_writable(out)
-    from dae_cli.proof.prove import STATISTICS_CSV, prove, statistics_csv
-
-    comparisons: list[Comparison] = []
-    code = 0
-    for name in names:
-        try:
-            found = prove(name, against, data_dir=data_dir, svm=svm, sheets=out, note=_note)
-        except DaeError as error:  # MNIST is not to be had, say: the other sets are compared
-            _note(f"{name}: {error}")
-            code = max(code, error.exit_code)
-            continue
-        comparisons += found
-        if out is not None and found:
-            statistics_csv(out, comparisons)
-        if form is DataFormat.table and found:
-            typer.echo("\n".join([*_table(found), ""]))
-    if form is DataFormat.json:
-        typer.echo(as_json([c.as_row() for c in comparisons]))
-    elif out is not None and comparisons:
-        typer.echo(label(out / STATISTICS_CSV))
-    if not comparisons and not code:
-        where = ", ".join(str(folder) for folder in against)
-        raise DataError(f"{where}: no genuine rows of {', '.join(names)}; nothing was compared")
-    off = [c for c in comparisons if c.holds is False]
-    judged = sum(c.holds is not None for c in comparisons)
-    _note(f"{judged - len(off)} of {judged} figures are as near as they should be")
-    if off or code:
-        raise typer.Exit(max(code, 1))
-
-
-def _require_writable(out: Path) -> None:
-    """Before anything is measured, which may take half an hour."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DaeError(
-            f"{out}: cannot be made ({error.strerror}); choose another folder with --out"
-        ) from error
-    if not os.access(out, os.W_OK):
-        raise DaeError(f"{out}: cannot be written to; choose another folder with --out")
-
-
-def _table(comparisons: Sequence[Comparison]) -> list[str]:
-    head = ("set", "rows", "measure", "genuine", "regenerated", "may be off by", "")
-    rows: list[tuple[str, ...]] = [head]
-    for c in comparisons:
-        verdict = {True: "holds", False: "OFF", None: ""}[c.holds]
-        cells = [c.number(c.genuine), c.number(c.regenerated), c.number(c.tolerance)]
-        rows.append((c.dataset, c.part, c.measure, *cells, verdict))
-    return columns(rows)
-
-
-def _note(text: str) -> None:
-    typer.echo(text, err=True)

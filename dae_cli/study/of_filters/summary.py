@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dae_cli.config.figures import Expectation, Figure, MeasureName
-from dae_cli.features.summary import Median, Share, summarise
+from dae_cli.filters.summary import Estimate, summarise
 from dae_cli.study.of_filters.rows import MeasuredRun
 
 UNITS_OF: dict[MeasureName, str] = {
@@ -29,7 +29,7 @@ class Number:
     high: float
 
     @classmethod
-    def of(cls, summary: Share | Median, factor: float = 1.0) -> Number:
+    def of(cls, summary: Estimate, factor: float = 1.0) -> Number:
         """Take a share or a median, in other units."""
         low, high = summary.interval
         return cls(factor * summary.value, factor * low, factor * high)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from dae_cli.baselines.svm_file import ExpectedSvm, load_svm
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import FilterExperiment, SvmExperiment
 from dae_cli.data.dataset import Origin
@@ -22,6 +21,7 @@ from dae_cli.study.run.row import trust_of
 from dae_cli.study.run.threads import use_one_thread
 from dae_cli.study.run.which_engine import engine_for_counting
 from dae_cli.study.verdict import half_width_95
+from dae_cli.svm.files import ExpectedSvm, load_svm
 from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.evaluation import count_wrong
 

@@ -9,7 +9,7 @@ from dae_cli.csvfile import write_rows
 from dae_cli.data.filter_images import FilterImages, load_images
 from dae_cli.data.obtain import Prepared
 from dae_cli.engines.engine import chosen_device, engine_for
-from dae_cli.features.measures import UnitMeasures, measure
+from dae_cli.filters.measures import UnitMeasures, measure
 from dae_cli.stopping import Stop
 from dae_cli.study.run.filters import draw_run_filters
 from dae_cli.study.run.folder import FILTERS_CSV, Job

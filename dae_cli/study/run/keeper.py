@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from dae_cli.config.kinds import as_pretrained
 from dae_cli.config.schema import Experiment, PretrainedExperiment
 from dae_cli.config.sizes import MNIST_DIGITS, ROWS
-from dae_cli.csv_rows import csv_text
+from dae_cli.csvfile import csv_text
 from dae_cli.data.registry import N_PIXELS, classes_of
 from dae_cli.errors import ConfigError
 from dae_cli.files import write_text

@@ -8,7 +8,6 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.baselines.svm_file import ExpectedSvm, load_svm
 from dae_cli.config.schema import FilterExperiment, SvmExperiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
@@ -22,6 +21,7 @@ from dae_cli.study.run.keeper import expected_of
 from dae_cli.study.run.threads import use_one_thread
 from dae_cli.study.run.which_engine import engine_for_counting
 from dae_cli.study.run.wrong_rows import keep_wrong_rows, load_wrong_rows
+from dae_cli.svm.files import ExpectedSvm, load_svm
 from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.evaluation import wrong_rows
 

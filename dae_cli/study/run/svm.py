@@ -10,11 +10,6 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from dae_cli.baselines.machines import Machines, Trial
-from dae_cli.baselines.selection import best_of, search
-from dae_cli.baselines.svm import Svm
-from dae_cli.baselines.svm_file import save_svm
-from dae_cli.baselines.trials import read_trials, trials_csv
 from dae_cli.config.schema import SvmExperiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.errors import DaeError, RunFolderError
@@ -25,13 +20,17 @@ from dae_cli.study.run.folder import CHECKPOINT, TRIALS, Job
 from dae_cli.study.run.records import Result
 from dae_cli.study.run.status import RunStatus, Stopped
 from dae_cli.study.run.wrong_rows import keep_wrong_rows
+from dae_cli.svm.files import read_trials, save_svm, trials_csv
+from dae_cli.svm.selection import Trial, best_of, search
+from dae_cli.svm.svm import Svm
+from dae_cli.svm.trials import SvmTrials
 
 REFINED = 2.5
 """Trials of a whole search to those of its coarse grid; a guess, from the eight data sets."""
 
 
 class SvmRun(RunStatus):
-    """Makes one run; what selection asks and tells (`baselines.machines.Watching`)."""
+    """Makes one run."""
 
     def __init__(self, job: Job, experiment: SvmExperiment, watcher: Watcher, stop: Stop) -> None:
         super().__init__(job, watcher, stop)
@@ -44,11 +43,17 @@ class SvmRun(RunStatus):
             Stopped: it was asked to stop. RunFolderError: trials.csv is damaged.
         """
         known = {trial.point: trial for trial in self._begin(dataset)}
-        machines = Machines(dataset, self._experiment.seed, self, known)
-        trials = search(machines.try_kernel, self._experiment.svm)
+        svms = SvmTrials(
+            dataset,
+            self._experiment.seed,
+            on_trial=self._on_trial,
+            poll=self._raise_if_stopped,
+            known=known,
+        )
+        trials = search(svms.try_kernel, self._experiment.svm)
         self._write(trials)
         best = best_of(trials)
-        machine = machines.train_on_all_rows(best.kernel, best.penalty)
+        machine = svms.train_on_all_rows(best.kernel, best.C)
         self._tell(trials, phase="test")
         wrong = machine.wrong_rows(dataset.test)
         keep_wrong_rows(self._job.partial, wrong)
@@ -61,7 +66,7 @@ class SvmRun(RunStatus):
             trials=len(trials),
         )
 
-    def made(self, trials: Sequence[Trial]) -> None:
+    def _on_trial(self, trials: Sequence[Trial]) -> None:
         """Keep the trials and tell how far it is."""
         begin = time.monotonic()
         self._write(trials)
@@ -69,7 +74,7 @@ class SvmRun(RunStatus):
         self._kept, self._keeping = self._kept + 1, self._keeping + time.monotonic() - begin
         self._tell(trials)
 
-    def look(self) -> None:
+    def _raise_if_stopped(self) -> None:
         """End the run if it was asked to stop; the trial that is going is lost."""
         if self._stop.asked():
             with suppress(DaeError):
@@ -117,7 +122,7 @@ def described(svm: Svm, experiment: SvmExperiment) -> str:
     nu = f"nu {kernel.destruction:g}, " if searched.destructions != (0,) else ""
     degree = f"degree {kernel.degree}, " if kernel.kind == "poly" else ""
     offset = f"offset {kernel.coef0:g}, " if searched.offsets != (1,) else ""
-    return f"{nu}{degree}gamma {kernel.gamma:g}, {offset}C {svm.penalty:g}"
+    return f"{nu}{degree}gamma {kernel.gamma:g}, {offset}C {svm.C:g}"
 
 
 def replayed(experiment: SvmExperiment, trials: Sequence[Trial]) -> tuple[Trial, ...]:
@@ -131,10 +136,10 @@ def replayed(experiment: SvmExperiment, trials: Sequence[Trial]) -> tuple[Trial,
     """
     known = {trial.point: trial for trial in trials}
 
-    def from_known(kernel: object, penalties: Sequence[float]) -> Sequence[Trial]:
-        found = [trial for (k, c), trial in known.items() if k == kernel and c in penalties]
-        if len(found) < len(penalties):
+    def from_known(kernel: object, Cs: Sequence[float]) -> Sequence[Trial]:
+        found = [trial for (k, c), trial in known.items() if k == kernel and c in Cs]
+        if len(found) < len(Cs):
             raise RunFolderError(f"a search makes a trial of {kernel} that is not in {TRIALS}")
-        return sorted(found, key=lambda trial: penalties.index(trial.penalty))
+        return sorted(found, key=lambda trial: Cs.index(trial.C))
 
-    return search(lambda kernel, penalties: iter(from_known(kernel, penalties)), experiment.svm)
+    return search(from_known, experiment.svm)

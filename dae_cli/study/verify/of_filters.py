@@ -8,7 +8,7 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.csvfile import rows_to_csv
 from dae_cli.errors import RunFolderError
-from dae_cli.features.measures import UnitMeasures, measure
+from dae_cli.filters.measures import UnitMeasures, measure
 from dae_cli.study.of_filters.report import FIGURES_CSV, figure_rows, runs_table
 from dae_cli.study.of_filters.rows import FigureRow, MeasuredRun, UnitRow, measured_runs, unit_rows
 from dae_cli.study.of_filters.summary import judge

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from dae_cli.baselines.machines import Machines, Trial
-from dae_cli.baselines.selection import best_of
-from dae_cli.baselines.svm import Svm
-from dae_cli.baselines.svm_file import ExpectedSvm, load_svm
-from dae_cli.baselines.trials import read_trials
 from dae_cli.config.schema import SvmExperiment
 from dae_cli.csvfile import cells
 from dae_cli.data.dataset import Dataset
@@ -22,16 +16,10 @@ from dae_cli.study.run.records import Status
 from dae_cli.study.run.svm import described, replayed
 from dae_cli.study.verify.differences import Findings
 from dae_cli.study.verify.wrong_rows import compare_wrong_rows
-
-
-class _NoWatching:
-    """Nobody looks on."""
-
-    def made(self, trials: Sequence[Trial]) -> None:
-        """Ignore."""
-
-    def look(self) -> None:
-        """Go on."""
+from dae_cli.svm.files import ExpectedSvm, load_svm, read_trials
+from dae_cli.svm.selection import Trial, best_of
+from dae_cli.svm.svm import Svm
+from dae_cli.svm.trials import SvmTrials
 
 
 def check_svm(
@@ -64,9 +52,8 @@ def check_svm(
         return False
     chosen = described(svm, experiment)
     if best is not None:
-        of_best = (best.kernel, best.penalty)
-        if of_best != (svm.kernel, svm.penalty):
-            told = f"{best.kernel} C {best.penalty:g}"
+        if best.point != (svm.kernel, svm.C):
+            told = f"{best.kernel} C {best.C:g}"
             found.compare(f"{place}/{CHECKPOINT}", "machine", chosen, f"the best trial: {told}")
         elif env is not None and env.cpu == cpu_name():
             _train_again(place, best, experiment.seed, dataset, found)
@@ -108,11 +95,10 @@ def _best(
 
 
 def _train_again(place: str, best: Trial, seed: int, dataset: Dataset, found: Findings) -> None:
-    machines = Machines(dataset, seed, _NoWatching())
-    (again,) = machines.try_kernel(best.kernel, [best.penalty])
+    (again,) = SvmTrials(dataset, seed).try_kernel(best.kernel, [best.C])
     for name in ("n_wrong", "n_support", "converged"):
         told, made = getattr(best, name), getattr(again, name)
-        what = f"{best.kernel} C {best.penalty:g}: {name}"
+        what = f"{best.kernel} C {best.C:g}: {name}"
         found.compare(f"{place}/{TRIALS}", what, told, made, " (trained again)")
 
 

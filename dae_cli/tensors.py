@@ -1,0 +1,104 @@
+"""Checkpoint files: tensors in safetensors, the rest as JSON in its header. Nothing executes.
+
+A file may come from a stranger: its header is held against a schema, and its tensors, name by name
+and shape by shape, against those that are expected, before any of it is computed with. safetensors
+itself bounds the header and refuses offsets beyond the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from dae_cli.errors import RunFolderError, plain
+from dae_cli.files import is_text, write_whole
+
+Header = TypeVar("Header", bound=BaseModel)
+Spec = tuple[str, Sequence[int]]
+"""Type, in the words of safetensors ("F32"), and shape."""
+
+
+class TensorFile(Generic[Header]):
+    """A file whose header is as its schema has it, and whose tensors are not read yet."""
+
+    def __init__(self, header: Header, file: Any) -> None:
+        self.header = header
+        self._file = file
+        pieces = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        self.found: dict[str, Spec] = {
+            name: (piece.get_dtype(), piece.get_shape()) for name, piece in pieces.items()
+        }
+
+    def read(self, expected: Mapping[str, Spec]) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Yield the tensors, one at a time.
+
+        Raises:
+            ValueError: there are others than expected, or one holds a number that is not finite.
+        """
+        for name in expected:
+            if name not in self.found:
+                raise ValueError(f"it lacks {name}")
+        for name, (dtype, shape) in self.found.items():
+            if name not in expected:
+                raise ValueError(f"it has {name[:80]!r}, which this run has not")
+            wanted = expected[name][0], list(expected[name][1])
+            if (dtype, shape) != wanted:
+                raise ValueError(f"{name} is {dtype} {shape}, expected {wanted[0]} {wanted[1]}")
+        for name in expected:
+            # Copied out of the file's mapping: there they lie at any address, on which the last
+            # bit of a product of matrices may depend.
+            tensor = np.array(self._file.get_tensor(name))
+            if not np.isfinite(tensor).all():
+                raise ValueError(f"{name} holds a number that is not finite")
+            yield name, tensor
+
+
+@contextmanager
+def open_tensors(path: Path, schema: type[Header]) -> Iterator[TensorFile[Header]]:
+    """Open a checkpoint whose header is of a schema.
+
+    What the caller finds unfit, and says in a ValueError, is told as what is found here.
+
+    Raises:
+        RunFolderError: the file is missing, damaged, or not a checkpoint of this run.
+    """
+    if not is_text(path):
+        raise RunFolderError(f"{path}: is not UTF-8, which checkpoints need; rename its folder")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            header = schema.model_validate_json((file.metadata() or {})["dae"])
+            yield TensorFile(header, file)
+    except FileNotFoundError:
+        raise RunFolderError(f"{path}: no such checkpoint") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "its header"
+        raise _unfit(path, f"{place}: {first['msg']}") from error
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        raise _unfit(path, str(error)) from error
+
+
+def save_tensors(path: Path, header: BaseModel, tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Write a checkpoint whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written; what was there before stays.
+    """
+    arrays = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    content = safetensors.numpy.save(arrays, metadata={"dae": header.model_dump_json()})
+    write_whole(path, content, make_folder=False)
+
+
+def _unfit(path: Path, why: str) -> RunFolderError:
+    return RunFolderError(
+        f"{path}: not a checkpoint of this run ({plain(why)}); "
+        "remove the run's folder to have it made anew"
+    )
