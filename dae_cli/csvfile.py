@@ -107,7 +107,7 @@ def _cell(value: object) -> str:
 
 
 def read_rows(
-    path: Path, kind: type[Row], max_bytes: int = MAX_BYTES, remedy: str = "move it away"
+    path: Path, kind: type[Row], max_bytes: int = MAX_BYTES, remedy: str = "move the file away"
 ) -> list[Row]:
     """Return the rows of a file; none where there is no such file.
 

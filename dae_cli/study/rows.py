@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, field, replace
+from math import isfinite
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import ConfigDict
+from pydantic import BeforeValidator, ConfigDict, PlainSerializer
 from pydantic.dataclasses import dataclass
 
 from dae_cli.csvfile import Count, Level, Minutes, Percent, PValue, read_rows
@@ -152,6 +153,41 @@ class SavedWrongRows:
     n_wrong: Count
     bits: str
     """Base64 of the bits of wrong_rows.npy: the first bit is the first test row, 1 for wrong."""
+
+
+def _read_points(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        points = [point.split(":") for point in text.split()]
+        line = tuple((int(epoch), float(value)) for epoch, value in points)
+        if all(0 <= epoch <= 10**6 and isfinite(value) for epoch, value in line):
+            return line
+    except ValueError:
+        pass
+    raise ValueError("points such as 1:24.5 4:18.35, an epoch and a value each")
+
+
+def _points_text(line: tuple[tuple[int, float], ...]) -> str:
+    return " ".join(f"{epoch}:{value:g}" for epoch, value in line)
+
+
+Points = Annotated[
+    tuple[tuple[int, float], ...],
+    BeforeValidator(_read_points),
+    PlainSerializer(_points_text, return_type=str, when_used="json"),
+]
+
+
+@dataclass(frozen=True)
+class CurveRow:
+    """curves.csv: one line of a run's learning curves, thinned out."""
+
+    run: str
+    curve: str
+    """`cost 1` and so on, of a layer's pretraining, or `validation error` of fine-tuning."""
+    points: Points
+    """Epoch and value of each."""
 
 
 @dataclass(frozen=True)
