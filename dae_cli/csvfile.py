@@ -179,8 +179,8 @@ def _parsed(header: Sequence[str], keys: Sequence[str], record: Sequence[str], k
     if len(record) != len(header):
         raise ValueError(f"{len(record)} values found, {len(header)} expected")
     texts = _sparse(kind) | dict(zip(header, record, strict=True))
-    types = _types(kind)
-    values = {name: _value(name, types[name], texts[name]) for name in texts if name not in keys}
+    read = _readers(kind)
+    values = {name: read[name](text) for name, text in texts.items() if name not in keys}
     if mapping := _mapping(kind):
         values[mapping] = {key: texts[key] for key in keys if texts[key]}
     return make_row(kind, values, texts)
@@ -218,14 +218,25 @@ _READ: dict[Any, Callable[[str], Any]] = {
 _EXPECTED = {bool: "yes or no", int: "a number", float: "a number"}
 
 
-def _value(name: str, kind: Any, text: str) -> Any:
-    options = get_args(kind) if NoneType in get_args(kind) else (kind,)
-    if text == "" and NoneType in options:
-        return None
-    try:
-        return _READ.get(options[0], str)(text)
-    except (KeyError, ValueError):
-        raise ValueError(_misfit(name, text, _EXPECTED[options[0]])) from None
+@cache
+def _readers(kind: Any) -> dict[str, Callable[[str], Any]]:
+    """What turns the text of each column into a value."""
+    return {name: _reader(name, hint) for name, hint in _types(kind).items()}
+
+
+def _reader(name: str, hint: Any) -> Callable[[str], Any]:
+    options = get_args(hint) if NoneType in get_args(hint) else (hint,)
+    convert = _READ.get(options[0], str)
+
+    def read(text: str) -> Any:
+        if text == "" and NoneType in options:
+            return None
+        try:
+            return convert(text)
+        except (KeyError, ValueError):
+            raise ValueError(_misfit(name, text, _EXPECTED[options[0]])) from None
+
+    return read
 
 
 def _sparse(kind: Any) -> dict[str, str]:
