@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from math import inf
@@ -32,6 +32,7 @@ Row = TypeVar("Row")
 MAX_BYTES = 100_000_000
 """Of one file; the wrong rows of a thousand runs take seven million."""
 _MOST_SHOWN = 60
+"""Characters of a value in a message."""
 
 
 def number(expected: str, possible: Callable[[float], bool]) -> AfterValidator:
@@ -62,6 +63,50 @@ Minutes = Annotated[float, _natural, written(".1f")]
 PValue = Annotated[float, number("a number from 0 to 1", lambda p: 0 <= p <= 1), written(".3g")]
 
 
+class _Columns:
+    """What a row class says of its file's columns."""
+
+    def __init__(self, kind: Any) -> None:
+        self.types: dict[str, Any] = get_type_hints(kind)
+        self.names = [f.name for f in fields(kind)]
+        self.sparse: Mapping[str, str] = getattr(kind, "SPARSE", {})
+        self.optional = {*self.sparse, *getattr(kind, "LATER", ())}
+        self.mapping = next((n for n in self.names if get_origin(self.types[n]) is Mapping), "")
+        """The field that has a column for each key; empty where none has."""
+        self.read = {name: _reader(name, self.types[name]) for name in self.names}
+        self.adapter: TypeAdapter[Any] = TypeAdapter(kind)
+
+    def without(self, lacking: Collection[str], keys: Iterable[str]) -> list[str]:
+        """Return the columns of a file that lacks some, with the keys at their place."""
+        names: list[str] = []
+        for name in self.names:
+            if name not in lacking:
+                names += keys if name == self.mapping else [name]
+        return names
+
+    def keys_in(self, header: Sequence[str]) -> list[str]:
+        """Return the columns of a file that are keys of its rows' mapping.
+
+        Raises:
+            ValueError: the others are not those that they should be.
+        """
+        lacking = self.optional.difference(header)
+        keys: list[str] = []
+        if self.mapping:
+            first = self.names.index(self.mapping)
+            last = len(self.names) - len(lacking) - first - 1
+            keys = list(header[first : len(header) - last])
+        if list(header) != self.without(lacking, keys) or len(set(header)) < len(header):
+            names = ", ".join(self.without(lacking, []))
+            raise ValueError(f"its columns are not those that dae writes: {names}")
+        return keys
+
+
+@cache
+def _columns(kind: Any) -> _Columns:
+    return _Columns(kind)
+
+
 def csv_text(lines: Iterable[Iterable[object]]) -> str:
     """Return CSV text; lines end with a line feed on every system."""
     text = io.StringIO()
@@ -71,12 +116,10 @@ def csv_text(lines: Iterable[Iterable[object]]) -> str:
 
 def rows_to_csv(rows: Sequence[Any], kind: Any, without: Collection[str] = ()) -> str:
     """Return rows of a kind as CSV text with a header, leaving out the columns `without`."""
-    lines = [cells(row) for row in rows]
-    keys = sorted({name for line in lines for name in line} - {f.name for f in fields(kind)})
-    lacking = {
-        name for name, text in _sparse(kind).items() if all(line[name] == text for line in lines)
-    }
-    names = [name for name in _with_keys(kind, keys) if name not in lacking.union(without)]
+    columns, lines = _columns(kind), [column_texts(row) for row in rows]
+    keys = sorted({name for line in lines for name in line}.difference(columns.names))
+    needless = {n for n, text in columns.sparse.items() if all(line[n] == text for line in lines)}
+    names = columns.without(needless.union(without), keys)
     return csv_text([names, *([line.get(name, "") for name in names] for line in lines)])
 
 
@@ -89,16 +132,16 @@ def write_rows(path: Path, rows: Sequence[Any], kind: Any, *, make_folder: bool 
     write_text(path, rows_to_csv(rows, kind), make_folder=make_folder)
 
 
-def cells(row: Any) -> dict[str, str]:
+def column_texts(row: Any) -> dict[str, str]:
     """Return the columns of a row as they stand in its file."""
     kind: Any = type(row)
     found: dict[str, str] = {}
-    for name, value in _adapter(kind).dump_python(row, mode="json").items():
-        found |= value if isinstance(value, dict) else {name: _cell(value)}
+    for name, value in _columns(kind).adapter.dump_python(row, mode="json").items():
+        found |= value if isinstance(value, dict) else {name: _text(value)}
     return found
 
 
-def _cell(value: object) -> str:
+def _text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -138,14 +181,26 @@ def parse_rows(
     Raises:
         RunFolderError: it is not as dae writes it; the message names line and column.
     """
+    row_class: Any = kind
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, [])
-        keys = _keys_in(header, kind)
-        return [_parsed(header, keys, record, kind) for record in reader]
+        keys = _columns(row_class).keys_in(header)
+        return [_parsed(header, keys, record, row_class) for record in reader]
     except (ValueError, csv.Error) as error:
         line = max(1, reader.line_num)
         raise RunFolderError(f"{where}:{line}: {error}; {remedy}") from error
+
+
+def _parsed(header: Sequence[str], keys: Sequence[str], record: Sequence[str], kind: Any) -> Any:
+    if len(record) != len(header):
+        raise ValueError(f"{len(record)} values found, {len(header)} expected")
+    columns = _columns(kind)
+    texts = {**columns.sparse, **dict(zip(header, record, strict=True))}
+    values = {n: columns.read[n](text) for n, text in texts.items() if n not in keys}
+    if columns.mapping:
+        values[columns.mapping] = {key: texts[key] for key in keys if texts[key]}
+    return make_row(kind, values, texts)
 
 
 def make_row(kind: Any, values: Mapping[str, Any], texts: Mapping[str, str] = {}) -> Any:
@@ -163,51 +218,11 @@ def make_row(kind: Any, values: Mapping[str, Any], texts: Mapping[str, str] = {}
     if detail["type"] in ("missing", "unexpected_keyword_argument"):
         raise ValueError(f"{name}: {expected}")
     if detail["type"] == "literal_error":
-        expected = ", ".join(str(option) or "nothing" for option in get_args(_types(kind)[name]))
+        options = get_args(_columns(kind).types[name])
+        expected = ", ".join(str(option) or "nothing" for option in options)
     elif detail["type"] == "value_error":
         expected = str(detail["ctx"]["error"])
     raise ValueError(_misfit(name, texts.get(name, detail["input"]), expected))
-
-
-def _misfit(name: str, value: object, expected: str) -> str:
-    shown = repr(value)
-    shown = shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}…"
-    return f"{name} is {shown}, expected {expected}"
-
-
-def _parsed(header: Sequence[str], keys: Sequence[str], record: Sequence[str], kind: Any) -> Any:
-    if len(record) != len(header):
-        raise ValueError(f"{len(record)} values found, {len(header)} expected")
-    texts = _sparse(kind) | dict(zip(header, record, strict=True))
-    read = _readers(kind)
-    values = {name: read[name](text) for name, text in texts.items() if name not in keys}
-    if mapping := _mapping(kind):
-        values[mapping] = {key: texts[key] for key in keys if texts[key]}
-    return make_row(kind, values, texts)
-
-
-def _keys_in(header: Sequence[str], kind: Any) -> list[str]:
-    """Return the columns of a file that are keys of its rows' mapping.
-
-    Raises:
-        ValueError: the others are not the fields of the kind.
-    """
-    optional = (*_sparse(kind), *getattr(kind, "LATER", ()))
-    names = [f.name for f in fields(kind) if f.name in header or f.name not in optional]
-    keys: list[str] = []
-    if (mapping := _mapping(kind)) in names:
-        first = names.index(mapping)
-        keys = list(header[first : len(header) - (len(names) - first - 1)])
-        names[first : first + 1] = keys
-    if list(header) != names:
-        raise ValueError(f"its columns are not those that dae writes: {', '.join(names)}")
-    return keys
-
-
-def _with_keys(kind: Any, keys: Sequence[str]) -> Iterator[str]:
-    """Return the columns of a kind, with the keys of its mapping at their place."""
-    for field in fields(kind):
-        yield from keys if field.name == _mapping(kind) else [field.name]
 
 
 _READ: dict[Any, Callable[[str], Any]] = {
@@ -218,13 +233,8 @@ _READ: dict[Any, Callable[[str], Any]] = {
 _EXPECTED = {bool: "yes or no", int: "a number", float: "a number"}
 
 
-@cache
-def _readers(kind: Any) -> dict[str, Callable[[str], Any]]:
-    """What turns the text of each column into a value."""
-    return {name: _reader(name, hint) for name, hint in _types(kind).items()}
-
-
 def _reader(name: str, hint: Any) -> Callable[[str], Any]:
+    """Return what turns the text of a column into a value."""
     options = get_args(hint) if NoneType in get_args(hint) else (hint,)
     convert = _READ.get(options[0], str)
 
@@ -239,21 +249,7 @@ def _reader(name: str, hint: Any) -> Callable[[str], Any]:
     return read
 
 
-def _sparse(kind: Any) -> dict[str, str]:
-    return getattr(kind, "SPARSE", {})
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-@cache
-def _types(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-@cache
-def _mapping(kind: Any) -> str:
-    """The field of a kind that maps keys to texts; empty where it has none."""
-    return next((n for n, t in _types(kind).items() if get_origin(t) is Mapping), "")
+def _misfit(name: str, value: object, expected: str) -> str:
+    shown = repr(value)
+    shown = shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}…"
+    return f"{name} is {shown}, expected {expected}"

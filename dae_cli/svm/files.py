@@ -19,7 +19,7 @@ import pydantic.dataclasses
 from pydantic import BaseModel, ConfigDict, Field
 
 from dae_cli.config.schema import SvmExperiment, SvmKernel
-from dae_cli.csvfile import cells, exactly, number, read_rows, rows_to_csv, written
+from dae_cli.csvfile import column_texts, exactly, number, read_rows, rows_to_csv, written
 from dae_cli.data.dataset import Dataset
 from dae_cli.errors import RunFolderError
 from dae_cli.svm.selection import GREATEST_DEGREE, Point, Trial
@@ -119,7 +119,7 @@ def _trial(row: SvmTrialRow, kernel: SvmKernel, n_train: int, n_valid: int) -> T
         ("n_support", 1 <= row.n_support <= n_train, f"a whole number from 1 to {n_train}"),
     ):
         if not fits:
-            raise ValueError(f"{name} is {cells(row)[name][:40]!r}, expected {expected}")
+            raise ValueError(f"{name} is {column_texts(row)[name][:40]!r}, expected {expected}")
     return Trial(
         kernel=Kernel(
             kernel, row.gamma, row.degree or Kernel.degree, row.offset, destruction=row.nu

@@ -9,7 +9,7 @@ from dae_cli.config.dump import flat_settings
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import AnyExperiment, Experiment, FilterExperiment, SvmExperiment
 from dae_cli.config.study_files import Reference
-from dae_cli.csvfile import cells
+from dae_cli.csvfile import column_texts
 from dae_cli.data.dataset import Dataset, Origin
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load
@@ -169,8 +169,8 @@ def _compare_row(
     trust = trust_of(status, config.dataset)
     had = Prepared(config.dataset, folder, data.origin, data.sha256, data.source, trust)
     job = Job(cell, config, had, folder, reference=reference)
-    made = cells(done_row(job, status, env))
-    for column, value in cells(row).items():
+    made = column_texts(done_row(job, status, env))
+    for column, value in column_texts(row).items():
         found.compare(RUNS_CSV, f"{row.run}: {column}", value, made[column])
 
 
@@ -200,7 +200,7 @@ def _count_again(
         "best_epoch": state.best_epoch,
         "epochs": state.epoch,
     }
-    kept = cells(row)
+    kept = column_texts(row)
     for name, value in again.items():
         found.compare(RUNS_CSV, f"{row.run}: {name}", kept[name], str(value), how)
         if status and status.result:

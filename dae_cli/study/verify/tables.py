@@ -9,7 +9,7 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.saved_settings import SETTINGS, settings_text
 from dae_cli.config.schema import AnyExperiment
-from dae_cli.csvfile import cells, read_rows, rows_to_csv
+from dae_cli.csvfile import column_texts, read_rows, rows_to_csv
 from dae_cli.errors import RunFolderError
 from dae_cli.study.report.markdown import REPORT, facts
 from dae_cli.study.report.page import page_again
@@ -153,8 +153,8 @@ def _compare_tests(old: RunComparison, new: RunComparison, found: Findings) -> N
     """Keep every column of a comparison that differs."""
     if old.key == new.key:
         place = f"{new.cell_a}, {new.cell_b}, seed {new.seed}"
-        for name, value in cells(new).items():
-            found.compare(MCNEMAR_CSV, f"{place}: {name}", cells(old)[name], value)
+        for name, value in column_texts(new).items():
+            found.compare(MCNEMAR_CSV, f"{place}: {name}", column_texts(old)[name], value)
 
 
 def _facts_below(report: str, heading: str, mark: str) -> str:
