@@ -32,14 +32,14 @@ from dae_cli.study.report.selection import (
 from dae_cli.study.report.table_markdown import (
     CLAIMING,
     CLAIMS,
-    DUELING,
-    DUELS,
+    COMPARING,
+    COMPARISONS,
     PAIRING,
     PAIRS,
     READING,
     TABLE,
     claims_markdown,
-    duels_markdown,
+    comparisons_markdown,
     not_shown,
     pairs_markdown,
     table_markdown,
@@ -207,7 +207,7 @@ def facts(
     return {
         TABLE: table_markdown(printed) if whole else "",
         CLAIMS: claims_markdown(judged) if whole else "",
-        DUELS: duels_markdown(judged) if whole else "",
+        COMPARISONS: comparisons_markdown(judged) if whole else "",
         "Ours and the paper's": markdown_table(table, study.changed),
         PAIRS: pairs_markdown(tests),
         MISMATCHES: mismatches_markdown(table, study.changed).replace("\n\n", "\n"),
@@ -231,7 +231,7 @@ def _table_1(
         return []
     printed = paper_table(study, rows, table, trials)
     judged = paper_claims(printed, tests) if study.claims else []
-    compared = duels_markdown(judged)
+    compared = comparisons_markdown(judged)
     return [
         f"## {TABLE}",
         table_markdown(printed),
@@ -239,7 +239,7 @@ def _table_1(
         not_shown(printed),
         sources(cell.paper for cell in printed.cells),
         *([f"## {CLAIMS}", claims_markdown(judged), CLAIMING] if judged else []),
-        *([f"## {DUELS}", compared, DUELING] if compared else []),
+        *([f"## {COMPARISONS}", compared, COMPARING] if compared else []),
     ]
 
 

@@ -11,7 +11,7 @@ from dae_cli.study.tables.claims import COLUMNS, PaperClaim, comparison_rows
 from dae_cli.study.tables.paper_table import PaperTable, TableCell
 
 TABLE, CLAIMS = "Table 1, ours over the paper's", "Which of the paper's claims hold here"
-DUELS = "The claims, data set by data set"
+COMPARISONS = "The claims, data set by data set"
 PAIRS = "The same test rows, pair by pair"
 
 READING = """\
@@ -28,7 +28,7 @@ A claim *holds* if it does on every data set on which the paper's own table, rea
 shows it, and the contrary on none; *where tested*, if on some of these data sets a model was not
 run or is *calibrated*, which does not count; *in part*, if it does on some that were."""
 
-DUELING = """\
+COMPARING = """\
 One model has a lower error than another on a data set if its mean over the seeds is lower and
 McNemar's test on the same test rows says so at 5 % for every seed that both have; where those rows
 are not known, if their intervals do not overlap, as the paper's table is read throughout."""
@@ -110,7 +110,7 @@ def claims_markdown(found: Sequence[PaperClaim]) -> str:
     return "\n".join(f"- {claim.says}: **{claim.outcome}**; {claim.evidence}." for claim in found)
 
 
-def duels_markdown(found: Sequence[PaperClaim]) -> str:
+def comparisons_markdown(found: Sequence[PaperClaim]) -> str:
     """Return a row for every two models and data set that a claim rests on; empty if none."""
     lines = comparison_rows(found)
     if not lines:

@@ -47,10 +47,6 @@ def p_value(only_a_wrong: int, only_b_wrong: int) -> float:
     that of χ² = (|a − b| − 1)² / (a + b) with one degree of freedom, the continuity correction of
     Edwards (Psychometrika 13, 1948).
 
-    Args:
-        only_a_wrong: rows that the first model alone gets wrong.
-        only_b_wrong: rows that the second alone gets wrong.
-
     Raises:
         ValueError: a count is negative.
     """
@@ -69,13 +65,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     The k-th smallest of m is multiplied by m − k + 1, made at least the one before it, and at
     most 1: rejecting those up to .05 keeps the chance of any false rejection below .05.
     """
-    values = np.asarray(p_values, dtype=float)
-    order = np.argsort(values, kind="stable")
-    factors = np.arange(len(values), 0, -1)
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(factors * values[order]))
-    found: list[float] = adjusted.tolist()
-    return found
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.maximum.accumulate(factors * np.asarray(p_values)[order]).clip(max=1.0)
+    return [float(p) for p in adjusted]
 
 
 def compare_runs(
@@ -96,11 +90,9 @@ def compare_runs(
         before = known.get((a.run, b.run))
         if wrong_a is not None and wrong_b is not None:
             only_a, only_b = int((wrong_a & ~wrong_b).sum()), int((wrong_b & ~wrong_a).sum())
+            found.append(_comparison(a, b, seed, only_a, only_b))
         elif before is not None and _agrees(before, a.n_wrong or 0, b.n_wrong or 0):
-            only_a, only_b = before.only_a_wrong, before.only_b_wrong
-        else:
-            continue
-        found.append(_comparison(a, b, seed, only_a, only_b))
+            found.append(_comparison(a, b, seed, before.only_a_wrong, before.only_b_wrong))
     # The comparisons of a data set stand together, and are adjusted together.
     adjusted = []
     for name in dict.fromkeys(c.dataset for c in found):
@@ -230,9 +222,11 @@ def wrong_rows_to_save(rows: Iterable[RunRow], wrong_rows: WrongRows) -> list[Sa
     """Return the wrong rows of every run that is done and of which they are known."""
     known = [(row.run, wrong_rows(row)) for row in rows if not row.error]
     return [
-        SavedWrongRows(
-            run, len(wrong), int(wrong.sum()), b64encode(np.packbits(wrong).tobytes()).decode()
-        )
+        SavedWrongRows(run, len(wrong), int(wrong.sum()), _packed(wrong))
         for run, wrong in known
         if wrong is not None
     ]
+
+
+def _packed(wrong: NDArray[np.bool_]) -> str:
+    return b64encode(np.packbits(wrong).tobytes()).decode()
