@@ -57,7 +57,7 @@ class MeasuredRun:
     """The measures of every unit of one run."""
 
     row: RunRow
-    units: tuple[UnitMeasures, ...]
+    units: tuple[UnitRow, ...]
 
 
 def measured_runs(out: Path, rows: Sequence[RunRow]) -> list[MeasuredRun]:
@@ -69,19 +69,18 @@ def measured_runs(out: Path, rows: Sequence[RunRow]) -> list[MeasuredRun]:
         RunFolderError: a file is not as dae writes it, or there are no measures of a run.
     """
     done = [row for row in rows if not row.error]
-    saved: dict[tuple[str, int], list[UnitMeasures]] = {}
+    saved: dict[tuple[str, int], list[UnitRow]] = {}
     if any(_is_elsewhere(out, row) for row in done):
         for unit in read_rows(out / FILTERS_CSV, UnitRow):
             saved.setdefault((unit.cell, unit.seed), []).append(unit)
     return [MeasuredRun(row, tuple(_units(out, row, saved))) for row in done]
 
 
-def _units(
-    out: Path, row: RunRow, saved: Mapping[tuple[str, int], list[UnitMeasures]]
-) -> list[UnitMeasures]:
+def _units(out: Path, row: RunRow, saved: Mapping[tuple[str, int], list[UnitRow]]) -> list[UnitRow]:
     path = out / RUNS / row.run / FILTERS_CSV
     if path.exists():
-        return read_rows(path, UnitMeasures)
+        found = read_rows(path, UnitMeasures)
+        return [UnitRow(row.cell, row.seed, **asdict(unit)) for unit in found]
     if (row.cell, row.seed) not in saved:
         raise RunFolderError(f"{path}: is not there; remove the folder to have the run made")
     return saved[row.cell, row.seed]
@@ -104,11 +103,7 @@ def require_measures(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool
 
 def unit_rows(measured: Iterable[MeasuredRun]) -> list[UnitRow]:
     """Return the rows of the study's filters.csv."""
-    return [
-        unit if isinstance(unit, UnitRow) else UnitRow(run.row.cell, run.row.seed, **asdict(unit))
-        for run in measured
-        for unit in run.units
-    ]
+    return [unit for run in measured for unit in run.units]
 
 
 def _is_elsewhere(out: Path, row: RunRow) -> bool:
