@@ -22,7 +22,13 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import AfterValidator, PlainSerializer, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    PlainSerializer,
+    SerializationInfo,
+    TypeAdapter,
+    ValidationError,
+)
 
 from dae_cli.errors import RunFolderError
 from dae_cli.files import write_text
@@ -46,21 +52,28 @@ def number(expected: str, possible: Callable[[float], bool]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def written(form: str) -> PlainSerializer:
-    """Return how a column is written."""
-    return PlainSerializer(lambda value: format(value, form), return_type=str, when_used="json")
+def written(text: Callable[[Any], str]) -> PlainSerializer:
+    """Return how a column is written as text, in CSV alone."""
+
+    def serialize(value: Any, info: SerializationInfo) -> Any:
+        return text(value) if info.context is _IN_CSV else value
+
+    return PlainSerializer(serialize)
 
 
-exactly = PlainSerializer(repr, return_type=str, when_used="json")
-"""How a float is written with all its digits."""
+_IN_CSV = object()
+Exact = Annotated[float, written(repr)]
+"""Written with all its digits."""
 _natural = number("a number of 0 or more", lambda value: 0 <= value < inf)
 _percent = number("a number from 0 to 100", lambda value: 0 <= value <= 100)
 Count = Annotated[int, _natural]
-Percent = Annotated[float, _percent, written(".2f")]
-Level = Annotated[float, _percent, written("g")]
+Percent = Annotated[float, _percent, written("{:.2f}".format)]
+Level = Annotated[float, _percent, written("{:g}".format)]
 """A percentage that was set, with as many digits as it needs."""
-Minutes = Annotated[float, _natural, written(".1f")]
-PValue = Annotated[float, number("a number from 0 to 1", lambda p: 0 <= p <= 1), written(".3g")]
+Minutes = Annotated[float, _natural, written("{:.1f}".format)]
+PValue = Annotated[
+    float, number("a number from 0 to 1", lambda p: 0 <= p <= 1), written("{:.3g}".format)
+]
 
 
 class _Columns:
@@ -136,7 +149,7 @@ def column_texts(row: Any) -> dict[str, str]:
     """Return the columns of a row as they stand in its file."""
     kind: Any = type(row)
     found: dict[str, str] = {}
-    for name, value in _columns(kind).adapter.dump_python(row, mode="json").items():
+    for name, value in _columns(kind).adapter.dump_python(row, context=_IN_CSV).items():
         found |= value if isinstance(value, dict) else {name: _text(value)}
     return found
 

@@ -8,10 +8,10 @@ from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BeforeValidator, ConfigDict
 from pydantic.dataclasses import dataclass
 
-from dae_cli.csvfile import Count, Level, Minutes, Percent, PValue, read_rows
+from dae_cli.csvfile import Count, Level, Minutes, Percent, PValue, read_rows, written
 from dae_cli.data.dataset import Trust
 from dae_cli.data.trust import recorded_trust
 from dae_cli.training.version import UNRECORDED
@@ -175,7 +175,7 @@ def _points_text(line: tuple[tuple[int, float], ...]) -> str:
 Points = Annotated[
     tuple[tuple[int, float], ...],
     BeforeValidator(_read_points),
-    PlainSerializer(_points_text, return_type=str, when_used="json"),
+    written(_points_text),
 ]
 
 

@@ -19,7 +19,7 @@ import pydantic.dataclasses
 from pydantic import BaseModel, ConfigDict, Field
 
 from dae_cli.config.schema import SvmExperiment, SvmKernel
-from dae_cli.csvfile import column_texts, exactly, number, read_rows, rows_to_csv, written
+from dae_cli.csvfile import Exact, column_texts, number, read_rows, rows_to_csv, written
 from dae_cli.data.dataset import Dataset
 from dae_cli.errors import RunFolderError
 from dae_cli.svm.selection import GREATEST_DEGREE, Point, Trial
@@ -44,17 +44,17 @@ class SvmTrialRow:
     SPARSE: ClassVar = {"nu": "0.0", "offset": "1.0"}
 
     kernel: str
-    nu: Annotated[float, _below_1, exactly]
-    gamma: Annotated[float, _above_0, exactly]
+    nu: Annotated[Exact, _below_1]
+    gamma: Annotated[Exact, _above_0]
     degree: int | None
     """None for the kernel rbf."""
-    offset: Annotated[float, _from_0, exactly]
-    penalty: Annotated[float, _above_0, exactly]
+    offset: Annotated[Exact, _from_0]
+    penalty: Annotated[Exact, _above_0]
     n_wrong: int
     valid_error_percent: str
     n_support: int
     converged: Literal["true", "false"]
-    seconds: Annotated[float, _from_0, written(".2f")]
+    seconds: Annotated[float, _from_0, written("{:.2f}".format)]
 
 
 def trials_csv(trials: Sequence[Trial]) -> str:
