@@ -54,3 +54,8 @@ class RunFolderError(DaeError):
 def plain(text: str) -> str:
     """Return text of a stranger's file without what could drive the terminal it is printed on."""
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def shown(text: str) -> str:
+    """The text as it is, or with escapes where a character in it could drive a terminal."""
+    return text if text.isprintable() else repr(text)

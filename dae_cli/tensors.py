@@ -25,6 +25,8 @@ Header = TypeVar("Header", bound=BaseModel)
 Spec = tuple[str, Sequence[int]]
 """Type, in the words of safetensors ("F32"), and shape."""
 
+REMEDY = "remove the run's folder to have it made anew"
+
 
 class TensorFile(Generic[Header]):
     """A file whose header is as its schema has it, and whose tensors are not read yet."""
@@ -33,7 +35,7 @@ class TensorFile(Generic[Header]):
         self.header = header
         self._file = file
         pieces = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-        self.found: dict[str, Spec] = {
+        self.specs: dict[str, Spec] = {
             name: (piece.get_dtype(), piece.get_shape()) for name, piece in pieces.items()
         }
 
@@ -44,9 +46,9 @@ class TensorFile(Generic[Header]):
             ValueError: there are others than expected, or one holds a number that is not finite.
         """
         for name in expected:
-            if name not in self.found:
+            if name not in self.specs:
                 raise ValueError(f"it lacks {name}")
-        for name, (dtype, shape) in self.found.items():
+        for name, (dtype, shape) in self.specs.items():
             if name not in expected:
                 raise ValueError(f"it has {name[:80]!r}, which this run has not")
             wanted = expected[name][0], list(expected[name][1])
@@ -65,7 +67,7 @@ class TensorFile(Generic[Header]):
 def open_tensors(path: Path, schema: type[Header]) -> Iterator[TensorFile[Header]]:
     """Open a checkpoint whose header is of a schema.
 
-    What the caller finds unfit, and says in a ValueError, is told as what is found here.
+    A ValueError by which the caller refuses it becomes a RunFolderError, too.
 
     Raises:
         RunFolderError: the file is missing, damaged, or not a checkpoint of this run.
@@ -98,7 +100,4 @@ def save_tensors(path: Path, header: BaseModel, tensors: Mapping[str, NDArray[An
 
 
 def _unfit(path: Path, why: str) -> RunFolderError:
-    return RunFolderError(
-        f"{path}: not a checkpoint of this run ({plain(why)}); "
-        "remove the run's folder to have it made anew"
-    )
+    return RunFolderError(f"{path}: not a checkpoint of this run ({plain(why)}); {REMEDY}")

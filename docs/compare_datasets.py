@@ -24,9 +24,8 @@ from dae_cli.config.schema import SvmSettings
 from dae_cli.csvfile import csv_text
 from dae_cli.data.content import canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Dataset, Split
-from dae_cli.data.generators.recipes import RECIPES
-from dae_cli.data.provide import load, prepare, spec_of
-from dae_cli.data.registry import REGISTRY, DatasetSpec
+from dae_cli.data.datasets import DATASETS, DatasetSpec
+from dae_cli.data.provide import load, prepare
 from dae_cli.data.sources.user_files import find_user_files
 from dae_cli.files import write_text
 from dae_cli.pictures.contact import Images, contact_sheet
@@ -43,6 +42,7 @@ COLUMNS = (
     *("dataset", "part", "measure", "genuine", "genuine_error", "genuine_rows", "regenerated"),
     *("regenerated_rows", "tolerance", "regenerated_sha256", "trained", "holds"),
 )
+RECIPES = [name for name, spec in DATASETS.items() if spec.recipe]
 OUT = Path(__file__).parent / "datasets"
 TILES = (6, 10)
 """Images of each side of a sheet: as many as a sample has."""
@@ -103,10 +103,10 @@ class Measure:
         return np.asarray(np.percentile(values, self.percentile, axis=1))
 
 
-def measures(dataset: str, pixels: Array, labels: Array, shape: tuple[int, int]) -> list[Measure]:
+def measures(spec: DatasetSpec, pixels: Array, labels: Array) -> list[Measure]:
     """Measure rows (n, d) of a set, as it stores them; the same list for any rows of it."""
-    images = pixels.reshape(-1, *shape)
-    match dataset:
+    images = pixels.reshape(-1, *spec.image)
+    match spec.name:
         case "rect":
             return list(_rect(images, labels))
         case "rect-img":
@@ -114,7 +114,7 @@ def measures(dataset: str, pixels: Array, labels: Array, shape: tuple[int, int])
         case "convex":
             return list(_convex(pixels, labels))
         case "bg-img" | "rot-bg-img":
-            return list(_over_photographs(dataset, pixels))
+            return list(_over_photographs(spec.name, pixels))
     return list(_digits(pixels))
 
 
@@ -229,19 +229,16 @@ def _sample(path: Path, spec: DatasetSpec) -> Genuine | None:
 
 def compare(dataset: Dataset, genuine: Genuine) -> Iterator[Row]:
     """Compare all measures of a set: regenerated beside genuine."""
-    name, whole = dataset.name, genuine.whole is not None
+    spec, whole = DATASETS[dataset.name], genuine.whole is not None
     ours = dataset.test if whole else dataset.test.take(min(ROWS, len(dataset.test)))
-    side = math.isqrt(genuine.pixels.shape[1])
-    if genuine.places and RECIPES[name].exact:
+    if genuine.places and spec.recipe and spec.recipe.exact:
         splits = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}
         rows = [splits[split].as_float(np.array([row])) for split, row in genuine.places]
         same = (np.concatenate(rows) == genuine.pixels).all(axis=1)
         rest = (len(same), None, len(same), int(same.sum()), len(same), 0.0)
         yield _row(dataset, "all", "rows identical at their place", *rest)
-    theirs = measures(name, genuine.pixels, genuine.labels, (side, side))
-    for one, other in zip(
-        theirs, measures(name, ours.as_float(), ours.labels, (side, side)), strict=True
-    ):
+    theirs = measures(spec, genuine.pixels, genuine.labels)
+    for one, other in zip(theirs, measures(spec, ours.as_float(), ours.labels), strict=True):
         error = one.standard_error()
         tolerance = STANDARD_ERRORS * error
         if whole and one.name.startswith("white pixels"):
@@ -315,7 +312,7 @@ def rect_img_svms(dataset: Dataset) -> Iterator[Row]:
         ("SVM_rbf", SvmSettings(kernel="rbf", gammas=(0.001, 0.01, 0.1)), RECT_IMG_RBF),
         ("SVM_poly", SvmSettings(kernel="poly", gammas=(0.001, 0.01)), None),
     ):
-        trials = SvmTrials(dataset, seed=0, on_trial=lambda made: say(made[-1]))
+        trials = SvmTrials(dataset, seed=0, on_trial=lambda all_so_far: say(all_so_far[-1]))
         best = best_of(search(trials.try_kernel, settings))
         svm = trials.train_on_all_rows(best.kernel, best.C)
         n = len(dataset.test)
@@ -340,14 +337,13 @@ def write_statistics(path: Path, new: Sequence[Row]) -> None:
                 again = row["trained"] == "True" and same and row["dataset"] not in trained
                 if row["dataset"] not in sha256 or again:
                     kept.append(row)
-    order = list(REGISTRY)
-    rows = sorted([*new, *kept], key=lambda row: order.index(row["dataset"]))
+    rows = sorted([*new, *kept], key=lambda row: [*DATASETS].index(row["dataset"]))
     write_text(path, csv_text([COLUMNS, *([row[name] for name in COLUMNS] for row in rows)]))
 
 
 def draw_sheet(path: Path, dataset: Dataset, genuine: Genuine) -> None:
     """Genuine | regenerated; of a whole set rows spread over the test file."""
-    transposed = spec_of(dataset.name).stored_transposed
+    transposed = DATASETS[dataset.name].stored_transposed
     n = TILES[0] * TILES[1]
     rows = len(genuine.labels)
     picks = np.arange(n) * rows // n if genuine.whole else np.arange(rows)
@@ -368,13 +364,13 @@ def main(words: Sequence[str] | None = None) -> int:
     """Compare, write, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
-    parser.add_argument("--only", choices=REGISTRY, action="append", help="this set; repeatable")
+    parser.add_argument("--only", choices=RECIPES, action="append", help="this set; repeatable")
     parser.add_argument("--svm", action="store_true", help="errors of SVMs, too (half an hour)")
     parser.add_argument("--out", type=Path, default=OUT, metavar="DIR")
     options = parser.parse_args(words)
     rows: list[Row] = []
-    for name in options.only or REGISTRY:
-        genuine = find_genuine(spec_of(name), options.folders)
+    for name in options.only or RECIPES:
+        genuine = find_genuine(DATASETS[name], options.folders)
         if genuine is None:
             say(f"{name}: no folder has genuine rows of it")
             continue

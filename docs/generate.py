@@ -34,8 +34,7 @@ from dae_cli.config.schema import (
 )
 from dae_cli.config.study_files import Reference
 from dae_cli.csvfile import read_rows, write_rows
-from dae_cli.data.generators.recipes import RECIPES
-from dae_cli.data.registry import REGISTRY
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.trust import recorded_trust
 from dae_cli.study.paper import compared_with, sources
 from dae_cli.study.plan import with_seed
@@ -119,7 +118,7 @@ def _run(row: ReferenceRow, experiment: AnyExperiment, reference: Reference) -> 
     """A reference row with what its cell and the paper say of it."""
     dataset, model = experiment.dataset, model_name(experiment)
     destruction = destruction_percent(experiment)
-    n_test = REGISTRY[dataset].n_test
+    n_test = DATASETS[dataset].n_test
     paper = compared_with(reference, dataset, model, destruction)
     columns = {field.name: getattr(row, field.name) for field in fields(row)}
     run = RunRow(
@@ -306,14 +305,15 @@ def _contents() -> str:
         "| set | rows | archive | kept as | original content | regenerated content |",
         "|---|---|---|---|---|---|",
     ]
-    for spec in REGISTRY.values():
+    for spec in DATASETS.values():
+        if (recipe := spec.recipe) is None or (archive := spec.archive) is None:
+            continue
         rows = f"{spec.n_train} + {spec.n_valid} + {spec.n_test}"
         kept = f"uint8, k/{spec.levels}" if spec.levels else "float32"
-        recipe = RECIPES[spec.name]
         same = recipe.sha256 if recipe.exact else spec.content_sha256
-        original = f"`{same[:12]}…`" if same else f"by SHA-1 `{spec.archive_sha1[:12]}…`"
+        original = f"`{same[:12]}…`" if same else f"by SHA-1 `{archive.sha1[:12]}…`"
         ours = f"`{recipe.sha256[:12]}…` (recipe {recipe.version})"
-        lines.append(f"| {spec.name} | {rows} | {spec.archive} | {kept} | {original} | {ours} |")
+        lines.append(f"| {spec.name} | {rows} | {archive.name} | {kept} | {original} | {ours} |")
     return "\n".join(lines)
 
 

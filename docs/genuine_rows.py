@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from dae_cli.data.content import canonical_pixels
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.genuine_rows import COLUMNS, FILE, row_digests
-from dae_cli.data.registry import REGISTRY
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,7 +25,8 @@ def main(folder: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for name, spec in REGISTRY.items():
+    for name in (spec.name for spec in DATASETS.values() if spec.archive):
+        spec = DATASETS[name]
         with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
             X, labels, splits, ends = (arrays[key] for key in ("X", "y", "split", "end"))
         digests = row_digests(canonical_pixels(X, spec, name))

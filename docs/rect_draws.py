@@ -16,8 +16,8 @@ import numpy as np
 from sklearn.svm import SVC
 
 from dae_cli.data.content import Content
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.generators.rect import SEED, generate_rect
-from dae_cli.data.registry import REGISTRY
 
 SEEDS = range(8)
 GAMMA, C = 10**-1.25, 1.0
@@ -47,7 +47,7 @@ def main(folder: Path | None) -> bool:
 
 def error_percent(drawn: Content) -> float:
     """The test error of the fixed SVM, trained on the training rows of a draw."""
-    n = REGISTRY["rect"].n_train
+    n = DATASETS["rect"].n_train
     machine = SVC(kernel="rbf", gamma=GAMMA, C=C).fit(drawn.pixels[:n], drawn.labels[:n])
     images = np.array_split(drawn.test_pixels, BLOCKS)
     labels = np.array_split(drawn.test_labels, BLOCKS)

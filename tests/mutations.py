@@ -57,7 +57,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     ),
     "root": (
         "files csvfile tensors stopping machine errors import_path __main__",
-        "whole_files result_readers replicate light_commands processes stopping faults "
+        "whole_files result_readers checkpoints replicate light_commands processes stopping faults "
         "strangers_files",
     ),
 }

@@ -234,6 +234,19 @@ def test_training_without_an_end_is_given_up_and_what_cannot_be_trained_is_refus
             label(Kernel("rbf", 0.1), penalty, train, labels, train, labels)
 
 
+def test_what_ends_the_training_of_a_run_is_told(
+    dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = noisy_rows()
+    arrays["Y"][:1000] = 1
+    np.savez(tmp_path / "rect.npz", allow_pickle=False, **arrays)
+    monkeypatch.setenv("DAE_DATA_DIR", str(tmp_path))
+    subset = {"train": N_TRAIN, "valid": N_VALID, "test": 20}
+    cells = {"rbf": {"svm": CELLS["rbf"]}}
+    write_study(tmp_path, "alike", cells, shared={"dataset": "rect", "subset": subset})
+    dae("replicate", "alike").failed(1, f"{N_TRAIN} training rows", "one class")
+
+
 # Selection.
 
 

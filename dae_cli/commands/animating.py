@@ -41,7 +41,7 @@ def draw_learning(
 
     import torch
 
-    from dae_cli.data.registry import is_stored_transposed
+    from dae_cli.data.datasets import DATASETS, PHOTOGRAPHS
     from dae_cli.engines.engine import default_engine, engine_for
     from dae_cli.pictures.animation import Moment, animate, learning_frames
     from dae_cli.pictures.filters import Panel, upright
@@ -61,13 +61,14 @@ def draw_learning(
             raise RunFolderError(
                 f"{source}: was trained on {experiment.dataset} with SHA-256 {had.sha256[:12]}… "
                 f"({had.source}), but here is {data.sha256[:12]}… ({data.source}); give its data "
-                f"with {'--photos' if experiment.dataset == 'photographs' else '--data-dir'}"
+                f"with {'--photos' if experiment.dataset == PHOTOGRAPHS else '--data-dir'}"
             )
         cpu = torch.device("cpu")
         engine = engine_for(default_engine(cpu, watcher.note), cpu)
         watcher.note(f"training the first layer again, for {FRAMES} pictures of it")
         snapshots = watch_learning(experiment, data, engine, FRAMES)
-    turn = upright if is_stored_transposed(experiment.dataset) else lambda weights: weights
+    spec = DATASETS.get(experiment.dataset)
+    turn = upright if spec and spec.stored_transposed else lambda weights: weights
     moments = [
         Moment(
             [Panel(turn(shot.weights), corruption_told(experiment))],

@@ -206,13 +206,14 @@ def panels_of(folders: Sequence[Path], layer: int) -> list[Panel]:
 def _panel(folder: Path, layer: int) -> Panel:
     from dae_cli.config.experiments import load_resolved
     from dae_cli.config.kinds import as_pretrained
-    from dae_cli.data.registry import is_stored_transposed
+    from dae_cli.data.datasets import DATASETS
     from dae_cli.pictures.filters import Panel, upright
     from dae_cli.study.run.corruption import corruption_told
     from dae_cli.study.run.filters import run_filters
 
     weights = run_filters(folder, layer)
     experiment = as_pretrained(load_resolved(folder / "config.yaml"))
-    if is_stored_transposed(experiment.dataset):
+    spec = DATASETS.get(experiment.dataset)
+    if spec and spec.stored_transposed:
         weights = upright(weights)
     return Panel(weights, f"{experiment.dataset}, {corruption_told(experiment)}")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     Weights = NDArray[np.floating[Any]]
     Values = NDArray[np.floating[Any]]
+    Image = tuple[int, int] | None
 
 
 class SortBy(StrEnum):
@@ -34,40 +35,40 @@ class _Measure:
     """One number for each unit, the largest first, NaN last; ``words`` go into the caption."""
 
     words: str
-    of: Callable[[Weights], Values]
+    of: Callable[[Weights, Image], Values]
 
 
-def _strength(weights: Weights) -> Values:
+def _strength(weights: Weights, _: Image) -> Values:
     import numpy as np
 
     norms: Values = np.linalg.norm(weights.astype(np.float64), axis=1)
     return norms
 
 
-def _gabor(weights: Weights) -> Values:
+def _gabor(weights: Weights, image: Image) -> Values:
     import numpy as np
 
     from dae_cli.filters.measures import measure
 
-    return np.array([unit.explained_variance for unit in measure(weights)])
+    return np.array([unit.explained_variance for unit in measure(weights, image)])
 
 
-def _extent(weights: Weights) -> Values:
+def _extent(weights: Weights, image: Image) -> Values:
     from dae_cli.filters.measures import extent
 
-    return extent(weights)
+    return extent(weights, image)
 
 
-def _locality(weights: Weights) -> Values:
+def _locality(weights: Weights, image: Image) -> Values:
     from dae_cli.filters.measures import locality
 
-    return locality(weights)
+    return locality(weights, image)
 
 
-def _orientation(weights: Weights) -> Values:
+def _orientation(weights: Weights, image: Image) -> Values:
     from dae_cli.filters.measures import orientation_selectivity
 
-    return orientation_selectivity(weights)[0]
+    return orientation_selectivity(weights, image)[0]
 
 
 _MEASURES = {
@@ -79,11 +80,13 @@ _MEASURES = {
 }
 
 
-def order_of(weights: Weights, sort: SortBy) -> Sequence[int] | None:
+def order_of(weights: Weights, sort: SortBy, image: Image = None) -> Sequence[int] | None:
     """The units from the one that comes first; None where they stay as they are.
 
     Args:
         weights: (units, inputs).
+        sort: by what.
+        image: height and width of a unit's image; a square if none is given.
 
     Raises:
         DaeError: a weight is NaN or infinite.
@@ -94,7 +97,7 @@ def order_of(weights: Weights, sort: SortBy) -> Sequence[int] | None:
 
     from dae_cli.pictures.greys import finite
 
-    values = _MEASURES[sort].of(finite(weights))
+    values = _MEASURES[sort].of(finite(weights), image)
     return [int(unit) for unit in np.argsort(-values, kind="stable")]
 
 

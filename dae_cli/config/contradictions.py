@@ -23,7 +23,7 @@ from dae_cli.config.schema import (
     SvmSettings,
 )
 from dae_cli.config.sections import about, entry_at, sound_number, valid_section
-from dae_cli.config.sizes import PIXELS, ROWS, Rows
+from dae_cli.data.datasets import DATASETS, DatasetSpec
 
 MOST_WEIGHTS = 10**9
 """A hundred times those of the paper's largest networks; in single precision, 4 GB."""
@@ -37,13 +37,25 @@ def contradictions(layer: Layer) -> list[Problem]:
     of_filters = kind is FilterExperiment
     model = valid_section(ModelSettings, layer.get("model"))
     hidden = model.hidden if model else ()
-    inputs = inputs_of_filters(layer) if of_filters else PIXELS
+    inputs = inputs_of_filters(layer) if of_filters else _n_pixels(layer)
     return [
         *_of_corruption(layer, inputs, hidden),
         *_of_pretraining(layer, model),
         *_of_weights(layer, inputs, hidden),
         *(of_filters_alone(layer) if of_filters else _of_rows(layer)),
     ]
+
+
+def _data(layer: Layer) -> DatasetSpec | None:
+    dataset = layer.get("dataset")
+    value = dataset.value if dataset else None
+    return DATASETS.get(value) if isinstance(value, str) else None
+
+
+def _n_pixels(layer: Layer) -> int:
+    """The inputs of a network; of a data set that there is not, those of the smallest."""
+    spec = _data(layer)
+    return spec.n_pixels if spec else min(spec.n_pixels for spec in DATASETS.values())
 
 
 def _of_kernel(layer: Layer) -> list[Problem]:
@@ -176,30 +188,28 @@ def _of_weights(layer: Layer, inputs: int, hidden: tuple[int, ...]) -> list[Prob
 
 def _of_rows(layer: Layer) -> list[Problem]:
     """Subsets larger than their split, and minibatches larger than the set trained on."""
-    dataset = layer.get("dataset")
-    rows = ROWS.get(dataset.value) if dataset and isinstance(dataset.value, str) else None
-    if dataset is None or rows is None:
+    if (spec := _data(layer)) is None:
         return []
-    problems = _of_subset(layer, rows, f"of {dataset.value}")
+    problems = _of_subset(layer, spec)
     if kind_of(layer) is SvmExperiment:
         return problems
     train = sound_number(SubsetSettings, layer, "subset.train")
-    if train is not None and train <= rows.train:
+    if train is not None and train <= spec.n_train:
         return problems + _of_batches(layer, train, f"the {train} rows of subset.train")
-    of_set = f"the {rows.train} training rows of {dataset.value}"
-    return problems + _of_batches(layer, rows.train, of_set)
+    of_set = f"the {spec.n_train} training rows of {spec.name}"
+    return problems + _of_batches(layer, spec.n_train, of_set)
 
 
-def _of_subset(layer: Layer, rows: Rows, of_set: str) -> list[Problem]:
+def _of_subset(layer: Layer, spec: DatasetSpec) -> list[Problem]:
     names = {"train": "training", "valid": "validation", "test": "test"}
     return [
         problem
-        for split, there in rows._asdict().items()
+        for split, there in spec.rows.items()
         if (sound_number(SubsetSettings, layer, f"subset.{split}") or 0) > there
         for problem in about(
             layer,
             f"subset.{split}",
-            f"must be from 1 to {there}: there are no more {names[split]} rows {of_set}",
+            f"must be from 1 to {there}: there are no more {names[split]} rows of {spec.name}",
         )
     ]
 

@@ -13,10 +13,11 @@ from dae_cli.config.entries import Layer, merge
 from dae_cli.config.figures import unknown_cells
 from dae_cli.config.kinds import Kind, kind_of, mixed_problems, taken
 from dae_cli.config.names import STUDY_FILE, label
-from dae_cli.config.problems import Problem, shown
+from dae_cli.config.problems import Problem
 from dae_cli.config.schema import AnyExperiment, DatasetName, FilterExperiment
 from dae_cli.config.study_files import StudyFile, dataset_of, read_layer
 from dae_cli.config.words import known_keys
+from dae_cli.errors import shown
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dae_cli.config.problems import Problem, shown
+from dae_cli.config.problems import Problem
+from dae_cli.errors import shown
 
 Scalar = str | int | float | bool | None
 Plain = Scalar | list["Plain"] | dict[str, "Plain"]

@@ -37,7 +37,7 @@ from dae_cli.config.names import (
     unknown_cell,
 )
 from dae_cli.config.overrides import parse_overrides
-from dae_cli.config.problems import Problem, config_error, shown
+from dae_cli.config.problems import Problem, config_error
 from dae_cli.config.schema import AnyExperiment, Experiment, FilterExperiment
 from dae_cli.config.search_space import SearchEntry
 from dae_cli.config.study_files import (
@@ -46,7 +46,7 @@ from dae_cli.config.study_files import (
     first_comment,
     read_study_file,
 )
-from dae_cli.errors import ConfigError
+from dae_cli.errors import ConfigError, shown
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from dae_cli.config.entries import Entry, find, plain
-from dae_cli.config.problems import Problem, did_you_mean, shown
+from dae_cli.config.problems import Problem, did_you_mean
 from dae_cli.config.schema import Settings
 from dae_cli.config.words import keys_of
+from dae_cli.errors import shown
 
 FigureKind = Literal["filters", "zoom", "patches", "components"]
 MeasureName = Literal[

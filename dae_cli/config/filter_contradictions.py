@@ -6,13 +6,13 @@ from dae_cli.config.entries import Layer
 from dae_cli.config.problems import Problem
 from dae_cli.config.schema import ModelSettings, PatchSettings, PretrainSettings
 from dae_cli.config.sections import about, sound_number, valid_section
-from dae_cli.config.sizes import MNIST_DIGITS, PIXELS
+from dae_cli.data.datasets import MNIST
 
 
 def inputs_of_filters(layer: Layer) -> int:
     """The components of an example of merged settings."""
     if _is_mnist(layer):
-        return PIXELS
+        return MNIST.n_pixels
     side = sound_number(PatchSettings, layer, "patches.side")
     return (side or PatchSettings.model_fields["side"].default) ** 2
 
@@ -70,7 +70,7 @@ def _of_training(layer: Layer) -> list[Problem]:
 
 def _of_batches(layer: Layer) -> list[Problem]:
     if _is_mnist(layer):
-        rows, of = layer["rows"].value if "rows" in layer else MNIST_DIGITS, "digits"
+        rows, of = layer["rows"].value if "rows" in layer else MNIST.n_train_file, "digits"
     else:
         count = sound_number(PatchSettings, layer, "patches.count")
         rows, of = count or PatchSettings.model_fields["count"].default, "patches"
@@ -83,4 +83,4 @@ def _of_batches(layer: Layer) -> list[Problem]:
 
 
 def _is_mnist(layer: Layer) -> bool:
-    return layer["dataset"].value == "mnist"
+    return layer["dataset"].value == MNIST.name

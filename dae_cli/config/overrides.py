@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from dae_cli.config.checks import layer_problems
 from dae_cli.config.entries import Entry, Layer, Place, merge
-from dae_cli.config.problems import Problem, shown
+from dae_cli.config.problems import Problem
 from dae_cli.config.reader import MAX_DEPTH, read_override
+from dae_cli.errors import shown
 
 _EXAMPLE = "write key=value, for example pretrain.epochs=10"
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from dae_cli.errors import ConfigError
+from dae_cli.errors import ConfigError, shown
 
 _WIDEST_COLUMN = 48
 """Wider left columns go on a line of their own, so that the message fits a terminal."""
@@ -41,8 +41,3 @@ def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
     by_folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
     return f"; did you mean {shown(prefix + by_folded[near[0]])}?" if near else ""
-
-
-def shown(text: str) -> str:
-    """The text as it is, or with escapes where a character in it could drive a terminal."""
-    return text if text.isprintable() else repr(text)

@@ -29,11 +29,11 @@ from dae_cli.config.figures import read_figures
 from dae_cli.config.kinds import unused_overrides
 from dae_cli.config.names import label
 from dae_cli.config.overrides import parse_overrides
-from dae_cli.config.problems import Problem, config_error, shown
+from dae_cli.config.problems import Problem, config_error
 from dae_cli.config.reader import read_file
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.config.study_files import StudyFile, claims_at, mapping_at, reference_at, text_at
-from dae_cli.errors import ConfigError
+from dae_cli.errors import ConfigError, shown
 
 SETTINGS = "settings.yaml"
 _HEAD = "# Written by dae: what the results in this folder were made with (docs/results.md)."

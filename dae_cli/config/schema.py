@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from dae_cli.config.sizes import MNIST_DIGITS, PIXELS
+from dae_cli.data.datasets import DATASETS, MNIST
 
 DatasetName = Literal[
     "basic", "rot", "bg-rand", "bg-img", "rot-bg-img", "rect", "rect-img", "convex", "mnist"
@@ -305,7 +305,7 @@ class FilterExperiment(Settings):
     patches: PatchSettings | None = None
     """Of photographs alone."""
     rows: Annotated[
-        int | None, Field(ge=1, le=MNIST_DIGITS, description="the digits of mnist trained on")
+        int | None, Field(ge=1, le=MNIST.n_train_file, description="the digits of mnist trained on")
     ] = None
     """Of MNIST, evenly spread, for quick trials; all 60 000 unless given."""
     model: ModelSettings
@@ -326,7 +326,7 @@ class FilterExperiment(Settings):
     @property
     def inputs(self) -> int:
         """The components of an example, d."""
-        return self.patches.side**2 if self.patches else PIXELS
+        return self.patches.side**2 if self.patches else DATASETS[self.dataset].n_pixels
 
 
 PretrainedExperiment = Experiment | FilterExperiment

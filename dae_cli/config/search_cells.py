@@ -13,10 +13,10 @@ from dae_cli.config.entries import Entry, Place
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy, resolve_study
 from dae_cli.config.kinds import kind_name
 from dae_cli.config.names import STUDY_FILE, asked_cells, label
-from dae_cli.config.problems import Problem, config_error, did_you_mean, shown
+from dae_cli.config.problems import Problem, config_error, did_you_mean
 from dae_cli.config.schema import Experiment, FilterExperiment
 from dae_cli.config.search_space import LAYERS, UNITS, PruneSettings, SearchEntry
-from dae_cli.errors import ConfigError
+from dae_cli.errors import ConfigError, shown
 
 Values = Mapping[str, Value]
 """A value of each key of a space."""

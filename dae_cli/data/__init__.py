@@ -1,1 +1,1 @@
-"""The datasets: registry, readers, sources, generators, cache, splits and provenance."""
+"""The datasets: table, readers, sources, generators, cache, splits and provenance."""

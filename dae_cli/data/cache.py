@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from dae_cli.data.content import Content, check_shape, content_digest
 from dae_cli.data.dataset import Origin, Trust
+from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.readers.zipped import DAMAGE
-from dae_cli.data.registry import N_PIXELS, DatasetSpec
 from dae_cli.data.temporary import sweep_cache
 from dae_cli.errors import DataError
 from dae_cli.files import cache_folder, part_of
@@ -79,7 +79,7 @@ def read_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Provenance]:
     """Read an entry; DataError when it is damaged. zip's CRC-32 covers every byte read."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            _require_sizes(arrays, max(spec.n_train_file, spec.n_test) * N_PIXELS * 4)
+            _require_sizes(arrays, max(spec.n_train_file, spec.n_test) * spec.n_pixels * 4)
             provenance = _provenance(arrays)
             content = Content(*(_array(arrays, key) for key in ("X", "Y", "Xtest", "Ytest")))
     except _DAMAGE as error:

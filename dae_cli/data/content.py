@@ -1,6 +1,6 @@
 """The canonical content of a set: four arrays, the same whatever file they came from.
 
-Pixels are uint8 where every genuine pixel is k/levels (``registry.py``), else float32.
+Pixels are uint8 where every genuine pixel is k/levels (``datasets.py``), else float32.
 The digest is a SHA-256 over a header (name, type, scale, shapes) and the bytes of the arrays.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.dataset import Dataset, Origin, Pixels, Split
-from dae_cli.data.registry import N_PIXELS, DatasetSpec
+from dae_cli.data.datasets import DatasetSpec
 from dae_cli.errors import DataError
 
 ROUNDING = 1e-3
@@ -59,10 +59,10 @@ def check_shape(spec: DatasetSpec, content: Content) -> None:
         ("training", content.pixels, content.labels, spec.n_train_file),
         ("test", content.test_pixels, content.test_labels, spec.n_test),
     ):
-        if pixels.shape != (n, N_PIXELS) or labels.shape != (n,):
+        if pixels.shape != (n, spec.n_pixels) or labels.shape != (n,):
             raise DataError(
                 f"{spec.name}: the {part} rows have shape {pixels.shape} and {labels.shape}, "
-                f"expected ({n}, {N_PIXELS}) and ({n},)"
+                f"expected ({n}, {spec.n_pixels}) and ({n},)"
             )
         if pixels.dtype != dtype or labels.dtype != np.uint8:
             raise DataError(f"{spec.name}: {part} pixels are {pixels.dtype}, expected {dtype}")

@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.config.schema import FilterExperiment
 from dae_cli.data.dataset import Split
-from dae_cli.data.mnist import SCALE, digits_of, prepare_mnist
-from dae_cli.data.natural.patches import cut_patches
+from dae_cli.data.datasets import MNIST
+from dae_cli.data.mnist import digits_of, prepare_mnist
+from dae_cli.data.natural.patches import PatchSettings, cut_patches
 from dae_cli.data.natural.scenes import Scene, digest_of, scenes_in, shipped_folder, shipped_scenes
 from dae_cli.data.notes import Note
 from dae_cli.data.obtain import Prepared
-from dae_cli.data.registry import MNIST
-from dae_cli.data.sources.mnist import N_TRAIN
 from dae_cli.data.sources.user_files import chosen_folder
 from dae_cli.errors import DataError
 
@@ -38,7 +36,7 @@ def prepare_images(
     Raises:
         DataError: files cannot be used. DownloadError: MNIST cannot be had.
     """
-    if name == MNIST:
+    if name == MNIST.name:
         return prepare_mnist(chosen_folder(data_dir), note)
     if photos is not None:
         scenes = scenes_in(photos)
@@ -50,26 +48,31 @@ def prepare_images(
 
 
 def load_images(
-    prepared: Prepared, experiment: FilterExperiment, random: Callable[[], np.random.Generator]
+    prepared: Prepared,
+    random: Callable[[], np.random.Generator],
+    *,
+    rows: int | None,
+    patches: PatchSettings | None,
 ) -> FilterImages:
     """Read what an experiment is trained on.
 
     Args:
         prepared: as `prepare_images` returned it.
-        experiment: which digits, or how patches are cut.
+        rows: digits of MNIST, evenly spread; default all.
+        patches: how patches are cut out of photographs; None of MNIST.
         random: gives the generator of the places of patches.
 
     Raises:
         DataError: the files have changed meanwhile.
     """
-    if experiment.patches is None:
-        return _digits(prepared, experiment.rows)
-    return cut_patches(_scenes(prepared), experiment.patches, random())
+    if patches is None:
+        return _digits(prepared, rows)
+    return cut_patches(_scenes(prepared), patches, random())
 
 
 def _digits(prepared: Prepared, rows: int | None) -> Split:
-    digits = digits_of(prepared)
-    whole = Split(digits.images[:N_TRAIN], digits.labels[:N_TRAIN], SCALE)
+    digits, n = digits_of(prepared), MNIST.n_train_file
+    whole = Split(digits.images[:n], digits.labels[:n], MNIST.scale)
     return whole if rows is None else whole.take(rows)
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from dae_cli.data.cache import entries, read_entry, recorded
 from dae_cli.data.content import content_digest
 from dae_cli.data.dataset import Origin, Trust
-from dae_cli.data.generators.recipes import RECIPES
+from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.obtain import describe_common_rows, judge_user_files
-from dae_cli.data.registry import DatasetSpec
 from dae_cli.data.sources.mnist import (
     CONTENT_SHA256,
     MnistFiles,
@@ -66,9 +65,11 @@ def comes_from(spec: DatasetSpec, found: list[Copy]) -> str:
     """Where the set would be taken from now, given its copies, in a few words."""
     if here := at_hand(found):
         return here
-    recipe = RECIPES[spec.name]
+    if (recipe := spec.recipe) is None:
+        return "the download" if spec.archive else "your files alone"
     made = "rebuilt" if recipe.exact else "regenerated"
-    return f"the download, else {made}{' from MNIST' if recipe.uses_mnist else ''}"
+    made += " from MNIST" if recipe.uses_mnist else ""
+    return f"the download, else {made}" if spec.archive else made
 
 
 def at_hand(found: list[Copy]) -> str | None:
@@ -149,7 +150,7 @@ def _cached_copy(spec: DatasetSpec, path: Path) -> Copy:
         usable = known.trust == "verified"
         why_not = f"{known.trust}, used only while your file is given"
     else:
-        usable = path.stem.endswith(RECIPES[spec.name].id)
+        usable = spec.recipe is not None and path.stem.endswith(spec.recipe.id)
         why_not = "an older recipe's, not used"
     source = known.source if usable else f"{known.source}; {why_not}"
     return Copy("cache", (path,), origin, known.sha256, source, size, usable, known.trust)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from dae_cli.data.content import Content
 from dae_cli.data.dataset import Pixels
+from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.generators.rectangles import SIDE
 from dae_cli.data.genuine_rows import KnownRows, known_rows, row_digests
 from dae_cli.data.laws import lawful
-from dae_cli.data.registry import DatasetSpec
 from dae_cli.data.trust import repeated_rows
 
 Labels = NDArray[np.uint8]

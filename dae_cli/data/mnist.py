@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dae_cli.config.sizes import ROWS
 from dae_cli.data.dataset import Dataset, Split
+from dae_cli.data.datasets import MNIST
 from dae_cli.data.digits import Digits
 from dae_cli.data.notes import Note
 from dae_cli.data.obtain import Prepared
-from dae_cli.data.registry import MNIST, classes_of
 from dae_cli.data.sources.mnist import (
     CONTENT_SHA256,
-    N_TRAIN,
     cached_mnist,
     find_mnist,
     mnist_digits,
@@ -25,8 +23,6 @@ from dae_cli.data.sources.mnist import (
 )
 from dae_cli.errors import DataError
 from dae_cli.files import cache_folder
-
-SCALE = 1 / 255
 
 
 def prepare_mnist(folder: Path | None, note: Note) -> Prepared:
@@ -40,7 +36,7 @@ def prepare_mnist(folder: Path | None, note: Note) -> Prepared:
     assert files is not None
     whose = "the user's files" if files.folder != cache_folder() / "mnist" else "the cache"
     source = f"MNIST, {whose} (verified: the published content)"
-    return Prepared(MNIST, files.folder, "original", CONTENT_SHA256, source, "verified")
+    return Prepared(MNIST.name, files.folder, "original", CONTENT_SHA256, source, "verified")
 
 
 def foresee_mnist(folder: Path | None) -> Prepared:
@@ -53,8 +49,8 @@ def foresee_mnist(folder: Path | None) -> Prepared:
         read_mnist(files)
     here = mnist_here(folder, cache_folder())
     source = f"MNIST, {here}" if here else "MNIST, which would be fetched"
-    path = cache_folder() / MNIST
-    return Prepared(MNIST, path, "original", CONTENT_SHA256, source, "verified")
+    path = cache_folder() / MNIST.name
+    return Prepared(MNIST.name, path, "original", CONTENT_SHA256, source, "verified")
 
 
 def digits_of(prepared: Prepared) -> Digits:
@@ -67,9 +63,9 @@ def digits_of(prepared: Prepared) -> Digits:
 
 def load_mnist(prepared: Prepared) -> Dataset:
     """Read the three splits; DataError when the files have changed meanwhile."""
-    digits, n = digits_of(prepared), ROWS[MNIST].train
+    digits, n = digits_of(prepared), MNIST.n_train
     train, valid, test = (
-        Split(digits.images[rows], digits.labels[rows], SCALE)
-        for rows in (slice(n), slice(n, N_TRAIN), slice(N_TRAIN, None))
+        Split(digits.images[rows], digits.labels[rows], MNIST.scale)
+        for rows in (slice(n), slice(n, MNIST.n_train_file), slice(MNIST.n_train_file, None))
     )
-    return Dataset(MNIST, classes_of(MNIST), train, valid, test, "original", prepared.sha256)
+    return Dataset(MNIST.name, MNIST.n_classes, train, valid, test, "original", prepared.sha256)

@@ -19,13 +19,12 @@ from dae_cli.data.cache import (
 )
 from dae_cli.data.content import Content, check_shape, content_digest
 from dae_cli.data.dataset import Origin, Trust, standing
+from dae_cli.data.datasets import DatasetSpec, Recipe
 from dae_cli.data.digits import DigitSource
-from dae_cli.data.generators.recipes import RECIPES, Recipe
 from dae_cli.data.lock import alone
 from dae_cli.data.misreadings import likeliest_misreading
 from dae_cli.data.notes import Note
 from dae_cli.data.readers.archive import read_archive
-from dae_cli.data.registry import DatasetSpec
 from dae_cli.data.sources.download import archive_of, fetched
 from dae_cli.data.sources.user_files import UserFiles, archive_is_genuine
 from dae_cli.data.trust import is_plausible, known_contents, rows_in_common
@@ -137,8 +136,8 @@ def judge_user_files(
     Raises DataError where nothing shows that they are the original and the user does not accept
     them all the same, and where they are what dae regenerates.
     """
-    recipe = RECIPES[spec.name]
-    if sha256 == recipe.sha256 and not recipe.exact:
+    recipe = spec.recipe
+    if recipe and sha256 == recipe.sha256 and not recipe.exact:
         raise DataError(
             f"{files}: is the set that dae regenerates, not the original; "
             "take it out of the data folder"
@@ -178,7 +177,8 @@ def describe_common_rows(content: Content) -> str:
 
 def from_download(spec: DatasetSpec, note: Note) -> Prepared:
     """Fetch the published archive into the cache; DownloadError when no address has it."""
-    proven = f"{spec.archive}: has the published SHA-1"
+    assert spec.archive is not None, f"{spec.name} has no archive"
+    proven = f"{spec.archive.name}: has the published SHA-1"
     with fetched(archive_of(spec), cache_folder(), note) as archive:
         try:
             content = read_archive(archive, spec)
@@ -196,7 +196,8 @@ def from_download(spec: DatasetSpec, note: Note) -> Prepared:
 
 def from_recipe(spec: DatasetSpec, digits: DigitSource, note: Note) -> Prepared:
     """Regenerate the set into the cache; DataError where its ingredients cannot be had."""
-    recipe = RECIPES[spec.name]
+    recipe = spec.recipe
+    assert recipe is not None, f"{spec.name} has no recipe"
     note(f"regenerating {spec.name} from the published recipe")
     content = recipe.generate(digits)
     sha256 = content_digest(spec, content)
@@ -219,8 +220,8 @@ def _store(spec: DatasetSpec, content: Content, provenance: Provenance, note: No
     check_shape(spec, content)
     if common := describe_common_rows(content):
         note(f"{spec.name}: {common}")
-    made_here = provenance.origin == "regenerated"
-    tail = RECIPES[spec.name].id if made_here else provenance.sha256[:12]
+    made_here = spec.recipe if provenance.origin == "regenerated" else None
+    tail = made_here.id if made_here else provenance.sha256[:12]
     path = cache_folder() / f"{spec.name}-{provenance.origin}-{tail}.npz"
     known = sound_entry(path, spec)
     if known and known.trust == "verified":  # the same content, proven by its archive before

@@ -13,7 +13,7 @@ from pathlib import Path
 from dae_cli.data.cache import read_entry, sound_entry
 from dae_cli.data.content import as_dataset
 from dae_cli.data.dataset import Dataset, Origin
-from dae_cli.data.generators.recipes import RECIPES
+from dae_cli.data.datasets import DATASETS, MNIST, DatasetSpec
 from dae_cli.data.lock import alone
 from dae_cli.data.mnist import foresee_mnist, load_mnist, prepare_mnist
 from dae_cli.data.notes import Note
@@ -24,7 +24,7 @@ from dae_cli.data.obtain import (
     from_recipe,
     from_user_files,
 )
-from dae_cli.data.registry import MNIST, REGISTRY, DatasetSpec
+from dae_cli.data.sources.download import archive_of
 from dae_cli.data.sources.mnist import mnist_digits, mnist_here
 from dae_cli.data.sources.user_files import (
     UserFiles,
@@ -43,8 +43,8 @@ def _silent(_: str) -> None:
 
 def spec_of(name: str) -> DatasetSpec:
     """The facts of a set; DataError for an unknown name."""
-    if (spec := REGISTRY.get(name)) is None:
-        raise DataError(f"unknown data set {name!r}; expected one of {', '.join(REGISTRY)}")
+    if (spec := DATASETS.get(name)) is None:
+        raise DataError(f"unknown data set {name!r}; expected one of {', '.join(DATASETS)}")
     return spec
 
 
@@ -71,7 +71,7 @@ def prepare(
         DownloadError: the original is insisted on and cannot be fetched.
     """
     folder = chosen_folder(data_dir)
-    if name == MNIST:
+    if name == MNIST.name:
         _require_original(origin)
         return prepare_mnist(folder, note)
     spec = spec_of(name)
@@ -107,7 +107,7 @@ def foresee(
         DataError: as `prepare` does, of the user's files.
     """
     folder = chosen_folder(data_dir)
-    if name == MNIST:
+    if name == MNIST.name:
         _require_original(origin)
         mnist = foresee_mnist(folder)
         return Foreseen(mnist.source, mnist)
@@ -117,7 +117,8 @@ def foresee(
         return Foreseen(found.source, found)
     if here := _from_cache(spec, origin, delete=False):
         return Foreseen(here.source, here)
-    recipe = RECIPES[name]
+    recipe = spec.recipe
+    assert recipe is not None, f"{name} has no recipe"
     made = "regenerated"
     if recipe.uses_mnist:
         made += f" from MNIST, {mnist_here(folder, cache_folder()) or 'which would be fetched'}"
@@ -130,9 +131,9 @@ def foresee(
 
 def load(prepared: Prepared) -> Dataset:
     """Read a prepared set; fast, for worker processes. DataError when the entry is damaged."""
-    if prepared.name == MNIST:
+    if prepared.name == MNIST.name:
         return load_mnist(prepared)
-    spec = REGISTRY[prepared.name]
+    spec = DATASETS[prepared.name]
     content, provenance = read_entry(prepared.path, spec)
     if provenance.sha256 != prepared.sha256 or provenance.origin != prepared.origin:
         raise DataError(
@@ -157,8 +158,8 @@ def _user_files(
 def _require_original(origin: Origin | None) -> None:
     if origin == "regenerated":
         raise DataError(
-            f"{MNIST} is not regenerated, there is the original alone; leave out --origin "
-            f"regenerated, or leave out what is trained on {MNIST}"
+            f"{MNIST.name} is not regenerated, there is the original alone; leave out --origin "
+            f"regenerated, or leave out what is trained on {MNIST.name}"
         )
 
 
@@ -174,8 +175,7 @@ def _from_cache(
             known = sound_entry(path, spec, delete=delete)
             if known and known.trust == "verified":
                 return Prepared.of(path, known)
-    if origin != "original":
-        recipe = RECIPES[spec.name]
+    if origin != "original" and (recipe := spec.recipe):
         path = cache_folder() / f"{spec.name}-regenerated-{recipe.id}.npz"
         known = sound_entry(path, spec, delete=delete)
         if known and known.sha256 == recipe.sha256:
@@ -193,7 +193,7 @@ def _obtain(spec: DatasetSpec, origin: Origin | None, folder: Path | None, note:
     except DownloadError as error:
         if origin == "original":
             raise DownloadError(
-                f"{error}\n  supply {spec.archive} with --data-dir; it is regenerated only "
-                "where no original is asked for, by --origin original or by a run that had it"
+                f"{error}\n  supply {archive_of(spec).name} with --data-dir; it is regenerated "
+                "only where no original is asked for, by --origin original or by a run that had it"
             ) from error
         return from_recipe(spec, digits, note)

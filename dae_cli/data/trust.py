@@ -11,10 +11,9 @@ from collections import Counter
 
 from dae_cli.data.content import Content
 from dae_cli.data.dataset import Trust
-from dae_cli.data.generators.recipes import RECIPES
+from dae_cli.data.datasets import DATASETS, MNIST, PHOTOGRAPHS, DatasetSpec
 from dae_cli.data.genuine_rows import known_rows
 from dae_cli.data.laws import lawful
-from dae_cli.data.registry import REGISTRY, DatasetSpec
 from dae_cli.data.sources.mnist import CONTENT_SHA256 as MNIST_SHA256
 
 COMMON_ROWS = {"rect": 2076, "convex": 481}
@@ -25,16 +24,15 @@ _FEW = 100
 
 def known_contents(spec: DatasetSpec) -> set[str]:
     """Digests that prove content to be the original's: one seen, or one rebuilt exactly."""
-    recipe = RECIPES[spec.name]
-    rebuilt = {recipe.sha256} if recipe.exact else set()
+    rebuilt = {spec.recipe.sha256} if spec.recipe and spec.recipe.exact else set()
     return rebuilt | ({spec.content_sha256} if spec.content_sha256 else set())
 
 
 def recorded_trust(name: str, origin: str, sha256: str) -> Trust:
     """The trust of results that were written before they recorded it: what their digest proves."""
-    if origin == "regenerated" or name == "photographs":
+    if origin == "regenerated" or name == PHOTOGRAPHS:
         return ""
-    known = known_contents(REGISTRY[name]) if name in REGISTRY else {MNIST_SHA256}
+    known = {MNIST_SHA256} if name == MNIST.name else known_contents(DATASETS[name])
     return "verified" if sha256 in known else "unverified"
 
 

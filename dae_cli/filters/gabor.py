@@ -258,20 +258,11 @@ def _bounds(shape: Shape) -> tuple[Array, Array]:
     The centre lies on the tile; no envelope is wider than the tile, over which it is then flat
     (above .88 to the edge from the middle); half a cycle of the carrier fits on the tile.
     """
-    (height, width), longest = shape, max(shape)
-    log_sigma = np.log(SMALLEST_SIGMA), np.log(longest)
-    log_frequency = np.log(0.5 / longest), np.log(HIGHEST_FREQUENCY)
-    low, high = np.array(
-        [
-            (-0.5, width - 0.5),
-            (-0.5, height - 0.5),
-            log_sigma,
-            log_sigma,
-            log_frequency,
-            (-np.inf, np.inf),
-        ]
-    ).T
-    return low, high
+    (height, width), longest = shape, np.log(max(shape))
+    sigma, half_cycle = np.log(SMALLEST_SIGMA), np.log(0.5 / max(shape))
+    low = [-0.5, -0.5, sigma, sigma, half_cycle, -np.inf]
+    high = [width - 0.5, height - 0.5, longest, longest, np.log(HIGHEST_FREQUENCY), np.inf]
+    return np.array(low), np.array(high)
 
 
 def _best_parameters(filters: Array, shape: Shape) -> Array:

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.filters.measures import UnitMeasures
 
+Interval = tuple[float, float]
+"""Lower and upper end, of a coverage of 95 %."""
+
 COVERAGE = 0.95
 LEAST_LOCALITY = 0.5
 """Of a local filter."""
-
-
-class Interval(NamedTuple):
-    """Lower and upper end."""
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +29,6 @@ class Estimate:
     of: int
     """Units that it is a share of, or the median of."""
     interval: Interval
-    """95 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +74,8 @@ def wilson(count: int, of: int) -> Interval:
 
     if of < 1 or not 0 <= count <= of:
         raise ValueError(f"{count} of {of}: expected a count from 0 to a total of at least 1")
-    found = binomtest(count, of).proportion_ci(COVERAGE, method="wilson")
-    return Interval(float(found.low), float(found.high))
+    interval = binomtest(count, of).proportion_ci(COVERAGE, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def median_interval(values: NDArray[Any]) -> Interval:
@@ -100,10 +95,10 @@ def median_interval(values: NDArray[Any]) -> Interval:
     sample = np.asarray(values, dtype=np.float64).ravel()
     if not len(sample) or np.isnan(sample).any():
         raise ValueError(f"{len(sample)} values: expected at least one, and none that is NaN")
-    found = quantile_test(sample).confidence_interval(COVERAGE)
-    if np.isnan(found.low):  # scipy's word for one without end
-        return Interval(-inf, inf)
-    return Interval(float(found.low), float(found.high))
+    interval = quantile_test(sample).confidence_interval(COVERAGE)
+    if np.isnan(interval.low):  # scipy's word for one without end
+        return -inf, inf
+    return float(interval.low), float(interval.high)
 
 
 def _share(members: Iterable[bool]) -> Estimate:
@@ -114,5 +109,5 @@ def _share(members: Iterable[bool]) -> Estimate:
 def _median(values: Iterable[float]) -> Estimate:
     sample = np.array(list(values), dtype=np.float64)
     if not len(sample):
-        return Estimate(float("nan"), 0, Interval(-inf, inf))
+        return Estimate(float("nan"), 0, (-inf, inf))
     return Estimate(float(np.median(sample)), len(sample), median_interval(sample))

@@ -17,9 +17,9 @@ from dae_cli.config.dump import dump_yaml
 from dae_cli.config.kinds import as_network
 from dae_cli.config.schema import Experiment
 from dae_cli.data.dataset import Dataset, Split
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import load
-from dae_cli.data.registry import N_PIXELS, classes_of
 from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.errors import DaeError, DivergedError, RunFolderError
 from dae_cli.files import sweep, write_json, write_text
@@ -257,7 +257,8 @@ def _measured(row: TrialRow, state: TrainingState, n_valid: int) -> TrialRow:
 
 def weights_of(experiment: Experiment) -> int:
     """Return the weights of the network that is fine-tuned, without biases."""
-    widths = (N_PIXELS, *experiment.model.hidden, classes_of(experiment.dataset))
+    spec = DATASETS[experiment.dataset]
+    widths = (spec.n_pixels, *experiment.model.hidden, spec.n_classes)
     return sum(below * above for below, above in pairwise(widths))
 
 

@@ -22,6 +22,7 @@ from dae_cli.config.saved_settings import (
     some,
 )
 from dae_cli.config.schema import AnyExperiment
+from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.data.obtain import Prepared
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.plan import Plan, default_out, with_seed
@@ -149,7 +150,7 @@ def _same_data(plan: Plan, rows: Sequence[RunRow]) -> str:
 
 def _way_to_data(row: RunRow, now: Prepared) -> str:
     """The option by which a command that has other data now would have those of a row."""
-    if row.dataset == "photographs":
+    if row.dataset == PHOTOGRAPHS:
         return (
             "without --photos"
             if (row.data_origin, now.origin) == ("original", "own")
@@ -238,7 +239,7 @@ def _source_of(plan: Plan, row: RunRow) -> str:
             status = read_record(plan.out / RUNS / row.run / STATUS, Status)
             if status.data.sha256 == row.data_sha256 and status.data.source:
                 return status.data.source
-    of_own = "own photographs" if row.dataset == "photographs" else "own data"
+    of_own = "own photographs" if row.dataset == PHOTOGRAPHS else "own data"
     return of_own if row.data_origin == "own" else f"{row.data_origin} data"
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from dae_cli.config.schema import FilterExperiment, SvmExperiment
-from dae_cli.config.sizes import MNIST_DIGITS, ROWS
-from dae_cli.data.registry import N_PIXELS, classes_of
+from dae_cli.data.datasets import DATASETS, MNIST
 from dae_cli.study.run.folder import Job
 
 SVM_STEPS = 100
@@ -21,13 +20,14 @@ def expected_work(job: Job) -> float:
     """
     experiment = job.experiment
     if isinstance(experiment, FilterExperiment):
-        rows = experiment.patches.count if experiment.patches else experiment.rows or MNIST_DIGITS
+        patches, digits = experiment.patches, experiment.rows or MNIST.n_train_file
+        rows = patches.count if patches else digits
         weights = experiment.inputs * experiment.model.hidden[0]
         return float(rows * weights * experiment.pretrain.epochs)
-    rows = experiment.subset.train if experiment.subset else ROWS[job.data.name].train
+    spec = DATASETS[job.data.name]
+    rows = experiment.subset.train if experiment.subset else spec.n_train
     if isinstance(experiment, SvmExperiment):
-        classes = classes_of(job.data.name)
-        return float(SVM_STEPS * rows**2 * classes * experiment.svm.coarse_trials)
-    widths = (N_PIXELS, *experiment.model.hidden)
+        return float(SVM_STEPS * rows**2 * spec.n_classes * experiment.svm.coarse_trials)
+    widths = (spec.n_pixels, *experiment.model.hidden)
     weights = sum(below * above for below, above in pairwise(widths))
     return float(rows * weights * (experiment.pretrain.epochs + experiment.finetune.patience))

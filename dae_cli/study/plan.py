@@ -10,6 +10,7 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
 from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.data.dataset import Origin
+from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.data.filter_images import prepare_images
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import foresee, prepare
@@ -115,7 +116,7 @@ def prepare_each(
     reasons: dict[str, str] = {}
     for name in dict.fromkeys(cell.experiment.dataset for cell in cells):
         try:
-            if not dry or name == "photographs":
+            if not dry or name == PHOTOGRAPHS:
                 prepared[name] = prepare_any(
                     name, data_dir, origin, photos, watcher, accept_unverified
                 )
@@ -158,7 +159,7 @@ def prepare_any(
     Raises:
         DataError: it cannot be had.
     """
-    if name == "photographs":
+    if name == PHOTOGRAPHS:
         found = prepare_images(name, data_dir=data_dir, photos=photos, note=watcher.note)
         watcher.note(f"{name}: {found.source}")
     else:

@@ -9,7 +9,6 @@ small and says nothing that the data do not: whoever reads it has the data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -25,11 +24,10 @@ from dae_cli.errors import RunFolderError
 from dae_cli.svm.selection import GREATEST_DEGREE, Point, Trial
 from dae_cli.svm.svm import Kernel, Svm
 from dae_cli.svm.trials import training_images
-from dae_cli.tensors import Spec, open_tensors, save_tensors
+from dae_cli.tensors import REMEDY, Spec, open_tensors, save_tensors
 
 MAX_BYTES = 10_000_000
 """Of trials.csv. A line has about a hundred; no search makes so many trials."""
-REMEDY = "remove the run's folder to have it made anew"
 
 
 _from_0 = number("a number of 0 or more", lambda value: 0 <= value < inf)
@@ -154,21 +152,6 @@ class _Header(BaseModel):
     converged: bool
 
 
-@dataclass(frozen=True)
-class ExpectedSvm:
-    """What a file must have been made of and for.
-
-    Attributes:
-        experiment: the resolved config.
-        data_sha256: digest of the data set's content.
-        dataset: the rows that the experiment uses; support vectors are rows of train + valid.
-    """
-
-    experiment: SvmExperiment
-    data_sha256: str
-    dataset: Dataset
-
-
 def save_svm(path: Path, svm: Svm, experiment: SvmExperiment, data_sha256: str) -> None:
     """Write a machine whole or not at all.
 
@@ -192,18 +175,28 @@ def save_svm(path: Path, svm: Svm, experiment: SvmExperiment, data_sha256: str) 
     save_tensors(path, header, tensors)
 
 
-def load_svm(path: Path, expected: ExpectedSvm) -> Svm:
+def load_svm(path: Path, experiment: SvmExperiment, data_sha256: str, dataset: Dataset) -> Svm:
     """Read a machine back; its support vectors are taken from the data.
+
+    Args:
+        path: of the file.
+        experiment: the resolved config that it must have been made of.
+        data_sha256: digest of the data set's content.
+        dataset: the rows that the experiment uses; support vectors are rows of train + valid.
 
     Raises:
         RunFolderError: the file is missing, damaged, or not a checkpoint of this run.
     """
-    dataset = expected.dataset
     with open_tensors(path, _Header) as file:
-        header = file.header
-        _refuse_another_run(header, expected)
-        pairs = len(header.classes) * (len(header.classes) - 1) // 2
-        n_support = next(iter(file.found.get("support", ("", ()))[1]), 0)
+        header, classes = file.header, file.header.classes
+        if (header.experiment, header.data_sha256) != (experiment, data_sha256):
+            raise ValueError("it was made with other settings or on other data")
+        if header.kernel != experiment.svm.kernel:
+            raise ValueError(f"its kernel is {header.kernel}")
+        if classes != sorted(set(classes)) or classes[-1] >= dataset.n_classes:
+            raise ValueError(f"its classes are {classes}")
+        pairs = len(classes) * (len(classes) - 1) // 2
+        n_support = next(iter(file.specs.get("support", ("", ()))[1]), 0)
         shapes: dict[str, Spec] = {
             "support": ("I64", (max(1, n_support),)),
             "weights": ("F64", (n_support, pairs)),
@@ -214,24 +207,14 @@ def load_svm(path: Path, expected: ExpectedSvm) -> Svm:
         if support.min() < 0 or support.max() >= n_rows or len(np.unique(support)) < len(support):
             raise ValueError(f"its support vectors are not different rows from 0 to {n_rows - 1}")
     kernel = Kernel(header.kernel, header.gamma, header.degree, header.coef0, header.destruction)
-    images = training_images(dataset, kernel.destruction, header.experiment.seed)
+    images = training_images(dataset, kernel.destruction, experiment.seed)
     return Svm(
         kernel=kernel,
         C=header.penalty,
-        classes=np.array(header.classes, dtype=dataset.train.labels.dtype),
+        classes=np.array(classes, dtype=dataset.train.labels.dtype),
         support=support,
         vectors=images[support],
         weights=tensors["weights"],
         biases=tensors["biases"],
         converged=header.converged,
     )
-
-
-def _refuse_another_run(header: _Header, expected: ExpectedSvm) -> None:
-    if (header.experiment, header.data_sha256) != (expected.experiment, expected.data_sha256):
-        raise ValueError("it was made with other settings or on other data")
-    if header.kernel != expected.experiment.svm.kernel:
-        raise ValueError(f"its kernel is {header.kernel}")
-    classes = header.classes
-    if classes != sorted(set(classes)) or classes[-1] >= expected.dataset.n_classes:
-        raise ValueError(f"its classes are {classes}")

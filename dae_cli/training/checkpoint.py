@@ -102,7 +102,7 @@ def load_checkpoint(path: Path, expected: Expected) -> TrainingState:
     """
     with open_tensors(path, _Position) as file:
         _refuse_another_run(file.header, expected)
-        state = _blank_state_at(file.header, expected, file.found)
+        state = _blank_state_at(file.header, expected, file.specs)
         blanks = state.tensors()
         for name, tensor in file.read({n: ("F32", t.shape) for n, t in blanks.items()}):
             blanks[name].copy_(torch.from_numpy(tensor))

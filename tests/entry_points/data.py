@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.config.schema import FilterExperiment
 from dae_cli.data.content import Content, canonical_pixels, content_digest
 from dae_cli.data.dataset import Split
+from dae_cli.data.datasets import DATASETS, Archive, DatasetSpec, Recipe
 from dae_cli.data.digits import Digits
 from dae_cli.data.filter_images import load_images, prepare_images
-from dae_cli.data.generators.recipes import RECIPES, Recipe
 from dae_cli.data.generators.rotation import rotated
 from dae_cli.data.generators.words import Words
 from dae_cli.data.genuine_rows import GENUINE_ROWS, GenuineRow, row_digests
 from dae_cli.data.laws import lawful
-from dae_cli.data.registry import REGISTRY, DatasetSpec
+from dae_cli.data.natural.patches import PatchSettings
 from tests.support.data_files import text, zipped
 
 __all__ = [
@@ -58,12 +59,13 @@ def regenerated(
         assert digits, "asked for MNIST"
         return Digits(*digits)
 
-    before = REGISTRY[name]
-    REGISTRY[name] = replace(before, n_train=train, n_valid=0, n_test=test)
+    before = DATASETS[name]
+    DATASETS[name] = replace(before, n_train=train, n_valid=0, n_test=test)
     try:
-        content = RECIPES[name].generate(mnist)
+        assert before.recipe is not None
+        content = before.recipe.generate(mnist)
     finally:
-        REGISTRY[name] = before
+        DATASETS[name] = before
     arrays = (content.pixels, content.labels, content.test_pixels, content.test_labels)
     return dict(zip(("X", "Y", "Xtest", "Ytest"), arrays, strict=True))
 
@@ -84,7 +86,7 @@ class SmallSet:
     def sha256(self) -> str:
         """The digest of its content."""
         content = Content(self.X, self.Y, self.Xtest, self.Ytest)
-        return content_digest(REGISTRY["small"], content)
+        return content_digest(DATASETS["small"], content)
 
     def text(self, part: str) -> bytes:
         """The rows of X or Xtest as the originals have them: 785 numbers of eight digits."""
@@ -140,27 +142,29 @@ def register_small(
         genuine: the first and the last rows of both files of the original are known.
         archive: the name of the published archive.
     """
-    REGISTRY["small"] = replace(
-        REGISTRY["rect-img"],
-        name="small",
+    spec = DatasetSpec(
+        "small",
         n_classes=3,
         n_train=6,
         n_valid=2,
         n_test=5,
-        archive=archive,
-        archive_sha1=archive_sha1,
-        train_member="small_train.amat",
-        test_member="50k/small_test.amat",
+        levels=255,
+        archive=Archive(archive, archive_sha1, "small_train.amat", "50k/small_test.amat"),
         content_sha256=known_sha256,
     )
     original = _random_small(1)
     regenerated = original if exact else _random_small(2)
+    DATASETS["small"] = spec
 
-    def generate(_: Any) -> Content:
+    def generate() -> Content:
         labels = 2 - regenerated.Y if wrong_recipe else regenerated.Y
         return Content(regenerated.X, labels, regenerated.Xtest, regenerated.Ytest)
 
-    RECIPES["small"] = Recipe(version, regenerated.sha256, generate, exact=exact)
+    module: Any = ModuleType("dae_cli.data.generators.small")
+    module.generate = generate
+    sys.modules[module.__name__] = module
+    recipe = Recipe(version, regenerated.sha256, "small:generate", exact=exact)
+    DATASETS["small"] = replace(spec, recipe=recipe)
     GENUINE_ROWS.pop("small", None)
     if genuine:
         GENUINE_ROWS["small"] = [
@@ -175,8 +179,8 @@ def register_small(
 
 def shrink(name: str, train: int, valid: int, test: int) -> tuple[DatasetSpec, list[GenuineRow]]:
     """Have a set with fewer rows, the known ones at the ends of its splits, until `restore`."""
-    before = REGISTRY[name], list(GENUINE_ROWS[name])
-    REGISTRY[name] = replace(before[0], n_train=train, n_valid=valid, n_test=test)
+    before = DATASETS[name], list(GENUINE_ROWS[name])
+    DATASETS[name] = replace(before[0], n_train=train, n_valid=valid, n_test=test)
     starts = (0, train - 10, train, train + valid - 10, 0, test - 10)
     GENUINE_ROWS[name] = [
         replace(row, row=starts[k // 10] + k % 10 + 1) for k, row in enumerate(before[1])
@@ -187,13 +191,14 @@ def shrink(name: str, train: int, valid: int, test: int) -> tuple[DatasetSpec, l
 def restore(before: tuple[DatasetSpec, list[GenuineRow]]) -> None:
     """Undo `shrink`."""
     spec, rows = before
-    REGISTRY[spec.name], GENUINE_ROWS[spec.name] = spec, rows
+    DATASETS[spec.name], GENUINE_ROWS[spec.name] = spec, rows
 
 
 def forget_small() -> None:
     """Undo `register_small`."""
-    for table in (REGISTRY, RECIPES, GENUINE_ROWS):
+    for table in (DATASETS, GENUINE_ROWS):
         table.pop("small", None)
+    sys.modules.pop("dae_cli.data.generators.small", None)
 
 
 def _random_small(seed: int) -> SmallSet:
@@ -216,11 +221,17 @@ def patches_of(
         meanwhile: called between the first look at the photographs and the cutting.
         patches: settings of the patches.
     """
-    experiment = _on_filters(dataset="photographs", patches=patches)
+    usual: dict[str, Any] = {
+        "side": 12,
+        "count": 500_000,
+        "whitening": "olshausen-field",
+        "cutoff": 0.4,
+    }
+    settings = PatchSettings(**usual | {"deviation": 1.0} | patches)
     prepared = prepare_images("photographs", photos=photos, note=lambda _: None)
     if meanwhile:
         meanwhile()
-    cut = load_images(prepared, experiment, lambda: np.random.default_rng(seed))
+    cut = load_images(prepared, lambda: np.random.default_rng(seed), rows=None, patches=settings)
     assert isinstance(cut, np.ndarray)
     return prepared.source, prepared.sha256, cut
 
@@ -228,14 +239,14 @@ def patches_of(
 def filter_digits(data_dir: Path, rows: int | None) -> tuple[Array, Array]:
     """The digits of MNIST that an experiment on filters is trained on: grey values, labels."""
     prepared = prepare_images("mnist", data_dir=data_dir, note=lambda _: None)
-    digits = load_images(prepared, _on_filters(dataset="mnist", rows=rows), np.random.default_rng)
+    digits = load_images(prepared, np.random.default_rng, rows=rows, patches=None)
     assert isinstance(digits, Split)
     return digits.as_float(), digits.labels
 
 
 def digests_of_rows(name: str, greys: Array) -> list[str]:
     """The digests of rows of grey values, (n, 784), as the package ships those of genuine rows."""
-    return row_digests(canonical_pixels(greys, REGISTRY[name], name))
+    return row_digests(canonical_pixels(greys, DATASETS[name], name))
 
 
 def follows_its_law(name: str, pixels: Array, labels: Array) -> Array:
@@ -243,11 +254,3 @@ def follows_its_law(name: str, pixels: Array, labels: Array) -> Array:
     obeyed = lawful(name, pixels, labels)
     assert obeyed is not None
     return obeyed.rows
-
-
-def _on_filters(**settings: Any) -> FilterExperiment:
-    usual = {
-        "model": {"hidden": [4]},
-        "pretrain": {"learning_rate": 0.1, "epochs": 1, "loss": "squared-error"},
-    }
-    return FilterExperiment.model_validate(usual | settings)

@@ -15,11 +15,11 @@ from dae_cli.csvfile import read_rows
 from dae_cli.data.cache import read_entry, read_pointer
 from dae_cli.data.content import as_dataset
 from dae_cli.data.dataset import Greys
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.readers.amat import read_amat
 from dae_cli.data.readers.archive import read_archive
 from dae_cli.data.readers.arrays import read_arrays
 from dae_cli.data.readers.idx import read_idx, read_labels
-from dae_cli.data.registry import REGISTRY
 from dae_cli.errors import DaeError
 from dae_cli.study.rows import TrialRow
 from dae_cli.study.run.wrong_rows import load_wrong_rows
@@ -56,8 +56,9 @@ class SetFacts(NamedTuple):
 
 
 SETS = {
-    name: SetFacts(*(getattr(spec, field) for field in SetFacts._fields))
-    for name, spec in REGISTRY.items()
+    name: SetFacts(spec.n_classes, *spec.archive.members, spec.levels)
+    for name, spec in DATASETS.items()
+    if spec.archive
 }
 
 
@@ -80,7 +81,7 @@ class Arrays(NamedTuple):
 
 
 def _spec(of: Rows) -> Any:
-    return replace(REGISTRY[of.dataset], n_train=of.train, n_valid=of.valid, n_test=of.test)
+    return replace(DATASETS[of.dataset], n_train=of.train, n_valid=of.valid, n_test=of.test)
 
 
 def _arrays(content: Any) -> Arrays:

@@ -73,9 +73,9 @@ def _facts(name: str, folder: Path | None) -> dict[str, Any]:
     return {
         "name": name,
         "classes": spec.n_classes,
-        "rows": {"train": spec.n_train, "valid": spec.n_valid, "test": spec.n_test},
-        "archive": spec.archive,
-        "archive_sha1": spec.archive_sha1,
+        "rows": spec.rows,
+        "archive": spec.archive and spec.archive.name,
+        "archive_sha1": spec.archive and spec.archive.sha1,
         "known_sha256": sorted(known_contents(spec)),
         "addresses": list(archive_of(spec).addresses),
         "copies": [_copy(copy) for copy in found],
@@ -84,7 +84,7 @@ def _facts(name: str, folder: Path | None) -> dict[str, Any]:
 
 
 def _mnist(folder: Path | None) -> dict[str, Any]:
-    from dae_cli.config.sizes import ROWS
+    from dae_cli.data.datasets import MNIST as SPEC
     from dae_cli.data.inventory import at_hand, mnist_copies
     from dae_cli.data.sources.download import addresses_of
     from dae_cli.data.sources.mnist import ADDRESSES, CONTENT_SHA256
@@ -92,8 +92,8 @@ def _mnist(folder: Path | None) -> dict[str, Any]:
     found = mnist_copies(folder)
     return {
         "name": MNIST,
-        "classes": 10,
-        "rows": ROWS[MNIST]._asdict(),
+        "classes": SPEC.n_classes,
+        "rows": SPEC.rows,
         "known_sha256": [CONTENT_SHA256],
         "addresses": list(addresses_of("", ADDRESSES)),
         "copies": [_copy(copy) for copy in found],

@@ -31,9 +31,9 @@ def chosen(names: Sequence[str], *, mnist: bool = False) -> list[str]:
 
     Raises BadParameter for another name.
     """
-    from dae_cli.data.registry import REGISTRY
+    from dae_cli.data.datasets import DATASETS
 
-    known = [*REGISTRY, *([MNIST] if mnist else [])]
+    known = [name for name in DATASETS if mnist or name != MNIST]
     if MNIST in names and not mnist:
         raise typer.BadParameter(
             f"{MNIST!r} is not regenerated: it is what other sets are made of, and there is the "

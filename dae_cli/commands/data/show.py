@@ -42,8 +42,8 @@ def show(
     if out is not None:
         check_suffix(out, (".png",))
 
+    from dae_cli.data.datasets import DATASETS
     from dae_cli.data.provide import load, prepare
-    from dae_cli.data.registry import is_stored_transposed
     from dae_cli.pictures.contact import Images, contact_sheet
     from dae_cli.pictures.saving import save_png
 
@@ -57,7 +57,7 @@ def show(
     dataset = load(prepared)
     rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split.value]
     some = rows.take(min(grid[0] * grid[1], len(rows)))
-    transposed = is_stored_transposed(name)
+    transposed = DATASETS[name].stored_transposed
     image = contact_sheet(
         [Images(some.as_float(), "", transposed)],
         tiles=grid,

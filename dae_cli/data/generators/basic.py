@@ -9,13 +9,13 @@ not an imitation, and there is nothing random in it.
 from __future__ import annotations
 
 from dae_cli.data.content import Content
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.digits import Digits
-from dae_cli.data.registry import REGISTRY
 
 
 def generate_basic(digits: Digits) -> Content:
     """All rows of basic: pixels k of k/256, uint8 (n, 784), and labels."""
-    spec = REGISTRY["basic"]
+    spec = DATASETS["basic"]
     cut, end = spec.n_train_file, spec.n_train_file + spec.n_test
     return Content(
         digits.images[:cut], digits.labels[:cut], digits.images[cut:end], digits.labels[cut:end]

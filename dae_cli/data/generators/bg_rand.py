@@ -16,10 +16,10 @@ from __future__ import annotations
 import numpy as np
 
 from dae_cli.data.content import Content
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.digits import Digits
 from dae_cli.data.generators.digit_order import draw_digits, transposed
 from dae_cli.data.generators.words import Words
-from dae_cli.data.registry import N_PIXELS, REGISTRY
 
 SEED = 20070626
 BITS = 24
@@ -29,11 +29,11 @@ BLOCK = 2048
 
 def generate_bg_rand(digits: Digits) -> Content:
     """All rows of bg-rand: grey values in [0, 1), float32 (n, 784), and labels."""
-    spec = REGISTRY["bg-rand"]
+    spec = DATASETS["bg-rand"]
     words = Words(SEED)
     chosen = draw_digits(words, digits, spec)
     n = len(chosen.labels)
-    pixels = np.empty((n, N_PIXELS), dtype=np.float32)
+    pixels = np.empty((n, digits.images.shape[1]), dtype=np.float32)
     for start in range(0, n, BLOCK):
         rows = slice(start, start + BLOCK)
         digit = transposed(chosen.images[rows]).astype(np.int64) << BITS - 8

@@ -30,12 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.content import Content
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.generators.words import Integers, Words
-from dae_cli.data.registry import N_PIXELS, REGISTRY
 
 Region = NDArray[np.bool_]
 
 SIDE = 28
+N_PIXELS = SIDE * SIDE
 SEED = 20070620
 
 CONVEX_STOP, CONVEX_AREA = Fraction(195, 1000), 20
@@ -45,7 +46,7 @@ BATCH = 1024
 
 def generate_convex() -> Content:
     """All rows of convex: pixels 0 or 1, uint8 (n, 784), and labels (1 = convex)."""
-    spec = REGISTRY["convex"]
+    spec = DATASETS["convex"]
     words = Words(SEED)
     labels = words.below(2, spec.n_train_file).astype(np.uint8)
     test_labels = np.repeat(np.array([1, 0], dtype=np.uint8), spec.n_test // 2)

@@ -7,9 +7,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.digits import Digits
 from dae_cli.data.generators.words import Integers, Words
-from dae_cli.data.registry import DatasetSpec
 
 SIDE = 28
 Pixel = TypeVar("Pixel", bound=np.generic)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.generators.words import Words
-from dae_cli.data.registry import N_PIXELS
 
 SIDE = 28
+N_PIXELS = SIDE * SIDE
 BATCH = 4096
 
 

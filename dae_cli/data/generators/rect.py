@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.content import Content
-from dae_cli.data.generators.rectangles import draw_rectangles, pairs_of_sides, span
+from dae_cli.data.datasets import DATASETS
+from dae_cli.data.generators.rectangles import N_PIXELS, draw_rectangles, pairs_of_sides, span
 from dae_cli.data.generators.words import Integers, Words
-from dae_cli.data.registry import N_PIXELS, REGISTRY
 
 SEED = 6
 LEAST_SIDE, LEAST_DIFFERENCE = 4, 3
@@ -25,7 +25,7 @@ LEAST_SIDE, LEAST_DIFFERENCE = 4, 3
 
 def generate_rect(seed: int = SEED) -> Content:
     """All rows of rect: pixels 0 or 1, uint8 (n, 784), and labels."""
-    spec = REGISTRY["rect"]
+    spec = DATASETS["rect"]
     cut = spec.n_train_file
     pixels, labels = draw_outlines(Words(seed), cut + spec.n_test)
     return Content(pixels[:cut], labels[:cut], pixels[cut:], labels[cut:])

@@ -24,11 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.content import Content
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.generators.patches import Patches
 from dae_cli.data.generators.photographs import small_photographs
-from dae_cli.data.generators.rectangles import draw_rectangles, pairs_of_sides, span
+from dae_cli.data.generators.rectangles import N_PIXELS, draw_rectangles, pairs_of_sides, span
 from dae_cli.data.generators.words import Integers, Words
-from dae_cli.data.registry import N_PIXELS, REGISTRY
 
 SEED = 20070624
 FLOOR = 3
@@ -37,7 +37,7 @@ FLOOR = 3
 
 def generate_rect_img(floor: int = FLOOR) -> Content:
     """All rows of rect-img: pixels k of k/255, uint8 (n, 784), and labels."""
-    spec = REGISTRY["rect-img"]
+    spec = DATASETS["rect-img"]
     words = Words(SEED)
     patches = Patches(words, small_photographs(), floor)
     n = spec.n_train_file + spec.n_test

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dae_cli.data.generators.words import Integers, Words
 
 SIDE = 28
+N_PIXELS = SIDE * SIDE
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.content import Content
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.digits import Digits
 from dae_cli.data.generators.digit_order import draw_digits, transposed
-from dae_cli.data.generators.rotation import rotated
+from dae_cli.data.generators.rotation import N_PIXELS, rotated
 from dae_cli.data.generators.words import Words
-from dae_cli.data.registry import N_PIXELS, REGISTRY
 
 SEED = 20070625
 BLOCK = 128
@@ -31,7 +31,7 @@ BLOCK = 128
 
 def generate_rot(digits: Digits) -> Content:
     """All rows of rot: grey values in [0, 1), float32 (n, 784), and labels."""
-    spec = REGISTRY["rot"]
+    spec = DATASETS["rot"]
     words = Words(SEED)
     chosen = draw_digits(words, digits, spec)
     n = len(chosen.labels)

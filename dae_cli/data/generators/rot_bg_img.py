@@ -16,12 +16,12 @@ from __future__ import annotations
 import numpy as np
 
 from dae_cli.data.content import Content
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.digits import Digits
 from dae_cli.data.generators.backgrounds import GREYS, draw_backgrounds
 from dae_cli.data.generators.digit_order import draw_digits, transposed
-from dae_cli.data.generators.rotation import rotated
+from dae_cli.data.generators.rotation import N_PIXELS, rotated
 from dae_cli.data.generators.words import Words
-from dae_cli.data.registry import N_PIXELS, REGISTRY
 
 SEED = 20070628
 BLOCK = 128
@@ -30,7 +30,7 @@ BLOCK = 128
 
 def generate_rot_bg_img(digits: Digits) -> Content:
     """All rows of rot-bg-img: grey values in [0, 1], float32 (n, 784), and labels."""
-    spec = REGISTRY["rot-bg-img"]
+    spec = DATASETS["rot-bg-img"]
     words = Words(SEED)
     chosen = draw_digits(words, digits, spec)
     n = len(chosen.labels)

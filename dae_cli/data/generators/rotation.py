@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.generators.words import Integers
-from dae_cli.data.registry import N_PIXELS
 
 Floats = NDArray[np.float64]
 
 SIDE = 28
+N_PIXELS = SIDE * SIDE
 MIDDLE = 13.5
 VARIANCE = 0.09  # .3 squared
 TAPS = 4

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.config.schema import PatchSettings
 from dae_cli.data.natural.scenes import Scene
 from dae_cli.data.natural.whitening import standardized, whitened
 from dae_cli.errors import DataError
+
+
+@dataclass(frozen=True)
+class PatchSettings:
+    """How patches are cut, and what is done to the photographs before."""
+
+    side: int
+    count: int
+    whitening: str
+    cutoff: float
+    deviation: float
 
 
 def cut_patches(

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from dae_cli.data.content import Content
 from dae_cli.data.dataset import Pixels
+from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.readers.text import read_rows
-from dae_cli.data.registry import DatasetSpec
 from dae_cli.errors import DataError
 
 

@@ -8,20 +8,20 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.config.problems import shown
 from dae_cli.data.content import Content
 from dae_cli.data.dataset import Pixels
+from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.readers.text import most_bytes, read_rows
 from dae_cli.data.readers.zipped import listed, opened_zip, require_plain
-from dae_cli.data.registry import DatasetSpec
-from dae_cli.errors import DataError
+from dae_cli.errors import DataError, shown
 
 
 def read_archive(path: Path, spec: DatasetSpec) -> Content:
     """Read the training and test members of a zip; DataError names archive, member and row."""
+    assert spec.archive is not None, f"{spec.name} has no archive"
     with opened_zip(path, "zip archive") as archive:
-        train = _member(archive, spec.train_member, spec, path)
-        test = _member(archive, spec.test_member, spec, path)
+        train = _member(archive, spec.archive.train_member, spec, path)
+        test = _member(archive, spec.archive.test_member, spec, path)
         pixels, labels = _read(archive, train, spec, spec.n_train_file, path)
         test_pixels, test_labels = _read(archive, test, spec, spec.n_test, path)
     return Content(pixels, labels, test_pixels, test_labels)

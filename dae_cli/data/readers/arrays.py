@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from dae_cli.data.cache import PROVENANCE
 from dae_cli.data.content import Content, canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Pixels
-from dae_cli.data.readers.shapes import Shape, are_images, are_labels, are_one_hot
+from dae_cli.data.datasets import DatasetSpec
+from dae_cli.data.readers.shapes import N_PIXELS, Shape, are_images, are_labels, are_one_hot
 from dae_cli.data.readers.zipped import listed, opened_zip, require_plain
-from dae_cli.data.registry import N_PIXELS, DatasetSpec
 from dae_cli.errors import DataError
 
 KEYS = ("X", "Y", "Xtest", "Ytest")

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import math
 
-from dae_cli.data.registry import N_PIXELS
-
-SIDE = math.isqrt(N_PIXELS)
+SIDE = 28
+N_PIXELS = SIDE * SIDE
 Shape = tuple[int, ...]
 
 

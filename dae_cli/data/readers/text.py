@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from dae_cli.data.content import canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Pixels
+from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.readers.fixed_width import FIELD_WIDTH, decode_fixed_width
-from dae_cli.data.registry import N_PIXELS, DatasetSpec
+from dae_cli.data.readers.shapes import N_PIXELS
 from dae_cli.errors import DataError
 
 N_FIELDS = N_PIXELS + 1

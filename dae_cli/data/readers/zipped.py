@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from dae_cli.config.problems import shown
-from dae_cli.errors import DataError
+from dae_cli.errors import DataError, shown
 
 DAMAGE = (
     zipfile.BadZipFile,

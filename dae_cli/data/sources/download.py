@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dae_cli.data import registry
+from dae_cli.data import datasets
+from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.notes import Note
-from dae_cli.data.registry import DatasetSpec
 from dae_cli.data.sources.transfer import CutError, UnknownHostError, WrongFileError, transfer
 from dae_cli.data.temporary import temporary_folder
 from dae_cli.errors import DataError, DownloadError
@@ -31,8 +31,10 @@ class RemoteFile:
 
 def archive_of(spec: DatasetSpec) -> RemoteFile:
     """The published archive of a set."""
-    addresses = addresses_of(spec.archive, registry.ADDRESSES)
-    return RemoteFile(spec.archive, addresses, f"sha1:{spec.archive_sha1}")
+    archive = spec.archive
+    assert archive is not None, f"{spec.name} has no archive"
+    addresses = addresses_of(archive.name, datasets.ADDRESSES)
+    return RemoteFile(archive.name, addresses, f"sha1:{archive.sha1}")
 
 
 def addresses_of(name: str, bases: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dae_cli.data.datasets import MNIST
 from dae_cli.data.digits import Digits
 from dae_cli.data.lock import alone
 from dae_cli.data.notes import Note
 from dae_cli.data.readers.idx import read_idx, read_labels
-from dae_cli.data.registry import N_PIXELS
 from dae_cli.data.sources.download import RemoteFile, addresses_of, fetched
 from dae_cli.data.sources.user_files import (
     is_file,
@@ -46,8 +46,6 @@ MD5 = {
 CONTENT_SHA256 = "c2069063c1105f2bf96266aef1ff68c6e13bdda7a54e37bf19c16f1db24efc83"
 """Digest of the 70 000 · 784 bytes of the images, training digits first, then the labels."""
 
-N_TRAIN, N_TEST = 60_000, 10_000
-SIDE = 28
 PLACES = (".", "mnist", "MNIST", "MNIST/raw", "raw")
 """Where in a folder the files may lie; torchvision keeps them in MNIST/raw."""
 _OF_BASIC = ("amat", "zip")
@@ -99,12 +97,15 @@ def read_mnist(files: MnistFiles) -> Digits:
     """Read the four files; DataError for a defect, or sound files that are not MNIST's."""
     images = np.concatenate(
         [
-            read_idx(files.train_images, (N_TRAIN, SIDE, SIDE)),
-            read_idx(files.test_images, (N_TEST, SIDE, SIDE)),
+            read_idx(files.train_images, (MNIST.n_train_file, *MNIST.image)),
+            read_idx(files.test_images, (MNIST.n_test, *MNIST.image)),
         ]
-    ).reshape(-1, N_PIXELS)
+    ).reshape(-1, MNIST.n_pixels)
     labels = np.concatenate(
-        [read_labels(files.train_labels, N_TRAIN), read_labels(files.test_labels, N_TEST)]
+        [
+            read_labels(files.train_labels, MNIST.n_train_file),
+            read_labels(files.test_labels, MNIST.n_test),
+        ]
     )
     digest = hashlib.sha256(images.data)
     digest.update(labels.data)

@@ -12,10 +12,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from dae_cli.data.content import Content
+from dae_cli.data.datasets import MNIST, DatasetSpec
 from dae_cli.data.readers.amat import read_amat
 from dae_cli.data.readers.archive import read_archive
 from dae_cli.data.readers.arrays import read_arrays
-from dae_cli.data.registry import DatasetSpec
 from dae_cli.errors import DataError
 from dae_cli.files import with_home
 
@@ -77,7 +77,7 @@ def find_user_files(folder: Path, spec: DatasetSpec) -> UserFiles | None:
     """
     places = list(_places(folder, spec))
     for place in places:
-        if archive := _named(place, spec.archive, _spellings(spec, ".zip")):
+        if spec.archive and (archive := _named(place, spec.archive.name, _spellings(spec, ".zip"))):
             return UserFiles((archive,), True, partial(read_archive, archive, spec))
     for place in places:
         if pair := _text_files(place, spec):
@@ -91,8 +91,10 @@ def find_user_files(folder: Path, spec: DatasetSpec) -> UserFiles | None:
 
 def what_is_looked_for(spec: DatasetSpec) -> str:
     """The files of a set, in words."""
-    train, test = (PurePosixPath(member).name for member in (spec.train_member, spec.test_member))
-    return f"{spec.archive}, {train} with {test}, or {spec.name}.npz"
+    if spec.archive is None:
+        return f"{spec.name}.npz"
+    train, test = (PurePosixPath(member).name for member in spec.archive.members)
+    return f"{spec.archive.name}, {train} with {test}, or {spec.name}.npz"
 
 
 def what_lies_in(folder: Path) -> str:
@@ -106,7 +108,7 @@ def _places(folder: Path, spec: DatasetSpec) -> Iterator[Path]:
     """The folder, its subfolders named after the set or its archive, and theirs."""
     yield folder
     yield folder / spec.name
-    names = _names(spec) | {squashed(PurePosixPath(spec.archive).stem)}
+    names = _names(spec) | _name_of_archive(spec)
     for path in listed(folder):
         if squashed(path.name) in names and path.is_dir():
             if path.name != spec.name:
@@ -116,11 +118,15 @@ def _places(folder: Path, spec: DatasetSpec) -> Iterator[Path]:
 
 def _names(spec: DatasetSpec) -> set[str]:
     """What can only mean this set: its name and its archive's, unless that is MNIST's."""
-    return {squashed(spec.name), squashed(PurePosixPath(spec.archive).stem)} - {"mnist"}
+    return ({squashed(spec.name)} | _name_of_archive(spec)) - {MNIST.name}
+
+
+def _name_of_archive(spec: DatasetSpec) -> set[str]:
+    return {squashed(PurePosixPath(spec.archive.name).stem)} if spec.archive else set()
 
 
 def _spellings(spec: DatasetSpec, suffix: str) -> set[str]:
-    archive = {squashed(spec.archive)} if suffix == ".zip" else set()
+    archive = {squashed(spec.archive.name)} if spec.archive and suffix == ".zip" else set()
     return {squashed(name + suffix) for name in _names(spec)} | archive
 
 
@@ -165,7 +171,7 @@ def _named(place: Path, name: str, spellings: set[str]) -> Path | None:
 
 def _refuse_near_misses(places: Sequence[Path], spec: DatasetSpec) -> None:
     """DataError for what can only be meant as this set but is not what is read."""
-    members = (PurePosixPath(member).stem for member in (spec.train_member, spec.test_member))
+    members = [PurePosixPath(m).stem for m in spec.archive.members] if spec.archive else []
     meant = _names(spec) | {squashed(stem) for stem in members}
     for path in (path for place in places for path in listed(place)):
         if meant_name(path) in meant and _may_hold_data(path):
@@ -213,7 +219,7 @@ def _status(path: Path) -> os.stat_result | None:
 
 def archive_is_genuine(path: Path, spec: DatasetSpec) -> bool:
     """Whether the file has the SHA-1 of the published archive."""
-    return _digest(path, "sha1") == spec.archive_sha1
+    return _digest(path, "sha1") == (spec.archive and spec.archive.sha1)
 
 
 def _digest(path: Path, algorithm: str) -> str:
@@ -225,12 +231,13 @@ def _digest(path: Path, algorithm: str) -> str:
 
 
 def _text_files(place: Path, spec: DatasetSpec) -> tuple[Path, Path] | None:
-    train = _unpacked(place, spec.train_member)
-    test = _unpacked(place, spec.test_member)
+    if spec.archive is None:
+        return None
+    train, test = (_unpacked(place, member) for member in spec.archive.members)
     if train and test:
         return train, test
     if train or test:
-        missing = spec.test_member if train else spec.train_member
+        missing = spec.archive.test_member if train else spec.archive.train_member
         raise DataError(f"{place}: has {train or test}, but {missing} is missing; put it there too")
     return None
 

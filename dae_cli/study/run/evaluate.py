@@ -21,7 +21,7 @@ from dae_cli.study.run.row import trust_of
 from dae_cli.study.run.threads import use_one_thread
 from dae_cli.study.run.which_engine import engine_for_counting
 from dae_cli.study.verdict import half_width_95
-from dae_cli.svm.files import ExpectedSvm, load_svm
+from dae_cli.svm.files import load_svm
 from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.evaluation import count_wrong
 
@@ -74,7 +74,7 @@ def evaluate_run(
     dataset = dataset_for(experiment, load(data))
     rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split]
     if isinstance(experiment, SvmExperiment):
-        svm = load_svm(folder / CHECKPOINT, ExpectedSvm(experiment, data.sha256, dataset))
+        svm = load_svm(folder / CHECKPOINT, experiment, data.sha256, dataset)
         wrong = svm.count_wrong(rows)
     else:
         state = load_checkpoint(folder / CHECKPOINT, expected_of(experiment, data.sha256))

@@ -7,6 +7,7 @@ from functools import partial
 from dae_cli.config.schema import FilterExperiment
 from dae_cli.csvfile import write_rows
 from dae_cli.data.filter_images import FilterImages, load_images
+from dae_cli.data.natural.patches import PatchSettings
 from dae_cli.data.obtain import Prepared
 from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.filters.measures import UnitMeasures, measure
@@ -48,4 +49,7 @@ def images_of(data: Prepared, experiment: FilterExperiment) -> FilterImages:
     Raises:
         DataError: the files have changed meanwhile.
     """
-    return load_images(data, experiment, partial(stream, experiment.seed, Purpose.PATCHES))
+    asked = experiment.patches
+    patches = PatchSettings(**asked.model_dump()) if asked else None
+    random = partial(stream, experiment.seed, Purpose.PATCHES)
+    return load_images(data, random, rows=experiment.rows, patches=patches)

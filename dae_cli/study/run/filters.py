@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from dae_cli.data.registry import is_stored_transposed
+from dae_cli.data.datasets import DATASETS
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.pictures.filters import common_limit, filter_sheet, save_png, upright
 from dae_cli.study.run.folder import CHECKPOINT, PARTIAL, RUN_FILTERS
@@ -54,7 +54,8 @@ def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
 def first_filters(folder: Path, dataset: str) -> NDArray[np.float32]:
     """Return the filters that are shown of a run, turned as the images are looked at."""
     weights = run_filters(folder)[: TILES[0] * TILES[1]]
-    return upright(weights) if is_stored_transposed(dataset) else weights
+    spec = DATASETS.get(dataset)
+    return upright(weights) if spec and spec.stored_transposed else weights
 
 
 def draw_run_filters(folder: Path, dataset: str, title: str) -> None:

@@ -10,9 +10,8 @@ from dataclasses import fields, replace
 
 from dae_cli.config.kinds import as_pretrained
 from dae_cli.config.schema import Experiment, PretrainedExperiment
-from dae_cli.config.sizes import MNIST_DIGITS, ROWS
 from dae_cli.csvfile import csv_text
-from dae_cli.data.registry import N_PIXELS, classes_of
+from dae_cli.data.datasets import DATASETS, MNIST
 from dae_cli.errors import ConfigError
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop
@@ -118,11 +117,11 @@ def checkpoint_seconds() -> float | None:
 def expected_of(experiment: PretrainedExperiment, data_sha256: str) -> Expected:
     """Return what a checkpoint of an experiment on these data must hold."""
     if isinstance(experiment, Experiment):
-        classes = classes_of(experiment.dataset)
-        rows = (experiment.subset or ROWS[experiment.dataset]).train
-        return Expected(experiment, data_sha256, N_PIXELS, classes, rows)
+        spec = DATASETS[experiment.dataset]
+        rows = experiment.subset.train if experiment.subset else spec.n_train
+        return Expected(experiment, data_sha256, spec.n_pixels, spec.n_classes, rows)
     patches = experiment.patches
-    rows = patches.count if patches else experiment.rows or MNIST_DIGITS
+    rows = patches.count if patches else experiment.rows or MNIST.n_train_file
     return Expected(experiment, data_sha256, experiment.inputs, 0, rows)
 
 

@@ -21,7 +21,7 @@ from dae_cli.study.run.keeper import expected_of
 from dae_cli.study.run.threads import use_one_thread
 from dae_cli.study.run.which_engine import engine_for_counting
 from dae_cli.study.run.wrong_rows import keep_wrong_rows, load_wrong_rows
-from dae_cli.svm.files import ExpectedSvm, load_svm
+from dae_cli.svm.files import load_svm
 from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.evaluation import wrong_rows
 
@@ -75,8 +75,7 @@ def _counted(job: Job, whole: Dataset) -> NDArray[np.bool_]:
     assert not isinstance(experiment, FilterExperiment)  # whose rows tell no test rows
     path, rows = job.folder / CHECKPOINT, dataset_for(experiment, whole)
     if isinstance(experiment, SvmExperiment):
-        expected_svm = ExpectedSvm(experiment, job.data.sha256, rows)
-        return load_svm(path, expected_svm).wrong_rows(rows.test)
+        return load_svm(path, experiment, job.data.sha256, rows).wrong_rows(rows.test)
     state = load_checkpoint(path, expected_of(experiment, job.data.sha256))
     if state.best is None:
         raise RunFolderError("its checkpoint has no fine-tuned network")

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
 from dae_cli.data.dataset import Trust
-from dae_cli.data.generators.recipes import RECIPES
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.trust import recorded_trust
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.paper import compared_with
@@ -117,7 +117,8 @@ def with_verdict(row: Judged) -> Judged:
     if row.test_error_percent is None or row.half_width_95 is None:
         return row
     if row.paper_error_percent is not None and row.data_origin == "regenerated":
-        recipe = RECIPES.get(row.dataset)
+        spec = DATASETS.get(row.dataset)
+        recipe = spec and spec.recipe
         if recipe and recipe.calibrated_by == row.model:
             return replace(row, verdict=CALIBRATED)
     paper = row.paper_error_percent, row.paper_half_width_95

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from dae_cli.data.generators.recipes import RECIPES
+from dae_cli.data.datasets import DATASETS
 from dae_cli.study.paper import MARKS, PaperNumber, is_svm, published_number
 
 if TYPE_CHECKING:
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 NOTHING = "–"
 REGENERATED, UNVERIFIED = "regenerated data", "unverified data"
 
-_REBUILT = frozenset(recipe.sha256 for recipe in RECIPES.values() if recipe.exact)
+_REBUILT = frozenset(
+    spec.recipe.sha256 for spec in DATASETS.values() if spec.recipe and spec.recipe.exact
+)
 
 
 def data_mark(row: RunRow | TableRow) -> str:

@@ -16,7 +16,7 @@ from dae_cli.study.run.records import Status
 from dae_cli.study.run.svm import described, replayed
 from dae_cli.study.verify.differences import Findings
 from dae_cli.study.verify.wrong_rows import compare_wrong_rows
-from dae_cli.svm.files import ExpectedSvm, load_svm, read_trials
+from dae_cli.svm.files import load_svm, read_trials
 from dae_cli.svm.selection import Trial, best_of
 from dae_cli.svm.svm import Svm
 from dae_cli.svm.trials import SvmTrials
@@ -47,7 +47,7 @@ def check_svm(
         best = _best(place, experiment, dataset, folder, found, row, status)
     with found.going_on(f"{place}/{CHECKPOINT}"):
         data = status.data.sha256 if status else row.data_sha256
-        svm = load_svm(folder / CHECKPOINT, ExpectedSvm(experiment, data, dataset))
+        svm = load_svm(folder / CHECKPOINT, experiment, data, dataset)
     if svm is None:
         return False
     chosen = described(svm, experiment)

@@ -18,10 +18,10 @@ from typing import Any, Generic, TypeVar
 import dae_cli
 from dae_cli.config.kinds import FILTER_DATASETS
 from dae_cli.data.cache import sound_entry
+from dae_cli.data.datasets import DATASETS
 from dae_cli.data.filter_images import prepare_images
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import prepare
-from dae_cli.data.registry import REGISTRY
 from dae_cli.errors import DaeError, DataError
 from dae_cli.machine import version_of
 from dae_cli.stopping import LOOK_SECONDS, Stop
@@ -219,7 +219,7 @@ def own_data(data: Prepared, data_dir: Path | None) -> Prepared:
     folder = data_dir if data_dir and data_dir.is_dir() else None
     if data.name in FILTER_DATASETS:
         return _own_images(data, folder)
-    known = sound_entry(data.path, REGISTRY[data.name])
+    known = sound_entry(data.path, DATASETS[data.name])
     if known and (known.sha256, known.origin) == (data.sha256, data.origin):
         return data
     found = prepare(data.name, data_dir=folder, origin=data.origin, accept_unverified=True)

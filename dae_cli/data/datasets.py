@@ -1,0 +1,284 @@
+"""The table of data sets: image size, classes, rows, where each comes from, its checksums.
+
+Every other module reads these facts here. It imports nothing that takes time, so that settings
+can be checked before any array is loaded.
+
+A set comes from its published archive or, where that is gone, from a recipe that draws it anew.
+The eight sets are those of Larochelle et al. (ICML 2007).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from dae_cli.data.content import Content
+    from dae_cli.data.digits import DigitSource
+
+BASE_ADDRESS = "http://www.iro.umontreal.ca/~lisa/icml2007data/"
+"""Where the archives were published."""
+ADDRESSES = (
+    BASE_ADDRESS,
+    BASE_ADDRESS.replace("http:", "https:"),
+    f"https://web.archive.org/web/2016id_/{BASE_ADDRESS}",
+)
+"""Where the archives are looked for; the last is the Internet Archive's copy, byte for byte."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A published .zip with a file of training (and validation) rows and one of test rows."""
+
+    name: str
+    sha1: str
+    train_member: str
+    test_member: str
+
+    @property
+    def members(self) -> tuple[str, str]:
+        """Both, the training file first."""
+        return self.train_member, self.test_member
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a set is drawn anew, and the digest of the content that gives on every machine."""
+
+    version: int
+    sha256: str
+    function: str
+    """``module:name`` within ``dae_cli.data.generators``; imported when it is called."""
+    uses_mnist: bool = False
+    """The function takes the digits of MNIST, else nothing."""
+    exact: bool = False
+    """Whether the content is the original's, pixel for pixel."""
+    calibrated_by: str = ""
+    """The model of table 1 whose published error chose what was left open, if one did."""
+
+    @property
+    def id(self) -> str:
+        """Names the cache entry: a changed recipe gets another one."""
+        return f"v{self.version}-{self.sha256[:8]}"
+
+    def generate(self, digits: DigitSource) -> Content:
+        """Draw the set; ``digits`` is called only where the recipe uses MNIST."""
+        module, name = self.function.split(":")
+        function = getattr(import_module(f"dae_cli.data.generators.{module}"), name)
+        return cast("Content", function(digits()) if self.uses_mnist else function())
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """What is known about one set before any file is opened."""
+
+    name: str
+    n_classes: int
+    n_train: int
+    n_valid: int
+    """The last ``n_valid`` rows of the training file are the validation set."""
+    n_test: int
+    levels: int | None
+    """A genuine pixel is k/levels for a whole k and is stored as k (uint8). None: pixels are
+    continuous (rot is interpolated) or of mixed scales, and are stored as float32."""
+    image: tuple[int, int] = (28, 28)
+    """Height and width in pixels."""
+    archive: Archive | None = None
+    recipe: Recipe | None = None
+    stored_transposed: bool = False
+    """The original files exchange rows and columns of each image."""
+    content_sha256: str | None = None
+    """Digest of the canonical content (see ``content.py``), where the genuine one is known."""
+
+    @property
+    def n_pixels(self) -> int:
+        """Inputs of the first layer."""
+        return self.image[0] * self.image[1]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows of each split."""
+        return {"train": self.n_train, "valid": self.n_valid, "test": self.n_test}
+
+    @property
+    def n_train_file(self) -> int:
+        """Rows of the training file: training and validation together."""
+        return self.n_train + self.n_valid
+
+    @property
+    def scale(self) -> float:
+        """Grey value of one unit of the stored pixels."""
+        return 1.0 if self.levels is None else 1.0 / self.levels
+
+
+MNIST = DatasetSpec("mnist", 10, 50_000, 10_000, 10_000, levels=255)
+"""The digits that five of the eight sets are made of; it has four files and no archive."""
+
+PHOTOGRAPHS = "photographs"
+"""What filters are learned from besides MNIST: patches, without labels (`filter_images.py`)."""
+
+
+def _of_digits(
+    name: str, archive: Archive, recipe: Recipe, *, levels: int | None = None
+) -> DatasetSpec:
+    """A set of MNIST's digits, whose images are all stored transposed but those of basic."""
+    transposed = name != "basic"
+    return DatasetSpec(
+        name,
+        10,
+        10_000,
+        2_000,
+        50_000,
+        levels,
+        archive=archive,
+        recipe=recipe,
+        stored_transposed=transposed,
+    )
+
+
+_BENCHMARK = (
+    _of_digits(
+        "basic",
+        Archive(
+            "mnist.zip",
+            "14ac2e9135705499b80bf7efac981377940150c8",
+            "mnist_train.amat",
+            "mnist_test.amat",
+        ),
+        Recipe(
+            1,
+            "0160063fe7b9598c556ea2c9cf7d571cf9aa654670e54313ff1089a11579ed52",
+            "basic:generate_basic",
+            uses_mnist=True,
+            exact=True,
+        ),
+        levels=256,
+    ),
+    _of_digits(
+        "rot",
+        Archive(
+            "mnist_rotation_new.zip",
+            "e67f72fa42029f62fd8eb92b0638c1b9761c9a63",
+            "mnist_all_rotation_normalized_float_train_valid.amat",
+            "mnist_all_rotation_normalized_float_test.amat",
+        ),
+        Recipe(
+            1,
+            "b78ee959b86652a0c569a6ede70495ab8edb54a91b0ecf430783570d3c8cc9a1",
+            "rot:generate_rot",
+            uses_mnist=True,
+        ),
+    ),
+    _of_digits(
+        "bg-rand",
+        Archive(
+            "mnist_background_random.zip",
+            "75e11ec966459c1162979e78ab4e21f9ab7fb5cd",
+            "mnist_background_random_train.amat",
+            "mnist_background_random_test.amat",
+        ),
+        Recipe(
+            1,
+            "78350c3dcee69a5932f51974d9a53d4d4805cfdceb94a07fc0967d80cc7a90fe",
+            "bg_rand:generate_bg_rand",
+            uses_mnist=True,
+        ),
+    ),
+    _of_digits(
+        "bg-img",
+        Archive(
+            "mnist_background_images.zip",
+            "fb6fce9ed6372e0068ff7cb3e7b9e78dbda7ceae",
+            "mnist_background_images_train.amat",
+            "mnist_background_images_test.amat",
+        ),
+        Recipe(
+            1,
+            "c6dadef861387080ae294b80e3370240c9c5700cea1a02b7840552897ea8d69a",
+            "bg_img:generate_bg_img",
+            uses_mnist=True,
+        ),
+    ),
+    _of_digits(
+        "rot-bg-img",
+        Archive(
+            "mnist_rotation_back_image_new.zip",
+            "902bb7e96136dd76e9f2924d7fdb9eb832f7bc33",
+            "mnist_all_background_images_rotation_normalized_train_valid.amat",
+            "mnist_all_background_images_rotation_normalized_test.amat",
+        ),
+        Recipe(
+            1,
+            "da2c595c654339257d2c81908eebcde1258891a2b0b642f78e72b550027676d3",
+            "rot_bg_img:generate_rot_bg_img",
+            uses_mnist=True,
+        ),
+    ),
+    DatasetSpec(
+        "rect",
+        n_classes=2,
+        n_train=1_000,
+        n_valid=200,
+        n_test=50_000,
+        levels=1,
+        archive=Archive(
+            "rectangles.zip",
+            "b8d456b1f83bea5efebe76a47a9535adc4b72586",
+            "rectangles_train.amat",
+            "rectangles_test.amat",
+        ),
+        recipe=Recipe(
+            2,
+            "137a11ac69be027bb202de4a7a413ee60d3037a3ebc0138874ce38ec002cf598",
+            "rect:generate_rect",
+        ),
+        content_sha256="e78debd8f697c01f00e519f24a1eb7f41a5f6dd01fb32add7abe39c1d3d38628",
+    ),
+    DatasetSpec(
+        "rect-img",
+        n_classes=2,
+        n_train=10_000,
+        n_valid=2_000,
+        n_test=50_000,
+        levels=255,
+        archive=Archive(
+            "rectangles_images.zip",
+            "2700ba92129ae195e93070d8b27f830323573a57",
+            "rectangles_im_train.amat",
+            "rectangles_im_test.amat",
+        ),
+        recipe=Recipe(
+            2,
+            "76d4939515f4383dc8fc3fbaab3b5e64412cf277b772ddd9de2bdcc5a66cc051",
+            "rect_img:generate_rect_img",
+            calibrated_by="SVM_rbf",
+        ),
+    ),
+    DatasetSpec(
+        "convex",
+        n_classes=2,
+        n_train=6_000,
+        n_valid=2_000,
+        n_test=50_000,
+        levels=1,
+        archive=Archive(
+            "convex.zip",
+            "61eab3c60e0e1caeaa0b82abf827f1809cfd2ef9",
+            "convex_train.amat",
+            "50k/convex_test.amat",
+        ),
+        recipe=Recipe(
+            2,
+            "17e21309807955ce013ff1d43995ee7dad052089bae57c0b2a9e86f9b6a0466e",
+            "convex:generate_convex",
+        ),
+        content_sha256="f1736928f43fd98817ab8fa8152e50fb5f371e4fe12cc0b0a5682e2812033e01",
+    ),
+)
+
+DATASETS: dict[str, DatasetSpec] = {spec.name: spec for spec in (*_BENCHMARK, MNIST)}
+"""All that a network or an SVM can be trained on, in the order in which they are listed."""
+
+FILTER_DATASETS = (MNIST.name, PHOTOGRAPHS)
+"""What filters alone can be learned from."""
