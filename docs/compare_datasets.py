@@ -27,10 +27,10 @@ from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.datasets import DATASETS, DatasetSpec
 from dae_cli.data.provide import load, prepare
 from dae_cli.data.sources.user_files import find_user_files
+from dae_cli.figures.filters import filter_sheet
 from dae_cli.files import write_text
-from dae_cli.pictures.contact import Images, contact_sheet
-from dae_cli.pictures.saving import save_png
 from dae_cli.study.paper import paper_numbers
+from dae_cli.study.run.filters import as_shown
 from dae_cli.svm.selection import best_of, search
 from dae_cli.svm.svm import Kernel, Svm, fit_svm
 from dae_cli.svm.trials import SvmTrials
@@ -347,17 +347,18 @@ def draw_sheet(path: Path, dataset: Dataset, genuine: Genuine) -> None:
     n = TILES[0] * TILES[1]
     rows = len(genuine.labels)
     picks = np.arange(n) * rows // n if genuine.whole else np.arange(rows)
-    image = contact_sheet(
-        [
-            Images(genuine.pixels[picks], "genuine", transposed),
-            Images(dataset.test.take(n).as_float(), "regenerated", transposed),
-        ],
-        tiles=TILES,
+    ours = dataset.test.take(n).as_float()
+    sides = (("genuine", genuine.pixels[picks]), ("regenerated", ours))
+    sheet = filter_sheet(
+        [as_shown(2 * pixels - 1, dataset.name, side) for side, pixels in sides],
+        TILES,
+        limit=1.0,
+        scale_ends=("0", "1"),
         title=dataset.name,
         caption="stored transposed, shown upright" if transposed else "",
     )
     about = {"Title": f"{dataset.name}: genuine, regenerated", "SHA256": dataset.sha256}
-    save_png(image, path, about)
+    sheet.save(path, about)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -38,8 +38,8 @@ ROOMS: dict[str, tuple[str, str]] = {
         "recipes data_readers sources downloads natural_images data_commands mnist trust home",
     ),
     "figures": (
-        "pictures pages",
-        "filters_command filter_studies plots report golden data_commands",
+        "figures",
+        "sheets filters_command filter_studies plots report golden data_commands",
     ),
     "filters": ("filters", "filter_measures filter_studies filters_command"),
     "svm": ("svm", "svm result_readers train golden"),

@@ -590,7 +590,13 @@ def test_damaged_curves_are_refused_and_a_damaged_sheet_is_not_shown(dae: Dae, d
         curves.write_text(f"run,curve,points\n{run},validation error,{text}\n")
         assert "curves.csv:2" in dae("report", "tiny", "--quiet").failed(2).message
     curves.write_text(sound)
-    for key, value in (("Limit", "nan"), ("Tiles", "0 0 28 0 99 99 9801"), ("Tiles", "")):
+    for key, value in (
+        ("Limit", "nan"),
+        ("Tiles", "0 0 28 0 99 99 9801"),
+        ("Tiles", "0 0 28 0 -1 -1 1"),
+        ("Tiles", "0 0 5x0 0 1 1 1"),
+        ("Tiles", ""),
+    ):
         sheet = done / "filters" / "rect-0.png"
         told = PngInfo()
         for name, text in (texts_of(sheet) | {key: value}).items():

@@ -11,13 +11,13 @@ from dae_cli.files import with_home
 
 if TYPE_CHECKING:
     from dae_cli.config.schema import PretrainedExperiment
-    from dae_cli.pictures.filters import Scale
+    from dae_cli.figures.greys import Scale
     from dae_cli.study.run.records import TrainedOn
 
 FRAMES = 24
 
 
-def draw_learning(
+def animate_learning(
     source: str,
     path: Path,
     grid: tuple[int, int],
@@ -28,25 +28,26 @@ def draw_learning(
     """Write an animation of the filters of an experiment, or of a run's experiment.
 
     Raises:
-        ConfigError: an SVM, nothing is pretrained, or another ending than .gif and .webp.
+        ConfigError: an SVM, nothing is pretrained, or another ending than .gif.
         DataError: the data cannot be had.
         RunFolderError: they are others than the run was trained on.
     """
-    from dae_cli.pictures.animation import SUFFIXES
-    from dae_cli.pictures.saving import check_suffix
+    from dae_cli.figures.saving import ANIMATIONS, check_suffix
 
-    check_suffix(path, SUFFIXES)
+    check_suffix(path, ANIMATIONS)
     experiment = _experiment(source)
     had = _recorded(source)
 
     import torch
 
-    from dae_cli.data.datasets import DATASETS, PHOTOGRAPHS
+    from dae_cli.data.datasets import PHOTOGRAPHS
     from dae_cli.engines.engine import default_engine, engine_for
-    from dae_cli.pictures.animation import Moment, animate, learning_frames
-    from dae_cli.pictures.filters import Panel, upright
+    from dae_cli.figures.filters import filter_sheet
+    from dae_cli.figures.greys import common_limit
+    from dae_cli.figures.saving import write_animation
     from dae_cli.study.plan import prepare_any
     from dae_cli.study.run.corruption import corruption_told
+    from dae_cli.study.run.filters import as_shown
     from dae_cli.study.run.learning import watch_learning
     from dae_cli.study.run.threads import use_one_thread
 
@@ -67,17 +68,22 @@ def draw_learning(
         engine = engine_for(default_engine(cpu, watcher.note), cpu)
         watcher.note(f"training the first layer again, for {FRAMES} pictures of it")
         snapshots = watch_learning(experiment, data, engine, FRAMES)
-    spec = DATASETS.get(experiment.dataset)
-    turn = upright if spec and spec.stored_transposed else lambda weights: weights
-    moments = [
-        Moment(
-            [Panel(turn(shot.weights), corruption_told(experiment))],
-            f"{shot.presentations:,} examples presented",
-        )
-        for shot in snapshots
+    title, most = corruption_told(experiment), grid[0] * grid[1]
+    layers = [as_shown(shot.weights, experiment.dataset, title) for shot in snapshots]
+    # One for all moments: equal greys are equal weights.
+    limit = common_limit([layer.weights[:most] for layer in layers])
+    frames = [
+        filter_sheet(
+            [layer],
+            grid,
+            limit=limit,
+            scale=scale,
+            title=experiment.dataset,
+            caption=f"{shot.presentations:,} examples presented",
+        ).image()
+        for layer, shot in zip(layers, snapshots, strict=True)
     ]
-    frames = learning_frames(moments, tiles=grid, title=f"{experiment.dataset}", scale=scale)
-    animate(frames, path, metadata={"Experiment": source, "Engine": engine.name})
+    write_animation(frames, path, {"Experiment": source, "Engine": engine.name})
 
 
 def _recorded(source: str) -> TrainedOn | None:

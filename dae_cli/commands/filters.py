@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dae_cli.commands.animating import draw_learning
+from dae_cli.commands.animating import animate_learning
 from dae_cli.commands.options import DataDir, Photos, tiles_of, units_of
 from dae_cli.commands.paths import file
 from dae_cli.commands.sorting import SortBy, order_of, words_for
@@ -19,8 +19,8 @@ from dae_cli.config.names import label
 from dae_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dae_cli.pictures.filters import Panel
-    from dae_cli.pictures.tiles import Drawing
+    from dae_cli.figures.filters import Filters
+    from dae_cli.figures.sheets import Sheet
 
 
 class GreyScale(StrEnum):
@@ -91,7 +91,7 @@ def filters(
             metavar="FILE",
             parser=file,
             help="Train the first layer of one experiment again, and draw it while it learns: "
-            "a .gif, or a .webp, which is smaller.",
+            "a .gif.",
             show_default=False,
         ),
     ] = None,
@@ -109,7 +109,7 @@ def filters(
                 "draws one first layer; leave out --out, --units, --layer and other sources",
                 param_hint="--animate",
             )
-        draw_learning(
+        animate_learning(
             sources[0], animate, tiles_of(tiles or "10x10"), scale.value, data_dir, photos
         )
         typer.echo(label(animate))
@@ -121,66 +121,53 @@ def filters(
             param_hint="--units",
         )
     grid = tiles_of("10x10" if tiles is None else tiles)
-    from dae_cli.pictures.saving import SHEET_SUFFIXES, check_suffix
+    from dae_cli.figures.saving import SUFFIXES, check_suffix
 
     if out is not None:
-        check_suffix(out, SHEET_SUFFIXES)
+        check_suffix(out, SUFFIXES)
     folders = [run_folder(source) for source in sources]
-    panels = panels_of(folders, layer)
-
-    from dae_cli.pictures.saving import save_sheet
-
+    layers = layers_of(folders, layer)
     about = {
         "Title": f"filters of layer {layer}",
         "Runs": ", ".join(folder.name for folder in folders),
         "Grey scale": scale.value,
     }
     if chosen:
-        drawing = _zoom(panels, chosen, layer, scale)
+        sheet = _zoom(layers, chosen, layer, scale)
         about["Units"] = ", ".join(map(str, chosen))
     else:
-        drawing = _sheet(panels, grid, sort, layer, scale)
+        sheet = _sheet(layers, grid, sort, layer, scale)
         about |= {"Tiles": f"{grid[0]}x{grid[1]}", "Sorted by": sort.value}
     path = out or _default_name("zoom" if chosen else "filters", folders, layer)
-    save_sheet(drawing, path, about)
+    sheet.save(path, about)
     typer.echo(label(path))
 
 
 def _sheet(
-    panels: Sequence[Panel], grid: tuple[int, int], sort: SortBy, layer: int, scale: GreyScale
-) -> Drawing:
-    from dae_cli.pictures.filters import common_limit, lay_out_sheet
+    layers: Sequence[Filters], grid: tuple[int, int], sort: SortBy, layer: int, scale: GreyScale
+) -> Sheet:
+    from dae_cli.figures.filters import filter_sheet
 
-    if sort is not SortBy.unit and len({len(panel.weights) for panel in panels}) > 1:
-        counts = ", ".join(str(len(panel.weights)) for panel in panels)
+    if sort is not SortBy.unit and len({len(one.weights) for one in layers}) > 1:
+        counts = ", ".join(str(len(one.weights)) for one in layers)
         raise ConfigError(
             f"--sort {sort}: runs of {counts} units have no common order; draw one picture of each"
         )
     # Of the first run, so that a tile is the same unit in every sheet.
-    order = order_of(panels[0].weights, sort)
-    panels = [replace(panel, order=order) for panel in panels]
-    first = " in the first sheet" if order and len(panels) > 1 else ""
-    return lay_out_sheet(
-        panels,
-        limit=common_limit([panel.shown(grid[0] * grid[1]) for panel in panels]),
-        tiles=grid,
+    order = order_of(layers[0].weights, sort)
+    first = " in the first sheet" if order and len(layers) > 1 else ""
+    return filter_sheet(
+        [replace(one, order=order) for one in layers],
+        grid,
         caption="; ".join(filter(None, [_which(layer), words_for(sort) + first])),
         scale=scale.value,
     )
 
 
-def _zoom(panels: Sequence[Panel], units: list[int], layer: int, scale: GreyScale) -> Drawing:
-    from dae_cli.pictures.filters import common_limit
-    from dae_cli.pictures.zoom import lay_out_zoom
+def _zoom(layers: Sequence[Filters], units: list[int], layer: int, scale: GreyScale) -> Sheet:
+    from dae_cli.figures.filters import zoom_sheet
 
-    shown = [replace(panel, order=units).shown(len(units)) for panel in panels]
-    return lay_out_zoom(
-        panels,
-        units,
-        limit=common_limit(shown),
-        caption=_which(layer),
-        scale=scale.value,
-    )
+    return zoom_sheet(layers, units, caption=_which(layer), scale=scale.value)
 
 
 def _which(layer: int) -> str:
@@ -194,26 +181,22 @@ def _default_name(kind: str, folders: Sequence[Path], layer: int) -> Path:
     return Path(f"{kind}-{stem}" + ("" if layer == 1 else f"-layer{layer}") + ".png")
 
 
-def panels_of(folders: Sequence[Path], layer: int) -> list[Panel]:
-    """A sheet a run, named by data and corruption, or by the runs where that tells none apart."""
-    panels = [_panel(folder, layer) for folder in folders]
-    if len({panel.title for panel in panels}) == len(panels):
-        return panels
+def layers_of(folders: Sequence[Path], layer: int) -> list[Filters]:
+    """A layer of each run, named by data and corruption, or by the runs where these are alike."""
+    layers = [_layer(folder, layer) for folder in folders]
+    if len({one.title for one in layers}) == len(layers):
+        return layers
     names = [folder.resolve().name for folder in folders]
-    return [replace(panel, title=name) for panel, name in zip(panels, names, strict=True)]
+    return [replace(one, title=name) for one, name in zip(layers, names, strict=True)]
 
 
-def _panel(folder: Path, layer: int) -> Panel:
+def _layer(folder: Path, layer: int) -> Filters:
     from dae_cli.config.experiments import load_resolved
     from dae_cli.config.kinds import as_pretrained
-    from dae_cli.data.datasets import DATASETS
-    from dae_cli.pictures.filters import Panel, upright
     from dae_cli.study.run.corruption import corruption_told
-    from dae_cli.study.run.filters import run_filters
+    from dae_cli.study.run.filters import as_shown, run_filters
 
     weights = run_filters(folder, layer)
     experiment = as_pretrained(load_resolved(folder / "config.yaml"))
-    spec = DATASETS.get(experiment.dataset)
-    if spec and spec.stored_transposed:
-        weights = upright(weights)
-    return Panel(weights, f"{experiment.dataset}, {corruption_told(experiment)}")
+    title = f"{experiment.dataset}, {corruption_told(experiment)}"
+    return as_shown(weights, experiment.dataset, title)

@@ -95,7 +95,7 @@ def order_of(weights: Weights, sort: SortBy, image: Image = None) -> Sequence[in
         return None
     import numpy as np
 
-    from dae_cli.pictures.greys import finite
+    from dae_cli.figures.greys import finite
 
     values = _MEASURES[sort].of(finite(weights), image)
     return [int(unit) for unit in np.argsort(-values, kind="stable")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dae_cli.csvfile import write_rows
 from dae_cli.errors import RunFolderError
-from dae_cli.pictures.plotting import load_matplotlib
+from dae_cli.figures.style import load_matplotlib
 from dae_cli.study.earlier_rows import earlier_rows, names_of, outdated, renamed_cells
 from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
@@ -122,12 +122,12 @@ def run_plan(
 
 def _keep_pictures(plan: Plan, row: RunRow, rows: Sequence[RunRow]) -> None:
     """Write the curves and the sheet of filters of a run that has just been made."""
-    from dae_cli.study.report.figures import draw_own_sheet
+    from dae_cli.study.report.figures import save_own_sheet
     from dae_cli.study.report.saved_runs import write_curves
 
     if not row.error:
         write_curves(plan.out, [r.run for r in rows if not r.error], fresh=[row.run])
-        draw_own_sheet(plan.study, plan.out, row, rows)
+        save_own_sheet(plan.study, plan.out, row, rows)
 
 
 def _write_results(
@@ -150,7 +150,7 @@ def _write_filters(
     plan: Plan, rows: Sequence[RunRow], command: str
 ) -> tuple[list[RunRow], list[str], Path]:
     """Write everything that a study on filters comes to, and return its claims' judgements."""
-    from dae_cli.study.of_filters.pictures import draw_figures
+    from dae_cli.study.of_filters.pictures import save_figures
     from dae_cli.study.of_filters.report import write_filters_report
     from dae_cli.study.of_filters.rows import UnitRow, measured_runs, unit_rows
     from dae_cli.study.of_filters.summary import judge
@@ -159,7 +159,7 @@ def _write_filters(
         everything, _ = write_tables(plan, rows)
         measured = measured_runs(plan.out, everything)
         write_rows(plan.out / FILTERS_CSV, unit_rows(measured), UnitRow)
-        pictures = draw_figures(plan, everything)
+        pictures = save_figures(plan, everything)
         study = with_lowest_seeds(plan.study, everything)
         report = write_filters_report(study, plan.out, everything, measured, pictures, command)
     judged = [(figure, judge(figure, measured)) for figure in plan.study.figures]

@@ -37,15 +37,15 @@ def show(
     if name == ALL:
         raise typer.BadParameter("a sheet shows one set", param_hint="NAME")
     chosen([name], mnist=True)
-    from dae_cli.pictures.saving import check_suffix
+    from dae_cli.figures.saving import check_suffix
 
     if out is not None:
         check_suffix(out, (".png",))
 
     from dae_cli.data.datasets import DATASETS
     from dae_cli.data.provide import load, prepare
-    from dae_cli.pictures.contact import Images, contact_sheet
-    from dae_cli.pictures.saving import save_png
+    from dae_cli.figures.filters import filter_sheet
+    from dae_cli.study.run.filters import as_shown
 
     prepared = prepare(
         name,
@@ -57,15 +57,17 @@ def show(
     dataset = load(prepared)
     rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split.value]
     some = rows.take(min(grid[0] * grid[1], len(rows)))
-    transposed = DATASETS[name].stored_transposed
-    image = contact_sheet(
-        [Images(some.as_float(), "", transposed)],
-        tiles=grid,
+    sheet = filter_sheet(
+        [as_shown(2 * some.as_float() - 1, name)],  # black is 0 and white is 1
+        grid,
+        limit=1.0,
+        scale_ends=("0", "1"),
         title=f"{name} ({prepared.standing})",
         caption=f"{len(some)} of {len(rows)} rows of {split.value}, evenly spread over it; the "
-        "numbers count the tiles" + ("; stored transposed, shown upright" if transposed else ""),
+        "numbers count the tiles"
+        + ("; stored transposed, shown upright" if DATASETS[name].stored_transposed else ""),
     )
     path = out or Path(f"{name}-{prepared.origin}.png")
     about = {"Title": f"{name}, {split.value}", "Source": prepared.source, "SHA256": dataset.sha256}
-    save_png(image, path, about)
+    sheet.save(path, about)
     typer.echo(label(path))

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL.Image import Image
 
 from dae_cli.config.figures import Figure
 from dae_cli.config.schema import FilterExperiment
 from dae_cli.data.dataset import Split
-from dae_cli.pictures.filters import Panel, side_by_side
-from dae_cli.pictures.greys import common_limit
-from dae_cli.pictures.saving import remove_pictures, save_png
-from dae_cli.pictures.zoom import zoom
+from dae_cli.figures.filters import Filters, filter_sheet, zoom_sheet
+from dae_cli.figures.saving import remove_pictures
+from dae_cli.figures.sheets import Sheet
 from dae_cli.study.of_filters.report import source_of
 from dae_cli.study.plan import Plan
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.corruption import corruption_told
 from dae_cli.study.run.filter_run import images_of
-from dae_cli.study.run.filters import run_filters
+from dae_cli.study.run.filters import TILES, as_shown, run_filters, tiles_for
 from dae_cli.study.run.folder import RUNS, Job
 
 FIGURES = "figures"
-TILES = (10, 10)
 PCA_ROWS = 100_000
-PATCH_ENDS = ("pixel -max", "+max of each patch  (mid grey: 0)")
-
-Weights = NDArray[np.float32]
+PATCH_ENDS = ("pixel −max", "+max of each patch  (mid grey: 0)")
 
 
-def draw_figures(plan: Plan, rows: Sequence[RunRow]) -> dict[str, str]:
-    """Draw what the runs at hand allow, of the first seed of each cell.
+def save_figures(plan: Plan, rows: Sequence[RunRow]) -> dict[str, str]:
+    """Save what the runs at hand allow, of the first seed of each cell.
 
     Returns:
         The file name of each figure that there is, relative to the results; those of runs whose
@@ -46,7 +39,7 @@ def draw_figures(plan: Plan, rows: Sequence[RunRow]) -> dict[str, str]:
         panels = _panels(plan, figure, rows)
         if len(panels) == len(figure.cells):
             source = source_of(plan.study, figure, rows)
-            _draw(plan, figure, panels, rows, plan.out / name, source)
+            _save(plan, figure, panels, rows, plan.out / name, source)
         if (plan.out / name).exists():
             found[figure.name] = name
     names = {figure.name for figure in plan.study.figures}
@@ -54,16 +47,17 @@ def draw_figures(plan: Plan, rows: Sequence[RunRow]) -> dict[str, str]:
     return found
 
 
-def _panels(plan: Plan, figure: Figure, rows: Sequence[RunRow]) -> list[Panel]:
+def _panels(plan: Plan, figure: Figure, rows: Sequence[RunRow]) -> list[Filters]:
     """What stands side by side; fewer than the figure has cells where one cannot be had."""
     if figure.kind in ("patches", "components"):
         jobs = [_job_of(plan, cell) for cell in figure.cells]
-        return [Panel(_from_images(figure, job), "") for job in jobs if job is not None]
+        return [_from_images(figure, job) for job in jobs if job is not None]
     panels = []
     for row in _first_runs(figure, rows):
         folder = plan.out / RUNS / row.run
         if folder.exists():
-            panels.append(Panel(run_filters(folder), _title_of(plan, figure, row)))
+            title = _title_of(plan, figure, row)
+            panels.append(as_shown(run_filters(folder), row.dataset, title))
     return panels
 
 
@@ -78,24 +72,24 @@ def _job_of(plan: Plan, cell: str) -> Job | None:
     return next((planned.job for planned in plan.runs if planned.job.cell == cell), None)
 
 
-def _from_images(figure: Figure, job: Job) -> Weights:
+def _from_images(figure: Figure, job: Job) -> Filters:
     """Patches as they are learned from, or their principal components, the strongest first."""
     experiment = job.experiment
     assert isinstance(experiment, FilterExperiment)
     images = images_of(job.data, experiment)
     rows = images.as_float(slice(PCA_ROWS)) if isinstance(images, Split) else images[:PCA_ROWS]
-    if figure.kind == "patches":
-        return rows[: TILES[0] * TILES[1]]
-    from sklearn.decomposition import PCA
+    if figure.kind == "components":
+        from sklearn.decomposition import PCA
 
-    count = min(TILES[0] * TILES[1], rows.shape[1])
-    return np.asarray(PCA(count, svd_solver="full").fit(rows).components_, np.float32)
+        count = min(TILES[0] * TILES[1], rows.shape[1])
+        rows = np.asarray(PCA(count, svd_solver="full").fit(rows).components_, np.float32)
+    return as_shown(rows[: TILES[0] * TILES[1]], experiment.dataset)
 
 
-def _draw(
+def _save(
     plan: Plan,
     figure: Figure,
-    panels: list[Panel],
+    panels: list[Filters],
     rows: Sequence[RunRow],
     path: Path,
     caption: str,
@@ -108,26 +102,17 @@ def _draw(
     }
     if caption:
         about["Description"] = caption
-    path.parent.mkdir(exist_ok=True)
-    save_png(_image(figure, panels, caption), path, about)
+    _sheet(figure, panels, caption).save(path, about)
 
 
-def _image(figure: Figure, panels: list[Panel], caption: str) -> Image:
+def _sheet(figure: Figure, panels: list[Filters], caption: str) -> Sheet:
     if figure.kind == "zoom":
-        return zoom(
-            panels,
-            figure.units,
-            limit=common_limit([panel.weights[list(figure.units)] for panel in panels]),
-            title=figure.title,
-            caption=caption,
-            scale=figure.scale,
+        return zoom_sheet(
+            panels, figure.units, title=figure.title, caption=caption, scale=figure.scale
         )
-    shown = [panel.shown(TILES[0] * TILES[1]) for panel in panels]
-    rows_of_tiles = math.ceil(max(map(len, shown)) / TILES[1])
-    return side_by_side(
+    return filter_sheet(
         panels,
-        limit=common_limit(shown),
-        tiles=(min(TILES[0], rows_of_tiles), TILES[1]),
+        tiles_for(max(len(panel.weights) for panel in panels)),
         title=figure.title,
         caption=caption,
         scale=figure.scale,

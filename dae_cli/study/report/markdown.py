@@ -10,7 +10,7 @@ from dae_cli.config.names import STUDY_FILE
 from dae_cli.files import write_text
 from dae_cli.machine import cores, cpu_name
 from dae_cli.study.paper import sources
-from dae_cli.study.report.figures import StudyPictures, draw
+from dae_cli.study.report.figures import StudyPictures, save_pictures
 from dae_cli.study.report.mismatches import (
     MISMATCHES,
     TRIED,
@@ -112,7 +112,7 @@ def write_report(
     """
     done = [row.run for row in rows if not row.error]
     write_curves(out, done, fresh=done)
-    pictures = draw(study, out, rows, table, read_saved_runs(out))
+    pictures = save_pictures(study, out, rows, table, read_saved_runs(out))
     pairs, marks = pairs_markdown(tests), {data_mark(row) for row in table}
     trials = trials_of(out)
     selection, values = selection_markdown(trials), tried_values_markdown(trials.selecting)

@@ -7,8 +7,7 @@ from math import isfinite
 from pathlib import Path
 
 from dae_cli.errors import RunFolderError
-from dae_cli.pages.content import Curves
-from dae_cli.study.rows import RunRow
+from dae_cli.figures.series import Curves
 from dae_cli.study.run.folder import METRICS
 
 
@@ -35,13 +34,6 @@ def metrics_curves(run: Path) -> Curves | None:
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunFolderError(f"{path}: cannot be read ({error}); move the run away") from error
     return Curves(tuple(valid), tuple(tuple(cost[k]) for k in sorted(cost)))
-
-
-def kept_epoch(row: RunRow) -> tuple[int, float] | None:
-    """Return the epoch of fine-tuning whose network a run has kept, and its validation error."""
-    if row.best_epoch is None or row.valid_error_percent is None:
-        return None
-    return row.best_epoch, row.valid_error_percent
 
 
 def _rounded(text: str) -> float:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.figures.page import render
 from dae_cli.files import write_text
-from dae_cli.pages.render import render
 from dae_cli.study.report.page_content import page_of
 from dae_cli.study.report.saved_runs import PAGE, page_command, read_saved_runs
 from dae_cli.study.rows import RunComparison, RunRow, TableRow

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dae_cli.pages.content import CellView, Interval
+from dae_cli.figures.page import CellView
+from dae_cli.study.report.series import ours_of, paper_of
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.cells import data_mark, origin
@@ -25,20 +26,6 @@ def bold_cells(table: Sequence[TableRow]) -> set[str]:
         ]
     )
     return {row.cell for row, is_bold in zip(table, bold, strict=True) if is_bold}
-
-
-def ours_of(row: TableRow) -> Interval | None:
-    """Our error of a cell, if it has one."""
-    if row.test_error_percent is None or row.half_width_95 is None:
-        return None
-    return Interval(row.test_error_percent, row.half_width_95)
-
-
-def paper_of(row: TableRow) -> Interval | None:
-    """The error that the paper prints for a cell, if it does."""
-    if row.paper_error_percent is None or row.paper_half_width_95 is None:
-        return None
-    return Interval(row.paper_error_percent, row.paper_half_width_95)
 
 
 def cell_view(

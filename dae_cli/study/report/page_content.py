@@ -6,33 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.pages.content import (
-    DataSetView,
-    Interval,
-    Page,
-    Point,
-    RunCurves,
-    RunView,
-    Stop,
-)
+from dae_cli.figures.filters import tiles_of
+from dae_cli.figures.page import DataSetView, Page, PageSheet, RunView, Stop
 from dae_cli.study.report.labels import (
     differ_in_destruction,
     is_autoencoder,
     labels_of,
     same_start,
-    series_of,
 )
-from dae_cli.study.report.metrics_curves import kept_epoch
-from dae_cli.study.report.page_cells import (
-    bold_cells,
-    cell_view,
-    ours_of,
-    paper_of,
-)
+from dae_cli.study.report.page_cells import bold_cells, cell_view
 from dae_cli.study.report.page_grid import claims_told, duel_lines, grid_of
-from dae_cli.study.report.page_pictures import sheets_of
-from dae_cli.study.report.saved_runs import SavedRuns, run_curves
+from dae_cli.study.report.saved_runs import SavedRuns
 from dae_cli.study.report.selection import trials_of
+from dae_cli.study.report.series import error_series, learning_series
+from dae_cli.study.report.shown_filters import shown_filters
 from dae_cli.study.rows import RunComparison, RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.cells import origin
@@ -45,7 +32,6 @@ from dae_cli.study.tables.provenance import (
     provenance,
     provenance_verb,
 )
-from dae_cli.study.verdict import half_width_with_seeds
 
 
 def page_of(
@@ -134,73 +120,23 @@ def _dataset(
         )
         for row in table
     )
-    series = {row.cell: k for k, row in enumerate(table)}
-    curves = tuple(
-        RunCurves(
-            run=row.run,
-            series=series[row.cell],
-            label=f"{labels[row.cell]}, seed {row.seed}",
-            best=kept_epoch(row),
-            curves=found,
-        )
-        for row in done
-        if (found := run_curves(out, row.run, saved)) is not None and (found.valid or found.cost)
-    )
-    sheets = sheets_of(out, done, saved)
-    ours = _points(study, table)
+    shown, limit = shown_filters(out, done, saved)
+    shown_rows = [one.row for one in shown]
+    stops = []
+    for one in shown:
+        tiles = tiles_of(one.filters.weights, one.filters.image, limit)
+        sheet = PageSheet(one.row.run, tiles, limit)
+        stops.append(Stop(labels[one.row.cell], _error_text(table, one.row.cell), sheet))
     return DataSetView(
         name=rows[0].dataset,
         origin=origin(rows[0]),
         cells=views,
-        ours=ours,
-        paper=_paper_points(table) if ours else (),
-        curves=curves,
-        legend=tuple(labels[row.cell] for row in table),
-        stops=tuple(
-            Stop(labels[row.cell], _error_text(table, row.cell), sheet) for row, sheet in sheets
-        ),
-        stops_by="destruction" if differ_in_destruction([row for row, _ in sheets]) else "model",
-        same_start=same_start(study, [row for row, _ in sheets]),
+        errors=error_series(study, table),
+        learning=learning_series(study, out, rows, table, saved),
+        stops=tuple(stops),
+        stops_by="destruction" if differ_in_destruction(shown_rows) else "model",
+        same_start=same_start(study, shown_rows),
     )
-
-
-def _points(study: ResolvedStudy, table: Sequence[TableRow]) -> tuple[Point, ...]:
-    """Our errors by destruction, of autoencoders alone; none where two of one model share one."""
-    found = sorted(
-        (row for row in table if is_autoencoder(row) and ours_of(row) is not None),
-        key=lambda row: row.destruction_percent,
-    )
-    series = series_of(study, found)
-    if len({(series[row.cell], row.destruction_percent) for row in found}) < len(found):
-        return ()
-    return tuple(_point(row, series[row.cell]) for row in found)
-
-
-def _point(row: TableRow, series: str) -> Point:
-    level, error = row.destruction_percent, row.test_error_percent
-    assert error is not None and row.half_width_95 is not None
-    interval = Interval(error, half_width_with_seeds(row.half_width_95, row.sd_over_seeds))
-    whose = f"ours, {row.model}" if series else "ours"
-    return Point(level, interval, _point_label(whose, level, interval), series)
-
-
-def _paper_points(table: Sequence[TableRow]) -> tuple[Point, ...]:
-    """The paper's errors of the models that ours are compared with, each at its destruction."""
-    points = {}
-    for row in table:
-        interval = paper_of(row)
-        if interval is None or not is_autoencoder(row):
-            continue
-        number = cells.paper_number(row)
-        printed = number.destruction_percent if number else None
-        level = row.destruction_percent if printed is None else printed
-        label = _point_label(f"the paper's {row.paper_model}", level, interval)
-        points[level] = Point(level, interval, label)
-    return tuple(points[level] for level in sorted(points))
-
-
-def _point_label(whose: str, level: float, interval: Interval) -> str:
-    return f"{whose}, {level:g} % destroyed: {interval} %"
 
 
 def _error_text(table: Sequence[TableRow], cell: str) -> str:

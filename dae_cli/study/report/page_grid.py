@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dae_cli.pages.content import Grid, GridCell
+from dae_cli.figures.page import Grid, GridCell
 from dae_cli.study.paper import MARKS, PaperNumber, sources
 from dae_cli.study.tables.cells import NOTHING, interval
 from dae_cli.study.tables.claims import COLUMNS, PaperClaim, comparison_rows

@@ -15,36 +15,44 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from dae_cli.csvfile import read_rows, write_rows
-from dae_cli.pages.charts import simplified
-from dae_cli.pages.content import Curves
-from dae_cli.pages.drawing import SIDE
-from dae_cli.pictures.layout import Grid
+from dae_cli.figures.greys import Greys, ImageShape
+from dae_cli.figures.series import Curves, simplified
+from dae_cli.figures.sheets import Grid, Sheet
 from dae_cli.study.report.metrics_curves import metrics_curves
 from dae_cli.study.rows import CurveRow
 from dae_cli.study.run.folder import RUNS
 
 PAGE, CURVES_CSV, FILTERS = "report.html", "curves.csv", "filters"
-LIMIT, TILES = "Limit", "Tiles"
+_LIMIT, _TILES = "Limit", "Tiles"
 """What a sheet of one run says of itself: the weight that is white, and where its tiles are."""
 _VALID = "validation error"
-_MOST_PIXELS = 2800
+_MOST_PIXELS = 3000
 """Of a sheet's width and height."""
-
-Line = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class SavedSheet:
-    """The filters of a run as its sheet has them."""
+    """The filters of a run as its sheet has them.
 
-    greys: NDArray[np.uint8]
-    """(units, 784), 0 black to 255 white."""
+    Attributes:
+        picture: the pixels of the PNG.
+        grid, units: where the tiles of so many units are.
+        limit: the weight that is white.
+    """
+
+    picture: Greys
+    grid: Grid
+    units: int
     limit: float
-    """The weight that is drawn white."""
+
+    def greys(self, image: ImageShape) -> Greys | None:
+        """The greys (units, inputs) of filters of such images; None where its tiles are no such."""
+        if any(tile % pixels for tile, pixels in zip(self.grid.tile, image, strict=True)):
+            return None
+        return self.grid.tiles_of(self.picture, self.units, image).reshape(self.units, -1)
 
 
 @dataclass
@@ -122,10 +130,25 @@ def read_curves(out: Path) -> dict[str, Curves]:
     return found
 
 
-def tiles_text(grid: Grid, units: int) -> str:
-    """Return where the tiles of a sheet are, as it says of itself."""
-    numbers = (grid.left, grid.top, grid.tile, grid.gap, *grid.tiles, units)
-    return " ".join(map(str, numbers))
+def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, str]) -> None:
+    """Write the sheet of one run such that its filters can be read from it again.
+
+    ``Tiles`` is left, top, size, gap, rows, columns, units; the size is one number for square
+    tiles, else height x width.
+
+    Args:
+        limit: the weight that is white.
+        metadata: with the name of the run as ``Runs``.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    grid, units = sheet.grids[0], len(sheet.panels[0].tiles)
+    height, width = grid.tile
+    size = height if height == width else f"{height}x{width}"
+    places = (grid.left, grid.top, size, grid.gap, *grid.shape, units)
+    texts = {_LIMIT: repr(limit), _TILES: " ".join(map(str, places))}
+    sheet.save(path, {**metadata, **texts})
 
 
 def _read_sheets(folder: Path) -> dict[str, SavedSheet]:
@@ -142,12 +165,16 @@ def _sheet(path: Path) -> tuple[str, SavedSheet]:
     with Image.open(path, formats=("PNG",)) as image:
         if max(image.size) > _MOST_PIXELS:
             raise ValueError("larger than any that dae draws")
-        run, limit = image.info["Runs"], float(image.info[LIMIT])
-        left, top, tile, gap, rows, columns, units = map(int, image.info[TILES].split())
+        run, limit = image.info["Runs"], float(image.info[_LIMIT])
+        left, top, size, *numbers = image.info[_TILES].split()
+        gap, rows, columns, units = map(int, numbers)
         pixels = np.asarray(image.convert("L"))
-    grid, step = Grid(left, top, tile, gap, (rows, columns)), tile // SIDE
-    boxes = [grid.box(k) for k in range(units)]
-    if not (0 < limit < np.inf and 0 < units <= rows * columns and tile == SIDE * step > 0):
+    height, _, width = size.partition("x")
+    grid = Grid(int(left), int(top), (int(height), int(width or height)), gap, (rows, columns))
+    bottom, right = grid.top + grid.size[0], grid.left + grid.size[1]
+    inside = bottom <= pixels.shape[0] and right <= pixels.shape[1]
+    if not (inside and min(grid.left, grid.top, gap) >= 0 and min(*grid.tile, rows, columns) > 0):
+        raise ValueError("its tiles are not inside it")
+    if not (0 < limit < np.inf and 0 < units <= rows * columns):
         raise ValueError("not laid out as dae does it")
-    tiles = [pixels[top:bottom:step, left:right:step].ravel() for left, top, right, bottom in boxes]
-    return run, SavedSheet(np.array(tiles, dtype=np.uint8).reshape(units, SIDE * SIDE), limit)
+    return run, SavedSheet(pixels, grid, units, limit)

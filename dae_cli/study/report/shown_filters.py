@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dae_cli.pictures.filters import common_limit
-from dae_cli.pictures.greys import weights_of
+from dae_cli.data.datasets import DATASETS
+from dae_cli.figures.filters import Filters
+from dae_cli.figures.greys import common_limit, weights_of
 from dae_cli.study.report.labels import has_filters
 from dae_cli.study.report.saved_runs import SavedRuns
 from dae_cli.study.rows import RunRow
@@ -23,12 +21,12 @@ class ShownFilters:
     """The first filters of a run, turned as the images are looked at.
 
     Attributes:
-        weights: (units, 784); those of a sheet are as near as its greys tell.
+        filters: those of a sheet are as near as its greys.
         sheet_limit: the grey limit of the sheet that they are taken from; None: of a run's folder.
     """
 
     row: RunRow
-    weights: NDArray[np.float32]
+    filters: Filters
     sheet_limit: float | None = None
 
 
@@ -43,7 +41,7 @@ def shown_filters(
     found = [shown for row in first_seeds(rows) if (shown := _shown(out, row, saved))]
     limits = {shown.sheet_limit for shown in found} - {None}
     if len(limits) != 1 and found:
-        limits = {common_limit([shown.weights for shown in found])}
+        limits = {common_limit([shown.filters.weights for shown in found])}
     return found, float(f"{limits.pop() or 1.0:.4g}") if limits else 1.0
 
 
@@ -51,7 +49,10 @@ def _shown(out: Path, row: RunRow, saved: SavedRuns) -> ShownFilters | None:
     folder, sheet = out / RUNS / row.run, saved.sheets.get(row.run)
     if (folder / CHECKPOINT).is_file():
         return ShownFilters(row, first_filters(folder, row.dataset))
-    return ShownFilters(row, weights_of(sheet.greys, sheet.limit), sheet.limit) if sheet else None
+    image = DATASETS[row.dataset].image
+    if sheet is None or (greys := sheet.greys(image)) is None:
+        return None
+    return ShownFilters(row, Filters(weights_of(greys, sheet.limit), image), sheet.limit)
 
 
 def first_seeds(rows: Sequence[RunRow]) -> list[RunRow]:

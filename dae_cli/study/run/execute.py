@@ -21,7 +21,7 @@ from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.filter_run import train_for_filters
-from dae_cli.study.run.filters import draw_run_filters
+from dae_cli.study.run.filters import save_run_filters
 from dae_cli.study.run.folder import CONFIG, ENVIRONMENT, STATUS, Job
 from dae_cli.study.run.keeper import Keeper
 from dae_cli.study.run.pretrained import take_pretraining
@@ -162,7 +162,7 @@ def _train_network(job: Job, keeper: Keeper, dataset: Dataset, stop: Stop) -> Re
     state.network = None  # the last parameters are of no further use, the best ones are kept
     keeper.save(state)
     title = f"{job.cell}: first-layer filters"
-    draw_run_filters(job.partial, job.experiment.dataset, title)
+    save_run_filters(job.partial, job.experiment.dataset, title)
     return Result(
         n_test=len(dataset.test),
         n_wrong=int(wrong.sum()),

@@ -12,7 +12,7 @@ from dae_cli.data.obtain import Prepared
 from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.filters.measures import UnitMeasures, measure
 from dae_cli.stopping import Stop
-from dae_cli.study.run.filters import draw_run_filters
+from dae_cli.study.run.filters import save_run_filters
 from dae_cli.study.run.folder import FILTERS_CSV, Job
 from dae_cli.study.run.keeper import Keeper
 from dae_cli.study.run.records import FilterResult
@@ -39,7 +39,7 @@ def train_for_filters(
     keeper.save(state)
     weights = state.layers[0].weight.cpu().numpy()
     write_rows(job.partial / FILTERS_CSV, measure(weights), UnitMeasures, make_folder=False)
-    draw_run_filters(job.partial, experiment.dataset, f"{job.cell}: filters")
+    save_run_filters(job.partial, experiment.dataset, f"{job.cell}: filters")
     return FilterResult(units=len(weights))
 
 

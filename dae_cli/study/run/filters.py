@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from safetensors import SafetensorError, safe_open
 
 from dae_cli.data.datasets import DATASETS
 from dae_cli.errors import ConfigError, RunFolderError
-from dae_cli.pictures.filters import common_limit, filter_sheet, save_png, upright
+from dae_cli.figures.filters import Filters, filter_sheet
+from dae_cli.figures.greys import square_image, upright
 from dae_cli.study.run.folder import CHECKPOINT, PARTIAL, RUN_FILTERS
 
 TILES = (10, 10)
@@ -26,7 +28,7 @@ def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
     of the weights down to the pixels.
 
     Returns:
-        (units, 784) float32.
+        (units, inputs) float32.
 
     Raises:
         RunFolderError: an SVM, or no readable checkpoint. ConfigError: there is no such layer.
@@ -51,26 +53,36 @@ def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
     return np.ascontiguousarray(filters, dtype=np.float32)
 
 
-def first_filters(folder: Path, dataset: str) -> NDArray[np.float32]:
-    """Return the filters that are shown of a run, turned as the images are looked at."""
-    weights = run_filters(folder)[: TILES[0] * TILES[1]]
-    spec = DATASETS.get(dataset)
-    return upright(weights) if spec and spec.stored_transposed else weights
+def as_shown(weights: NDArray[np.float32], dataset: str, title: str = "") -> Filters:
+    """Return filters of a data set's images, or of patches, turned as the images are looked at.
+
+    Raises:
+        ConfigError: they are of other images, or of patches that are not square.
+    """
+    spec, inputs = DATASETS.get(dataset), weights.shape[1]
+    if spec is None:
+        return Filters(weights, square_image(inputs), title)
+    if inputs != spec.n_pixels:
+        height, width = spec.image
+        raise ConfigError(f"filters of {inputs} inputs: {dataset} has {height} x {width} pixels")
+    turned = upright(weights, spec.image) if spec.stored_transposed else weights
+    return Filters(turned, spec.image, title)
 
 
-def draw_run_filters(folder: Path, dataset: str, title: str) -> None:
-    """Draw filters.png of one run, on a grey scale of its own."""
-    weights = first_filters(folder, dataset)
-    sheet = filter_sheet(
-        weights,
-        limit=common_limit([weights]),
-        tiles=tiles_of(len(weights)),
-        title=title,
-        caption="Rows of W after pretraining.",
-    )
-    save_png(sheet, folder / RUN_FILTERS, {"Title": title})
+def first_filters(folder: Path, dataset: str) -> Filters:
+    """Return the filters that are shown of a run."""
+    filters = as_shown(run_filters(folder), dataset)
+    return replace(filters, weights=filters.weights[: TILES[0] * TILES[1]])
 
 
-def tiles_of(units: int) -> tuple[int, int]:
+def save_run_filters(folder: Path, dataset: str, title: str) -> None:
+    """Save filters.png of one run, on a grey scale of its own."""
+    filters = first_filters(folder, dataset)
+    shape = tiles_for(len(filters.weights))
+    sheet = filter_sheet([filters], shape, title=title, caption="Rows of W after pretraining.")
+    sheet.save(folder / RUN_FILTERS, {"Title": title})
+
+
+def tiles_for(units: int) -> tuple[int, int]:
     """Return (rows, columns) for so many units, at most TILES, that show so many."""
     return min(TILES[0], math.ceil(units / TILES[1])), TILES[1]

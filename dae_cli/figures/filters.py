@@ -1,0 +1,143 @@
+"""Filters as sheets: each row of W is a tile (ICML 2008, Fig. 3; slides 5 to 7 of the lecture)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from dae_cli.errors import ConfigError
+from dae_cli.figures.greys import (
+    Greys,
+    ImageShape,
+    Scale,
+    Weights,
+    common_limit,
+    finite,
+    greys,
+)
+from dae_cli.figures.sheets import Panel, Sheet, lay_out
+
+_ZOOM_PIXELS, _ZOOM_SPACING = 224, 14
+
+
+@dataclass(frozen=True, eq=False)
+class Filters:
+    """The units of one layer.
+
+    Attributes:
+        weights: (units, inputs), a row for each unit.
+        image: height and width of the image whose pixels are the inputs.
+        title: what stands over its tiles, such as ``25 % destroyed``.
+        order: which units are shown, in this order, each with its number under it; from 0 on
+            unless given.
+    """
+
+    weights: Weights
+    image: ImageShape
+    title: str = ""
+    order: Sequence[int] | None = None
+
+    def units(self, most: int) -> list[int]:
+        """The first ``most`` units that are shown.
+
+        Raises:
+            ConfigError: the order names a unit that is not there.
+        """
+        count = len(self.weights)
+        order = range(count) if self.order is None else self.order
+        for unit in order:
+            if not 0 <= unit < count:
+                of = f" of {self.title!r}" if self.title else ""
+                raise ConfigError(f"unit {unit}{of}: choose units from 0 to {count - 1}")
+        return list(order[:most])
+
+
+def filter_sheet(
+    layers: Sequence[Filters],
+    shape: tuple[int, int] = (10, 10),
+    *,
+    limit: float | None = None,
+    scale: Scale = "shared",
+    scale_ends: tuple[str, str] | None = None,
+    title: str = "",
+    caption: str = "",
+    magnification: int | None = None,
+) -> Sheet:
+    """Lay out the first units of each layer side by side; tile i is unit i (Fig. 3 a to c).
+
+    Args:
+        layers: of images of one size.
+        shape: rows and columns of tiles.
+        limit: the weight that is white; ``common_limit`` of the units shown unless given.
+        scale_ends: what stands at the ends of the grey scale where the tiles are no weights.
+        magnification: pixels per weight.
+
+    Raises:
+        ConfigError: images of several sizes; an order names a unit that is not there.
+        DaeError: a weight is NaN or infinite.
+    """
+    units = [layer.units(shape[0] * shape[1]) for layer in layers]
+    panels, ends = _panels(layers, units, limit, scale)
+    return lay_out(
+        panels,
+        shape,
+        scale_ends=scale_ends or ends,
+        title=title,
+        caption=caption,
+        magnification=magnification,
+    )
+
+
+def zoom_sheet(
+    layers: Sequence[Filters],
+    units: Sequence[int],
+    *,
+    scale: Scale = "shared",
+    title: str = "",
+    caption: str = "",
+) -> Sheet:
+    """Lay out a row of large tiles for each unit, a column for each layer (Fig. 3 d and e).
+
+    Raises: as ``filter_sheet``.
+    """
+    chosen = [replace(layer, order=units).units(len(units)) for layer in layers]
+    panels, ends = _panels(layers, chosen, None, scale)
+    return lay_out(
+        panels,
+        (len(units), 1),
+        scale_ends=ends,
+        title=title,
+        caption=caption,
+        magnification=max(1, round(_ZOOM_PIXELS / layers[0].image[0])),
+        row_names=[f"unit {unit}" for unit in units],
+        spacing=_ZOOM_SPACING,
+    )
+
+
+def tiles_of(weights: Weights, image: ImageShape, limit: float, scale: Scale = "shared") -> Greys:
+    """Return (units, height, width) greys of weights (units, inputs)."""
+    return greys(weights, limit, scale).reshape(-1, *image)
+
+
+def _panels(
+    layers: Sequence[Filters], units: Sequence[list[int]], limit: float | None, scale: Scale
+) -> tuple[list[Panel], tuple[str, str]]:
+    """The tiles of units of each layer, and what stands at the ends of their grey scale."""
+    if len({layer.image for layer in layers}) > 1:
+        sizes = ", ".join("x".join(map(str, layer.image)) for layer in layers)
+        raise ConfigError(
+            f"filters of {sizes} inputs cannot stand side by side: draw one picture for each size"
+        )
+    weights = [finite(layer.weights[own], own) for layer, own in zip(layers, units, strict=True)]
+    limit = limit or common_limit(weights)
+    panels = [
+        Panel(
+            tiles_of(own, layer.image, limit, scale),
+            layer.title,
+            () if layer.order is None else list(map(str, of_layer)),
+        )
+        for own, layer, of_layer in zip(weights, layers, units, strict=True)
+    ]
+    if scale == "tile":
+        return panels, ("weight −max", "+max of each tile  (mid grey: 0)")
+    return panels, (f"weight −{limit:.2g}", f"+{limit:.2g}  (mid grey: 0)")

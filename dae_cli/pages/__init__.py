@@ -1,1 +1,0 @@
-"""Pages of HTML that stand alone: what they show, charts, templates; not where numbers are from."""

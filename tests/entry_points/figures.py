@@ -1,0 +1,47 @@
+"""Sheets of filters of images of any size; no command shows them before a data set has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from dae_cli.figures.filters import Filters, filter_sheet, zoom_sheet
+from dae_cli.figures.greys import upright
+from dae_cli.study.report.saved_runs import read_saved_runs, write_sheet
+
+__all__ = ["read_run_sheet", "save_run_sheet", "save_sheet", "upright"]
+
+Array = NDArray[Any]
+
+
+def save_sheet(
+    path: Path,
+    layers: Sequence[Array],
+    images: Sequence[tuple[int, int]],
+    tiles: tuple[int, int],
+    units: Sequence[int] | None = None,
+) -> None:
+    """Save a sheet of weights (units, inputs), a layer beside the other, or units of them large.
+
+    Args:
+        images: height and width of the images of each layer.
+        tiles: rows and columns.
+    """
+    shown = [Filters(weights, image) for weights, image in zip(layers, images, strict=True)]
+    sheet = filter_sheet(shown, tiles) if units is None else zoom_sheet(shown, units)
+    sheet.save(path, {"Title": "a sheet"})
+
+
+def save_run_sheet(out: Path, run: str, weights: Array, image: tuple[int, int]) -> None:
+    """Save the sheet of a run in a folder of results, as its report does, with 1 in white."""
+    sheet = filter_sheet([Filters(weights, image)], (3, 4), limit=1.0, title=run)
+    write_sheet(sheet, out / "filters" / f"{run}.png", 1.0, {"Runs": run})
+
+
+def read_run_sheet(out: Path, run: str, image: tuple[int, int]) -> tuple[Array | None, float]:
+    """The greys (units, inputs) of a run in a folder of results, and the weight that is white."""
+    sheet = read_saved_runs(out).sheets[run]
+    return sheet.greys(image), sheet.limit
