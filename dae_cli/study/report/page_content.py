@@ -15,7 +15,7 @@ from dae_cli.study.report.labels import (
     same_start,
 )
 from dae_cli.study.report.page_cells import bold_cells, cell_view
-from dae_cli.study.report.page_grid import claims_told, duel_lines, grid_of
+from dae_cli.study.report.page_grid import claims_told, comparison_lines, grid_of
 from dae_cli.study.report.saved_runs import SavedRuns
 from dae_cli.study.report.selection import trials_of
 from dae_cli.study.report.series import error_series, learning_series
@@ -86,7 +86,7 @@ def page_of(
         datasets=sets,
         grid=grid_of(printed, places) if printed else None,
         claims=claims_told(judged),
-        duels=duel_lines(judged),
+        comparisons=comparison_lines(judged),
         levels=tuple(sorted({0.0, *levels})),
         runs=tuple(_run(row) for row in rows),
         selected_heading=cells.selected_heading(rows),

@@ -36,7 +36,7 @@ def claims_told(found: Sequence[PaperClaim]) -> tuple[str, ...]:
     return tuple(f"{c.says}: {c.outcome}; {c.evidence}." for c in found)
 
 
-def duel_lines(found: Sequence[PaperClaim]) -> tuple[tuple[str, ...], ...]:
+def comparison_lines(found: Sequence[PaperClaim]) -> tuple[tuple[str, ...], ...]:
     """Return what the claims rest on, below a line with the names of the columns; none of none."""
     lines = comparison_rows(found)
     return (COLUMNS, *lines) if lines else ()
