@@ -32,7 +32,7 @@ from dae_cli.config.schema import (
     Settings,
     SvmExperiment,
 )
-from dae_cli.config.study_files import Reference
+from dae_cli.config.study_schema import Reference
 from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.data.datasets import DATASETS
 from dae_cli.data.trust import recorded_trust

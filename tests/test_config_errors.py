@@ -588,9 +588,9 @@ def test_a_wrong_figure_is_reported_at_its_line() -> None:
     for figure, place, *parts in rows(FIGURES):
         assert_reported(problems(write_cells(drawn(figure), cells)), at + place, *parts)
     found = problems(write_cells(drawn("SOUND, cells: [a, bb]}"), cells))
-    assert_reported(found, at, "x", "bb", "did you mean b?")
+    assert_reported(found, f"{at}:3 figures item 1: cells: [a, bb]", "x", "did you mean b?")
     found = problems(write_cells(drawn("SOUND, cells: [a], kind: zoom, units: [8]}"), cells))
-    assert_reported(found, at, "x", "a", "8", "0", "7")
+    assert_reported(found, f"{at}:3 figures item 1: units: [8]", "x", "a", "8", "0", "7")
     one = "  - {name: x, title: X, cells: [a]}\n"
     twice = f"title: t\nfigures:\n{one}{one}"
     assert_reported(problems(write_cells(twice, cells)), f"{at}:4 figures item 2", "x")
@@ -600,6 +600,52 @@ def test_a_wrong_figure_is_reported_at_its_line() -> None:
     zoom = "  - {name: z, title: Z, kind: zoom, cells: [a, b], units: [0, 7], scale: tile}\n"
     grows = "  - {name: g, title: G, cells: [a], expect: {measure: locality, grows: true}}\n"
     assert problems(write_cells(f"title: t\nfigures:\n{one}{zoom}{grows}", cells)) == []
+
+
+EVERY_KEY = """\
+title: t
+paper: p
+reference: model
+claims: true
+shared:
+  model: {hidden: [8]}
+  corruption: {kind: masking}
+  pretrain: {learning_rate: 0.1, epochs: 2}
+per_dataset:
+  mnist: {seed: 3}
+search:
+  - cells: a
+    space:
+      units: {low: 5, high: 9, step: 2}
+      corruption.kind: {choices: [masking]}
+    trials: 3
+    sampler_seed: 4
+    prune: {after_trials: 3, from_epoch: 5}
+figures:
+  - name: f
+    title: F
+    cells: [a]
+    kind: zoom
+    units: [3]
+    scale: tile
+    paper: p
+    claim: c
+    expect: {measure: locality, at_least: 0.5}
+"""
+
+
+def test_a_misspelt_key_anywhere_in_a_study_file_is_reported_at_its_line_with_the_right_one() -> (
+    None
+):
+    cells = {"a": "dataset: mnist\n"}
+    assert problems(write_cells(EVERY_KEY, cells)) == []
+    for number, line in enumerate(EVERY_KEY.splitlines(), start=1):
+        for key in re.finditer(r"[\w.]+(?=:)", line):
+            lines = EVERY_KEY.splitlines()
+            lines[number - 1] = f"{line[: key.end()]}x{line[key.end() :]}"
+            found = problems(write_cells("\n".join(lines), cells))
+            unknown = [one for one in found if one.startswith(f"{AT}study.yaml:{number} ")]
+            assert any(f"{key[0]}?" in one and "did you mean" in one for one in unknown), found
 
 
 SVMS = """

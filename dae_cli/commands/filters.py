@@ -192,7 +192,7 @@ def layers_of(folders: Sequence[Path], layer: int) -> list[Filters]:
 
 def _layer(folder: Path, layer: int) -> Filters:
     from dae_cli.config.experiments import load_resolved
-    from dae_cli.config.kinds import as_pretrained
+    from dae_cli.config.schema import as_pretrained
     from dae_cli.study.run.corruption import corruption_told
     from dae_cli.study.run.filters import as_shown, run_filters
 

@@ -27,7 +27,8 @@ def show(
     ] = None,
 ) -> None:
     """Print the resolved settings of an experiment, or of a whole study, as YAML."""
-    from dae_cli.config.experiments import dump_yaml, resolve_cells
+    from dae_cli.config.dump import dump_yaml
+    from dae_cli.config.experiments import resolve_cells
 
     cells = resolve_cells(experiment, overrides or ())
     if len(cells) == 1:

@@ -91,7 +91,7 @@ def _no_results(source: str, path: Path, error: ConfigError) -> DaeError:
 def _of_study(target: Target, folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
     """The study with the settings of a folder of its results; what heads it is as it is now."""
     from dae_cli.config.saved_settings import read_settings
-    from dae_cli.config.study_files import read_study_file
+    from dae_cli.config.study_schema import read_study_file
 
     kept = read_settings(folder / _SETTINGS, target.folder)
     if kept.name != target.name:
@@ -103,7 +103,8 @@ def _of_study(target: Target, folder: Path, overrides: Sequence[str]) -> Resolve
     now, problems = read_study_file(target.folder)
     if problems:
         return kept
-    return replace(kept, title=now.title, paper=now.paper, reference=now.reference)
+    about = now.settings
+    return replace(kept, title=about.title, paper=about.paper, reference=about.reference)
 
 
 def _of_folder(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:

@@ -1,31 +1,27 @@
-"""Names, files and overrides to resolved experiments; resolved experiments to YAML.
+"""Names, files and overrides to resolved experiments.
 
 Merge order, the later one wins: `shared` of study.yaml, its `per_dataset` entry, the cell file,
-`--set`. An SVM takes of what is shared the sections that an SVM has (kinds.py). Every problem of
-all these is gathered and raised as one ConfigError.
+`--set`. Of what a study shares, and of `--set`, a cell takes the sections that its kind has, so
+that networks and SVMs may stand in one study. Every problem of all these is gathered and raised as
+one ConfigError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from dae_cli.config.drafts import (
-    Draft,
-    draft_of,
-    figure_problems,
-    folder_problems,
-    missing_problems,
-    unused_datasets,
-)
 from dae_cli.config.dump import differing
-from dae_cli.config.dump import dump_yaml as dump_yaml
-from dae_cli.config.entries import Layer
-from dae_cli.config.figures import Figure
-from dae_cli.config.kinds import (
-    as_network,
-    unused_overrides,
+from dae_cli.config.messages import (
+    KeyPath,
+    Problem,
+    config_error,
+    did_you_mean,
+    errors_of,
+    expected,
+    known_keys,
+    problems_with,
 )
 from dae_cli.config.names import (
     STUDY_FILE,
@@ -36,17 +32,29 @@ from dae_cli.config.names import (
     study_folders,
     unknown_cell,
 )
-from dae_cli.config.overrides import parse_overrides
-from dae_cli.config.problems import Problem, config_error
-from dae_cli.config.schema import AnyExperiment, Experiment, FilterExperiment
-from dae_cli.config.search_space import SearchEntry
-from dae_cli.config.study_files import (
+from dae_cli.config.reader import MAX_DEPTH, Document, Place, merge, read_file, read_value
+from dae_cli.config.rules import contradictions, mixed_problems, unused_overrides
+from dae_cli.config.schema import (
+    AnyExperiment,
+    Experiment,
+    FilterExperiment,
+    Kind,
+    SettingsFile,
+    as_network,
+    kind_of,
+)
+from dae_cli.config.search_space import Search
+from dae_cli.config.study_schema import (
+    Figure,
     Reference,
     StudyFile,
-    first_comment,
     read_study_file,
+    sound_figures,
 )
+from dae_cli.data.datasets import DATASETS
 from dae_cli.errors import ConfigError, shown
+
+_EXAMPLE = "write key=value, for example pretrain.epochs=10"
 
 
 @dataclass(frozen=True)
@@ -88,12 +96,14 @@ class ResolvedStudy:
     paper: str = ""
     reference: Reference = "destruction"
     """What the cells are compared with."""
-    search: tuple[SearchEntry, ...] = ()
+    search: tuple[Search, ...] = ()
     """What `dae search` selects on validation."""
     figures: tuple[Figure, ...] = ()
     """What is drawn, of a study on filters."""
     claims: bool = True
     """Whether the paper's claims are judged by its results."""
+    document: Document = field(default_factory=Document, compare=False, repr=False)
+    """Its study.yaml, for messages about it."""
 
     @property
     def changed(self) -> dict[str, str]:
@@ -117,6 +127,27 @@ class StudyListing:
     reproduces: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Draft:
+    """A cell after merging, before it is known to be an experiment."""
+
+    source: Path
+    own_dataset: object
+    """The data set without overrides."""
+    kind: Kind
+    """Without overrides."""
+    experiment: AnyExperiment | None
+    missing: tuple[KeyPath, ...]
+    problems: list[Problem]
+    """Of its file, and sections that its kind of experiment has not."""
+    contradictions: list[Problem]
+
+    @property
+    def cell(self) -> str:
+        """Its name inside its study."""
+        return self.source.stem
+
+
 def resolve_experiment(name: str, overrides: Sequence[str] = ()) -> ResolvedExperiment:
     """The one experiment that a name (`study/cell`) or path means, with `--set` applied.
 
@@ -130,13 +161,13 @@ def resolve_experiment(name: str, overrides: Sequence[str] = ()) -> ResolvedExpe
     in_study = (target.folder / STUDY_FILE).is_file()
     study, problems = read_study_file(target.folder) if in_study else (StudyFile(), [])
     over, wrong = parse_overrides(overrides)
-    draft, found = draft_of(study, target.file, over)
-    problems += [*found, *wrong, *missing_problems([draft], None), *draft.contradictions]
+    draft = _read_draft(study, target.file, over)
+    missing = _missing_problems([draft], target.file)
+    problems += [*draft.problems, *wrong, *missing, *draft.contradictions]
     problems += unused_overrides(over, [draft.kind], f"{shown(target.name)} is")
     if problems or draft.experiment is None:
         raise config_error(target.name, problems)
-    changed = _changed(study, draft, over)
-    return ResolvedExperiment(target.name, draft.experiment, target.file, study.reference, changed)
+    return _resolved(target.name, draft.experiment, study, draft, over)
 
 
 def resolve_study(
@@ -150,51 +181,44 @@ def resolve_study(
     target = find_target(name)
     if target.file is not None:
         raise ConfigError(f"{shown(name)} is one experiment, not a study; train it with dae train")
-    files = cell_files(target.folder)
+    folder, files = target.folder, cell_files(target.folder)
     wanted = asked_cells(only, target.name, files) or list(files)
     for cell in wanted:
         if cell not in files:
             raise unknown_cell(cell, target.name, files)
-    study, problems = read_study_file(target.folder)
-    problems += folder_problems(target.folder, files)
+    study, problems = read_study_file(folder)
+    problems += _folder_problems(folder, files)
     over, wrong = parse_overrides(overrides)
-    drafts = []
-    for file in files.values():
-        draft, found = draft_of(study, file, over)
-        drafts.append(draft)
-        problems += found
-    problems += [*unused_datasets(study, drafts), *wrong]
-    chosen = [draft for draft in drafts if draft.source.stem in wanted]
-    problems += missing_problems(chosen, target.folder / STUDY_FILE)
+    drafts = [_read_draft(study, file, over) for file in files.values()]
+    problems += [problem for draft in drafts for problem in draft.problems]
+    problems += [*_unused_datasets(study, drafts), *wrong]
+    chosen = [draft for draft in drafts if draft.cell in wanted]
+    problems += _missing_problems(chosen, folder / STUDY_FILE)
     problems += [problem for draft in chosen for problem in draft.contradictions]
     if chosen:
         problems += unused_overrides(over, [d.kind for d in chosen], "every cell asked for is")
     everything = tuple(
-        ResolvedExperiment(
-            f"{target.name}/{draft.source.stem}",
-            draft.experiment,
-            draft.source,
-            study.reference,
-            _changed(study, draft, over),
-        )
+        _resolved(f"{target.name}/{draft.cell}", draft.experiment, study, draft, over)
         for draft in drafts
         if draft.experiment is not None
     )
     cells = tuple(cell for cell in everything if cell.cell in wanted)
-    problems += [*_same_cells(cells), *figure_problems(study, drafts, target.folder)]
+    problems += [*_same_cells(cells), *_figure_problems(study.document, drafts)]
     if problems:
         raise config_error(target.name, problems)
+    about = study.settings
     return ResolvedStudy(
         target.name,
-        study.title,
-        target.folder,
+        about.title,
+        folder,
         cells,
         everything,
-        study.paper,
-        study.reference,
-        study.search,
-        study.figures,
-        study.claims,
+        about.paper,
+        about.reference,
+        about.search,
+        about.figures,
+        about.claims,
+        study.document,
     )
 
 
@@ -212,8 +236,18 @@ def list_studies() -> list[StudyListing]:
         study, _ = read_study_file(folder)
         files = cell_files(folder)
         notes = tuple(first_comment(file) for file in files.values())
-        listings.append(StudyListing(name, study.title, tuple(files), folder, notes))
+        listings.append(StudyListing(name, study.settings.title, tuple(files), folder, notes))
     return listings
+
+
+def first_comment(path: Path) -> str:
+    """The first line of a file without its `# `: what the file reproduces; '' if it has none."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as lines:
+            line = lines.readline(500).strip()
+    except OSError:
+        return ""
+    return line.lstrip("# ") if line.startswith("#") else ""
 
 
 def load_resolved(path: Path) -> AnyExperiment:
@@ -221,28 +255,167 @@ def load_resolved(path: Path) -> AnyExperiment:
 
     No study.yaml beside it is read. Raises ConfigError with every problem in the file.
     """
-    draft, problems = draft_of(StudyFile(), path, {})
-    problems += [*missing_problems([draft], None), *draft.contradictions]
-    if problems or draft.experiment is None:
-        raise config_error(label(path), problems)
+    draft = _read_draft(StudyFile(), path, Document())
+    if draft.experiment is None or draft.problems or draft.contradictions:
+        missing = _missing_problems([draft], path)
+        raise config_error(label(path), [*draft.problems, *missing, *draft.contradictions])
     return draft.experiment
 
 
-def _changed(study: StudyFile, draft: Draft, over: Layer) -> tuple[str, ...]:
-    """What overrides changed of a cell; nothing where its files alone are no experiment."""
-    if not over or draft.experiment is None:
-        return ()
-    before = draft_of(study, draft.source, {})[0].experiment
-    return differing(before, draft.experiment) if before else ()
+def read_settings_file(path: Path) -> tuple[Document | None, list[Problem]]:
+    """The settings of a cell or experiment file (None if unreadable), and what is wrong in it."""
+    document, problems = read_file(path, label(path))
+    if document is not None:
+        problems += problems_with(SettingsFile, document)
+    return document, problems
 
 
-def _same_cells(cells: Sequence[ResolvedExperiment]) -> list[Problem]:
-    first: dict[AnyExperiment, ResolvedExperiment] = {}
+def parse_overrides(arguments: Sequence[str]) -> tuple[Document, list[Problem]]:
+    """The merged `--set` arguments, and all that is wrong with them in the order they were given.
+
+    Each is a dotted key, `=`, and a value read by the rules of a file. A value may set a whole
+    section (`model={tied: false}`); it is merged key by key, like a section of a file. Setting the
+    same key twice, directly or through its section, is a problem.
+    """
+    over, problems = Document(), list[Problem]()
+    seen: dict[str, Place] = {}
+    for number, argument in enumerate(arguments):
+        key, _, text = argument.partition("=")
+        key = key.strip()
+        place = Place(f"--set {shown(argument)}", number, argument_key=key)
+        wrong = _malformed(argument, key, seen)
+        found = [Problem(place.where, wrong)] if wrong else []
+        if not wrong:
+            seen[key] = place
+            value, found = read_value(text, place)
+            if value is not None:
+                nested = value.part((), under=tuple(key.split(".")))
+                found += problems_with(SettingsFile, nested)
+                over = merge(over, nested)
+        problems += found
+    return over, problems
+
+
+def _malformed(argument: str, key: str, seen: dict[str, Place]) -> str:
+    """What is wrong with an argument as such; empty if nothing is."""
+    if any("\ud800" <= character <= "\udfff" for character in argument):  # bytes of no text
+        return "is not UTF-8 text"
+    if "=" not in argument:
+        return f"has no =; {_EXAMPLE}"
+    if not all(key.split(".")) or key.count(".") > MAX_DEPTH:
+        return f"names no key; {_EXAMPLE}"
+    for other, earlier in seen.items():
+        if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
+            return f"given twice: {earlier.where} sets {shown(other)} already"
+    return ""
+
+
+def _read_draft(study: StudyFile, file: Path, over: Document) -> Draft:
+    """Merge a cell file with its study and the overrides."""
+    return merged_cell(study, file, *read_settings_file(file), over)
+
+
+def merged_cell(
+    study: StudyFile, file: Path, own: Document | None, problems: list[Problem], over: Document
+) -> Draft:
+    """Merge what a cell says itself (None: its file is unreadable) with its study and overrides."""
+    cell = own or Document()
+    dataset = merge(study.shared, cell, over).get(("dataset",))
+    of_dataset = study.per_dataset.get(dataset) if isinstance(dataset, str) else None
+    below = (study.shared, of_dataset or Document())
+    kind = kind_of(merge(*below, cell).value)  # which --set does not change
+    merged = merge(*(layer.only(kind) for layer in below), cell, over.only(kind))
+    merged_kind = kind_of(merged.value)
+    errors = errors_of(merged_kind, merged.value)
+    wrong = {error["loc"][:2] for error in errors if error["type"] != "missing"}
+    missing = tuple(error["loc"] for error in errors if error["type"] == "missing")
+    return Draft(
+        file,
+        merge(study.shared, cell).get(("dataset",)),
+        kind,
+        None if errors else merged_kind.model_validate(merged.value),
+        # What an unreadable file would have said cannot be called missing.
+        missing if study.complete and own is not None else (),
+        [*problems, *mixed_problems(merged, merged_kind)],
+        [merged.problem(*found) for found in contradictions(merged, merged_kind, wrong)],
+    )
+
+
+def _resolved(
+    name: str, experiment: AnyExperiment, study: StudyFile, draft: Draft, over: Document
+) -> ResolvedExperiment:
+    """The cell, with what overrides changed of it; nothing where its files are no experiment."""
+    changed: tuple[str, ...] = ()
+    if over.value:
+        before = _read_draft(study, draft.source, Document()).experiment
+        changed = differing(before, experiment) if before else ()
+    return ResolvedExperiment(name, experiment, draft.source, study.settings.reference, changed)
+
+
+def _missing_problems(drafts: Sequence[Draft], study_file: Path) -> list[Problem]:
+    """Missing keys, each reported once: at its cell, or at study.yaml if several cells lack it."""
+    known = known_keys(SettingsFile)
+    lacking: dict[str, list[Draft]] = {}
+    for draft in drafts:
+        for path in draft.missing:
+            lacking.setdefault(".".join(map(str, path)), []).append(draft)
     problems = []
+    for key, cells in lacking.items():
+        source, which = cells[0].source, ""
+        if len(cells) > 1:
+            source = study_file
+            which = f" for {', '.join(shown(draft.cell) for draft in cells)}"
+        problems.append(Problem(label(source), f"{key} is missing{which}: {expected(known[key])}"))
+    return problems
+
+
+def _folder_problems(folder: Path, files: dict[str, Path]) -> Iterator[Problem]:
+    """A study without cells, and files that would be passed over."""
+    for file in folder.glob("*.yml"):
+        yield Problem(label(file), "would be passed over; name it .yaml")
+    if not files:
+        yield Problem(label(folder), "the study has no cells: add a .yaml file per cell")
+
+
+def _unused_datasets(study: StudyFile, drafts: Sequence[Draft]) -> Iterator[Problem]:
+    """Settings for data sets that no cell has."""
+    used = [draft.own_dataset for draft in drafts]
+    per_dataset = study.document.get(("per_dataset",))
+    for name in per_dataset if isinstance(per_dataset, dict) else ():
+        if name in DATASETS and name not in used and None not in used:
+            text = "no cell uses this data set; remove it or add a cell"
+            yield study.document.problem(("per_dataset", name), text)
+
+
+def _same_cells(cells: Sequence[ResolvedExperiment]) -> Iterator[Problem]:
+    first: dict[AnyExperiment, ResolvedExperiment] = {}
     for cell in cells:
         other = first.setdefault(cell.experiment, cell)
         if other is not cell:
             same = f"resolves to the same experiment as {shown(other.cell)}"
-            text = f"{same}; a study needs each one once"
-            problems.append(Problem(label(cell.source), text))
-    return problems
+            yield Problem(label(cell.source), f"{same}; a study needs each one once")
+
+
+def _figure_problems(study: Document, drafts: Sequence[Draft]) -> Iterator[Problem]:
+    """Cells for filters stand by themselves, and figures are of nothing else."""
+    cells = {draft.cell: draft for draft in drafts}
+    figures = sound_figures(study)
+    for number, figure in figures:
+        path, who = ("figures", number), f"figure {figure.name}:"
+        for cell in dict.fromkeys(figure.cells):
+            if cell not in cells:
+                text = f"{who} the study has no cell {shown(cell)}{did_you_mean(cell, cells)}"
+                yield study.problem((*path, "cells"), text)
+            elif isinstance(experiment := cells[cell].experiment, FilterExperiment):
+                most = experiment.model.hidden[0]
+                for unit in figure.units:
+                    if unit >= most:
+                        text = f"{who} {shown(cell)} has no unit {unit}: from 0 to {most - 1}"
+                        yield study.problem((*path, "units"), text)
+    others = [cell for cell, draft in cells.items() if draft.kind is not FilterExperiment]
+    if others and len(others) < len(cells):
+        text = f"{', '.join(others)} cannot stand beside cells that are trained for their filters"
+        yield Problem(study.place(()).where, f"{text}; put them into a study of their own")
+    if figures and others and len(others) == len(cells):
+        text = "figures are drawn of filters: cells of mnist without finetune, or of photographs"
+        yield study.problem(("figures",), f"{text}; there is none")

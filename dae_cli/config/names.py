@@ -1,7 +1,7 @@
 """Names and paths of experiments and studies to their files.
 
 A name (`icml2008`, `icml2008/convex-25`) is looked up in ./experiments, then in the experiments
-shipped with the program. A path is told by its ending (`/`, `.yaml`), by a leading `./`, or by
+shipped with the program. A path is recognised by its ending (`/`, `.yaml`), a leading `./`, or by
 being absolute; a folder that exists may be given without the final `/`.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dae_cli.config.problems import did_you_mean
+from dae_cli.config.messages import did_you_mean
 from dae_cli.errors import ConfigError, shown
 from dae_cli.files import with_home
 

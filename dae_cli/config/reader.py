@@ -1,4 +1,4 @@
-"""Strict YAML: one document to entries that know their line, all problems told.
+"""Strict YAML: a document as plain values, the place of each, and every problem with its form.
 
 Narrower than PyYAML on purpose. Numbers are decimal, and `1e-3` is one; only `true` and `false`
 are booleans, so `no` and `on` stay text; duplicate keys, tags and merge keys are refused; depth,
@@ -9,38 +9,166 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
-from dae_cli.config.entries import Entry, Place, Scalar
-from dae_cli.config.problems import Problem
+from dae_cli.config.messages import KeyPath, Problem, path_label
+from dae_cli.errors import shown
 
 MAX_BYTES = 100_000
 MAX_DEPTH = 10
 MAX_VALUES = 5_000
+_LONGEST_VALUE = 60
+_SETTINGS = "a mapping of settings, such as `dataset: convex`"
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(
     r"[-+]?(([0-9]{1,40}\.[0-9]{0,40}|\.[0-9]{1,40})([eE][-+]?[0-9]{1,3})?"
     r"|[0-9]{1,40}[eE][-+]?[0-9]{1,3})"
 )
-_CONSTANTS: dict[str, Scalar] = {"": None, "~": None, "null": None, "true": True, "false": False}
+_MERGE, _NOTHING = "<<", object()
+_CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 
-class _Refused(Exception):
-    """Reading cannot go on; the problem says why."""
+@dataclass(frozen=True)
+class Place:
+    """Where a value was written."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.text)
-        self.problem = problem
+    where: str
+    """`file:line`, or `--set` and its argument."""
+    line: int = 0
+    """In the file, from 1; of an argument, its number."""
+    raw: str = ""
+    """A scalar as it was written."""
+    argument_key: str | None = None
+    """The key that an argument names; None for a file."""
 
 
-def read_file(path: Path, label: str, larger: int = 1) -> tuple[Entry | None, list[Problem]]:
-    """The one document of a file (None if it cannot be read) and every problem with its form.
+_At = Callable[[int], Place]
+"""The place of a line, from 0."""
 
-    `larger`: how many times an experiment's bounds of size it may have.
+
+@dataclass(frozen=True)
+class Document:
+    """Values of one file, of the `--set` arguments, or of several merged, and where each stands."""
+
+    value: Any = field(default_factory=dict)
+    """Mappings, lists and scalars, as the schema takes them."""
+    places: Mapping[KeyPath, Place] = field(default_factory=dict)
+    prefix: str = ""
+    """Leads the keys in messages, where the document is a part of another."""
+
+    def has(self, path: KeyPath) -> bool:
+        """Whether something is written at a path."""
+        return self.get(path, _NOTHING) is not _NOTHING
+
+    def get(self, path: KeyPath, default: object = None) -> Any:
+        """The value at a path; the default if there is none."""
+        value = self.value
+        for step in path:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                return default
+        return value
+
+    def nearest(self, path: KeyPath) -> KeyPath:
+        """The path, or the longest part of it at which something is written."""
+        while path and not (path in self.places and self.has(path)):
+            path = path[:-1]
+        return path
+
+    def place(self, path: KeyPath) -> Place:
+        """The place of what is written at a path, or at the nearest one above it."""
+        return self.places[self.nearest(path)]
+
+    def written(self, path: KeyPath) -> str:
+        """The value at a path as the user wrote it, shortened."""
+        value = self.get(path)
+        if isinstance(value, list):
+            text = f"[{', '.join(self.written((*path, k)) for k in range(len(value)))}]"
+        elif isinstance(value, dict):
+            pairs = (f"{key}: {self.written((*path, key))}" for key in value)
+            text = f"{{{', '.join(pairs)}}}"
+        else:
+            text = self.places[path].raw
+        return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+    def problem(self, path: KeyPath, text: str, label: str = "") -> Problem:
+        """The problem `text` with what is written at a path, or at the nearest one above it.
+
+        `label`: the key for the message, if it is not the path's.
+        """
+        there = self.nearest(path)
+        place, key = self.places[there], label or self.prefix + path_label(path)
+        if place.argument_key is None:
+            written = self.written(there)
+            return Problem(f"{place.where}  {shown(key)}: {written}".rstrip(), text)
+        named = text if key == place.argument_key else f"{shown(key)}: {text}"
+        return Problem(place.where, named)
+
+    def part(self, path: KeyPath, under: tuple[str, ...] = (), prefix: str = "") -> Document:
+        """What is written at a path as a document of its own, at the keys `under` of it."""
+        value, depth = self.get(path), len(path)
+        for key in reversed(under):
+            value = {key: value}
+        above = {under[:k]: self.place(path) for k in range(len(under))}
+        inner = {(*under, *p[depth:]): at for p, at in self.places.items() if p[:depth] == path}
+        return Document(value, above | inner, prefix)
+
+    def sections(self, key: str) -> dict[str, Document]:
+        """The mappings within the mapping at a first key, each a document of its own."""
+        value = self.value.get(key)
+        items = value.items() if isinstance(value, dict) else ()
+        inner = {name: item for name, item in items if isinstance(item, dict)}
+        places: dict[str, dict[KeyPath, Place]] = {name: {} for name in inner}
+        for path, place in self.places.items():
+            if path[:1] == (key,) and path[1:2] and path[1] in places:
+                places[str(path[1])][path[2:]] = place
+        return {name: Document(inner[name], places[name]) for name in inner}
+
+    def only(self, model: type[BaseModel]) -> Document:
+        """What a model takes of a document that is meant for several: its first keys."""
+        taken = {k: v for k, v in self.value.items() if k in model.model_fields}
+        return Document(taken, self.places)
+
+
+def merge(*documents: Document) -> Document:
+    """Later documents win; mappings are merged key by key, everything else is replaced whole."""
+    value: dict[str, Any] = {}
+    places: dict[KeyPath, Place] = {}
+    for document in documents:
+        value = _merged(value, document.value)
+        places |= document.places
+    return Document(value, places)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, dict) and isinstance(below.get(key), dict)
+        merged[key] = _merged(below[key], value) if both else value
+    return merged
+
+
+def read_file(
+    path: Path, label: str, *, what: str = _SETTINGS, larger: int = 1
+) -> tuple[Document | None, list[Problem]]:
+    """The mapping in a file and every problem with its form.
+
+    An empty file is an empty mapping; None: the file cannot be read, or holds something else.
+
+    Args:
+        path: of the file.
+        label: its name for messages.
+        what: it should hold.
+        larger: how many times an experiment's bounds of size it may have.
     """
     most = larger * MAX_BYTES
     try:
@@ -55,157 +183,173 @@ def read_file(path: Path, label: str, larger: int = 1) -> tuple[Entry | None, li
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return None, [Problem(f"{label}:{line}", "not UTF-8 text; save the file as UTF-8")]
-    return _read(text, label, most=larger * MAX_VALUES)
+    document, problems = _read(text, partial(_of_line, label), larger * MAX_VALUES)
+    if document is None:
+        return None, problems
+    if document.value is None:
+        document = Document({}, {(): Place(label)})
+    if not isinstance(document.value, dict):
+        return None, [*problems, Problem(document.place(()).where, f"must be {what}")]
+    return Document(document.value, {**document.places, (): Place(label)}), problems
 
 
-def read_override(text: str, place: Place) -> tuple[Entry | None, list[Problem]]:
-    """The value of `--set key=text`, by the same rules as a file."""
+def read_value(text: str, place: Place) -> tuple[Document | None, list[Problem]]:
+    """The value of `--set key=text`, by the rules of a file; all of it stands at `place`."""
     if len(text) > MAX_BYTES:
-        return None, [Problem(f"{place.text[:40]}…", f"longer than {MAX_BYTES} characters")]
-    entry, problems = _read(text, place.text, place)
-    empty = entry is None and not problems
-    return (Entry(None, place) if empty else entry), problems
+        return None, [Problem(f"{place.where[:40]}…", f"longer than {MAX_BYTES} characters")]
+    return _read(text, lambda line: place, MAX_VALUES)
 
 
-def _read(
-    text: str, label: str, fixed: Place | None = None, most: int = MAX_VALUES
-) -> tuple[Entry | None, list[Problem]]:
-    document = _Document(text, label, fixed, most)
+def _of_line(label: str, line: int) -> Place:
+    return Place(f"{label}:{line + 1}", line + 1)
+
+
+class _Refused(Exception):
+    """Reading cannot go on; the problem says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.text)
+        self.problem = problem
+
+
+def _read(text: str, at: _At, most: int) -> tuple[Document | None, list[Problem]]:
+    problems: list[Problem] = []
     try:
-        return document.read(), document.problems
+        return _Loader(text, at, problems, most).document(), problems
     except _Refused as refused:
-        return None, [*document.problems, refused.problem]
+        problems.append(refused.problem)
     except yaml.MarkedYAMLError as error:
-        return None, [*document.problems, document.syntax_problem(error)]
+        problems.append(_syntax_problem(error, text, at))
     except yaml.reader.ReaderError as error:
-        place = document.place(text.count("\n", 0, error.position))
         what = f"the character {error.character!r} is not allowed in YAML"
-        return None, [*document.problems, Problem(place.text, what)]
+        problems.append(Problem(at(text.count("\n", 0, error.position)).where, what))
+    return None, problems
 
 
-class _Document:
-    """Composes entries from the parser's events, which carry lines, anchors and tags."""
+class _Loader(yaml.BaseLoader):
+    """PyYAML's composer within bounds of size and depth, which notes what is not allowed here."""
 
-    def __init__(self, text: str, label: str, fixed: Place | None, most: int) -> None:
-        self.problems: list[Problem] = []
-        self._text = text
-        self._label = label
-        self._fixed = fixed
-        self._anchors: dict[str, tuple[Entry, int]] = {}
-        self._values, self._most = 0, most
+    def __init__(self, text: str, at: _At, problems: list[Problem], most: int) -> None:
+        super().__init__(text)
+        self._at, self._problems, self._most = at, problems, most
+        self._values = self._depth = 0
+        self._sizes: dict[str, int] = {}
+        """The values below each anchor whose node is complete."""
+        self._lines: dict[tuple[int, str], int] = {}
+        """The first line of each key of each mapping."""
+        self._places: dict[KeyPath, Place] = {(): at(0)}
 
-    def read(self) -> Entry | None:
-        """The document's value; None if there is none."""
-        events: Iterator[yaml.Event] = iter(yaml.parse(self._text, Loader=yaml.SafeLoader))
-        found: Entry | None = None
-        documents = 0
-        for event in events:
-            if isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-                if documents > 1:
-                    raise self._refuse(event, "a second document starts here; keep one per file")
-            elif isinstance(event, yaml.NodeEvent):
-                found = self._entry(event, events, 0)
-        return found
+    def document(self) -> Document:
+        """The one document; None in it if there is none."""
+        self.get_event()  # type: ignore[no-untyped-call]
+        node = None if self.check_event(yaml.StreamEndEvent) else self.compose_document()
+        if not self.check_event(yaml.StreamEndEvent):
+            raise self._refused("a second document starts here; keep one per file")
+        return Document(None if node is None else self._plain(node, (), self._at(0)), self._places)
 
-    def place(self, line: int) -> Place:
-        """The place of a line counted from 0; of an override, always the override."""
-        return self._fixed or Place(f"{self._label}:{line + 1}", line + 1)
-
-    def syntax_problem(self, error: yaml.MarkedYAMLError) -> Problem:
-        """What the parser found, with the line and a mark below the column."""
-        mark = error.problem_mark or error.context_mark
-        why = ", ".join(part for part in (error.context, error.problem) if part)
-        line, column = (mark.line, mark.column) if mark else (0, 0)
-        lines = self._text.splitlines()
-        excerpt = lines[line][:200].replace("\t", " ") if line < len(lines) else ""
-        text = f"not valid YAML: {why} (column {column + 1})"
-        if excerpt and self._fixed is None:
-            text += f"\n{excerpt}\n{' ' * min(column, 200)}^"
-        return Problem(self.place(line).text, text)
-
-    def _entry(self, event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Entry:
-        """The value that starts with `event`; consumes its events."""
-        self._count(event, 1)
-        if depth > MAX_DEPTH:
-            raise self._refuse(event, f"nested deeper than {MAX_DEPTH} levels")
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Compose what the next event begins."""
+        if isinstance(parent, yaml.MappingNode) and isinstance(index, yaml.Node):
+            self._note_key(parent, index)
+        event, before = self._next(), self._values
+        anchor: str | None = event.anchor
+        self._count(1)
+        if self._depth > MAX_DEPTH:
+            raise self._refused(f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event)
-        if getattr(event, "tag", None) is not None:
-            shown = str(getattr(event, "tag", ""))
-            self._note(event, f"the tag {shown!r} is not allowed here; write the plain value")
-        values_before = self._values
-        place = self.place(_line(event))
-        if isinstance(event, yaml.ScalarEvent):
-            entry = _scalar(event, place)
-        elif isinstance(event, yaml.SequenceStartEvent):
-            items: list[Entry] = []
-            while not isinstance(item := next(events), yaml.SequenceEndEvent):
-                items.append(self._entry(item, events, depth + 1))
-            entry = Entry(tuple(items), place)
-        else:
-            entry = Entry(self._mapping(events, depth), place)
-        anchor: str | None = getattr(event, "anchor", None)
+            if event.anchor not in self._sizes:
+                raise self._refused(f"*{event.anchor} refers to nothing above it")
+            self._count(self._sizes[event.anchor])
+            return super().compose_node(parent, index)
+        if event.tag is not None:
+            text = f"the tag {event.tag!r} is not allowed here; write the plain value"
+            self._note(event.start_mark.line, text)
+        if anchor is not None:  # an anchor given twice is the later one from here on
+            self.anchors.pop(anchor, None)
+            self._sizes.pop(anchor, None)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
         if anchor is not None:
-            self._anchors[anchor] = (entry, self._values - values_before + 1)
-        return entry
+            self._sizes[anchor] = self._values - before
+        return node
 
-    def _mapping(self, events: Iterator[yaml.Event], depth: int) -> dict[str, Entry]:
-        mapping: dict[str, Entry] = {}
-        first_lines: dict[str, int] = {}
-        while not isinstance(key_event := next(events), yaml.MappingEndEvent):
-            key_entry = self._entry(key_event, events, depth + 1)
-            value = self._entry(next(events), events, depth + 1)
-            if isinstance(key_entry.value, tuple | dict):
-                self._note(key_event, "a key must be one word")
-                continue
-            key = key_event.value if isinstance(key_event, yaml.ScalarEvent) else key_entry.raw
-            if key == "<<":
-                self._note(key_event, "merge keys (<<) are not supported; write the keys out")
-            elif key in first_lines:
-                first = "" if self._fixed else f"; first on line {first_lines[key]}"
-                self._note(key_event, f"the key {_printable(key)} is given twice{first}")
-            else:
-                # The key's line, not the value's: the value may stand below it.
-                line = _line(key_event)
-                mapping[_printable(key)] = Entry(value.value, self.place(line), value.raw)
-                first_lines[key] = line + 1
-        return mapping
+    def _note_key(self, mapping: yaml.MappingNode, key: yaml.Node) -> None:
+        """Note what is wrong with a key, whose value comes next."""
+        line = key.start_mark.line
+        if not isinstance(key, yaml.ScalarNode):
+            self._note(line, "a key must be one word")
+        elif key.value == _MERGE:
+            self._note(line, "merge keys (<<) are not supported; write the keys out")
+        elif (id(mapping), key.value) in self._lines:
+            first = self._lines[id(mapping), key.value]
+            where = "" if self._at(0).argument_key is not None else f"; first on line {first}"
+            self._note(line, f"the key {_printable(key.value)} is given twice{where}")
+        else:
+            self._lines[id(mapping), key.value] = line + 1
 
-    def _alias(self, event: yaml.AliasEvent) -> Entry:
-        if event.anchor not in self._anchors:
-            raise self._refuse(event, f"*{event.anchor} refers to nothing above it")
-        entry, size = self._anchors[event.anchor]
-        self._count(event, size)
-        return entry
+    def _note(self, line: int, text: str) -> None:
+        self._problems.append(Problem(self._at(line).where, text))
 
-    def _count(self, event: yaml.Event, values: int) -> None:
+    def _count(self, values: int) -> None:
         self._values += values
         if self._values > self._most:
-            raise self._refuse(event, f"more than {self._most} values, aliases written out")
+            raise self._refused(f"more than {self._most} values, aliases written out")
 
-    def _note(self, event: yaml.Event, text: str) -> None:
-        self.problems.append(Problem(self.place(_line(event)).text, text))
+    def _refused(self, text: str) -> _Refused:
+        return _Refused(Problem(self._at(self._next().start_mark.line).where, text))
 
-    def _refuse(self, event: yaml.Event, text: str) -> _Refused:
-        return _Refused(Problem(self.place(_line(event)).text, text))
+    def _next(self) -> Any:
+        return self.peek_event()  # type: ignore[no-untyped-call]
+
+    def _plain(self, node: yaml.Node, path: KeyPath, place: Place) -> Any:
+        """The node's value; notes its place and those of everything in it."""
+        if len(path) > MAX_DEPTH:  # by aliases of what is nested itself
+            raise _Refused(Problem(place.where, f"nested deeper than {MAX_DEPTH} levels"))
+        self._places[path] = place
+        if isinstance(node, yaml.ScalarNode):
+            value, raw = _scalar(node)
+            self._places[path] = replace(place, raw=raw)
+            return value
+        if isinstance(node, yaml.SequenceNode):
+            return [
+                self._plain(item, (*path, k), self._at(item.start_mark.line))
+                for k, item in enumerate(node.value)
+            ]
+        mapping: dict[str, Any] = {}
+        for key, item in node.value:
+            name = _printable(key.value) if isinstance(key, yaml.ScalarNode) else _MERGE
+            if name != _MERGE and name not in mapping:
+                # The key's line, not the value's: the value may stand below it.
+                mapping[name] = self._plain(item, (*path, name), self._at(key.start_mark.line))
+        return mapping
 
 
-def _line(event: yaml.Event) -> int:
-    return event.start_mark.line if event.start_mark else 0
-
-
-def _scalar(event: yaml.ScalarEvent, place: Place) -> Entry:
-    text: str = event.value
-    if event.style is not None:
-        return Entry(text, place, json.dumps(text, ensure_ascii=not text.isprintable()))
+def _scalar(node: yaml.ScalarNode) -> tuple[str | int | float | bool | None, str]:
+    """The value of a scalar, and how it was written."""
+    text: str = node.value
+    if node.style is not None:
+        return text, json.dumps(text, ensure_ascii=not text.isprintable())
     if text in _CONSTANTS:
-        return Entry(_CONSTANTS[text], place, text)
+        return _CONSTANTS[text], text
     if _INTEGER.fullmatch(text):
-        return Entry(int(text), place, text)
+        return int(text), text
     if _DECIMAL.fullmatch(text):
-        return Entry(float(text), place, text)
-    return Entry(text, place, _printable(text))
+        return float(text), text
+    return text, _printable(text)
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str, at: _At) -> Problem:
+    """What the parser found, with the line and a mark below the column."""
+    mark = error.problem_mark or error.context_mark
+    why = ", ".join(part for part in (error.context, error.problem) if part)
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    lines = text.splitlines()
+    excerpt = lines[line][:200].replace("\t", " ") if line < len(lines) else ""
+    words = f"not valid YAML: {why} (column {column + 1})"
+    if excerpt and at(line).argument_key is None:
+        words += f"\n{excerpt}\n{' ' * min(column, 200)}^"
+    return Problem(at(line).where, words)
 
 
 def _printable(text: str) -> str:

@@ -16,28 +16,27 @@ A cell stands there as `dae show` prints it, a figure of a study on filters as i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dae_cli.config.checks import layer_problems
-from dae_cli.config.drafts import draft_from
 from dae_cli.config.dump import dump_yaml, one_line, quoted
-from dae_cli.config.entries import Entry, Layer, plain
-from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
-from dae_cli.config.figures import read_figures
-from dae_cli.config.kinds import unused_overrides
+from dae_cli.config.experiments import (
+    ResolvedExperiment,
+    ResolvedStudy,
+    merged_cell,
+    parse_overrides,
+)
+from dae_cli.config.messages import KeyPath, Problem, config_error, path_label, problems_with
 from dae_cli.config.names import label
-from dae_cli.config.overrides import parse_overrides
-from dae_cli.config.problems import Problem, config_error
-from dae_cli.config.reader import read_file
+from dae_cli.config.reader import Document, read_file
+from dae_cli.config.rules import unused_overrides
 from dae_cli.config.schema import AnyExperiment
-from dae_cli.config.study_files import StudyFile, claims_at, mapping_at, reference_at, text_at
+from dae_cli.config.study_schema import SavedStudy, StudyFile, same_names
 from dae_cli.errors import ConfigError, shown
 
 SETTINGS = "settings.yaml"
 _HEAD = "# Written by dae: what the results in this folder were made with (docs/results.md)."
-_KEYS = ("study", "title", "paper", "reference", "claims", "figures", "changed", "cells")
 _LARGER = 20
 """Than a file of experiments: room for more than a thousand cells."""
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -86,50 +85,49 @@ def read_settings(path: Path, source: Path) -> ResolvedStudy:
     Raises:
         ConfigError: it cannot be read, or is not as dae writes it.
     """
-    entry, problems = read_file(path, label(path), _LARGER)
-    if entry is None or not isinstance(entry.value, dict):
-        problems = problems or [Problem(label(path), f"has none of {', '.join(_KEYS)}")]
+    document, problems = read_file(path, label(path), larger=_LARGER)
+    if document is None:
         raise _not_ours(path, problems)
-    items = entry.value
-    problems += [item.problem(k, "unknown key") for k, item in items.items() if k not in _KEYS]
-    name, title = text_at(items, "study", problems), text_at(items, "title", problems)
-    paper, reference = text_at(items, "paper", problems), reference_at(items, problems)
-    claims = claims_at(items, problems)
-    figures, wrong = read_figures(items.get("figures"))
-    problems += wrong
-    changes = mapping_at(items, "changed", problems)
-    cells = []
-    for cell, item in mapping_at(items, "cells", problems).items():
-        experiment, wrong = _experiment(path, cell, item)
-        problems += wrong
-        if experiment is not None:
-            changed = (text_at(changes, cell, problems),) if cell in changes else ()
-            cells.append(ResolvedExperiment(f"{name}/{cell}", experiment, path, reference, changed))
-    problems += [
-        Problem(label(path), f"{k} is missing") for k in ("study", "cells") if k not in items
-    ]
+    problems += problems_with(SavedStudy, document, label(path), same_names(document))
+    experiments: dict[str, AnyExperiment] = {}
+    for cell, own in document.sections("cells").items():
+        draft = merged_cell(StudyFile(), path, own, [], Document())
+        problems += [*draft.problems, *draft.contradictions]
+        for missing in draft.missing:
+            key = path_label(("cells", cell, *missing))
+            problems.append(own.problem(missing, "is missing", key))
+        if draft.experiment is not None:
+            experiments[cell] = draft.experiment
     if problems:
         raise _not_ours(path, problems)
-    every = tuple(cells)
+    saved = SavedStudy.model_validate({**document.value, "cells": {}})
+    cells = tuple(
+        ResolvedExperiment(
+            f"{saved.study}/{cell}",
+            experiment,
+            path,
+            saved.reference,
+            (saved.changed[cell],) if cell in saved.changed else (),
+        )
+        for cell, experiment in experiments.items()
+    )
     return ResolvedStudy(
-        name, title, source, every, every, paper, reference, figures=figures, claims=claims
+        saved.study,
+        saved.title,
+        source,
+        cells,
+        cells,
+        saved.paper,
+        saved.reference,
+        figures=saved.figures,
+        claims=saved.claims,
     )
 
 
-def _experiment(path: Path, cell: str, item: Entry) -> tuple[AnyExperiment | None, list[Problem]]:
-    """The experiment of a cell, None if there is none, and what is wrong with it."""
-    if not isinstance(item.value, dict):
-        return None, [item.problem(f"cells.{cell}", "must be a mapping of settings")]
-    draft, problems = draft_from(StudyFile(), path, item.items, {})
-    problems += layer_problems(item.items, f"cells.{cell}.")
-    missing = [item.problem(f"cells.{cell}.{key}", "is missing") for key in draft.missing]
-    return draft.experiment, [*problems, *missing, *draft.contradictions]
-
-
 def _not_ours(path: Path, problems: Sequence[Problem]) -> ConfigError:
-    told = config_error(label(path), problems)
+    wrong = config_error(label(path), problems)
     remedy = "move the file away, and name the study with its --set and --out"
-    return ConfigError(f"{told}\n{remedy}")
+    return ConfigError(f"{wrong}\n{remedy}")
 
 
 def require_fit(
@@ -144,7 +142,7 @@ def require_fit(
         remedy: what to do instead, for the message.
 
     Raises:
-        ConfigError: an argument is wrong, or does not fit, each told with both values.
+        ConfigError: an argument is wrong, or does not fit, each reported with both values.
     """
     over, problems = parse_overrides(overrides)
     if cells:
@@ -154,9 +152,8 @@ def require_fit(
         raise config_error("--set", problems)
     misfits: dict[str, list[str]] = {}
     for cell, experiment in cells.items():
-        own = experiment.model_dump(mode="json")
-        for told in _misfits(own, {k: e for k, e in over.items() if k in own}, ""):
-            misfits.setdefault(told, []).append(cell)
+        for misfit in _misfits(experiment.model_dump(mode="json"), over, ()):
+            misfits.setdefault(misfit, []).append(cell)
     if misfits:
         raise ConfigError(
             f"{label(folder)} was not made with these settings:\n"
@@ -164,34 +161,25 @@ def require_fit(
         )
 
 
-def _misfits(there: Mapping[str, Any], given: Layer, prefix: str) -> list[str]:
+def _misfits(there: Mapping[str, Any], over: Document, path: KeyPath) -> Iterator[str]:
     """Each setting that is given otherwise than it is there, with both values."""
-    found = []
-    for key, entry in given.items():
-        own = there.get(key)
-        if entry.items and isinstance(own, dict):
-            found += _misfits(own, entry.items, f"{prefix}{key}.")
-        elif plain(entry) != own:
-            found.append(
-                f"{prefix}{key}: {format_value(own)} in the folder, {entry.written()} given"
-            )
-    return found
+    for key, given in over.get(path).items():
+        own, here = there.get(key), (*path, key)
+        if isinstance(given, dict) and isinstance(own, dict):
+            yield from _misfits(own, over, here)
+        elif given != own and (path or key in there):
+            now = over.written(here)
+            yield f"{path_label(here)}: {format_value(own)} in the folder, {now} given"
 
 
 def format_value(value: Any) -> str:
     """Return a setting as an experiment file has it; `not set` where there is none."""
-    return "not set" if value is None else one_line(_with_tuples(value))
-
-
-def _with_tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_tuples(item) for key, item in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    return "not set" if value is None else one_line(value)
 
 
 def format_misfits(misfits: Mapping[str, Sequence[str]]) -> str:
     """Return a line for each setting that differs, with the cells where it does."""
-    return "\n".join(f"  {told} ({some(cells)})" for told, cells in misfits.items())
+    return "\n".join(f"  {misfit} ({some(cells)})" for misfit, cells in misfits.items())
 
 
 def some(names: Sequence[str], most: int = 6) -> str:

@@ -5,16 +5,15 @@ The description of a field ends the error message about it: "must be from 0 to 1
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema, core_schema
 
-from dae_cli.data.datasets import DATASETS, MNIST
+from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST, PHOTOGRAPHS, DatasetSpec
 
-DatasetName = Literal[
-    "basic", "rot", "bg-rand", "bg-img", "rot-bg-img", "rect", "rect-img", "convex", "mnist"
-]
-FilterDatasetName = Literal["mnist", "photographs"]
+MOST_LAYERS = 20
 CorruptionKind = Literal["masking", "gaussian", "salt-and-pepper"]
 LossKind = Literal["cross-entropy", "squared-error"]
 InitKind = Literal["glorot", "tutorial"]
@@ -22,163 +21,144 @@ PretrainKind = Literal["autoencoder", "rbm"]
 SvmKernel = Literal["rbf", "poly"]
 WhiteningKind = Literal["none", "olshausen-field"]
 
-LayerWidth = Annotated[int, Field(ge=1, le=100_000)]
-LearningRate = Annotated[
-    float, Field(gt=0, le=1000, allow_inf_nan=False, description="the step of gradient descent")
+
+class OneOf:
+    """Annotates text that must be one of a table's names."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self.names = list(names)
+
+    def __get_pydantic_core_schema__(
+        self, source: type[str], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """What pydantic checks, and shows in the JSON schema."""
+        return core_schema.literal_schema(self.names)
+
+
+_THE_DATASET = Field(description="the data set")
+DatasetName = Annotated[str, OneOf(DATASETS), _THE_DATASET]
+FilterDatasetName = Annotated[str, OneOf(FILTER_DATASETS), _THE_DATASET]
+AnyDatasetName = Annotated[str, OneOf(dict.fromkeys((*DATASETS, *FILTER_DATASETS))), _THE_DATASET]
+DigitRows = Annotated[
+    int | None, Field(ge=1, le=MNIST.n_train_file, description="the digits of mnist trained on")
 ]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="the start of every random stream")]
+LayerWidth = Annotated[int, Field(ge=1, le=100_000)]
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+LearningRate = Annotated[float, Field(gt=0, le=1000, description="the step of gradient descent")]
 BatchSize = Annotated[int, Field(ge=1, le=100_000, description="examples per step")]
 WeightDecay = Annotated[
-    float,
-    Field(
-        ge=0, le=1, allow_inf_nan=False, description="λ of the cost λ/2 times the squared weights"
-    ),
+    float, Field(ge=0, le=1, description="λ of the cost λ/2 times the squared weights")
 ]
-Gamma = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
-Degree = Annotated[int, Field(ge=1, le=20)]
-Offset = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
-Destruction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
-Penalty = Annotated[float, Field(gt=0, le=1_000_000_000, allow_inf_nan=False)]
+"""λ/2 · Σ W² is added to the cost, biases left out; 0: not in ICML 2008."""
+
+
+def expects(what: str) -> dict[str, Any]:
+    """The `json_schema_extra` of a field whose message says this in place of what its type says."""
+    return {"expected": what}
 
 
 class Settings(BaseModel):
     """Base of every section: frozen, unknown keys refused, no silent conversion of types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ModelSettings(Settings):
     """The stack: units of each hidden layer, tied weights or not, how weights start."""
 
-    hidden: Annotated[
-        tuple[LayerWidth, ...],
-        Field(
-            min_length=1, max_length=20, strict=False, description="the units of each hidden layer"
-        ),
-    ]
-    tied: Annotated[bool, Field(description="the decoder uses the encoder's weights")] = True
-    init: Annotated[InitKind, Field(description="how the weights start")] = "glorot"
+    hidden: tuple[LayerWidth, ...] = Field(
+        min_length=1,
+        max_length=MOST_LAYERS,
+        strict=False,
+        description="the units of each hidden layer",
+    )
+    tied: bool = Field(True, description="the decoder uses the encoder's weights")
+    init: InitKind = Field("glorot", description="how the weights start")
 
 
 class CorruptionSettings(Settings):
     """What is done to the input of the layer being pretrained."""
 
-    kind: Annotated[CorruptionKind, Field(description="the kind of noise")] = "masking"
-    destruction: Annotated[
-        float, Field(ge=0, lt=1, description="the fraction of inputs set to 0")
-    ] = 0.0
+    kind: CorruptionKind = Field("masking", description="the kind of noise")
+    destruction: float = Field(0.0, ge=0, lt=1, description="the fraction of inputs set to 0")
     """ν, the fraction of the inputs destroyed (masking, salt-and-pepper)."""
-    sigma: Annotated[
-        float, Field(ge=0, le=100, description="the standard deviation of gaussian noise")
-    ] = 0.0
-    """Standard deviation of the additive noise (gaussian), in units of the input."""
-    pepper: Annotated[
-        float, Field(ge=-100, le=100, description="the lower of the two values of salt and pepper")
-    ] = 0.0
-    salt: Annotated[
-        float, Field(ge=-100, le=100, description="the upper of the two values of salt and pepper")
-    ] = 1.0
+    sigma: float = Field(0.0, ge=0, le=100, description="the standard deviation of gaussian noise")
+    """In units of the input."""
+    pepper: float = Field(
+        0.0, ge=-100, le=100, description="the lower of the two values of salt and pepper"
+    )
+    salt: float = Field(
+        1.0, ge=-100, le=100, description="the upper of the two values of salt and pepper"
+    )
     """Black and white, unless the inputs are no grey values in [0, 1]."""
 
 
 class PretrainSettings(Settings):
     """Greedy unsupervised training of one layer after the other."""
 
-    kind: Annotated[PretrainKind, Field(description="what a layer is pretrained as")] = (
-        "autoencoder"
-    )
+    kind: PretrainKind = Field("autoencoder", description="what a layer is pretrained as")
     """A stack of RBMs is the DBN of the paper's table 1."""
-    loss: Annotated[LossKind, Field(description="what a layer's reconstruction is trained on")] = (
-        "cross-entropy"
+    loss: LossKind = Field(
+        "cross-entropy", description="what a layer's reconstruction is trained on"
     )
     learning_rate: LearningRate
-    epochs: Annotated[
-        int, Field(ge=0, le=100_000, description="epochs per layer, 0 for no pretraining")
-    ]
-    """Epochs per layer; 0 means no pretraining."""
+    epochs: int = Field(ge=0, le=100_000, description="epochs per layer, 0 for no pretraining")
     batch_size: BatchSize = 20
-    gibbs_steps: Annotated[
-        int, Field(ge=1, le=1000, description="steps of an RBM's Gibbs chain at each update")
-    ] = 1
+    gibbs_steps: int = Field(
+        1, ge=1, le=1000, description="steps of an RBM's Gibbs chain at each update"
+    )
     """k of contrastive divergence, CD-k."""
-    persistent: Annotated[
-        bool, Field(description="an RBM's Gibbs chains go on from step to step")
-    ] = False
+    persistent: bool = Field(False, description="an RBM's Gibbs chains go on from step to step")
     """Persistent CD, with as many chains as a minibatch has rows."""
-    sample_visible: Annotated[
-        bool, Field(description="an RBM's Gibbs chain draws its visible units")
-    ] = True
+    sample_visible: bool = Field(True, description="an RBM's Gibbs chain draws its visible units")
     """False: the chain takes their probabilities (Hinton 2010, section 3.2)."""
     weight_decay: WeightDecay = 0.0
-    """λ: λ/2 · Σ W² is added to the cost, biases left out; 0, the default: not in ICML 2008."""
-    contraction: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=1_000_000,
-            allow_inf_nan=False,
-            description="λ of the contractive penalty on the encoder",
-        ),
-    ] = 0.0
-    """λ of the contractive penalty λ ‖∂h/∂x‖²; 0, the default: none."""
+    contraction: float = Field(
+        0.0, ge=0, le=1_000_000, description="λ of the contractive penalty on the encoder"
+    )
+    """λ of the contractive penalty λ ‖∂h/∂x‖²."""
 
 
 class FinetuneSettings(Settings):
     """Supervised training of the whole network, stopped early on the validation error."""
 
     learning_rate: LearningRate
-    max_epochs: Annotated[
-        int, Field(ge=1, le=100_000, description="the epochs after which training stops anyway")
-    ]
-    patience: Annotated[
-        int,
-        Field(ge=1, le=100_000, description="epochs without a better validation error to wait"),
-    ]
-    """Epochs without a better validation error before training stops."""
-    window: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=100_000,
-            description="the last epochs whose validation errors are averaged, to tell the best",
-        ),
-    ] = 1
+    max_epochs: Epochs = Field(description="the epochs after which training stops anyway")
+    patience: Epochs = Field(description="epochs without a better validation error to wait")
+    window: Epochs = Field(
+        1, description="the last epochs whose validation errors are averaged, to tell the best"
+    )
     """An epoch is judged by the mean validation error of so many epochs, itself the last of them
-    (Prechelt 1998 has strips of epochs in the same way); 1, the default: by its own error."""
-    decrease: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=1000,
-            allow_inf_nan=False,
-            description="δ of the learning rate ε / (1 + δ t) after t epochs, 0 for a constant one",
-        ),
-    ] = 0.0
-    """δ: the learning rate is ε / (1 + δ t) after t epochs; 0, the default: constant."""
+    (Prechelt 1998 has strips of epochs in the same way); 1: by its own error."""
+    decrease: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="δ of the learning rate ε / (1 + δ t) after t epochs, 0 for a constant one",
+    )
     weight_decay: WeightDecay = 0.0
-    """λ: λ/2 · Σ W² is added to the cost, biases left out; 0, the default: not in the paper."""
     batch_size: BatchSize = 20
 
 
 class SubsetSettings(Settings):
     """Rows taken, evenly spread over each split, for quick trials; never for results."""
 
-    train: Annotated[int, Field(ge=1, description="rows of the training set")]
-    valid: Annotated[int, Field(ge=1, description="rows of the validation set")]
-    test: Annotated[int, Field(ge=1, description="rows of the test set")]
+    train: int = Field(ge=1, description="rows of the training set")
+    valid: int = Field(ge=1, description="rows of the validation set")
+    test: int = Field(ge=1, description="rows of the test set")
 
 
 class Experiment(Settings):
     """One fully resolved experiment."""
 
-    dataset: Annotated[DatasetName, Field(description="the data set")]
+    dataset: DatasetName
     model: ModelSettings
     corruption: CorruptionSettings = CorruptionSettings()
     pretrain: PretrainSettings
     finetune: FinetuneSettings
     subset: SubsetSettings | None = None
-    seed: Annotated[
-        int, Field(ge=0, le=2**32 - 1, description="the start of every random stream")
-    ] = 0
+    seed: Seed = 0
 
 
 USUAL_GRIDS: dict[str, dict[str, Any]] = {
@@ -188,62 +168,39 @@ USUAL_GRIDS: dict[str, dict[str, Any]] = {
 """The coarse grid of each kernel where no gammas are given; one with gammas is taken as it is."""
 
 
+def _grid(usual: tuple[float, ...], most: int, description: str) -> Any:
+    """The field of a list of 1 to `most` values of the coarse grid."""
+    return Field(usual, min_length=1, max_length=most, strict=False, description=description)
+
+
 class SvmSettings(Settings):
     """The support vector machines to choose from: a coarse grid, then a finer look around the best.
 
-    exp(−γ |x − y|²) is the kernel rbf, (γ x·y + offset)^degree the kernel poly.
+    exp(−γ |x − y|²) is the kernel rbf, (γ x·y + offset)^degree the kernel poly, whose degrees and
+    offsets mean nothing for rbf.
     """
 
-    kernel: Annotated[SvmKernel, Field(description="the kernel of the SVM")]
-    gammas: Annotated[
-        tuple[Gamma, ...],
-        Field(
-            min_length=1, max_length=50, strict=False, description="the gammas of the coarse grid"
-        ),
-    ] = ()
-    degrees: Annotated[
-        tuple[Degree, ...],
-        Field(
-            min_length=1,
-            max_length=20,
-            strict=False,
-            description="the degrees of the coarse grid, for the kernel poly",
-        ),
-    ] = (2, 3, 4, 6, 9)
-    """Of no meaning for the kernel rbf."""
-    offsets: Annotated[
-        tuple[Offset, ...],
-        Field(
-            min_length=1,
-            max_length=20,
-            strict=False,
-            description="the offsets of the coarse grid, for the kernel poly",
-        ),
-    ] = (1.0,)
-    """Of no meaning for the kernel rbf."""
-    destructions: Annotated[
-        tuple[Destruction, ...],
-        Field(
-            min_length=1,
-            max_length=20,
-            strict=False,
-            description="the fractions of each training row's inputs to be set to 0",
-        ),
-    ] = (0.0,)
+    kernel: SvmKernel = Field(description="the kernel of the SVM")
+    gammas: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = _grid(
+        (), 50, "the gammas of the coarse grid"
+    )
+    degrees: tuple[Annotated[int, Field(ge=1, le=20)], ...] = _grid(
+        (2, 3, 4, 6, 9), 20, "the degrees of the coarse grid, for the kernel poly"
+    )
+    offsets: tuple[Annotated[float, Field(ge=0, le=1000)], ...] = _grid(
+        (1.0,), 20, "the offsets of the coarse grid, for the kernel poly"
+    )
+    destructions: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = _grid(
+        (0.0,), 20, "the fractions of each training row's inputs to be set to 0"
+    )
     """ν: validation and test rows stay as they are."""
-    penalties: Annotated[
-        tuple[Penalty, ...],
-        Field(
-            min_length=1,
-            max_length=50,
-            strict=False,
-            description="the penalties C of the coarse grid",
-        ),
-    ] = (0.1, 1.0, 10.0, 100.0)
-    widen: Annotated[
-        bool, Field(description="a row more beyond each edge of the grid that its best lies at")
-    ] = False
-    refine: Annotated[bool, Field(description="a finer look around the best of the grid")] = True
+    penalties: tuple[Annotated[float, Field(gt=0, le=1_000_000_000)], ...] = _grid(
+        (0.1, 1.0, 10.0, 100.0), 50, "the penalties C of the coarse grid"
+    )
+    widen: bool = Field(
+        False, description="a row more beyond each edge of the grid that its best lies at"
+    )
+    refine: bool = Field(True, description="a finer look around the best of the grid")
 
     @property
     def coarse_trials(self) -> int:
@@ -268,58 +225,49 @@ class SvmExperiment(Settings):
     Nothing but the inputs to be destroyed is drawn at random.
     """
 
-    dataset: Annotated[DatasetName, Field(description="the data set")]
+    dataset: DatasetName
     svm: SvmSettings
     subset: SubsetSettings | None = None
-    seed: Annotated[
-        int, Field(ge=0, le=2**32 - 1, description="the start of every random stream")
-    ] = 0
+    seed: Seed = 0
 
 
 class PatchSettings(Settings):
     """Patches cut out of photographs, and what is done to the photographs before."""
 
-    side: Annotated[int, Field(ge=4, le=64, description="the pixels of a patch's side")] = 12
-    count: Annotated[int, Field(ge=100, le=5_000_000, description="the patches trained on")] = (
-        500_000
+    side: int = Field(12, ge=4, le=64, description="the pixels of a patch's side")
+    count: int = Field(500_000, ge=100, le=5_000_000, description="the patches trained on")
+    whitening: WhiteningKind = Field(
+        "olshausen-field", description="how the spectrum of the photographs is made flat"
     )
-    whitening: Annotated[
-        WhiteningKind, Field(description="how the spectrum of the photographs is made flat")
-    ] = "olshausen-field"
     """olshausen-field multiplies it by f · exp(−(f/f₀)⁴): flat, without the highest frequencies."""
-    cutoff: Annotated[
-        float,
-        Field(gt=0, le=1, description="the frequency where whitening ends, in cycles per pixel"),
-    ] = 0.4
+    cutoff: float = Field(
+        0.4, gt=0, le=1, description="the frequency where whitening ends, in cycles per pixel"
+    )
     """f₀; of no meaning without whitening."""
-    deviation: Annotated[
-        float, Field(gt=0, le=100, description="the standard deviation that pixels are scaled to")
-    ] = 1.0
+    deviation: float = Field(
+        1.0, gt=0, le=100, description="the standard deviation that pixels are scaled to"
+    )
     """The unit of sigma: one number scales all patches, whose mean is taken away."""
 
 
 class FilterExperiment(Settings):
     """One fully resolved experiment on filters: an autoencoder alone, without labels or test."""
 
-    dataset: Annotated[FilterDatasetName, Field(description="the data set")]
+    dataset: FilterDatasetName
     patches: PatchSettings | None = None
     """Of photographs alone."""
-    rows: Annotated[
-        int | None, Field(ge=1, le=MNIST.n_train_file, description="the digits of mnist trained on")
-    ] = None
+    rows: DigitRows = None
     """Of MNIST, evenly spread, for quick trials; all 60 000 unless given."""
     model: ModelSettings
     corruption: CorruptionSettings = CorruptionSettings()
     pretrain: PretrainSettings
-    seed: Annotated[
-        int, Field(ge=0, le=2**32 - 1, description="the start of every random stream")
-    ] = 0
+    seed: Seed = 0
 
     @model_validator(mode="before")
     @classmethod
     def _usual_patches(cls, values: Any) -> Any:
         """Photographs are cut into patches, as usual where nothing else is said."""
-        if not isinstance(values, dict) or values.get("dataset") != "photographs":
+        if not isinstance(values, dict) or values.get("dataset") != PHOTOGRAPHS:
             return values
         return values if values.get("patches") is not None else {**values, "patches": {}}
 
@@ -334,3 +282,75 @@ PretrainedExperiment = Experiment | FilterExperiment
 
 AnyExperiment = Experiment | SvmExperiment | FilterExperiment
 """What a cell may hold: a network to be trained, an SVM to be selected, or filters to look at."""
+
+Kind = type[Experiment] | type[SvmExperiment] | type[FilterExperiment]
+KINDS: dict[Kind, str] = {
+    Experiment: "a network",
+    SvmExperiment: "an SVM",
+    FilterExperiment: "trained for its filters alone",
+}
+"""The kinds of experiments, and what each one is, in words."""
+
+
+class SettingsFile(Settings):
+    """What may stand in one file of settings, which others complete: the sections of every kind."""
+
+    model_config = ConfigDict(json_schema_extra={"partial": True})
+
+    dataset: AnyDatasetName
+    model: ModelSettings
+    corruption: CorruptionSettings
+    pretrain: PretrainSettings
+    finetune: FinetuneSettings
+    subset: SubsetSettings | None
+    seed: Seed
+    svm: SvmSettings
+    patches: PatchSettings | None
+    rows: DigitRows
+
+
+SECTIONS = tuple(SettingsFile.model_fields)
+"""The first keys that some kind of experiment has."""
+
+
+def labelled(dataset: object) -> DatasetSpec | None:
+    """What is known of the data set that a `dataset` key names; None of one without labels."""
+    return DATASETS.get(dataset) if isinstance(dataset, str) else None
+
+
+def kind_of(values: Mapping[str, Any]) -> Kind:
+    """The kind of experiment that merged settings describe.
+
+    A cell is an SVM where it has an `svm` section, its own or one that its study shares. It is
+    trained for its filters alone where its data set has no labels, or can be used without and it
+    has no `finetune` section, its own or shared.
+    """
+    if "svm" in values:
+        return SvmExperiment
+    dataset = values.get("dataset")
+    if dataset in FILTER_DATASETS and not (labelled(dataset) and "finetune" in values):
+        return FilterExperiment
+    return Experiment
+
+
+def as_network(experiment: AnyExperiment) -> Experiment:
+    """The experiment, which its user knows to be that of a network.
+
+    Raises:
+        TypeError: it is that of an SVM, or of filters.
+    """
+    if not isinstance(experiment, Experiment):
+        kind = KINDS[type(experiment)]
+        raise TypeError(f"an experiment that is {kind} was given where only a network can be")
+    return experiment
+
+
+def as_pretrained(experiment: AnyExperiment) -> PretrainedExperiment:
+    """The experiment, which its user knows to have layers that are pretrained.
+
+    Raises:
+        TypeError: it is that of an SVM.
+    """
+    if isinstance(experiment, SvmExperiment):
+        raise TypeError("an SVM was given where only what is pretrained can be")
+    return experiment

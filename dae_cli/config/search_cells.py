@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from dae_cli.config.contradictions import contradictions
-from dae_cli.config.domains import Domain, Value
-from dae_cli.config.entries import Entry, Place
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy, resolve_study
-from dae_cli.config.kinds import kind_name
+from dae_cli.config.messages import Problem, config_error, did_you_mean
 from dae_cli.config.names import STUDY_FILE, asked_cells, label
-from dae_cli.config.problems import Problem, config_error, did_you_mean
-from dae_cli.config.schema import Experiment, FilterExperiment
-from dae_cli.config.search_space import LAYERS, UNITS, PruneSettings, SearchEntry
+from dae_cli.config.reader import Document
+from dae_cli.config.rules import contradictions
+from dae_cli.config.schema import KINDS, Experiment, FilterExperiment
+from dae_cli.config.search_space import LAYERS, UNITS, Domain, PruneSettings, Search, Value
 from dae_cli.errors import ConfigError, shown
 
 Values = Mapping[str, Value]
@@ -62,8 +60,6 @@ def resolve_search(
             "settings are searched; docs/search.md shows one"
         )
     found, problems = _matched(study)
-    for cell in found.values():
-        problems += _illegal(cell, _entry_of(study.search, cell.cell))
     if problems:
         raise config_error(study.name, problems)
     wanted = asked_cells(only, study.name, found) or list(found)
@@ -103,70 +99,52 @@ def settings_of(experiment: Experiment, values: Values) -> dict[str, Any]:
 
 
 def _matched(study: ResolvedStudy) -> tuple[dict[str, SearchedCell], list[Problem]]:
-    """The searched cells by name, in the study's order."""
-    problems: list[Problem] = []
+    """The searched cells by name, in the study's order, and what is wrong with their searches."""
     names = [cell.cell for cell in study.all_cells]
-    for entry in study.search:
-        for glob in entry.cells:
+    places = [study.document.place(("search", k)).where for k in range(len(study.search))]
+    problems: list[Problem] = []
+    for item, where in zip(study.search, places, strict=True):
+        for glob in item.cells:
             if not any(fnmatchcase(cell, glob) for cell in names):
                 near = did_you_mean(glob, names) or f"; the cells are {', '.join(names)}"
-                where = f"{entry.place.text}  cells: {shown(glob)}"
-                problems.append(Problem(where, f"no cell of the study has this name{near}"))
+                text = f"no cell of the study has this name{near}"
+                problems.append(Problem(f"{where}  cells: {shown(glob)}", text))
     found: dict[str, SearchedCell] = {}
     for resolved in study.all_cells:
-        matching = [entry for entry in study.search if _names(entry, resolved.cell)]
+        cell, experiment = resolved.cell, resolved.experiment
+        matching = [k for k, item in enumerate(study.search) if _names(item, cell)]
         if len(matching) > 1:
-            text = f"names {shown(resolved.cell)}, which {matching[0].place.text} names as well"
-            problems.append(Problem(matching[1].place.text, text))
-        elif matching and (experiment := _network(resolved.experiment)):
-            entry = matching[0]
-            about = (entry.space, entry.trials, entry.sampler_seed, entry.prune)
-            cell = SearchedCell(resolved, experiment, *about)
-            found[resolved.cell] = cell
-        elif matching and resolved.cell in matching[0].cells:
-            why = "which selects within its own run"
-            if isinstance(resolved.experiment, FilterExperiment):
-                why = "without an error to select by"
-            text = f"{shown(resolved.cell)} is {kind_name(resolved.experiment)}, {why}"
-            problems.append(Problem(matching[0].place.text, text))
+            first, second, *_ = (places[k] for k in matching)
+            problems.append(Problem(second, f"names {shown(cell)}, which {first} names as well"))
+        elif matching and isinstance(experiment, Experiment):
+            item = study.search[matching[0]]
+            about = (item.domains, item.trials, item.sampler_seed, item.prune)
+            found[cell] = SearchedCell(resolved, experiment, *about)
+            problems += _illegal(found[cell], study.document, matching[0])
+        elif matching and cell in study.search[matching[0]].cells:
+            filters = isinstance(experiment, FilterExperiment)
+            why = "without an error to select by" if filters else "which selects within its own run"
+            text = f"{shown(cell)} is {KINDS[type(experiment)]}, {why}"
+            problems.append(Problem(places[matching[0]], text))
     return found, problems
 
 
-def _network(experiment: object) -> Experiment | None:
-    return experiment if isinstance(experiment, Experiment) else None
+def _names(item: Search, cell: str) -> bool:
+    return any(fnmatchcase(cell, glob) for glob in item.cells)
 
 
-def _names(entry: SearchEntry, cell: str) -> bool:
-    return any(fnmatchcase(cell, glob) for glob in entry.cells)
-
-
-def _entry_of(search: Sequence[SearchEntry], cell: str) -> SearchEntry:
-    return next(entry for entry in search if _names(entry, cell))
-
-
-def _illegal(cell: SearchedCell, entry: SearchEntry) -> list[Problem]:
+def _illegal(cell: SearchedCell, document: Document, number: int) -> list[Problem]:
     """What is wrong with the corners of a cell's space: values contradict the cell's others."""
     first = {key: domain.ends[0] for key, domain in cell.space.items()}
     last = {key: domain.ends[-1] for key, domain in cell.space.items()}
     corners = [(next(iter(first)), last)]
     corners += [(k, {**first, k: end}) for k, domain in cell.space.items() for end in domain.ends]
+    path = ("search", number)
     for key, values in corners:
-        experiment = cell.with_values(values)
-        wrong = contradictions(_layer(experiment, entry.place))
-        if wrong:
+        settings = cell.with_values(values).model_dump(exclude_defaults=True)
+        written = Document(settings, {(): document.place(path)})
+        for _, why in contradictions(written, Experiment):
             given = ", ".join(f"{k} {v}" for k, v in values.items())
-            text = f"makes no experiment of {shown(cell.cell)} with {given}: {wrong[0].text}"
-            return [entry.entries[key].problem(f"space.{key}", text)]
+            text = f"makes no experiment of {shown(cell.cell)} with {given}: {why}"
+            return [document.problem((*path, "space", key), text, f"space.{key}")]
     return []
-
-
-def _layer(experiment: Experiment, place: Place) -> dict[str, Entry]:
-    return _as_entry(experiment.model_dump(exclude_defaults=True), place).items
-
-
-def _as_entry(value: Any, place: Place) -> Entry:
-    if isinstance(value, dict):
-        return Entry({key: _as_entry(item, place) for key, item in value.items()}, place)
-    if isinstance(value, tuple | list):
-        return Entry(tuple(_as_entry(item, place) for item in value), place)
-    return Entry(value, place, str(value))

@@ -9,8 +9,7 @@ from typing import Any
 import yaml
 
 from dae_cli.config.dump import one_line
-from dae_cli.config.entries import plain
-from dae_cli.config.study_files import read_layer
+from dae_cli.config.experiments import read_settings_file
 
 MARK = "# Selected on validation by dae search "
 
@@ -26,8 +25,8 @@ def with_settings(path: Path, settings: Mapping[str, Any], comment: str) -> str:
         settings: values of dotted keys of the schema.
         comment: ends the comment at the head of the file; an earlier one like it goes.
     """
-    layer, _ = read_layer(path)
-    own = {key: _tuples(plain(entry)) for key, entry in (layer or {}).items()}
+    document, _ = read_settings_file(path)
+    own: dict[str, Any] = document.value if document else {}
     changed: dict[str, Any] = {}
     for key, value in settings.items():
         *sections, name = key.split(".")
@@ -81,10 +80,3 @@ def _renewed(
 
 def _says_nothing(line: str) -> bool:
     return not line.strip() or line.lstrip().startswith("#")
-
-
-def _tuples(value: Any) -> Any:
-    """Lists as the dump of a config has them."""
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Literal
 
-from dae_cli.config.domains import Choices
 from dae_cli.config.search_cells import Values
+from dae_cli.config.search_space import Choices
 from dae_cli.errors import DaeError
 from dae_cli.search.plan import LOCK_SECONDS, TRIALS, CellSearch, SearchPlan, place_of
 from dae_cli.search.sampling import draw, sampler_of, tells

@@ -133,7 +133,7 @@ def search_digest(cell: SearchedCell, data_sha256: str, numerics: int = NUMERICS
     space = {key: [type(d).__name__, asdict(d)] for key, d in sorted(cell.space.items())}
     common = {
         "space": space,
-        "prune": asdict(cell.prune),
+        "prune": cell.prune.model_dump(),
         "fixed": config_sha256(fixed, numerics),
         "data": data_sha256,
     }

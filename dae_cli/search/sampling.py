@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from dae_cli.config.domains import Choices, Domain, Value
+from dae_cli.config.search_space import Choices, Domain, Value
 from dae_cli.search.storage import ROW, quiet
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ import torch
 from safetensors import SafetensorError
 
 from dae_cli.config.dump import dump_yaml
-from dae_cli.config.kinds import as_network
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import Experiment, as_network
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.datasets import DATASETS
 from dae_cli.data.obtain import Prepared

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from pydantic.dataclasses import dataclass
 
-from dae_cli.config.study_files import Reference
+from dae_cli.config.study_schema import Reference
 from dae_cli.csvfile import Level, Percent, parse_rows
 from dae_cli.study.verdict import half_width_95
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from dae_cli.config.experiments import dump_yaml, resolve_cells, resolve_study
+from dae_cli.config.dump import dump_yaml
+from dae_cli.config.experiments import resolve_cells, resolve_study
 from dae_cli.config.search_cells import SearchedCell, resolve_search
 from dae_cli.errors import ConfigError
 from dae_cli.study.run.folder import config_sha256, run_name
@@ -77,7 +78,7 @@ def search_space(name: str, only: Sequence[str] = ()) -> dict[str, dict[str, Any
     found = {}
     for cell in resolve_search(name, only)[1]:
         ranges: dict[str, Any] = {k: _given(asdict(domain)) for k, domain in cell.space.items()}
-        found[cell.cell] = ranges | {"prune": asdict(cell.prune)}
+        found[cell.cell] = ranges | {"prune": cell.prune.model_dump()}
         if cell.trials is not None:
             found[cell.cell] |= {"trials": cell.trials, "sampler_seed": cell.sampler_seed}
     return found

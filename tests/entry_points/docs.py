@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from dae_cli.config.study_files import STUDY_KEYS
+from dae_cli.config.study_schema import StudySettings
 
 __all__ = ["STUDY_KEYS", "load_script"]
+
+
+STUDY_KEYS = tuple(StudySettings.model_fields)
 
 
 def load_script(name: str) -> ModuleType:

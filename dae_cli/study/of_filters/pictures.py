@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dae_cli.config.figures import Figure
 from dae_cli.config.schema import FilterExperiment
+from dae_cli.config.study_schema import Figure
 from dae_cli.data.dataset import Split
 from dae_cli.figures.filters import Filters, filter_sheet, zoom_sheet
 from dae_cli.figures.saving import remove_pictures

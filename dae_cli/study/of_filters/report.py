@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.figures import Figure, MeasureName
+from dae_cli.config.study_schema import Figure, MeasureName
 from dae_cli.csvfile import write_rows
 from dae_cli.files import write_text
 from dae_cli.study.of_filters.rows import FigureRow, MeasuredRun

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from dae_cli.config.figures import Expectation, Figure, MeasureName
+from dae_cli.config.study_schema import Expectation, Figure, MeasureName
 from dae_cli.filters.summary import Estimate, summarise
 from dae_cli.study.of_filters.rows import MeasuredRun
 

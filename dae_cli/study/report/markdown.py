@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from dae_cli.config.experiments import ResolvedStudy, dump_yaml
+from dae_cli.config.dump import dump_yaml
+from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.names import STUDY_FILE
 from dae_cli.files import write_text
 from dae_cli.machine import cores, cpu_name

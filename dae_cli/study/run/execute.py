@@ -8,8 +8,7 @@ import torch
 from safetensors import SafetensorError
 
 from dae_cli.config.dump import dump_yaml
-from dae_cli.config.kinds import as_network
-from dae_cli.config.schema import Experiment, FilterExperiment, SvmExperiment
+from dae_cli.config.schema import Experiment, FilterExperiment, SvmExperiment, as_network
 from dae_cli.data.dataset import Dataset
 from dae_cli.data.provide import load
 from dae_cli.engines.engine import chosen_device, engine_for

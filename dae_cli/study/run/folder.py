@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dae_cli.config.dump import told_settings
+from dae_cli.config.dump import settings_for_digest
 from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
-from dae_cli.config.study_files import Reference
+from dae_cli.config.study_schema import Reference
 from dae_cli.data.obtain import Prepared
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.files import sweep, unwritable, write_json
@@ -173,7 +173,8 @@ def destruction_percent(experiment: AnyExperiment) -> float:
 def config_sha256(experiment: AnyExperiment, numerics: int = NUMERICS_VERSION) -> str:
     """Return the digest of a resolved config and a version of the numerics."""
     plain = json.dumps(
-        {"experiment": told_settings(experiment, "json"), "numerics": numerics}, sort_keys=True
+        {"experiment": settings_for_digest(experiment, "json"), "numerics": numerics},
+        sort_keys=True,
     )
     return hashlib.sha256(plain.encode()).hexdigest()
 

@@ -8,8 +8,7 @@ import time
 from contextlib import suppress
 from dataclasses import fields, replace
 
-from dae_cli.config.kinds import as_pretrained
-from dae_cli.config.schema import Experiment, PretrainedExperiment
+from dae_cli.config.schema import Experiment, PretrainedExperiment, as_pretrained
 from dae_cli.csvfile import csv_text
 from dae_cli.data.datasets import DATASETS, MNIST
 from dae_cli.errors import ConfigError

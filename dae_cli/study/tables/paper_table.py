@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.schema import AnyExperiment, DatasetName, SvmExperiment
+from dae_cli.config.schema import AnyExperiment, SvmExperiment
+from dae_cli.data.datasets import DATASETS
 from dae_cli.study.paper import SVM_NU, TABLE_1, PaperNumber, published_of_model
 from dae_cli.study.rows import RunRow, TableRow, TrialRow
 from dae_cli.study.run.folder import model_name
@@ -132,7 +133,7 @@ def paper_table(
     """
     results = {row.cell: row for row in table}
     grid = _grid(study, results)
-    datasets = tuple(name for name in get_args(DatasetName) if name in grid.index)
+    datasets = tuple(name for name in DATASETS if name in grid.index)
     columns = tuple(c for c in COLUMNS if c.model != SVM_NU or c.model in grid.columns)
     units = {cell.cell: _units(cell.experiment) for cell in study.all_cells}
     cells: list[TableCell] = []

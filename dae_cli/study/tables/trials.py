@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
-from dae_cli.config.domains import Choices, Domain, Value
 from dae_cli.config.dump import one_line
+from dae_cli.config.search_space import Choices, Domain, Value
 from dae_cli.csvfile import parse_rows, rows_to_csv
 from dae_cli.study.rows import NUMERICS, TrialRow
 

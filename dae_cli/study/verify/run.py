@@ -8,7 +8,7 @@ from pathlib import Path
 from dae_cli.config.dump import flat_settings
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import AnyExperiment, Experiment, FilterExperiment, SvmExperiment
-from dae_cli.config.study_files import Reference
+from dae_cli.config.study_schema import Reference
 from dae_cli.csvfile import column_texts
 from dae_cli.data.dataset import Dataset, Origin
 from dae_cli.data.obtain import Prepared

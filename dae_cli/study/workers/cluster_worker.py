@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import dae_cli
-from dae_cli.config.kinds import FILTER_DATASETS
 from dae_cli.data.cache import sound_entry
-from dae_cli.data.datasets import DATASETS
+from dae_cli.data.datasets import DATASETS, FILTER_DATASETS
 from dae_cli.data.filter_images import prepare_images
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import prepare

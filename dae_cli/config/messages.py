@@ -1,0 +1,271 @@
+"""The one writer of messages: what is wrong, where, what was expected, what was probably meant.
+
+What a key expects is read from pydantic's own JSON schema of the model that refused it, whether
+that is an experiment, a study, a search or a figure. Of a field, `description` ends the message
+("must be from 0 to 1: <description>"); `expected`, in its `json_schema_extra`, stands in place of
+what its type says. A model that is `partial` is a file of settings that others complete: it may
+lack keys.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from dae_cli.errors import ConfigError, shown
+
+if TYPE_CHECKING:
+    from dae_cli.config.reader import Document
+
+KeyPath = tuple[str | int, ...]
+"""The keys that lead to a value, and numbers of list items, from 0."""
+_Schema = dict[str, Any]
+
+_WIDEST_COLUMN = 48
+"""Wider left columns go on a line of their own, so that the message fits a terminal."""
+_OUT_OF_RANGE = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
+_YES_AND_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong: `where` it stands (file:line and value, or --set), and the plain words."""
+
+    where: str
+    text: str
+
+
+def config_error(title: str, problems: Sequence[Problem]) -> ConfigError:
+    """All problems with `title` in one error, aligned in two columns; equal ones stand once."""
+    unique = list(dict.fromkeys(problems))
+    count = "1 problem" if len(unique) == 1 else f"{len(unique)} problems"
+    width = max((len(problem.where) for problem in unique), default=0)
+    lines = [f"{count} with {shown(title)}:"]
+    for problem in unique:
+        first, *rest = problem.text.splitlines() or [""]
+        if width <= _WIDEST_COLUMN:
+            lines.append(f"  {problem.where:<{width}}   {first}")
+        else:
+            lines += [f"  {problem.where}", f"      {first}"]
+        lines += [f"      {line}" for line in rest]
+    return ConfigError("\n".join(lines))
+
+
+def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """'; did you mean X?' for the known word nearest to `word`, or '' when none is near."""
+    by_folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
+    return f"; did you mean {shown(prefix + by_folded[near[0]])}?" if near else ""
+
+
+def path_label(path: KeyPath) -> str:
+    """A path as messages have it: `pretrain.epochs`, `search item 1.space`, `figures item 2: name`.
+
+    An item of plain values is reported with its list (`item 2 (0) must be …`).
+    """
+    label = ""
+    for step in path:
+        if isinstance(step, int):
+            label += f" item {step + 1}"
+        elif label:
+            label += (": " if path[0] == "figures" and label[-1].isdigit() else ".") + step
+        else:
+            label = step
+    return label
+
+
+def errors_of(model: type[BaseModel], values: object) -> list[ErrorDetails]:
+    """What pydantic has against values; nothing if they are sound."""
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        return error.errors(include_url=False, include_context=False)
+    return []
+
+
+def problems_with(
+    model: type[BaseModel],
+    document: Document,
+    label: str = "",
+    others: Iterable[tuple[KeyPath, Problem]] = (),
+) -> list[Problem]:
+    """Every unknown key and wrong value of a document, in the order of its lines.
+
+    Args:
+        model: what the document should be.
+        document: as it was read.
+        label: of the document, where a key of its own is missing.
+        others: problems that the model does not find, and where they are.
+    """
+    details = errors_of(model, document.value)
+    unknown = [d["loc"][:-1] for d in details if d["loc"][-1] == "[key]"]
+    broken = {d["loc"][:k] for d in details for k, s in enumerate(d["loc"]) if isinstance(s, int)}
+    found = []
+    for detail in details:
+        path, kind = detail["loc"], detail["type"]
+        if isinstance(path[-1], int) and not document.has(path):  # of text in place of a list
+            detail["loc"] = path = path[:-1]
+        nodes = _nodes(model, path)
+        if any(path[: len(name)] == name and path[-1] != "[key]" for name in unknown):
+            continue
+        if kind == "too_short" and path in broken:  # counts the right items alone
+            continue
+        if kind == "missing" and any(node.get("partial") for node in nodes):
+            continue
+        problem = _problem(document, detail, nodes, label)
+        found.append((max(document.place(path).line, 1), kind == "missing", problem))
+    found += [(document.place(path).line, False, problem) for path, problem in others]
+    found.sort(key=lambda one: one[:2])
+    return [problem for _, _, problem in found]
+
+
+def known_keys(model: type[BaseModel]) -> dict[str, _Schema]:
+    """Every dotted key of a model, sections included, with its schema."""
+    return dict(_flat(_json_schema(model), ""))
+
+
+def expected(node: _Schema) -> str:
+    """What a key expects, with bounds and reason, to follow 'must be'."""
+    words = " ".join(part for part in (kind_of_value(node), _bounds(node)) if part)
+    return f"{words}{_reason(node)}"
+
+
+def kind_of_value(node: _Schema) -> str:
+    """What kind of value a key expects: a number, one of …, a list of …"""
+    if "expected" in node:
+        return str(node["expected"])
+    if "enum" in node:
+        return f"one of {', '.join(map(str, node['enum']))}"
+    if node.get("type") == "array":
+        items = {"integer": "whole numbers", "number": "numbers"}.get(
+            node["items"]["type"], "texts"
+        )
+        low, high = node.get("minItems", 0), node.get("maxItems")
+        count = f"{low} to {high}" if high is not None else f"{low} or more"
+        return f"a list of {count} {items} {_bounds(node['items'])}".strip()
+    if node.get("type") == "object":
+        keys = ", ".join(node.get("properties", ()))
+        return f"a mapping with the keys {keys}" if keys else "a mapping"
+    kinds = {"boolean": "true or false", "integer": "a whole number", "number": "a number"}
+    return kinds.get(node.get("type", ""), "text")
+
+
+def _suggestion(path: KeyPath, nodes: Sequence[_Schema]) -> str:
+    """'; did you mean …?' for an unknown key; names its siblings if nothing is near.
+
+    What is near is looked for beside it and, by its last name, in other sections of the same
+    settings: those of an item of a list, of one entry of a mapping, or of the whole document.
+    """
+    one_of_many = [
+        depth
+        for depth, step in enumerate(path[:-1], start=1)
+        if step not in nodes[depth - 1].get("properties", {})
+    ]
+    depth = max(one_of_many, default=0)
+    above, inner = path[:depth], [str(step) for step in path[depth:]]
+    in_list = any(isinstance(step, int) for step in above)
+    prefix = f"{path_label(above)}." if above and not in_list else ""
+    known = [key for key, _ in _flat(nodes[depth], "")]
+    section, name = ".".join(inner[:-1]), inner[-1]
+    siblings = {k.rpartition(".")[2]: k for k in known if k.rpartition(".")[0] == section}
+    elsewhere = [k for k in known if k.rpartition(".")[2] == name]
+    near = [siblings[n] for n in difflib.get_close_matches(name, siblings, n=1, cutoff=0.6)]
+    near = [*near, *elsewhere] if section or not elsewhere else elsewhere
+    if near:
+        return f"; did you mean {' or '.join(prefix + k for k in dict.fromkeys(near))}?"
+    return f"; the keys are {', '.join(prefix + k for k in siblings.values())}"
+
+
+def _problem(
+    document: Document, detail: ErrorDetails, nodes: Sequence[_Schema], label: str
+) -> Problem:
+    """One complaint of pydantic in plain words, at the place of the value."""
+    path, kind, node = detail["loc"], detail["type"], nodes[-1]
+    if kind == "missing":
+        text = f"{path[-1]} is missing: {expected(node)}"
+        above = path[:-1]
+        return document.problem(above, text) if above else Problem(label, text)
+    if kind == "extra_forbidden":
+        return document.problem(path, f"unknown key{_suggestion(path, nodes)}")
+    if path[-1] == "[key]":
+        known, what = nodes[-3]["propertyNames"]["enum"], nodes[-3]["propertyNames"]["description"]
+        near = did_you_mean(str(path[-2]), known) or f"; the {what}s are {', '.join(known)}"
+        return document.problem(path[:-1], f"unknown {what}{near}")
+    if kind == "value_error":
+        return document.problem(path, detail["msg"].removeprefix("Value error, "))
+    if isinstance(path[-1], int) and node.get("type") != "object":
+        words = _bounds(node) if kind in _OUT_OF_RANGE else expected(node) + _hint(detail, node)
+        item = f"item {path[-1] + 1} ({document.written(path)})"
+        return document.problem(path[:-1], f"{item} must be {words}")
+    if kind in _OUT_OF_RANGE and "description" in node:
+        return document.problem(path, f"must be {_bounds(node)}{_reason(node)}")
+    return document.problem(path, f"must be {expected(node)}{_hint(detail, node)}")
+
+
+def _hint(detail: ErrorDetails, node: _Schema) -> str:
+    """'; did you mean X?' where text is given and a few words are expected."""
+    given = detail["input"]
+    if not isinstance(given, str):
+        return ""
+    if node.get("type") == "boolean":
+        return did_you_mean(_YES_AND_NO.get(given.casefold(), given), ("true", "false"))
+    return did_you_mean(given, node.get("enum", ()))
+
+
+@cache
+def _json_schema(model: type[BaseModel]) -> _Schema:
+    schema = model.model_json_schema()
+    whole: _Schema = _resolved(schema, schema.pop("$defs", {}))
+    return whole
+
+
+def _resolved(node: Any, definitions: _Schema) -> Any:
+    """The schema with what is referred to in place of references, and without choices of null."""
+    if isinstance(node, list):
+        return [_resolved(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "anyOf" in node:
+        (option,) = (option for option in node["anyOf"] if option.get("type") != "null")
+        node = {**option, **{key: value for key, value in node.items() if key != "anyOf"}}
+    if "$ref" in node:
+        node = {**definitions[node.pop("$ref").rpartition("/")[2]], **node}
+    return {key: _resolved(value, definitions) for key, value in node.items()}
+
+
+def _nodes(model: type[BaseModel], path: KeyPath) -> list[_Schema]:
+    """The schema of the document and of each step of a path, as far as there is one."""
+    nodes = [_json_schema(model)]
+    for step in path:
+        below = nodes[-1].get("properties", {}).get(step)
+        many = "items" if isinstance(step, int) else "additionalProperties"
+        nodes.append(below or nodes[-1].get(many) or {})
+    return nodes
+
+
+def _flat(node: _Schema, prefix: str) -> Iterator[tuple[str, _Schema]]:
+    for name, below in node.get("properties", {}).items():
+        yield prefix + name, below
+        yield from _flat(below, f"{prefix}{name}.")
+
+
+def _reason(node: _Schema) -> str:
+    given = "expected" in node or node.get("type") == "object"
+    return f": {node['description']}" if "description" in node and not given else ""
+
+
+def _bounds(node: _Schema) -> str:
+    ge, gt = node.get("minimum"), node.get("exclusiveMinimum")
+    le, lt = node.get("maximum"), node.get("exclusiveMaximum")
+    low = f"from {ge}" if ge is not None else f"above {gt}" if gt is not None else ""
+    if le is not None:
+        return f"{low} {'to' if ge is not None else 'and at most'} {le}".strip()
+    if lt is not None:
+        return f"{low} up to, not including, {lt}".strip()
+    return f"{ge} or more" if ge is not None else low
