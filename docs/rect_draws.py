@@ -17,7 +17,7 @@ from sklearn.svm import SVC
 
 from dae_cli.data.content import Content
 from dae_cli.data.datasets import DATASETS
-from dae_cli.data.generators.rect import SEED, generate_rect
+from dae_cli.data.recipes.shapes import RECT_SEED, generate_rect
 
 SEEDS = range(8)
 GAMMA, C = 10**-1.25, 1.0
@@ -29,7 +29,7 @@ def main(folder: Path | None) -> bool:
     """Print the error of each draw, their spread, and the seed of the median."""
     errors: dict[int, float] = {}
     for seed in SEEDS:
-        drawn = generate_rect(seed)
+        drawn = generate_rect(DATASETS["rect"], seed)
         errors[seed] = error_percent(drawn)
         print(f"seed {seed}: {errors[seed]:.3f} %", flush=True)
         if folder is not None:
@@ -41,8 +41,8 @@ def main(folder: Path | None) -> bool:
     mean, deviation = statistics.mean(ordered), statistics.stdev(ordered)
     print(f"{low:.2f} to {high:.2f} %, mean {mean:.2f}, sd {deviation:.2f}")
     median = min(seed for seed in SEEDS if errors[seed] == statistics.median_low(ordered))
-    print(f"the median is seed {median}, the recipe has seed {SEED}")
-    return median == SEED
+    print(f"the median is seed {median}, the recipe has seed {RECT_SEED}")
+    return median == RECT_SEED
 
 
 def error_percent(drawn: Content) -> float:

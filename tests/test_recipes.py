@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial import ConvexHull
 
-from tests.entry_points.data import Words, regenerated, rotated
+from tests.entry_points.data import RandomIntegers, regenerated, rotated
 from tests.support.commands import Ended
 
 Dae = Callable[..., Ended]
@@ -115,16 +115,16 @@ def identified(genuine: Genuine, mnist: Digits) -> Identified:
 
 
 def test_the_stream_of_whole_numbers_is_the_same_on_every_machine() -> None:
-    words = Words(1)
-    assert words.below(1000, 6).tolist() == [511, 950, 144, 948, 311, 423]
-    assert words.geometric(Fraction(1, 5), 6).tolist() == [8, 3, 4, 1, 7, 4]
-    across, down = words.directions(3)
+    integers = RandomIntegers(1)
+    assert integers.below(1000, 6).tolist() == [511, 950, 144, 948, 311, 423]
+    assert integers.geometric(Fraction(1, 5), 6).tolist() == [8, 3, 4, 1, 7, 4]
+    across, down = integers.directions(3)
     assert across.tolist() == [-698, -1499, -1215]
     assert down.tolist() == [1182, -397, -974]
-    assert words.below(np.array([1, 5, 900, 1 << 31]), 4).tolist() == [0, 4, 788, 1013418405]
-    assert [len(part) for part in words.directions(0)] == [0, 0]
+    assert integers.below(np.array([1, 5, 900, 1 << 31]), 4).tolist() == [0, 4, 788, 1013418405]
+    assert [len(part) for part in integers.directions(0)] == [0, 0]
     for percent, digest in (("19.5", "61bb2827a6a92f4f"), ("7", "1a3ab9d48563c3ff")):
-        numbers = Words(2).geometric(Fraction(percent) / 100, 5000)
+        numbers = RandomIntegers(2).geometric(Fraction(percent) / 100, 5000)
         assert hashlib.sha256(numbers.astype("<i8").tobytes()).hexdigest()[:16] == digest
 
 

@@ -1,1 +1,1 @@
-"""The datasets: table, readers, sources, generators, cache, splits and provenance."""
+"""The datasets: table, readers, sources, recipes, cache, splits and provenance."""

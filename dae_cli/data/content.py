@@ -35,6 +35,12 @@ class Content:
     test_pixels: Pixels  # (n_test, 784)
     test_labels: NDArray[np.uint8]  # (n_test,)
 
+    @classmethod
+    def from_rows(cls, spec: DatasetSpec, pixels: Pixels, labels: NDArray[np.uint8]) -> Content:
+        """The first rows as the training file of a set, the others as its test file."""
+        n = spec.n_train_file
+        return cls(pixels[:n], labels[:n], pixels[n:], labels[n:])
+
 
 def content_digest(spec: DatasetSpec, content: Content) -> str:
     """SHA-256 (hexadecimal) of the canonical arrays."""
@@ -90,8 +96,8 @@ def canonical_pixels(
     ``where`` and ``first_row`` name the file and the number of its first row in errors.
     Raises DataError for a value that is not finite, outside [0, 1] or not of the set's scale.
     """
-    sound = (values >= -BEYOND) & (values <= 1 + BEYOND)  # False for NaN
-    if not sound.all():
+    if not (values.min(initial=0) >= -BEYOND and values.max(initial=0) <= 1 + BEYOND):  # or NaN
+        sound = (values >= -BEYOND) & (values <= 1 + BEYOND)
         row, column = np.argwhere(~sound)[0]
         value = values[row, column]
         hint = f"; {_remedy(spec)}" if 1 < value <= 255 else ""
@@ -105,9 +111,9 @@ def canonical_pixels(
         return np.asarray(np.clip(values, 0, 1), dtype=np.float32)
     steps = values * float(spec.levels)
     whole = np.rint(steps)
-    fits = (np.abs(steps - whole) <= ROUNDING) & (whole <= 255)
-    if not fits.all():
-        row, column = np.argwhere(~fits)[0]
+    steps -= whole
+    if np.abs(steps, out=steps).max(initial=0) > ROUNDING or whole.max(initial=0) > 255:
+        row, column = np.argwhere((steps > ROUNDING) | (whole > 255))[0]
         raise DataError(
             f"{where}, row {first_row + row + 1}, pixel {column + 1}: "
             f"{values[row, column]:.7g} found, expected {_scale_in_words(spec.levels)}; "

@@ -49,9 +49,9 @@ class Recipe:
     version: int
     sha256: str
     function: str
-    """``module:name`` within ``dae_cli.data.generators``; imported when it is called."""
+    """``module:name`` within ``dae_cli.data.recipes``; imported when it is called."""
     uses_mnist: bool = False
-    """The function takes the digits of MNIST, else nothing."""
+    """The function takes the digits of MNIST after the spec, else the spec alone."""
     exact: bool = False
     """Whether the content is the original's, pixel for pixel."""
     calibrated_by: str = ""
@@ -62,11 +62,12 @@ class Recipe:
         """Names the cache entry: a changed recipe gets another one."""
         return f"v{self.version}-{self.sha256[:8]}"
 
-    def generate(self, digits: DigitSource) -> Content:
-        """Draw the set; ``digits`` is called only where the recipe uses MNIST."""
+    def generate(self, spec: DatasetSpec, digits: DigitSource) -> Content:
+        """Draw the set ``spec``; ``digits`` is called only where the recipe uses MNIST."""
         module, name = self.function.split(":")
-        function = getattr(import_module(f"dae_cli.data.generators.{module}"), name)
-        return cast("Content", function(digits()) if self.uses_mnist else function())
+        function = getattr(import_module(f"dae_cli.data.recipes.{module}"), name)
+        given = (spec, digits()) if self.uses_mnist else (spec,)
+        return cast("Content", function(*given))
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ _BENCHMARK = (
         Recipe(
             1,
             "0160063fe7b9598c556ea2c9cf7d571cf9aa654670e54313ff1089a11579ed52",
-            "basic:generate_basic",
+            "digits:generate_basic",
             uses_mnist=True,
             exact=True,
         ),
@@ -166,7 +167,7 @@ _BENCHMARK = (
         Recipe(
             1,
             "b78ee959b86652a0c569a6ede70495ab8edb54a91b0ecf430783570d3c8cc9a1",
-            "rot:generate_rot",
+            "digits:generate_rot",
             uses_mnist=True,
         ),
     ),
@@ -181,7 +182,7 @@ _BENCHMARK = (
         Recipe(
             1,
             "78350c3dcee69a5932f51974d9a53d4d4805cfdceb94a07fc0967d80cc7a90fe",
-            "bg_rand:generate_bg_rand",
+            "digits:generate_bg_rand",
             uses_mnist=True,
         ),
     ),
@@ -196,7 +197,7 @@ _BENCHMARK = (
         Recipe(
             1,
             "c6dadef861387080ae294b80e3370240c9c5700cea1a02b7840552897ea8d69a",
-            "bg_img:generate_bg_img",
+            "digits:generate_bg_img",
             uses_mnist=True,
         ),
     ),
@@ -211,7 +212,7 @@ _BENCHMARK = (
         Recipe(
             1,
             "da2c595c654339257d2c81908eebcde1258891a2b0b642f78e72b550027676d3",
-            "rot_bg_img:generate_rot_bg_img",
+            "digits:generate_rot_bg_img",
             uses_mnist=True,
         ),
     ),
@@ -231,7 +232,7 @@ _BENCHMARK = (
         recipe=Recipe(
             2,
             "137a11ac69be027bb202de4a7a413ee60d3037a3ebc0138874ce38ec002cf598",
-            "rect:generate_rect",
+            "shapes:generate_rect",
         ),
         content_sha256="e78debd8f697c01f00e519f24a1eb7f41a5f6dd01fb32add7abe39c1d3d38628",
     ),
@@ -251,7 +252,7 @@ _BENCHMARK = (
         recipe=Recipe(
             2,
             "76d4939515f4383dc8fc3fbaab3b5e64412cf277b772ddd9de2bdcc5a66cc051",
-            "rect_img:generate_rect_img",
+            "patches:generate_rect_img",
             calibrated_by="SVM_rbf",
         ),
     ),
@@ -271,7 +272,7 @@ _BENCHMARK = (
         recipe=Recipe(
             2,
             "17e21309807955ce013ff1d43995ee7dad052089bae57c0b2a9e86f9b6a0466e",
-            "convex:generate_convex",
+            "shapes:generate_convex",
         ),
         content_sha256="f1736928f43fd98817ab8fa8152e50fb5f371e4fe12cc0b0a5682e2812033e01",
     ),

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.dataset import Pixels
-from dae_cli.data.generators.convex import is_convex
-from dae_cli.data.generators.rectangles import SIDE
+from dae_cli.data.datasets import DATASETS
+from dae_cli.data.recipes.shapes import is_convex
 
 Booleans = NDArray[np.bool_]
 
@@ -24,9 +24,10 @@ def _rect(white: Booleans) -> tuple[Booleans, Booleans]:
     columns: Booleans = np.asarray(white.any(axis=1))
     height, width = rows.sum(axis=1), columns.sum(axis=1)
     within = rows[:, :, None] & columns[:, None, :]
-    line = np.arange(SIDE)
     top, left = rows.argmax(axis=1)[:, None], columns.argmax(axis=1)[:, None]
+    line = np.arange(white.shape[1])
     inner_rows = (line > top) & (line < top + height[:, None] - 1)
+    line = np.arange(white.shape[2])
     inner_columns = (line > left) & (line < left + width[:, None] - 1)
     outline = within & ~(inner_rows[:, :, None] & inner_columns[:, None, :])
     is_outline = (white == outline).all(axis=(1, 2)) & (height > 0)
@@ -60,8 +61,8 @@ class Lawful:
 
 
 def lawful(name: str, pixels: Pixels, labels: NDArray[np.uint8]) -> Lawful | None:
-    """Tell which rows, pixels (n, 784) of 0 or 1, obey the law of their set; None: it has none."""
+    """Tell which rows, pixels of 0 or 1, obey the law of their set; None: it has none."""
     if (law := _LAWS.get(name)) is None:
         return None
-    images, positive = law(pixels.reshape(-1, SIDE, SIDE) > 0)
+    images, positive = law(pixels.reshape(-1, *DATASETS[name].image) > 0)
     return Lawful(images, np.asarray((labels == 1) == positive))

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from dae_cli.data.content import Content
 from dae_cli.data.dataset import Pixels
 from dae_cli.data.datasets import DatasetSpec
-from dae_cli.data.generators.rectangles import SIDE
 from dae_cli.data.genuine_rows import KnownRows, known_rows, row_digests
 from dae_cli.data.laws import lawful
 from dae_cli.data.trust import repeated_rows
@@ -118,10 +117,12 @@ def _other_labels(
 
 
 def _images(rearrange: Callable[[NDArray[Any]], NDArray[Any]]) -> Change:
-    """A change of the images, (n, 28, 28)."""
+    """A change of the images, (n, height, width)."""
 
-    def change(pixels: NDArray[Any], labels: Labels, _: DatasetSpec) -> tuple[NDArray[Any], Labels]:
-        images = rearrange(pixels.reshape(-1, SIDE, SIDE))
+    def change(
+        pixels: NDArray[Any], labels: Labels, spec: DatasetSpec
+    ) -> tuple[NDArray[Any], Labels]:
+        images = rearrange(pixels.reshape(-1, *spec.image))
         return images.reshape(pixels.shape), labels
 
     return change

@@ -24,7 +24,7 @@ from dae_cli.data.digits import DigitSource
 from dae_cli.data.lock import alone
 from dae_cli.data.misreadings import likeliest_misreading
 from dae_cli.data.notes import Note
-from dae_cli.data.readers.archive import read_archive
+from dae_cli.data.readers.text import read_archive
 from dae_cli.data.sources.download import archive_of, fetched
 from dae_cli.data.sources.user_files import UserFiles, archive_is_genuine
 from dae_cli.data.trust import is_plausible, known_contents, rows_in_common
@@ -199,7 +199,7 @@ def from_recipe(spec: DatasetSpec, digits: DigitSource, note: Note) -> Prepared:
     recipe = spec.recipe
     assert recipe is not None, f"{spec.name} has no recipe"
     note(f"regenerating {spec.name} from the published recipe")
-    content = recipe.generate(digits)
+    content = recipe.generate(spec, digits)
     sha256 = content_digest(spec, content)
     if sha256 != recipe.sha256:
         raise DataError(

@@ -11,7 +11,7 @@ from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
 from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.data.dataset import Origin
 from dae_cli.data.datasets import PHOTOGRAPHS
-from dae_cli.data.filter_images import prepare_images
+from dae_cli.data.natural import prepare_images
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import foresee, prepare
 from dae_cli.engines.names import EngineChoice

@@ -16,18 +16,17 @@ from dae_cli.data.content import Content, canonical_pixels, content_digest
 from dae_cli.data.dataset import Split
 from dae_cli.data.datasets import DATASETS, Archive, DatasetSpec, Recipe
 from dae_cli.data.digits import Digits
-from dae_cli.data.filter_images import load_images, prepare_images
-from dae_cli.data.generators.rotation import rotated
-from dae_cli.data.generators.words import Words
 from dae_cli.data.genuine_rows import GENUINE_ROWS, GenuineRow, row_digests
 from dae_cli.data.laws import lawful
-from dae_cli.data.natural.patches import PatchSettings
+from dae_cli.data.natural import PatchSettings, load_images, prepare_images
+from dae_cli.data.recipes import rotation
+from dae_cli.data.recipes.integers import RandomIntegers
 from tests.support.data_files import text, zipped
 
 __all__ = [
     "GENUINE_ROWS",
+    "RandomIntegers",
     "SmallSet",
-    "Words",
     "digests_of_rows",
     "filter_digits",
     "follows_its_law",
@@ -63,11 +62,17 @@ def regenerated(
     DATASETS[name] = replace(before, n_train=train, n_valid=0, n_test=test)
     try:
         assert before.recipe is not None
-        content = before.recipe.generate(mnist)
+        content = before.recipe.generate(DATASETS[name], mnist)
     finally:
         DATASETS[name] = before
     arrays = (content.pixels, content.labels, content.test_pixels, content.test_labels)
     return dict(zip(("X", "Y", "Xtest", "Ytest"), arrays, strict=True))
+
+
+def rotated(images: Array, across: Array, down: Array) -> Array:
+    """Turn images (n, 784) by the angles of directions, (n,) each."""
+    turned = rotation.rotated(images.reshape(-1, 28, 28), across, down)
+    return turned.reshape(images.shape)
 
 
 SCALE = 1 / 255
@@ -156,11 +161,11 @@ def register_small(
     regenerated = original if exact else _random_small(2)
     DATASETS["small"] = spec
 
-    def generate() -> Content:
+    def generate(_: DatasetSpec) -> Content:
         labels = 2 - regenerated.Y if wrong_recipe else regenerated.Y
         return Content(regenerated.X, labels, regenerated.Xtest, regenerated.Ytest)
 
-    module: Any = ModuleType("dae_cli.data.generators.small")
+    module: Any = ModuleType("dae_cli.data.recipes.small")
     module.generate = generate
     sys.modules[module.__name__] = module
     recipe = Recipe(version, regenerated.sha256, "small:generate", exact=exact)
@@ -198,7 +203,7 @@ def forget_small() -> None:
     """Undo `register_small`."""
     for table in (DATASETS, GENUINE_ROWS):
         table.pop("small", None)
-    sys.modules.pop("dae_cli.data.generators.small", None)
+    sys.modules.pop("dae_cli.data.recipes.small", None)
 
 
 def _random_small(seed: int) -> SmallSet:

@@ -16,10 +16,9 @@ from dae_cli.data.cache import read_entry, read_pointer
 from dae_cli.data.content import as_dataset
 from dae_cli.data.dataset import Greys
 from dae_cli.data.datasets import DATASETS
-from dae_cli.data.readers.amat import read_amat
-from dae_cli.data.readers.archive import read_archive
-from dae_cli.data.readers.arrays import read_arrays
+from dae_cli.data.readers import npz
 from dae_cli.data.readers.idx import read_idx, read_labels
+from dae_cli.data.readers.text import read_archive, read_text
 from dae_cli.errors import DaeError
 from dae_cli.study.rows import TrialRow
 from dae_cli.study.run.wrong_rows import load_wrong_rows
@@ -69,6 +68,9 @@ class Rows(NamedTuple):
     train: int
     valid: int
     test: int
+    image: tuple[int, int] = (28, 28)
+    n_classes: int | None = None
+    """None: as many as the set has."""
 
 
 class Arrays(NamedTuple):
@@ -81,7 +83,15 @@ class Arrays(NamedTuple):
 
 
 def _spec(of: Rows) -> Any:
-    return replace(DATASETS[of.dataset], n_train=of.train, n_valid=of.valid, n_test=of.test)
+    known = DATASETS[of.dataset]
+    return replace(
+        known,
+        n_train=of.train,
+        n_valid=of.valid,
+        n_test=of.test,
+        image=of.image,
+        n_classes=of.n_classes or known.n_classes,
+    )
 
 
 def _arrays(content: Any) -> Arrays:
@@ -90,7 +100,7 @@ def _arrays(content: Any) -> Arrays:
 
 def read_text_files(train: Path, test: Path, of: Rows) -> Arrays:
     """Read the training file and the test file, both text."""
-    return _arrays(read_amat(train, test, _spec(of)))
+    return _arrays(read_text(train, test, _spec(of)))
 
 
 def read_zip(path: Path, of: Rows) -> Arrays:
@@ -100,7 +110,7 @@ def read_zip(path: Path, of: Rows) -> Arrays:
 
 def read_npz(path: Path, of: Rows) -> Arrays:
     """Read X, Y, Xtest and Ytest."""
-    return _arrays(read_arrays(path, _spec(of)))
+    return _arrays(npz.read_npz(path, _spec(of)))
 
 
 def splits_of(arrays: Arrays, of: Rows) -> tuple[Any, Any, Any]:

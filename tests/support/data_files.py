@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -61,14 +62,15 @@ def idx(array: NDArray[np.uint8]) -> bytes:
 def random_arrays(of: Rows, seed: int = 0) -> Arrays:
     """Return content that such a set could have."""
     random, facts = np.random.default_rng(seed), SETS[of.dataset]
+    n_pixels = math.prod(of.image)
 
     def pixels(n: int) -> NDArray[Any]:
         if facts.levels is None:
-            return random.random((n, 784), dtype=np.float32).round(4)
-        return random.integers(0, min(facts.levels, 255) + 1, (n, 784), dtype=np.uint8)
+            return random.random((n, n_pixels), dtype=np.float32).round(4)
+        return random.integers(0, min(facts.levels, 255) + 1, (n, n_pixels), dtype=np.uint8)
 
     def labels(n: int) -> NDArray[np.uint8]:
-        return random.integers(0, facts.n_classes, n, dtype=np.uint8)
+        return random.integers(0, of.n_classes or facts.n_classes, n, dtype=np.uint8)
 
     n_train = of.train + of.valid
     return Arrays(pixels(n_train), labels(n_train), pixels(of.test), labels(of.test))

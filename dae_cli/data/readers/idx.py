@@ -2,7 +2,7 @@
 
 The header is two zero bytes, the type (8: unsigned byte), the number of dimensions, and each
 dimension as four bytes, the highest first. What is expected is known beforehand, so a file
-is never unpacked further than that. Images may be rows of 784, and dimensions of 1 are passed over.
+is never unpacked further than that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.readers.shapes import mean_the_same
 from dae_cli.errors import DataError
 
 GZIP_MARK = b"\x1f\x8b"
@@ -31,6 +30,27 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     Raises DataError with the file and the offset (in the unpacked bytes) for any defect.
     """
     return _read_idx(path, shape)[0]
+
+
+def read_labels(path: Path, n: int, n_classes: int = 10) -> NDArray[np.uint8]:
+    """Read an IDX file of ``n`` labels; DataError names the offset of the first impossible one."""
+    labels, start = _read_idx(path, (n,))
+    wrong = np.flatnonzero(labels >= n_classes)
+    if len(wrong) > 0:
+        raise DataError(
+            f"{path}, offset {start + wrong[0]}: label {labels[wrong[0]]} found, "
+            f"expected a whole number from 0 to {n_classes - 1}"
+        )
+    return labels
+
+
+def holds_rows(found: tuple[int, ...], n: int, image: tuple[int, ...]) -> bool:
+    """Whether an array of that shape can only be ``n`` images, or ``n`` rows of their pixels.
+
+    Dimensions of 1 say nothing: (n, 5, 4, 1), (n, 1, 5, 4) and (n, 20) are n images of 5 by 4.
+    """
+    sizes, wanted = (tuple(size for size in shape if size != 1) for shape in (found[1:], image))
+    return found[:1] == (n,) and sizes in (wanted, (math.prod(image),))
 
 
 def _read_idx(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], int]:
@@ -49,20 +69,8 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], in
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def read_labels(path: Path, n: int, n_classes: int = 10) -> NDArray[np.uint8]:
-    """Read an IDX file of ``n`` labels; DataError names the offset of the first impossible one."""
-    labels, start = _read_idx(path, (n,))
-    wrong = np.flatnonzero(labels >= n_classes)
-    if len(wrong) > 0:
-        raise DataError(
-            f"{path}, offset {start + wrong[0]}: label {labels[wrong[0]]} found, "
-            f"expected a whole number from 0 to {n_classes - 1}"
-        )
-    return labels
-
-
 def _read(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> tuple[NDArray[np.uint8], int]:
-    start = _header_size(len(_dimensions(stream, shape, path)))
+    start = _header_size(_dimensions(stream, shape, path))
     size = math.prod(shape)
     data = stream.read(size)
     end = start + len(data)
@@ -77,8 +85,8 @@ def _read(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> tuple[NDArra
     return np.frombuffer(data, dtype=np.uint8).reshape(shape), start
 
 
-def _dimensions(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> tuple[int, ...]:
-    """Read the header; DataError unless its dimensions are the expected ones or mean the same."""
+def _dimensions(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> int:
+    """Read the header, return how many dimensions it has; DataError unless it fits ``shape``."""
     magic = stream.read(4)
     expected = bytes([0, 0, UNSIGNED_BYTE, len(shape)])
     of_bytes = len(magic) == 4 and magic[:3] == expected[:3]
@@ -87,8 +95,8 @@ def _dimensions(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> tuple[
     if len(header) < _header_size(n):
         raise DataError(f"{path}: ends at offset {len(header)}, within its header; {REMEDY}")
     found = tuple(int.from_bytes(header[k : k + 4], "big") for k in range(4, len(header), 4))
-    if of_bytes and mean_the_same(found, shape):
-        return found
+    if of_bytes and holds_rows(found, shape[0], shape[1:]):
+        return n
     if magic != expected:
         raise DataError(
             f"{path}, offset 0: {magic.hex(' ')} found, expected {expected.hex(' ')} "

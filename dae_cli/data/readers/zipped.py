@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 from dae_cli.errors import DataError, shown
 
+BUFFER = 1 << 18
+"""Bytes that are read or unpacked at a time."""
 DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -32,7 +36,13 @@ def opened_zip(path: Path, kind: str) -> Iterator[zipfile.ZipFile]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            _require_inside(archive, path)
+            for name in archive.namelist():
+                # Nothing is unpacked, so it would do no harm; but no original is such an archive.
+                if leads_out(name):
+                    raise DataError(
+                        f"{path}, member {shown(name[:80])}: its path leads out of the folder; "
+                        "do not use this archive"
+                    )
             yield archive
     except DAMAGE as error:
         raise DataError(
@@ -42,10 +52,10 @@ def opened_zip(path: Path, kind: str) -> Iterator[zipfile.ZipFile]:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def require_plain(
+def open_member(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, most_bytes: int, path: Path
-) -> None:
-    """Raise DataError unless the member may be streamed safely.
+) -> io.BufferedReader:
+    """Open a member that can be streamed safely; DataError for any other.
 
     It must be there once, not encrypted, stored or deflated (the other methods unpack in pieces
     of any size), and of no more than ``most_bytes``.
@@ -67,16 +77,8 @@ def require_plain(
             f"{where}: unpacks to {member.file_size} bytes, expected at most {most_bytes}; "
             "do not use this archive"
         )
-
-
-def _require_inside(archive: zipfile.ZipFile, path: Path) -> None:
-    """Nothing is unpacked, so it would do no harm; but such an archive is nobody's original."""
-    for name in archive.namelist():
-        if leads_out(name):
-            raise DataError(
-                f"{path}, member {shown(name[:80])}: its path leads out of the folder; "
-                "do not use this archive"
-            )
+    stream: Any = archive.open(member)
+    return io.BufferedReader(stream, BUFFER)
 
 
 def listed(names: Sequence[str]) -> str:

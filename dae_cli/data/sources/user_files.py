@@ -13,9 +13,8 @@ from pathlib import Path, PurePosixPath
 
 from dae_cli.data.content import Content
 from dae_cli.data.datasets import MNIST, DatasetSpec
-from dae_cli.data.readers.amat import read_amat
-from dae_cli.data.readers.archive import read_archive
-from dae_cli.data.readers.arrays import read_arrays
+from dae_cli.data.readers.npz import read_npz
+from dae_cli.data.readers.text import read_archive, read_text
 from dae_cli.errors import DataError
 from dae_cli.files import with_home
 
@@ -81,10 +80,10 @@ def find_user_files(folder: Path, spec: DatasetSpec) -> UserFiles | None:
             return UserFiles((archive,), True, partial(read_archive, archive, spec))
     for place in places:
         if pair := _text_files(place, spec):
-            return UserFiles(pair, False, partial(read_amat, *pair, spec))
+            return UserFiles(pair, False, partial(read_text, *pair, spec))
     for place in places:
         if arrays := _named(place, f"{spec.name}.npz", _spellings(spec, ".npz")):
-            return UserFiles((arrays,), False, partial(read_arrays, arrays, spec))
+            return UserFiles((arrays,), False, partial(read_npz, arrays, spec))
     _refuse_near_misses(places, spec)
     return None
 

@@ -6,8 +6,7 @@ from functools import partial
 
 from dae_cli.config.schema import FilterExperiment
 from dae_cli.csvfile import write_rows
-from dae_cli.data.filter_images import FilterImages, load_images
-from dae_cli.data.natural.patches import PatchSettings
+from dae_cli.data.natural import FilterImages, PatchSettings, load_images
 from dae_cli.data.obtain import Prepared
 from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.filters.measures import UnitMeasures, measure

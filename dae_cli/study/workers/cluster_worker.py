@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 import dae_cli
 from dae_cli.data.cache import sound_entry
 from dae_cli.data.datasets import DATASETS, FILTER_DATASETS
-from dae_cli.data.filter_images import prepare_images
+from dae_cli.data.natural import prepare_images
 from dae_cli.data.obtain import Prepared
 from dae_cli.data.provide import prepare
 from dae_cli.errors import DaeError, DataError

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int64]
 
 
-class Words:
+class RandomIntegers:
     """A stream of random whole numbers; the same seed gives the same numbers everywhere."""
 
     def __init__(self, seed: int) -> None:

@@ -1,1 +1,0 @@
-"""Generators: one file per set, deterministic to the byte."""

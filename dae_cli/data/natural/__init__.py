@@ -1,1 +1,0 @@
-"""Patches of photographs: the photographs, their whitening, and how patches are cut."""
