@@ -179,7 +179,7 @@ def read_rows(
                 f"{path}: has more than {max_bytes} bytes, which dae never writes; {remedy}"
             )
         text = content.decode("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise RunFolderError(f"{path}: cannot be read ({error}); {remedy}") from error
