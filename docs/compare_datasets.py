@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.config.schema import SvmSettings
-from dae_cli.csv_rows import csv_text
+from dae_cli.csvfile import csv_text
 from dae_cli.data.cache import load
 from dae_cli.data.content import canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Dataset, Split

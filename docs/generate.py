@@ -13,7 +13,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
@@ -33,20 +33,19 @@ from dae_cli.config.schema import (
     SvmExperiment,
 )
 from dae_cli.config.study_schema import Reference
-from dae_cli.csv_rows import csv_text
+from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.data.datasets import DATASETS
 from dae_cli.data.trust import recorded_trust
-from dae_cli.files import write_text
 from dae_cli.study.paper import compared_with, sources
 from dae_cli.study.plan import with_seed
-from dae_cli.study.reference import REFERENCE_CSV, ReferenceRow, reference_rows
+from dae_cli.study.reference import REFERENCE_CSV, reference_rows
 from dae_cli.study.report.markdown import markdown_table
-from dae_cli.study.rows import RunRow, TableRow, read_rows
+from dae_cli.study.rows import ReferenceRow, RunComparison, RunRow, TableRow, read_results
 from dae_cli.study.run.folder import config_sha256, destruction_percent, model_name
-from dae_cli.study.run.row import judged
+from dae_cli.study.run.row import with_verdict
 from dae_cli.study.tables.cells import paper_number
-from dae_cli.study.tables.claims import claims
-from dae_cli.study.tables.comparisons import read_comparisons
+from dae_cli.study.tables.claims import paper_claims
+from dae_cli.study.tables.comparisons import MCNEMAR_CSV
 from dae_cli.study.tables.paper_table import paper_table
 from dae_cli.study.tables.table import table_of
 from dae_cli.study.verdict import Verdict, half_width_95
@@ -136,7 +135,7 @@ def _run(row: ReferenceRow, experiment: AnyExperiment, reference: Reference) -> 
         paper_half_width_95=paper.half_width_95 if paper else None,
         paper_model=paper.model if paper else "",
     )
-    return judged(run)
+    return with_verdict(run)
 
 
 def write_reference(folders: Sequence[Path]) -> None:
@@ -148,7 +147,7 @@ def write_reference(folders: Sequence[Path]) -> None:
     taken: dict[str, list[ReferenceRow]] = {}
     for folder in folders:
         rows = taken.setdefault(read_settings(folder / SETTINGS, folder).name, [])
-        for row in read_rows(folder / "runs.csv", RunRow):
+        for row in read_results(folder / "runs.csv", RunRow):
             if row.n_wrong is not None:
                 rows.append(ReferenceRow(*(getattr(row, name) for name in REFERENCE_COLUMNS)))
     for name, rows in taken.items():
@@ -158,8 +157,7 @@ def write_reference(folders: Sequence[Path]) -> None:
         by_run = {(row.cell, row.seed, row.data_sha256): row for row in found}
         kept = [row for row in by_run.values() if _is_current(row, cells.get(row.cell))]
         kept.sort(key=lambda r: (list(cells).index(r.cell), r.data_origin, r.data_sha256, r.seed))
-        lines = [REFERENCE_COLUMNS, *map(astuple, kept)]
-        write_text(study.source / REFERENCE_CSV, csv_text(lines))
+        write_rows(study.source / REFERENCE_CSV, kept, ReferenceRow)
         print(f"{name}: {len(kept)} reference rows; left out: {len(by_run) - len(kept)}")
 
 
@@ -186,11 +184,11 @@ def renew_claims(text: str) -> str:
     results = ROOT / "results" / "table1"
     if shown_study() != "table1":
         return _between(text, "claims", "\nNot judged yet: `table1` has not been run in full.\n")
-    table = read_rows(results / "table.csv", TableRow)
-    rows = read_rows(results / "runs.csv", RunRow)
+    table = read_results(results / "table.csv", TableRow)
+    rows = read_results(results / "runs.csv", RunRow)
     printed = paper_table(resolve_study("table1"), rows, table)
-    judged = claims(printed, read_comparisons(results))
-    outcomes = "\n".join(f"- {claim.says}: **{claim.outcome}**" for claim in judged)
+    claims = paper_claims(printed, read_rows(results / MCNEMAR_CSV, RunComparison))
+    outcomes = "\n".join(f"- {claim.says}: **{claim.outcome}**" for claim in claims)
     return _between(text, "claims", f"\n{outcomes}\n")
 
 

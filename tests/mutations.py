@@ -60,7 +60,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "search engine_option stopping cluster docs home",
     ),
     "root": (
-        "files csv_rows tensors stopping machine errors import_path __main__",
+        "files csvfile tensors stopping machine errors import_path __main__",
         "whole_files result_readers checkpoints replicate light_commands processes stopping faults "
         "strangers_files",
     ),

@@ -19,7 +19,7 @@ BEST, DENOISING, DEEP, PRETRAINING, SVMS, DBN, VERDICTS = range(7)
 """The claims, in the order of the report."""
 HOLDS, WHERE_TESTED, IN_PART = "holds", "holds where tested", "holds in part"
 NOT, UNDECIDED, UNTESTED = "does not hold", "not decided here", "not tested here"
-DUELS = "The claims, data set by data set"
+COMPARISONS = "The claims, data set by data set"
 
 
 class Report:
@@ -134,14 +134,14 @@ def test_what_was_not_run_or_failed_is_not_tested(report: WriteReport) -> None:
     found = report(cells)
     assert found.outcomes == [*[UNTESTED] * 6, HOLDS]
     assert len({line.split("**")[0] for line in found.claims}) == 7
-    assert DUELS not in found.sections
+    assert COMPARISONS not in found.sections
 
 
-def test_a_duel_is_decided_by_mcnemars_test_at_every_seed_or_by_intervals(
+def test_two_models_are_compared_by_mcnemars_test_at_every_seed_or_by_intervals(
     report: WriteReport,
 ) -> None:
     far = 5_000  # many rows tell, and a few more wrong ones mean nothing
-    duels: dict[str, tuple[list[float], list[float], int | None, int | None, str, str]] = {
+    compared: dict[str, tuple[list[float], list[float], int | None, int | None, str, str]] = {
         "basic": ([21.41, 21.41], [21.4, 21.4], 0, far, "undecided", "p ≤ .05 in none of 2 seeds"),
         "bg-rand": ([23.0, 21.0, 21.0], [21.4, 22.0, 22.0], 0, 0, "undecided",
                     "p ≤ .05 lower in 1, higher in 2 of 3 seeds, after Holm in 3"),
@@ -155,21 +155,21 @@ def test_a_duel_is_decided_by_mcnemars_test_at_every_seed_or_by_intervals(
     }  # fmt: skip
     errors: dict[tuple[str, str], list[float]] = {("rect-img", "SVM_rbf"): []}
     first: dict[tuple[str, str], int] = {}
-    for dataset, (saa, sda, first_saa, first_sda, *_) in duels.items():
+    for dataset, (saa, sda, first_saa, first_sda, *_) in compared.items():
         errors |= {(dataset, "SAA-3"): saa, (dataset, "SdA-3"): sda}
         if first_saa is not None and first_sda is not None:
             first |= {(dataset, "SAA-3"): first_saa, (dataset, "SdA-3"): first_sda}
     found = report(errors, first)
-    rows = found.table(DUELS)
+    rows = found.table(COMPARISONS)
     outcomes = {row["data set"]: (row["here"], row["decided by"]) for row in rows}
-    assert outcomes == {dataset: (here, by) for dataset, (*_, here, by) in duels.items()}
+    assert outcomes == {dataset: (here, by) for dataset, (*_, here, by) in compared.items()}
     assert rows[-1] == {
         "models": "SdA-3, SAA-3",
         "data set": "rect-img",
         "errors in %": "21.35, 22.45",
         "hidden units": "8-6-4",
         "here": "lower",
-        "decided by": duels["rect-img"][-1],
+        "decided by": compared["rect-img"][-1],
         "the paper": "lower",
     }
     assert found.outcomes[DENOISING] == IN_PART
@@ -215,9 +215,9 @@ def test_sda_is_among_the_best_without_reserve_only_beside_every_model(
     errors: Errors = {("rect", "SdA-3"): [1.9], **{("rect", model): [9.0] for model in others}}
     found = report({**errors, ("rect", "NNet-1"): [12.0]})
     assert found.outcomes == [HOLDS] * 7
-    units = {(duel["models"], duel["hidden units"]) for duel in found.table(DUELS)}
+    units = {(row["models"], row["hidden units"]) for row in found.table(COMPARISONS)}
     assert units >= {("SdA-3, NNet-1", "8-6-4, 8"), ("SdA-3, SVM_poly", "8-6-4, –")}
-    assert len(found.table(DUELS)) == 7  # none twice
+    assert len(found.table(COMPARISONS)) == 7  # none twice
     # Equal errors, where the paper's differ.
     assert report({**errors, ("rect", "NNet-1"): [9.0]}).outcomes[PRETRAINING] == IN_PART
     assert report(errors).outcomes[BEST] == WHERE_TESTED
@@ -247,7 +247,9 @@ def test_svm_rbf_calibrated_the_recipe_of_rect_img_and_counts_nowhere_on_data_of
         assert f"compared with the paper: {counted};" in text
         assert ("rect-img-svm-rbf." in text) == (origin == "regenerated")
         opponents = {
-            (r["data set"], r["models"]) for r in found.table(DUELS) if "SVM_rbf" in r["models"]
+            (r["data set"], r["models"])
+            for r in found.table(COMPARISONS)
+            if "SVM_rbf" in r["models"]
         }
         assert (("rect-img", "SdA-3, SVM_rbf") in opponents) == (origin == "original")
         assert ("convex", "SdA-3, SVM_rbf") in opponents

@@ -136,6 +136,21 @@ def test_help_listings_and_mistakes_load_no_heavy_package() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.usefixtures("tiny")
+def test_training_loads_nothing_that_only_tables_need() -> None:
+    code = """if True:
+        import sys
+        from tests.entry_points.cli import app
+        app(["train", "tiny/rect-0", "--engine", "torch"], prog_name="dae", standalone_mode=False)
+        assert "torch" in sys.modules
+        assert not {"pandas", "optuna", "sklearn"} & set(sys.modules)
+        """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_debug_may_stand_anywhere_and_shows_where_it_went_wrong(dae: Dae) -> None:
     plain = dae("show", "nothing").failed(2, "'nothing'")
     for words in (

@@ -83,8 +83,8 @@ def test_a_value_that_cannot_be_in_runs_csv_is_reported_with_line_and_column(
         (3, "test_error_percent", "18.00 %", "'18.00 %'"),
         (3, "test_error_percent", "100.01", "100.01", "100"),
         (3, "test_error_percent", "inf", "inf"),
-        (2, "half_width_95", "101", "101.0", "100"),
-        (2, "minutes", "-1", "-1.0"),
+        (2, "half_width_95", "101", "'101'", "100"),
+        (2, "minutes", "-1", "'-1'"),
         (2, "threads", "-1", "-1"),
     ):
         _edit_line(path, line, **{column: value})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,23 +14,11 @@ import typer
 from dae_cli.commands.options import DataDir, SplitName
 from dae_cli.commands.sources import run_folders
 from dae_cli.commands.tables import columns, interval
+from dae_cli.csvfile import csv_text
 from dae_cli.errors import DaeError
 
 if TYPE_CHECKING:
     from dae_cli.study.run.evaluate import Evaluation
-
-COLUMNS = (
-    "run",
-    "cell",
-    "dataset",
-    "data_origin",
-    "trust",
-    "split",
-    "n_rows",
-    "n_wrong",
-    "error_percent",
-    "half_width_95",
-)
 
 
 class EvaluationFormat(StrEnum):
@@ -108,11 +94,8 @@ def _printed(evaluations: Sequence[Evaluation], form: EvaluationFormat) -> str:
     if form is EvaluationFormat.json:
         return json.dumps([_rounded(e) for e in evaluations], indent=2)
     if form is EvaluationFormat.csv:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(_rounded(e) for e in evaluations)
-        return text.getvalue().rstrip("\n")
+        lines = [_rounded(e) for e in evaluations]
+        return csv_text([lines[0], *(line.values() for line in lines)]).rstrip("\n")
     from dae_cli.data.dataset import standing
 
     rows = [("run", "cell", "data", "split", "wrong", "error, %")]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dae_cli.config.search_cells import SearchedCell
     from dae_cli.search.plan import SearchPlan
     from dae_cli.search.run import CellOutcome, SearchOutcome
-    from dae_cli.study.tables.trial_rows import TrialRow
+    from dae_cli.study.rows import TrialRow
 
 _HEADER = ("cell", "trials", "pruned", "failed", "validation error", "settings")
 

@@ -137,10 +137,10 @@ def _require_fit_of_rows(study: ResolvedStudy, folder: Path, overrides: Sequence
     """As far as the rows and runs of a folder that keeps no settings tell them."""
     from dae_cli.config.saved_settings import require_fit
     from dae_cli.study.earlier_rows import recorded_settings
-    from dae_cli.study.rows import RunRow, read_rows
+    from dae_cli.study.rows import RunRow, read_results
 
     if (folder / _RUNS_CSV).is_file():
-        known = recorded_settings(study, folder, read_rows(folder / _RUNS_CSV, RunRow))
+        known = recorded_settings(study, folder, read_results(folder / _RUNS_CSV, RunRow))
         remedy = "give the --set that the folder was made with, or its own folder with --out"
         require_fit(known, overrides, folder, remedy)
 
@@ -165,11 +165,11 @@ def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
         return [run_folder(source)]
 
     from dae_cli.config.saved_settings import some
-    from dae_cli.study.rows import RunRow, read_rows
+    from dae_cli.study.rows import RunRow, read_results
     from dae_cli.study.run.folder import RUNS, is_run_name
 
     runs, failed = results / RUNS, "failed, so there is nothing to count"
-    rows = read_rows(results / _RUNS_CSV, RunRow)
+    rows = read_results(results / _RUNS_CSV, RunRow)
     problems += [RunFolderError(f"{runs / row.run}: {failed}") for row in rows if row.error]
     done = [row.run for row in rows if not row.error]
     if gone := [run for run in done if not (is_run_name(run) and (runs / run).is_dir())]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from dae_cli.study.tables import cells
-from dae_cli.study.tables.origin import data_mark, origin_told
+from dae_cli.study.tables.cells import data_mark, origin
 from dae_cli.study.verdict import CALIBRATED
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def run_summary(row: RunRow) -> list[str]:
         paper = f"{number} % ({row.paper_model}): ours {_says(row.verdict)}"
         paper += f" ({mark})" if (mark := data_mark(row)) else ""
     known.append(("paper", paper))
-    known.append(("data", f"{row.dataset}, {origin_told(row)}"))
+    known.append(("data", f"{row.dataset}, {origin(row)}"))
     if row.minutes is not None:
         known.append(("took", minutes(row.minutes)))
     return columns(known, [3])

@@ -200,7 +200,7 @@ class Page:
     Attributes:
         made_verb: what the command did to the page: all of it, or the last part.
         warning: which makes the rows are of, where they are of several.
-        duels: what the claims rest on, two models on a data set; the first line names the columns.
+        comparisons: of two models on a data set, which claims rest on; a line of columns first.
         levels: destructions that occur, in percent, to show what corruption is.
         selected_heading: of the column of what was selected of each run.
         data: (data set, origin, SHA-256) of each.
@@ -215,7 +215,7 @@ class Page:
     datasets: tuple[DataSetView, ...]
     grid: Grid | None
     claims: tuple[str, ...]
-    duels: tuple[tuple[str, ...], ...]
+    comparisons: tuple[tuple[str, ...], ...]
     levels: tuple[float, ...]
     runs: tuple[RunView, ...]
     selected_heading: str

@@ -13,21 +13,15 @@ from dae_cli.config.experiments import resolve_study
 from dae_cli.config.names import STUDY_FILE, label
 from dae_cli.config.schema import Experiment
 from dae_cli.config.search_cells import SearchedCell, settings_of
+from dae_cli.csvfile import read_rows
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.files import part_of, write_text
 from dae_cli.search.cell_file import MARK, recorded, with_settings
 from dae_cli.search.plan import search_digest
+from dae_cli.study.rows import TrialRow
 from dae_cli.study.run.folder import config_sha256
-from dae_cli.study.tables.origin import UNVERIFIED
-from dae_cli.study.tables.trial_rows import (
-    SEARCH_CSV,
-    TrialRow,
-    best,
-    digest_of,
-    from_text,
-    read_csv,
-    tally,
-)
+from dae_cli.study.tables.cells import UNVERIFIED
+from dae_cli.study.tables.trials import SEARCH_CSV, best, digest_of, settings_values, tally
 
 DIGITS_SHOWN = 16
 """Of a digest, in a file's comment."""
@@ -75,7 +69,7 @@ def choose(study: str, cell: SearchedCell, rows: Sequence[TrialRow]) -> Chosen |
     row = best(rows)
     if row is None:
         return None
-    values = from_text(cell.space, row.settings)
+    values = settings_values(cell.space, row.settings)
     experiment = cell.with_values(values) if values is not None else None
     if (
         values is None
@@ -155,7 +149,7 @@ def differences(
     Raises:
         RunFolderError: search.csv is not one that dae wrote.
     """
-    rows = read_csv(out / SEARCH_CSV)
+    rows = read_rows(out / SEARCH_CSV, TrialRow)
     found: list[Difference] = []
     not_searched = []
     for cell in cells:
@@ -187,7 +181,7 @@ def _of_cell(
     if line != expected and (line is not None or selected is not None):
         found.append(differ("selection", line or "(no line)", expected))
     if selected is not None:
-        values = from_text(cell.space, selected.settings)
+        values = settings_values(cell.space, selected.settings)
         if values is None:
             what = f"settings of trial {selected.trial}"
             found.append(differ(what, str(dict(selected.settings)), "values of the space"))

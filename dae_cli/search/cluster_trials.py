@@ -21,7 +21,7 @@ from dae_cli.search.next_trial import fail_left, make_next
 from dae_cli.search.plan import TRIALS, CellSearch, SearchPlan
 from dae_cli.stopping import Stop
 from dae_cli.study.progress import Watcher
-from dae_cli.study.tables.trial_rows import TrialRow
+from dae_cli.study.rows import TrialRow
 from dae_cli.study.workers.cluster import Cluster, ClusterError, Killed, UnfitWorkerError
 from dae_cli.study.workers.cluster_runs import wait_for_checkpoints
 from dae_cli.study.workers.cluster_worker import CalledOff, as_here

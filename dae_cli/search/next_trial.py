@@ -11,8 +11,8 @@ from dae_cli.search.claim import Claim, Prospect, claim_next
 from dae_cli.search.plan import SearchPlan
 from dae_cli.search.table import write_search_csv
 from dae_cli.stopping import Stop
+from dae_cli.study.rows import TrialRow
 from dae_cli.study.run.folder import Job
-from dae_cli.study.tables.trial_rows import TrialRow
 
 
 def make_next(

@@ -19,9 +19,10 @@ from dae_cli.search.taken_over import take_over
 from dae_cli.search.workers import run_trials
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import check_writable
+from dae_cli.study.rows import TrialRow
 from dae_cli.study.run.folder import sweep_runs
 from dae_cli.study.run.provenance import not_known
-from dae_cli.study.tables.trial_rows import EARLIER_CSV, SEARCH_CSV, TrialRow
+from dae_cli.study.tables.trials import EARLIER_CSV, SEARCH_CSV
 from dae_cli.study.workers.cluster import Cluster
 
 

@@ -16,8 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dae_cli.config.search_space import Choices, Domain, Value
-from dae_cli.search.storage import quiet
-from dae_cli.study.tables.trial_rows import ROW
+from dae_cli.search.storage import ROW, quiet
 
 if TYPE_CHECKING:
     from optuna import Study

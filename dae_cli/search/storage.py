@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 JOURNAL = "trials.journal"
+ROW = "row"
+"""The attribute of a trial that holds its row of search.csv."""
 _WAIT_SECONDS = 120.0
 """In which another process will have added its line to the journal."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+._-]*://")

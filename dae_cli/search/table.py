@@ -10,21 +10,15 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 
+from dae_cli.csvfile import make_row, read_rows, write_rows
 from dae_cli.errors import RunFolderError
-from dae_cli.files import write_text
 from dae_cli.search.claim import trials_of
 from dae_cli.search.plan import CellSearch, SearchPlan
+from dae_cli.search.storage import ROW
 from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.results_folder import tables_alone
-from dae_cli.study.tables.trial_rows import (
-    EARLIER_CSV,
-    ROW,
-    SEARCH_CSV,
-    TrialRow,
-    as_written,
-    read_csv,
-    to_csv,
-)
+from dae_cli.study.rows import TrialRow
+from dae_cli.study.tables.trials import EARLIER_CSV, SEARCH_CSV, as_written
 
 
 def write_search_csv(plan: SearchPlan) -> list[TrialRow]:
@@ -39,7 +33,7 @@ def write_search_csv(plan: SearchPlan) -> list[TrialRow]:
     """
     path = plan.out / SEARCH_CSV
     with tables_alone(plan.out):
-        before, ours = read_csv(path), []
+        before, ours = read_rows(path, TrialRow), []
         for cell in plan.cells:
             own = [row for row in before if (row.cell, row.search) == (cell.cell, cell.digest)]
             known = ended(plan, cell)
@@ -47,24 +41,24 @@ def write_search_csv(plan: SearchPlan) -> list[TrialRow]:
         searched = {cell.cell for cell in plan.cells}
         others = [row for row in before if row.cell not in searched]
         _write_earlier(plan)
-        write_text(path, _sorted_csv(plan, [*others, *ours]))
-    return [as_written(row) for row in ours]
+        write_rows(path, _sorted(plan, [*others, *ours]), TrialRow)
+    return as_written(ours)
 
 
 def _write_earlier(plan: SearchPlan) -> None:
     """Keep the rows that leave search.csv; those of a search that came back are kept no more."""
     path = plan.out / EARLIER_CSV
-    before, going = read_csv(path), rows_that_go(plan)
+    before, going = read_rows(path, TrialRow), rows_that_go(plan)
     searches = {(cell.cell, cell.digest) for cell in plan.cells}
     known = {(row.cell, row.search, row.trial): row for row in [*before, *going]}
     kept = [row for row in known.values() if (row.cell, row.search) not in searches]
     if kept or before:
-        write_text(path, _sorted_csv(plan, kept))
+        write_rows(path, _sorted(plan, kept), TrialRow)
 
 
-def _sorted_csv(plan: SearchPlan, rows: Sequence[TrialRow]) -> str:
+def _sorted(plan: SearchPlan, rows: Sequence[TrialRow]) -> list[TrialRow]:
     order = {cell: k for k, cell in enumerate(plan.order)}
-    return to_csv(sorted(rows, key=lambda row: _place(row, order)))
+    return sorted(rows, key=lambda row: _place(row, order))
 
 
 def rows_that_go(plan: SearchPlan) -> list[TrialRow]:
@@ -74,7 +68,7 @@ def rows_that_go(plan: SearchPlan) -> list[TrialRow]:
         RunFolderError: what is there is not a search.csv that dae wrote.
     """
     digests = {cell.cell: cell.digest for cell in plan.cells}
-    rows = read_csv(plan.out / SEARCH_CSV)
+    rows = read_rows(plan.out / SEARCH_CSV, TrialRow)
     return [row for row in rows if digests.get(row.cell, row.search) != row.search]
 
 
@@ -89,8 +83,8 @@ def ended(plan: SearchPlan, cell: CellSearch) -> list[TrialRow]:
         told = trial.user_attrs.get(ROW)
         if told is not None and trial.state.is_finished():
             try:
-                rows.append(TrialRow(**told))
-            except TypeError as error:
+                rows.append(make_row(TrialRow, told))
+            except ValueError as error:
                 raise RunFolderError(
                     f"{cell.study_name}, trial {trial.number + 1}: the storage holds a row of "
                     f"another version of dae ({error}); choose another --storage"

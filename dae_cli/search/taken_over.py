@@ -11,21 +11,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dae_cli.csvfile import read_rows
 from dae_cli.errors import RunFolderError
 from dae_cli.search.claim import trials_of
 from dae_cli.search.plan import LOCK_SECONDS, CellSearch, SearchPlan
 from dae_cli.search.sampling import distribution_of
-from dae_cli.search.storage import open_study, quiet
+from dae_cli.search.storage import ROW, open_study, quiet
 from dae_cli.search.table import ended, unknown
 from dae_cli.study.locks import hold
-from dae_cli.study.tables.trial_rows import (
-    EARLIER_CSV,
-    ROW,
-    SEARCH_CSV,
-    TrialRow,
-    from_text,
-    read_csv,
-)
+from dae_cli.study.rows import TrialRow
+from dae_cli.study.tables.trials import EARLIER_CSV, SEARCH_CSV, settings_values
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -46,7 +41,8 @@ def take_over(plan: SearchPlan) -> dict[str, int]:
     Raises:
         RunFolderError: what is there is not a search.csv that dae wrote.
     """
-    rows = [*read_csv(plan.out / EARLIER_CSV), *read_csv(plan.out / SEARCH_CSV)]
+    names = (EARLIER_CSV, SEARCH_CSV)
+    rows = [row for name in names for row in read_rows(plan.out / name, TrialRow)]
     taken: dict[str, int] = {}
     with hold(plan.folder / ".claim.lock", wait=LOCK_SECONDS):
         for cell in plan.cells:
@@ -67,7 +63,7 @@ def _check_settings(plan: SearchPlan, cell: CellSearch, rows: Sequence[TrialRow]
         RunFolderError: settings are not of the cell's space, or a number is below 1.
     """
     space = cell.searched.space
-    wrong = [row for row in rows if row.trial < 1 or from_text(space, row.settings) is None]
+    wrong = [row for row in rows if row.trial < 1 or settings_values(space, row.settings) is None]
     for row in wrong:
         settings = ", ".join(f"{key}={value}" for key, value in row.settings.items())
         raise RunFolderError(
@@ -94,7 +90,7 @@ def _trial(cell: CellSearch, row: TrialRow | None) -> FrozenTrial:
         if row is None:
             return create_trial(state=TrialState.FAIL)
         space = cell.searched.space
-        values = from_text(space, row.settings) or {}
+        values = settings_values(space, row.settings) or {}
         states = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
         return create_trial(
             state=states.get(row.state, TrialState.FAIL),

@@ -24,9 +24,10 @@ from dae_cli.files import sweep, write_json, write_text
 from dae_cli.machine import version_of
 from dae_cli.search.claim import Claim, TrialLeftError
 from dae_cli.search.plan import PRETRAINED, SearchPlan
-from dae_cli.search.storage import open_storage, quiet
+from dae_cli.search.storage import ROW, open_storage, quiet
 from dae_cli.stopping import Stop
 from dae_cli.study.progress import Silent
+from dae_cli.study.rows import TrialRow, TrialState
 from dae_cli.study.run.execute import memory_ran_out, told
 from dae_cli.study.run.folder import CONFIG, ENVIRONMENT, RUNS, Job, config_sha256
 from dae_cli.study.run.keeper import Keeper
@@ -34,7 +35,7 @@ from dae_cli.study.run.pretrained import put_aside, take_pretraining
 from dae_cli.study.run.provenance import Environment, continued, environment
 from dae_cli.study.run.records import read_record
 from dae_cli.study.run.threads import use_one_thread
-from dae_cli.study.tables.trial_rows import ROW, TrialRow, TrialState, as_text
+from dae_cli.study.tables.trials import settings_text
 from dae_cli.training.run import TrainingRun
 from dae_cli.training.state import TrainingState
 from dae_cli.training.version import NUMERICS_VERSION
@@ -235,7 +236,7 @@ def row_of(
         numerics=NUMERICS_VERSION,
         config_sha256=config_sha256(job.experiment),
         error=" ".join(error.split()),
-        settings=as_text(claim.values),
+        settings=settings_text(claim.values),
         **told_of,
     )
 

@@ -14,9 +14,9 @@ from dae_cli.search.next_trial import fail_left, make_next
 from dae_cli.search.plan import TRIALS, SearchPlan
 from dae_cli.stopping import Interrupted, SignalStop, Stop
 from dae_cli.study.progress import Watcher
+from dae_cli.study.rows import TrialRow
 from dae_cli.study.run.folder import sweep_runs
 from dae_cli.study.run.threads import one_thread_in_processes
-from dae_cli.study.tables.trial_rows import TrialRow
 from dae_cli.study.workers.cluster import Cluster
 from dae_cli.study.workers.files import STOPPING
 from dae_cli.study.workers.pool import POLL_SECONDS, going_on

@@ -27,7 +27,7 @@ from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.plan import Plan, default_out, with_seed
 from dae_cli.study.reference import is_reference, reference_rows
-from dae_cli.study.rows import RunRow, read_rows
+from dae_cli.study.rows import RunRow, read_results
 from dae_cli.study.run.folder import CONFIG, RUNS, STATUS, config_sha256, is_run_name, run_name
 from dae_cli.study.run.records import Status, read_record
 from dae_cli.training.version import NUMERICS_VERSION
@@ -46,10 +46,8 @@ def earlier_rows(plan: Plan, made: Collection[str] = ()) -> tuple[list[RunRow], 
     Raises:
         RunFolderError: runs.csv is not one that dae wrote.
     """
-    path = plan.out / RUNS_CSV
-    if not path.exists():
-        return [], []
-    rows = [row for row in read_rows(path, RunRow) if row.run not in made]
+    every = read_results(plan.out / RUNS_CSV, RunRow)
+    rows = [row for row in every if row.run not in made]
     stay = [row for row in rows if _is_of(plan, row) and _current_run(plan, row) not in made]
     return stay, [row for row in rows if row not in stay]
 

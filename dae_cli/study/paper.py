@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 
+from pydantic.dataclasses import dataclass
+
 from dae_cli.config.study_schema import Reference
+from dae_cli.csvfile import Level, Percent, parse_rows
 from dae_cli.study.verdict import half_width_95
 
+PAPER_CSV = "paper_tables.csv"
 TABLE_1 = "ICML 2008"
 SVM_NU = "SVM_rbf(nu)"
 """The SVM trained on destroyed inputs, which is in the authors' talk but not in the paper."""
@@ -21,18 +24,25 @@ TEST_ROWS = 50_000
 
 
 @dataclass(frozen=True)
-class PaperNumber:
-    """One cell of a published table, in percent of the test rows."""
+class PrintedNumber:
+    """paper_tables.csv: one cell of a published table, in percent of the test rows."""
 
     paper: str
     table: str
     dataset: str
     model: str
-    error_percent: float
-    half_width_95: float
-    destruction_percent: float | None
+    error_percent: Percent
+    half_width_95: Percent | None
+    destruction_percent: Level | None
     certainty: str
     """A key of `SOURCES`."""
+
+
+@dataclass(frozen=True)
+class PaperNumber(PrintedNumber):
+    """A published number with its ±: where none was printed, as table 1 has it."""
+
+    half_width_95: Percent
 
 
 MARKS = {"retold": "†", "recalled": "‡"}
@@ -56,25 +66,15 @@ def is_svm(model: str) -> bool:
 @cache
 def paper_numbers() -> tuple[PaperNumber, ...]:
     """Return every published number that is known."""
-    text = files("dae_cli.study").joinpath("paper_tables.csv").read_text(encoding="utf-8")
-    return tuple(
-        PaperNumber(
-            paper=row["paper"],
-            table=row["table"],
-            dataset=row["dataset"],
-            model=row["model"],
-            error_percent=float(row["error_percent"]),
-            half_width_95=float(row["half_width_95"] or _half_width(row["error_percent"])),
-            destruction_percent=float(p) if (p := row["destruction_percent"]) else None,
-            certainty=row["certainty"],
-        )
-        for row in csv.DictReader(text.splitlines())
-    )
+    text = files("dae_cli.study").joinpath(PAPER_CSV).read_text(encoding="utf-8")
+    return tuple(_with_half_width(row) for row in parse_rows(text, PAPER_CSV, PrintedNumber))
 
 
-def _half_width(error_percent: str) -> float:
-    """The ± of a number that was printed without, as table 1 has it."""
-    return round(half_width_95(float(error_percent) / 100 * TEST_ROWS, TEST_ROWS), 2)
+def _with_half_width(row: PrintedNumber) -> PaperNumber:
+    half_width = row.half_width_95
+    if half_width is None:
+        half_width = round(half_width_95(row.error_percent / 100 * TEST_ROWS, TEST_ROWS), 2)
+    return PaperNumber(**{**asdict(row), "half_width_95": half_width})
 
 
 def published_number(dataset: str, model: str, error_percent: float | None) -> PaperNumber | None:

@@ -13,30 +13,13 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.saved_settings import some
 from dae_cli.config.schema import AnyExperiment
-from dae_cli.csv_rows import rows_in
+from dae_cli.csvfile import read_rows
 from dae_cli.errors import plain
 from dae_cli.study.plan import with_seed
-from dae_cli.study.rows import RunRow
+from dae_cli.study.rows import ReferenceRow, RunRow
 from dae_cli.study.run.folder import config_sha256
 
 REFERENCE_CSV = "reference.csv"
-
-
-@dataclass(frozen=True)
-class ReferenceRow:
-    """What one run came to; the columns are those of runs.csv."""
-
-    cell: str
-    seed: int
-    data_origin: str
-    data_sha256: str
-    numerics: int
-    config_sha256: str
-    n_wrong: int
-    best_epoch: int | None
-    device: str
-    engine: str
-    versions: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +47,7 @@ def reference_rows(folder: Path) -> list[ReferenceRow]:
     Raises:
         RunFolderError: the file cannot be read, or is not as dae writes it.
     """
-    return rows_in(folder / REFERENCE_CSV, ReferenceRow)
+    return read_rows(folder / REFERENCE_CSV, ReferenceRow)
 
 
 def is_reference(row: RunRow, rows: Sequence[ReferenceRow]) -> bool:

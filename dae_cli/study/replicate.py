@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dae_cli.csvfile import write_rows
 from dae_cli.errors import RunFolderError
 from dae_cli.figures.style import load_matplotlib
 from dae_cli.study.earlier_rows import earlier_rows, names_of, outdated, renamed_cells
@@ -23,12 +24,12 @@ from dae_cli.study.results_folder import (
     write_tables,
 )
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.run.folder import RUNS, Job, PlannedRun, sweep_runs
+from dae_cli.study.run.folder import FILTERS_CSV, RUNS, Job, PlannedRun, sweep_runs
 from dae_cli.study.run.recount import keep_what_is_missing
 from dae_cli.study.run.row import row_of, without_result
 from dae_cli.study.run.which_engine import cannot_go_on, refuse_other_engine, settled
-from dae_cli.study.tables.comparisons import require_kept, write_comparisons
-from dae_cli.study.tables.makes import changes, other_numerics
+from dae_cli.study.tables.comparisons import require_readable, write_comparisons
+from dae_cli.study.tables.provenance import changes, other_numerics
 from dae_cli.study.workers.pool import run_jobs
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def run_plan(
     if scheduler is not None:
         scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)
-    _require_kept(plan, _rows_that_stay(plan, watcher), anew=force)
+    _require_readable(plan, _rows_that_stay(plan, watcher), discarding_runs=force)
     if force:
         _discard(plan)
     else:
@@ -151,13 +152,13 @@ def _write_filters(
     """Write everything that a study on filters comes to, and return its claims' judgements."""
     from dae_cli.study.of_filters.pictures import save_figures
     from dae_cli.study.of_filters.report import write_filters_report
-    from dae_cli.study.of_filters.rows import measured_runs, write_filters
+    from dae_cli.study.of_filters.rows import UnitRow, measured_runs, unit_rows
     from dae_cli.study.of_filters.summary import judge
 
     with tables_alone(plan.out):
         everything, _ = write_tables(plan, rows)
         measured = measured_runs(plan.out, everything)
-        write_filters(plan.out, measured)
+        write_rows(plan.out / FILTERS_CSV, unit_rows(measured), UnitRow)
         pictures = save_figures(plan, everything)
         study = with_lowest_seeds(plan.study, everything)
         report = write_filters_report(study, plan.out, everything, measured, pictures, command)
@@ -220,16 +221,16 @@ def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
     return stay
 
 
-def _require_kept(plan: Plan, rows: Sequence[RunRow], *, anew: bool) -> None:
+def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bool) -> None:
     """Make sure, before anything runs, that files which alone tell of runs can be read."""
     if plan.study.is_of_filters:
         from dae_cli.study.of_filters.rows import require_measures
 
-        require_measures(plan.out, rows, anew=anew)
+        require_measures(plan.out, rows, discarding_runs=discarding_runs)
     else:
         from dae_cli.study.report.saved_runs import read_curves
 
-        require_kept(plan.out, rows, anew=anew)
+        require_readable(plan.out, rows, discarding_runs=discarding_runs)
         read_curves(plan.out)
 
 

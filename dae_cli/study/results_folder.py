@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
 from dae_cli.config.saved_settings import SETTINGS, settings_text
+from dae_cli.csvfile import write_rows
 from dae_cli.data.dataset import Origin, Prepared
 from dae_cli.errors import NameTooLongError, RunFolderError
 from dae_cli.files import is_text, part_of, sweep, write_text
@@ -18,10 +19,9 @@ from dae_cli.study.earlier_rows import RUNS_CSV as RUNS_CSV
 from dae_cli.study.earlier_rows import earlier_rows, require_rows_kept
 from dae_cli.study.locks import hold
 from dae_cli.study.plan import Plan, default_out, with_seed
-from dae_cli.study.rows import RunRow, TableRow, write_rows
+from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.folder import RUNS, STATUS, Job
-from dae_cli.study.run.row import judged, row_of, without_result
-from dae_cli.study.tables.table import table_of
+from dae_cli.study.run.row import row_of, with_verdict, without_result
 
 TABLE_CSV, FILTERS = "table.csv", "filters"
 ROOM_FOR_NAMES = 100
@@ -107,7 +107,7 @@ def _as_its_folder_tells(plan: Plan, row: RunRow) -> RunRow:
     """
     folder = plan.out / RUNS / row.run
     if not (folder / STATUS).exists():
-        return judged(row)
+        return with_verdict(row)
     cell = next(cell for cell in plan.study.all_cells if cell.cell == row.cell)
     origin: Origin = "original" if row.data_origin == "original" else "regenerated"
     data = Prepared(row.dataset, folder, origin, row.data_sha256, "", row.trust)
@@ -143,6 +143,8 @@ def write_tables(plan: Plan, rows: Sequence[RunRow]) -> tuple[list[RunRow], list
     Raises:
         RunFolderError: another command has added rows meanwhile that would be lost.
     """
+    from dae_cli.study.tables.table import table_of  # loads pandas, which workers do without
+
     require_rows_kept(plan, {row.run for row in rows})
     order = {cell.cell: k for k, cell in enumerate(plan.study.all_cells)}
     stay, _ = earlier_rows(plan, {row.run for row in rows})

@@ -1,22 +1,33 @@
-"""The rows of runs.csv and table.csv: fixed, documented columns, provenance in every row."""
+"""The rows of a study's CSV files: fixed, documented columns, provenance in every row."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, field, replace
+from math import isfinite
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from dae_cli.csv_rows import csv_text, parse_rows, require_possible, text_of, values_of
+from pydantic import BeforeValidator, ConfigDict
+from pydantic.dataclasses import dataclass
+
+from dae_cli.csvfile import Count, Level, Minutes, Percent, PValue, read_rows, written
 from dae_cli.data.dataset import Trust
 from dae_cli.data.trust import recorded_trust
-from dae_cli.files import write_text
 from dae_cli.training.version import UNRECORDED
+
+NUMERICS = "numerics"
+"""A column that files of earlier versions lack."""
+
+TrialState = Literal["complete", "pruned", "diverged", "failed"]
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run. Percentages are of the split's rows; an empty field is not known."""
+    """runs.csv: one run. Percentages are of the split's rows; an empty field is not known."""
+
+    SPARSE: ClassVar = {"trust": "", "selected": "", "trials": ""}
+    LATER: ClassVar = (NUMERICS,)
 
     cell: str
     """The cell's name inside the study, such as convex-25."""
@@ -29,34 +40,34 @@ class RunRow:
     """How far original data are proven: verified, plausible or unverified; else empty."""
     data_sha256: str
     model: str
-    destruction_percent: float
-    seed: int
-    n_test: int | None = None
-    n_wrong: int | None = None
-    test_error_percent: float | None = None
-    half_width_95: float | None = None
-    valid_error_percent: float | None = None
-    best_epoch: int | None = None
+    destruction_percent: Level
+    seed: Count
+    n_test: Count | None = None
+    n_wrong: Count | None = None
+    test_error_percent: Percent | None = None
+    half_width_95: Percent | None = None
+    valid_error_percent: Percent | None = None
+    best_epoch: Count | None = None
     """Fine-tuning epoch whose network was kept."""
-    epochs: int | None = None
+    epochs: Count | None = None
     """Fine-tuning epochs that were run."""
     selected: str = ""
     """Of an SVM: the parameters that were best on the validation rows."""
-    trials: int | None = None
+    trials: Count | None = None
     """Of an SVM: the machines that were compared."""
-    paper_error_percent: float | None = None
-    paper_half_width_95: float | None = None
+    paper_error_percent: Percent | None = None
+    paper_half_width_95: Percent | None = None
     paper_model: str = ""
     verdict: str = ""
-    minutes: float | None = None
+    minutes: Minutes | None = None
     device: str = ""
     engine: str = ""
     """What computed it: torch or compiled, blas in earlier versions, libsvm."""
-    threads: int | None = None
+    threads: Count | None = None
     versions: str = ""
     commit: str = ""
-    numerics: int = UNRECORDED
-    """Version of the numerics that computed it; files of earlier versions do not tell."""
+    numerics: Count = UNRECORDED
+    """Version of the numerics that computed it."""
     config_sha256: str = ""
     """Of the resolved config and the version of the numerics."""
     error: str = ""
@@ -65,7 +76,10 @@ class RunRow:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One cell of the study's table: the mean over its seeds."""
+    """table.csv: one cell, the mean over its seeds."""
+
+    SPARSE: ClassVar = {"trust": ""}
+    LATER: ClassVar = (NUMERICS,)
 
     cell: str
     dataset: str
@@ -73,98 +87,197 @@ class TableRow:
     trust: Trust
     data_sha256: str
     model: str
-    destruction_percent: float
+    destruction_percent: Level
     seeds: str
     """Separated by spaces."""
-    n_test: int | None
+    n_test: Count | None
     n_wrong: str
     """One number a seed, separated by spaces."""
-    test_error_percent: float | None
-    half_width_95: float | None
+    test_error_percent: Percent | None
+    half_width_95: Percent | None
     """Of a single run: 1.96 · sqrt(p (1 − p) / n_test), as in the paper."""
-    sd_over_seeds: float | None
-    valid_error_percent: float | None
-    paper_error_percent: float | None
-    paper_half_width_95: float | None
+    sd_over_seeds: Percent | None
+    valid_error_percent: Percent | None
+    paper_error_percent: Percent | None
+    paper_half_width_95: Percent | None
     paper_model: str
     verdict: str
-    minutes: float | None
+    minutes: Minutes | None
     device: str
     engine: str
-    threads: int | None
+    threads: Count | None
     versions: str
     commit: str
     numerics: str = str(UNRECORDED)
     error: str = ""
 
 
-Row = TypeVar("Row", RunRow, TableRow)
+@dataclass(frozen=True)
+class RunComparison:
+    """mcnemar.csv: McNemar's test of two runs on the same test rows."""
 
-_LATER = ("trust", "selected", "trials")
-"""Columns that came later: they stand in a file only where a row has something in them, so that
-results from before are what they were."""
-NUMERICS = "numerics"
-"""A column that is always written; files of earlier versions lack it."""
+    dataset: str
+    data_sha256: str
+    cell_a: str
+    cell_b: str
+    model_a: str
+    model_b: str
+    seed: Count
+    """Of both runs, but of an SVM, which has one run for all seeds."""
+    run_a: str
+    run_b: str
+    n_test: Count
+    only_a_wrong: Count
+    """Test rows that a gets wrong and b right."""
+    only_b_wrong: Count
+    error_a_percent: Percent
+    error_b_percent: Percent
+    p_value: PValue
+    significant: bool
+    """p_value is at most .05."""
+    p_holm: PValue
+    """Adjusted for all comparisons of the data set, seeds included."""
 
-
-def rows_to_csv(
-    rows: Sequence[RunRow] | Sequence[TableRow], kind: type[Any], without: Collection[str] = ()
-) -> str:
-    """Return CSV text with a header; percentages have two decimals.
-
-    Args:
-        rows: of the file.
-        kind: of the rows.
-        without: columns that are left out.
-    """
-    names = [
-        f.name
-        for f in fields(kind)
-        if f.name not in without
-        and (f.name not in _LATER or any(_cell(f.name, getattr(row, f.name)) != "" for row in rows))
-    ]
-    lines = ([_cell(name, getattr(row, name)) for name in names] for row in rows)
-    return csv_text([names, *lines])
-
-
-def as_text(row: RunRow | TableRow) -> dict[str, str]:
-    """Return the columns of a row as they stand in the CSV."""
-    return {f.name: str(_cell(f.name, getattr(row, f.name))) for f in fields(row)}
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """The two cells and the seed."""
+        return self.cell_a, self.cell_b, self.seed
 
 
-def write_rows(path: Path, rows: Sequence[RunRow] | Sequence[TableRow], kind: type[Any]) -> None:
-    """Write a CSV file whole or not at all."""
-    write_text(path, rows_to_csv(rows, kind))
+@dataclass(frozen=True)
+class SavedWrongRows:
+    """wrong_rows.csv: the wrong test rows of a run."""
+
+    run: str
+    n_test: Count
+    n_wrong: Count
+    bits: str
+    """Base64 of the bits of wrong_rows.npy: the first bit is the first test row, 1 for wrong."""
 
 
-def read_rows(path: Path, kind: type[Row]) -> list[Row]:
-    """Read a CSV file that `write_rows` wrote.
+def _read_points(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        points = [point.split(":") for point in text.split()]
+        line = tuple((int(epoch), float(value)) for epoch, value in points)
+        if all(0 <= epoch <= 10**6 and isfinite(value) for epoch, value in line):
+            return line
+    except ValueError:
+        pass
+    raise ValueError("points such as 1:24.5 4:18.35, an epoch and a value each")
+
+
+def _points_text(line: tuple[tuple[int, float], ...]) -> str:
+    return " ".join(f"{epoch}:{value:g}" for epoch, value in line)
+
+
+Points = Annotated[
+    tuple[tuple[int, float], ...],
+    BeforeValidator(_read_points),
+    written(_points_text),
+]
+
+
+@dataclass(frozen=True)
+class CurveRow:
+    """curves.csv: one line of a run's learning curves, thinned out."""
+
+    run: str
+    curve: str
+    """`cost 1` and so on, of a layer's pretraining, or `validation error` of fine-tuning."""
+    points: Points
+    """Epoch and value of each."""
+
+
+@dataclass(frozen=True)
+class ReferenceRow:
+    """reference.csv: what one run of the reference came to; the columns are those of runs.csv."""
+
+    cell: str
+    seed: Count
+    data_origin: str
+    data_sha256: str
+    numerics: Count
+    config_sha256: str
+    n_wrong: Count
+    best_epoch: Count | None
+    device: str
+    engine: str
+    versions: str
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class TrialRow:
+    """search.csv: one trial. No test row has been counted for any of it."""
+
+    SPARSE: ClassVar = {"trust": ""}
+    LATER: ClassVar = (NUMERICS,)
+
+    cell: str
+    search: str
+    """Digest of what is searched: space, settings that are not searched, data, numerics."""
+    trial: Count
+    """From 1, in the order in which trials of the search were begun."""
+    sampler: str
+    sampler_seed: Count
+    state: TrialState
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """The searched keys and their values, as an experiment file has them; a column each."""
+    valid_error_percent: Percent | None = None
+    """Of the network that was kept; of a trial that was pruned, of the best until then."""
+    valid_wrong: Count | None = None
+    n_valid: Count | None = None
+    best_epoch: Count | None = None
+    """Fine-tuning epoch whose network was kept."""
+    epochs: Count | None = None
+    """Fine-tuning epochs that were run."""
+    weights: Count | None = None
+    """Of the network, without biases."""
+    minutes: Minutes | None = None
+    dataset: str = ""
+    data_origin: str = ""
+    trust: Trust = ""
+    """How far original data are proven."""
+    data_sha256: str = ""
+    seed: Count | None = None
+    device: str = ""
+    engine: str = ""
+    versions: str = ""
+    commit: str = ""
+    numerics: Count = UNRECORDED
+    """Version of the numerics that computed it."""
+    config_sha256: str = ""
+    """Of the trial's whole experiment."""
+    error: str = ""
+    """Why it diverged or failed."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        values = asdict(self)
+        return {**values, "settings": values.pop("settings")}
+
+    @property
+    def counts(self) -> bool:
+        """Whether the trial is one of those that a budget is given in."""
+        return self.state in ("complete", "pruned")
+
+
+Result = TypeVar("Result", RunRow, TableRow)
+
+
+def read_results(path: Path, kind: type[Result]) -> list[Result]:
+    """Read runs.csv or table.csv; no rows where there is no file.
+
+    What a file of an earlier version does not say of its data's trust, their digest does.
 
     Raises:
-        FileNotFoundError: there is none.
-        RunFolderError: the columns or a value are not as written.
+        RunFolderError: the columns or a value are not as dae writes them.
     """
-    types = get_type_hints(kind)
-
-    def columns(found: Sequence[str]) -> list[str]:
-        return [name for name in types if name in found or name not in (*_LATER, NUMERICS)]
-
-    def made(found: dict[str, str]) -> Row:
-        values = values_of(types, found)
-        require_possible(values)
-        if "trust" not in values:  # of an earlier version, or all regenerated
-            about = (found["dataset"], found["data_origin"], found["data_sha256"])
-            values["trust"] = recorded_trust(*about)
-        return kind(**values)
-
-    return parse_rows(text_of(path), str(path), columns, made)
-
-
-def _cell(name: str, value: object) -> object:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        if name == "destruction_percent":
-            return f"{value:g}"
-        return f"{value:.1f}" if name == "minutes" else f"{value:.2f}"
-    return value
+    rows = read_rows(path, kind)
+    if any(row.trust for row in rows):
+        return rows
+    return [
+        replace(row, trust=recorded_trust(row.dataset, row.data_origin, row.data_sha256))
+        for row in rows
+    ]

@@ -9,16 +9,16 @@ small and says nothing that the data do not: whoever reads it has the data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Annotated, Literal, get_type_hints
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+import pydantic.dataclasses
 from pydantic import BaseModel, ConfigDict, Field
 
 from dae_cli.config.schema import SvmExperiment, SvmKernel
-from dae_cli.csv_rows import csv_text, parse_rows, text_of, values_of
+from dae_cli.csvfile import Exact, column_texts, number, read_rows, rows_to_csv, written
 from dae_cli.data.dataset import Dataset
 from dae_cli.errors import RunFolderError
 from dae_cli.svm.selection import GREATEST_DEGREE, Point, Trial
@@ -30,55 +30,51 @@ MAX_BYTES = 10_000_000
 """Of trials.csv. A line has about a hundred; no search makes so many trials."""
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A line of trials.csv."""
+_from_0 = number("a number of 0 or more", lambda value: 0 <= value < inf)
+_above_0 = number("a number above 0", lambda value: 0 < value < inf)
+_below_1 = number("a number from 0 to below 1", lambda value: 0 <= value < 1)
+
+
+@pydantic.dataclasses.dataclass(frozen=True)
+class SvmTrialRow:
+    """trials.csv: one machine that was tried, its parameters with all their digits."""
+
+    SPARSE: ClassVar = {"nu": "0.0", "offset": "1.0"}
 
     kernel: str
-    nu: float
-    gamma: float
+    nu: Annotated[Exact, _below_1]
+    gamma: Annotated[Exact, _above_0]
     degree: int | None
-    offset: float
-    penalty: float
+    """None for the kernel rbf."""
+    offset: Annotated[Exact, _from_0]
+    penalty: Annotated[Exact, _above_0]
     n_wrong: int
     valid_error_percent: str
     n_support: int
-    converged: str
-    seconds: float
-
-
-_TYPES = get_type_hints(_Line)
-_LATER = {"nu": "0.0", "offset": "1.0"}
-"""Columns that came later, with the value of before: a file has them where a trial has another one,
-so that files from before are what they were."""
+    converged: Literal["true", "false"]
+    seconds: Annotated[float, _from_0, written("{:.2f}".format)]
 
 
 def trials_csv(trials: Sequence[Trial]) -> str:
-    """Return trials.csv: parameters with all their digits, an empty degree for the kernel rbf."""
-    lines = [_texts(trial) for trial in trials]
-    columns = [
-        name
-        for name in _TYPES
-        if name not in _LATER or any(line[name] != _LATER[name] for line in lines)
-    ]
-    return csv_text([columns, *([line[name] for name in columns] for line in lines)])
+    """Return trials.csv."""
+    return rows_to_csv([_row(trial) for trial in trials], SvmTrialRow)
 
 
-def _texts(trial: Trial) -> dict[str, object]:
+def _row(trial: Trial) -> SvmTrialRow:
     kernel = trial.kernel
-    return {
-        "kernel": kernel.kind,
-        "nu": repr(kernel.destruction),
-        "gamma": repr(kernel.gamma),
-        "degree": kernel.degree if kernel.kind == "poly" else "",
-        "offset": repr(kernel.coef0),
-        "penalty": repr(trial.C),
-        "n_wrong": trial.n_wrong,
-        "valid_error_percent": f"{trial.valid_error_percent:.4f}",
-        "n_support": trial.n_support,
-        "converged": "true" if trial.converged else "false",
-        "seconds": f"{trial.seconds:.2f}",
-    }
+    return SvmTrialRow(
+        kernel=kernel.kind,
+        nu=kernel.destruction,
+        gamma=kernel.gamma,
+        degree=kernel.degree if kernel.kind == "poly" else None,
+        offset=kernel.coef0,
+        penalty=trial.C,
+        n_wrong=trial.n_wrong,
+        valid_error_percent=f"{trial.valid_error_percent:.4f}",
+        n_support=trial.n_support,
+        converged="true" if trial.converged else "false",
+        seconds=trial.seconds,
+    )
 
 
 def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tuple[Trial, ...]:
@@ -87,66 +83,51 @@ def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tu
     Raises:
         RunFolderError: it is missing, damaged, or not of such a run.
     """
+    if not path.exists():
+        raise RunFolderError(f"{path}: no such file")
     trials: dict[Point, Trial] = {}
-
-    def columns(header: Sequence[str]) -> Sequence[str]:
-        expected = [name for name in _TYPES if name in header or name not in _LATER]
-        if header != expected:
-            raise ValueError(f"its columns are not {', '.join(expected)}")
-        return expected
-
-    def add(texts: dict[str, str]) -> None:
-        trial = _trial(_LATER | texts, kernel, n_train, n_valid)
-        if trial.point in trials:
-            raise ValueError("a trial stands in it twice")
+    for line, row in enumerate(read_rows(path, SvmTrialRow, MAX_BYTES, REMEDY), start=2):
+        try:
+            trial = _trial(row, kernel, n_train, n_valid)
+            if trial.point in trials:
+                raise ValueError("a trial stands in it twice")
+        except ValueError as error:
+            raise RunFolderError(f"{path}:{line}: {error}; {REMEDY}") from None
         trials[trial.point] = trial
-
-    try:
-        text = text_of(path, MAX_BYTES, REMEDY)
-    except FileNotFoundError:
-        raise RunFolderError(f"{path}: no such file") from None
-    parse_rows(text, str(path), columns, add, REMEDY)
     return tuple(trials.values())
 
 
-def _trial(texts: dict[str, str], kernel: SvmKernel, n_train: int, n_valid: int) -> Trial:
-    line = _Line(**values_of(_TYPES, texts))
+def _trial(row: SvmTrialRow, kernel: SvmKernel, n_train: int, n_valid: int) -> Trial:
     poly = kernel == "poly"
-    percent = f"{100 * line.n_wrong / n_valid:.4f}"
+    percent = f"{100 * row.n_wrong / n_valid:.4f}"
     for name, fits, expected in (
-        ("kernel", line.kernel == kernel, repr(kernel)),
-        ("nu", 0 <= line.nu < 1, "a number from 0 to below 1"),
-        ("gamma", 0 < line.gamma < inf, "a number above 0"),
-        ("degree", poly or line.degree is None, "nothing"),
+        ("kernel", row.kernel == kernel, repr(kernel)),
+        ("degree", poly or row.degree is None, "nothing"),
         (
             "degree",
-            not poly or 1 <= (line.degree or 0) <= GREATEST_DEGREE,
+            not poly or 1 <= (row.degree or 0) <= GREATEST_DEGREE,
             f"a whole number from 1 to {GREATEST_DEGREE}",
         ),
-        ("offset", 0 <= line.offset < inf, "a number of 0 or more"),
-        ("penalty", 0 < line.penalty < inf, "a number above 0"),
-        ("n_wrong", 0 <= line.n_wrong <= n_valid, f"a whole number from 0 to {n_valid}"),
+        ("n_wrong", 0 <= row.n_wrong <= n_valid, f"a whole number from 0 to {n_valid}"),
         (
             "valid_error_percent",
-            line.valid_error_percent == percent,
-            f"{percent} for {line.n_wrong} of {n_valid} rows",
+            row.valid_error_percent == percent,
+            f"{percent} for {row.n_wrong} of {n_valid} rows",
         ),
-        ("n_support", 1 <= line.n_support <= n_train, f"a whole number from 1 to {n_train}"),
-        ("converged", line.converged in ("true", "false"), "true or false"),
-        ("seconds", 0 <= line.seconds < inf, "a number of 0 or more"),
+        ("n_support", 1 <= row.n_support <= n_train, f"a whole number from 1 to {n_train}"),
     ):
         if not fits:
-            raise ValueError(f"{name} is {texts[name][:40]!r}, expected {expected}")
+            raise ValueError(f"{name} is {column_texts(row)[name][:40]!r}, expected {expected}")
     return Trial(
         kernel=Kernel(
-            kernel, line.gamma, line.degree or Kernel.degree, line.offset, destruction=line.nu
+            kernel, row.gamma, row.degree or Kernel.degree, row.offset, destruction=row.nu
         ),
-        C=line.penalty,
-        n_wrong=line.n_wrong,
+        C=row.penalty,
+        n_wrong=row.n_wrong,
         n_valid=n_valid,
-        n_support=line.n_support,
-        converged=line.converged == "true",
-        seconds=line.seconds,
+        n_support=row.n_support,
+        converged=row.converged == "true",
+        seconds=row.seconds,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dae_cli.csvfile import read_rows
 from dae_cli.data.cache import read_entry, read_pointer
 from dae_cli.data.content import as_dataset
 from dae_cli.data.dataset import Greys
@@ -19,9 +20,9 @@ from dae_cli.data.readers import npz
 from dae_cli.data.readers.idx import read_idx, read_labels
 from dae_cli.data.readers.text import read_archive, read_text
 from dae_cli.errors import DaeError
+from dae_cli.study.rows import TrialRow
 from dae_cli.study.run.wrong_rows import load_wrong_rows
-from dae_cli.study.tables.comparisons import require_kept
-from dae_cli.study.tables.trial_rows import read_csv
+from dae_cli.study.tables.comparisons import require_readable
 
 __all__ = [
     "SETS",
@@ -145,13 +146,13 @@ def read_cache_pointer(path: Path) -> str | None:
 
 def read_search(path: Path) -> list[dict[str, Any]]:
     """Read search.csv."""
-    return [row.plain() for row in read_csv(path)]
+    return [row.plain() for row in read_rows(path, TrialRow)]
 
 
 def read_comparisons_and_saved_rows(folder: Path) -> None:
     """Read mcnemar.csv and wrong_rows.csv of a results folder, whose runs are elsewhere."""
     row: Any = SimpleNamespace(error="", run="elsewhere")
-    require_kept(folder, [row])
+    require_readable(folder, [row])
 
 
 def read_wrong_rows(folder: Path, n_test: int, n_wrong: int) -> list[bool]:

@@ -8,13 +8,18 @@ from typing import get_args
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.study_schema import Figure, MeasureName
-from dae_cli.csv_rows import csv_text, yes_or_no
+from dae_cli.csvfile import write_rows
 from dae_cli.files import write_text
-from dae_cli.study.of_filters.rows import MeasuredRun
+from dae_cli.study.of_filters.rows import FigureRow, MeasuredRun
 from dae_cli.study.of_filters.summary import judge, number_of
 from dae_cli.study.report.markdown import REPORT, closing
 from dae_cli.study.rows import RunRow
-from dae_cli.study.tables.makes import changes, failures, made_by, mixed
+from dae_cli.study.tables.provenance import (
+    changes,
+    differences_sentence,
+    failures,
+    provenance_sentence,
+)
 
 FIGURES_CSV = "figures.csv"
 MEASURES: tuple[MeasureName, ...] = get_args(MeasureName)
@@ -50,11 +55,11 @@ def write_filters_report(
         pictures: the file name of each figure that there is.
         command: that made them.
     """
-    write_text(out / FIGURES_CSV, figures_csv(study, measured))
+    write_rows(out / FIGURES_CSV, figure_rows(study, measured), FigureRow)
     parts = [
         f"# {study.title or study.name}",
         study.paper,
-        made_by(command, rows),
+        provenance_sentence(command, rows),
         changes(study, {row.cell for row in rows}),
         OWN if any(row.data_origin == "own" for row in rows) else "",
         *(
@@ -62,7 +67,7 @@ def write_filters_report(
             for figure in study.figures
             for part in figure_parts(figure, measured, pictures, source_of(study, figure, rows))
         ),
-        mixed(rows),
+        differences_sentence(rows),
         failures(rows),
         "## How to read the numbers",
         READING,
@@ -138,20 +143,26 @@ def runs_table(measured: Sequence[MeasuredRun]) -> str:
     return "\n".join(lines)
 
 
-def figures_csv(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> str:
-    """Return a row for each cell and seed of each figure, and whether its claim holds.
-
-    `holds` is that of the figure: yes, no, or nothing where it claims nothing in numbers.
-    """
-    columns = [f"{measure}{end}" for measure in MEASURES for end in ("", "_low", "_high")]
-    lines: list[list[object]] = [["figure", "cell", "run", "seed", "units", *columns, "holds"]]
+def figure_rows(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> list[FigureRow]:
+    """Return a row for each cell and seed of each figure."""
+    found = []
     for figure in study.figures:
         judgement = judge(figure, measured)
-        holds = "" if judgement is None else yes_or_no(judgement.holds)
         for run in measured:
             if run.row.cell in figure.cells:
-                numbers = [number_of(run, measure) for measure in MEASURES]
-                values = [f"{v:.4f}" for n in numbers for v in (n.value, n.low, n.high)]
-                first = [figure.name, run.row.cell, run.row.run, run.row.seed, len(run.units)]
-                lines.append([*first, *values, holds])
-    return csv_text(lines)
+                numbers: dict[str, float] = {}
+                for measure in MEASURES:
+                    number = number_of(run, measure)
+                    numbers |= {measure: number.value}
+                    numbers |= {f"{measure}_low": number.low, f"{measure}_high": number.high}
+                row = FigureRow(
+                    figure=figure.name,
+                    cell=run.row.cell,
+                    run=run.row.run,
+                    seed=run.row.seed,
+                    units=len(run.units),
+                    holds=judgement.holds if judgement else None,
+                    **numbers,
+                )
+                found.append(row)
+    return found

@@ -33,26 +33,31 @@ from dae_cli.study.report.selection import (
 from dae_cli.study.report.table_markdown import (
     CLAIMING,
     CLAIMS,
-    DUELING,
-    DUELS,
+    COMPARING,
+    COMPARISONS,
     PAIRING,
     PAIRS,
     READING,
     TABLE,
     claims_markdown,
-    duels_markdown,
+    comparisons_markdown,
     not_shown,
     pairs_markdown,
     table_markdown,
 )
-from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.rows import RunComparison, RunRow, TableRow, TrialRow
 from dae_cli.study.tables import cells
-from dae_cli.study.tables.claims import claims
-from dae_cli.study.tables.comparisons import Comparison
-from dae_cli.study.tables.makes import changes, command_in, computed_with, failures, made_by, mixed
-from dae_cli.study.tables.origin import REGENERATED, UNVERIFIED, data_mark, origin_told
+from dae_cli.study.tables.cells import REGENERATED, UNVERIFIED, data_mark, origin
+from dae_cli.study.tables.claims import paper_claims
 from dae_cli.study.tables.paper_table import has_other_models, paper_table
-from dae_cli.study.tables.trial_rows import TrialRow
+from dae_cli.study.tables.provenance import (
+    changes,
+    command_in,
+    computed_with,
+    differences_sentence,
+    failures,
+    provenance_sentence,
+)
 
 REPORT = "REPORT.md"
 
@@ -94,7 +99,7 @@ def write_report(
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
     command: str,
-    tests: Sequence[Comparison] = (),
+    tests: Sequence[RunComparison] = (),
 ) -> Path:
     """Write curves.csv, draw the pictures, write REPORT.md and return its path.
 
@@ -115,7 +120,7 @@ def write_report(
     parts = [
         f"# {study.title or study.name}",
         study.paper,
-        made_by(command, rows),
+        provenance_sentence(command, rows),
         changes(study, {row.cell for row in rows}),
         *_table_1(study, rows, table, tests, trials.selecting),
         "## Ours and the paper's",
@@ -124,7 +129,7 @@ def write_report(
         f"{VERDICTS} {MODEL if study.reference == 'model' else DESTRUCTION}",
         REGENERATED_NOTE if REGENERATED in marks else "",
         UNVERIFIED_NOTE if UNVERIFIED in marks else "",
-        mixed(rows),
+        differences_sentence(rows),
         failures(rows),
         *([f"## {PAIRS}", pairs, PAIRING] if pairs else []),
         *_mismatches(study, out, table),
@@ -190,7 +195,7 @@ def facts(
     out: Path,
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
-    tests: Sequence[Comparison] = (),
+    tests: Sequence[RunComparison] = (),
 ) -> dict[str, str]:
     """Return, by heading, what in REPORT.md follows from the study and the results' CSV files.
 
@@ -199,11 +204,11 @@ def facts(
     whole = has_other_models(study)
     trials = trials_of(out)
     printed = paper_table(study, rows, table, trials.selecting)
-    judged = claims(printed, tests) if study.claims else []
+    judged = paper_claims(printed, tests) if study.claims else []
     return {
         TABLE: table_markdown(printed) if whole else "",
         CLAIMS: claims_markdown(judged) if whole else "",
-        DUELS: duels_markdown(judged) if whole else "",
+        COMPARISONS: comparisons_markdown(judged) if whole else "",
         "Ours and the paper's": markdown_table(table, study.changed),
         PAIRS: pairs_markdown(tests),
         MISMATCHES: mismatches_markdown(table, study.changed).replace("\n\n", "\n"),
@@ -219,15 +224,15 @@ def _table_1(
     study: ResolvedStudy,
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
-    tests: Sequence[Comparison],
+    tests: Sequence[RunComparison],
     trials: Sequence[TrialRow],
 ) -> list[str]:
     """The table as the paper prints it, and the claims; nothing for a study of SAA and SdA."""
     if not has_other_models(study):
         return []
     printed = paper_table(study, rows, table, trials)
-    judged = claims(printed, tests) if study.claims else []
-    compared = duels_markdown(judged)
+    judged = paper_claims(printed, tests) if study.claims else []
+    compared = comparisons_markdown(judged)
     return [
         f"## {TABLE}",
         table_markdown(printed),
@@ -235,7 +240,7 @@ def _table_1(
         not_shown(printed),
         sources(cell.paper for cell in printed.cells),
         *([f"## {CLAIMS}", claims_markdown(judged), CLAIMING] if judged else []),
-        *([f"## {DUELS}", compared, DUELING] if compared else []),
+        *([f"## {COMPARISONS}", compared, COMPARING] if compared else []),
     ]
 
 
@@ -301,7 +306,7 @@ def _data_table(rows: Sequence[RunRow]) -> str:
     """Return each set that was trained on, with its origin and digest."""
     lines = ["| dataset | origin | SHA-256 of the content |", "|---|---|---|"]
     for row in {(r.dataset, r.data_sha256): r for r in rows}.values():
-        lines.append(f"| {row.dataset} | {origin_told(row)} | `{row.data_sha256}` |")
+        lines.append(f"| {row.dataset} | {origin(row)} | `{row.data_sha256}` |")
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from dae_cli.errors import plain
 from dae_cli.study.rows import TableRow
 from dae_cli.study.tables import cells
-from dae_cli.study.tables.origin import data_mark
+from dae_cli.study.tables.cells import data_mark
 from dae_cli.study.verdict import CALIBRATED
 
 MISMATCHES, TRIED_MD = "What does not match, and what we tried", "tried.md"

@@ -10,8 +10,7 @@ from dae_cli.figures.page import render
 from dae_cli.files import write_text
 from dae_cli.study.report.page_content import page_of
 from dae_cli.study.report.saved_runs import PAGE, page_command, read_saved_runs
-from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.tables.comparisons import Comparison
+from dae_cli.study.rows import RunComparison, RunRow, TableRow
 
 
 def write_page(
@@ -20,7 +19,7 @@ def write_page(
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
     command: str,
-    tests: Sequence[Comparison] = (),
+    tests: Sequence[RunComparison] = (),
 ) -> Path:
     """Write report.html and return its path. The same rows, runs and command give the same bytes.
 
@@ -39,7 +38,7 @@ def page_again(
     out: Path,
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
-    tests: Sequence[Comparison] = (),
+    tests: Sequence[RunComparison] = (),
 ) -> str:
     """Return what report.html should be by the rows and the curves and sheets beside it."""
     saved = read_saved_runs(out)

@@ -8,7 +8,7 @@ from dae_cli.figures.page import CellView
 from dae_cli.study.report.series import ours_of, paper_of
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
-from dae_cli.study.tables.origin import data_mark, origin_told
+from dae_cli.study.tables.cells import data_mark, origin
 from dae_cli.study.tables.paper_table import NO_NUMBER, best_and_overlapping
 from dae_cli.study.verdict import CALIBRATED
 
@@ -75,7 +75,7 @@ def _details(row: TableRow, changed: str) -> tuple[tuple[str, str], ...]:
         ),
         ("validation error", "" if valid is None else f"{valid:.2f} %"),
         ("minutes", "" if row.minutes is None else f"{row.minutes:.1f} of one core, all seeds"),
-        ("data", origin_told(row)),
+        ("data", origin(row)),
         ("engine", ", ".join(part for part in (row.engine, row.device) if part)),
         ("numerics", row.numerics),
         ("commit", row.commit or "from an installed package"),

@@ -15,18 +15,23 @@ from dae_cli.study.report.labels import (
     same_start,
 )
 from dae_cli.study.report.page_cells import bold_cells, cell_view
-from dae_cli.study.report.page_grid import claims_told, duel_lines, grid_of
+from dae_cli.study.report.page_grid import claims_told, comparison_lines, grid_of
 from dae_cli.study.report.saved_runs import SavedRuns
 from dae_cli.study.report.selection import trials_of
 from dae_cli.study.report.series import error_series, learning_series
 from dae_cli.study.report.shown_filters import shown_filters
-from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.rows import RunComparison, RunRow, TableRow
 from dae_cli.study.tables import cells
-from dae_cli.study.tables.claims import claims
-from dae_cli.study.tables.comparisons import Comparison
-from dae_cli.study.tables.makes import changes, commits_of, made, made_verb, mixed
-from dae_cli.study.tables.origin import origin_told
+from dae_cli.study.tables.cells import origin
+from dae_cli.study.tables.claims import paper_claims
 from dae_cli.study.tables.paper_table import has_other_models, paper_table
+from dae_cli.study.tables.provenance import (
+    changes,
+    commits_of,
+    differences_sentence,
+    provenance,
+    provenance_verb,
+)
 
 
 def page_of(
@@ -36,7 +41,7 @@ def page_of(
     table: Sequence[TableRow],
     command: str,
     saved: SavedRuns,
-    tests: Sequence[Comparison] = (),
+    tests: Sequence[RunComparison] = (),
     *,
     here: bool = True,
 ) -> Page:
@@ -69,24 +74,24 @@ def page_of(
     printed = None
     if has_other_models(study):
         printed = paper_table(study, rows, table, trials_of(out).selecting)
-    judged = claims(printed, tests) if printed and study.claims else []
-    warnings = (changes(study, {row.cell for row in rows}), mixed(rows))
+    judged = paper_claims(printed, tests) if printed and study.claims else []
+    warnings = (changes(study, {row.cell for row in rows}), differences_sentence(rows))
     return Page(
         title=study.title or study.name,
         paper=study.paper,
         command=command,
-        made_verb=made_verb(rows),
-        made=made(rows).replace("**", ""),
+        made_verb=provenance_verb(rows),
+        made=provenance(rows).replace("**", ""),
         warning=" ".join(part.replace("**", "") for part in warnings if part),
         datasets=sets,
         grid=grid_of(printed, places) if printed else None,
         claims=claims_told(judged),
-        duels=duel_lines(judged),
+        comparisons=comparison_lines(judged),
         levels=tuple(sorted({0.0, *levels})),
         runs=tuple(_run(row) for row in rows),
         selected_heading=cells.selected_heading(rows),
         data=tuple(
-            (row.dataset, origin_told(row), row.data_sha256)
+            (row.dataset, origin(row), row.data_sha256)
             for row in {(row.dataset, row.data_sha256): row for row in rows}.values()
         ),
         provenance=_provenance(rows, command),
@@ -124,7 +129,7 @@ def _dataset(
         stops.append(Stop(labels[one.row.cell], _error_text(table, one.row.cell), sheet))
     return DataSetView(
         name=rows[0].dataset,
-        origin=origin_told(rows[0]),
+        origin=origin(rows[0]),
         cells=views,
         errors=error_series(study, table),
         learning=learning_series(study, out, rows, table, saved),

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dae_cli.figures.page import Grid, GridCell
 from dae_cli.study.paper import MARKS, PaperNumber, sources
 from dae_cli.study.tables.cells import NOTHING, interval
-from dae_cli.study.tables.claims import Claim
-from dae_cli.study.tables.duels import COLUMNS, duels_told
+from dae_cli.study.tables.claims import COLUMNS, PaperClaim, comparison_rows
 from dae_cli.study.tables.paper_table import PaperTable, TableCell
 
 
@@ -32,14 +31,14 @@ def grid_of(table: PaperTable, places: Mapping[str, int]) -> Grid:
     )
 
 
-def claims_told(found: Sequence[Claim]) -> tuple[str, ...]:
+def claims_told(found: Sequence[PaperClaim]) -> tuple[str, ...]:
     """Return the paper's claims, a sentence each, with what became of them."""
     return tuple(f"{c.says}: {c.outcome}; {c.evidence}." for c in found)
 
 
-def duel_lines(found: Sequence[Claim]) -> tuple[tuple[str, ...], ...]:
+def comparison_lines(found: Sequence[PaperClaim]) -> tuple[tuple[str, ...], ...]:
     """Return what the claims rest on, below a line with the names of the columns; none of none."""
-    lines = duels_told(duel for claim in found for duel in claim.duels)
+    lines = comparison_rows(found)
     return (COLUMNS, *lines) if lines else ()
 
 

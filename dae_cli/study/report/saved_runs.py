@@ -12,24 +12,22 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from dae_cli.csv_rows import csv_text, parse_rows, text_of
+from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.figures.greys import Greys, ImageShape
-from dae_cli.figures.series import Curves, Line, simplified
+from dae_cli.figures.series import Curves, simplified
 from dae_cli.figures.sheets import Grid, Sheet
-from dae_cli.files import write_text
 from dae_cli.study.report.metrics_curves import metrics_curves
+from dae_cli.study.rows import CurveRow
 from dae_cli.study.run.folder import RUNS
 
 PAGE, CURVES_CSV, FILTERS = "report.html", "curves.csv", "filters"
 _LIMIT, _TILES = "Limit", "Tiles"
 """What a sheet of one run says of itself: the weight that is white, and where its tiles are."""
-_COLUMNS = ["run", "curve", "points"]
 _VALID = "validation error"
 _MOST_PIXELS = 3000
 """Of a sheet's width and height."""
@@ -107,16 +105,15 @@ def write_curves(out: Path, runs: Sequence[str], fresh: Collection[str]) -> None
         RunFolderError: a run's metrics.csv or curves.csv is damaged.
         OutputError: it cannot be written.
     """
-    saved, lines = SavedRuns(read_curves(out)), [_COLUMNS]
+    saved = SavedRuns(read_curves(out))
+    rows: list[CurveRow] = []
     for run in runs:
         known = None if run in fresh else saved.curves.get(run)
         if (own := known or run_curves(out, run, saved)) is None:
             continue
-        lines += [
-            [run, f"cost {k}", _points_text(line)] for k, line in enumerate(own.cost, start=1)
-        ]
-        lines.append([run, _VALID, _points_text(own.valid)])
-    write_text(out / CURVES_CSV, csv_text(lines))
+        rows += [CurveRow(run, f"cost {k}", line) for k, line in enumerate(own.cost, start=1)]
+        rows.append(CurveRow(run, _VALID, own.valid))
+    write_rows(out / CURVES_CSV, rows, CurveRow)
 
 
 def read_curves(out: Path) -> dict[str, Curves]:
@@ -125,27 +122,12 @@ def read_curves(out: Path) -> dict[str, Curves]:
     Raises:
         RunFolderError: it is not one that dae wrote.
     """
-    try:
-        text = text_of(out / CURVES_CSV)
-    except FileNotFoundError:
-        return {}
     found: dict[str, Curves] = {}
-    for run, curve, line in parse_rows(text, str(out / CURVES_CSV), lambda _: _COLUMNS, _line):
-        cost = found[run].cost if run in found else ()
-        found[run] = Curves(line, cost) if curve == _VALID else Curves((), (*cost, line))
+    for row in read_rows(out / CURVES_CSV, CurveRow):
+        cost = found[row.run].cost if row.run in found else ()
+        valid = row.curve == _VALID
+        found[row.run] = Curves(row.points, cost) if valid else Curves((), (*cost, row.points))
     return found
-
-
-def _line(found: dict[str, str]) -> tuple[str, str, Line]:
-    points = [point.split(":") for point in found["points"].split()]
-    line = tuple((int(epoch), float(value)) for epoch, value in points)
-    if not all(0 <= epoch <= 10**6 and isfinite(value) for epoch, value in line):
-        raise ValueError("a point is none that could have been drawn")
-    return found["run"], found["curve"], line
-
-
-def _points_text(line: Line) -> str:
-    return " ".join(f"{epoch}:{value:g}" for epoch, value in line)
 
 
 def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, str]) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dae_cli.csvfile import read_rows
 from dae_cli.errors import RunFolderError, plain
-from dae_cli.study.tables.origin import UNVERIFIED
-from dae_cli.study.tables.trial_rows import EARLIER_CSV, SEARCH_CSV, TrialRow, best, read_csv
+from dae_cli.study.rows import TrialRow
+from dae_cli.study.tables.cells import UNVERIFIED
+from dae_cli.study.tables.trials import EARLIER_CSV, SEARCH_CSV, best
 
 SELECTION, TRIED_VALUES = "Selection", "The values that were tried"
 SELECTED = """\
@@ -41,7 +43,8 @@ class Trials:
 def trials_of(out: Path) -> Trials:
     """Read the trials in a folder of results, none where there was no search."""
     try:
-        return Trials(read_csv(out / SEARCH_CSV), read_csv(out / EARLIER_CSV))
+        selecting, earlier = (read_rows(out / f, TrialRow) for f in (SEARCH_CSV, EARLIER_CSV))
+        return Trials(selecting, earlier)
     except RunFolderError as error:
         return Trials(unreadable=plain(str(error).removeprefix(f"{out}/")))
 

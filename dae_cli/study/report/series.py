@@ -17,7 +17,7 @@ from dae_cli.study.report.labels import is_autoencoder, labels_of, series_of
 from dae_cli.study.report.saved_runs import SavedRuns, run_curves
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
-from dae_cli.study.tables.origin import data_mark
+from dae_cli.study.tables.cells import data_mark
 from dae_cli.study.verdict import half_width_with_seeds
 
 

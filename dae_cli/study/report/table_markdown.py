@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dae_cli.study.paper import MARKS, PaperNumber
+from dae_cli.study.rows import RunComparison
 from dae_cli.study.tables.cells import NOTHING, interval
-from dae_cli.study.tables.claims import Claim
-from dae_cli.study.tables.comparisons import Comparison
-from dae_cli.study.tables.duels import COLUMNS, duels_told
+from dae_cli.study.tables.claims import COLUMNS, PaperClaim, comparison_rows
 from dae_cli.study.tables.paper_table import PaperTable, TableCell
 
 TABLE, CLAIMS = "Table 1, ours over the paper's", "Which of the paper's claims hold here"
-DUELS = "The claims, data set by data set"
+COMPARISONS = "The claims, data set by data set"
 PAIRS = "The same test rows, pair by pair"
 
 READING = """\
@@ -29,7 +28,7 @@ A claim *holds* if it does on every data set on which the paper's own table, rea
 shows it, and the contrary on none; *where tested*, if on some of these data sets a model was not
 run or is *calibrated*, which does not count; *in part*, if it does on some that were."""
 
-DUELING = """\
+COMPARING = """\
 One model has a lower error than another on a data set if its mean over the seeds is lower and
 McNemar's test on the same test rows says so at 5 % for every seed that both have; where those rows
 are not known, if their intervals do not overlap, as the paper's table is read throughout."""
@@ -106,23 +105,23 @@ def not_shown(table: PaperTable) -> str:
     return f"Of several cells, the table has the one with the lowest validation error: {names}."
 
 
-def claims_markdown(found: Sequence[Claim]) -> str:
+def claims_markdown(found: Sequence[PaperClaim]) -> str:
     """Return the claims, one sentence each."""
     return "\n".join(f"- {claim.says}: **{claim.outcome}**; {claim.evidence}." for claim in found)
 
 
-def duels_markdown(found: Sequence[Claim]) -> str:
+def comparisons_markdown(found: Sequence[PaperClaim]) -> str:
     """Return a row for every two models and data set that a claim rests on; empty if none."""
-    lines = duels_told(duel for claim in found for duel in claim.duels)
+    lines = comparison_rows(found)
     if not lines:
         return ""
     head, rule = f"| {' | '.join(COLUMNS)} |", f"|{'---|' * len(COLUMNS)}"
     return "\n".join([head, rule, *(f"| {' | '.join(line)} |" for line in lines)])
 
 
-def pairs_markdown(tests: Sequence[Comparison]) -> str:
+def pairs_markdown(tests: Sequence[RunComparison]) -> str:
     """Return a row for every two cells of which one is an SdA; empty if there is none."""
-    pairs: dict[tuple[str, str], list[Comparison]] = {}
+    pairs: dict[tuple[str, str], list[RunComparison]] = {}
     for test in tests:
         if test.model_a.startswith("SdA-") or test.model_b.startswith("SdA-"):
             pairs.setdefault((test.cell_a, test.cell_b), []).append(test)
@@ -137,7 +136,7 @@ def pairs_markdown(tests: Sequence[Comparison]) -> str:
     return "\n".join(lines)
 
 
-def _pair(own: Sequence[Comparison]) -> str:
+def _pair(own: Sequence[RunComparison]) -> str:
     def each(numbers: Sequence[str]) -> str:
         return numbers[0] if len(set(numbers)) == 1 else " / ".join(numbers)
 

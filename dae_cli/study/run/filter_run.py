@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from dae_cli.config.schema import FilterExperiment
+from dae_cli.csvfile import write_rows
 from dae_cli.data.dataset import Prepared
 from dae_cli.data.natural import FilterImages, PatchSettings, load_images
 from dae_cli.engines.engine import chosen_device, engine_for
-from dae_cli.files import write_text
+from dae_cli.filters.measures import UnitMeasures, measure
 from dae_cli.stopping import Stop
-from dae_cli.study.run.filter_rows import measures_csv
 from dae_cli.study.run.filters import save_run_filters
 from dae_cli.study.run.folder import FILTERS_CSV, Job
 from dae_cli.study.run.keeper import Keeper
@@ -37,7 +37,7 @@ def train_for_filters(
     keeper.tell(state, phase="measure")
     keeper.save(state)
     weights = state.layers[0].weight.cpu().numpy()
-    write_text(job.partial / FILTERS_CSV, measures_csv(weights), make_folder=False)
+    write_rows(job.partial / FILTERS_CSV, measure(weights), UnitMeasures, make_folder=False)
     save_run_filters(job.partial, experiment.dataset, f"{job.cell}: filters")
     return FilterResult(units=len(weights))
 

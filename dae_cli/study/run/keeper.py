@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import fields, replace
 
 from dae_cli.config.schema import Experiment, PretrainedExperiment, as_pretrained
-from dae_cli.csv_rows import csv_text
+from dae_cli.csvfile import csv_text
 from dae_cli.data.datasets import DATASETS, MNIST
 from dae_cli.errors import ConfigError
 from dae_cli.files import write_text

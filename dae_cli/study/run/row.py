@@ -109,10 +109,10 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
         trials=result.trials,
         minutes=status.minutes,
     )
-    return judged(row)
+    return with_verdict(row)
 
 
-def judged(row: Judged) -> Judged:
+def with_verdict(row: Judged) -> Judged:
     """Return the row of a run or cell with the verdict that its numbers have; as it is if none."""
     if row.test_error_percent is None or row.half_width_95 is None:
         return row

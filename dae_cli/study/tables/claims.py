@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 from dae_cli.study.paper import SVM_NU
-from dae_cli.study.tables.comparisons import Comparison
-from dae_cli.study.tables.duels import Duel, duels, error_of, paper_sides
+from dae_cli.study.rows import RunComparison
+from dae_cli.study.tables.cells import NOTHING
+from dae_cli.study.tables.comparisons import LEVEL
 from dae_cli.study.tables.paper_table import PaperTable, TableCell
+from dae_cli.study.verdict import Side, side_of
 
 Outcome = Literal[
     "holds",
@@ -22,8 +26,39 @@ Outcome = Literal[
 Pair = tuple[str, str]
 
 
+ABOUT_MODELS = {
+    "Denoising helps: SdA-3 has a lower error than SAA-3": "SdA-3 < SAA-3",
+    "A deep denoising network beats a single layer: SdA-3 has a lower error than DBN-1": (
+        "SdA-3 < DBN-1"
+    ),
+    "Pretraining helps: SAA-3 and SdA-3 have a lower error than NNet": "SAA-3 SdA-3 < NNet-1",
+    "SdA-3 has a lower error than the support vector machines": "SdA-3 < SVM_rbf SVM_poly",
+    "SdA-3 is comparable to DBN-3 or better": "SdA-3 ≤ DBN-3",
+}
+"""Claims on errors: each model on the left has a lower one (≤: no higher one) than on the right."""
+
+
 @dataclass(frozen=True)
-class Claim:
+class ModelComparison:
+    """Two models that were both run on a data set."""
+
+    a: TableCell
+    b: TableCell
+    ours: Side
+    """Where the error of a lies."""
+    theirs: Side
+    """The same in the paper's table, by its intervals."""
+    test: str
+    """How ours was decided."""
+
+    @property
+    def dataset(self) -> str:
+        """The data set of both."""
+        return self.a.dataset
+
+
+@dataclass(frozen=True)
+class PaperClaim:
     """One claim of the paper and what became of it."""
 
     says: str
@@ -31,11 +66,15 @@ class Claim:
     outcome: Outcome
     evidence: str
     """On how many data sets; ends without a full stop."""
-    duels: tuple[Duel, ...] = ()
+    comparisons: tuple[ModelComparison, ...] = ()
     """What it rests on, where it is about two models."""
 
 
-def claims(table: PaperTable, tests: Sequence[Comparison]) -> list[Claim]:
+COLUMNS = ("models", "data set", "errors in %", "hidden units", "here", "decided by", "the paper")
+"""Of `comparison_rows`; *here* and *the paper*: where the first model lies."""
+
+
+def paper_claims(table: PaperTable, tests: Sequence[RunComparison]) -> list[PaperClaim]:
     """Return what becomes of the paper's claims, computed from the table and McNemar's tests.
 
     A claim holds if it does on every data set on which the paper's own table, read by its
@@ -48,59 +87,165 @@ def claims(table: PaperTable, tests: Sequence[Comparison]) -> list[Claim]:
     table = replace(table, datasets=theirs)
     return [
         _in_the_best_group(table),
-        _lower(
-            "Denoising helps: SdA-3 has a lower error than SAA-3",
-            (("SdA-3", "SAA-3"),),
-            table,
-            tests,
-        ),
-        _lower(
-            "A deep denoising network beats a single layer: SdA-3 has a lower error than DBN-1",
-            (("SdA-3", "DBN-1"),),
-            table,
-            tests,
-        ),
-        _lower(
-            "Pretraining helps: SAA-3 and SdA-3 have a lower error than NNet",
-            (("SAA-3", "NNet-1"), ("SdA-3", "NNet-1")),
-            table,
-            tests,
-        ),
-        _lower(
-            "SdA-3 has a lower error than the support vector machines",
-            (("SdA-3", "SVM_rbf"), ("SdA-3", "SVM_poly")),
-            table,
-            tests,
-        ),
-        _comparable("SdA-3 is comparable to DBN-3 or better", ("SdA-3", "DBN-3"), table, tests),
-        _verdicts(table),
+        *(_about_models(*claim, table, tests) for claim in ABOUT_MODELS.items()),
+        _reaches_the_paper(table),
     ]
 
 
-def _in_the_best_group(table: PaperTable) -> Claim:
+def comparison_rows(claims: Iterable[PaperClaim]) -> list[tuple[str, ...]]:
+    """Return a line for each comparison that claims rest on, in words by COLUMNS; none twice."""
+    found = dict.fromkeys(comparison for claim in claims for comparison in claim.comparisons)
+    return [
+        (
+            f"{c.a.model}, {c.b.model}",
+            c.dataset,
+            f"{error_of(c.a):.2f}, {error_of(c.b):.2f}",
+            ", ".join(dict.fromkeys(cell.units or NOTHING for cell in (c.a, c.b))),
+            c.ours,
+            c.test,
+            c.theirs,
+        )
+        for c in found
+    ]
+
+
+def compare_models(
+    pair: Pair, table: PaperTable, tests: Sequence[RunComparison]
+) -> tuple[ModelComparison, ...]:
+    """Compare two models on every data set where both are done, and neither is calibrated.
+
+    The first has a lower error than the second if its mean over the seeds is lower and McNemar's
+    test says so at 5 % for every seed that both have; where the test rows of the runs are not
+    known, if their intervals do not overlap.
+    """
+    cells = [(table.cell(d, pair[0]), table.cell(d, pair[1])) for d in table.datasets]
+    return tuple(_compared(a, b, tests) for a, b in cells if a.counts and b.counts)
+
+
+def error_of(cell: TableCell) -> float:
+    """The error in percent; that of a cell without one is 100."""
+    return 100.0 if cell.error_percent is None else cell.error_percent
+
+
+def _compared(a: TableCell, b: TableCell, tests: Sequence[RunComparison]) -> ModelComparison:
+    own = [test for test in tests if {test.cell_a, test.cell_b} == {a.cell, b.cell}]
+    theirs, lies = _paper_side(a, b), error_of(a) - error_of(b)
+    if not own:
+        ours = side_of(error_of(a), a.half_width_95 or 0.0, error_of(b), b.half_width_95 or 0.0)
+        return ModelComparison(a, b, ours, theirs, "intervals")
+    sides = [_side(test, a.cell) for test in own]
+    ours = "undecided"
+    if (set(sides) == {"lower"} and lies < 0) or (set(sides) == {"higher"} and lies > 0):
+        ours = sides[0]
+    seeds = f"{len(own)} seed{'s' if len(own) > 1 else ''}"
+    counts = [f"{side} in {n}" for side in ("lower", "higher") if (n := sides.count(side))]
+    test = f"p ≤ .05 in none of {seeds}"
+    if counts:
+        after_holm = sum(test.p_holm <= LEVEL for test in own)
+        test = f"p ≤ .05 {', '.join(counts)} of {seeds}, after Holm in {after_holm}"
+    return ModelComparison(a, b, ours, theirs, test)
+
+
+def _side(test: RunComparison, first: str) -> Side:
+    """Tell where the cell `first` of a test lies, if the test is significant."""
+    difference = test.only_a_wrong - test.only_b_wrong
+    if not test.significant or not difference:
+        return "undecided"
+    return "lower" if (difference < 0) == (test.cell_a == first) else "higher"
+
+
+def _paper_side(a: TableCell, b: TableCell) -> Side:
+    if a.paper is None or b.paper is None:
+        return "undecided"
+    (error_a, half_a), (error_b, half_b) = (
+        (number.error_percent, number.half_width_95) for number in (a.paper, b.paper)
+    )
+    return side_of(error_a, half_a, error_b, half_b)
+
+
+def _paper_sides(pair: Pair, table: PaperTable) -> dict[str, Side]:
+    """Return where the first model lies in the paper's table, by data set."""
+    return {d: _paper_side(table.cell(d, pair[0]), table.cell(d, pair[1])) for d in table.datasets}
+
+
+def _about_models(
+    says: str, errors: str, table: PaperTable, tests: Sequence[RunComparison]
+) -> PaperClaim:
+    left, sign, right = re.split(" ([<≤]) ", errors)
+    each = {
+        pair: compare_models(pair, table, tests) for pair in product(left.split(), right.split())
+    }
+    found = tuple(comparison for own in each.values() for comparison in own)
+    wanted = ("lower",) if sign == "<" else ("lower", "undecided")
+    shown = [side for pair in each for side in _paper_sides(pair, table).values()]
+    expected = [c for c in found if c.theirs in wanted]
+    good = [c for c in found if c.ours in wanted]
+    bad = [c for c in expected if c not in good]
+    if sign == "<":  # the contrary counts even where the paper shows it as well
+        bad += [c for c in found if c.ours == "higher"]
+    everywhere = len(expected) == sum(side in wanted for side in shown)
+    evidence = "; ".join(_counts(pair, own, table) for pair, own in each.items())
+    return PaperClaim(says, _outcome(found, good, bad, everywhere), evidence, found)
+
+
+def _outcome(
+    tested: Sequence[object], good: Sequence[object], bad: Sequence[object], everywhere: bool
+) -> Outcome:
+    """Return what becomes of a claim.
+
+    Args:
+        tested: what it was tested on.
+        good: where it holds.
+        bad: where it does not, and that is no exception in the paper as well.
+        everywhere: whether it was tested on all on which the paper shows it.
+    """
+    if not tested:
+        return "not tested here"
+    if bad:
+        return "holds in part" if good else "does not hold"
+    if not good:
+        return "not decided here"
+    return "holds" if everywhere else "holds where tested"
+
+
+def _counts(pair: Pair, own: Sequence[ModelComparison], table: PaperTable) -> str:
+    """On how many data sets which of two models has the lower error, here and in the paper."""
+    a, b = pair
+    theirs = list(_paper_sides(pair, table).values())
+    paper = (
+        f"in the paper's table lower on {theirs.count('lower')}, higher on "
+        f"{theirs.count('higher')} of {len(table.datasets)}"
+    )
+    if not own:
+        return f"{a} and {b} are compared on no data set ({paper})"
+    sides = [comparison.ours for comparison in own]
+    return (
+        f"{a} against {b} lower on {sides.count('lower')}, higher on {sides.count('higher')}, "
+        f"undecided on {sides.count('undecided')} of {_sets(len(own))} ({paper})"
+    )
+
+
+def _in_the_best_group(table: PaperTable) -> PaperClaim:
     """SdA-3 is best, or its interval overlaps the best one's: the bold rule, in both tables."""
     says = "SdA-3 is the best model, or as good as the best by the overlap of intervals"
+    every = len(table.datasets)
     theirs = [d for d in table.datasets if table.cell(d, "SdA-3").paper_bold]
-    lacking = [d for d in table.datasets if d not in theirs]
-    paper = f"in the paper, on {_of(len(theirs), len(table.datasets))}{_but(lacking)}"
+    paper = f"in the paper, on {len(theirs)} of {_sets(every)}"
+    if lacking := [d for d in table.datasets if d not in theirs]:
+        paper += f" (not {', '.join(lacking)})"
     tested = [d for d in table.datasets if _rivals(table, d)]
-    if not tested:
-        return Claim(says, "not tested here", f"no data set has SdA-3 and another model; {paper}")
     ours = [d for d in tested if table.cell(d, "SdA-3").bold]
-    told = f"here, on {_of(len(ours), len(tested))}{_beaten(table, tested)}"
     whole = [d for d in tested if all(c.counts for c in table.row(d) if c.model != SVM_NU)]
-    if len(whole) < len(table.datasets):
-        told += f" (compared with every other model on {_of(len(whole), len(table.datasets))})"
-    told += f"; {paper}"
-    if any(d not in ours for d in tested if d in theirs):
-        return Claim(says, "holds in part" if ours else "does not hold", told)
-    if not ours:  # run on nothing but what is an exception in the paper as well
-        return Claim(says, "not decided here", told)
-    return Claim(says, _holds(all(d in whole for d in table.datasets)), told)
-
-
-def _holds(everywhere: bool) -> Outcome:
-    return "holds" if everywhere else "holds where tested"
+    evidence = f"here, on {len(ours)} of {_sets(len(tested))}"
+    if beaten := [_beaten(table, d) for d in tested if d not in ours]:
+        evidence += f", not on {', '.join(beaten)}"
+    if len(whole) < every:
+        evidence += f" (compared with every other model on {len(whole)} of {_sets(every)})"
+    if not tested:
+        evidence = "no data set has SdA-3 and another model"
+    bad = [d for d in tested if d in theirs and d not in ours]
+    outcome = _outcome(tested, ours, bad, everywhere=len(whole) == every)
+    return PaperClaim(says, outcome, f"{evidence}; {paper}")
 
 
 def _rivals(table: PaperTable, dataset: str) -> list[TableCell]:
@@ -110,114 +255,38 @@ def _rivals(table: PaperTable, dataset: str) -> list[TableCell]:
     return [c for c in table.row(dataset) if c.model != "SdA-3" and c.counts]
 
 
-def _beaten(table: PaperTable, tested: Iterable[str]) -> str:
-    """`, not on bg-rand (10.38 % against 6.73 % of DBN-3)`."""
-    told = []
-    for name in tested:
-        own = table.cell(name, "SdA-3")
-        if not own.bold:
-            best = min(_rivals(table, name), key=error_of)
-            told.append(
-                f"{name} ({error_of(own):.2f} % against {error_of(best):.2f} % of {best.model})"
-            )
-    return f", not on {', '.join(told)}" if told else ""
+def _beaten(table: PaperTable, dataset: str) -> str:
+    """`bg-rand (10.38 % against 6.73 % of DBN-3)`."""
+    best = min(_rivals(table, dataset), key=error_of)
+    own = error_of(table.cell(dataset, "SdA-3"))
+    return f"{dataset} ({own:.2f} % against {error_of(best):.2f} % of {best.model})"
 
 
-def _lower(
-    says: str, pairs: Sequence[Pair], table: PaperTable, tests: Sequence[Comparison]
-) -> Claim:
-    """The first model of each pair has a lower error than the second."""
-    found, evidence = _all_duels(pairs, table, tests)
-    if not found:
-        return Claim(says, "not tested here", evidence)
-    wins = [d for d in found if d.ours == "lower"]
-    losses = [d for d in found if d.ours == "higher"]
-    expected = [d for d in found if d.theirs == "lower"]
-    if wins and not losses and all(d in wins for d in expected):
-        shown = sum(side == "lower" for p in pairs for side in paper_sides(p, table).values())
-        return Claim(says, _holds(len(expected) == shown), evidence, found)
-    if wins:
-        return Claim(says, "holds in part", evidence, found)
-    decided = bool(losses or expected)
-    return Claim(says, "does not hold" if decided else "not decided here", evidence, found)
-
-
-def _comparable(says: str, pair: Pair, table: PaperTable, tests: Sequence[Comparison]) -> Claim:
-    """The first model is not worse than the second, but where it is in the paper too."""
-    found, evidence = _all_duels((pair,), table, tests)
-    if not found:
-        return Claim(says, "not tested here", evidence)
-    unexpected = [d for d in found if d.ours == "higher" and d.theirs != "higher"]
-    if not unexpected and any(d.ours != "higher" for d in found):
-        expected = {name for name, side in paper_sides(pair, table).items() if side != "higher"}
-        everywhere = expected <= {d.dataset for d in found}
-        return Claim(says, _holds(everywhere), evidence, found)
-    if not unexpected:  # nothing but what is an exception in the paper as well
-        return Claim(says, "not decided here", evidence, found)
-    worse = all(d.ours == "higher" for d in found)
-    return Claim(says, "does not hold" if worse else "holds in part", evidence, found)
-
-
-def _all_duels(
-    pairs: Sequence[Pair], table: PaperTable, tests: Sequence[Comparison]
-) -> tuple[tuple[Duel, ...], str]:
-    """The duels of all pairs, and how they ended, pair by pair."""
-    each = {pair: duels(pair, table, tests) for pair in pairs}
-    told = "; ".join(_told(pair, own, table) for pair, own in each.items())
-    return tuple(duel for own in each.values() for duel in own), told
-
-
-def _told(pair: Pair, own: Sequence[Duel], table: PaperTable) -> str:
-    """On how many data sets which of two models has the lower error, here and in the paper."""
-    a, b = pair
-    theirs = list(paper_sides(pair, table).values())
-    paper = (
-        f"in the paper's table lower on {theirs.count('lower')}, higher on "
-        f"{theirs.count('higher')} of {len(table.datasets)}"
-    )
-    if not own:
-        return f"{a} and {b} are compared on no data set ({paper})"
-    sides = [duel.ours for duel in own]
-    return (
-        f"{a} against {b} lower on {sides.count('lower')}, higher on {sides.count('higher')}, "
-        f"undecided on {sides.count('undecided')} of {_sets(len(own))} ({paper})"
-    )
-
-
-def _verdicts(table: PaperTable) -> Claim:
+def _reaches_the_paper(table: PaperTable) -> PaperClaim:
     """On how many rows SdA-3 reaches the paper's number."""
-    says = "SdA-3 matches the paper's number or is better"
     own = [table.cell(name, "SdA-3") for name in table.datasets]
     compared = [c for c in own if c.state == "done" and c.verdict in ("better", "matches", "worse")]
     missing = [c.dataset for c in own if c not in compared]
-    lacking = f"not tested on {', '.join(missing)}" if missing else ""
-    if not compared:
-        return Claim(says, "not tested here", lacking)
-    reached = [c for c in compared if c.verdict != "worse"]
-    marked: dict[str, list[str]] = {}
-    for c in compared:
-        marked.setdefault(c.data_mark, []).append(c.dataset)
-    worse = [f"{c.dataset} ({error_of(c):.2f} %)" for c in compared if c.verdict == "worse"]
-    told = [
-        f"in {len(reached)} of {len(table.datasets)} rows, better in "
-        f"{sum(c.verdict == 'better' for c in compared)}",
-        f"worse on {', '.join(worse)}" if worse else "",
+    worse = [c for c in compared if c.verdict == "worse"]
+    better = [c for c in compared if c.verdict == "better"]
+    reached = [c for c in compared if c not in worse]
+    marked = {
+        c.data_mark: [d.dataset for d in compared if d.data_mark == c.data_mark] for c in compared
+    }
+    parts = [
+        f"in {len(reached)} of {len(own)} rows, better in {len(better)}" if compared else "",
+        f"worse on {', '.join(f'{c.dataset} ({error_of(c):.2f} %)' for c in worse)}"
+        if worse
+        else "",
         *(f"on {mark}: {', '.join(sets)}" for mark, sets in marked.items() if mark),
-        lacking,
+        f"not tested on {', '.join(missing)}" if missing else "",
     ]
-    outcome = _holds(not missing)
-    if worse:
-        outcome = "holds in part" if reached else "does not hold"
-    return Claim(says, outcome, "; ".join(part for part in told if part))
-
-
-def _of(count: int, total: int) -> str:
-    return f"{count} of {_sets(total)}"
+    return PaperClaim(
+        "SdA-3 matches the paper's number or is better",
+        _outcome(compared, reached, worse, everywhere=not missing),
+        "; ".join(part for part in parts if part),
+    )
 
 
 def _sets(count: int) -> str:
     return f"{count} data set{'' if count == 1 else 's'}"
-
-
-def _but(names: Sequence[str]) -> str:
-    return f" (not {', '.join(names)})" if names else ""

@@ -1,99 +1,105 @@
-"""mcnemar.csv: every two cells of a data set on the same test rows, seed by seed.
+"""mcnemar.csv and wrong_rows.csv: every two cells of a data set on the same test rows, by seed.
 
-Everything in a row follows from four counts, so that a row whose run folders are elsewhere is made
-again from itself and from runs.csv: the rows that one model alone gets wrong differ by as much as
-the counts of all its wrong rows do.
+Run folders stay on the machine that made them; wrong_rows.csv says which test rows each run got
+wrong, wherever it was made. Where even that does not, a row of mcnemar.csv follows from itself and
+runs.csv: the rows that one model alone gets wrong differ by as much as all its wrong rows do.
+
+McNemar's test asks whether two models that were tested on the same rows have the same error. Only
+rows that one of them gets wrong and the other right say something: if both have the same error,
+such a row falls to either side with probability 1/2 (McNemar, Psychometrika 12, 1947). Recommended
+for two classifiers and one test set by Dietterich, Neural Computation 10, 1998.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
-from dae_cli.csv_rows import csv_text, rows_in, yes_or_no
-from dae_cli.errors import RunFolderError
-from dae_cli.files import write_text
-from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import RUNS
-from dae_cli.study.tables.kept_wrong_rows import (
-    WrongRows,
-    read_kept_rows,
-    write_kept_rows,
-    wrong_rows_in,
-)
-from dae_cli.study.tables.mcnemar import LEVEL, holm, p_value
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import bdtr, chdtrc
 
-MCNEMAR_CSV = "mcnemar.csv"
+from dae_cli.csvfile import read_rows, write_rows
+from dae_cli.errors import RunFolderError
+from dae_cli.study.rows import RunComparison, RunRow, SavedWrongRows
+from dae_cli.study.run.folder import RUNS
+from dae_cli.study.run.wrong_rows import load_wrong_rows, unpack
+
+MCNEMAR_CSV, WRONG_ROWS_CSV = "mcnemar.csv", "wrong_rows.csv"
 ONE_RUN = "SVM"
 """Models that have no seed: their one run is compared with every seed of the others."""
+LEVEL = 0.05
+FEW = 25
+"""Below so many rows that one model alone gets wrong, the exact binomial test; then χ²."""
+
+WrongRows = Callable[[RunRow], "NDArray[np.bool_] | None"]
+"""Gives the wrong test rows of a run; None where they are not known."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """McNemar's test of two runs on the same test rows."""
+def p_value(only_a_wrong: int, only_b_wrong: int) -> float:
+    """Return McNemar's two-sided p-value.
 
-    dataset: str
-    data_sha256: str
-    cell_a: str
-    cell_b: str
-    model_a: str
-    model_b: str
-    seed: int
-    """Of both runs, but of an SVM, which has one run for all seeds."""
-    run_a: str
-    run_b: str
-    n_test: int
-    only_a_wrong: int
-    """Test rows that a gets wrong and b right."""
-    only_b_wrong: int
-    error_a_percent: float
-    error_b_percent: float
-    p_value: float
-    significant: bool
-    """p_value is at most .05."""
-    p_holm: float
-    """Adjusted for all comparisons of the data set, seeds included."""
+    Of fewer than 25 rows, the exact binomial one, 2 · P(X ≤ min) for X ~ B(n, 1/2), at most 1; else
+    that of χ² = (|a − b| − 1)² / (a + b) with one degree of freedom, the continuity correction of
+    Edwards (Psychometrika 13, 1948).
 
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """The two cells and the seed."""
-        return self.cell_a, self.cell_b, self.seed
+    Raises:
+        ValueError: a count is negative.
+    """
+    if min(only_a_wrong, only_b_wrong) < 0:
+        raise ValueError(f"counts of rows, {only_a_wrong} and {only_b_wrong}, cannot be negative")
+    n = only_a_wrong + only_b_wrong
+    if n < FEW:
+        return min(1.0, 2.0 * float(bdtr(min(only_a_wrong, only_b_wrong), n, 0.5)))
+    difference = max(0, abs(only_a_wrong - only_b_wrong) - 1)
+    return float(chdtrc(1, difference**2 / n))
 
 
-def comparisons(
-    rows: Sequence[RunRow], wrong_rows_of: WrongRows, earlier: Sequence[Comparison] = ()
-) -> list[Comparison]:
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values adjusted for their number (Holm, Scand. J. Statist. 6, 1979).
+
+    The k-th smallest of m is multiplied by m − k + 1, made at least the one before it, and at
+    most 1: rejecting those up to .05 keeps the chance of any false rejection below .05.
+    """
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.maximum.accumulate(factors * np.asarray(p_values)[order]).clip(max=1.0)
+    return [float(p) for p in adjusted]
+
+
+def compare_runs(
+    rows: Sequence[RunRow], wrong_rows: WrongRows, earlier: Iterable[RunComparison] = ()
+) -> list[RunComparison]:
     """Compare every two cells of a data set at every seed that both have.
 
     Args:
         rows: of runs.csv, in the order of the study's cells.
-        wrong_rows_of: gives the wrong test rows of a run; None where they are not here.
-        earlier: what is known already; it stays where the wrong rows of a run are not here, if
-            the runs are the same and its counts agree with theirs.
+        wrong_rows: gives those of a run.
+        earlier: comparisons that stay where the wrong rows of a run are not known, if the runs are
+            the same and its counts agree with theirs.
     """
     known = {(c.run_a, c.run_b): c for c in earlier}
     found = []
     for a, b, seed in _pairs(rows):
-        assert a.n_wrong is not None
-        assert b.n_wrong is not None
-        wrong_a, wrong_b = wrong_rows_of(a), wrong_rows_of(b)
+        wrong_a, wrong_b = wrong_rows(a), wrong_rows(b)
+        before = known.get((a.run, b.run))
         if wrong_a is not None and wrong_b is not None:
             only_a, only_b = int((wrong_a & ~wrong_b).sum()), int((wrong_b & ~wrong_a).sum())
-        elif (before := known.get((a.run, b.run))) and _possible(before, a.n_wrong, b.n_wrong):
-            only_a, only_b = before.only_a_wrong, before.only_b_wrong
-        else:
-            continue
-        found.append(_comparison(a, b, seed, only_a, only_b))
-    return _adjusted(found)
-
-
-def _possible(known: Comparison, wrong_a: int, wrong_b: int) -> bool:
-    """Tell whether the counts of a comparison go with those of its runs."""
-    only_a, only_b = known.only_a_wrong, known.only_b_wrong
-    as_many = only_a - only_b == wrong_a - wrong_b
-    return as_many and 0 <= only_a <= wrong_a and 0 <= only_b <= wrong_b
+            found.append(_comparison(a, b, seed, only_a, only_b))
+        elif before is not None and _agrees(before, a.n_wrong or 0, b.n_wrong or 0):
+            found.append(_comparison(a, b, seed, before.only_a_wrong, before.only_b_wrong))
+    # The comparisons of a data set stand together, and are adjusted together.
+    adjusted = []
+    for name in dict.fromkeys(c.dataset for c in found):
+        own = [c for c in found if c.dataset == name]
+        p_values = holm([c.p_value for c in own])
+        adjusted += [replace(c, p_holm=p) for c, p in zip(own, p_values, strict=True)]
+    return adjusted
 
 
 def _pairs(rows: Sequence[RunRow]) -> Iterator[tuple[RunRow, RunRow, int]]:
@@ -111,10 +117,15 @@ def _pairs(rows: Sequence[RunRow]) -> Iterator[tuple[RunRow, RunRow, int]]:
                     yield a, b, b.seed if free_a else a.seed
 
 
-def _comparison(a: RunRow, b: RunRow, seed: int, only_a: int, only_b: int) -> Comparison:
-    assert a.n_test is not None
-    p = p_value(only_a, only_b)
-    return Comparison(
+def _agrees(known: RunComparison, wrong_a: int, wrong_b: int) -> bool:
+    """Tell whether the counts of a comparison go with those of its runs."""
+    only_a, only_b = known.only_a_wrong, known.only_b_wrong
+    return only_a - only_b == wrong_a - wrong_b and only_a <= wrong_a and only_b <= wrong_b
+
+
+def _comparison(a: RunRow, b: RunRow, seed: int, only_a: int, only_b: int) -> RunComparison:
+    n_test, p = a.n_test or 0, p_value(only_a, only_b)
+    return RunComparison(
         dataset=a.dataset,
         data_sha256=a.data_sha256,
         cell_a=a.cell,
@@ -124,91 +135,98 @@ def _comparison(a: RunRow, b: RunRow, seed: int, only_a: int, only_b: int) -> Co
         seed=seed,
         run_a=a.run,
         run_b=b.run,
-        n_test=a.n_test,
+        n_test=n_test,
         only_a_wrong=only_a,
         only_b_wrong=only_b,
-        error_a_percent=100.0 * (a.n_wrong or 0) / a.n_test,
-        error_b_percent=100.0 * (b.n_wrong or 0) / a.n_test,
+        error_a_percent=100.0 * (a.n_wrong or 0) / n_test,
+        error_b_percent=100.0 * (b.n_wrong or 0) / n_test,
         p_value=p,
         significant=p <= LEVEL,
         p_holm=p,
     )
 
 
-def _adjusted(found: Sequence[Comparison]) -> list[Comparison]:
-    """Put Holm's adjusted p-values in: for all comparisons of a data set together."""
-    order = {c.dataset: k for k, c in reversed(list(enumerate(found)))}
-    every = sorted(found, key=lambda c: order[c.dataset])
-    adjusted = []
-    for name in dict.fromkeys(c.dataset for c in every):
-        own = [c for c in every if c.dataset == name]
-        p_values = holm([c.p_value for c in own])
-        adjusted += [replace(c, p_holm=p) for c, p in zip(own, p_values, strict=True)]
-    return adjusted
-
-
-def write_comparisons(out: Path, rows: Sequence[RunRow]) -> list[Comparison]:
-    """Write mcnemar.csv of the rows of runs.csv and return it, and wrong_rows.csv.
+def write_comparisons(out: Path, rows: Sequence[RunRow]) -> list[RunComparison]:
+    """Write mcnemar.csv and wrong_rows.csv of the rows of runs.csv; return the former.
 
     Whoever holds the tables calls it. Where every run's folder is here, files that dae did not
     write are made anew.
 
     Raises:
-        OutputError: it cannot be written. RunFolderError: see `require_kept`.
+        OutputError: it cannot be written. RunFolderError: see `require_readable`.
     """
-    require_kept(out, rows)
+    require_readable(out, rows)
     try:
-        earlier = read_comparisons(out)
+        earlier = read_rows(out / MCNEMAR_CSV, RunComparison)
     except RunFolderError:
         earlier = []
-    wrong_rows_of = wrong_rows_in(out)
-    found = comparisons(rows, wrong_rows_of, earlier)
-    write_kept_rows(out, rows, wrong_rows_of)
-    write_text(out / MCNEMAR_CSV, comparisons_to_csv(found))
+    wrong_rows = wrong_rows_in(out)
+    found = compare_runs(rows, wrong_rows, earlier)
+    write_rows(out / WRONG_ROWS_CSV, wrong_rows_to_save(rows, wrong_rows), SavedWrongRows)
+    write_rows(out / MCNEMAR_CSV, found, RunComparison)
     return found
 
 
-def require_kept(out: Path, rows: Sequence[RunRow], *, anew: bool = False) -> None:
+def require_readable(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool = False) -> None:
     """Make sure that what is known of runs whose folders are elsewhere can be read.
 
-    Nothing else tells it: to write the files anew would lose it.
+    To write mcnemar.csv and wrong_rows.csv anew would lose it.
 
     Args:
         out: the folder of the results.
         rows: of runs.csv.
-        anew: the folders that are here will be removed, to be made anew one after the other.
+        discarding_runs: the folders that are here will be removed, to be made one after the other.
 
     Raises:
-        RunFolderError: mcnemar.csv or wrong_rows.csv is not one that dae wrote.
+        RunFolderError: one of the files is not one that dae wrote.
     """
-    if any(not row.error and (anew or not (out / RUNS / row.run).is_dir()) for row in rows):
-        read_comparisons(out)
-        read_kept_rows(out)
+    done = [row for row in rows if not row.error]
+    if any(discarding_runs or not (out / RUNS / row.run).is_dir() for row in done):
+        read_rows(out / MCNEMAR_CSV, RunComparison)
+        read_rows(out / WRONG_ROWS_CSV, SavedWrongRows)
 
 
-def comparisons_to_csv(found: Sequence[Comparison]) -> str:
-    """Return CSV text with a header; p-values have three digits, percentages two decimals."""
-    lines = (as_columns(comparison).values() for comparison in found)
-    return csv_text([[f.name for f in fields(Comparison)], *lines])
+def wrong_rows_in(out: Path) -> WrongRows:
+    """Return what gives the wrong rows of the runs in a results folder, each file read once.
 
-
-def as_columns(comparison: Comparison) -> dict[str, str]:
-    """Return the columns of a comparison as they stand in the CSV."""
-    return {f.name: _shown(f.name, getattr(comparison, f.name)) for f in fields(comparison)}
-
-
-def _shown(name: str, value: object) -> str:
-    if isinstance(value, bool):
-        return yes_or_no(value)
-    if isinstance(value, float):
-        return f"{value:.3g}" if name.startswith("p_") else f"{value:.2f}"
-    return str(value)
-
-
-def read_comparisons(out: Path) -> list[Comparison]:
-    """Read mcnemar.csv of a results folder; nothing where there is none.
-
-    Raises:
-        RunFolderError: the columns or a value are not as dae writes them.
+    A run's folder comes first, then wrong_rows.csv; where that is damaged, it counts as not there.
     """
-    return rows_in(out / MCNEMAR_CSV, Comparison)
+    try:
+        saved = {row.run: row for row in read_rows(out / WRONG_ROWS_CSV, SavedWrongRows)}
+    except RunFolderError:
+        saved = {}
+
+    @cache
+    def read(run: str, n_test: int, n_wrong: int) -> NDArray[np.bool_] | None:
+        if Path(run).name != run or run in ("", ".."):
+            return None
+        try:
+            return load_wrong_rows(out / RUNS / run, n_test, n_wrong)
+        except RunFolderError:
+            return _unpacked(saved.get(run), n_test, n_wrong)
+
+    return lambda row: read(row.run, row.n_test or 0, row.n_wrong or 0)
+
+
+def _unpacked(saved: SavedWrongRows | None, n_test: int, n_wrong: int) -> NDArray[np.bool_] | None:
+    """Return the saved rows of a run of such counts; None where they are of others."""
+    if saved is None or (saved.n_test, saved.n_wrong) != (n_test, n_wrong):
+        return None
+    try:
+        return unpack(b64decode(saved.bits, validate=True), n_test, n_wrong)
+    except ValueError:
+        return None
+
+
+def wrong_rows_to_save(rows: Iterable[RunRow], wrong_rows: WrongRows) -> list[SavedWrongRows]:
+    """Return the wrong rows of every run that is done and of which they are known."""
+    known = [(row.run, wrong_rows(row)) for row in rows if not row.error]
+    return [
+        SavedWrongRows(run, len(wrong), int(wrong.sum()), _packed(wrong))
+        for run, wrong in known
+        if wrong is not None
+    ]
+
+
+def _packed(wrong: NDArray[np.bool_]) -> str:
+    return b64encode(np.packbits(wrong).tobytes()).decode()

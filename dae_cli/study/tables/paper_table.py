@@ -1,29 +1,30 @@
 """The study's cells in the form of ICML 2008's table 1: a row a data set, a column a model.
 
-Plain values, with nothing of Markdown or HTML: REPORT.md and other pages render it.
+Plain values, with nothing of Markdown or HTML: REPORT.md and the page render it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from math import inf
+from typing import Literal, NamedTuple
+
+import pandas as pd
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.data.datasets import DATASETS
 from dae_cli.study.paper import SVM_NU, TABLE_1, PaperNumber, published_of_model
-from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.rows import RunRow, TableRow, TrialRow
 from dae_cli.study.run.folder import model_name
-from dae_cli.study.tables.origin import data_mark
-from dae_cli.study.tables.trial_rows import TrialRow
+from dae_cli.study.tables.cells import data_mark
 from dae_cli.study.verdict import CALIBRATED, side_of
 
 State = Literal["done", "failed", "not run", "no cell"]
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A model of the table."""
 
     model: str
@@ -130,28 +131,87 @@ def paper_table(
         table: of table.csv.
         trials: of search.csv.
     """
-    used = {cell.experiment.dataset for cell in study.all_cells}
-    datasets = tuple(name for name in DATASETS if name in used)
-    models = {model_name(cell.experiment) for cell in study.all_cells}
-    columns = tuple(c for c in COLUMNS if c.model != SVM_NU or c.model in models)
+    results = {row.cell: row for row in table}
+    grid = _grid(study, results)
+    datasets = tuple(name for name in DATASETS if name in grid.index)
+    columns = tuple(c for c in COLUMNS if c.model != SVM_NU or c.model in grid.columns)
+    units = {cell.cell: _units(cell.experiment) for cell in study.all_cells}
     cells: list[TableCell] = []
-    for name in datasets:
-        own = [_cell(study, name, column.model, rows, table, trials) for column in columns]
-        ours = best_and_overlapping(
-            [(c.error_percent, c.half_width_95) if c.counts else NO_NUMBER for c in own]
-        )
-        printed = [c.paper if c.paper and c.paper.paper == TABLE_1 else None for c in own]
-        theirs = best_and_overlapping(
-            [(n.error_percent, n.half_width_95) if n else NO_NUMBER for n in printed]
-        )
-        cells += [
-            replace(cell, bold=bold, paper_bold=paper_bold)
-            for cell, bold, paper_bold in zip(own, ours, theirs, strict=True)
-        ]
+    for dataset in datasets:
+        own = []
+        for model in (column.model for column in columns):
+            cell = TableCell(dataset, model, "no cell", paper=published_of_model(dataset, model))
+            if isinstance(names := grid.loc[dataset].get(model), list):
+                first, *others = names
+                cell = replace(cell, state="not run", cell=first, others=len(others))
+            if cell.cell in results:
+                result = results[cell.cell]
+                cell = _with_result(cell, result, units[cell.cell], rows, trials)
+            own.append(cell)
+        cells += _with_bold(own)
     return PaperTable(datasets, columns, tuple(cells))
 
 
+def _grid(study: ResolvedStudy, results: Mapping[str, TableRow]) -> pd.DataFrame:
+    """Return lists of the study's cells, a row a data set, a column a model; NaN where none is.
+
+    The one with the lowest validation error is first; those without come next, last what is not
+    run.
+    """
+
+    def order(cell: str) -> float:
+        error = results[cell].valid_error_percent if cell in results else inf
+        return 101.0 if error is None else error
+
+    every = [(c.experiment.dataset, model_name(c.experiment), c.cell) for c in study.all_cells]
+    every.sort(key=lambda cell: order(cell[2]))
+    cells = pd.DataFrame(every, columns=["dataset", "model", "cell"])
+    return cells.groupby(["dataset", "model"])["cell"].agg(list).unstack("model")
+
+
+def _with_result(
+    cell: TableCell,
+    row: TableRow,
+    units: str,
+    rows: Iterable[RunRow],
+    trials: Iterable[TrialRow],
+) -> TableCell:
+    runs = [run for run in rows if run.cell == cell.cell]
+    done = [run.run for run in runs if not run.error] or [run.run for run in runs]
+    searched = [(1, trial.minutes) for trial in trials if trial.cell == cell.cell]
+    searched += [(run.trials, run.minutes) for run in runs if run.trials]
+    return replace(
+        cell,
+        state="failed" if row.test_error_percent is None else "done",
+        run=done[0] if done else "",
+        seeds=len(row.seeds.split()),
+        error_percent=row.test_error_percent,
+        half_width_95=row.half_width_95,
+        sd_over_seeds=row.sd_over_seeds,
+        destruction_percent=row.destruction_percent if cell.model.startswith("SdA-") else None,
+        units=units,
+        data_mark=data_mark(row),
+        verdict=row.verdict,
+        trials=sum(count for count, _ in searched),
+        search_hours=sum(minutes or 0.0 for _, minutes in searched) / 60.0,
+    )
+
+
+def _units(experiment: AnyExperiment) -> str:
+    hidden = () if isinstance(experiment, SvmExperiment) else experiment.model.hidden
+    return "-".join(str(width) for width in hidden)
+
+
 NO_NUMBER = (None, None)
+
+
+def _with_bold(cells: Sequence[TableCell]) -> list[TableCell]:
+    """Return the cells of a data set, bold where the paper would print them and did."""
+    ours = [(c.error_percent, c.half_width_95) if c.counts else NO_NUMBER for c in cells]
+    printed = [c.paper if c.paper and c.paper.paper == TABLE_1 else None for c in cells]
+    theirs = [(n.error_percent, n.half_width_95) if n else NO_NUMBER for n in printed]
+    bold = zip(cells, best_and_overlapping(ours), best_and_overlapping(theirs), strict=True)
+    return [replace(cell, bold=our, paper_bold=their) for cell, our, their in bold]
 
 
 def best_and_overlapping(
@@ -171,59 +231,3 @@ def best_and_overlapping(
         e is not None and h is not None and side_of(e, h, best, half_width) != "higher"
         for e, h in numbers
     ]
-
-
-def _cell(
-    study: ResolvedStudy,
-    dataset: str,
-    model: str,
-    rows: Sequence[RunRow],
-    table: Sequence[TableRow],
-    trials: Sequence[TrialRow],
-) -> TableCell:
-    """The cell, not yet bold."""
-    number = published_of_model(dataset, model)
-    names = [
-        cell.cell
-        for cell in study.all_cells
-        if (cell.experiment.dataset, model_name(cell.experiment)) == (dataset, model)
-    ]
-    empty = TableCell(dataset, model, "no cell", paper=number)
-    if not names:
-        return empty
-    there = [row for row in table if row.cell in names]
-    if not there:
-        return replace(empty, state="not run", cell=names[0], others=len(names) - 1)
-    row = min(there, key=_validation_error)
-    own = [run for run in rows if run.cell == row.cell]
-    runs = [run.run for run in own if not run.error] or [run.run for run in own]
-    found = [(1, trial.minutes) for trial in trials if trial.cell == row.cell]
-    found += [(run.trials, run.minutes) for run in own if run.trials]
-    return TableCell(
-        dataset=dataset,
-        model=model,
-        state="failed" if row.test_error_percent is None else "done",
-        cell=row.cell,
-        others=len(names) - 1,
-        run=runs[0] if runs else "",
-        seeds=len(row.seeds.split()),
-        error_percent=row.test_error_percent,
-        half_width_95=row.half_width_95,
-        sd_over_seeds=row.sd_over_seeds,
-        destruction_percent=row.destruction_percent if model.startswith("SdA-") else None,
-        units=_units(next(c.experiment for c in study.all_cells if c.cell == row.cell)),
-        data_mark=data_mark(row),
-        verdict=row.verdict,
-        paper=number,
-        trials=sum(count for count, _ in found),
-        search_hours=sum(minutes or 0.0 for _, minutes in found) / 60.0,
-    )
-
-
-def _units(experiment: AnyExperiment) -> str:
-    hidden = () if isinstance(experiment, SvmExperiment) else experiment.model.hidden
-    return "-".join(str(width) for width in hidden)
-
-
-def _validation_error(row: TableRow) -> float:
-    return 101.0 if row.valid_error_percent is None else row.valid_error_percent

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.csvfile import rows_to_csv
 from dae_cli.errors import RunFolderError
-from dae_cli.study.of_filters.report import FIGURES_CSV, figures_csv, runs_table
-from dae_cli.study.of_filters.rows import MeasuredRun, filters_csv, measured_runs
+from dae_cli.filters.measures import UnitMeasures, measure
+from dae_cli.study.of_filters.report import FIGURES_CSV, figure_rows, runs_table
+from dae_cli.study.of_filters.rows import FigureRow, MeasuredRun, UnitRow, measured_runs, unit_rows
 from dae_cli.study.of_filters.summary import judge
 from dae_cli.study.report.markdown import REPORT
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.filter_rows import measures_csv
 from dae_cli.study.run.folder import FILTERS_CSV
-from dae_cli.study.tables.makes import made
+from dae_cli.study.tables.provenance import provenance
 from dae_cli.study.verify.differences import Findings
 from dae_cli.training.state import TrainingState
 
@@ -31,8 +32,9 @@ def check_filters(place: str, folder: Path, state: TrainingState, found: Finding
     weights = state.layers[0].weight.numpy()
     measured = False
     with found.going_on(f"{place}/{FILTERS_CSV}"):
+        again = rows_to_csv(measure(weights), UnitMeasures)
         kept = (folder / FILTERS_CSV).read_bytes().decode("utf-8", "replace")
-        found.compare_lines(f"{place}/{FILTERS_CSV}", "", kept, measures_csv(weights))
+        found.compare_lines(f"{place}/{FILTERS_CSV}", "", kept, again)
         measured = True
     return measured
 
@@ -42,11 +44,13 @@ def check_results(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found
     measured: list[MeasuredRun] | None = None
     with found.going_on(FILTERS_CSV):
         measured = measured_runs(out, rows)
-        found.compare_lines(FILTERS_CSV, "", _text(out / FILTERS_CSV), filters_csv(measured))
+        found.compare_lines(
+            FILTERS_CSV, "", _text(out / FILTERS_CSV), rows_to_csv(unit_rows(measured), UnitRow)
+        )
     if measured is None:
         return
     with found.going_on(FIGURES_CSV):
-        again = figures_csv(study, measured)
+        again = rows_to_csv(figure_rows(study, measured), FigureRow)
         found.compare_lines(FIGURES_CSV, "", _text(out / FIGURES_CSV), again)
     with found.going_on(REPORT):
         _check_report(study, _text(out / REPORT), rows, measured, found)
@@ -62,7 +66,7 @@ def _check_report(
     """Every sentence with a number in it, and the table of the runs."""
     judged = [(figure, judge(figure, measured)) for figure in study.figures]
     sentences = {figure.name: judgement.sentence for figure, judgement in judged if judgement}
-    for what, told in (sentences | {"commits and minutes": f"` {made(rows)}."}).items():
+    for what, told in (sentences | {"commits and minutes": f"` {provenance(rows)}."}).items():
         if told not in report:
             found.compare(REPORT, what, "", told)
     lines = report.split("\n")

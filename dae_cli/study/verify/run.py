@@ -9,11 +9,12 @@ from dae_cli.config.dump import flat_settings
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import AnyExperiment, Experiment, FilterExperiment, SvmExperiment
 from dae_cli.config.study_schema import Reference
+from dae_cli.csvfile import column_texts
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Origin, Prepared
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.study.results_folder import RUNS_CSV
-from dae_cli.study.rows import RunRow, as_text
+from dae_cli.study.rows import RunRow
 from dae_cli.study.run.evaluate import recorded_data
 from dae_cli.study.run.execute import dataset_for
 from dae_cli.study.run.folder import (
@@ -167,8 +168,8 @@ def _compare_row(
     trust = trust_of(status, config.dataset)
     had = Prepared(config.dataset, folder, data.origin, data.sha256, data.source, trust)
     job = Job(cell, config, had, folder, reference=reference)
-    made = as_text(done_row(job, status, env))
-    for column, value in as_text(row).items():
+    made = column_texts(done_row(job, status, env))
+    for column, value in column_texts(row).items():
         found.compare(RUNS_CSV, f"{row.run}: {column}", value, made[column])
 
 
@@ -198,7 +199,7 @@ def _count_again(
         "best_epoch": state.best_epoch,
         "epochs": state.epoch,
     }
-    kept = as_text(row)
+    kept = column_texts(row)
     for name, value in again.items():
         found.compare(RUNS_CSV, f"{row.run}: {name}", kept[name], str(value), how)
         if status and status.result:

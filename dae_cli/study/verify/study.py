@@ -11,10 +11,10 @@ from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import RunFolderError
 from dae_cli.study.reference import Agreement, agreement
 from dae_cli.study.results_folder import RUNS_CSV, runs_csv_of, with_lowest_seeds
-from dae_cli.study.rows import RunRow, read_rows
+from dae_cli.study.rows import RunRow, read_results
 from dae_cli.study.run.folder import RUNS, STATUS, is_run_name
 from dae_cli.study.run.threads import use_one_thread
-from dae_cli.study.tables.makes import other_numerics
+from dae_cli.study.tables.provenance import other_numerics
 from dae_cli.study.verify.differences import Difference, Findings, Unchecked
 from dae_cli.study.verify.of_filters import check_results
 from dae_cli.study.verify.run import Contents, check_run
@@ -96,10 +96,7 @@ def verify_study(
 
 def _rows(study: ResolvedStudy, out: Path) -> list[RunRow]:
     path = runs_csv_of(study.name, out)
-    try:
-        rows = read_rows(path, RunRow)
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be read ({error.strerror or error})") from error
+    rows = read_results(path, RunRow)
     if not rows:
         raise RunFolderError(f"{path}: holds no run; make them with dae replicate {study.name}")
     return rows

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from dae_cli.config.schema import SvmExperiment
+from dae_cli.csvfile import column_texts
 from dae_cli.data.dataset import Dataset
 from dae_cli.machine import cpu_name
 from dae_cli.study.results_folder import RUNS_CSV
-from dae_cli.study.rows import RunRow, as_text
+from dae_cli.study.rows import RunRow
 from dae_cli.study.run.folder import CHECKPOINT, RUNS, STATUS, TRIALS, WRONG_ROWS
 from dae_cli.study.run.provenance import Environment
 from dae_cli.study.run.records import Status
@@ -103,7 +104,7 @@ def _train_again(place: str, best: Trial, seed: int, dataset: Dataset, found: Fi
 
 def _compare(row: RunRow, status: Status | None, again: dict[str, object], found: Findings) -> None:
     """Values made again, against the row and the status."""
-    kept = as_text(row)
+    kept = column_texts(row)
     for name, value in again.items():
         found.compare(RUNS_CSV, f"{row.run}: {name}", kept[name], str(value))
         if status and status.result:

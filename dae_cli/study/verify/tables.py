@@ -9,24 +9,27 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.saved_settings import SETTINGS, settings_text
 from dae_cli.config.schema import AnyExperiment
+from dae_cli.csvfile import column_texts, read_rows, rows_to_csv
 from dae_cli.errors import RunFolderError
 from dae_cli.study.report.markdown import REPORT, facts
 from dae_cli.study.report.page import page_again
 from dae_cli.study.report.saved_runs import PAGE
 from dae_cli.study.report.table_markdown import CLAIMS
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
-from dae_cli.study.rows import NUMERICS, RunRow, TableRow, rows_to_csv
+from dae_cli.study.rows import NUMERICS, RunComparison, RunRow, TableRow
 from dae_cli.study.run.folder import config_sha256, run_name
 from dae_cli.study.tables.comparisons import (
     MCNEMAR_CSV,
-    Comparison,
-    as_columns,
-    comparisons,
-    comparisons_to_csv,
-    read_comparisons,
+    compare_runs,
+    wrong_rows_in,
 )
-from dae_cli.study.tables.kept_wrong_rows import wrong_rows_in
-from dae_cli.study.tables.makes import MIXED, made, made_verb, makes, mixed
+from dae_cli.study.tables.provenance import (
+    DIFFERENT,
+    differences_sentence,
+    provenance,
+    provenance_differences,
+    provenance_verb,
+)
 from dae_cli.study.tables.table import table_of
 from dae_cli.study.verify.differences import Findings
 from dae_cli.study.verify.wrong_rows import check_kept_rows
@@ -58,7 +61,7 @@ def check_rows(
         name = run_name(experiment, row.data_sha256, row.numerics)
         found.compare(RUNS_CSV, f"{row.run}: config_sha256", row.config_sha256, digest)
         found.compare(RUNS_CSV, f"{row.run}: run", row.run, name)
-    for what, names in makes(rows).items():
+    for what, names in provenance_differences(rows).items():
         if what.startswith(_NEVER_MIXED):
             found.compare(RUNS_CSV, what, ", ".join(names), "one for the whole table")
 
@@ -90,12 +93,12 @@ def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found:
     if report is None:
         return
     with found.going_on(REPORT):
-        verb = made_verb(rows)
+        verb = provenance_verb(rows)
         first = next((line for line in report.split("\n") if line.startswith(f"{verb} ")), "")
-        if not first.endswith(f"` {made(rows)}."):
-            found.compare(REPORT, "commits and minutes", first, f"{verb} … {made(rows)}.")
-        told = next((line for line in report.split("\n") if line.startswith(MIXED)), "")
-        found.compare(REPORT, "rows of several makes", told, mixed(rows))
+        if not first.endswith(f"` {provenance(rows)}."):
+            found.compare(REPORT, "commits and minutes", first, f"{verb} … {provenance(rows)}.")
+        told = next((line for line in report.split("\n") if line.startswith(DIFFERENT)), "")
+        found.compare(REPORT, "rows of several makes", told, differences_sentence(rows))
     if table is not None:
         with found.going_on(REPORT):
             for heading, lines in facts(study, out, rows, table, tests).items():
@@ -108,7 +111,7 @@ def _check_page(
     out: Path,
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
-    tests: Sequence[Comparison],
+    tests: Sequence[RunComparison],
     found: Findings,
 ) -> None:
     with found.going_on(PAGE):
@@ -121,15 +124,15 @@ def _check_page(
         found.compare_lines(PAGE, "", _text(out / PAGE), again)
 
 
-def _check_comparisons(out: Path, rows: Sequence[RunRow], found: Findings) -> list[Comparison]:
+def _check_comparisons(out: Path, rows: Sequence[RunRow], found: Findings) -> list[RunComparison]:
     """Make mcnemar.csv again and return it; rows of runs that are elsewhere from themselves."""
     check_kept_rows(out, rows, found)
-    kept: list[Comparison] = []
-    made: list[Comparison] = []
+    kept: list[RunComparison] = []
+    made: list[RunComparison] = []
     with found.going_on(MCNEMAR_CSV):
-        kept = read_comparisons(out)
+        kept = read_rows(out / MCNEMAR_CSV, RunComparison)
     with found.going_on(MCNEMAR_CSV):
-        made = comparisons(rows, wrong_rows_in(out), kept)
+        made = compare_runs(rows, wrong_rows_in(out), kept)
         if [test.key for test in kept] != [test.key for test in made] or not kept:
             found.compare_lines(MCNEMAR_CSV, "", *_csv_of(out, made))
         for old, new in zip(kept, made, strict=False):
@@ -137,21 +140,21 @@ def _check_comparisons(out: Path, rows: Sequence[RunRow], found: Findings) -> li
     return made
 
 
-def _csv_of(out: Path, made: Sequence[Comparison]) -> tuple[str, str]:
+def _csv_of(out: Path, made: Sequence[RunComparison]) -> tuple[str, str]:
     """The file's text and what it should be; results made before there was any have no file."""
-    again = comparisons_to_csv(made)
+    again = rows_to_csv(made, RunComparison)
     path = out / MCNEMAR_CSV
     if path.exists():
         return _text(path), again
     return ("", again) if made else ("", "")
 
 
-def _compare_tests(old: Comparison, new: Comparison, found: Findings) -> None:
+def _compare_tests(old: RunComparison, new: RunComparison, found: Findings) -> None:
     """Keep every column of a comparison that differs."""
     if old.key == new.key:
         place = f"{new.cell_a}, {new.cell_b}, seed {new.seed}"
-        for name, value in as_columns(new).items():
-            found.compare(MCNEMAR_CSV, f"{place}: {name}", as_columns(old)[name], value)
+        for name, value in column_texts(new).items():
+            found.compare(MCNEMAR_CSV, f"{place}: {name}", column_texts(old)[name], value)
 
 
 def _facts_below(report: str, heading: str, mark: str) -> str:

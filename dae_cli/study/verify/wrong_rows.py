@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.study.rows import RunRow
+from dae_cli.csvfile import read_rows
+from dae_cli.study.rows import RunRow, SavedWrongRows
 from dae_cli.study.run.folder import RUNS, WRONG_ROWS
 from dae_cli.study.run.wrong_rows import load_wrong_rows
-from dae_cli.study.tables.kept_wrong_rows import (
+from dae_cli.study.tables.comparisons import (
     WRONG_ROWS_CSV,
-    kept_rows_of,
-    read_kept_rows,
     wrong_rows_in,
+    wrong_rows_to_save,
 )
 from dae_cli.study.verify.differences import Findings
 
@@ -27,7 +27,7 @@ def check_kept_rows(out: Path, rows: Sequence[RunRow], found: Findings) -> None:
     """
     known, told = {row.run: row for row in rows}, wrong_rows_in(out)
     with found.going_on(WRONG_ROWS_CSV):
-        every = read_kept_rows(out)
+        every = read_rows(out / WRONG_ROWS_CSV, SavedWrongRows)
         for kept in every:
             row = known.get(kept.run)
             if row is None:
@@ -35,11 +35,11 @@ def check_kept_rows(out: Path, rows: Sequence[RunRow], found: Findings) -> None:
                 continue
             counts = (f"{r.n_wrong} of {r.n_test} wrong" for r in (kept, row))
             found.compare(WRONG_ROWS_CSV, kept.run, *counts)
-            again = kept_rows_of([row], told)
+            again = wrong_rows_to_save([row], told)
             if [kept.bits] != [one.bits for one in again]:
                 found.compare(WRONG_ROWS_CSV, f"{kept.run}: bits", "others", "those of its run")
         for run in sorted(known.keys() - {kept.run for kept in every}):
-            if kept_rows_of([known[run]], told):
+            if wrong_rows_to_save([known[run]], told):
                 found.compare(WRONG_ROWS_CSV, run, "no row", "a row")
 
 

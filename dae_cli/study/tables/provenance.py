@@ -1,4 +1,4 @@
-"""What the rows of one table were made by: commits, engines, devices, versions, data."""
+"""What made the rows of one table: commits, engines, devices, versions, data; how they differ."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MOST_NAMED = 4
 """So many commits a sentence names; of more it tells how many they are."""
 
 
-def made_by(command: str, rows: Sequence[RunRow]) -> str:
+def provenance_sentence(command: str, rows: Sequence[RunRow]) -> str:
     """Return the sentence that a report begins with, in Markdown; a command may hold backticks."""
-    verb = made_verb(rows)
+    verb = provenance_verb(rows)
     longest = max((len(found) for found in re.findall("`+", command)), default=0)
     fence, space = "`" * (longest + 1), " " if longest else ""
-    return f"{verb} {fence}{space}{command}{space}{fence} {made(rows)}."
+    return f"{verb} {fence}{space}{command}{space}{fence} {provenance(rows)}."
 
 
 def command_in(report: str) -> str:
@@ -30,12 +30,12 @@ def command_in(report: str) -> str:
     return found[2].strip() if found else ""
 
 
-def made_verb(rows: Sequence[RunRow]) -> str:
+def provenance_verb(rows: Sequence[RunRow]) -> str:
     """Return how the command made a report: runs of several commits are not of that one alone."""
     return "Made by" if len(commits_of(rows)) <= 1 else "Put together by"
 
 
-def made(rows: Sequence[RunRow]) -> str:
+def provenance(rows: Sequence[RunRow]) -> str:
     """Return the commits of all rows, whether one was dirty, and what the runs took."""
     commits = commits_of(rows)
     at = f"at commit {', '.join(commits)}" if commits else "from an installed package"
@@ -70,27 +70,27 @@ def changes(study: ResolvedStudy, there: Collection[str]) -> str:
 CHANGED = "**Settings changed by --set**"
 """Beginning of the sentence of `changes`."""
 
-MIXED = "**These rows are not of one make**"
-"""Beginning of the sentence of `mixed`."""
+DIFFERENT = "**These rows are not of one make**"
+"""Beginning of `differences_sentence`."""
 
 
-def mixed(rows: Sequence[RunRow]) -> str:
-    """Say which makes the rows of one table are of; empty if they are of one."""
+def differences_sentence(rows: Sequence[RunRow]) -> str:
+    """Say what made the rows of one table, where that is not the same; else empty."""
     several = [
         f"{len(names)} commits"
         if what == "commits" and len(names) > MOST_NAMED
         else f"{what} {', '.join(names)}"
-        for what, names in makes(rows).items()
+        for what, names in provenance_differences(rows).items()
     ]
-    return f"{MIXED}: {'; '.join(several)}." if several else ""
+    return f"{DIFFERENT}: {'; '.join(several)}." if several else ""
 
 
-def makes(rows: Sequence[RunRow]) -> dict[str, list[str]]:
+def provenance_differences(rows: Sequence[RunRow]) -> dict[str, list[str]]:
     """Return what rows of one table differ in and should not, with all that there is of each."""
     networks = [row for row in rows if not is_svm(row.model)]
     svms = [row for row in rows if is_svm(row.model)]  # by libsvm on the CPU, which is no choice
     parts = {
-        "numerics": by_numerics(rows),
+        "numerics": _by_numerics(rows),
         "commits": [part or INSTALLED for row in rows for part in row.commit.split("+")],
         "engines": [part for row in networks for part in row.engine.split(" / ")],
         "devices": [part for row in networks for part in row.device.split(" / ")],
@@ -103,7 +103,7 @@ def makes(rows: Sequence[RunRow]) -> dict[str, list[str]]:
     return {what: names for what, names in different.items() if len(names) > 1}
 
 
-def by_numerics(rows: Sequence[RunRow]) -> list[str]:
+def _by_numerics(rows: Sequence[RunRow]) -> list[str]:
     """Return each version of the numerics and its cells: `2 (convex-0, convex-10)`."""
     cells: dict[int, dict[str, None]] = {}
     for row in rows:
@@ -116,7 +116,7 @@ def other_numerics(rows: Sequence[RunRow]) -> str:
     others = [row for row in rows if row.numerics != NUMERICS_VERSION]
     if not others:
         return ""
-    told = ", ".join(by_numerics(others))
+    told = ", ".join(_by_numerics(others))
     return f"computed with numerics {told}; this version of dae computes with {NUMERICS_VERSION}"
 
 
