@@ -131,7 +131,6 @@ def write_stripes(folder: Path) -> None:
     np.savez(folder / "stripes.npz", allow_pickle=False, **arrays)
 
 
-@pytest.mark.xfail(reason="readers and sheets know images of 28 x 28 pixels alone", strict=True)
 def test_a_data_set_of_other_images_and_classes_takes_one_file(extended: Extended) -> None:
     assert len(STRIPES) <= 2
     write_stripes(Path("mine"))
