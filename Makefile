@@ -40,10 +40,10 @@ search: $(READY) ## select the settings of table1 on validation, with equal sear
 	$(BIN)/dae search table1 $(DAE_ARGS)
 
 test: $(READY) ## the tests
-	$(BIN)/pytest -n auto --dist loadgroup -m 'not slow and not network'
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not slow and not network'
 
 full-test: $(READY) ## the slow tests as well
-	$(BIN)/pytest -n auto --dist loadgroup -m 'not network'
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not network'
 
 check: format lint types test test-wheel ## what CI does, before the tiny study
 

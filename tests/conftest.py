@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import signal
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -49,31 +50,18 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that take longest, so that no worker is left alone with one at the end.
+    """Begin with the files that take longest, so that no process is left alone with one at the end.
 
-    They are those that have more time than usual. One process takes files in the order given, and
-    all of a file whose tests share what took a while to make.
+    They are those with tests that have more time than usual, then those with many. A process takes
+    whole files, in the order given.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
-    sharing = {item.path for item in items if _shares(item)}
+    given, tests = defaultdict[Path, float](float), Counter(item.path for item in items)
     for item in items:
-        if item.path in sharing and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-    def time_given(item: pytest.Item) -> float:
-        marker = item.get_closest_marker("timeout")
-        return float(marker.args[0]) if marker else 0.0
-
-    items.sort(key=time_given, reverse=True)
-
-
-def _shares(item: pytest.Item) -> bool:
-    """Tell whether a test uses something that is made once for its file."""
-    if not isinstance(item, pytest.Function):
-        return False
-    fixtures = item._fixtureinfo.name2fixturedefs.values()
-    return any(found[-1].scope == "module" for found in fixtures)
+        if marker := item.get_closest_marker("timeout"):
+            given[item.path] = max(given[item.path], float(marker.args[0]))
+    items.sort(key=lambda item: (-given[item.path], -tests[item.path], item.path))
 
 
 @pytest.fixture(scope="session")

@@ -160,7 +160,6 @@ def study(tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return tmp_path / "results" / "bits"
 
 
-@pytest.mark.xdist_group("compiled")
 @pytest.mark.timeout(300)
 def test_compiled_ends_at_these_bits_and_torch_within_rounding_of_them(
     dae: Callable[..., Ended], study: Path

@@ -23,7 +23,6 @@ pytestmark = [
     pytest.mark.usefixtures("tiny"),
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc"),
     pytest.mark.timeout(240),
-    pytest.mark.xdist_group("dask"),
 ]
 ENDLESS = ("--set", "finetune.max_epochs=100000", "--set", "finetune.patience=100000")
 LONG = ("--set", "finetune.max_epochs=1000", "--set", "finetune.patience=1000")

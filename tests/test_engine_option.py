@@ -24,7 +24,7 @@ from tests.support.commands import Ended
 from tests.support.interrupts import signal_itself
 from tests.support.tiny import change_json, read_csv, read_json, snapshot, write_study
 
-pytestmark = [pytest.mark.xdist_group("compiled"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 Dae = Callable[..., Ended]
 COMMANDS = (("train", "tiny/rect-25"), ("replicate", "tiny"))

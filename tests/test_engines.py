@@ -36,7 +36,7 @@ from tests.entry_points.equations import (
 )
 from tests.support.children import ROOT
 
-pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.xdist_group("compiled")]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 EPSILON = torch.finfo(torch.float32).eps
 

@@ -277,7 +277,6 @@ def test_an_svg_and_a_pdf_hold_the_same_tiles_the_settings_and_text(
 # While a layer learns.
 
 
-@pytest.mark.xdist_group("compiled")
 def test_learning_is_animated_from_the_initial_weights_to_those_of_the_run(
     dae: Dae, tiny: Path
 ) -> None:

@@ -143,7 +143,6 @@ def test_why_workers_cannot_start_is_told(
 # Settings of the libraries, made for other programs
 
 
-@pytest.mark.xdist_group("compiled")
 def test_settings_of_joblib_and_numba_stop_no_worker_and_no_engine(
     child: Start, tiny: Path
 ) -> None:

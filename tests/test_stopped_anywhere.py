@@ -40,7 +40,6 @@ def hold_to_the_bits(chosen: dict[str, Any], engine: str, every: int, checkpoint
     assert train(chosen, DATA, engine, start=checkpoint).bits == whole.bits, (chosen, every)
 
 
-@pytest.mark.xdist_group("compiled")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ["torch", "compiled"])
 def test_there_is_no_step_after_which_a_run_cannot_be_stopped(tmp_path: Path, engine: str) -> None:

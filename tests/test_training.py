@@ -300,7 +300,6 @@ CASES: list[Settings] = [
 ]
 
 
-@pytest.mark.xdist_group("compiled")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ["torch", "compiled"])
 def test_training_is_what_the_equations_say_step_by_step(engine: str) -> None:
