@@ -13,13 +13,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.entry_points.cli import draw_plots_once
 from tests.support import commands
 from tests.support.children import Child, wait_until
 from tests.support.commands import Ended
 from tests.support.dask import DaskCluster
 from tests.support.tiny import write_rect, write_study
-from tests.support.zygote import PLOTS
 
 # Examples drawn afresh would make a failure come and go; a busy machine must not fail a test.
 hypothesis.settings.register_profile("dae", derandomize=True, deadline=None, database=None)
@@ -73,13 +71,6 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest
     cache = tmp_path_factory.mktemp("cache")
     (cache / "kernels").symlink_to(pytestconfig.cache.mkdir("kernels"))
     return cache
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _plots_drawn_once(pytestconfig: pytest.Config) -> None:
-    """For this process and those that are forked; of earlier sessions, too."""
-    os.environ[PLOTS] = str(pytestconfig.cache.mkdir("plots"))
-    draw_plots_once(Path(os.environ[PLOTS]))
 
 
 @pytest.fixture(autouse=True)

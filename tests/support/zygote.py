@@ -27,8 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPLY = struct.Struct("!i")
-PLOTS = "PLOTS_DRAWN_BEFORE"
-"""In the environment: the folder of plots that need not be drawn again."""
 _STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -54,9 +52,6 @@ def load_everything() -> None:
     modules = pkgutil.walk_packages(dae_cli.__path__, "dae_cli.")
     for name in (*libraries, "matplotlib.backends.backend_agg", *(m.name for m in modules)):
         importlib.import_module(name)
-    from tests.entry_points.cli import draw_plots_once
-
-    draw_plots_once(Path(os.environ[PLOTS]))
 
 
 def serve(path: str) -> Request | None:
