@@ -714,6 +714,9 @@ pretrain.learning_rate: {choices: [1, 1.0]} | pretrain.learning_rate.choices | t
 layers: {choices: [1], low: 1} | layers.low: 1 | choices
 units: {low: 1, high: 6, step: 2} | units | low | high
 units: {low: 1, high: 6, step: 0} | units.step: 0 | whole | 0
+units: {low: 1, high: 6, step: null} | units.step: null | whole | 0
+units: {low: null, high: 6} | units: null | whole | 1 | 100000
+layers: {choices: null} | layers.choices: null | list
 units: {low: 1, high: 6, log: yes} | units.log: yes | true or false
 units: {low: 1, high: 6, log: true, step: 5} | units | log | step
 model.init: {low: 1, high: 2} | model.init | glorot, tutorial | choices:
@@ -732,6 +735,7 @@ search: [{cells: convex-0, space: {}}] | search item 1.space: {} | low | high
 search: [{cells: convex-0, UNITS, prune: {from_epch: 1}}] | search item 1.prune.from_epch: 1
 search: [{cells: convex-0, UNITS, prune: 3}] | search item 1.prune: 3 | after_trials, from_epoch
 search: [{cells: convex-0, UNITS, prune: {from_epoch: 0}}] | search item 1.prune.from_epoch: 0 | 1
+search: [{cells: convex-0, UNITS, trials: null}] | search item 1.trials: null | 1 or more
 search: [{cells: convex-0, UNITS, trials: 0}] | search item 1.trials: 0 | 1 or more
 search: [{cells: convex-0, UNITS, sampler_seed: -1}] | search item 1.sampler_seed: -1 | 0 or more
 search: [{cells: convex-0, UNITS, prune: {after_trials: 1.5}}] | search item 1.prune.after_trials

@@ -118,7 +118,7 @@ def _matched(study: ResolvedStudy) -> tuple[dict[str, SearchedCell], list[Proble
             problems.append(Problem(second, f"names {shown(cell)}, which {first} names as well"))
         elif matching and isinstance(experiment, Experiment):
             item = study.search[matching[0]]
-            about = (item.domains, item.trials, item.sampler_seed, item.prune)
+            about = (item.domains, item.trials or None, item.sampler_seed, item.prune)
             found[cell] = SearchedCell(resolved, experiment, *about)
             problems += _illegal(found[cell], study.document, matching[0])
         elif matching and cell in study.search[matching[0]].cells:

@@ -149,8 +149,8 @@ class Search(Settings):
     space: dict[str, DomainSettings] = Field(
         min_length=1, json_schema_extra=expects(f"a mapping of dotted keys to ranges: {_FORMS}")
     )
-    trials: int | None = Field(None, ge=1)
-    """That each cell is to have, unless the command says; None where the study does not say."""
+    trials: Annotated[int, Field(ge=1)] = 0
+    """That each cell is to have, unless the command says; 0 where the study does not say."""
     sampler_seed: int = Field(0, ge=0)
     """That draws start from, unless the command says."""
     prune: PruneSettings = PruneSettings()
@@ -243,7 +243,7 @@ def _wrong_range(key: str, kind: str, entry: DomainSettings) -> Iterator[tuple[s
         yield "", f"has no {end}; write {_FORMS}"
     step, whole = entry.step, kind == _WHOLE
     of_kind = isinstance(step, int if whole else int | float) and not isinstance(step, bool)
-    if step is not None and not (of_kind and step > 0):
+    if "step" in entry.model_fields_set and not (of_kind and step > 0):
         yield "step", f"must be {kind} above 0"
     elif not missing and (text := _wrong_ends(entry.domain(key))):
         yield "", text
