@@ -234,12 +234,12 @@ def test_titles_tell_data_and_corruption_and_runs_where_these_do_not_tell_all_ap
     twin = shutil.copytree(runs[1], runs[1].with_name("twin"))
     dae("filters", *runs, twin, "--out", "three.svg").succeeded()
     assert {runs[0].name, runs[1].name, "twin"} <= svg_texts("three.svg")
-    # An odd name is still readable XML, no formula, and of letters that the font has.
+    # An odd name is still readable XML, no formula, and warns of no letter that the font lacks.
     odd = twin.rename(twin.with_name("a\x1b[31m--><x>&$x_1$\u6f22"))
     dae("filters", odd, odd, "--tiles", "1x2", "--out", "odd.svg").succeeded()
     (words,) = [e.text or "" for e in ElementTree.parse("odd.svg").iter() if "}desc" in e.tag]
-    assert "Runs: a?[31m--><x>&$x_1$?" in words
-    assert "$x_1$?" in "".join(svg_texts("odd.svg"))
+    assert "Runs: a?[31m--><x>&$x_1$\u6f22" in words
+    assert "$x_1$\u6f22" in "".join(svg_texts("odd.svg"))
 
 
 def test_an_svg_and_a_pdf_hold_the_same_tiles_the_settings_and_text(

@@ -1,9 +1,9 @@
 """Sheets: grey tiles in rows, panel beside panel, with numbers, titles and a grey scale.
 
 A weight, or a pixel, is a block of equal pixels in the PNG; whatever is said stands outside the
-tiles. All places are in pixels of the PNG, from the top left corner. matplotlib draws; the figure
-has 64 dots an inch, since halves of halves are exact in floating-point numbers: a tile then begins
-on a pixel and not a billionth beside it.
+tiles. All places are in pixels of the PNG, from the top left corner. The PNG is Pillow's, in which
+tiles are pixel for pixel what they are here, and for which no run has to load matplotlib; SVG and
+PDF are matplotlib's, with the same font in the same places.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from dae_cli.figures import style
 from dae_cli.figures.greys import Greys, ImageShape
 from dae_cli.figures.saving import SUFFIXES, check_suffix, figure_bytes, save_png
-from dae_cli.figures.style import INK, SOFT, drawable, text_width
+from dae_cli.figures.style import drawable, text_width
 from dae_cli.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from PIL.Image import Image
 
-_BACKGROUND = 255
+_INK, _SOFT, _FRAME, _BACKGROUND = 34, 102, 160, 255
+"""Greys of titles, of numbers and captions, around the grey scale, and of all else."""
 _TILE_PIXELS = 56  # height of a tile, about, unless a magnification is given
-_DOTS_PER_INCH = 64
+_PER_INCH = 96  # pixels; a browser shows an SVG as large as the PNG
 _SHARP = 8  # pixels of a weight in SVG and PDF: a viewer that smooths keeps the edges
 _SMALLEST = 8  # pixels: the smallest letters
 _NARROWEST = 420  # a sheet of a few tiles is still wide enough to read its title and caption
@@ -108,22 +109,54 @@ class Grid:
         return np.array([tile[:: height // down, :: width // across] for tile in cut])
 
 
+@dataclass(frozen=True)
+class Text:
+    """One line of text whose baseline is at ``y``.
+
+    Attributes:
+        x: of its left end, its middle or its right end, as ``align`` says: ``l``, ``m``, ``r``.
+        size: in pixels.
+        grey: 0 black to 255 white.
+    """
+
+    text: str
+    x: float
+    y: float
+    size: int
+    grey: int
+    align: str = "l"
+
+
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """Panels in their places, as a figure."""
+    """Panels, texts and a grey scale in their places.
 
-    figure: Figure
+    Attributes:
+        size: height and width.
+        scale: top, left, height and width of the grey scale.
+    """
+
+    size: tuple[int, int]
     panels: Sequence[Panel]
     grids: Sequence[Grid]
+    texts: Sequence[Text]
+    scale: tuple[int, int, int, int]
 
-    def image(self) -> Image:
+    def image(self) -> Image.Image:
         """The sheet as a grey image (mode ``L``)."""
-        from PIL import Image
-
-        with style.style():
-            self.figure.canvas.draw()
-        pixels = np.asarray(self.figure.canvas.buffer_rgba())  # type: ignore[attr-defined]
-        return Image.fromarray(np.ascontiguousarray(pixels[..., 0]))
+        pixels = np.full(self.size, _BACKGROUND, dtype=np.uint8)
+        for grid, panel in zip(self.grids, self.panels, strict=True):
+            bottom, right = grid.top + grid.size[0], grid.left + grid.size[1]
+            pixels[grid.top : bottom, grid.left : right] = grid.painted(panel.tiles)
+        top, left, height, width = self.scale
+        pixels[top - 1 : top + height + 1, left - 1 : left + width + 1] = _FRAME
+        pixels[top : top + height, left : left + width] = _ramp(width)
+        image = Image.fromarray(pixels)
+        draw = ImageDraw.Draw(image)
+        for text in self.texts:
+            place, anchor = (round(text.x), round(text.y)), f"{text.align}s"
+            draw.text(place, text.text, text.grey, style.font(text.size), anchor)
+        return image
 
     def save(self, path: Path, metadata: Mapping[str, str]) -> None:
         """Write the sheet as the name's ending says: ``.png``, ``.svg`` or ``.pdf``.
@@ -141,16 +174,46 @@ class Sheet:
         if ending == ".png":
             save_png(self.image(), path, metadata)
             return
-        for shown, panel, grid in zip(
-            self.figure.axes[0].images, self.panels, self.grids, strict=False
-        ):
-            times = math.ceil(_SHARP * panel.image[1] / grid.tile[1])
-            shown.set_data(_colours(grid.painted(panel.tiles, times)))
         about = {key: drawable(text) for key, text in metadata.items()}
         title = {"Title": about.pop("Title")} if "Title" in about else {}
         lines = "\n".join(f"{key}: {text}" for key, text in about.items())
         place = "Description" if ending == ".svg" else "Subject"
-        write_whole(path, figure_bytes(self.figure, ending, title | {place: lines}))
+        with style.style():
+            content = figure_bytes(self._figure(), ending, title | {place: lines})
+        write_whole(path, content)
+
+    def _figure(self) -> Figure:
+        """The sheet as a figure of matplotlib, for SVG and PDF."""
+        from matplotlib.patches import Rectangle
+
+        height, width = self.size
+        figure = style.new_figure((width / _PER_INCH, height / _PER_INCH))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+
+        def show(pixels: Greys, top: int, left: int, size: tuple[int, int]) -> None:
+            axes.imshow(
+                # As colours, which are shown as they are; a colour map is off by one at times.
+                np.repeat(pixels[..., None], 3, axis=2),
+                extent=(left, left + size[1], top + size[0], top),
+                interpolation="none",
+                aspect="auto",
+            )
+
+        for grid, panel in zip(self.grids, self.panels, strict=True):
+            times = math.ceil(_SHARP * panel.image[1] / grid.tile[1])
+            show(grid.painted(panel.tiles, times), grid.top, grid.left, grid.size)
+        top, left, tall, wide = self.scale
+        show(_ramp(wide)[None], top, left, (tall, wide))
+        frame = Rectangle((left, top), wide, tall, fill=False, edgecolor=str(_FRAME / 255))
+        axes.add_patch(frame).set_linewidth(0.5)
+        for text in self.texts:
+            ends = {"l": "left", "m": "center", "r": "right"}
+            options: dict[str, Any] = {"ha": ends[text.align], "va": "baseline"}
+            options |= {"size": text.size * 72 / _PER_INCH, "color": str(text.grey / 255)}
+            axes.text(text.x, text.y, text.text, **options)
+        axes.set(xlim=(0, width), ylim=(height, 0))
+        return figure
 
 
 def lay_out(
@@ -193,117 +256,77 @@ def lay_out(
     if numbered:
         shown = math.ceil(max(len(panel.tiles) for panel in panels) / shape[1])
         row_names = [str(row * shape[1]) for row in range(min(shape[0], shown))]
-    left = pad + max((math.ceil(text_width(name, label)) + near for name in row_names), default=0)
+    left = pad + max((text_width(name, label) + near for name in row_names), default=0)
     lefts = [left + k * (wide + (spacing or round(1.5 * pad))) for k in range(len(panels))]
     right = max(lefts[-1] + wide, _NARROWEST)
 
-    with style.style():
-        canvas = _Canvas()
-        y = canvas.paragraph(title, left, pad, heading, right, INK)
-        top, titles_top = 0, y + (near if title else 0)
-        for panel, start in zip(panels, lefts, strict=True):
-            # The last title may use the blank to its right, if the sheet is wider than its tiles.
-            room = right if start == lefts[-1] else start + wide
-            top = max(top, canvas.paragraph(panel.title, start, titles_top, subheading, room, INK))
-        top += near + (_line(label) + near // 2 if numbered else 0)
-        name_size = min(label, max(_SMALLEST, round(tile[1] / 3.5)))
-        under = _line(name_size) if named else 0
-        grids = [Grid(start, top, tile, gap, shape, under) for start in lefts]
-        for grid, panel in zip(grids, panels, strict=True):
-            canvas.tiles(grid.painted(panel.tiles), grid.top, grid.left, grid.size)
-            canvas.names(grid, panel.names, name_size)
-            if numbered:
-                canvas.column_numbers(grid, min(len(panel.tiles), shape[1]), label, near)
-        for row in _every(len(row_names), grids[0].pitch[0], _line(label)):
-            middle = grids[0].corner(row * shape[1])[0] + tile[0] / 2
-            canvas.text(row_names[row], left - near, middle + 0.36 * label, label, ha="right")
-        y = top + grids[0].size[0] + under + pad
-        end = canvas.scale(scale_ends, left, y, label, near)
-        y = canvas.paragraph(caption, left, y + _line(label) + near, small, right, SOFT)
-        canvas.trim(y + round(0.7 * pad), max(right, end) + pad)
-    return Sheet(canvas.figure, panels, grids)
+    texts = _Texts()
+    y = texts.paragraph(title, left, pad, heading, right, _INK)
+    top, titles_top = 0, y + (near if title else 0)
+    for panel, start in zip(panels, lefts, strict=True):
+        # The last title may use the blank to its right, if the sheet is wider than its tiles.
+        room = right if start == lefts[-1] else start + wide
+        top = max(top, texts.paragraph(panel.title, start, titles_top, subheading, room, _INK))
+    top += near + (_line(label) + near // 2 if numbered else 0)
+    name_size = min(label, max(_SMALLEST, round(tile[1] / 3.5)))
+    under = _line(name_size) if named else 0
+    grids = [Grid(start, top, tile, gap, shape, under) for start in lefts]
+    for grid, panel in zip(grids, panels, strict=True):
+        texts.names(grid, panel.names, name_size)
+        if numbered:
+            texts.column_numbers(grid, min(len(panel.tiles), shape[1]), label, near)
+    for row in _every(len(row_names), grids[0].pitch[0], _line(label)):
+        middle = grids[0].corner(row * shape[1])[0] + tile[0] / 2
+        texts.add(row_names[row], left - near, middle + 0.36 * label, label, align="r")
+    y = top + grids[0].size[0] + under + pad
+    low, high = scale_ends
+    bar = y, left + text_width(low, label) + near, label, 10 * label
+    texts.add(low, left, y + 0.87 * label, label)
+    texts.add(high, bar[1] + bar[3] + near, y + 0.87 * label, label)
+    end = bar[1] + bar[3] + near + text_width(high, label)
+    y = texts.paragraph(caption, left, y + _line(label) + near, small, right, _SOFT)
+    size = y + round(0.7 * pad), max(right, end) + pad
+    return Sheet(size, panels, grids, texts.found, bar)
 
 
-class _Canvas:
-    """A figure in whose pixels one writes, from the top left corner down; then it is trimmed."""
+class _Texts:
+    """The texts of a sheet."""
 
     def __init__(self) -> None:
-        from matplotlib.transforms import Affine2D
+        self.found: list[Text] = []
 
-        self.figure = style.new_figure((1, 1), dpi=_DOTS_PER_INCH)
-        self._axes = self.figure.add_axes((0, 0, 1, 1))
-        self._axes.set_axis_off()
-        self._top = Affine2D()
-        self._inches = self._top + self.figure.dpi_scale_trans
-
-    def trim(self, height: int, width: int) -> None:
-        """Give the figure its size."""
-        self._top.translate(0, height / _DOTS_PER_INCH)
-        self.figure.set_size_inches(width / _DOTS_PER_INCH, height / _DOTS_PER_INCH)
-
-    def text(
-        self, text: str, x: float, y: float, size: float, colour: str = SOFT, ha: str = "left"
+    def add(
+        self, text: str, x: float, y: float, size: int, grey: int = _SOFT, align: str = "l"
     ) -> None:
-        """Write one line whose baseline is at ``y``."""
-        place = x / _DOTS_PER_INCH, -y / _DOTS_PER_INCH
-        points = size * 72 / _DOTS_PER_INCH
-        options: dict[str, Any] = {"size": points, "color": colour, "ha": ha, "va": "baseline"}
-        self.figure.text(*place, text, transform=self._inches, **options)
+        """Add one line whose baseline is at ``y``."""
+        self.found.append(Text(text, x, y, size, grey, align))
 
-    def paragraph(self, text: str, x: int, y: int, size: int, right: int, colour: str) -> int:
-        """Write text in lines that end before ``right``, and return the y below them."""
+    def paragraph(self, text: str, x: int, y: int, size: int, right: int, grey: int) -> int:
+        """Add text in lines that end before ``right``, and return the y below them."""
         for line in _lines(text, size, right - x):
-            self.text(line, x, y + size, size, colour)
+            self.add(line, x, y + size, size, grey)
             y += _line(size)
         return y
 
-    def tiles(self, pixels: Greys, top: int, left: int, size: tuple[int, int]) -> None:
-        """Show greys in a rectangle of this height and width."""
-        edges = (left, left + size[1], -top - size[0], -top)
-        west, east, south, north = (edge / _DOTS_PER_INCH for edge in edges)
-        self._axes.imshow(
-            _colours(pixels),
-            extent=(west, east, south, north),
-            interpolation="none",
-            transform=self._inches,
-            clip_on=False,
-        )
-
-    def scale(self, ends: tuple[str, str], x: int, y: int, size: int, near: int) -> int:
-        """Show the grey scale between its ends, and return the x where it ends."""
-        from matplotlib.patches import Rectangle
-
-        baseline, wide = y + 0.87 * size, 10 * size
-        left = x + math.ceil(text_width(ends[0], size)) + near
-        self.text(ends[0], x, baseline, size)
-        self.text(ends[1], left + wide + near, baseline, size)
-        self.tiles(np.linspace(0, 255, wide).round().astype(np.uint8)[None], y, left, (size, wide))
-        corner = left / _DOTS_PER_INCH, (-y - size) / _DOTS_PER_INCH
-        frame = Rectangle(corner, wide / _DOTS_PER_INCH, size / _DOTS_PER_INCH, fill=False)
-        frame.set(edgecolor="#a0a0a0", linewidth=0.8, transform=self._inches)
-        self.figure.add_artist(frame)  # its white end ends somewhere
-        return left + wide + near + math.ceil(text_width(ends[1], size))
-
     def column_numbers(self, grid: Grid, columns: int, size: int, near: int) -> None:
-        """Write ``+0``, ``+1``, … over the columns."""
+        """Add ``+0``, ``+1``, … over the columns."""
         room = text_width(f"+{columns - 1}", size) + near
         for column in _every(columns, grid.pitch[1], room):
             middle = grid.corner(column)[1] + grid.tile[1] / 2
-            self.text(f"+{column}", middle, grid.top - near, size, ha="center")
+            self.add(f"+{column}", middle, grid.top - near, size, align="m")
 
     def names(self, grid: Grid, names: Sequence[str], size: int) -> None:
-        """Write a name under each tile, in letters so small that it is no wider."""
-        widest = max((text_width(name, size) for name in names), default=0.0)
-        fitting = size * min(1.0, grid.tile[1] / max(widest, 1.0))
+        """Add a name under each tile, in letters so small that it is no wider."""
+        while size > 1 and any(text_width(name, size) > grid.tile[1] for name in names):
+            size -= 1
         for index, name in enumerate(names):
             top, left = grid.corner(index)
-            middle = left + grid.tile[1] / 2
-            self.text(name, middle, top + grid.tile[0] + size, fitting, ha="center")
+            self.add(name, left + grid.tile[1] / 2, top + grid.tile[0] + size, size, align="m")
 
 
-def _colours(greys: Greys) -> Greys:
-    """Greys as colours, which are shown as they are; a colour map is off by one at times."""
-    return np.repeat(greys[..., None], 3, axis=2)
+def _ramp(width: int) -> Greys:
+    """The greys of the scale from left to right."""
+    return np.linspace(0, 255, width).round().astype(np.uint8)
 
 
 def _line(size: int) -> int:

@@ -1,4 +1,4 @@
-"""How every figure looks: matplotlib as it is shipped, with one style for sheets and plots.
+"""How every figure looks: one font, and matplotlib as it is shipped with one style over it.
 
 Figures are built with matplotlib's objects alone (``Figure`` on an Agg canvas, never pyplot): no
 global state and no user's settings, so the same values give the same picture.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, nullcontext
 from functools import cache, lru_cache
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from matplotlib.ft2font import FT2Font
+    from PIL.ImageFont import FreeTypeFont
 
 INK, SOFT = "#222222", "#666666"
 """Of titles; and of numbers and captions, which are to be seen after the data."""
@@ -70,9 +72,7 @@ def load_matplotlib() -> None:
     ``matplotlibrc`` of the current folder, and the user's own. What they say may be unknown here or
     unreadable: a notebook, for one, sets a backend of its own for every command that it starts.
     """
-    found = find_spec("matplotlib")
-    package = Path(found.origin).parent if found and found.origin else Path()
-    shipped = package / "mpl-data"
+    shipped = _shipped()
     # It warns of its users' settings and folders, which are of no concern here.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with (
@@ -96,7 +96,8 @@ def style() -> Iterator[None]:
     from matplotlib import rc_context, rcParamsDefault
 
     values: Any = {name: value for name, value in rcParamsDefault.items() if name != "backend"}
-    with rc_context(values | _STYLE):
+    with rc_context(values | _STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # an SVG's viewer may have it
         yield
 
 
@@ -110,37 +111,28 @@ def new_figure(inches: tuple[float, float], **options: Any) -> Figure:
     return figure
 
 
-@lru_cache(maxsize=1024)
-def text_width(text: str, size: float) -> float:
-    """Width of one line in pixels.
+@lru_cache(maxsize=64)
+def font(size: int) -> FreeTypeFont:
+    """DejaVu Sans, which matplotlib ships, for what Pillow draws; ``size`` in pixels."""
+    from PIL import ImageFont
 
-    Args:
-        size: of the letters, in pixels.
-    """
-    font = _font()
-    font.set_size(size, 72)
-    font.set_text(text)
-    return float(font.get_width_height()[0]) / 64  # it counts in 26.6 fixed point
+    return ImageFont.truetype(_shipped() / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+
+
+def text_width(text: str, size: int) -> int:
+    """Width of one line in pixels, rounded up."""
+    return math.ceil(font(size).getlength(text))
 
 
 def drawable(text: str) -> str:
-    """Return text with ``?`` for what the font lacks and for what is no character of a text."""
-    font = _font()
-    return "".join(
-        letter if letter == "\n" or (letter.isprintable() and font.get_char_index(ord(letter)))
-        else "?"
-        for letter in text
-    )  # fmt: skip
+    """Return text with ``?`` for what is no character of a text."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
-@cache
-def _font() -> FT2Font:
-    """DejaVu Sans, which matplotlib ships, to measure text with."""
-    load_matplotlib()
-    from matplotlib import get_data_path
-    from matplotlib.font_manager import get_font
-
-    return get_font(str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")))
+def _shipped() -> Path:
+    """The folder of what matplotlib ships beside its code."""
+    found = find_spec("matplotlib")
+    return (Path(found.origin).parent if found and found.origin else Path()) / "mpl-data"
 
 
 def _import() -> None:
