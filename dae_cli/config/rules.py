@@ -9,101 +9,103 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from itertools import pairwise
-from types import SimpleNamespace
-from typing import Any, TypeVar, cast
-
-from pydantic import BaseModel
+from typing import Any
 
 from dae_cli.config.choices import CORRUPTIONS
-from dae_cli.config.messages import KeyPath, Problem
+from dae_cli.config.messages import KeyPath, Problem, known_keys
 from dae_cli.config.reader import Document
 from dae_cli.config.schema import (
     KINDS,
     SECTIONS,
-    CorruptionSettings,
     Experiment,
     FilterExperiment,
-    FinetuneSettings,
     Kind,
-    ModelSettings,
-    PatchSettings,
-    PretrainSettings,
-    Settings,
-    SubsetSettings,
     SvmExperiment,
-    SvmSettings,
     labelled,
 )
-from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST, DatasetSpec
+from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST
 
 MOST_WEIGHTS = 10**9
 """A hundred times those of the paper's largest networks; in single precision, 4 GB."""
 
 Findings = Iterator[tuple[str, str]]
 """A dotted key, and what is wrong with it."""
-Section = TypeVar("Section", bound=BaseModel)
+
+
+class UnsoundError(LookupError):
+    """A rule reads what is wrong or missing."""
 
 
 class Cell:
-    """Merged settings as the rules see them: every section with its defaults, as far as sound."""
+    """Merged settings as the rules see them: dotted keys, with their defaults, as far as sound."""
 
     def __init__(self, document: Document, kind: Kind, wrong: Collection[KeyPath]) -> None:
-        def section(name: str, model: type[Section]) -> Section:
-            return _sound(model, document.get((name,)), wrong, name)
-
-        self.document, self.kind = document, kind
+        self.document, self.kind, self._wrong = document, kind, set(wrong)
+        self._known = known_keys(kind)
         self.dataset = document.get(("dataset",))
-        self.model = section("model", ModelSettings)
-        self.corruption = section("corruption", CorruptionSettings)
-        self.pretrain = section("pretrain", PretrainSettings)
-        self.finetune = section("finetune", FinetuneSettings)
-        self.subset = section("subset", SubsetSettings)
-        self.svm = section("svm", SvmSettings)
-        self.patches = section("patches", PatchSettings)
-        self.rows = None if ("rows",) in wrong else document.get(("rows",))
+        self.spec = labelled(self.dataset)
 
-    @property
-    def spec(self) -> DatasetSpec | None:
-        """The labelled data set, if it is one."""
-        return labelled(self.dataset)
+    def __getitem__(self, key: str) -> Any:
+        """The value of a dotted key, or its default. Raises UnsoundError."""
+        path = tuple(key.split("."))
+        if key not in self._known or {path[:1], path} & self._wrong:
+            raise UnsoundError(key)
+        if self.document.has(path):
+            return self.document.get(path)
+        if len(path) > 1:
+            section = self.document.get(path[:1])
+            if section is None and "required" in self._known[path[0]]:
+                raise UnsoundError(key)
+            # An unknown key of a section may mean the one that is left to its default.
+            if any(f"{path[0]}.{name}" not in self._known for name in section or ()):
+                raise UnsoundError(key)
+        if "default" not in self._known[key]:
+            raise UnsoundError(key)
+        return self._known[key]["default"]
 
-    @property
-    def inputs(self) -> int:
-        """The components of an example; of a data set that there is not, the fewest of any."""
-        if self.spec is None and self.kind is FilterExperiment:
-            return self.patches.side**2
-        specs = [self.spec] if self.spec else DATASETS.values()
-        return min(spec.n_pixels for spec in specs)
+    def get(self, key: str, default: Any) -> Any:
+        """The value of a dotted key; `default` where it is wrong or missing."""
+        with suppress(UnsoundError):
+            return self[key]
+        return default
+
+    def changed(self, key: str) -> bool:
+        """Whether a dotted key has a sound value other than its default."""
+        default = self._known[key]["default"]
+        return bool(self.get(key, default) != default)
 
     def says(self, key: str) -> bool:
         """Whether a dotted key is written somewhere."""
         return self.document.has(tuple(key.split(".")))
 
-    def where(self, key: str) -> str:
-        """Where a dotted key is written."""
-        return self.document.place(tuple(key.split("."))).where
+    def because(self, key: str) -> str:
+        """The key that a finding follows from, with its place."""
+        if not self.says(key):
+            return f"({key}: {self[key]}, the default)"
+        return f"({key}: {self.document.place(tuple(key.split('.'))).where})"
 
+    @property
+    def inputs(self) -> int:
+        """The components of an example; of a data set that there is not, the fewest of any."""
+        if self.spec is None and self.kind is FilterExperiment:
+            return int(self["patches.side"] ** 2)
+        specs = [self.spec] if self.spec else DATASETS.values()
+        return min(spec.n_pixels for spec in specs)
 
-def _sound(model: type[Section], given: object, wrong: Collection[KeyPath], name: str) -> Section:
-    """A section without what is wrong in it or missing: to read that is a NotSoundError."""
-    usual = {k: info.default for k, info in model.model_fields.items() if not info.is_required()}
-    if given is None and len(usual) == len(model.model_fields):
-        given = {}
-    if not isinstance(given, dict):
-        return cast(Section, _Sound())
-    if not model.model_fields.keys() >= given.keys():  # one of which may mean what has a default
-        usual = {}
-    there = {key: value for key, value in (usual | given).items() if (name, key) not in wrong}
-    return cast(Section, _Sound(**there))
-
-
-class NotSoundError(AttributeError):
-    """A rule reads what is wrong or missing."""
-
-
-class _Sound(SimpleNamespace):
-    def __getattr__(self, name: str) -> Any:
-        raise NotSoundError(name)
+    @property
+    def trained_on(self) -> tuple[int, str]:
+        """How many examples minibatches are drawn from, and what these are."""
+        if self.kind is FilterExperiment and self.spec:
+            rows = self["rows"] or MNIST.n_train_file
+            return rows, f"the {rows} digits"
+        if self.kind is FilterExperiment:
+            return self["patches.count"], f"the {self['patches.count']} patches"
+        if self.spec is None:
+            raise UnsoundError("dataset")
+        rows = self.spec.n_train
+        if self.get("subset.train", rows + 1) <= rows:
+            return self["subset.train"], f"the {self['subset.train']} rows of subset.train"
+        return rows, f"the {rows} training rows of {self.dataset}"
 
 
 def contradictions(
@@ -113,55 +115,40 @@ def contradictions(
     cell = Cell(document, kind, wrong)
     for kinds, rule in RULES:
         if kind in kinds:
-            with suppress(NotSoundError):
+            with suppress(UnsoundError):
                 for key, text in rule(cell):
                     yield tuple(key.split(".")), text
 
 
-def other_noise_has_no_salt_and_pepper(cell: Cell) -> Findings:
-    kind = cell.corruption.kind
+def noise_has_the_settings_of_its_kind(cell: Cell) -> Findings:
+    kind, because = cell["corruption.kind"], cell.because("corruption.kind")
     for other, noise in CORRUPTIONS.items():
         for name in noise.options:
-            value, usual = getattr(cell.corruption, name), _default(CorruptionSettings, name)
-            if name not in CORRUPTIONS[kind].options and value != usual:
-                yield (
-                    f"corruption.{name}",
-                    f"{kind} puts in no {name}; "
-                    f"leave {name} out, or set kind to {other} {_because_of_noise(cell)}",
-                )
-
-
-def gaussian_noise_destroys_no_inputs(cell: Cell) -> Findings:
-    kind = cell.corruption.kind
-    if CORRUPTIONS[kind].level == "sigma" and cell.corruption.destruction != 0:
-        yield (
-            "corruption.destruction",
+            if name not in CORRUPTIONS[kind].options and cell.changed(f"corruption.{name}"):
+                text = f"{kind} puts in no {name}; leave {name} out, or set kind to {other}"
+                yield f"corruption.{name}", f"{text} {because}"
+    if CORRUPTIONS[kind].level == "sigma":
+        unused = "destruction"
+        text = (
             f"{kind} noise destroys no inputs: its strength is corruption.sigma; leave "
-            f"destruction out or set it to 0 {_because_of_noise(cell)}",
+            "destruction out or set it to 0"
         )
-
-
-def only_gaussian_noise_has_a_sigma(cell: Cell) -> Findings:
-    kind = cell.corruption.kind
-    if CORRUPTIONS[kind].level != "sigma" and cell.corruption.sigma != 0:
-        yield (
-            "corruption.sigma",
-            f"only gaussian noise has a sigma; the strength of {kind} is "
-            f"corruption.destruction {_because_of_noise(cell)}",
-        )
+    else:
+        unused = "sigma"
+        text = f"only gaussian noise has a sigma; the strength of {kind} is corruption.destruction"
+    if cell.changed(f"corruption.{unused}"):
+        yield f"corruption.{unused}", f"{text} {because}"
 
 
 def some_inputs_are_destroyed_and_not_all(cell: Cell) -> Findings:
     """round(ν·d) of d inputs are: of the image, and of every hidden layer but the last."""
-    destruction = cell.corruption.destruction
-    if not destruction or CORRUPTIONS[cell.corruption.kind].level == "sigma":
+    destruction = cell["corruption.destruction"]
+    if not destruction or CORRUPTIONS[cell["corruption.kind"]].level == "sigma":
         return
     widths = [(f"the {cell.inputs} pixels", cell.inputs)]
-    hidden = getattr(cell.model, "hidden", ())
-    widths += [
-        (f"the {units} units of hidden layer {i}", units) for i, units in enumerate(hidden, 1)
-    ]
-    for name, width in widths[: max(len(hidden), 1)]:
+    for i, units in enumerate(cell.get("model.hidden", ())[:-1], 1):
+        widths.append((f"the {units} units of hidden layer {i}", units))
+    for name, width in widths:
         count = round(destruction * width)
         if count == 0 or count >= width:
             what, remedy = "all", "use a smaller fraction"
@@ -174,53 +161,37 @@ def some_inputs_are_destroyed_and_not_all(cell: Cell) -> Findings:
 
 def only_an_rbm_has_a_gibbs_chain(cell: Cell) -> Findings:
     for name in ("gibbs_steps", "persistent", "sample_visible"):
-        value, usual = getattr(cell.pretrain, name), _default(PretrainSettings, name)
-        if cell.pretrain.kind != "rbm" and value != usual:
+        if cell["pretrain.kind"] != "rbm" and cell.changed(f"pretrain.{name}"):
             text = "only an RBM has a Gibbs chain; set pretrain.kind to rbm, or leave"
             yield f"pretrain.{name}", f"{text} {name} out"
 
 
-def inputs_of_an_rbm_are_not_corrupted(cell: Cell) -> Findings:
-    for name in ("destruction", "sigma"):
-        if cell.pretrain.kind == "rbm" and getattr(cell.corruption, name) != 0:
-            yield (
-                f"corruption.{name}",
-                "the inputs of an RBM are not corrupted: its noise is that of the Gibbs chain; "
-                f"leave {name} out or set it to 0 {_because_of_rbm(cell)}",
-            )
+_NOISE_OF_AN_RBM = "the inputs of an RBM are not corrupted: its noise is that of the Gibbs chain"
+_FIXED_IN_AN_RBM = {
+    "corruption.destruction": (_NOISE_OF_AN_RBM, "0"),
+    "corruption.sigma": (_NOISE_OF_AN_RBM, "0"),
+    "pretrain.loss": (
+        "an RBM is trained by contrastive divergence, and its reconstruction is told as a "
+        "cross-entropy",
+        "cross-entropy",
+    ),
+    "pretrain.weight_decay": ("no decay is part of contrastive divergence here", "0"),
+    "pretrain.contraction": ("no contraction is part of contrastive divergence here", "0"),
+    "model.tied": ("an RBM has the same weights upwards and downwards", "true"),
+}
+"""Settings that an RBM leaves at their defaults: why, and the default."""
 
 
-def the_reconstruction_of_an_rbm_is_a_cross_entropy(cell: Cell) -> Findings:
-    if cell.pretrain.kind == "rbm" and cell.pretrain.loss != "cross-entropy":
-        yield (
-            "pretrain.loss",
-            "an RBM is trained by contrastive divergence, and its reconstruction is told as a "
-            f"cross-entropy; leave loss out or set it to cross-entropy {_because_of_rbm(cell)}",
-        )
-
-
-def contrastive_divergence_has_no_penalty(cell: Cell) -> Findings:
-    for name, penalty in (("weight_decay", "decay"), ("contraction", "contraction")):
-        if cell.pretrain.kind == "rbm" and getattr(cell.pretrain, name) != 0:
-            yield (
-                f"pretrain.{name}",
-                f"no {penalty} is part of contrastive divergence here; "
-                f"leave {name} out or set it to 0 {_because_of_rbm(cell)}",
-            )
-
-
-def an_rbm_has_the_same_weights_both_ways(cell: Cell) -> Findings:
-    if cell.pretrain.kind == "rbm" and not cell.model.tied:
-        yield (
-            "model.tied",
-            "an RBM has the same weights upwards and downwards; "
-            f"leave tied out or set it to true {_because_of_rbm(cell)}",
-        )
+def an_rbm_leaves_settings_of_autoencoders_at_their_defaults(cell: Cell) -> Findings:
+    for key, (why, default) in _FIXED_IN_AN_RBM.items():
+        if cell["pretrain.kind"] == "rbm" and cell.changed(key):
+            remedy = f"leave {key.partition('.')[2]} out or set it to {default}"
+            yield key, f"{why}; {remedy} {cell.because('pretrain.kind')}"
 
 
 def weights_fit_into_memory(cell: Cell) -> Findings:
     """No machine that trains on such images holds more, so allocating is not tried."""
-    widths = (cell.inputs, *cell.model.hidden)
+    widths = (cell.inputs, *cell["model.hidden"])
     weights = sum(above * below for below, above in pairwise(widths))
     if weights > MOST_WEIGHTS:
         yield (
@@ -233,63 +204,55 @@ def weights_fit_into_memory(cell: Cell) -> Findings:
 def a_subset_is_no_larger_than_its_split(cell: Cell) -> Findings:
     names = {"train": "training", "valid": "validation", "test": "test"}
     for split, there in cell.spec.rows.items() if cell.spec else ():
-        if getattr(cell.subset, split, 0) > there:
-            yield (
-                f"subset.{split}",
-                f"must be from 1 to {there}: "
-                f"there are no more {names[split]} rows of {cell.dataset}",
-            )
+        if cell.get(f"subset.{split}", 0) > there:
+            text = f"there are no more {names[split]} rows of {cell.dataset}"
+            yield f"subset.{split}", f"must be from 1 to {there}: {text}"
 
 
-def a_minibatch_is_no_larger_than_the_training_set(cell: Cell) -> Findings:
-    if cell.spec is None:
-        return
-    rows = cell.spec.n_train
-    described = f"the {rows} training rows of {cell.dataset}"
-    subset = getattr(cell.subset, "train", None)
-    if subset is not None and subset <= rows:
-        rows, described = subset, f"the {subset} rows of subset.train"
-    for name, section in (("pretrain", cell.pretrain), ("finetune", cell.finetune)):
-        key, size = f"{name}.batch_size", getattr(section, "batch_size", 0)
-        if size <= rows or (name == "pretrain" and getattr(section, "epochs", 1) == 0):
+def a_minibatch_is_no_larger_than_what_is_trained_on(cell: Cell) -> Findings:
+    rows, described = cell.trained_on
+    for name in ("pretrain", "finetune"):
+        key = f"{name}.batch_size"
+        size = cell.get(key, 0)
+        if size <= rows or (name == "pretrain" and cell.get("pretrain.epochs", 1) == 0):
             continue
-        if cell.says(key):
-            yield key, f"must be from 1 to {rows}: a batch cannot be larger than {described}"
+        if cell.says(key) or cell.kind is FilterExperiment:
+            text = f"must be from 1 to {rows}: a batch cannot be larger than {described}"
+            yield key if cell.says(key) else name, text
         else:
             text = f"fewer rows than a batch, {key}, which is {size} unless set; set it as well"
             yield "subset.train", text
 
 
 def the_kernel_rbf_has_neither_degree_nor_offset(cell: Cell) -> Findings:
-    where = f" (kernel: {cell.where('svm.kernel')})"
     for name in ("degree", "offset"):
-        if cell.svm.kernel == "rbf" and cell.says(f"svm.{name}s"):
+        if cell["svm.kernel"] == "rbf" and cell.says(f"svm.{name}s"):
             text = f"the kernel rbf has no {name}; leave {name}s out, or set svm.kernel to poly"
-            yield f"svm.{name}s", f"{text}{where}"
+            yield f"svm.{name}s", f"{text} {cell.because('svm.kernel')}"
 
 
 def digits_are_trained_on_whole_and_photographs_in_patches(cell: Cell) -> Findings:
-    where = cell.where("dataset")
+    because = cell.because("dataset")
     if cell.spec and cell.says("patches"):
         text = "digits are trained on whole; remove it, or set dataset to photographs"
-        yield "patches", f"{text} ({where})"
+        yield "patches", f"{text} {because}"
     if not cell.spec and cell.says("rows"):
-        yield "rows", f"photographs have no rows: set patches.count (dataset: {where})"
+        yield "rows", f"photographs have no rows: set patches.count {because}"
 
 
 def filters_are_those_of_one_layer(cell: Cell) -> Findings:
-    if len(cell.model.hidden) > 1:
+    if len(cell["model.hidden"]) > 1:
         text = "filters are those of one layer, which sees the pixels: give the units of one layer"
         yield "model.hidden", text
 
 
 def filters_need_pretraining(cell: Cell) -> Findings:
-    if cell.pretrain.epochs == 0:
+    if cell["pretrain.epochs"] == 0:
         yield "pretrain.epochs", "must be 1 or more: there is nothing but pretraining here"
 
 
 def patches_are_no_probabilities(cell: Cell) -> Findings:
-    if not cell.spec and cell.pretrain.loss == "cross-entropy":
+    if not cell.spec and cell["pretrain.loss"] == "cross-entropy":
         yield (
             "pretrain.loss" if cell.says("pretrain.loss") else "pretrain",
             "patches have values below 0 and above 1, which are no probabilities: "
@@ -297,39 +260,21 @@ def patches_are_no_probabilities(cell: Cell) -> Findings:
         )
 
 
-def a_minibatch_is_no_larger_than_what_filters_are_learned_from(cell: Cell) -> Findings:
-    if cell.spec:
-        rows, of = cell.rows or MNIST.n_train_file, "digits"
-    else:
-        rows, of = cell.patches.count, "patches"
-    if cell.pretrain.batch_size > rows:
-        yield (
-            "pretrain.batch_size" if cell.says("pretrain.batch_size") else "pretrain",
-            f"must be from 1 to {rows}: a batch cannot be larger than the {rows} {of}",
-        )
-
-
 _WITH_LAYERS: tuple[Kind, ...] = (Experiment, FilterExperiment)
 _WITH_LABELS: tuple[Kind, ...] = (Experiment, SvmExperiment)
 RULES: tuple[tuple[tuple[Kind, ...], Callable[[Cell], Findings]], ...] = (
-    (_WITH_LAYERS, other_noise_has_no_salt_and_pepper),
-    (_WITH_LAYERS, gaussian_noise_destroys_no_inputs),
-    (_WITH_LAYERS, only_gaussian_noise_has_a_sigma),
+    (_WITH_LAYERS, noise_has_the_settings_of_its_kind),
     (_WITH_LAYERS, some_inputs_are_destroyed_and_not_all),
     (_WITH_LAYERS, only_an_rbm_has_a_gibbs_chain),
-    (_WITH_LAYERS, inputs_of_an_rbm_are_not_corrupted),
-    (_WITH_LAYERS, the_reconstruction_of_an_rbm_is_a_cross_entropy),
-    (_WITH_LAYERS, contrastive_divergence_has_no_penalty),
-    (_WITH_LAYERS, an_rbm_has_the_same_weights_both_ways),
+    (_WITH_LAYERS, an_rbm_leaves_settings_of_autoencoders_at_their_defaults),
     (_WITH_LAYERS, weights_fit_into_memory),
     (_WITH_LABELS, a_subset_is_no_larger_than_its_split),
-    ((Experiment,), a_minibatch_is_no_larger_than_the_training_set),
     ((SvmExperiment,), the_kernel_rbf_has_neither_degree_nor_offset),
     ((FilterExperiment,), digits_are_trained_on_whole_and_photographs_in_patches),
     ((FilterExperiment,), filters_are_those_of_one_layer),
     ((FilterExperiment,), filters_need_pretraining),
     ((FilterExperiment,), patches_are_no_probabilities),
-    ((FilterExperiment,), a_minibatch_is_no_larger_than_what_filters_are_learned_from),
+    (_WITH_LAYERS, a_minibatch_is_no_larger_than_what_is_trained_on),
 )
 """Each with the kinds of experiments that it is for, in the order in which they are reported."""
 
@@ -383,17 +328,3 @@ def unused_overrides(over: Document, kinds: Collection[Kind], which: str) -> lis
         if key in SECTIONS and not any(key in kind.model_fields for kind in there)
         for where in dict.fromkeys(p.where for path, p in over.places.items() if path[:1] == (key,))
     ]
-
-
-def _default(section: type[Settings], name: str) -> Any:
-    return section.model_fields[name].default
-
-
-def _because_of_noise(cell: Cell) -> str:
-    if cell.says("corruption.kind"):
-        return f"(kind: {cell.where('corruption.kind')})"
-    return f"(kind: {cell.corruption.kind}, the default)"
-
-
-def _because_of_rbm(cell: Cell) -> str:
-    return f"(pretrain.kind: {cell.where('pretrain.kind')})"
