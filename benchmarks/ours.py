@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from dae_cli.config.experiments import resolve_experiment
+from dae_cli.config.schema import as_network
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.engines.engine import engine_for
 from dae_cli.training.run import Callbacks, TrainingRun
@@ -37,7 +38,8 @@ class Training(Callbacks):
         hidden, epochs = (widths[1:], 100_000) if len(widths) == 2 else (widths[1:-1], 0)
         words = [f"model.hidden={list(hidden)}", f"pretrain.epochs={epochs}"]
         words += [f"finetune.{name}=100000" for name in ("max_epochs", "patience")]
-        experiment = resolve_experiment("icml2008/convex-25", [*words, *changes]).network
+        cell = resolve_experiment("icml2008/convex-25", [*words, *changes])
+        experiment = as_network(cell.experiment)
         self.state = initial_state(experiment, widths[0])
         self._run = TrainingRun(experiment, self.state, engine_for(engine, device), self)
         self._steps = 0

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dae_cli.config.experiments import resolve_study
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import Experiment, as_network
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Split
 from dae_cli.data.sources import DataOptions, prepare
@@ -137,4 +137,4 @@ def tensors_of(split: Split) -> list[Tensor]:
 
 if __name__ == "__main__":
     for cell in resolve_study(sys.argv[1], sys.argv[2:]).cells:
-        run_cell(cell.network)
+        run_cell(as_network(cell.experiment))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 from dae_cli.config.choices import CORRUPTIONS
 from dae_cli.config.schema import AnyExperiment, CorruptionSettings, SvmExperiment
@@ -29,21 +30,13 @@ _ADDED_LATER: dict[str, dict[str, object]] = {
 done before there was a choice. They are left out at this value, so that runs keep their names."""
 
 
-def settings_for_digest(
-    experiment: AnyExperiment, mode: Literal["python", "json"] = "python"
-) -> dict[str, Any]:
-    """Return all settings but later ones at the value that says what was done before them.
-
-    Args:
-        experiment: the resolved config.
-        mode: of pydantic's dump; "json" has lists where "python" has tuples.
-    """
-    settings = experiment.model_dump(mode=mode)
+def settings_for_digest(experiment: AnyExperiment) -> dict[str, Any]:
+    """All settings but later ones at the value that says what was done before them."""
+    settings = experiment.model_dump(mode="json")
     for section, before in _ADDED_LATER.items():
         there = settings.get(section, {})
         for name, value in before.items():
-            own = there.get(name)
-            if name in there and (list(own) if isinstance(own, tuple) else own) == value:
+            if name in there and there[name] == value:
                 del there[name]
     return settings
 
@@ -62,10 +55,7 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def differing(before: AnyExperiment, now: AnyExperiment) -> tuple[str, ...]:
-    """Return the settings that two experiments do not share, as the second has them.
-
-    Such as `corruption.destruction 0.15`. The seed is left out: every row has it.
-    """
+    """The settings but the seed that the second has otherwise: `corruption.destruction 0.15`."""
     old, new = _flat(settings_for_digest(before)), _flat(settings_for_digest(now))
     return tuple(
         f"{name} {one_line(new[name]) if new.get(name) is not None else 'not set'}"
@@ -92,18 +82,19 @@ def dump_yaml(experiment: AnyExperiment) -> str:
     return "".join(f"{key}: {one_line(value)}\n" for key, value in settings.items())
 
 
-def one_line(value: Any) -> str:
+def one_line(value: Any, text: Callable[[str], str] = str) -> str:
     """A setting as `dump_yaml` writes it: numbers with all their digits, sections in braces."""
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {one_line(item)}' for key, item in value.items())}}}"
+        pairs = (f"{key}: {one_line(item, text)}" for key, item in value.items())
+        return f"{{{', '.join(pairs)}}}"
     if isinstance(value, tuple | list):
-        return f"[{', '.join(map(one_line, value))}]"
+        return f"[{', '.join(one_line(item, text) for item in value)}]"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        text = repr(value)  # the shortest that gives the same float
-        return text.replace("e", ".0e") if "e" in text and "." not in text else text
-    return str(value)
+        digits = repr(value)  # the shortest that gives the same float
+        return digits.replace("e", ".0e") if "e" in digits and "." not in digits else digits
+    return text(value) if isinstance(value, str) else str(value)
 
 
 def quoted(text: str) -> str:

@@ -36,11 +36,9 @@ from dae_cli.config.reader import MAX_DEPTH, Document, Place, merge, read_file, 
 from dae_cli.config.rules import contradictions, mixed_problems, unused_overrides
 from dae_cli.config.schema import (
     AnyExperiment,
-    Experiment,
     FilterExperiment,
     Kind,
     SettingsFile,
-    as_network,
     kind_of,
 )
 from dae_cli.config.search_space import Search
@@ -69,11 +67,6 @@ class ResolvedExperiment:
     """What it is compared with; its study says so."""
     changed: tuple[str, ...] = ()
     """Settings that `--set` made others than those of the files, whose name the cell keeps."""
-
-    @property
-    def network(self) -> Experiment:
-        """The experiment of a cell that is known to be no SVM; TypeError if it is one."""
-        return as_network(self.experiment)
 
     @property
     def cell(self) -> str:

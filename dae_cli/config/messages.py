@@ -97,11 +97,7 @@ def problems_with(
 ) -> list[Problem]:
     """Every unknown key and wrong value of a document, in the order of its lines.
 
-    Args:
-        model: what the document should be.
-        document: as it was read.
-        label: of the document, where a key of its own is missing.
-        others: problems that the model does not find, and where they are.
+    `label` is the place of missing keys, `others` are problems that the model does not find.
     """
     details = errors_of(model, document.value)
     unknown = [d["loc"][:-1] for d in details if d["loc"][-1] == "[key]"]

@@ -160,15 +160,9 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def read_file(
     path: Path, label: str, *, what: str = _SETTINGS, larger: int = 1
 ) -> tuple[Document | None, list[Problem]]:
-    """The mapping in a file and every problem with its form.
+    """The mapping in a file (None if there is none to be read) and all problems with its form.
 
-    An empty file is an empty mapping; None: the file cannot be read, or holds something else.
-
-    Args:
-        path: of the file.
-        label: its name for messages.
-        what: it should hold.
-        larger: how many times an experiment's bounds of size it may have.
+    `what` it should hold is for messages; it may be so many times `larger` than an experiment.
     """
     most = larger * MAX_BYTES
     try:

@@ -52,7 +52,7 @@ def settings_text(study: ResolvedStudy) -> str:
         lines.append("claims: false")
     if study.figures:
         figures = (figure.model_dump(exclude_defaults=True) for figure in study.figures)
-        lines += ["figures:", *(f"  - {one_line(_all_quoted(figure))}" for figure in figures)]
+        lines += ["figures:", *(f"  - {one_line(figure, quoted)}" for figure in figures)]
     if study.changed:
         lines.append("changed:")
         lines += [f"  {_key(cell)}: {quoted(what)}" for cell, what in study.changed.items()]
@@ -67,24 +67,8 @@ def _key(cell: str) -> str:
     return cell if _PLAIN_KEY.fullmatch(cell) else quoted(cell)
 
 
-def _all_quoted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _all_quoted(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return tuple(_all_quoted(item) for item in value)
-    return quoted(value) if isinstance(value, str) else value
-
-
 def read_settings(path: Path, source: Path) -> ResolvedStudy:
-    """Read the study that `settings_text` wrote.
-
-    Args:
-        path: of the file.
-        source: the study's folder, where people write what they tried.
-
-    Raises:
-        ConfigError: it cannot be read, or is not as dae writes it.
-    """
+    """The study that `settings_text` wrote; `source` is its folder. Raises ConfigError."""
     document, problems = read_file(path, label(path), larger=_LARGER)
     if document is None:
         raise _not_ours(path, problems)
@@ -133,16 +117,9 @@ def _not_ours(path: Path, problems: Sequence[Problem]) -> ConfigError:
 def require_fit(
     cells: Mapping[str, AnyExperiment], overrides: Sequence[str], folder: Path, remedy: str
 ) -> None:
-    """Make sure that `--set` says nothing else than what results were made with.
+    """Make sure that `--set` says nothing else than what a folder's rows were made with.
 
-    Args:
-        cells: what is known of the settings of a folder's rows.
-        overrides: the `--set` arguments.
-        folder: of the results.
-        remedy: what to do instead, for the message.
-
-    Raises:
-        ConfigError: an argument is wrong, or does not fit, each reported with both values.
+    Raises ConfigError: an argument is wrong, or does not fit, each reported with both values.
     """
     over, problems = parse_overrides(overrides)
     if cells:

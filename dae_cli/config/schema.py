@@ -335,23 +335,14 @@ def kind_of(values: Mapping[str, Any]) -> Kind:
 
 
 def as_network(experiment: AnyExperiment) -> Experiment:
-    """The experiment, which its user knows to be that of a network.
-
-    Raises:
-        TypeError: it is that of an SVM, or of filters.
-    """
+    """The experiment, known to be that of a network; TypeError if it is not."""
     if not isinstance(experiment, Experiment):
-        kind = KINDS[type(experiment)]
-        raise TypeError(f"an experiment that is {kind} was given where only a network can be")
+        raise TypeError(f"{KINDS[type(experiment)]}, where only a network can be")
     return experiment
 
 
 def as_pretrained(experiment: AnyExperiment) -> PretrainedExperiment:
-    """The experiment, which its user knows to have layers that are pretrained.
-
-    Raises:
-        TypeError: it is that of an SVM.
-    """
+    """The experiment, known to have layers that are pretrained; TypeError of an SVM."""
     if isinstance(experiment, SvmExperiment):
-        raise TypeError("an SVM was given where only what is pretrained can be")
+        raise TypeError("an SVM, where only what is pretrained can be")
     return experiment

@@ -1,18 +1,4 @@
-"""The `search` section of a study.yaml: which settings of which cells are searched, and where.
-
-A list; each item names cells by globs, the ranges of dotted keys, how many
-trials each cell is to have, drawn from which seed, and when they are pruned:
-
-    search:
-      - cells: convex-*
-        space:
-          units: {low: 500, high: 3000, step: 500}
-          layers: {choices: [1, 2, 3]}
-          pretrain.learning_rate: {low: 0.005, high: 0.2, log: true}
-        trials: 8
-        sampler_seed: 0
-        prune: {after_trials: 5, from_epoch: 10}
-"""
+"""The `search` section of a study.yaml: which settings of which cells are searched, and where."""
 
 from __future__ import annotations
 

@@ -10,8 +10,11 @@ search:
   - cells: convex-*
     space:
       units: {low: 500, high: 3000, step: 500}
+      layers: {choices: [1, 2, 3]}
       pretrain.learning_rate: {low: 0.005, high: 0.2, log: true}
     trials: 8
+    sampler_seed: 0
+    prune: {after_trials: 5, from_epoch: 10}
 figures:
   - name: gaussian
     title: "200 units, Gaussian corruption"

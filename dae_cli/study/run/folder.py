@@ -175,7 +175,7 @@ def destruction_percent(experiment: AnyExperiment) -> float:
 def config_sha256(experiment: AnyExperiment, numerics: int = NUMERICS_VERSION) -> str:
     """Return the digest of a resolved config and a version of the numerics."""
     plain = json.dumps(
-        {"experiment": settings_for_digest(experiment, "json"), "numerics": numerics},
+        {"experiment": settings_for_digest(experiment), "numerics": numerics},
         sort_keys=True,
     )
     return hashlib.sha256(plain.encode()).hexdigest()
