@@ -153,14 +153,29 @@ def resolve_experiment(name: str, overrides: Sequence[str] = ()) -> ResolvedExpe
         raise ConfigError(f"{shown(name)} is a study, not one experiment; name a cell: {cells}")
     in_study = (target.folder / STUDY_FILE).is_file()
     study, problems = read_study_file(target.folder) if in_study else (StudyFile(), [])
+    return _resolve_file(target.name, target.file, study, problems, overrides)
+
+
+def load_resolved(path: Path) -> AnyExperiment:
+    """The experiment of a config.yaml, as `dump_yaml` wrote it.
+
+    No study.yaml beside it is read. Raises ConfigError with every problem in the file.
+    """
+    return _resolve_file(label(path), path, StudyFile(), [], ()).experiment
+
+
+def _resolve_file(
+    name: str, file: Path, study: StudyFile, problems: list[Problem], overrides: Sequence[str]
+) -> ResolvedExperiment:
+    """The experiment of one file, `problems` being those of its study."""
     over, wrong = parse_overrides(overrides)
-    draft = _read_draft(study, target.file, over)
-    missing = _missing_problems([draft], target.file)
+    draft = _read_draft(study, file, over)
+    missing = _missing_problems([draft], file)
     problems += [*draft.problems, *wrong, *missing, *draft.contradictions]
-    problems += unused_overrides(over, [draft.kind], f"{shown(target.name)} is")
+    problems += unused_overrides(over, [draft.kind], f"{shown(name)} is")
     if problems or draft.experiment is None:
-        raise config_error(target.name, problems)
-    return _resolved(target.name, draft.experiment, study, draft, over)
+        raise config_error(name, problems)
+    return _resolved(name, draft.experiment, study, draft, over)
 
 
 def resolve_study(
@@ -241,18 +256,6 @@ def first_comment(path: Path) -> str:
     except OSError:
         return ""
     return line.lstrip("# ") if line.startswith("#") else ""
-
-
-def load_resolved(path: Path) -> AnyExperiment:
-    """The experiment of a config.yaml, as `dump_yaml` wrote it.
-
-    No study.yaml beside it is read. Raises ConfigError with every problem in the file.
-    """
-    draft = _read_draft(StudyFile(), path, Document())
-    if draft.experiment is None or draft.problems or draft.contradictions:
-        missing = _missing_problems([draft], path)
-        raise config_error(label(path), [*draft.problems, *missing, *draft.contradictions])
-    return draft.experiment
 
 
 def read_settings_file(path: Path) -> tuple[Document | None, list[Problem]]:
@@ -373,8 +376,7 @@ def _folder_problems(folder: Path, files: dict[str, Path]) -> Iterator[Problem]:
 def _unused_datasets(study: StudyFile, drafts: Sequence[Draft]) -> Iterator[Problem]:
     """Settings for data sets that no cell has."""
     used = [draft.own_dataset for draft in drafts]
-    per_dataset = study.document.get(("per_dataset",))
-    for name in per_dataset if isinstance(per_dataset, dict) else ():
+    for name, _ in study.document.items(("per_dataset",)):
         if name in DATASETS and name not in used and None not in used:
             text = "no cell uses this data set; remove it or add a cell"
             yield study.document.problem(("per_dataset", name), text)

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +77,14 @@ class Document:
                 return default
         return value
 
+    def items(self, path: KeyPath) -> Iterator[tuple[str | int, Any]]:
+        """The items of the mapping or list at a path, by their steps; none of anything else."""
+        value = self.get(path)
+        if isinstance(value, dict):
+            yield from value.items()
+        elif isinstance(value, list):
+            yield from enumerate(value)
+
     def nearest(self, path: KeyPath) -> KeyPath:
         """The path, or the longest part of it at which something is written."""
         while path and not (path in self.places and self.has(path)):
@@ -124,9 +131,7 @@ class Document:
 
     def sections(self, key: str) -> dict[str, Document]:
         """The mappings within the mapping at a first key, each a document of its own."""
-        value = self.value.get(key)
-        items = value.items() if isinstance(value, dict) else ()
-        inner = {name: item for name, item in items if isinstance(item, dict)}
+        inner = {str(k): item for k, item in self.items((key,)) if isinstance(item, dict)}
         places: dict[str, dict[KeyPath, Place]] = {name: {} for name in inner}
         for path, place in self.places.items():
             if path[:1] == (key,) and path[1:2] and path[1] in places:
@@ -177,7 +182,9 @@ def read_file(
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         return None, [Problem(f"{label}:{line}", "not UTF-8 text; save the file as UTF-8")]
-    document, problems = _read(text, partial(_of_line, label), larger * MAX_VALUES)
+    document, problems = _read(
+        text, lambda line: Place(f"{label}:{line + 1}", line + 1), larger * MAX_VALUES
+    )
     if document is None:
         return None, problems
     if document.value is None:
@@ -192,10 +199,6 @@ def read_value(text: str, place: Place) -> tuple[Document | None, list[Problem]]
     if len(text) > MAX_BYTES:
         return None, [Problem(f"{place.where[:40]}…", f"longer than {MAX_BYTES} characters")]
     return _read(text, lambda line: place, MAX_VALUES)
-
-
-def _of_line(label: str, line: int) -> Place:
-    return Place(f"{label}:{line + 1}", line + 1)
 
 
 class _Refused(Exception):

@@ -39,8 +39,18 @@ class SearchedCell:
         return self.resolved.cell
 
     def with_values(self, values: Values) -> Experiment:
-        """The cell's experiment with other values of the searched keys."""
-        return with_values(self.experiment, values)
+        """The cell's experiment with other values of the searched keys.
+
+        Raises pydantic's ValidationError for values that the schema refuses.
+        """
+        settings = self.experiment.model_dump()
+        for key, value in settings_of(self.experiment, values).items():
+            *sections, name = key.split(".")
+            level: dict[str, Any] = settings
+            for section in sections:
+                level = level[section]
+            level[name] = value
+        return Experiment.model_validate(settings)
 
 
 def resolve_search(
@@ -73,23 +83,8 @@ def resolve_search(
     return study, tuple(cell for cell in found.values() if cell.cell in wanted)
 
 
-def with_values(experiment: Experiment, values: Values) -> Experiment:
-    """The experiment with the values of searched keys; `units` and `layers` make model.hidden.
-
-    Raises pydantic's ValidationError for values that the schema refuses.
-    """
-    settings = experiment.model_dump()
-    for key, value in settings_of(experiment, values).items():
-        *sections, name = key.split(".")
-        level: dict[str, Any] = settings
-        for section in sections:
-            level = level[section]
-        level[name] = value
-    return Experiment.model_validate(settings)
-
-
 def settings_of(experiment: Experiment, values: Values) -> dict[str, Any]:
-    """The dotted keys of the schema that values of a space set, with their values."""
+    """The dotted keys that values of a space set; `units` and `layers` make model.hidden."""
     hidden = experiment.model.hidden
     found: dict[str, Any] = {k: v for k, v in values.items() if k not in (UNITS, LAYERS)}
     if UNITS in values or LAYERS in values:

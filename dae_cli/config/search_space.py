@@ -169,15 +169,11 @@ def _searched_keys() -> dict[str, dict[str, Any]]:
 
 def space_problems(document: Document) -> Iterator[tuple[KeyPath, Problem]]:
     """What is wrong with the ranges of a study.yaml for the settings that they are of."""
-    items = document.get(("search",))
-    for number, item in enumerate(items if isinstance(items, list) else ()):
-        space = item.get("space") if isinstance(item, dict) else None
-        for key, given in space.items() if isinstance(space, dict) else ():
-            if not isinstance(given, dict):
-                continue
-            known = {k: v for k, v in given.items() if k in DomainSettings.model_fields}
-            if not errors_of(DomainSettings, known):
-                path: KeyPath = ("search", number, "space", key)
+    for number, _ in document.items(("search",)):
+        for key, given in document.items(("search", number, "space")):
+            path: KeyPath = ("search", number, "space", key)
+            known = {k: v for k, v in document.items(path) if k in DomainSettings.model_fields}
+            if isinstance(given, dict) and not errors_of(DomainSettings, known):
                 entry = DomainSettings.model_validate(known)
                 yield from ((path, problem) for problem in _wrong_entry(document, path, entry))
 
@@ -197,8 +193,8 @@ def _wrong_entry(document: Document, path: KeyPath, entry: DomainSettings) -> It
     elif wrong := list(_wrong_values(document, path, entry)):
         yield from wrong
     else:
-        for step, text in (_wrong_choices if entry.choices else _wrong_range)(key, kind, entry):
-            yield document.problem((*path, step) if step else path, text)
+        for step, text in _contradictions(key, kind, entry):
+            yield document.problem((*path, *step), text)
 
 
 def _wrong_values(document: Document, path: KeyPath, entry: DomainSettings) -> Iterator[Problem]:
@@ -214,38 +210,30 @@ def _wrong_values(document: Document, path: KeyPath, entry: DomainSettings) -> I
         yield from problems_with(model, value)
 
 
-def _wrong_choices(key: str, kind: str, entry: DomainSettings) -> Iterator[tuple[str, str]]:
-    """What is wrong with a few values, at which of their keys."""
-    for other in sorted(entry.model_fields_set - {"choices"}):
-        yield other, "unknown key beside choices; give one of the two"
-    if len(set(entry.domain(key).ends)) < len(entry.choices):
-        yield "choices", "has the same value twice"
-
-
-def _wrong_range(key: str, kind: str, entry: DomainSettings) -> Iterator[tuple[str, str]]:
-    """What is wrong with a range, at which of its keys."""
+def _contradictions(key: str, kind: str, entry: DomainSettings) -> Iterator[tuple[KeyPath, str]]:
+    """What is wrong with sound values together, at which of their keys."""
+    if entry.choices:
+        for other in sorted(entry.model_fields_set - {"choices"}):
+            yield (other,), "unknown key beside choices; give one of the two"
+        if len(set(entry.domain(key).ends)) < len(entry.choices):
+            yield ("choices",), "has the same value twice"
+        return
     missing = [end for end in ("low", "high") if getattr(entry, end) is None]
     for end in missing:
-        yield "", f"has no {end}; write {_FORMS}"
-    step, whole = entry.step, kind == _WHOLE
-    of_kind = isinstance(step, int if whole else int | float) and not isinstance(step, bool)
-    if "step" in entry.model_fields_set and not (of_kind and step > 0):
-        yield "step", f"must be {kind} above 0"
-    elif not missing and (text := _wrong_ends(entry.domain(key))):
-        yield "", text
-
-
-def _wrong_ends(found: Domain) -> str:
-    """What is wrong with the ends of a range together; empty if nothing is."""
-    assert isinstance(found, Range)
-    if found.low >= found.high:
-        return "low must be below high; a setting of one value belongs into the cell's file"
-    if found.log and found.step is not None:
-        return "has both log and step; choose one"
-    if found.log and found.low <= 0:
-        return "low must be above 0 on a logarithmic scale"
-    if found.step is not None:
-        steps = (found.high - found.low) / found.step
+        yield (), f"has no {end}; write {_FORMS}"
+    low, high, step = entry.low, entry.high, entry.step
+    of_kind = isinstance(step, int if kind == _WHOLE else int | float)
+    if "step" in entry.model_fields_set and (not of_kind or isinstance(step, bool) or step <= 0):
+        yield ("step",), f"must be {kind} above 0"
+    elif missing:
+        return
+    elif low >= high:
+        yield (), "low must be below high; a setting of one value belongs into the cell's file"
+    elif entry.log and step is not None:
+        yield (), "has both log and step; choose one"
+    elif entry.log and low <= 0:
+        yield (), "low must be above 0 on a logarithmic scale"
+    elif step is not None:
+        steps = (high - low) / step
         if abs(steps - round(steps)) > 1e-9 * max(1.0, steps) or round(steps) < 1:
-            return "high must be low and a whole number of steps"
-    return ""
+            yield (), "high must be low and a whole number of steps"

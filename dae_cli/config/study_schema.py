@@ -206,12 +206,11 @@ def _sound(document: Document) -> StudySettings:
     )
 
 
-def sound_figures(document: Document) -> list[tuple[int, Figure]]:
+def sound_figures(document: Document) -> list[tuple[str | int, Figure]]:
     """The items of `figures` that are right in themselves, with their numbers from 0."""
-    items = document.get(("figures",))
     return [
         (number, Figure.model_validate(item))
-        for number, item in enumerate(items if isinstance(items, list) else ())
+        for number, item in document.items(("figures",))
         if not errors_of(Figure, item)
     ]
 
@@ -229,8 +228,7 @@ def same_names(document: Document) -> Iterator[tuple[KeyPath, Problem]]:
 
 def _given_above(document: Document) -> Iterator[tuple[KeyPath, Problem]]:
     """The data set of settings that are those of a data set."""
-    per_dataset = document.get(("per_dataset",))
-    for name in per_dataset if isinstance(per_dataset, dict) else ():
+    for name, _ in document.items(("per_dataset",)):
         path = ("per_dataset", name, "dataset")
         if document.has(path):
             yield path, document.problem(path, "is given by the key above it")
