@@ -25,12 +25,11 @@ from dae_cli.config.messages import (
 )
 from dae_cli.config.names import (
     STUDY_FILE,
-    asked_cells,
     cell_files,
+    chosen_cells,
     find_target,
     label,
     study_folders,
-    unknown_cell,
 )
 from dae_cli.config.reader import MAX_DEPTH, Document, Place, merge, read_file, read_value
 from dae_cli.config.rules import contradictions, mixed_problems, unused_overrides
@@ -190,10 +189,7 @@ def resolve_study(
     if target.file is not None:
         raise ConfigError(f"{shown(name)} is one experiment, not a study; train it with dae train")
     folder, files = target.folder, cell_files(target.folder)
-    wanted = asked_cells(only, target.name, files) or list(files)
-    for cell in wanted:
-        if cell not in files:
-            raise unknown_cell(cell, target.name, files)
+    wanted = chosen_cells(only, target.name, files)
     study, problems = read_study_file(folder)
     problems += _folder_problems(folder, files)
     over, wrong = parse_overrides(overrides)

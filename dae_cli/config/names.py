@@ -61,24 +61,31 @@ def _target(name: str) -> Target:
         return Target(name, study, None)
     file = cell_files(study).get(parts[1])
     if file is None:
-        raise unknown_cell(parts[1], parts[0], cell_files(study), prefix=f"{parts[0]}/")
+        who, prefix = f"the study {shown(parts[0])}", f"{parts[0]}/"
+        raise _unknown_cell(parts[1], who, cell_files(study), prefix)
     return Target(name, study, file)
 
 
-def asked_cells(only: Iterable[str], study: str, cells: Iterable[str]) -> list[str]:
-    """The cells that names, long or short, or globs (`convex-*`) mean; what means none stays."""
-    known, asked = list(cells), [name.removeprefix(f"{study}/") for name in only]
-    found: list[str] = []
-    for name in asked:
-        found += [name] if name in known else fnmatch.filter(known, name) or [name]
-    return list(dict.fromkeys(found))
+def chosen_cells(
+    only: Iterable[str], study: str, cells: Iterable[str], what: str = "study"
+) -> list[str]:
+    """The cells that names, long or short, or globs (`convex-*`) mean; all where none is given.
+
+    Raises ConfigError: there is no such cell in `what`, the study or its search.
+    """
+    known, found = list(cells), list[str]()
+    for name in only:
+        cell = name.removeprefix(f"{study}/")
+        matching = [cell] if cell in known else fnmatch.filter(known, cell)
+        if not matching:
+            raise _unknown_cell(cell, f"the {what} {shown(study)}", known)
+        found += matching
+    return found or known
 
 
-def unknown_cell(cell: str, study: str, cells: Iterable[str], *, prefix: str = "") -> ConfigError:
-    """The error that the study has no such cell; names the nearest one and all there are."""
-    known = list(cells)
+def _unknown_cell(cell: str, who: str, known: Iterable[str], prefix: str = "") -> ConfigError:
     return ConfigError(
-        f"the study {shown(study)} has no cell {cell!r}{did_you_mean(cell, known, prefix=prefix)}\n"
+        f"{who} has no cell {cell!r}{did_you_mean(cell, known, prefix=prefix)}\n"
         f"  its cells are {', '.join(map(shown, known))}"
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy, resolve_study
 from dae_cli.config.messages import Problem, config_error, did_you_mean
-from dae_cli.config.names import STUDY_FILE, asked_cells, label
+from dae_cli.config.names import STUDY_FILE, chosen_cells, label
 from dae_cli.config.reader import Document
 from dae_cli.config.rules import contradictions
 from dae_cli.config.schema import KINDS, Experiment, FilterExperiment
@@ -72,14 +72,7 @@ def resolve_search(
     found, problems = _matched(study)
     if problems:
         raise config_error(study.name, problems)
-    wanted = asked_cells(only, study.name, found) or list(found)
-    for asked in wanted:
-        if asked not in found:
-            near = did_you_mean(asked, found)
-            raise ConfigError(
-                f"no search of {shown(study.name)} has a cell {asked!r}{near}\n"
-                f"  searched are {', '.join(map(shown, found))}"
-            )
+    wanted = chosen_cells(only, study.name, found, "search of")
     return study, tuple(cell for cell in found.values() if cell.cell in wanted)
 
 
