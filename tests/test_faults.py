@@ -197,8 +197,7 @@ def test_workers_need_no_shared_memory(child: Start, tiny: Path, sound: Path) ->
 
 
 def without_permission(child: Start, *words: str) -> Ended:
-    """Dae a command that is executed, so that the rights it gave up are gone."""
-    return child(*words, prepare=without_rights(), executed=True).wait()
+    return child(*words, prepare=without_rights()).wait()
 
 
 @pytest.mark.parametrize(
