@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell starts its background jobs deaf to Ctrl-C, and they would hand that on.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.fsync = without_disk
+    os.fsync = without_disk  # type: ignore[assignment]
     if getattr(config.option, "dist", "no") != "no":
         os.environ[ZYGOTE] = zygote()  # one for all processes of pytest
     elif ZYGOTE in os.environ:

@@ -152,7 +152,7 @@ def main() -> None:
     import dae_cli.__main__ as entry
 
     load_everything()
-    os.fsync = without_disk
+    os.fsync = without_disk  # type: ignore[assignment]
     gc.freeze()  # children share these pages as long as they are not touched
     request = serve(sys.argv[1])
     if request is None:
