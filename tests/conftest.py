@@ -172,11 +172,11 @@ def done(tiny: Path, finished: tuple[Path, Ended]) -> Path:
     return tiny
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # idle, it takes a tenth of a processor
 def shared_cluster(
     tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cache: Path
 ) -> Iterator[DaskCluster]:
-    """A Dask scheduler and two workers on this machine, started once."""
+    """A Dask scheduler and two workers on this machine, started once for a file."""
     environment = {
         "DAE_DATA_DIR": str(tiny_data),
         "DAE_CACHE_DIR": str(session_cache),
