@@ -6,7 +6,7 @@ import gc
 import os
 import shutil
 import signal
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +14,11 @@ import hypothesis
 import pytest
 
 from tests.support import commands
-from tests.support.children import Child, wait_until
+from tests.support.children import ZYGOTE, Child, wait_until, zygote
 from tests.support.commands import Ended
 from tests.support.dask import DaskCluster
 from tests.support.tiny import write_rect, write_study
+from tests.support.zygote import without_disk
 
 # Examples drawn afresh would make a failure come and go; a busy machine must not fail a test.
 hypothesis.settings.register_profile("dae", derandomize=True, deadline=None, database=None)
@@ -26,7 +27,7 @@ hypothesis.settings.load_profile("dae")
 NOWHERE = "http://127.0.0.1:9"
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Fix the terminal before anything is imported that asks for it, and what Ctrl-C does."""
     # With all libraries loaded, collecting garbage as often as usual takes a tenth of the time.
     gc.set_threshold(20_000, 50, 100)
@@ -45,21 +46,23 @@ def pytest_configure() -> None:
     # A shell starts its background jobs deaf to Ctrl-C, and they would hand that on.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.fsync = without_disk  # type: ignore[assignment]
+    if getattr(config.option, "dist", "no") != "no":
+        os.environ[ZYGOTE] = zygote()  # one for all processes of pytest
+    elif ZYGOTE in os.environ:
+        zygote()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no process is left alone with one at the end.
 
-    They are those with tests that have more time than usual, then those with many. A process takes
-    whole files, in the order given.
+    They are those with the most tests that run commands. A process takes whole files, in the
+    order given.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
-    given, tests = defaultdict[Path, float](float), Counter(item.path for item in items)
-    for item in items:
-        if marker := item.get_closest_marker("timeout"):
-            given[item.path] = max(given[item.path], float(marker.args[0]))
-    items.sort(key=lambda item: (-given[item.path], -tests[item.path], item.path))
+    commands_of = Counter(i.path for i in items if {"dae", "child"} & set(i.fixturenames))  # type: ignore[attr-defined]
+    items.sort(key=lambda item: (-commands_of[item.path], item.path))
 
 
 @pytest.fixture(scope="session")
@@ -169,11 +172,11 @@ def done(tiny: Path, finished: tuple[Path, Ended]) -> Path:
     return tiny
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # idle, it takes a tenth of a processor
 def shared_cluster(
     tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cache: Path
 ) -> Iterator[DaskCluster]:
-    """A Dask scheduler and two workers on this machine, started once."""
+    """A Dask scheduler and two workers on this machine, started once for a file."""
     environment = {
         "DAE_DATA_DIR": str(tiny_data),
         "DAE_CACHE_DIR": str(session_cache),

@@ -290,8 +290,9 @@ def test_no_row_leaves_a_table_without_the_users_word(
     dry = dae(*words, "--dry-run").succeeded()
     assert "to run" in dry.lines[-1] and all(part in dry.message for part in parts)
     assert snapshot(done) == before
-    dae(*words, "--out", "elsewhere").succeeded()
-    assert snapshot(done) == before
+    if change is other_data:  # the way out of --out is the same for all
+        dae(*words, "--out", "elsewhere").succeeded()
+        assert snapshot(done) == before
     ended = dae(*words, "--replace").succeeded()
     assert "given up by --replace: rect-0 seed 0" in ended.message
     lines = before["runs.csv"].decode().splitlines()

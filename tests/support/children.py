@@ -22,7 +22,7 @@ from secrets import token_hex
 from tests.support.commands import Ended, with_defaults
 from tests.support.zygote import REPLY, Request
 
-MARK = "DAE_TEST_CHILD"
+MARK, ZYGOTE = "DAE_TEST_CHILD", "DAE_TEST_ZYGOTE"
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 100.0
 """Seconds in which a command must have ended."""
@@ -31,24 +31,26 @@ GRACE = 20.0
 
 
 @functools.cache
-def _zygote() -> str:
-    """Start the process that forks commands, once; return the path of its socket."""
+def zygote() -> str:
+    """Start the process that forks commands; the path of its socket, where it will soon listen.
+
+    Where the environment has a path, it is that of a process already started; taken out, since
+    it is not for a pytest that a test starts.
+    """
+    if path := os.environ.pop(ZYGOTE, ""):
+        return path
     folder = tempfile.mkdtemp(prefix="dae-zygote-")
     path = f"{folder}/socket"
     server = subprocess.Popen(
         [sys.executable, "-c", "from tests.support import zygote; zygote.main()", path],
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
         cwd=ROOT,
         start_new_session=True,
     )
-    assert server.stdin and server.stdout
-    assert server.stdout.readline() == b"ready\n"
-    streams = (server.stdin, server.stdout)
 
     def end() -> None:
-        for stream in streams:
-            stream.close()
+        assert server.stdin
+        server.stdin.close()
         server.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -108,7 +110,9 @@ class Child:
 
     def _fork(self, request: Request, streams: tuple[int, int, int]) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.connect(_zygote())
+        path = Path(zygote())
+        wait_until(path.exists)
+        self._socket.connect(str(path))
         content = pickle.dumps(request)
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", streams))
         self._socket.sendmsg([REPLY.pack(len(content))], [rights])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from typer.testing import CliRunner
+from typer import testing
 
 DEFAULTS = {
     "train": {"--engine": "torch"},
@@ -74,11 +75,15 @@ def with_defaults(words: tuple[str | Path, ...]) -> list[str]:
     return given
 
 
+# Typer would build all commands anew each time, from their signatures.
+testing._get_command = functools.cache(testing._get_command)  # type: ignore[attr-defined]
+
+
 def dae(*words: str | Path) -> Ended:
     """Run a command in this process, its streams being pipes: `dae("train", "tiny/rect-0")`."""
     from tests.entry_points.cli import app
 
-    result = CliRunner().invoke(app, with_defaults(words), prog_name="dae")
+    result = testing.CliRunner().invoke(app, with_defaults(words), prog_name="dae")
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ended(result.exit_code, result.stdout, result.stderr)

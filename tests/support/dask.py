@@ -25,6 +25,7 @@ class DaskCluster:
             "PYTHONPATH": os.environ.get("PYTHONPATH") or str(ROOT),
             # A second death of a call's worker is one too many, so that tests need not wait.
             "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+            "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
         }
         self._file = folder / "scheduler.json"
         self._processes: list[subprocess.Popen[bytes]] = []

@@ -26,12 +26,19 @@ def _limit(what: int, size: int) -> None:
 
 
 def without_rights() -> Preparation:
-    """Let the permissions of files count for the superuser too, in whatever is executed next."""
+    """Let the permissions of files count for the superuser too."""
     return (_give_up_rights,)
 
 
 def _give_up_rights() -> None:
     if os.geteuid() == 0:
-        libc = ctypes.CDLL(None)
+        libc, given_up = ctypes.CDLL(None), 0
         for capability in (1, 2, 3):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
-            libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+            libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP: whatever is executed next
+            given_up |= 1 << capability
+        header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, ourselves
+        sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable, of two words each
+        libc.capget(header, sets)
+        for place in range(3):
+            sets[place] &= ~given_up
+        libc.capset(header, sets)

@@ -69,7 +69,7 @@ def learning_series(
         if curves is not None and (curves.valid or curves.cost):
             kept = None
             if row.best_epoch is not None and row.valid_error_percent is not None:
-                kept = row.best_epoch, row.valid_error_percent
+                kept = row.best_epoch, round(row.valid_error_percent, 2)  # as in runs.csv
             place = places[row.cell]
             again = any(run.series == place for run in found)
             found.append(RunCurves(row.run, place, row.seed, curves, again, kept))
