@@ -23,7 +23,7 @@ from dae_cli.config.schema import (
     SvmExperiment,
     labelled,
 )
-from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST
+from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST, PHOTOGRAPHS
 
 MOST_WEIGHTS = 10**9
 """A hundred times those of the paper's largest networks; in single precision, 4 GB."""
@@ -308,7 +308,7 @@ def _why_not(key: str, kind: Kind, document: Document) -> str:
             f"{where} without finetune is trained for its filters alone, and has no {key}; add "
             f"finetune to classify, or remove {key} (fewer digits: rows)"
         )
-    only = "mnist without finetune" if key == "rows" else "photographs"
+    only = f"{MNIST.name} without finetune" if key == "rows" else PHOTOGRAPHS
     fewer = " (fewer rows: subset)" if key == "rows" else ""
     return (
         f"a network that is fine-tuned has no {key}: that is for filters alone, of {only}; "

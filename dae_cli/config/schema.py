@@ -41,7 +41,8 @@ DatasetName = Annotated[str, OneOf(DATASETS), _THE_DATASET]
 FilterDatasetName = Annotated[str, OneOf(FILTER_DATASETS), _THE_DATASET]
 AnyDatasetName = Annotated[str, OneOf(dict.fromkeys((*DATASETS, *FILTER_DATASETS))), _THE_DATASET]
 DigitRows = Annotated[
-    int | None, Field(ge=1, le=MNIST.n_train_file, description="the digits of mnist trained on")
+    int | None,
+    Field(ge=1, le=MNIST.n_train_file, description=f"the digits of {MNIST.name} trained on"),
 ]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="the start of every random stream")]
 LayerWidth = Annotated[int, Field(ge=1, le=100_000)]

@@ -68,8 +68,8 @@ class Content:
 class Digits:
     """All of MNIST: the 60 000 training digits, then the 10 000 test digits, in their order."""
 
-    images: NDArray[np.uint8]  # (70000, 784), 0 … 255
-    labels: NDArray[np.uint8]  # (70000,)
+    images: NDArray[np.uint8]  # (n, pixels of an image), 0 … 255
+    labels: NDArray[np.uint8]  # (n,)
 
     @classmethod
     def of(cls, mnist: Content) -> Digits:

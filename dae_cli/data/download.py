@@ -27,7 +27,7 @@ CONNECT_SECONDS = 4.0
 READ_SECONDS = 20.0
 TOTAL_SECONDS = 2 * 3600.0
 LARGEST_BYTES = 512 << 20
-"""No file wanted is as large: 62 000 · 784 numbers of eight random digits pack to some 200 MB."""
+"""No file wanted is as large: 62 000 rows of eight random digits a pixel pack to some 200 MB."""
 CHUNK = 64 << 10
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from dae_cli.commands.data.copies import list_, verify
 from dae_cli.commands.data.fetch import fetch, make
-from dae_cli.commands.data.listing import list_
 from dae_cli.commands.data.show import show
-from dae_cli.commands.data.verify import verify
 
 data = typer.Typer(
     no_args_is_help=True,

@@ -52,11 +52,6 @@ def told(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def size(n_bytes: int) -> str:
-    """Bytes for people: 1.7 MB."""
-    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 50_000 else f"{n_bytes / 1e3:.1f} kB"
-
-
 def as_json(rows: object) -> str:
     """JSON as every command prints it."""
     return json.dumps(rows, indent=2, ensure_ascii=False)
