@@ -105,6 +105,63 @@ def test_a_corruption_takes_two_files_and_runs_and_reports_know_it(extended: Ext
     assert "corruption: {kind: inverting, destruction: 0.25}" in report
 
 
+HALVED = {
+    "models/halved.py": {
+        "": '''"""Autoencoders whose steps are half as long."""
+
+from dae_cli.models.autoencoder import Autoencoder
+
+
+class Halved(Autoencoder):
+    def sgd_step(self, batch, learning_rate):
+        return super().sgd_step(batch, learning_rate / 2)
+'''
+    },
+    "config/choices.py": {
+        'LAYERS = {"autoencoder": LayerKind(),': (
+            'LAYERS = {"autoencoder": LayerKind(), "halved": LayerKind(stacked="Halved"),'
+        )
+    },
+    "training/state.py": {
+        "from dae_cli.models.layers": (
+            "from dae_cli.models.halved import Halved\nfrom dae_cli.models.layers"
+        ),
+        "    return Autoencoder(": """    if settings.kind == "halved":
+        return Halved(*parameters)
+    return Autoencoder(""",
+    },
+}
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_kind_of_layer_takes_three_files_and_the_engine_without_kernels_steps_in_torch(
+    extended: Extended,
+) -> None:
+    assert len(HALVED) <= 4
+    cells: dict[str, Any] = {
+        "halved": {"pretrain": {"kind": "halved", "learning_rate": 0.2}},
+        "usual": {"pretrain": {"learning_rate": 0.1}},
+    }
+    write_study(Path(), "layers", cells)
+    options = ("--jobs", "1", "--engine")
+    extended(
+        HALVED,
+        ("replicate", "layers", *options, "torch", "--out", "torch"),
+        ("replicate", "layers", *options, "compiled", "--out", "compiled", "--only", "halved"),
+    )
+    halved, usual = (Path("torch/runs") / row["run"] for row in read_csv(Path("torch/runs.csv")))
+    assert halved.name.startswith("rect-halved2-")
+    layers = [load_file(run / "checkpoint.safetensors") for run in (halved, usual)]
+    assert all(
+        np.array_equal(layers[0][name], layers[1][name])
+        for name in layers[1]
+        if name.startswith("pretrained.")
+    )
+    compiled = load_file(Path("compiled/runs") / halved.name / "checkpoint.safetensors")
+    for name in ("pretrained.1.weight", "pretrained.2.weight"):
+        np.testing.assert_allclose(compiled[name], layers[0][name], rtol=0, atol=1e-5)
+
+
 STRIPES = {
     "data/datasets.py": {
         "for spec in (*_BENCHMARK, MNIST)": "for spec in (*_BENCHMARK, MNIST, STRIPES)",
