@@ -103,7 +103,7 @@ def run_plan(
             every, _ = write_tables(plan, rows)
             if not plan.study.is_of_filters:
                 write_comparisons(plan.out, every)
-                _keep_pictures(plan, row, every)
+                _save_pictures(plan, row, every)
     table: list[TableRow] = []
     judgements: list[str] = []
     if plan.study.is_of_filters:
@@ -120,8 +120,8 @@ def run_plan(
     return Outcome(everything, table, done, skipped, failed, minutes, report, judgements)
 
 
-def _keep_pictures(plan: Plan, row: RunRow, rows: Sequence[RunRow]) -> None:
-    """Write the curves and the sheet of filters of a run that has just been made."""
+def _save_pictures(plan: Plan, row: RunRow, rows: Sequence[RunRow]) -> None:
+    """Write the curves and the sheet of filters of a run that has just ended."""
     from dae_cli.study.report.figures import save_own_sheet
     from dae_cli.study.report.saved_runs import write_curves
 
@@ -211,13 +211,13 @@ def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
         watcher.note(f"{plan.out}: rows of runs that failed leave: {names_of(failed)}")
     if left := [row for row in left if not row.error]:
         names = names_of(left)
-        told = (
+        why = (
             f"given up by --replace: {names}"
             if plan.replaces
             else f"your runs take the place of the reference's ({names}) in these tables; the "
             "reference itself stays, and yours are compared with it at the end"
         )
-        watcher.note(f"{plan.out}: {told}")
+        watcher.note(f"{plan.out}: {why}")
     return stay
 
 

@@ -229,8 +229,8 @@ def _write_sheet(path: Path, run: str, greys: NDArray[np.uint8]) -> None:
     tiles = np.full((rows * 10, 784), 128, dtype=np.uint8)
     tiles[: len(greys)] = greys
     whole = tiles.reshape(rows, 10, 28, 28).transpose(0, 2, 1, 3).reshape(28 * rows, 280)
-    told = PngInfo()
+    texts = PngInfo()
     places = f"0 0 28 0 {rows} 10 {len(greys)}"
     for key, value in (("Runs", run), ("Limit", "0.5"), ("Tiles", places)):
-        told.add_text(key, value)
-    Image.fromarray(whole).save(path, format="PNG", pnginfo=told)
+        texts.add_text(key, value)
+    Image.fromarray(whole).save(path, format="PNG", pnginfo=texts)
