@@ -74,13 +74,13 @@ def make_on_cluster(
             name = f"{ours}{(count := count + 1)}"
             yield name, partial(_make_on_worker, plan, tuple(since), cluster.data_dir, name)
 
-    with ClusterFiles((), watcher, stop, plan.folder / TRIALS) as files, stop.deferred():
+    with closing(ClusterFiles((), watcher, stop, plan.folder / TRIALS)) as files, stop.deferred():
         ended = cluster.run(
             calls(),
             at_most=workers,
             stop=stop,
             stop_file=files.stop_file,
-            look=files.poll,
+            poll=files.poll,
             is_begun=_begun_when_first_asked(plan),
         )
         try:

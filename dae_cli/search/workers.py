@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from functools import partial
 
 from dae_cli.search.claim import TrialLeftError, prospect
@@ -77,7 +77,7 @@ def run_trials(
             written.
     """
     alone = cluster is None and workers == 1
-    # Of several workers, who passes the wish on tells of it.
+    # Where there are several workers, whoever asks them to stop notes it.
     signals = SignalStop((lambda: watcher.note(STOPPING)) if alone else (lambda: None))
     stop = TimedStop(signals, seconds)
     told = False
@@ -134,7 +134,8 @@ def _side_by_side(
     over, left = False, None
     make = partial(_make_in_process, plan, tuple(since))
     one_thread_in_processes()
-    with stop.deferred(), Processes[None, TrialRow | TrialLeftError | None]() as processes:
+    started = Processes[None, TrialRow | TrialLeftError | None]()
+    with stop.deferred(), closing(started) as processes:
         while processes or not (over or stop.asked()):
             while len(processes) < workers and not (over or stop.asked()):
                 processes.start(None, make)

@@ -130,7 +130,7 @@ class Cluster:
         at_most: int,
         stop: Stop,
         stop_file: Path,
-        look: Callable[[], None],
+        poll: Callable[[], None],
         is_begun: Callable[[str], bool] = lambda name: True,
     ) -> Generator[tuple[str, Any], None, None]:
         """Make calls on the workers, in order, and yield what each came to, or Killed.
@@ -146,7 +146,7 @@ class Cluster:
             at_most: calls at a time.
             stop: asked here; then no call is begun, and those that are not yet are called off.
             stop_file: what the workers look for; the caller makes it.
-            look: called several times a second.
+            poll: called several times a second.
             is_begun: whether a call of this name does work that is worth waiting for.
 
         Raises:
@@ -174,7 +174,7 @@ class Cluster:
                         over = False
                 if not ended:
                     time.sleep(POLL_SECONDS)
-                look()
+                poll()
                 if stop.asked():
                     for name in [name for name in running if not is_begun(name)]:
                         running.pop(name)[1].release()

@@ -46,14 +46,14 @@ def run_on_cluster(
         (job.name, partial(make_run, _with_absolute_paths(job), command, cluster.data_dir))
         for job in jobs
     ]
-    stop = SignalStop(lambda: None)  # who passes it on to the workers tells it
-    with ClusterFiles(jobs, watcher, stop) as files, stop.deferred():
+    stop = SignalStop(lambda: None)  # ClusterFiles notes it
+    with closing(ClusterFiles(jobs, watcher, stop)) as files, stop.deferred():
         ended = cluster.run(
             calls,
             at_most=workers,
             stop=stop,
             stop_file=files.stop_file,
-            look=files.poll,
+            poll=files.poll,
             is_begun=lambda name: by_name[name].is_held(),
         )
         try:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from dae_cli.errors import DaeError
 from dae_cli.files import part_of
@@ -17,7 +15,6 @@ from dae_cli.study.progress import Position, Silent, Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.folder import PROGRESS, Job, hidden, sweep_runs
 
-POLL_SECONDS = 0.25
 STOPPING = "stopping: runs finish their step and keep a checkpoint; once more stops at once"
 
 
@@ -58,15 +55,8 @@ class ProgressFiles:
         self._files = {job.name: _progress_file(job) for job in jobs}
         self._told: dict[str, str] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Remove what the workers left."""
         with suppress(OSError, DaeError):  # a disk that is read-only by now, say
             sweep_runs(self._runs)
 
@@ -111,15 +101,10 @@ class ClusterFiles(ProgressFiles):
         self.stop_file = part_of(self._runs / "stop")
         self._asked = False
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         with suppress(OSError):
             self.stop_file.unlink(missing_ok=True)
-        super().__exit__(kind, error, trace)
+        super().close()
 
     def poll(self) -> None:
         if self._stop.asked():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -77,9 +78,9 @@ def _run_in_processes(
     stop, number = SignalStop(lambda: None), 0
     one_thread_in_processes()
     with (
-        ProgressFiles(jobs, watcher) as progress,
+        closing(ProgressFiles(jobs, watcher)) as progress,
         stop.deferred(),
-        Processes[Job, RunRow | Left]() as processes,
+        closing(Processes[Job, RunRow | Left]()) as processes,
     ):
         while processes or (ahead and not number):
             while ahead and len(processes) < workers and not (number := number or stop.asked()):

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from dae_cli.errors import DaeError
@@ -65,7 +64,7 @@ class _Raised:
 
 
 class Processes(Generic[K, T]):
-    """The processes of one command; those that are left at the end of its context are killed."""
+    """The processes of one command."""
 
     def __init__(self) -> None:
         self._running: dict[Connection, tuple[K, Any]] = {}
@@ -74,15 +73,8 @@ class Processes(Generic[K, T]):
     def __len__(self) -> int:
         return len(self._running)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Kill those that are left."""
         for _, process in self._running.values():
             process.kill()
         for reader, (_, process) in self._running.items():
@@ -108,11 +100,11 @@ class Processes(Generic[K, T]):
             with _signals_blocked():
                 if _START == "forkserver":
                     _CONTEXT.set_forkserver_preload([PRELOADED])
-                    forkserver.ensure_running()
+                    forkserver.ensure_running()  # inherits the mask, and its processes from it
                 else:
                     process.start()
             if _START == "forkserver":
-                process.start()
+                process.start()  # waits while the server imports: Ctrl-C is heard
         except (OSError, EOFError) as error:
             reader.close()
             raise StartError.because(_why_none_starts() or error) from error
