@@ -91,17 +91,17 @@ class Corruption(Protocol):
         """Write a noisy copy of `clean` (m, d) into `out` (m, d)."""
 
 
-CORRUPTIONS: dict[str, type[Masking | SaltAndPepper | Gaussian]] = {
+CLASSES: dict[str, type[Masking | SaltAndPepper | Gaussian]] = {
     "masking": Masking,
     "salt-and-pepper": SaltAndPepper,
     "gaussian": Gaussian,
 }
-"""The classes by their names in YAML (config/choices.py)."""
+"""By their names in YAML (`CORRUPTIONS` of config/choices.py)."""
 
 
 def corruption_of(kind: str, settings: Mapping[str, Any]) -> Corruption:
     """Build a corruption, whose fields are among the settings."""
-    chosen = CORRUPTIONS[kind]
+    chosen = CLASSES[kind]
     return chosen(**{field.name: settings[field.name] for field in fields(chosen)})
 
 

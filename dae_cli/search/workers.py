@@ -19,7 +19,7 @@ from dae_cli.study.run.folder import sweep_runs
 from dae_cli.study.run.threads import one_thread_in_processes
 from dae_cli.study.workers.cluster import Cluster
 from dae_cli.study.workers.files import STOPPING
-from dae_cli.study.workers.pool import POLL_SECONDS, going_on
+from dae_cli.study.workers.pool import POLL_SECONDS, continuing
 from dae_cli.study.workers.processes import Lost, Processes
 
 WAIT_SECONDS = 0.5
@@ -148,7 +148,7 @@ def _side_by_side(
                     continue
                 elif workers > 1:
                     workers -= 1
-                    watcher.note(f"{outcome}; {going_on(workers, 'trial')}")
+                    watcher.note(f"{outcome}; {continuing(workers, 'trial')}")
                 elif row := fail_left(plan, since, f"{outcome}; smaller layers need less memory"):
                     yield row
             if (stop.asked() or left) and processes.ask_to_stop():

@@ -131,7 +131,7 @@ class Cluster:
         stop: Stop,
         stop_file: Path,
         poll: Callable[[], None],
-        is_begun: Callable[[str], bool] = lambda name: True,
+        is_begun: Callable[[str], bool],
     ) -> Generator[tuple[str, Any], None, None]:
         """Make calls on the workers, in order, and yield what each came to, or Killed.
 

@@ -101,7 +101,7 @@ def _run_in_processes(
                     killed.add(job.name)
                     ahead.insert(0, job)
                     workers = max(1, workers - 1)
-                    watcher.note(f"{outcome}; {going_on(workers, 'run')}")
+                    watcher.note(f"{outcome}; {continuing(workers, 'run')}")
                 else:
                     row = _killed_row(job, outcome, command)
                     progress.finish(row)
@@ -113,7 +113,7 @@ def _run_in_processes(
         raise Interrupted(number)
 
 
-def going_on(workers: int, what: str) -> str:
+def continuing(workers: int, what: str) -> str:
     """Say how work goes on after a process was lost."""
     at_a_time = f"one {what}" if workers == 1 else f"{workers} {what}s"
     return f"going on from the checkpoints, {at_a_time} at a time"
