@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from pathlib import Path
 from types import TracebackType
 
-from dae_cli.errors import DaeError
+from dae_cli.errors import DaeError, RunFolderError
 
 NOTHING = "–"
 
@@ -99,6 +100,22 @@ class _GoingOn:
         elif isinstance(error, Exception):  # files may be damaged in ways that nobody foresaw
             self._found.cannot_check(self._place, f"{type(error).__name__}: {error}")
         return isinstance(error, Exception)
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file, its line ends as they are."""
+    return path.read_bytes().decode("utf-8", "replace")
+
+
+def written_text(path: Path) -> str:
+    """Return the text of a file that the last run of a study writes.
+
+    Raises:
+        RunFolderError: there is none.
+    """
+    if not path.exists():
+        raise RunFolderError("is not written yet; it comes with the last run of the study")
+    return text_of(path)
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.csvfile import rows_to_csv
-from dae_cli.errors import RunFolderError
 from dae_cli.filters.measures import UnitMeasures, measure
 from dae_cli.study.of_filters.report import FIGURES_CSV, figure_rows, runs_table
 from dae_cli.study.of_filters.rows import FigureRow, MeasuredRun, UnitRow, measured_runs, unit_rows
@@ -16,7 +15,7 @@ from dae_cli.study.report.markdown import REPORT
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.folder import FILTERS_CSV
 from dae_cli.study.tables.provenance import provenance
-from dae_cli.study.verify.differences import Findings
+from dae_cli.study.verify.differences import Findings, text_of, written_text
 from dae_cli.training.state import TrainingState
 
 
@@ -33,7 +32,7 @@ def check_filters(place: str, folder: Path, state: TrainingState, found: Finding
     measured = False
     with found.going_on(f"{place}/{FILTERS_CSV}"):
         again = rows_to_csv(measure(weights), UnitMeasures)
-        kept = (folder / FILTERS_CSV).read_bytes().decode("utf-8", "replace")
+        kept = text_of(folder / FILTERS_CSV)
         found.compare_lines(f"{place}/{FILTERS_CSV}", "", kept, again)
         measured = True
     return measured
@@ -45,15 +44,18 @@ def check_results(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found
     with found.going_on(FILTERS_CSV):
         measured = measured_runs(out, rows)
         found.compare_lines(
-            FILTERS_CSV, "", _text(out / FILTERS_CSV), rows_to_csv(unit_rows(measured), UnitRow)
+            FILTERS_CSV,
+            "",
+            written_text(out / FILTERS_CSV),
+            rows_to_csv(unit_rows(measured), UnitRow),
         )
     if measured is None:
         return
     with found.going_on(FIGURES_CSV):
         again = rows_to_csv(figure_rows(study, measured), FigureRow)
-        found.compare_lines(FIGURES_CSV, "", _text(out / FIGURES_CSV), again)
+        found.compare_lines(FIGURES_CSV, "", written_text(out / FIGURES_CSV), again)
     with found.going_on(REPORT):
-        _check_report(study, _text(out / REPORT), rows, measured, found)
+        _check_report(study, written_text(out / REPORT), rows, measured, found)
 
 
 def _check_report(
@@ -73,14 +75,3 @@ def _check_report(
     for line in runs_table(measured).split("\n"):
         if line not in lines:
             found.compare(REPORT, "every run", "", line)
-
-
-def _text(path: Path) -> str:
-    """The text of a file, its line ends as they are.
-
-    Raises:
-        RunFolderError: there is none.
-    """
-    if not path.exists():
-        raise RunFolderError("is not written yet; it comes with the last run of the study")
-    return path.read_bytes().decode("utf-8", "replace")

@@ -34,10 +34,10 @@ from dae_cli.study.run.provenance import Environment
 from dae_cli.study.run.records import Status, read_record
 from dae_cli.study.run.row import done_row, trust_of
 from dae_cli.study.run.which_engine import engine_for_counting
-from dae_cli.study.verify.differences import Findings
+from dae_cli.study.verify.differences import Findings, text_of
 from dae_cli.study.verify.of_filters import check_filters
 from dae_cli.study.verify.svm import check_svm
-from dae_cli.study.verify.wrong_rows import compare_wrong_rows
+from dae_cli.study.verify.wrong_rows import compare_result, compare_wrong_rows
 from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.evaluation import count_wrong, wrong_rows
 from dae_cli.training.state import TrainingState
@@ -125,7 +125,7 @@ def check_run(
     if state is None:
         return False
     with found.going_on(f"{place}/{METRICS}"):
-        kept = (folder / METRICS).read_bytes().decode("utf-8", "replace")
+        kept = text_of(folder / METRICS)
         found.compare_lines(f"{place}/{METRICS}", "", kept, metrics_csv(state.history))
     if isinstance(config, FilterExperiment):
         return check_filters(place, folder, state, found)
@@ -199,13 +199,7 @@ def _count_again(
         "best_epoch": state.best_epoch,
         "epochs": state.epoch,
     }
-    kept = column_texts(row)
-    for name, value in again.items():
-        found.compare(RUNS_CSV, f"{row.run}: {name}", kept[name], str(value), how)
-        if status and status.result:
-            told = getattr(status.result, name)
-            told = f"{told:.2f}" if isinstance(told, float) else told
-            found.compare(f"{RUNS}/{row.run}/{STATUS}", f"result.{name}", told, value, how)
+    compare_result(row, status, again, found, how)
     with found.going_on(f"{RUNS}/{row.run}/{WRONG_ROWS}"):
         compare_wrong_rows(row, mask, folder, found, how)
     place = f"{RUNS}/{row.run}/{CHECKPOINT}"

@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from dae_cli.config.schema import SvmExperiment
-from dae_cli.csvfile import column_texts
 from dae_cli.data.dataset import Dataset
 from dae_cli.machine import cpu_name
-from dae_cli.study.results_folder import RUNS_CSV
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import CHECKPOINT, RUNS, STATUS, TRIALS, WRONG_ROWS
+from dae_cli.study.run.folder import CHECKPOINT, RUNS, TRIALS, WRONG_ROWS
 from dae_cli.study.run.provenance import Environment
 from dae_cli.study.run.records import Status
 from dae_cli.study.run.svm import described, replayed
 from dae_cli.study.verify.differences import Findings
-from dae_cli.study.verify.wrong_rows import compare_wrong_rows
+from dae_cli.study.verify.wrong_rows import compare_result, compare_wrong_rows
 from dae_cli.svm.files import load_svm, read_trials
 from dae_cli.svm.selection import Trial, best_of
 from dae_cli.svm.svm import Svm
@@ -63,7 +61,7 @@ def check_svm(
         "n_wrong": int(wrong.sum()),
         "selected": chosen,
     }
-    _compare(row, status, again, found)
+    compare_result(row, status, again, found)
     with found.going_on(f"{place}/{WRONG_ROWS}"):
         compare_wrong_rows(row, wrong, folder, found, how="")
     return True
@@ -90,7 +88,7 @@ def _best(
         "valid_error_percent": f"{best.valid_error_percent:.2f}",
         "trials": len(trials),
     }
-    _compare(row, status, again, found)
+    compare_result(row, status, again, found)
     return best
 
 
@@ -100,14 +98,3 @@ def _train_again(place: str, best: Trial, seed: int, dataset: Dataset, found: Fi
         told, made = getattr(best, name), getattr(again, name)
         what = f"{best.kernel} C {best.C:g}: {name}"
         found.compare(f"{place}/{TRIALS}", what, told, made, " (trained again)")
-
-
-def _compare(row: RunRow, status: Status | None, again: dict[str, object], found: Findings) -> None:
-    """Values made again, against the row and the status."""
-    kept = column_texts(row)
-    for name, value in again.items():
-        found.compare(RUNS_CSV, f"{row.run}: {name}", kept[name], str(value))
-        if status and status.result:
-            told = getattr(status.result, name)
-            told = f"{told:.2f}" if isinstance(told, float) else told
-            found.compare(f"{RUNS}/{row.run}/{STATUS}", f"result.{name}", told, value)

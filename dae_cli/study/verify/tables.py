@@ -31,7 +31,7 @@ from dae_cli.study.tables.provenance import (
     provenance_verb,
 )
 from dae_cli.study.tables.table import table_of
-from dae_cli.study.verify.differences import Findings
+from dae_cli.study.verify.differences import Findings, text_of, written_text
 from dae_cli.study.verify.wrong_rows import check_kept_rows
 
 _NEVER_MIXED = ("engines", "devices", "contents")
@@ -49,7 +49,7 @@ def check_rows(
         found: receives what differs.
     """
     with found.going_on(RUNS_CSV):
-        kept = _text(out / RUNS_CSV)
+        kept = text_of(out / RUNS_CSV)
         found.compare_csv(RUNS_CSV, kept, rows_to_csv(rows, RunRow, _columns_lacking(kept)))
     for name, count in Counter(row.run for row in rows).items():
         found.compare(RUNS_CSV, f"{name}: rows", count, 1)
@@ -70,7 +70,7 @@ def check_settings(study: ResolvedStudy, out: Path, found: Findings) -> None:
     """settings.yaml against the study; results of earlier versions have none."""
     with found.going_on(SETTINGS):
         if (out / SETTINGS).exists():
-            found.compare_lines(SETTINGS, "", _text(out / SETTINGS), settings_text(study))
+            found.compare_lines(SETTINGS, "", text_of(out / SETTINGS), settings_text(study))
 
 
 def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found: Findings) -> None:
@@ -81,15 +81,13 @@ def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found:
     tests = _check_comparisons(out, rows, found)
     table: list[TableRow] | None = None
     with found.going_on(TABLE_CSV):
-        table, kept = table_of(rows), _text(out / TABLE_CSV)
+        table, kept = table_of(rows), text_of(out / TABLE_CSV)
         found.compare_csv(TABLE_CSV, kept, rows_to_csv(table, TableRow, _columns_lacking(kept)))
     if table is not None:
         _check_page(study, out, rows, table, tests, found)
     report: str | None = None
     with found.going_on(REPORT):
-        if not (out / REPORT).exists():
-            raise RunFolderError("is not written yet; it comes with the last run of the study")
-        report = _text(out / REPORT)
+        report = written_text(out / REPORT)
     if report is None:
         return
     with found.going_on(REPORT):
@@ -121,7 +119,7 @@ def _check_page(
                 "not done"
             )
         again = page_again(study, out, rows, table, tests)
-        found.compare_lines(PAGE, "", _text(out / PAGE), again)
+        found.compare_lines(PAGE, "", text_of(out / PAGE), again)
 
 
 def _check_comparisons(out: Path, rows: Sequence[RunRow], found: Findings) -> list[RunComparison]:
@@ -145,7 +143,7 @@ def _csv_of(out: Path, made: Sequence[RunComparison]) -> tuple[str, str]:
     again = rows_to_csv(made, RunComparison)
     path = out / MCNEMAR_CSV
     if path.exists():
-        return _text(path), again
+        return text_of(path), again
     return ("", again) if made else ("", "")
 
 
@@ -169,8 +167,3 @@ def _facts_below(report: str, heading: str, mark: str) -> str:
 def _columns_lacking(kept: str) -> list[str]:
     """The columns that files of earlier versions do not have."""
     return [] if NUMERICS in kept.partition("\n")[0].split(",") else [NUMERICS]
-
-
-def _text(path: Path) -> str:
-    """The text of a file, its line ends as they are."""
-    return path.read_bytes().decode("utf-8", "replace")

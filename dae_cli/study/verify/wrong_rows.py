@@ -1,16 +1,18 @@
-"""The kept wrong test rows of runs, against those that come out when they are counted again."""
+"""What runs got wrong, rows and counts, against what comes out when it is counted again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.csvfile import read_rows
+from dae_cli.csvfile import column_texts, read_rows
+from dae_cli.study.results_folder import RUNS_CSV
 from dae_cli.study.rows import RunRow, SavedWrongRows
-from dae_cli.study.run.folder import RUNS, WRONG_ROWS
+from dae_cli.study.run.folder import RUNS, STATUS, WRONG_ROWS
+from dae_cli.study.run.records import Status
 from dae_cli.study.run.wrong_rows import load_wrong_rows
 from dae_cli.study.tables.comparisons import (
     WRONG_ROWS_CSV,
@@ -41,6 +43,23 @@ def check_kept_rows(out: Path, rows: Sequence[RunRow], found: Findings) -> None:
         for run in sorted(known.keys() - {kept.run for kept in every}):
             if wrong_rows_to_save([known[run]], told):
                 found.compare(WRONG_ROWS_CSV, run, "no row", "a row")
+
+
+def compare_result(
+    row: RunRow,
+    status: Status | None,
+    again: Mapping[str, object],
+    found: Findings,
+    how: str = "",
+) -> None:
+    """Compare values that were computed again, by column, with the row and with status.json."""
+    kept = column_texts(row)
+    for name, value in again.items():
+        found.compare(RUNS_CSV, f"{row.run}: {name}", kept[name], str(value), how)
+        if status and status.result:
+            recorded = getattr(status.result, name)
+            recorded = f"{recorded:.2f}" if isinstance(recorded, float) else recorded
+            found.compare(f"{RUNS}/{row.run}/{STATUS}", f"result.{name}", recorded, value, how)
 
 
 def compare_wrong_rows(
