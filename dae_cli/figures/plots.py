@@ -80,7 +80,8 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
             axes.margins(y=0.12)
             axes.grid(visible=False, axis="x")
         _add_legend(figure)
-    write_whole(path, _png(figure))
+        content = _png(figure)
+    write_whole(path, content)
 
 
 def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
@@ -112,7 +113,8 @@ def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
                     axes.plot(*run.kept, "o", color=colour, markersize=5.5)
             axes.locator_params(axis="x", nbins=5, integer=True)
         _add_legend(figure, title="dot: epoch whose network was kept")
-    write_whole(path, _png(figure))
+        content = _png(figure)
+    write_whole(path, content)
 
 
 def _title(series: ErrorSeries, panels: int) -> str:
@@ -196,8 +198,7 @@ def _png(figure: Figure) -> bytes:
     from PIL import Image
 
     pixels, buffer = BytesIO(), BytesIO()
-    with style():
-        figure.savefig(pixels, format="rgba")
+    figure.savefig(pixels, format="rgba")
     size = figure.canvas.get_width_height()
     image = Image.frombytes("RGBA", size, pixels.getvalue()).convert("RGB")
     few = image.quantize(256, dither=Image.Dither.NONE)

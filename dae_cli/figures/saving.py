@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dae_cli.errors import ConfigError
-from dae_cli.figures.style import style
 from dae_cli.files import remove_file, write_whole
 
 if TYPE_CHECKING:
@@ -29,15 +28,16 @@ _NO_TRACES: dict[str, dict[str, str | None]] = {
 
 
 def figure_bytes(figure: Figure, ending: str, metadata: Mapping[str, str | None]) -> bytes:
-    """Return a figure as SVG or PDF; the same figure and metadata give the same bytes.
+    """Return a figure as SVG or PDF; call it within ``style``.
+
+    The same figure and metadata give the same bytes.
 
     Args:
         ending: ``.svg`` or ``.pdf``.
         metadata: under the names that matplotlib knows in that format.
     """
     buffer = BytesIO()
-    with style():
-        figure.savefig(buffer, format=ending[1:], metadata={**metadata, **_NO_TRACES[ending]})
+    figure.savefig(buffer, format=ending[1:], metadata={**metadata, **_NO_TRACES[ending]})
     return buffer.getvalue()
 
 
