@@ -64,13 +64,13 @@ def written(text: Callable[[Any], str]) -> PlainSerializer:
 _IN_CSV = object()
 Exact = Annotated[float, written(repr)]
 """Written with all its digits."""
-_natural = number("a number of 0 or more", lambda value: 0 <= value < inf)
+from_0 = number("a number of 0 or more", lambda value: 0 <= value < inf)
 _percent = number("a number from 0 to 100", lambda value: 0 <= value <= 100)
-Count = Annotated[int, _natural]
+Count = Annotated[int, from_0]
 Percent = Annotated[float, _percent, written("{:.2f}".format)]
 Level = Annotated[float, _percent, written("{:g}".format)]
 """A percentage that was set, with as many digits as it needs."""
-Minutes = Annotated[float, _natural, written("{:.1f}".format)]
+Minutes = Annotated[float, from_0, written("{:.1f}".format)]
 PValue = Annotated[
     float, number("a number from 0 to 1", lambda p: 0 <= p <= 1), written("{:.3g}".format)
 ]

@@ -18,7 +18,7 @@ import pydantic.dataclasses
 from pydantic import BaseModel, ConfigDict, Field
 
 from dae_cli.config.schema import SvmExperiment, SvmKernel
-from dae_cli.csvfile import Exact, column_texts, number, read_rows, rows_to_csv, written
+from dae_cli.csvfile import Exact, column_texts, from_0, number, read_rows, rows_to_csv, written
 from dae_cli.data.dataset import Dataset
 from dae_cli.errors import RunFolderError
 from dae_cli.svm.selection import GREATEST_DEGREE, Point, Trial
@@ -29,8 +29,6 @@ from dae_cli.tensors import REMEDY, Spec, open_tensors, save_tensors
 MAX_BYTES = 10_000_000
 """Of trials.csv. A line has about a hundred; no search makes so many trials."""
 
-
-_from_0 = number("a number of 0 or more", lambda value: 0 <= value < inf)
 _above_0 = number("a number above 0", lambda value: 0 < value < inf)
 _below_1 = number("a number from 0 to below 1", lambda value: 0 <= value < 1)
 
@@ -46,13 +44,13 @@ class SvmTrialRow:
     gamma: Annotated[Exact, _above_0]
     degree: int | None
     """None for the kernel rbf."""
-    offset: Annotated[Exact, _from_0]
+    offset: Annotated[Exact, from_0]
     penalty: Annotated[Exact, _above_0]
     n_wrong: int
     valid_error_percent: str
     n_support: int
     converged: Literal["true", "false"]
-    seconds: Annotated[float, _from_0, written("{:.2f}".format)]
+    seconds: Annotated[float, from_0, written("{:.2f}".format)]
 
 
 def trials_csv(trials: Sequence[Trial]) -> str:
