@@ -254,8 +254,7 @@ class TrialRow:
 
     def plain(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        values = asdict(self)
-        return {**values, "settings": values.pop("settings")}
+        return asdict(self)
 
     @property
     def counts(self) -> bool:
