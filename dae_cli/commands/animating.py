@@ -91,15 +91,16 @@ def _recorded(source: str) -> TrainedOn | None:
     from dae_cli.study.run.folder import CONFIG, STATUS
     from dae_cli.study.run.records import Status, read_record
 
-    folder = Path(source)
+    folder = with_home(source)
     return read_record(folder / STATUS, Status).data if (folder / CONFIG).is_file() else None
 
 
 def _experiment(source: str) -> PretrainedExperiment:
     from dae_cli.config.experiments import load_resolved, resolve_experiment
     from dae_cli.config.schema import SvmExperiment
+    from dae_cli.study.run.folder import CONFIG
 
-    config = with_home(source) / "config.yaml"
+    config = with_home(source) / CONFIG
     experiment = (
         load_resolved(config) if config.is_file() else resolve_experiment(source).experiment
     )
