@@ -598,10 +598,10 @@ def test_damaged_curves_are_refused_and_a_damaged_sheet_is_not_shown(dae: Dae, d
         ("Tiles", ""),
     ):
         sheet = done / "filters" / "rect-0.png"
-        told = PngInfo()
+        chunks = PngInfo()
         for name, text in (texts_of(sheet) | {key: value}).items():
-            told.add_text(name, text)
-        Image.fromarray(pixels(sheet)).save(sheet, pnginfo=told)
+            chunks.add_text(name, text)
+        Image.fromarray(pixels(sheet)).save(sheet, pnginfo=chunks)
         dae("report", "tiny", "--quiet").succeeded()
         assert run not in page_of(done).sheets
         assert "rect-0" in " ".join(page_of(done).texts)  # the tables stand alone
