@@ -47,7 +47,7 @@ from dae_cli.study.report.table_markdown import (
 )
 from dae_cli.study.rows import RunComparison, RunRow, TableRow, TrialRow
 from dae_cli.study.tables import cells
-from dae_cli.study.tables.cells import REGENERATED, UNVERIFIED, data_mark, origin
+from dae_cli.study.tables.cells import REGENERATED, UNVERIFIED, data_mark
 from dae_cli.study.tables.claims import paper_claims
 from dae_cli.study.tables.paper_table import has_other_models, paper_table
 from dae_cli.study.tables.provenance import (
@@ -305,8 +305,9 @@ def _runs_table(rows: Sequence[RunRow], linked: bool) -> str:
 def _data_table(rows: Sequence[RunRow]) -> str:
     """Return each set that was trained on, with its origin and digest."""
     lines = ["| dataset | origin | SHA-256 of the content |", "|---|---|---|"]
-    for row in {(r.dataset, r.data_sha256): r for r in rows}.values():
-        lines.append(f"| {row.dataset} | {origin(row)} | `{row.data_sha256}` |")
+    lines += [
+        f"| {name} | {source} | `{sha256}` |" for name, source, sha256 in cells.contents(rows)
+    ]
     return "\n".join(lines)
 
 

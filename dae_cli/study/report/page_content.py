@@ -90,10 +90,7 @@ def page_of(
         levels=tuple(sorted({0.0, *levels})),
         runs=tuple(_run(row) for row in rows),
         selected_heading=cells.selected_heading(rows),
-        data=tuple(
-            (row.dataset, origin(row), row.data_sha256)
-            for row in {(row.dataset, row.data_sha256): row for row in rows}.values()
-        ),
+        data=tuple(cells.contents(rows)),
         provenance=_provenance(rows, command),
     )
 

@@ -36,6 +36,12 @@ def origin(row: RunRow | TableRow) -> str:
     return f"{row.data_origin} ({row.trust})" if row.trust else row.data_origin
 
 
+def contents(rows: Sequence[RunRow]) -> list[tuple[str, str, str]]:
+    """Data set, origin and digest of each content that rows are of."""
+    by_content = {(row.dataset, row.data_sha256): row for row in rows}
+    return [(name, origin(row), sha256) for (name, sha256), row in by_content.items()]
+
+
 def named(cell: str, changed: Collection[str]) -> str:
     """A cell's name, with a word where it is not what its file says."""
     return f"{cell} (changed)" if cell in changed else cell
