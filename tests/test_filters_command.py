@@ -318,8 +318,10 @@ def test_a_run_is_not_animated_on_other_data_than_its_own(
     (run, _) = (done / "runs").iterdir()
     other = write_other_rect(Path("other"), tiny_data / "rect.npz")
     monkeypatch.setenv("DAE_DATA_DIR", str(other))
-    refused = dae("filters", run, "--animate", "x.gif").failed(2, str(run), "--data-dir")
-    assert "other/rect.npz" in refused.message
+    monkeypatch.setenv("HOME", str(done.absolute()))
+    for source in (str(run), f"~/runs/{run.name}"):
+        refused = dae("filters", source, "--animate", "x.gif").failed(2, source, "--data-dir")
+        assert "other/rect.npz" in refused.message
     assert not Path("x.gif").exists()
 
 
