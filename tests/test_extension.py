@@ -77,7 +77,7 @@ class Corruption(Protocol):''',
             "type[Masking | SaltAndPepper | Gaussian | Inverting]"
         ),
     },
-    "config/choices.py": {
+    "config/schema.py": {
         '"masking": CorruptionKind("{:g} % destroyed"),': (
             '"masking": CorruptionKind("{:g} % destroyed"),\n'
             '    "inverting": CorruptionKind("{:g} % inverted", "inverting"),'

@@ -96,7 +96,7 @@ CORRUPTIONS: dict[str, type[Masking | SaltAndPepper | Gaussian]] = {
     "salt-and-pepper": SaltAndPepper,
     "gaussian": Gaussian,
 }
-"""The classes by their names in YAML (config/choices.py)."""
+"""The classes by their names in YAML (config/schema.py)."""
 
 
 def corruption_of(kind: str, settings: Mapping[str, Any]) -> Corruption:
