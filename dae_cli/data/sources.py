@@ -28,9 +28,16 @@ from dae_cli.data.cache import (
 )
 from dae_cli.data.content import Content, Digits, check_shape, content_digest
 from dae_cli.data.dataset import Origin, Prepared, Trust
-from dae_cli.data.datasets import ADDRESSES, DATASETS, MNIST, PHOTOGRAPHS, DatasetSpec, Recipe
+from dae_cli.data.datasets import (
+    ADDRESSES,
+    DATASETS,
+    MNIST,
+    MNIST_ADDRESSES,
+    PHOTOGRAPHS,
+    DatasetSpec,
+    Recipe,
+)
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
-from dae_cli.data.mnist import ADDRESSES as MNIST_ADDRESSES
 from dae_cli.data.mnist import fetch_mnist
 from dae_cli.data.natural import prepare_photographs
 from dae_cli.data.readers.text import read_archive
