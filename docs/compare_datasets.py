@@ -233,8 +233,7 @@ def compare(dataset: Dataset, genuine: Genuine) -> Iterator[Row]:
     spec, whole = DATASETS[dataset.name], genuine.whole is not None
     ours = dataset.test if whole else dataset.test.take(min(ROWS, len(dataset.test)))
     if genuine.places and spec.recipe and spec.recipe.exact:
-        splits = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}
-        rows = [splits[split].as_float(np.array([row])) for split, row in genuine.places]
+        rows = [dataset.splits[split].as_float(np.array([row])) for split, row in genuine.places]
         same = (np.concatenate(rows) == genuine.pixels).all(axis=1)
         rest = (len(same), None, len(same), int(same.sum()), len(same), 0.0)
         yield _row(dataset, "all", "rows identical at their place", *rest)

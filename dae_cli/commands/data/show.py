@@ -51,7 +51,7 @@ def show(
     options = DataOptions(data_dir, origin.value if origin else None, accept_unverified)
     prepared = prepare(name, options, note)
     dataset = load(prepared)
-    rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split.value]
+    rows = dataset.splits[split.value]
     some = rows.take(min(grid[0] * grid[1], len(rows)))
     sheet = filter_sheet(
         [as_shown(2 * some.as_float() - 1, name)],  # black is 0 and white is 1
