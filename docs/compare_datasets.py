@@ -135,13 +135,13 @@ def _digits(pixels: Array) -> Iterator[Measure]:
 
 def _over_photographs(dataset: str, pixels: Array) -> Iterator[Measure]:
     """A background pixel is k/255; one of a digit is k/256, or anything once it is turned."""
-    of_255, of_256 = (
+    k_255, k_256 = (
         np.abs(steps - np.rint(steps)) < NEAR
         for steps in (pixels * np.float32(255), pixels * np.float32(256))
     )
     if dataset == "bg-img":
-        yield Measure("all", "pixels that are k/255 or k/256", (of_255 | of_256).mean(axis=1))
-    background = of_255 & ~of_256
+        yield Measure("all", "pixels that are k/255 or k/256", (k_255 | k_256).mean(axis=1))
+    background = k_255 & ~k_256
     greys = np.where(background, pixels, np.nan)
     mean = np.asarray(np.nanmean(greys, axis=1, dtype=np.float64))
     deviation = np.asarray(np.nanstd(greys, axis=1, dtype=np.float64))
@@ -220,11 +220,11 @@ def _sample(path: Path, spec: DatasetSpec) -> Genuine | None:
         X, y, splits, ends = (arrays[key] for key in ("X", "y", "split", "end"))
     pixels = canonical_pixels(X.astype(np.float64), spec, f"{path}, X")
     labels = canonical_labels(y.astype(np.float64), spec, f"{path}, y")
-    ofs = list(zip(splits.tolist(), ends.tolist(), strict=True))
+    pairs = list(zip(splits.tolist(), ends.tolist(), strict=True))
     places = []
-    for i, (split, end) in enumerate(ofs):
-        before = ofs[:i].count((split, end))
-        places.append((split, before - ofs.count((split, end)) if end == "last" else before))
+    for i, (split, end) in enumerate(pairs):
+        before = pairs[:i].count((split, end))
+        places.append((split, before - pairs.count((split, end)) if end == "last" else before))
     return Genuine(Split(pixels, labels, spec.scale).as_float(), labels, places=tuple(places))
 
 
@@ -233,8 +233,7 @@ def compare(dataset: Dataset, genuine: Genuine) -> Iterator[Row]:
     spec, whole = DATASETS[dataset.name], genuine.whole is not None
     ours = dataset.test if whole else dataset.test.take(min(ROWS, len(dataset.test)))
     if genuine.places and spec.recipe and spec.recipe.exact:
-        splits = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}
-        rows = [splits[split].as_float(np.array([row])) for split, row in genuine.places]
+        rows = [dataset.splits[split].as_float(np.array([row])) for split, row in genuine.places]
         same = (np.concatenate(rows) == genuine.pixels).all(axis=1)
         rest = (len(same), None, len(same), int(same.sum()), len(same), 0.0)
         yield _row(dataset, "all", "rows identical at their place", *rest)
@@ -330,15 +329,15 @@ def write_statistics(path: Path, new: Sequence[Row]) -> None:
     """Write the rows, and those of before that are of other sets, or of the same trained SVMs."""
     sha256 = {row["dataset"]: row["regenerated_sha256"] for row in new}
     trained = {row["dataset"] for row in new if row["trained"]}
-    kept: list[Row] = []
+    unchanged: list[Row] = []
     if path.is_file():
         with path.open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
                 same = row["regenerated_sha256"] == sha256.get(row["dataset"])
                 again = row["trained"] == "True" and same and row["dataset"] not in trained
                 if row["dataset"] not in sha256 or again:
-                    kept.append(row)
-    rows = sorted([*new, *kept], key=lambda row: [*DATASETS].index(row["dataset"]))
+                    unchanged.append(row)
+    rows = sorted([*new, *unchanged], key=lambda row: [*DATASETS].index(row["dataset"]))
     write_text(path, csv_text([COLUMNS, *([row[name] for name in COLUMNS] for row in rows)]))
 
 

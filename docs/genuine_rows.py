@@ -25,16 +25,16 @@ def main(folder: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for name in (spec.name for spec in DATASETS.values() if spec.archive):
-        spec = DATASETS[name]
+    for name, spec in DATASETS.items():
+        if spec.archive is None:
+            continue
         with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
             X, labels, splits, ends = (arrays[key] for key in ("X", "y", "split", "end"))
         digests = row_digests(canonical_pixels(X, spec, name))
         first = {"train": 1, "valid": spec.n_train + 1, "test": 1}
-        size = {"train": spec.n_train, "valid": spec.n_valid, "test": spec.n_test}
         for k, (split, end) in enumerate(zip(splits.tolist(), ends.tolist(), strict=True)):
             same = [j for j in range(len(ends)) if (splits[j], ends[j]) == (split, end)]
-            row = first[split] + same.index(k) + (size[split] - len(same)) * (end == "last")
+            row = first[split] + same.index(k) + (spec.rows[split] - len(same)) * (end == "last")
             part = "test" if split == "test" else "training"
             writer.writerow([name, part, row, labels[k], f"{X[k].mean():.3f}", digests[k]])
     (ROOT / "dae_cli" / "data" / FILE).write_text(text.getvalue(), encoding="utf-8")

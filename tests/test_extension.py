@@ -77,7 +77,7 @@ class Corruption(Protocol):''',
             "type[Masking | SaltAndPepper | Gaussian | Inverting]"
         ),
     },
-    "config/choices.py": {
+    "config/schema.py": {
         '"masking": CorruptionKind("{:g} % destroyed"),': (
             '"masking": CorruptionKind("{:g} % destroyed"),\n'
             '    "inverting": CorruptionKind("{:g} % inverted", "inverting"),'
@@ -117,7 +117,7 @@ class Halved(Autoencoder):
         return super().sgd_step(batch, learning_rate / 2)
 '''
     },
-    "config/choices.py": {
+    "config/schema.py": {
         'LAYERS = {"autoencoder": LayerKind(),': (
             'LAYERS = {"autoencoder": LayerKind(), "halved": LayerKind(stacked="Halved"),'
         )

@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from dae_cli.config.choices import CORRUPTIONS
-from dae_cli.config.schema import AnyExperiment, CorruptionSettings, SvmExperiment
+from dae_cli.config.schema import CORRUPTIONS, AnyExperiment, CorruptionSettings, SvmExperiment
 
 _ADDED_LATER: dict[str, dict[str, object]] = {
     "corruption": {

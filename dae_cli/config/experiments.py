@@ -212,17 +212,17 @@ def resolve_study(
         raise config_error(target.name, problems)
     about = study.settings
     return ResolvedStudy(
-        target.name,
-        about.title,
-        folder,
-        cells,
-        everything,
-        about.paper,
-        about.reference,
-        about.search,
-        about.figures,
-        about.claims,
-        study.document,
+        name=target.name,
+        title=about.title,
+        source=folder,
+        cells=cells,
+        all_cells=everything,
+        paper=about.paper,
+        reference=about.reference,
+        search=about.search,
+        figures=about.figures,
+        claims=about.claims,
+        document=study.document,
     )
 
 
@@ -313,8 +313,8 @@ def merged_cell(
     """Merge what a cell says itself (None: its file is unreadable) with its study and overrides."""
     cell = own or Document()
     dataset = merge(study.shared, cell, over).get(("dataset",))
-    of_dataset = study.per_dataset.get(dataset) if isinstance(dataset, str) else None
-    below = (study.shared, of_dataset or Document())
+    by_dataset = study.per_dataset.get(dataset) if isinstance(dataset, str) else None
+    below = (study.shared, by_dataset or Document())
     kind = kind_of(merge(*below, cell).value)  # which --set does not change
     merged = merge(*(layer.only(kind) for layer in below), cell, over.only(kind))
     merged_kind = kind_of(merged.value)

@@ -149,8 +149,8 @@ def _from_path(path: Path, name: str) -> Target:
 def _unknown(name: str, studies: dict[str, Path]) -> ConfigError:
     cells = {study: list(cell_files(folder)) for study, folder in studies.items()}
     names = [*studies, *(f"{study}/{cell}" for study, own in cells.items() for cell in own)]
-    of_cells = [f"{study}/{name}" for study, own in cells.items() if name in own]
-    near = f"; did you mean {' or '.join(of_cells)}?" if of_cells else did_you_mean(name, names)
+    same = [f"{study}/{name}" for study, own in cells.items() if name in own]
+    near = f"; did you mean {' or '.join(same)}?" if same else did_you_mean(name, names)
     lines = [f"no experiment or study is named {name!r}{near}"]
     lines += [f"  {study}/: {', '.join(map(shown, own))}" for study, own in cells.items()]
     lines.append("  a path ends with / (a study) or .yaml (an experiment)")

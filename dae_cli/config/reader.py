@@ -130,7 +130,10 @@ class Document:
         return Document(value, above | inner, prefix)
 
     def sections(self, key: str) -> dict[str, Document]:
-        """The mappings within the mapping at a first key, each a document of its own."""
+        """The mappings within the mapping at a first key, each a document of its own.
+
+        All in one pass over the places: a results folder may have a thousand cells.
+        """
         inner = {str(k): item for k, item in self.items((key,)) if isinstance(item, dict)}
         places: dict[str, dict[KeyPath, Place]] = {name: {} for name in inner}
         for path, place in self.places.items():

@@ -11,10 +11,10 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
-from dae_cli.config.choices import CORRUPTIONS
 from dae_cli.config.messages import KeyPath, Problem, known_keys
 from dae_cli.config.reader import Document
 from dae_cli.config.schema import (
+    CORRUPTIONS,
     KINDS,
     SECTIONS,
     Experiment,

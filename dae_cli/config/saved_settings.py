@@ -96,13 +96,13 @@ def read_settings(path: Path, source: Path) -> ResolvedStudy:
         for cell, experiment in experiments.items()
     )
     return ResolvedStudy(
-        saved.study,
-        saved.title,
-        source,
-        cells,
-        cells,
-        saved.paper,
-        saved.reference,
+        name=saved.study,
+        title=saved.title,
+        source=source,
+        cells=cells,
+        all_cells=cells,
+        paper=saved.paper,
+        reference=saved.reference,
         figures=saved.figures,
         claims=saved.claims,
     )

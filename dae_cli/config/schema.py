@@ -6,12 +6,12 @@ The description of a field ends the error message about it: "must be from 0 to 1
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
-from dae_cli.config.choices import CORRUPTIONS, LAYERS
 from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST, PHOTOGRAPHS, DatasetSpec
 
 MOST_LAYERS = 20
@@ -19,6 +19,43 @@ LossKind = Literal["cross-entropy", "squared-error"]
 InitKind = Literal["glorot", "tutorial"]
 SvmKernel = Literal["rbf", "poly"]
 WhiteningKind = Literal["none", "olshausen-field"]
+
+
+@dataclass(frozen=True)
+class CorruptionKind:
+    """How a corruption is called, and which settings it has."""
+
+    words: str
+    """Beside a picture; `{:g}` is the level."""
+    in_run_names: str = ""
+    """Comes before the level there."""
+    level: Literal["destruction", "sigma"] = "destruction"
+    """The setting that says how much: a fraction, shown in percent, or a standard deviation."""
+    options: tuple[str, ...] = ()
+    """Settings that no other kind has, unless it names them as well."""
+
+
+@dataclass(frozen=True)
+class LayerKind:
+    """How models of such layers are called."""
+
+    single: str = ""
+    """One that is trained for its filters; empty: an AE, by its corruption and penalties."""
+    stacked: str = ""
+    """A network of them, without its depth; empty: an SAA or SdA, by its corruption."""
+
+
+CORRUPTIONS = {
+    "masking": CorruptionKind("{:g} % destroyed"),
+    "gaussian": CorruptionKind("Gaussian noise, σ {:g}", "gaussian", level="sigma"),
+    "salt-and-pepper": CorruptionKind(
+        "{:g} % salt and pepper", "saltpepper", options=("pepper", "salt")
+    ),
+}
+"""The kinds of corruption that experiments can name; `models/corruption.py` has their classes."""
+
+LAYERS = {"autoencoder": LayerKind(), "rbm": LayerKind(single="RBM", stacked="DBN")}
+"""The kinds of layers that experiments can name; `training/state.py` has their classes."""
 
 
 class OneOf:

@@ -222,8 +222,8 @@ def _contradictions(key: str, kind: str, entry: DomainSettings) -> Iterator[tupl
     for end in missing:
         yield (), f"has no {end}; write {_FORMS}"
     low, high, step = entry.low, entry.high, entry.step
-    of_kind = isinstance(step, int if kind == _WHOLE else int | float)
-    if "step" in entry.model_fields_set and (not of_kind or isinstance(step, bool) or step <= 0):
+    fits = isinstance(step, int if kind == _WHOLE else int | float)
+    if "step" in entry.model_fields_set and (not fits or isinstance(step, bool) or step <= 0):
         yield ("step",), f"must be {kind} above 0"
     elif missing:
         return

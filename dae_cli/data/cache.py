@@ -56,13 +56,17 @@ WAIT_SECONDS = 6 * 3600.0
 """Patience for another process: longer than any download or recipe takes."""
 
 
-def entries(spec: DatasetSpec) -> list[Path]:
+def entry_path(name: str, origin: Origin, tail: str) -> Path:
+    """Where content of a set lies; the tail tells contents of one origin apart."""
+    return cache_folder() / f"{name}-{origin}-{tail}.npz"
+
+
+def entries(spec: DatasetSpec) -> Iterator[tuple[Origin, Path]]:
     """Every entry of a set in the cache, originals first."""
-    return [
-        path
-        for origin in ("original", "regenerated")
-        for path in sorted(cache_folder().glob(f"{spec.name}-{origin}-*.npz"))
-    ]
+    origins: tuple[Origin, ...] = ("original", "regenerated")
+    for origin in origins:
+        pattern = entry_path(spec.name, origin, "*").name
+        yield from ((origin, path) for path in sorted(cache_folder().glob(pattern)))
 
 
 def save_entry(prepared: Prepared, content: Content) -> None:

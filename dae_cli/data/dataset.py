@@ -135,3 +135,8 @@ class Dataset:
     test: Split
     origin: Origin
     sha256: str
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """Each split by its name."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}

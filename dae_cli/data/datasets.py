@@ -3,7 +3,7 @@
 Every other module reads these facts here. It imports nothing that takes time, so that settings
 can be checked before any array is loaded.
 
-A set comes from its published archive or, where that is gone, from a recipe that draws it anew.
+A set comes from its published archive or, where that is gone, from a recipe that draws it again.
 The eight sets are those of Larochelle et al. (ICML 2007).
 """
 
@@ -44,7 +44,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a set is drawn anew, and the digest of the content that gives on every machine."""
+    """How a set is regenerated, and the digest of the content that gives on every machine."""
 
     version: int
     sha256: str
@@ -94,7 +94,7 @@ class DatasetSpec:
     digest_header: bool = True
     """Whether the digest is of a header, too, or of the arrays alone."""
     common_rows: int = 0
-    """Test rows of the original that are also training rows, by chance; about none if not told."""
+    """Test rows of the original that are also training rows, by chance; 0: hardly any."""
     law: str = ""
     """Where the label is a function of the image, that function: ``module:name`` in dae_cli.data.
 
@@ -140,8 +140,21 @@ MNIST = DatasetSpec(
 )
 """The digits that five of the eight sets are made of; it has four files and no archive."""
 
+MNIST_ADDRESSES = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    "http://yann.lecun.com/exdb/mnist/",
+)
+MNIST_FILES = {
+    "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+"""The four files, and the published MD5 of each as packed (``.gz``)."""
+
 PHOTOGRAPHS = "photographs"
-"""What filters are learned from besides MNIST: patches, without labels (`filter_images.py`)."""
+"""What filters are learned from besides MNIST: patches, without labels (`natural.py`)."""
 
 
 def _of_digits(name: str, archive: Archive, function: str, sha256: str) -> DatasetSpec:

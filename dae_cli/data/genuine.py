@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from dae_cli.data.content import Content
 from dae_cli.data.dataset import Pixels
 from dae_cli.data.datasets import DatasetSpec
+from dae_cli.data.recipes.shapes import is_convex
 
 FILE = "genuine_rows.csv"
 COLUMNS = ("dataset", "part", "row", "label", "mean_grey", "sha256")
@@ -148,8 +149,6 @@ def outlines(white: Booleans) -> tuple[Booleans, Booleans]:
 
 def convex_regions(white: Booleans) -> tuple[Booleans, Booleans]:
     """The law of convex: images are not all black, 1 if the white's hull is white."""
-    from dae_cli.data.recipes.shapes import is_convex
-
     return np.asarray(white.any(axis=(1, 2))), is_convex(white)
 
 

@@ -36,14 +36,7 @@ def likeliest_misreading(content: Content, spec: DatasetSpec) -> str:
     for files in (("training", "test"), ("training",), ("test",)):
         if clause := _misreading_of_rows(content, spec, known and known.of(files), files):
             return f"its {clause}" if len(files) == 2 else f"in its {files[0]} file {clause}"
-    signs = [
-        *_signs_of_labels(content),
-        *([repeated] if (repeated := repeated_rows(content, spec)) else []),
-        *_signs_of_grey_values(content, spec, known),
-        *_signs_of_order(content, known),
-        *_signs_of_the_law(content, spec),
-    ]
-    return signs[0] if signs else "nothing known of the original is in it"
+    return next(_signs(content, spec, known), "nothing known of the original is in it")
 
 
 def _misreading_of_rows(
@@ -108,6 +101,16 @@ _MISREADINGS: tuple[tuple[str, Change], ...] = (
     ("grey values seem to be inverted", _inverted),
     ("labels seem to be swapped", _other_labels),
 )
+
+
+def _signs(content: Content, spec: DatasetSpec, known: KnownRows | None) -> Iterator[str]:
+    """What else is wrong, the likeliest cause first."""
+    yield from _signs_of_labels(content)
+    if repeated := repeated_rows(content, spec):
+        yield repeated
+    yield from _signs_of_grey_values(content, spec, known)
+    yield from _signs_of_order(content, known)
+    yield from _signs_of_the_law(content, spec)
 
 
 def _signs_of_labels(content: Content) -> Iterator[str]:

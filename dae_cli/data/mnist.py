@@ -10,24 +10,11 @@ from pathlib import Path
 
 from dae_cli.data.cache import Note, file_digest, unwritable_cache
 from dae_cli.data.content import Content, content_digest
-from dae_cli.data.datasets import MNIST, DatasetSpec
+from dae_cli.data.datasets import MNIST, MNIST_ADDRESSES, MNIST_FILES, DatasetSpec
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
 from dae_cli.data.readers.idx import read_idx, read_labels
 from dae_cli.errors import DataError, DownloadError
 from dae_cli.files import cache_folder
-
-ADDRESSES = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    "http://yann.lecun.com/exdb/mnist/",
-)
-FILES = {
-    "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-    "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
-    "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
-    "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
-}
-"""The four files, and the published MD5 of each as packed (``.gz``)."""
 
 
 def read_mnist(
@@ -56,11 +43,11 @@ def fetch_mnist(looked_in: Path | None, note: Note) -> Content:
     Raises DownloadError, with what to do, where a file cannot be had.
     """
     folder = cache_folder() / MNIST.name
-    for name, md5 in FILES.items():
+    for name, md5 in MNIST_FILES.items():
         path = folder / f"{name}.gz"
         if path.is_file() and file_digest(path, "md5") == md5:
             continue
-        file = RemoteFile(path.name, addresses_of(path.name, ADDRESSES), f"md5:{md5}")
+        file = RemoteFile(path.name, addresses_of(path.name, MNIST_ADDRESSES), f"md5:{md5}")
         try:
             with fetched(file, note) as temporary:
                 folder.mkdir(exist_ok=True)
@@ -69,11 +56,11 @@ def fetch_mnist(looked_in: Path | None, note: Note) -> Content:
             raise unwritable_cache(path, error) from error
         except DownloadError as error:
             where = f"neither in {looked_in} nor in {folder}" if looked_in else f"not in {folder}"
-            *first, last = (f"{name}.gz" for name in FILES)
+            *first, last = (f"{name}.gz" for name in MNIST_FILES)
             raise DownloadError(
                 f"MNIST cannot be had: its files are {where}, and {error}. Put "
-                f"{', '.join(first)} and {last} (from {' or '.join(ADDRESSES)}) into a folder, and "
-                "name it with --data-dir or DAE_DATA_DIR"
+                f"{', '.join(first)} and {last} (from {' or '.join(MNIST_ADDRESSES)}) into a "
+                "folder, and name it with --data-dir or DAE_DATA_DIR"
             ) from error
-    images, labels, test_images, test_labels = (folder / f"{name}.gz" for name in FILES)
+    images, labels, test_images, test_labels = (folder / f"{name}.gz" for name in MNIST_FILES)
     return read_mnist(images, labels, test_images, test_labels, MNIST)

@@ -18,6 +18,7 @@ from dae_cli.data.cache import (
     Note,
     checked_entry,
     entries,
+    entry_path,
     exclusive,
     load_content,
     read_pointer,
@@ -28,9 +29,16 @@ from dae_cli.data.cache import (
 )
 from dae_cli.data.content import Content, Digits, check_shape, content_digest
 from dae_cli.data.dataset import Origin, Prepared, Trust
-from dae_cli.data.datasets import ADDRESSES, DATASETS, MNIST, PHOTOGRAPHS, DatasetSpec, Recipe
+from dae_cli.data.datasets import (
+    ADDRESSES,
+    DATASETS,
+    MNIST,
+    MNIST_ADDRESSES,
+    PHOTOGRAPHS,
+    DatasetSpec,
+    Recipe,
+)
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
-from dae_cli.data.mnist import ADDRESSES as MNIST_ADDRESSES
 from dae_cli.data.mnist import fetch_mnist
 from dae_cli.data.natural import prepare_photographs
 from dae_cli.data.readers.text import read_archive
@@ -164,8 +172,7 @@ def foresee(name: str, options: DataOptions = DataOptions(), note: Note = _silen
             ways.append(offer)
     if not ways:
         return Foreseen(f"your files alone: {what_is_looked_for(spec)}", None)
-    said = [_foreseen(offer, spec, options) for offer in ways]
-    source = f"would be {', else '.join(said)}"
+    source = f"would be {', else '.join(_foreseen(offer, spec, options) for offer in ways)}"
     first, known = ways[0], ways[0].sha256
     if len(ways) > 1 or not known:
         return Foreseen(source, None)
@@ -195,8 +202,8 @@ def check(spec: DatasetSpec, offer: Offer) -> tuple[Prepared | None, str]:
         return None, str(error)
     published = "the published content; " if found.sha256 in spec.known_sha256 else ""
     common = content.common_rows
-    told = f"; {common}" if common and common not in found.source else ""
-    return found, f"sound: {published}{found.source}{told}"
+    more = f"; {common}" if common and common not in found.source else ""
+    return found, f"sound: {published}{found.source}{more}"
 
 
 def spec_of(name: str) -> DatasetSpec:
@@ -230,8 +237,8 @@ def _usable(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator[Off
             f"regenerated, or leave out what is trained on {spec.name}"
         )
     for source in SOURCES:
-        if wanted == "regenerated" and source in (_your_files, _download):
-            continue
+        if wanted == "regenerated" and source is _your_files:
+            continue  # what lies there need not be sound
         for offer in source(spec, options, note):
             if offer.usable and wanted in (None, offer.origin):
                 yield offer
@@ -260,16 +267,13 @@ def _your_files(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator
 
 
 def _cache(spec: DatasetSpec, _: DataOptions, __: Note) -> Iterator[Offer]:
-    for path in entries(spec):
-        origin: Origin = "regenerated"
-        if path.name.startswith(f"{spec.name}-original-"):
-            origin = "original"
+    for origin, path in entries(spec):
         read = partial(checked_entry, path, spec)
         if (known := recorded(path)) is None:
             source = "damaged; delete it, or have the set fetched or generated again"
             yield Offer("cache", origin, source, (path,), usable=False, read=read)
             continue
-        unused = _why_not_used(known, path, spec)
+        unused = _why_not_used(known, origin, path, spec.recipe)
         source = f"{known.source}; {unused}" if unused else known.source
         yield Offer(
             "cache",
@@ -284,12 +288,11 @@ def _cache(spec: DatasetSpec, _: DataOptions, __: Note) -> Iterator[Offer]:
         )
 
 
-def _why_not_used(known: Prepared, path: Path, spec: DatasetSpec) -> str:
+def _why_not_used(known: Prepared, origin: Origin, path: Path, recipe: Recipe | None) -> str:
     """Content that is only the user's word counts while the user's file is given."""
-    if path.name.startswith(f"{spec.name}-original-"):
+    if origin == "original":
         verified = known.trust == "verified"
         return "" if verified else f"{known.trust}, used only while your file is given"
-    recipe = spec.recipe
     if recipe and path.stem.endswith(recipe.id) and known.sha256 == recipe.sha256:
         return ""
     return "an older recipe's, not used"
@@ -408,10 +411,10 @@ def _generate(spec: DatasetSpec, recipe: Recipe, options: DataOptions, note: Not
             f"{spec.name}: this machine regenerates other bytes ({sha256[:12]}…) than the recipe "
             f"({recipe.sha256[:12]}…); please report this with the version of numpy"
         )
-    said = f"regenerated{_from_mnist(recipe)} by the published recipe"
+    source = f"regenerated{_from_mnist(recipe)} by the published recipe"
     if recipe.exact:
-        said = "rebuilt from MNIST, pixel for pixel the original"
-    source = f"{said} (recipe {recipe.id})"
+        source = "rebuilt from MNIST, pixel for pixel the original"
+    source += f" (recipe {recipe.id})"
     found = Prepared(spec.name, cache_folder(), "regenerated", sha256, source, "")
     return _store(spec, content, found, note)
 
@@ -426,7 +429,7 @@ def _store(spec: DatasetSpec, content: Content, found: Prepared, note: Note) -> 
         note(f"{spec.name}: {common}")
     generated = spec.recipe if found.origin == "regenerated" else None
     tail = generated.id if generated else found.sha256[:12]
-    path = cache_folder() / f"{spec.name}-{found.origin}-{tail}.npz"
+    path = entry_path(spec.name, found.origin, tail)
     known = sound_entry(path, spec)
     if known and known.trust == "verified":
         return known

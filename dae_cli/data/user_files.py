@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 
 from dae_cli.data.cache import file_digest
 from dae_cli.data.content import Content
-from dae_cli.data.datasets import MNIST, DatasetSpec
-from dae_cli.data.mnist import FILES, read_mnist
+from dae_cli.data.datasets import MNIST, MNIST_FILES, DatasetSpec
+from dae_cli.data.mnist import read_mnist
 from dae_cli.data.readers.npz import read_npz
 from dae_cli.data.readers.text import read_archive, read_text
 from dae_cli.errors import DataError
@@ -83,15 +83,15 @@ class _Form:
 
 def chosen_folder(data_dir: Path | None) -> Path | None:
     """The folder given, else ``DAE_DATA_DIR``, else None; DataError if it is no folder."""
-    told_by = "--data-dir"
+    given_by = "--data-dir"
     if data_dir is None:
         if not (named := os.environ.get("DAE_DATA_DIR")):
             return None
-        told_by, data_dir = "DAE_DATA_DIR", with_home(named, "DAE_DATA_DIR ")
+        given_by, data_dir = "DAE_DATA_DIR", with_home(named, "DAE_DATA_DIR ")
     about = _status(data_dir)
     if about is None or not stat.S_ISDIR(about.st_mode):
         what = "is a file" if about else "does not exist"
-        raise DataError(f"{told_by} {data_dir}: {what}; expected the folder that holds the files")
+        raise DataError(f"{given_by} {data_dir}: {what}; expected the folder that holds the files")
     return data_dir
 
 
@@ -140,7 +140,7 @@ def what_lies_in(folder: Path) -> str:
 def _forms(spec: DatasetSpec) -> Iterator[_Form]:
     if spec is MNIST:
         # Some unpackers turn the hyphen before idx to a dot.
-        spellings = [(name, name.replace("-idx", ".idx")) for name in FILES]
+        spellings = [(name, name.replace("-idx", ".idx")) for name in MNIST_FILES]
         files = (_Wanted(tuple(n + end for n in both for end in (".gz", ""))) for both in spellings)
         yield _Form(tuple(files), read_mnist)
         return

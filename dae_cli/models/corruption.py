@@ -96,7 +96,7 @@ CLASSES: dict[str, type[Masking | SaltAndPepper | Gaussian]] = {
     "salt-and-pepper": SaltAndPepper,
     "gaussian": Gaussian,
 }
-"""By their names in YAML (`CORRUPTIONS` of config/choices.py)."""
+"""By their names in YAML (`CORRUPTIONS` of config/schema.py)."""
 
 
 def corruption_of(kind: str, settings: Mapping[str, Any]) -> Corruption:

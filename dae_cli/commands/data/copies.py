@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dae_cli.commands.data.names import ALL, DataFormat, Format, as_json, chosen, told
+from dae_cli.commands.data.names import ALL, DataFormat, Format, as_json, chosen, note
 from dae_cli.commands.options import AcceptUnverified, DataDir
 from dae_cli.commands.tables import columns, text_width
 from dae_cli.config.names import label
@@ -75,7 +75,7 @@ def verify(
             rows.append((one["name"], path, one["origin"], trust, digest, one["found"]))
         typer.echo("\n".join(columns(rows)))
     elif not code:
-        told("no copy of these sets is here; dae data fetch gets them")
+        note("no copy of these sets is here; dae data fetch gets them")
     if code:
         raise typer.Exit(code)
 
@@ -91,7 +91,7 @@ def _offers_of(names: list[str] | None, options: DataOptions) -> tuple[dict[str,
         try:
             found[name] = list(offers(DATASETS[name], options))
         except DaeError as error:  # half a pair of files, say
-            told(f"{name}: {error}")
+            note(f"{name}: {error}")
             code = max(code, error.exit_code)
     return found, code
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dae_cli.commands.data.names import DataFormat, Format, as_json, chosen, told
+from dae_cli.commands.data.names import DataFormat, Format, as_json, chosen, note
 from dae_cli.commands.options import AcceptUnverified, DataDir, DataOrigin
 from dae_cli.commands.tables import columns
 from dae_cli.errors import DaeError
@@ -54,10 +54,10 @@ def _bring(names: list[str], options: DataOptions, form: DataFormat) -> None:
     problems: list[DaeError] = []
     for name in names:
         try:
-            found = prepare(name, options, told)
+            found = prepare(name, options, note)
         except DaeError as error:
             problems.append(error)
-            told(str(error))
+            note(str(error))
         else:
             keys = ("name", "origin", "trust", "sha256", "source")
             ready.append({key: getattr(found, key) for key in keys} | {"path": str(found.path)})

@@ -1,4 +1,4 @@
-"""The sets that a command names, and what its commands share in telling."""
+"""The sets that a command names, and how the commands of `dae data` print."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
     return known if ALL in names else list(dict.fromkeys(names))
 
 
-def told(text: str) -> None:
+def note(text: str) -> None:
     """Print a note, such as that something slow begins."""
     typer.echo(text, err=True)
 

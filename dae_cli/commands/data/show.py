@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dae_cli.commands.data.names import ALL, chosen, told
+from dae_cli.commands.data.names import ALL, chosen, note
 from dae_cli.commands.options import AcceptUnverified, DataDir, DataOrigin, SplitName, tiles_of
 from dae_cli.commands.paths import file
 from dae_cli.config.names import label
@@ -49,9 +49,9 @@ def show(
     from dae_cli.study.run.filters import as_shown
 
     options = DataOptions(data_dir, origin.value if origin else None, accept_unverified)
-    prepared = prepare(name, options, told)
+    prepared = prepare(name, options, note)
     dataset = load(prepared)
-    rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split.value]
+    rows = dataset.splits[split.value]
     some = rows.take(min(grid[0] * grid[1], len(rows)))
     sheet = filter_sheet(
         [as_shown(2 * some.as_float() - 1, name)],  # black is 0 and white is 1

@@ -89,13 +89,13 @@ def _dimensions(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> int:
     """Read the header, return how many dimensions it has; DataError unless it fits ``shape``."""
     magic = stream.read(4)
     expected = bytes([0, 0, UNSIGNED_BYTE, len(shape)])
-    of_bytes = len(magic) == 4 and magic[:3] == expected[:3]
-    n = magic[3] if of_bytes and magic[3] <= MOST_DIMENSIONS else len(shape)
+    holds_bytes = len(magic) == 4 and magic[:3] == expected[:3]
+    n = magic[3] if holds_bytes and magic[3] <= MOST_DIMENSIONS else len(shape)
     header = magic + stream.read(4 * n)
     if len(header) < _header_size(n):
         raise DataError(f"{path}: ends at offset {len(header)}, within its header; {REMEDY}")
     found = tuple(int.from_bytes(header[k : k + 4], "big") for k in range(4, len(header), 4))
-    if of_bytes and holds_rows(found, shape[0], shape[1:]):
+    if holds_bytes and holds_rows(found, shape[0], shape[1:]):
         return n
     if magic != expected:
         raise DataError(

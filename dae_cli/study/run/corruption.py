@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dae_cli.config.choices import CORRUPTIONS
-from dae_cli.config.schema import PretrainedExperiment
+from dae_cli.config.schema import CORRUPTIONS, PretrainedExperiment
 
 
 def corruption_told(experiment: PretrainedExperiment) -> str:

@@ -72,7 +72,7 @@ def evaluate_run(
     data = recorded_data(folder, experiment.dataset, had.sha256, had.origin, data_dir, note)
     use_one_thread()
     dataset = dataset_for(experiment, load(data))
-    rows = {"train": dataset.train, "valid": dataset.valid, "test": dataset.test}[split]
+    rows = dataset.splits[split]
     if isinstance(experiment, SvmExperiment):
         svm = load_svm(folder / CHECKPOINT, experiment, data.sha256, dataset)
         wrong = svm.count_wrong(rows)

@@ -22,10 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dae_cli.config.choices import CORRUPTIONS, LAYERS
 from dae_cli.config.dump import settings_for_digest
 from dae_cli.config.experiments import ResolvedExperiment
-from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
+from dae_cli.config.schema import (
+    CORRUPTIONS,
+    LAYERS,
+    AnyExperiment,
+    FilterExperiment,
+    SvmExperiment,
+)
 from dae_cli.config.study_schema import Reference
 from dae_cli.data.dataset import Prepared
 from dae_cli.engines.names import EngineChoice, EngineName
@@ -152,8 +157,8 @@ def model_name(experiment: AnyExperiment) -> str:
     level = getattr(corruption, CORRUPTIONS[corruption.kind].level)
     layer = LAYERS[experiment.pretrain.kind]
     if isinstance(experiment, FilterExperiment):
-        if layer.alone:
-            return layer.alone
+        if layer.single:
+            return layer.single
         if experiment.pretrain.contraction:
             return "CAE"
         return "DAE" if level else "AE"
