@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.csvfile import rows_to_csv
 from dae_cli.filters.measures import UnitMeasures, measure
-from dae_cli.study.of_filters.report import FIGURES_CSV, figure_rows, runs_table
-from dae_cli.study.of_filters.rows import FigureRow, MeasuredRun, UnitRow, measured_runs, unit_rows
-from dae_cli.study.of_filters.summary import judge
-from dae_cli.study.report.markdown import REPORT
+from dae_cli.study.filter_study import (
+    FIGURES_CSV,
+    FigureRow,
+    MeasuredRun,
+    UnitRow,
+    figure_rows,
+    measured_runs,
+    unit_rows,
+)
+from dae_cli.study.report.render import REPORT, recorded_command, recorded_machine
+from dae_cli.study.results import write_results
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.folder import FILTERS_CSV
-from dae_cli.study.tables.provenance import provenance
 from dae_cli.study.verify.differences import Findings, text_of, written_text
 from dae_cli.training.state import TrainingState
 
@@ -54,24 +61,15 @@ def check_results(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found
     with found.going_on(FIGURES_CSV):
         again = rows_to_csv(figure_rows(study, measured), FigureRow)
         found.compare_lines(FIGURES_CSV, "", written_text(out / FIGURES_CSV), again)
-    with found.going_on(REPORT):
-        _check_report(study, written_text(out / REPORT), rows, measured, found)
-
-
-def _check_report(
-    study: ResolvedStudy,
-    report: str,
-    rows: Sequence[RunRow],
-    measured: Sequence[MeasuredRun],
-    found: Findings,
-) -> None:
-    """Every sentence with a number in it, and the table of the runs."""
-    judged = [(figure, judge(figure, measured)) for figure in study.figures]
-    sentences = {figure.name: judgement.sentence for figure, judgement in judged if judgement}
-    for what, told in (sentences | {"commits and minutes": f"` {provenance(rows)}."}).items():
-        if told not in report:
-            found.compare(REPORT, what, "", told)
-    lines = report.split("\n")
-    for line in runs_table(measured).split("\n"):
-        if line not in lines:
-            found.compare(REPORT, "every run", "", line)
+    with found.going_on(REPORT), TemporaryDirectory() as folder:
+        kept = written_text(out / REPORT)
+        write_results(
+            study,
+            Path(folder),
+            rows,
+            command=recorded_command(out),
+            machine=recorded_machine(out),
+            source=out,
+            draw=False,
+        )
+        found.compare_lines(REPORT, "", kept, text_of(Path(folder) / REPORT))

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.saved_settings import SETTINGS, settings_text
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.csvfile import column_texts, read_rows, rows_to_csv
 from dae_cli.errors import RunFolderError
-from dae_cli.study.report.markdown import REPORT, facts
-from dae_cli.study.report.page import page_again
-from dae_cli.study.report.saved_runs import PAGE
-from dae_cli.study.report.table_markdown import CLAIMS
+from dae_cli.study.report.render import PAGE, REPORT, recorded_command, recorded_machine
+from dae_cli.study.results import write_results
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
 from dae_cli.study.rows import NUMERICS, RunComparison, RunRow, TableRow
 from dae_cli.study.run.folder import config_sha256, run_name
@@ -23,13 +22,7 @@ from dae_cli.study.tables.comparisons import (
     compare_runs,
     wrong_rows_in,
 )
-from dae_cli.study.tables.provenance import (
-    DIFFERENT,
-    differences_sentence,
-    provenance,
-    provenance_differences,
-    provenance_verb,
-)
+from dae_cli.study.tables.provenance import provenance_differences
 from dae_cli.study.tables.table import table_of
 from dae_cli.study.verify.differences import Findings, text_of, written_text
 from dae_cli.study.verify.wrong_rows import check_kept_rows
@@ -78,48 +71,33 @@ def check_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow], found:
 
     They follow from the rows and the wrong test rows.
     """
-    tests = _check_comparisons(out, rows, found)
-    table: list[TableRow] | None = None
+    _check_comparisons(out, rows, found)
     with found.going_on(TABLE_CSV):
         table, kept = table_of(rows), text_of(out / TABLE_CSV)
         found.compare_csv(TABLE_CSV, kept, rows_to_csv(table, TableRow, _columns_lacking(kept)))
-    if table is not None:
-        _check_page(study, out, rows, table, tests, found)
-    report: str | None = None
-    with found.going_on(REPORT):
-        report = written_text(out / REPORT)
-    if report is None:
-        return
-    with found.going_on(REPORT):
-        verb = provenance_verb(rows)
-        first = next((line for line in report.split("\n") if line.startswith(f"{verb} ")), "")
-        if not first.endswith(f"` {provenance(rows)}."):
-            found.compare(REPORT, "commits and minutes", first, f"{verb} … {provenance(rows)}.")
-        told = next((line for line in report.split("\n") if line.startswith(DIFFERENT)), "")
-        found.compare(REPORT, "rows of several makes", told, differences_sentence(rows))
-    if table is not None:
-        with found.going_on(REPORT):
-            for heading, lines in facts(study, out, rows, table, tests).items():
-                kept = _facts_below(report, heading, "- " if heading == CLAIMS else "|")
-                found.compare_lines(REPORT, f"{heading}, ", kept, lines)
-
-
-def _check_page(
-    study: ResolvedStudy,
-    out: Path,
-    rows: Sequence[RunRow],
-    table: Sequence[TableRow],
-    tests: Sequence[RunComparison],
-    found: Findings,
-) -> None:
-    with found.going_on(PAGE):
-        if not (out / PAGE).exists():
-            raise RunFolderError(
-                f"is not written yet; dae replicate {study.name} writes it, and runs only what is "
-                "not done"
+    with TemporaryDirectory() as folder:
+        again = Path(folder)
+        with found.going_on(PAGE):
+            write_results(
+                study,
+                again,
+                rows,
+                command=recorded_command(out),
+                machine=recorded_machine(out),
+                source=out,
+                read_runs=False,
+                draw=False,
             )
-        again = page_again(study, out, rows, table, tests)
-        found.compare_lines(PAGE, "", text_of(out / PAGE), again)
+            if not (out / PAGE).exists():
+                raise RunFolderError(
+                    f"is not written yet; dae replicate {study.name} writes it, and runs only "
+                    "what is not done"
+                )
+            found.compare_lines(PAGE, "", text_of(out / PAGE), text_of(again / PAGE))
+        with found.going_on(REPORT):
+            report = written_text(out / REPORT)
+            if (again / REPORT).exists():
+                found.compare_lines(REPORT, "", report, text_of(again / REPORT))
 
 
 def _check_comparisons(out: Path, rows: Sequence[RunRow], found: Findings) -> list[RunComparison]:
@@ -153,15 +131,6 @@ def _compare_tests(old: RunComparison, new: RunComparison, found: Findings) -> N
         place = f"{new.cell_a}, {new.cell_b}, seed {new.seed}"
         for name, value in column_texts(new).items():
             found.compare(MCNEMAR_CSV, f"{place}: {name}", column_texts(old)[name], value)
-
-
-def _facts_below(report: str, heading: str, mark: str) -> str:
-    """The lines below a heading that begin with a mark, or those of a code block."""
-    section = report.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    section = section.partition("\n### ")[0]
-    if "```yaml\n" in section:
-        return section.partition("```yaml\n")[2].partition("\n```")[0]
-    return "\n".join(line for line in section.split("\n") if line.startswith(mark))
 
 
 def _columns_lacking(kept: str) -> list[str]:
