@@ -25,7 +25,6 @@ from dae_cli.study.results_folder import (
 )
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.folder import FILTERS_CSV, RUNS, Job, PlannedRun, sweep_runs
-from dae_cli.study.run.recount import keep_what_is_missing
 from dae_cli.study.run.row import row_of, without_result
 from dae_cli.study.run.which_engine import cannot_go_on, refuse_other_engine, settled
 from dae_cli.study.tables.comparisons import require_readable, write_comparisons
@@ -109,7 +108,6 @@ def run_plan(
     if plan.study.is_of_filters:
         everything, judgements, report = _write_filters(plan, rows, command)
     else:
-        keep_what_is_missing([p.job for p in plan.runs if p not in ahead], rows, watcher)
         everything, table, report = _write_results(plan, rows, command)
     if told := other_numerics(everything):
         watcher.note(f"{plan.out / RUNS_CSV}: {told}")

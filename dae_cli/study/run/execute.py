@@ -30,7 +30,7 @@ from dae_cli.study.run.row import done_row, failed_row, row_of
 from dae_cli.study.run.status import RunStatus, status_so_far
 from dae_cli.study.run.svm import SvmRun
 from dae_cli.study.run.threads import use_one_thread
-from dae_cli.study.run.wrong_rows import keep_wrong_rows
+from dae_cli.study.run.wrong_rows import save_wrong_rows
 from dae_cli.training.evaluation import wrong_rows
 from dae_cli.training.run import TrainingRun
 
@@ -152,7 +152,7 @@ def _train_network(job: Job, keeper: Keeper, dataset: Dataset, stop: Stop) -> Re
         raise DaeError("fine-tuning ended without a single epoch")
     keeper.tell(state, phase="test")
     wrong = wrong_rows(state.best, dataset.test, engine)
-    keep_wrong_rows(job.partial, wrong)
+    save_wrong_rows(job.partial, wrong)
     valid_percent = next(
         r.valid_error_percent or 0.0
         for r in state.history

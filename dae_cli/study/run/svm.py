@@ -19,7 +19,7 @@ from dae_cli.study.progress import Position, Watcher
 from dae_cli.study.run.folder import CHECKPOINT, TRIALS, Job
 from dae_cli.study.run.records import Result
 from dae_cli.study.run.status import RunStatus, Stopped
-from dae_cli.study.run.wrong_rows import keep_wrong_rows
+from dae_cli.study.run.wrong_rows import save_wrong_rows
 from dae_cli.svm.files import read_trials, save_svm, trials_csv
 from dae_cli.svm.selection import Trial, best_of, search
 from dae_cli.svm.svm import Svm
@@ -56,7 +56,7 @@ class SvmRun(RunStatus):
         machine = svms.train_on_all_rows(best.kernel, best.C)
         self._tell(trials, phase="test")
         wrong = machine.wrong_rows(dataset.test)
-        keep_wrong_rows(self._job.partial, wrong)
+        save_wrong_rows(self._job.partial, wrong)
         save_svm(self._job.partial / CHECKPOINT, machine, self._experiment, self._job.data.sha256)
         return Result(
             n_test=len(dataset.test),
