@@ -25,8 +25,9 @@ from dae_cli.study.counting import recorded_data, wrong_rows
 from dae_cli.study.findings import Findings, text_of
 from dae_cli.study.results_folder import RUNS_CSV
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.execute import dataset_for
-from dae_cli.study.run.folder import (
+from dae_cli.study.run.checkpoints import expected_of, metrics_csv
+from dae_cli.study.run.engine_choice import engine_for_counting
+from dae_cli.study.run.job import (
     CHECKPOINT,
     CONFIG,
     ENVIRONMENT,
@@ -40,13 +41,15 @@ from dae_cli.study.run.folder import (
     config_sha256,
     run_name,
 )
-from dae_cli.study.run.keeper import expected_of, metrics_csv
-from dae_cli.study.run.provenance import Environment
-from dae_cli.study.run.records import Status, read_record
-from dae_cli.study.run.row import done_row, trust_of
-from dae_cli.study.run.svm import described, replayed
-from dae_cli.study.run.which_engine import engine_for_counting
-from dae_cli.study.run.wrong_rows import load_wrong_rows, save_wrong_rows
+from dae_cli.study.run.record import (
+    done_row,
+    read_environment,
+    read_status,
+    trust_of,
+)
+from dae_cli.study.run.run import dataset_for
+from dae_cli.study.run.svm import replayed, selected_parameters
+from dae_cli.study.run.wrong_rows import keep_wrong_rows, load_wrong_rows
 from dae_cli.svm.files import load_svm, read_trials
 from dae_cli.svm.selection import Trial, best_of
 from dae_cli.svm.trials import SvmTrials
@@ -117,12 +120,8 @@ class Recount:
         """
         self._row, self._folder, self._again, self._findings = row, folder, again, findings
         self._place = f"{RUNS}/{row.run}"
-        self._status = findings.attempt(
-            f"{self._place}/{STATUS}", read_record, folder / STATUS, Status
-        )
-        self._env = findings.attempt(
-            f"{self._place}/{ENVIRONMENT}", read_record, folder / ENVIRONMENT, Environment
-        )
+        self._status = findings.attempt(f"{self._place}/{STATUS}", read_status, folder)
+        self._env = findings.attempt(f"{self._place}/{ENVIRONMENT}", read_environment, folder)
         self._config = findings.attempt(f"{self._place}/{CONFIG}", load_resolved, folder / CONFIG)
         self._cell = row.cell
         if self._status is not None:
@@ -155,7 +154,7 @@ class Recount:
         sha256 = self._row.data_sha256
         origin: Origin = "original" if self._row.data_origin == "original" else "regenerated"
         if self._status:
-            sha256, origin = self._status.data.sha256, self._status.data.origin
+            sha256, origin = self._status.data_sha256, self._status.data_origin
         if isinstance(config, SvmExperiment):
             dataset = data.dataset_for(self._folder, config, sha256, origin)
             return self._counted_svm(config, sha256, dataset)
@@ -216,7 +215,7 @@ class Recount:
         )
         if svm is None:
             return None
-        columns["selected"] = described(svm, experiment)
+        columns["selected"] = selected_parameters(svm, experiment)
         if best is not None and best.point != (svm.kernel, svm.C):
             best_machine = f"the best trial: {best.kernel} C {best.C:g}"
             findings.compare(checkpoint, "machine", columns["selected"], best_machine)
@@ -248,21 +247,23 @@ class Recount:
         if counted.wrong is not None:
             columns |= {"n_test": len(counted.wrong), "n_wrong": int(counted.wrong.sum())}
         status, env, again = self._status, self._env, replace(self._row, **columns)
-        if status and status.result:
-            result = status.result.model_copy(update=columns)
+        if status is not None and status.n_test is not None:
+            had, now = column_texts(status), column_texts(again)
             for name in columns:
-                had, now = (_two_decimals(getattr(r, name)) for r in (status.result, result))
                 place = f"{self._place}/{STATUS}"
-                self._findings.compare(place, f"result.{name}", had, now, counted.how)
-            status = status.model_copy(update={"result": result})
-        if status and env and (status.result or status.filters):
-            name = run_name(config, status.data.sha256, env.numerics)
+                self._findings.compare(place, name, had[name], now[name], counted.how)
+            status = replace(status, **columns)
+        if status is not None and env is not None:
+            name = run_name(config, status.data_sha256, env.numerics)
             self._findings.compare(self._place, "name of the folder", self._row.run, name)
-            trained_on, trust = status.data, trust_of(status, config.dataset)
             data = Prepared(
-                config.dataset, self._folder, trained_on.origin, trained_on.sha256,
-                trained_on.source, trust,
-            )  # fmt: skip
+                config.dataset,
+                self._folder,
+                status.data_origin,
+                status.data_sha256,
+                status.data_source,
+                trust_of(status, config.dataset),
+            )
             job = Job(self._cell, config, data, self._folder, reference=reference)
             again = done_row(job, status, env)
         texts = column_texts(again)
@@ -281,7 +282,7 @@ class Recount:
         return recorded is not None
 
     def _compare_wrong_rows(self, wrong: NDArray[np.bool_], how: str) -> None:
-        save_wrong_rows(self._again, wrong)
+        keep_wrong_rows(self._again, wrong)
         place, counts = f"{self._place}/{WRONG_ROWS}", (self._row.n_test, self._row.n_wrong)
         recorded = self._findings.attempt(
             place, load_wrong_rows, self._folder, *(count or 0 for count in counts)
@@ -295,7 +296,3 @@ class Recount:
 
     def _link(self, name: str) -> None:
         (self._again / name).symlink_to((self._folder / name).absolute())
-
-
-def _two_decimals(value: object) -> object:
-    return f"{value:.2f}" if isinstance(value, float) else value

@@ -13,20 +13,19 @@ from dae_cli.csvfile import write_rows
 from dae_cli.errors import RunFolderError
 from dae_cli.figures.style import load_matplotlib
 from dae_cli.study.earlier_rows import earlier_rows, names_of, outdated, renamed_cells
-from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import (
     RUNS_CSV,
     check_writable,
-    tables_alone,
+    tables_lock,
     with_lowest_seeds,
     write_tables,
 )
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.run.folder import FILTERS_CSV, RUNS, Job, PlannedRun, sweep_runs
-from dae_cli.study.run.row import row_of, without_result
-from dae_cli.study.run.which_engine import cannot_go_on, refuse_other_engine, settled
+from dae_cli.study.run.engine_choice import refuse_other_engines, with_engines
+from dae_cli.study.run.job import FILTERS_CSV, RUNS, Job, PlannedRun, expected_work, sweep_runs
+from dae_cli.study.run.record import failed, row_of
 from dae_cli.study.tables.comparisons import require_readable, write_comparisons
 from dae_cli.study.tables.provenance import changes, other_numerics
 from dae_cli.study.workers.pool import run_jobs
@@ -87,18 +86,17 @@ def run_plan(
     _require_readable(plan, _rows_that_stay(plan, watcher), discarding_runs=force)
     if force:
         _discard(plan)
-    else:
-        refuse_other_engine(plan.runs)
     ahead = [p for p in plan.runs if force or p.state != "done"]
-    rows = [_row_of_done(p.job, command) for p in plan.runs if p not in ahead]
+    finished = [
+        (p, _row_of_done(p.job, command)) for p in plan.runs if p.state == "done" and not force
+    ]
+    refuse_other_engines((p, row) for p, row in finished if not row.error)
+    rows = [row for _, row in finished]
     skipped = sum(not row.error for row in rows)
-    unfit = cannot_go_on(ahead)
-    rows += [_failed(planned.job, why, watcher, command) for planned, why in unfit]
-    ahead = [p for p in ahead if p not in [planned for planned, _ in unfit]]
     due = [replace(p, job=replace(p.job, from_start=force)) for p in ahead]
     for row in _made(due, jobs, watcher, command, scheduler):
         rows.append(row)
-        with tables_alone(plan.out):
+        with tables_lock(plan.out):
             every, _ = write_tables(plan, rows)
             if not plan.study.is_of_filters:
                 write_comparisons(plan.out, every)
@@ -135,7 +133,7 @@ def _write_results(
     from dae_cli.study.report.markdown import write_report
     from dae_cli.study.report.page import write_page
 
-    with tables_alone(plan.out):
+    with tables_lock(plan.out):
         everything, table = write_tables(plan, rows)
         study = with_lowest_seeds(plan.study, everything)
         tests = write_comparisons(plan.out, everything)
@@ -153,7 +151,7 @@ def _write_filters(
     from dae_cli.study.of_filters.rows import UnitRow, measured_runs, unit_rows
     from dae_cli.study.of_filters.summary import judge
 
-    with tables_alone(plan.out):
+    with tables_lock(plan.out):
         everything, _ = write_tables(plan, rows)
         measured = measured_runs(plan.out, everything)
         write_rows(plan.out / FILTERS_CSV, unit_rows(measured), UnitRow)
@@ -175,7 +173,11 @@ def _made(
     left = list(runs)
     while left:
         # The longest first, so that the last workers end at about the same time.
-        todo = sorted(settled(left, watcher), key=expected_work, reverse=True)
+        jobs, unresumable = with_engines(left, watcher.note)
+        for planned in left:
+            if why := unresumable.get(planned.job.name):
+                yield _failed(planned.job, why, watcher, command)
+        todo = sorted(jobs, key=expected_work, reverse=True)
         held: set[str] = set()
         started = run_jobs(
             todo, workers=workers, watcher=watcher, command=command, scheduler=scheduler
@@ -247,7 +249,7 @@ def _failed(job: Job, why: str, watcher: Watcher, command: str) -> RunRow:
 
 
 def _lost(job: Job, why: str, command: str) -> RunRow:
-    from dae_cli.study.run.execute import lost_row
+    from dae_cli.study.run.run import lost_row
 
     return lost_row(job, why, command)
 
@@ -255,10 +257,10 @@ def _lost(job: Job, why: str, command: str) -> RunRow:
 def _as_asked(row: RunRow, runs: Sequence[PlannedRun]) -> RunRow:
     """Return the row, or a failed one where another command made the run with another engine."""
     planned = next(planned for planned in runs if planned.job.name == row.run)
-    if row.error or planned.takes(row.engine):
+    if row.error or planned.accepts(row.engine):
         return row
     why = f"another dae process made it meanwhile with the engine {row.engine}"
-    return without_result(row, f"{why}, not {planned.engine}")
+    return failed(row, f"{why}, not {planned.engine}")
 
 
 def _wait_for_one(runs: Sequence[PlannedRun], watcher: Watcher) -> None:

@@ -33,7 +33,7 @@ from dae_cli.study.report.saved_runs import CURVES_CSV, PAGE
 from dae_cli.study.results import write_results
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV, runs_csv_of, with_lowest_seeds
 from dae_cli.study.rows import CurveRow, RunComparison, RunRow, SavedWrongRows, read_results
-from dae_cli.study.run.folder import (
+from dae_cli.study.run.job import (
     FILTERS_CSV,
     RUNS,
     STATUS,
@@ -41,7 +41,7 @@ from dae_cli.study.run.folder import (
     is_run_name,
     run_name,
 )
-from dae_cli.study.run.threads import use_one_thread
+from dae_cli.study.run.run import use_one_thread
 from dae_cli.study.tables.comparisons import MCNEMAR_CSV, WRONG_ROWS_CSV
 from dae_cli.study.tables.provenance import other_numerics, provenance_differences
 from dae_cli.training.version import NUMERICS_VERSION

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from dae_cli.errors import RunFolderError, plain
 from dae_cli.files import write_whole
-from dae_cli.study.run.folder import WRONG_ROWS
+from dae_cli.study.run.job import WRONG_ROWS
 
 _MOST_HEADER = 10_000
 """Bytes; the header that numpy writes has 128."""
 _REMEDY = "remove the folder of the run to have dae replicate make it again"
 
 
-def save_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
+def keep_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
     """Write wrong_rows.npy whole, from what is True for each test row classified wrongly.
 
     Raises:
