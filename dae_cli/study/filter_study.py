@@ -25,10 +25,9 @@ from dae_cli.filters.measures import UnitMeasures
 from dae_cli.filters.summary import Estimate, summarise
 from dae_cli.study.report.context import Report
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.corruption import corruption_told
-from dae_cli.study.run.filter_run import images_of
-from dae_cli.study.run.filters import TILES, as_shown, run_filters, tiles_for
-from dae_cli.study.run.folder import FILTERS_CSV, RUNS
+from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, run_filters, tiles_for
+from dae_cli.study.run.job import FILTERS_CSV, RUNS
+from dae_cli.study.run.run import images_of
 
 FIGURES, FIGURES_CSV = "figures", "figures.csv"
 PCA_ROWS = 100_000
@@ -415,7 +414,7 @@ def _title_of(study: ResolvedStudy, figure: Figure, row: RunRow) -> str:
     cells = {cell.cell: cell.experiment for cell in study.all_cells}
     experiment = cells[row.cell]
     assert isinstance(experiment, FilterExperiment)
-    corruption = corruption_told(experiment)
+    corruption = describe_corruption(experiment)
     sizes = {
         e.model.hidden for e in map(cells.get, figure.cells) if isinstance(e, FilterExperiment)
     }

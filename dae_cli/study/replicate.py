@@ -12,20 +12,18 @@ from typing import TYPE_CHECKING
 from dae_cli.errors import RunFolderError
 from dae_cli.figures.style import load_matplotlib
 from dae_cli.study.earlier_rows import earlier_rows, names_of, outdated, renamed_cells
-from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import (
     RUNS_CSV,
     check_writable,
-    tables_alone,
+    tables_lock,
     write_tables,
 )
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.run.folder import RUNS, Job, PlannedRun, sweep_runs
-from dae_cli.study.run.recount import keep_what_is_missing
-from dae_cli.study.run.row import row_of, without_result
-from dae_cli.study.run.which_engine import cannot_go_on, refuse_other_engine, settled
+from dae_cli.study.run.engine_choice import refuse_other_engines, with_engines
+from dae_cli.study.run.job import RUNS, Job, PlannedRun, expected_work, sweep_runs
+from dae_cli.study.run.record import failed, row_of
 from dae_cli.study.tables.comparisons import require_readable, write_comparisons
 from dae_cli.study.tables.provenance import changes, other_numerics
 from dae_cli.study.workers.pool import run_jobs
@@ -87,27 +85,24 @@ def run_plan(
     _require_readable(plan, _rows_that_stay(plan, watcher), discarding_runs=force)
     if force:
         _discard(plan)
-    else:
-        refuse_other_engine(plan.runs)
     ahead = [p for p in plan.runs if force or p.state != "done"]
-    rows = [_row_of_done(p.job, command) for p in plan.runs if p not in ahead]
+    finished = [
+        (p, _row_of_done(p.job, command)) for p in plan.runs if p.state == "done" and not force
+    ]
+    refuse_other_engines((p, row) for p, row in finished if not row.error)
+    rows = [row for _, row in finished]
     skipped = sum(not row.error for row in rows)
-    unfit = cannot_go_on(ahead)
-    rows += [_failed(planned.job, why, watcher, command) for planned, why in unfit]
-    ahead = [p for p in ahead if p not in [planned for planned, _ in unfit]]
     due = [replace(p, job=replace(p.job, from_start=force)) for p in ahead]
     for row in _made(due, jobs, watcher, command, scheduler):
         rows.append(row)
-        with tables_alone(plan.out):
+        with tables_lock(plan.out):
             every, _ = write_tables(plan, rows)
             if not plan.study.is_of_filters:
                 write_comparisons(plan.out, every)
                 if not row.error:
-                    from dae_cli.study.results import add_run
+                    from dae_cli.study.report.pictures import add_run
 
                     add_run(plan.study, plan.out, row, every)
-    if not plan.study.is_of_filters:
-        keep_what_is_missing([p.job for p in plan.runs if p not in ahead], rows, watcher)
     everything, found = _write_all(plan, rows, command)
     if told := other_numerics(everything):
         watcher.note(f"{plan.out / RUNS_CSV}: {told}")
@@ -132,7 +127,7 @@ def _write_all(plan: Plan, rows: Sequence[RunRow], command: str) -> tuple[list[R
     from dae_cli.study.results import write_results
 
     data = {planned.job.data.name: planned.job.data for planned in plan.runs}
-    with tables_alone(plan.out):
+    with tables_lock(plan.out):
         everything, _ = write_tables(plan, rows)
         found = write_results(plan.study, plan.out, everything, command=command, data=data)
     return everything, found
@@ -149,7 +144,11 @@ def _made(
     left = list(runs)
     while left:
         # The longest first, so that the last workers end at about the same time.
-        todo = sorted(settled(left, watcher), key=expected_work, reverse=True)
+        jobs, unresumable = with_engines(left, watcher.note)
+        for planned in left:
+            if why := unresumable.get(planned.job.name):
+                yield _failed(planned.job, why, watcher, command)
+        todo = sorted(jobs, key=expected_work, reverse=True)
         held: set[str] = set()
         started = run_jobs(
             todo, workers=workers, watcher=watcher, command=command, scheduler=scheduler
@@ -221,7 +220,7 @@ def _failed(job: Job, why: str, watcher: Watcher, command: str) -> RunRow:
 
 
 def _lost(job: Job, why: str, command: str) -> RunRow:
-    from dae_cli.study.run.execute import lost_row
+    from dae_cli.study.run.run import lost_row
 
     return lost_row(job, why, command)
 
@@ -229,10 +228,10 @@ def _lost(job: Job, why: str, command: str) -> RunRow:
 def _as_asked(row: RunRow, runs: Sequence[PlannedRun]) -> RunRow:
     """Return the row, or a failed one where another command made the run with another engine."""
     planned = next(planned for planned in runs if planned.job.name == row.run)
-    if row.error or planned.takes(row.engine):
+    if row.error or planned.accepts(row.engine):
         return row
     why = f"another dae process made it meanwhile with the engine {row.engine}"
-    return without_result(row, f"{why}, not {planned.engine}")
+    return failed(row, f"{why}, not {planned.engine}")
 
 
 def _wait_for_one(runs: Sequence[PlannedRun], watcher: Watcher) -> None:

@@ -26,7 +26,7 @@ from dae_cli.figures.series import Curves, simplified
 from dae_cli.figures.sheets import Grid, Sheet
 from dae_cli.study.rows import CurveRow, RunRow
 from dae_cli.study.run.filters import first_filters
-from dae_cli.study.run.folder import CHECKPOINT, METRICS, RUNS
+from dae_cli.study.run.job import CHECKPOINT, METRICS, RUNS
 
 CURVES_CSV, FILTERS = "curves.csv", "filters"
 _LIMIT, _TILES = "Limit", "Tiles"
