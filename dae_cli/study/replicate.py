@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dae_cli.csvfile import write_rows
 from dae_cli.errors import RunFolderError
 from dae_cli.figures.style import load_matplotlib
 from dae_cli.study.earlier_rows import earlier_rows, names_of, outdated, renamed_cells
@@ -19,18 +18,18 @@ from dae_cli.study.results_folder import (
     RUNS_CSV,
     check_writable,
     tables_lock,
-    with_lowest_seeds,
     write_tables,
 )
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.engine_choice import refuse_other_engines, with_engines
-from dae_cli.study.run.job import FILTERS_CSV, RUNS, Job, PlannedRun, expected_work, sweep_runs
+from dae_cli.study.run.job import RUNS, Job, PlannedRun, expected_work, sweep_runs
 from dae_cli.study.run.record import failed, row_of
 from dae_cli.study.tables.comparisons import require_readable, write_comparisons
 from dae_cli.study.tables.provenance import changes, other_numerics
 from dae_cli.study.workers.pool import run_jobs
 
 if TYPE_CHECKING:
+    from dae_cli.study.results import Results
     from dae_cli.study.workers.cluster import Cluster
 
 WAIT_SECONDS = 0.5
@@ -78,8 +77,8 @@ def run_plan(
         check_writable(folder)
     if not plan.study.is_of_filters:
         load_matplotlib()
-    if told := changes(plan.study, {cell.cell for cell in plan.study.cells}):
-        watcher.note(told.replace("**", ""))
+    if changed := changes(plan.study, {cell.cell for cell in plan.study.cells}):
+        watcher.note(str(changed))
     if scheduler is not None:
         scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)
@@ -100,66 +99,38 @@ def run_plan(
             every, _ = write_tables(plan, rows)
             if not plan.study.is_of_filters:
                 write_comparisons(plan.out, every)
-                _save_pictures(plan, row, every)
-    table: list[TableRow] = []
-    judgements: list[str] = []
-    if plan.study.is_of_filters:
-        everything, judgements, report = _write_filters(plan, rows, command)
-    else:
-        everything, table, report = _write_results(plan, rows, command)
+                if not row.error:
+                    from dae_cli.study.results import add_run
+
+                    add_run(plan.study, plan.out, row, every)
+    everything, found = _write_all(plan, rows, command)
     if told := other_numerics(everything):
         watcher.note(f"{plan.out / RUNS_CSV}: {told}")
     sweep_runs(plan.out / RUNS)
     failed = sum(bool(row.error) for row in rows)
     minutes = (time.monotonic() - start) / 60.0
     done = len(rows) - skipped - failed
-    return Outcome(everything, table, done, skipped, failed, minutes, report, judgements)
+    return Outcome(
+        everything,
+        list(found.table),
+        done,
+        skipped,
+        failed,
+        minutes,
+        found.report,
+        list(found.judgements),
+    )
 
 
-def _save_pictures(plan: Plan, row: RunRow, rows: Sequence[RunRow]) -> None:
-    """Write the curves and the sheet of filters of a run that has just ended."""
-    from dae_cli.study.report.figures import save_own_sheet
-    from dae_cli.study.report.saved_runs import write_curves
+def _write_all(plan: Plan, rows: Sequence[RunRow], command: str) -> tuple[list[RunRow], Results]:
+    """Write everything that a study comes to."""
+    from dae_cli.study.results import write_results
 
-    if not row.error:
-        write_curves(plan.out, [r.run for r in rows if not r.error], fresh=[row.run])
-        save_own_sheet(plan.study, plan.out, row, rows)
-
-
-def _write_results(
-    plan: Plan, rows: Sequence[RunRow], command: str
-) -> tuple[list[RunRow], list[TableRow], Path]:
-    """Write everything that a table's study comes to."""
-    from dae_cli.study.report.markdown import write_report
-    from dae_cli.study.report.page import write_page
-
-    with tables_lock(plan.out):
-        everything, table = write_tables(plan, rows)
-        study = with_lowest_seeds(plan.study, everything)
-        tests = write_comparisons(plan.out, everything)
-        report = write_report(study, plan.out, everything, table, command, tests)
-        write_page(study, plan.out, everything, table, command, tests)
-    return everything, table, report
-
-
-def _write_filters(
-    plan: Plan, rows: Sequence[RunRow], command: str
-) -> tuple[list[RunRow], list[str], Path]:
-    """Write everything that a study on filters comes to, and return its claims' judgements."""
-    from dae_cli.study.of_filters.pictures import save_figures
-    from dae_cli.study.of_filters.report import write_filters_report
-    from dae_cli.study.of_filters.rows import UnitRow, measured_runs, unit_rows
-    from dae_cli.study.of_filters.summary import judge
-
+    data = {planned.job.data.name: planned.job.data for planned in plan.runs}
     with tables_lock(plan.out):
         everything, _ = write_tables(plan, rows)
-        measured = measured_runs(plan.out, everything)
-        write_rows(plan.out / FILTERS_CSV, unit_rows(measured), UnitRow)
-        pictures = save_figures(plan, everything)
-        study = with_lowest_seeds(plan.study, everything)
-        report = write_filters_report(study, plan.out, everything, measured, pictures, command)
-    judged = [(figure, judge(figure, measured)) for figure in plan.study.figures]
-    return everything, [f"{f.name}: {j.sentence}" for f, j in judged if j], report
+        found = write_results(plan.study, plan.out, everything, command=command, data=data)
+    return everything, found
 
 
 def _made(
@@ -224,7 +195,7 @@ def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
 def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bool) -> None:
     """Make sure, before anything runs, that files which alone tell of runs can be read."""
     if plan.study.is_of_filters:
-        from dae_cli.study.of_filters.rows import require_measures
+        from dae_cli.study.filter_study import require_measures
 
         require_measures(plan.out, rows, discarding_runs=discarding_runs)
     else:
