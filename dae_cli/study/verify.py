@@ -9,6 +9,8 @@ Pictures are not compared.
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,18 +21,26 @@ from typing import Any
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.saved_settings import SETTINGS
 from dae_cli.config.schema import AnyExperiment
-from dae_cli.csvfile import read_rows, rows_to_csv
+from dae_cli.csvfile import csv_text, read_rows, rows_to_csv
 from dae_cli.errors import RunFolderError
 from dae_cli.study.filter_study import FIGURES_CSV, UnitRow
 from dae_cli.study.findings import Difference, Findings, Unchecked, text_of
 from dae_cli.study.plan import with_seed
 from dae_cli.study.recount import DataOfRuns, Recount
 from dae_cli.study.reference import Agreement, agreement
+from dae_cli.study.report.context import TRIED_MD
 from dae_cli.study.report.render import PAGE, REPORT, recorded_command, recorded_machine
 from dae_cli.study.report.saved_runs import CURVES_CSV
 from dae_cli.study.results import write_results
-from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV, runs_csv_of, with_lowest_seeds
-from dae_cli.study.rows import CurveRow, RunComparison, RunRow, SavedWrongRows, read_results
+from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV, runs_csv_of
+from dae_cli.study.rows import (
+    NUMERICS,
+    CurveRow,
+    RunComparison,
+    RunRow,
+    SavedWrongRows,
+    read_results,
+)
 from dae_cli.study.run.job import (
     FILTERS_CSV,
     RUNS,
@@ -44,7 +54,7 @@ from dae_cli.study.tables.comparisons import MCNEMAR_CSV, WRONG_ROWS_CSV
 from dae_cli.study.tables.provenance import other_numerics, provenance_differences
 from dae_cli.training.version import NUMERICS_VERSION
 
-FILES = (SETTINGS, TABLE_CSV, WRONG_ROWS_CSV, MCNEMAR_CSV, CURVES_CSV, REPORT, PAGE)
+FILES = (SETTINGS, TABLE_CSV, WRONG_ROWS_CSV, MCNEMAR_CSV, CURVES_CSV, TRIED_MD, REPORT, PAGE)
 FILES_OF_FILTERS = (SETTINGS, FILTERS_CSV, FIGURES_CSV, REPORT)
 """Files that follow from the rows of runs.csv, of a table's study and of one on filters."""
 KEYS: Mapping[str, Sequence[str]] = {
@@ -62,7 +72,9 @@ READ: Mapping[str, Any] = {
     CURVES_CSV: CurveRow,
     FILTERS_CSV: UnitRow,
 }
-"""Files that are read for runs whose folders are elsewhere."""
+"""Files that are read for runs whose folders are elsewhere; without such runs they may be empty."""
+ADDED_LATER = (SETTINGS, TRIED_MD)
+"""Files that results of earlier versions lack."""
 
 _NEVER_MIXED = ("engines", "devices", "contents")
 
@@ -109,7 +121,6 @@ def verify_study(
         raise RunFolderError(f"{path}: holds no run; make them with dae replicate {study.name}")
     if others := other_numerics(rows):
         note(f"{RUNS_CSV}: {others}")
-    study = with_lowest_seeds(study, rows)
     cells = {cell.cell: cell.experiment for cell in study.all_cells}
     for cell in cells.keys() - {row.cell for row in rows}:
         note(f"{cell}: no run of it in {RUNS_CSV}")
@@ -182,7 +193,8 @@ def _check_rows(
     findings: Findings,
 ) -> None:
     """The rows against the study's settings and among themselves, wherever their folders are."""
-    findings.compare_csv(RUNS_CSV, text_of(out / RUNS_CSV), rows_to_csv(rows, RunRow), ("run",))
+    recorded, again = text_of(out / RUNS_CSV), rows_to_csv(rows, RunRow)
+    findings.compare_csv(RUNS_CSV, recorded, _with_columns_of(recorded, again), ("run",))
     for name, count in Counter(row.run for row in rows).items():
         findings.compare(RUNS_CSV, f"{name}: rows", count, 1)
     for row in rows:
@@ -232,7 +244,7 @@ def _check_files(
             written,
             rows,
             command=recorded_command(out),
-            machine=recorded_machine(out) or None,
+            machine=recorded_machine(out),
             source=source,
             draw=False,
         )
@@ -241,29 +253,41 @@ def _check_files(
     for name in FILES_OF_FILTERS if study.is_of_filters else FILES:
         if name in unreadable:
             continue
-        if failure and not (written / name).exists():
-            findings.cannot_check(name, failure)
-        else:
+        if (written / name).exists():
             again = text_of(written / name)
             findings.attempt(name, _compare_file, study, out / name, again, findings)
+        elif failure:
+            findings.cannot_check(name, failure)
+        else:  # tried.md alone is not part of every study
+            findings.compare(name, "file", "is there" if (out / name).exists() else "", "")
 
 
 def _compare_file(study: ResolvedStudy, path: Path, again: str, findings: Findings) -> None:
-    """Compare a file of the results with its text as it comes out again.
+    """Compare a file of the results with its text as it is written again.
 
     Raises:
         RunFolderError: it has not been written yet.
     """
-    is_later = path.name in (SETTINGS, WRONG_ROWS_CSV, MCNEMAR_CSV, CURVES_CSV)
-    if not path.exists() and not is_later:
-        raise RunFolderError(
-            f"is not written yet; dae replicate {study.name} writes it, and runs only what is not "
-            "done"
-        )
-    if not path.exists() and (path.name == SETTINGS or again.count("\n") <= 1):
-        return  # results of earlier versions lack it; so do those of no two models
+    if not path.exists():
+        if path.name in ADDED_LATER or (path.name in READ and again.count("\n") <= 1):
+            return
+        if path.name not in READ:
+            raise RunFolderError(
+                f"is not written yet; dae replicate {study.name} writes it, and runs only what is "
+                "not done"
+            )
     recorded = text_of(path) if path.exists() else ""
     if path.name in KEYS:
+        again = _with_columns_of(recorded, again)
         findings.compare_csv(path.name, recorded, again, KEYS[path.name])
     else:
         findings.compare_lines(path.name, recorded, again)
+
+
+def _with_columns_of(recorded: str, again: str) -> str:
+    """Return CSV text without the version of the numerics where an earlier file lacks it."""
+    lines = list(csv.reader(io.StringIO(again)))
+    if NUMERICS not in lines[0] or NUMERICS in recorded.partition("\n")[0].split(","):
+        return again
+    place = lines[0].index(NUMERICS)
+    return csv_text([*line[:place], *line[place + 1 :]] for line in lines)
