@@ -138,8 +138,5 @@ def _write_filter_study(
     ]
     report = FilterReport(study, command, machine, rows, figures, measured)
     write_text(out / REPORT, report_markdown(report))
-    judged = [(shown.figure.name, shown.judgement) for shown in figures]
-    return Results(
-        out / REPORT,
-        judgements=[f"{name}: {judgement.sentence}" for name, judgement in judged if judgement],
-    )
+    judgements = [f"{s.figure.name}: {s.judgement.sentence}" for s in figures if s.judgement]
+    return Results(out / REPORT, judgements=judgements)
