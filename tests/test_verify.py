@@ -7,12 +7,12 @@ import re
 import shutil
 from base64 import b64decode
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from markupsafe import escape
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -459,7 +459,7 @@ def test_the_command_and_the_machine_of_the_report_are_taken_as_they_are(results
     (command,) = re.findall(r"^Made by `(.+)` ", text, re.MULTILINE)
     report.write_text(text.replace(machine, "A Processor, another"))
     results.verified(0)
-    for path, found in ((report, command), (page, escape(command))):
+    for path, found in ((report, command), (page, str(escape(command)))):
         path.write_text(path.read_text().replace(found, f"{found} --jobs 9"))
     results.verified(0)
     report.write_text(text)
