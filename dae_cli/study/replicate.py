@@ -100,7 +100,7 @@ def run_plan(
             if not plan.study.is_of_filters:
                 write_comparisons(plan.out, every)
                 if not row.error:
-                    from dae_cli.study.results import add_run
+                    from dae_cli.study.report.pictures import add_run
 
                     add_run(plan.study, plan.out, row, every)
     everything, found = _write_all(plan, rows, command)

@@ -27,9 +27,9 @@ from dae_cli.study.filter_study import (
     unit_rows,
 )
 from dae_cli.study.report.context import TRIED_MD, table_report, tried_text
-from dae_cli.study.report.pictures import save_own_sheet, save_pictures
+from dae_cli.study.report.pictures import save_pictures
 from dae_cli.study.report.render import PAGE, REPORT, report_markdown, report_page
-from dae_cli.study.report.saved_runs import add_curves, read_saved_runs, write_curves
+from dae_cli.study.report.saved_runs import read_saved_runs, write_curves
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV, with_lowest_seeds
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.job import FILTERS_CSV
@@ -143,16 +143,3 @@ def _write_filter_study(
         out / REPORT,
         judgements=[f"{name}: {judgement.sentence}" for name, judgement in judged if judgement],
     )
-
-
-def add_run(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[RunRow]) -> None:
-    """Write the curves and the sheet of filters of a run that has just ended.
-
-    Whoever holds the tables calls it. A study that is stopped so leaves what it has, whether or
-    not its run folders come along.
-
-    Args:
-        rows: of runs.csv.
-    """
-    add_curves(out, row.run, [r.run for r in rows if not r.error])
-    save_own_sheet(study, out, row, rows)

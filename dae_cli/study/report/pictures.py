@@ -15,6 +15,7 @@ from dae_cli.study.report.context import DatasetResults, TableReport, runs_on, s
 from dae_cli.study.report.saved_runs import (
     FILTERS,
     ShownFilters,
+    add_curves,
     first_seeds,
     read_saved_runs,
     write_sheet,
@@ -69,12 +70,16 @@ def _save_sheets(dataset: DatasetResults, out: Path) -> None:
             about.save_sheet(one, out / name, dataset.limit, title)
 
 
-def save_own_sheet(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[RunRow]) -> None:
-    """Save the sheet of a run that has just ended, if it is the one that its cell shows.
+def add_run(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[RunRow]) -> None:
+    """Write the curves of a run that has just ended, and its sheet if its cell shows that one.
+
+    Whoever holds the tables calls it: a study that is stopped so leaves what it has, whether or
+    not its run folders come along.
 
     Args:
         rows: of runs.csv.
     """
+    add_curves(out, row.run, [other.run for other in rows if not other.error])
     own = [other for other in rows if other.dataset == row.dataset and not other.error]
     if row.run not in [first.run for first in first_seeds(own)]:
         return
