@@ -244,20 +244,15 @@ class _Results:
         """Write the tables, and the curves and the sheet of each run that has just ended."""
         if not self._unsaved:
             return
-        plan = self._plan
+        from dae_cli.study.report.pictures import add_runs
+
+        plan, new = self._plan, [row for row in self._unsaved if not row.error]
         with tables_lock(plan.out):
             rows = self._tables.write()
             if not plan.study.is_of_filters:
                 write_comparisons(plan.out, rows)
-                self._save_pictures(rows)
+                add_runs(plan.study, plan.out, new, rows)
         self._unsaved.clear()
-
-    def _save_pictures(self, rows: Sequence[RunRow]) -> None:
-        from dae_cli.study.report.pictures import add_run
-
-        for row in self._unsaved:
-            if not row.error:
-                add_run(self._plan.study, self._plan.out, row, rows)
 
     def write(self, command: str) -> tuple[list[RunRow], Results]:
         """Write everything; return the rows of runs.csv, and what they come to."""
