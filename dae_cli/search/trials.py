@@ -1,0 +1,422 @@
+"""The trials of a search: rows of those that have ended, folders of those that have not.
+
+`search.csv` and `search_earlier.csv` hold the trials that have ended. A trial that is being made,
+or was stopped, is a folder `search/trials/CELL-DIGEST-NUMBER.partial` with its settings and its
+checkpoint. Whoever changes the files, or begins a trial, holds the lock of the folder's tables; who
+makes a trial holds the lock of its run. So commands and machines that share the folder share the
+search, and a process that is killed leaves nothing locked.
+
+Once a trial has ended, its folder (without `.partial`) keeps what the row does not say: the errors
+by epoch, from which the pruner judges others, and all digits of what was drawn. Neither is
+committed; a search goes on without them.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Literal
+
+from dae_cli.config.dump import dump_yaml, flat_settings
+from dae_cli.config.experiments import load_resolved
+from dae_cli.config.schema import Experiment
+from dae_cli.config.search_cells import Values
+from dae_cli.config.search_space import LAYERS, UNITS, Choices, Domain, Value
+from dae_cli.csvfile import read_rows, write_rows
+from dae_cli.errors import ConfigError, RunFolderError
+from dae_cli.files import write_json, write_text
+from dae_cli.search.plan import CellSearch, SearchPlan
+from dae_cli.search.sampling import EarlierTrial, SamplerName, draw, rounded
+from dae_cli.study.locks import HeldError, hold
+from dae_cli.study.progress import Silent
+from dae_cli.study.results_folder import tables_alone
+from dae_cli.study.rows import TrialRow
+from dae_cli.study.run.folder import (
+    CHECKPOINT,
+    CONFIG,
+    METRICS,
+    PARTIAL,
+    Job,
+    PlannedRun,
+    sweep_runs,
+)
+from dae_cli.study.run.records import Count, Record, read_record
+from dae_cli.study.run.which_engine import settled
+from dae_cli.study.tables.trials import EARLIER_CSV, settings_text, settings_values
+
+MOST_FAILURES = 10
+"""So many trials of a cell in succession that diverge or fail end its search in a command."""
+DRAW = "draw.json"
+"""How the settings in a trial's config.yaml were drawn."""
+
+
+class Draw(Record):
+    """What draw.json of a trial holds."""
+
+    sampler: SamplerName
+    sampler_seed: Count
+    drawn: dict[str, bool | int | float | str]
+    """With all digits; the settings are rounded."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial that has not ended."""
+
+    cell: CellSearch
+    number: int
+    """From 1."""
+    values: Values
+    draw: Draw
+    job: Job
+
+    @property
+    def label(self) -> str:
+        """The trial in a message."""
+        return f"{self.cell.cell} trial {self.number}"
+
+
+@dataclass(frozen=True)
+class CellTrials:
+    """All that there is of a cell's search."""
+
+    plan: SearchPlan
+    cell: CellSearch
+    rows: Mapping[int, TrialRow]
+    """Those that have ended, by number."""
+    folders: Sequence[int]
+    """The numbers of those that have not ended."""
+
+    @property
+    def states(self) -> Counter[str]:
+        """How many trials are in each state, unfinished ones as well."""
+        ended = Counter[str](row.state for row in self.rows.values())
+        return ended + Counter(unfinished=len(self.folders))
+
+    @property
+    def counted(self) -> int:
+        """How many trials count towards a budget: complete, pruned, and unfinished."""
+        return sum(row.counts for row in self.rows.values()) + len(self.folders)
+
+    @property
+    def last_number(self) -> int:
+        """The highest number so far; 0 without trials."""
+        return max((*self.rows, *self.folders), default=0)
+
+    @cached_property
+    def unfinished(self) -> dict[int, Trial]:
+        """Those that have not ended, by number."""
+        found: dict[int, Trial] = {}
+        for number in self.folders:
+            found[number] = self._in_folder(number) or self.drawn(number, found)
+        return found
+
+    @property
+    def is_space_exhausted(self) -> bool:
+        """Whether every setting of a space of choices has been tried.
+
+        A trial that failed for another reason than its settings does not count, as anywhere.
+        """
+        domains = self.cell.searched.space.values()
+        sizes = [len(domain.values) for domain in domains if isinstance(domain, Choices)]
+        if len(sizes) < len(domains):
+            return False
+        settings = [row.settings for row in self.rows.values() if row.state != "failed"]
+        settings += [settings_text(trial.values) for trial in self.unfinished.values()]
+        return len({frozenset(each.items()) for each in settings}) >= prod(sizes)
+
+    def fails_always(self, last_before: int) -> bool:
+        """Tell whether the last trials of this command have all diverged or failed.
+
+        Args:
+            last_before: the last trial's number when the command began.
+        """
+        last = [row for number, row in self.rows.items() if number > last_before][-MOST_FAILURES:]
+        return len(last) == MOST_FAILURES and not any(row.counts for row in last)
+
+    def wants_more(self, last_before: int) -> bool:
+        """Tell whether another trial is to be begun."""
+        enough = self.cell.trials is not None and self.counted >= self.cell.trials
+        return not (enough or self.is_space_exhausted or self.fails_always(last_before))
+
+    def drawn(self, number: int, unfinished: Mapping[int, Trial]) -> Trial:
+        """Return the trial of this number with settings that are drawn now."""
+        plan, cell = self.plan, self.cell
+        earlier = {k: EarlierTrial("unfinished", t.draw.drawn) for k, t in unfinished.items()}
+        earlier |= {k: self._ended(row) for k, row in self.rows.items()}
+        space = cell.searched.space
+        found = draw(space, plan.sampler, cell.sampler_seed, number, earlier)
+        values = rounded(space, found)
+        job = plan.job(cell, number, cell.searched.with_values(values))
+        how = Draw(sampler=plan.sampler, sampler_seed=cell.sampler_seed, drawn=found)
+        return Trial(cell, number, values, how, job)
+
+    def _ended(self, row: TrialRow) -> EarlierTrial:
+        space, job = self.cell.searched.space, self.plan.job(self.cell, row.trial)
+        values = settings_values(space, row.settings) or {}
+        how = _read_draw(job.folder, space, values)
+        return EarlierTrial(
+            row.state,
+            how.drawn if how else values,
+            error_percent(row) if row.counts else None,
+            errors_by_epoch(job.folder) if row.state == "pruned" else {},
+        )
+
+    def _in_folder(self, number: int) -> Trial | None:
+        """The trial as its folder has it; None where the folder does not tell its settings."""
+        plan, cell = self.plan, self.cell
+        job, space = plan.job(cell, number), cell.searched.space
+        try:
+            experiment = load_resolved(job.partial / CONFIG)
+        except ConfigError:
+            return None
+        values = _values_in(experiment, space)
+        if values is None or cell.searched.with_values(values) != experiment:
+            return None
+        how = _read_draw(job.partial, space, values) or Draw(
+            sampler=plan.sampler, sampler_seed=cell.sampler_seed, drawn=dict(values)
+        )
+        return Trial(cell, number, values, how, replace(job, experiment=experiment))
+
+
+def trials_of(plan: SearchPlan) -> list[CellTrials]:
+    """Return what there is of each cell's search.
+
+    Raises:
+        RunFolderError: search.csv is not as dae writes it, or was edited.
+    """
+    folders = [_unfinished_numbers(plan, cell) for cell in plan.cells]  # before the rows, which
+    # those that end meanwhile have
+    rows = [row for name in (EARLIER_CSV, plan.table.name) for row in _rows_in(plan, name)]
+    found = []
+    for cell, numbers in zip(plan.cells, folders, strict=True):
+        own = _numbered(plan, cell, rows)
+        found.append(CellTrials(plan, cell, own, [k for k in numbers if k not in own]))
+    return found
+
+
+def next_trial(
+    plan: SearchPlan, last_before: Sequence[int], running: Collection[str]
+) -> Trial | Literal["others'", "none"]:
+    """Return a trial to be made: one that was left unfinished, else a new one, in its folder.
+
+    Args:
+        plan: the search.
+        last_before: the last trial's number of each cell when the command began.
+        running: the folders' names of trials that this command is making.
+
+    Returns:
+        Else whether other commands are making trials, or none is left to be made.
+    """
+    plan.trials.mkdir(parents=True, exist_ok=True)
+    with tables_alone(plan.out):
+        cells, others = trials_of(plan), False
+        for cell in cells:
+            for trial in cell.unfinished.values():
+                if trial.job.name in running:
+                    continue
+                if not trial.job.is_held():
+                    return _begun(trial)
+                others = True
+        wanting = [
+            cell for cell, last in zip(cells, last_before, strict=True) if cell.wants_more(last)
+        ]
+        if not wanting:
+            return "others'" if others else "none"
+        cell = min(wanting, key=lambda cell: cell.counted)
+        trial = cell.drawn(cell.last_number + 1, cell.unfinished)
+        for leftover in (trial.job.folder, trial.job.partial):  # of a row that was taken out
+            shutil.rmtree(leftover, ignore_errors=True)
+        return _begun(trial)
+
+
+def _begun(trial: Trial) -> Trial:
+    """Write down what a trial is, and return it with the engine that it was begun with."""
+    job = trial.job
+    if job.state() == "stopped":
+        stopped = PlannedRun(replace(job, device="auto"), "stopped", "auto")
+        (job,) = settled([stopped], Silent())
+    job.partial.mkdir(parents=True, exist_ok=True)
+    write_json(job.partial / DRAW, trial.draw.model_dump(), make_folder=False)
+    write_text(job.partial / CONFIG, dump_yaml(job.experiment), make_folder=False)
+    return replace(trial, job=job)
+
+
+def end_trial(plan: SearchPlan, trial: Trial, row: TrialRow) -> None:
+    """Add the row of a trial that has ended to search.csv, then remove its checkpoint.
+
+    Killed in between, the next command removes it.
+
+    Raises:
+        OutputError: search.csv cannot be written; the trial has not ended.
+    """
+    with tables_alone(plan.out):
+        write_search_csv(plan, [row])
+        _put_away(trial.job, row)
+
+
+def _put_away(job: Job, row: TrialRow) -> None:
+    with suppress(OSError):
+        (job.partial / CHECKPOINT).unlink(missing_ok=True)
+        if row.counts:
+            job.partial.rename(job.folder)
+        else:
+            shutil.rmtree(job.partial)
+
+
+def sweep_trials(plan: SearchPlan) -> None:
+    """Put away the folders of trials that have ended, which killed processes left."""
+    sweep_runs(plan.trials)
+    with tables_alone(plan.out):
+        for cell in trials_of(plan):
+            for row in cell.rows.values():
+                job = plan.job(cell.cell, row.trial)
+                if job.partial.exists():
+                    with suppress(HeldError), hold(job.lock):
+                        _put_away(job, row)
+
+
+# search.csv and search_earlier.csv
+
+
+def write_search_csv(plan: SearchPlan, new: Sequence[TrialRow] = ()) -> list[TrialRow]:
+    """Add rows to search.csv, and return all rows of the plan's searches; the caller has the lock.
+
+    Rows of cells that are not searched now stay as they are. Of the others, those that another
+    space, pruning, data or numerics made go to search_earlier.csv; those of a search that came back
+    come back.
+
+    Raises:
+        RunFolderError: what is there is not a search.csv that dae wrote.
+        OutputError: it cannot be written.
+    """
+    before, earlier = _rows_in(plan, plan.table.name), _rows_in(plan, EARLIER_CSV)
+    every = [*earlier, *before, *new]
+    ours = [row for cell in plan.cells for row in _numbered(plan, cell, every).values()]
+    cells = {cell.cell for cell in plan.cells}
+    searches = {(cell.cell, cell.digest) for cell in plan.cells}
+    known = {
+        (row.cell, row.search, row.trial): row
+        for row in [*earlier, *(row for row in before if row.cell in cells)]
+        if (row.cell, row.search) not in searches
+    }
+    if known or earlier:
+        write_rows(plan.out / EARLIER_CSV, _sorted(plan, known.values()), TrialRow)
+    others = [row for row in before if row.cell not in cells]
+    write_rows(plan.table, _sorted(plan, [*others, *ours]), TrialRow)
+    return ours
+
+
+def outdated_rows(plan: SearchPlan) -> list[TrialRow]:
+    """Return the rows of search.csv that will go to search_earlier.csv.
+
+    Raises:
+        RunFolderError: what is there is not a search.csv that dae wrote.
+    """
+    digests = {cell.cell: cell.digest for cell in plan.cells}
+    rows = _rows_in(plan, plan.table.name)
+    return [row for row in rows if digests.get(row.cell, row.search) != row.search]
+
+
+def error_percent(row: TrialRow) -> float | None:
+    """Return the validation error with all its digits; None if none was measured."""
+    if row.valid_wrong is None or not row.n_valid:
+        return row.valid_error_percent
+    return 100.0 * row.valid_wrong / row.n_valid
+
+
+def _rows_in(plan: SearchPlan, name: str) -> list[TrialRow]:
+    return read_rows(plan.out / name, TrialRow)
+
+
+def _sorted(plan: SearchPlan, rows: Iterable[TrialRow]) -> list[TrialRow]:
+    order = {cell: k for k, cell in enumerate(plan.order)}
+    return sorted(
+        rows, key=lambda row: (order.get(row.cell, len(order)), row.cell, row.search, row.trial)
+    )
+
+
+def _numbered(plan: SearchPlan, cell: CellSearch, rows: Iterable[TrialRow]) -> dict[int, TrialRow]:
+    """The rows of a cell's search by number; one that is there twice is one trial.
+
+    Another trial of the same number, as two clones may have made it, becomes the last.
+
+    Raises:
+        RunFolderError: settings are not of the cell's space, or a number is below 1.
+    """
+    own = [row for row in rows if (row.cell, row.search) == (cell.cell, cell.digest)]
+    found: dict[int, TrialRow] = {}
+    last = max((row.trial for row in own), default=0)
+    for row in own:
+        if row.trial < 1 or settings_values(cell.searched.space, row.settings) is None:
+            settings = ", ".join(f"{key}={value}" for key, value in row.settings.items())
+            raise RunFolderError(
+                f"{plan.table}: trial {row.trial} of {cell.cell} ({settings or 'no settings'}) is "
+                f"not of the space of its search, {cell.digest}; the line was edited: bring back "
+                "the file, or take the line out to make the trial again"
+            )
+        if found.setdefault(row.trial, row).settings != row.settings:
+            last += 1
+            found[last] = replace(row, trial=last)
+    return dict(sorted(found.items()))
+
+
+# The folders of trials
+
+
+def errors_by_epoch(folder: Path) -> dict[int, float]:
+    """Return the validation errors (in percent) of a trial; none where the folder has none."""
+    try:
+        with (folder / METRICS).open(newline="", encoding="utf-8") as file:
+            return {
+                int(record["epoch"]): float(record["valid_error_percent"])
+                for record in csv.DictReader(file, strict=True)
+                if record["valid_error_percent"]
+            }
+    except (OSError, KeyError, TypeError, ValueError, csv.Error):
+        return {}
+
+
+def _unfinished_numbers(plan: SearchPlan, cell: CellSearch) -> list[int]:
+    prefix = plan.job(cell, 0).name.removesuffix("0")
+    try:
+        names = [path.name for path in plan.trials.iterdir()]
+    except OSError:
+        return []
+    numbers = [
+        name.removeprefix(prefix).removesuffix(PARTIAL)
+        for name in names
+        if name.startswith(prefix) and name.endswith(PARTIAL)
+    ]
+    return sorted(int(text) for text in numbers if text.isdecimal() and int(text) > 0)
+
+
+def _values_in(experiment: object, space: Mapping[str, Domain]) -> dict[str, Value] | None:
+    """What an experiment has of the keys of a space; None if a value is not of the space."""
+    if not isinstance(experiment, Experiment):
+        return None
+    hidden = experiment.model.hidden
+    settings = {**flat_settings(experiment), UNITS: hidden[0], LAYERS: len(hidden)}
+    return settings_values(space, settings_text({key: settings[key] for key in space}))
+
+
+def _read_draw(folder: Path, space: Mapping[str, Domain], values: Values) -> Draw | None:
+    """How a trial's settings were drawn; None where its folder does not tell."""
+    try:
+        found = read_record(folder / DRAW, Draw)
+    except RunFolderError:
+        return None
+    own = found.drawn.keys() == space.keys() and all(
+        value in domain.values
+        if isinstance(domain, Choices)
+        else isinstance(value, int | float) and domain.low <= value <= domain.high
+        for domain, value in ((space[key], value) for key, value in found.drawn.items())
+    )
+    return found if own and rounded(space, found.drawn) == values else None
