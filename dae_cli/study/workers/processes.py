@@ -28,7 +28,7 @@ from dae_cli.stopping import SIGNALS, Stop, WorkerStop
 K = TypeVar("K")
 T = TypeVar("T")
 
-PRELOADED = "dae_cli.study.workers.preloaded"
+PRELOADED = "dae_cli.study.preloaded"
 ENDING_SECONDS = 10.0
 """In which a process that has told its result must have ended."""
 # Elsewhere a library may have started threads, which a fork would lose.
