@@ -689,16 +689,41 @@ def test_two_commands_share_a_search_and_make_each_trial_once(child: Start) -> N
 
 
 @pytest.mark.timeout(240)
-def test_two_commands_with_storages_of_their_own_lose_no_row_of_one_another(child: Start) -> None:
-    words = (*ONE, "--trials", "4", "--no-write")
-    commands = [child(*words, "--seed", s, "--storage", f"{s}.journal") for s in ("1", "2")]
+def test_two_commands_with_other_seeds_lose_no_row_of_one_another(child: Start) -> None:
+    words = (*ONE, "--trials", "8", "--no-write")
+    commands = [child(*words, "--seed", seed) for seed in ("1", "2")]
     ended = [command.wait().succeeded() for command in commands]
     told = re.findall(r"^(?:complete|pruned).* \((.*)\)$", "".join(e.err for e in ended), re.M)
-    rows = settings_in(Path("results/tiny"))
-    assert len(told) > 4
-    assert {frozenset(settings.split()) for settings in told} <= {
-        frozenset(f"{key}={value}" for key, value in row.items()) for row in rows
+    rows = rows_in(Path("results/tiny"))
+    assert [row["trial"] for row in rows] == [str(number) for number in range(1, 9)]
+    assert {" ".join(sorted(settings.split())) for settings in told} == {
+        " ".join(sorted(f"{key}={value}" for key, value in settings_of(row).items()))
+        for row in rows
     }
+
+
+@pytest.mark.usefixtures("_frequent_checkpoints")
+def test_a_search_that_an_earlier_version_began_goes_on_from_its_folders(
+    dae: Dae, child: Start, finished_search: tuple[Path, Ended]
+) -> None:
+    lengthen()
+    command = child(*ONE, "--trials", "2", "--jobs", "1", "--sampler", "tpe")
+    results = Path("results/tiny")
+    wait_until(lambda: is_within(2, results), command)
+    command.kill()
+    (begun,) = (results / "search/trials").glob("*.partial")
+    config = (begun / "config.yaml").read_text()
+    # It had optuna's journal in place of what new versions leave of a trial.
+    (results / "search/trials.journal").write_text("{")
+    for path in (results / "search/trials").glob("*/draw.json"):
+        path.unlink()
+    dae(*ONE, "--trials", "2", "--sampler", "tpe").succeeded()
+    first, second = rows_in(results)
+    drawn = yaml.safe_load(config)
+    assert (first["trial"], second["trial"]) == ("1", "2")
+    assert float(second["finetune.learning_rate"]) == drawn["finetune"]["learning_rate"]
+    assert int(second["units"]) == drawn["model"]["hidden"][0]
+    assert not unfinished(results)
 
 
 @pytest.mark.slow

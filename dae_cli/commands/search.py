@@ -161,7 +161,7 @@ def search(
 
     watcher = Quiet() if quiet else Lines(single=False)
     address = None if dry_run else scheduler
-    with cluster_at(address, data_dir, watcher, for_trials=True) as cluster:
+    with cluster_at(address, data_dir, watcher) as cluster:
         searches, without_data = cell_searches(
             resolved,
             cells,

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.schema import Experiment
 from dae_cli.config.search_cells import SearchedCell
 from dae_cli.data.dataset import Prepared
 from dae_cli.data.sources import DataOptions
@@ -76,10 +75,10 @@ class SearchPlan:
         """The cache of pretrained layers, for trials that differ in fine-tuning alone."""
         return self.out / SEARCH / "pretrained"
 
-    def job(self, cell: CellSearch, number: int, experiment: Experiment | None = None) -> Job:
-        """Return the job of a trial (numbered from 1); without an experiment, that of the cell."""
+    def job(self, cell: CellSearch, number: int) -> Job:
+        """Return the job of a trial (numbered from 1), with the settings that its cell has now."""
         folder = self.trials / f"{cell.cell}-{cell.digest[:8]}-{number}"
-        experiment = experiment or cell.searched.experiment
+        experiment = cell.searched.experiment
         return Job(cell.cell, experiment, cell.data, folder, self.device, self.engine)
 
 

@@ -11,10 +11,10 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dae_cli.search.plan import SearchPlan
 from dae_cli.search.selection import Selection, select
@@ -26,24 +26,17 @@ from dae_cli.search.trials import (
     trials_of,
     write_search_csv,
 )
-from dae_cli.stopping import Interrupted, SignalStop, Stop
-from dae_cli.study.locks import HeldError
+from dae_cli.stopping import Interrupted, StopRequest
+from dae_cli.study.distribute import STOPPING, distribute
+from dae_cli.study.processes import Killed
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import check_writable, tables_alone
 from dae_cli.study.rows import TrialRow
-from dae_cli.study.run.folder import sweep_runs
 from dae_cli.study.run.provenance import not_known
-from dae_cli.study.run.threads import one_thread_in_processes
 from dae_cli.study.tables.trials import EARLIER_CSV
-from dae_cli.study.workers.cluster import Cluster
-from dae_cli.study.workers.files import STOPPING
-from dae_cli.study.workers.pool import POLL_SECONDS, continuing
-from dae_cli.study.workers.processes import Lost, Processes
 
 if TYPE_CHECKING:
-    from dae_cli.search.trial import UnfinishedTrialError
-
-WAIT_SECONDS = 0.5
+    from dae_cli.study.cluster import Cluster
 
 
 @dataclass(frozen=True)
@@ -131,14 +124,14 @@ def run_search(
         )
     sweep_trials(plan)
     last_before = [cell.last_number for cell in trials_of(plan)]
+    if cluster is not None:
+        cluster.require(plan.trials, "optuna")
+    stop = TimeLimit(lambda: watcher.note(STOPPING), hours)
     ended: list[TrialRow] = []
-
-    def end(row: TrialRow) -> None:
+    for row in _make_trials(plan, last_before, workers, watcher, stop, cluster):
         ended.append(row)
         on_end(row)
-
-    late = _make_trials(plan, last_before, workers, cluster, hours, watcher, end)
-    if not late:
+    if not stop.is_late:
         shutil.rmtree(plan.pretrained, ignore_errors=True)
     with tables_alone(plan.out):
         rows = write_search_csv(plan)
@@ -150,7 +143,7 @@ def run_search(
         own = tuple(row for row in rows if row.cell == cell.cell)
         outcomes.append(CellOutcome(cell.cell, own, select(plan.study, cell.searched, own)))
     minutes = (time.monotonic() - start) / 60.0
-    return SearchOutcome(tuple(outcomes), len(ended), late, minutes, plan.table)
+    return SearchOutcome(tuple(outcomes), len(ended), stop.is_late, minutes, plan.table)
 
 
 def _note_what_lacks(plan: SearchPlan, last_before: Sequence[int], watcher: Watcher) -> None:
@@ -165,142 +158,94 @@ def _note_what_lacks(plan: SearchPlan, last_before: Sequence[int], watcher: Watc
             )
 
 
-class TimedStop(SignalStop):
+class TimeLimit(StopRequest):
     """Asks to stop when a signal does, or when the time is over."""
 
-    def __init__(self, tell: Callable[[], None], hours: float | None) -> None:
+    def __init__(self, on_request: Callable[[], None], hours: float | None) -> None:
         """Give the hours from now on; None for no limit."""
-        super().__init__(tell)
-        self._until = None if hours is None else time.monotonic() + 3600.0 * hours
-
-    @property
-    def is_late(self) -> bool:
-        """Whether the time is over."""
-        return self._until is not None and time.monotonic() >= self._until
+        super().__init__(on_request)
+        self._end = math.inf if hours is None else time.monotonic() + 3600.0 * hours
+        self.is_late = False
+        """Whether the time was over before a signal came."""
 
     @property
     def signal(self) -> int:
-        """The number of the signal that was heard; 0 for none."""
-        return super().asked()
-
-    def asked(self) -> int:
-        """Return the signal's number, or SIGTERM's when the time is over, else 0."""
-        return self.signal or (signal.SIGTERM if self.is_late else 0)
-
-
-class _Trials:
-    """The trials of one command, each decided when there is a place for it."""
-
-    def __init__(self, plan: SearchPlan, last_before: Sequence[int]) -> None:
-        self._plan, self._last_before = plan, last_before
-        self.running: dict[str, Trial] = {}
-        self.begun = 0
-        self.rest: Literal["others'", "none"] = "none"
-        """What there is, once there is no trial to be made."""
-
-    def __iter__(self) -> Iterator[Trial]:
-        while True:
-            trial = next_trial(self._plan, self._last_before, self.running)
-            if not isinstance(trial, Trial):
-                self.rest = trial
-                return
-            self.running[trial.job.name] = trial
-            self.begun += 1
-            yield trial
+        """The number of the signal that asked to stop, SIGTERM when the time is over; else 0."""
+        if not super().signal and time.monotonic() >= self._end:
+            self.is_late = True
+            self.request(signal.SIGTERM)
+        return super().signal
 
 
 def _make_trials(
     plan: SearchPlan,
     last_before: Sequence[int],
     workers: int,
-    cluster: Cluster | None,
-    hours: float | None,
     watcher: Watcher,
-    on_end: Callable[[TrialRow], None],
-) -> bool:
-    """Make trials until every cell has its number; tell whether the time was over before."""
-    here = cluster is None and workers == 1
-    stop = TimedStop((lambda: watcher.note(STOPPING)) if here else (lambda: None), hours)
-    waits = False
-    while not stop.asked():
-        trials = _Trials(plan, last_before)
-        if cluster is not None:
-            rows = _on_cluster(plan, trials, workers, cluster, stop, watcher)
-        elif workers > 1:
-            rows = _side_by_side(plan, trials, workers, stop, watcher)
-        else:
-            rows = _here(plan, trials, stop)
-        for row in rows:
-            on_end(row)
-        if trials.begun or stop.asked():
-            continue
-        if trials.rest == "none":
-            break
-        if not waits:
-            watcher.note("another dae process is making the last trials; waiting for it")
-            waits = True
-        time.sleep(WAIT_SECONDS)
-    if stop.signal:
-        raise Interrupted(stop.signal)
-    return stop.is_late
-
-
-def _make(plan: SearchPlan, trial: Trial, stop: Stop) -> TrialRow | UnfinishedTrialError | None:
-    from dae_cli.search.trial import UnfinishedTrialError, make_trial
-    from dae_cli.study.run.status import Stopped
-
-    if stop.asked():
-        return None
-    try:
-        return make_trial(plan, trial, stop)
-    except UnfinishedTrialError as error:
-        return error
-    except (HeldError, Stopped):
-        return None
-
-
-def _here(plan: SearchPlan, trials: _Trials, stop: TimedStop) -> Iterator[TrialRow]:
-    for trial in trials:
-        row = _make(plan, trial, stop)
-        trials.running.clear()
-        if isinstance(row, Exception):
-            raise row
-        if row:
-            yield row
-        if stop.asked():
-            return
-
-
-def _side_by_side(
-    plan: SearchPlan, trials: _Trials, workers: int, stop: TimedStop, watcher: Watcher
+    stop: TimeLimit,
+    cluster: Cluster | None,
 ) -> Iterator[TrialRow]:
-    from dae_cli.search.trial import fail_trial
+    """Make trials until every cell has its number, or the time is over; yield their rows.
 
-    ahead = iter(trials)
-    failure = None
-    one_thread_in_processes()
-    over = False
-    with stop.deferred(), closing(Processes[Trial, Any]()) as processes:
-        while processes or not (over or stop.asked()):
-            while len(processes) < workers and not (over or stop.asked()):
-                trial = next(ahead, None)
-                if over := trial is None:
+    Raises:
+        Interrupted: the command was asked to stop; every trial has kept a checkpoint.
+        UnfinishedTrialError: a trial cannot go on; those of the others have kept a checkpoint.
+    """
+    from dae_cli.search.trial import UnfinishedTrialError, fail_trial, make_trial
+
+    plan = replace(plan, out=plan.out.absolute())  # a worker has a folder of its own to work in
+    running: set[str] = set()
+    failure: UnfinishedTrialError | None = None
+    made = distribute(
+        _trials(plan, last_before, running, watcher, stop),
+        partial(make_trial, plan),
+        workers=workers,
+        watcher=watcher,
+        stop=stop,
+        place=cluster,
+    )
+    with closing(made):
+        for trial, result in made:
+            assert isinstance(trial, Trial)
+            running.discard(trial.name)
+            if isinstance(result, Killed):
+                result = fail_trial(plan, trial, f"{result.why}; smaller layers need less memory")
+            if isinstance(result, TrialRow):
+                yield result
+            elif isinstance(result, UnfinishedTrialError):
+                failure = failure or result
+                if not running:
                     break
-                processes.start(trial, partial(_make, plan, trial))
-            for trial, outcome in processes.ended(POLL_SECONDS):
-                trials.running.pop(trial.job.name)
-                if isinstance(outcome, TrialRow):
-                    yield outcome
-                elif isinstance(outcome, Exception):
-                    over, failure = True, failure or outcome
-                elif isinstance(outcome, Lost) and not stop.asked():
-                    if workers > 1:
-                        workers -= 1
-                        watcher.note(f"{outcome}; {continuing(workers, 'trial')}")
-                    else:
-                        yield fail_trial(plan, trial, f"{outcome}; smaller layers need less memory")
-            if (stop.asked() or failure) and processes.ask_to_stop():
-                watcher.note(STOPPING)
-    sweep_runs(plan.trials)
+                stop.request(signal.SIGTERM)
     if failure:
         raise failure
+    if stop.signal and not stop.is_late:
+        raise Interrupted(stop.signal)
+
+
+def _trials(
+    plan: SearchPlan,
+    last_before: Sequence[int],
+    running: set[str],
+    watcher: Watcher,
+    stop: StopRequest,
+) -> Iterator[Trial | None]:
+    """Decide each trial when there is a place for it; None while others make the last ones.
+
+    The caller takes a trial out of `running` when it has ended.
+    """
+    waits = False
+    while not stop.signal:
+        trial = next_trial(plan, last_before, running)
+        if isinstance(trial, Trial):
+            running.add(trial.name)
+            yield trial
+        elif running:  # which may fail, so that others take their places
+            yield None
+        elif trial == "none":
+            return
+        else:
+            if not waits:
+                watcher.note("another dae process is making the last trials; waiting for it")
+            waits = True
+            yield None

@@ -22,16 +22,18 @@ from dae_cli.machine import version_of
 from dae_cli.search.plan import CellSearch, SearchPlan
 from dae_cli.search.sampling import require_extra
 from dae_cli.search.trials import Trial, end_trial, errors_by_epoch, trials_of
-from dae_cli.stopping import Stop
-from dae_cli.study.locks import hold
-from dae_cli.study.progress import Silent
+from dae_cli.stopping import StopRequest
+from dae_cli.study.locks import HeldError, hold
+from dae_cli.study.progress import Silent, Watcher
 from dae_cli.study.rows import TrialRow, TrialState
 from dae_cli.study.run.execute import memory_ran_out, told
 from dae_cli.study.run.folder import ENVIRONMENT, METRICS, RUNS, Job, config_sha256
 from dae_cli.study.run.keeper import Keeper, metrics_csv
+from dae_cli.study.run.outcome import Left
 from dae_cli.study.run.pretrained import put_aside, take_pretraining
 from dae_cli.study.run.provenance import Environment, continued, environment
 from dae_cli.study.run.records import read_record
+from dae_cli.study.run.status import Stopped
 from dae_cli.study.run.threads import use_one_thread
 from dae_cli.study.tables.trials import settings_text
 from dae_cli.training.run import TrainingRun
@@ -52,49 +54,56 @@ class PrunedError(Exception):
     """The trial is hopeless: the pruner ended it."""
 
 
-def make_trial(plan: SearchPlan, trial: Trial, stop: Stop) -> TrialRow | None:
+def make_trial(
+    plan: SearchPlan, trial: Trial, watcher: Watcher, stop: StopRequest
+) -> TrialRow | UnfinishedTrialError | Left:
     """Train a trial, or go on from its checkpoint, and add its row to search.csv.
 
-    A trial that diverges or fails ends with a row that says so. None where another command has
-    ended it meanwhile.
-
-    Raises:
-        HeldError: another process is making it.
-        Stopped: it was asked to stop and has kept a checkpoint.
-        UnfinishedTrialError: the disk or the data failed, or others took the memory.
+    A trial that diverges or fails ends with a row that says so. One that cannot go on, since the
+    disk or the data failed or others took the memory, has not ended.
     """
-    with hold(trial.job.lock, wait=LOCK_SECONDS):
-        if not trial.job.partial.exists():
-            return None
-        row = _train(plan, trial, stop)
-        end_trial(plan, trial, row)
-        return row
+    try:
+        with hold(trial.lock, wait=LOCK_SECONDS):
+            if not trial.partial.exists():
+                return Left(trial.name, "held")  # until just now, and it has ended
+            row = _train(plan, trial, stop)
+            end_trial(plan, trial, row)
+            return row
+    except HeldError:
+        return Left(trial.name, "held")
+    except Stopped:
+        return Left(trial.name, "stopped")
+    except UnfinishedTrialError as error:
+        return error
 
 
-def fail_trial(plan: SearchPlan, trial: Trial, why: str) -> TrialRow:
-    """End a trial that cannot be made, as failed."""
-    with hold(trial.job.lock, wait=LOCK_SECONDS):
-        row = _row(trial, None, "failed", why, minutes=0.0)
-        end_trial(plan, trial, row)
-        return row
+def fail_trial(plan: SearchPlan, trial: Trial, why: str) -> TrialRow | Left:
+    """End a trial that cannot be made, as failed, unless another command makes it now."""
+    try:
+        with hold(trial.lock, wait=LOCK_SECONDS):
+            row = _row(trial, None, "failed", why, minutes=0.0)
+            end_trial(plan, trial, row)
+            return row
+    except HeldError:
+        return Left(trial.name, "held")
 
 
-def _train(plan: SearchPlan, trial: Trial, stop: Stop) -> TrialRow:
+def _train(plan: SearchPlan, trial: Trial, stop: StopRequest) -> TrialRow:
     use_one_thread()
-    job, experiment = trial.job, as_network(trial.job.experiment)
+    experiment = as_network(trial.experiment)
     callbacks = _Callbacks(plan, trial, stop)
     state: TrainingState | None = None
     env: Environment | None = None
     outcome: TrialState = "complete"
     error, n_valid = "", 0
     try:
-        engine = engine_for(job.engine, chosen_device(job.device))
+        engine = engine_for(trial.engine, chosen_device(trial.device))
         env = environment(engine.device.type, engine.name, torch.get_num_threads(), plan.command)
-        env = _prepare_folder(plan, job, env)
-        dataset = selection_rows(experiment, job.data)
+        env = _prepare_folder(plan, trial, env)
+        dataset = selection_rows(experiment, trial.data)
         n_valid = len(dataset.valid)
         state = callbacks.begin()
-        with stop.deferred():
+        with stop.delay_signals():
             TrainingRun(experiment, state, engine, callbacks).train(dataset)
         if state.best_wrong is None:
             outcome, error = "failed", "fine-tuning ended without a single epoch"
@@ -103,10 +112,10 @@ def _train(plan: SearchPlan, trial: Trial, stop: Stop) -> TrialRow:
     except DivergedError as diverged:
         outcome, error = "diverged", str(diverged)
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as failure:
-        if not _is_its_own_fault(job, failure):
+        if not _is_its_own_fault(trial, failure):
             raise UnfinishedTrialError(
-                f"{trial.label}: {told(failure)}; the trial is not over: when that is mended, the "
-                "same command goes on with it"
+                f"{trial.cell} trial {trial.number}: {told(failure)}; the trial is not over: when "
+                "that is mended, the same command goes on with it"
             ) from failure
         outcome, error = "failed", told(failure)
     row = _row(trial, env, outcome, error, minutes=callbacks.minutes())
@@ -126,10 +135,10 @@ def _train(plan: SearchPlan, trial: Trial, stop: Stop) -> TrialRow:
 class _Callbacks(Keeper):
     """Those of a run, and after each epoch of fine-tuning the pruner."""
 
-    def __init__(self, plan: SearchPlan, trial: Trial, stop: Stop) -> None:
-        super().__init__(trial.job, Silent(), stop)
+    def __init__(self, plan: SearchPlan, trial: Trial, stop: StopRequest) -> None:
+        super().__init__(trial, Silent(), stop)
         self._cache = plan.pretrained
-        self._pruner = _MedianPruner(plan, trial.cell)
+        self._pruner = _MedianPruner(plan, trial.search)
 
     def save(self, state: TrainingState) -> None:
         """Save; put the layers into the cache where the trial has just pretrained them."""
@@ -251,28 +260,27 @@ def _row(
     trial: Trial, env: Environment | None, outcome: TrialState, error: str, *, minutes: float
 ) -> TrialRow:
     """The row of a trial that has ended, without what was measured."""
-    job = trial.job
     computed: dict[str, Any] = {}
     if env is not None:
         versions = f"{env.versions}; optuna {version_of('optuna')}"
         computed = {"device": env.devices, "versions": versions, "commit": env.commits}
     return TrialRow(
-        cell=trial.cell.cell,
-        search=trial.cell.digest,
+        cell=trial.cell,
+        search=trial.search.digest,
         trial=trial.number,
         sampler=trial.draw.sampler,
         sampler_seed=trial.draw.sampler_seed,
         state=outcome,
-        weights=_weights_of(as_network(job.experiment)),
+        weights=_weights_of(as_network(trial.experiment)),
         minutes=round(minutes, 4),
-        dataset=job.data.name,
-        data_origin=job.data.origin,
-        trust=job.data.trust,
-        data_sha256=job.data.sha256,
-        seed=job.experiment.seed,
-        engine=job.engine,
+        dataset=trial.data.name,
+        data_origin=trial.data.origin,
+        trust=trial.data.trust,
+        data_sha256=trial.data.sha256,
+        seed=trial.experiment.seed,
+        engine=trial.engine,
         numerics=NUMERICS_VERSION,
-        config_sha256=config_sha256(job.experiment),
+        config_sha256=config_sha256(trial.experiment),
         error=" ".join(error.split()),
         settings=settings_text(trial.values),
         **computed,

@@ -18,7 +18,7 @@ import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -66,21 +66,15 @@ class Draw(Record):
     """With all digits; the settings are rounded."""
 
 
-@dataclass(frozen=True)
-class Trial:
+@dataclass(frozen=True, kw_only=True)
+class Trial(Job):
     """A trial that has not ended."""
 
-    cell: CellSearch
+    search: CellSearch
     number: int
     """From 1."""
     values: Values
     draw: Draw
-    job: Job
-
-    @property
-    def label(self) -> str:
-        """The trial in a message."""
-        return f"{self.cell.cell} trial {self.number}"
 
 
 @dataclass(frozen=True)
@@ -115,7 +109,7 @@ class CellTrials:
         """Those that have not ended, by number."""
         found: dict[int, Trial] = {}
         for number in self.folders:
-            found[number] = self._in_folder(number) or self.drawn(number, found)
+            found[number] = self._in_folder(number) or self.draw(number, found)
         return found
 
     @property
@@ -146,7 +140,7 @@ class CellTrials:
         enough = self.cell.trials is not None and self.counted >= self.cell.trials
         return not (enough or self.is_space_exhausted or self.fails_always(last_before))
 
-    def drawn(self, number: int, unfinished: Mapping[int, Trial]) -> Trial:
+    def draw(self, number: int, unfinished: Mapping[int, Trial]) -> Trial:
         """Return the trial of this number with settings that are drawn now."""
         plan, cell = self.plan, self.cell
         earlier = {k: EarlierTrial("unfinished", t.draw.drawn) for k, t in unfinished.items()}
@@ -154,9 +148,13 @@ class CellTrials:
         space = cell.searched.space
         found = draw(space, plan.sampler, cell.sampler_seed, number, earlier)
         values = rounded(space, found)
-        job = plan.job(cell, number, cell.searched.with_values(values))
         how = Draw(sampler=plan.sampler, sampler_seed=cell.sampler_seed, drawn=found)
-        return Trial(cell, number, values, how, job)
+        return self._trial(number, cell.searched.with_values(values), values, how)
+
+    def _trial(self, number: int, experiment: Experiment, values: Values, how: Draw) -> Trial:
+        job = replace(self.plan.job(self.cell, number), experiment=experiment)
+        own = {field.name: getattr(job, field.name) for field in fields(job)}
+        return Trial(**own, search=self.cell, number=number, values=values, draw=how)
 
     def _ended(self, row: TrialRow) -> EarlierTrial:
         space, job = self.cell.searched.space, self.plan.job(self.cell, row.trial)
@@ -178,12 +176,12 @@ class CellTrials:
         except ConfigError:
             return None
         values = _values_in(experiment, space)
-        if values is None or cell.searched.with_values(values) != experiment:
+        if values is None or experiment != cell.searched.with_values(values):
             return None
         how = _read_draw(job.partial, space, values) or Draw(
             sampler=plan.sampler, sampler_seed=cell.sampler_seed, drawn=dict(values)
         )
-        return Trial(cell, number, values, how, replace(job, experiment=experiment))
+        return self._trial(number, experiment, values, how)
 
 
 def trials_of(plan: SearchPlan) -> list[CellTrials]:
@@ -220,9 +218,9 @@ def next_trial(
         cells, others = trials_of(plan), False
         for cell in cells:
             for trial in cell.unfinished.values():
-                if trial.job.name in running:
+                if trial.name in running:
                     continue
-                if not trial.job.is_held():
+                if not trial.is_held():
                     return _begun(trial)
                 others = True
         wanting = [
@@ -231,22 +229,21 @@ def next_trial(
         if not wanting:
             return "others'" if others else "none"
         cell = min(wanting, key=lambda cell: cell.counted)
-        trial = cell.drawn(cell.last_number + 1, cell.unfinished)
-        for leftover in (trial.job.folder, trial.job.partial):  # of a row that was taken out
+        trial = cell.draw(cell.last_number + 1, cell.unfinished)
+        for leftover in (trial.folder, trial.partial):  # of a row that was taken out
             shutil.rmtree(leftover, ignore_errors=True)
         return _begun(trial)
 
 
 def _begun(trial: Trial) -> Trial:
     """Write down what a trial is, and return it with the engine that it was begun with."""
-    job = trial.job
-    if job.state() == "stopped":
-        stopped = PlannedRun(replace(job, device="auto"), "stopped", "auto")
-        (job,) = settled([stopped], Silent())
-    job.partial.mkdir(parents=True, exist_ok=True)
-    write_json(job.partial / DRAW, trial.draw.model_dump(), make_folder=False)
-    write_text(job.partial / CONFIG, dump_yaml(job.experiment), make_folder=False)
-    return replace(trial, job=job)
+    trial.partial.mkdir(parents=True, exist_ok=True)
+    write_json(trial.partial / DRAW, trial.draw.model_dump(), make_folder=False)
+    write_text(trial.partial / CONFIG, dump_yaml(trial.experiment), make_folder=False)
+    if trial.state() != "stopped":
+        return trial
+    (job,) = settled([PlannedRun(replace(trial, device="auto"), "stopped", "auto")], Silent())
+    return replace(trial, engine=job.engine, device=job.device)
 
 
 def end_trial(plan: SearchPlan, trial: Trial, row: TrialRow) -> None:
@@ -259,7 +256,7 @@ def end_trial(plan: SearchPlan, trial: Trial, row: TrialRow) -> None:
     """
     with tables_alone(plan.out):
         write_search_csv(plan, [row])
-        _put_away(trial.job, row)
+        _put_away(trial, row)
 
 
 def _put_away(job: Job, row: TrialRow) -> None:
