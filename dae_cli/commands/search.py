@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -273,7 +273,7 @@ def _plan_text(plan: SearchPlan, form: Format) -> str:
 def _print_outcome(outcome: SearchOutcome, form: Format, quiet: bool, written: bool) -> None:
     """Print a table, JSON, or the path of search.csv."""
     if form == "json":
-        typer.echo(_as_json(outcome.as_dict()))
+        typer.echo(_as_json(_outcome_values(outcome)))
         return
     if quiet:
         typer.echo(label(outcome.table))
@@ -301,6 +301,26 @@ def _print_outcome(outcome: SearchOutcome, form: Format, quiet: bool, written: b
     late = ", until the time ran out" if outcome.is_late else ""
     typer.echo("\n".join(columns(rows, [3])))
     typer.echo(f"{count} in {minutes(outcome.minutes)}{late} · {label(outcome.table)}")
+
+
+def _outcome_values(outcome: SearchOutcome) -> dict[str, Any]:
+    cells = []
+    for cell in outcome.cells:
+        states = [row.state for row in cell.rows]
+        counts = {s: states.count(s) for s in ("complete", "pruned", "diverged", "failed")}
+        selected = cell.selection
+        values = {
+            "selected": selected.row.plain() if selected else None,
+            "file": str(selected.path) if selected else None,
+        }
+        cells.append({"cell": cell.cell, "trials": len(states), **counts, **values})
+    return {
+        "cells": cells,
+        "made": outcome.ended,
+        "time_ran_out": outcome.is_late,
+        "minutes": round(outcome.minutes, 4),
+        "table": str(outcome.table),
+    }
 
 
 def _hint_at_outdated_results(study: str, folder: Path) -> None:

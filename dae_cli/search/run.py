@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dae_cli.search.plan import SearchPlan
 from dae_cli.search.selection import Selection, select
@@ -48,16 +48,6 @@ class CellOutcome:
     selection: Selection | None
     """None where no trial was completed."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values, for programs."""
-        states = [row.state for row in self.rows]
-        counts = {s: states.count(s) for s in ("complete", "pruned", "diverged", "failed")}
-        selected = self.selection.row.plain() if self.selection else None
-        file = str(self.selection.path) if self.selection else None
-        return {"cell": self.cell, "trials": len(states), **counts, "selected": selected} | {
-            "file": file
-        }
-
 
 @dataclass(frozen=True)
 class SearchOutcome:
@@ -75,16 +65,6 @@ class SearchOutcome:
     def selections(self) -> list[Selection]:
         """What is selected, of the cells that something is selected for."""
         return [cell.selection for cell in self.cells if cell.selection]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values, for programs."""
-        return {
-            "cells": [cell.as_dict() for cell in self.cells],
-            "made": self.ended,
-            "time_ran_out": self.is_late,
-            "minutes": round(self.minutes, 4),
-            "table": str(self.table),
-        }
 
 
 def run_search(
@@ -196,7 +176,7 @@ def _make_trials(
     plan = replace(plan, out=plan.out.absolute())  # a worker has a folder of its own to work in
     running: set[str] = set()
     failure: UnfinishedTrialError | None = None
-    made = distribute(
+    results = distribute(
         _trials(plan, last_before, running, watcher, stop),
         partial(make_trial, plan),
         workers=workers,
@@ -204,8 +184,8 @@ def _make_trials(
         stop=stop,
         place=cluster,
     )
-    with closing(made):
-        for trial, result in made:
+    with closing(results):
+        for trial, result in results:
             assert isinstance(trial, Trial)
             running.discard(trial.name)
             if isinstance(result, Killed):

@@ -42,7 +42,7 @@ from dae_cli.training.version import NUMERICS_VERSION
 
 MOST_PRETRAINED = 8
 """So many trials' pretrained layers are cached at most: 80 MB each of 3 x 2000."""
-LOCK_SECONDS = 5.0
+LOCK_SECONDS = 1.0
 """In which somebody who only looks whether a trial is being made has let go of its lock."""
 
 

@@ -28,7 +28,7 @@ from dae_cli.config.dump import dump_yaml, flat_settings
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import Experiment
 from dae_cli.config.search_cells import Values
-from dae_cli.config.search_space import LAYERS, UNITS, Choices, Domain, Value
+from dae_cli.config.search_space import LAYERS, UNITS, Choices, Domain, Range, Value
 from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.files import write_json, write_text
@@ -107,10 +107,10 @@ class CellTrials:
     @cached_property
     def unfinished(self) -> dict[int, Trial]:
         """Those that have not ended, by number."""
-        found: dict[int, Trial] = {}
+        trials: dict[int, Trial] = {}
         for number in self.folders:
-            found[number] = self._in_folder(number) or self.draw(number, found)
-        return found
+            trials[number] = self.in_folder(number) or self.draw(number, trials)
+        return trials
 
     @property
     def is_space_exhausted(self) -> bool:
@@ -146,9 +146,9 @@ class CellTrials:
         earlier = {k: EarlierTrial("unfinished", t.draw.drawn) for k, t in unfinished.items()}
         earlier |= {k: self._ended(row) for k, row in self.rows.items()}
         space = cell.searched.space
-        found = draw(space, plan.sampler, cell.sampler_seed, number, earlier)
-        values = rounded(space, found)
-        how = Draw(sampler=plan.sampler, sampler_seed=cell.sampler_seed, drawn=found)
+        drawn = draw(space, plan.sampler, cell.sampler_seed, number, earlier)
+        values = rounded(space, drawn)
+        how = Draw(sampler=plan.sampler, sampler_seed=cell.sampler_seed, drawn=drawn)
         return self._trial(number, cell.searched.with_values(values), values, how)
 
     def _trial(self, number: int, experiment: Experiment, values: Values, how: Draw) -> Trial:
@@ -167,8 +167,8 @@ class CellTrials:
             errors_by_epoch(job.folder) if row.state == "pruned" else {},
         )
 
-    def _in_folder(self, number: int) -> Trial | None:
-        """The trial as its folder has it; None where the folder does not tell its settings."""
+    def in_folder(self, number: int) -> Trial | None:
+        """Return the trial as its folder has it; None where the folder lacks its settings."""
         plan, cell = self.plan, self.cell
         job, space = plan.job(cell, number), cell.searched.space
         try:
@@ -190,19 +190,19 @@ def trials_of(plan: SearchPlan) -> list[CellTrials]:
     Raises:
         RunFolderError: search.csv is not as dae writes it, or was edited.
     """
-    folders = [_unfinished_numbers(plan, cell) for cell in plan.cells]  # before the rows, which
-    # those that end meanwhile have
+    folders = _folders(plan)  # before the rows, which those that end meanwhile have
     rows = [row for name in (EARLIER_CSV, plan.table.name) for row in _rows_in(plan, name)]
-    found = []
-    for cell, numbers in zip(plan.cells, folders, strict=True):
+    cells = []
+    for cell in plan.cells:
         own = _numbered(plan, cell, rows)
-        found.append(CellTrials(plan, cell, own, [k for k in numbers if k not in own]))
-    return found
+        numbers = [k for k in folders if plan.job(cell, k).partial.name in folders[k]]
+        cells.append(CellTrials(plan, cell, own, [k for k in numbers if k not in own]))
+    return cells
 
 
 def next_trial(
     plan: SearchPlan, last_before: Sequence[int], running: Collection[str]
-) -> Trial | Literal["others'", "none"]:
+) -> Trial | Literal["others", "none"]:
     """Return a trial to be made: one that was left unfinished, else a new one, in its folder.
 
     Args:
@@ -221,21 +221,21 @@ def next_trial(
                 if trial.name in running:
                     continue
                 if not trial.is_held():
-                    return _begun(trial)
+                    return _begin(trial)
                 others = True
         wanting = [
             cell for cell, last in zip(cells, last_before, strict=True) if cell.wants_more(last)
         ]
         if not wanting:
-            return "others'" if others else "none"
+            return "others" if others else "none"
         cell = min(wanting, key=lambda cell: cell.counted)
         trial = cell.draw(cell.last_number + 1, cell.unfinished)
         for leftover in (trial.folder, trial.partial):  # of a row that was taken out
             shutil.rmtree(leftover, ignore_errors=True)
-        return _begun(trial)
+        return _begin(trial)
 
 
-def _begun(trial: Trial) -> Trial:
+def _begin(trial: Trial) -> Trial:
     """Write down what a trial is, and return it with the engine that it was begun with."""
     trial.partial.mkdir(parents=True, exist_ok=True)
     write_json(trial.partial / DRAW, trial.draw.model_dump(), make_folder=False)
@@ -269,15 +269,26 @@ def _put_away(job: Job, row: TrialRow) -> None:
 
 
 def sweep_trials(plan: SearchPlan) -> None:
-    """Put away the folders of trials that have ended, which killed processes left."""
+    """Put away the folders of trials that have ended, which killed processes left.
+
+    An unfinished trial whose number another one has in search.csv, as after a pull, becomes the
+    last.
+    """
     sweep_runs(plan.trials)
     with tables_alone(plan.out):
         for cell in trials_of(plan):
-            for row in cell.rows.values():
-                job = plan.job(cell.cell, row.trial)
-                if job.partial.exists():
-                    with suppress(HeldError), hold(job.lock):
+            last = cell.last_number
+            for number, row in cell.rows.items():
+                job = plan.job(cell.cell, number)
+                if not job.partial.exists():
+                    continue
+                with suppress(HeldError, OSError), hold(job.lock):
+                    trial = cell.in_folder(number)
+                    if trial is None or settings_text(trial.values) == row.settings:
                         _put_away(job, row)
+                    else:
+                        last += 1
+                        job.partial.rename(plan.job(cell.cell, last).partial)
 
 
 # search.csv and search_earlier.csv
@@ -349,7 +360,7 @@ def _numbered(plan: SearchPlan, cell: CellSearch, rows: Iterable[TrialRow]) -> d
         RunFolderError: settings are not of the cell's space, or a number is below 1.
     """
     own = [row for row in rows if (row.cell, row.search) == (cell.cell, cell.digest)]
-    found: dict[int, TrialRow] = {}
+    numbered: dict[int, TrialRow] = {}
     last = max((row.trial for row in own), default=0)
     for row in own:
         if row.trial < 1 or settings_values(cell.searched.space, row.settings) is None:
@@ -359,10 +370,10 @@ def _numbered(plan: SearchPlan, cell: CellSearch, rows: Iterable[TrialRow]) -> d
                 f"not of the space of its search, {cell.digest}; the line was edited: bring back "
                 "the file, or take the line out to make the trial again"
             )
-        if found.setdefault(row.trial, row).settings != row.settings:
+        if numbered.setdefault(row.trial, row).settings != row.settings:
             last += 1
-            found[last] = replace(row, trial=last)
-    return dict(sorted(found.items()))
+            numbered[last] = replace(row, trial=last)
+    return dict(sorted(numbered.items()))
 
 
 # The folders of trials
@@ -381,18 +392,14 @@ def errors_by_epoch(folder: Path) -> dict[int, float]:
         return {}
 
 
-def _unfinished_numbers(plan: SearchPlan, cell: CellSearch) -> list[int]:
-    prefix = plan.job(cell, 0).name.removesuffix("0")
-    try:
-        names = [path.name for path in plan.trials.iterdir()]
-    except OSError:
-        return []
-    numbers = [
-        name.removeprefix(prefix).removesuffix(PARTIAL)
-        for name in names
-        if name.startswith(prefix) and name.endswith(PARTIAL)
-    ]
-    return sorted(int(text) for text in numbers if text.isdecimal() and int(text) > 0)
+def _folders(plan: SearchPlan) -> dict[int, set[str]]:
+    """The names of unfinished trials' folders, by the number at their end."""
+    folders: dict[int, set[str]] = {}
+    for path in sorted(plan.trials.glob(f"*-*{PARTIAL}")):
+        number = path.name.removesuffix(PARTIAL).rpartition("-")[2]
+        if number.isascii() and number.isdecimal() and int(number) > 0:
+            folders.setdefault(int(number), set()).add(path.name)
+    return dict(sorted(folders.items()))
 
 
 def _values_in(experiment: object, space: Mapping[str, Domain]) -> dict[str, Value] | None:
@@ -407,13 +414,15 @@ def _values_in(experiment: object, space: Mapping[str, Domain]) -> dict[str, Val
 def _read_draw(folder: Path, space: Mapping[str, Domain], values: Values) -> Draw | None:
     """How a trial's settings were drawn; None where its folder does not tell."""
     try:
-        found = read_record(folder / DRAW, Draw)
+        how = read_record(folder / DRAW, Draw)
     except RunFolderError:
         return None
-    own = found.drawn.keys() == space.keys() and all(
-        value in domain.values
-        if isinstance(domain, Choices)
-        else isinstance(value, int | float) and domain.low <= value <= domain.high
-        for domain, value in ((space[key], value) for key, value in found.drawn.items())
+    fits = how.drawn.keys() == space.keys() and all(
+        isinstance(domain, Choices) or _is_within(domain, how.drawn[key])
+        for key, domain in space.items()
     )
-    return found if own and rounded(space, found.drawn) == values else None
+    return how if fits and rounded(space, how.drawn) == values else None
+
+
+def _is_within(domain: Range, value: Value) -> bool:
+    return isinstance(value, int | float) and domain.low <= value <= domain.high
