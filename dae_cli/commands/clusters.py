@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dae_cli.study.cluster import Cluster
     from dae_cli.study.progress import Watcher
-    from dae_cli.study.workers.cluster import Cluster
 
 
 def cluster_at(
@@ -17,7 +17,7 @@ def cluster_at(
     """Connect to the cluster, if one is given."""
     if address is None:
         return nullcontext()
-    from dae_cli.study.workers.cluster_connection import connected
+    from dae_cli.study.cluster_connection import connected
 
     return connected(address, watcher, data_dir)
 
@@ -25,6 +25,6 @@ def cluster_at(
 def at_a_time(jobs: int | None, cluster: Cluster | None) -> int:
     """Return how many runs or trials are made at a time: --jobs, else one a core or a worker."""
     from dae_cli.machine import cores
-    from dae_cli.study.workers.cluster import EVERY_WORKER
+    from dae_cli.study.cluster import EVERY_WORKER
 
-    return jobs or (EVERY_WORKER if cluster else cores())
+    return jobs or (EVERY_WORKER if cluster is not None else cores())
