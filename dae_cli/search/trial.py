@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +16,7 @@ from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Prepared, Split
 from dae_cli.data.datasets import DATASETS
 from dae_cli.engines.engine import chosen_device, engine_for
-from dae_cli.errors import DaeError, DivergedError, RunFolderError
+from dae_cli.errors import DaeError, DivergedError, OutputError, RunFolderError
 from dae_cli.files import sweep, write_json, write_text
 from dae_cli.machine import version_of
 from dae_cli.search.plan import CellSearch, SearchPlan
@@ -49,6 +49,14 @@ LOCK_SECONDS = 1.0
 class UnfinishedTrialError(DaeError):
     """A trial cannot go on now, by no fault of its own; it keeps its checkpoint."""
 
+    @classmethod
+    def because(cls, trial: Trial, failure: Exception) -> Self:
+        """Say which and why, and what to do."""
+        return cls(
+            f"{trial.cell} trial {trial.number}: {told(failure)}; the trial is not over: when that "
+            "is mended, the same command goes on with it"
+        )
+
 
 class PrunedError(Exception):
     """The trial is hopeless: the pruner ended it."""
@@ -75,6 +83,8 @@ def make_trial(
         return Left(trial.name, "stopped")
     except UnfinishedTrialError as error:
         return error
+    except (OutputError, RunFolderError) as error:  # of search.csv
+        return UnfinishedTrialError.because(trial, error)
 
 
 def fail_trial(plan: SearchPlan, trial: Trial, why: str) -> TrialRow | Left:
@@ -113,10 +123,7 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest) -> TrialRow:
         outcome, error = "diverged", str(diverged)
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as failure:
         if not _is_its_own_fault(trial, failure):
-            raise UnfinishedTrialError(
-                f"{trial.cell} trial {trial.number}: {told(failure)}; the trial is not over: when "
-                "that is mended, the same command goes on with it"
-            ) from failure
+            raise UnfinishedTrialError.because(trial, failure) from failure
         outcome, error = "failed", told(failure)
     row = _row(trial, env, outcome, error, minutes=callbacks.minutes())
     if state is None or not row.counts:
