@@ -43,11 +43,11 @@ from dae_cli.training.version import NUMERICS_VERSION
 MOST_PRETRAINED = 8
 """So many trials' pretrained layers are cached at most: 80 MB each of 3 x 2000."""
 LOCK_SECONDS = 1.0
-"""In which somebody who only looks whether a trial is being made has let go of its lock."""
+"""Long enough for a command that only checks whether the trial is being made."""
 
 
 class UnfinishedTrialError(DaeError):
-    """A trial cannot go on now, by no fault of its own; it keeps its checkpoint."""
+    """A trial cannot be continued now, through no fault of its own; its checkpoint stays."""
 
     @classmethod
     def because(cls, trial: Trial, failure: Exception) -> Self:
@@ -65,9 +65,9 @@ class PrunedError(Exception):
 def make_trial(
     plan: SearchPlan, trial: Trial, watcher: Watcher, stop: StopRequest
 ) -> TrialRow | UnfinishedTrialError | Left:
-    """Train a trial, or go on from its checkpoint, and add its row to search.csv.
+    """Train a trial, from its checkpoint if it has one, and add its row to search.csv.
 
-    A trial that diverges or fails ends with a row that says so. One that cannot go on, since the
+    A trial that diverges or fails ends with a row that says so. One that cannot be continued, since the
     disk or the data failed or others took the memory, has not ended.
     """
     try:
@@ -248,7 +248,7 @@ def _is_its_own_fault(job: Job, failure: Exception) -> bool:
 def _prepare_folder(plan: SearchPlan, job: Job, env: Environment) -> Environment:
     """Return the environment, with what earlier processes used, as the folder has it from now on.
 
-    Pretraining is taken from a run of the study, or from the trials before, that has the same.
+    Pretraining is reused from a run of the study or a trial before that did the same.
     """
     sweep(job.partial, alone=True)
     if job.state() == "new":
