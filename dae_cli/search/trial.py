@@ -67,8 +67,8 @@ def make_trial(
 ) -> TrialRow | UnfinishedTrialError | Left:
     """Train a trial, from its checkpoint if it has one, and add its row to search.csv.
 
-    A trial that diverges or fails ends with a row that says so. One that cannot be continued, since the
-    disk or the data failed or others took the memory, has not ended.
+    A trial that diverges or fails ends with a row that says so. One that cannot be continued, since
+    the disk or the data failed or others took the memory, has not ended.
     """
     try:
         with hold(trial.lock, wait=LOCK_SECONDS):
