@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dae_cli.study.cluster import Cluster
@@ -12,17 +12,13 @@ if TYPE_CHECKING:
 
 
 def cluster_at(
-    address: str | None, data_dir: Path | None, watcher: Watcher, *, for_trials: bool = False
-) -> AbstractContextManager[Any]:
+    address: str | None, data_dir: Path | None, watcher: Watcher
+) -> AbstractContextManager[Cluster | None]:
     """Connect to the cluster, if one is given."""
     if address is None:
         return nullcontext()
     from dae_cli.study.cluster_connection import connected
 
-    if for_trials:  # until a search makes its trials with `distribute`
-        from dae_cli.study.workers.cluster import Cluster
-
-        return connected(address, watcher, data_dir, Cluster)
     return connected(address, watcher, data_dir)
 
 
