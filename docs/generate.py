@@ -41,8 +41,8 @@ from dae_cli.study.plan import with_seed
 from dae_cli.study.reference import REFERENCE_CSV, reference_rows
 from dae_cli.study.report.markdown import markdown_table
 from dae_cli.study.rows import ReferenceRow, RunComparison, RunRow, TableRow, read_results
-from dae_cli.study.run.folder import config_sha256, destruction_percent, model_name
-from dae_cli.study.run.row import with_verdict
+from dae_cli.study.run.job import config_sha256, destruction_percent, model_name
+from dae_cli.study.run.record import with_verdict
 from dae_cli.study.tables.cells import paper_number
 from dae_cli.study.tables.claims import paper_claims
 from dae_cli.study.tables.comparisons import MCNEMAR_CSV

@@ -52,13 +52,10 @@ class Results:
         return before
 
     def edit_json(self, path: Path, **values: object) -> None:
-        """Replace values of a record, or of its part `result`."""
+        """Replace values of a record."""
         record = json.loads(path.read_text(encoding="utf-8"))
-        for key, value in values.items():
-            inner = record if key in record else record["result"]
-            assert key in inner
-            inner[key] = value
-        path.write_text(json.dumps(record), encoding="utf-8")
+        assert values.keys() <= record.keys()
+        path.write_text(json.dumps(record | values), encoding="utf-8")
 
     def verified(self, code: int = 1, *words: str) -> dict[str, Any]:
         """What `dae verify` prints as JSON."""
@@ -289,8 +286,8 @@ def test_every_value_of_a_run_that_was_changed_is_named(results: Results) -> Non
     results.edit_json(folder / "status.json", minutes=77.0, n_wrong=7, valid_error_percent=1.5)
     results.edit_json(folder / "environment.json", threads=8)
     assert results.differences() >= {
-        (f"{place}/status.json", "result.n_wrong", "7", row["n_wrong"]),
-        (f"{place}/status.json", "result.valid_error_percent", "1.50", row["valid_error_percent"]),
+        (f"{place}/status.json", "n_wrong", "7", row["n_wrong"]),
+        (f"{place}/status.json", "valid_error_percent", "1.50", row["valid_error_percent"]),
         ("runs.csv", f"{run}: n_wrong", row["n_wrong"], "7"),
         ("runs.csv", f"{run}: minutes", row["minutes"], "77.0"),
         ("runs.csv", f"{run}: threads", "1", "8"),
@@ -361,7 +358,7 @@ def test_a_checkpoint_that_answers_the_other_way_round_is_named(results: Results
     assert differences >= {
         ("runs.csv", f"{row['run']}: n_wrong", *wrong),
         ("runs.csv", f"{row['run']}: valid_error_percent", *valid),
-        (f"{place}/status.json", "result.n_wrong", *wrong),
+        (f"{place}/status.json", "n_wrong", *wrong),
         (f"{place}/checkpoint.safetensors", "best_wrong", *invalid),
     }
     whats = {d[:2] for d in differences}

@@ -16,9 +16,9 @@ from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.search.sampling import SamplerName
 from dae_cli.study.plan import Lacking, prepare_each
 from dae_cli.study.progress import Watcher
-from dae_cli.study.run.folder import Job, PlannedRun, config_sha256
-from dae_cli.study.run.keeper import checkpoint_seconds
-from dae_cli.study.run.which_engine import check_choice, settled
+from dae_cli.study.run.checkpoints import checkpoint_seconds
+from dae_cli.study.run.engine_choice import check_choice, with_engines
+from dae_cli.study.run.job import Job, PlannedRun, config_sha256
 from dae_cli.study.tables.trials import SEARCH_CSV
 from dae_cli.training.version import NUMERICS_VERSION
 
@@ -143,5 +143,5 @@ def settle_engine(
     first = cells[0]
     nowhere = out.absolute() / SEARCH / "new"
     job = Job(first.cell, first.searched.experiment, first.data, nowhere, device)
-    (ready,) = settled([PlannedRun(job, "new", engine)], watcher)
+    (ready,), _ = with_engines([PlannedRun(job, "new", engine)], watcher.note)
     return ready.engine, ready.device

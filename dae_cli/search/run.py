@@ -31,7 +31,7 @@ from dae_cli.stopping import Interrupted, StopRequest
 from dae_cli.study.distribute import STOPPING, distribute
 from dae_cli.study.processes import Killed
 from dae_cli.study.progress import Watcher
-from dae_cli.study.results_folder import check_writable, tables_alone
+from dae_cli.study.results_folder import check_writable, tables_lock
 from dae_cli.study.rows import TrialRow
 from dae_cli.study.run.provenance import not_known
 from dae_cli.study.tables.trials import EARLIER_CSV
@@ -114,7 +114,7 @@ def run_search(
         on_end(row)
     if not stop.is_late:
         shutil.rmtree(plan.pretrained, ignore_errors=True)
-    with tables_alone(plan.out):
+    with tables_lock(plan.out):
         rows = write_search_csv(plan)
     _note_what_lacks(plan, last_before, watcher)
     if note := not_known(row.commit for row in ended):

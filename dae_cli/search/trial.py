@@ -17,24 +17,26 @@ from dae_cli.data.dataset import Dataset, Prepared, Split
 from dae_cli.data.datasets import DATASETS
 from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.errors import DaeError, DivergedError, OutputError, RunFolderError
-from dae_cli.files import sweep, write_json, write_text
+from dae_cli.files import HeldError, file_lock, write_text
 from dae_cli.machine import version_of
 from dae_cli.search.plan import CellSearch, SearchPlan
 from dae_cli.search.sampling import require_extra
 from dae_cli.search.trials import Trial, end_trial, errors_by_epoch, trials_of
 from dae_cli.stopping import StopRequest
-from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.progress import Silent, Watcher
 from dae_cli.study.rows import TrialRow, TrialState
-from dae_cli.study.run.execute import memory_ran_out, told
-from dae_cli.study.run.folder import ENVIRONMENT, METRICS, RUNS, Job, config_sha256
-from dae_cli.study.run.keeper import Keeper, metrics_csv
-from dae_cli.study.run.outcome import Left
-from dae_cli.study.run.pretrained import put_aside, take_pretraining
-from dae_cli.study.run.provenance import Environment, continued, environment
-from dae_cli.study.run.records import read_record
-from dae_cli.study.run.status import Stopped
-from dae_cli.study.run.threads import use_one_thread
+from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped, metrics_csv
+from dae_cli.study.run.job import METRICS, RUNS, Job, config_sha256
+from dae_cli.study.run.pretraining import cache_pretraining
+from dae_cli.study.run.provenance import Environment, environment
+from dae_cli.study.run.record import StatusFile
+from dae_cli.study.run.run import (
+    Unfinished,
+    error_message,
+    memory_ran_out,
+    prepare_folder,
+    use_one_thread,
+)
 from dae_cli.study.tables.trials import settings_text
 from dae_cli.training.run import TrainingRun
 from dae_cli.training.state import TrainingState
@@ -53,8 +55,8 @@ class UnfinishedTrialError(DaeError):
     def because(cls, trial: Trial, failure: Exception) -> Self:
         """Say which and why, and what to do."""
         return cls(
-            f"{trial.cell} trial {trial.number}: {told(failure)}; the trial is not over: when that "
-            "is mended, the same command goes on with it"
+            f"{trial.cell} trial {trial.number}: {error_message(failure)}; the trial is not over: "
+            "when that is mended, the same command goes on with it"
         )
 
 
@@ -64,44 +66,45 @@ class PrunedError(Exception):
 
 def make_trial(
     plan: SearchPlan, trial: Trial, watcher: Watcher, stop: StopRequest
-) -> TrialRow | UnfinishedTrialError | Left:
+) -> TrialRow | UnfinishedTrialError | Unfinished:
     """Train a trial, from its checkpoint if it has one, and add its row to search.csv.
 
     A trial that diverges or fails ends with a row that says so. One that cannot be continued, since
     the disk or the data failed or others took the memory, has not ended.
     """
     try:
-        with hold(trial.lock, wait=LOCK_SECONDS):
+        with file_lock(trial.lock, wait=LOCK_SECONDS):
             if not trial.partial.exists():
-                return Left(trial.name, "held")  # until just now, and it has ended
+                return Unfinished(trial.name, "held")  # until just now, and it has ended
             row = _train(plan, trial, stop)
             end_trial(plan, trial, row)
             return row
     except HeldError:
-        return Left(trial.name, "held")
+        return Unfinished(trial.name, "held")
     except Stopped:
-        return Left(trial.name, "stopped")
+        return Unfinished(trial.name, "stopped")
     except UnfinishedTrialError as error:
         return error
     except (OutputError, RunFolderError) as error:  # of search.csv
         return UnfinishedTrialError.because(trial, error)
 
 
-def fail_trial(plan: SearchPlan, trial: Trial, why: str) -> TrialRow | Left:
+def fail_trial(plan: SearchPlan, trial: Trial, why: str) -> TrialRow | Unfinished:
     """End a trial that cannot be made, as failed, unless another command makes it now."""
     try:
-        with hold(trial.lock, wait=LOCK_SECONDS):
+        with file_lock(trial.lock, wait=LOCK_SECONDS):
             row = _row(trial, None, "failed", why, minutes=0.0)
             end_trial(plan, trial, row)
             return row
     except HeldError:
-        return Left(trial.name, "held")
+        return Unfinished(trial.name, "held")
 
 
 def _train(plan: SearchPlan, trial: Trial, stop: StopRequest) -> TrialRow:
     use_one_thread()
     experiment = as_network(trial.experiment)
-    callbacks = _Callbacks(plan, trial, stop)
+    status = StatusFile(trial)
+    callback = _TrialCallback(plan, trial, stop, status)
     state: TrainingState | None = None
     env: Environment | None = None
     outcome: TrialState = "complete"
@@ -109,12 +112,12 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest) -> TrialRow:
     try:
         engine = engine_for(trial.engine, chosen_device(trial.device))
         env = environment(engine.device.type, engine.name, torch.get_num_threads(), plan.command)
-        env = _prepare_folder(plan, trial, env)
+        env = prepare_folder(trial, env, (plan.out / RUNS, plan.pretrained), lambda _: None)
         dataset = selection_rows(experiment, trial.data)
         n_valid = len(dataset.valid)
-        state = callbacks.begin()
+        state = callback.initial_state()
         with stop.delay_signals():
-            TrainingRun(experiment, state, engine, callbacks).train(dataset)
+            TrainingRun(experiment, state, engine, callback).train(dataset)
         if state.best_wrong is None:
             outcome, error = "failed", "fine-tuning ended without a single epoch"
     except PrunedError:
@@ -124,8 +127,8 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest) -> TrialRow:
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as failure:
         if not _is_its_own_fault(trial, failure):
             raise UnfinishedTrialError.because(trial, failure) from failure
-        outcome, error = "failed", told(failure)
-    row = _row(trial, env, outcome, error, minutes=callbacks.minutes())
+        outcome, error = "failed", error_message(failure)
+    row = _row(trial, env, outcome, error, minutes=status.minutes())
     if state is None or not row.counts:
         return row
     wrong = state.best_wrong
@@ -139,11 +142,13 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest) -> TrialRow:
     )
 
 
-class _Callbacks(Keeper):
+class _TrialCallback(CheckpointCallback):
     """Those of a run, and after each epoch of fine-tuning the pruner."""
 
-    def __init__(self, plan: SearchPlan, trial: Trial, stop: StopRequest) -> None:
-        super().__init__(trial, Silent(), stop)
+    def __init__(
+        self, plan: SearchPlan, trial: Trial, stop: StopRequest, status: StatusFile
+    ) -> None:
+        super().__init__(trial, Silent(), stop, status)
         self._cache = plan.pretrained
         self._pruner = _MedianPruner(plan, trial.search)
 
@@ -152,7 +157,7 @@ class _Callbacks(Keeper):
         super().save(state)
         pretrained = state.phase == "finetune" and not state.epoch and state.interim is None
         if pretrained and self._experiment.pretrain.epochs:
-            put_aside(self._job, self._cache, MOST_PRETRAINED)
+            cache_pretraining(self._job, self._cache, MOST_PRETRAINED)
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Ask the pruner; then save if it is due.
@@ -243,24 +248,6 @@ def _is_its_own_fault(job: Job, failure: Exception) -> bool:
     if memory_ran_out(failure):
         return job.state() != "stopped"
     return isinstance(failure, RunFolderError | RuntimeError)
-
-
-def _prepare_folder(plan: SearchPlan, job: Job, env: Environment) -> Environment:
-    """Return the environment, with what earlier processes used, as the folder has it from now on.
-
-    Pretraining is reused from a run of the study or a trial before that did the same.
-    """
-    sweep(job.partial, alone=True)
-    if job.state() == "new":
-        any(take_pretraining(job, runs, env) for runs in (plan.out / RUNS, plan.pretrained))
-    if job.state() == "stopped":
-        try:
-            before = read_record(job.partial / ENVIRONMENT, Environment)
-        except RunFolderError:
-            before = None
-        env = continued(before, env)
-    write_json(job.partial / ENVIRONMENT, env.as_dict(), make_folder=False)
-    return env
 
 
 def _row(

@@ -22,7 +22,9 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from dae_cli.config.dump import dump_yaml, flat_settings
 from dae_cli.config.experiments import load_resolved
@@ -31,14 +33,13 @@ from dae_cli.config.search_cells import Values
 from dae_cli.config.search_space import LAYERS, UNITS, Choices, Domain, Range, Value
 from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.errors import ConfigError, RunFolderError
-from dae_cli.files import write_json, write_text
+from dae_cli.files import HeldError, file_lock, write_json, write_text
 from dae_cli.search.plan import CellSearch, SearchPlan
 from dae_cli.search.sampling import EarlierTrial, SamplerName, draw, rounded
-from dae_cli.study.locks import HeldError, hold
-from dae_cli.study.progress import Silent
-from dae_cli.study.results_folder import tables_alone
+from dae_cli.study.results_folder import tables_lock
 from dae_cli.study.rows import TrialRow
-from dae_cli.study.run.folder import (
+from dae_cli.study.run.engine_choice import with_engines
+from dae_cli.study.run.job import (
     CHECKPOINT,
     CONFIG,
     METRICS,
@@ -47,8 +48,6 @@ from dae_cli.study.run.folder import (
     PlannedRun,
     sweep_runs,
 )
-from dae_cli.study.run.records import Count, Record, read_record
-from dae_cli.study.run.which_engine import settled
 from dae_cli.study.tables.trials import EARLIER_CSV, settings_text, settings_values
 
 MOST_FAILURES = 10
@@ -57,11 +56,13 @@ DRAW = "draw.json"
 """How the settings in a trial's config.yaml were drawn."""
 
 
-class Draw(Record):
-    """What draw.json of a trial holds."""
+class Draw(BaseModel):
+    """What draw.json of a trial has."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
 
     sampler: SamplerName
-    sampler_seed: Count
+    sampler_seed: Annotated[int, Field(ge=0)]
     drawn: dict[str, bool | int | float | str]
     """With all digits; the settings are rounded."""
 
@@ -214,7 +215,7 @@ def next_trial(
         The trial; "others" if only other commands have trials to make, "none" if nobody has.
     """
     plan.trials.mkdir(parents=True, exist_ok=True)
-    with tables_alone(plan.out):
+    with tables_lock(plan.out):
         cells, others = trials_of(plan), False
         for cell in cells:
             for trial in cell.unfinished.values():
@@ -242,8 +243,11 @@ def _begin(trial: Trial) -> Trial:
     write_text(trial.partial / CONFIG, dump_yaml(trial.experiment), make_folder=False)
     if trial.state() != "stopped":
         return trial
-    (job,) = settled([PlannedRun(replace(trial, device="auto"), "stopped", "auto")], Silent())
-    return replace(trial, engine=job.engine, device=job.device)
+    as_begun = PlannedRun(replace(trial, device="auto"), "stopped", "auto")
+    jobs, unresumable = with_engines([as_begun], lambda _: None)
+    for why in unresumable.values():
+        raise RunFolderError(f"{trial.cell} trial {trial.number}: {why}")
+    return replace(trial, engine=jobs[0].engine, device=jobs[0].device)
 
 
 def end_trial(plan: SearchPlan, trial: Trial, row: TrialRow) -> None:
@@ -254,7 +258,7 @@ def end_trial(plan: SearchPlan, trial: Trial, row: TrialRow) -> None:
     Raises:
         OutputError: search.csv cannot be written; the trial has not ended.
     """
-    with tables_alone(plan.out):
+    with tables_lock(plan.out):
         write_search_csv(plan, [row])
         _put_away(trial, row)
 
@@ -275,14 +279,14 @@ def sweep_trials(plan: SearchPlan) -> None:
     last.
     """
     sweep_runs(plan.trials)
-    with tables_alone(plan.out):
+    with tables_lock(plan.out):
         for cell in trials_of(plan):
             last = cell.last_number
             for number, row in cell.rows.items():
                 job = plan.job(cell.cell, number)
                 if not job.partial.exists():
                     continue
-                with suppress(HeldError, OSError), hold(job.lock):
+                with suppress(HeldError, OSError), file_lock(job.lock):
                     trial = cell.in_folder(number)
                     if trial is None or settings_text(trial.values) == row.settings:
                         _put_away(job, row)
@@ -414,8 +418,8 @@ def _values_in(experiment: object, space: Mapping[str, Domain]) -> dict[str, Val
 def _read_draw(folder: Path, space: Mapping[str, Domain], values: Values) -> Draw | None:
     """How a trial's settings were drawn; None if its folder lacks that."""
     try:
-        how = read_record(folder / DRAW, Draw)
-    except RunFolderError:
+        how = Draw.model_validate_json((folder / DRAW).read_bytes())
+    except (OSError, ValueError):
         return None
     fits = how.drawn.keys() == space.keys() and all(
         isinstance(domain, Choices) or _is_within(domain, how.drawn[key])

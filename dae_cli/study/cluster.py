@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from dae_cli.errors import ConfigError, DaeError
+from dae_cli.files import file_lock
 from dae_cli.study.cluster_task import (
     Requirements,
     Task,
@@ -26,11 +27,10 @@ from dae_cli.study.cluster_task import (
     mismatch,
     versions_here,
 )
-from dae_cli.study.locks import hold
 from dae_cli.study.processes import Killed, Make
 from dae_cli.study.progress import Watcher, receive
-from dae_cli.study.run.folder import LOCK, Job, hidden
-from dae_cli.study.run.outcome import Left
+from dae_cli.study.run.job import LOCK, Job, hidden
+from dae_cli.study.run.run import Unfinished
 
 EVERY_WORKER = sys.maxsize
 """Jobs at a time: as many as there are workers, those that come later too."""
@@ -112,7 +112,7 @@ class Cluster:
         """
         self._lock.close()
         lock = hidden(folder.absolute() / f"cluster-{secrets.token_hex(8)}", LOCK)
-        self._lock.enter_context(hold(lock))
+        self._lock.enter_context(file_lock(lock))
         names = ("torch", *packages)
         required = Requirements(versions_here(names), names, lock)
         with self._or_lost():
@@ -155,7 +155,7 @@ class Cluster:
         for job, make, future in ended:
             del self._running[job.name]
             result = self._result(future)
-            if result is None or (isinstance(result, Left) and result.why == "stopped"):
+            if result is None or (isinstance(result, Unfinished) and result.why == "stopped"):
                 self.start(job, make)
             else:
                 yield job, result

@@ -23,14 +23,14 @@ from dae_cli.data.dataset import Prepared
 from dae_cli.data.datasets import DATASETS, PHOTOGRAPHS
 from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.errors import DaeError, DataError
+from dae_cli.files import HeldError, file_lock
 from dae_cli.machine import version_of
 from dae_cli.stopping import StopRequest
-from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.processes import Make, Processes
 from dae_cli.study.progress import SendingWatcher, Watcher
-from dae_cli.study.run.folder import Job
-from dae_cli.study.run.outcome import Left
+from dae_cli.study.run.job import Job
 from dae_cli.study.run.provenance import INSTALLED, commit, known
+from dae_cli.study.run.run import Unfinished
 from dae_cli.training.version import NUMERICS_VERSION
 
 LOOK_SECONDS = 0.2
@@ -91,7 +91,7 @@ def mismatch(required: Requirements) -> str:
             "one that all machines share; choose it with --out"
         )
     try:
-        with hold(required.lock):
+        with file_lock(required.lock):
             return f"does not see the command's lock in {folder}; its file system must have locks"
     except HeldError:
         return ""
@@ -102,7 +102,7 @@ def mismatch(required: Requirements) -> str:
 def make_on_worker(task: Task) -> Any:
     """Make a job as soon as this worker makes no other; return its result or WorkerMismatch.
 
-    Not wanted here any longer, the job ends with a checkpoint and is `Left`.
+    Not wanted here any longer, the job ends with a checkpoint and is `Unfinished`.
     """
     from distributed import get_worker
 
@@ -116,7 +116,7 @@ def make_on_worker(task: Task) -> Any:
 
     while not _ONE_AT_A_TIME.acquire(timeout=LOOK_SECONDS):
         if not is_wanted():
-            return Left(task.job.name, "stopped")
+            return Unfinished(task.job.name, "stopped")
     try:
         # The command has asked before, but workers come and go.
         if why := mismatch(task.required):

@@ -13,8 +13,8 @@ from dae_cli.stopping import Interrupted, StopRequest
 from dae_cli.study.processes import Killed, Make, Processes
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import Job
-from dae_cli.study.run.outcome import Left, outcome_of
+from dae_cli.study.run.job import Job
+from dae_cli.study.run.run import Unfinished, run_job
 
 R = TypeVar("R")
 
@@ -50,13 +50,13 @@ class Place(Protocol):
 
 def distribute(
     jobs: Iterable[Job | None],
-    make: Callable[[Job, Watcher, StopRequest], R | Left],
+    make: Callable[[Job, Watcher, StopRequest], R | Unfinished],
     *,
     workers: int,
     watcher: Watcher,
     stop: StopRequest,
     place: Place | None = None,
-) -> Generator[tuple[Job, R | Left | Killed], None, None]:
+) -> Generator[tuple[Job, R | Unfinished | Killed], None, None]:
     """Make jobs, at most `workers` at a time, and yield each with its result when it ends.
 
     It ends when all jobs have, or when `stop.signal` is set and all that were going have saved a
@@ -72,8 +72,8 @@ def distribute(
             but perhaps later, since others are at it. Each job comes once, by its name.
         make: called with the job, a watcher for its progress and the request to stop, which it
             looks at now and then. It can be pickled (a function of a module, or a `partial` of
-            one), and so can what it returns. Returns `Left` where it was stopped ("stopped", with
-            a checkpoint) or another process makes the job ("held"). What it raises ends everything
+            one), and so can what it returns. Returns `Unfinished` where it was stopped ("stopped",
+            with a checkpoint) or another process makes the job ("held"). What it raises ends all
             here; on a cluster, DaeError means that its worker is unfit.
         workers: with one, and no `place`, jobs are made in this process, one after the other.
         watcher: hears the progress of all jobs, in this process.
@@ -135,7 +135,7 @@ def _make_at(
                     workers = max(1, min(workers, place.size) - 1)
                     watcher.note(f"{result.why}; {_going_on(job, workers)}")
                     continue
-                if isinstance(result, Left) and result.why == "stopped" and not stop.signal:
+                if isinstance(result, Unfinished) and result.why == "stopped" and not stop.signal:
                     stop.request(signal.SIGTERM)
                 yield job, result
             if stop.signal:
@@ -160,7 +160,7 @@ def make_runs(
     watcher: Watcher,
     command: str,
     place: Place | None = None,
-) -> Generator[RunRow | Left, None, None]:
+) -> Generator[RunRow | Unfinished, None, None]:
     """Make runs, at most `workers` at a time, and yield what each came to when it ends.
 
     The results do not depend on where they are made. A failed run does not stop the others.
@@ -188,14 +188,14 @@ def make_runs(
         raise Interrupted(stop.signal)
 
 
-def _make_run(command: str, job: Job, watcher: Watcher, stop: StopRequest) -> RunRow | Left:
+def _make_run(command: str, job: Job, watcher: Watcher, stop: StopRequest) -> RunRow | Unfinished:
     if stop.signal:
-        return Left(job.name, "stopped")
-    return outcome_of(job, watcher, command, stop)
+        return Unfinished(job.name, "stopped")
+    return run_job(job, watcher, command, stop)
 
 
 def _killed_row(job: Job, killed: Killed, command: str) -> RunRow:
-    from dae_cli.study.run.execute import lost_row
+    from dae_cli.study.run.run import lost_row
 
     remedy = "the same command goes on from the checkpoint; smaller layers need less memory"
     return lost_row(job, f"{killed.why}; {remedy}", command)

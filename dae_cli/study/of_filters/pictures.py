@@ -16,10 +16,9 @@ from dae_cli.figures.sheets import Sheet
 from dae_cli.study.of_filters.report import source_of
 from dae_cli.study.plan import Plan
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.corruption import corruption_told
-from dae_cli.study.run.filter_run import images_of
-from dae_cli.study.run.filters import TILES, as_shown, run_filters, tiles_for
-from dae_cli.study.run.folder import RUNS, Job
+from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, run_filters, tiles_for
+from dae_cli.study.run.job import RUNS, Job
+from dae_cli.study.run.run import images_of
 
 FIGURES = "figures"
 PCA_ROWS = 100_000
@@ -126,6 +125,6 @@ def _title_of(plan: Plan, figure: Figure, row: RunRow) -> str:
     of_figure = [cells[name] for name in figure.cells]
     experiment = cells[row.cell]
     assert isinstance(experiment, FilterExperiment)
-    told = corruption_told(experiment)
+    told = describe_corruption(experiment)
     sizes = {e.model.hidden for e in of_figure if isinstance(e, FilterExperiment)}
     return told if len(sizes) == 1 else f"{experiment.model.hidden[0]} units, {told}"

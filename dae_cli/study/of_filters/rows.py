@@ -10,7 +10,7 @@ from dae_cli.csvfile import read_rows
 from dae_cli.errors import RunFolderError
 from dae_cli.filters.measures import UnitMeasures
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import FILTERS_CSV, RUNS
+from dae_cli.study.run.job import FILTERS_CSV, RUNS
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dae_cli.errors import RunFolderError
 from dae_cli.figures.series import Curves
-from dae_cli.study.run.folder import METRICS
+from dae_cli.study.run.job import METRICS
 
 
 def metrics_curves(run: Path) -> Curves | None:

@@ -23,7 +23,7 @@ from dae_cli.figures.series import Curves, simplified
 from dae_cli.figures.sheets import Grid, Sheet
 from dae_cli.study.report.metrics_curves import metrics_curves
 from dae_cli.study.rows import CurveRow
-from dae_cli.study.run.folder import RUNS
+from dae_cli.study.run.job import RUNS
 
 PAGE, CURVES_CSV, FILTERS = "report.html", "curves.csv", "filters"
 _LIMIT, _TILES = "Limit", "Tiles"

@@ -13,7 +13,7 @@ from dae_cli.study.report.labels import has_filters
 from dae_cli.study.report.saved_runs import SavedRuns
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.filters import first_filters
-from dae_cli.study.run.folder import CHECKPOINT, RUNS
+from dae_cli.study.run.job import CHECKPOINT, RUNS
 
 
 @dataclass(frozen=True, eq=False)

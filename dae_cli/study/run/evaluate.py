@@ -13,13 +13,11 @@ from dae_cli.data.cache import load
 from dae_cli.data.dataset import Origin, Prepared
 from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.errors import DownloadError, RunFolderError
-from dae_cli.study.run.execute import dataset_for
-from dae_cli.study.run.folder import CHECKPOINT, CONFIG, FILTERS_CSV, PARTIAL, STATUS
-from dae_cli.study.run.keeper import expected_of
-from dae_cli.study.run.records import Status, read_record
-from dae_cli.study.run.row import trust_of
-from dae_cli.study.run.threads import use_one_thread
-from dae_cli.study.run.which_engine import engine_for_counting
+from dae_cli.study.run.checkpoints import expected_of
+from dae_cli.study.run.engine_choice import engine_for_counting
+from dae_cli.study.run.job import CHECKPOINT, CONFIG, FILTERS_CSV, PARTIAL
+from dae_cli.study.run.record import read_status, trust_of
+from dae_cli.study.run.run import dataset_for, use_one_thread
 from dae_cli.study.verdict import half_width_95
 from dae_cli.svm.files import load_svm
 from dae_cli.training.checkpoint import load_checkpoint
@@ -57,7 +55,7 @@ def evaluate_run(
     """
     if not folder.exists() and (partial := folder.with_name(folder.name + PARTIAL)).exists():
         folder = partial
-    status = read_record(folder / STATUS, Status)
+    status = read_status(folder)
     if status.state != "done":
         raise RunFolderError(
             f"{folder}: the run is not finished; go on with dae train --resume or dae replicate"
@@ -68,8 +66,8 @@ def evaluate_run(
             f"{folder}: was trained for its filters, without labels: there are no errors to count; "
             f"what the filters look like is in its {FILTERS_CSV}"
         )
-    had = status.data
-    data = recorded_data(folder, experiment.dataset, had.sha256, had.origin, data_dir, note)
+    sha256, origin = status.data_sha256, status.data_origin
+    data = recorded_data(folder, experiment.dataset, sha256, origin, data_dir, note)
     use_one_thread()
     dataset = dataset_for(experiment, load(data))
     rows = dataset.splits[split]

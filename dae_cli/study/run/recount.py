@@ -12,14 +12,13 @@ from dae_cli.config.schema import FilterExperiment, SvmExperiment
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset
 from dae_cli.errors import DaeError, RunFolderError
-from dae_cli.study.locks import hold
+from dae_cli.files import file_lock
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.execute import dataset_for
-from dae_cli.study.run.folder import CHECKPOINT, WRONG_ROWS, Job
-from dae_cli.study.run.keeper import expected_of
-from dae_cli.study.run.threads import use_one_thread
-from dae_cli.study.run.which_engine import engine_for_counting
+from dae_cli.study.run.checkpoints import expected_of
+from dae_cli.study.run.engine_choice import engine_for_counting
+from dae_cli.study.run.job import CHECKPOINT, WRONG_ROWS, Job
+from dae_cli.study.run.run import dataset_for, use_one_thread
 from dae_cli.study.run.wrong_rows import keep_wrong_rows, load_wrong_rows
 from dae_cli.svm.files import load_svm
 from dae_cli.training.checkpoint import load_checkpoint
@@ -49,7 +48,7 @@ def keep_what_is_missing(jobs: Sequence[Job], rows: Sequence[RunRow], watcher: W
                 raise RunFolderError(f"its folder has no {CHECKPOINT} to count it again from")
             if kept is None or kept[0].data != job.data:
                 kept = job, load(job.data)
-            with hold(job.lock):
+            with file_lock(job.lock):
                 wrong = _counted(job, kept[1])
                 _check(wrong, row.n_test, row.n_wrong)
                 keep_wrong_rows(job.folder, wrong)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dae_cli.errors import RunFolderError, plain
 from dae_cli.files import write_whole
-from dae_cli.study.run.folder import WRONG_ROWS
+from dae_cli.study.run.job import WRONG_ROWS
 
 _MOST_HEADER = 10_000
 """Bytes; the header that numpy writes has 128."""

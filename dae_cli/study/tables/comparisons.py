@@ -26,7 +26,7 @@ from scipy.special import bdtr, chdtrc
 from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.errors import RunFolderError
 from dae_cli.study.rows import RunComparison, RunRow, SavedWrongRows
-from dae_cli.study.run.folder import RUNS
+from dae_cli.study.run.job import RUNS
 from dae_cli.study.run.wrong_rows import load_wrong_rows, unpack
 
 MCNEMAR_CSV, WRONG_ROWS_CSV = "mcnemar.csv", "wrong_rows.csv"

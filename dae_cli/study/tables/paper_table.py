@@ -17,7 +17,7 @@ from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.data.datasets import DATASETS
 from dae_cli.study.paper import SVM_NU, TABLE_1, PaperNumber, published_of_model
 from dae_cli.study.rows import RunRow, TableRow, TrialRow
-from dae_cli.study.run.folder import model_name
+from dae_cli.study.run.job import model_name
 from dae_cli.study.tables.cells import data_mark
 from dae_cli.study.verdict import CALIBRATED, side_of
 

@@ -13,7 +13,7 @@ from dae_cli.study.of_filters.rows import FigureRow, MeasuredRun, UnitRow, measu
 from dae_cli.study.of_filters.summary import judge
 from dae_cli.study.report.markdown import REPORT
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import FILTERS_CSV
+from dae_cli.study.run.job import FILTERS_CSV
 from dae_cli.study.tables.provenance import provenance
 from dae_cli.study.verify.differences import Findings, text_of, written_text
 from dae_cli.training.state import TrainingState

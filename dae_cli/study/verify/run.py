@@ -15,9 +15,10 @@ from dae_cli.data.dataset import Dataset, Origin, Prepared
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.study.results_folder import RUNS_CSV
 from dae_cli.study.rows import RunRow
+from dae_cli.study.run.checkpoints import expected_of, metrics_csv
+from dae_cli.study.run.engine_choice import engine_for_counting
 from dae_cli.study.run.evaluate import recorded_data
-from dae_cli.study.run.execute import dataset_for
-from dae_cli.study.run.folder import (
+from dae_cli.study.run.job import (
     CHECKPOINT,
     CONFIG,
     ENVIRONMENT,
@@ -29,11 +30,9 @@ from dae_cli.study.run.folder import (
     config_sha256,
     run_name,
 )
-from dae_cli.study.run.keeper import expected_of, metrics_csv
 from dae_cli.study.run.provenance import Environment
-from dae_cli.study.run.records import Status, read_record
-from dae_cli.study.run.row import done_row, trust_of
-from dae_cli.study.run.which_engine import engine_for_counting
+from dae_cli.study.run.record import Status, done_row, read_environment, read_status, trust_of
+from dae_cli.study.run.run import dataset_for
 from dae_cli.study.verify.differences import Findings, text_of
 from dae_cli.study.verify.of_filters import check_filters
 from dae_cli.study.verify.svm import check_svm
@@ -98,22 +97,22 @@ def check_run(
     config: AnyExperiment | None = None
     state: TrainingState | None = None
     with found.going_on(f"{place}/{STATUS}"):
-        status = read_record(folder / STATUS, Status)
+        status = read_status(folder)
         found.compare(f"{place}/{STATUS}", "state", status.state, "done")
     with found.going_on(f"{place}/{ENVIRONMENT}"):
-        env = read_record(folder / ENVIRONMENT, Environment)
+        env = read_environment(folder)
     with found.going_on(f"{place}/{CONFIG}"):
         config = load_resolved(folder / CONFIG)
         _compare_settings(place, config, wanted, found)
     if config is None:
         return False
-    if status and (status.result or status.filters) and env:
+    if status and env and (status.n_test is not None or isinstance(config, FilterExperiment)):
         with found.going_on(place):
             renamed = wanted is not None and config_sha256(wanted) == config_sha256(config)
             cell = row.cell if renamed else status.cell
             _compare_row(row, cell, config, status, env, folder, found, reference)
-    sha256 = status.data.sha256 if status else row.data_sha256
-    origin = status.data.origin if status else _origin(row)
+    sha256 = status.data_sha256 if status else row.data_sha256
+    origin = status.data_origin if status else _origin(row)
     if isinstance(config, SvmExperiment):
         counted = False
         with found.going_on(place):
@@ -162,11 +161,10 @@ def _compare_row(
 
     A run keeps the name that its cell had when it was made; `cell` is the one that it has now.
     """
-    name = run_name(config, status.data.sha256, env.numerics)
+    name = run_name(config, status.data_sha256, env.numerics)
     found.compare(f"{RUNS}/{row.run}", "name of the folder", row.run, name)
-    data = status.data
-    trust = trust_of(status, config.dataset)
-    had = Prepared(config.dataset, folder, data.origin, data.sha256, data.source, trust)
+    sha256, trust = status.data_sha256, trust_of(status, config.dataset)
+    had = Prepared(config.dataset, folder, status.data_origin, sha256, status.data_source, trust)
     job = Job(cell, config, had, folder, reference=reference)
     made = column_texts(done_row(job, status, env))
     for column, value in column_texts(row).items():

@@ -12,8 +12,8 @@ from dae_cli.errors import RunFolderError
 from dae_cli.study.reference import Agreement, agreement
 from dae_cli.study.results_folder import RUNS_CSV, runs_csv_of, with_lowest_seeds
 from dae_cli.study.rows import RunRow, read_results
-from dae_cli.study.run.folder import RUNS, STATUS, is_run_name
-from dae_cli.study.run.threads import use_one_thread
+from dae_cli.study.run.job import RUNS, STATUS, is_run_name
+from dae_cli.study.run.run import use_one_thread
 from dae_cli.study.tables.provenance import other_numerics
 from dae_cli.study.verify.differences import Difference, Findings, Unchecked
 from dae_cli.study.verify.of_filters import check_results

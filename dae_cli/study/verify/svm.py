@@ -8,10 +8,10 @@ from dae_cli.config.schema import SvmExperiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.machine import cpu_name
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import CHECKPOINT, RUNS, TRIALS, WRONG_ROWS
+from dae_cli.study.run.job import CHECKPOINT, RUNS, TRIALS, WRONG_ROWS
 from dae_cli.study.run.provenance import Environment
-from dae_cli.study.run.records import Status
-from dae_cli.study.run.svm import described, replayed
+from dae_cli.study.run.record import Status
+from dae_cli.study.run.svm import replayed, selected_parameters
 from dae_cli.study.verify.differences import Findings
 from dae_cli.study.verify.wrong_rows import compare_result, compare_wrong_rows
 from dae_cli.svm.files import load_svm, read_trials
@@ -44,11 +44,11 @@ def check_svm(
     with found.going_on(f"{place}/{TRIALS}"):
         best = _best(place, experiment, dataset, folder, found, row, status)
     with found.going_on(f"{place}/{CHECKPOINT}"):
-        data = status.data.sha256 if status else row.data_sha256
+        data = status.data_sha256 if status else row.data_sha256
         svm = load_svm(folder / CHECKPOINT, experiment, data, dataset)
     if svm is None:
         return False
-    chosen = described(svm, experiment)
+    chosen = selected_parameters(svm, experiment)
     if best is not None:
         if best.point != (svm.kernel, svm.C):
             told = f"{best.kernel} C {best.C:g}"

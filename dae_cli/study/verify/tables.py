@@ -17,7 +17,7 @@ from dae_cli.study.report.saved_runs import PAGE
 from dae_cli.study.report.table_markdown import CLAIMS
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV
 from dae_cli.study.rows import NUMERICS, RunComparison, RunRow, TableRow
-from dae_cli.study.run.folder import config_sha256, run_name
+from dae_cli.study.run.job import config_sha256, run_name
 from dae_cli.study.tables.comparisons import (
     MCNEMAR_CSV,
     compare_runs,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from dae_cli.csvfile import column_texts, read_rows
 from dae_cli.study.results_folder import RUNS_CSV
 from dae_cli.study.rows import RunRow, SavedWrongRows
-from dae_cli.study.run.folder import RUNS, STATUS, WRONG_ROWS
-from dae_cli.study.run.records import Status
+from dae_cli.study.run.job import RUNS, STATUS, WRONG_ROWS
+from dae_cli.study.run.record import Status
 from dae_cli.study.run.wrong_rows import load_wrong_rows
 from dae_cli.study.tables.comparisons import (
     WRONG_ROWS_CSV,
@@ -56,10 +56,10 @@ def compare_result(
     kept = column_texts(row)
     for name, value in again.items():
         found.compare(RUNS_CSV, f"{row.run}: {name}", kept[name], str(value), how)
-        if status and status.result:
-            recorded = getattr(status.result, name)
+        if status and status.n_test is not None:
+            recorded = getattr(status, name)
             recorded = f"{recorded:.2f}" if isinstance(recorded, float) else recorded
-            found.compare(f"{RUNS}/{row.run}/{STATUS}", f"result.{name}", recorded, value, how)
+            found.compare(f"{RUNS}/{row.run}/{STATUS}", name, recorded, value, how)
 
 
 def compare_wrong_rows(

@@ -1,6 +1,6 @@
-"""The folder of one run: its name, its files, and how it comes to be whole.
+"""One run to be made: its name, its folder, and the files in it.
 
-A run works in `NAME.partial` and the folder is renamed to `NAME` when everything in it stands:
+A run works in `NAME.partial`; the folder is renamed to `NAME` when all files are written:
 
     config.yaml   status.json   metrics.csv   checkpoint.safetensors
     environment.json   filters.png   wrong_rows.npy
@@ -8,8 +8,8 @@ A run works in `NAME.partial` and the folder is renamed to `NAME` when everythin
 An SVM has trials.csv in place of metrics.csv, and no filters. What is trained for its filters alone
 has filters.csv in place of wrong_rows.npy.
 
-The name ends with a digest of the resolved config, the data's content and the version of the
-numerics: a run is found again only if all three are the same.
+The name ends with a digest of the resolved config, the content of the data and the version of the
+numerics: another config, other data or other numerics make another run.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import json
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from dae_cli.config.dump import settings_for_digest
 from dae_cli.config.experiments import ResolvedExperiment
@@ -33,9 +34,9 @@ from dae_cli.config.schema import (
 )
 from dae_cli.config.study_schema import Reference
 from dae_cli.data.dataset import Prepared
+from dae_cli.data.datasets import DATASETS, MNIST
 from dae_cli.engines.names import EngineChoice, EngineName
-from dae_cli.files import sweep, unwritable, write_json
-from dae_cli.study.locks import HeldError, hold
+from dae_cli.files import HeldError, file_lock, sweep, unwritable
 from dae_cli.training.version import NUMERICS_VERSION
 
 CHECKPOINT, CONFIG, STATUS = "checkpoint.safetensors", "config.yaml", "status.json"
@@ -44,21 +45,21 @@ TRIALS = "trials.csv"
 FILTERS_CSV = "filters.csv"
 """What the filters look like, in numbers, where an autoencoder is trained for them alone."""
 WRONG_ROWS = "wrong_rows.npy"
-"""Which test rows a done run got wrong; runs made before it was kept have none."""
+"""Which test rows a finished run got wrong."""
 PARTIAL, RUNS = ".partial", "runs"
 _WHOLE = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, STATUS)
 _WHOLE_OF_FILTERS = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, FILTERS_CSV, STATUS)
 _WHOLE_SVM = (CONFIG, ENVIRONMENT, TRIALS, CHECKPOINT, STATUS)
 PROGRESS, LOCK = ".progress", ".lock"
-TRACES = (PROGRESS, LOCK)
-"""Endings of the hidden files beside a run's folder while it is made."""
+SVM_STEPS = 100
+"""Training an SVM takes about so many passes over its kernel matrix for each class."""
 
 RunState = Literal["new", "stopped", "done"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be made; small and plain, it travels to worker processes."""
+    """One run to be made; small enough to be sent to worker processes."""
 
     cell: str
     experiment: AnyExperiment
@@ -70,7 +71,7 @@ class Job:
     reference: Reference = "destruction"
     """Which of the paper's numbers its row is compared with."""
     from_start: bool = False
-    """Whether nothing is to be taken over from another run."""
+    """Whether no pretraining is reused from another run."""
 
     @property
     def name(self) -> str:
@@ -83,11 +84,11 @@ class Job:
         return self.folder.with_name(self.folder.name + PARTIAL)
 
     def state(self) -> RunState:
-        """Tell whether the run is done, was stopped with something to go on from, or is new."""
+        """Return whether the run is done, was stopped after its first checkpoint, or is new."""
         if (self.folder / STATUS).exists():
             return "done"
-        kept = TRIALS if self.is_svm else CHECKPOINT
-        return "stopped" if (self.partial / kept).exists() else "new"
+        checkpoint = TRIALS if self.is_svm else CHECKPOINT
+        return "stopped" if (self.partial / checkpoint).exists() else "new"
 
     @property
     def is_svm(self) -> bool:
@@ -109,7 +110,7 @@ class Job:
     def is_held(self) -> bool:
         """Tell whether another process is making this run."""
         try:
-            with hold(self.lock):
+            with file_lock(self.lock):
                 return False
         except HeldError:
             return True
@@ -121,7 +122,7 @@ class Job:
             HeldError: another process is making it.
             OutputError: it cannot be removed.
         """
-        with hold(self.lock):
+        with file_lock(self.lock):
             for folder in (self.folder, self.partial):
                 try:
                     if folder.exists():
@@ -132,15 +133,20 @@ class Job:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that is asked for and what there is of it already."""
+    """A run as a command asks for it, and its state when the command began."""
 
     job: Job
     state: RunState
     engine: EngineChoice
-    """What was asked for; the job's own engine is settled when it is about to be computed."""
+    """As asked for; `engine_choice.with_engines` gives the job its engine."""
 
-    def takes(self, engine: str) -> bool:
-        """Tell whether a run that was made with this engine is what was asked for."""
+    @property
+    def label(self) -> str:
+        """Cell and seed, for messages."""
+        return f"{self.job.cell}, seed {self.job.experiment.seed}"
+
+    def accepts(self, engine: str) -> bool:
+        """Tell whether a run made with this engine is what the command asks for."""
         return self.job.is_svm or self.engine in ("auto", engine)
 
 
@@ -218,12 +224,28 @@ def hidden(folder: Path, ending: str) -> Path:
 def sweep_runs(runs: Path) -> None:
     """Remove what killed processes left in a folder of runs, but for the runs themselves."""
     sweep(runs)
-    left = [path for ending in TRACES for path in runs.glob(f".*{ending}")]
+    left = [path for ending in (PROGRESS, LOCK) for path in runs.glob(f".*{ending}")]
     for name in {path.name.removesuffix(path.suffix).removeprefix(".") for path in left}:
-        with suppress(HeldError), hold(hidden(runs / name, LOCK)):
+        with suppress(HeldError), file_lock(hidden(runs / name, LOCK)):
             hidden(runs / name, PROGRESS).unlink(missing_ok=True)
 
 
-def write_status(folder: Path, status: dict[str, Any]) -> None:
-    """Write status.json whole."""
-    write_json(folder / STATUS, status, make_folder=False)
+def expected_work(job: Job) -> float:
+    """Return a number that grows with the time a run takes: about its multiplications.
+
+    Rows · weights · epochs of a network; of an SVM, each of whose steps passes over all rows:
+    rows² · classes · machines.
+    """
+    experiment = job.experiment
+    if isinstance(experiment, FilterExperiment):
+        patches, digits = experiment.patches, experiment.rows or MNIST.n_train_file
+        rows = patches.count if patches else digits
+        weights = experiment.inputs * experiment.model.hidden[0]
+        return float(rows * weights * experiment.pretrain.epochs)
+    spec = DATASETS[job.data.name]
+    rows = experiment.subset.train if experiment.subset else spec.n_train
+    if isinstance(experiment, SvmExperiment):
+        return float(SVM_STEPS * rows**2 * spec.n_classes * experiment.svm.coarse_trials)
+    widths = (spec.n_pixels, *experiment.model.hidden)
+    weights = sum(below * above for below, above in pairwise(widths))
+    return float(rows * weights * (experiment.pretrain.epochs + experiment.finetune.patience))

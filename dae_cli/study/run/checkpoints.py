@@ -1,4 +1,4 @@
-"""What hangs on the training of a run: checkpoints, metrics, progress, and being asked to stop."""
+"""The training callback of a run: checkpoints, metrics, progress, and requests to stop."""
 
 from __future__ import annotations
 
@@ -15,35 +15,39 @@ from dae_cli.errors import ConfigError
 from dae_cli.files import write_text
 from dae_cli.stopping import Stop
 from dae_cli.study.progress import Position, Watcher
-from dae_cli.study.run.folder import CHECKPOINT, METRICS, Job
-from dae_cli.study.run.status import RunStatus, Stopped
+from dae_cli.study.run.job import CHECKPOINT, METRICS, Job
+from dae_cli.study.run.record import StatusFile
 from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
 from dae_cli.training.run import Callbacks
 from dae_cli.training.state import EpochRecord, TrainingState, initial_state
 
 STATUS_SECONDS = 0.2
 LEAST_SECONDS, MOST_SECONDS = 20.0, 50.0
-"""Between two checkpoints: at most so many, so that no more than a minute is ever lost."""
+"""Between two checkpoints: at most this many, so that no more than a minute is ever lost."""
 SECONDS_VARIABLE = "DAE_CHECKPOINT_SECONDS"
-"""In the environment: so many seconds between two checkpoints, whatever they take."""
+"""In the environment: seconds between two checkpoints, however long they take to write."""
 SHARE = 1 / 100
-"""Of a run's time that checkpoints may take, as long as the limits above allow it."""
+"""Of a run's time that checkpoints may take, within the limits above."""
 
 
-class Keeper(RunStatus, Callbacks):
-    """Hangs on the training loop of one run."""
+class Stopped(Exception):
+    """The run was asked to stop and has saved what it can be resumed from."""
 
-    def __init__(self, job: Job, watcher: Watcher, stop: Stop) -> None:
-        super().__init__(job, watcher, stop)
-        self._saved = self._told = self._start
+
+class CheckpointCallback(Callbacks):
+    """Saves the state of one run while it is trained, and reports its progress."""
+
+    def __init__(self, job: Job, watcher: Watcher, stop: Stop, status: StatusFile) -> None:
+        self._job, self._watcher, self._stop, self._status = job, watcher, stop, status
+        self._saved = self._reported = time.monotonic()
         self._fixed_interval = checkpoint_seconds()
         self._interval = LEAST_SECONDS if self._fixed_interval is None else self._fixed_interval
-        self._share = 0.0
+        self._fraction = 0.0
         self._experiment = as_pretrained(job.experiment)
         self._expected = expected_of(self._experiment, job.data.sha256)
 
-    def begin(self) -> TrainingState:
-        """Return the state to go on from: the checkpoint's, or a fresh one."""
+    def initial_state(self) -> TrainingState:
+        """Return the state to train from: the checkpoint's, or a fresh one."""
         job = self._job
         resumed = job.state() == "stopped"
         self._watcher.started(job.name, resumed)
@@ -51,11 +55,11 @@ class Keeper(RunStatus, Callbacks):
             state = load_checkpoint(job.partial / CHECKPOINT, self._expected)
         else:
             state = initial_state(self._experiment, self._expected.inputs)
-        self.tell(state)
+        self.report(state)
         return state
 
     def is_checkpoint_due(self) -> bool:
-        """Tell whether a checkpoint is wanted: the last one is old, or the run is to stop."""
+        """Tell whether the last checkpoint is old, or the run is to stop."""
         return bool(self._stop.asked()) or time.monotonic() - self._saved >= self._interval
 
     def on_checkpoint(self, state: TrainingState) -> None:
@@ -65,12 +69,12 @@ class Keeper(RunStatus, Callbacks):
             raise Stopped
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Save if it is due; tell the progress."""
+        """Save if it is due; report the progress."""
         if self.is_checkpoint_due():
             self.on_checkpoint(state)
-        if time.monotonic() - self._told >= STATUS_SECONDS:
-            self.tell(state)
-            self._told = time.monotonic()
+        if time.monotonic() - self._reported >= STATUS_SECONDS:
+            self.report(state)
+            self._reported = time.monotonic()
 
     def on_phase_end(self, state: TrainingState) -> None:
         """Save in any case."""
@@ -80,20 +84,19 @@ class Keeper(RunStatus, Callbacks):
         """Write metrics, status and checkpoint; the checkpoint, which counts, comes last."""
         begin = time.monotonic()
         write_text(self._job.partial / METRICS, metrics_csv(state.history), make_folder=False)
-        self.write_status("running")
+        self._status.write("running")
         save_checkpoint(self._job.partial / CHECKPOINT, state, self._expected)
         self._saved = time.monotonic()
-        took = self._saved - begin
-        self._kept, self._keeping = self._kept + 1, self._keeping + took
         if self._fixed_interval is None:
-            self._interval = min(MOST_SECONDS, max(LEAST_SECONDS, took / SHARE))
+            seconds = (self._saved - begin) / SHARE
+            self._interval = min(MOST_SECONDS, max(LEAST_SECONDS, seconds))
 
-    def tell(self, state: TrainingState, phase: str | None = None) -> None:
-        """Pass the position on to the watcher."""
+    def report(self, state: TrainingState, phase: str | None = None) -> None:
+        """Report the position to the watcher."""
         place = position(state, self._experiment, phase)
-        # A better validation error prolongs the run; what was told as done stays done.
-        self._share = max(self._share, place.fraction)
-        self._watcher.moved(self._job.name, replace(place, fraction=self._share))
+        # A better validation error prolongs the run; the fraction that was reported stays.
+        self._fraction = max(self._fraction, place.fraction)
+        self._watcher.moved(self._job.name, replace(place, fraction=self._fraction))
 
 
 def checkpoint_seconds() -> float | None:
@@ -127,7 +130,7 @@ def expected_of(experiment: PretrainedExperiment, data_sha256: str) -> Expected:
 def position(
     state: TrainingState, experiment: PretrainedExperiment, phase: str | None = None
 ) -> Position:
-    """Describe where a state stands; the share done counts a layer's epoch as one unit."""
+    """Return how far a state is; its fraction counts a layer's epoch as one unit."""
     last = state.history[-1] if state.history else None
     pretraining = experiment.pretrain.epochs * len(experiment.model.hidden)
     done = sum(r.phase == "pretrain" for r in state.history)
