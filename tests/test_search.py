@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shutil
 import signal
@@ -612,6 +613,37 @@ def test_a_line_that_is_not_of_the_space_is_refused_and_stays(dae: Dae, searched
     assert (searched / "search.csv").read_bytes() == before
 
 
+def test_folders_that_a_killed_command_left_empty_are_the_trials_of_their_numbers(
+    dae: Dae, searched: Path, finished_search: tuple[Path, Ended]
+) -> None:
+    digest = rows_in(searched)[0]["search"]
+    edit_rows(searched, lambda rows: rows[:2])
+    trials = searched / "search/trials"
+    (trials / f"rect-0-{digest[:8]}-3.partial").mkdir(parents=True)
+    for name in (f"rect-0-{digest[:8]}-x.partial", "rect-0-00000000-4.partial", "notes"):
+        (trials / name).mkdir()  # of no trial of this search
+    dae(*AGAIN).succeeded()
+    assert settings_in(searched) == settings_in(finished_search[0] / "results/tiny")
+
+
+@pytest.mark.usefixtures("_frequent_checkpoints")
+def test_an_unfinished_trial_goes_on_as_the_last_if_its_number_comes_with_a_pull(
+    dae: Dae, child: Start
+) -> None:
+    lengthen()
+    dae(*ONE, "--trials", "2", "--seed", "9", "--out", "other", "--no-write").succeeded()
+    results, words = Path("results/tiny"), (*ONE, "--no-write", "--jobs", "1")
+    command = child(*words, "--trials", "1")
+    wait_until(lambda: is_within(1, results), command)
+    command.kill()
+    shutil.copy("other/search.csv", results)
+    dae(*words, "--trials", "3").succeeded()
+    others = rows_in(Path("other"))
+    *pulled, last = rows_in(results)
+    assert pulled == others
+    assert (last["trial"], settings_of(last)["finetune.learning_rate"]) == ("3", "0.9843")
+
+
 # Stopped, killed and shared
 
 
@@ -723,6 +755,32 @@ def test_a_search_that_an_earlier_version_began_goes_on_from_its_folders(
     assert (first["trial"], second["trial"]) == ("1", "2")
     assert float(second["finetune.learning_rate"]) == drawn["finetune"]["learning_rate"]
     assert int(second["units"]) == drawn["model"]["hidden"][0]
+    assert not unfinished(results)
+
+
+def kill_a_worker(command: Child) -> None:
+    """Kill a process that makes a trial; the command has noticed when this returns."""
+    worker = command.workers()[0]
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: worker not in command.workers(), command)
+
+
+@pytest.mark.usefixtures("_frequent_checkpoints")
+@pytest.mark.timeout(240)
+def test_a_trial_whose_process_is_killed_goes_on_and_fails_when_it_is_killed_again(
+    child: Start, finished_search: tuple[Path, Ended]
+) -> None:
+    lengthen()
+    results = Path("results/tiny")
+    command = child(*ONE, "--trials", "1", "--jobs", "2", "--no-write")
+    for _ in range(2):
+        wait_until(lambda: unfinished(results) and command.workers(), command)
+        kill_a_worker(command)
+    assert "rect-0-" in command.wait().succeeded().err
+    rows = rows_in(results)
+    assert [(row["trial"], row["state"]) for row in rows] == [("1", "failed"), ("2", "complete")]
+    assert "killed" in rows[0]["error"] and settings_of(rows[0])
+    assert settings_in(results) == settings_in(finished_search[0] / "results/tiny")[:2]
     assert not unfinished(results)
 
 

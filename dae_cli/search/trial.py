@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +16,7 @@ from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Prepared, Split
 from dae_cli.data.datasets import DATASETS
 from dae_cli.engines.engine import chosen_device, engine_for
-from dae_cli.errors import DaeError, DivergedError, RunFolderError
+from dae_cli.errors import DaeError, DivergedError, OutputError, RunFolderError
 from dae_cli.files import sweep, write_json, write_text
 from dae_cli.machine import version_of
 from dae_cli.search.plan import CellSearch, SearchPlan
@@ -43,11 +43,19 @@ from dae_cli.training.version import NUMERICS_VERSION
 MOST_PRETRAINED = 8
 """So many trials' pretrained layers are cached at most: 80 MB each of 3 x 2000."""
 LOCK_SECONDS = 1.0
-"""In which somebody who only looks whether a trial is being made has let go of its lock."""
+"""Long enough for a command that only checks whether the trial is being made."""
 
 
 class UnfinishedTrialError(DaeError):
-    """A trial cannot go on now, by no fault of its own; it keeps its checkpoint."""
+    """A trial cannot be continued now, through no fault of its own; its checkpoint stays."""
+
+    @classmethod
+    def because(cls, trial: Trial, failure: Exception) -> Self:
+        """Say which and why, and what to do."""
+        return cls(
+            f"{trial.cell} trial {trial.number}: {told(failure)}; the trial is not over: when that "
+            "is mended, the same command goes on with it"
+        )
 
 
 class PrunedError(Exception):
@@ -57,9 +65,9 @@ class PrunedError(Exception):
 def make_trial(
     plan: SearchPlan, trial: Trial, watcher: Watcher, stop: StopRequest
 ) -> TrialRow | UnfinishedTrialError | Left:
-    """Train a trial, or go on from its checkpoint, and add its row to search.csv.
+    """Train a trial, from its checkpoint if it has one, and add its row to search.csv.
 
-    A trial that diverges or fails ends with a row that says so. One that cannot go on, since the
+    A trial that diverges or fails ends with a row that says so. One that cannot be continued, since the
     disk or the data failed or others took the memory, has not ended.
     """
     try:
@@ -75,6 +83,8 @@ def make_trial(
         return Left(trial.name, "stopped")
     except UnfinishedTrialError as error:
         return error
+    except (OutputError, RunFolderError) as error:  # of search.csv
+        return UnfinishedTrialError.because(trial, error)
 
 
 def fail_trial(plan: SearchPlan, trial: Trial, why: str) -> TrialRow | Left:
@@ -113,10 +123,7 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest) -> TrialRow:
         outcome, error = "diverged", str(diverged)
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as failure:
         if not _is_its_own_fault(trial, failure):
-            raise UnfinishedTrialError(
-                f"{trial.cell} trial {trial.number}: {told(failure)}; the trial is not over: when "
-                "that is mended, the same command goes on with it"
-            ) from failure
+            raise UnfinishedTrialError.because(trial, failure) from failure
         outcome, error = "failed", told(failure)
     row = _row(trial, env, outcome, error, minutes=callbacks.minutes())
     if state is None or not row.counts:
@@ -241,7 +248,7 @@ def _is_its_own_fault(job: Job, failure: Exception) -> bool:
 def _prepare_folder(plan: SearchPlan, job: Job, env: Environment) -> Environment:
     """Return the environment, with what earlier processes used, as the folder has it from now on.
 
-    Pretraining is taken from a run of the study, or from the trials before, that has the same.
+    Pretraining is reused from a run of the study or a trial before that did the same.
     """
     sweep(job.partial, alone=True)
     if job.state() == "new":

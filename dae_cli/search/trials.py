@@ -1,14 +1,14 @@
 """The trials of a search: rows of those that have ended, folders of those that have not.
 
-`search.csv` and `search_earlier.csv` hold the trials that have ended. A trial that is being made,
+`search.csv` and `search_earlier.csv` have the trials that have ended. A trial that is being made,
 or was stopped, is a folder `search/trials/CELL-DIGEST-NUMBER.partial` with its settings and its
 checkpoint. Whoever changes the files, or begins a trial, holds the lock of the folder's tables; who
 makes a trial holds the lock of its run. So commands and machines that share the folder share the
 search, and a process that is killed leaves nothing locked.
 
-Once a trial has ended, its folder (without `.partial`) keeps what the row does not say: the errors
-by epoch, from which the pruner judges others, and all digits of what was drawn. Neither is
-committed; a search goes on without them.
+Once a trial has ended, its folder (without `.partial`) has what the row lacks: the errors by epoch,
+from which the pruner judges others, and all digits of what was drawn. Neither is committed; after a
+clone, a search continues without them.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def trials_of(plan: SearchPlan) -> list[CellTrials]:
 def next_trial(
     plan: SearchPlan, last_before: Sequence[int], running: Collection[str]
 ) -> Trial | Literal["others", "none"]:
-    """Return a trial to be made: one that was left unfinished, else a new one, in its folder.
+    """Return a trial to be made, which has a folder: an unfinished one, else a new one.
 
     Args:
         plan: the search.
@@ -211,7 +211,7 @@ def next_trial(
         running: the folders' names of trials that this command is making.
 
     Returns:
-        Else whether other commands are making trials, or none is left to be made.
+        The trial; "others" if only other commands have trials to make, "none" if nobody has.
     """
     plan.trials.mkdir(parents=True, exist_ok=True)
     with tables_alone(plan.out):
@@ -230,7 +230,7 @@ def next_trial(
             return "others" if others else "none"
         cell = min(wanting, key=lambda cell: cell.counted)
         trial = cell.draw(cell.last_number + 1, cell.unfinished)
-        for leftover in (trial.folder, trial.partial):  # of a row that was taken out
+        for leftover in (trial.folder, trial.partial):  # of a row that was removed
             shutil.rmtree(leftover, ignore_errors=True)
         return _begin(trial)
 
@@ -298,8 +298,8 @@ def write_search_csv(plan: SearchPlan, new: Sequence[TrialRow] = ()) -> list[Tri
     """Add rows to search.csv, and return all rows of the plan's searches; the caller has the lock.
 
     Rows of cells that are not searched now stay as they are. Of the others, those that another
-    space, pruning, data or numerics made go to search_earlier.csv; those of a search that came back
-    come back.
+    space, pruning, data or numerics made go to search_earlier.csv; those of a search that is made
+    again come back.
 
     Raises:
         RunFolderError: what is there is not a search.csv that dae wrote.
@@ -412,7 +412,7 @@ def _values_in(experiment: object, space: Mapping[str, Domain]) -> dict[str, Val
 
 
 def _read_draw(folder: Path, space: Mapping[str, Domain], values: Values) -> Draw | None:
-    """How a trial's settings were drawn; None where its folder does not tell."""
+    """How a trial's settings were drawn; None if its folder lacks that."""
     try:
         how = read_record(folder / DRAW, Draw)
     except RunFolderError:
