@@ -72,6 +72,8 @@ def test_a_killed_or_interrupted_command_leaves_checkpoints_and_free_workers(
     interrupted = child(*words)
     before = epochs(out)
     wait_until(lambda: all(now > then for now, then in zip(epochs(out), before, strict=True)))
+    os.kill(dask_cluster.run_pids()[0], signal.SIGKILL)  # as the kernel does for memory
+    wait_until(lambda: "was killed" in interrupted.err, interrupted)
     ended = interrupted.end(signal.SIGINT).failed(130, "the same command")
     assert "rect-25" in ended.err and "distributed" not in ended.err
     assert checkpoints(out) == 2

@@ -60,6 +60,13 @@ class DaskCluster:
         with connect(self.address, set_as_default=False) as client:
             return list(client.run(os.getpid, on_error="ignore").values())
 
+    def run_pids(self) -> list[int]:
+        """The processes in which runs are made: forked by a server that a worker has started."""
+        import psutil
+
+        servers = [child for pid in self.worker_pids() for child in psutil.Process(pid).children()]
+        return [run.pid for server in servers for run in server.children()]
+
     def address_of_a(self, kind: str) -> str:
         """Where a `Worker` listens, or the `Nanny` that watches it."""
         from distributed import Client
