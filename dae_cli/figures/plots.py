@@ -197,10 +197,11 @@ def _png(figure: Figure) -> bytes:
     """A PNG of 256 colours, a third of the bytes that matplotlib's has."""
     from PIL import Image
 
-    pixels, buffer = BytesIO(), BytesIO()
-    figure.savefig(pixels, format="rgba")
-    size = figure.canvas.get_width_height()
-    image = Image.frombytes("RGBA", size, pixels.getvalue()).convert("RGB")
+    canvas: Any = figure.canvas
+    buffer = BytesIO()
+    canvas.draw()  # once; savefig draws twice, for the layout and for the file
+    size = canvas.get_width_height()
+    image = Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
     few = image.quantize(256, dither=Image.Dither.NONE)
     few.save(buffer, format="PNG", optimize=True, dpi=(figure.dpi, figure.dpi))
     return buffer.getvalue()
