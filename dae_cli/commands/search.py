@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dae_cli.commands.clusters import at_a_time, cluster_at
-from dae_cli.commands.console import Lines, Quiet
+from dae_cli.commands.errors import hint_when_interrupted
 from dae_cli.commands.options import (
     AcceptUnverified,
     DataDir,
     DataOrigin,
-    Device,
     DeviceOption,
-    Engine,
     EngineOption,
+    Format,
+    Quiet,
     Scheduler,
     Study,
+    at_a_time,
     check_engine,
+    cluster_at,
     command_line,
+    folder,
 )
-from dae_cli.commands.options import (
-    Quiet as QuietOption,
-)
-from dae_cli.commands.paths import folder
+from dae_cli.commands.progress import Display, Lines
 from dae_cli.commands.searching import (
-    SearchFormat,
     check_files,
     grid,
     tell,
@@ -36,20 +33,12 @@ from dae_cli.commands.searching import (
     trial_line,
 )
 from dae_cli.commands.tables import not_run
-from dae_cli.commands.telling import hint_when_interrupted
 
 if TYPE_CHECKING:
     from dae_cli.engines.names import EngineName
     from dae_cli.search.run import SearchOutcome
 
 DEFAULT_TRIALS = 25
-
-
-class Sampler(StrEnum):
-    """How settings are drawn."""
-
-    random = "random"
-    tpe = "tpe"
 
 
 def search(
@@ -63,8 +52,8 @@ def search(
         ),
     ] = None,
     sampler: Annotated[
-        Sampler, typer.Option(help="tpe is optuna's model-based sampler.")
-    ] = Sampler.random,
+        Literal["random", "tpe"], typer.Option(help="tpe is optuna's model-based sampler.")
+    ] = "random",
     trials: Annotated[
         int | None,
         typer.Option(
@@ -117,8 +106,8 @@ def search(
             show_default=False,
         ),
     ] = None,
-    device: DeviceOption = Device.cpu,
-    engine: EngineOption = Engine.auto,
+    device: DeviceOption = "cpu",
+    engine: EngineOption = "auto",
     data_dir: DataDir = None,
     origin: DataOrigin = None,
     accept_unverified: AcceptUnverified = False,
@@ -147,14 +136,10 @@ def search(
             "--dry-run", help="Show what would be searched, fetched, regenerated; do nothing."
         ),
     ] = False,
-    form: Annotated[
-        SearchFormat, typer.Option("--format", help="A table to read, or JSON.")
-    ] = SearchFormat.table,
-    quiet: QuietOption = False,
+    form: Format = "table",
+    quiet: Quiet = False,
 ) -> None:
-    """Select the settings of a study's cells by their error on validation rows.
-
-    The search section of study.yaml says what is searched; no test row is counted. Hopeless
+    """The search section of study.yaml says what is searched; no test row is counted. Hopeless
     trials are pruned; what was stopped goes on; several commands share the work. Writes
     search.csv, a row a trial, and the best settings into the experiment files; trials of an
     earlier space or other fixed settings go to search_earlier.csv.
@@ -185,29 +170,29 @@ def search(
     from dae_cli.data.sources import DataOptions
     from dae_cli.search.run import run_search
 
-    watcher = Quiet() if quiet else Lines(single=False)
+    watcher = Display() if quiet else Lines()
     address = None if dry_run else scheduler
     with cluster_at(address, data_dir, watcher) as cluster:
         searches, without_data = cell_searches(
             resolved,
             cells,
-            options=DataOptions(data_dir, origin.value if origin else None, accept_unverified),
+            options=DataOptions(data_dir, origin, accept_unverified),
             trials=trials,
             usual_trials=DEFAULT_TRIALS if hours is None else None,
             sampler_seed=seed,
             watcher=watcher,
             dry=dry_run,
         )
-        computed: tuple[EngineName, str] = ("torch", device.value)
+        computed: tuple[EngineName, str] = ("torch", device)
         if not dry_run:
-            computed = settle_engine(searches, folder, engine.value, device.value, watcher)
+            computed = settle_engine(searches, folder, engine, device, watcher)
         plan = SearchPlan(
             study=resolved.name,
             cells=searches,
             order=tuple(cell.cell for cell in resolved.all_cells),
             out=folder,
             storage=storage_of(storage, folder),
-            sampler=sampler.value,
+            sampler=sampler,
             engine=computed[0],
             device=computed[1],
             command=command_line(),

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from dae_cli.commands.options import Format
 from dae_cli.commands.tables import DASH, columns, minutes
 from dae_cli.config.names import label
 from dae_cli.errors import DaeError
@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 _HEADER = ("cell", "trials", "pruned", "failed", "validation error", "settings")
 
 
-class SearchFormat(StrEnum):
-    """How `dae search` prints."""
-
-    table = "table"
-    json = "json"
-
-
 def trial_line(row: TrialRow) -> str:
     """Return what a trial came to, on one line."""
     settings = " ".join(f"{key}={text}" for key, text in row.settings.items())
@@ -42,13 +35,13 @@ def trial_line(row: TrialRow) -> str:
     return f"{row.state:<8} {row.cell} trial {row.trial}: {result}{took} ({settings})"
 
 
-def grid(plan: SearchPlan, form: SearchFormat) -> list[str]:
+def grid(plan: SearchPlan, form: Format) -> list[str]:
     """Return what --dry-run prints: each cell with its trials so far, and its space."""
     from dae_cli.search.run import so_far
     from dae_cli.search.storage import without_password
 
     known = so_far(plan)
-    if form is SearchFormat.json:
+    if form == "json":
         return [_dumped(_plan_as_json(plan, known))]
     rows = [("cell", "trials", "of", "dataset", "searched")]
     for cell, counts in zip(plan.cells, known, strict=True):
@@ -68,10 +61,10 @@ def grid(plan: SearchPlan, form: SearchFormat) -> list[str]:
     ]
 
 
-def tell(outcome: SearchOutcome, form: SearchFormat, quiet: bool, written: bool) -> None:
+def tell(outcome: SearchOutcome, form: Format, quiet: bool, written: bool) -> None:
     """Print the outcome: a table, JSON, or the path of search.csv."""
     chosen = [cell.chosen for cell in outcome.cells if cell.chosen]
-    if form is SearchFormat.json:
+    if form == "json":
         typer.echo(_dumped(_as_json(outcome)))
         return
     if quiet:
@@ -178,21 +171,21 @@ def _dumped(value: object) -> str:
 
 
 def check_files(
-    study: str, cells: Sequence[SearchedCell], folder: Path, form: SearchFormat, quiet: bool
+    study: str, cells: Sequence[SearchedCell], folder: Path, form: Format, quiet: bool
 ) -> None:
     """Tell every difference between the files and search.csv; exit code 1 if there is one."""
     from dae_cli.search.chosen import differences
 
     found, not_searched = differences(study, cells, folder)
     agree = len(cells) - len(not_searched) - len({d.cell for d in found})
-    if form is SearchFormat.json:
+    if form == "json":
         told = {"differences": [asdict(d) for d in found], "not_searched": list(not_searched)}
         typer.echo(_dumped({"cells": len(cells), "agree": agree, **told}))
     elif found:
         rows = [("cell", "what", "recorded", "expected")]
         rows += [(d.cell, d.what, d.recorded, d.expected) for d in found]
         typer.echo("\n".join(columns(rows)))
-    if not quiet and form is SearchFormat.table:
+    if not quiet and form == "table":
         lacking = f", {len(not_searched)} not searched yet" if not_searched else ""
         typer.echo(f"{agree} of {len(cells)} cells agree with search.csv{lacking}")
     if found:

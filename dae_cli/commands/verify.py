@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dae_cli.commands.options import DataDir, Overrides, ResultsFolder, StudyOrResults
+from dae_cli.commands.options import DataDir, Format, Overrides, ResultsFolder, StudyOrResults
 from dae_cli.commands.sources import results_of
 from dae_cli.commands.tables import columns
 from dae_cli.errors import plain
@@ -21,28 +20,17 @@ _SHOWN = 60
 _HEADER = ("file", "what", "recorded", "recomputed")
 
 
-class VerificationFormat(StrEnum):
-    """How `dae verify` prints."""
-
-    table = "table"
-    json = "json"
-
-
 def verify(
     study: StudyOrResults,
     overrides: Overrides = None,
     out: ResultsFolder = None,
     data_dir: DataDir = None,
-    form: Annotated[
-        VerificationFormat, typer.Option("--format", help="A table to read, or JSON.")
-    ] = VerificationFormat.table,
+    form: Format = "table",
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print differences only, and errors.")
     ] = False,
 ) -> None:
-    """Make a study's results again from its runs, and tell every difference.
-
-    Compares runs.csv with the run folders and the study's settings, the errors with those that
+    """Compares runs.csv with the run folders and the study's settings, the errors with those that
     the checkpoints make on the same data, metrics.csv with the checkpoints, the trials of an SVM
     with its search, wrong_rows.csv and mcnemar.csv with the wrong test rows, and table.csv and
     the tables of REPORT.md and report.html with these. Rows that a dae with other numerics
@@ -62,7 +50,7 @@ def verify(
             typer.echo(text, err=True)
 
     found = verify_study(resolved, folder, data_dir, note)
-    if form is VerificationFormat.json:
+    if form == "json":
         typer.echo(json.dumps(asdict(found) | {"agrees": found.agrees}, indent=2))
     else:
         if found.differences:

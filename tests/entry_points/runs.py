@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dae_cli.commands.console import Lines
+from dae_cli.commands.progress import Lines
 from dae_cli.config.experiments import resolve_experiment
 from dae_cli.study.run import keeper
 from dae_cli.study.run.corruption import corruption_told
