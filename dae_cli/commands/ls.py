@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from dae_cli.commands.options import Format
-from dae_cli.commands.tables import DASH, columns, print_json
+from dae_cli.commands.tables import DASH, as_json, columns
 from dae_cli.config.experiments import (
     ResolvedExperiment,
     StudyListing,
@@ -74,7 +74,7 @@ def ls(
             )
         listed = [_listed(list_study(target.name, target.folder), study)]
     if form == "json":
-        print_json([_facts(one) for one in listed])
+        typer.echo(as_json([_facts(one) for one in listed]))
         return
     if not listed:
         typer.echo("no studies here or in the installed package", err=True)

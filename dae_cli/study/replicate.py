@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dae_cli.csvfile import write_rows
 from dae_cli.errors import RunFolderError
 from dae_cli.figures.style import load_matplotlib
+from dae_cli.study.distribute import make_runs
 from dae_cli.study.earlier_rows import earlier_rows, names_of, outdated, renamed_cells
 from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
@@ -30,10 +31,9 @@ from dae_cli.study.run.row import row_of, without_result
 from dae_cli.study.run.which_engine import cannot_go_on, refuse_other_engine, settled
 from dae_cli.study.tables.comparisons import require_readable, write_comparisons
 from dae_cli.study.tables.provenance import changes, other_numerics
-from dae_cli.study.workers.pool import run_jobs
 
 if TYPE_CHECKING:
-    from dae_cli.study.workers.cluster import Cluster
+    from dae_cli.study.cluster import Cluster
 
 WAIT_SECONDS = 0.5
 
@@ -179,8 +179,8 @@ def _made(
         # The longest first, so that the last workers end at about the same time.
         todo = sorted(settled(left, watcher), key=expected_work, reverse=True)
         held: set[str] = set()
-        started = run_jobs(
-            todo, workers=workers, watcher=watcher, command=command, scheduler=scheduler
+        started = make_runs(
+            todo, workers=workers, watcher=watcher, command=command, place=scheduler
         )
         with closing(started) as ended:
             for outcome in ended:

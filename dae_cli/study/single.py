@@ -9,6 +9,7 @@ from dae_cli.config.experiments import ResolvedExperiment
 from dae_cli.data.sources import DataOptions
 from dae_cli.engines.names import EngineChoice
 from dae_cli.errors import RunFolderError
+from dae_cli.study.distribute import make_runs
 from dae_cli.study.plan import make_job, prepare_any
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import check_writable
@@ -16,7 +17,6 @@ from dae_cli.study.rows import RunRow
 from dae_cli.study.run.folder import PlannedRun, default_runs, sweep_runs
 from dae_cli.study.run.row import row_of
 from dae_cli.study.run.which_engine import check_choice, refuse_other_engine, settled
-from dae_cli.study.workers.pool import run_jobs
 
 
 def plan_run(
@@ -74,7 +74,7 @@ def execute(planned: PlannedRun, *, watcher: Watcher, force: bool, command: str)
     elif planned.state == "done":
         refuse_other_engine([planned])
         return row_of(job)
-    (outcome,) = run_jobs(settled([planned], watcher), workers=1, watcher=watcher, command=command)
+    (outcome,) = make_runs(settled([planned], watcher), workers=1, watcher=watcher, command=command)
     if isinstance(outcome, RunRow):
         return outcome
     raise RunFolderError(f"{job.cell}: another dae process began this run just now")

@@ -53,7 +53,7 @@ class DaskCluster:
             return ""
 
     def worker_pids(self) -> list[int]:
-        """The processes in which runs are made."""
+        """The processes beside which runs are made."""
         from distributed import Client
 
         connect: Any = Client
@@ -69,10 +69,6 @@ class DaskCluster:
             workers = client.scheduler_info()["workers"]
         address, about = next(iter(workers.items()))
         return str(address if kind == "Worker" else about["nanny"])
-
-    def kill_a_worker(self) -> None:
-        """Kill one of those processes."""
-        os.kill(self.worker_pids()[0], signal.SIGKILL)
 
     def end(self) -> None:
         """Kill everything."""
