@@ -79,20 +79,12 @@ def run_search(
 ) -> SearchOutcome:
     """Make the trials that are lacking, here or on a cluster, then select for each cell.
 
-    Args:
-        plan: the search.
-        workers: trials at a time, one process each.
-        hours: that the command may take; unfinished trials then have a checkpoint.
-        watcher: hears what is worth a line.
-        on_end: is called with the row of each trial that ends in this command.
-        cluster: whose workers make the trials, if not this machine.
+    `on_end` is called with the row of each trial that ends in this command.
 
     Raises:
-        OutputError: results cannot be written.
-        RunFolderError: search.csv is not one that dae wrote.
         Interrupted: the command was asked to stop; every trial has saved a checkpoint.
-        UnfinishedTrialError: a trial cannot be continued now; every trial has saved a checkpoint.
-        DaeError: no worker process can be started, or the cluster cannot do it.
+        DaeError: search.csv was edited or cannot be written, trials cannot be made, or one of them
+            cannot be continued now; the others have saved a checkpoint.
     """
     start = time.monotonic()
     for folder in (plan.out, plan.trials):

@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,7 +30,7 @@ from dae_cli.config.dump import dump_yaml, flat_settings
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import Experiment
 from dae_cli.config.search_cells import Values
-from dae_cli.config.search_space import LAYERS, UNITS, Choices, Domain, Range, Value
+from dae_cli.config.search_space import LAYERS, UNITS, Choices, Domain, Value
 from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.files import HeldError, file_lock, write_json, write_text
@@ -63,7 +63,7 @@ class Draw(BaseModel):
 
     sampler: SamplerName
     sampler_seed: Annotated[int, Field(ge=0)]
-    drawn: dict[str, bool | int | float | str]
+    drawn: dict[str, Any]
     """With all digits; the settings are rounded."""
 
 
@@ -421,12 +421,8 @@ def _read_draw(folder: Path, space: Mapping[str, Domain], values: Values) -> Dra
         how = Draw.model_validate_json((folder / DRAW).read_bytes())
     except (OSError, ValueError):
         return None
-    fits = how.drawn.keys() == space.keys() and all(
-        isinstance(domain, Choices) or _is_within(domain, how.drawn[key])
-        for key, domain in space.items()
-    )
-    return how if fits and rounded(space, how.drawn) == values else None
-
-
-def _is_within(domain: Range, value: Value) -> bool:
-    return isinstance(value, int | float) and domain.low <= value <= domain.high
+    if how.drawn.keys() != space.keys() or rounded(space, how.drawn) != values:
+        return None
+    ranges = {key: domain for key, domain in space.items() if not isinstance(domain, Choices)}
+    inside = all(domain.low <= how.drawn[key] <= domain.high for key, domain in ranges.items())
+    return how if inside else None
