@@ -263,7 +263,7 @@ def test_other_wrong_rows_are_refused_with_the_file_and_both_values() -> None:
         (npy(np.array([0b11100000, 0b00000100], np.uint8)), ("13",)),
         (npy(np.zeros(3, np.uint8)), ("(3,)", "(2,)")),
         (npy(np.zeros(2, np.int8)), ("int8", "uint8")),
-        (objects, ("object", "uint8")),
+        (objects, ("Object", "uint8")),
         (huge, ("(2000000000000,)", "(2,)")),
         (SOUND[:-1], ("2 bytes",)),
         (SOUND + b"\0", ("2 bytes",)),

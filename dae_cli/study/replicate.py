@@ -9,31 +9,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dae_cli.csvfile import write_rows
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.figures.style import load_matplotlib
 from dae_cli.stopping import Interrupted
 from dae_cli.study.earlier_rows import EarlierRows
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
-from dae_cli.study.results_folder import (
-    RUNS_CSV,
-    Tables,
-    check_writable,
-    tables_lock,
-    with_lowest_seeds,
-)
-from dae_cli.study.rows import RunComparison, RunRow, TableRow
+from dae_cli.study.results_folder import RUNS_CSV, StudyRows, check_writable
+from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.engine_choice import refuse_other_engines, with_engines
-from dae_cli.study.run.job import FILTERS_CSV, RUNS, Job, PlannedRun, expected_work, sweep_runs
+from dae_cli.study.run.job import RUNS, Job, PlannedRun, expected_work, sweep_runs
 from dae_cli.study.run.record import failed, row_of
-from dae_cli.study.run.recount import keep_what_is_missing
 from dae_cli.study.run.run import lost_row
-from dae_cli.study.tables.comparisons import require_readable, write_comparisons
+from dae_cli.study.tables.comparisons import require_readable
 from dae_cli.study.tables.provenance import changes, other_numerics
 from dae_cli.study.workers.pool import run_jobs
 
 if TYPE_CHECKING:
+    from dae_cli.study.results import Results
     from dae_cli.study.workers.cluster import Cluster
 
 WAIT_SECONDS = 0.5
@@ -102,24 +95,19 @@ def run_plan(
         with suppress(DaeError):
             results.save()
         raise
-    judgements: list[str] = []
-    if plan.study.is_of_filters:
-        judgements, report = results.write_filters(command)
-    else:
-        keep_what_is_missing([run.job for run in finished], rows, watcher)
-        report = results.write(command)
-    if told := other_numerics(results.rows):
-        watcher.note(f"{plan.out / RUNS_CSV}: {told}")
+    everything, written = results.write(command)
+    if others := other_numerics(everything):
+        watcher.note(f"{plan.out / RUNS_CSV}: {others}")
     sweep_runs(plan.out / RUNS)
     return Outcome(
-        results.rows,
-        results.table,
+        everything,
+        list(written.table),
         done=sum(not row.error for row in rows) - skipped,
         skipped=skipped,
         failed=sum(bool(row.error) for row in rows),
         minutes=(time.monotonic() - start) / 60.0,
-        report=report,
-        judgements=judgements,
+        report=written.report,
+        judgements=list(written.judgements),
     )
 
 
@@ -129,8 +117,8 @@ def _prepare(plan: Plan, force: bool, watcher: Watcher, scheduler: Cluster | Non
         check_writable(folder)
     if not plan.study.is_of_filters:
         load_matplotlib()
-    if told := changes(plan.study, {cell.cell for cell in plan.study.cells}):
-        watcher.note(told.replace("**", ""))
+    if changed := changes(plan.study, {cell.cell for cell in plan.study.cells}):
+        watcher.note(str(changed))
     if scheduler is not None:
         scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)
@@ -145,7 +133,7 @@ def _prepare(plan: Plan, force: bool, watcher: Watcher, scheduler: Cluster | Non
 def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bool) -> None:
     """Make sure that files which are all there is of some runs can be read."""
     if plan.study.is_of_filters:
-        from dae_cli.study.of_filters.rows import require_measures
+        from dae_cli.study.filter_study import require_measures
 
         require_measures(plan.out, rows, discarding_runs=discarding_runs)
     else:
@@ -227,22 +215,20 @@ class _Results:
     """Writes what a study comes to: while its runs end, and at the end."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan, self._tables = plan, Tables(plan)
+        self._plan, self._rows = plan, StudyRows(plan)
         self._unsaved: list[RunRow] = []
         self._next_save = 0.0
-        self.rows: list[RunRow] = []
-        self.table: list[TableRow] = []
 
     def add(self, row: RunRow) -> None:
         """Add the row of a run that was done before."""
-        self._tables.add(row)
+        self._rows.add(row)
 
     def add_new(self, row: RunRow) -> None:
         """Add the row of a run that has just ended, and save it: at once, or with others.
 
         A killed command loses nothing by it: the run's folder says the same.
         """
-        self._tables.add(row)
+        self._rows.add(row)
         self._unsaved.append(row)
         if (begin := time.monotonic()) >= self._next_save:
             self.save()
@@ -251,58 +237,22 @@ class _Results:
 
     def save(self) -> None:
         """Write the tables, and the curves and the sheet of each run that has just ended."""
-        if self._unsaved:
-            with tables_lock(self._plan.out):
-                self._write_tables()
+        from dae_cli.study.results import write_tables
 
-    def _write_tables(self) -> list[RunComparison]:
-        from dae_cli.study.report.figures import save_own_sheet
-        from dae_cli.study.report.saved_runs import write_curves
-
-        plan, new = self._plan, [row for row in self._unsaved if not row.error]
-        self.rows, self.table = self._tables.write()
+        if not self._unsaved:
+            return
+        with self._rows.locked() as rows:
+            write_tables(self._plan.study, self._plan.out, rows, new=self._unsaved)
         self._unsaved.clear()
-        if plan.study.is_of_filters:
-            return []
-        comparisons = write_comparisons(plan.out, self.rows)
-        if new:
-            runs = [row.run for row in self.rows if not row.error]
-            write_curves(plan.out, runs, fresh=[row.run for row in new])
-        for row in new:
-            save_own_sheet(plan.study, plan.out, row, self.rows)
-        return comparisons
 
-    def write(self, command: str) -> Path:
-        """Write all files of a study with a table; return the path of the report."""
-        from dae_cli.study.report.markdown import write_report
-        from dae_cli.study.report.page import write_page
-
-        out = self._plan.out
-        with tables_lock(out):
-            tests = self._write_tables()
-            study = with_lowest_seeds(self._plan.study, self.rows)
-            report = write_report(study, out, self.rows, self.table, command, tests)
-            write_page(study, out, self.rows, self.table, command, tests)
-        return report
-
-    def write_filters(self, command: str) -> tuple[list[str], Path]:
-        """Write all files of a study on filters; return what it says of its claims, and the path
-        of the report."""
-        from dae_cli.study.of_filters.pictures import save_figures
-        from dae_cli.study.of_filters.report import write_filters_report
-        from dae_cli.study.of_filters.rows import UnitRow, measured_runs, unit_rows
-        from dae_cli.study.of_filters.summary import judge
+    def write(self, command: str) -> tuple[list[RunRow], Results]:
+        """Write every file of the study; return the rows of runs.csv, and what they come to."""
+        from dae_cli.study.results import write_results
 
         plan = self._plan
-        with tables_lock(plan.out):
-            self._write_tables()
-            measured = measured_runs(plan.out, self.rows)
-            write_rows(plan.out / FILTERS_CSV, unit_rows(measured), UnitRow)
-            pictures = save_figures(plan, self.rows)
-            study = with_lowest_seeds(plan.study, self.rows)
-            report = write_filters_report(study, plan.out, self.rows, measured, pictures, command)
-        judged = [(figure, judge(figure, measured)) for figure in plan.study.figures]
-        return [f"{f.name}: {j.sentence}" for f, j in judged if j], report
+        data = {run.job.data.name: run.job.data for run in plan.runs}
+        with self._rows.locked() as rows:
+            return rows, write_results(plan.study, plan.out, rows, command=command, data=data)
 
 
 def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) -> RunRow:

@@ -1,4 +1,4 @@
-"""Counting the errors of a finished run again, from its checkpoint."""
+"""Counting the errors of a finished run from its checkpoint, on any split."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dae_cli.config.experiments import load_resolved
-from dae_cli.config.schema import FilterExperiment, SvmExperiment
+from dae_cli.config.schema import Experiment, FilterExperiment, SvmExperiment
 from dae_cli.data.cache import load
-from dae_cli.data.dataset import Origin, Prepared
+from dae_cli.data.dataset import Dataset, Origin, Prepared, Split
 from dae_cli.data.sources import DataOptions, prepare
+from dae_cli.engines.engine import Engine
 from dae_cli.errors import DownloadError, RunFolderError
 from dae_cli.study.run.checkpoints import expected_of
 from dae_cli.study.run.engine_choice import engine_for_counting
@@ -20,10 +24,12 @@ from dae_cli.study.run.record import read_status, trust_of
 from dae_cli.study.run.run import dataset_for, use_one_thread
 from dae_cli.study.verdict import half_width_95
 from dae_cli.svm.files import load_svm
+from dae_cli.svm.svm import Svm
+from dae_cli.training import evaluation
 from dae_cli.training.checkpoint import load_checkpoint
-from dae_cli.training.evaluation import count_wrong
+from dae_cli.training.state import TrainingState
 
-SplitName = Literal["train", "valid", "test"]
+SplitName = Literal["test", "valid", "train"]
 
 
 @dataclass(frozen=True)
@@ -70,15 +76,9 @@ def evaluate_run(
     data = recorded_data(folder, experiment.dataset, sha256, origin, data_dir, note)
     use_one_thread()
     dataset = dataset_for(experiment, load(data))
+    model = load_model(folder, experiment, data.sha256, dataset)
     rows = dataset.splits[split]
-    if isinstance(experiment, SvmExperiment):
-        svm = load_svm(folder / CHECKPOINT, experiment, data.sha256, dataset)
-        wrong = svm.count_wrong(rows)
-    else:
-        state = load_checkpoint(folder / CHECKPOINT, expected_of(experiment, data.sha256))
-        if state.best is None:
-            raise RunFolderError(f"{folder}: its checkpoint has no fine-tuned network")
-        wrong = count_wrong(state.best, rows, engine_for_counting(folder))
+    wrong = int(wrong_rows(model, rows, engine_for_counting(folder)).sum())
     return Evaluation(
         run=folder.absolute().name,
         cell=status.cell,
@@ -91,6 +91,31 @@ def evaluate_run(
         error_percent=100.0 * wrong / len(rows),
         half_width_95=half_width_95(wrong, len(rows)),
     )
+
+
+def load_model(
+    folder: Path, experiment: Experiment | SvmExperiment, data_sha256: str, dataset: Dataset
+) -> TrainingState | Svm:
+    """Read the checkpoint of a run of these settings and data.
+
+    Raises:
+        RunFolderError: it is missing, damaged, of another run, or has no fine-tuned network.
+    """
+    path = folder / CHECKPOINT
+    if isinstance(experiment, SvmExperiment):
+        return load_svm(path, experiment, data_sha256, dataset)
+    state = load_checkpoint(path, expected_of(experiment, data_sha256))
+    if state.best is None:
+        raise RunFolderError(f"{path}: has no fine-tuned network")
+    return state
+
+
+def wrong_rows(model: TrainingState | Svm, split: Split, engine: Engine) -> NDArray[np.bool_]:
+    """Return which rows of a split are classified wrongly; an SVM needs no engine."""
+    if isinstance(model, Svm):
+        return model.wrong_rows(split)
+    assert model.best is not None
+    return evaluation.wrong_rows(model.best, split, engine)
 
 
 def recorded_data(
