@@ -27,9 +27,9 @@ from dae_cli.study.filter_study import (
     unit_rows,
 )
 from dae_cli.study.report.context import TRIED_MD, table_report, tried_text
-from dae_cli.study.report.pictures import save_own_sheet, save_pictures
+from dae_cli.study.report.pictures import add_runs, save_pictures
 from dae_cli.study.report.render import PAGE, REPORT, report_markdown, report_page
-from dae_cli.study.report.saved_runs import add_curves, read_saved_runs, write_curves
+from dae_cli.study.report.saved_runs import read_saved_runs, write_curves
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV, with_lowest_seeds
 from dae_cli.study.rows import RunComparison, RunRow, TableRow
 from dae_cli.study.run.job import FILTERS_CSV
@@ -135,10 +135,7 @@ def write_tables(
     write_rows(out / TABLE_CSV, table, TableRow)
     tests = write_comparisons(out, rows, source or out)
     if fresh := [row for row in new if not row.error]:
-        runs = [row.run for row in rows if not row.error]
-        add_curves(out, [row.run for row in fresh], runs)
-        for row in fresh:
-            save_own_sheet(study, out, row, rows)
+        add_runs(study, out, fresh, rows)
     return table, tests
 
 

@@ -244,7 +244,7 @@ def _check_files(
             written,
             rows,
             command=recorded_command(out),
-            machine=recorded_machine(out),
+            machine=recorded_machine(out) or None,
             source=source,
             draw=False,
         )

@@ -15,6 +15,7 @@ from dae_cli.study.report.context import DatasetResults, TableReport, runs_on, s
 from dae_cli.study.report.saved_runs import (
     FILTERS,
     ShownFilters,
+    add_curves,
     first_seeds,
     read_saved_runs,
     write_sheet,
@@ -69,20 +70,29 @@ def _save_sheets(dataset: DatasetResults, out: Path) -> None:
             about.save_sheet(one, out / name, dataset.limit, title)
 
 
-def save_own_sheet(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[RunRow]) -> None:
-    """Save the sheet of a run that has just ended, if it is the one that its cell shows.
+def add_runs(
+    study: ResolvedStudy, out: Path, new: Sequence[RunRow], rows: Sequence[RunRow]
+) -> None:
+    """Write the curves of runs that have just ended, and the sheets of cells that show them.
+
+    Whoever holds the tables calls it: a study that is stopped so leaves what it has, whether or
+    not its run folders come along.
 
     Args:
+        new: the rows of these runs.
         rows: of runs.csv.
     """
-    own = [other for other in rows if other.dataset == row.dataset and not other.error]
-    if row.run not in [first.run for first in first_seeds(own)]:
-        return
-    shown, limit = read_saved_runs(out).shown_filters(own)
-    sheets = sheet_names(study, [one.row for one in shown])[-len(shown) :]
-    for one, (title, name) in zip(shown, sheets, strict=True):
-        if one.row.run == row.run:
-            _Captions(study, shown).save_sheet(one, out / name, limit, title)
+    runs = {row.run for row in new}
+    add_curves(out, runs, [row.run for row in rows if not row.error])
+    for dataset in dict.fromkeys(row.dataset for row in new):
+        own = [row for row in rows if row.dataset == dataset and not row.error]
+        if runs.isdisjoint(first.run for first in first_seeds(own)):
+            continue
+        shown, limit = read_saved_runs(out).shown_filters(own)
+        sheets = sheet_names(study, [one.row for one in shown])[-len(shown) :]
+        for one, (title, name) in zip(shown, sheets, strict=True):
+            if one.row.run in runs:
+                _Captions(study, shown).save_sheet(one, out / name, limit, title)
 
 
 class _Captions:
