@@ -62,9 +62,9 @@ def test_a_killed_or_interrupted_command_leaves_checkpoints_and_free_workers(
     words = ("replicate", "tiny", *ENDLESS, "--out", str(out), "--scheduler", dask_cluster.address)
     killed = child(*words)
     wait_until(lambda: checkpoints(out) == 2, killed)
-    assert len(list(out.glob("runs/.*.lock"))) == 2
+    assert len(list(out.glob("runs/.rect*.lock"))) == 2
     killed.kill()
-    wait_until(lambda: list(out.glob("runs/.*.lock")) == [])  # nobody has told the workers
+    wait_until(lambda: list(out.glob("runs/.rect*.lock")) == [])  # nobody has told the workers
     assert checkpoints(out) == 2
 
     interrupted = child(*words)

@@ -115,18 +115,18 @@ def read_status(folder: Path) -> Status:
     """Read status.json of a run folder.
 
     Raises:
-        RunFolderError: it is missing, too large, not JSON, or has an impossible value.
+        RunFolderError: it is missing or damaged.
     """
 
     def parse(content: bytes) -> Status:
         return _STATUS.validate_json(to_json(_migrated(from_json(content))), strict=True)
 
-    return _read(folder / STATUS, parse)
+    return read_record(folder / STATUS, parse)
 
 
 def read_environment(folder: Path) -> Environment:
     """Read environment.json of a run folder; raises RunFolderError as `read_status` does."""
-    return _read(folder / ENVIRONMENT, Environment.model_validate_json)
+    return read_record(folder / ENVIRONMENT, Environment.model_validate_json)
 
 
 def _migrated(record: Any) -> Any:
@@ -145,7 +145,12 @@ def _migrated(record: Any) -> Any:
     return described | {"trust": data.get("trust") or ""} | of_data | result | record
 
 
-def _read(path: Path, parse: Callable[[bytes], T]) -> T:
+def read_record(path: Path, parse: Callable[[bytes], T]) -> T:
+    """Read a small JSON file, which `parse` makes a checked object of.
+
+    Raises:
+        RunFolderError: it is missing, too large, or not what `parse` takes.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dae_cli.errors import ConfigError, plain
+from dae_cli.study.cluster import Cluster, ClusterError
 from dae_cli.study.progress import Watcher
-from dae_cli.study.workers.cluster import Cluster, ClusterError
 
 ANSWER_SECONDS = 6
 """In which a connection is there, a scheduler says its first word, and tells what it is."""
@@ -21,7 +21,9 @@ _EXPECTED = "; a Dask scheduler was expected, whose address `dask scheduler` pri
 
 
 @contextmanager
-def connected(address: str, watcher: Watcher, data_dir: Path | None = None) -> Iterator[Cluster]:
+def connected(
+    address: str, watcher: Watcher, data_dir: Path | None = None, kind: Any = Cluster
+) -> Iterator[Cluster]:
     """Connect to a Dask scheduler.
 
     Args:
@@ -35,7 +37,7 @@ def connected(address: str, watcher: Watcher, data_dir: Path | None = None) -> I
     """
     client = _client(address)
     try:
-        with Cluster(client, address, watcher, data_dir) as cluster:
+        with kind(client, address, watcher, data_dir) as cluster:
             yield cluster
     finally:
         with suppress(Exception):  # what was to come of it has come, and the scheduler may be gone
