@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -11,25 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dae_cli.commands.clusters import at_a_time, cluster_at
-from dae_cli.commands.console import Lines, Quiet
+from dae_cli.commands.errors import hint_when_interrupted
 from dae_cli.commands.options import (
     AcceptUnverified,
     DataDir,
     DataOrigin,
-    Device,
     DeviceOption,
-    Engine,
     EngineOption,
+    Format,
+    Quiet,
     Scheduler,
     Study,
+    at_a_time,
     check_engine,
+    cluster_at,
     command_line,
+    folder,
 )
-from dae_cli.commands.options import Quiet as QuietOption
-from dae_cli.commands.paths import folder
-from dae_cli.commands.tables import DASH, columns, minutes, not_run
-from dae_cli.commands.telling import hint_when_interrupted
+from dae_cli.commands.progress import Display, Lines
+from dae_cli.commands.tables import DASH, as_json, columns, minutes, not_run
 from dae_cli.config.names import label
 from dae_cli.errors import DaeError
 
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from dae_cli.study.rows import TrialRow
 
 DEFAULT_TRIALS = 25
-Format = Literal["table", "json"]
 
 
 def search(
@@ -99,8 +97,8 @@ def search(
             show_default=False,
         ),
     ] = None,
-    device: DeviceOption = Device.cpu,
-    engine: EngineOption = Engine.auto,
+    device: DeviceOption = "cpu",
+    engine: EngineOption = "auto",
     data_dir: DataDir = None,
     origin: DataOrigin = None,
     accept_unverified: AcceptUnverified = False,
@@ -129,12 +127,10 @@ def search(
             "--dry-run", help="Show what would be searched, fetched, regenerated; do nothing."
         ),
     ] = False,
-    form: Annotated[Format, typer.Option("--format", help="A table to read, or JSON.")] = "table",
-    quiet: QuietOption = False,
+    form: Format = "table",
+    quiet: Quiet = False,
 ) -> None:
-    """Select the settings of a study's cells by their error on validation rows.
-
-    The search section of study.yaml says what is searched; no test row is counted. Hopeless
+    """The search section of study.yaml says what is searched; no test row is counted. Hopeless
     trials are pruned; what was stopped goes on; several commands share the work. Writes
     search.csv, a row a trial, and the best settings into the experiment files; trials of an
     earlier space or other fixed settings go to search_earlier.csv.
@@ -159,22 +155,22 @@ def search(
     from dae_cli.data.sources import DataOptions
     from dae_cli.search.run import run_search
 
-    watcher = Quiet() if quiet else Lines(single=False)
+    watcher = Display() if quiet else Lines()
     address = None if dry_run else scheduler
     with cluster_at(address, data_dir, watcher) as cluster:
         searches, without_data = cell_searches(
             resolved,
             cells,
-            options=DataOptions(data_dir, origin.value if origin else None, accept_unverified),
+            options=DataOptions(data_dir, origin, accept_unverified),
             trials=trials,
             usual_trials=DEFAULT_TRIALS if hours is None else None,
             sampler_seed=seed,
             watcher=watcher,
             dry=dry_run,
         )
-        computed: tuple[EngineName, str] = ("torch", device.value)
+        computed: tuple[EngineName, str] = ("torch", device)
         if not dry_run:
-            computed = settle_engine(searches, results, engine.value, device.value, watcher)
+            computed = settle_engine(searches, results, engine, device, watcher)
         plan = SearchPlan(
             study=resolved.name,
             cells=searches,
@@ -255,7 +251,7 @@ def _plan_text(plan: SearchPlan, form: Format) -> str:
             for cell in one.cells
         ]
         whole = {"cells": searched, "lacking": lacking, "sampler": plan.sampler}
-        return _as_json(whole | {"table": str(plan.table)})
+        return as_json(whole | {"table": str(plan.table)})
     rows = [("cell", "trials", "of", "dataset", "searched")]
     for cell, states in cells:
         have, begun = states["complete"] + states["pruned"], states["unfinished"]
@@ -273,7 +269,7 @@ def _plan_text(plan: SearchPlan, form: Format) -> str:
 def _print_outcome(outcome: SearchOutcome, form: Format, quiet: bool, written: bool) -> None:
     """Print a table, JSON, or the path of search.csv."""
     if form == "json":
-        typer.echo(_as_json(_outcome_values(outcome)))
+        typer.echo(as_json(_outcome_values(outcome)))
         return
     if quiet:
         typer.echo(label(outcome.table))
@@ -358,7 +354,7 @@ def _check(
     if form == "json":
         counts = {"cells": len(cells), "agree": agree}
         lists = {"differences": [asdict(one) for one in found], "not_searched": not_searched}
-        typer.echo(_as_json(counts | lists))
+        typer.echo(as_json(counts | lists))
     elif found:
         rows = [("cell", "what", "recorded", "expected")]
         rows += [(one.cell, one.what, one.recorded, one.expected) for one in found]
@@ -368,7 +364,3 @@ def _check(
         typer.echo(f"{agree} of {len(cells)} cells agree with search.csv{lacking}")
     if found:
         raise typer.Exit(1)
-
-
-def _as_json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)

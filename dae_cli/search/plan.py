@@ -72,7 +72,7 @@ class SearchPlan:
 
     @property
     def pretrained(self) -> Path:
-        """The cache of pretrained layers, for trials that differ in fine-tuning alone."""
+        """The cache of pretrained layers, for trials that differ in fine-tuning only."""
         return self.out / SEARCH / "pretrained"
 
     def job(self, cell: CellSearch, number: int) -> Job:
@@ -93,7 +93,7 @@ def cell_searches(
     watcher: Watcher,
     dry: bool = False,
 ) -> tuple[tuple[CellSearch, ...], tuple[Lacking, ...]]:
-    """Prepare the data of cells and name their searches; and tell which cells are without data.
+    """Prepare the data of cells; return their searches, and the cells whose data are missing.
 
     Args:
         trials: that each cell is to have; None: as many as the study says.

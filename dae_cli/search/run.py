@@ -1,6 +1,7 @@
 """A search from its plan to the selected settings: trials side by side, within a budget.
 
-Killed or stopped, the same command goes on; several commands share the trials of one folder.
+A search that was killed or stopped is continued by the same command; several commands share the
+trials of one folder.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def run_search(
     Args:
         plan: the search.
         workers: trials at a time, one process each.
-        hours: that the command may take; trials that are being made then keep a checkpoint.
+        hours: that the command may take; unfinished trials then have a checkpoint.
         watcher: hears what is worth a line.
         on_end: is called with the row of each trial that ends in this command.
         cluster: whose workers make the trials, if not this machine.
@@ -89,8 +90,8 @@ def run_search(
     Raises:
         OutputError: results cannot be written.
         RunFolderError: search.csv is not one that dae wrote.
-        Interrupted: the command was asked to stop; every trial has kept a checkpoint.
-        UnfinishedTrialError: a trial cannot go on now; every trial has kept a checkpoint.
+        Interrupted: the command was asked to stop; every trial has saved a checkpoint.
+        UnfinishedTrialError: a trial cannot be continued now; every trial has saved a checkpoint.
         DaeError: no worker process can be started, or the cluster cannot do it.
     """
     start = time.monotonic()
@@ -168,8 +169,8 @@ def _make_trials(
     """Make trials until every cell has its number, or the time is over; yield their rows.
 
     Raises:
-        Interrupted: the command was asked to stop; every trial has kept a checkpoint.
-        UnfinishedTrialError: a trial cannot go on; those of the others have kept a checkpoint.
+        Interrupted: the command was asked to stop; every trial has saved a checkpoint.
+        UnfinishedTrialError: a trial cannot be continued; the others have saved a checkpoint.
     """
     from dae_cli.search.trial import UnfinishedTrialError, fail_trial, make_trial
 

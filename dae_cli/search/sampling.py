@@ -8,7 +8,7 @@ Settings that an earlier trial of the cell has would give its very result: they 
 from further streams, until they are new or the space seems used up. The model's favourite comes
 out of it again and again: with each draw more keys are drawn without it.
 
-Optuna keeps nothing: each draw is made in a study in memory, filled with the trials before.
+Optuna stores nothing: each draw uses a study in memory, filled with the trials before.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class EarlierTrial:
 
     @property
     def is_informative(self) -> bool:
-        """Whether it has a result, or will have one: to make it again would tell nothing new."""
+        """Whether it has a result, or will have one, which its settings would give again."""
         return self.state != "failed"
 
 
@@ -115,7 +115,7 @@ def _rounded(domain: Domain, value: Value) -> Value:
 
 
 def _sampler(name: SamplerName, seed: int, space: Mapping[str, Domain]) -> BaseSampler:
-    """Optuna's sampler for a space, seeded anew for each trial, draw and key."""
+    """Optuna's sampler for a space, with a seed for each trial, draw and key."""
     from optuna import Study
     from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 

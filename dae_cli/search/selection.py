@@ -1,4 +1,4 @@
-"""The selected settings of each cell: found in its trials, written into its file, and checked."""
+"""The selected settings of each cell: from its trials into its file, and compared with it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Selection:
     path: Path
     """The cell's file."""
     text: str
-    """All that the file is to hold."""
+    """The file's new content."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def with_settings(text: str, settings: Mapping[str, Any], comment: str) -> str:
 
 
 def _replace(level: Any, name: str, value: Any) -> None:
-    """Set a key; a list keeps its style, and the comment below it."""
+    """Set a key; the style of a list and the comment below it stay."""
     there = level.get(name)
     if not isinstance(value, list) or not isinstance(there, list):
         level[name] = value
@@ -210,7 +210,7 @@ def differences(
         RunFolderError: search.csv is not one that dae wrote.
     """
     rows = read_rows(out / SEARCH_CSV, TrialRow)
-    found: list[Difference] = []
+    differing: list[Difference] = []
     not_searched = []
     for cell in cells:
         own = [row for row in rows if row.cell == cell.cell]
@@ -218,8 +218,8 @@ def differences(
         if not own and line is None:
             not_searched.append(cell.cell)
         else:
-            found += [Difference(cell.cell, *what) for what in _differ(study, cell, own, line)]
-    return found, not_searched
+            differing += [Difference(cell.cell, *what) for what in _differ(study, cell, own, line)]
+    return differing, not_searched
 
 
 def _differ(

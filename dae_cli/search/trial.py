@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -16,8 +16,8 @@ from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Prepared, Split
 from dae_cli.data.datasets import DATASETS
 from dae_cli.engines.engine import chosen_device, engine_for
-from dae_cli.errors import DaeError, DivergedError, RunFolderError
-from dae_cli.files import HeldError, file_lock, sweep, write_json, write_text
+from dae_cli.errors import DaeError, DivergedError, OutputError, RunFolderError
+from dae_cli.files import HeldError, file_lock, write_text
 from dae_cli.machine import version_of
 from dae_cli.search.plan import CellSearch, SearchPlan
 from dae_cli.search.sampling import require_extra
@@ -26,11 +26,17 @@ from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Silent, Watcher
 from dae_cli.study.rows import TrialRow, TrialState
 from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped, metrics_csv
-from dae_cli.study.run.job import ENVIRONMENT, METRICS, RUNS, Job, config_sha256
-from dae_cli.study.run.pretraining import cache_pretraining, reuse_pretraining
-from dae_cli.study.run.provenance import Environment, continued, environment
-from dae_cli.study.run.record import StatusFile, read_environment
-from dae_cli.study.run.run import Unfinished, error_message, memory_ran_out, use_one_thread
+from dae_cli.study.run.job import METRICS, RUNS, Job, config_sha256
+from dae_cli.study.run.pretraining import cache_pretraining
+from dae_cli.study.run.provenance import Environment, environment
+from dae_cli.study.run.record import StatusFile
+from dae_cli.study.run.run import (
+    Unfinished,
+    error_message,
+    memory_ran_out,
+    prepare_folder,
+    use_one_thread,
+)
 from dae_cli.study.tables.trials import settings_text
 from dae_cli.training.run import TrainingRun
 from dae_cli.training.state import TrainingState
@@ -39,11 +45,19 @@ from dae_cli.training.version import NUMERICS_VERSION
 MOST_PRETRAINED = 8
 """So many trials' pretrained layers are cached at most: 80 MB each of 3 x 2000."""
 LOCK_SECONDS = 1.0
-"""In which somebody who only looks whether a trial is being made has let go of its lock."""
+"""Long enough for a command that only checks whether the trial is being made."""
 
 
 class UnfinishedTrialError(DaeError):
-    """A trial cannot go on now, by no fault of its own; it keeps its checkpoint."""
+    """A trial cannot be continued now, through no fault of its own; its checkpoint stays."""
+
+    @classmethod
+    def because(cls, trial: Trial, failure: Exception) -> Self:
+        """Say which and why, and what to do."""
+        return cls(
+            f"{trial.cell} trial {trial.number}: {error_message(failure)}; the trial is not over: "
+            "when that is mended, the same command goes on with it"
+        )
 
 
 class PrunedError(Exception):
@@ -53,10 +67,10 @@ class PrunedError(Exception):
 def make_trial(
     plan: SearchPlan, trial: Trial, watcher: Watcher, stop: StopRequest
 ) -> TrialRow | UnfinishedTrialError | Unfinished:
-    """Train a trial, or go on from its checkpoint, and add its row to search.csv.
+    """Train a trial, from its checkpoint if it has one, and add its row to search.csv.
 
-    A trial that diverges or fails ends with a row that says so. One that cannot go on, since the
-    disk or the data failed or others took the memory, has not ended.
+    A trial that diverges or fails ends with a row that says so. One that cannot be continued, since
+    the disk or the data failed or others took the memory, has not ended.
     """
     try:
         with file_lock(trial.lock, wait=LOCK_SECONDS):
@@ -71,6 +85,8 @@ def make_trial(
         return Unfinished(trial.name, "stopped")
     except UnfinishedTrialError as error:
         return error
+    except (OutputError, RunFolderError) as error:  # of search.csv
+        return UnfinishedTrialError.because(trial, error)
 
 
 def fail_trial(plan: SearchPlan, trial: Trial, why: str) -> TrialRow | Unfinished:
@@ -88,7 +104,7 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest) -> TrialRow:
     use_one_thread()
     experiment = as_network(trial.experiment)
     status = StatusFile(trial)
-    callbacks = _Callbacks(plan, trial, stop, status)
+    callback = _TrialCallback(plan, trial, stop, status)
     state: TrainingState | None = None
     env: Environment | None = None
     outcome: TrialState = "complete"
@@ -96,12 +112,12 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest) -> TrialRow:
     try:
         engine = engine_for(trial.engine, chosen_device(trial.device))
         env = environment(engine.device.type, engine.name, torch.get_num_threads(), plan.command)
-        env = _prepare_folder(plan, trial, env)
+        env = prepare_folder(trial, env, (plan.out / RUNS, plan.pretrained), lambda _: None)
         dataset = selection_rows(experiment, trial.data)
         n_valid = len(dataset.valid)
-        state = callbacks.initial_state()
+        state = callback.initial_state()
         with stop.delay_signals():
-            TrainingRun(experiment, state, engine, callbacks).train(dataset)
+            TrainingRun(experiment, state, engine, callback).train(dataset)
         if state.best_wrong is None:
             outcome, error = "failed", "fine-tuning ended without a single epoch"
     except PrunedError:
@@ -110,10 +126,7 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest) -> TrialRow:
         outcome, error = "diverged", str(diverged)
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as failure:
         if not _is_its_own_fault(trial, failure):
-            raise UnfinishedTrialError(
-                f"{trial.cell} trial {trial.number}: {error_message(failure)}; the trial is not "
-                "over: when that is mended, the same command goes on with it"
-            ) from failure
+            raise UnfinishedTrialError.because(trial, failure) from failure
         outcome, error = "failed", error_message(failure)
     row = _row(trial, env, outcome, error, minutes=status.minutes())
     if state is None or not row.counts:
@@ -129,7 +142,7 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest) -> TrialRow:
     )
 
 
-class _Callbacks(CheckpointCallback):
+class _TrialCallback(CheckpointCallback):
     """Those of a run, and after each epoch of fine-tuning the pruner."""
 
     def __init__(
@@ -235,24 +248,6 @@ def _is_its_own_fault(job: Job, failure: Exception) -> bool:
     if memory_ran_out(failure):
         return job.state() != "stopped"
     return isinstance(failure, RunFolderError | RuntimeError)
-
-
-def _prepare_folder(plan: SearchPlan, job: Job, env: Environment) -> Environment:
-    """Return the environment, with what earlier processes used, as the folder has it from now on.
-
-    Pretraining is taken from a run of the study, or from the trials before, that has the same.
-    """
-    sweep(job.partial, every=True)
-    if job.state() == "new":
-        any(reuse_pretraining(job, runs, env) for runs in (plan.out / RUNS, plan.pretrained))
-    if job.state() == "stopped":
-        try:
-            before = read_environment(job.partial)
-        except RunFolderError:
-            before = None
-        env = continued(before, env)
-    write_json(job.partial / ENVIRONMENT, env.as_dict(), make_folder=False)
-    return env
 
 
 def _row(

@@ -1,14 +1,14 @@
 """The trials of a search: rows of those that have ended, folders of those that have not.
 
-`search.csv` and `search_earlier.csv` hold the trials that have ended. A trial that is being made,
+`search.csv` and `search_earlier.csv` have the trials that have ended. A trial that is being made,
 or was stopped, is a folder `search/trials/CELL-DIGEST-NUMBER.partial` with its settings and its
 checkpoint. Whoever changes the files, or begins a trial, holds the lock of the folder's tables; who
 makes a trial holds the lock of its run. So commands and machines that share the folder share the
 search, and a process that is killed leaves nothing locked.
 
-Once a trial has ended, its folder (without `.partial`) keeps what the row does not say: the errors
-by epoch, from which the pruner judges others, and all digits of what was drawn. Neither is
-committed; a search goes on without them.
+Once a trial has ended, its folder (without `.partial`) has what the row lacks: the errors by epoch,
+from which the pruner judges others, and all digits of what was drawn. Neither is committed; after a
+clone, a search continues without them.
 """
 
 from __future__ import annotations
@@ -22,21 +22,20 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from dae_cli.config.dump import dump_yaml, flat_settings
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import Experiment
 from dae_cli.config.search_cells import Values
 from dae_cli.config.search_space import LAYERS, UNITS, Choices, Domain, Range, Value
-from dae_cli.csvfile import Count, read_rows, write_rows
+from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.files import HeldError, file_lock, write_json, write_text
 from dae_cli.search.plan import CellSearch, SearchPlan
 from dae_cli.search.sampling import EarlierTrial, SamplerName, draw, rounded
-from dae_cli.study.progress import Silent
 from dae_cli.study.results_folder import tables_lock
 from dae_cli.study.rows import TrialRow
 from dae_cli.study.run.engine_choice import with_engines
@@ -49,7 +48,6 @@ from dae_cli.study.run.job import (
     PlannedRun,
     sweep_runs,
 )
-from dae_cli.study.run.record import read_record
 from dae_cli.study.tables.trials import EARLIER_CSV, settings_text, settings_values
 
 MOST_FAILURES = 10
@@ -59,12 +57,12 @@ DRAW = "draw.json"
 
 
 class Draw(BaseModel):
-    """What draw.json of a trial holds."""
+    """What draw.json of a trial has."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, strict=True)
 
     sampler: SamplerName
-    sampler_seed: Count
+    sampler_seed: Annotated[int, Field(ge=0)]
     drawn: dict[str, bool | int | float | str]
     """With all digits; the settings are rounded."""
 
@@ -206,7 +204,7 @@ def trials_of(plan: SearchPlan) -> list[CellTrials]:
 def next_trial(
     plan: SearchPlan, last_before: Sequence[int], running: Collection[str]
 ) -> Trial | Literal["others", "none"]:
-    """Return a trial to be made: one that was left unfinished, else a new one, in its folder.
+    """Return a trial to be made, which has a folder: an unfinished one, else a new one.
 
     Args:
         plan: the search.
@@ -214,7 +212,7 @@ def next_trial(
         running: the folders' names of trials that this command is making.
 
     Returns:
-        Else whether other commands are making trials, or none is left to be made.
+        The trial; "others" if only other commands have trials to make, "none" if nobody has.
     """
     plan.trials.mkdir(parents=True, exist_ok=True)
     with tables_lock(plan.out):
@@ -233,7 +231,7 @@ def next_trial(
             return "others" if others else "none"
         cell = min(wanting, key=lambda cell: cell.counted)
         trial = cell.draw(cell.last_number + 1, cell.unfinished)
-        for leftover in (trial.folder, trial.partial):  # of a row that was taken out
+        for leftover in (trial.folder, trial.partial):  # of a row that was removed
             shutil.rmtree(leftover, ignore_errors=True)
         return _begin(trial)
 
@@ -245,12 +243,11 @@ def _begin(trial: Trial) -> Trial:
     write_text(trial.partial / CONFIG, dump_yaml(trial.experiment), make_folder=False)
     if trial.state() != "stopped":
         return trial
-    planned = PlannedRun(replace(trial, device="auto"), "stopped", "auto")
-    jobs, unresumable = with_engines([planned], Silent().note)
+    as_begun = PlannedRun(replace(trial, device="auto"), "stopped", "auto")
+    jobs, unresumable = with_engines([as_begun], lambda _: None)
     for why in unresumable.values():
-        raise RunFolderError(f"{planned.label}: {why}")
-    (job,) = jobs
-    return replace(trial, engine=job.engine, device=job.device)
+        raise RunFolderError(f"{trial.cell} trial {trial.number}: {why}")
+    return replace(trial, engine=jobs[0].engine, device=jobs[0].device)
 
 
 def end_trial(plan: SearchPlan, trial: Trial, row: TrialRow) -> None:
@@ -305,8 +302,8 @@ def write_search_csv(plan: SearchPlan, new: Sequence[TrialRow] = ()) -> list[Tri
     """Add rows to search.csv, and return all rows of the plan's searches; the caller has the lock.
 
     Rows of cells that are not searched now stay as they are. Of the others, those that another
-    space, pruning, data or numerics made go to search_earlier.csv; those of a search that came back
-    come back.
+    space, pruning, data or numerics made go to search_earlier.csv; those of a search that is made
+    again come back.
 
     Raises:
         RunFolderError: what is there is not a search.csv that dae wrote.
@@ -419,10 +416,10 @@ def _values_in(experiment: object, space: Mapping[str, Domain]) -> dict[str, Val
 
 
 def _read_draw(folder: Path, space: Mapping[str, Domain], values: Values) -> Draw | None:
-    """How a trial's settings were drawn; None where its folder does not tell."""
+    """How a trial's settings were drawn; None if its folder lacks that."""
     try:
-        how = read_record(folder / DRAW, Draw.model_validate_json)
-    except RunFolderError:
+        how = Draw.model_validate_json((folder / DRAW).read_bytes())
+    except (OSError, ValueError):
         return None
     fits = how.drawn.keys() == space.keys() and all(
         isinstance(domain, Choices) or _is_within(domain, how.drawn[key])

@@ -28,7 +28,7 @@ from dae_cli.study.cluster_task import (
     versions_here,
 )
 from dae_cli.study.processes import Killed, Make
-from dae_cli.study.progress import Watcher
+from dae_cli.study.progress import Watcher, receive
 from dae_cli.study.run.job import LOCK, Job, hidden
 from dae_cli.study.run.run import Unfinished
 
@@ -151,8 +151,7 @@ class Cluster:
         if not ended:
             time.sleep(seconds)
         while not self._progress.empty():
-            name, *arguments = self._progress.get()
-            getattr(self._watcher, name)(*arguments)
+            receive(self._progress.get(), self._watcher)
         for job, make, future in ended:
             del self._running[job.name]
             result = self._result(future)

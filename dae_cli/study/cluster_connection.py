@@ -21,9 +21,7 @@ _EXPECTED = "; a Dask scheduler was expected, whose address `dask scheduler` pri
 
 
 @contextmanager
-def connected(
-    address: str, watcher: Watcher, data_dir: Path | None = None, kind: Any = Cluster
-) -> Iterator[Cluster]:
+def connected(address: str, watcher: Watcher, data_dir: Path | None = None) -> Iterator[Cluster]:
     """Connect to a Dask scheduler.
 
     Args:
@@ -37,7 +35,7 @@ def connected(
     """
     client = _client(address)
     try:
-        with kind(client, address, watcher, data_dir) as cluster:
+        with Cluster(client, address, watcher, data_dir) as cluster:
             yield cluster
     finally:
         with suppress(Exception):  # what was to come of it has come, and the scheduler may be gone

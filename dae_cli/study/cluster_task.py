@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import threading
+import time
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +27,7 @@ from dae_cli.files import HeldError, file_lock
 from dae_cli.machine import version_of
 from dae_cli.stopping import StopRequest
 from dae_cli.study.processes import Make, Processes
-from dae_cli.study.progress import Position, Silent, Watcher
+from dae_cli.study.progress import SendingWatcher, Watcher
 from dae_cli.study.run.job import Job
 from dae_cli.study.run.provenance import INSTALLED, commit, known
 from dae_cli.study.run.run import Unfinished
@@ -34,6 +35,8 @@ from dae_cli.training.version import NUMERICS_VERSION
 
 LOOK_SECONDS = 0.2
 """Between two looks whether a task is still wanted."""
+PROGRESS_SECONDS = 1.0
+"""Between two messages of how far a job is."""
 _ENDING = ("stopping", "stopped", "closing", "closing_gracefully", "closed", "failed")
 _ONE_AT_A_TIME = threading.Lock()
 """However many threads a worker was started with: a job takes a whole core."""
@@ -120,7 +123,7 @@ def make_on_worker(task: Task) -> Any:
             return WorkerMismatch(why)
         # A nanny starts its workers as daemons, to which multiprocessing denies children.
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-        with closing(Processes(_TopicWatcher(worker, task.topic))) as processes:
+        with closing(Processes(SendingWatcher(_Topic(worker, task.topic).send))) as processes:
             processes.start(task.job, partial(_make_with_local_data, task.make, task.data_dir))
             while True:
                 for _, result in processes.results(LOOK_SECONDS):
@@ -133,23 +136,19 @@ def make_on_worker(task: Task) -> Any:
         _ONE_AT_A_TIME.release()
 
 
-class _TopicWatcher(Silent):
-    """Sends progress to the command, by way of the scheduler."""
+class _Topic:
+    """Sends messages to the command, by way of the scheduler; not more of a job than it shows."""
 
-    def __init__(self, worker: Any, topic: str) -> None:
-        self._worker, self._topic = worker, topic
+    def __init__(self, worker: Any, name: str) -> None:
+        self._worker, self._name = worker, name
+        self._next = 0.0
 
-    def note(self, text: str) -> None:
-        self._send("note", text)
-
-    def started(self, run: str, resumed: bool) -> None:
-        self._send("started", run, resumed)
-
-    def moved(self, run: str, position: Position) -> None:
-        self._send("moved", run, position)
-
-    def _send(self, *message: object) -> None:
-        self._worker.log_event(self._topic, pickle.dumps(message))
+    def send(self, message: tuple[Any, ...]) -> None:
+        if message[0] == "moved":
+            if time.monotonic() < self._next:
+                return
+            self._next = time.monotonic() + PROGRESS_SECONDS
+        self._worker.log_event(self._name, pickle.dumps(message))
 
 
 def _make_with_local_data(

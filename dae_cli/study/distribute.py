@@ -109,32 +109,25 @@ def _make_at(
     watcher: Watcher,
     stop: StopRequest,
 ) -> Generator[tuple[Job, Any], None, None]:
-    killed, again = set[str](), list[Job]()
-    over, ask_at = False, 0.0
+    queue = _Queue(jobs)
     with closing(place), stop.delay_signals():
-        while place.running or not (stop.signal or (over and not again)):
-            while not over and _has_room(place, workers, stop) and time.monotonic() >= ask_at:
-                try:
-                    job = next(jobs)
-                except StopIteration:
-                    over = True
-                else:
-                    if job is None:
-                        ask_at = time.monotonic() + WAIT_SECONDS
-                    else:
-                        place.start(job, make)
-            if again and not place.running and not stop.signal:
+        while place.running or not (stop.signal or queue.is_empty):
+            while place.running < min(workers, place.size) and not stop.signal:
+                if (job := queue.next_job()) is None:
+                    break
+                place.start(job, make)
+            if not place.running and not stop.signal and (job := queue.next_retry()):
                 workers = 1
-                place.start(again.pop(0), make)
+                place.start(job, make)
             for job, result in place.results(POLL_SECONDS):
-                if isinstance(result, Killed) and stop.signal:
-                    continue  # it has its last checkpoint
-                if isinstance(result, Killed) and not (result.final or job.name in killed):
-                    killed.add(job.name)
-                    again.append(job)
-                    workers = max(1, min(workers, place.size) - 1)
-                    watcher.note(f"{result.why}; {_going_on(job, workers)}")
-                    continue
+                if isinstance(result, Killed):
+                    job.is_held()  # removes the lock file that the process left
+                    if stop.signal:
+                        continue  # it has its last checkpoint
+                    if queue.retry(job, result):
+                        workers = max(1, min(workers, place.size) - 1)
+                        watcher.note(f"{result.why}; {_retry_text(job, workers)}")
+                        continue
                 if isinstance(result, Unfinished) and result.why == "stopped" and not stop.signal:
                     stop.request(signal.SIGTERM)
                 yield job, result
@@ -142,11 +135,46 @@ def _make_at(
                 place.stop()
 
 
-def _has_room(place: Place, workers: int, stop: StopRequest) -> bool:
-    return place.running < min(workers, place.size) and not stop.signal
+class _Queue:
+    """The jobs that are still to be made, and those whose process was killed."""
+
+    def __init__(self, jobs: Iterator[Job | None]) -> None:
+        self._jobs = jobs
+        self._is_over = False
+        self._ask_at = 0.0
+        self._retries: list[Job] = []
+        self._killed: set[str] = set()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there will be no more."""
+        return self._is_over and not self._retries
+
+    def next_job(self) -> Job | None:
+        """Return the next job that was not killed; None where there is none now."""
+        if self._is_over or time.monotonic() < self._ask_at:
+            return None
+        for job in self._jobs:
+            if job is None:
+                self._ask_at = time.monotonic() + WAIT_SECONDS
+            return job
+        self._is_over = True
+        return None
+
+    def next_retry(self) -> Job | None:
+        """Return a job that was killed, if there is one."""
+        return self._retries.pop(0) if self._retries else None
+
+    def retry(self, job: Job, killed: Killed) -> bool:
+        """Take a killed job in again, unless that was done before or it was killed too often."""
+        if killed.final or job.name in self._killed:
+            return False
+        self._killed.add(job.name)
+        self._retries.append(job)
+        return True
 
 
-def _going_on(job: Job, workers: int) -> str:
+def _retry_text(job: Job, workers: int) -> str:
     return (
         f"{job.name} goes on from its checkpoint when the others have ended, which are made "
         f"{'one' if workers == 1 else workers} at a time from now on"

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,8 +26,7 @@ from typing import Any, Self
 
 from dae_cli.errors import DaeError
 from dae_cli.stopping import SIGNALS, StopRequest, WorkerStopRequest
-from dae_cli.study.progress import Position, Watcher
-from dae_cli.study.rows import RunRow
+from dae_cli.study.progress import SendingWatcher, Watcher, receive
 from dae_cli.study.run.job import Job
 from dae_cli.study.run.run import one_thread_in_processes
 
@@ -111,21 +111,20 @@ class Processes:
             assert isinstance(reader, Connection)
             job, process = self._running[reader]
             try:
-                what, *content = reader.recv()
+                kind, content = reader.recv()
             except (EOFError, ConnectionResetError):
                 process.join()
-                what, content = "result", [Killed(_why_lost(process.exitcode))]
-            else:
-                if what in ("note", "started", "moved"):
-                    getattr(self._watcher, what)(*content)
-                    continue
-                process.join(ENDING_SECONDS)
-                process.kill()
+                kind, content = "result", Killed(_why_lost(process.exitcode))
+            if kind == "progress":
+                receive(content, self._watcher)
+                continue
+            process.join(ENDING_SECONDS)
+            process.kill()
             del self._running[reader]
             reader.close()
-            if what == "error":
-                raise content[0]
-            yield job, content[0]
+            if kind == "error":
+                raise content
+            yield job, content
 
     def stop(self) -> None:
         """Ask all processes to stop, once: each saves a checkpoint and sends its result."""
@@ -144,30 +143,6 @@ class Processes:
         self._running.clear()
 
 
-class _PipeWatcher:
-    """Sends progress to the command; drops it while the command does not read, and goes on."""
-
-    def __init__(self, writer: Connection) -> None:
-        self._writer = writer
-
-    def note(self, text: str) -> None:
-        self._send("note", text)
-
-    def started(self, run: str, resumed: bool) -> None:
-        self._send("started", run, resumed)
-
-    def moved(self, run: str, position: Position) -> None:
-        self._send("moved", run, position)
-
-    def finished(self, row: RunRow) -> None:
-        """Leave that to the command, which gets the row."""
-
-    def _send(self, *message: object) -> None:
-        with suppress(OSError):
-            if select.select([], [self._writer], [], 0)[1]:
-                self._writer.send(message)
-
-
 def _work(folder: Path, work: bytes, writer: Connection) -> None:
     """Do what a process is for."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -177,12 +152,19 @@ def _work(folder: Path, work: bytes, writer: Connection) -> None:
     try:
         job, make = pickle.loads(work)
         try:
-            result = "result", make(job, _PipeWatcher(writer), stop)
+            result = "result", make(job, SendingWatcher(partial(_send_progress, writer)), stop)
         except BaseException as error:
             result = "error", error
     except ImportError as error:
         result = "error", StartError.because(error)
     writer.send(result)
+
+
+def _send_progress(writer: Connection, message: tuple[Any, ...]) -> None:
+    """Send it, unless the command has not read for a while: the job goes on in any case."""
+    with suppress(OSError):
+        if select.select([], [writer], [], 0)[1]:
+            writer.send(("progress", message))
 
 
 def _end_with_parent() -> None:

@@ -61,7 +61,7 @@ def write_results(
     draw: bool = True,
     data: Mapping[str, Prepared] = {},
 ) -> Results:
-    """Write every file of a results folder but the runs' own; whoever holds the tables calls it.
+    """Write every file of a results folder but the runs' own; the caller holds its lock.
 
     settings.yaml and runs.csv; of a table's study table.csv, mcnemar.csv, wrong_rows.csv,
     curves.csv, REPORT.md, report.html, plots and sheets of filters; of a study on filters
@@ -116,8 +116,7 @@ def write_tables(
 ) -> tuple[list[TableRow], list[RunComparison]]:
     """Write settings.yaml, runs.csv and, of a table's study, table, comparisons and wrong rows.
 
-    Whoever holds the tables calls it. A study that is stopped so leaves what it has, whether or
-    not its run folders come along.
+    The caller holds the lock of the tables.
 
     Args:
         rows: of runs.csv, in its order.
@@ -134,8 +133,7 @@ def write_tables(
     table = table_of(rows)
     write_rows(out / TABLE_CSV, table, TableRow)
     tests = write_comparisons(out, rows, source or out)
-    if fresh := [row for row in new if not row.error]:
-        add_runs(study, out, fresh, rows)
+    add_runs(study, out, [row for row in new if not row.error], rows)
     return table, tests
 
 
@@ -167,8 +165,5 @@ def _write_filter_study(
     ]
     report = FilterReport(study, command, machine, rows, figures, measured)
     write_text(out / REPORT, report_markdown(report))
-    judged = [(shown.figure.name, shown.judgement) for shown in figures]
-    return Results(
-        out / REPORT,
-        judgements=[f"{name}: {judgement.sentence}" for name, judgement in judged if judgement],
-    )
+    judgements = [f"{s.figure.name}: {s.judgement.sentence}" for s in figures if s.judgement]
+    return Results(out / REPORT, judgements=judgements)

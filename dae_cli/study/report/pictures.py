@@ -73,25 +73,27 @@ def _save_sheets(dataset: DatasetResults, out: Path) -> None:
 def add_runs(
     study: ResolvedStudy, out: Path, new: Sequence[RunRow], rows: Sequence[RunRow]
 ) -> None:
-    """Write the curves of runs that have just ended, and the sheets of cells that show them.
+    """Write the curves of runs that have just ended, and the sheets of those that their cells show.
 
-    Whoever holds the tables calls it: a study that is stopped so leaves what it has, whether or
-    not its run folders come along.
+    The caller holds the lock of the tables. A study that is stopped so leaves what it has, whether
+    or not its run folders come along.
 
     Args:
-        new: the rows of these runs.
         rows: of runs.csv.
     """
-    runs = {row.run for row in new}
-    add_curves(out, runs, [row.run for row in rows if not row.error])
+    if not new:
+        return
+    done, names = [row for row in rows if not row.error], {row.run for row in new}
+    add_curves(out, names, [row.run for row in done])
+    saved = read_saved_runs(out)
     for dataset in dict.fromkeys(row.dataset for row in new):
-        own = [row for row in rows if row.dataset == dataset and not row.error]
-        if runs.isdisjoint(first.run for first in first_seeds(own)):
+        own = [row for row in done if row.dataset == dataset]
+        if names.isdisjoint(row.run for row in first_seeds(own)):
             continue
-        shown, limit = read_saved_runs(out).shown_filters(own)
+        shown, limit = saved.shown_filters(own)
         sheets = sheet_names(study, [one.row for one in shown])[-len(shown) :]
         for one, (title, name) in zip(shown, sheets, strict=True):
-            if one.row.run in runs:
+            if one.row.run in names:
                 _Captions(study, shown).save_sheet(one, out / name, limit, title)
 
 

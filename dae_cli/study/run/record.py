@@ -121,12 +121,12 @@ def read_status(folder: Path) -> Status:
     def parse(content: bytes) -> Status:
         return _STATUS.validate_json(to_json(_migrated(from_json(content))), strict=True)
 
-    return read_record(folder / STATUS, parse)
+    return read_json(folder / STATUS, parse)
 
 
 def read_environment(folder: Path) -> Environment:
     """Read environment.json of a run folder; raises RunFolderError as `read_status` does."""
-    return read_record(folder / ENVIRONMENT, Environment.model_validate_json)
+    return read_json(folder / ENVIRONMENT, Environment.model_validate_json)
 
 
 def _migrated(record: Any) -> Any:
@@ -145,7 +145,7 @@ def _migrated(record: Any) -> Any:
     return described | {"trust": data.get("trust") or ""} | of_data | result | record
 
 
-def read_record(path: Path, parse: Callable[[bytes], T]) -> T:
+def read_json(path: Path, parse: Callable[[bytes], T]) -> T:
     """Read a small JSON file, which `parse` makes a checked object of.
 
     Raises:
