@@ -1,7 +1,7 @@
 """wrong_rows.npy of a run: which test rows it got wrong, one bit a row.
 
-Two models are compared on the same test rows (`tables/comparisons.py`); their counts alone
-do not say how often they fail on different rows. The file holds uint8, the bits of `numpy.packbits`:
+Two models are compared on the same test rows (`tables/comparisons.py`); their counts alone do not
+say how often they fail on different rows. The file holds uint8, the bits of `numpy.packbits`:
 bit 7 of byte 0 is the first test row, and it is 1 where the row was classified wrongly.
 """
 
