@@ -61,7 +61,8 @@ def animate_learning(
             raise RunFolderError(
                 f"{source}: was trained on {experiment.dataset} with SHA-256 "
                 f"{had.data_sha256[:12]}… ({had.data_source}), but here is {data.sha256[:12]}… "
-                f"({data.source}); give its data with {'--photos' if experiment.dataset == PHOTOGRAPHS else '--data-dir'}"
+                f"({data.source}); give its data with "
+                f"{'--photos' if experiment.dataset == PHOTOGRAPHS else '--data-dir'}"
             )
         cpu = torch.device("cpu")
         engine = engine_for(default_engine(cpu, watcher.note), cpu)

@@ -33,13 +33,13 @@ def report(
     """
     resolved, folder = results_of(study, overrides or (), out)
 
-    from dae_cli.study.earlier_rows import require_current
+    from dae_cli.study.earlier_rows import EarlierRows
     from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import run_plan
     from dae_cli.study.report.render import recorded_command
 
     plan = Plan(resolved, folder, ())
-    require_current(plan)
+    EarlierRows(plan).require_current()
     # What put the runs together is told as before.
     command = recorded_command(folder) or command_line()
     with watching(quiet=quiet) as watcher:

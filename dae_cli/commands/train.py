@@ -93,7 +93,8 @@ def train(
         )
 
     from dae_cli.data.sources import DataOptions
-    from dae_cli.study.single import execute, plan_run
+    from dae_cli.study.plan import plan_run
+    from dae_cli.study.replicate import run_single
 
     with watching(quiet=quiet, single=True) as watcher:
         planned = plan_run(
@@ -112,7 +113,7 @@ def train(
         with hint_when_interrupted(
             "  the same command with --resume goes on from the last checkpoint"
         ):
-            row = execute(planned, watcher=watcher, force=force, command=command_line())
+            row = run_single(planned, watcher=watcher, force=force, command=command_line())
     if row.error:
         raise DaeError(f"{planned.job.cell} failed: {row.error}")
     if planned.state == "done" and not force and not quiet:

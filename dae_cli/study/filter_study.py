@@ -173,7 +173,7 @@ def measured_runs(
     if not read_runs or any(_is_elsewhere(source, row) for row in done):
         for unit in read_rows(source / FILTERS_CSV, UnitRow):
             saved.setdefault((unit.cell, unit.seed), []).append(unit)
-    found = []
+    measured = []
     for row in done:
         path = source / RUNS / row.run / FILTERS_CSV
         if read_runs and path.exists():
@@ -183,8 +183,8 @@ def measured_runs(
             units = saved[row.cell, row.seed]
         else:
             raise RunFolderError(f"{path}: is not there; remove the folder to have the run made")
-        found.append(MeasuredRun(row, tuple(units)))
-    return found
+        measured.append(MeasuredRun(row, tuple(units)))
+    return measured
 
 
 def require_measures(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool = False) -> None:
@@ -213,7 +213,7 @@ def unit_rows(measured: Iterable[MeasuredRun]) -> list[UnitRow]:
 
 def figure_rows(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> list[FigureRow]:
     """Return a row for each cell and seed of each figure."""
-    found = []
+    rows = []
     for figure in study.figures:
         judgement = check_claim(figure, measured)
         for run in measured:
@@ -231,8 +231,8 @@ def figure_rows(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> list[F
                     holds=judgement.holds if judgement else None,
                     **numbers,
                 )
-                found.append(row)
-    return found
+                rows.append(row)
+    return rows
 
 
 def _number(estimate: Estimate, factor: float = 1.0) -> Number:

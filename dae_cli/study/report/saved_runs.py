@@ -93,10 +93,10 @@ class SavedRuns:
         Raises:
             RunFolderError: its metrics.csv is damaged.
         """
-        found = metrics_curves(self.runs / run) if self.runs else None
-        if found is None:
+        curves = metrics_curves(self.runs / run) if self.runs else None
+        if curves is None:
             return self.curves.get(run)
-        return Curves(simplified(found.valid), tuple(simplified(line) for line in found.cost))
+        return Curves(simplified(curves.valid), tuple(simplified(line) for line in curves.cost))
 
     def shown_filters(self, rows: Sequence[RunRow]) -> tuple[list[ShownFilters], float]:
         """Return the filters of one data set's runs, of the first seed of each cell, and the grey
@@ -108,11 +108,11 @@ class SavedRuns:
         Raises:
             RunFolderError: a checkpoint is damaged.
         """
-        found = [shown for row in first_seeds(rows) if (shown := self._shown(row))]
-        limits = {shown.sheet_limit for shown in found} - {None}
-        if len(limits) != 1 and found:
-            limits = {common_limit([shown.filters.weights for shown in found])}
-        return found, float(f"{limits.pop() or 1.0:.4g}") if limits else 1.0
+        shown = [one for row in first_seeds(rows) if (one := self._shown(row))]
+        limits = {one.sheet_limit for one in shown} - {None}
+        if len(limits) != 1 and shown:
+            limits = {common_limit([one.filters.weights for one in shown])}
+        return shown, float(f"{limits.pop() or 1.0:.4g}") if limits else 1.0
 
     def _shown(self, row: RunRow) -> ShownFilters | None:
         if self.runs and (self.runs / row.run / CHECKPOINT).is_file():
@@ -147,12 +147,12 @@ def read_curves(out: Path) -> dict[str, Curves]:
     Raises:
         RunFolderError: it is not one that dae wrote.
     """
-    found: dict[str, Curves] = {}
+    curves: dict[str, Curves] = {}
     for row in read_rows(out / CURVES_CSV, CurveRow):
-        cost = found[row.run].cost if row.run in found else ()
+        cost = curves[row.run].cost if row.run in curves else ()
         valid = row.curve == _VALID
-        found[row.run] = Curves(row.points, cost) if valid else Curves((), (*cost, row.points))
-    return found
+        curves[row.run] = Curves(row.points, cost) if valid else Curves((), (*cost, row.points))
+    return curves
 
 
 def write_curves(out: Path, curves: Mapping[str, Curves]) -> None:
@@ -179,9 +179,9 @@ def add_curves(out: Path, run: str, runs: Sequence[str]) -> None:
         OutputError: it cannot be written.
     """
     saved = SavedRuns(out / RUNS, read_curves(out), {})
-    known = {r: saved.curves.get(r) if r != run else None for r in runs}
-    found = {r: curves or saved.curves_of(r) for r, curves in known.items()}
-    write_curves(out, {r: curves for r, curves in found.items() if curves})
+    curves = {r: c for r, c in saved.curves.items() if r != run}
+    curves |= {r: c for r in runs if r not in curves and (c := saved.curves_of(r)) is not None}
+    write_curves(out, {r: curves[r] for r in runs if r in curves})
 
 
 def metrics_curves(run: Path) -> Curves | None:
@@ -239,12 +239,12 @@ def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, s
 
 
 def _read_sheets(out: Path) -> dict[str, SavedSheet]:
-    found = {}
+    sheets = {}
     for path in sorted((out / FILTERS).glob("*.png")):
         with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
             run, sheet = _sheet(path)
-            found[run] = sheet
-    return found
+            sheets[run] = sheet
+    return sheets
 
 
 def _sheet(path: Path) -> tuple[str, SavedSheet]:
