@@ -18,7 +18,7 @@ from dae_cli.commands.options import (
     file,
     grid_of_tiles,
 )
-from dae_cli.commands.tables import DASH, columns, fits, print_json
+from dae_cli.commands.tables import DASH, as_json, columns, fits
 from dae_cli.config.messages import did_you_mean
 from dae_cli.config.names import label
 from dae_cli.data.cache import load
@@ -57,7 +57,7 @@ def list_(names: NamesOrAll = None, data_dir: DataDir = None, form: Format = "ta
     found, code = _offers_of(names, DataOptions(data_dir))
     sets = [_facts(name, offers) for name, offers in found.items()]
     if form == "json":
-        print_json(sets)
+        typer.echo(as_json(sets))
     else:
         header = ("set", "rows", "here", "size", "SHA-256", "would come from")
         rows = [header, *(row for facts in sets for row in _table_rows(facts))]
@@ -116,7 +116,7 @@ def verify(
                 if not sound:
                     code = max(code, 2 if offer.place == "yours" else 1)
     if form == "json":
-        print_json(checks)
+        typer.echo(as_json(checks))
     elif checks:
         rows = [("set", "copy", "origin", "trust", "SHA-256", "found")]
         for one in checks:
@@ -214,7 +214,7 @@ def _prepare(names: Sequence[str], options: DataOptions, form: Format) -> None:
             keys = ("name", "origin", "trust", "sha256", "source")
             ready.append({key: getattr(found, key) for key in keys} | {"path": str(found.path)})
     if form == "json":
-        print_json(ready)
+        typer.echo(as_json(ready))
     elif ready:
         rows = [("set", "origin", "trust", "SHA-256", "source")]
         for r in ready:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 
 from dae_cli.commands.options import DataDir, SplitName
 from dae_cli.commands.sources import run_folders
-from dae_cli.commands.tables import columns, interval
+from dae_cli.commands.tables import as_json, columns, interval
 from dae_cli.csvfile import csv_text
 from dae_cli.errors import DaeError
 
@@ -84,7 +83,7 @@ def _note(text: str, told: set[str]) -> None:
 
 def _printed(evaluations: Sequence[Evaluation], form: EvaluationFormat) -> str:
     if form == "json":
-        return json.dumps([_rounded(e) for e in evaluations], indent=2)
+        return as_json([_rounded(e) for e in evaluations])
     if form == "csv":
         lines = [_rounded(e) for e in evaluations]
         return csv_text([lines[0], *(line.values() for line in lines)]).rstrip("\n")

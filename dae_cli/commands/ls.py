@@ -7,14 +7,13 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from dae_cli.commands.options import Format
-from dae_cli.commands.tables import DASH, columns, print_json
+from dae_cli.commands.tables import DASH, as_json, columns
 from dae_cli.config.experiments import (
-    ResolvedExperiment,
     StudyListing,
     list_studies,
     list_study,
@@ -22,10 +21,7 @@ from dae_cli.config.experiments import (
 )
 from dae_cli.config.names import find_target
 from dae_cli.errors import ConfigError, RunFolderError, plain, shown
-from dae_cli.study.rows import RunRow, read_results
-from dae_cli.study.run.folder import config_sha256
-
-State = Literal["none", "failed", "done"]
+from dae_cli.study.states import State, cell_states
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ def ls(
             )
         listed = [_listed(list_study(target.name, target.folder), study)]
     if form == "json":
-        print_json([_facts(one) for one in listed])
+        typer.echo(as_json([_facts(one) for one in listed]))
         return
     if not listed:
         typer.echo("no studies here or in the installed package", err=True)
@@ -104,23 +100,9 @@ def _listed(study: StudyListing, name: str = "") -> _Listed:
     except ConfigError:
         return _Listed(study, {}, f"cannot be read; dae show {name or study.name} says why")
     try:
-        rows = read_results(Path("results") / study.name / "runs.csv", RunRow)
+        return _Listed(study, cell_states(resolved, Path("results") / study.name))
     except RunFolderError as error:
         return _Listed(study, {}, str(error))
-    return _Listed(study, {cell.cell: _state(cell, rows) for cell in resolved.cells})
-
-
-def _state(cell: ResolvedExperiment, rows: list[RunRow]) -> State:
-    current = [
-        row
-        for row in rows
-        if row.cell == cell.cell
-        and row.config_sha256
-        == config_sha256(cell.experiment.model_copy(update={"seed": row.seed}), row.numerics)
-    ]
-    if any(not row.error for row in current):
-        return "done"
-    return "failed" if current else "none"
 
 
 def _facts(listed: _Listed) -> dict[str, object]:

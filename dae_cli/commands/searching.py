@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from dae_cli.commands.options import Format
-from dae_cli.commands.tables import DASH, columns, minutes
+from dae_cli.commands.tables import DASH, as_json, columns, minutes
 from dae_cli.config.names import label
 from dae_cli.errors import DaeError
 
@@ -42,7 +41,7 @@ def grid(plan: SearchPlan, form: Format) -> list[str]:
 
     known = so_far(plan)
     if form == "json":
-        return [_dumped(_plan_as_json(plan, known))]
+        return [as_json(_plan_as_json(plan, known))]
     rows = [("cell", "trials", "of", "dataset", "searched")]
     for cell, counts in zip(plan.cells, known, strict=True):
         ended = counts.get("COMPLETE", 0) + counts.get("PRUNED", 0)
@@ -65,7 +64,7 @@ def tell(outcome: SearchOutcome, form: Format, quiet: bool, written: bool) -> No
     """Print the outcome: a table, JSON, or the path of search.csv."""
     chosen = [cell.chosen for cell in outcome.cells if cell.chosen]
     if form == "json":
-        typer.echo(_dumped(_as_json(outcome)))
+        typer.echo(as_json(_as_json(outcome)))
         return
     if quiet:
         typer.echo(label(outcome.table))
@@ -166,10 +165,6 @@ def _plan_as_json(plan: SearchPlan, known: Sequence[Mapping[str, int]]) -> dict[
     }
 
 
-def _dumped(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
-
-
 def check_files(
     study: str, cells: Sequence[SearchedCell], folder: Path, form: Format, quiet: bool
 ) -> None:
@@ -180,7 +175,7 @@ def check_files(
     agree = len(cells) - len(not_searched) - len({d.cell for d in found})
     if form == "json":
         told = {"differences": [asdict(d) for d in found], "not_searched": list(not_searched)}
-        typer.echo(_dumped({"cells": len(cells), "agree": agree, **told}))
+        typer.echo(as_json({"cells": len(cells), "agree": agree, **told}))
     elif found:
         rows = [("cell", "what", "recorded", "expected")]
         rows += [(d.cell, d.what, d.recorded, d.expected) for d in found]

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-import typer
-
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.cells import data_mark, origin
@@ -23,9 +21,9 @@ DASH = "-"
 _WIDE_GAPS = (3, 3, 4, 4, 2)
 
 
-def print_json(value: object) -> None:
-    """Print JSON as every command does."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+def as_json(value: object) -> str:
+    """JSON as every command prints it."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def text_width() -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from dae_cli.commands.options import DataDir, Format, Overrides, ResultsFolder, StudyOrResults
 from dae_cli.commands.sources import results_of
-from dae_cli.commands.tables import columns
+from dae_cli.commands.tables import as_json, columns
 from dae_cli.errors import plain
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def verify(
 
     found = verify_study(resolved, folder, data_dir, note)
     if form == "json":
-        typer.echo(json.dumps(asdict(found) | {"agrees": found.agrees}, indent=2))
+        typer.echo(as_json(asdict(found) | {"agrees": found.agrees}))
     else:
         if found.differences:
             typer.echo("\n".join(_table(found)))
