@@ -756,6 +756,9 @@ def test_a_wrong_search_section_is_reported_at_its_line_by_every_command() -> No
         rest = [one.partition("study.yaml:9 ")[2] for one in found]
         assert_reported([one.removeprefix("search item 1.space.") for one in rest], place, *parts)
     assert problems("mine", search=True) == problems("mine")
+    (unknown,) = problems(write_cells(section("nothing: {low: 1, high: 2}")))
+    assert "the keys are units, layers, " in unknown
+    assert not re.search(r"\b(seed|subset|svm|rows)\b", unknown), "keys that cannot be searched"
 
 
 def test_a_search_must_name_cells_once_and_make_experiments_of_them() -> None:

@@ -262,6 +262,9 @@ def test_an_svg_and_a_pdf_hold_the_same_tiles_the_settings_and_text(
     tiles = [greys_of(row, limit_of(weights)) for row in weights]
     assert in_rows(tiles_in(sheet, tiles, 8), 4)
     root = ElementTree.parse("a.svg").getroot()
+    image = next(element for element in root.iter() if element.tag.endswith("}image"))
+    across, _, _, down, *_ = re.findall(r"[\d.]+", image.attrib["transform"])
+    assert across == down  # its pixels are square
     texts = {element.tag.rpartition("}")[2]: element.text for element in root.iter()}
     assert texts["title"] == "filters of layer 1"
     assert texts["description"] == "\n".join(

@@ -176,8 +176,9 @@ def test_mnist_is_found_whatever_its_capitals_and_separators(
     ],
 )
 def test_what_can_only_be_meant_as_mnist_is_refused_where_mnist_is_asked_for(
-    dae: Dae, tiny_data: Path, name: str
+    dae: Dae, tiny_data: Path, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))  # without rot
     path = Path("mine", name)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x")

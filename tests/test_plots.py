@@ -50,13 +50,13 @@ def plotted(
         commands.dae("replicate", "plots").succeeded()
         out = folder / "results" / "plots"
         fail(out, "rect-10")
-        real = Figure.savefig
+        real = Figure.draw
 
         def recording(figure: Figure, *words: Any, **options: Any) -> None:
             figures.append(figure)
             real(figure, *words, **options)
 
-        patch.setattr(Figure, "savefig", recording)  # what matplotlib is given to draw
+        patch.setattr(Figure, "draw", recording)  # what matplotlib is given to draw
         commands.dae("report", "plots").succeeded()
     ((errors,), (curves,)) = (figure.axes for figure in figures)
     return out, errors, curves
@@ -152,13 +152,13 @@ def figures_of(study: SyntheticStudy) -> list[Figure]:
     study.write()
     figures = []
     with pytest.MonkeyPatch.context() as patch:
-        real = Figure.savefig
+        real = Figure.draw
 
         def recording(figure: Figure, *words: Any, **options: Any) -> None:
             real(figure, *words, **options)
             figures.append(figure)
 
-        patch.setattr(Figure, "savefig", recording)
+        patch.setattr(Figure, "draw", recording)
         commands.dae("report", "made").succeeded()
     return figures
 

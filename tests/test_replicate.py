@@ -6,6 +6,7 @@ import functools
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -90,6 +91,27 @@ def test_stdout_has_table_and_counts_stderr_what_became_of_each_run(finished: Fi
     ]
 
 
+OPENED: list[str] = []
+
+
+@functools.cache
+def listen_to_opened_files() -> None:
+    """Note the path of every file that this process opens; a hook cannot be taken away again."""
+    sys.addaudithook(lambda event, words: OPENED.append(str(words[0])) if event == "open" else None)
+
+
+def test_no_run_folder_is_read_more_than_twice_by_the_command_that_makes_it(
+    dae: Dae, tiny: Path
+) -> None:
+    listen_to_opened_files()
+    short = ("--set", "finetune.max_epochs=1", "--out", tiny, "--seeds", "12", "--jobs", "1")
+    for made, most in ((24, 2), (0, 1)):
+        OPENED.clear()
+        assert counts(dae("replicate", "tiny", *short).succeeded()) == (made, 24 - made, 0)
+        assert len([path for path in OPENED if path.endswith("/status.json")]) <= most * 24
+    OPENED.clear()
+
+
 def test_what_is_done_is_skipped_left_alone_and_said_to_be(dae: Dae, done: Path) -> None:
     before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in done.glob("runs/*/*")}
     tables = snapshot(done, (".csv",))
@@ -148,7 +170,7 @@ def test_a_cell_that_fails_is_reported_and_the_others_go_on(dae: Dae, tiny: Path
         ]
     status = read_json(tiny / "runs" / f"{rows[0]['run']}.partial" / "status.json")
     assert (status["state"], status["error"]) == ("failed", rows[0]["error"])
-    assert status["run"] == rows[0]["run"] and "result" not in status
+    assert status["run"] == rows[0]["run"] and "n_wrong" not in status
     assert [line.endswith("failed") for line in ended.lines[1:3]] == [True, False]
     table = read_csv(tiny / "table.csv")
     assert [(row["cell"], row["seeds"]) for row in table] == [("rect-0", ""), ("rect-25", "0 1")]

@@ -25,10 +25,9 @@ from dae_cli.figures.greys import Scale, common_limit, finite
 from dae_cli.figures.saving import ANIMATIONS, SUFFIXES, check_suffix, write_animation
 from dae_cli.files import with_home
 from dae_cli.filters import measures
-from dae_cli.study.run.corruption import corruption_told
-from dae_cli.study.run.filters import as_shown, run_filters
-from dae_cli.study.run.folder import CONFIG, STATUS
-from dae_cli.study.run.records import Status, TrainedOn, read_record
+from dae_cli.study.run.filters import as_shown, describe_corruption, run_filters
+from dae_cli.study.run.job import CONFIG
+from dae_cli.study.run.record import Status, read_status
 
 FRAMES = 24
 """Pictures in an animation."""
@@ -182,7 +181,7 @@ def _layers(folders: Sequence[Path], layer: int) -> list[Filters]:
     for folder in folders:
         weights = run_filters(folder, layer)
         experiment = as_pretrained(load_resolved(folder / CONFIG))
-        title = f"{experiment.dataset}, {corruption_told(experiment)}"
+        title = f"{experiment.dataset}, {describe_corruption(experiment)}"
         layers.append(as_shown(weights, experiment.dataset, title))
     if len({one.title for one in layers}) == len(layers):
         return layers
@@ -219,27 +218,27 @@ def _animate(
     from dae_cli.engines.engine import default_engine, engine_for
     from dae_cli.study.plan import prepare_any
     from dae_cli.study.run.learning import watch_learning
-    from dae_cli.study.run.threads import use_one_thread
+    from dae_cli.study.run.run import use_one_thread
 
     with progress_display() as display:
         use_one_thread()
         # No error is counted; the origin says how far the data are to be trusted.
         options = replace(
-            options, origin=recorded.origin if recorded else None, accept_unverified=True
+            options, origin=recorded.data_origin if recorded else None, accept_unverified=True
         )
         data = prepare_any(experiment.dataset, options, display)
-        if recorded and recorded.sha256 != data.sha256:
+        if recorded and recorded.data_sha256 != data.sha256:
             raise RunFolderError(
                 f"{source}: was trained on {experiment.dataset} with SHA-256 "
-                f"{recorded.sha256[:12]}… ({recorded.source}), but here is {data.sha256[:12]}… "
-                f"({data.source}); give its data "
+                f"{recorded.data_sha256[:12]}… ({recorded.data_source}), but here is "
+                f"{data.sha256[:12]}… ({data.source}); give its data "
                 f"with {'--photos' if experiment.dataset == PHOTOGRAPHS else '--data-dir'}"
             )
         cpu = torch.device("cpu")
         engine = engine_for(default_engine(cpu, display.note), cpu)
         display.note(f"training the first layer again, for {FRAMES} pictures of it")
         snapshots = watch_learning(experiment, data, engine, FRAMES)
-    title, most = corruption_told(experiment), grid[0] * grid[1]
+    title, most = describe_corruption(experiment), grid[0] * grid[1]
     layers = [as_shown(shot.weights, experiment.dataset, title) for shot in snapshots]
     # One for all moments: equal greys are equal weights.
     limit = common_limit([layer.weights[:most] for layer in layers])
@@ -257,13 +256,13 @@ def _animate(
     write_animation(frames, path, {"Experiment": source, "Engine": engine.name})
 
 
-def _experiment(source: str) -> tuple[PretrainedExperiment, TrainedOn | None]:
+def _experiment(source: str) -> tuple[PretrainedExperiment, Status | None]:
     """The experiment that is named, or that of a run folder with the data it was trained on."""
     folder = with_home(source)
     recorded = None
     if (folder / CONFIG).is_file():
         experiment = load_resolved(folder / CONFIG)
-        recorded = read_record(folder / STATUS, Status).data
+        recorded = read_status(folder)
     else:
         experiment = resolve_experiment(source).experiment
     if isinstance(experiment, SvmExperiment):

@@ -20,7 +20,7 @@ from rich.text import Text
 from dae_cli.commands.tables import interval, minutes
 from dae_cli.study.progress import Position, Silent
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import Job
+from dae_cli.study.run.job import Job
 
 _NARROW = 72
 _GUESS_AFTER = 20.0

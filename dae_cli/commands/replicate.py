@@ -99,7 +99,7 @@ def replicate(
     check_engine(engine, device)
     resolved = resolve_study(study, overrides or (), only or ())
 
-    from dae_cli.study.earlier_rows import require_rows_kept
+    from dae_cli.study.earlier_rows import EarlierRows
     from dae_cli.study.plan import default_out, plan_study
     from dae_cli.study.replicate import run_plan
 
@@ -120,7 +120,7 @@ def replicate(
             dry=dry_run,
         )
         if not dry_run:
-            require_rows_kept(plan)
+            EarlierRows(plan).require_kept()
             ahead = [run.job for run in plan.runs if force or run.state != "done"]
             places = cluster.size if cluster else cores()
             display.note(_announcement(len(plan.runs), len(ahead), jobs or places))
@@ -138,7 +138,7 @@ def replicate(
     if dry_run:
         typer.echo("\n".join(_planned_runs(plan, force)))
         try:
-            require_rows_kept(plan)
+            EarlierRows(plan).require_kept()
         except RunFolderError as error:
             typer.echo(f"without --dry-run this would be refused: {error}", err=True)
         return

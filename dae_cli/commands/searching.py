@@ -100,12 +100,12 @@ def tell_what_is_next(study: str, folder: Path) -> None:
         folder: where its results may stand.
     """
     from dae_cli.config.experiments import resolve_study
-    from dae_cli.study.earlier_rows import rows_lost
+    from dae_cli.study.earlier_rows import EarlierRows
     from dae_cli.study.plan import Plan, default_out
 
     with suppress(DaeError):  # a damaged runs.csv is not the search's concern
         resolved = resolve_study(study)
-        if rows_lost(Plan(resolved, folder, ())):
+        if EarlierRows(Plan(resolved, folder, ())).lost:
             usual = folder.absolute() == default_out(resolved.name, ()).absolute()
             own = "" if usual else f" --out {label(folder)}"
             typer.echo(

@@ -15,8 +15,8 @@ from dae_cli.config.study_schema import read_study_file
 from dae_cli.errors import ConfigError, DaeError, RunFolderError
 from dae_cli.files import with_home
 from dae_cli.study.rows import RunRow, read_results
-from dae_cli.study.run.finished import finished_runs
-from dae_cli.study.run.folder import CONFIG, RUNS, is_run_name
+from dae_cli.study.run.job import CONFIG, RUNS, is_run_name
+from dae_cli.study.run.record import finished_runs
 
 _RUNS_CSV = "runs.csv"
 

@@ -30,7 +30,7 @@ from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.study.run.provenance import not_known
 
 if TYPE_CHECKING:
-    from dae_cli.study.run.folder import PlannedRun
+    from dae_cli.study.run.job import PlannedRun
 
 
 def train(
@@ -92,7 +92,8 @@ def train(
             "--set seed=… sets the same: give one of them", param_hint="--seed"
         )
 
-    from dae_cli.study.single import execute, plan_run
+    from dae_cli.study.plan import plan_run
+    from dae_cli.study.replicate import run_single
 
     with progress_display(quiet=quiet, single=True) as display:
         planned = plan_run(
@@ -109,7 +110,7 @@ def train(
         with hint_when_interrupted(
             "  the same command with --resume goes on from the last checkpoint"
         ):
-            row = execute(planned, watcher=display, force=force, command=command_line())
+            row = run_single(planned, watcher=display, force=force, command=command_line())
     job, path = planned.job, label(planned.job.folder)
     if row.error:
         raise DaeError(f"{job.cell} failed: {row.error}")

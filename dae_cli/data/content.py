@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -186,3 +187,12 @@ def _remedy(spec: DatasetSpec) -> str:
 
 def _scale_in_words(levels: int) -> str:
     return "0 or 1" if levels == 1 else f"a multiple of 1/{levels} (up to rounding)"
+
+
+def holds_rows(found: tuple[int, ...], n: int, image: tuple[int, ...]) -> bool:
+    """Whether an array of that shape can only be ``n`` images, or ``n`` rows of their pixels.
+
+    Dimensions of 1 say nothing: (n, 5, 4, 1), (n, 1, 5, 4) and (n, 20) are n images of 5 by 4.
+    """
+    sizes, wanted = (tuple(size for size in shape if size != 1) for shape in (found[1:], image))
+    return found[:1] == (n,) and sizes in (wanted, (math.prod(image),))

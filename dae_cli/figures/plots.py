@@ -109,8 +109,8 @@ def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
                 line = LINES[place // len(COLOURS) % len(LINES)]
                 epochs, errors = zip(*run.curves.valid, strict=True)
                 axes.plot(epochs, errors, line, color=colour, linewidth=1.1, label=drawable(label))
-                if run.kept is not None:
-                    axes.plot(*run.kept, "o", color=colour, markersize=5.5)
+                if run.best is not None:
+                    axes.plot(*run.best, "o", color=colour, markersize=5.5)
             axes.locator_params(axis="x", nbins=5, integer=True)
         _add_legend(figure, title="dot: epoch whose network was kept")
         content = _png(figure)
@@ -197,10 +197,11 @@ def _png(figure: Figure) -> bytes:
     """A PNG of 256 colours, a third of the bytes that matplotlib's has."""
     from PIL import Image
 
-    pixels, buffer = BytesIO(), BytesIO()
-    figure.savefig(pixels, format="rgba")
-    size = figure.canvas.get_width_height()
-    image = Image.frombytes("RGBA", size, pixels.getvalue()).convert("RGB")
+    canvas: Any = figure.canvas
+    buffer = BytesIO()
+    canvas.draw()  # once; savefig draws twice, for the layout and for the file
+    size = canvas.get_width_height()
+    image = Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
     few = image.quantize(256, dither=Image.Dither.NONE)
     few.save(buffer, format="PNG", optimize=True, dpi=(figure.dpi, figure.dpi))
     return buffer.getvalue()

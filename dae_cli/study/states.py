@@ -8,7 +8,7 @@ from typing import Literal
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
 from dae_cli.study.rows import RunRow, read_results
-from dae_cli.study.run.folder import config_sha256
+from dae_cli.study.run.job import config_sha256
 
 State = Literal["none", "failed", "done"]
 

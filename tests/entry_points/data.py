@@ -17,7 +17,7 @@ from dae_cli.data.dataset import Split
 from dae_cli.data.datasets import DATASETS, Archive, DatasetSpec, Recipe
 from dae_cli.data.genuine import GENUINE_ROWS, GenuineRow, lawful, row_digests
 from dae_cli.data.natural import PatchSettings, load_images
-from dae_cli.data.recipes import rotation
+from dae_cli.data.recipes import digits as digit_recipes
 from dae_cli.data.recipes.integers import RandomIntegers
 from dae_cli.data.sources import DataOptions, prepare
 from tests.support.data_files import text, zipped
@@ -70,7 +70,7 @@ def regenerated(
 
 def rotated(images: Array, across: Array, down: Array) -> Array:
     """Turn images (n, 784) by the angles of directions, (n,) each."""
-    turned = rotation.rotated(images.reshape(-1, 28, 28), across, down)
+    turned = digit_recipes.rotated(images.reshape(-1, 28, 28), across, down)
     return turned.reshape(images.shape)
 
 

@@ -16,8 +16,8 @@ from dae_cli.data.cache import read_entry, read_pointer
 from dae_cli.data.content import as_dataset
 from dae_cli.data.dataset import Greys
 from dae_cli.data.datasets import DATASETS
+from dae_cli.data.mnist import read_idx, read_labels
 from dae_cli.data.readers import npz
-from dae_cli.data.readers.idx import read_idx, read_labels
 from dae_cli.data.readers.text import read_archive, read_text
 from dae_cli.errors import DaeError
 from dae_cli.study.rows import TrialRow

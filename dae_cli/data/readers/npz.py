@@ -21,10 +21,9 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from dae_cli.data.cache import PROVENANCE
-from dae_cli.data.content import Content, canonical_labels, canonical_pixels
+from dae_cli.data.content import Content, canonical_labels, canonical_pixels, holds_rows
 from dae_cli.data.dataset import Pixels
 from dae_cli.data.datasets import DatasetSpec
-from dae_cli.data.readers.idx import holds_rows
 from dae_cli.data.readers.zipped import listed, open_member, opened_zip
 from dae_cli.errors import DataError
 
