@@ -13,12 +13,7 @@ import typer
 
 from dae_cli.commands.options import Format
 from dae_cli.commands.tables import DASH, as_json, columns
-from dae_cli.config.experiments import (
-    StudyListing,
-    list_studies,
-    list_study,
-    resolve_study,
-)
+from dae_cli.config.experiments import StudyListing, list_studies, list_study, resolve_study
 from dae_cli.config.names import find_target
 from dae_cli.errors import ConfigError, RunFolderError, plain, shown
 from dae_cli.study.states import State, cell_states
@@ -87,7 +82,7 @@ def ls(
         rows = [("cell", "run", "reproduces")]
         for cell, text in zip(one.study.cells, one.study.reproduces, strict=True):
             rows.append((f"{one.study.name}/{cell}", one.states.get(cell, DASH), text))
-    lines = columns([[plain(cell) for cell in row] for row in rows])
+    lines = columns([[plain(" ".join(text.split())) for text in row] for row in rows])
     if sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
         lines = [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
