@@ -231,8 +231,8 @@ def _animate(
             raise RunFolderError(
                 f"{source}: was trained on {experiment.dataset} with SHA-256 "
                 f"{recorded.data_sha256[:12]}… ({recorded.data_source}), but here is "
-                f"{data.sha256[:12]}… ({data.source}); give its data "
-                f"with {'--photos' if experiment.dataset == PHOTOGRAPHS else '--data-dir'}"
+                f"{data.sha256[:12]}… ({data.source}); give its data with "
+                f"{'--photos' if experiment.dataset == PHOTOGRAPHS else '--data-dir'}"
             )
         cpu = torch.device("cpu")
         engine = engine_for(default_engine(cpu, display.note), cpu)

@@ -31,9 +31,9 @@ def verify(
 ) -> None:
     """Compares runs.csv with the run folders and the study's settings, the errors with those that
     the checkpoints make on the same data, metrics.csv with the checkpoints, the trials of an SVM
-    with its search, wrong_rows.csv and mcnemar.csv with the wrong test rows, and table.csv and
-    the tables of REPORT.md and report.html with these. Rows that a dae with other numerics
-    computed are checked under theirs. Pictures are not compared. Nothing is written. With a
+    with its search, and all other files, such as table.csv and REPORT.md, with what they are
+    when they are written again from these. Rows that a dae with other numerics computed are
+    checked under theirs. Pictures are not compared. The results stay as they are. With a
     folder, or with --out, the settings are those that the folder keeps. The last lines say how many
     of the runs that were recomputed are identical to the study's reference rows.
 

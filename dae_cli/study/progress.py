@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from dae_cli.study.rows import RunRow
 
@@ -45,3 +47,28 @@ class Watcher:
 
 class Silent(Watcher):
     """Ignores all of it."""
+
+
+class SendingWatcher(Silent):
+    """Sends what it hears as messages, which `receive` takes at the other end."""
+
+    def __init__(self, send: Callable[[tuple[Any, ...]], None]) -> None:
+        self._send = send
+
+    def note(self, text: str) -> None:
+        """Send it."""
+        self._send(("note", text))
+
+    def started(self, run: str, resumed: bool) -> None:
+        """Send it."""
+        self._send(("started", run, resumed))
+
+    def moved(self, run: str, position: Position) -> None:
+        """Send it."""
+        self._send(("moved", run, position))
+
+
+def receive(message: tuple[Any, ...], watcher: Watcher) -> None:
+    """Let a watcher hear the message of a `SendingWatcher`."""
+    name, *arguments = message
+    getattr(watcher, name)(*arguments)

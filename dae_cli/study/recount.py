@@ -283,16 +283,12 @@ class Recount:
 
     def _compare_wrong_rows(self, wrong: NDArray[np.bool_], how: str) -> None:
         keep_wrong_rows(self._again, wrong)
-        place, counts = f"{self._place}/{WRONG_ROWS}", (self._row.n_test, self._row.n_wrong)
-        recorded = self._findings.attempt(
-            place, load_wrong_rows, self._folder, *(count or 0 for count in counts)
-        )
-        if recorded is not None and len(recorded) == len(wrong):
-            differ = np.flatnonzero(recorded != wrong)
-            if differ.size:
-                more = f" and {differ.size - 1} more" if differ.size > 1 else ""
-                had, now = ("wrong" if rows[differ[0]] else "right" for rows in (recorded, wrong))
-                self._findings.compare(place, f"test row {differ[0]}{more}", had, now, how)
+        place = f"{self._place}/{WRONG_ROWS}"
+        recorded = self._findings.attempt(place, load_wrong_rows, self._folder, len(wrong), None)
+        if recorded is not None and (differ := np.flatnonzero(recorded != wrong)).size:
+            more = f" and {differ.size - 1} more" if differ.size > 1 else ""
+            had, now = ("wrong" if rows[differ[0]] else "right" for rows in (recorded, wrong))
+            self._findings.compare(place, f"test row {differ[0]}{more}", had, now, how)
 
     def _link(self, name: str) -> None:
         (self._again / name).symlink_to((self._folder / name).absolute())
