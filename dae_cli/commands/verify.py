@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dae_cli.commands.options import DataDir, Overrides, ResultsFolder, StudyOrResults
+from dae_cli.commands.options import DataDir, Format, Overrides, ResultsFolder, StudyOrResults
 from dae_cli.commands.sources import results_of
-from dae_cli.commands.tables import columns
+from dae_cli.commands.tables import as_json, columns
 from dae_cli.errors import plain
 
 if TYPE_CHECKING:
@@ -21,28 +19,17 @@ _SHOWN = 60
 _HEADER = ("file", "what", "recorded", "recomputed")
 
 
-class VerificationFormat(StrEnum):
-    """How `dae verify` prints."""
-
-    table = "table"
-    json = "json"
-
-
 def verify(
     study: StudyOrResults,
     overrides: Overrides = None,
     out: ResultsFolder = None,
     data_dir: DataDir = None,
-    form: Annotated[
-        VerificationFormat, typer.Option("--format", help="A table to read, or JSON.")
-    ] = VerificationFormat.table,
+    form: Format = "table",
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print differences only, and errors.")
     ] = False,
 ) -> None:
-    """Make a study's results again from its runs, and tell every difference.
-
-    Compares runs.csv with the run folders and the study's settings, the errors with those that
+    """Compares runs.csv with the run folders and the study's settings, the errors with those that
     the checkpoints make on the same data, metrics.csv with the checkpoints, the trials of an SVM
     with its search, and all other files, such as table.csv and REPORT.md, with what they are
     when they are written again from these. Rows that a dae with other numerics computed are
@@ -62,8 +49,8 @@ def verify(
             typer.echo(text, err=True)
 
     found = verify_study(resolved, folder, data_dir, note)
-    if form is VerificationFormat.json:
-        typer.echo(json.dumps(asdict(found) | {"agrees": found.agrees}, indent=2))
+    if form == "json":
+        typer.echo(as_json(asdict(found) | {"agrees": found.agrees}))
     else:
         if found.differences:
             typer.echo("\n".join(_table(found)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.figures.style import load_matplotlib
 from dae_cli.stopping import Interrupted
+from dae_cli.study.distribute import make_runs
 from dae_cli.study.earlier_rows import EarlierRows
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
@@ -28,11 +29,10 @@ from dae_cli.study.run.record import failed, row_of
 from dae_cli.study.run.run import lost_row
 from dae_cli.study.tables.comparisons import require_readable, write_comparisons
 from dae_cli.study.tables.provenance import changes, other_numerics
-from dae_cli.study.workers.pool import run_jobs
 
 if TYPE_CHECKING:
+    from dae_cli.study.cluster import Cluster
     from dae_cli.study.results import Results
-    from dae_cli.study.workers.cluster import Cluster
 
 WAIT_SECONDS = 0.5
 WRITING_SHARE = 1 / 20
@@ -100,13 +100,13 @@ def run_plan(
         with suppress(DaeError):
             results.save()
         raise
-    written = results.write(command)
-    if told := other_numerics(results.rows):
+    everything, written = results.write(command)
+    if told := other_numerics(everything):
         watcher.note(f"{plan.out / RUNS_CSV}: {told}")
     sweep_runs(plan.out / RUNS)
     return Outcome(
-        results.rows,
-        results.table,
+        everything,
+        list(written.table),
         done=sum(not row.error for row in rows) - skipped,
         skipped=skipped,
         failed=sum(bool(row.error) for row in rows),
@@ -186,8 +186,8 @@ def _run_until_done(
         # The longest first, so that the last workers end at about the same time.
         jobs.sort(key=expected_work, reverse=True)
         held: set[str] = set()
-        started = run_jobs(
-            jobs, workers=workers, watcher=watcher, command=command, scheduler=scheduler
+        started = make_runs(
+            jobs, workers=workers, watcher=watcher, command=command, place=scheduler
         )
         with closing(started) as ended:
             for outcome in ended:
@@ -223,8 +223,6 @@ class _Results:
         self._plan, self._tables = plan, Tables(plan)
         self._unsaved: list[RunRow] = []
         self._next_save = 0.0
-        self.rows: list[RunRow] = []
-        self.table: list[TableRow] = []
 
     def add(self, row: RunRow) -> None:
         """Add the row of a run that was done before."""
@@ -244,29 +242,27 @@ class _Results:
 
     def save(self) -> None:
         """Write the tables, and the curves and the sheet of each run that has just ended."""
-        if self._unsaved:
-            with tables_lock(self._plan.out):
-                self._write_tables()
-
-    def _write_tables(self) -> None:
+        if not self._unsaved:
+            return
         from dae_cli.study.report.pictures import add_runs
 
         plan, new = self._plan, [row for row in self._unsaved if not row.error]
-        self.rows, self.table = self._tables.write()
+        with tables_lock(plan.out):
+            rows = self._tables.write()
+            if not plan.study.is_of_filters:
+                write_comparisons(plan.out, rows)
+                add_runs(plan.study, plan.out, new, rows)
         self._unsaved.clear()
-        if not plan.study.is_of_filters:
-            write_comparisons(plan.out, self.rows)
-            add_runs(plan.study, plan.out, new, self.rows)
 
-    def write(self, command: str) -> Results:
-        """Write all files of the study."""
+    def write(self, command: str) -> tuple[list[RunRow], Results]:
+        """Write everything; return the rows of runs.csv, and what they come to."""
         from dae_cli.study.results import write_results
 
         plan = self._plan
         data = {run.job.data.name: run.job.data for run in plan.runs}
         with tables_lock(plan.out):
-            self.rows, self.table = self._tables.write()
-            return write_results(plan.study, plan.out, self.rows, command=command, data=data)
+            rows = self._tables.write()
+            return rows, write_results(plan.study, plan.out, rows, command=command, data=data)
 
 
 def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) -> RunRow:
@@ -294,7 +290,7 @@ def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) 
     jobs, unresumable = with_engines([run], watcher.note)
     for why in unresumable.values():
         raise RunFolderError(f"{run.label}: {why}")
-    (outcome,) = run_jobs(jobs, workers=1, watcher=watcher, command=command)
+    (outcome,) = make_runs(jobs, workers=1, watcher=watcher, command=command)
     if isinstance(outcome, RunRow):
         return outcome
     raise RunFolderError(f"{job.cell}: another dae process began this run just now")

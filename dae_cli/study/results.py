@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.saved_settings import SETTINGS, settings_text
 from dae_cli.csvfile import write_rows
 from dae_cli.data.dataset import Prepared
 from dae_cli.files import remove_file, write_text
@@ -30,11 +29,10 @@ from dae_cli.study.report.context import TRIED_MD, table_report, tried_text
 from dae_cli.study.report.pictures import save_pictures
 from dae_cli.study.report.render import PAGE, REPORT, report_markdown, report_page
 from dae_cli.study.report.saved_runs import read_saved_runs, write_curves
-from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV, with_lowest_seeds
+from dae_cli.study.results_folder import with_lowest_seeds, write_tables
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.job import FILTERS_CSV
 from dae_cli.study.tables.comparisons import write_comparisons
-from dae_cli.study.tables.table import table_of
 
 
 @dataclass(frozen=True)
@@ -85,12 +83,9 @@ def write_results(
     source = source or out
     study = with_lowest_seeds(study, rows)
     machine = f"{cpu_name()}, {cores()} cores" if machine is None else machine
-    write_text(out / SETTINGS, settings_text(study))
-    write_rows(out / RUNS_CSV, rows, RunRow)
+    table = write_tables(study, out, rows)
     if study.is_of_filters:
         return _write_filter_study(study, out, rows, command, machine, source, draw, data)
-    table = table_of(rows)
-    write_rows(out / TABLE_CSV, table, TableRow)
     tests = write_comparisons(out, rows, source)
     saved = read_saved_runs(source)
     report = table_report(study, source, rows, table, tests, saved, command, machine)

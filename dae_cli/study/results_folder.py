@@ -113,33 +113,24 @@ class Tables:
         """Add the row of a run of this command; `write` writes it."""
         self._own[row.cell, row.run] = row
 
-    def write(self) -> tuple[list[RunRow], list[TableRow]]:
-        """Write the tables and return their rows; the caller holds `tables_lock`.
-
-        A study on filters has no table.
+    def write(self) -> list[RunRow]:
+        """Write the tables and return the rows of runs.csv; the caller holds `tables_lock`.
 
         Raises:
             RunFolderError: another command has added rows that would be lost.
             OutputError: they cannot be written.
         """
-        from dae_cli.study.tables.table import table_of  # loads pandas, which workers do without
-
-        path, study = self._plan.out / RUNS_CSV, self._plan.study
+        path = self._plan.out / RUNS_CSV
         if _stamp_of(path) != self._stamp:
             self._merge()
-        order = {cell.cell: k for k, cell in enumerate(study.all_cells)}
+        order = {cell.cell: k for k, cell in enumerate(self._plan.study.all_cells)}
         made = {row.run for row in self._own.values()}
         rows = [row for row in self._others.values() if self._current[row.run] not in made]
         rows += self._own.values()
         rows.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
-        write_text(self._plan.out / SETTINGS, settings_text(with_lowest_seeds(study, rows)))
-        write_rows(path, rows, RunRow)
+        write_tables(self._plan.study, self._plan.out, rows)
         self._stamp = _stamp_of(path)
-        if study.is_of_filters:
-            return rows, []
-        table = table_of(rows)
-        write_rows(self._plan.out / TABLE_CSV, table, TableRow)
-        return rows, table
+        return rows
 
     def _merge(self) -> None:
         """Take over what other commands have written to runs.csv, and edits of its lines."""
@@ -176,6 +167,22 @@ class Tables:
         planned = next((p for p in plan.runs if p.job.name == row.run), None)
         accepted = planned is None or planned.accepts(found.engine)
         return row if row.error and not accepted else found
+
+
+def write_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow]) -> list[TableRow]:
+    """Write settings.yaml, runs.csv and table.csv; return the rows of the last.
+
+    A study on filters has no table.
+    """
+    from dae_cli.study.tables.table import table_of  # loads pandas, which workers do without
+
+    write_text(out / SETTINGS, settings_text(with_lowest_seeds(study, rows)))
+    write_rows(out / RUNS_CSV, rows, RunRow)
+    if study.is_of_filters:
+        return []
+    table = table_of(rows)
+    write_rows(out / TABLE_CSV, table, TableRow)
+    return table
 
 
 def _stamp_of(path: Path) -> tuple[int, ...] | None:
