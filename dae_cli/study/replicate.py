@@ -120,7 +120,7 @@ def _prepare(plan: Plan, force: bool, watcher: Watcher, scheduler: Cluster | Non
     """Make sure, before anything runs, of all that it needs; report what will leave the tables."""
     for folder in (plan.out, plan.out / RUNS):
         check_writable(folder)
-    if not plan.study.is_of_filters:
+    if not plan.study.is_filter_study:
         load_matplotlib()
     if changed := changes(plan.study, {cell.cell for cell in plan.study.cells}):
         watcher.note(str(changed))
@@ -137,7 +137,7 @@ def _prepare(plan: Plan, force: bool, watcher: Watcher, scheduler: Cluster | Non
 
 def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bool) -> None:
     """Make sure that files which are all there is of some runs can be read."""
-    if plan.study.is_of_filters:
+    if plan.study.is_filter_study:
         from dae_cli.study.filter_study import require_measures
 
         require_measures(plan.out, rows, discarding_runs=discarding_runs)
@@ -249,7 +249,7 @@ class _Results:
         plan, new = self._plan, [row for row in self._unsaved if not row.error]
         with tables_lock(plan.out):
             rows = self._tables.write()
-            if not plan.study.is_of_filters:
+            if not plan.study.is_filter_study:
                 write_comparisons(plan.out, rows)
                 add_runs(plan.study, plan.out, new, rows)
         self._unsaved.clear()

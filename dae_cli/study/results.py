@@ -84,7 +84,7 @@ def write_results(
     study = with_lowest_seeds(study, rows)
     machine = f"{cpu_name()}, {cores()} cores" if machine is None else machine
     table = write_tables(study, out, rows)
-    if study.is_of_filters:
+    if study.is_filter_study:
         return _write_filter_study(study, out, rows, command, machine, source, draw, data)
     tests = write_comparisons(out, rows, source)
     saved = read_saved_runs(source)

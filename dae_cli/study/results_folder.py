@@ -178,7 +178,7 @@ def write_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow]) -> lis
 
     write_text(out / SETTINGS, settings_text(with_lowest_seeds(study, rows)))
     write_rows(out / RUNS_CSV, rows, RunRow)
-    if study.is_of_filters:
+    if study.is_filter_study:
         return []
     table = table_of(rows)
     write_rows(out / TABLE_CSV, table, TableRow)
