@@ -251,7 +251,7 @@ def _check_files(
         )
     except Exception as error:  # rows and files may be damaged in ways that nobody foresaw
         failure = str(error)
-    for name in FILES_OF_FILTERS if study.is_of_filters else FILES:
+    for name in FILES_OF_FILTERS if study.is_filter_study else FILES:
         if name in unreadable:
             continue
         if (written / name).exists():
