@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.figures.style import load_matplotlib
 from dae_cli.stopping import Interrupted
+from dae_cli.study.distribute import make_runs
 from dae_cli.study.earlier_rows import EarlierRows
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
@@ -28,11 +29,10 @@ from dae_cli.study.run.record import failed, row_of
 from dae_cli.study.run.run import lost_row
 from dae_cli.study.tables.comparisons import require_readable, write_comparisons
 from dae_cli.study.tables.provenance import changes, other_numerics
-from dae_cli.study.workers.pool import run_jobs
 
 if TYPE_CHECKING:
+    from dae_cli.study.cluster import Cluster
     from dae_cli.study.results import Results
-    from dae_cli.study.workers.cluster import Cluster
 
 WAIT_SECONDS = 0.5
 WRITING_SHARE = 1 / 20
@@ -186,8 +186,8 @@ def _run_until_done(
         # The longest first, so that the last workers end at about the same time.
         jobs.sort(key=expected_work, reverse=True)
         held: set[str] = set()
-        started = run_jobs(
-            jobs, workers=workers, watcher=watcher, command=command, scheduler=scheduler
+        started = make_runs(
+            jobs, workers=workers, watcher=watcher, command=command, place=scheduler
         )
         with closing(started) as ended:
             for outcome in ended:
@@ -244,20 +244,15 @@ class _Results:
         """Write the tables, and the curves and the sheet of each run that has just ended."""
         if not self._unsaved:
             return
-        plan = self._plan
+        from dae_cli.study.report.pictures import add_runs
+
+        plan, new = self._plan, [row for row in self._unsaved if not row.error]
         with tables_lock(plan.out):
             rows = self._tables.write()
             if not plan.study.is_of_filters:
                 write_comparisons(plan.out, rows)
-                self._save_pictures(rows)
+                add_runs(plan.study, plan.out, new, rows)
         self._unsaved.clear()
-
-    def _save_pictures(self, rows: Sequence[RunRow]) -> None:
-        from dae_cli.study.report.pictures import add_run
-
-        for row in self._unsaved:
-            if not row.error:
-                add_run(self._plan.study, self._plan.out, row, rows)
 
     def write(self, command: str) -> tuple[list[RunRow], Results]:
         """Write everything; return the rows of runs.csv, and what they come to."""
@@ -295,7 +290,7 @@ def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) 
     jobs, unresumable = with_engines([run], watcher.note)
     for why in unresumable.values():
         raise RunFolderError(f"{run.label}: {why}")
-    (outcome,) = run_jobs(jobs, workers=1, watcher=watcher, command=command)
+    (outcome,) = make_runs(jobs, workers=1, watcher=watcher, command=command)
     if isinstance(outcome, RunRow):
         return outcome
     raise RunFolderError(f"{job.cell}: another dae process began this run just now")

@@ -59,7 +59,7 @@ def write_results(
     draw: bool = True,
     data: Mapping[str, Prepared] = {},
 ) -> Results:
-    """Write every file of a results folder but the runs' own; whoever holds the tables calls it.
+    """Write every file of a results folder but the runs' own; the caller holds its lock.
 
     settings.yaml and runs.csv; of a table's study table.csv, mcnemar.csv, wrong_rows.csv,
     curves.csv, REPORT.md, report.html, plots and sheets of filters; of a study on filters

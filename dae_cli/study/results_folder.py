@@ -101,9 +101,9 @@ class Tables:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._own: dict[str, RunRow] = {}
-        self._others: dict[str, RunRow] = {}
-        """Rows of other commands that stay, by run."""
+        self._own: dict[tuple[str, str], RunRow] = {}
+        self._others: dict[tuple[str, str], RunRow] = {}
+        """Rows of other commands that stay, by cell and run: cells may share one."""
         self._current: dict[str, str] = {}
         """By run of these: the name that such a run has with the numerics of this version."""
         self._stamp: tuple[int, ...] | None = None
@@ -111,7 +111,7 @@ class Tables:
 
     def add(self, row: RunRow) -> None:
         """Add the row of a run of this command; `write` writes it."""
-        self._own[row.run] = row
+        self._own[row.cell, row.run] = row
 
     def write(self) -> list[RunRow]:
         """Write the tables and return the rows of runs.csv; the caller holds `tables_lock`.
@@ -124,7 +124,8 @@ class Tables:
         if _stamp_of(path) != self._stamp:
             self._merge()
         order = {cell.cell: k for k, cell in enumerate(self._plan.study.all_cells)}
-        rows = [row for run, row in self._others.items() if self._current[run] not in self._own]
+        made = {row.run for row in self._own.values()}
+        rows = [row for row in self._others.values() if self._current[row.run] not in made]
         rows += self._own.values()
         rows.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
         write_tables(self._plan.study, self._plan.out, rows)
@@ -133,16 +134,17 @@ class Tables:
 
     def _merge(self) -> None:
         """Take over what other commands have written to runs.csv, and edits of its lines."""
-        earlier = EarlierRows(self._plan, self._own)
+        earlier = EarlierRows(self._plan, {row.run for row in self._own.values()})
         earlier.require_kept()
         for row in earlier.rows:
-            own = self._own.get(row.run)
+            own = self._own.get((row.cell, row.run))
             if own is not None and column_texts(own) != column_texts(row):
-                self._own[row.run] = self._from_folder(own)
+                self._own[row.cell, row.run] = self._from_folder(own)
         known, self._others = self._others, {}
         for row in earlier.stay:
-            same = row.run in known and column_texts(known[row.run]) == column_texts(row)
-            self._others[row.run] = known[row.run] if same else self._from_folder(row)
+            key = row.cell, row.run
+            same = key in known and column_texts(known[key]) == column_texts(row)
+            self._others[key] = known[key] if same else self._from_folder(row)
         self._current = earlier.current
 
     def _from_folder(self, row: RunRow) -> RunRow:

@@ -8,7 +8,7 @@ name holds the digest of its settings, data and numerics, so what is saved of a 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
@@ -156,7 +156,7 @@ def read_curves(out: Path) -> dict[str, Curves]:
 
 
 def write_curves(out: Path, curves: Mapping[str, Curves]) -> None:
-    """Write curves.csv; whoever holds the tables calls it.
+    """Write curves.csv; the caller holds the lock of the tables.
 
     Raises:
         OutputError: it cannot be written.
@@ -168,18 +168,19 @@ def write_curves(out: Path, curves: Mapping[str, Curves]) -> None:
     write_rows(out / CURVES_CSV, rows, CurveRow)
 
 
-def add_curves(out: Path, run: str, runs: Sequence[str]) -> None:
-    """Write curves.csv with a run that has just ended; whoever holds the tables calls it.
+def add_curves(out: Path, new: Collection[str], runs: Sequence[str]) -> None:
+    """Write curves.csv with runs that have just ended; the caller holds the lock of the tables.
 
     Args:
-        runs: all that it is to have, in their order.
+        new: those; what is there of them is of an earlier run in their place.
+        runs: all that the file is to have, in their order.
 
     Raises:
         RunFolderError: a run's metrics.csv or curves.csv is damaged.
         OutputError: it cannot be written.
     """
     saved = SavedRuns(out / RUNS, read_curves(out), {})
-    curves = {r: c for r, c in saved.curves.items() if r != run}
+    curves = {r: c for r, c in saved.curves.items() if r not in new}
     curves |= {r: c for r in runs if r not in curves and (c := saved.curves_of(r)) is not None}
     write_curves(out, {r: curves[r] for r in runs if r in curves})
 

@@ -121,12 +121,12 @@ def read_status(folder: Path) -> Status:
     def parse(content: bytes) -> Status:
         return _STATUS.validate_json(to_json(_migrated(from_json(content))), strict=True)
 
-    return _read(folder / STATUS, parse)
+    return read_json(folder / STATUS, parse)
 
 
 def read_environment(folder: Path) -> Environment:
     """Read environment.json of a run folder; raises RunFolderError as `read_status` does."""
-    return _read(folder / ENVIRONMENT, Environment.model_validate_json)
+    return read_json(folder / ENVIRONMENT, Environment.model_validate_json)
 
 
 def _migrated(record: Any) -> Any:
@@ -145,7 +145,12 @@ def _migrated(record: Any) -> Any:
     return described | {"trust": data.get("trust") or ""} | of_data | result | record
 
 
-def _read(path: Path, parse: Callable[[bytes], T]) -> T:
+def read_json(path: Path, parse: Callable[[bytes], T]) -> T:
+    """Read a JSON file of a run folder, `parse` being told its bytes.
+
+    Raises:
+        RunFolderError: it is missing or too large, or `parse` raises ValueError.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

@@ -31,7 +31,7 @@ from dae_cli.files import (
     write_text,
 )
 from dae_cli.filters.measures import UnitMeasures, measure
-from dae_cli.stopping import Stop
+from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped
@@ -76,7 +76,7 @@ class Unfinished:
     """It was asked to stop and saved a checkpoint; or another process is making it."""
 
 
-def run_job(job: Job, watcher: Watcher, command: str, stop: Stop) -> RunRow | Unfinished:
+def run_job(job: Job, watcher: Watcher, command: str, stop: StopRequest) -> RunRow | Unfinished:
     """Make one run whole, in this thread, and return its row; of a failed one, with the error.
 
     A stopped run is resumed from its checkpoint, bit for bit as if it had not been stopped.
@@ -102,7 +102,7 @@ def run_job(job: Job, watcher: Watcher, command: str, stop: Stop) -> RunRow | Un
 
 
 def _make(
-    job: Job, engine: Engine | None, env: Environment, watcher: Watcher, stop: Stop
+    job: Job, engine: Engine | None, env: Environment, watcher: Watcher, stop: StopRequest
 ) -> RunRow:
     """Make a run whose lock is held."""
     status = StatusFile(job)
@@ -163,7 +163,9 @@ def prepare_folder(
     return env
 
 
-def _train(job: Job, engine: Engine, callback: CheckpointCallback, stop: Stop) -> dict[str, Any]:
+def _train(
+    job: Job, engine: Engine, callback: CheckpointCallback, stop: StopRequest
+) -> dict[str, Any]:
     """Train a network, count its wrong test rows, and write its files.
 
     Returns:
@@ -171,7 +173,7 @@ def _train(job: Job, engine: Engine, callback: CheckpointCallback, stop: Stop) -
     """
     dataset = _dataset(job)
     state = callback.initial_state()
-    with stop.deferred():
+    with stop.delay_signals():
         TrainingRun(as_network(job.experiment), state, engine, callback).train(dataset)
     if state.best is None:
         raise DaeError("fine-tuning ended without a single epoch")
@@ -192,14 +194,14 @@ def _train(job: Job, engine: Engine, callback: CheckpointCallback, stop: Stop) -
 
 
 def _learn_filters(
-    job: Job, engine: Engine, callback: CheckpointCallback, stop: Stop
+    job: Job, engine: Engine, callback: CheckpointCallback, stop: StopRequest
 ) -> dict[str, Any]:
     """Train one layer for its filters, measure them and write its files; there is no test."""
     experiment = job.experiment
     assert isinstance(experiment, FilterExperiment)
     inputs = inputs_of(images_of(job.data, experiment), experiment.pretrain.batch_size, engine)
     state = callback.initial_state()
-    with stop.deferred():
+    with stop.delay_signals():
         TrainingRun(experiment, state, engine, callback).pretrain(inputs)
     callback.report(state, phase="measure")
     callback.save(state)

@@ -14,7 +14,7 @@ from dae_cli.config.schema import SvmExperiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.files import write_text
-from dae_cli.stopping import Stop
+from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Position, Watcher
 from dae_cli.study.run.checkpoints import Stopped
 from dae_cli.study.run.job import CHECKPOINT, TRIALS, Job
@@ -39,7 +39,7 @@ class SvmRun:
         status: the run's status.json.
     """
 
-    def __init__(self, job: Job, watcher: Watcher, stop: Stop, status: StatusFile) -> None:
+    def __init__(self, job: Job, watcher: Watcher, stop: StopRequest, status: StatusFile) -> None:
         assert isinstance(job.experiment, SvmExperiment)
         self._job, self._experiment, self._status = job, job.experiment, status
         self._watcher, self._stop = watcher, stop
@@ -54,7 +54,7 @@ class SvmRun:
             Stopped: it was asked to stop.
             RunFolderError: trials.csv is damaged.
         """
-        with self._stop.deferred():
+        with self._stop.delay_signals():
             known = {trial.point: trial for trial in self._trials_so_far(dataset)}
             svms = SvmTrials(
                 dataset,
@@ -88,7 +88,7 @@ class SvmRun:
 
     def _raise_if_stopped(self) -> None:
         """End the run if it was asked to stop; the trial in progress is lost."""
-        if self._stop.asked():
+        if self._stop.signal:
             with suppress(DaeError):
                 self._status.write("running")  # the minutes count
             raise Stopped
