@@ -524,7 +524,9 @@ def test_tables_and_report_that_are_missing_are_not_checked_and_pictures_are_not
     results.verified(0)
     (results.out / "table.csv").unlink()
     (results.out / "REPORT.md").unlink()
-    assert set(reasons_of(results.verified())) == {"table.csv", "REPORT.md"}
+    found = results.verified()
+    assert set(reasons_of(found)) == {"table.csv", "REPORT.md", "report.html"}
+    assert found["differences"] == []
 
 
 # How it is printed
