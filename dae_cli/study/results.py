@@ -1,4 +1,4 @@
-"""Every file that a study comes to, from its rows: tables, pictures, REPORT.md and report.html."""
+"""Every file of a results folder, from the rows of its runs: tables, pictures and reports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.saved_settings import SETTINGS, settings_text
 from dae_cli.csvfile import write_rows
 from dae_cli.data.dataset import Prepared
 from dae_cli.files import remove_file, write_text
@@ -26,24 +27,25 @@ from dae_cli.study.filter_study import (
     unit_rows,
 )
 from dae_cli.study.report.context import TRIED_MD, table_report, tried_text
-from dae_cli.study.report.pictures import save_pictures
+from dae_cli.study.report.pictures import add_runs, save_pictures
 from dae_cli.study.report.render import PAGE, REPORT, report_markdown, report_page
 from dae_cli.study.report.saved_runs import read_saved_runs, write_curves
-from dae_cli.study.results_folder import with_lowest_seeds, write_tables
-from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV, with_lowest_seeds
+from dae_cli.study.rows import RunComparison, RunRow, TableRow
 from dae_cli.study.run.job import FILTERS_CSV
 from dae_cli.study.tables.comparisons import write_comparisons
+from dae_cli.study.tables.table import table_of
 
 
 @dataclass(frozen=True)
 class Results:
-    """What the rows of a study come to."""
+    """What was written, and what the command prints of it."""
 
     report: Path
     """REPORT.md."""
     table: Sequence[TableRow] = ()
     """Rows of table.csv; a study on filters has none."""
-    judgements: Sequence[str] = ()
+    claims: Sequence[str] = ()
     """Of a study on filters, what its measures say of each claim, a line each."""
 
 
@@ -55,7 +57,6 @@ def write_results(
     command: str,
     machine: str | None = None,
     source: Path | None = None,
-    read_runs: bool = True,
     draw: bool = True,
     data: Mapping[str, Prepared] = {},
 ) -> Results:
@@ -73,7 +74,6 @@ def write_results(
             unless given.
         source: the results folder whose run folders, curves.csv, wrong_rows.csv, mcnemar.csv,
             filters.csv and pictures are read; `out` unless given.
-        read_runs: whether its run folders are looked into.
         draw: whether pictures are drawn; the reports name them either way.
         data: by data set, what is here; without it, figures of the data themselves stay as they
             are.
@@ -83,15 +83,12 @@ def write_results(
         OutputError: a file cannot be written.
     """
     source = source or out
+    table, tests = write_tables(study, out, rows, source)
     study = with_lowest_seeds(study, rows)
     machine = f"{cpu_name()}, {cores()} cores" if machine is None else machine
-    table = write_tables(study, out, rows)
     if study.is_of_filters:
-        return _write_filter_study(
-            study, out, rows, command, machine, source, read_runs, draw, data
-        )
-    tests = write_comparisons(out, rows, source)
-    saved = read_saved_runs(source, read_runs=read_runs)
+        return _write_filter_study(study, out, rows, command, machine, source, draw, data)
+    saved = read_saved_runs(source)
     report = table_report(study, source, rows, table, tests, saved, command, machine)
     write_curves(out, report.curves)
     if report.tried:
@@ -105,6 +102,37 @@ def write_results(
     return Results(out / REPORT, table)
 
 
+def write_tables(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    source: Path | None = None,
+    *,
+    new: Sequence[RunRow] = (),
+) -> tuple[list[TableRow], list[RunComparison]]:
+    """Write settings.yaml, runs.csv and, of a table's study, table, comparisons and wrong rows.
+
+    The caller holds the lock of the tables.
+
+    Args:
+        rows: of runs.csv, in its order.
+        source: the results folder that is read; `out` unless given.
+        new: rows of runs that have just ended, whose curves and sheets of filters are written too.
+
+    Returns:
+        The rows of table.csv and of mcnemar.csv.
+    """
+    write_text(out / SETTINGS, settings_text(with_lowest_seeds(study, rows)))
+    write_rows(out / RUNS_CSV, rows, RunRow)
+    if study.is_of_filters:
+        return [], []
+    table = table_of(rows)
+    write_rows(out / TABLE_CSV, table, TableRow)
+    tests = write_comparisons(out, rows, source or out)
+    add_runs(study, out, [row for row in new if not row.error], rows)
+    return table, tests
+
+
 def _write_filter_study(
     study: ResolvedStudy,
     out: Path,
@@ -112,11 +140,10 @@ def _write_filter_study(
     command: str,
     machine: str,
     source: Path,
-    read_runs: bool,
     draw: bool,
     data: Mapping[str, Prepared],
 ) -> Results:
-    measured = measured_runs(source, rows, read_runs=read_runs)
+    measured = measured_runs(source, rows)
     write_rows(out / FILTERS_CSV, unit_rows(measured), UnitRow)
     write_rows(out / FIGURES_CSV, figure_rows(study, measured), FigureRow)
     if draw:
@@ -133,5 +160,5 @@ def _write_filter_study(
     ]
     report = FilterReport(study, command, machine, rows, figures, measured)
     write_text(out / REPORT, report_markdown(report))
-    judgements = [f"{s.figure.name}: {s.judgement.sentence}" for s in figures if s.judgement]
-    return Results(out / REPORT, judgements=judgements)
+    claims = [f"{s.figure.name}: {s.check.sentence}" for s in figures if s.check]
+    return Results(out / REPORT, claims=claims)

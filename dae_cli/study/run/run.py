@@ -148,7 +148,7 @@ def prepare_folder(
             f"{job.folder}: is in the way and not a whole run; remove it, or run again with --force"
         )
     job.partial.mkdir(parents=True, exist_ok=True)
-    sweep(job.partial, alone=True)
+    sweep(job.partial, every=True)
     if job.state() == "new":
         reused = (reuse_pretraining(job, folder, env) for folder in sources)
         if source := next(filter(None, reused), None):

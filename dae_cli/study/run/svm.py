@@ -112,15 +112,15 @@ class SvmRun:
         write_text(self._job.partial / TRIALS, trials_csv(trials), make_folder=False)
 
     def _report(self, trials: Sequence[Trial], phase: str = "select") -> None:
-        coarse, made = self._experiment.svm.coarse_trials, len(trials)
-        expected = max(made, coarse * (REFINED if self._experiment.svm.refine else 1.0))
+        coarse, number = self._experiment.svm.coarse_trials, len(trials)
+        expected = max(number, coarse * (REFINED if self._experiment.svm.refine else 1.0))
         place = Position(
             phase=phase,
             layer=None,
-            epoch=made,
-            epochs=max(made, coarse),
+            epoch=number,
+            epochs=max(number, coarse),
             valid_error_percent=best_of(trials).valid_error_percent,
-            fraction=1.0 if phase == "test" else min(0.95, made / expected),
+            fraction=1.0 if phase == "test" else min(0.95, number / expected),
         )
         self._watcher.moved(self._job.name, place)
 
@@ -149,9 +149,9 @@ def replayed(experiment: SvmExperiment, trials: Sequence[Trial]) -> tuple[Trial,
     known = {trial.point: trial for trial in trials}
 
     def from_known(kernel: object, Cs: Sequence[float]) -> Sequence[Trial]:
-        found = [trial for (k, c), trial in known.items() if k == kernel and c in Cs]
-        if len(found) < len(Cs):
+        matching = [trial for (k, c), trial in known.items() if k == kernel and c in Cs]
+        if len(matching) < len(Cs):
             raise RunFolderError(f"a search makes a trial of {kernel} that is not in {TRIALS}")
-        return sorted(found, key=lambda trial: Cs.index(trial.C))
+        return sorted(matching, key=lambda trial: Cs.index(trial.C))
 
     return search(from_known, experiment.svm)
