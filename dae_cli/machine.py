@@ -10,6 +10,16 @@ from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
 _VECTORS = ("amx", "asimd", "avx", "fma", "neon", "sse", "sve")
+THREAD_VARIABLES = (
+    "OMP_NUMTHREAD_VARIABLES",
+    "OPENBLAS_NUMTHREAD_VARIABLES",
+    "MKL_NUMTHREAD_VARIABLES",
+    "BLIS_NUMTHREAD_VARIABLES",
+    "VECLIB_MAXIMUMTHREAD_VARIABLES",
+    "NUMEXPR_NUMTHREAD_VARIABLES",
+    "NUMBA_NUMTHREAD_VARIABLES",
+)
+"""Where libraries look for their number of threads, once, when they are loaded."""
 
 
 def cores() -> int:
@@ -28,6 +38,11 @@ def vector_features() -> str:
     """Return the processor's vector instructions, such as `avx avx2 fma`; empty if not known."""
     features = set((_cpu_field("flags") or _cpu_field("Features")).split())
     return " ".join(sorted(word for word in features if word.startswith(_VECTORS)))
+
+
+def one_thread_in_processes() -> None:
+    """Give libraries that are loaded from now on one thread, here and in processes to come."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
 
 
 @cache
