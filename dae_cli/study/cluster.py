@@ -29,8 +29,7 @@ from dae_cli.study.cluster_task import (
 )
 from dae_cli.study.processes import Killed, Make
 from dae_cli.study.progress import Watcher, receive
-from dae_cli.study.run.job import LOCK, Job, hidden
-from dae_cli.study.run.run import Unfinished
+from dae_cli.study.run.job import LOCK, Job, Unfinished, hidden
 
 EVERY_WORKER = sys.maxsize
 """Jobs at a time: as many as there are workers, those that come later too."""

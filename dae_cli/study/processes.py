@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from dae_cli.errors import DaeError
+from dae_cli.machine import one_thread_in_processes
 from dae_cli.stopping import SIGNALS, StopRequest, WorkerStopRequest
 from dae_cli.study.progress import SendingWatcher, Watcher, receive
 from dae_cli.study.run.job import Job
-from dae_cli.study.run.run import one_thread_in_processes
 
 Make = Callable[[Job, Watcher, StopRequest], Any]
 """Makes a job; it can be pickled, and so can what it returns."""
