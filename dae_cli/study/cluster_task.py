@@ -62,7 +62,7 @@ class Task:
     required: Requirements
     data_dir: Path | None
     topic: str
-    """Of the messages that tell the command of progress."""
+    """Of the messages about progress."""
 
 
 @dataclass(frozen=True)
