@@ -1,4 +1,4 @@
-"""This machine's processor and installed packages, as far as the system reports them."""
+"""This machine: its processor and installed packages, and the threads that libraries use."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
-_VECTORS = ("amx", "asimd", "avx", "fma", "neon", "sse", "sve")
 THREAD_VARIABLES = (
-    "OMP_NUMTHREAD_VARIABLES",
-    "OPENBLAS_NUMTHREAD_VARIABLES",
-    "MKL_NUMTHREAD_VARIABLES",
-    "BLIS_NUMTHREAD_VARIABLES",
-    "VECLIB_MAXIMUMTHREAD_VARIABLES",
-    "NUMEXPR_NUMTHREAD_VARIABLES",
-    "NUMBA_NUMTHREAD_VARIABLES",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
 )
 """Where libraries look for their number of threads, once, when they are loaded."""
+_VECTORS = ("amx", "asimd", "avx", "fma", "neon", "sse", "sve")
 
 
 def cores() -> int:
@@ -40,11 +40,6 @@ def vector_features() -> str:
     return " ".join(sorted(word for word in features if word.startswith(_VECTORS)))
 
 
-def one_thread_in_processes() -> None:
-    """Give libraries that are loaded from now on one thread, here and in processes to come."""
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-
-
 @cache
 def version_of(package: str) -> str:
     """Return the version of an installed package; empty where it is not installed."""
@@ -52,6 +47,11 @@ def version_of(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
+
+
+def one_thread_in_processes() -> None:
+    """Give libraries that are loaded from now on one thread, here and in processes to come."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
 
 
 def _cpu_field(field: str) -> str:

@@ -68,7 +68,7 @@ def run_plan(
         OutputError: results cannot be written.
         RunFolderError: what is there is no study's, or a run cannot go on with its engine.
         Interrupted: the command was asked to stop; every run has kept a checkpoint.
-        UnfitWorkerError: a worker of the cluster cannot take part.
+        WorkerMismatchError: a worker of the cluster cannot take part.
         ClusterError: the cluster is gone.
     """
     start = time.monotonic()

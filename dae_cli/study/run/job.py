@@ -51,7 +51,7 @@ PARTIAL, RUNS = ".partial", "runs"
 _WHOLE = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, STATUS)
 _WHOLE_OF_FILTERS = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, FILTERS_CSV, STATUS)
 _WHOLE_SVM = (CONFIG, ENVIRONMENT, TRIALS, CHECKPOINT, STATUS)
-PROGRESS, LOCK = ".progress", ".lock"
+LOCK = ".lock"
 SVM_STEPS = 100
 """Training an SVM takes about so many passes over its kernel matrix for each class."""
 
@@ -130,6 +130,15 @@ class Job:
                         shutil.rmtree(folder)
                 except OSError as error:
                     raise unwritable(folder, error) from error
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that this process did not bring to its end."""
+
+    run: str
+    why: Literal["stopped", "held"]
+    """It was asked to stop and saved a checkpoint; or another process is making it."""
 
 
 @dataclass(frozen=True)
@@ -233,10 +242,9 @@ def hidden(folder: Path, ending: str) -> Path:
 def sweep_runs(runs: Path) -> None:
     """Remove what killed processes left in a folder of runs, but for the runs themselves."""
     sweep(runs)
-    left = [path for ending in (PROGRESS, LOCK) for path in runs.glob(f".*{ending}")]
-    for name in {path.name.removesuffix(path.suffix).removeprefix(".") for path in left}:
-        with suppress(HeldError), file_lock(hidden(runs / name, LOCK)):
-            hidden(runs / name, PROGRESS).unlink(missing_ok=True)
+    for lock in runs.glob(f".*{LOCK}"):
+        with suppress(HeldError), file_lock(lock):
+            pass  # which removes it
 
 
 def expected_work(job: Job) -> float:

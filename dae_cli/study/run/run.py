@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -36,7 +36,7 @@ from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped
 from dae_cli.study.run.filters import save_run_filters
-from dae_cli.study.run.job import CONFIG, ENVIRONMENT, FILTERS_CSV, Job
+from dae_cli.study.run.job import CONFIG, ENVIRONMENT, FILTERS_CSV, Job, Unfinished
 from dae_cli.study.run.pretraining import reuse_pretraining
 from dae_cli.study.run.provenance import Environment, continued, environment
 from dae_cli.study.run.record import (
@@ -54,15 +54,6 @@ from dae_cli.training.evaluation import wrong_rows
 from dae_cli.training.inputs import inputs_of
 from dae_cli.training.run import TrainingRun
 from dae_cli.training.streams import Purpose, stream
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """A run that this process did not bring to its end."""
-
-    run: str
-    why: Literal["stopped", "held"]
-    """It was asked to stop and saved a checkpoint; or another process is making it."""
 
 
 def run_job(job: Job, watcher: Watcher, command: str, stop: StopRequest) -> RunRow | Unfinished:
