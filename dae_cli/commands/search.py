@@ -227,7 +227,7 @@ def _plan_text(plan: SearchPlan, form: Format) -> str:
     """What --dry-run prints: each cell with its trials so far, and its space."""
     from dae_cli.search.trials import trials_of
 
-    counts = [trials.states for trials in trials_of(plan)]
+    counts = [trials.count_by_state for trials in trials_of(plan)]
     cells = list(zip(plan.cells, counts, strict=True))
     if form == "json":
         searched = [
