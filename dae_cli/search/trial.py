@@ -26,12 +26,11 @@ from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Silent, Watcher
 from dae_cli.study.rows import TrialRow, TrialState
 from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped, metrics_csv
-from dae_cli.study.run.job import METRICS, RUNS, Job, config_sha256
+from dae_cli.study.run.job import METRICS, RUNS, Job, Unfinished, config_sha256
 from dae_cli.study.run.pretraining import cache_pretraining
 from dae_cli.study.run.provenance import Environment, environment
 from dae_cli.study.run.record import StatusFile
 from dae_cli.study.run.run import (
-    Unfinished,
     error_message,
     memory_ran_out,
     prepare_folder,
