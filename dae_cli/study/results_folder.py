@@ -127,8 +127,8 @@ class StudyRows:
             if _stamp_of(path) != self._stamp:
                 self._merge()
             order = {cell.cell: k for k, cell in enumerate(self._plan.study.all_cells)}
-            made = {row.run for row in self._own.values()}
-            rows = [row for row in self._others.values() if self._current[row.run] not in made]
+            own = {row.run for row in self._own.values()}
+            rows = [row for row in self._others.values() if self._current[row.run] not in own]
             rows += self._own.values()
             rows.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
             yield rows
@@ -152,8 +152,8 @@ class StudyRows:
     def _from_folder(self, row: RunRow) -> RunRow:
         """Return the row of a finished run as its folder has it, whatever was known of it before.
 
-        Another command may have made it again since, or made what failed here. What was made with
-        another engine than this plan asks for stays failed.
+        Another command may have run it again since, or run what failed here. A run of another
+        engine than this plan asks for stays failed.
         """
         plan, folder = self._plan, self._plan.out / RUNS / row.run
         if not (folder / STATUS).exists():
