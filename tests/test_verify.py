@@ -336,6 +336,15 @@ def test_one_value_that_was_changed_is_found_in_its_file_alone(results: Results)
         results.put_back(sound)
     results.edit(results.out / "curves.csv", "\n", "\nother,cost 1,1:0.5\n")
     assert results.differences() == {("curves.csv", "other, cost 1", "a row", "no row")}
+    results.put_back(sound)
+    (results.out / "tried.md").write_text("Nothing.\n")  # the study has none
+    assert results.differences() == {("tried.md", "file", "is there", NOTHING)}
+    (results.out / "tried.md").unlink()
+    status = results.folder() / "status.json"
+    results.edit_json(status, test_error_percent=1.5)
+    recorded = results.rows[1]["test_error_percent"]
+    name = f"runs/{results.runs[1]}/status.json"
+    assert results.differences() == {(name, "test_error_percent", "1.50", recorded)}
 
 
 # The folders of runs
