@@ -254,7 +254,7 @@ class _Verifier:
             )
         except Exception as error:  # rows and files may be damaged in ways that nobody foresaw
             failure = str(error)
-        for name in FILES_OF_FILTERS if self._study.is_of_filters else FILES:
+        for name in FILES_OF_FILTERS if self._study.is_filter_study else FILES:
             if name in unreadable:
                 continue
             if (self._written / name).exists():
