@@ -393,6 +393,10 @@ def test_what_cannot_be_checked_is_named_and_the_rest_is_checked(results: Result
         assert list(reasons_of(found)) == [checkpoint]
         assert (found["runs"], found["recomputed"], found["differences"]) == (2, 1, [])
     results.put_back(sound)
+    (results.folder() / "metrics.csv").unlink()
+    found = results.verified()
+    assert (list(reasons_of(found)), found["differences"]) == ([f"{place}/metrics.csv"], [])
+    results.put_back(sound)
 
     # A run of other data.
     results.edit(results.folder() / "status.json", row["data_sha256"], "0" * 64)
@@ -508,6 +512,13 @@ def test_every_line_of_the_report_that_was_changed_is_named_with_its_section(
         assert {d[:2] for d in differences} == {("REPORT.md", what) for what in expected}
         assert all(recorded != again for *_, recorded, again in differences)
         results.put_back(sound)
+
+
+def test_of_several_lines_one_that_is_not_empty_is_shown(results: Results) -> None:
+    results.edit(results.out / "REPORT.md", "\nIntervals", "\n\nMore.\nIntervals")
+    ((_, what, recorded, again),) = results.differences()
+    assert what.endswith(" and 1 more")
+    assert (recorded, again) == ("More.", NOTHING)
 
 
 def test_the_command_and_the_machine_of_the_report_are_taken_as_they_are(results: Results) -> None:
