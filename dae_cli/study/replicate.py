@@ -107,7 +107,7 @@ def run_plan(
         failed=sum(bool(row.error) for row in rows),
         minutes=(time.monotonic() - start) / 60.0,
         report=written.report,
-        judgements=list(written.judgements),
+        judgements=list(written.claims),
     )
 
 

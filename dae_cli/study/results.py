@@ -1,4 +1,4 @@
-"""Every file that a study comes to, from its rows: tables, pictures, REPORT.md and report.html."""
+"""Every file of a results folder, from the rows of its runs: tables, pictures and reports."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from dae_cli.study.tables.table import table_of
 
 @dataclass(frozen=True)
 class Results:
-    """What the rows of a study come to."""
+    """What was written, and what the command prints of it."""
 
     report: Path
     """REPORT.md."""
     table: Sequence[TableRow] = ()
     """Rows of table.csv; a study on filters has none."""
-    judgements: Sequence[str] = ()
+    claims: Sequence[str] = ()
     """Of a study on filters, what its measures say of each claim, a line each."""
 
 
@@ -57,7 +57,6 @@ def write_results(
     command: str,
     machine: str | None = None,
     source: Path | None = None,
-    read_runs: bool = True,
     draw: bool = True,
     data: Mapping[str, Prepared] = {},
 ) -> Results:
@@ -75,7 +74,6 @@ def write_results(
             unless given.
         source: the results folder whose run folders, curves.csv, wrong_rows.csv, mcnemar.csv,
             filters.csv and pictures are read; `out` unless given.
-        read_runs: whether its run folders are looked into.
         draw: whether pictures are drawn; the reports name them either way.
         data: by data set, what is here; without it, figures of the data themselves stay as they
             are.
@@ -89,10 +87,8 @@ def write_results(
     study = with_lowest_seeds(study, rows)
     machine = f"{cpu_name()}, {cores()} cores" if machine is None else machine
     if study.is_of_filters:
-        return _write_filter_study(
-            study, out, rows, command, machine, source, read_runs, draw, data
-        )
-    saved = read_saved_runs(source, read_runs=read_runs)
+        return _write_filter_study(study, out, rows, command, machine, source, draw, data)
+    saved = read_saved_runs(source)
     report = table_report(study, source, rows, table, tests, saved, command, machine)
     write_curves(out, report.curves)
     if report.tried:
@@ -144,11 +140,10 @@ def _write_filter_study(
     command: str,
     machine: str,
     source: Path,
-    read_runs: bool,
     draw: bool,
     data: Mapping[str, Prepared],
 ) -> Results:
-    measured = measured_runs(source, rows, read_runs=read_runs)
+    measured = measured_runs(source, rows)
     write_rows(out / FILTERS_CSV, unit_rows(measured), UnitRow)
     write_rows(out / FIGURES_CSV, figure_rows(study, measured), FigureRow)
     if draw:
@@ -165,5 +160,5 @@ def _write_filter_study(
     ]
     report = FilterReport(study, command, machine, rows, figures, measured)
     write_text(out / REPORT, report_markdown(report))
-    judgements = [f"{s.figure.name}: {s.judgement.sentence}" for s in figures if s.judgement]
-    return Results(out / REPORT, judgements=judgements)
+    claims = [f"{s.figure.name}: {s.check.sentence}" for s in figures if s.check]
+    return Results(out / REPORT, claims=claims)

@@ -54,7 +54,7 @@ def _save_sheets(dataset: DatasetResults, out: Path) -> None:
     shown, study = dataset.shown, dataset.study
     rows = [one.row for one in shown]
     whole, single = dataset.sheets[: -len(rows)], dataset.sheets[-len(rows) :]
-    about = _Captions(study, shown)
+    about = _Sheets(study, shown)
     for _, name in whole:
         sheet = filter_sheet(
             [replace(s.filters, title=f"{s.row.destruction_percent:g} %") for s in shown],
@@ -94,11 +94,11 @@ def add_runs(
         sheets = sheet_names(study, [one.row for one in shown])[-len(shown) :]
         for one, (title, name) in zip(shown, sheets, strict=True):
             if one.row.run in names:
-                _Captions(study, shown).save_sheet(one, out / name, limit, title)
+                _Sheets(study, shown).save_sheet(one, out / name, limit, title)
 
 
-class _Captions:
-    """What the sheets of one data set have in common, and say of their units and places."""
+class _Sheets:
+    """The sheets of one data set: what they have in common, and say of their units and places."""
 
     def __init__(self, study: ResolvedStudy, shown: Sequence[ShownFilters]) -> None:
         units = max(len(one.filters.weights) for one in shown)

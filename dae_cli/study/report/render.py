@@ -39,7 +39,7 @@ SYMBOLS = {
     "calibrated": "=",
     "failed": "!",
 }
-"""What stands before a verdict's word, so that colour is never needed to tell them apart."""
+"""A symbol for each verdict, so that colour is never needed to distinguish them."""
 
 
 def report_markdown(report: Report) -> str:
@@ -113,7 +113,6 @@ def _environment() -> Environment:
         # A cell: ours | paper | gap | verdict.
         ours=cells.ours,
         paper=cells.paper,
-        paper_marked=cells.paper_marked,
         paper_number=cells.paper_number,
         gap=cells.gap,
         verdict=cells.verdict,

@@ -79,11 +79,11 @@ class SavedRuns:
     """What there is of runs, by their names.
 
     Attributes:
-        runs: the folder of the run folders; None where these are not looked into.
+        runs: the folder of the run folders.
         curves, sheets: as the results folder has them.
     """
 
-    runs: Path | None
+    runs: Path
     curves: Mapping[str, Curves]
     sheets: Mapping[str, SavedSheet]
 
@@ -93,7 +93,7 @@ class SavedRuns:
         Raises:
             RunFolderError: its metrics.csv is damaged.
         """
-        curves = metrics_curves(self.runs / run) if self.runs else None
+        curves = metrics_curves(self.runs / run)
         if curves is None:
             return self.curves.get(run)
         return Curves(simplified(curves.valid), tuple(simplified(line) for line in curves.cost))
@@ -115,7 +115,7 @@ class SavedRuns:
         return shown, float(f"{limits.pop() or 1.0:.4g}") if limits else 1.0
 
     def _shown(self, row: RunRow) -> ShownFilters | None:
-        if self.runs and (self.runs / row.run / CHECKPOINT).is_file():
+        if (self.runs / row.run / CHECKPOINT).is_file():
             return ShownFilters(row, first_filters(self.runs / row.run, row.dataset))
         sheet, image = self.sheets.get(row.run), DATASETS[row.dataset].image
         if sheet is None or (greys := sheet.greys(image)) is None:
@@ -126,19 +126,19 @@ class SavedRuns:
 def first_seeds(rows: Sequence[RunRow]) -> list[RunRow]:
     """Return the rows whose filters are shown: of each cell with any, that of its first seed."""
     rows = [row for row in rows if not row.model.startswith(_WITHOUT_FILTERS)]
-    return [row for row in rows if row.seed == min(r.seed for r in rows if r.cell == row.cell)]
+    first: dict[str, int] = {}
+    for row in rows:
+        first[row.cell] = min(row.seed, first.get(row.cell, row.seed))
+    return [row for row in rows if row.seed == first[row.cell]]
 
 
-def read_saved_runs(out: Path, *, read_runs: bool = True) -> SavedRuns:
+def read_saved_runs(out: Path) -> SavedRuns:
     """Read curves.csv of a results folder, and those sheets in it that dae drew.
-
-    Args:
-        read_runs: whether the folders of its runs will be looked into first.
 
     Raises:
         RunFolderError: curves.csv is not one that dae wrote.
     """
-    return SavedRuns(out / RUNS if read_runs else None, read_curves(out), _read_sheets(out))
+    return SavedRuns(out / RUNS, read_curves(out), _read_sheets(out))
 
 
 def read_curves(out: Path) -> dict[str, Curves]:

@@ -19,7 +19,7 @@ from dae_cli.study.progress import Position, Watcher
 from dae_cli.study.run.checkpoints import Stopped
 from dae_cli.study.run.job import CHECKPOINT, TRIALS, Job
 from dae_cli.study.run.record import StatusFile
-from dae_cli.study.run.wrong_rows import keep_wrong_rows
+from dae_cli.study.run.wrong_rows import save_wrong_rows
 from dae_cli.svm.files import read_trials, save_svm, trials_csv
 from dae_cli.svm.selection import Trial, best_of, search
 from dae_cli.svm.svm import Svm
@@ -69,7 +69,7 @@ class SvmRun:
             svm = svms.train_on_all_rows(best.kernel, best.C)
             self._report(trials, phase="test")
             wrong = svm.wrong_rows(dataset.test)
-            keep_wrong_rows(self._job.partial, wrong)
+            save_wrong_rows(self._job.partial, wrong)
             checkpoint = self._job.partial / CHECKPOINT
             save_svm(checkpoint, svm, self._experiment, self._job.data.sha256)
         return {

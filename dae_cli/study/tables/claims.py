@@ -147,7 +147,7 @@ def _compared(a: TableCell, b: TableCell, tests: Sequence[RunComparison]) -> Mod
 
 
 def _side(test: RunComparison, first: str) -> Side:
-    """Tell where the cell `first` of a test lies, if the test is significant."""
+    """Return where the cell `first` of a test lies, if the test is significant."""
     difference = test.only_a_wrong - test.only_b_wrong
     if not test.significant or not difference:
         return "undecided"
