@@ -103,7 +103,7 @@ class ResolvedStudy:
         return {cell.cell: ", ".join(cell.changed) for cell in self.all_cells if cell.changed}
 
     @property
-    def is_of_filters(self) -> bool:
+    def is_filter_study(self) -> bool:
         """Whether its cells are trained for their filters alone: figures, and no table."""
         return any(isinstance(cell.experiment, FilterExperiment) for cell in self.all_cells)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -218,6 +219,14 @@ def run_name(experiment: AnyExperiment, data_sha256: str, numerics: int = NUMERI
 def is_run_name(text: str) -> bool:
     """Tell whether text of a file is the name of a folder, and leads nowhere else."""
     return Path(text).name == text and text not in ("", "..")
+
+
+def default_out(study: str, overrides: Sequence[str]) -> Path:
+    """Return results/STUDY, or a folder of its own for a trial with changed settings."""
+    if not overrides:
+        return Path("results") / study
+    digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:6]
+    return Path("results") / f"{study}-{digest}"
 
 
 def default_runs(resolved: ResolvedExperiment) -> Path:
