@@ -7,25 +7,16 @@ import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from dae_cli.commands.options import Format
 from dae_cli.commands.tables import DASH, as_json, columns
-from dae_cli.config.experiments import (
-    ResolvedExperiment,
-    StudyListing,
-    list_studies,
-    list_study,
-    resolve_study,
-)
+from dae_cli.config.experiments import StudyListing, list_studies, list_study, resolve_study
 from dae_cli.config.names import find_target
 from dae_cli.errors import ConfigError, RunFolderError, plain, shown
-from dae_cli.study.rows import RunRow, read_results
-from dae_cli.study.run.job import config_sha256
-
-State = Literal["none", "failed", "done"]
+from dae_cli.study.states import State, cell_states
 
 
 @dataclass(frozen=True)
@@ -91,7 +82,7 @@ def ls(
         rows = [("cell", "run", "reproduces")]
         for cell, text in zip(one.study.cells, one.study.reproduces, strict=True):
             rows.append((f"{one.study.name}/{cell}", one.states.get(cell, DASH), text))
-    lines = columns([[plain(cell) for cell in row] for row in rows])
+    lines = columns([[plain(" ".join(text.split())) for text in row] for row in rows])
     if sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
         lines = [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
@@ -104,23 +95,9 @@ def _listed(study: StudyListing, name: str = "") -> _Listed:
     except ConfigError:
         return _Listed(study, {}, f"cannot be read; dae show {name or study.name} says why")
     try:
-        rows = read_results(Path("results") / study.name / "runs.csv", RunRow)
+        return _Listed(study, cell_states(resolved, Path("results") / study.name))
     except RunFolderError as error:
         return _Listed(study, {}, str(error))
-    return _Listed(study, {cell.cell: _state(cell, rows) for cell in resolved.cells})
-
-
-def _state(cell: ResolvedExperiment, rows: list[RunRow]) -> State:
-    current = [
-        row
-        for row in rows
-        if row.cell == cell.cell
-        and row.config_sha256
-        == config_sha256(cell.experiment.model_copy(update={"seed": row.seed}), row.numerics)
-    ]
-    if any(not row.error for row in current):
-        return "done"
-    return "failed" if current else "none"
 
 
 def _facts(listed: _Listed) -> dict[str, object]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dae_cli.study.verify import Verification
 
 _SHOWN = 60
+"""Characters of a value."""
 _HEADER = ("file", "what", "recorded", "recomputed")
 
 
@@ -64,9 +65,11 @@ def verify(
 
 
 def _table(found: Verification) -> list[str]:
+    from dae_cli.study.findings import excerpts
+
     rows = [_HEADER]
     for d in found.differences:
-        rows.append((d.place, d.what, _short(d.recorded), _short(d.recomputed)))
+        rows.append((d.place, d.what, *excerpts(d.recorded, d.recomputed, _SHOWN)))
     return columns([tuple(map(plain, row)) for row in rows])
 
 
@@ -82,7 +85,3 @@ def _summary(found: Verification) -> str:
 
 def _number(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

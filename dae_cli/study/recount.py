@@ -49,7 +49,7 @@ from dae_cli.study.run.record import (
 )
 from dae_cli.study.run.run import dataset_for
 from dae_cli.study.run.svm import replayed, selected_parameters
-from dae_cli.study.run.wrong_rows import keep_wrong_rows, load_wrong_rows
+from dae_cli.study.run.wrong_rows import load_wrong_rows, save_wrong_rows
 from dae_cli.svm.files import load_svm, read_trials
 from dae_cli.svm.selection import Trial, best_of
 from dae_cli.svm.trials import SvmTrials
@@ -59,7 +59,7 @@ from dae_cli.training.version import NUMERICS_VERSION
 
 
 class DataOfRuns:
-    """The data that runs were trained on; the last is kept, as runs of one set come together."""
+    """The data that runs were trained on; the last set is cached, as its runs come together."""
 
     def __init__(self, data_dir: Path | None, note: Callable[[str], None]) -> None:
         self._data_dir, self._note = data_dir, note
@@ -207,8 +207,8 @@ class Recount:
         trials_csv, checkpoint = f"{self._place}/{TRIALS}", f"{self._place}/{CHECKPOINT}"
         columns: dict[str, Any] = {}
         best = None
-        if found := findings.attempt(trials_csv, self._best_trial, experiment, dataset):
-            best, columns["trials"] = found
+        if selection := findings.attempt(trials_csv, self._best_trial, experiment, dataset):
+            best, columns["trials"] = selection
             columns["valid_error_percent"] = best.valid_error_percent
         svm = findings.attempt(
             checkpoint, load_svm, folder / CHECKPOINT, experiment, sha256, dataset
@@ -282,7 +282,7 @@ class Recount:
         return recorded is not None
 
     def _compare_wrong_rows(self, wrong: NDArray[np.bool_], how: str) -> None:
-        keep_wrong_rows(self._again, wrong)
+        save_wrong_rows(self._again, wrong)
         place = f"{self._place}/{WRONG_ROWS}"
         recorded = self._findings.attempt(place, load_wrong_rows, self._folder, len(wrong), None)
         if recorded is not None and (differ := np.flatnonzero(recorded != wrong)).size:

@@ -16,18 +16,13 @@ from dae_cli.study.distribute import make_runs
 from dae_cli.study.earlier_rows import EarlierRows
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
-from dae_cli.study.results_folder import (
-    RUNS_CSV,
-    Tables,
-    check_writable,
-    tables_lock,
-)
+from dae_cli.study.results_folder import RUNS_CSV, StudyRows, check_writable
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.engine_choice import refuse_other_engines, with_engines
 from dae_cli.study.run.job import RUNS, Job, PlannedRun, expected_work, sweep_runs
 from dae_cli.study.run.record import failed, row_of
 from dae_cli.study.run.run import lost_row
-from dae_cli.study.tables.comparisons import require_readable, write_comparisons
+from dae_cli.study.tables.comparisons import require_readable
 from dae_cli.study.tables.provenance import changes, other_numerics
 
 if TYPE_CHECKING:
@@ -101,8 +96,8 @@ def run_plan(
             results.save()
         raise
     everything, written = results.write(command)
-    if told := other_numerics(everything):
-        watcher.note(f"{plan.out / RUNS_CSV}: {told}")
+    if others := other_numerics(everything):
+        watcher.note(f"{plan.out / RUNS_CSV}: {others}")
     sweep_runs(plan.out / RUNS)
     return Outcome(
         everything,
@@ -220,20 +215,20 @@ class _Results:
     """Writes what a study comes to: while its runs end, and at the end."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan, self._tables = plan, Tables(plan)
+        self._plan, self._rows = plan, StudyRows(plan)
         self._unsaved: list[RunRow] = []
         self._next_save = 0.0
 
     def add(self, row: RunRow) -> None:
         """Add the row of a run that was done before."""
-        self._tables.add(row)
+        self._rows.add(row)
 
     def add_new(self, row: RunRow) -> None:
         """Add the row of a run that has just ended, and save it: at once, or with others.
 
         A killed command loses nothing by it: the run's folder says the same.
         """
-        self._tables.add(row)
+        self._rows.add(row)
         self._unsaved.append(row)
         if (begin := time.monotonic()) >= self._next_save:
             self.save()
@@ -242,26 +237,21 @@ class _Results:
 
     def save(self) -> None:
         """Write the tables, and the curves and the sheet of each run that has just ended."""
+        from dae_cli.study.results import write_tables
+
         if not self._unsaved:
             return
-        from dae_cli.study.report.pictures import add_runs
-
-        plan, new = self._plan, [row for row in self._unsaved if not row.error]
-        with tables_lock(plan.out):
-            rows = self._tables.write()
-            if not plan.study.is_filter_study:
-                write_comparisons(plan.out, rows)
-                add_runs(plan.study, plan.out, new, rows)
+        with self._rows.locked() as rows:
+            write_tables(self._plan.study, self._plan.out, rows, new=self._unsaved)
         self._unsaved.clear()
 
     def write(self, command: str) -> tuple[list[RunRow], Results]:
-        """Write everything; return the rows of runs.csv, and what they come to."""
+        """Write every file of the study; return the rows of runs.csv, and what they come to."""
         from dae_cli.study.results import write_results
 
         plan = self._plan
         data = {run.job.data.name: run.job.data for run in plan.runs}
-        with tables_lock(plan.out):
-            rows = self._tables.write()
+        with self._rows.locked() as rows:
             return rows, write_results(plan.study, plan.out, rows, command=command, data=data)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.saved_settings import SETTINGS, settings_text
 from dae_cli.csvfile import write_rows
 from dae_cli.data.dataset import Prepared
 from dae_cli.files import remove_file, write_text
@@ -26,13 +27,14 @@ from dae_cli.study.filter_study import (
     unit_rows,
 )
 from dae_cli.study.report.context import TRIED_MD, table_report, tried_text
-from dae_cli.study.report.pictures import save_pictures
+from dae_cli.study.report.pictures import add_runs, save_pictures
 from dae_cli.study.report.render import PAGE, REPORT, report_markdown, report_page
 from dae_cli.study.report.saved_runs import read_saved_runs, write_curves
-from dae_cli.study.results_folder import with_lowest_seeds, write_tables
-from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV, with_lowest_seeds
+from dae_cli.study.rows import RunComparison, RunRow, TableRow
 from dae_cli.study.run.job import FILTERS_CSV
 from dae_cli.study.tables.comparisons import write_comparisons
+from dae_cli.study.tables.table import table_of
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,11 @@ def write_results(
         OutputError: a file cannot be written.
     """
     source = source or out
+    table, tests = write_tables(study, out, rows, source)
     study = with_lowest_seeds(study, rows)
     machine = f"{cpu_name()}, {cores()} cores" if machine is None else machine
-    table = write_tables(study, out, rows)
     if study.is_filter_study:
         return _write_filter_study(study, out, rows, command, machine, source, draw, data)
-    tests = write_comparisons(out, rows, source)
     saved = read_saved_runs(source)
     report = table_report(study, source, rows, table, tests, saved, command, machine)
     write_curves(out, report.curves)
@@ -99,6 +100,37 @@ def write_results(
     write_text(out / REPORT, report_markdown(report))
     write_text(out / PAGE, report_page(report))
     return Results(out / REPORT, table)
+
+
+def write_tables(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    source: Path | None = None,
+    *,
+    new: Sequence[RunRow] = (),
+) -> tuple[list[TableRow], list[RunComparison]]:
+    """Write settings.yaml, runs.csv and, of a table's study, table, comparisons and wrong rows.
+
+    The caller holds the lock of the tables.
+
+    Args:
+        rows: of runs.csv, in its order.
+        source: the results folder that is read; `out` unless given.
+        new: rows of runs that have just ended, whose curves and sheets of filters are written too.
+
+    Returns:
+        The rows of table.csv and of mcnemar.csv.
+    """
+    write_text(out / SETTINGS, settings_text(with_lowest_seeds(study, rows)))
+    write_rows(out / RUNS_CSV, rows, RunRow)
+    if study.is_filter_study:
+        return [], []
+    table = table_of(rows)
+    write_rows(out / TABLE_CSV, table, TableRow)
+    tests = write_comparisons(out, rows, source or out)
+    add_runs(study, out, [row for row in new if not row.error], rows)
+    return table, tests
 
 
 def _write_filter_study(

@@ -10,15 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
-from dae_cli.config.saved_settings import SETTINGS, settings_text
-from dae_cli.csvfile import column_texts, write_rows
+from dae_cli.csvfile import column_texts
 from dae_cli.data.dataset import Origin, Prepared
 from dae_cli.errors import NameTooLongError, RunFolderError
-from dae_cli.files import file_lock, part_of, sweep, write_text
+from dae_cli.files import file_lock, is_text, part_of, sweep
 from dae_cli.study.earlier_rows import RUNS_CSV as RUNS_CSV
 from dae_cli.study.earlier_rows import EarlierRows
 from dae_cli.study.plan import Plan, default_out, with_seed
-from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.rows import RunRow
 from dae_cli.study.run.job import RUNS, STATUS, Job
 from dae_cli.study.run.record import failed, row_of, with_verdict
 
@@ -33,9 +32,11 @@ def check_writable(out: Path) -> None:
     """Make sure, before anything is computed, that results can be written to a folder.
 
     Raises:
-        RunFolderError: it cannot be made or written to.
+        RunFolderError: it cannot be made or written to, or its path is not text.
         NameTooLongError: its path leaves no room for the names of what will be in it.
     """
+    if not is_text(out):
+        raise RunFolderError(f"{out}: is not UTF-8, which checkpoints need; choose --out")
     deepest = out.absolute() / ("x" * ROOM_FOR_NAMES) / ("x" * ROOM_FOR_NAMES)
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
@@ -92,8 +93,8 @@ def tables_lock(out: Path) -> Iterator[None]:
         yield
 
 
-class Tables:
-    """runs.csv, table.csv and settings.yaml of a results folder, from rows in memory.
+class StudyRows:
+    """The rows of runs.csv in memory: those of this command, and of others that stay beside them.
 
     A run folder is read at most once. runs.csv is read again only when another command has
     written it since.
@@ -103,34 +104,35 @@ class Tables:
         self._plan = plan
         self._own: dict[tuple[str, str], RunRow] = {}
         self._others: dict[tuple[str, str], RunRow] = {}
-        """Rows of other commands that stay, by cell and run: cells may share one."""
+        """By cell and run: cells may share one."""
         self._current: dict[str, str] = {}
         """By run of these: the name that such a run has with the numerics of this version."""
         self._stamp: tuple[int, ...] | None = None
         """Of runs.csv when it was last read or written."""
 
     def add(self, row: RunRow) -> None:
-        """Add the row of a run of this command; `write` writes it."""
+        """Add the row of a run of this command."""
         self._own[row.cell, row.run] = row
 
-    def write(self) -> list[RunRow]:
-        """Write the tables and return the rows of runs.csv; the caller holds `tables_lock`.
+    @contextmanager
+    def locked(self) -> Iterator[list[RunRow]]:
+        """Hold the lock of the tables; yield all rows, in the order of the table, to be written.
 
         Raises:
             RunFolderError: another command has added rows that would be lost.
-            OutputError: they cannot be written.
+            HeldError: another command does not come to an end.
         """
         path = self._plan.out / RUNS_CSV
-        if _stamp_of(path) != self._stamp:
-            self._merge()
-        order = {cell.cell: k for k, cell in enumerate(self._plan.study.all_cells)}
-        made = {row.run for row in self._own.values()}
-        rows = [row for row in self._others.values() if self._current[row.run] not in made]
-        rows += self._own.values()
-        rows.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
-        write_tables(self._plan.study, self._plan.out, rows)
-        self._stamp = _stamp_of(path)
-        return rows
+        with tables_lock(self._plan.out):
+            if _stamp_of(path) != self._stamp:
+                self._merge()
+            order = {cell.cell: k for k, cell in enumerate(self._plan.study.all_cells)}
+            made = {row.run for row in self._own.values()}
+            rows = [row for row in self._others.values() if self._current[row.run] not in made]
+            rows += self._own.values()
+            rows.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
+            yield rows
+            self._stamp = _stamp_of(path)
 
     def _merge(self) -> None:
         """Take over what other commands have written to runs.csv, and edits of its lines."""
@@ -167,22 +169,6 @@ class Tables:
         planned = next((p for p in plan.runs if p.job.name == row.run), None)
         accepted = planned is None or planned.accepts(found.engine)
         return row if row.error and not accepted else found
-
-
-def write_tables(study: ResolvedStudy, out: Path, rows: Sequence[RunRow]) -> list[TableRow]:
-    """Write settings.yaml, runs.csv and table.csv; return the rows of the last.
-
-    A study on filters has no table.
-    """
-    from dae_cli.study.tables.table import table_of  # loads pandas, which workers do without
-
-    write_text(out / SETTINGS, settings_text(with_lowest_seeds(study, rows)))
-    write_rows(out / RUNS_CSV, rows, RunRow)
-    if study.is_filter_study:
-        return []
-    table = table_of(rows)
-    write_rows(out / TABLE_CSV, table, TableRow)
-    return table
 
 
 def _stamp_of(path: Path) -> tuple[int, ...] | None:

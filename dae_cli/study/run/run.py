@@ -49,7 +49,7 @@ from dae_cli.study.run.record import (
     with_result,
 )
 from dae_cli.study.run.svm import SvmRun
-from dae_cli.study.run.wrong_rows import keep_wrong_rows
+from dae_cli.study.run.wrong_rows import save_wrong_rows
 from dae_cli.training.evaluation import wrong_rows
 from dae_cli.training.inputs import inputs_of
 from dae_cli.training.run import TrainingRun
@@ -148,7 +148,7 @@ def prepare_folder(
             f"{job.folder}: is in the way and not a whole run; remove it, or run again with --force"
         )
     job.partial.mkdir(parents=True, exist_ok=True)
-    sweep(job.partial, alone=True)
+    sweep(job.partial, every=True)
     if job.state() == "new":
         reused = (reuse_pretraining(job, folder, env) for folder in sources)
         if source := next(filter(None, reused), None):
@@ -179,7 +179,7 @@ def _train(
         raise DaeError("fine-tuning ended without a single epoch")
     callback.report(state, phase="test")
     wrong = wrong_rows(state.best, dataset.test, engine)
-    keep_wrong_rows(job.partial, wrong)
+    save_wrong_rows(job.partial, wrong)
     best = (r for r in state.history if (r.phase, r.epoch) == ("finetune", state.best_epoch))
     state.network = None  # the last parameters are of no further use, the best ones are saved
     callback.save(state)

@@ -1,7 +1,7 @@
 """wrong_rows.npy of a run: which test rows it got wrong, one bit a row.
 
-Two models are compared on the same test rows (`tables/comparisons.py`); their counts alone cannot
-tell how often they fail on different rows. The file holds uint8, the bits of `numpy.packbits`:
+Two models are compared on the same test rows (`tables/comparisons.py`); their counts alone do not
+say how often they fail on different rows. The file holds uint8, the bits of `numpy.packbits`:
 bit 7 of byte 0 is the first test row, and it is 1 where the row was classified wrongly.
 """
 
@@ -22,7 +22,7 @@ _MOST_HEADER = 10_000
 _REMEDY = "remove the folder of the run to have dae replicate make it again"
 
 
-def keep_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
+def save_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
     """Write wrong_rows.npy whole, from what is True for each test row classified wrongly.
 
     Raises:

@@ -86,19 +86,19 @@ def compare_runs(
             the same and its counts agree with theirs.
     """
     known = {(c.run_a, c.run_b): c for c in earlier}
-    found = []
+    comparisons = []
     for a, b, seed in _pairs(rows):
         wrong_a, wrong_b = wrong_rows.get(a.run), wrong_rows.get(b.run)
         before = known.get((a.run, b.run))
         if wrong_a is not None and wrong_b is not None:
             only_a, only_b = int((wrong_a & ~wrong_b).sum()), int((wrong_b & ~wrong_a).sum())
-            found.append(_comparison(a, b, seed, only_a, only_b))
+            comparisons.append(_comparison(a, b, seed, only_a, only_b))
         elif before is not None and _agrees(before, a.n_wrong or 0, b.n_wrong or 0):
-            found.append(_comparison(a, b, seed, before.only_a_wrong, before.only_b_wrong))
+            comparisons.append(_comparison(a, b, seed, before.only_a_wrong, before.only_b_wrong))
     # The comparisons of a data set stand together, and are adjusted together.
     adjusted = []
-    for name in dict.fromkeys(c.dataset for c in found):
-        own = [c for c in found if c.dataset == name]
+    for name in dict.fromkeys(c.dataset for c in comparisons):
+        own = [c for c in comparisons if c.dataset == name]
         p_values = holm([c.p_value for c in own])
         adjusted += [replace(c, p_holm=p) for c, p in zip(own, p_values, strict=True)]
     return adjusted
@@ -200,19 +200,19 @@ def read_wrong_rows(out: Path, rows: Sequence[RunRow]) -> dict[str, NDArray[np.b
     A run that neither has, or with other counts than its row, is left out.
     """
     saved = {row.run: row for row in _rows_in(out / WRONG_ROWS_CSV, SavedWrongRows)}
-    found: dict[str, NDArray[np.bool_]] = {}
+    wrong_rows: dict[str, NDArray[np.bool_]] = {}
     for row in rows:
         if row.error or not is_run_name(row.run):
             continue
         counts = row.n_test or 0, row.n_wrong or 0
         with suppress(ValueError, KeyError):
             try:
-                found[row.run] = load_wrong_rows(out / RUNS / row.run, *counts)
+                wrong_rows[row.run] = load_wrong_rows(out / RUNS / row.run, *counts)
             except RunFolderError:
                 if (saved[row.run].n_test, saved[row.run].n_wrong) == counts:
                     bits = b64decode(saved[row.run].bits, validate=True)
-                    found[row.run] = unpack(bits, *counts)
-    return found
+                    wrong_rows[row.run] = unpack(bits, *counts)
+    return wrong_rows
 
 
 def _rows_in(path: Path, kind: type[Row]) -> list[Row]:
