@@ -186,11 +186,19 @@ def test_any_other_byte_of_a_csv_file_is_reported(results: Results) -> None:
             results.edit(results.out / name, old, new)
         assert {place for place, *_ in results.differences()} == {*files}, old
         results.put_back(sound)
+    before_all = read_csv(results.out / "table.csv")
     before = results.edit_row("table.csv", 0, n_wrong="1", minutes="5.0")
     assert results.differences() == {
         ("table.csv", "rect-0: n_wrong", "1", before["n_wrong"]),
         ("table.csv", "rect-0: minutes", "5.0", before["minutes"]),
     }
+    # Of very many values the first twenty are listed.
+    columns = [name for name in before_all[0] if name != "cell"]
+    for place in (0, 1):
+        results.edit_row("table.csv", place, **dict.fromkeys(columns, "x"))
+    whats = [d["what"] for d in results.verified()["differences"]]
+    assert len(whats) == 20 and whats[0] == "rect-0: dataset"
+    assert whats[-1] == f"rect-0: {columns[19]} and {2 * len(columns) - 20} more"
 
 
 def test_counts_that_cannot_be_hide_nothing_else(results: Results) -> None:
@@ -274,6 +282,13 @@ def test_wrong_rows_that_are_damaged_missing_or_others_are_reported(
     csv.unlink()
     assert {d[:2] for d in results.differences()} == {("wrong_rows.csv", r) for r in results.runs}
     results.put_back(sound)
+    for name in ("wrong_rows.csv", "mcnemar.csv", "curves.csv"):
+        (results.out / name).write_text("a,b\n")
+    found = results.verified()
+    assert found["differences"] == []
+    assert all("columns" in reason for reason in reasons_of(found).values())
+    assert set(reasons_of(found)) == {"wrong_rows.csv", "mcnemar.csv", "curves.csv"}
+    results.put_back(sound)
     results.edit_row("wrong_rows.csv", 0, n_wrong="31")
     ((place, what, recorded, again),) = {d for d in results.differences() if "31" in d[2]}
     assert (place, what) == ("wrong_rows.csv", f"{run}: n_wrong")
@@ -321,6 +336,15 @@ def test_one_value_that_was_changed_is_found_in_its_file_alone(results: Results)
         results.put_back(sound)
     results.edit(results.out / "curves.csv", "\n", "\nother,cost 1,1:0.5\n")
     assert results.differences() == {("curves.csv", "other, cost 1", "a row", "no row")}
+    results.put_back(sound)
+    (results.out / "tried.md").write_text("Nothing.\n")  # the study has none
+    assert results.differences() == {("tried.md", "file", "is there", NOTHING)}
+    (results.out / "tried.md").unlink()
+    status = results.folder() / "status.json"
+    results.edit_json(status, test_error_percent=1.5)
+    recorded = results.rows[1]["test_error_percent"]
+    name = f"runs/{results.runs[1]}/status.json"
+    assert results.differences() == {(name, "test_error_percent", "1.50", recorded)}
 
 
 # The folders of runs
@@ -368,6 +392,10 @@ def test_what_cannot_be_checked_is_named_and_the_rest_is_checked(results: Result
         found = results.verified()
         assert list(reasons_of(found)) == [checkpoint]
         assert (found["runs"], found["recomputed"], found["differences"]) == (2, 1, [])
+    results.put_back(sound)
+    (results.folder() / "metrics.csv").unlink()
+    found = results.verified()
+    assert (list(reasons_of(found)), found["differences"]) == ([f"{place}/metrics.csv"], [])
     results.put_back(sound)
 
     # A run of other data.
@@ -432,11 +460,14 @@ def test_data_that_cannot_be_had_hide_nothing(
     monkeypatch.setenv("DAE_DATA_DIR", str(tmp_path / "none"))
     monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "empty"))
     results.edit(results.out / "table.csv", "rect-25,", "rect-26,")
+    results.edit_row("wrong_rows.csv", 0, bits="////" * 17)  # the run's folder has others
+    results.edit_row("curves.csv", 0, points="1:0.5")
     found = results.verified()
     assert set(reasons_of(found)) == {f"runs/{run}" for run in results.runs}
     assert all("DAE_DATA_DIR" in reason for reason in reasons_of(found).values())
     assert found["recomputed"] == 0
-    assert {place for place, *_ in differences_of(found)} == {"table.csv"}
+    places = {place for place, *_ in differences_of(found)}
+    assert places == {"table.csv", "wrong_rows.csv", "curves.csv"}
 
 
 # REPORT.md, report.html and pictures
@@ -483,6 +514,13 @@ def test_every_line_of_the_report_that_was_changed_is_named_with_its_section(
         results.put_back(sound)
 
 
+def test_of_several_lines_one_that_is_not_empty_is_shown(results: Results) -> None:
+    results.edit(results.out / "REPORT.md", "\nIntervals", "\n\nMore.\nIntervals")
+    ((_, what, recorded, again),) = results.differences()
+    assert what.endswith(" and 1 more")
+    assert (recorded, again) == ("More.", NOTHING)
+
+
 def test_the_command_and_the_machine_of_the_report_are_taken_as_they_are(results: Results) -> None:
     report, page = results.out / "REPORT.md", results.out / "report.html"
     text = report.read_text()
@@ -524,7 +562,9 @@ def test_tables_and_report_that_are_missing_are_not_checked_and_pictures_are_not
     results.verified(0)
     (results.out / "table.csv").unlink()
     (results.out / "REPORT.md").unlink()
-    assert set(reasons_of(results.verified())) == {"table.csv", "REPORT.md"}
+    found = results.verified()
+    assert set(reasons_of(found)) == {"table.csv", "REPORT.md", "report.html"}
+    assert found["differences"] == []
 
 
 # How it is printed

@@ -227,7 +227,7 @@ def _plan_text(plan: SearchPlan, form: Format) -> str:
     """What --dry-run prints: each cell with its trials so far, and its space."""
     from dae_cli.search.trials import trials_of
 
-    counts = [trials.states for trials in trials_of(plan)]
+    counts = [trials.count_by_state for trials in trials_of(plan)]
     cells = list(zip(plan.cells, counts, strict=True))
     if form == "json":
         searched = [
@@ -324,11 +324,12 @@ def _hint_at_outdated_results(study: str, folder: Path) -> None:
 
     Args:
         study: its name or path, as it was given.
-        folder: where its results may stand.
+        folder: that may have results of it.
     """
     from dae_cli.config.experiments import resolve_study
     from dae_cli.study.earlier_rows import EarlierRows
-    from dae_cli.study.plan import Plan, default_out
+    from dae_cli.study.plan import Plan
+    from dae_cli.study.run.job import default_out
 
     with suppress(DaeError):  # a damaged runs.csv is not the search's concern
         resolved = resolve_study(study)
@@ -349,18 +350,18 @@ def _check(
     """Print every difference between the files and search.csv; exit code 1 if there is one."""
     from dae_cli.search.selection import differences
 
-    found, not_searched = differences(study, cells, folder)
-    agree = len(cells) - len(not_searched) - len({one.cell for one in found})
+    differing, not_searched = differences(study, cells, folder)
+    agree = len(cells) - len(not_searched) - len({one.cell for one in differing})
     if form == "json":
         counts = {"cells": len(cells), "agree": agree}
-        lists = {"differences": [asdict(one) for one in found], "not_searched": not_searched}
+        lists = {"differences": [asdict(one) for one in differing], "not_searched": not_searched}
         typer.echo(as_json(counts | lists))
-    elif found:
+    elif differing:
         rows = [("cell", "what", "recorded", "expected")]
-        rows += [(one.cell, one.what, one.recorded, one.expected) for one in found]
+        rows += [(one.cell, one.what, one.recorded, one.expected) for one in differing]
         typer.echo("\n".join(columns(rows)))
     if not quiet and form == "table":
         lacking = f", {len(not_searched)} not searched yet" if not_searched else ""
         typer.echo(f"{agree} of {len(cells)} cells agree with search.csv{lacking}")
-    if found:
+    if differing:
         raise typer.Exit(1)
