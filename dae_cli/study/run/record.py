@@ -132,7 +132,7 @@ def read_environment(folder: Path) -> Environment:
 def _migrated(record: Any) -> Any:
     """Return a status.json in which the row's columns were not at the top as it is written now.
 
-    What it lacks of the row, config.yaml and environment.json tell.
+    What it lacks of the row is in config.yaml and environment.json.
     """
     if not isinstance(record, dict) or "data" not in record:
         return record
