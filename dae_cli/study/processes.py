@@ -3,6 +3,8 @@
 On Linux, processes are forked from a server that has imported everything once (multiprocessing's
 `forkserver`), which takes less than a tenth of a second each. SIGTERM asks a process to stop. What
 the terminal sends to all its processes is left to the command, which decides.
+
+Imports no package, so that a process in which one is broken can still say so.
 """
 
 from __future__ import annotations
@@ -18,15 +20,17 @@ from dataclasses import dataclass
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dae_cli.machine import one_thread_in_processes
 from dae_cli.stopping import SIGNALS, StopRequest
 from dae_cli.study.progress import Watcher, receive
-from dae_cli.study.run.job import Job
 from dae_cli.study.worker import StartError, work
 
-Make = Callable[[Job, Watcher, StopRequest], Any]
+if TYPE_CHECKING:
+    from dae_cli.study.run.job import Job
+
+Make = Callable[["Job", Watcher, StopRequest], Any]
 """Makes a job; it can be pickled, and so can what it returns."""
 
 PRELOADED = "dae_cli.study.preloaded"
