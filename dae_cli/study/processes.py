@@ -3,8 +3,6 @@
 On Linux, processes are forked from a server that has imported everything once (multiprocessing's
 `forkserver`), which takes less than a tenth of a second each. SIGTERM asks a process to stop. What
 the terminal sends to all its processes is left to the command, which decides.
-
-Imports no package, so that a process in which one is broken can still say so.
 """
 
 from __future__ import annotations
