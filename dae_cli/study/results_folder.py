@@ -122,8 +122,11 @@ class StudyRows:
             if _stamp_of(path) != self._stamp:
                 self._merge()
             order = {cell.cell: k for k, cell in enumerate(self._plan.study.all_cells)}
-            own = {row.run for row in self._own.values()}
-            rows = [row for row in self._others.values() if self._current[row.run] not in own]
+            rows = [
+                row
+                for row in self._others.values()
+                if (row.cell, self._current[row.run]) not in self._own
+            ]
             rows += self._own.values()
             rows.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
             yield rows
@@ -131,7 +134,7 @@ class StudyRows:
 
     def _merge(self) -> None:
         """Take over what other commands have written to runs.csv, and edits of its lines."""
-        earlier = EarlierRows(self._plan, {row.run for row in self._own.values()})
+        earlier = EarlierRows(self._plan, self._own)
         earlier.require_kept()
         for row in earlier.rows:
             own = self._own.get((row.cell, row.run))
