@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.figures.style import load_matplotlib
 from dae_cli.stopping import Interrupted
-from dae_cli.study.distribute import make_runs
+from dae_cli.study.distribute import WAIT_SECONDS, make_runs
 from dae_cli.study.earlier_rows import EarlierRows
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from dae_cli.study.cluster import Cluster
     from dae_cli.study.results import Results
 
-WAIT_SECONDS = 0.5
 WRITING_SHARE = 1 / 20
 """Of a command's time, about, that writing the tables after each run may take."""
 
@@ -73,7 +72,7 @@ def run_plan(
     """
     start = time.monotonic()
     _prepare(plan, force, watcher, scheduler)
-    results = _Results(plan)
+    results = _ResultsWriter(plan)
     finished = [] if force else [run for run in plan.runs if run.state == "done"]
     rows = [_row_of_done(run.job, command) for run in finished]
     refuse_other_engines(
@@ -218,7 +217,7 @@ def _wait_for_one(jobs: Sequence[Job], watcher: Watcher) -> None:
         time.sleep(WAIT_SECONDS)
 
 
-class _Results:
+class _ResultsWriter:
     """Writes what a study comes to: while its runs end, and at the end."""
 
     def __init__(self, plan: Plan) -> None:
