@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.children import Child
 from tests.support.commands import Ended
-from tests.support.interrupts import signal_itself
+from tests.support.interrupts import interrupt_when_written, signal_itself
 from tests.support.tiny import (
     STUDY,
     bits,
@@ -370,6 +370,17 @@ def test_an_interrupted_study_leaves_what_it_has_and_goes_on(dae: Dae, child: St
 
 
 # Rows of earlier commands
+
+
+def test_a_study_interrupted_while_it_writes_its_report_has_every_row(
+    child: Start, tiny: Path
+) -> None:
+    before_runs_csv = interrupt_when_written("settings.yaml", times=2)  # after the first run, last
+    child("replicate", "tiny", prepare=before_runs_csv).wait().failed(130, "the same command")
+    assert cells_of(rows_of(tiny)) == [("rect-0", "0"), ("rect-25", "0")]
+    assert {row["run"] for row in read_csv(tiny / "curves.csv")} == {
+        row["run"] for row in rows_of(tiny)
+    }
 
 
 def test_more_seeds_add_to_the_earlier_ones_and_fewer_keep_them(dae: Dae, done: Path) -> None:

@@ -91,11 +91,11 @@ def run_plan(
             for row in new:
                 rows.append(row)
                 results.add_new(row)
+        everything, written = results.write(command)
     except (Interrupted, DaeError):
         with suppress(DaeError):
             results.save()
         raise
-    everything, written = results.write(command)
     if others := other_numerics(everything):
         watcher.note(f"{plan.out / RUNS_CSV}: {others}")
     sweep_runs(plan.out / RUNS)
