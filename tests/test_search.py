@@ -17,7 +17,7 @@ import yaml
 from tests.support.children import Child, wait_until
 from tests.support.commands import Ended
 from tests.support.commands import dae as run_dae
-from tests.support.interrupts import signal_itself
+from tests.support.interrupts import interrupt_when_written, signal_itself
 from tests.support.limits import files_of_at_most
 from tests.support.tiny import STUDY, read_csv, snapshot, write_study, write_yaml
 
@@ -693,6 +693,18 @@ def test_killed_and_stopped_the_same_command_comes_to_the_same_trials(
     assert not unfinished(results)
     digest = re.compile(r"sha256 \w+")  # of the minutes, too
     assert digest.sub("", cell.read_text()) == digest.sub("", selected)
+
+
+@pytest.mark.parametrize("name", ["draw.json", "search.csv"])
+def test_a_search_interrupted_between_two_of_its_files_loses_no_trial(
+    child: Start, finished_search: tuple[Path, Ended], name: str
+) -> None:
+    """Between what is written of a trial at its beginning, and before its folder is put away."""
+    results = Path("results/tiny")
+    child(*AGAIN, prepare=interrupt_when_written(name, times=2)).wait().failed(130)
+    child(*AGAIN).wait().succeeded()
+    assert rows_in(results) == rows_in(finished_search[0] / "results/tiny")
+    assert list((results / "search/trials").glob("*.partial")) == []
 
 
 def test_a_trial_that_fails_by_no_fault_of_its_own_is_not_over(

@@ -10,7 +10,7 @@ import math
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -101,9 +101,10 @@ def run_search(
         cluster.require(plan.trials, "optuna")
     stop = TimeLimit(lambda: watcher.note(STOPPING), hours)
     ended: list[TrialRow] = []
-    for row in _make_trials(plan, last_at_start, workers, watcher, stop, cluster):
-        ended.append(row)
-        on_end(row)
+    with closing(_make_trials(plan, last_at_start, workers, watcher, stop, cluster)) as new:
+        for row in new:
+            ended.append(row)
+            on_end(row)
     if not stop.is_late:
         shutil.rmtree(plan.pretrained, ignore_errors=True)
     with tables_lock(plan.out):
@@ -157,7 +158,7 @@ def _make_trials(
     watcher: Watcher,
     stop: TimeLimit,
     cluster: Cluster | None,
-) -> Iterator[TrialRow]:
+) -> Generator[TrialRow, None, None]:
     """Make trials until every cell has its number, or the time is over; yield their rows.
 
     Raises:
