@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
-from dae_cli.study.rows import RunRow, read_results
+from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
 from dae_cli.study.run.job import config_sha256
 
 State = Literal["none", "failed", "done"]
@@ -19,7 +19,7 @@ def cell_states(study: ResolvedStudy, results: Path) -> dict[str, State]:
     Raises:
         RunFolderError: runs.csv is not one that dae wrote.
     """
-    rows = read_results(results / "runs.csv", RunRow)
+    rows = read_results(results / RUNS_CSV, RunRow)
     return {cell.cell: _state(cell, rows) for cell in study.cells}
 
 
