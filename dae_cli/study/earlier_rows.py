@@ -44,13 +44,13 @@ class EarlierRows:
 
     Args:
         plan: what a command asks for.
-        newer: names of runs that have a newer row.
+        newer: cells and names of runs that have a newer row; cells may share a run.
 
     Raises:
         RunFolderError: runs.csv is not one that dae wrote.
     """
 
-    def __init__(self, plan: Plan, newer: Collection[str] = ()) -> None:
+    def __init__(self, plan: Plan, newer: Collection[tuple[str, str]] = ()) -> None:
         self.plan = plan
         self.path = plan.out / RUNS_CSV
         self.data = {planned.job.data.name: planned.job.data for planned in plan.runs}
@@ -61,8 +61,8 @@ class EarlierRows:
         self.stay: list[RunRow] = []
         self.gone: list[RunRow] = []
         for row in self.rows:
-            if row.run not in newer:
-                stays = self._is_of_study(row) and self.current[row.run] not in newer
+            if (row.cell, row.run) not in newer:
+                stays = self._is_of_study(row) and (row.cell, self.current[row.run]) not in newer
                 (self.stay if stays else self.gone).append(row)
 
     def _is_of_study(self, row: RunRow) -> bool:
