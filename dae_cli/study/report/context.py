@@ -14,7 +14,7 @@ from dae_cli.errors import plain
 from dae_cli.figures.saving import png_text
 from dae_cli.figures.series import Curves, ErrorSeries, Interval, LearningSeries
 from dae_cli.study.report.saved_runs import SavedRuns, ShownFilters, first_seeds
-from dae_cli.study.report.selection import Trials, read_trials
+from dae_cli.study.report.selection import Trials, read_search_trials
 from dae_cli.study.report.series import (
     differ_in_destruction,
     error_series,
@@ -275,7 +275,7 @@ def table_report(
     Raises:
         RunFolderError: what a run's folder holds is damaged.
     """
-    trials = read_trials(source)
+    trials = read_search_trials(source)
     whole = has_other_models(study)
     printed = paper_table(study, rows, table, trials.selecting) if whole else None
     done = [row.run for row in rows if not row.error]
