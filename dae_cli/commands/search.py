@@ -306,7 +306,7 @@ def _outcome_values(outcome: SearchOutcome) -> dict[str, Any]:
         counts = {s: states.count(s) for s in ("complete", "pruned", "diverged", "failed")}
         selected = cell.selection
         values = {
-            "selected": selected.row.plain() if selected else None,
+            "selected": asdict(selected.row) if selected else None,
             "file": str(selected.path) if selected else None,
         }
         cells.append({"cell": cell.cell, "trials": len(states), **counts, **values})

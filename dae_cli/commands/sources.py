@@ -14,11 +14,9 @@ from dae_cli.config.saved_settings import SETTINGS, read_settings, require_fit, 
 from dae_cli.config.study_schema import read_study_file
 from dae_cli.errors import ConfigError, DaeError, RunFolderError
 from dae_cli.files import with_home
-from dae_cli.study.rows import RunRow, read_results
+from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
 from dae_cli.study.run.job import CONFIG, RUNS, default_out, is_run_name
 from dae_cli.study.run.record import finished_runs
-
-_RUNS_CSV = "runs.csv"
 
 
 def results_of(
@@ -74,7 +72,7 @@ def _neither_study_nor_results(source: str, path: Path, error: ConfigError) -> D
     if path.is_dir():
         return RunFolderError(
             f"{source}: neither a study (it has no {STUDY_FILE}) nor a folder of results (it has "
-            f"no {_RUNS_CSV}); give a study, or a folder that dae replicate wrote"
+            f"no {RUNS_CSV}); give a study, or a folder that dae replicate wrote"
         )
     if len(path.parts) > 1 and (path.parent.is_dir() or path.parts[0] == "results"):
         makes = f"; dae replicate {path.name} makes it" if path.name in study_folders() else ""
@@ -128,15 +126,15 @@ def _require_fit_of_rows(study: ResolvedStudy, folder: Path, overrides: Sequence
     """As far as rows and runs show the settings of a folder that records none."""
     from dae_cli.study.earlier_rows import recorded_settings
 
-    if (folder / _RUNS_CSV).is_file():
-        known = recorded_settings(study, folder, read_results(folder / _RUNS_CSV, RunRow))
+    if (folder / RUNS_CSV).is_file():
+        known = recorded_settings(study, folder, read_results(folder / RUNS_CSV, RunRow))
         remedy = "give the --set that the folder was made with, or its own folder with --out"
         require_fit(known, overrides, folder, remedy)
 
 
 def _is_results(path: Path) -> bool:
     """A folder of results, of this version or an earlier one, and not one of a study."""
-    names = (SETTINGS, _RUNS_CSV)
+    names = (SETTINGS, RUNS_CSV)
     return any((path / name).is_file() for name in names) and not (path / STUDY_FILE).is_file()
 
 
@@ -153,7 +151,7 @@ def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
     if not _is_results(results):
         return [run_folder(source)]
     runs = results / RUNS
-    rows = read_results(results / _RUNS_CSV, RunRow)
+    rows = read_results(results / RUNS_CSV, RunRow)
     problems += [
         RunFolderError(f"{runs / row.run}: failed, so there is nothing to count")
         for row in rows

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from dae_cli.figures.saving import png_bytes
 
+if TYPE_CHECKING:
     from dae_cli.figures.greys import Greys
 
 _COLUMNS = 10
@@ -55,7 +54,7 @@ class PageSheet:
         picture = Image.frombytes("P", self.size, pixels.tobytes())
         step = 255 / (_LEVELS - 1)
         picture.putpalette([round(step * k) for k in range(_LEVELS) for _ in "rgb"])
-        return _png(picture)
+        return png_bytes(picture)
 
 
 def corrupted_shape(destruction_percent: float) -> bytes:
@@ -69,10 +68,4 @@ def corrupted_shape(destruction_percent: float) -> bytes:
     inside = (x + 0.5 * y) ** 2 / 0.103 + (y - 0.3 * x) ** 2 / 0.128 < 1
     order = np.random.RandomState(0).permutation(_SHAPE * _SHAPE).reshape(_SHAPE, _SHAPE)
     left = order >= round(destruction_percent / 100 * _SHAPE * _SHAPE)
-    return _png(Image.fromarray(np.where(inside & left, 255, 0).astype(np.uint8)).convert("1"))
-
-
-def _png(image: Image) -> bytes:
-    buffer = BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
+    return png_bytes(Image.fromarray(np.where(inside & left, 255, 0).astype(np.uint8)).convert("1"))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from dae_cli.figures.saving import png_bytes
 from dae_cli.figures.series import ErrorPoint, ErrorSeries, LearningSeries
 from dae_cli.figures.style import (
     COLOURS,
@@ -198,10 +198,8 @@ def _png(figure: Figure) -> bytes:
     from PIL import Image
 
     canvas: Any = figure.canvas
-    buffer = BytesIO()
     canvas.draw()  # once; savefig draws twice, for the layout and for the file
     size = canvas.get_width_height()
     image = Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
     few = image.quantize(256, dither=Image.Dither.NONE)
-    few.save(buffer, format="PNG", optimize=True, dpi=(figure.dpi, figure.dpi))
-    return buffer.getvalue()
+    return png_bytes(few, dpi=(figure.dpi, figure.dpi))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dae_cli.errors import ConfigError
 from dae_cli.files import remove_file, write_whole
@@ -57,9 +57,14 @@ def save_png(image: Image, path: Path, metadata: Mapping[str, str]) -> None:
     chunks = PngInfo()
     for key, value in metadata.items():
         chunks.add_text(key, value)
+    write_whole(path, png_bytes(image, pnginfo=chunks))
+
+
+def png_bytes(image: Image, **parameters: Any) -> bytes:
+    """Return an image as a PNG; ``parameters`` are Pillow's."""
     buffer = BytesIO()
-    image.save(buffer, format="PNG", optimize=True, pnginfo=chunks)
-    write_whole(path, buffer.getvalue())
+    image.save(buffer, format="PNG", optimize=True, **parameters)
+    return buffer.getvalue()
 
 
 def png_text(path: Path, key: str) -> str:

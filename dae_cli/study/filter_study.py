@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
@@ -32,7 +31,6 @@ from dae_cli.study.run.run import images_of
 FIGURES, FIGURES_CSV = "figures", "figures.csv"
 PCA_ROWS = 100_000
 PATCH_ENDS = ("pixel −max", "+max of each patch  (mid grey: 0)")
-MEASURES: tuple[MeasureName, ...] = get_args(MeasureName)
 UNITS_OF: dict[MeasureName, str] = {
     "gabor_percent": "% of the units are Gabor-like",
     "local_percent": "% of the units are local",

@@ -23,8 +23,7 @@ from dae_cli.filters.measures import UnitMeasures, measure
 from dae_cli.machine import cpu_name
 from dae_cli.study.counting import load_network, recorded_data, wrong_rows
 from dae_cli.study.findings import Findings, text_of
-from dae_cli.study.results_folder import RUNS_CSV
-from dae_cli.study.rows import RunRow
+from dae_cli.study.rows import RUNS_CSV, RunRow
 from dae_cli.study.run.checkpoints import metrics_csv
 from dae_cli.study.run.engine_choice import engine_for_counting
 from dae_cli.study.run.job import (

@@ -16,8 +16,8 @@ from dae_cli.study.distribute import WAIT_SECONDS, make_runs
 from dae_cli.study.earlier_rows import EarlierRows
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
-from dae_cli.study.results_folder import RUNS_CSV, StudyRows, check_writable
-from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.results_folder import StudyRows, check_writable
+from dae_cli.study.rows import RUNS_CSV, RunRow, TableRow
 from dae_cli.study.run.engine_choice import refuse_other_engines, with_engines
 from dae_cli.study.run.job import RUNS, Job, PlannedRun, expected_work, sweep_runs
 from dae_cli.study.run.record import failed, row_of

@@ -30,8 +30,8 @@ from dae_cli.study.report.context import TRIED_MD, table_report, tried_text
 from dae_cli.study.report.pictures import add_runs, save_pictures
 from dae_cli.study.report.render import PAGE, REPORT, report_markdown, report_page
 from dae_cli.study.report.saved_runs import read_saved_runs, write_curves
-from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV, with_lowest_seeds
-from dae_cli.study.rows import RunComparison, RunRow, TableRow
+from dae_cli.study.results_folder import with_lowest_seeds
+from dae_cli.study.rows import RUNS_CSV, TABLE_CSV, RunComparison, RunRow, TableRow
 from dae_cli.study.run.job import FILTERS_CSV
 from dae_cli.study.tables.comparisons import write_comparisons
 from dae_cli.study.tables.table import table_of

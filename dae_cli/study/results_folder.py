@@ -16,12 +16,10 @@ from dae_cli.errors import NameTooLongError, RunFolderError
 from dae_cli.files import file_lock, is_text, part_of, sweep
 from dae_cli.study.earlier_rows import EarlierRows
 from dae_cli.study.plan import Plan, with_seed
-from dae_cli.study.rows import RUNS_CSV as RUNS_CSV
-from dae_cli.study.rows import RunRow
-from dae_cli.study.run.job import RUNS, STATUS, Job, default_out
+from dae_cli.study.rows import RUNS_CSV, RunRow
+from dae_cli.study.run.job import RUNS, SHEETS, STATUS, Job, default_out
 from dae_cli.study.run.record import failed, row_of, with_verdict
 
-TABLE_CSV, FILTERS = "table.csv", "filters"
 TABLES_SECONDS = 600.0
 """In which another command will have written its tables and drawn its figures."""
 
@@ -83,7 +81,7 @@ def tables_lock(out: Path) -> Iterator[None]:
         OutputError: the folder is read-only.
     """
     with file_lock(out / ".tables.lock", wait=TABLES_SECONDS):
-        for folder in (out, out / FILTERS):
+        for folder in (out, out / SHEETS):
             sweep(folder)
         yield
 

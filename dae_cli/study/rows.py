@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, field, replace
+from dataclasses import field, replace
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict
 from pydantic.dataclasses import dataclass
@@ -16,7 +16,7 @@ from dae_cli.data.dataset import Trust
 from dae_cli.data.trust import recorded_trust
 from dae_cli.training.version import UNRECORDED
 
-RUNS_CSV = "runs.csv"
+RUNS_CSV, TABLE_CSV = "runs.csv", "table.csv"
 NUMERICS = "numerics"
 """A column that files of earlier versions lack."""
 
@@ -247,10 +247,6 @@ class TrialRow:
     """Of the trial's whole experiment."""
     error: str = ""
     """Why it diverged or failed."""
-
-    def plain(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
 
     @property
     def counts(self) -> bool:

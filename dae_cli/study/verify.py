@@ -32,9 +32,11 @@ from dae_cli.study.report.context import TRIED_MD
 from dae_cli.study.report.render import PAGE, REPORT, recorded_command, recorded_machine
 from dae_cli.study.report.saved_runs import CURVES_CSV
 from dae_cli.study.results import write_results
-from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV, runs_csv_of
+from dae_cli.study.results_folder import runs_csv_of
 from dae_cli.study.rows import (
     NUMERICS,
+    RUNS_CSV,
+    TABLE_CSV,
     CurveRow,
     RunComparison,
     RunRow,

@@ -146,7 +146,7 @@ def read_cache_pointer(path: Path) -> str | None:
 
 def read_search(path: Path) -> list[dict[str, Any]]:
     """Read search.csv."""
-    return [row.plain() for row in read_rows(path, TrialRow)]
+    return [asdict(row) for row in read_rows(path, TrialRow)]
 
 
 def read_comparisons_and_saved_rows(folder: Path) -> None:

@@ -13,8 +13,8 @@ from dae_cli.config.names import STUDY_FILE
 from dae_cli.errors import plain
 from dae_cli.figures.saving import png_text
 from dae_cli.figures.series import Curves, ErrorSeries, Interval, LearningSeries
-from dae_cli.study.report.saved_runs import FILTERS, SavedRuns, ShownFilters, first_seeds
-from dae_cli.study.report.selection import Trials, read_trials
+from dae_cli.study.report.saved_runs import SavedRuns, ShownFilters, first_seeds
+from dae_cli.study.report.selection import Trials, read_search_trials
 from dae_cli.study.report.series import (
     differ_in_destruction,
     error_series,
@@ -26,6 +26,7 @@ from dae_cli.study.report.series import (
     same_start,
 )
 from dae_cli.study.rows import RunComparison, RunRow, TableRow
+from dae_cli.study.run.job import SHEETS
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.claims import PaperClaim, paper_claims
 from dae_cli.study.tables.paper_table import (
@@ -274,7 +275,7 @@ def table_report(
     Raises:
         RunFolderError: what a run's folder holds is damaged.
     """
-    trials = read_trials(source)
+    trials = read_search_trials(source)
     whole = has_other_models(study)
     printed = paper_table(study, rows, table, trials.selecting) if whole else None
     done = [row.run for row in rows if not row.error]
@@ -354,10 +355,10 @@ def sheet_names(study: ResolvedStudy, rows: Sequence[RunRow]) -> list[tuple[str,
     if not rows:
         return []
     dataset, labels = rows[0].dataset, labels_of(rows, study.changed)
-    single = [(f"{dataset}, {labels[row.cell]}", f"{FILTERS}/{row.cell}.png") for row in rows]
+    single = [(f"{dataset}, {labels[row.cell]}", f"{SHEETS}/{row.cell}.png") for row in rows]
     if not differ_in_destruction(rows):
         return single
-    return [(f"{dataset}, every destruction", f"{FILTERS}/{dataset}.png"), *single]
+    return [(f"{dataset}, every destruction", f"{SHEETS}/{dataset}.png"), *single]
 
 
 def _are_of(folder: Path, sheets: Sequence[tuple[str, str]], rows: Sequence[RunRow]) -> bool:

@@ -13,7 +13,6 @@ from dae_cli.figures.saving import remove_pictures
 from dae_cli.files import remove_file
 from dae_cli.study.report.context import DatasetResults, TableReport, runs_on, sheet_names
 from dae_cli.study.report.saved_runs import (
-    FILTERS,
     ShownFilters,
     add_curves,
     first_seeds,
@@ -23,6 +22,7 @@ from dae_cli.study.report.saved_runs import (
 from dae_cli.study.report.series import same_start
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.filters import tiles_for
+from dae_cli.study.run.job import SHEETS
 
 ERRORS_PNG, CURVES_PNG = "error_vs_destruction.png", "learning_curves.png"
 _TITLE = ": first-layer filters, "
@@ -46,7 +46,7 @@ def save_pictures(report: TableReport, out: Path) -> None:
         if dataset.shown and not dataset.drawn:
             _save_sheets(dataset, out)
         known |= {Path(name).stem for _, name in dataset.sheets}
-    remove_pictures(out / FILTERS, f"{report.study.name}{_TITLE}", known)
+    remove_pictures(out / SHEETS, f"{report.study.name}{_TITLE}", known)
 
 
 def _save_sheets(dataset: DatasetResults, out: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +27,7 @@ from dae_cli.study.report.selection import MOST_VALUES
 from dae_cli.study.report.series import our_error, paper_error
 from dae_cli.study.rows import TableRow
 from dae_cli.study.tables import cells
-from dae_cli.study.tables.claims import COLUMNS, comparison_rows
+from dae_cli.study.tables.claims import COMPARISON_COLUMNS, comparison_rows
 from dae_cli.study.tables.provenance import computed_with
 
 REPORT, PAGE = "REPORT.md", "report.html"
@@ -53,15 +53,10 @@ def report_page(report: TableReport) -> str:
     return _environment().get_template("report.html.j2").render(report=report)
 
 
-def table_markdown(table: Sequence[TableRow], changed: Collection[str] = ()) -> str:
-    """Return the table ours | paper | gap | verdict, in percent of the test rows.
-
-    Args:
-        table: rows of table.csv.
-        changed: cells that are not what their files say.
-    """
+def table_markdown(table: Sequence[TableRow]) -> str:
+    """Return the table ours | paper | gap | verdict of rows of table.csv, in percent."""
     macros: Any = _environment().get_template("macros.md.j2").module
-    return str(macros.ours_and_papers(table, changed)).strip()
+    return str(macros.ours_and_papers(table, ())).strip()
 
 
 def recorded_command(out: Path) -> str:
@@ -104,7 +99,7 @@ def _environment() -> Environment:
         charts=charts,
         corrupted_shape=corrupted_shape,
         paper_marks=MARKS,
-        comparison_columns=COLUMNS,
+        comparison_columns=COMPARISON_COLUMNS,
         most_values=MOST_VALUES,
         errors_png=ERRORS_PNG,
         curves_png=CURVES_PNG,

@@ -26,9 +26,9 @@ from dae_cli.figures.series import Curves, simplified
 from dae_cli.figures.sheets import Grid, Sheet
 from dae_cli.study.rows import CurveRow, RunRow
 from dae_cli.study.run.filters import first_filters
-from dae_cli.study.run.job import CHECKPOINT, METRICS, RUNS
+from dae_cli.study.run.job import CHECKPOINT, METRICS, RUNS, SHEETS
 
-CURVES_CSV, FILTERS = "curves.csv", "filters"
+CURVES_CSV = "curves.csv"
 _LIMIT, _TILES = "Limit", "Tiles"
 """What a sheet of one run says of itself: the weight that is white, and where its tiles are."""
 _VALID = "validation error"
@@ -241,7 +241,7 @@ def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, s
 
 def _read_sheets(out: Path) -> dict[str, SavedSheet]:
     sheets = {}
-    for path in sorted((out / FILTERS).glob("*.png")):
+    for path in sorted((out / SHEETS).glob("*.png")):
         with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
             run, sheet = _sheet(path)
             sheets[run] = sheet

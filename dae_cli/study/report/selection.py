@@ -94,7 +94,7 @@ class Trials:
         return values
 
 
-def read_trials(out: Path) -> Trials:
+def read_search_trials(out: Path) -> Trials:
     """Read the trials in a folder of results, none where there was no search."""
     try:
         selecting, earlier = (read_rows(out / f, TrialRow) for f in (SEARCH_CSV, EARLIER_CSV))

@@ -47,7 +47,8 @@ FILTERS_CSV = "filters.csv"
 """What the filters look like, in numbers, where an autoencoder is trained for them alone."""
 WRONG_ROWS = "wrong_rows.npy"
 """Which test rows a finished run got wrong."""
-PARTIAL, RUNS = ".partial", "runs"
+PARTIAL, RUNS, SHEETS = ".partial", "runs", "filters"
+"""What the name of an unfinished run ends with; the folders of runs and of sheets of filters."""
 _WHOLE = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, STATUS)
 _WHOLE_OF_FILTERS = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, FILTERS_CSV, STATUS)
 _WHOLE_SVM = (CONFIG, ENVIRONMENT, TRIALS, CHECKPOINT, STATUS)

@@ -70,7 +70,15 @@ class PaperClaim:
     """What it rests on, where it is about two models."""
 
 
-COLUMNS = ("models", "data set", "errors in %", "hidden units", "here", "decided by", "the paper")
+COMPARISON_COLUMNS = (
+    "models",
+    "data set",
+    "errors in %",
+    "hidden units",
+    "here",
+    "decided by",
+    "the paper",
+)
 """Of `comparison_rows`; *here* and *the paper*: where the first model lies."""
 
 
@@ -93,7 +101,7 @@ def paper_claims(table: PaperTable, tests: Sequence[RunComparison]) -> list[Pape
 
 
 def comparison_rows(claims: Iterable[PaperClaim]) -> list[tuple[str, ...]]:
-    """Return a line for each comparison that claims rest on, in words by COLUMNS; none twice."""
+    """Return a line of COMPARISON_COLUMNS for each comparison that claims rest on; none twice."""
     comparisons = dict.fromkeys(comparison for claim in claims for comparison in claim.comparisons)
     return [
         (

@@ -25,6 +25,7 @@ from scipy.special import bdtr, chdtrc
 
 from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.errors import RunFolderError
+from dae_cli.study.paper import is_svm
 from dae_cli.study.rows import RunComparison, RunRow, SavedWrongRows
 from dae_cli.study.run.job import RUNS, is_run_name
 from dae_cli.study.run.wrong_rows import load_wrong_rows, unpack
@@ -32,8 +33,6 @@ from dae_cli.study.run.wrong_rows import load_wrong_rows, unpack
 Row = TypeVar("Row", RunComparison, SavedWrongRows)
 
 MCNEMAR_CSV, WRONG_ROWS_CSV = "mcnemar.csv", "wrong_rows.csv"
-ONE_RUN = "SVM"
-"""Models that have no seed: their one run is compared with every seed of the others."""
 LEVEL = 0.05
 FEW = 25
 """Below so many rows that one model alone gets wrong, the exact binomial test; then χ²."""
@@ -105,7 +104,10 @@ def compare_runs(
 
 
 def _pairs(rows: Sequence[RunRow]) -> Iterator[tuple[RunRow, RunRow, int]]:
-    """Every two done runs of two cells with the same test rows and, but for an SVM, one seed."""
+    """Every two done runs of two cells with the same test rows and one seed.
+
+    An SVM has no seed: its one run is compared with every seed of the others.
+    """
     cells: dict[str, list[RunRow]] = {}
     for row in rows:
         if not row.error and row.n_test is not None and row.n_wrong is not None:
@@ -114,7 +116,7 @@ def _pairs(rows: Sequence[RunRow]) -> Iterator[tuple[RunRow, RunRow, int]]:
         for a in ours:
             for b in theirs:
                 same = (a.dataset, a.data_sha256, a.n_test) == (b.dataset, b.data_sha256, b.n_test)
-                free_a, free_b = a.model.startswith(ONE_RUN), b.model.startswith(ONE_RUN)
+                free_a, free_b = is_svm(a.model), is_svm(b.model)
                 if same and (free_a or free_b or a.seed == b.seed):
                     yield a, b, b.seed if free_a else a.seed
 

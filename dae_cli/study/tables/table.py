@@ -64,7 +64,7 @@ def _by_cell(rows: Sequence[RunRow]) -> pd.DataFrame:
 
 def _of_run(row: RunRow) -> dict[str, object]:
     """What is taken together of a run, as the CSV has it: rows read back give the same table."""
-    found = {
+    values = {
         "cell": row.cell,
         **{name: str(getattr(row, name)) for name in _LISTED},
         "seed": "",
@@ -75,11 +75,11 @@ def _of_run(row: RunRow) -> dict[str, object]:
         "error": f"seed {row.seed}: {row.error}" if row.error else "",
     }
     if not row.error and row.n_wrong is not None and row.n_test:
-        found |= {"seed": str(row.seed), "n_wrong": str(row.n_wrong)}
-        found |= {"test_error": 100.0 * row.n_wrong / row.n_test}
+        values |= {"seed": str(row.seed), "n_wrong": str(row.n_wrong)}
+        values |= {"test_error": 100.0 * row.n_wrong / row.n_test}
         if row.valid_error_percent is not None:
-            found |= {"valid_error": round(row.valid_error_percent, 2)}
-    return found
+            values |= {"valid_error": round(row.valid_error_percent, 2)}
+    return values
 
 
 def _row(run: RunRow, cell: Any) -> TableRow:
