@@ -31,6 +31,7 @@ from dae_cli.config.names import (
     label,
     study_folders,
 )
+from dae_cli.config.own_data import with_facts, with_names
 from dae_cli.config.reader import MAX_DEPTH, Document, Place, merge, read_file, read_value
 from dae_cli.config.rules import contradictions, mixed_problems, unused_overrides
 from dae_cli.config.schema import (
@@ -101,6 +102,11 @@ class ResolvedStudy:
     def changed(self) -> dict[str, str]:
         """What `--set` changed of each cell that is no longer what its file says."""
         return {cell.cell: ", ".join(cell.changed) for cell in self.all_cells if cell.changed}
+
+    def dataset(self, name: str) -> str:
+        """The data set of this name, with its facts where it is a user's own."""
+        own = (cell.experiment.dataset for cell in self.all_cells)
+        return next((dataset for dataset in own if dataset == name), name)
 
     @property
     def is_of_filters(self) -> bool:
@@ -258,7 +264,8 @@ def read_settings_file(path: Path) -> tuple[Document | None, list[Problem]]:
     """The settings of a cell or experiment file (None if unreadable), and what is wrong in it."""
     document, problems = read_file(path, label(path))
     if document is not None:
-        problems += problems_with(SettingsFile, document)
+        document, wrong = with_names(document, path.parent)
+        problems += wrong or problems_with(SettingsFile, document)
     return document, problems
 
 
@@ -281,8 +288,10 @@ def parse_overrides(arguments: Sequence[str]) -> tuple[Document, list[Problem]]:
             seen[key] = place
             value, found = read_value(text, place)
             if value is not None:
-                nested = value.part((), under=tuple(key.split(".")))
-                found += problems_with(SettingsFile, nested)
+                nested, wrong_data = with_names(
+                    value.part((), under=tuple(key.split("."))), Path()
+                )
+                found += wrong_data or problems_with(SettingsFile, nested)
                 over = merge(over, nested)
         problems += found
     return over, problems
@@ -311,24 +320,27 @@ def merged_cell(
     study: StudyFile, file: Path, own: Document | None, problems: list[Problem], over: Document
 ) -> Draft:
     """Merge what a cell says itself (None: its file is unreadable) with its study and overrides."""
-    cell = own or Document()
-    dataset = merge(study.shared, cell, over).get(("dataset",))
+    layers = [with_facts(layer) for layer in (study.shared, own or Document(), over)]
+    (shared, _), (cell, _), (over, _) = layers
+    dataset = merge(shared, cell, over).get(("dataset",))
     by_dataset = study.per_dataset.get(dataset) if isinstance(dataset, str) else None
-    below = (study.shared, by_dataset or Document())
+    below = (shared, by_dataset or Document())
     kind = kind_of(merge(*below, cell).value)  # which --set does not change
     merged = merge(*(layer.only(kind) for layer in below), cell, over.only(kind))
     merged_kind = kind_of(merged.value)
     errors = errors_of(merged_kind, merged.value)
     wrong = {error["loc"][:2] for error in errors if error["type"] != "missing"}
+    if of_data := [problem for _, found in layers for problem in found]:
+        wrong.add(("dataset",))
     missing = tuple(error["loc"] for error in errors if error["type"] == "missing")
     return Draft(
         file,
-        merge(study.shared, cell).get(("dataset",)),
+        merge(shared, cell).get(("dataset",)),
         kind,
         None if errors else merged_kind.model_validate(merged.value),
         # What an unreadable file would have said cannot be called missing.
         missing if study.complete and own is not None else (),
-        [*problems, *mixed_problems(merged, merged_kind)],
+        [*problems, *of_data, *mixed_problems(merged, merged_kind)],
         [merged.problem(*found) for found in contradictions(merged, merged_kind, wrong)],
     )
 

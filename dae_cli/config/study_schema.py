@@ -35,6 +35,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from dae_cli.config.messages import KeyPath, Problem, errors_of, problems_with
 from dae_cli.config.names import STUDY_FILE, label
+from dae_cli.config.own_data import with_names
 from dae_cli.config.reader import Document, Place, read_file
 from dae_cli.config.schema import OneOf, Settings, SettingsFile, expects
 from dae_cli.config.search_space import Search, space_problems
@@ -189,6 +190,8 @@ def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
         if document is not None and not problems:
             problems.append(Problem(label(path), f"must be {keys}"))
         return StudyFile(Document({}, {(): Place(label(path))}), complete=False), problems
+    document, of_data = with_names(document, folder, ("shared", "dataset"))
+    problems += of_data
     others = [*_given_above(document), *same_names(document), *space_problems(document)]
     problems += problems_with(StudySettings, document, label(path), others)
     return StudyFile(document, _sound(document)), problems

@@ -31,16 +31,18 @@ from dae_cli.data.content import Content, Digits, check_shape, content_digest
 from dae_cli.data.dataset import Origin, Prepared, Trust
 from dae_cli.data.datasets import (
     ADDRESSES,
-    DATASETS,
     MNIST,
     MNIST_ADDRESSES,
     PHOTOGRAPHS,
     DatasetSpec,
+    OwnDataset,
     Recipe,
+    spec_of,
 )
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
 from dae_cli.data.mnist import fetch_mnist
 from dae_cli.data.natural import prepare_photographs
+from dae_cli.data.own.prepare import prepare_own
 from dae_cli.data.readers.text import read_archive
 from dae_cli.data.trust import judge, nothing_is_known
 from dae_cli.data.user_files import (
@@ -113,6 +115,8 @@ def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silen
     """
     if name == PHOTOGRAPHS:
         return prepare_photographs(options.photos)
+    if isinstance(name, OwnDataset):
+        return prepare_own(name, note)
     spec = spec_of(name)
     yours: list[Offer] = []
     for offer in _usable(spec, options, note):
@@ -160,6 +164,8 @@ def foresee(name: str, options: DataOptions = DataOptions(), note: Note = _silen
     """
     if name == PHOTOGRAPHS:
         return _known(prepare_photographs(options.photos))
+    if isinstance(name, OwnDataset):
+        return _known(prepare_own(name, note))
     spec = spec_of(name)
     ways: list[Offer] = []
     for offer in _usable(spec, options, note):
@@ -204,13 +210,6 @@ def check(spec: DatasetSpec, offer: Offer) -> tuple[Prepared | None, str]:
     common = content.common_rows
     more = f"; {common}" if common and common not in found.source else ""
     return found, f"sound: {published}{found.source}{more}"
-
-
-def spec_of(name: str) -> DatasetSpec:
-    """The facts of a set; DataError for an unknown name."""
-    if (spec := DATASETS.get(name)) is None:
-        raise DataError(f"unknown data set {name!r}; expected one of {', '.join(DATASETS)}")
-    return spec
 
 
 def published_addresses(spec: DatasetSpec) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from dae_cli.config.dump import dump_yaml
 from dae_cli.config.schema import Experiment, as_network
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Prepared, Split
-from dae_cli.data.datasets import DATASETS
+from dae_cli.data.datasets import spec_of
 from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.errors import DaeError, DivergedError, RunFolderError
 from dae_cli.files import sweep, write_json, write_text
@@ -255,7 +255,7 @@ def _measured(row: TrialRow, state: TrainingState, n_valid: int) -> TrialRow:
 
 def weights_of(experiment: Experiment) -> int:
     """Return the weights of the network that is fine-tuned, without biases."""
-    spec = DATASETS[experiment.dataset]
+    spec = spec_of(experiment.dataset)
     widths = (spec.n_pixels, *experiment.model.hidden, spec.n_classes)
     return sum(below * above for below, above in pairwise(widths))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from dae_cli.config.schema import FilterExperiment, SvmExperiment
-from dae_cli.data.datasets import DATASETS, MNIST
+from dae_cli.data.datasets import spec_of
 from dae_cli.study.run.folder import Job
 
 SVM_STEPS = 100
@@ -20,11 +20,9 @@ def expected_work(job: Job) -> float:
     """
     experiment = job.experiment
     if isinstance(experiment, FilterExperiment):
-        patches, digits = experiment.patches, experiment.rows or MNIST.n_train_file
-        rows = patches.count if patches else digits
         weights = experiment.inputs * experiment.model.hidden[0]
-        return float(rows * weights * experiment.pretrain.epochs)
-    spec = DATASETS[job.data.name]
+        return float(experiment.examples * weights * experiment.pretrain.epochs)
+    spec = spec_of(job.data.name)
     rows = experiment.subset.train if experiment.subset else spec.n_train
     if isinstance(experiment, SvmExperiment):
         return float(SVM_STEPS * rows**2 * spec.n_classes * experiment.svm.coarse_trials)

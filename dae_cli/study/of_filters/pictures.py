@@ -57,7 +57,7 @@ def _panels(plan: Plan, figure: Figure, rows: Sequence[RunRow]) -> list[Filters]
         folder = plan.out / RUNS / row.run
         if folder.exists():
             title = _title_of(plan, figure, row)
-            panels.append(as_shown(run_filters(folder), row.dataset, title))
+            panels.append(as_shown(run_filters(folder), plan.study.dataset(row.dataset), title))
     return panels
 
 

@@ -95,7 +95,7 @@ def _filter_sheets(
 
     Sheets stay as they are where nothing of them can be had anew.
     """
-    found, limit = shown_filters(out, rows, saved)
+    found, limit = shown_filters(study, out, rows, saved)
     if all(shown.sheet_limit == limit for shown in found):
         rows = first_seeds(rows)
         sheets = _sheet_names(study, rows)
@@ -178,7 +178,7 @@ def save_own_sheet(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[
     own = [other for other in rows if other.dataset == row.dataset and not other.error]
     if row.run not in [first.run for first in first_seeds(own)]:
         return
-    found, limit = shown_filters(out, own, read_saved_runs(out))
+    found, limit = shown_filters(study, out, own, read_saved_runs(out))
     sheets = _sheet_names(study, [shown.row for shown in found])[-len(found) :]
     for shown, (heading, name) in zip(found, sheets, strict=True):
         if shown.row.run == row.run:

@@ -117,7 +117,7 @@ def _dataset(
         )
         for row in table
     )
-    shown, limit = shown_filters(out, done, saved)
+    shown, limit = shown_filters(study, out, done, saved)
     shown_rows = [one.row for one in shown]
     stops = []
     for one in shown:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dae_cli.data.datasets import DATASETS
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.data.datasets import spec_of
 from dae_cli.figures.filters import Filters
 from dae_cli.figures.greys import common_limit, weights_of
 from dae_cli.study.report.labels import has_filters
@@ -31,25 +32,28 @@ class ShownFilters:
 
 
 def shown_filters(
-    out: Path, rows: Sequence[RunRow], saved: SavedRuns
+    study: ResolvedStudy, out: Path, rows: Sequence[RunRow], saved: SavedRuns
 ) -> tuple[list[ShownFilters], float]:
     """Return the filters of one data set's runs, the first seed of each cell, and their grey limit.
 
     A run whose folder is elsewhere is shown as its sheet has it. Where such sheets have one grey
     scale, all are drawn on it: two are never mixed. What nothing tells is left out.
     """
-    found = [shown for row in first_seeds(rows) if (shown := _shown(out, row, saved))]
+    found = [shown for row in first_seeds(rows) if (shown := _shown(study, out, row, saved))]
     limits = {shown.sheet_limit for shown in found} - {None}
     if len(limits) != 1 and found:
         limits = {common_limit([shown.filters.weights for shown in found])}
     return found, float(f"{limits.pop() or 1.0:.4g}") if limits else 1.0
 
 
-def _shown(out: Path, row: RunRow, saved: SavedRuns) -> ShownFilters | None:
+def _shown(
+    study: ResolvedStudy, out: Path, row: RunRow, saved: SavedRuns
+) -> ShownFilters | None:
+    dataset = study.dataset(row.dataset)
     folder, sheet = out / RUNS / row.run, saved.sheets.get(row.run)
     if (folder / CHECKPOINT).is_file():
-        return ShownFilters(row, first_filters(folder, row.dataset))
-    image = DATASETS[row.dataset].image
+        return ShownFilters(row, first_filters(folder, dataset))
+    image = spec_of(dataset).tile
     if sheet is None or (greys := sheet.greys(image)) is None:
         return None
     return ShownFilters(row, Filters(weights_of(greys, sheet.limit), image), sheet.limit)

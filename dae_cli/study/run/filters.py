@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from dae_cli.data.datasets import DATASETS
+from dae_cli.data.datasets import known_spec
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet
 from dae_cli.figures.greys import square_image, upright
@@ -59,14 +59,17 @@ def as_shown(weights: NDArray[np.float32], dataset: str, title: str = "") -> Fil
     Raises:
         ConfigError: they are of other images, or of patches that are not square.
     """
-    spec, inputs = DATASETS.get(dataset), weights.shape[1]
+    spec, inputs = known_spec(dataset), weights.shape[1]
     if spec is None:
         return Filters(weights, square_image(inputs), title)
     if inputs != spec.n_pixels:
-        height, width = spec.image
-        raise ConfigError(f"filters of {inputs} inputs: {dataset} has {height} x {width} pixels")
+        pixels = " x ".join(map(str, spec.image))
+        raise ConfigError(f"filters of {inputs} inputs: {dataset} has {pixels} pixels")
     turned = upright(weights, spec.image) if spec.stored_transposed else weights
-    return Filters(turned, spec.image, title)
+    if spec.channels > 1:
+        pixels = turned.reshape(-1, *spec.image, spec.channels)
+        turned = np.ascontiguousarray(pixels.transpose(0, 1, 3, 2)).reshape(weights.shape)
+    return Filters(turned, spec.tile, title)
 
 
 def first_filters(folder: Path, dataset: str) -> Filters:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.csvfile import rows_to_csv
-from dae_cli.filters.measures import UnitMeasures, measure
+from dae_cli.filters.measures import UnitMeasures
 from dae_cli.study.of_filters.report import FIGURES_CSV, figure_rows, runs_table
 from dae_cli.study.of_filters.rows import FigureRow, MeasuredRun, UnitRow, measured_runs, unit_rows
 from dae_cli.study.of_filters.summary import judge
@@ -31,7 +31,7 @@ def check_filters(place: str, folder: Path, state: TrainingState, found: Finding
     weights = state.layers[0].weight.numpy()
     measured = False
     with found.going_on(f"{place}/{FILTERS_CSV}"):
-        again = rows_to_csv(measure(weights), UnitMeasures)
+        again = rows_to_csv(measures_of(weights, dataset), UnitMeasures)
         kept = text_of(folder / FILTERS_CSV)
         found.compare_lines(f"{place}/{FILTERS_CSV}", "", kept, again)
         measured = True
