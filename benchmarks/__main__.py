@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import measure, results
 from dae_cli.engines.engine import default_engine
-from dae_cli.study.run.threads import use_one_thread
+from dae_cli.study.run.run import use_one_thread
 
 
 def main() -> None:

@@ -66,7 +66,9 @@ Exact = Annotated[float, written(repr)]
 """Written with all its digits."""
 from_0 = number("a number of 0 or more", lambda value: 0 <= value < inf)
 _percent = number("a number from 0 to 100", lambda value: 0 <= value <= 100)
-Count = Annotated[int, from_0]
+_count = number("a number of 0 or more, up to 2^53", lambda value: 0 <= value <= 2**53)
+Count = Annotated[int, _count]
+"""So few that a float has it exactly."""
 Percent = Annotated[float, _percent, written("{:.2f}".format)]
 Level = Annotated[float, _percent, written("{:g}".format)]
 """A percentage that was set, with as many digits as it needs."""

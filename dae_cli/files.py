@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, what killed processes left half-written, the cache."""
+"""Writing files whole or not at all, locks, what killed processes left behind, the cache folder."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import platform
 import re
 import secrets
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dae_cli.errors import ConfigError, NameTooLongError, OutputError
+from dae_cli.errors import ConfigError, DaeError, NameTooLongError, OutputError
 
 PART = ".part"
 STALE_SECONDS = 24 * 3600.0
@@ -56,6 +57,39 @@ def unwritable(path: Path, error: OSError) -> OutputError:
         f"{path}: cannot be written ({error.strerror or error}); make room, or choose a folder "
         "that can be written to; what was there before is as it was"
     )
+
+
+class HeldError(DaeError):
+    """Another process holds the lock."""
+
+
+@contextmanager
+def file_lock(path: Path, *, wait: float = 0.0) -> Iterator[None]:
+    """Hold the lock file `path`, and remove it afterwards.
+
+    The operating system frees the lock of a process that ends in any way: it is never stale.
+
+    Raises:
+        HeldError: another process holds it, and still did after `wait` seconds.
+        OutputError: the folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=wait, poll_interval=0.1)
+    except Timeout:
+        raise HeldError(f"{path}: another dae process holds it") from None
+    except (OSError, NotImplementedError) as error:
+        reason = error if isinstance(error, OSError) else OSError(str(error))
+        raise unwritable(path, reason) from error
+    try:
+        yield
+    finally:
+        # While it is held: whoever waits for it then makes the file again (filelock checks).
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        lock.release()
 
 
 def remove_file(path: Path) -> None:

@@ -39,10 +39,10 @@ from dae_cli.data.trust import recorded_trust
 from dae_cli.study.paper import compared_with, sources
 from dae_cli.study.plan import with_seed
 from dae_cli.study.reference import REFERENCE_CSV, reference_rows
-from dae_cli.study.report.markdown import markdown_table
+from dae_cli.study.report.render import table_markdown
 from dae_cli.study.rows import ReferenceRow, RunComparison, RunRow, TableRow, read_results
-from dae_cli.study.run.folder import config_sha256, destruction_percent, model_name
-from dae_cli.study.run.row import with_verdict
+from dae_cli.study.run.job import config_sha256, destruction_percent, model_name
+from dae_cli.study.run.record import with_verdict
 from dae_cli.study.tables.cells import paper_number
 from dae_cli.study.tables.claims import paper_claims
 from dae_cli.study.tables.comparisons import MCNEMAR_CSV
@@ -67,7 +67,7 @@ def readme(text: str) -> str:
     parts = []
     for origin, heading in ORIGINS.items():
         if own := [row for row in table if row.data_origin == origin]:
-            parts.append(f"{heading}\n\n{markdown_table(own)}")
+            parts.append(f"{heading}\n\n{table_markdown(own)}")
     parts.append(f"{_runs(table)}, {_seeds(table)}. {sources(map(paper_number, table))}".strip())
     text = _between(text, "table", "\n{}\n".format("\n\n".join(parts)))
     study = shown_study()
@@ -81,7 +81,7 @@ def readme(text: str) -> str:
         f"{len(resolve_study(study).all_cells)} cells have been run ({counts}): "
         f"{_runs(whole)}. {sources(map(paper_number, shown))}"
     )
-    return _between(text, "whole", f"\n{markdown_table(shown)}\n\n{origin}\n")
+    return _between(text, "whole", f"\n{table_markdown(shown)}\n\n{origin}\n")
 
 
 def shown_study() -> str:
@@ -332,7 +332,7 @@ def _trained() -> str:
     """The reference rows of networks on regenerated rect-img, beside the paper's."""
     rows = reference_table("icml2008")
     shown = [r for r in rows if (r.dataset, r.data_origin) == ("rect-img", "regenerated")]
-    return f"{markdown_table(shown)}\n\n{sources(map(paper_number, shown))}"
+    return f"{table_markdown(shown)}\n\n{sources(map(paper_number, shown))}"
 
 
 def _help(name: tuple[str, ...]) -> str:

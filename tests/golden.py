@@ -101,10 +101,9 @@ def train(folder: Path) -> Path:
         for row in rows:  # of runs that failed, nothing else tells
             row[header.index(name)] = value
     write_csv(out / "runs.csv", [header, *rows])
-    page = (out / "report.html").read_text(encoding="utf-8")
-    command = re.compile('(<meta name="dae-command" content=")[^"]*')
-    page = command.sub(r"\1dae replicate golden --seeds 2", page)
-    (out / "report.html").write_text(page, encoding="utf-8")
+    report = (out / "REPORT.md").read_text(encoding="utf-8")
+    report = re.sub("(?m)^(Made by `).*?`", r"\1dae replicate golden --seeds 2`", report)
+    (out / "REPORT.md").write_text(report, encoding="utf-8")
     dae("report", "golden", "--quiet").succeeded()
     return out
 

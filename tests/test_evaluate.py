@@ -224,11 +224,11 @@ def test_a_run_is_counted_on_the_data_it_had(
 ) -> None:
     folder, other_run = runs_of(done)
     other = write_other_rect(tmp_path / "other", tiny_data / "rect.npz")
-    had = read_json(folder / "status.json")["data"]["sha256"][:12]
+    had = read_json(folder / "status.json")["data_sha256"][:12]
     ended = dae("evaluate", folder, "--data-dir", other)
     assert ended.failed(2, str(folder), had, "--data-dir", "rect").out == ""
     # The digest recorded for the run, and that of what there is.
-    change_json(folder / "status.json", lambda status: status["data"].update(sha256="0" * 64))
+    change_json(folder / "status.json", lambda status: status.update(data_sha256="0" * 64))
     dae("evaluate", folder).failed(2, "0" * 12, had)
     # The folder given goes before the environment's.
     monkeypatch.setenv("DAE_DATA_DIR", str(other))
@@ -236,6 +236,6 @@ def test_a_run_is_counted_on_the_data_it_had(
     dae("evaluate", other_run, "--data-dir", tiny_data).succeeded()
     # A run on regenerated data is counted on them whatever folder there is.
     run = dae("train", "tiny/rect-0", "--origin", "regenerated", "--quiet").succeeded().lines[0]
-    n_wrong = read_json(Path(run) / "status.json")["result"]["n_wrong"]
+    n_wrong = read_json(Path(run) / "status.json")["n_wrong"]
     (row,) = dae("evaluate", run, "--format", "json").succeeded().json
     assert (row["data_origin"], row["n_wrong"]) == ("regenerated", n_wrong)

@@ -497,17 +497,32 @@ def test_rows_of_other_settings_or_photographs_are_lost_only_by_replace(
 
 
 def test_verify_finds_numbers_that_were_edited(here: Path, dae: Dae) -> None:
+    def differences() -> list[tuple[str, str]]:
+        found = dae("verify", "small", "--format", "json").failed(1).json["differences"]
+        return [(d["place"], d["what"]) for d in found]
+
+    before = snapshot(here)
     edit_units(run_of(here, "plain", 1), locality=[0.9999] * 8)
-    ended = dae("verify", "small").failed(1)
-    run = run_of(here, "plain", 1).name
-    places = [line.split()[:3] for line in ended.lines[1:5]]
-    # The first line that differs: 8 units of three runs come before in the study's file.
-    assert places[0] == [f"runs/{run}/filters.csv", "line", "2"]
-    assert places[1] == ["filters.csv", "line", "26"]
-    assert [place[0] for place in places[2:]] == ["figures.csv", "REPORT.md"]
-    assert ended.lines[-1] == "4 runs recomputed, 4 differences"
-    dae("report", "small").succeeded()  # as if it had been so from the beginning
-    assert run in dae("verify", "small").failed(1).out
+    own = f"runs/{run_of(here, 'plain', 1).name}/filters.csv"
+    assert differences() == [(own, "line 2 and 7 more")]
+    dae("report", "small", "--quiet").succeeded()  # as if it had been so from the beginning
+    found = differences()
+    assert found[0] == (own, "line 2 and 7 more")
+    assert found[1:9] == [("filters.csv", f"plain, seed 1, unit {k}: locality") for k in range(8)]
+    assert {place for place, _ in found[9:]} == {"figures.csv", "REPORT.md"}
+    for name, content in before.items():
+        (here / name).write_bytes(content)
+    for name, old, new in (
+        ("REPORT.md", "Every tile is", "Every tile was"),
+        ("figures.csv", ",plain,", ",Plain,"),
+        ("settings.yaml", "seed: 0", "seed: 1"),
+    ):
+        text = (here / name).read_text()
+        assert old in text, name
+        (here / name).write_text(text.replace(old, new, 1))
+        if name != "settings.yaml":  # which the folder's own settings are read from
+            assert [place for place, _ in differences()] == [name]
+        (here / name).write_text(text)
 
 
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(

@@ -148,7 +148,7 @@ def test_a_cell_that_fails_is_reported_and_the_others_go_on(dae: Dae, tiny: Path
         ]
     status = read_json(tiny / "runs" / f"{rows[0]['run']}.partial" / "status.json")
     assert (status["state"], status["error"]) == ("failed", rows[0]["error"])
-    assert status["run"] == rows[0]["run"] and "result" not in status
+    assert status["run"] == rows[0]["run"] and "n_wrong" not in status
     assert [line.endswith("failed") for line in ended.lines[1:3]] == [True, False]
     table = read_csv(tiny / "table.csv")
     assert [(row["cell"], row["seeds"]) for row in table] == [("rect-0", ""), ("rect-25", "0 1")]

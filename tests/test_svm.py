@@ -26,7 +26,7 @@ from tests.support.children import Child
 from tests.support.commands import Ended
 from tests.support.interrupts import interrupt_when_written
 from tests.support.synthetic_results import write_csv
-from tests.support.tiny import read_csv, write_study
+from tests.support.tiny import RESULT, read_csv, write_study
 
 Dae = Callable[..., Ended]
 Whole = tuple[Path, Ended]
@@ -127,8 +127,8 @@ def run_of(out: Path, cell: str) -> Path:
 
 def result_of(run: Path) -> dict[str, Any]:
     """What status.json tells of a run."""
-    found: dict[str, Any] = json.loads((run / "status.json").read_text())["result"]
-    return found
+    status: dict[str, Any] = json.loads((run / "status.json").read_text())
+    return {name: status[name] for name in RESULT if name in status}
 
 
 def trials_of(run: Path) -> list[dict[str, str]]:
@@ -483,8 +483,8 @@ def test_verify_finds_what_was_reported_otherwise(here: Path, dae: Dae) -> None:
     write_trials(hopeless, [*more, more[-1] | {"gamma": "7"}])
     save_file({**tensors, "weights": -tensors["weights"]}, path, metadata)
     status = json.loads((poly / "status.json").read_text())
-    selected = status["result"]["selected"]
-    status["result"]["selected"] = "gamma 8, C 8"
+    selected = status["selected"]
+    status["selected"] = "gamma 8, C 8"
     (poly / "status.json").write_text(json.dumps(status))
     found("trials.csv", "gamma 0.003", "gamma 7", "n_wrong", rbf.name, "gamma 8, C 8", selected)
     # Other numbers of the best trial and of the machine.

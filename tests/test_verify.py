@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from base64 import b64decode
 from collections.abc import Callable
@@ -52,13 +53,10 @@ class Results:
         return before
 
     def edit_json(self, path: Path, **values: object) -> None:
-        """Replace values of a record, or of its part `result`."""
+        """Replace values of a record."""
         record = json.loads(path.read_text(encoding="utf-8"))
-        for key, value in values.items():
-            inner = record if key in record else record["result"]
-            assert key in inner
-            inner[key] = value
-        path.write_text(json.dumps(record), encoding="utf-8")
+        assert values.keys() <= record.keys()
+        path.write_text(json.dumps(record | values), encoding="utf-8")
 
     def verified(self, code: int = 1, *words: str) -> dict[str, Any]:
         """What `dae verify` prints as JSON."""
@@ -201,7 +199,15 @@ def test_counts_that_cannot_be_hide_nothing_else(results: Results) -> None:
     differences = {(place, what) for place, what, *_ in differences_of(found)}
     assert ("runs.csv", f"{results.runs[1]}: n_wrong") in differences
     assert (f"runs/{results.runs[0]}/metrics.csv", "line 2") in differences
-    assert "n_wrong" in reasons_of(found)["table.csv"]
+    # What follows from the row is compared with what its checkpoint comes to; without, not at all.
+    assert {place for place, _ in differences} == {
+        "runs.csv",
+        f"runs/{results.runs[0]}/metrics.csv",
+    }
+    shutil.rmtree(results.folder(1))
+    reasons = reasons_of(results.verified())
+    for name in ("table.csv", "wrong_rows.csv", "mcnemar.csv", "REPORT.md", "report.html"):
+        assert "n_wrong is 401" in reasons[name], name
 
 
 def test_a_run_that_is_there_twice_or_of_no_cell_is_reported(results: Results) -> None:
@@ -234,11 +240,13 @@ def test_rows_of_several_engines_or_devices_and_a_commit_that_is_not_named_are_r
     # It is said how the errors were counted, since the run was made in another way.
     (again,) = {d[3] for d in differences if d[:2] == ("runs.csv", f"{results.runs[1]}: n_wrong")}
     assert again.startswith(f"{results.rows[1]['n_wrong']} (") and "torch" in again
-    (line,) = {d[3] for d in differences if d[:2] == ("REPORT.md", "commits and minutes")}
+    (line,) = {d[3] for d in differences if d[:2] == ("REPORT.md", "line 3")}
     assert commit in line and "**" in line
 
 
-def test_wrong_rows_that_are_damaged_missing_or_others_are_reported(results: Results) -> None:
+def test_wrong_rows_that_are_damaged_missing_or_others_are_reported(
+    results: Results, dae: Dae
+) -> None:
     sound, run = snapshot(results.out), results.runs[0]
     csv, npy = results.out / "wrong_rows.csv", results.folder(0) / "wrong_rows.npy"
     (kept,) = [row for row in read_csv(csv) if row["run"] == run]
@@ -246,10 +254,13 @@ def test_wrong_rows_that_are_damaged_missing_or_others_are_reported(results: Res
     first, right = int(np.flatnonzero(rows)[0]), int(np.flatnonzero(rows == 0)[0])
     rows[[first, right]] = 0, 1  # others, and as many
     np.save(npy, np.packbits(rows))
-    place, differences = f"runs/{run}/wrong_rows.npy", {d[:2] for d in results.differences()}
-    assert (place, f"test row {min(first, right)} and 1 more") in differences
-    assert ("wrong_rows.csv", f"{run}: bits") in differences
-    assert {d[0] for d in differences} <= {place, "wrong_rows.csv", "mcnemar.csv", "REPORT.md"}
+    place, what = f"runs/{run}/wrong_rows.npy", f"test row {min(first, right)} and 1 more"
+    assert {d[:2] for d in results.differences()} == {(place, what)}
+    dae("report", "tiny", "--quiet").succeeded()  # as if it had been so from the beginning
+    differences = {d[:2] for d in results.differences()}
+    assert {(place, what), ("wrong_rows.csv", f"{run}: bits")} <= differences
+    assert {d[0] for d in differences} == {place, "wrong_rows.csv", "mcnemar.csv", "REPORT.md"}
+    results.put_back(sound)
     npy.write_bytes(sound[place][:-1])
     ((unchecked, reason),) = reasons_of(results.verified()).items()
     assert unchecked == place and "dae replicate" in reason
@@ -264,8 +275,8 @@ def test_wrong_rows_that_are_damaged_missing_or_others_are_reported(results: Res
     results.put_back(sound)
     results.edit_row("wrong_rows.csv", 0, n_wrong="31")
     ((place, what, recorded, again),) = {d for d in results.differences() if "31" in d[2]}
-    assert (place, what) == ("wrong_rows.csv", run)
-    assert "31" in recorded and results.rows[0]["n_wrong"] in again
+    assert (place, what) == ("wrong_rows.csv", f"{run}: n_wrong")
+    assert (recorded, again) == ("31", results.rows[0]["n_wrong"])
 
 
 def test_every_column_of_mcnemar_csv_that_was_changed_is_named(results: Results) -> None:
@@ -289,9 +300,8 @@ def test_every_value_of_a_run_that_was_changed_is_named(results: Results) -> Non
     results.edit_json(folder / "status.json", minutes=77.0, n_wrong=7, valid_error_percent=1.5)
     results.edit_json(folder / "environment.json", threads=8)
     assert results.differences() >= {
-        (f"{place}/status.json", "result.n_wrong", "7", row["n_wrong"]),
-        (f"{place}/status.json", "result.valid_error_percent", "1.50", row["valid_error_percent"]),
-        ("runs.csv", f"{run}: n_wrong", row["n_wrong"], "7"),
+        (f"{place}/status.json", "n_wrong", "7", row["n_wrong"]),
+        (f"{place}/status.json", "valid_error_percent", "1.50", row["valid_error_percent"]),
         ("runs.csv", f"{run}: minutes", row["minutes"], "77.0"),
         ("runs.csv", f"{run}: threads", "1", "8"),
     }
@@ -361,7 +371,7 @@ def test_a_checkpoint_that_answers_the_other_way_round_is_named(results: Results
     assert differences >= {
         ("runs.csv", f"{row['run']}: n_wrong", *wrong),
         ("runs.csv", f"{row['run']}: valid_error_percent", *valid),
-        (f"{place}/status.json", "result.n_wrong", *wrong),
+        (f"{place}/status.json", "n_wrong", *wrong),
         (f"{place}/checkpoint.safetensors", "best_wrong", *invalid),
     }
     whats = {d[:2] for d in differences}
@@ -400,31 +410,59 @@ def test_data_that_cannot_be_had_hide_nothing(
 # REPORT.md, report.html and pictures
 
 
-def test_every_fact_of_the_report_that_was_changed_is_named(results: Results) -> None:
-    sound = snapshot(results.out)
-    tried = "What does not match, and what we tried"
+def test_every_line_of_the_report_that_was_changed_is_named_with_its_section(
+    results: Results,
+) -> None:
+    sound, report = snapshot(results.out), results.out / "REPORT.md"
+    tried, pairs = "What does not match, and what we tried", "The same test rows, pair by pair"
     warning = "**These rows are not of one make**: engines blas, torch."
-    apart = [
-        ("| rect | 25 %", "| rect | 26 %", "Ours and the paper's, line 4"),
-        (" of 400 |", " of 401 |", "Every run, line 3"),
-        ("| rect | original (unverified) |", "| rect | regenerated |", "Data, line 3"),
-        ("learning_rate: 0.1", "learning_rate: 0.2", "Settings, line 5"),
-        ("; 2 runs, ", "; 3 runs, ", "commits and minutes"),
-        ("| rect-0 (SAA-2) |", "| rect-0 (SAA-3) |", "The same test rows, pair by pair, line 3"),
-        (f"## {tried}\n", f"## {tried}\n\n| rect-0 | is worse |\n", f"{tried}, line 1"),
-    ]
-    more = [
-        ("\n\nIntervals", "\n| rect | 9 %\n\nIntervals", "Ours and the paper's, line 5"),
-        ("\n\nIntervals", f"\n\n{warning}\n\nIntervals", "rows of several makes"),
-        ("## Data\n", "## Date\n", "Data, line 1 and 2 more"),
-    ]
-    for changes in (apart, more):
+    for changes in (
+        (
+            ("; 2 runs, ", "; 3 runs, ", ""),
+            ("| rect | 25 %", "| rect | 26 %", "Ours and the paper's"),
+            (" of 400 |", " of 401 |", "Every run"),
+            ("| rect | original (unverified) |", "| rect | regenerated |", "Data"),
+            ("learning_rate: 0.1", "learning_rate: 0.2", "Settings"),
+            ("| rect-0 (SAA-2) |", "| rect-0 (SAA-3) |", pairs),
+            (f"## {tried}", f"## {tried}\n| rect-0 | is worse |", tried),
+        ),
+        (
+            ("# ", "# Our ", ""),
+            ("\n\nIntervals", "\n| rect | 9 %\n\nIntervals", "Ours and the paper's"),
+            ("McNemar's test", "Student's test", pairs),
+            ("after pretraining", "before pretraining", "First-layer filters"),
+            ("## Data", "## Date", "Data"),
+            ("one thread a run", "two threads a run", "Settings"),
+        ),
+        (("\nIntervals", f"\n{warning}\nIntervals", "Ours and the paper's"),),
+        (("Intervals are p ±", "Intervals are q ±", "Ours and the paper's"),),
+        (("](filters/rect-25.png)", "](filters/rect-2.png)", "First-layer filters"),),
+    ):
         for old, new, _ in changes:
-            results.edit(results.out / "REPORT.md", old, new)
+            results.edit(report, old, new)
+        lines, expected = report.read_text().split("\n"), set()
+        for old, new, section in changes:
+            changed = next(part for part in new.split("\n") if part and part not in old)
+            number = next(k for k, line in enumerate(lines, start=1) if changed in line)
+            expected.add(f"{section}, line {number}".removeprefix(", "))
         differences = results.differences()
-        assert {d[:2] for d in differences} == {("REPORT.md", what) for *_, what in changes}
+        assert {d[:2] for d in differences} == {("REPORT.md", what) for what in expected}
         assert all(recorded != again for *_, recorded, again in differences)
         results.put_back(sound)
+
+
+def test_the_command_and_the_machine_of_the_report_are_taken_as_they_are(results: Results) -> None:
+    report, page = results.out / "REPORT.md", results.out / "report.html"
+    text = report.read_text()
+    (machine,) = re.findall(r"Written on (.+), [0-9]+ cores; one", text)
+    (command,) = re.findall(r"^Made by `(.+)` ", text, re.MULTILINE)
+    report.write_text(text.replace(machine, "A Processor, another"))
+    results.verified(0)
+    for path in (report, page):
+        path.write_text(path.read_text().replace(command, f"{command} --jobs 9"))
+    results.verified(0)
+    report.write_text(text)
+    assert {d[0] for d in results.differences()} == {"report.html"}
 
 
 def test_every_fact_of_the_page_that_was_changed_is_reported(results: Results) -> None:

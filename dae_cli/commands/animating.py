@@ -12,7 +12,7 @@ from dae_cli.files import with_home
 if TYPE_CHECKING:
     from dae_cli.config.schema import PretrainedExperiment
     from dae_cli.figures.greys import Scale
-    from dae_cli.study.run.records import TrainedOn
+    from dae_cli.study.run.record import Status
 
 FRAMES = 24
 
@@ -47,28 +47,27 @@ def animate_learning(
     from dae_cli.figures.greys import common_limit
     from dae_cli.figures.saving import write_animation
     from dae_cli.study.plan import prepare_any
-    from dae_cli.study.run.corruption import corruption_told
-    from dae_cli.study.run.filters import as_shown
+    from dae_cli.study.run.filters import as_shown, describe_corruption
     from dae_cli.study.run.learning import watch_learning
-    from dae_cli.study.run.threads import use_one_thread
+    from dae_cli.study.run.run import use_one_thread
 
     with watching() as watcher:
         use_one_thread()
-        origin = had.origin if had else None
+        origin = had.data_origin if had else None
         # No error is counted; how far the data are to be trusted is told with their origin.
         options = DataOptions(data_dir, origin, accept_unverified=True, photos=photos)
         data = prepare_any(experiment.dataset, options, watcher)
-        if had and had.sha256 != data.sha256:
+        if had and had.data_sha256 != data.sha256:
             raise RunFolderError(
-                f"{source}: was trained on {experiment.dataset} with SHA-256 {had.sha256[:12]}… "
-                f"({had.source}), but here is {data.sha256[:12]}… ({data.source}); give its data "
-                f"with {'--photos' if experiment.dataset == PHOTOGRAPHS else '--data-dir'}"
+                f"{source}: was trained on {experiment.dataset} with SHA-256 "
+                f"{had.data_sha256[:12]}… ({had.data_source}), but here is {data.sha256[:12]}… "
+                f"({data.source}); give its data with {'--photos' if experiment.dataset == PHOTOGRAPHS else '--data-dir'}"
             )
         cpu = torch.device("cpu")
         engine = engine_for(default_engine(cpu, watcher.note), cpu)
         watcher.note(f"training the first layer again, for {FRAMES} pictures of it")
         snapshots = watch_learning(experiment, data, engine, FRAMES)
-    title, most = corruption_told(experiment), grid[0] * grid[1]
+    title, most = describe_corruption(experiment), grid[0] * grid[1]
     layers = [as_shown(shot.weights, experiment.dataset, title) for shot in snapshots]
     # One for all moments: equal greys are equal weights.
     limit = common_limit([layer.weights[:most] for layer in layers])
@@ -86,19 +85,19 @@ def animate_learning(
     write_animation(frames, path, {"Experiment": source, "Engine": engine.name})
 
 
-def _recorded(source: str) -> TrainedOn | None:
+def _recorded(source: str) -> Status | None:
     """What a run was trained on; None of an experiment."""
-    from dae_cli.study.run.folder import CONFIG, STATUS
-    from dae_cli.study.run.records import Status, read_record
+    from dae_cli.study.run.job import CONFIG
+    from dae_cli.study.run.record import read_status
 
     folder = with_home(source)
-    return read_record(folder / STATUS, Status).data if (folder / CONFIG).is_file() else None
+    return read_status(folder) if (folder / CONFIG).is_file() else None
 
 
 def _experiment(source: str) -> PretrainedExperiment:
     from dae_cli.config.experiments import load_resolved, resolve_experiment
     from dae_cli.config.schema import SvmExperiment
-    from dae_cli.study.run.folder import CONFIG
+    from dae_cli.study.run.job import CONFIG
 
     config = with_home(source) / CONFIG
     experiment = (

@@ -19,7 +19,7 @@ from dae_cli.study.progress import Position
 
 if TYPE_CHECKING:
     from dae_cli.study.rows import RunRow
-    from dae_cli.study.run.folder import Job
+    from dae_cli.study.run.job import Job
 
 _NARROW = 72
 _GUESS_AFTER = 20.0

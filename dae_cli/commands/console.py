@@ -18,7 +18,7 @@ from dae_cli.study.progress import Position, Silent, Watcher
 
 if TYPE_CHECKING:
     from dae_cli.study.rows import RunRow
-    from dae_cli.study.run.folder import Job
+    from dae_cli.study.run.job import Job
 
 
 class RunWatcher(Watcher, Protocol):

@@ -18,7 +18,7 @@ from dae_cli.csvfile import csv_text
 from dae_cli.errors import DaeError
 
 if TYPE_CHECKING:
-    from dae_cli.study.run.evaluate import Evaluation
+    from dae_cli.study.counting import Evaluation
 
 
 class EvaluationFormat(StrEnum):
@@ -69,7 +69,7 @@ def evaluate(
 def _evaluate(
     folders: Sequence[Path], split: SplitName, data_dir: Path | None, problems: list[DaeError]
 ) -> list[Evaluation]:
-    from dae_cli.study.run.evaluate import evaluate_run
+    from dae_cli.study.counting import evaluate_run
 
     evaluations = []
     told: set[str] = set()

@@ -193,10 +193,9 @@ def layers_of(folders: Sequence[Path], layer: int) -> list[Filters]:
 def _layer(folder: Path, layer: int) -> Filters:
     from dae_cli.config.experiments import load_resolved
     from dae_cli.config.schema import as_pretrained
-    from dae_cli.study.run.corruption import corruption_told
-    from dae_cli.study.run.filters import as_shown, run_filters
+    from dae_cli.study.run.filters import as_shown, describe_corruption, run_filters
 
     weights = run_filters(folder, layer)
     experiment = as_pretrained(load_resolved(folder / "config.yaml"))
-    title = f"{experiment.dataset}, {corruption_told(experiment)}"
+    title = f"{experiment.dataset}, {describe_corruption(experiment)}"
     return as_shown(weights, experiment.dataset, title)

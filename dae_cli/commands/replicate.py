@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import Outcome
     from dae_cli.study.rows import RunRow
-    from dae_cli.study.run.folder import PlannedRun
+    from dae_cli.study.run.job import PlannedRun
 
 
 def replicate(

@@ -36,7 +36,7 @@ def report(
     from dae_cli.study.earlier_rows import require_current
     from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import run_plan
-    from dae_cli.study.report.markdown import recorded_command
+    from dae_cli.study.report.render import recorded_command
 
     plan = Plan(resolved, folder, ())
     require_current(plan)

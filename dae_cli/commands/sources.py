@@ -166,7 +166,7 @@ def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
 
     from dae_cli.config.saved_settings import some
     from dae_cli.study.rows import RunRow, read_results
-    from dae_cli.study.run.folder import RUNS, is_run_name
+    from dae_cli.study.run.job import RUNS, is_run_name
 
     runs, failed = results / RUNS, "failed, so there is nothing to count"
     rows = read_results(results / _RUNS_CSV, RunRow)
@@ -206,7 +206,7 @@ def run_folder(source: str) -> Path:
         raise
     resolved = resolve_experiment(source)
 
-    from dae_cli.study.run.finished import finished_runs
+    from dae_cli.study.run.record import finished_runs
 
     newest, *others = finished_runs(resolved, source)
     if others:

@@ -30,7 +30,7 @@ from dae_cli.errors import DaeError, RunFolderError
 
 if TYPE_CHECKING:
     from dae_cli.study.rows import RunRow
-    from dae_cli.study.run.folder import Job, PlannedRun
+    from dae_cli.study.run.job import Job, PlannedRun
 
 
 def train(

@@ -15,7 +15,7 @@ from dae_cli.commands.tables import columns
 from dae_cli.errors import plain
 
 if TYPE_CHECKING:
-    from dae_cli.study.verify.study import Verification
+    from dae_cli.study.verify import Verification
 
 _SHOWN = 60
 _HEADER = ("file", "what", "recorded", "recomputed")
@@ -55,7 +55,7 @@ def verify(
     """
     resolved, folder = results_of(study, overrides or (), out)
 
-    from dae_cli.study.verify.study import verify_study
+    from dae_cli.study.verify import verify_study
 
     def note(text: str) -> None:
         if not quiet:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from dae_cli.data.datasets import OwnDataset
 from dae_cli.config.schema import CORRUPTIONS, AnyExperiment, CorruptionSettings, SvmExperiment
+from dae_cli.data.datasets import OwnDataset
 
 _ADDED_LATER: dict[str, dict[str, object]] = {
     "corruption": {

@@ -49,7 +49,7 @@ from dae_cli.config.study_schema import (
     read_study_file,
     sound_figures,
 )
-from dae_cli.data.datasets import DATASETS
+from dae_cli.data.datasets import DATASETS, OwnDataset
 from dae_cli.errors import ConfigError, shown
 
 _EXAMPLE = "write key=value, for example pretrain.epochs=10"
@@ -102,6 +102,11 @@ class ResolvedStudy:
     def changed(self) -> dict[str, str]:
         """What `--set` changed of each cell that is no longer what its file says."""
         return {cell.cell: ", ".join(cell.changed) for cell in self.all_cells if cell.changed}
+
+    @property
+    def is_of_own_data(self) -> bool:
+        """Whether all its data are the user's own: no published number is to be compared with."""
+        return all(isinstance(cell.experiment.dataset, OwnDataset) for cell in self.all_cells)
 
     def dataset(self, name: str) -> str:
         """The data set of this name, with its facts where it is a user's own."""
@@ -288,9 +293,7 @@ def parse_overrides(arguments: Sequence[str]) -> tuple[Document, list[Problem]]:
             seen[key] = place
             value, found = read_value(text, place)
             if value is not None:
-                nested, wrong_data = with_names(
-                    value.part((), under=tuple(key.split("."))), Path()
-                )
+                nested, wrong_data = with_names(value.part((), under=tuple(key.split("."))), Path())
                 found += wrong_data or problems_with(SettingsFile, nested)
                 over = merge(over, nested)
         problems += found

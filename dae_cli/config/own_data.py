@@ -62,7 +62,9 @@ def _found(path: Path) -> OwnDataset | list[Problem | str]:
     """The set that a file declares, or what is wrong with that or with the files of its data."""
     name, known = path.stem, (*DATASETS, PHOTOGRAPHS)
     if name in known or not _NAME.fullmatch(name):
-        why = "is that of another data set" if name in known else "expected letters, digits, - and _"
+        why = (
+            "is that of another data set" if name in known else "expected letters, digits, - and _"
+        )
         return [f"the name of the declaration names the data: {name!r} {why}; rename the file"]
     document, problems = read_file(path, label(path), what="a mapping, such as `file: digits.npz`")
     if document is not None:

@@ -308,7 +308,11 @@ def mixed_problems(document: Document, kind: Kind) -> list[Problem]:
         text = (
             f"{dataset} {'has' if own else 'have'} no labels and {'is' if own else 'are'} trained "
             f"on for filters alone, without {' and '.join(learned)} ({where}); remove that, or "
-            + (f"declare label in {dataset.path}" if own else f"set dataset to one of {', '.join(DATASETS)}")
+            + (
+                f"declare label in {dataset.path}"
+                if own
+                else f"set dataset to one of {', '.join(DATASETS)}"
+            )
         )
         if learned:
             return [document.problem(("dataset",), text)]

@@ -19,7 +19,7 @@ from dae_cli.files import part_of, write_text
 from dae_cli.search.cell_file import MARK, recorded, with_settings
 from dae_cli.search.plan import search_digest
 from dae_cli.study.rows import TrialRow
-from dae_cli.study.run.folder import config_sha256
+from dae_cli.study.run.job import config_sha256
 from dae_cli.study.tables.cells import UNVERIFIED
 from dae_cli.study.tables.trials import SEARCH_CSV, best, digest_of, settings_values, tally
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 from dae_cli.config.search_cells import Values
 from dae_cli.config.search_space import Choices
 from dae_cli.errors import DaeError
+from dae_cli.files import HeldError, file_lock
 from dae_cli.search.plan import LOCK_SECONDS, TRIALS, CellSearch, SearchPlan, place_of
 from dae_cli.search.sampling import draw, sampler_of, tells
 from dae_cli.search.storage import open_storage, open_study, quiet
-from dae_cli.study.locks import HeldError, hold
-from dae_cli.study.run.folder import Job
+from dae_cli.study.run.job import Job
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -68,7 +68,7 @@ def claim_next(
     """
     (plan.folder / TRIALS).mkdir(parents=True, exist_ok=True)
     place = place_of(plan)
-    with hold(plan.folder / ".claim.lock", wait=LOCK_SECONDS):
+    with file_lock(plan.folder / ".claim.lock", wait=LOCK_SECONDS):
         # A sampler reads the trials when it draws: whatever it remembers must be of this moment.
         studies = [open_study(plan.storage, cell.study_name) for cell in plan.cells]
         waiting = False
@@ -188,7 +188,7 @@ def _take_up(
 ) -> Claim | None:
     """Take a trial that was begun here, unless a process is making it or it has just ended."""
     try:
-        held.enter_context(hold(plan.job(cell, trial.number, cell.searched.experiment).lock))
+        held.enter_context(file_lock(plan.job(cell, trial.number, cell.searched.experiment).lock))
     except HeldError:
         return None
     if _state(study, trial.number) != "RUNNING":
@@ -218,7 +218,7 @@ def _begin(
         trial = storage.get_trial(storage.create_new_trial(study_id, template))
     job = plan.job(cell, trial.number, cell.searched.experiment)
     # Waited for, though it is new: others look now and then whether it is held.
-    held.enter_context(hold(job.lock, wait=LOCK_SECONDS))
+    held.enter_context(file_lock(job.lock, wait=LOCK_SECONDS))
     for left in (job.folder, job.partial):  # of a storage that somebody has removed
         shutil.rmtree(left, ignore_errors=True)
     return _claimed(plan, cell, study, trial, call)

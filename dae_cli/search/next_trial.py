@@ -12,7 +12,7 @@ from dae_cli.search.plan import SearchPlan
 from dae_cli.search.table import write_search_csv
 from dae_cli.stopping import Stop
 from dae_cli.study.rows import TrialRow
-from dae_cli.study.run.folder import Job
+from dae_cli.study.run.job import Job
 
 
 def make_next(
@@ -33,7 +33,7 @@ def make_next(
         as_here: returns a trial's job with what this machine has.
     """
     from dae_cli.search.trial import make_trial
-    from dae_cli.study.run.status import Stopped
+    from dae_cli.study.run.checkpoints import Stopped
 
     with ExitStack() as held:
         claim = claim_next(plan, held, since, call=call)

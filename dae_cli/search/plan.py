@@ -16,15 +16,14 @@ from dae_cli.data.dataset import Prepared
 from dae_cli.data.sources import DataOptions
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.errors import RunFolderError
-from dae_cli.files import with_home, write_text
+from dae_cli.files import file_lock, with_home, write_text
 from dae_cli.search.sampling import SamplerName
 from dae_cli.search.storage import JOURNAL, is_url
-from dae_cli.study.locks import hold
 from dae_cli.study.plan import Lacking, prepare_each
 from dae_cli.study.progress import Watcher
-from dae_cli.study.run.folder import Job, PlannedRun, config_sha256
-from dae_cli.study.run.keeper import checkpoint_seconds
-from dae_cli.study.run.which_engine import check_choice, settled
+from dae_cli.study.run.checkpoints import checkpoint_seconds
+from dae_cli.study.run.engine_choice import check_choice, with_engines
+from dae_cli.study.run.job import Job, PlannedRun, config_sha256
 from dae_cli.training.version import NUMERICS_VERSION
 
 SEARCH, TRIALS, PRETRAINED, PLACE = "search", "trials", "pretrained", "place"
@@ -160,7 +159,7 @@ def settle_engine(
     first = cells[0]
     nowhere = out.absolute() / SEARCH / TRIALS / "new"
     job = Job(first.cell, first.searched.experiment, first.data, nowhere, device)
-    (ready,) = settled([PlannedRun(job, "new", engine)], watcher)
+    (ready,), _ = with_engines([PlannedRun(job, "new", engine)], watcher.note)
     return ready.engine, ready.device
 
 
@@ -171,7 +170,7 @@ def place_of(plan: SearchPlan) -> str:
     shares the storage, where that is.
     """
     path = plan.folder / PLACE
-    with hold(plan.folder / ".place.lock", wait=LOCK_SECONDS):
+    with file_lock(plan.folder / ".place.lock", wait=LOCK_SECONDS):
         if not path.exists():
             write_text(path, f"{secrets.token_hex(8)}\n")
         try:

@@ -20,7 +20,7 @@ from dae_cli.search.workers import run_trials
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import check_writable
 from dae_cli.study.rows import TrialRow
-from dae_cli.study.run.folder import sweep_runs
+from dae_cli.study.run.job import sweep_runs
 from dae_cli.study.run.provenance import not_known
 from dae_cli.study.tables.trials import EARLIER_CSV, SEARCH_CSV
 from dae_cli.study.workers.cluster import Cluster

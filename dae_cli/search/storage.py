@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dae_cli.errors import ConfigError, OutputError
-from dae_cli.study.locks import hold
+from dae_cli.files import file_lock
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -105,7 +105,7 @@ class _JournalLock:
 
     def acquire(self) -> bool:
         lock = self._path.with_name(f".{self._path.name}.lock")
-        self._held.enter_context(hold(lock, wait=_WAIT_SECONDS))
+        self._held.enter_context(file_lock(lock, wait=_WAIT_SECONDS))
         _cut_half_line(self._path)
         return True
 

@@ -12,11 +12,11 @@ from contextlib import suppress
 
 from dae_cli.csvfile import make_row, read_rows, write_rows
 from dae_cli.errors import RunFolderError
+from dae_cli.files import HeldError, file_lock
 from dae_cli.search.claim import trials_of
 from dae_cli.search.plan import CellSearch, SearchPlan
 from dae_cli.search.storage import ROW
-from dae_cli.study.locks import HeldError, hold
-from dae_cli.study.results_folder import tables_alone
+from dae_cli.study.results_folder import tables_lock
 from dae_cli.study.rows import TrialRow
 from dae_cli.study.tables.trials import EARLIER_CSV, SEARCH_CSV, as_written
 
@@ -32,7 +32,7 @@ def write_search_csv(plan: SearchPlan) -> list[TrialRow]:
         OutputError: it cannot be written.
     """
     path = plan.out / SEARCH_CSV
-    with tables_alone(plan.out):
+    with tables_lock(plan.out):
         before, ours = read_rows(path, TrialRow), []
         for cell in plan.cells:
             own = [row for row in before if (row.cell, row.search) == (cell.cell, cell.digest)]
@@ -125,7 +125,7 @@ def sweep_trials(plan: SearchPlan) -> None:
         for trial in trials_of(plan, cell):
             job = plan.job(cell, trial.number, cell.searched.experiment)
             if trial.state.is_finished() and job.partial.exists():
-                with suppress(OSError, HeldError), hold(job.lock):
+                with suppress(OSError, HeldError), file_lock(job.lock):
                     shutil.rmtree(job.partial)
 
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from dae_cli.csvfile import read_rows
 from dae_cli.errors import RunFolderError
+from dae_cli.files import file_lock
 from dae_cli.search.claim import trials_of
 from dae_cli.search.plan import LOCK_SECONDS, CellSearch, SearchPlan
 from dae_cli.search.sampling import distribution_of
 from dae_cli.search.storage import ROW, open_study, quiet
 from dae_cli.search.table import ended, unknown
-from dae_cli.study.locks import hold
 from dae_cli.study.rows import TrialRow
 from dae_cli.study.tables.trials import EARLIER_CSV, SEARCH_CSV, settings_values
 
@@ -44,7 +44,7 @@ def take_over(plan: SearchPlan) -> dict[str, int]:
     names = (EARLIER_CSV, SEARCH_CSV)
     rows = [row for name in names for row in read_rows(plan.out / name, TrialRow)]
     taken: dict[str, int] = {}
-    with hold(plan.folder / ".claim.lock", wait=LOCK_SECONDS):
+    with file_lock(plan.folder / ".claim.lock", wait=LOCK_SECONDS):
         for cell in plan.cells:
             own = [row for row in rows if (row.cell, row.search) == (cell.cell, cell.digest)]
             if lacking := unknown(own, ended(plan, cell)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -13,14 +13,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from dae_cli.config.dump import dump_yaml
 from dae_cli.config.schema import Experiment, as_network
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Prepared, Split
 from dae_cli.data.datasets import spec_of
 from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.errors import DaeError, DivergedError, RunFolderError
-from dae_cli.files import sweep, write_json, write_text
 from dae_cli.machine import version_of
 from dae_cli.search.claim import Claim, TrialLeftError
 from dae_cli.search.plan import PRETRAINED, SearchPlan
@@ -28,13 +26,12 @@ from dae_cli.search.storage import ROW, open_storage, quiet
 from dae_cli.stopping import Stop
 from dae_cli.study.progress import Silent
 from dae_cli.study.rows import TrialRow, TrialState
-from dae_cli.study.run.execute import memory_ran_out, told
-from dae_cli.study.run.folder import CONFIG, ENVIRONMENT, RUNS, Job, config_sha256
-from dae_cli.study.run.keeper import Keeper
-from dae_cli.study.run.pretrained import put_aside, take_pretraining
-from dae_cli.study.run.provenance import Environment, continued, environment
-from dae_cli.study.run.records import read_record
-from dae_cli.study.run.threads import use_one_thread
+from dae_cli.study.run.checkpoints import CheckpointCallback
+from dae_cli.study.run.job import RUNS, Job, config_sha256
+from dae_cli.study.run.pretraining import cache_pretraining
+from dae_cli.study.run.provenance import Environment, environment
+from dae_cli.study.run.record import StatusFile
+from dae_cli.study.run.run import error_message, memory_ran_out, prepare_folder, use_one_thread
 from dae_cli.study.tables.trials import settings_text
 from dae_cli.training.run import TrainingRun
 from dae_cli.training.state import TrainingState
@@ -49,20 +46,26 @@ MOST_PRETRAINED = 8
 """So many trials' pretrained layers are there at most for those to come: 80 MB each of 3 x 2000."""
 
 
-class TrialKeeper(Keeper):
+class TrialKeeper(CheckpointCallback):
     """Keeps the checkpoints of a trial, and tells the pruner of each epoch of fine-tuning.
 
     Args:
         job: the trial.
         shelf: where the layers are put when they are pretrained, for trials that share them.
         stop: asked after every step.
+        status: its status.json.
         hopeless: told of each epoch, tells whether to give up.
     """
 
     def __init__(
-        self, job: Job, shelf: Path, stop: Stop, hopeless: Callable[[int, float], bool]
+        self,
+        job: Job,
+        shelf: Path,
+        stop: Stop,
+        status: StatusFile,
+        hopeless: Callable[[int, float], bool],
     ) -> None:
-        super().__init__(job, Silent(), stop)
+        super().__init__(job, Silent(), stop, status)
         self._shelf, self._hopeless = shelf, hopeless
 
     def save(self, state: TrainingState) -> None:
@@ -70,7 +73,7 @@ class TrialKeeper(Keeper):
         super().save(state)
         pretrained = state.phase == "finetune" and not state.epoch and state.interim is None
         if pretrained and self._experiment.pretrain.epochs:
-            put_aside(self._job, self._shelf, MOST_PRETRAINED)
+            cache_pretraining(self._job, self._shelf, MOST_PRETRAINED)
 
     def on_epoch_end(self, state: TrainingState) -> None:
         """Report the validation error; then save if it is due.
@@ -113,17 +116,18 @@ def make_trial(plan: SearchPlan, claim: Claim, stop: Stop) -> TrialRow:
     use_one_thread()
     job, experiment = claim.job, as_network(claim.job.experiment)
     shelf = plan.folder / PRETRAINED
-    keeper = TrialKeeper(job, shelf, stop, _pruning(plan, claim))
+    status = StatusFile(job)
+    keeper = TrialKeeper(job, shelf, stop, status, _pruning(plan, claim))
     state: TrainingState | None = None
     valid = 0
     env: Environment | None = None
     try:
         engine = engine_for(job.engine, chosen_device(job.device))
         env = environment(engine.device.type, engine.name, torch.get_num_threads(), plan.command)
-        env = _begin(job, (plan.out / RUNS, shelf), env)
+        env = prepare_folder(job, env, (plan.out / RUNS, shelf), Silent().note)
         dataset = selection_rows(experiment, job.data)
         valid = len(dataset.valid)
-        state = keeper.begin()
+        state = keeper.initial_state()
         with stop.deferred():
             TrainingRun(experiment, state, engine, keeper).train(dataset)
         outcome, error = _outcome(state)
@@ -134,11 +138,11 @@ def make_trial(plan: SearchPlan, claim: Claim, stop: Stop) -> TrialRow:
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as failure:
         if not _is_its_doing(job, failure):
             raise TrialLeftError(
-                f"{claim.cell.cell} trial {claim.number + 1}: {told(failure)}; the trial is not "
-                "over: when that is mended, the same command goes on with it"
+                f"{claim.cell.cell} trial {claim.number + 1}: {error_message(failure)}; the trial "
+                "is not over: when that is mended, the same command goes on with it"
             ) from failure
-        outcome, error = "failed", told(failure)
-    row = row_of(claim, env, outcome, error, minutes=keeper.minutes())
+        outcome, error = "failed", error_message(failure)
+    row = row_of(claim, env, outcome, error, minutes=status.minutes())
     if state is not None and outcome in ("complete", "pruned"):
         row = _measured(row, state, valid)
     return conclude(plan, claim, row)
@@ -186,26 +190,6 @@ def _pruning(plan: SearchPlan, claim: Claim) -> Callable[[int, float], bool]:
             return pruner.prune(claim.study, storage.get_trial(claim.trial_id))
 
     return hopeless
-
-
-def _begin(job: Job, donors: Iterable[Path], env: Environment) -> Environment:
-    """Make the folder to work in; return the environment, with what earlier processes used.
-
-    Pretraining that a run in one of the folders `donors` has done is taken over.
-    """
-    job.partial.mkdir(parents=True, exist_ok=True)
-    sweep(job.partial, alone=True)
-    if job.state() == "new":
-        any(take_pretraining(job, donor, env) for donor in donors)
-    if job.state() == "stopped":
-        try:
-            before = read_record(job.partial / ENVIRONMENT, Environment)
-        except RunFolderError:
-            before = None
-        env = continued(before, env)
-    write_text(job.partial / CONFIG, dump_yaml(job.experiment), make_folder=False)
-    write_json(job.partial / ENVIRONMENT, env.as_dict(), make_folder=False)
-    return env
 
 
 def row_of(

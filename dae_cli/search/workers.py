@@ -15,8 +15,8 @@ from dae_cli.search.plan import TRIALS, SearchPlan
 from dae_cli.stopping import Interrupted, SignalStop, Stop
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import TrialRow
-from dae_cli.study.run.folder import sweep_runs
-from dae_cli.study.run.threads import one_thread_in_processes
+from dae_cli.study.run.job import sweep_runs
+from dae_cli.study.run.run import one_thread_in_processes
 from dae_cli.study.workers.cluster import Cluster
 from dae_cli.study.workers.files import STOPPING
 from dae_cli.study.workers.pool import POLL_SECONDS, continuing

@@ -28,8 +28,8 @@ from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.plan import Plan, default_out, with_seed
 from dae_cli.study.reference import is_reference, reference_rows
 from dae_cli.study.rows import RunRow, read_results
-from dae_cli.study.run.folder import CONFIG, RUNS, STATUS, config_sha256, is_run_name, run_name
-from dae_cli.study.run.records import Status, read_record
+from dae_cli.study.run.job import CONFIG, RUNS, config_sha256, is_run_name, run_name
+from dae_cli.study.run.record import read_status
 from dae_cli.training.version import NUMERICS_VERSION
 
 RUNS_CSV = "runs.csv"
@@ -236,9 +236,9 @@ def _source_of(plan: Plan, row: RunRow) -> str:
     """Where the data of a row came from, in words as far as its run or the row tells."""
     if is_run_name(row.run):
         with suppress(RunFolderError):
-            status = read_record(plan.out / RUNS / row.run / STATUS, Status)
-            if status.data.sha256 == row.data_sha256 and status.data.source:
-                return status.data.source
+            status = read_status(plan.out / RUNS / row.run)
+            if status.data_sha256 == row.data_sha256 and status.data_source:
+                return status.data_source
     of_own = "own photographs" if row.dataset == PHOTOGRAPHS else "own data"
     return of_own if row.data_origin == "own" else f"{row.data_origin} data"
 

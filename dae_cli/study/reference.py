@@ -17,7 +17,7 @@ from dae_cli.csvfile import read_rows
 from dae_cli.errors import plain
 from dae_cli.study.plan import with_seed
 from dae_cli.study.rows import ReferenceRow, RunRow
-from dae_cli.study.run.folder import config_sha256
+from dae_cli.study.run.job import config_sha256
 
 REFERENCE_CSV = "reference.csv"
 

@@ -9,30 +9,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dae_cli.csvfile import write_rows
 from dae_cli.errors import RunFolderError
 from dae_cli.figures.style import load_matplotlib
 from dae_cli.study.earlier_rows import earlier_rows, names_of, outdated, renamed_cells
-from dae_cli.study.expected_work import expected_work
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import (
     RUNS_CSV,
     check_writable,
-    tables_alone,
-    with_lowest_seeds,
+    tables_lock,
     write_tables,
 )
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.run.folder import FILTERS_CSV, RUNS, Job, PlannedRun, sweep_runs
-from dae_cli.study.run.recount import keep_what_is_missing
-from dae_cli.study.run.row import row_of, without_result
-from dae_cli.study.run.which_engine import cannot_go_on, refuse_other_engine, settled
+from dae_cli.study.run.engine_choice import refuse_other_engines, with_engines
+from dae_cli.study.run.job import RUNS, Job, PlannedRun, expected_work, sweep_runs
+from dae_cli.study.run.record import failed, row_of
 from dae_cli.study.tables.comparisons import require_readable, write_comparisons
 from dae_cli.study.tables.provenance import changes, other_numerics
 from dae_cli.study.workers.pool import run_jobs
 
 if TYPE_CHECKING:
+    from dae_cli.study.results import Results
     from dae_cli.study.workers.cluster import Cluster
 
 WAIT_SECONDS = 0.5
@@ -80,90 +77,60 @@ def run_plan(
         check_writable(folder)
     if not plan.study.is_of_filters:
         load_matplotlib()
-    if told := changes(plan.study, {cell.cell for cell in plan.study.cells}):
-        watcher.note(told.replace("**", ""))
+    if changed := changes(plan.study, {cell.cell for cell in plan.study.cells}):
+        watcher.note(str(changed))
     if scheduler is not None:
         scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)
     _require_readable(plan, _rows_that_stay(plan, watcher), discarding_runs=force)
     if force:
         _discard(plan)
-    else:
-        refuse_other_engine(plan.runs)
     ahead = [p for p in plan.runs if force or p.state != "done"]
-    rows = [_row_of_done(p.job, command) for p in plan.runs if p not in ahead]
+    finished = [
+        (p, _row_of_done(p.job, command)) for p in plan.runs if p.state == "done" and not force
+    ]
+    refuse_other_engines((p, row) for p, row in finished if not row.error)
+    rows = [row for _, row in finished]
     skipped = sum(not row.error for row in rows)
-    unfit = cannot_go_on(ahead)
-    rows += [_failed(planned.job, why, watcher, command) for planned, why in unfit]
-    ahead = [p for p in ahead if p not in [planned for planned, _ in unfit]]
     due = [replace(p, job=replace(p.job, from_start=force)) for p in ahead]
     for row in _made(due, jobs, watcher, command, scheduler):
         rows.append(row)
-        with tables_alone(plan.out):
+        with tables_lock(plan.out):
             every, _ = write_tables(plan, rows)
             if not plan.study.is_of_filters:
                 write_comparisons(plan.out, every)
-                _save_pictures(plan, row, every)
-    table: list[TableRow] = []
-    judgements: list[str] = []
-    if plan.study.is_of_filters:
-        everything, judgements, report = _write_filters(plan, rows, command)
-    else:
-        keep_what_is_missing([p.job for p in plan.runs if p not in ahead], rows, watcher)
-        everything, table, report = _write_results(plan, rows, command)
+                if not row.error:
+                    from dae_cli.study.report.pictures import add_run
+
+                    add_run(plan.study, plan.out, row, every)
+    everything, found = _write_all(plan, rows, command)
     if told := other_numerics(everything):
         watcher.note(f"{plan.out / RUNS_CSV}: {told}")
     sweep_runs(plan.out / RUNS)
     failed = sum(bool(row.error) for row in rows)
     minutes = (time.monotonic() - start) / 60.0
     done = len(rows) - skipped - failed
-    return Outcome(everything, table, done, skipped, failed, minutes, report, judgements)
+    return Outcome(
+        everything,
+        list(found.table),
+        done,
+        skipped,
+        failed,
+        minutes,
+        found.report,
+        list(found.judgements),
+    )
 
 
-def _save_pictures(plan: Plan, row: RunRow, rows: Sequence[RunRow]) -> None:
-    """Write the curves and the sheet of filters of a run that has just ended."""
-    from dae_cli.study.report.figures import save_own_sheet
-    from dae_cli.study.report.saved_runs import write_curves
+def _write_all(plan: Plan, rows: Sequence[RunRow], command: str) -> tuple[list[RunRow], Results]:
+    """Write everything that a study comes to."""
+    from dae_cli.study.results import write_results
 
-    if not row.error:
-        write_curves(plan.out, [r.run for r in rows if not r.error], fresh=[row.run])
-        save_own_sheet(plan.study, plan.out, row, rows)
-
-
-def _write_results(
-    plan: Plan, rows: Sequence[RunRow], command: str
-) -> tuple[list[RunRow], list[TableRow], Path]:
-    """Write everything that a table's study comes to."""
-    from dae_cli.study.report.markdown import write_report
-    from dae_cli.study.report.page import write_page
-
-    with tables_alone(plan.out):
-        everything, table = write_tables(plan, rows)
-        study = with_lowest_seeds(plan.study, everything)
-        tests = write_comparisons(plan.out, everything)
-        report = write_report(study, plan.out, everything, table, command, tests)
-        write_page(study, plan.out, everything, table, command, tests)
-    return everything, table, report
-
-
-def _write_filters(
-    plan: Plan, rows: Sequence[RunRow], command: str
-) -> tuple[list[RunRow], list[str], Path]:
-    """Write everything that a study on filters comes to, and return its claims' judgements."""
-    from dae_cli.study.of_filters.pictures import save_figures
-    from dae_cli.study.of_filters.report import write_filters_report
-    from dae_cli.study.of_filters.rows import UnitRow, measured_runs, unit_rows
-    from dae_cli.study.of_filters.summary import judge
-
-    with tables_alone(plan.out):
+    data = {planned.job.data.name: planned.job.data for planned in plan.runs}
+    with tables_lock(plan.out):
         everything, _ = write_tables(plan, rows)
-        measured = measured_runs(plan.out, everything)
-        write_rows(plan.out / FILTERS_CSV, unit_rows(measured), UnitRow)
-        pictures = save_figures(plan, everything)
-        study = with_lowest_seeds(plan.study, everything)
-        report = write_filters_report(study, plan.out, everything, measured, pictures, command)
-    judged = [(figure, judge(figure, measured)) for figure in plan.study.figures]
-    return everything, [f"{f.name}: {j.sentence}" for f, j in judged if j], report
+        found = write_results(plan.study, plan.out, everything, command=command, data=data)
+    return everything, found
 
 
 def _made(
@@ -177,7 +144,11 @@ def _made(
     left = list(runs)
     while left:
         # The longest first, so that the last workers end at about the same time.
-        todo = sorted(settled(left, watcher), key=expected_work, reverse=True)
+        jobs, unresumable = with_engines(left, watcher.note)
+        for planned in left:
+            if why := unresumable.get(planned.job.name):
+                yield _failed(planned.job, why, watcher, command)
+        todo = sorted(jobs, key=expected_work, reverse=True)
         held: set[str] = set()
         started = run_jobs(
             todo, workers=workers, watcher=watcher, command=command, scheduler=scheduler
@@ -224,7 +195,7 @@ def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
 def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bool) -> None:
     """Make sure, before anything runs, that files which alone tell of runs can be read."""
     if plan.study.is_of_filters:
-        from dae_cli.study.of_filters.rows import require_measures
+        from dae_cli.study.filter_study import require_measures
 
         require_measures(plan.out, rows, discarding_runs=discarding_runs)
     else:
@@ -249,7 +220,7 @@ def _failed(job: Job, why: str, watcher: Watcher, command: str) -> RunRow:
 
 
 def _lost(job: Job, why: str, command: str) -> RunRow:
-    from dae_cli.study.run.execute import lost_row
+    from dae_cli.study.run.run import lost_row
 
     return lost_row(job, why, command)
 
@@ -257,10 +228,10 @@ def _lost(job: Job, why: str, command: str) -> RunRow:
 def _as_asked(row: RunRow, runs: Sequence[PlannedRun]) -> RunRow:
     """Return the row, or a failed one where another command made the run with another engine."""
     planned = next(planned for planned in runs if planned.job.name == row.run)
-    if row.error or planned.takes(row.engine):
+    if row.error or planned.accepts(row.engine):
         return row
     why = f"another dae process made it meanwhile with the engine {row.engine}"
-    return without_result(row, f"{why}, not {planned.engine}")
+    return failed(row, f"{why}, not {planned.engine}")
 
 
 def _wait_for_one(runs: Sequence[PlannedRun], watcher: Watcher) -> None:

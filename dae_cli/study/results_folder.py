@@ -14,14 +14,13 @@ from dae_cli.config.saved_settings import SETTINGS, settings_text
 from dae_cli.csvfile import write_rows
 from dae_cli.data.dataset import Origin, Prepared
 from dae_cli.errors import NameTooLongError, RunFolderError
-from dae_cli.files import is_text, part_of, sweep, write_text
+from dae_cli.files import file_lock, is_text, part_of, sweep, write_text
 from dae_cli.study.earlier_rows import RUNS_CSV as RUNS_CSV
 from dae_cli.study.earlier_rows import earlier_rows, require_rows_kept
-from dae_cli.study.locks import hold
 from dae_cli.study.plan import Plan, default_out, with_seed
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.run.folder import RUNS, STATUS, Job
-from dae_cli.study.run.row import row_of, with_verdict, without_result
+from dae_cli.study.run.job import RUNS, STATUS, Job
+from dae_cli.study.run.record import failed, row_of, with_verdict
 
 TABLE_CSV, FILTERS = "table.csv", "filters"
 ROOM_FOR_NAMES = 100
@@ -87,13 +86,13 @@ def runs_csv_of(study: str, out: Path, overrides: Sequence[str] = ()) -> Path:
 
 
 @contextmanager
-def tables_alone(out: Path) -> Iterator[None]:
+def tables_lock(out: Path) -> Iterator[None]:
     """Be the only process that writes the tables and pictures of a results folder.
 
     Raises:
         HeldError: another one does not come to an end. OutputError: the folder is read-only.
     """
-    with hold(out / ".tables.lock", wait=WAIT_SECONDS):
+    with file_lock(out / ".tables.lock", wait=WAIT_SECONDS):
         for folder in (out, out / FILTERS):
             sweep(folder)
         yield
@@ -115,9 +114,9 @@ def _as_its_folder_tells(plan: Plan, row: RunRow) -> RunRow:
         experiment = with_seed(cell.experiment, row.seed)
         found = row_of(Job(row.cell, experiment, data, folder, reference=cell.reference))
     except RunFolderError as error:
-        return row if row.error else without_result(row, str(error))
+        return row if row.error else failed(row, str(error))
     planned = next((p for p in plan.runs if p.job.name == row.run), None)
-    asked = planned is None or planned.takes(found.engine)
+    asked = planned is None or planned.accepts(found.engine)
     return row if row.error and not asked else found
 
 

@@ -13,9 +13,9 @@ from dae_cli.study.plan import make_job, prepare_any
 from dae_cli.study.progress import Watcher
 from dae_cli.study.results_folder import check_writable
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import PlannedRun, default_runs, sweep_runs
-from dae_cli.study.run.row import row_of
-from dae_cli.study.run.which_engine import check_choice, refuse_other_engine, settled
+from dae_cli.study.run.engine_choice import check_choice, refuse_other_engines, with_engines
+from dae_cli.study.run.job import PlannedRun, default_runs, sweep_runs
+from dae_cli.study.run.record import row_of
 from dae_cli.study.workers.pool import run_jobs
 
 
@@ -72,9 +72,13 @@ def execute(planned: PlannedRun, *, watcher: Watcher, force: bool, command: str)
         job.discard()
         planned = replace(planned, job=replace(job, from_start=True))
     elif planned.state == "done":
-        refuse_other_engine([planned])
-        return row_of(job)
-    (outcome,) = run_jobs(settled([planned], watcher), workers=1, watcher=watcher, command=command)
+        row = row_of(job)
+        refuse_other_engines([(planned, row)])
+        return row
+    jobs, unresumable = with_engines([planned], watcher.note)
+    for why in unresumable.values():
+        raise RunFolderError(f"{planned.label}: {why}")
+    (outcome,) = run_jobs(jobs, workers=1, watcher=watcher, command=command)
     if isinstance(outcome, RunRow):
         return outcome
     raise RunFolderError(f"{job.cell}: another dae process began this run just now")

@@ -16,7 +16,7 @@ from dae_cli.config.dump import dump_yaml
 from dae_cli.config.experiments import resolve_cells, resolve_study
 from dae_cli.config.search_cells import SearchedCell, resolve_search
 from dae_cli.errors import ConfigError
-from dae_cli.study.run.folder import config_sha256, run_name
+from dae_cli.study.run.job import config_sha256, run_name
 
 __all__ = ["named_runs", "problems", "search_space", "settings", "shown", "trial_settings"]
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dae_cli import csvfile
-from dae_cli.study import paper, rows
-from dae_cli.study.of_filters import rows as of_filters
+from dae_cli.study import filter_study, paper, rows
 
 __all__ = ["ROWS_OF", "written_again"]
 
@@ -19,8 +18,8 @@ ROWS_OF: dict[str, Any] = {
     "curves.csv": rows.CurveRow,
     "search.csv": rows.TrialRow,
     "search_earlier.csv": rows.TrialRow,
-    "filters.csv": of_filters.UnitRow,
-    "figures.csv": of_filters.FigureRow,
+    "filters.csv": filter_study.UnitRow,
+    "figures.csv": filter_study.FigureRow,
     "reference.csv": rows.ReferenceRow,
     "paper_tables.csv": paper.PrintedNumber,
 }

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from dae_cli.commands.console import Lines
 from dae_cli.config.experiments import resolve_experiment
-from dae_cli.study.run import keeper
-from dae_cli.study.run.corruption import corruption_told
+from dae_cli.study.run import checkpoints
+from dae_cli.study.run.filters import describe_corruption
 
-__all__ = ["Place", "corruption_in_words", "report_every_epoch"]
+__all__ = ["Place", "corruption_in_words", "report_every_epoch", "saved_checkpoints"]
 
 
 class Place(NamedTuple):
@@ -40,11 +41,25 @@ def report_every_epoch(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
         moved(lines, run, position)
 
     monkeypatch.setattr(Lines, "moved", listening)
-    monkeypatch.setattr(keeper, "STATUS_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "STATUS_SECONDS", 0.0)
     return places
+
+
+def saved_checkpoints(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which every checkpoint of a run that is saved adds its phase."""
+    saved: list[str] = []
+    module: Any = checkpoints
+    save = module.save_checkpoint
+
+    def listening(path: Path, state: Any, expected: Any) -> None:
+        save(path, state, expected)
+        saved.append(state.phase)
+
+    monkeypatch.setattr(module, "save_checkpoint", listening)
+    return saved
 
 
 def corruption_in_words(experiment: str, *overrides: str) -> str:
     """Return what the words over a picture of filters say was done while they were trained."""
     settings: Any = resolve_experiment(experiment, overrides).experiment
-    return corruption_told(settings)
+    return describe_corruption(settings)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from dae_cli.config.experiments import resolve_study
 from dae_cli.study.paper import compared_with, paper_numbers
-from dae_cli.study.run.folder import config_sha256, run_name
+from dae_cli.study.run.job import config_sha256, run_name
 from dae_cli.study.tables.comparisons import holm
 from dae_cli.study.tables.comparisons import p_value as mcnemar_p_value
 from dae_cli.study.verdict import half_width_95, verdict

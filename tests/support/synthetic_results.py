@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import re
 import shutil
@@ -202,13 +201,13 @@ def write_saved_runs(
     sheets: Mapping[str, NDArray[np.uint8]] | None = None,
     command: str = "dae replicate made",
 ) -> None:
-    """Write curves.csv, sheets of filters and the command of report.html, as dae would keep them.
+    """Write curves.csv, sheets of filters and the command of REPORT.md, as dae would keep them.
 
     Args:
         out: the folder of the results.
         curves: by run, validation errors by epoch, and the cost of each layer by epoch.
         sheets: by run, the greys of its filters, (units, 784).
-        command: that the page says it was made by.
+        command: that the report says it was made by.
     """
     (out / "filters").mkdir(parents=True, exist_ok=True)
     lines = [["run", "curve", "points"]]
@@ -219,8 +218,7 @@ def write_saved_runs(
     write_csv(out / "curves.csv", lines)
     for run, greys in (sheets or {}).items():
         _write_sheet(out / "filters" / f"{run}.png", run, greys)
-    page = f'<!doctype html><meta name="dae-command" content="{html.escape(command)}">'
-    (out / "report.html").write_text(page, encoding="utf-8")
+    (out / "REPORT.md").write_text(f"Made by `{command}` at commit abc.\n", encoding="utf-8")
 
 
 def _write_sheet(path: Path, run: str, greys: NDArray[np.uint8]) -> None:

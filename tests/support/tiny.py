@@ -13,6 +13,12 @@ import yaml
 N_TEST_ROWS = 400
 """Test rows that each run of the tiny study counts."""
 
+RESULT = (
+    *("n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent"),
+    *("best_epoch", "epochs", "selected", "trials", "verdict"),
+)
+"""What status.json of a network or an SVM has once the run is done."""
+
 STUDY: dict[str, Any] = {
     "title": "Tiny: two cells of rect",
     "shared": {
@@ -95,7 +101,7 @@ def run_of(results: Path, cell: str) -> Path:
 def stop(folder: Path) -> Path:
     """Make a finished run one that was stopped just before its end; its folder from then on."""
     change_json(folder / "status.json", lambda status: status.update(state="running"))
-    change_json(folder / "status.json", lambda status: status.pop("result"))
+    change_json(folder / "status.json", lambda status: [status.pop(name, None) for name in RESULT])
     return folder.rename(folder.with_name(folder.name + ".partial"))
 
 

@@ -17,9 +17,7 @@ from dae_cli.data.own.files import SPLITS, OwnRows, read_rows
 from dae_cli.errors import DataError, shown
 
 
-def read_content(
-    path: Path, declaration: Declaration
-) -> tuple[Content, OwnFacts, list[str]]:
+def read_content(path: Path, declaration: Declaration) -> tuple[Content, OwnFacts, list[str]]:
     """Read what the file `path` declares: the content, its facts, and notes about it.
 
     Raises DataError: files that cannot be used.
@@ -31,9 +29,7 @@ def read_content(
     pixels, levels, notes = _scaled(parts, declaration, declared)
     labels = [_numbered(parts[split].labels, classes, len(parts[split])) for split in SPLITS]
     train, valid, test = pixels
-    content = Content(
-        np.concatenate([train, valid]), np.concatenate(labels[:2]), test, labels[2]
-    )
+    content = Content(np.concatenate([train, valid]), np.concatenate(labels[:2]), test, labels[2])
     facts = OwnFacts(
         declared=declared,
         declaration=declaration,

@@ -58,9 +58,9 @@ class OwnRows:
         return replace(self, values=self.values[rows], labels=labels)
 
 
-def read_rows(path: Path, declaration: Declaration, like: OwnRows | None = None) -> dict[
-    str, OwnRows
-]:
+def read_rows(
+    path: Path, declaration: Declaration, like: OwnRows | None = None
+) -> dict[str, OwnRows]:
     """The rows of a file by split; under `train` where the file is not split itself.
 
     `like`: rows that these must fit, of the file with the training rows.
@@ -213,17 +213,13 @@ def _npz_rows(path: Path, arrays: Any, declaration: Declaration) -> dict[str, Ow
             labels = _labels_of(arrays[label_key], len(values), f"{path}: {label_key}")
         size = tuple(n for n in values.shape[1:] if n != 1)
         image = size if len(size) == 2 or (len(size) == 3 and size[2] == 3) else None
-        rows[name] = OwnRows(
-            f"{path}: {key}", values.reshape(len(values), -1), labels, image=image
-        )
+        rows[name] = OwnRows(f"{path}: {key}", values.reshape(len(values), -1), labels, image=image)
     return rows
 
 
 def _labels_of(labels: NDArray[Any], n: int, where: str) -> NDArray[np.str_]:
     if labels.size != n:
-        raise DataError(
-            f"{where} has shape {labels.shape}, expected a label for each of {n} rows"
-        )
+        raise DataError(f"{where} has shape {labels.shape}, expected a label for each of {n} rows")
     labels = labels.reshape(n)
     if labels.dtype.kind == "f":
         if not (np.isfinite(labels) & (labels == np.rint(labels))).all():

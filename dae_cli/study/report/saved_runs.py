@@ -1,36 +1,41 @@
-"""What a results folder keeps of runs, whose own folders may be elsewhere by now.
+"""Curves and filters of runs: from their folders, else as the results folder has them.
 
 Run folders are not committed, and a study may be run in parts. curves.csv has the curves of every
-run, and each sheet in filters/ tells its run, its grey limit and the place of its tiles. A run's
-name holds the digest of its settings, data and numerics, so what is kept of a run is still true.
+run, and each sheet in filters/ names its run, its grey limit and the place of its tiles. A run's
+name holds the digest of its settings, data and numerics, so what is saved of a run stays true.
 """
 
 from __future__ import annotations
 
-import html
-import re
-from collections.abc import Collection, Mapping, Sequence
+import csv
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from dae_cli.csvfile import read_rows, write_rows
-from dae_cli.figures.greys import Greys, ImageShape
+from dae_cli.data.datasets import spec_of
+from dae_cli.errors import RunFolderError
+from dae_cli.figures.filters import Filters
+from dae_cli.figures.greys import Greys, ImageShape, common_limit, weights_of
 from dae_cli.figures.series import Curves, simplified
 from dae_cli.figures.sheets import Grid, Sheet
-from dae_cli.study.report.metrics_curves import metrics_curves
-from dae_cli.study.rows import CurveRow
-from dae_cli.study.run.folder import RUNS
+from dae_cli.study.rows import CurveRow, RunRow
+from dae_cli.study.run.filters import first_filters
+from dae_cli.study.run.job import CHECKPOINT, METRICS, RUNS
 
-PAGE, CURVES_CSV, FILTERS = "report.html", "curves.csv", "filters"
+CURVES_CSV, FILTERS = "curves.csv", "filters"
 _LIMIT, _TILES = "Limit", "Tiles"
 """What a sheet of one run says of itself: the weight that is white, and where its tiles are."""
 _VALID = "validation error"
 _MOST_PIXELS = 3000
 """Of a sheet's width and height."""
+_WITHOUT_FILTERS = ("NNet", "SVM")
+"""Beginnings of the names of models whose first layer was not pretrained, or that have none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,65 +60,87 @@ class SavedSheet:
         return self.grid.tiles_of(self.picture, self.units, image).reshape(self.units, -1)
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
+class ShownFilters:
+    """The first filters of a run, turned as the images are looked at.
+
+    Attributes:
+        filters: those of a sheet are as near as its greys.
+        sheet_limit: the grey limit of the sheet that they are taken from; None: of a run's folder.
+    """
+
+    row: RunRow
+    filters: Filters
+    sheet_limit: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class SavedRuns:
-    """What is kept of runs, by their names."""
+    """What there is of runs, by their names.
 
-    curves: Mapping[str, Curves] = field(default_factory=dict)
-    sheets: Mapping[str, SavedSheet] = field(default_factory=dict)
+    Attributes:
+        runs: the folder of the run folders; None where these are not looked into.
+        curves, sheets: as the results folder has them.
+    """
+
+    runs: Path | None
+    curves: Mapping[str, Curves]
+    sheets: Mapping[str, SavedSheet]
+
+    def curves_of(self, run: str) -> Curves | None:
+        """Return the curves of a run that is done, thinned out; None where nothing has them.
+
+        Raises:
+            RunFolderError: its metrics.csv is damaged.
+        """
+        found = metrics_curves(self.runs / run) if self.runs else None
+        if found is None:
+            return self.curves.get(run)
+        return Curves(simplified(found.valid), tuple(simplified(line) for line in found.cost))
+
+    def shown_filters(
+        self, rows: Sequence[RunRow], dataset: str
+    ) -> tuple[list[ShownFilters], float]:
+        """Return the filters of one data set's runs, of the first seed of each cell, and the grey
+        limit that they share.
+
+        A run whose folder is elsewhere is shown as its sheet has it. Where such sheets have one
+        grey scale, all are drawn on it: two are never mixed.
+
+        Raises:
+            RunFolderError: a checkpoint is damaged.
+        """
+        found = [shown for row in first_seeds(rows) if (shown := self._shown(row, dataset))]
+        limits = {shown.sheet_limit for shown in found} - {None}
+        if len(limits) != 1 and found:
+            limits = {common_limit([shown.filters.weights for shown in found])}
+        return found, float(f"{limits.pop() or 1.0:.4g}") if limits else 1.0
+
+    def _shown(self, row: RunRow, dataset: str) -> ShownFilters | None:
+        if self.runs and (self.runs / row.run / CHECKPOINT).is_file():
+            return ShownFilters(row, first_filters(self.runs / row.run, dataset))
+        sheet, image = self.sheets.get(row.run), spec_of(dataset).tile
+        if sheet is None or (greys := sheet.greys(image)) is None:
+            return None
+        return ShownFilters(row, Filters(weights_of(greys, sheet.limit), image), sheet.limit)
 
 
-def read_saved_runs(out: Path) -> SavedRuns:
-    """Read what a results folder keeps; sheets that dae did not draw are passed over.
+def first_seeds(rows: Sequence[RunRow]) -> list[RunRow]:
+    """Return the rows whose filters are shown: of each cell with any, that of its first seed."""
+    rows = [row for row in rows if not row.model.startswith(_WITHOUT_FILTERS)]
+    return [row for row in rows if row.seed == min(r.seed for r in rows if r.cell == row.cell)]
+
+
+def read_saved_runs(out: Path, *, read_runs: bool = True) -> SavedRuns:
+    """Read curves.csv of a results folder, and those sheets in it that dae drew.
+
+    Args:
+        read_runs: whether the folders of its runs will be looked into first.
 
     Raises:
         RunFolderError: curves.csv is not one that dae wrote.
     """
-    return SavedRuns(read_curves(out), _read_sheets(out / FILTERS))
-
-
-def page_command(out: Path) -> str:
-    """Return the command that report.html says it was made by; empty where it says none."""
-    with suppress(OSError):
-        page = (out / PAGE).read_text(encoding="utf-8", errors="replace")
-        if found := re.search('<meta name="dae-command" content="([^"]*)"', page):
-            return html.unescape(found[1])
-    return ""
-
-
-def run_curves(out: Path, run: str, saved: SavedRuns) -> Curves | None:
-    """Return the curves of a run that is done, thinned out; None where nothing tells them.
-
-    Raises:
-        RunFolderError: metrics.csv is damaged.
-    """
-    found = metrics_curves(out / RUNS / run)
-    if found is None:
-        return saved.curves.get(run)
-    return Curves(simplified(found.valid), tuple(simplified(line) for line in found.cost))
-
-
-def write_curves(out: Path, runs: Sequence[str], fresh: Collection[str]) -> None:
-    """Write curves.csv of runs; whoever holds the tables calls it.
-
-    Args:
-        out: the folder of the results.
-        runs: all that it is to have; those of which nothing tells are left out.
-        fresh: those that are read from their folders, whatever is kept of them.
-
-    Raises:
-        RunFolderError: a run's metrics.csv or curves.csv is damaged.
-        OutputError: it cannot be written.
-    """
-    saved = SavedRuns(read_curves(out))
-    rows: list[CurveRow] = []
-    for run in runs:
-        known = None if run in fresh else saved.curves.get(run)
-        if (own := known or run_curves(out, run, saved)) is None:
-            continue
-        rows += [CurveRow(run, f"cost {k}", line) for k, line in enumerate(own.cost, start=1)]
-        rows.append(CurveRow(run, _VALID, own.valid))
-    write_rows(out / CURVES_CSV, rows, CurveRow)
+    return SavedRuns(out / RUNS if read_runs else None, read_curves(out), _read_sheets(out))
 
 
 def read_curves(out: Path) -> dict[str, Curves]:
@@ -128,6 +155,68 @@ def read_curves(out: Path) -> dict[str, Curves]:
         valid = row.curve == _VALID
         found[row.run] = Curves(row.points, cost) if valid else Curves((), (*cost, row.points))
     return found
+
+
+def write_curves(out: Path, curves: Mapping[str, Curves]) -> None:
+    """Write curves.csv; whoever holds the tables calls it.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    rows: list[CurveRow] = []
+    for run, own in curves.items():
+        rows += [CurveRow(run, f"cost {k}", line) for k, line in enumerate(own.cost, start=1)]
+        rows.append(CurveRow(run, _VALID, own.valid))
+    write_rows(out / CURVES_CSV, rows, CurveRow)
+
+
+def add_curves(out: Path, run: str, runs: Sequence[str]) -> None:
+    """Write curves.csv with a run that has just ended; whoever holds the tables calls it.
+
+    Args:
+        runs: all that it is to have, in their order.
+
+    Raises:
+        RunFolderError: a run's metrics.csv or curves.csv is damaged.
+        OutputError: it cannot be written.
+    """
+    saved = SavedRuns(out / RUNS, read_curves(out), {})
+    known = {r: saved.curves.get(r) if r != run else None for r in runs}
+    found = {r: curves or saved.curves_of(r) for r, curves in known.items()}
+    write_curves(out, {r: curves for r, curves in found.items() if curves})
+
+
+def metrics_curves(run: Path) -> Curves | None:
+    """Return the curves of a run's folder, a point an epoch; None where it has no metrics.csv.
+
+    Raises:
+        RunFolderError: metrics.csv is damaged.
+    """
+    path = run / METRICS
+    if not path.is_file():
+        return None
+    valid: list[tuple[int, float]] = []
+    cost: dict[int, list[tuple[int, float]]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for record in csv.DictReader(file, strict=True):
+                epoch = int(record["epoch"])
+                if record["phase"] == "finetune":
+                    valid.append((epoch, _rounded(record["valid_error_percent"])))
+                else:
+                    layer = cost.setdefault(int(record["layer"]), [])
+                    layer.append((epoch, _rounded(record["cost"])))
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise RunFolderError(f"{path}: cannot be read ({error}); move the run away") from error
+    return Curves(tuple(valid), tuple(tuple(cost[k]) for k in sorted(cost)))
+
+
+def _rounded(text: str) -> float:
+    """A number of metrics.csv, to what can be seen."""
+    value = float(f"{float(text):.4g}")
+    if not isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
 
 
 def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, str]) -> None:
@@ -151,9 +240,9 @@ def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, s
     sheet.save(path, {**metadata, **texts})
 
 
-def _read_sheets(folder: Path) -> dict[str, SavedSheet]:
+def _read_sheets(out: Path) -> dict[str, SavedSheet]:
     found = {}
-    for path in sorted(folder.glob("*.png")):
+    for path in sorted((out / FILTERS).glob("*.png")):
         with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
             run, sheet = _sheet(path)
             found[run] = sheet

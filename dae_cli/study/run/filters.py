@@ -1,4 +1,4 @@
-"""The filters of runs: what the pictures are drawn from, and the sheet of one run."""
+"""The filters of runs: what the figures are drawn from, the sheet of one run, and its title."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from dae_cli.config.schema import CORRUPTIONS, PretrainedExperiment
 from dae_cli.data.datasets import known_spec
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet
 from dae_cli.figures.greys import square_image, upright
-from dae_cli.study.run.folder import CHECKPOINT, PARTIAL, RUN_FILTERS
+from dae_cli.filters.measures import UnitMeasures, measure, without_shape
+from dae_cli.study.run.job import CHECKPOINT, PARTIAL, RUN_FILTERS
 
 TILES = (10, 10)
 """Rows and columns of a sheet: its first filters are shown."""
@@ -72,6 +74,19 @@ def as_shown(weights: NDArray[np.float32], dataset: str, title: str = "") -> Fil
     return Filters(turned, spec.tile, title)
 
 
+def measures_of(weights: NDArray[np.float32], dataset: str) -> list[UnitMeasures]:
+    """Measure filters of patches or images, of colours their mean; a row of a table has no shapes.
+
+    `weights`: (units, inputs).
+    """
+    if (spec := known_spec(dataset)) is None:
+        return measure(weights)
+    if not spec.is_image:
+        return [without_shape(unit, row) for unit, row in enumerate(weights)]
+    greys = weights.reshape(len(weights), -1, spec.channels).mean(axis=2)
+    return measure(greys if spec.channels > 1 else weights, spec.image)
+
+
 def first_filters(folder: Path, dataset: str) -> Filters:
     """Return the filters that are shown of a run."""
     filters = as_shown(run_filters(folder), dataset)
@@ -89,3 +104,22 @@ def save_run_filters(folder: Path, dataset: str, title: str) -> None:
 def tiles_for(units: int) -> tuple[int, int]:
     """Return (rows, columns) for so many units, at most TILES, that show so many."""
     return min(TILES[0], math.ceil(units / TILES[1])), TILES[1]
+
+
+def describe_corruption(experiment: PretrainedExperiment) -> str:
+    """Return `25 % destroyed`, `Gaussian noise, σ 0.5`, `weight decay 0.001`, `no corruption`.
+
+    `not pretrained` where that took no epoch.
+    """
+    pretrain, corruption = experiment.pretrain, experiment.corruption
+    if pretrain.epochs == 0:
+        return "not pretrained"
+    penalties = []
+    if pretrain.weight_decay:
+        penalties.append(f"weight decay {pretrain.weight_decay:g}")
+    if pretrain.contraction:
+        penalties.append(f"contraction {pretrain.contraction:g}")
+    kind = CORRUPTIONS[corruption.kind]
+    level = corruption.sigma if kind.level == "sigma" else 100 * corruption.destruction
+    noise = [kind.words.format(level)] if level else []
+    return ", ".join([*noise, *penalties]) or "no corruption"

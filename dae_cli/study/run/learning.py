@@ -17,8 +17,7 @@ from dae_cli.data.cache import load
 from dae_cli.data.dataset import Prepared
 from dae_cli.engines.engine import Engine
 from dae_cli.errors import ConfigError
-from dae_cli.study.run.execute import dataset_for
-from dae_cli.study.run.filter_run import images_of
+from dae_cli.study.run.run import dataset_for, images_of
 from dae_cli.training.inputs import Inputs, inputs_of
 from dae_cli.training.run import Callbacks, TrainingRun
 from dae_cli.training.state import TrainingState, initial_state

@@ -1,9 +1,8 @@
-"""Which test rows a run got wrong: kept in its folder, one bit a row, and read strictly.
+"""wrong_rows.npy of a run: which test rows it got wrong, one bit a row.
 
 Two models are compared on the same test rows (`tables/comparisons.py`); their counts alone cannot
-tell how often they fail on different rows. `wrong_rows.npy` holds uint8, the bits of
-`numpy.packbits`: bit 7 of byte 0 is the first test row, and it is 1 where the row was classified
-wrongly.
+tell how often they fail on different rows. The file holds uint8, the bits of `numpy.packbits`:
+bit 7 of byte 0 is the first test row, and it is 1 where the row was classified wrongly.
 """
 
 from __future__ import annotations
@@ -16,18 +15,15 @@ from numpy.typing import NDArray
 
 from dae_cli.errors import RunFolderError, plain
 from dae_cli.files import write_whole
-from dae_cli.study.run.folder import WRONG_ROWS
+from dae_cli.study.run.job import WRONG_ROWS
 
 _MOST_HEADER = 10_000
 """Bytes; the header that numpy writes has 128."""
+_REMEDY = "remove the folder of the run to have dae replicate make it again"
 
 
 def keep_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
-    """Write wrong_rows.npy whole.
-
-    Args:
-        folder: of the run; it must be there.
-        wrong: for each test row, in the order of the split, whether it was classified wrongly.
+    """Write wrong_rows.npy whole, from what is True for each test row classified wrongly.
 
     Raises:
         OutputError: it cannot be written.
@@ -38,63 +34,57 @@ def keep_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
 
 
 def load_wrong_rows(folder: Path, n_test: int, n_wrong: int) -> NDArray[np.bool_]:
-    """Read wrong_rows.npy of a run of so many test rows, so many of them wrong.
+    """Read wrong_rows.npy of a run with so many test rows, so many of them wrong.
 
     Raises:
-        RunFolderError: it is not there, is no such file, or tells of another number of rows or of
-            wrong ones.
+        RunFolderError: it is missing or damaged, or has other counts.
     """
     path = folder / WRONG_ROWS
-    n_bytes = -(-n_test // 8)
     try:
         with path.open("rb") as file:
-            content = file.read(_MOST_HEADER + n_bytes + 1)
+            content = file.read(_MOST_HEADER + n_test)
     except FileNotFoundError:
-        raise RunFolderError(f"{path}: is not there; dae replicate counts it again") from None
+        raise RunFolderError(f"{path}: no such file; {_REMEDY}") from None
     except OSError as error:
         raise RunFolderError(f"{path}: cannot be read ({error.strerror or error})") from error
     try:
-        return unpack(_body(path, content, n_bytes), n_test, n_wrong)
+        return unpack(_packed_bits(content, -(-n_test // 8)), n_test, n_wrong)
     except ValueError as error:
-        raise _damaged(path, str(error)) from error
+        raise RunFolderError(f"{path}: {error}; {_REMEDY}") from error
+
+
+def _packed_bits(content: bytes, n_bytes: int) -> bytes:
+    """Return what a .npy file holds, which must be so many bytes and nothing else.
+
+    Raises:
+        ValueError: it is another file.
+    """
+    expected = f"expected a .npy file of {n_bytes} bytes, uint8 {(n_bytes,)}, a bit a row"
+    file = io.BytesIO(content)
+    try:
+        bits = np.load(file, allow_pickle=False)
+    except Exception as error:  # numpy passes on whatever Python's tokenizer says of a header
+        why = plain(" ".join(str(error).split())[:100])
+        raise ValueError(f"cannot be read ({why}), {expected}") from error
+    if not isinstance(bits, np.ndarray) or (bits.dtype, bits.shape) != (np.uint8, (n_bytes,)):
+        held = f"{bits.dtype} {bits.shape}" if isinstance(bits, np.ndarray) else "an archive"
+        raise ValueError(f"holds {held}, {expected}")
+    if left := len(content) - file.tell():
+        raise ValueError(f"has {left} bytes too many, {expected}")
+    return bits.tobytes()
 
 
 def unpack(bits: bytes, n_test: int, n_wrong: int) -> NDArray[np.bool_]:
     """Return which of so many test rows are wrong, so many of them.
 
     Raises:
-        ValueError: the bits tell of another number of rows or of wrong ones.
+        ValueError: the bits are of another number of rows, or of wrong ones.
     """
     if len(bits) != -(-n_test // 8):
         raise ValueError(f"holds {len(bits)} bytes, expected {-(-n_test // 8)}, a bit a row")
     wrong = np.unpackbits(np.frombuffer(bits, dtype=np.uint8)).astype(np.bool_)
     if wrong[n_test:].any():
         raise ValueError(f"bits are set beyond the {n_test} test rows")
-    if (found := int(wrong.sum())) != n_wrong:
-        raise ValueError(f"tells of {found} wrong rows, expected {n_wrong}, the run's n_wrong")
+    if (n_set := int(wrong.sum())) != n_wrong:
+        raise ValueError(f"has {n_set} wrong rows, expected {n_wrong}, the run's n_wrong")
     return wrong[:n_test]
-
-
-def _body(path: Path, content: bytes, n_bytes: int) -> bytes:
-    """Return the bytes after the header of a .npy file, which must announce just these.
-
-    Not `numpy.load`: it would also open archives, and make room for whatever a header announces.
-    """
-    file = io.BytesIO(content)
-    try:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError("another version of .npy")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=_MOST_HEADER)
-    except Exception as error:  # numpy hands on whatever Python's tokenizer says of a header
-        why = plain(" ".join(str(error).split())[:100])
-        raise _damaged(path, f"is no .npy file of packed bits ({why})") from error
-    body = content[file.tell() :]
-    if dtype != np.uint8 or shape != (n_bytes,):
-        raise _damaged(path, f"holds {dtype} {shape}, expected uint8 {(n_bytes,)}, a bit a row")
-    if len(body) != n_bytes:
-        raise _damaged(path, f"has not the {n_bytes} bytes that its header announces")
-    return body
-
-
-def _damaged(path: Path, why: str) -> RunFolderError:
-    return RunFolderError(f"{path}: {why}; remove it, dae replicate counts it again")

@@ -26,7 +26,7 @@ from scipy.special import bdtr, chdtrc
 from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.errors import RunFolderError
 from dae_cli.study.rows import RunComparison, RunRow, SavedWrongRows
-from dae_cli.study.run.folder import RUNS
+from dae_cli.study.run.job import RUNS
 from dae_cli.study.run.wrong_rows import load_wrong_rows, unpack
 
 MCNEMAR_CSV, WRONG_ROWS_CSV = "mcnemar.csv", "wrong_rows.csv"
@@ -146,8 +146,12 @@ def _comparison(a: RunRow, b: RunRow, seed: int, only_a: int, only_b: int) -> Ru
     )
 
 
-def write_comparisons(out: Path, rows: Sequence[RunRow]) -> list[RunComparison]:
+def write_comparisons(
+    out: Path, rows: Sequence[RunRow], source: Path | None = None
+) -> list[RunComparison]:
     """Write mcnemar.csv and wrong_rows.csv of the rows of runs.csv; return the former.
+
+    What was known before is read from the results folder `source`, `out` unless given.
 
     Whoever holds the tables calls it. Where every run's folder is here, files that dae did not
     write are made anew.
@@ -155,12 +159,13 @@ def write_comparisons(out: Path, rows: Sequence[RunRow]) -> list[RunComparison]:
     Raises:
         OutputError: it cannot be written. RunFolderError: see `require_readable`.
     """
-    require_readable(out, rows)
+    source = source or out
+    require_readable(source, rows)
     try:
-        earlier = read_rows(out / MCNEMAR_CSV, RunComparison)
+        earlier = read_rows(source / MCNEMAR_CSV, RunComparison)
     except RunFolderError:
         earlier = []
-    wrong_rows = wrong_rows_in(out)
+    wrong_rows = wrong_rows_in(source)
     found = compare_runs(rows, wrong_rows, earlier)
     write_rows(out / WRONG_ROWS_CSV, wrong_rows_to_save(rows, wrong_rows), SavedWrongRows)
     write_rows(out / MCNEMAR_CSV, found, RunComparison)

@@ -1,7 +1,4 @@
-"""The study's cells in the form of ICML 2008's table 1: a row a data set, a column a model.
-
-Plain values, with nothing of Markdown or HTML: REPORT.md and the page render it.
-"""
+"""The study's cells in the form of ICML 2008's table 1: a row a data set, a column a model."""
 
 from __future__ import annotations
 
@@ -17,8 +14,8 @@ from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.data.datasets import DATASETS
 from dae_cli.study.paper import SVM_NU, TABLE_1, PaperNumber, published_of_model
 from dae_cli.study.rows import RunRow, TableRow, TrialRow
-from dae_cli.study.run.folder import model_name
-from dae_cli.study.tables.cells import data_mark
+from dae_cli.study.run.job import model_name
+from dae_cli.study.tables.cells import NOTHING, data_mark, interval
 from dae_cli.study.verdict import CALIBRATED, side_of
 
 State = Literal["done", "failed", "not run", "no cell"]
@@ -87,6 +84,25 @@ class TableCell:
         return f"{trials}, {self.search_hours:.2f} h" if self.trials else ""
 
     @property
+    def ours(self) -> str:
+        """Our error with its interval, or why there is none."""
+        if self.state != "done":
+            return NOTHING if self.state == "no cell" else self.state
+        return interval(self.error_percent, self.half_width_95)
+
+    @property
+    def note(self) -> str:
+        """Our destruction, spread over seeds and search, as far as there are any."""
+        level, sd = self.destruction_percent, self.sd_over_seeds
+        parts = ["" if level is None else f"ν = {level:g} %", "" if sd is None else f"sd {sd:.2f}"]
+        return ", ".join(filter(None, [*parts, self.search_summary]))
+
+    @property
+    def published_mark(self) -> str:
+        """`data_mark` where there is a published number to compare with; else empty."""
+        return self.data_mark if self.paper else ""
+
+    @property
     def counts(self) -> bool:
         """Whether claims rest on it: it is done, and no recipe was calibrated to it."""
         return self.state == "done" and self.verdict != CALIBRATED
@@ -101,6 +117,18 @@ class PaperTable:
     cells: tuple[TableCell, ...]
     """Row by row, a cell for every column."""
 
+    @property
+    def columns_of_study(self) -> list[Column]:
+        """Those of which the study has a cell."""
+        models = {cell.model for cell in self.cells if cell.state != "no cell"}
+        return [column for column in self.columns if column.model in models]
+
+    @property
+    def cells_of_study(self) -> list[TableCell]:
+        """The cells of these columns."""
+        models = {column.model for column in self.columns_of_study}
+        return [cell for cell in self.cells if cell.model in models]
+
     def row(self, dataset: str) -> tuple[TableCell, ...]:
         """The cells of a data set, in the order of the columns."""
         return tuple(cell for cell in self.cells if cell.dataset == dataset)
@@ -111,7 +139,7 @@ class PaperTable:
 
 
 def has_other_models(study: ResolvedStudy) -> bool:
-    """Tell whether a study has models of the table beside stacked autoencoders, SAA and SdA."""
+    """Return whether a study has models of the table beside stacked autoencoders, SAA and SdA."""
     models = {model_name(cell.experiment) for cell in study.all_cells}
     known = {column.model for column in COLUMNS}
     return any(name in known and not name.startswith(("SAA-", "SdA-")) for name in models)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.saved_settings import some
@@ -13,29 +13,34 @@ from dae_cli.study.run.provenance import INSTALLED
 from dae_cli.training.version import NUMERICS_VERSION
 
 MOST_NAMED = 4
-"""So many commits a sentence names; of more it tells how many they are."""
+"""So many commits a sentence names; of more it gives their number."""
 
 
-def provenance_sentence(command: str, rows: Sequence[RunRow]) -> str:
-    """Return the sentence that a report begins with, in Markdown; a command may hold backticks."""
-    verb = provenance_verb(rows)
-    longest = max((len(found) for found in re.findall("`+", command)), default=0)
-    fence, space = "`" * (longest + 1), " " if longest else ""
-    return f"{verb} {fence}{space}{command}{space}{fence} {provenance(rows)}."
+@dataclass(frozen=True)
+class Remark:
+    """A sentence whose beginning a report emphasises."""
+
+    lead: str
+    rest: str
+
+    def __str__(self) -> str:
+        return self.lead + self.rest
 
 
-def command_in(report: str) -> str:
-    """Return the command that a report says it was made by; empty where it says none."""
-    found = re.search(r"^(?:Made|Put together) by (`+)(.+?)\1 (?:at|from) ", report, re.MULTILINE)
-    return found[2].strip() if found else ""
+@dataclass(frozen=True)
+class Provenance:
+    """Where the rows of a report are from."""
+
+    verb: str
+    """What the command did: it made all runs, or put together those of several commits."""
+    commits: str
+    uncommitted: bool
+    """Whether a run was made with changes that were not committed."""
+    took: str
+    """How many runs there are, and their time."""
 
 
-def provenance_verb(rows: Sequence[RunRow]) -> str:
-    """Return how the command made a report: runs of several commits are not of that one alone."""
-    return "Made by" if len(commits_of(rows)) <= 1 else "Put together by"
-
-
-def provenance(rows: Sequence[RunRow]) -> str:
+def provenance(rows: Sequence[RunRow]) -> Provenance:
     """Return the commits of all rows, whether one was dirty, and what the runs took."""
     commits = commits_of(rows)
     at = f"at commit {', '.join(commits)}" if commits else "from an installed package"
@@ -43,10 +48,13 @@ def provenance(rows: Sequence[RunRow]) -> str:
         at = f"from runs at {len(commits)} commits, which their rows in runs.csv name"
     elif len(commits) > 1:
         at = f"from runs {at}"
-    if any(commit.endswith("-dirty") for commit in commits):
-        at += " (**with changes that were not committed**)"
     minutes = sum(round(row.minutes or 0.0, 1) for row in rows)
-    return f"{at}; {len(rows)} runs, {minutes:.0f} minutes of one core in all"
+    return Provenance(
+        verb="Made by" if len(commits) <= 1 else "Put together by",
+        commits=at,
+        uncommitted=any(commit.endswith("-dirty") for commit in commits),
+        took=f"{len(rows)} runs, {minutes:.0f} minutes of one core in all",
+    )
 
 
 def commits_of(rows: Sequence[RunRow]) -> list[str]:
@@ -54,35 +62,30 @@ def commits_of(rows: Sequence[RunRow]) -> list[str]:
     return sorted({part for row in rows for part in row.commit.split("+") if part})
 
 
-def changes(study: ResolvedStudy, there: Collection[str]) -> str:
-    """Say what `--set` changed of the cells `there`, which keep their names; empty if nothing."""
+def changes(study: ResolvedStudy, there: Collection[str]) -> Remark | None:
+    """Say what `--set` changed of the cells `there`, which keep their names; None if nothing."""
     cells: dict[str, list[str]] = {}
     for cell, what in study.changed.items():
         if cell in there:
             cells.setdefault(what, []).append(cell)
-    told = [
+    each = [
         f"{'every cell' if len(names) == len(study.all_cells) else ', '.join(names)}: {what}"
         for what, names in cells.items()
     ]
-    return f"{CHANGED}, whatever names and titles say: {'; '.join(told)}." if told else ""
+    rest = f", whatever names and titles say: {'; '.join(each)}."
+    return Remark("Settings changed by --set", rest) if each else None
 
 
-CHANGED = "**Settings changed by --set**"
-"""Beginning of the sentence of `changes`."""
-
-DIFFERENT = "**These rows are not of one make**"
-"""Beginning of `differences_sentence`."""
-
-
-def differences_sentence(rows: Sequence[RunRow]) -> str:
-    """Say what made the rows of one table, where that is not the same; else empty."""
+def mixture(rows: Sequence[RunRow]) -> Remark | None:
+    """Say what the rows of one table differ in and should not; None if in nothing."""
     several = [
         f"{len(names)} commits"
         if what == "commits" and len(names) > MOST_NAMED
         else f"{what} {', '.join(names)}"
         for what, names in provenance_differences(rows).items()
     ]
-    return f"{DIFFERENT}: {'; '.join(several)}." if several else ""
+    rest = f": {'; '.join(several)}."
+    return Remark("These rows are not of one make", rest) if several else None
 
 
 def provenance_differences(rows: Sequence[RunRow]) -> dict[str, list[str]]:
@@ -116,8 +119,10 @@ def other_numerics(rows: Sequence[RunRow]) -> str:
     others = [row for row in rows if row.numerics != NUMERICS_VERSION]
     if not others:
         return ""
-    told = ", ".join(_by_numerics(others))
-    return f"computed with numerics {told}; this version of dae computes with {NUMERICS_VERSION}"
+    versions = ", ".join(_by_numerics(others))
+    return (
+        f"computed with numerics {versions}; this version of dae computes with {NUMERICS_VERSION}"
+    )
 
 
 def computed_with(rows: Sequence[RunRow]) -> str:
@@ -125,9 +130,3 @@ def computed_with(rows: Sequence[RunRow]) -> str:
     names = list(dict.fromkeys(row.engine for row in rows))
     versions = " and ".join(str(version) for version in sorted({row.numerics for row in rows}))
     return f"engine{'s' if len(names) > 1 else ''} {', '.join(names)}, numerics {versions}"
-
-
-def failures(rows: Sequence[RunRow]) -> str:
-    """Return the runs that failed and why; nothing if none did."""
-    failed = [f"- {row.cell}, seed {row.seed}: {row.error}" for row in rows if row.error]
-    return "\n".join(["Failed:", "", *failed]) if failed else ""

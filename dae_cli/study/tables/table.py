@@ -11,7 +11,7 @@ import pandas as pd
 
 from dae_cli.errors import RunFolderError
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.run.row import with_verdict
+from dae_cli.study.run.record import with_verdict
 from dae_cli.study.verdict import half_width_95
 
 _OF_A_RUN = (

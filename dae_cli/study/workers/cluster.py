@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from dae_cli.errors import ConfigError, DaeError
-from dae_cli.files import part_of, write_text
+from dae_cli.files import file_lock, part_of, write_text
 from dae_cli.stopping import Stop
-from dae_cli.study.locks import hold
 from dae_cli.study.progress import Watcher
 from dae_cli.study.workers.cluster_worker import (
     Call,
@@ -113,7 +112,7 @@ class Cluster:
         required = Requirements(Versions.here(), probe, secrets.token_hex(16), lock, also)
         self._left_at_end.callback(lambda: probe.unlink(missing_ok=True))
         write_text(probe, required.text)
-        self._left_at_end.enter_context(hold(lock))
+        self._left_at_end.enter_context(file_lock(lock))
         with self._or_lost():
             answers = self._client.run(unfitness, required, on_error="return")
         unfit = [

@@ -11,8 +11,8 @@ from functools import partial
 from dae_cli.stopping import Interrupted, SignalStop
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import Job
-from dae_cli.study.run.outcome import Left
+from dae_cli.study.run.job import Job
+from dae_cli.study.run.run import Unfinished
 from dae_cli.study.workers.cluster import (
     POLL_SECONDS,
     Cluster,
@@ -33,7 +33,7 @@ KILLED = (
 
 def run_on_cluster(
     jobs: Sequence[Job], *, workers: int, watcher: Watcher, command: str, cluster: Cluster
-) -> Generator[RunRow | Left, None, None]:
+) -> Generator[RunRow | Unfinished, None, None]:
     """Run jobs on a cluster, as `pool.run_jobs` does on this machine.
 
     Raises:
@@ -59,7 +59,7 @@ def run_on_cluster(
         try:
             with closing(ended):
                 for name, result in ended:
-                    if isinstance(result, Left):  # another command is making it
+                    if isinstance(result, Unfinished):  # another command is making it
                         files.leave(name)
                         yield result
                     else:
@@ -82,7 +82,7 @@ def _with_absolute_paths(job: Job) -> Job:
 def _row(result: RunRow | Killed, job: Job, command: str) -> RunRow:
     if isinstance(result, RunRow):
         return result
-    from dae_cli.study.run.execute import lost_row
+    from dae_cli.study.run.run import lost_row
 
     return lost_row(job, KILLED, command)
 

@@ -21,13 +21,13 @@ from dae_cli.data.dataset import Prepared
 from dae_cli.data.datasets import PHOTOGRAPHS, spec_of
 from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.errors import DaeError, DataError
+from dae_cli.files import HeldError, file_lock
 from dae_cli.machine import version_of
 from dae_cli.stopping import LOOK_SECONDS, Stop
-from dae_cli.study.locks import HeldError, hold
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import Job
-from dae_cli.study.run.outcome import Left, outcome_of
+from dae_cli.study.run.job import Job
 from dae_cli.study.run.provenance import INSTALLED, commit, known
+from dae_cli.study.run.run import Unfinished, run_job
 from dae_cli.training.version import NUMERICS_VERSION
 
 T = TypeVar("T")
@@ -116,7 +116,7 @@ def unfitness(required: Requirements) -> str:
     if text != required.text:
         return f"sees something else in {folder} than the command; {shared}"
     try:
-        with hold(required.lock):
+        with file_lock(required.lock):
             return f"does not see the command's lock in {folder}; its file system must have locks"
     except HeldError:
         return required.also()
@@ -181,7 +181,7 @@ class TaskStop:
 
 def make_run(
     job: Job, command: str, data_dir: Path | None, stop: Stop
-) -> RunRow | Left | CalledOff:
+) -> RunRow | Unfinished | CalledOff:
     """Make a run with the data that this worker has; progress goes into the shared folder.
 
     Returns CalledOff where it was stopped and has kept a checkpoint, from which it can go on.
@@ -192,8 +192,8 @@ def make_run(
     from dae_cli.study.workers.files import FileWatcher
 
     own = as_here(job, data_dir)
-    ended = outcome_of(own, FileWatcher(own), command, stop)
-    return CalledOff() if isinstance(ended, Left) and ended.why == "stopped" else ended
+    ended = run_job(own, FileWatcher(own), command, stop)
+    return CalledOff() if isinstance(ended, Unfinished) and ended.why == "stopped" else ended
 
 
 def as_here(job: Job, data_dir: Path | None) -> Job:

@@ -13,7 +13,7 @@ from dae_cli.files import part_of
 from dae_cli.stopping import Stop
 from dae_cli.study.progress import Position, Silent, Watcher
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import PROGRESS, Job, hidden, sweep_runs
+from dae_cli.study.run.job import PROGRESS, Job, hidden, sweep_runs
 
 STOPPING = "stopping: runs finish their step and keep a checkpoint; once more stops at once"
 

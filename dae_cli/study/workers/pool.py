@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from dae_cli.stopping import Interrupted, SignalStop, Stop
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.folder import Job
-from dae_cli.study.run.outcome import Left, outcome_of
-from dae_cli.study.run.threads import one_thread_in_processes
+from dae_cli.study.run.job import Job
+from dae_cli.study.run.run import Unfinished, one_thread_in_processes, run_job
 from dae_cli.study.workers.files import STOPPING, FileWatcher, ProgressFiles
 from dae_cli.study.workers.processes import Lost, Processes
 
@@ -30,7 +29,7 @@ def run_jobs(
     watcher: Watcher,
     command: str,
     scheduler: Cluster | None = None,
-) -> Generator[RunRow | Left, None, None]:
+) -> Generator[RunRow | Unfinished, None, None]:
     """Run jobs, at most `workers` at a time, and yield what each came to when it ends.
 
     Runs on this machine, or on the workers of a cluster if there is a scheduler. The results do
@@ -55,10 +54,10 @@ def run_jobs(
 
 def _run_here(
     jobs: Sequence[Job], watcher: Watcher, command: str
-) -> Generator[RunRow | Left, None, None]:
+) -> Generator[RunRow | Unfinished, None, None]:
     stop = SignalStop(lambda: watcher.note(STOPPING))
     for job in jobs:
-        outcome = outcome_of(job, watcher, command, stop)
+        outcome = run_job(job, watcher, command, stop)
         if isinstance(outcome, RunRow):
             watcher.finished(outcome)
         yield outcome
@@ -68,7 +67,7 @@ def _run_here(
 
 def _run_in_processes(
     jobs: Sequence[Job], workers: int, watcher: Watcher, command: str
-) -> Generator[RunRow | Left, None, None]:
+) -> Generator[RunRow | Unfinished, None, None]:
     """Run in processes; where one is killed, its run is made again, with fewer at a time.
 
     A run that is killed a second time, when there is one at a time, has failed.
@@ -80,7 +79,7 @@ def _run_in_processes(
     with (
         closing(ProgressFiles(jobs, watcher)) as progress,
         stop.deferred(),
-        closing(Processes[Job, RunRow | Left]()) as processes,
+        closing(Processes[Job, RunRow | Unfinished]()) as processes,
     ):
         while processes or (ahead and not number):
             while ahead and len(processes) < workers and not (number := number or stop.asked()):
@@ -90,7 +89,7 @@ def _run_in_processes(
                 if isinstance(outcome, RunRow):
                     progress.finish(outcome)
                     yield outcome
-                elif isinstance(outcome, Left):
+                elif isinstance(outcome, Unfinished):
                     progress.leave(job.name)
                     if outcome.why == "stopped":  # by the command, or by a scheduler
                         number = number or stop.asked() or signal.SIGTERM
@@ -120,14 +119,14 @@ def continuing(workers: int, what: str) -> str:
 
 
 def _killed_row(job: Job, lost: Lost, command: str) -> RunRow:
-    from dae_cli.study.run.execute import lost_row
+    from dae_cli.study.run.run import lost_row
 
     remedy = "the same command goes on from the checkpoint; smaller layers need less memory"
     return lost_row(job, f"{lost}; {remedy}", command)
 
 
-def _run(job: Job, command: str, stop: Stop) -> RunRow | Left:
+def _run(job: Job, command: str, stop: Stop) -> RunRow | Unfinished:
     """Make a run in a process of its own."""
     if stop.asked():
-        return Left(job.name, "stopped")
-    return outcome_of(job, FileWatcher(job), command, stop)
+        return Unfinished(job.name, "stopped")
+    return run_job(job, FileWatcher(job), command, stop)

@@ -5,7 +5,7 @@ Imported by the server that they are forked from; nothing here may start a threa
 
 from contextlib import suppress
 
-import dae_cli.study.run.execute
+import dae_cli.study.run.run
 from dae_cli.import_path import load_numba
 
 with suppress(ImportError):  # then the run says so, if it needs Numba

@@ -1,0 +1,421 @@
+"""A study on filters: what its runs measure, whether that supports each figure's claim, and the
+figures themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.schema import FilterExperiment
+from dae_cli.config.study_schema import Expectation, Figure, MeasureName
+from dae_cli.csvfile import read_rows
+from dae_cli.data.dataset import Prepared, Split
+from dae_cli.errors import RunFolderError
+from dae_cli.figures.filters import Filters, filter_sheet, zoom_sheet
+from dae_cli.figures.saving import remove_pictures
+from dae_cli.figures.sheets import Sheet
+from dae_cli.filters.measures import UnitMeasures
+from dae_cli.filters.summary import Estimate, summarise
+from dae_cli.study.report.context import Report
+from dae_cli.study.rows import RunRow
+from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, run_filters, tiles_for
+from dae_cli.study.run.job import FILTERS_CSV, RUNS
+from dae_cli.study.run.run import images_of
+
+FIGURES, FIGURES_CSV = "figures", "figures.csv"
+PCA_ROWS = 100_000
+PATCH_ENDS = ("pixel −max", "+max of each patch  (mid grey: 0)")
+MEASURES: tuple[MeasureName, ...] = get_args(MeasureName)
+UNITS_OF: dict[MeasureName, str] = {
+    "gabor_percent": "% of the units are Gabor-like",
+    "local_percent": "% of the units are local",
+    "extent_pixels": "pixels, median extent",
+    "locality": "median locality",
+    "orientation_selectivity": "median orientation selectivity",
+}
+"""What stands behind a number of each measure."""
+
+
+@dataclass(frozen=True)
+class _CellAndSeed:
+    cell: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class UnitRow(UnitMeasures, _CellAndSeed):
+    """filters.csv of a study: one unit of one run. Fields of the last base come first."""
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """figures.csv: what one run of a figure comes to, with 95 % intervals over its units."""
+
+    figure: str
+    cell: str
+    run: str
+    seed: int
+    units: int
+    gabor_percent: float
+    gabor_percent_low: float
+    gabor_percent_high: float
+    local_percent: float
+    local_percent_low: float
+    local_percent_high: float
+    extent_pixels: float
+    extent_pixels_low: float
+    extent_pixels_high: float
+    locality: float
+    locality_low: float
+    locality_high: float
+    orientation_selectivity: float
+    orientation_selectivity_low: float
+    orientation_selectivity_high: float
+    holds: bool | None
+    """Whether the figure's claim does; None where it claims nothing in numbers."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A measure of the filters of one run, with its 95 % interval over the units."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        value, low, high = map(_short, (self.value, self.low, self.high))
+        return f"{value} ({low} to {high})"
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """The measures of every unit of one run."""
+
+    row: RunRow
+    units: tuple[UnitRow, ...]
+
+    @cached_property
+    def numbers(self) -> dict[MeasureName, Number]:
+        """What they come to, by measure."""
+        summary = summarise(self.units)
+        return {
+            "gabor_percent": _number(summary.gabor_like, 100.0),
+            "local_percent": _number(summary.local, 100.0),
+            "extent_pixels": _number(summary.extent_pixels),
+            "locality": _number(summary.locality),
+            "orientation_selectivity": _number(summary.orientation_selectivity),
+        }
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether the measures support a figure's claim, and the sentence that says so."""
+
+    holds: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class ShownFigure:
+    """A figure of the report.
+
+    Attributes:
+        picture: its file name; empty where there is none.
+        source: what it is after, or what it is of instead.
+        judgement: None where the figure claims nothing in numbers, or lacks a run.
+    """
+
+    figure: Figure
+    picture: str
+    source: str
+    judgement: Judgement | None
+
+
+@dataclass(frozen=True, eq=False)
+class FilterReport(Report):
+    """What REPORT.md of a study on filters shows."""
+
+    figures: Sequence[ShownFigure]
+    measured: Sequence[MeasuredRun]
+
+    @property
+    def is_of_own_photographs(self) -> bool:
+        """Whether some run learned from photographs of the user's."""
+        return any(row.data_origin == "own" for row in self.rows)
+
+
+# The measures of its runs
+
+
+def measured_runs(
+    source: Path, rows: Sequence[RunRow], *, read_runs: bool = True
+) -> list[MeasuredRun]:
+    """Return the measures of runs that are done: from their folders, else from the study's file.
+
+    Args:
+        source: the folder of the results.
+        rows: of runs.csv.
+        read_runs: whether the folders of runs are looked into.
+
+    Raises:
+        RunFolderError: a file is not as dae writes it, or there are no measures of a run.
+    """
+    done = [row for row in rows if not row.error]
+    saved: dict[tuple[str, int], list[UnitRow]] = {}
+    if not read_runs or any(_is_elsewhere(source, row) for row in done):
+        for unit in read_rows(source / FILTERS_CSV, UnitRow):
+            saved.setdefault((unit.cell, unit.seed), []).append(unit)
+    found = []
+    for row in done:
+        path = source / RUNS / row.run / FILTERS_CSV
+        if read_runs and path.exists():
+            own = read_rows(path, UnitMeasures)
+            units = [UnitRow(row.cell, row.seed, **asdict(unit)) for unit in own]
+        elif (row.cell, row.seed) in saved:
+            units = saved[row.cell, row.seed]
+        else:
+            raise RunFolderError(f"{path}: is not there; remove the folder to have the run made")
+        found.append(MeasuredRun(row, tuple(units)))
+    return found
+
+
+def require_measures(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool = False) -> None:
+    """Make sure that what is known of runs whose folders are elsewhere can be read.
+
+    Args:
+        out: the folder of the results.
+        rows: of runs.csv.
+        discarding_runs: the folders that are here will be removed, to be made one after the other.
+
+    Raises:
+        RunFolderError: the study's filters.csv is not one that dae wrote.
+    """
+    if any(not row.error and (discarding_runs or _is_elsewhere(out, row)) for row in rows):
+        read_rows(out / FILTERS_CSV, UnitRow)
+
+
+def _is_elsewhere(out: Path, row: RunRow) -> bool:
+    return not (out / RUNS / row.run / FILTERS_CSV).exists()
+
+
+def unit_rows(measured: Iterable[MeasuredRun]) -> list[UnitRow]:
+    """Return the rows of the study's filters.csv."""
+    return [unit for run in measured for unit in run.units]
+
+
+def figure_rows(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> list[FigureRow]:
+    """Return a row for each cell and seed of each figure."""
+    found = []
+    for figure in study.figures:
+        judgement = check_claim(figure, measured)
+        for run in measured:
+            if run.row.cell in figure.cells:
+                numbers: dict[str, float] = {}
+                for measure, number in run.numbers.items():
+                    numbers |= {measure: number.value}
+                    numbers |= {f"{measure}_low": number.low, f"{measure}_high": number.high}
+                row = FigureRow(
+                    figure=figure.name,
+                    cell=run.row.cell,
+                    run=run.row.run,
+                    seed=run.row.seed,
+                    units=len(run.units),
+                    holds=judgement.holds if judgement else None,
+                    **numbers,
+                )
+                found.append(row)
+    return found
+
+
+def _number(estimate: Estimate, factor: float = 1.0) -> Number:
+    low, high = estimate.interval
+    return Number(factor * estimate.value, factor * low, factor * high)
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.2f}"
+
+
+# The claims of its figures
+
+
+def check_claim(figure: Figure, runs: Sequence[MeasuredRun]) -> Judgement | None:
+    """Measure what a figure claims; None where it claims nothing in numbers, or lacks a run.
+
+    A bar must be kept by every cell, and every seed of it. What grows must do so from cell to
+    cell with intervals apart, for every seed by itself.
+    """
+    if figure.expect is None:
+        return None
+    expect, cells = figure.expect, figure.cells
+    seeds = sorted({run.row.seed for run in runs if run.row.cell in cells})
+    by_place = {(run.row.cell, run.row.seed): run for run in runs}
+    holding, sentences = [], []
+    for seed in seeds:
+        own = [run for cell in cells if (run := by_place.get((cell, seed))) is not None]
+        if len(own) < len(cells):
+            return None
+        numbers = [run.numbers[expect.measure] for run in own]
+        each = ", ".join(f"{cell} {n}" for cell, n in zip(cells, numbers, strict=True))
+        holding.append(_holds(expect, numbers))
+        sentences.append(f"seed {seed}: {each}" if len(seeds) > 1 else each)
+    if not holding:
+        return None
+    verdict = "The measure bears it out" if all(holding) else "The measure does not bear it out"
+    of_seeds = f" for {sum(holding)} of {len(holding)} seeds" if len(holding) > 1 else ""
+    numbers_of_all = f"{'; '.join(sentences)} {UNITS_OF[expect.measure]}{_bar(expect)}"
+    return Judgement(all(holding), f"{verdict}{of_seeds}: {numbers_of_all}.")
+
+
+def _holds(expect: Expectation, numbers: Sequence[Number]) -> bool:
+    if expect.grows:
+        return all(below.high < above.low for below, above in pairwise(numbers))
+    if expect.at_least is not None:
+        return all(number.value >= expect.at_least for number in numbers)
+    assert expect.at_most is not None
+    return all(number.value <= expect.at_most for number in numbers)
+
+
+def _bar(expect: Expectation) -> str:
+    if expect.grows:
+        return ", each to be above the one before with intervals apart"
+    if expect.at_least is not None:
+        return f", at least {expect.at_least:g} expected"
+    return f", at most {expect.at_most:g} expected"
+
+
+# Its figures
+
+
+def source_of(study: ResolvedStudy, figure: Figure, rows: Sequence[RunRow]) -> str:
+    """Say what a picture is after, which is ours, or what it is of instead.
+
+    It is after the paper's where its cells are what their files say, learned from the study's data.
+    """
+    # The images that are learned from are the same whatever is done to the network.
+    of_images = figure.kind in ("patches", "components")
+    changed = [
+        f"{cell.cell}: {', '.join(what)}"
+        for cell in study.all_cells
+        if cell.cell in figure.cells
+        and (what := [w for w in cell.changed if w.startswith("patches.") or not of_images])
+    ]
+    instead = [f"changed by --set ({'; '.join(changed)})"] if changed else []
+    if any(row.data_origin == "own" for row in rows if row.cell in figure.cells):
+        instead.append("learned from own photographs")
+    if instead:
+        return "; ".join(instead)
+    return f"after {figure.paper}" if figure.paper else ""
+
+
+def save_figures(
+    study: ResolvedStudy,
+    out: Path,
+    source: Path,
+    rows: Sequence[RunRow],
+    data: Mapping[str, Prepared],
+) -> None:
+    """Save what the runs at hand allow, of the first seed of each cell.
+
+    Those of runs whose folders are elsewhere are left as they were, and figures that the study no
+    longer has go.
+
+    Args:
+        source: the results folder of the run folders.
+        data: by data set, what is here.
+    """
+    for figure in study.figures:
+        panels = _panels(study, source, figure, rows, data)
+        if len(panels) == len(figure.cells):
+            caption, first = source_of(study, figure, rows), _first_runs(figure, rows)
+            about = {
+                "Title": f"{study.name}: {figure.title}",
+                "Runs": ", ".join(row.run for row in first),
+                "Commit": ", ".join(dict.fromkeys(row.commit for row in first)),
+                **({"Description": caption} if caption else {}),
+            }
+            _sheet(figure, panels, caption).save(out / picture_of(figure), about)
+    names = {figure.name for figure in study.figures}
+    remove_pictures(out / FIGURES, f"{study.name}: ", names)
+
+
+def picture_of(figure: Figure) -> str:
+    """Return the file name of a figure, from the results folder."""
+    return f"{FIGURES}/{figure.name}.png"
+
+
+def _panels(
+    study: ResolvedStudy,
+    source: Path,
+    figure: Figure,
+    rows: Sequence[RunRow],
+    data: Mapping[str, Prepared],
+) -> list[Filters]:
+    """What stands side by side; fewer than the figure has cells where one cannot be had."""
+    if figure.kind in ("patches", "components"):
+        asked = {cell.cell: cell.experiment for cell in study.cells}
+        experiments = [asked[cell] for cell in figure.cells if cell in asked]
+        return [
+            _from_images(figure, experiment, data[experiment.dataset])
+            for experiment in experiments
+            if isinstance(experiment, FilterExperiment) and experiment.dataset in data
+        ]
+    return [
+        as_shown(run_filters(folder), study.dataset(row.dataset), _title_of(study, figure, row))
+        for row in _first_runs(figure, rows)
+        if (folder := source / RUNS / row.run).exists()
+    ]
+
+
+def _first_runs(figure: Figure, rows: Sequence[RunRow]) -> list[RunRow]:
+    """The run with the lowest seed of each cell, in the figure's order."""
+    done = sorted((row for row in rows if not row.error), key=lambda row: row.seed, reverse=True)
+    by_cell = {row.cell: row for row in done}
+    return [by_cell[cell] for cell in figure.cells if cell in by_cell]
+
+
+def _from_images(figure: Figure, experiment: FilterExperiment, data: Prepared) -> Filters:
+    """Patches as they are learned from, or their principal components, the strongest first."""
+    images = images_of(data, experiment)
+    rows = images.as_float(slice(PCA_ROWS)) if isinstance(images, Split) else images[:PCA_ROWS]
+    if figure.kind == "components":
+        from sklearn.decomposition import PCA
+
+        count = min(TILES[0] * TILES[1], rows.shape[1])
+        rows = np.asarray(PCA(count, svd_solver="full").fit(rows).components_, np.float32)
+    return as_shown(rows[: TILES[0] * TILES[1]], experiment.dataset)
+
+
+def _sheet(figure: Figure, panels: list[Filters], caption: str) -> Sheet:
+    if figure.kind == "zoom":
+        return zoom_sheet(
+            panels, figure.units, title=figure.title, caption=caption, scale=figure.scale
+        )
+    return filter_sheet(
+        panels,
+        tiles_for(max(len(panel.weights) for panel in panels)),
+        title=figure.title,
+        caption=caption,
+        scale=figure.scale,
+        scale_ends=PATCH_ENDS if figure.kind == "patches" else None,
+    )
+
+
+def _title_of(study: ResolvedStudy, figure: Figure, row: RunRow) -> str:
+    """What was done to the cell; and its units, where the figure's cells differ in them."""
+    cells = {cell.cell: cell.experiment for cell in study.all_cells}
+    experiment = cells[row.cell]
+    assert isinstance(experiment, FilterExperiment)
+    corruption = describe_corruption(experiment)
+    sizes = {
+        e.model.hidden for e in map(cells.get, figure.cells) if isinstance(e, FilterExperiment)
+    }
+    return corruption if len(sizes) == 1 else f"{experiment.model.hidden[0]} units, {corruption}"

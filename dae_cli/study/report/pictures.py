@@ -1,0 +1,127 @@
+"""The pictures of a study of a table: error against destruction, learning curves, filters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.figures.filters import filter_sheet
+from dae_cli.figures.plots import plot_errors, plot_learning
+from dae_cli.figures.saving import remove_pictures
+from dae_cli.files import remove_file
+from dae_cli.study.report.context import DatasetResults, TableReport, runs_on, sheet_names
+from dae_cli.study.report.saved_runs import (
+    FILTERS,
+    ShownFilters,
+    add_curves,
+    first_seeds,
+    read_saved_runs,
+    write_sheet,
+)
+from dae_cli.study.report.series import same_start
+from dae_cli.study.rows import RunRow
+from dae_cli.study.run.filters import tiles_for
+
+ERRORS_PNG, CURVES_PNG = "error_vs_destruction.png", "learning_curves.png"
+_TITLE = ": first-layer filters, "
+"""Between the names of study and data set, in what a sheet says of itself."""
+
+
+def save_pictures(report: TableReport, out: Path) -> None:
+    """Save every picture of a report that is not there already, and remove those of former cells.
+
+    Raises:
+        OutputError: one cannot be written.
+    """
+    if report.error_charts:
+        plot_errors(report.error_charts, out / ERRORS_PNG)
+    else:
+        remove_file(out / ERRORS_PNG)  # of cells that the table had before
+    if report.learning_charts:
+        plot_learning(report.learning_charts, out / CURVES_PNG)
+    known = {row.cell for row in report.rows}
+    for dataset in report.datasets:
+        if dataset.shown and not dataset.drawn:
+            _save_sheets(dataset, out)
+        known |= {Path(name).stem for _, name in dataset.sheets}
+    remove_pictures(out / FILTERS, f"{report.study.name}{_TITLE}", known)
+
+
+def _save_sheets(dataset: DatasetResults, out: Path) -> None:
+    """Save the sheet of all runs of a data set, if there is one, then those of its runs."""
+    shown, study = dataset.shown, dataset.study
+    rows = [one.row for one in shown]
+    whole, single = dataset.sheets[: -len(rows)], dataset.sheets[-len(rows) :]
+    about = _Captions(study, shown)
+    for _, name in whole:
+        sheet = filter_sheet(
+            [replace(s.filters, title=f"{s.row.destruction_percent:g} %") for s in shown],
+            about.tiles,
+            limit=dataset.limit,
+            title=f"First-layer filters on {rows[0].dataset}, by destruction",
+            caption=about.caption(rows),
+            magnification=1,
+        )
+        sheet.save(out / name, _metadata(study, rows))
+    for one, (title, name) in zip(shown, single, strict=True):
+        if one.sheet_limit != dataset.limit or one.row.run not in runs_on(out / name):
+            about.save_sheet(one, out / name, dataset.limit, title)
+
+
+def add_run(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[RunRow]) -> None:
+    """Write the curves of a run that has just ended, and its sheet if its cell shows that one.
+
+    Whoever holds the tables calls it: a study that is stopped so leaves what it has, whether or
+    not its run folders come along.
+
+    Args:
+        rows: of runs.csv.
+    """
+    add_curves(out, row.run, [other.run for other in rows if not other.error])
+    own = [other for other in rows if other.dataset == row.dataset and not other.error]
+    if row.run not in [first.run for first in first_seeds(own)]:
+        return
+    shown, limit = read_saved_runs(out).shown_filters(own, study.dataset(row.dataset))
+    sheets = sheet_names(study, [one.row for one in shown])[-len(shown) :]
+    for one, (title, name) in zip(shown, sheets, strict=True):
+        if one.row.run == row.run:
+            _Captions(study, shown).save_sheet(one, out / name, limit, title)
+
+
+class _Captions:
+    """What the sheets of one data set have in common, and say of their units and places."""
+
+    def __init__(self, study: ResolvedStudy, shown: Sequence[ShownFilters]) -> None:
+        units = max(len(one.filters.weights) for one in shown)
+        start = same_start(study, [one.row for one in shown])
+        self.study = study
+        self.tiles = tiles_for(units)
+        self._units = f"Rows of W after pretraining, units 0 to {units - 1}"
+        self._place = "the same unit at the same place in every sheet"
+        self._place += ", from the same initial weights" if start else ""
+
+    def caption(self, rows: Sequence[RunRow]) -> str:
+        seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
+        return f"{self._units}, seed {seeds}; {self._place}."
+
+    def save_sheet(self, shown: ShownFilters, path: Path, limit: float, title: str) -> None:
+        """Save the sheet of one run, from which its filters can be read again."""
+        sheet = filter_sheet(
+            [shown.filters],
+            self.tiles,
+            limit=limit,
+            title=title,
+            caption=self.caption([shown.row]),
+        )
+        write_sheet(sheet, path, limit, _metadata(self.study, [shown.row]))
+
+
+def _metadata(study: ResolvedStudy, rows: Sequence[RunRow]) -> dict[str, str]:
+    """What a sheet says of itself."""
+    return {
+        "Title": f"{study.name}{_TITLE}{rows[0].dataset}",
+        "Runs": ", ".join(row.run for row in rows),
+        "Commit": ", ".join(dict.fromkeys(row.commit for row in rows)),
+    }

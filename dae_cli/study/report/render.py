@@ -1,0 +1,158 @@
+"""REPORT.md and report.html from what they show, and what an earlier REPORT.md was written with.
+
+The same report gives the same bytes. On the page every value is escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Collection, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from dae_cli.figures import charts
+from dae_cli.figures.filters import tiles_of
+from dae_cli.figures.page_images import PageSheet, corrupted_shape
+from dae_cli.study.paper import MARKS, sources
+from dae_cli.study.report.context import Report, TableReport
+from dae_cli.study.report.pictures import CURVES_PNG, ERRORS_PNG
+from dae_cli.study.report.saved_runs import ShownFilters
+from dae_cli.study.report.selection import MOST_VALUES
+from dae_cli.study.report.series import our_error, paper_error
+from dae_cli.study.rows import TableRow
+from dae_cli.study.tables import cells
+from dae_cli.study.tables.claims import COLUMNS, comparison_rows
+from dae_cli.study.tables.provenance import computed_with
+
+REPORT, PAGE = "REPORT.md", "report.html"
+SYMBOLS = {
+    "better": "✓",
+    "matches": "≈",
+    "worse": "✗",
+    "no reference": "·",
+    "calibrated": "=",
+    "failed": "!",
+}
+"""What stands before a verdict's word, so that colour is never needed to tell them apart."""
+
+
+def report_markdown(report: Report) -> str:
+    """Return the text of REPORT.md, of a study of a table or on filters."""
+    text = _environment().get_template("REPORT.md.j2").render(report=report)
+    return text.strip() + "\n"
+
+
+def report_page(report: TableReport) -> str:
+    """Return the text of report.html."""
+    return _environment().get_template("report.html.j2").render(report=report)
+
+
+def table_markdown(table: Sequence[TableRow], changed: Collection[str] = ()) -> str:
+    """Return the table ours | paper | gap | verdict, in percent of the test rows.
+
+    Args:
+        table: rows of table.csv.
+        changed: cells that are not what their files say.
+    """
+    macros: Any = _environment().get_template("macros.md.j2").module
+    return str(macros.ours_and_papers(table, changed)).strip()
+
+
+def recorded_command(out: Path) -> str:
+    """Return the command that the REPORT.md of a folder names; empty where it names none."""
+    found = re.search(
+        r"^(?:Made|Put together) by (`+)(.+?)\1 (?:at|from) ", _text_of(out), re.MULTILINE
+    )
+    return found[2].strip() if found else ""
+
+
+def recorded_machine(out: Path) -> str:
+    """Return the machine that the REPORT.md of a folder names; empty where it names none."""
+    found = re.findall(r"^Written on (.+); one thread a run, ", _text_of(out), re.MULTILINE)
+    return str(found[-1]) if found else ""
+
+
+def _text_of(out: Path) -> str:
+    try:
+        return (out / REPORT).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("dae_cli.study.report"),
+        autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    own = files("dae_cli.study.report").joinpath("templates")
+    environment.globals.update(
+        # Our own files, and the only text that is not escaped.
+        style=Markup(own.joinpath("report.css").read_text(encoding="utf-8")),
+        script=Markup(own.joinpath("report.js").read_text(encoding="utf-8")),
+        symbols=SYMBOLS,
+        charts=charts,
+        corrupted_shape=corrupted_shape,
+        paper_marks=MARKS,
+        comparison_columns=COLUMNS,
+        most_values=MOST_VALUES,
+        errors_png=ERRORS_PNG,
+        curves_png=CURVES_PNG,
+    )
+    environment.filters.update(
+        # A cell: ours | paper | gap | verdict.
+        ours=cells.ours,
+        paper=cells.paper,
+        paper_marked=cells.paper_marked,
+        paper_number=cells.paper_number,
+        gap=cells.gap,
+        verdict=cells.verdict,
+        our_error=our_error,
+        paper_error=paper_error,
+        data_mark=cells.data_mark,
+        origin=cells.origin,
+        interval=cells.interval,
+        # Rows.
+        heading=cells.heading,
+        names=cells.names,
+        named=cells.named,
+        contents=cells.contents,
+        selected=cells.selected,
+        selected_heading=cells.selected_heading,
+        sources=sources,
+        comparison_rows=comparison_rows,
+        computed_with=computed_with,
+        # Texts and images.
+        code=_code,
+        either=_either,
+        p_value=lambda p: f"{p:.2g}" if p else "< 1e-300",
+        base64=lambda content: b64encode(content).decode("ascii"),
+        page_sheet=_page_sheet,
+    )
+    return environment
+
+
+def _code(text: str) -> str:
+    """Return a text as one piece of code in Markdown, whatever backticks it holds."""
+    longest = max((len(found) for found in re.findall("`+", text)), default=0)
+    fence, space = "`" * (longest + 1), " " if longest else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def _either(values: Sequence[str]) -> str:
+    """Return the value that all are, else all of them."""
+    return values[0] if len(set(values)) == 1 else " / ".join(values)
+
+
+def _page_sheet(shown: ShownFilters, limit: float) -> PageSheet:
+    return PageSheet(tiles_of(shown.filters.weights, shown.filters.image, limit))

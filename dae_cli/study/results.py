@@ -1,0 +1,145 @@
+"""Every file that a study comes to, from its rows: tables, pictures, REPORT.md and report.html."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.saved_settings import SETTINGS, settings_text
+from dae_cli.csvfile import write_rows
+from dae_cli.data.dataset import Prepared
+from dae_cli.files import remove_file, write_text
+from dae_cli.machine import cores, cpu_name
+from dae_cli.study.filter_study import (
+    FIGURES_CSV,
+    FigureRow,
+    FilterReport,
+    ShownFigure,
+    UnitRow,
+    check_claim,
+    figure_rows,
+    measured_runs,
+    picture_of,
+    save_figures,
+    source_of,
+    unit_rows,
+)
+from dae_cli.study.report.context import TRIED_MD, table_report, tried_text
+from dae_cli.study.report.pictures import save_pictures
+from dae_cli.study.report.render import PAGE, REPORT, report_markdown, report_page
+from dae_cli.study.report.saved_runs import read_saved_runs, write_curves
+from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV, with_lowest_seeds
+from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.run.job import FILTERS_CSV
+from dae_cli.study.tables.comparisons import write_comparisons
+from dae_cli.study.tables.table import table_of
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the rows of a study come to."""
+
+    report: Path
+    """REPORT.md."""
+    table: Sequence[TableRow] = ()
+    """Rows of table.csv; a study on filters has none."""
+    judgements: Sequence[str] = ()
+    """Of a study on filters, what its measures say of each claim, a line each."""
+
+
+def write_results(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    *,
+    command: str,
+    machine: str | None = None,
+    source: Path | None = None,
+    read_runs: bool = True,
+    draw: bool = True,
+    data: Mapping[str, Prepared] = {},
+) -> Results:
+    """Write every file of a results folder but the runs' own; whoever holds the tables calls it.
+
+    settings.yaml and runs.csv; of a table's study table.csv, mcnemar.csv, wrong_rows.csv,
+    curves.csv, REPORT.md, report.html, plots and sheets of filters; of a study on filters
+    filters.csv, figures.csv, REPORT.md and its figures. The same arguments give the same bytes.
+
+    Args:
+        out: the folder that is written to.
+        rows: of runs.csv, in its order.
+        command: that the reports say made them.
+        machine: that REPORT.md says it was written on, such as `AMD EPYC, 2 cores`; this one
+            unless given.
+        source: the results folder whose run folders, curves.csv, wrong_rows.csv, mcnemar.csv,
+            filters.csv and pictures are read; `out` unless given.
+        read_runs: whether its run folders are looked into.
+        draw: whether pictures are drawn; the reports name them either way.
+        data: by data set, what is here; without it, figures of the data themselves stay as they
+            are.
+
+    Raises:
+        RunFolderError: what a file of the source or a run's folder holds is damaged.
+        OutputError: a file cannot be written.
+    """
+    source = source or out
+    study = with_lowest_seeds(study, rows)
+    machine = f"{cpu_name()}, {cores()} cores" if machine is None else machine
+    write_text(out / SETTINGS, settings_text(study))
+    write_rows(out / RUNS_CSV, rows, RunRow)
+    if study.is_of_filters:
+        return _write_filter_study(
+            study, out, rows, command, machine, source, read_runs, draw, data
+        )
+    table = table_of(rows)
+    write_rows(out / TABLE_CSV, table, TableRow)
+    tests = write_comparisons(out, rows, source)
+    saved = read_saved_runs(source, read_runs=read_runs)
+    report = table_report(study, source, rows, table, tests, saved, command, machine)
+    write_curves(out, report.curves)
+    if report.tried:
+        write_text(out / TRIED_MD, tried_text(study, source))
+    else:
+        remove_file(out / TRIED_MD)
+    if draw:
+        save_pictures(report, out)
+    write_text(out / REPORT, report_markdown(report))
+    write_text(out / PAGE, report_page(report))
+    return Results(out / REPORT, table)
+
+
+def _write_filter_study(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    command: str,
+    machine: str,
+    source: Path,
+    read_runs: bool,
+    draw: bool,
+    data: Mapping[str, Prepared],
+) -> Results:
+    measured = measured_runs(source, rows, read_runs=read_runs)
+    write_rows(out / FILTERS_CSV, unit_rows(measured), UnitRow)
+    write_rows(out / FIGURES_CSV, figure_rows(study, measured), FigureRow)
+    if draw:
+        save_figures(study, out, source, rows, data)
+    figures = [
+        ShownFigure(
+            figure,
+            name if any((folder / name).exists() for folder in (out, source)) else "",
+            source_of(study, figure, rows),
+            check_claim(figure, measured),
+        )
+        for figure in study.figures
+        for name in [picture_of(figure)]
+    ]
+    report = FilterReport(study, command, machine, rows, figures, measured)
+    write_text(out / REPORT, report_markdown(report))
+    judged = [(shown.figure.name, shown.judgement) for shown in figures]
+    return Results(
+        out / REPORT,
+        judgements=[f"{name}: {judgement.sentence}" for name, judgement in judged if judgement],
+    )

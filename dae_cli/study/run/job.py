@@ -1,0 +1,249 @@
+"""One run to be made: its name, its folder, and the files in it.
+
+A run works in `NAME.partial`; the folder is renamed to `NAME` when all files are written:
+
+    config.yaml   status.json   metrics.csv   checkpoint.safetensors
+    environment.json   filters.png   wrong_rows.npy
+
+An SVM has trials.csv in place of metrics.csv, and no filters. What is trained for its filters alone
+has filters.csv in place of wrong_rows.npy.
+
+The name ends with a digest of the resolved config, the content of the data and the version of the
+numerics: another config, other data or other numerics make another run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from dae_cli.config.dump import settings_for_digest
+from dae_cli.config.experiments import ResolvedExperiment
+from dae_cli.config.schema import (
+    CORRUPTIONS,
+    LAYERS,
+    AnyExperiment,
+    FilterExperiment,
+    SvmExperiment,
+)
+from dae_cli.config.study_schema import Reference
+from dae_cli.data.dataset import Prepared
+from dae_cli.data.datasets import spec_of
+from dae_cli.engines.names import EngineChoice, EngineName
+from dae_cli.files import HeldError, file_lock, sweep, unwritable
+from dae_cli.training.version import NUMERICS_VERSION
+
+CHECKPOINT, CONFIG, STATUS = "checkpoint.safetensors", "config.yaml", "status.json"
+METRICS, ENVIRONMENT, RUN_FILTERS = "metrics.csv", "environment.json", "filters.png"
+TRIALS = "trials.csv"
+FILTERS_CSV = "filters.csv"
+"""What the filters look like, in numbers, where an autoencoder is trained for them alone."""
+WRONG_ROWS = "wrong_rows.npy"
+"""Which test rows a finished run got wrong."""
+PARTIAL, RUNS = ".partial", "runs"
+_WHOLE = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, STATUS)
+_WHOLE_OF_FILTERS = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, FILTERS_CSV, STATUS)
+_WHOLE_SVM = (CONFIG, ENVIRONMENT, TRIALS, CHECKPOINT, STATUS)
+PROGRESS, LOCK = ".progress", ".lock"
+SVM_STEPS = 100
+"""Training an SVM takes about so many passes over its kernel matrix for each class."""
+
+RunState = Literal["new", "stopped", "done"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made; small enough to be sent to worker processes."""
+
+    cell: str
+    experiment: AnyExperiment
+    data: Prepared
+    folder: Path
+    """The final folder."""
+    device: str = "cpu"
+    engine: EngineName = "torch"
+    reference: Reference = "destruction"
+    """Which of the paper's numbers its row is compared with."""
+    from_start: bool = False
+    """Whether no pretraining is reused from another run."""
+
+    @property
+    def name(self) -> str:
+        """The run folder's name."""
+        return self.folder.name
+
+    @property
+    def partial(self) -> Path:
+        """Where the run works until it is whole."""
+        return self.folder.with_name(self.folder.name + PARTIAL)
+
+    def state(self) -> RunState:
+        """Return whether the run is done, was stopped after its first checkpoint, or is new."""
+        if (self.folder / STATUS).exists():
+            return "done"
+        checkpoint = TRIALS if self.is_svm else CHECKPOINT
+        return "stopped" if (self.partial / checkpoint).exists() else "new"
+
+    @property
+    def is_svm(self) -> bool:
+        """Tell whether an SVM is selected, or a network trained."""
+        return isinstance(self.experiment, SvmExperiment)
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """The files that a finished run has."""
+        if isinstance(self.experiment, FilterExperiment):
+            return _WHOLE_OF_FILTERS
+        return _WHOLE_SVM if self.is_svm else _WHOLE
+
+    @property
+    def lock(self) -> Path:
+        """The file whose lock says that a process makes this run."""
+        return hidden(self.folder, LOCK)
+
+    def is_held(self) -> bool:
+        """Tell whether another process is making this run."""
+        try:
+            with file_lock(self.lock):
+                return False
+        except HeldError:
+            return True
+
+    def discard(self) -> None:
+        """Remove whatever there is of this run.
+
+        Raises:
+            HeldError: another process is making it.
+            OutputError: it cannot be removed.
+        """
+        with file_lock(self.lock):
+            for folder in (self.folder, self.partial):
+                try:
+                    if folder.exists():
+                        shutil.rmtree(folder)
+                except OSError as error:
+                    raise unwritable(folder, error) from error
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run as a command asks for it, and its state when the command began."""
+
+    job: Job
+    state: RunState
+    engine: EngineChoice
+    """As asked for; `engine_choice.with_engines` gives the job its engine."""
+
+    @property
+    def label(self) -> str:
+        """Cell and seed, for messages."""
+        return f"{self.job.cell}, seed {self.job.experiment.seed}"
+
+    def accepts(self, engine: str) -> bool:
+        """Tell whether a run made with this engine is what the command asks for."""
+        return self.job.is_svm or self.engine in ("auto", engine)
+
+
+def model_name(experiment: AnyExperiment) -> str:
+    """Return the paper's name: SAA-3 without corruption, SdA-3 with it, DBN-3 of RBMs.
+
+    Without pretraining it is NNet-3; SVMs are SVM_rbf and SVM_poly, of destroyed inputs
+    SVM_rbf(nu). What is trained for its filters alone is an AE, a DAE with corruption, a CAE with
+    the contractive penalty, or an RBM.
+    """
+    if isinstance(experiment, SvmExperiment):
+        return f"SVM_{experiment.svm.kernel}" + ("(nu)" if any(experiment.svm.destructions) else "")
+    corruption = experiment.corruption
+    level = getattr(corruption, CORRUPTIONS[corruption.kind].level)
+    layer = LAYERS[experiment.pretrain.kind]
+    if isinstance(experiment, FilterExperiment):
+        if layer.single:
+            return layer.single
+        if experiment.pretrain.contraction:
+            return "CAE"
+        return "DAE" if level else "AE"
+    depth = len(experiment.model.hidden)
+    if experiment.pretrain.epochs == 0:
+        return f"NNet-{depth}"
+    if layer.stacked:
+        return f"{layer.stacked}-{depth}"
+    return f"SdA-{depth}" if level else f"SAA-{depth}"
+
+
+def destruction_percent(experiment: AnyExperiment) -> float:
+    """Return 100 ν, without the noise of binary fractions; 0 for Gaussian corruption and SVMs."""
+    if isinstance(experiment, SvmExperiment):
+        return 0.0
+    return round(100.0 * experiment.corruption.destruction, 9)
+
+
+def config_sha256(experiment: AnyExperiment, numerics: int = NUMERICS_VERSION) -> str:
+    """Return the digest of a resolved config and a version of the numerics."""
+    plain = json.dumps(
+        {"experiment": settings_for_digest(experiment), "numerics": numerics},
+        sort_keys=True,
+    )
+    return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def run_name(experiment: AnyExperiment, data_sha256: str, numerics: int = NUMERICS_VERSION) -> str:
+    """Return the run folder's name; safe on every file system."""
+    both = config_sha256(experiment, numerics) + data_sha256
+    digest = hashlib.sha256(both.encode()).hexdigest()[:8]
+    if isinstance(experiment, SvmExperiment):
+        nu = "-nu" if any(experiment.svm.destructions) else ""
+        return f"{experiment.dataset}-svm-{experiment.svm.kernel}{nu}-s{experiment.seed}-{digest}"
+    model = model_name(experiment).lower().replace("-", "")
+    kind = CORRUPTIONS[experiment.corruption.kind]
+    percent, sigma = destruction_percent(experiment), experiment.corruption.sigma
+    level = f"{kind.in_run_names}{sigma if kind.level == 'sigma' else percent:g}"
+    return f"{experiment.dataset}-{model}-{level}-s{experiment.seed}-{digest}"
+
+
+def is_run_name(text: str) -> bool:
+    """Tell whether text of a file is the name of a folder, and leads nowhere else."""
+    return Path(text).name == text and text not in ("", "..")
+
+
+def default_runs(resolved: ResolvedExperiment) -> Path:
+    """Return results/STUDY/runs, where `dae replicate STUDY` looks as well."""
+    return Path("results") / (resolved.name.rpartition("/")[0] or "single") / RUNS
+
+
+def hidden(folder: Path, ending: str) -> Path:
+    """Return the hidden file beside a run's folder that has this ending."""
+    return folder.with_name(f".{folder.name}{ending}")
+
+
+def sweep_runs(runs: Path) -> None:
+    """Remove what killed processes left in a folder of runs, but for the runs themselves."""
+    sweep(runs)
+    left = [path for ending in (PROGRESS, LOCK) for path in runs.glob(f".*{ending}")]
+    for name in {path.name.removesuffix(path.suffix).removeprefix(".") for path in left}:
+        with suppress(HeldError), file_lock(hidden(runs / name, LOCK)):
+            hidden(runs / name, PROGRESS).unlink(missing_ok=True)
+
+
+def expected_work(job: Job) -> float:
+    """Return a number that grows with the time a run takes: about its multiplications.
+
+    Rows · weights · epochs of a network; of an SVM, each of whose steps passes over all rows:
+    rows² · classes · machines.
+    """
+    experiment = job.experiment
+    if isinstance(experiment, FilterExperiment):
+        weights = experiment.inputs * experiment.model.hidden[0]
+        return float(experiment.examples * weights * experiment.pretrain.epochs)
+    spec = spec_of(job.data.name)
+    rows = experiment.subset.train if experiment.subset else spec.n_train
+    if isinstance(experiment, SvmExperiment):
+        return float(SVM_STEPS * rows**2 * spec.n_classes * experiment.svm.coarse_trials)
+    widths = (spec.n_pixels, *experiment.model.hidden)
+    weights = sum(below * above for below, above in pairwise(widths))
+    return float(rows * weights * (experiment.pretrain.epochs + experiment.finetune.patience))

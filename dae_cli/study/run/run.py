@@ -1,0 +1,291 @@
+"""Making one run: from the start, or from its checkpoint, to a whole run folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+
+from dae_cli.config.dump import dump_yaml
+from dae_cli.config.schema import Experiment, FilterExperiment, SvmExperiment, as_network
+from dae_cli.csvfile import write_rows
+from dae_cli.data.cache import load
+from dae_cli.data.dataset import Dataset, Prepared
+from dae_cli.data.natural import FilterImages, PatchSettings, load_images
+from dae_cli.engines.engine import Engine, chosen_device, engine_for
+from dae_cli.engines.names import LIBSVM
+from dae_cli.errors import DaeError, RunFolderError
+from dae_cli.files import (
+    HeldError,
+    file_lock,
+    force_folder_to_disk,
+    sweep,
+    write_json,
+    write_text,
+)
+from dae_cli.filters.measures import UnitMeasures
+from dae_cli.stopping import Stop
+from dae_cli.study.progress import Watcher
+from dae_cli.study.rows import RunRow
+from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped
+from dae_cli.study.run.filters import measures_of, save_run_filters
+from dae_cli.study.run.job import CONFIG, ENVIRONMENT, FILTERS_CSV, Job
+from dae_cli.study.run.pretraining import reuse_pretraining
+from dae_cli.study.run.provenance import Environment, continued, environment
+from dae_cli.study.run.record import (
+    StatusFile,
+    failed_row,
+    minutes_so_far,
+    read_environment,
+    row_of,
+    row_without_result,
+    with_result,
+)
+from dae_cli.study.run.svm import SvmRun
+from dae_cli.study.run.wrong_rows import keep_wrong_rows
+from dae_cli.training.evaluation import wrong_rows
+from dae_cli.training.inputs import inputs_of
+from dae_cli.training.run import TrainingRun
+from dae_cli.training.streams import Purpose, stream
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+"""Where libraries look for their number of threads, once, when they are loaded."""
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that this process did not bring to its end."""
+
+    run: str
+    why: Literal["stopped", "held"]
+    """It was asked to stop and saved a checkpoint; or another process is making it."""
+
+
+def run_job(job: Job, watcher: Watcher, command: str, stop: Stop) -> RunRow | Unfinished:
+    """Make one run whole, in this thread, and return its row; of a failed one, with the error.
+
+    A stopped run is resumed from its checkpoint, bit for bit as if it had not been stopped.
+    """
+    use_one_thread()
+    engine: Engine | None = None
+    if not job.is_svm:
+        engine = engine_for(job.engine, chosen_device(job.device))
+    device, name = (engine.device.type, engine.name) if engine else ("cpu", LIBSVM)
+    env = environment(device, name, torch.get_num_threads(), command)
+    try:
+        job.folder.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock(job.lock):
+            if job.state() == "done":  # by another process, since this one looked
+                return row_of(job)
+            return _make(job, engine, env, watcher, stop)
+    except Stopped:
+        return Unfinished(job.name, "stopped")
+    except HeldError:
+        return Unfinished(job.name, "held")
+    except (DaeError, OSError) as error:
+        return failed_row(job, env, 0.0, error_message(error))
+
+
+def _make(
+    job: Job, engine: Engine | None, env: Environment, watcher: Watcher, stop: Stop
+) -> RunRow:
+    """Make a run whose lock is held."""
+    status = StatusFile(job)
+    try:
+        env = prepare_folder(job, env, [job.folder.parent], watcher.note)
+        if engine is None:
+            result = SvmRun(job, watcher, stop, status).make(_dataset(job))
+        else:
+            callback = CheckpointCallback(job, watcher, stop, status)
+            train = _learn_filters if isinstance(job.experiment, FilterExperiment) else _train
+            result = train(job, engine, callback, stop)
+        row = replace(row_without_result(job, env), minutes=status.minutes())
+        row = with_result(row, **result) if result else row
+        status.write("done", row)
+        if missing := [name for name in job.whole if not (job.partial / name).exists()]:
+            raise RunFolderError(f"{job.partial}: somebody removed {', '.join(missing)} meanwhile")
+        job.partial.rename(job.folder)
+        force_folder_to_disk(job.folder.parent)
+        return row
+    except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as error:
+        row = failed_row(job, env, status.minutes(), error_message(error))
+        with suppress(DaeError):  # the disk may be what failed
+            status.write("failed", row)
+        return row
+
+
+def prepare_folder(
+    job: Job, env: Environment, sources: Iterable[Path], note: Callable[[str], None]
+) -> Environment:
+    """Make the folder to work in, with config.yaml and environment.json.
+
+    Args:
+        job: the run.
+        env: of this process.
+        sources: folders in which a run may have done the same pretraining.
+        note: hears that it is reused.
+
+    Returns:
+        The environment, with what earlier processes that worked on the run used.
+    """
+    if job.folder.exists():
+        raise RunFolderError(
+            f"{job.folder}: is in the way and not a whole run; remove it, or run again with --force"
+        )
+    job.partial.mkdir(parents=True, exist_ok=True)
+    sweep(job.partial, alone=True)
+    if job.state() == "new":
+        reused = (reuse_pretraining(job, folder, env) for folder in sources)
+        if source := next(filter(None, reused), None):
+            note(f"{job.name}: goes on from the pretraining of {source}, which is the same")
+    if job.state() == "stopped":
+        before = None
+        with suppress(RunFolderError):
+            before = read_environment(job.partial)
+        env = continued(before, env)
+    write_text(job.partial / CONFIG, dump_yaml(job.experiment), make_folder=False)
+    write_json(job.partial / ENVIRONMENT, env.as_dict(), make_folder=False)
+    return env
+
+
+def _train(job: Job, engine: Engine, callback: CheckpointCallback, stop: Stop) -> dict[str, Any]:
+    """Train a network, count its wrong test rows, and write its files.
+
+    Returns:
+        The columns of its row that were measured.
+    """
+    dataset = _dataset(job)
+    state = callback.initial_state()
+    with stop.deferred():
+        TrainingRun(as_network(job.experiment), state, engine, callback).train(dataset)
+    if state.best is None:
+        raise DaeError("fine-tuning ended without a single epoch")
+    callback.report(state, phase="test")
+    wrong = wrong_rows(state.best, dataset.test, engine)
+    keep_wrong_rows(job.partial, wrong)
+    best = (r for r in state.history if (r.phase, r.epoch) == ("finetune", state.best_epoch))
+    state.network = None  # the last parameters are of no further use, the best ones are saved
+    callback.save(state)
+    save_run_filters(job.partial, job.experiment.dataset, f"{job.cell}: first-layer filters")
+    return {
+        "n_test": len(dataset.test),
+        "n_wrong": int(wrong.sum()),
+        "valid_error_percent": next(best).valid_error_percent or 0.0,
+        "best_epoch": state.best_epoch,
+        "epochs": state.epoch,
+    }
+
+
+def _learn_filters(
+    job: Job, engine: Engine, callback: CheckpointCallback, stop: Stop
+) -> dict[str, Any]:
+    """Train one layer for its filters, measure them and write its files; there is no test."""
+    experiment = job.experiment
+    assert isinstance(experiment, FilterExperiment)
+    inputs = inputs_of(images_of(job.data, experiment), experiment.pretrain.batch_size, engine)
+    state = callback.initial_state()
+    with stop.deferred():
+        TrainingRun(experiment, state, engine, callback).pretrain(inputs)
+    callback.report(state, phase="measure")
+    callback.save(state)
+    weights = state.layers[0].weight.cpu().numpy()
+    write_rows(
+        job.partial / FILTERS_CSV,
+        measures_of(weights, experiment.dataset),
+        UnitMeasures,
+        make_folder=False,
+    )
+    save_run_filters(job.partial, experiment.dataset, f"{job.cell}: filters")
+    return {}
+
+
+def _dataset(job: Job) -> Dataset:
+    assert not isinstance(job.experiment, FilterExperiment)
+    return dataset_for(job.experiment, load(job.data))
+
+
+def dataset_for(experiment: Experiment | SvmExperiment, whole: Dataset) -> Dataset:
+    """Return the rows that an experiment uses: all, or an even subset for quick trials."""
+    subset = experiment.subset
+    if subset is None:
+        return whole
+    return Dataset(
+        name=whole.name,
+        n_classes=whole.n_classes,
+        train=whole.train.take(subset.train),
+        valid=whole.valid.take(subset.valid),
+        test=whole.test.take(subset.test),
+        origin=whole.origin,
+        sha256=whole.sha256,
+    )
+
+
+def images_of(data: Prepared, experiment: FilterExperiment) -> FilterImages:
+    """Read digits, or cut patches at the places that the seed gives.
+
+    Raises:
+        DataError: the files have changed meanwhile.
+    """
+    asked = experiment.patches
+    patches = PatchSettings(**asked.model_dump()) if asked else None
+    random = partial(stream, experiment.seed, Purpose.PATCHES)
+    return load_images(data, random, rows=experiment.rows, patches=patches)
+
+
+def lost_row(job: Job, error: str, command: str) -> RunRow:
+    """Return the row of a run whose process is gone, or that cannot be made."""
+    device, engine = ("cpu", LIBSVM) if job.is_svm else (job.device, job.engine)
+    env = environment(device, engine, 1, command)
+    return failed_row(job, env, minutes_so_far(job), error)
+
+
+def error_message(error: Exception) -> str:
+    """Return what failed, in words that a user can act on."""
+    if isinstance(error, DaeError):
+        return str(error)
+    if memory_ran_out(error):
+        return f"the memory ran out ({error}); fewer --jobs or smaller layers need less"
+    return f"{type(error).__name__}: {error}"
+
+
+def memory_ran_out(error: Exception) -> bool:
+    """Tell whether it is for want of memory; torch has no MemoryError of its own."""
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+
+
+# One thread a process: faster than several threads, and the result does not depend on the cores.
+
+
+def one_thread_in_processes() -> None:
+    """Give libraries that are loaded from now on one thread, here and in processes to come."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+
+
+def use_one_thread() -> None:
+    """Make this process compute with one thread from now on, and the processes that it starts.
+
+    Workers are started with `one_thread_in_processes`, but call this as well: torch asks for its
+    own number, and a run in the command's own process has libraries that were loaded before.
+    """
+    from threadpoolctl import threadpool_limits
+
+    one_thread_in_processes()
+    threadpool_limits(limits=1)  # every BLAS and OpenMP that is here; for good, outside of a with
+    torch.set_num_threads(1)
+    with suppress(RuntimeError):  # they have begun to work; none of ours uses them
+        torch.set_num_interop_threads(1)
