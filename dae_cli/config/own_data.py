@@ -62,10 +62,8 @@ def _found(path: Path) -> OwnDataset | list[Problem | str]:
     """The set that a file declares, or what is wrong with that or with the files of its data."""
     name, known = path.stem, (*DATASETS, PHOTOGRAPHS)
     if name in known or not _NAME.fullmatch(name):
-        why = (
-            "is that of another data set" if name in known else "expected letters, digits, - and _"
-        )
-        return [f"the name of the declaration names the data: {name!r} {why}; rename the file"]
+        why = "is another data set's" if name in known else "is not of letters, digits, - and _"
+        return [f"the data are named after the file that declares them: {name!r} {why}; rename it"]
     document, problems = read_file(path, label(path), what="a mapping, such as `file: digits.npz`")
     if document is not None:
         problems += problems_with(Declaration, document, label(path))

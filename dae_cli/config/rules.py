@@ -304,15 +304,12 @@ def mixed_problems(document: Document, kind: Kind) -> list[Problem]:
     if for_filters(dataset) and not labelled(dataset):
         learned = [key for key in ("svm", "finetune", "subset") if key in value]
         where = ", ".join(f"{key}: {document.place((key,)).where}" for key in learned)
-        own = isinstance(dataset, OwnDataset)
+        remedy = f"set dataset to one of {', '.join(DATASETS)}"
+        if isinstance(dataset, OwnDataset):
+            remedy = f"declare the labels in {dataset.path}"
         text = (
-            f"{dataset} {'has' if own else 'have'} no labels and {'is' if own else 'are'} trained "
-            f"on for filters alone, without {' and '.join(learned)} ({where}); remove that, or "
-            + (
-                f"declare label in {dataset.path}"
-                if own
-                else f"set dataset to one of {', '.join(DATASETS)}"
-            )
+            f"{dataset} have no labels and are trained on for filters alone, without "
+            f"{' and '.join(learned)} ({where}); remove that, or {remedy}"
         )
         if learned:
             return [document.problem(("dataset",), text)]

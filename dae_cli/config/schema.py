@@ -7,9 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    model_validator,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from dae_cli.data.datasets import (
@@ -87,11 +96,19 @@ class OneOfOrOwn(OneOf):
         self, source: type[str], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         """What pydantic checks, and shows in the JSON schema."""
-        return core_schema.no_info_wrap_validator_function(
-            lambda value, one_of: value if isinstance(value, OwnDataset) else one_of(value),
+        return core_schema.with_info_wrap_validator_function(
+            self._checked,
             super().__get_pydantic_core_schema__(source, handler),
             serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value),
         )
+
+    def _checked(
+        self, value: Any, one_of: ValidatorFunctionWrapHandler, about: ValidationInfo
+    ) -> str:
+        """JSON is of checkpoints, which keep the name of own data beside their digest."""
+        if about.mode == "json" and isinstance(value, str) and value not in self.names:
+            return OwnDataset(Path(value))
+        return value if isinstance(value, OwnDataset) else str(one_of(value))
 
 
 CorruptionName = Annotated[str, OneOf(CORRUPTIONS)]

@@ -139,8 +139,8 @@ def _classes_of(parts: dict[str, OwnRows]) -> tuple[str, ...]:
         unknown = np.flatnonzero(~np.isin(rows.labels, found))
         if len(unknown):
             raise DataError(
-                f"{rows.where}, row {unknown[0] + 1}: the label {shown(str(rows.labels[unknown[0]]))}"
-                " is that of no training row"
+                f"{rows.where}, row {unknown[0] + 1}: no training row has the label "
+                f"{shown(str(rows.labels[unknown[0]]))}"
             )
     whole = all(label.removeprefix("-").isdecimal() for label in found)
     return tuple(sorted(found, key=int) if whole else found)

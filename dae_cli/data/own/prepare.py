@@ -51,9 +51,10 @@ def read_own(path: Path, declaration: Declaration, note: Callable[[str], None]) 
     """
     name = OwnDataset(path)
     pointer = cache_folder() / f"{name}-files-{_key(path, declaration)}.json"
-    if (found := read_pointer(pointer)) and (known := recorded(cache_folder() / found[0])):
-        if known.origin == ORIGIN:
-            return _as_declared(known, path, declaration)
+    found = read_pointer(pointer)
+    known = recorded(cache_folder() / found[0]) if found else None
+    if known and known.origin == ORIGIN:
+        return _as_declared(known, path, declaration)
     with exclusive(name, note):
         note(f"reading {declaration.file}, as {path} declares")
         content, facts, notes = read_content(path, declaration)
