@@ -44,6 +44,8 @@ def results(
 
     Cells in `changed` are not what their files say.
     """
+    if all(row.data_origin == "own" for row in rows):  # there is nothing to compare with
+        return columns([line[:3] for line in _with_header(rows, False, changed)], _WIDE_GAPS)
     full = columns(_with_header(rows, False, changed), _WIDE_GAPS)
     if _fits(full, width):
         return full
@@ -90,7 +92,8 @@ def run_summary(row: RunRow) -> list[str]:
         number = interval(row.paper_error_percent, row.paper_half_width_95)
         paper = f"{number} % ({row.paper_model}): ours {_says(row.verdict)}"
         paper += f" ({mark})" if (mark := data_mark(row)) else ""
-    known.append(("paper", paper))
+    if row.data_origin != "own":
+        known.append(("paper", paper))
     known.append(("data", f"{row.dataset}, {origin(row)}"))
     if row.minutes is not None:
         known.append(("took", minutes(row.minutes)))

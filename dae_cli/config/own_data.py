@@ -14,7 +14,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dae_cli.config.messages import KeyPath, Problem, errors_of, path_label, problems_with
+from dae_cli.config.messages import (
+    KeyPath,
+    Problem,
+    config_error,
+    errors_of,
+    path_label,
+    problems_with,
+)
 from dae_cli.config.names import label
 from dae_cli.config.reader import Document, read_file
 from dae_cli.data.datasets import DATASETS, PHOTOGRAPHS, OwnDataset
@@ -23,7 +30,16 @@ from dae_cli.errors import DataError
 
 _DATASET = ("dataset",)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_SUFFIXES = (".yaml", ".yml")
+SUFFIXES = (".yaml", ".yml")
+
+
+def declared(path: Path) -> OwnDataset:
+    """The data set that a file declares. Raises ConfigError."""
+    found = _found(_shortest(path))
+    if isinstance(found, OwnDataset):
+        return found
+    where = label(path)
+    raise config_error(where, [Problem(where, p) if isinstance(p, str) else p for p in found])
 
 
 def with_names(
@@ -34,7 +50,7 @@ def with_names(
     `folder`: where paths begin; `at`: the place of the key.
     """
     value = document.get(at)
-    if isinstance(value, str) and value.endswith(_SUFFIXES):
+    if isinstance(value, str) and value.endswith(SUFFIXES):
         return _replaced(document, at, OwnDataset(_shortest(folder / value))), []
     if not isinstance(value, dict):
         return document, []

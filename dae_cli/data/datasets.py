@@ -349,7 +349,7 @@ class OwnDataset(str):
 def known_spec(name: object) -> DatasetSpec | None:
     """What is known of the data set of this name; None of photographs, and of no data set."""
     if isinstance(name, OwnDataset):
-        return name.facts and name.facts.spec(name)
+        return name.facts.spec(name) if name.facts else None
     return DATASETS.get(name) if isinstance(name, str) else None
 
 

@@ -42,7 +42,8 @@ from dae_cli.data.datasets import (
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
 from dae_cli.data.mnist import fetch_mnist
 from dae_cli.data.natural import prepare_photographs
-from dae_cli.data.own.prepare import prepare_own
+from dae_cli.data.own.content import read_content
+from dae_cli.data.own.prepare import files_of, prepare_own
 from dae_cli.data.readers.text import read_archive
 from dae_cli.data.trust import judge, nothing_is_known
 from dae_cli.data.user_files import (
@@ -219,13 +220,31 @@ def published_addresses(spec: DatasetSpec) -> tuple[str, ...]:
     return addresses_of(spec.archive.name, ADDRESSES) if spec.archive else ()
 
 
-def offers(spec: DatasetSpec, options: DataOptions, note: Note = _silent) -> Iterator[Offer]:
+def offers(name: str, options: DataOptions, note: Note = _silent) -> Iterator[Offer]:
     """Every copy of a set and every way to have one, in the order in which they are taken.
 
     Raises DataError when the user's folder holds what can only be meant as the set, but is not.
     """
+    if isinstance(name, OwnDataset):
+        yield from _own_offers(name)
+        return
     for source in SOURCES:
-        yield from source(spec, options, note)
+        yield from source(spec_of(name), options, note)
+
+
+def _own_offers(dataset: OwnDataset) -> Iterator[Offer]:
+    """The files of a user's own data set, and its entry of the cache."""
+    facts, found = dataset.facts, prepare_own(dataset, _silent)
+    assert facts is not None, dataset
+
+    def read() -> tuple[Content, Prepared]:
+        content, now, _ = read_content(dataset.path, facts.declaration)
+        return content, replace(found, name=OwnDataset(dataset.path, now), sha256=now.sha256)
+
+    files = files_of(dataset.path, facts.declaration)
+    yield Offer("yours", "own", found.source, files, facts.sha256, "", read=read)
+    entry = partial(checked_entry, found.path, spec_of(dataset))
+    yield Offer("cache", "own", found.source, (found.path,), found.sha256, "", read=entry)
 
 
 def _usable(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator[Offer]:

@@ -52,7 +52,7 @@ def verify(
 
     Exit code 1 if a cached copy is damaged, 2 if a file of yours is bad.
     """
-    from dae_cli.data.datasets import DATASETS
+    from dae_cli.data.datasets import spec_of
     from dae_cli.data.sources import DataOptions, check
 
     found, code = _offers_of(names, DataOptions(data_dir, accept_unverified=accept_unverified))
@@ -60,7 +60,7 @@ def verify(
     for name, offers in found.items():
         for offer in offers:
             if offer.paths:
-                sound, words = check(DATASETS[name], offer)
+                sound, words = check(spec_of(name), offer)
                 copy = {"name": name} | _copy_facts(offer, sound or offer)
                 checks.append(copy | {"sound": bool(sound), "found": words})
                 if not sound:
@@ -82,14 +82,13 @@ def verify(
 
 def _offers_of(names: list[str] | None, options: DataOptions) -> tuple[dict[str, list[Offer]], int]:
     """Copies and sources of each set, and the exit code: a set in trouble hides no other."""
-    from dae_cli.data.datasets import DATASETS
     from dae_cli.data.sources import offers
 
     found: dict[str, list[Offer]] = {}
     code = 0
     for name in chosen(names or [ALL]):
         try:
-            found[name] = list(offers(DATASETS[name], options))
+            found[name] = list(offers(name, options))
         except DaeError as error:  # half a pair of files, say
             note(f"{name}: {error}")
             code = max(code, error.exit_code)
@@ -97,10 +96,10 @@ def _offers_of(names: list[str] | None, options: DataOptions) -> tuple[dict[str,
 
 
 def _set_facts(name: str, offers: list[Offer]) -> dict[str, Any]:
-    from dae_cli.data.datasets import DATASETS
+    from dae_cli.data.datasets import spec_of
     from dae_cli.data.sources import published_addresses
 
-    spec = DATASETS[name]
+    spec = spec_of(name)
     return {
         "name": name,
         "classes": spec.n_classes,

@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,8 +31,12 @@ def chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
 
     Raises BadParameter for another name.
     """
+    from dae_cli.config.own_data import SUFFIXES, declared
     from dae_cli.data.datasets import DATASETS
 
+    own = {
+        name: declared(Path(name)) for name in names if name.endswith(SUFFIXES) and not generated
+    }
     known = [name for name, spec in DATASETS.items() if spec.recipe or not generated]
     for name in names:
         if name in DATASETS and name not in known:
@@ -40,11 +45,11 @@ def chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
                 "it",
                 param_hint="NAME",
             )
-    if unknown := [name for name in names if name not in (*known, ALL)]:
+    if unknown := [name for name in names if name not in (*known, *own, ALL)]:
         near = difflib.get_close_matches(unknown[0], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(known)} or {ALL}"
         raise typer.BadParameter(f"there is no data set {unknown[0]!r}; {hint}", param_hint="NAME")
-    return known if ALL in names else list(dict.fromkeys(names))
+    return known if ALL in names else list(dict.fromkeys(own.get(name, name) for name in names))
 
 
 def note(text: str) -> None:

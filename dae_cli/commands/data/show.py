@@ -36,14 +36,14 @@ def show(
     grid = tiles_of(tiles)
     if name == ALL:
         raise typer.BadParameter("a sheet shows one set", param_hint="NAME")
-    chosen([name])
+    (name,) = chosen([name])
     from dae_cli.figures.saving import check_suffix
 
     if out is not None:
         check_suffix(out, (".png",))
 
     from dae_cli.data.cache import load
-    from dae_cli.data.datasets import DATASETS
+    from dae_cli.data.datasets import spec_of
     from dae_cli.data.sources import DataOptions, prepare
     from dae_cli.figures.filters import filter_sheet
     from dae_cli.study.run.filters import as_shown
@@ -61,7 +61,7 @@ def show(
         title=f"{name} ({prepared.standing})",
         caption=f"{len(some)} of {len(rows)} rows of {split.value}, evenly spread over it; the "
         "numbers count the tiles"
-        + ("; stored transposed, shown upright" if DATASETS[name].stored_transposed else ""),
+        + ("; stored transposed, shown upright" if spec_of(name).stored_transposed else ""),
     )
     path = out or Path(f"{name}-{prepared.origin}.png")
     about = {"Title": f"{name}, {split.value}", "Source": prepared.source, "SHA256": dataset.sha256}

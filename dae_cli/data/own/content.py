@@ -177,7 +177,8 @@ def _scaled(
 
 
 def _mapped(values: NDArray[Any], low: Any, high: Any) -> NDArray[np.float32]:
-    return np.clip((values.astype(np.float64) - low) / (high - low), 0, 1).astype(np.float32)
+    share: NDArray[np.float64] = (values.astype(np.float64) - low) / (high - low)
+    return np.clip(share, 0, 1).astype(np.float32)
 
 
 def _by_columns(rows: Sequence[OwnRows]) -> tuple[list[Pixels], None, list[str]]:

@@ -47,12 +47,13 @@ def _is_scale(value: Any) -> bool:
     if not isinstance(value, dict):
         return value in ("minmax", "none")
     ends = value.get("from")
-    pair = isinstance(ends, list | tuple) and len(ends) == 2 and all(map(_is_number, ends))
-    return list(value) == ["from"] and pair and ends[0] < ends[1]
+    if list(value) != ["from"] or not isinstance(ends, list) or len(ends) != 2:
+        return False
+    return all(map(_is_number, ends)) and bool(ends[0] < ends[1])
 
 
 def _is_image(value: Any) -> bool:
-    whole = isinstance(value, list | tuple) and all(isinstance(size, int) for size in value)
+    whole = isinstance(value, list) and all(isinstance(size, int) for size in value)
     return whole and len(value) in (2, 3) and min(value) >= 1 and tuple(value[2:]) in ((), (3,))
 
 

@@ -149,8 +149,8 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
                 f"has {len(like.columns)}{lacks}{more}"
             )
         table = table[list(like.columns)]
-    for name, kind in table.dtypes.items():
-        if kind.kind not in "fiub":
+    for name in table.columns:
+        if table[name].dtype.kind not in "fiub":
             numbers = pd.to_numeric(table[name], errors="coerce")
             row = int(np.flatnonzero(numbers.isna() & table[name].notna())[0])
             raise DataError(

@@ -80,16 +80,20 @@ def _as_declared(known: Prepared, path: Path, declaration: Declaration) -> Prepa
     return replace(known, name=dataset, source=f"{declaration.file}, {known.source}")
 
 
-def _key(path: Path, declaration: Declaration) -> str:
-    """Tells whether the declaration or one of its files has changed, without reading them."""
+def files_of(path: Path, declaration: Declaration) -> tuple[Path, ...]:
+    """Every file that is read of the set that the file `path` declares."""
     split = declaration.split
     named = [declaration.file, *(p for p in (split.valid, split.test) if isinstance(p, str))]
+    return tuple(file for root in named for file in sorted(sources_of(path.parent / root)))
+
+
+def _key(path: Path, declaration: Declaration) -> str:
+    """Tells whether the declaration or one of its files has changed, without reading them."""
     about: list[object] = [_READING, str(path), declaration.model_dump(mode="json")]
     try:
-        for root in named:
-            for file in sorted(sources_of(path.parent / root)):
-                status = file.stat()
-                about.append([str(file.absolute()), status.st_size, status.st_mtime_ns])
+        for file in files_of(path, declaration):
+            status = file.stat()
+            about.append([str(file.absolute()), status.st_size, status.st_mtime_ns])
     except FileNotFoundError as error:
         raise DataError(
             f"{error.filename}: does not exist; {path} names it, relative to its own folder"

@@ -69,8 +69,8 @@ def as_shown(weights: NDArray[np.float32], dataset: str, title: str = "") -> Fil
         raise ConfigError(f"filters of {inputs} inputs: {dataset} has {pixels} pixels")
     turned = upright(weights, spec.image) if spec.stored_transposed else weights
     if spec.channels > 1:
-        pixels = turned.reshape(-1, *spec.image, spec.channels)
-        turned = np.ascontiguousarray(pixels.transpose(0, 1, 3, 2)).reshape(weights.shape)
+        colours = turned.reshape(-1, *spec.image, spec.channels).transpose(0, 1, 3, 2)
+        turned = np.ascontiguousarray(colours).reshape(weights.shape)
     return Filters(turned, spec.tile, title)
 
 
