@@ -24,6 +24,7 @@ from dae_cli.config.messages import (
     problems_with,
 )
 from dae_cli.config.names import (
+    DATA_SUFFIX,
     STUDY_FILE,
     cell_files,
     chosen_cells,
@@ -270,6 +271,9 @@ def read_settings_file(path: Path) -> tuple[Document | None, list[Problem]]:
     document, problems = read_file(path, label(path))
     if document is not None:
         document, wrong = with_names(document, path.parent)
+        if document.has(("file",)) and (path.parent / STUDY_FILE).is_file():
+            text = f"declares data: name the file {path.stem}{DATA_SUFFIX}, which is no cell"
+            return document, [document.problem(("file",), text)]
         problems += wrong or problems_with(SettingsFile, document)
     return document, problems
 
@@ -323,7 +327,7 @@ def merged_cell(
     study: StudyFile, file: Path, own: Document | None, problems: list[Problem], over: Document
 ) -> Draft:
     """Merge what a cell says itself (None: its file is unreadable) with its study and overrides."""
-    layers = [with_facts(layer) for layer in (study.shared, own or Document(), over)]
+    layers = [study.shared_with_facts, with_facts(own or Document()), with_facts(over)]
     (shared, _), (cell, _), (over, _) = layers
     dataset = merge(shared, cell, over).get(("dataset",))
     by_dataset = study.per_dataset.get(dataset) if isinstance(dataset, str) else None
@@ -333,8 +337,7 @@ def merged_cell(
     merged_kind = kind_of(merged.value)
     errors = errors_of(merged_kind, merged.value)
     wrong = {error["loc"][:2] for error in errors if error["type"] != "missing"}
-    if of_data := [problem for _, found in layers for problem in found]:
-        wrong.add(("dataset",))
+    of_data = [problem for _, found in layers for problem in found]
     missing = tuple(error["loc"] for error in errors if error["type"] == "missing")
     return Draft(
         file,
@@ -343,8 +346,8 @@ def merged_cell(
         None if errors else merged_kind.model_validate(merged.value),
         # What an unreadable file would have said cannot be called missing.
         missing if study.complete and own is not None else (),
-        [*problems, *of_data, *mixed_problems(merged, merged_kind)],
-        [merged.problem(*found) for found in contradictions(merged, merged_kind, wrong)],
+        [*problems, *(of_data or mixed_problems(merged, merged_kind))],
+        [merged.problem(*p) for p in contradictions(merged, merged_kind, wrong) if not of_data],
     )
 
 

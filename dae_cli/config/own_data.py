@@ -10,7 +10,6 @@ names are looked at when a cell is merged, and then only if they have changed.
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +72,9 @@ def with_facts(document: Document) -> tuple[Document, list[Problem]]:
     return document, [p if isinstance(p, Problem) else document.problem(_DATASET, p) for p in found]
 
 
-@cache
 def _found(path: Path) -> OwnDataset | list[Problem | str]:
     """The set that a file declares, or what is wrong with that or with the files of its data."""
-    name, known = path.stem, (*DATASETS, PHOTOGRAPHS)
+    name, known = str(OwnDataset(path)), (*DATASETS, PHOTOGRAPHS)
     if name in known or not _NAME.fullmatch(name):
         why = "is another data set's" if name in known else "is not of letters, digits, - and _"
         return [f"the data are named after the file that declares them: {name!r} {why}; rename it"]

@@ -217,8 +217,10 @@ def a_minibatch_is_no_larger_than_what_is_trained_on(cell: Cell) -> Findings:
         size = cell.get(key, 0)
         if size <= rows or (name == "pretrain" and cell.get("pretrain.epochs", 1) == 0):
             continue
-        if cell.says(key) or cell.kind is FilterExperiment:
+        if cell.says(key) or not cell.says("subset"):
             text = f"must be from 1 to {rows}: a batch cannot be larger than {described}"
+            if not cell.says(key) and cell.kind is Experiment:
+                text = f"{key} is {size} unless set; it {text}"
             yield key if cell.says(key) else name, text
         else:
             text = f"fewer rows than a batch, {key}, which is {size} unless set; set it as well"
@@ -304,13 +306,17 @@ def mixed_problems(document: Document, kind: Kind) -> list[Problem]:
     if for_filters(dataset) and not labelled(dataset):
         learned = [key for key in ("svm", "finetune", "subset") if key in value]
         where = ", ".join(f"{key}: {document.place((key,)).where}" for key in learned)
-        remedy = f"set dataset to one of {', '.join(DATASETS)}"
-        if isinstance(dataset, OwnDataset):
-            remedy = f"declare the labels in {dataset.path}"
-        text = (
-            f"{dataset} have no labels and are trained on for filters alone, without "
-            f"{' and '.join(learned)} ({where}); remove that, or {remedy}"
+        without = (
+            f"on for filters alone, without {' and '.join(learned)} ({where}); remove that, or"
         )
+        text = (
+            f"{dataset} have no labels and are trained {without} set dataset to one of "
+            f"{', '.join(DATASETS)}"
+        )
+        if isinstance(dataset, OwnDataset):
+            text = (
+                f"{dataset} has no labels and is trained {without} declare label in {dataset.path}"
+            )
         if learned:
             return [document.problem(("dataset",), text)]
     mixed = [key for key in value if key in SECTIONS and key not in kind.model_fields]

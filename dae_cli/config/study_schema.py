@@ -35,7 +35,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from dae_cli.config.messages import KeyPath, Problem, errors_of, problems_with
 from dae_cli.config.names import STUDY_FILE, label
-from dae_cli.config.own_data import with_names
+from dae_cli.config.own_data import with_facts, with_names
 from dae_cli.config.reader import Document, Place, read_file
 from dae_cli.config.schema import OneOf, Settings, SettingsFile, expects
 from dae_cli.config.search_space import Search, space_problems
@@ -174,6 +174,11 @@ class StudyFile:
         """What all cells share."""
         there = isinstance(self.document.get(("shared",)), dict)
         return self.document.part(("shared",)) if there else Document()
+
+    @cached_property
+    def shared_with_facts(self) -> tuple[Document, list[Problem]]:
+        """The same with what is known of own data, looked at once for all cells."""
+        return with_facts(self.shared)
 
     @cached_property
     def per_dataset(self) -> dict[str, Document]:

@@ -336,8 +336,8 @@ class OwnDataset(str):
     """None until its files are read."""
 
     def __new__(cls, path: Path, facts: OwnFacts | None = None) -> OwnDataset:
-        """Name the set that the file `path` declares; its stem is the name."""
-        name = super().__new__(cls, path.stem)
+        """Name the set that the file `path` declares: digits of digits.yaml or digits.data.yaml."""
+        name = super().__new__(cls, path.stem.removesuffix(".data"))
         name.path, name.facts = path, facts
         return name
 

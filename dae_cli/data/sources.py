@@ -43,7 +43,7 @@ from dae_cli.data.download import RemoteFile, addresses_of, fetched
 from dae_cli.data.mnist import fetch_mnist
 from dae_cli.data.natural import prepare_photographs
 from dae_cli.data.own.content import read_content
-from dae_cli.data.own.prepare import files_of, prepare_own
+from dae_cli.data.own.prepare import entry_of, files_of, prepare_own
 from dae_cli.data.readers.text import read_archive
 from dae_cli.data.trust import judge, nothing_is_known
 from dae_cli.data.user_files import (
@@ -234,17 +234,22 @@ def offers(name: str, options: DataOptions, note: Note = _silent) -> Iterator[Of
 
 def _own_offers(dataset: OwnDataset) -> Iterator[Offer]:
     """The files of a user's own data set, and its entry of the cache."""
-    facts, found = dataset.facts, prepare_own(dataset, _silent)
+    facts = dataset.facts
     assert facts is not None, dataset
+    file, entry = facts.declaration.file, entry_of(dataset, facts)
 
     def read() -> tuple[Content, Prepared]:
-        content, now, _ = read_content(dataset.path, facts.declaration)
-        return content, replace(found, name=OwnDataset(dataset.path, now), sha256=now.sha256)
+        content, now, notes = read_content(dataset.path, facts.declaration)
+        source = "; ".join([file, *notes])
+        return content, Prepared(
+            OwnDataset(dataset.path, now), entry, "own", now.sha256, source, ""
+        )
 
     files = files_of(dataset.path, facts.declaration)
-    yield Offer("yours", "own", found.source, files, facts.sha256, "", read=read)
-    entry = partial(checked_entry, found.path, spec_of(dataset))
-    yield Offer("cache", "own", found.source, (found.path,), found.sha256, "", read=entry)
+    yield Offer("yours", "own", file, files, facts.sha256, "", read=read)
+    if entry.is_file():
+        checked = partial(checked_entry, entry, spec_of(dataset))
+        yield Offer("cache", "own", file, (entry,), facts.sha256, "", read=checked)
 
 
 def _usable(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator[Offer]:

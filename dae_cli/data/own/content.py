@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dae_cli.data.content import BEYOND, Content, content_digest, label_type
 from dae_cli.data.dataset import Pixels
+from dae_cli.data.datasets import OwnDataset
 from dae_cli.data.own.declaration import FRACTION, MOST_CLASSES, Declaration, OwnFacts
 from dae_cli.data.own.files import SPLITS, OwnRows, read_rows
 from dae_cli.errors import DataError, shown
@@ -23,9 +24,8 @@ def read_content(path: Path, declaration: Declaration) -> tuple[Content, OwnFact
     Raises DataError: files that cannot be used.
     """
     declared = str(path)
-    parts = _split_rows(declaration, path.parent)
+    parts, classes = _split_rows(declaration, path.parent)
     image, channels = _image_of(parts["train"], declaration, declared)
-    classes = _classes_of(parts)
     pixels, levels, notes = _scaled(parts, declaration, declared)
     labels = [_numbered(parts[split].labels, classes, len(parts[split])) for split in SPLITS]
     train, valid, test = pixels
@@ -41,14 +41,20 @@ def read_content(path: Path, declaration: Declaration) -> tuple[Content, OwnFact
         levels=levels,
         bounded=levels is not None or _is_bounded(pixels),
     )
-    facts = facts.model_copy(update={"sha256": content_digest(facts.spec(path.stem), content)})
+    facts = facts.model_copy(
+        update={"sha256": content_digest(facts.spec(OwnDataset(path)), content)}
+    )
     if constant := int((train == train[0]).all(axis=0).sum()):
         notes.append(f"{constant} of {train.shape[1]} inputs are the same in every training row")
     return content, facts, [*notes, *filter(None, [content.common_rows])]
 
 
-def _split_rows(declaration: Declaration, folder: Path) -> dict[str, OwnRows]:
+def _split_rows(
+    declaration: Declaration, folder: Path
+) -> tuple[dict[str, OwnRows], tuple[str, ...]]:
     """The rows of each split: given, or drawn of each class; without labels all are for training.
+
+    And the classes.
 
     Raises DataError.
     """
@@ -67,10 +73,10 @@ def _split_rows(declaration: Declaration, folder: Path) -> dict[str, OwnRows]:
             fractions[name] = asked or (FRACTION if whole.labels is not None else 0.0)
     if sum(fractions.values()) >= 1:
         raise DataError(f"{whole.where}: split leaves no training rows: declare smaller fractions")
+    classes = _classes_of(parts)
     drawn = _drawn(whole, [*fractions.values()], split.seed)
-    return parts | {
-        name: whole.take(rows) for name, rows in zip([*fractions, "train"], drawn, strict=True)
-    }
+    taken = zip([*fractions, "train"], drawn, strict=True)
+    return parts | {name: whole.take(rows) for name, rows in taken}, classes
 
 
 def _given(parts: dict[str, OwnRows], whole: OwnRows) -> OwnRows:

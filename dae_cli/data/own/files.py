@@ -26,6 +26,8 @@ IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".p
 GREYS = (0.0, 255.0)
 """Black and white in an image file."""
 _GREY_MODES = ("1", "L", "I", "F", "LA")
+_MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
+"""What stands for a value that is missing."""
 SPLITS = ("train", "valid", "test")
 
 
@@ -43,19 +45,22 @@ class OwnRows:
     """Height, width, and 3 of colours, where the file says that rows are images."""
     ends: tuple[float, float] | None = None
     """What becomes 0 and 1, where the file says so."""
+    numbers: NDArray[np.intp] | None = None
+    """The rows of the file, from 0, that these are; None: all of them."""
 
     def __len__(self) -> int:
         return len(self.values)
 
     def place(self, row: int, column: int) -> str:
         """The place of a value, for messages."""
+        row = row if self.numbers is None else int(self.numbers[row])
         name = f"column {shown(self.columns[column])}" if self.columns else f"value {column + 1}"
         return f"{self.where}, row {row + 1}, {name}"
 
     def take(self, rows: NDArray[np.intp]) -> OwnRows:
-        """Some of the rows."""
+        """Some of the rows of a file."""
         labels = None if self.labels is None else self.labels[rows]
-        return replace(self, values=self.values[rows], labels=labels)
+        return replace(self, values=self.values[rows], labels=labels, numbers=rows)
 
 
 def read_rows(
@@ -113,31 +118,35 @@ def _nearest(word: str, known: Sequence[str]) -> str:
 def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> OwnRows:
     import pandas as pd
 
-    label = declaration.label
+    label, separator = declaration.label, SEPARATORS[path.suffix.casefold()]
+    left_out = [*([] if label is None else [label]), *declaration.ignore]
     try:
+        names = [str(name) for name in pd.read_csv(path, sep=separator, nrows=0).columns]
+        if all(map(_is_numeric, names)):
+            raise DataError(f"{path}: expected names of columns in its first row, found numbers")
+        for name in left_out:
+            if name not in names:
+                some, near = _some(names, 8), _nearest(name, names)
+                raise DataError(f"{path}: has no column {shown(name)}{near} (its columns: {some})")
         table = pd.read_csv(
             path,
-            sep=SEPARATORS[path.suffix.casefold()],
-            converters={} if label is None else {label: str.strip},
+            sep=separator,
+            dtype={} if label is None else {label: str},
+            keep_default_na=False,
+            na_values={name: _MISSING for name in names if name not in left_out},
             low_memory=False,
         )
     except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
         raise DataError(f"{path}: cannot be read as a table ({error})") from error
-    names = [str(name) for name in table.columns]
-    if all(map(_is_numeric, names)):
-        raise DataError(f"{path}: expected names of columns in its first row, found numbers")
-    for name in (*([] if label is None else [label]), *declaration.ignore):
-        if name not in names:
-            some = ", ".join(map(shown, names[:8])) + (", …" if len(names) > 8 else "")
-            near = _nearest(name, names)
-            raise DataError(f"{path}: has no column {shown(name)}{near} (its columns: {some})")
+    if len(table) == 0:
+        raise DataError(f"{path}: holds no rows")
     labels = None
     if label is not None:
-        labels = table.pop(label).to_numpy(dtype=np.str_)
+        labels = np.char.strip(table[label].to_numpy(dtype=np.str_))
         if (labels == "").any():
             row = int(np.flatnonzero(labels == "")[0]) + 1
             raise DataError(f"{path}, row {row}, column {shown(label)}: the label is missing")
-    table = table.drop(columns=list(declaration.ignore))
+    table = table.drop(columns=left_out)
     if like is not None and tuple(table.columns) != like.columns:
         missing = [name for name in like.columns if name not in names]
         others = [name for name in table.columns if name not in like.columns]
@@ -165,8 +174,9 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
     return OwnRows(str(path), values, labels, tuple(map(str, table.columns)))
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(map(shown, names[:4])) + (f" and {len(names) - 4} more" * (len(names) > 4))
+def _some(names: Sequence[str], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(shown, names[:most])) + more
 
 
 def _is_numeric(text: str) -> bool:

@@ -38,7 +38,7 @@ def prepare_own(dataset: OwnDataset, note: Callable[[str], None]) -> Prepared:
     """
     facts = dataset.facts
     assert facts is not None, dataset
-    known = sound_entry(_entry(dataset, facts), spec_of(dataset), note)
+    known = sound_entry(entry_of(dataset, facts), spec_of(dataset), note)
     if known and known.sha256 == facts.sha256:
         return _as_declared(known, dataset.path, facts.declaration)
     return read_own(dataset.path, facts.declaration, note)
@@ -61,14 +61,15 @@ def read_own(path: Path, declaration: Declaration, note: Callable[[str], None]) 
         dataset = OwnDataset(path, facts)
         rows = f"{' + '.join(map(str, facts.rows))} rows of {spec_of(dataset).n_pixels} values"
         classes = f"{len(facts.classes)} classes" if facts.classes else "no labels"
-        source, entry = "; ".join([f"{rows}, {classes}", *notes]), _entry(dataset, facts)
+        source, entry = "; ".join([f"{rows}, {classes}", *notes]), entry_of(dataset, facts)
         prepared = Prepared(dataset, entry, ORIGIN, facts.sha256, source, "")
         save_entry(prepared, content)
         save_pointer(pointer, entry.name, "")
     return _as_declared(prepared, path, declaration)
 
 
-def _entry(dataset: OwnDataset, facts: OwnFacts) -> Path:
+def entry_of(dataset: OwnDataset, facts: OwnFacts) -> Path:
+    """Where the cache has a set."""
     return entry_path(dataset, ORIGIN, facts.sha256[:12])
 
 
