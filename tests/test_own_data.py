@@ -201,11 +201,11 @@ def test_splits_can_be_given_as_files_and_as_keys(dae: Dae) -> None:
     other = np.array([row[:4] for row in blobs(20, seed=1)], np.float32)
     labels = np.array([int(str(row[4])[1:]) for row in blobs(40)])
     whole = {"X_train": values, "y_train": labels, "X_test": other, "y_test": labels[:20]}
-    np.savez("own.npz", **whole)
+    np.savez("own.npz", allow_pickle=False, **whole)
     declare("npz.yaml", file="own.npz", label="y")
     experiment("npz.yaml")
     assert facts(dae)["rows"] == [34, 6, 20]
-    np.savez("own.npz", **whole, X_valid=other[:10], y_valid=labels[:10])
+    np.savez("own.npz", allow_pickle=False, **whole, X_valid=other[:10], y_valid=labels[:10])
     assert facts(dae)["rows"] == [40, 10, 20]
     declare("npz.yaml", file="own.npz", label="y", split={"test": 0.2})
     dae("show", "one.yaml").failed(2, "own.npz", "has test rows of its own; leave split.test out")
@@ -265,6 +265,8 @@ def test_data_without_labels_are_trained_on_for_filters(dae: Dae) -> None:
     run, _ = trained(dae)
     (first, *_) = read_csv(run / "filters.csv")
     assert float(first["norm"]) > 0 and first["explained_variance"] == "nan"  # no image, no shape
+    assert not (run / "filters.png").exists()
+    dae("filters", str(run)).failed(2, "own: its rows are no images", "image: [height, width]")
     dae("train", "one.yaml", "--set", "rows=61").failed(2, "--set rows=61 must be from 1 to 60")
 
 

@@ -353,6 +353,12 @@ def known_spec(name: object) -> DatasetSpec | None:
     return DATASETS.get(name) if isinstance(name, str) else None
 
 
+def is_drawn(name: str) -> bool:
+    """Whether rows of the data set of this name, and filters of them, are images."""
+    spec = known_spec(name)
+    return spec is None or spec.is_image
+
+
 def spec_of(name: str) -> DatasetSpec:
     """The facts of a set. Raises DataError for an unknown name."""
     if (spec := known_spec(name)) is None:

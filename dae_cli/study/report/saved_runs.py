@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from dae_cli.csvfile import read_rows, write_rows
-from dae_cli.data.datasets import spec_of
+from dae_cli.data.datasets import is_drawn, spec_of
 from dae_cli.errors import RunFolderError
 from dae_cli.figures.filters import Filters
 from dae_cli.figures.greys import Greys, ImageShape, common_limit, weights_of
@@ -117,6 +117,8 @@ class SavedRuns:
         return found, float(f"{limits.pop() or 1.0:.4g}") if limits else 1.0
 
     def _shown(self, row: RunRow, dataset: str) -> ShownFilters | None:
+        if not is_drawn(dataset):
+            return None
         if self.runs and (self.runs / row.run / CHECKPOINT).is_file():
             return ShownFilters(row, first_filters(self.runs / row.run, dataset))
         sheet, image = self.sheets.get(row.run), spec_of(dataset).tile

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from dae_cli.config.schema import CORRUPTIONS, PretrainedExperiment
-from dae_cli.data.datasets import known_spec
+from dae_cli.data.datasets import is_drawn, known_spec
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet
 from dae_cli.figures.greys import square_image, upright
@@ -67,6 +67,11 @@ def as_shown(weights: NDArray[np.float32], dataset: str, title: str = "") -> Fil
     if inputs != spec.n_pixels:
         pixels = " x ".join(map(str, spec.image))
         raise ConfigError(f"filters of {inputs} inputs: {dataset} has {pixels} pixels")
+    if not spec.is_image:
+        raise ConfigError(
+            f"{dataset}: its rows are no images, so there is nothing to draw; where they are, "
+            "declare image: [height, width]"
+        )
     turned = upright(weights, spec.image) if spec.stored_transposed else weights
     if spec.channels > 1:
         colours = turned.reshape(-1, *spec.image, spec.channels).transpose(0, 1, 3, 2)
@@ -94,7 +99,9 @@ def first_filters(folder: Path, dataset: str) -> Filters:
 
 
 def save_run_filters(folder: Path, dataset: str, title: str) -> None:
-    """Save filters.png of one run, on a grey scale of its own."""
+    """Save filters.png of one run, on a grey scale of its own, where its data are images."""
+    if not is_drawn(dataset):
+        return
     filters = first_filters(folder, dataset)
     shape = tiles_for(len(filters.weights))
     sheet = filter_sheet([filters], shape, title=title, caption="Rows of W after pretraining.")

@@ -34,7 +34,7 @@ from dae_cli.config.schema import (
 )
 from dae_cli.config.study_schema import Reference
 from dae_cli.data.dataset import Prepared
-from dae_cli.data.datasets import spec_of
+from dae_cli.data.datasets import is_drawn, spec_of
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.files import HeldError, file_lock, sweep, unwritable
 from dae_cli.training.version import NUMERICS_VERSION
@@ -98,9 +98,12 @@ class Job:
     @property
     def whole(self) -> tuple[str, ...]:
         """The files that a finished run has."""
-        if isinstance(self.experiment, FilterExperiment):
-            return _WHOLE_OF_FILTERS
-        return _WHOLE_SVM if self.is_svm else _WHOLE
+        if self.is_svm:
+            return _WHOLE_SVM
+        for_filters = isinstance(self.experiment, FilterExperiment)
+        files = _WHOLE_OF_FILTERS if for_filters else _WHOLE
+        drawn = is_drawn(self.experiment.dataset)
+        return files if drawn else tuple(name for name in files if name != RUN_FILTERS)
 
     @property
     def lock(self) -> Path:
