@@ -23,7 +23,7 @@ from dae_cli.config.saved_settings import (
 )
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.data.dataset import Prepared
-from dae_cli.data.datasets import PHOTOGRAPHS
+from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.plan import Plan, default_out, with_seed
 from dae_cli.study.reference import is_reference, reference_rows
@@ -156,6 +156,8 @@ def _way_to_data(row: RunRow, now: Prepared) -> str:
             if (row.data_origin, now.origin) == ("original", "own")
             else "--photos DIR"
         )
+    if isinstance(now.name, OwnDataset):
+        return f"put back the files that {now.name.path} declared then"
     return "--origin regenerated" if row.data_origin == "regenerated" else "--data-dir DIR"
 
 
