@@ -1,7 +1,7 @@
 """Compiling functions for the processor at hand, and caching them for later processes.
 
-Numba's index of a cache is a pickle, so loading it runs what is in it. It is loaded only from a
-folder that nobody but this user can enter.
+The index of Numba's cache is a pickle, which can run code when it is loaded. It is loaded only from
+a folder that nobody but this user can enter.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def compiled(function: F) -> F:
     dispatcher: Any = numba.njit(error_model="numpy")(function)
     if folder := private_cache(Path(function.__code__.co_filename).parent):
         cast(Any, numba.config).CACHE_DIR = str(folder)
-        with suppress(RuntimeError):  # Numba finds no place after all
+        with suppress(RuntimeError):  # Numba cannot use the folder
             dispatcher._cache = _Cache(function)
     return cast(F, dispatcher)
 
@@ -44,12 +44,12 @@ def inlined(function: F) -> F:
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """Numba's cache of a function, whose failures cost no more than compiling again."""
+    """Numba's cache of a function; when it fails, the function is compiled again."""
 
     def load_overload(self, *arguments: Any) -> Any:
         try:
             return super().load_overload(*arguments)
-        except Exception:  # whatever half a file makes of its reader
+        except Exception:  # a truncated file can raise anything
             with suppress(OSError):
                 self.flush()
             return None
@@ -61,10 +61,10 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 @cache
 def private_cache(sources: Path) -> Path | None:
-    """Return where to cache what is compiled from the sources of a folder, of mode 0700.
+    """Return the cache folder, of mode 0700, for functions compiled from a folder of sources.
 
-    It is named after all of them: Numba would not notice a change in another file than the
-    function's own. None where nothing can be written, or it is not this user's alone.
+    Its name is a digest of all of them: Numba would not notice a change in a file other than the
+    function's own. None if it cannot be written, or others can enter it.
     """
     digest = hashlib.sha256()
     for path in sorted(sources.glob("*.py")):
@@ -82,9 +82,7 @@ def private_cache(sources: Path) -> Path | None:
 
 
 def _is_private(folder: Path) -> bool:
-    """Tell whether a folder is this user's, and nobody else may enter it."""
-    if os.name != "posix":
-        return True  # the cache lies in the user's profile, which the system keeps from others
+    """Whether a folder is this user's, and nobody else may enter it."""
     about = folder.lstat()  # a link leads elsewhere
     private = stat.S_ISDIR(about.st_mode) and not about.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     return private and about.st_uid == os.getuid()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class DaeError(Exception):
-    """A failure that is told to the user in plain words, without a traceback.
+    """A failure that is reported to the user in plain words, without a traceback.
 
     The message names what is wrong, where, what was expected and what to do.
     """
@@ -33,7 +33,7 @@ class DivergedError(DaeError):
 
 
 class OutputError(DaeError):
-    """A result cannot be written, such as on a full disk; what was there stays (exit code 1)."""
+    """A result cannot be written, such as on a full disk; an older one stays (exit code 1)."""
 
 
 class NameTooLongError(OutputError):
@@ -52,10 +52,10 @@ class RunFolderError(DaeError):
 
 
 def plain(text: str) -> str:
-    """Return text of a stranger's file without what could drive the terminal it is printed on."""
+    """Text of someone else's file without the control characters that could drive a terminal."""
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def shown(text: str) -> str:
-    """The text as it is, or with escapes where a character in it could drive a terminal."""
+    """The text as it is; as a Python literal if a character in it could drive a terminal."""
     return text if text.isprintable() else repr(text)

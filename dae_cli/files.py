@@ -25,9 +25,10 @@ _LONGEST = 60  # bytes of a name that its temporary name repeats; file systems a
 def write_whole(path: Path, content: bytes, *, make_folder: bool = True) -> None:
     """Write under a temporary name in the same folder, force it to the disk, and rename it.
 
-    A missing folder is made, unless somebody must have taken it away (`make_folder=False`).
+    If anything fails, the file that was there stays, and no other.
 
-    If anything fails, the file that was there stays, and nothing else.
+    Args:
+        make_folder: whether to make a missing folder; not where somebody must have removed it.
 
     Raises:
         OutputError: the disk is full, the folder is read-only, and the like.
@@ -133,10 +134,10 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{name}@{owner()}-{secrets.token_hex(4)}{PART}")
 
 
-def sweep(folder: Path, *, alone: bool = False) -> None:
-    """Remove temporary files in ``folder`` whose process is gone; all of them if we are alone."""
+def sweep(folder: Path, *, every: bool = False) -> None:
+    """Remove temporary files in ``folder`` whose process is gone; or every one."""
     for left in folder.glob(f".*{PART}"):
-        if alone or is_stale(left, left.name.removesuffix(PART).rpartition("@")[2]):
+        if every or is_stale(left, left.name.removesuffix(PART).rpartition("@")[2]):
             with suppress(OSError):
                 left.unlink(missing_ok=True)
 
@@ -153,7 +154,7 @@ def is_stale(left: Path, tag: str) -> bool:
     """
     parts = tag.rsplit("-", 2)
     ours = len(parts) == 3 and parts[0] == machine_tag() and parts[1].isdigit()
-    if ours and os.name != "nt":  # there, signal 0 is not a question
+    if ours:
         return _is_gone(int(parts[1]))
     try:
         return time.time() - left.stat().st_mtime > STALE_SECONDS
@@ -168,8 +169,6 @@ def machine_tag() -> str:
 
 def force_folder_to_disk(folder: Path) -> None:
     """Make names given in a folder outlast a crash of the machine, where the system can do that."""
-    if os.name == "nt":
-        return
     with suppress(OSError):  # some network file systems refuse it
         opened = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Where code and its settings are looked for, here and in processes that start from here.
+"""Where Python looks for modules, in this process and those that it starts.
 
 Imports only what every interpreter has loaded when it starts: whatever else is imported before
 the current folder is taken away could be the user's own file.
@@ -9,18 +9,18 @@ import os
 import sys
 
 
-def leave_out_current_folder() -> None:
-    """Import and start nothing that merely lies where the user works, such as a file random.py.
+def remove_current_folder() -> None:
+    """Import and start nothing from the current folder, such as a file random.py of the user's.
 
     `python -m` and an empty entry of PYTHONPATH put the current folder before the standard
-    library, and worker processes would do so again. A folder that PYTHONPATH names in full is
-    the user's wish, and stays.
+    library, and so would worker processes. A folder that PYTHONPATH names in full is
+    intended, and stays.
     """
-    os.environ["PYTHONSAFEPATH"] = "1"  # heard by every Python that is started from here
+    os.environ["PYTHONSAFEPATH"] = "1"  # read by every Python that is started from here
     for name in ("PYTHONPATH", "PATH"):
         entries = os.environ.pop(name, "").split(os.pathsep)
-        if kept := [entry for entry in entries if os.path.isabs(entry) or not _is_here(entry)]:
-            os.environ[name] = os.pathsep.join(kept)
+        if others := [entry for entry in entries if os.path.isabs(entry) or not _is_here(entry)]:
+            os.environ[name] = os.pathsep.join(others)
     library = os.path.dirname(os.__file__)
     wanted = os.environ.get("PYTHONPATH", library).split(os.pathsep)
     first = sys.path.index(library) if library in sys.path else len(sys.path)
@@ -35,11 +35,11 @@ class JitDisabledError(ImportError):
 
 
 def load_numba() -> None:
-    """Import Numba where it finds no `.numba_config.yaml`: it reads one of the current folder.
+    """Import Numba without the `.numba_config.yaml` that it would read in the current folder.
 
     Raises:
         ImportError: it is not installed.
-        JitDisabledError: it is, and is told to compile nothing.
+        JitDisabledError: it is, and set to compile nothing.
     """
     here = os.getcwd()
     os.chdir(os.path.dirname(os.__file__))

@@ -1,4 +1,4 @@
-"""What this machine is and has installed, as far as the system tells it."""
+"""This machine's processor and installed packages, as far as the system reports them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def cores() -> int:
 
 
 def cpu_name() -> str:
-    """Return the processor's name as the system tells it."""
-    return _told("model name") or platform.processor() or platform.machine()
+    """Return the processor's name."""
+    return _cpu_field("model name") or platform.processor() or platform.machine()
 
 
 def vector_features() -> str:
-    """Return the vector instructions the processor has, such as `avx avx2 fma`; empty: not told."""
-    told = (_told("flags") or _told("Features")).split()
-    return " ".join(sorted(word for word in set(told) if word.startswith(_VECTORS)))
+    """Return the processor's vector instructions, such as `avx avx2 fma`; empty if not known."""
+    features = set((_cpu_field("flags") or _cpu_field("Features")).split())
+    return " ".join(sorted(word for word in features if word.startswith(_VECTORS)))
 
 
 @cache
@@ -39,7 +39,7 @@ def version_of(package: str) -> str:
         return ""
 
 
-def _told(field: str) -> str:
+def _cpu_field(field: str) -> str:
     """Return a field of the first processor in /proc/cpuinfo, or an empty string."""
     try:
         lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()

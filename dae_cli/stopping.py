@@ -1,7 +1,7 @@
 """Being asked to stop: Ctrl-C, SIGTERM of a scheduler, SIGHUP of a terminal that was closed.
 
-A signal ends the command at once, wherever it is, but for a `Stop` that defers it: then the first
-one is only noted, so that the step can be finished and a checkpoint kept; the second ends at once.
+A signal ends the command at once, wherever it is, unless a `StopRequest` delays it: then the first
+one is only noted, so that the step can be finished and a checkpoint saved; the second ends at once.
 """
 
 from __future__ import annotations
@@ -12,13 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import FrameType
-from typing import Protocol
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-LOOK_SECONDS = 0.2
-"""Between two looks of a worker whether it is to stop."""
 ONE_AND_THE_SAME = 0.3
 """Seconds in which signals count as one: some senders signal a process and then its group."""
 
@@ -43,28 +40,6 @@ class Interrupted(BaseException):
     def word(self) -> str:
         """How it is told."""
         return "interrupted" if self.number == signal.SIGINT else "terminated"
-
-
-class Stop(Protocol):
-    """Asked in the middle of a run whether to go on."""
-
-    def asked(self) -> int:
-        """Return the number of the signal that asked to stop; 0 for none. Quick."""
-
-    def deferred(self) -> AbstractContextManager[None]:
-        """Within it the first signal is only noted: whoever works there looks at `asked`."""
-
-
-class NeverStop:
-    """Nobody asks."""
-
-    def asked(self) -> int:
-        """Return 0."""
-        return 0
-
-    def deferred(self) -> AbstractContextManager[None]:
-        """Change nothing."""
-        return nullcontext()
 
 
 def raise_when_signalled() -> None:
@@ -94,22 +69,36 @@ def _raise(number: int, _frame: FrameType | None) -> None:
 _raised_at = -ONE_AND_THE_SAME
 
 
-class SignalStop:
-    """Listens to the signals of this process; where it is not in the main thread, to none."""
+class StopRequest:
+    """Whether a signal has asked to stop; whoever works for long looks at `signal` now and then."""
 
-    def __init__(self, tell: Callable[[], None]) -> None:
-        """Listen. `tell` is called once, when the first signal is deferred."""
-        self._tell = tell
+    def __init__(self, on_signal: Callable[[], None] = lambda: None) -> None:
+        """Call `on_signal` when the first signal is delayed."""
+        self._on_signal = on_signal
         self._number = 0
         self._at = 0.0
 
-    def asked(self) -> int:
-        """Return the number of the signal that was deferred; 0 for none."""
+    @property
+    def signal(self) -> int:
+        """The number of the signal that asked to stop; 0 for none. Quick."""
         return self._number
 
+    def request(self, number: int) -> None:
+        """Ask to stop, as the first signal does."""
+        if not self._number:
+            self._number, self._at = number, time.monotonic()
+            with suppress(RuntimeError, OSError):  # in the midst of writing to the same stream
+                self._on_signal()
+
+    def delay_signals(self) -> AbstractContextManager[None]:
+        """Only note the first signal within this context; another one ends it at once.
+
+        Where this is not the main thread, none is heard.
+        """
+        return self._delay_signals()
+
     @contextmanager
-    def deferred(self) -> Iterator[None]:
-        """Defer the first signal within this context; another one ends it at once."""
+    def _delay_signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -117,43 +106,36 @@ class SignalStop:
         heard = {n: was for n, was in before.items() if was not in (None, signal.SIG_IGN)}
         try:
             for number in heard:
-                signal.signal(number, self._heard)
+                signal.signal(number, self._handle)
             yield
         finally:
             for number, was in heard.items():
                 signal.signal(number, was)
 
-    def _heard(self, number: int, _frame: FrameType | None) -> None:
-        now = time.monotonic()
-        if self._number and now - self._at > ONE_AND_THE_SAME:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._number and time.monotonic() - self._at > ONE_AND_THE_SAME:
             raise Interrupted(number)
-        if not self._number:
-            self._number, self._at = number, now
-            with suppress(RuntimeError, OSError):  # in the midst of writing to the same stream
-                self._tell()
+        self.request(number)
 
 
-class WorkerStop:
-    """In a worker process: the command asks by SIGTERM, as a scheduler does.
+class WorkerStopRequest(StopRequest):
+    """In a worker process: SIGTERM asks to stop, however often it comes.
 
-    What the terminal sends to all its processes is left to the command, which decides.
+    What the terminal sends to all its processes is left to the command, which decides, and ends
+    who takes too long.
     """
 
     def __init__(self) -> None:
         """Listen; the process was started with all signals blocked."""
-        self._number = 0
+        super().__init__()
         for number in SIGNALS:
-            signal.signal(number, self._heard if number == signal.SIGTERM else signal.SIG_IGN)
+            signal.signal(number, self._handle if number == signal.SIGTERM else signal.SIG_IGN)
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
-    def asked(self) -> int:
-        """Return SIGTERM's number if it was heard, else 0."""
-        return self._number
-
-    def deferred(self) -> AbstractContextManager[None]:
-        """Change nothing: all is deferred here, and the command ends who takes too long."""
+    def delay_signals(self) -> AbstractContextManager[None]:
+        """Change nothing: all are delayed."""
         return nullcontext()
 
-    def _heard(self, number: int, _frame: FrameType | None) -> None:
-        self._number = number
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.request(number)

@@ -18,10 +18,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
 
-from typer.main import get_command
 from typer.testing import CliRunner
 
-from dae_cli.commands.app import app
+from dae_cli.commands.app import COMMANDS, app, load_command
 from dae_cli.config.experiments import resolve_study
 from dae_cli.config.names import study_folders
 from dae_cli.config.saved_settings import SETTINGS, read_settings
@@ -194,18 +193,18 @@ def renew_claims(text: str) -> str:
 
 def command_help() -> str:
     """Return docs/commands.md: the help of `dae` and of every command."""
-    command = get_command(app)
     parts = ["# Commands\n\nWritten by `make readme` from the commands' own `--help`."]
-    for name in _names(command):
+    for name in ((), *_command_names()):
         title = " ".join(("dae", *name))
         parts.append(f"## `{title}`\n\n```text\n{_help(name)}\n```")
     return "\n\n".join(parts) + "\n"
 
 
-def _names(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    yield path
-    for name, inner in sorted(getattr(command, "commands", {}).items()):
-        yield from _names(inner, (*path, name))
+def _command_names() -> Iterator[tuple[str, ...]]:
+    for name in sorted(COMMANDS):
+        yield (name,)
+        for inner in sorted(getattr(load_command(name), "commands", {})):
+            yield name, inner
 
 
 def datasets(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import struct
@@ -25,7 +26,7 @@ pytestmark = [
     pytest.mark.timeout(240),
 ]
 ENDLESS = ("--set", "finetune.max_epochs=100000", "--set", "finetune.patience=100000")
-LONG = ("--set", "finetune.max_epochs=1000", "--set", "finetune.patience=1000")
+LONG = ("--set", "finetune.max_epochs=300", "--set", "finetune.patience=300")
 
 Dae = Callable[..., Ended]
 Start = Callable[..., Child]
@@ -44,9 +45,10 @@ def test_a_cluster_and_a_killed_worker_change_no_bit_of_the_results(
 ) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
     words = ("replicate", "tiny", *LONG)
+    worker = dask_cluster.worker_pids()[0]
     command = child(*words, "--out", str(there), "--scheduler", dask_cluster.address)
     wait_until(lambda: checkpoints(there) >= 1, command)
-    dask_cluster.kill_a_worker()
+    os.kill(worker, signal.SIGKILL)
     ended = command.wait().succeeded()
     assert "2 at a time" in ended.message and "rect-25" in ended.message
     assert "distributed" not in ended.err
@@ -62,14 +64,16 @@ def test_a_killed_or_interrupted_command_leaves_checkpoints_and_free_workers(
     words = ("replicate", "tiny", *ENDLESS, "--out", str(out), "--scheduler", dask_cluster.address)
     killed = child(*words)
     wait_until(lambda: checkpoints(out) == 2, killed)
-    assert len(list(out.glob("runs/.*.lock"))) == 2
+    assert len(list(out.glob("runs/.rect*.lock"))) == 2
     killed.kill()
-    wait_until(lambda: list(out.glob("runs/.*.lock")) == [])  # nobody has told the workers
+    wait_until(lambda: list(out.glob("runs/.rect*.lock")) == [])  # nobody has told the workers
     assert checkpoints(out) == 2
 
     interrupted = child(*words)
     before = epochs(out)
     wait_until(lambda: all(now > then for now, then in zip(epochs(out), before, strict=True)))
+    os.kill(dask_cluster.run_pids()[0], signal.SIGKILL)  # as the kernel does for memory
+    wait_until(lambda: "was killed" in interrupted.err, interrupted)
     ended = interrupted.end(signal.SIGINT).failed(130, "the same command")
     assert "rect-25" in ended.err and "distributed" not in ended.err
     assert checkpoints(out) == 2

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.entry_points.config import with_settings
 from tests.support.commands import Ended
 from tests.support.tiny import read_csv, snapshot
 
@@ -72,6 +73,27 @@ def test_the_files_of_the_whole_tables_have_the_settings_that_were_selected(
     if not any("# Selected on validation" in text for text in files):
         pytest.skip(f"no settings of {study} have been selected")
     dae("search", study, "--check").succeeded()
+
+
+def test_a_selection_changes_nothing_of_a_cells_file_but_its_comment_and_the_selected_values() -> (
+    None
+):
+    files = [file for file in Path("experiments").rglob("*.yaml") if file.name != "study.yaml"]
+    assert len(files) > 100
+    for file in files:
+        lines = [
+            line
+            for line in file.read_text().splitlines()
+            if not line.startswith("# Selected on validation by dae search ")
+        ]
+        text = "".join(f"{line}\n" for line in lines)
+        after = with_settings(text, {}, "# selected").splitlines()
+        after.remove("# selected")
+        assert after == lines, file
+        changed = with_settings(text, {"finetune.learning_rate": 0.01234}, "# selected")
+        gone = set(lines) - set(changed.splitlines())
+        assert all(line.startswith("finetune:") for line in gone) and len(gone) <= 1, file
+        assert "learning_rate: 0.01234" in changed
 
 
 def test_the_trials_of_table1_are_those_that_were_announced(dae: Dae) -> None:

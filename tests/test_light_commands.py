@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import json
 import os
 import pty
@@ -23,7 +24,7 @@ import pytest
 from tests.support.children import ROOT, Child
 from tests.support.commands import Ended
 from tests.support.synthetic_results import SETTINGS, SyntheticStudy
-from tests.support.tiny import write_study
+from tests.support.tiny import destruction_cells, write_study
 
 Dae = Callable[..., Ended]
 Start = Callable[..., Child]
@@ -136,6 +137,36 @@ def test_help_listings_and_mistakes_load_no_heavy_package() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_the_list_of_commands_and_wrong_names_load_no_command() -> None:
+    words: list[list[str]] = [["--help"], [], ["replicat"], ["--no-such-option"]]
+    code = """if True:
+        import sys
+        from tests.entry_points.cli import app
+        unwanted = {"pydantic", "numpy", "yaml", "rich.progress", "dae_cli.config", "dae_cli.study"}
+        for words in eval(sys.argv[1]):
+            try:
+                app(words, prog_name="dae")
+            except SystemExit:
+                pass
+            assert not unwanted & set(sys.modules), (words, unwanted & set(sys.modules))
+            unwanted -= {"pydantic"}  # Typer itself may use it to convert what is given
+        """
+    command = [sys.executable, "-c", code, repr(words)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Did you mean 'replicate'" in done.stderr
+
+
+def test_help_sums_up_each_command_as_its_own_help_does(dae: Dae) -> None:
+    for group in ((), ("data",)):
+        lines = dae(*group, "--help").succeeded().lines
+        listed = lines[lines.index("Commands:") + 1 :]
+        for line in itertools.takewhile(str.strip, listed):
+            name, summary = line.split(maxsplit=1)
+            assert dae(*group, name, "--help").lines[2].startswith(f"  {summary}")
+
+
 @pytest.mark.usefixtures("tiny")
 def test_training_loads_nothing_that_only_tables_need() -> None:
     code = """if True:
@@ -143,7 +174,7 @@ def test_training_loads_nothing_that_only_tables_need() -> None:
         from tests.entry_points.cli import app
         app(["train", "tiny/rect-0", "--engine", "torch"], prog_name="dae", standalone_mode=False)
         assert "torch" in sys.modules
-        assert not {"pandas", "optuna", "sklearn"} & set(sys.modules)
+        assert not {"pandas", "optuna", "sklearn", "jinja2"} & set(sys.modules)
         """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]
@@ -194,23 +225,76 @@ def test_runs_do_not_end_because_nobody_reads_what_is_reported(child: Start, tin
 
 def write_mine(**cells: str) -> None:
     """Write the study `mine`, a text for each cell."""
-    folder = write_study(Path(), "mine", {}, title="My own study", shared={})
+    folder = write_study(Path(), "mine", {}, title="My own study")
     for name, text in cells.items():
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
-def test_a_pipe_gets_one_plain_line_for_each_study_and_cell(dae: Dae) -> None:
-    write_mine(b10="#  Ten.\ndataset: rect\n", b9="dataset: rect # nine\n", c="\ufeff# Three.  \n")
-    lines = [line.split(maxsplit=1) for line in dae("ls").succeeded().lines]
-    names = [line[0] for line in lines]
-    assert names[:2] == ["filters-mnist", "filters-mnist/mnist-0"]
-    assert names[6:9] == ["icml2008", "icml2008/convex-0", "icml2008/convex-10"]
-    assert lines[7] == ["icml2008/convex-0", "ICML 2008, Table 1, convex: SAA-3, 0 %."]
-    assert names[-1] == "table1-tuned/rot-svm-rbf"
-    assert len(names) == 6 + 8 + 4 + 12 + 3 + 65 + 57
-    title, *own = lines[names.index("mine") :][:4]
-    assert title == ["mine", "My own study"]
-    assert own == [["mine/b9"], ["mine/b10", "Ten."], ["mine/c", "Three."]]
+def states(ended: Ended) -> dict[str, str]:
+    """What `dae ls` says of the runs of each study or cell."""
+    head, *lines = ended.succeeded().lines
+    at, end = head.index("run"), head.index("reproduces")
+    return {line.split()[0]: line[at:end].strip() for line in lines}
+
+
+def test_studies_are_listed_with_their_cells_and_what_is_done_on_one_screen(
+    dae: Dae, done: Path
+) -> None:
+    write_mine(a="dataset: rect\n")
+    ended = dae("ls")
+    assert len(ended.lines) <= 24
+    head, *lines = [line.split(maxsplit=3) for line in ended.lines]
+    assert head == ["study", "cells", "runs", "reproduces"]
+    names = ["filters-mnist", "icml2008", "mine", "natural-images", "smoke", "table1"]
+    assert [line[0] for line in lines] == [*names, "table1-tuned", "tiny"]
+    assert lines[1][1:] == ["7", "none", "ICML 2008, Table 1: rect-img and convex"]
+    assert lines[2][1:] == ["1", "none", "My own study"]
+    assert states(ended)["tiny"] == "done"
+
+    runs_csv = done / "runs.csv"
+    header, first, second = runs_csv.read_text().splitlines()
+    runs_csv.write_text(f"{header}\n{first}\n")
+    assert states(dae("ls"))["tiny"] == "1 of 2 runs done"
+    runs_csv.write_text(f"{header}\n{first}\n{second}\n")
+    assert states(dae("ls"))["tiny"] == "done"
+    cell = Path("experiments/tiny/rect-25.yaml")
+    cell.write_text(cell.read_text() + "seed: 3\n")  # with another seed it is the same cell
+    assert states(dae("ls"))["tiny"] == "done"
+    cell.write_text(cell.read_text() + "finetune: {learning_rate: 0.2}\n")
+    assert states(dae("ls"))["tiny"] == "1 of 2 runs done"
+    assert states(dae("ls", "tiny")) == {"tiny/rect-0": "done", "tiny/rect-25": "none"}
+    runs_csv.write_text(f"{header}\nrect-0\n")
+    assert "runs.csv" in next(line for line in dae("ls").lines if line.startswith("tiny"))
+    dae("ls", "tiny").succeeded()
+
+
+def test_a_run_that_failed_is_listed_as_failed(dae: Dae, tiny: Path) -> None:
+    cells = destruction_cells(0, 25)
+    cells["rect-25"] |= {"pretrain": {"learning_rate": 1000.0, "loss": "squared-error"}}
+    write_study(Path(), "tiny", cells)
+    dae("replicate", "tiny", "--only", "rect-25").failed(1, "diverged")
+    assert states(dae("ls"))["tiny"] == "0 of 2 runs done, 1 failed"
+    assert states(dae("ls", "tiny")) == {"tiny/rect-0": "none", "tiny/rect-25": "failed"}
+    (listed,) = dae("ls", "tiny", "--format", "json").json
+    assert [cell["run"] for cell in listed["cells"]] == ["none", "failed"]
+
+
+def test_the_cells_of_a_study_are_listed_in_their_natural_order(dae: Dae) -> None:
+    write_mine(b10="#  Ten.\nseed: 10\n", b9="seed: 9 # nine\n", c="\ufeff# Three.  \n")
+    head, *lines = [line.split(maxsplit=2) for line in dae("ls", "icml2008").succeeded().lines]
+    assert head == ["cell", "run", "reproduces"]
+    assert lines[0] == ["icml2008/convex-0", "none", "ICML 2008, Table 1, convex: SAA-3, 0 %."]
+    assert len(lines) == 7
+    cells = {"mine/b9": "", "mine/b10": "Ten.", "mine/c": "Three."}
+    for name in ("mine", "experiments/mine/"):
+        lines = [line.split() for line in dae("ls", name).succeeded().lines[1:]]
+        assert lines == [[cell, "none", *text.split()] for cell, text in cells.items()]
+    Path("experiments/mine/c.yaml").write_text("# Three.\nmodle: {}\n")
+    ended = dae("ls", "mine")
+    ended.failed(0, "dae show mine")
+    assert ended.lines[3].split() == ["mine/c", "-", "Three."]
+    dae("ls", "smok").failed(2, "'smok'", "smoke")
+    dae("ls", "smoke/convex-0").failed(2, "smoke/convex-0", "dae show")
 
 
 def test_json_has_studies_with_their_folders_and_cells(dae: Dae, tmp_path: Path) -> None:
@@ -230,25 +314,31 @@ def test_json_has_studies_with_their_folders_and_cells(dae: Dae, tmp_path: Path)
         "name": "mine",
         "title": "My own study",
         "source": str(tmp_path / "experiments" / "mine"),
-        "cells": [{"name": "mine/a", "reproduces": "First."}],
+        "runs": "none",
+        "cells": [{"name": "mine/a", "reproduces": "First.", "run": "none"}],
     }
+    assert dae("ls", "mine", "--format", "json").json == [studies["mine"]]
     assert studies["icml2008"]["source"] == str(hidden)
     assert (studies["broken"]["title"], studies["broken"]["cells"]) == ("", [])
     assert "dae show broken" in next(line for line in dae("ls").lines if line.startswith("broken"))
 
 
 def test_a_terminal_gets_a_table_that_fits_it_and_that_no_study_can_drive(child: Start) -> None:
-    write_mine(**{"a": "# \x1b]0;title\x07\x1b[31mred\n", "\x1b[32mb": "# b\n"})
+    write_mine(a="# A.\n")
     study = Path("experiments/mine/study.yaml")
-    study.write_text('title: "\\e[33myellow"\nshared: {}\n', encoding="utf-8")
-    ended, drawn = on_terminal(child, "stdout", "ls")
-    lines = visible_lines(drawn)
-    assert (ended.code, ended.err) == (0, "")
-    assert lines[0].split() == ["name", "reproduces"]
-    assert 60 < max(map(len, lines)) <= 80
-    assert "\x1b[1m" in drawn
-    assert "yellow" in drawn
-    assert not re.search(r"\x1b\[3[123]m|\x1b\]|\x07", drawn)
+    title = 'title: "\\e[33myellow"'
+    text = re.sub("^title: .*$", lambda _: title, study.read_text(), flags=re.MULTILINE)
+    study.write_text(text, encoding="utf-8")
+    evil = study.with_name("\x1b[32mb.yaml")
+    for words, parts in ((("ls",), ("yellow", "…\r\n")), (("ls", "mine"), ("red", "[32mb"))):
+        ended, drawn = on_terminal(child, "stdout", *words)
+        lines = visible_lines(drawn)
+        assert ended.code == 0
+        assert lines[0].split()[-1] == "reproduces"
+        assert max(map(len, lines)) <= 80
+        assert all(part in drawn for part in parts)
+        assert not re.search(r"\x1b\[3[123]m|\x1b\]|\x07", drawn + ended.err)
+        evil.write_text("# \x1b]0;title\x07\x1b[31mred\n", encoding="utf-8")
 
 
 def test_the_time_of_a_run_is_reported_in_seconds_or_minutes(dae: Dae, done: Path) -> None:
@@ -289,13 +379,6 @@ dataset   destruction  ours          paper                 gap    verdict
 rect-img   0 %         25.00 ± 0.38  24.05 ± 0.37 (SAA-3)  +0.95  worse *
 convex    25 %         18.00 ± 0.34  19.06 ± 0.34 (SdA-3)  -1.06  better
 * on regenerated data"""
-STACKED = """\
-rect-img, 0 %: worse (regenerated data)
-  ours   25.00 ± 0.38
-  paper  24.05 ± 0.37 (SAA-3), gap +0.95
-convex, 25 %: better
-  ours   18.00 ± 0.34
-  paper  19.06 ± 0.34 (SdA-3), gap -1.06"""
 
 
 def test_the_table_of_results_takes_the_widest_form_that_fits_and_names_cells_that_are_alike(
@@ -314,7 +397,7 @@ def test_the_table_of_results_takes_the_widest_form_that_fits_and_names_cells_th
         (wide, WIDE),
         (wide - 1, SHORT),
         (short, SHORT),
-        (short - 1, STACKED),
+        (20, SHORT),
     ):
         monkeypatch.setenv("COLUMNS", str(width))
         out = dae("report", "made").succeeded().out

@@ -6,6 +6,7 @@ import functools
 import re
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -88,6 +89,27 @@ def test_stdout_has_table_and_counts_stderr_what_became_of_each_run(finished: Fi
         f"rect-25   {rows[1]['run']}   done N s",
         "",
     ]
+
+
+OPENED: list[str] = []
+
+
+@functools.cache
+def listen_to_opened_files() -> None:
+    """Note the path of every file that this process opens; a hook cannot be taken away again."""
+    sys.addaudithook(lambda event, words: OPENED.append(str(words[0])) if event == "open" else None)
+
+
+def test_no_run_folder_is_read_more_than_twice_by_the_command_that_makes_it(
+    dae: Dae, tiny: Path
+) -> None:
+    listen_to_opened_files()
+    short = ("--set", "finetune.max_epochs=1", "--out", tiny, "--seeds", "12", "--jobs", "1")
+    for made, most in ((24, 2), (0, 1)):
+        OPENED.clear()
+        assert counts(dae("replicate", "tiny", *short).succeeded()) == (made, 24 - made, 0)
+        assert len([path for path in OPENED if path.endswith("/status.json")]) <= most * 24
+    OPENED.clear()
 
 
 def test_what_is_done_is_skipped_left_alone_and_said_to_be(dae: Dae, done: Path) -> None:

@@ -194,7 +194,7 @@ def test_a_value_that_cannot_be_in_status_json_is_reported_with_its_place(
         ({"data_origin": "found"}, ("data_origin", "'found'")),
         (
             dict.fromkeys(("state", "cell", "data_sha256", "minutes"), "absent"),
-            ("state", "cell", "1"),
+            ("cell is missing",),
         ),
     ):
         path.write_bytes(_changed_json(held, changes))

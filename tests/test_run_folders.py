@@ -389,6 +389,39 @@ def test_a_run_of_an_earlier_or_a_later_version_or_of_a_renamed_cell_is_taken(
     assert rows[1][1] == path.parent.name
 
 
+def as_version_0_1_wrote_it(status: dict[str, Any]) -> dict[str, Any]:
+    """A status.json with data and result in sections of their own, as the committed runs had."""
+    result = ("n_test", "n_wrong", "valid_error_percent", "best_epoch", "epochs")
+    data = {"origin": "data_origin", "trust": "trust", "sha256": "data_sha256"}
+    return {
+        **{name: status[name] for name in ("state", "run", "cell")},
+        "data": {old: status[new] for old, new in (data | {"source": "data_source"}).items()},
+        **{name: status[name] for name in ("minutes", "written")},
+        "checkpoints": {"kept": 4, "seconds": 0.1},
+        "result": {name: status[name] for name in result},
+    }
+
+
+def test_run_folders_of_version_0_1_are_reported_verified_and_resumed(dae: Dae, done: Path) -> None:
+    before = snapshot(done, (".csv", ".md"))
+    for cell in CELLS:
+        path = run_of(done, cell) / "status.json"
+        path.write_text(json.dumps(as_version_0_1_wrote_it(read_json(path))))
+    dae("report", "tiny", "-q").succeeded()
+    assert snapshot(done, (".csv", ".md")) == before
+    assert dae("verify", "tiny").succeeded().lines == ["2 runs recomputed, 0 differences"]
+    dae("evaluate", "tiny/rect-25").succeeded()
+    folder = run_of(done, "rect-25")
+    change_json(folder / "status.json", lambda status: status.update(state="running", minutes=9.0))
+    change_json(folder / "status.json", lambda status: status.pop("result"))
+    folder.rename(folder.with_name(folder.name + ".partial"))
+    dae("replicate", "tiny").succeeded()
+    row = read_csv(done / "runs.csv")[1]
+    assert row["minutes"] == "9.0"
+    old = before["runs.csv"].decode().splitlines()[2].split(",")
+    assert row["n_wrong"] == old[COLUMNS.index("n_wrong")]
+
+
 def test_wrong_rows_that_are_missing_or_damaged_are_counted_again(dae: Dae, done: Path) -> None:
     paths = [run_of(done, cell) / "wrong_rows.npy" for cell in CELLS]
     before = [path.read_bytes() for path in paths]

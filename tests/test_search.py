@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shutil
 import signal
@@ -144,6 +145,48 @@ def test_the_digest_of_a_search_and_the_settings_it_draws_never_change(
     ]
     # The digest of the space, the pruning, the fixed settings and the data.
     assert {row["search"] for row in rows_in(results)} == {"f79d69ee01b8"}
+
+
+def test_a_seeded_search_draws_these_settings(dae: Dae) -> None:
+    space = {
+        "units": ITEM["space"]["units"],
+        "corruption.destruction": {"choices": [0.25, 0.4, 0.5]},
+        "finetune.learning_rate": ITEM["space"]["finetune.learning_rate"],
+        "pretrain.learning_rate": {"low": 0.01, "high": 0.5, "step": 0.01},
+    }
+    search_item(space, prune={"after_trials": 2, "from_epoch": 1})
+    found = {}
+    for sampler, trials in (("random", 6), ("tpe", 14)):
+        words = ("--sampler", sampler, "--trials", trials, "--seed", "3", "--out", sampler)
+        dae(*ONE, *words, "--no-write").succeeded()
+        found[sampler] = [" ".join(drawn.values()) for drawn in settings_in(Path(sampler))]
+    pruned = [row["trial"] for row in rows_in(Path("tpe")) if row["state"] == "pruned"]
+    assert pruned == ["7", "10", "14"]
+    assert found["random"] == [
+        "0.5 0.8512 0.32 8",
+        "0.25 0.2127 0.37 12",
+        "0.5 1.276 0.37 4",
+        "0.25 1.743 0.42 4",
+        "0.5 0.6895 0.23 4",
+        "0.5 0.4516 0.23 12",
+    ]
+    assert found["tpe"] == [
+        "0.4 0.5126 0.16 12",
+        "0.4 0.1965 0.05 8",
+        "0.25 0.9513 0.42 16",
+        "0.5 0.6609 0.16 4",
+        "0.25 0.2038 0.16 4",
+        "0.4 0.2892 0.4 16",
+        "0.5 0.1183 0.04 4",
+        "0.4 1.314 0.26 16",
+        "0.25 1.329 0.33 12",
+        "0.5 0.3968 0.42 8",
+        # The first that the model draws, from trials of which some were pruned.
+        "0.25 1.899 0.49 12",
+        "0.25 0.7619 0.39 16",
+        "0.4 0.2822 0.47 16",
+        "0.4 0.1068 0.33 16",
+    ]
 
 
 def test_a_pipe_gets_one_plain_line_a_trial(finished_search: tuple[Path, Ended]) -> None:
@@ -570,6 +613,37 @@ def test_a_line_that_is_not_of_the_space_is_refused_and_stays(dae: Dae, searched
     assert (searched / "search.csv").read_bytes() == before
 
 
+def test_folders_that_a_killed_command_left_empty_are_the_trials_of_their_numbers(
+    dae: Dae, searched: Path, finished_search: tuple[Path, Ended]
+) -> None:
+    digest = rows_in(searched)[0]["search"]
+    edit_rows(searched, lambda rows: rows[:2])
+    trials = searched / "search/trials"
+    (trials / f"rect-0-{digest[:8]}-3.partial").mkdir(parents=True)
+    for name in (f"rect-0-{digest[:8]}-x.partial", "rect-0-00000000-4.partial", "notes"):
+        (trials / name).mkdir()  # of no trial of this search
+    dae(*AGAIN).succeeded()
+    assert settings_in(searched) == settings_in(finished_search[0] / "results/tiny")
+
+
+@pytest.mark.usefixtures("_frequent_checkpoints")
+def test_an_unfinished_trial_goes_on_as_the_last_if_its_number_comes_with_a_pull(
+    dae: Dae, child: Start
+) -> None:
+    lengthen()
+    dae(*ONE, "--trials", "2", "--seed", "9", "--out", "other", "--no-write").succeeded()
+    results, words = Path("results/tiny"), (*ONE, "--no-write", "--jobs", "1")
+    command = child(*words, "--trials", "1")
+    wait_until(lambda: is_within(1, results), command)
+    command.kill()
+    shutil.copy("other/search.csv", results)
+    dae(*words, "--trials", "3").succeeded()
+    others = rows_in(Path("other"))
+    *pulled, last = rows_in(results)
+    assert pulled == others
+    assert (last["trial"], settings_of(last)["finetune.learning_rate"]) == ("3", "0.9843")
+
+
 # Stopped, killed and shared
 
 
@@ -647,16 +721,67 @@ def test_two_commands_share_a_search_and_make_each_trial_once(child: Start) -> N
 
 
 @pytest.mark.timeout(240)
-def test_two_commands_with_storages_of_their_own_lose_no_row_of_one_another(child: Start) -> None:
-    words = (*ONE, "--trials", "4", "--no-write")
-    commands = [child(*words, "--seed", s, "--storage", f"{s}.journal") for s in ("1", "2")]
+def test_two_commands_with_other_seeds_lose_no_row_of_one_another(child: Start) -> None:
+    words = (*ONE, "--trials", "8", "--no-write")
+    commands = [child(*words, "--seed", seed) for seed in ("1", "2")]
     ended = [command.wait().succeeded() for command in commands]
     told = re.findall(r"^(?:complete|pruned).* \((.*)\)$", "".join(e.err for e in ended), re.M)
-    rows = settings_in(Path("results/tiny"))
-    assert len(told) > 4
-    assert {frozenset(settings.split()) for settings in told} <= {
-        frozenset(f"{key}={value}" for key, value in row.items()) for row in rows
+    rows = rows_in(Path("results/tiny"))
+    assert [row["trial"] for row in rows] == [str(number) for number in range(1, 9)]
+    assert {" ".join(sorted(settings.split())) for settings in told} == {
+        " ".join(sorted(f"{key}={value}" for key, value in settings_of(row).items()))
+        for row in rows
     }
+
+
+@pytest.mark.usefixtures("_frequent_checkpoints")
+def test_a_search_that_an_earlier_version_began_goes_on_from_its_folders(
+    dae: Dae, child: Start, finished_search: tuple[Path, Ended]
+) -> None:
+    lengthen()
+    command = child(*ONE, "--trials", "2", "--jobs", "1", "--sampler", "tpe")
+    results = Path("results/tiny")
+    wait_until(lambda: is_within(2, results), command)
+    command.kill()
+    (begun,) = (results / "search/trials").glob("*.partial")
+    config = (begun / "config.yaml").read_text()
+    # It had optuna's journal in place of what new versions leave of a trial.
+    (results / "search/trials.journal").write_text("{")
+    for path in (results / "search/trials").glob("*/draw.json"):
+        path.unlink()
+    dae(*ONE, "--trials", "2", "--sampler", "tpe").succeeded()
+    first, second = rows_in(results)
+    drawn = yaml.safe_load(config)
+    assert (first["trial"], second["trial"]) == ("1", "2")
+    assert float(second["finetune.learning_rate"]) == drawn["finetune"]["learning_rate"]
+    assert int(second["units"]) == drawn["model"]["hidden"][0]
+    assert not unfinished(results)
+
+
+def kill_a_worker(command: Child) -> None:
+    """Kill a process that makes a trial; the command has noticed when this returns."""
+    worker = command.workers()[0]
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: worker not in command.workers(), command)
+
+
+@pytest.mark.usefixtures("_frequent_checkpoints")
+@pytest.mark.timeout(240)
+def test_a_trial_whose_process_is_killed_goes_on_and_fails_when_it_is_killed_again(
+    child: Start, finished_search: tuple[Path, Ended]
+) -> None:
+    lengthen()
+    results = Path("results/tiny")
+    command = child(*ONE, "--trials", "1", "--jobs", "2", "--no-write")
+    for _ in range(2):
+        wait_until(lambda: unfinished(results) and command.workers(), command)
+        kill_a_worker(command)
+    assert "rect-0-" in command.wait().succeeded().err
+    rows = rows_in(results)
+    assert [(row["trial"], row["state"]) for row in rows] == [("1", "failed"), ("2", "complete")]
+    assert "killed" in rows[0]["error"] and settings_of(rows[0])
+    assert settings_in(results) == settings_in(finished_search[0] / "results/tiny")[:2]
+    assert not unfinished(results)
 
 
 @pytest.mark.slow

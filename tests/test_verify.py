@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from markupsafe import escape
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -61,7 +62,7 @@ class Results:
     def verified(self, code: int = 1, *words: str) -> dict[str, Any]:
         """What `dae verify` prints as JSON."""
         ended = self._dae("verify", "tiny", "--format", "json", *words)
-        assert ended.code == code, ended.err
+        assert ended.code == code, ended.err + ended.out
         assert "Traceback" not in ended.err
         found: dict[str, Any] = ended.json
         assert found["agrees"] == (code == 0)
@@ -291,6 +292,37 @@ def test_every_column_of_mcnemar_csv_that_was_changed_is_named(results: Results)
     assert {d[0] for d in results.differences()} == {"mcnemar.csv"}
 
 
+def test_one_value_that_was_changed_is_found_in_its_file_alone(results: Results) -> None:
+    sound = snapshot(results.out)
+    lines = {name: len(text.splitlines()) for name, text in sound.items() if "/" not in name}
+    for name, place, changes in (
+        ("runs.csv", 0, {"n_wrong": "1"}),
+        ("runs.csv", 1, {"minutes": "77.0"}),
+        ("table.csv", 1, {"sd_over_seeds": "0.10"}),
+        ("mcnemar.csv", 0, {"p_holm": "0.2"}),
+        ("wrong_rows.csv", 1, {"bits": "////" * 17}),
+        ("curves.csv", 0, {"points": "1:0.5"}),
+    ):
+        ((column, value),) = changes.items()
+        before = results.edit_row(name, place, **changes)
+        assert len((results.out / name).read_text().splitlines()) == lines[name]
+        ((file, what, recorded, again),) = results.differences()
+        assert (file, what.split(": ")[1], recorded) == (name, column, value)
+        assert again == (before[column] or NOTHING)
+        results.put_back(sound)
+    for name, old, new in (
+        ("settings.yaml", "learning_rate: 0.1", "learning_rate: 0.2"),
+        ("REPORT.md", "over the n test rows", "over all test rows"),
+        ("report.html", "</title>", "!</title>"),
+    ):
+        results.edit(results.out / name, old, new)
+        ((file, _, recorded, again),) = results.differences()
+        assert file == name and new in recorded and old in again
+        results.put_back(sound)
+    results.edit(results.out / "curves.csv", "\n", "\nother,cost 1,1:0.5\n")
+    assert results.differences() == {("curves.csv", "other, cost 1", "a row", "no row")}
+
+
 # The folders of runs
 
 
@@ -458,8 +490,8 @@ def test_the_command_and_the_machine_of_the_report_are_taken_as_they_are(results
     (command,) = re.findall(r"^Made by `(.+)` ", text, re.MULTILINE)
     report.write_text(text.replace(machine, "A Processor, another"))
     results.verified(0)
-    for path in (report, page):
-        path.write_text(path.read_text().replace(command, f"{command} --jobs 9"))
+    for path, found in ((report, command), (page, str(escape(command)))):
+        path.write_text(path.read_text().replace(found, f"{found} --jobs 9"))
     results.verified(0)
     report.write_text(text)
     assert {d[0] for d in results.differences()} == {"report.html"}
@@ -513,3 +545,10 @@ def test_differences_are_a_table_of_place_and_both_values(results: Results, dae:
     assert quiet.err == ""
     assert f"{'v' * 59}…" in quiet.out and "v" * 60 not in quiet.out
     assert "w" * 60 in quiet.out
+    # Of a long line, what is around the place.
+    page = results.out / "report.html"
+    longest = max(page.read_text().split("\n"), key=len)
+    assert len(longest) > 1000
+    results.edit(page, longest, longest[:-9] + "XYZ" + longest[-9:])
+    (line,) = [line for line in dae("verify", "tiny", "-q").lines if line.startswith("report.html")]
+    assert "XYZ" in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,24 @@ def test_an_interrupt_and_a_disk_that_fails_leave_the_old_file(
     assert hidden.startswith(".rect.png@")
     assert f"-{os.getpid()}-" in hidden
     assert hidden.endswith(".part")
+
+
+def test_what_killed_processes_left_is_removed_at_once_and_what_others_write_stays(
+    dae: Dae, done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda _: names.extend(p.name for p in done.glob(".*.part")))
+    dae("report", "tiny").succeeded()
+    ours = names[0].partition("@")[2].rpartition(f"-{os.getpid()}-")[0]
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    killed, going = (done / f".runs.csv@{ours}-{p}-ab.part" for p in (ended.pid, os.getppid()))
+    elsewhere, old = (done / f".runs.csv@elsewhere{k}-{ended.pid}-ab.part" for k in (1, 2))
+    for left in (killed, going, elsewhere, old):
+        left.touch()
+    os.utime(old, (0, 0))
+    dae("report", "tiny").succeeded()
+    assert set(done.glob(".*.part")) == {going, elsewhere}
 
 
 def test_a_place_that_cannot_be_written_is_reported_with_the_file(dae: Dae) -> None:

@@ -1,41 +1,115 @@
-"""The `dae` command: its subcommands, and how every failure is told."""
+"""The `dae` command: its subcommands, each imported only when it is called."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typer.main import get_command
 
 from dae_cli import __version__
-from dae_cli.commands.data.app import data
-from dae_cli.commands.evaluate import evaluate
-from dae_cli.commands.filters import filters
-from dae_cli.commands.ls import ls
-from dae_cli.commands.replicate import replicate
-from dae_cli.commands.report import report
-from dae_cli.commands.search import search
-from dae_cli.commands.show import show
-from dae_cli.commands.telling import TellingGroup
-from dae_cli.commands.train import train
-from dae_cli.commands.verify import verify
+from dae_cli.commands.errors import ErrorReportingGroup
+
+COMMANDS = {
+    "train": (
+        "Train and test one model (SVM: after a parameter search).",
+        "dae train icml2008/convex-25 --seed 1",
+    ),
+    "evaluate": (
+        "Count the errors of finished runs again.",
+        "dae evaluate results/icml2008/runs/* --format csv",
+    ),
+    "filters": (
+        "Draw the pretrained filters of runs side by side.",
+        "dae filters icml2008/convex-0 icml2008/convex-25",
+    ),
+    "replicate": (
+        "Run every cell of a study and compare it with the paper.",
+        "dae replicate icml2008 --only convex-0 --only convex-10",
+    ),
+    "search": (
+        "Select the settings of a study's cells on validation rows.",
+        "dae search smoke --sampler tpe --trials 12",
+    ),
+    "report": (
+        "Regenerate a study's tables, report and pictures; no training.",
+        "dae report table1-tuned",
+    ),
+    "verify": (
+        "Recompute a study's results and report mismatches.",
+        "dae verify icml2008",
+    ),
+    "ls": (
+        "List the studies, or the cells of one, and what is done.",
+        "dae ls icml2008",
+    ),
+    "show": (
+        "Print the settings of an experiment, or of a study, as YAML.",
+        "dae show icml2008/convex-25 --set seed=1",
+    ),
+    "data": (
+        "List, download, generate and check the eight data sets.",
+        "dae data list",
+    ),
+}
+"""Each command's summary, which begins its help, and an example that ends it.
+
+`dae_cli/commands/NAME.py` has a function of this name, whose docstring is the rest of the help, or
+a Typer of subcommands.
+"""
 
 EPILOG = """\
 \b
 Exit codes:
   0    all good
-  1    a run, download or check failed, even one of many; or the unforeseen
+  1    a run, download or check failed, even one of many; an unexpected error
   2    wrong usage, configuration or input files; an unwritable folder
   130  interrupted (Ctrl-C); 143 terminated (SIGTERM), 129 hung up (SIGHUP)
 
 \b
 Start here:
-  dae ls                     what there is
-  dae replicate smoke        the whole path in seconds
-  dae replicate icml2008     the published table
+  dae ls                     the studies
+  dae replicate smoke        a tiny study, in seconds
+  dae replicate icml2008     seven rows of the published table
 """
 
+
+class LazyGroup(ErrorReportingGroup):
+    """Imports a command's module when it is called or its own help is asked for.
+
+    The list of commands and messages about wrong ones need none of the modules.
+    """
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, (summary, _) in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=summary))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Import the command that is named."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name and command and not command.callback:
+            command = self.commands[name] = load_command(name)
+        return name, command, rest
+
+
+def load_command(name: str) -> Any:
+    """Import the module of a command and build what Typer runs."""
+    summary, example = COMMANDS[name]
+    app = getattr(import_module(f"dae_cli.commands.{name}"), name)
+    if not isinstance(app, typer.Typer):
+        function, app = app, typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(name)(function)
+    command = get_command(app)
+    command.help = "\n\n".join(filter(None, (summary, command.help)))
+    command.epilog = f"Example: {example}"
+    return command
+
+
 app = typer.Typer(
-    cls=TellingGroup,
+    cls=LazyGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -54,7 +128,7 @@ def _version(value: bool) -> None:
 @app.callback()
 def dae(
     debug: Annotated[
-        bool, typer.Option("--debug", help="Show tracebacks of errors; may stand anywhere.")
+        bool, typer.Option("--debug", help="Show tracebacks of errors; may appear anywhere.")
     ] = False,
     version: Annotated[
         bool,
@@ -62,15 +136,3 @@ def dae(
     ] = False,
 ) -> None:
     """Replicate the denoising-autoencoder experiments of ICML 2008."""
-
-
-app.command(epilog="Example: dae train icml2008/convex-25 --seed 1")(train)
-app.command(epilog="Example: dae evaluate results/icml2008/runs/* --format csv")(evaluate)
-app.command(epilog="Example: dae filters icml2008/convex-0 icml2008/convex-25")(filters)
-app.command(epilog="Example: dae replicate icml2008 --only convex-0 --only convex-10")(replicate)
-app.command(epilog="Example: dae search smoke --sampler tpe --trials 12")(search)
-app.command(epilog="Example: dae report table1-tuned")(report)
-app.command(epilog="Example: dae verify icml2008")(verify)
-app.add_typer(data, name="data")
-app.command(epilog="Example: dae ls --format json")(ls)
-app.command(epilog="Example: dae show icml2008/convex-25 --set seed=1")(show)

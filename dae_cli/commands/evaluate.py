@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from dae_cli.commands.options import DataDir, SplitName
 from dae_cli.commands.sources import run_folders
-from dae_cli.commands.tables import columns, interval
+from dae_cli.commands.tables import as_json, columns, interval
 from dae_cli.csvfile import csv_text
 from dae_cli.errors import DaeError
 
@@ -21,12 +19,7 @@ if TYPE_CHECKING:
     from dae_cli.study.counting import Evaluation
 
 
-class EvaluationFormat(StrEnum):
-    """How `dae evaluate` prints."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
+EvaluationFormat = Literal["table", "json", "csv"]
 
 
 def evaluate(
@@ -39,15 +32,13 @@ def evaluate(
             show_default=False,
         ),
     ],
-    split: Annotated[SplitName, typer.Option(help="The rows to count.")] = SplitName.test,
+    split: Annotated[SplitName, typer.Option(help="The rows to count.")] = "test",
     form: Annotated[
         EvaluationFormat, typer.Option("--format", help="A table to read, JSON or CSV.")
-    ] = EvaluationFormat.table,
+    ] = "table",
     data_dir: DataDir = None,
 ) -> None:
-    """Count the errors of finished runs again.
-
-    The parameters are those kept in the run folder: the best on the validation set. A run that
+    """The parameters are those kept in the run folder: the best on the validation set. A run that
     cannot be evaluated is told on stderr; the others are printed all the same.
     """
     folders: list[Path] = []
@@ -76,7 +67,7 @@ def _evaluate(
     for folder in folders:
         try:
             evaluations.append(
-                evaluate_run(folder, split.value, data_dir, lambda text: _note(text, told))
+                evaluate_run(folder, split, data_dir, lambda text: _note(text, told))
             )
         except DaeError as error:
             problems.append(error)
@@ -91,9 +82,9 @@ def _note(text: str, told: set[str]) -> None:
 
 
 def _printed(evaluations: Sequence[Evaluation], form: EvaluationFormat) -> str:
-    if form is EvaluationFormat.json:
-        return json.dumps([_rounded(e) for e in evaluations], indent=2)
-    if form is EvaluationFormat.csv:
+    if form == "json":
+        return as_json([_rounded(e) for e in evaluations])
+    if form == "csv":
         lines = [_rounded(e) for e in evaluations]
         return csv_text([lines[0], *(line.values() for line in lines)]).rstrip("\n")
     from dae_cli.data.dataset import standing

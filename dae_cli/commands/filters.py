@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
-from dae_cli.commands.animating import animate_learning
-from dae_cli.commands.options import DataDir, Photos, tiles_of, units_of
-from dae_cli.commands.paths import file
-from dae_cli.commands.sorting import SortBy, order_of, words_for
+from dae_cli.commands.options import DataDir, Photos, file, grid_of_tiles, list_of_units
+from dae_cli.commands.progress import progress_display
 from dae_cli.commands.sources import run_folder
+from dae_cli.config.experiments import load_resolved, resolve_experiment
 from dae_cli.config.names import label
-from dae_cli.errors import ConfigError
+from dae_cli.config.schema import PretrainedExperiment, SvmExperiment, as_pretrained
+from dae_cli.data.datasets import PHOTOGRAPHS
+from dae_cli.data.sources import DataOptions
+from dae_cli.errors import ConfigError, RunFolderError
+from dae_cli.figures.filters import Filters, filter_sheet, zoom_sheet
+from dae_cli.figures.greys import Scale, common_limit, finite
+from dae_cli.figures.saving import ANIMATIONS, SUFFIXES, check_suffix, write_animation
+from dae_cli.files import with_home
+from dae_cli.filters import measures
+from dae_cli.study.run.filters import as_shown, describe_corruption, run_filters
+from dae_cli.study.run.job import CONFIG
+from dae_cli.study.run.record import Status, read_status
 
-if TYPE_CHECKING:
-    from dae_cli.figures.filters import Filters
-    from dae_cli.figures.sheets import Sheet
+FRAMES = 24
+"""Pictures in an animation."""
 
+Order = Literal["unit", "strength", "gabor", "extent", "locality", "orientation"]
+Values = NDArray[np.floating[Any]]
+Image = tuple[int, int] | None
 
-class GreyScale(StrEnum):
-    """Which weights are black and white."""
-
-    shared = "shared"
-    tile = "tile"
+_MEASURES: dict[Order, tuple[str, Callable[[Values, Image], Values]]] = {
+    "strength": (
+        "the norm of the weights",
+        lambda weights, _: np.linalg.norm(weights.astype(np.float64), axis=1),
+    ),
+    "gabor": (
+        "the variance that a Gabor explains",
+        lambda weights, image: np.array(
+            [unit.explained_variance for unit in measures.measure(weights, image)]
+        ),
+    ),
+    "extent": ("the extent of the strongest spot", measures.extent),
+    "locality": ("locality", measures.locality),
+    "orientation": (
+        "orientation selectivity",
+        lambda weights, image: measures.orientation_selectivity(weights, image)[0],
+    ),
+}
+"""Of each `--sort`, its words in the caption and its measure: weights (units, inputs) and the shape
+of a unit's image to one number a unit. A measure is added here and in `Order`."""
 
 
 def filters(
@@ -36,7 +64,7 @@ def filters(
         typer.Argument(
             metavar="RUN|EXPERIMENT",
             help="Run folders, or experiments that have a finished run under results/; "
-            "several stand side by side.",
+            "several are drawn side by side.",
             show_default=False,
         ),
     ],
@@ -57,24 +85,24 @@ def filters(
         ),
     ] = None,
     sort: Annotated[
-        SortBy,
+        Order,
         typer.Option(
-            help="Which units come first; by a measure, it is the first run's, and each unit's "
-            "number stands under its tiles."
+            help="Which units come first; a measure is taken on the first run, and each unit's "
+            "number is printed under its tiles."
         ),
-    ] = SortBy.unit,
+    ] = "unit",
     units: Annotated[
         str | None,
         typer.Option(
             metavar="I,J,…",
-            help="These units alone, large: a row for each, a column for each run.",
+            help="Only these units, large: a row for each, a column for each run.",
             show_default=False,
         ),
     ] = None,
     scale: Annotated[
-        GreyScale,
+        Scale,
         typer.Option(help="One grey scale for all tiles, or each tile by its largest weight."),
-    ] = GreyScale.shared,
+    ] = "shared",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -98,104 +126,145 @@ def filters(
     data_dir: DataDir = None,
     photos: Photos = None,
 ) -> None:
-    """Draw the pretrained filters of runs side by side.
-
-    Tile i is unit i in every sheet; mid grey is a weight of 0. Prints the picture's path. The data
-    are read for --animate alone.
+    """Tile i is unit i in every sheet; mid grey is a weight of 0. Prints the picture's path. Data
+    are read for --animate only.
     """
     if animate is not None:
         if len(sources) > 1 or units is not None or layer != 1 or out is not None:
             raise typer.BadParameter(
-                "draws one first layer; leave out --out, --units, --layer and other sources",
+                "needs exactly one source, and cannot be combined with --out, --units or --layer",
                 param_hint="--animate",
             )
-        animate_learning(
-            sources[0], animate, tiles_of(tiles or "10x10"), scale.value, data_dir, photos
-        )
+        grid = grid_of_tiles(tiles or "10x10")
+        check_suffix(animate, ANIMATIONS)
+        _animate(sources[0], animate, grid, scale, DataOptions(data_dir, photos=photos))
         typer.echo(label(animate))
         return
-    chosen = None if units is None else units_of(units)
-    if chosen and (tiles is not None or sort is not SortBy.unit):
+    chosen = None if units is None else list_of_units(units)
+    if chosen and (tiles is not None or sort != "unit"):
         raise typer.BadParameter(
             "draws the units that it names, in their order; leave out --tiles and --sort",
             param_hint="--units",
         )
-    grid = tiles_of("10x10" if tiles is None else tiles)
-    from dae_cli.figures.saving import SUFFIXES, check_suffix
-
+    grid = grid_of_tiles("10x10" if tiles is None else tiles)
     if out is not None:
         check_suffix(out, SUFFIXES)
     folders = [run_folder(source) for source in sources]
-    layers = layers_of(folders, layer)
+    layers = _layers(folders, layer)
     about = {
         "Title": f"filters of layer {layer}",
         "Runs": ", ".join(folder.name for folder in folders),
-        "Grey scale": scale.value,
+        "Grey scale": scale,
     }
+    through = "" if layer == 1 else ": " + " ".join(f"W{k}" for k in range(layer, 0, -1))
+    caption = f"layer {layer}, pretrained{through}"
     if chosen:
-        sheet = _zoom(layers, chosen, layer, scale)
+        sheet = zoom_sheet(layers, chosen, caption=caption, scale=scale)
         about["Units"] = ", ".join(map(str, chosen))
     else:
-        sheet = _sheet(layers, grid, sort, layer, scale)
-        about |= {"Tiles": f"{grid[0]}x{grid[1]}", "Sorted by": sort.value}
-    path = out or _default_name("zoom" if chosen else "filters", folders, layer)
+        if sort != "unit":
+            layers = _in_order(layers, sort)
+            caption += f"; sorted by {_MEASURES[sort][0]}, largest first"
+            caption += " in the first sheet" if len(layers) > 1 else ""
+        sheet = filter_sheet(layers, grid, caption=caption, scale=scale)
+        about |= {"Tiles": f"{grid[0]}x{grid[1]}", "Sorted by": sort}
+    kind = "zoom" if chosen else "filters"
+    stem = folders[0].resolve().name if len(folders) == 1 else "side-by-side"
+    path = out or Path(f"{kind}-{stem}" + ("" if layer == 1 else f"-layer{layer}") + ".png")
     sheet.save(path, about)
     typer.echo(label(path))
 
 
-def _sheet(
-    layers: Sequence[Filters], grid: tuple[int, int], sort: SortBy, layer: int, scale: GreyScale
-) -> Sheet:
-    from dae_cli.figures.filters import filter_sheet
-
-    if sort is not SortBy.unit and len({len(one.weights) for one in layers}) > 1:
-        counts = ", ".join(str(len(one.weights)) for one in layers)
-        raise ConfigError(
-            f"--sort {sort}: runs of {counts} units have no common order; draw one picture of each"
-        )
-    # Of the first run, so that a tile is the same unit in every sheet.
-    order = order_of(layers[0].weights, sort, layers[0].image)
-    first = " in the first sheet" if order and len(layers) > 1 else ""
-    return filter_sheet(
-        [replace(one, order=order) for one in layers],
-        grid,
-        caption="; ".join(filter(None, [_which(layer), words_for(sort) + first])),
-        scale=scale.value,
-    )
-
-
-def _zoom(layers: Sequence[Filters], units: list[int], layer: int, scale: GreyScale) -> Sheet:
-    from dae_cli.figures.filters import zoom_sheet
-
-    return zoom_sheet(layers, units, caption=_which(layer), scale=scale.value)
-
-
-def _which(layer: int) -> str:
-    """`layer 2, pretrained: W2 W1`."""
-    through = "" if layer == 1 else ": " + " ".join(f"W{k}" for k in range(layer, 0, -1))
-    return f"layer {layer}, pretrained{through}"
-
-
-def _default_name(kind: str, folders: Sequence[Path], layer: int) -> Path:
-    stem = folders[0].resolve().name if len(folders) == 1 else "side-by-side"
-    return Path(f"{kind}-{stem}" + ("" if layer == 1 else f"-layer{layer}") + ".png")
-
-
-def layers_of(folders: Sequence[Path], layer: int) -> list[Filters]:
-    """A layer of each run, named by data and corruption, or by the runs where these are alike."""
-    layers = [_layer(folder, layer) for folder in folders]
+def _layers(folders: Sequence[Path], layer: int) -> list[Filters]:
+    """A layer of each run, titled by data and corruption, or by the runs where these are alike."""
+    layers = []
+    for folder in folders:
+        weights = run_filters(folder, layer)
+        experiment = as_pretrained(load_resolved(folder / CONFIG))
+        title = f"{experiment.dataset}, {describe_corruption(experiment)}"
+        layers.append(as_shown(weights, experiment.dataset, title))
     if len({one.title for one in layers}) == len(layers):
         return layers
     names = [folder.resolve().name for folder in folders]
     return [replace(one, title=name) for one, name in zip(layers, names, strict=True)]
 
 
-def _layer(folder: Path, layer: int) -> Filters:
-    from dae_cli.config.experiments import load_resolved
-    from dae_cli.config.schema import as_pretrained
-    from dae_cli.study.run.filters import as_shown, describe_corruption, run_filters
+def _in_order(layers: Sequence[Filters], sort: Order) -> list[Filters]:
+    """The layers with units by a measure of the first, so that a tile is one unit in each sheet."""
+    if len({len(one.weights) for one in layers}) > 1:
+        counts = ", ".join(str(len(one.weights)) for one in layers)
+        raise ConfigError(
+            f"--sort {sort}: runs of {counts} units have no common order; draw one picture of each"
+        )
+    values = _MEASURES[sort][1](finite(layers[0].weights), layers[0].image)
+    order = [int(unit) for unit in np.argsort(-values, kind="stable")]
+    return [replace(one, order=order) for one in layers]
 
-    weights = run_filters(folder, layer)
-    experiment = as_pretrained(load_resolved(folder / "config.yaml"))
-    title = f"{experiment.dataset}, {describe_corruption(experiment)}"
-    return as_shown(weights, experiment.dataset, title)
+
+def _animate(
+    source: str, path: Path, grid: tuple[int, int], scale: Scale, options: DataOptions
+) -> None:
+    """Train the first layer of an experiment, or of a run's, again, and draw it while it learns.
+
+    Raises:
+        ConfigError: an SVM, or nothing is pretrained.
+        DataError: the data are not available.
+        RunFolderError: they are others than the run was trained on.
+    """
+    experiment, recorded = _experiment(source)
+
+    import torch
+
+    from dae_cli.engines.engine import default_engine, engine_for
+    from dae_cli.study.plan import prepare_any
+    from dae_cli.study.run.learning import watch_learning
+    from dae_cli.study.run.run import use_one_thread
+
+    with progress_display() as display:
+        use_one_thread()
+        # No error is counted; the origin says how far the data are to be trusted.
+        options = replace(
+            options, origin=recorded.data_origin if recorded else None, accept_unverified=True
+        )
+        data = prepare_any(experiment.dataset, options, display)
+        if recorded and recorded.data_sha256 != data.sha256:
+            raise RunFolderError(
+                f"{source}: was trained on {experiment.dataset} with SHA-256 "
+                f"{recorded.data_sha256[:12]}… ({recorded.data_source}), but here is "
+                f"{data.sha256[:12]}… ({data.source}); give its data with "
+                f"{'--photos' if experiment.dataset == PHOTOGRAPHS else '--data-dir'}"
+            )
+        cpu = torch.device("cpu")
+        engine = engine_for(default_engine(cpu, display.note), cpu)
+        display.note(f"training the first layer again, for {FRAMES} pictures of it")
+        snapshots = watch_learning(experiment, data, engine, FRAMES)
+    title, most = describe_corruption(experiment), grid[0] * grid[1]
+    layers = [as_shown(shot.weights, experiment.dataset, title) for shot in snapshots]
+    # One for all moments: equal greys are equal weights.
+    limit = common_limit([layer.weights[:most] for layer in layers])
+    frames = [
+        filter_sheet(
+            [layer],
+            grid,
+            limit=limit,
+            scale=scale,
+            title=experiment.dataset,
+            caption=f"{shot.presentations:,} examples presented",
+        ).image()
+        for layer, shot in zip(layers, snapshots, strict=True)
+    ]
+    write_animation(frames, path, {"Experiment": source, "Engine": engine.name})
+
+
+def _experiment(source: str) -> tuple[PretrainedExperiment, Status | None]:
+    """The experiment that is named, or that of a run folder with the data it was trained on."""
+    folder = with_home(source)
+    recorded = None
+    if (folder / CONFIG).is_file():
+        experiment = load_resolved(folder / CONFIG)
+        recorded = read_status(folder)
+    else:
+        experiment = resolve_experiment(source).experiment
+    if isinstance(experiment, SvmExperiment):
+        raise ConfigError(f"{source}: an SVM has no filters; name a network")
+    return experiment, recorded

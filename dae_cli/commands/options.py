@@ -1,43 +1,29 @@
-"""Options that several commands share, and the values they take."""
+"""Options that several commands share, and what their values mean."""
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import stat
 import sys
-from enum import StrEnum
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from dae_cli.commands.paths import existing_folder, folder
+from dae_cli.engines.names import EngineChoice
+from dae_cli.errors import ConfigError
+from dae_cli.files import with_home
+from dae_cli.machine import cores
 
+if TYPE_CHECKING:
+    from dae_cli.study.cluster import Cluster
+    from dae_cli.study.progress import Watcher
 
-class Device(StrEnum):
-    """Where it is computed."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
-
-
-class Engine(StrEnum):
-    """How it is computed there."""
-
-    auto = "auto"
-    torch = "torch"
-    compiled = "compiled"
-
-
-class SplitName(StrEnum):
-    """The rows that are counted."""
-
-    test = "test"
-    valid = "valid"
-    train = "train"
-
+Device = Literal["auto", "cpu", "cuda", "mps"]
+SplitName = Literal["test", "valid", "train"]
 
 _MOST_TILES = 100
 _YES_OR_NO = {
@@ -46,13 +32,59 @@ _YES_OR_NO = {
 }
 
 
+# Paths: `~` is the home folder wherever it appears, quoted or after `=`.
+
+
+def folder(text: str) -> Path:
+    """A folder, whether it exists or not."""
+    return _path(text, f"Directory {text!r}", is_folder=True)
+
+
+def existing_folder(text: str) -> Path:
+    """A folder that exists."""
+    path = folder(text)
+    if _mode(path) is None:
+        raise typer.BadParameter(f"Directory {text!r} does not exist.")
+    return path
+
+
+def file(text: str) -> Path:
+    """A file, whether it exists or not."""
+    return _path(text, f"File {text!r}", is_folder=False)
+
+
+def _path(text: str, name: str, *, is_folder: bool) -> Path:
+    try:
+        path = with_home(text)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
+    mode = _mode(path)
+    if mode is None:
+        return path
+    if is_folder and stat.S_ISREG(mode):
+        raise typer.BadParameter(f"{name} is a file.")
+    if not is_folder and stat.S_ISDIR(mode):
+        raise typer.BadParameter(f"{name} is a directory.")
+    if not os.access(path, os.R_OK):
+        raise typer.BadParameter(f"{name} is not readable.")
+    return path
+
+
+def _mode(path: Path) -> int | None:
+    """What is there; None where nothing is, or cannot be looked up."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):
+        return None
+
+
 def yes_or_no(text: str) -> bool:
-    """A switch as an environment variable tells it; BadParameter for anything else."""
-    if (told := _YES_OR_NO.get(text.strip().casefold())) is None:
+    """A switch as an environment variable gives it; BadParameter for anything else."""
+    if (value := _YES_OR_NO.get(text.strip().casefold())) is None:
         raise typer.BadParameter(
             f"{text!r} is neither yes nor no, expected 1 or 0, true or false, yes or no"
         )
-    return told
+    return value
 
 
 Overrides = Annotated[
@@ -74,8 +106,8 @@ StudyOrResults = Annotated[
     str,
     typer.Argument(
         metavar="STUDY",
-        help="Name (dae ls lists them) or path of a study, or a folder of results, which keeps "
-        "the settings that it was made with.",
+        help="Name (dae ls lists them) or path of a study, or a folder of results, which records "
+        "its own settings.",
         show_default=False,
     ),
 ]
@@ -86,6 +118,17 @@ ResultsFolder = Annotated[
         metavar="DIR",
         parser=folder,
         help="Folder of the results.  [default: results/STUDY; with --set a folder of its own]",
+        show_default=False,
+    ),
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        metavar="N",
+        help="Runs at a time, one thread each.  [default: the cores; or the cluster's workers]",
         show_default=False,
     ),
 ]
@@ -100,18 +143,16 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
-
 AcceptUnverified = Annotated[
     bool,
     typer.Option(
         "--accept-unverified",
         envvar="DAE_ACCEPT_UNVERIFIED",
         parser=yes_or_no,
-        help="Take your copies of the data sets even if nothing shows that they are the original; "
-        "'unverified' then stands beside every verdict.",
+        help="Use your copies of the data sets even if nothing shows that they are the original; "
+        "'unverified' then appears beside every verdict.",
     ),
 ]
-
 Photos = Annotated[
     Path | None,
     typer.Option(
@@ -123,21 +164,12 @@ Photos = Annotated[
         show_default=False,
     ),
 ]
-
-
-class Origin(StrEnum):
-    """Where the content of a data set comes from."""
-
-    original = "original"
-    regenerated = "regenerated"
-
-
 DataOrigin = Annotated[
-    Origin | None,
+    Literal["original", "regenerated"] | None,
     typer.Option(
         "--origin",
-        help="Accept these data only.  [default: what comes first: your files, the cache, the "
-        "original's download, regeneration]",
+        help="Accept these data only.  [default: the first there is of: your files, the cache, "
+        "the original's download, regeneration]",
         show_default=False,
     ),
 ]
@@ -146,12 +178,11 @@ DeviceOption = Annotated[
     typer.Option("--device", help="auto takes CUDA if it is there. CUDA and MPS are experimental."),
 ]
 EngineOption = Annotated[
-    Engine,
+    EngineChoice,
     typer.Option(
         "--engine",
         help="How the CPU computes: auto takes compiled where Numba and the processor allow it, "
-        "else torch, or goes on with the one a stopped run was begun with. CUDA and MPS have torch "
-        "alone.",
+        "else torch; a resumed run keeps its engine. CUDA and MPS have torch only.",
     ),
 ]
 Scheduler = Annotated[
@@ -164,21 +195,43 @@ Scheduler = Annotated[
         show_default=False,
     ),
 ]
+Format = Annotated[
+    Literal["table", "json"],
+    typer.Option("--format", help="A table to read, or JSON for programs."),
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print the result's path only, and errors.")
 ]
 
 
-def check_engine(engine: Engine, device: Device) -> None:
+def check_engine(engine: EngineChoice, device: Device) -> None:
     """BadParameter for an engine of the CPU on another device."""
-    if engine is Engine.compiled and device in (Device.cuda, Device.mps):
+    if engine == "compiled" and device in ("cuda", "mps"):
         raise typer.BadParameter(
-            f"{engine} runs on the CPU alone; with --device {device} leave it out or give torch",
+            f"{engine} runs on the CPU only; with --device {device} leave it out or give torch",
             param_hint="--engine",
         )
 
 
-def tiles_of(text: str) -> tuple[int, int]:
+def cluster_at(
+    address: str | None, data_dir: Path | None, watcher: Watcher
+) -> AbstractContextManager[Cluster | None]:
+    """Connect to the cluster that --scheduler names, if it is given."""
+    if address is None:
+        return nullcontext()
+    from dae_cli.study.cluster_connection import connected
+
+    return connected(address, watcher, data_dir)
+
+
+def at_a_time(jobs: int | None, cluster: Cluster | None) -> int:
+    """How many runs or trials are made at a time: --jobs, else one a core or a worker."""
+    from dae_cli.study.cluster import EVERY_WORKER
+
+    return jobs or (EVERY_WORKER if cluster is not None else cores())
+
+
+def grid_of_tiles(text: str) -> tuple[int, int]:
     """`10x10` to rows and columns; BadParameter for anything else."""
     match = re.fullmatch(r"(\d{1,3})[x×](\d{1,3})", text.strip().lower())
     if match and all(1 <= int(n) <= _MOST_TILES for n in match.groups()):
@@ -189,7 +242,7 @@ def tiles_of(text: str) -> tuple[int, int]:
     )
 
 
-def units_of(text: str) -> list[int]:
+def list_of_units(text: str) -> list[int]:
     """`12,47` to the units that are named; BadParameter for anything else."""
     words = [word.strip() for word in text.split(",")]
     if all(re.fullmatch(r"[0-9]{1,6}", word) for word in words):
@@ -203,7 +256,7 @@ def units_of(text: str) -> list[int]:
 
 
 def command_line() -> str:
-    """The command as it was typed, for the record, on one line; `dae` stands for its path."""
+    """The command as it was typed, on one line, for the record; `dae` for the program's path."""
     return " ".join(["dae", *map(_quoted, sys.argv[1:])])
 
 

@@ -1,10 +1,9 @@
-"""`dae report`: a study's tables, report and pictures written anew; nothing is run."""
+"""`dae report`: a study's tables, report and pictures from the results there are."""
 
 from __future__ import annotations
 
 import typer
 
-from dae_cli.commands.console import watching
 from dae_cli.commands.options import (
     Overrides,
     Quiet,
@@ -12,8 +11,9 @@ from dae_cli.commands.options import (
     StudyOrResults,
     command_line,
 )
+from dae_cli.commands.progress import progress_display
 from dae_cli.commands.sources import results_of
-from dae_cli.commands.tables import results, text_width
+from dae_cli.commands.tables import results
 from dae_cli.config.names import label
 
 
@@ -23,32 +23,26 @@ def report(
     out: ResultsFolder = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write a study's tables, report, page and pictures anew, and run nothing.
-
-    They follow from runs.csv and from what is kept beside it, such as curves and filters of runs
-    whose folders are elsewhere: after a clone, or with a newer dae. Rows that a dae with other
-    numerics computed stay, and are named as such. Refused where a row is of other settings, since
-    it would leave the tables.
-    With a folder, or with --out, the settings are those that the folder keeps.
+    """They are made from runs.csv and the files beside it, such as the saved curves and filters of
+    runs whose folders are elsewhere: after a clone, or with a newer dae. Rows that a dae with other
+    numerics computed stay, and are named as such. Stops if runs.csv has rows made with other
+    settings: they would be removed from the tables.
+    With a folder, or with --out, the settings are those that the folder records.
     """
     resolved, folder = results_of(study, overrides or (), out)
 
-    from dae_cli.study.earlier_rows import require_current
+    from dae_cli.study.earlier_rows import EarlierRows
     from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import run_plan
     from dae_cli.study.report.render import recorded_command
 
     plan = Plan(resolved, folder, ())
-    require_current(plan)
-    # What put the runs together is told as before.
+    EarlierRows(plan).require_current()
+    # The report keeps naming the command that made the runs.
     command = recorded_command(folder) or command_line()
-    with watching(quiet=quiet) as watcher:
-        outcome = run_plan(plan, jobs=1, force=False, watcher=watcher, command=command)
+    with progress_display(quiet=quiet) as display:
+        outcome = run_plan(plan, jobs=1, force=False, watcher=display, command=command)
     if not quiet:
-        lines = (
-            results(outcome.table, text_width(), resolved.changed)
-            if outcome.table
-            else outcome.judgements
-        )
+        lines = results(outcome.table, resolved.changed) if outcome.table else outcome.judgements
         typer.echo("".join(f"{line}\n" for line in lines), nl=False)
     typer.echo(label(outcome.report))

@@ -2,54 +2,44 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dae_cli.commands.clusters import at_a_time, cluster_at
-from dae_cli.commands.console import Lines, Quiet
+from dae_cli.commands.errors import hint_when_interrupted
 from dae_cli.commands.options import (
     AcceptUnverified,
     DataDir,
     DataOrigin,
-    Device,
     DeviceOption,
-    Engine,
     EngineOption,
+    Format,
+    Quiet,
     Scheduler,
     Study,
+    at_a_time,
     check_engine,
+    cluster_at,
     command_line,
+    folder,
 )
-from dae_cli.commands.options import (
-    Quiet as QuietOption,
-)
-from dae_cli.commands.paths import folder
-from dae_cli.commands.searching import (
-    SearchFormat,
-    check_files,
-    grid,
-    tell,
-    tell_what_is_next,
-    trial_line,
-)
-from dae_cli.commands.tables import not_run
-from dae_cli.commands.telling import hint_when_interrupted
+from dae_cli.commands.progress import Display, Lines
+from dae_cli.commands.tables import DASH, as_json, columns, minutes, not_run
+from dae_cli.config.names import label
+from dae_cli.errors import DaeError
 
 if TYPE_CHECKING:
+    from dae_cli.config.search_cells import SearchedCell
     from dae_cli.engines.names import EngineName
+    from dae_cli.search.plan import SearchPlan
     from dae_cli.search.run import SearchOutcome
+    from dae_cli.study.rows import TrialRow
 
 DEFAULT_TRIALS = 25
-
-
-class Sampler(StrEnum):
-    """How settings are drawn."""
-
-    random = "random"
-    tpe = "tpe"
 
 
 def search(
@@ -63,8 +53,8 @@ def search(
         ),
     ] = None,
     sampler: Annotated[
-        Sampler, typer.Option(help="tpe is optuna's model-based sampler.")
-    ] = Sampler.random,
+        Literal["random", "tpe"], typer.Option(help="tpe is optuna's model-based sampler.")
+    ] = "random",
     trials: Annotated[
         int | None,
         typer.Option(
@@ -97,16 +87,6 @@ def search(
         ),
     ] = None,
     scheduler: Scheduler = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL|FILE",
-            help="Where trials are shared: a database that optuna knows (postgresql://…), or a "
-            "journal file; the workers of a cluster must reach it.  "
-            "[default: results/STUDY/search/trials.journal]",
-            show_default=False,
-        ),
-    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -117,8 +97,8 @@ def search(
             show_default=False,
         ),
     ] = None,
-    device: DeviceOption = Device.cpu,
-    engine: EngineOption = Engine.auto,
+    device: DeviceOption = "cpu",
+    engine: EngineOption = "auto",
     data_dir: DataDir = None,
     origin: DataOrigin = None,
     accept_unverified: AcceptUnverified = False,
@@ -147,14 +127,10 @@ def search(
             "--dry-run", help="Show what would be searched, fetched, regenerated; do nothing."
         ),
     ] = False,
-    form: Annotated[
-        SearchFormat, typer.Option("--format", help="A table to read, or JSON.")
-    ] = SearchFormat.table,
-    quiet: QuietOption = False,
+    form: Format = "table",
+    quiet: Quiet = False,
 ) -> None:
-    """Select the settings of a study's cells by their error on validation rows.
-
-    The search section of study.yaml says what is searched; no test row is counted. Hopeless
+    """The search section of study.yaml says what is searched; no test row is counted. Hopeless
     trials are pruned; what was stopped goes on; several commands share the work. Writes
     search.csv, a row a trial, and the best settings into the experiment files; trials of an
     earlier space or other fixed settings go to search_earlier.csv.
@@ -164,57 +140,50 @@ def search(
     check_engine(engine, device)
     resolved, cells = resolve_search(study, only or ())
 
-    from dae_cli.search.chosen import check_writable
-    from dae_cli.search.plan import (
-        SearchPlan,
-        cell_searches,
-        default_search_out,
-        settle_engine,
-        storage_of,
-    )
-    from dae_cli.search.storage import require_optuna
+    from dae_cli.search.plan import SearchPlan, cell_searches, settle_engine
+    from dae_cli.search.sampling import require_extra
+    from dae_cli.search.selection import check_writable, write_files
 
-    folder = out or default_search_out(resolved.name)
+    results = out or Path("results") / resolved.name
     if check:
-        check_files(resolved.name, cells, folder, form, quiet)
+        _check(resolved.name, cells, results, form, quiet)
         return
-    require_optuna()
+    require_extra()
     if write and not dry_run:
         check_writable(resolved.source)
 
     from dae_cli.data.sources import DataOptions
     from dae_cli.search.run import run_search
 
-    watcher = Quiet() if quiet else Lines(single=False)
+    watcher = Display() if quiet else Lines()
     address = None if dry_run else scheduler
     with cluster_at(address, data_dir, watcher) as cluster:
         searches, without_data = cell_searches(
             resolved,
             cells,
-            options=DataOptions(data_dir, origin.value if origin else None, accept_unverified),
+            options=DataOptions(data_dir, origin, accept_unverified),
             trials=trials,
             usual_trials=DEFAULT_TRIALS if hours is None else None,
             sampler_seed=seed,
             watcher=watcher,
             dry=dry_run,
         )
-        computed: tuple[EngineName, str] = ("torch", device.value)
+        computed: tuple[EngineName, str] = ("torch", device)
         if not dry_run:
-            computed = settle_engine(searches, folder, engine.value, device.value, watcher)
+            computed = settle_engine(searches, results, engine, device, watcher)
         plan = SearchPlan(
             study=resolved.name,
             cells=searches,
             order=tuple(cell.cell for cell in resolved.all_cells),
-            out=folder,
-            storage=storage_of(storage, folder),
-            sampler=sampler.value,
+            out=results,
+            sampler=sampler,
             engine=computed[0],
             device=computed[1],
             command=command_line(),
             lacking=without_data,
         )
         if dry_run:
-            typer.echo("\n".join(grid(plan, form)))
+            typer.echo(_plan_text(plan, form))
             return
         with hint_when_interrupted("  the same command goes on from the last checkpoint"):
             outcome = run_search(
@@ -222,14 +191,15 @@ def search(
                 workers=at_a_time(jobs, cluster),
                 hours=hours,
                 watcher=watcher,
-                ended=lambda row: watcher.note(trial_line(row)),
+                on_end=lambda row: watcher.note(_trial_line(row)),
                 cluster=cluster,
             )
-    _write(resolved.source, outcome, write)
-    tell(outcome, form, quiet, write)
+    if write:
+        write_files(resolved.source, outcome.selections)
+    _print_outcome(outcome, form, quiet, write)
     if write and not quiet:
-        tell_what_is_next(study, folder)
-    lacking = [cell.cell for cell in outcome.cells if cell.chosen is None]
+        _hint_at_outdated_results(study, results)
+    lacking = [cell.cell for cell in outcome.cells if cell.selection is None]
     if lacking:
         typer.echo(
             f"nothing is selected, since no trial was completed: {', '.join(lacking)}", err=True
@@ -240,8 +210,157 @@ def search(
         raise typer.Exit(1)
 
 
-def _write(folder: Path, outcome: SearchOutcome, write: bool) -> None:
-    from dae_cli.search.chosen import write_files
+def _trial_line(row: TrialRow) -> str:
+    """What a trial came to, on one line."""
+    result = row.error
+    if row.valid_error_percent is not None:
+        result = f"{row.valid_error_percent:.2f} % validation error, epoch {row.best_epoch}"
+    took = f" in {minutes(row.minutes)}" if row.counts else ""
+    return f"{row.state:<8} {row.cell} trial {row.trial}: {result}{took} ({_settings(row)})"
 
-    if write:
-        write_files(folder, [cell.chosen for cell in outcome.cells if cell.chosen])
+
+def _settings(row: TrialRow) -> str:
+    return " ".join(f"{key}={text}" for key, text in row.settings.items())
+
+
+def _plan_text(plan: SearchPlan, form: Format) -> str:
+    """What --dry-run prints: each cell with its trials so far, and its space."""
+    from dae_cli.search.trials import trials_of
+
+    counts = [trials.states for trials in trials_of(plan)]
+    cells = list(zip(plan.cells, counts, strict=True))
+    if form == "json":
+        searched = [
+            {
+                "cell": cell.cell,
+                "complete": states["complete"],
+                "pruned": states["pruned"],
+                "begun": states["unfinished"],
+                "wanted": cell.trials,
+                "sampler_seed": cell.sampler_seed,
+                "dataset": cell.data.name,
+                "data_origin": cell.data.origin,
+                "trust": cell.data.trust,
+                "searched": list(cell.searched.space),
+            }
+            for cell, states in cells
+        ]
+        lacking = [
+            {"cell": cell, "dataset": one.dataset, "why": one.why}
+            for one in plan.lacking
+            for cell in one.cells
+        ]
+        whole = {"cells": searched, "lacking": lacking, "sampler": plan.sampler}
+        return as_json(whole | {"table": str(plan.table)})
+    rows = [("cell", "trials", "of", "dataset", "searched")]
+    for cell, states in cells:
+        have, begun = states["complete"] + states["pruned"], states["unfinished"]
+        shown = f"{have}, {begun} begun" if begun else str(have)
+        data = f"{cell.data.name} ({cell.data.standing})"
+        keys = ", ".join(cell.searched.space)
+        rows.append((cell.cell, shown, str(cell.trials or "any"), data, keys))
+    for one in plan.lacking:
+        rows += [(cell, DASH, DASH, f"{one.dataset} ({one.why})", DASH) for cell in one.cells]
+    seeds = " and ".join(str(seed) for seed in dict.fromkeys(c.sampler_seed for c in plan.cells))
+    last = f"sampler {plan.sampler}, seed {seeds} · {label(plan.table)}"
+    return "\n".join([*columns(rows, [3, 3]), last])
+
+
+def _print_outcome(outcome: SearchOutcome, form: Format, quiet: bool, written: bool) -> None:
+    """Print a table, JSON, or the path of search.csv."""
+    if form == "json":
+        typer.echo(as_json(_outcome_values(outcome)))
+        return
+    if quiet:
+        typer.echo(label(outcome.table))
+        return
+    rows: list[tuple[str, ...]] = [
+        ("cell", "trials", "pruned", "failed", "validation error", "settings")
+    ]
+    for cell in outcome.cells:
+        states = [row.state for row in cell.rows]
+        failed = states.count("failed") + states.count("diverged")
+        error, settings = DASH, DASH
+        if cell.selection:
+            row = cell.selection.row
+            error = f"{row.valid_error_percent:.2f} % (trial {row.trial})"
+            settings = _settings(row)
+        counts = (len(states), states.count("pruned"), failed)
+        rows.append((cell.cell, *map(str, counts), error, settings))
+    if not written:
+        for one in outcome.selections:
+            typer.echo(f"# {label(one.path)}\n{one.text}")
+    elif outcome.selections:
+        names = ", ".join(label(one.path) for one in outcome.selections)
+        typer.echo(f"written: {names}", err=True)
+    count = "1 trial" if outcome.ended == 1 else f"{outcome.ended} trials"
+    late = ", until the time ran out" if outcome.is_late else ""
+    typer.echo("\n".join(columns(rows, [3])))
+    typer.echo(f"{count} in {minutes(outcome.minutes)}{late} · {label(outcome.table)}")
+
+
+def _outcome_values(outcome: SearchOutcome) -> dict[str, Any]:
+    cells = []
+    for cell in outcome.cells:
+        states = [row.state for row in cell.rows]
+        counts = {s: states.count(s) for s in ("complete", "pruned", "diverged", "failed")}
+        selected = cell.selection
+        values = {
+            "selected": selected.row.plain() if selected else None,
+            "file": str(selected.path) if selected else None,
+        }
+        cells.append({"cell": cell.cell, "trials": len(states), **counts, **values})
+    return {
+        "cells": cells,
+        "made": outcome.ended,
+        "time_ran_out": outcome.is_late,
+        "minutes": round(outcome.minutes, 4),
+        "table": str(outcome.table),
+    }
+
+
+def _hint_at_outdated_results(study: str, folder: Path) -> None:
+    """Say how results of other settings than those selected now are replaced, if there are any.
+
+    Args:
+        study: its name or path, as it was given.
+        folder: where its results may stand.
+    """
+    from dae_cli.config.experiments import resolve_study
+    from dae_cli.study.earlier_rows import EarlierRows
+    from dae_cli.study.plan import Plan, default_out
+
+    with suppress(DaeError):  # a damaged runs.csv is not the search's concern
+        resolved = resolve_study(study)
+        if EarlierRows(Plan(resolved, folder, ())).lost:
+            usual = folder.absolute() == default_out(resolved.name, ()).absolute()
+            own = "" if usual else f" --out {label(folder)}"
+            typer.echo(
+                f"{label(folder)} has results of other settings than those selected now: "
+                f"dae replicate {study}{own} --replace makes them anew; with another --out both "
+                "stay",
+                err=True,
+            )
+
+
+def _check(
+    study: str, cells: Sequence[SearchedCell], folder: Path, form: Format, quiet: bool
+) -> None:
+    """Print every difference between the files and search.csv; exit code 1 if there is one."""
+    from dae_cli.search.selection import differences
+
+    found, not_searched = differences(study, cells, folder)
+    agree = len(cells) - len(not_searched) - len({one.cell for one in found})
+    if form == "json":
+        counts = {"cells": len(cells), "agree": agree}
+        lists = {"differences": [asdict(one) for one in found], "not_searched": not_searched}
+        typer.echo(as_json(counts | lists))
+    elif found:
+        rows = [("cell", "what", "recorded", "expected")]
+        rows += [(one.cell, one.what, one.recorded, one.expected) for one in found]
+        typer.echo("\n".join(columns(rows)))
+    if not quiet and form == "table":
+        lacking = f", {len(not_searched)} not searched yet" if not_searched else ""
+        typer.echo(f"{agree} of {len(cells)} cells agree with search.csv{lacking}")
+    if found:
+        raise typer.Exit(1)

@@ -6,6 +6,10 @@ from typing import Annotated
 
 import typer
 
+from dae_cli.commands.options import Overrides
+from dae_cli.config.dump import dump_yaml
+from dae_cli.config.experiments import resolve_cells
+
 
 def show(
     experiment: Annotated[
@@ -16,23 +20,10 @@ def show(
             show_default=False,
         ),
     ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Change a setting, such as pretrain.epochs=10; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    overrides: Overrides = None,
 ) -> None:
-    """Print the resolved settings of an experiment, or of a whole study, as YAML."""
-    from dae_cli.config.dump import dump_yaml
-    from dae_cli.config.experiments import resolve_cells
-
+    """They are those of its file, its study and --set, and every default."""
     cells = resolve_cells(experiment, overrides or ())
-    if len(cells) == 1:
-        typer.echo(dump_yaml(cells[0].experiment), nl=False)
-        return
     for cell in cells:
-        typer.echo(f"--- # {cell.name}\n{dump_yaml(cell.experiment)}", nl=False)
+        head = f"--- # {cell.name}\n" if len(cells) > 1 else ""
+        typer.echo(head + dump_yaml(cell.experiment), nl=False)

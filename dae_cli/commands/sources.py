@@ -5,34 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
+from dae_cli.config.experiments import ResolvedStudy, resolve_experiment, resolve_study
 from dae_cli.config.names import STUDY_FILE, Target, find_target, label, study_folders
+from dae_cli.config.saved_settings import SETTINGS, read_settings, require_fit, some
+from dae_cli.config.study_schema import read_study_file
 from dae_cli.errors import ConfigError, DaeError, RunFolderError
 from dae_cli.files import with_home
+from dae_cli.study.rows import RunRow, read_results
+from dae_cli.study.run.job import CONFIG, RUNS, is_run_name
+from dae_cli.study.run.record import finished_runs
 
-if TYPE_CHECKING:
-    from dae_cli.config.experiments import ResolvedStudy
-
-_CONFIG, _RUNS_CSV, _SETTINGS = "config.yaml", "runs.csv", "settings.yaml"
+_RUNS_CSV = "runs.csv"
 
 
 def results_of(
     source: str, overrides: Sequence[str], out: Path | None
 ) -> tuple[ResolvedStudy, Path]:
-    """The study, with the settings of its results, and their folder; named or given by the folder.
+    """The study, with the settings of its results, and their folder; either may be named.
 
-    The settings are those that the folder keeps where the folder is given, or `--set` says that
+    The settings are those that the folder records where the folder is given, or `--set` says that
     they are not those of the study's files.
 
     Raises:
-        ConfigError: no such study or folder, or `--set` does not fit what the folder keeps.
-        RunFolderError: there are no results; the folder is of an earlier version, which kept no
-            settings.
+        ConfigError: no such study or folder, or `--set` contradicts what the folder records.
+        RunFolderError: there are no results; the folder is of an earlier version, which recorded
+            no settings.
     """
-    resolved, folder = _results_of(source, overrides, out)
+    resolved, folder = _study_and_folder(source, overrides, out)
 
     from dae_cli.study.results_folder import runs_csv_of
 
@@ -40,7 +42,7 @@ def results_of(
     return resolved, folder
 
 
-def _results_of(
+def _study_and_folder(
     source: str, overrides: Sequence[str], out: Path | None
 ) -> tuple[ResolvedStudy, Path]:
     path = Path(source)
@@ -49,31 +51,29 @@ def _results_of(
             raise typer.BadParameter(
                 f"{source} is a folder of results itself: give one of them", param_hint="--out"
             )
-        return _of_folder(path, overrides), path
+        return _recorded_study(path, overrides), path
     if path.is_file() and _is_results(path.parent):
         raise RunFolderError(
             f"{source}: a file of a folder of results; give the folder: {path.parent}"
         )
-
-    from dae_cli.config.experiments import resolve_study
-    from dae_cli.study.plan import default_out
-
     try:
         target = find_target(source)
     except ConfigError as error:
-        raise _no_results(source, path, error) from error
+        raise _neither_study_nor_results(source, path, error) from error
+
+    from dae_cli.study.plan import default_out
+
     folder = out or default_out(target.name, overrides)
-    if out is None and not overrides:
-        return resolve_study(source), folder
-    if target.file is None and (folder / _SETTINGS).is_file():
-        return _of_study(target, folder, overrides), folder
+    if (out or overrides) and target.file is None and (folder / SETTINGS).is_file():
+        return _named_and_recorded_study(target, folder, overrides), folder
     resolved = resolve_study(source, overrides)
-    _require_fit_of_rows(resolved, folder, overrides)
+    if out or overrides:
+        _require_fit_of_rows(resolved, folder, overrides)
     return resolved, folder
 
 
-def _no_results(source: str, path: Path, error: ConfigError) -> DaeError:
-    """The error that there is neither a study nor a folder of results; `error` is of the study."""
+def _neither_study_nor_results(source: str, path: Path, error: ConfigError) -> DaeError:
+    """What to raise; `error` says why it is no study."""
     if path.is_dir():
         return RunFolderError(
             f"{source}: neither a study (it has no {STUDY_FILE}) nor a folder of results (it has "
@@ -88,56 +88,48 @@ def _no_results(source: str, path: Path, error: ConfigError) -> DaeError:
     return ConfigError(f"{error}\n  a folder of results is taken too, but {source!r} is none")
 
 
-def _of_study(target: Target, folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
-    """The study with the settings of a folder of its results; what heads it is as it is now."""
-    from dae_cli.config.saved_settings import read_settings
-    from dae_cli.config.study_schema import read_study_file
-
-    kept = read_settings(folder / _SETTINGS, target.folder)
-    if kept.name != target.name:
+def _named_and_recorded_study(
+    target: Target, folder: Path, overrides: Sequence[str]
+) -> ResolvedStudy:
+    """The study with the settings that its results record; title and references are current."""
+    recorded = read_settings(folder / SETTINGS, target.folder)
+    if recorded.name != target.name:
         raise ConfigError(
-            f"{label(folder)} has results of the study {kept.name}, not of {target.name}; "
-            f"name the folder alone, as in dae report {label(folder)}"
+            f"{label(folder)} has results of the study {recorded.name}, not of {target.name}; "
+            f"give the folder as the study, as in dae report {label(folder)}"
         )
-    _require_fit_of_study(kept, folder, overrides)
-    now, problems = read_study_file(target.folder)
+    _require_fit_of_study(recorded, folder, overrides)
+    current, problems = read_study_file(target.folder)
     if problems:
-        return kept
-    about = now.settings
-    return replace(kept, title=about.title, paper=about.paper, reference=about.reference)
+        return recorded
+    about = current.settings
+    return replace(recorded, title=about.title, paper=about.paper, reference=about.reference)
 
 
-def _of_folder(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
-    """The study that a folder of results keeps."""
-    from dae_cli.config.saved_settings import read_settings
-
-    path = folder / _SETTINGS
-    if not path.is_file():
+def _recorded_study(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
+    """The study that a folder of results records."""
+    if not (folder / SETTINGS).is_file():
         raise RunFolderError(
-            f"{folder}: has no {_SETTINGS} (an earlier version of dae made it): name its study, "
+            f"{folder}: has no {SETTINGS} (an earlier version of dae made it): name its study, "
             f"with the --set that it was made with, and --out {folder}"
         )
-    kept = read_settings(path, folder)
-    _require_fit_of_study(kept, folder, overrides)
+    recorded = read_settings(folder / SETTINGS, folder)
+    _require_fit_of_study(recorded, folder, overrides)
     try:
-        return replace(kept, source=find_target(kept.name).folder)
+        return replace(recorded, source=find_target(recorded.name).folder)
     except ConfigError:
-        return kept
+        return recorded
 
 
-def _require_fit_of_study(kept: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
-    from dae_cli.config.saved_settings import require_fit
-
-    cells = {cell.cell: cell.experiment for cell in kept.all_cells}
-    remedy = f"leave --set out: {_SETTINGS} tells what the folder was made with"
+def _require_fit_of_study(recorded: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
+    cells = {cell.cell: cell.experiment for cell in recorded.all_cells}
+    remedy = f"leave --set out: {SETTINGS} tells what the folder was made with"
     require_fit(cells, overrides, folder, remedy)
 
 
 def _require_fit_of_rows(study: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
-    """As far as the rows and runs of a folder that keeps no settings tell them."""
-    from dae_cli.config.saved_settings import require_fit
+    """As far as rows and runs show the settings of a folder that records none."""
     from dae_cli.study.earlier_rows import recorded_settings
-    from dae_cli.study.rows import RunRow, read_results
 
     if (folder / _RUNS_CSV).is_file():
         known = recorded_settings(study, folder, read_results(folder / _RUNS_CSV, RunRow))
@@ -147,7 +139,7 @@ def _require_fit_of_rows(study: ResolvedStudy, folder: Path, overrides: Sequence
 
 def _is_results(path: Path) -> bool:
     """A folder of results, of this version or an earlier one, and not one of a study."""
-    names = (_SETTINGS, _RUNS_CSV)
+    names = (SETTINGS, _RUNS_CSV)
     return any((path / name).is_file() for name in names) and not (path / STUDY_FILE).is_file()
 
 
@@ -163,14 +155,13 @@ def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
     results = Path(source)
     if not _is_results(results):
         return [run_folder(source)]
-
-    from dae_cli.config.saved_settings import some
-    from dae_cli.study.rows import RunRow, read_results
-    from dae_cli.study.run.job import RUNS, is_run_name
-
-    runs, failed = results / RUNS, "failed, so there is nothing to count"
+    runs = results / RUNS
     rows = read_results(results / _RUNS_CSV, RunRow)
-    problems += [RunFolderError(f"{runs / row.run}: {failed}") for row in rows if row.error]
+    problems += [
+        RunFolderError(f"{runs / row.run}: failed, so there is nothing to count")
+        for row in rows
+        if row.error
+    ]
     done = [row.run for row in rows if not row.error]
     if gone := [run for run in done if not (is_run_name(run) and (runs / run).is_dir())]:
         problems.append(
@@ -191,24 +182,19 @@ def run_folder(source: str) -> Path:
     """
     path = with_home(source)
     if path.is_dir() and not (path / STUDY_FILE).is_file():
-        if (path / _CONFIG).is_file():
+        if (path / CONFIG).is_file():
             return path
-        raise RunFolderError(f"{source}: not a run folder (there is no {_CONFIG})")
-    if _looks_like_a_run(path):
-        raise _no_folder(source)
-    from dae_cli.config.experiments import resolve_experiment
-
+        raise RunFolderError(f"{source}: not a run folder (there is no {CONFIG})")
+    is_yaml = path.suffix == ".yaml"
+    if not is_yaml and (path.parent.name == RUNS or path.is_absolute()):
+        raise _no_run_folder(source)
     try:
         find_target(source)
     except ConfigError:
-        if len(path.parts) > 1 and path.parent.is_dir() and path.suffix != ".yaml":
-            raise _no_folder(source) from None
+        if len(path.parts) > 1 and path.parent.is_dir() and not is_yaml:
+            raise _no_run_folder(source) from None
         raise
-    resolved = resolve_experiment(source)
-
-    from dae_cli.study.run.record import finished_runs
-
-    newest, *others = finished_runs(resolved, source)
+    newest, *others = finished_runs(resolve_experiment(source), source)
     if others:
         typer.echo(
             f"{source}: {len(others) + 1} finished runs, of different data or numerics; taken is "
@@ -218,15 +204,10 @@ def run_folder(source: str) -> Path:
     return newest
 
 
-def _no_folder(source: str) -> RunFolderError:
+def _no_run_folder(source: str) -> RunFolderError:
     there = with_home(source).parent
     what = f"ls {there} shows what there is" if there.is_dir() else f"nor is there a folder {there}"
     return RunFolderError(
         f"{source}: there is no such run folder; {what} (run folders come with no clone: "
         "dae replicate and dae train make them)"
     )
-
-
-def _looks_like_a_run(path: Path) -> bool:
-    """Not there, but beside other runs: a mistyped or removed folder, not an experiment."""
-    return path.suffix != ".yaml" and (path.parent.name == "runs" or path.is_absolute())

@@ -1,4 +1,4 @@
-"""`dae train`: one experiment, from its data to its test error."""
+"""`dae train`: one experiment, its error beside the paper's, and the folder of its run."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dae_cli.commands.console import watching
+from dae_cli.commands.errors import hint_when_interrupted
 from dae_cli.commands.options import (
     AcceptUnverified,
     DataDir,
     DataOrigin,
-    Device,
     DeviceOption,
-    Engine,
     EngineOption,
     Overrides,
     Photos,
     Quiet,
     check_engine,
     command_line,
+    folder,
 )
-from dae_cli.commands.paths import folder
+from dae_cli.commands.progress import progress_display
 from dae_cli.commands.tables import run_summary
-from dae_cli.commands.telling import hint_when_interrupted
+from dae_cli.config.experiments import resolve_experiment
 from dae_cli.config.names import label
+from dae_cli.data.sources import DataOptions
 from dae_cli.errors import DaeError, RunFolderError
+from dae_cli.study.run.provenance import not_known
 
 if TYPE_CHECKING:
-    from dae_cli.study.rows import RunRow
-    from dae_cli.study.run.job import Job, PlannedRun
+    from dae_cli.study.run.job import PlannedRun
 
 
 def train(
@@ -46,11 +46,15 @@ def train(
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, max=2**32 - 1, metavar="N", help="Instead of the file's.", show_default=False
+            min=0,
+            max=2**32 - 1,
+            metavar="N",
+            help="Random seed, instead of the experiment file's.",
+            show_default=False,
         ),
     ] = None,
-    device: DeviceOption = Device.auto,
-    engine: EngineOption = Engine.auto,
+    device: DeviceOption = "auto",
+    engine: EngineOption = "auto",
     data_dir: DataDir = None,
     origin: DataOrigin = None,
     accept_unverified: AcceptUnverified = False,
@@ -60,27 +64,23 @@ def train(
         typer.Option(
             metavar="DIR",
             parser=folder,
-            help="Where the run folder goes.  [default: results/STUDY/runs]",
+            help="Parent of the run folder.  [default: results/STUDY/runs]",
             show_default=False,
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+        bool, typer.Option("--resume", help="Resume a run that was stopped.")
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Start over, whatever there is of the run.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train and test one experiment; of an SVM, select its parameters first.
-
-    On photographs, or on mnist without finetune, an autoencoder is trained for its filters alone,
+    """On photographs, or on mnist without finetune, an autoencoder is trained for its filters only,
     which are measured.
 
-    Prints the test error beside the paper's, and the run folder. A finished run is not made again.
+    Prints the test error beside the paper's, and the run folder. A finished run is not repeated.
     """
-    from dae_cli.config.experiments import resolve_experiment
-
     if resume and force:
         raise typer.BadParameter(
             "--resume goes on and --force starts over: give one of them", param_hint="--resume"
@@ -92,52 +92,44 @@ def train(
             "--set seed=… sets the same: give one of them", param_hint="--seed"
         )
 
-    from dae_cli.data.sources import DataOptions
-    from dae_cli.study.single import execute, plan_run
+    from dae_cli.study.plan import plan_run
+    from dae_cli.study.replicate import run_single
 
-    with watching(quiet=quiet, single=True) as watcher:
+    with progress_display(quiet=quiet, single=True) as display:
         planned = plan_run(
             resolved,
             seed=seed,
-            device=device.value,
-            engine=engine.value,
+            device=device,
+            engine=engine,
             out=out,
-            options=DataOptions(
-                data_dir, origin.value if origin else None, accept_unverified, photos
-            ),
-            watcher=watcher,
+            options=DataOptions(data_dir, origin, accept_unverified, photos),
+            watcher=display,
         )
-        _check_stopped(planned, resume, force)
-        watcher.expect([planned.job])
+        _require_choice_if_stopped(planned, resume, force)
+        display.expect([planned.job])
         with hint_when_interrupted(
             "  the same command with --resume goes on from the last checkpoint"
         ):
-            row = execute(planned, watcher=watcher, force=force, command=command_line())
+            row = run_single(planned, watcher=display, force=force, command=command_line())
+    job, path = planned.job, label(planned.job.folder)
     if row.error:
-        raise DaeError(f"{planned.job.cell} failed: {row.error}")
-    if planned.state == "done" and not force and not quiet:
-        typer.echo(f"{planned.job.cell} is done already; --force trains it again", err=True)
-    _tell(planned.job, row, quiet)
+        raise DaeError(f"{job.cell} failed: {row.error}")
+    if quiet:
+        typer.echo(path)
+        return
+    if planned.state == "done" and not force:
+        typer.echo(f"{job.cell} is done already; --force trains it again", err=True)
+    typer.echo("\n".join([*run_summary(row), path]))
+    if unknown_commit := not_known([row.commit]):
+        typer.echo(unknown_commit, err=True)
+    if not job.is_svm:
+        typer.echo(f"next: dae filters {path}", err=True)
 
 
-def _check_stopped(planned: PlannedRun, resume: bool, force: bool) -> None:
-    """A run that was stopped is neither gone on with nor thrown away unasked."""
+def _require_choice_if_stopped(planned: PlannedRun, resume: bool, force: bool) -> None:
+    """A run that was stopped is neither resumed nor discarded unasked."""
     if planned.state == "stopped" and not resume and not force:
         raise RunFolderError(
             f"{planned.job.cell} was stopped before it was done: --resume goes on from its "
             f"checkpoint, --force starts over\n  {label(planned.job.partial)}"
         )
-
-
-def _tell(job: Job, row: RunRow, quiet: bool) -> None:
-    from dae_cli.study.run.provenance import not_known
-
-    folder = label(job.folder)
-    if quiet:
-        typer.echo(folder)
-        return
-    typer.echo("\n".join([*run_summary(row), folder]))
-    if told := not_known([row.commit]):
-        typer.echo(told, err=True)
-    if not job.is_svm:
-        typer.echo(f"next: dae filters {folder}", err=True)

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dae_cli.commands.options import DataDir, Overrides, ResultsFolder, StudyOrResults
+from dae_cli.commands.options import DataDir, Format, Overrides, ResultsFolder, StudyOrResults
 from dae_cli.commands.sources import results_of
-from dae_cli.commands.tables import columns
+from dae_cli.commands.tables import as_json, columns
 from dae_cli.errors import plain
 
 if TYPE_CHECKING:
     from dae_cli.study.verify import Verification
 
 _SHOWN = 60
+"""Characters of a value."""
 _HEADER = ("file", "what", "recorded", "recomputed")
-
-
-class VerificationFormat(StrEnum):
-    """How `dae verify` prints."""
-
-    table = "table"
-    json = "json"
 
 
 def verify(
@@ -33,20 +25,16 @@ def verify(
     overrides: Overrides = None,
     out: ResultsFolder = None,
     data_dir: DataDir = None,
-    form: Annotated[
-        VerificationFormat, typer.Option("--format", help="A table to read, or JSON.")
-    ] = VerificationFormat.table,
+    form: Format = "table",
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print differences only, and errors.")
     ] = False,
 ) -> None:
-    """Make a study's results again from its runs, and tell every difference.
-
-    Compares runs.csv with the run folders and the study's settings, the errors with those that
+    """Compares runs.csv with the run folders and the study's settings, the errors with those that
     the checkpoints make on the same data, metrics.csv with the checkpoints, the trials of an SVM
-    with its search, wrong_rows.csv and mcnemar.csv with the wrong test rows, and table.csv and
-    the tables of REPORT.md and report.html with these. Rows that a dae with other numerics
-    computed are checked under theirs. Pictures are not compared. Nothing is written. With a
+    with its search, and all other files, such as table.csv and REPORT.md, with what they are
+    when they are written again from these. Rows that a dae with other numerics computed are
+    checked under theirs. Pictures are not compared. The results stay as they are. With a
     folder, or with --out, the settings are those that the folder keeps. The last lines say how many
     of the runs that were recomputed are identical to the study's reference rows.
 
@@ -62,8 +50,8 @@ def verify(
             typer.echo(text, err=True)
 
     found = verify_study(resolved, folder, data_dir, note)
-    if form is VerificationFormat.json:
-        typer.echo(json.dumps(asdict(found) | {"agrees": found.agrees}, indent=2))
+    if form == "json":
+        typer.echo(as_json(asdict(found) | {"agrees": found.agrees}))
     else:
         if found.differences:
             typer.echo("\n".join(_table(found)))
@@ -77,9 +65,11 @@ def verify(
 
 
 def _table(found: Verification) -> list[str]:
+    from dae_cli.study.findings import excerpts
+
     rows = [_HEADER]
     for d in found.differences:
-        rows.append((d.place, d.what, _short(d.recorded), _short(d.recomputed)))
+        rows.append((d.place, d.what, *excerpts(d.recorded, d.recomputed, _SHOWN)))
     return columns([tuple(map(plain, row)) for row in rows])
 
 
@@ -95,7 +85,3 @@ def _summary(found: Verification) -> str:
 
 def _number(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

@@ -246,14 +246,16 @@ def resolve_cells(name: str, overrides: Sequence[str] = ()) -> tuple[ResolvedExp
 
 
 def list_studies() -> list[StudyListing]:
-    """Every study that can be named. A study.yaml that cannot be read has an empty title."""
-    listings = []
-    for name, folder in study_folders().items():
-        study, _ = read_study_file(folder)
-        files = cell_files(folder)
-        notes = tuple(first_comment(file) for file in files.values())
-        listings.append(StudyListing(name, study.settings.title, tuple(files), folder, notes))
-    return listings
+    """Every study that can be named."""
+    return [list_study(name, folder) for name, folder in study_folders().items()]
+
+
+def list_study(name: str, folder: Path) -> StudyListing:
+    """A study and its cells. A study.yaml that cannot be read has an empty title."""
+    study, _ = read_study_file(folder)
+    files = cell_files(folder)
+    notes = tuple(first_comment(file) for file in files.values())
+    return StudyListing(name, study.settings.title, tuple(files), folder, notes)
 
 
 def first_comment(path: Path) -> str:

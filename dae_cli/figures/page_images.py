@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 10
 _LEVELS = 16
-"""Greys of a sheet: more than the eye tells apart in noise, and a third of the bytes of 256."""
+"""Greys of a sheet: more than the eye distinguishes in noise, and a third of the bytes of 256."""
 _SHAPE = 21
 """Width and height in pixels of the shape that shows what corruption is."""
 

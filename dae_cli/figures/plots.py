@@ -109,8 +109,8 @@ def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
                 line = LINES[place // len(COLOURS) % len(LINES)]
                 epochs, errors = zip(*run.curves.valid, strict=True)
                 axes.plot(epochs, errors, line, color=colour, linewidth=1.1, label=drawable(label))
-                if run.kept is not None:
-                    axes.plot(*run.kept, "o", color=colour, markersize=5.5)
+                if run.best is not None:
+                    axes.plot(*run.best, "o", color=colour, markersize=5.5)
             axes.locator_params(axis="x", nbins=5, integer=True)
         _add_legend(figure, title="dot: epoch whose network was kept")
         content = _png(figure)

@@ -79,10 +79,10 @@ class ErrorSeries:
     @property
     def lines(self) -> dict[str, list[ErrorPoint]]:
         """Our points that a line joins, by model."""
-        found: dict[str, list[ErrorPoint]] = {}
+        lines: dict[str, list[ErrorPoint]] = {}
         for point in self.ours:
-            found.setdefault(point.model, []).append(point)
-        return found
+            lines.setdefault(point.model, []).append(point)
+        return lines
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class RunCurves:
     Attributes:
         series: place of its cell in ``LearningSeries.labels``; several seeds share it.
         again: whether its series has a curve before it.
-        kept: (epoch, validation error) of the network that was kept; None where not known.
+        best: epoch and validation error of the network whose weights stay; None where not known.
     """
 
     run: str
@@ -109,7 +109,7 @@ class RunCurves:
     seed: int
     curves: Curves
     again: bool
-    kept: tuple[int, float] | None
+    best: tuple[int, float] | None
 
 
 @dataclass(frozen=True)

@@ -1,35 +1,29 @@
-"""What a search is: its cells, their data, and where trials and results lie."""
+"""What a search is: its cells, their data, and where its trials and results lie."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.schema import Experiment
 from dae_cli.config.search_cells import SearchedCell
 from dae_cli.data.dataset import Prepared
 from dae_cli.data.sources import DataOptions
 from dae_cli.engines.names import EngineChoice, EngineName
-from dae_cli.errors import RunFolderError
-from dae_cli.files import file_lock, with_home, write_text
 from dae_cli.search.sampling import SamplerName
-from dae_cli.search.storage import JOURNAL, is_url
 from dae_cli.study.plan import Lacking, prepare_each
 from dae_cli.study.progress import Watcher
 from dae_cli.study.run.checkpoints import checkpoint_seconds
 from dae_cli.study.run.engine_choice import check_choice, with_engines
 from dae_cli.study.run.job import Job, PlannedRun, config_sha256
+from dae_cli.study.tables.trials import SEARCH_CSV
 from dae_cli.training.version import NUMERICS_VERSION
 
-SEARCH, TRIALS, PRETRAINED, PLACE = "search", "trials", "pretrained", "place"
-"""Below results/STUDY: the folder of a search, of its unfinished trials, of layers that trials have
-pretrained, and its name."""
-LOCK_SECONDS = 120.0
+SEARCH = "search"
+"""Below results/STUDY: the folder of what is not a result: trials and pretrained layers."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +34,6 @@ class CellSearch:
     data: Prepared
     digest: str
     """Of the space, the pruning, the settings that are not searched, the data and the numerics."""
-    study_name: str
-    """Optuna's; another digest is another study, so that changed spaces do not mix."""
     trials: int | None
     """Complete and pruned ones that it is to have; None for as many as there is time for."""
     sampler_seed: int
@@ -61,8 +53,6 @@ class SearchPlan:
     order: tuple[str, ...]
     """Every cell of the study, for the order of the rows."""
     out: Path
-    storage: str
-    """URL, or absolute path of a journal."""
     sampler: SamplerName
     engine: EngineName
     device: str
@@ -71,19 +61,25 @@ class SearchPlan:
     """The cells that are not searched, for want of their data."""
 
     @property
-    def folder(self) -> Path:
-        """Where this search keeps what is not yet a result."""
-        return self.out / SEARCH
+    def table(self) -> Path:
+        """The file with the trials that have ended."""
+        return self.out / SEARCH_CSV
 
-    def job(self, cell: CellSearch, number: int, experiment: Experiment) -> Job:
-        """Return the job of a trial (numbered from 0, as optuna does)."""
-        folder = self.folder / TRIALS / f"{cell.cell}-{cell.digest[:8]}-{number + 1}"
+    @property
+    def trials(self) -> Path:
+        """The folder of the trials' folders."""
+        return self.out / SEARCH / "trials"
+
+    @property
+    def pretrained(self) -> Path:
+        """The cache of pretrained layers, for trials that differ in fine-tuning only."""
+        return self.out / SEARCH / "pretrained"
+
+    def job(self, cell: CellSearch, number: int) -> Job:
+        """Return the job of a trial (numbered from 1), with the settings that its cell has now."""
+        folder = self.trials / f"{cell.cell}-{cell.digest[:8]}-{number}"
+        experiment = cell.searched.experiment
         return Job(cell.cell, experiment, cell.data, folder, self.device, self.engine)
-
-
-def default_search_out(study: str) -> Path:
-    """Return results/STUDY."""
-    return Path("results") / study
 
 
 def cell_searches(
@@ -97,7 +93,7 @@ def cell_searches(
     watcher: Watcher,
     dry: bool = False,
 ) -> tuple[tuple[CellSearch, ...], tuple[Lacking, ...]]:
-    """Prepare the data of cells and name their searches; and tell which cells are without data.
+    """Prepare the data of cells; return their searches, and the cells whose data are missing.
 
     Args:
         trials: that each cell is to have; None: as many as the study says.
@@ -111,15 +107,14 @@ def cell_searches(
     """
     resolved = [cell.resolved for cell in cells]
     prepared, lacking = prepare_each(resolved, options, watcher, dry=dry)
-    found = []
+    searches = []
     for cell in cells:
         if (data := prepared.get(cell.experiment.dataset)) is None:
             continue
-        digest = search_digest(cell, data.sha256)
-        name, wanted = f"{study.name}/{cell.cell}/{digest}", trials or cell.trials or usual_trials
+        wanted = trials or cell.trials or usual_trials
         seed = cell.sampler_seed if sampler_seed is None else sampler_seed
-        found.append(CellSearch(cell, data, digest, name, wanted, seed))
-    return tuple(found), lacking
+        searches.append(CellSearch(cell, data, search_digest(cell, data.sha256), wanted, seed))
+    return tuple(searches), lacking
 
 
 def search_digest(cell: SearchedCell, data_sha256: str, numerics: int = NUMERICS_VERSION) -> str:
@@ -135,19 +130,8 @@ def search_digest(cell: SearchedCell, data_sha256: str, numerics: int = NUMERICS
     return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def storage_of(given: str | None, out: Path) -> str:
-    """Return the URL that is given, or the absolute path of the journal."""
-    if given is None:
-        return str((out / SEARCH / JOURNAL).absolute())
-    return given if is_url(given) else str(with_home(given, "--storage ").absolute())
-
-
 def settle_engine(
-    cells: Sequence[CellSearch],
-    out: Path,
-    engine: EngineChoice,
-    device: str,
-    watcher: Watcher,
+    cells: Sequence[CellSearch], out: Path, engine: EngineChoice, device: str, watcher: Watcher
 ) -> tuple[EngineName, str]:
     """Return the engine and the kind of device of new trials.
 
@@ -157,23 +141,7 @@ def settle_engine(
     check_choice(engine, device)
     checkpoint_seconds()
     first = cells[0]
-    nowhere = out.absolute() / SEARCH / TRIALS / "new"
+    nowhere = out.absolute() / SEARCH / "new"
     job = Job(first.cell, first.searched.experiment, first.data, nowhere, device)
     (ready,), _ = with_engines([PlannedRun(job, "new", engine)], watcher.note)
     return ready.engine, ready.device
-
-
-def place_of(plan: SearchPlan) -> str:
-    """Return the name of the results folder, drawn when it was first searched in.
-
-    A trial is taken up again where its checkpoint is; the name tells, on every machine that
-    shares the storage, where that is.
-    """
-    path = plan.folder / PLACE
-    with file_lock(plan.folder / ".place.lock", wait=LOCK_SECONDS):
-        if not path.exists():
-            write_text(path, f"{secrets.token_hex(8)}\n")
-        try:
-            return path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise RunFolderError(f"{path}: cannot be read ({error}); remove it") from error

@@ -1,29 +1,43 @@
-"""A search from its plan to the selected settings."""
+"""A search from its plan to the selected settings: trials side by side, within a budget.
+
+A search that was killed or stopped is continued by the same command; several commands share the
+trials of one folder.
+"""
 
 from __future__ import annotations
 
 import math
 import shutil
+import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dae_cli.search.chosen import Chosen, choose
-from dae_cli.search.claim import begun, counted, elsewhere, gives_up, trials_of, used_up
-from dae_cli.search.cluster_storage import require_storage
-from dae_cli.search.plan import PRETRAINED, TRIALS, SearchPlan
-from dae_cli.search.storage import known_studies
-from dae_cli.search.table import rows_that_go, sweep_trials, write_search_csv
-from dae_cli.search.taken_over import take_over
-from dae_cli.search.workers import run_trials
+from dae_cli.search.plan import SearchPlan
+from dae_cli.search.selection import Selection, select
+from dae_cli.search.trials import (
+    Trial,
+    next_trial,
+    outdated_rows,
+    sweep_trials,
+    trials_of,
+    write_search_csv,
+)
+from dae_cli.stopping import Interrupted, StopRequest
+from dae_cli.study.distribute import STOPPING, distribute
+from dae_cli.study.processes import Killed
 from dae_cli.study.progress import Watcher
-from dae_cli.study.results_folder import check_writable
+from dae_cli.study.results_folder import check_writable, tables_lock
 from dae_cli.study.rows import TrialRow
-from dae_cli.study.run.job import sweep_runs
 from dae_cli.study.run.provenance import not_known
-from dae_cli.study.tables.trials import EARLIER_CSV, SEARCH_CSV
-from dae_cli.study.workers.cluster import Cluster
+from dae_cli.study.tables.trials import EARLIER_CSV
+
+if TYPE_CHECKING:
+    from dae_cli.study.cluster import Cluster
 
 
 @dataclass(frozen=True)
@@ -32,7 +46,7 @@ class CellOutcome:
 
     cell: str
     rows: tuple[TrialRow, ...]
-    chosen: Chosen | None
+    selection: Selection | None
     """None where no trial was completed."""
 
 
@@ -41,12 +55,17 @@ class SearchOutcome:
     """What a command came to."""
 
     cells: tuple[CellOutcome, ...]
-    made: int
+    ended: int
     """Trials that ended in this command."""
-    late: bool
+    is_late: bool
     """The time ran out."""
     minutes: float
     table: Path
+
+    @property
+    def selections(self) -> list[Selection]:
+        """What is selected, of the cells that something is selected for."""
+        return [cell.selection for cell in self.cells if cell.selection]
 
 
 def run_search(
@@ -55,90 +74,159 @@ def run_search(
     workers: int,
     hours: float | None,
     watcher: Watcher,
-    ended: Callable[[TrialRow], None],
+    on_end: Callable[[TrialRow], None],
     cluster: Cluster | None = None,
 ) -> SearchOutcome:
     """Make the trials that are lacking, here or on a cluster, then select for each cell.
 
+    Args:
+        plan: the search.
+        workers: trials at a time, one process each.
+        hours: that the command may take; unfinished trials then have a checkpoint.
+        watcher: hears what is worth a line.
+        on_end: is called with the row of each trial that ends in this command.
+        cluster: whose workers make the trials, if not this machine.
+
     Raises:
         OutputError: results cannot be written.
         RunFolderError: search.csv is not one that dae wrote.
-        Interrupted: the command was asked to stop; every trial has kept a checkpoint.
-        TrialLeftError: a trial cannot go on now; every trial has kept a checkpoint.
-        UnfitWorkerError: a worker of the cluster cannot take part.
-        ClusterError: the cluster is gone.
+        Interrupted: the command was asked to stop; every trial has saved a checkpoint.
+        UnfinishedTrialError: a trial cannot be continued now; every trial has saved a checkpoint.
+        DaeError: no worker process can be started, or the cluster cannot do it.
     """
     start = time.monotonic()
-    for folder in (plan.out, plan.folder / TRIALS):
+    for folder in (plan.out, plan.trials):
         check_writable(folder)
-    sweep_runs(plan.folder / TRIALS)
-    if gone := rows_that_go(plan):
-        cells = ", ".join(dict.fromkeys(row.cell for row in gone))
+    if outdated := outdated_rows(plan):
+        cells = ", ".join(dict.fromkeys(row.cell for row in outdated))
         watcher.note(
-            f"{plan.out / SEARCH_CSV}: has trials of another space or pruning, other settings, "
-            f"data or numerics, which are never mixed; they go to {EARLIER_CSV} ({cells})"
+            f"{plan.table}: has trials of another space or pruning, other settings, data or "
+            f"numerics, which are never mixed; they go to {EARLIER_CSV} ({cells})"
         )
-    if taken := take_over(plan):
-        told = ", ".join(f"{cell} {count}" for cell, count in taken.items())
-        watcher.note(f"{plan.out / SEARCH_CSV}: trials taken over into the storage: {told}")
-    since = begun(plan)
-    if cluster is not None:
-        require_storage(plan, cluster)
     sweep_trials(plan)
-    made: list[TrialRow] = []
-
-    def count(row: TrialRow) -> None:
-        made.append(row)
-        ended(row)
-
-    seconds = None if hours is None else 3600.0 * hours
-    late = run_trials(
-        plan,
-        workers=workers,
-        cluster=cluster,
-        seconds=seconds,
-        since=since,
-        watcher=watcher,
-        ended=count,
-    )
-    if not late:
-        shutil.rmtree(plan.folder / PRETRAINED, ignore_errors=True)
-    rows = write_search_csv(plan)
-    _tell_what_lacks(plan, since, watcher)
-    if told := not_known(row.commit for row in made):
-        watcher.note(told)
-    found = []
+    last_before = [cell.last_number for cell in trials_of(plan)]
+    if cluster is not None:
+        cluster.require(plan.trials, "optuna")
+    stop = TimeLimit(lambda: watcher.note(STOPPING), hours)
+    ended: list[TrialRow] = []
+    for row in _make_trials(plan, last_before, workers, watcher, stop, cluster):
+        ended.append(row)
+        on_end(row)
+    if not stop.is_late:
+        shutil.rmtree(plan.pretrained, ignore_errors=True)
+    with tables_lock(plan.out):
+        rows = write_search_csv(plan)
+    _note_what_lacks(plan, last_before, watcher)
+    if note := not_known(row.commit for row in ended):
+        watcher.note(note)
+    outcomes = []
     for cell in plan.cells:
         own = tuple(row for row in rows if row.cell == cell.cell)
-        found.append(CellOutcome(cell.cell, own, choose(plan.study, cell.searched, own)))
+        outcomes.append(CellOutcome(cell.cell, own, select(plan.study, cell.searched, own)))
     minutes = (time.monotonic() - start) / 60.0
-    return SearchOutcome(tuple(found), len(made), late, minutes, plan.out / SEARCH_CSV)
+    return SearchOutcome(tuple(outcomes), len(ended), stop.is_late, minutes, plan.table)
 
 
-def _tell_what_lacks(plan: SearchPlan, since: list[int], watcher: Watcher) -> None:
-    for cell, known in zip(plan.cells, since, strict=True):
-        made = trials_of(plan, cell)
-        if used_up(cell, made) and counted(made) < (cell.trials or math.inf):
+def _note_what_lacks(plan: SearchPlan, last_before: Sequence[int], watcher: Watcher) -> None:
+    for trials, last in zip(trials_of(plan), last_before, strict=True):
+        cell = trials.cell
+        if trials.is_space_exhausted and trials.counted < (cell.trials or math.inf):
             watcher.note(f"{cell.cell}: every setting of its space has been tried")
-        elif gives_up(made, known):
+        elif trials.fails_always(last):
             watcher.note(
                 f"{cell.cell}: given up, since its last trials all diverged or failed; narrow its "
                 "space in study.yaml (search.csv has the reasons)"
             )
-    if count := elsewhere(plan):
-        trials = "1 trial is" if count == 1 else f"{count} trials are"
-        watcher.note(
-            f"{trials} being made, or stopped, in other results folders that share the storage; "
-            "not waited for: the same command, given here again, takes their results in"
-        )
 
 
-def so_far(plan: SearchPlan) -> list[dict[str, int]]:
-    """Return how many trials of each state every cell has; nothing is written by asking."""
-    known = known_studies(plan.storage)
-    counts = []
-    for cell in plan.cells:
-        trials = trials_of(plan, cell) if cell.study_name in known else []
-        states = [trial.state.name for trial in trials]
-        counts.append({state: states.count(state) for state in dict.fromkeys(states)})
-    return counts
+class TimeLimit(StopRequest):
+    """Asks to stop when a signal does, or when the time is over."""
+
+    def __init__(self, on_request: Callable[[], None], hours: float | None) -> None:
+        """Give the hours from now on; None for no limit."""
+        super().__init__(on_request)
+        self._end = math.inf if hours is None else time.monotonic() + 3600.0 * hours
+        self.is_late = False
+        """Whether the time was over before a signal came."""
+
+    @property
+    def signal(self) -> int:
+        """The number of the signal that asked to stop, SIGTERM when the time is over; else 0."""
+        if not super().signal and time.monotonic() >= self._end:
+            self.is_late = True
+            self.request(signal.SIGTERM)
+        return super().signal
+
+
+def _make_trials(
+    plan: SearchPlan,
+    last_before: Sequence[int],
+    workers: int,
+    watcher: Watcher,
+    stop: TimeLimit,
+    cluster: Cluster | None,
+) -> Iterator[TrialRow]:
+    """Make trials until every cell has its number, or the time is over; yield their rows.
+
+    Raises:
+        Interrupted: the command was asked to stop; every trial has saved a checkpoint.
+        UnfinishedTrialError: a trial cannot be continued; the others have saved a checkpoint.
+    """
+    from dae_cli.search.trial import UnfinishedTrialError, fail_trial, make_trial
+
+    plan = replace(plan, out=plan.out.absolute())  # a worker has a folder of its own to work in
+    running: set[str] = set()
+    failure: UnfinishedTrialError | None = None
+    results = distribute(
+        _trials(plan, last_before, running, watcher, stop),
+        partial(make_trial, plan),
+        workers=workers,
+        watcher=watcher,
+        stop=stop,
+        place=cluster,
+    )
+    with closing(results):
+        for trial, result in results:
+            assert isinstance(trial, Trial)
+            running.discard(trial.name)
+            if isinstance(result, Killed):
+                result = fail_trial(plan, trial, f"{result.why}; smaller layers need less memory")
+            if isinstance(result, TrialRow):
+                yield result
+            elif isinstance(result, UnfinishedTrialError):
+                failure = failure or result
+                if not running:
+                    break
+                stop.request(signal.SIGTERM)
+    if failure:
+        raise failure
+    if stop.signal and not stop.is_late:
+        raise Interrupted(stop.signal)
+
+
+def _trials(
+    plan: SearchPlan,
+    last_before: Sequence[int],
+    running: set[str],
+    watcher: Watcher,
+    stop: StopRequest,
+) -> Iterator[Trial | None]:
+    """Decide each trial when there is a place for it; None while others make the last ones.
+
+    The caller takes a trial out of `running` when it has ended.
+    """
+    waits = False
+    while not stop.signal:
+        trial = next_trial(plan, last_before, running)
+        if isinstance(trial, Trial):
+            running.add(trial.name)
+            yield trial
+        elif running:  # which may fail, so that others take their places
+            yield None
+        elif trial == "none":
+            return
+        else:
+            if not waits:
+                watcher.note("another dae process is making the last trials; waiting for it")
+            waits = True
+            yield None

@@ -1,4 +1,4 @@
-"""How the settings of a trial are drawn.
+"""How the settings of a trial are drawn: optuna's samplers, seeded for each trial, draw and key.
 
 Every draw has a random stream of its own, named by the seed, the trial's number and the key. So
 trial 17 of a random search has the same settings whoever makes it and whenever; those of the
@@ -7,22 +7,28 @@ model-based sampler (TPE) depend on nothing but these and the trials before.
 Settings that an earlier trial of the cell has would give its very result: they are drawn again,
 from further streams, until they are new or the space seems used up. The model's favourite comes
 out of it again and again: with each draw more keys are drawn without it.
+
+Optuna stores nothing: each draw uses a study in memory, filled with the trials before.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, cast
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
+from dae_cli.config.search_cells import Values
 from dae_cli.config.search_space import Choices, Domain, Value
-from dae_cli.search.storage import ROW, quiet
+from dae_cli.errors import ConfigError
+from dae_cli.study.rows import TrialState
 
 if TYPE_CHECKING:
-    from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
-    from optuna.trial import FrozenTrial, Trial
+    from optuna.trial import FrozenTrial
 
 SamplerName = Literal["random", "tpe"]
 STARTUP_TRIALS = 10
@@ -35,8 +41,82 @@ DIGITS = 4
 """Significant digits of a drawn number, so that a file with it can be read by people."""
 
 
-def sampler_of(name: SamplerName, seed: int, space: Mapping[str, Domain]) -> BaseSampler:
-    """Return optuna's sampler for a space, seeded anew for each trial, draw and key."""
+@dataclass(frozen=True)
+class EarlierTrial:
+    """What a sampler knows of a trial."""
+
+    state: TrialState | Literal["unfinished"]
+    drawn: Values
+    error_percent: float | None = None
+    """On the validation rows; None unless it is complete or pruned."""
+    errors_by_epoch: Mapping[int, float] | None = None
+    """Of a pruned trial, by which TPE ranks it; None where that is not known."""
+
+    @property
+    def is_informative(self) -> bool:
+        """Whether it has a result, or will have one, which its settings would give again."""
+        return self.state != "failed"
+
+
+def require_extra() -> None:
+    """Make sure that what a search needs besides is there, and let it not write to the terminal.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        import optuna
+        import ruamel.yaml  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f"dae search needs optuna and ruamel.yaml ({error}); install them with: "
+            "pip install '.[search]' where dae's source is"
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def draw(
+    space: Mapping[str, Domain],
+    sampler: SamplerName,
+    seed: int,
+    number: int,
+    earlier: Mapping[int, EarlierTrial],
+) -> dict[str, Value]:
+    """Return what is drawn for a trial, with all its digits; `rounded` makes settings of it.
+
+    Args:
+        space: the domains of what is searched, by key.
+        sampler: draws them.
+        seed: of the sampler.
+        number: of the trial, from 1.
+        earlier: trials of the same cell by their numbers; later ones play no part.
+    """
+    import optuna
+
+    require_extra()
+    lost = EarlierTrial("failed", {})
+    with _without_warnings():
+        study = optuna.create_study(sampler=_sampler(sampler, seed, space))
+        study.add_trials(_frozen(earlier.get(k, lost), space) for k in range(1, number))
+        return study.ask({key: _distribution(domain) for key, domain in space.items()}).params
+
+
+def rounded(space: Mapping[str, Domain], drawn: Values) -> dict[str, Value]:
+    """Return the settings of a trial: numbers with few digits, on their steps, in their ranges."""
+    return {key: _rounded(domain, drawn[key]) for key, domain in space.items()}
+
+
+def _rounded(domain: Domain, value: Value) -> Value:
+    if isinstance(domain, Choices) or not isinstance(value, float):
+        return value
+    if domain.step is not None:
+        return domain.on_step(value)
+    return min(domain.high, max(domain.low, float(f"{value:.{DIGITS}g}")))
+
+
+def _sampler(name: SamplerName, seed: int, space: Mapping[str, Domain]) -> BaseSampler:
+    """Optuna's sampler for a space, with a seed for each trial, draw and key."""
+    from optuna import Study
     from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
     def seeded(number: int, redraw: int, key: str) -> BaseSampler:
@@ -44,53 +124,56 @@ def sampler_of(name: SamplerName, seed: int, space: Mapping[str, Domain]) -> Bas
         own = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
         if name == "random" or own % WITHOUT_MODEL < redraw:
             return RandomSampler(seed=own)
-        with quiet():
-            return TPESampler(
-                seed=own,
-                n_startup_trials=STARTUP_TRIALS,
-                multivariate=False,  # each key by itself, which the streams rely on
-                constant_liar=True,  # trials that others are making count as well
-            )
+        return TPESampler(
+            seed=own,
+            n_startup_trials=STARTUP_TRIALS,
+            multivariate=False,  # each key by itself, which the streams rely on
+            constant_liar=True,  # unfinished trials count as well
+        )
 
     class ByNumber(BaseSampler):
         def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
-            return {key: distribution_of(domain) for key, domain in space.items()}
+            return {key: _distribution(domain) for key, domain in space.items()}
 
         def sample_relative(
             self, study: Study, trial: FrozenTrial, search_space: dict[str, Any]
         ) -> dict[str, Any]:
-            trials = study.get_trials(deepcopy=False)
-            before = [t.params for t in trials if t.number < trial.number and tells(t)]
+            others = study.get_trials(deepcopy=False)[: trial.number]
+            before = [rounded(space, t.params) for t in others if t.user_attrs["informative"]]
             for redraw in range(REDRAWS):
                 drawn = {
-                    key: self._drawn(study, trial, key, search_space[key], redraw) for key in space
+                    key: seeded(trial.number, redraw, key).sample_independent(
+                        study, trial, key, search_space[key]
+                    )
+                    for key in space
                 }
-                if drawn not in before:
+                if rounded(space, drawn) not in before:
                     break
             return drawn
 
-        def sample_independent(
-            self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any
-        ) -> Any:
-            return self._drawn(study, trial, param_name, param_distribution, 0)
-
-        def _drawn(
-            self, study: Study, trial: FrozenTrial, key: str, distribution: Any, redraw: int
-        ) -> Any:
-            own = seeded(trial.number, redraw, key)
-            with quiet():
-                return own.sample_independent(study, trial, key, distribution)
+        def sample_independent(self, *_: Any) -> Any:
+            raise NotImplementedError  # every key is in the relative search space
 
     return ByNumber()
 
 
-def tells(trial: FrozenTrial) -> bool:
-    """Tell whether a trial has a result, or will have one: of failed ones, those that diverged."""
-    return trial.state.name != "FAIL" or trial.user_attrs.get(ROW, {}).get("state") == "diverged"
+def _frozen(trial: EarlierTrial, space: Mapping[str, Domain]) -> FrozenTrial:
+    from optuna.trial import TrialState as State
+    from optuna.trial import create_trial
+
+    states = {"complete": State.COMPLETE, "pruned": State.PRUNED, "unfinished": State.RUNNING}
+    return create_trial(
+        state=states.get(trial.state, State.FAIL),
+        value=trial.error_percent,
+        params=dict(trial.drawn),
+        distributions={key: _distribution(space[key]) for key in trial.drawn},
+        user_attrs={"informative": trial.is_informative},
+        intermediate_values=dict(trial.errors_by_epoch or {}),
+    )
 
 
-def distribution_of(domain: Domain) -> BaseDistribution:
-    """Return the distribution that drawing from a domain leaves in the storage."""
+def _distribution(domain: Domain) -> BaseDistribution:
+    """What optuna remembers of a domain that something was drawn from."""
     from optuna.distributions import (
         CategoricalDistribution,
         FloatDistribution,
@@ -99,30 +182,16 @@ def distribution_of(domain: Domain) -> BaseDistribution:
 
     if isinstance(domain, Choices):
         choices: list[Any] = list(domain.values)
-        with quiet():
-            return CategoricalDistribution(choices)
+        return CategoricalDistribution(choices)
     low, high, step = domain.low, domain.high, domain.step
     if isinstance(low, int) and isinstance(high, int):
         return IntDistribution(low, high, log=domain.log, step=int(step or 1))
     return FloatDistribution(low, high, log=domain.log, step=step)
 
 
-def draw(trial: Trial, space: Mapping[str, Domain]) -> dict[str, Value]:
-    """Return the settings of a trial; those that were drawn before stay as they were."""
-    return {key: _drawn(trial, key, domain) for key, domain in space.items()}
-
-
-def _drawn(trial: Trial, key: str, domain: Domain) -> Value:
-    with quiet():
-        if isinstance(domain, Choices):
-            return cast(Value, trial.suggest_categorical(key, list(domain.values)))
-        low, high, step = domain.low, domain.high, domain.step
-        if isinstance(low, int) and isinstance(high, int):
-            return trial.suggest_int(key, low, high, step=int(step or 1), log=domain.log)
-        value = trial.suggest_float(key, low, high, step=step, log=domain.log)
-        return rounded(value, low, high) if step is None else domain.on_step(value)
-
-
-def rounded(value: float, low: float, high: float) -> float:
-    """Return the number with few digits, still within its range."""
-    return min(high, max(low, float(f"{value:.{DIGITS}g}")))
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep optuna's remarks on its own interface from the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -18,214 +16,121 @@ from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Prepared, Split
 from dae_cli.data.datasets import spec_of
 from dae_cli.engines.engine import chosen_device, engine_for
-from dae_cli.errors import DaeError, DivergedError, RunFolderError
+from dae_cli.errors import DaeError, DivergedError, OutputError, RunFolderError
+from dae_cli.files import HeldError, file_lock, write_text
 from dae_cli.machine import version_of
-from dae_cli.search.claim import Claim, TrialLeftError
-from dae_cli.search.plan import PRETRAINED, SearchPlan
-from dae_cli.search.storage import ROW, open_storage, quiet
-from dae_cli.stopping import Stop
-from dae_cli.study.progress import Silent
+from dae_cli.search.plan import CellSearch, SearchPlan
+from dae_cli.search.sampling import require_extra
+from dae_cli.search.trials import Trial, end_trial, errors_by_epoch, trials_of
+from dae_cli.stopping import StopRequest
+from dae_cli.study.progress import Silent, Watcher
 from dae_cli.study.rows import TrialRow, TrialState
-from dae_cli.study.run.checkpoints import CheckpointCallback
-from dae_cli.study.run.job import RUNS, Job, config_sha256
+from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped, metrics_csv
+from dae_cli.study.run.job import METRICS, RUNS, Job, config_sha256
 from dae_cli.study.run.pretraining import cache_pretraining
 from dae_cli.study.run.provenance import Environment, environment
 from dae_cli.study.run.record import StatusFile
-from dae_cli.study.run.run import error_message, memory_ran_out, prepare_folder, use_one_thread
+from dae_cli.study.run.run import (
+    Unfinished,
+    error_message,
+    memory_ran_out,
+    prepare_folder,
+    use_one_thread,
+)
 from dae_cli.study.tables.trials import settings_text
 from dae_cli.training.run import TrainingRun
 from dae_cli.training.state import TrainingState
 from dae_cli.training.version import NUMERICS_VERSION
+
+MOST_PRETRAINED = 8
+"""So many trials' pretrained layers are cached at most: 80 MB each of 3 x 2000."""
+LOCK_SECONDS = 1.0
+"""Long enough for a command that only checks whether the trial is being made."""
+
+
+class UnfinishedTrialError(DaeError):
+    """A trial cannot be continued now, through no fault of its own; its checkpoint stays."""
+
+    @classmethod
+    def because(cls, trial: Trial, failure: Exception) -> Self:
+        """Say which and why, and what to do."""
+        return cls(
+            f"{trial.cell} trial {trial.number}: {error_message(failure)}; the trial is not over: "
+            "when that is mended, the same command goes on with it"
+        )
 
 
 class PrunedError(Exception):
     """The trial is hopeless: the pruner ended it."""
 
 
-MOST_PRETRAINED = 8
-"""So many trials' pretrained layers are there at most for those to come: 80 MB each of 3 x 2000."""
+def make_trial(
+    plan: SearchPlan, trial: Trial, watcher: Watcher, stop: StopRequest
+) -> TrialRow | UnfinishedTrialError | Unfinished:
+    """Train a trial, from its checkpoint if it has one, and add its row to search.csv.
 
-
-class TrialKeeper(CheckpointCallback):
-    """Keeps the checkpoints of a trial, and tells the pruner of each epoch of fine-tuning.
-
-    Args:
-        job: the trial.
-        shelf: where the layers are put when they are pretrained, for trials that share them.
-        stop: asked after every step.
-        status: its status.json.
-        hopeless: told of each epoch, tells whether to give up.
+    A trial that diverges or fails ends with a row that says so. One that cannot be continued, since
+    the disk or the data failed or others took the memory, has not ended.
     """
-
-    def __init__(
-        self,
-        job: Job,
-        shelf: Path,
-        stop: Stop,
-        status: StatusFile,
-        hopeless: Callable[[int, float], bool],
-    ) -> None:
-        super().__init__(job, Silent(), stop, status)
-        self._shelf, self._hopeless = shelf, hopeless
-
-    def save(self, state: TrainingState) -> None:
-        """Save; put the layers aside where the trial has just pretrained them."""
-        super().save(state)
-        pretrained = state.phase == "finetune" and not state.epoch and state.interim is None
-        if pretrained and self._experiment.pretrain.epochs:
-            cache_pretraining(self._job, self._shelf, MOST_PRETRAINED)
-
-    def on_epoch_end(self, state: TrainingState) -> None:
-        """Report the validation error; then save if it is due.
-
-        Raises:
-            PrunedError: the trial is given up.
-        """
-        percent = state.history[-1].valid_error_percent
-        if percent is not None and self._hopeless(state.epoch, percent):
-            raise PrunedError
-        super().on_epoch_end(state)
-
-
-def selection_rows(experiment: Experiment, data: Prepared) -> Dataset:
-    """Return the rows that selection may see: the test split is empty, whatever it held.
-
-    Raises:
-        DataError: the set cannot be read.
-    """
-    whole = load(data)
-    train_rows, valid = whole.train, whole.valid
-    if experiment.subset is not None:
-        train_rows = train_rows.take(experiment.subset.train)
-        valid = valid.take(experiment.subset.valid)
-    nothing = Split(valid.pixels[:0], valid.labels[:0], valid.scale)
-    return Dataset(
-        whole.name, whole.n_classes, train_rows, valid, nothing, whole.origin, whole.sha256
-    )
-
-
-def make_trial(plan: SearchPlan, claim: Claim, stop: Stop) -> TrialRow:
-    """Train a trial, or go on from its checkpoint, and put its end into the storage.
-
-    A trial that diverges or fails ends with a row that says so.
-
-    Raises:
-        Stopped: it was asked to stop and has kept a checkpoint.
-        TrialLeftError: the disk, the data or the storage failed, or others took the memory.
-    """
-    use_one_thread()
-    job, experiment = claim.job, as_network(claim.job.experiment)
-    shelf = plan.folder / PRETRAINED
-    status = StatusFile(job)
-    keeper = TrialKeeper(job, shelf, stop, status, _pruning(plan, claim))
-    state: TrainingState | None = None
-    valid = 0
-    env: Environment | None = None
     try:
-        engine = engine_for(job.engine, chosen_device(job.device))
+        with file_lock(trial.lock, wait=LOCK_SECONDS):
+            if not trial.partial.exists():
+                return Unfinished(trial.name, "held")  # until just now, and it has ended
+            row = _train(plan, trial, stop)
+            end_trial(plan, trial, row)
+            return row
+    except HeldError:
+        return Unfinished(trial.name, "held")
+    except Stopped:
+        return Unfinished(trial.name, "stopped")
+    except UnfinishedTrialError as error:
+        return error
+    except (OutputError, RunFolderError) as error:  # of search.csv
+        return UnfinishedTrialError.because(trial, error)
+
+
+def fail_trial(plan: SearchPlan, trial: Trial, why: str) -> TrialRow | Unfinished:
+    """End a trial that cannot be made, as failed, unless another command makes it now."""
+    try:
+        with file_lock(trial.lock, wait=LOCK_SECONDS):
+            row = _row(trial, None, "failed", why, minutes=0.0)
+            end_trial(plan, trial, row)
+            return row
+    except HeldError:
+        return Unfinished(trial.name, "held")
+
+
+def _train(plan: SearchPlan, trial: Trial, stop: StopRequest) -> TrialRow:
+    use_one_thread()
+    experiment = as_network(trial.experiment)
+    status = StatusFile(trial)
+    callback = _TrialCallback(plan, trial, stop, status)
+    state: TrainingState | None = None
+    env: Environment | None = None
+    outcome: TrialState = "complete"
+    error, n_valid = "", 0
+    try:
+        engine = engine_for(trial.engine, chosen_device(trial.device))
         env = environment(engine.device.type, engine.name, torch.get_num_threads(), plan.command)
-        env = prepare_folder(job, env, (plan.out / RUNS, shelf), Silent().note)
-        dataset = selection_rows(experiment, job.data)
-        valid = len(dataset.valid)
-        state = keeper.initial_state()
-        with stop.deferred():
-            TrainingRun(experiment, state, engine, keeper).train(dataset)
-        outcome, error = _outcome(state)
+        env = prepare_folder(trial, env, (plan.out / RUNS, plan.pretrained), lambda _: None)
+        dataset = selection_rows(experiment, trial.data)
+        n_valid = len(dataset.valid)
+        state = callback.initial_state()
+        with stop.delay_signals():
+            TrainingRun(experiment, state, engine, callback).train(dataset)
+        if state.best_wrong is None:
+            outcome, error = "failed", "fine-tuning ended without a single epoch"
     except PrunedError:
-        outcome, error = "pruned", ""
+        outcome = "pruned"
     except DivergedError as diverged:
         outcome, error = "diverged", str(diverged)
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as failure:
-        if not _is_its_doing(job, failure):
-            raise TrialLeftError(
-                f"{claim.cell.cell} trial {claim.number + 1}: {error_message(failure)}; the trial "
-                "is not over: when that is mended, the same command goes on with it"
-            ) from failure
+        if not _is_its_own_fault(trial, failure):
+            raise UnfinishedTrialError.because(trial, failure) from failure
         outcome, error = "failed", error_message(failure)
-    row = row_of(claim, env, outcome, error, minutes=status.minutes())
-    if state is not None and outcome in ("complete", "pruned"):
-        row = _measured(row, state, valid)
-    return conclude(plan, claim, row)
-
-
-def _is_its_doing(job: Job, failure: Exception) -> bool:
-    """Tell whether a failure comes of a trial's settings, or of its checkpoint that is damaged.
-
-    Memory that ran out before the first checkpoint is too little for the layers; after it, it was
-    enough before.
-    """
-    if memory_ran_out(failure):
-        return job.state() != "stopped"
-    return isinstance(failure, RunFolderError | RuntimeError)
-
-
-def _outcome(state: TrainingState) -> tuple[TrialState, str]:
-    if state.best_wrong is None:
-        return "failed", "fine-tuning ended without a single epoch"
-    return "complete", ""
-
-
-def _pruning(plan: SearchPlan, claim: Claim) -> Callable[[int, float], bool]:
-    """Return what reports an epoch to optuna and tells whether the trial is hopeless.
-
-    A trial that goes on from a checkpoint passes epochs again; what was decided about them
-    stands, but for the last, after which the process may have been killed before it decided.
-    """
-    from optuna.pruners import MedianPruner
-
-    settings, storage = claim.cell.searched.prune, open_storage(plan.storage)
-    pruner = MedianPruner(
-        n_startup_trials=settings.after_trials,
-        n_warmup_steps=settings.from_epoch,
-        n_min_trials=settings.after_trials,
-    )
-
-    def hopeless(epoch: int, percent: float) -> bool:
-        last = max(storage.get_trial(claim.trial_id).intermediate_values, default=0)
-        if epoch < last:
-            return False
-        with quiet():
-            if epoch > last:
-                storage.set_trial_intermediate_value(claim.trial_id, epoch, percent)
-            return pruner.prune(claim.study, storage.get_trial(claim.trial_id))
-
-    return hopeless
-
-
-def row_of(
-    claim: Claim, env: Environment | None, outcome: TrialState, error: str, *, minutes: float
-) -> TrialRow:
-    """Return the row of a trial that has ended, without what was measured."""
-    job = claim.job
-    about = claim.study.get_trials(deepcopy=False)[claim.number].user_attrs
-    told_of: dict[str, Any] = {}
-    if env is not None:
-        versions = f"{env.versions}; optuna {version_of('optuna')}"
-        told_of = {"device": env.devices, "versions": versions, "commit": env.commits}
-    return TrialRow(
-        cell=claim.cell.cell,
-        search=claim.cell.digest,
-        trial=claim.number + 1,
-        sampler=about["sampler"],
-        sampler_seed=about["sampler_seed"],
-        state=outcome,
-        weights=weights_of(as_network(job.experiment)),
-        minutes=round(minutes, 4),
-        dataset=job.data.name,
-        data_origin=job.data.origin,
-        trust=job.data.trust,
-        data_sha256=job.data.sha256,
-        seed=job.experiment.seed,
-        engine=job.engine,
-        numerics=NUMERICS_VERSION,
-        config_sha256=config_sha256(job.experiment),
-        error=" ".join(error.split()),
-        settings=settings_text(claim.values),
-        **told_of,
-    )
-
-
-def _measured(row: TrialRow, state: TrainingState, n_valid: int) -> TrialRow:
+    row = _row(trial, env, outcome, error, minutes=status.minutes())
+    if state is None or not row.counts:
+        return row
     wrong = state.best_wrong
     return replace(
         row,
@@ -237,28 +142,147 @@ def _measured(row: TrialRow, state: TrainingState, n_valid: int) -> TrialRow:
     )
 
 
-def weights_of(experiment: Experiment) -> int:
-    """Return the weights of the network that is fine-tuned, without biases."""
+class _TrialCallback(CheckpointCallback):
+    """Those of a run, and after each epoch of fine-tuning the pruner."""
+
+    def __init__(
+        self, plan: SearchPlan, trial: Trial, stop: StopRequest, status: StatusFile
+    ) -> None:
+        super().__init__(trial, Silent(), stop, status)
+        self._cache = plan.pretrained
+        self._pruner = _MedianPruner(plan, trial.search)
+
+    def save(self, state: TrainingState) -> None:
+        """Save; put the layers into the cache where the trial has just pretrained them."""
+        super().save(state)
+        pretrained = state.phase == "finetune" and not state.epoch and state.interim is None
+        if pretrained and self._experiment.pretrain.epochs:
+            cache_pretraining(self._job, self._cache, MOST_PRETRAINED)
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        """Ask the pruner; then save if it is due.
+
+        Raises:
+            PrunedError: the trial is given up.
+        """
+        errors = {
+            record.epoch: record.valid_error_percent
+            for record in state.history
+            if record.valid_error_percent is not None
+        }
+        if self._pruner.is_hopeless(errors):
+            write_text(self._job.partial / METRICS, metrics_csv(state.history), make_folder=False)
+            raise PrunedError
+        super().on_epoch_end(state)
+
+
+class _MedianPruner:
+    """Optuna's median rule, on the errors that complete trials of the cell have left here."""
+
+    def __init__(self, plan: SearchPlan, cell: CellSearch) -> None:
+        self._plan, self._cell = replace(plan, cells=(cell,)), cell
+        self._read_at = 0
+        self._complete: dict[int, dict[int, float]] = {}
+
+    def is_hopeless(self, errors: Mapping[int, float]) -> bool:
+        """Tell whether to give up a trial with these errors by epoch, the last one included."""
+        settings = self._cell.searched.prune
+        if max(errors, default=0) < settings.from_epoch:
+            return False
+        self._read_complete()
+        if len(self._complete) < settings.after_trials:
+            return False
+        import optuna
+        from optuna.trial import TrialState as State
+        from optuna.trial import create_trial
+
+        require_extra()
+        study = optuna.create_study()
+        for curve in self._complete.values():
+            value = min(curve.values())
+            study.add_trial(create_trial(value=value, intermediate_values=curve))
+        pruner = optuna.pruners.MedianPruner(
+            n_startup_trials=settings.after_trials,
+            n_warmup_steps=settings.from_epoch,
+            n_min_trials=settings.after_trials,
+        )
+        trial = create_trial(state=State.RUNNING, intermediate_values=dict(errors))
+        return pruner.prune(study, trial)
+
+    def _read_complete(self) -> None:
+        """Look for trials that have ended since the last look."""
+        with suppress(OSError, RunFolderError):  # is looked at again after the next epoch
+            changed_at = self._plan.table.stat().st_mtime_ns
+            if changed_at == self._read_at:
+                return
+            (trials,) = trials_of(self._plan)
+            for number, row in trials.rows.items():
+                if row.state == "complete" and number not in self._complete:
+                    job = self._plan.job(self._cell, number)
+                    # In this order: the one is renamed to the other.
+                    if curve := errors_by_epoch(job.partial) or errors_by_epoch(job.folder):
+                        self._complete[number] = curve
+            self._read_at = changed_at
+
+
+def selection_rows(experiment: Experiment, data: Prepared) -> Dataset:
+    """Return the rows that selection may see: the test split is empty, whatever it held.
+
+    Raises:
+        DataError: the set cannot be read.
+    """
+    rows, subset = load(data), experiment.subset
+    nothing = Split(rows.valid.pixels[:0], rows.valid.labels[:0], rows.valid.scale)
+    if subset is None:
+        return replace(rows, test=nothing)
+    train, valid = rows.train.take(subset.train), rows.valid.take(subset.valid)
+    return replace(rows, train=train, valid=valid, test=nothing)
+
+
+def _is_its_own_fault(job: Job, failure: Exception) -> bool:
+    """Tell whether a failure comes of a trial's settings, or of its checkpoint that is damaged.
+
+    Memory that ran out before the first checkpoint is too little for the layers; after it, it was
+    enough before.
+    """
+    if memory_ran_out(failure):
+        return job.state() != "stopped"
+    return isinstance(failure, RunFolderError | RuntimeError)
+
+
+def _row(
+    trial: Trial, env: Environment | None, outcome: TrialState, error: str, *, minutes: float
+) -> TrialRow:
+    """The row of a trial that has ended, without what was measured."""
+    computed: dict[str, Any] = {}
+    if env is not None:
+        versions = f"{env.versions}; optuna {version_of('optuna')}"
+        computed = {"device": env.devices, "versions": versions, "commit": env.commits}
+    return TrialRow(
+        cell=trial.cell,
+        search=trial.search.digest,
+        trial=trial.number,
+        sampler=trial.draw.sampler,
+        sampler_seed=trial.draw.sampler_seed,
+        state=outcome,
+        weights=_weights_of(as_network(trial.experiment)),
+        minutes=round(minutes, 4),
+        dataset=trial.data.name,
+        data_origin=trial.data.origin,
+        trust=trial.data.trust,
+        data_sha256=trial.data.sha256,
+        seed=trial.experiment.seed,
+        engine=trial.engine,
+        numerics=NUMERICS_VERSION,
+        config_sha256=config_sha256(trial.experiment),
+        error=" ".join(error.split()),
+        settings=settings_text(trial.values),
+        **computed,
+    )
+
+
+def _weights_of(experiment: Experiment) -> int:
+    """The weights of the network that is fine-tuned, without biases."""
     spec = spec_of(experiment.dataset)
     widths = (spec.n_pixels, *experiment.model.hidden, spec.n_classes)
     return sum(below * above for below, above in pairwise(widths))
-
-
-def conclude(plan: SearchPlan, claim: Claim, row: TrialRow) -> TrialRow:
-    """Put the end of a trial into the storage, then remove its checkpoint.
-
-    Killed in between, the next process takes the trial up again, to the same end.
-    """
-    from optuna.trial import TrialState as State
-
-    states = {"complete": State.COMPLETE, "pruned": State.PRUNED}
-    storage = open_storage(plan.storage)
-    values = [row.valid_error_percent] if row.valid_error_percent is not None else None
-    with quiet():
-        storage.set_trial_user_attr(claim.trial_id, ROW, row.plain())
-        storage.set_trial_state_values(
-            claim.trial_id, states.get(row.state, State.FAIL), values if row.counts else None
-        )
-    with suppress(OSError):
-        shutil.rmtree(claim.job.partial)
-    return row

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from dae_cli.config.dump import flat_settings
@@ -35,130 +36,205 @@ from dae_cli.training.version import NUMERICS_VERSION
 RUNS_CSV = "runs.csv"
 
 
-def earlier_rows(plan: Plan, made: Collection[str] = ()) -> tuple[list[RunRow], list[RunRow]]:
-    """Return the rows of runs.csv that stay beside those of the runs `made`, and those that go.
+class EarlierRows:
+    """The rows of runs.csv beside a plan.
 
     They were written by earlier commands, or by one that shares the folder. They stay if their
     settings are still what the study says and their data are the same: results of other settings
     or data are never mixed in. A row that another version of the numerics computed stays until the
     run of its cell and seed is made with this one.
 
-    Raises:
-        RunFolderError: runs.csv is not one that dae wrote.
-    """
-    every = read_results(plan.out / RUNS_CSV, RunRow)
-    rows = [row for row in every if row.run not in made]
-    stay = [row for row in rows if _is_of(plan, row) and _current_run(plan, row) not in made]
-    return stay, [row for row in rows if row not in stay]
-
-
-def outdated(plan: Plan, rows: Sequence[RunRow]) -> list[RunRow]:
-    """Return those of the rows that stay in whose place the plan makes runs of these numerics."""
-    asked = {planned.job.name for planned in plan.runs}
-    return [row for row in rows if row.run not in asked and _current_run(plan, row) in asked]
-
-
-def require_current(plan: Plan) -> None:
-    """Make sure that no row would leave the tables of a command that makes no run.
-
-    Raises:
-        RunFolderError: runs.csv has rows of other settings or numerics, or is none that dae wrote.
-    """
-    _, gone = earlier_rows(plan)
-    if gone:
-        name = plan.study.name
-        raise RunFolderError(
-            f"{plan.out / RUNS_CSV}: has rows of other settings or numerics than those of {name} "
-            f"({names_of(gone)}), which would be lost:\n{_reasons(plan, gone)}\n"
-            f"{_report_as_it_is(plan)}{_rerun_advice(plan, gone)}"
-        )
-
-
-def _report_as_it_is(plan: Plan) -> str:
-    """The advice to report a folder with the settings that it keeps, where all its rows have them.
-
-    Raises:
-        ConfigError: settings.yaml is not as dae writes it.
-    """
-    if not (plan.out / SETTINGS).is_file():
-        return ""
-    kept = read_settings(plan.out / SETTINGS, plan.out)
-    _, gone = earlier_rows(replace(plan, study=kept))
-    return "" if gone else f"dae report {label(plan.out)} reports them with their own settings; "
-
-
-def _rerun_advice(plan: Plan, gone: Sequence[RunRow]) -> str:
-    """The advice to run what the study has now."""
-    command = f"dae replicate {plan.study.name}"
-    if plan.out.absolute() != default_out(plan.study.name, ()).absolute():
-        command += f" --out {label(plan.out)} (with its --set, if any)"
-    if all(_named_now(plan, row) for row in gone):
-        return f"{command} gives rows their new names where their runs are here"
-    return f"{command} --replace makes the study's own in their place; --out DIR keeps both apart"
-
-
-def require_rows_kept(plan: Plan, made: Collection[str] = ()) -> None:
-    """Make sure that no row is lost which the user has not given up.
-
-    Raises:
-        RunFolderError: one would be, or runs.csv is not one that dae wrote.
-    """
-    lost = [] if plan.replaces else rows_lost(plan, made)
-    if lost:
-        raise RunFolderError(
-            f"{plan.out / RUNS_CSV}: rows of other settings, data or numerics would be lost "
-            f"({names_of(lost)}):\n{_reasons(plan, lost)}\n"
-            f"{_same_data(plan, lost)}choose another folder with --out, or give these rows up "
-            "with --replace"
-        )
-
-
-def rows_lost(plan: Plan, made: Collection[str] = ()) -> list[RunRow]:
-    """Return the rows that are lost unless the user keeps them.
-
-    What failed has no result to lose, and a run that is here under another cell keeps its row.
+    Args:
+        plan: what a command asks for.
+        made: names of runs that have a newer row.
 
     Raises:
         RunFolderError: runs.csv is not one that dae wrote.
     """
-    stay, gone = earlier_rows(plan, made)
-    leaving = [*gone, *outdated(plan, stay)]
-    renamed = renamed_cells(plan, gone)
-    reference = reference_rows(plan.study.source) if leaving else []
-    return [
-        row
-        for row in leaving
-        if not row.error and row.run not in renamed and not is_reference(row, reference)
-    ]
 
+    def __init__(self, plan: Plan, made: Collection[str] = ()) -> None:
+        self.plan = plan
+        self.path = plan.out / RUNS_CSV
+        self.data = {planned.job.data.name: planned.job.data for planned in plan.runs}
+        self.cells = _by_cell(plan.study)
+        self.rows = read_results(self.path, RunRow)
+        self.current: dict[str, str] = {}
+        """By run: the name that the run of its cell, seed and data has with these numerics."""
+        self.stay: list[RunRow] = []
+        self.gone: list[RunRow] = []
+        for row in self.rows:
+            if row.run not in made:
+                stays = self._is_of_study(row) and self.current[row.run] not in made
+                (self.stay if stays else self.gone).append(row)
 
-def renamed_cells(plan: Plan, rows: Sequence[RunRow]) -> dict[str, str]:
-    """Return, by run, the cell that has it now, where it is here and the row has another name."""
-    here = {p.job.name: p.job.cell for p in plan.runs if p.state == "done"}
-    return {row.run: here[row.run] for row in rows if row.run in here}
-
-
-def _same_data(plan: Plan, rows: Sequence[RunRow]) -> str:
-    """The advice to use the data of the rows, where others are here now."""
-    here, ways = _prepared(plan), dict[str, None]()
-    for row in rows:
-        data = here.get(row.dataset)
-        if data is not None and data.sha256 != row.data_sha256:
-            ways[_way_to_data(row, data)] = None
-    return f"use the data of these rows again ({', '.join(ways)}), " if ways else ""
-
-
-def _way_to_data(row: RunRow, now: Prepared) -> str:
-    """The option by which a command that has other data now would have those of a row."""
-    if row.dataset == PHOTOGRAPHS:
+    def _is_of_study(self, row: RunRow) -> bool:
+        """Tell whether a row's settings and data are those of the study, by its own numerics."""
+        if row.cell not in self.cells:
+            return False
+        experiment = with_seed(self.cells[row.cell], row.seed)
+        self.current[row.run] = run_name(experiment, row.data_sha256)
         return (
-            "without --photos"
-            if (row.data_origin, now.origin) == ("original", "own")
-            else "--photos DIR"
+            row.config_sha256 == config_sha256(experiment, row.numerics)
+            and row.run == run_name(experiment, row.data_sha256, row.numerics)
+            and (row.dataset not in self.data or self.data[row.dataset].sha256 == row.data_sha256)
         )
-    if isinstance(now.name, OwnDataset):
-        return f"put back the files that {now.name.path} declared then"
-    return "--origin regenerated" if row.data_origin == "regenerated" else "--data-dir DIR"
+
+    @cached_property
+    def outdated(self) -> list[RunRow]:
+        """Those that stay in whose place the plan makes runs of these numerics."""
+        asked = {planned.job.name for planned in self.plan.runs}
+        return [r for r in self.stay if r.run not in asked and self.current[r.run] in asked]
+
+    @cached_property
+    def renamed(self) -> dict[str, str]:
+        """By run: the name that its cell has now, where a finished run has another name."""
+        here = {p.job.name: p.job.cell for p in self.plan.runs if p.state == "done"}
+        return {row.run: here[row.run] for row in self.gone if row.run in here}
+
+    @property
+    def lost(self) -> list[RunRow]:
+        """The rows that are lost unless the user keeps them.
+
+        What failed has no result to lose, and a finished run under another cell keeps its row.
+        """
+        leaving = [*self.gone, *self.outdated]
+        reference = reference_rows(self.plan.study.source) if leaving else []
+        return [
+            row
+            for row in leaving
+            if not row.error and row.run not in self.renamed and not is_reference(row, reference)
+        ]
+
+    def require_kept(self) -> None:
+        """Make sure that no row is lost which the user has not given up.
+
+        Raises:
+            RunFolderError: one would be.
+        """
+        lost = [] if self.plan.replaces else self.lost
+        if lost:
+            raise RunFolderError(
+                f"{self.path}: rows of other settings, data or numerics would be lost "
+                f"({names_of(lost)}):\n{self._reasons(lost)}\n"
+                f"{self._same_data(lost)}choose another folder with --out, or give these rows up "
+                "with --replace"
+            )
+
+    def require_current(self) -> None:
+        """Make sure that no row would leave the tables of a command that makes no run.
+
+        Raises:
+            RunFolderError: runs.csv has rows of other settings or numerics.
+        """
+        if self.gone:
+            name = self.plan.study.name
+            raise RunFolderError(
+                f"{self.path}: has rows of other settings or numerics than those of {name} "
+                f"({names_of(self.gone)}), which would be lost:\n{self._reasons(self.gone)}\n"
+                f"{self._report_as_it_is()}{self._rerun_advice()}"
+            )
+
+    def notes(self) -> list[str]:
+        """Return which rows leave the tables, and why."""
+        out, leaving = self.plan.out, [*self.gone, *self.outdated]
+        new_names = [(r.cell, self.renamed[r.run]) for r in leaving if r.run in self.renamed]
+        found = [
+            f"{out}: the cell {old} is named {new} now, and so are its rows"
+            for old, new in dict.fromkeys(new_names)
+        ]
+        leaving = [row for row in leaving if row.run not in self.renamed]
+        if failed := [row for row in leaving if row.error]:
+            found.append(f"{out}: rows of runs that failed leave: {names_of(failed)}")
+        if names := names_of([row for row in leaving if not row.error]):
+            why = (
+                f"given up by --replace: {names}"
+                if self.plan.replaces
+                else f"your runs take the place of the reference's ({names}) in these tables; the "
+                "reference itself stays, and yours are compared with it at the end"
+            )
+            found.append(f"{out}: {why}")
+        return found
+
+    # Advice and reasons in messages
+
+    def _report_as_it_is(self) -> str:
+        """The advice to report a folder with the settings that it keeps, if all rows have them.
+
+        Raises:
+            ConfigError: settings.yaml is not as dae writes it.
+        """
+        out = self.plan.out
+        if not (out / SETTINGS).is_file():
+            return ""
+        kept = replace(self.plan, study=read_settings(out / SETTINGS, out))
+        if EarlierRows(kept).gone:
+            return ""
+        return f"dae report {label(out)} reports them with their own settings; "
+
+    def _rerun_advice(self) -> str:
+        """The advice to run what the study has now."""
+        name, out = self.plan.study.name, self.plan.out
+        command = f"dae replicate {name}"
+        if out.absolute() != default_out(name, ()).absolute():
+            command += f" --out {label(out)} (with its --set, if any)"
+        if all(self._name_now(row) for row in self.gone):
+            return f"{command} gives rows their new names where their runs are here"
+        return (
+            f"{command} --replace makes the study's own in their place; --out DIR keeps both apart"
+        )
+
+    def _same_data(self, rows: Sequence[RunRow]) -> str:
+        """The advice to use the data of the rows, where others are here now."""
+        ways = dict[str, None]()
+        for row in rows:
+            now = self.data.get(row.dataset)
+            if now is not None and now.sha256 != row.data_sha256:
+                ways[_option_for_data(row, now)] = None
+        return f"use the data of these rows again ({', '.join(ways)}), " if ways else ""
+
+    def _name_now(self, row: RunRow) -> str:
+        """The cell that has the settings of a row now; empty where there is none."""
+        for name, experiment in self.cells.items():
+            if config_sha256(with_seed(experiment, row.seed), row.numerics) == row.config_sha256:
+                return name
+        return ""
+
+    def _reasons(self, rows: Sequence[RunRow]) -> str:
+        """Return what of rows is not as planned, each thing with both values and its cells."""
+        known = recorded_settings(self.plan.study, self.plan.out, rows)
+        found: dict[str, dict[str, None]] = {}
+        for row in rows:
+            for reason in self._reasons_of(row, known.get(row.cell)):
+                found.setdefault(reason, {})[row.cell] = None
+        return format_misfits({reason: list(cells) for reason, cells in found.items()})
+
+    def _reasons_of(self, row: RunRow, there: AnyExperiment | None) -> list[str]:
+        now = self.cells.get(row.cell)
+        if now is None:
+            name = self._name_now(row)
+            return [f"the study has no cell {row.cell}{f'; {name} has its settings' * bool(name)}"]
+        reasons = []
+        if there is not None:
+            own, asked = (flat_settings(with_seed(e, row.seed)) for e in (there, now))
+            reasons = [
+                f"{key}: {format_value(own.get(key))} in the folder, "
+                f"{format_value(asked.get(key))} now"
+                for key in dict.fromkeys([*own, *asked])
+                if own.get(key) != asked.get(key)
+            ]
+        data = self.data.get(row.dataset)
+        if data is not None and data.sha256 != row.data_sha256:
+            reasons.append(
+                f"data of {row.dataset}: SHA-256 {row.data_sha256[:12]}… in the folder "
+                f"({_source_of(self.plan.out, row)}), {data.sha256[:12]}… now "
+                f"({data.source or data.standing})"
+            )
+        if row.numerics != NUMERICS_VERSION:
+            reasons.append(f"numerics: {row.numerics} in the folder, {NUMERICS_VERSION} now")
+        unknown = (
+            "numerics" if there is not None else "settings or numerics that nothing here tells"
+        )
+        return reasons or [f"other {unknown}"]
 
 
 def names_of(rows: Sequence[RunRow]) -> str:
@@ -171,28 +247,28 @@ def recorded_settings(
 ) -> Mapping[str, AnyExperiment]:
     """Return, by cell, what is known of the settings that rows were made with; the lowest seed.
 
-    settings.yaml tells them, and the run's own folder. Without either it is the study, if the row
-    has its digest.
+    From settings.yaml and the run's own folder; without either, those of the study where the row
+    has their digest.
 
     Raises:
         ConfigError: settings.yaml is not as dae writes it.
     """
-    kept: dict[str, AnyExperiment] = {}
+    saved: dict[str, AnyExperiment] = {}
     if (out / SETTINGS).is_file():
-        kept = _by_cell(read_settings(out / SETTINGS, out))
+        saved = _by_cell(read_settings(out / SETTINGS, out))
     of_study, known = _by_cell(study), dict[str, AnyExperiment]()
     for row in sorted(rows, key=lambda row: row.seed):
         if row.cell in known:
             continue
-        told = [kept[row.cell]] if row.cell in kept else []
+        recorded = [saved[row.cell]] if row.cell in saved else []
         if is_run_name(row.run):
             with suppress(ConfigError):
-                told.append(load_resolved(out / RUNS / row.run / CONFIG))
+                recorded.append(load_resolved(out / RUNS / row.run / CONFIG))
         asked = [of_study[row.cell]] if row.cell in of_study else []
-        seeded = [with_seed(experiment, row.seed) for experiment in (*told, *asked)]
+        seeded = [with_seed(experiment, row.seed) for experiment in (*recorded, *asked)]
         sure = [e for e in seeded if config_sha256(e, row.numerics) == row.config_sha256]
-        if found := sure or seeded[: len(told)]:
-            known[row.cell] = found[0]
+        if candidates := sure or seeded[: len(recorded)]:
+            known[row.cell] = candidates[0]
     return known
 
 
@@ -200,81 +276,22 @@ def _by_cell(study: ResolvedStudy) -> dict[str, AnyExperiment]:
     return {cell.cell: cell.experiment for cell in study.all_cells}
 
 
-def _is_of(plan: Plan, row: RunRow) -> bool:
-    """Tell whether a row's settings and data are those of the study, by its own numerics."""
-    cells = _by_cell(plan.study)
-    if row.cell not in cells:
-        return False
-    experiment = with_seed(cells[row.cell], row.seed)
-    return (
-        row.config_sha256 == config_sha256(experiment, row.numerics)
-        and row.run == run_name(experiment, row.data_sha256, row.numerics)
-        and _data(plan).get(row.dataset, row.data_sha256) == row.data_sha256
-    )
+def _option_for_data(row: RunRow, now: Prepared) -> str:
+    """The option with which a command that has other data now would have those of a row."""
+    if row.dataset == PHOTOGRAPHS:
+        own = (row.data_origin, now.origin) == ("original", "own")
+        return "without --photos" if own else "--photos DIR"
+    if isinstance(now.name, OwnDataset):
+        return f"put back the files that {now.name.path} declared then"
+    return "--origin regenerated" if row.data_origin == "regenerated" else "--data-dir DIR"
 
 
-def _current_run(plan: Plan, row: RunRow) -> str:
-    """The name that a run of a row's cell, seed and data has with the numerics that are here."""
-    return run_name(with_seed(_by_cell(plan.study)[row.cell], row.seed), row.data_sha256)
-
-
-def _named_now(plan: Plan, row: RunRow) -> str:
-    """The cell that has the settings of a row now; empty where there is none."""
-    for name, experiment in _by_cell(plan.study).items():
-        if config_sha256(with_seed(experiment, row.seed), row.numerics) == row.config_sha256:
-            return name
-    return ""
-
-
-def _prepared(plan: Plan) -> dict[str, Prepared]:
-    return {p.job.data.name: p.job.data for p in plan.runs}
-
-
-def _data(plan: Plan) -> dict[str, str]:
-    return {name: data.sha256 for name, data in _prepared(plan).items()}
-
-
-def _source_of(plan: Plan, row: RunRow) -> str:
-    """Where the data of a row came from, in words as far as its run or the row tells."""
+def _source_of(out: Path, row: RunRow) -> str:
+    """Where the data of a row came from, in words, as far as its run or the row says."""
     if is_run_name(row.run):
         with suppress(RunFolderError):
-            status = read_status(plan.out / RUNS / row.run)
+            status = read_status(out / RUNS / row.run)
             if status.data_sha256 == row.data_sha256 and status.data_source:
                 return status.data_source
     of_own = "own photographs" if row.dataset == PHOTOGRAPHS else "own data"
     return of_own if row.data_origin == "own" else f"{row.data_origin} data"
-
-
-def _reasons(plan: Plan, rows: Sequence[RunRow]) -> str:
-    """Return what of rows is not as the plan has it, each thing with both values and its cells."""
-    known = recorded_settings(plan.study, plan.out, rows)
-    found: dict[str, dict[str, None]] = {}
-    for row in rows:
-        for reason in _reasons_of(plan, row, known.get(row.cell)):
-            found.setdefault(reason, {})[row.cell] = None
-    return format_misfits({reason: list(cells) for reason, cells in found.items()})
-
-
-def _reasons_of(plan: Plan, row: RunRow, there: AnyExperiment | None) -> list[str]:
-    now = _by_cell(plan.study).get(row.cell)
-    if now is None:
-        named = _named_now(plan, row)
-        return [f"the study has no cell {row.cell}{f'; {named} has its settings' * bool(named)}"]
-    reasons = []
-    if there is not None:
-        own, asked = (flat_settings(with_seed(e, row.seed)) for e in (there, now))
-        reasons = [
-            f"{key}: {format_value(own.get(key))} in the folder, {format_value(asked.get(key))} now"
-            for key in dict.fromkeys([*own, *asked])
-            if own.get(key) != asked.get(key)
-        ]
-    data = _prepared(plan).get(row.dataset)
-    if data is not None and data.sha256 != row.data_sha256:
-        reasons.append(
-            f"data of {row.dataset}: SHA-256 {row.data_sha256[:12]}… in the folder "
-            f"({_source_of(plan, row)}), {data.sha256[:12]}… now ({data.source or data.standing})"
-        )
-    if row.numerics != NUMERICS_VERSION:
-        reasons.append(f"numerics: {row.numerics} in the folder, {NUMERICS_VERSION} now")
-    unknown = "numerics" if there is not None else "settings or numerics that nothing here tells"
-    return reasons or [f"other {unknown}"]

@@ -40,7 +40,7 @@ UNITS_OF: dict[MeasureName, str] = {
     "locality": "median locality",
     "orientation_selectivity": "median orientation selectivity",
 }
-"""What stands behind a number of each measure."""
+"""Unit and name of each measure, in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class UnitRow(UnitMeasures, _CellAndSeed):
 
 @dataclass(frozen=True)
 class FigureRow:
-    """figures.csv: what one run of a figure comes to, with 95 % intervals over its units."""
+    """figures.csv: the measures of one run of a figure, with 95 % intervals over its units."""
 
     figure: str
     cell: str
@@ -104,7 +104,7 @@ class MeasuredRun:
 
     @cached_property
     def numbers(self) -> dict[MeasureName, Number]:
-        """What they come to, by measure."""
+        """Shares and medians of the units."""
         summary = summarise(self.units)
         return {
             "gabor_percent": _number(summary.gabor_like, 100.0),
@@ -116,7 +116,7 @@ class MeasuredRun:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ClaimCheck:
     """Whether the measures support a figure's claim, and the sentence that says so."""
 
     holds: bool
@@ -130,13 +130,13 @@ class ShownFigure:
     Attributes:
         picture: its file name; empty where there is none.
         source: what it is after, or what it is of instead.
-        judgement: None where the figure claims nothing in numbers, or lacks a run.
+        check: None where the figure claims nothing in numbers, or lacks a run.
     """
 
     figure: Figure
     picture: str
     source: str
-    judgement: Judgement | None
+    check: ClaimCheck | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,36 +155,33 @@ class FilterReport(Report):
 # The measures of its runs
 
 
-def measured_runs(
-    source: Path, rows: Sequence[RunRow], *, read_runs: bool = True
-) -> list[MeasuredRun]:
+def measured_runs(source: Path, rows: Sequence[RunRow]) -> list[MeasuredRun]:
     """Return the measures of runs that are done: from their folders, else from the study's file.
 
     Args:
         source: the folder of the results.
         rows: of runs.csv.
-        read_runs: whether the folders of runs are looked into.
 
     Raises:
         RunFolderError: a file is not as dae writes it, or there are no measures of a run.
     """
     done = [row for row in rows if not row.error]
     saved: dict[tuple[str, int], list[UnitRow]] = {}
-    if not read_runs or any(_is_elsewhere(source, row) for row in done):
+    if any(_is_elsewhere(source, row) for row in done):
         for unit in read_rows(source / FILTERS_CSV, UnitRow):
             saved.setdefault((unit.cell, unit.seed), []).append(unit)
-    found = []
+    measured = []
     for row in done:
         path = source / RUNS / row.run / FILTERS_CSV
-        if read_runs and path.exists():
+        if path.exists():
             own = read_rows(path, UnitMeasures)
             units = [UnitRow(row.cell, row.seed, **asdict(unit)) for unit in own]
         elif (row.cell, row.seed) in saved:
             units = saved[row.cell, row.seed]
         else:
             raise RunFolderError(f"{path}: is not there; remove the folder to have the run made")
-        found.append(MeasuredRun(row, tuple(units)))
-    return found
+        measured.append(MeasuredRun(row, tuple(units)))
+    return measured
 
 
 def require_measures(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool = False) -> None:
@@ -213,9 +210,9 @@ def unit_rows(measured: Iterable[MeasuredRun]) -> list[UnitRow]:
 
 def figure_rows(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> list[FigureRow]:
     """Return a row for each cell and seed of each figure."""
-    found = []
+    rows = []
     for figure in study.figures:
-        judgement = check_claim(figure, measured)
+        check = check_claim(figure, measured)
         for run in measured:
             if run.row.cell in figure.cells:
                 numbers: dict[str, float] = {}
@@ -228,11 +225,11 @@ def figure_rows(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> list[F
                     run=run.row.run,
                     seed=run.row.seed,
                     units=len(run.units),
-                    holds=judgement.holds if judgement else None,
+                    holds=check.holds if check else None,
                     **numbers,
                 )
-                found.append(row)
-    return found
+                rows.append(row)
+    return rows
 
 
 def _number(estimate: Estimate, factor: float = 1.0) -> Number:
@@ -247,7 +244,7 @@ def _short(value: float) -> str:
 # The claims of its figures
 
 
-def check_claim(figure: Figure, runs: Sequence[MeasuredRun]) -> Judgement | None:
+def check_claim(figure: Figure, runs: Sequence[MeasuredRun]) -> ClaimCheck | None:
     """Measure what a figure claims; None where it claims nothing in numbers, or lacks a run.
 
     A bar must be kept by every cell, and every seed of it. What grows must do so from cell to
@@ -272,7 +269,7 @@ def check_claim(figure: Figure, runs: Sequence[MeasuredRun]) -> Judgement | None
     verdict = "The measure bears it out" if all(holding) else "The measure does not bear it out"
     of_seeds = f" for {sum(holding)} of {len(holding)} seeds" if len(holding) > 1 else ""
     numbers_of_all = f"{'; '.join(sentences)} {UNITS_OF[expect.measure]}{_bar(expect)}"
-    return Judgement(all(holding), f"{verdict}{of_seeds}: {numbers_of_all}.")
+    return ClaimCheck(all(holding), f"{verdict}{of_seeds}: {numbers_of_all}.")
 
 
 def _holds(expect: Expectation, numbers: Sequence[Number]) -> bool:
@@ -359,7 +356,7 @@ def _panels(
     rows: Sequence[RunRow],
     data: Mapping[str, Prepared],
 ) -> list[Filters]:
-    """What stands side by side; fewer than the figure has cells where one cannot be had."""
+    """What is shown side by side; fewer than the figure has cells where one cannot be had."""
     if figure.kind in ("patches", "components"):
         asked = {cell.cell: cell.experiment for cell in study.cells}
         experiments = [asked[cell] for cell in figure.cells if cell in asked]

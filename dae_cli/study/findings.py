@@ -15,8 +15,8 @@ P = ParamSpec("P")
 Value = TypeVar("Value")
 
 NOTHING = "–"
-_LONGEST, _BEFORE = 160, 40
-"""Characters of a value, and of those before the first that differs, where it is longer."""
+_LONGEST = 160
+"""Characters of a value; of a longer one, those around the first that differs."""
 _MOST_VALUES = 20
 """Of one CSV file that are listed one by one."""
 _EMPTY = "(an empty line)"
@@ -54,8 +54,8 @@ class Findings:
         """Record two values that differ; `how` says how the second was computed."""
         if recorded == recomputed:
             return
-        texts = (NOTHING if v is None or v == "" else str(v) for v in (recorded, recomputed))
-        ours, again = _around_the_difference(*texts)
+        ours, again = (NOTHING if v is None or v == "" else str(v) for v in (recorded, recomputed))
+        ours, again = excerpts(ours, again, _LONGEST)
         difference = Difference(place, what, ours, again + how)
         if difference not in self.differences:
             self.differences.append(difference)
@@ -79,8 +79,8 @@ class Findings:
                 section = _section(again, min(other + k, len(again) - 1))
                 sections.setdefault(section, []).append((first + k + 1, line, line_again))
         for section, lines in sections.items():
-            telling = (one for one in lines if _EMPTY not in one)
-            number, line, line_again = next(telling, lines[0])
+            informative = (one for one in lines if _EMPTY not in one)
+            number, line, line_again = next(informative, lines[0])
             more = f" and {len(lines) - 1} more" if len(lines) > 1 else ""
             what = f"{section}, line {number}{more}" if section else f"line {number}{more}"
             self.compare(place, what, line, line_again)
@@ -138,7 +138,7 @@ def _section(lines: Sequence[str], k: int) -> str:
 def _by_key(
     text: str, key: Sequence[str]
 ) -> tuple[list[str], Mapping[str, Mapping[str, str]] | None]:
-    """The header of a CSV file and its rows by their key; no rows where they cannot be told apart.
+    """The header of a CSV file and its rows by their key; no rows where two have one key.
 
     The key `rect-0, rect-25, seed 0` names the columns of numbers.
     """
@@ -157,16 +157,18 @@ def _row_or_none(row: object) -> str:
     return "no row" if row is None else "a row"
 
 
-def _around_the_difference(text: str, other: str) -> tuple[str, str]:
-    """Two texts if short, else from a little before the first character in which they differ."""
-    if max(len(text), len(other)) <= _LONGEST:
+def excerpts(text: str, other: str, most: int) -> tuple[str, str]:
+    """Two texts, cut to so many characters from a little before the first in which they differ."""
+    if max(len(text), len(other)) <= most:
         return text, other
     pairs = enumerate(zip(text, other, strict=False))
     first = next((k for k, (a, b) in pairs if a != b), min(len(text), len(other)))
-    start = max(0, first - _BEFORE)
-    cut = (one[start : start + _LONGEST] for one in (text, other))
-    ours, again = (f"{'…' * (start > 0)}{one}" for one in cut)
-    return ours, again
+    start = max(0, first - most // 4)
+    cut = (
+        one if len(one) <= most else f"{one[: most - 1]}…" for one in (text[start:], other[start:])
+    )
+    ours, theirs = (f"{'…' * (start > 0)}{one}" for one in cut)
+    return ours, theirs
 
 
 def text_of(path: Path) -> str:

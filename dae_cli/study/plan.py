@@ -1,4 +1,4 @@
-"""What there is to run of a study, and what there is of it already."""
+"""The runs that a command asks for, and the state that each is in already."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dae_cli.errors import DownloadError
 from dae_cli.study.progress import Watcher
 from dae_cli.study.run.checkpoints import checkpoint_seconds
 from dae_cli.study.run.engine_choice import check_choice
-from dae_cli.study.run.job import RUNS, Job, PlannedRun, run_name
+from dae_cli.study.run.job import RUNS, Job, PlannedRun, default_runs, run_name
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def plan_study(
     watcher: Watcher,
     dry: bool = False,
 ) -> Plan:
-    """Prepare the data and lay out the runs: every cell, `seeds` times with successive seeds.
+    """Prepare the data and plan the runs: every cell, `seeds` times with successive seeds.
 
-    An SVM draws nothing at random and is made once, whatever `seeds` is. A `dry` plan is only to be
+    An SVM draws nothing at random and is made once, whatever `seeds` is. A `dry` plan is only
     shown: nothing is fetched, regenerated or written for it.
 
     Raises:
@@ -85,14 +85,44 @@ def plan_study(
     return Plan(study, out, tuple(runs), replaces, lacking)
 
 
+def plan_run(
+    resolved: ResolvedExperiment,
+    *,
+    seed: int | None,
+    device: str,
+    engine: EngineChoice = "torch",
+    out: Path | None,
+    options: DataOptions,
+    watcher: Watcher,
+) -> PlannedRun:
+    """Prepare the data of one experiment and plan its run.
+
+    Args:
+        seed: replaces the experiment's own.
+        out: the folder that will hold the run's folder.
+
+    Raises:
+        ConfigError: the device or the engine is not there.
+        DataError: the data set cannot be had.
+    """
+    check_choice(engine, device)
+    experiment = resolved.experiment if seed is None else with_seed(resolved.experiment, seed)
+    data = prepare_any(experiment.dataset, options, watcher)
+    job = make_job(resolved, experiment, data, out or default_runs(resolved), device)
+    return PlannedRun(job, job.state(), engine)
+
+
 def prepare_each(
     cells: Sequence[ResolvedExperiment], options: DataOptions, watcher: Watcher, *, dry: bool
 ) -> tuple[dict[str, Prepared], tuple[Lacking, ...]]:
-    """Make sure of the data sets of cells, each by its name; and tell which cells are without.
+    """Prepare the data sets of cells.
 
     Args:
         options: where data are to come from.
         dry: only say how they would be had.
+
+    Returns:
+        Each data set by its name, and which cells have none.
 
     Raises:
         DataError: files cannot be used.

@@ -50,7 +50,7 @@ from dae_cli.study.run.record import (
 )
 from dae_cli.study.run.run import dataset_for
 from dae_cli.study.run.svm import replayed, selected_parameters
-from dae_cli.study.run.wrong_rows import keep_wrong_rows, load_wrong_rows
+from dae_cli.study.run.wrong_rows import load_wrong_rows, save_wrong_rows
 from dae_cli.svm.files import load_svm, read_trials
 from dae_cli.svm.selection import Trial, best_of
 from dae_cli.svm.trials import SvmTrials
@@ -60,7 +60,7 @@ from dae_cli.training.version import NUMERICS_VERSION
 
 
 class DataOfRuns:
-    """The data that runs were trained on; the last is kept, as runs of one set come together."""
+    """The data that runs were trained on; the last set is cached, as its runs come together."""
 
     def __init__(self, data_dir: Path | None, note: Callable[[str], None]) -> None:
         self._data_dir, self._note = data_dir, note
@@ -208,8 +208,8 @@ class Recount:
         trials_csv, checkpoint = f"{self._place}/{TRIALS}", f"{self._place}/{CHECKPOINT}"
         columns: dict[str, Any] = {}
         best = None
-        if found := findings.attempt(trials_csv, self._best_trial, experiment, dataset):
-            best, columns["trials"] = found
+        if selection := findings.attempt(trials_csv, self._best_trial, experiment, dataset):
+            best, columns["trials"] = selection
             columns["valid_error_percent"] = best.valid_error_percent
         svm = findings.attempt(
             checkpoint, load_svm, folder / CHECKPOINT, experiment, sha256, dataset
@@ -283,17 +283,13 @@ class Recount:
         return recorded is not None
 
     def _compare_wrong_rows(self, wrong: NDArray[np.bool_], how: str) -> None:
-        keep_wrong_rows(self._again, wrong)
-        place, counts = f"{self._place}/{WRONG_ROWS}", (self._row.n_test, self._row.n_wrong)
-        recorded = self._findings.attempt(
-            place, load_wrong_rows, self._folder, *(count or 0 for count in counts)
-        )
-        if recorded is not None and len(recorded) == len(wrong):
-            differ = np.flatnonzero(recorded != wrong)
-            if differ.size:
-                more = f" and {differ.size - 1} more" if differ.size > 1 else ""
-                had, now = ("wrong" if rows[differ[0]] else "right" for rows in (recorded, wrong))
-                self._findings.compare(place, f"test row {differ[0]}{more}", had, now, how)
+        save_wrong_rows(self._again, wrong)
+        place = f"{self._place}/{WRONG_ROWS}"
+        recorded = self._findings.attempt(place, load_wrong_rows, self._folder, len(wrong), None)
+        if recorded is not None and (differ := np.flatnonzero(recorded != wrong)).size:
+            more = f" and {differ.size - 1} more" if differ.size > 1 else ""
+            had, now = ("wrong" if rows[differ[0]] else "right" for rows in (recorded, wrong))
+            self._findings.compare(place, f"test row {differ[0]}{more}", had, now, how)
 
     def _link(self, name: str) -> None:
         (self._again / name).symlink_to((self._folder / name).absolute())

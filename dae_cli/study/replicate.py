@@ -1,38 +1,37 @@
-"""Running a study, and what comes out of it."""
+"""Running a study, or one experiment, and writing what comes of it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dae_cli.errors import RunFolderError
+from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.figures.style import load_matplotlib
-from dae_cli.study.earlier_rows import earlier_rows, names_of, outdated, renamed_cells
+from dae_cli.stopping import Interrupted
+from dae_cli.study.distribute import make_runs
+from dae_cli.study.earlier_rows import EarlierRows
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
-from dae_cli.study.results_folder import (
-    RUNS_CSV,
-    check_writable,
-    tables_lock,
-    write_tables,
-)
+from dae_cli.study.results_folder import RUNS_CSV, StudyRows, check_writable
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.engine_choice import refuse_other_engines, with_engines
 from dae_cli.study.run.job import RUNS, Job, PlannedRun, expected_work, sweep_runs
 from dae_cli.study.run.record import failed, row_of
-from dae_cli.study.tables.comparisons import require_readable, write_comparisons
+from dae_cli.study.run.run import lost_row
+from dae_cli.study.tables.comparisons import require_readable
 from dae_cli.study.tables.provenance import changes, other_numerics
-from dae_cli.study.workers.pool import run_jobs
 
 if TYPE_CHECKING:
+    from dae_cli.study.cluster import Cluster
     from dae_cli.study.results import Results
-    from dae_cli.study.workers.cluster import Cluster
 
 WAIT_SECONDS = 0.5
+WRITING_SHARE = 1 / 20
+"""Of a command's time, about, that writing the tables after each run may take."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +58,11 @@ def run_plan(
     command: str,
     scheduler: Cluster | None = None,
 ) -> Outcome:
-    """Run what is not done; write the tables, mcnemar.csv, pictures, report and page.
+    """Run what is not done; write the tables, mcnemar.csv, figures, report and page.
 
-    The tables, curves.csv and the run's sheet of filters are written after each run, so that a
-    stopped study leaves what it has, whether or not its run folders come along. Runs
-    that another command is making are left to it, and waited for at the end.
+    Tables, curves.csv and the sheets of filters are written while the runs end, so that a stopped
+    study leaves what it has, whether or not its run folders come along. Runs that another command
+    is making are left to it, and waited for at the end.
 
     Raises:
         OutputError: results cannot be written.
@@ -73,6 +72,47 @@ def run_plan(
         ClusterError: the cluster is gone.
     """
     start = time.monotonic()
+    _prepare(plan, force, watcher, scheduler)
+    results = _Results(plan)
+    finished = [] if force else [run for run in plan.runs if run.state == "done"]
+    rows = [_row_of_done(run.job, command) for run in finished]
+    refuse_other_engines(
+        (run, row) for run, row in zip(finished, rows, strict=True) if not row.error
+    )
+    for row in rows:
+        results.add(row)
+    skipped = sum(not row.error for row in rows)
+    ahead = [
+        replace(run, job=replace(run.job, from_start=force))
+        for run in plan.runs
+        if force or run.state != "done"
+    ]
+    try:
+        for row in _run_until_done(ahead, jobs, watcher, command, scheduler):
+            rows.append(row)
+            results.add_new(row)
+    except (Interrupted, DaeError):
+        with suppress(DaeError):
+            results.save()
+        raise
+    everything, written = results.write(command)
+    if others := other_numerics(everything):
+        watcher.note(f"{plan.out / RUNS_CSV}: {others}")
+    sweep_runs(plan.out / RUNS)
+    return Outcome(
+        everything,
+        list(written.table),
+        done=sum(not row.error for row in rows) - skipped,
+        skipped=skipped,
+        failed=sum(bool(row.error) for row in rows),
+        minutes=(time.monotonic() - start) / 60.0,
+        report=written.report,
+        judgements=list(written.claims),
+    )
+
+
+def _prepare(plan: Plan, force: bool, watcher: Watcher, scheduler: Cluster | None) -> None:
+    """Make sure, before anything runs, of all that it needs; report what will leave the tables."""
     for folder in (plan.out, plan.out / RUNS):
         check_writable(folder)
     if not plan.study.is_of_filters:
@@ -82,118 +122,16 @@ def run_plan(
     if scheduler is not None:
         scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)
-    _require_readable(plan, _rows_that_stay(plan, watcher), discarding_runs=force)
+    earlier = EarlierRows(plan)
+    for note in earlier.notes():
+        watcher.note(note)
+    _require_readable(plan, earlier.stay, discarding_runs=force)
     if force:
         _discard(plan)
-    ahead = [p for p in plan.runs if force or p.state != "done"]
-    finished = [
-        (p, _row_of_done(p.job, command)) for p in plan.runs if p.state == "done" and not force
-    ]
-    refuse_other_engines((p, row) for p, row in finished if not row.error)
-    rows = [row for _, row in finished]
-    skipped = sum(not row.error for row in rows)
-    due = [replace(p, job=replace(p.job, from_start=force)) for p in ahead]
-    for row in _made(due, jobs, watcher, command, scheduler):
-        rows.append(row)
-        with tables_lock(plan.out):
-            every, _ = write_tables(plan, rows)
-            if not plan.study.is_of_filters:
-                write_comparisons(plan.out, every)
-                if not row.error:
-                    from dae_cli.study.report.pictures import add_run
-
-                    add_run(plan.study, plan.out, row, every)
-    everything, found = _write_all(plan, rows, command)
-    if told := other_numerics(everything):
-        watcher.note(f"{plan.out / RUNS_CSV}: {told}")
-    sweep_runs(plan.out / RUNS)
-    failed = sum(bool(row.error) for row in rows)
-    minutes = (time.monotonic() - start) / 60.0
-    done = len(rows) - skipped - failed
-    return Outcome(
-        everything,
-        list(found.table),
-        done,
-        skipped,
-        failed,
-        minutes,
-        found.report,
-        list(found.judgements),
-    )
-
-
-def _write_all(plan: Plan, rows: Sequence[RunRow], command: str) -> tuple[list[RunRow], Results]:
-    """Write everything that a study comes to."""
-    from dae_cli.study.results import write_results
-
-    data = {planned.job.data.name: planned.job.data for planned in plan.runs}
-    with tables_lock(plan.out):
-        everything, _ = write_tables(plan, rows)
-        found = write_results(plan.study, plan.out, everything, command=command, data=data)
-    return everything, found
-
-
-def _made(
-    runs: Sequence[PlannedRun],
-    workers: int,
-    watcher: Watcher,
-    command: str,
-    scheduler: Cluster | None,
-) -> Iterator[RunRow]:
-    """Make runs, or wait for those that another command is making; yield their rows."""
-    left = list(runs)
-    while left:
-        # The longest first, so that the last workers end at about the same time.
-        jobs, unresumable = with_engines(left, watcher.note)
-        for planned in left:
-            if why := unresumable.get(planned.job.name):
-                yield _failed(planned.job, why, watcher, command)
-        todo = sorted(jobs, key=expected_work, reverse=True)
-        held: set[str] = set()
-        started = run_jobs(
-            todo, workers=workers, watcher=watcher, command=command, scheduler=scheduler
-        )
-        with closing(started) as ended:
-            for outcome in ended:
-                if isinstance(outcome, RunRow):
-                    yield _as_asked(outcome, left)
-                elif outcome.why == "held":
-                    held.add(outcome.run)
-        left = [planned for planned in left if planned.job.name in held]
-        if left:
-            _wait_for_one(left, watcher)
-
-
-def _rows_that_stay(plan: Plan, watcher: Watcher) -> list[RunRow]:
-    """Return the rows of runs.csv that stay, and say which will leave the tables.
-
-    The run folders of those stay.
-
-    Raises:
-        RunFolderError: runs.csv is not one that dae wrote.
-    """
-    stay, gone = earlier_rows(plan)
-    gone += outdated(plan, stay)
-    renamed = renamed_cells(plan, gone)
-    for old, new in dict.fromkeys((r.cell, renamed[r.run]) for r in gone if r.run in renamed):
-        watcher.note(f"{plan.out}: the cell {old} is named {new} now, and so are its rows")
-    left = [row for row in gone if row.run not in renamed]
-    if failed := [row for row in left if row.error]:
-        watcher.note(f"{plan.out}: rows of runs that failed leave: {names_of(failed)}")
-    if left := [row for row in left if not row.error]:
-        names = names_of(left)
-        why = (
-            f"given up by --replace: {names}"
-            if plan.replaces
-            else f"your runs take the place of the reference's ({names}) in these tables; the "
-            "reference itself stays, and yours are compared with it at the end"
-        )
-        watcher.note(f"{plan.out}: {why}")
-    return stay
 
 
 def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bool) -> None:
-    """Make sure, before anything runs, that files which alone tell of runs can be read."""
+    """Make sure that files which are all there is of some runs can be read."""
     if plan.study.is_of_filters:
         from dae_cli.study.filter_study import require_measures
 
@@ -203,43 +141,6 @@ def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bo
 
         require_readable(plan.out, rows, discarding_runs=discarding_runs)
         read_curves(plan.out)
-
-
-def _row_of_done(job: Job, command: str) -> RunRow:
-    """Return the row of a finished run; of a damaged one, a row that says so."""
-    try:
-        return row_of(job)
-    except RunFolderError as error:
-        return _lost(job, str(error), command)
-
-
-def _failed(job: Job, why: str, watcher: Watcher, command: str) -> RunRow:
-    row = _lost(job, why, command)
-    watcher.finished(row)
-    return row
-
-
-def _lost(job: Job, why: str, command: str) -> RunRow:
-    from dae_cli.study.run.run import lost_row
-
-    return lost_row(job, why, command)
-
-
-def _as_asked(row: RunRow, runs: Sequence[PlannedRun]) -> RunRow:
-    """Return the row, or a failed one where another command made the run with another engine."""
-    planned = next(planned for planned in runs if planned.job.name == row.run)
-    if row.error or planned.accepts(row.engine):
-        return row
-    why = f"another dae process made it meanwhile with the engine {row.engine}"
-    return failed(row, f"{why}, not {planned.engine}")
-
-
-def _wait_for_one(runs: Sequence[PlannedRun], watcher: Watcher) -> None:
-    """Wait until another process has let go of one of its runs, done or not."""
-    names = ", ".join(planned.job.cell for planned in runs)
-    watcher.note(f"another dae process is making {names}; waiting for it")
-    while all(planned.job.is_held() for planned in runs):
-        time.sleep(WAIT_SECONDS)
 
 
 def _discard(plan: Plan) -> None:
@@ -252,3 +153,134 @@ def _discard(plan: Plan) -> None:
         )
     for planned in plan.runs:
         planned.job.discard()
+
+
+def _row_of_done(job: Job, command: str) -> RunRow:
+    """Return the row of a finished run; of a damaged one, a row that says so."""
+    try:
+        return row_of(job)
+    except RunFolderError as error:
+        return lost_row(job, str(error), command)
+
+
+def _run_until_done(
+    runs: Sequence[PlannedRun],
+    workers: int,
+    watcher: Watcher,
+    command: str,
+    scheduler: Cluster | None,
+) -> Iterator[RunRow]:
+    """Make runs, or wait for those that another command is making; yield their rows."""
+    waiting = {run.job.name: run for run in runs}
+    while waiting:
+        jobs, unresumable = with_engines([*waiting.values()], watcher.note)
+        for name, why in unresumable.items():
+            row = lost_row(waiting[name].job, why, command)
+            watcher.finished(row)
+            yield row
+        # The longest first, so that the last workers end at about the same time.
+        jobs.sort(key=expected_work, reverse=True)
+        held: set[str] = set()
+        started = make_runs(
+            jobs, workers=workers, watcher=watcher, command=command, place=scheduler
+        )
+        with closing(started) as ended:
+            for outcome in ended:
+                if isinstance(outcome, RunRow):
+                    yield _as_asked(outcome, waiting[outcome.run])
+                elif outcome.why == "held":
+                    held.add(outcome.run)
+        waiting = {name: run for name, run in waiting.items() if name in held}
+        if waiting:
+            _wait_for_one([run.job for run in waiting.values()], watcher)
+
+
+def _as_asked(row: RunRow, run: PlannedRun) -> RunRow:
+    """Return the row, or a failed one where another command made the run with another engine."""
+    if row.error or run.accepts(row.engine):
+        return row
+    why = f"another dae process made it meanwhile with the engine {row.engine}"
+    return failed(row, f"{why}, not {run.engine}")
+
+
+def _wait_for_one(jobs: Sequence[Job], watcher: Watcher) -> None:
+    """Wait until another process has let go of one of its runs, done or not."""
+    names = ", ".join(job.cell for job in jobs)
+    watcher.note(f"another dae process is making {names}; waiting for it")
+    while all(job.is_held() for job in jobs):
+        time.sleep(WAIT_SECONDS)
+
+
+class _Results:
+    """Writes what a study comes to: while its runs end, and at the end."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan, self._rows = plan, StudyRows(plan)
+        self._unsaved: list[RunRow] = []
+        self._next_save = 0.0
+
+    def add(self, row: RunRow) -> None:
+        """Add the row of a run that was done before."""
+        self._rows.add(row)
+
+    def add_new(self, row: RunRow) -> None:
+        """Add the row of a run that has just ended, and save it: at once, or with others.
+
+        A killed command loses nothing by it: the run's folder says the same.
+        """
+        self._rows.add(row)
+        self._unsaved.append(row)
+        if (begin := time.monotonic()) >= self._next_save:
+            self.save()
+            end = time.monotonic()
+            self._next_save = end + (end - begin) / WRITING_SHARE
+
+    def save(self) -> None:
+        """Write the tables, and the curves and the sheet of each run that has just ended."""
+        from dae_cli.study.results import write_tables
+
+        if not self._unsaved:
+            return
+        with self._rows.locked() as rows:
+            write_tables(self._plan.study, self._plan.out, rows, new=self._unsaved)
+        self._unsaved.clear()
+
+    def write(self, command: str) -> tuple[list[RunRow], Results]:
+        """Write every file of the study; return the rows of runs.csv, and what they come to."""
+        from dae_cli.study.results import write_results
+
+        plan = self._plan
+        data = {run.job.data.name: run.job.data for run in plan.runs}
+        with self._rows.locked() as rows:
+            return rows, write_results(plan.study, plan.out, rows, command=command, data=data)
+
+
+def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) -> RunRow:
+    """Make one run in this process, from its checkpoint if there is one; `force` starts over.
+
+    Raises:
+        RunFolderError: the folder cannot be written to, the run cannot go on with its engine, or
+            another process is making it.
+        Interrupted: the command was asked to stop; the run has kept a checkpoint.
+    """
+    job = run.job
+    check_writable(job.folder.parent)
+    sweep_runs(job.folder.parent)
+    if job.is_held():
+        raise RunFolderError(
+            f"{job.cell}: another dae process is making this run; wait for it, or end it first"
+        )
+    if force:
+        job.discard()
+        run = replace(run, job=replace(job, from_start=True))
+    elif run.state == "done":
+        row = row_of(job)
+        refuse_other_engines([(run, row)])
+        return row
+    jobs, unresumable = with_engines([run], watcher.note)
+    for why in unresumable.values():
+        raise RunFolderError(f"{run.label}: {why}")
+    (outcome,) = make_runs(jobs, workers=1, watcher=watcher, command=command)
+    if isinstance(outcome, RunRow):
+        return outcome
+    raise RunFolderError(f"{job.cell}: another dae process began this run just now")

@@ -1,4 +1,4 @@
-"""Every file that a study comes to, from its rows: tables, pictures, REPORT.md and report.html."""
+"""Every file of a results folder, from the rows of its runs: tables, pictures and reports."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from dae_cli.study.filter_study import (
     unit_rows,
 )
 from dae_cli.study.report.context import TRIED_MD, table_report, tried_text
-from dae_cli.study.report.pictures import save_pictures
+from dae_cli.study.report.pictures import add_runs, save_pictures
 from dae_cli.study.report.render import PAGE, REPORT, report_markdown, report_page
 from dae_cli.study.report.saved_runs import read_saved_runs, write_curves
 from dae_cli.study.results_folder import RUNS_CSV, TABLE_CSV, with_lowest_seeds
-from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.rows import RunComparison, RunRow, TableRow
 from dae_cli.study.run.job import FILTERS_CSV
 from dae_cli.study.tables.comparisons import write_comparisons
 from dae_cli.study.tables.table import table_of
@@ -39,13 +39,13 @@ from dae_cli.study.tables.table import table_of
 
 @dataclass(frozen=True)
 class Results:
-    """What the rows of a study come to."""
+    """What was written, and what the command prints of it."""
 
     report: Path
     """REPORT.md."""
     table: Sequence[TableRow] = ()
     """Rows of table.csv; a study on filters has none."""
-    judgements: Sequence[str] = ()
+    claims: Sequence[str] = ()
     """Of a study on filters, what its measures say of each claim, a line each."""
 
 
@@ -57,11 +57,10 @@ def write_results(
     command: str,
     machine: str | None = None,
     source: Path | None = None,
-    read_runs: bool = True,
     draw: bool = True,
     data: Mapping[str, Prepared] = {},
 ) -> Results:
-    """Write every file of a results folder but the runs' own; whoever holds the tables calls it.
+    """Write every file of a results folder but the runs' own; the caller holds its lock.
 
     settings.yaml and runs.csv; of a table's study table.csv, mcnemar.csv, wrong_rows.csv,
     curves.csv, REPORT.md, report.html, plots and sheets of filters; of a study on filters
@@ -75,7 +74,6 @@ def write_results(
             unless given.
         source: the results folder whose run folders, curves.csv, wrong_rows.csv, mcnemar.csv,
             filters.csv and pictures are read; `out` unless given.
-        read_runs: whether its run folders are looked into.
         draw: whether pictures are drawn; the reports name them either way.
         data: by data set, what is here; without it, figures of the data themselves stay as they
             are.
@@ -85,18 +83,12 @@ def write_results(
         OutputError: a file cannot be written.
     """
     source = source or out
+    table, tests = write_tables(study, out, rows, source)
     study = with_lowest_seeds(study, rows)
     machine = f"{cpu_name()}, {cores()} cores" if machine is None else machine
-    write_text(out / SETTINGS, settings_text(study))
-    write_rows(out / RUNS_CSV, rows, RunRow)
     if study.is_of_filters:
-        return _write_filter_study(
-            study, out, rows, command, machine, source, read_runs, draw, data
-        )
-    table = table_of(rows)
-    write_rows(out / TABLE_CSV, table, TableRow)
-    tests = write_comparisons(out, rows, source)
-    saved = read_saved_runs(source, read_runs=read_runs)
+        return _write_filter_study(study, out, rows, command, machine, source, draw, data)
+    saved = read_saved_runs(source)
     report = table_report(study, source, rows, table, tests, saved, command, machine)
     write_curves(out, report.curves)
     if report.tried:
@@ -110,6 +102,37 @@ def write_results(
     return Results(out / REPORT, table)
 
 
+def write_tables(
+    study: ResolvedStudy,
+    out: Path,
+    rows: Sequence[RunRow],
+    source: Path | None = None,
+    *,
+    new: Sequence[RunRow] = (),
+) -> tuple[list[TableRow], list[RunComparison]]:
+    """Write settings.yaml, runs.csv and, of a table's study, table, comparisons and wrong rows.
+
+    The caller holds the lock of the tables.
+
+    Args:
+        rows: of runs.csv, in its order.
+        source: the results folder that is read; `out` unless given.
+        new: rows of runs that have just ended, whose curves and sheets of filters are written too.
+
+    Returns:
+        The rows of table.csv and of mcnemar.csv.
+    """
+    write_text(out / SETTINGS, settings_text(with_lowest_seeds(study, rows)))
+    write_rows(out / RUNS_CSV, rows, RunRow)
+    if study.is_of_filters:
+        return [], []
+    table = table_of(rows)
+    write_rows(out / TABLE_CSV, table, TableRow)
+    tests = write_comparisons(out, rows, source or out)
+    add_runs(study, out, [row for row in new if not row.error], rows)
+    return table, tests
+
+
 def _write_filter_study(
     study: ResolvedStudy,
     out: Path,
@@ -117,11 +140,10 @@ def _write_filter_study(
     command: str,
     machine: str,
     source: Path,
-    read_runs: bool,
     draw: bool,
     data: Mapping[str, Prepared],
 ) -> Results:
-    measured = measured_runs(source, rows, read_runs=read_runs)
+    measured = measured_runs(source, rows)
     write_rows(out / FILTERS_CSV, unit_rows(measured), UnitRow)
     write_rows(out / FIGURES_CSV, figure_rows(study, measured), FigureRow)
     if draw:
@@ -138,8 +160,5 @@ def _write_filter_study(
     ]
     report = FilterReport(study, command, machine, rows, figures, measured)
     write_text(out / REPORT, report_markdown(report))
-    judged = [(shown.figure.name, shown.judgement) for shown in figures]
-    return Results(
-        out / REPORT,
-        judgements=[f"{name}: {judgement.sentence}" for name, judgement in judged if judgement],
-    )
+    claims = [f"{s.figure.name}: {s.check.sentence}" for s in figures if s.check]
+    return Results(out / REPORT, claims=claims)

@@ -1,4 +1,4 @@
-"""The tables of a study's results folder: one process at a time reads, adds to and writes them."""
+"""The tables of a study's results folder, to which several commands may add their rows."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
-from dae_cli.config.saved_settings import SETTINGS, settings_text
-from dae_cli.csvfile import write_rows
+from dae_cli.csvfile import column_texts
 from dae_cli.data.dataset import Origin, Prepared
 from dae_cli.errors import NameTooLongError, RunFolderError
-from dae_cli.files import file_lock, is_text, part_of, sweep, write_text
+from dae_cli.files import file_lock, is_text, part_of, sweep
 from dae_cli.study.earlier_rows import RUNS_CSV as RUNS_CSV
-from dae_cli.study.earlier_rows import earlier_rows, require_rows_kept
+from dae_cli.study.earlier_rows import EarlierRows
 from dae_cli.study.plan import Plan, default_out, with_seed
-from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.rows import RunRow
 from dae_cli.study.run.job import RUNS, STATUS, Job
 from dae_cli.study.run.record import failed, row_of, with_verdict
 
 TABLE_CSV, FILTERS = "table.csv", "filters"
 ROOM_FOR_NAMES = 100
-"""Of a run's folder, and of the longest temporary name in it."""
+"""Length of a run's folder name, and of the longest temporary name in it, at most."""
 WAIT_SECONDS = 600.0
-"""In which another command will have written its tables and drawn its pictures."""
+"""In which another command will have written its tables and drawn its figures."""
 
 
 def check_writable(out: Path) -> None:
-    """Make sure of a folder for results before anything is computed.
+    """Make sure, before anything is computed, that results can be written to a folder.
 
     Raises:
         RunFolderError: it cannot be made or written to, or its path is not text.
@@ -49,8 +48,8 @@ def check_writable(out: Path) -> None:
         raise RunFolderError(f"{out}: cannot be made ({error.strerror}); choose --out") from error
     trial = part_of(out / "trial")
     try:
-        trial.touch()  # asking is not enough: the superuser may do all, but not on such a disk
-        trial.unlink(missing_ok=True)  # who writes the tables may have swept it
+        trial.touch()  # os.access is not enough: it allows the superuser a read-only disk
+        trial.unlink(missing_ok=True)
     except OSError as error:
         raise RunFolderError(
             f"{out}: cannot be written to ({error.strerror}); choose another folder with --out"
@@ -58,12 +57,7 @@ def check_writable(out: Path) -> None:
 
 
 def runs_csv_of(study: str, out: Path, overrides: Sequence[str] = ()) -> Path:
-    """Return the path of a study's runs.csv, which is there.
-
-    Args:
-        study: its name.
-        out: the folder of its results.
-        overrides: the `--set` that was given, for the message.
+    """Return the path of a study's runs.csv in its folder of results.
 
     Raises:
         RunFolderError: there are no results of the study in the folder.
@@ -87,10 +81,11 @@ def runs_csv_of(study: str, out: Path, overrides: Sequence[str] = ()) -> Path:
 
 @contextmanager
 def tables_lock(out: Path) -> Iterator[None]:
-    """Be the only process that writes the tables and pictures of a results folder.
+    """Be the only process that writes the tables and figures of a results folder.
 
     Raises:
-        HeldError: another one does not come to an end. OutputError: the folder is read-only.
+        HeldError: another one does not come to an end.
+        OutputError: the folder is read-only.
     """
     with file_lock(out / ".tables.lock", wait=WAIT_SECONDS):
         for folder in (out, out / FILTERS):
@@ -98,26 +93,91 @@ def tables_lock(out: Path) -> Iterator[None]:
         yield
 
 
-def _as_its_folder_tells(plan: Plan, row: RunRow) -> RunRow:
-    """Return the row of a run that is done as its folder has it, whatever was known of it before.
+class StudyRows:
+    """The rows of runs.csv in memory: those of this command, and of others that stay beside them.
 
-    Another command may have made it anew since, or made what failed here; and a line of runs.csv
-    may have been edited. What was made with another engine than this plan asks for stays failed.
+    A run folder is read at most once. runs.csv is read again only when another command has
+    written it since.
     """
-    folder = plan.out / RUNS / row.run
-    if not (folder / STATUS).exists():
-        return with_verdict(row)
-    cell = next(cell for cell in plan.study.all_cells if cell.cell == row.cell)
-    origin: Origin = "original" if row.data_origin == "original" else "regenerated"
-    data = Prepared(row.dataset, folder, origin, row.data_sha256, "", row.trust)
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._own: dict[tuple[str, str], RunRow] = {}
+        self._others: dict[tuple[str, str], RunRow] = {}
+        """By cell and run: cells may share one."""
+        self._current: dict[str, str] = {}
+        """By run of these: the name that such a run has with the numerics of this version."""
+        self._stamp: tuple[int, ...] | None = None
+        """Of runs.csv when it was last read or written."""
+
+    def add(self, row: RunRow) -> None:
+        """Add the row of a run of this command."""
+        self._own[row.cell, row.run] = row
+
+    @contextmanager
+    def locked(self) -> Iterator[list[RunRow]]:
+        """Hold the lock of the tables; yield all rows, in the order of the table, to be written.
+
+        Raises:
+            RunFolderError: another command has added rows that would be lost.
+            HeldError: another command does not come to an end.
+        """
+        path = self._plan.out / RUNS_CSV
+        with tables_lock(self._plan.out):
+            if _stamp_of(path) != self._stamp:
+                self._merge()
+            order = {cell.cell: k for k, cell in enumerate(self._plan.study.all_cells)}
+            made = {row.run for row in self._own.values()}
+            rows = [row for row in self._others.values() if self._current[row.run] not in made]
+            rows += self._own.values()
+            rows.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
+            yield rows
+            self._stamp = _stamp_of(path)
+
+    def _merge(self) -> None:
+        """Take over what other commands have written to runs.csv, and edits of its lines."""
+        earlier = EarlierRows(self._plan, {row.run for row in self._own.values()})
+        earlier.require_kept()
+        for row in earlier.rows:
+            own = self._own.get((row.cell, row.run))
+            if own is not None and column_texts(own) != column_texts(row):
+                self._own[row.cell, row.run] = self._from_folder(own)
+        known, self._others = self._others, {}
+        for row in earlier.stay:
+            key = row.cell, row.run
+            same = key in known and column_texts(known[key]) == column_texts(row)
+            self._others[key] = known[key] if same else self._from_folder(row)
+        self._current = earlier.current
+
+    def _from_folder(self, row: RunRow) -> RunRow:
+        """Return the row of a finished run as its folder has it, whatever was known of it before.
+
+        Another command may have made it again since, or made what failed here. What was made with
+        another engine than this plan asks for stays failed.
+        """
+        plan, folder = self._plan, self._plan.out / RUNS / row.run
+        if not (folder / STATUS).exists():
+            return with_verdict(row)
+        cell = next(cell for cell in plan.study.all_cells if cell.cell == row.cell)
+        origin: Origin = "original" if row.data_origin == "original" else "regenerated"
+        data = Prepared(row.dataset, folder, origin, row.data_sha256, "", row.trust)
+        try:
+            experiment = with_seed(cell.experiment, row.seed)
+            found = row_of(Job(row.cell, experiment, data, folder, reference=cell.reference))
+        except RunFolderError as error:
+            return row if row.error else failed(row, str(error))
+        planned = next((p for p in plan.runs if p.job.name == row.run), None)
+        accepted = planned is None or planned.accepts(found.engine)
+        return row if row.error and not accepted else found
+
+
+def _stamp_of(path: Path) -> tuple[int, ...] | None:
+    """Return what differs once a file has been replaced or edited; None where there is none."""
     try:
-        experiment = with_seed(cell.experiment, row.seed)
-        found = row_of(Job(row.cell, experiment, data, folder, reference=cell.reference))
-    except RunFolderError as error:
-        return row if row.error else failed(row, str(error))
-    planned = next((p for p in plan.runs if p.job.name == row.run), None)
-    asked = planned is None or planned.accepts(found.engine)
-    return row if row.error and not asked else found
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def with_lowest_seeds(study: ResolvedStudy, rows: Sequence[RunRow]) -> ResolvedStudy:
@@ -125,34 +185,14 @@ def with_lowest_seeds(study: ResolvedStudy, rows: Sequence[RunRow]) -> ResolvedS
 
     The rows of one table may be of several commands, which may have begun with several seeds.
     """
+    lowest: dict[str, int] = {}
+    for row in rows:
+        lowest[row.cell] = min(row.seed, lowest.get(row.cell, row.seed))
 
     def of_rows(cell: ResolvedExperiment) -> ResolvedExperiment:
-        seeds = [row.seed for row in rows if row.cell == cell.cell]
-        return replace(cell, experiment=with_seed(cell.experiment, min(seeds))) if seeds else cell
+        if cell.cell not in lowest:
+            return cell
+        return replace(cell, experiment=with_seed(cell.experiment, lowest[cell.cell]))
 
     cells, every = (tuple(map(of_rows, own)) for own in (study.cells, study.all_cells))
     return replace(study, cells=cells, all_cells=every)
-
-
-def write_tables(plan: Plan, rows: Sequence[RunRow]) -> tuple[list[RunRow], list[TableRow]]:
-    """Write runs.csv and table.csv, with what is there of earlier commands, and return both.
-
-    A study on filters has no table. settings.yaml tells what all rows were made with.
-
-    Raises:
-        RunFolderError: another command has added rows meanwhile that would be lost.
-    """
-    from dae_cli.study.tables.table import table_of  # loads pandas, which workers do without
-
-    require_rows_kept(plan, {row.run for row in rows})
-    order = {cell.cell: k for k, cell in enumerate(plan.study.all_cells)}
-    stay, _ = earlier_rows(plan, {row.run for row in rows})
-    every = [_as_its_folder_tells(plan, row) for row in (*stay, *rows)]
-    every.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
-    write_text(plan.out / SETTINGS, settings_text(with_lowest_seeds(plan.study, every)))
-    write_rows(plan.out / RUNS_CSV, every, RunRow)
-    if plan.study.is_of_filters:
-        return every, []
-    table = table_of(every)
-    write_rows(plan.out / TABLE_CSV, table, TableRow)
-    return every, table

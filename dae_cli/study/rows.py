@@ -138,11 +138,6 @@ class RunComparison:
     p_holm: PValue
     """Adjusted for all comparisons of the data set, seeds included."""
 
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """The two cells and the seed."""
-        return self.cell_a, self.cell_b, self.seed
-
 
 @dataclass(frozen=True)
 class SavedWrongRows:

@@ -122,7 +122,8 @@ def verify_study(
     if others := other_numerics(rows):
         note(f"{RUNS_CSV}: {others}")
     cells = {cell.cell: cell.experiment for cell in study.all_cells}
-    for cell in cells.keys() - {row.cell for row in rows}:
+    there = {row.cell for row in rows}
+    for cell in (name for name in cells if name not in there):
         note(f"{cell}: no run of it in {RUNS_CSV}")
     findings, data = Findings(), DataOfRuns(data_dir, note)
     rows_again: dict[str, RunRow] = {}
@@ -244,7 +245,7 @@ def _check_files(
             written,
             rows,
             command=recorded_command(out),
-            machine=recorded_machine(out),
+            machine=recorded_machine(out) or None,
             source=source,
             draw=False,
         )

@@ -16,9 +16,18 @@ from dae_cli.config.dump import dump_yaml
 from dae_cli.config.experiments import resolve_cells, resolve_study
 from dae_cli.config.search_cells import SearchedCell, resolve_search
 from dae_cli.errors import ConfigError
+from dae_cli.search.selection import with_settings
 from dae_cli.study.run.job import config_sha256, run_name
 
-__all__ = ["named_runs", "problems", "search_space", "settings", "shown", "trial_settings"]
+__all__ = [
+    "named_runs",
+    "problems",
+    "search_space",
+    "settings",
+    "shown",
+    "trial_settings",
+    "with_settings",
+]
 
 
 def shown(name: str, *overrides: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dae_cli.commands.console import Lines
+from dae_cli.commands.progress import Lines
 from dae_cli.config.experiments import resolve_experiment
 from dae_cli.study.run import checkpoints
 from dae_cli.study.run.filters import describe_corruption

@@ -53,12 +53,19 @@ class DaskCluster:
             return ""
 
     def worker_pids(self) -> list[int]:
-        """The processes in which runs are made."""
+        """The processes beside which runs are made."""
         from distributed import Client
 
         connect: Any = Client
         with connect(self.address, set_as_default=False) as client:
             return list(client.run(os.getpid, on_error="ignore").values())
+
+    def run_pids(self) -> list[int]:
+        """The processes in which runs are made: forked by a server that a worker has started."""
+        import psutil
+
+        servers = [child for pid in self.worker_pids() for child in psutil.Process(pid).children()]
+        return [run.pid for server in servers for run in server.children()]
 
     def address_of_a(self, kind: str) -> str:
         """Where a `Worker` listens, or the `Nanny` that watches it."""
@@ -69,10 +76,6 @@ class DaskCluster:
             workers = client.scheduler_info()["workers"]
         address, about = next(iter(workers.items()))
         return str(address if kind == "Worker" else about["nanny"])
-
-    def kill_a_worker(self) -> None:
-        """Kill one of those processes."""
-        os.kill(self.worker_pids()[0], signal.SIGKILL)
 
     def end(self) -> None:
         """Kill everything."""

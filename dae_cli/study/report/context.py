@@ -74,7 +74,7 @@ class Report:
         return self.study.title or self.study.name
 
     @property
-    def made(self) -> Provenance:
+    def provenance(self) -> Provenance:
         """Commits, runs and their time."""
         return provenance(self.rows)
 
@@ -206,11 +206,11 @@ class TableReport(Report):
     @property
     def pairs(self) -> list[list[RunComparison]]:
         """The comparisons of every two cells of which one is an SdA, seed by seed."""
-        found: dict[tuple[str, str], list[RunComparison]] = {}
+        pairs: dict[tuple[str, str], list[RunComparison]] = {}
         for test in self.tests:
             if test.model_a.startswith("SdA-") or test.model_b.startswith("SdA-"):
-                found.setdefault((test.cell_a, test.cell_b), []).append(test)
-        return list(found.values())
+                pairs.setdefault((test.cell_a, test.cell_b), []).append(test)
+        return list(pairs.values())
 
     @property
     def data_marks(self) -> set[str]:
@@ -234,8 +234,8 @@ class TableReport(Report):
         return ", ".join(dict.fromkeys(f"{height} × {width}" for height, width in images))
 
     @property
-    def provenance(self) -> Facts:
-        """What made the rows."""
+    def footer(self) -> Facts:
+        """Command, commits, versions and so on, which the page ends with."""
 
         def each(values: Sequence[str]) -> str:
             return ", ".join(dict.fromkeys(value for value in values if value))
@@ -277,8 +277,8 @@ def table_report(
     trials = read_trials(source)
     whole = has_other_models(study) and not study.is_of_own_data
     printed = paper_table(study, rows, table, trials.selecting) if whole else None
-    found = [(row.run, saved.curves_of(row.run)) for row in rows if not row.error]
-    curves = {run: own for run, own in found if own is not None}
+    done = [row.run for row in rows if not row.error]
+    curves = {run: own for run in done if (own := saved.curves_of(run)) is not None}
     return TableReport(
         study=study,
         command=command,

@@ -54,7 +54,7 @@ def _save_sheets(dataset: DatasetResults, out: Path) -> None:
     shown, study = dataset.shown, dataset.study
     rows = [one.row for one in shown]
     whole, single = dataset.sheets[: -len(rows)], dataset.sheets[-len(rows) :]
-    about = _Captions(study, shown)
+    about = _Sheets(study, shown)
     for _, name in whole:
         sheet = filter_sheet(
             [replace(s.filters, title=f"{s.row.destruction_percent:g} %") for s in shown],
@@ -70,28 +70,35 @@ def _save_sheets(dataset: DatasetResults, out: Path) -> None:
             about.save_sheet(one, out / name, dataset.limit, title)
 
 
-def add_run(study: ResolvedStudy, out: Path, row: RunRow, rows: Sequence[RunRow]) -> None:
-    """Write the curves of a run that has just ended, and its sheet if its cell shows that one.
+def add_runs(
+    study: ResolvedStudy, out: Path, new: Sequence[RunRow], rows: Sequence[RunRow]
+) -> None:
+    """Write the curves of runs that have just ended, and the sheets of those that their cells show.
 
-    Whoever holds the tables calls it: a study that is stopped so leaves what it has, whether or
-    not its run folders come along.
+    The caller holds the lock of the tables. A study that is stopped so leaves what it has, whether
+    or not its run folders come along.
 
     Args:
         rows: of runs.csv.
     """
-    add_curves(out, row.run, [other.run for other in rows if not other.error])
-    own = [other for other in rows if other.dataset == row.dataset and not other.error]
-    if row.run not in [first.run for first in first_seeds(own)]:
+    if not new:
         return
-    shown, limit = read_saved_runs(out).shown_filters(own, study.dataset(row.dataset))
-    sheets = sheet_names(study, [one.row for one in shown])[-len(shown) :]
-    for one, (title, name) in zip(shown, sheets, strict=True):
-        if one.row.run == row.run:
-            _Captions(study, shown).save_sheet(one, out / name, limit, title)
+    done, names = [row for row in rows if not row.error], {row.run for row in new}
+    add_curves(out, names, [row.run for row in done])
+    saved = read_saved_runs(out)
+    for dataset in dict.fromkeys(row.dataset for row in new):
+        own = [row for row in done if row.dataset == dataset]
+        if names.isdisjoint(row.run for row in first_seeds(own)):
+            continue
+        shown, limit = saved.shown_filters(own, study.dataset(dataset))
+        sheets = sheet_names(study, [one.row for one in shown])[-len(shown) :]
+        for one, (title, name) in zip(shown, sheets, strict=True):
+            if one.row.run in names:
+                _Sheets(study, shown).save_sheet(one, out / name, limit, title)
 
 
-class _Captions:
-    """What the sheets of one data set have in common, and say of their units and places."""
+class _Sheets:
+    """The sheets of one data set: what they have in common, and say of their units and places."""
 
     def __init__(self, study: ResolvedStudy, shown: Sequence[ShownFilters]) -> None:
         units = max(len(one.filters.weights) for one in shown)

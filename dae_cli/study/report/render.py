@@ -39,7 +39,7 @@ SYMBOLS = {
     "calibrated": "=",
     "failed": "!",
 }
-"""What stands before a verdict's word, so that colour is never needed to tell them apart."""
+"""A symbol for each verdict, so that colour is never needed to distinguish them."""
 
 
 def report_markdown(report: Report) -> str:
@@ -66,16 +66,16 @@ def table_markdown(table: Sequence[TableRow], changed: Collection[str] = ()) -> 
 
 def recorded_command(out: Path) -> str:
     """Return the command that the REPORT.md of a folder names; empty where it names none."""
-    found = re.search(
+    line = re.search(
         r"^(?:Made|Put together) by (`+)(.+?)\1 (?:at|from) ", _text_of(out), re.MULTILINE
     )
-    return found[2].strip() if found else ""
+    return line[2].strip() if line else ""
 
 
 def recorded_machine(out: Path) -> str:
     """Return the machine that the REPORT.md of a folder names; empty where it names none."""
-    found = re.findall(r"^Written on (.+); one thread a run, ", _text_of(out), re.MULTILINE)
-    return str(found[-1]) if found else ""
+    machines = re.findall(r"^Written on (.+); one thread a run, ", _text_of(out), re.MULTILINE)
+    return str(machines[-1]) if machines else ""
 
 
 def _text_of(out: Path) -> str:
@@ -113,7 +113,6 @@ def _environment() -> Environment:
         # A cell: ours | paper | gap | verdict.
         ours=cells.ours,
         paper=cells.paper,
-        paper_marked=cells.paper_marked,
         paper_number=cells.paper_number,
         gap=cells.gap,
         verdict=cells.verdict,
@@ -144,7 +143,7 @@ def _environment() -> Environment:
 
 def _code(text: str) -> str:
     """Return a text as one piece of code in Markdown, whatever backticks it holds."""
-    longest = max((len(found) for found in re.findall("`+", text)), default=0)
+    longest = max(map(len, re.findall("`+", text)), default=0)
     fence, space = "`" * (longest + 1), " " if longest else ""
     return f"{fence}{space}{text}{space}{fence}"
 

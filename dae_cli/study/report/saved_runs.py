@@ -8,7 +8,7 @@ name holds the digest of its settings, data and numerics, so what is saved of a 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
@@ -79,11 +79,11 @@ class SavedRuns:
     """What there is of runs, by their names.
 
     Attributes:
-        runs: the folder of the run folders; None where these are not looked into.
+        runs: the folder of the run folders.
         curves, sheets: as the results folder has them.
     """
 
-    runs: Path | None
+    runs: Path
     curves: Mapping[str, Curves]
     sheets: Mapping[str, SavedSheet]
 
@@ -93,10 +93,10 @@ class SavedRuns:
         Raises:
             RunFolderError: its metrics.csv is damaged.
         """
-        found = metrics_curves(self.runs / run) if self.runs else None
-        if found is None:
+        curves = metrics_curves(self.runs / run)
+        if curves is None:
             return self.curves.get(run)
-        return Curves(simplified(found.valid), tuple(simplified(line) for line in found.cost))
+        return Curves(simplified(curves.valid), tuple(simplified(line) for line in curves.cost))
 
     def shown_filters(
         self, rows: Sequence[RunRow], dataset: str
@@ -110,16 +110,16 @@ class SavedRuns:
         Raises:
             RunFolderError: a checkpoint is damaged.
         """
-        found = [shown for row in first_seeds(rows) if (shown := self._shown(row, dataset))]
-        limits = {shown.sheet_limit for shown in found} - {None}
-        if len(limits) != 1 and found:
-            limits = {common_limit([shown.filters.weights for shown in found])}
-        return found, float(f"{limits.pop() or 1.0:.4g}") if limits else 1.0
+        shown = [one for row in first_seeds(rows) if (one := self._shown(row, dataset))]
+        limits = {one.sheet_limit for one in shown} - {None}
+        if len(limits) != 1 and shown:
+            limits = {common_limit([one.filters.weights for one in shown])}
+        return shown, float(f"{limits.pop() or 1.0:.4g}") if limits else 1.0
 
     def _shown(self, row: RunRow, dataset: str) -> ShownFilters | None:
         if not is_drawn(dataset):
             return None
-        if self.runs and (self.runs / row.run / CHECKPOINT).is_file():
+        if (self.runs / row.run / CHECKPOINT).is_file():
             return ShownFilters(row, first_filters(self.runs / row.run, dataset))
         sheet, image = self.sheets.get(row.run), spec_of(dataset).tile
         if sheet is None or (greys := sheet.greys(image)) is None:
@@ -130,19 +130,19 @@ class SavedRuns:
 def first_seeds(rows: Sequence[RunRow]) -> list[RunRow]:
     """Return the rows whose filters are shown: of each cell with any, that of its first seed."""
     rows = [row for row in rows if not row.model.startswith(_WITHOUT_FILTERS)]
-    return [row for row in rows if row.seed == min(r.seed for r in rows if r.cell == row.cell)]
+    first: dict[str, int] = {}
+    for row in rows:
+        first[row.cell] = min(row.seed, first.get(row.cell, row.seed))
+    return [row for row in rows if row.seed == first[row.cell]]
 
 
-def read_saved_runs(out: Path, *, read_runs: bool = True) -> SavedRuns:
+def read_saved_runs(out: Path) -> SavedRuns:
     """Read curves.csv of a results folder, and those sheets in it that dae drew.
-
-    Args:
-        read_runs: whether the folders of its runs will be looked into first.
 
     Raises:
         RunFolderError: curves.csv is not one that dae wrote.
     """
-    return SavedRuns(out / RUNS if read_runs else None, read_curves(out), _read_sheets(out))
+    return SavedRuns(out / RUNS, read_curves(out), _read_sheets(out))
 
 
 def read_curves(out: Path) -> dict[str, Curves]:
@@ -151,16 +151,16 @@ def read_curves(out: Path) -> dict[str, Curves]:
     Raises:
         RunFolderError: it is not one that dae wrote.
     """
-    found: dict[str, Curves] = {}
+    curves: dict[str, Curves] = {}
     for row in read_rows(out / CURVES_CSV, CurveRow):
-        cost = found[row.run].cost if row.run in found else ()
+        cost = curves[row.run].cost if row.run in curves else ()
         valid = row.curve == _VALID
-        found[row.run] = Curves(row.points, cost) if valid else Curves((), (*cost, row.points))
-    return found
+        curves[row.run] = Curves(row.points, cost) if valid else Curves((), (*cost, row.points))
+    return curves
 
 
 def write_curves(out: Path, curves: Mapping[str, Curves]) -> None:
-    """Write curves.csv; whoever holds the tables calls it.
+    """Write curves.csv; the caller holds the lock of the tables.
 
     Raises:
         OutputError: it cannot be written.
@@ -172,20 +172,21 @@ def write_curves(out: Path, curves: Mapping[str, Curves]) -> None:
     write_rows(out / CURVES_CSV, rows, CurveRow)
 
 
-def add_curves(out: Path, run: str, runs: Sequence[str]) -> None:
-    """Write curves.csv with a run that has just ended; whoever holds the tables calls it.
+def add_curves(out: Path, new: Collection[str], runs: Sequence[str]) -> None:
+    """Write curves.csv with runs that have just ended; the caller holds the lock of the tables.
 
     Args:
-        runs: all that it is to have, in their order.
+        new: those; what is there of them is of an earlier run in their place.
+        runs: all that the file is to have, in their order.
 
     Raises:
         RunFolderError: a run's metrics.csv or curves.csv is damaged.
         OutputError: it cannot be written.
     """
     saved = SavedRuns(out / RUNS, read_curves(out), {})
-    known = {r: saved.curves.get(r) if r != run else None for r in runs}
-    found = {r: curves or saved.curves_of(r) for r, curves in known.items()}
-    write_curves(out, {r: curves for r, curves in found.items() if curves})
+    curves = {r: c for r, c in saved.curves.items() if r not in new}
+    curves |= {r: c for r in runs if r not in curves and (c := saved.curves_of(r)) is not None}
+    write_curves(out, {r: curves[r] for r in runs if r in curves})
 
 
 def metrics_curves(run: Path) -> Curves | None:
@@ -243,12 +244,12 @@ def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, s
 
 
 def _read_sheets(out: Path) -> dict[str, SavedSheet]:
-    found = {}
+    sheets = {}
     for path in sorted((out / FILTERS).glob("*.png")):
         with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
             run, sheet = _sheet(path)
-            found[run] = sheet
-    return found
+            sheets[run] = sheet
+    return sheets
 
 
 def _sheet(path: Path) -> tuple[str, SavedSheet]:

@@ -69,29 +69,29 @@ class Trials:
         if not self.selecting:
             return []
         mixed = len({trial.numerics for trial in self.selecting}) > 1
-        found = []
+        counts = []
         for name in dict.fromkeys(trial.cell for trial in [*self.selecting, *self.earlier]):
             own = [trial for trial in self.selecting if trial.cell == name]
             before = [trial for trial in self.earlier if trial.cell == name]
             marks = [UNVERIFIED] if any(trial.trust == "unverified" for trial in own) else []
             marks += [f"numerics {n}" for n in sorted({t.numerics for t in own})] if mixed else []
-            found.append(
+            counts.append(
                 TrialCounts(f"{name} ({', '.join(marks)})" if marks else name, own, before)
             )
-        if len(found) > 1:
-            found.append(TrialCounts("all", self.selecting, self.earlier))
-        return found
+        if len(counts) > 1:
+            counts.append(TrialCounts("all", self.selecting, self.earlier))
+        return counts
 
     @property
     def values(self) -> list[TriedValues]:
         """What each cell's settings were selected from; none where no trial was completed."""
-        found = []
+        values = []
         for name in dict.fromkeys(trial.cell for trial in self.selecting):
             own = [trial for trial in self.selecting if trial.cell == name]
             if (selected := best(own)) is not None:
                 settings = [(k, _values_of(k, own), v) for k, v in selected.settings.items()]
-                found.append(TriedValues(name, selected, settings))
-        return found
+                values.append(TriedValues(name, selected, settings))
+        return values
 
 
 def read_trials(out: Path) -> Trials:

@@ -102,21 +102,21 @@ def learning_series(
         curves: by run.
     """
     places = {row.cell: place for place, row in enumerate(table)}
-    found: list[RunCurves] = []
+    runs: list[RunCurves] = []
     for row in rows:
         own = curves.get(row.run)
         if own is not None and (own.valid or own.cost):
-            kept = None
+            best = None
             if row.best_epoch is not None and row.valid_error_percent is not None:
-                kept = row.best_epoch, round(row.valid_error_percent, 2)  # as in runs.csv
+                best = row.best_epoch, round(row.valid_error_percent, 2)  # as in runs.csv
             place = places[row.cell]
-            again = any(run.series == place for run in found)
-            found.append(RunCurves(row.run, place, row.seed, own, again, kept))
+            again = any(run.series == place for run in runs)
+            runs.append(RunCurves(row.run, place, row.seed, own, again, best))
     return LearningSeries(
         table[0].dataset,
         labels=tuple(labels[row.cell] for row in table),
         models=tuple(row.model for row in table),
-        runs=tuple(found),
+        runs=tuple(runs),
     )
 
 

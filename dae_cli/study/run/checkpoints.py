@@ -13,7 +13,7 @@ from dae_cli.csvfile import csv_text
 from dae_cli.data.datasets import spec_of
 from dae_cli.errors import ConfigError
 from dae_cli.files import write_text
-from dae_cli.stopping import Stop
+from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Position, Watcher
 from dae_cli.study.run.job import CHECKPOINT, METRICS, Job
 from dae_cli.study.run.record import StatusFile
@@ -37,7 +37,7 @@ class Stopped(Exception):
 class CheckpointCallback(Callbacks):
     """Saves the state of one run while it is trained, and reports its progress."""
 
-    def __init__(self, job: Job, watcher: Watcher, stop: Stop, status: StatusFile) -> None:
+    def __init__(self, job: Job, watcher: Watcher, stop: StopRequest, status: StatusFile) -> None:
         self._job, self._watcher, self._stop, self._status = job, watcher, stop, status
         self._saved = self._reported = time.monotonic()
         self._fixed_interval = checkpoint_seconds()
@@ -60,12 +60,12 @@ class CheckpointCallback(Callbacks):
 
     def is_checkpoint_due(self) -> bool:
         """Tell whether the last checkpoint is old, or the run is to stop."""
-        return bool(self._stop.asked()) or time.monotonic() - self._saved >= self._interval
+        return bool(self._stop.signal) or time.monotonic() - self._saved >= self._interval
 
     def on_checkpoint(self, state: TrainingState) -> None:
         """Save; then end the run if it was asked to stop."""
         self.save(state)
-        if self._stop.asked():
+        if self._stop.signal:
             raise Stopped
 
     def on_epoch_end(self, state: TrainingState) -> None:

@@ -61,7 +61,7 @@ def reuse_pretraining(job: Job, runs: Path, now: Environment) -> str | None:
 
 
 def cache_pretraining(job: Job, cache_dir: Path, most: int) -> None:
-    """Copy a checkpoint that stands at the end of pretraining to where it is found for reuse.
+    """Copy a checkpoint that stands at the end of pretraining to a cache, for runs that reuse it.
 
     What cannot be written is left undone: only time is lost.
 

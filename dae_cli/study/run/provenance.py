@@ -30,9 +30,9 @@ _OF_THE_ENGINE = {
 
 
 UNKNOWN, INSTALLED = "unknown", "installed"
-"""In place of a commit: of a session that left no record; of a package outside a checkout."""
-_NOT_TOLD = f"{UNKNOWN} ("
-"""Begins what stands in place of a commit that git does not tell."""
+"""In place of a commit: of a session without a record; of a package outside a checkout."""
+_UNKNOWN_BECAUSE = f"{UNKNOWN} ("
+"""Begins what is recorded in place of a commit that git cannot name."""
 
 
 class _Strict(BaseModel):
@@ -113,12 +113,12 @@ class Environment(_Strict):
 
 
 def continued(before: Environment | None, now: Environment) -> Environment:
-    """Return the environment of a run that goes on: now, with the sessions before that differ.
+    """Return the environment of a resumed run: now, with the sessions before that differ.
 
     Args:
-        before: what environment.json of the stopped run tells; None if it cannot be read, which
-            is recorded as a session that is not known.
-        now: of the process that goes on.
+        before: environment.json of the stopped run; None if it cannot be read, which is recorded
+            as a session that is not known.
+        now: of the process that resumes it.
     """
     if before is None:
         lost = Session.model_validate(dict.fromkeys(Session.model_fields, UNKNOWN))
@@ -144,7 +144,7 @@ def environment(device: str, engine: str, threads: int, command: str) -> Environ
         commit=commit(),
         numerics=NUMERICS_VERSION,
         python=platform.python_version(),
-        packages={name: found for name in REPORTED if (found := version_of(name))},
+        packages={name: version for name in REPORTED if (version := version_of(name))},
         platform=platform.platform(),
         cpu=cpu_name(),
         cores=cores(),
@@ -161,7 +161,7 @@ def commit() -> str:
     """Return the commit of the checkout that the package lies in; empty where it lies in none.
 
     With -dirty if there are changes: of tracked files outside results/, and new ones where code and
-    experiments lie; what a command wrote elsewhere changes nothing. Where git does not tell,
+    experiments lie; what a command wrote elsewhere changes nothing. Where git fails,
     `unknown (why)`.
     """
     root = _root()
@@ -174,17 +174,17 @@ def commit() -> str:
         head = _git(root, "rev-parse", "--verify", "--short=12", "HEAD")
         changes = _git(root, *status, *tracked) or _git(root, *status, *new)
     except _GitError as error:
-        return f"{_NOT_TOLD}{error})"
+        return f"{_UNKNOWN_BECAUSE}{error})"
     return f"{head}-dirty" if changes else head
 
 
 def known(commit: str) -> str:
     """Return a commit, or an empty string instead of one that is unknown."""
-    return "" if commit.startswith(_NOT_TOLD) else commit
+    return "" if commit.startswith(_UNKNOWN_BECAUSE) else commit
 
 
 def not_known(commits: Iterable[str]) -> str:
-    """Say which of the commits of rows are unknown and why; empty where git told all."""
+    """Return which commits of rows are unknown and why; empty where all are known."""
     parts = {part for names in commits for part in names.split("+") if part and not known(part)}
     if not parts:
         return ""
@@ -216,11 +216,11 @@ def _git(root: Path, *arguments: str) -> str:
     Git sets GIT_DIR, GIT_INDEX_FILE and more for what it starts: hooks, aliases, `rebase --exec`.
     """
     ours = {"GIT_CEILING_DIRECTORIES": str(root.parent), "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _OF_THE_USER}
+    others = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _OF_THE_USER}
     command = ["git", "-C", str(root), "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(
-            command, env=kept | ours, capture_output=True, text=True, errors="replace", timeout=20
+            command, env=others | ours, capture_output=True, text=True, errors="replace", timeout=20
         )
     except FileNotFoundError:
         raise _GitError("git is not on the PATH") from None
@@ -230,8 +230,10 @@ def _git(root: Path, *arguments: str) -> str:
         raise _GitError(f"git cannot be started: {error.strerror}") from error
     if done.returncode == 0:
         return done.stdout.strip()
-    told = done.stderr.strip().replace(str(root), "").replace("+", " ")
+    message = done.stderr.strip().replace(str(root), "").replace("+", " ")
     first = (
-        f"git: {told.partition(chr(10))[0]}"[:100] if told else f"git ended with {done.returncode}"
+        f"git: {message.partition(chr(10))[0]}"[:100]
+        if message
+        else f"git ended with {done.returncode}"
     )
-    raise _GitError(next((why for part, why in _MEANINGS.items() if part in told), first))
+    raise _GitError(next((why for part, why in _MEANINGS.items() if part in message), first))

@@ -56,7 +56,7 @@ _SELECTED = (
     r"C [0-9.e+-]+)?$"
 )
 """The parameters of an SVM as `svm.selected_parameters` writes them; empty of a network."""
-_MOST_CHARACTERS, _MOST_PROBLEMS, _MOST_NAMED = 60, 3, 3
+_MOST_CHARACTERS, _MOST_NAMED = 60, 3
 
 State = Literal["running", "done", "failed"]
 T = TypeVar("T")
@@ -115,18 +115,18 @@ def read_status(folder: Path) -> Status:
     """Read status.json of a run folder.
 
     Raises:
-        RunFolderError: it is missing, too large, not JSON, or has an impossible value.
+        RunFolderError: it is missing or damaged.
     """
 
     def parse(content: bytes) -> Status:
         return _STATUS.validate_json(to_json(_migrated(from_json(content))), strict=True)
 
-    return _read(folder / STATUS, parse)
+    return read_json(folder / STATUS, parse)
 
 
 def read_environment(folder: Path) -> Environment:
     """Read environment.json of a run folder; raises RunFolderError as `read_status` does."""
-    return _read(folder / ENVIRONMENT, Environment.model_validate_json)
+    return read_json(folder / ENVIRONMENT, Environment.model_validate_json)
 
 
 def _migrated(record: Any) -> Any:
@@ -145,7 +145,12 @@ def _migrated(record: Any) -> Any:
     return described | {"trust": data.get("trust") or ""} | of_data | result | record
 
 
-def _read(path: Path, parse: Callable[[bytes], T]) -> T:
+def read_json(path: Path, parse: Callable[[bytes], T]) -> T:
+    """Read a small JSON file, which `parse` makes a checked object of.
+
+    Raises:
+        RunFolderError: it is missing, too large, or not what `parse` takes.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -158,37 +163,26 @@ def _read(path: Path, parse: Callable[[bytes], T]) -> T:
     try:
         return parse(content)
     except ValidationError as error:
-        raise RunFolderError(f"{path}: cannot be read ({_problems(error)})") from None
+        raise RunFolderError(f"{path}: cannot be read ({_problem(error)})") from None
     except ValueError as error:
         problem = plain(" ".join(str(error).split())[:100])
         raise RunFolderError(f"{path}: cannot be read ({problem})") from None
 
 
-def _problems(error: ValidationError) -> str:
-    """Return `n_wrong is 'many': input should be a valid integer`, and so on."""
-    details = error.errors(include_url=False, include_context=False)
-    problems = [_problem(detail) for detail in details[:_MOST_PROBLEMS]]
-    more = len(details) - len(problems)
-    return plain("; ".join([*problems, *([f"and {more} more"] if more else [])]))
-
-
-def _problem(detail: Any) -> str:
-    kind, message = detail["type"], str(detail["msg"])
-    place = ".".join(str(part) for part in detail["loc"])
-    if kind == "json_invalid":
-        return message
-    if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        return f"{place} is missing"
-    if kind in ("model_type", "dataclass_type", "dict_type") and not place:
-        return "expected a mapping"
-    if kind == "value_error":
-        message = message.removeprefix("Value error, ")
-        if not place:
-            return message
-        message = f"expected {message}"
+def _problem(error: ValidationError) -> str:
+    """Return the first problem: `n_wrong is 'many': input should be a valid integer`."""
+    detail = error.errors(include_url=False, include_context=False)[0]
+    place = ".".join(map(str, detail["loc"]))
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "missing":
+        return plain(f"{place} is missing")
+    if detail["type"] in ("model_type", "dataclass_type"):
+        message = "expected a mapping"
+    if not place:
+        return plain(message)
     shown = repr(detail["input"])
     shown = shown if len(shown) <= _MOST_CHARACTERS else f"{shown[:_MOST_CHARACTERS]}…"
-    return f"{place} is {shown}: {message[:1].lower()}{message[1:]}"
+    return plain(f"{place} is {shown}: {message[:1].lower()}{message[1:]}")
 
 
 class StatusFile:
@@ -279,14 +273,9 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
     row = replace(row_without_result(job, env), minutes=status.minutes)
     if isinstance(job.experiment, FilterExperiment):
         return row
-    if status.n_test is None or status.n_wrong is None:
-        raise RunFolderError(f"{job.folder}: {STATUS} tells no result; {REMEDY}")
-    if status.is_svm != job.is_svm:
-        kinds = ("a network", "an SVM")
-        raise RunFolderError(
-            f"{job.folder}: {STATUS} tells the result of {kinds[status.is_svm]}, but "
-            f"{CONFIG} is that of {kinds[job.is_svm]}; {REMEDY}"
-        )
+    if status.n_test is None or status.n_wrong is None or status.is_svm != job.is_svm:
+        kind = "an SVM" if job.is_svm else "a network"
+        raise RunFolderError(f"{job.folder}: {STATUS} has no result of {kind}; {REMEDY}")
     result = ("valid_error_percent", "best_epoch", "epochs", "selected", "trials")
     return with_result(
         row, status.n_test, status.n_wrong, **{name: getattr(status, name) for name in result}

@@ -31,7 +31,7 @@ from dae_cli.files import (
     write_text,
 )
 from dae_cli.filters.measures import UnitMeasures
-from dae_cli.stopping import Stop
+from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped
@@ -49,7 +49,7 @@ from dae_cli.study.run.record import (
     with_result,
 )
 from dae_cli.study.run.svm import SvmRun
-from dae_cli.study.run.wrong_rows import keep_wrong_rows
+from dae_cli.study.run.wrong_rows import save_wrong_rows
 from dae_cli.training.evaluation import wrong_rows
 from dae_cli.training.inputs import inputs_of
 from dae_cli.training.run import TrainingRun
@@ -76,7 +76,7 @@ class Unfinished:
     """It was asked to stop and saved a checkpoint; or another process is making it."""
 
 
-def run_job(job: Job, watcher: Watcher, command: str, stop: Stop) -> RunRow | Unfinished:
+def run_job(job: Job, watcher: Watcher, command: str, stop: StopRequest) -> RunRow | Unfinished:
     """Make one run whole, in this thread, and return its row; of a failed one, with the error.
 
     A stopped run is resumed from its checkpoint, bit for bit as if it had not been stopped.
@@ -102,7 +102,7 @@ def run_job(job: Job, watcher: Watcher, command: str, stop: Stop) -> RunRow | Un
 
 
 def _make(
-    job: Job, engine: Engine | None, env: Environment, watcher: Watcher, stop: Stop
+    job: Job, engine: Engine | None, env: Environment, watcher: Watcher, stop: StopRequest
 ) -> RunRow:
     """Make a run whose lock is held."""
     status = StatusFile(job)
@@ -148,7 +148,7 @@ def prepare_folder(
             f"{job.folder}: is in the way and not a whole run; remove it, or run again with --force"
         )
     job.partial.mkdir(parents=True, exist_ok=True)
-    sweep(job.partial, alone=True)
+    sweep(job.partial, every=True)
     if job.state() == "new":
         reused = (reuse_pretraining(job, folder, env) for folder in sources)
         if source := next(filter(None, reused), None):
@@ -163,7 +163,9 @@ def prepare_folder(
     return env
 
 
-def _train(job: Job, engine: Engine, callback: CheckpointCallback, stop: Stop) -> dict[str, Any]:
+def _train(
+    job: Job, engine: Engine, callback: CheckpointCallback, stop: StopRequest
+) -> dict[str, Any]:
     """Train a network, count its wrong test rows, and write its files.
 
     Returns:
@@ -171,13 +173,13 @@ def _train(job: Job, engine: Engine, callback: CheckpointCallback, stop: Stop) -
     """
     dataset = _dataset(job)
     state = callback.initial_state()
-    with stop.deferred():
+    with stop.delay_signals():
         TrainingRun(as_network(job.experiment), state, engine, callback).train(dataset)
     if state.best is None:
         raise DaeError("fine-tuning ended without a single epoch")
     callback.report(state, phase="test")
     wrong = wrong_rows(state.best, dataset.test, engine)
-    keep_wrong_rows(job.partial, wrong)
+    save_wrong_rows(job.partial, wrong)
     best = (r for r in state.history if (r.phase, r.epoch) == ("finetune", state.best_epoch))
     state.network = None  # the last parameters are of no further use, the best ones are saved
     callback.save(state)
@@ -192,24 +194,20 @@ def _train(job: Job, engine: Engine, callback: CheckpointCallback, stop: Stop) -
 
 
 def _learn_filters(
-    job: Job, engine: Engine, callback: CheckpointCallback, stop: Stop
+    job: Job, engine: Engine, callback: CheckpointCallback, stop: StopRequest
 ) -> dict[str, Any]:
     """Train one layer for its filters, measure them and write its files; there is no test."""
     experiment = job.experiment
     assert isinstance(experiment, FilterExperiment)
     inputs = inputs_of(images_of(job.data, experiment), experiment.pretrain.batch_size, engine)
     state = callback.initial_state()
-    with stop.deferred():
+    with stop.delay_signals():
         TrainingRun(experiment, state, engine, callback).pretrain(inputs)
     callback.report(state, phase="measure")
     callback.save(state)
     weights = state.layers[0].weight.cpu().numpy()
-    write_rows(
-        job.partial / FILTERS_CSV,
-        measures_of(weights, experiment.dataset),
-        UnitMeasures,
-        make_folder=False,
-    )
+    measures = measures_of(weights, experiment.dataset)
+    write_rows(job.partial / FILTERS_CSV, measures, UnitMeasures, make_folder=False)
     save_run_filters(job.partial, experiment.dataset, f"{job.cell}: filters")
     return {}
 

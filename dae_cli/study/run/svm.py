@@ -14,12 +14,12 @@ from dae_cli.config.schema import SvmExperiment
 from dae_cli.data.dataset import Dataset
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.files import write_text
-from dae_cli.stopping import Stop
+from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Position, Watcher
 from dae_cli.study.run.checkpoints import Stopped
 from dae_cli.study.run.job import CHECKPOINT, TRIALS, Job
 from dae_cli.study.run.record import StatusFile
-from dae_cli.study.run.wrong_rows import keep_wrong_rows
+from dae_cli.study.run.wrong_rows import save_wrong_rows
 from dae_cli.svm.files import read_trials, save_svm, trials_csv
 from dae_cli.svm.selection import Trial, best_of, search
 from dae_cli.svm.svm import Svm
@@ -39,7 +39,7 @@ class SvmRun:
         status: the run's status.json.
     """
 
-    def __init__(self, job: Job, watcher: Watcher, stop: Stop, status: StatusFile) -> None:
+    def __init__(self, job: Job, watcher: Watcher, stop: StopRequest, status: StatusFile) -> None:
         assert isinstance(job.experiment, SvmExperiment)
         self._job, self._experiment, self._status = job, job.experiment, status
         self._watcher, self._stop = watcher, stop
@@ -54,7 +54,7 @@ class SvmRun:
             Stopped: it was asked to stop.
             RunFolderError: trials.csv is damaged.
         """
-        with self._stop.deferred():
+        with self._stop.delay_signals():
             known = {trial.point: trial for trial in self._trials_so_far(dataset)}
             svms = SvmTrials(
                 dataset,
@@ -69,7 +69,7 @@ class SvmRun:
             svm = svms.train_on_all_rows(best.kernel, best.C)
             self._report(trials, phase="test")
             wrong = svm.wrong_rows(dataset.test)
-            keep_wrong_rows(self._job.partial, wrong)
+            save_wrong_rows(self._job.partial, wrong)
             checkpoint = self._job.partial / CHECKPOINT
             save_svm(checkpoint, svm, self._experiment, self._job.data.sha256)
         return {
@@ -88,7 +88,7 @@ class SvmRun:
 
     def _raise_if_stopped(self) -> None:
         """End the run if it was asked to stop; the trial in progress is lost."""
-        if self._stop.asked():
+        if self._stop.signal:
             with suppress(DaeError):
                 self._status.write("running")  # the minutes count
             raise Stopped
@@ -112,15 +112,15 @@ class SvmRun:
         write_text(self._job.partial / TRIALS, trials_csv(trials), make_folder=False)
 
     def _report(self, trials: Sequence[Trial], phase: str = "select") -> None:
-        coarse, made = self._experiment.svm.coarse_trials, len(trials)
-        expected = max(made, coarse * (REFINED if self._experiment.svm.refine else 1.0))
+        coarse, number = self._experiment.svm.coarse_trials, len(trials)
+        expected = max(number, coarse * (REFINED if self._experiment.svm.refine else 1.0))
         place = Position(
             phase=phase,
             layer=None,
-            epoch=made,
-            epochs=max(made, coarse),
+            epoch=number,
+            epochs=max(number, coarse),
             valid_error_percent=best_of(trials).valid_error_percent,
-            fraction=1.0 if phase == "test" else min(0.95, made / expected),
+            fraction=1.0 if phase == "test" else min(0.95, number / expected),
         )
         self._watcher.moved(self._job.name, place)
 
@@ -149,9 +149,9 @@ def replayed(experiment: SvmExperiment, trials: Sequence[Trial]) -> tuple[Trial,
     known = {trial.point: trial for trial in trials}
 
     def from_known(kernel: object, Cs: Sequence[float]) -> Sequence[Trial]:
-        found = [trial for (k, c), trial in known.items() if k == kernel and c in Cs]
-        if len(found) < len(Cs):
+        matching = [trial for (k, c), trial in known.items() if k == kernel and c in Cs]
+        if len(matching) < len(Cs):
             raise RunFolderError(f"a search makes a trial of {kernel} that is not in {TRIALS}")
-        return sorted(found, key=lambda trial: Cs.index(trial.C))
+        return sorted(matching, key=lambda trial: Cs.index(trial.C))
 
     return search(from_known, experiment.svm)

@@ -1,7 +1,7 @@
 """wrong_rows.npy of a run: which test rows it got wrong, one bit a row.
 
-Two models are compared on the same test rows (`tables/comparisons.py`); their counts alone cannot
-tell how often they fail on different rows. The file holds uint8, the bits of `numpy.packbits`:
+Two models are compared on the same test rows (`tables/comparisons.py`); their counts alone do not
+say how often they fail on different rows. The file holds uint8, the bits of `numpy.packbits`:
 bit 7 of byte 0 is the first test row, and it is 1 where the row was classified wrongly.
 """
 
@@ -22,7 +22,7 @@ _MOST_HEADER = 10_000
 _REMEDY = "remove the folder of the run to have dae replicate make it again"
 
 
-def keep_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
+def save_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
     """Write wrong_rows.npy whole, from what is True for each test row classified wrongly.
 
     Raises:
@@ -33,8 +33,8 @@ def keep_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
     write_whole(folder / WRONG_ROWS, content.getvalue(), make_folder=False)
 
 
-def load_wrong_rows(folder: Path, n_test: int, n_wrong: int) -> NDArray[np.bool_]:
-    """Read wrong_rows.npy of a run with so many test rows, so many of them wrong.
+def load_wrong_rows(folder: Path, n_test: int, n_wrong: int | None) -> NDArray[np.bool_]:
+    """Read wrong_rows.npy of a run with so many test rows, so many of them wrong, if given.
 
     Raises:
         RunFolderError: it is missing or damaged, or has other counts.
@@ -74,8 +74,8 @@ def _packed_bits(content: bytes, n_bytes: int) -> bytes:
     return bits.tobytes()
 
 
-def unpack(bits: bytes, n_test: int, n_wrong: int) -> NDArray[np.bool_]:
-    """Return which of so many test rows are wrong, so many of them.
+def unpack(bits: bytes, n_test: int, n_wrong: int | None) -> NDArray[np.bool_]:
+    """Return which of so many test rows are wrong, so many of them, if given.
 
     Raises:
         ValueError: the bits are of another number of rows, or of wrong ones.
@@ -85,6 +85,6 @@ def unpack(bits: bytes, n_test: int, n_wrong: int) -> NDArray[np.bool_]:
     wrong = np.unpackbits(np.frombuffer(bits, dtype=np.uint8)).astype(np.bool_)
     if wrong[n_test:].any():
         raise ValueError(f"bits are set beyond the {n_test} test rows")
-    if (n_set := int(wrong.sum())) != n_wrong:
+    if n_wrong is not None and (n_set := int(wrong.sum())) != n_wrong:
         raise ValueError(f"has {n_set} wrong rows, expected {n_wrong}, the run's n_wrong")
     return wrong[:n_test]

@@ -20,7 +20,7 @@ _REBUILT = frozenset(
 
 
 def data_mark(row: RunRow | TableRow) -> str:
-    """What stands beside a verdict where the data are not known to be the authors'; else empty.
+    """The remark beside a verdict where the data are not known to be the authors'; else empty.
 
     Data that were rebuilt from MNIST pixel for pixel are theirs.
     """
@@ -73,18 +73,17 @@ def ours(row: TableRow, nothing: str = NOTHING) -> str:
     return text if row.sd_over_seeds is None else f"{text} (sd {row.sd_over_seeds:.2f})"
 
 
-def paper(row: TableRow, nothing: str = NOTHING, mark: str = "") -> str:
-    """The paper's error with its interval, a mark behind it, and its model."""
+def paper(row: TableRow, nothing: str = NOTHING, *, marked: bool = False) -> str:
+    """The paper's error with its interval, and its model.
+
+    Args:
+        marked: with the mark of a number that was not read in a publication of its authors.
+    """
     if row.paper_error_percent is None:
         return nothing
-    number = interval(row.paper_error_percent, row.paper_half_width_95)
+    number, source = interval(row.paper_error_percent, row.paper_half_width_95), paper_number(row)
+    mark = MARKS.get(source.certainty, "") if marked and source else ""
     return f"{number}{mark} ({row.paper_model})"
-
-
-def paper_marked(row: TableRow) -> str:
-    """`paper`, with the mark of a number that was not read in a publication of its authors."""
-    number = paper_number(row)
-    return paper(row, mark=MARKS.get(number.certainty, "") if number else "")
 
 
 def paper_number(row: TableRow) -> PaperNumber | None:
@@ -100,7 +99,7 @@ def selected(row: RunRow) -> str:
 
 
 def selected_heading(rows: Sequence[RunRow]) -> str:
-    """What `selected` tells of rows."""
+    """The heading of `selected`."""
     svms = ", or the SVM selected" if any(is_svm(row.model) for row in rows) else ""
     return f"best epoch{svms}"
 

@@ -94,7 +94,7 @@ def paper_claims(table: PaperTable, tests: Sequence[RunComparison]) -> list[Pape
 
 def comparison_rows(claims: Iterable[PaperClaim]) -> list[tuple[str, ...]]:
     """Return a line for each comparison that claims rest on, in words by COLUMNS; none twice."""
-    found = dict.fromkeys(comparison for claim in claims for comparison in claim.comparisons)
+    comparisons = dict.fromkeys(comparison for claim in claims for comparison in claim.comparisons)
     return [
         (
             f"{c.a.model}, {c.b.model}",
@@ -105,7 +105,7 @@ def comparison_rows(claims: Iterable[PaperClaim]) -> list[tuple[str, ...]]:
             c.test,
             c.theirs,
         )
-        for c in found
+        for c in comparisons
     ]
 
 
@@ -147,7 +147,7 @@ def _compared(a: TableCell, b: TableCell, tests: Sequence[RunComparison]) -> Mod
 
 
 def _side(test: RunComparison, first: str) -> Side:
-    """Tell where the cell `first` of a test lies, if the test is significant."""
+    """Return where the cell `first` of a test lies, if the test is significant."""
     difference = test.only_a_wrong - test.only_b_wrong
     if not test.significant or not difference:
         return "undecided"
@@ -175,17 +175,17 @@ def _about_models(
     each = {
         pair: compare_models(pair, table, tests) for pair in product(left.split(), right.split())
     }
-    found = tuple(comparison for own in each.values() for comparison in own)
+    tested = tuple(comparison for own in each.values() for comparison in own)
     wanted = ("lower",) if sign == "<" else ("lower", "undecided")
     shown = [side for pair in each for side in _paper_sides(pair, table).values()]
-    expected = [c for c in found if c.theirs in wanted]
-    good = [c for c in found if c.ours in wanted]
+    expected = [c for c in tested if c.theirs in wanted]
+    good = [c for c in tested if c.ours in wanted]
     bad = [c for c in expected if c not in good]
     if sign == "<":  # the contrary counts even where the paper shows it as well
-        bad += [c for c in found if c.ours == "higher"]
+        bad += [c for c in tested if c.ours == "higher"]
     everywhere = len(expected) == sum(side in wanted for side in shown)
     evidence = "; ".join(_counts(pair, own, table) for pair, own in each.items())
-    return PaperClaim(says, _outcome(found, good, bad, everywhere), evidence, found)
+    return PaperClaim(says, _outcome(tested, good, bad, everywhere), evidence, tested)
 
 
 def _outcome(

@@ -1,8 +1,7 @@
 """mcnemar.csv and wrong_rows.csv: every two cells of a data set on the same test rows, by seed.
 
-Run folders stay on the machine that made them; wrong_rows.csv says which test rows each run got
-wrong, wherever it was made. Where even that does not, a row of mcnemar.csv follows from itself and
-runs.csv: the rows that one model alone gets wrong differ by as much as all its wrong rows do.
+Which test rows a run got wrong is in its folder, and in wrong_rows.csv for those who do not have
+the folder. A row of mcnemar.csv whose runs are in neither stays as long as it agrees with runs.csv.
 
 McNemar's test asks whether two models that were tested on the same rows have the same error. Only
 rows that one of them gets wrong and the other right say something: if both have the same error,
@@ -13,11 +12,12 @@ for two classifiers and one test set by Dietterich, Neural Computation 10, 1998.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from itertools import combinations
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,10 @@ from scipy.special import bdtr, chdtrc
 from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.errors import RunFolderError
 from dae_cli.study.rows import RunComparison, RunRow, SavedWrongRows
-from dae_cli.study.run.job import RUNS
+from dae_cli.study.run.job import RUNS, is_run_name
 from dae_cli.study.run.wrong_rows import load_wrong_rows, unpack
+
+Row = TypeVar("Row", RunComparison, SavedWrongRows)
 
 MCNEMAR_CSV, WRONG_ROWS_CSV = "mcnemar.csv", "wrong_rows.csv"
 ONE_RUN = "SVM"
@@ -36,8 +38,8 @@ LEVEL = 0.05
 FEW = 25
 """Below so many rows that one model alone gets wrong, the exact binomial test; then χ²."""
 
-WrongRows = Callable[[RunRow], "NDArray[np.bool_] | None"]
-"""Gives the wrong test rows of a run; None where they are not known."""
+WrongRows = Mapping[str, NDArray[np.bool_]]
+"""By run, for each test row, whether it is wrong; runs of which that is not known are missing."""
 
 
 def p_value(only_a_wrong: int, only_b_wrong: int) -> float:
@@ -79,24 +81,24 @@ def compare_runs(
 
     Args:
         rows: of runs.csv, in the order of the study's cells.
-        wrong_rows: gives those of a run.
+        wrong_rows: of runs.
         earlier: comparisons that stay where the wrong rows of a run are not known, if the runs are
             the same and its counts agree with theirs.
     """
     known = {(c.run_a, c.run_b): c for c in earlier}
-    found = []
+    comparisons = []
     for a, b, seed in _pairs(rows):
-        wrong_a, wrong_b = wrong_rows(a), wrong_rows(b)
+        wrong_a, wrong_b = wrong_rows.get(a.run), wrong_rows.get(b.run)
         before = known.get((a.run, b.run))
         if wrong_a is not None and wrong_b is not None:
             only_a, only_b = int((wrong_a & ~wrong_b).sum()), int((wrong_b & ~wrong_a).sum())
-            found.append(_comparison(a, b, seed, only_a, only_b))
+            comparisons.append(_comparison(a, b, seed, only_a, only_b))
         elif before is not None and _agrees(before, a.n_wrong or 0, b.n_wrong or 0):
-            found.append(_comparison(a, b, seed, before.only_a_wrong, before.only_b_wrong))
+            comparisons.append(_comparison(a, b, seed, before.only_a_wrong, before.only_b_wrong))
     # The comparisons of a data set stand together, and are adjusted together.
     adjusted = []
-    for name in dict.fromkeys(c.dataset for c in found):
-        own = [c for c in found if c.dataset == name]
+    for name in dict.fromkeys(c.dataset for c in comparisons):
+        own = [c for c in comparisons if c.dataset == name]
         p_values = holm([c.p_value for c in own])
         adjusted += [replace(c, p_holm=p) for c, p in zip(own, p_values, strict=True)]
     return adjusted
@@ -151,36 +153,37 @@ def write_comparisons(
 ) -> list[RunComparison]:
     """Write mcnemar.csv and wrong_rows.csv of the rows of runs.csv; return the former.
 
-    What was known before is read from the results folder `source`, `out` unless given.
+    The caller holds the lock of the tables. A damaged file is written again where every run's
+    folder is here.
 
-    Whoever holds the tables calls it. Where every run's folder is here, files that dae did not
-    write are made anew.
+    Args:
+        source: the results folder that is read; `out` unless given.
 
     Raises:
         OutputError: it cannot be written. RunFolderError: see `require_readable`.
     """
     source = source or out
     require_readable(source, rows)
-    try:
-        earlier = read_rows(source / MCNEMAR_CSV, RunComparison)
-    except RunFolderError:
-        earlier = []
-    wrong_rows = wrong_rows_in(source)
-    found = compare_runs(rows, wrong_rows, earlier)
-    write_rows(out / WRONG_ROWS_CSV, wrong_rows_to_save(rows, wrong_rows), SavedWrongRows)
-    write_rows(out / MCNEMAR_CSV, found, RunComparison)
-    return found
+    wrong_rows = read_wrong_rows(source, rows)
+    comparisons = compare_runs(rows, wrong_rows, _rows_in(source / MCNEMAR_CSV, RunComparison))
+    saved = [
+        SavedWrongRows(run, len(wrong), int(wrong.sum()), _packed(wrong))
+        for run, wrong in wrong_rows.items()
+    ]
+    write_rows(out / WRONG_ROWS_CSV, saved, SavedWrongRows)
+    write_rows(out / MCNEMAR_CSV, comparisons, RunComparison)
+    return comparisons
 
 
 def require_readable(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool = False) -> None:
     """Make sure that what is known of runs whose folders are elsewhere can be read.
 
-    To write mcnemar.csv and wrong_rows.csv anew would lose it.
+    Writing mcnemar.csv and wrong_rows.csv again would lose it.
 
     Args:
         out: the folder of the results.
         rows: of runs.csv.
-        discarding_runs: the folders that are here will be removed, to be made one after the other.
+        discarding_runs: the folders that are here will be removed and the runs made again.
 
     Raises:
         RunFolderError: one of the files is not one that dae wrote.
@@ -191,46 +194,33 @@ def require_readable(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool
         read_rows(out / WRONG_ROWS_CSV, SavedWrongRows)
 
 
-def wrong_rows_in(out: Path) -> WrongRows:
-    """Return what gives the wrong rows of the runs in a results folder, each file read once.
+def read_wrong_rows(out: Path, rows: Sequence[RunRow]) -> dict[str, NDArray[np.bool_]]:
+    """Return the wrong test rows of finished runs: from their folders, else from wrong_rows.csv.
 
-    A run's folder comes first, then wrong_rows.csv; where that is damaged, it counts as not there.
+    A run that neither has, or with other counts than its row, is left out.
     """
+    saved = {row.run: row for row in _rows_in(out / WRONG_ROWS_CSV, SavedWrongRows)}
+    wrong_rows: dict[str, NDArray[np.bool_]] = {}
+    for row in rows:
+        if row.error or not is_run_name(row.run):
+            continue
+        counts = row.n_test or 0, row.n_wrong or 0
+        with suppress(ValueError, KeyError):
+            try:
+                wrong_rows[row.run] = load_wrong_rows(out / RUNS / row.run, *counts)
+            except RunFolderError:
+                if (saved[row.run].n_test, saved[row.run].n_wrong) == counts:
+                    bits = b64decode(saved[row.run].bits, validate=True)
+                    wrong_rows[row.run] = unpack(bits, *counts)
+    return wrong_rows
+
+
+def _rows_in(path: Path, kind: type[Row]) -> list[Row]:
+    """The rows of a file; none where it is damaged."""
     try:
-        saved = {row.run: row for row in read_rows(out / WRONG_ROWS_CSV, SavedWrongRows)}
+        return read_rows(path, kind)
     except RunFolderError:
-        saved = {}
-
-    @cache
-    def read(run: str, n_test: int, n_wrong: int) -> NDArray[np.bool_] | None:
-        if Path(run).name != run or run in ("", ".."):
-            return None
-        try:
-            return load_wrong_rows(out / RUNS / run, n_test, n_wrong)
-        except RunFolderError:
-            return _unpacked(saved.get(run), n_test, n_wrong)
-
-    return lambda row: read(row.run, row.n_test or 0, row.n_wrong or 0)
-
-
-def _unpacked(saved: SavedWrongRows | None, n_test: int, n_wrong: int) -> NDArray[np.bool_] | None:
-    """Return the saved rows of a run of such counts; None where they are of others."""
-    if saved is None or (saved.n_test, saved.n_wrong) != (n_test, n_wrong):
-        return None
-    try:
-        return unpack(b64decode(saved.bits, validate=True), n_test, n_wrong)
-    except ValueError:
-        return None
-
-
-def wrong_rows_to_save(rows: Iterable[RunRow], wrong_rows: WrongRows) -> list[SavedWrongRows]:
-    """Return the wrong rows of every run that is done and of which they are known."""
-    known = [(row.run, wrong_rows(row)) for row in rows if not row.error]
-    return [
-        SavedWrongRows(run, len(wrong), int(wrong.sum()), _packed(wrong))
-        for run, wrong in known
-        if wrong is not None
-    ]
+        return []
 
 
 def _packed(wrong: NDArray[np.bool_]) -> str:

@@ -66,7 +66,7 @@ class TableCell:
     units: str = ""
     """Of the hidden layers, such as `2000-2000-2000`; empty for an SVM."""
     data_mark: str = ""
-    """What stands beside the verdict where the data are not known to be the authors'."""
+    """The remark beside the verdict where the data are not known to be the authors'."""
     verdict: str = ""
     """better, matches, worse or calibrated; no reference where the cell is not to be compared."""
     bold: bool = False

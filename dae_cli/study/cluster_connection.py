@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dae_cli.errors import ConfigError, plain
+from dae_cli.study.cluster import Cluster, ClusterError
 from dae_cli.study.progress import Watcher
-from dae_cli.study.workers.cluster import Cluster, ClusterError
 
 ANSWER_SECONDS = 6
 """In which a connection is there, a scheduler says its first word, and tells what it is."""

@@ -1,0 +1,300 @@
+"""`dae data`: which data sets there are, getting and checking them, and pictures of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dae_cli.commands.options import (
+    AcceptUnverified,
+    DataDir,
+    DataOrigin,
+    Format,
+    SplitName,
+    file,
+    grid_of_tiles,
+)
+from dae_cli.commands.tables import DASH, as_json, columns, fits
+from dae_cli.config.messages import did_you_mean
+from dae_cli.config.names import label
+from dae_cli.config.own_data import SUFFIXES, declared
+from dae_cli.data.cache import load
+from dae_cli.data.dataset import Prepared
+from dae_cli.data.datasets import DATASETS, spec_of
+from dae_cli.data.sources import DataOptions, Offer, check, offers, prepare, published_addresses
+from dae_cli.errors import DaeError
+from dae_cli.figures.filters import filter_sheet
+from dae_cli.figures.saving import check_suffix
+from dae_cli.study.run.filters import as_shown
+
+ALL = "all"
+
+Names = Annotated[
+    list[str], typer.Argument(metavar="NAME", help="Sets, or all.", show_default=False)
+]
+NamesOrAll = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME", help="Sets; default: all.", show_default=False)
+]
+
+data = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="""Wherever a set is needed, it is taken from your files, the cache, the download of the
+    original archive, or the published recipe, in this order; its origin is always shown.""",
+)
+
+
+@data.command("list", epilog="Example: dae data list --format json")
+def list_(names: NamesOrAll = None, data_dir: DataDir = None, form: Format = "table") -> None:
+    """List the sets: what is here, and where each would come from.
+
+    Nothing is fetched, generated or checked; `dae data verify` checks.
+    """
+    found, code = _offers_of(names, DataOptions(data_dir))
+    sets = [_facts(name, offers) for name, offers in found.items()]
+    if form == "json":
+        typer.echo(as_json(sets))
+    else:
+        header = ("set", "rows", "here", "size", "SHA-256", "would come from")
+        rows = [header, *(row for facts in sets for row in _table_rows(facts))]
+        lines = columns(rows)
+        if sys.stdout.isatty() and not fits(lines):
+            lines = columns([(name, here, source) for name, _, here, _, _, source in rows])
+        typer.echo("\n".join(lines))
+    if code:
+        raise typer.Exit(code)
+
+
+@data.command(epilog="Example: dae data fetch convex rect --origin original")
+def fetch(
+    names: Names,
+    origin: DataOrigin = None,
+    data_dir: DataDir = None,
+    accept_unverified: AcceptUnverified = False,
+    form: Format = "table",
+) -> None:
+    """Prepare sets: from your files, the cache, a download, or the recipe.
+
+    mnist fetches MNIST, which five of the sets are made of. A set that is not available is reported
+    on stderr; the others are prepared nevertheless.
+    """
+    _prepare(_chosen(names), DataOptions(data_dir, origin, accept_unverified), form)
+
+
+@data.command(epilog="Example: dae data make rect-img")
+def make(names: Names, data_dir: DataDir = None, form: Format = "table") -> None:
+    """Generate sets by the published recipes, even if originals exist.
+
+    The same bytes on any machine. Sets of digits are made of MNIST: from your files, or downloaded.
+    """
+    _prepare(_chosen(names, generated=True), DataOptions(data_dir, "regenerated"), form)
+
+
+@data.command(epilog="Example: dae data verify convex")
+def verify(
+    names: NamesOrAll = None,
+    data_dir: DataDir = None,
+    accept_unverified: AcceptUnverified = False,
+    form: Format = "table",
+) -> None:
+    """Check the copies that are here.
+
+    Exit code 1 if a cached copy is damaged, 2 if a file of yours is bad.
+    """
+    found, code = _offers_of(names, DataOptions(data_dir, accept_unverified=accept_unverified))
+    checks: list[dict[str, Any]] = []
+    for name, copies in found.items():
+        for offer in copies:
+            if offer.paths:
+                sound, words = check(spec_of(name), offer)
+                facts = {"name": name} | _copy_facts(offer, sound or offer)
+                checks.append(facts | {"sound": bool(sound), "found": words})
+                if not sound:
+                    code = max(code, 2 if offer.place == "yours" else 1)
+    if form == "json":
+        typer.echo(as_json(checks))
+    elif checks:
+        rows = [("set", "copy", "origin", "trust", "SHA-256", "found")]
+        for one in checks:
+            digest, trust = (one["sha256"] or DASH)[:12], one["trust"] or DASH
+            path = label(Path(one["paths"][0]))
+            rows.append((one["name"], path, one["origin"], trust, digest, one["found"]))
+        typer.echo("\n".join(columns(rows)))
+    elif not code:
+        _note("no copy of these sets is here; dae data fetch gets them")
+    if code:
+        raise typer.Exit(code)
+
+
+@data.command(epilog="Example: dae data show bg-img --out bg-img.png")
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A set.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            parser=file,
+            help="The picture.  [default: NAME-ORIGIN.png, here]",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[SplitName, typer.Option(help="The rows to show.")] = "train",
+    tiles: Annotated[
+        str, typer.Option(metavar="ROWSxCOLUMNS", help="Rows of the split, evenly spread over it.")
+    ] = "10x20",
+    origin: DataOrigin = None,
+    data_dir: DataDir = None,
+    accept_unverified: AcceptUnverified = False,
+) -> None:
+    """Draw images of a set, upright, on one sheet. Prints the picture's path."""
+    grid = grid_of_tiles(tiles)
+    if name == ALL:
+        raise typer.BadParameter("a sheet shows one set", param_hint="NAME")
+    (name,) = _chosen([name])
+    if out is not None:
+        check_suffix(out, (".png",))
+    prepared = prepare(name, DataOptions(data_dir, origin, accept_unverified), _note)
+    dataset = load(prepared)
+    rows = dataset.splits[split]
+    shown = rows.take(min(grid[0] * grid[1], len(rows)))
+    turned = "; stored transposed, shown upright" if spec_of(name).stored_transposed else ""
+    sheet = filter_sheet(
+        [as_shown(2 * shown.as_float() - 1, name)],  # black is 0 and white is 1
+        grid,
+        limit=1.0,
+        scale_ends=("0", "1"),
+        title=f"{name} ({prepared.standing})",
+        caption=f"{len(shown)} of {len(rows)} rows of {split}, evenly spread over it; the numbers "
+        f"count the tiles{turned}",
+    )
+    path = out or Path(f"{name}-{prepared.origin}.png")
+    about = {"Title": f"{name}, {split}", "Source": prepared.source, "SHA256": dataset.sha256}
+    sheet.save(path, about)
+    typer.echo(label(path))
+
+
+def _chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
+    """The sets that are named, each once; `all` means all, or all that can be `generated`; the path
+    of a declaration means a set of the user's own.
+
+    Raises BadParameter for another name.
+    """
+    known = [name for name, spec in DATASETS.items() if spec.recipe or not generated]
+    paths = [] if generated else [name for name in names if name.endswith(SUFFIXES)]
+    own = {path: declared(Path(path)) for path in paths}
+    for name in names:
+        if name in (*known, *own, ALL):
+            continue
+        if name in DATASETS:
+            raise typer.BadParameter(
+                f"{name!r} has no recipe: there is the original only; dae data fetch {name} gets "
+                "it",
+                param_hint="NAME",
+            )
+        hint = did_you_mean(name, known) or f"; expected {', '.join(known)} or {ALL}"
+        raise typer.BadParameter(f"there is no data set {name!r}{hint}", param_hint="NAME")
+    return known if ALL in names else list(dict.fromkeys(own.get(name, name) for name in names))
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _prepare(names: Sequence[str], options: DataOptions, form: Format) -> None:
+    ready: list[dict[str, Any]] = []
+    problems: list[DaeError] = []
+    for name in names:
+        try:
+            found = prepare(name, options, _note)
+        except DaeError as error:
+            problems.append(error)
+            _note(str(error))
+        else:
+            keys = ("name", "origin", "trust", "sha256", "source")
+            ready.append({key: getattr(found, key) for key in keys} | {"path": str(found.path)})
+    if form == "json":
+        typer.echo(as_json(ready))
+    elif ready:
+        rows = [("set", "origin", "trust", "SHA-256", "source")]
+        for r in ready:
+            trust, digest = r["trust"] or DASH, r["sha256"][:12]
+            rows.append((r["name"], r["origin"], trust, digest, r["source"]))
+        typer.echo("\n".join(columns(rows)))
+    if problems:
+        raise typer.Exit(max(problem.exit_code for problem in problems))
+
+
+def _offers_of(
+    names: Sequence[str] | None, options: DataOptions
+) -> tuple[dict[str, list[Offer]], int]:
+    """Copies and sources of each set, and the exit code: a set with an error hides no other."""
+    found: dict[str, list[Offer]] = {}
+    code = 0
+    for name in _chosen(names or [ALL]):
+        try:
+            found[name] = list(offers(name, options))
+        except DaeError as error:  # half a pair of files, say
+            _note(f"{name}: {error}")
+            code = max(code, error.exit_code)
+    return found, code
+
+
+def _facts(name: str, offers: Sequence[Offer]) -> dict[str, Any]:
+    spec = spec_of(name)
+    return {
+        "name": name,
+        "classes": spec.n_classes,
+        "rows": spec.rows,
+        "archive": spec.archive and spec.archive.name,
+        "archive_sha1": spec.archive and spec.archive.sha1,
+        "known_sha256": sorted(spec.known_sha256),
+        "addresses": list(published_addresses(spec)),
+        "copies": [
+            _copy_facts(offer, offer)
+            | {"bytes": offer.n_bytes, "source": offer.source, "usable": offer.usable}
+            for offer in offers
+            if offer.paths
+        ],
+        "comes_from": _comes_from([offer for offer in offers if offer.usable]),
+    }
+
+
+def _copy_facts(offer: Offer, known: Prepared | Offer) -> dict[str, Any]:
+    return {
+        "place": offer.place,
+        "paths": [str(path) for path in offer.paths],
+        "origin": offer.origin,
+        "trust": known.trust,
+        "sha256": known.sha256,
+    }
+
+
+def _comes_from(usable: Sequence[Offer]) -> str:
+    """Where a set would be taken from now."""
+    if not usable:
+        return "your files alone"
+    first = usable[0]
+    if first.paths:
+        return "your files" if first.place == "yours" else f"the cache ({first.origin})"
+    return ", else ".join(offer.source for offer in usable)
+
+
+def _table_rows(facts: dict[str, Any]) -> list[tuple[str, ...]]:
+    """A row for each copy of a set; the first has what is said of the set as well."""
+    rows = " + ".join(str(n) for n in facts["rows"].values())
+    copies = [_copy_cells(copy) for copy in facts["copies"]] or [(DASH, DASH, DASH)]
+    others = [("", "", *copy, "") for copy in copies[1:]]
+    return [(facts["name"], rows, *copies[0], facts["comes_from"]), *others]
+
+
+def _copy_cells(copy: dict[str, Any]) -> tuple[str, str, str]:
+    where = "yours" if copy["place"] == "yours" else "cached"
+    unused = "" if copy["usable"] else ", not used"
+    n = copy["bytes"]
+    size = f"{n / 1e6:.1f} MB" if n >= 50_000 else f"{n / 1e3:.1f} kB"
+    return f"{copy['origin']}, {where}{unused}", size, (copy["sha256"] or DASH)[:12]

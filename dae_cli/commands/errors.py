@@ -1,0 +1,101 @@
+"""How a command ends when it fails: a message on stderr and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from dae_cli.errors import DaeError, NameTooLongError
+from dae_cli.stopping import Interrupted
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
+
+
+class ErrorReportingGroup(TyperGroup):
+    """Turns exceptions of the commands into messages; accepts --debug anywhere on the line."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move --debug to the front, where the group reads it."""
+        end = args.index("--") if "--" in args else len(args)
+        if "--debug" in args[:end]:
+            others = [word for word in args[:end] if word != "--debug"]
+            # `dae --debug` without a command shows the help, as `dae` does.
+            args = ["--debug", *others, *args[end:]] if others else args[end:]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; every failure becomes an exit code."""
+        debug = bool(ctx.params.get("debug"))
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            return result
+        except BrokenPipeError:
+            _drop_output()
+            raise typer.Exit(BROKEN_PIPE) from None
+        except (Exception, KeyboardInterrupt, Interrupted) as error:
+            if _is_typers_own(error):
+                raise
+            code, text = _exit_code_and_message(error)
+            if debug:
+                text = "".join(traceback.format_exception(error)) + text
+            elif not isinstance(error, (DaeError, KeyboardInterrupt, Interrupted)) and code == 1:
+                text += "\n  --debug shows the traceback"
+        try:
+            typer.echo(text, err=True)
+        except OSError:
+            _drop_output()
+        raise typer.Exit(code)
+
+
+@contextmanager
+def hint_when_interrupted(hint: str) -> Iterator[None]:
+    """Add a line on how to resume to the message of an interruption within the block."""
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted) as interrupt:
+        interrupt.add_note(hint)
+        raise
+
+
+def _is_typers_own(error: BaseException) -> bool:
+    """Usage errors and early exits, which Typer reports itself."""
+    if isinstance(error, (typer.Exit, typer.Abort, EOFError)):
+        return True
+    return hasattr(error, "show") and hasattr(error, "exit_code")
+
+
+def _exit_code_and_message(error: BaseException) -> tuple[int, str]:
+    if isinstance(error, DaeError):
+        return error.exit_code, str(error)
+    if isinstance(error, (KeyboardInterrupt, Interrupted)):
+        code, word = INTERRUPTED, "interrupted"
+        if isinstance(error, Interrupted):
+            code, word = error.exit_code, error.word
+        return code, "\n".join([word, *getattr(error, "__notes__", [])])
+    if isinstance(error, OSError) and error.filename is not None:
+        if error.errno == errno.ENAMETOOLONG:  # the user chose the path
+            too_long = NameTooLongError(error.filename)
+            return too_long.exit_code, str(too_long)
+        return 1, f"{error.filename}: {error.strerror or type(error).__name__}"
+    return 1, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _drop_output() -> None:
+    """Nobody reads the output: keep Python from complaining when it flushes its streams at exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,36 @@
+"""Which cells of a study are done, by its runs.csv: a quick look, at no run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
+from dae_cli.study.rows import RunRow, read_results
+from dae_cli.study.run.job import config_sha256
+
+State = Literal["none", "failed", "done"]
+
+
+def cell_states(study: ResolvedStudy, results: Path) -> dict[str, State]:
+    """Return by cell whether runs.csv has a result of its settings, with whatever seed.
+
+    Raises:
+        RunFolderError: runs.csv is not one that dae wrote.
+    """
+    rows = read_results(results / "runs.csv", RunRow)
+    return {cell.cell: _state(cell, rows) for cell in study.cells}
+
+
+def _state(cell: ResolvedExperiment, rows: Sequence[RunRow]) -> State:
+    current = [
+        row
+        for row in rows
+        if row.cell == cell.cell
+        and row.config_sha256
+        == config_sha256(cell.experiment.model_copy(update={"seed": row.seed}), row.numerics)
+    ]
+    if any(not row.error for row in current):
+        return "done"
+    return "failed" if current else "none"

@@ -1,1 +1,0 @@
-"""Runs side by side: processes here, or the workers of a Dask cluster."""
