@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,24 @@ def test_a_study_on_own_data_is_replicated_reported_and_verified_without_a_paper
     assert dae("report", str(results)).succeeded().lines[-1] == "results/study/REPORT.md"
     assert (results / "REPORT.md").read_text() == report
     dae("replicate", "study/").failed(2, "digits.npz", "does not exist", "digits.data.yaml")
+
+
+def test_the_page_on_own_data_is_true(dae: Dae) -> None:
+    """Every file and command of docs/your-data.md, as printed."""
+    page = (Path(__file__).parents[1] / "docs" / "your-data.md").read_text()
+    for name, content in re.findall(r"```(?:yaml|python)\n# (\S+)\n(.*?)```", page, re.DOTALL):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(content)
+        if name.endswith(".py"):
+            exec(content)
+    for command in re.findall(r"^\$ dae ([^#\n]+)", page, re.MULTILINE):
+        ended = dae(*command.split()).succeeded()
+        if command.startswith("replicate"):
+            assert "sda-25" in ended.out and "REPORT.md" in ended.lines[-1]
+    errors = [float(row["test_error_percent"]) for row in read_csv(Path("results/mine/table.csv"))]
+    assert max(errors) < 15  # chance: 90
+    documented = set(re.findall(r"^\| `([a-z]+)`", page.partition("| key |")[2], re.MULTILINE))
+    assert documented == {"file", "label", "ignore", "image", "resize", "scale", "split"}
 
 
 def test_rows_are_split_by_class_and_the_seed_draws_others(dae: Dae) -> None:

@@ -190,9 +190,14 @@ def _resolve_file(
 
 
 def resolve_study(
-    name: str, overrides: Sequence[str] = (), only: Sequence[str] = ()
+    name: str,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    data_from: Path | None = None,
 ) -> ResolvedStudy:
     """All cells of a study, or those that `only` names (`convex-25`, `rect-*`), with `--set`.
+
+    `data_from`: where paths of own data begin, if that is not the study's folder.
 
     Raises ConfigError: unknown name or cell, a single experiment instead of a study, or all
     problems of all its files and of the overrides, such as two cells that say the same.
@@ -202,7 +207,7 @@ def resolve_study(
         raise ConfigError(f"{shown(name)} is one experiment, not a study; train it with dae train")
     folder, files = target.folder, cell_files(target.folder)
     wanted = chosen_cells(only, target.name, files)
-    study, problems = read_study_file(folder)
+    study, problems = read_study_file(folder, data_from)
     problems += _folder_problems(folder, files)
     over, wrong = parse_overrides(overrides)
     drafts = [_read_draft(study, file, over) for file in files.values()]
@@ -268,11 +273,13 @@ def first_comment(path: Path) -> str:
     return line.lstrip("# ") if line.startswith("#") else ""
 
 
-def read_settings_file(path: Path) -> tuple[Document | None, list[Problem]]:
+def read_settings_file(
+    path: Path, data_from: Path | None = None
+) -> tuple[Document | None, list[Problem]]:
     """The settings of a cell or experiment file (None if unreadable), and what is wrong in it."""
     document, problems = read_file(path, label(path))
     if document is not None:
-        document, wrong = with_names(document, path.parent)
+        document, wrong = with_names(document, data_from or path.parent)
         if document.has(("file",)) and (path.parent / STUDY_FILE).is_file():
             text = f"declares data: name the file {path.stem}{DATA_SUFFIX}, which is no cell"
             return document, [document.problem(("file",), text)]
@@ -322,7 +329,7 @@ def _malformed(argument: str, key: str, seen: dict[str, Place]) -> str:
 
 def _read_draft(study: StudyFile, file: Path, over: Document) -> Draft:
     """Merge a cell file with its study and the overrides."""
-    return merged_cell(study, file, *read_settings_file(file), over)
+    return merged_cell(study, file, *read_settings_file(file, study.data_from), over)
 
 
 def merged_cell(
