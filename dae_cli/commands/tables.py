@@ -54,7 +54,7 @@ def results(rows: Sequence[TableRow], changed: Collection[str] = ()) -> list[str
 
     Cells in `changed` are marked as not what their files say.
     """
-    if all(row.data_origin == "own" for row in rows):  # there is nothing to compare with
+    if rows and all(row.data_origin == "own" for row in rows):  # there is nothing to compare with
         return columns([line[:3] for line in _with_header(rows, False, changed)], _WIDE_GAPS)
     full = columns(_with_header(rows, False, changed), _WIDE_GAPS)
     if fits(full):

@@ -224,7 +224,8 @@ def resolve_study(
         if draft.experiment is not None
     )
     cells = tuple(cell for cell in everything if cell.cell in wanted)
-    problems += [*_same_cells(cells), *_figure_problems(study.document, drafts)]
+    problems += [*_same_cells(cells), *_same_names_of_data(everything)]
+    problems += _figure_problems(study.document, drafts)
     if problems:
         raise config_error(target.name, problems)
     about = study.settings
@@ -412,6 +413,17 @@ def _same_cells(cells: Sequence[ResolvedExperiment]) -> Iterator[Problem]:
         if other is not cell:
             same = f"resolves to the same experiment as {shown(other.cell)}"
             yield Problem(label(cell.source), f"{same}; a study needs each one once")
+
+
+def _same_names_of_data(cells: Sequence[ResolvedExperiment]) -> Iterator[Problem]:
+    """Own data of one name that two files declare: runs and tables would mix them."""
+    first: dict[str, OwnDataset] = {}
+    for cell in cells:
+        if isinstance(own := cell.experiment.dataset, OwnDataset):
+            other = first.setdefault(own, own)
+            if other.path != own.path:
+                text = f"{own.path} and {other.path} declare data of one name; rename one of them"
+                yield Problem(label(cell.source), text)
 
 
 def _figure_problems(study: Document, drafts: Sequence[Draft]) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from dae_cli.config.schema import FilterExperiment
 from dae_cli.config.study_schema import Expectation, Figure, MeasureName
 from dae_cli.csvfile import read_rows
 from dae_cli.data.dataset import Prepared, Split
+from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.errors import RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet, zoom_sheet
 from dae_cli.figures.saving import remove_pictures
@@ -149,7 +150,7 @@ class FilterReport(Report):
     @property
     def is_of_own_photographs(self) -> bool:
         """Whether some run learned from photographs of the user's."""
-        return any(row.data_origin == "own" for row in self.rows)
+        return any(_is_of_own_photographs(row) for row in self.rows)
 
 
 # The measures of its runs
@@ -292,6 +293,10 @@ def _bar(expect: Expectation) -> str:
 # Its figures
 
 
+def _is_of_own_photographs(row: RunRow) -> bool:
+    return (row.dataset, row.data_origin) == (PHOTOGRAPHS, "own")
+
+
 def source_of(study: ResolvedStudy, figure: Figure, rows: Sequence[RunRow]) -> str:
     """Say what a picture is after, which is ours, or what it is of instead.
 
@@ -306,7 +311,7 @@ def source_of(study: ResolvedStudy, figure: Figure, rows: Sequence[RunRow]) -> s
         and (what := [w for w in cell.changed if w.startswith("patches.") or not of_images])
     ]
     instead = [f"changed by --set ({'; '.join(changed)})"] if changed else []
-    if any(row.data_origin == "own" for row in rows if row.cell in figure.cells):
+    if any(_is_of_own_photographs(row) for row in rows if row.cell in figure.cells):
         instead.append("learned from own photographs")
     if instead:
         return "; ".join(instead)
