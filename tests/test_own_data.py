@@ -82,6 +82,16 @@ def facts(dae: Dae, path: str = "one.yaml") -> dict[str, Any]:
     return yaml.safe_load(dae("show", path).succeeded().out)["dataset"]  # type: ignore[no-any-return]
 
 
+def declare_study(cells: Sequence[str] = ("a",), **sections: Any) -> str:
+    """Write a study of own data, with its declaration outside; its cells differ in their seed."""
+    keys = {"dataset": "../own.yaml"} | NETWORK | sections
+    shared = {key: section for key, section in keys.items() if section is not None}
+    declare("study/study.yaml", title="Own", shared=shared)
+    for seed, cell in enumerate(cells):
+        declare(f"study/{cell}.yaml", seed=seed)
+    return "study/"
+
+
 def trained(dae: Dae, *words: str) -> tuple[Path, Ended]:
     """The folder of the run that `dae train` makes."""
     ended = dae("train", "one.yaml", *words).succeeded()
@@ -286,6 +296,10 @@ def test_data_without_labels_are_trained_on_for_filters(dae: Dae) -> None:
     assert float(first["norm"]) > 0 and first["explained_variance"] == "nan"  # no image, no shape
     assert not (run / "filters.png").exists()
     dae("filters", str(run)).failed(2, "own: its rows are no images", "image: [height, width]")
+    (report,) = dae("replicate", declare_study(finetune=None)).succeeded().lines[-1:]
+    assert report.endswith("results/study/REPORT.md")
+    assert "| a | 0 | 12 | – | – | – | – | – |" in Path("results/study/REPORT.md").read_text()
+    dae("verify", "study/").succeeded()
     dae("train", "one.yaml", "--set", "rows=61").failed(2, "--set rows=61 must be from 1 to 60")
 
 
@@ -448,6 +462,33 @@ def test_the_name_of_a_declaration_is_that_of_no_other_data(dae: Dae) -> None:
         dae("show", "one.yaml").failed(2, f"dataset: {name}.yaml", "rename it")
     experiment("gone.yaml")
     dae("show", "one.yaml").failed(2, "gone.yaml", "cannot be read")
+
+
+def test_a_search_writes_what_it_selects_into_the_cell(dae: Dae) -> None:
+    """Paths of own data are those of the study's folder, wherever its files are tried."""
+    pytest.importorskip("optuna")
+    table("own.csv", blobs(), COLUMNS)
+    declare("own.yaml", file="own.csv", label="kind")
+    declare_study()
+    space = {"cells": "a", "space": {"units": {"choices": [9]}}, "trials": 1, "sampler_seed": 0}
+    written = Path("study/study.yaml").read_text() + yaml.safe_dump({"search": [space]})
+    Path("study/study.yaml").write_text(written)
+    dae("search", "study/").succeeded()
+    assert "hidden: [9]" in dae("show", "study/a.yaml").succeeded().out
+    (row,) = read_csv(Path("results/study/search.csv"))
+    assert (row["state"], row["data_origin"], row["weights"]) == ("complete", "own", "54")
+
+
+def test_two_declarations_of_one_name_in_a_study_are_refused(dae: Dae) -> None:
+    """Tables would mix their runs."""
+    table("own.csv", blobs(), COLUMNS)
+    for path in ("own.yaml", "other/own.yaml"):
+        declare(path, file=os.path.relpath("own.csv", Path(path).parent), label="kind")
+    declare_study(("a", "b"))
+    declare("study/b.yaml", dataset="../other/own.yaml")
+    dae("show", "study/").failed(2, "study/b.yaml", "other/own.yaml and own.yaml declare", "rename")
+    declare("study/data.yaml", file="own.csv")
+    dae("show", "study/").failed(2, "study/data.yaml:1 file", "declares data", "data.data.yaml")
 
 
 def test_an_override_names_own_data_from_the_current_folder(dae: Dae) -> None:

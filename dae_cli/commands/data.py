@@ -45,7 +45,9 @@ data = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     help="""Wherever a set is needed, it is taken from your files, the cache, the download of the
-    original archive, or the published recipe, in this order; its origin is always shown.""",
+    original archive, or the published recipe, in this order; its origin is always shown.
+
+    A set of your own is named by the file that declares it: dae data show digits.yaml.""",
 )
 
 

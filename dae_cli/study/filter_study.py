@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
+from math import isnan
 from pathlib import Path
 from typing import get_args
 
@@ -92,6 +93,8 @@ class Number:
     high: float
 
     def __str__(self) -> str:
+        if isnan(self.value):
+            return "–"
         value, low, high = map(_short, (self.value, self.low, self.high))
         return f"{value} ({low} to {high})"
 
