@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks import ours, peers
 from benchmarks.results import COMPILED, IN_MEMORY, LOADER, OURS, PRODUCTS, WEIGHTS, Figure
-from dae_cli.study.run.run import THREAD_VARIABLES
+from dae_cli.machine import THREAD_VARIABLES
 
 Widths = tuple[int, ...]
 TRAINED: tuple[Widths, ...] = ((784, 1000), (784, 2000), (784, 1000, 1000, 1000, 2))

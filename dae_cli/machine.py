@@ -1,4 +1,4 @@
-"""This machine's processor and installed packages, as far as the system reports them."""
+"""This machine: its processor and installed packages, and the threads that libraries use."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _CPUINFO = Path("/proc/cpuinfo")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+"""Where libraries look for their number of threads, once, when they are loaded."""
 _VECTORS = ("amx", "asimd", "avx", "fma", "neon", "sse", "sve")
 
 
@@ -37,6 +47,11 @@ def version_of(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
+
+
+def one_thread_in_processes() -> None:
+    """Give libraries that are loaded from now on one thread, here and in processes to come."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
 
 
 def _cpu_field(field: str) -> str:

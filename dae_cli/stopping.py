@@ -38,7 +38,7 @@ class Interrupted(BaseException):
 
     @property
     def word(self) -> str:
-        """How it is told."""
+        """What the message says."""
         return "interrupted" if self.number == signal.SIGINT else "terminated"
 
 
@@ -53,7 +53,7 @@ def raise_when_signalled() -> None:
 
 
 def end_when_signalled() -> None:
-    """Let the system end the process: at its exit there is nothing left to be told."""
+    """Let the system end the process: at its exit there is nothing left to be reported."""
     for number in SIGNALS:
         if signal.getsignal(number) is _raise:
             signal.signal(number, signal.SIG_DFL)

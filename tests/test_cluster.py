@@ -77,7 +77,7 @@ def test_a_killed_or_interrupted_command_leaves_checkpoints_and_free_workers(
     ended = interrupted.end(signal.SIGINT).failed(130, "the same command")
     assert "rect-25" in ended.err and "distributed" not in ended.err
     assert checkpoints(out) == 2
-    assert [name for name in temporary_files(out) if not name.endswith(".partial")] == []
+    assert [name for name in temporary_files(out) if ".partial" not in name] == []
 
 
 @pytest.fixture

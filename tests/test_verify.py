@@ -186,11 +186,19 @@ def test_any_other_byte_of_a_csv_file_is_reported(results: Results) -> None:
             results.edit(results.out / name, old, new)
         assert {place for place, *_ in results.differences()} == {*files}, old
         results.put_back(sound)
+    before_all = read_csv(results.out / "table.csv")
     before = results.edit_row("table.csv", 0, n_wrong="1", minutes="5.0")
     assert results.differences() == {
         ("table.csv", "rect-0: n_wrong", "1", before["n_wrong"]),
         ("table.csv", "rect-0: minutes", "5.0", before["minutes"]),
     }
+    # Of very many values the first twenty are listed.
+    columns = [name for name in before_all[0] if name != "cell"]
+    for place in (0, 1):
+        results.edit_row("table.csv", place, **dict.fromkeys(columns, "x"))
+    whats = [d["what"] for d in results.verified()["differences"]]
+    assert len(whats) == 20 and whats[0] == "rect-0: dataset"
+    assert whats[-1] == f"rect-0: {columns[19]} and {2 * len(columns) - 20} more"
 
 
 def test_counts_that_cannot_be_hide_nothing_else(results: Results) -> None:
@@ -273,6 +281,13 @@ def test_wrong_rows_that_are_damaged_missing_or_others_are_reported(
     assert {d[1] for d in results.differences() if d[0] == "wrong_rows.csv"} == {run, other}
     csv.unlink()
     assert {d[:2] for d in results.differences()} == {("wrong_rows.csv", r) for r in results.runs}
+    results.put_back(sound)
+    for name in ("wrong_rows.csv", "mcnemar.csv", "curves.csv"):
+        (results.out / name).write_text("a,b\n")
+    found = results.verified()
+    assert found["differences"] == []
+    assert all("columns" in reason for reason in reasons_of(found).values())
+    assert set(reasons_of(found)) == {"wrong_rows.csv", "mcnemar.csv", "curves.csv"}
     results.put_back(sound)
     results.edit_row("wrong_rows.csv", 0, n_wrong="31")
     ((place, what, recorded, again),) = {d for d in results.differences() if "31" in d[2]}
@@ -432,11 +447,14 @@ def test_data_that_cannot_be_had_hide_nothing(
     monkeypatch.setenv("DAE_DATA_DIR", str(tmp_path / "none"))
     monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "empty"))
     results.edit(results.out / "table.csv", "rect-25,", "rect-26,")
+    results.edit_row("wrong_rows.csv", 0, bits="////" * 17)  # the run's folder has others
+    results.edit_row("curves.csv", 0, points="1:0.5")
     found = results.verified()
     assert set(reasons_of(found)) == {f"runs/{run}" for run in results.runs}
     assert all("DAE_DATA_DIR" in reason for reason in reasons_of(found).values())
     assert found["recomputed"] == 0
-    assert {place for place, *_ in differences_of(found)} == {"table.csv"}
+    places = {place for place, *_ in differences_of(found)}
+    assert places == {"table.csv", "wrong_rows.csv", "curves.csv"}
 
 
 # REPORT.md, report.html and pictures
@@ -524,7 +542,9 @@ def test_tables_and_report_that_are_missing_are_not_checked_and_pictures_are_not
     results.verified(0)
     (results.out / "table.csv").unlink()
     (results.out / "REPORT.md").unlink()
-    assert set(reasons_of(results.verified())) == {"table.csv", "REPORT.md"}
+    found = results.verified()
+    assert set(reasons_of(found)) == {"table.csv", "REPORT.md", "report.html"}
+    assert found["differences"] == []
 
 
 # How it is printed

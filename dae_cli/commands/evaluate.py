@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,7 +18,6 @@ from dae_cli.errors import DaeError
 
 if TYPE_CHECKING:
     from dae_cli.study.counting import Evaluation
-
 
 EvaluationFormat = Literal["table", "json", "csv"]
 
@@ -38,8 +38,8 @@ def evaluate(
     ] = "table",
     data_dir: DataDir = None,
 ) -> None:
-    """The parameters are those kept in the run folder: the best on the validation set. A run that
-    cannot be evaluated is told on stderr; the others are printed all the same.
+    """The parameters are those in the run folder's checkpoint: the best on the validation set. A
+    run that cannot be evaluated is reported on stderr; the others are printed all the same.
     """
     folders: list[Path] = []
     problems: list[DaeError] = []
@@ -62,23 +62,17 @@ def _evaluate(
 ) -> list[Evaluation]:
     from dae_cli.study.counting import evaluate_run
 
+    @cache  # a note comes once, however many runs share a data set
+    def note(text: str) -> None:
+        typer.echo(text, err=True)
+
     evaluations = []
-    told: set[str] = set()
     for folder in folders:
         try:
-            evaluations.append(
-                evaluate_run(folder, split, data_dir, lambda text: _note(text, told))
-            )
+            evaluations.append(evaluate_run(folder, split, data_dir, note))
         except DaeError as error:
             problems.append(error)
     return evaluations
-
-
-def _note(text: str, told: set[str]) -> None:
-    """Say it once, however many runs share a data set."""
-    if text not in told:
-        told.add(text)
-        typer.echo(text, err=True)
 
 
 def _printed(evaluations: Sequence[Evaluation], form: EvaluationFormat) -> str:

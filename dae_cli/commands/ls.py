@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +15,7 @@ from dae_cli.commands.tables import DASH, as_json, columns
 from dae_cli.config.experiments import StudyListing, list_studies, list_study, resolve_study
 from dae_cli.config.names import find_target
 from dae_cli.errors import ConfigError, RunFolderError, plain, shown
+from dae_cli.study.run.job import default_out
 from dae_cli.study.states import State, cell_states
 
 
@@ -95,7 +95,7 @@ def _listed(study: StudyListing, name: str = "") -> _Listed:
     except ConfigError:
         return _Listed(study, {}, f"cannot be read; dae show {name or study.name} says why")
     try:
-        return _Listed(study, cell_states(resolved, Path("results") / study.name))
+        return _Listed(study, cell_states(resolved, default_out(study.name, ())))
     except RunFolderError as error:
         return _Listed(study, {}, str(error))
 

@@ -33,8 +33,11 @@ from dae_cli.config.names import label
 from dae_cli.data.sources import DataOptions
 from dae_cli.errors import RunFolderError
 from dae_cli.machine import cores
+from dae_cli.study.processes import start_server
 from dae_cli.study.rows import RunRow
+from dae_cli.study.run.job import default_out
 from dae_cli.study.run.provenance import not_known
+from dae_cli.study.states import cell_states
 
 if TYPE_CHECKING:
     from dae_cli.study.plan import Plan
@@ -98,12 +101,16 @@ def replicate(
     """
     check_engine(engine, device)
     resolved = resolve_study(study, overrides or (), only or ())
+    folder = out or default_out(resolved.name, overrides or ())
+    if (jobs or cores()) > 1 and not scheduler and not dry_run:
+        states = cell_states(resolved, folder).values()
+        if force or seeds or any(state != "done" for state in states):
+            start_server()  # it imports at the same time as this process
 
     from dae_cli.study.earlier_rows import EarlierRows
-    from dae_cli.study.plan import default_out, plan_study
+    from dae_cli.study.plan import plan_study
     from dae_cli.study.replicate import run_plan
 
-    folder = out or default_out(resolved.name, overrides or ())
     with (
         progress_display(quiet=quiet) as display,
         cluster_at(scheduler, data_dir, display) as cluster,

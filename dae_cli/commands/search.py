@@ -227,7 +227,7 @@ def _plan_text(plan: SearchPlan, form: Format) -> str:
     """What --dry-run prints: each cell with its trials so far, and its space."""
     from dae_cli.search.trials import trials_of
 
-    counts = [trials.states for trials in trials_of(plan)]
+    counts = [trials.count_by_state for trials in trials_of(plan)]
     cells = list(zip(plan.cells, counts, strict=True))
     if form == "json":
         searched = [
@@ -328,7 +328,8 @@ def _hint_at_outdated_results(study: str, folder: Path) -> None:
     """
     from dae_cli.config.experiments import resolve_study
     from dae_cli.study.earlier_rows import EarlierRows
-    from dae_cli.study.plan import Plan, default_out
+    from dae_cli.study.plan import Plan
+    from dae_cli.study.run.job import default_out
 
     with suppress(DaeError):  # a damaged runs.csv is not the search's concern
         resolved = resolve_study(study)

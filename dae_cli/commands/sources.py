@@ -15,7 +15,7 @@ from dae_cli.config.study_schema import read_study_file
 from dae_cli.errors import ConfigError, DaeError, RunFolderError
 from dae_cli.files import with_home
 from dae_cli.study.rows import RunRow, read_results
-from dae_cli.study.run.job import CONFIG, RUNS, is_run_name
+from dae_cli.study.run.job import CONFIG, RUNS, default_out, is_run_name
 from dae_cli.study.run.record import finished_runs
 
 _RUNS_CSV = "runs.csv"
@@ -60,9 +60,6 @@ def _study_and_folder(
         target = find_target(source)
     except ConfigError as error:
         raise _neither_study_nor_results(source, path, error) from error
-
-    from dae_cli.study.plan import default_out
-
     folder = out or default_out(target.name, overrides)
     if (out or overrides) and target.file is None and (folder / SETTINGS).is_file():
         return _named_and_recorded_study(target, folder, overrides), folder

@@ -1,4 +1,4 @@
-"""`dae verify`: a study's results made again from its runs, and every difference told."""
+"""`dae verify`: a study's results recomputed, and every difference listed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def verify(
     with its search, and all other files, such as table.csv and REPORT.md, with what they are
     when they are written again from these. Rows that a dae with other numerics computed are
     checked under theirs. Pictures are not compared. The results stay as they are. With a
-    folder, or with --out, the settings are those that the folder keeps. The last lines say how many
+    folder, or with --out, the settings are those that the folder has. The last lines say how many
     of the runs that were recomputed are identical to the study's reference rows.
 
     Exit code 0: all agrees and every run was recomputed; 1: something differs or could not be
@@ -49,37 +49,37 @@ def verify(
         if not quiet:
             typer.echo(text, err=True)
 
-    found = verify_study(resolved, folder, data_dir, note)
+    verification = verify_study(resolved, folder, data_dir, note)
     if form == "json":
-        typer.echo(as_json(asdict(found) | {"agrees": found.agrees}))
+        typer.echo(as_json(asdict(verification) | {"agrees": verification.agrees}))
     else:
-        if found.differences:
-            typer.echo("\n".join(_table(found)))
+        if verification.differences:
+            typer.echo("\n".join(_table(verification)))
         if not quiet:
-            lines = found.reference.lines() if found.reference else []
-            typer.echo("\n".join([_summary(found), *lines]))
-    for problem in found.unchecked:
+            lines = verification.reference.lines() if verification.reference else []
+            typer.echo("\n".join([_summary(verification), *lines]))
+    for problem in verification.unchecked:
         typer.echo(f"{plain(problem.place)}: {plain(problem.reason)}", err=True)
-    if not found.agrees:
+    if not verification.agrees:
         raise typer.Exit(1)
 
 
-def _table(found: Verification) -> list[str]:
+def _table(verification: Verification) -> list[str]:
     from dae_cli.study.findings import excerpts
 
     rows = [_HEADER]
-    for d in found.differences:
+    for d in verification.differences:
         rows.append((d.place, d.what, *excerpts(d.recorded, d.recomputed, _SHOWN)))
     return columns([tuple(map(plain, row)) for row in rows])
 
 
-def _summary(found: Verification) -> str:
+def _summary(verification: Verification) -> str:
     """`7 runs recomputed, 0 differences`; and what was not checked, if anything."""
-    runs = _number(found.recomputed, "run")
-    if found.recomputed < found.runs:
-        runs = f"{found.recomputed} of {_number(found.runs, 'run')}"
-    text = f"{runs} recomputed, {_number(len(found.differences), 'difference')}"
-    unchecked = len(found.unchecked)
+    runs = _number(verification.recomputed, "run")
+    if verification.recomputed < verification.runs:
+        runs = f"{verification.recomputed} of {_number(verification.runs, 'run')}"
+    text = f"{runs} recomputed, {_number(len(verification.differences), 'difference')}"
+    unchecked = len(verification.unchecked)
     return f"{text}, {unchecked} not checked" if unchecked else text
 
 

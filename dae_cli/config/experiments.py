@@ -105,9 +105,10 @@ class ResolvedStudy:
         return {cell.cell: ", ".join(cell.changed) for cell in self.all_cells if cell.changed}
 
     @property
-    def is_of_own_data(self) -> bool:
+    def is_own_data_study(self) -> bool:
         """Whether all its data are the user's own: no published number is to be compared with."""
-        return all(isinstance(cell.experiment.dataset, OwnDataset) for cell in self.all_cells)
+        datasets = [cell.experiment.dataset for cell in self.all_cells]
+        return bool(datasets) and all(isinstance(one, OwnDataset) for one in datasets)
 
     def dataset(self, name: str) -> str:
         """The data set of this name, with its facts where it is a user's own."""
@@ -115,7 +116,7 @@ class ResolvedStudy:
         return next((dataset for dataset in own if dataset == name), name)
 
     @property
-    def is_of_filters(self) -> bool:
+    def is_filter_study(self) -> bool:
         """Whether its cells are trained for their filters alone: figures, and no table."""
         return any(isinstance(cell.experiment, FilterExperiment) for cell in self.all_cells)
 

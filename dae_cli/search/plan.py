@@ -100,10 +100,6 @@ def cell_searches(
         usual_trials: of a cell of which the study does not say; None for no limit.
         sampler_seed: None for that which the study says.
         dry: only say how data would be had; nothing is fetched, regenerated or written.
-
-    Raises:
-        DataError: data files cannot be used.
-        DownloadError: no data set can be had.
     """
     resolved = [cell.resolved for cell in cells]
     prepared, lacking = prepare_each(resolved, options, watcher, dry=dry)

@@ -79,20 +79,12 @@ def run_search(
 ) -> SearchOutcome:
     """Make the trials that are lacking, here or on a cluster, then select for each cell.
 
-    Args:
-        plan: the search.
-        workers: trials at a time, one process each.
-        hours: that the command may take; unfinished trials then have a checkpoint.
-        watcher: hears what is worth a line.
-        on_end: is called with the row of each trial that ends in this command.
-        cluster: whose workers make the trials, if not this machine.
+    `on_end` is called with the row of each trial that ends in this command.
 
     Raises:
-        OutputError: results cannot be written.
-        RunFolderError: search.csv is not one that dae wrote.
         Interrupted: the command was asked to stop; every trial has saved a checkpoint.
-        UnfinishedTrialError: a trial cannot be continued now; every trial has saved a checkpoint.
-        DaeError: no worker process can be started, or the cluster cannot do it.
+        DaeError: search.csv was edited or cannot be written, trials cannot be made, or one of them
+            cannot be continued now; the others have saved a checkpoint.
     """
     start = time.monotonic()
     for folder in (plan.out, plan.trials):
@@ -104,19 +96,19 @@ def run_search(
             f"numerics, which are never mixed; they go to {EARLIER_CSV} ({cells})"
         )
     sweep_trials(plan)
-    last_before = [cell.last_number for cell in trials_of(plan)]
+    last_at_start = [cell.last_number for cell in trials_of(plan)]
     if cluster is not None:
         cluster.require(plan.trials, "optuna")
     stop = TimeLimit(lambda: watcher.note(STOPPING), hours)
     ended: list[TrialRow] = []
-    for row in _make_trials(plan, last_before, workers, watcher, stop, cluster):
+    for row in _make_trials(plan, last_at_start, workers, watcher, stop, cluster):
         ended.append(row)
         on_end(row)
     if not stop.is_late:
         shutil.rmtree(plan.pretrained, ignore_errors=True)
     with tables_lock(plan.out):
         rows = write_search_csv(plan)
-    _note_what_lacks(plan, last_before, watcher)
+    _note_what_lacks(plan, last_at_start, watcher)
     if note := not_known(row.commit for row in ended):
         watcher.note(note)
     outcomes = []
@@ -127,12 +119,12 @@ def run_search(
     return SearchOutcome(tuple(outcomes), len(ended), stop.is_late, minutes, plan.table)
 
 
-def _note_what_lacks(plan: SearchPlan, last_before: Sequence[int], watcher: Watcher) -> None:
-    for trials, last in zip(trials_of(plan), last_before, strict=True):
+def _note_what_lacks(plan: SearchPlan, last_at_start: Sequence[int], watcher: Watcher) -> None:
+    for trials, last in zip(trials_of(plan), last_at_start, strict=True):
         cell = trials.cell
         if trials.is_space_exhausted and trials.counted < (cell.trials or math.inf):
             watcher.note(f"{cell.cell}: every setting of its space has been tried")
-        elif trials.fails_always(last):
+        elif trials.has_too_many_failures(last):
             watcher.note(
                 f"{cell.cell}: given up, since its last trials all diverged or failed; narrow its "
                 "space in study.yaml (search.csv has the reasons)"
@@ -160,7 +152,7 @@ class TimeLimit(StopRequest):
 
 def _make_trials(
     plan: SearchPlan,
-    last_before: Sequence[int],
+    last_at_start: Sequence[int],
     workers: int,
     watcher: Watcher,
     stop: TimeLimit,
@@ -178,7 +170,7 @@ def _make_trials(
     running: set[str] = set()
     failure: UnfinishedTrialError | None = None
     results = distribute(
-        _trials(plan, last_before, running, watcher, stop),
+        _trials(plan, last_at_start, running, watcher, stop),
         partial(make_trial, plan),
         workers=workers,
         watcher=watcher,
@@ -206,7 +198,7 @@ def _make_trials(
 
 def _trials(
     plan: SearchPlan,
-    last_before: Sequence[int],
+    last_at_start: Sequence[int],
     running: set[str],
     watcher: Watcher,
     stop: StopRequest,
@@ -217,7 +209,7 @@ def _trials(
     """
     waits = False
     while not stop.signal:
-        trial = next_trial(plan, last_before, running)
+        trial = next_trial(plan, last_at_start, running)
         if isinstance(trial, Trial):
             running.add(trial.name)
             yield trial

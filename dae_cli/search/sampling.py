@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,11 +51,6 @@ class EarlierTrial:
     errors_by_epoch: Mapping[int, float] | None = None
     """Of a pruned trial, by which TPE ranks it; None where that is not known."""
 
-    @property
-    def is_informative(self) -> bool:
-        """Whether it has a result, or will have one, which its settings would give again."""
-        return self.state != "failed"
-
 
 def require_extra() -> None:
     """Make sure that what a search needs besides is there, and let it not write to the terminal.
@@ -86,16 +80,16 @@ def draw(
 
     Args:
         space: the domains of what is searched, by key.
-        sampler: draws them.
+        sampler: that draws from them.
         seed: of the sampler.
         number: of the trial, from 1.
-        earlier: trials of the same cell by their numbers; later ones play no part.
+        earlier: trials of the same cell by their numbers, of which later ones do not count.
     """
     import optuna
 
     require_extra()
     lost = EarlierTrial("failed", {})
-    with _without_warnings():
+    with warnings.catch_warnings(action="ignore"):  # on parts of its interface
         study = optuna.create_study(sampler=_sampler(sampler, seed, space))
         study.add_trials(_frozen(earlier.get(k, lost), space) for k in range(1, number))
         return study.ask({key: _distribution(domain) for key, domain in space.items()}).params
@@ -139,7 +133,7 @@ def _sampler(name: SamplerName, seed: int, space: Mapping[str, Domain]) -> BaseS
             self, study: Study, trial: FrozenTrial, search_space: dict[str, Any]
         ) -> dict[str, Any]:
             others = study.get_trials(deepcopy=False)[: trial.number]
-            before = [rounded(space, t.params) for t in others if t.user_attrs["informative"]]
+            before = [rounded(space, t.params) for t in others if not t.user_attrs["failed"]]
             for redraw in range(REDRAWS):
                 drawn = {
                     key: seeded(trial.number, redraw, key).sample_independent(
@@ -167,7 +161,7 @@ def _frozen(trial: EarlierTrial, space: Mapping[str, Domain]) -> FrozenTrial:
         value=trial.error_percent,
         params=dict(trial.drawn),
         distributions={key: _distribution(space[key]) for key in trial.drawn},
-        user_attrs={"informative": trial.is_informative},
+        user_attrs={"failed": trial.state == "failed"},  # which gives no result, unlike diverged
         intermediate_values=dict(trial.errors_by_epoch or {}),
     )
 
@@ -187,11 +181,3 @@ def _distribution(domain: Domain) -> BaseDistribution:
     if isinstance(low, int) and isinstance(high, int):
         return IntDistribution(low, high, log=domain.log, step=int(step or 1))
     return FloatDistribution(low, high, log=domain.log, step=step)
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Keep optuna's remarks on its own interface from the user."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Self
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 
@@ -20,18 +21,16 @@ from dae_cli.errors import DaeError, DivergedError, OutputError, RunFolderError
 from dae_cli.files import HeldError, file_lock, write_text
 from dae_cli.machine import version_of
 from dae_cli.search.plan import CellSearch, SearchPlan
-from dae_cli.search.sampling import require_extra
 from dae_cli.search.trials import Trial, end_trial, errors_by_epoch, trials_of
 from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Silent, Watcher
 from dae_cli.study.rows import TrialRow, TrialState
 from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped, metrics_csv
-from dae_cli.study.run.job import METRICS, RUNS, Job, config_sha256
+from dae_cli.study.run.job import METRICS, RUNS, Job, Unfinished, config_sha256
 from dae_cli.study.run.pretraining import cache_pretraining
 from dae_cli.study.run.provenance import Environment, environment
 from dae_cli.study.run.record import StatusFile
 from dae_cli.study.run.run import (
-    Unfinished,
     error_message,
     memory_ran_out,
     prepare_folder,
@@ -186,28 +185,14 @@ class _MedianPruner:
 
     def is_hopeless(self, errors: Mapping[int, float]) -> bool:
         """Tell whether to give up a trial with these errors by epoch, the last one included."""
-        settings = self._cell.searched.prune
-        if max(errors, default=0) < settings.from_epoch:
+        settings, epoch = self._cell.searched.prune, max(errors, default=0)
+        if epoch < settings.from_epoch:
             return False
         self._read_complete()
-        if len(self._complete) < settings.after_trials:
+        others = [curve[epoch] for curve in self._complete.values() if epoch in curve]
+        if len(others) < settings.after_trials:
             return False
-        import optuna
-        from optuna.trial import TrialState as State
-        from optuna.trial import create_trial
-
-        require_extra()
-        study = optuna.create_study()
-        for curve in self._complete.values():
-            value = min(curve.values())
-            study.add_trial(create_trial(value=value, intermediate_values=curve))
-        pruner = optuna.pruners.MedianPruner(
-            n_startup_trials=settings.after_trials,
-            n_warmup_steps=settings.from_epoch,
-            n_min_trials=settings.after_trials,
-        )
-        trial = create_trial(state=State.RUNNING, intermediate_values=dict(errors))
-        return pruner.prune(study, trial)
+        return bool(min(errors.values()) > np.percentile(others, 50))
 
     def _read_complete(self) -> None:
         """Look for trials that have ended since the last look."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,7 +30,7 @@ from dae_cli.config.dump import dump_yaml, flat_settings
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import Experiment
 from dae_cli.config.search_cells import Values
-from dae_cli.config.search_space import LAYERS, UNITS, Choices, Domain, Range, Value
+from dae_cli.config.search_space import LAYERS, UNITS, Choices, Domain, Value
 from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.files import HeldError, file_lock, write_json, write_text
@@ -63,7 +63,7 @@ class Draw(BaseModel):
 
     sampler: SamplerName
     sampler_seed: Annotated[int, Field(ge=0)]
-    drawn: dict[str, bool | int | float | str]
+    drawn: dict[str, Any]
     """With all digits; the settings are rounded."""
 
 
@@ -90,7 +90,7 @@ class CellTrials:
     """The numbers of those that have not ended."""
 
     @property
-    def states(self) -> Counter[str]:
+    def count_by_state(self) -> Counter[str]:
         """How many trials are in each state, unfinished ones as well."""
         ended = Counter[str](row.state for row in self.rows.values())
         return ended + Counter(unfinished=len(self.folders))
@@ -127,19 +127,21 @@ class CellTrials:
         settings += [settings_text(trial.values) for trial in self.unfinished.values()]
         return len({frozenset(each.items()) for each in settings}) >= prod(sizes)
 
-    def fails_always(self, last_before: int) -> bool:
-        """Tell whether the last trials of this command have all diverged or failed.
-
-        Args:
-            last_before: the last trial's number when the command began.
-        """
-        last = [row for number, row in self.rows.items() if number > last_before][-MOST_FAILURES:]
+    def has_too_many_failures(self, last_at_start: int) -> bool:
+        """Tell whether the last trials of this command have all diverged or failed."""
+        own = [row for number, row in self.rows.items() if number > last_at_start]
+        last = own[-MOST_FAILURES:]
         return len(last) == MOST_FAILURES and not any(row.counts for row in last)
 
-    def wants_more(self, last_before: int) -> bool:
-        """Tell whether another trial is to be begun."""
+    def wants_more(self, last_at_start: int) -> bool:
+        """Tell whether another trial is to be begun.
+
+        Args:
+            last_at_start: the last trial's number when the command began.
+        """
         enough = self.cell.trials is not None and self.counted >= self.cell.trials
-        return not (enough or self.is_space_exhausted or self.fails_always(last_before))
+        failed = self.has_too_many_failures(last_at_start)
+        return not (enough or failed or self.is_space_exhausted)
 
     def draw(self, number: int, unfinished: Mapping[int, Trial]) -> Trial:
         """Return the trial of this number with settings that are drawn now."""
@@ -164,7 +166,7 @@ class CellTrials:
         return EarlierTrial(
             row.state,
             how.drawn if how else values,
-            error_percent(row) if row.counts else None,
+            row.valid_error_percent if row.counts else None,
             errors_by_epoch(job.folder) if row.state == "pruned" else {},
         )
 
@@ -202,13 +204,13 @@ def trials_of(plan: SearchPlan) -> list[CellTrials]:
 
 
 def next_trial(
-    plan: SearchPlan, last_before: Sequence[int], running: Collection[str]
+    plan: SearchPlan, last_at_start: Sequence[int], running: Collection[str]
 ) -> Trial | Literal["others", "none"]:
     """Return a trial to be made, which has a folder: an unfinished one, else a new one.
 
     Args:
         plan: the search.
-        last_before: the last trial's number of each cell when the command began.
+        last_at_start: the last trial's number of each cell when the command began.
         running: the folders' names of trials that this command is making.
 
     Returns:
@@ -225,7 +227,7 @@ def next_trial(
                     return _begin(trial)
                 others = True
         wanting = [
-            cell for cell, last in zip(cells, last_before, strict=True) if cell.wants_more(last)
+            cell for cell, last in zip(cells, last_at_start, strict=True) if cell.wants_more(last)
         ]
         if not wanting:
             return "others" if others else "none"
@@ -337,13 +339,6 @@ def outdated_rows(plan: SearchPlan) -> list[TrialRow]:
     return [row for row in rows if digests.get(row.cell, row.search) != row.search]
 
 
-def error_percent(row: TrialRow) -> float | None:
-    """Return the validation error with all its digits; None if none was measured."""
-    if row.valid_wrong is None or not row.n_valid:
-        return row.valid_error_percent
-    return 100.0 * row.valid_wrong / row.n_valid
-
-
 def _rows_in(plan: SearchPlan, name: str) -> list[TrialRow]:
     return read_rows(plan.out / name, TrialRow)
 
@@ -421,12 +416,8 @@ def _read_draw(folder: Path, space: Mapping[str, Domain], values: Values) -> Dra
         how = Draw.model_validate_json((folder / DRAW).read_bytes())
     except (OSError, ValueError):
         return None
-    fits = how.drawn.keys() == space.keys() and all(
-        isinstance(domain, Choices) or _is_within(domain, how.drawn[key])
-        for key, domain in space.items()
-    )
-    return how if fits and rounded(space, how.drawn) == values else None
-
-
-def _is_within(domain: Range, value: Value) -> bool:
-    return isinstance(value, int | float) and domain.low <= value <= domain.high
+    if how.drawn.keys() != space.keys() or rounded(space, how.drawn) != values:
+        return None
+    ranges = {key: domain for key, domain in space.items() if not isinstance(domain, Choices)}
+    inside = all(domain.low <= how.drawn[key] <= domain.high for key, domain in ranges.items())
+    return how if inside else None

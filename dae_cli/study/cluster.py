@@ -29,8 +29,7 @@ from dae_cli.study.cluster_task import (
 )
 from dae_cli.study.processes import Killed, Make
 from dae_cli.study.progress import Watcher, receive
-from dae_cli.study.run.job import LOCK, Job, hidden
-from dae_cli.study.run.run import Unfinished
+from dae_cli.study.run.job import LOCK, Job, Unfinished, hidden
 
 EVERY_WORKER = sys.maxsize
 """Jobs at a time: as many as there are workers, those that come later too."""
@@ -117,8 +116,8 @@ class Cluster:
         required = Requirements(versions_here(names), names, lock)
         with self._or_lost():
             answers = self._client.run(mismatch, required, on_error="return")
-        if found := [f"{worker}: {_text(why)}" for worker, why in sorted(answers.items()) if why]:
-            raise WorkerMismatchError("\n".join(found))
+        if unfit := [f"{worker}: {_text(why)}" for worker, why in sorted(answers.items()) if why]:
+            raise WorkerMismatchError("\n".join(unfit))
         self._required = required
 
     @property
@@ -130,8 +129,8 @@ class Cluster:
         """Make a job in a process beside a worker; `require` comes before."""
         assert self._required
         # A worker has a folder of its own to work in.
-        there = replace(job, data=replace(job.data, path=job.data.path.absolute()))
-        task = Task(there, make, self._required, self._data_dir, self._topic)
+        absolute = replace(job, data=replace(job.data, path=job.data.path.absolute()))
+        task = Task(absolute, make, self._required, self._data_dir, self._topic)
         with self._or_lost():
             key = f"{job.name}-{secrets.token_hex(4)}"
             future = self._client.submit(make_on_worker, task, key=key, pure=False)

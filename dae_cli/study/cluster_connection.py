@@ -16,7 +16,7 @@ from dae_cli.study.cluster import Cluster, ClusterError
 from dae_cli.study.progress import Watcher
 
 ANSWER_SECONDS = 6
-"""In which a connection is there, a scheduler says its first word, and tells what it is."""
+"""In which there is a connection, then a greeting, then an answer to who it is."""
 _EXPECTED = "; a Dask scheduler was expected, whose address `dask scheduler` prints"
 
 
@@ -43,8 +43,8 @@ def connected(address: str, watcher: Watcher, data_dir: Path | None = None) -> I
 
 
 def _client(address: str) -> Any:
-    found = re.fullmatch(r"(tcp|tls|ws|wss|ucx)://(\[[^\]]+\]|[^:/]+):(\d{1,5})", address)
-    if not found:
+    parts = re.fullmatch(r"(tcp|tls|ws|wss|ucx)://(\[[^\]]+\]|[^:/]+):(\d{1,5})", address)
+    if not parts:
         raise ConfigError(
             f"--scheduler {address}: is no address of a Dask scheduler; expected one such as "
             "tcp://HOST:8786, as `dask scheduler` prints it"
@@ -57,15 +57,15 @@ def _client(address: str) -> Any:
             "pip install '.[cluster]' where dae's source is, here and on all workers"
         ) from error
     _silence()
-    scheme, host, port = found.groups()
+    scheme, host, port = parts.groups()
     try:
         # The client would try a port that nobody listens at for as long as it may take, wait for
-        # ever for who does not speak its language, and leave a traceback where it finds a worker.
-        with socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS) as there:
+        # ever for another protocol, and leave a traceback where it finds a worker.
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS) as connection:
             if scheme == "tcp":
-                _refuse_other_services(address, there)
-        asyncio.run(_refuse_other_servers(address))
-        return _started(Client, address)
+                _require_dask(address, connection)
+        asyncio.run(_require_scheduler(address))
+        return _new_client(Client, address)
     except (OSError, OverflowError, ValueError) as error:
         raise ClusterError(
             f"--scheduler {address}: no Dask scheduler answers there ({_reason(error)}); start one "
@@ -73,15 +73,15 @@ def _client(address: str) -> Any:
         ) from error
 
 
-def _refuse_other_services(address: str, there: socket.socket) -> None:
-    """Refuse who does not begin as a scheduler does.
+def _require_dask(address: str, connection: socket.socket) -> None:
+    """Refuse a service whose greeting is not Dask's.
 
-    Its first word begins with the bytes that follow, in how many frames, and their lengths
+    That begins with the number of bytes that follow, the number of frames, and their lengths
     (distributed/comm/utils.py), eight bytes each.
     """
-    there.settimeout(ANSWER_SECONDS)
+    connection.settimeout(ANSWER_SECONDS)
     try:
-        greeting = there.recv(64)
+        greeting = connection.recv(64)
     except TimeoutError:
         raise ClusterError(
             f"--scheduler {address}: nothing is said there in {ANSWER_SECONDS} seconds (a "
@@ -93,25 +93,25 @@ def _refuse_other_services(address: str, there: socket.socket) -> None:
             f"--scheduler {address}: the connection is closed there at once" + _EXPECTED
         )
     length, frames = (int.from_bytes(greeting[at : at + 8], "little") for at in (0, 8))
-    whole = len(greeting) >= 16  # else the rest is still to come
-    if len(greeting) < 8 or not 8 + 8 * frames <= length < 2**32 or (whole and not frames):
+    is_whole = len(greeting) >= 16  # else the rest is still to come
+    if len(greeting) < 8 or not 8 + 8 * frames <= length < 2**32 or (is_whole and not frames):
         raise ConfigError(
             f"--scheduler {address}: something else answers there "
             f"({greeting.decode('latin-1').strip()!a})" + _EXPECTED
         )
 
 
-async def _refuse_other_servers(address: str) -> None:
-    """Ask who is there, and refuse who is no scheduler: a worker, its nanny, …"""
+async def _require_scheduler(address: str) -> None:
+    """Ask the server what it is, and refuse a worker, its nanny, …"""
     import dask
     import distributed
 
-    security: Any = distributed.Security
-    ask: Any = distributed.rpc
     if dask.config.get("distributed.client.security-loader", None):
         return  # the user's own, which the client asks
-    how = security().get_connection_args("client")
-    if address.startswith(("tls:", "wss:")) and how.get("ssl_context") is None:
+    security: Any = distributed.Security
+    rpc: Any = distributed.rpc
+    arguments = security().get_connection_args("client")
+    if address.startswith(("tls:", "wss:")) and arguments.get("ssl_context") is None:
         raise ConfigError(
             f"--scheduler {address}: needs a TLS configuration, and Dask has none here; expected "
             "distributed.comm.tls in its configuration, with ca-file and client.cert (and "
@@ -120,10 +120,10 @@ async def _refuse_other_servers(address: str) -> None:
     try:
         async with (
             asyncio.timeout(ANSWER_SECONDS),
-            ask(address, timeout=ANSWER_SECONDS, connection_args=how) as there,
+            rpc(address, timeout=ANSWER_SECONDS, connection_args=arguments) as server,
         ):
-            who = await there.identity()
-        what, scheduler = who["type"], who.get("scheduler")
+            identity = await server.identity()
+        kind, scheduler = identity["type"], identity.get("scheduler")
     except TimeoutError:
         raise ClusterError(
             f"--scheduler {address}: does not say who answers there in {ANSWER_SECONDS} seconds "
@@ -136,17 +136,17 @@ async def _refuse_other_servers(address: str) -> None:
             f"--scheduler {address}: does not say who answers there ({type(error).__name__}: "
             f"{_reason(error)})" + _EXPECTED
         ) from error
-    if "workers" not in who:
+    if "workers" not in identity:
         of = f" of the scheduler at {scheduler}" if scheduler else ""
-        raise ConfigError(f"--scheduler {address}: a Dask {what}{of} answers there" + _EXPECTED)
+        raise ConfigError(f"--scheduler {address}: a Dask {kind}{of} answers there" + _EXPECTED)
 
 
 def _reason(error: Exception) -> str:
     return plain(getattr(error, "strerror", None) or str(error).partition("\n")[0])
 
 
-def _started(kind: Any, address: str) -> Any:
-    """A client; one that cannot be made is closed without a word."""
+def _new_client(kind: Any, address: str) -> Any:
+    """Return a client; one that cannot connect is closed without a word."""
     client = kind.__new__(kind)
     try:
         client.__init__(address, timeout=ANSWER_SECONDS, set_as_default=False)
@@ -159,7 +159,7 @@ def _started(kind: Any, address: str) -> Any:
 
 
 def _silence() -> None:
-    """What Dask would print of a lost worker or scheduler is told in our words."""
+    """Let Dask print nothing of a lost worker or scheduler: the command does."""
     for name in logging.root.manager.loggerDict:
         if name == "distributed" or name.startswith("distributed."):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -28,9 +28,8 @@ from dae_cli.machine import version_of
 from dae_cli.stopping import StopRequest
 from dae_cli.study.processes import Make, Processes
 from dae_cli.study.progress import SendingWatcher, Watcher
-from dae_cli.study.run.job import Job
+from dae_cli.study.run.job import Job, Unfinished
 from dae_cli.study.run.provenance import INSTALLED, commit, known
-from dae_cli.study.run.run import Unfinished
 from dae_cli.training.version import NUMERICS_VERSION
 
 LOOK_SECONDS = 0.2
@@ -63,7 +62,7 @@ class Task:
     required: Requirements
     data_dir: Path | None
     topic: str
-    """Of the messages that tell the command of progress."""
+    """Of the messages about progress."""
 
 
 @dataclass(frozen=True)

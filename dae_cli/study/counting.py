@@ -30,8 +30,6 @@ from dae_cli.training import evaluation
 from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.state import TrainingState
 
-SplitName = Literal["test", "valid", "train"]
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -50,7 +48,10 @@ class Evaluation:
 
 
 def evaluate_run(
-    folder: Path, split: SplitName, data_dir: Path | None, note: Callable[[str], None]
+    folder: Path,
+    split: Literal["test", "valid", "train"],
+    data_dir: Path | None,
+    note: Callable[[str], None],
 ) -> Evaluation:
     """Count the wrong rows of a split with the run's best parameters.
 

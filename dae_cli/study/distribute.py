@@ -13,8 +13,8 @@ from dae_cli.stopping import Interrupted, StopRequest
 from dae_cli.study.processes import Killed, Make, Processes
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.job import Job
-from dae_cli.study.run.run import Unfinished, run_job
+from dae_cli.study.run.job import Job, Unfinished
+from dae_cli.study.run.run import run_job
 
 R = TypeVar("R")
 

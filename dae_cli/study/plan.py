@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,14 +40,6 @@ class Plan:
     """Whether the user gives up rows of other settings, data or numerics."""
     lacking: tuple[Lacking, ...] = ()
     """What cannot be run for want of its data."""
-
-
-def default_out(study: str, overrides: Sequence[str]) -> Path:
-    """Return results/STUDY, or a folder of its own for a trial with changed settings."""
-    if not overrides:
-        return Path("results") / study
-    digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:6]
-    return Path("results") / f"{study}-{digest}"
 
 
 def plan_study(

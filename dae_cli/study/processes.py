@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from dae_cli.errors import DaeError
+from dae_cli.machine import one_thread_in_processes
 from dae_cli.stopping import SIGNALS, StopRequest, WorkerStopRequest
 from dae_cli.study.progress import SendingWatcher, Watcher, receive
 from dae_cli.study.run.job import Job
-from dae_cli.study.run.run import one_thread_in_processes
 
 Make = Callable[[Job, Watcher, StopRequest], Any]
 """Makes a job; it can be pickled, and so can what it returns."""
@@ -81,20 +81,17 @@ class Processes:
         Raises:
             StartError: there is no process.
         """
-        one_thread_in_processes()
         reader, writer = _CONTEXT.Pipe(duplex=False)
         # Pickled here, since what fails in a process before the call is not reported by anyone.
         arguments = (Path.cwd(), pickle.dumps((job, make)), writer)
         process = _CONTEXT.Process(target=_work, args=arguments, daemon=True)
         try:
-            with _signals_blocked():
-                if _START == "forkserver":
-                    _CONTEXT.set_forkserver_preload([PRELOADED])
-                    forkserver.ensure_running()  # inherits the mask, and its processes from it
-                else:
-                    process.start()
+            start_server()
             if _START == "forkserver":
                 process.start()  # waits while the server imports: Ctrl-C is heard
+            else:
+                with _signals_blocked():
+                    process.start()
         except (OSError, EOFError) as error:
             reader.close()
             raise StartError.because(_why_none_starts() or error) from error
@@ -141,6 +138,15 @@ class Processes:
             process.join()
             reader.close()
         self._running.clear()
+
+
+def start_server() -> None:
+    """Start the server and let it import; nothing, if it runs or processes need none."""
+    one_thread_in_processes()
+    if _START == "forkserver":
+        _CONTEXT.set_forkserver_preload([PRELOADED])
+        with _signals_blocked():  # it inherits the mask, and its processes from it
+            forkserver.ensure_running()
 
 
 def _work(folder: Path, work: bytes, writer: Connection) -> None:

@@ -68,7 +68,7 @@ def run_plan(
         OutputError: results cannot be written.
         RunFolderError: what is there is no study's, or a run cannot go on with its engine.
         Interrupted: the command was asked to stop; every run has kept a checkpoint.
-        UnfitWorkerError: a worker of the cluster cannot take part.
+        WorkerMismatchError: a worker of the cluster cannot take part.
         ClusterError: the cluster is gone.
     """
     start = time.monotonic()
@@ -115,7 +115,7 @@ def _prepare(plan: Plan, force: bool, watcher: Watcher, scheduler: Cluster | Non
     """Make sure, before anything runs, of all that it needs; report what will leave the tables."""
     for folder in (plan.out, plan.out / RUNS):
         check_writable(folder)
-    if not plan.study.is_of_filters:
+    if not plan.study.is_filter_study:
         load_matplotlib()
     if changed := changes(plan.study, {cell.cell for cell in plan.study.cells}):
         watcher.note(str(changed))
@@ -132,7 +132,7 @@ def _prepare(plan: Plan, force: bool, watcher: Watcher, scheduler: Cluster | Non
 
 def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bool) -> None:
     """Make sure that files which are all there is of some runs can be read."""
-    if plan.study.is_of_filters:
+    if plan.study.is_filter_study:
         from dae_cli.study.filter_study import require_measures
 
         require_measures(plan.out, rows, discarding_runs=discarding_runs)

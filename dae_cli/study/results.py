@@ -86,7 +86,7 @@ def write_results(
     table, tests = write_tables(study, out, rows, source)
     study = with_lowest_seeds(study, rows)
     machine = f"{cpu_name()}, {cores()} cores" if machine is None else machine
-    if study.is_of_filters:
+    if study.is_filter_study:
         return _write_filter_study(study, out, rows, command, machine, source, draw, data)
     saved = read_saved_runs(source)
     report = table_report(study, source, rows, table, tests, saved, command, machine)
@@ -124,7 +124,7 @@ def write_tables(
     """
     write_text(out / SETTINGS, settings_text(with_lowest_seeds(study, rows)))
     write_rows(out / RUNS_CSV, rows, RunRow)
-    if study.is_of_filters:
+    if study.is_filter_study:
         return [], []
     table = table_of(rows)
     write_rows(out / TABLE_CSV, table, TableRow)

@@ -16,9 +16,9 @@ from dae_cli.errors import NameTooLongError, RunFolderError
 from dae_cli.files import file_lock, is_text, part_of, sweep
 from dae_cli.study.earlier_rows import RUNS_CSV as RUNS_CSV
 from dae_cli.study.earlier_rows import EarlierRows
-from dae_cli.study.plan import Plan, default_out, with_seed
+from dae_cli.study.plan import Plan, with_seed
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.job import RUNS, STATUS, Job
+from dae_cli.study.run.job import RUNS, STATUS, Job, default_out
 from dae_cli.study.run.record import failed, row_of, with_verdict
 
 TABLE_CSV, FILTERS = "table.csv", "filters"

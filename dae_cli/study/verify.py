@@ -58,6 +58,7 @@ FILES = (SETTINGS, TABLE_CSV, WRONG_ROWS_CSV, MCNEMAR_CSV, CURVES_CSV, TRIED_MD,
 FILES_OF_FILTERS = (SETTINGS, FILTERS_CSV, FIGURES_CSV, REPORT)
 """Files that follow from the rows of runs.csv, of a table's study and of one on filters."""
 KEYS: Mapping[str, Sequence[str]] = {
+    RUNS_CSV: ("run",),
     TABLE_CSV: ("cell",),
     WRONG_ROWS_CSV: ("run",),
     MCNEMAR_CSV: ("cell_a", "cell_b", "seed"),
@@ -121,174 +122,175 @@ def verify_study(
         raise RunFolderError(f"{path}: holds no run; make them with dae replicate {study.name}")
     if others := other_numerics(rows):
         note(f"{RUNS_CSV}: {others}")
-    cells = {cell.cell: cell.experiment for cell in study.all_cells}
-    there = {row.cell for row in rows}
-    for cell in (name for name in cells if name not in there):
-        note(f"{cell}: no run of it in {RUNS_CSV}")
-    findings, data = Findings(), DataOfRuns(data_dir, note)
-    rows_again: dict[str, RunRow] = {}
-    recomputed: list[RunRow] = []
     with TemporaryDirectory(prefix="dae-verify-") as temporary:
-        source, written = Path(temporary) / "source", Path(temporary) / "written"
-        for row in rows:
-            if row.run in rows_again or not _is_here(study, out, row, findings):
-                rows_again.setdefault(row.run, row)
-                continue
-            seen = len(findings.differences), len(findings.unchecked)
-            wanted = cells.get(row.cell)
-            run = Recount(
-                row,
-                wanted and with_seed(wanted, row.seed),
-                out / RUNS / row.run,
-                source / RUNS / row.run,
-                findings,
-            )
-            rows_again[row.run], counted = run.row(data, study.reference)
-            recomputed += [rows_again[row.run]] if counted else []
-            if len(findings.differences) > seen[0]:
-                note(f"{row.run}: does not agree")
-            else:
-                whole = len(findings.unchecked) == seen[1]
-                note(f"{row.run}: {'agrees' if whole else 'cannot be checked'}")
-        _check_rows(rows, cells, out, findings)
-        _check_files(study, out, list(rows_again.values()), source, written, findings)
+        verifier = _Verifier(study, out, Path(temporary), data_dir, note)
+        verifier.recount(rows)
+        verifier.check_rows(rows)
+        verifier.check_files()
     return Verification(
         len(rows),
-        len(recomputed),
-        findings.differences,
-        findings.unchecked,
-        agreement(study, recomputed),
+        len(verifier.recomputed),
+        verifier.findings.differences,
+        verifier.findings.unchecked,
+        agreement(study, verifier.recomputed),
     )
 
 
-def _is_here(study: ResolvedStudy, out: Path, row: RunRow, findings: Findings) -> bool:
-    """Tell whether a run is done and its folder is here; record why not."""
-    folder, place = out / RUNS / row.run, f"{RUNS}/{row.run}"
-    is_name = is_run_name(row.run)
-    if row.error:
-        if is_name and (folder / STATUS).exists():
-            findings.compare(RUNS_CSV, f"{row.run}: error", row.error, "the run is done")
-        why = f"failed ({row.error}); dae replicate {study.name} tries again"
-        findings.cannot_check(place, why)
-    elif not is_name:
-        why = f"run is {row.run!r}, expected the name of a folder in {RUNS}"
-        findings.cannot_check(RUNS_CSV, why)
-    elif not folder.is_dir():
-        makes = "makes them"
-        if row.numerics != NUMERICS_VERSION:
-            makes = f"makes runs with numerics {NUMERICS_VERSION} in place of {row.numerics}"
-        findings.cannot_check(
-            place,
-            "is not here: run folders are not committed with the results; "
-            f"dae replicate {study.name} {makes}",
-        )
-    else:
-        return True
-    return False
+class _Verifier:
+    """Compares what is in a results folder with what is written into a temporary one."""
 
+    def __init__(
+        self,
+        study: ResolvedStudy,
+        out: Path,
+        temporary: Path,
+        data_dir: Path | None,
+        note: Callable[[str], None],
+    ) -> None:
+        self._study, self._out, self._note = study, out, note
+        self._source, self._written = temporary / "source", temporary / "written"
+        self._data = DataOfRuns(data_dir, note)
+        self._cells = {cell.cell: cell.experiment for cell in study.all_cells}
+        self._rows: dict[str, RunRow] = {}
+        """By run, as recomputed; of runs that are elsewhere as recorded."""
+        self.findings = Findings()
+        self.recomputed: list[RunRow] = []
 
-def _check_rows(
-    rows: Sequence[RunRow],
-    cells: Mapping[str, AnyExperiment],
-    out: Path,
-    findings: Findings,
-) -> None:
-    """The rows against the study's settings and among themselves, wherever their folders are."""
-    recorded, again = text_of(out / RUNS_CSV), rows_to_csv(rows, RunRow)
-    findings.compare_csv(RUNS_CSV, recorded, _with_columns_of(recorded, again), ("run",))
-    for name, count in Counter(row.run for row in rows).items():
-        findings.compare(RUNS_CSV, f"{name}: rows", count, 1)
-    for row in rows:
-        if row.cell not in cells:
-            findings.compare(RUNS_CSV, f"{row.run}: cell", row.cell, "no such cell in the study")
-            continue
-        experiment = with_seed(cells[row.cell], row.seed)
-        digest = config_sha256(experiment, row.numerics)
-        name = run_name(experiment, row.data_sha256, row.numerics)
-        findings.compare(RUNS_CSV, f"{row.run}: config_sha256", row.config_sha256, digest)
-        findings.compare(RUNS_CSV, f"{row.run}: run", row.run, name)
-    for what, names in provenance_differences(rows).items():
-        if what.startswith(_NEVER_MIXED):
-            findings.compare(RUNS_CSV, what, ", ".join(names), "one for the whole table")
+    def recount(self, rows: Sequence[RunRow]) -> None:
+        """Count the runs of runs.csv again that are here, and compare their folders and rows."""
+        findings, there = self.findings, {row.cell for row in rows}
+        for cell in self._cells:
+            if cell not in there:
+                self._note(f"{cell}: no run of it in {RUNS_CSV}")
+        for row in rows:
+            if row.run in self._rows:
+                continue
+            self._rows[row.run] = row
+            if not self._is_here(row):
+                continue
+            before = len(findings.differences), len(findings.unchecked)
+            folder, again = (parent / RUNS / row.run for parent in (self._out, self._source))
+            run = Recount(row, self._experiment_of(row), folder, again, findings)
+            self._rows[row.run], counted = run.row(self._data, self._study.reference)
+            if counted:
+                self.recomputed.append(self._rows[row.run])
+            outcome = "agrees" if len(findings.unchecked) == before[1] else "cannot be checked"
+            if len(findings.differences) > before[0]:
+                outcome = "does not agree"
+            self._note(f"{row.run}: {outcome}")
 
-
-def _check_files(
-    study: ResolvedStudy,
-    out: Path,
-    rows: Sequence[RunRow],
-    source: Path,
-    written: Path,
-    findings: Findings,
-) -> None:
-    """Write the results of rows again, and compare every file that follows from them.
-
-    Args:
-        source: a folder that has the runs which were counted again; it receives whatever else the
-            writer is to read.
-        written: the folder that is written to.
-    """
-    unreadable = set()
-    for name, kind in READ.items():
-        try:
-            read_rows(out / name, kind)
-        except RunFolderError as error:
-            findings.cannot_check(name, str(error))
-            unreadable.add(name)
-    source.mkdir(exist_ok=True)
-    for path in out.absolute().iterdir():
-        if path.name not in {RUNS, *unreadable}:
-            (source / path.name).symlink_to(path)
-    failure = ""
-    try:
-        write_results(
-            study,
-            written,
-            rows,
-            command=recorded_command(out),
-            machine=recorded_machine(out) or None,
-            source=source,
-            draw=False,
-        )
-    except Exception as error:  # rows and files may be damaged in ways that nobody foresaw
-        failure = str(error)
-    for name in FILES_OF_FILTERS if study.is_of_filters else FILES:
-        if name in unreadable:
-            continue
-        if (written / name).exists():
-            again = text_of(written / name)
-            findings.attempt(name, _compare_file, study, out / name, again, findings)
-        elif failure:
-            findings.cannot_check(name, failure)
-        else:  # tried.md alone is not part of every study
-            findings.compare(name, "file", "is there" if (out / name).exists() else "", "")
-
-
-def _compare_file(study: ResolvedStudy, path: Path, again: str, findings: Findings) -> None:
-    """Compare a file of the results with its text as it is written again.
-
-    Raises:
-        RunFolderError: it has not been written yet.
-    """
-    if not path.exists():
-        if path.name in ADDED_LATER or (path.name in READ and again.count("\n") <= 1):
-            return
-        if path.name not in READ:
-            raise RunFolderError(
-                f"is not written yet; dae replicate {study.name} writes it, and runs only what is "
-                "not done"
+    def _is_here(self, row: RunRow) -> bool:
+        """Tell whether a run is done and its folder is here; record why not."""
+        findings, folder, place = self.findings, self._out / RUNS / row.run, f"{RUNS}/{row.run}"
+        command, is_name = f"dae replicate {self._study.name}", is_run_name(row.run)
+        if row.error:
+            if is_name and (folder / STATUS).exists():
+                findings.compare(RUNS_CSV, f"{row.run}: error", row.error, "the run is done")
+            findings.cannot_check(place, f"failed ({row.error}); {command} tries again")
+        elif not is_name:
+            why = f"run is {row.run!r}, expected the name of a folder in {RUNS}"
+            findings.cannot_check(RUNS_CSV, why)
+        elif not folder.is_dir():
+            makes = "makes them"
+            if row.numerics != NUMERICS_VERSION:
+                makes = f"makes runs with numerics {NUMERICS_VERSION} in place of {row.numerics}"
+            findings.cannot_check(
+                place,
+                f"is not here: run folders are not committed with the results; {command} {makes}",
             )
-    recorded = text_of(path) if path.exists() else ""
-    if path.name in KEYS:
-        again = _with_columns_of(recorded, again)
-        findings.compare_csv(path.name, recorded, again, KEYS[path.name])
-    else:
-        findings.compare_lines(path.name, recorded, again)
+        else:
+            return True
+        return False
 
+    def _experiment_of(self, row: RunRow) -> AnyExperiment | None:
+        """The experiment of a row's cell and seed as the study has it; None: no such cell."""
+        experiment = self._cells.get(row.cell)
+        return experiment and with_seed(experiment, row.seed)
 
-def _with_columns_of(recorded: str, again: str) -> str:
-    """Return CSV text without the version of the numerics where an earlier file lacks it."""
-    lines = list(csv.reader(io.StringIO(again)))
-    if NUMERICS not in lines[0] or NUMERICS in recorded.partition("\n")[0].split(","):
-        return again
-    place = lines[0].index(NUMERICS)
-    return csv_text([*line[:place], *line[place + 1 :]] for line in lines)
+    def check_rows(self, rows: Sequence[RunRow]) -> None:
+        """Compare the rows with the study's settings and among themselves."""
+        findings = self.findings
+        self._compare_csv(RUNS_CSV, text_of(self._out / RUNS_CSV), rows_to_csv(rows, RunRow))
+        for name, count in Counter(row.run for row in rows).items():
+            findings.compare(RUNS_CSV, f"{name}: rows", count, 1)
+        for row in rows:
+            experiment = self._experiment_of(row)
+            if experiment is None:
+                no_cell = "no such cell in the study"
+                findings.compare(RUNS_CSV, f"{row.run}: cell", row.cell, no_cell)
+                continue
+            digest = config_sha256(experiment, row.numerics)
+            name = run_name(experiment, row.data_sha256, row.numerics)
+            findings.compare(RUNS_CSV, f"{row.run}: config_sha256", row.config_sha256, digest)
+            findings.compare(RUNS_CSV, f"{row.run}: run", row.run, name)
+        for what, names in provenance_differences(rows).items():
+            if what.startswith(_NEVER_MIXED):
+                findings.compare(RUNS_CSV, what, ", ".join(names), "one for the whole table")
+
+    def check_files(self) -> None:
+        """Write the results of the rows again, and compare every file that follows from them."""
+        out, findings = self._out, self.findings
+        unreadable = set()
+        for name, kind in READ.items():
+            try:
+                read_rows(out / name, kind)
+            except RunFolderError as error:
+                findings.cannot_check(name, str(error))
+                unreadable.add(name)
+        self._source.mkdir(exist_ok=True)
+        for path in out.absolute().iterdir():
+            if path.name not in {RUNS, *unreadable}:
+                (self._source / path.name).symlink_to(path)
+        failure = ""
+        try:
+            write_results(
+                self._study,
+                self._written,
+                list(self._rows.values()),
+                command=recorded_command(out),
+                machine=recorded_machine(out) or None,
+                source=self._source,
+                draw=False,
+            )
+        except Exception as error:  # rows and files may be damaged in ways that nobody foresaw
+            failure = str(error)
+        for name in FILES_OF_FILTERS if self._study.is_filter_study else FILES:
+            if name in unreadable:
+                continue
+            if (self._written / name).exists():
+                findings.attempt(name, self._compare_file, name)
+            elif failure:
+                findings.cannot_check(name, failure)
+            else:  # tried.md alone is not part of every study
+                findings.compare(name, "file", "is there" if (out / name).exists() else "", "")
+
+    def _compare_file(self, name: str) -> None:
+        """Compare a file of the results with the one that was written again.
+
+        Raises:
+            RunFolderError: it has not been written yet.
+        """
+        again, path = text_of(self._written / name), self._out / name
+        if not path.exists():
+            if name in ADDED_LATER or (name in READ and again.count("\n") <= 1):
+                return
+            if name not in READ:
+                raise RunFolderError(
+                    f"is not written yet; dae replicate {self._study.name} writes it, and runs "
+                    "only what is not done"
+                )
+        recorded = text_of(path) if path.exists() else ""
+        if name == PAGE and not (self._out / REPORT).exists():
+            raise RunFolderError(f"names a command that is taken from {REPORT}, which is not here")
+        if name in KEYS:
+            self._compare_csv(name, recorded, again)
+        else:
+            self.findings.compare_lines(name, recorded, again)
+
+    def _compare_csv(self, name: str, recorded: str, again: str) -> None:
+        """Compare a CSV file; one of earlier versions may lack the version of the numerics."""
+        lines = list(csv.reader(io.StringIO(again)))
+        if NUMERICS in lines[0] and NUMERICS not in recorded.partition("\n")[0].split(","):
+            place = lines[0].index(NUMERICS)
+            again = csv_text([*line[:place], *line[place + 1 :]] for line in lines)
+        self.findings.compare_csv(name, recorded, again, KEYS[name])

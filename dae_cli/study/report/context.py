@@ -275,7 +275,7 @@ def table_report(
         RunFolderError: what a run's folder holds is damaged.
     """
     trials = read_trials(source)
-    whole = has_other_models(study) and not study.is_of_own_data
+    whole = has_other_models(study) and not study.is_own_data_study
     printed = paper_table(study, rows, table, trials.selecting) if whole else None
     done = [row.run for row in rows if not row.error]
     curves = {run: own for run in done if (own := saved.curves_of(run)) is not None}

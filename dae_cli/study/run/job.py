@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -50,7 +51,7 @@ PARTIAL, RUNS = ".partial", "runs"
 _WHOLE = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, STATUS)
 _WHOLE_OF_FILTERS = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, FILTERS_CSV, STATUS)
 _WHOLE_SVM = (CONFIG, ENVIRONMENT, TRIALS, CHECKPOINT, STATUS)
-PROGRESS, LOCK = ".progress", ".lock"
+LOCK = ".lock"
 SVM_STEPS = 100
 """Training an SVM takes about so many passes over its kernel matrix for each class."""
 
@@ -135,6 +136,15 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Unfinished:
+    """A run that this process did not bring to its end."""
+
+    run: str
+    why: Literal["stopped", "held"]
+    """It was asked to stop and saved a checkpoint; or another process is making it."""
+
+
+@dataclass(frozen=True)
 class PlannedRun:
     """A run as a command asks for it, and its state when the command began."""
 
@@ -214,6 +224,14 @@ def is_run_name(text: str) -> bool:
     return Path(text).name == text and text not in ("", "..")
 
 
+def default_out(study: str, overrides: Sequence[str]) -> Path:
+    """Return results/STUDY, or a folder of its own for a trial with changed settings."""
+    if not overrides:
+        return Path("results") / study
+    digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:6]
+    return Path("results") / f"{study}-{digest}"
+
+
 def default_runs(resolved: ResolvedExperiment) -> Path:
     """Return results/STUDY/runs, where `dae replicate STUDY` looks as well."""
     return Path("results") / (resolved.name.rpartition("/")[0] or "single") / RUNS
@@ -227,10 +245,9 @@ def hidden(folder: Path, ending: str) -> Path:
 def sweep_runs(runs: Path) -> None:
     """Remove what killed processes left in a folder of runs, but for the runs themselves."""
     sweep(runs)
-    left = [path for ending in (PROGRESS, LOCK) for path in runs.glob(f".*{ending}")]
-    for name in {path.name.removesuffix(path.suffix).removeprefix(".") for path in left}:
-        with suppress(HeldError), file_lock(hidden(runs / name, LOCK)):
-            hidden(runs / name, PROGRESS).unlink(missing_ok=True)
+    for lock in runs.glob(f".*{LOCK}"):
+        with suppress(HeldError), file_lock(lock):
+            pass  # which removes it
 
 
 def expected_work(job: Job) -> float:

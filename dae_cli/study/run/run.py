@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -31,12 +30,13 @@ from dae_cli.files import (
     write_text,
 )
 from dae_cli.filters.measures import UnitMeasures
+from dae_cli.machine import one_thread_in_processes
 from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped
 from dae_cli.study.run.filters import measures_of, save_run_filters
-from dae_cli.study.run.job import CONFIG, ENVIRONMENT, FILTERS_CSV, Job
+from dae_cli.study.run.job import CONFIG, ENVIRONMENT, FILTERS_CSV, Job, Unfinished
 from dae_cli.study.run.pretraining import reuse_pretraining
 from dae_cli.study.run.provenance import Environment, continued, environment
 from dae_cli.study.run.record import (
@@ -54,26 +54,6 @@ from dae_cli.training.evaluation import wrong_rows
 from dae_cli.training.inputs import inputs_of
 from dae_cli.training.run import TrainingRun
 from dae_cli.training.streams import Purpose, stream
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)
-"""Where libraries look for their number of threads, once, when they are loaded."""
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """A run that this process did not bring to its end."""
-
-    run: str
-    why: Literal["stopped", "held"]
-    """It was asked to stop and saved a checkpoint; or another process is making it."""
 
 
 def run_job(job: Job, watcher: Watcher, command: str, stop: StopRequest) -> RunRow | Unfinished:
@@ -267,11 +247,6 @@ def memory_ran_out(error: Exception) -> bool:
 
 
 # One thread a process: faster than several threads, and the result does not depend on the cores.
-
-
-def one_thread_in_processes() -> None:
-    """Give libraries that are loaded from now on one thread, here and in processes to come."""
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
 
 
 def use_one_thread() -> None:

@@ -118,7 +118,7 @@ def compare_models(
     test says so at 5 % for every seed that both have; where the test rows of the runs are not
     known, if their intervals do not overlap.
     """
-    cells = [(table.cell(d, pair[0]), table.cell(d, pair[1])) for d in table.datasets]
+    cells = _cells_of(pair, table)
     return tuple(_compared(a, b, tests) for a, b in cells if a.counts and b.counts)
 
 
@@ -163,28 +163,27 @@ def _paper_side(a: TableCell, b: TableCell) -> Side:
     return side_of(error_a, half_a, error_b, half_b)
 
 
-def _paper_sides(pair: Pair, table: PaperTable) -> dict[str, Side]:
-    """Return where the first model lies in the paper's table, by data set."""
-    return {d: _paper_side(table.cell(d, pair[0]), table.cell(d, pair[1])) for d in table.datasets}
+def _cells_of(pair: Pair, table: PaperTable) -> list[tuple[TableCell, TableCell]]:
+    """The cells of two models, by data set."""
+    return [(table.cell(d, pair[0]), table.cell(d, pair[1])) for d in table.datasets]
 
 
 def _about_models(
     says: str, errors: str, table: PaperTable, tests: Sequence[RunComparison]
 ) -> PaperClaim:
     left, sign, right = re.split(" ([<≤]) ", errors)
-    each = {
-        pair: compare_models(pair, table, tests) for pair in product(left.split(), right.split())
-    }
-    tested = tuple(comparison for own in each.values() for comparison in own)
+    pairs = list(product(left.split(), right.split()))
+    each = [compare_models(pair, table, tests) for pair in pairs]
+    papers = [[_paper_side(a, b) for a, b in _cells_of(pair, table)] for pair in pairs]
+    tested = tuple(comparison for own in each for comparison in own)
     wanted = ("lower",) if sign == "<" else ("lower", "undecided")
-    shown = [side for pair in each for side in _paper_sides(pair, table).values()]
     expected = [c for c in tested if c.theirs in wanted]
     good = [c for c in tested if c.ours in wanted]
     bad = [c for c in expected if c not in good]
     if sign == "<":  # the contrary counts even where the paper shows it as well
         bad += [c for c in tested if c.ours == "higher"]
-    everywhere = len(expected) == sum(side in wanted for side in shown)
-    evidence = "; ".join(_counts(pair, own, table) for pair, own in each.items())
+    everywhere = len(expected) == sum(side in wanted for sides in papers for side in sides)
+    evidence = "; ".join(map(_counts, pairs, each, papers))
     return PaperClaim(says, _outcome(tested, good, bad, everywhere), evidence, tested)
 
 
@@ -208,13 +207,12 @@ def _outcome(
     return "holds" if everywhere else "holds where tested"
 
 
-def _counts(pair: Pair, own: Sequence[ModelComparison], table: PaperTable) -> str:
+def _counts(pair: Pair, own: Sequence[ModelComparison], theirs: Sequence[Side]) -> str:
     """On how many data sets which of two models has the lower error, here and in the paper."""
     a, b = pair
-    theirs = list(_paper_sides(pair, table).values())
     paper = (
         f"in the paper's table lower on {theirs.count('lower')}, higher on "
-        f"{theirs.count('higher')} of {len(table.datasets)}"
+        f"{theirs.count('higher')} of {len(theirs)}"
     )
     if not own:
         return f"{a} and {b} are compared on no data set ({paper})"
