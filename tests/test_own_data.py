@@ -379,6 +379,7 @@ def changed(row: int, column: int, value: object) -> list[list[object]]:
         (changed(7, 2, "x1"), {}, ("row 8, column c: 'x1' found", "a number", "ignore: [c]")),
         (blobs(), {"label": "kid"}, ("has no column kid; did you mean kind?", "a, b, c, d, kind")),
         (blobs(), {"label": None}, ("column kind: 'k0' found", "declare label: kind")),
+        ([[*row, 1] for row in blobs()], {}, ("row 1: has more values than there are names",)),
         (blobs(), {"image": [3, 2]}, ("image [3, 2] is 6 values", "has 4 a row")),
         ([[*row[:4], "k"] for row in blobs()], {}, ("all labels are k", "expected two")),
         ([], {}, ("own.csv", "holds no rows")),
@@ -405,6 +406,13 @@ def test_a_test_file_with_other_columns_or_labels_is_told(dae: Dae) -> None:
     dae("show", "one.yaml").failed(2, *parts)
     table("test.csv", changed(3, 4, "new"), COLUMNS)
     dae("show", "one.yaml").failed(2, "test.csv, row 4: no training row has the label new")
+    for names, part in (
+        (("", "b", "c", "d", "kind"), "column 1 has no name"),
+        (("a", "a", "c", "d", "kind"), "two columns are named a"),
+        (("1", "2", "3", "4", "5"), "names of columns in its first row, found numbers"),
+    ):
+        table("own.csv", blobs(), names)
+        dae("show", "one.yaml").failed(2, "own.csv", part)
     np.savez("own.npz", X_train=np.ones((9, 4)), X_test=np.ones((9, 3)))
     declare(file="own.npz")
     dae("show", "one.yaml").failed(2, "X_test: has 3 values a row", "X_train has 4")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
-import zipfile
+import tokenize
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from dae_cli.data.own.declaration import Declaration
 from dae_cli.data.photographs import grey_pixels
+from dae_cli.data.readers.zipped import DAMAGE
 from dae_cli.errors import DataError, shown
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -28,6 +29,8 @@ GREYS = (0.0, 255.0)
 _GREY_MODES = ("1", "L", "I", "F", "LA")
 _MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 """What stands for a value that is missing."""
+_DAMAGE = (*DAMAGE, OSError, KeyError, TypeError, SyntaxError, tokenize.TokenError, MemoryError)
+"""What reading an altered .npz raises: of the zip, and of the headers in it."""
 SPLITS = ("train", "valid", "test")
 
 
@@ -121,7 +124,17 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
     label, separator = declaration.label, SEPARATORS[path.suffix.casefold()]
     left_out = [*([] if label is None else [label]), *declaration.ignore]
     try:
-        names = [str(name) for name in pd.read_csv(path, sep=separator, nrows=0).columns]
+        first = pd.read_csv(
+            path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False
+        )
+        names = [str(name) for name in first.iloc[0]]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise DataError(f"{path}: two columns are named {shown(twice[0])}; rename one of them")
+        if "" in names:
+            raise DataError(
+                f"{path}: column {names.index('') + 1} has no name; name it, or save the table "
+                "without the index of its rows"
+            )
         if all(map(_is_numeric, names)):
             raise DataError(f"{path}: expected names of columns in its first row, found numbers")
         for name in left_out:
@@ -140,6 +153,8 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
         raise DataError(f"{path}: cannot be read as a table ({error})") from error
     if len(table) == 0:
         raise DataError(f"{path}: holds no rows")
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for an index
+        raise DataError(f"{path}, row 1: has more values than there are names of columns")
     labels = None
     if label is not None:
         labels = np.char.strip(table[label].to_numpy(dtype=np.str_))
@@ -161,7 +176,8 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
     for name in table.columns:
         if table[name].dtype.kind not in "fiub":
             numbers = pd.to_numeric(table[name], errors="coerce")
-            row = int(np.flatnonzero(numbers.isna() & table[name].notna())[0])
+            wrong = numbers.isna() & table[name].notna()
+            row = int(wrong.to_numpy(dtype=bool).argmax())
             raise DataError(
                 f"{path}, row {row + 1}, column {shown(str(name))}: {table[name][row]!r} found, "
                 f"expected a number; if these are labels declare label: {name}, else leave the "
@@ -191,7 +207,7 @@ def _read_npz(path: Path, declaration: Declaration) -> dict[str, OwnRows]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return _npz_rows(path, arrays, declaration)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+    except _DAMAGE as error:
         remedy = ""
         if "pickle" in str(error):
             remedy = "; save its arrays as numbers, and labels as numbers or text"
@@ -208,7 +224,7 @@ def _npz_rows(path: Path, arrays: Any, declaration: Declaration) -> dict[str, Ow
         raise DataError(f"{path}: has neither X nor X_train; {found}")
     rows = {}
     for name, key in split.items():
-        values = arrays[key]
+        values = np.asarray(arrays[key])  # a member of another format comes as its bytes
         if values.dtype.kind not in "fiub" or values.ndim < 2:
             raise DataError(
                 f"{path}: {key} is {values.dtype} of shape {values.shape}; expected numbers, a row "
@@ -220,7 +236,7 @@ def _npz_rows(path: Path, arrays: Any, declaration: Declaration) -> dict[str, Ow
             if label_key not in keys:
                 near = _nearest(label_key, keys)
                 raise DataError(f"{path}: has no key {shown(label_key)}{near}; {found}")
-            labels = _labels_of(arrays[label_key], len(values), f"{path}: {label_key}")
+            labels = _labels_of(np.asarray(arrays[label_key]), len(values), f"{path}: {label_key}")
         size = tuple(n for n in values.shape[1:] if n != 1)
         image = size if len(size) == 2 or (len(size) == 3 and size[2] == 3) else None
         rows[name] = OwnRows(f"{path}: {key}", values.reshape(len(values), -1), labels, image=image)
