@@ -128,7 +128,7 @@ def write_json(path: Path, value: Any, *, make_folder: bool = True) -> None:
 def part_of(path: Path) -> Path:
     """The name under which ``path`` is written until it is whole; another at each call.
 
-    It tells the process, as ``.NAME@machine-pid-random.part``, so that what is left can be swept.
+    It names the process, ``.NAME@machine-pid-random.part``, so that what is left can be swept.
     """
     name = path.name.encode()[:_LONGEST].decode(errors="ignore")
     return path.with_name(f".{name}@{owner()}-{secrets.token_hex(4)}{PART}")
@@ -150,7 +150,7 @@ def owner() -> str:
 def is_stale(left: Path, tag: str) -> bool:
     """Made on this machine by a process that is gone, or elsewhere (folders are shared) and old.
 
-    Of a process that can be looked up, age tells nothing: the clock may have jumped.
+    Of a process that can be looked up, age says nothing: the clock may have jumped.
     """
     parts = tag.rsplit("-", 2)
     ours = len(parts) == 3 and parts[0] == machine_tag() and parts[1].isdigit()

@@ -481,19 +481,6 @@ def test_a_name_that_is_too_long_is_the_users_mistake(dae: Dae, words: tuple[str
     assert not Path("results").exists()
 
 
-@pytest.mark.parametrize("left", [1, 60, 180])
-def test_a_path_without_room_for_the_names_of_runs_is_refused_before_anything_is_computed(
-    dae: Dae, tmp_path: Path, left: int
-) -> None:
-    folder, length = tmp_path, os.pathconf("/", "PC_PATH_MAX") - 1 - left
-    while (missing := length - len(os.fsencode(folder))) > 0:
-        folder /= "d" * min(missing - 1, 200 if missing != 202 else 100)
-    folder.mkdir(parents=True)
-    ended = dae("replicate", "tiny", "--out", folder).failed(2, "longer")
-    assert "started" not in ended.err
-    assert not list(folder.rglob("*.*"))
-
-
 # Streams
 
 

@@ -422,33 +422,6 @@ def test_run_folders_of_version_0_1_are_reported_verified_and_resumed(dae: Dae, 
     assert row["n_wrong"] == old[COLUMNS.index("n_wrong")]
 
 
-def test_wrong_rows_that_are_missing_or_damaged_are_counted_again(dae: Dae, done: Path) -> None:
-    paths = [run_of(done, cell) / "wrong_rows.npy" for cell in CELLS]
-    before = [path.read_bytes() for path in paths]
-    paths[0].unlink()
-    paths[1].write_bytes(before[0])  # of another run: another number of wrong rows
-    ended = dae("replicate", "tiny").succeeded()
-    assert [path.read_bytes() for path in paths] == before
-    lines = [line for line in ended.err.splitlines() if "wrong_rows.npy" in line]
-    assert [line.partition(":")[0] for line in lines] == [path.parent.name for path in paths]
-    assert "0 done, 2 skipped, 0 failed" in ended.lines[-1]
-
-
-def test_wrong_rows_that_come_out_otherwise_are_left_and_reported(dae: Dae, done: Path) -> None:
-    first, second = (run_of(done, cell) for cell in CELLS)
-    counted = read_json(first / "status.json")["n_wrong"]
-    change_json(first / "status.json", lambda record: record.update(n_wrong=counted + 1))
-    for name in ("wrong_rows.npy", "checkpoint.safetensors"):
-        (second / name).unlink()
-    (first / "wrong_rows.npy").unlink()
-    ended = dae("replicate", "tiny").succeeded()
-    assert not (first / "wrong_rows.npy").exists() and not (second / "wrong_rows.npy").exists()
-    lines = [line for line in ended.err.splitlines() if "wrong_rows.npy" in line]
-    assert lines[0].startswith(f"{first.name}: ")
-    assert f"{counted} of 400" in lines[0] and f"{counted + 1} of 400" in lines[0]
-    assert lines[1].startswith(f"{second.name}: ") and "checkpoint.safetensors" in lines[1]
-
-
 # Which code made it, and on what
 
 

@@ -461,7 +461,7 @@ def test_what_is_done_is_not_run_again_and_counts_and_verifies(here: Path, dae: 
     dae("filters", run_of(here, "poly")).failed(2, run_of(here, "poly").name, "SVM")
     ended = dae("verify", "svms").succeeded()
     assert ended.out == f"{2 + len(CELLS)} runs recomputed, 0 differences\n"
-    assert re.search(r"^svms/poly\b", dae("ls").succeeded().out, re.M)
+    assert re.search(r"^svms/poly\b", dae("ls", "svms").succeeded().out, re.M)
 
 
 def test_verify_finds_what_was_reported_otherwise(here: Path, dae: Dae) -> None:

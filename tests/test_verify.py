@@ -336,6 +336,15 @@ def test_one_value_that_was_changed_is_found_in_its_file_alone(results: Results)
         results.put_back(sound)
     results.edit(results.out / "curves.csv", "\n", "\nother,cost 1,1:0.5\n")
     assert results.differences() == {("curves.csv", "other, cost 1", "a row", "no row")}
+    results.put_back(sound)
+    (results.out / "tried.md").write_text("Nothing.\n")  # the study has none
+    assert results.differences() == {("tried.md", "file", "is there", NOTHING)}
+    (results.out / "tried.md").unlink()
+    status = results.folder() / "status.json"
+    results.edit_json(status, test_error_percent=1.5)
+    recorded = results.rows[1]["test_error_percent"]
+    name = f"runs/{results.runs[1]}/status.json"
+    assert results.differences() == {(name, "test_error_percent", "1.50", recorded)}
 
 
 # The folders of runs
@@ -383,6 +392,10 @@ def test_what_cannot_be_checked_is_named_and_the_rest_is_checked(results: Result
         found = results.verified()
         assert list(reasons_of(found)) == [checkpoint]
         assert (found["runs"], found["recomputed"], found["differences"]) == (2, 1, [])
+    results.put_back(sound)
+    (results.folder() / "metrics.csv").unlink()
+    found = results.verified()
+    assert (list(reasons_of(found)), found["differences"]) == ([f"{place}/metrics.csv"], [])
     results.put_back(sound)
 
     # A run of other data.
@@ -499,6 +512,13 @@ def test_every_line_of_the_report_that_was_changed_is_named_with_its_section(
         assert {d[:2] for d in differences} == {("REPORT.md", what) for what in expected}
         assert all(recorded != again for *_, recorded, again in differences)
         results.put_back(sound)
+
+
+def test_of_several_lines_one_that_is_not_empty_is_shown(results: Results) -> None:
+    results.edit(results.out / "REPORT.md", "\nIntervals", "\n\nMore.\nIntervals")
+    ((_, what, recorded, again),) = results.differences()
+    assert what.endswith(" and 1 more")
+    assert (recorded, again) == ("More.", NOTHING)
 
 
 def test_the_command_and_the_machine_of_the_report_are_taken_as_they_are(results: Results) -> None:

@@ -324,7 +324,7 @@ def _hint_at_outdated_results(study: str, folder: Path) -> None:
 
     Args:
         study: its name or path, as it was given.
-        folder: where its results may stand.
+        folder: that may have results of it.
     """
     from dae_cli.config.experiments import resolve_study
     from dae_cli.study.earlier_rows import EarlierRows
@@ -350,18 +350,18 @@ def _check(
     """Print every difference between the files and search.csv; exit code 1 if there is one."""
     from dae_cli.search.selection import differences
 
-    found, not_searched = differences(study, cells, folder)
-    agree = len(cells) - len(not_searched) - len({one.cell for one in found})
+    differing, not_searched = differences(study, cells, folder)
+    agree = len(cells) - len(not_searched) - len({one.cell for one in differing})
     if form == "json":
         counts = {"cells": len(cells), "agree": agree}
-        lists = {"differences": [asdict(one) for one in found], "not_searched": not_searched}
+        lists = {"differences": [asdict(one) for one in differing], "not_searched": not_searched}
         typer.echo(as_json(counts | lists))
-    elif found:
+    elif differing:
         rows = [("cell", "what", "recorded", "expected")]
-        rows += [(one.cell, one.what, one.recorded, one.expected) for one in found]
+        rows += [(one.cell, one.what, one.recorded, one.expected) for one in differing]
         typer.echo("\n".join(columns(rows)))
     if not quiet and form == "table":
         lacking = f", {len(not_searched)} not searched yet" if not_searched else ""
         typer.echo(f"{agree} of {len(cells)} cells agree with search.csv{lacking}")
-    if found:
+    if differing:
         raise typer.Exit(1)

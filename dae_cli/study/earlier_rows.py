@@ -42,17 +42,17 @@ class EarlierRows:
     They were written by earlier commands, or by one that shares the folder. They stay if their
     settings are still what the study says and their data are the same: results of other settings
     or data are never mixed in. A row that another version of the numerics computed stays until the
-    run of its cell and seed is made with this one.
+    run of its cell and seed has one of this version.
 
     Args:
         plan: what a command asks for.
-        made: names of runs that have a newer row.
+        newer: names of runs that have a newer row.
 
     Raises:
         RunFolderError: runs.csv is not one that dae wrote.
     """
 
-    def __init__(self, plan: Plan, made: Collection[str] = ()) -> None:
+    def __init__(self, plan: Plan, newer: Collection[str] = ()) -> None:
         self.plan = plan
         self.path = plan.out / RUNS_CSV
         self.data = {planned.job.data.name: planned.job.data for planned in plan.runs}
@@ -63,8 +63,8 @@ class EarlierRows:
         self.stay: list[RunRow] = []
         self.gone: list[RunRow] = []
         for row in self.rows:
-            if row.run not in made:
-                stays = self._is_of_study(row) and self.current[row.run] not in made
+            if row.run not in newer:
+                stays = self._is_of_study(row) and self.current[row.run] not in newer
                 (self.stay if stays else self.gone).append(row)
 
     def _is_of_study(self, row: RunRow) -> bool:
@@ -166,8 +166,8 @@ class EarlierRows:
         out = self.plan.out
         if not (out / SETTINGS).is_file():
             return ""
-        kept = replace(self.plan, study=read_settings(out / SETTINGS, out))
-        if EarlierRows(kept).gone:
+        saved = replace(self.plan, study=read_settings(out / SETTINGS, out))
+        if EarlierRows(saved).gone:
             return ""
         return f"dae report {label(out)} reports them with their own settings; "
 

@@ -8,29 +8,27 @@ the terminal sends to all its processes is left to the command, which decides.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
-import select
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
-from dae_cli.errors import DaeError
 from dae_cli.machine import one_thread_in_processes
-from dae_cli.stopping import SIGNALS, StopRequest, WorkerStopRequest
-from dae_cli.study.progress import SendingWatcher, Watcher, receive
-from dae_cli.study.run.job import Job
+from dae_cli.stopping import SIGNALS, StopRequest
+from dae_cli.study.progress import Watcher, receive
+from dae_cli.study.worker import StartError, work
 
-Make = Callable[[Job, Watcher, StopRequest], Any]
+if TYPE_CHECKING:
+    from dae_cli.study.run.job import Job
+
+Make = Callable[["Job", Watcher, StopRequest], Any]
 """Makes a job; it can be pickled, and so can what it returns."""
 
 PRELOADED = "dae_cli.study.preloaded"
@@ -39,15 +37,6 @@ ENDING_SECONDS = 10.0
 # Elsewhere a library may have started threads, which a fork would lose.
 _START = "forkserver" if sys.platform == "linux" else "spawn"
 _CONTEXT: Any = multiprocessing.get_context(_START)
-
-
-class StartError(DaeError):
-    """No process can be started here."""
-
-    @classmethod
-    def because(cls, why: object) -> Self:
-        """Say why, and what to do."""
-        return cls(f"worker processes cannot be started ({why}); --jobs 1 needs none")
 
 
 @dataclass(frozen=True)
@@ -84,7 +73,7 @@ class Processes:
         reader, writer = _CONTEXT.Pipe(duplex=False)
         # Pickled here, since what fails in a process before the call is not reported by anyone.
         arguments = (Path.cwd(), pickle.dumps((job, make)), writer)
-        process = _CONTEXT.Process(target=_work, args=arguments, daemon=True)
+        process = _CONTEXT.Process(target=work, args=arguments, daemon=True)
         try:
             start_server()
             if _START == "forkserver":
@@ -147,41 +136,6 @@ def start_server() -> None:
         _CONTEXT.set_forkserver_preload([PRELOADED])
         with _signals_blocked():  # it inherits the mask, and its processes from it
             forkserver.ensure_running()
-
-
-def _work(folder: Path, work: bytes, writer: Connection) -> None:
-    """Do what a process is for."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    stop = WorkerStopRequest()
-    os.chdir(folder)
-    result: tuple[str, object]
-    try:
-        job, make = pickle.loads(work)
-        try:
-            result = "result", make(job, SendingWatcher(partial(_send_progress, writer)), stop)
-        except BaseException as error:
-            result = "error", error
-    except ImportError as error:
-        result = "error", StartError.because(error)
-    writer.send(result)
-
-
-def _send_progress(writer: Connection, message: tuple[Any, ...]) -> None:
-    """Send it, unless the command has not read for a while: the job goes on in any case."""
-    with suppress(OSError):
-        if select.select([], [writer], [], 0)[1]:
-            writer.send(("progress", message))
-
-
-def _end_with_parent() -> None:
-    """End this process, wherever it is, as soon as the command is gone, even killed.
-
-    The next command will go on from the checkpoint.
-    """
-    parent = multiprocessing.parent_process()
-    assert parent
-    parent.join()
-    os._exit(1)
 
 
 @contextmanager

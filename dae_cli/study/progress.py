@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dae_cli.study.rows import RunRow
+if TYPE_CHECKING:
+    from dae_cli.study.rows import RunRow
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ from dae_cli.study.run.job import (
     run_name,
 )
 from dae_cli.study.run.record import (
+    MEASURED,
     done_row,
     read_environment,
     read_status,
@@ -239,7 +240,7 @@ class Recount:
         return best_of(again), len(trials)
 
     def _row_again(self, config: AnyExperiment, counted: _Counted, reference: Reference) -> RunRow:
-        """Return the row that the records and what was counted come to; compare it with runs.csv.
+        """Return the row that the records and what was counted come to, and compare it.
 
         Raises:
             RunFolderError: the records are of another kind of run.
@@ -249,10 +250,6 @@ class Recount:
             columns |= {"n_test": len(counted.wrong), "n_wrong": int(counted.wrong.sum())}
         status, env, again = self._status, self._env, replace(self._row, **columns)
         if status is not None and status.n_test is not None:
-            had, now = column_texts(status), column_texts(again)
-            for name in columns:
-                place = f"{self._place}/{STATUS}"
-                self._findings.compare(place, name, had[name], now[name], counted.how)
             status = replace(status, **columns)
         if status is not None and env is not None:
             name = run_name(config, status.data_sha256, env.numerics)
@@ -267,11 +264,27 @@ class Recount:
             )
             job = Job(self._cell, config, data, self._folder, reference=reference)
             again = done_row(job, status, env)
-        texts = column_texts(again)
-        for name, text in column_texts(self._row).items():
-            how = counted.how if name in columns else ""
-            self._findings.compare(RUNS_CSV, f"{self._row.run}: {name}", text, texts[name], how)
+        self._compare_columns(again, counted.how, columns)
         return again
+
+    def _compare_columns(self, again: RunRow, how: str, computed: Collection[str]) -> None:
+        """Compare a row with those of runs.csv and status.json.
+
+        Args:
+            again: the row.
+            how: beside the columns that were `computed` otherwise than in the run.
+        """
+        findings, texts = self._findings, column_texts(again)
+        for name, text in column_texts(self._row).items():
+            how_this = how if name in computed else ""
+            findings.compare(RUNS_CSV, f"{self._row.run}: {name}", text, texts[name], how_this)
+        if self._status is not None and self._status.n_test is not None:
+            recorded = column_texts(self._status)
+            for name in (*MEASURED, "selected"):
+                how_this = how if name in computed else ""
+                if recorded[name]:  # earlier versions did not write them all
+                    place = f"{self._place}/{STATUS}"
+                    findings.compare(place, name, recorded[name], texts[name], how_this)
 
     def _compare_file(self, name: str, text: str) -> bool:
         """Write a file of the run again and compare it; return whether there was one."""

@@ -67,7 +67,7 @@ def run_plan(
     Raises:
         OutputError: results cannot be written.
         RunFolderError: what is there is no study's, or a run cannot go on with its engine.
-        Interrupted: the command was asked to stop; every run has kept a checkpoint.
+        Interrupted: the command was asked to stop; every run has saved a checkpoint.
         WorkerMismatchError: a worker of the cluster cannot take part.
         ClusterError: the cluster is gone.
     """
@@ -261,7 +261,7 @@ def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) 
     Raises:
         RunFolderError: the folder cannot be written to, the run cannot go on with its engine, or
             another process is making it.
-        Interrupted: the command was asked to stop; the run has kept a checkpoint.
+        Interrupted: the command was asked to stop; the run has saved a checkpoint.
     """
     job = run.job
     check_writable(job.folder.parent)

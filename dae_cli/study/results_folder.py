@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +22,6 @@ from dae_cli.study.run.job import RUNS, STATUS, Job, default_out
 from dae_cli.study.run.record import failed, row_of, with_verdict
 
 TABLE_CSV, FILTERS = "table.csv", "filters"
-ROOM_FOR_NAMES = 100
-"""Length of a run's folder name, and of the longest temporary name in it, at most."""
 WAIT_SECONDS = 600.0
 """In which another command will have written its tables and drawn its figures."""
 
@@ -33,14 +31,11 @@ def check_writable(out: Path) -> None:
 
     Raises:
         RunFolderError: it cannot be made or written to, or its path is not text.
-        NameTooLongError: its path leaves no room for the names of what will be in it.
+        NameTooLongError: its path is too long.
     """
     if not is_text(out):
         raise RunFolderError(f"{out}: is not UTF-8, which checkpoints need; choose --out")
-    deepest = out.absolute() / ("x" * ROOM_FOR_NAMES) / ("x" * ROOM_FOR_NAMES)
     try:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            deepest.lstat()
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
@@ -127,8 +122,8 @@ class StudyRows:
             if _stamp_of(path) != self._stamp:
                 self._merge()
             order = {cell.cell: k for k, cell in enumerate(self._plan.study.all_cells)}
-            made = {row.run for row in self._own.values()}
-            rows = [row for row in self._others.values() if self._current[row.run] not in made]
+            own = {row.run for row in self._own.values()}
+            rows = [row for row in self._others.values() if self._current[row.run] not in own]
             rows += self._own.values()
             rows.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
             yield rows
@@ -152,8 +147,8 @@ class StudyRows:
     def _from_folder(self, row: RunRow) -> RunRow:
         """Return the row of a finished run as its folder has it, whatever was known of it before.
 
-        Another command may have made it again since, or made what failed here. What was made with
-        another engine than this plan asks for stays failed.
+        Another command may have run it again since, or run what failed here. A run of another
+        engine than this plan asks for stays failed.
         """
         plan, folder = self._plan, self._plan.out / RUNS / row.run
         if not (folder / STATUS).exists():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -134,6 +134,7 @@ def _environment() -> Environment:
         # Texts and images.
         code=_code,
         either=_either,
+        percent="{:.2f}".format,
         p_value=lambda p: f"{p:.2g}" if p else "< 1e-300",
         base64=lambda content: b64encode(content).decode("ascii"),
         page_sheet=_page_sheet,
@@ -148,9 +149,10 @@ def _code(text: str) -> str:
     return f"{fence}{space}{text}{space}{fence}"
 
 
-def _either(values: Sequence[str]) -> str:
+def _either(values: Iterable[object]) -> str:
     """Return the value that all are, else all of them."""
-    return values[0] if len(set(values)) == 1 else " / ".join(values)
+    texts = list(map(str, values))
+    return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
 
 
 def _page_sheet(shown: ShownFilters, limit: float) -> PageSheet:

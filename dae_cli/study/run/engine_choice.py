@@ -61,10 +61,10 @@ class _Computed(NamedTuple):
 def with_engines(
     runs: Sequence[PlannedRun], note: Callable[[str], None]
 ) -> tuple[list[Job], dict[str, str]]:
-    """Choose engine and device of runs that are about to be made.
+    """Choose engine and device of runs that are about to be computed.
 
     Returns:
-        The jobs of those that can be made; of the others, by name, why they cannot be resumed.
+        The jobs of those that can be; of the others, by name, why they cannot be resumed.
 
     Raises:
         ConfigError: this machine does not have what is asked for.
@@ -103,8 +103,8 @@ def refuse_other_engines(done: Iterable[tuple[PlannedRun, RunRow]]) -> None:
     Raises:
         RunFolderError: with all of them.
     """
-    made = [(run, _Computed(row.engine, row.device.rpartition(" / ")[2])) for run, row in done]
-    others = [(run, how) for run, how in made if not run.job.is_svm and how.differs(run)]
+    recorded = [(run, _Computed(row.engine, row.device.rpartition(" / ")[2])) for run, row in done]
+    others = [(run, how) for run, how in recorded if not run.job.is_svm and how.differs(run)]
     if others:
         remedy = (
             "to accept what there is, give --force to make it anew, or --out DIR for a folder of "

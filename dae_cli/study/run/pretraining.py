@@ -1,6 +1,6 @@
 """Pretraining that another run has done already is reused.
 
-Runs that differ in fine-tuning alone start it from the same parameters. A finished run keeps its
+Runs that differ only in fine-tuning start it from the same parameters. A finished run keeps its
 pretrained layers beside its best network; a new run copies them into a checkpoint of its own that
 stands at the end of pretraining, and is resumed from there. Trials of a search, which keep nothing,
 put theirs into a cache for the trials to come.
@@ -45,7 +45,7 @@ def reuse_pretraining(job: Job, runs: Path, now: Environment) -> str | None:
     experiment = job.experiment
     if job.from_start or not isinstance(experiment, Experiment) or not experiment.pretrain.epochs:
         return None
-    # Fine-tuning changes the digest of a name alone.
+    # Of a name, fine-tuning changes only the digest.
     begin = run_name(experiment, job.data.sha256).rpartition("-")[0]
     for folder in sorted(runs.glob(f"{begin}-*")):
         state = env = None
@@ -67,7 +67,7 @@ def cache_pretraining(job: Job, cache_dir: Path, most: int) -> None:
 
     Args:
         job: the run whose checkpoint has just been saved.
-        cache_dir: a folder for this purpose alone.
+        cache_dir: a folder for nothing else.
         most: how many it may hold; the oldest go.
     """
     place = cache_dir / run_name(job.experiment, job.data.sha256)

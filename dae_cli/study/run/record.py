@@ -132,7 +132,7 @@ def read_environment(folder: Path) -> Environment:
 def _migrated(record: Any) -> Any:
     """Return a status.json in which the row's columns were not at the top as it is written now.
 
-    What it lacks of the row, config.yaml and environment.json tell.
+    What it lacks of the row is in config.yaml and environment.json.
     """
     if not isinstance(record, dict) or "data" not in record:
         return record
@@ -163,26 +163,30 @@ def read_json(path: Path, parse: Callable[[bytes], T]) -> T:
     try:
         return parse(content)
     except ValidationError as error:
-        raise RunFolderError(f"{path}: cannot be read ({_problem(error)})") from None
+        raise RunFolderError(f"{path}: cannot be read ({_problems(error)})") from None
     except ValueError as error:
         problem = plain(" ".join(str(error).split())[:100])
         raise RunFolderError(f"{path}: cannot be read ({problem})") from None
 
 
-def _problem(error: ValidationError) -> str:
-    """Return the first problem: `n_wrong is 'many': input should be a valid integer`."""
-    detail = error.errors(include_url=False, include_context=False)[0]
+def _problems(error: ValidationError) -> str:
+    """Return `n_wrong is 'many': input should be a valid integer`, and so on."""
+    details = error.errors(include_url=False, include_context=False)
+    problems = [_problem(detail) for detail in details[:_MOST_NAMED]]
+    more = len(details) - len(problems)
+    return plain("; ".join([*problems, *([f"and {more} more"] if more else [])]))
+
+
+def _problem(detail: Any) -> str:
     place = ".".join(map(str, detail["loc"]))
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "missing":
-        return plain(f"{place} is missing")
-    if detail["type"] in ("model_type", "dataclass_type"):
-        message = "expected a mapping"
+        return f"{place} is missing"
     if not place:
-        return plain(message)
+        return "expected a mapping" if detail["type"].endswith("_type") else message
     shown = repr(detail["input"])
     shown = shown if len(shown) <= _MOST_CHARACTERS else f"{shown[:_MOST_CHARACTERS]}…"
-    return plain(f"{place} is {shown}: {message[:1].lower()}{message[1:]}")
+    return f"{place} is {shown}: {message[:1].lower()}{message[1:]}"
 
 
 class StatusFile:

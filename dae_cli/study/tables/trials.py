@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from dae_cli.config.dump import one_line
 from dae_cli.config.search_space import Choices, Domain, Value
-from dae_cli.csvfile import parse_rows, rows_to_csv
+from dae_cli.csvfile import rows_to_csv
 from dae_cli.study.rows import NUMERICS, TrialRow
 
 SEARCH_CSV, EARLIER_CSV = "search.csv", "search_earlier.csv"
@@ -71,8 +71,3 @@ def tally(rows: Sequence[TrialRow]) -> str:
     named = ("pruned", "diverged", "failed")
     others = [f"{states.count(name)} {name}" for name in named if name in states]
     return f"{len(rows)} ({', '.join(others)})" if others else str(len(rows))
-
-
-def as_written(rows: Sequence[TrialRow]) -> list[TrialRow]:
-    """Return rows as they are read back from the file, whose percentages have two decimals."""
-    return parse_rows(rows_to_csv(rows, TrialRow), SEARCH_CSV, TrialRow)
