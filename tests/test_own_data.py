@@ -434,6 +434,9 @@ def test_an_npz_that_is_not_as_declared_is_told(dae: Dae) -> None:
     values[2, 1] = np.nan
     np.savez("own.npz", X=values, y=np.arange(9))
     dae("show", "one.yaml").failed(2, "own.npz: X, row 3, value 2: a value is missing")
+    with Path("own.npz").open("wb") as file:
+        np.save(file, values)
+    dae("show", "one.yaml").failed(2, "own.npz", "it is a single array", "as X")
     Path("own.npz").write_bytes(b"PK nothing")
     dae("show", "one.yaml").failed(2, "own.npz: cannot be read as an .npz")
     Path("own.npz").unlink()

@@ -271,11 +271,12 @@ def own_data_fit_what_is_learned(cell: Cell) -> Findings:
     if cell.kind is FilterExperiment and (cell["rows"] or 0) > spec.n_train_file:
         yield "rows", f"must be from 1 to {spec.n_train_file}: there are no more rows"
     if not spec.bounded and cell["pretrain.loss"] == "cross-entropy":
+        linear = "set pretrain.loss to squared-error, with which the decoder is linear, or "
+        remedy = "" if cell["pretrain.kind"] == "rbm" else linear
         yield (
             "pretrain.loss" if cell.says("pretrain.loss") else "pretrain",
-            f"{cell.dataset} has values below 0 or above 1, which are no probabilities: set "
-            "pretrain.loss to squared-error, with which the decoder is linear, or declare "
-            f"scale: minmax in {cell.dataset.path}",
+            f"{cell.dataset} has values below 0 or above 1, which are no probabilities: {remedy}"
+            f"declare scale: minmax in {cell.dataset.path}",
         )
 
 

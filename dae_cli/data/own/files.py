@@ -205,7 +205,10 @@ def _is_numeric(text: str) -> bool:
 
 def _read_npz(path: Path, declaration: Declaration) -> dict[str, OwnRows]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream:
+            arrays = np.load(stream, allow_pickle=False)
+            if isinstance(arrays, np.ndarray):
+                raise ValueError("it is a single array; save it with numpy.savez, as X")
             return _npz_rows(path, arrays, declaration)
     except _DAMAGE as error:
         remedy = ""
