@@ -385,6 +385,24 @@ def test_more_seeds_add_to_the_earlier_ones_and_fewer_keep_them(dae: Dae, done: 
     assert [row["seeds"] for row in read_csv(done / "table.csv")] == ["0", "0 1 2 3"]
 
 
+def test_cells_that_differ_in_their_seed_alone_share_a_run_and_have_a_row_each(
+    dae: Dae, tiny: Path
+) -> None:
+    cells = destruction_cells(0)
+    cells["again"] = cells["rect-0"] | {"seed": 1}
+    write_study(Path(), "tiny", cells)
+    (Path("experiments") / "tiny" / "rect-25.yaml").unlink()
+    every = [("again", "1"), ("again", "2"), ("rect-0", "0"), ("rect-0", "1")]
+    ended = dae("replicate", "tiny", "--seeds", "2").succeeded()
+    assert cells_of(rows_of(tiny)) == every
+    shown = [re.split(r" {2,}", line)[:2] for line in ended.err.splitlines()[-5:-1]]
+    assert shown == [[row["cell"], row["run"]] for row in rows_of(tiny)]
+    for cell in ("again", "rect-0"):  # whose command knows of a row of the other's
+        shutil.rmtree(tiny / "runs" / rows_of(tiny)[0]["run"])
+        dae("replicate", "tiny", "--only", cell, "--seeds", "2").succeeded()
+        assert cells_of(rows_of(tiny)) == every
+
+
 def test_rows_without_folders_stay_until_run_again(dae: Dae, done: Path) -> None:
     """A clone has the tables and not the runs."""
     before = rows_of(done)

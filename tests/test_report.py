@@ -300,6 +300,17 @@ def test_a_study_of_which_everything_failed_has_a_report_and_a_page(reported: Re
     assert "failed" in " ".join(page.texts)
 
 
+def test_of_a_run_that_was_not_timed_nor_validated_the_report_has_the_error(
+    reported: Reported,
+) -> None:
+    unknown = dict.fromkeys(("minutes", "valid_error_percent", "half_width_95", "best_epoch"), "")
+    results = reported(unknown, {"seed": 1, "error": "no room", "minutes": ""})
+    runs = section(report_text(results.out), "Every run")
+    assert "| 18.00 | 9000 of 50000 | – | – of " in runs
+    assert "failed | | | | – |" in runs
+    assert "18.00" in " ".join(page_of(results.out).texts)
+
+
 def test_what_was_tried_comes_from_the_files_of_people_and_of_the_search(
     dae: Dae, done: Path, tmp_path: Path
 ) -> None:

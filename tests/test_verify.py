@@ -439,6 +439,20 @@ def test_a_checkpoint_that_answers_the_other_way_round_is_named(results: Results
     assert (f"{place}/checkpoint.safetensors", f"valid_wrong of epoch {row['best_epoch']}") in whats
 
 
+def test_a_checkpoint_without_the_network_that_was_tested_is_named(
+    results: Results, dae: Dae
+) -> None:
+    path = results.folder() / "checkpoint.safetensors"
+    with safe_open(path, "numpy") as file:
+        facts = json.loads(file.metadata()["dae"]) | {"best_wrong": None, "best_epoch": 0}
+        names = [name for name in file.keys() if not name.startswith("best.")]  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in names}
+    save_file(tensors, path, {"dae": json.dumps(facts)})
+    dae("evaluate", str(results.folder())).failed(2, f"{path}", "no fine-tuned network")
+    place = f"runs/{results.runs[1]}/checkpoint.safetensors"
+    assert "no fine-tuned network" in reasons_of(results.verified())[place]
+
+
 def test_a_run_whose_folder_is_not_here_is_reported_with_the_remedy(
     results: Results, dae: Dae
 ) -> None:

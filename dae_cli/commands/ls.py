@@ -16,7 +16,7 @@ from dae_cli.config.experiments import StudyListing, list_studies, list_study, r
 from dae_cli.config.names import find_target
 from dae_cli.errors import ConfigError, RunFolderError, plain, shown
 from dae_cli.study.run.job import default_out
-from dae_cli.study.states import State, cell_states
+from dae_cli.study.states import CellState, cell_states
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class _Listed:
     """A study and how far each of its cells is, by results/STUDY/runs.csv."""
 
     study: StudyListing
-    states: dict[str, State]
+    states: dict[str, CellState]
     """By cell; empty where settings or results cannot be read."""
     problem: str = ""
 

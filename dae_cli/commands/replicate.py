@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -150,15 +150,15 @@ def replicate(
             typer.echo(f"without --dry-run this would be refused: {error}", err=True)
         return
 
-    rows = {row.run: row for row in outcome.rows}
-    rows = {run.job.name: rows[run.job.name] for run in plan.runs}
-    problems = [f"{row.run} failed: {row.error}" for row in rows.values() if row.error]
+    every = {(row.cell, row.run): row for row in outcome.rows}
+    rows = [every[run.job.cell, run.job.name] for run in plan.runs]
+    problems = [f"{row.run} failed: {row.error}" for row in rows if row.error]
     problems += not_run(plan.lacking)
     if quiet:
         typer.echo("".join(f"{line}\n" for line in problems), err=True, nl=False)
         typer.echo(label(outcome.report))
     else:
-        if unknown_commit := not_known(row.commit for row in rows.values()):
+        if unknown_commit := not_known(row.commit for row in rows):
             problems.append(unknown_commit)
         typer.echo("\n".join(["", *_ended_runs(plan, rows, force), *problems, ""]), err=True)
         typer.echo("\n".join(_results(plan, outcome, rows)))
@@ -192,18 +192,17 @@ def _planned_runs(plan: Plan, force: bool) -> list[str]:
     return [*columns(rows, [3, 3, 3]), f"{count} · {label(plan.out)}"]
 
 
-def _ended_runs(plan: Plan, rows: Mapping[str, RunRow], force: bool) -> list[str]:
+def _ended_runs(plan: Plan, rows: Sequence[RunRow], force: bool) -> list[str]:
     """What became of each run, for stderr."""
     lines = [("cell", "run", "", "time")]
-    for run in plan.runs:
-        row = rows[run.job.name]
+    for run, row in zip(plan.runs, rows, strict=True):
         skipped = run.state == "done" and not force
         how = "failed" if row.error else "skipped" if skipped else "done"
         lines.append((row.cell, row.run, how, minutes(row.minutes)))
     return columns(lines, [3, 3, 3])
 
 
-def _results(plan: Plan, outcome: Outcome, rows: Mapping[str, RunRow]) -> list[str]:
+def _results(plan: Plan, outcome: Outcome, rows: Sequence[RunRow]) -> list[str]:
     """The table, how many runs it took, and what is identical to the reference; for stdout."""
     from dae_cli.study.reference import agreement
 
@@ -214,6 +213,6 @@ def _results(plan: Plan, outcome: Outcome, rows: Mapping[str, RunRow]) -> list[s
         f"{outcome.done} done, {outcome.skipped} skipped, {outcome.failed} failed "
         f"in {minutes(outcome.minutes)} · {label(outcome.report)}"
     )
-    if comparison := agreement(plan.study, list(rows.values())):
+    if comparison := agreement(plan.study, rows):
         lines += comparison.lines()
     return lines

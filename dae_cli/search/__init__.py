@@ -1,1 +1,1 @@
-"""Selection on validation rows: trials of searched settings, shared through optuna's storage."""
+"""Selection on validation rows: trials of searched settings, shared through their folder."""

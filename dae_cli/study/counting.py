@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.config.experiments import load_resolved
-from dae_cli.config.schema import Experiment, FilterExperiment, SvmExperiment
+from dae_cli.config.schema import Experiment, FilterExperiment, PretrainedExperiment, SvmExperiment
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Origin, Prepared, Split
 from dae_cli.data.datasets import OwnDataset
@@ -103,11 +103,20 @@ def load_model(
     Raises:
         RunFolderError: it is missing, damaged, of another run, or has no fine-tuned network.
     """
-    path = folder / CHECKPOINT
     if isinstance(experiment, SvmExperiment):
-        return load_svm(path, experiment, data_sha256, dataset)
+        return load_svm(folder / CHECKPOINT, experiment, data_sha256, dataset)
+    return load_network(folder, experiment, data_sha256)
+
+
+def load_network(folder: Path, experiment: PretrainedExperiment, data_sha256: str) -> TrainingState:
+    """Read the checkpoint of a finished run of these settings and data.
+
+    Raises:
+        RunFolderError: it is missing, damaged, of another run, or has no fine-tuned network.
+    """
+    path = folder / CHECKPOINT
     state = load_checkpoint(path, expected_of(experiment, data_sha256))
-    if state.best is None:
+    if state.best is None and not isinstance(experiment, FilterExperiment):
         raise RunFolderError(f"{path}: has no fine-tuned network")
     return state
 

@@ -14,13 +14,13 @@ from dae_cli.study.processes import Killed, Make, Processes
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.job import Job, Unfinished
-from dae_cli.study.run.run import run_job
+from dae_cli.study.run.run import lost_row, run_job
 
 R = TypeVar("R")
 
 POLL_SECONDS = 0.25
 WAIT_SECONDS = 0.5
-"""Until jobs are asked for again where there was none to be made."""
+"""Until it is looked again whether other commands have left or ended a job."""
 STOPPING = "stopping: runs finish their step and keep a checkpoint; once more stops at once"
 
 
@@ -61,7 +61,8 @@ def distribute(
 
     It ends when all jobs have, or when `stop.signal` is set and all that were going have saved a
     checkpoint: look at `stop.signal` afterwards. Jobs whose process is asked to stop by somebody
-    else, such as a scheduler, set it as well. The first signal is delayed meanwhile.
+    else, such as a scheduler, set it as well. Meanwhile the first signal is delayed;
+    of jobs in this process, only where `make` does that.
 
     A job whose process is killed goes on from its checkpoint in the end, when there are no others;
     killed again, its result is `Killed`. From the first kill on there is one place fewer.
@@ -223,7 +224,5 @@ def _make_run(command: str, job: Job, watcher: Watcher, stop: StopRequest) -> Ru
 
 
 def _killed_row(job: Job, killed: Killed, command: str) -> RunRow:
-    from dae_cli.study.run.run import lost_row
-
     remedy = "the same command goes on from the checkpoint; smaller layers need less memory"
     return lost_row(job, f"{killed.why}; {remedy}", command)

@@ -28,12 +28,10 @@ from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.plan import Plan, with_seed
 from dae_cli.study.reference import is_reference, reference_rows
-from dae_cli.study.rows import RunRow, read_results
+from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
 from dae_cli.study.run.job import CONFIG, RUNS, config_sha256, default_out, is_run_name, run_name
 from dae_cli.study.run.record import read_status
 from dae_cli.training.version import NUMERICS_VERSION
-
-RUNS_CSV = "runs.csv"
 
 
 class EarlierRows:
@@ -46,13 +44,13 @@ class EarlierRows:
 
     Args:
         plan: what a command asks for.
-        newer: names of runs that have a newer row.
+        newer: cells and names of runs that have a newer row; cells may share a run.
 
     Raises:
         RunFolderError: runs.csv is not one that dae wrote.
     """
 
-    def __init__(self, plan: Plan, newer: Collection[str] = ()) -> None:
+    def __init__(self, plan: Plan, newer: Collection[tuple[str, str]] = ()) -> None:
         self.plan = plan
         self.path = plan.out / RUNS_CSV
         self.data = {planned.job.data.name: planned.job.data for planned in plan.runs}
@@ -63,8 +61,8 @@ class EarlierRows:
         self.stay: list[RunRow] = []
         self.gone: list[RunRow] = []
         for row in self.rows:
-            if row.run not in newer:
-                stays = self._is_of_study(row) and self.current[row.run] not in newer
+            if (row.cell, row.run) not in newer:
+                stays = self._is_of_study(row) and (row.cell, self.current[row.run]) not in newer
                 (self.stay if stays else self.gone).append(row)
 
     def _is_of_study(self, row: RunRow) -> bool:

@@ -21,11 +21,11 @@ from dae_cli.errors import DaeError
 from dae_cli.files import write_text
 from dae_cli.filters.measures import UnitMeasures
 from dae_cli.machine import cpu_name
-from dae_cli.study.counting import recorded_data, wrong_rows
+from dae_cli.study.counting import load_network, recorded_data, wrong_rows
 from dae_cli.study.findings import Findings, text_of
 from dae_cli.study.results_folder import RUNS_CSV
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.checkpoints import expected_of, metrics_csv
+from dae_cli.study.run.checkpoints import metrics_csv
 from dae_cli.study.run.engine_choice import engine_for_counting
 from dae_cli.study.run.filters import measures_of
 from dae_cli.study.run.job import (
@@ -55,7 +55,6 @@ from dae_cli.study.run.wrong_rows import load_wrong_rows, save_wrong_rows
 from dae_cli.svm.files import load_svm, read_trials
 from dae_cli.svm.selection import Trial, best_of
 from dae_cli.svm.trials import SvmTrials
-from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.state import TrainingState
 from dae_cli.training.version import NUMERICS_VERSION
 
@@ -162,9 +161,10 @@ class Recount:
             return self._counted_svm(config, sha256, dataset)
         state = self._findings.attempt(
             f"{self._place}/{CHECKPOINT}",
-            load_checkpoint,
-            self._folder / CHECKPOINT,
-            expected_of(config, sha256),
+            load_network,
+            self._folder,
+            config,
+            sha256,
         )
         if state is None:
             return None

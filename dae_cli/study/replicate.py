@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.figures.style import load_matplotlib
 from dae_cli.stopping import Interrupted
-from dae_cli.study.distribute import make_runs
+from dae_cli.study.distribute import WAIT_SECONDS, make_runs
 from dae_cli.study.earlier_rows import EarlierRows
 from dae_cli.study.plan import Plan
 from dae_cli.study.progress import Watcher
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from dae_cli.study.cluster import Cluster
     from dae_cli.study.results import Results
 
-WAIT_SECONDS = 0.5
 WRITING_SHARE = 1 / 20
 """Of a command's time, about, that writing the tables after each run may take."""
 
@@ -73,7 +72,7 @@ def run_plan(
     """
     start = time.monotonic()
     _prepare(plan, force, watcher, scheduler)
-    results = _Results(plan)
+    results = _ResultsWriter(plan)
     finished = [] if force else [run for run in plan.runs if run.state == "done"]
     rows = [_row_of_done(run.job, command) for run in finished]
     refuse_other_engines(
@@ -88,9 +87,10 @@ def run_plan(
         if force or run.state != "done"
     ]
     try:
-        for row in _run_until_done(ahead, jobs, watcher, command, scheduler):
-            rows.append(row)
-            results.add_new(row)
+        with closing(_run_until_done(ahead, jobs, watcher, command, scheduler)) as new:
+            for row in new:
+                rows.append(row)
+                results.add_new(row)
     except (Interrupted, DaeError):
         with suppress(DaeError):
             results.save()
@@ -169,13 +169,17 @@ def _run_until_done(
     watcher: Watcher,
     command: str,
     scheduler: Cluster | None,
-) -> Iterator[RunRow]:
+) -> Generator[RunRow, None, None]:
     """Make runs, or wait for those that another command is making; yield their rows."""
-    waiting = {run.job.name: run for run in runs}
+    waiting = list(runs)
     while waiting:
-        jobs, unresumable = with_engines([*waiting.values()], watcher.note)
+        # Cells may share a run: it is made once, and then it is there for the others.
+        making: dict[str, PlannedRun] = {}
+        for run in waiting:
+            making.setdefault(run.job.name, run)
+        jobs, unresumable = with_engines([*making.values()], watcher.note)
         for name, why in unresumable.items():
-            row = lost_row(waiting[name].job, why, command)
+            row = lost_row(making[name].job, why, command)
             watcher.finished(row)
             yield row
         # The longest first, so that the last workers end at about the same time.
@@ -187,12 +191,14 @@ def _run_until_done(
         with closing(started) as ended:
             for outcome in ended:
                 if isinstance(outcome, RunRow):
-                    yield _as_asked(outcome, waiting[outcome.run])
+                    yield _as_asked(outcome, making[outcome.run])
                 elif outcome.why == "held":
                     held.add(outcome.run)
-        waiting = {name: run for name, run in waiting.items() if name in held}
-        if waiting:
-            _wait_for_one([run.job for run in waiting.values()], watcher)
+        waiting = [
+            run for run in waiting if run.job.name in held or run is not making[run.job.name]
+        ]
+        if held:
+            _wait_for_one([making[name].job for name in making if name in held], watcher)
 
 
 def _as_asked(row: RunRow, run: PlannedRun) -> RunRow:
@@ -211,7 +217,7 @@ def _wait_for_one(jobs: Sequence[Job], watcher: Watcher) -> None:
         time.sleep(WAIT_SECONDS)
 
 
-class _Results:
+class _ResultsWriter:
     """Writes what a study comes to: while its runs end, and at the end."""
 
     def __init__(self, plan: Plan) -> None:

@@ -14,15 +14,15 @@ from dae_cli.csvfile import column_texts
 from dae_cli.data.dataset import Origin, Prepared
 from dae_cli.errors import NameTooLongError, RunFolderError
 from dae_cli.files import file_lock, is_text, part_of, sweep
-from dae_cli.study.earlier_rows import RUNS_CSV as RUNS_CSV
 from dae_cli.study.earlier_rows import EarlierRows
 from dae_cli.study.plan import Plan, with_seed
+from dae_cli.study.rows import RUNS_CSV as RUNS_CSV
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.job import RUNS, STATUS, Job, default_out
 from dae_cli.study.run.record import failed, row_of, with_verdict
 
 TABLE_CSV, FILTERS = "table.csv", "filters"
-WAIT_SECONDS = 600.0
+TABLES_SECONDS = 600.0
 """In which another command will have written its tables and drawn its figures."""
 
 
@@ -82,7 +82,7 @@ def tables_lock(out: Path) -> Iterator[None]:
         HeldError: another one does not come to an end.
         OutputError: the folder is read-only.
     """
-    with file_lock(out / ".tables.lock", wait=WAIT_SECONDS):
+    with file_lock(out / ".tables.lock", wait=TABLES_SECONDS):
         for folder in (out, out / FILTERS):
             sweep(folder)
         yield
@@ -122,8 +122,11 @@ class StudyRows:
             if _stamp_of(path) != self._stamp:
                 self._merge()
             order = {cell.cell: k for k, cell in enumerate(self._plan.study.all_cells)}
-            own = {row.run for row in self._own.values()}
-            rows = [row for row in self._others.values() if self._current[row.run] not in own]
+            rows = [
+                row
+                for row in self._others.values()
+                if (row.cell, self._current[row.run]) not in self._own
+            ]
             rows += self._own.values()
             rows.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
             yield rows
@@ -131,7 +134,7 @@ class StudyRows:
 
     def _merge(self) -> None:
         """Take over what other commands have written to runs.csv, and edits of its lines."""
-        earlier = EarlierRows(self._plan, {row.run for row in self._own.values()})
+        earlier = EarlierRows(self._plan, self._own)
         earlier.require_kept()
         for row in earlier.rows:
             own = self._own.get((row.cell, row.run))

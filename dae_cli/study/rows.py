@@ -16,6 +16,7 @@ from dae_cli.data.dataset import Trust
 from dae_cli.data.trust import recorded_trust
 from dae_cli.training.version import UNRECORDED
 
+RUNS_CSV = "runs.csv"
 NUMERICS = "numerics"
 """A column that files of earlier versions lack."""
 

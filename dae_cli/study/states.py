@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import Literal
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
-from dae_cli.study.rows import RunRow, read_results
+from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
 from dae_cli.study.run.job import config_sha256
 
-State = Literal["none", "failed", "done"]
+CellState = Literal["none", "failed", "done"]
 
 
-def cell_states(study: ResolvedStudy, results: Path) -> dict[str, State]:
+def cell_states(study: ResolvedStudy, results: Path) -> dict[str, CellState]:
     """Return by cell whether runs.csv has a result of its settings, with whatever seed.
 
     Raises:
         RunFolderError: runs.csv is not one that dae wrote.
     """
-    rows = read_results(results / "runs.csv", RunRow)
+    rows = read_results(results / RUNS_CSV, RunRow)
     return {cell.cell: _state(cell, rows) for cell in study.cells}
 
 
-def _state(cell: ResolvedExperiment, rows: Sequence[RunRow]) -> State:
+def _state(cell: ResolvedExperiment, rows: Sequence[RunRow]) -> CellState:
     current = [
         row
         for row in rows

@@ -95,7 +95,8 @@ def selected(row: RunRow) -> str:
     """What was selected of a run on the validation rows, and among how many."""
     if is_svm(row.model):
         return f"{row.selected} of {row.trials} trials"
-    return f"{row.best_epoch} of {row.epochs}"
+    best, every = (NOTHING if n is None else n for n in (row.best_epoch, row.epochs))
+    return f"{best} of {every}"
 
 
 def selected_heading(rows: Sequence[RunRow]) -> str:
