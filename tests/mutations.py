@@ -36,10 +36,10 @@ ROOMS: dict[str, tuple[str, str]] = {
     "models": ("models", "equations rbm corruption engines training bits extension"),
     "engines": ("engines compilation", "engines bits engine_option equations"),
     "training": ("training", "training stopped_anywhere checkpoints bits train replicate"),
-    "config": ("config", "config_* light_commands search extension"),
+    "config": ("config", "config_* own_data light_commands search extension"),
     "data": (
         "data",
-        "recipes data_* sources downloads natural_images mnist trust home extension",
+        "recipes data_* own_data sources downloads natural_images mnist trust home extension",
     ),
     "figures": (
         "figures",

@@ -21,9 +21,10 @@ from dae_cli.commands.options import (
 from dae_cli.commands.tables import DASH, as_json, columns, fits
 from dae_cli.config.messages import did_you_mean
 from dae_cli.config.names import label
+from dae_cli.config.own_data import SUFFIXES, declared
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Prepared
-from dae_cli.data.datasets import DATASETS
+from dae_cli.data.datasets import DATASETS, spec_of
 from dae_cli.data.sources import DataOptions, Offer, check, offers, prepare, published_addresses
 from dae_cli.errors import DaeError
 from dae_cli.figures.filters import filter_sheet
@@ -44,7 +45,9 @@ data = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     help="""Wherever a set is needed, it is taken from your files, the cache, the download of the
-    original archive, or the published recipe, in this order; its origin is always shown.""",
+    original archive, or the published recipe, in this order; its origin is always shown.
+
+    A set of your own is named by the file that declares it: dae data show digits.yaml.""",
 )
 
 
@@ -110,7 +113,7 @@ def verify(
     for name, copies in found.items():
         for offer in copies:
             if offer.paths:
-                sound, words = check(DATASETS[name], offer)
+                sound, words = check(spec_of(name), offer)
                 facts = {"name": name} | _copy_facts(offer, sound or offer)
                 checks.append(facts | {"sound": bool(sound), "found": words})
                 if not sound:
@@ -154,14 +157,14 @@ def show(
     grid = grid_of_tiles(tiles)
     if name == ALL:
         raise typer.BadParameter("a sheet shows one set", param_hint="NAME")
-    _chosen([name])
+    (name,) = _chosen([name])
     if out is not None:
         check_suffix(out, (".png",))
     prepared = prepare(name, DataOptions(data_dir, origin, accept_unverified), _note)
     dataset = load(prepared)
     rows = dataset.splits[split]
     shown = rows.take(min(grid[0] * grid[1], len(rows)))
-    turned = "; stored transposed, shown upright" if DATASETS[name].stored_transposed else ""
+    turned = "; stored transposed, shown upright" if spec_of(name).stored_transposed else ""
     sheet = filter_sheet(
         [as_shown(2 * shown.as_float() - 1, name)],  # black is 0 and white is 1
         grid,
@@ -178,13 +181,16 @@ def show(
 
 
 def _chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
-    """The sets that are named, each once; `all` means all, or all that can be `generated`.
+    """The sets that are named, each once; `all` means all, or all that can be `generated`; the path
+    of a declaration means a set of the user's own.
 
     Raises BadParameter for another name.
     """
     known = [name for name, spec in DATASETS.items() if spec.recipe or not generated]
+    paths = [] if generated else [name for name in names if name.endswith(SUFFIXES)]
+    own = {path: declared(Path(path)) for path in paths}
     for name in names:
-        if name in (*known, ALL):
+        if name in (*known, *own, ALL):
             continue
         if name in DATASETS:
             raise typer.BadParameter(
@@ -194,7 +200,7 @@ def _chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
             )
         hint = did_you_mean(name, known) or f"; expected {', '.join(known)} or {ALL}"
         raise typer.BadParameter(f"there is no data set {name!r}{hint}", param_hint="NAME")
-    return known if ALL in names else list(dict.fromkeys(names))
+    return known if ALL in names else list(dict.fromkeys(own.get(name, name) for name in names))
 
 
 def _note(text: str) -> None:
@@ -233,7 +239,7 @@ def _offers_of(
     code = 0
     for name in _chosen(names or [ALL]):
         try:
-            found[name] = list(offers(DATASETS[name], options))
+            found[name] = list(offers(name, options))
         except DaeError as error:  # half a pair of files, say
             _note(f"{name}: {error}")
             code = max(code, error.exit_code)
@@ -241,7 +247,7 @@ def _offers_of(
 
 
 def _facts(name: str, offers: Sequence[Offer]) -> dict[str, Any]:
-    spec = DATASETS[name]
+    spec = spec_of(name)
     return {
         "name": name,
         "classes": spec.n_classes,

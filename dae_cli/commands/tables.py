@@ -54,6 +54,8 @@ def results(rows: Sequence[TableRow], changed: Collection[str] = ()) -> list[str
 
     Cells in `changed` are marked as not what their files say.
     """
+    if rows and all(row.data_origin == "own" for row in rows):  # there is nothing to compare with
+        return columns([line[:3] for line in _with_header(rows, False, changed)], _WIDE_GAPS)
     full = columns(_with_header(rows, False, changed), _WIDE_GAPS)
     if fits(full):
         return full
@@ -125,6 +127,8 @@ def run_summary(row: RunRow) -> list[str]:
         paper += verdict.get(row.verdict, f"is {row.verdict}")
         paper += f" ({mark})" if (mark := data_mark(row)) else ""
     lines = [("test error", error), ("paper", paper), ("data", f"{row.dataset}, {origin(row)}")]
+    if row.data_origin == "own":
+        del lines[1]
     if row.minutes is not None:
         lines.append(("took", minutes(row.minutes)))
     return columns(lines, [3])

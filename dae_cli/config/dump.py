@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dae_cli.config.schema import CORRUPTIONS, AnyExperiment, CorruptionSettings, SvmExperiment
+from dae_cli.data.datasets import OwnDataset
 
 _ADDED_LATER: dict[str, dict[str, object]] = {
     "corruption": {
@@ -78,7 +79,11 @@ def dump_yaml(experiment: AnyExperiment) -> str:
         unused = "sigma" if level == "destruction" else "destruction"
         if settings["corruption"][unused] == 0:
             del settings["corruption"][unused]
-    return "".join(f"{key}: {one_line(value)}\n" for key, value in settings.items())
+    lines = {key: one_line(value) for key, value in settings.items()}
+    if isinstance(experiment.dataset, OwnDataset) and experiment.dataset.facts:
+        facts = experiment.dataset.facts.model_dump(mode="json", exclude_defaults=True)
+        lines["dataset"] = one_line(facts, quoted)
+    return "".join(f"{key}: {line}\n" for key, line in lines.items())
 
 
 def one_line(value: Any, text: Callable[[str], str] = str) -> str:

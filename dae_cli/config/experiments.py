@@ -24,6 +24,7 @@ from dae_cli.config.messages import (
     problems_with,
 )
 from dae_cli.config.names import (
+    DATA_SUFFIX,
     STUDY_FILE,
     cell_files,
     chosen_cells,
@@ -31,6 +32,7 @@ from dae_cli.config.names import (
     label,
     study_folders,
 )
+from dae_cli.config.own_data import with_facts, with_names
 from dae_cli.config.reader import MAX_DEPTH, Document, Place, merge, read_file, read_value
 from dae_cli.config.rules import contradictions, mixed_problems, unused_overrides
 from dae_cli.config.schema import (
@@ -48,7 +50,7 @@ from dae_cli.config.study_schema import (
     read_study_file,
     sound_figures,
 )
-from dae_cli.data.datasets import DATASETS
+from dae_cli.data.datasets import DATASETS, OwnDataset
 from dae_cli.errors import ConfigError, shown
 
 _EXAMPLE = "write key=value, for example pretrain.epochs=10"
@@ -101,6 +103,17 @@ class ResolvedStudy:
     def changed(self) -> dict[str, str]:
         """What `--set` changed of each cell that is no longer what its file says."""
         return {cell.cell: ", ".join(cell.changed) for cell in self.all_cells if cell.changed}
+
+    @property
+    def is_own_data_study(self) -> bool:
+        """Whether all its data are the user's own: no published number is to be compared with."""
+        datasets = [cell.experiment.dataset for cell in self.all_cells]
+        return bool(datasets) and all(isinstance(one, OwnDataset) for one in datasets)
+
+    def dataset(self, name: str) -> str:
+        """The data set of this name, with its facts where it is a user's own."""
+        own = (cell.experiment.dataset for cell in self.all_cells)
+        return next((dataset for dataset in own if dataset == name), name)
 
     @property
     def is_filter_study(self) -> bool:
@@ -178,9 +191,14 @@ def _resolve_file(
 
 
 def resolve_study(
-    name: str, overrides: Sequence[str] = (), only: Sequence[str] = ()
+    name: str,
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    data_from: Path | None = None,
 ) -> ResolvedStudy:
     """All cells of a study, or those that `only` names (`convex-25`, `rect-*`), with `--set`.
+
+    `data_from`: where paths of own data begin, if that is not the study's folder.
 
     Raises ConfigError: unknown name or cell, a single experiment instead of a study, or all
     problems of all its files and of the overrides, such as two cells that say the same.
@@ -190,7 +208,7 @@ def resolve_study(
         raise ConfigError(f"{shown(name)} is one experiment, not a study; train it with dae train")
     folder, files = target.folder, cell_files(target.folder)
     wanted = chosen_cells(only, target.name, files)
-    study, problems = read_study_file(folder)
+    study, problems = read_study_file(folder, data_from)
     problems += _folder_problems(folder, files)
     over, wrong = parse_overrides(overrides)
     drafts = [_read_draft(study, file, over) for file in files.values()]
@@ -207,7 +225,8 @@ def resolve_study(
         if draft.experiment is not None
     )
     cells = tuple(cell for cell in everything if cell.cell in wanted)
-    problems += [*_same_cells(cells), *_figure_problems(study.document, drafts)]
+    problems += [*_same_cells(cells), *_same_names_of_data(everything)]
+    problems += _figure_problems(study.document, drafts)
     if problems:
         raise config_error(target.name, problems)
     about = study.settings
@@ -256,11 +275,17 @@ def first_comment(path: Path) -> str:
     return line.lstrip("# ") if line.startswith("#") else ""
 
 
-def read_settings_file(path: Path) -> tuple[Document | None, list[Problem]]:
+def read_settings_file(
+    path: Path, data_from: Path | None = None
+) -> tuple[Document | None, list[Problem]]:
     """The settings of a cell or experiment file (None if unreadable), and what is wrong in it."""
     document, problems = read_file(path, label(path))
     if document is not None:
-        problems += problems_with(SettingsFile, document)
+        document, wrong = with_names(document, data_from or path.parent)
+        if document.has(("file",)) and (path.parent / STUDY_FILE).is_file():
+            text = f"declares data: name the file {path.stem}{DATA_SUFFIX}, which is no cell"
+            return document, [document.problem(("file",), text)]
+        problems += wrong or problems_with(SettingsFile, document)
     return document, problems
 
 
@@ -283,8 +308,8 @@ def parse_overrides(arguments: Sequence[str]) -> tuple[Document, list[Problem]]:
             seen[key] = place
             value, found = read_value(text, place)
             if value is not None:
-                nested = value.part((), under=tuple(key.split(".")))
-                found += problems_with(SettingsFile, nested)
+                nested, wrong_data = with_names(value.part((), under=tuple(key.split("."))), Path())
+                found += wrong_data or problems_with(SettingsFile, nested)
                 over = merge(over, nested)
         problems += found
     return over, problems
@@ -306,32 +331,34 @@ def _malformed(argument: str, key: str, seen: dict[str, Place]) -> str:
 
 def _read_draft(study: StudyFile, file: Path, over: Document) -> Draft:
     """Merge a cell file with its study and the overrides."""
-    return merged_cell(study, file, *read_settings_file(file), over)
+    return merged_cell(study, file, *read_settings_file(file, study.data_from), over)
 
 
 def merged_cell(
     study: StudyFile, file: Path, own: Document | None, problems: list[Problem], over: Document
 ) -> Draft:
     """Merge what a cell says itself (None: its file is unreadable) with its study and overrides."""
-    cell = own or Document()
-    dataset = merge(study.shared, cell, over).get(("dataset",))
+    layers = [study.shared_with_facts, with_facts(own or Document()), with_facts(over)]
+    (shared, _), (cell, _), (over, _) = layers
+    dataset = merge(shared, cell, over).get(("dataset",))
     by_dataset = study.per_dataset.get(dataset) if isinstance(dataset, str) else None
-    below = (study.shared, by_dataset or Document())
+    below = (shared, by_dataset or Document())
     kind = kind_of(merge(*below, cell).value)  # which --set does not change
     merged = merge(*(layer.only(kind) for layer in below), cell, over.only(kind))
     merged_kind = kind_of(merged.value)
     errors = errors_of(merged_kind, merged.value)
     wrong = {error["loc"][:2] for error in errors if error["type"] != "missing"}
+    of_data = [problem for _, found in layers for problem in found]
     missing = tuple(error["loc"] for error in errors if error["type"] == "missing")
     return Draft(
         file,
-        merge(study.shared, cell).get(("dataset",)),
+        merge(shared, cell).get(("dataset",)),
         kind,
         None if errors else merged_kind.model_validate(merged.value),
         # What an unreadable file would have said cannot be called missing.
         missing if study.complete and own is not None else (),
-        [*problems, *mixed_problems(merged, merged_kind)],
-        [merged.problem(*found) for found in contradictions(merged, merged_kind, wrong)],
+        [*problems, *(of_data or mixed_problems(merged, merged_kind))],
+        [merged.problem(*p) for p in contradictions(merged, merged_kind, wrong) if not of_data],
     )
 
 
@@ -387,6 +414,17 @@ def _same_cells(cells: Sequence[ResolvedExperiment]) -> Iterator[Problem]:
         if other is not cell:
             same = f"resolves to the same experiment as {shown(other.cell)}"
             yield Problem(label(cell.source), f"{same}; a study needs each one once")
+
+
+def _same_names_of_data(cells: Sequence[ResolvedExperiment]) -> Iterator[Problem]:
+    """Own data of one name that two files declare: runs and tables would mix them."""
+    first: dict[str, OwnDataset] = {}
+    for cell in cells:
+        if isinstance(own := cell.experiment.dataset, OwnDataset):
+            other = first.setdefault(own, own)
+            if other.path != own.path:
+                text = f"{own.path} and {other.path} declare data of one name; rename one of them"
+                yield Problem(label(cell.source), text)
 
 
 def _figure_problems(study: Document, drafts: Sequence[Draft]) -> Iterator[Problem]:

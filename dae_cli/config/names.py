@@ -20,6 +20,8 @@ from dae_cli.errors import ConfigError, shown
 from dae_cli.files import with_home
 
 STUDY_FILE = "study.yaml"
+DATA_SUFFIX = ".data.yaml"
+"""Of a declaration of own data within a study's folder, which is no cell."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SEPARATORS = tuple({"/", os.sep})
 
@@ -110,7 +112,11 @@ def shipped_experiments() -> Path:
 
 def cell_files(study: Path) -> dict[str, Path]:
     """The cell files of a study folder by cell name, numbers in their natural order."""
-    files = [f for f in study.glob("*.yaml") if f.name != STUDY_FILE and f.name[0] != "."]
+    files = [
+        f
+        for f in study.glob("*.yaml")
+        if f.name != STUDY_FILE and not f.name.endswith(DATA_SUFFIX) and f.name[0] != "."
+    ]
     return {file.stem: file for file in sorted(files, key=lambda file: _natural(file.stem))}
 
 

@@ -21,9 +21,10 @@ from dae_cli.config.schema import (
     FilterExperiment,
     Kind,
     SvmExperiment,
+    for_filters,
     labelled,
 )
-from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST, PHOTOGRAPHS
+from dae_cli.data.datasets import DATASETS, MNIST, PHOTOGRAPHS, OwnDataset, known_spec
 
 MOST_WEIGHTS = 10**9
 """A hundred times those of the paper's largest networks; in single precision, 4 GB."""
@@ -43,7 +44,7 @@ class Cell:
         self.document, self.kind, self._wrong = document, kind, set(wrong)
         self._known = known_keys(kind)
         self.dataset = document.get(("dataset",))
-        self.spec = labelled(self.dataset)
+        self.spec = known_spec(self.dataset)
 
     def __getitem__(self, key: str) -> Any:
         """The value of a dotted key, or its default. Raises UnsoundError."""
@@ -96,8 +97,8 @@ class Cell:
     def trained_on(self) -> tuple[int, str]:
         """How many examples minibatches are drawn from, and what these are."""
         if self.kind is FilterExperiment and self.spec:
-            rows = self["rows"] or MNIST.n_train_file
-            return rows, f"the {rows} digits"
+            rows = self["rows"] or self.spec.n_train_file
+            return rows, f"the {rows} {'rows' if self.spec.own else 'digits'}"
         if self.kind is FilterExperiment:
             return self["patches.count"], f"the {self['patches.count']} patches"
         if self.spec is None:
@@ -216,8 +217,10 @@ def a_minibatch_is_no_larger_than_what_is_trained_on(cell: Cell) -> Findings:
         size = cell.get(key, 0)
         if size <= rows or (name == "pretrain" and cell.get("pretrain.epochs", 1) == 0):
             continue
-        if cell.says(key) or cell.kind is FilterExperiment:
+        if cell.says(key) or not cell.says("subset"):
             text = f"must be from 1 to {rows}: a batch cannot be larger than {described}"
+            if not cell.says(key) and cell.kind is Experiment:
+                text = f"{key} is {size} unless set; it {text}"
             yield key if cell.says(key) else name, text
         else:
             text = f"fewer rows than a batch, {key}, which is {size} unless set; set it as well"
@@ -234,7 +237,8 @@ def the_kernel_rbf_has_neither_degree_nor_offset(cell: Cell) -> Findings:
 def digits_are_trained_on_whole_and_photographs_in_patches(cell: Cell) -> Findings:
     because = cell.because("dataset")
     if cell.spec and cell.says("patches"):
-        text = "digits are trained on whole; remove it, or set dataset to photographs"
+        what = "rows" if cell.spec.own else "digits"
+        text = f"{what} are trained on whole; remove it, or set dataset to photographs"
         yield "patches", f"{text} {because}"
     if not cell.spec and cell.says("rows"):
         yield "rows", f"photographs have no rows: set patches.count {because}"
@@ -260,6 +264,22 @@ def patches_are_no_probabilities(cell: Cell) -> Findings:
         )
 
 
+def own_data_fit_what_is_learned(cell: Cell) -> Findings:
+    spec = cell.spec
+    if not spec or not isinstance(cell.dataset, OwnDataset):
+        return
+    if cell.kind is FilterExperiment and (cell["rows"] or 0) > spec.n_train_file:
+        yield "rows", f"must be from 1 to {spec.n_train_file}: there are no more rows"
+    if not spec.bounded and cell["pretrain.loss"] == "cross-entropy":
+        linear = "set pretrain.loss to squared-error, with which the decoder is linear, or "
+        remedy = "" if cell["pretrain.kind"] == "rbm" else linear
+        yield (
+            "pretrain.loss" if cell.says("pretrain.loss") else "pretrain",
+            f"{cell.dataset} has values below 0 or above 1, which are no probabilities: {remedy}"
+            f"declare scale: minmax in {cell.dataset.path}",
+        )
+
+
 _WITH_LAYERS: tuple[Kind, ...] = (Experiment, FilterExperiment)
 _WITH_LABELS: tuple[Kind, ...] = (Experiment, SvmExperiment)
 RULES: tuple[tuple[tuple[Kind, ...], Callable[[Cell], Findings]], ...] = (
@@ -274,6 +294,7 @@ RULES: tuple[tuple[tuple[Kind, ...], Callable[[Cell], Findings]], ...] = (
     ((FilterExperiment,), filters_are_those_of_one_layer),
     ((FilterExperiment,), filters_need_pretraining),
     ((FilterExperiment,), patches_are_no_probabilities),
+    (_WITH_LAYERS, own_data_fit_what_is_learned),
     (_WITH_LAYERS, a_minibatch_is_no_larger_than_what_is_trained_on),
 )
 """Each with the kinds of experiments that it is for, in the order in which they are reported."""
@@ -283,14 +304,20 @@ def mixed_problems(document: Document, kind: Kind) -> list[Problem]:
     """What merged settings have that their kind has not, each with what makes them of that kind."""
     value = document.value
     dataset = value.get("dataset")
-    if dataset in FILTER_DATASETS and not labelled(dataset):
+    if for_filters(dataset) and not labelled(dataset):
         learned = [key for key in ("svm", "finetune", "subset") if key in value]
         where = ", ".join(f"{key}: {document.place((key,)).where}" for key in learned)
+        without = (
+            f"on for filters alone, without {' and '.join(learned)} ({where}); remove that, or"
+        )
         text = (
-            f"{dataset} have no labels and are trained on for filters alone, without "
-            f"{' and '.join(learned)} ({where}); remove that, or set dataset to one of "
+            f"{dataset} have no labels and are trained {without} set dataset to one of "
             f"{', '.join(DATASETS)}"
         )
+        if isinstance(dataset, OwnDataset):
+            text = (
+                f"{dataset} has no labels and is trained {without} declare label in {dataset.path}"
+            )
         if learned:
             return [document.problem(("dataset",), text)]
     mixed = [key for key in value if key in SECTIONS and key not in kind.model_fields]

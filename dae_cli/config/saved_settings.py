@@ -29,6 +29,7 @@ from dae_cli.config.experiments import (
 )
 from dae_cli.config.messages import KeyPath, Problem, config_error, path_label, problems_with
 from dae_cli.config.names import label
+from dae_cli.config.own_data import with_names
 from dae_cli.config.reader import Document, read_file
 from dae_cli.config.rules import unused_overrides
 from dae_cli.config.schema import AnyExperiment
@@ -72,6 +73,9 @@ def read_settings(path: Path, source: Path) -> ResolvedStudy:
     document, problems = read_file(path, label(path), larger=_LARGER)
     if document is None:
         raise _not_ours(path, problems)
+    for cell in [*document.sections("cells")]:
+        document, of_data = with_names(document, path.parent, ("cells", cell, "dataset"))
+        problems += of_data
     problems += problems_with(SavedStudy, document, label(path), same_names(document))
     experiments: dict[str, AnyExperiment] = {}
     for cell, own in document.sections("cells").items():

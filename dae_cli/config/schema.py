@@ -7,12 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    model_validator,
+)
 from pydantic_core import CoreSchema, core_schema
 
-from dae_cli.data.datasets import DATASETS, FILTER_DATASETS, MNIST, PHOTOGRAPHS, DatasetSpec
+from dae_cli.data.datasets import (
+    DATASETS,
+    FILTER_DATASETS,
+    MNIST,
+    PHOTOGRAPHS,
+    DatasetSpec,
+    OwnDataset,
+    known_spec,
+    spec_of,
+)
 
 MOST_LAYERS = 20
 LossKind = Literal["cross-entropy", "squared-error"]
@@ -71,12 +89,36 @@ class OneOf:
         return core_schema.literal_schema(self.names)
 
 
+class OneOfOrOwn(OneOf):
+    """Annotates the name of a data set: one of a table's, or a declared one of the user's own."""
+
+    def __get_pydantic_core_schema__(
+        self, source: type[str], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """What pydantic checks, and shows in the JSON schema."""
+        return core_schema.with_info_wrap_validator_function(
+            self._checked,
+            super().__get_pydantic_core_schema__(source, handler),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value),
+        )
+
+    def _checked(
+        self, value: Any, one_of: ValidatorFunctionWrapHandler, about: ValidationInfo
+    ) -> str:
+        """JSON is of checkpoints, which keep the name of own data beside their digest."""
+        if about.mode == "json" and isinstance(value, str) and value not in self.names:
+            return OwnDataset(Path(value))
+        return value if isinstance(value, OwnDataset) else str(one_of(value))
+
+
 CorruptionName = Annotated[str, OneOf(CORRUPTIONS)]
 PretrainKind = Annotated[str, OneOf(LAYERS)]
 _THE_DATASET = Field(description="the data set")
-DatasetName = Annotated[str, OneOf(DATASETS), _THE_DATASET]
-FilterDatasetName = Annotated[str, OneOf(FILTER_DATASETS), _THE_DATASET]
-AnyDatasetName = Annotated[str, OneOf(dict.fromkeys((*DATASETS, *FILTER_DATASETS))), _THE_DATASET]
+DatasetName = Annotated[str, OneOfOrOwn(DATASETS), _THE_DATASET]
+FilterDatasetName = Annotated[str, OneOfOrOwn(FILTER_DATASETS), _THE_DATASET]
+AnyDatasetName = Annotated[
+    str, OneOfOrOwn(dict.fromkeys((*DATASETS, *FILTER_DATASETS))), _THE_DATASET
+]
 DigitRows = Annotated[
     int | None,
     Field(ge=1, le=MNIST.n_train_file, description=f"the digits of {MNIST.name} trained on"),
@@ -311,9 +353,16 @@ class FilterExperiment(Settings):
         return values if values.get("patches") is not None else {**values, "patches": {}}
 
     @property
+    def examples(self) -> int:
+        """How many patches, digits or other rows are trained on."""
+        if self.patches:
+            return self.patches.count
+        return self.rows or spec_of(self.dataset).n_train_file
+
+    @property
     def inputs(self) -> int:
         """The components of an example, d."""
-        return self.patches.side**2 if self.patches else DATASETS[self.dataset].n_pixels
+        return self.patches.side**2 if self.patches else spec_of(self.dataset).n_pixels
 
 
 PretrainedExperiment = Experiment | FilterExperiment
@@ -354,7 +403,13 @@ SECTIONS = tuple(SettingsFile.model_fields)
 
 def labelled(dataset: object) -> DatasetSpec | None:
     """What is known of the data set that a `dataset` key names; None of one without labels."""
-    return DATASETS.get(dataset) if isinstance(dataset, str) else None
+    spec = known_spec(dataset)
+    return spec if spec and spec.n_classes else None
+
+
+def for_filters(dataset: object) -> bool:
+    """Whether filters alone can be learned from the data set that a `dataset` key names."""
+    return isinstance(dataset, OwnDataset) or dataset in FILTER_DATASETS
 
 
 def kind_of(values: Mapping[str, Any]) -> Kind:
@@ -367,7 +422,7 @@ def kind_of(values: Mapping[str, Any]) -> Kind:
     if "svm" in values:
         return SvmExperiment
     dataset = values.get("dataset")
-    if dataset in FILTER_DATASETS and not (labelled(dataset) and "finetune" in values):
+    if for_filters(dataset) and not (labelled(dataset) and "finetune" in values):
         return FilterExperiment
     return Experiment
 

@@ -35,6 +35,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from dae_cli.config.messages import KeyPath, Problem, errors_of, problems_with
 from dae_cli.config.names import STUDY_FILE, label
+from dae_cli.config.own_data import with_facts, with_names
 from dae_cli.config.reader import Document, Place, read_file
 from dae_cli.config.schema import OneOf, Settings, SettingsFile, expects
 from dae_cli.config.search_space import Search, space_problems
@@ -167,6 +168,8 @@ class StudyFile:
     """As far as they are sound."""
     complete: bool = True
     """False if the file could not be read; nothing can be said to be missing then."""
+    data_from: Path | None = None
+    """Where paths of own data begin, where that is not the study's folder."""
 
     @cached_property
     def shared(self) -> Document:
@@ -175,13 +178,18 @@ class StudyFile:
         return self.document.part(("shared",)) if there else Document()
 
     @cached_property
+    def shared_with_facts(self) -> tuple[Document, list[Problem]]:
+        """The same with what is known of own data, looked at once for all cells."""
+        return with_facts(self.shared)
+
+    @cached_property
     def per_dataset(self) -> dict[str, Document]:
         """What cells of the same data set share."""
         return self.document.sections("per_dataset")
 
 
-def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
-    """The study.yaml of a folder and every problem in it."""
+def read_study_file(folder: Path, data_from: Path | None = None) -> tuple[StudyFile, list[Problem]]:
+    """The study.yaml of a folder and every problem in it; `data_from` as in `StudyFile`."""
     path = folder / STUDY_FILE
     keys = f"a mapping with the keys {', '.join(StudySettings.model_fields)}"
     document, problems = read_file(path, label(path), what=keys)
@@ -189,9 +197,11 @@ def read_study_file(folder: Path) -> tuple[StudyFile, list[Problem]]:
         if document is not None and not problems:
             problems.append(Problem(label(path), f"must be {keys}"))
         return StudyFile(Document({}, {(): Place(label(path))}), complete=False), problems
+    document, of_data = with_names(document, data_from or folder, ("shared", "dataset"))
+    problems += of_data
     others = [*_given_above(document), *same_names(document), *space_problems(document)]
     problems += problems_with(StudySettings, document, label(path), others)
-    return StudyFile(document, _sound(document)), problems
+    return StudyFile(document, _sound(document), data_from=data_from), problems
 
 
 def _sound(document: Document) -> StudySettings:

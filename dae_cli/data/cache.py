@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from dae_cli.data.content import Content, as_dataset, check_shape, content_digest
 from dae_cli.data.dataset import Dataset, Origin, Prepared, Trust
-from dae_cli.data.datasets import DATASETS, DatasetSpec
+from dae_cli.data.datasets import DatasetSpec, OwnDataset, spec_of
+from dae_cli.data.own.declaration import OwnFacts
 from dae_cli.data.readers.zipped import DAMAGE
 from dae_cli.errors import DataError
 from dae_cli.files import cache_folder, is_stale, owner, part_of, sweep
@@ -73,6 +74,9 @@ def save_entry(prepared: Prepared, content: Content) -> None:
     """Write an entry under a temporary name, then rename it."""
     about = asdict(prepared)
     del about["path"]
+    if isinstance(prepared.name, OwnDataset) and prepared.name.facts:
+        about["declared"] = str(prepared.name.path)
+        about["facts"] = prepared.name.facts.model_dump_json()
     with _renamed_when_whole(prepared.path) as stream:
         np.savez(
             stream,
@@ -130,12 +134,12 @@ def load(prepared: Prepared) -> Dataset:
     Raises DataError when the entry is damaged or holds other content than was prepared.
     """
     content = load_content(prepared)
-    return as_dataset(DATASETS[prepared.name], content, prepared.origin, prepared.sha256)
+    return as_dataset(spec_of(prepared.name), content, prepared.origin, prepared.sha256)
 
 
 def load_content(prepared: Prepared) -> Content:
     """Read both files of a prepared set; raises as `load` does."""
-    content, found = read_entry(prepared.path, DATASETS[prepared.name])
+    content, found = read_entry(prepared.path, spec_of(prepared.name))
     if (found.sha256, found.origin) != (prepared.sha256, prepared.origin):
         raise DataError(
             f"{prepared.path}: holds other content than was prepared "
@@ -161,6 +165,9 @@ def _provenance(arrays: Any, path: Path) -> Prepared:
     trust = _EARLIER_TRUST.get(record["trust"], record["trust"])
     if record["origin"] not in get_args(Origin) or trust not in get_args(Trust):
         raise ValueError("not the provenance of an entry")
+    if (facts := record.pop("facts", None)) is not None:
+        declared = Path(record.pop("declared"))
+        record["name"] = OwnDataset(declared, OwnFacts.model_validate_json(facts))
     return Prepared(**record | {"trust": trust}, path=path)
 
 

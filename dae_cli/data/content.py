@@ -89,12 +89,25 @@ def content_digest(spec: DatasetSpec, content: Content) -> str:
             "levels": spec.levels,
             "train": list(content.pixels.shape),
             "test": list(content.test_pixels.shape),
-        }
+        } | _of_own(spec)
         digest.update(json.dumps(header, sort_keys=True).encode())
     for array in (content.pixels, content.test_pixels, content.labels, content.test_labels):
         little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
         digest.update(np.ascontiguousarray(little_endian).data)
     return digest.hexdigest()
+
+
+def _of_own(spec: DatasetSpec) -> dict[str, object]:
+    """What the digest of a user's own data covers besides."""
+    if not spec.own:
+        return {}
+    about = ("rows", "classes", "image", "channels")
+    return {key: getattr(spec, key) for key in about}
+
+
+def label_type(n_classes: int) -> type[np.uint8 | np.uint16]:
+    """The type of labels of so many classes."""
+    return np.uint8 if n_classes <= 256 else np.uint16
 
 
 def check_shape(spec: DatasetSpec, content: Content, where: str) -> None:
@@ -108,7 +121,7 @@ def check_shape(spec: DatasetSpec, content: Content, where: str) -> None:
                 f"{where}: the {part} rows of {spec.name} have shape {pixels.shape} and "
                 f"{labels.shape}, expected ({n}, {spec.n_pixels}) and ({n},)"
             )
-        if pixels.dtype != dtype or labels.dtype != np.uint8:
+        if pixels.dtype != dtype or labels.dtype != label_type(spec.n_classes):
             raise DataError(
                 f"{where}: the {part} pixels of {spec.name} are {pixels.dtype}, expected {dtype}"
             )

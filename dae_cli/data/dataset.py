@@ -13,7 +13,7 @@ from dae_cli.errors import DataError
 
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 Origin = Literal["original", "regenerated", "own"]
-"""own: the user's photographs, which are of no published set."""
+"""own: the user's data or photographs, which are of no published set."""
 Trust = Literal["verified", "plausible", "unverified", ""]
 """How far original content is proven (``trust.py``); empty where there is nothing to prove."""
 Rows = slice | NDArray[np.integer[Any]] | NDArray[np.bool_]

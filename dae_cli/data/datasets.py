@@ -12,10 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
+
+from dae_cli.errors import DataError
 
 if TYPE_CHECKING:
     from dae_cli.data.content import Content, Digits
+    from dae_cli.data.own.declaration import OwnFacts
 
 BASE_ADDRESS = "http://www.iro.umontreal.ca/~lisa/icml2007data/"
 """Where the archives were published."""
@@ -100,6 +104,14 @@ class DatasetSpec:
 
     It takes images (n, height, width) of booleans and tells which are images of the set, and which
     of these have label 1."""
+    channels: int = 1
+    """Numbers a pixel: 3 of colours, red, green and blue."""
+    own: bool = False
+    """Whether it is a user's own (`own/declaration.py`)."""
+    bounded: bool = True
+    """Whether all values lie in [0, 1]."""
+    classes: tuple[str, ...] = ()
+    """What the classes of a user's own data are called, in order."""
 
     @property
     def known_sha256(self) -> frozenset[str]:
@@ -110,7 +122,17 @@ class DatasetSpec:
     @property
     def n_pixels(self) -> int:
         """Inputs of the first layer."""
-        return self.image[0] * self.image[1]
+        return self.image[0] * self.image[1] * self.channels
+
+    @property
+    def tile(self) -> tuple[int, int]:
+        """Height and width of an image as it is drawn: its colours side by side."""
+        return self.image[0], self.image[1] * self.channels
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a row is an image, and not a row of a table."""
+        return self.image[0] > 1
 
     @property
     def rows(self) -> dict[str, int]:
@@ -300,3 +322,45 @@ DATASETS: dict[str, DatasetSpec] = {spec.name: spec for spec in (*_BENCHMARK, MN
 
 FILTER_DATASETS = (MNIST.name, PHOTOGRAPHS)
 """What filters alone can be learned from."""
+
+
+class OwnDataset(str):
+    """The name of a data set of the user's own, which stands wherever names of data sets do.
+
+    It brings along what is known of the set, so that it needs no entry in `DATASETS`.
+    """
+
+    path: Path
+    """The declaration."""
+    facts: OwnFacts | None
+    """None until its files are read."""
+
+    def __new__(cls, path: Path, facts: OwnFacts | None = None) -> OwnDataset:
+        """Name the set that the file `path` declares: digits of digits.yaml or digits.data.yaml."""
+        name = super().__new__(cls, path.stem.removesuffix(".data"))
+        name.path, name.facts = path, facts
+        return name
+
+    def __reduce__(self) -> tuple[type[OwnDataset], tuple[Path, OwnFacts | None]]:
+        """Take the facts along to other processes."""
+        return OwnDataset, (self.path, self.facts)
+
+
+def known_spec(name: object) -> DatasetSpec | None:
+    """What is known of the data set of this name; None of photographs, and of no data set."""
+    if isinstance(name, OwnDataset):
+        return name.facts.spec(name) if name.facts else None
+    return DATASETS.get(name) if isinstance(name, str) else None
+
+
+def is_drawn(name: str) -> bool:
+    """Whether rows of the data set of this name, and filters of them, are images."""
+    spec = known_spec(name)
+    return spec is None or spec.is_image
+
+
+def spec_of(name: str) -> DatasetSpec:
+    """The facts of a set. Raises DataError for an unknown name."""
+    if (spec := known_spec(name)) is None:
+        raise DataError(f"unknown data set {name!r}; expected one of {', '.join(DATASETS)}")
+    return spec

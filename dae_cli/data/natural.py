@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from dae_cli.data.cache import load_content
 from dae_cli.data.dataset import Prepared, Split
-from dae_cli.data.datasets import MNIST, PHOTOGRAPHS
+from dae_cli.data.datasets import PHOTOGRAPHS, spec_of
 from dae_cli.data.photographs import cut_windows, grey_pixels, package_folder, shipped_photographs
 from dae_cli.errors import DataError
 
@@ -89,7 +89,7 @@ def load_images(
     """
     if patches is None:
         digits = load_content(prepared)
-        whole = Split(digits.pixels, digits.labels, MNIST.scale)
+        whole = Split(digits.pixels, digits.labels, spec_of(prepared.name).scale)
         return whole if rows is None else whole.take(rows)
     scenes = _scenes_in(prepared.path) if prepared.origin == "own" else _shipped_scenes()
     if (found := _digest(scenes)) != prepared.sha256:

@@ -31,16 +31,19 @@ from dae_cli.data.content import Content, Digits, check_shape, content_digest
 from dae_cli.data.dataset import Origin, Prepared, Trust
 from dae_cli.data.datasets import (
     ADDRESSES,
-    DATASETS,
     MNIST,
     MNIST_ADDRESSES,
     PHOTOGRAPHS,
     DatasetSpec,
+    OwnDataset,
     Recipe,
+    spec_of,
 )
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
 from dae_cli.data.mnist import fetch_mnist
 from dae_cli.data.natural import prepare_photographs
+from dae_cli.data.own.content import read_content
+from dae_cli.data.own.prepare import entry_of, files_of, prepare_own
 from dae_cli.data.readers.text import read_archive
 from dae_cli.data.trust import judge, nothing_is_known
 from dae_cli.data.user_files import (
@@ -113,6 +116,8 @@ def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silen
     """
     if name == PHOTOGRAPHS:
         return prepare_photographs(options.photos)
+    if isinstance(name, OwnDataset):
+        return prepare_own(name, note)
     spec = spec_of(name)
     yours: list[Offer] = []
     for offer in _usable(spec, options, note):
@@ -160,6 +165,8 @@ def foresee(name: str, options: DataOptions = DataOptions(), note: Note = _silen
     """
     if name == PHOTOGRAPHS:
         return _known(prepare_photographs(options.photos))
+    if isinstance(name, OwnDataset):
+        return _known(prepare_own(name, note))
     spec = spec_of(name)
     ways: list[Offer] = []
     for offer in _usable(spec, options, note):
@@ -206,13 +213,6 @@ def check(spec: DatasetSpec, offer: Offer) -> tuple[Prepared | None, str]:
     return found, f"sound: {published}{found.source}{more}"
 
 
-def spec_of(name: str) -> DatasetSpec:
-    """The facts of a set; DataError for an unknown name."""
-    if (spec := DATASETS.get(name)) is None:
-        raise DataError(f"unknown data set {name!r}; expected one of {', '.join(DATASETS)}")
-    return spec
-
-
 def published_addresses(spec: DatasetSpec) -> tuple[str, ...]:
     """Where a set is looked for; of MNIST, which has four files, their folders."""
     if spec is MNIST:
@@ -220,13 +220,36 @@ def published_addresses(spec: DatasetSpec) -> tuple[str, ...]:
     return addresses_of(spec.archive.name, ADDRESSES) if spec.archive else ()
 
 
-def offers(spec: DatasetSpec, options: DataOptions, note: Note = _silent) -> Iterator[Offer]:
+def offers(name: str, options: DataOptions, note: Note = _silent) -> Iterator[Offer]:
     """Every copy of a set and every way to have one, in the order in which they are taken.
 
     Raises DataError when the user's folder holds what can only be meant as the set, but is not.
     """
+    if isinstance(name, OwnDataset):
+        yield from _own_offers(name)
+        return
     for source in SOURCES:
-        yield from source(spec, options, note)
+        yield from source(spec_of(name), options, note)
+
+
+def _own_offers(dataset: OwnDataset) -> Iterator[Offer]:
+    """The files of a user's own data set, and its entry of the cache."""
+    facts = dataset.facts
+    assert facts is not None, dataset
+    file, entry = facts.declaration.file, entry_of(dataset, facts)
+
+    def read() -> tuple[Content, Prepared]:
+        content, now, notes = read_content(dataset.path, facts.declaration)
+        source = "; ".join([file, *notes])
+        return content, Prepared(
+            OwnDataset(dataset.path, now), entry, "own", now.sha256, source, ""
+        )
+
+    files = files_of(dataset.path, facts.declaration)
+    yield Offer("yours", "own", file, files, facts.sha256, "", read=read)
+    if entry.is_file():
+        checked = partial(checked_entry, entry, spec_of(dataset))
+        yield Offer("cache", "own", file, (entry,), facts.sha256, "", read=checked)
 
 
 def _usable(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator[Offer]:

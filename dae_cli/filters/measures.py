@@ -111,6 +111,14 @@ def measure(weights: NDArray[Any], shape: Shape | None = None) -> list[UnitMeasu
     return rows
 
 
+def without_shape(unit: int, weights: NDArray[Any]) -> UnitMeasures:
+    """The row of a unit whose inputs are no image: its norm, and nothing that a shape would say."""
+    nothing: dict[str, Any] = {f.name: float("nan") for f in fields(UnitMeasures)}
+    classes = dict.fromkeys(("gabor_like", "grating", "blob"), False)
+    norm = float(np.linalg.norm(weights.astype(np.float64)))
+    return UnitMeasures(**nothing | classes | {"unit": unit, "norm": norm})
+
+
 def is_gabor_like(fit: GaborFit) -> bool:
     """Whether a Gabor explains the filter, with at least one full lobe pair; gratings are, too."""
     return (

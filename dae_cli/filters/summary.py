@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isnan
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ class Estimate:
     """A share of all units, from 0 to 1, or a median over those that have weights."""
 
     value: float
-    """NaN for a median of none."""
+    """NaN of no units."""
     of: int
     """Units that it is a share of, or the median of."""
     interval: Interval
@@ -51,6 +51,8 @@ def summarise(rows: Sequence[UnitMeasures]) -> Summary:
     if not rows:
         raise ValueError("no units to summarise: expected at least one row")
     alive = [row for row in rows if row.norm > 0]
+    if alive and all(isnan(row.locality) for row in alive):  # no image, so no shapes
+        rows = alive = []
     return Summary(
         gabor_like=_share(row.gabor_like for row in rows),
         local=_share(row.locality >= LEAST_LOCALITY for row in rows),
@@ -103,6 +105,8 @@ def median_interval(values: NDArray[Any]) -> Interval:
 
 def _share(members: Iterable[bool]) -> Estimate:
     units = list(members)
+    if not units:
+        return Estimate(float("nan"), 0, (0.0, 1.0))
     return Estimate(sum(units) / len(units), len(units), wilson(sum(units), len(units)))
 
 

@@ -185,7 +185,8 @@ def write_files(folder: Path, selections: Sequence[Selection]) -> None:
         for one in selections:
             (copy / one.path.name).write_text(one.text, encoding="utf-8")
         try:
-            resolved = {c.cell: c.experiment for c in resolve_study(str(copy / STUDY_FILE)).cells}
+            study = resolve_study(str(copy / STUDY_FILE), data_from=folder)
+            resolved = {cell.cell: cell.experiment for cell in study.cells}
         except ConfigError as error:
             raise ConfigError(
                 f"{label(folder)}: with the selected settings the study would be wrong, so "

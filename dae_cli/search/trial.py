@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from dae_cli.config.schema import Experiment, as_network
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Prepared, Split
-from dae_cli.data.datasets import DATASETS
+from dae_cli.data.datasets import spec_of
 from dae_cli.engines.engine import chosen_device, engine_for
 from dae_cli.errors import DaeError, DivergedError, OutputError, RunFolderError
 from dae_cli.files import HeldError, file_lock, write_text
@@ -268,6 +268,6 @@ def _row(
 
 def _weights_of(experiment: Experiment) -> int:
     """The weights of the network that is fine-tuned, without biases."""
-    spec = DATASETS[experiment.dataset]
+    spec = spec_of(experiment.dataset)
     widths = (spec.n_pixels, *experiment.model.hidden, spec.n_classes)
     return sum(below * above for below, above in pairwise(widths))

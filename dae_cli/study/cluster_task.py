@@ -20,7 +20,7 @@ from typing import Any
 import dae_cli
 from dae_cli.data.cache import sound_entry
 from dae_cli.data.dataset import Prepared
-from dae_cli.data.datasets import DATASETS, PHOTOGRAPHS
+from dae_cli.data.datasets import PHOTOGRAPHS, spec_of
 from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.errors import DaeError, DataError
 from dae_cli.files import HeldError, file_lock
@@ -173,7 +173,7 @@ def local_data(data: Prepared, data_dir: Path | None) -> Prepared:
         DataError: what can be had here has another digest, or nothing can.
     """
     photographs = data.name == PHOTOGRAPHS
-    entry = None if photographs else sound_entry(data.path, DATASETS[data.name])
+    entry = None if photographs else sound_entry(data.path, spec_of(data.name))
     if entry and (entry.sha256, entry.origin) == (data.sha256, data.origin):
         return data
     folder = data_dir if data_dir and data_dir.is_dir() else None

@@ -14,6 +14,7 @@ from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import Experiment, FilterExperiment, PretrainedExperiment, SvmExperiment
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Origin, Prepared, Split
+from dae_cli.data.datasets import OwnDataset
 from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.engines.engine import Engine
 from dae_cli.errors import DownloadError, RunFolderError
@@ -152,6 +153,12 @@ def recorded_data(
     if data.sha256 != sha256:
         raise RunFolderError(
             f"{folder}: was trained on {name} with SHA-256 {sha256[:12]}…, "
-            f"but here is {data.sha256[:12]}… ({data.source}); give its data with --data-dir"
+            f"but here is {data.sha256[:12]}… ({data.source}); {_remedy(name)}"
         )
     return data
+
+
+def _remedy(name: str) -> str:
+    if isinstance(name, OwnDataset):
+        return f"put back the files that {name.path} declared then"
+    return "give its data with --data-dir"

@@ -24,7 +24,7 @@ from dae_cli.config.saved_settings import (
 )
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.data.dataset import Prepared
-from dae_cli.data.datasets import PHOTOGRAPHS
+from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.plan import Plan, with_seed
 from dae_cli.study.reference import is_reference, reference_rows
@@ -279,6 +279,8 @@ def _option_for_data(row: RunRow, now: Prepared) -> str:
     if row.dataset == PHOTOGRAPHS:
         own = (row.data_origin, now.origin) == ("original", "own")
         return "without --photos" if own else "--photos DIR"
+    if isinstance(now.name, OwnDataset):
+        return f"put back the files that {now.name.path} declared then"
     return "--origin regenerated" if row.data_origin == "regenerated" else "--data-dir DIR"
 
 

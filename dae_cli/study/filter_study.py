@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from dae_cli.config.schema import FilterExperiment
 from dae_cli.config.study_schema import Expectation, Figure, MeasureName
 from dae_cli.csvfile import read_rows
 from dae_cli.data.dataset import Prepared, Split
+from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.errors import RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet, zoom_sheet
 from dae_cli.figures.saving import remove_pictures
@@ -89,6 +91,8 @@ class Number:
     high: float
 
     def __str__(self) -> str:
+        if isnan(self.value):
+            return "–"
         value, low, high = map(_short, (self.value, self.low, self.high))
         return f"{value} ({low} to {high})"
 
@@ -147,7 +151,7 @@ class FilterReport(Report):
     @property
     def is_of_own_photographs(self) -> bool:
         """Whether some run learned from photographs of the user's."""
-        return any(row.data_origin == "own" for row in self.rows)
+        return any(_is_of_own_photographs(row) for row in self.rows)
 
 
 # The measures of its runs
@@ -290,6 +294,10 @@ def _bar(expect: Expectation) -> str:
 # Its figures
 
 
+def _is_of_own_photographs(row: RunRow) -> bool:
+    return (row.dataset, row.data_origin) == (PHOTOGRAPHS, "own")
+
+
 def source_of(study: ResolvedStudy, figure: Figure, rows: Sequence[RunRow]) -> str:
     """Say what a picture is after, which is ours, or what it is of instead.
 
@@ -304,7 +312,7 @@ def source_of(study: ResolvedStudy, figure: Figure, rows: Sequence[RunRow]) -> s
         and (what := [w for w in cell.changed if w.startswith("patches.") or not of_images])
     ]
     instead = [f"changed by --set ({'; '.join(changed)})"] if changed else []
-    if any(row.data_origin == "own" for row in rows if row.cell in figure.cells):
+    if any(_is_of_own_photographs(row) for row in rows if row.cell in figure.cells):
         instead.append("learned from own photographs")
     if instead:
         return "; ".join(instead)
@@ -364,7 +372,7 @@ def _panels(
             if isinstance(experiment, FilterExperiment) and experiment.dataset in data
         ]
     return [
-        as_shown(run_filters(folder), row.dataset, _title_of(study, figure, row))
+        as_shown(run_filters(folder), study.dataset(row.dataset), _title_of(study, figure, row))
         for row in _first_runs(figure, rows)
         if (folder := source / RUNS / row.run).exists()
     ]

@@ -19,13 +19,14 @@ from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Origin, Prepared
 from dae_cli.errors import DaeError
 from dae_cli.files import write_text
-from dae_cli.filters.measures import UnitMeasures, measure
+from dae_cli.filters.measures import UnitMeasures
 from dae_cli.machine import cpu_name
 from dae_cli.study.counting import load_network, recorded_data, wrong_rows
 from dae_cli.study.findings import Findings, text_of
 from dae_cli.study.rows import RUNS_CSV, RunRow
 from dae_cli.study.run.checkpoints import metrics_csv
 from dae_cli.study.run.engine_choice import engine_for_counting
+from dae_cli.study.run.filters import measures_of
 from dae_cli.study.run.job import (
     CHECKPOINT,
     CONFIG,
@@ -169,7 +170,7 @@ class Recount:
         self._link(CHECKPOINT)
         self._compare_file(METRICS, metrics_csv(state.history))
         if isinstance(config, FilterExperiment):
-            units = measure(state.layers[0].weight.numpy())
+            units = measures_of(state.layers[0].weight.numpy(), config.dataset)
             is_there = self._compare_file(FILTERS_CSV, rows_to_csv(units, UnitMeasures))
             return _Counted() if is_there else None
         return self._counted_network(state, data.dataset_for(self._folder, config, sha256, origin))

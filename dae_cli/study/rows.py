@@ -36,7 +36,7 @@ class RunRow:
     """The run folder's name."""
     dataset: str
     data_origin: str
-    """original, regenerated, or own: the user's photographs."""
+    """original, regenerated, or own: the user's."""
     trust: Trust
     """How far original data are proven: verified, plausible or unverified; else empty."""
     data_sha256: str

@@ -54,6 +54,9 @@ _LABELS = idx(np.arange(10, dtype=np.uint8))
 IMAGES = [_IMAGES, gzip.compress(_IMAGES, mtime=0)]
 LABELS = [_LABELS, gzip.compress(_LABELS, mtime=0)]
 
+OWN_TABLES = [b"a,b,y\n" + b".25,1e-3,one\n.5,1,two\n" * 4]
+OWN_ARRAYS = [npz({"X": np.linspace(0, 1, 24).reshape(8, 3), "y": np.arange(8) % 2})]
+
 EXPERIMENTS = [
     b"""\
 # comment

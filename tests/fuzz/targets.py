@@ -159,6 +159,12 @@ def _overrides(path: Path) -> None:
     command("show", "smoke/convex-0", *(word for a in arguments for word in ("--set", a)))
 
 
+def _own(path: Path) -> None:
+    declaration = path.with_name("mine.yaml")
+    declaration.write_text(f"file: {path.name}\nlabel: y\nsplit: {{valid: .4, test: .3}}\n")
+    command("data", "list", declaration.name)
+
+
 def _evaluate(path: Path) -> None:
     command("evaluate", str(path.parent.relative_to(Path.cwd())))
 
@@ -183,6 +189,8 @@ TARGETS = {
         Target("cache pointer", "pointer.json", _pointer, _NPY, samples.CACHE_POINTERS),
         Target("idx images", "images", _idx_file, gzip_and(_IDX), samples.IMAGES),
         Target("idx labels", "labels", _idx_file, gzip_and(_IDX), samples.LABELS),
+        Target("own table", "own.csv", _own, _TEXT, samples.OWN_TABLES, 60),
+        Target("own arrays", "own.npz", _own, zip_and(_NPY), samples.OWN_ARRAYS, 60),
         Target("experiment", "alone.yaml", _experiment, _YAML, samples.EXPERIMENTS, 30),
         Target("study", "study/study.yaml", _study, _YAML, samples.STUDIES, 30),
         Target("overrides", "", _overrides, _YAML, samples.OVERRIDES, 30),

@@ -276,7 +276,7 @@ def table_report(
         RunFolderError: what a run's folder holds is damaged.
     """
     trials = read_search_trials(source)
-    whole = has_other_models(study)
+    whole = has_other_models(study) and not study.is_own_data_study
     printed = paper_table(study, rows, table, trials.selecting) if whole else None
     done = [row.run for row in rows if not row.error]
     curves = {run: own for run in done if (own := saved.curves_of(run)) is not None}
@@ -316,7 +316,7 @@ def _dataset(
 ) -> DatasetResults:
     labels = labels_of(table, study.changed)
     done = [row for row in rows if not row.error]
-    shown, limit = saved.shown_filters(done)
+    shown, limit = saved.shown_filters(done, study.dataset(rows[0].dataset))
     drawn = False
     sheets = sheet_names(study, [one.row for one in shown])
     if all(one.sheet_limit == limit for one in shown):

@@ -90,7 +90,7 @@ def add_runs(
         own = [row for row in done if row.dataset == dataset]
         if names.isdisjoint(row.run for row in first_seeds(own)):
             continue
-        shown, limit = saved.shown_filters(own)
+        shown, limit = saved.shown_filters(own, study.dataset(dataset))
         sheets = sheet_names(study, [one.row for one in shown])[-len(shown) :]
         for one, (title, name) in zip(shown, sheets, strict=True):
             if one.row.run in names:

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from dae_cli.csvfile import read_rows, write_rows
-from dae_cli.data.datasets import DATASETS
+from dae_cli.data.datasets import is_drawn, spec_of
 from dae_cli.errors import RunFolderError
 from dae_cli.figures.filters import Filters
 from dae_cli.figures.greys import Greys, ImageShape, common_limit, weights_of
@@ -98,7 +98,9 @@ class SavedRuns:
             return self.curves.get(run)
         return Curves(simplified(curves.valid), tuple(simplified(line) for line in curves.cost))
 
-    def shown_filters(self, rows: Sequence[RunRow]) -> tuple[list[ShownFilters], float]:
+    def shown_filters(
+        self, rows: Sequence[RunRow], dataset: str
+    ) -> tuple[list[ShownFilters], float]:
         """Return the filters of one data set's runs, of the first seed of each cell, and the grey
         limit that they share.
 
@@ -108,16 +110,18 @@ class SavedRuns:
         Raises:
             RunFolderError: a checkpoint is damaged.
         """
-        shown = [one for row in first_seeds(rows) if (one := self._shown(row))]
+        shown = [one for row in first_seeds(rows) if (one := self._shown(row, dataset))]
         limits = {one.sheet_limit for one in shown} - {None}
         if len(limits) != 1 and shown:
             limits = {common_limit([one.filters.weights for one in shown])}
         return shown, float(f"{limits.pop() or 1.0:.4g}") if limits else 1.0
 
-    def _shown(self, row: RunRow) -> ShownFilters | None:
+    def _shown(self, row: RunRow, dataset: str) -> ShownFilters | None:
+        if not is_drawn(dataset):
+            return None
         if (self.runs / row.run / CHECKPOINT).is_file():
-            return ShownFilters(row, first_filters(self.runs / row.run, row.dataset))
-        sheet, image = self.sheets.get(row.run), DATASETS[row.dataset].image
+            return ShownFilters(row, first_filters(self.runs / row.run, dataset))
+        sheet, image = self.sheets.get(row.run), spec_of(dataset).tile
         if sheet is None or (greys := sheet.greys(image)) is None:
             return None
         return ShownFilters(row, Filters(weights_of(greys, sheet.limit), image), sheet.limit)

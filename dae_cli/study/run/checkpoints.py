@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 
 from dae_cli.config.schema import Experiment, PretrainedExperiment, as_pretrained
 from dae_cli.csvfile import csv_text
-from dae_cli.data.datasets import DATASETS, MNIST
+from dae_cli.data.datasets import spec_of
 from dae_cli.errors import ConfigError
 from dae_cli.files import write_text
 from dae_cli.stopping import StopRequest
@@ -119,12 +119,10 @@ def checkpoint_seconds() -> float | None:
 def expected_of(experiment: PretrainedExperiment, data_sha256: str) -> Expected:
     """Return what a checkpoint of an experiment on these data must hold."""
     if isinstance(experiment, Experiment):
-        spec = DATASETS[experiment.dataset]
+        spec = spec_of(experiment.dataset)
         rows = experiment.subset.train if experiment.subset else spec.n_train
         return Expected(experiment, data_sha256, spec.n_pixels, spec.n_classes, rows)
-    patches = experiment.patches
-    rows = patches.count if patches else experiment.rows or MNIST.n_train_file
-    return Expected(experiment, data_sha256, experiment.inputs, 0, rows)
+    return Expected(experiment, data_sha256, experiment.inputs, 0, experiment.examples)
 
 
 def position(

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from dae_cli.config.schema import CORRUPTIONS, PretrainedExperiment
-from dae_cli.data.datasets import DATASETS
+from dae_cli.data.datasets import is_drawn, known_spec
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet
 from dae_cli.figures.greys import square_image, upright
+from dae_cli.filters.measures import UnitMeasures, measure, without_shape
 from dae_cli.study.run.job import CHECKPOINT, PARTIAL, RUN_FILTERS
 
 TILES = (10, 10)
@@ -60,14 +61,35 @@ def as_shown(weights: NDArray[np.float32], dataset: str, title: str = "") -> Fil
     Raises:
         ConfigError: they are of other images, or of patches that are not square.
     """
-    spec, inputs = DATASETS.get(dataset), weights.shape[1]
+    spec, inputs = known_spec(dataset), weights.shape[1]
     if spec is None:
         return Filters(weights, square_image(inputs), title)
     if inputs != spec.n_pixels:
-        height, width = spec.image
-        raise ConfigError(f"filters of {inputs} inputs: {dataset} has {height} x {width} pixels")
+        pixels = " x ".join(map(str, spec.image))
+        raise ConfigError(f"filters of {inputs} inputs: {dataset} has {pixels} pixels")
+    if not spec.is_image:
+        raise ConfigError(
+            f"{dataset}: its rows are no images, so there is nothing to draw; where they are, "
+            "declare image: [height, width]"
+        )
     turned = upright(weights, spec.image) if spec.stored_transposed else weights
-    return Filters(turned, spec.image, title)
+    if spec.channels > 1:
+        colours = turned.reshape(-1, *spec.image, spec.channels).transpose(0, 1, 3, 2)
+        turned = np.ascontiguousarray(colours).reshape(weights.shape)
+    return Filters(turned, spec.tile, title)
+
+
+def measures_of(weights: NDArray[np.float32], dataset: str) -> list[UnitMeasures]:
+    """Measure filters of patches or images, of colours their mean; a row of a table has no shapes.
+
+    `weights`: (units, inputs).
+    """
+    if (spec := known_spec(dataset)) is None:
+        return measure(weights)
+    if not spec.is_image:
+        return [without_shape(unit, row) for unit, row in enumerate(weights)]
+    greys = weights.reshape(len(weights), -1, spec.channels).mean(axis=2)
+    return measure(greys if spec.channels > 1 else weights, spec.image)
 
 
 def first_filters(folder: Path, dataset: str) -> Filters:
@@ -77,7 +99,9 @@ def first_filters(folder: Path, dataset: str) -> Filters:
 
 
 def save_run_filters(folder: Path, dataset: str, title: str) -> None:
-    """Save filters.png of one run, on a grey scale of its own."""
+    """Save filters.png of one run, on a grey scale of its own, where its data are images."""
+    if not is_drawn(dataset):
+        return
     filters = first_filters(folder, dataset)
     shape = tiles_for(len(filters.weights))
     sheet = filter_sheet([filters], shape, title=title, caption="Rows of W after pretraining.")

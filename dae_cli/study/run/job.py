@@ -35,7 +35,7 @@ from dae_cli.config.schema import (
 )
 from dae_cli.config.study_schema import Reference
 from dae_cli.data.dataset import Prepared
-from dae_cli.data.datasets import DATASETS, MNIST
+from dae_cli.data.datasets import is_drawn, spec_of
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.files import HeldError, file_lock, sweep, unwritable
 from dae_cli.training.version import NUMERICS_VERSION
@@ -100,9 +100,12 @@ class Job:
     @property
     def whole(self) -> tuple[str, ...]:
         """The files that a finished run has."""
-        if isinstance(self.experiment, FilterExperiment):
-            return _WHOLE_OF_FILTERS
-        return _WHOLE_SVM if self.is_svm else _WHOLE
+        if self.is_svm:
+            return _WHOLE_SVM
+        for_filters = isinstance(self.experiment, FilterExperiment)
+        files = _WHOLE_OF_FILTERS if for_filters else _WHOLE
+        drawn = is_drawn(self.experiment.dataset)
+        return files if drawn else tuple(name for name in files if name != RUN_FILTERS)
 
     @property
     def lock(self) -> Path:
@@ -256,11 +259,9 @@ def expected_work(job: Job) -> float:
     """
     experiment = job.experiment
     if isinstance(experiment, FilterExperiment):
-        patches, digits = experiment.patches, experiment.rows or MNIST.n_train_file
-        rows = patches.count if patches else digits
         weights = experiment.inputs * experiment.model.hidden[0]
-        return float(rows * weights * experiment.pretrain.epochs)
-    spec = DATASETS[job.data.name]
+        return float(experiment.examples * weights * experiment.pretrain.epochs)
+    spec = spec_of(job.data.name)
     rows = experiment.subset.train if experiment.subset else spec.n_train
     if isinstance(experiment, SvmExperiment):
         return float(SVM_STEPS * rows**2 * spec.n_classes * experiment.svm.coarse_trials)

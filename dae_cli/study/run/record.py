@@ -300,8 +300,8 @@ def with_result(row: RunRow, n_test: int, n_wrong: int, **others: Any) -> RunRow
 
 
 def with_verdict(row: WithVerdict) -> WithVerdict:
-    """Return the row of a run or cell with its verdict; as it is if it has no result."""
-    if row.test_error_percent is None or row.half_width_95 is None:
+    """Return the row of a run or cell with its verdict; as it is without a result, or paper."""
+    if row.test_error_percent is None or row.half_width_95 is None or row.data_origin == "own":
         return row
     if row.paper_error_percent is not None and row.data_origin == "regenerated":
         spec = DATASETS.get(row.dataset)

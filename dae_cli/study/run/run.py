@@ -29,13 +29,13 @@ from dae_cli.files import (
     write_json,
     write_text,
 )
-from dae_cli.filters.measures import UnitMeasures, measure
+from dae_cli.filters.measures import UnitMeasures
 from dae_cli.machine import one_thread_in_processes
 from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped
-from dae_cli.study.run.filters import save_run_filters
+from dae_cli.study.run.filters import measures_of, save_run_filters
 from dae_cli.study.run.job import CONFIG, ENVIRONMENT, FILTERS_CSV, Job, Unfinished
 from dae_cli.study.run.pretraining import reuse_pretraining
 from dae_cli.study.run.provenance import Environment, continued, environment
@@ -186,7 +186,8 @@ def _learn_filters(
     callback.report(state, phase="measure")
     callback.save(state)
     weights = state.layers[0].weight.cpu().numpy()
-    write_rows(job.partial / FILTERS_CSV, measure(weights), UnitMeasures, make_folder=False)
+    measures = measures_of(weights, experiment.dataset)
+    write_rows(job.partial / FILTERS_CSV, measures, UnitMeasures, make_folder=False)
     save_run_filters(job.partial, experiment.dataset, f"{job.cell}: filters")
     return {}
 

@@ -161,7 +161,8 @@ def paper_table(
     """
     results = {row.cell: row for row in table}
     grid = _grid(study, results)
-    datasets = tuple(name for name in DATASETS if name in grid.index)
+    known = dict.fromkeys((*DATASETS, *(cell.experiment.dataset for cell in study.all_cells)))
+    datasets = tuple(name for name in known if name in grid.index)
     columns = tuple(c for c in COLUMNS if c.model != SVM_NU or c.model in grid.columns)
     units = {cell.cell: _units(cell.experiment) for cell in study.all_cells}
     cells: list[TableCell] = []

@@ -1,0 +1,1 @@
+"""Data sets of the user's own: their declaration, their files, and what becomes of them."""

@@ -1,0 +1,139 @@
+"""What a user declares of a data set of their own, and what its files then turned out to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from dae_cli.data.datasets import DatasetSpec
+
+FRACTION = 0.15
+"""Of the rows of each class, for validation and for test, where nothing else is declared."""
+MOST_CLASSES = 1000
+"""More are most likely a column of measurements that was taken for labels."""
+
+
+class _Either:
+    """Annotates a setting that may be written in several ways; `words` name them in messages."""
+
+    def __init__(self, words: str, is_sound: Callable[[Any], bool]) -> None:
+        self._words, self._is_sound = words, is_sound
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._checked)
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"expected": self._words}
+
+    def _checked(self, value: Any) -> Any:
+        if not self._is_sound(value):
+            raise ValueError(f"must be {self._words}")
+        return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_scale(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return value in ("minmax", "none")
+    ends = value.get("from")
+    if list(value) != ["from"] or not isinstance(ends, list) or len(ends) != 2:
+        return False
+    return all(map(_is_number, ends)) and bool(ends[0] < ends[1])
+
+
+def _is_image(value: Any) -> bool:
+    whole = isinstance(value, list) and all(isinstance(size, int) for size in value)
+    return whole and len(value) in (2, 3) and min(value) >= 1 and tuple(value[2:]) in ((), (3,))
+
+
+def _is_part(value: Any) -> bool:
+    return bool(value) if isinstance(value, str) else _is_number(value) and 0 < value < 1
+
+
+_Scale = Annotated[
+    Literal["minmax", "none"] | dict[str, list[float]],
+    _Either("minmax, none, or the values that become 0 and 1: {from: [low, high]}", _is_scale),
+]
+_Image = Annotated[
+    list[int], _Either("[height, width], or [height, width, 3] of colours", _is_image)
+]
+_Part = Annotated[
+    float | str, _Either("a fraction above 0 and below 1, or a file or folder of rows", _is_part)
+]
+
+
+class _Settings(BaseModel):
+    """Frozen, unknown keys refused, no silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class SplitDeclaration(_Settings):
+    """How rows are split, of each class by itself."""
+
+    valid: _Part | None = Field(None, description="the validation rows")
+    test: _Part | None = Field(None, description="the test rows")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="the start of the draw of rows")
+
+
+class Declaration(_Settings):
+    """The file of a declaration."""
+
+    file: str = Field(min_length=1, description="an .npz, .csv or .tsv, or a folder of images")
+    label: str | None = Field(None, description="the column, or the key of an .npz, with labels")
+    ignore: tuple[str, ...] = Field((), strict=False, description="columns that are left out")
+    image: _Image | None = None
+    """Height and width, and 3 of colours, where a row is an image."""
+    resize: bool = Field(False, description="images of other sizes are brought to one size")
+    scale: _Scale | None = None
+    """How values come to lie in [0, 1]; None: they do already. `none` leaves them as they are."""
+    split: SplitDeclaration = SplitDeclaration()
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The values that become 0 and 1, where they are declared."""
+        return tuple(self.scale["from"]) if isinstance(self.scale, dict) else None  # type: ignore[return-value]
+
+
+class OwnFacts(_Settings):
+    """A data set of the user's own, as settings of results keep it."""
+
+    declared: str
+    """The path of the declaration, relative to the current folder where it lies below it."""
+    declaration: Declaration
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    rows: tuple[int, int, int] = Field(strict=False)
+    """Of training, validation and test."""
+    classes: tuple[str, ...] = Field((), strict=False)
+    """The labels, in order: the first is class 0; none without labels."""
+    image: tuple[int, int] = Field(strict=False)
+    channels: Literal[1, 3] = 1
+    levels: int | None = Field(None, ge=1, le=255)
+    bounded: bool = True
+
+    def spec(self, name: str) -> DatasetSpec:
+        """The facts as every other data set has them."""
+        return DatasetSpec(
+            name,
+            n_classes=len(self.classes),
+            n_train=self.rows[0],
+            n_valid=self.rows[1],
+            n_test=self.rows[2],
+            levels=self.levels,
+            image=self.image,
+            channels=self.channels,
+            own=True,
+            bounded=self.bounded,
+            classes=self.classes,
+        )

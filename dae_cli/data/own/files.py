@@ -1,0 +1,336 @@
+"""Reading a user's own files: an .npz, a table with a header row, a folder of images by class.
+
+Every reader returns rows of numbers as they stand in the file; nothing is scaled or split here.
+Messages name the file, the row (from 1, without the header) and the column.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tokenize
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dae_cli.data.own.declaration import Declaration
+from dae_cli.data.photographs import grey_pixels
+from dae_cli.data.readers.zipped import DAMAGE
+from dae_cli.errors import DataError, shown
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm")
+GREYS = (0.0, 255.0)
+"""Black and white in an image file."""
+_GREY_MODES = ("1", "L", "I", "F", "LA")
+_MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
+"""What stands for a value that is missing."""
+_DAMAGE = (*DAMAGE, OSError, KeyError, TypeError, SyntaxError, tokenize.TokenError, MemoryError)
+"""What reading an altered .npz raises: of the zip, and of the headers in it."""
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class OwnRows:
+    """Rows of one file, or of one of the splits that a file holds."""
+
+    where: str
+    """The file, and the key in it, for messages."""
+    values: NDArray[Any]  # (n, inputs)
+    labels: NDArray[np.str_] | None  # (n,)
+    columns: tuple[str, ...] = ()
+    """Names of the inputs, of a table."""
+    image: tuple[int, ...] | None = None
+    """Height, width, and 3 of colours, where the file says that rows are images."""
+    ends: tuple[float, float] | None = None
+    """What becomes 0 and 1, where the file says so."""
+    numbers: NDArray[np.intp] | None = None
+    """The rows of the file, from 0, that these are; None: all of them."""
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def place(self, row: int, column: int) -> str:
+        """The place of a value, for messages."""
+        row = row if self.numbers is None else int(self.numbers[row])
+        name = f"column {shown(self.columns[column])}" if self.columns else f"value {column + 1}"
+        return f"{self.where}, row {row + 1}, {name}"
+
+    def take(self, rows: NDArray[np.intp]) -> OwnRows:
+        """Some of the rows of a file."""
+        labels = None if self.labels is None else self.labels[rows]
+        return replace(self, values=self.values[rows], labels=labels, numbers=rows)
+
+
+def read_rows(
+    path: Path, declaration: Declaration, like: OwnRows | None = None
+) -> dict[str, OwnRows]:
+    """The rows of a file by split; under `train` where the file is not split itself.
+
+    `like`: rows that these must fit, of the file with the training rows.
+    Raises DataError: it cannot be read, or holds something else.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: does not exist; the path is relative to the declaration")
+    if path.is_dir():
+        rows = {"train": _read_folder(path, declaration, like)}
+    elif path.suffix.casefold() == ".npz":
+        rows = _read_npz(path, declaration)
+    elif path.suffix.casefold() in SEPARATORS:
+        rows = {"train": _read_table(path, declaration, like)}
+    else:
+        raise DataError(f"{path}: expected an .npz, a .csv or .tsv, or a folder of images")
+    for one in rows.values():
+        if len(one) == 0:
+            raise DataError(f"{one.where}: holds no rows")
+        _require_fit(one, like or next(iter(rows.values())))
+        _require_finite(one)
+    return rows
+
+
+def sources_of(path: Path) -> Iterable[Path]:
+    """Every file that is read of a path that is declared."""
+    if not path.is_dir():
+        return [path]
+    return (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+
+
+def _require_fit(rows: OwnRows, first: OwnRows) -> None:
+    n, expected = rows.values.shape[1], first.values.shape[1]
+    if n != expected:
+        raise DataError(f"{rows.where}: has {n} values a row, {first.where} has {expected}")
+
+
+def _require_finite(rows: OwnRows) -> None:
+    if rows.values.dtype.kind == "f" and not np.isfinite(rows.values).all():
+        row, column = np.argwhere(~np.isfinite(rows.values))[0]
+        value = rows.values[row, column]
+        what = "a value is missing" if np.isnan(value) else f"{value} found, expected a number"
+        raise DataError(f"{rows.place(row, column)}: {what}; fill it in, or leave the row out")
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {shown(near[0])}?" if near else ""
+
+
+def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> OwnRows:
+    import pandas as pd
+
+    label, separator = declaration.label, SEPARATORS[path.suffix.casefold()]
+    left_out = [*([] if label is None else [label]), *declaration.ignore]
+    try:
+        first = pd.read_csv(
+            path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False
+        )
+        names = [str(name) for name in first.iloc[0]]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise DataError(f"{path}: two columns are named {shown(twice[0])}; rename one of them")
+        if "" in names:
+            raise DataError(
+                f"{path}: column {names.index('') + 1} has no name; name it, or save the table "
+                "without the index of its rows"
+            )
+        if all(map(_is_numeric, names)):
+            raise DataError(f"{path}: expected names of columns in its first row, found numbers")
+        for name in left_out:
+            if name not in names:
+                some, near = _some(names, 8), _nearest(name, names)
+                raise DataError(f"{path}: has no column {shown(name)}{near} (its columns: {some})")
+        table = pd.read_csv(
+            path,
+            sep=separator,
+            dtype={} if label is None else {label: str},
+            keep_default_na=False,
+            na_values={name: _MISSING for name in names if name not in left_out},
+            low_memory=False,
+        )
+    except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
+        raise DataError(f"{path}: cannot be read as a table ({error})") from error
+    if len(table) == 0:
+        raise DataError(f"{path}: holds no rows")
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for an index
+        raise DataError(f"{path}, row 1: has more values than there are names of columns")
+    labels = None
+    if label is not None:
+        labels = np.char.strip(table[label].to_numpy(dtype=np.str_))
+        if (labels == "").any():
+            row = int(np.flatnonzero(labels == "")[0]) + 1
+            raise DataError(f"{path}, row {row}, column {shown(label)}: the label is missing")
+    table = table.drop(columns=left_out)
+    if like is not None and tuple(table.columns) != like.columns:
+        missing = [name for name in like.columns if name not in names]
+        others = [name for name in table.columns if name not in like.columns]
+        if missing or others:
+            lacks = f"; it lacks {_some(missing)}" if missing else ""
+            more = f"; it has {_some(others)} besides" if others else ""
+            raise DataError(
+                f"{path}: has {len(table.columns)} columns of values, {like.where} "
+                f"has {len(like.columns)}{lacks}{more}"
+            )
+        table = table[list(like.columns)]
+    for name in table.columns:
+        if table[name].dtype.kind not in "fiub":
+            numbers = pd.to_numeric(table[name], errors="coerce")
+            wrong = numbers.isna() & table[name].notna()
+            row = int(wrong.to_numpy(dtype=bool).argmax())
+            raise DataError(
+                f"{path}, row {row + 1}, column {shown(str(name))}: {table[name][row]!r} found, "
+                f"expected a number; if these are labels declare label: {name}, else leave the "
+                f"column out: ignore: [{name}]"
+            )
+    if table.shape[1] == 0:
+        raise DataError(f"{path}: has no columns of values")
+    kind = np.result_type(*table.dtypes)
+    values = table.to_numpy(dtype=np.uint8 if kind == np.bool_ else kind)
+    return OwnRows(str(path), values, labels, tuple(map(str, table.columns)))
+
+
+def _some(names: Sequence[str], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(shown, names[:most])) + more
+
+
+def _is_numeric(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_npz(path: Path, declaration: Declaration) -> dict[str, OwnRows]:
+    try:
+        with path.open("rb") as stream:
+            arrays = np.load(stream, allow_pickle=False)
+            if isinstance(arrays, np.ndarray):
+                raise ValueError("it is a single array; save it with numpy.savez, as X")
+            return _npz_rows(path, arrays, declaration)
+    except _DAMAGE as error:
+        remedy = ""
+        if "pickle" in str(error):
+            remedy = "; save its arrays as numbers, and labels as numbers or text"
+        raise DataError(f"{path}: cannot be read as an .npz of numbers ({error}){remedy}") from None
+
+
+def _npz_rows(path: Path, arrays: Any, declaration: Declaration) -> dict[str, OwnRows]:
+    keys, label = list(arrays), declaration.label
+    found = f"its keys are {', '.join(map(shown, keys))}"
+    split = {name: f"X_{name}" for name in SPLITS if f"X_{name}" in keys}
+    if "X" in keys and not split:
+        split = {"train": "X"}
+    if "train" not in split:
+        raise DataError(f"{path}: has neither X nor X_train; {found}")
+    rows = {}
+    for name, key in split.items():
+        values = np.asarray(arrays[key])  # a member of another format comes as its bytes
+        if values.dtype.kind not in "fiub" or values.ndim < 2:
+            raise DataError(
+                f"{path}: {key} is {values.dtype} of shape {values.shape}; expected numbers, a row "
+                "for each example"
+            )
+        labels = None
+        if label is not None:
+            label_key = label if key == "X" else f"{label}_{name}"
+            if label_key not in keys:
+                near = _nearest(label_key, keys)
+                raise DataError(f"{path}: has no key {shown(label_key)}{near}; {found}")
+            labels = _labels_of(np.asarray(arrays[label_key]), len(values), f"{path}: {label_key}")
+        size = tuple(n for n in values.shape[1:] if n != 1)
+        image = size if len(size) == 2 or (len(size) == 3 and size[2] == 3) else None
+        rows[name] = OwnRows(f"{path}: {key}", values.reshape(len(values), -1), labels, image=image)
+    return rows
+
+
+def _labels_of(labels: NDArray[Any], n: int, where: str) -> NDArray[np.str_]:
+    if labels.size != n:
+        raise DataError(f"{where} has shape {labels.shape}, expected a label for each of {n} rows")
+    labels = labels.reshape(n)
+    if labels.dtype.kind == "f":
+        if not (np.isfinite(labels) & (labels == np.rint(labels))).all():
+            raise DataError(f"{where} has fractions; expected whole numbers or text as labels")
+        labels = labels.astype(np.int64)
+    return labels.astype(np.str_)
+
+
+def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -> OwnRows:
+    if declaration.label is not None:
+        raise DataError(
+            f"{folder}: the classes of a folder of images are its subfolders; leave label out"
+        )
+    files = [(path, "") for path in _images_in(folder)]
+    if not files:
+        folders = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
+        files = [(path, sub.name) for sub in folders for path in _images_in(sub)]
+    if not files:
+        raise DataError(
+            f"{folder}: has no images; expected a subfolder for each class, with files that end "
+            f"with {', '.join(IMAGES)}"
+        )
+    first, given = files[0][0], declaration.image or (like and list(like.image or ()))
+    coloured = len(given) == 3 if given else _is_coloured(first)
+    size = tuple(given[:2]) if given else None
+    rows = []
+    for path, _ in files:
+        pixels = _pixels(path, coloured)
+        size = size or pixels.shape[:2]
+        if pixels.shape[:2] != size:
+            if not declaration.resize:
+                raise DataError(
+                    f"{path}: has {pixels.shape[1]} x {pixels.shape[0]} pixels, expected "
+                    f"{size[1]} x {size[0]} as {'declared' if declaration.image else first}; "
+                    "declare resize: true, or take it out"
+                )
+            pixels = _resized(pixels, size)
+        rows.append(pixels.reshape(-1))
+    assert size is not None
+    labels = np.array([label for _, label in files]) if files[0][1] else None
+    image = (*size, 3) if coloured else size
+    return OwnRows(str(folder), np.stack(rows), labels, image=image, ends=GREYS)
+
+
+def _images_in(folder: Path) -> list[Path]:
+    named = (path for path in folder.iterdir() if path.suffix.casefold() in IMAGES)
+    return sorted(path for path in named if path.name[0] != "." and path.is_file())
+
+
+def _is_coloured(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.mode not in _GREY_MODES and not image.mode.startswith("I;16")
+    except Exception as error:  # Pillow's decoders raise whatever they meet
+        raise _unreadable(path, error) from error
+
+
+def _pixels(path: Path, coloured: bool) -> NDArray[np.uint8]:
+    """(height, width), or (height, width, 3) of colours."""
+    from PIL import Image
+
+    try:
+        if not coloured:
+            return grey_pixels(path)
+        with Image.open(path) as image:
+            if image.has_transparency_data:
+                alpha = image.convert("RGBA").getchannel("A").getextrema()
+                if alpha != (255, 255):
+                    raise ValueError("some of it is transparent")
+            return np.array(image.convert("RGB"))
+    except Exception as error:  # Pillow's decoders raise whatever they meet
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path}: cannot be read as an image ({error}); mend it or take it out")
+
+
+def _resized(pixels: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    height, width = size
+    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
