@@ -217,6 +217,7 @@ def test_counts_that_cannot_be_hide_nothing_else(results: Results) -> None:
     reasons = reasons_of(results.verified())
     for name in ("table.csv", "wrong_rows.csv", "mcnemar.csv", "REPORT.md", "report.html"):
         assert "n_wrong is 401" in reasons[name], name
+    assert "tried.md" not in reasons  # of which this study has none
 
 
 def test_a_run_that_is_there_twice_or_of_no_cell_is_reported(results: Results) -> None:

@@ -122,10 +122,8 @@ class Findings:
         """Return what a function returns; where it fails, record that as unchecked: None."""
         try:
             return compute(*args, **kwargs)
-        except DaeError as error:
-            self.cannot_check(place, str(error))
         except Exception as error:  # files may be damaged in ways that nobody foresaw
-            self.cannot_check(place, f"{type(error).__name__}: {error}")
+            self.cannot_check(place, reason(error))
         return None
 
 
@@ -169,6 +167,11 @@ def excerpts(text: str, other: str, most: int) -> tuple[str, str]:
     )
     ours, theirs = (f"{'…' * (start > 0)}{one}" for one in cut)
     return ours, theirs
+
+
+def reason(error: Exception) -> str:
+    """Return why something failed; of what nobody foresaw, its kind as well."""
+    return str(error) if isinstance(error, DaeError) else f"{type(error).__name__}: {error}"
 
 
 def text_of(path: Path) -> str:

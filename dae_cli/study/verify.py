@@ -24,7 +24,7 @@ from dae_cli.config.schema import AnyExperiment
 from dae_cli.csvfile import csv_text, read_rows, rows_to_csv
 from dae_cli.errors import RunFolderError
 from dae_cli.study.filter_study import FIGURES_CSV, UnitRow
-from dae_cli.study.findings import Difference, Findings, Unchecked, text_of
+from dae_cli.study.findings import Difference, Findings, Unchecked, reason, text_of
 from dae_cli.study.plan import with_seed
 from dae_cli.study.recount import DataOfRuns, Recount
 from dae_cli.study.reference import Agreement, agreement
@@ -255,15 +255,15 @@ class _Verifier:
                 draw=False,
             )
         except Exception as error:  # rows and files may be damaged in ways that nobody foresaw
-            failure = str(error)
+            failure = reason(error)
         for name in FILES_OF_FILTERS if self._study.is_filter_study else FILES:
             if name in unreadable:
                 continue
             if (self._written / name).exists():
                 findings.attempt(name, self._compare_file, name)
-            elif failure:
+            elif failure and (name not in ADDED_LATER or (out / name).exists()):
                 findings.cannot_check(name, failure)
-            else:  # tried.md alone is not part of every study
+            else:  # tried.md is not part of every study
                 findings.compare(name, "file", "is there" if (out / name).exists() else "", "")
 
     def _compare_file(self, name: str) -> None:
