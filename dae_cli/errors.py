@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class DaeError(Exception):
     """A failure that is reported to the user in plain words, without a traceback.
@@ -59,3 +61,9 @@ def plain(text: str) -> str:
 def shown(text: str) -> str:
     """The text as it is; as a Python literal if a character in it could drive a terminal."""
     return text if text.isprintable() else repr(text)
+
+
+def some(names: Sequence[str], most: int = 6) -> str:
+    """Return names in a row, the first few of many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(shown, names[:most])) + more

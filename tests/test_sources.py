@@ -370,6 +370,17 @@ def test_what_lies_in_the_way_of_your_files_is_an_error_that_names_it(
         dae("data", "fetch", "small").failed(2, "DAE_DATA_DIR", nowhere)
 
 
+def test_a_folder_of_other_files_is_reported_with_names_that_drive_no_terminal(
+    dae: Dae, original: SmallSet, tmp_path: Path
+) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    for name in ("\x1b[31m.txt", *"abcdef"):
+        (others / name).touch()
+    ended = dae("data", "fetch", "small", "--data-dir", str(others))
+    assert r"found '\x1b[31m.txt', a, b, c, d and 2 more" in ended.err
+
+
 def test_a_file_that_may_not_be_read_is_an_error(
     dae: Dae, original: SmallSet, open_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

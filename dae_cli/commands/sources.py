@@ -10,9 +10,9 @@ import typer
 
 from dae_cli.config.experiments import ResolvedStudy, resolve_experiment, resolve_study
 from dae_cli.config.names import STUDY_FILE, Target, find_target, label, study_folders
-from dae_cli.config.saved_settings import SETTINGS, read_settings, require_fit, some
+from dae_cli.config.saved_settings import SETTINGS, read_settings, require_fit
 from dae_cli.config.study_schema import read_study_file
-from dae_cli.errors import ConfigError, DaeError, RunFolderError
+from dae_cli.errors import ConfigError, DaeError, RunFolderError, some
 from dae_cli.files import with_home
 from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
 from dae_cli.study.run.job import CONFIG, RUNS, default_out, is_run_name

@@ -34,7 +34,7 @@ from dae_cli.config.reader import Document, read_file
 from dae_cli.config.rules import unused_overrides
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.config.study_schema import SavedStudy, StudyFile, same_names
-from dae_cli.errors import ConfigError, shown
+from dae_cli.errors import ConfigError, some
 
 SETTINGS = "settings.yaml"
 _HEAD = "# Written by dae: what the results in this folder were made with (docs/results.md)."
@@ -161,9 +161,3 @@ def format_value(value: Any) -> str:
 def format_misfits(misfits: Mapping[str, Sequence[str]]) -> str:
     """Return a line for each setting that differs, with the cells where it does."""
     return "\n".join(f"  {misfit} ({some(cells)})" for misfit, cells in misfits.items())
-
-
-def some(names: Sequence[str], most: int = 6) -> str:
-    """Return names in a row, the first few of many."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(shown, names[:most])) + more

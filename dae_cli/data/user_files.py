@@ -17,11 +17,9 @@ from dae_cli.data.datasets import MNIST, MNIST_FILES, DatasetSpec
 from dae_cli.data.mnist import read_mnist
 from dae_cli.data.readers.npz import read_npz
 from dae_cli.data.readers.text import read_archive, read_text
-from dae_cli.errors import DataError
+from dae_cli.errors import DataError, some
 from dae_cli.files import with_home
 
-_SHOWN = 5
-"""Names in a folder that a message has."""
 _COPY = re.compile(r"^copy of |( ?\(\d+\)|[ _-]+copy( ?\(?\d+\)?)?)+$", re.IGNORECASE)
 """What file managers and browsers add to the name of another copy."""
 _MAY_HOLD_DATA = (
@@ -133,8 +131,7 @@ def what_is_looked_for(spec: DatasetSpec) -> str:
 def what_lies_in(folder: Path) -> str:
     """The first names in a folder, in words."""
     names = sorted(path.name for path in _listed(folder))
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more}" if names else "nothing"
+    return some(names, 5) or "nothing"
 
 
 def _forms(spec: DatasetSpec) -> Iterator[_Form]:
@@ -221,7 +218,7 @@ def _refuse_near_misses(places: list[Path], spec: DatasetSpec) -> None:
 
 def _is_near_miss(path: Path, spec: DatasetSpec) -> bool:
     names = [wanted.names for form in _forms(spec) for wanted in form.files]
-    meant = {_meant_name(PurePosixPath(name)) for some in names for name in some}
+    meant = {_meant_name(PurePosixPath(name)) for spellings in names for name in spellings}
     if spec is MNIST:
         endings = path.name.casefold().partition(".")[2]
         # mnist.zip is the archive of basic, and mnist.amat may be its text.

@@ -20,12 +20,11 @@ from dae_cli.config.saved_settings import (
     format_misfits,
     format_value,
     read_settings,
-    some,
 )
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.data.dataset import Prepared
 from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset
-from dae_cli.errors import ConfigError, RunFolderError
+from dae_cli.errors import ConfigError, RunFolderError, some
 from dae_cli.study.plan import Plan, with_seed
 from dae_cli.study.reference import is_reference, reference_rows
 from dae_cli.study.rows import RUNS_CSV, RunRow, read_results

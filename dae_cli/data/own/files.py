@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dae_cli.data.own.declaration import Declaration
 from dae_cli.data.photographs import grey_pixels
 from dae_cli.data.readers.zipped import DAMAGE
-from dae_cli.errors import DataError, shown
+from dae_cli.errors import DataError, shown, some
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm")
@@ -139,8 +139,10 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
             raise DataError(f"{path}: expected names of columns in its first row, found numbers")
         for name in left_out:
             if name not in names:
-                some, near = _some(names, 8), _nearest(name, names)
-                raise DataError(f"{path}: has no column {shown(name)}{near} (its columns: {some})")
+                near = _nearest(name, names)
+                raise DataError(
+                    f"{path}: has no column {shown(name)}{near} (its columns: {some(names, 8)})"
+                )
         table = pd.read_csv(
             path,
             sep=separator,
@@ -166,8 +168,8 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
         missing = [name for name in like.columns if name not in names]
         others = [name for name in table.columns if name not in like.columns]
         if missing or others:
-            lacks = f"; it lacks {_some(missing)}" if missing else ""
-            more = f"; it has {_some(others)} besides" if others else ""
+            lacks = f"; it lacks {some(missing, 4)}" if missing else ""
+            more = f"; it has {some(others, 4)} besides" if others else ""
             raise DataError(
                 f"{path}: has {len(table.columns)} columns of values, {like.where} "
                 f"has {len(like.columns)}{lacks}{more}"
@@ -188,11 +190,6 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
     kind = np.result_type(*table.dtypes)
     values = table.to_numpy(dtype=np.uint8 if kind == np.bool_ else kind)
     return OwnRows(str(path), values, labels, tuple(map(str, table.columns)))
-
-
-def _some(names: Sequence[str], most: int = 4) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(shown, names[:most])) + more
 
 
 def _is_numeric(text: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.saved_settings import some
+from dae_cli.errors import some
 from dae_cli.study.paper import is_svm
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.provenance import INSTALLED
