@@ -543,8 +543,15 @@ def test_the_command_and_the_machine_of_the_report_are_taken_as_they_are(results
     (command,) = re.findall(r"^Made by `(.+)` ", text, re.MULTILINE)
     report.write_text(text.replace(machine, "A Processor, another"))
     results.verified(0)
-    for path, found in ((report, command), (page, str(escape(command)))):
-        path.write_text(path.read_text().replace(found, f"{found} --jobs 9"))
+    shown = escape(command)
+    for path, places in (
+        (report, (f"`{command}`",)),
+        (page, (f'content="{shown}"', f"<code>{shown}</code>")),
+    ):
+        for place in places:  # with what ends it: the command may be as short as `dae`
+            last = place[-1] if place[-1] in '`"' else "</code>"
+            longer = f"{place.removesuffix(last)} --jobs 9{last}"
+            path.write_text(path.read_text().replace(place, longer))
     results.verified(0)
     report.write_text(text)
     assert {d[0] for d in results.differences()} == {"report.html"}
