@@ -413,6 +413,8 @@ def test_a_test_file_with_other_columns_or_labels_is_told(dae: Dae) -> None:
     ):
         table("own.csv", blobs(), names)
         dae("show", "one.yaml").failed(2, "own.csv", part)
+    table("own.csv", changed(0, 1, "t9"), ("a", "b\x1b[2J", "c", "d", "kind"))
+    assert "\x1b" not in dae("show", "one.yaml").failed(2, "row 1", r"'b\x1b[2J'").err
     np.savez("own.npz", X_train=np.ones((9, 4)), X_test=np.ones((9, 3)))
     declare(file="own.npz")
     dae("show", "one.yaml").failed(2, "X_test: has 3 values a row", "X_train has 4")

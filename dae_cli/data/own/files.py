@@ -182,8 +182,8 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
             row = int(wrong.to_numpy(dtype=bool).argmax())
             raise DataError(
                 f"{path}, row {row + 1}, column {shown(str(name))}: {table[name][row]!r} found, "
-                f"expected a number; if these are labels declare label: {name}, else leave the "
-                f"column out: ignore: [{name}]"
+                f"expected a number; if these are labels declare label: {shown(str(name))}, else "
+                f"leave the column out: ignore: [{shown(str(name))}]"
             )
     if table.shape[1] == 0:
         raise DataError(f"{path}: has no columns of values")
