@@ -184,6 +184,7 @@ def test_the_script_for_cuda_measures_where_it_is_told_to(tmp_path: Path) -> Non
     assert list(results.read(tmp_path / "results.csv")) == ["cpu"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
 def test_the_script_for_cuda_says_that_there_is_none() -> None:
     ended = module("benchmarks.cuda")

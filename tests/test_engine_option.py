@@ -246,7 +246,14 @@ NOT_COMPILED = {
 """Why nothing is compiled: what a process begins with, and its environment."""
 
 
-@pytest.mark.parametrize("why", NOT_COMPILED)
+@pytest.mark.parametrize(
+    "why",
+    [
+        pytest.param("numba", marks=pytest.mark.slow),
+        pytest.param("NUMBA_DISABLE_JIT", marks=pytest.mark.slow),
+        "fused multiply-add",
+    ],
+)
 def test_where_nothing_can_be_compiled_auto_is_torch_with_a_note_and_the_same_numbers(
     done: Path, finished: tuple[Path, Ended], why: str
 ) -> None:

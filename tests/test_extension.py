@@ -133,6 +133,7 @@ class Halved(Autoencoder):
 }
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_a_kind_of_layer_takes_three_files_and_the_engine_without_kernels_steps_in_torch(
     extended: Extended,

@@ -385,6 +385,7 @@ def test_a_clock_that_jumps_changes_no_result(
     assert len(away) == 2 and all(abs(one.total_seconds()) > 3600 for one in away)
 
 
+@pytest.mark.slow
 def test_decimal_commas_of_a_locale_change_no_file(
     child: Start, tmp_path: Path, tiny: Path, finished: tuple[Path, Ended]
 ) -> None:

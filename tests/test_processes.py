@@ -143,6 +143,7 @@ def test_why_workers_cannot_start_is_told(
 # Settings of the libraries, made for other programs
 
 
+@pytest.mark.slow
 def test_settings_of_joblib_and_numba_stop_no_worker_and_no_engine(
     child: Start, tiny: Path
 ) -> None:
@@ -161,6 +162,7 @@ def test_settings_of_joblib_and_numba_stop_no_worker_and_no_engine(
     assert [(row["error"], row["engine"]) for row in rows] == [("", "compiled")] * 2
 
 
+@pytest.mark.slow
 def test_numba_that_is_to_compile_nothing_leaves_torch_to_all_workers(
     child: Start, tiny: Path
 ) -> None:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = Path(sys.executable).with_name("dae")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_cell_of_the_smoke_study_runs_from_nothing_to_a_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

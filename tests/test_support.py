@@ -16,6 +16,7 @@ pytestmark = pytest.mark.usefixtures("tiny")
 SAME = (".safetensors", ".npy", ".yaml")
 
 
+@pytest.mark.slow
 def test_a_forked_command_does_what_an_executed_one_does(
     child: Callable[..., Child], tmp_path: Path
 ) -> None:
