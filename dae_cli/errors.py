@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 class DaeError(Exception):
@@ -67,3 +68,10 @@ def some(names: Sequence[str], most: int = 6) -> str:
     """Return names in a row, the first few of many."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(shown, names[:most])) + more
+
+
+def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """'; did you mean X?' for the known word nearest to `word`, or '' when none is near."""
+    by_folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
+    return f"; did you mean {shown(prefix + by_folded[near[0]])}?" if near else ""

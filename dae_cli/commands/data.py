@@ -19,14 +19,13 @@ from dae_cli.commands.options import (
     grid_of_tiles,
 )
 from dae_cli.commands.tables import DASH, as_json, columns, fits
-from dae_cli.config.messages import did_you_mean
 from dae_cli.config.names import label
 from dae_cli.config.own_data import SUFFIXES, declared
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Prepared
 from dae_cli.data.datasets import DATASETS, spec_of
 from dae_cli.data.sources import DataOptions, Offer, check, offers, prepare, published_addresses
-from dae_cli.errors import DaeError
+from dae_cli.errors import DaeError, did_you_mean
 from dae_cli.figures.filters import filter_sheet
 from dae_cli.figures.saving import check_suffix
 from dae_cli.study.run.filters import as_shown

@@ -17,7 +17,6 @@ from dae_cli.config.messages import (
     KeyPath,
     Problem,
     config_error,
-    did_you_mean,
     errors_of,
     expected,
     known_keys,
@@ -51,7 +50,7 @@ from dae_cli.config.study_schema import (
     sound_figures,
 )
 from dae_cli.data.datasets import DATASETS, OwnDataset
-from dae_cli.errors import ConfigError, shown
+from dae_cli.errors import ConfigError, did_you_mean, shown
 
 _EXAMPLE = "write key=value, for example pretrain.epochs=10"
 

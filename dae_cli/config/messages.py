@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from dae_cli.errors import ConfigError, shown
+from dae_cli.errors import ConfigError, did_you_mean, shown
 
 if TYPE_CHECKING:
     from dae_cli.config.reader import Document
@@ -55,13 +55,6 @@ def config_error(title: str, problems: Sequence[Problem]) -> ConfigError:
             lines += [f"  {problem.where}", f"      {first}"]
         lines += [f"      {line}" for line in rest]
     return ConfigError("\n".join(lines))
-
-
-def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """'; did you mean X?' for the known word nearest to `word`, or '' when none is near."""
-    by_folded = {name.casefold(): name for name in known}
-    near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
-    return f"; did you mean {shown(prefix + by_folded[near[0]])}?" if near else ""
 
 
 def path_label(path: KeyPath) -> str:

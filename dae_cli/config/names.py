@@ -15,8 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dae_cli.config.messages import did_you_mean
-from dae_cli.errors import ConfigError, shown
+from dae_cli.errors import ConfigError, did_you_mean, shown
 from dae_cli.files import with_home
 
 STUDY_FILE = "study.yaml"

@@ -8,13 +8,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy, resolve_study
-from dae_cli.config.messages import Problem, config_error, did_you_mean
+from dae_cli.config.messages import Problem, config_error
 from dae_cli.config.names import STUDY_FILE, chosen_cells, label
 from dae_cli.config.reader import Document
 from dae_cli.config.rules import contradictions
 from dae_cli.config.schema import KINDS, Experiment, FilterExperiment
 from dae_cli.config.search_space import LAYERS, UNITS, Domain, PruneSettings, Search, Value
-from dae_cli.errors import ConfigError, shown
+from dae_cli.errors import ConfigError, did_you_mean, shown
 
 Values = Mapping[str, Value]
 """A value of each key of a space."""

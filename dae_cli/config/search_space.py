@@ -13,7 +13,6 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from dae_cli.config.messages import (
     KeyPath,
     Problem,
-    did_you_mean,
     errors_of,
     kind_of_value,
     known_keys,
@@ -22,6 +21,7 @@ from dae_cli.config.messages import (
 )
 from dae_cli.config.reader import Document
 from dae_cli.config.schema import MOST_LAYERS, LayerWidth, Settings, SettingsFile, expects
+from dae_cli.errors import did_you_mean
 
 UNITS, LAYERS = "units", "layers"
 """Keys of a space that together make model.hidden: so many layers of so many units each."""

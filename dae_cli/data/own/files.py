@@ -6,10 +6,9 @@ Messages name the file, the row (from 1, without the header) and the column.
 
 from __future__ import annotations
 
-import difflib
 import os
 import tokenize
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from dae_cli.data.own.declaration import Declaration
 from dae_cli.data.photographs import grey_pixels
 from dae_cli.data.readers.zipped import DAMAGE
-from dae_cli.errors import DataError, shown, some
+from dae_cli.errors import DataError, did_you_mean, shown, some
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm")
@@ -113,11 +112,6 @@ def _require_finite(rows: OwnRows) -> None:
         raise DataError(f"{rows.place(row, column)}: {what}; fill it in, or leave the row out")
 
 
-def _nearest(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {shown(near[0])}?" if near else ""
-
-
 def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> OwnRows:
     import pandas as pd
 
@@ -139,7 +133,7 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
             raise DataError(f"{path}: expected names of columns in its first row, found numbers")
         for name in left_out:
             if name not in names:
-                near = _nearest(name, names)
+                near = did_you_mean(name, names)
                 raise DataError(
                     f"{path}: has no column {shown(name)}{near} (its columns: {some(names, 8)})"
                 )
@@ -234,7 +228,7 @@ def _npz_rows(path: Path, arrays: Any, declaration: Declaration) -> dict[str, Ow
         if label is not None:
             label_key = label if key == "X" else f"{label}_{name}"
             if label_key not in keys:
-                near = _nearest(label_key, keys)
+                near = did_you_mean(label_key, keys)
                 raise DataError(f"{path}: has no key {shown(label_key)}{near}; {found}")
             labels = _labels_of(np.asarray(arrays[label_key]), len(values), f"{path}: {label_key}")
         size = tuple(n for n in values.shape[1:] if n != 1)
