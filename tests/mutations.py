@@ -58,7 +58,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "commands": (
         "commands",
         "light_commands train replicate evaluate report verify data_commands filters_command "
-        "search engine_option stopping cluster docs home",
+        "search engine_option stopping cluster docs home compare scripts",
     ),
     "root": (
         "files csvfile tensors stopping machine errors import_path __main__",

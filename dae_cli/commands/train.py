@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dae_cli.commands.conditions import FailIf, conditions, fail, failures
 from dae_cli.commands.errors import hint_when_interrupted
 from dae_cli.commands.options import (
     AcceptUnverified,
@@ -14,6 +15,7 @@ from dae_cli.commands.options import (
     DataOrigin,
     DeviceOption,
     EngineOption,
+    Format,
     Overrides,
     Photos,
     Quiet,
@@ -22,11 +24,12 @@ from dae_cli.commands.options import (
     folder,
 )
 from dae_cli.commands.progress import progress_display
-from dae_cli.commands.tables import run_summary
+from dae_cli.commands.tables import as_json, row_facts, run_summary
 from dae_cli.config.experiments import resolve_experiment
 from dae_cli.config.names import label
 from dae_cli.data.sources import DataOptions
 from dae_cli.errors import DaeError
+from dae_cli.study.rows import RunRow
 from dae_cli.study.run.provenance import not_known
 
 
@@ -74,7 +77,9 @@ def train(
     force: Annotated[
         bool, typer.Option("--force", help="Start over, whatever there is of the run.")
     ] = False,
+    fail_if: FailIf = None,
     quiet: Quiet = False,
+    form: Format = "table",
 ) -> None:
     """On photographs, or on mnist without finetune, an autoencoder is trained for its filters only,
     which are measured.
@@ -87,6 +92,7 @@ def train(
             "--resume goes on and --force starts over: give one of them", param_hint="--resume"
         )
     check_engine(engine, device)
+    asked = conditions(fail_if or (), RunRow)
     resolved = resolve_experiment(experiment, overrides or ())
     if seed is not None and any(o.partition("=")[0].strip() == "seed" for o in overrides or ()):
         raise typer.BadParameter(
@@ -113,13 +119,16 @@ def train(
     job, path = planned.job, label(planned.job.folder)
     if row.error:
         raise DaeError(f"{job.cell} failed: {row.error}")
-    if quiet:
+    if form == "json":
+        typer.echo(as_json({"folder": path, **row_facts(row)}))
+    elif quiet:
         typer.echo(path)
-        return
-    if planned.state == "done" and not force:
-        typer.echo(f"{job.cell} is done already; --force trains it again", err=True)
-    typer.echo("\n".join([*run_summary(row), path]))
-    if unknown_commit := not_known([row.commit]):
-        typer.echo(unknown_commit, err=True)
-    if not job.is_svm:
-        typer.echo(f"next: dae filters {path}", err=True)
+    else:
+        if planned.state == "done" and not force:
+            typer.echo(f"{job.cell} is done already; --force trains it again", err=True)
+        typer.echo("\n".join([*run_summary(row), path]))
+        if unknown_commit := not_known([row.commit]):
+            typer.echo(unknown_commit, err=True)
+        if not job.is_svm:
+            typer.echo(f"next: dae filters {path}", err=True)
+    fail(failures(asked, [row]))
