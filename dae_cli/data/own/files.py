@@ -118,10 +118,7 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
     label, separator = declaration.label, SEPARATORS[path.suffix.casefold()]
     left_out = [*([] if label is None else [label]), *declaration.ignore]
     try:
-        first = pd.read_csv(
-            path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False
-        )
-        names = [str(name) for name in first.iloc[0]]
+        names = _columns_of(path)
         if twice := [name for name in names if names.count(name) > 1]:
             raise DataError(f"{path}: two columns are named {shown(twice[0])}; rename one of them")
         if "" in names:
@@ -158,7 +155,7 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
             row = int(np.flatnonzero(labels == "")[0]) + 1
             raise DataError(f"{path}, row {row}, column {shown(label)}: the label is missing")
     table = table.drop(columns=left_out)
-    if like is not None and tuple(table.columns) != like.columns:
+    if like is not None and like.columns and tuple(table.columns) != like.columns:
         missing = [name for name in like.columns if name not in names]
         others = [name for name in table.columns if name not in like.columns]
         if missing or others:
@@ -184,6 +181,25 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
     kind = np.result_type(*table.dtypes)
     values = table.to_numpy(dtype=np.uint8 if kind == np.bool_ else kind)
     return OwnRows(str(path), values, labels, tuple(map(str, table.columns)))
+
+
+def _columns_of(path: Path) -> list[str]:
+    import pandas as pd
+
+    separator = SEPARATORS[path.suffix.casefold()]
+    first = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
+    return [str(name) for name in first.iloc[0]]
+
+
+def names_in(path: Path) -> list[str]:
+    """The columns of a table, or the keys of an .npz; none of what cannot be read, or a folder."""
+    try:
+        if path.suffix.casefold() in SEPARATORS:
+            return _columns_of(path)
+        with np.load(path, allow_pickle=False) as arrays:
+            return list(arrays)
+    except (*_DAMAGE, AttributeError):  # the latter of a single array
+        return []
 
 
 def _is_numeric(text: str) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -247,6 +247,20 @@ def memory_ran_out(error: Exception) -> bool:
 
 
 # One thread a process: faster than several threads, and the result does not depend on the cores.
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread within the block, to the bits of the commands; then as before."""
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    with threadpool_limits(limits=1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def use_one_thread() -> None:
