@@ -54,6 +54,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "commit lacking_data results_folders numerics reference",
     ),
     "search": ("search", "search committed_results cluster numerics"),
+    "api": ("api", "estimator"),
     "commands": (
         "commands",
         "light_commands train replicate evaluate report verify data_commands filters_command "
