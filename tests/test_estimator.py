@@ -114,6 +114,9 @@ def test_the_same_rows_and_settings_give_the_bits_of_the_command(
     assert [float(epoch["cost"]) for epoch in epochs] == one.metrics_["cost"].tolist()
     wrong = (one.predict(X[250:]) != y[250:]).sum()
     assert wrong == read_json(run / "status.json")["n_wrong"] < 45
+    saved_run = dae_cli.load_run(run)
+    assert np.array_equal(saved_run.predict(X[250:]), one.predict(X[250:]))
+    assert np.array_equal(saved_run.encode(X[250:]), one.transform(X[250:]))
     other = estimator(engine=engine, random_state=8).fit(X[:200], y[:200])
     assert not np.array_equal(one.coefs_[0], other.coefs_[0])
 
@@ -146,8 +149,8 @@ def test_without_labels_it_pretrains_to_the_bits_of_the_command_and_predicts_not
 
 def test_it_works_in_a_pipeline_and_a_search_and_can_be_pickled(rows: tuple[Array, Array]) -> None:
     from sklearn.base import clone
-    from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV
+    from sklearn.naive_bayes import GaussianNB
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import MinMaxScaler
 
@@ -164,7 +167,7 @@ def test_it_works_in_a_pipeline_and_a_search_and_can_be_pickled(rows: tuple[Arra
     assert np.array_equal(again.predict_proba(16 * X - 3), best.predict_proba(16 * X - 3))
     untied = estimator(settings={"model": {"tied": False}})
     assert clone(untied).get_params() == untied.get_params()
-    steps = [("codes", estimator(max_epochs=0)), ("top", LogisticRegression())]
+    steps = [("codes", estimator(max_epochs=0)), ("top", GaussianNB())]
     features = Pipeline(steps).set_output(transform="pandas").fit(X, y)
     assert features[:-1].transform(X).columns[0] == "stackeddenoisingautoencoder0"
     assert not hasattr(features["codes"], "classes_")
