@@ -30,11 +30,11 @@ class Result:
 def write_results(path: Path, results: Sequence[Result], name: str) -> None:
     """Write all of it, or nothing.
 
-    An .npz has an array for each split, NAME_train and so on, and y_train where there are labels;
-    NAME and y of a file that is not split. A CSV has the columns split and label, where there are
-    any, and NAME_1, NAME_2, …; every number has the digits that give its float32 back.
+    An .npz has an array for each split, codes_train and so on, and y_train where there are labels;
+    codes and y of a file that is not split. A CSV has the columns split and label, where there are
+    any, and code_1, code_2, …; every number has the digits that give its float32 back.
 
-    `name`: what the numbers are.
+    `name`: code, or reconstruction.
     Raises OutputError: it cannot be written.
     """
     with whole_file(path) as file:
@@ -49,7 +49,7 @@ def _write_npz(file: IO[bytes], results: Sequence[Result], name: str) -> None:
         for result in results:
             ending = f"_{result.split}" if result.split else ""
             header = {"descr": "<f4", "fortran_order": False, "shape": result.shape}
-            with _member(archive, name + ending) as member:
+            with _member(archive, f"{name}s{ending}") as member:
                 npy.write_array_header_1_0(member, header)
                 for block in result.blocks:
                     member.write(np.ascontiguousarray(block, dtype="<f4").data)

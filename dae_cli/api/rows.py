@@ -17,14 +17,14 @@ from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.datasets import PHOTOGRAPHS, DatasetSpec, OwnDataset, known_spec, spec_of
 from dae_cli.data.own.content import are_whole, split_rows
-from dae_cli.data.own.files import SPLITS
-from dae_cli.data.own.further import read_further, scaling_of
+from dae_cli.data.own.files import SPLITS, OwnRows
+from dae_cli.data.own.further import Scaling, read_further, scaling_of
 from dae_cli.data.own.prepare import prepare_own
 from dae_cli.errors import DataError
 from dae_cli.study.counting import finished_run, recorded_data
 from dae_cli.study.run.run import dataset_for, images_of
 
-BLOCK_ROWS = 5000
+BLOCK_ROWS = 2000
 """Rows in memory as float32 at a time; of whole chunks, so that bits do not depend on it."""
 Block = NDArray[np.float32]
 Note = Callable[[str], None]
@@ -90,7 +90,7 @@ def parts_of_file(path: Path, experiment: AnyExperiment, note: Note) -> list[Par
     parts = []
     for split, one in ((split, rows[split]) for split in SPLITS if split in rows):
         scaling = scaling_of(dataset, one, note)
-        blocks = partial(scaling.blocks, one, BLOCK_ROWS)
+        blocks = partial(_scaled, one, scaling)
         labels = None if one.labels is None else _plain(one.labels)
         parts.append(Part(split if len(rows) > 1 else "", len(one), labels, blocks))
     return [part for part in parts if part.count]
@@ -126,6 +126,10 @@ def _parts_of(dataset: Dataset) -> list[Part]:
 def _blocks_of(split: Split) -> Iterator[Block]:
     for start in range(0, len(split), BLOCK_ROWS):
         yield split.as_float(slice(start, start + BLOCK_ROWS))
+
+
+def _scaled(rows: OwnRows, scaling: Scaling) -> Iterator[Block]:
+    return map(scaling.applied, rows.blocks(BLOCK_ROWS))
 
 
 def _slices(values: Block) -> Iterator[Block]:

@@ -218,9 +218,10 @@ def _is_bounded(pixels: Sequence[Pixels]) -> bool:
 def first_beyond(rows: OwnRows, low: float, high: float) -> tuple[int, int] | None:
     """Row and column of the first value that lies beyond these two, by more than rounding."""
     low, high = low - BEYOND, high + BEYOND
-    if rows.values.min(initial=low) >= low and rows.values.max(initial=high) <= high:
+    values = rows.values
+    if not values.size or (values.min() >= low and values.max() <= high):
         return None
-    row, column = np.argwhere((rows.values < low) | (rows.values > high))[0]
+    row, column = np.argwhere((values < low) | (values > high))[0]
     return int(row), int(column)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def read_further(path: Path, dataset: str, inputs: int, note: Note) -> dict[str,
         image = (*spec.image, 3) if spec.channels == 3 else spec.image
     like = OwnRows(f"what the run was trained on, {dataset},", np.empty((0, inputs)), None)
     like = replace(like, columns=columns, image=image)
-    found = read_rows(path, declaration.model_copy(update=here), like)
+    found = read_rows(path, declaration.model_copy(update=here), like, streamed=True)
     if spec and spec.stored_transposed and path.is_dir():
         found = {split: _transposed(rows, spec.image) for split, rows in found.items()}
     return found
@@ -91,27 +91,24 @@ class Scaling:
     levels: int | None = None
     is_cut: bool = False
 
-    def blocks(self, rows: OwnRows, size: int) -> Iterator[NDArray[np.float32]]:
-        """Yield scaled rows, so many at a time. Raises DataError: a value lies beyond."""
-        numbers = np.arange(len(rows)) if rows.numbers is None else rows.numbers
-        for start in range(0, len(rows), size):
-            part = slice(start, start + size)
-            yield self._applied(
-                replace(rows, values=rows.values[part], labels=None, numbers=numbers[part])
-            )
-
-    def _applied(self, rows: OwnRows) -> NDArray[np.float32]:
+    def applied(self, rows: OwnRows) -> NDArray[np.float32]:
+        """Rows as the model takes them. Raises DataError: a value lies beyond `low` or `high`."""
+        values = rows.values
         if self.low is None:
-            return rows.values.astype(np.float32)
-        if not self.is_cut and (place := first_beyond(rows, self.low, self.high)):
+            return values.astype(np.float32)
+        if self.is_cut:
+            return mapped(values, self.low, self.high)
+        if place := first_beyond(rows, self.low, self.high):
             raise DataError(
-                f"{rows.place(*place)}: {rows.values[place]:g} found, expected a value from "
+                f"{rows.place(*place)}: {values[place]:g} found, expected a value from "
                 f"{self.low:g} to {self.high:g}, as the run was trained on; scale the file alike, "
                 "or declare it (docs/your-data.md) and give the declaration"
             )
         if self.levels:  # as the bytes of a data set become greys
-            return (rows.values.astype(np.float64) * (1.0 / self.levels)).astype(np.float32)
-        return mapped(rows.values, self.low, self.high)
+            return (values.astype(np.float64) * (1.0 / self.levels)).astype(np.float32)
+        if (self.low, self.high) == (0, 1):  # the same numbers, in less time
+            return np.clip(values, 0, 1).astype(np.float32, copy=False)
+        return mapped(values, self.low, self.high)
 
 
 def scaling_of(dataset: str, rows: OwnRows, note: Note) -> Scaling:
