@@ -112,6 +112,8 @@ def test_the_same_rows_and_settings_give_the_bits_of_the_command(
     epochs = read_csv(run / "metrics.csv")
     assert list(one.metrics_) == list(epochs[0])
     assert [float(epoch["cost"]) for epoch in epochs] == one.metrics_["cost"].tolist()
+    tuned = [float(epoch["valid_wrong"]) for epoch in epochs if epoch["phase"] == "finetune"]
+    assert tuned == one.metrics_["valid_wrong"].dropna().tolist()
     wrong = (one.predict(X[250:]) != y[250:]).sum()
     assert wrong == read_json(run / "status.json")["n_wrong"] < 45
     saved_run = dae_cli.load_run(run)
@@ -179,6 +181,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         r"3 problems.*hidden=\[3, 0\] +item 2 \(0\).*learning_rate=-1.0 +must be above 0"
         r".*settings +finetune.windw: unknown key; did you mean finetune.window\?",
     ),
+    "many": ({"hidden": [1] * 6000}, r"hidden=\[1,[1, ]{30,40}… +more than 5000 values"),
     "kind": ({"pretrain_epochs": 2.5}, r"pretrain_epochs=2.5 +must be a whole number"),
     "alone": (
         {"settings": {"corruption": {"kind": "gaussian"}}},
@@ -216,6 +219,7 @@ def test_rows_that_cannot_be_used_are_refused_with_what_to_do(rows: tuple[Array,
         lambda: estimator().fit(X, [*y[1:], "x"]): "'x' has n_samples=1.*X_valid and y_valid",
         lambda: estimator().fit(X, y, X_valid=X): "both X_valid and y_valid",
         lambda: estimator().fit(X, y, X[:2], ["d0", "q"]): "y_valid has the label 'q'",
+        lambda: estimator().fit(X, y, X[:3], y[:2]): r"inconsistent numbers of samples.*3, 2",
         lambda: estimator().fit(X, y, X[:2, 1:], y[:2]): "63 features.*64",
         lambda: estimator(pretrain_epochs=0).fit(X): "nothing to train without y",
     }
@@ -225,7 +229,8 @@ def test_rows_that_cannot_be_used_are_refused_with_what_to_do(rows: tuple[Array,
     estimator(loss="squared-error", pretrain_learning_rate=0.01).fit(beyond, y)
     rounded = X.astype(np.float32) * np.float32(1 + 1e-7)  # as a scaler in float32 leaves it
     assert rounded.max() > 1
-    estimator().fit(rounded, y)
+    clipped = estimator().fit(rounded.clip(0, 1), y)
+    assert np.array_equal(estimator().fit(rounded, y).coefs_[0], clipped.coefs_[0])
 
 
 def test_importing_the_package_loads_none_of_it() -> None:

@@ -75,6 +75,8 @@ _NOT_IN_SETTINGS = {key: name for name, keys in _KEYS.items() for key in keys} |
     "dataset": "X",
     "subset": "X",
 }
+_WIDEST = 40
+"""Characters of a value in a message."""
 _CPU = torch.device("cpu")
 _Floats = NDArray[np.float32]
 _Numbers = NDArray[np.intp]
@@ -363,10 +365,11 @@ class StackedDenoisingAutoencoder(
 def _written(name: str, key: str, value: object) -> tuple[Document, list[Problem]]:
     """The value of a parameter as a document that has it at a dotted key."""
     text = json.dumps(value, default=lambda v: v.tolist() if hasattr(v, "tolist") else str(v))
-    place = Place(f"{name}={text}" if key else name, argument_key=key)
+    written = text if len(text) <= _WIDEST else f"{text[:_WIDEST]}…"
+    place = Place(f"{name}={written}" if key else name, argument_key=key)
     found, problems = read_value(text, place)
     path = tuple(filter(None, key.split(".")))
-    return (found or Document()).part((), under=path), problems
+    return (found or Document({}, {(): place})).part((), under=path), problems
 
 
 def _classes(y: NDArray[Any]) -> tuple[NDArray[Any], _Numbers]:
