@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import functools
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from dae_cli.data import cache, user_files
 from dae_cli.files import write_whole
 from dae_cli.study.report import pictures
 
-__all__ = ["read_and_draw_once"]
+__all__ = ["draw_each_time", "read_and_draw_once"]
 
 Function = Callable[..., Any]
+PLOTS = {name: getattr(pictures, name) for name in ("plot_errors", "plot_learning")}
 
 
 @functools.cache
@@ -30,8 +34,17 @@ def read_and_draw_once() -> None:
         checked_entry=_once_a_file(lambda *words: (None, digest(*words)[1])),
     )
     vars(user_files).update(file_digest=_once_a_file(cache.file_digest))
-    for name in ("plot_errors", "plot_learning"):
-        setattr(pictures, name, _drawn_once(getattr(pictures, name)))
+    vars(pictures).update({name: _drawn_once(plot) for name, plot in PLOTS.items()})
+
+
+@contextmanager
+def draw_each_time() -> Iterator[None]:
+    """Have every plot drawn, for tests of what is drawn."""
+    read_and_draw_once()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, plot in PLOTS.items():
+            patch.setattr(pictures, name, plot)
+        yield
 
 
 def _once_a_file(function: Function, most: int = 1000) -> Function:
