@@ -23,9 +23,10 @@ from dae_cli.data.own.prepare import prepare_own
 from dae_cli.errors import DataError
 from dae_cli.study.counting import finished_run, recorded_data
 from dae_cli.study.run.run import dataset_for, images_of
+from dae_cli.training.evaluation import CHUNK_ROWS
 
-BLOCK_ROWS = 2000
-"""Rows in memory as float32 at a time; of whole chunks, so that bits do not depend on it."""
+BLOCK_ROWS = CHUNK_ROWS
+"""Rows in memory as float32 at a time; those of a chunk, so that bits are those of all at once."""
 Block = NDArray[np.float32]
 Note = Callable[[str], None]
 

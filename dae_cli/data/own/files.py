@@ -136,7 +136,7 @@ def read_rows(
     for one in rows.values():
         if len(one) == 0:
             raise DataError(f"{one.where}: holds no rows")
-        _require_fit(one, like or next(iter(rows.values())))
+        _require_fit(one, next(iter(rows.values())) if like is None else like)
         _require_finite(one)
     return rows
 
@@ -347,7 +347,10 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
             f"{folder}: has no images; expected a subfolder for each class, with files that end "
             f"with {', '.join(IMAGES)}"
         )
-    first, given = files[0][0], declaration.image or (like and list(like.image or ()))
+    first, given = files[0][0], declaration.image
+    model: object = "declared" if given else first
+    if not given and like is not None and like.image:
+        given, model = list(like.image), like.where
     coloured = len(given) == 3 if given else _is_coloured(first)
     size = tuple(given[:2]) if given else None
     rows = []
@@ -358,7 +361,7 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
             if not declaration.resize:
                 raise DataError(
                     f"{path}: has {pixels.shape[1]} x {pixels.shape[0]} pixels, expected "
-                    f"{size[1]} x {size[0]} as {'declared' if declaration.image else first}; "
+                    f"{size[1]} x {size[0]} as {model}; "
                     "declare resize: true, or take it out"
                 )
             pixels = _resized(pixels, size)

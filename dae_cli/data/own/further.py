@@ -45,7 +45,7 @@ def read_further(path: Path, dataset: str, inputs: int, note: Note) -> dict[str,
     image = None
     if spec and spec.is_image:
         image = (*spec.image, 3) if spec.channels == 3 else spec.image
-    like = OwnRows(f"what the run was trained on, {dataset},", np.empty((0, inputs)), None)
+    like = OwnRows(f"the run's data ({dataset})", np.empty((0, inputs)), None)
     like = replace(like, columns=columns, image=image)
     found = read_rows(path, declaration.model_copy(update=here), like, streamed=True)
     if spec and spec.stored_transposed and path.is_dir():
@@ -107,7 +107,8 @@ class Scaling:
         if self.levels:  # as the bytes of a data set become greys
             return (values.astype(np.float64) * (1.0 / self.levels)).astype(np.float32)
         if (self.low, self.high) == (0, 1):  # the same numbers, in less time
-            return np.clip(values, 0, 1).astype(np.float32, copy=False)
+            clipped: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32, copy=False)
+            return clipped
         return mapped(values, self.low, self.high)
 
 
