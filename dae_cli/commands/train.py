@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -26,11 +26,8 @@ from dae_cli.commands.tables import run_summary
 from dae_cli.config.experiments import resolve_experiment
 from dae_cli.config.names import label
 from dae_cli.data.sources import DataOptions
-from dae_cli.errors import DaeError, RunFolderError
+from dae_cli.errors import DaeError
 from dae_cli.study.run.provenance import not_known
-
-if TYPE_CHECKING:
-    from dae_cli.study.run.job import PlannedRun
 
 
 def train(
@@ -69,7 +66,10 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Resume a run that was stopped.")
+        bool,
+        typer.Option(
+            "--resume", help="Nothing more than without it: a stopped run is resumed in any case."
+        ),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Start over, whatever there is of the run.")
@@ -79,7 +79,8 @@ def train(
     """On photographs, or on mnist without finetune, an autoencoder is trained for its filters only,
     which are measured.
 
-    Prints the test error beside the paper's, and the run folder. A finished run is not repeated.
+    Prints the test error beside the paper's, and the run folder. A finished run is not repeated, a
+    stopped one is resumed.
     """
     if resume and force:
         raise typer.BadParameter(
@@ -105,11 +106,9 @@ def train(
             options=DataOptions(data_dir, origin, accept_unverified, photos),
             watcher=display,
         )
-        _require_choice_if_stopped(planned, resume, force)
         display.expect([planned.job])
-        with hint_when_interrupted(
-            "  the same command with --resume goes on from the last checkpoint"
-        ):
+        how = "the same command without --force" if force else "the same command"
+        with hint_when_interrupted(f"  {how} goes on from the last checkpoint"):
             row = run_single(planned, watcher=display, force=force, command=command_line())
     job, path = planned.job, label(planned.job.folder)
     if row.error:
@@ -124,12 +123,3 @@ def train(
         typer.echo(unknown_commit, err=True)
     if not job.is_svm:
         typer.echo(f"next: dae filters {path}", err=True)
-
-
-def _require_choice_if_stopped(planned: PlannedRun, resume: bool, force: bool) -> None:
-    """A run that was stopped is neither resumed nor discarded unasked."""
-    if planned.state == "stopped" and not resume and not force:
-        raise RunFolderError(
-            f"{planned.job.cell} was stopped before it was done: --resume goes on from its "
-            f"checkpoint, --force starts over\n  {label(planned.job.partial)}"
-        )
