@@ -30,7 +30,18 @@ Dae = Callable[..., Ended]
 Start = Callable[..., Child]
 
 COMMANDS = (
-    *("train", "evaluate", "filters", "replicate", "search", "report", "verify", "ls", "show"),
+    *(
+        "train",
+        "evaluate",
+        "filters",
+        "encode",
+        "replicate",
+        "search",
+        "report",
+        "verify",
+        "ls",
+        "show",
+    ),
     *("data", "data list", "data fetch", "data make", "data verify", "data show"),
 )
 
