@@ -112,25 +112,41 @@ def _require_finite(rows: OwnRows) -> None:
         raise DataError(f"{rows.place(row, column)}: {what}; fill it in, or leave the row out")
 
 
+def column_names(path: Path) -> list[str]:
+    """The names in the first row of a table. Raises DataError: it has none, or not for each."""
+    import pandas as pd
+
+    try:
+        first = pd.read_csv(
+            path,
+            sep=SEPARATORS[path.suffix.casefold()],
+            header=None,
+            nrows=1,
+            dtype=str,
+            keep_default_na=False,
+        )
+    except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
+        raise DataError(f"{path}: cannot be read as a table ({error})") from error
+    names = [str(name) for name in first.iloc[0]]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise DataError(f"{path}: two columns are named {shown(twice[0])}; rename one of them")
+    if "" in names:
+        raise DataError(
+            f"{path}: column {names.index('') + 1} has no name; name it, or save the table "
+            "without the index of its rows"
+        )
+    if all(map(_is_numeric, names)):
+        raise DataError(f"{path}: expected names of columns in its first row, found numbers")
+    return names
+
+
 def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> OwnRows:
     import pandas as pd
 
     label, separator = declaration.label, SEPARATORS[path.suffix.casefold()]
     left_out = [*([] if label is None else [label]), *declaration.ignore]
+    names = column_names(path)
     try:
-        first = pd.read_csv(
-            path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False
-        )
-        names = [str(name) for name in first.iloc[0]]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise DataError(f"{path}: two columns are named {shown(twice[0])}; rename one of them")
-        if "" in names:
-            raise DataError(
-                f"{path}: column {names.index('') + 1} has no name; name it, or save the table "
-                "without the index of its rows"
-            )
-        if all(map(_is_numeric, names)):
-            raise DataError(f"{path}: expected names of columns in its first row, found numbers")
         for name in left_out:
             if name not in names:
                 near = did_you_mean(name, names)
@@ -253,15 +269,7 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
         raise DataError(
             f"{folder}: the classes of a folder of images are its subfolders; leave label out"
         )
-    files = [(path, "") for path in _images_in(folder)]
-    if not files:
-        folders = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
-        files = [(path, sub.name) for sub in folders for path in _images_in(sub)]
-    if not files:
-        raise DataError(
-            f"{folder}: has no images; expected a subfolder for each class, with files that end "
-            f"with {', '.join(IMAGES)}"
-        )
+    files = images_by_class(folder)
     first, given = files[0][0], declaration.image or (like and list(like.image or ()))
     coloured = len(given) == 3 if given else _is_coloured(first)
     size = tuple(given[:2]) if given else None
@@ -284,9 +292,34 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
     return OwnRows(str(folder), np.stack(rows), labels, image=image, ends=GREYS)
 
 
+def images_by_class(folder: Path) -> list[tuple[Path, str]]:
+    """Its images, each with the subfolder that names its class. Raises DataError: it has none."""
+    files = [(path, "") for path in _images_in(folder)]
+    if not files:
+        folders = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
+        files = [(path, sub.name) for sub in folders for path in _images_in(sub)]
+    if not files:
+        raise DataError(
+            f"{folder}: has no images; expected a subfolder for each class, with files that end "
+            f"with {', '.join(IMAGES)}"
+        )
+    return files
+
+
 def _images_in(folder: Path) -> list[Path]:
     named = (path for path in folder.iterdir() if path.suffix.casefold() in IMAGES)
     return sorted(path for path in named if path.name[0] != "." and path.is_file())
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width. Raises DataError: it is no image."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except Exception as error:  # Pillow's decoders raise whatever they meet
+        raise _unreadable(path, error) from error
 
 
 def _is_coloured(path: Path) -> bool:
