@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.support.commands import Ended
+from tests.support.own_files import COLUMNS, blobs, declare, images, table
 from tests.support.tiny import read_csv, read_json
 
 Dae = Callable[..., Ended]
@@ -44,37 +44,11 @@ def digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return load_digits(return_X_y=True)  # type: ignore[no-any-return]
 
 
-def declare(name: str = "own.yaml", **keys: Any) -> str:
-    """Write a declaration."""
-    Path(name).parent.mkdir(exist_ok=True)
-    Path(name).write_text(yaml.safe_dump(keys, sort_keys=False))
-    return name
-
-
 def experiment(dataset: str = "own.yaml", name: str = "one.yaml", **sections: Any) -> str:
     """Write an experiment on own data."""
     sections = NETWORK | sections
     kept = {key: section for key, section in sections.items() if section is not None}
     return declare(name, dataset=dataset, **kept)
-
-
-def table(path: str, rows: Sequence[Sequence[object]], columns: Sequence[str]) -> str:
-    """Write a CSV or TSV."""
-    with Path(path).open("w", newline="") as file:
-        writer = csv.writer(file, delimiter="\t" if path.endswith(".tsv") else ",")
-        writer.writerows([columns, *rows])
-    return path
-
-
-def blobs(n: int = 60, classes: int = 2, inputs: int = 4, seed: int = 0) -> list[list[object]]:
-    """Rows in [0, 1] whose class shows in every value; the label, text, is last."""
-    random = np.random.default_rng(seed)
-    labels = np.arange(n) % classes
-    values = random.uniform(0, 0.4, (n, inputs)).round(6) + 0.6 * labels[:, None] / (classes - 1)
-    return [[*map(float, row), f"k{label}"] for row, label in zip(values, labels, strict=True)]
-
-
-COLUMNS = ("a", "b", "c", "d", "kind")
 
 
 def facts(dae: Dae, path: str = "one.yaml") -> dict[str, Any]:
@@ -96,16 +70,6 @@ def trained(dae: Dae, *words: str) -> tuple[Path, Ended]:
     """The folder of the run that `dae train` makes."""
     ended = dae("train", "one.yaml", *words).succeeded()
     return Path(ended.lines[-1]), ended
-
-
-def images(folder: str, shape: tuple[int, ...], per_class: int = 16, classes: str = "ab") -> None:
-    """PNGs by class: dark or bright noise."""
-    random = np.random.default_rng(0)
-    for level, name in enumerate(classes):
-        Path(folder, name).mkdir(parents=True)
-        for k in range(per_class):
-            pixels = random.integers(0, 100, shape, dtype=np.uint8) + np.uint8(150 * level)
-            Image.fromarray(pixels).save(Path(folder, name, f"{k}.png"))
 
 
 def test_the_same_digits_of_three_formats_are_the_same_data(

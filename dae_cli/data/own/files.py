@@ -227,9 +227,10 @@ def _read_npz(path: Path, declaration: Declaration) -> dict[str, OwnRows]:
 def _npz_rows(path: Path, arrays: Any, declaration: Declaration) -> dict[str, OwnRows]:
     keys, label = list(arrays), declaration.label
     found = f"its keys are {', '.join(map(shown, keys))}"
-    split = {name: f"X_{name}" for name in SPLITS if f"X_{name}" in keys}
-    if "X" in keys and not split:
-        split = {"train": "X"}
+    named = {key.casefold(): key for key in keys}
+    split = {name: named[f"x_{name}"] for name in SPLITS if f"x_{name}" in named}
+    if "x" in named and not split:
+        split = {"train": named["x"]}
     if "train" not in split:
         raise DataError(f"{path}: has neither X nor X_train; {found}")
     rows = {}
@@ -242,7 +243,7 @@ def _npz_rows(path: Path, arrays: Any, declaration: Declaration) -> dict[str, Ow
             )
         labels = None
         if label is not None:
-            label_key = label if key == "X" else f"{label}_{name}"
+            label_key = label if key in "Xx" else f"{label}_{name}"
             if label_key not in keys:
                 near = did_you_mean(label_key, keys)
                 raise DataError(f"{path}: has no key {shown(label_key)}{near}; {found}")

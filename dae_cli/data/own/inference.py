@@ -132,8 +132,9 @@ def _npz_names(path: Path) -> list[str]:
             keys = [name.removesuffix(".npy") for name in archive.namelist()]
     except (OSError, *DAMAGE):
         return []
-    split = "X_train" in keys
-    others = [key for key in keys if key != "X" and key.removeprefix("X_") not in SPLITS]
+    values = ("x", *(f"x_{split}" for split in SPLITS))
+    others = [key for key in keys if key.casefold() not in values]
+    split = "x_train" in map(str.casefold, keys)
     plain = [key.removesuffix("_train") for key in others if key.endswith("_train") or not split]
     return list(dict.fromkeys(plain))
 

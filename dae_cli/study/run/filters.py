@@ -73,9 +73,6 @@ def as_shown(weights: NDArray[np.float32], dataset: str, title: str = "") -> Fil
             "declare image: [height, width]"
         )
     turned = upright(weights, spec.image) if spec.stored_transposed else weights
-    if spec.channels > 1:
-        colours = turned.reshape(-1, *spec.image, spec.channels).transpose(0, 1, 3, 2)
-        turned = np.ascontiguousarray(colours).reshape(weights.shape)
     return Filters(turned, spec.tile, title)
 
 
