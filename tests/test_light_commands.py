@@ -167,19 +167,33 @@ def test_help_sums_up_each_command_as_its_own_help_does(dae: Dae) -> None:
             assert dae(*group, name, "--help").lines[2].startswith(f"  {summary}")
 
 
-@pytest.mark.usefixtures("tiny")
-def test_training_loads_nothing_that_only_tables_need() -> None:
+def modules_after(*words: str) -> set[str]:
+    """The modules that a command has loaded when it ends."""
     code = """if True:
         import sys
         from tests.entry_points.cli import app
-        app(["train", "tiny/rect-0", "--engine", "torch"], prog_name="dae", standalone_mode=False)
-        assert "torch" in sys.modules
-        assert not {"pandas", "optuna", "sklearn", "jinja2"} & set(sys.modules)
+        app(sys.argv[1:], prog_name="dae", standalone_mode=False)
+        print("modules:", *sys.modules)
         """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-c", code, *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    return set(done.stdout.rpartition("modules:")[2].split())
+
+
+@pytest.mark.usefixtures("tiny")
+def test_training_loads_nothing_that_only_tables_need() -> None:
+    loaded = modules_after("train", "tiny/rect-0", "--engine", "torch")
+    assert "torch" in loaded
+    assert not {"pandas", "optuna", "sklearn", "jinja2"} & loaded
+
+
+@pytest.mark.usefixtures("done")
+def test_where_all_is_done_nothing_is_loaded_that_only_training_needs() -> None:
+    loaded = modules_after("replicate", "tiny")
+    assert "jinja2" in loaded
+    assert not {"torch", "numba", "sklearn", "distributed", "optuna"} & loaded
 
 
 def test_debug_may_stand_anywhere_and_shows_where_it_went_wrong(dae: Dae) -> None:

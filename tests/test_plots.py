@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from safetensors.numpy import load_file
 
+from tests.entry_points.once import draw_each_time
 from tests.support import commands
 from tests.support.children import Child
 from tests.support.sheets import greys_of, limit_of, pixels, texts_of, tiles_in
@@ -30,6 +31,12 @@ SETTINGS = {
     "pretrain": {"learning_rate": 0.1, "epochs": 1},
     "finetune": {"learning_rate": 0.5, "max_epochs": 4, "patience": 4},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_plot_is_drawn() -> Iterator[None]:
+    with draw_each_time():
+        yield
 
 
 @pytest.fixture(scope="module")

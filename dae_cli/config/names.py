@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dae_cli.errors import ConfigError, did_you_mean, shown
+from dae_cli.errors import ConfigError, did_you_mean, shown, some
 from dae_cli.files import with_home
 
 STUDY_FILE = "study.yaml"
@@ -161,7 +161,8 @@ def _unknown(name: str, studies: dict[str, Path]) -> ConfigError:
     same = [f"{study}/{name}" for study, own in cells.items() if name in own]
     near = f"; did you mean {' or '.join(same)}?" if same else did_you_mean(name, names)
     lines = [f"no experiment or study is named {name!r}{near}"]
-    lines += [f"  {study}/: {', '.join(map(shown, own))}" for study, own in cells.items()]
+    lines += [f"  {study}/: {some(own, 8)}" for study, own in cells.items()]
+    lines.append("  `dae ls STUDY` lists all cells of a study")
     lines.append("  a path ends with / (a study) or .yaml (an experiment)")
     return ConfigError("\n".join(lines))
 

@@ -16,9 +16,8 @@ from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.search.sampling import SamplerName
 from dae_cli.study.plan import Lacking, prepare_each
 from dae_cli.study.progress import Watcher
-from dae_cli.study.run.checkpoints import checkpoint_seconds
 from dae_cli.study.run.engine_choice import check_choice, with_engines
-from dae_cli.study.run.job import Job, PlannedRun, config_sha256
+from dae_cli.study.run.job import Job, PlannedRun, checkpoint_seconds, config_sha256
 from dae_cli.study.tables.trials import SEARCH_CSV
 from dae_cli.training.version import NUMERICS_VERSION
 

@@ -130,7 +130,7 @@ class Cluster:
         assert self._required
         # A worker has a folder of its own to work in.
         absolute = replace(job, data=replace(job.data, path=job.data.path.absolute()))
-        task = Task(absolute, make, self._required, self._data_dir, self._topic)
+        task = Task(absolute, pickle.dumps(make), self._required, self._data_dir, self._topic)
         with self._or_lost():
             key = f"{job.name}-{secrets.token_hex(4)}"
             future = self._client.submit(make_on_worker, task, key=key, pure=False)

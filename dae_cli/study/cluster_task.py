@@ -58,7 +58,8 @@ class Task:
     """A job for a worker."""
 
     job: Job
-    make: Make
+    make: bytes
+    """Pickled, so that the worker itself imports nothing for it, torch least of all."""
     required: Requirements
     data_dir: Path | None
     topic: str
@@ -151,7 +152,7 @@ class _Topic:
 
 
 def _make_with_local_data(
-    make: Make, data_dir: Path | None, job: Job, watcher: Watcher, stop: StopRequest
+    pickled: bytes, data_dir: Path | None, job: Job, watcher: Watcher, stop: StopRequest
 ) -> Any:
     """Make a job with the data that this machine has.
 
@@ -161,6 +162,7 @@ def _make_with_local_data(
     from dae_cli.engines.engine import chosen_device, engine_for
 
     engine_for(job.engine, chosen_device(job.device))
+    make: Make = pickle.loads(pickled)
     return make(replace(job, data=local_data(job.data, data_dir)), watcher, stop)
 
 

@@ -14,7 +14,7 @@ from dae_cli.study.processes import Killed, Make, Processes
 from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.job import Job, Unfinished
-from dae_cli.study.run.run import lost_row, run_job
+from dae_cli.study.run.record import lost_row
 
 R = TypeVar("R")
 
@@ -220,6 +220,8 @@ def make_runs(
 def _make_run(command: str, job: Job, watcher: Watcher, stop: StopRequest) -> RunRow | Unfinished:
     if stop.signal:
         return Unfinished(job.name, "stopped")
+    from dae_cli.study.run.run import run_job  # torch, which a command of several jobs never needs
+
     return run_job(job, watcher, command, stop)
 
 

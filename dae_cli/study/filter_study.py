@@ -28,7 +28,6 @@ from dae_cli.study.report.context import Report
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, run_filters, tiles_for
 from dae_cli.study.run.job import FILTERS_CSV, RUNS
-from dae_cli.study.run.run import images_of
 
 FIGURES, FIGURES_CSV = "figures", "figures.csv"
 PCA_ROWS = 100_000
@@ -387,6 +386,8 @@ def _first_runs(figure: Figure, rows: Sequence[RunRow]) -> list[RunRow]:
 
 def _from_images(figure: Figure, experiment: FilterExperiment, data: Prepared) -> Filters:
     """Patches as they are learned from, or their principal components, the strongest first."""
+    from dae_cli.study.run.run import images_of  # and torch, of which a report needs nothing else
+
     images = images_of(data, experiment)
     rows = images.as_float(slice(PCA_ROWS)) if isinstance(images, Split) else images[:PCA_ROWS]
     if figure.kind == "components":

@@ -14,9 +14,15 @@ from dae_cli.data.sources import DataOptions, foresee, prepare
 from dae_cli.engines.names import EngineChoice
 from dae_cli.errors import DownloadError
 from dae_cli.study.progress import Watcher
-from dae_cli.study.run.checkpoints import checkpoint_seconds
 from dae_cli.study.run.engine_choice import check_choice
-from dae_cli.study.run.job import RUNS, Job, PlannedRun, default_runs, run_name
+from dae_cli.study.run.job import (
+    RUNS,
+    Job,
+    PlannedRun,
+    checkpoint_seconds,
+    default_runs,
+    run_name,
+)
 
 
 @dataclass(frozen=True)

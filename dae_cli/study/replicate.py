@@ -20,8 +20,7 @@ from dae_cli.study.results_folder import StudyRows, check_writable
 from dae_cli.study.rows import RUNS_CSV, RunRow, TableRow
 from dae_cli.study.run.engine_choice import refuse_other_engines, with_engines
 from dae_cli.study.run.job import RUNS, Job, PlannedRun, expected_work, sweep_runs
-from dae_cli.study.run.record import failed, row_of
-from dae_cli.study.run.run import lost_row
+from dae_cli.study.run.record import failed, lost_row, row_of
 from dae_cli.study.tables.comparisons import require_readable
 from dae_cli.study.tables.provenance import changes, other_numerics
 

@@ -82,7 +82,9 @@ testing._get_command = functools.cache(testing._get_command)  # type: ignore[att
 def dae(*words: str | Path) -> Ended:
     """Run a command in this process, its streams being pipes: `dae("train", "tiny/rect-0")`."""
     from tests.entry_points.cli import app
+    from tests.entry_points.once import read_and_draw_once
 
+    read_and_draw_once()
     result = testing.CliRunner().invoke(app, with_defaults(words), prog_name="dae")
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception

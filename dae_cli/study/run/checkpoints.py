@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import os
 import time
-from contextlib import suppress
 from dataclasses import fields, replace
 
 from dae_cli.config.schema import Experiment, PretrainedExperiment, as_pretrained
 from dae_cli.csvfile import csv_text
 from dae_cli.data.datasets import spec_of
-from dae_cli.errors import ConfigError
 from dae_cli.files import write_text
 from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Position, Watcher
-from dae_cli.study.run.job import CHECKPOINT, METRICS, Job
+from dae_cli.study.run.job import CHECKPOINT, METRICS, Job, checkpoint_seconds
 from dae_cli.study.run.record import StatusFile
 from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
 from dae_cli.training.run import Callbacks
@@ -24,8 +20,6 @@ from dae_cli.training.state import EpochRecord, TrainingState, initial_state
 STATUS_SECONDS = 0.2
 LEAST_SECONDS, MOST_SECONDS = 20.0, 50.0
 """Between two checkpoints: at most this many, so that no more than a minute is ever lost."""
-SECONDS_VARIABLE = "DAE_CHECKPOINT_SECONDS"
-"""In the environment: seconds between two checkpoints, however long they take to write."""
 SHARE = 1 / 100
 """Of a run's time that checkpoints may take, within the limits above."""
 
@@ -97,23 +91,6 @@ class CheckpointCallback(Callbacks):
         # A better validation error prolongs the run; the fraction that was reported stays.
         self._fraction = max(self._fraction, place.fraction)
         self._watcher.moved(self._job.name, replace(place, fraction=self._fraction))
-
-
-def checkpoint_seconds() -> float | None:
-    """Return DAE_CHECKPOINT_SECONDS, or None where it is not set.
-
-    Raises:
-        ConfigError: it is no number of seconds.
-    """
-    text = os.environ.get(SECONDS_VARIABLE, "")
-    if not text:
-        return None
-    with suppress(ValueError):
-        if math.isfinite(seconds := float(text)) and seconds >= 0:
-            return seconds
-    raise ConfigError(
-        f"{SECONDS_VARIABLE} is {text!r}; expected seconds between checkpoints, such as 5"
-    )
 
 
 def expected_of(experiment: PretrainedExperiment, data_sha256: str) -> Expected:

@@ -3,6 +3,9 @@
 Engines agree within the rounding of float32, not to the bit. So a run keeps its engine and its
 kind of device, whatever the default is where it is resumed, and a finished run does not stand for
 one of another engine. Decided before any worker starts: results do not depend on their number.
+
+Engines are imported when one is needed: torch takes a second, and a command that finds all its runs
+done needs none.
 """
 
 from __future__ import annotations
@@ -11,18 +14,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-
-from dae_cli.engines.engine import Engine, chosen_device, default_engine, engine_for
 from dae_cli.engines.names import EngineChoice
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.job import ENVIRONMENT, Job, PlannedRun
 from dae_cli.study.run.record import read_environment
 
-CPU = torch.device("cpu")
+if TYPE_CHECKING:
+    import torch
+
+    from dae_cli.engines.engine import Engine
 
 
 def check_choice(choice: EngineChoice, device: str) -> None:
@@ -31,9 +34,11 @@ def check_choice(choice: EngineChoice, device: str) -> None:
     Raises:
         ConfigError: there is no such device, or the engine does not run here.
     """
+    if (device, choice) == ("cpu", "auto"):
+        return
     asked_for = _device(device, choice)
     if choice != "auto":
-        engine_for(choice, asked_for)
+        _engine_for(choice, asked_for)
 
 
 class _Computed(NamedTuple):
@@ -70,6 +75,8 @@ def with_engines(
         ConfigError: this machine does not have what is asked for.
         RunFolderError: runs were begun with another engine or device than is asked for by name.
     """
+    from dae_cli.engines.engine import default_engine
+
     default = cache(partial(default_engine, note=note))  # one note for all runs
     jobs: list[Job] = []
     unresumable: dict[str, str] = {}
@@ -89,7 +96,7 @@ def with_engines(
             elif begun.differs(run):
                 others.append((run, begun))
             else:
-                engine = engine_for(begun.engine, chosen_device(begun.kind))
+                engine = _engine_for(begun.engine, _device(begun.kind))
                 jobs.append(replace(job, engine=engine.name, device=engine.device.type))
     if others:
         remedy = "to go on as it was begun, or give --force to start over"
@@ -121,7 +128,7 @@ def _begun(job: Job) -> tuple[_Computed | None, str]:
         return None, f"{job.partial / ENVIRONMENT} does not tell what the run was begun with"
     begun = _Computed(env.engine, env.device)
     try:
-        engine_for(begun.engine, chosen_device(begun.kind))
+        _engine_for(begun.engine, _device(begun.kind))
     except DaeError as error:
         return None, f"the run was begun {begun}, which cannot be had here ({error})"
     return begun, ""
@@ -138,14 +145,22 @@ def _refusal(verb: str, others: Sequence[tuple[PlannedRun, _Computed]], remedy: 
     return f"{''.join(lines)}  {' and '.join(ways)} {remedy}"
 
 
-def _device(name: str, choice: EngineChoice) -> torch.device:
-    """Return the device; `auto` is the CPU for an engine that computes nowhere else."""
-    return CPU if (name, choice) == ("auto", "compiled") else chosen_device(name)
-
-
 def engine_for_counting(folder: Path) -> Engine:
     """Return the engine to count a finished run's errors with: its own, else the reference."""
     try:
-        return engine_for(read_environment(folder).engine, CPU)
+        return _engine_for(read_environment(folder).engine, _device("cpu"))
     except DaeError:
-        return engine_for("torch", CPU)
+        return _engine_for("torch", _device("cpu"))
+
+
+def _engine_for(name: str, device: torch.device) -> Engine:
+    from dae_cli.engines.engine import engine_for
+
+    return engine_for(name, device)
+
+
+def _device(name: str, choice: EngineChoice = "auto") -> torch.device:
+    """Return the device; `auto` is the CPU for an engine that computes nowhere else."""
+    from dae_cli.engines.engine import chosen_device
+
+    return chosen_device("cpu" if (name, choice) == ("auto", "compiled") else name)

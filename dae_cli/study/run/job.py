@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -37,6 +39,7 @@ from dae_cli.config.study_schema import Reference
 from dae_cli.data.dataset import Prepared
 from dae_cli.data.datasets import is_drawn, spec_of
 from dae_cli.engines.names import EngineChoice, EngineName
+from dae_cli.errors import ConfigError
 from dae_cli.files import HeldError, file_lock, sweep, unwritable
 from dae_cli.training.version import NUMERICS_VERSION
 
@@ -53,6 +56,8 @@ _WHOLE = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, STATUS)
 _WHOLE_OF_FILTERS = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, FILTERS_CSV, STATUS)
 _WHOLE_SVM = (CONFIG, ENVIRONMENT, TRIALS, CHECKPOINT, STATUS)
 LOCK = ".lock"
+SECONDS_VARIABLE = "DAE_CHECKPOINT_SECONDS"
+"""In the environment: seconds between two checkpoints, however long they take to write."""
 SVM_STEPS = 100
 """Training an SVM takes about so many passes over its kernel matrix for each class."""
 
@@ -268,3 +273,20 @@ def expected_work(job: Job) -> float:
     widths = (spec.n_pixels, *experiment.model.hidden)
     weights = sum(below * above for below, above in pairwise(widths))
     return float(rows * weights * (experiment.pretrain.epochs + experiment.finetune.patience))
+
+
+def checkpoint_seconds() -> float | None:
+    """Return DAE_CHECKPOINT_SECONDS, or None where it is not set.
+
+    Raises:
+        ConfigError: it is no number of seconds.
+    """
+    text = os.environ.get(SECONDS_VARIABLE, "")
+    if not text:
+        return None
+    with suppress(ValueError):
+        if math.isfinite(seconds := float(text)) and seconds >= 0:
+            return seconds
+    raise ConfigError(
+        f"{SECONDS_VARIABLE} is {text!r}; expected seconds between checkpoints, such as 5"
+    )

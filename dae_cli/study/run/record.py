@@ -24,6 +24,7 @@ from dae_cli.csvfile import Minutes
 from dae_cli.data.dataset import Origin, Trust
 from dae_cli.data.datasets import DATASETS
 from dae_cli.data.trust import recorded_trust
+from dae_cli.engines.names import LIBSVM
 from dae_cli.errors import ConfigError, RunFolderError, plain
 from dae_cli.files import write_json
 from dae_cli.study.paper import compared_with
@@ -39,7 +40,7 @@ from dae_cli.study.run.job import (
     destruction_percent,
     model_name,
 )
-from dae_cli.study.run.provenance import Environment
+from dae_cli.study.run.provenance import Environment, environment
 from dae_cli.study.verdict import CALIBRATED, half_width_95, verdict
 from dae_cli.training.version import NUMERICS_VERSION
 
@@ -320,6 +321,13 @@ def failed(row: RunRow, error: str) -> RunRow:
 def failed_row(job: Job, env: Environment, minutes: float, error: str) -> RunRow:
     """Return the row of a job that failed."""
     return failed(replace(row_without_result(job, env), minutes=minutes), error)
+
+
+def lost_row(job: Job, error: str, command: str) -> RunRow:
+    """Return the row of a run whose process is gone, or that cannot be made."""
+    device, engine = ("cpu", LIBSVM) if job.is_svm else (job.device, job.engine)
+    env = environment(device, engine, 1, command)
+    return failed_row(job, env, minutes_so_far(job), error)
 
 
 def row_without_result(job: Job, env: Environment | None = None) -> RunRow:

@@ -42,7 +42,6 @@ from dae_cli.study.run.provenance import Environment, continued, environment
 from dae_cli.study.run.record import (
     StatusFile,
     failed_row,
-    minutes_so_far,
     read_environment,
     row_of,
     row_without_result,
@@ -223,13 +222,6 @@ def images_of(data: Prepared, experiment: FilterExperiment) -> FilterImages:
     patches = PatchSettings(**asked.model_dump()) if asked else None
     random = partial(stream, experiment.seed, Purpose.PATCHES)
     return load_images(data, random, rows=experiment.rows, patches=patches)
-
-
-def lost_row(job: Job, error: str, command: str) -> RunRow:
-    """Return the row of a run whose process is gone, or that cannot be made."""
-    device, engine = ("cpu", LIBSVM) if job.is_svm else (job.device, job.engine)
-    env = environment(device, engine, 1, command)
-    return failed_row(job, env, minutes_so_far(job), error)
 
 
 def error_message(error: Exception) -> str:

@@ -1,0 +1,81 @@
+"""What commands in a process of the tests do only once: read a data file, draw the same plot.
+
+Both depend on nothing but their arguments, and are most of what a command of the tiny study does.
+Commands in processes of their own do them each time.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dae_cli.data import cache, user_files
+from dae_cli.files import write_whole
+from dae_cli.study.report import pictures
+
+__all__ = ["draw_each_time", "read_and_draw_once"]
+
+Function = Callable[..., Any]
+PLOTS = {name: getattr(pictures, name) for name in ("plot_errors", "plot_learning")}
+
+
+@functools.cache
+def read_and_draw_once() -> None:
+    """Let functions of the package remember what they returned for the same file or data."""
+    digest = cache.checked_entry
+    vars(cache).update(
+        read_entry=_once_a_file(cache.read_entry, most=2),  # 40 MB each
+        checked_entry=_once_a_file(lambda *words: (None, digest(*words)[1])),
+    )
+    vars(user_files).update(file_digest=_once_a_file(cache.file_digest))
+    vars(pictures).update({name: _drawn_once(plot) for name, plot in PLOTS.items()})
+
+
+@contextmanager
+def draw_each_time() -> Iterator[None]:
+    """Have every plot drawn, for tests of what is drawn."""
+    read_and_draw_once()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, plot in PLOTS.items():
+            patch.setattr(pictures, name, plot)
+        yield
+
+
+def _once_a_file(function: Function, most: int = 1000) -> Function:
+    """Remember results for as long as their file is not written to; at most so many."""
+    results: dict[tuple[object, ...], Any] = {}
+
+    def remembered(path: Path, *others: Any) -> Any:
+        try:
+            about = path.stat()
+        except OSError:
+            return function(path, *others)
+        key = (path, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns, *others)
+        if key not in results:
+            results[key] = function(path, *others)
+        while len(results) > most:
+            del results[next(iter(results))]
+        return results[key]
+
+    return remembered
+
+
+def _drawn_once(plot: Function) -> Function:
+    """Remember the bytes of a plot for its data."""
+    drawn: dict[bytes, bytes] = {}
+
+    def remembered(series: Any, path: Path) -> None:
+        key = pickle.dumps(series)
+        if key in drawn:
+            write_whole(path, drawn[key])
+        else:
+            plot(series, path)
+            drawn[key] = path.read_bytes()
+
+    return remembered
