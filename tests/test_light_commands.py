@@ -30,7 +30,18 @@ Dae = Callable[..., Ended]
 Start = Callable[..., Child]
 
 COMMANDS = (
-    *("train", "evaluate", "filters", "replicate", "search", "report", "verify", "ls", "show"),
+    *(
+        "train",
+        "evaluate",
+        "filters",
+        "replicate",
+        "search",
+        "report",
+        "verify",
+        "ls",
+        "show",
+        "new",
+    ),
     *("data", "data list", "data fetch", "data make", "data verify", "data show"),
 )
 
@@ -85,6 +96,8 @@ data lst | lst | list
 train tiny/rect-0 --forse | --forse | --force
 show | EXPERIMENT
 data fetch | NAME
+new mine | --data
+new mine --data no.csv | --data | 'no.csv' does not exist
 show tiny --set | --set
 verify tiny --format csv | --format | 'csv' | json
 search tiny --sampler grid | --sampler | 'grid' | tpe

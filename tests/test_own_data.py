@@ -267,16 +267,25 @@ def test_data_without_labels_are_trained_on_for_filters(dae: Dae) -> None:
     dae("train", "one.yaml", "--set", "rows=61").failed(2, "--set rows=61 must be from 1 to 60")
 
 
-def test_colours_are_three_values_a_pixel_and_are_drawn_side_by_side(dae: Dae) -> None:
+def test_colours_are_three_values_a_pixel_and_are_drawn_in_colours(dae: Dae) -> None:
     """A folder of RGB images, resized on request."""
     images("rgb", (4, 5, 3))
+    Image.fromarray(np.full((4, 5, 3), (200, 100, 0), np.uint8)).save("rgb/a/0.png")
     declare(file="rgb")
     experiment()
     one = facts(dae)
     assert (one["image"], one["channels"], one["levels"]) == ([4, 5], 3, 255)
     run, _ = trained(dae)
-    dae("filters", str(run), "--out", "f.png").succeeded()
+    for name in ("f.png", "f.svg"):
+        dae("filters", str(run), "--out", name, "--sort", "strength").succeeded()
+    with Image.open("f.png") as sheet:
+        assert len(sheet.getcolors(100_000) or ()) > 100  # of 12 filters of 20 pixels
+        assert sheet.mode == "RGB"
     assert dae("data", "show", "own.yaml", "--tiles", "2x3").succeeded().lines == ["own-own.png"]
+    with Image.open("own-own.png") as sheet:
+        colours = {colour: n for n, colour in sheet.getcolors(100_000) or ()}
+    tile = 14 * 4 * 14 * 5  # of an image, enlarged
+    assert colours[(200, 100, 0)] == tile
     declare(file="rgb", image=[2, 2], resize=True)
     one = facts(dae)
     assert (one["image"], one.get("channels", 1)) == ([2, 2], 1)  # declared as grey
@@ -480,3 +489,22 @@ def test_an_override_names_own_data_from_the_current_folder(dae: Dae) -> None:
     dae("show", "one.yaml", *words, subset).failed(2, "must be from 1 to 44", "rows of own")
     tiny = "corruption.destruction=0.1"
     dae("show", "one.yaml", *words, tiny).failed(2, "would destroy none of the 4 pixels")
+
+
+def test_settings_by_the_name_of_own_data_are_those_of_its_cells(dae: Dae) -> None:
+    """Beside those of other data; a name that no cell has is told."""
+    table("own.csv", blobs(), COLUMNS)
+    declare(file="own.csv", label="kind")
+    declare("study/two.data.yaml", file="../own.csv", label="kind")
+    declare_study(("a", "b"), seed=None)
+    declare("study/b.yaml", dataset="two.data.yaml", seed=1)
+    shared = Path("study/study.yaml").read_text()
+    for name, sound in (("own", True), ("two", True), ("owm", False)):
+        keys = {"per_dataset": {name: {"pretrain": {"epochs": 7}}}}
+        Path("study/study.yaml").write_text(shared + yaml.safe_dump(keys))
+        if not sound:
+            dae("show", "study/a").failed(2, "study.yaml", "per_dataset.owm", "did you mean own?")
+            continue
+        cells = {cell: yaml.safe_load(dae("show", f"study/{cell}").out) for cell in "ab"}
+        epochs = [cells[cell]["pretrain"]["epochs"] for cell in "ab"]
+        assert epochs == ([7, 2] if name == "own" else [2, 7])

@@ -77,7 +77,7 @@ Start here:
   dae ls                     the studies
   dae replicate smoke        a tiny study, in seconds
   dae replicate icml2008     seven rows of the published table
-  dae new digits --data digits.csv   a study of your own data
+  dae new mine --data FILE   a study of your own data
 """
 
 

@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
 
 def new(
-    study: Annotated[
-        Path,
+    where: Annotated[
+        str,
         typer.Argument(
             metavar="FOLDER",
-            parser=folder,
             help="The folder of the study, whose name its results will have.",
             show_default=False,
         ),
@@ -73,6 +72,7 @@ def new(
     """
     if label_name is not None and unlabelled:
         raise typer.BadParameter("contradicts --unlabelled", param_hint="--label")
+    study = folder(where)
     if not data.exists():
         raise typer.BadParameter(f"{str(data)!r} does not exist.", param_hint="--data")
     _require_free(study, data)
