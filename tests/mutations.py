@@ -36,14 +36,15 @@ ROOMS: dict[str, tuple[str, str]] = {
     "models": ("models", "equations rbm corruption engines training bits extension"),
     "engines": ("engines compilation", "engines bits engine_option equations"),
     "training": ("training", "training stopped_anywhere checkpoints bits train replicate"),
-    "config": ("config", "config_* own_data light_commands search extension"),
+    "config": ("config", "config_* own_data new light_commands search extension"),
     "data": (
         "data",
-        "recipes data_* own_data sources downloads natural_images mnist trust home extension",
+        "recipes data_* own_data new sources downloads natural_images mnist trust home extension",
     ),
     "figures": (
         "figures",
-        "sheets filters_command filter_studies plots report report_page golden data_commands",
+        "sheets filters_command filter_studies plots report report_page golden data_commands "
+        "own_data",
     ),
     "filters": ("filters", "filter_measures filter_studies filters_command"),
     "svm": ("svm", "svm result_readers checkpoints train golden"),
@@ -57,7 +58,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "commands": (
         "commands",
         "light_commands train replicate evaluate report verify data_commands filters_command "
-        "search engine_option stopping cluster docs home",
+        "search engine_option stopping cluster docs home new",
     ),
     "root": (
         "files csvfile tensors stopping machine errors import_path __main__",

@@ -16,7 +16,7 @@ from dae_cli.commands.tables import columns
 from dae_cli.config.names import DATA_SUFFIX, STUDY_FILE, label, study_folders
 from dae_cli.config.new_study import NewStudy, contents, name_of_data
 from dae_cli.data.datasets import DatasetSpec, spec_of
-from dae_cli.errors import ConfigError, some
+from dae_cli.errors import ConfigError, shown, some
 from dae_cli.files import unwritable, with_home, write_text
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def new(
     declared = study / f"{name_of_data(data.resolve().stem)}{DATA_SUFFIX}"
     with _made(study):
         spec, declaration, why = _read(data, declared, label_name, unlabelled, shape)
-    command = shlex.quote(f"{study}/")
+    command = shown(shlex.quote(f"{study}/"))
     for name, text in NewStudy(command, declaration, why, spec).files().items():
         write_text(study / name, text)
     if declaration.ignore:
@@ -91,8 +91,8 @@ def new(
         (f"dae report {command}", "writes it again"),
         (f"dae search {command}", "selects better settings"),
     ]
-    shown = [(f"dae data show {shlex.quote(str(declared))}", "the images, as they are read")]
-    rows = [*(shown if spec.is_image else []), *(steps if spec.n_classes else steps[:2])]
+    look = [(f"dae data show {shlex.quote(str(declared))}", "the images, as they are read")]
+    rows = [*(look if spec.is_image else []), *(steps if spec.n_classes else steps[:2])]
     typer.echo("\n".join(["next:", *(f"  {line}" for line in columns(rows))]))
 
 

@@ -106,7 +106,7 @@ class NewStudy:
         batch = self._batch
         epochs = _within(_PRESENTED / self.spec.n_train, 10, 300)
         longest = _within(2 * _PRESENTED / self.spec.n_train, 50, 500)
-        trained = [name for name in self._cells if name[0] == "s" and name != "svm-rbf"]
+        trained = [name for name in self._cells if name.startswith(("saa", "sda"))]
         return f"""\
 # Stacked denoising autoencoders on data of your own, beside an SVM and a network without
 # pretraining.

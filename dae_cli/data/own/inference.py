@@ -103,7 +103,7 @@ def _of_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> dict
         and pd.to_numeric(sample[name], errors="coerce").isna().all()
     ]
     if label is None and not unlabelled:
-        label = names[-1] if text == names[-1:] else _label_in(path, names)
+        label = _label_in(path, names, names[-1] if text == names[-1:] else None)
     counts = [name for name in names if name.casefold() in _NUMBERS and sample[name].is_unique]
     ignore = [name for name in (*counts, *text) if name != label]
     if ignore:
@@ -111,13 +111,16 @@ def _of_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> dict
     return {"label": label, "ignore": ignore}
 
 
-def _label_in(path: Path, names: Sequence[str]) -> str | None:
-    """The one of these columns or keys that is called as labels are; none where there is none."""
+def _label_in(path: Path, names: Sequence[str], likely: str | None = None) -> str | None:
+    """The one of these columns or keys that is called as labels are, else the likely one.
+
+    None where there are no names.
+    """
     found = [name for name in names if name.casefold() in LABELS]
     if len(found) == 1:
         return found[0]
-    if not names:
-        return None
+    if not names or (likely and not found):
+        return likely
     what = f"{some(found)} may each hold the labels" if found else "nothing says where labels are"
     raise DataError(
         f"{path}: {what}; give --label NAME (one of {some(names, 8)}), or --unlabelled where "
