@@ -93,7 +93,7 @@ Overrides = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change a setting, such as pretrain.epochs=10; repeatable.",
+        help="Change a setting: pretrain.epochs=10 or 'model.hidden=[1000,1000]'; repeatable.",
         show_default=False,
     ),
 ]

@@ -134,7 +134,8 @@ def kind_of_value(node: _Schema) -> str:
         )
         low, high = node.get("minItems", 0), node.get("maxItems")
         count = f"{low} to {high}" if high is not None else f"{low} or more"
-        return f"a list of {count} {items} {_bounds(node['items'])}".strip()
+        example = f", such as {node['examples'][0]}" if "examples" in node else ""
+        return f"a list of {count} {items} {_bounds(node['items'])}".strip() + example
     if node.get("type") == "object":
         keys = ", ".join(node.get("properties", ()))
         return f"a mapping with the keys {keys}" if keys else "a mapping"
@@ -186,18 +187,31 @@ def _problem(
         item = f"item {path[-1] + 1} ({document.written(path)})"
         return document.problem(path[:-1], f"{item} must be {words}")
     if kind in _OUT_OF_RANGE and "description" in node:
-        return document.problem(path, f"must be {_bounds(node)}{_reason(node)}")
+        return document.problem(
+            path, f"must be {_bounds(node)}{_reason(node)}{_hint(detail, node)}"
+        )
     return document.problem(path, f"must be {expected(node)}{_hint(detail, node)}")
 
 
 def _hint(detail: ErrorDetails, node: _Schema) -> str:
-    """'; did you mean X?' where text is given and a few words are expected."""
+    """'; did you mean X?' of a percentage for a fraction, or a text for one of a few words."""
     given = detail["input"]
+    if "fraction" in node.get("description", ""):
+        return _fraction(given)
     if not isinstance(given, str):
         return ""
     if node.get("type") == "boolean":
         return did_you_mean(_YES_AND_NO.get(given.casefold(), given), ("true", "false"))
     return did_you_mean(given, node.get("enum", ()))
+
+
+def _fraction(given: object) -> str:
+    """'; did you mean 0.15?' for 15 or '15 %'."""
+    try:
+        percent = float(str(given).removesuffix("%"))
+    except ValueError:
+        return ""
+    return f"; did you mean {percent / 100:g}?" if 1 <= percent < 100 else ""
 
 
 @cache

@@ -153,6 +153,7 @@ class ModelSettings(Settings):
         max_length=MOST_LAYERS,
         strict=False,
         description="the units of each hidden layer",
+        examples=[[1000, 1000, 1000]],
     )
     tied: bool = Field(True, description="the decoder uses the encoder's weights")
     init: InitKind = Field("glorot", description="how the weights start")
