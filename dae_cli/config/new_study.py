@@ -158,7 +158,7 @@ figures:
     def _sizes(self, layers: str) -> str:
         """The comment over the sizes: where they come from."""
         rows = self.spec.n_train
-        why = "the steps of 50 epochs of 10 000 rows."
+        why = "and about the steps that 50 epochs of 10 000 rows have."
         if rows < 10_000:
             why = "fewer than the 3 layers of 1000 units that 10 000 rows have in the paper's "
             why += "studies here, and more epochs, so that there are enough steps."

@@ -148,10 +148,11 @@ def _add_image_and_scale(
     low = np.min([one.values.min(axis=0) for one in rows], axis=0).astype(np.float64)
     high = np.max([one.values.max(axis=0) for one in rows], axis=0).astype(np.float64)
     least, most = float(low.min()), float(high.max())
-    whole = all(one.values.dtype.kind in "iub" or _is_whole(one) for one in rows)
+    bounded = least >= 0 and most <= 1
+    whole = not bounded and all(map(_is_whole, rows))
     # The columns of a table have each its own range; pixels share one.
     shared = whole and least >= 0 and most <= 255 and float(np.mean(high > most / 2)) >= 0.5
-    if not image and not rows[0].image and shared and most > 1:
+    if not image and not rows[0].image and shared:
         side = math.isqrt(len(low))
         if side * side == len(low) >= _LEAST_IMAGE:
             image = [side, side]
@@ -163,8 +164,8 @@ def _add_image_and_scale(
                 f"{'x'.join(map(str, image))} has {math.prod(image)}"
             )
         keys["image"] = image
-    if rows[0].ends or (least >= 0 and most <= 1):
-        return  # of images, or as they lie
+    if bounded or rows[0].ends:  # as of image files
+        return
     if shared or image or rows[0].image:
         top = 255.0 if whole and 127 < most <= 255 else most
         keys["scale"] = {"from": [_short(min(least, 0.0)), _short(top)]}
@@ -175,7 +176,7 @@ def _add_image_and_scale(
 
 
 def _is_whole(rows: OwnRows) -> bool:
-    return bool((rows.values == np.rint(rows.values)).all())
+    return rows.values.dtype.kind in "iub" or bool((rows.values == np.rint(rows.values)).all())
 
 
 def _short(value: float) -> float | int:
