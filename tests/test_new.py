@@ -78,6 +78,9 @@ def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
     dae("evaluate", "mine/sda-25", "mine/saa.yaml").succeeded()
     dae("show", "mine/sdb-25").failed(2, "the study mine has no cell", "mine/sda-25")
     assert dae("show", "mine/nnet").out == dae("show", "mine/nnet.yaml").out
+    table("own.csv", [["", *row[1:]] for row in blobs(120)], COLUMNS)
+    place = "study.yaml:8 dataset: own.data.yaml own.csv, row 1, column a: a value is missing"
+    dae("show", "mine/").failed(2, "1 problem with mine", place)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,13 @@ def read_rows(
     return rows
 
 
+def named_file(folder: Path, name: str) -> Path:
+    """The path that a declaration in a folder names, without `..` where it leads there as well."""
+    path = folder / name
+    short = Path(os.path.normpath(path))
+    return short if path.exists() and short.exists() and short.samefile(path) else path
+
+
 def sources_of(path: Path) -> Iterable[Path]:
     """Every file that is read of a path that is declared."""
     if not path.is_dir():

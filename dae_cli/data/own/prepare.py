@@ -22,7 +22,7 @@ from dae_cli.data.dataset import Prepared
 from dae_cli.data.datasets import OwnDataset, spec_of
 from dae_cli.data.own.content import read_content
 from dae_cli.data.own.declaration import Declaration, OwnFacts
-from dae_cli.data.own.files import sources_of
+from dae_cli.data.own.files import named_file, sources_of
 from dae_cli.errors import DataError
 from dae_cli.files import cache_folder
 
@@ -95,7 +95,9 @@ def files_of(path: Path, declaration: Declaration) -> tuple[Path, ...]:
     """Every file that is read of the set that the file `path` declares."""
     split = declaration.split
     named = [declaration.file, *(p for p in (split.valid, split.test) if isinstance(p, str))]
-    return tuple(file for root in named for file in sorted(sources_of(path.parent / root)))
+    return tuple(
+        file for root in named for file in sorted(sources_of(named_file(path.parent, root)))
+    )
 
 
 def _key(path: Path, declaration: Declaration) -> str:
