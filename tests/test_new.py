@@ -159,6 +159,7 @@ def test_a_folder_of_images_keeps_its_classes_colours_and_splits(dae: Dae) -> No
     dae("replicate", "mine/", "--only", "sda-25").succeeded()
     with Image.open("results/mine/filters/sda-25.png") as sheet:
         assert sheet.mode == "RGB"
+    dae("new", "no", "--data", "rgb", "--unlabelled").failed(2, "subfolders are classes")
     Image.fromarray(np.zeros((9, 4, 3), np.uint8)).save("rgb/a/odd.png")
     dae("new", "two", "--data", "rgb").failed(2, "rgb", "4x5", "9x4 (odd.png)", "--image")
     dae("new", "two", "--data", "rgb", "--image", "4x4x3").succeeded()
@@ -182,6 +183,9 @@ def test_data_without_labels_become_autoencoders_alone(dae: Dae) -> None:
     rows = read_csv(Path("results/mine/runs.csv"))
     assert [row["cell"] for row in rows] == ["ae", "dae-25", "dae-50"]
     assert Path("results/mine/figures/by-destruction.png").is_file()
+    table("own.csv", [[k % 2, *row] for k, row in enumerate(blobs(30))], ("y", *COLUMNS))
+    dae("new", "two", "--data", "own.csv", "--unlabelled").succeeded()
+    assert declared("two") == {"file": "../own.csv", "ignore": ["y", "kind"]}
 
 
 def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -122,7 +122,8 @@ def _made(study: Path) -> Iterator[None]:
         yield
     except BaseException:
         if is_new:
-            study.rmdir()
+            with suppress(OSError):
+                study.rmdir()
         raise
 
 

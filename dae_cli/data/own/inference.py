@@ -57,6 +57,11 @@ def infer_declaration(
     for split, file in keys.get("split", {}).items():
         parts |= {split: read_rows(Path(file), Declaration(**keys))["train"]}
     rows = [*parts.values()]
+    if unlabelled and rows[0].labels is not None:
+        raise DataError(
+            f"{path}: its subfolders are classes; leave --unlabelled out, or put all images into "
+            "one folder"
+        )
     _add_image_and_scale(keys, rows, list(image), why)
     keys["file"] = _from(folder, keys["file"])
     split = {name: _from(folder, file) for name, file in keys.get("split", {}).items()}
@@ -104,10 +109,11 @@ def _of_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> dict
     ]
     if label is None and not unlabelled:
         label = _label_in(path, names, names[-1] if text == names[-1:] else None)
-    counts = [name for name in names if name.casefold() in _NUMBERS and sample[name].is_unique]
-    ignore = [name for name in (*counts, *text) if name != label]
+    unused = [name for name in names if name.casefold() in _NUMBERS and sample[name].is_unique]
+    unused += [name for name in names if unlabelled and name.casefold() in LABELS]
+    ignore = [name for name in names if name in (*unused, *text) and name != label]
     if ignore:
-        why["ignore"] = "they hold text, or count the rows"
+        why["ignore"] = "they hold text or labels, or count the rows"
     return {"label": label, "ignore": ignore}
 
 
