@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +16,7 @@ from dae_cli.config.names import DATA_SUFFIX, STUDY_FILE, label, study_folders
 from dae_cli.config.new_study import NewStudy, contents, name_of_data
 from dae_cli.data.datasets import DatasetSpec, spec_of
 from dae_cli.errors import ConfigError, shown, some
-from dae_cli.files import unwritable, with_home, write_text
+from dae_cli.files import with_home, write_text
 
 if TYPE_CHECKING:
     from dae_cli.data.own.declaration import Declaration
@@ -78,8 +77,7 @@ def new(
     _require_free(study, data)
     shape = _image_shape(image) if image else []
     declared = study / f"{name_of_data(data.resolve().stem)}{DATA_SUFFIX}"
-    with _made(study):
-        spec, declaration, why = _read(data, declared, label_name, unlabelled, shape)
+    spec, declaration, why = _read(data, declared, label_name, unlabelled, shape)
     command = shown(shlex.quote(f"{study}/"))
     for name, text in NewStudy(command, declaration, why, spec).files().items():
         write_text(study / name, text)
@@ -108,23 +106,6 @@ def _read(
     declaration, why = infer_declaration(data, declared.parent, label_name, unlabelled, image)
     prepared = read_own(declared, declaration, lambda _: None)
     return spec_of(prepared.name), declaration, why
-
-
-@contextmanager
-def _made(study: Path) -> Iterator[None]:
-    """Make the folder, from which paths in it begin; it goes again if what follows fails."""
-    is_new = not study.exists()
-    try:
-        study.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(study, error) from error
-    try:
-        yield
-    except BaseException:
-        if is_new:
-            with suppress(OSError):
-                study.rmdir()
-        raise
 
 
 def _require_free(study: Path, data: Path) -> None:

@@ -92,10 +92,12 @@ def read_rows(
 
 
 def named_file(folder: Path, name: str) -> Path:
-    """The path that a declaration in a folder names, without `..` where it leads there as well."""
+    """The path that a declaration in a folder, which need not be there, names; without `..`."""
     path = folder / name
     short = Path(os.path.normpath(path))
-    return short if path.exists() and short.exists() and short.samefile(path) else path
+    if path.exists() and not (short.exists() and short.samefile(path)):
+        return path  # where the folder is a link, `..` is elsewhere
+    return short
 
 
 def sources_of(path: Path) -> Iterable[Path]:
