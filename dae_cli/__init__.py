@@ -1,3 +1,24 @@
 """dae: replicate the denoising-autoencoder experiments of ICML 2008."""
 
 __version__ = "0.1.0"
+__all__ = ["StackedDenoisingAutoencoder", "__version__", "load_run"]
+
+# What follows imports nothing until it is asked for: `import dae_cli` stays quick, and the command
+# takes the current folder off the path before it imports anything.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dae_cli.api.estimator import StackedDenoisingAutoencoder
+    from dae_cli.api.run import load_run
+else:
+    _PUBLIC = {
+        "StackedDenoisingAutoencoder": "dae_cli.api.estimator",
+        "load_run": "dae_cli.api.run",
+    }
+
+    def __getattr__(name):
+        """Import a public name when it is first asked for."""
+        if name not in _PUBLIC:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(_PUBLIC[name]), name)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from dae_cli.errors import ConfigError, DaeError, NameTooLongError, OutputError
 
@@ -23,9 +23,16 @@ _LONGEST = 60  # bytes of a name that its temporary name repeats; file systems a
 
 
 def write_whole(path: Path, content: bytes, *, make_folder: bool = True) -> None:
+    """Write a file as `whole_file` does; raises OutputError as it does."""
+    with whole_file(path, make_folder=make_folder) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_file(path: Path, *, make_folder: bool = True) -> Iterator[IO[bytes]]:
     """Write under a temporary name in the same folder, force it to the disk, and rename it.
 
-    If anything fails, the file that was there stays, and no other.
+    If anything fails, within the block too, the file that was there stays, and no other.
 
     Args:
         make_folder: whether to make a missing folder; not where somebody must have removed it.
@@ -38,7 +45,7 @@ def write_whole(path: Path, content: bytes, *, make_folder: bool = True) -> None
         if make_folder:
             path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -39,7 +39,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     "config": ("config", "config_* own_data new light_commands search extension"),
     "data": (
         "data",
-        "recipes data_* own_data new sources downloads natural_images mnist trust home extension",
+        "recipes data_* own_data new encode sources downloads natural_images mnist trust home "
+        "extension",
     ),
     "figures": (
         "figures",
@@ -56,10 +57,11 @@ ROOMS: dict[str, tuple[str, str]] = {
         "commit lacking_data results_folders numerics reference",
     ),
     "search": ("search", "search committed_results cluster numerics"),
+    "api": ("api", "encode estimator"),
     "commands": (
         "commands",
         "light_commands train replicate evaluate report verify data_commands filters_command "
-        "search engine_option stopping cluster docs home new",
+        "new encode search engine_option stopping cluster docs home compare scripts",
     ),
     "root": (
         "files csvfile tensors stopping machine errors import_path __main__",

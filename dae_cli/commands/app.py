@@ -29,6 +29,10 @@ COMMANDS = {
         "Draw the pretrained filters of runs side by side.",
         "dae filters icml2008/convex-0 icml2008/convex-25",
     ),
+    "encode": (
+        "Write what a run's layers make of its data, or of other rows.",
+        "dae encode icml2008/convex-25 --data new.npz --out codes.npz",
+    ),
     "replicate": (
         "Run every cell of a study and compare it with the paper.",
         "dae replicate icml2008 --only convex-0 --only convex-10",

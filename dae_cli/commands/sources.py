@@ -8,15 +8,14 @@ from pathlib import Path
 
 import typer
 
-from dae_cli.config.experiments import ResolvedStudy, resolve_experiment, resolve_study
+from dae_cli.config.experiments import ResolvedStudy, resolve_study
 from dae_cli.config.names import STUDY_FILE, Target, find_target, label, study_folders
 from dae_cli.config.saved_settings import SETTINGS, read_settings, require_fit
 from dae_cli.config.study_schema import read_study_file
 from dae_cli.errors import ConfigError, DaeError, RunFolderError, some
-from dae_cli.files import with_home
 from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
-from dae_cli.study.run.job import CONFIG, RUNS, default_out, is_run_name
-from dae_cli.study.run.record import finished_runs
+from dae_cli.study.run.folder import run_folder as named_run
+from dae_cli.study.run.job import RUNS, default_out, is_run_name
 
 
 def results_of(
@@ -190,40 +189,5 @@ def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
 
 
 def run_folder(source: str) -> Path:
-    """The run folder that is named, or that of the finished run of the experiment named.
-
-    Raises:
-        RunFolderError: the folder is no run's; the experiment has no finished run.
-        ConfigError: neither a folder nor an experiment.
-    """
-    path = with_home(source)
-    if path.is_dir() and not (path / STUDY_FILE).is_file():
-        if (path / CONFIG).is_file():
-            return path
-        raise RunFolderError(f"{source}: not a run folder (there is no {CONFIG})")
-    is_yaml = path.suffix == ".yaml"
-    if not is_yaml and (path.parent.name == RUNS or path.is_absolute()):
-        raise _no_run_folder(source)
-    try:
-        find_target(source)
-    except ConfigError:
-        if len(path.parts) > 1 and path.parent.is_dir() and not is_yaml:
-            raise _no_run_folder(source) from None
-        raise
-    newest, *others = finished_runs(resolve_experiment(source), source)
-    if others:
-        typer.echo(
-            f"{source}: {len(others) + 1} finished runs, of different data or numerics; taken is "
-            f"the newest, {newest}; to take another one, give its folder",
-            err=True,
-        )
-    return newest
-
-
-def _no_run_folder(source: str) -> RunFolderError:
-    there = with_home(source).parent
-    what = f"ls {there} shows what there is" if there.is_dir() else f"nor is there a folder {there}"
-    return RunFolderError(
-        f"{source}: there is no such run folder; {what} (run folders come with no clone: "
-        "dae replicate and dae train make them)"
-    )
+    """As `study.run.folder.run_folder`; which of several runs is taken is said on stderr."""
+    return named_run(source, lambda text: typer.echo(text, err=True))

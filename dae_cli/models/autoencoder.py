@@ -71,14 +71,23 @@ class Autoencoder(Encoder):
         decoder = {} if self.decoder_weight is None else {"decoder_weight": self.decoder_weight}
         return super().parameters() | decoder
 
+    @property
+    def decoder(self) -> Tensor:
+        """V, (d, hidden), or the transposed Wᵀ in its place."""
+        return self.weight.T if self.decoder_weight is None else self.decoder_weight
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Map codes h (m, hidden) to reconstructions x̂ (m, d)."""
+        decoder_input = torch.addmm(self.visible_bias, codes, self.decoder.T)
+        return decoder_input.sigmoid_() if self.loss == "cross-entropy" else decoder_input
+
     def sgd_step(self, batch: DenoisingBatch, learning_rate: float) -> Tensor:
         """Take one step of gradient descent in place.
 
         Returns:
             The cost before the step, summed over the rows, without what weight decay adds.
         """
-        decoder = self.weight.T if self.decoder_weight is None else self.decoder_weight
-        codes = self.encode(batch.corrupted)
+        decoder, codes = self.decoder, self.encode(batch.corrupted)
         decoder_input = torch.addmm(self.visible_bias, codes, decoder.T)
         if self.loss == "cross-entropy":
             cost = cross_entropy(decoder_input, batch.clean)

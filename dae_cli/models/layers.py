@@ -68,6 +68,10 @@ class Encoder:
         """Map inputs (m, d) to codes h (m, hidden)."""
         return torch.addmm(self.hidden_bias, inputs, self.weight.T).sigmoid_()
 
+    def decode(self, codes: Tensor) -> Tensor:
+        """Map codes h (m, hidden) to reconstructions sigm(c + Wᵀ h), (m, d)."""
+        return torch.addmm(self.visible_bias, codes, self.weight).sigmoid_()
+
     def sgd_step(self, batch: Any, learning_rate: float) -> Tensor:
         """Take one step of stochastic gradient descent, in place.
 

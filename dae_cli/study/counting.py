@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.config.experiments import load_resolved
-from dae_cli.config.schema import Experiment, FilterExperiment, PretrainedExperiment, SvmExperiment
+from dae_cli.config.schema import (
+    AnyExperiment,
+    Experiment,
+    FilterExperiment,
+    PretrainedExperiment,
+    SvmExperiment,
+)
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Origin, Prepared, Split
 from dae_cli.data.datasets import OwnDataset
@@ -21,7 +27,7 @@ from dae_cli.errors import DownloadError, RunFolderError
 from dae_cli.study.run.checkpoints import expected_of
 from dae_cli.study.run.engine_choice import engine_for_counting
 from dae_cli.study.run.job import CHECKPOINT, CONFIG, FILTERS_CSV, PARTIAL
-from dae_cli.study.run.record import read_status, trust_of
+from dae_cli.study.run.record import Status, read_status, trust_of
 from dae_cli.study.run.run import dataset_for, use_one_thread
 from dae_cli.study.verdict import half_width_95
 from dae_cli.svm.files import load_svm
@@ -61,14 +67,7 @@ def evaluate_run(
     Raises:
         RunFolderError: not a finished run, damaged, or trained on other data than there is now.
     """
-    if not folder.exists() and (partial := folder.with_name(folder.name + PARTIAL)).exists():
-        folder = partial
-    status = read_status(folder)
-    if status.state != "done":
-        raise RunFolderError(
-            f"{folder}: the run is not finished; go on with dae train --resume or dae replicate"
-        )
-    experiment = load_resolved(folder / CONFIG)
+    folder, status, experiment = finished_run(folder)
     if isinstance(experiment, FilterExperiment):
         raise RunFolderError(
             f"{folder}: was trained for its filters, without labels: there are no errors to count; "
@@ -93,6 +92,22 @@ def evaluate_run(
         error_percent=100.0 * wrong / len(rows),
         half_width_95=half_width_95(wrong, len(rows)),
     )
+
+
+def finished_run(folder: Path) -> tuple[Path, Status, AnyExperiment]:
+    """Return the folder of a finished run, also where its rename is lacking, and what it records.
+
+    Raises:
+        RunFolderError: not a finished run, or damaged.
+    """
+    if not folder.exists() and (partial := folder.with_name(folder.name + PARTIAL)).exists():
+        folder = partial
+    status = read_status(folder)
+    if status.state != "done":
+        raise RunFolderError(
+            f"{folder}: the run is not finished; go on with dae train --resume or dae replicate"
+        )
+    return folder, status, load_resolved(folder / CONFIG)
 
 
 def load_model(

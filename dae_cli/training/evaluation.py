@@ -1,8 +1,9 @@
-"""Without gradients: counting the rows that a network gets wrong, and encoding rows."""
+"""Without gradients: classifying rows, counting those that are wrong, encoding and decoding."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from dae_cli.data.dataset import Split
 from dae_cli.engines.engine import Engine
 from dae_cli.models.layers import Encoder
 from dae_cli.models.network import Network
-from dae_cli.training.inputs import FloatRows, Inputs, Pixels, host_zeros
+from dae_cli.training.inputs import ArrayRows, FloatRows, Inputs, Pixels, host_zeros
 
 CHUNK_ROWS = 1000
 """Rows encoded or classified at a time."""
@@ -25,12 +26,59 @@ def count_wrong(network: Network, split: Split, engine: Engine) -> int:
 
 def wrong_rows(network: Network, split: Split, engine: Engine) -> NDArray[np.bool_]:
     """Return, for each row of a split in its order, whether the network classifies it wrongly."""
-    engine.prepare(network)
-    wrong = np.empty(len(split), dtype=np.bool_)
-    for part, inputs in _chunks(Pixels(split, CHUNK_ROWS), engine):
-        predicted = engine.scores(network, inputs).argmax(dim=1).cpu().numpy()
-        wrong[part] = predicted != split.labels[part]
+    predicted = predict_rows(network, Pixels(split, CHUNK_ROWS), engine)
+    wrong: NDArray[np.bool_] = predicted != split.labels
     return wrong
+
+
+def predict_rows(
+    network: Network, rows: Inputs | ArrayRows, engine: Engine
+) -> NDArray[np.integer[Any]]:
+    """Return the class of each row, from 0."""
+    predicted = np.empty(len(rows), dtype=np.intp)
+    for part, scores in _scored(network, rows, engine):
+        predicted[part] = scores.argmax(dim=1).cpu().numpy()
+    return predicted
+
+
+def score_rows(network: Network, rows: Inputs | ArrayRows, engine: Engine) -> NDArray[np.float32]:
+    """Return what enters the softmax for each row, (n, classes)."""
+    found = np.empty((len(rows), len(network.top.bias)), dtype=np.float32)
+    for part, scores in _scored(network, rows, engine):
+        found[part] = scores.cpu().numpy()
+    return found
+
+
+def _scored(
+    network: Network, rows: Inputs | ArrayRows, engine: Engine
+) -> Iterator[tuple[slice, Tensor]]:
+    engine.prepare(network)
+    for part, inputs in _chunks(rows, engine):
+        yield part, engine.scores(network, inputs)
+
+
+def through_layers(
+    rows: Inputs | ArrayRows,
+    layers: Sequence[Encoder],
+    engine: Engine,
+    out: NDArray[np.float32],
+    *,
+    and_back: bool = False,
+) -> None:
+    """Encode all rows, uncorrupted, by some layers, the lowest first; back again, decode the codes.
+
+    `out`: (rows, units of the last layer), or (rows, d) of the first one.
+    """
+    codes = []
+    for layer in layers:
+        engine.prepare(layer)
+        codes.append(engine.zeros(min(CHUNK_ROWS, len(rows)), len(layer.hidden_bias)))
+    for part, values in _chunks(rows, engine):
+        for layer, memory in zip(layers, codes, strict=True):
+            values = engine.encode(layer, values, memory[: len(values)])
+        for layer in reversed(layers) if and_back else ():
+            values = layer.decode(values)
+        out[part] = values.cpu().numpy()
 
 
 def encode_rows(rows: Inputs, layer: Encoder, engine: Engine) -> FloatRows:
@@ -44,7 +92,7 @@ def encode_rows(rows: Inputs, layer: Encoder, engine: Engine) -> FloatRows:
     return FloatRows(codes)
 
 
-def _chunks(rows: Inputs, engine: Engine) -> Iterator[tuple[slice, Tensor]]:
+def _chunks(rows: Inputs | ArrayRows, engine: Engine) -> Iterator[tuple[slice, Tensor]]:
     """Yield which rows come next, and these in the engine's memory, used again."""
     memory = engine.zeros(min(CHUNK_ROWS, len(rows)), rows.width)
     for start in range(0, len(rows), CHUNK_ROWS):

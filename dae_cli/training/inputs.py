@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -62,6 +64,25 @@ class FloatRows:
     def chunk(self, start: int, stop: int) -> Tensor:
         """Return rows in order, (stop - start, d), on the CPU."""
         return self.values[start:stop]
+
+
+class ArrayRows:
+    """Rows of any numbers, (n, d), read one chunk after the other as float32; not trained on.
+
+    Attributes:
+        width: d, the components of a row.
+    """
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        self.width = values.shape[1]
+        self._values = values
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def chunk(self, start: int, stop: int) -> Tensor:
+        """Return rows in order, (stop - start, d), on the CPU."""
+        return torch.from_numpy(np.array(self._values[start:stop], dtype=np.float32, order="C"))
 
 
 Inputs = Pixels | FloatRows

@@ -24,7 +24,7 @@ def read_content(path: Path, declaration: Declaration) -> tuple[Content, OwnFact
     Raises DataError: files that cannot be used.
     """
     declared = str(path)
-    parts, classes = _split_rows(declaration, path.parent)
+    parts, classes = split_rows(declaration, path.parent)
     image, channels = _image_of(parts["train"], declaration, declared)
     pixels, levels, notes = _scaled(parts, declaration, declared)
     labels = [_numbered(parts[split].labels, classes, len(parts[split])) for split in SPLITS]
@@ -49,7 +49,7 @@ def read_content(path: Path, declaration: Declaration) -> tuple[Content, OwnFact
     return content, facts, [*notes, *filter(None, [content.common_rows])]
 
 
-def _split_rows(
+def split_rows(
     declaration: Declaration, folder: Path
 ) -> tuple[dict[str, OwnRows], tuple[str, ...]]:
     """The rows of each split: given, or drawn of each class; without labels all are for training.
@@ -73,7 +73,7 @@ def _split_rows(
     if sum(fractions.values()) >= 1:
         raise DataError(f"{whole.where}: split leaves no training rows: declare smaller fractions")
     classes = _classes_of(parts)
-    drawn = _drawn(whole, [*fractions.values()], split.seed)
+    drawn = drawn_rows(whole, [*fractions.values()], split.seed)
     taken = zip([*fractions, "train"], drawn, strict=True)
     return parts | {name: whole.take(rows) for name, rows in taken}, classes
 
@@ -87,7 +87,7 @@ def _given(parts: dict[str, OwnRows], whole: OwnRows) -> OwnRows:
     return rows
 
 
-def _drawn(rows: OwnRows, fractions: Sequence[float], seed: int) -> list[NDArray[np.intp]]:
+def drawn_rows(rows: OwnRows, fractions: Sequence[float], seed: int) -> list[NDArray[np.intp]]:
     """Rows for each fraction, and the rest, in the order of the file.
 
     Of each class by itself; the draw is of the raw stream, which no version of numpy changes.
@@ -147,8 +147,12 @@ def _classes_of(parts: dict[str, OwnRows]) -> tuple[str, ...]:
                 f"{rows.where}, row {unknown[0] + 1}: no training row has the label "
                 f"{shown(str(rows.labels[unknown[0]]))}"
             )
-    whole = all(label.removeprefix("-").isdecimal() for label in found)
-    return tuple(sorted(found, key=int) if whole else found)
+    return tuple(sorted(found, key=int) if are_whole(found) else found)
+
+
+def are_whole(labels: Sequence[str]) -> bool:
+    """Whether all labels are whole numbers."""
+    return all(label.removeprefix("-").isdecimal() for label in labels)
 
 
 def _numbered(labels: NDArray[np.str_] | None, classes: tuple[str, ...], n: int) -> NDArray[Any]:
@@ -178,22 +182,28 @@ def _scaled(
         _require_between(one, low, high, declared, given=ends is not None)
     if low == 0 and high == round(high) <= 255 and all(_is_whole(one.values) for one in rows):
         return [one.values.astype(np.uint8) for one in rows], int(high), []
-    return [_mapped(one.values, low, high) for one in rows], None, []
+    return [mapped(one.values, low, high) for one in rows], None, []
 
 
-def _mapped(values: NDArray[Any], low: Any, high: Any) -> NDArray[np.float32]:
+def mapped(values: NDArray[Any], low: Any, high: Any) -> NDArray[np.float32]:
+    """Values between these two, each a number or one for each input, to [0, 1]."""
     share: NDArray[np.float64] = (values.astype(np.float64) - low) / (high - low)
     return np.clip(share, 0, 1).astype(np.float32)
 
 
 def _by_columns(rows: Sequence[OwnRows]) -> tuple[list[Pixels], None, list[str]]:
     """Each input by its least and largest training value; what lies beyond is cut."""
-    low = rows[0].values.min(axis=0).astype(np.float64)
-    high = rows[0].values.max(axis=0).astype(np.float64)
-    high = np.where(high > low, high, low + 1)
+    low, high = ends_of_columns(rows[0])
     beyond = sum(int(((one.values < low) | (one.values > high)).sum()) for one in rows[1:])
     notes = [f"{beyond} values of other rows lie beyond the training rows' and are cut"]
-    return [_mapped(one.values, low, high) for one in rows], None, notes if beyond else []
+    return [mapped(one.values, low, high) for one in rows], None, notes if beyond else []
+
+
+def ends_of_columns(rows: OwnRows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What becomes 0 and 1 of each input."""
+    low = rows.values.min(axis=0).astype(np.float64)
+    high = rows.values.max(axis=0).astype(np.float64)
+    return low, np.where(high > low, high, low + 1)
 
 
 def _is_whole(values: NDArray[Any]) -> bool:
@@ -204,11 +214,20 @@ def _is_bounded(pixels: Sequence[Pixels]) -> bool:
     return all(part.min(initial=0) >= 0 and part.max(initial=1) <= 1 for part in pixels)
 
 
+def first_beyond(rows: OwnRows, low: float, high: float) -> tuple[int, int] | None:
+    """Row and column of the first value that lies beyond these two, by more than rounding."""
+    low, high = low - BEYOND, high + BEYOND
+    values = rows.values
+    if not values.size or (values.min() >= low and values.max() <= high):
+        return None
+    row, column = np.argwhere((values < low) | (values > high))[0]
+    return int(row), int(column)
+
+
 def _require_between(rows: OwnRows, low: float, high: float, declared: str, given: bool) -> None:
-    wrong = (rows.values < low - BEYOND) | (rows.values > high + BEYOND)
-    if not wrong.any():
+    if (place := first_beyond(rows, low, high)) is None:
         return
-    row, column = np.argwhere(wrong)[0]
+    row, column = place
     least, most = rows.values.min(), rows.values.max()
     remedy = f"declare in {declared} what becomes 0 and 1, scale: {{from: [{least:g}, {most:g}]}}"
     if not given:

@@ -6,19 +6,23 @@ Messages name the file, the row (from 1, without the header) and the column.
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 import tokenize
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.own.declaration import Declaration
 from dae_cli.data.photographs import grey_pixels
-from dae_cli.data.readers.zipped import DAMAGE
+from dae_cli.data.readers.npz import NpzArray, read_header, read_numbers
+from dae_cli.data.readers.zipped import DAMAGE, open_member, opened_zip
 from dae_cli.errors import DataError, did_you_mean, shown, some
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -64,13 +68,59 @@ class OwnRows:
         labels = None if self.labels is None else self.labels[rows]
         return replace(self, values=self.values[rows], labels=labels, numbers=rows)
 
+    def blocks(self, size: int) -> Iterator[OwnRows]:
+        """Yield all rows, so many at a time, without their labels."""
+        numbers = np.arange(len(self)) if self.numbers is None else self.numbers
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield replace(self, values=self.values[part], labels=None, numbers=numbers[part])
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedRows(OwnRows):
+    """Rows of an .npz that are read when they are asked for, a block at a time, never all at once.
+
+    `values` has no rows, but their type and width.
+    """
+
+    path: Path = Path()
+    key: str = ""
+    """Of the array in the file."""
+    count: int = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def blocks(self, size: int) -> Iterator[OwnRows]:
+        """Yield all rows, so many at a time, without their labels.
+
+        Raises DataError: the file is damaged, or has changed; a value is not finite.
+        """
+        inputs = self.values.shape[1]
+        with opened_zip(self.path, ".npz of numbers") as archive:
+            member = archive.getinfo(f"{self.key}.npy")
+            with open_member(archive, member, sys.maxsize, self.path) as stream:
+                array = read_header(stream, self.key, self.path)
+                for start in range(0, self.count, size):
+                    numbers = np.arange(start, min(start + size, self.count))
+                    values = read_numbers(array, len(numbers) * inputs, self.path)
+                    rows = OwnRows(self.where, values.reshape(-1, inputs), None, numbers=numbers)
+                    _require_finite(rows)
+                    yield rows
+                stream.read(1)  # reaching the end also checks the CRC-32
+
 
 def read_rows(
-    path: Path, declaration: Declaration, like: OwnRows | None = None
+    path: Path,
+    declaration: Declaration,
+    like: OwnRows | None = None,
+    *,
+    streamed: bool = False,
 ) -> dict[str, OwnRows]:
     """The rows of a file by split; under `train` where the file is not split itself.
 
-    `like`: rows that these must fit, of the file with the training rows.
+    `like`: rows that these must fit, of the file with the training rows; `streamed`: rows of an
+    .npz are `StreamedRows`, unless it has them column by column.
     Raises DataError: it cannot be read, or holds something else.
     """
     if not path.exists():
@@ -78,7 +128,7 @@ def read_rows(
     if path.is_dir():
         rows = {"train": _read_folder(path, declaration, like)}
     elif path.suffix.casefold() == ".npz":
-        rows = _read_npz(path, declaration)
+        rows = _read_npz(path, declaration, streamed)
     elif path.suffix.casefold() in SEPARATORS:
         rows = {"train": _read_table(path, declaration, like)}
     else:
@@ -86,7 +136,7 @@ def read_rows(
     for one in rows.values():
         if len(one) == 0:
             raise DataError(f"{one.where}: holds no rows")
-        _require_fit(one, like or next(iter(rows.values())))
+        _require_fit(one, next(iter(rows.values())) if like is None else like)
         _require_finite(one)
     return rows
 
@@ -123,20 +173,10 @@ def _require_finite(rows: OwnRows) -> None:
 
 def column_names(path: Path) -> list[str]:
     """The names in the first row of a table. Raises DataError: it has none, or not for each."""
-    import pandas as pd
-
     try:
-        first = pd.read_csv(
-            path,
-            sep=SEPARATORS[path.suffix.casefold()],
-            header=None,
-            nrows=1,
-            dtype=str,
-            keep_default_na=False,
-        )
+        names = _columns_of(path)
     except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
         raise DataError(f"{path}: cannot be read as a table ({error})") from error
-    names = [str(name) for name in first.iloc[0]]
     if twice := [name for name in names if names.count(name) > 1]:
         raise DataError(f"{path}: two columns are named {shown(twice[0])}; rename one of them")
     if "" in names:
@@ -183,7 +223,7 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
             row = int(np.flatnonzero(labels == "")[0]) + 1
             raise DataError(f"{path}, row {row}, column {shown(label)}: the label is missing")
     table = table.drop(columns=left_out)
-    if like is not None and tuple(table.columns) != like.columns:
+    if like is not None and like.columns and tuple(table.columns) != like.columns:
         missing = [name for name in like.columns if name not in names]
         others = [name for name in table.columns if name not in like.columns]
         if missing or others:
@@ -211,6 +251,25 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
     return OwnRows(str(path), values, labels, tuple(map(str, table.columns)))
 
 
+def _columns_of(path: Path) -> list[str]:
+    import pandas as pd
+
+    separator = SEPARATORS[path.suffix.casefold()]
+    first = pd.read_csv(path, sep=separator, header=None, nrows=1, dtype=str, keep_default_na=False)
+    return [str(name) for name in first.iloc[0]]
+
+
+def names_in(path: Path) -> list[str]:
+    """The columns of a table, or the keys of an .npz; none of what cannot be read, or a folder."""
+    try:
+        if path.suffix.casefold() in SEPARATORS:
+            return _columns_of(path)
+        with np.load(path, allow_pickle=False) as arrays:
+            return list(arrays)
+    except (*_DAMAGE, AttributeError):  # the latter of a single array
+        return []
+
+
 def _is_numeric(text: str) -> bool:
     try:
         float(text)
@@ -219,13 +278,13 @@ def _is_numeric(text: str) -> bool:
     return True
 
 
-def _read_npz(path: Path, declaration: Declaration) -> dict[str, OwnRows]:
+def _read_npz(path: Path, declaration: Declaration, streamed: bool) -> dict[str, OwnRows]:
     try:
         with path.open("rb") as stream:
             arrays = np.load(stream, allow_pickle=False)
             if isinstance(arrays, np.ndarray):
                 raise ValueError("it is a single array; save it with numpy.savez, as X")
-            return _npz_rows(path, arrays, declaration)
+            return _npz_rows(path, arrays, declaration, streamed)
     except _DAMAGE as error:
         remedy = ""
         if "pickle" in str(error):
@@ -233,7 +292,9 @@ def _read_npz(path: Path, declaration: Declaration) -> dict[str, OwnRows]:
         raise DataError(f"{path}: cannot be read as an .npz of numbers ({error}){remedy}") from None
 
 
-def _npz_rows(path: Path, arrays: Any, declaration: Declaration) -> dict[str, OwnRows]:
+def _npz_rows(
+    path: Path, arrays: Any, declaration: Declaration, streamed: bool
+) -> dict[str, OwnRows]:
     keys, label = list(arrays), declaration.label
     found = f"its keys are {', '.join(map(shown, keys))}"
     named = {key.casefold(): key for key in keys}
@@ -242,13 +303,16 @@ def _npz_rows(path: Path, arrays: Any, declaration: Declaration) -> dict[str, Ow
         split = {"train": named["x"]}
     if "train" not in split:
         raise DataError(f"{path}: has neither X nor X_train; {found}")
-    rows = {}
+    rows: dict[str, OwnRows] = {}
     for name, key in split.items():
-        values = np.asarray(arrays[key])  # a member of another format comes as its bytes
-        if values.dtype.kind not in "fiub" or values.ndim < 2:
+        header = _header_of_rows(path, arrays.zip, key) if streamed else None
+        # A member of another format comes as its bytes.
+        array = np.asarray(arrays[key]) if header is None else header
+        (n, *size), dtype = array.shape or (0,), array.dtype
+        if dtype.kind not in "fiub" or not size:
             raise DataError(
-                f"{path}: {key} is {values.dtype} of shape {values.shape}; expected numbers, a row "
-                "for each example"
+                f"{path}: {key} is {dtype} of shape {array.shape}; expected numbers, a row for "
+                "each example"
             )
         labels = None
         if label is not None:
@@ -256,11 +320,25 @@ def _npz_rows(path: Path, arrays: Any, declaration: Declaration) -> dict[str, Ow
             if label_key not in keys:
                 near = did_you_mean(label_key, keys)
                 raise DataError(f"{path}: has no key {shown(label_key)}{near}; {found}")
-            labels = _labels_of(np.asarray(arrays[label_key]), len(values), f"{path}: {label_key}")
-        size = tuple(n for n in values.shape[1:] if n != 1)
-        image = size if len(size) == 2 or (len(size) == 3 and size[2] == 3) else None
-        rows[name] = OwnRows(f"{path}: {key}", values.reshape(len(values), -1), labels, image=image)
+            labels = _labels_of(np.asarray(arrays[label_key]), n, f"{path}: {label_key}")
+        where, width = f"{path}: {key}", math.prod(size)
+        size = [length for length in size if length != 1]
+        image = tuple(size) if len(size) == 2 or (len(size) == 3 and size[2] == 3) else None
+        if isinstance(array, np.ndarray):
+            rows[name] = OwnRows(where, array.reshape(n, width), labels, image=image)
+        else:
+            none = np.empty((0, width), dtype)
+            rows[name] = StreamedRows(where, none, labels, image=image, path=path, key=key, count=n)
     return rows
+
+
+def _header_of_rows(path: Path, archive: ZipFile, key: str) -> NpzArray | None:
+    """The header of an array that can be read row by row; None of another."""
+    if (name := f"{key}.npy") not in archive.namelist():
+        return None
+    with open_member(archive, archive.getinfo(name), sys.maxsize, path) as stream:
+        header = read_header(stream, key, path)
+    return header if header.order == "C" else None
 
 
 def _labels_of(labels: NDArray[Any], n: int, where: str) -> NDArray[np.str_]:
@@ -280,7 +358,10 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
             f"{folder}: the classes of a folder of images are its subfolders; leave label out"
         )
     files = images_by_class(folder)
-    first, given = files[0][0], declaration.image or (like and list(like.image or ()))
+    first, given = files[0][0], declaration.image
+    model: object = "declared" if given else first
+    if not given and like is not None and like.image:
+        given, model = list(like.image), like.where
     coloured = len(given) == 3 if given else _is_coloured(first)
     size = tuple(given[:2]) if given else None
     rows = []
@@ -291,7 +372,7 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
             if not declaration.resize:
                 raise DataError(
                     f"{path}: has {pixels.shape[1]} x {pixels.shape[0]} pixels, expected "
-                    f"{size[1]} x {size[0]} as {'declared' if declaration.image else first}; "
+                    f"{size[1]} x {size[0]} as {model}; "
                     "declare resize: true, or take it out"
                 )
             pixels = _resized(pixels, size)

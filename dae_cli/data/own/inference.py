@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
 
 import numpy as np
 
@@ -19,9 +18,9 @@ from dae_cli.data.own.files import (
     column_names,
     image_size,
     images_by_class,
+    names_in,
     read_rows,
 )
-from dae_cli.data.readers.zipped import DAMAGE
 from dae_cli.errors import DataError, some
 
 LABELS = ("label", "labels", "target", "class", "y")
@@ -136,11 +135,7 @@ def _label_in(path: Path, names: Sequence[str], likely: str | None = None) -> st
 
 def _npz_names(path: Path) -> list[str]:
     """Keys that may hold labels, as a declaration names them; none of a file that is no .npz."""
-    try:
-        with ZipFile(path) as archive:
-            keys = [name.removesuffix(".npy") for name in archive.namelist()]
-    except (OSError, *DAMAGE):
-        return []
+    keys = names_in(path)
     values = ("x", *(f"x_{split}" for split in SPLITS))
     others = [key for key in keys if key.casefold() not in values]
     split = "x_train" in map(str.casefold, keys)

@@ -38,7 +38,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class _Array:
+class NpzArray:
     """An array of which only the header was read, at the start of its numbers."""
 
     stream: IO[bytes]
@@ -60,7 +60,7 @@ def read_npz(path: Path, spec: DatasetSpec) -> Content:
         contents: list[Any] = []
         for key, member in _members(archive, path).items():
             with open_member(archive, member, most, path) as stream:
-                array = _header(stream, key, path)
+                array = read_header(stream, key, path)
                 _require_expected(array, spec, path)
                 read = _pixels if key.startswith("X") else _labels
                 contents.append(read(array, spec, path))
@@ -101,7 +101,7 @@ def _members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]
     return {key: members[key] for key in KEYS}
 
 
-def _header(stream: io.BufferedReader, key: str, path: Path) -> _Array:
+def read_header(stream: io.BufferedReader, key: str, path: Path) -> NpzArray:
     start = io.BytesIO(stream.peek()[:HEADER_BYTES])
     try:
         with warnings.catch_warnings():
@@ -116,10 +116,10 @@ def _header(stream: io.BufferedReader, key: str, path: Path) -> _Array:
     except (RecursionError, MemoryError) as error:
         raise DataError(f"{path}: {key} has a damaged header; save it again") from error
     stream.read(start.tell())
-    return _Array(stream, key, shape, dtype, "F" if by_columns else "C")
+    return NpzArray(stream, key, shape, dtype, "F" if by_columns else "C")
 
 
-def _require_expected(array: _Array, spec: DatasetSpec, path: Path) -> None:
+def _require_expected(array: NpzArray, spec: DatasetSpec, path: Path) -> None:
     """Raise DataError unless shape and type are those of the array of the set."""
     key, found, dtype, classes = array.key, array.shape, array.dtype, spec.n_classes
     if not _fits(key, found, spec):
@@ -172,13 +172,13 @@ def _advice(key: str, found: Shape, spec: DatasetSpec) -> str:
     return "supply the whole set, in its original order"
 
 
-def _pixels(array: _Array, spec: DatasetSpec, path: Path) -> Pixels:
+def _pixels(array: NpzArray, spec: DatasetSpec, path: Path) -> Pixels:
     n_rows, *image = array.shape
     pixels = np.empty((n_rows, spec.n_pixels), np.float32 if spec.levels is None else np.uint8)
     rows_at_once = n_rows if array.order == "F" else BLOCK
     for start in range(0, n_rows, rows_at_once):
         n = min(rows_at_once, n_rows - start)
-        numbers = _numbers(array, n * spec.n_pixels, path)
+        numbers = read_numbers(array, n * spec.n_pixels, path)
         rows = numbers.reshape(n, *image, order=array.order).reshape(n, spec.n_pixels)
         for first in range(0, n, BLOCK):
             some = slice(start + first, start + min(first + BLOCK, n))
@@ -187,9 +187,9 @@ def _pixels(array: _Array, spec: DatasetSpec, path: Path) -> Pixels:
     return pixels
 
 
-def _labels(array: _Array, spec: DatasetSpec, path: Path) -> NDArray[np.uint8]:
+def _labels(array: NpzArray, spec: DatasetSpec, path: Path) -> NDArray[np.uint8]:
     where = f"{path}, {array.key}"
-    labels = _numbers(array, math.prod(array.shape), path).astype(np.float64)
+    labels = read_numbers(array, math.prod(array.shape), path).astype(np.float64)
     if not _are_labels(array.shape, len(labels)):
         one_hot = labels.reshape(array.shape, order=array.order)
         wrong = np.flatnonzero(~np.isin(one_hot, (0, 1)).all(axis=1) | (one_hot.sum(axis=1) != 1))
@@ -203,7 +203,7 @@ def _labels(array: _Array, spec: DatasetSpec, path: Path) -> NDArray[np.uint8]:
     return canonical_labels(labels, spec, where)
 
 
-def _numbers(array: _Array, n: int, path: Path) -> NDArray[Any]:
+def read_numbers(array: NpzArray, n: int, path: Path) -> NDArray[Any]:
     data = array.stream.read(n * array.dtype.itemsize)
     if len(data) < n * array.dtype.itemsize:
         raise DataError(

@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import from_json, to_json
 
 from dae_cli.config.dump import dump_yaml
-from dae_cli.config.experiments import ResolvedExperiment, load_resolved
+from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
 from dae_cli.csvfile import Minutes
 from dae_cli.data.dataset import Origin, Trust
@@ -30,13 +30,11 @@ from dae_cli.files import write_json
 from dae_cli.study.paper import compared_with
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.job import (
-    CHECKPOINT,
     CONFIG,
     ENVIRONMENT,
     STATUS,
     Job,
     config_sha256,
-    default_runs,
     destruction_percent,
     model_name,
 )
@@ -234,7 +232,7 @@ def row_of(job: Job) -> RunRow:
     """
     try:
         status, env = read_status(job.folder), read_environment(job.folder)
-        is_same = _has_settings(job.folder / CONFIG, job.experiment)
+        is_same = has_settings(job.folder / CONFIG, job.experiment)
     except (RunFolderError, ConfigError) as error:
         raise RunFolderError(f"{job.folder}: damaged ({error}); {REMEDY}") from error
     why = ""
@@ -254,7 +252,7 @@ def row_of(job: Job) -> RunRow:
     return done_row(replace(job, data=had), status, env)
 
 
-def _has_settings(config: Path, experiment: AnyExperiment) -> bool:
+def has_settings(config: Path, experiment: AnyExperiment) -> bool:
     """Tell whether a config.yaml is that of an experiment; parsed only if the text is another."""
     try:
         if config.read_bytes() == dump_yaml(experiment).encode():
@@ -372,47 +370,3 @@ def _is_comparable(experiment: AnyExperiment) -> bool:
     if isinstance(experiment, SvmExperiment):
         return experiment.subset is None
     return experiment.subset is None and experiment.corruption.kind == "masking"
-
-
-# Finished runs of an experiment
-
-
-def finished_runs(resolved: ResolvedExperiment, asked: str = "") -> list[Path]:
-    """Return the finished runs of an experiment and its seed, the newest first, on any data.
-
-    Args:
-        resolved: the experiment.
-        asked: how the user named it, for the message; its name unless given.
-
-    Raises:
-        RunFolderError: there is none. Those of the cell with other settings or seeds are named.
-    """
-    runs = default_runs(resolved)
-    done = {folder: cell for folder in sorted(runs.glob("*/")) if (cell := _done_cell(folder))}
-    matching = [folder for folder in done if _is_run_of(folder, resolved)]
-    if not matching:
-        same = [folder.name for folder, cell in done.items() if cell == resolved.cell]
-        others = ", ".join(same[:_MOST_NAMED])
-        more = f" and {len(same) - _MOST_NAMED} more" if len(same) > _MOST_NAMED else ""
-        there = f" (of other settings or seeds: {others}{more}; give the folder)" if same else ""
-        raise RunFolderError(
-            f"{resolved.name}: no finished run of these settings in {runs}{there}; "
-            f"train it with dae train {asked or resolved.name}"
-        )
-    return sorted(matching, key=lambda folder: (folder / CHECKPOINT).stat().st_mtime, reverse=True)
-
-
-def _done_cell(folder: Path) -> str | None:
-    """The cell of a finished run; None of any other folder."""
-    try:
-        status = read_status(folder)
-        return status.cell if status.state == "done" and (folder / CHECKPOINT).exists() else None
-    except (RunFolderError, OSError):
-        return None
-
-
-def _is_run_of(folder: Path, resolved: ResolvedExperiment) -> bool:
-    try:
-        return _has_settings(folder / CONFIG, resolved.experiment)
-    except (ConfigError, RunFolderError, OSError):
-        return False

@@ -1,0 +1,1 @@
+"""What notebooks and scripts import, as names of `dae_cli` itself."""

@@ -1,0 +1,287 @@
+"""A finished run in a notebook: its codes, reconstructions, predictions and filters.
+
+run = dae_cli.load_run("results/icml2008/runs/convex-sda3-25-s0-1a2b3c4d")
+codes = run.encode(X)
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from dae_cli.api.rows import class_labels, inputs_of
+from dae_cli.config.schema import (
+    PretrainedExperiment,
+    SvmExperiment,
+    as_pretrained,
+)
+from dae_cli.data.cache import load
+from dae_cli.data.content import BEYOND
+from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset, known_spec, spec_of
+from dae_cli.errors import ConfigError, DataError, RunFolderError
+from dae_cli.figures.greys import square_image, upright
+from dae_cli.models.corruption import corruption_of
+from dae_cli.models.layers import Encoder
+from dae_cli.study.counting import finished_run, load_network, recorded_data
+from dae_cli.study.run.checkpoints import metrics_csv
+from dae_cli.study.run.engine_choice import engine_for_counting
+from dae_cli.study.run.folder import run_folder
+from dae_cli.study.run.job import CHECKPOINT, METRICS, TRIALS, model_name
+from dae_cli.study.run.run import dataset_for, one_thread
+from dae_cli.svm.files import load_svm
+from dae_cli.svm.svm import Svm
+from dae_cli.training.evaluation import predict_rows, through_layers
+from dae_cli.training.inputs import ArrayRows
+from dae_cli.training.state import TrainingState
+from dae_cli.training.streams import Purpose, stream
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PathLike = str | os.PathLike[str]
+Rows = NDArray[np.float32]
+
+
+def load_run(path: PathLike, *, data_dir: PathLike | None = None) -> Run:
+    """Read a finished run.
+
+    `path` is its folder, or names the experiment that it is the newest finished run of.
+    `data_dir` has your copies of the data sets (DAE_DATA_DIR); the run of an SVM alone needs its
+    data, for its support vectors.
+
+    Raises:
+        DaeError: there is no such run, it is not finished, or it is damaged.
+    """
+    folder = run_folder(os.fspath(path), _silent)
+    return Run(folder, None if data_dir is None else Path(data_dir))
+
+
+class Run:
+    """A finished run, as `load_run` reads it.
+
+    `X` is an array (n, inputs) of numbers in the scale that the run was trained on: of the data
+    sets of the benchmark, greys in [0, 1]. Computed is in float32, with one thread and by the run's
+    own engine (by torch where this machine has not got that), to the bits of the commands.
+
+    Methods raise DataError for an `X` of another shape, or with values that are not finite or out
+    of range, and RunFolderError for what such a run has not got: an SVM has no layers, an
+    autoencoder trained for its filters no classes.
+    """
+
+    def __init__(self, folder: Path, data_dir: Path | None = None) -> None:
+        self.path, self._status, self._experiment = finished_run(folder)
+        self._data_dir, self._inputs = data_dir, inputs_of(self._experiment)
+        self._engine = engine_for_counting(self.path)
+        self._spec = known_spec(self._experiment.dataset)
+        self._state: TrainingState | None = None
+        if not isinstance(self._experiment, SvmExperiment):
+            self._state = load_network(self.path, self._experiment, self._status.data_sha256)
+            if self._state.best is not None:
+                self._engine.prepare(self._state.best)
+
+    def __repr__(self) -> str:
+        """The run's name, and what it is of."""
+        about = f"{model_name(self._experiment)} on {self._experiment.dataset}"
+        return f"<run {self.path.absolute().name}: {about}>"
+
+    def encode(self, X: ArrayLike, layer: int | None = None, *, pretrained: bool = False) -> Rows:
+        """Return the codes of a layer, (n, units): 1 is the lowest; the last one unless given.
+
+        They are those of the network as it was fine-tuned, which its predictions are made of, or
+        `pretrained`: as they were learned without labels. A run that is trained for its filters has
+        these alone, one without pretraining has none of them.
+        """
+        network, last = self._network_state.best, self._depth if layer is None else layer
+        if pretrained or network is None:
+            return self._through(X, self._pretrained(last))
+        no_decoder = torch.zeros(0)
+        layers = [Encoder(one.weight, one.bias, no_decoder) for one in network.layers]
+        return self._through(X, layers[: self._checked_layer(last)])
+
+    def reconstruct(self, X: ArrayLike, layer: int = 1) -> Rows:
+        """Return what the codes of a layer are decoded to, (n, inputs), by all layers below it.
+
+        Encoders and decoders are those of pretraining, which were trained together; a run keeps
+        both of each layer. Fine-tuning trains encoders alone, so its codes have no decoder. An RBM
+        gives P(v|h) of h = P(h|v).
+        """
+        return self._through(X, self._pretrained(layer), and_back=True)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the class of each row, (n,): numbers, or the labels of your own data."""
+        values = self._checked(X)
+        with one_thread():
+            if isinstance(self._experiment, SvmExperiment):
+                found = self._svm.predict(np.asarray(values, dtype=np.float32))
+            else:
+                network = self._network_state.best
+                if network is None:
+                    raise RunFolderError(
+                        f"{self.path}: was trained for its filters, without labels; there is "
+                        "nothing to predict"
+                    )
+                found = predict_rows(network, ArrayRows(values), self._engine)
+        return self._classes[found]
+
+    def filters(self) -> Rows:
+        """Return what the units of the first layer look for, one each, as `dae filters` draws them.
+
+        Rows of W after pretraining (of a network without it, after fine-tuning): (units, height,
+        width) of grey images, (units, height, width, 3) of colours, each upright; (units, inputs)
+        where rows are no images.
+        """
+        state, spec = self._network_state, self._spec
+        layer = state.layers[0] if self._is_pretrained or not state.best else state.best.layers[0]
+        weights = np.array(layer.weight.numpy(), order="C")
+        if spec is None:
+            return weights.reshape(-1, *square_image(weights.shape[1]))
+        if not spec.is_image:
+            return weights
+        shown = upright(weights, spec.image) if spec.stored_transposed else weights
+        return shown.reshape(-1, *spec.image, *([3] if spec.channels == 3 else []))
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """metrics.csv, one row an epoch; a new copy each time."""
+        import pandas as pd
+
+        if self._state is None:
+            raise RunFolderError(
+                f"{self.path}: an SVM has no epochs and so no {METRICS}; what was tried is in its "
+                f"{TRIALS}"
+            )
+        return pd.read_csv(io.StringIO(metrics_csv(self._state.history)))
+
+    def to_torch(self) -> torch.nn.Sequential:
+        """Return the network in plain torch, parameters copied: x (n, inputs) to what enters the
+        softmax, (n, classes), whose largest is the prediction, up to the rounding of float32.
+
+        Without a fine-tuned network: to the codes, (n, units).
+        """
+        state = self._network_state
+        modules: list[torch.nn.Module] = []
+        if state.best is None:
+            for encoder in state.layers:
+                modules += [_linear(encoder.weight, encoder.hidden_bias), torch.nn.Sigmoid()]
+            return torch.nn.Sequential(*modules)
+        for layer in state.best.layers:
+            modules += [_linear(layer.weight, layer.bias), torch.nn.Sigmoid()]
+        return torch.nn.Sequential(*modules, _linear(state.best.top.weight, state.best.top.bias))
+
+    # What the methods share
+
+    @property
+    def _network_state(self) -> TrainingState:
+        if self._state is None:
+            raise RunFolderError(f"{self.path}: an SVM has no layers; give the run of a network")
+        return self._state
+
+    @property
+    def _settings(self) -> PretrainedExperiment:
+        return as_pretrained(self._experiment)
+
+    @property
+    def _depth(self) -> int:
+        return len(self._network_state.layers)
+
+    @property
+    def _is_pretrained(self) -> bool:
+        return self._settings.pretrain.epochs > 0
+
+    @cached_property
+    def _classes(self) -> NDArray[Any]:
+        return class_labels(spec_of(self._experiment.dataset))
+
+    @cached_property
+    def _svm(self) -> Svm:
+        experiment, status = self._experiment, self._status
+        assert isinstance(experiment, SvmExperiment)
+        sha256, origin = status.data_sha256, status.data_origin
+        data = recorded_data(self.path, experiment.dataset, sha256, origin, self._data_dir, _silent)
+        dataset = dataset_for(experiment, load(data))
+        return load_svm(self.path / CHECKPOINT, experiment, sha256, dataset)
+
+    def _checked_layer(self, layer: int) -> int:
+        if not 1 <= layer <= self._depth:
+            raise ConfigError(f"layer {layer}: the run has layers 1 to {self._depth}")
+        return layer
+
+    def _pretrained(self, layer: int) -> list[Encoder]:
+        layers = self._network_state.layers[: self._checked_layer(layer)]
+        if not self._is_pretrained:
+            raise RunFolderError(
+                f"{self.path}: was not pretrained, so there are neither pretrained codes nor "
+                "reconstructions; encode gives those of its fine-tuned layers"
+            )
+        return layers
+
+    def _through(self, X: ArrayLike, layers: Sequence[Encoder], *, and_back: bool = False) -> Rows:
+        return self._computed(self._checked(X), layers, and_back)
+
+    def _computed(self, values: NDArray[Any], layers: Sequence[Encoder], and_back: bool) -> Rows:
+        width = self._inputs if and_back else len(layers[-1].hidden_bias)
+        out = np.empty((len(values), width), dtype=np.float32)
+        with one_thread():
+            through_layers(ArrayRows(values), layers, self._engine, out, and_back=and_back)
+        return out
+
+    def _checked(self, X: ArrayLike) -> NDArray[Any]:
+        """`X` as it is. Raises DataError."""
+        values = np.asarray(X)
+        inputs = self._inputs
+        if values.ndim != 2 or values.shape[1] != inputs:
+            images = values.ndim > 2 and math.prod(values.shape[1:]) == inputs
+            remedy = "; give X.reshape(len(X), -1)" if images else ""
+            raise DataError(f"X has shape {values.shape}, expected (n, {inputs}){remedy}")
+        if values.dtype.kind not in "fiub":
+            raise DataError(f"X is of type {values.dtype}, expected numbers")
+        low, high = (0.0, 1.0) if is_bounded(self._experiment.dataset) else (-math.inf, math.inf)
+        least, most = values.min(initial=0), values.max(initial=0)  # NaN if there is one
+        if least >= low - BEYOND and most <= high + BEYOND and math.isfinite(most - least):
+            return values
+        sound = np.isfinite(values) & (values >= low - BEYOND) & (values <= high + BEYOND)
+        row, column = np.argwhere(~sound)[0]
+        what = "a number" if math.isinf(high) else "a value from 0 to 1, as the run was trained on"
+        raise DataError(f"X[{row}, {column}] is {values[row, column]}, expected {what}")
+
+
+def denoised(run: Run, clean: Rows, layer: int) -> tuple[Rows, Rows]:
+    """Corrupt rows (n, inputs) as those of the first layer were, and reconstruct them from there.
+
+    The noise is that of the epoch after the last one of pretraining: always the same.
+    """
+    experiment, layers = run._settings, run._pretrained(layer)
+    corruption = corruption_of(experiment.corruption.kind, experiment.corruption.model_dump())
+    corrupted = np.empty_like(clean)
+    noise = stream(experiment.seed, Purpose.CORRUPTION, 0, experiment.pretrain.epochs)
+    corruption.corrupt(clean, noise, corrupted)
+    return corrupted, run._computed(corrupted, layers, and_back=True)
+
+
+def is_bounded(dataset: str) -> bool:
+    """Whether every value that was trained on had to lie in [0, 1]."""
+    if isinstance(dataset, OwnDataset) and dataset.facts:
+        return dataset.facts.bounded and dataset.facts.declaration.scale != "none"
+    return dataset != PHOTOGRAPHS
+
+
+def _linear(weight: torch.Tensor, bias: torch.Tensor) -> torch.nn.Linear:
+    units, inputs = weight.shape
+    linear = torch.nn.Linear(inputs, units, device="meta").to_empty(device="cpu")
+    with torch.no_grad():
+        linear.weight.copy_(weight)
+        linear.bias.copy_(bias)
+    return linear
+
+
+def _silent(_: str) -> None:
+    return None

@@ -1,0 +1,139 @@
+"""Further rows for a model that is trained: of a user's file, in the scale it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dae_cli.data.datasets import OwnDataset, known_spec
+from dae_cli.data.own.content import ends_of_columns, first_beyond, mapped, split_rows
+from dae_cli.data.own.declaration import Declaration, OwnFacts
+from dae_cli.data.own.files import GREYS, SEPARATORS, OwnRows, names_in, read_rows
+from dae_cli.data.own.prepare import read_own
+from dae_cli.errors import DataError
+
+Note = Callable[[str], None]
+LABEL = "y"
+"""The key of labels in an .npz where nothing else is declared."""
+
+
+def read_further(path: Path, dataset: str, inputs: int, note: Note) -> dict[str, OwnRows]:
+    """The rows of a file, as they stand there, by split; under `train` where it is not split.
+
+    It is read as the declaration of the run's data says, where these are the user's own. Labels,
+    and columns that are left out, need not be there.
+
+    `dataset`: what the run was trained on; `inputs`: of the run.
+    Raises DataError: it cannot be read, or holds something else.
+    """
+    facts = dataset.facts if isinstance(dataset, OwnDataset) else None
+    declaration = facts.declaration if facts else Declaration(file=path.name, label=LABEL)
+    names = [] if path.is_dir() else names_in(path)
+    label, spec = declaration.label, known_spec(dataset)
+    here = {
+        "label": label if label in names or f"{label}_train" in names else None,
+        "ignore": tuple(name for name in declaration.ignore if name in names),
+    }
+    columns: tuple[str, ...] = ()
+    if isinstance(dataset, OwnDataset) and facts and path.suffix.casefold() in SEPARATORS:
+        columns = _columns_trained_on(dataset, facts, note)
+    image = None
+    if spec and spec.is_image:
+        image = (*spec.image, 3) if spec.channels == 3 else spec.image
+    like = OwnRows(f"the run's data ({dataset})", np.empty((0, inputs)), None)
+    like = replace(like, columns=columns, image=image)
+    found = read_rows(path, declaration.model_copy(update=here), like, streamed=True)
+    if spec and spec.stored_transposed and path.is_dir():
+        found = {split: _transposed(rows, spec.image) for split, rows in found.items()}
+    return found
+
+
+def _columns_trained_on(dataset: OwnDataset, facts: OwnFacts, note: Note) -> tuple[str, ...]:
+    """The names of the inputs in their order; none where the run's table is not here any more."""
+    declaration = facts.declaration
+    table = dataset.path.parent / declaration.file
+    if table.suffix.casefold() not in SEPARATORS:
+        return ()
+    try:
+        same = read_own(dataset.path, declaration, note).sha256 == facts.sha256
+    except DataError:
+        same = False
+    if not same:
+        note(f"{table} is not here as the run had it: columns are taken in the order of the file")
+        return ()
+    left_out = (declaration.label, *declaration.ignore)
+    return tuple(name for name in names_in(table) if name not in left_out)
+
+
+def _transposed(rows: OwnRows, image: tuple[int, int]) -> OwnRows:
+    """Upright images as the benchmark stores those of some sets."""
+    values = rows.values.reshape(-1, *image).transpose(0, 2, 1)
+    return replace(rows, values=values.reshape(len(rows), -1))
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """How values of files become inputs of a model.
+
+    Attributes:
+        low, high: what becomes 0 and 1, a number or one for each input; None: values stay.
+        levels: of what is stored as bytes.
+        is_cut: whether what lies beyond is cut, else refused.
+    """
+
+    low: Any = None
+    high: Any = None
+    levels: int | None = None
+    is_cut: bool = False
+
+    def applied(self, rows: OwnRows) -> NDArray[np.float32]:
+        """Rows as the model takes them. Raises DataError: a value lies beyond `low` or `high`."""
+        values = rows.values
+        if self.low is None:
+            return values.astype(np.float32)
+        if self.is_cut:
+            return mapped(values, self.low, self.high)
+        if place := first_beyond(rows, self.low, self.high):
+            raise DataError(
+                f"{rows.place(*place)}: {values[place]:g} found, expected a value from "
+                f"{self.low:g} to {self.high:g}, as the run was trained on; scale the file alike, "
+                "or declare it (docs/your-data.md) and give the declaration"
+            )
+        if self.levels:  # as the bytes of a data set become greys
+            return (values.astype(np.float64) * (1.0 / self.levels)).astype(np.float32)
+        if (self.low, self.high) == (0, 1):  # the same numbers, in less time
+            clipped: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32, copy=False)
+            return clipped
+        return mapped(values, self.low, self.high)
+
+
+def scaling_of(dataset: str, rows: OwnRows, note: Note) -> Scaling:
+    """The scaling that a run's data had, for further rows.
+
+    `dataset`: what the run was trained on.
+    Raises DataError: it depends on training rows that are not here any more.
+    """
+    if not isinstance(dataset, OwnDataset) or dataset.facts is None:
+        if known_spec(dataset) is None:
+            return Scaling()  # patches of photographs, whitened
+        low, high = rows.ends or (0.0, 1.0)
+        return Scaling(low, high, int(high) if high > 1 else None)
+    facts, declaration = dataset.facts, dataset.facts.declaration
+    if declaration.scale == "none":
+        return Scaling()
+    if declaration.scale == "minmax":
+        if read_own(dataset.path, declaration, note).sha256 != facts.sha256:
+            raise DataError(
+                f"{dataset.path}: scale: minmax goes by the training rows, and these are others "
+                "now; put back the files that the run was trained on"
+            )
+        parts, _ = split_rows(declaration, dataset.path.parent)
+        return Scaling(*ends_of_columns(parts["train"]), is_cut=True)
+    is_folder = Path(declaration.file).suffix.casefold() not in (".npz", *SEPARATORS)
+    low, high = declaration.ends or rows.ends or (GREYS if is_folder else (0.0, 1.0))
+    return Scaling(low, high, facts.levels if facts.levels == high else None)
