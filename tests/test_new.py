@@ -57,7 +57,8 @@ def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
     ended = dae("new", "mine", "--data", "own.csv").succeeded()
     assert ended.lines[0].startswith("84 + 18 + 18 rows of 4 values, 2 classes: k0, k1")
     commands = [re.split(r"  +", line.strip())[0] for line in ended.lines[2:]]
-    assert commands == ["dae replicate mine/", "dae report mine/", "dae search mine/"]
+    codes = "dae encode mine/saa --out codes.npz"
+    assert commands == ["dae replicate mine/", codes, "dae search mine/"]
     assert {file.name for file in Path("mine").iterdir()} == {
         *(f"{cell}.yaml" for cell in CELLS),
         "study.yaml",
@@ -76,6 +77,7 @@ def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
     assert dae("report", "mine").succeeded().lines[-1] == "results/mine/REPORT.md"
     dae("verify", "mine/").succeeded()
     dae("evaluate", "mine/sda-25", "mine/saa.yaml").succeeded()
+    assert dae(*codes.split()[1:]).succeeded().lines == ["codes.npz"]
     dae("show", "mine/sdb-25").failed(2, "the study mine has no cell", "mine/sda-25")
     assert dae("show", "mine/nnet").out == dae("show", "mine/nnet.yaml").out
     table("own.csv", [["", *row[1:]] for row in blobs(120)], COLUMNS)

@@ -84,9 +84,10 @@ def new(
     if declaration.ignore:
         typer.echo(f"left out, {why['ignore']}: {some(declaration.ignore)}", err=True)
     typer.echo(f"{contents(spec)}; {label(declared)} and {label(study / STUDY_FILE)} say the rest")
+    first = "saa" if spec.n_classes else "ae"
     steps = [
         (f"dae replicate {command}", "trains every cell, then writes the report"),
-        (f"dae report {command}", "writes it again"),
+        (f"dae encode {command}{first} --out codes.npz", "the codes of a cell's last layer"),
         (f"dae search {command}", "selects better settings"),
     ]
     look = [(f"dae data show {shlex.quote(str(declared))}", "the images, as they are read")]
