@@ -36,15 +36,16 @@ ROOMS: dict[str, tuple[str, str]] = {
     "models": ("models", "equations rbm corruption engines training bits extension"),
     "engines": ("engines compilation", "engines bits engine_option equations"),
     "training": ("training", "training stopped_anywhere checkpoints bits train replicate"),
-    "config": ("config", "config_* own_data light_commands search extension"),
+    "config": ("config", "config_* own_data new light_commands search extension"),
     "data": (
         "data",
-        "recipes data_* own_data encode sources downloads natural_images mnist trust home "
+        "recipes data_* own_data new encode sources downloads natural_images mnist trust home "
         "extension",
     ),
     "figures": (
         "figures",
-        "sheets filters_command filter_studies plots report report_page golden data_commands",
+        "sheets filters_command filter_studies plots report report_page golden data_commands "
+        "own_data",
     ),
     "filters": ("filters", "filter_measures filter_studies filters_command"),
     "svm": ("svm", "svm result_readers checkpoints train golden"),
@@ -60,7 +61,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     "commands": (
         "commands",
         "light_commands train replicate evaluate report verify data_commands filters_command "
-        "encode search engine_option stopping cluster docs home compare scripts",
+        "new encode search engine_option stopping cluster docs home compare scripts",
     ),
     "root": (
         "files csvfile tensors stopping machine errors import_path __main__",

@@ -42,6 +42,7 @@ COMMANDS = (
         "verify",
         "ls",
         "show",
+        "new",
     ),
     *("data", "data list", "data fetch", "data make", "data verify", "data show"),
 )
@@ -97,6 +98,8 @@ data lst | lst | list
 train tiny/rect-0 --forse | --forse | --force
 show | EXPERIMENT
 data fetch | NAME
+new mine | --data
+new mine --data no.csv | --data | 'no.csv' does not exist
 show tiny --set | --set
 verify tiny --format csv | --format | 'csv' | json
 search tiny --sampler grid | --sampler | 'grid' | tpe

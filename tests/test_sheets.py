@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def weights(units: int, seed: int = 0, inputs: int = 120) -> Array:
     return np.random.default_rng(seed).normal(0, 0.5, (units, inputs)).astype(np.float32)
 
 
-def greys(layer: Array, image: tuple[int, int], limit: float) -> list[Array]:
+def greys(layer: Array, image: tuple[int, ...], limit: float) -> list[Array]:
     """The tiles of a layer: mid grey is 0, black and white are ±limit and what is beyond."""
     share = np.clip(layer.astype(np.float64) / limit, -1, 1)
     return list(np.floor(128 + 127.5 * share).astype(np.uint8).reshape(-1, *image))
@@ -62,11 +63,11 @@ def test_the_scale_goes_from_black_to_white_within_a_frame(tmp_path: Path) -> No
     assert (picture[top - 2, left - 2 : right + 2] == BACKGROUND).all()
 
 
-@pytest.mark.parametrize("image", [TALL, WIDE, (11, 11)])
+@pytest.mark.parametrize("image", [TALL, WIDE, (11, 11), (5, 4, 3)])
 def test_the_filters_of_a_run_are_read_from_its_sheet_as_they_were_saved(
-    tmp_path: Path, image: tuple[int, int]
+    tmp_path: Path, image: tuple[int, ...]
 ) -> None:
-    layer = weights(11, inputs=image[0] * image[1])
+    layer = weights(11, inputs=math.prod(image))
     save_run_sheet(tmp_path, "run", layer, image)
     found, limit = read_run_sheet(tmp_path, "run", image)
     assert limit == 1.0

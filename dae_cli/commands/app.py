@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 from typer.main import get_command
 
 from dae_cli import __version__
-from dae_cli.commands.errors import ErrorReportingGroup
+from dae_cli.commands.errors import ErrorReportingGroup, show_log
 
 COMMANDS = {
     "train": (
@@ -57,6 +57,10 @@ COMMANDS = {
         "Print the settings of an experiment, or of a study, as YAML.",
         "dae show icml2008/convex-25 --set seed=1",
     ),
+    "new": (
+        "Write a study of your own data: its declaration, settings, cells.",
+        "dae new digits --data digits.csv",
+    ),
     "data": (
         "List, download, generate and check the eight data sets.",
         "dae data list",
@@ -81,6 +85,7 @@ Start here:
   dae ls                     the studies
   dae replicate smoke        a tiny study, in seconds
   dae replicate icml2008     seven rows of the published table
+  dae new mine --data FILE   a study of your own data
 """
 
 
@@ -144,3 +149,4 @@ def dae(
     ] = False,
 ) -> None:
     """Replicate the denoising-autoencoder experiments of ICML 2008."""
+    show_log()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 import traceback
@@ -16,6 +17,7 @@ from typer.core import TyperGroup
 from dae_cli.errors import DaeError, NameTooLongError
 from dae_cli.stopping import Interrupted
 
+_LOG = logging.getLogger("dae_cli")
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
 
@@ -56,6 +58,23 @@ class ErrorReportingGroup(TyperGroup):
         except OSError:
             _drop_output()
         raise typer.Exit(code)
+
+
+class _ToStderr(logging.Handler):
+    """What lower layers log while they have nobody to tell."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line; nobody need read it."""
+        with suppress(OSError):
+            typer.echo(record.getMessage(), err=True)
+
+
+def show_log(quiet: bool = False) -> bool:
+    """Show notes that lower layers log, or none; a callback of --quiet, which it returns."""
+    if not _LOG.handlers:
+        _LOG.addHandler(_ToStderr())
+    _LOG.setLevel(logging.WARNING if quiet else logging.INFO)
+    return quiet
 
 
 @contextmanager

@@ -196,7 +196,10 @@ def _in_order(layers: Sequence[Filters], sort: Order) -> list[Filters]:
         raise ConfigError(
             f"--sort {sort}: runs of {counts} units have no common order; draw one picture of each"
         )
-    values = _MEASURES[sort][1](finite(layers[0].weights), layers[0].image)
+    weights, (height, width, *colours) = finite(layers[0].weights), layers[0].image
+    if colours and sort != "strength":  # shapes are those of the mean colour
+        weights = weights.reshape(len(weights), -1, *colours).mean(axis=2)
+    values = _MEASURES[sort][1](weights, (height, width))
     order = [int(unit) for unit in np.argsort(-values, kind="stable")]
     return [replace(one, order=order) for one in layers]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dae_cli.commands.errors import show_log
 from dae_cli.engines.names import EngineChoice
 from dae_cli.errors import ConfigError
 from dae_cli.files import with_home
@@ -200,7 +201,10 @@ Format = Annotated[
     typer.Option("--format", help="A table to read, or JSON for programs."),
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print the result's path only, and errors.")
+    bool,
+    typer.Option(
+        "--quiet", "-q", callback=show_log, help="Print the result's path only, and errors."
+    ),
 ]
 
 

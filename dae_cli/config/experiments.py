@@ -447,5 +447,5 @@ def _figure_problems(study: Document, drafts: Sequence[Draft]) -> Iterator[Probl
         text = f"{', '.join(others)} cannot stand beside cells that are trained for their filters"
         yield Problem(study.place(()).where, f"{text}; put them into a study of their own")
     if figures and others and len(others) == len(cells):
-        text = "figures are drawn of filters: cells of mnist without finetune, or of photographs"
+        text = "figures are drawn of filters: cells of mnist, photographs or own data, no finetune"
         yield study.problem(("figures",), f"{text}; there is none")

@@ -93,7 +93,6 @@ def problems_with(
     `label` is the place of missing keys, `others` are problems that the model does not find.
     """
     details = errors_of(model, document.value)
-    unknown = [d["loc"][:-1] for d in details if d["loc"][-1] == "[key]"]
     broken = {d["loc"][:k] for d in details for k, s in enumerate(d["loc"]) if isinstance(s, int)}
     found = []
     for detail in details:
@@ -101,8 +100,6 @@ def problems_with(
         if isinstance(path[-1], int) and not document.has(path):  # of text in place of a list
             detail["loc"] = path = path[:-1]
         nodes = _nodes(model, path)
-        if any(path[: len(name)] == name and path[-1] != "[key]" for name in unknown):
-            continue
         if kind == "too_short" and path in broken:  # counts the right items alone
             continue
         if kind == "missing" and any(node.get("partial") for node in nodes):
@@ -183,10 +180,6 @@ def _problem(
         return document.problem(above, text) if above else Problem(label, text)
     if kind == "extra_forbidden":
         return document.problem(path, f"unknown key{_suggestion(path, nodes)}")
-    if path[-1] == "[key]":
-        known, what = nodes[-3]["propertyNames"]["enum"], nodes[-3]["propertyNames"]["description"]
-        near = did_you_mean(str(path[-2]), known) or f"; the {what}s are {', '.join(known)}"
-        return document.problem(path[:-1], f"unknown {what}{near}")
     if kind == "value_error":
         return document.problem(path, detail["msg"].removeprefix("Value error, "))
     if isinstance(path[-1], int) and node.get("type") != "object":

@@ -53,18 +53,22 @@ def _target(name: str) -> Target:
             "To give a path, end it with / (a study) or .yaml (an experiment)."
         )
     studies = study_folders()
-    study = studies.get(parts[0])
+    study, path = studies.get(parts[0]), Path(name)
     if study is None or len(parts) > 2:
-        if (Path(name) / STUDY_FILE).is_file():
-            return _from_path(Path(name), name)
+        if (path / STUDY_FILE).is_file():
+            return _from_path(path, name)
+        if (path.parent / STUDY_FILE).is_file():
+            return _cell(path.parent, path.name, path.resolve().parent.name)
         raise _unknown(name, studies)
-    if len(parts) == 1:
-        return Target(name, study, None)
-    file = cell_files(study).get(parts[1])
+    return _cell(study, parts[1], parts[0]) if len(parts) > 1 else Target(name, study, None)
+
+
+def _cell(study: Path, cell: str, name: str) -> Target:
+    """The cell of the study of this name that lies in a folder. Raises ConfigError."""
+    file = cell_files(study).get(cell)
     if file is None:
-        who, prefix = f"the study {shown(parts[0])}", f"{parts[0]}/"
-        raise _unknown_cell(parts[1], who, cell_files(study), prefix)
-    return Target(name, study, file)
+        raise _unknown_cell(cell, f"the study {shown(name)}", cell_files(study), f"{name}/")
+    return Target(f"{name}/{cell}", study, file)
 
 
 def chosen_cells(

@@ -9,6 +9,7 @@ names are looked at when a cell is merged, and then only if they have changed.
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from dae_cli.data.own.declaration import Declaration, OwnFacts
 from dae_cli.errors import DataError
 
 _DATASET = ("dataset",)
+_LOG = logging.getLogger(__name__)
+"""Settings are read before a command has anybody to tell that a large file is read."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 SUFFIXES = (".yaml", ".yml")
 
@@ -87,7 +90,7 @@ def _found(path: Path) -> OwnDataset | list[Problem | str]:
     from dae_cli.data.own.prepare import read_own
 
     try:
-        prepared = read_own(path, Declaration.model_validate(document.value), lambda _: None)
+        prepared = read_own(path, Declaration.model_validate(document.value), _LOG.info)
     except DataError as error:
         return [str(error)]
     assert isinstance(prepared.name, OwnDataset)

@@ -423,7 +423,8 @@ def kind_of(values: Mapping[str, Any]) -> Kind:
     if "svm" in values:
         return SvmExperiment
     dataset = values.get("dataset")
-    if for_filters(dataset) and not (labelled(dataset) and "finetune" in values):
+    unread = isinstance(dataset, OwnDataset) and dataset.facts is None  # it may have labels
+    if for_filters(dataset) and not ((unread or labelled(dataset)) and "finetune" in values):
         return FilterExperiment
     return Experiment
 

@@ -34,12 +34,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from dae_cli.config.messages import KeyPath, Problem, errors_of, problems_with
-from dae_cli.config.names import STUDY_FILE, label
-from dae_cli.config.own_data import with_facts, with_names
+from dae_cli.config.names import STUDY_FILE, cell_files, label
+from dae_cli.config.own_data import SUFFIXES, with_facts, with_names
 from dae_cli.config.reader import Document, Place, read_file
-from dae_cli.config.schema import OneOf, Settings, SettingsFile, expects
+from dae_cli.config.schema import Settings, SettingsFile, expects
 from dae_cli.config.search_space import Search, space_problems
-from dae_cli.data.datasets import DATASETS
+from dae_cli.data.datasets import DATASETS, OwnDataset
+from dae_cli.errors import did_you_mean
 
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -118,7 +119,6 @@ _ReferenceSetting = Annotated[
 ]
 
 
-_DataSet = Annotated[str, OneOf(DATASETS), Field(description="data set")]
 _LEFT_OUT: Any = None
 """What cells share is merged as it is written (`StudyFile`); here it is only checked."""
 
@@ -133,7 +133,8 @@ class StudySettings(Settings):
     claims: bool = True
     """Whether the paper's claims are judged by its results."""
     shared: SettingsFile = _LEFT_OUT
-    per_dataset: dict[_DataSet, SettingsFile] = Field(default_factory=dict)
+    per_dataset: dict[str, SettingsFile] = Field(default_factory=dict)
+    """By the name of a data set, the user's own as well."""
     search: tuple[Search, ...] = Field(
         (),
         min_length=1,
@@ -200,6 +201,7 @@ def read_study_file(folder: Path, data_from: Path | None = None) -> tuple[StudyF
     document, of_data = with_names(document, data_from or folder, ("shared", "dataset"))
     problems += of_data
     others = [*_given_above(document), *same_names(document), *space_problems(document)]
+    others += _unknown_datasets(document, folder)
     problems += problems_with(StudySettings, document, label(path), others)
     return StudyFile(document, _sound(document), data_from=data_from), problems
 
@@ -234,6 +236,27 @@ def same_names(document: Document) -> Iterator[tuple[KeyPath, Problem]]:
             text = f"a second figure with the name {figure.name}"
             yield path, document.problem(path, text)
         names.add(figure.name)
+
+
+def _unknown_datasets(document: Document, folder: Path) -> Iterator[tuple[KeyPath, Problem]]:
+    """Settings for data sets that are neither the benchmark's nor a cell's own."""
+    keys = [name for name, _ in document.items(("per_dataset",)) if isinstance(name, str)]
+    names = [name for name in keys if name not in DATASETS]
+    known = [*DATASETS, *(_own_datasets(document, folder) if names else ())]
+    for name in names:
+        if name not in known:
+            near = did_you_mean(name, known) or f"; the data sets are {', '.join(known)}"
+            path = ("per_dataset", name)
+            yield path, document.problem(path, f"unknown data set{near}")
+
+
+def _own_datasets(document: Document, folder: Path) -> list[str]:
+    """The names of own data that a study's cells name, or share."""
+    cells = (read_file(file, label(file))[0] for file in cell_files(folder).values())
+    named = [document.get(("shared", "dataset"))]
+    named += [cell.get(("dataset",)) for cell in cells if cell is not None]
+    paths = [name for name in named if isinstance(name, OwnDataset) or str(name).endswith(SUFFIXES)]
+    return list(dict.fromkeys(str(OwnDataset(Path(str(path)))) for path in paths))
 
 
 def _given_above(document: Document) -> Iterator[tuple[KeyPath, Problem]]:

@@ -125,9 +125,9 @@ class DatasetSpec:
         return self.image[0] * self.image[1] * self.channels
 
     @property
-    def tile(self) -> tuple[int, int]:
-        """Height and width of an image as it is drawn: its colours side by side."""
-        return self.image[0], self.image[1] * self.channels
+    def tile(self) -> tuple[int, ...]:
+        """Height and width of an image, and 3 of colours."""
+        return (*self.image, self.channels) if self.channels > 1 else self.image
 
     @property
     def is_image(self) -> bool:

@@ -26,7 +26,7 @@ class Filters:
 
     Attributes:
         weights: (units, inputs), a row for each unit.
-        image: height and width of the image whose pixels are the inputs.
+        image: height and width of the image whose pixels are the inputs, and 3 of colours.
         title: what stands over its tiles, such as ``25 % destroyed``.
         order: which units are shown, in this order, each with its number under it; from 0 on
             unless given.
@@ -115,7 +115,7 @@ def zoom_sheet(
 
 
 def tiles_of(weights: Weights, image: ImageShape, limit: float, scale: Scale = "shared") -> Greys:
-    """Return (units, height, width) greys of weights (units, inputs)."""
+    """Return (units, height, width), and 3 of colours, greys of weights (units, inputs)."""
     return greys(weights, limit, scale).reshape(-1, *image)
 
 
@@ -138,6 +138,7 @@ def _panels(
         )
         for own, layer, of_layer in zip(weights, layers, units, strict=True)
     ]
+    zero = "mid grey: 0; red, green and blue alike" if len(layers[0].image) > 2 else "mid grey: 0"
     if scale == "tile":
-        return panels, ("weight −max", "+max of each tile  (mid grey: 0)")
-    return panels, (f"weight −{limit:.2g}", f"+{limit:.2g}  (mid grey: 0)")
+        return panels, ("weight −max", f"+max of each tile  ({zero})")
+    return panels, (f"weight −{limit:.2g}", f"+{limit:.2g}  ({zero})")

@@ -1,4 +1,4 @@
-"""From weights to greys and back: the one grey scale of every sheet.
+"""From weights to greys and back: the one grey scale of every sheet, of each colour as well.
 
 A weight of 0 is mid grey (128), ``-limit`` and below black (0), ``+limit`` and above white (255),
 linear between. One limit, ``common_limit``, serves all sheets that are compared, so that equal
@@ -18,8 +18,9 @@ from dae_cli.errors import ConfigError, DaeError
 
 Weights = NDArray[np.floating[Any]]
 Greys = NDArray[np.uint8]
-ImageShape = tuple[int, int]
-"""Height and width in pixels of the images whose pixels are the inputs, row by row."""
+ImageShape = tuple[int, ...]
+"""Height and width in pixels of the images whose pixels are the inputs, row by row; and 3 where
+each pixel is red, green and blue."""
 Scale = Literal["shared", "tile"]
 """``shared``: one limit for all tiles. ``tile``: each tile by its own largest \\|w\\|, which shows
 the shape of weak filters too, as many papers do, but hides how strong they are."""
@@ -69,7 +70,7 @@ def upright(weights: Weights, image: ImageShape) -> Weights:
     Args:
         image: height and width of the upright image.
     """
-    height, width = image
+    height, width = image  # none of colours is stored so
     turned = weights.reshape(-1, width, height).transpose(0, 2, 1)
     return np.ascontiguousarray(turned).reshape(weights.shape)
 

@@ -24,7 +24,7 @@ class PageSheet:
     """The first filters of a run: a PNG of tiles side by side, a pixel for each weight.
 
     Attributes:
-        tiles: (units, height, width) greys; 16 of them remain.
+        tiles: (units, height, width) greys, and 3 of colours; 16 of each remain.
     """
 
     tiles: Greys
@@ -38,7 +38,7 @@ class PageSheet:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        _, height, width = self.tiles.shape
+        _, height, width, *_ = self.tiles.shape
         return self.columns * width, self.rows * height
 
     @property
@@ -49,10 +49,13 @@ class PageSheet:
         image = self.tiles.shape[1:]
         places = np.full((self.rows * self.columns, *image), 128, dtype=np.uint8)
         places[: len(self.tiles)] = self.tiles
-        rows = places.reshape(self.rows, self.columns, *image).transpose(0, 2, 1, 3)
+        rows = np.moveaxis(places.reshape(self.rows, self.columns, *image), 2, 1)
         pixels = np.ascontiguousarray(rows) // (256 // _LEVELS)
-        picture = Image.frombytes("P", self.size, pixels.tobytes())
         step = 255 / (_LEVELS - 1)
+        if len(image) > 2:
+            colours = np.rint(step * pixels).astype(np.uint8)
+            return png_bytes(Image.frombytes("RGB", self.size, colours.tobytes()))
+        picture = Image.frombytes("P", self.size, pixels.tobytes())
         picture.putpalette([round(step * k) for k in range(_LEVELS) for _ in "rgb"])
         return png_bytes(picture)
 

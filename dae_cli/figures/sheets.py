@@ -1,4 +1,4 @@
-"""Sheets: grey tiles in rows, panel beside panel, with numbers, titles and a grey scale.
+"""Sheets: tiles in rows, panel beside panel, with numbers, titles and a grey scale.
 
 A weight, or a pixel, is a block of equal pixels in the PNG; whatever is said stands outside the
 tiles. All places are in pixels of the PNG, from the top left corner. The PNG is Pillow's, in which
@@ -41,7 +41,7 @@ class Panel:
     """Tiles that stand together.
 
     Attributes:
-        tiles: (tiles, height, width) greys, 0 black to 255 white.
+        tiles: (tiles, height, width) greys, 0 black to 255 white; of colours with 3 at the end.
         title: what stands over them.
         names: what stands under each tile; else rows and columns are numbered.
     """
@@ -52,8 +52,8 @@ class Panel:
 
     @property
     def image(self) -> ImageShape:
-        """Height and width of a tile in weights."""
-        return self.tiles.shape[1], self.tiles.shape[2]
+        """Height and width of a tile in pixels, and 3 of colours."""
+        return self.tiles.shape[1:]
 
 
 @dataclass(frozen=True)
@@ -93,17 +93,17 @@ class Grid:
 
     def painted(self, tiles: Greys, times: int = 1) -> Greys:
         """The pixels from the first tile to the last, ``times`` as many each way."""
-        pixels = np.full(self.size, _BACKGROUND, dtype=np.uint8)
-        block = np.ones((1, self.tile[0] // tiles.shape[1], self.tile[1] // tiles.shape[2]))
-        for index, tile in enumerate(np.kron(tiles, block.astype(np.uint8))):
+        pixels = np.full((*self.size, *tiles.shape[3:]), _BACKGROUND, dtype=np.uint8)
+        down, across = self.tile[0] // tiles.shape[1], self.tile[1] // tiles.shape[2]
+        for index, tile in enumerate(tiles.repeat(down, axis=1).repeat(across, axis=2)):
             top, left = self.corner(index)
             top, left = top - self.top, left - self.left
             pixels[top : top + self.tile[0], left : left + self.tile[1]] = tile
-        return np.kron(pixels, np.ones((times, times), dtype=np.uint8)) if times > 1 else pixels
+        return pixels.repeat(times, axis=0).repeat(times, axis=1) if times > 1 else pixels
 
     def tiles_of(self, picture: Greys, count: int, image: ImageShape) -> Greys:
-        """The first tiles of a picture as (tiles, height, width) weights: what was painted."""
-        (height, width), (down, across) = self.tile, image
+        """The first tiles of a picture as (tiles, height, width) greys, and 3: what was painted."""
+        (height, width), (down, across) = self.tile, image[:2]
         corners = [self.corner(index) for index in range(count)]
         cut = [picture[y : y + height, x : x + width] for y, x in corners]
         return np.array([tile[:: height // down, :: width // across] for tile in cut])
@@ -143,19 +143,23 @@ class Sheet:
     scale: tuple[int, int, int, int]
 
     def image(self) -> Image.Image:
-        """The sheet as a grey image (mode ``L``)."""
-        pixels = np.full(self.size, _BACKGROUND, dtype=np.uint8)
+        """The sheet as an image: grey (mode ``L``), or of colours (``RGB``)."""
+        colours = self.panels[0].image[2:]
+        pixels = np.full((*self.size, *colours), _BACKGROUND, dtype=np.uint8)
         for grid, panel in zip(self.grids, self.panels, strict=True):
             bottom, right = grid.top + grid.size[0], grid.left + grid.size[1]
             pixels[grid.top : bottom, grid.left : right] = grid.painted(panel.tiles)
         top, left, height, width = self.scale
         pixels[top - 1 : top + height + 1, left - 1 : left + width + 1] = _FRAME
-        pixels[top : top + height, left : left + width] = _ramp(width)
+        pixels[top : top + height, left : left + width] = _ramp(width).reshape(
+            -1, *(1 for _ in colours)
+        )
         image = Image.fromarray(pixels)
         draw = ImageDraw.Draw(image)
         for text in self.texts:
             place, anchor = (round(text.x), round(text.y)), f"{text.align}s"
-            draw.text(place, text.text, text.grey, style.font(text.size), anchor)
+            ink = (text.grey,) * 3 if colours else text.grey
+            draw.text(place, text.text, ink, style.font(text.size), anchor)
         return image
 
     def save(self, path: Path, metadata: Mapping[str, str]) -> None:
@@ -194,7 +198,7 @@ class Sheet:
         def show(pixels: Greys, top: int, left: int, size: tuple[int, int]) -> None:
             axes.imshow(
                 # As colours, which are shown as they are; a colour map is off by one at times.
-                np.repeat(pixels[..., None], 3, axis=2),
+                pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2),
                 extent=(left, left + size[1], top + size[0], top),
                 interpolation="none",
                 aspect="auto",

@@ -35,13 +35,13 @@ def save_sheet(
     sheet.save(path, {"Title": "a sheet"})
 
 
-def save_run_sheet(out: Path, run: str, weights: Array, image: tuple[int, int]) -> None:
+def save_run_sheet(out: Path, run: str, weights: Array, image: tuple[int, ...]) -> None:
     """Save the sheet of a run in a folder of results, as its report does, with 1 in white."""
     sheet = filter_sheet([Filters(weights, image)], (3, 4), limit=1.0, title=run)
     write_sheet(sheet, out / "filters" / f"{run}.png", 1.0, {"Runs": run})
 
 
-def read_run_sheet(out: Path, run: str, image: tuple[int, int]) -> tuple[Array | None, float]:
+def read_run_sheet(out: Path, run: str, image: tuple[int, ...]) -> tuple[Array | None, float]:
     """The greys (units, inputs) of a run in a folder of results, and the weight that is white."""
     sheet = read_saved_runs(out).sheets[run]
     return sheet.greys(image), sheet.limit

@@ -14,7 +14,7 @@ from dae_cli.data.content import BEYOND, Content, content_digest, label_type
 from dae_cli.data.dataset import Pixels
 from dae_cli.data.datasets import OwnDataset
 from dae_cli.data.own.declaration import FRACTION, MOST_CLASSES, Declaration, OwnFacts
-from dae_cli.data.own.files import SPLITS, OwnRows, read_rows
+from dae_cli.data.own.files import SPLITS, OwnRows, named_file, read_rows
 from dae_cli.errors import DataError, shown
 
 
@@ -58,17 +58,16 @@ def split_rows(
 
     Raises DataError.
     """
-    parts = read_rows(folder / declaration.file, declaration)
+    file = named_file(folder, declaration.file)
+    parts = read_rows(file, declaration)
     whole, split = parts["train"], declaration.split
     fractions: dict[str, float] = {}
     for name in ("test", "valid"):
         asked = getattr(split, name)
         if asked is not None and name in parts:
-            raise DataError(
-                f"{folder / declaration.file}: has {name} rows of its own; leave split.{name} out"
-            )
+            raise DataError(f"{file}: has {name} rows of its own; leave split.{name} out")
         if isinstance(asked, str):
-            parts[name] = _given(read_rows(folder / asked, declaration, whole), whole)
+            parts[name] = _given(read_rows(named_file(folder, asked), declaration, whole), whole)
         elif name not in parts:
             fractions[name] = asked or (FRACTION if whole.labels is not None else 0.0)
     if sum(fractions.values()) >= 1:

@@ -141,6 +141,15 @@ def read_rows(
     return rows
 
 
+def named_file(folder: Path, name: str) -> Path:
+    """The path that a declaration in a folder, which need not be there, names; without `..`."""
+    path = folder / name
+    short = Path(os.path.normpath(path))
+    if path.exists() and not (short.exists() and short.samefile(path)):
+        return path  # where the folder is a link, `..` is elsewhere
+    return short
+
+
 def sources_of(path: Path) -> Iterable[Path]:
     """Every file that is read of a path that is declared."""
     if not path.is_dir():
@@ -162,22 +171,31 @@ def _require_finite(rows: OwnRows) -> None:
         raise DataError(f"{rows.place(row, column)}: {what}; fill it in, or leave the row out")
 
 
+def column_names(path: Path) -> list[str]:
+    """The names in the first row of a table. Raises DataError: it has none, or not for each."""
+    try:
+        names = _columns_of(path)
+    except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
+        raise DataError(f"{path}: cannot be read as a table ({error})") from error
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise DataError(f"{path}: two columns are named {shown(twice[0])}; rename one of them")
+    if "" in names:
+        raise DataError(
+            f"{path}: column {names.index('') + 1} has no name; name it, or save the table "
+            "without the index of its rows"
+        )
+    if all(map(_is_numeric, names)):
+        raise DataError(f"{path}: expected names of columns in its first row, found numbers")
+    return names
+
+
 def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> OwnRows:
     import pandas as pd
 
     label, separator = declaration.label, SEPARATORS[path.suffix.casefold()]
     left_out = [*([] if label is None else [label]), *declaration.ignore]
+    names = column_names(path)
     try:
-        names = _columns_of(path)
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise DataError(f"{path}: two columns are named {shown(twice[0])}; rename one of them")
-        if "" in names:
-            raise DataError(
-                f"{path}: column {names.index('') + 1} has no name; name it, or save the table "
-                "without the index of its rows"
-            )
-        if all(map(_is_numeric, names)):
-            raise DataError(f"{path}: expected names of columns in its first row, found numbers")
         for name in left_out:
             if name not in names:
                 near = did_you_mean(name, names)
@@ -279,9 +297,10 @@ def _npz_rows(
 ) -> dict[str, OwnRows]:
     keys, label = list(arrays), declaration.label
     found = f"its keys are {', '.join(map(shown, keys))}"
-    split = {name: f"X_{name}" for name in SPLITS if f"X_{name}" in keys}
-    if "X" in keys and not split:
-        split = {"train": "X"}
+    named = {key.casefold(): key for key in keys}
+    split = {name: named[f"x_{name}"] for name in SPLITS if f"x_{name}" in named}
+    if "x" in named and not split:
+        split = {"train": named["x"]}
     if "train" not in split:
         raise DataError(f"{path}: has neither X nor X_train; {found}")
     rows: dict[str, OwnRows] = {}
@@ -297,7 +316,7 @@ def _npz_rows(
             )
         labels = None
         if label is not None:
-            label_key = label if key == "X" else f"{label}_{name}"
+            label_key = label if key in "Xx" else f"{label}_{name}"
             if label_key not in keys:
                 near = did_you_mean(label_key, keys)
                 raise DataError(f"{path}: has no key {shown(label_key)}{near}; {found}")
@@ -338,15 +357,7 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
         raise DataError(
             f"{folder}: the classes of a folder of images are its subfolders; leave label out"
         )
-    files = [(path, "") for path in _images_in(folder)]
-    if not files:
-        folders = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
-        files = [(path, sub.name) for sub in folders for path in _images_in(sub)]
-    if not files:
-        raise DataError(
-            f"{folder}: has no images; expected a subfolder for each class, with files that end "
-            f"with {', '.join(IMAGES)}"
-        )
+    files = images_by_class(folder)
     first, given = files[0][0], declaration.image
     model: object = "declared" if given else first
     if not given and like is not None and like.image:
@@ -372,9 +383,34 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
     return OwnRows(str(folder), np.stack(rows), labels, image=image, ends=GREYS)
 
 
+def images_by_class(folder: Path) -> list[tuple[Path, str]]:
+    """Its images, each with the subfolder that names its class. Raises DataError: it has none."""
+    files = [(path, "") for path in _images_in(folder)]
+    if not files:
+        folders = sorted(p for p in folder.iterdir() if p.is_dir() and p.name[0] != ".")
+        files = [(path, sub.name) for sub in folders for path in _images_in(sub)]
+    if not files:
+        raise DataError(
+            f"{folder}: has no images; expected a subfolder for each class, with files that end "
+            f"with {', '.join(IMAGES)}"
+        )
+    return files
+
+
 def _images_in(folder: Path) -> list[Path]:
     named = (path for path in folder.iterdir() if path.suffix.casefold() in IMAGES)
     return sorted(path for path in named if path.name[0] != "." and path.is_file())
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width. Raises DataError: it is no image."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except Exception as error:  # Pillow's decoders raise whatever they meet
+        raise _unreadable(path, error) from error
 
 
 def _is_coloured(path: Path) -> bool:

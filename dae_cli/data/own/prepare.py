@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -22,13 +22,15 @@ from dae_cli.data.dataset import Prepared
 from dae_cli.data.datasets import OwnDataset, spec_of
 from dae_cli.data.own.content import read_content
 from dae_cli.data.own.declaration import Declaration, OwnFacts
-from dae_cli.data.own.files import sources_of
+from dae_cli.data.own.files import named_file, sources_of
 from dae_cli.errors import DataError
 from dae_cli.files import cache_folder
 
 ORIGIN: Final = "own"
 _READING = 1
 """Version of the way from files to content: another one reads files anew."""
+_LARGE, _MANY = 20_000_000, 2000
+"""Bytes and files that take seconds to read."""
 
 
 def prepare_own(dataset: OwnDataset, note: Callable[[str], None]) -> Prepared:
@@ -56,7 +58,7 @@ def read_own(path: Path, declaration: Declaration, note: Callable[[str], None]) 
     if known and known.origin == ORIGIN:
         return _as_declared(known, path, declaration)
     with exclusive(name, note):
-        note(f"reading {declaration.file}, as {path} declares")
+        note_if_large(files_of(path, declaration), note)
         content, facts, notes = read_content(path, declaration)
         dataset = OwnDataset(path, facts)
         rows = f"{' + '.join(map(str, facts.rows))} rows of {spec_of(dataset).n_pixels} values"
@@ -66,6 +68,14 @@ def read_own(path: Path, declaration: Declaration, note: Callable[[str], None]) 
         save_entry(prepared, content)
         save_pointer(pointer, entry.name, "")
     return _as_declared(prepared, path, declaration)
+
+
+def note_if_large(files: Sequence[Path], note: Callable[[str], None]) -> None:
+    """Say that files are read where that takes a while."""
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    if size > _LARGE or len(files) > _MANY:
+        what = str(files[0]) if len(files) == 1 else f"{len(files)} files, {files[0]} and so on"
+        note(f"reading {what} ({size / 1e6:.0f} MB), which is done once")
 
 
 def entry_of(dataset: OwnDataset, facts: OwnFacts) -> Path:
@@ -85,7 +95,9 @@ def files_of(path: Path, declaration: Declaration) -> tuple[Path, ...]:
     """Every file that is read of the set that the file `path` declares."""
     split = declaration.split
     named = [declaration.file, *(p for p in (split.valid, split.test) if isinstance(p, str))]
-    return tuple(file for root in named for file in sorted(sources_of(path.parent / root)))
+    return tuple(
+        file for root in named for file in sorted(sources_of(named_file(path.parent, root)))
+    )
 
 
 def _key(path: Path, declaration: Declaration) -> str:

@@ -230,9 +230,9 @@ class TableReport(Report):
 
     @property
     def image_sizes(self) -> str:
-        """Height and width of the images that filters are of, such as ``12 × 10``."""
+        """Sizes of the images that filters are of: ``12 × 10``, of colours ``12 × 10 × 3``."""
         images = [shown.filters.image for dataset in self.datasets for shown in dataset.shown]
-        return ", ".join(dict.fromkeys(f"{height} × {width}" for height, width in images))
+        return ", ".join(dict.fromkeys(" × ".join(map(str, image)) for image in images))
 
     @property
     def footer(self) -> Facts:

@@ -55,7 +55,10 @@ class SavedSheet:
 
     def greys(self, image: ImageShape) -> Greys | None:
         """The greys (units, inputs) of filters of such images; None where its tiles are no such."""
-        if any(tile % pixels for tile, pixels in zip(self.grid.tile, image, strict=True)):
+        is_of_colours = self.picture.ndim > 2
+        if is_of_colours != (len(image) > 2):
+            return None
+        if any(tile % pixels for tile, pixels in zip(self.grid.tile, image[:2], strict=True)):
             return None
         return self.grid.tiles_of(self.picture, self.units, image).reshape(self.units, -1)
 
@@ -260,7 +263,7 @@ def _sheet(path: Path) -> tuple[str, SavedSheet]:
         run, limit = image.info["Runs"], float(image.info[_LIMIT])
         left, top, size, *numbers = image.info[_TILES].split()
         gap, rows, columns, units = map(int, numbers)
-        pixels = np.asarray(image.convert("L"))
+        pixels = np.asarray(image if image.mode == "RGB" else image.convert("L"))
     height, _, width = size.partition("x")
     grid = Grid(int(left), int(top), (int(height), int(width or height)), gap, (rows, columns))
     bottom, right = grid.top + grid.size[0], grid.left + grid.size[1]

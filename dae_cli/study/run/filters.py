@@ -16,6 +16,7 @@ from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet
 from dae_cli.figures.greys import square_image, upright
 from dae_cli.filters.measures import UnitMeasures, measure, without_shape
+from dae_cli.filters.tiles import SMALLEST_SIDE
 from dae_cli.study.run.job import CHECKPOINT, PARTIAL, RUN_FILTERS
 
 TILES = (10, 10)
@@ -73,20 +74,17 @@ def as_shown(weights: NDArray[np.float32], dataset: str, title: str = "") -> Fil
             "declare image: [height, width]"
         )
     turned = upright(weights, spec.image) if spec.stored_transposed else weights
-    if spec.channels > 1:
-        colours = turned.reshape(-1, *spec.image, spec.channels).transpose(0, 1, 3, 2)
-        turned = np.ascontiguousarray(colours).reshape(weights.shape)
     return Filters(turned, spec.tile, title)
 
 
 def measures_of(weights: NDArray[np.float32], dataset: str) -> list[UnitMeasures]:
-    """Measure filters of patches or images, of colours their mean; a row of a table has no shapes.
+    """Measure filters of patches or images, of colours their mean; few pixels have no shapes.
 
     `weights`: (units, inputs).
     """
     if (spec := known_spec(dataset)) is None:
         return measure(weights)
-    if not spec.is_image:
+    if min(spec.image) < SMALLEST_SIDE:
         return [without_shape(unit, row) for unit, row in enumerate(weights)]
     greys = weights.reshape(len(weights), -1, spec.channels).mean(axis=2)
     return measure(greys if spec.channels > 1 else weights, spec.image)
