@@ -278,6 +278,7 @@ def test_the_longest_runs_are_begun_first(dae: Dae, tmp_path: Path) -> None:
     """By multiplications: of a network rows · weights · (epochs of pretraining + patience); of an
     SVM 100 · rows² · classes · trials of its grid."""
     svm = {"kernel": "rbf", "gammas": [0.1, 1.0, 10.0], "penalties": [1.0, 10.0], "refine": False}
+    svm |= {"destructions": [0.0, 0.1]}
     few = {"valid": 50, "test": 100}
     none = {"corruption": {"destruction": 0.0}}
     write_study(
@@ -288,7 +289,7 @@ def test_the_longest_runs_are_begun_first(dae: Dae, tmp_path: Path) -> None:
             "b": none | {"model": {"hidden": [16]}},  # 100 · 6 · 12544
             "c": none | {"pretrain": {"learning_rate": 0.1, "epochs": 5}},  # 100 · 9 · 9528
             "d": none | {"finetune": {"learning_rate": 1.0, "patience": 6, "max_epochs": 6}},
-            "s": {"svm": svm, "subset": few | {"train": 54}},  # 100 · 54² · 2 · 6
+            "s": {"svm": svm, "subset": few | {"train": 38}},  # 100 · 38² · 2 · 12
         },
     )
     ended = dae("replicate", "long").succeeded()

@@ -21,6 +21,10 @@ COMMANDS = {
         "Count the errors of finished runs again.",
         "dae evaluate results/icml2008/runs/* --format csv",
     ),
+    "compare": (
+        "Compare runs or cells: does a change help?",
+        "dae compare icml2008/convex-0 icml2008/convex-25",
+    ),
     "filters": (
         "Draw the pretrained filters of runs side by side.",
         "dae filters icml2008/convex-0 icml2008/convex-25",

@@ -43,13 +43,13 @@ def _study_and_folder(
     source: str, overrides: Sequence[str], out: Path | None
 ) -> tuple[ResolvedStudy, Path]:
     path = Path(source)
-    if _is_results(path) and source not in study_folders():
+    if is_results(path) and source not in study_folders():
         if out is not None:
             raise typer.BadParameter(
                 f"{source} is a folder of results itself: give one of them", param_hint="--out"
             )
         return _recorded_study(path, overrides), path
-    if path.is_file() and _is_results(path.parent):
+    if path.is_file() and is_results(path.parent):
         raise RunFolderError(
             f"{source}: a file of a folder of results; give the folder: {path.parent}"
         )
@@ -131,7 +131,28 @@ def _require_fit_of_rows(study: ResolvedStudy, folder: Path, overrides: Sequence
         require_fit(known, overrides, folder, remedy)
 
 
-def _is_results(path: Path) -> bool:
+def results_and_cell(source: str) -> tuple[Path, str] | None:
+    """The folder of results that is meant, by itself or by its study, and the cell, if one is.
+
+    None where it is neither: the folder of a run, an experiment on its own, or nothing.
+    """
+    path = Path(source)
+    if is_results(path) and source not in study_folders():
+        return path, ""
+    if is_results(path.parent) and not path.exists():
+        return path.parent, path.name
+    try:
+        target = find_target(source)
+    except ConfigError:
+        return None
+    study, _, cell = target.name.partition("/")
+    folder = default_out(study, ())
+    if (cell or target.file is None) and (folder / RUNS_CSV).is_file():
+        return folder, cell
+    return None
+
+
+def is_results(path: Path) -> bool:
     """A folder of results, of this version or an earlier one, and not one of a study."""
     names = (SETTINGS, RUNS_CSV)
     return any((path / name).is_file() for name in names) and not (path / STUDY_FILE).is_file()
@@ -147,7 +168,7 @@ def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
         ConfigError: neither a folder nor an experiment.
     """
     results = Path(source)
-    if not _is_results(results):
+    if not is_results(results):
         return [run_folder(source)]
     runs = results / RUNS
     rows = read_results(results / RUNS_CSV, RunRow)

@@ -1,0 +1,104 @@
+"""`dae compare`: whether a change helps, by paired seeds and McNemar's test."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dae_cli.commands.sources import results_and_cell, run_folder
+from dae_cli.commands.tables import DASH, as_json, columns
+from dae_cli.csvfile import csv_text
+
+if TYPE_CHECKING:
+    from dae_cli.study.compare import Comparison
+    from dae_cli.study.contenders import Contender
+
+ComparisonFormat = Literal["table", "json", "csv"]
+
+
+def compare(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="A B...",
+            help="Studies or folders of results, for all of their cells; STUDY/CELL or "
+            "FOLDER/CELL; run folders.",
+            show_default=False,
+        ),
+    ],
+    baseline: Annotated[
+        str,
+        typer.Option(
+            metavar="A",
+            help="What the others are compared with, or a cell of it.  [default: the first]",
+            show_default=False,
+        ),
+    ] = "",
+    form: Annotated[
+        ComparisonFormat, typer.Option("--format", help="Sentences and tests, JSON or CSV.")
+    ] = "table",
+) -> None:
+    """Runs are paired by their seeds, on the same test rows. Of several seeds, the mean difference
+    and its interval by Student's t decide; of one seed, McNemar's test. The cells of two or more
+    folders are compared by their names.
+    """
+    from dae_cli.study.compare import compare as compared
+
+    contenders = _contenders(sources)
+    if baseline and not any(baseline in (c.name, c.cell, c.source) for c in contenders):
+        contenders = _contenders([baseline, *sources])
+    cells = Counter(one.source for one in contenders)
+    comparisons, notes = compared(
+        contenders, baseline, by_cell=len(cells) > 1 < min(cells.values())
+    )
+    for note in notes:
+        typer.echo(note, err=True)
+    if form == "table":
+        typer.echo("\n\n".join(map(_paragraph, comparisons)))
+    elif form == "json":
+        typer.echo(as_json([_fields(one) | {"seeds": _seeds(one)} for one in comparisons]))
+    else:
+        lines = [_fields(one) | seed for one in comparisons for seed in _seeds(one)]
+        typer.echo(csv_text([lines[0], *(line.values() for line in lines)]), nl=False)
+
+
+def _contenders(sources: Sequence[str]) -> list[Contender]:
+    from dae_cli.study.contenders import of_results, of_runs, with_distinct_names
+
+    places = [(source, results_and_cell(source)) for source in sources]
+    found = [one for source, place in places if place for one in of_results(*place, source)]
+    found += of_runs((run_folder(source), source) for source, place in places if not place)
+    order = list(sources)
+    return with_distinct_names(sorted(found, key=lambda one: order.index(one.source)))
+
+
+def _paragraph(one: Comparison) -> str:
+    """What the comparison says, and its seeds."""
+    alone = (f"only {name} wrong" for name in (one.baseline, one.name))
+    header = ("seed", one.baseline, one.name, "points", *alone, "McNemar's p", "after Holm")
+    rows: list[Sequence[str]] = [header]
+    for seed in one.seeds:
+        errors = (seed.baseline_error_percent, seed.error_percent)
+        tests = (seed.only_baseline_wrong, seed.only_this_wrong, seed.p_value, seed.p_holm)
+        row = [str(seed.seed), *(f"{error:.2f} %" for error in errors), f"{seed.difference:+.2f}"]
+        rows.append((*row, *(DASH if value is None else f"{value:.4g}" for value in tests)))
+    return "\n".join([f"{one.sentence}.", *(f"  {line}" for line in columns(rows))])
+
+
+def _fields(one: Comparison) -> dict[str, Any]:
+    return {
+        "dataset": one.dataset,
+        "baseline": one.baseline,
+        "name": one.name,
+        "difference": round(one.difference, 4),
+        "half_width_95": None if one.half_width_95 is None else round(one.half_width_95, 4),
+        "outcome": one.outcome,
+    }
+
+
+def _seeds(one: Comparison) -> list[dict[str, Any]]:
+    return [asdict(seed) for seed in one.seeds]

@@ -1,0 +1,130 @@
+"""Whether a change helps: runs paired by their seeds, decided by Student's t or McNemar's test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from scipy.stats import binomtest, ttest_rel
+
+from tests.support.commands import Ended
+from tests.support.synthetic_results import N_TEST, SETTINGS, SyntheticStudy
+from tests.support.tiny import run_of
+
+Dae = Callable[..., Ended]
+CELLS = {cell: {"dataset": "convex"} | SETTINGS[model] for cell, model in
+         (("saa", "SAA-3"), ("sda", "SdA-3"), ("svm", "SVM_rbf"))}  # fmt: skip
+SAA, SDA = (9000, 9100, 8900), (8800, 8870, 8730)
+"""Wrong test rows, by seed."""
+
+
+def study(folder: Path, sda: tuple[int, ...] = SDA, saa: tuple[int, ...] = SAA) -> SyntheticStudy:
+    """Results of three cells, written; the wrong rows of each begin at another place."""
+    made = SyntheticStudy(folder, CELLS, reference="model")
+    for cell, model, errors, first in (("saa", "SAA-3", saa, 0), ("sda", "SdA-3", sda, 300)):
+        for seed, wrong in enumerate(errors):
+            made.add(cell, model, wrong, seed=seed, first=first)
+    made.add("svm", "SVM_rbf", 9500, first=0)
+    made.write()
+    return made
+
+
+def test_several_seeds_are_decided_by_students_t_over_their_differences(
+    dae: Dae, tmp_path: Path
+) -> None:
+    study(tmp_path)
+    (one,) = dae("compare", "made/saa", "made/sda", "--format", "json").succeeded().json
+    ours, theirs = ([100 * wrong / N_TEST for wrong in errors] for errors in (SDA, SAA))
+    test = ttest_rel(ours, theirs).confidence_interval(0.95)
+    assert one["difference"] == pytest.approx((test.low + test.high) / 2, abs=1e-4)
+    assert one["half_width_95"] == pytest.approx((test.high - test.low) / 2, abs=1e-4)
+    assert (one["baseline"], one["name"], one["outcome"]) == ("saa", "sda", "better")
+    assert [seed["seed"] for seed in one["seeds"]] == [0, 1, 2]
+
+    said = dae("compare", "made/saa", "made/sda").succeeded().lines[0]
+    assert said.startswith("convex: sda is better than saa: its error is 0.40 ± ")
+    assert "3 seeds" in said and "Student's t" in said
+    assert "saa is worse than sda" in dae("compare", "made", "--baseline", "sda").out
+
+    study(tmp_path, sda=(8800, 9300, 8730))
+    assert "3 seeds do not decide whether sda" in dae("compare", "made/saa", "made/sda").out
+
+
+def test_one_seed_is_decided_by_mcnemars_test_alone(dae: Dae, tmp_path: Path) -> None:
+    for wrong, says in ((8998, "one seed does not decide"), (8950, "sda is better than saa")):
+        made = SyntheticStudy(tmp_path, CELLS, reference="model")
+        made.add("saa", "SAA-3", 9000, first=0)
+        made.add("sda", "SdA-3", wrong, first=10)
+        made.write()
+        ended = dae("compare", "made/saa", "made/sda").succeeded()
+        assert says in ended.lines[0] and "McNemar" in ended.lines[0]
+        (one,) = dae("compare", "made/saa", "made/sda", "--format", "json").json
+        (seed,) = one["seeds"]
+        alone = seed["only_baseline_wrong"], seed["only_this_wrong"]
+        assert alone == (10 + max(0, 9000 - wrong - 10), max(0, wrong + 10 - 9000))
+        if sum(alone) < 25:
+            assert seed["p_value"] == pytest.approx(binomtest(min(alone), sum(alone)).pvalue)
+        assert one["half_width_95"] is None
+
+
+def test_where_wrong_rows_are_not_known_one_seed_decides_nothing(dae: Dae, tmp_path: Path) -> None:
+    made = SyntheticStudy(tmp_path, CELLS, reference="model")
+    made.add("saa", "SAA-3", 9000)
+    made.add("sda", "SdA-3", 1000)
+    made.write()
+    said = dae("compare", "made").succeeded().lines
+    assert "does not decide" in said[0] and "cannot be made" in said[0]
+    assert said[2].split()[-4:] == ["-"] * 4
+
+
+def test_an_svm_is_compared_with_every_seed_and_p_values_are_adjusted(
+    dae: Dae, tmp_path: Path
+) -> None:
+    study(tmp_path)
+    rows = dae("compare", "made", "--format", "csv").succeeded().rows
+    assert [(row["name"], row["seed"]) for row in rows] == [
+        (name, str(seed)) for name in ("sda", "svm") for seed in range(3)
+    ]
+    p_values = sorted(float(row["p_value"]) for row in rows)
+    adjusted = sorted(float(row["p_holm"]) for row in rows)
+    assert adjusted[0] == pytest.approx(6 * p_values[0])
+    assert {row["error_percent"] for row in rows if row["name"] == "svm"} == {"19.0"}
+
+
+def test_the_cells_of_two_folders_are_compared_by_their_names(dae: Dae, tmp_path: Path) -> None:
+    study(tmp_path).out.rename(tmp_path / "before")
+    study(tmp_path, sda=(8000, 8010, 7990))
+    found = dae("compare", "before", "made", "--format", "json").succeeded().json
+    assert [(one["baseline"], one["name"], one["outcome"]) for one in found] == [
+        ("saa of before", "saa of made", "not decided"),
+        ("sda of before", "sda of made", "better"),
+        ("svm of before", "svm of made", "not decided"),
+    ]
+
+
+def test_runs_are_compared_from_their_folders_and_grouped_by_their_settings(
+    dae: Dae, done: Path, tmp_path: Path
+) -> None:
+    dae("replicate", "tiny", "--seeds", "2", "--out", tmp_path / "two").succeeded()
+    folders = sorted((tmp_path / "two" / "runs").glob("rect-*"))
+    of_runs = dae("compare", *folders, "--format", "json").succeeded().json
+    of_results = dae("compare", tmp_path / "two", "--format", "json").succeeded().json
+    assert of_runs == of_results
+    assert [seed["seed"] for seed in of_runs[0]["seeds"]] == [0, 1]
+    assert dae("compare", run_of(done, "rect-0"), "tiny/rect-25").succeeded().err == ""
+
+
+def test_what_cannot_be_compared_is_said_with_the_reason(dae: Dae, tmp_path: Path) -> None:
+    made = study(tmp_path)
+    dae("compare", "made/saa").failed(2, "saa is alone", "50000 of convex")
+    dae("compare", "made/saa", "made/nothing").failed(2, "no cell 'nothing'")
+    dae("compare", "nowhere").failed(2, "no experiment or study is named 'nowhere'")
+    dae("compare", "tiny").failed(2)
+    for row in made.rows:
+        row["seed"] = {"saa": 5}.get(row["cell"], row["seed"])
+    made.rows = [row for row in made.rows if row["cell"] != "saa"] + made.rows[:1]
+    made.write()
+    dae("compare", "made/saa", "made/sda").failed(2, "seeds 5", "none in common")
+    ended = dae("compare", "made", "--baseline", "saa").succeeded()
+    assert "none in common" in ended.err and "svm" in ended.out
