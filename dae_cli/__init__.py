@@ -1,15 +1,19 @@
 """dae: replicate the denoising-autoencoder experiments of ICML 2008."""
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_run"]
+__all__ = ["StackedDenoisingAutoencoder", "__version__", "load_run"]
 
 # What follows imports nothing until it is asked for: `import dae_cli` stays quick, and the command
 # takes the current folder off the path before it imports anything.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from dae_cli.api.estimator import StackedDenoisingAutoencoder
     from dae_cli.api.run import load_run
 else:
-    _PUBLIC = {"load_run": "dae_cli.api.run"}
+    _PUBLIC = {
+        "StackedDenoisingAutoencoder": "dae_cli.api.estimator",
+        "load_run": "dae_cli.api.run",
+    }
 
     def __getattr__(name):
         """Import a public name when it is first asked for."""

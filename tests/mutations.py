@@ -56,11 +56,11 @@ ROOMS: dict[str, tuple[str, str]] = {
         "commit lacking_data results_folders numerics reference",
     ),
     "search": ("search", "search committed_results cluster numerics"),
-    "api": ("api", "encode"),
+    "api": ("api", "encode estimator"),
     "commands": (
         "commands",
         "light_commands train replicate evaluate report verify data_commands filters_command "
-        "encode search engine_option stopping cluster docs home",
+        "encode search engine_option stopping cluster docs home compare scripts",
     ),
     "root": (
         "files csvfile tensors stopping machine errors import_path __main__",

@@ -118,7 +118,6 @@ def test_a_stopped_run_goes_on_with_its_own_engine(
     assert "1 of 2 to run" in ended.out
     # What a killed process left half-written goes.
     (stopped / ".status.json@elsewhere-123-0a0b0c0d.part").write_text("{", encoding="utf-8")
-    dae("train", "tiny/rect-25").failed(2, "rect-25", "--resume", "--force")
     dae("replicate", "tiny", "--engine", "auto").succeeded()
     engines = [(row["cell"], row["engine"]) for row in read_csv(tiny / "runs.csv")]
     assert engines == [("rect-0", compiled), ("rect-25", "torch")]

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from tests.support.commands import Ended
+from tests.support.synthetic_results import write_csv
 from tests.support.tiny import (
+    RESULT,
     change_json,
     read_csv,
     read_json,
@@ -194,6 +196,21 @@ def test_one_bad_run_is_reported_and_does_not_hide_the_others(dae: Dae, done: Pa
     assert [row["run"] for row in ended.json] == [good.name]
 
 
+def test_of_a_folder_of_results_every_run_is_counted_and_what_is_not_there_named(
+    dae: Dae, done: Path
+) -> None:
+    rows = read_csv(done / "runs.csv")
+    counted = dae("evaluate", done, "--format", "csv").succeeded().rows
+    assert [(row["run"], row["n_wrong"]) for row in counted] == [
+        (row["run"], row["n_wrong"]) for row in rows
+    ]
+    shutil.rmtree(done / "runs" / rows[0]["run"])
+    rows[1] |= {name: "" for name in RESULT if name in rows[1]} | {"error": "it diverged"}
+    write_csv(done / "runs.csv", [list(rows[0]), *(list(row.values()) for row in rows)])
+    ended = dae("evaluate", done).failed(2, "1 of 1 runs are not here", rows[0]["run"])
+    assert f"{Path('results/tiny/runs') / rows[1]['run']}: failed" in ended.message
+
+
 def test_a_damaged_or_unfinished_run_is_refused_with_its_folder(dae: Dae, done: Path) -> None:
     folder = run_of(done, "rect-0")
     good = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -206,7 +223,7 @@ def test_a_damaged_or_unfinished_run_is_refused_with_its_folder(dae: Dae, done: 
         # Of another model than the checkpoint's.
         ("config.yaml", good["config.yaml"].replace(b"[12, 10]", b"[12, 9]"), "checkpoint"),
         # Of a run that is not done.
-        ("status.json", good["status.json"].replace(b'"done"', b'"failed"'), "--resume"),
+        ("status.json", good["status.json"].replace(b'"done"', b'"failed"'), "dae train"),
         ("status.json", good["status.json"].replace(b'"done"', b'"running"'), "replicate"),
     ):
         if content is None:
@@ -216,7 +233,7 @@ def test_a_damaged_or_unfinished_run_is_refused_with_its_folder(dae: Dae, done: 
         assert dae("evaluate", folder).failed(2, folder.name, part).out == "", (name, content)
         (folder / name).write_bytes(good[name])
     partial = stop(folder)
-    dae("evaluate", partial).failed(2, str(partial), "--resume")
+    dae("evaluate", partial).failed(2, str(partial), "dae train")
 
 
 def test_a_run_is_counted_on_the_data_it_had(

@@ -121,6 +121,9 @@ def test_a_mistake_is_exit_code_2_with_the_option_the_value_and_the_remedy(
         assert dae(*words).failed(2, *parts).out == "", words
     too_many = ",".join(map(str, range(101)))
     dae("filters", "tiny/rect-0", "--units", too_many).failed(2, "--units", "100")
+    long = "x" * 300
+    for command in (("report", "tiny", "--out", long), ("evaluate", long), ("verify", long)):
+        dae(*command).failed(2, long, "longer than the file system allows", "a shorter")
     assert [path.name for path in tmp_path.iterdir()] == ["experiments"]
 
 

@@ -48,6 +48,20 @@ def test_every_weight_is_a_square_of_pixels_whatever_the_images_height_and_width
     assert in_rows(tiles_in(pixels(tmp_path / "zoom.png"), in_order, large), 2)
 
 
+def test_the_scale_goes_from_black_to_white_within_a_frame(tmp_path: Path) -> None:
+    save_sheet(tmp_path / "one.png", [np.zeros((4, 120), np.float32)], [TALL], (1, 4))
+    picture = pixels(tmp_path / "one.png").astype(int)
+    tops, lefts = np.where(picture == 0)  # nothing else is black: all weights are 0
+    top, bottom, left = tops.min(), tops.max(), lefts.min()
+    right = left + int(np.argmax(picture[top, left:] == picture[top - 1, left]))
+    ramp = picture[top : bottom + 1, left:right]
+    assert (np.diff(ramp, axis=1) >= 0).all() and ramp.max() == 255
+    around = picture[top - 1 : bottom + 2, left - 1 : right + 1]
+    for edge in (around[0], around[-1], around[:, 0], around[:, -1]):
+        assert (edge == around[0, 0]).all() and 100 < edge[0] < 200
+    assert (picture[top - 2, left - 2 : right + 2] == BACKGROUND).all()
+
+
 @pytest.mark.parametrize("image", [TALL, WIDE, (11, 11)])
 def test_the_filters_of_a_run_are_read_from_its_sheet_as_they_were_saved(
     tmp_path: Path, image: tuple[int, int]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dae_cli.commands.conditions import FailIf, conditions, fail, failures
 from dae_cli.commands.errors import hint_when_interrupted
 from dae_cli.commands.options import (
     AcceptUnverified,
@@ -14,6 +16,7 @@ from dae_cli.commands.options import (
     DataOrigin,
     DeviceOption,
     EngineOption,
+    Format,
     Jobs,
     Overrides,
     Photos,
@@ -27,14 +30,14 @@ from dae_cli.commands.options import (
     command_line,
 )
 from dae_cli.commands.progress import progress_display
-from dae_cli.commands.tables import DASH, columns, minutes, not_run, results
+from dae_cli.commands.tables import DASH, as_json, columns, minutes, not_run, results, row_facts
 from dae_cli.config.experiments import resolve_study
 from dae_cli.config.names import label
 from dae_cli.data.sources import DataOptions
 from dae_cli.errors import RunFolderError
 from dae_cli.machine import cores
 from dae_cli.study.processes import start_server
-from dae_cli.study.rows import RunRow
+from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.job import default_out
 from dae_cli.study.run.provenance import not_known
 from dae_cli.study.states import cell_states
@@ -87,7 +90,9 @@ def replicate(
             "--replace", help="Remove the folder's rows that have other settings or data."
         ),
     ] = False,
+    fail_if: FailIf = None,
     quiet: Quiet = False,
+    form: Format = "table",
 ) -> None:
     """Finished runs are skipped, stopped ones resumed; a cell that fails, or whose data cannot be
     fetched, does not stop the others. Runs of a dae with other numerics are run again; rows that
@@ -100,6 +105,7 @@ def replicate(
     settings.yaml and its figures.
     """
     check_engine(engine, device)
+    asked = conditions(fail_if or (), TableRow)
     resolved = resolve_study(study, overrides or (), only or ())
     folder = out or default_out(resolved.name, overrides or ())
     if (jobs or cores()) > 1 and not scheduler and not dry_run:
@@ -143,7 +149,7 @@ def replicate(
                     scheduler=cluster,
                 )
     if dry_run:
-        typer.echo("\n".join(_planned_runs(plan, force)))
+        typer.echo("\n".join(_planned_runs(plan, force)) if form == "table" else _as_json(plan))
         try:
             EarlierRows(plan).require_kept()
         except RunFolderError as error:
@@ -154,7 +160,10 @@ def replicate(
     rows = [every[run.job.cell, run.job.name] for run in plan.runs]
     problems = [f"{row.run} failed: {row.error}" for row in rows if row.error]
     problems += not_run(plan.lacking)
-    if quiet:
+    if form == "json":
+        typer.echo("".join(f"{line}\n" for line in problems), err=True, nl=False)
+        typer.echo(_as_json(plan, outcome, rows))
+    elif quiet:
         typer.echo("".join(f"{line}\n" for line in problems), err=True, nl=False)
         typer.echo(label(outcome.report))
     else:
@@ -162,6 +171,8 @@ def replicate(
             problems.append(unknown_commit)
         typer.echo("\n".join(["", *_ended_runs(plan, rows, force), *problems, ""]), err=True)
         typer.echo("\n".join(_results(plan, outcome, rows)))
+    ours = [row for row in outcome.table if row.cell in {run.job.cell for run in plan.runs}]
+    fail(failures(asked, ours))
     if outcome.failed or plan.lacking:
         raise typer.Exit(1)
 
@@ -190,6 +201,29 @@ def _planned_runs(plan: Plan, force: bool) -> list[str]:
     if cells := sum(len(lacking.cells) for lacking in plan.lacking):
         count += f", and {cells} {'cell' if cells == 1 else 'cells'} whose data are not here yet"
     return [*columns(rows, [3, 3, 3]), f"{count} · {label(plan.out)}"]
+
+
+def _as_json(plan: Plan, outcome: Outcome | None = None, rows: Sequence[RunRow] = ()) -> str:
+    """The runs, and what they came to where they were made; of a data set, which cells lack it."""
+    facts: dict[str, Any] = {"study": plan.study.name, "folder": label(plan.out)}
+    lacking = [asdict(one) for one in plan.lacking]
+    if outcome is None:
+        runs = [
+            {
+                "cell": run.job.cell,
+                "run": run.job.name,
+                "state": run.state,
+                "dataset": run.job.data.name,
+                "data_origin": run.job.data.origin,
+                "data_sha256": run.job.data.sha256,
+            }
+            for run in plan.runs
+        ]
+        return as_json(facts | {"runs": runs, "lacking": lacking})
+    counts = {name: getattr(outcome, name) for name in ("done", "skipped", "failed", "minutes")}
+    facts |= counts | {"report": label(outcome.report)}
+    facts |= {"table": list(map(row_facts, outcome.table)), "runs": list(map(row_facts, rows))}
+    return as_json(facts | {"lacking": lacking})
 
 
 def _ended_runs(plan: Plan, rows: Sequence[RunRow], force: bool) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from dae_cli.commands.options import Overrides
+from dae_cli.commands.tables import as_json
 from dae_cli.config.dump import dump_yaml
 from dae_cli.config.experiments import resolve_cells
 
@@ -21,9 +22,15 @@ def show(
         ),
     ],
     overrides: Overrides = None,
+    form: Annotated[
+        Literal["yaml", "json"], typer.Option("--format", help="YAML, or JSON by name.")
+    ] = "yaml",
 ) -> None:
     """They are those of its file, its study and --set, and every default."""
     cells = resolve_cells(experiment, overrides or ())
+    if form == "json":
+        typer.echo(as_json({cell.name: cell.experiment.model_dump(mode="json") for cell in cells}))
+        return
     for cell in cells:
         head = f"--- # {cell.name}\n" if len(cells) > 1 else ""
         typer.echo(head + dump_yaml(cell.experiment), nl=False)

@@ -7,8 +7,10 @@ import os
 import shutil
 import sys
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from dae_cli.csvfile import column_texts
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.cells import data_mark, origin
@@ -24,6 +26,15 @@ _WIDE_GAPS = (3, 3, 4, 4, 2)
 def as_json(value: object) -> str:
     """JSON as every command prints it."""
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def row_facts(row: RunRow | TableRow) -> dict[str, object]:
+    """A row for JSON, its numbers with the decimals that the CSV files have."""
+    texts = column_texts(row)
+    return {
+        name: float(texts[name]) if isinstance(value, float) else value
+        for name, value in asdict(row).items()
+    }
 
 
 def text_width() -> int | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from dae_cli.commands.conditions import FailIf, conditions, fail, failures
 from dae_cli.commands.errors import hint_when_interrupted
 from dae_cli.commands.options import (
     AcceptUnverified,
@@ -14,6 +15,7 @@ from dae_cli.commands.options import (
     DataOrigin,
     DeviceOption,
     EngineOption,
+    Format,
     Overrides,
     Photos,
     Quiet,
@@ -22,15 +24,13 @@ from dae_cli.commands.options import (
     folder,
 )
 from dae_cli.commands.progress import progress_display
-from dae_cli.commands.tables import run_summary
+from dae_cli.commands.tables import as_json, row_facts, run_summary
 from dae_cli.config.experiments import resolve_experiment
 from dae_cli.config.names import label
 from dae_cli.data.sources import DataOptions
-from dae_cli.errors import DaeError, RunFolderError
+from dae_cli.errors import DaeError
+from dae_cli.study.rows import RunRow
 from dae_cli.study.run.provenance import not_known
-
-if TYPE_CHECKING:
-    from dae_cli.study.run.job import PlannedRun
 
 
 def train(
@@ -69,23 +69,30 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Resume a run that was stopped.")
+        bool,
+        typer.Option(
+            "--resume", help="Nothing more than without it: a stopped run is resumed in any case."
+        ),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Start over, whatever there is of the run.")
     ] = False,
+    fail_if: FailIf = None,
     quiet: Quiet = False,
+    form: Format = "table",
 ) -> None:
     """On photographs, or on mnist without finetune, an autoencoder is trained for its filters only,
     which are measured.
 
-    Prints the test error beside the paper's, and the run folder. A finished run is not repeated.
+    Prints the test error beside the paper's, and the run folder. A finished run is not repeated, a
+    stopped one is resumed.
     """
     if resume and force:
         raise typer.BadParameter(
             "--resume goes on and --force starts over: give one of them", param_hint="--resume"
         )
     check_engine(engine, device)
+    asked = conditions(fail_if or (), RunRow)
     resolved = resolve_experiment(experiment, overrides or ())
     if seed is not None and any(o.partition("=")[0].strip() == "seed" for o in overrides or ()):
         raise typer.BadParameter(
@@ -105,31 +112,23 @@ def train(
             options=DataOptions(data_dir, origin, accept_unverified, photos),
             watcher=display,
         )
-        _require_choice_if_stopped(planned, resume, force)
         display.expect([planned.job])
-        with hint_when_interrupted(
-            "  the same command with --resume goes on from the last checkpoint"
-        ):
+        how = "the same command without --force" if force else "the same command"
+        with hint_when_interrupted(f"  {how} goes on from the last checkpoint"):
             row = run_single(planned, watcher=display, force=force, command=command_line())
     job, path = planned.job, label(planned.job.folder)
     if row.error:
         raise DaeError(f"{job.cell} failed: {row.error}")
-    if quiet:
+    if form == "json":
+        typer.echo(as_json({"folder": path, **row_facts(row)}))
+    elif quiet:
         typer.echo(path)
-        return
-    if planned.state == "done" and not force:
-        typer.echo(f"{job.cell} is done already; --force trains it again", err=True)
-    typer.echo("\n".join([*run_summary(row), path]))
-    if unknown_commit := not_known([row.commit]):
-        typer.echo(unknown_commit, err=True)
-    if not job.is_svm:
-        typer.echo(f"next: dae filters {path}", err=True)
-
-
-def _require_choice_if_stopped(planned: PlannedRun, resume: bool, force: bool) -> None:
-    """A run that was stopped is neither resumed nor discarded unasked."""
-    if planned.state == "stopped" and not resume and not force:
-        raise RunFolderError(
-            f"{planned.job.cell} was stopped before it was done: --resume goes on from its "
-            f"checkpoint, --force starts over\n  {label(planned.job.partial)}"
-        )
+    else:
+        if planned.state == "done" and not force:
+            typer.echo(f"{job.cell} is done already; --force trains it again", err=True)
+        typer.echo("\n".join([*run_summary(row), path]))
+        if unknown_commit := not_known([row.commit]):
+            typer.echo(unknown_commit, err=True)
+        if not job.is_svm:
+            typer.echo(f"next: dae filters {path}", err=True)
+    fail(failures(asked, [row]))

@@ -105,7 +105,7 @@ def finished_run(folder: Path) -> tuple[Path, Status, AnyExperiment]:
     status = read_status(folder)
     if status.state != "done":
         raise RunFolderError(
-            f"{folder}: the run is not finished; go on with dae train --resume or dae replicate"
+            f"{folder}: the run is not finished; go on with dae train or dae replicate"
         )
     return folder, status, load_resolved(folder / CONFIG)
 

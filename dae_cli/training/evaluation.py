@@ -35,11 +35,26 @@ def predict_rows(
     network: Network, rows: Inputs | ArrayRows, engine: Engine
 ) -> NDArray[np.integer[Any]]:
     """Return the class of each row, from 0."""
-    engine.prepare(network)
     predicted = np.empty(len(rows), dtype=np.intp)
-    for part, inputs in _chunks(rows, engine):
-        predicted[part] = engine.scores(network, inputs).argmax(dim=1).cpu().numpy()
+    for part, scores in _scored(network, rows, engine):
+        predicted[part] = scores.argmax(dim=1).cpu().numpy()
     return predicted
+
+
+def score_rows(network: Network, rows: Inputs | ArrayRows, engine: Engine) -> NDArray[np.float32]:
+    """Return what enters the softmax for each row, (n, classes)."""
+    found = np.empty((len(rows), len(network.top.bias)), dtype=np.float32)
+    for part, scores in _scored(network, rows, engine):
+        found[part] = scores.cpu().numpy()
+    return found
+
+
+def _scored(
+    network: Network, rows: Inputs | ArrayRows, engine: Engine
+) -> Iterator[tuple[slice, Tensor]]:
+    engine.prepare(network)
+    for part, inputs in _chunks(rows, engine):
+        yield part, engine.scores(network, inputs)
 
 
 def through_layers(

@@ -74,7 +74,7 @@ def split_rows(
     if sum(fractions.values()) >= 1:
         raise DataError(f"{whole.where}: split leaves no training rows: declare smaller fractions")
     classes = _classes_of(parts)
-    drawn = _drawn(whole, [*fractions.values()], split.seed)
+    drawn = drawn_rows(whole, [*fractions.values()], split.seed)
     taken = zip([*fractions, "train"], drawn, strict=True)
     return parts | {name: whole.take(rows) for name, rows in taken}, classes
 
@@ -88,7 +88,7 @@ def _given(parts: dict[str, OwnRows], whole: OwnRows) -> OwnRows:
     return rows
 
 
-def _drawn(rows: OwnRows, fractions: Sequence[float], seed: int) -> list[NDArray[np.intp]]:
+def drawn_rows(rows: OwnRows, fractions: Sequence[float], seed: int) -> list[NDArray[np.intp]]:
     """Rows for each fraction, and the rest, in the order of the file.
 
     Of each class by itself; the draw is of the raw stream, which no version of numpy changes.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -53,6 +53,9 @@ from dae_cli.training.evaluation import wrong_rows
 from dae_cli.training.inputs import inputs_of
 from dae_cli.training.run import TrainingRun
 from dae_cli.training.streams import Purpose, stream
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 def run_job(job: Job, watcher: Watcher, command: str, stop: StopRequest) -> RunRow | Unfinished:
@@ -244,15 +247,21 @@ def memory_ran_out(error: Exception) -> bool:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Compute with one thread within the block, to the bits of the commands; then as before."""
-    from threadpoolctl import threadpool_limits
-
     threads = torch.get_num_threads()
-    with threadpool_limits(limits=1):
+    with _thread_pools().limit(limits=1):
         torch.set_num_threads(1)
         try:
             yield
         finally:
             torch.set_num_threads(threads)
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """Every BLAS and OpenMP that is here; looking for them takes longer than a small prediction."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def use_one_thread() -> None:
