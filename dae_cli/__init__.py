@@ -22,3 +22,7 @@ else:
         from importlib import import_module
 
         return getattr(import_module(_PUBLIC[name]), name)
+
+    def __dir__():
+        """List the public names, for completion."""
+        return __all__

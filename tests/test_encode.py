@@ -48,6 +48,7 @@ CELLS: dict[str, dict[str, Any]] = {
         "corruption": {"kind": "gaussian", "sigma": 0.5},
         "pretrain": {"loss": "squared-error", "learning_rate": 0.01, "epochs": 1},
     },
+    "ranged": {"dataset": "ranged.yaml", "model": {"hidden": [12]}},
     "minmax": {"dataset": "minmax.yaml", "model": {"hidden": [12]}},
     "colour": {"dataset": "colour.yaml", "model": {"hidden": [12]}},
 }
@@ -96,6 +97,7 @@ def made(
         about = {"label": "side", "split": {"test": "test.csv"}}
         write("own.yaml", file="own.csv", scale={"from": [0, 16]}, image=[4, 6], **about)
         write("raw.yaml", file="own.csv", scale="none", image=[4, 6], **about)
+        write("ranged.yaml", file="own.csv", scale={"from": [-4, 20]}, **about)
         write("minmax.yaml", file="own.csv", scale="minmax", **about)
         write("filters.yaml", file="unlabelled.npz", image=[4, 6])
         np.savez("unlabelled.npz", X=values / 16)
@@ -328,7 +330,7 @@ def test_the_name_of_an_experiment_means_its_newest_run(done: Path) -> None:
 def test_importing_the_package_imports_nothing_else() -> None:
     code = (
         "import sys; before = set(sys.modules); import dae_cli; "
-        "assert not hasattr(dae_cli, 'load') and 'load_run' in dae_cli.__all__; "
+        "assert not hasattr(dae_cli, 'load') and 'load_run' in dir(dae_cli); "
         "assert set(sys.modules) - before == {'dae_cli'}, set(sys.modules) - before"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
@@ -384,6 +386,28 @@ def test_rows_without_labels_or_of_a_published_set_are_encoded_too(
     assert set(found["y_test"]) == {0, 1}
 
 
+def test_patches_of_photographs_are_cut_again(dae: Dae) -> None:
+    """Where they are those that come with the dependencies; a run keeps nobody's photographs."""
+    cell = {key: NETWORK[key] for key in ("corruption",)} | {"model": {"hidden": [2]}}
+    cell |= {"dataset": "photographs", "patches": {"side": 4, "count": 100}}
+    pretrain = {"loss": "squared-error", "learning_rate": 0.01, "epochs": 1}
+    path = write("patches.yaml", **cell, pretrain=pretrain)
+    dae("train", path).succeeded()
+    found = encoded(dae, Path(path), Path("codes.npz"))
+    assert {name: codes.shape for name, codes in found.items()} == {"codes_train": (100, 2)}
+    dae("encode", path, "--out", "patches.png").succeeded()
+    Path("photos").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (20, 20), dtype=np.uint8)
+    Image.fromarray(noise).save("photos/noise.png")
+    run = dae("train", path, "--photos", "photos", "--quiet").succeeded().lines[0]
+    dae("encode", run, "--out", "codes.npz").failed(2, run, "your own photographs", "--data")
+    np.savez("patches.npz", X=np.full((3, 16), -2.5))
+    assert encoded(dae, Path(run), Path("codes.npz"), "--data", "patches.npz")["codes"].shape == (
+        3,
+        2,
+    )
+
+
 def test_other_rows_are_scaled_as_the_runs_were_whatever_file_holds_them(
     dae: Dae, runs: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -429,6 +453,8 @@ def test_minmax_goes_by_the_runs_training_rows_and_images_by_their_size(
     assert (found["codes"] == own["codes_test"][:5]).all()
     beyond = table(str(tmp_path / "beyond.csv"), 2 * values[:5])  # is cut
     assert (encoded(dae, runs["minmax"], tmp_path / "d.npz", "--data", beyond)["codes"] > 0).all()
+    ranged = encoded(dae, runs["ranged"], tmp_path / "r.npz", "--data", few)
+    assert (ranged["codes"] == load_run(runs["ranged"]).encode((values[TEST:][:5] + 4) / 24)).all()
     linear = encoded(dae, runs["linear"], tmp_path / "l.npz", "--data", few)
     assert (linear["codes"] == load_run(runs["linear"]).encode(values[TEST:][:5])).all()
     images = encoded(dae, runs["colour"], tmp_path / "i.npz", "--data", "images")
@@ -491,6 +517,8 @@ def test_a_picture_has_rows_clean_corrupted_and_reconstructed(
     assert 0.2 < share < 0.3
     given = load_run(rect).reconstruct(corrupted)
     assert np.abs(given - reconstructed).max() < 0.01
+    np.savez(tmp_path / "many.npz", X=np.zeros((2000, 784)))  # one of them begins a block
+    dae("encode", rect, "--data", tmp_path / "many.npz", "--out", tmp_path / "d.png").succeeded()
     dae("encode", runs["colour"], "--out", tmp_path / "c.png").succeeded()
     dae("encode", runs["linear"], "--out", tmp_path / "l.svg").succeeded()
     assert "Gaussian noise, σ 0.5" in (tmp_path / "l.svg").read_text()

@@ -418,6 +418,11 @@ def test_a_terminal_shows_a_bar_for_each_run_and_one_for_all(child: Start) -> No
     ):
         assert any(re.fullmatch(line, one) for one in lines), line
     assert "\x1b[38;5;" in drawn and drawn.index("\x1b[?25l") < drawn.index("\x1b[?25h")
+    run = next(Path("results").glob("*/runs/*"))
+    ended, drawn = on_terminal(child, "stderr", "encode", str(run), "--out", "codes.csv")
+    assert ended.succeeded().lines == ["codes.csv"]
+    line = rf"{run.name}{bar}encode 550/550"
+    assert any(re.fullmatch(line, one) for one in visible_lines(drawn))
 
 
 WIDE = """\

@@ -55,6 +55,11 @@ def parts_of_run(folder: Path, data_dir: Path | None, note: Note) -> list[Part]:
     Raises DaeError: they are not here.
     """
     folder, status, experiment = finished_run(folder)
+    if experiment.dataset == PHOTOGRAPHS and status.data_origin == "own":
+        raise DataError(
+            f"{folder}: was trained on patches of your own photographs, which a run does not keep; "
+            "give patches, in its scale, with --data FILE.npz"
+        )
     sha256, origin = status.data_sha256, status.data_origin
     data = recorded_data(folder, experiment.dataset, sha256, origin, data_dir, note)
     if isinstance(experiment, FilterExperiment):

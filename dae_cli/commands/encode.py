@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.float32]
 
-_REPORT_SECONDS = 0.2
 TILES = (10, 10)
 """Rows and columns of each panel of a picture."""
 
@@ -119,18 +117,16 @@ def encode(
 
 def _watched(parts: Sequence[Part], run: str, display: Display) -> list[Iterator[Rows]]:
     """The blocks of each part, whose passing is shown."""
-    total, passed, reported = sum(part.count for part in parts), 0, time.monotonic()
+    total, passed = sum(part.count for part in parts), 0
     display.started(run, False)
 
     def blocks(part: Part) -> Iterator[Rows]:
-        nonlocal passed, reported
+        nonlocal passed
         for block in part.blocks():
             yield block
             passed += len(block)
-            if time.monotonic() - reported >= _REPORT_SECONDS:
-                place = Position("encode", None, passed, total, fraction=passed / total)
-                display.moved(run, place)
-                reported = time.monotonic()
+            position = Position("encode", None, passed, total, fraction=passed / total)
+            display.moved(run, position)
 
     return [blocks(part) for part in parts]
 

@@ -165,6 +165,10 @@ def _own(path: Path) -> None:
     command("data", "list", declaration.name)
 
 
+def _streamed(path: Path) -> None:
+    assert sum(map(len, readers.stream_own_rows(path))) > 0
+
+
 def _evaluate(path: Path) -> None:
     command("evaluate", str(path.parent.relative_to(Path.cwd())))
 
@@ -191,6 +195,7 @@ TARGETS = {
         Target("idx labels", "labels", _idx_file, gzip_and(_IDX), samples.LABELS),
         Target("own table", "own.csv", _own, _TEXT, samples.OWN_TABLES, 60),
         Target("own arrays", "own.npz", _own, zip_and(_NPY), samples.OWN_ARRAYS, 60),
+        Target("streamed arrays", "own.npz", _streamed, zip_and(_NPY), samples.OWN_ARRAYS),
         Target("experiment", "alone.yaml", _experiment, _YAML, samples.EXPERIMENTS, 30),
         Target("study", "study/study.yaml", _study, _YAML, samples.STUDIES, 30),
         Target("overrides", "", _overrides, _YAML, samples.OVERRIDES, 30),
