@@ -95,6 +95,21 @@ def test_every_epoch_is_reported_in_order_and_the_share_done_grows_to_one(
     assert lines[lines.index("started  rect-0") + 1 : -1] == [*expected_lines, "test"]
 
 
+def test_the_share_of_an_svm_counts_the_finer_look_that_its_grid_is_followed_by(
+    dae: Dae, monkeypatch: Patch
+) -> None:
+    """Which is 1.5 trials for each of the grid, about."""
+    for refine, share in ((True, 0.4), (False, 0.95)):
+        places = report_every_epoch(monkeypatch)
+        svm = {"kernel": "rbf", "gammas": [0.01, 0.1], "penalties": [1, 10], "refine": refine}
+        subset = {"train": 60, "valid": 50, "test": 100}
+        write_yaml(Path("svm.yaml"), {"dataset": "rect", "svm": svm, "subset": subset})
+        dae("train", "svm.yaml").succeeded()
+        shares = {place.epoch: place.share_done for place in places if place.phase == "select"}
+        assert shares[4] == share and sorted(shares.values()) == list(shares.values())
+        assert places[-1].phase == "test" and places[-1].share_done == 1.0
+
+
 # Where it goes, and its bits
 
 
