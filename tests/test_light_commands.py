@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from tests.entry_points.runs import say_where_runs_are_every
 from tests.support.children import ROOT, Child
 from tests.support.commands import Ended
 from tests.support.synthetic_results import SETTINGS, SyntheticStudy
@@ -376,6 +377,24 @@ def test_the_time_of_a_run_is_reported_in_seconds_or_minutes(dae: Dae, done: Pat
     for minutes, shown in times.items():
         status.write_text(re.sub(r'"minutes": [\d.]+', f'"minutes": {minutes}', text))
         assert dae("train", "tiny/rect-25").lines[3] == f"took         {shown}"
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.usefixtures("tiny")
+def test_a_log_says_where_runs_are_when_nothing_else_was_said_for_a_while(
+    dae: Dae, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = ("--set", "finetune.max_epochs=200", "--set", "finetune.patience=200")
+    assert "running" not in dae("replicate", "tiny", "--force").succeeded().err
+    say_where_runs_are_every(0.05, monkeypatch)
+    said = [
+        line
+        for line in dae("replicate", "tiny", *long).succeeded().err.splitlines()
+        if "running" in line
+    ]
+    assert said and all(
+        re.match(r"running  rect-(0|25) (pretrain|finetune|test)", line) for line in said
+    )
 
 
 @pytest.mark.usefixtures("tiny")

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import RLock
+from threading import Event, RLock, Thread
 
 import typer
 from rich.console import Console
@@ -25,6 +25,8 @@ from dae_cli.study.run.job import Job
 _NARROW = 72
 _GUESS_AFTER = 20.0
 """Seconds before the time left is worth guessing."""
+HEARTBEAT_SECONDS = 30.0
+"""After so long without a line, twice at most, a log says where the runs are."""
 
 
 @contextmanager
@@ -44,7 +46,9 @@ def progress_display(*, quiet: bool = False, single: bool = False) -> Iterator[D
         with bars.progress:
             yield bars
     else:
-        yield Lines(single)
+        lines = Lines(single)
+        with lines.heartbeat():
+            yield lines
 
 
 class Display(Silent):
@@ -54,6 +58,9 @@ class Display(Silent):
         self._single = single
         self._labels: dict[str, str] = {}
         self._over: set[str] = set()
+        self._shares: dict[str, float] = {}
+        self._shares_before: dict[str, float] = {}  # that were done before this command
+        self._begin = time.monotonic()
         self._lock = RLock()
 
     def expect(self, jobs: Sequence[Job]) -> None:
@@ -61,6 +68,7 @@ class Display(Silent):
 
         They are called by their cell, with the seed where a cell has several.
         """
+        self._begin = time.monotonic()
         cells = [job.cell for job in jobs]
         for job in jobs:
             seed = f" seed {job.experiment.seed}" if cells.count(job.cell) > 1 else ""
@@ -75,6 +83,19 @@ class Display(Silent):
 
     def _total(self) -> int:
         return max(len(self._labels), len(self._over))
+
+    def _note_share(self, run: str, position: Position) -> None:
+        """Remember how far a run is."""
+        self._shares[run] = position.fraction
+        self._shares_before.setdefault(run, position.fraction)
+
+    def _time_left(self) -> str:
+        """`, about 3 min left` for all runs; empty where it cannot be guessed."""
+        seconds, done = time.monotonic() - self._begin, sum(self._shares.values())
+        share = done - sum(self._shares_before.values())
+        if seconds <= _GUESS_AFTER or share <= 0 or len(self._over) >= self._total():
+            return ""
+        return f", about {minutes(seconds * (self._total() - done) / share / 60)} left"
 
     def _ending(self, row: RunRow) -> str:
         """The line that says how a run ended."""
@@ -92,7 +113,34 @@ class Display(Silent):
 class Lines(Display):
     """Plain lines, one a run, or one an epoch."""
 
-    _muted = False
+    def __init__(self, single: bool = False) -> None:
+        super().__init__(single)
+        self._muted = False
+        self._written = time.monotonic()
+        self._positions: dict[str, Position] = {}
+
+    @contextmanager
+    def heartbeat(self) -> Iterator[None]:
+        """Say where the runs are whenever nothing was said for a while."""
+        over = Event()
+
+        def beat() -> None:
+            while not over.wait(HEARTBEAT_SECONDS):
+                self._say_where()
+
+        thread = Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _say_where(self) -> None:
+        with self._lock:
+            if time.monotonic() - self._written >= HEARTBEAT_SECONDS and self._positions:
+                places = [f"{self._label(r)} {_where(p)}" for r, p in self._positions.items()]
+                self._write(f"running  {', '.join(places)}{self._time_left()}")
 
     def note(self, text: str) -> None:
         """One line."""
@@ -105,13 +153,20 @@ class Lines(Display):
 
     def moved(self, run: str, position: Position) -> None:
         """One line where epochs are wanted; nothing is known before the first epoch."""
-        if self._single and position.epoch and not self._is_over(run):
-            self._write(_epoch_line(position))
+        with self._lock:
+            if self._is_over(run):
+                return
+            self._note_share(run, position)
+            self._positions[run] = position
+            if self._single and position.epoch:
+                self._write(_epoch_line(position))
 
     def finished(self, row: RunRow) -> None:
         """One line."""
         with self._lock:
             self._over.add(row.run)
+            self._shares[row.run] = 1.0
+            self._positions.pop(row.run, None)
             if not self._single:
                 self._write(self._ending(row))
 
@@ -119,6 +174,7 @@ class Lines(Display):
         with self._lock:
             if self._muted:
                 return
+            self._written = time.monotonic()
             try:
                 typer.echo(text, err=True)
                 sys.stderr.flush()
@@ -133,16 +189,12 @@ class Bars(Display):
         super().__init__(single)
         self.progress = Progress(*_columns(console.width), console=console, transient=True)
         self._bars: dict[str, TaskID] = {}
-        self._shares: dict[str, float] = {}
-        self._shares_before: dict[str, float] = {}  # that were done before this command
-        self._begin = time.monotonic()
         self._overall: TaskID | None = None
 
     def expect(self, jobs: Sequence[Job]) -> None:
         """Draw the bar of the whole study, if there is more than one run."""
         with self._lock:
             super().expect(jobs)
-            self._begin = time.monotonic()
             if len(jobs) > 1:
                 self._overall = self.progress.add_task("all", total=len(jobs), detail="")
                 self._count()
@@ -167,8 +219,7 @@ class Bars(Display):
             self.started(run, False)
             detail = "  ".join(filter(None, (_where(position), _measured(position))))
             self.progress.update(self._bars[run], completed=position.fraction, detail=detail)
-            self._shares[run] = position.fraction
-            self._shares_before.setdefault(run, position.fraction)
+            self._note_share(run, position)
             self._count()
 
     def finished(self, row: RunRow) -> None:
@@ -185,12 +236,10 @@ class Bars(Display):
     def _count(self) -> None:
         if self._overall is None:
             return
-        done, over, total = sum(self._shares.values()), len(self._over), self._total()
+        over, total = len(self._over), self._total()
         detail = f"{over} of {total} runs" if over < total else "writing the report"
-        seconds, share = time.monotonic() - self._begin, done - sum(self._shares_before.values())
-        if seconds > _GUESS_AFTER and share > 0 and over < total:
-            detail += f", about {minutes(seconds * (total - done) / share / 60)} left"
-        self.progress.update(self._overall, completed=done, detail=detail)
+        detail += self._time_left()
+        self.progress.update(self._overall, completed=sum(self._shares.values()), detail=detail)
 
 
 def _columns(width: int) -> list[BarColumn | TextColumn | TimeElapsedColumn]:

@@ -7,12 +7,19 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from dae_cli.commands import progress
 from dae_cli.commands.progress import Lines
 from dae_cli.config.experiments import resolve_experiment
 from dae_cli.study.run import checkpoints
 from dae_cli.study.run.filters import describe_corruption
 
-__all__ = ["Place", "corruption_in_words", "report_every_epoch", "saved_checkpoints"]
+__all__ = [
+    "Place",
+    "corruption_in_words",
+    "report_every_epoch",
+    "saved_checkpoints",
+    "say_where_runs_are_every",
+]
 
 
 class Place(NamedTuple):
@@ -25,6 +32,11 @@ class Place(NamedTuple):
     cost: float | None
     valid_error_percent: float | None
     share_done: float
+
+
+def say_where_runs_are_every(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a log say so after that many seconds without a line."""
+    monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", seconds)
 
 
 def report_every_epoch(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
