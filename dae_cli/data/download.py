@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedWriter, FileIO
@@ -26,6 +26,7 @@ from dae_cli.errors import DataError, DownloadError
 CONNECT_SECONDS = 4.0
 READ_SECONDS = 20.0
 TOTAL_SECONDS = 2 * 3600.0
+LOOK_SECONDS = 0.2
 LARGEST_BYTES = 512 << 20
 """No file wanted is as large: 62 000 rows of eight random digits a pixel pack to some 200 MB."""
 CHUNK = 64 << 10
@@ -113,6 +114,9 @@ def _interruptible(work: Callable[[], Path]) -> Path:
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
+    # A signal that comes while the process is suspended may wake that thread and not this one.
+    while not wait([future], LOOK_SECONDS).done:
+        pass
     return future.result()
 
 
