@@ -61,7 +61,8 @@ def _client(address: str) -> Any:
     try:
         # The client would try a port that nobody listens at for as long as it may take, wait for
         # ever for another protocol, and leave a traceback where it finds a worker.
-        with socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS) as connection:
+        place = host.strip("[]"), int(port)
+        with socket.create_connection(place, timeout=ANSWER_SECONDS) as connection:
             if scheme == "tcp":
                 _require_dask(address, connection)
         asyncio.run(_require_scheduler(address))
@@ -79,7 +80,6 @@ def _require_dask(address: str, connection: socket.socket) -> None:
     That begins with the number of bytes that follow, the number of frames, and their lengths
     (distributed/comm/utils.py), eight bytes each.
     """
-    connection.settimeout(ANSWER_SECONDS)
     try:
         greeting = connection.recv(64)
     except TimeoutError:
