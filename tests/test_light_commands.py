@@ -414,7 +414,7 @@ def test_a_terminal_shows_a_bar_for_each_run_and_one_for_all(child: Start) -> No
         rf"all{bar}1 of 2 runs",
         rf"rect-25{bar}finetune +\d+/400  valid [\d.]+ %",
         r"done     rect-0: [\d.]+ ± [\d.]+ % test error in \d+ s \(1 of 2\)",
-        r"done     rect-25: [\d.]+ ± [\d.]+ % test error in \d+ s \(2 of 2\)",
+        r"done     rect-25: [\d.]+ ± [\d.]+ % test error( \(at chance\))? in \d+ s \(2 of 2\)",
     ):
         assert any(re.fullmatch(line, one) for one in lines), line
     assert "\x1b[38;5;" in drawn and drawn.index("\x1b[?25l") < drawn.index("\x1b[?25h")

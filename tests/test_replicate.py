@@ -76,6 +76,8 @@ def test_stdout_has_table_and_counts_stderr_what_became_of_each_run(finished: Fi
     assert "\x1b" not in ended.out + ended.err
     lines = [re.sub(r" +\d+ s\b", " N s", line) for line in ended.err.splitlines()]
     errors = [f"{row['test_error_percent']} ± {row['half_width_95']} % test error" for row in rows]
+    assert [row["remark"] for row in rows] == ["", "one class for every test row"]
+    errors[1] += " (at chance)"
     begin = lines.index("2 runs")
     assert any("rect.npz" in line for line in lines[:begin])
     assert lines[begin + 1 :] == [

@@ -48,7 +48,7 @@ COLUMNS = [
     "destruction_percent",
     *("seed", "n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent"),
     *("best_epoch", "epochs", "paper_error_percent", "paper_half_width_95", "paper_model"),
-    *("verdict", "minutes", "device", "engine", "threads", "versions", "commit"),
+    *("verdict", "remark", "minutes", "device", "engine", "threads", "versions", "commit"),
     *("numerics", "config_sha256", "error"),
 ]
 CELLS = {"rect-0": 0.0, "rect-25": 0.25}
@@ -279,6 +279,7 @@ def test_every_column_of_runs_csv_says_what_the_folder_says(finished: Finished) 
             "paper_half_width_95": "",
             "paper_model": "",
             "verdict": "no reference",  # a subset of the test rows is no replication
+            "remark": "one class for every test row" if destruction else "",
             "minutes": f"{status['minutes']:.1f}",
             "device": "cpu",
             "engine": "torch",
@@ -290,6 +291,28 @@ def test_every_column_of_runs_csv_says_what_the_folder_says(finished: Finished) 
             "config_sha256": row["config_sha256"],
             "error": "",
         }
+
+
+def test_a_model_that_answers_with_one_class_is_called_at_chance_wherever_it_is_shown(
+    dae: Dae, done: Path, tiny_data: Path
+) -> None:
+    """The network of rect-25, which has learned nothing; that of rect-0 has."""
+    with np.load(tiny_data / "rect.npz") as arrays:
+        every = len(arrays["Ytest"])
+        labels = arrays["Ytest"][np.arange(N_TEST_ROWS) * every // N_TEST_ROWS]
+    for cell, is_odd in (("rect-0", False), ("rect-25", True)):
+        bits = np.load(run_of(done, cell) / "wrong_rows.npy")
+        wrong = np.unpackbits(bits)[:N_TEST_ROWS].astype(bool)
+        assert (len(set(labels[~wrong])) == 1) == is_odd
+    said = "one class for every test row"
+    assert [row["remark"] for row in read_csv(done / "runs.csv")] == ["", said]
+    (row,) = (line for line in (done / "REPORT.md").read_text().splitlines() if said in line)
+    assert row.startswith("- rect-25, seed 0: ")
+    assert f"seed 0: {said}" in (done / "report.html").read_text()
+    text = (done / "runs.csv").read_text()
+    (done / "runs.csv").write_text(text.replace(said, "all is well"))
+    found = dae("verify", "tiny").failed(1, "does not agree").out
+    assert all(part in found for part in ("remark", "all is well", said))
 
 
 def test_all_50000_test_rows_are_compared_with_the_papers_number(dae: Dae, tmp_path: Path) -> None:
@@ -403,6 +426,9 @@ def as_version_0_1_wrote_it(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_run_folders_of_version_0_1_are_reported_verified_and_resumed(dae: Dae, done: Path) -> None:
+    for cell in CELLS:  # remarks came later
+        change_json(run_of(done, cell) / "status.json", lambda status: status.pop("remark", ""))
+    dae("report", "tiny", "-q").succeeded()
     before = snapshot(done, (".csv", ".md"))
     for cell in CELLS:
         path = run_of(done, cell) / "status.json"
@@ -418,8 +444,8 @@ def test_run_folders_of_version_0_1_are_reported_verified_and_resumed(dae: Dae, 
     dae("replicate", "tiny").succeeded()
     row = read_csv(done / "runs.csv")[1]
     assert row["minutes"] == "9.0"
-    old = before["runs.csv"].decode().splitlines()[2].split(",")
-    assert row["n_wrong"] == old[COLUMNS.index("n_wrong")]
+    names, _, old = (line.split(",") for line in before["runs.csv"].decode().splitlines())
+    assert row["n_wrong"] == old[names.index("n_wrong")]
 
 
 # Which code made it, and on what

@@ -45,7 +45,8 @@ def test_stdout_has_error_paper_data_and_folder_stderr_the_rest(dae: Dae, tiny_d
     wrong = read_json(Path(folder) / "status.json")["n_wrong"]
     percent = wrong / 4
     half_width = 1.96 * (percent * (100 - percent) / 400) ** 0.5
-    assert error == f"test error   {percent:.2f} ± {half_width:.2f} % ({wrong} of 400 rows wrong)"
+    counted = f"{percent:.2f} ± {half_width:.2f} % ({wrong} of 400 rows wrong)"
+    assert error == f"test error   {counted}; at chance: one class for every test row"
     assert paper.split() == ["paper", "no", "reference"]
     assert data == "data         rect, original (unverified)"
     assert re.fullmatch(r"took         \d+ s", took)

@@ -107,7 +107,8 @@ class Display(Silent):
         if row.test_error_percent is None:  # trained for its filters
             return f"done     {label}{took}{count}"
         number = interval(row.test_error_percent, row.half_width_95)
-        return f"done     {label}: {number} % test error{took}{count}"
+        odd = " (at chance)" if row.remark else ""
+        return f"done     {label}: {number} % test error{odd}{took}{count}"
 
 
 class Lines(Display):

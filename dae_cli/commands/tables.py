@@ -130,6 +130,8 @@ def run_summary(row: RunRow) -> list[str]:
     error = f"{interval(row.test_error_percent, row.half_width_95)} %"
     if row.n_wrong is not None:
         error += f" ({row.n_wrong:,} of {row.n_test:,} rows wrong)"
+    if row.remark:
+        error += f"; at chance: {row.remark}"
     paper = "no reference"
     if row.paper_error_percent is not None:
         number = interval(row.paper_error_percent, row.paper_half_width_95)

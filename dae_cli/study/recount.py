@@ -50,7 +50,7 @@ from dae_cli.study.run.record import (
 )
 from dae_cli.study.run.run import dataset_for
 from dae_cli.study.run.svm import replayed, selected_parameters
-from dae_cli.study.run.wrong_rows import load_wrong_rows, save_wrong_rows
+from dae_cli.study.run.wrong_rows import load_wrong_rows, remark_on, save_wrong_rows
 from dae_cli.svm.files import load_svm, read_trials
 from dae_cli.svm.selection import Trial, best_of
 from dae_cli.svm.trials import SvmTrials
@@ -188,12 +188,15 @@ class Recount:
         recorded = best[0].valid_wrong if len(best) == 1 else None
         what = f"valid_wrong of epoch {state.best_epoch}"
         self._findings.compare(place, what, recorded, invalid, how)
-        columns = {
+        columns: dict[str, Any] = {
             "valid_error_percent": 100.0 * invalid / len(dataset.valid),
             "best_epoch": state.best_epoch,
             "epochs": state.epoch,
         }
-        return _Counted(wrong_rows(state, dataset.test, engine), columns, how)
+        wrong = wrong_rows(state, dataset.test, engine)
+        if self._row.remark:  # rows of earlier versions have none
+            columns["remark"] = remark_on(wrong, dataset.test.labels)
+        return _Counted(wrong, columns, how)
 
     def _counted_svm(
         self, experiment: SvmExperiment, sha256: str, dataset: Dataset
@@ -226,7 +229,10 @@ class Recount:
                 what = f"{best.kernel} C {best.C:g}: {name}"
                 had, now = getattr(best, name), getattr(again, name)
                 findings.compare(trials_csv, what, had, now, " (trained again)")
-        return _Counted(svm.wrong_rows(dataset.test), columns)
+        wrong = svm.wrong_rows(dataset.test)
+        if self._row.remark:
+            columns["remark"] = remark_on(wrong, dataset.test.labels)
+        return _Counted(wrong, columns)
 
     def _best_trial(self, experiment: SvmExperiment, dataset: Dataset) -> tuple[Trial, int]:
         sizes = len(dataset.train), len(dataset.valid)

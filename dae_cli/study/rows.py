@@ -27,7 +27,7 @@ TrialState = Literal["complete", "pruned", "diverged", "failed"]
 class RunRow:
     """runs.csv: one run. Percentages are of the split's rows; an empty field is not known."""
 
-    SPARSE: ClassVar = {"trust": "", "selected": "", "trials": ""}
+    SPARSE: ClassVar = {"trust": "", "selected": "", "trials": "", "remark": ""}
     LATER: ClassVar = (NUMERICS,)
 
     cell: str
@@ -60,6 +60,8 @@ class RunRow:
     paper_half_width_95: Percent | None = None
     paper_model: str = ""
     verdict: str = ""
+    remark: str = ""
+    """`one class for every test row`, of a model that has learned nothing; else empty."""
     minutes: Minutes | None = None
     device: str = ""
     engine: str = ""

@@ -155,6 +155,7 @@ class DatasetResults:
     def details(self, row: TableRow) -> Facts:
         """What the page shows of a cell on request: seeds, counts, time, data and code."""
         valid, wrong = row.valid_error_percent, row.n_wrong.replace(" ", ", ")
+        odd = [run for run in self.runs if run.cell == row.cell and run.remark]
         return _known(
             ("cell", row.cell),
             ("changed by --set", self.study.changed.get(row.cell, "")),
@@ -166,6 +167,7 @@ class DatasetResults:
             ("engine", ", ".join(part for part in (row.engine, row.device) if part)),
             ("numerics", row.numerics),
             ("commit", row.commit or "from an installed package"),
+            ("at chance", ", ".join(f"seed {r.seed}: {r.remark}" for r in odd)),
             ("failed", row.error),
         )
 

@@ -279,7 +279,7 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
     if status.n_test is None or status.n_wrong is None or status.is_svm != job.is_svm:
         kind = "an SVM" if job.is_svm else "a network"
         raise RunFolderError(f"{job.folder}: {STATUS} has no result of {kind}; {REMEDY}")
-    result = ("valid_error_percent", "best_epoch", "epochs", "selected", "trials")
+    result = ("valid_error_percent", "best_epoch", "epochs", "selected", "trials", "remark")
     return with_result(
         row, status.n_test, status.n_wrong, **{name: getattr(status, name) for name in result}
     )
@@ -313,7 +313,9 @@ def with_verdict(row: WithVerdict) -> WithVerdict:
 def failed(row: RunRow, error: str) -> RunRow:
     """Return the row of a failed run: no result, but the reason, on one line."""
     nothing: dict[str, Any] = dict.fromkeys(MEASURED)
-    return replace(row, **nothing, selected="", verdict="", error=" ".join(error.split()))
+    return replace(
+        row, **nothing, selected="", verdict="", remark="", error=" ".join(error.split())
+    )
 
 
 def failed_row(job: Job, env: Environment, minutes: float, error: str) -> RunRow:

@@ -48,7 +48,7 @@ from dae_cli.study.run.record import (
     with_result,
 )
 from dae_cli.study.run.svm import SvmRun
-from dae_cli.study.run.wrong_rows import save_wrong_rows
+from dae_cli.study.run.wrong_rows import remark_on, save_wrong_rows
 from dae_cli.training.evaluation import wrong_rows
 from dae_cli.training.inputs import inputs_of
 from dae_cli.training.run import TrainingRun
@@ -169,6 +169,7 @@ def _train(
     return {
         "n_test": len(dataset.test),
         "n_wrong": int(wrong.sum()),
+        "remark": remark_on(wrong, dataset.test.labels),
         "valid_error_percent": next(best).valid_error_percent or 0.0,
         "best_epoch": state.best_epoch,
         "epochs": state.epoch,

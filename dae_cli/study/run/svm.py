@@ -19,7 +19,7 @@ from dae_cli.study.progress import Position, Watcher
 from dae_cli.study.run.checkpoints import Stopped
 from dae_cli.study.run.job import CHECKPOINT, TRIALS, Job
 from dae_cli.study.run.record import StatusFile
-from dae_cli.study.run.wrong_rows import save_wrong_rows
+from dae_cli.study.run.wrong_rows import remark_on, save_wrong_rows
 from dae_cli.svm.files import read_trials, save_svm, trials_csv
 from dae_cli.svm.selection import Trial, best_of, search
 from dae_cli.svm.svm import Svm
@@ -75,6 +75,7 @@ class SvmRun:
         return {
             "n_test": len(dataset.test),
             "n_wrong": int(wrong.sum()),
+            "remark": remark_on(wrong, dataset.test.labels),
             "valid_error_percent": best.valid_error_percent,
             "selected": selected_parameters(svm, self._experiment),
             "trials": len(trials),

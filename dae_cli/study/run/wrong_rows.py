@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from dae_cli.errors import RunFolderError, plain
 from dae_cli.files import write_whole
 from dae_cli.study.run.job import WRONG_ROWS
 
+ONE_CLASS = "one class for every test row"
 _MOST_HEADER = 10_000
 """Bytes; the header that numpy writes has 128."""
 _REMEDY = "remove the folder of the run to have dae replicate make it again"
@@ -31,6 +33,13 @@ def save_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
     content = io.BytesIO()
     np.save(content, np.packbits(wrong), allow_pickle=False)
     write_whole(folder / WRONG_ROWS, content.getvalue(), make_folder=False)
+
+
+def remark_on(wrong: NDArray[np.bool_], labels: NDArray[np.integer[Any]]) -> str:
+    """What is odd in the answers of a model: of one that is right on one class alone, that."""
+    right = np.unique(labels[~wrong])
+    is_one_class = len(right) == 1 and not wrong[labels == right[0]].any()
+    return ONE_CLASS if is_one_class and len(np.unique(labels)) > 1 else ""
 
 
 def load_wrong_rows(folder: Path, n_test: int, n_wrong: int | None) -> NDArray[np.bool_]:
