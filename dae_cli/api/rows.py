@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.datasets import PHOTOGRAPHS, DatasetSpec, OwnDataset, known_spec, spec_of
 from dae_cli.data.own.content import are_whole, split_rows
-from dae_cli.data.own.files import SPLITS, OwnRows
-from dae_cli.data.own.further import Scaling, read_further, scaling_of
+from dae_cli.data.own.files import SPLITS, OwnRows, named_file
+from dae_cli.data.own.further import Scaling, read_further, rows_of_run, scaling_of
 from dae_cli.data.own.prepare import prepare_own
 from dae_cli.errors import DataError
 from dae_cli.study.counting import finished_run, recorded_data
@@ -83,23 +83,43 @@ def parts_of_file(path: Path, experiment: AnyExperiment, note: Note) -> list[Par
     dataset, inputs = experiment.dataset, inputs_of(experiment)
     if not path.exists():
         raise DataError(f"{path}: does not exist; give an .npz, a .csv or .tsv, or a folder")
-    if path.suffix in SUFFIXES and path.is_file():
+    if path.suffix.casefold() in SUFFIXES and path.is_file():
         name = declared(path)
         assert name.facts is not None
         if (found := spec_of(name).n_pixels) != inputs:
             raise DataError(f"{path}: rows of {found} values; the run was trained on {inputs}")
+        declaration = name.facts.declaration
+        file = named_file(path.parent, declaration.file)
         if not isinstance(dataset, OwnDataset):
-            return _parts_of(load(prepare_own(name, note)))
-        rows, _ = split_rows(name.facts.declaration, path.parent)
+            return _declared_parts(load(prepare_own(name, note)), file, known_spec(dataset))
+        rows, _ = split_rows(declaration, path.parent, rows_of_run(file, dataset, inputs, note))
     else:
         rows = read_further(path, dataset, inputs, note)
     parts = []
-    for split, one in ((split, rows[split]) for split in SPLITS if split in rows):
+    for split, one in ((split, rows[split]) for split in SPLITS if len(rows.get(split, ()))):
         scaling = scaling_of(dataset, one, note)
         blocks = partial(_scaled, one, scaling)
         labels = None if one.labels is None else _plain(one.labels)
-        parts.append(Part(split if len(rows) > 1 else "", len(one), labels, blocks))
-    return [part for part in parts if part.count]
+        parts.append(Part(split, len(one), labels, blocks))
+    return _without_name_of_one(parts)
+
+
+def _declared_parts(dataset: Dataset, file: Path, spec: DatasetSpec | None) -> list[Part]:
+    """The rows that a declaration gives to a run on a set of the benchmark, as that stores them."""
+    parts = _without_name_of_one(_parts_of(dataset))
+    if spec is None or not spec.stored_transposed or not file.is_dir():
+        return parts
+    return [replace(p, blocks=partial(_transposed, p.blocks, spec.image)) for p in parts]
+
+
+def _transposed(blocks: Callable[[], Iterator[Block]], image: tuple[int, int]) -> Iterator[Block]:
+    for block in blocks():
+        yield block.reshape(-1, *image).transpose(0, 2, 1).reshape(len(block), -1)
+
+
+def _without_name_of_one(parts: list[Part]) -> list[Part]:
+    """Rows that are not split have no name."""
+    return [replace(parts[0], split="")] if len(parts) == 1 else parts
 
 
 def class_labels(spec: DatasetSpec) -> NDArray[Any]:

@@ -246,7 +246,12 @@ class Run:
             raise DataError(f"X is of type {values.dtype}, expected numbers")
         low, high = (0.0, 1.0) if is_bounded(self._experiment.dataset) else (-math.inf, math.inf)
         least, most = values.min(initial=0), values.max(initial=0)  # NaN if there is one
-        if least >= low - BEYOND and most <= high + BEYOND and math.isfinite(most - least):
+        if (
+            least >= low - BEYOND
+            and most <= high + BEYOND
+            and math.isfinite(least)
+            and math.isfinite(most)
+        ):
             return values
         sound = np.isfinite(values) & (values >= low - BEYOND) & (values <= high + BEYOND)
         row, column = np.argwhere(~sound)[0]

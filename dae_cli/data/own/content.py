@@ -50,16 +50,16 @@ def read_content(path: Path, declaration: Declaration) -> tuple[Content, OwnFact
 
 
 def split_rows(
-    declaration: Declaration, folder: Path
+    declaration: Declaration, folder: Path, like: OwnRows | None = None
 ) -> tuple[dict[str, OwnRows], tuple[str, ...]]:
     """The rows of each split: given, or drawn of each class; without labels all are for training.
 
-    And the classes.
+    And the classes. Columns are brought into the order of those of `like`.
 
     Raises DataError.
     """
     file = named_file(folder, declaration.file)
-    parts = read_rows(file, declaration)
+    parts = read_rows(file, declaration, like)
     whole, split = parts["train"], declaration.split
     fractions: dict[str, float] = {}
     for name in ("test", "valid"):

@@ -39,6 +39,20 @@ def read_further(path: Path, dataset: str, inputs: int, note: Note) -> dict[str,
         "label": label if label in names or f"{label}_train" in names else None,
         "ignore": tuple(name for name in declaration.ignore if name in names),
     }
+    like = rows_of_run(path, dataset, inputs, note)
+    parts = read_rows(path, declaration.model_copy(update=here), like, streamed=True)
+    if spec and spec.stored_transposed and path.is_dir():
+        parts = {split: _transposed(rows, spec.image) for split, rows in parts.items()}
+    return parts
+
+
+def rows_of_run(path: Path, dataset: str, inputs: int, note: Note) -> OwnRows:
+    """What rows of a file must be like: the width, columns and image of those of a run.
+
+    Raises DataError.
+    """
+    spec = known_spec(dataset)
+    facts = dataset.facts if isinstance(dataset, OwnDataset) else None
     columns: tuple[str, ...] = ()
     if isinstance(dataset, OwnDataset) and facts and path.suffix.casefold() in SEPARATORS:
         columns = _columns_trained_on(dataset, facts, note)
@@ -46,11 +60,7 @@ def read_further(path: Path, dataset: str, inputs: int, note: Note) -> dict[str,
     if spec and spec.is_image:
         image = (*spec.image, 3) if spec.channels == 3 else spec.image
     like = OwnRows(f"the run's data ({dataset})", np.empty((0, inputs)), None)
-    like = replace(like, columns=columns, image=image)
-    found = read_rows(path, declaration.model_copy(update=here), like, streamed=True)
-    if spec and spec.stored_transposed and path.is_dir():
-        found = {split: _transposed(rows, spec.image) for split, rows in found.items()}
-    return found
+    return replace(like, columns=columns, image=image)
 
 
 def _columns_trained_on(dataset: OwnDataset, facts: OwnFacts, note: Note) -> tuple[str, ...]:
@@ -84,12 +94,14 @@ class Scaling:
         low, high: what becomes 0 and 1, a number or one for each input; None: values stay.
         levels: of what is stored as bytes.
         is_cut: whether what lies beyond is cut, else refused.
+        remedy: what else can be done then.
     """
 
     low: Any = None
     high: Any = None
     levels: int | None = None
     is_cut: bool = False
+    remedy: str = ""
 
     def applied(self, rows: OwnRows) -> NDArray[np.float32]:
         """Rows as the model takes them. Raises DataError: a value lies beyond `low` or `high`."""
@@ -101,8 +113,8 @@ class Scaling:
         if place := first_beyond(rows, self.low, self.high):
             raise DataError(
                 f"{rows.place(*place)}: {values[place]:g} found, expected a value from "
-                f"{self.low:g} to {self.high:g}, as the run was trained on; scale the file alike, "
-                "or declare it (docs/your-data.md) and give the declaration"
+                f"{self.low:g} to {self.high:g}, as the run was trained on; scale the file alike"
+                f"{self.remedy}"
             )
         if self.levels:  # as the bytes of a data set become greys
             return (values.astype(np.float64) * (1.0 / self.levels)).astype(np.float32)
@@ -122,7 +134,8 @@ def scaling_of(dataset: str, rows: OwnRows, note: Note) -> Scaling:
         if known_spec(dataset) is None:
             return Scaling()  # patches of photographs, whitened
         low, high = rows.ends or (0.0, 1.0)
-        return Scaling(low, high, int(high) if high > 1 else None)
+        remedy = ", or declare it (docs/your-data.md) and give the declaration"
+        return Scaling(low, high, int(high) if high > 1 else None, remedy=remedy)
     facts, declaration = dataset.facts, dataset.facts.declaration
     if declaration.scale == "none":
         return Scaling()
