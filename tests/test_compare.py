@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,12 +20,14 @@ SAA, SDA = (9000, 9100, 8900), (8800, 8870, 8730)
 """Wrong test rows, by seed."""
 
 
-def study(folder: Path, sda: tuple[int, ...] = SDA, saa: tuple[int, ...] = SAA) -> SyntheticStudy:
+def study(
+    folder: Path, sda: tuple[int, ...] = SDA, saa: tuple[int, ...] = SAA, first: int = 300
+) -> SyntheticStudy:
     """Results of three cells, written; the wrong rows of each begin at another place."""
     made = SyntheticStudy(folder, CELLS, reference="model")
-    for cell, model, errors, first in (("saa", "SAA-3", saa, 0), ("sda", "SdA-3", sda, 300)):
+    for cell, model, errors, begin in (("saa", "SAA-3", saa, 0), ("sda", "SdA-3", sda, first)):
         for seed, wrong in enumerate(errors):
-            made.add(cell, model, wrong, seed=seed, first=first)
+            made.add(cell, model, wrong, seed=seed, first=begin)
     made.add("svm", "SVM_rbf", 9500, first=0)
     made.write()
     return made
@@ -101,6 +104,46 @@ def test_the_cells_of_two_folders_are_compared_by_their_names(dae: Dae, tmp_path
         ("sda of before", "sda of made", "better"),
         ("svm of before", "svm of made", "not decided"),
     ]
+
+
+def test_p_values_of_two_folders_are_adjusted_for_all_of_their_cells(
+    dae: Dae, tmp_path: Path
+) -> None:
+    """Whether or not both have run every cell."""
+    for place, errors, first in (("before", (9000, 9000), 0), ("after", (8970, 8950), 5)):
+        results = SyntheticStudy(tmp_path, CELLS, reference="model")
+        results.add("saa", "SAA-3", errors[0], first=first)
+        results.add("sda", "SdA-3", errors[1], first=first)
+        if place == "before":
+            results.add("svm", "SVM_rbf", 9500, first=0)
+        results.write().rename(tmp_path / place)
+    ended = dae("compare", "before", "after", "--format", "csv").succeeded()
+    assert "svm is alone" in ended.err
+    saa, sda = ended.rows
+    assert (saa["name"], sda["name"]) == ("saa of after", "sda of after")
+    low, high = sorted(float(row["p_value"]) for row in (saa, sda))
+    assert float(sda["p_holm"]) == pytest.approx(2 * low)
+    assert float(saa["p_holm"]) == pytest.approx(max(2 * low, high))
+
+
+def test_the_same_difference_at_every_seed_is_decided_by_mcnemars_test(
+    dae: Dae, tmp_path: Path
+) -> None:
+    for less, outcome in ((2, "not decided"), (200, "better")):
+        study(tmp_path, sda=tuple(wrong - less for wrong in SAA), first=0)
+        (one,) = dae("compare", "made/saa", "made/sda", "--format", "json").succeeded().json
+        assert (one["half_width_95"], one["outcome"]) == (0.0, outcome)
+    study(tmp_path, sda=SAA, first=0)
+    assert "its error is the same" in dae("compare", "made/saa", "made/sda").out
+
+
+def test_two_runs_of_the_same_settings_and_seed_are_two(dae: Dae, done: Path) -> None:
+    """As those of two engines are."""
+    run, copy = run_of(done, "rect-0"), done / "runs" / "copy"
+    shutil.copytree(run, copy)
+    (one,) = dae("compare", run, copy, "--format", "json").succeeded().json
+    assert (one["difference"], one["outcome"]) == (0.0, "not decided")
+    assert one["baseline"] != one["name"]
 
 
 def test_runs_are_compared_from_their_folders_and_grouped_by_their_settings(

@@ -48,6 +48,8 @@ def test_a_condition_that_holds_is_exit_code_1_with_the_cell(dae: Dae, done: Pat
     ended = dae("replicate", "tiny", "--fail-if", between).failed(1, worst, f"{high:g}")
     assert ended.err.count("--fail-if") == 1 and "0 %" in ended.out
     dae("replicate", "tiny", "--fail-if", f"test_error_percent > {high}").succeeded()
+    equal = f"valid_error_percent={rows[0]['valid_error_percent']}"  # as it is printed
+    dae("replicate", "tiny", "--fail-if", equal).failed(1, "rect-0")
     dae("replicate", "tiny", "--only", best, "--fail-if", between).succeeded()
     dae("train", f"tiny/{worst}", "--fail-if", between).failed(1, worst)
     verdict = rows[0]["verdict"]
@@ -56,7 +58,7 @@ def test_a_condition_that_holds_is_exit_code_1_with_the_cell(dae: Dae, done: Pat
         "train",
         "tiny/rect-0",
         "--fail-if",
-        "verdict=nothing",
+        "verdict=worse",
         "--fail-if",
         f"verdict!={verdict}",
     )
@@ -69,6 +71,8 @@ def test_what_is_no_condition_is_refused_before_anything_is_run(dae: Dae, tiny: 
         ("verdct=worse", ("verdct", "did you mean verdict?")),
         ("verdict<worse", ("a text", "!=")),
         ("test_error_percent>high", ("a number",)),
+        ("test_error_percent>nan", ("a number",)),
+        ("verdict=wrose", ("wrose", "did you mean worse?")),
     ):
         for words in (("replicate", "tiny"), ("train", "tiny/rect-0")):
             dae(*words, "--fail-if", text).failed(2, "--fail-if", f"'{text}'", *parts)

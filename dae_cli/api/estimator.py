@@ -10,6 +10,7 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -181,8 +182,10 @@ class StackedDenoisingAutoencoder(
             dataset = _dataset(train, valid, len(classes))
         experiment = self._experiment(dataset, seed)
         if experiment.pretrain.loss == "cross-entropy":
-            _require_probabilities(rows)
-            np.clip(dataset.train.pixels, 0, 1, out=dataset.train.pixels)
+            _require_probabilities(rows, "X")
+            _require_probabilities(dataset.valid.pixels, "X_valid")
+            for split in (dataset.train, dataset.valid):
+                np.clip(split.pixels, 0, 1, out=split.pixels)
         if classes is None and not experiment.pretrain.epochs:
             raise ValueError(
                 "pretrain_epochs=0 leaves nothing to train without y, or with max_epochs=0"
@@ -208,7 +211,7 @@ class StackedDenoisingAutoencoder(
 
     def transform(self, X: ArrayLike) -> _Floats:
         """Return the codes of the last hidden layer, (n, units), of the network that predicts."""
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         rows = self._rows(X)
         layers = [Encoder(one.weight, one.bias, torch.zeros(0)) for one in self._layers()]
         codes = np.empty((len(rows), self._n_features_out), dtype=np.float32)
@@ -276,7 +279,7 @@ class StackedDenoisingAutoencoder(
     def _drawn(self, numbers: _Numbers, classes: NDArray[Any], seed: int) -> list[_Numbers]:
         """Which rows are for validation and which for training, of each class by itself."""
         fraction = self.validation_fraction
-        if not 0 < fraction < 1:
+        if not isinstance(fraction, Real) or not 0 < fraction < 1:
             raise ValueError(f"validation_fraction={fraction}: must be above 0 and below 1")
         try:
             rows = OwnRows("X", numbers[:, None], numbers.astype(np.str_))
@@ -349,7 +352,7 @@ class StackedDenoisingAutoencoder(
         return [Layer(torch.tensor(coef.T), torch.tensor(bias)) for coef, bias in pairs]
 
     def _network(self) -> Network:
-        check_is_fitted(self)
+        check_is_fitted(self, "coefs_")
         if not hasattr(self, "classes_"):
             raise NotFittedError(
                 "fitted without labels, or with max_epochs=0: there are codes (transform) and "
@@ -387,12 +390,12 @@ def _dataset(train: _Labelled, valid: _Labelled | None, classes: int) -> Dataset
     return Dataset("X", classes, a, b, c, "own", "")
 
 
-def _require_probabilities(rows: _Floats) -> None:
+def _require_probabilities(rows: NDArray[Any], name: str) -> None:
     wrong = (rows < -BEYOND) | (rows > 1 + BEYOND)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise ValueError(
-            f"X[{row}, {column}] is {rows[row, column]:g}, and values go from {rows.min():g} to "
-            f"{rows.max():g}: the loss cross-entropy takes them for probabilities, from 0 to 1; "
+            f"{name}[{row}, {column}] is {rows[row, column]:g}, and values go from {rows.min():g} "
+            f"to {rows.max():g}: the loss cross-entropy takes them for probabilities, from 0 to 1; "
             "put a MinMaxScaler before it in a Pipeline, or set loss='squared-error'"
         )

@@ -69,8 +69,9 @@ class Run:
     """A finished run, as `load_run` reads it.
 
     `X` is an array (n, inputs) of numbers in the scale that the run was trained on: of the data
-    sets of the benchmark, greys in [0, 1]. Computed is in float32, with one thread and by the run's
-    own engine (by torch where this machine has not got that), to the bits of the commands.
+    sets of the benchmark, greys in [0, 1]. Everything is computed in float32, with one thread and
+    by the run's own engine (by torch where this machine has not got that), to the bits of the
+    commands.
 
     Methods raise DataError for an `X` of another shape, or with values that are not finite or out
     of range, and RunFolderError for what such a run has not got: an SVM has no layers, an

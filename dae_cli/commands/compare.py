@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -48,13 +47,10 @@ def compare(
     """
     from dae_cli.study.compare import compare as compared
 
-    contenders = _contenders(sources)
+    contenders, by_cell = _contenders(sources)
     if baseline and not any(baseline in (c.name, c.cell, c.source) for c in contenders):
-        contenders = _contenders([baseline, *sources])
-    cells = Counter(one.source for one in contenders)
-    comparisons, notes = compared(
-        contenders, baseline, by_cell=len(cells) > 1 < min(cells.values())
-    )
+        contenders, by_cell = _contenders([baseline, *sources])
+    comparisons, notes = compared(contenders, baseline, by_cell=by_cell)
     for note in notes:
         typer.echo(note, err=True)
     if form == "table":
@@ -66,14 +62,16 @@ def compare(
         typer.echo(csv_text([lines[0], *(line.values() for line in lines)]), nl=False)
 
 
-def _contenders(sources: Sequence[str]) -> list[Contender]:
+def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
+    """What the sources name, in their order; and whether they are two or more whole results."""
     from dae_cli.study.contenders import of_results, of_runs, with_distinct_names
 
     places = [(source, results_and_cell(source)) for source in sources]
     found = [one for source, place in places if place for one in of_results(*place, source)]
     found += of_runs((run_folder(source), source) for source, place in places if not place)
     order = list(sources)
-    return with_distinct_names(sorted(found, key=lambda one: order.index(one.source)))
+    whole = len(places) > 1 and all(place and not place[1] for _, place in places)
+    return with_distinct_names(sorted(found, key=lambda one: order.index(one.source))), whole
 
 
 def _paragraph(one: Comparison) -> str:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from math import isfinite
+from typing import Annotated, Any, get_args
 
 import typer
 
+from dae_cli.commands.tables import row_facts
 from dae_cli.errors import did_you_mean
 from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.verdict import Verdict
 
 FailIf = Annotated[
     list[str] | None,
@@ -31,6 +35,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
+VERDICTS = (*get_args(Verdict), "failed")
 _CONDITION = re.compile(r"\s*(\w+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*")
 
 
@@ -44,12 +49,11 @@ class Condition:
 
     def holds(self, row: RunRow | TableRow) -> bool:
         """Whether a row is so; an empty field is equal to nothing."""
-        found = getattr(row, self.column)
-        if found in (None, ""):
+        value = row_facts(row)[self.column]
+        if value in (None, ""):
             return False
-        return _OPERATORS[self.sign](
-            found if isinstance(self.value, float) else str(found), self.value
-        )
+        here = value if isinstance(self.value, float) else str(value)
+        return _OPERATORS[self.sign](here, self.value)
 
     def __str__(self) -> str:
         value = f"{self.value:g}" if isinstance(self.value, float) else self.value
@@ -73,12 +77,15 @@ def _condition(text: str, columns: dict[str, str]) -> Condition:
         near = did_you_mean(column, columns) or f"; the columns are {', '.join(columns)}"
         raise _wrong(f"{text!r}: there is no column {column}{near}")
     if "str" not in columns[column].replace("|", " ").split() and "Trust" not in columns[column]:
-        try:
-            return Condition(column, sign, float(value))
-        except ValueError:
-            raise _wrong(f"{text!r}: {column} is a number; expected one after {sign}") from None
+        with suppress(ValueError):
+            if isfinite(number := float(value)):
+                return Condition(column, sign, number)
+        raise _wrong(f"{text!r}: {column} is a number; expected one after {sign}")
     if sign not in ("=", "!="):
         raise _wrong(f"{text!r}: {column} is a text; expected = or != before it")
+    if column == "verdict" and value not in VERDICTS:
+        near = did_you_mean(value, VERDICTS) or f"; they are {', '.join(VERDICTS)}"
+        raise _wrong(f"{text!r}: there is no verdict {value!r}{near}")
     return Condition(column, sign, value)
 
 
@@ -96,7 +103,7 @@ def fail(lines: Sequence[str]) -> None:
 def failures(asked: Sequence[Condition], rows: Iterable[RunRow] | Iterable[TableRow]) -> list[str]:
     """A line for each condition that holds of a row."""
     return [
-        f"--fail-if {condition}: {row.cell} has {getattr(row, condition.column)}"
+        f"--fail-if {condition}: {row.cell} has {row_facts(row)[condition.column]}"
         for condition in asked
         for row in rows
         if condition.holds(row)

@@ -88,6 +88,8 @@ def encode(
     if suffix not in (*SUFFIXES, *PICTURES):
         endings = ", ".join((*SUFFIXES, *PICTURES))
         raise ConfigError(f"--out {out}: expected a name that ends with one of {endings}")
+    if pretrained and (reconstruct or suffix in PICTURES):
+        raise ConfigError("--pretrained is for codes: reconstructions are pretrained in any case")
     folder, _, experiment = finished_run(run_folder(source))
     with progress_display() as display:
         use_one_thread()
@@ -118,7 +120,6 @@ def encode(
 def _watched(parts: Sequence[Part], run: str, display: Display) -> list[Iterator[Rows]]:
     """The blocks of each part, whose passing is shown."""
     total, passed = sum(part.count for part in parts), 0
-    display.started(run, False)
 
     def blocks(part: Part) -> Iterator[Rows]:
         nonlocal passed

@@ -122,6 +122,10 @@ def _require_free(study: Path, data: Path) -> None:
         raise ConfigError(
             f"{study}: results/{name} belongs to the study {label(other)}; choose another name"
         )
+    if (results := Path("results") / name).exists():
+        raise ConfigError(
+            f"{study}: {results} has other results; choose another name, or move them"
+        )
 
 
 def _image_shape(text: str) -> list[int]:

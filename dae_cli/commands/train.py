@@ -71,7 +71,7 @@ def train(
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Nothing more than without it: a stopped run is resumed in any case."
+            "--resume", help="Has no effect any more: a stopped run is resumed in any case."
         ),
     ] = False,
     force: Annotated[

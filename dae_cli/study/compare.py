@@ -15,7 +15,7 @@ from typing import Literal
 from scipy.special import stdtrit
 
 from dae_cli.errors import ConfigError
-from dae_cli.study.contenders import Contender
+from dae_cli.study.contenders import Contender, TestRows
 from dae_cli.study.rows import RunRow
 from dae_cli.study.tables.comparisons import LEVEL, holm, p_value
 
@@ -74,17 +74,17 @@ class Comparison:
         n = len(self.seeds)
         if n < 2:
             return None
-        deviation = statistics.stdev(one.difference for one in self.seeds)
+        # Rounded, so that equal differences have none.
+        deviation = statistics.stdev(round(one.difference, 9) for one in self.seeds)
         return float(stdtrit(n - 1, 0.975)) * deviation / math.sqrt(n)
 
     @property
     def outcome(self) -> Outcome:
         """Whether the contender is better than its baseline."""
-        if self.half_width_95 is None:
-            p = self.seeds[0].p_holm
-            decided = p is not None and p <= LEVEL
-        else:
+        if self.half_width_95:
             decided = abs(self.difference) > self.half_width_95
+        else:  # one seed, or the same difference at each, which says nothing of its spread
+            decided = all(one.p_holm is not None and one.p_holm <= LEVEL for one in self.seeds)
         if not decided or not self.difference:
             return "not decided"
         return "better" if self.difference < 0 else "worse"
@@ -92,15 +92,15 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """What the comparison says, in words."""
+        count = "one seed" if len(self.seeds) == 1 else f"{len(self.seeds)} seeds"
         lies = "lower" if self.difference < 0 else "higher"
         by = f"its error is {abs(self.difference):.2f}"
+        by += "" if self.half_width_95 is None else f" ± {self.half_width_95:.2f}"
+        by = f"{by} points {lies}" if self.difference else "its error is the same"
         if self.half_width_95 is None:
-            (one,) = self.seeds
-            count = "one seed"
-            by += f" points {lies}; {_test_in_words(one)}"
-        else:
-            count = f"{len(self.seeds)} seeds"
-            by += f" ± {self.half_width_95:.2f} points {lies} (95 %, Student's t over {count})"
+            by += f"; {_test_in_words(self.seeds[0])}"
+        elif self.difference:
+            by += f" (95 %, Student's t over {count})"
         if self.outcome == "not decided":
             says = f"{count} {'does' if count == 'one seed' else 'do'} not decide whether "
             return f"{self.dataset}: {says}{self.name} is better than {self.baseline}: {by}"
@@ -129,19 +129,20 @@ def compare(
     Raises:
         ConfigError: there is no comparison.
     """
-    groups: dict[object, list[Contender]] = {}
+    groups: dict[tuple[TestRows, str], list[Contender]] = {}
     for one in contenders:
         groups.setdefault((one.test_rows, one.cell if by_cell else ""), []).append(one)
-    comparisons: list[Comparison] = []
+    by_rows: dict[TestRows, list[Comparison]] = {}
     reasons: list[str] = []
-    for group in groups.values():
+    for (test_rows, _), group in groups.items():
         named = (c for c in group if not baseline or baseline in (c.name, c.cell, c.source))
         first = next(named, None)
         tested = [(c, _compared(first, c) if first else None) for c in group if c is not first]
-        comparisons += _adjusted([comparison for _, comparison in tested if comparison])
+        by_rows.setdefault(test_rows, []).extend(c for _, c in tested if c)
         reasons += [_why_not(first, other) for other, found in tested if not found]
         if first and not tested:
             reasons.append(f"{first.name} is alone {_test_rows_in_words(first)}")
+    comparisons = [one for own in by_rows.values() for one in _adjusted(own)]
     if not comparisons:
         more = [f"and {len(reasons) - MOST_REASONS} more"] if len(reasons) > MOST_REASONS else []
         lines = ["there is nothing to compare:", *reasons[:MOST_REASONS], *more]

@@ -20,6 +20,9 @@ from dae_cli.study.run.record import read_status
 from dae_cli.study.run.wrong_rows import load_wrong_rows
 from dae_cli.study.tables.comparisons import read_wrong_rows
 
+TestRows = tuple[str, str, int]
+"""What must be the same to be compared: data set, digest, number of test rows."""
+
 
 @dataclass(frozen=True, eq=False)
 class Contender:
@@ -40,8 +43,8 @@ class Contender:
         return all(is_svm(row.model) for row in self.rows.values())
 
     @property
-    def test_rows(self) -> tuple[str, str, int]:
-        """What must be the same to be compared: data set, digest, number of test rows."""
+    def test_rows(self) -> TestRows:
+        """Those of its runs."""
         row = next(iter(self.rows.values()))
         return row.dataset, row.data_sha256, row.n_test or 0
 
@@ -88,6 +91,8 @@ def of_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
         with suppress(RunFolderError):  # of an earlier version: its errors are compared alone
             wrong_rows[row.run] = load_wrong_rows(folder, row.n_test or 0, row.n_wrong)
         key = f"{with_seed(load_resolved(folder / CONFIG), 0)!r} {row.data_sha256}"
+        if key in found and row.seed in found[key].rows:  # by another engine, say
+            key = str(folder)
         before = found.get(key, Contender(row.cell, row.cell, source, {}, {}))
         rows, known = {**before.rows, row.seed: row}, {**before.wrong_rows, **wrong_rows}
         found[key] = replace(before, rows=rows, wrong_rows=known)

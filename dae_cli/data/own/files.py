@@ -309,7 +309,7 @@ def _npz_rows(
         # A member of another format comes as its bytes.
         array = np.asarray(arrays[key]) if header is None else header
         (n, *size), dtype = array.shape or (0,), array.dtype
-        if dtype.kind not in "fiub" or not size:
+        if dtype.kind not in "fiub" or not math.prod(size or [0]):
             raise DataError(
                 f"{path}: {key} is {dtype} of shape {array.shape}; expected numbers, a row for "
                 "each example"

@@ -169,6 +169,8 @@ def _add_image_and_scale(
         return
     if shared or image or rows[0].image:
         top = 255.0 if whole and 127 < most <= 255 else most
+        if min(least, 0.0) == top:
+            raise DataError(f"{rows[0].where}: every value is {least:g}; there is nothing to learn")
         keys["scale"] = {"from": [_short(min(least, 0.0)), _short(top)]}
         why["scale"] = "these become 0 and 1"
     else:

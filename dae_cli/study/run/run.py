@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -247,14 +248,20 @@ def memory_ran_out(error: Exception) -> bool:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute with one thread within the block, to the bits of the commands; then as before."""
-    threads = torch.get_num_threads()
-    with _thread_pools().limit(limits=1):
+    """Compute with one thread within the block, to the bits of the commands; then as before.
+
+    The number is that of the whole process: blocks of several threads take turns.
+    """
+    with _ONE_AT_A_TIME, _thread_pools().limit(limits=1):
+        threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
             yield
         finally:
             torch.set_num_threads(threads)
+
+
+_ONE_AT_A_TIME = RLock()
 
 
 @cache
