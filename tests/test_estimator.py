@@ -209,6 +209,8 @@ def test_wrong_parameters_are_named_as_the_estimator_has_them(
 
 
 def test_rows_that_cannot_be_used_are_refused_with_what_to_do(rows: tuple[Array, Array]) -> None:
+    from sklearn.exceptions import NotFittedError
+
     X, y = rows
     beyond = X.copy()
     beyond[7, 12] = 1.5
@@ -222,10 +224,17 @@ def test_rows_that_cannot_be_used_are_refused_with_what_to_do(rows: tuple[Array,
         lambda: estimator().fit(X, y, X[:3], y[:2]): r"inconsistent numbers of samples.*3, 2",
         lambda: estimator().fit(X, y, X[:2, 1:], y[:2]): "63 features.*64",
         lambda: estimator(pretrain_epochs=0).fit(X): "nothing to train without y",
+        lambda: estimator().fit(X, y, 9 * X[:2], y[:2]): r"X_valid\[\d, \d+\] is .*MinMaxScaler",
+        lambda: estimator(validation_fraction="a").fit(X, y): "validation_fraction=a: must be",
     }
     for fit, message in refused.items():
         with pytest.raises(ValueError, match=f"(?s){message}"):
             fit()
+    refusing = estimator()
+    with pytest.raises(ValueError, match="MinMaxScaler"):
+        refusing.fit(beyond, y)
+    with pytest.raises(NotFittedError):
+        refusing.transform(X)
     estimator(loss="squared-error", pretrain_learning_rate=0.01).fit(beyond, y)
     rounded = X.astype(np.float32) * np.float32(1 + 1e-7)  # as a scaler in float32 leaves it
     assert rounded.max() > 1

@@ -208,7 +208,14 @@ def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
     dae("new", "two", "--data", "own.csv").failed(2, "own.csv, row 1, column d", "fill it in")
     table("own.csv", [["x", *row[1:]] for row in blobs()], COLUMNS)  # text at both ends
     dae("new", "two", "--data", "own.csv").failed(2, "nothing says where labels are", "--label")
-    assert {path.name for path in Path().iterdir()} == {".cache", "mine", "own.csv"}
+    table("own.csv", [[-3, -3, -3, -3, row[4]] for row in blobs()], COLUMNS)
+    dae("new", "two", "--data", "own.csv", "--image", "2x2").failed(2, "every value is -3")
+    np.savez("own.npz", X=np.zeros((5, 0)), y=np.arange(5))
+    dae("new", "two", "--data", "own.npz").failed(2, "X is float64 of shape (5, 0)")
+    Path("results/two").mkdir(parents=True)
+    dae("new", "two", "--data", "own.csv").failed(2, "results/two has other results")
+    names = {path.name for path in Path().iterdir()}
+    assert names == {".cache", "mine", "own.csv", "own.npz", "results"}
 
 
 def test_reading_a_large_file_is_announced_once_and_never_with_quiet(dae: Dae) -> None:
