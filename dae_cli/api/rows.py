@@ -42,7 +42,7 @@ class Part:
     blocks: Callable[[], Iterator[Block]]
 
 
-def inputs_of(experiment: AnyExperiment) -> int:
+def width_of_rows(experiment: AnyExperiment) -> int:
     """The values of a row, d."""
     if isinstance(experiment, FilterExperiment):
         return experiment.inputs
@@ -80,7 +80,7 @@ def parts_of_file(path: Path, experiment: AnyExperiment, note: Note) -> list[Par
     `experiment`: the run's.
     Raises DataError, ConfigError: they cannot be read, or do not fit.
     """
-    dataset, inputs = experiment.dataset, inputs_of(experiment)
+    dataset, inputs = experiment.dataset, width_of_rows(experiment)
     if not path.exists():
         raise DataError(f"{path}: does not exist; give an .npz, a .csv or .tsv, or a folder")
     if path.suffix.casefold() in SUFFIXES and path.is_file():

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from dae_cli.api.rows import class_labels, inputs_of
+from dae_cli.api.rows import class_labels, width_of_rows
 from dae_cli.config.schema import (
     PretrainedExperiment,
     SvmExperiment,
@@ -80,7 +80,7 @@ class Run:
 
     def __init__(self, folder: Path, data_dir: Path | None = None) -> None:
         self.path, self._status, self._experiment = finished_run(folder)
-        self._data_dir, self._inputs = data_dir, inputs_of(self._experiment)
+        self._data_dir, self._inputs = data_dir, width_of_rows(self._experiment)
         self._engine = engine_for_counting(self.path)
         self._spec = known_spec(self._experiment.dataset)
         self._state: TrainingState | None = None

@@ -79,7 +79,7 @@ def encode(
 ) -> None:
     """Prints the file's path; what is in it: docs/python.md."""
     from dae_cli.api.output import SUFFIXES, Result, write_results
-    from dae_cli.api.rows import inputs_of, parts_of_file, parts_of_run
+    from dae_cli.api.rows import parts_of_file, parts_of_run, width_of_rows
     from dae_cli.api.run import load_run
     from dae_cli.study.counting import finished_run
     from dae_cli.study.run.run import use_one_thread
@@ -100,7 +100,7 @@ def encode(
                 return run.reconstruct(rows, layer or 1)
             return run.encode(rows, layer, pretrained=pretrained)
 
-        width = computed(np.empty((0, inputs_of(experiment)), dtype=np.float32)).shape[1]
+        width = computed(np.empty((0, width_of_rows(experiment)), dtype=np.float32)).shape[1]
         if data is None:
             parts = parts_of_run(folder, data_dir, display.note)
         else:

@@ -180,7 +180,7 @@ def _scaled(
     low, high = ends or (0.0, 1.0)
     for one in rows:
         _require_between(one, low, high, declared, given=ends is not None)
-    if low == 0 and high == round(high) <= 255 and all(_is_whole(one.values) for one in rows):
+    if low == 0 and high == round(high) <= 255 and all(is_whole(one.values) for one in rows):
         return [one.values.astype(np.uint8) for one in rows], int(high), []
     return [mapped(one.values, low, high) for one in rows], None, []
 
@@ -206,7 +206,8 @@ def ends_of_columns(rows: OwnRows) -> tuple[NDArray[np.float64], NDArray[np.floa
     return low, np.where(high > low, high, low + 1)
 
 
-def _is_whole(values: NDArray[Any]) -> bool:
+def is_whole(values: NDArray[Any]) -> bool:
+    """Whether all values are whole numbers."""
     return values.dtype.kind in "iub" or bool((values == np.rint(values)).all())
 
 

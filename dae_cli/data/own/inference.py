@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dae_cli.data.own.content import is_whole
 from dae_cli.data.own.declaration import FRACTION, Declaration
 from dae_cli.data.own.files import (
     SEPARATORS,
@@ -150,7 +151,7 @@ def _add_image_and_scale(
     high = np.max([one.values.max(axis=0) for one in rows], axis=0).astype(np.float64)
     least, most = float(low.min()), float(high.max())
     bounded = least >= 0 and most <= 1
-    whole = not bounded and all(map(_is_whole, rows))
+    whole = not bounded and all(is_whole(one.values) for one in rows)
     # The columns of a table have each its own range; pixels share one.
     shared = whole and least >= 0 and most <= 255 and float(np.mean(high > most / 2)) >= 0.5
     if not image and not rows[0].image and shared:
@@ -176,10 +177,6 @@ def _add_image_and_scale(
     else:
         keys["scale"] = "minmax"
         why["scale"] = "each input by its least and largest value of the training rows"
-
-
-def _is_whole(rows: OwnRows) -> bool:
-    return rows.values.dtype.kind in "iub" or bool((rows.values == np.rint(rows.values)).all())
 
 
 def _short(value: float) -> float | int:

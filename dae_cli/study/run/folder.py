@@ -7,12 +7,10 @@ from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, resolve_experiment
 from dae_cli.config.names import STUDY_FILE, find_target
-from dae_cli.errors import ConfigError, RunFolderError
+from dae_cli.errors import ConfigError, RunFolderError, some
 from dae_cli.files import with_home
 from dae_cli.study.run.job import CHECKPOINT, CONFIG, RUNS, default_runs
 from dae_cli.study.run.record import has_settings, read_status
-
-_MOST_NAMED = 3
 
 
 def run_folder(source: str, note: Callable[[str], None]) -> Path:
@@ -71,9 +69,8 @@ def finished_runs(resolved: ResolvedExperiment, asked: str = "") -> list[Path]:
     matching = [folder for folder in done if _is_run_of(folder, resolved)]
     if not matching:
         same = [folder.name for folder, cell in done.items() if cell == resolved.cell]
-        others = ", ".join(same[:_MOST_NAMED])
-        more = f" and {len(same) - _MOST_NAMED} more" if len(same) > _MOST_NAMED else ""
-        there = f" (of other settings or seeds: {others}{more}; give the folder)" if same else ""
+        others = some(same, 3)
+        there = f" (of other settings or seeds: {others}; give the folder)" if same else ""
         raise RunFolderError(
             f"{resolved.name}: no finished run of these settings in {runs}{there}; "
             f"train it with dae train {asked or resolved.name}"
