@@ -158,6 +158,20 @@ def test_runs_are_compared_from_their_folders_and_grouped_by_their_settings(
     assert dae("compare", run_of(done, "rect-0"), "tiny/rect-25").succeeded().err == ""
 
 
+def test_cells_are_compared_with_the_settings_that_they_have_now(dae: Dae, done: Path) -> None:
+    """The row of a cell that was changed since is no longer its own; a run of `dae train` is."""
+    before = run_of(done, "rect-25")
+    path = Path("experiments/tiny/rect-25.yaml")
+    path.write_text("corruption: {destruction: 0.15}\n")
+    dae("compare", "tiny/rect-0", "tiny/rect-25").failed(2, "no finished run", before.name)
+    dae("compare", "tiny").failed(2, "rect-0 is alone")
+    dae("compare", "results/tiny/rect-0", "results/tiny/rect-25").succeeded()
+    dae("train", "tiny/rect-25").succeeded()
+    ended = dae("compare", "tiny/rect-0", "tiny/rect-25", "--format", "json").succeeded()
+    assert [one["name"] for one in ended.json] == ["rect-25"]
+    dae("compare", "tiny/rect-0", "tiny/rect25").failed(2, "did you mean tiny/rect-25?")
+
+
 def test_what_cannot_be_compared_is_said_with_the_reason(dae: Dae, tmp_path: Path) -> None:
     made = study(tmp_path)
     dae("compare", "made/saa").failed(2, "saa is alone", "50000 of convex")
@@ -168,6 +182,7 @@ def test_what_cannot_be_compared_is_said_with_the_reason(dae: Dae, tmp_path: Pat
         row["seed"] = {"saa": 5}.get(row["cell"], row["seed"])
     made.rows = [row for row in made.rows if row["cell"] != "saa"] + made.rows[:1]
     made.write()
-    dae("compare", "made/saa", "made/sda").failed(2, "seeds 5", "none in common")
-    ended = dae("compare", "made", "--baseline", "saa").succeeded()
+    out = "results/made"  # the rows as they are, whatever the study's settings are now
+    dae("compare", f"{out}/saa", f"{out}/sda").failed(2, "seeds 5", "none in common")
+    ended = dae("compare", out, "--baseline", "saa").succeeded()
     assert "none in common" in ended.err and "svm" in ended.out

@@ -21,6 +21,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from tests.entry_points.api import load_run
+from tests.entry_points.filters import DaeError
 from tests.support import commands
 from tests.support.commands import Ended
 from tests.support.sheets import first_row, pixels, texts_of
@@ -294,6 +295,16 @@ def test_an_array_that_does_not_fit_is_refused_with_the_place_and_the_value(
     assert linear.encode(100 * good).shape == (10, 12)  # of any size
     with pytest.raises(Exception, match=r"X\[0, 0\] is inf"):
         linear.encode(np.full((1, 24), np.inf))
+
+
+def test_columns_of_a_data_frame_are_taken_by_their_names(runs: dict[str, Path]) -> None:
+    values, _ = rows_of(20)
+    run, frame = load_run(runs["sda"]), pd.DataFrame(values / 16, columns=COLUMNS)
+    back = frame.iloc[:, ::-1].assign(other=1)
+    assert (run.encode(back) == run.encode(values / 16)).all()
+    with pytest.raises(DaeError, match="no column p3"):
+        run.predict(frame.drop(columns="p3"))
+    assert (run.predict(values[:3] > 8) == run.predict((values[:3] > 8).astype(float))).all()
 
 
 def test_what_a_run_has_not_got_is_said(runs: dict[str, Path], done: Path) -> None:

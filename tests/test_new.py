@@ -110,13 +110,18 @@ def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
         ),
         (  # counts of several things, each with a range of its own
             ["label", "age", "sons", "daughters"],
-            [[k % 2, k, k % 3, k % 4] for k in range(40)],
+            [[k % 2, 7 * k % 40, k % 3, k % 4] for k in range(40)],
             {"label": "label", "scale": "minmax"},
         ),
         (
             ["id", "a", "b", "c", "name", "label"],
             [[k, *row, "me", k % 2] for k, row in enumerate(numbers(40, 3, 1, whole=False))],
             {"label": "label", "ignore": ["id", "name"]},
+        ),
+        (  # what a table with its index leaves behind, whatever it is called
+            ["Unnamed: 0", "a", "b", "c", "label"],
+            [[k + 1, *row, k % 2] for k, row in enumerate(numbers(40, 3, 1, whole=False))],
+            {"label": "label", "ignore": ["Unnamed: 0"]},
         ),
     ],
 )
@@ -208,6 +213,10 @@ def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
     dae("new", "two", "--data", "own.csv").failed(2, "own.csv, row 1, column d", "fill it in")
     table("own.csv", [["x", *row[1:]] for row in blobs()], COLUMNS)  # text at both ends
     dae("new", "two", "--data", "own.csv").failed(2, "nothing says where labels are", "--label")
+    Path("own.csv").write_text("a;b;c;d;kind\n1,5;2;3;4;k0\n")
+    dae("new", "two", "--data", "own.csv").failed(2, "separated by a semicolon, expected a comma")
+    table("own.csv", blobs()[1:], tuple(map(str, blobs()[0])))
+    dae("new", "two", "--data", "own.csv").failed(2, "names of columns in its first row")
     table("own.csv", [[-3, -3, -3, -3, row[4]] for row in blobs()], COLUMNS)
     dae("new", "two", "--data", "own.csv", "--image", "2x2").failed(2, "every value is -3")
     np.savez("own.npz", X=np.zeros((5, 0)), y=np.arange(5))

@@ -27,6 +27,7 @@ from dae_cli.config.schema import (
 from dae_cli.data.cache import load
 from dae_cli.data.content import BEYOND
 from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset, known_spec, spec_of
+from dae_cli.data.own.further import columns_trained_on
 from dae_cli.errors import ConfigError, DataError, RunFolderError
 from dae_cli.figures.greys import square_image, upright
 from dae_cli.models.corruption import corruption_of
@@ -199,6 +200,12 @@ class Run:
         return self._settings.pretrain.epochs > 0
 
     @cached_property
+    def _columns(self) -> tuple[str, ...]:
+        """The names of the inputs, of a table of the user's own that is here."""
+        dataset = self._experiment.dataset
+        return columns_trained_on(dataset, _silent) if isinstance(dataset, OwnDataset) else ()
+
+    @cached_property
     def _classes(self) -> NDArray[Any]:
         return class_labels(spec_of(self._experiment.dataset))
 
@@ -236,7 +243,11 @@ class Run:
         return out
 
     def _checked(self, X: ArrayLike) -> NDArray[Any]:
-        """`X` as it is. Raises DataError."""
+        """`X` as it is, a DataFrame's columns in the order of the run's. Raises DataError."""
+        if (names := getattr(X, "columns", None)) is not None and self._columns:
+            if missing := [name for name in self._columns if name not in names]:
+                raise DataError(f"X has no column {missing[0]}, which the run was trained on")
+            X = X[list(self._columns)]  # type: ignore[call-overload, index]
         values = np.asarray(X)
         inputs = self._inputs
         if values.ndim != 2 or values.shape[1] != inputs:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dae_cli.commands.sources import results_and_cell, run_folder
+from dae_cli.commands.sources import named_results, run_folder
 from dae_cli.commands.tables import DASH, as_json, columns
 from dae_cli.csvfile import csv_text
 
@@ -66,12 +67,20 @@ def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
     """What the sources name, in their order; and whether they are two or more whole results."""
     from dae_cli.study.contenders import of_results, of_runs, with_distinct_names
 
-    places = [(source, results_and_cell(source)) for source in sources]
-    found = [one for source, place in places if place for one in of_results(*place, source)]
-    found += of_runs((run_folder(source), source) for source, place in places if not place)
+    contenders: list[Contender] = []
+    runs: list[tuple[Path, str]] = []
+    whole = []
+    for source in dict.fromkeys(sources):
+        place = named_results(source)
+        whole.append(bool(place and not place.cell))
+        cells = of_results(place.folder, place.cell, place.study, source) if place else []
+        contenders += cells
+        if not cells:  # or what `dae train` made of a cell
+            runs.append((run_folder(source), source))
+    contenders += of_runs(runs)
     order = list(sources)
-    whole = len(places) > 1 and all(place and not place[1] for _, place in places)
-    return with_distinct_names(sorted(found, key=lambda one: order.index(one.source))), whole
+    contenders.sort(key=lambda one: order.index(one.source))
+    return with_distinct_names(contenders), len(whole) > 1 and all(whole)
 
 
 def _paragraph(one: Comparison) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
@@ -131,16 +131,23 @@ def _require_fit_of_rows(study: ResolvedStudy, folder: Path, overrides: Sequence
         require_fit(known, overrides, folder, remedy)
 
 
-def results_and_cell(source: str) -> tuple[Path, str] | None:
-    """The folder of results that is meant, by itself or by its study, and the cell, if one is.
+@dataclass(frozen=True)
+class NamedResults:
+    """A folder of results, named by itself or by its study, and the cell of it, if one is named."""
 
-    None where it is neither: the folder of a run, an experiment on its own, or nothing.
-    """
+    folder: Path
+    cell: str = ""
+    study: ResolvedStudy | None = None
+    """Whose cells as they are now are meant, where it is named by its study."""
+
+
+def named_results(source: str) -> NamedResults | None:
+    """What is meant; None of the folder of a run, an experiment on its own, or nothing."""
     path = Path(source)
     if is_results(path) and source not in study_folders():
-        return path, ""
+        return NamedResults(path)
     if is_results(path.parent) and not path.exists():
-        return path.parent, path.name
+        return NamedResults(path.parent, path.name)
     try:
         target = find_target(source)
     except ConfigError:
@@ -148,7 +155,7 @@ def results_and_cell(source: str) -> tuple[Path, str] | None:
     study, _, cell = target.name.partition("/")
     folder = default_out(study, ())
     if (cell or target.file is None) and (folder / RUNS_CSV).is_file():
-        return folder, cell
+        return NamedResults(folder, cell, resolve_study(f"{target.folder}/"))
     return None
 
 

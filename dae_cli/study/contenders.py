@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.config.experiments import load_resolved
+from dae_cli.config.experiments import ResolvedStudy, load_resolved
 from dae_cli.errors import RunFolderError
 from dae_cli.study.paper import is_svm
 from dae_cli.study.plan import with_seed
@@ -18,6 +18,7 @@ from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
 from dae_cli.study.run.job import CONFIG
 from dae_cli.study.run.record import read_status
 from dae_cli.study.run.wrong_rows import load_wrong_rows
+from dae_cli.study.states import is_current
 from dae_cli.study.tables.comparisons import read_wrong_rows
 
 TestRows = tuple[str, str, int]
@@ -53,15 +54,25 @@ class Contender:
         return next(iter(self.rows.values())) if self.is_svm else self.rows[seed]
 
 
-def of_results(folder: Path, cell: str, source: str) -> list[Contender]:
+def of_results(
+    folder: Path, cell: str, study: ResolvedStudy | None, source: str
+) -> list[Contender]:
     """Return the cells of a folder of results, or the one that is named.
+
+    Args:
+        study: whose cells are meant with the settings that they have now; None: whatever there is.
 
     Raises:
         RunFolderError: there is none with a finished run, or a file is damaged.
     """
     rows = [row for row in read_results(folder / RUNS_CSV, RunRow) if _is_tested(row)]
+    if study is not None:
+        now = {one.cell: one for one in study.cells}
+        rows = [row for row in rows if row.cell in now and is_current(row, now[row.cell])]
     if cell:
         rows = [row for row in rows if row.cell == cell]
+    if cell and study is not None and not rows:
+        return []
     if not rows:
         raise RunFolderError(
             f"{source}: {folder / RUNS_CSV} has no finished run{f' of {cell}' if cell else ''} "

@@ -23,14 +23,14 @@ def cell_states(study: ResolvedStudy, results: Path) -> dict[str, CellState]:
     return {cell.cell: _state(cell, rows) for cell in study.cells}
 
 
+def is_current(row: RunRow, cell: ResolvedExperiment) -> bool:
+    """Whether a row is of a cell with the settings that it has now, with whatever seed."""
+    experiment = cell.experiment.model_copy(update={"seed": row.seed})
+    return row.cell == cell.cell and row.config_sha256 == config_sha256(experiment, row.numerics)
+
+
 def _state(cell: ResolvedExperiment, rows: Sequence[RunRow]) -> CellState:
-    current = [
-        row
-        for row in rows
-        if row.cell == cell.cell
-        and row.config_sha256
-        == config_sha256(cell.experiment.model_copy(update={"seed": row.seed}), row.numerics)
-    ]
+    current = [row for row in rows if is_current(row, cell)]
     if any(not row.error for row in current):
         return "done"
     return "failed" if current else "none"

@@ -178,8 +178,17 @@ def _scaled(
         return _by_columns(rows)
     ends = declaration.ends or rows[0].ends
     low, high = ends or (0.0, 1.0)
+    values = [one.values for one in rows if one.values.size]
+    least, most = min(v.min() for v in values), max(v.max() for v in values)
+    remedy = f"declare in {declared} what becomes 0 and 1, scale: {{from: [{least:g}, {most:g}]}}"
+    if ends is None:
+        remedy += ", or scale: minmax; or scale: none, for pretrain.loss: squared-error"
     for one in rows:
-        _require_between(one, low, high, declared, given=ends is not None)
+        if place := first_beyond(one, low, high):
+            raise DataError(
+                f"{one.place(*place)}: {one.values[place]:g} found, expected a value from "
+                f"{low:g} to {high:g}{' as scale says' if ends else ''}; {remedy}"
+            )
     if low == 0 and high == round(high) <= 255 and all(is_whole(one.values) for one in rows):
         return [one.values.astype(np.uint8) for one in rows], int(high), []
     return [mapped(one.values, low, high) for one in rows], None, []
@@ -223,17 +232,3 @@ def first_beyond(rows: OwnRows, low: float, high: float) -> tuple[int, int] | No
         return None
     row, column = np.argwhere((values < low) | (values > high))[0]
     return int(row), int(column)
-
-
-def _require_between(rows: OwnRows, low: float, high: float, declared: str, given: bool) -> None:
-    if (place := first_beyond(rows, low, high)) is None:
-        return
-    row, column = place
-    least, most = rows.values.min(), rows.values.max()
-    remedy = f"declare in {declared} what becomes 0 and 1, scale: {{from: [{least:g}, {most:g}]}}"
-    if not given:
-        remedy += ", or scale: minmax; or scale: none, for pretrain.loss: squared-error"
-    raise DataError(
-        f"{rows.place(row, column)}: {rows.values[row, column]:g} found, expected a value from "
-        f"{low:g} to {high:g}{' as scale says' if given else ''}; {remedy}"
-    )

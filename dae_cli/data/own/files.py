@@ -177,6 +177,12 @@ def column_names(path: Path) -> list[str]:
         names = _columns_of(path)
     except (OSError, ValueError) as error:  # pandas's own errors are ValueErrors
         raise DataError(f"{path}: cannot be read as a table ({error})") from error
+    if path.suffix.casefold() == ".csv" and len(names) == 1 and set(names[0]) & set(";\t"):
+        mark = "a semicolon" if ";" in names[0] else "a tab"
+        raise DataError(
+            f"{path}: its columns are separated by {mark}, expected a comma (and numbers with a "
+            "decimal point); a .tsv has tabs"
+        )
     if twice := [name for name in names if names.count(name) > 1]:
         raise DataError(f"{path}: two columns are named {shown(twice[0])}; rename one of them")
     if "" in names:
@@ -184,7 +190,9 @@ def column_names(path: Path) -> list[str]:
             f"{path}: column {names.index('') + 1} has no name; name it, or save the table "
             "without the index of its rows"
         )
-    if all(map(_is_numeric, names)):
+    numeric = [name for name in names if _is_numeric(name)]
+    # Whole numbers may name columns, as those of pixels.
+    if len(numeric) == len(names) or any("." in name for name in numeric):
         raise DataError(f"{path}: expected names of columns in its first row, found numbers")
     return names
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dae_cli.data.datasets import OwnDataset, known_spec
 from dae_cli.data.own.content import ends_of_columns, first_beyond, mapped, split_rows
-from dae_cli.data.own.declaration import Declaration, OwnFacts
+from dae_cli.data.own.declaration import Declaration
 from dae_cli.data.own.files import GREYS, SEPARATORS, OwnRows, names_in, read_rows
 from dae_cli.data.own.prepare import read_own
 from dae_cli.errors import DataError
@@ -55,7 +55,7 @@ def rows_of_run(path: Path, dataset: str, inputs: int, note: Note) -> OwnRows:
     facts = dataset.facts if isinstance(dataset, OwnDataset) else None
     columns: tuple[str, ...] = ()
     if isinstance(dataset, OwnDataset) and facts and path.suffix.casefold() in SEPARATORS:
-        columns = _columns_trained_on(dataset, facts, note)
+        columns = columns_trained_on(dataset, note)
     image = None
     if spec and spec.is_image:
         image = (*spec.image, 3) if spec.channels == 3 else spec.image
@@ -63,8 +63,10 @@ def rows_of_run(path: Path, dataset: str, inputs: int, note: Note) -> OwnRows:
     return replace(like, columns=columns, image=image)
 
 
-def _columns_trained_on(dataset: OwnDataset, facts: OwnFacts, note: Note) -> tuple[str, ...]:
+def columns_trained_on(dataset: OwnDataset, note: Note) -> tuple[str, ...]:
     """The names of the inputs in their order; none where the run's table is not here any more."""
+    facts = dataset.facts
+    assert facts is not None, dataset
     declaration = facts.declaration
     table = dataset.path.parent / declaration.file
     if table.suffix.casefold() not in SEPARATORS:

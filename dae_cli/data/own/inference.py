@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,12 +24,17 @@ from dae_cli.data.own.files import (
 )
 from dae_cli.errors import DataError, some
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 LABELS = ("label", "labels", "target", "class", "y")
 """Names of a column, or of a key, that holds labels."""
 _NUMBERS = ("id", "index")
 """Names of a column that counts the rows where all its values differ."""
 _SAMPLE = 1000
 """Rows of a table that tell text from numbers."""
+_FEWEST_COUNTED = 9
+"""Steps of one below which a column need not count the rows."""
 _LEAST_IMAGE = 64
 """Inputs below which a square number of columns says nothing of images."""
 
@@ -109,12 +114,23 @@ def _of_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> dict
     ]
     if label is None and not unlabelled:
         label = _label_in(path, names, names[-1] if text == names[-1:] else None)
-    unused = [name for name in names if name.casefold() in _NUMBERS and sample[name].is_unique]
+    unused = [
+        name
+        for name in names
+        if name != label
+        and ((name.casefold() in _NUMBERS and sample[name].is_unique) or _counts_rows(sample[name]))
+    ]
     unused += [name for name in names if unlabelled and name.casefold() in LABELS]
     ignore = [name for name in names if name in (*unused, *text) and name != label]
     if ignore:
         why["ignore"] = "they hold text or labels, or count the rows"
     return {"label": label, "ignore": ignore}
+
+
+def _counts_rows(column: pd.Series[Any]) -> bool:
+    """Whether each value is one more than that before it: no input, and it may tell the class."""
+    steps = column.diff().iloc[1:] if column.dtype.kind in "iu" else column.iloc[:0]
+    return len(steps) >= _FEWEST_COUNTED and bool((steps == 1).all())
 
 
 def _label_in(path: Path, names: Sequence[str], likely: str | None = None) -> str | None:

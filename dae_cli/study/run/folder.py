@@ -7,13 +7,16 @@ from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, resolve_experiment
 from dae_cli.config.names import STUDY_FILE, find_target
+from dae_cli.data.datasets import OwnDataset
 from dae_cli.errors import ConfigError, RunFolderError, some
 from dae_cli.files import with_home
 from dae_cli.study.run.job import CHECKPOINT, CONFIG, RUNS, default_runs
 from dae_cli.study.run.record import has_settings, read_status
 
+Note = Callable[[str], None]
 
-def run_folder(source: str, note: Callable[[str], None]) -> Path:
+
+def run_folder(source: str, note: Note) -> Path:
     """The run folder that is named, or that of the newest finished run of the experiment named.
 
     `note` hears which run is taken where there are several.
@@ -33,16 +36,31 @@ def run_folder(source: str, note: Callable[[str], None]) -> Path:
     try:
         find_target(source)
     except ConfigError:
-        if len(path.parts) > 1 and path.parent.is_dir() and not is_yaml:
+        is_study = (path.parent / STUDY_FILE).is_file()
+        if len(path.parts) > 1 and path.parent.is_dir() and not is_yaml and not is_study:
             raise _no_run_folder(source) from None
         raise
-    newest, *others = finished_runs(resolve_experiment(source), source)
+    resolved = resolve_experiment(source)
+    newest, *others = finished_runs(resolved, source)
+    _note_other_data(newest, resolved, note)
     if others:
         note(
             f"{source}: {len(others) + 1} finished runs, of different data or numerics; taken is "
             f"the newest, {newest}; to take another one, give its folder"
         )
     return newest
+
+
+def _note_other_data(folder: Path, resolved: ResolvedExperiment, note: Note) -> None:
+    """Say so where a user's own files have changed since the run."""
+    dataset = resolved.experiment.dataset
+    if not isinstance(dataset, OwnDataset) or dataset.facts is None:
+        return
+    if (had := read_status(folder).data_sha256) != dataset.facts.sha256:
+        note(
+            f"{folder}: was made with other data, SHA-256 {had[:12]}…; {dataset.path} declares "
+            f"{dataset.facts.sha256[:12]}… now"
+        )
 
 
 def _no_run_folder(source: str) -> RunFolderError:
