@@ -155,7 +155,7 @@ class DatasetResults:
     def details(self, row: TableRow) -> Facts:
         """What the page shows of a cell on request: seeds, counts, time, data and code."""
         valid, wrong = row.valid_error_percent, row.n_wrong.replace(" ", ", ")
-        odd = [run for run in self.runs if run.cell == row.cell and run.remark]
+        odd = [run for run in self.runs if run.cell == row.cell and run.remark and not run.error]
         return _known(
             ("cell", row.cell),
             ("changed by --set", self.study.changed.get(row.cell, "")),
