@@ -36,11 +36,10 @@ from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.data.datasets import DATASETS
 from dae_cli.data.trust import recorded_trust
 from dae_cli.study.paper import compared_with, sources
-from dae_cli.study.plan import with_seed
 from dae_cli.study.reference import REFERENCE_CSV, reference_rows
 from dae_cli.study.report.render import table_markdown
 from dae_cli.study.rows import ReferenceRow, RunComparison, RunRow, TableRow, read_results
-from dae_cli.study.run.job import config_sha256, destruction_percent, model_name
+from dae_cli.study.run.job import config_sha256, destruction_percent, model_name, with_seed
 from dae_cli.study.run.record import with_verdict
 from dae_cli.study.tables.cells import paper_number
 from dae_cli.study.tables.claims import paper_claims

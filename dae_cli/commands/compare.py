@@ -65,7 +65,7 @@ def compare(
 
 def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
     """What the sources name, in their order; and whether they are two or more whole results."""
-    from dae_cli.study.contenders import of_results, of_runs, with_distinct_names
+    from dae_cli.study.contenders import cells_of_results, grouped_runs, with_distinct_names
 
     contenders: list[Contender] = []
     runs: list[tuple[Path, str]] = []
@@ -73,11 +73,11 @@ def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
     for source in dict.fromkeys(sources):
         place = named_results(source)
         whole.append(bool(place and not place.cell))
-        cells = of_results(place.folder, place.cell, place.study, source) if place else []
+        cells = cells_of_results(place.folder, place.cell, place.study, source) if place else []
         contenders += cells
         if not cells:  # or what `dae train` made of a cell
             runs.append((run_folder(source), source))
-    contenders += of_runs(runs)
+    contenders += grouped_runs(runs)
     order = list(sources)
     contenders.sort(key=lambda one: order.index(one.source))
     return with_distinct_names(contenders), len(whole) > 1 and all(whole)

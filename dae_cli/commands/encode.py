@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from dae_cli.commands.options import DataDir, file
 from dae_cli.commands.progress import Display, progress_display
 from dae_cli.commands.sources import run_folder
-from dae_cli.config.experiments import load_resolved
 from dae_cli.config.names import label
-from dae_cli.config.schema import as_pretrained
+from dae_cli.config.schema import PretrainedExperiment, as_pretrained
 from dae_cli.errors import ConfigError
 from dae_cli.figures.saving import SUFFIXES as PICTURES
 from dae_cli.files import with_home
 from dae_cli.study.progress import Position
-from dae_cli.study.run.job import CONFIG
 
 if TYPE_CHECKING:
     from dae_cli.api.rows import Part
@@ -106,7 +104,7 @@ def encode(
         else:
             parts = parts_of_file(with_home(data), experiment, display.note)
         if suffix in PICTURES:
-            _save_picture(out, run, parts[-1], layer or 1)
+            _save_picture(out, run, as_pretrained(experiment), parts[-1], layer or 1)
         else:
             watched = _watched(parts, folder.name, display)
             results = [
@@ -132,14 +130,15 @@ def _watched(parts: Sequence[Part], run: str, display: Display) -> list[Iterator
     return [blocks(part) for part in parts]
 
 
-def _save_picture(out: Path, run: Run, part: Part, layer: int) -> None:
+def _save_picture(
+    out: Path, run: Run, experiment: PretrainedExperiment, part: Part, layer: int
+) -> None:
     """Draw rows evenly spread over a part: clean, corrupted, and reconstructed from that."""
     from dae_cli.api.run import denoised, is_bounded
     from dae_cli.figures.filters import filter_sheet
     from dae_cli.figures.greys import common_limit
     from dae_cli.study.run.filters import as_shown, describe_corruption, tiles_for
 
-    experiment = as_pretrained(load_resolved(run.path / CONFIG))
     count = min(TILES[0] * TILES[1], part.count)
     clean = _spread(part, count)
     corrupted, reconstructed = denoised(run, clean, layer)

@@ -16,8 +16,7 @@ from scipy.special import stdtrit
 
 from dae_cli.errors import ConfigError
 from dae_cli.study.contenders import Contender, TestRows
-from dae_cli.study.rows import RunRow
-from dae_cli.study.tables.comparisons import LEVEL, holm, p_value
+from dae_cli.study.tables.comparisons import LEVEL, error_percent, holm, only_wrong, p_value
 
 MOST_REASONS = 6
 Outcome = Literal["better", "worse", "not decided"]
@@ -179,21 +178,17 @@ def _compared(a: Contender, b: Contender) -> Comparison | None:
 
 def _of_one_seed(a: Contender, b: Contender, seed: int) -> SeedComparison:
     run_a, run_b = a.run(seed), b.run(seed)
-    one = SeedComparison(seed, _error(run_a), _error(run_b))
+    one = SeedComparison(seed, error_percent(run_a), error_percent(run_b))
     wrong_a, wrong_b = a.wrong_rows.get(run_a.run), b.wrong_rows.get(run_b.run)
     if wrong_a is None or wrong_b is None:
         return one
-    only_a, only_b = int((wrong_a & ~wrong_b).sum()), int((wrong_b & ~wrong_a).sum())
+    only_a, only_b = only_wrong(wrong_a, wrong_b)
     return replace(
         one,
         only_baseline_wrong=only_a,
         only_this_wrong=only_b,
         p_value=p_value(only_a, only_b),
     )
-
-
-def _error(row: RunRow) -> float:
-    return 100.0 * (row.n_wrong or 0) / (row.n_test or 1)
 
 
 def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from dae_cli.config.experiments import ResolvedStudy, load_resolved
 from dae_cli.errors import RunFolderError
 from dae_cli.study.paper import is_svm
-from dae_cli.study.plan import with_seed
 from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
-from dae_cli.study.run.job import CONFIG
+from dae_cli.study.run.job import CONFIG, with_seed
 from dae_cli.study.run.record import read_status
 from dae_cli.study.run.wrong_rows import load_wrong_rows
 from dae_cli.study.states import is_current
@@ -54,7 +53,7 @@ class Contender:
         return next(iter(self.rows.values())) if self.is_svm else self.rows[seed]
 
 
-def of_results(
+def cells_of_results(
     folder: Path, cell: str, study: ResolvedStudy | None, source: str
 ) -> list[Contender]:
     """Return the cells of a folder of results, or the one that is named.
@@ -87,13 +86,13 @@ def of_results(
     ]
 
 
-def of_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
+def grouped_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
     """Return the runs of some folders, each with what the user named; by settings, seeds left out.
 
     Raises:
         RunFolderError: one is not finished, has no test error, or is damaged.
     """
-    found: dict[str, Contender] = {}
+    by_settings: dict[str, Contender] = {}
     for folder, source in runs:
         row = read_status(folder)
         if row.state != "done" or not _is_tested(row):
@@ -102,12 +101,12 @@ def of_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
         with suppress(RunFolderError):  # of an earlier version: its errors are compared alone
             wrong_rows[row.run] = load_wrong_rows(folder, row.n_test or 0, row.n_wrong)
         key = f"{with_seed(load_resolved(folder / CONFIG), 0)!r} {row.data_sha256}"
-        if key in found and row.seed in found[key].rows:  # by another engine, say
+        if key in by_settings and row.seed in by_settings[key].rows:  # by another engine, say
             key = str(folder)
-        before = found.get(key, Contender(row.cell, row.cell, source, {}, {}))
+        before = by_settings.get(key, Contender(row.cell, row.cell, source, {}, {}))
         rows, known = {**before.rows, row.seed: row}, {**before.wrong_rows, **wrong_rows}
-        found[key] = replace(before, rows=rows, wrong_rows=known)
-    return list(found.values())
+        by_settings[key] = replace(before, rows=rows, wrong_rows=known)
+    return list(by_settings.values())
 
 
 def with_distinct_names(contenders: Sequence[Contender]) -> list[Contender]:

@@ -25,10 +25,18 @@ from dae_cli.config.schema import AnyExperiment
 from dae_cli.data.dataset import Prepared
 from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset
 from dae_cli.errors import ConfigError, RunFolderError, some
-from dae_cli.study.plan import Plan, with_seed
+from dae_cli.study.plan import Plan
 from dae_cli.study.reference import is_reference, reference_rows
 from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
-from dae_cli.study.run.job import CONFIG, RUNS, config_sha256, default_out, is_run_name, run_name
+from dae_cli.study.run.job import (
+    CONFIG,
+    RUNS,
+    config_sha256,
+    default_out,
+    is_run_name,
+    run_name,
+    with_seed,
+)
 from dae_cli.study.run.record import read_status
 from dae_cli.training.version import NUMERICS_VERSION
 

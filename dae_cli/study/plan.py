@@ -22,6 +22,7 @@ from dae_cli.study.run.job import (
     checkpoint_seconds,
     default_runs,
     run_name,
+    with_seed,
 )
 
 
@@ -184,8 +185,3 @@ def _seeded(experiment: AnyExperiment, seeds: int | None) -> list[AnyExperiment]
     if isinstance(experiment, SvmExperiment):
         return [experiment]  # nothing in it is drawn at random
     return [with_seed(experiment, experiment.seed + k) for k in range(seeds or 1)]
-
-
-def with_seed(experiment: AnyExperiment, seed: int) -> AnyExperiment:
-    """Return the experiment with another seed."""
-    return experiment.model_copy(update={"seed": seed})

@@ -14,9 +14,8 @@ from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.csvfile import read_rows
 from dae_cli.errors import plain, some
-from dae_cli.study.plan import with_seed
 from dae_cli.study.rows import ReferenceRow, RunRow
-from dae_cli.study.run.job import config_sha256
+from dae_cli.study.run.job import config_sha256, with_seed
 
 REFERENCE_CSV = "reference.csv"
 

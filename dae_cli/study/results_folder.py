@@ -15,9 +15,9 @@ from dae_cli.data.dataset import Origin, Prepared
 from dae_cli.errors import NameTooLongError, RunFolderError
 from dae_cli.files import file_lock, is_text, part_of, sweep
 from dae_cli.study.earlier_rows import EarlierRows
-from dae_cli.study.plan import Plan, with_seed
+from dae_cli.study.plan import Plan
 from dae_cli.study.rows import RUNS_CSV, RunRow
-from dae_cli.study.run.job import RUNS, SHEETS, STATUS, Job, default_out
+from dae_cli.study.run.job import RUNS, SHEETS, STATUS, Job, default_out, with_seed
 from dae_cli.study.run.record import failed, row_of, with_verdict
 
 TABLES_SECONDS = 600.0

@@ -8,7 +8,7 @@ from typing import Literal
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
 from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
-from dae_cli.study.run.job import config_sha256
+from dae_cli.study.run.job import config_sha256, with_seed
 
 CellState = Literal["none", "failed", "done"]
 
@@ -25,7 +25,7 @@ def cell_states(study: ResolvedStudy, results: Path) -> dict[str, CellState]:
 
 def is_current(row: RunRow, cell: ResolvedExperiment) -> bool:
     """Whether a row is of a cell with the settings that it has now, with whatever seed."""
-    experiment = cell.experiment.model_copy(update={"seed": row.seed})
+    experiment = with_seed(cell.experiment, row.seed)
     return row.cell == cell.cell and row.config_sha256 == config_sha256(experiment, row.numerics)
 
 

@@ -25,7 +25,6 @@ from dae_cli.csvfile import csv_text, read_rows, rows_to_csv
 from dae_cli.errors import RunFolderError
 from dae_cli.study.filter_study import FIGURES_CSV, UnitRow
 from dae_cli.study.findings import Difference, Findings, Unchecked, reason, text_of
-from dae_cli.study.plan import with_seed
 from dae_cli.study.recount import DataOfRuns, Recount
 from dae_cli.study.reference import Agreement, agreement
 from dae_cli.study.report.context import TRIED_MD
@@ -50,6 +49,7 @@ from dae_cli.study.run.job import (
     config_sha256,
     is_run_name,
     run_name,
+    with_seed,
 )
 from dae_cli.study.run.run import use_one_thread
 from dae_cli.study.tables.comparisons import MCNEMAR_CSV, WRONG_ROWS_CSV

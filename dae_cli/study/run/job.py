@@ -290,3 +290,8 @@ def checkpoint_seconds() -> float | None:
     raise ConfigError(
         f"{SECONDS_VARIABLE} is {text!r}; expected seconds between checkpoints, such as 5"
     )
+
+
+def with_seed(experiment: AnyExperiment, seed: int) -> AnyExperiment:
+    """Return the experiment with another seed."""
+    return experiment.model_copy(update={"seed": seed})

@@ -73,6 +73,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
+def only_wrong(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return how many rows the first alone gets wrong, and how many the second."""
+    return int((a & ~b).sum()), int((b & ~a).sum())
+
+
+def error_percent(row: RunRow) -> float:
+    """Return the test error by its counts, with all its digits."""
+    return 100.0 * (row.n_wrong or 0) / (row.n_test or 1)
+
+
 def compare_runs(
     rows: Sequence[RunRow], wrong_rows: WrongRows, earlier: Iterable[RunComparison] = ()
 ) -> list[RunComparison]:
@@ -90,8 +100,7 @@ def compare_runs(
         wrong_a, wrong_b = wrong_rows.get(a.run), wrong_rows.get(b.run)
         before = known.get((a.run, b.run))
         if wrong_a is not None and wrong_b is not None:
-            only_a, only_b = int((wrong_a & ~wrong_b).sum()), int((wrong_b & ~wrong_a).sum())
-            comparisons.append(_comparison(a, b, seed, only_a, only_b))
+            comparisons.append(_comparison(a, b, seed, *only_wrong(wrong_a, wrong_b)))
         elif before is not None and _agrees(before, a.n_wrong or 0, b.n_wrong or 0):
             comparisons.append(_comparison(a, b, seed, before.only_a_wrong, before.only_b_wrong))
     # The comparisons of a data set stand together, and are adjusted together.
@@ -142,8 +151,8 @@ def _comparison(a: RunRow, b: RunRow, seed: int, only_a: int, only_b: int) -> Ru
         n_test=n_test,
         only_a_wrong=only_a,
         only_b_wrong=only_b,
-        error_a_percent=100.0 * (a.n_wrong or 0) / n_test,
-        error_b_percent=100.0 * (b.n_wrong or 0) / n_test,
+        error_a_percent=error_percent(a),
+        error_b_percent=error_percent(b),
         p_value=p,
         significant=p <= LEVEL,
         p_holm=p,
