@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from dae_cli.errors import DataError
 
@@ -68,10 +68,16 @@ class Recipe:
 
     def generate(self, spec: DatasetSpec, digits: Callable[[], Digits]) -> Content:
         """Draw the set ``spec``; ``digits`` is called only where the recipe uses MNIST."""
-        module, name = self.function.split(":")
-        function = getattr(import_module(f"dae_cli.data.recipes.{module}"), name)
         given = (spec, digits()) if self.uses_mnist else (spec,)
-        return cast("Content", function(*given))
+        return cast("Content", recipe_function(self.function)(*given))
+
+
+def recipe_function(place: str) -> Callable[..., Any]:
+    """Import the function ``module:name`` of ``dae_cli.data.recipes``."""
+    module, name = place.split(":")
+    return cast(
+        "Callable[..., Any]", getattr(import_module(f"dae_cli.data.recipes.{module}"), name)
+    )
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ class DatasetSpec:
     common_rows: int = 0
     """Test rows of the original that are also training rows, by chance; 0: hardly any."""
     law: str = ""
-    """Where the label is a function of the image, that function: ``module:name`` in dae_cli.data.
+    """Where the label is a function of the image, that function: ``module:name`` of recipes.
 
     It takes images (n, height, width) of booleans and tells which are images of the set, and which
     of these have label 1."""
@@ -271,7 +277,7 @@ _BENCHMARK = (
         ),
         content_sha256="e78debd8f697c01f00e519f24a1eb7f41a5f6dd01fb32add7abe39c1d3d38628",
         common_rows=2076,
-        law="genuine:outlines",
+        law="shapes:outlines",
     ),
     DatasetSpec(
         "rect-img",
@@ -313,7 +319,7 @@ _BENCHMARK = (
         ),
         content_sha256="f1736928f43fd98817ab8fa8152e50fb5f371e4fe12cc0b0a5682e2812033e01",
         common_rows=481,
-        law="genuine:convex_regions",
+        law="shapes:convex_regions",
     ),
 )
 

@@ -23,6 +23,7 @@ from dae_cli.data.cache import Note, file_digest, unwritable_cache
 from dae_cli.data.content import Content, content_digest, holds_rows
 from dae_cli.data.datasets import MNIST, MNIST_ADDRESSES, MNIST_FILES, DatasetSpec
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
+from dae_cli.data.readers import unreadable
 from dae_cli.errors import DataError, DownloadError
 from dae_cli.files import cache_folder
 
@@ -114,7 +115,7 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], in
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"{path}: damaged or truncated gzip file ({error}); {REMEDY}") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise unreadable(path, error) from error
 
 
 def _read(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> tuple[NDArray[np.uint8], int]:

@@ -26,10 +26,15 @@ from numpy.typing import NDArray
 from dae_cli.data.cache import load_content
 from dae_cli.data.dataset import Prepared, Split
 from dae_cli.data.datasets import PHOTOGRAPHS, spec_of
-from dae_cli.data.photographs import cut_windows, grey_pixels, package_folder, shipped_photographs
+from dae_cli.data.photographs import (
+    SUFFIXES,
+    cut_windows,
+    grey_pixels,
+    package_folder,
+    shipped_photographs,
+)
 from dae_cli.errors import DataError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm")
 MOST_PIXELS = 200_000_000
 """Of a folder's photographs together: whitened, they take sixteen bytes a pixel for a while."""
 _TEXTURES = ("brick.png", "grass.png", "gravel.png", "moon.png")

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from dae_cli.errors import DataError
 
 if TYPE_CHECKING:
-    from PIL.ImageFile import ImageFile
+    from PIL.Image import Image
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm")
 SHIPPED = dict(
     line.split()
     for line in """\
@@ -107,16 +108,12 @@ def grey_pixels(path: Path) -> NDArray[np.uint8]:
     with Image.open(path) as image:
         if image.format == "JPEG":
             image.draft("L", image.size)  # the luma only
-        # Pillow keeps the upper half of colours of 16 bits, and cuts what is above a PGM's maximum.
+        # Pillow keeps the upper half of colours of 16 bits.
         halved = any(";16" in str(tile[3]) for tile in image.tile)
-        _refuse_above_maximum(path, image)
         _refuse_unusual(image)
+        refuse_transparent(image)
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-            greys = np.array(image)
-            _refuse_transparent(bool((greys == image.info.get("transparency")).any()))
-            return _scaled(greys)
-        if image.has_transparency_data:
-            _refuse_transparent(image.convert("RGBA").getchannel("A").getextrema() != (255, 255))
+            return _scaled(np.array(image))
         if image.mode == "L":
             return np.array(image)
         colours = np.array(image.convert("RGB"), dtype=np.uint32)
@@ -129,33 +126,28 @@ def grey_pixels(path: Path) -> NDArray[np.uint8]:
     return ((weighted + 500) // 1000).astype(np.uint8)
 
 
-def _refuse_above_maximum(path: Path, image: ImageFile) -> None:
-    for decoder, _, offset, how in image.tile:
-        if decoder == "ppm":
-            count = image.width * image.height * len(image.getbands())
-            maximum = int(np.asarray(how)[1])
-            kind = ">u2" if maximum > 255 else "u1"
-            brightest = int(np.fromfile(path, kind, count, offset=offset).max(initial=0))
-            if brightest > maximum:
-                raise ValueError(
-                    f"holds {brightest} where its header says {maximum} at most; are the bytes of "
-                    "its numbers in the wrong order?"
-                )
-
-
-def _refuse_unusual(image: ImageFile) -> None:
+def _refuse_unusual(image: Image) -> None:
     """TIFFs of which Pillow gives other numbers than the file has."""
     tags = getattr(image, "tag_v2", {})
     bits, formats = max(tags.get(_TIFF_BITS, (8,))), tags.get(_TIFF_SAMPLE_FORMAT, (1,))
-    if bits > 8 and tags.get(_TIFF_PHOTOMETRIC) == 0:
-        raise ValueError("0 is its white; save it with black as 0, or with 8 bits")
-    if bits <= 8 and 2 in formats:
-        raise ValueError("its numbers have signs; save it with greys from 0 to 255")
-    if bits == 32 and 1 in formats and np.array(image).min() < 0:
-        raise ValueError("its greys fill 32 bits; save it with 8 or 16 bits, or as floats")
+    white_is_0 = bits > 8 and tags.get(_TIFF_PHOTOMETRIC) == 0
+    is_signed = bits <= 8 and 2 in formats
+    if white_is_0 or is_signed or (bits == 32 and 1 in formats and np.array(image).min() < 0):
+        raise ValueError(
+            "its numbers have signs, fill 32 bits, or 0 is white; save it with 8 or 16 bits and "
+            "black as 0"
+        )
 
 
-def _refuse_transparent(is_so: bool) -> None:
+def refuse_transparent(image: Image) -> None:
+    """Raise ValueError where some of an image is transparent."""
+    if image.mode.startswith("I"):
+        is_so = bool((np.array(image) == image.info.get("transparency")).any())
+    else:
+        opaque = (255, 255)
+        is_so = image.has_transparency_data and (
+            image.convert("RGBA").getchannel("A").getextrema() != opaque
+        )
     if is_so:
         raise ValueError(
             "some of it is transparent, and what colour is behind nobody sees; save it without "

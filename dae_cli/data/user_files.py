@@ -15,8 +15,7 @@ from dae_cli.data.cache import file_digest
 from dae_cli.data.content import Content
 from dae_cli.data.datasets import MNIST, MNIST_FILES, DatasetSpec
 from dae_cli.data.mnist import read_mnist
-from dae_cli.data.readers.npz import read_npz
-from dae_cli.data.readers.text import read_archive, read_text
+from dae_cli.data.readers import read_archive, read_npz, read_text
 from dae_cli.errors import DataError, some
 from dae_cli.files import with_home
 
