@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,26 +82,20 @@ def content_digest(spec: DatasetSpec, content: Content) -> str:
     """SHA-256 (hexadecimal) of the canonical arrays."""
     digest = hashlib.sha256()
     if spec.digest_header:
-        header = {
+        header: dict[str, object] = {
             "name": spec.name,
             "dtype": str(content.pixels.dtype),
             "levels": spec.levels,
             "train": list(content.pixels.shape),
             "test": list(content.test_pixels.shape),
-        } | _of_own(spec)
+        }
+        if spec.own:
+            header |= {key: getattr(spec, key) for key in ("rows", "classes", "image", "channels")}
         digest.update(json.dumps(header, sort_keys=True).encode())
     for array in (content.pixels, content.test_pixels, content.labels, content.test_labels):
         little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
         digest.update(np.ascontiguousarray(little_endian).data)
     return digest.hexdigest()
-
-
-def _of_own(spec: DatasetSpec) -> dict[str, object]:
-    """What the digest of a user's own data covers besides."""
-    if not spec.own:
-        return {}
-    about = ("rows", "classes", "image", "channels")
-    return {key: getattr(spec, key) for key in about}
 
 
 def label_type(n_classes: int) -> type[np.uint8 | np.uint16]:
@@ -155,9 +148,12 @@ def canonical_pixels(
         sound = (values >= -BEYOND) & (values <= 1 + BEYOND)
         row, column = np.argwhere(~sound)[0]
         value = values[row, column]
-        hint = f"; {_remedy(spec)}" if 1 < value <= 255 else ""
+        hint = ""
         if column == 0 and value in range(2, spec.n_classes):
             hint = "; that may be the label, which stands last in a row"
+        elif 1 < value <= 255:
+            divisor = f", divide it by {max(spec.levels, 255)}" if spec.levels else ""
+            hint = f"; it seems to be 0 to 255{divisor}"
         raise DataError(
             f"{where}, row {first_row + row + 1}, pixel {column + 1}: {value:.9g} found, "
             f"expected a grey value from 0 to 1{hint}"
@@ -169,10 +165,10 @@ def canonical_pixels(
     steps -= whole
     if np.abs(steps, out=steps).max(initial=0) > ROUNDING or whole.max(initial=0) > 255:
         row, column = np.argwhere((steps > ROUNDING) | (whole > 255))[0]
+        levels = "0 or 1" if spec.levels == 1 else f"a multiple of 1/{spec.levels}"
         raise DataError(
-            f"{where}, row {first_row + row + 1}, pixel {column + 1}: "
-            f"{values[row, column]:.7g} found, expected {_scale_in_words(spec.levels)}; "
-            f"is this the original {spec.name} set?"
+            f"{where}, row {first_row + row + 1}, pixel {column + 1}: {values[row, column]:.7g} "
+            f"found, expected {levels}, up to rounding; is this the original {spec.name} set?"
         )
     return np.asarray(whole, dtype=np.uint8)
 
@@ -189,23 +185,3 @@ def canonical_labels(
             f"expected a whole number from 0 to {spec.n_classes - 1}"
         )
     return values.astype(np.uint8)
-
-
-def _remedy(spec: DatasetSpec) -> str:
-    """What to do with values of 0 to 255."""
-    if spec.levels is None:
-        return f"it seems to be 0 to 255; supply the original, {spec.name} is not of one scale"
-    return f"it seems to be 0 to 255, divide it by {max(spec.levels, 255)}"
-
-
-def _scale_in_words(levels: int) -> str:
-    return "0 or 1" if levels == 1 else f"a multiple of 1/{levels} (up to rounding)"
-
-
-def holds_rows(found: tuple[int, ...], n: int, image: tuple[int, ...]) -> bool:
-    """Whether an array of that shape can only be ``n`` images, or ``n`` rows of their pixels.
-
-    Dimensions of 1 say nothing: (n, 5, 4, 1), (n, 1, 5, 4) and (n, 20) are n images of 5 by 4.
-    """
-    sizes, wanted = (tuple(size for size in shape if size != 1) for shape in (found[1:], image))
-    return found[:1] == (n,) and sizes in (wanted, (math.prod(image),))

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content, canonical_labels, canonical_pixels, holds_rows
+from dae_cli.data.content import Content, canonical_labels, canonical_pixels
 from dae_cli.data.dataset import Pixels
 from dae_cli.data.datasets import DatasetSpec
 from dae_cli.errors import DataError, shown
@@ -109,7 +109,7 @@ def open_member(
     return io.BufferedReader(stream, BUFFER)
 
 
-def unreadable(path: Path, error: OSError) -> DataError:
+def unreadable(path: object, error: OSError) -> DataError:
     """The error that a file cannot be read."""
     return DataError(f"{path}: cannot be read ({error.strerror or error})")
 
@@ -363,9 +363,11 @@ def _rows(key: str, spec: DatasetSpec) -> int:
 
 
 def _fits(key: str, shape: tuple[int, ...], spec: DatasetSpec) -> bool:
+    """Whether an array can only be the rows of the set; dimensions of 1 say nothing of images."""
     n = _rows(key, spec)
     if key.startswith("X"):
-        return holds_rows(shape, n, spec.image)
+        sizes, image = (tuple(d for d in dims if d != 1) for dims in (shape[1:], spec.image))
+        return shape[:1] == (n,) and sizes in (image, (spec.n_pixels,))
     return _are_labels(shape, n) or shape == (n, spec.n_classes)
 
 

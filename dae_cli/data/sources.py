@@ -42,8 +42,7 @@ from dae_cli.data.datasets import (
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
 from dae_cli.data.mnist import fetch_mnist
 from dae_cli.data.natural import prepare_photographs
-from dae_cli.data.own.content import read_content
-from dae_cli.data.own.prepare import entry_of, files_of, prepare_own
+from dae_cli.data.own.content import entry_of, files_of, prepare_own, read_content
 from dae_cli.data.readers import read_archive
 from dae_cli.data.trust import judge, nothing_is_known
 from dae_cli.data.user_files import (

@@ -34,7 +34,7 @@ from dae_cli.data.readers import (
 from dae_cli.errors import DataError, did_you_mean, shown, some
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL.Image import Image as PillowImage
 
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 GREYS = (0.0, 255.0)
@@ -133,8 +133,6 @@ def read_rows(
     .npz are `StreamedRows`, unless it has them column by column.
     Raises DataError: it cannot be read, or holds something else.
     """
-    if not path.exists():
-        raise DataError(f"{path}: does not exist; the path is relative to the declaration")
     if path.is_dir():
         rows = {"train": _read_folder(path, declaration, like)}
     elif path.suffix.casefold() == ".npz":
@@ -146,7 +144,10 @@ def read_rows(
     for one in rows.values():
         if len(one) == 0:
             raise DataError(f"{one.where}: holds no rows")
-        _require_fit(one, next(iter(rows.values())) if like is None else like)
+        first = next(iter(rows.values())) if like is None else like
+        n, expected = one.values.shape[1], first.values.shape[1]
+        if n != expected:
+            raise DataError(f"{one.where}: has {n} values a row, {first.where} has {expected}")
         _require_finite(one)
     return rows
 
@@ -165,12 +166,6 @@ def sources_of(path: Path) -> Iterable[Path]:
     if not path.is_dir():
         return [path]
     return (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
-
-
-def _require_fit(rows: OwnRows, first: OwnRows) -> None:
-    n, expected = rows.values.shape[1], first.values.shape[1]
-    if n != expected:
-        raise DataError(f"{rows.where}: has {n} values a row, {first.where} has {expected}")
 
 
 def _require_finite(rows: OwnRows) -> None:
@@ -363,6 +358,8 @@ def _labels_of(labels: NDArray[Any], n: int, where: str) -> NDArray[np.str_]:
 
 
 def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -> OwnRows:
+    from PIL import Image
+
     if declaration.label is not None:
         raise DataError(
             f"{folder}: the classes of a folder of images are its subfolders; leave label out"
@@ -386,7 +383,8 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
                     f"{path}: has {pixels.shape[1]} x {pixels.shape[0]} pixels, expected "
                     f"{size[1]} x {size[0]} as {model}; declare resize: true, or take it out"
                 )
-            pixels = _resized(pixels, size)
+            resized = Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR)
+            pixels = np.array(resized)
         rows.append(pixels.reshape(-1))
     labels = np.array([label for _, label in files]) if files[0][1] else None
     image = (*size, 3) if coloured else size
@@ -428,7 +426,7 @@ def _pixels(path: Path, coloured: bool) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened_image(path: Path) -> Iterator[Image]:
+def _opened_image(path: Path) -> Iterator[PillowImage]:
     """An image file; any damage met while it is open is a DataError."""
     from PIL import Image
 
@@ -439,10 +437,3 @@ def _opened_image(path: Path) -> Iterator[Image]:
         raise DataError(
             f"{path}: cannot be read as an image ({error}); mend it or take it out"
         ) from error
-
-
-def _resized(pixels: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    height, width = size
-    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))

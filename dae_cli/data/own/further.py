@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.datasets import OwnDataset, known_spec
-from dae_cli.data.own.content import ends_of_columns, first_beyond, mapped, split_rows
+from dae_cli.data.own.content import ends_of_columns, first_beyond, mapped, read_own, split_rows
 from dae_cli.data.own.declaration import Declaration
 from dae_cli.data.own.files import GREYS, SEPARATORS, OwnRows, names_in, read_rows
-from dae_cli.data.own.prepare import read_own
 from dae_cli.errors import DataError
 
 Note = Callable[[str], None]
