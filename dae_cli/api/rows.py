@@ -16,9 +16,9 @@ from dae_cli.config.schema import AnyExperiment, FilterExperiment
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.datasets import PHOTOGRAPHS, DatasetSpec, OwnDataset, known_spec, spec_of
-from dae_cli.data.own.content import are_whole, prepare_own, split_rows
+from dae_cli.data.own.content import Scaling, are_whole, prepare_own, split_rows
 from dae_cli.data.own.files import SPLITS, OwnRows, named_file
-from dae_cli.data.own.further import Scaling, read_further, rows_of_run, scaling_of
+from dae_cli.data.own.further import read_further, rows_of_run, scaling_of
 from dae_cli.errors import DataError
 from dae_cli.study.counting import finished_run, recorded_data
 from dae_cli.study.run.run import dataset_for, images_of

@@ -8,8 +8,8 @@ originals print every number as ``   0.0000000e+00``; numbers of any form and wi
 between blanks, tabs or commas.
 
 ``.npz``: X, Y, Xtest, Ytest, grey values in [0, 1] in the original order. X may hold rows of pixels
-or images, Y labels or one-hot rows, both dimensions of 1 anywhere. Each array is read in blocks of
-rows, after its header was found to be as expected: what a header claims is never allocated.
+or images, Y labels or one-hot rows, both dimensions of 1 anywhere. Each array is read after its
+header was found to be as expected: what a header claims is never allocated.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LONGEST_NUMBER = 64
 NUMBERS_AT_ONCE = 1 << 15
 KEYS = ("X", "Y", "Xtest", "Ytest")
 BLOCK = 2048
-"""Rows decoded at a time, so that no second copy of the set is made."""
+"""Rows decoded at a time."""
 HEADER_BYTES = 4096
 """More than the header of any array wanted has."""
 LARGEST_NUMBER = 16
@@ -377,25 +377,22 @@ def _are_labels(shape: tuple[int, ...], n: int) -> bool:
 
 
 def _pixels(array: NpzArray, spec: DatasetSpec, path: Path) -> Pixels:
-    n_rows, *image = array.shape
+    n_rows = len(numbers := _all_numbers(array, path))
     pixels = np.empty((n_rows, spec.n_pixels), np.float32 if spec.levels is None else np.uint8)
-    rows_at_once = n_rows if array.order == "F" else BLOCK
-    for start in range(0, n_rows, rows_at_once):
-        n = min(rows_at_once, n_rows - start)
-        numbers = read_numbers(array, n * spec.n_pixels, path)
-        rows = numbers.reshape(n, *image, order=array.order).reshape(n, spec.n_pixels)
-        for first in range(0, n, BLOCK):
-            some = slice(start + first, start + min(first + BLOCK, n))
-            greys = rows[first : first + BLOCK].astype(np.float64)
-            pixels[some] = canonical_pixels(greys, spec, f"{path}, {array.key}", some.start)
+    for start in range(0, n_rows, BLOCK):
+        rows = slice(start, start + BLOCK)
+        greys = numbers[rows].reshape(-1, spec.n_pixels).astype(np.float64)
+        pixels[rows] = canonical_pixels(greys, spec, f"{path}, {array.key}", start)
     return pixels
 
 
 def _labels(array: NpzArray, spec: DatasetSpec, path: Path) -> NDArray[np.uint8]:
     where = f"{path}, {array.key}"
-    labels = read_numbers(array, math.prod(array.shape), path).astype(np.float64)
-    if not _are_labels(array.shape, len(labels)):
-        one_hot = labels.reshape(array.shape, order=array.order)
+    labels = _all_numbers(array, path).astype(np.float64)
+    if _are_labels(array.shape, labels.size):
+        labels = labels.reshape(-1)
+    else:
+        one_hot = labels
         wrong = np.flatnonzero(~np.isin(one_hot, (0, 1)).all(axis=1) | (one_hot.sum(axis=1) != 1))
         if len(wrong) > 0:
             found = ", ".join(f"{value:g}" for value in one_hot[wrong[0]])
@@ -405,6 +402,11 @@ def _labels(array: NpzArray, spec: DatasetSpec, path: Path) -> NDArray[np.uint8]
             )
         labels = one_hot.argmax(axis=1).astype(np.float64)
     return canonical_labels(labels, spec, where)
+
+
+def _all_numbers(array: NpzArray, path: Path) -> NDArray[Any]:
+    numbers = read_numbers(array, math.prod(array.shape), path)
+    return numbers.reshape(array.shape, order=array.order)
 
 
 def read_numbers(array: NpzArray, n: int, path: Path) -> NDArray[Any]:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -269,6 +269,48 @@ def _numbered(labels: NDArray[np.str_] | None, classes: tuple[str, ...], n: int)
     return order[np.searchsorted(np.array(classes)[order], labels)].astype(kind)
 
 
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """How values of files become inputs of a model."""
+
+    low: Any = None
+    """What becomes 0, a number or one for each input; None: values stay."""
+    high: Any = None
+    levels: int | None = None
+    """Of what is stored as bytes."""
+    is_cut: bool = False
+    """Whether what lies beyond `low` and `high` is cut, else refused."""
+    remedy: str = ""
+    """What can be done about a value that lies beyond."""
+
+    def applied(self, rows: OwnRows) -> NDArray[np.float32]:
+        """Rows as the model takes them. Raises DataError: a value lies beyond `low` or `high`."""
+        values = rows.values
+        if self.low is None:
+            return values.astype(np.float32)
+        if not self.is_cut:
+            self.require_within(rows)
+        if self.levels:  # as the bytes of a data set become greys
+            return (values.astype(np.float64) * (1.0 / self.levels)).astype(np.float32)
+        if not self.is_cut and (self.low, self.high) == (0, 1):  # the same numbers, in less time
+            clipped: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32, copy=False)
+            return clipped
+        share: NDArray[np.float64]
+        share = (values.astype(np.float64) - self.low) / (self.high - self.low)
+        return np.clip(share, 0, 1).astype(np.float32)
+
+    def require_within(self, rows: OwnRows) -> None:
+        """Raise DataError for a value beyond `low` or `high`, by more than rounding."""
+        low, high, values = self.low - BEYOND, self.high + BEYOND, rows.values
+        if not values.size or (values.min() >= low and values.max() <= high):
+            return
+        row, column = np.argwhere((values < low) | (values > high))[0]
+        raise DataError(
+            f"{rows.place(int(row), int(column))}: {values[row, column]:g} found, expected a value "
+            f"from {self.low:g} to {self.high:g}{self.remedy}"
+        )
+
+
 def _scaled(
     parts: dict[str, OwnRows], declaration: Declaration, path: Path
 ) -> tuple[list[Pixels], int | None, list[str]]:
@@ -277,56 +319,37 @@ def _scaled(
     Whole numbers from 0 to 255 at most are stored as bytes, everything else as float32.
     """
     rows = [parts[split] for split in SPLITS]
-    if declaration.scale == "none":
-        return [one.values.astype(np.float32) for one in rows], None, []
+    scaling, notes = Scaling(), []
     if declaration.scale == "minmax":
-        least, most = ends_of_columns(rows[0])
-        beyond = sum(int(((one.values < least) | (one.values > most)).sum()) for one in rows[1:])
-        notes = [f"{beyond} values of other rows lie beyond the training rows' and are cut"]
-        return [mapped(one.values, least, most) for one in rows], None, notes if beyond else []
-    ends = declaration.ends or rows[0].ends
-    low, high = ends or (0.0, 1.0)
-    for one in rows:
-        if place := first_beyond(one, low, high):
-            values = [one.values for one in rows if one.values.size]
-            least, most = min(v.min() for v in values), max(v.max() for v in values)
-            remedy = (
-                f"declare in {path} what becomes 0 and 1, scale: {{from: [{least:g}, {most:g}]}}"
-            )
-            if ends is None:
-                remedy += ", or scale: minmax; or scale: none, for pretrain.loss: squared-error"
-            raise DataError(
-                f"{one.place(*place)}: {one.values[place]:g} found, expected a value from "
-                f"{low:g} to {high:g}{' as scale says' if ends else ''}; {remedy}"
-            )
-    if low == 0 and high == round(high) <= 255 and all(is_whole(one.values) for one in rows):
-        return [one.values.astype(np.uint8) for one in rows], int(high), []
-    return [mapped(one.values, low, high) for one in rows], None, []
+        scaling = minmax_of(rows[0])
+        beyond = [(one.values < scaling.low) | (one.values > scaling.high) for one in rows[1:]]
+        if n := sum(int(part.sum()) for part in beyond):
+            notes = [f"{n} values of other rows lie beyond the training rows' and are cut"]
+    elif declaration.scale != "none":
+        ends = declaration.ends or rows[0].ends
+        low, high = ends or (0.0, 1.0)
+        values = [one.values for one in rows if one.values.size]
+        least, most = min(v.min() for v in values), max(v.max() for v in values)
+        remedy = "" if ends is None else " as scale says"
+        remedy += f"; declare in {path} what becomes 0 and 1, "
+        remedy += f"scale: {{from: [{least:g}, {most:g}]}}"
+        if ends is None:
+            remedy += ", or scale: minmax; or scale: none, for pretrain.loss: squared-error"
+        scaling = Scaling(low, high, remedy=remedy)
+        if low == 0 and high == round(high) <= 255 and all(is_whole(one.values) for one in rows):
+            for one in rows:
+                scaling.require_within(one)
+            return [one.values.astype(np.uint8) for one in rows], int(high), []
+    return [scaling.applied(one) for one in rows], None, notes
 
 
-def mapped(values: NDArray[Any], low: Any, high: Any) -> NDArray[np.float32]:
-    """Values between these two, each a number or one for each input, to [0, 1]."""
-    share: NDArray[np.float64] = (values.astype(np.float64) - low) / (high - low)
-    return np.clip(share, 0, 1).astype(np.float32)
-
-
-def ends_of_columns(rows: OwnRows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What becomes 0 and 1 of each input."""
+def minmax_of(rows: OwnRows) -> Scaling:
+    """Each input by its least and largest value."""
     low = rows.values.min(axis=0).astype(np.float64)
     high = rows.values.max(axis=0).astype(np.float64)
-    return low, np.where(high > low, high, low + 1)
+    return Scaling(low, np.where(high > low, high, low + 1), is_cut=True)
 
 
 def is_whole(values: NDArray[Any]) -> bool:
     """Whether all values are whole numbers."""
     return values.dtype.kind in "iub" or bool((values == np.rint(values)).all())
-
-
-def first_beyond(rows: OwnRows, low: float, high: float) -> tuple[int, int] | None:
-    """Row and column of the first value that lies beyond these two, by more than rounding."""
-    low, high = low - BEYOND, high + BEYOND
-    values = rows.values
-    if not values.size or (values.min() >= low and values.max() <= high):
-        return None
-    row, column = np.argwhere((values < low) | (values > high))[0]
-    return int(row), int(column)
