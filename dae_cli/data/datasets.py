@@ -66,6 +66,12 @@ class Recipe:
         """Names the cache entry: a changed recipe gets another one."""
         return f"v{self.version}-{self.sha256[:8]}"
 
+    @property
+    def words(self) -> str:
+        """How its content is made, for a reader: "regenerated from MNIST"."""
+        made = "rebuilt" if self.exact else "regenerated"
+        return f"{made} from MNIST" if self.uses_mnist else made
+
     def generate(self, spec: DatasetSpec, digits: Callable[[], Digits]) -> Content:
         """Draw the set ``spec``; ``digits`` is called only where the recipe uses MNIST."""
         given = (spec, digits()) if self.uses_mnist else (spec,)
@@ -182,7 +188,7 @@ MNIST_FILES = {
 """The four files, and the published MD5 of each as packed (``.gz``)."""
 
 PHOTOGRAPHS = "photographs"
-"""What filters are learned from besides MNIST: patches, without labels (`natural.py`)."""
+"""What filters are learned from besides MNIST: patches, without labels (`photographs.py`)."""
 
 
 def _of_digits(name: str, archive: Archive, function: str, sha256: str) -> DatasetSpec:

@@ -41,8 +41,8 @@ from dae_cli.data.datasets import (
 )
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
 from dae_cli.data.mnist import fetch_mnist
-from dae_cli.data.natural import prepare_photographs
 from dae_cli.data.own.content import entry_of, files_of, prepare_own, read_content
+from dae_cli.data.photographs import prepare_photographs
 from dae_cli.data.readers import read_archive
 from dae_cli.data.trust import judge, nothing_is_known
 from dae_cli.data.user_files import (
@@ -107,11 +107,8 @@ class Offer:
 def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silent) -> Prepared:
     """Make sure that the set lies on this machine, and say where it came from.
 
-    ``note`` receives a line whenever something slow begins or a source fails.
-
-    Raises:
-        DataError: an unknown name, files that cannot be used, or no such origin.
-        DownloadError: it can neither be fetched nor regenerated.
+    Raises DataError for an unknown name, files that cannot be used, or no such origin, and
+    DownloadError where it can neither be fetched nor regenerated.
     """
     if name == PHOTOGRAPHS:
         return prepare_photographs(options.photos)
@@ -136,67 +133,45 @@ def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silen
                     return found
             except DownloadError as error:
                 failure = error
+    generated = ", it is generated: leave out --origin original" if spec.recipe else ""
     raise failure or DownloadError(
-        f"{name}: its original is not published{_else_generated(spec)}; give its files with "
-        f"--data-dir: {what_is_looked_for(spec)}"
+        f"{name}: its original is not published{generated}; give its files with --data-dir: "
+        f"{what_is_looked_for(spec)}"
     )
 
 
-def _else_generated(spec: DatasetSpec) -> str:
-    return ", it is generated: leave out --origin original" if spec.recipe else ""
+def foresee(
+    name: str, options: DataOptions = DataOptions(), note: Note = _silent
+) -> Prepared | str:
+    """What `prepare` would come to; nothing is fetched, generated or written.
 
-
-@dataclass(frozen=True)
-class Foreseen:
-    """What `prepare` would come to, as far as can be said before anything is fetched or made."""
-
-    source: str
-    """Where the set is, or how it would be had."""
-    prepared: Prepared | None
-    """None where its content is not known yet."""
-
-
-def foresee(name: str, options: DataOptions = DataOptions(), note: Note = _silent) -> Foreseen:
-    """Say what `prepare` would do; nothing is fetched, generated or written.
-
-    Raises:
-        DataError: as `prepare` does, of the user's files.
+    In words alone where its content is not known yet. Raises DataError as `prepare` does.
     """
-    if name == PHOTOGRAPHS:
-        return _known(prepare_photographs(options.photos))
-    if isinstance(name, OwnDataset):
-        return _known(prepare_own(name, note))
+    if name == PHOTOGRAPHS or isinstance(name, OwnDataset):
+        return prepare(name, options, note)
     spec = spec_of(name)
     ways: list[Offer] = []
     for offer in _usable(spec, options, note):
         if found := offer.ready(_silent):
-            return _known(found)
+            return found
         if offer.place == "yours" and offer.read:
             note(f"reading {offer.source}")
-            return _known(offer.read()[1])
+            return offer.read()[1]
         if offer.place in ("download", "recipe"):
             ways.append(offer)
     if not ways:
-        return Foreseen(f"your files alone: {what_is_looked_for(spec)}", None)
-    source = f"would be {', else '.join(_foreseen(offer, spec, options) for offer in ways)}"
-    first, known = ways[0], ways[0].sha256
-    if len(ways) > 1 or not known:
-        return Foreseen(source, None)
+        return f"your files alone: {what_is_looked_for(spec)}"
+    words = ("fetched" if offer.place == "download" else offer.source for offer in ways)
+    source = f"would be {', else '.join(words)}"
+    if spec.recipe and spec.recipe.uses_mnist and ways[-1].place == "recipe":
+        mnist = foresee(MNIST.name, replace(options, origin=None))
+        origin = mnist if isinstance(mnist, str) else mnist.source
+        source += f", which {origin}" if "would" in origin else f", {origin}"
+    first = ways[0]
+    if len(ways) > 1 or not first.sha256:
+        return source
     trust: Trust = "" if first.origin == "regenerated" else "verified"
-    return Foreseen(source, Prepared(name, cache_folder(), first.origin, known, source, trust))
-
-
-def _known(found: Prepared) -> Foreseen:
-    return Foreseen(found.source, found)
-
-
-def _foreseen(offer: Offer, spec: DatasetSpec, options: DataOptions) -> str:
-    if offer.place == "download":
-        return "fetched"
-    if spec.recipe and spec.recipe.uses_mnist:
-        mnist = foresee(MNIST.name, replace(options, origin=None)).source
-        return f"{offer.source}, which {mnist}" if "would" in mnist else f"{offer.source}, {mnist}"
-    return offer.source
+    return Prepared(name, cache_folder(), first.origin, first.sha256, source, trust)
 
 
 def check(spec: DatasetSpec, offer: Offer) -> tuple[Prepared | None, str]:
@@ -295,7 +270,13 @@ def _cache(spec: DatasetSpec, _: DataOptions, __: Note) -> Iterator[Offer]:
             source = "damaged; delete it, or have the set fetched or generated again"
             yield Offer("cache", origin, source, (path,), usable=False, read=read)
             continue
-        unused = _why_not_used(known, origin, path, spec.recipe)
+        unused, recipe = "", spec.recipe
+        if origin == "original" and known.trust != "verified":
+            unused = f"{known.trust}, used only while your file is given"
+        elif origin == "regenerated" and not (
+            recipe and path.stem.endswith(recipe.id) and known.sha256 == recipe.sha256
+        ):
+            unused = "an older recipe's, not used"
         source = f"{known.source}; {unused}" if unused else known.source
         yield Offer(
             "cache",
@@ -310,16 +291,6 @@ def _cache(spec: DatasetSpec, _: DataOptions, __: Note) -> Iterator[Offer]:
         )
 
 
-def _why_not_used(known: Prepared, origin: Origin, path: Path, recipe: Recipe | None) -> str:
-    """Content that is only the user's word counts while the user's file is given."""
-    if origin == "original":
-        verified = known.trust == "verified"
-        return "" if verified else f"{known.trust}, used only while your file is given"
-    if recipe and path.stem.endswith(recipe.id) and known.sha256 == recipe.sha256:
-        return ""
-    return "an older recipe's, not used"
-
-
 def _download(spec: DatasetSpec, options: DataOptions, _: Note) -> Iterator[Offer]:
     if spec.archive or spec is MNIST:
         expected = next(iter(spec.known_sha256), None)
@@ -329,9 +300,8 @@ def _download(spec: DatasetSpec, options: DataOptions, _: Note) -> Iterator[Offe
 
 def _recipe(spec: DatasetSpec, options: DataOptions, _: Note) -> Iterator[Offer]:
     if recipe := spec.recipe:
-        source = f"{'rebuilt' if recipe.exact else 'regenerated'}{_from_mnist(recipe)}"
         obtain = partial(_generate, spec, recipe, options)
-        yield Offer("recipe", "regenerated", source, sha256=recipe.sha256, obtain=obtain)
+        yield Offer("recipe", "regenerated", recipe.words, sha256=recipe.sha256, obtain=obtain)
 
 
 SOURCES = (_your_files, _cache, _download, _recipe)
@@ -350,9 +320,9 @@ def _read_before(files: UserFiles, spec: DatasetSpec, accept_unverified: bool) -
     known = sound_entry(cache_folder() / entry, spec)
     if known is None or known.origin != "original":
         return None
-    if known.trust != "verified" and known.sha256 in spec.known_sha256:
-        return None  # it is known meanwhile
-    if known.trust == "unverified" and not (accept_unverified or nothing_is_known(spec)):
+    is_known_meanwhile = known.trust != "verified" and known.sha256 in spec.known_sha256
+    accepted = known.trust != "unverified" or accept_unverified or nothing_is_known(spec)
+    if is_known_meanwhile or not accepted:
         return None
     return replace(known, source=f"the user's {files} ({judgement})")
 
@@ -402,21 +372,19 @@ def _fetch_archive(spec: DatasetSpec, insisted: bool, note: Note) -> Content:
     file = RemoteFile(archive.name, published_addresses(spec), f"sha1:{archive.sha1}")
     try:
         with fetched(file, note) as path:
-            return _read_genuine(path, spec)
+            try:
+                return read_archive(path, spec)
+            except DataError as error:
+                raise DownloadError(
+                    f"{path.name}: has the published SHA-1 but cannot be read ({error}); please "
+                    "report this"
+                ) from error
     except DownloadError as error:
         if spec.recipe and not insisted:
             raise
         only = "; it is regenerated only where no original is asked for, by --origin original or "
         only = f"{only}by a run that had it" if spec.recipe else ""
         raise DownloadError(f"{error}\n  supply {archive.name} with --data-dir{only}") from error
-
-
-def _read_genuine(path: Path, spec: DatasetSpec) -> Content:
-    try:
-        return read_archive(path, spec)
-    except DataError as error:
-        proven = f"{path.name}: has the published SHA-1"
-        raise DownloadError(f"{proven} but cannot be read ({error}); please report this") from error
 
 
 def _generate(spec: DatasetSpec, recipe: Recipe, options: DataOptions, note: Note) -> Prepared:
@@ -433,16 +401,12 @@ def _generate(spec: DatasetSpec, recipe: Recipe, options: DataOptions, note: Not
             f"{spec.name}: this machine regenerates other bytes ({sha256[:12]}…) than the recipe "
             f"({recipe.sha256[:12]}…); please report this with the version of numpy"
         )
-    source = f"regenerated{_from_mnist(recipe)} by the published recipe"
+    source = f"{recipe.words} by the published recipe"
     if recipe.exact:
         source = "rebuilt from MNIST, pixel for pixel the original"
     source += f" (recipe {recipe.id})"
     found = Prepared(spec.name, cache_folder(), "regenerated", sha256, source, "")
     return _store(spec, content, found, note)
-
-
-def _from_mnist(recipe: Recipe) -> str:
-    return " from MNIST" if recipe.uses_mnist else ""
 
 
 def _store(spec: DatasetSpec, content: Content, found: Prepared, note: Note) -> Prepared:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dae_cli.data.content import Content, Digits, canonical_pixels, content_digest
 from dae_cli.data.dataset import Split
 from dae_cli.data.datasets import DATASETS, Archive, DatasetSpec, Recipe
-from dae_cli.data.natural import PatchSettings, load_images
+from dae_cli.data.photographs import PatchSettings, load_images
 from dae_cli.data.recipes import digits as digit_recipes
 from dae_cli.data.recipes.integers import RandomIntegers
 from dae_cli.data.sources import DataOptions, prepare
