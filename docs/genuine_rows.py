@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dae_cli.data.content import canonical_pixels
+from dae_cli.data.dataset import canonical_pixels
 from dae_cli.data.datasets import DATASETS
 from dae_cli.data.trust import COLUMNS, FILE, row_digests
 

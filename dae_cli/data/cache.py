@@ -22,8 +22,16 @@ from typing import IO, Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content, as_dataset, check_shape, content_digest
-from dae_cli.data.dataset import Dataset, Origin, Prepared, Trust
+from dae_cli.data.dataset import (
+    Content,
+    Dataset,
+    Origin,
+    Prepared,
+    Trust,
+    as_dataset,
+    check_shape,
+    content_digest,
+)
 from dae_cli.data.datasets import DatasetSpec, OwnDataset, spec_of
 from dae_cli.data.own.declaration import OwnFacts
 from dae_cli.data.readers import DAMAGE, DAMAGED_HEADER, unreadable

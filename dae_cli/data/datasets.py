@@ -1,8 +1,6 @@
 """The table of data sets: image size, classes, rows, where each comes from, its checksums.
 
-Every other module reads these facts here. It imports nothing that takes time, so that settings
-can be checked before any array is loaded.
-
+It imports nothing that takes time, so that settings can be checked before any array is loaded.
 A set comes from its published archive or, where that is gone, from a recipe that draws it again.
 The eight sets are those of Larochelle et al. (ICML 2007).
 """
@@ -18,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from dae_cli.errors import DataError
 
 if TYPE_CHECKING:
-    from dae_cli.data.content import Content, Digits
+    from dae_cli.data.dataset import Content
     from dae_cli.data.own.declaration import OwnFacts
 
 BASE_ADDRESS = "http://www.iro.umontreal.ca/~lisa/icml2007data/"
@@ -55,7 +53,7 @@ class Recipe:
     function: str
     """``module:name`` within ``dae_cli.data.recipes``; imported when it is called."""
     uses_mnist: bool = False
-    """The function takes the digits of MNIST after the spec, else the spec alone."""
+    """The function takes MNIST after the spec, else the spec alone."""
     exact: bool = False
     """Whether the content is the original's, pixel for pixel."""
     calibrated_by: str = ""
@@ -72,9 +70,9 @@ class Recipe:
         made = "rebuilt" if self.exact else "regenerated"
         return f"{made} from MNIST" if self.uses_mnist else made
 
-    def generate(self, spec: DatasetSpec, digits: Callable[[], Digits]) -> Content:
-        """Draw the set ``spec``; ``digits`` is called only where the recipe uses MNIST."""
-        given = (spec, digits()) if self.uses_mnist else (spec,)
+    def generate(self, spec: DatasetSpec, mnist: Callable[[], Content]) -> Content:
+        """Draw the set ``spec``; ``mnist`` is called only where the recipe uses its digits."""
+        given = (spec, mnist()) if self.uses_mnist else (spec,)
         return cast("Content", recipe_function(self.function)(*given))
 
 

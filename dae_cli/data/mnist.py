@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.cache import Note, file_digest, unwritable_cache
-from dae_cli.data.content import Content, content_digest
+from dae_cli.data.dataset import Content, content_digest
 from dae_cli.data.datasets import MNIST, MNIST_ADDRESSES, MNIST_FILES, DatasetSpec
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
 from dae_cli.data.readers import unreadable

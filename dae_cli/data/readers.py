@@ -31,8 +31,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content, canonical_labels, canonical_pixels
-from dae_cli.data.dataset import Pixels
+from dae_cli.data.dataset import Content, Pixels, canonical_labels, canonical_pixels
 from dae_cli.data.datasets import DatasetSpec
 from dae_cli.errors import DataError, shown
 

@@ -27,8 +27,7 @@ from dae_cli.data.cache import (
     save_pointer,
     sound_entry,
 )
-from dae_cli.data.content import Content, Digits, check_shape, content_digest
-from dae_cli.data.dataset import Origin, Prepared, Trust
+from dae_cli.data.dataset import Content, Origin, Prepared, Trust, check_shape, content_digest
 from dae_cli.data.datasets import (
     ADDRESSES,
     MNIST,
@@ -388,12 +387,11 @@ def _fetch_archive(spec: DatasetSpec, insisted: bool, note: Note) -> Content:
 
 
 def _generate(spec: DatasetSpec, recipe: Recipe, options: DataOptions, note: Note) -> Prepared:
-    def digits() -> Digits:
-        mnist = prepare(MNIST.name, replace(options, origin=None), note)
-        return Digits.of(load_content(mnist))
+    def mnist() -> Content:
+        return load_content(prepare(MNIST.name, replace(options, origin=None), note))
 
     note(f"regenerating {spec.name} from the published recipe")
-    content = recipe.generate(spec, digits)
+    content = recipe.generate(spec, mnist)
     check_shape(spec, content, f"its recipe, {recipe.function}")
     sha256 = content_digest(spec, content)
     if sha256 != recipe.sha256:

@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.cache import file_digest
-from dae_cli.data.content import Content
-from dae_cli.data.dataset import Pixels, Trust
+from dae_cli.data.dataset import Content, Pixels, Trust
 from dae_cli.data.datasets import DATASETS, DatasetSpec, recipe_function
 from dae_cli.data.user_files import UserFiles
 from dae_cli.errors import DataError

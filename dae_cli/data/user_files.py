@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from dae_cli.data.cache import file_digest
-from dae_cli.data.content import Content
+from dae_cli.data.dataset import Content
 from dae_cli.data.datasets import MNIST, MNIST_FILES, DatasetSpec
 from dae_cli.data.mnist import read_mnist
 from dae_cli.data.readers import read_archive, read_npz, read_text

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content, Digits, canonical_pixels, content_digest
-from dae_cli.data.dataset import Split
+from dae_cli.data.dataset import Content, Split, canonical_pixels, content_digest
 from dae_cli.data.datasets import DATASETS, Archive, DatasetSpec, Recipe
 from dae_cli.data.photographs import PatchSettings, load_images
 from dae_cli.data.recipes import digits as digit_recipes
@@ -53,9 +52,10 @@ def regenerated(
         digits: images (n, 784) of 0 … 255 and labels that stand for MNIST.
     """
 
-    def mnist() -> Digits:
+    def mnist() -> Content:
         assert digits, "asked for MNIST"
-        return Digits(*digits)
+        images, labels = digits
+        return Content(images, labels, images[:0], labels[:0])
 
     before = DATASETS[name]
     DATASETS[name] = replace(before, n_train=train, n_valid=0, n_test=test)

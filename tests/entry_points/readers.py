@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from dae_cli.csvfile import read_rows
 from dae_cli.data import readers as data_readers
 from dae_cli.data.cache import read_entry, read_pointer
-from dae_cli.data.content import as_dataset
-from dae_cli.data.dataset import Greys
+from dae_cli.data.dataset import Greys, as_dataset
 from dae_cli.data.datasets import DATASETS
 from dae_cli.data.mnist import read_idx, read_labels
 from dae_cli.data.own import files as own_files

@@ -26,8 +26,7 @@ from dae_cli.data.cache import (
     save_pointer,
     sound_entry,
 )
-from dae_cli.data.content import BEYOND, Content, content_digest, label_type
-from dae_cli.data.dataset import Pixels, Prepared
+from dae_cli.data.dataset import BEYOND, Content, Pixels, Prepared, content_digest, label_type
 from dae_cli.data.datasets import OwnDataset, spec_of
 from dae_cli.data.own.declaration import FRACTION, MOST_CLASSES, Declaration, OwnFacts
 from dae_cli.data.own.files import SPLITS, OwnRows, named_file, read_rows, sources_of

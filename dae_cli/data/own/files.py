@@ -208,13 +208,13 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
     label, separator = declaration.label, SEPARATORS[path.suffix.casefold()]
     left_out = [*([] if label is None else [label]), *declaration.ignore]
     names = column_names(path)
+    for name in left_out:
+        if name not in names:
+            near = did_you_mean(name, names)
+            raise DataError(
+                f"{path}: has no column {shown(name)}{near} (its columns: {some(names, 8)})"
+            )
     try:
-        for name in left_out:
-            if name not in names:
-                near = did_you_mean(name, names)
-                raise DataError(
-                    f"{path}: has no column {shown(name)}{near} (its columns: {some(names, 8)})"
-                )
         table = pd.read_csv(
             path,
             sep=separator,
@@ -236,7 +236,7 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
             row = int(np.flatnonzero(labels == "")[0]) + 1
             raise DataError(f"{path}, row {row}, column {shown(label)}: the label is missing")
     table = table.drop(columns=left_out)
-    if like is not None and like.columns and tuple(table.columns) != like.columns:
+    if like is not None and like.columns:
         missing = [name for name in like.columns if name not in names]
         others = [name for name in table.columns if name not in like.columns]
         if missing or others:
@@ -252,10 +252,11 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
             numbers = pd.to_numeric(table[name], errors="coerce")
             wrong = numbers.isna() & table[name].notna()
             row = int(wrong.to_numpy(dtype=bool).argmax())
+            column = shown(str(name))
             raise DataError(
-                f"{path}, row {row + 1}, column {shown(str(name))}: {table[name][row]!r} found, "
-                f"expected a number; if these are labels declare label: {shown(str(name))}, else "
-                f"leave the column out: ignore: [{shown(str(name))}]"
+                f"{path}, row {row + 1}, column {column}: {table[name][row]!r} found, expected a "
+                f"number; if these are labels declare label: {column}, else leave the column out: "
+                f"ignore: [{column}]"
             )
     if table.shape[1] == 0:
         raise DataError(f"{path}: has no columns of values")
@@ -339,8 +340,7 @@ def _npz_rows(
 
 def _header_of_rows(path: Path, archive: ZipFile, key: str) -> NpzArray | None:
     """The header of an array that can be read row by row; None of another."""
-    if (name := f"{key}.npy") not in archive.namelist():
-        return None
+    name = f"{key}.npy"
     with open_member(archive, archive.getinfo(name), sys.maxsize, path) as stream:
         header = read_header(stream, key, path)
     return header if header.order == "C" else None
@@ -369,7 +369,7 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
     model: object = "declared" if given else first
     if not given and like is not None and like.image:
         given, model = list(like.image), like.where
-    with _opened_image(first) as opened:
+    with opened_image(first) as opened:
         grey = opened.mode in _GREY_MODES or opened.mode.startswith("I;16")
         size = (opened.height, opened.width)
     coloured = len(given) == 3 if given else not grey
@@ -410,15 +410,9 @@ def _images_in(folder: Path) -> list[Path]:
     return sorted(path for path in named if path.name[0] != "." and path.is_file())
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Height and width. Raises DataError: it is no image."""
-    with _opened_image(path) as image:
-        return image.height, image.width
-
-
 def _pixels(path: Path, coloured: bool) -> NDArray[np.uint8]:
     """(height, width), or (height, width, 3) of colours."""
-    with _opened_image(path) as image:
+    with opened_image(path) as image:
         if not coloured:
             return grey_pixels(path)
         refuse_transparent(image)
@@ -426,7 +420,7 @@ def _pixels(path: Path, coloured: bool) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened_image(path: Path) -> Iterator[PillowImage]:
+def opened_image(path: Path) -> Iterator[PillowImage]:
     """An image file; any damage met while it is open is a DataError."""
     from PIL import Image
 

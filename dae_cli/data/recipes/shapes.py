@@ -38,7 +38,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content
+from dae_cli.data.dataset import Content
 from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.recipes.integers import Integers, RandomIntegers
 
