@@ -68,10 +68,7 @@ class Split:
         return len(self.labels)
 
     def as_float(self, rows: Rows | None = None) -> NDArray[np.float32]:
-        """Grey values in [0, 1] of the chosen rows (default: all).
-
-        Returns a new C-contiguous float32 array of shape (rows, pixels of an image).
-        """
+        """Grey values in [0, 1] of the chosen rows (default: all), a new array (rows, pixels)."""
         chosen = self.pixels if rows is None else self.pixels[rows]
         if chosen.dtype == np.uint8:
             greys = (np.arange(256) * self.scale).astype(np.float32)
@@ -105,13 +102,10 @@ class Greys:
         self._greys = np.empty(shape, np.float32)
 
     def into(self, rows: NDArray[np.integer[Any]], out: NDArray[np.float32]) -> None:
-        """Write the grey values of the chosen rows into `out`.
+        """Write the grey values of the chosen rows, (m,), into `out`, (m, pixels of an image).
 
-        The numbers are those of ``split.as_float(rows)``, bit for bit.
-
-        Args:
-            rows: (m,) indices from 0 up to, not including, the length of the split.
-            out: (m, pixels of an image), its rows at any distance from each other.
+        The numbers are those of ``split.as_float(rows)``, bit for bit; the rows of `out` may lie
+        at any distance from each other.
         """
         if self._divisor is None:
             np.copyto(out, self._split.as_float(rows))
@@ -248,12 +242,10 @@ def as_dataset(spec: DatasetSpec, content: Content, origin: Origin, sha256: str)
 def canonical_pixels(
     values: NDArray[np.floating], spec: DatasetSpec, where: str, first_row: int = 0
 ) -> Pixels:
-    """Map grey values in [0, 1], (n, pixels of an image), to the stored pixels.
+    """Map grey values, (n, pixels of an image), to the stored pixels.
 
-    Rounding may have carried values out of [0, 1].
-
-    ``where`` and ``first_row`` name the file and the number of its first row in errors.
-    Raises DataError for a value that is not finite, outside [0, 1] or not of the set's scale.
+    Raises DataError, with `where` and the row, for a value that is not finite, outside [0, 1] by
+    more than rounding, or not of the set's scale.
     """
     if not (values.min(initial=0) >= -BEYOND and values.max(initial=0) <= 1 + BEYOND):  # or NaN
         sound = (values >= -BEYOND) & (values <= 1 + BEYOND)
