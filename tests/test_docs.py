@@ -62,8 +62,8 @@ def test_the_reference_rows_are_of_the_committed_results_and_of_the_settings_of_
     assert len(set(keys)) == len(keys)
 
 
-def test_readme_says_of_the_claims_what_the_committed_report_of_table1_says() -> None:
-    block = text_of("README.md").partition("<!-- claims:")[2].partition("<!-- end -->")[0]
+def test_the_page_on_table1_says_of_the_claims_what_the_committed_report_of_table1_says() -> None:
+    block = text_of("docs/table1.md").partition("<!-- claims:")[2].partition("<!-- end -->")[0]
     if "`table1` has not been run" in block:
         assert "Which of the paper's claims" not in committed("results/table1-tuned/REPORT.md")
         return
