@@ -134,6 +134,16 @@ def test_every_environment_variable_is_documented() -> None:
             assert name in pages, f"{path.name}: {name}"
 
 
+def test_the_page_of_mathematics_names_what_its_links_lead_to() -> None:
+    links = re.findall(
+        r"\[`([A-Za-z_.]+)`\]\(\.\./([a-z_/]+\.py)\)", text_of("docs/mathematics.md")
+    )
+    assert len(links) > 10
+    for name, path in links:
+        for part in name.removesuffix(".py").split("."):
+            assert re.search(rf"\b{part}\b", text_of(path)) or part in path, f"{name} in {path}"
+
+
 def test_every_file_that_the_documents_link_to_is_there() -> None:
     for page in (*PAGES, *ROOT.glob("results/*/*.md")):
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
