@@ -1,31 +1,27 @@
 """Downloads of files whose checksums are known: their addresses are tried in turn.
 
-pooch compares the checksum, requests fetches. What is added: a bound on size and time, one plain
-reason for each address, and that Ctrl-C ends a download at once.
+pooch compares the checksum, requests fetches. What is added: a bound on size and time, and one
+plain reason for each address.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from dae_cli.data.cache import Note, temporary_folder, unwritable_cache
+from dae_cli.data.cache import temporary_folder, unwritable_cache
 from dae_cli.errors import DataError, DownloadError
 
 CONNECT_SECONDS = 4.0
 READ_SECONDS = 20.0
 TOTAL_SECONDS = 2 * 3600.0
-LOOK_SECONDS = 0.2
 LARGEST_BYTES = 512 << 20
 """No file wanted is as large: 62 000 rows of eight random digits a pixel pack to some 200 MB."""
 CHUNK = 64 << 10
@@ -62,7 +58,7 @@ def _is_address(text: str) -> bool:
 
 
 @contextmanager
-def fetched(file: RemoteFile, note: Note) -> Iterator[Path]:
+def fetched(file: RemoteFile) -> Iterator[Path]:
     """Fetch the file into a temporary folder of the cache, gone on exit.
 
     Raises DownloadError with each address and its reason when all fail, and DataError where the
@@ -72,30 +68,13 @@ def fetched(file: RemoteFile, note: Note) -> Iterator[Path]:
         failures: list[str] = []
         for url in file.addresses:
             try:
-                path = _interruptible(partial(_transfer, url, file, folder))
+                path = _transfer(url, file, folder)
             except DownloadError as error:
                 failures.append(str(error))
             else:
                 yield path
                 return
     raise DownloadError(f"{file.name} cannot be fetched: {'; '.join(failures)}")
-
-
-def _interruptible(work: Callable[[], Path]) -> Path:
-    """Do the work in a thread: the look-up of a name cannot be interrupted, the wait for it can."""
-    future: Future[Path] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    # A signal that comes while the process is suspended may wake that thread and not this one.
-    while not wait([future], LOOK_SECONDS).done:
-        pass
-    return future.result()
 
 
 def _transfer(url: str, file: RemoteFile, folder: Path) -> Path:

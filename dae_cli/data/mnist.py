@@ -19,7 +19,7 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.cache import Note, file_digest, unwritable_cache
+from dae_cli.data.cache import file_digest, unwritable_cache
 from dae_cli.data.dataset import Content, content_digest
 from dae_cli.data.datasets import MNIST, MNIST_ADDRESSES, MNIST_FILES, DatasetSpec
 from dae_cli.data.download import RemoteFile, addresses_of, fetched
@@ -52,7 +52,7 @@ def read_mnist(
     return content
 
 
-def fetch_mnist(looked_in: Path | None, note: Note) -> Content:
+def fetch_mnist(looked_in: Path | None) -> Content:
     """Fetch the files that the cache does not have yet, and read them.
 
     Raises DownloadError, with what to do, where a file cannot be had.
@@ -64,7 +64,7 @@ def fetch_mnist(looked_in: Path | None, note: Note) -> Content:
             continue
         file = RemoteFile(path.name, addresses_of(path.name, MNIST_ADDRESSES), f"md5:{md5}")
         try:
-            with fetched(file, note) as temporary:
+            with fetched(file) as temporary:
                 folder.mkdir(exist_ok=True)
                 temporary.replace(path)
         except OSError as error:

@@ -350,11 +350,11 @@ def _read_and_judge(
 def _fetch(spec: DatasetSpec, options: DataOptions, note: Note) -> Prepared:
     if spec is MNIST:
         note("fetching MNIST")
-        content = fetch_mnist(chosen_folder(options.data_dir), note)
+        content = fetch_mnist(chosen_folder(options.data_dir))
         proven = "the four files, downloaded (verified: the published content)"
     else:
         note(f"fetching the original archive of {spec.name}")
-        content = _fetch_archive(spec, options.origin == "original", note)
+        content = _fetch_archive(spec, options.origin == "original")
         proven = "the original archive, downloaded (verified: the published SHA-1)"
     sha256 = content_digest(spec, content)
     if spec.known_sha256 and sha256 not in spec.known_sha256:
@@ -364,13 +364,13 @@ def _fetch(spec: DatasetSpec, options: DataOptions, note: Note) -> Prepared:
     return _store(spec, content, found, note)
 
 
-def _fetch_archive(spec: DatasetSpec, insisted: bool, note: Note) -> Content:
+def _fetch_archive(spec: DatasetSpec, insisted: bool) -> Content:
     """The published archive; `insisted`: on the original, which nothing replaces."""
     archive = spec.archive
     assert archive is not None
     file = RemoteFile(archive.name, published_addresses(spec), f"sha1:{archive.sha1}")
     try:
-        with fetched(file, note) as path:
+        with fetched(file) as path:
             try:
                 return read_archive(path, spec)
             except DataError as error:

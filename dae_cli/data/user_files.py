@@ -92,7 +92,7 @@ def find_user_files(folder: Path, spec: DatasetSpec) -> UserFiles | None:
     Raises DataError when some but not all files of a form are there, when what can only be meant as
     this set cannot be taken, or when the folder cannot be read.
     """
-    places = list(_places(folder, spec))
+    places = list(dict.fromkeys(_places(folder, spec)))
     for form in _forms(spec):
         partly = None
         for place in places:
@@ -162,6 +162,7 @@ def _places(folder: Path, spec: DatasetSpec) -> Iterator[Path]:
     if spec is MNIST:
         names.add("raw")  # torchvision keeps the files in MNIST/raw
     yield folder
+    yield folder / spec.name
     for path in (p for p in _listed(folder) if _squashed(p.name) in names and p.is_dir()):
         yield path
         yield from (p for p in _listed(path) if _squashed(p.name) in names and p.is_dir())

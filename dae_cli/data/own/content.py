@@ -173,7 +173,12 @@ def split_rows(
         if asked is not None and name in parts:
             raise DataError(f"{file}: has {name} rows of its own; leave split.{name} out")
         if isinstance(asked, str):
-            parts[name] = _given(read_rows(named_file(folder, asked), declaration, whole), whole)
+            given = read_rows(named_file(folder, asked), declaration, whole)
+            parts[name] = given["train"]
+            if len(given) > 1:
+                raise DataError(f"{given['train'].where}: expected X alone in a file of one split")
+            if whole.labels is not None and given["train"].labels is None:
+                raise DataError(f"{given['train'].where}: has no labels, {whole.where} has")
         elif name not in parts:
             fractions[name] = asked or (FRACTION if whole.labels is not None else 0.0)
     if sum(fractions.values()) >= 1:
@@ -182,15 +187,6 @@ def split_rows(
     drawn = drawn_rows(whole, [*fractions.values()], split.seed)
     taken = zip([*fractions, "train"], drawn, strict=True)
     return parts | {name: whole.take(rows) for name, rows in taken}, classes
-
-
-def _given(parts: dict[str, OwnRows], whole: OwnRows) -> OwnRows:
-    rows = parts["train"]
-    if len(parts) > 1:
-        raise DataError(f"{rows.where}: expected X alone in a file of one split")
-    if whole.labels is not None and rows.labels is None:
-        raise DataError(f"{rows.where}: has no labels, {whole.where} has")
-    return rows
 
 
 def drawn_rows(rows: OwnRows, fractions: Sequence[float], seed: int) -> list[NDArray[np.intp]]:

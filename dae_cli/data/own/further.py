@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from dae_cli.data.cache import Note
 from dae_cli.data.datasets import OwnDataset, known_spec
 from dae_cli.data.own.content import Scaling, minmax_of, read_own, split_rows
 from dae_cli.data.own.declaration import Declaration
 from dae_cli.data.own.files import GREYS, SEPARATORS, OwnRows, names_in, read_rows
 from dae_cli.errors import DataError
 
-Note = Callable[[str], None]
 LABEL = "y"
 """The key of labels in an .npz where nothing else is declared."""
 _ALIKE = ", as the run was trained on; scale the file alike"

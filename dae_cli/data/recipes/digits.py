@@ -226,12 +226,7 @@ def _weighted_mean(
         for j, column_weight in enumerate(columns):
             line += column_weight * pixels.take(first + j)
         total += row_weight * line
-    return total / (_sum(rows) * _sum(columns))
-
-
-def _sum(weights: list[Floats]) -> Floats:
-    a, b, c, d = weights
-    return a + b + c + d
+    return total / (sum(rows[1:], rows[0]) * sum(columns[1:], columns[0]))
 
 
 def exponential(x: Floats) -> Floats:
