@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from dae_cli.errors import DataError
 
@@ -73,15 +73,15 @@ class Recipe:
     def generate(self, spec: DatasetSpec, mnist: Callable[[], Content]) -> Content:
         """Draw the set ``spec``; ``mnist`` is called only where the recipe uses its digits."""
         given = (spec, mnist()) if self.uses_mnist else (spec,)
-        return cast("Content", recipe_function(self.function)(*given))
+        content: Content = recipe_function(self.function)(*given)
+        return content
 
 
 def recipe_function(place: str) -> Callable[..., Any]:
     """Import the function ``module:name`` of ``dae_cli.data.recipes``."""
     module, name = place.split(":")
-    return cast(
-        "Callable[..., Any]", getattr(import_module(f"dae_cli.data.recipes.{module}"), name)
-    )
+    found: Callable[..., Any] = getattr(import_module(f"dae_cli.data.recipes.{module}"), name)
+    return found
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class DatasetSpec:
     stored_transposed: bool = False
     """The original files exchange rows and columns of each image."""
     content_sha256: str | None = None
-    """Digest of the canonical content (see ``content.py``), where the genuine one is known."""
+    """Digest of the canonical content (see ``dataset.py``), where the genuine one is known."""
     digest_header: bool = True
     """Whether the digest is of a header, too, or of the arrays alone."""
     common_rows: int = 0

@@ -213,10 +213,8 @@ def _own_offers(dataset: OwnDataset) -> Iterator[Offer]:
 
     def read() -> tuple[Content, Prepared]:
         content, now, notes = read_content(dataset.path, facts.declaration)
-        source = "; ".join([file, *notes])
-        return content, Prepared(
-            OwnDataset(dataset.path, now), entry, "own", now.sha256, source, ""
-        )
+        name, source = OwnDataset(dataset.path, now), "; ".join([file, *notes])
+        return content, Prepared(name, entry, "own", now.sha256, source, "")
 
     files = files_of(dataset.path, facts.declaration)
     yield Offer("yours", "own", file, files, facts.sha256, "", read=read)
@@ -250,11 +248,11 @@ def _your_files(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator
             f"found {what_lies_in(folder)}"
         )
         return
-    accepted, source = options.accept_unverified, f"the user's {files}"
+    accepted = options.accept_unverified
     yield Offer(
         "yours",
         "original",
-        source,
+        f"the user's {files}",
         files.paths,
         read=lambda: _read_and_judge(files, spec, accepted)[:2],
         ready=lambda _: _read_before(files, spec, accepted),
@@ -358,8 +356,10 @@ def _fetch(spec: DatasetSpec, options: DataOptions, note: Note) -> Prepared:
         proven = "the original archive, downloaded (verified: the published SHA-1)"
     sha256 = content_digest(spec, content)
     if spec.known_sha256 and sha256 not in spec.known_sha256:
-        other = f"other content than was known, {sha256[:12]}…; please report this"
-        note(f"{spec.name}: the archive has the published SHA-1 but {other}")
+        note(
+            f"{spec.name}: the archive has the published SHA-1 but other content than was known, "
+            f"{sha256[:12]}…; please report this"
+        )
     found = Prepared(spec.name, cache_folder(), "original", sha256, proven, "verified")
     return _store(spec, content, found, note)
 

@@ -117,14 +117,17 @@ def _of_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> dict
     ]
     if label is None and not unlabelled:
         label = _label_in(path, names, names[-1] if text == names[-1:] else None)
-    unused = [
+    ignore = [
         name
         for name in names
         if name != label
-        and ((name.casefold() in _NUMBERS and sample[name].is_unique) or _counts_rows(sample[name]))
+        and (
+            name in text
+            or (name.casefold() in _NUMBERS and sample[name].is_unique)
+            or (unlabelled and name.casefold() in LABELS)
+            or _counts_rows(sample[name])
+        )
     ]
-    unused += [name for name in names if unlabelled and name.casefold() in LABELS]
-    ignore = [name for name in names if name in (*unused, *text) and name != label]
     if ignore:
         why["ignore"] = "they hold text or labels, or count the rows"
     return {"label": label, "ignore": ignore}
