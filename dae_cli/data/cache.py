@@ -48,8 +48,6 @@ _DAMAGE = (*DAMAGE, *DAMAGED_HEADER, OSError)
 _ABOUT_BYTES = 100_000
 """More than what is known of any entry, or the header of any array in it, has."""
 _DOWNLOAD = ".download-"
-WAIT_SECONDS = 6 * 3600.0
-"""Patience for another process: longer than any download or recipe takes."""
 
 
 def entry_path(name: str, origin: Origin, tail: str) -> Path:
@@ -213,8 +211,7 @@ def _whole(path: Path) -> Iterator[IO[bytes]]:
 def exclusive(name: str, note: Note) -> Iterator[None]:
     """Hold the lock of a set, ``.NAME.lock`` in the cache; wait, with a note, if another holds it.
 
-    Not to be nested for the same name.
-    Raises DataError where the cache cannot be written, or when the wait has no end.
+    Not to be nested for the same name. Raises DataError where the cache cannot be written.
     """
     path = cache_folder() / f".{name}.lock"
     with ExitStack() as held:
@@ -224,12 +221,7 @@ def exclusive(name: str, note: Note) -> Iterator[None]:
                 held.enter_context(file_lock(path))
             except HeldError:
                 note(f"waiting for another dae process that prepares {name}")
-                held.enter_context(file_lock(path, wait=WAIT_SECONDS))
-        except HeldError as error:
-            raise DataError(
-                f"{path}: another dae process has prepared {name} for {WAIT_SECONDS / 3600:g} "
-                "hours; end it, then try again"
-            ) from error
+                held.enter_context(file_lock(path, wait=-1))  # for as long as it takes
         except (OSError, OutputError) as error:
             raise unwritable_cache(path.parent, error) from error
         yield

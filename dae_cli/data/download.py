@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,16 +24,6 @@ TOTAL_SECONDS = 2 * 3600.0
 LARGEST_BYTES = 512 << 20
 """No file wanted is as large: 62 000 rows of eight random digits a pixel pack to some 200 MB."""
 CHUNK = 64 << 10
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file that may be had from several addresses, and is known by its checksum."""
-
-    name: str
-    addresses: tuple[str, ...]
-    known_hash: str
-    """``sha1:…`` or ``md5:…``, hexadecimal."""
 
 
 def addresses_of(name: str, bases: tuple[str, ...]) -> tuple[str, ...]:
@@ -58,26 +47,27 @@ def _is_address(text: str) -> bool:
 
 
 @contextmanager
-def fetched(file: RemoteFile) -> Iterator[Path]:
-    """Fetch the file into a temporary folder of the cache, gone on exit.
+def fetched(name: str, addresses: tuple[str, ...], known_hash: str) -> Iterator[Path]:
+    """Fetch a file into a temporary folder of the cache, gone on exit.
 
+    `known_hash`: ``sha1:…`` or ``md5:…``, hexadecimal.
     Raises DownloadError with each address and its reason when all fail, and DataError where the
     cache cannot be written.
     """
     with temporary_folder() as folder:
         failures: list[str] = []
-        for url in file.addresses:
+        for url in addresses:
             try:
-                path = _transfer(url, file, folder)
+                _transfer(url, folder / name, known_hash)
             except DownloadError as error:
                 failures.append(str(error))
             else:
-                yield path
+                yield folder / name
                 return
-    raise DownloadError(f"{file.name} cannot be fetched: {'; '.join(failures)}")
+    raise DownloadError(f"{name} cannot be fetched: {'; '.join(failures)}")
 
 
-def _transfer(url: str, file: RemoteFile, folder: Path) -> Path:
+def _transfer(url: str, path: Path, known_hash: str) -> None:
     import pooch  # type: ignore[import-untyped]
     import requests
 
@@ -104,17 +94,16 @@ def _transfer(url: str, file: RemoteFile, folder: Path) -> Path:
                 stream.write(chunk)
 
     try:
-        pooch.retrieve(url, file.known_hash, fname=file.name, path=folder, downloader=download)
+        pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, downloader=download)
     except requests.RequestException as error:
         raise DownloadError(f"{url}: {_reason(error)}") from error
     except OSError as error:
-        raise unwritable_cache(folder, error) from error
+        raise unwritable_cache(path.parent, error) from error
     except ValueError as error:  # of pooch: the hash differs
-        algorithm = file.known_hash.partition(":")[0].upper().replace("SHA", "SHA-")
+        algorithm = known_hash.partition(":")[0].upper().replace("SHA", "SHA-")
         raise DownloadError(
-            f"{url}: the {received} bytes received are not {file.name} (their {algorithm} differs)"
+            f"{url}: the {received} bytes received are not {path.name} (their {algorithm} differs)"
         ) from error
-    return folder / file.name
 
 
 def _reason(error: Exception) -> str:

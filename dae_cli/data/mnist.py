@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from dae_cli.data.cache import file_digest, unwritable_cache
 from dae_cli.data.dataset import Content, content_digest
 from dae_cli.data.datasets import MNIST, MNIST_ADDRESSES, MNIST_FILES, DatasetSpec
-from dae_cli.data.download import RemoteFile, addresses_of, fetched
+from dae_cli.data.download import addresses_of, fetched
 from dae_cli.data.readers import unreadable
 from dae_cli.errors import DataError, DownloadError
 from dae_cli.files import cache_folder
@@ -62,9 +62,9 @@ def fetch_mnist(looked_in: Path | None) -> Content:
         path = folder / f"{name}.gz"
         if path.is_file() and file_digest(path, "md5") == md5:
             continue
-        file = RemoteFile(path.name, addresses_of(path.name, MNIST_ADDRESSES), f"md5:{md5}")
+        addresses = addresses_of(path.name, MNIST_ADDRESSES)
         try:
-            with fetched(file) as temporary:
+            with fetched(path.name, addresses, f"md5:{md5}") as temporary:
                 folder.mkdir(exist_ok=True)
                 temporary.replace(path)
         except OSError as error:

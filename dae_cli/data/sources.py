@@ -38,7 +38,7 @@ from dae_cli.data.datasets import (
     Recipe,
     spec_of,
 )
-from dae_cli.data.download import RemoteFile, addresses_of, fetched
+from dae_cli.data.download import addresses_of, fetched
 from dae_cli.data.mnist import fetch_mnist
 from dae_cli.data.own.content import entry_of, files_of, prepare_own, read_content
 from dae_cli.data.photographs import prepare_photographs
@@ -368,9 +368,9 @@ def _fetch_archive(spec: DatasetSpec, insisted: bool) -> Content:
     """The published archive; `insisted`: on the original, which nothing replaces."""
     archive = spec.archive
     assert archive is not None
-    file = RemoteFile(archive.name, published_addresses(spec), f"sha1:{archive.sha1}")
+    addresses = published_addresses(spec)
     try:
-        with fetched(file) as path:
+        with fetched(archive.name, addresses, f"sha1:{archive.sha1}") as path:
             try:
                 return read_archive(path, spec)
             except DataError as error:
