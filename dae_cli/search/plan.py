@@ -56,7 +56,7 @@ class SearchPlan:
     engine: EngineName
     device: str
     command: str
-    lacking: tuple[Lacking, ...] = ()
+    lacking: tuple[Lacking, ...]
     """The cells that are not searched, for want of their data."""
 
     @property
@@ -81,35 +81,62 @@ class SearchPlan:
         return Job(cell.cell, experiment, cell.data, folder, self.device, self.engine)
 
 
-def cell_searches(
+def plan_search(
     study: ResolvedStudy,
     cells: Sequence[SearchedCell],
     *,
+    out: Path,
     options: DataOptions,
     trials: int | None,
     usual_trials: int | None,
+    sampler: SamplerName,
     sampler_seed: int | None,
+    engine: EngineChoice,
+    device: str,
+    command: str,
     watcher: Watcher,
     dry: bool = False,
-) -> tuple[tuple[CellSearch, ...], tuple[Lacking, ...]]:
-    """Prepare the data of cells; return their searches, and the cells whose data are missing.
+) -> SearchPlan:
+    """Prepare the data of cells and choose the engine of new trials.
 
     Args:
         trials: that each cell is to have; None: as many as the study says.
         usual_trials: of a cell of which the study does not say; None for no limit.
         sampler_seed: None for that which the study says.
-        dry: only say how data would be had; nothing is fetched, regenerated or written.
+        dry: the plan is only shown: nothing is fetched, regenerated or written.
+
+    Raises:
+        ConfigError: the engine or device that is asked for is not here.
+        DataError: data files cannot be used.
+        DownloadError: no data set can be had.
     """
-    resolved = [cell.resolved for cell in cells]
-    prepared, lacking = prepare_each(resolved, options, watcher, dry=dry)
+    check_choice(engine, device)
+    prepared, lacking = prepare_each([cell.resolved for cell in cells], options, watcher, dry=dry)
     searches = []
     for cell in cells:
-        if (data := prepared.get(cell.experiment.dataset)) is None:
-            continue
-        wanted = trials or cell.trials or usual_trials
-        seed = cell.sampler_seed if sampler_seed is None else sampler_seed
-        searches.append(CellSearch(cell, data, search_digest(cell, data.sha256), wanted, seed))
-    return tuple(searches), lacking
+        if (data := prepared.get(cell.experiment.dataset)) is not None:
+            digest = search_digest(cell, data.sha256)
+            wanted = trials or cell.trials or usual_trials
+            seed = cell.sampler_seed if sampler_seed is None else sampler_seed
+            searches.append(CellSearch(cell, data, digest, wanted, seed))
+    new_engine: EngineName = "torch"
+    if not dry:
+        checkpoint_seconds()
+        first = searches[0]
+        job = Job(first.cell, first.searched.experiment, first.data, out / SEARCH / "new", device)
+        (job,), _ = with_engines([PlannedRun(job, "new", engine)], watcher.note)
+        new_engine, device = job.engine, job.device
+    return SearchPlan(
+        study=study.name,
+        cells=tuple(searches),
+        order=tuple(cell.cell for cell in study.all_cells),
+        out=out,
+        sampler=sampler,
+        engine=new_engine,
+        device=device,
+        command=command,
+        lacking=lacking,
+    )
 
 
 def search_digest(cell: SearchedCell, data_sha256: str, numerics: int = NUMERICS_VERSION) -> str:
@@ -123,20 +150,3 @@ def search_digest(cell: SearchedCell, data_sha256: str, numerics: int = NUMERICS
         "data": data_sha256,
     }
     return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def settle_engine(
-    cells: Sequence[CellSearch], out: Path, engine: EngineChoice, device: str, watcher: Watcher
-) -> tuple[EngineName, str]:
-    """Return the engine and the kind of device of new trials.
-
-    Raises:
-        ConfigError: what is asked for is not here.
-    """
-    check_choice(engine, device)
-    checkpoint_seconds()
-    first = cells[0]
-    nowhere = out.absolute() / SEARCH / "new"
-    job = Job(first.cell, first.searched.experiment, first.data, nowhere, device)
-    (ready,), _ = with_engines([PlannedRun(job, "new", engine)], watcher.note)
-    return ready.engine, ready.device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,8 +18,8 @@ from dae_cli.config.names import STUDY_FILE, label
 from dae_cli.config.schema import Experiment
 from dae_cli.config.search_cells import SearchedCell, settings_of
 from dae_cli.csvfile import read_rows
-from dae_cli.errors import ConfigError, RunFolderError
-from dae_cli.files import part_of, write_text
+from dae_cli.errors import ConfigError
+from dae_cli.files import write_text
 from dae_cli.search.plan import search_digest
 from dae_cli.study.rows import TrialRow
 from dae_cli.study.run.job import config_sha256
@@ -34,7 +35,6 @@ DIGITS_SHOWN = 16
 class Selection:
     """What is selected for a cell."""
 
-    cell: str
     row: TrialRow
     experiment: Experiment
     path: Path
@@ -43,41 +43,14 @@ class Selection:
     """The file's new content."""
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One thing in which a cell's file and search.csv do not agree."""
-
-    cell: str
-    what: str
-    recorded: str
-    expected: str
-
-
 def select(study: str, cell: SearchedCell, rows: Sequence[TrialRow]) -> Selection | None:
-    """Return what is selected for a cell from its rows; None where no trial was completed.
-
-    Raises:
-        RunFolderError: the row holds settings that are not of the cell's space.
-    """
-    row = best(rows)
-    if row is None:
+    """Return what is selected for a cell from its rows; None where no trial was completed."""
+    if (row := best(rows)) is None:
         return None
-    values = settings_values(cell.space, row.settings)
-    experiment = None if values is None else cell.with_values(values)
-    if (
-        values is None
-        or experiment is None
-        or config_sha256(experiment, row.numerics) != row.config_sha256
-    ):
-        raise RunFolderError(
-            f"{SEARCH_CSV}: trial {row.trial} of {cell.cell} has settings that are not of the "
-            "space in study.yaml; search again"
-        )
-    path, comment = cell.resolved.source, _comment(study, rows, row)
-    text = with_settings(
-        path.read_text(encoding="utf-8-sig"), settings_of(cell.experiment, values), comment
-    )
-    return Selection(cell.cell, row, experiment, path, text)
+    values, path = settings_values(cell.space, row.settings) or {}, cell.resolved.source
+    text, settings = path.read_text(encoding="utf-8-sig"), settings_of(cell.experiment, values)
+    text = with_settings(text, settings, _comment(study, rows, row))
+    return Selection(row, cell.with_values(values), path, text)
 
 
 def _comment(study: str, rows: Sequence[TrialRow], selected: TrialRow) -> str:
@@ -91,14 +64,9 @@ def _comment(study: str, rows: Sequence[TrialRow], selected: TrialRow) -> str:
 
 
 def with_settings(text: str, settings: Mapping[str, Any], comment: str) -> str:
-    """Return the text of a cell's file with dotted keys set, and a comment line that says so.
+    """Return the text of a cell's file with dotted keys set; comments, order and style stay.
 
-    Comments, order and style of the others stay.
-
-    Args:
-        text: of the file, which has been read without a problem.
-        settings: values of dotted keys of the schema.
-        comment: ends the comment at the head of the file; an earlier one like it goes.
+    `comment` ends the comment at the head of the file; an earlier one like it goes.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
@@ -138,39 +106,23 @@ def _replace(level: Any, name: str, value: Any) -> None:
         there.ca.items[len(there) - 1] = below  # type: ignore[attr-defined]
 
 
-def recorded(path: Path) -> str | None:
-    """Return the comment line of the last selection that is in a file; None if there is none."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return next((line for line in lines if line.startswith(MARK)), None)
-
-
 def check_writable(folder: Path) -> None:
     """Make sure, before hours of search, that the files of a study can be written.
 
     Raises:
         ConfigError: they are of the installed package, or the folder is read-only.
     """
-    remedy = (
-        "copy the folder to ./experiments and search there, or give --no-write to have the "
-        "selected settings printed"
-    )
     package = Path(dae_cli.__file__).resolve().parent
-    if folder.resolve().is_relative_to(package):
-        raise ConfigError(f"{label(folder)} is part of the installed package: {remedy}")
-    trial = part_of(folder / "trial")
-    try:
-        trial.touch()
-        trial.unlink(missing_ok=True)
-    except OSError as error:
+    installed = folder.resolve().is_relative_to(package)
+    if installed or not os.access(folder, os.W_OK):
+        why = "is part of the installed package" if installed else "cannot be written to"
         raise ConfigError(
-            f"{label(folder)} cannot be written to ({error.strerror}): {remedy}"
-        ) from error
+            f"{label(folder)} {why}: copy the folder to ./experiments and search there, or give "
+            "--no-write to have the selected settings printed"
+        )
 
 
-def write_files(folder: Path, selections: Sequence[Selection]) -> None:
+def write_files(folder: Path, selections: Mapping[str, Selection]) -> None:
     """Write the cells' files, all of them read and compared before the first is replaced.
 
     Raises:
@@ -182,44 +134,50 @@ def write_files(folder: Path, selections: Sequence[Selection]) -> None:
         copy.mkdir()
         for file in folder.glob("*.yaml"):
             shutil.copyfile(file, copy / file.name)
-        for one in selections:
+        for one in selections.values():
             (copy / one.path.name).write_text(one.text, encoding="utf-8")
         try:
             study = resolve_study(str(copy / STUDY_FILE), data_from=folder)
-            resolved = {cell.cell: cell.experiment for cell in study.cells}
         except ConfigError as error:
             raise ConfigError(
                 f"{label(folder)}: with the selected settings the study would be wrong, so "
                 f"nothing was written; search.csv has them\n{error}"
             ) from error
-    for one in selections:
-        if resolved.get(one.cell) != one.experiment:
+    for cell in study.cells:
+        if cell.cell in selections and cell.experiment != selections[cell.cell].experiment:
             raise ConfigError(
-                f"{label(one.path)}: the selected settings cannot be put into this file as it is "
-                "written; simplify it (no anchors) and give the same command again"
+                f"{label(selections[cell.cell].path)}: the selected settings cannot be put into "
+                "this file as it is written; simplify it (no anchors) and give the same command "
+                "again"
             )
-    for one in selections:
+    for one in selections.values():
         write_text(one.path, one.text)
 
 
 def differences(
     study: str, cells: Sequence[SearchedCell], out: Path
-) -> tuple[list[Difference], list[str]]:
-    """Compare the files of searched cells with search.csv; return also the cells without trials.
+) -> tuple[list[dict[str, str]], list[str]]:
+    """Compare the files of searched cells with search.csv.
+
+    Returns:
+        What differs (cell, what, recorded, expected), and the cells without trials.
 
     Raises:
         RunFolderError: search.csv is not one that dae wrote.
     """
     rows = read_rows(out / SEARCH_CSV, TrialRow)
-    differing: list[Difference] = []
+    differing: list[dict[str, str]] = []
     not_searched = []
     for cell in cells:
         own = [row for row in rows if row.cell == cell.cell]
-        line = recorded(cell.resolved.source)
+        lines = cell.resolved.source.read_text(encoding="utf-8-sig").splitlines()
+        line = next((line for line in lines if line.startswith(MARK)), None)
         if not own and line is None:
             not_searched.append(cell.cell)
-        else:
-            differing += [Difference(cell.cell, *what) for what in _differ(study, cell, own, line)]
+            continue
+        for what, recorded, expected in _differ(study, cell, own, line):
+            values = {"what": what, "recorded": recorded, "expected": expected}
+            differing.append({"cell": cell.cell, **values})
     return differing, not_searched
 
 

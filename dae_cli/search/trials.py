@@ -13,47 +13,36 @@ clone, a search continues without them.
 
 from __future__ import annotations
 
-import csv
+import re
 import shutil
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dae_cli.config.dump import dump_yaml, flat_settings
-from dae_cli.config.experiments import load_resolved
-from dae_cli.config.schema import Experiment
 from dae_cli.config.search_cells import Values
-from dae_cli.config.search_space import LAYERS, UNITS, Choices, Domain, Value
+from dae_cli.config.search_space import Choices, Domain
 from dae_cli.csvfile import read_rows, write_rows
-from dae_cli.errors import ConfigError, RunFolderError
-from dae_cli.files import HeldError, file_lock, write_json, write_text
+from dae_cli.errors import RunFolderError
+from dae_cli.files import HeldError, file_lock, write_json
 from dae_cli.search.plan import CellSearch, SearchPlan
-from dae_cli.search.sampling import EarlierTrial, SamplerName, draw, rounded
+from dae_cli.search.sampling import SamplerName, draw, earlier_trial, rounded
 from dae_cli.study.results_folder import tables_lock
 from dae_cli.study.rows import TrialRow
 from dae_cli.study.run.engine_choice import with_engines
-from dae_cli.study.run.job import (
-    CHECKPOINT,
-    CONFIG,
-    METRICS,
-    PARTIAL,
-    Job,
-    PlannedRun,
-    sweep_runs,
-)
+from dae_cli.study.run.job import CHECKPOINT, METRICS, PARTIAL, Job, PlannedRun, sweep_runs
 from dae_cli.study.tables.trials import EARLIER_CSV, settings_text, settings_values
 
-MOST_FAILURES = 10
-"""So many trials of a cell in succession that diverge or fail end its search in a command."""
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
 DRAW = "draw.json"
-"""How the settings in a trial's config.yaml were drawn."""
+"""How the settings of a trial were drawn."""
 
 
 class Draw(BaseModel):
@@ -67,6 +56,15 @@ class Draw(BaseModel):
     """With all digits; the settings are rounded."""
 
 
+def _read_draw(folder: Path, space: Mapping[str, Domain]) -> Draw | None:
+    """None where the folder has none of this space."""
+    with suppress(OSError, ValueError, KeyError):
+        how = Draw.model_validate_json((folder / DRAW).read_bytes())
+        if settings_values(space, settings_text(rounded(space, how.drawn))) is not None:
+            return how
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trial(Job):
     """A trial that has not ended."""
@@ -74,8 +72,12 @@ class Trial(Job):
     search: CellSearch
     number: int
     """From 1."""
-    values: Values
     draw: Draw
+
+    @property
+    def values(self) -> Values:
+        """Of the searched keys."""
+        return rounded(self.search.searched.space, self.draw.drawn)
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,6 @@ class CellTrials:
     """Those that have ended, by number."""
     folders: Sequence[int]
     """The numbers of those that have not ended."""
-
-    @property
-    def count_by_state(self) -> Counter[str]:
-        """How many trials are in each state, unfinished ones as well."""
-        ended = Counter[str](row.state for row in self.rows.values())
-        return ended + Counter(unfinished=len(self.folders))
 
     @property
     def counted(self) -> int:
@@ -127,64 +123,50 @@ class CellTrials:
         settings += [settings_text(trial.values) for trial in self.unfinished.values()]
         return len({frozenset(each.items()) for each in settings}) >= prod(sizes)
 
-    def has_too_many_failures(self, last_at_start: int) -> bool:
-        """Tell whether the last trials of this command have all diverged or failed."""
-        own = [row for number, row in self.rows.items() if number > last_at_start]
-        last = own[-MOST_FAILURES:]
-        return len(last) == MOST_FAILURES and not any(row.counts for row in last)
-
-    def wants_more(self, last_at_start: int) -> bool:
-        """Tell whether another trial is to be begun.
-
-        Args:
-            last_at_start: the last trial's number when the command began.
-        """
+    @property
+    def wants_more(self) -> bool:
+        """Whether another trial is to be begun."""
         enough = self.cell.trials is not None and self.counted >= self.cell.trials
-        failed = self.has_too_many_failures(last_at_start)
-        return not (enough or failed or self.is_space_exhausted)
+        return not (enough or self.is_space_exhausted)
 
     def draw(self, number: int, unfinished: Mapping[int, Trial]) -> Trial:
         """Return the trial of this number with settings that are drawn now."""
-        plan, cell = self.plan, self.cell
-        earlier = {k: EarlierTrial("unfinished", t.draw.drawn) for k, t in unfinished.items()}
-        earlier |= {k: self._ended(row) for k, row in self.rows.items()}
-        space = cell.searched.space
-        drawn = draw(space, plan.sampler, cell.sampler_seed, number, earlier)
-        values = rounded(space, drawn)
-        how = Draw(sampler=plan.sampler, sampler_seed=cell.sampler_seed, drawn=drawn)
-        return self._trial(number, cell.searched.with_values(values), values, how)
-
-    def _trial(self, number: int, experiment: Experiment, values: Values, how: Draw) -> Trial:
-        job = replace(self.plan.job(self.cell, number), experiment=experiment)
-        own = {field.name: getattr(job, field.name) for field in fields(job)}
-        return Trial(**own, search=self.cell, number=number, values=values, draw=how)
-
-    def _ended(self, row: TrialRow) -> EarlierTrial:
-        space, job = self.cell.searched.space, self.plan.job(self.cell, row.trial)
-        values = settings_values(space, row.settings) or {}
-        how = _read_draw(job.folder, space, values)
-        return EarlierTrial(
-            row.state,
-            how.drawn if how else values,
-            row.valid_error_percent if row.counts else None,
-            errors_by_epoch(job.folder) if row.state == "pruned" else {},
-        )
+        sampler, seed, space = self.plan.sampler, self.cell.sampler_seed, self.cell.searched.space
+        earlier = {
+            k: earlier_trial(space, "unfinished", trial.draw.drawn)
+            for k, trial in unfinished.items()
+        }
+        earlier |= {k: self._earlier_trial(row) for k, row in self.rows.items()}
+        drawn = draw(space, sampler, seed, number, earlier)
+        return self._trial(number, Draw(sampler=sampler, sampler_seed=seed, drawn=drawn))
 
     def in_folder(self, number: int) -> Trial | None:
-        """Return the trial as its folder has it; None where the folder lacks its settings."""
-        plan, cell = self.plan, self.cell
-        job, space = plan.job(cell, number), cell.searched.space
-        try:
-            experiment = load_resolved(job.partial / CONFIG)
-        except ConfigError:
-            return None
-        values = _values_in(experiment, space)
-        if values is None or experiment != cell.searched.with_values(values):
-            return None
-        how = _read_draw(job.partial, space, values) or Draw(
-            sampler=plan.sampler, sampler_seed=cell.sampler_seed, drawn=dict(values)
+        """Return the trial as its folder has it; None where the folder does not tell."""
+        partial = self.plan.job(self.cell, number).partial
+        how = _read_draw(partial, self.cell.searched.space)
+        return self._trial(number, how) if how else None
+
+    def _trial(self, number: int, how: Draw) -> Trial:
+        searched, job = self.cell.searched, self.plan.job(self.cell, number)
+        experiment = searched.with_values(rounded(searched.space, how.drawn))
+        own = {**vars(job), "experiment": experiment}
+        return Trial(**own, search=self.cell, number=number, draw=how)
+
+    def _earlier_trial(self, row: TrialRow) -> FrozenTrial:
+        """What is known of a trial that has ended; its folder may be another's, or gone."""
+        space, folder = self.cell.searched.space, self.plan.job(self.cell, row.trial).folder
+        how = _read_draw(folder, space)
+        if how and settings_text(rounded(space, how.drawn)) == row.settings:
+            drawn: Values = how.drawn
+        else:
+            drawn = settings_values(space, row.settings) or {}
+        return earlier_trial(
+            space,
+            row.state,
+            drawn,
+            row.valid_error_percent if row.counts else None,
+            errors_by_epoch(folder) if row.state == "pruned" else None,
         )
-        return self._trial(number, experiment, values, how)
 
 
 def trials_of(plan: SearchPlan) -> list[CellTrials]:
@@ -193,56 +175,51 @@ def trials_of(plan: SearchPlan) -> list[CellTrials]:
     Raises:
         RunFolderError: search.csv is not as dae writes it, or was edited.
     """
-    folders = _folders(plan)  # before the rows, which those that end meanwhile have
+    # Before the rows, which those that end meanwhile have.
+    names = [path.name for path in plan.trials.glob(f"*{PARTIAL}")]
     rows = [row for name in (EARLIER_CSV, plan.table.name) for row in _rows_in(plan, name)]
     cells = []
     for cell in plan.cells:
+        name = re.compile(rf"{re.escape(f'{cell.cell}-{cell.digest[:8]}')}-([1-9]\d*){PARTIAL}")
+        numbers = sorted(int(match[1]) for match in map(name.fullmatch, names) if match)
         own = _numbered(plan, cell, rows)
-        numbers = [k for k in folders if plan.job(cell, k).partial.name in folders[k]]
         cells.append(CellTrials(plan, cell, own, [k for k in numbers if k not in own]))
     return cells
 
 
 def next_trial(
-    plan: SearchPlan, last_at_start: Sequence[int], running: Collection[str]
-) -> Trial | Literal["others", "none"]:
+    plan: SearchPlan, running: Collection[str], given_up: Collection[str]
+) -> tuple[Trial | None, bool]:
     """Return a trial to be made, which has a folder: an unfinished one, else a new one.
 
     Args:
         plan: the search.
-        last_at_start: the last trial's number of each cell when the command began.
         running: the folders' names of trials that this command is making.
+        given_up: cells of which no trial is begun.
 
     Returns:
-        The trial; "others" if only other commands have trials to make, "none" if nobody has.
+        The trial, if there is one, and whether other commands are making some.
     """
-    plan.trials.mkdir(parents=True, exist_ok=True)
     with tables_lock(plan.out):
         cells, others = trials_of(plan), False
-        for cell in cells:
-            for trial in cell.unfinished.values():
-                if trial.name in running:
-                    continue
+        for trial in (trial for cell in cells for trial in cell.unfinished.values()):
+            if trial.name not in running:
                 if not trial.is_held():
-                    return _begin(trial)
+                    return _begin(trial), others
                 others = True
-        wanting = [
-            cell for cell, last in zip(cells, last_at_start, strict=True) if cell.wants_more(last)
-        ]
+        wanting = [cell for cell in cells if cell.wants_more and cell.cell.cell not in given_up]
         if not wanting:
-            return "others" if others else "none"
-        cell = min(wanting, key=lambda cell: cell.counted)
-        trial = cell.draw(cell.last_number + 1, cell.unfinished)
-        for leftover in (trial.folder, trial.partial):  # of a row that was removed
-            shutil.rmtree(leftover, ignore_errors=True)
-        return _begin(trial)
+            return None, others
+        least = min(wanting, key=lambda cell: cell.counted)
+        return _begin(least.draw(least.last_number + 1, least.unfinished)), others
 
 
 def _begin(trial: Trial) -> Trial:
-    """Write down what a trial is, and return it with the engine that it was begun with."""
-    trial.partial.mkdir(parents=True, exist_ok=True)
-    write_json(trial.partial / DRAW, trial.draw.model_dump(), make_folder=False)
-    write_text(trial.partial / CONFIG, dump_yaml(trial.experiment), make_folder=False)
+    """Write down what a new trial is; return an old one with the engine it was begun with."""
+    if _read_draw(trial.partial, trial.search.searched.space) is None:
+        for leftover in (trial.folder, trial.partial):  # of a row that was removed, or a kill
+            shutil.rmtree(leftover, ignore_errors=True)
+        write_json(trial.partial / DRAW, trial.draw.model_dump())
     if trial.state() != "stopped":
         return trial
     as_begun = PlannedRun(replace(trial, device="auto"), "stopped", "auto")
@@ -314,28 +291,24 @@ def write_search_csv(plan: SearchPlan, new: Sequence[TrialRow] = ()) -> list[Tri
     before, earlier = _rows_in(plan, plan.table.name), _rows_in(plan, EARLIER_CSV)
     every = [*earlier, *before, *new]
     ours = [row for cell in plan.cells for row in _numbered(plan, cell, every).values()]
-    cells = {cell.cell for cell in plan.cells}
     searches = {(cell.cell, cell.digest) for cell in plan.cells}
     known = {
         (row.cell, row.search, row.trial): row
-        for row in [*earlier, *(row for row in before if row.cell in cells)]
+        for row in [*earlier, *outdated_rows(plan, before)]
         if (row.cell, row.search) not in searches
     }
     if known or earlier:
         write_rows(plan.out / EARLIER_CSV, _sorted(plan, known.values()), TrialRow)
+    cells = {cell.cell for cell in plan.cells}
     others = [row for row in before if row.cell not in cells]
     write_rows(plan.table, _sorted(plan, [*others, *ours]), TrialRow)
     return ours
 
 
-def outdated_rows(plan: SearchPlan) -> list[TrialRow]:
-    """Return the rows of search.csv that will go to search_earlier.csv.
-
-    Raises:
-        RunFolderError: what is there is not a search.csv that dae wrote.
-    """
+def outdated_rows(plan: SearchPlan, rows: Iterable[TrialRow] | None = None) -> list[TrialRow]:
+    """Return the rows (those of search.csv) that are of an earlier search of a cell."""
     digests = {cell.cell: cell.digest for cell in plan.cells}
-    rows = _rows_in(plan, plan.table.name)
+    rows = _rows_in(plan, plan.table.name) if rows is None else rows
     return [row for row in rows if digests.get(row.cell, row.search) != row.search]
 
 
@@ -375,49 +348,13 @@ def _numbered(plan: SearchPlan, cell: CellSearch, rows: Iterable[TrialRow]) -> d
     return dict(sorted(numbered.items()))
 
 
-# The folders of trials
-
-
 def errors_by_epoch(folder: Path) -> dict[int, float]:
     """Return the validation errors (in percent) of a trial; none where the folder has none."""
-    try:
-        with (folder / METRICS).open(newline="", encoding="utf-8") as file:
-            return {
-                int(record["epoch"]): float(record["valid_error_percent"])
-                for record in csv.DictReader(file, strict=True)
-                if record["valid_error_percent"]
-            }
-    except (OSError, KeyError, TypeError, ValueError, csv.Error):
-        return {}
+    from dae_cli.training.state import EpochRecord  # torch, which --dry-run does without
 
-
-def _folders(plan: SearchPlan) -> dict[int, set[str]]:
-    """The names of unfinished trials' folders, by the number at their end."""
-    folders: dict[int, set[str]] = {}
-    for path in sorted(plan.trials.glob(f"*-*{PARTIAL}")):
-        number = path.name.removesuffix(PARTIAL).rpartition("-")[2]
-        if number.isascii() and number.isdecimal() and int(number) > 0:
-            folders.setdefault(int(number), set()).add(path.name)
-    return dict(sorted(folders.items()))
-
-
-def _values_in(experiment: object, space: Mapping[str, Domain]) -> dict[str, Value] | None:
-    """What an experiment has of the keys of a space; None if a value is not of the space."""
-    if not isinstance(experiment, Experiment):
-        return None
-    hidden = experiment.model.hidden
-    settings = {**flat_settings(experiment), UNITS: hidden[0], LAYERS: len(hidden)}
-    return settings_values(space, settings_text({key: settings[key] for key in space}))
-
-
-def _read_draw(folder: Path, space: Mapping[str, Domain], values: Values) -> Draw | None:
-    """How a trial's settings were drawn; None if its folder lacks that."""
-    try:
-        how = Draw.model_validate_json((folder / DRAW).read_bytes())
-    except (OSError, ValueError):
-        return None
-    if how.drawn.keys() != space.keys() or rounded(space, how.drawn) != values:
-        return None
-    ranges = {key: domain for key, domain in space.items() if not isinstance(domain, Choices)}
-    inside = all(domain.low <= how.drawn[key] <= domain.high for key, domain in ranges.items())
-    return how if inside else None
+    with suppress(RunFolderError):
+        errors = (
+            (r.epoch, r.valid_error_percent) for r in read_rows(folder / METRICS, EpochRecord)
+        )
+        return {epoch: error for epoch, error in errors if error is not None}
+    return {}
