@@ -44,11 +44,7 @@ def search(
     study: Study,
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="CELL",
-            help="Search this cell only, or those of a glob; repeatable.",
-            show_default=False,
-        ),
+        typer.Option(metavar="CELL", help="Search this cell only, or those of a glob; repeatable."),
     ] = None,
     sampler: Annotated[
         Literal["random", "tpe"], typer.Option(help="tpe is optuna's model-based sampler.")
@@ -60,17 +56,11 @@ def search(
             metavar="N",
             help="Complete or pruned trials that each cell is to have.  "
             f"[default: as study.yaml says, else {DEFAULT_TRIALS}, with --hours no limit]",
-            show_default=False,
         ),
     ] = None,
     hours: Annotated[
         float | None,
-        typer.Option(
-            min=0.0,
-            metavar="H",
-            help="Stop after so long; trials keep a checkpoint.",
-            show_default=False,
-        ),
+        typer.Option(min=0.0, metavar="H", help="Stop after so long; trials keep a checkpoint."),
     ] = None,
     jobs: Jobs = None,
     scheduler: Scheduler = None,
@@ -81,7 +71,6 @@ def search(
             max=2**32 - 1,
             metavar="N",
             help="Of the sampler.  [default: as study.yaml says, else 0]",
-            show_default=False,
         ),
     ] = None,
     device: DeviceOption = "cpu",
@@ -92,18 +81,13 @@ def search(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out",
             metavar="DIR",
             parser=folder,
             help="Folder of search.csv and the checkpoints.  [default: results/STUDY]",
-            show_default=False,
         ),
     ] = None,
     write: Annotated[
-        bool,
-        typer.Option(
-            "--write/--no-write", help="Put the selected settings into the experiment files."
-        ),
+        bool, typer.Option(help="Put the selected settings into the experiment files.")
     ] = True,
     check: Annotated[
         bool, typer.Option("--check", help="Compare the files with search.csv, and stop.")
@@ -173,7 +157,7 @@ def search(
             )
     if write:
         write_files(resolved.source, outcome.selections)
-    _print_outcome(outcome, form, quiet, write)
+    _print_outcome(outcome, plan.table, form, quiet, write)
     lacking = [cell for cell in outcome.rows if cell not in outcome.selections]
     if lacking:
         names = ", ".join(lacking)
@@ -209,7 +193,7 @@ def _plan_text(plan: SearchPlan, form: Format) -> str:
     rows = [("cell", "trials", "of", "dataset", "searched")]
     searched: list[dict[str, Any]] = []
     for trials in trials_of(plan):
-        cell, begun = trials.cell, len(trials.folders)
+        cell, begun = trials.cell, len(trials.unfinished)
         states, data = _states([*trials.rows.values()]), cell.data
         searched.append(
             {
@@ -222,11 +206,11 @@ def _plan_text(plan: SearchPlan, form: Format) -> str:
                 "dataset": data.name,
                 "data_origin": data.origin,
                 "trust": data.trust,
-                "searched": list(cell.searched.space),
+                "searched": list(cell.space),
             }
         )
         have = f"{states['complete'] + states['pruned']}" + (f", {begun} begun" if begun else "")
-        keys = ", ".join(cell.searched.space)
+        keys = ", ".join(cell.space)
         named = f"{data.name} ({data.standing})"
         rows.append((cell.cell, have, str(cell.trials or "any"), named, keys))
     lacking = [
@@ -243,7 +227,9 @@ def _plan_text(plan: SearchPlan, form: Format) -> str:
     return "\n".join([*columns(rows, [3, 3]), last])
 
 
-def _print_outcome(outcome: SearchOutcome, form: Format, quiet: bool, written: bool) -> None:
+def _print_outcome(
+    outcome: SearchOutcome, path: Path, form: Format, quiet: bool, written: bool
+) -> None:
     """Print a table, JSON, or the path of search.csv."""
     cells: list[dict[str, Any]] = []
     table: list[tuple[str, ...]] = [
@@ -265,11 +251,11 @@ def _print_outcome(outcome: SearchOutcome, form: Format, quiet: bool, written: b
         table.append((cell, *map(str, counts), error, settings))
     if form == "json":
         whole = {"cells": cells, "made": outcome.ended, "time_ran_out": outcome.is_late}
-        whole |= {"minutes": round(outcome.minutes, 4), "table": str(outcome.table)}
+        whole |= {"minutes": round(outcome.minutes, 4), "table": str(path)}
         typer.echo(as_json(whole))
         return
     if quiet:
-        typer.echo(label(outcome.table))
+        typer.echo(label(path))
         return
     selections = outcome.selections.values()
     if written and selections:
@@ -280,7 +266,7 @@ def _print_outcome(outcome: SearchOutcome, form: Format, quiet: bool, written: b
     count = "1 trial" if outcome.ended == 1 else f"{outcome.ended} trials"
     late = ", until the time ran out" if outcome.is_late else ""
     typer.echo("\n".join(columns(table, [3])))
-    typer.echo(f"{count} in {minutes(outcome.minutes)}{late} · {label(outcome.table)}")
+    typer.echo(f"{count} in {minutes(outcome.minutes)}{late} · {label(path)}")
 
 
 def _check(

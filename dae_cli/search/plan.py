@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
@@ -25,22 +26,16 @@ SEARCH = "search"
 """Below results/STUDY: the folder of what is not a result: trials and pretrained layers."""
 
 
-@dataclass(frozen=True)
-class CellSearch:
-    """The search of one cell."""
+@dataclass(frozen=True, kw_only=True)
+class CellSearch(SearchedCell):
+    """A cell to be searched now; `trials` and `sampler_seed` are as the command says."""
 
-    searched: SearchedCell
     data: Prepared
-    digest: str
-    """Of the space, the pruning, the settings that are not searched, the data and the numerics."""
-    trials: int | None
-    """Complete and pruned ones that it is to have; None for as many as there is time for."""
-    sampler_seed: int
 
-    @property
-    def cell(self) -> str:
-        """The cell's name inside the study."""
-        return self.searched.cell
+    @cached_property
+    def digest(self) -> str:
+        """Return the digest of all that its trials have in common."""
+        return search_digest(self, self.data.sha256)
 
 
 @dataclass(frozen=True)
@@ -77,8 +72,7 @@ class SearchPlan:
     def job(self, cell: CellSearch, number: int) -> Job:
         """Return the job of a trial (numbered from 1), with the settings that its cell has now."""
         folder = self.trials / f"{cell.cell}-{cell.digest[:8]}-{number}"
-        experiment = cell.searched.experiment
-        return Job(cell.cell, experiment, cell.data, folder, self.device, self.engine)
+        return Job(cell.cell, cell.experiment, cell.data, folder, self.device, self.engine)
 
 
 def plan_search(
@@ -115,15 +109,14 @@ def plan_search(
     searches = []
     for cell in cells:
         if (data := prepared.get(cell.experiment.dataset)) is not None:
-            digest = search_digest(cell, data.sha256)
-            wanted = trials or cell.trials or usual_trials
             seed = cell.sampler_seed if sampler_seed is None else sampler_seed
-            searches.append(CellSearch(cell, data, digest, wanted, seed))
+            asked = {"trials": trials or cell.trials or usual_trials, "sampler_seed": seed}
+            searches.append(CellSearch(**{**vars(cell), **asked}, data=data))
     new_engine: EngineName = "torch"
     if not dry:
         checkpoint_seconds()
         first = searches[0]
-        job = Job(first.cell, first.searched.experiment, first.data, out / SEARCH / "new", device)
+        job = Job(first.cell, first.experiment, first.data, out / SEARCH / "new", device)
         (job,), _ = with_engines([PlannedRun(job, "new", engine)], watcher.note)
         new_engine, device = job.engine, job.device
     return SearchPlan(
@@ -140,7 +133,10 @@ def plan_search(
 
 
 def search_digest(cell: SearchedCell, data_sha256: str, numerics: int = NUMERICS_VERSION) -> str:
-    """Return the digest of all that a cell's trials have in common."""
+    """Return the digest of a space, the pruning, the settings that are not searched, and the data.
+
+    All of it by one version of the numerics.
+    """
     fixed = cell.with_values({key: domain.ends[0] for key, domain in cell.space.items()})
     space = {key: [type(d).__name__, asdict(d)] for key, d in sorted(cell.space.items())}
     common = {

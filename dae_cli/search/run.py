@@ -15,9 +15,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dae_cli.errors import DaeError
 from dae_cli.search.plan import SearchPlan
 from dae_cli.search.selection import Selection, select
 from dae_cli.search.trials import (
@@ -57,7 +57,6 @@ class SearchOutcome:
     is_late: bool
     """The time ran out."""
     minutes: float
-    table: Path
 
 
 def run_search(
@@ -101,10 +100,10 @@ def run_search(
     rows, selections = {}, {}
     for cell in plan.cells:
         rows[cell.cell] = [row for row in every if row.cell == cell.cell]
-        if selection := select(plan.study, cell.searched, rows[cell.cell]):
+        if selection := select(plan.study, cell, rows[cell.cell]):
             selections[cell.cell] = selection
     minutes = (time.monotonic() - start) / 60.0
-    return SearchOutcome(rows, selections, len(ended), stop.is_late, minutes, plan.table)
+    return SearchOutcome(rows, selections, len(ended), stop.is_late, minutes)
 
 
 class TimeLimit(StopRequest):
@@ -135,14 +134,14 @@ def _make_trials(
     cluster: Cluster | None,
 ) -> list[TrialRow]:
     """Make trials until every cell has its number, or the time is over; return their rows."""
-    from dae_cli.search.trial import UnfinishedTrialError, make_trial
+    from dae_cli.search.trial import make_trial
 
     plan = replace(plan, out=plan.out.absolute())  # a worker has a folder of its own to work in
     running: set[str] = set()
     failures = Counter[str]()  # in succession, by cell
     given_up: set[str] = set()
     ended: list[TrialRow] = []
-    failure: UnfinishedTrialError | None = None
+    failure: DaeError | None = None
     results = distribute(
         _lacking_trials(plan, running, given_up, watcher, stop),
         partial(make_trial, plan),
@@ -164,7 +163,7 @@ def _make_trials(
                 failures[trial.cell] = 0 if result.counts else failures[trial.cell] + 1
                 if failures[trial.cell] >= MOST_FAILURES:
                     given_up.add(trial.cell)
-            elif isinstance(result, UnfinishedTrialError):
+            elif isinstance(result, DaeError):
                 failure = failure or result
                 if not running:
                     break

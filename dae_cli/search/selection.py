@@ -47,7 +47,7 @@ def select(study: str, cell: SearchedCell, rows: Sequence[TrialRow]) -> Selectio
     """Return what is selected for a cell from its rows; None where no trial was completed."""
     if (row := best(rows)) is None:
         return None
-    values, path = settings_values(cell.space, row.settings) or {}, cell.resolved.source
+    values, path = settings_values(cell.space, row.settings), cell.resolved.source
     text, settings = path.read_text(encoding="utf-8-sig"), settings_of(cell.experiment, values)
     text = with_settings(text, settings, _comment(study, rows, row))
     return Selection(row, cell.with_values(values), path, text)
@@ -198,10 +198,11 @@ def _differ(
         yield "selection", line or "(no line)", expected
     if selected is None:
         return
-    values = settings_values(cell.space, selected.settings)
-    if values is None:
+    try:
+        values = settings_values(cell.space, selected.settings)
+    except ValueError as error:
         settings = str(dict(selected.settings))
-        yield f"settings of trial {selected.trial}", settings, "values of the space"
+        yield f"settings of trial {selected.trial}", settings, f"values of the space ({error})"
         return
     here, wanted = flat_settings(cell.experiment), settings_of(cell.experiment, values)
     others = [(key, str(here[key]), str(v)) for key, v in wanted.items() if here[key] != v]

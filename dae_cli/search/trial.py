@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from dae_cli.data.cache import load
 from dae_cli.data.dataset import Split
 from dae_cli.data.datasets import spec_of
 from dae_cli.engines.engine import chosen_device, engine_for
-from dae_cli.errors import DaeError, DivergedError, OutputError, RunFolderError
+from dae_cli.errors import DaeError, DivergedError, RunFolderError
 from dae_cli.files import HeldError, file_lock, write_text
 from dae_cli.machine import version_of
 from dae_cli.search.plan import SearchPlan
@@ -37,7 +37,6 @@ from dae_cli.study.run.run import (
     prepare_folder,
     use_one_thread,
 )
-from dae_cli.study.tables.trials import settings_text
 from dae_cli.training.run import TrainingRun
 from dae_cli.training.state import EpochRecord, TrainingState
 from dae_cli.training.version import NUMERICS_VERSION
@@ -48,16 +47,7 @@ LOCK_SECONDS = 1.0
 """Long enough for a command that only checks whether the trial is being made."""
 
 
-class UnfinishedTrialError(DaeError):
-    """A trial cannot be continued now, through no fault of its own; its checkpoint stays."""
-
-    @classmethod
-    def because(cls, trial: Trial, failure: Exception) -> Self:
-        """Say which, why, and what to do."""
-        return cls(
-            f"{trial.cell} trial {trial.number}: {error_message(failure)}; the trial is not over: "
-            "when that is mended, the same command goes on with it"
-        )
+FAILURES = (DaeError, OSError, RuntimeError, MemoryError, SafetensorError)
 
 
 class PrunedError(Exception):
@@ -66,11 +56,11 @@ class PrunedError(Exception):
 
 def make_trial(
     plan: SearchPlan, trial: Trial, watcher: Watcher, stop: StopRequest, killed: str = ""
-) -> TrialRow | UnfinishedTrialError | Unfinished:
+) -> TrialRow | DaeError | Unfinished:
     """Train a trial, from its checkpoint if it has one, and add its row to search.csv.
 
     A trial that diverges or fails ends with a row that says so. One that cannot be continued, since
-    the disk or the data failed or others took the memory, has not ended.
+    the disk or the data failed or others took the memory, has not ended: the error says why.
 
     Args:
         killed: why the trial is not made but ends as failed.
@@ -90,10 +80,11 @@ def make_trial(
         return Unfinished(trial.name, "held")
     except Stopped:
         return Unfinished(trial.name, "stopped")
-    except UnfinishedTrialError as error:
-        return error
-    except (OutputError, RunFolderError) as error:  # of search.csv
-        return UnfinishedTrialError.because(trial, error)
+    except FAILURES as failure:
+        return DaeError(
+            f"{trial.cell} trial {trial.number}: {error_message(failure)}; the trial is not over: "
+            "when that is mended, the same command goes on with it"
+        )
 
 
 def _train(plan: SearchPlan, trial: Trial, stop: StopRequest, status: StatusFile) -> TrialRow:
@@ -121,14 +112,14 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest, status: StatusFile
         outcome = "pruned"
     except DivergedError as diverged:
         outcome, error = "diverged", str(diverged)
-    except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as failure:
+    except FAILURES as failure:
         # Of its settings, or of its checkpoint that is damaged. Memory that ran out before the
         # first checkpoint is too little for the layers; after it, it was enough before.
         own_fault = isinstance(failure, RunFolderError | RuntimeError)
         if memory_ran_out(failure):
             own_fault = trial.state() != "stopped"
         if not own_fault:
-            raise UnfinishedTrialError.because(trial, failure) from failure
+            raise
         outcome, error = "failed", error_message(failure)
     row = _row(trial, env, outcome, error, status.minutes())
     if state is None or not row.counts:
@@ -154,8 +145,8 @@ class _TrialCallback(CheckpointCallback):
         self._cache, self._cell = plan.pretrained, trial.search
         self._plan = replace(plan, cells=(trial.search,))
         self._read_at = 0
-        self._complete: dict[int, dict[int, float]] = {}
-        """Errors by epoch that complete trials of the cell have left here, by number."""
+        self._complete: list[dict[int, float]] = []
+        """Errors by epoch that complete trials of the cell have left here."""
 
     def save(self, state: TrainingState) -> None:
         """Save; put the layers into the cache where the trial has just pretrained them."""
@@ -176,30 +167,27 @@ class _TrialCallback(CheckpointCallback):
         super().on_epoch_end(state)
 
     def _is_hopeless(self, history: Sequence[EpochRecord]) -> bool:
-        settings, epoch = self._cell.searched.prune, history[-1].epoch
+        settings, epoch = self._cell.prune, history[-1].epoch
         errors = [r.valid_error_percent for r in history if r.valid_error_percent is not None]
         if not errors or epoch < settings.from_epoch:
             return False
         with suppress(OSError, RunFolderError):  # is looked at again after the next epoch
             self._read_complete()
-        others = [curve[epoch] for curve in self._complete.values() if epoch in curve]
+        others = [curve[epoch] for curve in self._complete if epoch in curve]
         if len(others) < settings.after_trials:
             return False
         return bool(min(errors) > np.percentile(others, 50))
 
     def _read_complete(self) -> None:
-        """Look for trials that have ended since the last look."""
+        """Look again when trials have ended since the last look."""
         changed_at = self._plan.table.stat().st_mtime_ns
-        if changed_at == self._read_at:
-            return
-        (trials,) = trials_of(self._plan)
-        for number, row in trials.rows.items():
-            if row.state == "complete" and number not in self._complete:
-                job = self._plan.job(self._cell, number)
-                # In this order: the one is renamed to the other.
-                if curve := errors_by_epoch(job.partial) or errors_by_epoch(job.folder):
-                    self._complete[number] = curve
-        self._read_at = changed_at
+        if changed_at != self._read_at:
+            (trials,) = trials_of(self._plan)
+            ended = [n for n, row in trials.rows.items() if row.state == "complete"]
+            jobs = [self._plan.job(self._cell, number) for number in ended]
+            # In this order: the one folder is renamed to the other.
+            self._complete = [errors_by_epoch(j.partial) or errors_by_epoch(j.folder) for j in jobs]
+            self._read_at = changed_at
 
 
 def _row(
@@ -231,6 +219,6 @@ def _row(
         numerics=NUMERICS_VERSION,
         config_sha256=config_sha256(experiment),
         error=" ".join(error.split()),
-        settings=settings_text(trial.values),
+        settings=trial.settings,
         **computed,
     )

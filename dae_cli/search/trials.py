@@ -18,14 +18,12 @@ import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dae_cli.config.search_cells import Values
 from dae_cli.config.search_space import Choices, Domain
 from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.errors import RunFolderError
@@ -55,13 +53,17 @@ class Draw(BaseModel):
     drawn: dict[str, Any]
     """With all digits; the settings are rounded."""
 
+    def settings(self, space: Mapping[str, Domain]) -> dict[str, str]:
+        """Return the settings, as an experiment file has them."""
+        return settings_text(rounded(space, self.drawn))
+
 
 def _read_draw(folder: Path, space: Mapping[str, Domain]) -> Draw | None:
     """None where the folder has none of this space."""
     with suppress(OSError, ValueError, KeyError):
         how = Draw.model_validate_json((folder / DRAW).read_bytes())
-        if settings_values(space, settings_text(rounded(space, how.drawn))) is not None:
-            return how
+        settings_values(space, how.settings(space))
+        return how
     return None
 
 
@@ -75,9 +77,9 @@ class Trial(Job):
     draw: Draw
 
     @property
-    def values(self) -> Values:
-        """Of the searched keys."""
-        return rounded(self.search.searched.space, self.draw.drawn)
+    def settings(self) -> dict[str, str]:
+        """Of the searched keys, as an experiment file has them."""
+        return self.draw.settings(self.search.space)
 
 
 @dataclass(frozen=True)
@@ -88,26 +90,18 @@ class CellTrials:
     cell: CellSearch
     rows: Mapping[int, TrialRow]
     """Those that have ended, by number."""
-    folders: Sequence[int]
-    """The numbers of those that have not ended."""
+    unfinished: Mapping[int, Trial]
+    """Those that have not ended, by number."""
 
     @property
     def counted(self) -> int:
         """How many trials count towards a budget: complete, pruned, and unfinished."""
-        return sum(row.counts for row in self.rows.values()) + len(self.folders)
+        return sum(row.counts for row in self.rows.values()) + len(self.unfinished)
 
     @property
     def last_number(self) -> int:
         """The highest number so far; 0 without trials."""
-        return max((*self.rows, *self.folders), default=0)
-
-    @cached_property
-    def unfinished(self) -> dict[int, Trial]:
-        """Those that have not ended, by number."""
-        trials: dict[int, Trial] = {}
-        for number in self.folders:
-            trials[number] = self.in_folder(number) or self.draw(number, trials)
-        return trials
+        return max((*self.rows, *self.unfinished), default=0)
 
     @property
     def is_space_exhausted(self) -> bool:
@@ -115,12 +109,12 @@ class CellTrials:
 
         A trial that failed for another reason than its settings does not count, as anywhere.
         """
-        domains = self.cell.searched.space.values()
+        domains = self.cell.space.values()
         sizes = [len(domain.values) for domain in domains if isinstance(domain, Choices)]
         if len(sizes) < len(domains):
             return False
         settings = [row.settings for row in self.rows.values() if row.state != "failed"]
-        settings += [settings_text(trial.values) for trial in self.unfinished.values()]
+        settings += [trial.settings for trial in self.unfinished.values()]
         return len({frozenset(each.items()) for each in settings}) >= prod(sizes)
 
     @property
@@ -129,44 +123,34 @@ class CellTrials:
         enough = self.cell.trials is not None and self.counted >= self.cell.trials
         return not (enough or self.is_space_exhausted)
 
-    def draw(self, number: int, unfinished: Mapping[int, Trial]) -> Trial:
-        """Return the trial of this number with settings that are drawn now."""
-        sampler, seed, space = self.plan.sampler, self.cell.sampler_seed, self.cell.searched.space
+    def draw_next(self) -> Trial:
+        """Return the trial of the next number, with settings that are drawn now."""
+        sampler, seed, space = self.plan.sampler, self.cell.sampler_seed, self.cell.space
+        number = self.last_number + 1
         earlier = {
             k: earlier_trial(space, "unfinished", trial.draw.drawn)
-            for k, trial in unfinished.items()
+            for k, trial in self.unfinished.items()
         }
         earlier |= {k: self._earlier_trial(row) for k, row in self.rows.items()}
         drawn = draw(space, sampler, seed, number, earlier)
-        return self._trial(number, Draw(sampler=sampler, sampler_seed=seed, drawn=drawn))
-
-    def in_folder(self, number: int) -> Trial | None:
-        """Return the trial as its folder has it; None where the folder does not tell."""
-        partial = self.plan.job(self.cell, number).partial
-        how = _read_draw(partial, self.cell.searched.space)
-        return self._trial(number, how) if how else None
-
-    def _trial(self, number: int, how: Draw) -> Trial:
-        searched, job = self.cell.searched, self.plan.job(self.cell, number)
-        experiment = searched.with_values(rounded(searched.space, how.drawn))
-        own = {**vars(job), "experiment": experiment}
-        return Trial(**own, search=self.cell, number=number, draw=how)
+        how = Draw(sampler=sampler, sampler_seed=seed, drawn=drawn)
+        return _trial(self.plan, self.cell, number, how)
 
     def _earlier_trial(self, row: TrialRow) -> FrozenTrial:
         """What is known of a trial that has ended; its folder may be another's, or gone."""
-        space, folder = self.cell.searched.space, self.plan.job(self.cell, row.trial).folder
-        how = _read_draw(folder, space)
-        if how and settings_text(rounded(space, how.drawn)) == row.settings:
-            drawn: Values = how.drawn
-        else:
-            drawn = settings_values(space, row.settings) or {}
-        return earlier_trial(
-            space,
-            row.state,
-            drawn,
-            row.valid_error_percent if row.counts else None,
-            errors_by_epoch(folder) if row.state == "pruned" else None,
-        )
+        space, folder = self.cell.space, self.plan.job(self.cell, row.trial).folder
+        how, drawn = _read_draw(folder, space), settings_values(space, row.settings)
+        if how and how.settings(space) == row.settings:
+            drawn = how.drawn
+        error = row.valid_error_percent if row.counts else None
+        errors = errors_by_epoch(folder) if row.state == "pruned" else None
+        return earlier_trial(space, row.state, drawn, error, errors)
+
+
+def _trial(plan: SearchPlan, cell: CellSearch, number: int, how: Draw) -> Trial:
+    experiment = cell.with_values(rounded(cell.space, how.drawn))
+    own = {**vars(plan.job(cell, number)), "experiment": experiment}
+    return Trial(**own, search=cell, number=number, draw=how)
 
 
 def trials_of(plan: SearchPlan) -> list[CellTrials]:
@@ -176,14 +160,18 @@ def trials_of(plan: SearchPlan) -> list[CellTrials]:
         RunFolderError: search.csv is not as dae writes it, or was edited.
     """
     # Before the rows, which those that end meanwhile have.
-    names = [path.name for path in plan.trials.glob(f"*{PARTIAL}")]
+    names = [path.parent.name for path in plan.trials.glob(f"*{PARTIAL}/{DRAW}")]
     rows = [row for name in (EARLIER_CSV, plan.table.name) for row in _rows_in(plan, name)]
     cells = []
     for cell in plan.cells:
         name = re.compile(rf"{re.escape(f'{cell.cell}-{cell.digest[:8]}')}-([1-9]\d*){PARTIAL}")
         numbers = sorted(int(match[1]) for match in map(name.fullmatch, names) if match)
         own = _numbered(plan, cell, rows)
-        cells.append(CellTrials(plan, cell, own, [k for k in numbers if k not in own]))
+        draws = {k: _read_draw(plan.job(cell, k).partial, cell.space) for k in numbers}
+        unfinished = {
+            k: _trial(plan, cell, k, how) for k, how in draws.items() if how and k not in own
+        }
+        cells.append(CellTrials(plan, cell, own, unfinished))
     return cells
 
 
@@ -205,25 +193,24 @@ def next_trial(
         for trial in (trial for cell in cells for trial in cell.unfinished.values()):
             if trial.name not in running:
                 if not trial.is_held():
-                    return _begin(trial), others
+                    return _as_begun(trial), others
                 others = True
         wanting = [cell for cell in cells if cell.wants_more and cell.cell.cell not in given_up]
         if not wanting:
             return None, others
-        least = min(wanting, key=lambda cell: cell.counted)
-        return _begin(least.draw(least.last_number + 1, least.unfinished)), others
-
-
-def _begin(trial: Trial) -> Trial:
-    """Write down what a new trial is; return an old one with the engine it was begun with."""
-    if _read_draw(trial.partial, trial.search.searched.space) is None:
-        for leftover in (trial.folder, trial.partial):  # of a row that was removed, or a kill
+        trial = min(wanting, key=lambda cell: cell.counted).draw_next()
+        for leftover in (trial.folder, trial.partial):  # of a row that was removed, or of a kill
             shutil.rmtree(leftover, ignore_errors=True)
         write_json(trial.partial / DRAW, trial.draw.model_dump())
+        return trial, others
+
+
+def _as_begun(trial: Trial) -> Trial:
+    """Return an unfinished trial with the engine and the device that it was begun with."""
     if trial.state() != "stopped":
         return trial
-    as_begun = PlannedRun(replace(trial, device="auto"), "stopped", "auto")
-    jobs, unresumable = with_engines([as_begun], lambda _: None)
+    planned = PlannedRun(replace(trial, device="auto"), "stopped", "auto")
+    jobs, unresumable = with_engines([planned], lambda _: None)
     for why in unresumable.values():
         raise RunFolderError(f"{trial.cell} trial {trial.number}: {why}")
     return replace(trial, engine=jobs[0].engine, device=jobs[0].device)
@@ -266,8 +253,8 @@ def sweep_trials(plan: SearchPlan) -> None:
                 if not job.partial.exists():
                     continue
                 with suppress(HeldError, OSError), file_lock(job.lock):
-                    trial = cell.in_folder(number)
-                    if trial is None or settings_text(trial.values) == row.settings:
+                    how = _read_draw(job.partial, cell.cell.space)
+                    if how is None or how.settings(cell.cell.space) == row.settings:
                         _put_away(job, row)
                     else:
                         last += 1
@@ -329,19 +316,21 @@ def _numbered(plan: SearchPlan, cell: CellSearch, rows: Iterable[TrialRow]) -> d
     Another trial of the same number, as two clones may have made it, becomes the last.
 
     Raises:
-        RunFolderError: settings are not of the cell's space, or a number is below 1.
+        RunFolderError: settings are not of the cell's space.
     """
     own = [row for row in rows if (row.cell, row.search) == (cell.cell, cell.digest)]
     numbered: dict[int, TrialRow] = {}
     last = max((row.trial for row in own), default=0)
     for row in own:
-        if row.trial < 1 or settings_values(cell.searched.space, row.settings) is None:
+        try:
+            settings_values(cell.space, row.settings)
+        except ValueError as error:
             settings = ", ".join(f"{key}={value}" for key, value in row.settings.items())
             raise RunFolderError(
-                f"{plan.table}: trial {row.trial} of {cell.cell} ({settings or 'no settings'}) is "
-                f"not of the space of its search, {cell.digest}; the line was edited: bring back "
-                "the file, or take the line out to make the trial again"
-            )
+                f"{plan.table}: trial {row.trial} of {cell.cell} ({settings}) is not of the space "
+                f"of its search ({error}); bring back the file as it was, or take the line out to "
+                "make the trial again"
+            ) from None
         if numbered.setdefault(row.trial, row).settings != row.settings:
             last += 1
             numbered[last] = replace(row, trial=last)
