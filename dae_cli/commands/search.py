@@ -158,13 +158,12 @@ def search(
     if write:
         write_files(resolved.source, outcome.selections)
     _print_outcome(outcome, plan.table, form, quiet, write)
-    lacking = [cell for cell in outcome.rows if cell not in outcome.selections]
-    if lacking:
-        names = ", ".join(lacking)
-        typer.echo(f"nothing is selected, since no trial was completed: {names}", err=True)
-    for line in not_run(plan.lacking):
+    problems = not_run(plan.lacking)
+    if lacking := ", ".join(cell for cell in outcome.rows if cell not in outcome.selections):
+        problems.append(f"nothing is selected, since no trial was completed: {lacking}")
+    for line in problems:
         typer.echo(line, err=True)
-    if lacking or plan.lacking:
+    if problems:
         raise typer.Exit(1)
 
 
@@ -198,8 +197,7 @@ def _plan_text(plan: SearchPlan, form: Format) -> str:
         searched.append(
             {
                 "cell": cell.cell,
-                "complete": states["complete"],
-                "pruned": states["pruned"],
+                **states,
                 "begun": begun,
                 "wanted": cell.trials,
                 "sampler_seed": cell.sampler_seed,
@@ -236,16 +234,13 @@ def _print_outcome(
         ("cell", "trials", "pruned", "failed", "validation error", "settings")
     ]
     for cell, rows in outcome.rows.items():
-        states, selection = _states(rows), outcome.selections.get(cell)
-        error, settings = DASH, DASH
-        if selection:
+        states, error, settings = _states(rows), DASH, DASH
+        selected: dict[str, Any] = {"selected": None, "file": None}
+        if selection := outcome.selections.get(cell):
             row = selection.row
             error = f"{row.valid_error_percent:.2f} % (trial {row.trial})"
             settings = _settings(row)
-        selected = {
-            "selected": asdict(selection.row) if selection else None,
-            "file": str(selection.path) if selection else None,
-        }
+            selected = {"selected": asdict(row), "file": str(selection.path)}
         cells.append({"cell": cell, "trials": len(rows), **states, **selected})
         counts = (len(rows), states["pruned"], states["failed"] + states["diverged"])
         table.append((cell, *map(str, counts), error, settings))
@@ -257,12 +252,11 @@ def _print_outcome(
     if quiet:
         typer.echo(label(path))
         return
-    selections = outcome.selections.values()
-    if written and selections:
-        names = ", ".join(label(one.path) for one in selections)
-        typer.echo(f"written: {names}", err=True)
-    for one in selections if not written else ():
-        typer.echo(f"# {label(one.path)}\n{one.text}")
+    for one in outcome.selections.values():
+        if written:
+            typer.echo(f"written: {label(one.path)}", err=True)
+        else:
+            typer.echo(f"# {label(one.path)}\n{one.text}")
     count = "1 trial" if outcome.ended == 1 else f"{outcome.ended} trials"
     late = ", until the time ran out" if outcome.is_late else ""
     typer.echo("\n".join(columns(table, [3])))

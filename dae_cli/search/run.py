@@ -22,7 +22,7 @@ from dae_cli.search.plan import SearchPlan
 from dae_cli.search.selection import Selection, select
 from dae_cli.search.trials import (
     Trial,
-    next_trial,
+    as_begun,
     outdated_rows,
     sweep_trials,
     trials_of,
@@ -173,12 +173,11 @@ def _make_trials(
     if stop.signal and not stop.is_late:
         raise Interrupted(stop.signal)
     for cell in trials_of(plan):
-        name = cell.cell.cell
         if cell.is_space_exhausted and cell.counted < (cell.cell.trials or math.inf):
-            watcher.note(f"{name}: every setting of its space has been tried")
-        elif name in given_up:
+            watcher.note(f"{cell.name}: every setting of its space has been tried")
+        elif cell.name in given_up:
             watcher.note(
-                f"{name}: given up, since its last trials all diverged or failed; narrow its "
+                f"{cell.name}: given up, since its last trials all diverged or failed; narrow its "
                 "space in study.yaml (search.csv has the reasons)"
             )
     return ended
@@ -191,18 +190,28 @@ def _lacking_trials(
     watcher: Watcher,
     stop: StopRequest,
 ) -> Iterator[Trial | None]:
-    """Decide each trial when there is a place for it; None while others make the last ones.
+    """Decide each trial when there is a place for it: an unfinished one, else a new one.
 
-    The caller takes a trial out of `running` when it has ended.
+    None while others make the last ones, which may fail, so that more are needed. The caller takes
+    a trial out of `running` when it has ended.
     """
     waits = False
     while not stop.signal:
-        trial, others = next_trial(plan, running, given_up)
+        with tables_lock(plan.out):
+            cells = trials_of(plan)
+            begun = [trial for cell in cells for trial in cell.unfinished.values()]
+            others = [trial for trial in begun if trial.name not in running]
+            wanting = [cell for cell in cells if cell.wants_more and cell.name not in given_up]
+            trial = next((trial for trial in others if not trial.is_held()), None)
+            if trial:
+                trial = as_begun(trial)
+            elif wanting:
+                trial = min(wanting, key=lambda cell: cell.counted).begin()
         if trial:
             running.add(trial.name)
         elif not (running or others):
-            break
+            return
         elif not (running or waits):
             waits = True
             watcher.note("another dae process is making the last trials; waiting for it")
-        yield trial  # one that is running may fail, so that others take their places
+        yield trial

@@ -96,14 +96,14 @@ def with_settings(text: str, settings: Mapping[str, Any], comment: str) -> str:
 
 def _replace(level: Any, name: str, value: Any) -> None:
     """Set a key; the style of a list and the comment below it stay."""
-    there = level.get(name)
+    there: Any = level.get(name)
     if not isinstance(value, list) or not isinstance(there, list):
         level[name] = value
-        return
-    below: Any = there.ca.items.pop(len(there) - 1, None)  # type: ignore[attr-defined]
-    there[:] = value
-    if below is not None:
-        there.ca.items[len(there) - 1] = below  # type: ignore[attr-defined]
+    else:
+        below = there.ca.items.pop(len(there) - 1, None)  # type: ignore[attr-defined]
+        there[:] = value
+        if below is not None:
+            there.ca.items[len(there) - 1] = below  # type: ignore[attr-defined]
 
 
 def check_writable(folder: Path) -> None:
@@ -201,8 +201,7 @@ def _differ(
     try:
         values = settings_values(cell.space, selected.settings)
     except ValueError as error:
-        settings = str(dict(selected.settings))
-        yield f"settings of trial {selected.trial}", settings, f"values of the space ({error})"
+        yield f"settings of trial {selected.trial}", str(error), "values of the space"
         return
     here, wanted = flat_settings(cell.experiment), settings_of(cell.experiment, values)
     others = [(key, str(here[key]), str(v)) for key, v in wanted.items() if here[key] != v]

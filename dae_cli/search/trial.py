@@ -45,13 +45,11 @@ MOST_PRETRAINED = 8
 """So many trials' pretrained layers are cached at most: 80 MB each of 3 x 2000."""
 LOCK_SECONDS = 1.0
 """Long enough for a command that only checks whether the trial is being made."""
-
-
 FAILURES = (DaeError, OSError, RuntimeError, MemoryError, SafetensorError)
 
 
 class PrunedError(Exception):
-    """The trial is hopeless: the pruner ended it."""
+    """The trial is hopeless."""
 
 
 def make_trial(
@@ -106,8 +104,6 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest, status: StatusFile
         no_rows = Split(valid.pixels[:0], valid.labels[:0], valid.scale)
         with stop.delay_signals():
             TrainingRun(experiment, state, engine, callback).train(replace(dataset, test=no_rows))
-        if state.best_wrong is None:
-            outcome, error = "failed", "fine-tuning ended without a single epoch"
     except PrunedError:
         outcome = "pruned"
     except DivergedError as diverged:
@@ -122,14 +118,13 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest, status: StatusFile
             raise
         outcome, error = "failed", error_message(failure)
     row = _row(trial, env, outcome, error, status.minutes())
-    if state is None or not row.counts:
+    if state is None or state.best_wrong is None or not row.counts:
         return row
-    wrong = state.best_wrong
     return replace(
         row,
-        valid_wrong=wrong,
+        valid_wrong=state.best_wrong,
         n_valid=n_valid,
-        valid_error_percent=None if wrong is None else 100.0 * wrong / n_valid,
+        valid_error_percent=100.0 * state.best_wrong / n_valid,
         best_epoch=state.best_epoch,
         epochs=state.epoch,
     )
@@ -144,9 +139,7 @@ class _TrialCallback(CheckpointCallback):
         super().__init__(trial, Silent(), stop, status)
         self._cache, self._cell = plan.pretrained, trial.search
         self._plan = replace(plan, cells=(trial.search,))
-        self._read_at = 0
-        self._complete: list[dict[int, float]] = []
-        """Errors by epoch that complete trials of the cell have left here."""
+        self._read_at, self._curves = 0, list[dict[int, float]]()
 
     def save(self, state: TrainingState) -> None:
         """Save; put the layers into the cache where the trial has just pretrained them."""
@@ -156,11 +149,7 @@ class _TrialCallback(CheckpointCallback):
             cache_pretraining(self._job, self._cache, MOST_PRETRAINED)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Prune the trial if it is hopeless; else save if it is due.
-
-        Raises:
-            PrunedError: the trial is given up.
-        """
+        """Prune the trial if it is hopeless; else save if it is due."""
         if self._is_hopeless(state.history):
             write_text(self._job.partial / METRICS, metrics_csv(state.history), make_folder=False)
             raise PrunedError
@@ -171,23 +160,25 @@ class _TrialCallback(CheckpointCallback):
         errors = [r.valid_error_percent for r in history if r.valid_error_percent is not None]
         if not errors or epoch < settings.from_epoch:
             return False
-        with suppress(OSError, RunFolderError):  # is looked at again after the next epoch
-            self._read_complete()
-        others = [curve[epoch] for curve in self._complete if epoch in curve]
+        others = [curve[epoch] for curve in self._complete_curves() if epoch in curve]
         if len(others) < settings.after_trials:
             return False
         return bool(min(errors) > np.percentile(others, 50))
 
-    def _read_complete(self) -> None:
-        """Look again when trials have ended since the last look."""
-        changed_at = self._plan.table.stat().st_mtime_ns
-        if changed_at != self._read_at:
-            (trials,) = trials_of(self._plan)
-            ended = [n for n, row in trials.rows.items() if row.state == "complete"]
-            jobs = [self._plan.job(self._cell, number) for number in ended]
-            # In this order: the one folder is renamed to the other.
-            self._complete = [errors_by_epoch(j.partial) or errors_by_epoch(j.folder) for j in jobs]
-            self._read_at = changed_at
+    def _complete_curves(self) -> list[dict[int, float]]:
+        """The errors by epoch that complete trials of the cell have left here."""
+        with suppress(OSError, RunFolderError):  # is looked at again after the next epoch
+            changed_at = self._plan.table.stat().st_mtime_ns
+            if changed_at != self._read_at:
+                (trials,) = trials_of(self._plan)
+                ended = [n for n, row in trials.rows.items() if row.state == "complete"]
+                jobs = [self._plan.job(self._cell, number) for number in ended]
+                # In this order: the one folder is renamed to the other.
+                self._curves = [
+                    errors_by_epoch(job.partial) or errors_by_epoch(job.folder) for job in jobs
+                ]
+                self._read_at = changed_at
+        return self._curves
 
 
 def _row(

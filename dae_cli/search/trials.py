@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import prod
@@ -94,14 +94,14 @@ class CellTrials:
     """Those that have not ended, by number."""
 
     @property
+    def name(self) -> str:
+        """The cell's name inside the study."""
+        return self.cell.cell
+
+    @property
     def counted(self) -> int:
         """How many trials count towards a budget: complete, pruned, and unfinished."""
         return sum(row.counts for row in self.rows.values()) + len(self.unfinished)
-
-    @property
-    def last_number(self) -> int:
-        """The highest number so far; 0 without trials."""
-        return max((*self.rows, *self.unfinished), default=0)
 
     @property
     def is_space_exhausted(self) -> bool:
@@ -123,10 +123,10 @@ class CellTrials:
         enough = self.cell.trials is not None and self.counted >= self.cell.trials
         return not (enough or self.is_space_exhausted)
 
-    def draw_next(self) -> Trial:
-        """Return the trial of the next number, with settings that are drawn now."""
+    def begin(self) -> Trial:
+        """Draw the settings of the next trial, and make its folder."""
         sampler, seed, space = self.plan.sampler, self.cell.sampler_seed, self.cell.space
-        number = self.last_number + 1
+        number = max((*self.rows, *self.unfinished), default=0) + 1
         earlier = {
             k: earlier_trial(space, "unfinished", trial.draw.drawn)
             for k, trial in self.unfinished.items()
@@ -134,7 +134,11 @@ class CellTrials:
         earlier |= {k: self._earlier_trial(row) for k, row in self.rows.items()}
         drawn = draw(space, sampler, seed, number, earlier)
         how = Draw(sampler=sampler, sampler_seed=seed, drawn=drawn)
-        return _trial(self.plan, self.cell, number, how)
+        trial = _trial(self.plan, self.cell, number, how)
+        for leftover in (trial.folder, trial.partial):  # of a row that was removed, or of a kill
+            shutil.rmtree(leftover, ignore_errors=True)
+        write_json(trial.partial / DRAW, how.model_dump())
+        return trial
 
     def _earlier_trial(self, row: TrialRow) -> FrozenTrial:
         """What is known of a trial that has ended; its folder may be another's, or gone."""
@@ -175,38 +179,12 @@ def trials_of(plan: SearchPlan) -> list[CellTrials]:
     return cells
 
 
-def next_trial(
-    plan: SearchPlan, running: Collection[str], given_up: Collection[str]
-) -> tuple[Trial | None, bool]:
-    """Return a trial to be made, which has a folder: an unfinished one, else a new one.
+def as_begun(trial: Trial) -> Trial:
+    """Return an unfinished trial with the engine and the device that it was begun with.
 
-    Args:
-        plan: the search.
-        running: the folders' names of trials that this command is making.
-        given_up: cells of which no trial is begun.
-
-    Returns:
-        The trial, if there is one, and whether other commands are making some.
+    Raises:
+        RunFolderError: they cannot be had here.
     """
-    with tables_lock(plan.out):
-        cells, others = trials_of(plan), False
-        for trial in (trial for cell in cells for trial in cell.unfinished.values()):
-            if trial.name not in running:
-                if not trial.is_held():
-                    return _as_begun(trial), others
-                others = True
-        wanting = [cell for cell in cells if cell.wants_more and cell.cell.cell not in given_up]
-        if not wanting:
-            return None, others
-        trial = min(wanting, key=lambda cell: cell.counted).draw_next()
-        for leftover in (trial.folder, trial.partial):  # of a row that was removed, or of a kill
-            shutil.rmtree(leftover, ignore_errors=True)
-        write_json(trial.partial / DRAW, trial.draw.model_dump())
-        return trial, others
-
-
-def _as_begun(trial: Trial) -> Trial:
-    """Return an unfinished trial with the engine and the device that it was begun with."""
     if trial.state() != "stopped":
         return trial
     planned = PlannedRun(replace(trial, device="auto"), "stopped", "auto")
@@ -247,7 +225,7 @@ def sweep_trials(plan: SearchPlan) -> None:
     sweep_runs(plan.trials)
     with tables_lock(plan.out):
         for cell in trials_of(plan):
-            last = cell.last_number
+            last = max((*cell.rows, *cell.unfinished), default=0)
             for number, row in cell.rows.items():
                 job = plan.job(cell.cell, number)
                 if not job.partial.exists():
