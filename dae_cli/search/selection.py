@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,12 @@ from dae_cli.config.dump import flat_settings, one_line
 from dae_cli.config.experiments import resolve_study
 from dae_cli.config.names import STUDY_FILE, label
 from dae_cli.config.schema import Experiment
-from dae_cli.config.search_cells import SearchedCell, settings_of
+from dae_cli.config.search_cells import SearchedCell, Values, settings_of
 from dae_cli.csvfile import read_rows
 from dae_cli.errors import ConfigError
 from dae_cli.files import write_text
 from dae_cli.search.plan import search_digest
 from dae_cli.study.rows import TrialRow
-from dae_cli.study.run.job import config_sha256
 from dae_cli.study.tables.cells import UNVERIFIED
 from dae_cli.study.tables.trials import SEARCH_CSV, best, digest_of, settings_values, tally
 
@@ -35,32 +35,44 @@ DIGITS_SHOWN = 16
 class Selection:
     """What is selected for a cell."""
 
+    cell: SearchedCell
     row: TrialRow
-    experiment: Experiment
-    path: Path
-    """The cell's file."""
-    text: str
-    """The file's new content."""
+    values: Values
+    comment: str
+    """The line that tells, in the cell's file, what was selected, from which trials."""
+
+    @property
+    def path(self) -> Path:
+        """The cell's file."""
+        return self.cell.resolved.source
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The cell's with the selected settings."""
+        return self.cell.with_values(self.values)
+
+    @cached_property
+    def text(self) -> str:
+        """The file's new content."""
+        text = self.path.read_text(encoding="utf-8-sig")
+        return with_settings(text, settings_of(self.cell.experiment, self.values), self.comment)
 
 
 def select(study: str, cell: SearchedCell, rows: Sequence[TrialRow]) -> Selection | None:
-    """Return what is selected for a cell from its rows; None where no trial was completed."""
+    """Return what is selected for a cell from its rows; None where no trial was completed.
+
+    Raises:
+        ValueError: the row's settings are not of the cell's space.
+    """
     if (row := best(rows)) is None:
         return None
-    values, path = settings_values(cell.space, row.settings), cell.resolved.source
-    text, settings = path.read_text(encoding="utf-8-sig"), settings_of(cell.experiment, values)
-    text = with_settings(text, settings, _comment(study, rows, row))
-    return Selection(row, cell.with_values(values), path, text)
-
-
-def _comment(study: str, rows: Sequence[TrialRow], selected: TrialRow) -> str:
-    """The line that tells, in a cell's file, what was selected, from which trials."""
-    percent = f"{selected.valid_error_percent:.2f} %"
-    percent += f" on {UNVERIFIED}" if selected.trust == "unverified" else ""
-    return (
-        f"{MARK}{study}: trial {selected.trial} of {tally(rows)}, {percent}; "
+    percent = f"{row.valid_error_percent:.2f} %"
+    percent += f" on {UNVERIFIED}" if row.trust == "unverified" else ""
+    comment = (
+        f"{MARK}{study}: trial {row.trial} of {tally(rows)}, {percent}; "
         f"search.csv sha256 {digest_of(rows)[:DIGITS_SHOWN]}"
     )
+    return Selection(cell, row, settings_values(cell.space, row.settings), comment)
 
 
 def with_settings(text: str, settings: Mapping[str, Any], comment: str) -> str:
@@ -192,20 +204,16 @@ def _differ(
     versions = sorted({row.numerics for row in rows})
     if len(versions) > 1:
         yield "numerics", ", ".join(map(str, versions)), "one for all trials"
-    selected = best(rows)
-    expected = _comment(study, rows, selected) if selected else "(no trial was completed)"
-    if line != expected and (line is not None or selected is not None):
-        yield "selection", line or "(no line)", expected
-    if selected is None:
-        return
     try:
-        values = settings_values(cell.space, selected.settings)
+        selection = select(study, cell, rows)
     except ValueError as error:
-        yield f"settings of trial {selected.trial}", str(error), "values of the space"
+        yield "settings of the selected trial", str(error), "values of the space"
         return
-    here, wanted = flat_settings(cell.experiment), settings_of(cell.experiment, values)
-    others = [(key, str(here[key]), str(v)) for key, v in wanted.items() if here[key] != v]
-    yield from others
-    digest = config_sha256(cell.experiment, selected.numerics)
-    if not others and digest != selected.config_sha256:
-        yield "config_sha256", selected.config_sha256, digest
+    expected = selection.comment if selection else "(no trial was completed)"
+    if line != expected and (line is not None or selection):
+        yield "selection", line or "(no line)", expected
+    if selection:
+        here, wanted = flat_settings(cell.experiment), flat_settings(selection.experiment)
+        for key, value in wanted.items():
+            if here[key] != value:
+                yield key, str(here[key]), str(value)

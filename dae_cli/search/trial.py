@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -26,10 +26,10 @@ from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Silent, Watcher
 from dae_cli.study.rows import TrialRow, TrialState
 from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped, metrics_csv
-from dae_cli.study.run.job import METRICS, RUNS, Unfinished, config_sha256
+from dae_cli.study.run.job import METRICS, RUNS, Unfinished
 from dae_cli.study.run.pretraining import cache_pretraining
 from dae_cli.study.run.provenance import Environment, environment
-from dae_cli.study.run.record import StatusFile
+from dae_cli.study.run.record import StatusFile, row_without_result
 from dae_cli.study.run.run import (
     dataset_for,
     error_message,
@@ -39,7 +39,6 @@ from dae_cli.study.run.run import (
 )
 from dae_cli.training.run import TrainingRun
 from dae_cli.training.state import EpochRecord, TrainingState
-from dae_cli.training.version import NUMERICS_VERSION
 
 MOST_PRETRAINED = 8
 """So many trials' pretrained layers are cached at most: 80 MB each of 3 x 2000."""
@@ -69,7 +68,7 @@ def make_trial(
                 return Unfinished(trial.name, "held")  # until just now, and it has ended
             status = StatusFile(trial)
             if killed:
-                row = _row(trial, None, "failed", killed, status.minutes())
+                row = _row(trial, None, state="failed", error=killed, minutes=status.minutes())
             else:
                 row = _train(plan, trial, stop, status)
             end_trial(plan, trial, row)
@@ -117,17 +116,12 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest, status: StatusFile
         if not own_fault:
             raise
         outcome, error = "failed", error_message(failure)
-    row = _row(trial, env, outcome, error, status.minutes())
-    if state is None or state.best_wrong is None or not row.counts:
-        return row
-    return replace(
-        row,
-        valid_wrong=state.best_wrong,
-        n_valid=n_valid,
-        valid_error_percent=100.0 * state.best_wrong / n_valid,
-        best_epoch=state.best_epoch,
-        epochs=state.epoch,
-    )
+    measured: dict[str, Any] = {"state": outcome, "minutes": status.minutes()}
+    if state and state.best_wrong is not None and outcome in ("complete", "pruned"):
+        measured |= {"valid_wrong": state.best_wrong, "n_valid": n_valid}
+        measured |= {"valid_error_percent": 100.0 * state.best_wrong / n_valid}
+        measured |= {"best_epoch": state.best_epoch, "epochs": state.epoch}
+    return _row(trial, env, error=error, **measured)
 
 
 class _TrialCallback(CheckpointCallback):
@@ -181,35 +175,21 @@ class _TrialCallback(CheckpointCallback):
         return self._curves
 
 
-def _row(
-    trial: Trial, env: Environment | None, outcome: TrialState, error: str, minutes: float
-) -> TrialRow:
-    """The row of a trial that has ended, without what was measured."""
-    experiment = as_network(trial.experiment)
-    spec = spec_of(experiment.dataset)
-    widths = (spec.n_pixels, *experiment.model.hidden, spec.n_classes)
-    computed: dict[str, Any] = {}
-    if env is not None:
-        versions = f"{env.versions}; optuna {version_of('optuna')}"
-        computed = {"device": env.devices, "versions": versions, "commit": env.commits}
-    return TrialRow(
-        cell=trial.cell,
-        search=trial.search.digest,
-        trial=trial.number,
-        sampler=trial.draw.sampler,
-        sampler_seed=trial.draw.sampler_seed,
-        state=outcome,
-        weights=sum(below * above for below, above in pairwise(widths)),
-        minutes=minutes,
-        dataset=trial.data.name,
-        data_origin=trial.data.origin,
-        trust=trial.data.trust,
-        data_sha256=trial.data.sha256,
-        seed=experiment.seed,
-        engine=trial.engine,
-        numerics=NUMERICS_VERSION,
-        config_sha256=config_sha256(experiment),
-        error=" ".join(error.split()),
-        settings=trial.settings,
-        **computed,
-    )
+def _row(trial: Trial, env: Environment | None, *, error: str, **measured: Any) -> TrialRow:
+    """The row of a trial that has ended: what a run's row says as well, and what is its own."""
+    spec = spec_of(trial.data.name)
+    widths = (spec.n_pixels, *as_network(trial.experiment).model.hidden, spec.n_classes)
+    run = row_without_result(trial, env)
+    shared = {f.name: getattr(run, f.name) for f in fields(TrialRow) if hasattr(run, f.name)}
+    own = {
+        "search": trial.search.digest,
+        "trial": trial.number,
+        "sampler": trial.draw.sampler,
+        "sampler_seed": trial.draw.sampler_seed,
+        "settings": trial.settings,
+        "weights": sum(below * above for below, above in pairwise(widths)),
+        "engine": trial.engine,
+        "versions": f"{env.versions}; optuna {version_of('optuna')}" if env else "",
+        "error": " ".join(error.split()),
+    }
+    return TrialRow(**{**shared, **own, **measured})
