@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -93,16 +93,12 @@ def plan_search(
 ) -> SearchPlan:
     """Prepare the data of cells and choose the engine of new trials.
 
-    Args:
-        trials: that each cell is to have; None: as many as the study says.
-        usual_trials: of a cell of which the study does not say; None for no limit.
-        sampler_seed: None for that which the study says.
-        dry: the plan is only shown: nothing is fetched, regenerated or written.
+    Without `trials` or `sampler_seed` the study says them, else `usual_trials` (None for no
+    limit). A `dry` plan is only shown: nothing is fetched, regenerated or written.
 
     Raises:
         ConfigError: the engine or device that is asked for is not here.
-        DataError: data files cannot be used.
-        DownloadError: no data set can be had.
+        DataError: the data cannot be used, or none can be had.
     """
     check_choice(engine, device)
     prepared, lacking = prepare_each([cell.resolved for cell in cells], options, watcher, dry=dry)
@@ -112,24 +108,23 @@ def plan_search(
             seed = cell.sampler_seed if sampler_seed is None else sampler_seed
             asked = {"trials": trials or cell.trials or usual_trials, "sampler_seed": seed}
             searches.append(CellSearch(**{**vars(cell), **asked}, data=data))
-    new_engine: EngineName = "torch"
-    if not dry:
-        checkpoint_seconds()
-        first = searches[0]
-        job = Job(first.cell, first.experiment, first.data, out / SEARCH / "new", device)
-        (job,), _ = with_engines([PlannedRun(job, "new", engine)], watcher.note)
-        new_engine, device = job.engine, job.device
-    return SearchPlan(
+    plan = SearchPlan(
         study=study.name,
         cells=tuple(searches),
         order=tuple(cell.cell for cell in study.all_cells),
         out=out,
         sampler=sampler,
-        engine=new_engine,
+        engine="torch",
         device=device,
         command=command,
         lacking=lacking,
     )
+    if dry:
+        return plan
+    checkpoint_seconds()
+    planned = PlannedRun(plan.job(plan.cells[0], 0), "new", engine)
+    (job,), _ = with_engines([planned], watcher.note)
+    return replace(plan, engine=job.engine, device=job.device)
 
 
 def search_digest(cell: SearchedCell, data_sha256: str, numerics: int = NUMERICS_VERSION) -> str:

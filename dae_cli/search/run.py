@@ -11,7 +11,7 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -139,11 +139,10 @@ def _make_trials(
     plan = replace(plan, out=plan.out.absolute())  # a worker has a folder of its own to work in
     running: set[str] = set()
     failures = Counter[str]()  # in succession, by cell
-    given_up: set[str] = set()
     ended: list[TrialRow] = []
     failure: DaeError | None = None
     results = distribute(
-        _lacking_trials(plan, running, given_up, watcher, stop),
+        _lacking_trials(plan, running, failures, watcher, stop),
         partial(make_trial, plan),
         workers=workers,
         watcher=watcher,
@@ -161,8 +160,6 @@ def _make_trials(
                 ended.append(result)
                 on_end(result)
                 failures[trial.cell] = 0 if result.counts else failures[trial.cell] + 1
-                if failures[trial.cell] >= MOST_FAILURES:
-                    given_up.add(trial.cell)
             elif isinstance(result, DaeError):
                 failure = failure or result
                 if not running:
@@ -175,7 +172,7 @@ def _make_trials(
     for cell in trials_of(plan):
         if cell.is_space_exhausted and cell.counted < (cell.cell.trials or math.inf):
             watcher.note(f"{cell.name}: every setting of its space has been tried")
-        elif cell.name in given_up:
+        elif failures[cell.name] >= MOST_FAILURES:
             watcher.note(
                 f"{cell.name}: given up, since its last trials all diverged or failed; narrow its "
                 "space in study.yaml (search.csv has the reasons)"
@@ -186,7 +183,7 @@ def _make_trials(
 def _lacking_trials(
     plan: SearchPlan,
     running: set[str],
-    given_up: Collection[str],
+    failures: Mapping[str, int],
     watcher: Watcher,
     stop: StopRequest,
 ) -> Iterator[Trial | None]:
@@ -201,7 +198,9 @@ def _lacking_trials(
             cells = trials_of(plan)
             begun = [trial for cell in cells for trial in cell.unfinished.values()]
             others = [trial for trial in begun if trial.name not in running]
-            wanting = [cell for cell in cells if cell.wants_more and cell.name not in given_up]
+            wanting = [
+                cell for cell in cells if cell.wants_more and failures[cell.name] < MOST_FAILURES
+            ]
             trial = next((trial for trial in others if not trial.is_held()), None)
             if trial:
                 trial = as_begun(trial)

@@ -65,16 +65,10 @@ def draw(
 ) -> dict[str, Value]:
     """Return what is drawn for a trial, with all its digits; `rounded` makes settings of it.
 
-    Args:
-        space: the domains of what is searched, by key.
-        sampler: that draws from them.
-        seed: of the sampler.
-        number: of the trial, from 1.
-        earlier: trials of the same cell by their numbers, of which later ones do not count.
+    Of the `earlier` trials of the cell, by their numbers (from 1), later ones do not count.
     """
     import optuna
 
-    require_extra()
     lost = earlier_trial(space, "failed", {})
     before = [earlier.get(k, lost) for k in range(1, number)]
     tried = [rounded(space, trial.params) for trial in before if not trial.user_attrs["failed"]]
@@ -115,11 +109,9 @@ def earlier_trial(
     error_percent: float | None = None,
     errors_by_epoch: Mapping[int, float] | None = None,
 ) -> FrozenTrial:
-    """Return what a sampler knows of a trial.
+    """Return what a sampler knows of a trial: drawn values, and validation errors where there are.
 
-    Args:
-        error_percent: on the validation rows; None unless it is complete or pruned.
-        errors_by_epoch: of a pruned trial, by which TPE ranks it; None where that is not known.
+    By `errors_by_epoch` TPE ranks a pruned trial.
     """
     from optuna.trial import TrialState as State
     from optuna.trial import create_trial

@@ -56,11 +56,9 @@ def make_trial(
 ) -> TrialRow | DaeError | Unfinished:
     """Train a trial, from its checkpoint if it has one, and add its row to search.csv.
 
-    A trial that diverges or fails ends with a row that says so. One that cannot be continued, since
-    the disk or the data failed or others took the memory, has not ended: the error says why.
-
-    Args:
-        killed: why the trial is not made but ends as failed.
+    A trial that diverges or fails, or was `killed` too often, ends with a row that says so. One
+    that cannot be continued, since the disk or the data failed or others took the memory, has not
+    ended: the error says why.
     """
     try:
         with file_lock(trial.lock, wait=LOCK_SECONDS):

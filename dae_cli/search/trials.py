@@ -161,7 +161,7 @@ def trials_of(plan: SearchPlan) -> list[CellTrials]:
     """Return what there is of each cell's search.
 
     Raises:
-        RunFolderError: search.csv is not as dae writes it, or was edited.
+        RunFolderError: search.csv is not as dae writes it.
     """
     # Before the rows, which those that end meanwhile have.
     names = [path.parent.name for path in plan.trials.glob(f"*{PARTIAL}/{DRAW}")]
