@@ -101,10 +101,9 @@ def search(
     form: Format = "table",
     quiet: Quiet = False,
 ) -> None:
-    """The search section of study.yaml says what is searched; no test row is counted. Hopeless
-    trials are pruned; what was stopped goes on; several commands share the work. Writes
-    search.csv, a row a trial, and the best settings into the experiment files; trials of an
-    earlier space or other fixed settings go to search_earlier.csv.
+    """The search section of study.yaml says what is searched; no test row is counted. What was
+    stopped goes on, and several commands share the work. Writes search.csv, a row a trial, and
+    the best settings into the experiment files.
     """
     from dae_cli.config.search_cells import resolve_search
 

@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from dae_cli.csvfile import read_rows
 from dae_cli.errors import DaeError
 from dae_cli.search.plan import SearchPlan
 from dae_cli.search.selection import Selection, select
 from dae_cli.search.trials import (
     Trial,
     as_begun,
-    outdated_rows,
     sweep_trials,
     trials_of,
     write_search_csv,
@@ -80,11 +80,14 @@ def run_search(
     start = time.monotonic()
     for folder in (plan.out, plan.trials):
         check_writable(folder)
-    if outdated := outdated_rows(plan):
-        cells = ", ".join(dict.fromkeys(row.cell for row in outdated))
+    digests = {cell.cell: cell.digest for cell in plan.cells}
+    before = read_rows(plan.table, TrialRow)
+    outdated = [row.cell for row in before if row.search != digests.get(row.cell, row.search)]
+    if outdated:
         watcher.note(
             f"{plan.table}: has trials of another space or pruning, other settings, data or "
-            f"numerics, which are never mixed; they go to {EARLIER_CSV} ({cells})"
+            "numerics, which are never mixed; they go to "
+            f"{EARLIER_CSV} ({', '.join(dict.fromkeys(outdated))})"
         )
     sweep_trials(plan)
     if cluster is not None:

@@ -34,7 +34,7 @@ from dae_cli.study.results_folder import tables_lock
 from dae_cli.study.rows import TrialRow
 from dae_cli.study.run.engine_choice import with_engines
 from dae_cli.study.run.job import CHECKPOINT, METRICS, PARTIAL, Job, PlannedRun, sweep_runs
-from dae_cli.study.tables.trials import EARLIER_CSV, settings_text, settings_values
+from dae_cli.study.tables.trials import EARLIER_CSV, SEARCH_CSV, settings_text, settings_values
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -165,7 +165,7 @@ def trials_of(plan: SearchPlan) -> list[CellTrials]:
     """
     # Before the rows, which those that end meanwhile have.
     names = [path.parent.name for path in plan.trials.glob(f"*{PARTIAL}/{DRAW}")]
-    rows = [row for name in (EARLIER_CSV, plan.table.name) for row in _rows_in(plan, name)]
+    rows = [r for name in (EARLIER_CSV, SEARCH_CSV) for r in read_rows(plan.out / name, TrialRow)]
     cells = []
     for cell in plan.cells:
         name = re.compile(rf"{re.escape(f'{cell.cell}-{cell.digest[:8]}')}-([1-9]\d*){PARTIAL}")
@@ -253,39 +253,25 @@ def write_search_csv(plan: SearchPlan, new: Sequence[TrialRow] = ()) -> list[Tri
         RunFolderError: what is there is not a search.csv that dae wrote.
         OutputError: it cannot be written.
     """
-    before, earlier = _rows_in(plan, plan.table.name), _rows_in(plan, EARLIER_CSV)
+    before, earlier = (read_rows(plan.out / name, TrialRow) for name in (SEARCH_CSV, EARLIER_CSV))
     every = [*earlier, *before, *new]
     ours = [row for cell in plan.cells for row in _numbered(plan, cell, every).values()]
-    searches = {(cell.cell, cell.digest) for cell in plan.cells}
-    known = {
-        (row.cell, row.search, row.trial): row
-        for row in [*earlier, *outdated_rows(plan, before)]
-        if (row.cell, row.search) not in searches
-    }
-    if known or earlier:
-        write_rows(plan.out / EARLIER_CSV, _sorted(plan, known.values()), TrialRow)
-    cells = {cell.cell for cell in plan.cells}
-    others = [row for row in before if row.cell not in cells]
-    write_rows(plan.table, _sorted(plan, [*others, *ours]), TrialRow)
-    return ours
-
-
-def outdated_rows(plan: SearchPlan, rows: Iterable[TrialRow] | None = None) -> list[TrialRow]:
-    """Return the rows (those of search.csv) that are of an earlier search of a cell."""
     digests = {cell.cell: cell.digest for cell in plan.cells}
-    rows = _rows_in(plan, plan.table.name) if rows is None else rows
-    return [row for row in rows if digests.get(row.cell, row.search) != row.search]
-
-
-def _rows_in(plan: SearchPlan, name: str) -> list[TrialRow]:
-    return read_rows(plan.out / name, TrialRow)
-
-
-def _sorted(plan: SearchPlan, rows: Iterable[TrialRow]) -> list[TrialRow]:
+    others = [row for row in before if row.cell not in digests]
+    old = {
+        (row.cell, row.search, row.trial): row
+        for row in [*earlier, *(row for row in before if row.cell in digests)]
+        if row.search != digests.get(row.cell)
+    }
     order = {cell: k for k, cell in enumerate(plan.order)}
-    return sorted(
-        rows, key=lambda row: (order.get(row.cell, len(order)), row.cell, row.search, row.trial)
-    )
+
+    def place(row: TrialRow) -> tuple[int, str, str, int]:
+        return order.get(row.cell, len(order)), row.cell, row.search, row.trial
+
+    if old or earlier:
+        write_rows(plan.out / EARLIER_CSV, sorted(old.values(), key=place), TrialRow)
+    write_rows(plan.table, sorted([*others, *ours], key=place), TrialRow)
+    return ours
 
 
 def _numbered(plan: SearchPlan, cell: CellSearch, rows: Iterable[TrialRow]) -> dict[int, TrialRow]:
