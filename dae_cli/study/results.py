@@ -67,16 +67,12 @@ def write_results(
     filters.csv, figures.csv, REPORT.md and its figures. The same arguments give the same bytes.
 
     Args:
-        out: the folder that is written to.
         rows: of runs.csv, in its order.
         command: that the reports say made them.
-        machine: that REPORT.md says it was written on, such as `AMD EPYC, 2 cores`; this one
-            unless given.
-        source: the results folder whose run folders, curves.csv, wrong_rows.csv, mcnemar.csv,
-            filters.csv and pictures are read; `out` unless given.
+        machine: that REPORT.md says it was written on; this one unless given.
+        source: the results folder that is read; `out` unless given.
         draw: whether pictures are drawn; the reports name them either way.
-        data: by data set, what is here; without it, figures of the data themselves stay as they
-            are.
+        data: by data set, what is here; figures of others stay as they are.
 
     Raises:
         RunFolderError: what a file of the source or a run's folder holds is damaged.
@@ -112,15 +108,8 @@ def write_tables(
 ) -> tuple[list[TableRow], list[RunComparison]]:
     """Write settings.yaml, runs.csv and, of a table's study, table, comparisons and wrong rows.
 
-    The caller holds the lock of the tables.
-
-    Args:
-        rows: of runs.csv, in its order.
-        source: the results folder that is read; `out` unless given.
-        new: rows of runs that have just ended, whose curves and sheets of filters are written too.
-
-    Returns:
-        The rows of table.csv and of mcnemar.csv.
+    As `write_results`; of runs that have just ended, `new`, curves and sheets of filters as well.
+    Returns the rows of table.csv and of mcnemar.csv.
     """
     write_text(out / SETTINGS, settings_text(with_lowest_seeds(study, rows)))
     write_rows(out / RUNS_CSV, rows, RunRow)
