@@ -97,6 +97,8 @@ KEYS: Mapping[str, Sequence[str]] = {
     FIGURES_CSV: ("figure", "run"),
 }
 """Columns that tell the rows of a file apart."""
+FILES = (*KEYS, SETTINGS, TRIED_MD, REPORT, PAGE)
+"""Those that follow from the rows; some are of studies of a table alone, or on filters."""
 READ: Mapping[str, Any] = {
     WRONG_ROWS_CSV: SavedWrongRows,
     MCNEMAR_CSV: RunComparison,
@@ -214,8 +216,7 @@ class _Verifier:
     def check_files(self, rows: Sequence[RunRow]) -> None:
         """Write the results of the rows again, and compare every file with its like."""
         out, source, written, findings = self._out, self._source, self._written, self.findings
-        for folder in (source, written):
-            folder.mkdir(exist_ok=True)
+        source.mkdir(exist_ok=True)
         for path in out.absolute().iterdir():
             kind = READ.get(path.name)
             if kind and findings.attempt(path.name, read_rows, path, kind) is None:
@@ -233,16 +234,16 @@ class _Verifier:
             source=source,
             draw=False,
         )
-        for path in sorted(written.iterdir()):
-            name = path.name
-            if (source / name).exists():
+        for name in FILES:
+            is_written, is_there = (written / name).exists(), (out / name).exists()
+            if is_written and (source / name).exists():
                 findings.attempt(name, self._compare_file, name)
-            elif not (out / name).exists() and name not in ADDED_LATER:
+            elif is_written and not is_there and name not in ADDED_LATER:
                 command = f"dae replicate {self._study.name}"
                 why = f"is not written yet; {command} writes it, and runs only what is not done"
                 findings.cannot_check(name, why)
-        if results and (out / TRIED_MD).exists() and not (written / TRIED_MD).exists():
-            findings.compare(TRIED_MD, "file", "is there", "")
+            elif is_there and not is_written and results:
+                findings.compare(name, "file", "is there", "")
 
     def _compare_file(self, name: str) -> None:
         if name == PAGE and not (self._out / REPORT).exists():
