@@ -83,7 +83,25 @@ def write_results(
     study = with_lowest_seeds(study, rows)
     machine = f"{cpu_name()}, {cores()} cores" if machine is None else machine
     if study.is_filter_study:
-        return _write_filter_study(study, out, rows, command, machine, source, draw, data)
+        measured = measured_runs(source, rows)
+        write_rows(out / FILTERS_CSV, unit_rows(measured), UnitRow)
+        write_rows(out / FIGURES_CSV, figure_rows(study, measured), FigureRow)
+        if draw:
+            save_figures(study, out, source, rows, data)
+        figures = [
+            ShownFigure(
+                figure,
+                name if any((folder / name).exists() for folder in (out, source)) else "",
+                source_of(study, figure, rows),
+                check_claim(figure, measured),
+            )
+            for figure in study.figures
+            for name in [picture_of(figure)]
+        ]
+        filter_report = FilterReport(study, command, machine, rows, figures, measured)
+        write_text(out / REPORT, report_markdown(filter_report))
+        claims = [f"{s.figure.name}: {s.check.sentence}" for s in figures if s.check]
+        return Results(out / REPORT, claims=claims)
     saved = read_saved_runs(source)
     report = table_report(study, source, rows, table, tests, saved, command, machine)
     write_curves(out, report.curves)
@@ -120,34 +138,3 @@ def write_tables(
     tests = write_comparisons(out, rows, source or out)
     add_runs(study, out, [row for row in new if not row.error], rows)
     return table, tests
-
-
-def _write_filter_study(
-    study: ResolvedStudy,
-    out: Path,
-    rows: Sequence[RunRow],
-    command: str,
-    machine: str,
-    source: Path,
-    draw: bool,
-    data: Mapping[str, Prepared],
-) -> Results:
-    measured = measured_runs(source, rows)
-    write_rows(out / FILTERS_CSV, unit_rows(measured), UnitRow)
-    write_rows(out / FIGURES_CSV, figure_rows(study, measured), FigureRow)
-    if draw:
-        save_figures(study, out, source, rows, data)
-    figures = [
-        ShownFigure(
-            figure,
-            name if any((folder / name).exists() for folder in (out, source)) else "",
-            source_of(study, figure, rows),
-            check_claim(figure, measured),
-        )
-        for figure in study.figures
-        for name in [picture_of(figure)]
-    ]
-    report = FilterReport(study, command, machine, rows, figures, measured)
-    write_text(out / REPORT, report_markdown(report))
-    claims = [f"{s.figure.name}: {s.check.sentence}" for s in figures if s.check]
-    return Results(out / REPORT, claims=claims)
