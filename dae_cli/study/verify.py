@@ -151,14 +151,14 @@ class _Verifier:
     def recount(self, rows: Sequence[RunRow], data: RecordedData) -> list[RunRow]:
         """Return the rows as recomputed; as recorded where a run is elsewhere or damaged."""
         findings, rows_again, recomputed = self.findings, [], []
-        there = {row.cell for row in rows}
-        for cell in self._cells:
-            if cell not in there:
-                self._note(f"{cell}: no run of it in {RUNS_CSV}")
+        for cell in [c for c in self._cells if all(row.cell != c for row in rows)]:
+            self._note(f"{cell}: no run of it in {RUNS_CSV}")
         for row in rows:
             experiment = self._check_settings(row)
             again, place = row, f"{RUNS}/{row.run}"
-            if self._is_here(row):
+            if why := self._why_not_here(row):
+                findings.cannot_check(place, why)
+            else:
                 run = _Recount(row, self._out / place, self._source / place)
                 again = run.row_again(experiment, self._study.reference, data)
                 findings.add(run.findings, place)
@@ -192,26 +192,22 @@ class _Verifier:
         self.findings.compare(RUNS_CSV, f"{row.run}: run", row.run, name)
         return experiment
 
-    def _is_here(self, row: RunRow) -> bool:
-        """Tell whether a run is done and its folder is here; record why not."""
-        findings, place = self.findings, f"{RUNS}/{row.run}"
-        command, is_name = f"dae replicate {self._study.name}", is_run_name(row.run)
+    def _why_not_here(self, row: RunRow) -> str:
+        """Tell why a run has no folder to be counted again; empty if it has one."""
+        folder, command = self._out / RUNS / row.run, f"dae replicate {self._study.name}"
         if row.error:
-            if is_name and (self._out / place / STATUS).exists():
-                findings.compare(RUNS_CSV, f"{row.run}: error", row.error, "the run is done")
-            findings.cannot_check(place, f"failed ({row.error}); {command} tries again")
-        elif not is_name:
-            why = f"run is {row.run!r}, expected the name of a folder in {RUNS}"
-            findings.cannot_check(RUNS_CSV, why)
-        elif not (self._out / place).is_dir():
-            makes = "makes them"
-            if row.numerics != NUMERICS_VERSION:
-                makes = f"makes runs with numerics {NUMERICS_VERSION} in place of {row.numerics}"
-            why = "is not here: run folders are not committed with the results"
-            findings.cannot_check(place, f"{why}; {command} {makes}")
-        else:
-            return True
-        return False
+            if is_run_name(row.run) and (folder / STATUS).exists():
+                what = f"{row.run}: error"
+                self.findings.compare(RUNS_CSV, what, row.error, "the run is done")
+            return f"failed ({row.error}); {command} tries again"
+        if not is_run_name(row.run):
+            return "expected the name of a folder"
+        if folder.is_dir():
+            return ""
+        makes = "makes them"
+        if row.numerics != NUMERICS_VERSION:
+            makes = f"makes runs with numerics {NUMERICS_VERSION} in place of {row.numerics}"
+        return f"is not here: run folders are not committed with the results; {command} {makes}"
 
     def check_files(self, rows: Sequence[RunRow]) -> None:
         """Write the results of the rows again, and compare every file with its like."""
@@ -287,8 +283,8 @@ class _Recount:
         has, now = flat_settings(config), flat_settings(wanted or config)
         for name in dict.fromkeys([*has, *now]):
             compare(CONFIG, name, has.get(name), now.get(name))
-        if not attempt("", self._count, config, status, env, data):
-            self._link(WRONG_ROWS)
+        self._link(WRONG_ROWS)  # as long as it is not written again
+        attempt("", self._count, config, status, env, data)
         # A cell of these settings may have been renamed since the run was made.
         cell = self._row.cell if wanted and has == now else status.cell
         recorded = status.data_origin, status.data_sha256, status.data_source
@@ -314,8 +310,8 @@ class _Recount:
 
     def _count(
         self, config: AnyExperiment, status: Status, env: Environment, data: RecordedData
-    ) -> bool:
-        """Count the errors again, or measure the filters; tell whether that could be done."""
+    ) -> None:
+        """Count the errors again, or measure the filters."""
         sha256 = status.data_sha256
         if isinstance(config, SvmExperiment):
             dataset = data.dataset_for(self._folder, config, status)
@@ -324,18 +320,18 @@ class _Recount:
             args = self._folder, config, sha256
             state = self.findings.attempt(CHECKPOINT, load_network, *args)
             if state is None:
-                return False
+                return
             self._link(CHECKPOINT)
             self._compare_file(METRICS, metrics_csv(state.history))
             if isinstance(config, FilterExperiment):
                 units = measures_of(state.layers[0].weight.numpy(), config.dataset)
                 self._compare_file(FILTERS_CSV, rows_to_csv(units, UnitMeasures))
                 self.is_counted = (self._folder / FILTERS_CSV).exists()
-                return True
+                return
             dataset = data.dataset_for(self._folder, config, status)
             wrong = self._count_network(state, dataset)
         if wrong is None:
-            return False
+            return
         self._columns |= {"n_test": len(wrong), "n_wrong": int(wrong.sum())}
         if self._row.remark:  # rows of earlier versions have none
             self._columns["remark"] = remark_on(wrong, dataset.test.labels)
@@ -348,7 +344,6 @@ class _Recount:
             had, now = ("wrong" if rows[differ[0]] else "right" for rows in (recorded, wrong))
             self.findings.compare(WRONG_ROWS, f"test row {differ[0]}{more}", had, now, self._how)
         self.is_counted = True
-        return True
 
     def _count_network(self, state: TrainingState, dataset: Dataset) -> NDArray[np.bool_]:
         """Return which test rows the best network gets wrong; compare its validation errors."""
