@@ -56,8 +56,7 @@ def evaluate_run(
     An SVM is trained on training and validation rows together, so that on those its errors say
     nothing of rows that it has not seen.
 
-    Raises:
-        RunFolderError: not a finished run, damaged, or trained on other data than there is now.
+    Raises RunFolderError: not a finished run, damaged, or trained on other data than there is now.
     """
     folder, status, experiment = finished_run(folder)
     if isinstance(experiment, FilterExperiment):
@@ -93,8 +92,7 @@ def evaluate_run(
 def finished_run(folder: Path) -> tuple[Path, Status, AnyExperiment]:
     """Return the folder of a finished run, also where its rename is lacking, and what it records.
 
-    Raises:
-        RunFolderError: not a finished run, or damaged.
+    Raises RunFolderError: not a finished run, or damaged.
     """
     if not folder.exists() and (partial := folder.with_name(folder.name + PARTIAL)).exists():
         folder = partial
@@ -109,8 +107,7 @@ def finished_run(folder: Path) -> tuple[Path, Status, AnyExperiment]:
 def load_network(folder: Path, experiment: PretrainedExperiment, data_sha256: str) -> TrainingState:
     """Read the checkpoint of a finished run of these settings and data.
 
-    Raises:
-        RunFolderError: it is missing, damaged, of another run, or has no fine-tuned network.
+    Raises RunFolderError: it is missing, damaged, of another run, or has no fine-tuned network.
     """
     path = folder / CHECKPOINT
     state = load_checkpoint(path, expected_of(experiment, data_sha256))
@@ -130,17 +127,12 @@ class RecordedData:
     def dataset_for(
         self, folder: Path, experiment: Experiment | SvmExperiment, status: Status
     ) -> Dataset:
-        """Return the rows that the run in a folder used.
-
-        Raises:
-            DaeError: they cannot be had, or what is here has another digest.
-        """
+        """Return the rows that the run in a folder used; raises as `recorded_data` does."""
         key = (experiment.dataset, status.data_sha256, status.data_origin)
         if key != self._key:
             self._key = key
-            name = experiment.dataset
             try:
-                data = recorded_data(folder, name, status, self._data_dir, self._note)
+                data = recorded_data(folder, key[0], status, self._data_dir, self._note)
                 self._dataset = load(data)
             except DaeError as error:  # the other runs of this set need not try again
                 self._dataset = error
@@ -154,9 +146,7 @@ def recorded_data(
 ) -> Prepared:
     """Return the data set that a run was trained on.
 
-    Raises:
-        DownloadError: it is not here.
-        RunFolderError: what there is now has another digest.
+    Raises DownloadError: it is not here; RunFolderError: what is here has another digest.
     """
     had = f"{folder}: was trained on {name} with SHA-256 {status.data_sha256[:12]}…"
     # Whatever was accepted then: the digest says whether this is the same.

@@ -42,8 +42,7 @@ class Agreement:
 def reference_rows(folder: Path) -> list[ReferenceRow]:
     """Return the reference rows of the study in a folder; none where it has no such file.
 
-    Raises:
-        RunFolderError: the file cannot be read, or is not as dae writes it.
+    Raises RunFolderError: the file cannot be read, or is not as dae writes it.
     """
     return read_rows(folder / REFERENCE_CSV, ReferenceRow)
 
@@ -57,8 +56,7 @@ def is_reference(row: RunRow, rows: Sequence[ReferenceRow]) -> bool:
 def agreement(study: ResolvedStudy, rows: Sequence[RunRow]) -> Agreement | None:
     """Compare finished runs of a study with its reference rows; None where it has none.
 
-    Raises:
-        RunFolderError: the file of reference rows is not as dae writes it.
+    Raises RunFolderError: the file of reference rows is not as dae writes it.
     """
     experiments = {cell.cell: cell.experiment for cell in study.all_cells}
     done = [row for row in rows if not row.error and row.cell in experiments]

@@ -62,9 +62,7 @@ def write_results(
 ) -> Results:
     """Write every file of a results folder but the runs' own; the caller holds its lock.
 
-    settings.yaml and runs.csv; of a table's study table.csv, mcnemar.csv, wrong_rows.csv,
-    curves.csv, REPORT.md, report.html, plots and sheets of filters; of a study on filters
-    filters.csv, figures.csv, REPORT.md and its figures. The same arguments give the same bytes.
+    The same arguments give the same bytes.
 
     Args:
         rows: of runs.csv, in its order.

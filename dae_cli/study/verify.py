@@ -120,8 +120,7 @@ def verify_study(
     The results are only read. What is damaged or not here is listed, and the rest is checked.
     `note` is called with what takes time, and the outcome of each run.
 
-    Raises:
-        RunFolderError: there are no results, or runs.csv cannot be read.
+    Raises RunFolderError: there are no results, or runs.csv cannot be read.
     """
     use_one_thread()
     path = runs_csv_of(study.name, out)
@@ -295,8 +294,7 @@ class _Recount:
     def _row_of(self, job: Job, status: Status, env: Environment) -> RunRow:
         """Return the row that the records and what was counted come to.
 
-        Raises:
-            RunFolderError: the records are of another kind of run.
+        Raises RunFolderError: the records are of another kind of run.
         """
         if status.n_test is None:
             return done_row(job, status, env)

@@ -25,11 +25,7 @@ _REMEDY = "remove the folder of the run to have dae replicate make it again"
 
 
 def save_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
-    """Write wrong_rows.npy whole, from what is True for each test row classified wrongly.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Write wrong_rows.npy whole, from what is True for each wrong test row; or OutputError."""
     content = io.BytesIO()
     np.save(content, np.packbits(wrong), allow_pickle=False)
     write_whole(folder / WRONG_ROWS, content.getvalue(), make_folder=False)
@@ -45,8 +41,7 @@ def remark_on(wrong: NDArray[np.bool_], labels: NDArray[np.integer[Any]]) -> str
 def load_wrong_rows(folder: Path, n_test: int, n_wrong: int | None) -> NDArray[np.bool_]:
     """Read wrong_rows.npy of a run with so many test rows, so many of them wrong, if given.
 
-    Raises:
-        RunFolderError: it is missing or damaged, or has other counts.
+    Raises RunFolderError: it is missing or damaged, or has other counts.
     """
     path, shape = folder / WRONG_ROWS, (-(-n_test // 8),)
     try:
@@ -67,8 +62,7 @@ def load_wrong_rows(folder: Path, n_test: int, n_wrong: int | None) -> NDArray[n
 def unpack(bits: bytes, n_test: int, n_wrong: int | None) -> NDArray[np.bool_]:
     """Return which of so many test rows are wrong, so many of them, if given.
 
-    Raises:
-        ValueError: the bits are of another number of rows, or of wrong ones.
+    Raises ValueError: the bits are of another number of rows, or of wrong ones.
     """
     if len(bits) != -(-n_test // 8):
         raise ValueError(f"holds {len(bits)} bytes, expected {-(-n_test // 8)}, a bit a row")
