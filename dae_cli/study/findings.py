@@ -52,19 +52,20 @@ class Findings:
     reference: Agreement | None = None
     """The runs that were recomputed beside the study's reference rows, if it has any."""
 
+    how = ""
+    """How values are computed again from here on, if not as in the run."""
+
     @property
     def agrees(self) -> bool:
         """Whether every run was recomputed and nothing differs."""
         return not self.differences and not self.unchecked
 
-    def compare(
-        self, place: str, what: str, recorded: object, recomputed: object, how: str = ""
-    ) -> None:
-        """Record two values that differ; `how` says how the second was computed."""
+    def compare(self, place: str, what: str, recorded: object, recomputed: object) -> None:
+        """Record two values that differ."""
         if recorded == recomputed:
             return
         ours, again = (NOTHING if v is None or v == "" else str(v) for v in (recorded, recomputed))
-        mismatch = Mismatch(place, what, ours, again + how)
+        mismatch = Mismatch(place, what, ours, again + self.how)
         if mismatch not in self.differences:
             self.differences.append(mismatch)
 
@@ -101,23 +102,19 @@ class Findings:
         ours, again = _by_key(recorded, key), _by_key(recomputed, key)
         if recorded.partition("\n")[0] == recomputed.partition("\n")[0]:
             for name in dict.fromkeys([*ours, *again]):
-                if name not in ours:
-                    values.append((name, "no row", "a row"))
-                elif name not in again:
-                    values.append((name, "a row", "no row"))
-                else:
-                    values += [
-                        (f"{name}: {column}", ours[name][column], value)
-                        for column, value in again[name].items()
-                        if ours[name][column] != value
-                    ]
+                row, row_again = ours.get(name), again.get(name)
+                if row is None or row_again is None:
+                    there = "no row" if row is None else "a row"
+                    values.append((name, there, "a row" if row is None else "no row"))
+                    continue
+                for column, value in row_again.items():
+                    if row[column] != value:
+                        values.append((f"{name}: {column}", row[column], value))
         if not values:
             self.compare_lines(place, recorded, recomputed)
-        if (more := len(values) - _MOST_VALUES) > 0:
-            what, value, value_again = values[_MOST_VALUES - 1]
-            values[_MOST_VALUES - 1 :] = [(f"{what} and {more} more", value, value_again)]
-        for what, value, value_again in values:
-            self.compare(place, what, value, value_again)
+        more = f" and {len(values) - _MOST_VALUES} more" if len(values) > _MOST_VALUES else ""
+        for k, (what, value, value_again) in enumerate(values[:_MOST_VALUES], start=1):
+            self.compare(place, what + more * (k == _MOST_VALUES), value, value_again)
 
     def add(self, others: Findings, folder: str) -> None:
         """Add what was found in a folder."""

@@ -261,8 +261,6 @@ class _Recount:
         """Whether its errors were counted again, or its filters measured."""
         self._columns: dict[str, Any] = {}
         """Columns of runs.csv that were computed again; status.json has them as well."""
-        self._how = ""
-        """How they were computed, if not as in the run."""
 
     def row_again(
         self, wanted: AnyExperiment | None, reference: Reference, data: RecordedData
@@ -279,31 +277,24 @@ class _Recount:
             return self._row
         self._again.mkdir(parents=True)
         compare(STATUS, "state", status.state, "done")
-        has, now = flat_settings(config), flat_settings(wanted or config)
-        for name in dict.fromkeys([*has, *now]):
-            compare(CONFIG, name, has.get(name), now.get(name))
+        settings, now = flat_settings(config), flat_settings(wanted or config)
+        for name in dict.fromkeys([*settings, *now]):
+            compare(CONFIG, name, settings.get(name), now.get(name))
         self._link(WRONG_ROWS)  # as long as it is not written again
         attempt("", self._count, config, status, env, data)
         # A cell of these settings may have been renamed since the run was made.
-        cell = self._row.cell if wanted and has == now else status.cell
+        cell = self._row.cell if wanted and settings == now else status.cell
         recorded = status.data_origin, status.data_sha256, status.data_source
         source = Prepared(config.dataset, folder, *recorded, trust_of(status, config.dataset))
         job = Job(cell, config, source, folder, reference=reference)
-        return attempt("", self._row_of, job, status, env) or self._row
-
-    def _row_of(self, job: Job, status: Status, env: Environment) -> RunRow:
-        """Return the row that the records and what was counted come to.
-
-        Raises RunFolderError: the records are of another kind of run.
-        """
-        if status.n_test is None:
-            return done_row(job, status, env)
-        again = done_row(job, replace(status, **self._columns), env)
-        recorded, texts = column_texts(status), column_texts(again)
+        columns = self._columns if status.n_test is not None else {}
+        again = attempt("", lambda: done_row(job, replace(status, **columns), env))
+        if again is None:
+            return self._row
+        had, has = column_texts(status), column_texts(again)
         for name in (*MEASURED, "selected"):
-            if recorded[name]:  # earlier versions did not write them all
-                how = self._how if name in self._columns else ""
-                self.findings.compare(STATUS, name, recorded[name], texts[name], how)
+            if had[name]:  # earlier versions did not write them all
+                compare(STATUS, name, had[name], has[name])
         return again
 
     def _count(
@@ -340,7 +331,7 @@ class _Recount:
         if recorded is not None and (differ := np.flatnonzero(recorded != wrong)).size:
             more = f" and {differ.size - 1} more" if differ.size > 1 else ""
             had, now = ("wrong" if rows[differ[0]] else "right" for rows in (recorded, wrong))
-            self.findings.compare(WRONG_ROWS, f"test row {differ[0]}{more}", had, now, self._how)
+            self.findings.compare(WRONG_ROWS, f"test row {differ[0]}{more}", had, now)
         self.is_counted = True
 
     def _count_network(self, state: TrainingState, dataset: Dataset) -> NDArray[np.bool_]:
@@ -349,9 +340,9 @@ class _Recount:
         engine = engine_for_counting(self._folder)
         here = (engine.name, engine.device.type, NUMERICS_VERSION)
         if (self._row.engine, self._row.device, self._row.numerics) != here:
-            self._how = " (counted with {} on {}, numerics {})".format(*here)
+            self.findings.how = " (counted with {} on {}, numerics {})".format(*here)
         invalid = count_wrong(state.best, dataset.valid, engine)
-        self.findings.compare(CHECKPOINT, "best_wrong", state.best_wrong, invalid, self._how)
+        self.findings.compare(CHECKPOINT, "best_wrong", state.best_wrong, invalid)
         self._columns = {
             "valid_error_percent": 100.0 * invalid / len(dataset.valid),
             "best_epoch": state.best_epoch,
@@ -381,8 +372,8 @@ class _Recount:
         elif best is not None and env.cpu == cpu_name():
             (again,) = SvmTrials(dataset, experiment.seed).try_kernel(best.kernel, [best.C])
             for name in ("n_wrong", "n_support", "converged"):
-                what = f"{best.kernel} C {best.C:g}: {name}"
-                compare(TRIALS, what, getattr(best, name), getattr(again, name), " (trained again)")
+                what = f"{best.kernel} C {best.C:g}, trained again: {name}"
+                compare(TRIALS, what, getattr(best, name), getattr(again, name))
         return svm.wrong_rows(dataset.test)
 
     def _best_trial(self, experiment: SvmExperiment, dataset: Dataset) -> Trial:
