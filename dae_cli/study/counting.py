@@ -132,23 +132,23 @@ class RecordedData:
         if key != self._key:
             self._key = key
             try:
-                data = recorded_data(folder, key[0], status, self._data_dir, self._note)
-                self._dataset = load(data)
+                self._dataset = load(recorded_data(key[0], status, self._data_dir, self._note))
             except DaeError as error:  # the other runs of this set need not try again
                 self._dataset = error
         if isinstance(self._dataset, DaeError):
-            raise self._dataset
+            kind = RunFolderError if self._dataset.exit_code == 2 else DownloadError
+            raise kind(f"{folder}: {self._dataset}") from self._dataset
         return dataset_for(experiment, self._dataset)
 
 
 def recorded_data(
-    folder: Path, name: str, status: Status, data_dir: Path | None, note: Callable[[str], None]
+    name: str, status: Status, data_dir: Path | None, note: Callable[[str], None]
 ) -> Prepared:
     """Return the data set that a run was trained on.
 
     Raises DownloadError: it is not here; RunFolderError: what is here has another digest.
     """
-    had = f"{folder}: was trained on {name} with SHA-256 {status.data_sha256[:12]}…"
+    had = f"the run was trained on {name} with SHA-256 {status.data_sha256[:12]}…"
     # Whatever was accepted then: the digest says whether this is the same.
     options = DataOptions(data_dir, status.data_origin, accept_unverified=True)
     try:
