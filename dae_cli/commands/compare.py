@@ -27,7 +27,6 @@ def compare(
             metavar="A B...",
             help="Studies or folders of results, for all of their cells; STUDY/CELL or "
             "FOLDER/CELL; run folders.",
-            show_default=False,
         ),
     ],
     baseline: Annotated[
@@ -35,7 +34,6 @@ def compare(
         typer.Option(
             metavar="A",
             help="What the others are compared with, or a cell of it.  [default: the first]",
-            show_default=False,
         ),
     ] = "",
     form: Annotated[

@@ -24,7 +24,6 @@ FailIf = Annotated[
         metavar="CONDITION",
         help="Exit code 1 where a result is so, such as verdict=worse or "
         "'test_error_percent>20'; repeatable.",
-        show_default=False,
     ),
 ]
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {

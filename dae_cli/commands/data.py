@@ -32,12 +32,8 @@ from dae_cli.study.run.filters import as_shown
 
 ALL = "all"
 
-Names = Annotated[
-    list[str], typer.Argument(metavar="NAME", help="Sets, or all.", show_default=False)
-]
-NamesOrAll = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME", help="Sets; default: all.", show_default=False)
-]
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Sets, or all.")]
+NamesOrAll = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Sets; default: all.")]
 
 data = typer.Typer(
     no_args_is_help=True,
@@ -134,14 +130,13 @@ def verify(
 
 @data.command(epilog="Example: dae data show bg-img --out bg-img.png")
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A set.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A set.")],
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.png",
             parser=file,
             help="The picture.  [default: NAME-ORIGIN.png, here]",
-            show_default=False,
         ),
     ] = None,
     split: Annotated[SplitName, typer.Option(help="The rows to show.")] = "train",

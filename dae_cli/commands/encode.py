@@ -36,7 +36,6 @@ def encode(
         typer.Argument(
             metavar="RUN",
             help="A run folder, or an experiment that has a finished run under results/.",
-            show_default=False,
         ),
     ],
     out: Annotated[
@@ -46,7 +45,6 @@ def encode(
             parser=file,
             help="codes.npz or codes.csv; or a .png, .svg or .pdf: a picture of rows clean, "
             "corrupted and reconstructed.",
-            show_default=False,
         ),
     ],
     data: Annotated[
@@ -55,7 +53,6 @@ def encode(
             metavar="FILE",
             help="Other rows: an .npz, a .csv or .tsv, a folder of images, or the .yaml that "
             "declares them.  [default: the run's data]",
-            show_default=False,
         ),
     ] = None,
     layer: Annotated[
@@ -64,7 +61,6 @@ def encode(
             min=1,
             metavar="N",
             help="1 is the lowest.  [default: the last one; to reconstruct, 1]",
-            show_default=False,
         ),
     ] = None,
     pretrained: Annotated[

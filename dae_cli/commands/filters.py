@@ -65,7 +65,6 @@ def filters(
             metavar="RUN|EXPERIMENT",
             help="Run folders, or experiments that have a finished run under results/; "
             "several are drawn side by side.",
-            show_default=False,
         ),
     ],
     layer: Annotated[
@@ -81,7 +80,6 @@ def filters(
         typer.Option(
             metavar="ROWSxCOLUMNS",
             help="The first units, row by row.  [default: 10x10]",
-            show_default=False,
         ),
     ] = None,
     sort: Annotated[
@@ -96,7 +94,6 @@ def filters(
         typer.Option(
             metavar="I,J,…",
             help="Only these units, large: a row for each, a column for each run.",
-            show_default=False,
         ),
     ] = None,
     scale: Annotated[
@@ -110,7 +107,6 @@ def filters(
             parser=file,
             help="The picture: .png, or for print .svg or .pdf.  [default: filters-RUN.png or "
             "filters-side-by-side.png, here; zoom-… with --units]",
-            show_default=False,
         ),
     ] = None,
     animate: Annotated[
@@ -120,7 +116,6 @@ def filters(
             parser=file,
             help="Train the first layer of one experiment again, and draw it while it learns: "
             "a .gif.",
-            show_default=False,
         ),
     ] = None,
     data_dir: DataDir = None,

@@ -48,7 +48,6 @@ def ls(
         typer.Argument(
             metavar="STUDY",
             help="Name or path of a study, to list its cells.  [default: list all studies]",
-            show_default=False,
         ),
     ] = None,
     form: Format = "table",

@@ -28,7 +28,6 @@ def new(
         typer.Argument(
             metavar="FOLDER",
             help="The folder of the study, whose name its results will have.",
-            show_default=False,
         ),
     ],
     data: Annotated[
@@ -37,7 +36,6 @@ def new(
             metavar="FILE",
             parser=with_home,
             help="A .csv or .tsv, an .npz, or a folder of images by class.",
-            show_default=False,
         ),
     ],
     label_name: Annotated[
@@ -47,7 +45,6 @@ def new(
             metavar="NAME",
             help="The column of a table, or the key of an .npz, with the labels.  [default: one "
             "that is called label, target, class or y; the last column if no other is text]",
-            show_default=False,
         ),
     ] = None,
     unlabelled: Annotated[
@@ -60,7 +57,6 @@ def new(
             metavar="HEIGHTxWIDTH",
             help="The image that each row is, such as 28x28, or 32x32x3 of colours; images of a "
             "folder are brought to it.",
-            show_default=False,
         ),
     ] = None,
 ) -> None:

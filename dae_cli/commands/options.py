@@ -94,14 +94,11 @@ Overrides = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Change a setting: pretrain.epochs=10 or 'model.hidden=[1000,1000]'; repeatable.",
-        show_default=False,
     ),
 ]
 Study = Annotated[
     str,
-    typer.Argument(
-        metavar="STUDY", help="Name (dae ls lists them) or path of a study.", show_default=False
-    ),
+    typer.Argument(metavar="STUDY", help="Name (dae ls lists them) or path of a study."),
 ]
 StudyOrResults = Annotated[
     str,
@@ -109,7 +106,6 @@ StudyOrResults = Annotated[
         metavar="STUDY",
         help="Name (dae ls lists them) or path of a study, or a folder of results, which records "
         "its own settings.",
-        show_default=False,
     ),
 ]
 ResultsFolder = Annotated[
@@ -119,7 +115,6 @@ ResultsFolder = Annotated[
         metavar="DIR",
         parser=folder,
         help="Folder of the results.  [default: results/STUDY; with --set a folder of its own]",
-        show_default=False,
     ),
 ]
 Jobs = Annotated[
@@ -130,7 +125,6 @@ Jobs = Annotated[
         min=1,
         metavar="N",
         help="Runs at a time, one thread each.  [default: the cores; or the cluster's workers]",
-        show_default=False,
     ),
 ]
 DataDir = Annotated[
@@ -141,7 +135,6 @@ DataDir = Annotated[
         parser=existing_folder,
         help="Your copies of the data sets: the original .zip, unpacked .amat, or .npz.  "
         "[default: DAE_DATA_DIR]",
-        show_default=False,
     ),
 ]
 AcceptUnverified = Annotated[
@@ -162,7 +155,6 @@ Photos = Annotated[
         parser=existing_folder,
         help="Your photographs, for what is trained on patches of them.  "
         "[default: those that scikit-image and scikit-learn ship]",
-        show_default=False,
     ),
 ]
 DataOrigin = Annotated[
@@ -171,7 +163,6 @@ DataOrigin = Annotated[
         "--origin",
         help="Accept these data only.  [default: the first there is of: your files, the cache, "
         "the original's download, regeneration]",
-        show_default=False,
     ),
 ]
 DeviceOption = Annotated[
@@ -193,7 +184,6 @@ Scheduler = Annotated[
         metavar="ADDRESS",
         help="Run on the workers of the Dask cluster whose scheduler is at tcp://HOST:PORT; all "
         "machines share the folder of the results.  [default: run on this machine]",
-        show_default=False,
     ),
 ]
 Format = Annotated[

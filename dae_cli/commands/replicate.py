@@ -56,14 +56,11 @@ def replicate(
         typer.Option(
             metavar="CELL",
             help="Run this cell only, or those of a glob; repeatable.",
-            show_default=False,
         ),
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(
-            min=1, metavar="N", help="Run each cell with N seeds.  [default: 1]", show_default=False
-        ),
+        typer.Option(min=1, metavar="N", help="Run each cell with N seeds.  [default: 1]"),
     ] = None,
     jobs: Jobs = None,
     scheduler: Scheduler = None,

@@ -18,7 +18,6 @@ def show(
         typer.Argument(
             metavar="EXPERIMENT",
             help="Name or path of an experiment or a study.",
-            show_default=False,
         ),
     ],
     overrides: Overrides = None,

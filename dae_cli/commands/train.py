@@ -39,7 +39,6 @@ def train(
         typer.Argument(
             metavar="EXPERIMENT",
             help="Name (dae ls lists them) or path of an experiment.",
-            show_default=False,
         ),
     ],
     overrides: Overrides = None,
@@ -50,7 +49,6 @@ def train(
             max=2**32 - 1,
             metavar="N",
             help="Random seed, instead of the experiment file's.",
-            show_default=False,
         ),
     ] = None,
     device: DeviceOption = "auto",
@@ -65,7 +63,6 @@ def train(
             metavar="DIR",
             parser=folder,
             help="Parent of the run folder.  [default: results/STUDY/runs]",
-            show_default=False,
         ),
     ] = None,
     resume: Annotated[
