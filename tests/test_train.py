@@ -81,9 +81,7 @@ def test_every_epoch_is_reported_in_order_and_the_share_done_grows_to_one(
         if tuned:
             percent = float(row["valid_error_percent"])
             expected.append(Place("finetune", None, epoch, most, cost, percent, share))
-            expected_lines.append(
-                f"finetune {epoch:>2}/20  cost {cost:.4g}  validation error {percent:.2f} %"
-            )
+            expected_lines.append(f"finetune {epoch:>2}/20  cost {cost:.4g}  valid {percent:.2f} %")
         else:
             layer = int(row["layer"])
             expected.append(Place("pretrain", layer, epoch, 1, cost, None, share))

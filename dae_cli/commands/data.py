@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +17,7 @@ from dae_cli.commands.options import (
     file,
     grid_of_tiles,
 )
-from dae_cli.commands.tables import DASH, as_json, columns, fits
+from dae_cli.commands.tables import DASH, as_json, columns, cut
 from dae_cli.config.names import label
 from dae_cli.config.own_data import SUFFIXES, declared
 from dae_cli.data.cache import load
@@ -59,10 +58,7 @@ def list_(names: NamesOrAll = None, data_dir: DataDir = None, form: Format = "ta
     else:
         header = ("set", "rows", "here", "size", "SHA-256", "would come from")
         rows = [header, *(row for facts in sets for row in _table_rows(facts))]
-        lines = columns(rows)
-        if sys.stdout.isatty() and not fits(lines):
-            lines = columns([(name, here, source) for name, _, here, _, _, source in rows])
-        typer.echo("\n".join(lines))
+        typer.echo("\n".join(cut(columns(rows))))
     if code:
         raise typer.Exit(code)
 

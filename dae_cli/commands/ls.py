@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dae_cli.commands.options import Format
-from dae_cli.commands.tables import DASH, as_json, columns
+from dae_cli.commands.tables import DASH, as_json, columns, cut
 from dae_cli.config.experiments import StudyListing, list_studies, list_study, resolve_study
 from dae_cli.config.names import find_target
 from dae_cli.errors import ConfigError, RunFolderError, plain, shown
@@ -82,10 +80,7 @@ def ls(
         for cell, text in zip(one.study.cells, one.study.reproduces, strict=True):
             rows.append((f"{one.study.name}/{cell}", one.states.get(cell, DASH), text))
     lines = columns([[plain(" ".join(text.split())) for text in row] for row in rows])
-    if sys.stdout.isatty():
-        width = shutil.get_terminal_size().columns
-        lines = [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
-    typer.echo("\n".join(lines))
+    typer.echo("\n".join(cut(lines)))
 
 
 def _listed(study: StudyListing, name: str = "") -> _Listed:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import stat
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -15,7 +13,6 @@ import typer
 
 from dae_cli.commands.errors import show_log
 from dae_cli.engines.names import EngineChoice
-from dae_cli.errors import ConfigError
 from dae_cli.files import with_home
 from dae_cli.machine import cores
 
@@ -27,10 +24,6 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 SplitName = Literal["test", "valid", "train"]
 
 _MOST_TILES = 100
-_YES_OR_NO = {
-    **dict.fromkeys(("1", "true", "yes", "on", "t", "y"), True),
-    **dict.fromkeys(("0", "false", "no", "off", "f", "n"), False),
-}
 
 
 # Paths: `~` is the home folder wherever it appears, quoted or after `=`.
@@ -38,54 +31,26 @@ _YES_OR_NO = {
 
 def folder(text: str) -> Path:
     """A folder, whether it exists or not."""
-    return _path(text, f"Directory {text!r}", is_folder=True)
+    path = with_home(text)
+    if path.is_file():
+        raise typer.BadParameter(f"{text!r} is a file.")
+    return path
 
 
 def existing_folder(text: str) -> Path:
     """A folder that exists."""
     path = folder(text)
-    if _mode(path) is None:
-        raise typer.BadParameter(f"Directory {text!r} does not exist.")
+    if not path.exists():
+        raise typer.BadParameter(f"{text!r} does not exist.")
     return path
 
 
 def file(text: str) -> Path:
     """A file, whether it exists or not."""
-    return _path(text, f"File {text!r}", is_folder=False)
-
-
-def _path(text: str, name: str, *, is_folder: bool) -> Path:
-    try:
-        path = with_home(text)
-    except ConfigError as error:
-        raise typer.BadParameter(str(error)) from None
-    mode = _mode(path)
-    if mode is None:
-        return path
-    if is_folder and stat.S_ISREG(mode):
-        raise typer.BadParameter(f"{name} is a file.")
-    if not is_folder and stat.S_ISDIR(mode):
-        raise typer.BadParameter(f"{name} is a directory.")
-    if not os.access(path, os.R_OK):
-        raise typer.BadParameter(f"{name} is not readable.")
+    path = with_home(text)
+    if path.is_dir():
+        raise typer.BadParameter(f"{text!r} is a directory.")
     return path
-
-
-def _mode(path: Path) -> int | None:
-    """What is there; None where nothing is, or cannot be looked up."""
-    try:
-        return path.stat().st_mode
-    except (OSError, ValueError):
-        return None
-
-
-def yes_or_no(text: str) -> bool:
-    """A switch as an environment variable gives it; BadParameter for anything else."""
-    if (value := _YES_OR_NO.get(text.strip().casefold())) is None:
-        raise typer.BadParameter(
-            f"{text!r} is neither yes nor no, expected 1 or 0, true or false, yes or no"
-        )
-    return value
 
 
 Overrides = Annotated[
@@ -142,7 +107,6 @@ AcceptUnverified = Annotated[
     typer.Option(
         "--accept-unverified",
         envvar="DAE_ACCEPT_UNVERIFIED",
-        parser=yes_or_no,
         help="Use your copies of the data sets even if nothing shows that they are the original; "
         "'unverified' then appears beside every verdict.",
     ),
@@ -238,9 +202,8 @@ def grid_of_tiles(text: str) -> tuple[int, int]:
 
 def list_of_units(text: str) -> list[int]:
     """`12,47` to the units that are named; BadParameter for anything else."""
-    words = [word.strip() for word in text.split(",")]
-    if all(re.fullmatch(r"[0-9]{1,6}", word) for word in words):
-        units = [int(word) for word in words]
+    if re.fullmatch(r"\s*\d{1,6}\s*(,\s*\d{1,6}\s*)*", text, re.ASCII):
+        units = [int(word) for word in text.split(",")]
         if len(set(units)) == len(units) <= _MOST_TILES:
             return units
     raise typer.BadParameter(
@@ -251,13 +214,5 @@ def list_of_units(text: str) -> list[int]:
 
 def command_line() -> str:
     """The command as it was typed, on one line, for the record; `dae` for the program's path."""
-    return " ".join(["dae", *map(_quoted, sys.argv[1:])])
-
-
-def _quoted(word: str) -> str:
-    """As a shell takes it; where it would break the line, as bash does: $'first\\nsecond'."""
-    if word.isprintable():
-        return shlex.quote(word)
-    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
-    plain = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in escaped)
-    return f"$'{''.join(plain)}'"
+    words = (shlex.quote(word) if word.isprintable() else repr(word) for word in sys.argv[1:])
+    return " ".join(["dae", *words])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event, RLock, Thread
@@ -22,7 +23,6 @@ from dae_cli.study.progress import Position, Silent
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.job import Job
 
-_NARROW = 72
 _GUESS_AFTER = 20.0
 """Seconds before the time left is worth guessing."""
 HEARTBEAT_SECONDS = 30.0
@@ -52,11 +52,12 @@ def progress_display(*, quiet: bool = False, single: bool = False) -> Iterator[D
 
 
 class Display(Silent):
-    """Knows the runs by name and how many are over; shows nothing."""
+    """Knows the runs by name and how far they are; shows nothing."""
 
     def __init__(self, single: bool = False) -> None:
         self._single = single
         self._labels: dict[str, str] = {}
+        self._positions: dict[str, Position] = {}
         self._over: set[str] = set()
         self._shares: dict[str, float] = {}
         self._shares_before: dict[str, float] = {}  # that were done before this command
@@ -69,25 +70,39 @@ class Display(Silent):
         They are called by their cell, with the seed where a cell has several.
         """
         self._begin = time.monotonic()
-        cells = [job.cell for job in jobs]
+        cells = Counter(job.cell for job in jobs)
         for job in jobs:
-            seed = f" seed {job.experiment.seed}" if cells.count(job.cell) > 1 else ""
+            seed = f" seed {job.experiment.seed}" if cells[job.cell] > 1 else ""
             self._labels[job.name] = job.cell + seed
+
+    def moved(self, run: str, position: Position) -> None:
+        """Show where a run is; news of another process can come when the run is over."""
+        with self._lock:
+            if run not in self._over:
+                self._positions[run] = position
+                self._shares[run] = position.fraction
+                self._shares_before.setdefault(run, position.fraction)
+                self._show(run, position)
+
+    def finished(self, row: RunRow) -> None:
+        """Show how a run ended, unless the command does."""
+        with self._lock:
+            self._over.add(row.run)
+            self._shares[row.run] = 1.0
+            self._positions.pop(row.run, None)
+            self._remove(row.run, "" if self._single else self._ending(row), bool(row.error))
+
+    def _show(self, run: str, position: Position) -> None:
+        """Where a run is."""
+
+    def _remove(self, run: str, ending: str, is_failed: bool) -> None:
+        """A run that is over, and what is to be said of it, if anything."""
 
     def _label(self, run: str) -> str:
         return self._labels.get(run, run)
 
-    def _is_over(self, run: str) -> bool:
-        """Whether news of the run comes too late; that of other processes can."""
-        return run in self._over
-
     def _total(self) -> int:
         return max(len(self._labels), len(self._over))
-
-    def _note_share(self, run: str, position: Position) -> None:
-        """Remember how far a run is."""
-        self._shares[run] = position.fraction
-        self._shares_before.setdefault(run, position.fraction)
 
     def _time_left(self) -> str:
         """`, about 3 min left` for all runs; empty where it cannot be guessed."""
@@ -114,11 +129,8 @@ class Display(Silent):
 class Lines(Display):
     """Plain lines, one a run, or one an epoch."""
 
-    def __init__(self, single: bool = False) -> None:
-        super().__init__(single)
-        self._muted = False
-        self._written = time.monotonic()
-        self._positions: dict[str, Position] = {}
+    _muted = False
+    _written = 0.0
 
     @contextmanager
     def heartbeat(self) -> Iterator[None]:
@@ -129,6 +141,7 @@ class Lines(Display):
             while not over.wait(HEARTBEAT_SECONDS):
                 self._say_where()
 
+        self._written = time.monotonic()
         thread = Thread(target=beat, daemon=True)
         thread.start()
         try:
@@ -141,46 +154,31 @@ class Lines(Display):
         with self._lock:
             if time.monotonic() - self._written >= HEARTBEAT_SECONDS and self._positions:
                 places = [f"{self._label(r)} {_where(p)}" for r, p in self._positions.items()]
-                self._write(f"running  {', '.join(places)}{self._time_left()}")
+                self.note(f"running  {', '.join(places)}{self._time_left()}")
 
     def note(self, text: str) -> None:
         """One line."""
-        self._write(text)
+        with self._lock:
+            self._written = time.monotonic()
+            try:
+                if not self._muted:
+                    typer.echo(text, err=True)
+                    sys.stderr.flush()
+            except OSError:
+                self._muted = True  # nobody reads it, which is no reason to stop the runs
 
     def started(self, run: str, resumed: bool) -> None:
         """One line."""
-        if not self._is_over(run):
-            self._write(f"{'goes on' if resumed else 'started'}  {self._label(run)}")
+        if run not in self._over:
+            self.note(f"{'goes on' if resumed else 'started'}  {self._label(run)}")
 
-    def moved(self, run: str, position: Position) -> None:
-        """One line where epochs are wanted; nothing is known before the first epoch."""
-        with self._lock:
-            if self._is_over(run):
-                return
-            self._note_share(run, position)
-            self._positions[run] = position
-            if self._single and position.epoch:
-                self._write(_epoch_line(position))
+    def _show(self, run: str, position: Position) -> None:
+        if self._single and position.epoch:  # nothing is known before the first epoch
+            self.note("  ".join([_where(position), *_measured(position)]))
 
-    def finished(self, row: RunRow) -> None:
-        """One line."""
-        with self._lock:
-            self._over.add(row.run)
-            self._shares[row.run] = 1.0
-            self._positions.pop(row.run, None)
-            if not self._single:
-                self._write(self._ending(row))
-
-    def _write(self, text: str) -> None:
-        with self._lock:
-            if self._muted:
-                return
-            self._written = time.monotonic()
-            try:
-                typer.echo(text, err=True)
-                sys.stderr.flush()
-            except OSError:
-                self._muted = True  # nobody reads it, which is no reason to stop the runs
+    def _remove(self, run: str, ending: str, is_failed: bool) -> None:
+        if ending:
+            self.note(ending)
 
 
 class Bars(Display):
@@ -188,7 +186,16 @@ class Bars(Display):
 
     def __init__(self, console: Console, single: bool) -> None:
         super().__init__(single)
-        self.progress = Progress(*_columns(console.width), console=console, transient=True)
+        one_line = Column(no_wrap=True, overflow="ellipsis")
+        self.progress = Progress(
+            TextColumn("{task.description}", table_column=one_line),
+            BarColumn(bar_width=20),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[detail]}", table_column=one_line, style="dim"),
+            console=console,
+            transient=True,
+        )
         self._bars: dict[str, TaskID] = {}
         self._overall: TaskID | None = None
 
@@ -207,32 +214,22 @@ class Bars(Display):
     def started(self, run: str, resumed: bool) -> None:
         """A new bar."""
         with self._lock:
-            if self._is_over(run) or run in self._bars:
-                return
-            detail = "goes on" if resumed else ""
-            self._bars[run] = self.progress.add_task(self._label(run), total=1.0, detail=detail)
+            if run not in self._over and run not in self._bars:
+                detail = "goes on" if resumed else ""
+                self._bars[run] = self.progress.add_task(self._label(run), total=1.0, detail=detail)
 
-    def moved(self, run: str, position: Position) -> None:
-        """The bar moves."""
-        with self._lock:
-            if self._is_over(run):
-                return
-            self.started(run, False)
-            detail = "  ".join(filter(None, (_where(position), _measured(position))))
-            self.progress.update(self._bars[run], completed=position.fraction, detail=detail)
-            self._note_share(run, position)
-            self._count()
+    def _show(self, run: str, position: Position) -> None:
+        self.started(run, False)
+        detail = "  ".join([_where(position), *_measured(position)[-1:]])
+        self.progress.update(self._bars[run], completed=position.fraction, detail=detail)
+        self._count()
 
-    def finished(self, row: RunRow) -> None:
-        """The bar is replaced by a line that stays."""
-        with self._lock:
-            self._over.add(row.run)
-            self._shares[row.run] = 1.0
-            if (bar := self._bars.pop(row.run, None)) is not None:
-                self.progress.remove_task(bar)
-            if not self._single:
-                self.progress.console.print(Text(self._ending(row), "red" if row.error else ""))
-            self._count()
+    def _remove(self, run: str, ending: str, is_failed: bool) -> None:
+        if (bar := self._bars.pop(run, None)) is not None:
+            self.progress.remove_task(bar)
+        if ending:
+            self.progress.console.print(Text(ending, "red" if is_failed else ""))
+        self._count()
 
     def _count(self) -> None:
         if self._overall is None:
@@ -241,17 +238,6 @@ class Bars(Display):
         detail = f"{over} of {total} runs" if over < total else "writing the report"
         detail += self._time_left()
         self.progress.update(self._overall, completed=sum(self._shares.values()), detail=detail)
-
-
-def _columns(width: int) -> list[BarColumn | TextColumn | TimeElapsedColumn]:
-    """The columns of a bar; on a narrow terminal the clock goes first and the bar shrinks."""
-    one_line = Column(no_wrap=True, overflow="ellipsis")
-    name = TextColumn("{task.description}", table_column=one_line)
-    detail = TextColumn("{task.fields[detail]}", table_column=one_line, style="dim")
-    share = TextColumn("{task.percentage:>3.0f} %")
-    if width < _NARROW:
-        return [name, BarColumn(bar_width=8), share, detail]
-    return [name, BarColumn(bar_width=20), share, TimeElapsedColumn(), detail]
 
 
 def _where(position: Position) -> str:
@@ -265,19 +251,11 @@ def _where(position: Position) -> str:
     return f"{position.phase}{layer} {position.epoch:>{width}}/{position.epochs}"
 
 
-def _measured(position: Position) -> str:
-    """The validation error if there is one, else the cost, in few letters."""
+def _measured(position: Position) -> list[str]:
+    """The cost and the validation error, as far as there are any."""
+    if position.phase in ("test", "measure"):
+        return []
+    parts = [] if position.cost is None else [f"cost {position.cost:.4g}"]
     if position.valid_error_percent is not None:
-        return f"valid {position.valid_error_percent:.2f} %"
-    return "" if position.cost is None else f"cost {position.cost:.4g}"
-
-
-def _epoch_line(position: Position) -> str:
-    """One line of a log: where the run is, cost and validation error."""
-    parts = [_where(position)]
-    if position.phase not in ("test", "measure"):
-        if position.cost is not None:
-            parts.append(f"cost {position.cost:.4g}")
-        if position.valid_error_percent is not None:
-            parts.append(f"validation error {position.valid_error_percent:.2f} %")
-    return "  ".join(parts)
+        parts.append(f"valid {position.valid_error_percent:.2f} %")
+    return parts

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dae_cli.commands.conditions import FailIf, conditions, fail, failures
+from dae_cli.commands.conditions import FailIf, conditions, fail_where
 from dae_cli.commands.errors import hint_when_interrupted
 from dae_cli.commands.options import (
     AcceptUnverified,
@@ -128,4 +128,4 @@ def train(
             typer.echo(unknown_commit, err=True)
         if not job.is_svm:
             typer.echo(f"next: dae filters {path}", err=True)
-    fail(failures(asked, [row]))
+    fail_where(asked, [row])
