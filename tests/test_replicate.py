@@ -402,10 +402,8 @@ def test_cells_that_differ_in_their_seed_alone_share_a_run_and_have_a_row_each(
     write_study(Path(), "tiny", cells)
     (Path("experiments") / "tiny" / "rect-25.yaml").unlink()
     every = [("again", "1"), ("again", "2"), ("rect-0", "0"), ("rect-0", "1")]
-    ended = dae("replicate", "tiny", "--seeds", "2").succeeded()
+    dae("replicate", "tiny", "--seeds", "2").succeeded()
     assert cells_of(rows_of(tiny)) == every
-    shown = [re.split(r" {2,}", line)[:2] for line in ended.err.splitlines()[-5:-1]]
-    assert shown == [[row["cell"], row["run"]] for row in rows_of(tiny)]
     for cell in ("again", "rect-0"):  # whose command knows of a row of the other's
         shutil.rmtree(tiny / "runs" / rows_of(tiny)[0]["run"])
         dae("replicate", "tiny", "--only", cell, "--seeds", "2").succeeded()

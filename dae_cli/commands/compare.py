@@ -14,8 +14,7 @@ from dae_cli.commands.tables import DASH, as_json, columns
 from dae_cli.csvfile import csv_text
 
 if TYPE_CHECKING:
-    from dae_cli.study.compare import Comparison
-    from dae_cli.study.contenders import Contender
+    from dae_cli.study.compare import Comparison, Contender
 
 ComparisonFormat = Literal["table", "json", "csv"]
 
@@ -63,7 +62,7 @@ def compare(
 
 def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
     """What the sources name, in their order; and whether they are two or more whole results."""
-    from dae_cli.study.contenders import cells_of_results, grouped_runs, with_distinct_names
+    from dae_cli.study.compare import cells_of_results, grouped_runs, with_distinct_names
 
     contenders: list[Contender] = []
     runs: list[tuple[Path, str]] = []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from math import isfinite
-from typing import Annotated, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -26,7 +26,7 @@ FailIf = Annotated[
         "'test_error_percent>20'; repeatable.",
     ),
 ]
-_OPERATORS = {
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
     "!=": operator.ne,
@@ -52,7 +52,7 @@ class Condition:
         if value in (None, ""):
             return False
         here = value if isinstance(self.value, float) else str(value)
-        return bool(_OPERATORS[self.sign](here, self.value))
+        return _OPERATORS[self.sign](here, self.value)
 
     def __str__(self) -> str:
         value = f"{self.value:g}" if isinstance(self.value, float) else self.value
