@@ -137,14 +137,18 @@ def show(
     ] = None,
     split: Annotated[SplitName, typer.Option(help="The rows to show.")] = "train",
     tiles: Annotated[
-        str, typer.Option(metavar="ROWSxCOLUMNS", help="Rows of the split, evenly spread over it.")
+        Any,
+        typer.Option(
+            metavar="ROWSxCOLUMNS",
+            parser=grid_of_tiles,
+            help="Rows of the split, evenly spread over it.",
+        ),
     ] = "10x20",
     origin: DataOrigin = None,
     data_dir: DataDir = None,
     accept_unverified: AcceptUnverified = False,
 ) -> None:
     """Draw images of a set, upright, on one sheet. Prints the picture's path."""
-    grid = grid_of_tiles(tiles)
     if name == ALL:
         raise typer.BadParameter("a sheet shows one set", param_hint="NAME")
     (name,) = _chosen([name])
@@ -153,11 +157,11 @@ def show(
     prepared = prepare(name, DataOptions(data_dir, origin, accept_unverified), _note)
     dataset = load(prepared)
     rows = dataset.splits[split]
-    shown = rows.take(min(grid[0] * grid[1], len(rows)))
+    shown = rows.take(min(tiles[0] * tiles[1], len(rows)))
     turned = "; stored transposed, shown upright" if spec_of(name).stored_transposed else ""
     sheet = filter_sheet(
         [as_shown(2 * shown.as_float() - 1, name)],  # black is 0 and white is 1
-        grid,
+        tiles,
         limit=1.0,
         scale_ends=("0", "1"),
         title=f"{name} ({prepared.standing})",

@@ -16,7 +16,7 @@ from dae_cli.commands.progress import progress_display
 from dae_cli.commands.sources import run_folder
 from dae_cli.config.experiments import load_resolved, resolve_experiment
 from dae_cli.config.names import label
-from dae_cli.config.schema import PretrainedExperiment, SvmExperiment, as_pretrained
+from dae_cli.config.schema import SvmExperiment, as_pretrained
 from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.data.sources import DataOptions
 from dae_cli.errors import ConfigError, RunFolderError
@@ -25,9 +25,9 @@ from dae_cli.figures.greys import Scale, common_limit, finite
 from dae_cli.figures.saving import ANIMATIONS, SUFFIXES, check_suffix, write_animation
 from dae_cli.files import with_home
 from dae_cli.filters import measures
-from dae_cli.study.run.filters import as_shown, describe_corruption, run_filters
+from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, run_filters
 from dae_cli.study.run.job import CONFIG
-from dae_cli.study.run.record import Status, read_status
+from dae_cli.study.run.record import read_status
 
 FRAMES = 24
 """Pictures in an animation."""
@@ -76,9 +76,10 @@ def filters(
         ),
     ] = 1,
     tiles: Annotated[
-        str | None,
+        Any,
         typer.Option(
             metavar="ROWSxCOLUMNS",
+            parser=grid_of_tiles,
             help="The first units, row by row.  [default: 10x10]",
         ),
     ] = None,
@@ -90,9 +91,10 @@ def filters(
         ),
     ] = "unit",
     units: Annotated[
-        str | None,
+        Any,
         typer.Option(
             metavar="I,J,…",
+            parser=list_of_units,
             help="Only these units, large: a row for each, a column for each run.",
         ),
     ] = None,
@@ -125,23 +127,21 @@ def filters(
     are read for --animate only.
     """
     if animate is not None:
-        if len(sources) > 1 or units is not None or layer != 1 or out is not None:
+        if len(sources) > 1 or units or layer != 1 or out is not None:
             raise typer.BadParameter(
                 "needs exactly one source, and cannot be combined with --out, --units or --layer",
                 param_hint="--animate",
             )
-        grid = grid_of_tiles(tiles or "10x10")
         check_suffix(animate, ANIMATIONS)
-        _animate(sources[0], animate, grid, scale, DataOptions(data_dir, photos=photos))
+        _animate(sources[0], animate, tiles or TILES, scale, DataOptions(data_dir, photos=photos))
         typer.echo(label(animate))
         return
-    chosen = None if units is None else list_of_units(units)
-    if chosen and (tiles is not None or sort != "unit"):
+    if units and (tiles or sort != "unit"):
         raise typer.BadParameter(
             "draws the units that it names, in their order; leave out --tiles and --sort",
             param_hint="--units",
         )
-    grid = grid_of_tiles("10x10" if tiles is None else tiles)
+    rows, columns = tiles or TILES
     if out is not None:
         check_suffix(out, SUFFIXES)
     folders = [run_folder(source) for source in sources]
@@ -153,19 +153,19 @@ def filters(
     }
     through = "" if layer == 1 else ": " + " ".join(f"W{k}" for k in range(layer, 0, -1))
     caption = f"layer {layer}, pretrained{through}"
-    if chosen:
-        sheet = zoom_sheet(layers, chosen, caption=caption, scale=scale)
-        about["Units"] = ", ".join(map(str, chosen))
+    if units:
+        sheet = zoom_sheet(layers, units, caption=caption, scale=scale)
+        about["Units"] = ", ".join(map(str, units))
     else:
         if sort != "unit":
             layers = _in_order(layers, sort)
             caption += f"; sorted by {_MEASURES[sort][0]}, largest first"
             caption += " in the first sheet" if len(layers) > 1 else ""
-        sheet = filter_sheet(layers, grid, caption=caption, scale=scale)
-        about |= {"Tiles": f"{grid[0]}x{grid[1]}", "Sorted by": sort}
-    kind = "zoom" if chosen else "filters"
+        sheet = filter_sheet(layers, (rows, columns), caption=caption, scale=scale)
+        about |= {"Tiles": f"{rows}x{columns}", "Sorted by": sort}
     stem = folders[0].resolve().name if len(folders) == 1 else "side-by-side"
-    path = out or Path(f"{kind}-{stem}" + ("" if layer == 1 else f"-layer{layer}") + ".png")
+    end = "" if layer == 1 else f"-layer{layer}"
+    path = out or Path(f"{'zoom' if units else 'filters'}-{stem}{end}.png")
     sheet.save(path, about)
     typer.echo(label(path))
 
@@ -209,7 +209,17 @@ def _animate(
         DataError: the data are not available.
         RunFolderError: they are others than the run was trained on.
     """
-    experiment, recorded = _experiment(source)
+    recorded = None
+    # No error is counted; the origin says how far the data are to be trusted.
+    options = replace(options, accept_unverified=True)
+    if ((folder := with_home(source)) / CONFIG).is_file():
+        experiment = load_resolved(folder / CONFIG)
+        recorded = read_status(folder)
+        options = replace(options, origin=recorded.data_origin)
+    else:
+        experiment = resolve_experiment(source).experiment
+    if isinstance(experiment, SvmExperiment):
+        raise ConfigError(f"{source}: an SVM has no filters; name a network")
 
     import torch
 
@@ -220,10 +230,6 @@ def _animate(
 
     with progress_display() as display:
         use_one_thread()
-        # No error is counted; the origin says how far the data are to be trusted.
-        options = replace(
-            options, origin=recorded.data_origin if recorded else None, accept_unverified=True
-        )
         data = prepare_any(experiment.dataset, options, display)
         if recorded and recorded.data_sha256 != data.sha256:
             raise RunFolderError(
@@ -236,10 +242,10 @@ def _animate(
         engine = engine_for(default_engine(cpu, display.note), cpu)
         display.note(f"training the first layer again, for {FRAMES} pictures of it")
         snapshots = watch_learning(experiment, data, engine, FRAMES)
-    title, most = describe_corruption(experiment), grid[0] * grid[1]
+    title = describe_corruption(experiment)
     layers = [as_shown(shot.weights, experiment.dataset, title) for shot in snapshots]
     # One for all moments: equal greys are equal weights.
-    limit = common_limit([layer.weights[:most] for layer in layers])
+    limit = common_limit([layer.weights[: grid[0] * grid[1]] for layer in layers])
     frames = [
         filter_sheet(
             [layer],
@@ -252,17 +258,3 @@ def _animate(
         for layer, shot in zip(layers, snapshots, strict=True)
     ]
     write_animation(frames, path, {"Experiment": source, "Engine": engine.name})
-
-
-def _experiment(source: str) -> tuple[PretrainedExperiment, Status | None]:
-    """The experiment that is named, or that of a run folder with the data it was trained on."""
-    folder = with_home(source)
-    recorded = None
-    if (folder / CONFIG).is_file():
-        experiment = load_resolved(folder / CONFIG)
-        recorded = read_status(folder)
-    else:
-        experiment = resolve_experiment(source).experiment
-    if isinstance(experiment, SvmExperiment):
-        raise ConfigError(f"{source}: an SVM has no filters; name a network")
-    return experiment, recorded

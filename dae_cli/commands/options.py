@@ -195,8 +195,7 @@ def grid_of_tiles(text: str) -> tuple[int, int]:
     if match and all(1 <= int(n) <= _MOST_TILES for n in match.groups()):
         return int(match[1]), int(match[2])
     raise typer.BadParameter(
-        f"{text!r} is not ROWSxCOLUMNS, each from 1 to {_MOST_TILES}, such as 10x10",
-        param_hint="--tiles",
+        f"{text!r} is not ROWSxCOLUMNS, each from 1 to {_MOST_TILES}, such as 10x10"
     )
 
 
@@ -207,8 +206,7 @@ def list_of_units(text: str) -> list[int]:
         if len(set(units)) == len(units) <= _MOST_TILES:
             return units
     raise typer.BadParameter(
-        f"{text!r} is not a list of at most {_MOST_TILES} units, each once, such as 12,47",
-        param_hint="--units",
+        f"{text!r} is not a list of at most {_MOST_TILES} units, each once, such as 12,47"
     )
 
 
