@@ -19,11 +19,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from dae_cli.api.rows import class_labels, width_of_rows
-from dae_cli.config.schema import (
-    PretrainedExperiment,
-    SvmExperiment,
-    as_pretrained,
-)
+from dae_cli.config.schema import AnyExperiment, SvmExperiment, as_pretrained
 from dae_cli.data.cache import load
 from dae_cli.data.content import BEYOND
 from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset, known_spec, spec_of
@@ -37,6 +33,7 @@ from dae_cli.study.run.checkpoints import metrics_csv
 from dae_cli.study.run.engine_choice import engine_for_counting
 from dae_cli.study.run.folder import run_folder
 from dae_cli.study.run.job import CHECKPOINT, METRICS, TRIALS, model_name
+from dae_cli.study.run.record import Status
 from dae_cli.study.run.run import dataset_for, one_thread
 from dae_cli.svm.files import load_svm
 from dae_cli.svm.svm import Svm
@@ -63,7 +60,7 @@ def load_run(path: PathLike, *, data_dir: PathLike | None = None) -> Run:
         DaeError: there is no such run, it is not finished, or it is damaged.
     """
     folder = run_folder(os.fspath(path), _silent)
-    return Run(folder, None if data_dir is None else Path(data_dir))
+    return Run(*finished_run(folder), None if data_dir is None else Path(data_dir))
 
 
 class Run:
@@ -79,14 +76,16 @@ class Run:
     autoencoder trained for its filters no classes.
     """
 
-    def __init__(self, folder: Path, data_dir: Path | None = None) -> None:
-        self.path, self._status, self._experiment = finished_run(folder)
-        self._data_dir, self._inputs = data_dir, width_of_rows(self._experiment)
-        self._engine = engine_for_counting(self.path)
-        self._spec = known_spec(self._experiment.dataset)
+    def __init__(
+        self, path: Path, status: Status, experiment: AnyExperiment, data_dir: Path | None = None
+    ) -> None:
+        self.path, self._data_dir = path, data_dir
+        self._status, self._experiment = status, experiment
+        self._inputs, self._engine = width_of_rows(experiment), engine_for_counting(path)
+        self._spec = known_spec(experiment.dataset)
         self._state: TrainingState | None = None
-        if not isinstance(self._experiment, SvmExperiment):
-            self._state = load_network(self.path, self._experiment, self._status.data_sha256)
+        if not isinstance(experiment, SvmExperiment):
+            self._state = load_network(path, experiment, status.data_sha256)
             if self._state.best is not None:
                 self._engine.prepare(self._state.best)
 
@@ -188,16 +187,12 @@ class Run:
         return self._state
 
     @property
-    def _settings(self) -> PretrainedExperiment:
-        return as_pretrained(self._experiment)
-
-    @property
     def _depth(self) -> int:
         return len(self._network_state.layers)
 
     @property
     def _is_pretrained(self) -> bool:
-        return self._settings.pretrain.epochs > 0
+        return as_pretrained(self._experiment).pretrain.epochs > 0
 
     @cached_property
     def _columns(self) -> tuple[str, ...]:
@@ -256,18 +251,14 @@ class Run:
             raise DataError(f"X has shape {values.shape}, expected (n, {inputs}){remedy}")
         if values.dtype.kind not in "fiub":
             raise DataError(f"X is of type {values.dtype}, expected numbers")
-        low, high = (0.0, 1.0) if is_bounded(self._experiment.dataset) else (-math.inf, math.inf)
+        bounded = is_bounded(self._experiment.dataset)
+        low, high = (-BEYOND, 1 + BEYOND) if bounded else (-math.inf, math.inf)
         least, most = values.min(initial=0), values.max(initial=0)  # NaN if there is one
-        if (
-            least >= low - BEYOND
-            and most <= high + BEYOND
-            and math.isfinite(least)
-            and math.isfinite(most)
-        ):
+        if low <= least and most <= high and np.isfinite([least, most]).all():
             return values
-        sound = np.isfinite(values) & (values >= low - BEYOND) & (values <= high + BEYOND)
+        sound = np.isfinite(values) & (values >= low) & (values <= high)
         row, column = np.argwhere(~sound)[0]
-        what = "a number" if math.isinf(high) else "a value from 0 to 1, as the run was trained on"
+        what = "a value from 0 to 1, as the run was trained on" if bounded else "a number"
         raise DataError(f"X[{row}, {column}] is {values[row, column]}, expected {what}")
 
 
@@ -276,7 +267,7 @@ def denoised(run: Run, clean: Rows, layer: int) -> tuple[Rows, Rows]:
 
     The noise is that of the epoch after the last one of pretraining: always the same.
     """
-    experiment, layers = run._settings, run._pretrained(layer)
+    experiment, layers = as_pretrained(run._experiment), run._pretrained(layer)
     corruption = corruption_of(experiment.corruption.kind, experiment.corruption.model_dump())
     corrupted = np.empty_like(clean)
     noise = stream(experiment.seed, Purpose.CORRUPTION, 0, experiment.pretrain.epochs)

@@ -52,12 +52,16 @@ def list_(names: NamesOrAll = None, data_dir: DataDir = None, form: Format = "ta
     Nothing is fetched, generated or checked; `dae data verify` checks.
     """
     found, code = _offers_of(names, DataOptions(data_dir))
-    sets = [_facts(name, offers) for name, offers in found.items()]
     if form == "json":
-        typer.echo(as_json(sets))
+        typer.echo(as_json([_facts(name, offers) for name, offers in found.items()]))
     else:
-        header = ("set", "rows", "here", "size", "SHA-256", "would come from")
-        rows = [header, *(row for facts in sets for row in _table_rows(facts))]
+        rows = [("set", "rows", "here", "size", "SHA-256", "would come from")]
+        for name, copies in found.items():
+            first = (name, " + ".join(map(str, spec_of(name).rows.values())))
+            source = _comes_from(copies)
+            here = [_copy_cells(copy) for copy in copies if copy.paths] or [(DASH, DASH, DASH)]
+            rows.append((*first, *here[0], source))
+            rows += [("", "", *cells, "") for cells in here[1:]]
         typer.echo("\n".join(cut(columns(rows))))
     if code:
         raise typer.Exit(code)
@@ -202,27 +206,26 @@ def _note(text: str) -> None:
 
 
 def _prepare(names: Sequence[str], options: DataOptions, form: Format) -> None:
-    ready: list[dict[str, Any]] = []
-    problems: list[DaeError] = []
+    ready: list[Prepared] = []
+    code = 0
     for name in names:
         try:
-            found = prepare(name, options, _note)
+            ready.append(prepare(name, options, _note))
         except DaeError as error:
-            problems.append(error)
             _note(str(error))
-        else:
-            keys = ("name", "origin", "trust", "sha256", "source")
-            ready.append({key: getattr(found, key) for key in keys} | {"path": str(found.path)})
+            code = max(code, error.exit_code)
     if form == "json":
-        typer.echo(as_json(ready))
+        keys = ("name", "origin", "trust", "sha256", "source")
+        facts = [{key: getattr(one, key) for key in keys} for one in ready]
+        typer.echo(
+            as_json([f | {"path": str(one.path)} for f, one in zip(facts, ready, strict=True)])
+        )
     elif ready:
         rows = [("set", "origin", "trust", "SHA-256", "source")]
-        for r in ready:
-            trust, digest = r["trust"] or DASH, r["sha256"][:12]
-            rows.append((r["name"], r["origin"], trust, digest, r["source"]))
+        rows += [(r.name, r.origin, r.trust or DASH, r.sha256[:12], r.source) for r in ready]
         typer.echo("\n".join(columns(rows)))
-    if problems:
-        raise typer.Exit(max(problem.exit_code for problem in problems))
+    if code:
+        raise typer.Exit(code)
 
 
 def _offers_of(
@@ -256,7 +259,7 @@ def _facts(name: str, offers: Sequence[Offer]) -> dict[str, Any]:
             for offer in offers
             if offer.paths
         ],
-        "comes_from": _comes_from([offer for offer in offers if offer.usable]),
+        "comes_from": _comes_from(offers),
     }
 
 
@@ -270,8 +273,9 @@ def _copy_facts(offer: Offer, known: Prepared | Offer) -> dict[str, Any]:
     }
 
 
-def _comes_from(usable: Sequence[Offer]) -> str:
+def _comes_from(offers: Sequence[Offer]) -> str:
     """Where a set would be taken from now."""
+    usable = [offer for offer in offers if offer.usable]
     if not usable:
         return "your files alone"
     first = usable[0]
@@ -280,17 +284,9 @@ def _comes_from(usable: Sequence[Offer]) -> str:
     return ", else ".join(offer.source for offer in usable)
 
 
-def _table_rows(facts: dict[str, Any]) -> list[tuple[str, ...]]:
-    """A row for each copy of a set; the first has what is said of the set as well."""
-    rows = " + ".join(str(n) for n in facts["rows"].values())
-    copies = [_copy_cells(copy) for copy in facts["copies"]] or [(DASH, DASH, DASH)]
-    others = [("", "", *copy, "") for copy in copies[1:]]
-    return [(facts["name"], rows, *copies[0], facts["comes_from"]), *others]
-
-
-def _copy_cells(copy: dict[str, Any]) -> tuple[str, str, str]:
-    where = "yours" if copy["place"] == "yours" else "cached"
-    unused = "" if copy["usable"] else ", not used"
-    n = copy["bytes"]
+def _copy_cells(copy: Offer) -> tuple[str, str, str]:
+    where = "yours" if copy.place == "yours" else "cached"
+    unused = "" if copy.usable else ", not used"
+    n = copy.n_bytes
     size = f"{n / 1e6:.1f} MB" if n >= 50_000 else f"{n / 1e3:.1f} kB"
-    return f"{copy['origin']}, {where}{unused}", size, (copy["sha256"] or DASH)[:12]
+    return f"{copy.origin}, {where}{unused}", size, (copy.sha256 or DASH)[:12]
