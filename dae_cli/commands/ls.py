@@ -30,13 +30,12 @@ class _Listed:
     def summary(self) -> str:
         """`none`, `2 of 7 runs done` or `done`."""
         counts = Counter(self.states.values())
-        if self.problem or not self.states:
+        if not self.states:
             return DASH
-        if counts["done"] == len(self.states):
-            return "done"
+        for alike in ("done", "none"):
+            if counts[alike] == len(self.states):
+                return alike
         failed = f", {counts['failed']} failed" if counts["failed"] else ""
-        if not counts["done"] and not failed:
-            return "none"
         return f"{counts['done']} of {len(self.states)} runs done{failed}"
 
 
@@ -67,8 +66,9 @@ def ls(
     if not listed:
         typer.echo("no studies here or in the installed package", err=True)
         return
-    rows: list[tuple[str, ...]] = [("study", "cells", "runs", "reproduces")]
+    rows: list[tuple[str, ...]]
     if study is None:
+        rows = [("study", "cells", "runs", "reproduces")]
         for one in listed:
             about = one.problem or one.study.title
             rows.append((one.study.name, str(len(one.study.cells)), one.summary, about))

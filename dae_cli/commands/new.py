@@ -6,7 +6,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,13 @@ from dae_cli.files import with_home, write_text
 
 if TYPE_CHECKING:
     from dae_cli.data.own.declaration import Declaration
+
+
+def image_shape(text: str) -> list[int]:
+    """`8x8` or `32x32x3`; BadParameter for anything else."""
+    if match := re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})(x3)?", text.strip().lower()):
+        return [int(match[1]), int(match[2]), *([3] if match[3] else [])]
+    raise typer.BadParameter(f"{text!r} is not HEIGHTxWIDTH, such as 28x28, or 32x32x3 of colours")
 
 
 def new(
@@ -52,9 +59,10 @@ def new(
         typer.Option("--unlabelled", help="There are no labels: learn filters and codes alone."),
     ] = False,
     image: Annotated[
-        str | None,
+        Any,
         typer.Option(
             metavar="HEIGHTxWIDTH",
+            parser=image_shape,
             help="The image that each row is, such as 28x28, or 32x32x3 of colours; images of a "
             "folder are brought to it.",
         ),
@@ -71,9 +79,8 @@ def new(
     if not data.exists():
         raise typer.BadParameter(f"{str(data)!r} does not exist.", param_hint="--data")
     _require_free(study, data)
-    shape = _image_shape(image) if image else []
     declared = study / f"{name_of_data(data.resolve().stem)}{DATA_SUFFIX}"
-    spec, declaration, why = _read(data, declared, label_name, unlabelled, shape)
+    spec, declaration, why = _read(data, declared, label_name, unlabelled, image or [])
     command = shown(shlex.quote(f"{study}/"))
     for name, text in NewStudy(command, declaration, why, spec).files().items():
         write_text(study / name, text)
@@ -86,9 +93,12 @@ def new(
         (f"dae encode {command}{first} --out codes.npz", "the codes of a cell's last layer"),
         (f"dae search {command}", "selects better settings"),
     ]
-    look = [(f"dae data show {shlex.quote(str(declared))}", "the images, as they are read")]
-    rows = [*(look if spec.is_image else []), *(steps if spec.n_classes else steps[:2])]
-    typer.echo("\n".join(["next:", *(f"  {line}" for line in columns(rows))]))
+    if not spec.n_classes:
+        steps.pop()
+    if spec.is_image:
+        look = f"dae data show {shlex.quote(str(declared))}"
+        steps.insert(0, (look, "the images, as they are read"))
+    typer.echo("\n".join(["next:", *(f"  {line}" for line in columns(steps))]))
 
 
 def _read(
@@ -122,12 +132,3 @@ def _require_free(study: Path, data: Path) -> None:
         raise ConfigError(
             f"{study}: {results} has other results; choose another name, or move them"
         )
-
-
-def _image_shape(text: str) -> list[int]:
-    """`8x8` or `32x32x3`; BadParameter for anything else."""
-    if match := re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})(x3)?", text.strip().lower()):
-        return [int(match[1]), int(match[2]), *([3] if match[3] else [])]
-    raise typer.BadParameter(
-        f"{text!r} is not HEIGHTxWIDTH, such as 28x28, or 32x32x3 of colours", param_hint="--image"
-    )
