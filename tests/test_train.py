@@ -305,7 +305,6 @@ def test_wrong_arguments_end_with_exit_code_2(dae: Dae, tmp_path: Path) -> None:
     cell = ("tiny/rect-25",)
     cases: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
         ((), ("EXPERIMENT",)),
-        ((*cell, "--resume", "--force"), ("--resume", "--force")),
         ((*cell, "--seed", "1", "--set", " seed =2"), ("--seed", "--set seed")),
         ((*cell, "--seed", "-1"), ("--seed",)),
         ((*cell, "--seed", "4294967296"), ("--seed",)),

@@ -134,9 +134,7 @@ def show(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.png",
-            parser=file,
-            help="The picture.  [default: NAME-ORIGIN.png, here]",
+            metavar="FILE.png", parser=file, help="The picture.  [default: NAME-ORIGIN.png, here]"
         ),
     ] = None,
     split: Annotated[SplitName, typer.Option(help="The rows to show.")] = "train",

@@ -59,9 +59,7 @@ def encode(
     layer: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            metavar="N",
-            help="1 is the lowest.  [default: the last one; to reconstruct, 1]",
+            min=1, metavar="N", help="1 is the lowest.  [default: the last one; to reconstruct, 1]"
         ),
     ] = None,
     pretrained: Annotated[

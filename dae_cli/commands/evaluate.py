@@ -29,6 +29,7 @@ def evaluate(
             metavar="RUN",
             help="Run folders, folders of results for all of their runs, or experiments that have "
             "a finished run under results/.",
+            show_default=False,
         ),
     ],
     split: Annotated[SplitName, typer.Option(help="The rows to count.")] = "test",

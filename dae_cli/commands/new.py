@@ -33,8 +33,7 @@ def new(
     where: Annotated[
         str,
         typer.Argument(
-            metavar="FOLDER",
-            help="The folder of the study, whose name its results will have.",
+            metavar="FOLDER", help="The folder of the study, whose name its results will have."
         ),
     ],
     data: Annotated[

@@ -62,8 +62,7 @@ Overrides = Annotated[
     ),
 ]
 Study = Annotated[
-    str,
-    typer.Argument(metavar="STUDY", help="Name (dae ls lists them) or path of a study."),
+    str, typer.Argument(metavar="STUDY", help="Name (dae ls lists them) or path of a study.")
 ]
 StudyOrResults = Annotated[
     str,

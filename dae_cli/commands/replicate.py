@@ -8,27 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dae_cli.commands import options
 from dae_cli.commands.conditions import FailIf, conditions, fail_where
 from dae_cli.commands.errors import hint_when_interrupted
-from dae_cli.commands.options import (
-    AcceptUnverified,
-    DataDir,
-    DataOrigin,
-    DeviceOption,
-    EngineOption,
-    Format,
-    Jobs,
-    Overrides,
-    Photos,
-    Quiet,
-    ResultsFolder,
-    Scheduler,
-    Study,
-    at_a_time,
-    check_engine,
-    cluster_at,
-    command_line,
-)
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.tables import DASH, as_json, columns, minutes, not_run, results, row_facts
 from dae_cli.config.experiments import resolve_study
@@ -50,28 +32,25 @@ _STATES = {"new": "new", "stopped": "goes on", "done": "done"}
 
 
 def replicate(
-    study: Study,
+    study: options.Study,
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="CELL",
-            help="Run this cell only, or those of a glob; repeatable.",
-        ),
+        typer.Option(metavar="CELL", help="Run this cell only, or those of a glob; repeatable."),
     ] = None,
     seeds: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Run each cell with N seeds.  [default: 1]"),
     ] = None,
-    jobs: Jobs = None,
-    scheduler: Scheduler = None,
-    overrides: Overrides = None,
-    device: DeviceOption = "cpu",
-    engine: EngineOption = "auto",
-    data_dir: DataDir = None,
-    origin: DataOrigin = None,
-    accept_unverified: AcceptUnverified = False,
-    photos: Photos = None,
-    out: ResultsFolder = None,
+    jobs: options.Jobs = None,
+    scheduler: options.Scheduler = None,
+    overrides: options.Overrides = None,
+    device: options.DeviceOption = "cpu",
+    engine: options.EngineOption = "auto",
+    data_dir: options.DataDir = None,
+    origin: options.DataOrigin = None,
+    accept_unverified: options.AcceptUnverified = False,
+    photos: options.Photos = None,
+    out: options.ResultsFolder = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -88,8 +67,8 @@ def replicate(
         ),
     ] = False,
     fail_if: FailIf = None,
-    quiet: Quiet = False,
-    form: Format = "table",
+    quiet: options.Quiet = False,
+    form: options.Format = "table",
 ) -> None:
     """Finished runs are skipped, stopped ones resumed; a cell that fails, or whose data cannot be
     fetched, does not stop the others. Runs of a dae with other numerics are run again; rows that
@@ -101,7 +80,7 @@ def replicate(
     and pictures; of a study on filters runs.csv, filters.csv, figures.csv, REPORT.md,
     settings.yaml and its figures.
     """
-    check_engine(engine, device)
+    options.check_engine(engine, device)
     asked = conditions(fail_if or (), TableRow)
     resolved = resolve_study(study, overrides or (), only or ())
     folder = out or default_out(resolved.name, overrides or ())
@@ -116,7 +95,7 @@ def replicate(
 
     with (
         progress_display(quiet=quiet) as display,
-        cluster_at(scheduler, data_dir, display) as cluster,
+        options.cluster_at(scheduler, data_dir, display) as cluster,
     ):
         plan = plan_study(
             resolved,
@@ -139,10 +118,10 @@ def replicate(
             with hint_when_interrupted(f"  {how} goes on from the last checkpoint"):
                 outcome = run_plan(
                     plan,
-                    jobs=at_a_time(jobs, cluster),
+                    jobs=options.at_a_time(jobs, cluster),
                     force=force,
                     watcher=display,
-                    command=command_line(),
+                    command=options.command_line(),
                     scheduler=cluster,
                 )
     if dry_run:

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from dae_cli.commands.options import (
-    Overrides,
-    Quiet,
-    ResultsFolder,
-    StudyOrResults,
-    command_line,
-)
+from dae_cli.commands.options import Overrides, Quiet, ResultsFolder, StudyOrResults, command_line
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.sources import results_of
 from dae_cli.commands.tables import results

@@ -49,6 +49,7 @@ def search(
         typer.Option(
             metavar="CELL",
             help="Search this cell only, or those of a glob; repeatable.",
+            show_default=False,
         ),
     ] = None,
     sampler: Annotated[
@@ -61,6 +62,7 @@ def search(
             metavar="N",
             help="Complete or pruned trials that each cell is to have.  "
             f"[default: as study.yaml says, else {DEFAULT_TRIALS}, with --hours no limit]",
+            show_default=False,
         ),
     ] = None,
     hours: Annotated[
@@ -69,6 +71,7 @@ def search(
             min=0.0,
             metavar="H",
             help="Stop after so long; trials keep a checkpoint.",
+            show_default=False,
         ),
     ] = None,
     jobs: Annotated[
@@ -80,6 +83,7 @@ def search(
             metavar="N",
             help="Trials at a time, one thread each.  "
             "[default: the cores; or the cluster's workers]",
+            show_default=False,
         ),
     ] = None,
     scheduler: Scheduler = None,
@@ -90,6 +94,7 @@ def search(
             max=2**32 - 1,
             metavar="N",
             help="Of the sampler.  [default: as study.yaml says, else 0]",
+            show_default=False,
         ),
     ] = None,
     device: DeviceOption = "cpu",
@@ -104,6 +109,7 @@ def search(
             metavar="DIR",
             parser=folder,
             help="Folder of search.csv and the checkpoints.  [default: results/STUDY]",
+            show_default=False,
         ),
     ] = None,
     write: Annotated[
