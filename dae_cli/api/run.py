@@ -25,14 +25,14 @@ from dae_cli.data.content import BEYOND
 from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset, known_spec, spec_of
 from dae_cli.data.own.further import columns_trained_on
 from dae_cli.errors import ConfigError, DataError, RunFolderError
-from dae_cli.figures.greys import square_image, upright
 from dae_cli.models.corruption import corruption_of
 from dae_cli.models.layers import Encoder
 from dae_cli.study.counting import finished_run, load_network, recorded_data
 from dae_cli.study.run.checkpoints import metrics_csv
 from dae_cli.study.run.engine_choice import engine_for_counting
+from dae_cli.study.run.filters import as_shown
 from dae_cli.study.run.folder import run_folder
-from dae_cli.study.run.job import CHECKPOINT, METRICS, TRIALS, model_name
+from dae_cli.study.run.job import CHECKPOINT, model_name
 from dae_cli.study.run.record import Status
 from dae_cli.study.run.run import dataset_for, one_thread
 from dae_cli.svm.files import load_svm
@@ -143,24 +143,17 @@ class Run:
         state, spec = self._network_state, self._spec
         layer = state.layers[0] if self._is_pretrained or not state.best else state.best.layers[0]
         weights = np.array(layer.weight.numpy(), order="C")
-        if spec is None:
-            return weights.reshape(-1, *square_image(weights.shape[1]))
-        if not spec.is_image:
+        if spec and not spec.is_image:
             return weights
-        shown = upright(weights, spec.image) if spec.stored_transposed else weights
-        return shown.reshape(-1, *spec.image, *([3] if spec.channels == 3 else []))
+        shown = as_shown(weights, self._experiment.dataset)
+        return shown.weights.reshape(-1, *shown.image)
 
     @property
     def metrics(self) -> pd.DataFrame:
         """metrics.csv, one row an epoch; a new copy each time."""
         import pandas as pd
 
-        if self._state is None:
-            raise RunFolderError(
-                f"{self.path}: an SVM has no epochs and so no {METRICS}; what was tried is in its "
-                f"{TRIALS}"
-            )
-        return pd.read_csv(io.StringIO(metrics_csv(self._state.history)))
+        return pd.read_csv(io.StringIO(metrics_csv(self._network_state.history)))
 
     def to_torch(self) -> torch.nn.Sequential:
         """Return the network in plain torch, parameters copied: x (n, inputs) to what enters the
@@ -168,22 +161,23 @@ class Run:
 
         Without a fine-tuned network: to the codes, (n, units).
         """
-        state = self._network_state
-        modules: list[torch.nn.Module] = []
-        if state.best is None:
-            for encoder in state.layers:
-                modules += [_linear(encoder.weight, encoder.hidden_bias), torch.nn.Sigmoid()]
-            return torch.nn.Sequential(*modules)
-        for layer in state.best.layers:
-            modules += [_linear(layer.weight, layer.bias), torch.nn.Sigmoid()]
-        return torch.nn.Sequential(*modules, _linear(state.best.top.weight, state.best.top.bias))
+        state, best = self._network_state, self._network_state.best
+        layers = [(layer.weight, layer.hidden_bias) for layer in state.layers]
+        if best is not None:
+            layers = [(layer.weight, layer.bias) for layer in best.layers]
+        modules = [m for pair in layers for m in (_linear(*pair), torch.nn.Sigmoid())]
+        if best is not None:
+            modules.append(_linear(best.top.weight, best.top.bias))
+        return torch.nn.Sequential(*modules)
 
     # What the methods share
 
     @property
     def _network_state(self) -> TrainingState:
         if self._state is None:
-            raise RunFolderError(f"{self.path}: an SVM has no layers; give the run of a network")
+            raise RunFolderError(
+                f"{self.path}: an SVM has no layers and no epochs; name a network's run"
+            )
         return self._state
 
     @property
@@ -282,9 +276,8 @@ def is_bounded(dataset: str) -> bool:
     return dataset != PHOTOGRAPHS
 
 
-def _linear(weight: torch.Tensor, bias: torch.Tensor) -> torch.nn.Linear:
-    units, inputs = weight.shape
-    linear = torch.nn.Linear(inputs, units, device="meta").to_empty(device="cpu")
+def _linear(weight: torch.Tensor, bias: torch.Tensor) -> torch.nn.Module:
+    linear: torch.nn.Linear = torch.nn.utils.skip_init(torch.nn.Linear, *weight.shape[::-1])
     with torch.no_grad():
         linear.weight.copy_(weight)
         linear.bias.copy_(bias)
