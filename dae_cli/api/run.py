@@ -120,18 +120,17 @@ class Run:
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the class of each row, (n,): numbers, or the labels of your own data."""
         values = self._checked(X)
+        if self._state and self._state.best is None:
+            raise RunFolderError(
+                f"{self.path}: was trained for its filters, without labels; there is nothing to "
+                "predict"
+            )
         with one_thread():
-            if isinstance(self._experiment, SvmExperiment):
-                found = self._svm.predict(np.asarray(values, dtype=np.float32))
+            if self._state and self._state.best:
+                numbers = predict_rows(self._state.best, ArrayRows(values), self._engine)
             else:
-                network = self._network_state.best
-                if network is None:
-                    raise RunFolderError(
-                        f"{self.path}: was trained for its filters, without labels; there is "
-                        "nothing to predict"
-                    )
-                found = predict_rows(network, ArrayRows(values), self._engine)
-        return self._classes[found]
+                numbers = self._svm.predict(np.asarray(values, dtype=np.float32))
+        return self._classes[numbers]
 
     def filters(self) -> Rows:
         """Return what the units of the first layer look for, one each, as `dae filters` draws them.
@@ -277,7 +276,8 @@ def is_bounded(dataset: str) -> bool:
 
 
 def _linear(weight: torch.Tensor, bias: torch.Tensor) -> torch.nn.Module:
-    linear: torch.nn.Linear = torch.nn.utils.skip_init(torch.nn.Linear, *weight.shape[::-1])
+    units, inputs = weight.shape
+    linear = torch.nn.Linear(inputs, units, device="meta").to_empty(device="cpu")
     with torch.no_grad():
         linear.weight.copy_(weight)
         linear.bias.copy_(bias)
