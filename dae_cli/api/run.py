@@ -130,7 +130,8 @@ class Run:
                 numbers = predict_rows(self._state.best, ArrayRows(values), self._engine)
             else:
                 numbers = self._svm.predict(np.asarray(values, dtype=np.float32))
-        return self._classes[numbers]
+        predicted: NDArray[Any] = self._classes[numbers]
+        return predicted
 
     def filters(self) -> Rows:
         """Return what the units of the first layer look for, one each, as `dae filters` draws them.
