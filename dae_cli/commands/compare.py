@@ -24,16 +24,12 @@ def compare(
         list[str],
         typer.Argument(
             metavar="A B...",
-            help="Studies or folders of results, for all of their cells; STUDY/CELL or "
-            "FOLDER/CELL; run folders.",
+            help="Studies or folders of results; STUDY/CELL or FOLDER/CELL; run folders.",
         ),
     ],
     baseline: Annotated[
         str,
-        typer.Option(
-            metavar="A",
-            help="What the others are compared with, or a cell of it.  [default: the first]",
-        ),
+        typer.Option(metavar="A", help="What the others are compared with.  [default: the first]"),
     ] = "",
     form: Annotated[
         ComparisonFormat, typer.Option("--format", help="Sentences and tests, JSON or CSV.")

@@ -42,6 +42,7 @@ _VERDICTS = (*get_args(Verdict), "failed")
 class Condition:
     """A column, how it is compared, and with what: a number, or a text for = and !=."""
 
+    text: str
     column: str
     sign: str
     value: float | str
@@ -53,10 +54,6 @@ class Condition:
             return False
         here = value if isinstance(self.value, float) else str(value)
         return _OPERATORS[self.sign](here, self.value)
-
-    def __str__(self) -> str:
-        value = f"{self.value:g}" if isinstance(self.value, float) else self.value
-        return f"{self.column}{self.sign}{value}"
 
 
 def conditions(texts: Sequence[str], kind: type[RunRow] | type[TableRow]) -> list[Condition]:
@@ -78,20 +75,20 @@ def _condition(text: str, columns: dict[str, type]) -> Condition:
     if {columns[column], *get_args(columns[column])} & {int, float}:
         with suppress(ValueError):
             if isfinite(number := float(value)):
-                return Condition(column, sign, number)
+                return Condition(text, column, sign, number)
         raise wrong(f"{column} is a number; expected one after {sign}")
     if sign not in ("=", "!="):
         raise wrong(f"{column} is a text; expected = or != before it")
     if column == "verdict" and value not in _VERDICTS:
         near = did_you_mean(value, _VERDICTS) or f"; they are {', '.join(_VERDICTS)}"
         raise wrong(f"there is no verdict {value!r}{near}")
-    return Condition(column, sign, value)
+    return Condition(text, column, sign, value)
 
 
 def fail_where(asked: Sequence[Condition], rows: Iterable[RunRow] | Iterable[TableRow]) -> None:
     """Print a line for each condition that holds of a row, and end with exit code 1 if one does."""
     lines = [
-        f"--fail-if {condition}: {row.cell} has {row_facts(row)[condition.column]}"
+        f"--fail-if {condition.text}: {row.cell} has {row_facts(row)[condition.column]}"
         for condition in asked
         for row in rows
         if condition.holds(row)

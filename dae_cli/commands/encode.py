@@ -34,26 +34,21 @@ FILES = (".npz", ".csv")
 def encode(
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="RUN",
-            help="A run folder, or an experiment that has a finished run under results/.",
-        ),
+        typer.Argument(metavar="RUN", help="A run folder, or an experiment with a finished run."),
     ],
     out: Annotated[
         Path,
         typer.Option(
             metavar="FILE",
             parser=file,
-            help="codes.npz or codes.csv; or a .png, .svg or .pdf: a picture of rows clean, "
-            "corrupted and reconstructed.",
+            help="An .npz or .csv; or a picture (.png, .svg, .pdf) of reconstructed rows.",
         ),
     ],
     data: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Other rows: an .npz, a .csv or .tsv, a folder of images, or the .yaml that "
-            "declares them.  [default: the run's data]",
+            help="Other rows: .npz, .csv, .tsv, images, a declaration.  [default: the run's data]",
         ),
     ] = None,
     layer: Annotated[

@@ -63,8 +63,7 @@ def filters(
         list[str],
         typer.Argument(
             metavar="RUN|EXPERIMENT",
-            help="Run folders, or experiments that have a finished run under results/; "
-            "several are drawn side by side.",
+            help="Run folders, or experiments with a finished run; several stand side by side.",
         ),
     ],
     layer: Annotated[
@@ -72,7 +71,7 @@ def filters(
         typer.Option(
             min=1,
             metavar="K",
-            help="1 is the lowest; units of higher layers are shown through the weights below.",
+            help="1 is the lowest; higher ones are shown through the weights below.",
         ),
     ] = 1,
     tiles: Annotated[
@@ -84,11 +83,7 @@ def filters(
         ),
     ] = None,
     sort: Annotated[
-        Order,
-        typer.Option(
-            help="Which units come first; a measure is taken on the first run, and each unit's "
-            "number is printed under its tiles."
-        ),
+        Order, typer.Option(help="Which units come first; measures are taken on the first run.")
     ] = "unit",
     units: Annotated[
         Any,
@@ -107,8 +102,7 @@ def filters(
         typer.Option(
             metavar="FILE",
             parser=file,
-            help="The picture: .png, or for print .svg or .pdf.  [default: filters-RUN.png or "
-            "filters-side-by-side.png, here; zoom-… with --units]",
+            help="The picture: .png, .svg or .pdf.  [default: filters-RUN.png, here]",
         ),
     ] = None,
     animate: Annotated[
@@ -116,8 +110,7 @@ def filters(
         typer.Option(
             metavar="FILE",
             parser=file,
-            help="Train the first layer of one experiment again, and draw it while it learns: "
-            "a .gif.",
+            help="Train the first layer of one experiment again, and draw it: a .gif.",
         ),
     ] = None,
     data_dir: DataDir = None,

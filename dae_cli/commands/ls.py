@@ -63,9 +63,6 @@ def ls(
     if form == "json":
         typer.echo(as_json([_facts(one) for one in listed]))
         return
-    if not listed:
-        typer.echo("no studies here or in the installed package", err=True)
-        return
     rows: list[tuple[str, ...]]
     if study is None:
         rows = [("study", "cells", "runs", "reproduces")]

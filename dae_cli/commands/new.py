@@ -17,6 +17,7 @@ from dae_cli.config.new_study import NewStudy, contents, name_of_data
 from dae_cli.data.datasets import DatasetSpec, spec_of
 from dae_cli.errors import ConfigError, shown, some
 from dae_cli.files import with_home, write_text
+from dae_cli.study.run.job import default_out
 
 if TYPE_CHECKING:
     from dae_cli.data.own.declaration import Declaration
@@ -49,8 +50,8 @@ def new(
         typer.Option(
             "--label",
             metavar="NAME",
-            help="The column of a table, or the key of an .npz, with the labels.  [default: one "
-            "that is called label, target, class or y; the last column if no other is text]",
+            help="Column or key with the labels.  [default: label, target, class or y; the last "
+            "column if no other is text]",
         ),
     ] = None,
     unlabelled: Annotated[
@@ -62,15 +63,13 @@ def new(
         typer.Option(
             metavar="HEIGHTxWIDTH",
             parser=image_shape,
-            help="The image that each row is, such as 28x28, or 32x32x3 of colours; images of a "
-            "folder are brought to it.",
+            help="The image that each row is, such as 28x28 or 32x32x3; a folder's are resized.",
         ),
     ] = None,
 ) -> None:
-    """The folder gets a declaration of the data, the settings that all cells share, and a file for
-    each cell: a stacked autoencoder, denoising ones at 25 and 50 % destruction, the same network
-    without pretraining and an SVM; without labels, autoencoders alone. Each says why it is as it
-    is, and is yours to change. Nothing is ever overwritten.
+    """The cells: a stacked autoencoder, denoising ones at 25 and 50 % destruction, the same network
+    without pretraining and an SVM; without labels, autoencoders alone. Each file says why it is as
+    it is, and is yours to change. Nothing is ever overwritten.
     """
     if label_name is not None and unlabelled:
         raise typer.BadParameter("contradicts --unlabelled", param_hint="--label")
@@ -123,11 +122,6 @@ def _require_free(study: Path, data: Path) -> None:
             f"{study}: has settings already ({some(there)}), and nothing is overwritten; give "
             "another folder, or move them away"
         )
-    if (other := study_folders().get(name := study.resolve().name)) is not None:
-        raise ConfigError(
-            f"{study}: results/{name} belongs to the study {label(other)}; choose another name"
-        )
-    if (results := Path("results") / name).exists():
-        raise ConfigError(
-            f"{study}: {results} has other results; choose another name, or move them"
-        )
+    results = default_out(study.resolve().name, ())
+    if results.exists() or results.name in study_folders():
+        raise ConfigError(f"{study}: {results} belongs to another study; choose another name")

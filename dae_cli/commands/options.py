@@ -65,12 +65,7 @@ Study = Annotated[
     str, typer.Argument(metavar="STUDY", help="Name (dae ls lists them) or path of a study.")
 ]
 StudyOrResults = Annotated[
-    str,
-    typer.Argument(
-        metavar="STUDY",
-        help="Name (dae ls lists them) or path of a study, or a folder of results, which records "
-        "its own settings.",
-    ),
+    str, typer.Argument(metavar="STUDY", help="Name or path of a study, or a folder of results.")
 ]
 ResultsFolder = Annotated[
     Path | None,
@@ -88,7 +83,7 @@ Jobs = Annotated[
         "-j",
         min=1,
         metavar="N",
-        help="Runs at a time, one thread each.  [default: the cores; or the cluster's workers]",
+        help="Runs at a time, one thread each.  [default: one a core or worker]",
     ),
 ]
 DataDir = Annotated[
@@ -97,8 +92,7 @@ DataDir = Annotated[
         "--data-dir",
         metavar="DIR",
         parser=existing_folder,
-        help="Your copies of the data sets: the original .zip, unpacked .amat, or .npz.  "
-        "[default: DAE_DATA_DIR]",
+        help="Your copies of the data sets: .zip, .amat or .npz.  [default: DAE_DATA_DIR]",
     ),
 ]
 AcceptUnverified = Annotated[
@@ -106,8 +100,7 @@ AcceptUnverified = Annotated[
     typer.Option(
         "--accept-unverified",
         envvar="DAE_ACCEPT_UNVERIFIED",
-        help="Use your copies of the data sets even if nothing shows that they are the original; "
-        "'unverified' then appears beside every verdict.",
+        help="Use your copies though nothing shows that they are original; verdicts then say so.",
     ),
 ]
 Photos = Annotated[
@@ -116,16 +109,14 @@ Photos = Annotated[
         "--photos",
         metavar="DIR",
         parser=existing_folder,
-        help="Your photographs, for what is trained on patches of them.  "
-        "[default: those that scikit-image and scikit-learn ship]",
+        help="Your photographs, to cut patches from.  [default: those of scikit-image and -learn]",
     ),
 ]
 DataOrigin = Annotated[
     Literal["original", "regenerated"] | None,
     typer.Option(
         "--origin",
-        help="Accept these data only.  [default: the first there is of: your files, the cache, "
-        "the original's download, regeneration]",
+        help="Accept these data only.  [default: the first there is; originals come first]",
     ),
 ]
 DeviceOption = Annotated[
@@ -136,8 +127,8 @@ EngineOption = Annotated[
     EngineChoice,
     typer.Option(
         "--engine",
-        help="How the CPU computes: auto takes compiled where Numba and the processor allow it, "
-        "else torch; a resumed run keeps its engine. CUDA and MPS have torch only.",
+        help="How the CPU computes; auto takes compiled where it works. A resumed run keeps its "
+        "engine; CUDA and MPS have torch only.",
     ),
 ]
 Scheduler = Annotated[
@@ -145,8 +136,7 @@ Scheduler = Annotated[
     typer.Option(
         "--scheduler",
         metavar="ADDRESS",
-        help="Run on the workers of the Dask cluster whose scheduler is at tcp://HOST:PORT; all "
-        "machines share the folder of the results.  [default: run on this machine]",
+        help="Run on the Dask cluster at tcp://HOST:PORT, which shares the folder of the results.",
     ),
 ]
 Format = Annotated[
@@ -155,9 +145,7 @@ Format = Annotated[
 ]
 Quiet = Annotated[
     bool,
-    typer.Option(
-        "--quiet", "-q", callback=show_log, help="Print the result's path only, and errors."
-    ),
+    typer.Option("--quiet", "-q", callback=show_log, help="Print the result's path, and errors."),
 ]
 
 

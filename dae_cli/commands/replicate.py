@@ -52,33 +52,21 @@ def replicate(
     photos: options.Photos = None,
     out: options.ResultsFolder = None,
     dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Show what would be run, fetched and regenerated; do nothing."
-        ),
+        bool, typer.Option("--dry-run", help="Show what would be run, fetched and regenerated.")
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Run again what is done, from the start.")
     ] = False,
     replaces: Annotated[
-        bool,
-        typer.Option(
-            "--replace", help="Remove the folder's rows that have other settings or data."
-        ),
+        bool, typer.Option("--replace", help="Remove rows that have other settings or data.")
     ] = False,
     fail_if: FailIf = None,
     quiet: options.Quiet = False,
     form: options.Format = "table",
 ) -> None:
     """Finished runs are skipped, stopped ones resumed; a cell that fails, or whose data cannot be
-    fetched, does not stop the others. Runs of a dae with other numerics are run again; rows that
-    are not asked for stay. Stops if earlier results would be lost, unless --replace is given.
-    Where the study has reference rows, the last lines say how many runs are identical to them, and
-    what the others likely differ by.
-
-    Writes runs.csv, table.csv, wrong_rows.csv, mcnemar.csv, REPORT.md, report.html, settings.yaml
-    and pictures; of a study on filters runs.csv, filters.csv, figures.csv, REPORT.md,
-    settings.yaml and its figures.
+    fetched, does not stop the others. Stops if earlier results would be lost, unless --replace is
+    given. The files that are written, and the last lines: docs/results.md.
     """
     options.check_engine(engine, device)
     asked = conditions(fail_if or (), TableRow)

@@ -49,10 +49,7 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help="Has no effect any more: a stopped run is resumed in any case."
-        ),
+        bool, typer.Option("--resume", help="No effect: a stopped run is resumed in any case.")
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Start over, whatever there is of the run.")
