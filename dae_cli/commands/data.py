@@ -63,8 +63,7 @@ def list_(names: NamesOrAll = None, data_dir: DataDir = None, form: Format = "ta
             rows.append((*first, *here[0], source))
             rows += [("", "", *cells, "") for cells in here[1:]]
         typer.echo("\n".join(cut(columns(rows))))
-    if code:
-        raise typer.Exit(code)
+    raise typer.Exit(code)
 
 
 @data.command(epilog="Example: dae data fetch convex rect --origin original")
@@ -124,8 +123,7 @@ def verify(
         typer.echo("\n".join(columns(rows)))
     elif not code:
         _note("no copy of these sets is here; dae data fetch gets them")
-    if code:
-        raise typer.Exit(code)
+    raise typer.Exit(code)
 
 
 @data.command(epilog="Example: dae data show bg-img --out bg-img.png")
@@ -188,14 +186,9 @@ def _chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
     for name in names:
         if name in (*known, *own, ALL):
             continue
-        if name in DATASETS:
-            raise typer.BadParameter(
-                f"{name!r} has no recipe: there is the original only; dae data fetch {name} gets "
-                "it",
-                param_hint="NAME",
-            )
         hint = did_you_mean(name, known) or f"; expected {', '.join(known)} or {ALL}"
-        raise typer.BadParameter(f"there is no data set {name!r}{hint}", param_hint="NAME")
+        what = f"{name!r} with a recipe" if generated else repr(name)
+        raise typer.BadParameter(f"there is no data set {what}{hint}", param_hint="NAME")
     return known if ALL in names else list(dict.fromkeys(own.get(name, name) for name in names))
 
 
@@ -222,8 +215,7 @@ def _prepare(names: Sequence[str], options: DataOptions, form: Format) -> None:
         rows = [("set", "origin", "trust", "SHA-256", "source")]
         rows += [(r.name, r.origin, r.trust or DASH, r.sha256[:12], r.source) for r in ready]
         typer.echo("\n".join(columns(rows)))
-    if code:
-        raise typer.Exit(code)
+    raise typer.Exit(code)
 
 
 def _offers_of(
