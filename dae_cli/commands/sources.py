@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -105,34 +105,6 @@ def _require_fit_of_rows(study: ResolvedStudy, folder: Path, overrides: Sequence
         known = recorded_settings(study, folder, read_results(folder / RUNS_CSV, RunRow))
         remedy = "give the --set that the folder was made with, or its own folder with --out"
         require_fit(known, overrides, folder, remedy)
-
-
-@dataclass(frozen=True)
-class NamedResults:
-    """A folder of results, named by itself or by its study, and the cell of it, if one is named."""
-
-    folder: Path
-    cell: str = ""
-    study: ResolvedStudy | None = None
-    """Whose cells as they are now are meant, where it is named by its study."""
-
-
-def named_results(source: str) -> NamedResults | None:
-    """What is meant; None of the folder of a run, an experiment on its own, or nothing."""
-    path = Path(source)
-    if is_results(path) and source not in study_folders():
-        return NamedResults(path)
-    if is_results(path.parent) and not path.exists():
-        return NamedResults(path.parent, path.name)
-    try:
-        target = find_target(source)
-    except ConfigError:
-        return None
-    study, _, cell = target.name.partition("/")
-    folder = default_out(study, ())
-    if (cell or target.file is None) and (folder / RUNS_CSV).is_file():
-        return NamedResults(folder, cell, resolve_study(f"{target.folder}/"))
-    return None
 
 
 def is_results(path: Path) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,9 +49,9 @@ class Contender:
     cell: str
     source: str
     """The results or the run, as the user named them."""
-    rows: Mapping[int, RunRow]
+    rows: dict[int, RunRow]
     """By seed; an SVM, which has none, has one run."""
-    wrong_rows: Mapping[str, NDArray[np.bool_]]
+    wrong_rows: dict[str, NDArray[np.bool_]]
     """By run, which test rows are wrong, as far as that is known."""
 
     @property
@@ -81,12 +81,14 @@ def cells_of_results(
     Raises:
         RunFolderError: there is none with a finished run, or a file is damaged.
     """
-    rows = [row for row in read_results(folder / RUNS_CSV, RunRow) if _is_tested(row)]
-    if study is not None:
-        now = {one.cell: one for one in study.cells}
-        rows = [row for row in rows if row.cell in now and is_current(row, now[row.cell])]
-    if cell:
-        rows = [row for row in rows if row.cell == cell]
+    now = {one.cell: one for one in study.cells} if study else {}
+    rows = [
+        row
+        for row in read_results(folder / RUNS_CSV, RunRow)
+        if _is_tested(row)
+        and cell in ("", row.cell)
+        and (study is None or (row.cell in now and is_current(row, now[row.cell])))
+    ]
     if cell and study is not None and not rows:
         return []
     if not rows:
@@ -114,15 +116,13 @@ def grouped_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
         row = read_status(folder)
         if row.state != "done" or not _is_tested(row):
             raise RunFolderError(f"{source}: is no finished run with a test error")
-        wrong_rows = {}
-        with suppress(RunFolderError):  # of an earlier version: its errors are compared alone
-            wrong_rows[row.run] = load_wrong_rows(folder, row.n_test or 0, row.n_wrong)
         key = f"{with_seed(load_resolved(folder / CONFIG), 0)!r} {row.data_sha256}"
         if key in by_settings and row.seed in by_settings[key].rows:  # by another engine, say
             key = str(folder)
-        before = by_settings.get(key, Contender(row.cell, row.cell, source, {}, {}))
-        rows, known = {**before.rows, row.seed: row}, {**before.wrong_rows, **wrong_rows}
-        by_settings[key] = replace(before, rows=rows, wrong_rows=known)
+        one = by_settings.setdefault(key, Contender(row.cell, row.cell, source, {}, {}))
+        one.rows[row.seed] = row
+        with suppress(RunFolderError):  # of an earlier version: its errors are compared alone
+            one.wrong_rows[row.run] = load_wrong_rows(folder, row.n_test or 0, row.n_wrong)
     return list(by_settings.values())
 
 
