@@ -149,15 +149,6 @@ Quiet = Annotated[
 ]
 
 
-def check_engine(engine: EngineChoice, device: Device) -> None:
-    """BadParameter for an engine of the CPU on another device."""
-    if engine == "compiled" and device in ("cuda", "mps"):
-        raise typer.BadParameter(
-            f"{engine} runs on the CPU only; with --device {device} leave it out or give torch",
-            param_hint="--engine",
-        )
-
-
 def cluster_at(
     address: str | None, data_dir: Path | None, watcher: Watcher
 ) -> AbstractContextManager[Cluster | None]:

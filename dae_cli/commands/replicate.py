@@ -68,7 +68,6 @@ def replicate(
     fetched, does not stop the others. Stops if earlier results would be lost, unless --replace is
     given. The files that are written, and the last lines: docs/results.md.
     """
-    options.check_engine(engine, device)
     asked = conditions(fail_if or (), TableRow)
     resolved = resolve_study(study, overrides or (), only or ())
     folder = out or default_out(resolved.name, overrides or ())

@@ -22,7 +22,6 @@ from dae_cli.commands.options import (
     Scheduler,
     Study,
     at_a_time,
-    check_engine,
     cluster_at,
     command_line,
     folder,
@@ -137,7 +136,6 @@ def search(
     """
     from dae_cli.config.search_cells import resolve_search
 
-    check_engine(engine, device)
     resolved, cells = resolve_search(study, only or ())
 
     from dae_cli.search.plan import SearchPlan, cell_searches, settle_engine

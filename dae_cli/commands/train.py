@@ -64,7 +64,6 @@ def train(
     Prints the test error beside the paper's, and the run folder. A finished run is not repeated, a
     stopped one is resumed.
     """
-    options.check_engine(engine, device)
     asked = conditions(fail_if or (), RunRow)
     resolved = resolve_experiment(experiment, overrides or ())
     if seed is not None and any(o.partition("=")[0].strip() == "seed" for o in overrides or ()):
