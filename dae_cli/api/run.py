@@ -101,12 +101,13 @@ class Run:
         `pretrained`: as they were learned without labels. A run that is trained for its filters has
         these alone, one without pretraining has none of them.
         """
-        network, last = self._network_state.best, self._depth if layer is None else layer
-        if pretrained or network is None:
-            return self._through(X, self._pretrained(last))
-        no_decoder = torch.zeros(0)
-        layers = [Encoder(one.weight, one.bias, no_decoder) for one in network.layers]
-        return self._through(X, layers[: self._checked_layer(last)])
+        state, last = self._network_state, self._depth if layer is None else layer
+        if pretrained or state.best is None:
+            layers = self._pretrained(last)
+        else:
+            below = state.best.layers[: self._checked_layer(last)]
+            layers = [Encoder(one.weight, one.bias, torch.zeros(0)) for one in below]
+        return self._computed(self._checked(X), layers)
 
     def reconstruct(self, X: ArrayLike, layer: int = 1) -> Rows:
         """Return what the codes of a layer are decoded to, (n, inputs), by all layers below it.
@@ -115,7 +116,7 @@ class Run:
         both of each layer. Fine-tuning trains encoders alone, so its codes have no decoder. An RBM
         gives P(v|h) of h = P(h|v).
         """
-        return self._through(X, self._pretrained(layer), and_back=True)
+        return self._computed(self._checked(X), self._pretrained(layer), and_back=True)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the class of each row, (n,): numbers, or the labels of your own data."""
@@ -221,10 +222,9 @@ class Run:
             )
         return layers
 
-    def _through(self, X: ArrayLike, layers: Sequence[Encoder], *, and_back: bool = False) -> Rows:
-        return self._computed(self._checked(X), layers, and_back)
-
-    def _computed(self, values: NDArray[Any], layers: Sequence[Encoder], and_back: bool) -> Rows:
+    def _computed(
+        self, values: NDArray[Any], layers: Sequence[Encoder], *, and_back: bool = False
+    ) -> Rows:
         width = self._inputs if and_back else len(layers[-1].hidden_bias)
         out = np.empty((len(values), width), dtype=np.float32)
         with one_thread():

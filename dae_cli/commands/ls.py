@@ -55,10 +55,8 @@ def ls(
     else:
         target = find_target(study)
         if target.file is not None:
-            raise ConfigError(
-                f"{shown(study)} is one experiment, not a study; dae show {shown(study)} prints "
-                "its settings"
-            )
+            name = shown(study)
+            raise ConfigError(f"{name} is one experiment; dae show {name} prints its settings")
         listed = [_listed(list_study(target.name, target.folder), study)]
     if form == "json":
         typer.echo(as_json([_facts(one) for one in listed]))

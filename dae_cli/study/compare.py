@@ -208,9 +208,10 @@ class Comparison:
         elif self.difference:
             by += f" (95 %, Student's t over {count})"
         if self.outcome == "not decided":
-            says = f"{count} {'does' if count == 'one seed' else 'do'} not decide whether "
-            return f"{self.dataset}: {says}{self.name} is better than {self.baseline}: {by}"
-        return f"{self.dataset}: {self.name} is {self.outcome} than {self.baseline}: {by}"
+            says = f"{count} cannot decide whether {self.name} is better"
+        else:
+            says = f"{self.name} is {self.outcome}"
+        return f"{self.dataset}: {says} than {self.baseline}: {by}"
 
 
 def _test_in_words(one: SeedComparison) -> str:
