@@ -118,7 +118,7 @@ def verify(
         rows = [("set", "copy", "origin", "trust", "SHA-256", "found")]
         for one in checks:
             digest, trust = (one["sha256"] or DASH)[:12], one["trust"] or DASH
-            path = label(Path(one["paths"][0]))
+            path = label(one["paths"][0])
             rows.append((one["name"], path, one["origin"], trust, digest, one["found"]))
         typer.echo("\n".join(columns(rows)))
     elif not code:
@@ -206,11 +206,8 @@ def _prepare(names: Sequence[str], options: DataOptions, form: Format) -> None:
             _note(str(error))
             code = max(code, error.exit_code)
     if form == "json":
-        keys = ("name", "origin", "trust", "sha256", "source")
-        facts = [{key: getattr(one, key) for key in keys} for one in ready]
-        typer.echo(
-            as_json([f | {"path": str(one.path)} for f, one in zip(facts, ready, strict=True)])
-        )
+        keys = ("name", "origin", "trust", "sha256", "source", "path")
+        typer.echo(as_json([{key: getattr(one, key) for key in keys} for one in ready]))
     elif ready:
         rows = [("set", "origin", "trust", "SHA-256", "source")]
         rows += [(r.name, r.origin, r.trust or DASH, r.sha256[:12], r.source) for r in ready]
@@ -256,7 +253,7 @@ def _facts(name: str, offers: Sequence[Offer]) -> dict[str, Any]:
 def _copy_facts(offer: Offer, known: Prepared | Offer) -> dict[str, Any]:
     return {
         "place": offer.place,
-        "paths": [str(path) for path in offer.paths],
+        "paths": offer.paths,
         "origin": offer.origin,
         "trust": known.trust,
         "sha256": known.sha256,

@@ -17,7 +17,6 @@ from typer.core import TyperGroup
 from dae_cli.errors import DaeError, NameTooLongError
 from dae_cli.stopping import Interrupted
 
-_LOG = logging.getLogger("dae_cli")
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
 
@@ -56,20 +55,13 @@ class ErrorReportingGroup(TyperGroup):
         raise typer.Exit(code)
 
 
-class _ToStderr(logging.Handler):
-    """What lower layers log while they have nobody to tell."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """One line; nobody need read it."""
-        with suppress(OSError):
-            typer.echo(record.getMessage(), err=True)
-
-
 def show_log(quiet: bool = False) -> bool:
     """Show notes that lower layers log, or none; a callback of --quiet, which it returns."""
-    if not _LOG.handlers:
-        _LOG.addHandler(_ToStderr())
-    _LOG.setLevel(logging.WARNING if quiet else logging.INFO)
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger = logging.getLogger("dae_cli")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
     return quiet
 
 

@@ -22,8 +22,8 @@ DASH = "-"
 
 
 def as_json(value: object) -> str:
-    """JSON as every command prints it."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """JSON as every command prints it; paths as text."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
 def row_facts(row: RunRow | TableRow) -> dict[str, object]:
