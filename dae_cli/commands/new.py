@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from dae_cli.commands.options import folder
+from dae_cli.commands.options import existing, folder
 from dae_cli.commands.tables import columns
 from dae_cli.config.names import DATA_SUFFIX, STUDY_FILE, label, study_folders
 from dae_cli.config.new_study import NewStudy, contents, name_of_data
-from dae_cli.data.datasets import DatasetSpec, spec_of
+from dae_cli.data.datasets import spec_of
 from dae_cli.errors import ConfigError, shown, some
-from dae_cli.files import with_home, write_text
+from dae_cli.files import write_text
 from dae_cli.study.run.job import default_out
-
-if TYPE_CHECKING:
-    from dae_cli.data.own.declaration import Declaration
 
 
 def image_shape(text: str) -> list[int]:
@@ -31,17 +27,17 @@ def image_shape(text: str) -> list[int]:
 
 
 def new(
-    where: Annotated[
-        str,
+    study: Annotated[
+        Path,
         typer.Argument(
-            metavar="FOLDER", help="The folder of the study, whose name its results will have."
+            metavar="FOLDER", parser=folder, help="The study's, whose name its results will have."
         ),
     ],
     data: Annotated[
         Path,
         typer.Option(
             metavar="FILE",
-            parser=with_home,
+            parser=existing,
             help="A .csv or .tsv, an .npz, or a folder of images by class.",
         ),
     ],
@@ -73,12 +69,16 @@ def new(
     """
     if label_name is not None and unlabelled:
         raise typer.BadParameter("contradicts --unlabelled", param_hint="--label")
-    study = folder(where)
-    if not data.exists():
-        raise typer.BadParameter(f"{str(data)!r} does not exist.", param_hint="--data")
     _require_free(study, data)
+
+    from dae_cli.data.own.files import sources_of  # numpy and pandas
+    from dae_cli.data.own.inference import infer_declaration
+    from dae_cli.data.own.prepare import note_if_large, read_own
+
+    note_if_large([*sources_of(data)], lambda text: typer.echo(text, err=True))
+    declaration, why = infer_declaration(data, study, label_name, unlabelled, image or [])
     declared = study / f"{name_of_data(data.resolve().stem)}{DATA_SUFFIX}"
-    spec, declaration, why = _read(data, declared, label_name, unlabelled, image or [])
+    spec = spec_of(read_own(declared, declaration, lambda _: None).name)
     command = shown(shlex.quote(f"{study}/"))
     for name, text in NewStudy(command, declaration, why, spec).files().items():
         write_text(study / name, text)
@@ -97,20 +97,6 @@ def new(
         look = f"dae data show {shlex.quote(str(declared))}"
         steps.insert(0, (look, "the images, as they are read"))
     typer.echo("\n".join(["next:", *(f"  {line}" for line in columns(steps))]))
-
-
-def _read(
-    data: Path, declared: Path, label_name: str | None, unlabelled: bool, image: list[int]
-) -> tuple[DatasetSpec, Declaration, Mapping[str, str]]:
-    """What the data are, as far as they say it, and that they can be read so."""
-    from dae_cli.data.own.files import sources_of  # numpy and pandas
-    from dae_cli.data.own.inference import infer_declaration
-    from dae_cli.data.own.prepare import note_if_large, read_own
-
-    note_if_large([*sources_of(data)], lambda text: typer.echo(text, err=True))
-    declaration, why = infer_declaration(data, declared.parent, label_name, unlabelled, image)
-    prepared = read_own(declared, declaration, lambda _: None)
-    return spec_of(prepared.name), declaration, why
 
 
 def _require_free(study: Path, data: Path) -> None:

@@ -37,12 +37,18 @@ def folder(text: str) -> Path:
     return path
 
 
-def existing_folder(text: str) -> Path:
-    """A folder that exists."""
-    path = folder(text)
+def existing(text: str) -> Path:
+    """A file or folder that exists."""
+    path = with_home(text)
     if not path.exists():
         raise typer.BadParameter(f"{text!r} does not exist.")
     return path
+
+
+def existing_folder(text: str) -> Path:
+    """A folder that exists."""
+    folder(text)
+    return existing(text)
 
 
 def file(text: str) -> Path:
