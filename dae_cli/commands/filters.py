@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +23,7 @@ from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet, zoom_sheet
 from dae_cli.figures.greys import Scale, common_limit, finite
 from dae_cli.figures.saving import ANIMATIONS, SUFFIXES, check_suffix, write_animation
+from dae_cli.figures.sheets import Theme
 from dae_cli.files import with_home
 from dae_cli.filters import measures
 from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, run_filters
@@ -31,6 +32,8 @@ from dae_cli.study.run.record import read_status
 
 FRAMES = 24
 """Pictures in an animation."""
+MOST_PIXELS = 10_000
+"""Across a picture."""
 
 Order = Literal["unit", "strength", "gabor", "extent", "locality", "orientation"]
 Values = NDArray[np.floating[Any]]
@@ -105,6 +108,19 @@ def filters(
             help="The picture: .png, .svg or .pdf.  [default: filters-RUN.png, here]",
         ),
     ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST_PIXELS,
+            metavar="PIXELS",
+            help="Width of the picture, such as 1920 for a slide; tiles are as large as fit.  "
+            "[default: as wide as its tiles]",
+        ),
+    ] = None,
+    theme: Annotated[
+        Theme, typer.Option(help="Colour of the page; the greys of the tiles stay.")
+    ] = "light",
     animate: Annotated[
         Path | None,
         typer.Option(
@@ -119,6 +135,7 @@ def filters(
     """Tile i is unit i in every sheet; mid grey is a weight of 0. Prints the picture's path. Data
     are read for --animate only.
     """
+    look: dict[str, Any] = {"scale": scale, "width": width, "theme": theme}
     if animate is not None:
         if len(sources) > 1 or units or layer != 1 or out is not None:
             raise typer.BadParameter(
@@ -126,7 +143,7 @@ def filters(
                 param_hint="--animate",
             )
         check_suffix(animate, ANIMATIONS)
-        _animate(sources[0], animate, tiles or TILES, scale, DataOptions(data_dir, photos=photos))
+        _animate(sources[0], animate, tiles or TILES, DataOptions(data_dir, photos=photos), look)
         typer.echo(label(animate))
         return
     if units and (tiles or sort != "unit"):
@@ -147,14 +164,14 @@ def filters(
     through = "" if layer == 1 else ": " + " ".join(f"W{k}" for k in range(layer, 0, -1))
     caption = f"layer {layer}, pretrained{through}"
     if units:
-        sheet = zoom_sheet(layers, units, caption=caption, scale=scale)
+        sheet = zoom_sheet(layers, units, caption=caption, **look)
         about["Units"] = ", ".join(map(str, units))
     else:
         if sort != "unit":
             layers = _in_order(layers, sort)
             caption += f"; sorted by {_MEASURES[sort][0]}, largest first"
             caption += " in the first sheet" if len(layers) > 1 else ""
-        sheet = filter_sheet(layers, (rows, columns), caption=caption, scale=scale)
+        sheet = filter_sheet(layers, (rows, columns), caption=caption, **look)
         about |= {"Tiles": f"{rows}x{columns}", "Sorted by": sort}
     stem = folders[0].resolve().name if len(folders) == 1 else "side-by-side"
     end = "" if layer == 1 else f"-layer{layer}"
@@ -193,9 +210,12 @@ def _in_order(layers: Sequence[Filters], sort: Order) -> list[Filters]:
 
 
 def _animate(
-    source: str, path: Path, grid: tuple[int, int], scale: Scale, options: DataOptions
+    source: str, path: Path, grid: tuple[int, int], options: DataOptions, look: Mapping[str, Any]
 ) -> None:
     """Train the first layer of an experiment, or of a run's, again, and draw it while it learns.
+
+    Args:
+        look: further options of `filter_sheet`.
 
     Raises:
         ConfigError: an SVM, or nothing is pretrained.
@@ -244,9 +264,9 @@ def _animate(
             [layer],
             grid,
             limit=limit,
-            scale=scale,
             title=experiment.dataset,
             caption=f"{shot.presentations:,} examples presented",
+            **look,
         ).image()
         for layer, shot in zip(layers, snapshots, strict=True)
     ]
