@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -30,6 +30,7 @@ from dae_cli.figures.saving import check_suffix
 from dae_cli.study.run.filters import as_shown
 
 ALL = "all"
+T = TypeVar("T")
 
 Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Sets, or all.")]
 NamesOrAll = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Sets; default: all.")]
@@ -197,20 +198,14 @@ def _note(text: str) -> None:
 
 
 def _prepare(names: Sequence[str], options: DataOptions, form: Format) -> None:
-    ready: list[Prepared] = []
-    code = 0
-    for name in names:
-        try:
-            ready.append(prepare(name, options, _note))
-        except DaeError as error:
-            _note(str(error))
-            code = max(code, error.exit_code)
+    found, code = _of_each(names, lambda name: prepare(name, options, _note))
     if form == "json":
         keys = ("name", "origin", "trust", "sha256", "source", "path")
-        typer.echo(as_json([{key: getattr(one, key) for key in keys} for one in ready]))
-    elif ready:
+        typer.echo(as_json([{key: getattr(one, key) for key in keys} for one in found.values()]))
+    elif found:
         rows = [("set", "origin", "trust", "SHA-256", "source")]
-        rows += [(r.name, r.origin, r.trust or DASH, r.sha256[:12], r.source) for r in ready]
+        for one in found.values():
+            rows.append((one.name, one.origin, one.trust or DASH, one.sha256[:12], one.source))
         typer.echo("\n".join(columns(rows)))
     raise typer.Exit(code)
 
@@ -218,12 +213,17 @@ def _prepare(names: Sequence[str], options: DataOptions, form: Format) -> None:
 def _offers_of(
     names: Sequence[str] | None, options: DataOptions
 ) -> tuple[dict[str, list[Offer]], int]:
-    """Copies and sources of each set, and the exit code: a set with an error hides no other."""
-    found: dict[str, list[Offer]] = {}
+    """Copies and sources of each set, and the exit code."""
+    return _of_each(_chosen(names or [ALL]), lambda name: list(offers(name, options)))
+
+
+def _of_each(names: Sequence[str], do: Callable[[str], T]) -> tuple[dict[str, T], int]:
+    """What is done for each set, and the exit code: a set with an error hides no other."""
+    found: dict[str, T] = {}
     code = 0
-    for name in _chosen(names or [ALL]):
+    for name in names:
         try:
-            found[name] = list(offers(name, options))
+            found[name] = do(name)
         except DaeError as error:  # half a pair of files, say
             _note(f"{name}: {error}")
             code = max(code, error.exit_code)

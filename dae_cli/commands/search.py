@@ -26,7 +26,7 @@ from dae_cli.commands.options import (
     command_line,
     folder,
 )
-from dae_cli.commands.progress import Display, Lines
+from dae_cli.commands.progress import Display
 from dae_cli.commands.tables import DASH, as_json, columns, minutes, not_run
 from dae_cli.config.names import label
 from dae_cli.errors import DaeError
@@ -153,7 +153,7 @@ def search(
     from dae_cli.data.sources import DataOptions
     from dae_cli.search.run import run_search
 
-    watcher = Display() if quiet else Lines()
+    watcher = Display(quiet=quiet)
     address = None if dry_run else scheduler
     with cluster_at(address, data_dir, watcher) as cluster:
         searches, without_data = cell_searches(
