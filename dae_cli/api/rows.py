@@ -63,13 +63,13 @@ def parts_of_run(
 
     Raises DaeError: they are not here.
     """
-    dataset, sha256, origin = experiment.dataset, status.data_sha256, status.data_origin
-    if dataset == PHOTOGRAPHS and origin == "own":
+    dataset = experiment.dataset
+    if dataset == PHOTOGRAPHS and status.data_origin == "own":
         raise DataError(
             f"{folder}: was trained on patches of your own photographs, which a run does not keep; "
             "give patches, in its scale, with --data FILE.npz"
         )
-    data = recorded_data(folder, dataset, sha256, origin, data_dir, note)
+    data = recorded_data(dataset, status, data_dir, note)
     if not isinstance(experiment, FilterExperiment):
         return _parts_of(dataset_for(experiment, load(data)))
     if dataset != PHOTOGRAPHS:
