@@ -13,6 +13,7 @@ from dae_cli.config.names import STUDY_FILE
 from dae_cli.errors import plain
 from dae_cli.figures.saving import png_text
 from dae_cli.figures.series import Curves, ErrorSeries, Interval, LearningSeries
+from dae_cli.study.paper import CALIBRATED
 from dae_cli.study.report.saved_runs import SavedRuns, ShownFilters, first_seeds
 from dae_cli.study.report.selection import Trials, read_search_trials
 from dae_cli.study.report.series import (
@@ -44,7 +45,6 @@ from dae_cli.study.tables.provenance import (
     mixture,
     provenance,
 )
-from dae_cli.study.verdict import CALIBRATED
 
 TRIED_MD = "tried.md"
 FENCE = "```"

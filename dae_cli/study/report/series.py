@@ -14,10 +14,10 @@ from dae_cli.figures.series import (
     LearningSeries,
     RunCurves,
 )
+from dae_cli.study.paper import half_width_with_seeds
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.cells import data_mark
-from dae_cli.study.verdict import half_width_with_seeds
 
 AUTOENCODERS = ("SAA", "SdA")
 """Beginnings of the names of models whose errors are drawn over destruction."""

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from dae_cli.errors import RunFolderError
+from dae_cli.study.paper import half_width_95
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.record import with_verdict
-from dae_cli.study.verdict import half_width_95
 
 _OF_A_RUN = (
     *("cell", "dataset", "data_origin", "trust", "data_sha256", "model", "destruction_percent"),
