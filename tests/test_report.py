@@ -197,7 +197,7 @@ def test_damaged_metrics_are_reported_by_file_and_value(dae: Dae, done: Path) ->
     whole = path.read_text()
     for pattern, new, value in (
         ("finetune,,2,", "finetune,,two,", "'two'"),
-        ("cost", "price", "'cost'"),
+        ("cost", "price", "phase, layer, epoch, cost,"),
         (r"(?<=finetune,,1,)[\d.]*,(\d*),.*", r"0.5,\1,inf", "inf"),
     ):
         path.write_text(re.sub(pattern, new, whole, count=1))

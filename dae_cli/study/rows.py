@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 from pydantic import BeforeValidator, ConfigDict
 from pydantic.dataclasses import dataclass
 
-from dae_cli.csvfile import Count, Level, Minutes, Percent, PValue, read_rows, written
+from dae_cli.csvfile import Count, Level, Minutes, Percent, PValue, number, read_rows, written
 from dae_cli.data.dataset import Trust
 from dae_cli.data.trust import recorded_trust
 from dae_cli.training.version import UNRECORDED
@@ -170,11 +170,25 @@ def _points_text(line: tuple[tuple[int, float], ...]) -> str:
     return " ".join(f"{epoch}:{value:g}" for epoch, value in line)
 
 
+Finite = Annotated[float, number("a finite number", isfinite)]
 Points = Annotated[
     tuple[tuple[int, float], ...],
     BeforeValidator(_read_points),
     written(_points_text),
 ]
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """metrics.csv of a run: one epoch, as `training.state.EpochRecord` has it."""
+
+    phase: Literal["pretrain", "finetune"]
+    layer: Count | None
+    """1 is the lowest; None while the whole network is fine-tuned."""
+    epoch: Count
+    cost: Finite
+    valid_wrong: Count | None
+    valid_error_percent: Finite | None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from dae_cli.figures.filters import filter_sheet
 from dae_cli.figures.plots import plot_errors, plot_learning
 from dae_cli.figures.saving import remove_pictures
 from dae_cli.files import remove_file
-from dae_cli.study.report.context import DatasetResults, TableReport, runs_on, sheet_names
+from dae_cli.study.report.context import TableReport
+from dae_cli.study.report.datasets import DatasetResults, runs_on, same_start, sheet_names
 from dae_cli.study.report.saved_runs import (
     ShownFilters,
     add_curves,
@@ -19,7 +20,6 @@ from dae_cli.study.report.saved_runs import (
     read_saved_runs,
     write_sheet,
 )
-from dae_cli.study.report.series import same_start
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.filters import tiles_for
 from dae_cli.study.run.job import SHEETS
@@ -45,29 +45,27 @@ def save_pictures(report: TableReport, out: Path) -> None:
     for dataset in report.datasets:
         if dataset.shown and not dataset.drawn:
             _save_sheets(dataset, out)
-        known |= {Path(name).stem for _, name in dataset.sheets}
+        known |= {Path(name).stem for _, name in dataset.sheets.every}
     remove_pictures(out / SHEETS, f"{report.study.name}{_TITLE}", known)
 
 
 def _save_sheets(dataset: DatasetResults, out: Path) -> None:
     """Save the sheet of all runs of a data set, if there is one, then those of its runs."""
-    shown, study = dataset.shown, dataset.study
-    rows = [one.row for one in shown]
-    whole, single = dataset.sheets[: -len(rows)], dataset.sheets[-len(rows) :]
-    about = _Sheets(study, shown)
-    for _, name in whole:
+    study, shown, limit = dataset.study, dataset.shown, dataset.limit
+    for _, name in dataset.sheets.whole:
+        rows = [one.row for one in shown]
         sheet = filter_sheet(
             [replace(s.filters, title=f"{s.row.destruction_percent:g} %") for s in shown],
-            about.tiles,
-            limit=dataset.limit,
-            title=f"First-layer filters on {rows[0].dataset}, by destruction",
-            caption=about.caption(rows),
+            _tiles(shown),
+            limit=limit,
+            title=f"First-layer filters on {dataset.name}, by destruction",
+            caption=_caption(study, shown, rows),
             magnification=1,
         )
         sheet.save(out / name, _metadata(study, rows))
-    for one, (title, name) in zip(shown, single, strict=True):
-        if one.sheet_limit != dataset.limit or one.row.run not in runs_on(out / name):
-            about.save_sheet(one, out / name, dataset.limit, title)
+    for one, (title, name) in zip(shown, dataset.sheets.single, strict=True):
+        if one.sheet_limit != limit or one.row.run not in runs_on(out / name):
+            _save_sheet(study, shown, one, out / name, limit, title)
 
 
 def add_runs(
@@ -76,10 +74,7 @@ def add_runs(
     """Write the curves of runs that have just ended, and the sheets of those that their cells show.
 
     The caller holds the lock of the tables. A study that is stopped so leaves what it has, whether
-    or not its run folders come along.
-
-    Args:
-        rows: of runs.csv.
+    or not its run folders come along. `rows`: of runs.csv.
     """
     if not new:
         return
@@ -91,38 +86,39 @@ def add_runs(
         if names.isdisjoint(row.run for row in first_seeds(own)):
             continue
         shown, limit = saved.shown_filters(own, study.dataset(dataset))
-        sheets = sheet_names(study, [one.row for one in shown])[-len(shown) :]
+        sheets = sheet_names(study, [one.row for one in shown]).single
         for one, (title, name) in zip(shown, sheets, strict=True):
             if one.row.run in names:
-                _Sheets(study, shown).save_sheet(one, out / name, limit, title)
+                _save_sheet(study, shown, one, out / name, limit, title)
 
 
-class _Sheets:
-    """The sheets of one data set: what they have in common, and say of their units and places."""
+def _save_sheet(
+    study: ResolvedStudy,
+    shown: Sequence[ShownFilters],
+    one: ShownFilters,
+    path: Path,
+    limit: float,
+    title: str,
+) -> None:
+    """Save the sheet of one of the runs shown, from which its filters can be read again."""
+    caption = _caption(study, shown, [one.row])
+    sheet = filter_sheet([one.filters], _tiles(shown), limit=limit, title=title, caption=caption)
+    write_sheet(sheet, path, limit, _metadata(study, [one.row]))
 
-    def __init__(self, study: ResolvedStudy, shown: Sequence[ShownFilters]) -> None:
-        units = max(len(one.filters.weights) for one in shown)
-        start = same_start(study, [one.row for one in shown])
-        self.study = study
-        self.tiles = tiles_for(units)
-        self._units = f"Rows of W after pretraining, units 0 to {units - 1}"
-        self._place = "the same unit at the same place in every sheet"
-        self._place += ", from the same initial weights" if start else ""
 
-    def caption(self, rows: Sequence[RunRow]) -> str:
-        seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
-        return f"{self._units}, seed {seeds}; {self._place}."
+def _tiles(shown: Sequence[ShownFilters]) -> tuple[int, int]:
+    return tiles_for(max(len(one.filters.weights) for one in shown))
 
-    def save_sheet(self, shown: ShownFilters, path: Path, limit: float, title: str) -> None:
-        """Save the sheet of one run, from which its filters can be read again."""
-        sheet = filter_sheet(
-            [shown.filters],
-            self.tiles,
-            limit=limit,
-            title=title,
-            caption=self.caption([shown.row]),
-        )
-        write_sheet(sheet, path, limit, _metadata(self.study, [shown.row]))
+
+def _caption(study: ResolvedStudy, shown: Sequence[ShownFilters], rows: Sequence[RunRow]) -> str:
+    """What a sheet of some of the runs shown says of its units and places."""
+    units = max(len(one.filters.weights) for one in shown)
+    start = same_start(study, [one.row for one in shown])
+    seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
+    return (
+        f"Rows of W after pretraining, units 0 to {units - 1}, seed {seeds}; the same unit at the "
+        f"same place in every sheet{', from the same initial weights' if start else ''}."
+    )
 
 
 def _metadata(study: ResolvedStudy, rows: Sequence[RunRow]) -> dict[str, str]:

@@ -7,11 +7,9 @@ name holds the digest of its settings, data and numerics, so what is saved of a 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +22,7 @@ from dae_cli.figures.filters import Filters
 from dae_cli.figures.greys import Greys, ImageShape, common_limit, weights_of
 from dae_cli.figures.series import Curves, simplified
 from dae_cli.figures.sheets import Grid, Sheet
-from dae_cli.study.rows import CurveRow, RunRow
+from dae_cli.study.rows import CurveRow, EpochRow, RunRow
 from dae_cli.study.run.filters import first_filters
 from dae_cli.study.run.job import CHECKPOINT, METRICS, RUNS, SHEETS
 
@@ -198,31 +196,26 @@ def metrics_curves(run: Path) -> Curves | None:
     Raises:
         RunFolderError: metrics.csv is damaged.
     """
-    path = run / METRICS
-    if not path.is_file():
+    if not (run / METRICS).is_file():
         return None
     valid: list[tuple[int, float]] = []
     cost: dict[int, list[tuple[int, float]]] = {}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for record in csv.DictReader(file, strict=True):
-                epoch = int(record["epoch"])
-                if record["phase"] == "finetune":
-                    valid.append((epoch, _rounded(record["valid_error_percent"])))
-                else:
-                    layer = cost.setdefault(int(record["layer"]), [])
-                    layer.append((epoch, _rounded(record["cost"])))
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise RunFolderError(f"{path}: cannot be read ({error}); move the run away") from error
+    for row in read_rows(run / METRICS, EpochRow, remedy="move the run away"):
+        if row.phase == "pretrain":
+            cost.setdefault(row.layer or 0, []).append((row.epoch, _rounded(row.cost)))
+        elif row.valid_error_percent is not None:
+            valid.append((row.epoch, _rounded(row.valid_error_percent)))
+        else:
+            raise RunFolderError(
+                f"{run / METRICS}: epoch {row.epoch} of fine-tuning has no validation error; move "
+                "the run away"
+            )
     return Curves(tuple(valid), tuple(tuple(cost[k]) for k in sorted(cost)))
 
 
-def _rounded(text: str) -> float:
-    """A number of metrics.csv, to what can be seen."""
-    value = float(f"{float(text):.4g}")
-    if not isfinite(value):
-        raise ValueError(f"{text} is not a finite number")
-    return value
+def _rounded(value: float) -> float:
+    """To what can be seen."""
+    return float(f"{value:.4g}")
 
 
 def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, str]) -> None:

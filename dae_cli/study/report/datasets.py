@@ -1,11 +1,18 @@
-"""The points of a study's charts, which its plots and its page share, and what names them."""
+"""One data set of a report: its rows, the points of its charts, its filters, and what names them.
+
+Plots and page share the points.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import AnyExperiment, Experiment
+from dae_cli.figures.saving import png_text
 from dae_cli.figures.series import (
     Curves,
     ErrorPoint,
@@ -14,13 +21,196 @@ from dae_cli.figures.series import (
     LearningSeries,
     RunCurves,
 )
-from dae_cli.study.paper import half_width_with_seeds
+from dae_cli.study.paper import CALIBRATED, half_width_with_seeds
+from dae_cli.study.report.saved_runs import SavedRuns, ShownFilters, first_seeds
 from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.run.job import SHEETS
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.cells import data_mark
+from dae_cli.study.tables.paper_table import NO_NUMBER, best_and_overlapping
 
 AUTOENCODERS = ("SAA", "SdA")
 """Beginnings of the names of models whose errors are drawn over destruction."""
+
+
+Facts = Sequence[tuple[str, str]]
+"""What is given, and its value."""
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetResults:
+    """One data set of a table's study.
+
+    Attributes:
+        runs, table: its rows of runs.csv and of table.csv.
+        labels: of its cells, such as `SdA-3, 25 %`.
+        bold: cells that the paper would print bold.
+        errors: None where two cells share a place.
+        shown: the first filters of its cells, on one grey scale up to `limit`.
+        sheets: the pictures of them.
+        drawn: whether these pictures are as they should be already.
+    """
+
+    study: ResolvedStudy
+    name: str
+    runs: Sequence[RunRow]
+    table: Sequence[TableRow]
+    labels: dict[str, str]
+    bold: frozenset[str]
+    errors: ErrorSeries | None
+    learning: LearningSeries
+    shown: Sequence[ShownFilters]
+    limit: float
+    sheets: SheetNames
+    drawn: bool
+
+    @property
+    def origin(self) -> str:
+        """Where its data are from."""
+        return cells.origin(self.runs[0])
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether there are errors of ours at several destructions."""
+        return self.errors is not None and len(self.errors.ours) > 1
+
+    @property
+    def intervals(self) -> list[Interval | None]:
+        """Every interval of its cells, which share a scale in the page's table."""
+        return [error for row in self.table for error in (our_error(row), paper_error(row))]
+
+    @property
+    def filters_by(self) -> str:
+        """What the page's slider goes through: destruction, or model."""
+        return "destruction" if differ_in_destruction([s.row for s in self.shown]) else "model"
+
+    @property
+    def same_start(self) -> bool:
+        """Whether the units shown begin with the same weights in every sheet."""
+        return same_start(self.study, [shown.row for shown in self.shown])
+
+    def row_of(self, cell: str) -> TableRow:
+        """The row of table.csv of a cell."""
+        return next(row for row in self.table if row.cell == cell)
+
+    def details(self, row: TableRow) -> Facts:
+        """What the page shows of a cell on request: seeds, counts, time, data and code."""
+        valid, wrong = row.valid_error_percent, row.n_wrong.replace(" ", ", ")
+        odd = [run for run in self.runs if run.cell == row.cell and run.remark and not run.error]
+        return known(
+            ("cell", row.cell),
+            ("changed by --set", self.study.changed.get(row.cell, "")),
+            ("seeds", row.seeds.replace(" ", ", ")),
+            ("wrong", f"{wrong} of {row.n_test} test rows" if row.n_test else ""),
+            ("validation error", "" if valid is None else f"{valid:.2f} %"),
+            ("minutes", "" if row.minutes is None else f"{row.minutes:.1f} of one core, all seeds"),
+            ("data", cells.origin(row)),
+            ("engine", ", ".join(part for part in (row.engine, row.device) if part)),
+            ("numerics", row.numerics),
+            ("commit", row.commit or "from an installed package"),
+            ("at chance", ", ".join(f"seed {r.seed}: {r.remark}" for r in odd)),
+            ("failed", row.error),
+        )
+
+
+def dataset_results(
+    study: ResolvedStudy,
+    source: Path,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    saved: SavedRuns,
+    curves: Mapping[str, Curves],
+) -> DatasetResults:
+    """Return what there is of a data set; `rows` and `table` have no other.
+
+    Args:
+        source: the results folder whose pictures are looked at.
+        curves: by run.
+
+    Raises:
+        RunFolderError: a checkpoint is damaged.
+    """
+    labels = labels_of(table, study.changed)
+    done = [row for row in rows if not row.error]
+    shown, limit = saved.shown_filters(done, study.dataset(rows[0].dataset))
+    sheets, drawn = sheet_names(study, [one.row for one in shown]), False
+    if all(one.sheet_limit == limit for one in shown):
+        # Nothing is known but what the sheets say; some may be of runs of which no tile is.
+        first = first_seeds(done)
+        names = sheet_names(study, first)
+        if drawn := bool(first) and names.are_of(source, first):
+            sheets = names
+    bold = best_and_overlapping(
+        [
+            NO_NUMBER if row.verdict == CALIBRATED else (row.test_error_percent, row.half_width_95)
+            for row in table
+        ]
+    )
+    return DatasetResults(
+        study=study,
+        name=rows[0].dataset,
+        runs=rows,
+        table=table,
+        labels=labels,
+        bold=frozenset(row.cell for row, is_bold in zip(table, bold, strict=True) if is_bold),
+        errors=error_series(study, table),
+        learning=learning_series(rows, table, labels, curves),
+        shown=shown,
+        limit=limit,
+        sheets=sheets,
+        drawn=drawn,
+    )
+
+
+def known(*facts: tuple[str, str]) -> Facts:
+    """Those that have a value."""
+    return [(what, value) for what, value in facts if value]
+
+
+# Its sheets of filters
+
+
+class SheetNames(NamedTuple):
+    """Title and file name of each sheet of a data set.
+
+    That of all runs is there where their cells differ in destruction: units can be followed from
+    one panel to the next.
+    """
+
+    whole: Sequence[tuple[str, str]]
+    """Of all runs, if there is one."""
+    single: Sequence[tuple[str, str]]
+
+    @property
+    def every(self) -> list[tuple[str, str]]:
+        """In the order in which they are shown."""
+        return [*self.whole, *self.single]
+
+    def are_of(self, folder: Path, rows: Sequence[RunRow]) -> bool:
+        """Return whether the sheets in a folder say that they are of these runs."""
+        runs = [row.run for row in rows]
+        pairs = zip(runs, self.single, strict=True)
+        return all(runs_on(folder / name) == runs for _, name in self.whole) and all(
+            run in runs_on(folder / name) for run, (_, name) in pairs
+        )
+
+
+def sheet_names(study: ResolvedStudy, rows: Sequence[RunRow]) -> SheetNames:
+    """Return the names of the sheets of runs on one data set, in their order."""
+    labels = labels_of(rows, study.changed)
+    single = [(f"{r.dataset}, {labels[r.cell]}", f"{SHEETS}/{r.cell}.png") for r in rows]
+    if not rows or not differ_in_destruction(rows):
+        return SheetNames([], single)
+    dataset = rows[0].dataset
+    return SheetNames([(f"{dataset}, every destruction", f"{SHEETS}/{dataset}.png")], single)
+
+
+def runs_on(sheet: Path) -> list[str]:
+    """Return the runs that a sheet says it is of; of none where there is no sheet that does."""
+    return png_text(sheet, "Runs").split(", ")
+
+
+# Names, and what cells have in common
 
 
 def is_autoencoder(row: RunRow | TableRow) -> bool:
@@ -63,6 +253,9 @@ def same_start(study: ResolvedStudy, rows: Sequence[RunRow]) -> bool:
             return False
         starts.add((row.seed, experiment.model.hidden[0], experiment.model.init))
     return len(starts) == 1 < len(rows)
+
+
+# The points of its charts
 
 
 def error_series(study: ResolvedStudy, table: Sequence[TableRow]) -> ErrorSeries | None:
