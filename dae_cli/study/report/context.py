@@ -179,7 +179,7 @@ def table_report(
     """Return what the reports of a study of a table show.
 
     Args:
-        source: the results folder whose trials and pictures are looked at.
+        source: the results folder whose trials are looked at.
         saved: curves and filters of its runs.
 
     Raises:
@@ -193,7 +193,6 @@ def table_report(
     datasets = [
         dataset_results(
             study,
-            source,
             [row for row in rows if row.dataset == name],
             [row for row in table if row.dataset == name],
             saved,

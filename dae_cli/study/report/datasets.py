@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import AnyExperiment, Experiment
-from dae_cli.figures.saving import png_text
 from dae_cli.figures.series import (
     Curves,
     ErrorPoint,
@@ -22,7 +20,7 @@ from dae_cli.figures.series import (
     RunCurves,
 )
 from dae_cli.study.paper import CALIBRATED, half_width_with_seeds
-from dae_cli.study.report.saved_runs import SavedRuns, ShownFilters, first_seeds
+from dae_cli.study.report.saved_runs import SavedRuns, ShownFilters
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.job import SHEETS
 from dae_cli.study.tables import cells
@@ -47,8 +45,6 @@ class DatasetResults:
         bold: cells that the paper would print bold.
         errors: None where two cells share a place.
         shown: the first filters of its cells, on one grey scale up to `limit`.
-        sheets: the pictures of them.
-        drawn: whether these pictures are as they should be already.
     """
 
     study: ResolvedStudy
@@ -61,8 +57,11 @@ class DatasetResults:
     learning: LearningSeries
     shown: Sequence[ShownFilters]
     limit: float
-    sheets: SheetNames
-    drawn: bool
+
+    @property
+    def sheets(self) -> SheetNames:
+        """The pictures of its filters."""
+        return sheet_names(self.study, [one.row for one in self.shown])
 
     @property
     def origin(self) -> str:
@@ -115,17 +114,12 @@ class DatasetResults:
 
 def dataset_results(
     study: ResolvedStudy,
-    source: Path,
     rows: Sequence[RunRow],
     table: Sequence[TableRow],
     saved: SavedRuns,
     curves: Mapping[str, Curves],
 ) -> DatasetResults:
-    """Return what there is of a data set; `rows` and `table` have no other.
-
-    Args:
-        source: the results folder whose pictures are looked at.
-        curves: by run.
+    """Return what there is of a data set; `rows` and `table` have no other. `curves`: by run.
 
     Raises:
         RunFolderError: a checkpoint is damaged.
@@ -133,13 +127,6 @@ def dataset_results(
     labels = labels_of(table, study.changed)
     done = [row for row in rows if not row.error]
     shown, limit = saved.shown_filters(done, study.dataset(rows[0].dataset))
-    sheets, drawn = sheet_names(study, [one.row for one in shown]), False
-    if all(one.sheet_limit == limit for one in shown):
-        # Nothing is known but what the sheets say; some may be of runs of which no tile is.
-        first = first_seeds(done)
-        names = sheet_names(study, first)
-        if drawn := bool(first) and names.are_of(source, first):
-            sheets = names
     bold = best_and_overlapping(
         [
             NO_NUMBER if row.verdict == CALIBRATED else (row.test_error_percent, row.half_width_95)
@@ -157,8 +144,6 @@ def dataset_results(
         learning=learning_series(rows, table, labels, curves),
         shown=shown,
         limit=limit,
-        sheets=sheets,
-        drawn=drawn,
     )
 
 
@@ -186,14 +171,6 @@ class SheetNames(NamedTuple):
         """In the order in which they are shown."""
         return [*self.whole, *self.single]
 
-    def are_of(self, folder: Path, rows: Sequence[RunRow]) -> bool:
-        """Return whether the sheets in a folder say that they are of these runs."""
-        runs = [row.run for row in rows]
-        pairs = zip(runs, self.single, strict=True)
-        return all(runs_on(folder / name) == runs for _, name in self.whole) and all(
-            run in runs_on(folder / name) for run, (_, name) in pairs
-        )
-
 
 def sheet_names(study: ResolvedStudy, rows: Sequence[RunRow]) -> SheetNames:
     """Return the names of the sheets of runs on one data set, in their order."""
@@ -203,11 +180,6 @@ def sheet_names(study: ResolvedStudy, rows: Sequence[RunRow]) -> SheetNames:
         return SheetNames([], single)
     dataset = rows[0].dataset
     return SheetNames([(f"{dataset}, every destruction", f"{SHEETS}/{dataset}.png")], single)
-
-
-def runs_on(sheet: Path) -> list[str]:
-    """Return the runs that a sheet says it is of; of none where there is no sheet that does."""
-    return png_text(sheet, "Runs").split(", ")
 
 
 # Names, and what cells have in common

@@ -9,10 +9,10 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.figures.filters import filter_sheet
 from dae_cli.figures.plots import plot_errors, plot_learning
-from dae_cli.figures.saving import remove_pictures
+from dae_cli.figures.saving import png_text, remove_pictures
 from dae_cli.files import remove_file
 from dae_cli.study.report.context import TableReport
-from dae_cli.study.report.datasets import DatasetResults, runs_on, same_start, sheet_names
+from dae_cli.study.report.datasets import DatasetResults, same_start, sheet_names
 from dae_cli.study.report.saved_runs import (
     ShownFilters,
     add_curves,
@@ -41,18 +41,26 @@ def save_pictures(report: TableReport, out: Path) -> None:
         remove_file(out / ERRORS_PNG)  # of cells that the table had before
     if report.learning_charts:
         plot_learning(report.learning_charts, out / CURVES_PNG)
-    known = {row.cell for row in report.rows}
+    names = {row.cell for row in report.rows}
     for dataset in report.datasets:
-        if dataset.shown and not dataset.drawn:
-            _save_sheets(dataset, out)
-        known |= {Path(name).stem for _, name in dataset.sheets.every}
-    remove_pictures(out / SHEETS, f"{report.study.name}{_TITLE}", known)
+        _save_sheets(dataset, out)
+        names |= {Path(name).stem for _, name in dataset.sheets.whole}
+    remove_pictures(out / SHEETS, f"{report.study.name}{_TITLE}", names)
 
 
 def _save_sheets(dataset: DatasetResults, out: Path) -> None:
     """Save the sheet of all runs of a data set, if there is one, then those of its runs."""
     study, shown, limit = dataset.study, dataset.shown, dataset.limit
+
+    def is_drawn(path: Path, filters: Sequence[ShownFilters]) -> bool:
+        """Whether a sheet is of these filters already, which are known from sheets alone."""
+        runs = ", ".join(one.row.run for one in filters)
+        known = all(one.sheet_limit == limit for one in filters)
+        return known and png_text(path, "Runs") == runs
+
     for _, name in dataset.sheets.whole:
+        if is_drawn(out / name, shown):
+            continue
         rows = [one.row for one in shown]
         sheet = filter_sheet(
             [replace(s.filters, title=f"{s.row.destruction_percent:g} %") for s in shown],
@@ -64,7 +72,7 @@ def _save_sheets(dataset: DatasetResults, out: Path) -> None:
         )
         sheet.save(out / name, _metadata(study, rows))
     for one, (title, name) in zip(shown, dataset.sheets.single, strict=True):
-        if one.sheet_limit != limit or one.row.run not in runs_on(out / name):
+        if not is_drawn(out / name, [one]):
             _save_sheet(study, shown, one, out / name, limit, title)
 
 
