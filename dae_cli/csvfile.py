@@ -109,8 +109,7 @@ class _Columns:
         keys: list[str] = []
         if self.mapping:
             first = self.names.index(self.mapping)
-            last = len(self.names) - len(lacking) - first - 1
-            keys = list(header[first : len(header) - last])
+            keys = list(header[first : first + 1 + len(header) - len(self.names) + len(lacking)])
         if list(header) != self.without(lacking, keys) or len(set(header)) < len(header):
             names = ", ".join(self.without(lacking, []))
             raise ValueError(f"its columns are not those that dae writes: {names}")
@@ -149,11 +148,11 @@ def write_rows(path: Path, rows: Sequence[Any], kind: Any, *, make_folder: bool 
 
 def column_texts(row: Any) -> dict[str, str]:
     """Return the columns of a row as they stand in its file."""
+    texts: dict[str, str] = {}
     kind: Any = type(row)
-    found: dict[str, str] = {}
     for name, value in _columns(kind).adapter.dump_python(row, context=_IN_CSV).items():
-        found |= value if isinstance(value, dict) else {name: _text(value)}
-    return found
+        texts |= value if isinstance(value, dict) else {name: _text(value)}
+    return texts
 
 
 def _text(value: object) -> str:
@@ -197,43 +196,38 @@ def parse_rows(
         RunFolderError: it is not as dae writes it; the message names line and column.
     """
     row_class: Any = kind
+    columns = _columns(row_class)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, [])
-        keys = _columns(row_class).keys_in(header)
-        return [_parsed(header, keys, record, row_class) for record in reader]
+        keys = columns.keys_in(header)
+        return [_row(kind, columns, header, keys, record) for record in reader]
     except (ValueError, csv.Error) as error:
         line = max(1, reader.line_num)
         raise RunFolderError(f"{where}:{line}: {error}; {remedy}") from error
 
 
-def _parsed(header: Sequence[str], keys: Sequence[str], record: Sequence[str], kind: Any) -> Any:
+def _row(
+    kind: Any,
+    columns: _Columns,
+    header: Sequence[str],
+    keys: Collection[str],
+    record: Sequence[str],
+) -> Any:
+    """Return a row; ValueError names column, value and what it may be."""
     if len(record) != len(header):
         raise ValueError(f"{len(record)} values found, {len(header)} expected")
-    columns = _columns(kind)
     texts = {**columns.sparse, **dict(zip(header, record, strict=True))}
     values = {n: columns.read[n](text) for n, text in texts.items() if n not in keys}
     if columns.mapping:
         values[columns.mapping] = {key: texts[key] for key in keys if texts[key]}
-    return make_row(kind, values, texts)
-
-
-def make_row(kind: Any, values: Mapping[str, Any], texts: Mapping[str, str] = {}) -> Any:
-    """Return a row of values by field.
-
-    Raises:
-        ValueError: a value cannot be; the message names the column, the value, or its text in the
-            file where that is given, and what it may be.
-    """
     try:
         return kind(**values)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
     name, expected = str(detail["loc"][0]), detail["msg"]
-    if detail["type"] in ("missing", "unexpected_keyword_argument"):
-        raise ValueError(f"{name}: {expected}")
     if detail["type"] == "literal_error":
-        options = get_args(_columns(kind).types[name])
+        options = get_args(columns.types[name])
         expected = ", ".join(str(option) or "nothing" for option in options)
     elif detail["type"] == "value_error":
         expected = str(detail["ctx"]["error"])
