@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.schema import AnyExperiment, Experiment
+from dae_cli.config.schema import Experiment
 from dae_cli.figures.series import (
     Curves,
     ErrorPoint,
@@ -41,22 +42,41 @@ class DatasetResults:
 
     Attributes:
         runs, table: its rows of runs.csv and of table.csv.
-        labels: of its cells, such as `SdA-3, 25 %`.
-        bold: cells that the paper would print bold.
-        errors: None where two cells share a place.
+        learning: the learning curves of its runs.
         shown: the first filters of its cells, on one grey scale up to `limit`.
     """
 
     study: ResolvedStudy
-    name: str
     runs: Sequence[RunRow]
     table: Sequence[TableRow]
-    labels: dict[str, str]
-    bold: frozenset[str]
-    errors: ErrorSeries | None
     learning: LearningSeries
     shown: Sequence[ShownFilters]
     limit: float
+
+    @property
+    def name(self) -> str:
+        """Of the data set."""
+        return self.runs[0].dataset
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Of its cells, such as `SdA-3, 25 %`."""
+        return labels_of(self.table, self.study.changed)
+
+    @cached_property
+    def bold(self) -> set[str]:
+        """Cells that the paper would print bold."""
+        numbers = [
+            NO_NUMBER if row.verdict == CALIBRATED else (row.test_error_percent, row.half_width_95)
+            for row in self.table
+        ]
+        bold = zip(self.table, best_and_overlapping(numbers), strict=True)
+        return {row.cell for row, is_bold in bold if is_bold}
+
+    @cached_property
+    def errors(self) -> ErrorSeries | None:
+        """Errors over destruction; None where two cells share a place."""
+        return error_series(self.study, self.table)
 
     @property
     def sheets(self) -> SheetNames:
@@ -124,27 +144,10 @@ def dataset_results(
     Raises:
         RunFolderError: a checkpoint is damaged.
     """
-    labels = labels_of(table, study.changed)
     done = [row for row in rows if not row.error]
     shown, limit = saved.shown_filters(done, study.dataset(rows[0].dataset))
-    bold = best_and_overlapping(
-        [
-            NO_NUMBER if row.verdict == CALIBRATED else (row.test_error_percent, row.half_width_95)
-            for row in table
-        ]
-    )
-    return DatasetResults(
-        study=study,
-        name=rows[0].dataset,
-        runs=rows,
-        table=table,
-        labels=labels,
-        bold=frozenset(row.cell for row, is_bold in zip(table, bold, strict=True) if is_bold),
-        errors=error_series(study, table),
-        learning=learning_series(rows, table, labels, curves),
-        shown=shown,
-        limit=limit,
-    )
+    learning = learning_series(rows, table, labels_of(table, study.changed), curves)
+    return DatasetResults(study, rows, table, learning, shown, limit)
 
 
 def known(*facts: tuple[str, str]) -> Facts:
@@ -195,9 +198,7 @@ def labels_of(
 ) -> dict[str, str]:
     """Return by cell its model and destruction, and its name where several cells share these.
 
-    Args:
-        rows: of one data set.
-        changed: cells that are not what their files say.
+    `rows`: of one data set; `changed`: cells that are not what their files say.
     """
     texts = {}
     for row in rows:
@@ -231,26 +232,64 @@ def same_start(study: ResolvedStudy, rows: Sequence[RunRow]) -> bool:
 
 
 def error_series(study: ResolvedStudy, table: Sequence[TableRow]) -> ErrorSeries | None:
-    """Return the errors of autoencoders on one data set by destruction.
+    """Return the errors of autoencoders on one data set, whose rows these are, by destruction.
 
-    Args:
-        table: the rows of the data set.
-
-    Returns:
-        None where there are none of ours, or where two of one model share a destruction.
+    None where there are none of ours, or where two of one model share a destruction.
     """
     table = [row for row in table if is_autoencoder(row)]
     done = sorted((row for row in table if our_error(row)), key=lambda row: row.destruction_percent)
     models = _models_of(study, done)
     if not done or len({(models[r.cell], r.destruction_percent) for r in done}) < len(done):
         return None
+    ours, theirs = [], {}
+    for row in done:
+        half_width = half_width_with_seeds(row.half_width_95 or 0.0, row.sd_over_seeds)
+        interval = Interval(row.test_error_percent or 0.0, half_width)
+        whose = f"ours, {row.model}" if (model := models[row.cell]) else "ours"
+        ours.append(_point(whose, row.destruction_percent, interval, model))
+    for row in table:
+        if (printed := paper_error(row)) is not None:
+            number = cells.paper_number(row)
+            level = number.destruction_percent if number else None
+            level = row.destruction_percent if level is None else level
+            model = row.paper_model
+            theirs[level] = _point(f"the paper's {model}", level, printed, model)
     return ErrorSeries(
         done[0].dataset,
-        ours=tuple(_our_point(row, models[row.cell]) for row in done),
-        paper=tuple(_paper_points(table)),
+        ours=tuple(ours),
+        paper=tuple(theirs[level] for level in sorted(theirs)),
         data_mark=next((mark for row in table if (mark := data_mark(row))), ""),
         over_seeds=any(row.sd_over_seeds is not None for row in done),
     )
+
+
+def _point(whose: str, level: float, interval: Interval, model: str) -> ErrorPoint:
+    return ErrorPoint(level, interval, f"{whose}, {level:g} % destroyed: {interval} %", model)
+
+
+def _models_of(study: ResolvedStudy, rows: Sequence[TableRow]) -> dict[str, str]:
+    """Return by cell the model whose errors a line joins; empty where all are of one.
+
+    An SAA is the SdA of no destruction. Cells of other layers or of another corruption are of
+    another model.
+    """
+    experiments = {cell.cell: cell.experiment for cell in study.all_cells}
+    built: dict[str, str] = {}
+    for row in rows:
+        experiment = experiments.get(row.cell)
+        built[row.cell] = ""
+        if isinstance(experiment, Experiment):
+            layers = "-".join(map(str, experiment.model.hidden))
+            built[row.cell] = f"{layers} units, {experiment.corruption.kind}"
+    if len(set(built.values())) < 2:
+        return dict.fromkeys(built, "")
+    models: dict[str, dict[str, None]] = {}
+    for row in rows:
+        models.setdefault(built[row.cell], {})[row.model] = None
+    names = {how: " and ".join(own) for how, own in models.items()}
+    if len(set(names.values())) < len(names):
+        names = {how: f"{name}, {how}" for how, name in names.items()}
+    return {cell: names[how] for cell, how in built.items()}
 
 
 def learning_series(
@@ -259,13 +298,7 @@ def learning_series(
     labels: Mapping[str, str],
     curves: Mapping[str, Curves],
 ) -> LearningSeries:
-    """Return the learning curves of the runs on one data set.
-
-    Args:
-        rows, table: those of the data set.
-        labels: of its cells.
-        curves: by run.
-    """
+    """Return the learning curves of the runs on one data set; `curves`: by run."""
     places = {row.cell: place for place, row in enumerate(table)}
     runs: list[RunCurves] = []
     for row in rows:
@@ -297,62 +330,3 @@ def paper_error(row: TableRow) -> Interval | None:
     if row.paper_error_percent is None or row.paper_half_width_95 is None:
         return None
     return Interval(row.paper_error_percent, row.paper_half_width_95)
-
-
-def _models_of(study: ResolvedStudy, rows: Sequence[TableRow]) -> dict[str, str]:
-    """Return by cell the model whose errors a line joins; empty where all are of one.
-
-    An SAA is the SdA of no destruction. Cells of other layers or of another corruption are of
-    another model.
-
-    Args:
-        rows: of one data set.
-    """
-    experiments = {cell.cell: cell.experiment for cell in study.all_cells}
-    built = {row.cell: _architecture(row, experiments.get(row.cell)) for row in rows}
-    if len(set(built.values())) < 2:
-        return dict.fromkeys(built, "")
-    models: dict[tuple[str, str], dict[str, None]] = {}
-    for row in rows:
-        models.setdefault(built[row.cell], {})[row.model] = None
-    names = {key: " and ".join(own) for key, own in models.items()}
-    if len(set(names.values())) < len(names):
-        names = {(family, how): f"{name}, {how}" for (family, how), name in names.items()}
-    return {cell: names[key] for cell, key in built.items()}
-
-
-def _architecture(row: TableRow, experiment: AnyExperiment | None) -> tuple[str, str]:
-    """What all points of one line share: the kind of model, and its layers and corruption."""
-    family = "autoencoder" if is_autoencoder(row) else row.model
-    if not isinstance(experiment, Experiment):
-        return family, ""
-    layers = "-".join(map(str, experiment.model.hidden))
-    return family, f"{layers} units, {experiment.corruption.kind}"
-
-
-def _our_point(row: TableRow, model: str) -> ErrorPoint:
-    interval = our_error(row)
-    assert interval is not None
-    half_width = half_width_with_seeds(interval.half_width, row.sd_over_seeds)
-    whose = f"ours, {row.model}" if model else "ours"
-    interval = Interval(interval.error_percent, half_width)
-    return _point(whose, row.destruction_percent, interval, model)
-
-
-def _paper_points(table: Sequence[TableRow]) -> list[ErrorPoint]:
-    """The paper's errors of the models that ours are compared with, each at its destruction."""
-    points: dict[float, ErrorPoint] = {}
-    for row in table:
-        interval = paper_error(row)
-        if interval is None:
-            continue
-        number = cells.paper_number(row)
-        printed = number.destruction_percent if number else None
-        level = row.destruction_percent if printed is None else printed
-        model = row.paper_model
-        points[level] = _point(f"the paper's {model}", level, interval, model)
-    return [points[level] for level in sorted(points)]
-
-
-def _point(whose: str, level: float, interval: Interval, model: str) -> ErrorPoint:
-    return ErrorPoint(level, interval, f"{whose}, {level:g} % destroyed: {interval} %", model)
