@@ -38,54 +38,44 @@ _WITHOUT_FILTERS = ("NNet", "SVM")
 
 @dataclass(frozen=True, eq=False)
 class SavedSheet:
-    """The filters of a run as its sheet has them.
-
-    Attributes:
-        picture: the pixels of the PNG.
-        grid, units: where the tiles of so many units are.
-        limit: the weight that is white.
-    """
+    """The filters of a run as its sheet has them."""
 
     picture: Greys
+    """The pixels of the PNG."""
     grid: Grid
     units: int
+    """Of which the grid has tiles."""
     limit: float
+    """The weight that is white."""
 
     def greys(self, image: ImageShape) -> Greys | None:
         """The greys (units, inputs) of filters of such images; None where its tiles are no such."""
-        is_of_colours = self.picture.ndim > 2
-        if is_of_colours != (len(image) > 2):
-            return None
-        if any(tile % pixels for tile, pixels in zip(self.grid.tile, image[:2], strict=True)):
+        of_colours = (self.picture.ndim > 2, len(image) > 2)
+        sides = zip(self.grid.tile, image[:2], strict=True)
+        if len(set(of_colours)) > 1 or any(tile % pixels for tile, pixels in sides):
             return None
         return self.grid.tiles_of(self.picture, self.units, image).reshape(self.units, -1)
 
 
 @dataclass(frozen=True, eq=False)
 class ShownFilters:
-    """The first filters of a run, turned as the images are looked at.
-
-    Attributes:
-        filters: those of a sheet are as near as its greys.
-        sheet_limit: the grey limit of the sheet that they are taken from; None: of a run's folder.
-    """
+    """The first filters of a run, turned as the images are looked at."""
 
     row: RunRow
     filters: Filters
+    """Those of a sheet are as near as its greys."""
     sheet_limit: float | None = None
+    """The grey limit of the sheet that they are taken from; None: of a run's folder."""
 
 
 @dataclass(frozen=True, eq=False)
 class SavedRuns:
-    """What there is of runs, by their names.
-
-    Attributes:
-        runs: the folder of the run folders.
-        curves, sheets: as the results folder has them.
-    """
+    """What there is of runs, by their names."""
 
     runs: Path
+    """The folder of the run folders."""
     curves: Mapping[str, Curves]
+    """As the results folder has them, like the sheets."""
     sheets: Mapping[str, SavedSheet]
 
     def curves_of(self, run: str) -> Curves | None:
@@ -94,16 +84,26 @@ class SavedRuns:
         Raises:
             RunFolderError: its metrics.csv is damaged.
         """
-        curves = metrics_curves(self.runs / run)
-        if curves is None:
+        path = self.runs / run / METRICS
+        if not path.is_file():
             return self.curves.get(run)
-        return Curves(simplified(curves.valid), tuple(simplified(line) for line in curves.cost))
+        valid: list[tuple[int, float]] = []
+        cost: dict[int, list[tuple[int, float]]] = {}
+        for row in read_rows(path, EpochRow, remedy="move the run away"):
+            value = row.cost if row.phase == "pretrain" else row.valid_error_percent
+            if value is None:
+                raise RunFolderError(
+                    f"{path}: epoch {row.epoch} of fine-tuning has no validation error; move the "
+                    "run away"
+                )
+            line = cost.setdefault(row.layer or 0, []) if row.phase == "pretrain" else valid
+            line.append((row.epoch, float(f"{value:.4g}")))  # to what can be seen
+        return Curves(simplified(valid), tuple(simplified(cost[layer]) for layer in sorted(cost)))
 
     def shown_filters(
         self, rows: Sequence[RunRow], dataset: str
     ) -> tuple[list[ShownFilters], float]:
-        """Return the filters of one data set's runs, of the first seed of each cell, and the grey
-        limit that they share.
+        """Return the filters of a data set's runs, of each cell's first seed, and their grey limit.
 
         A run whose folder is elsewhere is shown as its sheet has it. Where such sheets have one
         grey scale, all are drawn on it: two are never mixed.
@@ -143,7 +143,12 @@ def read_saved_runs(out: Path) -> SavedRuns:
     Raises:
         RunFolderError: curves.csv is not one that dae wrote.
     """
-    return SavedRuns(out / RUNS, read_curves(out), _read_sheets(out))
+    sheets = {}
+    for path in sorted((out / SHEETS).glob("*.png")):
+        with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
+            run, sheet = _sheet(path)
+            sheets[run] = sheet
+    return SavedRuns(out / RUNS, read_curves(out), sheets)
 
 
 def read_curves(out: Path) -> dict[str, Curves]:
@@ -176,9 +181,8 @@ def write_curves(out: Path, curves: Mapping[str, Curves]) -> None:
 def add_curves(out: Path, new: Collection[str], runs: Sequence[str]) -> None:
     """Write curves.csv with runs that have just ended; the caller holds the lock of the tables.
 
-    Args:
-        new: those; what is there of them is of an earlier run in their place.
-        runs: all that the file is to have, in their order.
+    `runs`: all that the file is to have, in their order; what is there of `new` ones is of an
+    earlier run in their place.
 
     Raises:
         RunFolderError: a run's metrics.csv or curves.csv is damaged.
@@ -190,43 +194,11 @@ def add_curves(out: Path, new: Collection[str], runs: Sequence[str]) -> None:
     write_curves(out, {r: curves[r] for r in runs if r in curves})
 
 
-def metrics_curves(run: Path) -> Curves | None:
-    """Return the curves of a run's folder, a point an epoch; None where it has no metrics.csv.
-
-    Raises:
-        RunFolderError: metrics.csv is damaged.
-    """
-    if not (run / METRICS).is_file():
-        return None
-    valid: list[tuple[int, float]] = []
-    cost: dict[int, list[tuple[int, float]]] = {}
-    for row in read_rows(run / METRICS, EpochRow, remedy="move the run away"):
-        if row.phase == "pretrain":
-            cost.setdefault(row.layer or 0, []).append((row.epoch, _rounded(row.cost)))
-        elif row.valid_error_percent is not None:
-            valid.append((row.epoch, _rounded(row.valid_error_percent)))
-        else:
-            raise RunFolderError(
-                f"{run / METRICS}: epoch {row.epoch} of fine-tuning has no validation error; move "
-                "the run away"
-            )
-    return Curves(tuple(valid), tuple(tuple(cost[k]) for k in sorted(cost)))
-
-
-def _rounded(value: float) -> float:
-    """To what can be seen."""
-    return float(f"{value:.4g}")
-
-
 def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, str]) -> None:
     """Write the sheet of one run such that its filters can be read from it again.
 
     ``Tiles`` is left, top, size, gap, rows, columns, units; the size is one number for square
-    tiles, else height x width.
-
-    Args:
-        limit: the weight that is white.
-        metadata: with the name of the run as ``Runs``.
+    tiles, else height x width. `metadata` has the name of the run as ``Runs``.
 
     Raises:
         OutputError: it cannot be written.
@@ -237,15 +209,6 @@ def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, s
     places = (grid.left, grid.top, size, grid.gap, *grid.shape, units)
     texts = {_LIMIT: repr(limit), _TILES: " ".join(map(str, places))}
     sheet.save(path, {**metadata, **texts})
-
-
-def _read_sheets(out: Path) -> dict[str, SavedSheet]:
-    sheets = {}
-    for path in sorted((out / SHEETS).glob("*.png")):
-        with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
-            run, sheet = _sheet(path)
-            sheets[run] = sheet
-    return sheets
 
 
 def _sheet(path: Path) -> tuple[str, SavedSheet]:
