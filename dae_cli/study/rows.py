@@ -166,15 +166,11 @@ def _read_points(text: object) -> object:
     raise ValueError("points such as 1:24.5 4:18.35, an epoch and a value each")
 
 
-def _points_text(line: tuple[tuple[int, float], ...]) -> str:
-    return " ".join(f"{epoch}:{value:g}" for epoch, value in line)
-
-
 Finite = Annotated[float, number("a finite number", isfinite)]
 Points = Annotated[
     tuple[tuple[int, float], ...],
     BeforeValidator(_read_points),
-    written(_points_text),
+    written(lambda line: " ".join(f"{epoch}:{value:g}" for epoch, value in line)),
 ]
 
 
@@ -241,16 +237,13 @@ class TrialRow:
     valid_wrong: Count | None = None
     n_valid: Count | None = None
     best_epoch: Count | None = None
-    """Fine-tuning epoch whose network was kept."""
     epochs: Count | None = None
-    """Fine-tuning epochs that were run."""
     weights: Count | None = None
     """Of the network, without biases."""
     minutes: Minutes | None = None
     dataset: str = ""
     data_origin: str = ""
     trust: Trust = ""
-    """How far original data are proven."""
     data_sha256: str = ""
     seed: Count | None = None
     device: str = ""
@@ -258,7 +251,6 @@ class TrialRow:
     versions: str = ""
     commit: str = ""
     numerics: Count = UNRECORDED
-    """Version of the numerics that computed it."""
     config_sha256: str = ""
     """Of the trial's whole experiment."""
     error: str = ""
