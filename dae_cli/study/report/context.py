@@ -140,7 +140,9 @@ class TableReport(Report):
     @property
     def image_sizes(self) -> str:
         """Sizes of the images that filters are of: ``12 × 10``, of colours ``12 × 10 × 3``."""
-        images = [shown.filters.image for dataset in self.datasets for shown in dataset.shown]
+        images = [
+            shown.filters.image for dataset in self.datasets for shown in dataset.filters.shown
+        ]
         return ", ".join(dict.fromkeys(" × ".join(map(str, image)) for image in images))
 
     @property

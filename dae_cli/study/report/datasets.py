@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import Experiment
@@ -23,6 +22,7 @@ from dae_cli.figures.series import (
 from dae_cli.study.paper import CALIBRATED, half_width_with_seeds
 from dae_cli.study.report.saved_runs import SavedRuns, ShownFilters
 from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.run.filters import tiles_for
 from dae_cli.study.run.job import SHEETS
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.cells import data_mark
@@ -43,15 +43,14 @@ class DatasetResults:
     Attributes:
         runs, table: its rows of runs.csv and of table.csv.
         learning: the learning curves of its runs.
-        shown: the first filters of its cells, on one grey scale up to `limit`.
+        filters: the first ones of its cells.
     """
 
     study: ResolvedStudy
     runs: Sequence[RunRow]
     table: Sequence[TableRow]
     learning: LearningSeries
-    shown: Sequence[ShownFilters]
-    limit: float
+    filters: FilterSheets
 
     @property
     def name(self) -> str:
@@ -79,11 +78,6 @@ class DatasetResults:
         return error_series(self.study, self.table)
 
     @property
-    def sheets(self) -> SheetNames:
-        """The pictures of its filters."""
-        return sheet_names(self.study, [one.row for one in self.shown])
-
-    @property
     def origin(self) -> str:
         """Where its data are from."""
         return cells.origin(self.runs[0])
@@ -97,16 +91,6 @@ class DatasetResults:
     def intervals(self) -> list[Interval | None]:
         """Every interval of its cells, which share a scale in the page's table."""
         return [error for row in self.table for error in (our_error(row), paper_error(row))]
-
-    @property
-    def filters_by(self) -> str:
-        """What the page's slider goes through: destruction, or model."""
-        return "destruction" if differ_in_destruction([s.row for s in self.shown]) else "model"
-
-    @property
-    def same_start(self) -> bool:
-        """Whether the units shown begin with the same weights in every sheet."""
-        return same_start(self.study, [shown.row for shown in self.shown])
 
     def row_of(self, cell: str) -> TableRow:
         """The row of table.csv of a cell."""
@@ -144,10 +128,9 @@ def dataset_results(
     Raises:
         RunFolderError: a checkpoint is damaged.
     """
-    done = [row for row in rows if not row.error]
-    shown, limit = saved.shown_filters(done, study.dataset(rows[0].dataset))
+    filters = filter_sheets(study, [row for row in rows if not row.error], saved)
     learning = learning_series(rows, table, labels_of(table, study.changed), curves)
-    return DatasetResults(study, rows, table, learning, shown, limit)
+    return DatasetResults(study, rows, table, learning, filters)
 
 
 def known(*facts: tuple[str, str]) -> Facts:
@@ -155,34 +138,84 @@ def known(*facts: tuple[str, str]) -> Facts:
     return [(what, value) for what, value in facts if value]
 
 
-# Its sheets of filters
+# Its filters
 
 
-class SheetNames(NamedTuple):
-    """Title and file name of each sheet of a data set.
+@dataclass(frozen=True, eq=False)
+class FilterSheets:
+    """The first filters of the runs on one data set, and the sheets of them.
 
-    That of all runs is there where their cells differ in destruction: units can be followed from
-    one panel to the next.
+    Attributes:
+        limit: the weight that is white in every sheet.
     """
 
-    whole: Sequence[tuple[str, str]]
-    """Of all runs, if there is one."""
-    single: Sequence[tuple[str, str]]
+    study: ResolvedStudy
+    shown: Sequence[ShownFilters]
+    limit: float
 
     @property
-    def every(self) -> list[tuple[str, str]]:
-        """In the order in which they are shown."""
-        return [*self.whole, *self.single]
+    def rows(self) -> list[RunRow]:
+        """Of the runs, in their order."""
+        return [one.row for one in self.shown]
+
+    @property
+    def by_destruction(self) -> bool:
+        """Whether cells are autoencoders, each at a destruction of its own."""
+        levels = {row.cell: row.destruction_percent for row in self.rows}
+        return all(map(is_autoencoder, self.rows)) and len(set(levels.values())) == len(levels)
+
+    @property
+    def same_start(self) -> bool:
+        """Whether there are several, and their first layers began with the same weights."""
+        experiments = {cell.cell: cell.experiment for cell in self.study.all_cells}
+        starts = set()
+        for row in self.rows:
+            experiment = experiments.get(row.cell)
+            if not isinstance(experiment, Experiment):
+                return False
+            starts.add((row.seed, experiment.model.hidden[0], experiment.model.init))
+        return len(starts) == 1 < len(self.rows)
+
+    @property
+    def whole(self) -> list[tuple[str, str]]:
+        """Title and file name of the sheet of all runs.
+
+        It is there where their cells differ in destruction: units can be followed from one panel to
+        the next.
+        """
+        names = {row.dataset for row in self.rows} if self.by_destruction else ()
+        return [(f"{name}, every destruction", f"{SHEETS}/{name}.png") for name in names]
+
+    @property
+    def single(self) -> list[tuple[str, str]]:
+        """Title and file name of the sheet of each run."""
+        labels = labels_of(self.rows, self.study.changed)
+        return [(f"{r.dataset}, {labels[r.cell]}", f"{SHEETS}/{r.cell}.png") for r in self.rows]
+
+    @property
+    def tiles(self) -> tuple[int, int]:
+        """Rows and columns of each sheet."""
+        return tiles_for(max(len(one.filters.weights) for one in self.shown))
+
+    def caption(self, rows: Sequence[RunRow]) -> str:
+        """What a sheet of some of the runs says of its units and places."""
+        units = max(len(one.filters.weights) for one in self.shown)
+        seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
+        start = ", from the same initial weights" if self.same_start else ""
+        return (
+            f"Rows of W after pretraining, units 0 to {units - 1}, seed {seeds}; the same unit at "
+            f"the same place in every sheet{start}."
+        )
 
 
-def sheet_names(study: ResolvedStudy, rows: Sequence[RunRow]) -> SheetNames:
-    """Return the names of the sheets of runs on one data set, in their order."""
-    labels = labels_of(rows, study.changed)
-    single = [(f"{r.dataset}, {labels[r.cell]}", f"{SHEETS}/{r.cell}.png") for r in rows]
-    if not rows or not differ_in_destruction(rows):
-        return SheetNames([], single)
-    dataset = rows[0].dataset
-    return SheetNames([(f"{dataset}, every destruction", f"{SHEETS}/{dataset}.png")], single)
+def filter_sheets(study: ResolvedStudy, done: Sequence[RunRow], saved: SavedRuns) -> FilterSheets:
+    """Return the filters of finished runs on one data set.
+
+    Raises:
+        RunFolderError: a checkpoint is damaged.
+    """
+    dataset = study.dataset(done[0].dataset) if done else ""
+    return FilterSheets(study, *saved.shown_filters(done, dataset))
 
 
 # Names, and what cells have in common
@@ -208,24 +241,6 @@ def labels_of(
         return texts
     names = {cell: f"{cell}, changed" if cell in changed else cell for cell in texts}
     return {cell: f"{text} ({names[cell]})" for cell, text in texts.items()}
-
-
-def differ_in_destruction(rows: Sequence[RunRow]) -> bool:
-    """Return whether cells are autoencoders, each at a destruction of its own."""
-    levels = {row.cell: row.destruction_percent for row in rows}
-    return all(map(is_autoencoder, rows)) and len(set(levels.values())) == len(levels)
-
-
-def same_start(study: ResolvedStudy, rows: Sequence[RunRow]) -> bool:
-    """Return whether there are several, and their first layers began with the same weights."""
-    experiments = {cell.cell: cell.experiment for cell in study.all_cells}
-    starts = set()
-    for row in rows:
-        experiment = experiments.get(row.cell)
-        if not isinstance(experiment, Experiment):
-            return False
-        starts.add((row.seed, experiment.model.hidden[0], experiment.model.init))
-    return len(starts) == 1 < len(rows)
 
 
 # The points of its charts
