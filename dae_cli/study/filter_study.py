@@ -195,6 +195,11 @@ def _is_elsewhere(out: Path, row: RunRow) -> bool:
     return not (out / RUNS / row.run / FILTERS_CSV).exists()
 
 
+def unit_rows(measured: Sequence[MeasuredRun]) -> list[UnitRow]:
+    """Return the rows of the study's filters.csv."""
+    return [unit for run in measured for unit in run.units]
+
+
 def figure_rows(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> list[FigureRow]:
     """Return a row for each cell and seed of each figure."""
     rows = []

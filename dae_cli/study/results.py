@@ -24,6 +24,7 @@ from dae_cli.study.filter_study import (
     picture_of,
     save_figures,
     source_of,
+    unit_rows,
 )
 from dae_cli.study.report.context import TRIED_MD, table_report
 from dae_cli.study.report.pictures import add_runs, save_pictures
@@ -143,8 +144,7 @@ def _write_filter_study(
     data: Mapping[str, Prepared],
 ) -> Results:
     measured = measured_runs(source, rows)
-    units = [unit for run in measured for unit in run.units]
-    write_rows(out / FILTERS_CSV, units, UnitRow)
+    write_rows(out / FILTERS_CSV, unit_rows(measured), UnitRow)
     write_rows(out / FIGURES_CSV, figure_rows(study, measured), FigureRow)
     if draw:
         save_figures(study, out, source, rows, data)
