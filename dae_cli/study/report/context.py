@@ -11,14 +11,11 @@ from dae_cli.config.dump import dump_yaml
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.names import STUDY_FILE
 from dae_cli.csvfile import read_rows
-from dae_cli.errors import RunFolderError, plain
 from dae_cli.figures.series import Curves, ErrorSeries, LearningSeries
 from dae_cli.study.report.datasets import (
     DatasetResults,
-    Facts,
     dataset_results,
     is_autoencoder,
-    known,
 )
 from dae_cli.study.report.saved_runs import SavedRuns
 from dae_cli.study.rows import RunComparison, RunRow, TableRow, TrialRow
@@ -28,8 +25,6 @@ from dae_cli.study.tables.paper_table import PaperTable, has_other_models, paper
 from dae_cli.study.tables.trials import EARLIER_CSV, SEARCH_CSV, best
 
 TRIED_MD = "tried.md"
-MOST_BYTES = 200_000
-"""Of tried.md; what is longer is cut."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,11 +118,6 @@ class TableReport(Report):
         return list(pairs.values())
 
     @property
-    def data_marks(self) -> set[str]:
-        """What verdicts are marked with."""
-        return {cells.data_mark(row) for row in self.table}
-
-    @property
     def several_seeds(self) -> bool:
         """Whether some cell has several seeds with a result."""
         return any(row.sd_over_seeds is not None for row in self.table)
@@ -146,21 +136,21 @@ class TableReport(Report):
         return ", ".join(dict.fromkeys(" × ".join(map(str, image)) for image in images))
 
     @property
-    def footer(self) -> Facts:
-        """Command, commits, versions and so on, which the page ends with."""
+    def footer(self) -> list[tuple[str, str]]:
+        """Command, commits, versions and so on, which the page ends with, as far as known."""
 
         def each(column: str) -> str:
             values = dict.fromkeys(str(getattr(row, column)) for row in self.rows)
             return ", ".join(filter(None, values))
 
-        return known(
+        return [
             ("command", self.command),
             ("commits", ", ".join(self.commits) or "an installed package"),
             ("versions", each("versions")),
             ("engines", each("engine")),
             ("numerics", each("numerics")),
             ("devices", each("device")),
-        )
+        ]
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -185,9 +175,10 @@ def table_report(
         saved: curves and filters of its runs.
 
     Raises:
-        RunFolderError: what a run's folder holds is damaged.
+        RunFolderError: what a run's folder, search.csv or search_earlier.csv holds is damaged.
     """
-    trials = read_search_trials(source)
+    searched = (read_rows(source / name, TrialRow) for name in (SEARCH_CSV, EARLIER_CSV))
+    trials = Trials(*searched)
     whole = has_other_models(study) and not study.is_own_data_study
     printed = paper_table(study, rows, table, trials.selecting) if whole else None
     done = [row.run for row in rows if not row.error]
@@ -225,12 +216,10 @@ def table_report(
 class Trials:
     """What the files of a study's searches hold."""
 
-    selecting: Sequence[TrialRow] = ()
+    selecting: Sequence[TrialRow]
     """The rows of search.csv, which the settings rest on."""
-    earlier: Sequence[TrialRow] = ()
+    earlier: Sequence[TrialRow]
     """Those of search_earlier.csv."""
-    unreadable: str = ""
-    """Why one of the files is not as dae writes it; then nothing is shown of either."""
 
     @property
     def counts(self) -> list[tuple[str, ...]]:
@@ -240,15 +229,13 @@ class Trials:
         """
         if not self.selecting:
             return []
-        mixed = len({trial.numerics for trial in self.selecting}) > 1
         lines = []
         for name in dict.fromkeys(trial.cell for trial in [*self.selecting, *self.earlier]):
             own = [trial for trial in self.selecting if trial.cell == name]
             before = [trial for trial in self.earlier if trial.cell == name]
             unverified = any(trial.trust == "unverified" for trial in own)
-            marks = [cells.UNVERIFIED] if unverified else []
-            marks += [f"numerics {n}" for n in sorted({t.numerics for t in own})] if mixed else []
-            lines.append(_counts(f"{name} ({', '.join(marks)})" if marks else name, own, before))
+            mark = f" ({cells.UNVERIFIED})" if unverified else ""
+            lines.append(_counts(f"{name}{mark}", own, before))
         if len(lines) > 1:
             lines.append(_counts("all", self.selecting, self.earlier))
         return lines
@@ -266,14 +253,6 @@ class Trials:
                 settings = [(k, _values_of(k, own), v) for k, v in selected.settings.items()]
                 values.append((selected, settings))
         return values
-
-
-def read_search_trials(out: Path) -> Trials:
-    """Read the trials in a folder of results, none where there was no search."""
-    try:
-        return Trials(read_rows(out / SEARCH_CSV, TrialRow), read_rows(out / EARLIER_CSV, TrialRow))
-    except RunFolderError as error:
-        return Trials(unreadable=plain(str(error).removeprefix(f"{out}/")))
 
 
 def _counts(name: str, own: Sequence[TrialRow], earlier: Sequence[TrialRow]) -> tuple[str, ...]:
@@ -308,8 +287,7 @@ def _read_tried(study: ResolvedStudy, source: Path) -> str:
     """
     folder = study.source if (study.source / STUDY_FILE).exists() else source
     try:
-        with (folder / TRIED_MD).open("rb") as file:
-            text = file.read(MOST_BYTES).decode("utf-8-sig", "replace")
+        text = (folder / TRIED_MD).read_bytes().decode("utf-8-sig", "replace")
     except OSError:
         return ""
     return text if text.strip() else ""

@@ -32,10 +32,6 @@ AUTOENCODERS = ("SAA", "SdA")
 """Beginnings of the names of models whose errors are drawn over destruction."""
 
 
-Facts = Sequence[tuple[str, str]]
-"""What is given, and its value."""
-
-
 @dataclass(frozen=True, eq=False)
 class DatasetResults:
     """One data set of a table's study.
@@ -96,11 +92,11 @@ class DatasetResults:
         """The row of table.csv of a cell."""
         return next(row for row in self.table if row.cell == cell)
 
-    def details(self, row: TableRow) -> Facts:
-        """What the page shows of a cell on request: seeds, counts, time, data and code."""
+    def details(self, row: TableRow) -> list[tuple[str, str]]:
+        """What the page shows of a cell on request, as far as there is any."""
         valid, wrong = row.valid_error_percent, row.n_wrong.replace(" ", ", ")
         odd = [run for run in self.runs if run.cell == row.cell and run.remark and not run.error]
-        return known(
+        return [
             ("cell", row.cell),
             ("changed by --set", self.study.changed.get(row.cell, "")),
             ("seeds", row.seeds.replace(" ", ", ")),
@@ -113,7 +109,7 @@ class DatasetResults:
             ("commit", row.commit or "from an installed package"),
             ("at chance", ", ".join(f"seed {r.seed}: {r.remark}" for r in odd)),
             ("failed", row.error),
-        )
+        ]
 
 
 def dataset_results(
@@ -131,11 +127,6 @@ def dataset_results(
     filters = filter_sheets(study, [row for row in rows if not row.error], saved)
     learning = learning_series(rows, table, labels_of(table, study.changed), curves)
     return DatasetResults(study, rows, table, learning, filters)
-
-
-def known(*facts: tuple[str, str]) -> Facts:
-    """Those that have a value."""
-    return [(what, value) for what, value in facts if value]
 
 
 # Its filters
