@@ -15,9 +15,9 @@ from dae_cli.study.report.context import TableReport
 from dae_cli.study.report.datasets import FilterSheets, filter_sheets
 from dae_cli.study.report.saved_runs import (
     ShownFilters,
-    add_curves,
     first_seeds,
     read_saved_runs,
+    write_curves,
     write_sheet,
 )
 from dae_cli.study.rows import RunRow
@@ -84,8 +84,11 @@ def add_runs(
     if not new:
         return
     done, names = [row for row in rows if not row.error], {row.run for row in new}
-    add_curves(out, names, [row.run for row in done])
     saved = read_saved_runs(out)
+    # What is saved of a new run may be of an earlier one in its place.
+    known = {run: curves for run, curves in saved.curves.items() if run not in names}
+    every = {row.run: known.get(row.run) or saved.curves_of(row.run) for row in done}
+    write_curves(out, {run: curves for run, curves in every.items() if curves is not None})
     for dataset in dict.fromkeys(row.dataset for row in new):
         own = [row for row in done if row.dataset == dataset]
         if names.isdisjoint(row.run for row in first_seeds(own)):

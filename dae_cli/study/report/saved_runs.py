@@ -7,7 +7,7 @@ name holds the digest of its settings, data and numerics, so what is saved of a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,22 +176,6 @@ def write_curves(out: Path, curves: Mapping[str, Curves]) -> None:
         rows += [CurveRow(run, f"cost {k}", line) for k, line in enumerate(own.cost, start=1)]
         rows.append(CurveRow(run, _VALID, own.valid))
     write_rows(out / CURVES_CSV, rows, CurveRow)
-
-
-def add_curves(out: Path, new: Collection[str], runs: Sequence[str]) -> None:
-    """Write curves.csv with runs that have just ended; the caller holds the lock of the tables.
-
-    `runs`: all that the file is to have, in their order; what is there of `new` ones is of an
-    earlier run in their place.
-
-    Raises:
-        RunFolderError: a run's metrics.csv or curves.csv is damaged.
-        OutputError: it cannot be written.
-    """
-    saved = SavedRuns(out / RUNS, read_curves(out), {})
-    curves = {r: c for r, c in saved.curves.items() if r not in new}
-    curves |= {r: c for r in runs if r not in curves and (c := saved.curves_of(r)) is not None}
-    write_curves(out, {r: curves[r] for r in runs if r in curves})
 
 
 def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, str]) -> None:
