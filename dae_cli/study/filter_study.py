@@ -26,7 +26,7 @@ from dae_cli.figures.sheets import Sheet
 from dae_cli.filters.measures import UnitMeasures
 from dae_cli.filters.summary import Estimate, summarise
 from dae_cli.study.report.context import Report
-from dae_cli.study.rows import RunRow
+from dae_cli.study.rows import RunRow, lowest_seeds
 from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, run_filters, tiles_for
 from dae_cli.study.run.job import FILTERS_CSV, RUNS
 
@@ -353,9 +353,8 @@ def _panels(
 
 def _first_runs(figure: Figure, rows: Sequence[RunRow]) -> list[RunRow]:
     """The run with the lowest seed of each cell, in the figure's order."""
-    done = sorted((row for row in rows if not row.error), key=lambda row: row.seed, reverse=True)
-    by_cell = {row.cell: row for row in done}
-    return [by_cell[cell] for cell in figure.cells if cell in by_cell]
+    first = lowest_seeds(row for row in rows if not row.error)
+    return [first[cell] for cell in figure.cells if cell in first]
 
 
 def _from_images(figure: Figure, experiment: FilterExperiment, data: Prepared) -> Filters:

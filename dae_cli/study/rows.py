@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from math import isfinite
 from pathlib import Path
@@ -260,6 +260,11 @@ class TrialRow:
     def counts(self) -> bool:
         """Whether the trial is one of those that a budget is given in."""
         return self.state in ("complete", "pruned")
+
+
+def lowest_seeds(rows: Iterable[RunRow]) -> dict[str, RunRow]:
+    """Return by cell its row of the lowest seed."""
+    return {row.cell: row for row in sorted(rows, key=lambda row: row.seed, reverse=True)}
 
 
 Result = TypeVar("Result", RunRow, TableRow)

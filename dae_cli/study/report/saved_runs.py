@@ -22,7 +22,7 @@ from dae_cli.figures.filters import Filters
 from dae_cli.figures.greys import Greys, ImageShape, common_limit, weights_of
 from dae_cli.figures.series import Curves, simplified
 from dae_cli.figures.sheets import Grid, Sheet
-from dae_cli.study.rows import CurveRow, EpochRow, RunRow
+from dae_cli.study.rows import CurveRow, EpochRow, RunRow, lowest_seeds
 from dae_cli.study.run.filters import first_filters
 from dae_cli.study.run.job import CHECKPOINT, METRICS, RUNS, SHEETS
 
@@ -131,10 +131,8 @@ class SavedRuns:
 def first_seeds(rows: Sequence[RunRow]) -> list[RunRow]:
     """Return the rows whose filters are shown: of each cell with any, that of its first seed."""
     rows = [row for row in rows if not row.model.startswith(_WITHOUT_FILTERS)]
-    first: dict[str, int] = {}
-    for row in rows:
-        first[row.cell] = min(row.seed, first.get(row.cell, row.seed))
-    return [row for row in rows if row.seed == first[row.cell]]
+    first = lowest_seeds(rows)
+    return [row for row in rows if row is first[row.cell]]
 
 
 def read_saved_runs(out: Path) -> SavedRuns:

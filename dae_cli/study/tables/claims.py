@@ -62,9 +62,15 @@ class PaperClaim:
     """What it rests on, where it is about two models."""
 
 
-COMPARISON_COLUMNS = (
-    *("models", "data set", "errors in %", "hidden units", "here", "decided by", "the paper"),
-)
+COMPARISON_COLUMNS = [
+    "models",
+    "data set",
+    "errors in %",
+    "hidden units",
+    "here",
+    "decided by",
+    "the paper",
+]
 """Of `comparison_rows`; *here* and *the paper*: where the first model lies."""
 
 
@@ -178,11 +184,8 @@ def _outcome(
 ) -> Outcome:
     """Return what becomes of a claim.
 
-    Args:
-        tested: what it was tested on.
-        good: where it holds.
-        bad: where it does not, and that is no exception in the paper as well.
-        everywhere: whether it was tested on all on which the paper shows it.
+    It holds where it is `good`; where it is `bad`, that is no exception in the paper as well.
+    `everywhere`: it was tested on all on which the paper shows it.
     """
     if not tested:
         return "not tested here"

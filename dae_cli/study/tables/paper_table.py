@@ -168,14 +168,7 @@ def paper_table(
     table: Sequence[TableRow],
     trials: Sequence[TrialRow] = (),
 ) -> PaperTable:
-    """Return table 1 with what a study has of it, its data sets in the paper's order.
-
-    Args:
-        study: its cells say what there should be.
-        rows: of runs.csv, for the names of the runs.
-        table: of table.csv.
-        trials: of search.csv.
-    """
+    """Return table 1 with what a study has of it, its data sets in the paper's order."""
     results = {row.cell: row for row in table}
     grid = _grid(study, results)
     known = dict.fromkeys((*DATASETS, *(cell.experiment.dataset for cell in study.all_cells)))
