@@ -42,7 +42,7 @@ _MOST_SHOWN = 60
 
 
 def number(expected: str, possible: Callable[[float], bool]) -> AfterValidator:
-    """Return what refuses other numbers than those `expected`, in a message with these words."""
+    """Refuse other numbers than those `expected`, in a message with these words."""
 
     def check(value: float) -> float:
         if not possible(value):
@@ -100,11 +100,7 @@ class _Columns:
         return names
 
     def keys_in(self, header: Sequence[str]) -> list[str]:
-        """Return the columns of a file that are keys of its rows' mapping.
-
-        Raises:
-            ValueError: the others are not those that they should be.
-        """
+        """Return the columns that are keys of the mapping; ValueError where others are wrong."""
         lacking = self.optional.difference(header)
         keys: list[str] = []
         if self.mapping:
@@ -138,11 +134,7 @@ def rows_to_csv(rows: Sequence[Any], kind: Any, without: Collection[str] = ()) -
 
 
 def write_rows(path: Path, rows: Sequence[Any], kind: Any, *, make_folder: bool = True) -> None:
-    """Write a CSV file whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Write a CSV file whole or not at all; OutputError where that cannot be."""
     write_text(path, rows_to_csv(rows, kind), make_folder=make_folder)
 
 
@@ -168,9 +160,7 @@ def read_rows(
 ) -> list[Row]:
     """Return the rows of a file; none where there is no such file.
 
-    Raises:
-        RunFolderError: it cannot be read, or is not as dae writes it; the message ends with the
-            remedy.
+    Raises RunFolderError where it is not as dae writes it; the message ends with the remedy.
     """
     try:
         with path.open("rb") as file:
@@ -190,10 +180,9 @@ def read_rows(
 def parse_rows(
     text: str, where: str, kind: type[Row], remedy: str = "move the file away"
 ) -> list[Row]:
-    """Return the rows of CSV text, called `where` in messages.
+    """Return the rows of CSV text, called `where` in messages, which name line and column.
 
-    Raises:
-        RunFolderError: it is not as dae writes it; the message names line and column.
+    Raises RunFolderError where it is not as dae writes it.
     """
     row_class: Any = kind
     columns = _columns(row_class)

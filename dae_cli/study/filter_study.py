@@ -157,8 +157,7 @@ class FilterReport(Report):
 def measured_runs(source: Path, rows: Sequence[RunRow]) -> list[MeasuredRun]:
     """Return the measures of runs that are done: from their folders, else from filters.csv.
 
-    Raises:
-        RunFolderError: a file is not as dae writes it, or there are no measures of a run.
+    Raises RunFolderError where a file is damaged, or no one has those of a run.
     """
     done = [row for row in rows if not row.error]
     saved: dict[tuple[str, int], list[UnitRow]] = {}
@@ -182,10 +181,8 @@ def measured_runs(source: Path, rows: Sequence[RunRow]) -> list[MeasuredRun]:
 def require_measures(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool = False) -> None:
     """Make sure that what only filters.csv knows can be read, and is not lost.
 
-    It is of runs whose folders are elsewhere, or are to be removed (`discarding_runs`).
-
-    Raises:
-        RunFolderError: it is not one that dae wrote.
+    It is of runs whose folders are elsewhere, or are to be removed (`discarding_runs`). Raises
+    RunFolderError.
     """
     if any(not row.error and (discarding_runs or _is_elsewhere(out, row)) for row in rows):
         read_rows(out / FILTERS_CSV, UnitRow)

@@ -273,10 +273,8 @@ Result = TypeVar("Result", RunRow, TableRow)
 def read_results(path: Path, kind: type[Result]) -> list[Result]:
     """Read runs.csv or table.csv; no rows where there is no file.
 
-    What a file of an earlier version does not say of its data's trust, their digest does.
-
-    Raises:
-        RunFolderError: the columns or a value are not as dae writes them.
+    What a file of an earlier version does not say of its data's trust, their digest does. Raises
+    RunFolderError where it is not as dae writes it.
     """
     rows = read_rows(path, kind)
     if any(row.trust for row in rows):

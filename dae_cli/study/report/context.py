@@ -29,28 +29,19 @@ TRIED_MD = "tried.md"
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What reports of both kinds of study show.
-
-    Attributes:
-        command: that made the runs.
-        machine: that the report was written on.
-        rows: of runs.csv.
-    """
+    """What reports of both kinds of study show."""
 
     study: ResolvedStudy
     command: str
+    """That made the runs."""
     machine: str
+    """That the report was written on."""
     rows: Sequence[RunRow]
 
     @property
     def title(self) -> str:
         """The study's title, or its name."""
         return self.study.title or self.study.name
-
-    @property
-    def commits(self) -> list[str]:
-        """Those of the runs; one of changes that were not committed ends in `-dirty`."""
-        return provenance.commits_of(self.rows)
 
     @property
     def minutes(self) -> float:
@@ -63,11 +54,6 @@ class Report:
         return provenance.changes(self.study, {row.cell for row in self.rows})
 
     @property
-    def mixture(self) -> str:
-        """What the rows differ in and should not."""
-        return provenance.mixture(self.rows)
-
-    @property
     def settings(self) -> str:
         """The resolved config of every cell."""
         each = [f"# {cell.name}\n{dump_yaml(cell.experiment)}" for cell in self.study.all_cells]
@@ -76,21 +62,13 @@ class Report:
 
 @dataclass(frozen=True, eq=False)
 class TableReport(Report):
-    """What the reports of a study of a table show.
-
-    Attributes:
-        table: rows of table.csv.
-        tests: of mcnemar.csv.
-        printed: the table as the paper has it; None of a study of SAA and SdA.
-        claims: the paper's, and what becomes of them.
-        tried: tried.md.
-        curves: by run.
-    """
+    """What the reports of a study of a table show; `curves` are by run."""
 
     table: Sequence[TableRow]
     tests: Sequence[RunComparison]
     trials: Trials
     printed: PaperTable | None
+    """The table as the paper has it; None of a study of SAA and SdA."""
     claims: Sequence[PaperClaim]
     tried: str
     curves: dict[str, Curves]
@@ -145,7 +123,7 @@ class TableReport(Report):
 
         return [
             ("command", self.command),
-            ("commits", ", ".join(self.commits) or "an installed package"),
+            ("commits", ", ".join(provenance.commits_of(self.rows)) or "an installed package"),
             ("versions", each("versions")),
             ("engines", each("engine")),
             ("numerics", each("numerics")),
@@ -168,14 +146,9 @@ def table_report(
     command: str,
     machine: str,
 ) -> TableReport:
-    """Return what the reports of a study of a table show.
+    """Return what the reports of a study of a table show; its trials are those in `source`.
 
-    Args:
-        source: the results folder whose trials are looked at.
-        saved: curves and filters of its runs.
-
-    Raises:
-        RunFolderError: what a run's folder, search.csv or search_earlier.csv holds is damaged.
+    Raises RunFolderError where a run's folder, search.csv or search_earlier.csv is damaged.
     """
     searched = (read_rows(source / name, TrialRow) for name in (SEARCH_CSV, EARLIER_CSV))
     trials = Trials(*searched)

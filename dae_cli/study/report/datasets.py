@@ -34,13 +34,7 @@ AUTOENCODERS = ("SAA", "SdA")
 
 @dataclass(frozen=True, eq=False)
 class DatasetResults:
-    """One data set of a table's study.
-
-    Attributes:
-        runs, table: its rows of runs.csv and of table.csv.
-        learning: the learning curves of its runs.
-        filters: the first ones of its cells.
-    """
+    """One data set of a table's study, with the rows that it has of runs.csv and table.csv."""
 
     study: ResolvedStudy
     runs: Sequence[RunRow]
@@ -50,7 +44,6 @@ class DatasetResults:
 
     @property
     def name(self) -> str:
-        """Of the data set."""
         return self.runs[0].dataset
 
     @cached_property
@@ -119,11 +112,7 @@ def dataset_results(
     saved: SavedRuns,
     curves: Mapping[str, Curves],
 ) -> DatasetResults:
-    """Return what there is of a data set; `rows` and `table` have no other. `curves`: by run.
-
-    Raises:
-        RunFolderError: a checkpoint is damaged.
-    """
+    """Return what there is of a data set; `rows` and `table` have no other. `curves`: by run."""
     filters = filter_sheets(study, [row for row in rows if not row.error], saved)
     learning = learning_series(rows, table, labels_of(table, study.changed), curves)
     return DatasetResults(study, rows, table, learning, filters)
@@ -134,15 +123,12 @@ def dataset_results(
 
 @dataclass(frozen=True, eq=False)
 class FilterSheets:
-    """The first filters of the runs on one data set, and the sheets of them.
-
-    Attributes:
-        limit: the weight that is white in every sheet.
-    """
+    """The first filters of the runs on one data set, and the sheets of them."""
 
     study: ResolvedStudy
     shown: Sequence[ShownFilters]
     limit: float
+    """The weight that is white in every sheet."""
 
     @property
     def rows(self) -> list[RunRow]:
@@ -200,11 +186,7 @@ class FilterSheets:
 
 
 def filter_sheets(study: ResolvedStudy, done: Sequence[RunRow], saved: SavedRuns) -> FilterSheets:
-    """Return the filters of finished runs on one data set.
-
-    Raises:
-        RunFolderError: a checkpoint is damaged.
-    """
+    """Return the filters of runs on one data set; RunFolderError for a damaged checkpoint."""
     dataset = study.dataset(done[0].dataset) if done else ""
     return FilterSheets(study, *saved.shown_filters(done, dataset))
 

@@ -29,11 +29,7 @@ _TITLE = ": first-layer filters, "
 
 
 def save_pictures(report: TableReport, out: Path) -> None:
-    """Save every picture of a report that is not there already, and remove those of former cells.
-
-    Raises:
-        OutputError: one cannot be written.
-    """
+    """Save every picture that is not there already, and remove those of former cells."""
     if report.error_charts:
         plot_errors(report.error_charts, out / ERRORS_PNG)
     else:

@@ -26,9 +26,7 @@ from dae_cli.study.report.datasets import our_error, paper_error
 from dae_cli.study.report.pictures import CURVES_PNG, ERRORS_PNG
 from dae_cli.study.report.saved_runs import ShownFilters
 from dae_cli.study.rows import TableRow
-from dae_cli.study.tables import cells
-from dae_cli.study.tables.claims import COMPARISON_COLUMNS, comparison_rows
-from dae_cli.study.tables.provenance import CHANGED, MIXED, computed_with, made_at
+from dae_cli.study.tables import cells, claims, provenance
 
 REPORT, PAGE = "REPORT.md", "report.html"
 FENCE = "```"
@@ -102,10 +100,10 @@ def _environment() -> Environment:
         charts=charts,
         corrupted_shape=corrupted_shape,
         paper_marks=MARKS,
-        comparison_columns=COMPARISON_COLUMNS,
+        comparison_columns=claims.COMPARISON_COLUMNS,
         most_values=MOST_VALUES,
-        changed_lead=CHANGED,
-        mixed_lead=MIXED,
+        changed_lead=provenance.CHANGED,
+        mixed_lead=provenance.MIXED,
         errors_png=ERRORS_PNG,
         curves_png=CURVES_PNG,
     )
@@ -113,7 +111,8 @@ def _environment() -> Environment:
         *(cells.ours, cells.paper, cells.paper_number, cells.gap, cells.verdict, cells.interval),
         *(cells.heading, cells.names, cells.named, cells.contents, cells.origin, cells.data_mark),
         *(cells.selected, cells.selected_heading, our_error, paper_error, sources),
-        *(comparison_rows, computed_with, made_at, tried_markdown, code, either, page_sheet),
+        *(provenance.commits_of, provenance.made_at, provenance.mixture, provenance.computed_with),
+        *(claims.comparison_rows, tried_markdown, code, either, page_sheet),
     )
     environment.filters.update(
         {function.__name__: function for function in functions},

@@ -79,10 +79,9 @@ class SavedRuns:
     sheets: Mapping[str, SavedSheet]
 
     def curves_of(self, run: str) -> Curves | None:
-        """Return the curves of a run that is done, thinned out; None where nothing has them.
+        """Return the thinned curves of a run that is done; None where nothing has them.
 
-        Raises:
-            RunFolderError: its metrics.csv is damaged.
+        Raises RunFolderError where its metrics.csv is damaged.
         """
         path = self.runs / run / METRICS
         if not path.is_file():
@@ -106,10 +105,8 @@ class SavedRuns:
         """Return the filters of a data set's runs, of each cell's first seed, and their grey limit.
 
         A run whose folder is elsewhere is shown as its sheet has it. Where such sheets have one
-        grey scale, all are drawn on it: two are never mixed.
-
-        Raises:
-            RunFolderError: a checkpoint is damaged.
+        grey scale, all are drawn on it: two are never mixed. Raises RunFolderError for a damaged
+        checkpoint.
         """
         shown = [one for row in first_seeds(rows) if (one := self._shown(row, dataset))]
         limits = {one.sheet_limit for one in shown} - {None}
@@ -136,11 +133,7 @@ def first_seeds(rows: Sequence[RunRow]) -> list[RunRow]:
 
 
 def read_saved_runs(out: Path) -> SavedRuns:
-    """Read curves.csv of a results folder, and those sheets in it that dae drew.
-
-    Raises:
-        RunFolderError: curves.csv is not one that dae wrote.
-    """
+    """Read curves.csv of a results folder, and those sheets in it that dae drew."""
     sheets = {}
     for path in sorted((out / SHEETS).glob("*.png")):
         with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
@@ -150,11 +143,7 @@ def read_saved_runs(out: Path) -> SavedRuns:
 
 
 def read_curves(out: Path) -> dict[str, Curves]:
-    """Read curves.csv; none where there is none.
-
-    Raises:
-        RunFolderError: it is not one that dae wrote.
-    """
+    """Read curves.csv, if there is one; RunFolderError where dae did not write it."""
     curves: dict[str, Curves] = {}
     for row in read_rows(out / CURVES_CSV, CurveRow):
         cost = curves[row.run].cost if row.run in curves else ()
@@ -164,11 +153,7 @@ def read_curves(out: Path) -> dict[str, Curves]:
 
 
 def write_curves(out: Path, curves: Mapping[str, Curves]) -> None:
-    """Write curves.csv; the caller holds the lock of the tables.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Write curves.csv; the caller holds the lock of the tables."""
     rows: list[CurveRow] = []
     for run, own in curves.items():
         rows += [CurveRow(run, f"cost {k}", line) for k, line in enumerate(own.cost, start=1)]
@@ -181,9 +166,6 @@ def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, s
 
     ``Tiles`` is left, top, size, gap, rows, columns, units; the size is one number for square
     tiles, else height x width. `metadata` has the name of the run as ``Runs``.
-
-    Raises:
-        OutputError: it cannot be written.
     """
     grid, units = sheet.grids[0], len(sheet.panels[0].tiles)
     height, width = grid.tile

@@ -88,11 +88,7 @@ def compare_runs(
 ) -> list[RunComparison]:
     """Compare every two cells of a data set at every seed that both have.
 
-    Args:
-        rows: of runs.csv, in the order of the study's cells.
-        wrong_rows: of runs.
-        earlier: comparisons that stay where the wrong rows of a run are not known, if the runs are
-            the same and its counts agree with theirs.
+    `earlier` ones stay where the wrong rows of a run are not known, if their counts agree.
     """
     known = {(c.run_a, c.run_b): c for c in earlier}
     by_dataset: dict[str, dict[str, list[RunRow]]] = {}
@@ -162,13 +158,7 @@ def write_comparisons(
     """Write mcnemar.csv and wrong_rows.csv of the rows of runs.csv; return the former.
 
     The caller holds the lock of the tables. A damaged file is written again where every run's
-    folder is here.
-
-    Args:
-        source: the results folder that is read; `out` unless given.
-
-    Raises:
-        OutputError: it cannot be written. RunFolderError: see `require_readable`.
+    folder is here, else see `require_readable`. `source`: what is read; `out` unless given.
     """
     source = source or out
     require_readable(source, rows)
@@ -186,10 +176,8 @@ def write_comparisons(
 def require_readable(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool = False) -> None:
     """Make sure that what only mcnemar.csv and wrong_rows.csv know can be read, and is not lost.
 
-    It is of runs whose folders are elsewhere, or are to be removed (`discarding_runs`).
-
-    Raises:
-        RunFolderError: one of the files is not one that dae wrote.
+    It is of runs whose folders are elsewhere, or are to be removed (`discarding_runs`). Raises
+    RunFolderError.
     """
     done = [row for row in rows if not row.error]
     if any(discarding_runs or not (out / RUNS / row.run).is_dir() for row in done):

@@ -24,11 +24,7 @@ _LISTED = ("device", "engine", "versions", "commit", "numerics")
 
 
 def table_of(rows: Sequence[RunRow]) -> list[TableRow]:
-    """Return the table of rows, its cells in their order.
-
-    Raises:
-        RunFolderError: the counts of a row, perhaps of an edited runs.csv, cannot be.
-    """
+    """Return the table of rows, its cells in their order; RunFolderError for impossible counts."""
     for row in rows:
         wrong, of = row.n_wrong, row.n_test
         if not row.error and (wrong is None or not of or not 0 <= wrong <= of):
