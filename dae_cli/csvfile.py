@@ -42,7 +42,7 @@ _MOST_SHOWN = 60
 
 
 def number(expected: str, possible: Callable[[float], bool]) -> AfterValidator:
-    """Return what refuses other numbers than those `expected`, in a message with these words."""
+    """Refuse other numbers than those `expected`, in a message with these words."""
 
     def check(value: float) -> float:
         if not possible(value):
@@ -100,17 +100,12 @@ class _Columns:
         return names
 
     def keys_in(self, header: Sequence[str]) -> list[str]:
-        """Return the columns of a file that are keys of its rows' mapping.
-
-        Raises:
-            ValueError: the others are not those that they should be.
-        """
+        """Return the columns that are keys of the mapping; ValueError where others are wrong."""
         lacking = self.optional.difference(header)
         keys: list[str] = []
         if self.mapping:
             first = self.names.index(self.mapping)
-            last = len(self.names) - len(lacking) - first - 1
-            keys = list(header[first : len(header) - last])
+            keys = list(header[first : first + 1 + len(header) - len(self.names) + len(lacking)])
         if list(header) != self.without(lacking, keys) or len(set(header)) < len(header):
             names = ", ".join(self.without(lacking, []))
             raise ValueError(f"its columns are not those that dae writes: {names}")
@@ -139,21 +134,17 @@ def rows_to_csv(rows: Sequence[Any], kind: Any, without: Collection[str] = ()) -
 
 
 def write_rows(path: Path, rows: Sequence[Any], kind: Any, *, make_folder: bool = True) -> None:
-    """Write a CSV file whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Write a CSV file whole or not at all; OutputError where that cannot be."""
     write_text(path, rows_to_csv(rows, kind), make_folder=make_folder)
 
 
 def column_texts(row: Any) -> dict[str, str]:
     """Return the columns of a row as they stand in its file."""
+    texts: dict[str, str] = {}
     kind: Any = type(row)
-    found: dict[str, str] = {}
     for name, value in _columns(kind).adapter.dump_python(row, context=_IN_CSV).items():
-        found |= value if isinstance(value, dict) else {name: _text(value)}
-    return found
+        texts |= value if isinstance(value, dict) else {name: _text(value)}
+    return texts
 
 
 def _text(value: object) -> str:
@@ -169,9 +160,7 @@ def read_rows(
 ) -> list[Row]:
     """Return the rows of a file; none where there is no such file.
 
-    Raises:
-        RunFolderError: it cannot be read, or is not as dae writes it; the message ends with the
-            remedy.
+    Raises RunFolderError where it is not as dae writes it; the message ends with the remedy.
     """
     try:
         with path.open("rb") as file:
@@ -191,49 +180,43 @@ def read_rows(
 def parse_rows(
     text: str, where: str, kind: type[Row], remedy: str = "move the file away"
 ) -> list[Row]:
-    """Return the rows of CSV text, called `where` in messages.
+    """Return the rows of CSV text, called `where` in messages, which name line and column.
 
-    Raises:
-        RunFolderError: it is not as dae writes it; the message names line and column.
+    Raises RunFolderError where it is not as dae writes it.
     """
     row_class: Any = kind
+    columns = _columns(row_class)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, [])
-        keys = _columns(row_class).keys_in(header)
-        return [_parsed(header, keys, record, row_class) for record in reader]
+        keys = columns.keys_in(header)
+        return [_row(kind, columns, header, keys, record) for record in reader]
     except (ValueError, csv.Error) as error:
         line = max(1, reader.line_num)
         raise RunFolderError(f"{where}:{line}: {error}; {remedy}") from error
 
 
-def _parsed(header: Sequence[str], keys: Sequence[str], record: Sequence[str], kind: Any) -> Any:
+def _row(
+    kind: Any,
+    columns: _Columns,
+    header: Sequence[str],
+    keys: Collection[str],
+    record: Sequence[str],
+) -> Any:
+    """Return a row; ValueError names column, value and what it may be."""
     if len(record) != len(header):
         raise ValueError(f"{len(record)} values found, {len(header)} expected")
-    columns = _columns(kind)
     texts = {**columns.sparse, **dict(zip(header, record, strict=True))}
     values = {n: columns.read[n](text) for n, text in texts.items() if n not in keys}
     if columns.mapping:
         values[columns.mapping] = {key: texts[key] for key in keys if texts[key]}
-    return make_row(kind, values, texts)
-
-
-def make_row(kind: Any, values: Mapping[str, Any], texts: Mapping[str, str] = {}) -> Any:
-    """Return a row of values by field.
-
-    Raises:
-        ValueError: a value cannot be; the message names the column, the value, or its text in the
-            file where that is given, and what it may be.
-    """
     try:
         return kind(**values)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
     name, expected = str(detail["loc"][0]), detail["msg"]
-    if detail["type"] in ("missing", "unexpected_keyword_argument"):
-        raise ValueError(f"{name}: {expected}")
     if detail["type"] == "literal_error":
-        options = get_args(_columns(kind).types[name])
+        options = get_args(columns.types[name])
         expected = ", ".join(str(option) or "nothing" for option in options)
     elif detail["type"] == "value_error":
         expected = str(detail["ctx"]["error"])

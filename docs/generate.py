@@ -35,7 +35,7 @@ from dae_cli.config.study_schema import Reference
 from dae_cli.csvfile import read_rows, write_rows
 from dae_cli.data.datasets import DATASETS
 from dae_cli.data.trust import recorded_trust
-from dae_cli.study.paper import compared_with, sources
+from dae_cli.study.paper import Verdict, compared_with, half_width_95, sources
 from dae_cli.study.reference import REFERENCE_CSV, reference_rows
 from dae_cli.study.report.render import table_markdown
 from dae_cli.study.rows import ReferenceRow, RunComparison, RunRow, TableRow, read_results
@@ -46,7 +46,6 @@ from dae_cli.study.tables.claims import paper_claims
 from dae_cli.study.tables.comparisons import MCNEMAR_CSV
 from dae_cli.study.tables.paper_table import paper_table
 from dae_cli.study.tables.table import table_of
-from dae_cli.study.verdict import Verdict, half_width_95
 
 ROOT = Path(__file__).resolve().parent.parent
 RELIABILITY = ROOT / "docs" / "reliability"

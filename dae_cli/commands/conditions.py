@@ -14,8 +14,8 @@ import typer
 
 from dae_cli.commands.tables import row_facts
 from dae_cli.errors import did_you_mean
+from dae_cli.study.paper import Verdict
 from dae_cli.study.rows import RunRow, TableRow
-from dae_cli.study.verdict import Verdict
 
 FailIf = Annotated[
     list[str] | None,

@@ -193,7 +193,7 @@ def _results(plan: Plan, outcome: Outcome, rows: Sequence[RunRow]) -> list[str]:
     """The table, how many runs it took, and what is identical to the reference; for stdout."""
     from dae_cli.study.reference import agreement
 
-    lines = list(outcome.judgements)
+    lines = list(outcome.claims)
     if outcome.table:
         lines = results(outcome.table, plan.study.changed)
     lines.append(

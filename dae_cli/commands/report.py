@@ -34,6 +34,6 @@ def report(
     with progress_display(quiet=quiet) as display:
         outcome = run_plan(plan, jobs=1, force=False, watcher=display, command=command)
     if not quiet:
-        lines = results(outcome.table, resolved.changed) if outcome.table else outcome.judgements
+        lines = results(outcome.table, resolved.changed) if outcome.table else outcome.claims
         typer.echo("".join(f"{line}\n" for line in lines), nl=False)
     typer.echo(label(outcome.report))

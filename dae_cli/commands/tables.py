@@ -10,10 +10,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from dae_cli.csvfile import column_texts
+from dae_cli.study.paper import CALIBRATED
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.cells import data_mark, origin
-from dae_cli.study.verdict import CALIBRATED
 
 if TYPE_CHECKING:
     from dae_cli.study.plan import Lacking

@@ -31,7 +31,7 @@ from dae_cli.files import HeldError, file_lock, write_json
 from dae_cli.search.plan import CellSearch, SearchPlan
 from dae_cli.search.sampling import SamplerName, draw, earlier_trial, rounded
 from dae_cli.study.results_folder import tables_lock
-from dae_cli.study.rows import TrialRow
+from dae_cli.study.rows import EpochRow, TrialRow
 from dae_cli.study.run.engine_choice import with_engines
 from dae_cli.study.run.job import CHECKPOINT, METRICS, PARTIAL, Job, PlannedRun, sweep_runs
 from dae_cli.study.tables.trials import EARLIER_CSV, SEARCH_CSV, settings_text, settings_values
@@ -303,11 +303,10 @@ def _numbered(plan: SearchPlan, cell: CellSearch, rows: Iterable[TrialRow]) -> d
 
 def errors_by_epoch(folder: Path) -> dict[int, float]:
     """Return the validation errors (in percent) of a trial; none where the folder has none."""
-    from dae_cli.training.state import EpochRecord  # torch, which --dry-run does without
-
     with suppress(RunFolderError):
-        errors = (
-            (r.epoch, r.valid_error_percent) for r in read_rows(folder / METRICS, EpochRecord)
-        )
-        return {epoch: error for epoch, error in errors if error is not None}
+        return {
+            row.epoch: row.valid_error_percent
+            for row in read_rows(folder / METRICS, EpochRow)
+            if row.valid_error_percent is not None
+        }
     return {}

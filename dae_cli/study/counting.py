@@ -20,12 +20,12 @@ from dae_cli.data.dataset import Dataset, Prepared
 from dae_cli.data.datasets import OwnDataset
 from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.errors import DaeError, DownloadError, RunFolderError
+from dae_cli.study.paper import half_width_95
 from dae_cli.study.run.checkpoints import expected_of
 from dae_cli.study.run.engine_choice import engine_for_counting
 from dae_cli.study.run.job import CHECKPOINT, CONFIG, FILTERS_CSV, PARTIAL
 from dae_cli.study.run.record import Status, read_status, trust_of
 from dae_cli.study.run.run import dataset_for, use_one_thread
-from dae_cli.study.verdict import half_width_95
 from dae_cli.svm.files import load_svm
 from dae_cli.training.checkpoint import load_checkpoint
 from dae_cli.training.evaluation import count_wrong

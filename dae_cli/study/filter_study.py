@@ -3,12 +3,13 @@ figures themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import isnan
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,21 +26,23 @@ from dae_cli.figures.sheets import Sheet
 from dae_cli.filters.measures import UnitMeasures
 from dae_cli.filters.summary import Estimate, summarise
 from dae_cli.study.report.context import Report
-from dae_cli.study.rows import RunRow
+from dae_cli.study.rows import RunRow, lowest_seeds
 from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, run_filters, tiles_for
 from dae_cli.study.run.job import FILTERS_CSV, RUNS
 
 FIGURES, FIGURES_CSV = "figures", "figures.csv"
 PCA_ROWS = 100_000
+OF_IMAGES = ("patches", "components")
+"""Kinds of figures of what is learned from, the same whatever is done to the network."""
 PATCH_ENDS = ("pixel −max", "+max of each patch  (mid grey: 0)")
-UNITS_OF: dict[MeasureName, str] = {
-    "gabor_percent": "% of the units are Gabor-like",
-    "local_percent": "% of the units are local",
-    "extent_pixels": "pixels, median extent",
-    "locality": "median locality",
-    "orientation_selectivity": "median orientation selectivity",
+MEASURES: dict[MeasureName, tuple[str, float, str]] = {
+    "gabor_percent": ("gabor_like", 100.0, "% of the units are Gabor-like"),
+    "local_percent": ("local", 100.0, "% of the units are local"),
+    "extent_pixels": ("extent_pixels", 1.0, "pixels, median extent"),
+    "locality": ("locality", 1.0, "median locality"),
+    "orientation_selectivity": ("orientation_selectivity", 1.0, "median orientation selectivity"),
 }
-"""Unit and name of each measure, in a sentence."""
+"""Field of `filters.summary.Summary`, what it is multiplied by, and its unit and name in words."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +84,7 @@ class FigureRow:
     """Whether the figure's claim does; None where it claims nothing in numbers."""
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(NamedTuple):
     """A measure of the filters of one run, with its 95 % interval over the units."""
 
     value: float
@@ -92,7 +94,7 @@ class Number:
     def __str__(self) -> str:
         if isnan(self.value):
             return "–"
-        value, low, high = map(_short, (self.value, self.low, self.high))
+        value, low, high = (f"{v:.1f}" if abs(v) >= 1 else f"{v:.2f}" for v in self)
         return f"{value} ({low} to {high})"
 
 
@@ -107,13 +109,12 @@ class MeasuredRun:
     def numbers(self) -> dict[MeasureName, Number]:
         """Shares and medians of the units."""
         summary = summarise(self.units)
-        return {
-            "gabor_percent": _number(summary.gabor_like, 100.0),
-            "local_percent": _number(summary.local, 100.0),
-            "extent_pixels": _number(summary.extent_pixels),
-            "locality": _number(summary.locality),
-            "orientation_selectivity": _number(summary.orientation_selectivity),
-        }
+        numbers = {}
+        for name, (field, factor, _) in MEASURES.items():
+            estimate: Estimate = getattr(summary, field)
+            ends = (estimate.value, *estimate.interval)
+            numbers[name] = Number(*(factor * end for end in ends))
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -126,18 +127,15 @@ class ClaimCheck:
 
 @dataclass(frozen=True)
 class ShownFigure:
-    """A figure of the report.
-
-    Attributes:
-        picture: its file name; empty where there is none.
-        source: what it is after, or what it is of instead.
-        check: None where the figure claims nothing in numbers, or lacks a run.
-    """
+    """A figure of the report."""
 
     figure: Figure
     picture: str
+    """Its file name; empty where there is none."""
     source: str
+    """What it is after, or what it is of instead."""
     check: ClaimCheck | None
+    """None where the figure claims nothing in numbers, or lacks a run."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,14 +155,9 @@ class FilterReport(Report):
 
 
 def measured_runs(source: Path, rows: Sequence[RunRow]) -> list[MeasuredRun]:
-    """Return the measures of runs that are done: from their folders, else from the study's file.
+    """Return the measures of runs that are done: from their folders, else from filters.csv.
 
-    Args:
-        source: the folder of the results.
-        rows: of runs.csv.
-
-    Raises:
-        RunFolderError: a file is not as dae writes it, or there are no measures of a run.
+    Raises RunFolderError where a file is damaged, or no one has those of a run.
     """
     done = [row for row in rows if not row.error]
     saved: dict[tuple[str, int], list[UnitRow]] = {}
@@ -186,15 +179,10 @@ def measured_runs(source: Path, rows: Sequence[RunRow]) -> list[MeasuredRun]:
 
 
 def require_measures(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool = False) -> None:
-    """Make sure that what is known of runs whose folders are elsewhere can be read.
+    """Make sure that what only filters.csv knows can be read, and is not lost.
 
-    Args:
-        out: the folder of the results.
-        rows: of runs.csv.
-        discarding_runs: the folders that are here will be removed, to be made one after the other.
-
-    Raises:
-        RunFolderError: the study's filters.csv is not one that dae wrote.
+    It is of runs whose folders are elsewhere, or are to be removed (`discarding_runs`). Raises
+    RunFolderError.
     """
     if any(not row.error and (discarding_runs or _is_elsewhere(out, row)) for row in rows):
         read_rows(out / FILTERS_CSV, UnitRow)
@@ -204,7 +192,7 @@ def _is_elsewhere(out: Path, row: RunRow) -> bool:
     return not (out / RUNS / row.run / FILTERS_CSV).exists()
 
 
-def unit_rows(measured: Iterable[MeasuredRun]) -> list[UnitRow]:
+def unit_rows(measured: Sequence[MeasuredRun]) -> list[UnitRow]:
     """Return the rows of the study's filters.csv."""
     return [unit for run in measured for unit in run.units]
 
@@ -214,32 +202,22 @@ def figure_rows(study: ResolvedStudy, measured: Sequence[MeasuredRun]) -> list[F
     rows = []
     for figure in study.figures:
         check = check_claim(figure, measured)
-        for run in measured:
-            if run.row.cell in figure.cells:
-                numbers: dict[str, float] = {}
-                for measure, number in run.numbers.items():
-                    numbers |= {measure: number.value}
-                    numbers |= {f"{measure}_low": number.low, f"{measure}_high": number.high}
-                row = FigureRow(
-                    figure=figure.name,
-                    cell=run.row.cell,
-                    run=run.row.run,
-                    seed=run.row.seed,
-                    units=len(run.units),
-                    holds=check.holds if check else None,
-                    **numbers,
-                )
-                rows.append(row)
+        for run in (run for run in measured if run.row.cell in figure.cells):
+            row = FigureRow(
+                figure=figure.name,
+                cell=run.row.cell,
+                run=run.row.run,
+                seed=run.row.seed,
+                units=len(run.units),
+                holds=check.holds if check else None,
+                **{
+                    measure + end: value
+                    for measure, number in run.numbers.items()
+                    for end, value in zip(("", "_low", "_high"), number, strict=True)
+                },
+            )
+            rows.append(row)
     return rows
-
-
-def _number(estimate: Estimate, factor: float = 1.0) -> Number:
-    low, high = estimate.interval
-    return Number(factor * estimate.value, factor * low, factor * high)
-
-
-def _short(value: float) -> str:
-    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.2f}"
 
 
 # The claims of its figures
@@ -267,10 +245,10 @@ def check_claim(figure: Figure, runs: Sequence[MeasuredRun]) -> ClaimCheck | Non
         sentences.append(f"seed {seed}: {each}" if len(seeds) > 1 else each)
     if not holding:
         return None
-    verdict = "The measure bears it out" if all(holding) else "The measure does not bear it out"
+    verdict = "bears it out" if all(holding) else "does not bear it out"
     of_seeds = f" for {sum(holding)} of {len(holding)} seeds" if len(holding) > 1 else ""
-    numbers_of_all = f"{'; '.join(sentences)} {UNITS_OF[expect.measure]}{_bar(expect)}"
-    return ClaimCheck(all(holding), f"{verdict}{of_seeds}: {numbers_of_all}.")
+    each = f"{'; '.join(sentences)} {MEASURES[expect.measure][-1]}{_bar(expect)}"
+    return ClaimCheck(all(holding), f"The measure {verdict}{of_seeds}: {each}.")
 
 
 def _holds(expect: Expectation, numbers: Sequence[Number]) -> bool:
@@ -302,14 +280,11 @@ def source_of(study: ResolvedStudy, figure: Figure, rows: Sequence[RunRow]) -> s
 
     It is after the paper's where its cells are what their files say, learned from the study's data.
     """
-    # The images that are learned from are the same whatever is done to the network.
-    of_images = figure.kind in ("patches", "components")
-    changed = [
-        f"{cell.cell}: {', '.join(what)}"
-        for cell in study.all_cells
-        if cell.cell in figure.cells
-        and (what := [w for w in cell.changed if w.startswith("patches.") or not of_images])
-    ]
+    changed = []
+    for cell in (cell for cell in study.all_cells if cell.cell in figure.cells):
+        what = [w for w in cell.changed if figure.kind not in OF_IMAGES or w.startswith("patches.")]
+        if what:
+            changed.append(f"{cell.cell}: {', '.join(what)}")
     instead = [f"changed by --set ({'; '.join(changed)})"] if changed else []
     if any(_is_of_own_photographs(row) for row in rows if row.cell in figure.cells):
         instead.append("learned from own photographs")
@@ -325,14 +300,10 @@ def save_figures(
     rows: Sequence[RunRow],
     data: Mapping[str, Prepared],
 ) -> None:
-    """Save what the runs at hand allow, of the first seed of each cell.
+    """Save what the runs in the folder `source` allow, of the first seed of each cell.
 
     Those of runs whose folders are elsewhere are left as they were, and figures that the study no
-    longer has go.
-
-    Args:
-        source: the results folder of the run folders.
-        data: by data set, what is here.
+    longer has go. `data`: by data set, what is here.
     """
     for figure in study.figures:
         panels = _panels(study, source, figure, rows, data)
@@ -362,7 +333,7 @@ def _panels(
     data: Mapping[str, Prepared],
 ) -> list[Filters]:
     """What is shown side by side; fewer than the figure has cells where one cannot be had."""
-    if figure.kind in ("patches", "components"):
+    if figure.kind in OF_IMAGES:
         asked = {cell.cell: cell.experiment for cell in study.cells}
         experiments = [asked[cell] for cell in figure.cells if cell in asked]
         return [
@@ -379,9 +350,8 @@ def _panels(
 
 def _first_runs(figure: Figure, rows: Sequence[RunRow]) -> list[RunRow]:
     """The run with the lowest seed of each cell, in the figure's order."""
-    done = sorted((row for row in rows if not row.error), key=lambda row: row.seed, reverse=True)
-    by_cell = {row.cell: row for row in done}
-    return [by_cell[cell] for cell in figure.cells if cell in by_cell]
+    first = lowest_seeds(row for row in rows if not row.error)
+    return [first[cell] for cell in figure.cells if cell in first]
 
 
 def _from_images(figure: Figure, experiment: FilterExperiment, data: Prepared) -> Filters:

@@ -1,17 +1,21 @@
-"""The published numbers, from paper_tables.csv beside this file; none is ever made up."""
+"""The paper's numbers, from paper_tables.csv beside this file; its intervals, and verdicts.
+
+No number is ever made up. All are in percent of the test rows.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
+from typing import Final, Literal
 
 from pydantic.dataclasses import dataclass
 
 from dae_cli.config.study_schema import Reference
 from dae_cli.csvfile import Level, Percent, parse_rows
-from dae_cli.study.verdict import half_width_95
 
 PAPER_CSV = "paper_tables.csv"
 TABLE_1 = "ICML 2008"
@@ -22,10 +26,16 @@ OTHER_COLUMNS = {"NNet-1": ("ICML 2007", "NNet"), SVM_NU: ("ICML 2008 talk", SVM
 TEST_ROWS = 50_000
 """Of every published number."""
 
+Verdict = Literal["better", "matches", "worse", "calibrated", "no reference"]
+CALIBRATED: Final = "calibrated"
+"""In place of a verdict: the data's recipe was calibrated to the very number compared with."""
+Side = Literal["lower", "higher", "undecided"]
+"""Where one of two errors lies, by their intervals."""
+
 
 @dataclass(frozen=True)
-class PrintedNumber:
-    """paper_tables.csv: one cell of a published table, in percent of the test rows."""
+class PaperNumber:
+    """paper_tables.csv: one cell of a published table."""
 
     paper: str
     table: str
@@ -33,16 +43,10 @@ class PrintedNumber:
     model: str
     error_percent: Percent
     half_width_95: Percent | None
+    """None in the file where none was printed; `paper_numbers` has it as table 1 does."""
     destruction_percent: Level | None
     certainty: str
     """A key of `SOURCES`."""
-
-
-@dataclass(frozen=True)
-class PaperNumber(PrintedNumber):
-    """A published number with its ±: where none was printed, as table 1 has it."""
-
-    half_width_95: Percent
 
 
 MARKS = {"retold": "†", "recalled": "‡"}
@@ -65,16 +69,18 @@ def is_svm(model: str) -> bool:
 
 @cache
 def paper_numbers() -> tuple[PaperNumber, ...]:
-    """Return every published number that is known."""
+    """Return every published number that is known, each with its interval."""
     text = files("dae_cli.study").joinpath(PAPER_CSV).read_text(encoding="utf-8")
-    return tuple(_with_half_width(row) for row in parse_rows(text, PAPER_CSV, PrintedNumber))
+    return tuple(
+        replace(number, half_width_95=round(_of_test_rows(number.error_percent), 2))
+        if number.half_width_95 is None
+        else number
+        for number in parse_rows(text, PAPER_CSV, PaperNumber)
+    )
 
 
-def _with_half_width(row: PrintedNumber) -> PaperNumber:
-    half_width = row.half_width_95
-    if half_width is None:
-        half_width = round(half_width_95(row.error_percent / 100 * TEST_ROWS, TEST_ROWS), 2)
-    return PaperNumber(**{**asdict(row), "half_width_95": half_width})
+def _of_test_rows(error_percent: float) -> float:
+    return half_width_95(error_percent / 100 * TEST_ROWS, TEST_ROWS)
 
 
 def published_number(dataset: str, model: str, error_percent: float | None) -> PaperNumber | None:
@@ -116,3 +122,44 @@ def compared_with(
         return number
     level = number.destruction_percent or 0.0  # none of DBNs and SVMs
     return number if number.paper == TABLE_1 and level == destruction_percent else None
+
+
+def half_width_95(wrong: float, rows: int) -> float:
+    """Return 1.96 · sqrt(p (1 − p) / n) in percent, the interval of the paper's table 1."""
+    p = wrong / rows
+    return 100.0 * 1.96 * math.sqrt(p * (1.0 - p) / rows)
+
+
+def half_width_with_seeds(half_width: float, sd_over_seeds: float | None) -> float:
+    """Return 1.96 · sqrt(p (1 − p) / n + sd²): the test rows, and the training with other seeds.
+
+    For pictures. About where one more training would lie on other test rows; of two or three seeds
+    the standard deviation itself is hardly known. Verdicts take the paper's interval.
+    """
+    return math.hypot(half_width, 1.96 * (sd_over_seeds or 0.0))
+
+
+def side_of(a: float, half_a: float, b: float, half_b: float) -> Side:
+    """Tell where the error a lies beside b, if their intervals do not overlap.
+
+    In hundredths of a percent, as they are printed: whoever has only the table finds the same.
+    Intervals whose ends touch overlap.
+    """
+    between = round(100 * b) - round(100 * a)
+    if abs(between) <= round(100 * half_a) + round(100 * half_b):
+        return "undecided"
+    return "lower" if between > 0 else "higher"
+
+
+def verdict(
+    error: float, half_width: float, paper_error: float | None, paper_half_width: float | None
+) -> Verdict:
+    """Compare our interval with the paper's.
+
+    better: ours lies below the paper's; worse: above; matches: they overlap.
+    """
+    if paper_error is None or paper_half_width is None:
+        return "no reference"
+    side = side_of(error, half_width, paper_error, paper_half_width)
+    verdicts: dict[Side, Verdict] = {"lower": "better", "higher": "worse", "undecided": "matches"}
+    return verdicts[side]

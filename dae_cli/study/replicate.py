@@ -43,7 +43,7 @@ class Outcome:
     failed: int
     minutes: float
     report: Path
-    judgements: list[str] = field(default_factory=list)
+    claims: list[str] = field(default_factory=list)
     """Of a study on filters, what its measures say of each claim, a line each."""
 
 
@@ -106,7 +106,7 @@ def run_plan(
         failed=sum(bool(row.error) for row in rows),
         minutes=(time.monotonic() - start) / 60.0,
         report=written.report,
-        judgements=list(written.claims),
+        claims=list(written.claims),
     )
 
 
@@ -117,7 +117,7 @@ def _prepare(plan: Plan, force: bool, watcher: Watcher, scheduler: Cluster | Non
     if not plan.study.is_filter_study:
         load_matplotlib()
     if changed := changes(plan.study, {cell.cell for cell in plan.study.cells}):
-        watcher.note(str(changed))
+        watcher.note(changed)
     if scheduler is not None:
         scheduler.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)

@@ -26,7 +26,7 @@ from dae_cli.study.filter_study import (
     source_of,
     unit_rows,
 )
-from dae_cli.study.report.context import TRIED_MD, table_report, tried_text
+from dae_cli.study.report.context import TRIED_MD, table_report
 from dae_cli.study.report.pictures import add_runs, save_pictures
 from dae_cli.study.report.render import PAGE, REPORT, report_markdown, report_page
 from dae_cli.study.report.saved_runs import read_saved_runs, write_curves
@@ -104,7 +104,7 @@ def write_results(
     report = table_report(study, source, rows, table, tests, saved, command, machine)
     write_curves(out, report.curves)
     if report.tried:
-        write_text(out / TRIED_MD, tried_text(study, source))
+        write_text(out / TRIED_MD, report.tried)
     else:
         remove_file(out / TRIED_MD)
     if draw:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from math import isfinite
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 from pydantic import BeforeValidator, ConfigDict
 from pydantic.dataclasses import dataclass
 
-from dae_cli.csvfile import Count, Level, Minutes, Percent, PValue, read_rows, written
+from dae_cli.csvfile import Count, Level, Minutes, Percent, PValue, number, read_rows, written
 from dae_cli.data.dataset import Trust
 from dae_cli.data.trust import recorded_trust
 from dae_cli.training.version import UNRECORDED
@@ -166,15 +166,25 @@ def _read_points(text: object) -> object:
     raise ValueError("points such as 1:24.5 4:18.35, an epoch and a value each")
 
 
-def _points_text(line: tuple[tuple[int, float], ...]) -> str:
-    return " ".join(f"{epoch}:{value:g}" for epoch, value in line)
-
-
+Finite = Annotated[float, number("a finite number", isfinite)]
 Points = Annotated[
     tuple[tuple[int, float], ...],
     BeforeValidator(_read_points),
-    written(_points_text),
+    written(lambda line: " ".join(f"{epoch}:{value:g}" for epoch, value in line)),
 ]
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """metrics.csv of a run: one epoch, as `training.state.EpochRecord` has it."""
+
+    phase: Literal["pretrain", "finetune"]
+    layer: Count | None
+    """1 is the lowest; None while the whole network is fine-tuned."""
+    epoch: Count
+    cost: Finite
+    valid_wrong: Count | None
+    valid_error_percent: Finite | None
 
 
 @dataclass(frozen=True)
@@ -227,16 +237,13 @@ class TrialRow:
     valid_wrong: Count | None = None
     n_valid: Count | None = None
     best_epoch: Count | None = None
-    """Fine-tuning epoch whose network was kept."""
     epochs: Count | None = None
-    """Fine-tuning epochs that were run."""
     weights: Count | None = None
     """Of the network, without biases."""
     minutes: Minutes | None = None
     dataset: str = ""
     data_origin: str = ""
     trust: Trust = ""
-    """How far original data are proven."""
     data_sha256: str = ""
     seed: Count | None = None
     device: str = ""
@@ -244,7 +251,6 @@ class TrialRow:
     versions: str = ""
     commit: str = ""
     numerics: Count = UNRECORDED
-    """Version of the numerics that computed it."""
     config_sha256: str = ""
     """Of the trial's whole experiment."""
     error: str = ""
@@ -256,16 +262,19 @@ class TrialRow:
         return self.state in ("complete", "pruned")
 
 
+def lowest_seeds(rows: Iterable[RunRow]) -> dict[str, RunRow]:
+    """Return by cell its row of the lowest seed."""
+    return {row.cell: row for row in sorted(rows, key=lambda row: row.seed, reverse=True)}
+
+
 Result = TypeVar("Result", RunRow, TableRow)
 
 
 def read_results(path: Path, kind: type[Result]) -> list[Result]:
     """Read runs.csv or table.csv; no rows where there is no file.
 
-    What a file of an earlier version does not say of its data's trust, their digest does.
-
-    Raises:
-        RunFolderError: the columns or a value are not as dae writes them.
+    What a file of an earlier version does not say of its data's trust, their digest does. Raises
+    RunFolderError where it is not as dae writes it.
     """
     rows = read_rows(path, kind)
     if any(row.trust for row in rows):

@@ -21,7 +21,7 @@ ROWS_OF: dict[str, Any] = {
     "filters.csv": filter_study.UnitRow,
     "figures.csv": filter_study.FigureRow,
     "reference.csv": rows.ReferenceRow,
-    "paper_tables.csv": paper.PrintedNumber,
+    "paper_tables.csv": paper.PaperNumber,
 }
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from dae_cli.config.experiments import resolve_study
-from dae_cli.study.paper import compared_with, paper_numbers
+from dae_cli.study.paper import compared_with, half_width_95, paper_numbers, verdict
 from dae_cli.study.run.job import config_sha256, run_name
 from dae_cli.study.tables.comparisons import holm
 from dae_cli.study.tables.comparisons import p_value as mcnemar_p_value
-from dae_cli.study.verdict import half_width_95, verdict
 from dae_cli.training.version import NUMERICS_VERSION
 
 __all__ = [
@@ -23,7 +22,7 @@ __all__ = [
     "verdict",
 ]
 
-PublishedNumber = tuple[str, str, str, float, float, float | None, str]
+PublishedNumber = tuple[str, str, str, float, float | None, float | None, str]
 """Paper, data set, model, error, half width of its interval, destruction, certainty."""
 
 
@@ -38,7 +37,7 @@ def published_numbers() -> list[PublishedNumber]:
 
 def number_compared_with(
     reference: Literal["destruction", "model"], dataset: str, model: str, destruction: float
-) -> tuple[str, str, float, float] | None:
+) -> tuple[str, str, float, float | None] | None:
     """Return paper, model, error and half width of what a cell is compared with, by the study's
     rule; None where there is nothing to compare it with."""
     number = compared_with(reference, dataset, model, destruction)

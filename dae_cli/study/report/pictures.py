@@ -9,19 +9,18 @@ from pathlib import Path
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.figures.filters import filter_sheet
 from dae_cli.figures.plots import plot_errors, plot_learning
-from dae_cli.figures.saving import remove_pictures
+from dae_cli.figures.saving import png_text, remove_pictures
 from dae_cli.files import remove_file
-from dae_cli.study.report.context import DatasetResults, TableReport, runs_on, sheet_names
+from dae_cli.study.report.context import TableReport
+from dae_cli.study.report.datasets import FilterSheets, filter_sheets
 from dae_cli.study.report.saved_runs import (
     ShownFilters,
-    add_curves,
     first_seeds,
     read_saved_runs,
+    write_curves,
     write_sheet,
 )
-from dae_cli.study.report.series import same_start
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.filters import tiles_for
 from dae_cli.study.run.job import SHEETS
 
 ERRORS_PNG, CURVES_PNG = "error_vs_destruction.png", "learning_curves.png"
@@ -30,44 +29,44 @@ _TITLE = ": first-layer filters, "
 
 
 def save_pictures(report: TableReport, out: Path) -> None:
-    """Save every picture of a report that is not there already, and remove those of former cells.
-
-    Raises:
-        OutputError: one cannot be written.
-    """
+    """Save every picture that is not there already, and remove those of former cells."""
     if report.error_charts:
         plot_errors(report.error_charts, out / ERRORS_PNG)
     else:
         remove_file(out / ERRORS_PNG)  # of cells that the table had before
     if report.learning_charts:
         plot_learning(report.learning_charts, out / CURVES_PNG)
-    known = {row.cell for row in report.rows}
+    names = {row.cell for row in report.rows}
     for dataset in report.datasets:
-        if dataset.shown and not dataset.drawn:
-            _save_sheets(dataset, out)
-        known |= {Path(name).stem for _, name in dataset.sheets}
-    remove_pictures(out / SHEETS, f"{report.study.name}{_TITLE}", known)
+        _save_sheets(dataset.filters, out)
+        names |= {Path(name).stem for _, name in dataset.filters.whole}
+    remove_pictures(out / SHEETS, f"{report.study.name}{_TITLE}", names)
 
 
-def _save_sheets(dataset: DatasetResults, out: Path) -> None:
+def _save_sheets(filters: FilterSheets, out: Path) -> None:
     """Save the sheet of all runs of a data set, if there is one, then those of its runs."""
-    shown, study = dataset.shown, dataset.study
-    rows = [one.row for one in shown]
-    whole, single = dataset.sheets[: -len(rows)], dataset.sheets[-len(rows) :]
-    about = _Sheets(study, shown)
-    for _, name in whole:
-        sheet = filter_sheet(
-            [replace(s.filters, title=f"{s.row.destruction_percent:g} %") for s in shown],
-            about.tiles,
-            limit=dataset.limit,
-            title=f"First-layer filters on {rows[0].dataset}, by destruction",
-            caption=about.caption(rows),
-            magnification=1,
-        )
-        sheet.save(out / name, _metadata(study, rows))
-    for one, (title, name) in zip(shown, single, strict=True):
-        if one.sheet_limit != dataset.limit or one.row.run not in runs_on(out / name):
-            about.save_sheet(one, out / name, dataset.limit, title)
+    shown = filters.shown
+    for _, name in filters.whole:
+        if not _is_drawn(filters, shown, out / name):
+            sheet = filter_sheet(
+                [replace(s.filters, title=f"{s.row.destruction_percent:g} %") for s in shown],
+                filters.tiles,
+                limit=filters.limit,
+                title=f"First-layer filters on {shown[0].row.dataset}, by destruction",
+                caption=filters.caption(filters.rows),
+                magnification=1,
+            )
+            sheet.save(out / name, _metadata(filters, filters.rows))
+    for one, (title, name) in zip(shown, filters.single, strict=True):
+        if not _is_drawn(filters, [one], out / name):
+            _save_sheet(filters, one, out / name, title)
+
+
+def _is_drawn(filters: FilterSheets, shown: Sequence[ShownFilters], path: Path) -> bool:
+    """Whether a sheet is of these filters already, which are known from sheets alone."""
+    runs = ", ".join(one.row.run for one in shown)
+    known = all(one.sheet_limit == filters.limit for one in shown)
+    return known and png_text(path, "Runs") == runs
 
 
 def add_runs(
@@ -76,59 +75,39 @@ def add_runs(
     """Write the curves of runs that have just ended, and the sheets of those that their cells show.
 
     The caller holds the lock of the tables. A study that is stopped so leaves what it has, whether
-    or not its run folders come along.
-
-    Args:
-        rows: of runs.csv.
+    or not its run folders come along. `rows`: of runs.csv.
     """
     if not new:
         return
     done, names = [row for row in rows if not row.error], {row.run for row in new}
-    add_curves(out, names, [row.run for row in done])
     saved = read_saved_runs(out)
+    # What is saved of a new run may be of an earlier one in its place.
+    known = {run: curves for run, curves in saved.curves.items() if run not in names}
+    every = {row.run: known.get(row.run) or saved.curves_of(row.run) for row in done}
+    write_curves(out, {run: curves for run, curves in every.items() if curves is not None})
     for dataset in dict.fromkeys(row.dataset for row in new):
         own = [row for row in done if row.dataset == dataset]
         if names.isdisjoint(row.run for row in first_seeds(own)):
             continue
-        shown, limit = saved.shown_filters(own, study.dataset(dataset))
-        sheets = sheet_names(study, [one.row for one in shown])[-len(shown) :]
-        for one, (title, name) in zip(shown, sheets, strict=True):
+        filters = filter_sheets(study, own, saved)
+        for one, (title, name) in zip(filters.shown, filters.single, strict=True):
             if one.row.run in names:
-                _Sheets(study, shown).save_sheet(one, out / name, limit, title)
+                _save_sheet(filters, one, out / name, title)
 
 
-class _Sheets:
-    """The sheets of one data set: what they have in common, and say of their units and places."""
-
-    def __init__(self, study: ResolvedStudy, shown: Sequence[ShownFilters]) -> None:
-        units = max(len(one.filters.weights) for one in shown)
-        start = same_start(study, [one.row for one in shown])
-        self.study = study
-        self.tiles = tiles_for(units)
-        self._units = f"Rows of W after pretraining, units 0 to {units - 1}"
-        self._place = "the same unit at the same place in every sheet"
-        self._place += ", from the same initial weights" if start else ""
-
-    def caption(self, rows: Sequence[RunRow]) -> str:
-        seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
-        return f"{self._units}, seed {seeds}; {self._place}."
-
-    def save_sheet(self, shown: ShownFilters, path: Path, limit: float, title: str) -> None:
-        """Save the sheet of one run, from which its filters can be read again."""
-        sheet = filter_sheet(
-            [shown.filters],
-            self.tiles,
-            limit=limit,
-            title=title,
-            caption=self.caption([shown.row]),
-        )
-        write_sheet(sheet, path, limit, _metadata(self.study, [shown.row]))
+def _save_sheet(filters: FilterSheets, one: ShownFilters, path: Path, title: str) -> None:
+    """Save the sheet of one of the runs, from which its filters can be read again."""
+    caption = filters.caption([one.row])
+    sheet = filter_sheet(
+        [one.filters], filters.tiles, limit=filters.limit, title=title, caption=caption
+    )
+    write_sheet(sheet, path, filters.limit, _metadata(filters, [one.row]))
 
 
-def _metadata(study: ResolvedStudy, rows: Sequence[RunRow]) -> dict[str, str]:
+def _metadata(filters: FilterSheets, rows: Sequence[RunRow]) -> dict[str, str]:
     """What a sheet says of itself."""
     return {
-        "Title": f"{study.name}{_TITLE}{rows[0].dataset}",
+        "Title": f"{filters.study.name}{_TITLE}{rows[0].dataset}",
         "Runs": ", ".join(row.run for row in rows),
         "Commit": ", ".join(dict.fromkeys(row.commit for row in rows)),
     }

@@ -16,21 +16,22 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from dae_cli.errors import plain
 from dae_cli.figures import charts
 from dae_cli.figures.filters import tiles_of
 from dae_cli.figures.page_images import PageSheet, corrupted_shape
 from dae_cli.study.paper import MARKS, sources
 from dae_cli.study.report.context import Report, TableReport
+from dae_cli.study.report.datasets import our_error, paper_error
 from dae_cli.study.report.pictures import CURVES_PNG, ERRORS_PNG
 from dae_cli.study.report.saved_runs import ShownFilters
-from dae_cli.study.report.selection import MOST_VALUES
-from dae_cli.study.report.series import our_error, paper_error
 from dae_cli.study.rows import TableRow
-from dae_cli.study.tables import cells
-from dae_cli.study.tables.claims import COMPARISON_COLUMNS, comparison_rows
-from dae_cli.study.tables.provenance import computed_with
+from dae_cli.study.tables import cells, claims, provenance
 
 REPORT, PAGE = "REPORT.md", "report.html"
+FENCE = "```"
+MOST_VALUES = 8
+"""Of one setting that was searched; of more, lowest, selected and highest are shown."""
 SYMBOLS = {
     "better": "✓",
     "matches": "≈",
@@ -99,56 +100,54 @@ def _environment() -> Environment:
         charts=charts,
         corrupted_shape=corrupted_shape,
         paper_marks=MARKS,
-        comparison_columns=COMPARISON_COLUMNS,
+        comparison_columns=claims.COMPARISON_COLUMNS,
         most_values=MOST_VALUES,
+        changed_lead=provenance.CHANGED,
+        mixed_lead=provenance.MIXED,
         errors_png=ERRORS_PNG,
         curves_png=CURVES_PNG,
     )
+    functions = (
+        *(cells.ours, cells.paper, cells.paper_number, cells.gap, cells.verdict, cells.interval),
+        *(cells.heading, cells.names, cells.named, cells.contents, cells.origin, cells.data_mark),
+        *(cells.selected, cells.selected_heading, our_error, paper_error, sources),
+        *(provenance.commits_of, provenance.made_at, provenance.mixture, provenance.computed_with),
+        *(claims.comparison_rows, tried_markdown, code, either, page_sheet),
+    )
     environment.filters.update(
-        # A cell: ours | paper | gap | verdict.
-        ours=cells.ours,
-        paper=cells.paper,
-        paper_number=cells.paper_number,
-        gap=cells.gap,
-        verdict=cells.verdict,
-        our_error=our_error,
-        paper_error=paper_error,
-        data_mark=cells.data_mark,
-        origin=cells.origin,
-        interval=cells.interval,
-        # Rows.
-        heading=cells.heading,
-        names=cells.names,
-        named=cells.named,
-        contents=cells.contents,
-        selected=cells.selected,
-        selected_heading=cells.selected_heading,
-        sources=sources,
-        comparison_rows=comparison_rows,
-        computed_with=computed_with,
-        # Texts and images.
-        code=_code,
-        either=_either,
+        {function.__name__: function for function in functions},
         percent="{:.2f}".format,
         p_value=lambda p: f"{p:.2g}" if p else "< 1e-300",
         base64=lambda content: b64encode(content).decode("ascii"),
-        page_sheet=_page_sheet,
+        emphasised=lambda text, lead: text.replace(lead, f"**{lead}**", 1),
     )
     return environment
 
 
-def _code(text: str) -> str:
+def tried_markdown(text: str) -> str:
+    """Return the text of tried.md with its headings below those of the report."""
+    lines, fenced = [], False
+    for line in plain(text.replace("\r\n", "\n").replace("\t", "    ")).split("\n"):
+        fenced ^= line.lstrip().startswith(FENCE)
+        is_heading = line.startswith("#") and not fenced
+        level = len(line) - len(line.lstrip("#"))
+        lines.append("#" * min(6, level + 3) + line.lstrip("#") if is_heading else line)
+    return "\n".join([*lines, *([FENCE] if fenced else [])]).strip()
+
+
+def code(text: str) -> str:
     """Return a text as one piece of code in Markdown, whatever backticks it holds."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence, space = "`" * (longest + 1), " " if longest else ""
     return f"{fence}{space}{text}{space}{fence}"
 
 
-def _either(values: Iterable[object]) -> str:
+def either(values: Iterable[object]) -> str:
     """Return the value that all are, else all of them."""
     texts = list(map(str, values))
     return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
 
 
-def _page_sheet(shown: ShownFilters, limit: float) -> PageSheet:
+def page_sheet(shown: ShownFilters, limit: float) -> PageSheet:
+    """Return the image of a run's filters in the page."""
     return PageSheet(tiles_of(shown.filters.weights, shown.filters.image, limit))

@@ -7,11 +7,9 @@ name holds the digest of its settings, data and numerics, so what is saved of a 
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +22,7 @@ from dae_cli.figures.filters import Filters
 from dae_cli.figures.greys import Greys, ImageShape, common_limit, weights_of
 from dae_cli.figures.series import Curves, simplified
 from dae_cli.figures.sheets import Grid, Sheet
-from dae_cli.study.rows import CurveRow, RunRow
+from dae_cli.study.rows import CurveRow, EpochRow, RunRow, lowest_seeds
 from dae_cli.study.run.filters import first_filters
 from dae_cli.study.run.job import CHECKPOINT, METRICS, RUNS, SHEETS
 
@@ -40,78 +38,75 @@ _WITHOUT_FILTERS = ("NNet", "SVM")
 
 @dataclass(frozen=True, eq=False)
 class SavedSheet:
-    """The filters of a run as its sheet has them.
-
-    Attributes:
-        picture: the pixels of the PNG.
-        grid, units: where the tiles of so many units are.
-        limit: the weight that is white.
-    """
+    """The filters of a run as its sheet has them."""
 
     picture: Greys
+    """The pixels of the PNG."""
     grid: Grid
     units: int
+    """Of which the grid has tiles."""
     limit: float
+    """The weight that is white."""
 
     def greys(self, image: ImageShape) -> Greys | None:
         """The greys (units, inputs) of filters of such images; None where its tiles are no such."""
-        is_of_colours = self.picture.ndim > 2
-        if is_of_colours != (len(image) > 2):
-            return None
-        if any(tile % pixels for tile, pixels in zip(self.grid.tile, image[:2], strict=True)):
+        of_colours = (self.picture.ndim > 2, len(image) > 2)
+        sides = zip(self.grid.tile, image[:2], strict=True)
+        if len(set(of_colours)) > 1 or any(tile % pixels for tile, pixels in sides):
             return None
         return self.grid.tiles_of(self.picture, self.units, image).reshape(self.units, -1)
 
 
 @dataclass(frozen=True, eq=False)
 class ShownFilters:
-    """The first filters of a run, turned as the images are looked at.
-
-    Attributes:
-        filters: those of a sheet are as near as its greys.
-        sheet_limit: the grey limit of the sheet that they are taken from; None: of a run's folder.
-    """
+    """The first filters of a run, turned as the images are looked at."""
 
     row: RunRow
     filters: Filters
+    """Those of a sheet are as near as its greys."""
     sheet_limit: float | None = None
+    """The grey limit of the sheet that they are taken from; None: of a run's folder."""
 
 
 @dataclass(frozen=True, eq=False)
 class SavedRuns:
-    """What there is of runs, by their names.
-
-    Attributes:
-        runs: the folder of the run folders.
-        curves, sheets: as the results folder has them.
-    """
+    """What there is of runs, by their names."""
 
     runs: Path
+    """The folder of the run folders."""
     curves: Mapping[str, Curves]
+    """As the results folder has them, like the sheets."""
     sheets: Mapping[str, SavedSheet]
 
     def curves_of(self, run: str) -> Curves | None:
-        """Return the curves of a run that is done, thinned out; None where nothing has them.
+        """Return the thinned curves of a run that is done; None where nothing has them.
 
-        Raises:
-            RunFolderError: its metrics.csv is damaged.
+        Raises RunFolderError where its metrics.csv is damaged.
         """
-        curves = metrics_curves(self.runs / run)
-        if curves is None:
+        path = self.runs / run / METRICS
+        if not path.is_file():
             return self.curves.get(run)
-        return Curves(simplified(curves.valid), tuple(simplified(line) for line in curves.cost))
+        valid: list[tuple[int, float]] = []
+        cost: dict[int, list[tuple[int, float]]] = {}
+        for row in read_rows(path, EpochRow, remedy="move the run away"):
+            value = row.cost if row.phase == "pretrain" else row.valid_error_percent
+            if value is None:
+                raise RunFolderError(
+                    f"{path}: epoch {row.epoch} of fine-tuning has no validation error; move the "
+                    "run away"
+                )
+            line = cost.setdefault(row.layer or 0, []) if row.phase == "pretrain" else valid
+            line.append((row.epoch, float(f"{value:.4g}")))  # to what can be seen
+        return Curves(simplified(valid), tuple(simplified(cost[layer]) for layer in sorted(cost)))
 
     def shown_filters(
         self, rows: Sequence[RunRow], dataset: str
     ) -> tuple[list[ShownFilters], float]:
-        """Return the filters of one data set's runs, of the first seed of each cell, and the grey
-        limit that they share.
+        """Return the filters of a data set's runs, of each cell's first seed, and their grey limit.
 
         A run whose folder is elsewhere is shown as its sheet has it. Where such sheets have one
-        grey scale, all are drawn on it: two are never mixed.
-
-        Raises:
-            RunFolderError: a checkpoint is damaged.
+        grey scale, all are drawn on it: two are never mixed. Raises RunFolderError for a damaged
+        checkpoint.
         """
         shown = [one for row in first_seeds(rows) if (one := self._shown(row, dataset))]
         limits = {one.sheet_limit for one in shown} - {None}
@@ -133,27 +128,22 @@ class SavedRuns:
 def first_seeds(rows: Sequence[RunRow]) -> list[RunRow]:
     """Return the rows whose filters are shown: of each cell with any, that of its first seed."""
     rows = [row for row in rows if not row.model.startswith(_WITHOUT_FILTERS)]
-    first: dict[str, int] = {}
-    for row in rows:
-        first[row.cell] = min(row.seed, first.get(row.cell, row.seed))
-    return [row for row in rows if row.seed == first[row.cell]]
+    first = lowest_seeds(rows)
+    return [row for row in rows if row is first[row.cell]]
 
 
 def read_saved_runs(out: Path) -> SavedRuns:
-    """Read curves.csv of a results folder, and those sheets in it that dae drew.
-
-    Raises:
-        RunFolderError: curves.csv is not one that dae wrote.
-    """
-    return SavedRuns(out / RUNS, read_curves(out), _read_sheets(out))
+    """Read curves.csv of a results folder, and those sheets in it that dae drew."""
+    sheets = {}
+    for path in sorted((out / SHEETS).glob("*.png")):
+        with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
+            run, sheet = _sheet(path)
+            sheets[run] = sheet
+    return SavedRuns(out / RUNS, read_curves(out), sheets)
 
 
 def read_curves(out: Path) -> dict[str, Curves]:
-    """Read curves.csv; none where there is none.
-
-    Raises:
-        RunFolderError: it is not one that dae wrote.
-    """
+    """Read curves.csv, if there is one; RunFolderError where dae did not write it."""
     curves: dict[str, Curves] = {}
     for row in read_rows(out / CURVES_CSV, CurveRow):
         cost = curves[row.run].cost if row.run in curves else ()
@@ -163,11 +153,7 @@ def read_curves(out: Path) -> dict[str, Curves]:
 
 
 def write_curves(out: Path, curves: Mapping[str, Curves]) -> None:
-    """Write curves.csv; the caller holds the lock of the tables.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Write curves.csv; the caller holds the lock of the tables."""
     rows: list[CurveRow] = []
     for run, own in curves.items():
         rows += [CurveRow(run, f"cost {k}", line) for k, line in enumerate(own.cost, start=1)]
@@ -175,68 +161,11 @@ def write_curves(out: Path, curves: Mapping[str, Curves]) -> None:
     write_rows(out / CURVES_CSV, rows, CurveRow)
 
 
-def add_curves(out: Path, new: Collection[str], runs: Sequence[str]) -> None:
-    """Write curves.csv with runs that have just ended; the caller holds the lock of the tables.
-
-    Args:
-        new: those; what is there of them is of an earlier run in their place.
-        runs: all that the file is to have, in their order.
-
-    Raises:
-        RunFolderError: a run's metrics.csv or curves.csv is damaged.
-        OutputError: it cannot be written.
-    """
-    saved = SavedRuns(out / RUNS, read_curves(out), {})
-    curves = {r: c for r, c in saved.curves.items() if r not in new}
-    curves |= {r: c for r in runs if r not in curves and (c := saved.curves_of(r)) is not None}
-    write_curves(out, {r: curves[r] for r in runs if r in curves})
-
-
-def metrics_curves(run: Path) -> Curves | None:
-    """Return the curves of a run's folder, a point an epoch; None where it has no metrics.csv.
-
-    Raises:
-        RunFolderError: metrics.csv is damaged.
-    """
-    path = run / METRICS
-    if not path.is_file():
-        return None
-    valid: list[tuple[int, float]] = []
-    cost: dict[int, list[tuple[int, float]]] = {}
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for record in csv.DictReader(file, strict=True):
-                epoch = int(record["epoch"])
-                if record["phase"] == "finetune":
-                    valid.append((epoch, _rounded(record["valid_error_percent"])))
-                else:
-                    layer = cost.setdefault(int(record["layer"]), [])
-                    layer.append((epoch, _rounded(record["cost"])))
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise RunFolderError(f"{path}: cannot be read ({error}); move the run away") from error
-    return Curves(tuple(valid), tuple(tuple(cost[k]) for k in sorted(cost)))
-
-
-def _rounded(text: str) -> float:
-    """A number of metrics.csv, to what can be seen."""
-    value = float(f"{float(text):.4g}")
-    if not isfinite(value):
-        raise ValueError(f"{text} is not a finite number")
-    return value
-
-
 def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, str]) -> None:
     """Write the sheet of one run such that its filters can be read from it again.
 
     ``Tiles`` is left, top, size, gap, rows, columns, units; the size is one number for square
-    tiles, else height x width.
-
-    Args:
-        limit: the weight that is white.
-        metadata: with the name of the run as ``Runs``.
-
-    Raises:
-        OutputError: it cannot be written.
+    tiles, else height x width. `metadata` has the name of the run as ``Runs``.
     """
     grid, units = sheet.grids[0], len(sheet.panels[0].tiles)
     height, width = grid.tile
@@ -244,15 +173,6 @@ def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, s
     places = (grid.left, grid.top, size, grid.gap, *grid.shape, units)
     texts = {_LIMIT: repr(limit), _TILES: " ".join(map(str, places))}
     sheet.save(path, {**metadata, **texts})
-
-
-def _read_sheets(out: Path) -> dict[str, SavedSheet]:
-    sheets = {}
-    for path in sorted((out / SHEETS).glob("*.png")):
-        with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
-            run, sheet = _sheet(path)
-            sheets[run] = sheet
-    return sheets
 
 
 def _sheet(path: Path) -> tuple[str, SavedSheet]:

@@ -27,7 +27,7 @@ from dae_cli.data.trust import recorded_trust
 from dae_cli.engines.names import LIBSVM
 from dae_cli.errors import ConfigError, RunFolderError, plain
 from dae_cli.files import write_json
-from dae_cli.study.paper import compared_with
+from dae_cli.study.paper import CALIBRATED, compared_with, half_width_95, verdict
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.job import (
     CONFIG,
@@ -39,7 +39,6 @@ from dae_cli.study.run.job import (
     model_name,
 )
 from dae_cli.study.run.provenance import Environment, environment
-from dae_cli.study.verdict import CALIBRATED, half_width_95, verdict
 from dae_cli.training.version import NUMERICS_VERSION
 
 MAX_BYTES = 1_000_000

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
 from dae_cli.data.datasets import DATASETS
 from dae_cli.study.paper import MARKS, PaperNumber, is_svm, published_number
-
-if TYPE_CHECKING:
-    from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.rows import RunRow, TableRow
 
 NOTHING = "–"
 REGENERATED, UNVERIFIED = "regenerated data", "unverified data"
@@ -74,11 +71,7 @@ def ours(row: TableRow, nothing: str = NOTHING) -> str:
 
 
 def paper(row: TableRow, nothing: str = NOTHING, *, marked: bool = False) -> str:
-    """The paper's error with its interval, and its model.
-
-    Args:
-        marked: with the mark of a number that was not read in a publication of its authors.
-    """
+    """The paper's error with its interval, and its model; `marked` as `paper.MARKS` has it."""
     if row.paper_error_percent is None:
         return nothing
     number, source = interval(row.paper_error_percent, row.paper_half_width_95), paper_number(row)

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
-from dae_cli.study.paper import SVM_NU
+from dae_cli.study.paper import SVM_NU, Side, side_of
 from dae_cli.study.rows import RunComparison
 from dae_cli.study.tables.cells import NOTHING
 from dae_cli.study.tables.comparisons import LEVEL
-from dae_cli.study.tables.paper_table import PaperTable, TableCell
-from dae_cli.study.verdict import Side, side_of
+from dae_cli.study.tables.paper_table import NumberAndHalfWidth, PaperTable, TableCell
 
 Outcome = Literal[
     "holds",
@@ -23,8 +22,6 @@ Outcome = Literal[
     "not decided here",
     "not tested here",
 ]
-Pair = tuple[str, str]
-
 
 ABOUT_MODELS = {
     "Denoising helps: SdA-3 has a lower error than SAA-3": "SdA-3 < SAA-3",
@@ -51,11 +48,6 @@ class ModelComparison:
     test: str
     """How ours was decided."""
 
-    @property
-    def dataset(self) -> str:
-        """The data set of both."""
-        return self.a.dataset
-
 
 @dataclass(frozen=True)
 class PaperClaim:
@@ -70,7 +62,7 @@ class PaperClaim:
     """What it rests on, where it is about two models."""
 
 
-COMPARISON_COLUMNS = (
+COMPARISON_COLUMNS = [
     "models",
     "data set",
     "errors in %",
@@ -78,7 +70,7 @@ COMPARISON_COLUMNS = (
     "here",
     "decided by",
     "the paper",
-)
+]
 """Of `comparison_rows`; *here* and *the paper*: where the first model lies."""
 
 
@@ -106,7 +98,7 @@ def comparison_rows(claims: Iterable[PaperClaim]) -> list[tuple[str, ...]]:
     return [
         (
             f"{c.a.model}, {c.b.model}",
-            c.dataset,
+            c.a.dataset,
             f"{error_of(c.a):.2f}, {error_of(c.b):.2f}",
             ", ".join(dict.fromkeys(cell.units or NOTHING for cell in (c.a, c.b))),
             c.ours,
@@ -117,32 +109,50 @@ def comparison_rows(claims: Iterable[PaperClaim]) -> list[tuple[str, ...]]:
     ]
 
 
-def compare_models(
-    pair: Pair, table: PaperTable, tests: Sequence[RunComparison]
-) -> tuple[ModelComparison, ...]:
-    """Compare two models on every data set where both are done, and neither is calibrated.
-
-    The first has a lower error than the second if its mean over the seeds is lower and McNemar's
-    test says so at 5 % for every seed that both have; where the test rows of the runs are not
-    known, if their intervals do not overlap.
-    """
-    cells = _cells_of(pair, table)
-    return tuple(_compared(a, b, tests) for a, b in cells if a.counts and b.counts)
-
-
 def error_of(cell: TableCell) -> float:
     """The error in percent; that of a cell without one is 100."""
-    return 100.0 if cell.error_percent is None else cell.error_percent
+    error, _ = cell.number
+    return 100.0 if error is None else error
+
+
+def _about_models(
+    says: str, errors: str, table: PaperTable, tests: Sequence[RunComparison]
+) -> PaperClaim:
+    left, sign, right = re.split(" ([<≤]) ", errors)
+    wanted = ("lower",) if sign == "<" else ("lower", "undecided")
+    tested: list[ModelComparison] = []
+    papers: list[Side] = []
+    evidence = []
+    for a, b in product(left.split(), right.split()):
+        cells = [(table.cell(d, a), table.cell(d, b)) for d in table.datasets]
+        own = [_compared(*pair, tests) for pair in cells if all(cell.counts for cell in pair)]
+        theirs = [_side_of(x.paper_number, y.paper_number) for x, y in cells]
+        evidence.append(_evidence(a, b, own, theirs))
+        tested += own
+        papers += theirs
+    expected = [c for c in tested if c.theirs in wanted]
+    good = [c for c in tested if c.ours in wanted]
+    bad = [c for c in expected if c not in good]
+    if sign == "<":  # the contrary counts even where the paper shows it as well
+        bad += [c for c in tested if c.ours == "higher"]
+    everywhere = len(expected) == sum(side in wanted for side in papers)
+    outcome = _outcome(tested, good, bad, everywhere)
+    return PaperClaim(says, outcome, "; ".join(evidence), tuple(tested))
 
 
 def _compared(a: TableCell, b: TableCell, tests: Sequence[RunComparison]) -> ModelComparison:
+    """Compare two cells that count.
+
+    The first has a lower error if its mean over the seeds is lower and McNemar's test says so at
+    5 % for every seed that both have; where the test rows of the runs are not known, if their
+    intervals do not overlap.
+    """
     own = [test for test in tests if {test.cell_a, test.cell_b} == {a.cell, b.cell}]
-    theirs, lies = _paper_side(a, b), error_of(a) - error_of(b)
+    theirs, lies = _side_of(a.paper_number, b.paper_number), error_of(a) - error_of(b)
     if not own:
-        ours = side_of(error_of(a), a.half_width_95 or 0.0, error_of(b), b.half_width_95 or 0.0)
-        return ModelComparison(a, b, ours, theirs, "intervals")
-    sides = [_side(test, a.cell) for test in own]
-    ours = "undecided"
+        return ModelComparison(a, b, _side_of(a.number, b.number), theirs, "intervals")
+    sides = [_side_in(test, a.cell) for test in own]
+    ours: Side = "undecided"
     if (set(sides) == {"lower"} and lies < 0) or (set(sides) == {"higher"} and lies > 0):
         ours = sides[0]
     seeds = f"{len(own)} seed{'s' if len(own) > 1 else ''}"
@@ -154,7 +164,7 @@ def _compared(a: TableCell, b: TableCell, tests: Sequence[RunComparison]) -> Mod
     return ModelComparison(a, b, ours, theirs, test)
 
 
-def _side(test: RunComparison, first: str) -> Side:
+def _side_in(test: RunComparison, first: str) -> Side:
     """Return where the cell `first` of a test lies, if the test is significant."""
     difference = test.only_a_wrong - test.only_b_wrong
     if not test.significant or not difference:
@@ -162,37 +172,11 @@ def _side(test: RunComparison, first: str) -> Side:
     return "lower" if (difference < 0) == (test.cell_a == first) else "higher"
 
 
-def _paper_side(a: TableCell, b: TableCell) -> Side:
-    if a.paper is None or b.paper is None:
+def _side_of(a: NumberAndHalfWidth, b: NumberAndHalfWidth) -> Side:
+    """Return where the first number lies by the intervals, if there are both."""
+    if a[0] is None or b[0] is None:
         return "undecided"
-    (error_a, half_a), (error_b, half_b) = (
-        (number.error_percent, number.half_width_95) for number in (a.paper, b.paper)
-    )
-    return side_of(error_a, half_a, error_b, half_b)
-
-
-def _cells_of(pair: Pair, table: PaperTable) -> list[tuple[TableCell, TableCell]]:
-    """The cells of two models, by data set."""
-    return [(table.cell(d, pair[0]), table.cell(d, pair[1])) for d in table.datasets]
-
-
-def _about_models(
-    says: str, errors: str, table: PaperTable, tests: Sequence[RunComparison]
-) -> PaperClaim:
-    left, sign, right = re.split(" ([<≤]) ", errors)
-    pairs = list(product(left.split(), right.split()))
-    each = [compare_models(pair, table, tests) for pair in pairs]
-    papers = [[_paper_side(a, b) for a, b in _cells_of(pair, table)] for pair in pairs]
-    tested = tuple(comparison for own in each for comparison in own)
-    wanted = ("lower",) if sign == "<" else ("lower", "undecided")
-    expected = [c for c in tested if c.theirs in wanted]
-    good = [c for c in tested if c.ours in wanted]
-    bad = [c for c in expected if c not in good]
-    if sign == "<":  # the contrary counts even where the paper shows it as well
-        bad += [c for c in tested if c.ours == "higher"]
-    everywhere = len(expected) == sum(side in wanted for sides in papers for side in sides)
-    evidence = "; ".join(map(_counts, pairs, each, papers))
-    return PaperClaim(says, _outcome(tested, good, bad, everywhere), evidence, tested)
+    return side_of(a[0], a[1] or 0.0, b[0], b[1] or 0.0)
 
 
 def _outcome(
@@ -200,11 +184,8 @@ def _outcome(
 ) -> Outcome:
     """Return what becomes of a claim.
 
-    Args:
-        tested: what it was tested on.
-        good: where it holds.
-        bad: where it does not, and that is no exception in the paper as well.
-        everywhere: whether it was tested on all on which the paper shows it.
+    It holds where it is `good`; where it is `bad`, that is no exception in the paper as well.
+    `everywhere`: it was tested on all on which the paper shows it.
     """
     if not tested:
         return "not tested here"
@@ -215,9 +196,8 @@ def _outcome(
     return "holds" if everywhere else "holds where tested"
 
 
-def _counts(pair: Pair, own: Sequence[ModelComparison], theirs: Sequence[Side]) -> str:
+def _evidence(a: str, b: str, own: Sequence[ModelComparison], theirs: Sequence[Side]) -> str:
     """On how many data sets which of two models has the lower error, here and in the paper."""
-    a, b = pair
     paper = (
         f"in the paper's table lower on {theirs.count('lower')}, higher on "
         f"{theirs.count('higher')} of {len(theirs)}"
@@ -233,64 +213,61 @@ def _counts(pair: Pair, own: Sequence[ModelComparison], theirs: Sequence[Side]) 
 
 def _in_the_best_group(table: PaperTable) -> PaperClaim:
     """SdA-3 is best, or its interval overlaps the best one's: the bold rule, in both tables."""
-    says = "SdA-3 is the best model, or as good as the best by the overlap of intervals"
     every = len(table.datasets)
     theirs = [d for d in table.datasets if table.cell(d, "SdA-3").paper_bold]
     paper = f"in the paper, on {len(theirs)} of {_sets(every)}"
     if lacking := [d for d in table.datasets if d not in theirs]:
         paper += f" (not {', '.join(lacking)})"
-    tested = [d for d in table.datasets if _rivals(table, d)]
+    rivals = {
+        d: [c for c in table.row(d) if c.model != "SdA-3" and c.counts]
+        for d in table.datasets
+        if table.cell(d, "SdA-3").counts
+    }
+    tested = [d for d, others in rivals.items() if others]
     ours = [d for d in tested if table.cell(d, "SdA-3").bold]
     whole = [d for d in tested if all(c.counts for c in table.row(d) if c.model != SVM_NU)]
     evidence = f"here, on {len(ours)} of {_sets(len(tested))}"
-    if beaten := [_beaten(table, d) for d in tested if d not in ours]:
+    beaten = []
+    for dataset in (d for d in tested if d not in ours):
+        own, best = table.cell(dataset, "SdA-3"), min(rivals[dataset], key=error_of)
+        numbers = f"{error_of(own):.2f} % against {error_of(best):.2f} % of {best.model}"
+        beaten.append(f"{dataset} ({numbers})")
+    if beaten:
         evidence += f", not on {', '.join(beaten)}"
     if len(whole) < every:
         evidence += f" (compared with every other model on {len(whole)} of {_sets(every)})"
     if not tested:
         evidence = "no data set has SdA-3 and another model"
     bad = [d for d in tested if d in theirs and d not in ours]
-    outcome = _outcome(tested, ours, bad, everywhere=len(whole) == every)
-    return PaperClaim(says, outcome, f"{evidence}; {paper}")
-
-
-def _rivals(table: PaperTable, dataset: str) -> list[TableCell]:
-    """The other models that count on a data set where SdA-3 does."""
-    if not table.cell(dataset, "SdA-3").counts:
-        return []
-    return [c for c in table.row(dataset) if c.model != "SdA-3" and c.counts]
-
-
-def _beaten(table: PaperTable, dataset: str) -> str:
-    """`bg-rand (10.38 % against 6.73 % of DBN-3)`."""
-    best = min(_rivals(table, dataset), key=error_of)
-    own = error_of(table.cell(dataset, "SdA-3"))
-    return f"{dataset} ({own:.2f} % against {error_of(best):.2f} % of {best.model})"
+    return PaperClaim(
+        "SdA-3 is the best model, or as good as the best by the overlap of intervals",
+        _outcome(tested, ours, bad, everywhere=len(whole) == every),
+        f"{evidence}; {paper}",
+    )
 
 
 def _reaches_the_paper(table: PaperTable) -> PaperClaim:
     """On how many rows SdA-3 reaches the paper's number."""
     own = [table.cell(name, "SdA-3") for name in table.datasets]
-    compared = [c for c in own if c.state == "done" and c.verdict in ("better", "matches", "worse")]
+    verdicts = {c.dataset: c.row.verdict for c in own if c.state == "done" and c.row}
+    compared = [c for c in own if verdicts.get(c.dataset) in ("better", "matches", "worse")]
     missing = [c.dataset for c in own if c not in compared]
-    worse = [c for c in compared if c.verdict == "worse"]
-    better = [c for c in compared if c.verdict == "better"]
+    worse = [c for c in compared if verdicts[c.dataset] == "worse"]
+    better = [c for c in compared if verdicts[c.dataset] == "better"]
     reached = [c for c in compared if c not in worse]
-    marked = {
-        c.data_mark: [d.dataset for d in compared if d.data_mark == c.data_mark] for c in compared
-    }
-    parts = [
-        f"in {len(reached)} of {len(own)} rows, better in {len(better)}" if compared else "",
-        f"worse on {', '.join(f'{c.dataset} ({error_of(c):.2f} %)' for c in worse)}"
-        if worse
-        else "",
-        *(f"on {mark}: {', '.join(sets)}" for mark, sets in marked.items() if mark),
-        f"not tested on {', '.join(missing)}" if missing else "",
-    ]
+    parts = []
+    if compared:
+        parts.append(f"in {len(reached)} of {len(own)} rows, better in {len(better)}")
+    if worse:
+        parts.append(f"worse on {', '.join(f'{c.dataset} ({error_of(c):.2f} %)' for c in worse)}")
+    for mark in filter(None, dict.fromkeys(c.data_mark for c in compared)):
+        parts.append(f"on {mark}: {', '.join(c.dataset for c in compared if c.data_mark == mark)}")
+    if missing:
+        parts.append(f"not tested on {', '.join(missing)}")
     return PaperClaim(
         "SdA-3 matches the paper's number or is better",
         _outcome(compared, reached, worse, everywhere=not missing),
-        "; ".join(part for part in parts if part),
+        "; ".join(parts),
     )
 
 

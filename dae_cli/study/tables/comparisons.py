@@ -15,7 +15,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import TypeVar
 
@@ -88,46 +88,39 @@ def compare_runs(
 ) -> list[RunComparison]:
     """Compare every two cells of a data set at every seed that both have.
 
-    Args:
-        rows: of runs.csv, in the order of the study's cells.
-        wrong_rows: of runs.
-        earlier: comparisons that stay where the wrong rows of a run are not known, if the runs are
-            the same and its counts agree with theirs.
+    `earlier` ones stay where the wrong rows of a run are not known, if their counts agree.
     """
     known = {(c.run_a, c.run_b): c for c in earlier}
-    comparisons = []
-    for a, b, seed in _pairs(rows):
-        wrong_a, wrong_b = wrong_rows.get(a.run), wrong_rows.get(b.run)
-        before = known.get((a.run, b.run))
-        if wrong_a is not None and wrong_b is not None:
-            comparisons.append(_comparison(a, b, seed, *only_wrong(wrong_a, wrong_b)))
-        elif before is not None and _agrees(before, a.n_wrong or 0, b.n_wrong or 0):
-            comparisons.append(_comparison(a, b, seed, before.only_a_wrong, before.only_b_wrong))
-    # The comparisons of a data set stand together, and are adjusted together.
+    by_dataset: dict[str, dict[str, list[RunRow]]] = {}
+    for row in rows:
+        if not row.error and row.n_test is not None and row.n_wrong is not None:
+            by_dataset.setdefault(row.dataset, {}).setdefault(row.cell, []).append(row)
     adjusted = []
-    for name in dict.fromkeys(c.dataset for c in comparisons):
-        own = [c for c in comparisons if c.dataset == name]
+    for cells in by_dataset.values():
+        own = []
+        for a, b, seed in _pairs(cells.values()):
+            wrong_a, wrong_b = wrong_rows.get(a.run), wrong_rows.get(b.run)
+            before = known.get((a.run, b.run))
+            if wrong_a is not None and wrong_b is not None:
+                own.append(_comparison(a, b, seed, *only_wrong(wrong_a, wrong_b)))
+            elif before is not None and _agrees(before, a.n_wrong or 0, b.n_wrong or 0):
+                own.append(_comparison(a, b, seed, before.only_a_wrong, before.only_b_wrong))
         p_values = holm([c.p_value for c in own])
         adjusted += [replace(c, p_holm=p) for c, p in zip(own, p_values, strict=True)]
     return adjusted
 
 
-def _pairs(rows: Sequence[RunRow]) -> Iterator[tuple[RunRow, RunRow, int]]:
-    """Every two done runs of two cells with the same test rows and one seed.
+def _pairs(cells: Iterable[Sequence[RunRow]]) -> Iterator[tuple[RunRow, RunRow, int]]:
+    """Every two runs of two cells of a data set with the same test rows and one seed.
 
     An SVM has no seed: its one run is compared with every seed of the others.
     """
-    cells: dict[str, list[RunRow]] = {}
-    for row in rows:
-        if not row.error and row.n_test is not None and row.n_wrong is not None:
-            cells.setdefault(row.cell, []).append(row)
-    for ours, theirs in combinations(cells.values(), 2):
-        for a in ours:
-            for b in theirs:
-                same = (a.dataset, a.data_sha256, a.n_test) == (b.dataset, b.data_sha256, b.n_test)
-                free_a, free_b = is_svm(a.model), is_svm(b.model)
-                if same and (free_a or free_b or a.seed == b.seed):
-                    yield a, b, b.seed if free_a else a.seed
+    for ours, theirs in combinations(cells, 2):
+        for a, b in product(ours, theirs):
+            same = (a.data_sha256, a.n_test) == (b.data_sha256, b.n_test)
+            free_a, free_b = is_svm(a.model), is_svm(b.model)
+            if same and (free_a or free_b or a.seed == b.seed):
+                yield a, b, b.seed if free_a else a.seed
 
 
 def _agrees(known: RunComparison, wrong_a: int, wrong_b: int) -> bool:
@@ -137,7 +130,7 @@ def _agrees(known: RunComparison, wrong_a: int, wrong_b: int) -> bool:
 
 
 def _comparison(a: RunRow, b: RunRow, seed: int, only_a: int, only_b: int) -> RunComparison:
-    n_test, p = a.n_test or 0, p_value(only_a, only_b)
+    p = p_value(only_a, only_b)
     return RunComparison(
         dataset=a.dataset,
         data_sha256=a.data_sha256,
@@ -148,7 +141,7 @@ def _comparison(a: RunRow, b: RunRow, seed: int, only_a: int, only_b: int) -> Ru
         seed=seed,
         run_a=a.run,
         run_b=b.run,
-        n_test=n_test,
+        n_test=a.n_test or 0,
         only_a_wrong=only_a,
         only_b_wrong=only_b,
         error_a_percent=error_percent(a),
@@ -165,39 +158,26 @@ def write_comparisons(
     """Write mcnemar.csv and wrong_rows.csv of the rows of runs.csv; return the former.
 
     The caller holds the lock of the tables. A damaged file is written again where every run's
-    folder is here.
-
-    Args:
-        source: the results folder that is read; `out` unless given.
-
-    Raises:
-        OutputError: it cannot be written. RunFolderError: see `require_readable`.
+    folder is here, else see `require_readable`. `source`: what is read; `out` unless given.
     """
     source = source or out
     require_readable(source, rows)
     wrong_rows = read_wrong_rows(source, rows)
     comparisons = compare_runs(rows, wrong_rows, _rows_in(source / MCNEMAR_CSV, RunComparison))
-    saved = [
-        SavedWrongRows(run, len(wrong), int(wrong.sum()), _packed(wrong))
-        for run, wrong in wrong_rows.items()
-    ]
+    saved = []
+    for run, wrong in wrong_rows.items():
+        bits = b64encode(np.packbits(wrong).tobytes()).decode()
+        saved.append(SavedWrongRows(run, len(wrong), int(wrong.sum()), bits))
     write_rows(out / WRONG_ROWS_CSV, saved, SavedWrongRows)
     write_rows(out / MCNEMAR_CSV, comparisons, RunComparison)
     return comparisons
 
 
 def require_readable(out: Path, rows: Sequence[RunRow], *, discarding_runs: bool = False) -> None:
-    """Make sure that what is known of runs whose folders are elsewhere can be read.
+    """Make sure that what only mcnemar.csv and wrong_rows.csv know can be read, and is not lost.
 
-    Writing mcnemar.csv and wrong_rows.csv again would lose it.
-
-    Args:
-        out: the folder of the results.
-        rows: of runs.csv.
-        discarding_runs: the folders that are here will be removed and the runs made again.
-
-    Raises:
-        RunFolderError: one of the files is not one that dae wrote.
+    It is of runs whose folders are elsewhere, or are to be removed (`discarding_runs`). Raises
+    RunFolderError.
     """
     done = [row for row in rows if not row.error]
     if any(discarding_runs or not (out / RUNS / row.run).is_dir() for row in done):
@@ -232,7 +212,3 @@ def _rows_in(path: Path, kind: type[Row]) -> list[Row]:
         return read_rows(path, kind)
     except RunFolderError:
         return []
-
-
-def _packed(wrong: NDArray[np.bool_]) -> str:
-    return b64encode(np.packbits(wrong).tobytes()).decode()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.errors import some
@@ -14,47 +13,8 @@ from dae_cli.training.version import NUMERICS_VERSION
 
 MOST_NAMED = 4
 """So many commits a sentence names; of more it gives their number."""
-
-
-@dataclass(frozen=True)
-class Remark:
-    """A sentence whose beginning a report emphasises."""
-
-    lead: str
-    rest: str
-
-    def __str__(self) -> str:
-        return self.lead + self.rest
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where the rows of a report are from."""
-
-    verb: str
-    """What the command did: it made all runs, or put together those of several commits."""
-    commits: str
-    uncommitted: bool
-    """Whether a run was made with changes that were not committed."""
-    took: str
-    """How many runs there are, and their time."""
-
-
-def provenance(rows: Sequence[RunRow]) -> Provenance:
-    """Return the commits of all rows, whether one was dirty, and what the runs took."""
-    commits = commits_of(rows)
-    at = f"at commit {', '.join(commits)}" if commits else "from an installed package"
-    if len(commits) > MOST_NAMED:
-        at = f"from runs at {len(commits)} commits, which their rows in runs.csv name"
-    elif len(commits) > 1:
-        at = f"from runs {at}"
-    minutes = sum(round(row.minutes or 0.0, 1) for row in rows)
-    return Provenance(
-        verb="Made by" if len(commits) <= 1 else "Put together by",
-        commits=at,
-        uncommitted=any(commit.endswith("-dirty") for commit in commits),
-        took=f"{len(rows)} runs, {minutes:.0f} minutes of one core in all",
-    )
+CHANGED, MIXED = "Settings changed by --set", "These rows are not of one make"
+"""How the sentences of `changes` and `mixture` begin, which REPORT.md emphasises."""
 
 
 def commits_of(rows: Sequence[RunRow]) -> list[str]:
@@ -62,8 +22,16 @@ def commits_of(rows: Sequence[RunRow]) -> list[str]:
     return sorted({part for row in rows for part in row.commit.split("+") if part})
 
 
-def changes(study: ResolvedStudy, there: Collection[str]) -> Remark | None:
-    """Say what `--set` changed of the cells `there`, which keep their names; None if nothing."""
+def made_at(commits: Sequence[str]) -> str:
+    """Say at which commits a table was made; of runs at several it was put together."""
+    if len(commits) > MOST_NAMED:
+        return f"from runs at {len(commits)} commits, which their rows in runs.csv name"
+    at = f"at commit {', '.join(commits)}" if commits else "from an installed package"
+    return f"from runs {at}" if len(commits) > 1 else at
+
+
+def changes(study: ResolvedStudy, there: Collection[str]) -> str:
+    """Say what `--set` changed of the cells `there`, which keep their names; empty if nothing."""
     cells: dict[str, list[str]] = {}
     for cell, what in study.changed.items():
         if cell in there:
@@ -72,20 +40,18 @@ def changes(study: ResolvedStudy, there: Collection[str]) -> Remark | None:
         f"{'every cell' if len(names) == len(study.all_cells) else ', '.join(names)}: {what}"
         for what, names in cells.items()
     ]
-    rest = f", whatever names and titles say: {'; '.join(each)}."
-    return Remark("Settings changed by --set", rest) if each else None
+    return f"{CHANGED}, whatever names and titles say: {'; '.join(each)}." if each else ""
 
 
-def mixture(rows: Sequence[RunRow]) -> Remark | None:
-    """Say what the rows of one table differ in and should not; None if in nothing."""
+def mixture(rows: Sequence[RunRow]) -> str:
+    """Say what the rows of one table differ in and should not; empty if in nothing."""
     several = [
         f"{len(names)} commits"
         if what == "commits" and len(names) > MOST_NAMED
         else f"{what} {', '.join(names)}"
         for what, names in provenance_differences(rows).items()
     ]
-    rest = f": {'; '.join(several)}."
-    return Remark("These rows are not of one make", rest) if several else None
+    return f"{MIXED}: {'; '.join(several)}." if several else ""
 
 
 def provenance_differences(rows: Sequence[RunRow]) -> dict[str, list[str]]:

@@ -1,0 +1,320 @@
+"""One data set of a report: its rows, the points of its charts, its filters, and what names them.
+
+Plots and page share the points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from dae_cli.config.experiments import ResolvedStudy
+from dae_cli.config.schema import Experiment
+from dae_cli.figures.series import (
+    Curves,
+    ErrorPoint,
+    ErrorSeries,
+    Interval,
+    LearningSeries,
+    RunCurves,
+)
+from dae_cli.study.paper import CALIBRATED, half_width_with_seeds
+from dae_cli.study.report.saved_runs import SavedRuns, ShownFilters
+from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.run.filters import tiles_for
+from dae_cli.study.run.job import SHEETS
+from dae_cli.study.tables import cells
+from dae_cli.study.tables.cells import data_mark
+from dae_cli.study.tables.paper_table import NO_NUMBER, best_and_overlapping
+
+AUTOENCODERS = ("SAA", "SdA")
+"""Beginnings of the names of models whose errors are drawn over destruction."""
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetResults:
+    """One data set of a table's study, with the rows that it has of runs.csv and table.csv."""
+
+    study: ResolvedStudy
+    runs: Sequence[RunRow]
+    table: Sequence[TableRow]
+    learning: LearningSeries
+    filters: FilterSheets
+
+    @property
+    def name(self) -> str:
+        return self.runs[0].dataset
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Of its cells, such as `SdA-3, 25 %`."""
+        return labels_of(self.table, self.study.changed)
+
+    @cached_property
+    def bold(self) -> set[str]:
+        """Cells that the paper would print bold."""
+        numbers = [
+            NO_NUMBER if row.verdict == CALIBRATED else (row.test_error_percent, row.half_width_95)
+            for row in self.table
+        ]
+        bold = zip(self.table, best_and_overlapping(numbers), strict=True)
+        return {row.cell for row, is_bold in bold if is_bold}
+
+    @cached_property
+    def errors(self) -> ErrorSeries | None:
+        """Errors over destruction; None where two cells share a place."""
+        return error_series(self.study, self.table)
+
+    @property
+    def origin(self) -> str:
+        """Where its data are from."""
+        return cells.origin(self.runs[0])
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether there are errors of ours at several destructions."""
+        return self.errors is not None and len(self.errors.ours) > 1
+
+    @property
+    def intervals(self) -> list[Interval | None]:
+        """Every interval of its cells, which share a scale in the page's table."""
+        return [error for row in self.table for error in (our_error(row), paper_error(row))]
+
+    def row_of(self, cell: str) -> TableRow:
+        """The row of table.csv of a cell."""
+        return next(row for row in self.table if row.cell == cell)
+
+    def details(self, row: TableRow) -> list[tuple[str, str]]:
+        """What the page shows of a cell on request, as far as there is any."""
+        valid, wrong = row.valid_error_percent, row.n_wrong.replace(" ", ", ")
+        odd = [run for run in self.runs if run.cell == row.cell and run.remark and not run.error]
+        return [
+            ("cell", row.cell),
+            ("changed by --set", self.study.changed.get(row.cell, "")),
+            ("seeds", row.seeds.replace(" ", ", ")),
+            ("wrong", f"{wrong} of {row.n_test} test rows" if row.n_test else ""),
+            ("validation error", "" if valid is None else f"{valid:.2f} %"),
+            ("minutes", "" if row.minutes is None else f"{row.minutes:.1f} of one core, all seeds"),
+            ("data", cells.origin(row)),
+            ("engine", ", ".join(part for part in (row.engine, row.device) if part)),
+            ("numerics", row.numerics),
+            ("commit", row.commit or "from an installed package"),
+            ("at chance", ", ".join(f"seed {r.seed}: {r.remark}" for r in odd)),
+            ("failed", row.error),
+        ]
+
+
+def dataset_results(
+    study: ResolvedStudy,
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    saved: SavedRuns,
+    curves: Mapping[str, Curves],
+) -> DatasetResults:
+    """Return what there is of a data set; `rows` and `table` have no other. `curves`: by run."""
+    filters = filter_sheets(study, [row for row in rows if not row.error], saved)
+    learning = learning_series(rows, table, labels_of(table, study.changed), curves)
+    return DatasetResults(study, rows, table, learning, filters)
+
+
+# Its filters
+
+
+@dataclass(frozen=True, eq=False)
+class FilterSheets:
+    """The first filters of the runs on one data set, and the sheets of them."""
+
+    study: ResolvedStudy
+    shown: Sequence[ShownFilters]
+    limit: float
+    """The weight that is white in every sheet."""
+
+    @property
+    def rows(self) -> list[RunRow]:
+        """Of the runs, in their order."""
+        return [one.row for one in self.shown]
+
+    @property
+    def by_destruction(self) -> bool:
+        """Whether cells are autoencoders, each at a destruction of its own."""
+        levels = {row.cell: row.destruction_percent for row in self.rows}
+        return all(map(is_autoencoder, self.rows)) and len(set(levels.values())) == len(levels)
+
+    @property
+    def same_start(self) -> bool:
+        """Whether there are several, and their first layers began with the same weights."""
+        experiments = {cell.cell: cell.experiment for cell in self.study.all_cells}
+        starts = set()
+        for row in self.rows:
+            experiment = experiments.get(row.cell)
+            if not isinstance(experiment, Experiment):
+                return False
+            starts.add((row.seed, experiment.model.hidden[0], experiment.model.init))
+        return len(starts) == 1 < len(self.rows)
+
+    @property
+    def whole(self) -> list[tuple[str, str]]:
+        """Title and file name of the sheet of all runs.
+
+        It is there where their cells differ in destruction: units can be followed from one panel to
+        the next.
+        """
+        names = {row.dataset for row in self.rows} if self.by_destruction else ()
+        return [(f"{name}, every destruction", f"{SHEETS}/{name}.png") for name in names]
+
+    @property
+    def single(self) -> list[tuple[str, str]]:
+        """Title and file name of the sheet of each run."""
+        labels = labels_of(self.rows, self.study.changed)
+        return [(f"{r.dataset}, {labels[r.cell]}", f"{SHEETS}/{r.cell}.png") for r in self.rows]
+
+    @property
+    def tiles(self) -> tuple[int, int]:
+        """Rows and columns of each sheet."""
+        return tiles_for(max(len(one.filters.weights) for one in self.shown))
+
+    def caption(self, rows: Sequence[RunRow]) -> str:
+        """What a sheet of some of the runs says of its units and places."""
+        units = max(len(one.filters.weights) for one in self.shown)
+        seeds = ", ".join(dict.fromkeys(str(row.seed) for row in rows))
+        start = ", from the same initial weights" if self.same_start else ""
+        return (
+            f"Rows of W after pretraining, units 0 to {units - 1}, seed {seeds}; the same unit at "
+            f"the same place in every sheet{start}."
+        )
+
+
+def filter_sheets(study: ResolvedStudy, done: Sequence[RunRow], saved: SavedRuns) -> FilterSheets:
+    """Return the filters of runs on one data set; RunFolderError for a damaged checkpoint."""
+    dataset = study.dataset(done[0].dataset) if done else ""
+    return FilterSheets(study, *saved.shown_filters(done, dataset))
+
+
+# Names, and what cells have in common
+
+
+def is_autoencoder(row: RunRow | TableRow) -> bool:
+    """Return whether a model is an autoencoder, denoising or not."""
+    return row.model.startswith(AUTOENCODERS)
+
+
+def labels_of(
+    rows: Sequence[RunRow] | Sequence[TableRow], changed: Collection[str]
+) -> dict[str, str]:
+    """Return by cell its model and destruction, and its name where several cells share these.
+
+    `rows`: of one data set; `changed`: cells that are not what their files say.
+    """
+    texts = {}
+    for row in rows:
+        level = f", {row.destruction_percent:g} %" if is_autoencoder(row) else ""
+        texts[row.cell] = f"{row.model}{level}"
+    if len(set(texts.values())) == len(texts):
+        return texts
+    names = {cell: f"{cell}, changed" if cell in changed else cell for cell in texts}
+    return {cell: f"{text} ({names[cell]})" for cell, text in texts.items()}
+
+
+# The points of its charts
+
+
+def error_series(study: ResolvedStudy, table: Sequence[TableRow]) -> ErrorSeries | None:
+    """Return the errors of autoencoders on one data set, whose rows these are, by destruction.
+
+    None where there are none of ours, or where two of one model share a destruction.
+    """
+    table = [row for row in table if is_autoencoder(row)]
+    done = sorted((row for row in table if our_error(row)), key=lambda row: row.destruction_percent)
+    models = _models_of(study, done)
+    if not done or len({(models[r.cell], r.destruction_percent) for r in done}) < len(done):
+        return None
+    ours, theirs = [], {}
+    for row in done:
+        half_width = half_width_with_seeds(row.half_width_95 or 0.0, row.sd_over_seeds)
+        interval = Interval(row.test_error_percent or 0.0, half_width)
+        whose = f"ours, {row.model}" if (model := models[row.cell]) else "ours"
+        ours.append(_point(whose, row.destruction_percent, interval, model))
+    for row in table:
+        if (printed := paper_error(row)) is not None:
+            number = cells.paper_number(row)
+            level = number.destruction_percent if number else None
+            level = row.destruction_percent if level is None else level
+            model = row.paper_model
+            theirs[level] = _point(f"the paper's {model}", level, printed, model)
+    return ErrorSeries(
+        done[0].dataset,
+        ours=tuple(ours),
+        paper=tuple(theirs[level] for level in sorted(theirs)),
+        data_mark=next((mark for row in table if (mark := data_mark(row))), ""),
+        over_seeds=any(row.sd_over_seeds is not None for row in done),
+    )
+
+
+def _point(whose: str, level: float, interval: Interval, model: str) -> ErrorPoint:
+    return ErrorPoint(level, interval, f"{whose}, {level:g} % destroyed: {interval} %", model)
+
+
+def _models_of(study: ResolvedStudy, rows: Sequence[TableRow]) -> dict[str, str]:
+    """Return by cell the model whose errors a line joins; empty where all are of one.
+
+    An SAA is the SdA of no destruction. Cells of other layers or of another corruption are of
+    another model.
+    """
+    experiments = {cell.cell: cell.experiment for cell in study.all_cells}
+    built: dict[str, str] = {}
+    for row in rows:
+        experiment = experiments.get(row.cell)
+        built[row.cell] = ""
+        if isinstance(experiment, Experiment):
+            layers = "-".join(map(str, experiment.model.hidden))
+            built[row.cell] = f"{layers} units, {experiment.corruption.kind}"
+    if len(set(built.values())) < 2:
+        return dict.fromkeys(built, "")
+    models: dict[str, dict[str, None]] = {}
+    for row in rows:
+        models.setdefault(built[row.cell], {})[row.model] = None
+    names = {how: " and ".join(own) for how, own in models.items()}
+    if len(set(names.values())) < len(names):
+        names = {how: f"{name}, {how}" for how, name in names.items()}
+    return {cell: names[how] for cell, how in built.items()}
+
+
+def learning_series(
+    rows: Sequence[RunRow],
+    table: Sequence[TableRow],
+    labels: Mapping[str, str],
+    curves: Mapping[str, Curves],
+) -> LearningSeries:
+    """Return the learning curves of the runs on one data set; `curves`: by run."""
+    places = {row.cell: place for place, row in enumerate(table)}
+    runs: list[RunCurves] = []
+    for row in rows:
+        own = curves.get(row.run)
+        if own is not None and (own.valid or own.cost):
+            best = None
+            if row.best_epoch is not None and row.valid_error_percent is not None:
+                best = row.best_epoch, round(row.valid_error_percent, 2)  # as in runs.csv
+            place = places[row.cell]
+            again = any(run.series == place for run in runs)
+            runs.append(RunCurves(row.run, place, row.seed, own, again, best))
+    return LearningSeries(
+        table[0].dataset,
+        labels=tuple(labels[row.cell] for row in table),
+        models=tuple(row.model for row in table),
+        runs=tuple(runs),
+    )
+
+
+def our_error(row: TableRow) -> Interval | None:
+    """Our error of a cell, if it has one."""
+    if row.test_error_percent is None or row.half_width_95 is None:
+        return None
+    return Interval(row.test_error_percent, row.half_width_95)
+
+
+def paper_error(row: TableRow) -> Interval | None:
+    """The error that the paper prints for a cell, if it does."""
+    if row.paper_error_percent is None or row.paper_half_width_95 is None:
+        return None
+    return Interval(row.paper_error_percent, row.paper_half_width_95)
