@@ -152,8 +152,12 @@ class Draft:
         return self.source.stem
 
 
-def resolve_experiment(name: str, overrides: Sequence[str] = ()) -> ResolvedExperiment:
+def resolve_experiment(
+    name: str, overrides: Sequence[str] = (), swept: Sequence[str] = ()
+) -> ResolvedExperiment:
     """The one experiment that a name (`study/cell`) or path means, with `--set` applied.
+
+    `swept`: further settings as those of `--set`, of one combination of `--grid`.
 
     Raises ConfigError: unknown name, a study instead of a cell, or all problems of its files
     (its own and its study.yaml) and of the overrides.
@@ -164,7 +168,7 @@ def resolve_experiment(name: str, overrides: Sequence[str] = ()) -> ResolvedExpe
         raise ConfigError(f"{shown(name)} is a study, not one experiment; name a cell: {cells}")
     in_study = (target.folder / STUDY_FILE).is_file()
     study, problems = read_study_file(target.folder) if in_study else (StudyFile(), [])
-    return _resolve_file(target.name, target.file, study, problems, overrides)
+    return _resolve_file(target.name, target.file, study, problems, overrides, swept)
 
 
 def load_resolved(path: Path) -> AnyExperiment:
@@ -176,10 +180,15 @@ def load_resolved(path: Path) -> AnyExperiment:
 
 
 def _resolve_file(
-    name: str, file: Path, study: StudyFile, problems: list[Problem], overrides: Sequence[str]
+    name: str,
+    file: Path,
+    study: StudyFile,
+    problems: list[Problem],
+    overrides: Sequence[str],
+    swept: Sequence[str] = (),
 ) -> ResolvedExperiment:
     """The experiment of one file, `problems` being those of its study."""
-    over, wrong = parse_overrides(overrides)
+    over, wrong = parse_overrides(overrides, swept)
     draft = _read_draft(study, file, over)
     missing = _missing_problems([draft], file)
     problems += [*draft.problems, *wrong, *missing, *draft.contradictions]
@@ -194,10 +203,12 @@ def resolve_study(
     overrides: Sequence[str] = (),
     only: Sequence[str] = (),
     data_from: Path | None = None,
+    swept: Sequence[str] = (),
 ) -> ResolvedStudy:
     """All cells of a study, or those that `only` names (`convex-25`, `rect-*`), with `--set`.
 
     `data_from`: where paths of own data begin, if that is not the study's folder.
+    `swept`: further settings as those of `--set`, of one combination of `--grid`.
 
     Raises ConfigError: unknown name or cell, a single experiment instead of a study, or all
     problems of all its files and of the overrides, such as two cells that say the same.
@@ -209,7 +220,7 @@ def resolve_study(
     wanted = chosen_cells(only, target.name, files)
     study, problems = read_study_file(folder, data_from)
     problems += _folder_problems(folder, files)
-    over, wrong = parse_overrides(overrides)
+    over, wrong = parse_overrides(overrides, swept)
     drafts = [_read_draft(study, file, over) for file in files.values()]
     problems += [problem for draft in drafts for problem in draft.problems]
     problems += [*_unused_datasets(study, drafts), *wrong]
@@ -224,7 +235,7 @@ def resolve_study(
         if draft.experiment is not None
     )
     cells = tuple(cell for cell in everything if cell.cell in wanted)
-    problems += [*_same_cells(cells), *_same_names_of_data(everything)]
+    problems += [*(() if swept else _same_cells(cells)), *_same_names_of_data(everything)]
     problems += _figure_problems(study.document, drafts)
     if problems:
         raise config_error(target.name, problems)
@@ -288,8 +299,12 @@ def read_settings_file(
     return document, problems
 
 
-def parse_overrides(arguments: Sequence[str]) -> tuple[Document, list[Problem]]:
+def parse_overrides(
+    arguments: Sequence[str], swept: Sequence[str] = ()
+) -> tuple[Document, list[Problem]]:
     """The merged `--set` arguments, and all that is wrong with them in the order they were given.
+
+    Those of one combination of `--grid`, `swept`, are merged after them.
 
     Each is a dotted key, `=`, and a value read by the rules of a file. A value may set a whole
     section (`model={tied: false}`); it is merged key by key, like a section of a file. Setting the
@@ -297,10 +312,11 @@ def parse_overrides(arguments: Sequence[str]) -> tuple[Document, list[Problem]]:
     """
     over, problems = Document(), list[Problem]()
     seen: dict[str, Place] = {}
-    for number, argument in enumerate(arguments):
+    for number, argument in enumerate((*arguments, *swept)):
         key, _, text = argument.partition("=")
         key = key.strip()
-        place = Place(f"--set {shown(argument)}", number, argument_key=key)
+        option = "--set" if number < len(arguments) else "--grid"
+        place = Place(f"{option} {shown(argument)}", number, argument_key=key)
         wrong = _malformed(argument, key, seen)
         found = [Problem(place.where, wrong)] if wrong else []
         if not wrong:
