@@ -163,6 +163,10 @@ def test_two_models_are_compared_by_mcnemars_test_at_every_seed_or_by_intervals(
     rows = found.table(COMPARISONS)
     outcomes = {row["data set"]: (row["here"], row["decided by"]) for row in rows}
     assert outcomes == {dataset: (here, by) for dataset, (*_, here, by) in compared.items()}
+    beside = {row["data set"]: row["the first is"] for row in rows}
+    assert beside["bg-rand"].startswith("not decided: its error is 0.13 ± ")
+    assert beside["rot-bg-img"].startswith("worse: its error is 1.00 points higher; McNemar's test")
+    assert "McNemar's test cannot be made" in beside["rect"]
     assert rows[-1] == {
         "models": "SdA-3, SAA-3",
         "data set": "rect-img",
@@ -170,6 +174,7 @@ def test_two_models_are_compared_by_mcnemars_test_at_every_seed_or_by_intervals(
         "hidden units": "8-6-4",
         "here": "lower",
         "decided by": compared["rect-img"][-1],
+        "the first is": beside["rect-img"],
         "the paper": "lower",
     }
     assert found.outcomes[DENOISING] == IN_PART

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -186,3 +188,44 @@ def test_what_cannot_be_compared_is_said_with_the_reason(dae: Dae, tmp_path: Pat
     dae("compare", f"{out}/saa", f"{out}/sda").failed(2, "seeds 5", "none in common")
     ended = dae("compare", out, "--baseline", "saa").succeeded()
     assert "none in common" in ended.err and "svm" in ended.out
+
+
+def test_a_report_says_the_same_sentences_with_a_baseline_for_each_data_set(
+    dae: Dae, tmp_path: Path
+) -> None:
+    """The first cell without corruption, wherever it stands; the first cell where there is none."""
+    cells = CELLS | {"dbn": {"dataset": "convex"} | SETTINGS["DBN-1"],
+                     "net": {"dataset": "rect"} | SETTINGS["NNet-1"],
+                     "sda-rect": {"dataset": "rect"} | SETTINGS["SdA-3"]}  # fmt: skip
+    made = SyntheticStudy(tmp_path, cells, reference="model")
+    for cell, model, dataset, errors in (
+        *(("dbn", "DBN-1", "convex", (9500,)), ("sda", "SdA-3", "convex", SDA)),
+        *(("saa", "SAA-3", "convex", SAA), ("net", "NNet-1", "rect", (9000,))),
+        ("sda-rect", "SdA-3", "rect", (8900,)),
+    ):
+        for seed, wrong in enumerate(errors):
+            made.add(cell, model, wrong, dataset=dataset, seed=seed, first=0)
+    made.write()
+    dae("report", "made", "--quiet").succeeded()
+    printed = dae("compare", "made", "--baseline", "saa").succeeded().out
+    printed += dae("compare", "made", "--baseline", "net").succeeded().out
+    sentences = re.findall(r"^(?:convex|rect): .*$", printed, re.MULTILINE)
+    assert [line.split(": its error")[0] for line in sentences] == [
+        "convex: dbn is worse than saa",
+        "convex: sda is better than saa",
+        "rect: sda-rect is better than net",
+    ]
+    report = (made.out / "REPORT.md").read_text(encoding="utf-8")
+    assert re.findall(r"^- ((?:convex|rect): .*)$", report, re.MULTILINE) == sentences
+    assert "Baseline: saa (convex), net (rect); of each data set" in report
+    page = html.unescape((made.out / "report.html").read_text(encoding="utf-8"))
+    assert re.findall(r"<li>((?:convex|rect): .*)</li>", page) == sentences
+    assert "convex, baseline saa: better 1, worse 1, not decided 0" in page
+    for text in (report, page):
+        assert text.count("stacked denoising autoencoder") == 1
+        assert "network without pretraining" in text and "deep belief" in text
+    one = SyntheticStudy(tmp_path, CELLS, reference="model")
+    one.add("sda", "SdA-3", 9000)
+    one.write()
+    dae("report", "made", "--quiet").succeeded()
+    assert "baseline" not in (made.out / "REPORT.md").read_text(encoding="utf-8")

@@ -284,6 +284,10 @@ def test_bars_cover_the_spread_over_seeds_and_verdicts_stay_as_they_are(tmp_path
     assert several[0] < min(errors) and max(errors) < several[1]
     assert alone == pytest.approx((18 - 0.34, 18 + 0.34), abs=0.01)
     assert any("seeds" in name for name in legend_of(figure.axes[0]))
+    dots = [np.asarray(line.get_ydata()).tolist() for line in figure.axes[0].lines]
+    assert pytest.approx(errors) in dots
+    page = (study.out / "report.html").read_text(encoding="utf-8")
+    assert page.count('class="seed dot"') == len(errors)
     (row,) = [row for row in read_csv(study.out / "table.csv") if row["cell"] == "convex-10"]
     assert (row["verdict"], row["half_width_95"]) == ("better", "0.33")
     for name in ("REPORT.md", "report.html"):
@@ -294,6 +298,27 @@ def test_bars_cover_the_spread_over_seeds_and_verdicts_stay_as_they_are(tmp_path
     assert not any("seeds" in name for name in legend_of(figure.axes[0]))
     for name in ("REPORT.md", "report.html"):
         assert "over the seeds" not in (study.out / name).read_text(encoding="utf-8")
+
+
+def test_curves_of_several_seeds_are_their_mean_in_a_band_then_a_line_each(
+    tmp_path: Path,
+) -> None:
+    study = SyntheticStudy(tmp_path, {"convex-0": autoencoder(0), "convex-25": autoencoder(25)})
+    lines = ([(1, 40.0), (5, 20.0)], [(1, 50.0), (2, 41.0), (5, 26.0), (9, 22.0)])
+    for seed in (0, 1):
+        study.add("convex-0", "SAA-3", 9_000, seed=seed)
+    study.add("convex-25", "SdA-3", 9_000)
+    given = [*lines, lines[0]]
+    runs = [row["run"] for row in study.rows]
+    write_saved_runs(study.out, {run: (own, []) for run, own in zip(runs, given, strict=True)})
+    _, figure = figures_of(study)
+    axes = figure.axes[0]
+    drawn = [np.asarray(line.get_xydata()).tolist() for line in axes.lines]
+    assert drawn[:2] == [[[1, 45], [2, 38], [5, 23]], [[5, 26], [9, 22]]]
+    (band,) = axes.patches
+    corners = np.asarray(band.get_path().vertices)[:-1].tolist()
+    assert corners == [[1, 40], [5, 20], [5, 26], [2, 41], [1, 50]]
+    assert legend_of(axes) == ["SAA-3", "SdA-3"]
 
 
 @pytest.mark.parametrize("sets", [("convex",), ("convex", "rect"), ("convex", "rect", "rot")])

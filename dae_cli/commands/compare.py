@@ -19,7 +19,7 @@ from dae_cli.study.rows import RUNS_CSV
 from dae_cli.study.run.job import default_out
 
 if TYPE_CHECKING:
-    from dae_cli.study.compare import Comparison, Contender
+    from dae_cli.study.tables.paired import Comparison, Contender
 
 ComparisonFormat = Literal["table", "json", "csv"]
 
@@ -44,12 +44,14 @@ def compare(
     and its interval by Student's t decide; of one seed, McNemar's test. The cells of two or more
     folders are compared by their names.
     """
-    from dae_cli.study.compare import compare as compared
+    from dae_cli.study.tables.paired import compare as compared
 
     contenders, by_cell = _contenders(sources)
     if baseline and not any(baseline in (c.name, c.cell, c.source) for c in contenders):
         contenders, by_cell = _contenders([baseline, *sources])
     comparisons, notes = compared(contenders, baseline, by_cell=by_cell)
+    if not comparisons:
+        raise ConfigError("\n  ".join(["there is nothing to compare:", *notes]))
     for note in notes:
         typer.echo(note, err=True)
     if form == "table":

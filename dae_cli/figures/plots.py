@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dae_cli.figures.saving import figure_bytes, png_bytes
-from dae_cli.figures.series import ErrorPoint, ErrorSeries, LearningSeries
+from dae_cli.figures.series import (
+    ErrorPoint,
+    ErrorSeries,
+    LearningSeries,
+    Line,
+    RunCurves,
+    spread_of,
+)
 from dae_cli.figures.style import (
     COLOURS,
     INK,
@@ -48,26 +55,38 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
             "test error (%)",
         )
         for axes, own in zip(panels, series, strict=True):
+            levels = own.levels
+            span = max(levels[-1] - levels[0], 10.0)
+            aside = 0.03 * span
             for model, points in own.lines.items():
                 place = ours.index(model)
+                colour = OUR_COLOURS[place % len(OUR_COLOURS)]
+                for point in filter(lambda one: one.seeds, points):
+                    axes.plot(
+                        [point.destruction_percent - aside] * len(point.seeds),
+                        point.seeds,
+                        "o",
+                        color=colour,
+                        markersize=3,
+                        alpha=0.7,
+                        label=", ".join(filter(None, ("ours", model, "each seed"))),
+                    )
                 _bars(
                     axes,
                     points,
                     fmt="o" + LINES[place % len(LINES)],
-                    color=OUR_COLOURS[place % len(OUR_COLOURS)],
+                    color=colour,
                     markersize=6,
                     linewidth=1.8,
                     label=", ".join(filter(None, ("ours", model, rows))),
                 )
-            levels = own.levels
-            span = max(levels[-1] - levels[0], 10.0)
             for point in own.paper:
                 place = papers.index(point.model)
                 _bars(
                     axes,
                     [point],
                     # Beside our own, since the intervals of a good replication overlap.
-                    aside=0.045 * span,
+                    aside=1.5 * aside,
                     fmt=_PAPER_MARKERS[place % len(_PAPER_MARKERS)],
                     color=PAPER_COLOURS[place % len(PAPER_COLOURS)],
                     markerfacecolor="white",
@@ -87,8 +106,9 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
 def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
     """Plot validation error by epoch of fine-tuning, a dot at the network kept; else as above.
 
-    One panel per data set. A colour stands for a model where that distinguishes the cells of each
-    data set, else for a cell.
+    One panel per data set; of several seeds the mean, in a band from the lowest to the highest
+    while all of them are trained, then a thin line for each. A colour stands for a model where that
+    distinguishes the cells of each data set, else for a cell.
     """
     shown = [(own, {run.series for run in own.runs}) for own in series]
     by_model = all(len({own.models[k] for k in places}) == len(places) for own, places in shown)
@@ -100,19 +120,16 @@ def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
             [own.dataset for own in series], "epoch of fine-tuning", "validation error (%)"
         )
         for axes, own in zip(panels, series, strict=True):
-            for run in own.runs:
-                if not run.curves.valid:
-                    continue
-                label = names[own.dataset][run.series]
+            for runs in own.cells:
+                label = names[own.dataset][runs[0].series]
                 place = labels.index(label)
                 colour = COLOURS[place % len(COLOURS)]
                 line = LINES[place // len(COLOURS) % len(LINES)]
-                epochs, errors = zip(*run.curves.valid, strict=True)
-                axes.plot(epochs, errors, line, color=colour, linewidth=1.1, label=drawable(label))
-                if run.best is not None:
-                    axes.plot(*run.best, "o", color=colour, markersize=5.5)
+                _curve(axes, runs, fmt=line, color=colour, label=drawable(label))
             axes.locator_params(axis="x", nbins=5, integer=True)
-        _add_legend(figure, title="dot: epoch whose network was kept")
+        several = any(len(runs) > 1 for own in series for runs in own.cells)
+        band = "; band: from the lowest to the highest of several seeds" if several else ""
+        _add_legend(figure, title=f"dot: epoch whose network was kept{band}")
         content = _content(figure, path.suffix)
     write_whole(path, content)
 
@@ -136,6 +153,26 @@ def _bars(axes: Axes, points: Sequence[ErrorPoint], aside: float = 0.0, **option
         capthick=1.6,
         **options,
     )
+
+
+def _curve(axes: Axes, runs: Sequence[RunCurves], fmt: str, color: str, label: str) -> None:
+    """The validation errors of a cell's runs."""
+    lines = [run.curves.valid for run in runs if run.curves.valid]
+    if not lines:
+        return
+    spread = spread_of(lines)
+    if spread.low:
+        axes.fill(*_xy(spread.low + spread.high[::-1]), color=color, alpha=0.2, linewidth=0)
+    axes.plot(*_xy(spread.mean), fmt, color=color, linewidth=1.2, label=label)
+    for tail in spread.tails:
+        axes.plot(*_xy(tail), fmt, color=color, linewidth=0.6, alpha=0.7)
+    for run in runs:
+        if run.best is not None and run.curves.valid:
+            axes.plot(*run.best, "o", color=color, markersize=5.5 if len(runs) == 1 else 4)
+
+
+def _xy(line: Line) -> tuple[list[float], list[float]]:
+    return [x for x, _ in line], [y for _, y in line]
 
 
 def _columns(panels: int) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 Line = tuple[tuple[int, float], ...]
 """(epoch, value) of a curve, of which points that the eye would miss may be left out."""
 
@@ -42,12 +44,14 @@ class ErrorPoint:
         label: whose it is, where, and how large, in words.
         model: of the paper, its name there, such as ``SAA-3``; of ours, the model whose points
             alone a line joins, empty where all are of one.
+        seeds: of ours, the error of each seed in percent where there are several.
     """
 
     destruction_percent: float
     interval: Interval
     label: str
     model: str = ""
+    seeds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,6 @@ class RunCurves:
 
     Attributes:
         series: place of its cell in ``LearningSeries.labels``; several seeds share it.
-        again: whether its series has a curve before it.
         best: epoch and validation error of the network whose weights stay; None where not known.
     """
 
@@ -108,7 +111,6 @@ class RunCurves:
     series: int
     seed: int
     curves: Curves
-    again: bool
     best: tuple[int, float] | None
 
 
@@ -126,9 +128,51 @@ class LearningSeries:
     models: tuple[str, ...]
     runs: tuple[RunCurves, ...]
 
-    def name_of(self, run: RunCurves) -> str:
-        """What a curve is called on its own."""
-        return f"{self.labels[run.series]}, seed {run.seed}"
+    @property
+    def cells(self) -> list[list[RunCurves]]:
+        """The runs of each series that has any."""
+        places = sorted({run.series for run in self.runs})
+        return [[run for run in self.runs if run.series == place] for place in places]
+
+    def name_of(self, runs: Sequence[RunCurves]) -> str:
+        """What the curve of one run or of several seeds is called."""
+        label, seeds = self.labels[runs[0].series], ", ".join(str(run.seed) for run in runs)
+        return f"{label}, seed {seeds}" if len(runs) == 1 else f"{label}, mean of seeds {seeds}"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The curves of a cell's seeds as one: their mean, and a band from the lowest to the highest.
+
+    Up to the last epoch that all seeds have; where the others go on, as `tails`. Of one seed, its
+    curve without a band.
+    """
+
+    mean: Line
+    low: Line = ()
+    high: Line = ()
+    tails: tuple[Line, ...] = ()
+
+
+def spread_of(lines: Sequence[Line]) -> Spread:
+    """Return the spread of some curves, whose values lie on a line between their points."""
+    if len(lines) == 1:
+        return Spread(lines[0])
+    first, last = max(line[0][0] for line in lines), min(line[-1][0] for line in lines)
+    if first > last:
+        return Spread((), tails=tuple(lines))
+    epochs = range(first, last + 1)
+    points = (np.transpose(line) for line in lines)
+    values = np.array([np.interp(epochs, *own) for own in points])
+    mean, low, high = (
+        simplified(list(zip(epochs, map(float, each), strict=True)))
+        for each in (values.mean(axis=0), values.min(axis=0), values.max(axis=0))
+    )
+    tails = (
+        ((last, float(own[-1])), *(point for point in line if point[0] > last))
+        for line, own in zip(lines, values, strict=True)
+    )
+    return Spread(mean, low, high, tuple(tail for tail in tails if len(tail) > 1))
 
 
 def simplified(line: Sequence[tuple[int, float]], tolerance: float = 0.6) -> Line:

@@ -21,6 +21,8 @@ from dae_cli.study.report.saved_runs import SavedRuns
 from dae_cli.study.rows import RunComparison, RunRow, TableRow, TrialRow
 from dae_cli.study.tables import cells, provenance
 from dae_cli.study.tables.claims import PaperClaim, paper_claims
+from dae_cli.study.tables.comparisons import read_wrong_rows
+from dae_cli.study.tables.paired import contenders_of
 from dae_cli.study.tables.paper_table import PaperTable, has_other_models, paper_table
 from dae_cli.study.tables.trials import EARLIER_CSV, SEARCH_CSV, best
 
@@ -96,6 +98,18 @@ class TableReport(Report):
         return list(pairs.values())
 
     @property
+    def baselines(self) -> list[tuple[str, str]]:
+        """Each data set of which cells are compared, and their baseline."""
+        return [(one.name, one.baseline) for one in self.datasets if one.baseline]
+
+    @property
+    def models(self) -> str:
+        """The names of models that occur, spelt out."""
+        printed = self.printed.headings if self.printed else ()
+        papers = (row.paper_model for row in self.table)
+        return cells.spelt_out([*(row.model for row in self.table), *papers, *printed])
+
+    @property
     def several_seeds(self) -> bool:
         """Whether some cell has several seeds with a result."""
         return any(row.sd_over_seeds is not None for row in self.table)
@@ -156,6 +170,7 @@ def table_report(
     printed = paper_table(study, rows, table, trials.selecting) if whole else None
     done = [row.run for row in rows if not row.error]
     curves = {run: own for run in done if (own := saved.curves_of(run)) is not None}
+    contenders = contenders_of(rows, read_wrong_rows(source, rows))
     datasets = [
         dataset_results(
             study,
@@ -163,6 +178,7 @@ def table_report(
             [row for row in table if row.dataset == name],
             saved,
             curves,
+            [one for one in contenders if one.test_rows[0] == name],
         )
         for name in dict.fromkeys(row.dataset for row in table)
     ]
@@ -175,7 +191,7 @@ def table_report(
         tests=tests,
         trials=trials,
         printed=printed,
-        claims=paper_claims(printed, tests) if printed and study.claims else [],
+        claims=paper_claims(printed, tests, contenders) if printed and study.claims else [],
         tried=_read_tried(study, source),
         curves=curves,
         datasets=datasets,

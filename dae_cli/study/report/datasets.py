@@ -6,7 +6,7 @@ Plots and page share the points.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dae_cli.config.experiments import ResolvedStudy
@@ -26,6 +26,7 @@ from dae_cli.study.run.filters import tiles_for
 from dae_cli.study.run.job import SHEETS
 from dae_cli.study.tables import cells
 from dae_cli.study.tables.cells import data_mark
+from dae_cli.study.tables.paired import Comparison, Contender, baseline_of, compare
 from dae_cli.study.tables.paper_table import NO_NUMBER, best_and_overlapping
 
 AUTOENCODERS = ("SAA", "SdA")
@@ -41,6 +42,18 @@ class DatasetResults:
     table: Sequence[TableRow]
     learning: LearningSeries
     filters: FilterSheets
+    contenders: Sequence[Contender]
+    """Its cells that have a test error."""
+
+    @cached_property
+    def baseline(self) -> str:
+        """The cell that the others are compared with; empty where there are no others."""
+        return baseline_of(self.contenders).cell if len(self.contenders) > 1 else ""
+
+    @cached_property
+    def compared(self) -> tuple[list[Comparison], list[str]]:
+        """The other cells beside the baseline, and what is not compared, with the reason."""
+        return compare(self.contenders, self.baseline) if self.baseline else ([], [])
 
     @property
     def name(self) -> str:
@@ -111,11 +124,12 @@ def dataset_results(
     table: Sequence[TableRow],
     saved: SavedRuns,
     curves: Mapping[str, Curves],
+    contenders: Sequence[Contender],
 ) -> DatasetResults:
-    """Return what there is of a data set; `rows` and `table` have no other. `curves`: by run."""
+    """Return what there is of a data set; what is given has no other. `curves`: by run."""
     filters = filter_sheets(study, [row for row in rows if not row.error], saved)
     learning = learning_series(rows, table, labels_of(table, study.changed), curves)
-    return DatasetResults(study, rows, table, learning, filters)
+    return DatasetResults(study, rows, table, learning, filters, contenders)
 
 
 # Its filters
@@ -234,7 +248,8 @@ def error_series(study: ResolvedStudy, table: Sequence[TableRow]) -> ErrorSeries
         half_width = half_width_with_seeds(row.half_width_95 or 0.0, row.sd_over_seeds)
         interval = Interval(row.test_error_percent or 0.0, half_width)
         whose = f"ours, {row.model}" if (model := models[row.cell]) else "ours"
-        ours.append(_point(whose, row.destruction_percent, interval, model))
+        point = _point(whose, row.destruction_percent, interval, model)
+        ours.append(replace(point, seeds=_errors_of_seeds(row)))
     for row in table:
         if (printed := paper_error(row)) is not None:
             number = cells.paper_number(row)
@@ -253,6 +268,12 @@ def error_series(study: ResolvedStudy, table: Sequence[TableRow]) -> ErrorSeries
 
 def _point(whose: str, level: float, interval: Interval, model: str) -> ErrorPoint:
     return ErrorPoint(level, interval, f"{whose}, {level:g} % destroyed: {interval} %", model)
+
+
+def _errors_of_seeds(row: TableRow) -> tuple[float, ...]:
+    """The errors of a cell's seeds, if there are several."""
+    wrong = row.n_wrong.split()
+    return tuple(100.0 * int(n) / (row.n_test or 1) for n in wrong) if len(wrong) > 1 else ()
 
 
 def _models_of(study: ResolvedStudy, rows: Sequence[TableRow]) -> dict[str, str]:
@@ -296,8 +317,7 @@ def learning_series(
             if row.best_epoch is not None and row.valid_error_percent is not None:
                 best = row.best_epoch, round(row.valid_error_percent, 2)  # as in runs.csv
             place = places[row.cell]
-            again = any(run.series == place for run in runs)
-            runs.append(RunCurves(row.run, place, row.seed, own, again, best))
+            runs.append(RunCurves(row.run, place, row.seed, own, best))
     return LearningSeries(
         table[0].dataset,
         labels=tuple(labels[row.cell] for row in table),

@@ -20,6 +20,7 @@ from dae_cli.errors import plain
 from dae_cli.figures import charts
 from dae_cli.figures.filters import tiles_of
 from dae_cli.figures.page_images import PageSheet, corrupted_shape
+from dae_cli.figures.series import spread_of
 from dae_cli.study.paper import MARKS, sources
 from dae_cli.study.report.context import Report, TableReport
 from dae_cli.study.report.datasets import our_error, paper_error
@@ -27,6 +28,7 @@ from dae_cli.study.report.pictures import CURVES_PNG, ERRORS_PNG
 from dae_cli.study.report.saved_runs import ShownFilters
 from dae_cli.study.rows import TableRow
 from dae_cli.study.tables import cells, claims, provenance
+from dae_cli.study.tables.paired import BASELINE_RULE
 
 REPORT, PAGE = "REPORT.md", "report.html"
 FENCE = "```"
@@ -101,6 +103,7 @@ def _environment() -> Environment:
         corrupted_shape=corrupted_shape,
         paper_marks=MARKS,
         comparison_columns=claims.COMPARISON_COLUMNS,
+        baseline_rule=BASELINE_RULE,
         most_values=MOST_VALUES,
         changed_lead=provenance.CHANGED,
         mixed_lead=provenance.MIXED,
@@ -112,7 +115,7 @@ def _environment() -> Environment:
         *(cells.heading, cells.names, cells.named, cells.contents, cells.origin, cells.data_mark),
         *(cells.selected, cells.selected_heading, our_error, paper_error, sources),
         *(provenance.commits_of, provenance.made_at, provenance.mixture, provenance.computed_with),
-        *(claims.comparison_rows, tried_markdown, code, either, page_sheet),
+        *(claims.comparison_rows, tried_markdown, code, either, page_sheet, spread_of),
     )
     environment.filters.update(
         {function.__name__: function for function in functions},

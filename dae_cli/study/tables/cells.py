@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 
 from dae_cli.data.datasets import DATASETS
 from dae_cli.study.paper import MARKS, PaperNumber, is_svm, published_number
 from dae_cli.study.rows import RunRow, TableRow
 
 NOTHING = "–"
+MODEL_NAMES = {
+    "SAA": "stacked autoencoder, the SdA without corruption",
+    "SdA": "stacked denoising autoencoder",
+    "DBN": "deep belief network",
+    "NNet": "neural network without pretraining",
+    "SVM": "support vector machine",
+}
 REGENERATED, UNVERIFIED = "regenerated data", "unverified data"
 
 _REBUILT = frozenset(
@@ -82,6 +90,16 @@ def paper(row: TableRow, nothing: str = NOTHING, *, marked: bool = False) -> str
 def paper_number(row: TableRow) -> PaperNumber | None:
     """The published number of a row; None where it has none, or one that is not known."""
     return published_number(row.dataset, row.paper_model, row.paper_error_percent)
+
+
+def spelt_out(models: Iterable[str]) -> str:
+    """What the names of some models stand for, as far as they are abbreviations."""
+    short = {re.split("[-_]", model)[0] for model in models}
+    parts = [f"{name}: {text}" for name, text in MODEL_NAMES.items() if name in short]
+    if not parts:
+        return ""
+    numbered = "; the number is that of hidden layers" if short - {"SVM"} else ""
+    return f"{'; '.join(parts)}{numbered}."
 
 
 def selected(row: RunRow) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
@@ -12,6 +12,7 @@ from dae_cli.study.paper import SVM_NU, Side, side_of
 from dae_cli.study.rows import RunComparison
 from dae_cli.study.tables.cells import NOTHING
 from dae_cli.study.tables.comparisons import LEVEL
+from dae_cli.study.tables.paired import Comparison, Contender, paired
 from dae_cli.study.tables.paper_table import NumberAndHalfWidth, PaperTable, TableCell
 
 Outcome = Literal[
@@ -47,6 +48,8 @@ class ModelComparison:
     """The same in the paper's table, by its intervals."""
     test: str
     """How ours was decided."""
+    difference: str
+    """What `dae compare` says of a beside b."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,20 @@ COMPARISON_COLUMNS = [
     "hidden units",
     "here",
     "decided by",
+    "the first is",
     "the paper",
 ]
-"""Of `comparison_rows`; *here* and *the paper*: where the first model lies."""
+"""Of `comparison_rows`; *here* and *the paper*: where the first model lies; *the first is*: what
+`dae compare` says of it."""
 
 
-def paper_claims(table: PaperTable, tests: Sequence[RunComparison]) -> list[PaperClaim]:
+def paper_claims(
+    table: PaperTable, tests: Sequence[RunComparison], contenders: Sequence[Contender]
+) -> list[PaperClaim]:
     """Return what becomes of the paper's claims, computed from the table and McNemar's tests.
+
+    The mean differences of `contenders`, the cells with a test error, stand beside and decide
+    nothing.
 
     A claim holds if it does on every data set on which the paper's own table, read by its
     intervals, shows it, and the contrary on none; *where tested* if some of these were not run.
@@ -85,9 +95,10 @@ def paper_claims(table: PaperTable, tests: Sequence[RunComparison]) -> list[Pape
     if not theirs:
         return []
     table = replace(table, datasets=theirs)
+    by_cell = {one.cell: one for one in contenders}
     return [
         _in_the_best_group(table),
-        *(_about_models(*claim, table, tests) for claim in ABOUT_MODELS.items()),
+        *(_about_models(*claim, table, tests, by_cell) for claim in ABOUT_MODELS.items()),
         _reaches_the_paper(table),
     ]
 
@@ -103,6 +114,7 @@ def comparison_rows(claims: Iterable[PaperClaim]) -> list[tuple[str, ...]]:
             ", ".join(dict.fromkeys(cell.units or NOTHING for cell in (c.a, c.b))),
             c.ours,
             c.test,
+            c.difference,
             c.theirs,
         )
         for c in comparisons
@@ -116,7 +128,11 @@ def error_of(cell: TableCell) -> float:
 
 
 def _about_models(
-    says: str, errors: str, table: PaperTable, tests: Sequence[RunComparison]
+    says: str,
+    errors: str,
+    table: PaperTable,
+    tests: Sequence[RunComparison],
+    by_cell: Mapping[str, Contender],
 ) -> PaperClaim:
     left, sign, right = re.split(" ([<≤]) ", errors)
     wanted = ("lower",) if sign == "<" else ("lower", "undecided")
@@ -125,7 +141,8 @@ def _about_models(
     evidence = []
     for a, b in product(left.split(), right.split()):
         cells = [(table.cell(d, a), table.cell(d, b)) for d in table.datasets]
-        own = [_compared(*pair, tests) for pair in cells if all(cell.counts for cell in pair)]
+        done = [pair for pair in cells if all(cell.counts for cell in pair)]
+        own = [_compared(*pair, tests, by_cell) for pair in done]
         theirs = [_side_of(x.paper_number, y.paper_number) for x, y in cells]
         evidence.append(_evidence(a, b, own, theirs))
         tested += own
@@ -140,7 +157,9 @@ def _about_models(
     return PaperClaim(says, outcome, "; ".join(evidence), tuple(tested))
 
 
-def _compared(a: TableCell, b: TableCell, tests: Sequence[RunComparison]) -> ModelComparison:
+def _compared(
+    a: TableCell, b: TableCell, tests: Sequence[RunComparison], by_cell: Mapping[str, Contender]
+) -> ModelComparison:
     """Compare two cells that count.
 
     The first has a lower error if its mean over the seeds is lower and McNemar's test says so at
@@ -149,8 +168,10 @@ def _compared(a: TableCell, b: TableCell, tests: Sequence[RunComparison]) -> Mod
     """
     own = [test for test in tests if {test.cell_a, test.cell_b} == {a.cell, b.cell}]
     theirs, lies = _side_of(a.paper_number, b.paper_number), error_of(a) - error_of(b)
+    difference = _difference(by_cell[a.cell], by_cell[b.cell], own)
     if not own:
-        return ModelComparison(a, b, _side_of(a.number, b.number), theirs, "intervals")
+        side = _side_of(a.number, b.number)
+        return ModelComparison(a, b, side, theirs, "intervals", difference)
     sides = [_side_in(test, a.cell) for test in own]
     ours: Side = "undecided"
     if (set(sides) == {"lower"} and lies < 0) or (set(sides) == {"higher"} and lies > 0):
@@ -161,7 +182,19 @@ def _compared(a: TableCell, b: TableCell, tests: Sequence[RunComparison]) -> Mod
     if counts:
         after_holm = sum(test.p_holm <= LEVEL for test in own)
         test = f"p ≤ .05 {', '.join(counts)} of {seeds}, after Holm in {after_holm}"
-    return ModelComparison(a, b, ours, theirs, test)
+    return ModelComparison(a, b, ours, theirs, test, difference)
+
+
+def _difference(a: Contender, b: Contender, tests: Iterable[RunComparison]) -> str:
+    """What a comparison of a with b says, by the seeds of both; p-values as in mcnemar.csv."""
+    seeds = paired(b, a) if a.test_rows == b.test_rows else []
+    if not seeds:
+        return NOTHING
+    p_holm = {test.seed: test.p_holm for test in tests}
+    for one in seeds:
+        one.p_holm = p_holm.get(one.seed)
+    comparison = Comparison(a.test_rows[0], b.name, a.name, seeds)
+    return f"{comparison.outcome}: {comparison.finding}"
 
 
 def _side_in(test: RunComparison, first: str) -> Side:
