@@ -22,8 +22,8 @@ from dae_cli.data.own.further import Scaling, read_further, rows_of_run, scaling
 from dae_cli.data.own.prepare import prepare_own
 from dae_cli.errors import DataError
 from dae_cli.study.counting import finished_run, recorded_data
-from dae_cli.study.run.run import dataset_for, images_of
 from dae_cli.training.evaluation import CHUNK_ROWS
+from dae_cli.training.inputs import dataset_for, images_of
 
 BLOCK_ROWS = CHUNK_ROWS
 """Rows in memory as float32 at a time; those of a chunk, so that bits are those of all at once."""

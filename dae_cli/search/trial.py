@@ -25,12 +25,12 @@ from dae_cli.search.trials import Trial, end_trial, errors_by_epoch, trials_of
 from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Silent, Watcher
 from dae_cli.study.rows import TrialRow, TrialState
-from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped, metrics_csv
-from dae_cli.study.run.job import METRICS, RUNS, Job, Unfinished, config_sha256
+from dae_cli.study.run.job import METRICS, RUNS, Job, Stopped, Unfinished, config_sha256
 from dae_cli.study.run.pretraining import cache_pretraining
 from dae_cli.study.run.provenance import Environment, environment
-from dae_cli.study.run.record import StatusFile
+from dae_cli.study.run.record import StatusFile, minutes_so_far
 from dae_cli.study.run.run import (
+    CheckpointCallback,
     error_message,
     memory_ran_out,
     prepare_folder,
@@ -38,7 +38,7 @@ from dae_cli.study.run.run import (
 )
 from dae_cli.study.tables.trials import settings_text
 from dae_cli.training.run import TrainingRun
-from dae_cli.training.state import TrainingState
+from dae_cli.training.state import TrainingState, metrics_csv
 from dae_cli.training.version import NUMERICS_VERSION
 
 MOST_PRETRAINED = 8
@@ -92,7 +92,7 @@ def fail_trial(plan: SearchPlan, trial: Trial, why: str) -> TrialRow | Unfinishe
     """End a trial that cannot be made, as failed, unless another command makes it now."""
     try:
         with file_lock(trial.lock, wait=LOCK_SECONDS):
-            row = _row(trial, None, "failed", why, minutes=0.0)
+            row = _row(trial, None, "failed", why, minutes=minutes_so_far(trial))
             end_trial(plan, trial, row)
             return row
     except HeldError:

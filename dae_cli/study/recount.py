@@ -24,7 +24,6 @@ from dae_cli.machine import cpu_name
 from dae_cli.study.counting import load_network, recorded_data, wrong_rows
 from dae_cli.study.findings import Findings, text_of
 from dae_cli.study.rows import RUNS_CSV, RunRow
-from dae_cli.study.run.checkpoints import metrics_csv
 from dae_cli.study.run.engine_choice import engine_for_counting
 from dae_cli.study.run.filters import measures_of
 from dae_cli.study.run.job import (
@@ -46,15 +45,14 @@ from dae_cli.study.run.record import (
     done_row,
     read_environment,
     read_status,
-    trust_of,
 )
-from dae_cli.study.run.run import dataset_for
 from dae_cli.study.run.svm import replayed, selected_parameters
 from dae_cli.study.run.wrong_rows import load_wrong_rows, remark_on, save_wrong_rows
 from dae_cli.svm.files import load_svm, read_trials
 from dae_cli.svm.selection import Trial, best_of
 from dae_cli.svm.trials import SvmTrials
-from dae_cli.training.state import TrainingState
+from dae_cli.training.inputs import dataset_for
+from dae_cli.training.state import TrainingState, metrics_csv
 from dae_cli.training.version import NUMERICS_VERSION
 
 
@@ -265,7 +263,7 @@ class Recount:
                 status.data_origin,
                 status.data_sha256,
                 status.data_source,
-                trust_of(status, config.dataset),
+                status.trust,
             )
             job = Job(self._cell, config, data, self._folder, reference=reference)
             again = done_row(job, status, env)

@@ -35,20 +35,22 @@ from dae_cli.models.corruption import corruption_of
 from dae_cli.models.network import Network
 from dae_cli.models.rbm import Rbm
 from dae_cli.training.evaluation import count_wrong, encode_rows
-from dae_cli.training.inputs import Indices, Inputs, Pixels
-from dae_cli.training.minibatches import (
+from dae_cli.training.inputs import (
     DenoisingBuffer,
     GibbsBuffer,
+    Indices,
+    Inputs,
     LabelledBuffer,
     Minibatches,
     Noise,
+    Pixels,
 )
 from dae_cli.training.state import EpochProgress, EpochRecord, TrainingState, begin_chains
 from dae_cli.training.streams import Purpose, shuffled, stream
 
 
 class Callbacks:
-    """What training asks and tells the outside; one that raises ends training where it stands."""
+    """What training calls meanwhile; one that raises ends training where it stands."""
 
     def is_checkpoint_due(self) -> bool:
         """Asked after each step, so it must be quick: is the state wanted now?"""
@@ -65,14 +67,7 @@ class Callbacks:
 
 
 class TrainingRun:
-    """One run. Its `state` moves on with each step.
-
-    Args:
-        experiment: the settings.
-        state: where the run stands.
-        engine: what computes.
-        callbacks: what is told, and asked, meanwhile.
-    """
+    """One run, on an engine. Its `state` moves on with each step."""
 
     def __init__(
         self,
@@ -94,10 +89,7 @@ class TrainingRun:
         self.finetune(dataset)
 
     def pretrain(self, inputs: Inputs) -> None:
-        """Train every layer that is not yet trained.
-
-        Args:
-            inputs: what the lowest layer is trained on.
+        """Train every layer that is not yet trained, the lowest one on the inputs.
 
         Raises:
             DivergedError: the cost or a parameter was not finite.
@@ -191,15 +183,8 @@ class TrainingRun:
     ) -> float:
         """Take a step on each minibatch of an epoch that is still to come.
 
-        Args:
-            stepper: of the model being trained.
-            minibatches: of its rows.
-            order: all rows of the epoch, in the order in which they are presented.
-            noise: the generator of the corruption or the Gibbs chain, at the start of its stream.
-            learning_rate: ε.
-
-        Returns:
-            The epoch's mean cost, of each row before the step that it was in.
+        `noise` is the generator of the corruption or the Gibbs chain, at the start of its stream.
+        Returns the epoch's mean cost, of each row before the step that it was in.
         """
         state, steps, total = self.state, 0, _CostSum(self._engine.device)
         if state.interim is not None:
@@ -221,9 +206,10 @@ class TrainingRun:
         return total.value() / len(order)
 
     def _check(self, cost: float) -> None:
-        """Make sure that a cost, and all parameters, are finite.
+        """Make sure that a cost is finite, and the parameters, of whose last step it says nothing.
 
-        The cost does not tell what the last step did.
+        Raises:
+            DivergedError: with the remedy.
         """
         if not math.isfinite(cost):
             problem = f"the cost is {cost}"
@@ -256,14 +242,10 @@ def _is_best(state: TrainingState, window: int) -> bool:
 
 
 class _CostSum:
-    """The sum of costs over an epoch; what a GPU computes stays there until it is asked for.
-
-    Attributes:
-        on_cpu: the sum as far as it was added on the CPU.
-    """
+    """The sum of costs over an epoch; what a GPU computes stays there until it is asked for."""
 
     def __init__(self, device: torch.device) -> None:
-        self.on_cpu = 0.0
+        self.on_cpu = 0.0  # as far as it was added here
         # MPS has no double precision.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._on_device = torch.zeros((), dtype=dtype, device=device)
