@@ -80,24 +80,18 @@ def open_tensors(path: Path, schema: type[Header]) -> Iterator[TensorFile[Header
             yield TensorFile(header, file)
     except FileNotFoundError:
         raise RunFolderError(f"{path}: no such checkpoint") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "its header"
-        raise _unfit(path, f"{place}: {first['msg']}") from error
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        raise _unfit(path, str(error)) from error
+        why = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors(include_url=False, include_input=False)[0]
+            why = f"{'.'.join(map(str, first['loc'])) or 'its header'}: {first['msg']}"
+        raise RunFolderError(
+            f"{path}: not a checkpoint of this run ({plain(why)}); {REMEDY}"
+        ) from error
 
 
 def save_tensors(path: Path, header: BaseModel, tensors: Mapping[str, NDArray[Any]]) -> None:
-    """Write a checkpoint whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written; what was there before stays.
-    """
+    """Write a checkpoint whole or not at all; raises OutputError."""
     arrays = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     content = safetensors.numpy.save(arrays, metadata={"dae": header.model_dump_json()})
     write_whole(path, content, make_folder=False)
-
-
-def _unfit(path: Path, why: str) -> RunFolderError:
-    return RunFolderError(f"{path}: not a checkpoint of this run ({plain(why)}); {REMEDY}")

@@ -49,8 +49,7 @@ from dae_cli.study.run.record import (
 from dae_cli.study.run.svm import replayed, selected_parameters
 from dae_cli.study.run.wrong_rows import load_wrong_rows, remark_on, save_wrong_rows
 from dae_cli.svm.files import load_svm, read_trials
-from dae_cli.svm.selection import Trial, best_of
-from dae_cli.svm.trials import SvmTrials
+from dae_cli.svm.selection import SvmTrials, Trial, best_of
 from dae_cli.training.inputs import dataset_for
 from dae_cli.training.state import TrainingState, metrics_csv
 from dae_cli.training.version import NUMERICS_VERSION
@@ -222,7 +221,7 @@ class Recount:
             best_machine = f"the best trial: {best.kernel} C {best.C:g}"
             findings.compare(checkpoint, "machine", columns["selected"], best_machine)
         elif best is not None and self._env and self._env.cpu == cpu_name():
-            (again,) = SvmTrials(dataset, experiment.seed).try_kernel(best.kernel, [best.C])
+            again = SvmTrials(dataset, experiment.seed).try_point(best.kernel, best.C)
             for name in ("n_wrong", "n_support", "converged"):
                 what = f"{best.kernel} C {best.C:g}: {name}"
                 had, now = getattr(best, name), getattr(again, name)

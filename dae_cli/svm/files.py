@@ -21,9 +21,8 @@ from dae_cli.config.schema import SvmExperiment, SvmKernel
 from dae_cli.csvfile import Exact, column_texts, from_0, number, read_rows, rows_to_csv, written
 from dae_cli.data.dataset import Dataset
 from dae_cli.errors import RunFolderError
-from dae_cli.svm.selection import GREATEST_DEGREE, Point, Trial
+from dae_cli.svm.selection import GREATEST_DEGREE, Point, Trial, training_images
 from dae_cli.svm.svm import Kernel, Svm
-from dae_cli.svm.trials import training_images
 from dae_cli.tensors import REMEDY, Spec, open_tensors, save_tensors
 
 MAX_BYTES = 10_000_000
@@ -55,24 +54,23 @@ class SvmTrialRow:
 
 def trials_csv(trials: Sequence[Trial]) -> str:
     """Return trials.csv."""
-    return rows_to_csv([_row(trial) for trial in trials], SvmTrialRow)
-
-
-def _row(trial: Trial) -> SvmTrialRow:
-    kernel = trial.kernel
-    return SvmTrialRow(
-        kernel=kernel.kind,
-        nu=kernel.destruction,
-        gamma=kernel.gamma,
-        degree=kernel.degree if kernel.kind == "poly" else None,
-        offset=kernel.coef0,
-        penalty=trial.C,
-        n_wrong=trial.n_wrong,
-        valid_error_percent=f"{trial.valid_error_percent:.4f}",
-        n_support=trial.n_support,
-        converged="true" if trial.converged else "false",
-        seconds=trial.seconds,
-    )
+    rows = [
+        SvmTrialRow(
+            kernel=trial.kernel.kind,
+            nu=trial.kernel.destruction,
+            gamma=trial.kernel.gamma,
+            degree=trial.kernel.degree if trial.kernel.kind == "poly" else None,
+            offset=trial.kernel.coef0,
+            penalty=trial.C,
+            n_wrong=trial.n_wrong,
+            valid_error_percent=f"{trial.valid_error_percent:.4f}",
+            n_support=trial.n_support,
+            converged="true" if trial.converged else "false",
+            seconds=trial.seconds,
+        )
+        for trial in trials
+    ]
+    return rows_to_csv(rows, SvmTrialRow)
 
 
 def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tuple[Trial, ...]:
@@ -96,30 +94,27 @@ def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tu
 
 
 def _trial(row: SvmTrialRow, kernel: SvmKernel, n_train: int, n_valid: int) -> Trial:
-    poly = kernel == "poly"
     percent = f"{100 * row.n_wrong / n_valid:.4f}"
-    for name, fits, expected in (
+    if kernel == "poly":
+        fits, degrees = 1 <= (row.degree or 0) <= GREATEST_DEGREE, f"from 1 to {GREATEST_DEGREE}"
+    else:
+        fits, degrees = row.degree is None, "nothing"
+    for name, is_possible, expected in (
         ("kernel", row.kernel == kernel, repr(kernel)),
-        ("degree", poly or row.degree is None, "nothing"),
-        (
-            "degree",
-            not poly or 1 <= (row.degree or 0) <= GREATEST_DEGREE,
-            f"a whole number from 1 to {GREATEST_DEGREE}",
-        ),
-        ("n_wrong", 0 <= row.n_wrong <= n_valid, f"a whole number from 0 to {n_valid}"),
+        ("degree", fits, degrees),
+        ("n_wrong", 0 <= row.n_wrong <= n_valid, f"from 0 to {n_valid}"),
         (
             "valid_error_percent",
             row.valid_error_percent == percent,
-            f"{percent} for {row.n_wrong} of {n_valid} rows",
+            f"{percent} for {row.n_wrong} of {n_valid}",
         ),
-        ("n_support", 1 <= row.n_support <= n_train, f"a whole number from 1 to {n_train}"),
+        ("n_support", 1 <= row.n_support <= n_train, f"from 1 to {n_train}"),
     ):
-        if not fits:
+        if not is_possible:
             raise ValueError(f"{name} is {column_texts(row)[name][:40]!r}, expected {expected}")
+    degree = row.degree or Kernel.degree
     return Trial(
-        kernel=Kernel(
-            kernel, row.gamma, row.degree or Kernel.degree, row.offset, destruction=row.nu
-        ),
+        kernel=Kernel(kernel, row.gamma, degree, row.offset, destruction=row.nu),
         C=row.penalty,
         n_wrong=row.n_wrong,
         n_valid=n_valid,
@@ -151,20 +146,17 @@ class _Header(BaseModel):
 
 
 def save_svm(path: Path, svm: Svm, experiment: SvmExperiment, data_sha256: str) -> None:
-    """Write a machine whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written; what was there before stays.
-    """
+    """Write a machine whole or not at all; raises OutputError."""
+    kernel = svm.kernel
     header = _Header(
         format=1,
         experiment=experiment,
         data_sha256=data_sha256,
-        kernel=svm.kernel.kind,
-        gamma=svm.kernel.gamma,
-        degree=svm.kernel.degree,
-        coef0=svm.kernel.coef0,
-        destruction=svm.kernel.destruction,
+        kernel=kernel.kind,
+        gamma=kernel.gamma,
+        degree=kernel.degree,
+        coef0=kernel.coef0,
+        destruction=kernel.destruction,
         penalty=svm.C,
         classes=[int(label) for label in svm.classes],
         converged=svm.converged,
@@ -174,13 +166,7 @@ def save_svm(path: Path, svm: Svm, experiment: SvmExperiment, data_sha256: str) 
 
 
 def load_svm(path: Path, experiment: SvmExperiment, data_sha256: str, dataset: Dataset) -> Svm:
-    """Read a machine back; its support vectors are taken from the data.
-
-    Args:
-        path: of the file.
-        experiment: the resolved config that it must have been made of.
-        data_sha256: digest of the data set's content.
-        dataset: the rows that the experiment uses; support vectors are rows of train + valid.
+    """Read the machine of an experiment back; its support vectors are rows of train + valid.
 
     Raises:
         RunFolderError: the file is missing, damaged, or not a checkpoint of this run.

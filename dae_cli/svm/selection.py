@@ -10,12 +10,25 @@ training and validation rows together, and only then the test rows are seen.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
-from itertools import groupby, product
+from itertools import product
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dae_cli.config.schema import SvmSettings
-from dae_cli.svm.svm import Kernel
+from dae_cli.data.dataset import Dataset
+from dae_cli.models.corruption import Masking
+from dae_cli.svm.svm import Doubles, Kernel, Svm, basis, fit_on_matrix, square_basis
+from dae_cli.training.streams import Purpose, stream
+
+Result = TypeVar("Result")
+POLL_SECONDS = 0.1
+"""So that who asks to stop does not wait for the end of a trial."""
 
 REFINEMENTS = (10.0, 10**0.5, 10**0.25)
 GREATEST_DEGREE = 20  # as far as the authors went
@@ -50,7 +63,6 @@ class Trial:
         return 100 * self.n_wrong / self.n_valid
 
     def __str__(self) -> str:
-        """As a message tells it."""
         converged = "" if self.converged else ", not converged"
         return (
             f"{self.kernel} C {self.C:g}: {self.valid_error_percent:.2f} % on validation, "
@@ -58,36 +70,27 @@ class Trial:
         )
 
 
-TryKernel = Callable[[Kernel, Sequence[float]], Iterable[Trial]]
-"""Makes the trials of one kernel with several C, one after the other."""
+TryPoint = Callable[[Kernel, float], Trial]
+"""Makes the trial of a kernel and a C."""
 
 
-def search(try_kernel: TryKernel, settings: SvmSettings) -> tuple[Trial, ...]:
-    """Make every trial of the coarse grid, of what widens it, and of the finer look.
+def search(try_point: TryPoint, settings: SvmSettings) -> tuple[Trial, ...]:
+    """Make every trial of the coarse grid, of what widens it, and of the finer look, in this order.
 
     What is tried next depends on the trials before and on nothing else: whoever has the trials of
     a search can go through it again without training a machine.
-
-    Returns:
-        The trials in the order in which they were made.
     """
-    trials = _Trials(try_kernel)
-    trials.try_all(product(grid_kernels(settings), settings.penalties))
+    trials = _Trials(try_point)
+    degrees = settings.degrees if settings.kernel == "poly" else (Kernel.degree,)
+    parameters = product(settings.gammas, degrees, settings.offsets, settings.destructions)
+    kernels = [Kernel(settings.kernel, *each) for each in parameters]
+    trials.try_all(product(kernels, settings.penalties))
     if settings.widen:
         _widen(trials)
     if settings.refine:
         for factor in REFINEMENTS:
             _climb(trials, factor)
     return tuple(trials.by_point.values())
-
-
-def grid_kernels(svm: SvmSettings) -> tuple[Kernel, ...]:
-    """Return the kernels of the coarse grid."""
-    degrees = svm.degrees if svm.kernel == "poly" else (Kernel.degree,)
-    return tuple(
-        Kernel(svm.kernel, *parameters)
-        for parameters in product(svm.gammas, degrees, svm.offsets, svm.destructions)
-    )
 
 
 def best_of(trials: Iterable[Trial]) -> Trial:
@@ -101,16 +104,14 @@ def best_of(trials: Iterable[Trial]) -> Trial:
 class _Trials:
     """The trials of one search, each made once."""
 
-    def __init__(self, try_kernel: TryKernel) -> None:
-        self._try_kernel = try_kernel
+    def __init__(self, try_point: TryPoint) -> None:
+        self._try_point = try_point
         self.by_point: dict[Point, Trial] = {}
 
     def try_all(self, points: Iterable[Point]) -> None:
-        """Make the trials that were not made yet; those of one kernel share its matrix."""
-        new = sorted(set(points) - self.by_point.keys(), key=_order)
-        for kernel, group in groupby(new, key=lambda point: point[0]):
-            for trial in self._try_kernel(kernel, [C for _, C in group]):
-                self.by_point[trial.point] = trial
+        """Make the trials that were not made yet; those of one kernel, together."""
+        for point in sorted(set(points) - self.by_point.keys(), key=_order):
+            self.by_point[point] = self._try_point(*point)
 
     def best(self) -> Trial:
         """The best so far."""
@@ -180,3 +181,109 @@ def _order(point: Point) -> tuple[float, ...]:
 def _tidy(value: float) -> float:
     """A whole number of hundredths of a decade, in three digits: steps there and back meet."""
     return float(f"{10 ** round(math.log10(value), 2):.3g}")
+
+
+# Making the trials
+
+
+def run_interruptibly(work: Callable[[], Result], poll: Callable[[], None]) -> Result:
+    """Do `work` in a thread of its own, and call `poll` until it is done.
+
+    If `poll` raises, that ends the call; the thread goes on to the end of its work, which nobody
+    waits for, or to the end of the process. What `work` raises is raised here.
+    """
+    results: list[Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        poll()
+        thread.join(POLL_SECONDS)
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def training_images(dataset: Dataset, destruction: float, seed: int) -> NDArray[np.float32]:
+    """Return the rows that a chosen machine is trained on, (n, d): train, then valid.
+
+    A row's zeros are drawn once; those of a smaller destruction are among those of a larger one.
+    """
+    images = np.concatenate([dataset.train.as_float(), dataset.valid.as_float()])
+    Masking(destruction).corrupt(images, stream(seed, Purpose.SVM_CORRUPTION), out=images)
+    return images
+
+
+class SvmTrials:
+    """Trains on the rows of one data set; knows nothing of the test rows.
+
+    `poll` is called several times a second; what it raises ends the training.
+    """
+
+    def __init__(
+        self, dataset: Dataset, seed: int, poll: Callable[[], None] = lambda: None
+    ) -> None:
+        self._dataset, self._seed, self._poll = dataset, seed, poll
+        self._labels = np.concatenate([dataset.train.labels, dataset.valid.labels])
+        self._destruction: float | None = None
+        self._images = self._pairs = np.empty((0, 0), dtype=np.float32)
+        self._kernel: Kernel | None = None
+        self._matrices: tuple[Doubles, ...] = ()
+
+    def try_point(self, kernel: Kernel, C: float) -> Trial:
+        """Train on the training rows and count the validation rows."""
+        self._poll()
+        start = time.perf_counter()
+        if kernel != self._kernel:
+            self._compute_matrices(kernel)
+        among_train, to_valid = self._matrices
+        svm = self._fit(among_train, kernel, C)
+        labels = svm.vote(to_valid[:, svm.support] @ svm.weights + svm.biases)
+        return Trial(
+            kernel=kernel,
+            C=C,
+            n_wrong=int((labels != self._dataset.valid.labels).sum()),
+            n_valid=len(labels),
+            n_support=len(svm.support),
+            converged=svm.converged,
+            seconds=time.perf_counter() - start,
+        )
+
+    def train_on_all_rows(self, kernel: Kernel, C: float) -> Svm:
+        """Train once more, on training and validation rows together."""
+        self._poll()
+        self._prepare(kernel)
+        return self._fit(kernel.matrix(self._pairs), kernel, C)
+
+    def _fit(self, matrix: Doubles, kernel: Kernel, C: float) -> Svm:
+        """Train on the first rows, as many as the matrix has."""
+        images, labels = self._images[: len(matrix)], self._labels[: len(matrix)]
+        return run_interruptibly(
+            lambda: fit_on_matrix(matrix, images, labels, kernel, C), self._poll
+        )
+
+    def _compute_matrices(self, kernel: Kernel) -> None:
+        """The kernel of training rows with each other, and of clean validation rows with them."""
+        self._prepare(kernel)
+        n = len(self._dataset.train)
+        to_valid = self._pairs[n:, :n]
+        if kernel.destruction:
+            clean = self._dataset.valid.as_float()
+            to_valid = basis(kernel.kind, clean, self._images[:n]).astype(np.float32)
+        self._matrices = kernel.matrix(self._pairs[:n, :n]), kernel.matrix(to_valid)
+        self._kernel = kernel
+
+    def _prepare(self, kernel: Kernel) -> None:
+        """Compute what kernels of this destruction depend on: once, for all that come in a row."""
+        self._kernel, self._matrices = None, ()  # the memory is wanted
+        if self._destruction != kernel.destruction:
+            self._destruction = kernel.destruction
+            self._images = training_images(self._dataset, kernel.destruction, self._seed)
+            self._pairs = square_basis(kernel.kind, self._images)

@@ -189,10 +189,6 @@ class Svm:
             wrong[rows] = self.predict(split.as_float(rows)) != split.labels[rows]
         return wrong
 
-    def count_wrong(self, split: Split) -> int:
-        """How many rows of a split it labels wrongly; every row counts, once."""
-        return int(self.wrong_rows(split).sum())
-
 
 def fit_svm(images: Images, labels: Labels, kernel: Kernel, C: float) -> Svm:
     """Train on rows (n, d) with labels (n,).

@@ -80,12 +80,8 @@ def through_layers(
 
 def encode_rows(rows: Inputs, layer: Encoder, engine: Engine) -> FloatRows:
     """Encode all rows, uncorrupted."""
-    engine.prepare(layer)
-    hidden = len(layer.hidden_bias)
-    codes = host_zeros(engine, len(rows), hidden)
-    out = engine.zeros(min(CHUNK_ROWS, len(rows)), hidden)
-    for part, inputs in _chunks(rows, engine):
-        codes[part] = engine.encode(layer, inputs, out[: len(inputs)])
+    codes = host_zeros(engine, len(rows), len(layer.hidden_bias))
+    through_layers(rows, [layer], engine, codes.numpy())
     return FloatRows(codes)
 
 

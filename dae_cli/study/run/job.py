@@ -248,15 +248,15 @@ def expected_work(job: Job) -> float:
     """Return a number that grows with the time a run takes: about its multiplications."""
     experiment = job.experiment
     if isinstance(experiment, FilterExperiment):
-        weights = experiment.inputs * experiment.model.hidden[0]
-        return float(experiment.examples * weights * experiment.pretrain.epochs)
-    spec = spec_of(job.data.name)
-    rows = experiment.subset.train if experiment.subset else spec.n_train
-    if isinstance(experiment, SvmExperiment):
-        return float(SVM_STEPS * rows**2 * spec.n_classes * experiment.svm.coarse_trials)
-    widths = (spec.n_pixels, *experiment.model.hidden)
-    weights = sum(below * above for below, above in pairwise(widths))
-    return float(rows * weights * (experiment.pretrain.epochs + experiment.finetune.patience))
+        inputs, rows, epochs = experiment.inputs, experiment.examples, experiment.pretrain.epochs
+    else:
+        spec = spec_of(job.data.name)
+        inputs, rows = spec.n_pixels, experiment.subset.train if experiment.subset else spec.n_train
+        if isinstance(experiment, SvmExperiment):  # each step passes over all rows
+            return float(SVM_STEPS * rows**2 * spec.n_classes * experiment.svm.coarse_trials)
+        epochs = experiment.pretrain.epochs + experiment.finetune.patience
+    pairs = pairwise((inputs, *experiment.model.hidden))
+    return float(rows * epochs * sum(below * above for below, above in pairs))
 
 
 def checkpoint_seconds() -> float | None:

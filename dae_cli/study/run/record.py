@@ -86,19 +86,18 @@ class Status(RunRow):
     def _check_result(self) -> Self:
         if self.n_test is None:
             return self
-        if self.n_wrong is None or self.valid_error_percent is None or not self.n_test:
-            raise ValueError("expected n_test of 1 or more, n_wrong and valid_error_percent")
-        if self.n_wrong > self.n_test:
-            raise ValueError(f"n_wrong is {self.n_wrong}, more than n_test, {self.n_test}")
+        if not self.n_test or self.n_wrong is None or self.n_wrong > self.n_test:
+            raise ValueError(f"n_wrong is {self.n_wrong} of n_test {self.n_test}, expected a part")
         best, epochs = self.best_epoch, self.epochs
         if self.is_svm:
             fits = best is epochs is None and bool(self.trials and self.selected)
         else:
             fits = not self.selected and 1 <= (best or 0) <= (epochs or 0)
-        if not fits:
+        if not fits or self.valid_error_percent is None:
             raise ValueError(
-                f"best_epoch is {best}, epochs {epochs}, selected {self.selected!r}, trials "
-                f"{self.trials}: expected the first two of a network, or the others of an SVM"
+                f"valid_error_percent is {self.valid_error_percent}, best_epoch {best}, epochs "
+                f"{epochs}, selected {self.selected!r}, trials {self.trials}: expected the first, "
+                "and the next two of a network or the others of an SVM"
             )
         return self
 
@@ -271,15 +270,9 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
 
 def with_result(row: RunRow, n_test: int, n_wrong: int, **others: Any) -> RunRow:
     """Return a row with what was measured, and the verdict."""
-    counted = replace(
-        row,
-        n_test=n_test,
-        n_wrong=n_wrong,
-        test_error_percent=100.0 * n_wrong / n_test,
-        half_width_95=half_width_95(n_wrong, n_test),
-        **others,
-    )
-    return with_verdict(counted)
+    percent, half_width = 100.0 * n_wrong / n_test, half_width_95(n_wrong, n_test)
+    counted = replace(row, n_test=n_test, n_wrong=n_wrong, **others)
+    return with_verdict(replace(counted, test_error_percent=percent, half_width_95=half_width))
 
 
 def with_verdict(row: WithVerdict) -> WithVerdict:
@@ -297,9 +290,8 @@ def with_verdict(row: WithVerdict) -> WithVerdict:
 def failed(row: RunRow, error: str) -> RunRow:
     """Return the row of a failed run: no result, but the reason, on one line."""
     nothing: dict[str, Any] = dict.fromkeys(MEASURED)
-    return replace(
-        row, **nothing, selected="", verdict="", remark="", error=" ".join(error.split())
-    )
+    text = " ".join(error.split())
+    return replace(row, **nothing, selected="", verdict="", remark="", error=text)
 
 
 def lost_row(job: Job, error: str, command: str) -> RunRow:
@@ -318,7 +310,7 @@ def row_without_result(
     reference = job.reference if _is_comparable(experiment) else None
     paper = compared_with(reference, experiment.dataset, model, level) if reference else None
     numerics = env.numerics if env else NUMERICS_VERSION
-    row = RunRow(
+    return RunRow(
         cell=job.cell,
         run=job.name,
         dataset=experiment.dataset,
@@ -332,18 +324,13 @@ def row_without_result(
         paper_half_width_95=paper.half_width_95 if paper else None,
         paper_model=paper.model if paper else "",
         minutes=minutes,
+        device=env.devices if env else "",
+        engine=env.engine if env else "",
+        threads=env.threads if env else None,
+        versions=env.versions if env else "",
+        commit=env.commits if env else "",
         numerics=numerics,
         config_sha256=config_sha256(experiment, numerics),
-    )
-    if env is None:
-        return row
-    return replace(
-        row,
-        device=env.devices,
-        engine=env.engine,
-        threads=env.threads,
-        versions=env.versions,
-        commit=env.commits,
     )
 
 

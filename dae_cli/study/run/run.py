@@ -217,10 +217,7 @@ def _dataset(job: Job) -> Dataset:
 
 
 class CheckpointCallback(Callbacks):
-    """Saves the state of one run while it is trained, reports its progress, and ends it if asked.
-
-    It is ended by `Stopped`.
-    """
+    """Saves the state of one run while it is trained, and reports; raises Stopped if asked to."""
 
     def __init__(self, job: Job, watcher: Watcher, stop: StopRequest, status: StatusFile) -> None:
         self._job, self._watcher, self._stop, self._status = job, watcher, stop, status
@@ -244,17 +241,14 @@ class CheckpointCallback(Callbacks):
         return state
 
     def is_checkpoint_due(self) -> bool:
-        """Tell whether the last checkpoint is old, or the run is to stop."""
         return bool(self._stop.signal) or time.monotonic() - self._saved >= self._interval
 
     def on_checkpoint(self, state: TrainingState) -> None:
-        """Save; then end the run if it was asked to stop."""
         self.save(state)
         if self._stop.signal:
             raise Stopped
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Save if it is due; report the progress."""
         if self.is_checkpoint_due():
             self.on_checkpoint(state)
         if time.monotonic() - self._reported >= STATUS_SECONDS:
@@ -262,7 +256,6 @@ class CheckpointCallback(Callbacks):
             self._reported = time.monotonic()
 
     def on_phase_end(self, state: TrainingState) -> None:
-        """Save in any case."""
         self.on_checkpoint(state)
 
     def save(self, state: TrainingState) -> None:
@@ -277,7 +270,6 @@ class CheckpointCallback(Callbacks):
             self._interval = min(MOST_SECONDS, max(LEAST_SECONDS, seconds))
 
     def report(self, state: TrainingState, phase: str | None = None) -> None:
-        """Report the position to the watcher."""
         place = _position(state, self._experiment, phase)
         # A better validation error prolongs the run; the fraction that was reported stays.
         self._fraction = max(self._fraction, place.fraction)
@@ -351,15 +343,11 @@ def _thread_pools() -> ThreadpoolController:
 
 
 def use_one_thread() -> None:
-    """Make this process compute with one thread from now on, and the processes that it starts.
-
-    Workers are started with `one_thread_in_processes`, but call this as well: torch asks for its
-    own number, and a run in the command's own process has libraries that were loaded before.
-    """
+    """Make this process compute with one thread from now on, and the processes that it starts."""
     from threadpoolctl import threadpool_limits
 
     one_thread_in_processes()
-    threadpool_limits(limits=1)  # every BLAS and OpenMP that is here; for good, outside of a with
+    threadpool_limits(limits=1)  # of every library that is loaded; for good, outside of a with
     torch.set_num_threads(1)
     with suppress(RuntimeError):  # they have begun to work; none of ours uses them
         torch.set_num_interop_threads(1)

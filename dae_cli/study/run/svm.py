@@ -20,9 +20,8 @@ from dae_cli.study.run.job import CHECKPOINT, TRIALS, Job, Stopped
 from dae_cli.study.run.record import StatusFile
 from dae_cli.study.run.wrong_rows import remark_on, save_wrong_rows
 from dae_cli.svm.files import read_trials, save_svm, trials_csv
-from dae_cli.svm.selection import Trial, best_of, search
+from dae_cli.svm.selection import SvmTrials, Trial, best_of, search
 from dae_cli.svm.svm import Kernel, Svm
-from dae_cli.svm.trials import SvmTrials
 
 REFINED = 2.5
 """Trials of a whole search per trial of its coarse grid; a guess, from the eight data sets."""
@@ -43,18 +42,22 @@ class SvmRun:
         trials.csv is damaged.
         """
         job, settings = self._job, self._experiment
+        svms = SvmTrials(dataset, settings.seed, self._raise_if_stopped)
+        trials: list[Trial] = []
+
+        def try_point(kernel: Kernel, C: float) -> Trial:
+            trial = known.get((kernel, C))
+            trials.append(trial or svms.try_point(kernel, C))
+            if trial is None:
+                self._write(trials)
+                self._status.write("running")
+                self._report(trials)
+            return trials[-1]
+
         with self._stop.delay_signals():
             known = {trial.point: trial for trial in self._trials_so_far(dataset)}
-            svms = SvmTrials(
-                dataset,
-                settings.seed,
-                on_trial=self._on_trial,
-                poll=self._raise_if_stopped,
-                known=known,
-            )
-            trials = search(svms.try_kernel, settings.svm)
+            best = best_of(search(try_point, settings.svm))
             self._write(trials)
-            best = best_of(trials)
             svm = svms.train_on_all_rows(best.kernel, best.C)
             self._report(trials, phase="test")
             wrong = svm.wrong_rows(dataset.test)
@@ -69,11 +72,6 @@ class SvmRun:
             "trials": len(trials),
         }
 
-    def _on_trial(self, trials: Sequence[Trial]) -> None:
-        self._write(trials)
-        self._status.write("running")
-        self._report(trials)
-
     def _raise_if_stopped(self) -> None:
         if self._stop.signal:  # the trial in progress is lost
             with suppress(DaeError):
@@ -87,8 +85,7 @@ class SvmRun:
             self._write(())  # from here on the run can be resumed
             return ()
         kernel, sizes = self._experiment.svm.kernel, (len(dataset.train), len(dataset.valid))
-        known = read_trials(self._job.partial / TRIALS, kernel, *sizes)
-        if known:
+        if known := read_trials(self._job.partial / TRIALS, kernel, *sizes):
             self._report(known)
         return known
 
@@ -129,12 +126,9 @@ def replayed(experiment: SvmExperiment, trials: Sequence[Trial]) -> tuple[Trial,
     """
     known = {trial.point: trial for trial in trials}
 
-    def from_known(kernel: Kernel, Cs: Sequence[float]) -> Sequence[Trial]:
-        try:
-            return [known[kernel, C] for C in Cs]
-        except KeyError:
-            raise RunFolderError(
-                f"a search makes a trial of {kernel} that is not in {TRIALS}"
-            ) from None
+    def from_known(kernel: Kernel, C: float) -> Trial:
+        if trial := known.get((kernel, C)):
+            return trial
+        raise RunFolderError(f"a search makes a trial of {kernel} C {C:g} that is not in {TRIALS}")
 
     return search(from_known, experiment.svm)
