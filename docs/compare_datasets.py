@@ -314,7 +314,7 @@ def rect_img_svms(dataset: Dataset) -> Iterator[Row]:
         trials = SvmTrials(dataset, seed=0)
         best = best_of(search(trials.try_point, settings))
         say(best)
-        svm = trials.train_on_all_rows(best.kernel, best.C)
+        svm = trials.train_on_all_rows(*best.point)
         wrong, n = int(svm.wrong_rows(dataset.test).sum()), len(dataset.test)
         theirs = published["ICML 2008", dataset.name, model]
         numbers = (theirs, None, "ICML 2008", 100 * wrong / n, n, tolerance)

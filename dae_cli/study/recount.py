@@ -218,12 +218,12 @@ class Recount:
             return None
         columns["selected"] = selected_parameters(svm, experiment)
         if best is not None and best.point != (svm.kernel, svm.C):
-            best_machine = f"the best trial: {best.kernel} C {best.C:g}"
+            best_machine = f"the best trial: {best}"
             findings.compare(checkpoint, "machine", columns["selected"], best_machine)
         elif best is not None and self._env and self._env.cpu == cpu_name():
-            again = SvmTrials(dataset, experiment.seed).try_point(best.kernel, best.C)
+            again = SvmTrials(dataset, experiment.seed).try_point(*best.point)
             for name in ("n_wrong", "n_support", "converged"):
-                what = f"{best.kernel} C {best.C:g}: {name}"
+                what = f"{best.point[0]} C {best.penalty:g}: {name}"
                 had, now = getattr(best, name), getattr(again, name)
                 findings.compare(trials_csv, what, had, now, " (trained again)")
         wrong = svm.wrong_rows(dataset.test)

@@ -13,17 +13,19 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import product
-from typing import TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
 
 from dae_cli.config.schema import SvmSettings
+from dae_cli.csvfile import Exact, from_0, number, written
 from dae_cli.data.dataset import Dataset
 from dae_cli.models.corruption import Masking
-from dae_cli.svm.svm import Doubles, Kernel, Svm, basis, fit_on_matrix, square_basis
+from dae_cli.svm.svm import Doubles, Kernel, Kind, Svm, basis, fit_on_matrix, square_basis
 from dae_cli.training.streams import Purpose, stream
 
 Result = TypeVar("Result")
@@ -37,35 +39,41 @@ GAMMAS, CS, DEGREES = (1e-6, 1e3), (1e-9, 1e6), (1, GREATEST_DEGREE)
 
 Point = tuple[Kernel, float]
 """A kernel and a C."""
+_above_0 = number("a number above 0", lambda value: 0 < value < math.inf)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One kernel and C, trained on the training rows, counted on the validation rows."""
+    """trials.csv: a machine trained on the training rows and counted on the validation rows."""
 
-    kernel: Kernel
-    C: float
+    SPARSE: ClassVar = {"nu": "0.0", "offset": "1.0"}
+
+    kernel: Kind
+    nu: Annotated[Exact, number("a number from 0 to below 1", lambda value: 0 <= value < 1)]
+    gamma: Annotated[Exact, _above_0]
+    degree: int | None
+    """None for the kernel rbf."""
+    offset: Annotated[Exact, from_0]
+    penalty: Annotated[Exact, _above_0]
+    """C."""
     n_wrong: int
-    n_valid: int
+    valid_error_percent: float
     n_support: int
-    converged: bool
-    seconds: float = field(default=0.0, compare=False)
+    converged: Literal["true", "false"]
+    seconds: Annotated[float, from_0, written("{:.2f}".format)] = field(compare=False)
     """What it took here; says nothing of the machine that came out."""
 
     @property
     def point(self) -> Point:
         """The kernel and the C."""
-        return self.kernel, self.C
-
-    @property
-    def valid_error_percent(self) -> float:
-        """Validation rows labelled wrongly, in percent."""
-        return 100 * self.n_wrong / self.n_valid
+        degree = self.degree or Kernel.degree
+        return Kernel(self.kernel, self.gamma, degree, self.offset, self.nu), self.penalty
 
     def __str__(self) -> str:
-        converged = "" if self.converged else ", not converged"
+        kernel, C = self.point
+        converged = "" if self.converged == "true" else ", not converged"
         return (
-            f"{self.kernel} C {self.C:g}: {self.valid_error_percent:.2f} % on validation, "
+            f"{kernel} C {C:g}: {self.valid_error_percent:.2f} % on validation, "
             f"{self.n_support} support vectors{converged}"
         )
 
@@ -98,7 +106,7 @@ def best_of(trials: Iterable[Trial]) -> Trial:
 
     Of several the one with the smallest C, then ν, degree, gamma and offset.
     """
-    return min(trials, key=lambda t: (t.n_wrong, t.C, _order((t.kernel, 0.0))))
+    return min(trials, key=lambda t: (t.n_wrong, t.penalty, _order(t.point)))
 
 
 class _Trials:
@@ -246,13 +254,18 @@ class SvmTrials:
         among_train, to_valid = self._matrices
         svm = self._fit(among_train, kernel, C)
         labels = svm.vote(to_valid[:, svm.support] @ svm.weights + svm.biases)
+        n_wrong = int((labels != self._dataset.valid.labels).sum())
         return Trial(
-            kernel=kernel,
-            C=C,
-            n_wrong=int((labels != self._dataset.valid.labels).sum()),
-            n_valid=len(labels),
+            kernel=kernel.kind,
+            nu=kernel.destruction,
+            gamma=kernel.gamma,
+            degree=kernel.degree if kernel.kind == "poly" else None,
+            offset=kernel.coef0,
+            penalty=C,
+            n_wrong=n_wrong,
+            valid_error_percent=100 * n_wrong / len(labels),
             n_support=len(svm.support),
-            converged=svm.converged,
+            converged="true" if svm.converged else "false",
             seconds=time.perf_counter() - start,
         )
 

@@ -58,7 +58,7 @@ class SvmRun:
             known = {trial.point: trial for trial in self._trials_so_far(dataset)}
             best = best_of(search(try_point, settings.svm))
             self._write(trials)
-            svm = svms.train_on_all_rows(best.kernel, best.C)
+            svm = svms.train_on_all_rows(*best.point)
             self._report(trials, phase="test")
             wrong = svm.wrong_rows(dataset.test)
             save_wrong_rows(job.partial, wrong)
