@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from dae_cli.config.schema import SvmExperiment, SvmKernel
-from dae_cli.csvfile import column_texts, read_rows, rows_to_csv
+from dae_cli.csvfile import read_rows, rows_to_csv
 from dae_cli.data.dataset import Dataset
 from dae_cli.errors import RunFolderError
 from dae_cli.svm.selection import GREATEST_DEGREE, Point, Trial, training_images
@@ -56,7 +56,6 @@ def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tu
 
 
 def _check(trial: Trial, kernel: SvmKernel, n_train: int, n_valid: int, percent: str) -> None:
-    texts = column_texts(trial)
     fits, degrees = trial.degree is None, "nothing"
     if kernel == "poly":
         fits, degrees = 1 <= (trial.degree or 0) <= GREATEST_DEGREE, f"from 1 to {GREATEST_DEGREE}"
@@ -65,11 +64,11 @@ def _check(trial: Trial, kernel: SvmKernel, n_train: int, n_valid: int, percent:
         ("kernel", trial.kernel == kernel, repr(kernel)),
         ("degree", fits, degrees),
         ("n_wrong", 0 <= trial.n_wrong <= n_valid, f"from 0 to {n_valid}"),
-        ("valid_error_percent", texts["valid_error_percent"] == percent, of_rows),
+        ("valid_error_percent", trial.valid_error_percent == float(percent), of_rows),
         ("n_support", 1 <= trial.n_support <= n_train, f"from 1 to {n_train}"),
     ):
         if not is_possible:
-            raise ValueError(f"{name} is {texts[name][:40]!r}, expected {expected}")
+            raise ValueError(f"{name} is '{getattr(trial, name)}', expected {expected}")
 
 
 _Positive = Annotated[float, Field(gt=0)]

@@ -70,7 +70,7 @@ class Pixels:
         return len(self._split)
 
     def gather(self, chosen: Indices, out: Array) -> None:
-        """Write the chosen rows' greys into `out`, (m, width), the array of a `HostBuffer`."""
+        """Write the chosen rows into `out`, (m, width), the array of a `HostBuffer`."""
         self._greys.into(chosen, out)
 
     def chunk(self, start: int, stop: int) -> Tensor:
@@ -91,12 +91,10 @@ class FloatRows:
         return len(self.values)
 
     def gather(self, chosen: Indices, out: Array) -> None:
-        """Copy the chosen rows into `out`, (m, width), the array of a `HostBuffer`."""
         padded = np.lib.stride_tricks.as_strided(out, (len(out), self._padded.shape[1]))
         np.take(self._padded, chosen, axis=0, out=padded, mode="clip")
 
     def chunk(self, start: int, stop: int) -> Tensor:
-        """Return rows in order, (stop - start, width), on the CPU."""
         return self.values[start:stop]
 
 
@@ -111,7 +109,6 @@ class ArrayRows:
         return len(self._values)
 
     def chunk(self, start: int, stop: int) -> Tensor:
-        """Return rows in order, (stop - start, width), on the CPU."""
         return torch.from_numpy(np.array(self._values[start:stop], dtype=np.float32, order="C"))
 
 
@@ -166,17 +163,11 @@ class Minibatches(Generic[B]):
     def draw(
         self, order: Indices, noise: Noise, start: int
     ) -> Iterator[tuple[B, B | None, GeneratorState | None]]:
-        """Draw the minibatches of an epoch, from number `start` on.
+        """Draw the minibatches of an epoch, whose rows are presented in `order`, from `start` on.
 
-        Args:
-            order: all rows of the epoch, in the order in which they are presented.
-            noise: the generator of the corruption or the Gibbs chain, as it was when the first of
-                these minibatches was to be drawn; None where there is none.
-            start: minibatches of the epoch that were presented before.
-
-        Yields:
-            A minibatch; the one after it, None after the last; and what the generator's state was
-            before the latter was drawn.
+        `noise` is the generator of the corruption or the Gibbs chain, as it was when the first of
+        these minibatches was to be drawn. Yields a minibatch; the one after it, None after the
+        last; and what the generator's state was before the latter was drawn.
         """
         starts = range(start * self._batch_size, len(order), self._batch_size)
         parts = [order[first : first + self._batch_size] for first in starts]
@@ -207,7 +198,6 @@ class DenoisingBuffer:
         self.batch = DenoisingBatch(self._clean.tensor, self._corrupted.tensor)
 
     def fill(self, chosen: Indices, noise: Noise) -> None:
-        """Gather the chosen rows and corrupt them."""
         assert noise is not None
         self._inputs.gather(chosen, self._clean.array)
         self._corruption.corrupt(self._clean.array, noise, self._corrupted.array)
@@ -229,7 +219,6 @@ class GibbsBuffer:
         self.batch = GibbsBatch(self._clean.tensor, [u.tensor for u in self._uniforms])
 
     def fill(self, chosen: Indices, noise: Noise) -> None:
-        """Gather the chosen rows and draw the uniform numbers, in the order of their use."""
         assert noise is not None
         self._inputs.gather(chosen, self._clean.array)
         self._clean.send()
@@ -248,7 +237,6 @@ class LabelledBuffer:
         self.batch = LabelledBatch(self._clean.tensor, self._targets.tensor)
 
     def fill(self, chosen: Indices, noise: Noise) -> None:
-        """Gather the chosen rows and their targets."""
         self._inputs.gather(chosen, self._clean.array)
         self._targets.array[:] = self._onehot[chosen]
         self._clean.send()

@@ -80,34 +80,24 @@ class TrainingRun:
         self._engine, self._callbacks = engine, callbacks
 
     def train(self, dataset: Dataset) -> None:
-        """Pretrain and fine-tune, as far as it is still to be done.
-
-        Raises:
-            DivergedError: the cost or a parameter was not finite.
-        """
+        """Pretrain and fine-tune, as far as it is still to be done; raises DivergedError."""
         self.pretrain(Pixels(dataset.train, self._experiment.pretrain.batch_size))
         self.finetune(dataset)
 
     def pretrain(self, inputs: Inputs) -> None:
-        """Train every layer that is not yet trained, the lowest one on the inputs.
-
-        Raises:
-            DivergedError: the cost or a parameter was not finite.
-        """
+        """Train every layer that is not yet trained, the lowest one on the inputs."""
         state = self.state
         if state.phase != "pretrain":
             return
-        for trained in state.layers[: state.layer]:
-            inputs = encode_rows(inputs, trained, self._engine)
-        while state.phase == "pretrain":
-            trained = state.layers[state.layer]
-            self._pretrain_layer(inputs)
-            state.layer, state.epoch = state.layer + 1, 0
-            if state.layer == len(state.layers):
-                state.phase = "finetune"
-            self._callbacks.on_phase_end(state)
-            if state.phase == "pretrain":
-                inputs = encode_rows(inputs, trained, self._engine)
+        for number, layer in enumerate(state.layers, start=1):
+            if number > state.layer:
+                self._pretrain_layer(inputs)
+                state.layer, state.epoch = number, 0
+                if number == len(state.layers):
+                    state.phase = "finetune"
+                self._callbacks.on_phase_end(state)
+            if number < len(state.layers):
+                inputs = encode_rows(inputs, layer, self._engine)
 
     def _pretrain_layer(self, inputs: Inputs) -> None:
         state, settings, seed = self.state, self._experiment.pretrain, self._experiment.seed
@@ -137,11 +127,7 @@ class TrainingRun:
             layer.chains = None
 
     def finetune(self, dataset: Dataset) -> None:
-        """Train the whole network until patience or epochs run out.
-
-        Raises:
-            DivergedError: the cost or a parameter was not finite.
-        """
+        """Train the whole network until patience or epochs run out."""
         state, experiment = self.state, self._experiment
         assert isinstance(experiment, Experiment)
         settings = experiment.finetune
@@ -251,12 +237,10 @@ class _CostSum:
         self._on_device = torch.zeros((), dtype=dtype, device=device)
 
     def add(self, cost: float | Tensor) -> None:
-        """Add the cost of a minibatch."""
         if isinstance(cost, Tensor) and cost.device.type != "cpu":
             self._on_device.add_(cost)
         else:
             self.on_cpu += float(cost)
 
     def value(self) -> float:
-        """Return the sum so far."""
         return self.on_cpu + self._on_device.item()

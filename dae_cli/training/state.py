@@ -32,7 +32,6 @@ from dae_cli.models.rbm import Rbm
 from dae_cli.tensors import open_tensors, save_tensors
 from dae_cli.training.streams import Purpose, stream
 
-FORMAT: Literal[2] = 2
 Count = Annotated[int, Field(ge=0)]
 Phase = Literal["pretrain", "finetune", "done"]
 Word = Annotated[int, Field(ge=0, lt=2**64)]
@@ -241,7 +240,7 @@ def save_checkpoint(path: Path, state: TrainingState, expected: Expected) -> Non
     """Write a state whole or not at all; raises OutputError."""
     place = {name: getattr(state, name) for name in _Position.PLACE}
     position = _Position(
-        format=FORMAT, experiment=expected.experiment, data_sha256=expected.data_sha256, **place
+        format=2, experiment=expected.experiment, data_sha256=expected.data_sha256, **place
     )
     tensors = {name: t.detach().cpu().numpy() for name, t in state.tensors().items()}
     save_tensors(path, position, tensors)

@@ -3,9 +3,7 @@
 Engines agree within the rounding of float32, not to the bit. So a run keeps its engine and its
 kind of device, whatever the default is where it is resumed, and a finished run does not stand for
 one of another engine. Decided before any worker starts: results do not depend on their number.
-
-Engines are imported when one is needed: torch takes a second, and a command that finds all its runs
-done needs none.
+torch, which takes a second, is imported when an engine is needed.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,17 +44,9 @@ def reuse_pretraining(job: Job, runs: Path, now: Environment) -> str | None:
     It is of a run whose settings before fine-tuning, seed, data, numerics, engine, device,
     versions and processor are the same: the run comes out bit for bit as without.
 
-    Args:
-        job: the run; its folder to work in is there.
-        runs: the folder with the finished runs, or the cache of a search.
-        now: what the run would be computed with.
-
-    Returns:
-        The name of the run it was taken from, whose environment.json is then in the new run's
-        folder; None, and nothing written, where there is no such run.
-
-    Raises:
-        OutputError: it cannot be written.
+    `runs` is the folder with the finished runs, or the cache of a search; `now` what the run would
+    be computed with. Returns the name of the run it was taken from, whose environment.json is then
+    in the new run's folder; None, and nothing written, where there is none. Raises OutputError.
     """
     experiment = job.experiment
     if job.from_start or not isinstance(experiment, Experiment) or not experiment.pretrain.epochs:
@@ -123,14 +116,11 @@ def _pretrained(
 # Done again
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """The filters at one moment of learning."""
+class Snapshot(NamedTuple):
+    """The filters at one moment of learning, (units, d), after so many examples."""
 
     presentations: int
-    """Examples presented until then."""
     weights: NDArray[np.float32]
-    """(units, d)."""
 
 
 @dataclass
@@ -144,12 +134,10 @@ class _Watch(Callbacks):
     _steps: int = 0
 
     def is_checkpoint_due(self) -> bool:
-        """Count the step, and tell whether its weights are wanted."""
         self._steps += 1
         return self._steps in self.wanted
 
     def on_checkpoint(self, state: TrainingState) -> None:
-        """Copy the weights."""
         epochs, steps = divmod(self._steps, -(-self.rows // self.batch_size))
         # The last minibatch of an epoch may be short.
         presented = epochs * self.rows + steps * self.batch_size

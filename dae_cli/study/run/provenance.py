@@ -143,8 +143,7 @@ def commit() -> str:
     """Return the commit of the checkout that the package lies in; empty where it lies in none.
 
     With -dirty if there are changes: of tracked files outside results/, and new ones where code and
-    experiments lie; what a command wrote elsewhere changes nothing. Where git fails,
-    `unknown (why)`.
+    experiments lie. Where git fails, `unknown (why)`.
     """
     if not (_ROOT / ".git").exists():
         return ""

@@ -114,21 +114,17 @@ _STATUS = TypeAdapter(Status)
 
 
 def read_status(folder: Path) -> Status:
-    """Read status.json of a run folder.
-
-    Raises:
-        RunFolderError: it is missing or damaged.
-    """
+    """Read status.json of a run folder; raises RunFolderError: it is missing or damaged."""
 
     def parse(content: bytes) -> Status:
         return _STATUS.validate_json(to_json(_migrated(from_json(content))), strict=True)
 
-    return read_json(folder / STATUS, parse)
+    return _read_json(folder / STATUS, parse)
 
 
 def read_environment(folder: Path) -> Environment:
     """Read environment.json of a run folder; raises RunFolderError as `read_status` does."""
-    return read_json(folder / ENVIRONMENT, Environment.model_validate_json)
+    return _read_json(folder / ENVIRONMENT, Environment.model_validate_json)
 
 
 def _migrated(record: Any) -> Any:
@@ -146,12 +142,7 @@ def _migrated(record: Any) -> Any:
     return described | of_data | result | record
 
 
-def read_json(path: Path, parse: Callable[[bytes], T]) -> T:
-    """Read a small JSON file, which `parse` makes a checked object of.
-
-    Raises:
-        RunFolderError: it is missing, too large, or not what `parse` takes.
-    """
+def _read_json(path: Path, parse: Callable[[bytes], T]) -> T:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
