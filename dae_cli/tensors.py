@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from dae_cli.errors import RunFolderError, plain
-from dae_cli.files import is_text, write_whole
+from dae_cli.files import write_whole
 
 Header = TypeVar("Header", bound=BaseModel)
 Spec = tuple[str, Sequence[int]]
@@ -45,15 +45,14 @@ class TensorFile(Generic[Header]):
         Raises:
             ValueError: there are others than expected, or one holds a number that is not finite.
         """
-        for name in expected:
+        if unknown := [name for name in self.specs if name not in expected]:
+            raise ValueError(f"it has {unknown[0][:80]!r}, which this run has not")
+        for name, (wanted, sizes) in expected.items():
             if name not in self.specs:
                 raise ValueError(f"it lacks {name}")
-        for name, (dtype, shape) in self.specs.items():
-            if name not in expected:
-                raise ValueError(f"it has {name[:80]!r}, which this run has not")
-            wanted = expected[name][0], list(expected[name][1])
-            if (dtype, shape) != wanted:
-                raise ValueError(f"{name} is {dtype} {shape}, expected {wanted[0]} {wanted[1]}")
+            dtype, shape = self.specs[name]
+            if (dtype, shape) != (wanted, list(sizes)):
+                raise ValueError(f"{name} is {dtype} {shape}, expected {wanted} {list(sizes)}")
         for name in expected:
             # Copied out of the file's mapping: there they lie at any address, on which the last
             # bit of a product of matrices may depend.
@@ -72,8 +71,6 @@ def open_tensors(path: Path, schema: type[Header]) -> Iterator[TensorFile[Header
     Raises:
         RunFolderError: the file is missing, damaged, or not a checkpoint of this run.
     """
-    if not is_text(path):
-        raise RunFolderError(f"{path}: is not UTF-8, which checkpoints need; rename its folder")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             header = schema.model_validate_json((file.metadata() or {})["dae"])

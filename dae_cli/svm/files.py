@@ -29,7 +29,6 @@ MAX_BYTES = 10_000_000
 
 
 def trials_csv(trials: Sequence[Trial]) -> str:
-    """Return trials.csv."""
     return rows_to_csv(trials, Trial)
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import field, replace
+from functools import partial
 from itertools import product
 from typing import Annotated, ClassVar, Literal, TypeVar
 
@@ -94,10 +95,9 @@ def search(try_point: TryPoint, settings: SvmSettings) -> tuple[Trial, ...]:
     kernels = [Kernel(settings.kernel, *each) for each in parameters]
     trials.try_all(product(kernels, settings.penalties))
     if settings.widen:
-        _widen(trials)
-    if settings.refine:
-        for factor in REFINEMENTS:
-            _climb(trials, factor)
+        trials.improve(trials.wider)
+    for factor in REFINEMENTS if settings.refine else ():
+        trials.improve(partial(_neighbours, factor=factor))
     return tuple(trials.by_point.values())
 
 
@@ -121,34 +121,31 @@ class _Trials:
         for point in sorted(set(points) - self.by_point.keys(), key=_order):
             self.by_point[point] = self._try_point(*point)
 
-    def best(self) -> Trial:
-        """The best so far."""
-        return best_of(self.by_point.values())
+    def improve(self, points: Callable[[Point], Iterable[Point]]) -> None:
+        """Make the trials that the best one leads to, as long as one of them is better."""
+        while True:
+            before = best_of(self.by_point.values())
+            self.try_all(points(before.point))
+            if best_of(self.by_point.values()).n_wrong == before.n_wrong:
+                return
 
-
-def _widen(trials: _Trials) -> None:
-    """Add rows beyond the edges that the best lies at, as long as there is a better one there."""
-    while True:
-        before = trials.best()
-        kernel, C = before.point
-        kernels = {k for k, _ in trials.by_point}
-        Cs = {c for _, c in trials.by_point}
-        wider = set()
+    def wider(self, best: Point) -> Iterable[Point]:
+        """Return rows beyond the edges that the best lies at."""
+        kernel, C = best
+        kernels, Cs = {k for k, _ in self.by_point}, {c for _, c in self.by_point}
+        beyond = set()
         for gamma in _beyond(kernel.gamma, {k.gamma for k in kernels}, 10, GAMMAS):
-            wider |= {replace(k, gamma=_tidy(gamma)) for k in kernels}
+            beyond |= {replace(k, gamma=_tidy(gamma)) for k in kernels}
         if kernel.kind == "poly":
             for degree in _beyond(kernel.degree, {k.degree for k in kernels}, 1.5, DEGREES):
-                wider |= {replace(k, degree=round(degree)) for k in kernels}
+                beyond |= {replace(k, degree=round(degree)) for k in kernels}
         more = [_tidy(c) for c in _beyond(C, Cs, 10, CS)]
-        trials.try_all([*product(wider, Cs), *product(kernels, more)])
-        if trials.best().n_wrong == before.n_wrong:
-            return
+        return [*product(beyond, Cs), *product(kernels, more)]
 
 
 def _beyond(
     best: float, values: Collection[float], factor: float, limits: tuple[float, float]
 ) -> list[float]:
-    """The values beyond the edges that the best lies at, as far as the limits allow."""
     low, high = limits
     beyond = []
     if best == min(values) > low:
@@ -158,16 +155,8 @@ def _beyond(
     return beyond
 
 
-def _climb(trials: _Trials, factor: float) -> None:
-    """Look around the best, and go on from the better one as long as there is one."""
-    while True:
-        before = trials.best()
-        trials.try_all(_neighbours(before.point, factor))
-        if trials.best().n_wrong == before.n_wrong:
-            return
-
-
 def _neighbours(point: Point, factor: float) -> list[Point]:
+    """The points around one, a factor away in gamma, in C and in both, and the next degrees."""
     kernel, C = point
     steps = (1 / factor, 1.0, factor)
     near = [

@@ -139,7 +139,6 @@ class HostBuffer:
         self.array: Array = self._host.numpy()
 
     def send(self) -> None:
-        """Bring what was written to the tensor's device."""
         if self._host is not self.tensor:
             self.tensor.copy_(self._host)
 

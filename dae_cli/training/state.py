@@ -63,13 +63,11 @@ class GeneratorState:
 
     @classmethod
     def of(cls, random: np.random.Generator) -> GeneratorState:
-        """Return the state of a generator."""
         state: Any = random.bit_generator.state
         a, b, c, d = state["state"]["state"].tolist()
         return cls((a, b, c, d), state["has_uint32"], state["uinteger"])
 
     def restore(self, random: np.random.Generator) -> None:
-        """Put a generator into this state."""
         random.bit_generator.state = {
             "bit_generator": "SFC64",
             "state": {"state": np.array(self.words, dtype=np.uint64)},

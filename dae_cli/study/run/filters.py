@@ -85,7 +85,6 @@ def measures_of(weights: NDArray[np.float32], dataset: str) -> list[UnitMeasures
 
 
 def first_filters(folder: Path, dataset: str) -> Filters:
-    """Return the filters that are shown of a run."""
     filters = as_shown(run_filters(folder), dataset)
     return replace(filters, weights=filters.weights[: TILES[0] * TILES[1]])
 

@@ -1,15 +1,8 @@
 """One run to be made: its name, its folder, and the files in it.
 
-A run works in `NAME.partial`; the folder is renamed to `NAME` when all files are written:
-
-    config.yaml   status.json   metrics.csv   checkpoint.safetensors
-    environment.json   filters.png   wrong_rows.npy
-
-An SVM has trials.csv in place of metrics.csv, and no filters. What is trained for its filters alone
-has filters.csv in place of wrong_rows.npy.
-
-The name ends with a digest of the resolved config, the content of the data and the version of the
-numerics: another config, other data or other numerics make another run.
+A run works in `NAME.partial`; the folder is renamed to `NAME` when all files are written, which
+docs/results.md lists. The name ends with a digest of the resolved config, the content of the data
+and the version of the numerics: others of these make another run.
 """
 
 from __future__ import annotations
@@ -75,7 +68,6 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The run folder's name."""
         return self.folder.name
 
     @property
@@ -90,7 +82,6 @@ class Job:
 
     @property
     def is_svm(self) -> bool:
-        """Whether an SVM is selected, or a network trained."""
         return isinstance(self.experiment, SvmExperiment)
 
     def state(self) -> RunState:
@@ -152,7 +143,6 @@ class PlannedRun:
 
     @property
     def label(self) -> str:
-        """Cell and seed, for messages."""
         return f"{self.job.cell}, seed {self.job.experiment.seed}"
 
     def accepts(self, engine: str) -> bool:
@@ -220,10 +210,8 @@ def is_run_name(text: str) -> bool:
 
 def default_out(study: str, overrides: Sequence[str]) -> Path:
     """Return results/STUDY, or a folder of its own for a trial with changed settings."""
-    if not overrides:
-        return Path("results") / study
     digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:6]
-    return Path("results") / f"{study}-{digest}"
+    return Path("results") / (f"{study}-{digest}" if overrides else study)
 
 
 def default_runs(resolved: ResolvedExperiment) -> Path:
@@ -271,5 +259,4 @@ def checkpoint_seconds() -> float | None:
 
 
 def with_seed(experiment: AnyExperiment, seed: int) -> AnyExperiment:
-    """Return the experiment with another seed."""
     return experiment.model_copy(update={"seed": seed})

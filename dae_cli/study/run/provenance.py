@@ -101,7 +101,6 @@ class Environment(_Strict):
 
     @property
     def devices(self) -> str:
-        """The device of every session."""
         return " / ".join(dict.fromkeys(session.device for session in self.sessions))
 
 

@@ -103,7 +103,6 @@ class Status(RunRow):
 
     @property
     def is_svm(self) -> bool:
-        """Whether the result is that of an SVM."""
         return self.trials is not None
 
 
@@ -242,11 +241,7 @@ def has_settings(config: Path, experiment: AnyExperiment) -> bool:
 
 
 def done_row(job: Job, status: Status, env: Environment) -> RunRow:
-    """Return the row of a finished run; its provenance is that of environment.json.
-
-    Raises:
-        RunFolderError: the status has no result, or that of another kind of model.
-    """
+    """Return the row of a finished run; raises RunFolderError where its status has no result."""
     row = row_without_result(job, env, status.minutes)
     if isinstance(job.experiment, FilterExperiment):
         return row
