@@ -149,7 +149,7 @@ def _read_json(path: Path, parse: Callable[[bytes], T]) -> T:
             raise ValueError(f"larger than {MAX_BYTES} bytes")
         return parse(content)
     except FileNotFoundError:
-        raise RunFolderError(f"{path.parent}: not a run folder (there is no {path.name})") from None
+        raise RunFolderError(f"{path}: no such file: not a run folder") from None
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
         problem = "; ".join(map(_problem, details[:_MOST_PROBLEMS]))
