@@ -13,6 +13,8 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import field, replace
 from functools import partial
 from itertools import product
@@ -189,23 +191,19 @@ def run_interruptibly(work: Callable[[], Result], poll: Callable[[], None]) -> R
     If `poll` raises, that ends the call; the thread goes on to the end of its work, which nobody
     waits for, or to the end of the process. What `work` raises is raised here.
     """
-    results: list[Result] = []
-    errors: list[BaseException] = []
+    future: Future[Result] = Future()
 
     def run() -> None:
         try:
-            results.append(work())
+            future.set_result(work())
         except BaseException as error:
-            errors.append(error)
+            future.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    while thread.is_alive():
+    threading.Thread(target=run, daemon=True).start()
+    while True:
         poll()
-        thread.join(POLL_SECONDS)
-    if errors:
-        raise errors[0]
-    return results[0]
+        with suppress(TimeoutError):
+            return future.result(POLL_SECONDS)
 
 
 def training_images(dataset: Dataset, destruction: float, seed: int) -> NDArray[np.float32]:

@@ -169,14 +169,15 @@ class Minibatches(Generic[B]):
         last; and what the generator's state was before the latter was drawn.
         """
         starts = range(start * self._batch_size, len(order), self._batch_size)
-        parts = [order[first : first + self._batch_size] for first in starts]
-        upcoming = self._filled(0, parts[0], noise) if parts else None
-        for number, _ in enumerate(parts, start=1):
-            assert upcoming is not None
-            batch, upcoming = upcoming, None
+        filled = (
+            self._filled(number % 2, order[first : first + self._batch_size], noise)
+            for number, first in enumerate(starts)
+        )
+        upcoming = next(filled, None)
+        while upcoming is not None:
+            batch = upcoming
             state = None if noise is None else GeneratorState.of(noise)
-            if number < len(parts):
-                upcoming = self._filled(number % 2, parts[number], noise)
+            upcoming = next(filled, None)
             yield batch, upcoming, state
 
     def _filled(self, which: int, chosen: Indices, noise: Noise) -> B:
