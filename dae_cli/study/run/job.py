@@ -30,7 +30,7 @@ from dae_cli.config.schema import (
 )
 from dae_cli.config.study_schema import Reference
 from dae_cli.data.dataset import Prepared
-from dae_cli.data.datasets import is_drawn, spec_of
+from dae_cli.data.datasets import spec_of
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.errors import ConfigError
 from dae_cli.files import HeldError, file_lock, sweep, unwritable
@@ -90,15 +90,6 @@ class Job:
             return "done"
         checkpoint = TRIALS if self.is_svm else CHECKPOINT
         return "stopped" if (self.partial / checkpoint).exists() else "new"
-
-    def missing_files(self) -> list[str]:
-        """Return which files of a whole run are not where it works."""
-        files = [CONFIG, ENVIRONMENT, TRIALS if self.is_svm else METRICS, CHECKPOINT, STATUS]
-        if isinstance(self.experiment, FilterExperiment):
-            files.append(FILTERS_CSV)
-        if not self.is_svm and is_drawn(self.experiment.dataset):
-            files.append(RUN_FILTERS)
-        return [name for name in files if not (self.partial / name).exists()]
 
     def is_held(self) -> bool:
         """Tell whether another process is making this run."""

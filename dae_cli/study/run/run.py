@@ -126,8 +126,9 @@ def _make(
         row = row_without_result(job, env, status.minutes())
         row = with_result(row, **result) if result else row
         status.write("done", row)
-        if missing := job.missing_files():
-            raise RunFolderError(f"{job.partial}: somebody removed {', '.join(missing)} meanwhile")
+        for name in (CONFIG, ENVIRONMENT, CHECKPOINT):
+            if not (job.partial / name).exists():
+                raise RunFolderError(f"{job.partial}: somebody removed {name} meanwhile")
         job.partial.rename(job.folder)
         force_folder_to_disk(job.folder.parent)
         return row
