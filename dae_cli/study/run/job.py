@@ -44,8 +44,6 @@ RUNS, SHEETS = "runs", "filters"
 """The folders of runs and of sheets of filters."""
 SECONDS_VARIABLE = "DAE_CHECKPOINT_SECONDS"
 """In the environment: seconds between two checkpoints, however long they take to write."""
-SVM_STEPS = 100
-"""Training an SVM takes about so many passes over its kernel matrix for each class."""
 
 RunState = Literal["new", "stopped", "done"]
 
@@ -231,8 +229,8 @@ def expected_work(job: Job) -> float:
     else:
         spec = spec_of(job.data.name)
         inputs, rows = spec.n_pixels, experiment.subset.train if experiment.subset else spec.n_train
-        if isinstance(experiment, SvmExperiment):  # each step passes over all rows
-            return float(SVM_STEPS * rows**2 * spec.n_classes * experiment.svm.coarse_trials)
+        if isinstance(experiment, SvmExperiment):  # 100 passes over the kernel matrix, about
+            return 100.0 * rows**2 * spec.n_classes * experiment.svm.coarse_trials
         epochs = experiment.pretrain.epochs + experiment.finetune.patience
     pairs = pairwise((inputs, *experiment.model.hidden))
     return float(rows * epochs * sum(below * above for below, above in pairs))
