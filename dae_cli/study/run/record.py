@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -172,8 +173,11 @@ class StatusFile:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._start = time.monotonic()
-        # Read at once: whatever fails from here on must not lose the time the run took before.
-        self._minutes_before = minutes_so_far(job)
+        self._minutes_before = 0.0
+        if job.state() == "stopped":
+            # Read at once: whatever fails from here on must not lose the time the run took before.
+            with suppress(RunFolderError):
+                self._minutes_before = read_status(job.partial).minutes
 
     def minutes(self) -> float:
         """Return the time the run has taken, all its sessions together."""
@@ -189,14 +193,6 @@ class StatusFile:
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         write_json(self._job.partial / STATUS, status, make_folder=False)
-
-
-def minutes_so_far(job: Job) -> float:
-    """Return the time a stopped run has taken; 0 where its folder does not tell."""
-    try:
-        return read_status(job.partial).minutes if job.state() == "stopped" else 0.0
-    except RunFolderError:
-        return 0.0
 
 
 # The row of a run
@@ -284,7 +280,7 @@ def lost_row(job: Job, error: str, command: str) -> RunRow:
     """Return the row of a run whose process is gone, or that cannot be made."""
     device, engine = ("cpu", LIBSVM) if job.is_svm else (job.device, job.engine)
     env = environment(device, engine, 1, command)
-    return failed(row_without_result(job, env, minutes_so_far(job)), error)
+    return failed(row_without_result(job, env, StatusFile(job).minutes()), error)
 
 
 def row_without_result(
