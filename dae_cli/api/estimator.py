@@ -33,8 +33,7 @@ from dae_cli.config.messages import KeyPath, Problem, config_error, errors_of, p
 from dae_cli.config.reader import Document, Place, merge, read_value
 from dae_cli.config.rules import contradictions
 from dae_cli.config.schema import Experiment, LossKind
-from dae_cli.data.content import BEYOND
-from dae_cli.data.dataset import Dataset, Split
+from dae_cli.data.dataset import BEYOND, Dataset, Split
 from dae_cli.data.datasets import OwnDataset
 from dae_cli.data.own.content import drawn_rows
 from dae_cli.data.own.declaration import Declaration, OwnFacts

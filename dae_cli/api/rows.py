@@ -16,10 +16,9 @@ from dae_cli.config.schema import AnyExperiment, FilterExperiment
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.datasets import PHOTOGRAPHS, DatasetSpec, OwnDataset, known_spec, spec_of
-from dae_cli.data.own.content import are_whole, split_rows
+from dae_cli.data.own.content import Scaling, are_whole, prepare_own, split_rows
 from dae_cli.data.own.files import SPLITS, OwnRows, named_file
-from dae_cli.data.own.further import Scaling, read_further, rows_of_run, scaling_of
-from dae_cli.data.own.prepare import prepare_own
+from dae_cli.data.own.further import read_further, rows_of_run, scaling_of
 from dae_cli.errors import DataError
 from dae_cli.study.counting import finished_run, recorded_data
 from dae_cli.training.evaluation import CHUNK_ROWS
@@ -95,8 +94,8 @@ def parts_of_file(path: Path, experiment: AnyExperiment, note: Note) -> list[Par
     else:
         rows = read_further(path, dataset, inputs, note)
     parts = []
+    scaling = scaling_of(dataset, rows["train"], note)
     for split, one in ((split, rows[split]) for split in SPLITS if len(rows.get(split, ()))):
-        scaling = scaling_of(dataset, one, note)
         blocks = partial(_scaled, one, scaling)
         labels = None if one.labels is None else _plain(one.labels)
         parts.append(Part(split, len(one), labels, blocks))

@@ -24,7 +24,7 @@ from dae_cli.config.schema import (
     SvmExperiment,
     as_pretrained,
 )
-from dae_cli.data.content import BEYOND
+from dae_cli.data.dataset import BEYOND
 from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset, known_spec, spec_of
 from dae_cli.data.own.further import columns_trained_on
 from dae_cli.errors import ConfigError, DataError, RunFolderError

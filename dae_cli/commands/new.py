@@ -99,9 +99,9 @@ def _read(
     data: Path, declared: Path, label_name: str | None, unlabelled: bool, image: list[int]
 ) -> tuple[DatasetSpec, Declaration, Mapping[str, str]]:
     """What the data are, as far as they say it, and that they can be read so."""
+    from dae_cli.data.own.content import note_if_large, read_own
     from dae_cli.data.own.files import sources_of  # numpy and pandas
     from dae_cli.data.own.inference import infer_declaration
-    from dae_cli.data.own.prepare import note_if_large, read_own
 
     note_if_large([*sources_of(data)], lambda text: typer.echo(text, err=True))
     declaration, why = infer_declaration(data, declared.parent, label_name, unlabelled, image)

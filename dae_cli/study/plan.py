@@ -138,12 +138,12 @@ def prepare_each(
             reasons[name] = str(error)
             watcher.note(f"{name} cannot be had; its cells are left out")
             continue
-        if foreseen.prepared is None:
-            reasons[name] = foreseen.source
-            watcher.note(f"{name}: {foreseen.source}")
+        if isinstance(foreseen, str):
+            reasons[name] = foreseen
+            watcher.note(f"{name}: {foreseen}")
         else:
-            prepared[name] = foreseen.prepared
-            watcher.note(_with_source(foreseen.prepared))
+            prepared[name] = foreseen
+            watcher.note(_with_source(foreseen))
     if reasons and not prepared and not dry:
         raise DownloadError("\n".join(dict.fromkeys(reasons.values())))
     return prepared, tuple(

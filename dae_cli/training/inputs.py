@@ -20,7 +20,7 @@ from torch import Tensor
 
 from dae_cli.config.schema import Experiment, FilterExperiment, SvmExperiment
 from dae_cli.data.dataset import Dataset, Greys, Prepared, Split
-from dae_cli.data.natural import FilterImages, PatchSettings, load_images
+from dae_cli.data.photographs import FilterImages, PatchSettings, load_images
 from dae_cli.engines.engine import Engine
 from dae_cli.models.autoencoder import DenoisingBatch
 from dae_cli.models.corruption import Corruption
