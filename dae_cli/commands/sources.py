@@ -14,8 +14,8 @@ from dae_cli.config.saved_settings import SETTINGS, read_settings, require_fit
 from dae_cli.config.study_schema import read_study_file
 from dae_cli.errors import ConfigError, DaeError, RunFolderError, some
 from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
-from dae_cli.study.run.folder import run_folder as named_run
 from dae_cli.study.run.job import RUNS, default_out, is_run_name
+from dae_cli.study.run.record import run_folder as named_run
 
 
 def results_of(
@@ -145,5 +145,5 @@ def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
 
 
 def run_folder(source: str) -> Path:
-    """As `study.run.folder.run_folder`; which of several runs is taken is said on stderr."""
+    """As `study.run.record.run_folder`; which of several runs is taken is said on stderr."""
     return named_run(source, lambda text: typer.echo(text, err=True))
