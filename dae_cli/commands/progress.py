@@ -18,7 +18,7 @@ from rich.table import Column
 from rich.text import Text
 
 from dae_cli.commands.tables import interval, minutes
-from dae_cli.study.progress import Position, Silent
+from dae_cli.study.progress import Position, Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.job import Job
 
@@ -51,7 +51,7 @@ def progress_display(*, quiet: bool = False, single: bool = False) -> Iterator[D
             yield lines
 
 
-class Display(Silent):
+class Display(Watcher):
     """Knows the runs by name and how many are over; shows nothing."""
 
     def __init__(self, single: bool = False) -> None:

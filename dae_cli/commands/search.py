@@ -327,8 +327,8 @@ def _hint_at_outdated_results(study: str, folder: Path) -> None:
         folder: that may have results of it.
     """
     from dae_cli.config.experiments import resolve_study
-    from dae_cli.study.earlier_rows import EarlierRows
     from dae_cli.study.plan import Plan
+    from dae_cli.study.results_folder import EarlierRows
     from dae_cli.study.run.job import default_out
 
     with suppress(DaeError):  # a damaged runs.csv is not the search's concern

@@ -60,10 +60,7 @@ def _study_and_folder(
     folder = out or default_out(target.name, overrides)
     if (out or overrides) and target.file is None and (folder / SETTINGS).is_file():
         return _named_and_recorded_study(target, folder, overrides), folder
-    resolved = resolve_study(source, overrides)
-    if out or overrides:
-        _require_fit_of_rows(resolved, folder, overrides)
-    return resolved, folder
+    return resolve_study(source, overrides), folder
 
 
 def _neither_study_nor_results(source: str, path: Path, error: ConfigError) -> DaeError:
@@ -119,16 +116,6 @@ def _require_fit_of_study(recorded: ResolvedStudy, folder: Path, overrides: Sequ
     cells = {cell.cell: cell.experiment for cell in recorded.all_cells}
     remedy = f"leave --set out: {SETTINGS} tells what the folder was made with"
     require_fit(cells, overrides, folder, remedy)
-
-
-def _require_fit_of_rows(study: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
-    """As far as rows and runs show the settings of a folder that records none."""
-    from dae_cli.study.earlier_rows import recorded_settings
-
-    if (folder / RUNS_CSV).is_file():
-        known = recorded_settings(study, folder, read_results(folder / RUNS_CSV, RunRow))
-        remedy = "give the --set that the folder was made with, or its own folder with --out"
-        require_fit(known, overrides, folder, remedy)
 
 
 @dataclass(frozen=True)

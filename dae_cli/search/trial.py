@@ -23,7 +23,7 @@ from dae_cli.machine import version_of
 from dae_cli.search.plan import CellSearch, SearchPlan
 from dae_cli.search.trials import Trial, end_trial, errors_by_epoch, trials_of
 from dae_cli.stopping import StopRequest
-from dae_cli.study.progress import Silent, Watcher
+from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import TrialRow, TrialState
 from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped, metrics_csv
 from dae_cli.study.run.job import METRICS, RUNS, Job, Unfinished, config_sha256
@@ -147,7 +147,7 @@ class _TrialCallback(CheckpointCallback):
     def __init__(
         self, plan: SearchPlan, trial: Trial, stop: StopRequest, status: StatusFile
     ) -> None:
-        super().__init__(trial, Silent(), stop, status)
+        super().__init__(trial, Watcher(), stop, status)
         self._cache = plan.pretrained
         self._pruner = _MedianPruner(plan, trial.search)
 
