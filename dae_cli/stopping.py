@@ -111,8 +111,7 @@ class StopRequest:
 class WorkerStopRequest(StopRequest):
     """In a worker process: SIGTERM asks to stop, however often it comes.
 
-    What the terminal sends to all its processes is left to the command, which decides, and ends
-    who takes too long.
+    What the terminal sends to all its processes is left to the command, which decides.
     """
 
     def __init__(self) -> None:

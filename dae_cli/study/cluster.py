@@ -17,9 +17,9 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -58,18 +58,6 @@ class WorkerMismatchError(ConfigError):
     """A worker cannot take part (exit code 2); the message names it."""
 
 
-@dataclass(frozen=True)
-class Requirements:
-    """What the command asks of each worker."""
-
-    versions: str
-    """Of all that must be the same in every process that makes jobs of one study."""
-    packages: tuple[str, ...]
-    """Whose versions are among them."""
-    lock: Path
-    """A file in the folder of the jobs, whose lock the command holds."""
-
-
 # The command's end
 
 
@@ -81,7 +69,8 @@ class Cluster:
         self._data_dir = data_dir.absolute() if data_dir else None
         self._topic = f"dae-{secrets.token_hex(8)}"
         self._progress: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
-        self._required: Requirements | None = None
+        self._required: tuple[dict[str, str], Path] | None = None
+        """Versions, and a file in the jobs' folder whose lock the command holds."""
         self.lock = ExitStack()
         """Of the file by which the workers know the folder; who leaves it removes the file."""
         self._running: dict[str, tuple[Job, Make, Any]] = {}
@@ -118,11 +107,10 @@ class Cluster:
         """
         lock = hidden(folder.absolute() / f"cluster-{secrets.token_hex(8)}", LOCK)
         self.lock.enter_context(file_lock(lock))
-        names = ("torch", *packages)
-        self._required = Requirements(_versions_here(names), names, lock)
+        self._required = _versions_here(("torch", *packages)), lock
         with self._or_lost():
-            answers = self._client.run(_mismatch, self._required, on_error="return")
-        if unfit := [f"{worker}: {_text(why)}" for worker, why in sorted(answers.items()) if why]:
+            answers = self._client.run(_mismatch, *self._required, on_error="return")
+        if unfit := [f"{worker}: {why}" for worker, why in sorted(answers.items()) if why]:
             raise WorkerMismatchError("\n".join(unfit))
 
     def start(self, job: Job, make: Make) -> None:
@@ -130,13 +118,14 @@ class Cluster:
         absolute = replace(job, data=replace(job.data, path=job.data.path.absolute()))
         # Pickled, so that the worker itself imports nothing for it, torch least of all.
         local = partial(_make_with_local_data, pickle.dumps(make), self._data_dir)
+        assert self._required
         with self._or_lost():
             future = self._client.submit(
                 _make_on_worker,
                 absolute,
                 local,
-                self._required,
                 self._topic,
+                *self._required,
                 key=f"{job.name}-{secrets.token_hex(4)}",
                 pure=False,
             )
@@ -174,7 +163,7 @@ class Cluster:
             time.sleep(0.1)
 
     def close(self) -> None:
-        """Let the workers know that no job is wanted any longer, so that they stop them."""
+        """Let the workers know that no job is wanted any longer."""
         for _, _, future in self._running.values():
             future.release()
         self._running.clear()
@@ -225,12 +214,6 @@ class Cluster:
             f"the connection to the Dask scheduler {self._address} is lost; the runs keep their "
             "checkpoints, and the same command goes on from there when the scheduler is back"
         )
-
-
-def _text(answer: object) -> str:
-    if isinstance(answer, ModuleNotFoundError):
-        return f"cannot import {answer.name}; install dae in the environment of the workers"
-    return f"{type(answer).__name__}: {answer}" if isinstance(answer, Exception) else str(answer)
 
 
 # The connection
@@ -329,22 +312,26 @@ async def _identity(address: str) -> dict[str, Any]:
 # The worker's end
 
 
-def _versions_here(packages: tuple[str, ...]) -> str:
-    """Return the versions of this process; the packages are not imported for it."""
-    ours = f"numerics {NUMERICS_VERSION}, commit {known(commit()) or INSTALLED}"
-    others = (f"{name} {version_of(name)}" for name in packages)
-    return ", ".join([f"dae {dae_cli.__version__} ({ours})", *others])
+def _versions_here(packages: Iterable[str]) -> dict[str, str]:
+    """Return what must be the same in all processes that make jobs of one study.
+
+    The packages are not imported for it.
+    """
+    commit_here = known(commit()) or INSTALLED
+    ours = f"{dae_cli.__version__} (numerics {NUMERICS_VERSION}, commit {commit_here})"
+    return {**{name: version_of(name) for name in packages}, "dae": ours}
 
 
-def _mismatch(required: Requirements) -> str:
+def _mismatch(versions: Mapping[str, str], lock: Path) -> str:
     """Return why this process cannot make jobs for the command; empty if it can."""
-    if (here := _versions_here(required.packages)) != required.versions:
-        return f"has {here}, the command has {required.versions}; install the same on both"
-    folder = required.lock.parent
-    if not required.lock.exists():
+    for name, here in _versions_here(versions).items():
+        if here != versions[name]:
+            return f"has {name} {here}, the command has {versions[name]}; install the same on both"
+    folder = lock.parent
+    if not lock.exists():
         return f"does not see {folder}; choose a folder that all machines share with --out"
     try:
-        with file_lock(required.lock):
+        with file_lock(lock):
             return f"does not see the command's lock in {folder}; its file system must have locks"
     except HeldError:
         return ""
@@ -352,7 +339,9 @@ def _mismatch(required: Requirements) -> str:
         return f"cannot write where the results are: {error}"
 
 
-def _make_on_worker(job: Job, make: Make, required: Requirements, topic: str) -> Any:
+def _make_on_worker(
+    job: Job, make: Make, topic: str, versions: Mapping[str, str], lock: Path
+) -> Any:
     """Make a job as soon as this worker makes no other, and return its result.
 
     Not wanted here any longer, the job ends with a checkpoint and is `Unfinished`.
@@ -378,7 +367,7 @@ def _make_on_worker(job: Job, make: Make, required: Requirements, topic: str) ->
             return Unfinished(job.name, "stopped")
     try:
         # The command has asked before, but workers come and go.
-        if why := _mismatch(required):
+        if why := _mismatch(versions, lock):
             raise DaeError(why)
         # A nanny starts its workers as daemons, to which multiprocessing denies children.
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]

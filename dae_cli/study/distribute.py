@@ -35,24 +35,19 @@ def distribute(
 ) -> Generator[tuple[Job, R | Unfinished | Killed], None, None]:
     """Make jobs, at most `workers` at a time, and yield each with its result when it ends.
 
-    It ends when all jobs have, or when `stop.signal` is set and all that were going have saved a
-    checkpoint: look at `stop.signal` afterwards. Jobs whose process is asked to stop by somebody
-    else, such as a scheduler, set it as well. Meanwhile the first signal is delayed;
-    of jobs in this process, only where `make` does that.
-
-    A job whose process is killed goes on from its checkpoint in the end, when there are no others;
-    killed again, its result is `Killed`. From the first kill on there is one place fewer.
-    A caller that closes the generator, or is interrupted again, ends all processes at once.
+    It ends when all jobs have, or when `stop.signal` is set (by a signal, which is delayed
+    meanwhile, by the caller, or since a process was asked to stop by somebody else) and all that
+    were going have saved a checkpoint: look at it afterwards. A killed job goes on from its
+    checkpoint when there are no others; killed again, its result is `Killed`. From the first kill
+    on there is one place fewer. Closing the generator ends all processes at once.
 
     Args:
-        jobs: asked for the next one only when there is a place for it. None: none can be made now,
-            but perhaps later, since others are at it. Each job comes once, by its name.
-        make: can be pickled (a function of a module, or a `partial` of one), and so can what it
-            returns; looks at the request to stop now and then. Returns `Unfinished` where it was
-            stopped ("stopped", with a checkpoint) or another process makes the job ("held"). What
-            it raises ends everything here; on a cluster, DaeError means that its worker is unfit.
-        workers: with one, and no cluster, jobs are made in this process, one after the other.
-        stop: set by signals, or by the caller, such as when the time is over.
+        jobs: each once, by its name, and asked for only when there is a place for it. None: none
+            can be made now, but perhaps later, since others are at it.
+        make: can be pickled, and so can what it returns: `Unfinished` where it was stopped, or
+            another process makes the job. What it raises ends everything here.
+        workers: with one, and no cluster, jobs are made in this process, where `make` delays
+            signals.
 
     Raises:
         DaeError: no process can be started, or the cluster cannot do it.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dae_cli.csvfile import column_texts
-from dae_cli.data.dataset import Origin, Prepared
+from dae_cli.data.dataset import Prepared
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.figures.style import load_matplotlib
 from dae_cli.stopping import Interrupted, StopRequest
@@ -75,11 +75,9 @@ def run_plan(
     is making are left to it, and waited for at the end.
 
     Raises:
-        OutputError: results cannot be written.
-        RunFolderError: what is there is no study's, or a run cannot go on with its engine.
         Interrupted: the command was asked to stop; every run has saved a checkpoint.
-        WorkerMismatchError: a worker of the cluster cannot take part.
-        ClusterError: the cluster is gone.
+        DaeError: results cannot be read or written, a run cannot go on with its engine, or the
+            cluster cannot make the runs.
     """
     start = time.monotonic()
     _prepare(plan, force, watcher, cluster)
@@ -256,11 +254,7 @@ def _make_runs(
 ) -> Generator[RunRow | Unfinished, None, None]:
     """Make runs, at most `workers` at a time, and yield what each came to when it ends.
 
-    The results do not depend on where they are made. A failed run does not stop the others.
-
-    Raises:
-        Interrupted: the command was asked to stop, and all runs have saved a checkpoint.
-        DaeError: no process can be started, or the cluster cannot do it.
+    A failed run does not stop the others. Raises Interrupted when asked to stop.
     """
     stop = StopRequest(lambda: watcher.note(STOPPING))
     ended = distribute(
@@ -318,9 +312,9 @@ class _StudyResults:
         self._own[row.cell, row.run] = row
 
     def add_new(self, row: RunRow) -> None:
-        """Add the row of a run that has just ended, and save it: at once, or with others.
+        """Add the row of a run that has just ended; save it at once, or later with others.
 
-        A killed command loses nothing by it: the run's folder says the same.
+        A killed command loses nothing by that: the run's folder says the same.
         """
         self.add(row)
         self._unsaved.append(row)
@@ -351,9 +345,7 @@ class _StudyResults:
     def _locked(self) -> Iterator[list[RunRow]]:
         """Hold the lock of the tables; yield all rows, in the order of the table, to be written.
 
-        Raises:
-            RunFolderError: another command has added rows that would be lost.
-            HeldError: another command does not come to an end.
+        Raises RunFolderError if another command has added rows that would be lost.
         """
         path = self._plan.out / RUNS_CSV
         with tables_lock(self._plan.out):
@@ -395,16 +387,15 @@ class _StudyResults:
         if not (folder / STATUS).exists():
             return with_verdict(row)
         cell = next(cell for cell in plan.study.all_cells if cell.cell == row.cell)
-        origin: Origin = "original" if row.data_origin == "original" else "regenerated"
-        data = Prepared(row.dataset, folder, origin, row.data_sha256, "", row.trust)
+        # Origin and trust are those that the folder records.
+        data = Prepared(row.dataset, folder, "original", row.data_sha256, "", row.trust)
         try:
             experiment = with_seed(cell.experiment, row.seed)
             current = row_of(Job(row.cell, experiment, data, folder, reference=cell.reference))
         except RunFolderError as error:
             return row if row.error else failed(row, str(error))
-        planned = next((p for p in plan.runs if p.job.name == row.run), None)
-        accepted = planned is None or planned.accepts(current.engine)
-        return row if row.error and not accepted else current
+        refused = any(p.job.name == row.run and not p.accepts(current.engine) for p in plan.runs)
+        return row if row.error and refused else current
 
 
 def _stamp_of(path: Path) -> tuple[int, ...] | None:
