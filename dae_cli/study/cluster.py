@@ -68,7 +68,7 @@ class Cluster:
         self._client, self._address, self._watcher = client, address, watcher
         self._data_dir = data_dir.absolute() if data_dir else None
         self._topic = f"dae-{secrets.token_hex(8)}"
-        self._progress: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+        self._progress: SimpleQueue[bytes] = SimpleQueue()
         self._required: tuple[dict[str, str], Path] | None = None
         """Versions, and a file in the jobs' folder whose lock the command holds."""
         self.lock = ExitStack()
@@ -84,7 +84,8 @@ class Cluster:
         for worker, threads in self._workers.items():
             if threads > 1:
                 watcher.note(f"{worker}: has {threads} threads, of which one is used")
-        client.subscribe_topic(self._topic, self._hear)
+        # It is called in another thread.
+        client.subscribe_topic(self._topic, lambda event: self._progress.put(event[1]))
 
     @property
     def size(self) -> int:
@@ -99,11 +100,7 @@ class Cluster:
     def require(self, folder: Path, *packages: str) -> None:
         """Make sure that every worker sees the jobs' folder, its locks too, and has the versions.
 
-        Those of dae, torch and the packages that jobs need besides.
-
-        Raises:
-            WorkerMismatchError: some do not; the message names each.
-            ClusterError: the scheduler is gone.
+        Those of dae, torch and the packages that jobs need besides. Raises WorkerMismatchError.
         """
         lock = hidden(folder.absolute() / f"cluster-{secrets.token_hex(8)}", LOCK)
         self.lock.enter_context(file_lock(lock))
@@ -134,18 +131,15 @@ class Cluster:
     def results(self, seconds: float) -> Iterator[tuple[Job, Any]]:
         """Wait for news, at most so many seconds; yield the jobs that ended, and their results.
 
-        A job whose worker ended before it, or is lost, is given to another one.
-
-        Raises:
-            WorkerMismatchError: a worker cannot do it, such as one that came later.
-            ClusterError: the scheduler is gone.
+        A job whose worker ended before it, or is lost, is given to another one. Raises
+        WorkerMismatchError where a worker cannot do it, such as one that came later.
         """
         self._look_after()
         ended = [entry for entry in self._running.values() if entry[2].status != "pending"]
         if not ended:
             time.sleep(seconds)
         while not self._progress.empty():
-            receive(self._progress.get(), self._watcher)
+            receive(pickle.loads(self._progress.get()), self._watcher)
         for job, make, future in ended:
             del self._running[job.name]
             result = self._result(future)
@@ -168,10 +162,6 @@ class Cluster:
             future.release()
         self._running.clear()
 
-    def _hear(self, event: tuple[float, bytes]) -> None:
-        """Take a message of progress; called in another thread."""
-        self._progress.put(pickle.loads(event[1]))
-
     def _result(self, future: Any) -> Any:
         """Return the result of a task that has ended; None if it is lost."""
         from distributed.scheduler import KilledWorker
@@ -190,9 +180,9 @@ class Cluster:
 
     def _look_after(self) -> None:
         """Look who works here, and whether the scheduler is there."""
-        if self._client.status != "running":
-            raise self._lost()
         with self._or_lost():
+            if self._client.status != "running":
+                raise ConnectionError
             now = dict(self._client.nthreads())
         if self._workers and not now:
             self._watcher.note(f"{self._address}: no worker is left; waiting for one")
@@ -206,14 +196,11 @@ class Cluster:
         try:
             yield
         except (OSError, TimeoutError, CancelledError) as error:
-            raise self._lost() from error
-
-    def _lost(self) -> ClusterError:
-        self.stop()
-        return ClusterError(
-            f"the connection to the Dask scheduler {self._address} is lost; the runs keep their "
-            "checkpoints, and the same command goes on from there when the scheduler is back"
-        )
+            self.stop()
+            raise ClusterError(
+                f"the connection to the Dask scheduler {self._address} is lost; the runs keep "
+                "their checkpoints, and the same command goes on when the scheduler is back"
+            ) from error
 
 
 # The connection
@@ -344,10 +331,8 @@ def _make_on_worker(
 ) -> Any:
     """Make a job as soon as this worker makes no other, and return its result.
 
-    Not wanted here any longer, the job ends with a checkpoint and is `Unfinished`.
-
-    Raises:
-        WorkerMismatchError: this worker cannot make the job.
+    Not wanted here any longer, the job ends with a checkpoint and is `Unfinished`. Raises
+    WorkerMismatchError.
     """
     from distributed import get_worker
 
@@ -387,11 +372,7 @@ def _make_on_worker(
 def _make_with_local_data(
     pickled: bytes, data_dir: Path | None, job: Job, watcher: Watcher, stop: StopRequest
 ) -> Any:
-    """Make a job with the data that this machine has.
-
-    Raises:
-        DaeError: it has other data, or not the engine.
-    """
+    """Make a job with the data that this machine has; DaeError: it has others, or no engine."""
     from dae_cli.engines.engine import chosen_device, engine_for
 
     engine_for(job.engine, chosen_device(job.device))
@@ -402,10 +383,8 @@ def _make_with_local_data(
 def _local_data(data: Prepared, data_dir: Path | None) -> Prepared:
     """Return the same content as this machine has it: in the shared cache, or prepared here.
 
-    Photographs are those that a path names on every machine, or those that dae comes with.
-
-    Raises:
-        DataError: what can be had here has another digest, or nothing can.
+    Photographs are those that a path names on every machine, or those that dae comes with. Raises
+    DataError where what can be had has another digest, or nothing can.
     """
     if data.name != PHOTOGRAPHS:
         entry = sound_entry(data.path, spec_of(data.name))

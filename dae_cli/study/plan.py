@@ -68,8 +68,7 @@ def plan_study(
 
     Raises:
         ConfigError: the device or the engine is not there.
-        DataError: data files cannot be used.
-        DownloadError: no data set can be had.
+        DataError, DownloadError: data files cannot be used; no data set can be had.
     """
     check_choice(engine, device)
     prepared, lacking = prepare_each(study.cells, options, watcher, dry=dry)
@@ -95,12 +94,7 @@ def plan_run(
     options: DataOptions,
     watcher: Watcher,
 ) -> PlannedRun:
-    """Prepare the data of one experiment and plan its run, in a folder of `out`.
-
-    Raises:
-        ConfigError: the device or the engine is not there.
-        DataError: the data set cannot be had.
-    """
+    """Prepare the data of one experiment and plan its run, in a folder of `out`; see plan_study."""
     check_choice(engine, device)
     experiment = resolved.experiment if seed is None else with_seed(resolved.experiment, seed)
     data = prepare_any(experiment.dataset, options, watcher)
@@ -112,12 +106,7 @@ def prepare_each(
 ) -> tuple[dict[str, Prepared], tuple[Lacking, ...]]:
     """Prepare the data sets of cells, or only say how they would be had.
 
-    Returns:
-        Each data set by its name, and which cells have none.
-
-    Raises:
-        DataError: files cannot be used.
-        DownloadError: there is none that can be had.
+    Returns each data set by its name, and which cells have none; raises as `plan_study` does.
     """
     prepared: dict[str, Prepared] = {}
     reasons: dict[str, str] = {}
@@ -146,11 +135,7 @@ def prepare_each(
 
 
 def prepare_any(name: str, options: DataOptions, watcher: Watcher) -> Prepared:
-    """Make sure of a data set or of photographs, and report where they come from.
-
-    Raises:
-        DataError: it cannot be had.
-    """
+    """Make sure of a data set or of photographs, and report where they come from."""
     prepared = prepare(name, options, watcher.note)
     _note_source(prepared, watcher)
     return prepared

@@ -52,9 +52,7 @@ CellState = Literal["none", "failed", "done"]
 def check_writable(out: Path) -> None:
     """Make sure, before anything is computed, that results can be written to a folder.
 
-    Raises:
-        RunFolderError: it cannot be made or written to, or its path is not text.
-        NameTooLongError: its path is too long.
+    Raises RunFolderError, or NameTooLongError.
     """
     if not is_text(out):
         raise RunFolderError(f"{out}: is not UTF-8, which checkpoints need; choose --out")
@@ -72,11 +70,7 @@ def check_writable(out: Path) -> None:
 
 
 def runs_csv_of(study: str, out: Path, overrides: Sequence[str] = ()) -> Path:
-    """Return the path of a study's runs.csv in its folder of results.
-
-    Raises:
-        RunFolderError: there are no results of the study in the folder.
-    """
+    """Return the path of runs.csv in a study's folder of results; RunFolderError: there is none."""
     path = out / RUNS_CSV
     if path.is_file():
         return path
@@ -91,12 +85,7 @@ def runs_csv_of(study: str, out: Path, overrides: Sequence[str] = ()) -> Path:
 
 @contextmanager
 def tables_lock(out: Path) -> Iterator[None]:
-    """Be the only process that writes the tables and figures of a results folder.
-
-    Raises:
-        HeldError: another one does not come to an end.
-        OutputError: the folder is read-only.
-    """
+    """Be the only process that writes the tables and figures of a results folder."""
     with file_lock(out / ".tables.lock", wait=TABLES_SECONDS):
         for folder in (out, out / SHEETS):
             sweep(folder)
@@ -107,11 +96,7 @@ def tables_lock(out: Path) -> Iterator[None]:
 
 
 def cell_states(study: ResolvedStudy, results: Path) -> dict[str, CellState]:
-    """Return by cell whether runs.csv has a result of its settings, with whatever seed.
-
-    Raises:
-        RunFolderError: runs.csv is not one that dae wrote.
-    """
+    """Return by cell whether runs.csv has a result of its settings, with whatever seed."""
     states: dict[str, CellState] = {cell.cell: "none" for cell in study.cells}
     rows = read_results(results / RUNS_CSV, RunRow)
     for cell in study.cells:
@@ -149,14 +134,8 @@ class EarlierRows:
     They were written by earlier commands, or by one that shares the folder. They stay if their
     settings are still what the study says and their data are the same: results of other settings
     or data are never mixed in. A row that another version of the numerics computed stays until the
-    run of its cell and seed has one of this version.
-
-    Args:
-        plan: what a command asks for.
-        newer: cells and names of runs that have a newer row; cells may share a run.
-
-    Raises:
-        RunFolderError: runs.csv is not one that dae wrote.
+    run of its cell and seed has one of this version. `newer` has cells and names of runs that have
+    a newer row; cells may share a run.
     """
 
     def __init__(self, plan: Plan, newer: Collection[tuple[str, str]] = ()) -> None:
@@ -209,23 +188,14 @@ class EarlierRows:
         return [row for row in leaving if not is_reference(row, reference)]
 
     def require_none_lost(self) -> None:
-        """Make sure that no row is lost which the user has not given up.
-
-        Raises:
-            RunFolderError: one would be.
-        """
+        """Raise RunFolderError if a row would be lost which the user has not given up."""
         if not self._plan.replaces:
             self._refuse(
                 self.lost, "choose another folder with --out, or give these rows up with --replace"
             )
 
     def require_all_stay(self) -> None:
-        """Make sure that no row would leave the tables of a command that makes no run.
-
-        Raises:
-            RunFolderError: runs.csv has rows of other settings or numerics.
-            ConfigError: settings.yaml is not as dae writes it.
-        """
+        """Raise RunFolderError if a row would leave the tables, of a command that makes no run."""
         name, out, report = self._plan.study.name, self._plan.out, ""
         if self._gone and (saved := _saved_settings(out)) and saved != self._cells:
             report = f"dae report {label(out)} reports them with their own settings; "
