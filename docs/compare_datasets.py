@@ -12,7 +12,7 @@ import argparse
 import csv
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.datasets import DATASETS, DatasetSpec
 from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.data.user_files import find_user_files
-from dae_cli.figures.filters import filter_sheet
+from dae_cli.figures.filters import filter_sheet, tiles_of
+from dae_cli.figures.sheets import Panel, lay_out
 from dae_cli.files import write_text
 from dae_cli.study.paper import paper_numbers
 from dae_cli.study.run.filters import as_shown
@@ -363,6 +364,19 @@ def draw_sheet(path: Path, dataset: Dataset, genuine: Genuine) -> None:
     sheet.save(path, about)
 
 
+def draw_overview(path: Path, images: Mapping[str, Array]) -> None:
+    """One genuine image of each set in a row, its name below; images (pixels,) by set."""
+    tiles = np.array([as_shown(2 * image[None] - 1, n).weights[0] for n, image in images.items()])
+    sheet = lay_out(
+        [Panel(tiles_of(tiles, (28, 28), 1.0), names=list(images))],
+        (1, len(images)),
+        scale_ends=("0", "1"),
+        magnification=3,
+        spacing=8,
+    )
+    sheet.save(path, {"Title": f"a genuine image of each of {', '.join(images)}"})
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Compare, write, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -372,6 +386,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=OUT, metavar="DIR")
     options = parser.parse_args(words)
     rows: list[Row] = []
+    images: dict[str, Array] = {}
     for name in options.only or RECIPES:
         genuine = find_genuine(DATASETS[name], options.folders)
         if genuine is None:
@@ -384,7 +399,10 @@ def main(words: Sequence[str] | None = None) -> int:
         if options.svm and name == "rect-img":
             rows += rect_img_svms(dataset)
         draw_sheet(options.out / f"{name}.png", dataset, genuine)
+        images[name] = genuine.pixels[0]
         write_statistics(options.out / "statistics.csv", rows)
+    if len(images) == len(RECIPES):
+        draw_overview(options.out / "all.png", images)
     for row in rows:
         if row["holds"] is False:
             print("off:", *(row[name] for name in COLUMNS[:-3]))

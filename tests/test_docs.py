@@ -62,8 +62,8 @@ def test_the_reference_rows_are_of_the_committed_results_and_of_the_settings_of_
     assert len(set(keys)) == len(keys)
 
 
-def test_readme_says_of_the_claims_what_the_committed_report_of_table1_says() -> None:
-    block = text_of("README.md").partition("<!-- claims:")[2].partition("<!-- end -->")[0]
+def test_the_page_on_table1_says_of_the_claims_what_the_committed_report_of_table1_says() -> None:
+    block = text_of("docs/table1.md").partition("<!-- claims:")[2].partition("<!-- end -->")[0]
     if "`table1` has not been run" in block:
         assert "Which of the paper's claims" not in committed("results/table1-tuned/REPORT.md")
         return
@@ -134,6 +134,16 @@ def test_every_environment_variable_is_documented() -> None:
             assert name in pages, f"{path.name}: {name}"
 
 
+def test_the_page_of_mathematics_names_what_its_links_lead_to() -> None:
+    links = re.findall(
+        r"\[`([A-Za-z_.]+)`\]\(\.\./([a-z_/]+\.py)\)", text_of("docs/mathematics.md")
+    )
+    assert len(links) > 10
+    for name, path in links:
+        for part in name.removesuffix(".py").split("."):
+            assert re.search(rf"\b{part}\b", text_of(path)) or part in path, f"{name} in {path}"
+
+
 def test_every_file_that_the_documents_link_to_is_there() -> None:
     for page in (*PAGES, *ROOT.glob("results/*/*.md")):
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
@@ -164,6 +174,9 @@ def test_the_sheets_and_figures_of_the_sets_are_of_the_present_recipes() -> None
     for name, digest in digests.items():
         with Image.open(ROOT / "docs" / "datasets" / f"{name}.png") as sheet:
             assert sheet.text["SHA256"].startswith(digest)  # type: ignore[attr-defined]
+    with Image.open(ROOT / "docs" / "datasets" / "all.png") as sheet:
+        title = sheet.text["Title"]  # type: ignore[attr-defined]
+    assert title == f"a genuine image of each of {', '.join(digests)}"
 
 
 def test_genuine_rows_are_compared_as_the_page_has_it(

@@ -136,6 +136,36 @@ def test_mid_grey_is_a_weight_of_0_and_beyond_the_limits_is_black_and_white(
     assert texts_of("tile.png")["Grey scale"] == "tile"
 
 
+def test_a_sheet_for_a_slide_has_the_width_and_theme_asked_for_and_the_same_greys_in_its_tiles(
+    dae: Dae, runs: list[Path]
+) -> None:
+    weights = random_weights(12, 0)
+    shown = [greys_of(row, limit_of(weights)) for row in weights]
+    slide = ("--tiles", "3x4", "--width", "1000")
+    dae("filters", runs[0], *slide, "--theme", "dark", "--out", "dark.png").succeeded()
+    dae("filters", runs[0], *slide, "--out", "light.png").succeeded()
+    dark, light = pixels("dark.png"), pixels("light.png")
+    assert dark.shape == light.shape
+    assert dark.shape[1] == 1000
+    # Eight pixels a weight are the most that fit: 4 · 28 · 9 is more than 1000.
+    found = tiles_in(dark, shown, times=8)
+    assert found == tiles_in(light, shown, times=8)
+    assert in_rows(found, 4)
+    assert light[0, 0] == BACKGROUND
+    assert dark[0, 0] < 40
+    # Whatever is not a tile, the grey scale or a letter is the background.
+    assert np.mean(dark == dark[0, 0]) == pytest.approx(np.mean(light == light[0, 0]), abs=0.01)
+    dae("filters", runs[0], *slide, "--theme", "dark", "--out", "dark.svg").succeeded()
+    assert ElementTree.parse("dark.svg").getroot().attrib["width"] == "750pt"  # 96 to the inch
+
+
+def test_tiles_that_do_not_fit_the_width_are_refused(dae: Dae, runs: list[Path]) -> None:
+    ended = dae("filters", *runs, "--width", "300").failed(2)
+    assert "2 x 10 tiles side by side are at least 656 pixels wide" in ended.err
+    assert "larger width or fewer tiles" in ended.err
+    assert not list(Path().glob("*.png"))
+
+
 def test_runs_stand_side_by_side_on_one_grey_scale_with_the_same_unit_at_the_same_place(
     dae: Dae, runs: list[Path]
 ) -> None:

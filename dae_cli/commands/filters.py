@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,6 +23,7 @@ from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet, zoom_sheet
 from dae_cli.figures.greys import Scale, common_limit, finite
 from dae_cli.figures.saving import ANIMATIONS, SUFFIXES, check_suffix, write_animation
+from dae_cli.figures.sheets import Theme
 from dae_cli.files import with_home
 from dae_cli.filters import measures
 from dae_cli.study.run.filters import as_shown, describe_corruption, run_filters
@@ -31,6 +32,8 @@ from dae_cli.study.run.record import Status, read_status
 
 FRAMES = 24
 """Pictures in an animation."""
+MOST_PIXELS = 10_000
+"""Across a picture."""
 
 Order = Literal["unit", "strength", "gabor", "extent", "locality", "orientation"]
 Values = NDArray[np.floating[Any]]
@@ -113,6 +116,20 @@ def filters(
             show_default=False,
         ),
     ] = None,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST_PIXELS,
+            metavar="PIXELS",
+            help="Width of the picture, such as 1920 for a slide; tiles are as large as fit.  "
+            "[default: as wide as its tiles]",
+            show_default=False,
+        ),
+    ] = None,
+    theme: Annotated[
+        Theme, typer.Option(help="Colour of the page; the greys of the tiles stay.")
+    ] = "light",
     animate: Annotated[
         Path | None,
         typer.Option(
@@ -129,6 +146,7 @@ def filters(
     """Tile i is unit i in every sheet; mid grey is a weight of 0. Prints the picture's path. Data
     are read for --animate only.
     """
+    look: dict[str, Any] = {"scale": scale, "width": width, "theme": theme}
     if animate is not None:
         if len(sources) > 1 or units is not None or layer != 1 or out is not None:
             raise typer.BadParameter(
@@ -137,7 +155,7 @@ def filters(
             )
         grid = grid_of_tiles(tiles or "10x10")
         check_suffix(animate, ANIMATIONS)
-        _animate(sources[0], animate, grid, scale, DataOptions(data_dir, photos=photos))
+        _animate(sources[0], animate, grid, DataOptions(data_dir, photos=photos), look)
         typer.echo(label(animate))
         return
     chosen = None if units is None else list_of_units(units)
@@ -159,14 +177,14 @@ def filters(
     through = "" if layer == 1 else ": " + " ".join(f"W{k}" for k in range(layer, 0, -1))
     caption = f"layer {layer}, pretrained{through}"
     if chosen:
-        sheet = zoom_sheet(layers, chosen, caption=caption, scale=scale)
+        sheet = zoom_sheet(layers, chosen, caption=caption, **look)
         about["Units"] = ", ".join(map(str, chosen))
     else:
         if sort != "unit":
             layers = _in_order(layers, sort)
             caption += f"; sorted by {_MEASURES[sort][0]}, largest first"
             caption += " in the first sheet" if len(layers) > 1 else ""
-        sheet = filter_sheet(layers, grid, caption=caption, scale=scale)
+        sheet = filter_sheet(layers, grid, caption=caption, **look)
         about |= {"Tiles": f"{grid[0]}x{grid[1]}", "Sorted by": sort}
     kind = "zoom" if chosen else "filters"
     stem = folders[0].resolve().name if len(folders) == 1 else "side-by-side"
@@ -205,9 +223,12 @@ def _in_order(layers: Sequence[Filters], sort: Order) -> list[Filters]:
 
 
 def _animate(
-    source: str, path: Path, grid: tuple[int, int], scale: Scale, options: DataOptions
+    source: str, path: Path, grid: tuple[int, int], options: DataOptions, look: Mapping[str, Any]
 ) -> None:
     """Train the first layer of an experiment, or of a run's, again, and draw it while it learns.
+
+    Args:
+        look: further options of `filter_sheet`.
 
     Raises:
         ConfigError: an SVM, or nothing is pretrained.
@@ -250,9 +271,9 @@ def _animate(
             [layer],
             grid,
             limit=limit,
-            scale=scale,
             title=experiment.dataset,
             caption=f"{shot.presentations:,} examples presented",
+            **look,
         ).image()
         for layer, shot in zip(layers, snapshots, strict=True)
     ]

@@ -15,7 +15,7 @@ from dae_cli.figures.greys import (
     finite,
     greys,
 )
-from dae_cli.figures.sheets import Panel, Sheet, lay_out
+from dae_cli.figures.sheets import Panel, Sheet, Theme, lay_out
 
 _ZOOM_PIXELS, _ZOOM_SPACING = 224, 14
 
@@ -62,6 +62,8 @@ def filter_sheet(
     title: str = "",
     caption: str = "",
     magnification: int | None = None,
+    width: int | None = None,
+    theme: Theme = "light",
 ) -> Sheet:
     """Lay out the first units of each layer side by side; tile i is unit i (Fig. 3 a to c).
 
@@ -71,9 +73,11 @@ def filter_sheet(
         limit: the weight that is white; ``common_limit`` of the units shown unless given.
         scale_ends: what stands at the ends of the grey scale where the tiles are no weights.
         magnification: pixels per weight.
+        width: of the sheet in pixels; its tiles are then as large as fit.
 
     Raises:
-        ConfigError: images of several sizes; an order names a unit that is not there.
+        ConfigError: images of several sizes; an order names a unit that is not there; the tiles
+            do not fit the width.
         DaeError: a weight is NaN or infinite.
     """
     units = [layer.units(shape[0] * shape[1]) for layer in layers]
@@ -85,6 +89,8 @@ def filter_sheet(
         title=title,
         caption=caption,
         magnification=magnification,
+        width=width,
+        theme=theme,
     )
 
 
@@ -95,6 +101,8 @@ def zoom_sheet(
     scale: Scale = "shared",
     title: str = "",
     caption: str = "",
+    width: int | None = None,
+    theme: Theme = "light",
 ) -> Sheet:
     """Lay out a row of large tiles for each unit, a column for each layer (Fig. 3 d and e).
 
@@ -111,6 +119,8 @@ def zoom_sheet(
         magnification=max(1, round(_ZOOM_PIXELS / layers[0].image[0])),
         row_names=[f"unit {unit}" for unit in units],
         spacing=_ZOOM_SPACING,
+        width=width,
+        theme=theme,
     )
 
 

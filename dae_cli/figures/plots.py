@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dae_cli.figures.saving import png_bytes
+from dae_cli.figures.saving import figure_bytes, png_bytes
 from dae_cli.figures.series import ErrorPoint, ErrorSeries, LearningSeries
 from dae_cli.figures.style import (
     COLOURS,
@@ -33,7 +33,7 @@ _EDGE, _LEGEND_LINE = 0.2, 0.21
 def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
     """Plot test error against destruction, one panel per data set, beside the paper's values.
 
-    The PNG appears whole or not at all.
+    Written whole or not at all, as the name's ending says: ``.png``, ``.svg`` or ``.pdf``.
 
     Raises:
         OutputError: it cannot be written.
@@ -80,7 +80,7 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
             axes.margins(y=0.12)
             axes.grid(visible=False, axis="x")
         _add_legend(figure)
-        content = _png(figure)
+        content = _content(figure, path.suffix)
     write_whole(path, content)
 
 
@@ -113,7 +113,7 @@ def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
                     axes.plot(*run.best, "o", color=colour, markersize=5.5)
             axes.locator_params(axis="x", nbins=5, integer=True)
         _add_legend(figure, title="dot: epoch whose network was kept")
-        content = _png(figure)
+        content = _content(figure, path.suffix)
     write_whole(path, content)
 
 
@@ -193,8 +193,11 @@ def _add_legend(figure: Figure, title: str = "") -> None:
     figure.set_figheight(figure.get_figheight() + further * _LEGEND_LINE)
 
 
-def _png(figure: Figure) -> bytes:
-    """A PNG of 256 colours, a third of the bytes that matplotlib's has."""
+def _content(figure: Figure, ending: str) -> bytes:
+    """The bytes of a file; a PNG has 256 colours, a third of the bytes of matplotlib's own."""
+    if ending != ".png":
+        return figure_bytes(figure, ending, {})
+
     from PIL import Image
 
     canvas: Any = figure.canvas

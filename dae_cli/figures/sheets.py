@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from dae_cli.errors import ConfigError
 from dae_cli.figures import style
 from dae_cli.figures.greys import Greys, ImageShape
 from dae_cli.figures.saving import SUFFIXES, check_suffix, figure_bytes, save_png
@@ -27,13 +28,29 @@ from dae_cli.files import write_whole
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_INK, _SOFT, _FRAME, _BACKGROUND = 34, 102, 160, 255
-"""Greys of titles, of numbers and captions, around the grey scale, and of all else."""
+Theme = Literal["light", "dark"]
+
 _TILE_PIXELS = 56  # height of a tile, about, unless a magnification is given
 _PER_INCH = 96  # pixels; a browser shows an SVG as large as the PNG
 _SHARP = 8  # pixels of a weight in SVG and PDF: a viewer that smooths keeps the edges
 _SMALLEST = 8  # pixels: the smallest letters
 _NARROWEST = 420  # a sheet of a few tiles is still wide enough to read its title and caption
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Greys of titles, of numbers and captions, around the grey scale, and of all else."""
+
+    ink: int
+    soft: int
+    frame: int
+    background: int
+
+
+PALETTES: Mapping[Theme, Palette] = {
+    "light": Palette(34, 102, 160, 255),
+    "dark": Palette(232, 172, 110, 24),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,9 +108,9 @@ class Grid:
         row, column = divmod(index, self.shape[1])
         return self.top + row * self.pitch[0], self.left + column * self.pitch[1]
 
-    def painted(self, tiles: Greys, times: int = 1) -> Greys:
+    def painted(self, tiles: Greys, background: int, times: int = 1) -> Greys:
         """The pixels from the first tile to the last, ``times`` as many each way."""
-        pixels = np.full((*self.size, *tiles.shape[3:]), _BACKGROUND, dtype=np.uint8)
+        pixels = np.full((*self.size, *tiles.shape[3:]), background, dtype=np.uint8)
         down, across = self.tile[0] // tiles.shape[1], self.tile[1] // tiles.shape[2]
         for index, tile in enumerate(tiles.repeat(down, axis=1).repeat(across, axis=2)):
             top, left = self.corner(index)
@@ -134,6 +151,7 @@ class Sheet:
     Attributes:
         size: height and width.
         scale: top, left, height and width of the grey scale.
+        palette: of all but the tiles, whose greys are values.
     """
 
     size: tuple[int, int]
@@ -141,16 +159,30 @@ class Sheet:
     grids: Sequence[Grid]
     texts: Sequence[Text]
     scale: tuple[int, int, int, int]
+    palette: Palette
+
+    def centred(self, width: int) -> Sheet:
+        """The sheet in the middle of a wider one."""
+        aside = (width - self.size[1]) // 2
+        top, left, *size = self.scale
+        return replace(
+            self,
+            size=(self.size[0], width),
+            grids=[replace(grid, left=grid.left + aside) for grid in self.grids],
+            texts=[replace(text, x=text.x + aside) for text in self.texts],
+            scale=(top, left + aside, size[0], size[1]),
+        )
 
     def image(self) -> Image.Image:
         """The sheet as an image: grey (mode ``L``), or of colours (``RGB``)."""
         colours = self.panels[0].image[2:]
-        pixels = np.full((*self.size, *colours), _BACKGROUND, dtype=np.uint8)
+        background = self.palette.background
+        pixels = np.full((*self.size, *colours), background, dtype=np.uint8)
         for grid, panel in zip(self.grids, self.panels, strict=True):
             bottom, right = grid.top + grid.size[0], grid.left + grid.size[1]
-            pixels[grid.top : bottom, grid.left : right] = grid.painted(panel.tiles)
+            pixels[grid.top : bottom, grid.left : right] = grid.painted(panel.tiles, background)
         top, left, height, width = self.scale
-        pixels[top - 1 : top + height + 1, left - 1 : left + width + 1] = _FRAME
+        pixels[top - 1 : top + height + 1, left - 1 : left + width + 1] = self.palette.frame
         pixels[top : top + height, left : left + width] = _ramp(width).reshape(
             -1, *(1 for _ in colours)
         )
@@ -191,7 +223,9 @@ class Sheet:
         from matplotlib.patches import Rectangle
 
         height, width = self.size
+        background = self.palette.background
         figure = style.new_figure((width / _PER_INCH, height / _PER_INCH))
+        figure.set_facecolor(str(background / 255))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
 
@@ -206,10 +240,11 @@ class Sheet:
 
         for grid, panel in zip(self.grids, self.panels, strict=True):
             times = math.ceil(_SHARP * panel.image[1] / grid.tile[1])
-            show(grid.painted(panel.tiles, times), grid.top, grid.left, grid.size)
+            show(grid.painted(panel.tiles, background, times), grid.top, grid.left, grid.size)
         top, left, tall, wide = self.scale
         show(_ramp(wide)[None], top, left, (tall, wide))
-        frame = Rectangle((left, top), wide, tall, fill=False, edgecolor=str(_FRAME / 255))
+        edge = str(self.palette.frame / 255)
+        frame = Rectangle((left, top), wide, tall, fill=False, edgecolor=edge)
         axes.add_patch(frame).set_linewidth(0.5)
         for text in self.texts:
             ends = {"l": "left", "m": "center", "r": "right"}
@@ -230,6 +265,8 @@ def lay_out(
     magnification: int | None = None,
     row_names: Sequence[str] = (),
     spacing: int | None = None,
+    width: int | None = None,
+    theme: Theme = "light",
 ) -> Sheet:
     """Place panels side by side, with their titles and numbers; nothing overlaps.
 
@@ -244,9 +281,42 @@ def lay_out(
         row_names: what stands left of each row.
         spacing: between tiles and between panels alike; else tiles of one panel are parted by thin
             lines, and panels by more.
+        width: of the sheet in pixels; its tiles are then as large as fit, whatever `magnification`.
+
+    Raises:
+        ConfigError: it is too wide for the width even with a pixel a weight.
     """
+
+    def place(times: int) -> Sheet:
+        return _placed(panels, shape, times, scale_ends, title, caption, row_names, spacing, theme)
+
     image = panels[0].image
-    times = magnification or max(1, round(_TILE_PIXELS / image[0]))
+    if width is None:
+        return place(magnification or max(1, round(_TILE_PIXELS / image[0])))
+    # Letters grow with the tiles, so how wide a sheet is shows when it is laid out.
+    for times in range(max(1, width // (len(panels) * shape[1] * image[1])), 0, -1):
+        sheet = place(times)
+        if sheet.size[1] <= width:
+            return sheet.centred(width)
+    raise ConfigError(
+        f"{len(panels)} x {shape[1]} tiles side by side are at least {sheet.size[1]} pixels wide: "
+        "choose a larger width or fewer tiles"
+    )
+
+
+def _placed(
+    panels: Sequence[Panel],
+    shape: tuple[int, int],
+    times: int,
+    scale_ends: tuple[str, str],
+    title: str,
+    caption: str,
+    row_names: Sequence[str],
+    spacing: int | None,
+    theme: Theme,
+) -> Sheet:
+    """Lay out a sheet with ``times`` pixels per weight."""
+    image, palette = panels[0].image, PALETTES[theme]
     tile = image[0] * times, image[1] * times
     gap = spacing or (1 if max(tile) < 40 else 2)
     wide = Grid(0, 0, tile, gap, shape).size[1]
@@ -264,13 +334,15 @@ def lay_out(
     lefts = [left + k * (wide + (spacing or round(1.5 * pad))) for k in range(len(panels))]
     right = max(lefts[-1] + wide, _NARROWEST)
 
-    texts = _Texts()
-    y = texts.paragraph(title, left, pad, heading, right, _INK)
+    texts = _Texts(palette.soft)
+    y = texts.paragraph(title, left, pad, heading, right, palette.ink)
     top, titles_top = 0, y + (near if title else 0)
     for panel, start in zip(panels, lefts, strict=True):
         # The last title may use the blank to its right, if the sheet is wider than its tiles.
         room = right if start == lefts[-1] else start + wide
-        top = max(top, texts.paragraph(panel.title, start, titles_top, subheading, room, _INK))
+        top = max(
+            top, texts.paragraph(panel.title, start, titles_top, subheading, room, palette.ink)
+        )
     top += near + (_line(label) + near // 2 if numbered else 0)
     name_size = min(label, max(_SMALLEST, round(tile[1] / 3.5)))
     under = _line(name_size) if named else 0
@@ -288,22 +360,29 @@ def lay_out(
     texts.add(low, left, y + 0.87 * label, label)
     texts.add(high, bar[1] + bar[3] + near, y + 0.87 * label, label)
     end = bar[1] + bar[3] + near + text_width(high, label)
-    y = texts.paragraph(caption, left, y + _line(label) + near, small, right, _SOFT)
+    y = texts.paragraph(caption, left, y + _line(label) + near, small, right, palette.soft)
     size = y + round(0.7 * pad), max(right, end) + pad
-    return Sheet(size, panels, grids, texts.found, bar)
+    return Sheet(size, panels, grids, texts.found, bar, palette)
 
 
 class _Texts:
     """The texts of a sheet."""
 
-    def __init__(self) -> None:
+    def __init__(self, grey: int) -> None:
         self.found: list[Text] = []
+        self._grey = grey
 
     def add(
-        self, text: str, x: float, y: float, size: int, grey: int = _SOFT, align: str = "l"
+        self,
+        text: str,
+        x: float,
+        y: float,
+        size: int,
+        grey: int | None = None,
+        align: str = "l",
     ) -> None:
         """Add one line whose baseline is at ``y``."""
-        self.found.append(Text(text, x, y, size, grey, align))
+        self.found.append(Text(text, x, y, size, self._grey if grey is None else grey, align))
 
     def paragraph(self, text: str, x: int, y: int, size: int, right: int, grey: int) -> int:
         """Add text in lines that end before ``right``, and return the y below them."""
