@@ -343,7 +343,7 @@ def test_a_refused_report_names_what_can_be_done(dae: Dae, mine: Path) -> None:
     shutil.copytree(mine, "results/tiny")
     before = snapshot(mine)
     dae("report", "tiny").failed(
-        2, "dae report results/tiny", "dae replicate tiny makes", "--replace"
+        2, "dae report results/tiny", "dae replicate tiny --out results/tiny", "--replace"
     )
     dae("report", "results/tiny").succeeded()
     dae("replicate", "tiny", "--replace").succeeded()
@@ -361,7 +361,7 @@ def test_where_there_are_no_results_the_advice_is_the_command_that_makes_them(
     dae: Dae, done: Path, command: str
 ) -> None:
     setting = ("--set", "pretrain.epochs=1")
-    dae(command, "tiny", *setting).failed(2, "dae replicate tiny --set=pretrain.epochs=1,", "--out")
+    dae(command, "tiny", *setting).failed(2, "dae replicate tiny --set=pretrain.epochs=1 --out")
     two = (*setting, "--set", "model.hidden=[4, 3]", "--out", "no where")
     advice = "--set=pretrain.epochs=1 '--set=model.hidden=[4, 3]' '--out=no where'"
     dae(command, "tiny", *two).failed(2, "no where/runs.csv", advice)

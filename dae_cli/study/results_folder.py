@@ -31,7 +31,6 @@ from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
 from dae_cli.study.run.job import (
     SHEETS,
     config_sha256,
-    default_out,
     run_name,
     with_seed,
 )
@@ -74,12 +73,10 @@ def runs_csv_of(study: str, out: Path, overrides: Sequence[str] = ()) -> Path:
     path = out / RUNS_CSV
     if path.is_file():
         return path
-    words = ["dae", "replicate", study, *(f"--set={setting}" for setting in overrides)]
-    if out.absolute() != default_out(study, overrides).absolute():
-        words.append(f"--out={out}")
+    options = [*(f"--set={setting}" for setting in overrides), f"--out={out}"]
     raise RunFolderError(
-        f"{path}: there are no results of {study} here; make them with {shlex.join(words)}, or "
-        "say where they are with --out"
+        f"{path}: there are no results of {study} here; make them with dae replicate "
+        f"{shlex.join([study, *options])}, or say where they are with --out"
     )
 
 
@@ -117,7 +114,6 @@ def with_lowest_seeds(study: ResolvedStudy, rows: Sequence[RunRow]) -> ResolvedS
 
     The rows of one table may be of several commands, which may have begun with several seeds.
     """
-
     lowest = {row.cell: row.seed for row in sorted(rows, key=lambda row: -row.seed)}
 
     def of_rows(cell: ResolvedExperiment) -> ResolvedExperiment:
@@ -199,12 +195,10 @@ class EarlierRows:
         name, out, report = self._plan.study.name, self._plan.out, ""
         if self._gone and (saved := _saved_settings(out)) and saved != self._cells:
             report = f"dae report {label(out)} reports them with their own settings; "
-        usual = out.absolute() == default_out(name, ()).absolute()
-        where = "" if usual else f" --out {label(out)}"
         self._refuse(
             self._gone,
-            f"{report}dae replicate {name}{where} makes those of {name}, with --replace where "
-            "results would be lost",
+            f"{report}dae replicate {name} --out {label(out)} makes those of {name}, with "
+            "--replace where results would be lost",
         )
 
     def _refuse(self, rows: Sequence[RunRow], remedy: str) -> None:
