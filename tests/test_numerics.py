@@ -179,12 +179,8 @@ def synthetic(folder: Path, **changes: Any) -> SyntheticStudy:
 
 def test_files_without_the_column_are_of_version_2(dae: Dae, tmp_path: Path) -> None:
     study = synthetic(tmp_path)
-    text = (study.out / "runs.csv").read_text()
     dae("report", "made").succeeded()
     assert numerics_of(study.out) == numerics_of(study.out, "table.csv") == {"a": "2"}
-    (study.out / "runs.csv").write_text(text)
-    ended = dae("verify", "made", "--format", "json").failed(1)  # its run is not here
-    assert ended.json["differences"] == []
 
 
 def test_rows_of_the_version_before_the_first_published_are_not_taken_for_its(

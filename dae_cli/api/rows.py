@@ -60,8 +60,7 @@ def parts_of_run(folder: Path, data_dir: Path | None, note: Note) -> list[Part]:
             f"{folder}: was trained on patches of your own photographs, which a run does not keep; "
             "give patches, in its scale, with --data FILE.npz"
         )
-    sha256, origin = status.data_sha256, status.data_origin
-    data = recorded_data(folder, experiment.dataset, sha256, origin, data_dir, note)
+    data = recorded_data(experiment.dataset, status, data_dir, note)
     if isinstance(experiment, FilterExperiment):
         if experiment.dataset == PHOTOGRAPHS:
             patches = images_of(data, experiment)

@@ -24,7 +24,6 @@ from dae_cli.config.schema import (
     SvmExperiment,
     as_pretrained,
 )
-from dae_cli.data.cache import load
 from dae_cli.data.content import BEYOND
 from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset, known_spec, spec_of
 from dae_cli.data.own.further import columns_trained_on
@@ -32,12 +31,12 @@ from dae_cli.errors import ConfigError, DataError, RunFolderError
 from dae_cli.figures.greys import square_image, upright
 from dae_cli.models.corruption import corruption_of
 from dae_cli.models.layers import Encoder
-from dae_cli.study.counting import finished_run, load_network, recorded_data
+from dae_cli.study.counting import RecordedData, finished_run, load_network
 from dae_cli.study.run.checkpoints import metrics_csv
 from dae_cli.study.run.engine_choice import engine_for_counting
 from dae_cli.study.run.folder import run_folder
 from dae_cli.study.run.job import CHECKPOINT, METRICS, TRIALS, model_name
-from dae_cli.study.run.run import dataset_for, one_thread
+from dae_cli.study.run.run import one_thread
 from dae_cli.svm.files import load_svm
 from dae_cli.svm.svm import Svm
 from dae_cli.training.evaluation import predict_rows, through_layers
@@ -213,10 +212,8 @@ class Run:
     def _svm(self) -> Svm:
         experiment, status = self._experiment, self._status
         assert isinstance(experiment, SvmExperiment)
-        sha256, origin = status.data_sha256, status.data_origin
-        data = recorded_data(self.path, experiment.dataset, sha256, origin, self._data_dir, _silent)
-        dataset = dataset_for(experiment, load(data))
-        return load_svm(self.path / CHECKPOINT, experiment, sha256, dataset)
+        dataset = RecordedData(self._data_dir, _silent).dataset_for(self.path, experiment, status)
+        return load_svm(self.path / CHECKPOINT, experiment, status.data_sha256, dataset)
 
     def _checked_layer(self, layer: int) -> int:
         if not 1 <= layer <= self._depth:

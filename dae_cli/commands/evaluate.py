@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -60,27 +60,24 @@ def evaluate(
 def _evaluate(
     folders: Sequence[Path], split: SplitName, data_dir: Path | None, problems: list[DaeError]
 ) -> list[Evaluation]:
-    from dae_cli.study.counting import evaluate_run
+    from dae_cli.study.counting import RecordedData, evaluate_run
 
-    @cache  # a note comes once, however many runs share a data set
-    def note(text: str) -> None:
-        typer.echo(text, err=True)
-
+    data = RecordedData(data_dir, partial(typer.echo, err=True))
     evaluations = []
     for folder in folders:
         try:
-            evaluations.append(evaluate_run(folder, split, data_dir, note))
+            evaluations.append(evaluate_run(folder, split, data))
         except DaeError as error:
             problems.append(error)
     return evaluations
 
 
 def _printed(evaluations: Sequence[Evaluation], form: EvaluationFormat) -> str:
+    facts = list(map(asdict, evaluations))
     if form == "json":
-        return as_json([_rounded(e) for e in evaluations])
+        return as_json(facts)
     if form == "csv":
-        lines = [_rounded(e) for e in evaluations]
-        return csv_text([lines[0], *(line.values() for line in lines)]).rstrip("\n")
+        return csv_text([facts[0], *(line.values() for line in facts)]).rstrip("\n")
     from dae_cli.data.dataset import standing
 
     rows = [("run", "cell", "data", "split", "wrong", "error, %")]
@@ -89,11 +86,3 @@ def _printed(evaluations: Sequence[Evaluation], form: EvaluationFormat) -> str:
         data = f"{e.dataset} ({standing(e.data_origin, e.trust)})"
         rows.append((e.run, e.cell, data, e.split, f"{e.n_wrong:,} of {e.n_rows:,}", number))
     return "\n".join(columns(rows))
-
-
-def _rounded(evaluation: Evaluation) -> dict[str, object]:
-    """The fields under their names; percentages with the two decimals of every results file."""
-    return {
-        name: round(value, 2) if isinstance(value, float) else value
-        for name, value in asdict(evaluation).items()
-    }

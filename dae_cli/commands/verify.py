@@ -13,11 +13,10 @@ from dae_cli.commands.tables import as_json, columns
 from dae_cli.errors import plain
 
 if TYPE_CHECKING:
-    from dae_cli.study.verify import Verification
+    from dae_cli.study.findings import Findings
 
 _SHOWN = 60
 """Characters of a value."""
-_HEADER = ("file", "what", "recorded", "recomputed")
 
 
 def verify(
@@ -49,38 +48,47 @@ def verify(
         if not quiet:
             typer.echo(text, err=True)
 
-    verification = verify_study(resolved, folder, data_dir, note)
+    findings = verify_study(resolved, folder, data_dir, note)
     if form == "json":
-        typer.echo(as_json(asdict(verification) | {"agrees": verification.agrees}))
+        typer.echo(as_json(asdict(findings) | {"agrees": findings.agrees}))
     else:
-        if verification.differences:
-            typer.echo("\n".join(_table(verification)))
+        if findings.differences:
+            typer.echo("\n".join(_table(findings)))
         if not quiet:
-            lines = verification.reference.lines() if verification.reference else []
-            typer.echo("\n".join([_summary(verification), *lines]))
-    for problem in verification.unchecked:
+            lines = findings.reference.lines() if findings.reference else []
+            typer.echo("\n".join([_summary(findings), *lines]))
+    for problem in findings.unchecked:
         typer.echo(f"{plain(problem.place)}: {plain(problem.reason)}", err=True)
-    if not verification.agrees:
+    if not findings.agrees:
         raise typer.Exit(1)
 
 
-def _table(verification: Verification) -> list[str]:
-    from dae_cli.study.findings import excerpts
-
-    rows = [_HEADER]
-    for d in verification.differences:
-        rows.append((d.place, d.what, *excerpts(d.recorded, d.recomputed, _SHOWN)))
+def _table(findings: Findings) -> list[str]:
+    rows = [("file", "what", "recorded", "recomputed")]
+    for one in findings.differences:
+        values = one.recorded, one.recomputed
+        pairs = enumerate(zip(*values, strict=False))
+        common = next((k for k, (a, b) in pairs if a != b), min(map(len, values)))
+        recorded, recomputed = (_excerpt(text, common) for text in values)
+        rows.append((one.place, one.what, recorded, recomputed))
     return columns([tuple(map(plain, row)) for row in rows])
 
 
-def _summary(verification: Verification) -> str:
+def _excerpt(text: str, first: int) -> str:
+    """A long text from a little before the first character that differs."""
+    start = max(0, first - _SHOWN // 4)
+    if len(text) > _SHOWN and start:
+        text = f"…{text[start:]}"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _summary(findings: Findings) -> str:
     """`7 runs recomputed, 0 differences`; and what was not checked, if anything."""
-    runs = _number(verification.recomputed, "run")
-    if verification.recomputed < verification.runs:
-        runs = f"{verification.recomputed} of {_number(verification.runs, 'run')}"
-    text = f"{runs} recomputed, {_number(len(verification.differences), 'difference')}"
-    unchecked = len(verification.unchecked)
-    return f"{text}, {unchecked} not checked" if unchecked else text
+    runs, found = _number(findings.runs, "run"), len(findings.differences)
+    if findings.recomputed < findings.runs:
+        runs = f"{findings.recomputed} of {runs}"
+    text = f"{runs} recomputed, {_number(found, 'difference')}"
+    return f"{text}, {len(findings.unchecked)} not checked" if findings.unchecked else text
 
 
 def _number(count: int, what: str) -> str:

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dae_cli.config.experiments import load_resolved
 from dae_cli.config.schema import (
     AnyExperiment,
@@ -19,11 +16,10 @@ from dae_cli.config.schema import (
     SvmExperiment,
 )
 from dae_cli.data.cache import load
-from dae_cli.data.dataset import Dataset, Origin, Prepared, Split
+from dae_cli.data.dataset import Dataset, Prepared
 from dae_cli.data.datasets import OwnDataset
 from dae_cli.data.sources import DataOptions, prepare
-from dae_cli.engines.engine import Engine
-from dae_cli.errors import DownloadError, RunFolderError
+from dae_cli.errors import DaeError, DownloadError, RunFolderError
 from dae_cli.study.run.checkpoints import expected_of
 from dae_cli.study.run.engine_choice import engine_for_counting
 from dae_cli.study.run.job import CHECKPOINT, CONFIG, FILTERS_CSV, PARTIAL
@@ -31,9 +27,8 @@ from dae_cli.study.run.record import Status, read_status, trust_of
 from dae_cli.study.run.run import dataset_for, use_one_thread
 from dae_cli.study.verdict import half_width_95
 from dae_cli.svm.files import load_svm
-from dae_cli.svm.svm import Svm
-from dae_cli.training import evaluation
 from dae_cli.training.checkpoint import load_checkpoint
+from dae_cli.training.evaluation import count_wrong
 from dae_cli.training.state import TrainingState
 
 
@@ -54,18 +49,14 @@ class Evaluation:
 
 
 def evaluate_run(
-    folder: Path,
-    split: Literal["test", "valid", "train"],
-    data_dir: Path | None,
-    note: Callable[[str], None],
+    folder: Path, split: Literal["test", "valid", "train"], data: RecordedData
 ) -> Evaluation:
     """Count the wrong rows of a split with the run's best parameters.
 
     An SVM is trained on training and validation rows together, so that on those its errors say
     nothing of rows that it has not seen.
 
-    Raises:
-        RunFolderError: not a finished run, damaged, or trained on other data than there is now.
+    Raises RunFolderError: not a finished run, damaged, or trained on other data than there is now.
     """
     folder, status, experiment = finished_run(folder)
     if isinstance(experiment, FilterExperiment):
@@ -73,32 +64,35 @@ def evaluate_run(
             f"{folder}: was trained for its filters, without labels: there are no errors to count; "
             f"what the filters look like is in its {FILTERS_CSV}"
         )
-    sha256, origin = status.data_sha256, status.data_origin
-    data = recorded_data(folder, experiment.dataset, sha256, origin, data_dir, note)
     use_one_thread()
-    dataset = dataset_for(experiment, load(data))
-    model = load_model(folder, experiment, data.sha256, dataset)
+    dataset = data.dataset_for(folder, experiment, status)
     rows = dataset.splits[split]
-    wrong = int(wrong_rows(model, rows, engine_for_counting(folder)).sum())
+    if isinstance(experiment, SvmExperiment):
+        path = folder / CHECKPOINT
+        wrong = load_svm(path, experiment, status.data_sha256, dataset).wrong_rows(rows).sum()
+    else:
+        network = load_network(folder, experiment, status.data_sha256).best
+        assert network is not None
+        wrong = count_wrong(network, rows, engine_for_counting(folder))
+    n_wrong, n_rows = int(wrong), len(rows)
     return Evaluation(
         run=folder.absolute().name,
         cell=status.cell,
         dataset=experiment.dataset,
-        data_origin=data.origin,
+        data_origin=status.data_origin,
         trust=trust_of(status, experiment.dataset),
         split=split,
-        n_rows=len(rows),
-        n_wrong=wrong,
-        error_percent=100.0 * wrong / len(rows),
-        half_width_95=half_width_95(wrong, len(rows)),
+        n_rows=n_rows,
+        n_wrong=n_wrong,
+        error_percent=round(100.0 * n_wrong / n_rows, 2),
+        half_width_95=round(half_width_95(n_wrong, n_rows), 2),
     )
 
 
 def finished_run(folder: Path) -> tuple[Path, Status, AnyExperiment]:
     """Return the folder of a finished run, also where its rename is lacking, and what it records.
 
-    Raises:
-        RunFolderError: not a finished run, or damaged.
+    Raises RunFolderError: not a finished run, or damaged.
     """
     if not folder.exists() and (partial := folder.with_name(folder.name + PARTIAL)).exists():
         folder = partial
@@ -110,24 +104,10 @@ def finished_run(folder: Path) -> tuple[Path, Status, AnyExperiment]:
     return folder, status, load_resolved(folder / CONFIG)
 
 
-def load_model(
-    folder: Path, experiment: Experiment | SvmExperiment, data_sha256: str, dataset: Dataset
-) -> TrainingState | Svm:
-    """Read the checkpoint of a run of these settings and data.
-
-    Raises:
-        RunFolderError: it is missing, damaged, of another run, or has no fine-tuned network.
-    """
-    if isinstance(experiment, SvmExperiment):
-        return load_svm(folder / CHECKPOINT, experiment, data_sha256, dataset)
-    return load_network(folder, experiment, data_sha256)
-
-
 def load_network(folder: Path, experiment: PretrainedExperiment, data_sha256: str) -> TrainingState:
     """Read the checkpoint of a finished run of these settings and data.
 
-    Raises:
-        RunFolderError: it is missing, damaged, of another run, or has no fine-tuned network.
+    Raises RunFolderError: it is missing, damaged, of another run, or has no fine-tuned network.
     """
     path = folder / CHECKPOINT
     state = load_checkpoint(path, expected_of(experiment, data_sha256))
@@ -136,44 +116,50 @@ def load_network(folder: Path, experiment: PretrainedExperiment, data_sha256: st
     return state
 
 
-def wrong_rows(model: TrainingState | Svm, split: Split, engine: Engine) -> NDArray[np.bool_]:
-    """Return which rows of a split are classified wrongly; an SVM needs no engine."""
-    if isinstance(model, Svm):
-        return model.wrong_rows(split)
-    assert model.best is not None
-    return evaluation.wrong_rows(model.best, split, engine)
+class RecordedData:
+    """The data that runs were trained on; the last set is cached, as its runs come together."""
+
+    def __init__(self, data_dir: Path | None, note: Callable[[str], None]) -> None:
+        self._data_dir, self._note = data_dir, note
+        self._key: tuple[str, ...] = ()
+        self._dataset: Dataset | DaeError = DaeError()
+
+    def dataset_for(
+        self, folder: Path, experiment: Experiment | SvmExperiment, status: Status
+    ) -> Dataset:
+        """Return the rows that the run in a folder used; raises as `recorded_data` does."""
+        key = (experiment.dataset, status.data_sha256, status.data_origin)
+        if key != self._key:
+            self._key = key
+            try:
+                self._dataset = load(recorded_data(key[0], status, self._data_dir, self._note))
+            except DaeError as error:  # the other runs of this set need not try again
+                self._dataset = error
+        if isinstance(self._dataset, DaeError):
+            kind = RunFolderError if self._dataset.exit_code == 2 else DownloadError
+            raise kind(f"{folder}: {self._dataset}") from self._dataset
+        return dataset_for(experiment, self._dataset)
 
 
 def recorded_data(
-    folder: Path,
-    name: str,
-    sha256: str,
-    origin: Origin,
-    data_dir: Path | None,
-    note: Callable[[str], None],
+    name: str, status: Status, data_dir: Path | None, note: Callable[[str], None]
 ) -> Prepared:
     """Return the data set that a run was trained on.
 
-    Raises:
-        RunFolderError: what there is now has another digest.
+    Raises DownloadError: it is not here; RunFolderError: what is here has another digest.
     """
+    had = f"the run was trained on {name} with SHA-256 {status.data_sha256[:12]}…"
     # Whatever was accepted then: the digest says whether this is the same.
+    options = DataOptions(data_dir, status.data_origin, accept_unverified=True)
     try:
-        data = prepare(name, DataOptions(data_dir, origin, accept_unverified=True), note)
+        data = prepare(name, options, note)
     except DownloadError as error:
         raise DownloadError(
-            f"{folder}: was trained on {name} with SHA-256 {sha256[:12]}…, which is not here; give "
-            f"its data with --data-dir\n  {error}"
+            f"{had}, which is not here; give its data with --data-dir\n  {error}"
         ) from error
-    if data.sha256 != sha256:
-        raise RunFolderError(
-            f"{folder}: was trained on {name} with SHA-256 {sha256[:12]}…, "
-            f"but here is {data.sha256[:12]}… ({data.source}); {_remedy(name)}"
-        )
+    if data.sha256 != status.data_sha256:
+        remedy = "give its data with --data-dir"
+        if isinstance(name, OwnDataset):
+            remedy = f"put back the files that {name.path} declared then"
+        raise RunFolderError(f"{had}, but here is {data.sha256[:12]}… ({data.source}); {remedy}")
     return data
-
-
-def _remedy(name: str) -> str:
-    if isinstance(name, OwnDataset):
-        return f"put back the files that {name.path} declared then"
-    return "give its data with --data-dir"

@@ -42,8 +42,7 @@ class Agreement:
 def reference_rows(folder: Path) -> list[ReferenceRow]:
     """Return the reference rows of the study in a folder; none where it has no such file.
 
-    Raises:
-        RunFolderError: the file cannot be read, or is not as dae writes it.
+    Raises RunFolderError: the file cannot be read, or is not as dae writes it.
     """
     return read_rows(folder / REFERENCE_CSV, ReferenceRow)
 
@@ -57,8 +56,7 @@ def is_reference(row: RunRow, rows: Sequence[ReferenceRow]) -> bool:
 def agreement(study: ResolvedStudy, rows: Sequence[RunRow]) -> Agreement | None:
     """Compare finished runs of a study with its reference rows; None where it has none.
 
-    Raises:
-        RunFolderError: the file of reference rows is not as dae writes it.
+    Raises RunFolderError: the file of reference rows is not as dae writes it.
     """
     experiments = {cell.cell: cell.experiment for cell in study.all_cells}
     done = [row for row in rows if not row.error and row.cell in experiments]
@@ -68,14 +66,14 @@ def agreement(study: ResolvedStudy, rows: Sequence[RunRow]) -> Agreement | None:
     differing: dict[str, list[str]] = {}
     for row in done:
         candidates = [r for r in reference if (r.cell, r.seed) == (row.cell, row.seed)]
-        why, numbers = _difference(row, with_seed(experiments[row.cell], row.seed), candidates)
+        why, numbers = _deviation(row, with_seed(experiments[row.cell], row.seed), candidates)
         if why:
             differing.setdefault(why, []).append(f"{row.cell} seed {row.seed}{numbers}")
     count = sum(map(len, differing.values()))
     return Agreement(len(done), len(done) - count, differing)
 
 
-def _difference(
+def _deviation(
     row: RunRow, experiment: AnyExperiment, candidates: Sequence[ReferenceRow]
 ) -> tuple[str, str]:
     """Return the likely reason why a run is not as the reference, and both numbers; else nothing.
@@ -84,10 +82,21 @@ def _difference(
     """
     if not candidates:
         return "no reference row", ""
-    near = min(candidates, key=lambda reference: _differs(row, experiment, reference))
-    differs = _differs(row, experiment, near)
+
+    def differs(near: ReferenceRow) -> tuple[bool, ...]:
+        """What the run was made with that the reference was not, the likeliest reason first."""
+        return (
+            config_sha256(experiment, near.numerics) != near.config_sha256,
+            row.data_sha256 != near.data_sha256,
+            row.numerics != near.numerics,
+            (row.engine, row.device) != (near.engine, near.device),
+            row.versions != near.versions,
+            True,
+        )
+
+    near = min(candidates, key=differs)
     numbers = ""
-    if not any(differs[:2]):
+    if not any(differs(near)[:2]):
         if (row.n_wrong, row.best_epoch) == (near.n_wrong, near.best_epoch):
             return "", ""
         numbers = f" ({row.n_wrong:,} wrong rows, the reference {near.n_wrong:,})"
@@ -104,15 +113,4 @@ def _difference(
         f"reference's {', '.join(v for v in theirs if v not in ours)}",
         "with the same settings, data, numerics, engine and versions; perhaps the processor",
     )
-    return reasons[(*differs, True).index(True)], numbers
-
-
-def _differs(row: RunRow, experiment: AnyExperiment, reference: ReferenceRow) -> tuple[bool, ...]:
-    """Tell what a run was made with that the reference was not, the likeliest reason first."""
-    return (
-        config_sha256(experiment, reference.numerics) != reference.config_sha256,
-        row.data_sha256 != reference.data_sha256,
-        row.numerics != reference.numerics,
-        (row.engine, row.device) != (reference.engine, reference.device),
-        row.versions != reference.versions,
-    )
+    return reasons[differs(near).index(True)], numbers

@@ -62,21 +62,15 @@ def write_results(
 ) -> Results:
     """Write every file of a results folder but the runs' own; the caller holds its lock.
 
-    settings.yaml and runs.csv; of a table's study table.csv, mcnemar.csv, wrong_rows.csv,
-    curves.csv, REPORT.md, report.html, plots and sheets of filters; of a study on filters
-    filters.csv, figures.csv, REPORT.md and its figures. The same arguments give the same bytes.
+    The same arguments give the same bytes.
 
     Args:
-        out: the folder that is written to.
         rows: of runs.csv, in its order.
         command: that the reports say made them.
-        machine: that REPORT.md says it was written on, such as `AMD EPYC, 2 cores`; this one
-            unless given.
-        source: the results folder whose run folders, curves.csv, wrong_rows.csv, mcnemar.csv,
-            filters.csv and pictures are read; `out` unless given.
+        machine: that REPORT.md says it was written on; this one unless given.
+        source: the results folder that is read; `out` unless given.
         draw: whether pictures are drawn; the reports name them either way.
-        data: by data set, what is here; without it, figures of the data themselves stay as they
-            are.
+        data: by data set, what is here; figures of others stay as they are.
 
     Raises:
         RunFolderError: what a file of the source or a run's folder holds is damaged.
@@ -87,7 +81,25 @@ def write_results(
     study = with_lowest_seeds(study, rows)
     machine = f"{cpu_name()}, {cores()} cores" if machine is None else machine
     if study.is_filter_study:
-        return _write_filter_study(study, out, rows, command, machine, source, draw, data)
+        measured = measured_runs(source, rows)
+        write_rows(out / FILTERS_CSV, unit_rows(measured), UnitRow)
+        write_rows(out / FIGURES_CSV, figure_rows(study, measured), FigureRow)
+        if draw:
+            save_figures(study, out, source, rows, data)
+        figures = [
+            ShownFigure(
+                figure,
+                name if any((folder / name).exists() for folder in (out, source)) else "",
+                source_of(study, figure, rows),
+                check_claim(figure, measured),
+            )
+            for figure in study.figures
+            for name in [picture_of(figure)]
+        ]
+        filter_report = FilterReport(study, command, machine, rows, figures, measured)
+        write_text(out / REPORT, report_markdown(filter_report))
+        claims = [f"{s.figure.name}: {s.check.sentence}" for s in figures if s.check]
+        return Results(out / REPORT, claims=claims)
     saved = read_saved_runs(source)
     report = table_report(study, source, rows, table, tests, saved, command, machine)
     write_curves(out, report.curves)
@@ -112,15 +124,8 @@ def write_tables(
 ) -> tuple[list[TableRow], list[RunComparison]]:
     """Write settings.yaml, runs.csv and, of a table's study, table, comparisons and wrong rows.
 
-    The caller holds the lock of the tables.
-
-    Args:
-        rows: of runs.csv, in its order.
-        source: the results folder that is read; `out` unless given.
-        new: rows of runs that have just ended, whose curves and sheets of filters are written too.
-
-    Returns:
-        The rows of table.csv and of mcnemar.csv.
+    As `write_results`; of runs that have just ended, `new`, curves and sheets of filters as well.
+    Returns the rows of table.csv and of mcnemar.csv.
     """
     write_text(out / SETTINGS, settings_text(with_lowest_seeds(study, rows)))
     write_rows(out / RUNS_CSV, rows, RunRow)
@@ -131,34 +136,3 @@ def write_tables(
     tests = write_comparisons(out, rows, source or out)
     add_runs(study, out, [row for row in new if not row.error], rows)
     return table, tests
-
-
-def _write_filter_study(
-    study: ResolvedStudy,
-    out: Path,
-    rows: Sequence[RunRow],
-    command: str,
-    machine: str,
-    source: Path,
-    draw: bool,
-    data: Mapping[str, Prepared],
-) -> Results:
-    measured = measured_runs(source, rows)
-    write_rows(out / FILTERS_CSV, unit_rows(measured), UnitRow)
-    write_rows(out / FIGURES_CSV, figure_rows(study, measured), FigureRow)
-    if draw:
-        save_figures(study, out, source, rows, data)
-    figures = [
-        ShownFigure(
-            figure,
-            name if any((folder / name).exists() for folder in (out, source)) else "",
-            source_of(study, figure, rows),
-            check_claim(figure, measured),
-        )
-        for figure in study.figures
-        for name in [picture_of(figure)]
-    ]
-    report = FilterReport(study, command, machine, rows, figures, measured)
-    write_text(out / REPORT, report_markdown(report))
-    claims = [f"{s.figure.name}: {s.check.sentence}" for s in figures if s.check]
-    return Results(out / REPORT, claims=claims)

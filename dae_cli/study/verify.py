@@ -9,31 +9,36 @@ Pictures are not compared.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dae_cli.config.experiments import ResolvedStudy
+import numpy as np
+from numpy.typing import NDArray
+
+from dae_cli.config.dump import flat_settings
+from dae_cli.config.experiments import ResolvedStudy, load_resolved
 from dae_cli.config.saved_settings import SETTINGS
-from dae_cli.config.schema import AnyExperiment
-from dae_cli.csvfile import csv_text, read_rows, rows_to_csv
+from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
+from dae_cli.config.study_schema import Reference
+from dae_cli.csvfile import column_texts, read_rows, rows_to_csv
+from dae_cli.data.dataset import Dataset, Prepared
 from dae_cli.errors import RunFolderError
+from dae_cli.files import write_text
+from dae_cli.filters.measures import UnitMeasures
+from dae_cli.machine import cpu_name
+from dae_cli.study.counting import RecordedData, load_network
 from dae_cli.study.filter_study import FIGURES_CSV, UnitRow
-from dae_cli.study.findings import Difference, Findings, Unchecked, reason, text_of
-from dae_cli.study.recount import DataOfRuns, Recount
-from dae_cli.study.reference import Agreement, agreement
+from dae_cli.study.findings import Findings
+from dae_cli.study.reference import agreement
 from dae_cli.study.report.context import TRIED_MD
 from dae_cli.study.report.render import PAGE, REPORT, recorded_command, recorded_machine
 from dae_cli.study.report.saved_runs import CURVES_CSV
 from dae_cli.study.results import write_results
 from dae_cli.study.results_folder import runs_csv_of
 from dae_cli.study.rows import (
-    NUMERICS,
     RUNS_CSV,
     TABLE_CSV,
     CurveRow,
@@ -42,23 +47,46 @@ from dae_cli.study.rows import (
     SavedWrongRows,
     read_results,
 )
+from dae_cli.study.run.checkpoints import metrics_csv
+from dae_cli.study.run.engine_choice import engine_for_counting
+from dae_cli.study.run.filters import measures_of
 from dae_cli.study.run.job import (
+    CHECKPOINT,
+    CONFIG,
+    ENVIRONMENT,
     FILTERS_CSV,
+    METRICS,
     RUNS,
     STATUS,
+    TRIALS,
+    WRONG_ROWS,
+    Job,
     config_sha256,
     is_run_name,
     run_name,
     with_seed,
 )
+from dae_cli.study.run.provenance import Environment
+from dae_cli.study.run.record import (
+    MEASURED,
+    Status,
+    done_row,
+    read_environment,
+    read_status,
+    trust_of,
+)
 from dae_cli.study.run.run import use_one_thread
+from dae_cli.study.run.svm import replayed, selected_parameters
+from dae_cli.study.run.wrong_rows import load_wrong_rows, remark_on, save_wrong_rows
 from dae_cli.study.tables.comparisons import MCNEMAR_CSV, WRONG_ROWS_CSV
 from dae_cli.study.tables.provenance import other_numerics, provenance_differences
+from dae_cli.svm.files import load_svm, read_trials
+from dae_cli.svm.selection import Trial, best_of
+from dae_cli.svm.trials import SvmTrials
+from dae_cli.training.evaluation import count_wrong, wrong_rows
+from dae_cli.training.state import TrainingState
 from dae_cli.training.version import NUMERICS_VERSION
 
-FILES = (SETTINGS, TABLE_CSV, WRONG_ROWS_CSV, MCNEMAR_CSV, CURVES_CSV, TRIED_MD, REPORT, PAGE)
-FILES_OF_FILTERS = (SETTINGS, FILTERS_CSV, FIGURES_CSV, REPORT)
-"""Files that follow from the rows of runs.csv, of a table's study and of one on filters."""
 KEYS: Mapping[str, Sequence[str]] = {
     RUNS_CSV: ("run",),
     TABLE_CSV: ("cell",),
@@ -69,230 +97,309 @@ KEYS: Mapping[str, Sequence[str]] = {
     FIGURES_CSV: ("figure", "run"),
 }
 """Columns that tell the rows of a file apart."""
+FILES = (*KEYS, SETTINGS, TRIED_MD, REPORT, PAGE)
+"""Those that follow from the rows; some are of studies of a table alone, or on filters."""
 READ: Mapping[str, Any] = {
     WRONG_ROWS_CSV: SavedWrongRows,
     MCNEMAR_CSV: RunComparison,
     CURVES_CSV: CurveRow,
     FILTERS_CSV: UnitRow,
 }
-"""Files that are read for runs whose folders are elsewhere; without such runs they may be empty."""
+"""Files that are read for runs whose folders are elsewhere."""
 ADDED_LATER = (SETTINGS, TRIED_MD)
 """Files that results of earlier versions lack."""
 
 _NEVER_MIXED = ("engines", "devices", "contents")
 
 
-@dataclass(frozen=True)
-class Verification:
-    """What came of verifying a study."""
-
-    runs: int
-    """Rows of runs.csv."""
-    recomputed: int
-    """Those whose errors were counted again."""
-    differences: list[Difference]
-    unchecked: list[Unchecked]
-    reference: Agreement | None
-    """The runs that were recomputed beside the study's reference rows, if it has any."""
-
-    @property
-    def agrees(self) -> bool:
-        """Whether every run was recomputed and nothing differs."""
-        return not self.differences and not self.unchecked
-
-
 def verify_study(
     study: ResolvedStudy, out: Path, data_dir: Path | None, note: Callable[[str], None]
-) -> Verification:
+) -> Findings:
     """Compute a study's results again from its runs, and list all that differs.
 
     The results are only read. What is damaged or not here is listed, and the rest is checked.
+    `note` is called with what takes time, and the outcome of each run.
 
-    Args:
-        study: with the settings that the results should have.
-        out: the folder of the results.
-        data_dir: the user's data files.
-        note: is called with what takes time, and the outcome of each run.
-
-    Raises:
-        RunFolderError: there are no results, or runs.csv cannot be read.
+    Raises RunFolderError: there are no results, or runs.csv cannot be read.
     """
     use_one_thread()
     path = runs_csv_of(study.name, out)
-    rows = read_results(path, RunRow)
+    rows = list({row.run: row for row in read_results(path, RunRow)}.values())
     if not rows:
         raise RunFolderError(f"{path}: holds no run; make them with dae replicate {study.name}")
     if others := other_numerics(rows):
         note(f"{RUNS_CSV}: {others}")
     with TemporaryDirectory(prefix="dae-verify-") as temporary:
-        verifier = _Verifier(study, out, Path(temporary), data_dir, note)
-        verifier.recount(rows)
-        verifier.check_rows(rows)
-        verifier.check_files()
-    return Verification(
-        len(rows),
-        len(verifier.recomputed),
-        verifier.findings.differences,
-        verifier.findings.unchecked,
-        agreement(study, verifier.recomputed),
-    )
+        verifier = _Verifier(study, out, Path(temporary), note)
+        rows_again = verifier.recount(rows, RecordedData(data_dir, note))
+        verifier.check_files(rows_again)
+    return verifier.findings
 
 
 class _Verifier:
     """Compares what is in a results folder with what is written into a temporary one."""
 
     def __init__(
-        self,
-        study: ResolvedStudy,
-        out: Path,
-        temporary: Path,
-        data_dir: Path | None,
-        note: Callable[[str], None],
+        self, study: ResolvedStudy, out: Path, temporary: Path, note: Callable[[str], None]
     ) -> None:
         self._study, self._out, self._note = study, out, note
         self._source, self._written = temporary / "source", temporary / "written"
-        self._data = DataOfRuns(data_dir, note)
         self._cells = {cell.cell: cell.experiment for cell in study.all_cells}
-        self._rows: dict[str, RunRow] = {}
-        """By run, as recomputed; of runs that are elsewhere as recorded."""
         self.findings = Findings()
-        self.recomputed: list[RunRow] = []
 
-    def recount(self, rows: Sequence[RunRow]) -> None:
-        """Count the runs of runs.csv again that are here, and compare their folders and rows."""
-        findings, there = self.findings, {row.cell for row in rows}
-        for cell in self._cells:
-            if cell not in there:
-                self._note(f"{cell}: no run of it in {RUNS_CSV}")
+    def recount(self, rows: Sequence[RunRow], data: RecordedData) -> list[RunRow]:
+        """Return the rows as recomputed; as recorded where a run is elsewhere or damaged."""
+        findings, rows_again, recomputed = self.findings, [], []
+        for cell in [c for c in self._cells if all(row.cell != c for row in rows)]:
+            self._note(f"{cell}: no run of it in {RUNS_CSV}")
         for row in rows:
-            if row.run in self._rows:
-                continue
-            self._rows[row.run] = row
-            if not self._is_here(row):
-                continue
-            before = len(findings.differences), len(findings.unchecked)
-            folder, again = (parent / RUNS / row.run for parent in (self._out, self._source))
-            run = Recount(row, self._experiment_of(row), folder, again, findings)
-            self._rows[row.run], counted = run.row(self._data, self._study.reference)
-            if counted:
-                self.recomputed.append(self._rows[row.run])
-            outcome = "agrees" if len(findings.unchecked) == before[1] else "cannot be checked"
-            if len(findings.differences) > before[0]:
-                outcome = "does not agree"
-            self._note(f"{row.run}: {outcome}")
-
-    def _is_here(self, row: RunRow) -> bool:
-        """Tell whether a run is done and its folder is here; record why not."""
-        findings, folder, place = self.findings, self._out / RUNS / row.run, f"{RUNS}/{row.run}"
-        command, is_name = f"dae replicate {self._study.name}", is_run_name(row.run)
-        if row.error:
-            if is_name and (folder / STATUS).exists():
-                findings.compare(RUNS_CSV, f"{row.run}: error", row.error, "the run is done")
-            findings.cannot_check(place, f"failed ({row.error}); {command} tries again")
-        elif not is_name:
-            why = f"run is {row.run!r}, expected the name of a folder in {RUNS}"
-            findings.cannot_check(RUNS_CSV, why)
-        elif not folder.is_dir():
-            makes = "makes them"
-            if row.numerics != NUMERICS_VERSION:
-                makes = f"makes runs with numerics {NUMERICS_VERSION} in place of {row.numerics}"
-            findings.cannot_check(
-                place,
-                f"is not here: run folders are not committed with the results; {command} {makes}",
-            )
-        else:
-            return True
-        return False
-
-    def _experiment_of(self, row: RunRow) -> AnyExperiment | None:
-        """The experiment of a row's cell and seed as the study has it; None: no such cell."""
-        experiment = self._cells.get(row.cell)
-        return experiment and with_seed(experiment, row.seed)
-
-    def check_rows(self, rows: Sequence[RunRow]) -> None:
-        """Compare the rows with the study's settings and among themselves."""
-        findings = self.findings
-        self._compare_csv(RUNS_CSV, text_of(self._out / RUNS_CSV), rows_to_csv(rows, RunRow))
-        for name, count in Counter(row.run for row in rows).items():
-            findings.compare(RUNS_CSV, f"{name}: rows", count, 1)
-        for row in rows:
-            experiment = self._experiment_of(row)
-            if experiment is None:
-                no_cell = "no such cell in the study"
-                findings.compare(RUNS_CSV, f"{row.run}: cell", row.cell, no_cell)
-                continue
-            digest = config_sha256(experiment, row.numerics)
-            name = run_name(experiment, row.data_sha256, row.numerics)
-            findings.compare(RUNS_CSV, f"{row.run}: config_sha256", row.config_sha256, digest)
-            findings.compare(RUNS_CSV, f"{row.run}: run", row.run, name)
+            experiment = self._check_settings(row)
+            again, place = row, f"{RUNS}/{row.run}"
+            if why := self._why_not_here(row):
+                findings.cannot_check(place, why)
+            else:
+                run = _Recount(row, self._out / place, self._source / place)
+                again = run.row_again(experiment, self._study.reference, data)
+                findings.add(run.findings, place)
+                outcome = "does not agree" if run.is_counted else "cannot be checked"
+                if run.findings.agrees and column_texts(again) == column_texts(row):
+                    outcome = "agrees"
+                self._note(f"{row.run}: {outcome}")
+                recomputed += [again] if run.is_counted else []
+            rows_again.append(again)
         for what, names in provenance_differences(rows).items():
             if what.startswith(_NEVER_MIXED):
                 findings.compare(RUNS_CSV, what, ", ".join(names), "one for the whole table")
+        findings.runs, findings.recomputed = len(rows), len(recomputed)
+        findings.reference = agreement(self._study, recomputed)
+        return rows_again
 
-    def check_files(self) -> None:
-        """Write the results of the rows again, and compare every file that follows from them."""
-        out, findings = self._out, self.findings
-        unreadable = set()
-        for name, kind in READ.items():
-            try:
-                read_rows(out / name, kind)
-            except RunFolderError as error:
-                findings.cannot_check(name, str(error))
-                unreadable.add(name)
-        self._source.mkdir(exist_ok=True)
+    def _check_settings(self, row: RunRow) -> AnyExperiment | None:
+        """Return the experiment of a row's cell and seed as the study has it; None: no such cell.
+
+        Its digest and the run's name must be the row's.
+        """
+        experiment = self._cells.get(row.cell)
+        if experiment is None:
+            no_cell = "no such cell in the study"
+            self.findings.compare(RUNS_CSV, f"{row.run}: cell", row.cell, no_cell)
+            return None
+        experiment = with_seed(experiment, row.seed)
+        digest = config_sha256(experiment, row.numerics)
+        name = run_name(experiment, row.data_sha256, row.numerics)
+        self.findings.compare(RUNS_CSV, f"{row.run}: config_sha256", row.config_sha256, digest)
+        self.findings.compare(RUNS_CSV, f"{row.run}: run", row.run, name)
+        return experiment
+
+    def _why_not_here(self, row: RunRow) -> str:
+        """Tell why a run has no folder to be counted again; empty if it has one."""
+        folder, command = self._out / RUNS / row.run, f"dae replicate {self._study.name}"
+        if row.error:
+            if is_run_name(row.run) and (folder / STATUS).exists():
+                what = f"{row.run}: error"
+                self.findings.compare(RUNS_CSV, what, row.error, "the run is done")
+            return f"failed ({row.error}); {command} tries again"
+        if not is_run_name(row.run):
+            return "expected the name of a folder"
+        if folder.is_dir():
+            return ""
+        makes = "makes them"
+        if row.numerics != NUMERICS_VERSION:
+            makes = f"makes runs with numerics {NUMERICS_VERSION} in place of {row.numerics}"
+        return f"is not here: run folders are not committed with the results; {command} {makes}"
+
+    def check_files(self, rows: Sequence[RunRow]) -> None:
+        """Write the results of the rows again, and compare every file with its like."""
+        out, source, written, findings = self._out, self._source, self._written, self.findings
+        source.mkdir(exist_ok=True)
         for path in out.absolute().iterdir():
-            if path.name not in {RUNS, *unreadable}:
-                (self._source / path.name).symlink_to(path)
-        failure = ""
-        try:
-            write_results(
-                self._study,
-                self._written,
-                list(self._rows.values()),
-                command=recorded_command(out),
-                machine=recorded_machine(out) or None,
-                source=self._source,
-                draw=False,
-            )
-        except Exception as error:  # rows and files may be damaged in ways that nobody foresaw
-            failure = reason(error)
-        for name in FILES_OF_FILTERS if self._study.is_filter_study else FILES:
-            if name in unreadable:
+            kind = READ.get(path.name)
+            if kind and findings.attempt(path.name, read_rows, path, kind) is None:
                 continue
-            if (self._written / name).exists():
+            if path.name != RUNS:
+                (source / path.name).symlink_to(path)
+        results = findings.attempt(
+            "tables and reports",
+            write_results,
+            self._study,
+            written,
+            rows,
+            command=recorded_command(out),
+            machine=recorded_machine(out) or None,
+            source=source,
+            draw=False,
+        )
+        for name in FILES:
+            is_written, is_there = (written / name).exists(), (out / name).exists()
+            if is_written and (source / name).exists():
                 findings.attempt(name, self._compare_file, name)
-            elif failure and (name not in ADDED_LATER or (out / name).exists()):
-                findings.cannot_check(name, failure)
-            else:  # tried.md is not part of every study
-                findings.compare(name, "file", "is there" if (out / name).exists() else "", "")
+            elif is_written and not is_there and name not in ADDED_LATER:
+                command = f"dae replicate {self._study.name}"
+                why = f"is not written yet; {command} writes it, and runs only what is not done"
+                findings.cannot_check(name, why)
+            elif is_there and not is_written and results:
+                findings.compare(name, "file", "is there", "")
 
     def _compare_file(self, name: str) -> None:
-        """Compare a file of the results with the one that was written again.
-
-        Raises:
-            RunFolderError: it has not been written yet.
-        """
-        again, path = text_of(self._written / name), self._out / name
-        if not path.exists():
-            if name in ADDED_LATER or (name in READ and again.count("\n") <= 1):
-                return
-            if name not in READ:
-                raise RunFolderError(
-                    f"is not written yet; dae replicate {self._study.name} writes it, and runs "
-                    "only what is not done"
-                )
-        recorded = text_of(path) if path.exists() else ""
         if name == PAGE and not (self._out / REPORT).exists():
             raise RunFolderError(f"names a command that is taken from {REPORT}, which is not here")
+        recorded, again = _text(self._out / name), _text(self._written / name)
         if name in KEYS:
-            self._compare_csv(name, recorded, again)
+            self.findings.compare_csv(name, recorded, again, KEYS[name])
         else:
             self.findings.compare_lines(name, recorded, again)
 
-    def _compare_csv(self, name: str, recorded: str, again: str) -> None:
-        """Compare a CSV file; one of earlier versions may lack the version of the numerics."""
-        lines = list(csv.reader(io.StringIO(again)))
-        if NUMERICS in lines[0] and NUMERICS not in recorded.partition("\n")[0].split(","):
-            place = lines[0].index(NUMERICS)
-            again = csv_text([*line[:place], *line[place + 1 :]] for line in lines)
-        self.findings.compare_csv(name, recorded, again, KEYS[name])
+
+class _Recount:
+    """One run whose folder is here: counted again, and its files written again elsewhere."""
+
+    def __init__(self, row: RunRow, folder: Path, again: Path) -> None:
+        self._row, self._folder, self._again = row, folder, again
+        self.findings = Findings()
+        """Places are files of the folder."""
+        self.is_counted = False
+        """Whether its errors were counted again, or its filters measured."""
+        self._columns: dict[str, Any] = {}
+        """Columns of runs.csv that were computed again; status.json has them as well."""
+
+    def row_again(
+        self, wanted: AnyExperiment | None, reference: Reference, data: RecordedData
+    ) -> RunRow:
+        """Return the row that the run comes to; the recorded one where that cannot be said.
+
+        `wanted`: the experiment of its cell and seed as the study has it; None: no such cell.
+        """
+        attempt, compare, folder = self.findings.attempt, self.findings.compare, self._folder
+        status = attempt(STATUS, read_status, folder)
+        env = attempt(ENVIRONMENT, read_environment, folder)
+        config = attempt(CONFIG, load_resolved, folder / CONFIG)
+        if status is None or env is None or config is None:
+            return self._row
+        self._again.mkdir(parents=True)
+        compare(STATUS, "state", status.state, "done")
+        settings, now = flat_settings(config), flat_settings(wanted or config)
+        for name in dict.fromkeys([*settings, *now]):
+            compare(CONFIG, name, settings.get(name), now.get(name))
+        self._link(WRONG_ROWS)  # as long as it is not written again
+        attempt("", self._count, config, status, env, data)
+        # A cell of these settings may have been renamed since the run was made.
+        cell = self._row.cell if wanted and settings == now else status.cell
+        recorded = status.data_origin, status.data_sha256, status.data_source
+        source = Prepared(config.dataset, folder, *recorded, trust_of(status, config.dataset))
+        job = Job(cell, config, source, folder, reference=reference)
+        columns = self._columns if status.n_test is not None else {}
+        again = attempt("", lambda: done_row(job, replace(status, **columns), env))
+        if again is None:
+            return self._row
+        had, has = column_texts(status), column_texts(again)
+        for name in (*MEASURED, "selected"):
+            if had[name]:  # earlier versions did not write them all
+                compare(STATUS, name, had[name], has[name])
+        return again
+
+    def _count(
+        self, config: AnyExperiment, status: Status, env: Environment, data: RecordedData
+    ) -> None:
+        """Count the errors again, or measure the filters."""
+        sha256 = status.data_sha256
+        if isinstance(config, SvmExperiment):
+            dataset = data.dataset_for(self._folder, config, status)
+            wrong = self._count_svm(config, sha256, env, dataset)
+        else:
+            args = self._folder, config, sha256
+            state = self.findings.attempt(CHECKPOINT, load_network, *args)
+            if state is None:
+                return
+            self._link(CHECKPOINT)
+            self._compare_file(METRICS, metrics_csv(state.history))
+            if isinstance(config, FilterExperiment):
+                units = measures_of(state.layers[0].weight.numpy(), config.dataset)
+                self._compare_file(FILTERS_CSV, rows_to_csv(units, UnitMeasures))
+                self.is_counted = (self._folder / FILTERS_CSV).exists()
+                return
+            dataset = data.dataset_for(self._folder, config, status)
+            wrong = self._count_network(state, dataset)
+        if wrong is None:
+            return
+        self._columns |= {"n_test": len(wrong), "n_wrong": int(wrong.sum())}
+        if self._row.remark:  # rows of earlier versions have none
+            self._columns["remark"] = remark_on(wrong, dataset.test.labels)
+        save_wrong_rows(self._again, wrong)
+        recorded = self.findings.attempt(
+            WRONG_ROWS, load_wrong_rows, self._folder, len(wrong), None
+        )
+        if recorded is not None and (differ := np.flatnonzero(recorded != wrong)).size:
+            more = f" and {differ.size - 1} more" if differ.size > 1 else ""
+            had, now = ("wrong" if rows[differ[0]] else "right" for rows in (recorded, wrong))
+            self.findings.compare(WRONG_ROWS, f"test row {differ[0]}{more}", had, now)
+        self.is_counted = True
+
+    def _count_network(self, state: TrainingState, dataset: Dataset) -> NDArray[np.bool_]:
+        """Return which test rows the best network gets wrong; compare its validation errors."""
+        assert state.best is not None
+        engine = engine_for_counting(self._folder)
+        here = (engine.name, engine.device.type, NUMERICS_VERSION)
+        if (self._row.engine, self._row.device, self._row.numerics) != here:
+            self.findings.how = " (counted with {} on {}, numerics {})".format(*here)
+        invalid = count_wrong(state.best, dataset.valid, engine)
+        self.findings.compare(CHECKPOINT, "best_wrong", state.best_wrong, invalid)
+        self._columns = {
+            "valid_error_percent": 100.0 * invalid / len(dataset.valid),
+            "best_epoch": state.best_epoch,
+            "epochs": state.epoch,
+        }
+        return wrong_rows(state.best, dataset.test, engine)
+
+    def _count_svm(
+        self, experiment: SvmExperiment, sha256: str, env: Environment, dataset: Dataset
+    ) -> NDArray[np.bool_] | None:
+        """Go through the trials of an SVM again; return which test rows the machine gets wrong.
+
+        The trials must be those that the search makes, in its order, and the best of them the
+        machine of the checkpoint. On the processor that made the run, the best trial is trained
+        again as well, on the training rows alone.
+        """
+        attempt, compare = self.findings.attempt, self.findings.compare
+        path = self._folder / CHECKPOINT
+        best = attempt(TRIALS, self._best_trial, experiment, dataset)
+        svm = attempt(CHECKPOINT, load_svm, path, experiment, sha256, dataset)
+        if svm is None:
+            return None
+        self._columns["selected"] = selected_parameters(svm, experiment)
+        if best is not None and best.point != (svm.kernel, svm.C):
+            best_machine = f"the best trial: {best.kernel} C {best.C:g}"
+            compare(CHECKPOINT, "machine", self._columns["selected"], best_machine)
+        elif best is not None and env.cpu == cpu_name():
+            (again,) = SvmTrials(dataset, experiment.seed).try_kernel(best.kernel, [best.C])
+            for name in ("n_wrong", "n_support", "converged"):
+                what = f"{best.kernel} C {best.C:g}, trained again: {name}"
+                compare(TRIALS, what, getattr(best, name), getattr(again, name))
+        return svm.wrong_rows(dataset.test)
+
+    def _best_trial(self, experiment: SvmExperiment, dataset: Dataset) -> Trial:
+        sizes = len(dataset.train), len(dataset.valid)
+        trials = read_trials(self._folder / TRIALS, experiment.svm.kernel, *sizes)
+        again = replayed(experiment, trials)
+        if again != trials:
+            odd = next((f"trial {t}" for t in trials if t not in again), "the order of the trials")
+            self.findings.compare(TRIALS, odd, "is there", "not made by such a search")
+        best = best_of(again)
+        self._columns["trials"] = len(trials)
+        self._columns["valid_error_percent"] = best.valid_error_percent
+        return best
+
+    def _compare_file(self, name: str, text: str) -> None:
+        """Write a file of the run again and compare it."""
+        write_text(self._again / name, text)
+        recorded = self.findings.attempt(name, _text, self._folder / name)
+        if recorded is not None:
+            self.findings.compare_lines(name, recorded, text)
+
+    def _link(self, name: str) -> None:
+        if (self._folder / name).is_file():
+            (self._again / name).symlink_to((self._folder / name).absolute())
+
+
+def _text(path: Path) -> str:
+    """The text of a file, its line ends as they are."""
+    return path.read_bytes().decode("utf-8", "replace")

@@ -25,11 +25,7 @@ _REMEDY = "remove the folder of the run to have dae replicate make it again"
 
 
 def save_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
-    """Write wrong_rows.npy whole, from what is True for each test row classified wrongly.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
+    """Write wrong_rows.npy whole, from what is True for each wrong test row; or OutputError."""
     content = io.BytesIO()
     np.save(content, np.packbits(wrong), allow_pickle=False)
     write_whole(folder / WRONG_ROWS, content.getvalue(), make_folder=False)
@@ -45,49 +41,28 @@ def remark_on(wrong: NDArray[np.bool_], labels: NDArray[np.integer[Any]]) -> str
 def load_wrong_rows(folder: Path, n_test: int, n_wrong: int | None) -> NDArray[np.bool_]:
     """Read wrong_rows.npy of a run with so many test rows, so many of them wrong, if given.
 
-    Raises:
-        RunFolderError: it is missing or damaged, or has other counts.
+    Raises RunFolderError: it is missing or damaged, or has other counts.
     """
-    path = folder / WRONG_ROWS
+    path, shape = folder / WRONG_ROWS, (-(-n_test // 8),)
     try:
         with path.open("rb") as file:
-            content = file.read(_MOST_HEADER + n_test)
-    except FileNotFoundError:
-        raise RunFolderError(f"{path}: no such file; {_REMEDY}") from None
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be read ({error.strerror or error})") from error
-    try:
-        return unpack(_packed_bits(content, -(-n_test // 8)), n_test, n_wrong)
-    except ValueError as error:
-        raise RunFolderError(f"{path}: {error}; {_REMEDY}") from error
-
-
-def _packed_bits(content: bytes, n_bytes: int) -> bytes:
-    """Return what a .npy file holds, which must be so many bytes and nothing else.
-
-    Raises:
-        ValueError: it is another file.
-    """
-    expected = f"expected a .npy file of {n_bytes} bytes, uint8 {(n_bytes,)}, a bit a row"
-    file = io.BytesIO(content)
-    try:
-        bits = np.load(file, allow_pickle=False)
+            content = io.BytesIO(file.read(_MOST_HEADER + n_test))
+        bits = np.load(content, allow_pickle=False)
+        if (bits.dtype, bits.shape) != (np.uint8, shape):
+            raise ValueError(f"holds {bits.dtype} {bits.shape}")
+        if content.read(1):
+            raise ValueError("has bytes too many")
+        return unpack(bits.tobytes(), n_test, n_wrong)
     except Exception as error:  # numpy passes on whatever Python's tokenizer says of a header
-        why = plain(" ".join(str(error).split())[:100])
-        raise ValueError(f"cannot be read ({why}), {expected}") from error
-    if not isinstance(bits, np.ndarray) or (bits.dtype, bits.shape) != (np.uint8, (n_bytes,)):
-        held = f"{bits.dtype} {bits.shape}" if isinstance(bits, np.ndarray) else "an archive"
-        raise ValueError(f"holds {held}, {expected}")
-    if left := len(content) - file.tell():
-        raise ValueError(f"has {left} bytes too many, {expected}")
-    return bits.tobytes()
+        why = plain(" ".join(str(getattr(error, "strerror", "") or error).split())[:100])
+        expected = f"expected a .npy file of {shape[0]} bytes, uint8 {shape}, a bit a row"
+        raise RunFolderError(f"{path}: {why}; {expected}; {_REMEDY}") from error
 
 
 def unpack(bits: bytes, n_test: int, n_wrong: int | None) -> NDArray[np.bool_]:
     """Return which of so many test rows are wrong, so many of them, if given.
 
-    Raises:
-        ValueError: the bits are of another number of rows, or of wrong ones.
+    Raises ValueError: the bits are of another number of rows, or of wrong ones.
     """
     if len(bits) != -(-n_test // 8):
         raise ValueError(f"holds {len(bits)} bytes, expected {-(-n_test // 8)}, a bit a row")
