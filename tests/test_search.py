@@ -462,23 +462,6 @@ def test_of_a_cells_file_only_what_was_searched_changes(
     assert (len(own), len(after)) == (comments, comments + 1)
 
 
-def test_results_of_earlier_settings_are_told_with_what_comes_next(
-    dae: Dae, searched: Path
-) -> None:
-    words = ("search", "tiny", "--trials", "4")  # all made before, so that nothing is run
-    assert "dae replicate" not in dae(*words).succeeded().err  # no results yet
-    dae("replicate", "tiny").succeeded()
-    assert "dae replicate" not in dae(*words).succeeded().err  # made with what was selected
-    dae("replicate", "tiny", "--set", "finetune.learning_rate=0.31", "--out", searched,
-        "--replace").succeeded()  # fmt: skip
-    told = dae(*words).succeeded().message
-    assert "results/tiny has results of other settings" in told
-    assert "dae replicate tiny --replace" in told and "--out" in told
-    assert "dae replicate" not in dae(*words, "--no-write").succeeded().err
-    dae("replicate", "tiny").failed(2, "--replace")
-    dae("replicate", "tiny", "--replace").succeeded()
-
-
 def test_searching_again_changes_nothing_and_a_later_selection_replaces_the_earlier(
     dae: Dae, searched: Path
 ) -> None:
@@ -745,30 +728,6 @@ def test_two_commands_with_other_seeds_lose_no_row_of_one_another(child: Start) 
         " ".join(sorted(f"{key}={value}" for key, value in settings_of(row).items()))
         for row in rows
     }
-
-
-@pytest.mark.usefixtures("_frequent_checkpoints")
-def test_a_search_that_an_earlier_version_began_goes_on_from_its_folders(
-    dae: Dae, child: Start, finished_search: tuple[Path, Ended]
-) -> None:
-    lengthen()
-    command = child(*ONE, "--trials", "2", "--jobs", "1", "--sampler", "tpe")
-    results = Path("results/tiny")
-    wait_until(lambda: is_within(2, results), command)
-    command.kill()
-    (begun,) = (results / "search/trials").glob("*-2.partial")
-    config = (begun / "config.yaml").read_text()
-    # It had optuna's journal in place of what new versions leave of a trial.
-    (results / "search/trials.journal").write_text("{")
-    for path in (results / "search/trials").glob("*/draw.json"):
-        path.unlink()
-    dae(*ONE, "--trials", "2", "--sampler", "tpe").succeeded()
-    first, second = rows_in(results)
-    drawn = yaml.safe_load(config)
-    assert (first["trial"], second["trial"]) == ("1", "2")
-    assert float(second["finetune.learning_rate"]) == drawn["finetune"]["learning_rate"]
-    assert int(second["units"]) == drawn["model"]["hidden"][0]
-    assert not unfinished(results)
 
 
 def kill_a_worker(command: Child) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,6 +17,7 @@ from dae_cli.commands.options import (
     DeviceOption,
     EngineOption,
     Format,
+    Jobs,
     Quiet,
     Scheduler,
     Study,
@@ -30,11 +30,9 @@ from dae_cli.commands.options import (
 from dae_cli.commands.progress import Display, Lines
 from dae_cli.commands.tables import DASH, as_json, columns, minutes, not_run
 from dae_cli.config.names import label
-from dae_cli.errors import DaeError
 
 if TYPE_CHECKING:
     from dae_cli.config.search_cells import SearchedCell
-    from dae_cli.engines.names import EngineName
     from dae_cli.search.plan import SearchPlan
     from dae_cli.search.run import SearchOutcome
     from dae_cli.study.rows import TrialRow
@@ -46,11 +44,7 @@ def search(
     study: Study,
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="CELL",
-            help="Search this cell only, or those of a glob; repeatable.",
-            show_default=False,
-        ),
+        typer.Option(metavar="CELL", help="Search this cell only, or those of a glob; repeatable."),
     ] = None,
     sampler: Annotated[
         Literal["random", "tpe"], typer.Option(help="tpe is optuna's model-based sampler.")
@@ -62,30 +56,13 @@ def search(
             metavar="N",
             help="Complete or pruned trials that each cell is to have.  "
             f"[default: as study.yaml says, else {DEFAULT_TRIALS}, with --hours no limit]",
-            show_default=False,
         ),
     ] = None,
     hours: Annotated[
         float | None,
-        typer.Option(
-            min=0.0,
-            metavar="H",
-            help="Stop after so long; trials keep a checkpoint.",
-            show_default=False,
-        ),
+        typer.Option(min=0.0, metavar="H", help="Stop after so long; trials keep a checkpoint."),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs",
-            "-j",
-            min=1,
-            metavar="N",
-            help="Trials at a time, one thread each.  "
-            "[default: the cores; or the cluster's workers]",
-            show_default=False,
-        ),
-    ] = None,
+    jobs: Jobs = None,
     scheduler: Scheduler = None,
     seed: Annotated[
         int | None,
@@ -94,7 +71,6 @@ def search(
             max=2**32 - 1,
             metavar="N",
             help="Of the sampler.  [default: as study.yaml says, else 0]",
-            show_default=False,
         ),
     ] = None,
     device: DeviceOption = "cpu",
@@ -105,18 +81,13 @@ def search(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out",
             metavar="DIR",
             parser=folder,
             help="Folder of search.csv and the checkpoints.  [default: results/STUDY]",
-            show_default=False,
         ),
     ] = None,
     write: Annotated[
-        bool,
-        typer.Option(
-            "--write/--no-write", help="Put the selected settings into the experiment files."
-        ),
+        bool, typer.Option(help="Put the selected settings into the experiment files.")
     ] = True,
     check: Annotated[
         bool, typer.Option("--check", help="Compare the files with search.csv, and stop.")
@@ -130,17 +101,17 @@ def search(
     form: Format = "table",
     quiet: Quiet = False,
 ) -> None:
-    """The search section of study.yaml says what is searched; no test row is counted. Hopeless
-    trials are pruned; what was stopped goes on; several commands share the work. Writes
-    search.csv, a row a trial, and the best settings into the experiment files; trials of an
-    earlier space or other fixed settings go to search_earlier.csv.
+    """The search section of study.yaml says what is searched; no test row is counted. What was
+    stopped goes on, and several commands share the work. Writes search.csv, a row a trial, and
+    the best settings into the experiment files.
     """
     from dae_cli.config.search_cells import resolve_search
 
     check_engine(engine, device)
     resolved, cells = resolve_search(study, only or ())
 
-    from dae_cli.search.plan import SearchPlan, cell_searches, settle_engine
+    from dae_cli.data.sources import DataOptions
+    from dae_cli.search.plan import plan_search
     from dae_cli.search.sampling import require_extra
     from dae_cli.search.selection import check_writable, write_files
 
@@ -151,40 +122,29 @@ def search(
     require_extra()
     if write and not dry_run:
         check_writable(resolved.source)
-
-    from dae_cli.data.sources import DataOptions
-    from dae_cli.search.run import run_search
-
     watcher = Display() if quiet else Lines()
-    address = None if dry_run else scheduler
-    with cluster_at(address, data_dir, watcher) as cluster:
-        searches, without_data = cell_searches(
+    with cluster_at(None if dry_run else scheduler, data_dir, watcher) as cluster:
+        plan = plan_search(
             resolved,
             cells,
+            out=results,
             options=DataOptions(data_dir, origin, accept_unverified),
             trials=trials,
             usual_trials=DEFAULT_TRIALS if hours is None else None,
+            sampler=sampler,
             sampler_seed=seed,
+            engine=engine,
+            device=device,
+            command=command_line(),
             watcher=watcher,
             dry=dry_run,
-        )
-        computed: tuple[EngineName, str] = ("torch", device)
-        if not dry_run:
-            computed = settle_engine(searches, results, engine, device, watcher)
-        plan = SearchPlan(
-            study=resolved.name,
-            cells=searches,
-            order=tuple(cell.cell for cell in resolved.all_cells),
-            out=results,
-            sampler=sampler,
-            engine=computed[0],
-            device=computed[1],
-            command=command_line(),
-            lacking=without_data,
         )
         if dry_run:
             typer.echo(_plan_text(plan, form))
             return
+
+        from dae_cli.search.run import run_search
+
         with hint_when_interrupted("  the same command goes on from the last checkpoint"):
             outcome = run_search(
                 plan,
@@ -196,17 +156,13 @@ def search(
             )
     if write:
         write_files(resolved.source, outcome.selections)
-    _print_outcome(outcome, form, quiet, write)
-    if write and not quiet:
-        _hint_at_outdated_results(study, results)
-    lacking = [cell.cell for cell in outcome.cells if cell.selection is None]
-    if lacking:
-        typer.echo(
-            f"nothing is selected, since no trial was completed: {', '.join(lacking)}", err=True
-        )
-    for line in not_run(plan.lacking):
+    _print_outcome(outcome, plan.table, form, quiet, write)
+    problems = not_run(plan.lacking)
+    if lacking := ", ".join(cell for cell in outcome.rows if cell not in outcome.selections):
+        problems.append(f"nothing is selected, since no trial was completed: {lacking}")
+    for line in problems:
         typer.echo(line, err=True)
-    if lacking or plan.lacking:
+    if problems:
         raise typer.Exit(1)
 
 
@@ -223,145 +179,106 @@ def _settings(row: TrialRow) -> str:
     return " ".join(f"{key}={text}" for key, text in row.settings.items())
 
 
+def _states(rows: Sequence[TrialRow]) -> dict[str, int]:
+    states = [row.state for row in rows]
+    return {name: states.count(name) for name in ("complete", "pruned", "diverged", "failed")}
+
+
 def _plan_text(plan: SearchPlan, form: Format) -> str:
     """What --dry-run prints: each cell with its trials so far, and its space."""
     from dae_cli.search.trials import trials_of
 
-    counts = [trials.count_by_state for trials in trials_of(plan)]
-    cells = list(zip(plan.cells, counts, strict=True))
-    if form == "json":
-        searched = [
+    rows = [("cell", "trials", "of", "dataset", "searched")]
+    searched: list[dict[str, Any]] = []
+    for trials in trials_of(plan):
+        cell, begun = trials.cell, len(trials.unfinished)
+        states, data = _states([*trials.rows.values()]), cell.data
+        searched.append(
             {
                 "cell": cell.cell,
-                "complete": states["complete"],
-                "pruned": states["pruned"],
-                "begun": states["unfinished"],
+                **states,
+                "begun": begun,
                 "wanted": cell.trials,
                 "sampler_seed": cell.sampler_seed,
-                "dataset": cell.data.name,
-                "data_origin": cell.data.origin,
-                "trust": cell.data.trust,
-                "searched": list(cell.searched.space),
+                "dataset": data.name,
+                "data_origin": data.origin,
+                "trust": data.trust,
+                "searched": list(cell.space),
             }
-            for cell, states in cells
-        ]
-        lacking = [
-            {"cell": cell, "dataset": one.dataset, "why": one.why}
-            for one in plan.lacking
-            for cell in one.cells
-        ]
+        )
+        have = f"{states['complete'] + states['pruned']}" + (f", {begun} begun" if begun else "")
+        keys = ", ".join(cell.space)
+        named = f"{data.name} ({data.standing})"
+        rows.append((cell.cell, have, str(cell.trials or "any"), named, keys))
+    lacking = [
+        {"cell": cell, "dataset": one.dataset, "why": one.why}
+        for one in plan.lacking
+        for cell in one.cells
+    ]
+    if form == "json":
         whole = {"cells": searched, "lacking": lacking, "sampler": plan.sampler}
         return as_json(whole | {"table": str(plan.table)})
-    rows = [("cell", "trials", "of", "dataset", "searched")]
-    for cell, states in cells:
-        have, begun = states["complete"] + states["pruned"], states["unfinished"]
-        shown = f"{have}, {begun} begun" if begun else str(have)
-        data = f"{cell.data.name} ({cell.data.standing})"
-        keys = ", ".join(cell.searched.space)
-        rows.append((cell.cell, shown, str(cell.trials or "any"), data, keys))
-    for one in plan.lacking:
-        rows += [(cell, DASH, DASH, f"{one.dataset} ({one.why})", DASH) for cell in one.cells]
+    rows += [(o["cell"], DASH, DASH, f"{o['dataset']} ({o['why']})", DASH) for o in lacking]
     seeds = " and ".join(str(seed) for seed in dict.fromkeys(c.sampler_seed for c in plan.cells))
     last = f"sampler {plan.sampler}, seed {seeds} · {label(plan.table)}"
     return "\n".join([*columns(rows, [3, 3]), last])
 
 
-def _print_outcome(outcome: SearchOutcome, form: Format, quiet: bool, written: bool) -> None:
+def _print_outcome(
+    outcome: SearchOutcome, path: Path, form: Format, quiet: bool, written: bool
+) -> None:
     """Print a table, JSON, or the path of search.csv."""
-    if form == "json":
-        typer.echo(as_json(_outcome_values(outcome)))
-        return
-    if quiet:
-        typer.echo(label(outcome.table))
-        return
-    rows: list[tuple[str, ...]] = [
+    cells: list[dict[str, Any]] = []
+    table: list[tuple[str, ...]] = [
         ("cell", "trials", "pruned", "failed", "validation error", "settings")
     ]
-    for cell in outcome.cells:
-        states = [row.state for row in cell.rows]
-        failed = states.count("failed") + states.count("diverged")
-        error, settings = DASH, DASH
-        if cell.selection:
-            row = cell.selection.row
+    for cell, rows in outcome.rows.items():
+        states, error, settings = _states(rows), DASH, DASH
+        selected: dict[str, Any] = {"selected": None, "file": None}
+        if selection := outcome.selections.get(cell):
+            row = selection.row
             error = f"{row.valid_error_percent:.2f} % (trial {row.trial})"
             settings = _settings(row)
-        counts = (len(states), states.count("pruned"), failed)
-        rows.append((cell.cell, *map(str, counts), error, settings))
-    if not written:
-        for one in outcome.selections:
+            selected = {"selected": asdict(row), "file": str(selection.path)}
+        cells.append({"cell": cell, "trials": len(rows), **states, **selected})
+        counts = (len(rows), states["pruned"], states["failed"] + states["diverged"])
+        table.append((cell, *map(str, counts), error, settings))
+    if form == "json":
+        whole = {"cells": cells, "made": outcome.ended, "time_ran_out": outcome.is_late}
+        whole |= {"minutes": round(outcome.minutes, 4), "table": str(path)}
+        typer.echo(as_json(whole))
+        return
+    if quiet:
+        typer.echo(label(path))
+        return
+    for one in outcome.selections.values():
+        if written:
+            typer.echo(f"written: {label(one.path)}", err=True)
+        else:
             typer.echo(f"# {label(one.path)}\n{one.text}")
-    elif outcome.selections:
-        names = ", ".join(label(one.path) for one in outcome.selections)
-        typer.echo(f"written: {names}", err=True)
     count = "1 trial" if outcome.ended == 1 else f"{outcome.ended} trials"
     late = ", until the time ran out" if outcome.is_late else ""
-    typer.echo("\n".join(columns(rows, [3])))
-    typer.echo(f"{count} in {minutes(outcome.minutes)}{late} · {label(outcome.table)}")
-
-
-def _outcome_values(outcome: SearchOutcome) -> dict[str, Any]:
-    cells = []
-    for cell in outcome.cells:
-        states = [row.state for row in cell.rows]
-        counts = {s: states.count(s) for s in ("complete", "pruned", "diverged", "failed")}
-        selected = cell.selection
-        values = {
-            "selected": asdict(selected.row) if selected else None,
-            "file": str(selected.path) if selected else None,
-        }
-        cells.append({"cell": cell.cell, "trials": len(states), **counts, **values})
-    return {
-        "cells": cells,
-        "made": outcome.ended,
-        "time_ran_out": outcome.is_late,
-        "minutes": round(outcome.minutes, 4),
-        "table": str(outcome.table),
-    }
-
-
-def _hint_at_outdated_results(study: str, folder: Path) -> None:
-    """Say how results of other settings than those selected now are replaced, if there are any.
-
-    Args:
-        study: its name or path, as it was given.
-        folder: that may have results of it.
-    """
-    from dae_cli.config.experiments import resolve_study
-    from dae_cli.study.plan import Plan
-    from dae_cli.study.results_folder import EarlierRows
-    from dae_cli.study.run.job import default_out
-
-    with suppress(DaeError):  # a damaged runs.csv is not the search's concern
-        resolved = resolve_study(study)
-        if EarlierRows(Plan(resolved, folder, ())).lost:
-            usual = folder.absolute() == default_out(resolved.name, ()).absolute()
-            own = "" if usual else f" --out {label(folder)}"
-            typer.echo(
-                f"{label(folder)} has results of other settings than those selected now: "
-                f"dae replicate {study}{own} --replace makes them anew; with another --out both "
-                "stay",
-                err=True,
-            )
+    typer.echo("\n".join(columns(table, [3])))
+    typer.echo(f"{count} in {minutes(outcome.minutes)}{late} · {label(path)}")
 
 
 def _check(
-    study: str, cells: Sequence[SearchedCell], folder: Path, form: Format, quiet: bool
+    study: str, cells: Sequence[SearchedCell], results: Path, form: Format, quiet: bool
 ) -> None:
     """Print every difference between the files and search.csv; exit code 1 if there is one."""
     from dae_cli.search.selection import differences
 
-    differing, not_searched = differences(study, cells, folder)
-    agree = len(cells) - len(not_searched) - len({one.cell for one in differing})
+    differing, not_searched = differences(study, cells, results)
+    agree = len(cells) - len(not_searched) - len({one["cell"] for one in differing})
     if form == "json":
         counts = {"cells": len(cells), "agree": agree}
-        lists = {"differences": [asdict(one) for one in differing], "not_searched": not_searched}
-        typer.echo(as_json(counts | lists))
-    elif differing:
-        rows = [("cell", "what", "recorded", "expected")]
-        rows += [(one.cell, one.what, one.recorded, one.expected) for one in differing]
-        typer.echo("\n".join(columns(rows)))
-    if not quiet and form == "table":
-        lacking = f", {len(not_searched)} not searched yet" if not_searched else ""
-        typer.echo(f"{agree} of {len(cells)} cells agree with search.csv{lacking}")
+        typer.echo(as_json({**counts, "differences": differing, "not_searched": not_searched}))
+    else:
+        if differing:
+            lines = [list(one.values()) for one in differing]
+            typer.echo("\n".join(columns([list(differing[0]), *lines])))
+        if not quiet:
+            lacking = f", {len(not_searched)} not searched yet" if not_searched else ""
+            typer.echo(f"{agree} of {len(cells)} cells agree with search.csv{lacking}")
     if differing:
         raise typer.Exit(1)

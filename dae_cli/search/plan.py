@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
@@ -25,22 +26,16 @@ SEARCH = "search"
 """Below results/STUDY: the folder of what is not a result: trials and pretrained layers."""
 
 
-@dataclass(frozen=True)
-class CellSearch:
-    """The search of one cell."""
+@dataclass(frozen=True, kw_only=True)
+class CellSearch(SearchedCell):
+    """A cell to be searched now; `trials` and `sampler_seed` are as the command says."""
 
-    searched: SearchedCell
     data: Prepared
-    digest: str
-    """Of the space, the pruning, the settings that are not searched, the data and the numerics."""
-    trials: int | None
-    """Complete and pruned ones that it is to have; None for as many as there is time for."""
-    sampler_seed: int
 
-    @property
-    def cell(self) -> str:
-        """The cell's name inside the study."""
-        return self.searched.cell
+    @cached_property
+    def digest(self) -> str:
+        """Return the digest of all that its trials have in common."""
+        return search_digest(self, self.data.sha256)
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,7 @@ class SearchPlan:
     engine: EngineName
     device: str
     command: str
-    lacking: tuple[Lacking, ...] = ()
+    lacking: tuple[Lacking, ...]
     """The cells that are not searched, for want of their data."""
 
     @property
@@ -77,43 +72,66 @@ class SearchPlan:
     def job(self, cell: CellSearch, number: int) -> Job:
         """Return the job of a trial (numbered from 1), with the settings that its cell has now."""
         folder = self.trials / f"{cell.cell}-{cell.digest[:8]}-{number}"
-        experiment = cell.searched.experiment
-        return Job(cell.cell, experiment, cell.data, folder, self.device, self.engine)
+        return Job(cell.cell, cell.experiment, cell.data, folder, self.device, self.engine)
 
 
-def cell_searches(
+def plan_search(
     study: ResolvedStudy,
     cells: Sequence[SearchedCell],
     *,
+    out: Path,
     options: DataOptions,
     trials: int | None,
     usual_trials: int | None,
+    sampler: SamplerName,
     sampler_seed: int | None,
+    engine: EngineChoice,
+    device: str,
+    command: str,
     watcher: Watcher,
     dry: bool = False,
-) -> tuple[tuple[CellSearch, ...], tuple[Lacking, ...]]:
-    """Prepare the data of cells; return their searches, and the cells whose data are missing.
+) -> SearchPlan:
+    """Prepare the data of cells and choose the engine of new trials.
 
-    Args:
-        trials: that each cell is to have; None: as many as the study says.
-        usual_trials: of a cell of which the study does not say; None for no limit.
-        sampler_seed: None for that which the study says.
-        dry: only say how data would be had; nothing is fetched, regenerated or written.
+    Without `trials` or `sampler_seed` the study says them, else `usual_trials` (None for no
+    limit). A `dry` plan is only shown: nothing is fetched, regenerated or written.
+
+    Raises:
+        ConfigError: the engine or device that is asked for is not here.
+        DataError: the data cannot be used, or none can be had.
     """
-    resolved = [cell.resolved for cell in cells]
-    prepared, lacking = prepare_each(resolved, options, watcher, dry=dry)
+    check_choice(engine, device)
+    prepared, lacking = prepare_each([cell.resolved for cell in cells], options, watcher, dry=dry)
     searches = []
     for cell in cells:
-        if (data := prepared.get(cell.experiment.dataset)) is None:
-            continue
-        wanted = trials or cell.trials or usual_trials
-        seed = cell.sampler_seed if sampler_seed is None else sampler_seed
-        searches.append(CellSearch(cell, data, search_digest(cell, data.sha256), wanted, seed))
-    return tuple(searches), lacking
+        if (data := prepared.get(cell.experiment.dataset)) is not None:
+            seed = cell.sampler_seed if sampler_seed is None else sampler_seed
+            asked = {"trials": trials or cell.trials or usual_trials, "sampler_seed": seed}
+            searches.append(CellSearch(**{**vars(cell), **asked}, data=data))
+    plan = SearchPlan(
+        study=study.name,
+        cells=tuple(searches),
+        order=tuple(cell.cell for cell in study.all_cells),
+        out=out,
+        sampler=sampler,
+        engine="torch",
+        device=device,
+        command=command,
+        lacking=lacking,
+    )
+    if dry:
+        return plan
+    checkpoint_seconds()
+    planned = PlannedRun(plan.job(plan.cells[0], 0), "new", engine)
+    (job,), _ = with_engines([planned], watcher.note)
+    return replace(plan, engine=job.engine, device=job.device)
 
 
 def search_digest(cell: SearchedCell, data_sha256: str, numerics: int = NUMERICS_VERSION) -> str:
-    """Return the digest of all that a cell's trials have in common."""
+    """Return the digest of a space, the pruning, the settings that are not searched, and the data.
+
+    All of it by one version of the numerics.
+    """
     fixed = cell.with_values({key: domain.ends[0] for key, domain in cell.space.items()})
     space = {key: [type(d).__name__, asdict(d)] for key, d in sorted(cell.space.items())}
     common = {
@@ -123,20 +141,3 @@ def search_digest(cell: SearchedCell, data_sha256: str, numerics: int = NUMERICS
         "data": data_sha256,
     }
     return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def settle_engine(
-    cells: Sequence[CellSearch], out: Path, engine: EngineChoice, device: str, watcher: Watcher
-) -> tuple[EngineName, str]:
-    """Return the engine and the kind of device of new trials.
-
-    Raises:
-        ConfigError: what is asked for is not here.
-    """
-    check_choice(engine, device)
-    checkpoint_seconds()
-    first = cells[0]
-    nowhere = out.absolute() / SEARCH / "new"
-    job = Job(first.cell, first.searched.experiment, first.data, nowhere, device)
-    (ready,), _ = with_engines([PlannedRun(job, "new", engine)], watcher.note)
-    return ready.engine, ready.device

@@ -10,19 +10,20 @@ import math
 import shutil
 import signal
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dae_cli.csvfile import read_rows
+from dae_cli.errors import DaeError
 from dae_cli.search.plan import SearchPlan
 from dae_cli.search.selection import Selection, select
 from dae_cli.search.trials import (
     Trial,
-    next_trial,
-    outdated_rows,
+    as_begun,
     sweep_trials,
     trials_of,
     write_search_csv,
@@ -39,33 +40,23 @@ from dae_cli.study.tables.trials import EARLIER_CSV
 if TYPE_CHECKING:
     from dae_cli.study.cluster import Cluster
 
-
-@dataclass(frozen=True)
-class CellOutcome:
-    """What the search of one cell has come to, the trials of earlier commands included."""
-
-    cell: str
-    rows: tuple[TrialRow, ...]
-    selection: Selection | None
-    """None where no trial was completed."""
+MOST_FAILURES = 10
+"""So many trials of a cell in succession that diverge or fail end its search in a command."""
 
 
 @dataclass(frozen=True)
 class SearchOutcome:
     """What a command came to."""
 
-    cells: tuple[CellOutcome, ...]
+    rows: Mapping[str, list[TrialRow]]
+    """By cell, those of earlier commands included."""
+    selections: Mapping[str, Selection]
+    """By cell, where a trial was completed."""
     ended: int
     """Trials that ended in this command."""
     is_late: bool
     """The time ran out."""
     minutes: float
-    table: Path
-
-    @property
-    def selections(self) -> list[Selection]:
-        """What is selected, of the cells that something is selected for."""
-        return [cell.selection for cell in self.cells if cell.selection]
 
 
 def run_search(
@@ -89,47 +80,33 @@ def run_search(
     start = time.monotonic()
     for folder in (plan.out, plan.trials):
         check_writable(folder)
-    if outdated := outdated_rows(plan):
-        cells = ", ".join(dict.fromkeys(row.cell for row in outdated))
+    digests = {cell.cell: cell.digest for cell in plan.cells}
+    before = read_rows(plan.table, TrialRow)
+    outdated = [row.cell for row in before if row.search != digests.get(row.cell, row.search)]
+    if outdated:
         watcher.note(
             f"{plan.table}: has trials of another space or pruning, other settings, data or "
-            f"numerics, which are never mixed; they go to {EARLIER_CSV} ({cells})"
+            "numerics, which are never mixed; they go to "
+            f"{EARLIER_CSV} ({', '.join(dict.fromkeys(outdated))})"
         )
     sweep_trials(plan)
-    last_at_start = [cell.last_number for cell in trials_of(plan)]
     if cluster is not None:
         cluster.require(plan.trials, "optuna")
     stop = TimeLimit(lambda: watcher.note(STOPPING), hours)
-    ended: list[TrialRow] = []
-    with closing(_make_trials(plan, last_at_start, workers, watcher, stop, cluster)) as new:
-        for row in new:
-            ended.append(row)
-            on_end(row)
+    ended = _make_trials(plan, workers, watcher, stop, on_end, cluster)
     if not stop.is_late:
         shutil.rmtree(plan.pretrained, ignore_errors=True)
     with tables_lock(plan.out):
-        rows = write_search_csv(plan)
-    _note_what_lacks(plan, last_at_start, watcher)
+        every = write_search_csv(plan)
     if note := not_known(row.commit for row in ended):
         watcher.note(note)
-    outcomes = []
+    rows, selections = {}, {}
     for cell in plan.cells:
-        own = tuple(row for row in rows if row.cell == cell.cell)
-        outcomes.append(CellOutcome(cell.cell, own, select(plan.study, cell.searched, own)))
+        rows[cell.cell] = [row for row in every if row.cell == cell.cell]
+        if selection := select(plan.study, cell, rows[cell.cell]):
+            selections[cell.cell] = selection
     minutes = (time.monotonic() - start) / 60.0
-    return SearchOutcome(tuple(outcomes), len(ended), stop.is_late, minutes, plan.table)
-
-
-def _note_what_lacks(plan: SearchPlan, last_at_start: Sequence[int], watcher: Watcher) -> None:
-    for trials, last in zip(trials_of(plan), last_at_start, strict=True):
-        cell = trials.cell
-        if trials.is_space_exhausted and trials.counted < (cell.trials or math.inf):
-            watcher.note(f"{cell.cell}: every setting of its space has been tried")
-        elif trials.has_too_many_failures(last):
-            watcher.note(
-                f"{cell.cell}: given up, since its last trials all diverged or failed; narrow its "
-                "space in study.yaml (search.csv has the reasons)"
-            )
+    return SearchOutcome(rows, selections, len(ended), stop.is_late, minutes)
 
 
 class TimeLimit(StopRequest):
@@ -153,25 +130,22 @@ class TimeLimit(StopRequest):
 
 def _make_trials(
     plan: SearchPlan,
-    last_at_start: Sequence[int],
     workers: int,
     watcher: Watcher,
     stop: TimeLimit,
+    on_end: Callable[[TrialRow], None],
     cluster: Cluster | None,
-) -> Generator[TrialRow, None, None]:
-    """Make trials until every cell has its number, or the time is over; yield their rows.
-
-    Raises:
-        Interrupted: the command was asked to stop; every trial has saved a checkpoint.
-        UnfinishedTrialError: a trial cannot be continued; the others have saved a checkpoint.
-    """
-    from dae_cli.search.trial import UnfinishedTrialError, fail_trial, make_trial
+) -> list[TrialRow]:
+    """Make trials until every cell has its number, or the time is over; return their rows."""
+    from dae_cli.search.trial import make_trial
 
     plan = replace(plan, out=plan.out.absolute())  # a worker has a folder of its own to work in
     running: set[str] = set()
-    failure: UnfinishedTrialError | None = None
+    failures = Counter[str]()  # in succession, by cell
+    ended: list[TrialRow] = []
+    failure: DaeError | None = None
     results = distribute(
-        _trials(plan, last_at_start, running, watcher, stop),
+        _lacking_trials(plan, running, failures, watcher, stop),
         partial(make_trial, plan),
         workers=workers,
         watcher=watcher,
@@ -183,10 +157,13 @@ def _make_trials(
             assert isinstance(trial, Trial)
             running.discard(trial.name)
             if isinstance(result, Killed):
-                result = fail_trial(plan, trial, f"{result.why}; smaller layers need less memory")
+                why = f"{result.why}; smaller layers need less memory"
+                result = make_trial(plan, trial, watcher, stop, killed=why)
             if isinstance(result, TrialRow):
-                yield result
-            elif isinstance(result, UnfinishedTrialError):
+                ended.append(result)
+                on_end(result)
+                failures[trial.cell] = 0 if result.counts else failures[trial.cell] + 1
+            elif isinstance(result, DaeError):
                 failure = failure or result
                 if not running:
                     break
@@ -195,31 +172,48 @@ def _make_trials(
         raise failure
     if stop.signal and not stop.is_late:
         raise Interrupted(stop.signal)
+    for cell in trials_of(plan):
+        if cell.is_space_exhausted and cell.counted < (cell.cell.trials or math.inf):
+            watcher.note(f"{cell.name}: every setting of its space has been tried")
+        elif failures[cell.name] >= MOST_FAILURES:
+            watcher.note(
+                f"{cell.name}: given up, since its last trials all diverged or failed; narrow its "
+                "space in study.yaml (search.csv has the reasons)"
+            )
+    return ended
 
 
-def _trials(
+def _lacking_trials(
     plan: SearchPlan,
-    last_at_start: Sequence[int],
     running: set[str],
+    failures: Mapping[str, int],
     watcher: Watcher,
     stop: StopRequest,
 ) -> Iterator[Trial | None]:
-    """Decide each trial when there is a place for it; None while others make the last ones.
+    """Decide each trial when there is a place for it: an unfinished one, else a new one.
 
-    The caller takes a trial out of `running` when it has ended.
+    None while others make the last ones, which may fail, so that more are needed. The caller takes
+    a trial out of `running` when it has ended.
     """
     waits = False
     while not stop.signal:
-        trial = next_trial(plan, last_at_start, running)
-        if isinstance(trial, Trial):
+        with tables_lock(plan.out):
+            cells = trials_of(plan)
+            begun = [trial for cell in cells for trial in cell.unfinished.values()]
+            others = [trial for trial in begun if trial.name not in running]
+            wanting = [
+                cell for cell in cells if cell.wants_more and failures[cell.name] < MOST_FAILURES
+            ]
+            trial = next((trial for trial in others if not trial.is_held()), None)
+            if trial:
+                trial = as_begun(trial)
+            elif wanting:
+                trial = min(wanting, key=lambda cell: cell.counted).begin()
+        if trial:
             running.add(trial.name)
-            yield trial
-        elif running:  # which may fail, so that others take their places
-            yield None
-        elif trial == "none":
+        elif not (running or others):
             return
-        else:
-            if not waits:
-                watcher.note("another dae process is making the last trials; waiting for it")
+        elif not (running or waits):
             waits = True
-            yield None
+            watcher.note("another dae process is making the last trials; waiting for it")
+        yield trial

@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from dae_cli.config.search_cells import Values
@@ -38,18 +37,6 @@ REDRAWS = 50
 """Draws after which a trial repeats an earlier one: a small space has no more to give."""
 DIGITS = 4
 """Significant digits of a drawn number, so that a file with it can be read by people."""
-
-
-@dataclass(frozen=True)
-class EarlierTrial:
-    """What a sampler knows of a trial."""
-
-    state: TrialState | Literal["unfinished"]
-    drawn: Values
-    error_percent: float | None = None
-    """On the validation rows; None unless it is complete or pruned."""
-    errors_by_epoch: Mapping[int, float] | None = None
-    """Of a pruned trial, by which TPE ranks it; None where that is not known."""
 
 
 def require_extra() -> None:
@@ -74,25 +61,32 @@ def draw(
     sampler: SamplerName,
     seed: int,
     number: int,
-    earlier: Mapping[int, EarlierTrial],
+    earlier: Mapping[int, FrozenTrial],
 ) -> dict[str, Value]:
     """Return what is drawn for a trial, with all its digits; `rounded` makes settings of it.
 
-    Args:
-        space: the domains of what is searched, by key.
-        sampler: that draws from them.
-        seed: of the sampler.
-        number: of the trial, from 1.
-        earlier: trials of the same cell by their numbers, of which later ones do not count.
+    Of the `earlier` trials of the cell, by their numbers (from 1), later ones do not count.
     """
     import optuna
 
-    require_extra()
-    lost = EarlierTrial("failed", {})
+    lost = earlier_trial(space, "failed", {})
+    before = [earlier.get(k, lost) for k in range(1, number)]
+    tried = [rounded(space, trial.params) for trial in before if not trial.user_attrs["failed"]]
     with warnings.catch_warnings(action="ignore"):  # on parts of its interface
-        study = optuna.create_study(sampler=_sampler(sampler, seed, space))
-        study.add_trials(_frozen(earlier.get(k, lost), space) for k in range(1, number))
-        return study.ask({key: _distribution(domain) for key, domain in space.items()}).params
+        domains = {key: _distribution(domain) for key, domain in space.items()}
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler())
+        study.add_trials(before)
+        study.ask()
+        trial = study.get_trials(deepcopy=False)[-1]
+        for redraw in range(REDRAWS):
+            drawn: dict[str, Value] = {}
+            for key, domain in domains.items():
+                stream = f"{sampler} {seed} {trial.number} {key}" + (f" {redraw}" if redraw else "")
+                key_sampler = _sampler(sampler, stream, redraw)
+                drawn[key] = key_sampler.sample_independent(study, trial, key, domain)
+            if rounded(space, drawn) not in tried:
+                break
+    return drawn
 
 
 def rounded(space: Mapping[str, Domain], drawn: Values) -> dict[str, Value]:
@@ -108,71 +102,48 @@ def _rounded(domain: Domain, value: Value) -> Value:
     return min(domain.high, max(domain.low, float(f"{value:.{DIGITS}g}")))
 
 
-def _sampler(name: SamplerName, seed: int, space: Mapping[str, Domain]) -> BaseSampler:
-    """Optuna's sampler for a space, with a seed for each trial, draw and key."""
-    from optuna import Study
-    from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+def earlier_trial(
+    space: Mapping[str, Domain],
+    state: TrialState | Literal["unfinished"],
+    drawn: Values,
+    error_percent: float | None = None,
+    errors_by_epoch: Mapping[int, float] | None = None,
+) -> FrozenTrial:
+    """Return what a sampler knows of a trial: drawn values, and validation errors where there are.
 
-    def seeded(number: int, redraw: int, key: str) -> BaseSampler:
-        text = f"dae search {name} {seed} {number} {key}" + (f" {redraw}" if redraw else "")
-        own = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-        if name == "random" or own % WITHOUT_MODEL < redraw:
-            return RandomSampler(seed=own)
-        return TPESampler(
-            seed=own,
-            n_startup_trials=STARTUP_TRIALS,
-            multivariate=False,  # each key by itself, which the streams rely on
-            constant_liar=True,  # unfinished trials count as well
-        )
-
-    class ByNumber(BaseSampler):
-        def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, Any]:
-            return {key: _distribution(domain) for key, domain in space.items()}
-
-        def sample_relative(
-            self, study: Study, trial: FrozenTrial, search_space: dict[str, Any]
-        ) -> dict[str, Any]:
-            others = study.get_trials(deepcopy=False)[: trial.number]
-            before = [rounded(space, t.params) for t in others if not t.user_attrs["failed"]]
-            for redraw in range(REDRAWS):
-                drawn = {
-                    key: seeded(trial.number, redraw, key).sample_independent(
-                        study, trial, key, search_space[key]
-                    )
-                    for key in space
-                }
-                if rounded(space, drawn) not in before:
-                    break
-            return drawn
-
-        def sample_independent(self, *_: Any) -> Any:
-            raise NotImplementedError  # every key is in the relative search space
-
-    return ByNumber()
-
-
-def _frozen(trial: EarlierTrial, space: Mapping[str, Domain]) -> FrozenTrial:
+    By `errors_by_epoch` TPE ranks a pruned trial.
+    """
     from optuna.trial import TrialState as State
     from optuna.trial import create_trial
 
     states = {"complete": State.COMPLETE, "pruned": State.PRUNED, "unfinished": State.RUNNING}
     return create_trial(
-        state=states.get(trial.state, State.FAIL),
-        value=trial.error_percent,
-        params=dict(trial.drawn),
-        distributions={key: _distribution(space[key]) for key in trial.drawn},
-        user_attrs={"failed": trial.state == "failed"},  # which gives no result, unlike diverged
-        intermediate_values=dict(trial.errors_by_epoch or {}),
+        state=states.get(state, State.FAIL),
+        value=error_percent,
+        params=dict(drawn),
+        distributions={key: _distribution(space[key]) for key in drawn},
+        user_attrs={"failed": state == "failed"},  # which gives no result, unlike diverged
+        intermediate_values=dict(errors_by_epoch or {}),
+    )
+
+
+def _sampler(name: SamplerName, stream: str, redraw: int) -> BaseSampler:
+    from optuna.samplers import RandomSampler, TPESampler
+
+    digest = hashlib.sha256(f"dae search {stream}".encode()).digest()
+    seed = int.from_bytes(digest[:4], "big")
+    if name == "random" or seed % WITHOUT_MODEL < redraw:
+        return RandomSampler(seed=seed)
+    return TPESampler(
+        seed=seed,
+        n_startup_trials=STARTUP_TRIALS,
+        multivariate=False,  # each key by itself, which the streams rely on
+        constant_liar=True,  # unfinished trials count as well
     )
 
 
 def _distribution(domain: Domain) -> BaseDistribution:
-    """What optuna remembers of a domain that something was drawn from."""
-    from optuna.distributions import (
-        CategoricalDistribution,
-        FloatDistribution,
-        IntDistribution,
-    )
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(domain, Choices):
         choices: list[Any] = list(domain.values)

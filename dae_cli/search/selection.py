@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,12 @@ from dae_cli.config.dump import flat_settings, one_line
 from dae_cli.config.experiments import resolve_study
 from dae_cli.config.names import STUDY_FILE, label
 from dae_cli.config.schema import Experiment
-from dae_cli.config.search_cells import SearchedCell, settings_of
+from dae_cli.config.search_cells import SearchedCell, Values, settings_of
 from dae_cli.csvfile import read_rows
-from dae_cli.errors import ConfigError, RunFolderError
-from dae_cli.files import part_of, write_text
+from dae_cli.errors import ConfigError
+from dae_cli.files import write_text
 from dae_cli.search.plan import search_digest
 from dae_cli.study.rows import TrialRow
-from dae_cli.study.run.job import config_sha256
 from dae_cli.study.tables.cells import UNVERIFIED
 from dae_cli.study.tables.trials import SEARCH_CSV, best, digest_of, settings_values, tally
 
@@ -34,71 +35,50 @@ DIGITS_SHOWN = 16
 class Selection:
     """What is selected for a cell."""
 
-    cell: str
+    cell: SearchedCell
     row: TrialRow
-    experiment: Experiment
-    path: Path
-    """The cell's file."""
-    text: str
-    """The file's new content."""
+    values: Values
+    comment: str
+    """The line that tells, in the cell's file, what was selected, from which trials."""
 
+    @property
+    def path(self) -> Path:
+        """The cell's file."""
+        return self.cell.resolved.source
 
-@dataclass(frozen=True)
-class Difference:
-    """One thing in which a cell's file and search.csv do not agree."""
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The cell's with the selected settings."""
+        return self.cell.with_values(self.values)
 
-    cell: str
-    what: str
-    recorded: str
-    expected: str
+    @cached_property
+    def text(self) -> str:
+        """The file's new content."""
+        text = self.path.read_text(encoding="utf-8-sig")
+        return with_settings(text, settings_of(self.cell.experiment, self.values), self.comment)
 
 
 def select(study: str, cell: SearchedCell, rows: Sequence[TrialRow]) -> Selection | None:
     """Return what is selected for a cell from its rows; None where no trial was completed.
 
     Raises:
-        RunFolderError: the row holds settings that are not of the cell's space.
+        ValueError: the row's settings are not of the cell's space.
     """
-    row = best(rows)
-    if row is None:
+    if (row := best(rows)) is None:
         return None
-    values = settings_values(cell.space, row.settings)
-    experiment = None if values is None else cell.with_values(values)
-    if (
-        values is None
-        or experiment is None
-        or config_sha256(experiment, row.numerics) != row.config_sha256
-    ):
-        raise RunFolderError(
-            f"{SEARCH_CSV}: trial {row.trial} of {cell.cell} has settings that are not of the "
-            "space in study.yaml; search again"
-        )
-    path, comment = cell.resolved.source, _comment(study, rows, row)
-    text = with_settings(
-        path.read_text(encoding="utf-8-sig"), settings_of(cell.experiment, values), comment
-    )
-    return Selection(cell.cell, row, experiment, path, text)
-
-
-def _comment(study: str, rows: Sequence[TrialRow], selected: TrialRow) -> str:
-    """The line that tells, in a cell's file, what was selected, from which trials."""
-    percent = f"{selected.valid_error_percent:.2f} %"
-    percent += f" on {UNVERIFIED}" if selected.trust == "unverified" else ""
-    return (
-        f"{MARK}{study}: trial {selected.trial} of {tally(rows)}, {percent}; "
+    percent = f"{row.valid_error_percent:.2f} %"
+    percent += f" on {UNVERIFIED}" if row.trust == "unverified" else ""
+    comment = (
+        f"{MARK}{study}: trial {row.trial} of {tally(rows)}, {percent}; "
         f"search.csv sha256 {digest_of(rows)[:DIGITS_SHOWN]}"
     )
+    return Selection(cell, row, settings_values(cell.space, row.settings), comment)
 
 
 def with_settings(text: str, settings: Mapping[str, Any], comment: str) -> str:
-    """Return the text of a cell's file with dotted keys set, and a comment line that says so.
+    """Return the text of a cell's file with dotted keys set; comments, order and style stay.
 
-    Comments, order and style of the others stay.
-
-    Args:
-        text: of the file, which has been read without a problem.
-        settings: values of dotted keys of the schema.
-        comment: ends the comment at the head of the file; an earlier one like it goes.
+    `comment` ends the comment at the head of the file; an earlier one like it goes.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
@@ -128,23 +108,14 @@ def with_settings(text: str, settings: Mapping[str, Any], comment: str) -> str:
 
 def _replace(level: Any, name: str, value: Any) -> None:
     """Set a key; the style of a list and the comment below it stay."""
-    there = level.get(name)
+    there: Any = level.get(name)
     if not isinstance(value, list) or not isinstance(there, list):
         level[name] = value
-        return
-    below: Any = there.ca.items.pop(len(there) - 1, None)  # type: ignore[attr-defined]
-    there[:] = value
-    if below is not None:
-        there.ca.items[len(there) - 1] = below  # type: ignore[attr-defined]
-
-
-def recorded(path: Path) -> str | None:
-    """Return the comment line of the last selection that is in a file; None if there is none."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return next((line for line in lines if line.startswith(MARK)), None)
+    else:
+        below = there.ca.items.pop(len(there) - 1, None)  # type: ignore[attr-defined]
+        there[:] = value
+        if below is not None:
+            there.ca.items[len(there) - 1] = below  # type: ignore[attr-defined]
 
 
 def check_writable(folder: Path) -> None:
@@ -153,24 +124,17 @@ def check_writable(folder: Path) -> None:
     Raises:
         ConfigError: they are of the installed package, or the folder is read-only.
     """
-    remedy = (
-        "copy the folder to ./experiments and search there, or give --no-write to have the "
-        "selected settings printed"
-    )
     package = Path(dae_cli.__file__).resolve().parent
-    if folder.resolve().is_relative_to(package):
-        raise ConfigError(f"{label(folder)} is part of the installed package: {remedy}")
-    trial = part_of(folder / "trial")
-    try:
-        trial.touch()
-        trial.unlink(missing_ok=True)
-    except OSError as error:
+    installed = folder.resolve().is_relative_to(package)
+    if installed or not os.access(folder, os.W_OK):
+        why = "is part of the installed package" if installed else "cannot be written to"
         raise ConfigError(
-            f"{label(folder)} cannot be written to ({error.strerror}): {remedy}"
-        ) from error
+            f"{label(folder)} {why}: copy the folder to ./experiments and search there, or give "
+            "--no-write to have the selected settings printed"
+        )
 
 
-def write_files(folder: Path, selections: Sequence[Selection]) -> None:
+def write_files(folder: Path, selections: Mapping[str, Selection]) -> None:
     """Write the cells' files, all of them read and compared before the first is replaced.
 
     Raises:
@@ -182,44 +146,50 @@ def write_files(folder: Path, selections: Sequence[Selection]) -> None:
         copy.mkdir()
         for file in folder.glob("*.yaml"):
             shutil.copyfile(file, copy / file.name)
-        for one in selections:
+        for one in selections.values():
             (copy / one.path.name).write_text(one.text, encoding="utf-8")
         try:
             study = resolve_study(str(copy / STUDY_FILE), data_from=folder)
-            resolved = {cell.cell: cell.experiment for cell in study.cells}
         except ConfigError as error:
             raise ConfigError(
                 f"{label(folder)}: with the selected settings the study would be wrong, so "
                 f"nothing was written; search.csv has them\n{error}"
             ) from error
-    for one in selections:
-        if resolved.get(one.cell) != one.experiment:
+    for cell in study.cells:
+        if cell.cell in selections and cell.experiment != selections[cell.cell].experiment:
             raise ConfigError(
-                f"{label(one.path)}: the selected settings cannot be put into this file as it is "
-                "written; simplify it (no anchors) and give the same command again"
+                f"{label(selections[cell.cell].path)}: the selected settings cannot be put into "
+                "this file as it is written; simplify it (no anchors) and give the same command "
+                "again"
             )
-    for one in selections:
+    for one in selections.values():
         write_text(one.path, one.text)
 
 
 def differences(
     study: str, cells: Sequence[SearchedCell], out: Path
-) -> tuple[list[Difference], list[str]]:
-    """Compare the files of searched cells with search.csv; return also the cells without trials.
+) -> tuple[list[dict[str, str]], list[str]]:
+    """Compare the files of searched cells with search.csv.
+
+    Returns:
+        What differs (cell, what, recorded, expected), and the cells without trials.
 
     Raises:
         RunFolderError: search.csv is not one that dae wrote.
     """
     rows = read_rows(out / SEARCH_CSV, TrialRow)
-    differing: list[Difference] = []
+    differing: list[dict[str, str]] = []
     not_searched = []
     for cell in cells:
         own = [row for row in rows if row.cell == cell.cell]
-        line = recorded(cell.resolved.source)
+        lines = cell.resolved.source.read_text(encoding="utf-8-sig").splitlines()
+        line = next((line for line in lines if line.startswith(MARK)), None)
         if not own and line is None:
             not_searched.append(cell.cell)
-        else:
-            differing += [Difference(cell.cell, *what) for what in _differ(study, cell, own, line)]
+            continue
+        for what, recorded, expected in _differ(study, cell, own, line):
+            values = {"what": what, "recorded": recorded, "expected": expected}
+            differing.append({"cell": cell.cell, **values})
     return differing, not_searched
 
 
@@ -234,20 +204,16 @@ def _differ(
     versions = sorted({row.numerics for row in rows})
     if len(versions) > 1:
         yield "numerics", ", ".join(map(str, versions)), "one for all trials"
-    selected = best(rows)
-    expected = _comment(study, rows, selected) if selected else "(no trial was completed)"
-    if line != expected and (line is not None or selected is not None):
+    try:
+        selection = select(study, cell, rows)
+    except ValueError as error:
+        yield "settings of the selected trial", str(error), "values of the space"
+        return
+    expected = selection.comment if selection else "(no trial was completed)"
+    if line != expected and (line is not None or selection):
         yield "selection", line or "(no line)", expected
-    if selected is None:
-        return
-    values = settings_values(cell.space, selected.settings)
-    if values is None:
-        settings = str(dict(selected.settings))
-        yield f"settings of trial {selected.trial}", settings, "values of the space"
-        return
-    here, wanted = flat_settings(cell.experiment), settings_of(cell.experiment, values)
-    others = [(key, str(here[key]), str(v)) for key, v in wanted.items() if here[key] != v]
-    yield from others
-    digest = config_sha256(cell.experiment, selected.numerics)
-    if not others and digest != selected.config_sha256:
-        yield "config_sha256", selected.config_sha256, digest
+    if selection:
+        here, wanted = flat_settings(cell.experiment), flat_settings(selection.experiment)
+        for key, value in wanted.items():
+            if here[key] != value:
+                yield key, str(here[key]), str(value)

@@ -18,34 +18,26 @@ def settings_text(values: Mapping[str, Value]) -> dict[str, str]:
     return {key: one_line(value) for key, value in values.items()}
 
 
-def settings_values(
-    space: Mapping[str, Domain], settings: Mapping[str, str]
-) -> dict[str, Value] | None:
-    """Return the values of a row's settings; None if they are not of this space."""
+def settings_values(space: Mapping[str, Domain], settings: Mapping[str, str]) -> dict[str, Value]:
+    """Return the values of a row's settings; raise ValueError if they are not of this space."""
     if set(settings) != set(space):
-        return None
-    values = {key: _value(domain, settings[key]) for key, domain in space.items()}
-    known = {key: value for key, value in values.items() if value is not None}
-    return known if len(known) == len(space) else None
+        raise ValueError(f"other keys than {', '.join(space)}")
+    return {key: _value(domain, settings[key]) for key, domain in space.items()}
 
 
-def _value(domain: Domain, text: str) -> Value | None:
+def _value(domain: Domain, text: str) -> Value:
     if isinstance(domain, Choices):
-        return next((value for value in domain.values if one_line(value) == text), None)
-    try:
-        value = type(domain.low)(text)
-    except ValueError:
-        return None
-    within = domain.low <= value <= domain.high
-    return value if within and value == domain.on_step(value) else None
+        return domain.values[[one_line(value) for value in domain.values].index(text)]
+    value = type(domain.low)(text)
+    if not domain.low <= value <= domain.high or value != domain.on_step(value):
+        raise ValueError(f"{text} is not in the range")
+    return value
 
 
 def digest_of(rows: Iterable[TrialRow]) -> str:
-    """Return the SHA-256 of rows as a search.csv of their own would have them.
+    """Return the SHA-256 of rows as a search.csv of their own has them, in their order.
 
-    It does not depend on what else is in the file: rows are in the order of their trials, and
-    columns are those that these rows have, but for that of the numerics, which came later: each
-    row's `search` and `config_sha256` hold it.
+    Without the column of the numerics, which came later: `search` and `config_sha256` hold it.
     """
     ordered = sorted(rows, key=lambda row: row.trial)
     return hashlib.sha256(rows_to_csv(ordered, TrialRow, [NUMERICS]).encode()).hexdigest()
