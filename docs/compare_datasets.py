@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from dae_cli.config.schema import SvmSettings
 from dae_cli.csvfile import csv_text
 from dae_cli.data.cache import load
-from dae_cli.data.content import canonical_labels, canonical_pixels
-from dae_cli.data.dataset import Dataset, Split
+from dae_cli.data.dataset import Dataset, Split, canonical_labels, canonical_pixels
 from dae_cli.data.datasets import DATASETS, DatasetSpec
 from dae_cli.data.sources import DataOptions, prepare
 from dae_cli.data.user_files import find_user_files

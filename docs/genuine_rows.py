@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dae_cli.data.content import canonical_pixels
+from dae_cli.data.dataset import canonical_pixels
 from dae_cli.data.datasets import DATASETS
-from dae_cli.data.genuine import COLUMNS, FILE, row_digests
+from dae_cli.data.trust import COLUMNS, FILE, row_digests
 
 ROOT = Path(__file__).resolve().parent.parent
 

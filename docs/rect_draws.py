@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.svm import SVC
 
-from dae_cli.data.content import Content
+from dae_cli.data.dataset import Content
 from dae_cli.data.datasets import DATASETS
 from dae_cli.data.recipes.shapes import RECT_SEED, generate_rect
 

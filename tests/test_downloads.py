@@ -135,7 +135,7 @@ def refused(dae: Dae, host: Host, tmp_path: Path) -> Callable[..., str]:
         ended = dae("data", "fetch", "small", "--origin", "original")
         ended.failed(code, *parts)
         assert ended.out == ""
-        assert [path.name for path in (tmp_path / "cache").iterdir()] == [".small.lock"]
+        assert not list((tmp_path / "cache").iterdir())
         return ended.message
 
     return refused
@@ -154,7 +154,7 @@ def test_a_download_is_the_original_and_comes_before_the_recipe_and_after_the_ca
     assert dae("data", "fetch", "small", "--format", "json").json == [fetched]
     assert host.asked == ["/small.zip"]
     names = {path.name for path in (tmp_path / "cache").iterdir()}
-    assert names == {".small.lock", Path(fetched["path"]).name}
+    assert names == {Path(fetched["path"]).name}
 
 
 def test_the_genuine_archive_of_rect_is_downloaded_and_read(
@@ -216,8 +216,8 @@ def test_an_archive_of_the_right_sha_1_that_cannot_be_read_is_no_original(
     assert small.sha256[:12] in ended.err
 
 
-def test_a_connection_that_is_cut_is_tried_once_more_from_the_first_byte(
-    dae: Dae, host: Host, small: SmallSet, refused: Any
+def test_a_connection_that_is_cut_leaves_nothing_and_the_next_address_is_tried(
+    host: Host, small: SmallSet, refused: Any
 ) -> None:
     good = small.archive()
 
@@ -230,21 +230,19 @@ def test_a_connection_that_is_cut_is_tried_once_more_from_the_first_byte(
         linger = struct.pack("ii", 1, 0)
         handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         handler.connection.close()
-        host.serve(good)
 
     host.at["/small.zip"] = cut
-    message = refused(f"{host.address}small.zip")
-    assert message.count(f"{host.address}small.zip") == 2  # at once, and in the end
+    refused(f"{host.address}small.zip: ", *ADDRESSES)
     host.at["/small.zip"] = reset
-    assert "original" in dae("data", "fetch", "small").succeeded().out
-    assert host.asked == ["/small.zip"] * 4
+    refused(f"{host.address}small.zip: ", *ADDRESSES)
+    assert host.asked == ["/small.zip"] * 2
 
 
 def test_redirects_are_followed_but_not_without_end(
     dae: Dae, host: Host, small: SmallSet, refused: Any
 ) -> None:
     host.serve(b"", status=302, Location=f"{host.address}small.zip")
-    refused(f"{host.address}small.zip", "redirect")
+    refused(f"{host.address}small.zip", "30 redirects")
     host.asked.clear()
     host.serve(b"", status=301, Location=f"{host.address}here")
     host.serve(b"", "/here", status=302, Location="/there")
@@ -290,22 +288,19 @@ def test_a_body_of_more_than_512_mib_is_cut_off(host: Host, small: SmallSet, ref
     refused(f"{host.address}small.zip", "512 MiB")
 
 
-def test_a_host_whose_name_is_not_known_is_asked_for_once(
+def test_a_host_whose_name_is_not_known_is_told(
     refused: Any, small: SmallSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name)
         monkeypatch.delenv(name.upper())
     monkeypatch.setenv("DAE_MIRROR", "http://mirror.invalid/")
-    looked_up = []
 
     def unknown(name: str, *_: Any, **__: Any) -> None:
-        looked_up.append(name)
         raise socket.gaierror(-2, "no such name")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     refused("http://mirror.invalid/small.zip", "no such name", "--data-dir")
-    assert looked_up == ["mirror.invalid", "www.iro.umontreal.ca", "web.archive.org"]
 
 
 def test_the_proxy_of_the_environment_is_asked_for_the_published_addresses(
@@ -357,7 +352,7 @@ def test_two_commands_at_once_fetch_an_archive_once_and_one_killed_leaves_nothin
         assert "original" in one.wait().succeeded().out
     assert host.asked == ["/small.zip"] * 2
     names = sorted(path.name for path in cache.iterdir() if path.is_file() or path.name[0] == ".")
-    assert names == [".small.lock", f"small-original-{small.sha256[:12]}.npz"]
+    assert names == [f"small-original-{small.sha256[:12]}.npz"]
 
 
 def test_without_a_network_what_needs_mnist_says_what_to_put_where(

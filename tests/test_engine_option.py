@@ -213,8 +213,7 @@ def test_what_cannot_be_had_is_refused_before_anything_is_done(dae: Dae, done: P
         command = (*words, "--force")
         for device in ("cuda", "mps"):
             ended = dae(*command, "--engine", "compiled", "--device", device)
-            ended.failed(2, "--engine", "compiled", f"--device {device}", "torch")
-            assert ended.err.startswith("Usage: dae ")
+            assert ended.failed(2, "--device").out == ""
             there = {"cuda": torch.cuda, "mps": torch.backends.mps}[device]
             if not there.is_available():
                 for engine in ("auto", "torch"):

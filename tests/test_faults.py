@@ -96,7 +96,7 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_variable_that_moves_it
         "replicate", "tiny", prepare=files_of_at_most(50_000), environment=environment
     ).wait()
     ended.failed(2, "File too large", "DAE_CACHE_DIR")
-    assert [path.name for path in cache.glob("*rect*")] == [".rect.lock"]
+    assert not list(cache.glob("*rect*"))
     assert not Path("results").exists()
 
 

@@ -202,7 +202,7 @@ def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
     Path("mine/notes.yaml").write_text("a: 1\n")
     dae("new", "mine", "--data", "own.csv").failed(2, "mine: has settings already (notes.yaml)")
     assert [path.name for path in Path("mine").iterdir()] == ["notes.yaml"]
-    dae("new", "sub/smoke", "--data", "own.csv").failed(2, "results/smoke belongs to the study")
+    dae("new", "sub/smoke", "--data", "own.csv").failed(2, "results/smoke belongs to another")
     dae("new", "two", "--data", "no.csv").failed(2, "--data", "'no.csv' does not exist")
     dae("new", "two", "--data", "own.csv", "--image", "9").failed(2, "--image", "'9'", "28x28")
     dae("new", "two", "--data", "own.csv", "--image", "3x3").failed(2, "4 values a row", "3x3")
@@ -222,7 +222,7 @@ def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
     np.savez("own.npz", X=np.zeros((5, 0)), y=np.arange(5))
     dae("new", "two", "--data", "own.npz").failed(2, "X is float64 of shape (5, 0)")
     Path("results/two").mkdir(parents=True)
-    dae("new", "two", "--data", "own.csv").failed(2, "results/two has other results")
+    dae("new", "two", "--data", "own.csv").failed(2, "results/two belongs to another")
     names = {path.name for path in Path().iterdir()}
     assert names == {".cache", "mine", "own.csv", "own.npz", "results"}
 

@@ -85,11 +85,6 @@ def test_stdout_has_table_and_counts_stderr_what_became_of_each_run(finished: Fi
         f"done     rect-0: {errors[0]} in N s (1 of 2)",
         "started  rect-25",
         f"done     rect-25: {errors[1]} in N s (2 of 2)",
-        "",
-        "cell      run                               time",
-        f"rect-0    {rows[0]['run']}    done N s",
-        f"rect-25   {rows[1]['run']}   done N s",
-        "",
     ]
 
 
@@ -120,7 +115,7 @@ def test_what_is_done_is_skipped_left_alone_and_said_to_be(dae: Dae, done: Path)
     ended = dae("replicate", "tiny").succeeded()
     assert counts(ended) == (0, 2, 0)
     assert re.search(r"^2 runs, .*--force", ended.err, re.M)
-    assert ended.err.count("   skipped   ") == 2 and "started" not in ended.err
+    assert "started" not in ended.err
     assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in before} == before
     assert snapshot(done, (".csv",)) == tables
     # Only how many are ahead is announced.
@@ -407,10 +402,8 @@ def test_cells_that_differ_in_their_seed_alone_share_a_run_and_have_a_row_each(
     write_study(Path(), "tiny", cells)
     (Path("experiments") / "tiny" / "rect-25.yaml").unlink()
     every = [("again", "1"), ("again", "2"), ("rect-0", "0"), ("rect-0", "1")]
-    ended = dae("replicate", "tiny", "--seeds", "2").succeeded()
+    dae("replicate", "tiny", "--seeds", "2").succeeded()
     assert cells_of(rows_of(tiny)) == every
-    shown = [re.split(r" {2,}", line)[:2] for line in ended.err.splitlines()[-5:-1]]
-    assert shown == [[row["cell"], row["run"]] for row in rows_of(tiny)]
     for cell in ("again", "rect-0"):  # whose command knows of a row of the other's
         shutil.rmtree(tiny / "runs" / rows_of(tiny)[0]["run"])
         dae("replicate", "tiny", "--only", cell, "--seeds", "2").succeeded()

@@ -371,21 +371,15 @@ def test_where_there_are_no_results_the_advice_is_the_command_that_makes_them(
 @pytest.mark.parametrize(
     ("source", "parts"),
     [
-        ("mine/runs.csv", ("give the folder: mine",)),
-        ("mine/settings.yaml", ("give the folder: mine",)),
-        ("./mine/REPORT.md", ("give the folder: mine",)),
-        ("results/tiny", ("does not exist", "folder of results", "dae replicate tiny")),
-        ("mine/elsewhere", ("does not exist", "folder of results")),
-        ("mine/runs", ("no study.yaml", "no runs.csv")),
-        ("results/", ("folder of results",)),
-        ("tinny", ("did you mean tiny", "folder of results is taken too")),
-    ],
+        (name, ("folder of results is taken too",))
+        for name in ("mine/runs.csv", "results/tiny", "mine/runs", "results/")
+    ]
+    + [("tinny", ("did you mean tiny", "folder of results is taken too"))],
 )
 def test_what_is_no_folder_of_results_is_told_as_such(
     dae: Dae, mine: Path, command: str, source: str, parts: tuple[str, ...]
 ) -> None:
-    ended = dae(command, source).failed(2, source, *parts)
-    assert ("icml2008/:" in ended.message) == (source == "tinny")
+    dae(command, source).failed(2, source, *parts)
 
 
 def test_a_row_that_failed_may_go(dae: Dae, tiny: Path) -> None:

@@ -394,7 +394,7 @@ def test_json_has_the_selected_row(dae: Dae, searched: Path) -> None:
 
 def test_what_cannot_be_is_refused(dae: Dae) -> None:
     dae("search", "tiny", "--only", "rect-1").failed(2, "rect-1", "rect-0")
-    dae("search", "tiny", "--engine", "compiled", "--device", "cuda").failed(2, "--engine")
+    dae("search", "tiny", "--engine", "compiled", "--device", "cuda").failed(2, "--device")
     dae("search", "tiny", "--trials", "0").failed(2, "--trials")
     dae("search", "tiny", "--hours", "-1").failed(2, "--hours")
     write_study(Path())

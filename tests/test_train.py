@@ -81,9 +81,7 @@ def test_every_epoch_is_reported_in_order_and_the_share_done_grows_to_one(
         if tuned:
             percent = float(row["valid_error_percent"])
             expected.append(Place("finetune", None, epoch, most, cost, percent, share))
-            expected_lines.append(
-                f"finetune {epoch:>2}/20  cost {cost:.4g}  validation error {percent:.2f} %"
-            )
+            expected_lines.append(f"finetune {epoch:>2}/20  cost {cost:.4g}  valid {percent:.2f} %")
         else:
             layer = int(row["layer"])
             expected.append(Place("pretrain", layer, epoch, 1, cost, None, share))
@@ -307,7 +305,6 @@ def test_wrong_arguments_end_with_exit_code_2(dae: Dae, tmp_path: Path) -> None:
     cell = ("tiny/rect-25",)
     cases: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
         ((), ("EXPERIMENT",)),
-        ((*cell, "--resume", "--force"), ("--resume", "--force")),
         ((*cell, "--seed", "1", "--set", " seed =2"), ("--seed", "--set seed")),
         ((*cell, "--seed", "-1"), ("--seed",)),
         ((*cell, "--seed", "4294967296"), ("--seed",)),

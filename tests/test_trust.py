@@ -171,14 +171,13 @@ MISREAD: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
     "turned": (upright(lambda images: np.rot90(images, axes=(1, 2))), "turned by 90"),
     "inverted": (upright(lambda images: 1 - images), "inverted"),
     "labels swapped": (lambda a: a | {"Y": 1 - a["Y"], "Ytest": 1 - a["Ytest"]}, "labels"),
-    "constant labels": (lambda a: a | {"Ytest": 0 * a["Ytest"]}, "every label of its test rows"),
+    "constant labels": (lambda a: a | {"Ytest": 0 * a["Ytest"]}, "labels are not those of"),
     "labels shuffled": (permuted("Y"), "labels"),
     "images shuffled": (permuted("Xtest"), "shuffled"),
     "rows reordered": (reordered, "another order"),
     "files exchanged": (exchanged, "swapped"),
-    "test inverted": (lambda a: a | {"Xtest": 1 - a["Xtest"]}, "in its test file grey values"),
     "shifted": (lambda a: a | {"X": np.roll(a["X"], 1, axis=1)}, "no images of rect"),
-    "one pixel": (one_pixel, "no images of rect, such as row 601"),
+    "one pixel": (one_pixel, "no images of rect with its label, such as row 601"),
 }
 
 
@@ -205,7 +204,6 @@ def test_a_test_file_that_repeats_itself_is_refused_though_its_known_rows_are_ri
 GREYS: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
     "mirrored": (upright(lambda images: images[:, :, ::-1]), "mirrored"),
     "inverted": (upright(lambda images: 1 - images), "inverted"),
-    "black and white": (upright(np.rint), "black and white"),
     "rounded": (upright(lambda images: np.rint(images * 51) / 51), "scaled or rounded"),
     "other labels": (lambda a: a | {"Y": (a["Y"] + 1) % 3}, "labels"),
     "shuffled": (permuted("X"), "shuffled"),
@@ -228,7 +226,7 @@ def test_grey_values_cut_to_8_bits_are_refused_where_the_originals_are_finer(
     assert fetched(dae, "rot")["trust"] == "plausible"
     supplied("rot", upright(lambda images: np.rint(images * 255) / 255)(rot))
     ended = dae("data", "verify", "rot", "--data-dir", "mine")
-    assert ended.code == 2 and "mine/rot.npz" in ended.out and "8 bits" in ended.out
+    assert ended.code == 2 and "mine/rot.npz" in ended.out and "scaled or rounded" in ended.out
 
 
 def test_a_label_in_the_first_column_of_text_is_named(dae: Dae, rot: Arrays) -> None:
@@ -336,7 +334,7 @@ def test_unverified_stands_at_every_verdict_that_was_come_to_with_such_data(
     dae(*words).failed(2, "labels seem to stand first", "--accept-unverified")
     assert not Path("results").exists()
     ended = dae(*words, "--accept-unverified").succeeded()
-    assert ended.lines[1].endswith(" *") and ended.lines[2] == "* on unverified data"
+    assert ended.lines[1].endswith(" (unverified data)")
     out = Path("results/tiny")
     for name in ("runs.csv", "table.csv"):
         (row,) = read_csv(out / name)
@@ -389,9 +387,8 @@ def test_the_variable_accepts_as_the_option_does(
 
 
 @pytest.mark.parametrize("told", ["xyz", "2", "ja", "1,"])
-def test_what_the_variable_cannot_mean_is_told_with_what_it_takes(
+def test_what_the_variable_cannot_mean_is_a_usage_error(
     dae: Dae, monkeypatch: pytest.MonkeyPatch, told: str
 ) -> None:
     monkeypatch.setenv("DAE_ACCEPT_UNVERIFIED", told)
-    ended = dae("data", "fetch", "rect")
-    ended.failed(2, "DAE_ACCEPT_UNVERIFIED", repr(told), "1 or 0", "true or false", "yes or no")
+    dae("data", "fetch", "rect").failed(2, "DAE_ACCEPT_UNVERIFIED", "valid boolean")

@@ -27,14 +27,13 @@ from sklearn.base import (
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from dae_cli.config.messages import KeyPath, Problem, config_error, errors_of, problems_with
 from dae_cli.config.reader import Document, Place, merge, read_value
 from dae_cli.config.rules import contradictions
 from dae_cli.config.schema import Experiment, LossKind
-from dae_cli.data.content import BEYOND
-from dae_cli.data.dataset import Dataset, Split
+from dae_cli.data.dataset import BEYOND, Dataset, Split
 from dae_cli.data.datasets import OwnDataset
 from dae_cli.data.own.content import drawn_rows
 from dae_cli.data.own.declaration import Declaration, OwnFacts
@@ -49,15 +48,6 @@ from dae_cli.training.evaluation import predict_rows, score_rows, through_layers
 from dae_cli.training.inputs import ArrayRows, Pixels
 from dae_cli.training.run import Callbacks, TrainingRun
 from dae_cli.training.state import initial_state
-
-try:
-    from sklearn.utils.validation import validate_data
-except ImportError:  # scikit-learn 1.5
-
-    def validate_data(estimator: Any, *args: Any, **kwargs: Any) -> Any:
-        """What has become a function in scikit-learn 1.6."""
-        return estimator._validate_data(*args, **kwargs)
-
 
 _KEYS = {
     "hidden": ("model.hidden",),
@@ -241,9 +231,6 @@ class StackedDenoisingAutoencoder(
         tags.target_tags.required = False
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-    def _more_tags(self) -> dict[str, Any]:  # the same in scikit-learn 1.5
-        return {"requires_y": False, "preserves_dtype": [np.float32]}
 
     @property
     def _n_features_out(self) -> int:  # for get_feature_names_out

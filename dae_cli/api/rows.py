@@ -1,14 +1,19 @@
-"""Rows for a run to encode, in the scale of its model, block by block: its own, or a file's."""
+"""What `dae encode` reads and writes, a block of rows at a time.
+
+Rows for a run, in the scale of its model: its own, or a file's; and what it makes of them, as an
+.npz or a CSV.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from dae_cli.config.own_data import SUFFIXES, declared
@@ -16,12 +21,13 @@ from dae_cli.config.schema import AnyExperiment, FilterExperiment
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Split
 from dae_cli.data.datasets import PHOTOGRAPHS, DatasetSpec, OwnDataset, known_spec, spec_of
-from dae_cli.data.own.content import are_whole, split_rows
-from dae_cli.data.own.files import SPLITS, OwnRows, named_file
-from dae_cli.data.own.further import Scaling, read_further, rows_of_run, scaling_of
-from dae_cli.data.own.prepare import prepare_own
+from dae_cli.data.own.content import are_whole, prepare_own, split_rows
+from dae_cli.data.own.files import SPLITS, named_file
+from dae_cli.data.own.further import read_further, rows_of_run, scaling_of
 from dae_cli.errors import DataError
-from dae_cli.study.counting import finished_run, recorded_data
+from dae_cli.files import whole_file
+from dae_cli.study.counting import recorded_data
+from dae_cli.study.run.record import Status
 from dae_cli.study.run.run import dataset_for, images_of
 from dae_cli.training.evaluation import CHUNK_ROWS
 
@@ -33,13 +39,13 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The rows of a split, or of a file that is not split."""
+    """The rows of a split, or of a file that is not split; or what a run makes of them."""
 
     split: str
     """train, valid or test; empty of a file that is not split."""
     count: int
     labels: NDArray[Any] | None  # (count,) numbers, or text
-    blocks: Callable[[], Iterator[Block]]
+    blocks: Iterator[Block]
 
 
 def width_of_rows(experiment: AnyExperiment) -> int:
@@ -49,25 +55,27 @@ def width_of_rows(experiment: AnyExperiment) -> int:
     return spec_of(experiment.dataset).n_pixels
 
 
-def parts_of_run(folder: Path, data_dir: Path | None, note: Note) -> list[Part]:
+def parts_of_run(
+    folder: Path, status: Status, experiment: AnyExperiment, data_dir: Path | None, note: Note
+) -> list[Part]:
     """The rows of the data set that a run was trained on, as it used them, by split.
 
     Raises DaeError: they are not here.
     """
-    folder, status, experiment = finished_run(folder)
-    if experiment.dataset == PHOTOGRAPHS and status.data_origin == "own":
+    dataset = experiment.dataset
+    if dataset == PHOTOGRAPHS and status.data_origin == "own":
         raise DataError(
             f"{folder}: was trained on patches of your own photographs, which a run does not keep; "
             "give patches, in its scale, with --data FILE.npz"
         )
-    data = recorded_data(experiment.dataset, status, data_dir, note)
-    if isinstance(experiment, FilterExperiment):
-        if experiment.dataset == PHOTOGRAPHS:
-            patches = images_of(data, experiment)
-            assert not isinstance(patches, Split)
-            return [Part("train", len(patches), None, partial(_slices, patches))]
+    data = recorded_data(dataset, status, data_dir, note)
+    if not isinstance(experiment, FilterExperiment):
+        return _parts_of(dataset_for(experiment, load(data)))
+    if dataset != PHOTOGRAPHS:
         return _parts_of(load(data))
-    return _parts_of(dataset_for(experiment, load(data)))
+    patches = images_of(data, experiment)
+    assert not isinstance(patches, Split)
+    return [Part("train", len(patches), None, (patches[rows] for rows in _slices(len(patches))))]
 
 
 def parts_of_file(path: Path, experiment: AnyExperiment, note: Note) -> list[Part]:
@@ -90,29 +98,26 @@ def parts_of_file(path: Path, experiment: AnyExperiment, note: Note) -> list[Par
         declaration = name.facts.declaration
         file = named_file(path.parent, declaration.file)
         if not isinstance(dataset, OwnDataset):
-            return _declared_parts(load(prepare_own(name, note)), file, known_spec(dataset))
+            parts = _parts_of(load(prepare_own(name, note)))
+            spec = known_spec(dataset)
+            if spec and spec.stored_transposed and file.is_dir():
+                parts = [replace(p, blocks=_transposed(p.blocks, spec.image)) for p in parts]
+            return _without_name_of_one(parts)
         rows, _ = split_rows(declaration, path.parent, rows_of_run(file, dataset, inputs, note))
     else:
         rows = read_further(path, dataset, inputs, note)
     parts = []
+    scaling = scaling_of(dataset, rows["train"], note)
     for split, one in ((split, rows[split]) for split in SPLITS if len(rows.get(split, ()))):
-        scaling = scaling_of(dataset, one, note)
-        blocks = partial(_scaled, one, scaling)
+        blocks = map(scaling.applied, one.blocks(BLOCK_ROWS))
         labels = None if one.labels is None else _plain(one.labels)
         parts.append(Part(split, len(one), labels, blocks))
     return _without_name_of_one(parts)
 
 
-def _declared_parts(dataset: Dataset, file: Path, spec: DatasetSpec | None) -> list[Part]:
-    """The rows that a declaration gives to a run on a set of the benchmark, as that stores them."""
-    parts = _without_name_of_one(_parts_of(dataset))
-    if spec is None or not spec.stored_transposed or not file.is_dir():
-        return parts
-    return [replace(p, blocks=partial(_transposed, p.blocks, spec.image)) for p in parts]
-
-
-def _transposed(blocks: Callable[[], Iterator[Block]], image: tuple[int, int]) -> Iterator[Block]:
-    for block in blocks():
+def _transposed(blocks: Iterator[Block], image: tuple[int, int]) -> Iterator[Block]:
+    """Upright images as the benchmark stores those of some sets."""
+    for block in blocks:
         yield block.reshape(-1, *image).transpose(0, 2, 1).reshape(len(block), -1)
 
 
@@ -133,30 +138,70 @@ def _plain(labels: NDArray[np.str_]) -> NDArray[Any]:
 
 
 def _parts_of(dataset: Dataset) -> list[Part]:
-    spec = known_spec(dataset.name)
-    assert spec is not None
-    names = class_labels(spec)
-    return [
-        Part(
-            name,
-            len(split),
-            names[split.labels] if len(names) else None,
-            partial(_blocks_of, split),
-        )
-        for name, split in dataset.splits.items()
-        if len(split)
-    ]
+    names = class_labels(spec_of(dataset.name))
+    parts = []
+    for name, split in dataset.splits.items():
+        labels = names[split.labels] if len(names) else None
+        if len(split):
+            blocks = map(split.as_float, _slices(len(split)))
+            parts.append(Part(name, len(split), labels, blocks))
+    return parts
 
 
-def _blocks_of(split: Split) -> Iterator[Block]:
-    for start in range(0, len(split), BLOCK_ROWS):
-        yield split.as_float(slice(start, start + BLOCK_ROWS))
+def _slices(count: int) -> list[slice]:
+    return [slice(start, start + BLOCK_ROWS) for start in range(0, count, BLOCK_ROWS)]
 
 
-def _scaled(rows: OwnRows, scaling: Scaling) -> Iterator[Block]:
-    return map(scaling.applied, rows.blocks(BLOCK_ROWS))
+def write_parts(path: Path, parts: Sequence[Part], width: int, name: str) -> None:
+    """Write all of what a run makes of rows, or nothing.
+
+    An .npz has an array for each split, codes_train and so on, and y_train where there are labels;
+    codes and y of a file that is not split. A CSV has the columns split and label, where there are
+    any, and code_1, code_2, …; every number has the digits that give its float32 back.
+
+    `parts`: with blocks (rows, width). `name`: code, or reconstruction.
+    Raises OutputError: it cannot be written.
+    """
+    with whole_file(path) as file:
+        if path.suffix.casefold() == ".npz":
+            _write_npz(file, parts, width, name)
+        else:
+            _write_csv(file, parts, width, name)
 
 
-def _slices(values: Block) -> Iterator[Block]:
-    for start in range(0, len(values), BLOCK_ROWS):
-        yield values[start : start + BLOCK_ROWS]
+def _write_npz(file: IO[bytes], parts: Sequence[Part], width: int, name: str) -> None:
+    with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+        for part in parts:
+            ending = f"_{part.split}" if part.split else ""
+            shape = (part.count, width)
+            with _member(archive, f"{name}s{ending}") as member:
+                header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+                npy.write_array_header_1_0(member, header)
+                for block in part.blocks:
+                    member.write(np.ascontiguousarray(block, dtype="<f4").data)
+            if part.labels is not None:
+                with _member(archive, f"y{ending}") as member:
+                    npy.write_array(member, part.labels, allow_pickle=False)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """A member without the time, so that the same numbers make the same file."""
+    return archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True)
+
+
+def _write_csv(file: IO[bytes], parts: Sequence[Part], width: int, name: str) -> None:
+    import pandas as pd
+
+    columns = [f"{name}_{k}" for k in range(1, width + 1)]
+    first = True
+    for part in parts:
+        start = 0
+        for block in part.blocks:
+            table = pd.DataFrame(block, columns=columns)
+            if any(one.labels is not None for one in parts):
+                labels = "" if part.labels is None else part.labels[start : start + len(block)]
+                table.insert(0, "label", labels)
+            if any(one.split for one in parts):
+                table.insert(0, "split", part.split)
+            table.to_csv(file, header=first, index=False, lineterminator="\n")
+            start, first = start + len(block), False

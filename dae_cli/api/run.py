@@ -19,23 +19,20 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from dae_cli.api.rows import class_labels, width_of_rows
-from dae_cli.config.schema import (
-    PretrainedExperiment,
-    SvmExperiment,
-    as_pretrained,
-)
-from dae_cli.data.content import BEYOND
+from dae_cli.config.schema import AnyExperiment, SvmExperiment, as_pretrained
+from dae_cli.data.dataset import BEYOND
 from dae_cli.data.datasets import PHOTOGRAPHS, OwnDataset, known_spec, spec_of
 from dae_cli.data.own.further import columns_trained_on
 from dae_cli.errors import ConfigError, DataError, RunFolderError
-from dae_cli.figures.greys import square_image, upright
 from dae_cli.models.corruption import corruption_of
 from dae_cli.models.layers import Encoder
 from dae_cli.study.counting import RecordedData, finished_run, load_network
 from dae_cli.study.run.checkpoints import metrics_csv
 from dae_cli.study.run.engine_choice import engine_for_counting
+from dae_cli.study.run.filters import as_shown
 from dae_cli.study.run.folder import run_folder
-from dae_cli.study.run.job import CHECKPOINT, METRICS, TRIALS, model_name
+from dae_cli.study.run.job import CHECKPOINT, model_name
+from dae_cli.study.run.record import Status
 from dae_cli.study.run.run import one_thread
 from dae_cli.svm.files import load_svm
 from dae_cli.svm.svm import Svm
@@ -62,7 +59,7 @@ def load_run(path: PathLike, *, data_dir: PathLike | None = None) -> Run:
         DaeError: there is no such run, it is not finished, or it is damaged.
     """
     folder = run_folder(os.fspath(path), _silent)
-    return Run(folder, None if data_dir is None else Path(data_dir))
+    return Run(*finished_run(folder), None if data_dir is None else Path(data_dir))
 
 
 class Run:
@@ -78,14 +75,16 @@ class Run:
     autoencoder trained for its filters no classes.
     """
 
-    def __init__(self, folder: Path, data_dir: Path | None = None) -> None:
-        self.path, self._status, self._experiment = finished_run(folder)
-        self._data_dir, self._inputs = data_dir, width_of_rows(self._experiment)
-        self._engine = engine_for_counting(self.path)
-        self._spec = known_spec(self._experiment.dataset)
+    def __init__(
+        self, path: Path, status: Status, experiment: AnyExperiment, data_dir: Path | None = None
+    ) -> None:
+        self.path, self._data_dir = path, data_dir
+        self._status, self._experiment = status, experiment
+        self._inputs, self._engine = width_of_rows(experiment), engine_for_counting(path)
+        self._spec = known_spec(experiment.dataset)
         self._state: TrainingState | None = None
-        if not isinstance(self._experiment, SvmExperiment):
-            self._state = load_network(self.path, self._experiment, self._status.data_sha256)
+        if not isinstance(experiment, SvmExperiment):
+            self._state = load_network(path, experiment, status.data_sha256)
             if self._state.best is not None:
                 self._engine.prepare(self._state.best)
 
@@ -101,12 +100,13 @@ class Run:
         `pretrained`: as they were learned without labels. A run that is trained for its filters has
         these alone, one without pretraining has none of them.
         """
-        network, last = self._network_state.best, self._depth if layer is None else layer
-        if pretrained or network is None:
-            return self._through(X, self._pretrained(last))
-        no_decoder = torch.zeros(0)
-        layers = [Encoder(one.weight, one.bias, no_decoder) for one in network.layers]
-        return self._through(X, layers[: self._checked_layer(last)])
+        state, last = self._network_state, self._depth if layer is None else layer
+        if pretrained or state.best is None:
+            layers = self._pretrained(last)
+        else:
+            below = state.best.layers[: self._checked_layer(last)]
+            layers = [Encoder(one.weight, one.bias, torch.zeros(0)) for one in below]
+        return self._computed(self._checked(X), layers)
 
     def reconstruct(self, X: ArrayLike, layer: int = 1) -> Rows:
         """Return what the codes of a layer are decoded to, (n, inputs), by all layers below it.
@@ -115,23 +115,23 @@ class Run:
         both of each layer. Fine-tuning trains encoders alone, so its codes have no decoder. An RBM
         gives P(v|h) of h = P(h|v).
         """
-        return self._through(X, self._pretrained(layer), and_back=True)
+        return self._computed(self._checked(X), self._pretrained(layer), and_back=True)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the class of each row, (n,): numbers, or the labels of your own data."""
         values = self._checked(X)
+        if self._state and self._state.best is None:
+            raise RunFolderError(
+                f"{self.path}: was trained for its filters, without labels; there is nothing to "
+                "predict"
+            )
         with one_thread():
-            if isinstance(self._experiment, SvmExperiment):
-                found = self._svm.predict(np.asarray(values, dtype=np.float32))
+            if self._state and self._state.best:
+                numbers = predict_rows(self._state.best, ArrayRows(values), self._engine)
             else:
-                network = self._network_state.best
-                if network is None:
-                    raise RunFolderError(
-                        f"{self.path}: was trained for its filters, without labels; there is "
-                        "nothing to predict"
-                    )
-                found = predict_rows(network, ArrayRows(values), self._engine)
-        return self._classes[found]
+                numbers = self._svm.predict(np.asarray(values, dtype=np.float32))
+        predicted: NDArray[Any] = self._classes[numbers]
+        return predicted
 
     def filters(self) -> Rows:
         """Return what the units of the first layer look for, one each, as `dae filters` draws them.
@@ -143,24 +143,17 @@ class Run:
         state, spec = self._network_state, self._spec
         layer = state.layers[0] if self._is_pretrained or not state.best else state.best.layers[0]
         weights = np.array(layer.weight.numpy(), order="C")
-        if spec is None:
-            return weights.reshape(-1, *square_image(weights.shape[1]))
-        if not spec.is_image:
+        if spec and not spec.is_image:
             return weights
-        shown = upright(weights, spec.image) if spec.stored_transposed else weights
-        return shown.reshape(-1, *spec.image, *([3] if spec.channels == 3 else []))
+        shown = as_shown(weights, self._experiment.dataset)
+        return shown.weights.reshape(-1, *shown.image)
 
     @property
     def metrics(self) -> pd.DataFrame:
         """metrics.csv, one row an epoch; a new copy each time."""
         import pandas as pd
 
-        if self._state is None:
-            raise RunFolderError(
-                f"{self.path}: an SVM has no epochs and so no {METRICS}; what was tried is in its "
-                f"{TRIALS}"
-            )
-        return pd.read_csv(io.StringIO(metrics_csv(self._state.history)))
+        return pd.read_csv(io.StringIO(metrics_csv(self._network_state.history)))
 
     def to_torch(self) -> torch.nn.Sequential:
         """Return the network in plain torch, parameters copied: x (n, inputs) to what enters the
@@ -168,27 +161,24 @@ class Run:
 
         Without a fine-tuned network: to the codes, (n, units).
         """
-        state = self._network_state
-        modules: list[torch.nn.Module] = []
-        if state.best is None:
-            for encoder in state.layers:
-                modules += [_linear(encoder.weight, encoder.hidden_bias), torch.nn.Sigmoid()]
-            return torch.nn.Sequential(*modules)
-        for layer in state.best.layers:
-            modules += [_linear(layer.weight, layer.bias), torch.nn.Sigmoid()]
-        return torch.nn.Sequential(*modules, _linear(state.best.top.weight, state.best.top.bias))
+        state, best = self._network_state, self._network_state.best
+        layers = [(layer.weight, layer.hidden_bias) for layer in state.layers]
+        if best is not None:
+            layers = [(layer.weight, layer.bias) for layer in best.layers]
+        modules = [m for pair in layers for m in (_linear(*pair), torch.nn.Sigmoid())]
+        if best is not None:
+            modules.append(_linear(best.top.weight, best.top.bias))
+        return torch.nn.Sequential(*modules)
 
     # What the methods share
 
     @property
     def _network_state(self) -> TrainingState:
         if self._state is None:
-            raise RunFolderError(f"{self.path}: an SVM has no layers; give the run of a network")
+            raise RunFolderError(
+                f"{self.path}: an SVM has no layers and no epochs; name a network's run"
+            )
         return self._state
-
-    @property
-    def _settings(self) -> PretrainedExperiment:
-        return as_pretrained(self._experiment)
 
     @property
     def _depth(self) -> int:
@@ -196,7 +186,7 @@ class Run:
 
     @property
     def _is_pretrained(self) -> bool:
-        return self._settings.pretrain.epochs > 0
+        return as_pretrained(self._experiment).pretrain.epochs > 0
 
     @cached_property
     def _columns(self) -> tuple[str, ...]:
@@ -229,10 +219,9 @@ class Run:
             )
         return layers
 
-    def _through(self, X: ArrayLike, layers: Sequence[Encoder], *, and_back: bool = False) -> Rows:
-        return self._computed(self._checked(X), layers, and_back)
-
-    def _computed(self, values: NDArray[Any], layers: Sequence[Encoder], and_back: bool) -> Rows:
+    def _computed(
+        self, values: NDArray[Any], layers: Sequence[Encoder], *, and_back: bool = False
+    ) -> Rows:
         width = self._inputs if and_back else len(layers[-1].hidden_bias)
         out = np.empty((len(values), width), dtype=np.float32)
         with one_thread():
@@ -253,18 +242,14 @@ class Run:
             raise DataError(f"X has shape {values.shape}, expected (n, {inputs}){remedy}")
         if values.dtype.kind not in "fiub":
             raise DataError(f"X is of type {values.dtype}, expected numbers")
-        low, high = (0.0, 1.0) if is_bounded(self._experiment.dataset) else (-math.inf, math.inf)
+        bounded = is_bounded(self._experiment.dataset)
+        low, high = (-BEYOND, 1 + BEYOND) if bounded else (-math.inf, math.inf)
         least, most = values.min(initial=0), values.max(initial=0)  # NaN if there is one
-        if (
-            least >= low - BEYOND
-            and most <= high + BEYOND
-            and math.isfinite(least)
-            and math.isfinite(most)
-        ):
+        if low <= least and most <= high and np.isfinite([least, most]).all():
             return values
-        sound = np.isfinite(values) & (values >= low - BEYOND) & (values <= high + BEYOND)
+        sound = np.isfinite(values) & (values >= low) & (values <= high)
         row, column = np.argwhere(~sound)[0]
-        what = "a number" if math.isinf(high) else "a value from 0 to 1, as the run was trained on"
+        what = "a value from 0 to 1, as the run was trained on" if bounded else "a number"
         raise DataError(f"X[{row}, {column}] is {values[row, column]}, expected {what}")
 
 
@@ -273,7 +258,7 @@ def denoised(run: Run, clean: Rows, layer: int) -> tuple[Rows, Rows]:
 
     The noise is that of the epoch after the last one of pretraining: always the same.
     """
-    experiment, layers = run._settings, run._pretrained(layer)
+    experiment, layers = as_pretrained(run._experiment), run._pretrained(layer)
     corruption = corruption_of(experiment.corruption.kind, experiment.corruption.model_dump())
     corrupted = np.empty_like(clean)
     noise = stream(experiment.seed, Purpose.CORRUPTION, 0, experiment.pretrain.epochs)
@@ -288,7 +273,7 @@ def is_bounded(dataset: str) -> bool:
     return dataset != PHOTOGRAPHS
 
 
-def _linear(weight: torch.Tensor, bias: torch.Tensor) -> torch.nn.Linear:
+def _linear(weight: torch.Tensor, bias: torch.Tensor) -> torch.nn.Module:
     units, inputs = weight.shape
     linear = torch.nn.Linear(inputs, units, device="meta").to_empty(device="cpu")
     with torch.no_grad():

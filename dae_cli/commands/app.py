@@ -45,14 +45,8 @@ COMMANDS = {
         "Regenerate a study's tables, report and pictures; no training.",
         "dae report table1-tuned",
     ),
-    "verify": (
-        "Recompute a study's results and report mismatches.",
-        "dae verify icml2008",
-    ),
-    "ls": (
-        "List the studies, or the cells of one, and what is done.",
-        "dae ls icml2008",
-    ),
+    "verify": ("Recompute a study's results and report mismatches.", "dae verify icml2008"),
+    "ls": ("List the studies, or the cells of one, and what is done.", "dae ls icml2008"),
     "show": (
         "Print the settings of an experiment, or of a study, as YAML.",
         "dae show icml2008/convex-25 --set seed=1",
@@ -61,10 +55,7 @@ COMMANDS = {
         "Write a study of your own data: its declaration, settings, cells.",
         "dae new digits --data digits.csv",
     ),
-    "data": (
-        "List, download, generate and check the eight data sets.",
-        "dae data list",
-    ),
+    "data": ("List, download, generate and check the eight data sets.", "dae data list"),
 }
 """Each command's summary, which begins its help, and an example that ends it.
 
@@ -144,8 +135,7 @@ def dae(
         bool, typer.Option("--debug", help="Show tracebacks of errors; may appear anywhere.")
     ] = False,
     version: Annotated[
-        bool,
-        typer.Option("--version", help="Print the version.", is_eager=True, callback=_version),
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)
     ] = False,
 ) -> None:
     """Replicate the denoising-autoencoder experiments of ICML 2008."""

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from dae_cli.commands.sources import named_results, run_folder
+from dae_cli.commands.sources import is_results, run_folder
 from dae_cli.commands.tables import DASH, as_json, columns
+from dae_cli.config.experiments import ResolvedStudy, resolve_study
+from dae_cli.config.names import find_target, study_folders
 from dae_cli.csvfile import csv_text
+from dae_cli.errors import ConfigError
+from dae_cli.study.rows import RUNS_CSV
+from dae_cli.study.run.job import default_out
 
 if TYPE_CHECKING:
-    from dae_cli.study.compare import Comparison
-    from dae_cli.study.contenders import Contender
+    from dae_cli.study.compare import Comparison, Contender
 
 ComparisonFormat = Literal["table", "json", "csv"]
 
@@ -25,18 +29,12 @@ def compare(
         list[str],
         typer.Argument(
             metavar="A B...",
-            help="Studies or folders of results, for all of their cells; STUDY/CELL or "
-            "FOLDER/CELL; run folders.",
-            show_default=False,
+            help="Studies or folders of results; STUDY/CELL or FOLDER/CELL; run folders.",
         ),
     ],
     baseline: Annotated[
         str,
-        typer.Option(
-            metavar="A",
-            help="What the others are compared with, or a cell of it.  [default: the first]",
-            show_default=False,
-        ),
+        typer.Option(metavar="A", help="What the others are compared with.  [default: the first]"),
     ] = "",
     form: Annotated[
         ComparisonFormat, typer.Option("--format", help="Sentences and tests, JSON or CSV.")
@@ -57,23 +55,24 @@ def compare(
     if form == "table":
         typer.echo("\n\n".join(map(_paragraph, comparisons)))
     elif form == "json":
-        typer.echo(as_json([_fields(one) | {"seeds": _seeds(one)} for one in comparisons]))
+        facts = [_fields(one) | {"seeds": list(map(asdict, one.seeds))} for one in comparisons]
+        typer.echo(as_json(facts))
     else:
-        lines = [_fields(one) | seed for one in comparisons for seed in _seeds(one)]
+        lines = [_fields(one) | asdict(seed) for one in comparisons for seed in one.seeds]
         typer.echo(csv_text([lines[0], *(line.values() for line in lines)]), nl=False)
 
 
 def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
     """What the sources name, in their order; and whether they are two or more whole results."""
-    from dae_cli.study.contenders import cells_of_results, grouped_runs, with_distinct_names
+    from dae_cli.study.compare import cells_of_results, grouped_runs, with_distinct_names
 
     contenders: list[Contender] = []
     runs: list[tuple[Path, str]] = []
     whole = []
     for source in dict.fromkeys(sources):
-        place = named_results(source)
-        whole.append(bool(place and not place.cell))
-        cells = cells_of_results(place.folder, place.cell, place.study, source) if place else []
+        folder, cell, study = _results(source)
+        whole.append(bool(folder and not cell))
+        cells = cells_of_results(folder, cell, study, source) if folder else []
         contenders += cells
         if not cells:  # or what `dae train` made of a cell
             runs.append((run_folder(source), source))
@@ -81,6 +80,28 @@ def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
     order = list(sources)
     contenders.sort(key=lambda one: order.index(one.source))
     return with_distinct_names(contenders), len(whole) > 1 and all(whole)
+
+
+def _results(source: str) -> tuple[Path | None, str, ResolvedStudy | None]:
+    """The folder of results that is meant, and the cell in it, if one is named.
+
+    The study, whose cells as they are now are meant, where the folder is named by it; no folder of
+    a run, an experiment on its own, or nothing.
+    """
+    path = Path(source)
+    if is_results(path) and source not in study_folders():
+        return path, "", None
+    if is_results(path.parent) and not path.exists():
+        return path.parent, path.name, None
+    try:
+        target = find_target(source)
+    except ConfigError:
+        return None, "", None
+    study, _, cell = target.name.partition("/")
+    folder = default_out(study, ())
+    if (cell or target.file is None) and (folder / RUNS_CSV).is_file():
+        return folder, cell, resolve_study(f"{target.folder}/")
+    return None, "", None
 
 
 def _paragraph(one: Comparison) -> str:
@@ -97,15 +118,9 @@ def _paragraph(one: Comparison) -> str:
 
 
 def _fields(one: Comparison) -> dict[str, Any]:
+    facts = {name: getattr(one, name) for name in ("dataset", "baseline", "name", "difference")}
+    facts |= {"half_width_95": one.half_width_95, "outcome": one.outcome}
     return {
-        "dataset": one.dataset,
-        "baseline": one.baseline,
-        "name": one.name,
-        "difference": round(one.difference, 4),
-        "half_width_95": None if one.half_width_95 is None else round(one.half_width_95, 4),
-        "outcome": one.outcome,
+        name: round(value, 4) if isinstance(value, float) else value
+        for name, value in facts.items()
     }
-
-
-def _seeds(one: Comparison) -> list[dict[str, Any]]:
-    return [asdict(seed) for seed in one.seeds]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from math import isfinite
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -24,7 +24,6 @@ FailIf = Annotated[
         metavar="CONDITION",
         help="Exit code 1 where a result is so, such as verdict=worse or "
         "'test_error_percent>20'; repeatable.",
-        show_default=False,
     ),
 ]
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -35,14 +34,15 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-VERDICTS = (*get_args(Verdict), "failed")
-_CONDITION = re.compile(r"\s*(\w+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*")
+_CONDITION = re.compile(rf"\s*(\w+)\s*({'|'.join(_OPERATORS)})\s*(.*?)\s*")
+_VERDICTS = (*get_args(Verdict), "failed")
 
 
 @dataclass(frozen=True)
 class Condition:
     """A column, how it is compared, and with what: a number, or a text for = and !=."""
 
+    text: str
     column: str
     sign: str
     value: float | str
@@ -55,56 +55,44 @@ class Condition:
         here = value if isinstance(self.value, float) else str(value)
         return _OPERATORS[self.sign](here, self.value)
 
-    def __str__(self) -> str:
-        value = f"{self.value:g}" if isinstance(self.value, float) else self.value
-        return f"{self.column}{self.sign}{value}"
-
 
 def conditions(texts: Sequence[str], kind: type[RunRow] | type[TableRow]) -> list[Condition]:
     """Read conditions on the columns of a table; BadParameter for anything else."""
-    return [
-        _condition(text, {field.name: str(field.type) for field in fields(kind)}) for text in texts
-    ]
+    types = get_type_hints(kind)
+    return [_condition(text, {one.name: types[one.name] for one in fields(kind)}) for text in texts]
 
 
-def _condition(text: str, columns: dict[str, str]) -> Condition:
+def _condition(text: str, columns: dict[str, type]) -> Condition:
+    def wrong(problem: str) -> typer.BadParameter:
+        return typer.BadParameter(f"{text!r}: {problem}", param_hint="--fail-if")
+
     if not (match := _CONDITION.fullmatch(text)):
-        raise _wrong(
-            f"{text!r} is no condition; expected COLUMN, one of = != < > <= >=, and a value"
-        )
+        raise wrong("expected COLUMN, one of = != < > <= >=, and a value")
     column, sign, value = match.groups()
     if column not in columns:
         near = did_you_mean(column, columns) or f"; the columns are {', '.join(columns)}"
-        raise _wrong(f"{text!r}: there is no column {column}{near}")
-    if "str" not in columns[column].replace("|", " ").split() and "Trust" not in columns[column]:
+        raise wrong(f"there is no column {column}{near}")
+    if {columns[column], *get_args(columns[column])} & {int, float}:
         with suppress(ValueError):
             if isfinite(number := float(value)):
-                return Condition(column, sign, number)
-        raise _wrong(f"{text!r}: {column} is a number; expected one after {sign}")
+                return Condition(text, column, sign, number)
+        raise wrong(f"{column} is a number; expected one after {sign}")
     if sign not in ("=", "!="):
-        raise _wrong(f"{text!r}: {column} is a text; expected = or != before it")
-    if column == "verdict" and value not in VERDICTS:
-        near = did_you_mean(value, VERDICTS) or f"; they are {', '.join(VERDICTS)}"
-        raise _wrong(f"{text!r}: there is no verdict {value!r}{near}")
-    return Condition(column, sign, value)
+        raise wrong(f"{column} is a text; expected = or != before it")
+    if column == "verdict" and value not in _VERDICTS:
+        near = did_you_mean(value, _VERDICTS) or f"; they are {', '.join(_VERDICTS)}"
+        raise wrong(f"there is no verdict {value!r}{near}")
+    return Condition(text, column, sign, value)
 
 
-def _wrong(message: str) -> typer.BadParameter:
-    return typer.BadParameter(message, param_hint="--fail-if")
-
-
-def fail(lines: Sequence[str]) -> None:
-    """Print what failed and end with exit code 1; nothing where there is nothing."""
-    if lines:
-        typer.echo("\n".join(lines), err=True)
-        raise typer.Exit(1)
-
-
-def failures(asked: Sequence[Condition], rows: Iterable[RunRow] | Iterable[TableRow]) -> list[str]:
-    """A line for each condition that holds of a row."""
-    return [
-        f"--fail-if {condition}: {row.cell} has {row_facts(row)[condition.column]}"
+def fail_where(asked: Sequence[Condition], rows: Iterable[RunRow] | Iterable[TableRow]) -> None:
+    """Print a line for each condition that holds of a row, and end with exit code 1 if one does."""
+    lines = [
+        f"--fail-if {condition.text}: {row.cell} has {row_facts(row)[condition.column]}"
         for condition in asked
         for row in rows
         if condition.holds(row)
     ]
+    if lines:
+        typer.echo("\n".join(lines), err=True)
+        raise typer.Exit(1)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -18,7 +17,7 @@ from dae_cli.commands.options import (
     file,
     grid_of_tiles,
 )
-from dae_cli.commands.tables import DASH, as_json, columns, fits
+from dae_cli.commands.tables import DASH, as_json, columns, cut
 from dae_cli.config.names import label
 from dae_cli.config.own_data import SUFFIXES, declared
 from dae_cli.data.cache import load
@@ -31,13 +30,10 @@ from dae_cli.figures.saving import check_suffix
 from dae_cli.study.run.filters import as_shown
 
 ALL = "all"
+T = TypeVar("T")
 
-Names = Annotated[
-    list[str], typer.Argument(metavar="NAME", help="Sets, or all.", show_default=False)
-]
-NamesOrAll = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME", help="Sets; default: all.", show_default=False)
-]
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Sets, or all.")]
+NamesOrAll = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Sets; default: all.")]
 
 data = typer.Typer(
     no_args_is_help=True,
@@ -57,18 +53,18 @@ def list_(names: NamesOrAll = None, data_dir: DataDir = None, form: Format = "ta
     Nothing is fetched, generated or checked; `dae data verify` checks.
     """
     found, code = _offers_of(names, DataOptions(data_dir))
-    sets = [_facts(name, offers) for name, offers in found.items()]
     if form == "json":
-        typer.echo(as_json(sets))
+        typer.echo(as_json([_facts(name, offers) for name, offers in found.items()]))
     else:
-        header = ("set", "rows", "here", "size", "SHA-256", "would come from")
-        rows = [header, *(row for facts in sets for row in _table_rows(facts))]
-        lines = columns(rows)
-        if sys.stdout.isatty() and not fits(lines):
-            lines = columns([(name, here, source) for name, _, here, _, _, source in rows])
-        typer.echo("\n".join(lines))
-    if code:
-        raise typer.Exit(code)
+        rows = [("set", "rows", "here", "size", "SHA-256", "would come from")]
+        for name, copies in found.items():
+            first = (name, " + ".join(map(str, spec_of(name).rows.values())))
+            source = _comes_from(copies)
+            here = [_copy_cells(copy) for copy in copies if copy.paths] or [(DASH, DASH, DASH)]
+            rows.append((*first, *here[0], source))
+            rows += [("", "", *cells, "") for cells in here[1:]]
+        typer.echo("\n".join(cut(columns(rows))))
+    raise typer.Exit(code)
 
 
 @data.command(epilog="Example: dae data fetch convex rect --origin original")
@@ -123,37 +119,37 @@ def verify(
         rows = [("set", "copy", "origin", "trust", "SHA-256", "found")]
         for one in checks:
             digest, trust = (one["sha256"] or DASH)[:12], one["trust"] or DASH
-            path = label(Path(one["paths"][0]))
+            path = label(one["paths"][0])
             rows.append((one["name"], path, one["origin"], trust, digest, one["found"]))
         typer.echo("\n".join(columns(rows)))
     elif not code:
         _note("no copy of these sets is here; dae data fetch gets them")
-    if code:
-        raise typer.Exit(code)
+    raise typer.Exit(code)
 
 
 @data.command(epilog="Example: dae data show bg-img --out bg-img.png")
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A set.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A set.")],
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.png",
-            parser=file,
-            help="The picture.  [default: NAME-ORIGIN.png, here]",
-            show_default=False,
+            metavar="FILE.png", parser=file, help="The picture.  [default: NAME-ORIGIN.png, here]"
         ),
     ] = None,
     split: Annotated[SplitName, typer.Option(help="The rows to show.")] = "train",
     tiles: Annotated[
-        str, typer.Option(metavar="ROWSxCOLUMNS", help="Rows of the split, evenly spread over it.")
+        Any,
+        typer.Option(
+            metavar="ROWSxCOLUMNS",
+            parser=grid_of_tiles,
+            help="Rows of the split, evenly spread over it.",
+        ),
     ] = "10x20",
     origin: DataOrigin = None,
     data_dir: DataDir = None,
     accept_unverified: AcceptUnverified = False,
 ) -> None:
     """Draw images of a set, upright, on one sheet. Prints the picture's path."""
-    grid = grid_of_tiles(tiles)
     if name == ALL:
         raise typer.BadParameter("a sheet shows one set", param_hint="NAME")
     (name,) = _chosen([name])
@@ -162,11 +158,11 @@ def show(
     prepared = prepare(name, DataOptions(data_dir, origin, accept_unverified), _note)
     dataset = load(prepared)
     rows = dataset.splits[split]
-    shown = rows.take(min(grid[0] * grid[1], len(rows)))
+    shown = rows.take(min(tiles[0] * tiles[1], len(rows)))
     turned = "; stored transposed, shown upright" if spec_of(name).stored_transposed else ""
     sheet = filter_sheet(
         [as_shown(2 * shown.as_float() - 1, name)],  # black is 0 and white is 1
-        grid,
+        tiles,
         limit=1.0,
         scale_ends=("0", "1"),
         title=f"{name} ({prepared.standing})",
@@ -191,14 +187,9 @@ def _chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
     for name in names:
         if name in (*known, *own, ALL):
             continue
-        if name in DATASETS:
-            raise typer.BadParameter(
-                f"{name!r} has no recipe: there is the original only; dae data fetch {name} gets "
-                "it",
-                param_hint="NAME",
-            )
         hint = did_you_mean(name, known) or f"; expected {', '.join(known)} or {ALL}"
-        raise typer.BadParameter(f"there is no data set {name!r}{hint}", param_hint="NAME")
+        what = f"{name!r} with a recipe" if generated else repr(name)
+        raise typer.BadParameter(f"there is no data set {what}{hint}", param_hint="NAME")
     return known if ALL in names else list(dict.fromkeys(own.get(name, name) for name in names))
 
 
@@ -207,38 +198,32 @@ def _note(text: str) -> None:
 
 
 def _prepare(names: Sequence[str], options: DataOptions, form: Format) -> None:
-    ready: list[dict[str, Any]] = []
-    problems: list[DaeError] = []
-    for name in names:
-        try:
-            found = prepare(name, options, _note)
-        except DaeError as error:
-            problems.append(error)
-            _note(str(error))
-        else:
-            keys = ("name", "origin", "trust", "sha256", "source")
-            ready.append({key: getattr(found, key) for key in keys} | {"path": str(found.path)})
+    found, code = _of_each(names, lambda name: prepare(name, options, _note))
     if form == "json":
-        typer.echo(as_json(ready))
-    elif ready:
+        keys = ("name", "origin", "trust", "sha256", "source", "path")
+        typer.echo(as_json([{key: getattr(one, key) for key in keys} for one in found.values()]))
+    elif found:
         rows = [("set", "origin", "trust", "SHA-256", "source")]
-        for r in ready:
-            trust, digest = r["trust"] or DASH, r["sha256"][:12]
-            rows.append((r["name"], r["origin"], trust, digest, r["source"]))
+        for one in found.values():
+            rows.append((one.name, one.origin, one.trust or DASH, one.sha256[:12], one.source))
         typer.echo("\n".join(columns(rows)))
-    if problems:
-        raise typer.Exit(max(problem.exit_code for problem in problems))
+    raise typer.Exit(code)
 
 
 def _offers_of(
     names: Sequence[str] | None, options: DataOptions
 ) -> tuple[dict[str, list[Offer]], int]:
-    """Copies and sources of each set, and the exit code: a set with an error hides no other."""
-    found: dict[str, list[Offer]] = {}
+    """Copies and sources of each set, and the exit code."""
+    return _of_each(_chosen(names or [ALL]), lambda name: list(offers(name, options)))
+
+
+def _of_each(names: Sequence[str], do: Callable[[str], T]) -> tuple[dict[str, T], int]:
+    """What is done for each set, and the exit code: a set with an error hides no other."""
+    found: dict[str, T] = {}
     code = 0
-    for name in _chosen(names or [ALL]):
+    for name in names:
         try:
-            found[name] = list(offers(name, options))
+            found[name] = do(name)
         except DaeError as error:  # half a pair of files, say
             _note(f"{name}: {error}")
             code = max(code, error.exit_code)
@@ -261,22 +246,23 @@ def _facts(name: str, offers: Sequence[Offer]) -> dict[str, Any]:
             for offer in offers
             if offer.paths
         ],
-        "comes_from": _comes_from([offer for offer in offers if offer.usable]),
+        "comes_from": _comes_from(offers),
     }
 
 
 def _copy_facts(offer: Offer, known: Prepared | Offer) -> dict[str, Any]:
     return {
         "place": offer.place,
-        "paths": [str(path) for path in offer.paths],
+        "paths": offer.paths,
         "origin": offer.origin,
         "trust": known.trust,
         "sha256": known.sha256,
     }
 
 
-def _comes_from(usable: Sequence[Offer]) -> str:
+def _comes_from(offers: Sequence[Offer]) -> str:
     """Where a set would be taken from now."""
+    usable = [offer for offer in offers if offer.usable]
     if not usable:
         return "your files alone"
     first = usable[0]
@@ -285,17 +271,9 @@ def _comes_from(usable: Sequence[Offer]) -> str:
     return ", else ".join(offer.source for offer in usable)
 
 
-def _table_rows(facts: dict[str, Any]) -> list[tuple[str, ...]]:
-    """A row for each copy of a set; the first has what is said of the set as well."""
-    rows = " + ".join(str(n) for n in facts["rows"].values())
-    copies = [_copy_cells(copy) for copy in facts["copies"]] or [(DASH, DASH, DASH)]
-    others = [("", "", *copy, "") for copy in copies[1:]]
-    return [(facts["name"], rows, *copies[0], facts["comes_from"]), *others]
-
-
-def _copy_cells(copy: dict[str, Any]) -> tuple[str, str, str]:
-    where = "yours" if copy["place"] == "yours" else "cached"
-    unused = "" if copy["usable"] else ", not used"
-    n = copy["bytes"]
+def _copy_cells(copy: Offer) -> tuple[str, str, str]:
+    where = "yours" if copy.place == "yours" else "cached"
+    unused = "" if copy.usable else ", not used"
+    n = copy.n_bytes
     size = f"{n / 1e6:.1f} MB" if n >= 50_000 else f"{n / 1e3:.1f} kB"
-    return f"{copy['origin']}, {where}{unused}", size, (copy["sha256"] or DASH)[:12]
+    return f"{copy.origin}, {where}{unused}", size, (copy.sha256 or DASH)[:12]

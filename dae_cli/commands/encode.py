@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from dae_cli.commands.options import DataDir, file
-from dae_cli.commands.progress import Display, progress_display
+from dae_cli.commands.progress import progress_display
 from dae_cli.commands.sources import run_folder
 from dae_cli.config.names import label
 from dae_cli.config.schema import PretrainedExperiment, as_pretrained
@@ -26,45 +28,33 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.float32]
 
-TILES = (10, 10)
-"""Rows and columns of each panel of a picture."""
+FILES = (".npz", ".csv")
 
 
 def encode(
     source: Annotated[
         str,
-        typer.Argument(
-            metavar="RUN",
-            help="A run folder, or an experiment that has a finished run under results/.",
-            show_default=False,
-        ),
+        typer.Argument(metavar="RUN", help="A run folder, or an experiment with a finished run."),
     ],
     out: Annotated[
         Path,
         typer.Option(
             metavar="FILE",
             parser=file,
-            help="codes.npz or codes.csv; or a .png, .svg or .pdf: a picture of rows clean, "
-            "corrupted and reconstructed.",
-            show_default=False,
+            help="An .npz or .csv; or a picture (.png, .svg, .pdf) of reconstructed rows.",
         ),
     ],
     data: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Other rows: an .npz, a .csv or .tsv, a folder of images, or the .yaml that "
-            "declares them.  [default: the run's data]",
-            show_default=False,
+            help="Other rows: .npz, .csv, .tsv, images, a declaration.  [default: the run's data]",
         ),
     ] = None,
     layer: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            metavar="N",
-            help="1 is the lowest.  [default: the last one; to reconstruct, 1]",
-            show_default=False,
+            min=1, metavar="N", help="1 is the lowest.  [default: the last one; to reconstruct, 1]"
         ),
     ] = None,
     pretrained: Annotated[
@@ -76,22 +66,21 @@ def encode(
     data_dir: DataDir = None,
 ) -> None:
     """Prints the file's path; what is in it: docs/python.md."""
-    from dae_cli.api.output import SUFFIXES, Result, write_results
-    from dae_cli.api.rows import parts_of_file, parts_of_run, width_of_rows
-    from dae_cli.api.run import load_run
+    from dae_cli.api.rows import parts_of_file, parts_of_run, width_of_rows, write_parts
+    from dae_cli.api.run import Run
     from dae_cli.study.counting import finished_run
     from dae_cli.study.run.run import use_one_thread
 
     suffix = out.suffix.casefold()
-    if suffix not in (*SUFFIXES, *PICTURES):
-        endings = ", ".join((*SUFFIXES, *PICTURES))
+    if suffix not in (*FILES, *PICTURES):
+        endings = ", ".join((*FILES, *PICTURES))
         raise ConfigError(f"--out {out}: expected a name that ends with one of {endings}")
     if pretrained and (reconstruct or suffix in PICTURES):
         raise ConfigError("--pretrained is for codes: reconstructions are pretrained in any case")
-    folder, _, experiment = finished_run(run_folder(source))
+    folder, status, experiment = finished_run(run_folder(source))
     with progress_display() as display:
         use_one_thread()
-        run = load_run(folder)
+        run = Run(folder, status, experiment)
 
         def computed(rows: Rows) -> Rows:
             if reconstruct or suffix in PICTURES:
@@ -100,34 +89,25 @@ def encode(
 
         width = computed(np.empty((0, width_of_rows(experiment)), dtype=np.float32)).shape[1]
         if data is None:
-            parts = parts_of_run(folder, data_dir, display.note)
+            parts = parts_of_run(folder, status, experiment, data_dir, display.note)
         else:
             parts = parts_of_file(with_home(data), experiment, display.note)
         if suffix in PICTURES:
             _save_picture(out, run, as_pretrained(experiment), parts[-1], layer or 1)
         else:
-            watched = _watched(parts, folder.name, display)
-            results = [
-                Result(part.split, part.labels, (part.count, width), map(computed, blocks))
-                for part, blocks in zip(parts, watched, strict=True)
-            ]
-            write_results(out, results, "reconstruction" if reconstruct else "code")
+            total, passed = sum(part.count for part in parts), 0
+
+            def computed_blocks(part: Part) -> Iterator[Rows]:
+                nonlocal passed
+                for block in part.blocks:
+                    yield computed(block)
+                    passed += len(block)
+                    position = Position("encode", None, passed, total, fraction=passed / total)
+                    display.moved(folder.name, position)
+
+            results = [replace(part, blocks=computed_blocks(part)) for part in parts]
+            write_parts(out, results, width, "reconstruction" if reconstruct else "code")
     typer.echo(label(out))
-
-
-def _watched(parts: Sequence[Part], run: str, display: Display) -> list[Iterator[Rows]]:
-    """The blocks of each part, whose passing is shown."""
-    total, passed = sum(part.count for part in parts), 0
-
-    def blocks(part: Part) -> Iterator[Rows]:
-        nonlocal passed
-        for block in part.blocks():
-            yield block
-            passed += len(block)
-            position = Position("encode", None, passed, total, fraction=passed / total)
-            display.moved(run, position)
-
-    return [blocks(part) for part in parts]
 
 
 def _save_picture(
@@ -137,9 +117,9 @@ def _save_picture(
     from dae_cli.api.run import denoised, is_bounded
     from dae_cli.figures.filters import filter_sheet
     from dae_cli.figures.greys import common_limit
-    from dae_cli.study.run.filters import as_shown, describe_corruption, tiles_for
+    from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, tiles_for
 
-    count = min(TILES[0] * TILES[1], part.count)
+    count = min(math.prod(TILES), part.count)
     clean = _spread(part, count)
     corrupted, reconstructed = denoised(run, clean, layer)
     panels = {"clean": clean, "corrupted": corrupted, "reconstructed": reconstructed}
@@ -163,7 +143,7 @@ def _save_picture(
 def _spread(part: Part, count: int) -> Rows:
     """So many rows, evenly spread."""
     chosen, start, rows = np.arange(count) * part.count // count, 0, []
-    for block in part.blocks():
+    for block in part.blocks:
         inside = (chosen >= start) & (chosen < start + len(block))
         rows.append(block[chosen[inside] - start])
         start += len(block)

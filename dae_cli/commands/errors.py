@@ -17,7 +17,6 @@ from typer.core import TyperGroup
 from dae_cli.errors import DaeError, NameTooLongError
 from dae_cli.stopping import Interrupted
 
-_LOG = logging.getLogger("dae_cli")
 INTERRUPTED = 130
 BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
 
@@ -36,44 +35,33 @@ class ErrorReportingGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; every failure becomes an exit code."""
-        debug = bool(ctx.params.get("debug"))
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
             sys.stderr.flush()
             return result
-        except BrokenPipeError:
-            _drop_output()
-            raise typer.Exit(BROKEN_PIPE) from None
         except (Exception, KeyboardInterrupt, Interrupted) as error:
-            if _is_typers_own(error):
-                raise
+            if isinstance(error, (typer.Exit, typer.Abort, EOFError)) or hasattr(error, "show"):
+                raise  # early exits and usage errors, which Typer reports itself
             code, text = _exit_code_and_message(error)
-            if debug:
+            if ctx.params.get("debug") and text:
                 text = "".join(traceback.format_exception(error)) + text
-            elif not isinstance(error, (DaeError, KeyboardInterrupt, Interrupted)) and code == 1:
+            elif code == 1 and not isinstance(error, DaeError):
                 text += "\n  --debug shows the traceback"
-        try:
-            typer.echo(text, err=True)
-        except OSError:
-            _drop_output()
-        raise typer.Exit(code)
-
-
-class _ToStderr(logging.Handler):
-    """What lower layers log while they have nobody to tell."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """One line; nobody need read it."""
         with suppress(OSError):
-            typer.echo(record.getMessage(), err=True)
+            if text:
+                typer.echo(text, err=True)
+        _drop_output()
+        raise typer.Exit(code)
 
 
 def show_log(quiet: bool = False) -> bool:
     """Show notes that lower layers log, or none; a callback of --quiet, which it returns."""
-    if not _LOG.handlers:
-        _LOG.addHandler(_ToStderr())
-    _LOG.setLevel(logging.WARNING if quiet else logging.INFO)
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger = logging.getLogger("dae_cli")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
     return quiet
 
 
@@ -87,31 +75,25 @@ def hint_when_interrupted(hint: str) -> Iterator[None]:
         raise
 
 
-def _is_typers_own(error: BaseException) -> bool:
-    """Usage errors and early exits, which Typer reports itself."""
-    if isinstance(error, (typer.Exit, typer.Abort, EOFError)):
-        return True
-    return hasattr(error, "show") and hasattr(error, "exit_code")
-
-
 def _exit_code_and_message(error: BaseException) -> tuple[int, str]:
-    if isinstance(error, DaeError):
-        return error.exit_code, str(error)
-    if isinstance(error, (KeyboardInterrupt, Interrupted)):
-        code, word = INTERRUPTED, "interrupted"
-        if isinstance(error, Interrupted):
-            code, word = error.exit_code, error.word
-        return code, "\n".join([word, *getattr(error, "__notes__", [])])
-    if isinstance(error, OSError) and error.filename is not None:
-        if error.errno == errno.ENAMETOOLONG:  # the user chose the path
-            too_long = NameTooLongError(error.filename)
-            return too_long.exit_code, str(too_long)
-        return 1, f"{error.filename}: {error.strerror or type(error).__name__}"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG and error.filename:
+        error = NameTooLongError(error.filename)  # the user chose the path
+    match error:
+        case DaeError():
+            return error.exit_code, str(error)
+        case BrokenPipeError():
+            return BROKEN_PIPE, ""
+        case KeyboardInterrupt():
+            return INTERRUPTED, "\n".join(["interrupted", *getattr(error, "__notes__", [])])
+        case Interrupted():
+            return error.exit_code, "\n".join([error.word, *getattr(error, "__notes__", [])])
+        case OSError() if error.filename is not None:
+            return 1, f"{error.filename}: {error.strerror or type(error).__name__}"
     return 1, f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _drop_output() -> None:
-    """Nobody reads the output: keep Python from complaining when it flushes its streams at exit."""
+    """Where nobody reads it, keep Python from complaining when it flushes its streams at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

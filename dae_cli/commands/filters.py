@@ -16,7 +16,7 @@ from dae_cli.commands.progress import progress_display
 from dae_cli.commands.sources import run_folder
 from dae_cli.config.experiments import load_resolved, resolve_experiment
 from dae_cli.config.names import label
-from dae_cli.config.schema import PretrainedExperiment, SvmExperiment, as_pretrained
+from dae_cli.config.schema import SvmExperiment, as_pretrained
 from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.data.sources import DataOptions
 from dae_cli.errors import ConfigError, RunFolderError
@@ -26,9 +26,9 @@ from dae_cli.figures.saving import ANIMATIONS, SUFFIXES, check_suffix, write_ani
 from dae_cli.figures.sheets import Theme
 from dae_cli.files import with_home
 from dae_cli.filters import measures
-from dae_cli.study.run.filters import as_shown, describe_corruption, run_filters
+from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, run_filters
 from dae_cli.study.run.job import CONFIG
-from dae_cli.study.run.record import Status, read_status
+from dae_cli.study.run.record import read_status
 
 FRAMES = 24
 """Pictures in an animation."""
@@ -66,9 +66,7 @@ def filters(
         list[str],
         typer.Argument(
             metavar="RUN|EXPERIMENT",
-            help="Run folders, or experiments that have a finished run under results/; "
-            "several are drawn side by side.",
-            show_default=False,
+            help="Run folders, or experiments with a finished run; several stand side by side.",
         ),
     ],
     layer: Annotated[
@@ -76,30 +74,26 @@ def filters(
         typer.Option(
             min=1,
             metavar="K",
-            help="1 is the lowest; units of higher layers are shown through the weights below.",
+            help="1 is the lowest; higher ones are shown through the weights below.",
         ),
     ] = 1,
     tiles: Annotated[
-        str | None,
+        Any,
         typer.Option(
             metavar="ROWSxCOLUMNS",
+            parser=grid_of_tiles,
             help="The first units, row by row.  [default: 10x10]",
-            show_default=False,
         ),
     ] = None,
     sort: Annotated[
-        Order,
-        typer.Option(
-            help="Which units come first; a measure is taken on the first run, and each unit's "
-            "number is printed under its tiles."
-        ),
+        Order, typer.Option(help="Which units come first; measures are taken on the first run.")
     ] = "unit",
     units: Annotated[
-        str | None,
+        Any,
         typer.Option(
             metavar="I,J,…",
+            parser=list_of_units,
             help="Only these units, large: a row for each, a column for each run.",
-            show_default=False,
         ),
     ] = None,
     scale: Annotated[
@@ -111,9 +105,7 @@ def filters(
         typer.Option(
             metavar="FILE",
             parser=file,
-            help="The picture: .png, or for print .svg or .pdf.  [default: filters-RUN.png or "
-            "filters-side-by-side.png, here; zoom-… with --units]",
-            show_default=False,
+            help="The picture: .png, .svg or .pdf.  [default: filters-RUN.png, here]",
         ),
     ] = None,
     width: Annotated[
@@ -124,7 +116,6 @@ def filters(
             metavar="PIXELS",
             help="Width of the picture, such as 1920 for a slide; tiles are as large as fit.  "
             "[default: as wide as its tiles]",
-            show_default=False,
         ),
     ] = None,
     theme: Annotated[
@@ -135,9 +126,7 @@ def filters(
         typer.Option(
             metavar="FILE",
             parser=file,
-            help="Train the first layer of one experiment again, and draw it while it learns: "
-            "a .gif.",
-            show_default=False,
+            help="Train the first layer of one experiment again, and draw it: a .gif.",
         ),
     ] = None,
     data_dir: DataDir = None,
@@ -148,23 +137,21 @@ def filters(
     """
     look: dict[str, Any] = {"scale": scale, "width": width, "theme": theme}
     if animate is not None:
-        if len(sources) > 1 or units is not None or layer != 1 or out is not None:
+        if len(sources) > 1 or units or layer != 1 or out is not None:
             raise typer.BadParameter(
                 "needs exactly one source, and cannot be combined with --out, --units or --layer",
                 param_hint="--animate",
             )
-        grid = grid_of_tiles(tiles or "10x10")
         check_suffix(animate, ANIMATIONS)
-        _animate(sources[0], animate, grid, DataOptions(data_dir, photos=photos), look)
+        _animate(sources[0], animate, tiles or TILES, DataOptions(data_dir, photos=photos), look)
         typer.echo(label(animate))
         return
-    chosen = None if units is None else list_of_units(units)
-    if chosen and (tiles is not None or sort != "unit"):
+    if units and (tiles or sort != "unit"):
         raise typer.BadParameter(
             "draws the units that it names, in their order; leave out --tiles and --sort",
             param_hint="--units",
         )
-    grid = grid_of_tiles("10x10" if tiles is None else tiles)
+    rows, columns = tiles or TILES
     if out is not None:
         check_suffix(out, SUFFIXES)
     folders = [run_folder(source) for source in sources]
@@ -176,19 +163,19 @@ def filters(
     }
     through = "" if layer == 1 else ": " + " ".join(f"W{k}" for k in range(layer, 0, -1))
     caption = f"layer {layer}, pretrained{through}"
-    if chosen:
-        sheet = zoom_sheet(layers, chosen, caption=caption, **look)
-        about["Units"] = ", ".join(map(str, chosen))
+    if units:
+        sheet = zoom_sheet(layers, units, caption=caption, **look)
+        about["Units"] = ", ".join(map(str, units))
     else:
         if sort != "unit":
             layers = _in_order(layers, sort)
             caption += f"; sorted by {_MEASURES[sort][0]}, largest first"
             caption += " in the first sheet" if len(layers) > 1 else ""
-        sheet = filter_sheet(layers, grid, caption=caption, **look)
-        about |= {"Tiles": f"{grid[0]}x{grid[1]}", "Sorted by": sort}
-    kind = "zoom" if chosen else "filters"
+        sheet = filter_sheet(layers, (rows, columns), caption=caption, **look)
+        about |= {"Tiles": f"{rows}x{columns}", "Sorted by": sort}
     stem = folders[0].resolve().name if len(folders) == 1 else "side-by-side"
-    path = out or Path(f"{kind}-{stem}" + ("" if layer == 1 else f"-layer{layer}") + ".png")
+    end = "" if layer == 1 else f"-layer{layer}"
+    path = out or Path(f"{'zoom' if units else 'filters'}-{stem}{end}.png")
     sheet.save(path, about)
     typer.echo(label(path))
 
@@ -235,7 +222,17 @@ def _animate(
         DataError: the data are not available.
         RunFolderError: they are others than the run was trained on.
     """
-    experiment, recorded = _experiment(source)
+    recorded = None
+    # No error is counted; the origin says how far the data are to be trusted.
+    options = replace(options, accept_unverified=True)
+    if ((folder := with_home(source)) / CONFIG).is_file():
+        experiment = load_resolved(folder / CONFIG)
+        recorded = read_status(folder)
+        options = replace(options, origin=recorded.data_origin)
+    else:
+        experiment = resolve_experiment(source).experiment
+    if isinstance(experiment, SvmExperiment):
+        raise ConfigError(f"{source}: an SVM has no filters; name a network")
 
     import torch
 
@@ -246,10 +243,6 @@ def _animate(
 
     with progress_display() as display:
         use_one_thread()
-        # No error is counted; the origin says how far the data are to be trusted.
-        options = replace(
-            options, origin=recorded.data_origin if recorded else None, accept_unverified=True
-        )
         data = prepare_any(experiment.dataset, options, display)
         if recorded and recorded.data_sha256 != data.sha256:
             raise RunFolderError(
@@ -262,10 +255,10 @@ def _animate(
         engine = engine_for(default_engine(cpu, display.note), cpu)
         display.note(f"training the first layer again, for {FRAMES} pictures of it")
         snapshots = watch_learning(experiment, data, engine, FRAMES)
-    title, most = describe_corruption(experiment), grid[0] * grid[1]
+    title = describe_corruption(experiment)
     layers = [as_shown(shot.weights, experiment.dataset, title) for shot in snapshots]
     # One for all moments: equal greys are equal weights.
-    limit = common_limit([layer.weights[:most] for layer in layers])
+    limit = common_limit([layer.weights[: grid[0] * grid[1]] for layer in layers])
     frames = [
         filter_sheet(
             [layer],
@@ -278,17 +271,3 @@ def _animate(
         for layer, shot in zip(layers, snapshots, strict=True)
     ]
     write_animation(frames, path, {"Experiment": source, "Engine": engine.name})
-
-
-def _experiment(source: str) -> tuple[PretrainedExperiment, Status | None]:
-    """The experiment that is named, or that of a run folder with the data it was trained on."""
-    folder = with_home(source)
-    recorded = None
-    if (folder / CONFIG).is_file():
-        experiment = load_resolved(folder / CONFIG)
-        recorded = read_status(folder)
-    else:
-        experiment = resolve_experiment(source).experiment
-    if isinstance(experiment, SvmExperiment):
-        raise ConfigError(f"{source}: an SVM has no filters; name a network")
-    return experiment, recorded

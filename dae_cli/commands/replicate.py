@@ -8,27 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dae_cli.commands.conditions import FailIf, conditions, fail, failures
+from dae_cli.commands import options
+from dae_cli.commands.conditions import FailIf, conditions, fail_where
 from dae_cli.commands.errors import hint_when_interrupted
-from dae_cli.commands.options import (
-    AcceptUnverified,
-    DataDir,
-    DataOrigin,
-    DeviceOption,
-    EngineOption,
-    Format,
-    Jobs,
-    Overrides,
-    Photos,
-    Quiet,
-    ResultsFolder,
-    Scheduler,
-    Study,
-    at_a_time,
-    check_engine,
-    cluster_at,
-    command_line,
-)
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.tables import DASH, as_json, columns, minutes, not_run, results, row_facts
 from dae_cli.config.experiments import resolve_study
@@ -50,61 +32,42 @@ _STATES = {"new": "new", "stopped": "goes on", "done": "done"}
 
 
 def replicate(
-    study: Study,
+    study: options.Study,
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="CELL",
-            help="Run this cell only, or those of a glob; repeatable.",
-            show_default=False,
-        ),
+        typer.Option(metavar="CELL", help="Run this cell only, or those of a glob; repeatable."),
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(
-            min=1, metavar="N", help="Run each cell with N seeds.  [default: 1]", show_default=False
-        ),
+        typer.Option(min=1, metavar="N", help="Run each cell with N seeds.  [default: 1]"),
     ] = None,
-    jobs: Jobs = None,
-    scheduler: Scheduler = None,
-    overrides: Overrides = None,
-    device: DeviceOption = "cpu",
-    engine: EngineOption = "auto",
-    data_dir: DataDir = None,
-    origin: DataOrigin = None,
-    accept_unverified: AcceptUnverified = False,
-    photos: Photos = None,
-    out: ResultsFolder = None,
+    jobs: options.Jobs = None,
+    scheduler: options.Scheduler = None,
+    overrides: options.Overrides = None,
+    device: options.DeviceOption = "cpu",
+    engine: options.EngineOption = "auto",
+    data_dir: options.DataDir = None,
+    origin: options.DataOrigin = None,
+    accept_unverified: options.AcceptUnverified = False,
+    photos: options.Photos = None,
+    out: options.ResultsFolder = None,
     dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Show what would be run, fetched and regenerated; do nothing."
-        ),
+        bool, typer.Option("--dry-run", help="Show what would be run, fetched and regenerated.")
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Run again what is done, from the start.")
     ] = False,
     replaces: Annotated[
-        bool,
-        typer.Option(
-            "--replace", help="Remove the folder's rows that have other settings or data."
-        ),
+        bool, typer.Option("--replace", help="Remove rows that have other settings or data.")
     ] = False,
     fail_if: FailIf = None,
-    quiet: Quiet = False,
-    form: Format = "table",
+    quiet: options.Quiet = False,
+    form: options.Format = "table",
 ) -> None:
     """Finished runs are skipped, stopped ones resumed; a cell that fails, or whose data cannot be
-    fetched, does not stop the others. Runs of a dae with other numerics are run again; rows that
-    are not asked for stay. Stops if earlier results would be lost, unless --replace is given.
-    Where the study has reference rows, the last lines say how many runs are identical to them, and
-    what the others likely differ by.
-
-    Writes runs.csv, table.csv, wrong_rows.csv, mcnemar.csv, REPORT.md, report.html, settings.yaml
-    and pictures; of a study on filters runs.csv, filters.csv, figures.csv, REPORT.md,
-    settings.yaml and its figures.
+    fetched, does not stop the others. Stops if earlier results would be lost, unless --replace is
+    given. The files that are written, and the last lines: docs/results.md.
     """
-    check_engine(engine, device)
     asked = conditions(fail_if or (), TableRow)
     resolved = resolve_study(study, overrides or (), only or ())
     folder = out or default_out(resolved.name, overrides or ())
@@ -119,7 +82,7 @@ def replicate(
 
     with (
         progress_display(quiet=quiet) as display,
-        cluster_at(scheduler, data_dir, display) as cluster,
+        options.cluster_at(scheduler, data_dir, display) as cluster,
     ):
         plan = plan_study(
             resolved,
@@ -142,14 +105,14 @@ def replicate(
             with hint_when_interrupted(f"  {how} goes on from the last checkpoint"):
                 outcome = run_plan(
                     plan,
-                    jobs=at_a_time(jobs, cluster),
+                    jobs=options.at_a_time(jobs, cluster),
                     force=force,
                     watcher=display,
-                    command=command_line(),
+                    command=options.command_line(),
                     cluster=cluster,
                 )
     if dry_run:
-        typer.echo("\n".join(_planned_runs(plan, force)) if form == "table" else _as_json(plan))
+        typer.echo(as_json(_json(plan)) if form == "json" else _planned_runs(plan, force))
         try:
             EarlierRows(plan).require_none_lost()
         except RunFolderError as error:
@@ -161,54 +124,52 @@ def replicate(
     problems = [f"{row.run} failed: {row.error}" for row in rows if row.error]
     problems += not_run(plan.lacking)
     if form == "json":
-        typer.echo("".join(f"{line}\n" for line in problems), err=True, nl=False)
-        typer.echo(_as_json(plan, outcome, rows))
+        printed = as_json(_json(plan, outcome, rows))
     elif quiet:
-        typer.echo("".join(f"{line}\n" for line in problems), err=True, nl=False)
-        typer.echo(label(outcome.report))
+        printed = label(outcome.report)
     else:
+        printed = "\n".join(_results(plan, outcome, rows))
         if unknown_commit := not_known(row.commit for row in rows):
             problems.append(unknown_commit)
-        typer.echo("\n".join(["", *_ended_runs(plan, rows, force), *problems, ""]), err=True)
-        typer.echo("\n".join(_results(plan, outcome, rows)))
-    ours = [row for row in outcome.table if row.cell in {run.job.cell for run in plan.runs}]
-    fail(failures(asked, ours))
+    typer.echo("".join(f"{line}\n" for line in problems), err=True, nl=False)
+    typer.echo(printed)
+    cells = {run.job.cell for run in plan.runs}
+    fail_where(asked, [row for row in outcome.table if row.cell in cells])
     if outcome.failed or plan.lacking:
         raise typer.Exit(1)
 
 
 def _announcement(total: int, ahead: int, places: int) -> str:
-    runs = "1 run" if total == 1 else f"{total} runs"
+    text = "1 run" if total == 1 else f"{total} runs"
     if not ahead:
-        return f"{runs}, all done already; --force runs them again"
-    done = f", {total - ahead} of them done already" if ahead < total else ""
+        return f"{text}, all done already; --force runs them again"
+    if ahead < total:
+        text += f", {total - ahead} of them done already"
     together = min(places, ahead)
-    return f"{runs}{done}" + (f", {together} at a time" if together > 1 else "")
+    return f"{text}, {together} at a time" if together > 1 else text
 
 
-def _planned_runs(plan: Plan, force: bool) -> list[str]:
+def _planned_runs(plan: Plan, force: bool) -> str:
     """What --dry-run prints: each run with its state and data."""
     rows = [("cell", "run", "state", "dataset")]
     for run in plan.runs:
         state = "starts over" if force and run.state != "new" else _STATES[run.state]
         data = run.job.data
         rows.append((run.job.cell, run.job.name, state, f"{data.name} ({data.standing})"))
-    for lacking in plan.lacking:
-        data_and_why = f"{lacking.dataset} ({lacking.why})"
-        rows += [(cell, DASH, "not known", data_and_why) for cell in lacking.cells]
+    for one in plan.lacking:
+        rows += [(cell, DASH, "not known", f"{one.dataset} ({one.why})") for cell in one.cells]
     ahead = sum(force or run.state != "done" for run in plan.runs)
     count = f"{ahead} of {len(plan.runs)} to run"
-    if cells := sum(len(lacking.cells) for lacking in plan.lacking):
-        count += f", and {cells} {'cell' if cells == 1 else 'cells'} whose data are not here yet"
-    return [*columns(rows, [3, 3, 3]), f"{count} · {label(plan.out)}"]
+    return "\n".join([*columns(rows, [3, 3, 3]), f"{count} · {label(plan.out)}"])
 
 
-def _as_json(plan: Plan, outcome: Outcome | None = None, rows: Sequence[RunRow] = ()) -> str:
+def _json(
+    plan: Plan, outcome: Outcome | None = None, rows: Sequence[RunRow] = ()
+) -> dict[str, Any]:
     """The runs, and what they came to where they were made; of a data set, which cells lack it."""
     facts: dict[str, Any] = {"study": plan.study.name, "folder": label(plan.out)}
-    lacking = [asdict(one) for one in plan.lacking]
     if outcome is None:
-        runs = [
+        facts["runs"] = [
             {
                 "cell": run.job.cell,
                 "run": run.job.name,
@@ -219,21 +180,13 @@ def _as_json(plan: Plan, outcome: Outcome | None = None, rows: Sequence[RunRow] 
             }
             for run in plan.runs
         ]
-        return as_json(facts | {"runs": runs, "lacking": lacking})
-    counts = {name: getattr(outcome, name) for name in ("done", "skipped", "failed", "minutes")}
-    facts |= counts | {"report": label(outcome.report)}
-    facts |= {"table": list(map(row_facts, outcome.table)), "runs": list(map(row_facts, rows))}
-    return as_json(facts | {"lacking": lacking})
-
-
-def _ended_runs(plan: Plan, rows: Sequence[RunRow], force: bool) -> list[str]:
-    """What became of each run, for stderr."""
-    lines = [("cell", "run", "", "time")]
-    for run, row in zip(plan.runs, rows, strict=True):
-        skipped = run.state == "done" and not force
-        how = "failed" if row.error else "skipped" if skipped else "done"
-        lines.append((row.cell, row.run, how, minutes(row.minutes)))
-    return columns(lines, [3, 3, 3])
+    else:
+        for name in ("done", "skipped", "failed", "minutes"):
+            facts[name] = getattr(outcome, name)
+        facts["report"] = label(outcome.report)
+        facts["table"] = [row_facts(row) for row in outcome.table]
+        facts["runs"] = [row_facts(row) for row in rows]
+    return facts | {"lacking": [asdict(one) for one in plan.lacking]}
 
 
 def _results(plan: Plan, outcome: Outcome, rows: Sequence[RunRow]) -> list[str]:
@@ -247,6 +200,5 @@ def _results(plan: Plan, outcome: Outcome, rows: Sequence[RunRow]) -> list[str]:
         f"{outcome.done} done, {outcome.skipped} skipped, {outcome.failed} failed "
         f"in {minutes(outcome.minutes)} · {label(outcome.report)}"
     )
-    if comparison := agreement(plan.study, rows):
-        lines += comparison.lines()
-    return lines
+    comparison = agreement(plan.study, rows)
+    return lines + comparison.lines() if comparison else lines

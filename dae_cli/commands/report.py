@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from dae_cli.commands.options import (
-    Overrides,
-    Quiet,
-    ResultsFolder,
-    StudyOrResults,
-    command_line,
-)
+from dae_cli.commands.options import Overrides, Quiet, ResultsFolder, StudyOrResults, command_line
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.sources import results_of
 from dae_cli.commands.tables import results
@@ -23,11 +17,8 @@ def report(
     out: ResultsFolder = None,
     quiet: Quiet = False,
 ) -> None:
-    """They are made from runs.csv and the files beside it, such as the saved curves and filters of
-    runs whose folders are elsewhere: after a clone, or with a newer dae. Rows that a dae with other
-    numerics computed stay, and are named as such. Stops if runs.csv has rows made with other
-    settings: they would be removed from the tables.
-    With a folder, or with --out, the settings are those that the folder records.
+    """They are made from runs.csv and the files beside it, also after a clone. Stops if runs.csv
+    has rows of other settings. With a folder, or --out, the settings are those that it records.
     """
     resolved, folder = results_of(study, overrides or (), out)
 

@@ -22,12 +22,11 @@ from dae_cli.commands.options import (
     Scheduler,
     Study,
     at_a_time,
-    check_engine,
     cluster_at,
     command_line,
     folder,
 )
-from dae_cli.commands.progress import Display, Lines
+from dae_cli.commands.progress import Display
 from dae_cli.commands.tables import DASH, as_json, columns, minutes, not_run
 from dae_cli.config.names import label
 
@@ -107,7 +106,6 @@ def search(
     """
     from dae_cli.config.search_cells import resolve_search
 
-    check_engine(engine, device)
     resolved, cells = resolve_search(study, only or ())
 
     from dae_cli.data.sources import DataOptions
@@ -122,7 +120,7 @@ def search(
     require_extra()
     if write and not dry_run:
         check_writable(resolved.source)
-    watcher = Display() if quiet else Lines()
+    watcher = Display(quiet=quiet)
     with cluster_at(None if dry_run else scheduler, data_dir, watcher) as cluster:
         plan = plan_search(
             resolved,

@@ -14,12 +14,7 @@ from dae_cli.config.experiments import resolve_cells
 
 def show(
     experiment: Annotated[
-        str,
-        typer.Argument(
-            metavar="EXPERIMENT",
-            help="Name or path of an experiment or a study.",
-            show_default=False,
-        ),
+        str, typer.Argument(metavar="EXPERIMENT", help="Name or path of an experiment or a study.")
     ],
     overrides: Overrides = None,
     form: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -31,52 +31,30 @@ def results_of(
         RunFolderError: there are no results; the folder is of an earlier version, which recorded
             no settings.
     """
-    resolved, folder = _study_and_folder(source, overrides, out)
-
     from dae_cli.study.results_folder import runs_csv_of
 
-    runs_csv_of(resolved.name, folder, overrides)
-    return resolved, folder
-
-
-def _study_and_folder(
-    source: str, overrides: Sequence[str], out: Path | None
-) -> tuple[ResolvedStudy, Path]:
     path = Path(source)
     if is_results(path) and source not in study_folders():
         if out is not None:
             raise typer.BadParameter(
                 f"{source} is a folder of results itself: give one of them", param_hint="--out"
             )
-        return _recorded_study(path, overrides), path
-    if path.is_file() and is_results(path.parent):
-        raise RunFolderError(
-            f"{source}: a file of a folder of results; give the folder: {path.parent}"
-        )
-    try:
-        target = find_target(source)
-    except ConfigError as error:
-        raise _neither_study_nor_results(source, path, error) from error
-    folder = out or default_out(target.name, overrides)
-    if (out or overrides) and target.file is None and (folder / SETTINGS).is_file():
-        return _named_and_recorded_study(target, folder, overrides), folder
-    return resolve_study(source, overrides), folder
-
-
-def _neither_study_nor_results(source: str, path: Path, error: ConfigError) -> DaeError:
-    """What to raise; `error` says why it is no study."""
-    if path.is_dir():
-        return RunFolderError(
-            f"{source}: neither a study (it has no {STUDY_FILE}) nor a folder of results (it has "
-            f"no {RUNS_CSV}); give a study, or a folder that dae replicate wrote"
-        )
-    if len(path.parts) > 1 and (path.parent.is_dir() or path.parts[0] == "results"):
-        makes = f"; dae replicate {path.name} makes it" if path.name in study_folders() else ""
-        return RunFolderError(
-            f"{source}: does not exist; give a study (dae ls lists them), or a folder of "
-            f"results{makes}"
-        )
-    return ConfigError(f"{error}\n  a folder of results is taken too, but {source!r} is none")
+        study, folder = _recorded_study(path, overrides), path
+    else:
+        try:
+            target = find_target(source)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{error}\n  a folder of results is taken too (one with {RUNS_CSV}), but "
+                f"{source!r} is none"
+            ) from error
+        folder = out or default_out(target.name, overrides)
+        if (out or overrides) and target.file is None and (folder / SETTINGS).is_file():
+            study = _named_and_recorded_study(target, folder, overrides)
+        else:
+            study = resolve_study(source, overrides)
+    runs_csv_of(study.name, folder, overrides)
+    return study, folder
 
 
 def _named_and_recorded_study(
@@ -114,36 +92,7 @@ def _recorded_study(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
 
 def _require_fit_of_study(recorded: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
     cells = {cell.cell: cell.experiment for cell in recorded.all_cells}
-    remedy = f"leave --set out: {SETTINGS} tells what the folder was made with"
-    require_fit(cells, overrides, folder, remedy)
-
-
-@dataclass(frozen=True)
-class NamedResults:
-    """A folder of results, named by itself or by its study, and the cell of it, if one is named."""
-
-    folder: Path
-    cell: str = ""
-    study: ResolvedStudy | None = None
-    """Whose cells as they are now are meant, where it is named by its study."""
-
-
-def named_results(source: str) -> NamedResults | None:
-    """What is meant; None of the folder of a run, an experiment on its own, or nothing."""
-    path = Path(source)
-    if is_results(path) and source not in study_folders():
-        return NamedResults(path)
-    if is_results(path.parent) and not path.exists():
-        return NamedResults(path.parent, path.name)
-    try:
-        target = find_target(source)
-    except ConfigError:
-        return None
-    study, _, cell = target.name.partition("/")
-    folder = default_out(study, ())
-    if (cell or target.file is None) and (folder / RUNS_CSV).is_file():
-        return NamedResults(folder, cell, resolve_study(f"{target.folder}/"))
-    return None
+    require_fit(cells, overrides, folder, f"leave --set out: {SETTINGS} has the settings")
 
 
 def is_results(path: Path) -> bool:
@@ -164,22 +113,23 @@ def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
     results = Path(source)
     if not is_results(results):
         return [run_folder(source)]
-    runs = results / RUNS
-    rows = read_results(results / RUNS_CSV, RunRow)
-    problems += [
-        RunFolderError(f"{runs / row.run}: failed, so there is nothing to count")
-        for row in rows
-        if row.error
-    ]
-    done = [row.run for row in rows if not row.error]
-    if gone := [run for run in done if not (is_run_name(run) and (runs / run).is_dir())]:
+    folders, gone = [], []
+    for row in read_results(results / RUNS_CSV, RunRow):
+        folder = results / RUNS / row.run
+        if row.error:
+            problems.append(RunFolderError(f"{folder}: failed, so there is nothing to count"))
+        elif is_run_name(row.run) and folder.is_dir():
+            folders.append(folder)
+        else:
+            gone.append(row.run)
+    if gone:
         problems.append(
             RunFolderError(
-                f"{runs}: {len(gone)} of {len(done)} runs are not here ({some(gone)}); run "
-                "folders come with no clone: dae replicate makes them"
+                f"{results / RUNS}: {len(gone)} of {len(gone) + len(folders)} runs are not here "
+                f"({some(gone)}); run folders come with no clone: dae replicate makes them"
             )
         )
-    return [runs / run for run in done if run not in gone]
+    return folders
 
 
 def run_folder(source: str) -> Path:

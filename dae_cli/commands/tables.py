@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Collection, Sequence
@@ -20,12 +19,11 @@ if TYPE_CHECKING:
     from dae_cli.study.plan import Lacking
 
 DASH = "-"
-_WIDE_GAPS = (3, 3, 4, 4, 2)
 
 
 def as_json(value: object) -> str:
-    """JSON as every command prints it."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """JSON as every command prints it; paths as text."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
 def row_facts(row: RunRow | TableRow) -> dict[str, object]:
@@ -35,19 +33,6 @@ def row_facts(row: RunRow | TableRow) -> dict[str, object]:
         name: float(texts[name]) if isinstance(value, float) else value
         for name, value in asdict(row).items()
     }
-
-
-def text_width() -> int | None:
-    """Columns of stdout: the terminal's or COLUMNS; None where lines may be as long as needed."""
-    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
-        return max(20, shutil.get_terminal_size().columns)
-    return None
-
-
-def fits(lines: Sequence[str]) -> bool:
-    """Whether no line is longer than stdout is wide."""
-    width = text_width()
-    return width is None or max(map(len, lines)) <= width
 
 
 def columns(rows: Sequence[Sequence[str]], gaps: Sequence[int] = ()) -> list[str]:
@@ -60,42 +45,27 @@ def columns(rows: Sequence[Sequence[str]], gaps: Sequence[int] = ()) -> list[str
     ]
 
 
+def cut(lines: Sequence[str]) -> list[str]:
+    """The lines; on a terminal each as far as it fits."""
+    if not sys.stdout.isatty():
+        return list(lines)
+    width = shutil.get_terminal_size().columns
+    return [line if len(line) <= width else f"{line[: width - 1]}…" for line in lines]
+
+
 def results(rows: Sequence[TableRow], changed: Collection[str] = ()) -> list[str]:
-    """The table ours | paper | gap | verdict; a shorter form where it does not fit stdout.
-
-    Cells in `changed` are marked as not what their files say.
-    """
-    if rows and all(row.data_origin == "own" for row in rows):  # there is nothing to compare with
-        return columns([line[:3] for line in _with_header(rows, False, changed)], _WIDE_GAPS)
-    full = columns(_with_header(rows, False, changed), _WIDE_GAPS)
-    if fits(full):
-        return full
-    short = columns(_with_header(rows, True, changed))
-    if any(line.endswith(" *") for line in short):
-        short.append(f"* on {' or '.join(sorted({data_mark(row) for row in rows} - {''}))}")
-    return short
-
-
-def _with_header(
-    rows: Sequence[TableRow], short: bool, changed: Collection[str]
-) -> list[tuple[str, ...]]:
-    levels = [f"{row.destruction_percent:g}" for row in rows]
-    width = max(map(len, levels), default=0)
-    header = (cells.heading(rows), "destruction", "ours", "paper", "gap", "verdict")
-    return [
-        header,
-        *(
-            (
-                name,
-                f"{level:>{width}} %",
-                cells.ours(row, DASH),
-                cells.paper(row, DASH),
-                cells.gap(row, DASH),
-                cells.verdict(row, short),
-            )
-            for name, level, row in zip(cells.names(rows, changed), levels, rows, strict=True)
-        ),
+    """The table ours | paper | gap | verdict; cells in `changed` are not what their files say."""
+    width = max((len(f"{row.destruction_percent:g}") for row in rows), default=0)
+    lines: list[tuple[str, ...]] = [
+        (cells.heading(rows), "destruction", "ours", "paper", "gap", "verdict")
     ]
+    for name, row in zip(cells.names(rows, changed), rows, strict=True):
+        level = f"{row.destruction_percent:>{width}g} %"
+        beside = (cells.paper(row, DASH), cells.gap(row, DASH), cells.verdict(row))
+        lines.append((name, level, cells.ours(row, DASH), *beside))
+    if rows and all(row.data_origin == "own" for row in rows):  # there is nothing to compare with
+        lines = [line[:3] for line in lines]
+    return columns(lines, (3, 3, 4, 4, 2))
 
 
 def not_run(lacking: Sequence[Lacking]) -> list[str]:
@@ -125,23 +95,22 @@ def interval(error: float | None, half_width: float | None) -> str:
 
 def run_summary(row: RunRow) -> list[str]:
     """What one finished run came to, line by line."""
+    took = [("took", minutes(row.minutes))] if row.minutes is not None else []
     if row.n_test is None:  # trained for its filters: there is no error
-        return columns([("data", row.dataset), ("took", minutes(row.minutes))], [3])
+        return columns([("data", row.dataset), *took], [3])
     error = f"{interval(row.test_error_percent, row.half_width_95)} %"
     if row.n_wrong is not None:
         error += f" ({row.n_wrong:,} of {row.n_test:,} rows wrong)"
     if row.remark:
         error += f"; at chance: {row.remark}"
-    paper = "no reference"
+    lines = [("test error", error)]
     if row.paper_error_percent is not None:
         number = interval(row.paper_error_percent, row.paper_half_width_95)
         verdict = {"matches": "matches", CALIBRATED: "is calibrated to it"}
         paper = f"{number} % ({row.paper_model}): ours "
         paper += verdict.get(row.verdict, f"is {row.verdict}")
         paper += f" ({mark})" if (mark := data_mark(row)) else ""
-    lines = [("test error", error), ("paper", paper), ("data", f"{row.dataset}, {origin(row)}")]
-    if row.data_origin == "own":
-        del lines[1]
-    if row.minutes is not None:
-        lines.append(("took", minutes(row.minutes)))
-    return columns(lines, [3])
+        lines.append(("paper", paper))
+    elif row.data_origin != "own":
+        lines.append(("paper", "no reference"))
+    return columns([*lines, ("data", f"{row.dataset}, {origin(row)}"), *took], [3])

@@ -7,22 +7,9 @@ from typing import Annotated
 
 import typer
 
-from dae_cli.commands.conditions import FailIf, conditions, fail, failures
+from dae_cli.commands import options
+from dae_cli.commands.conditions import FailIf, conditions, fail_where
 from dae_cli.commands.errors import hint_when_interrupted
-from dae_cli.commands.options import (
-    AcceptUnverified,
-    DataDir,
-    DataOrigin,
-    DeviceOption,
-    EngineOption,
-    Format,
-    Overrides,
-    Photos,
-    Quiet,
-    check_engine,
-    command_line,
-    folder,
-)
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.tables import as_json, row_facts, run_summary
 from dae_cli.config.experiments import resolve_experiment
@@ -37,49 +24,39 @@ def train(
     experiment: Annotated[
         str,
         typer.Argument(
-            metavar="EXPERIMENT",
-            help="Name (dae ls lists them) or path of an experiment.",
-            show_default=False,
+            metavar="EXPERIMENT", help="Name (dae ls lists them) or path of an experiment."
         ),
     ],
-    overrides: Overrides = None,
+    overrides: options.Overrides = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0,
-            max=2**32 - 1,
-            metavar="N",
-            help="Random seed, instead of the experiment file's.",
-            show_default=False,
+            min=0, max=2**32 - 1, metavar="N", help="Random seed, instead of the experiment file's."
         ),
     ] = None,
-    device: DeviceOption = "auto",
-    engine: EngineOption = "auto",
-    data_dir: DataDir = None,
-    origin: DataOrigin = None,
-    accept_unverified: AcceptUnverified = False,
-    photos: Photos = None,
+    device: options.DeviceOption = "auto",
+    engine: options.EngineOption = "auto",
+    data_dir: options.DataDir = None,
+    origin: options.DataOrigin = None,
+    accept_unverified: options.AcceptUnverified = False,
+    photos: options.Photos = None,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            parser=folder,
+            parser=options.folder,
             help="Parent of the run folder.  [default: results/STUDY/runs]",
-            show_default=False,
         ),
     ] = None,
     resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help="Has no effect any more: a stopped run is resumed in any case."
-        ),
+        bool, typer.Option("--resume", help="No effect: a stopped run is resumed in any case.")
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Start over, whatever there is of the run.")
     ] = False,
     fail_if: FailIf = None,
-    quiet: Quiet = False,
-    form: Format = "table",
+    quiet: options.Quiet = False,
+    form: options.Format = "table",
 ) -> None:
     """On photographs, or on mnist without finetune, an autoencoder is trained for its filters only,
     which are measured.
@@ -87,11 +64,6 @@ def train(
     Prints the test error beside the paper's, and the run folder. A finished run is not repeated, a
     stopped one is resumed.
     """
-    if resume and force:
-        raise typer.BadParameter(
-            "--resume goes on and --force starts over: give one of them", param_hint="--resume"
-        )
-    check_engine(engine, device)
     asked = conditions(fail_if or (), RunRow)
     resolved = resolve_experiment(experiment, overrides or ())
     if seed is not None and any(o.partition("=")[0].strip() == "seed" for o in overrides or ()):
@@ -115,7 +87,7 @@ def train(
         display.expect([planned.job])
         how = "the same command without --force" if force else "the same command"
         with hint_when_interrupted(f"  {how} goes on from the last checkpoint"):
-            row = run_single(planned, watcher=display, force=force, command=command_line())
+            row = run_single(planned, watcher=display, force=force, command=options.command_line())
     job, path = planned.job, label(planned.job.folder)
     if row.error:
         raise DaeError(f"{job.cell} failed: {row.error}")
@@ -131,4 +103,4 @@ def train(
             typer.echo(unknown_commit, err=True)
         if not job.is_svm:
             typer.echo(f"next: dae filters {path}", err=True)
-    fail(failures(asked, [row]))
+    fail_where(asked, [row])

@@ -87,7 +87,7 @@ def _found(path: Path) -> OwnDataset | list[Problem | str]:
     if document is None or problems:
         return list(problems)
     # numpy and pandas, where own data are declared alone
-    from dae_cli.data.own.prepare import read_own
+    from dae_cli.data.own.content import read_own
 
     try:
         prepared = read_own(path, Declaration.model_validate(document.value), _LOG.info)

@@ -12,49 +12,42 @@ import hashlib
 import json
 import shutil
 import tempfile
-import tokenize
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, get_args
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content, as_dataset, check_shape, content_digest
-from dae_cli.data.dataset import Dataset, Origin, Prepared, Trust
+from dae_cli.data.dataset import (
+    Content,
+    Dataset,
+    Origin,
+    Prepared,
+    Trust,
+    as_dataset,
+    check_shape,
+    content_digest,
+)
 from dae_cli.data.datasets import DatasetSpec, OwnDataset, spec_of
 from dae_cli.data.own.declaration import OwnFacts
-from dae_cli.data.readers.zipped import DAMAGE
-from dae_cli.errors import DataError
-from dae_cli.files import cache_folder, is_stale, owner, part_of, sweep
+from dae_cli.data.readers import DAMAGE, DAMAGED_HEADER, unreadable
+from dae_cli.errors import DataError, OutputError
+from dae_cli.files import HeldError, cache_folder, file_lock, is_stale, owner, sweep, whole_file
 
 Note = Callable[[str], None]
 """Receives a line whenever something slow begins or a source fails: lower layers never print."""
 
 PROVENANCE = "dae"
 """Name of the array that holds what is known of an entry, as JSON; it marks a file as an entry."""
-_EARLIER_TRUST = {"checked": "verified", "as given": "unverified", "made here": ""}
-"""What entries of earlier versions say, in today's words."""
-_DAMAGE = (
-    *DAMAGE,
-    OSError,
-    KeyError,
-    TypeError,
-    SyntaxError,
-    tokenize.TokenError,
-    RecursionError,
-    MemoryError,  # of what a header claims
-)
+_DAMAGE = (*DAMAGE, *DAMAGED_HEADER, OSError)
 """What reading an altered entry raises: of the zip, of the headers in it, of the JSON."""
 _ABOUT_BYTES = 100_000
 """More than what is known of any entry, or the header of any array in it, has."""
 _DOWNLOAD = ".download-"
-WAIT_SECONDS = 6 * 3600.0
-"""Patience for another process: longer than any download or recipe takes."""
 
 
 def entry_path(name: str, origin: Origin, tail: str) -> Path:
@@ -77,7 +70,7 @@ def save_entry(prepared: Prepared, content: Content) -> None:
     if isinstance(prepared.name, OwnDataset) and prepared.name.facts:
         about["declared"] = str(prepared.name.path)
         about["facts"] = prepared.name.facts.model_dump_json()
-    with _renamed_when_whole(prepared.path) as stream:
+    with _whole(prepared.path) as stream:
         np.savez(
             stream,
             allow_pickle=False,
@@ -162,13 +155,12 @@ def _provenance(arrays: Any, path: Path) -> Prepared:
     record = json.loads(_array(arrays, PROVENANCE).tobytes())
     if not isinstance(record, dict) or not all(isinstance(value, str) for value in record.values()):
         raise ValueError("not the provenance of an entry")
-    trust = _EARLIER_TRUST.get(record["trust"], record["trust"])
-    if record["origin"] not in get_args(Origin) or trust not in get_args(Trust):
+    if record["origin"] not in get_args(Origin) or record["trust"] not in get_args(Trust):
         raise ValueError("not the provenance of an entry")
     if (facts := record.pop("facts", None)) is not None:
         declared = Path(record.pop("declared"))
         record["name"] = OwnDataset(declared, OwnFacts.model_validate_json(facts))
-    return Prepared(**record | {"trust": trust}, path=path)
+    return Prepared(**record, path=path)
 
 
 def _array(arrays: Any, key: str) -> NDArray[Any]:
@@ -201,53 +193,38 @@ def read_pointer(path: Path) -> tuple[str, str] | None:
 
 def save_pointer(path: Path, entry: str, judgement: str) -> None:
     """Remember what a user's file became."""
-    with _renamed_when_whole(path) as stream:
+    with _whole(path) as stream:
         stream.write(json.dumps({"entry": entry, "judgement": judgement}).encode())
 
 
 @contextmanager
-def _renamed_when_whole(path: Path) -> Iterator[IO[bytes]]:
-    temporary = part_of(path)
+def _whole(path: Path) -> Iterator[IO[bytes]]:
     try:
         _open_cache()
-        with temporary.open("xb") as stream:
+        with whole_file(path) as stream:
             yield stream
-        temporary.replace(path)
-    except OSError as error:
+    except (OSError, OutputError) as error:
         raise unwritable_cache(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def exclusive(name: str, note: Note) -> Iterator[None]:
     """Hold the lock of a set, ``.NAME.lock`` in the cache; wait, with a note, if another holds it.
 
-    The operating system frees the lock of a process that ends in any way, so the file may stay
-    (removing it would let two processes in). Not to be nested for the same name.
-    Raises DataError where the cache cannot be written, or when the wait has no end.
+    Not to be nested for the same name. Raises DataError where the cache cannot be written.
     """
-    folder = cache_folder()
-    lock = FileLock(folder / f".{name}.lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    path = cache_folder() / f".{name}.lock"
+    with ExitStack() as held:
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            note(f"waiting for another dae process that prepares {name}")
-            lock.acquire(timeout=WAIT_SECONDS, poll_interval=0.1)
-    except Timeout as error:
-        raise DataError(
-            f"{lock.lock_file}: another dae process has prepared {name} for "
-            f"{WAIT_SECONDS / 3600:g} hours; end it, then try again"
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        raise unwritable_cache(folder, error) from error
-    try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                held.enter_context(file_lock(path))
+            except HeldError:
+                note(f"waiting for another dae process that prepares {name}")
+                held.enter_context(file_lock(path, wait=-1))  # for as long as it takes
+        except (OSError, OutputError) as error:
+            raise unwritable_cache(path.parent, error) from error
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -277,6 +254,7 @@ def _open_cache() -> Path:
 
 def unwritable_cache(path: Path, error: Exception) -> DataError:
     """The error that something in the cache cannot be written, with the remedy."""
+    error = error.__cause__ if isinstance(error.__cause__, OSError) else error
     return DataError(
         f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); "
         "free some space or set DAE_CACHE_DIR to another folder"
@@ -289,4 +267,4 @@ def file_digest(path: Path, algorithm: str) -> str:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, algorithm).hexdigest()
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise unreadable(path, error) from error

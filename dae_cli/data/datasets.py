@@ -1,8 +1,6 @@
 """The table of data sets: image size, classes, rows, where each comes from, its checksums.
 
-Every other module reads these facts here. It imports nothing that takes time, so that settings
-can be checked before any array is loaded.
-
+It imports nothing that takes time, so that settings can be checked before any array is loaded.
 A set comes from its published archive or, where that is gone, from a recipe that draws it again.
 The eight sets are those of Larochelle et al. (ICML 2007).
 """
@@ -13,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from dae_cli.errors import DataError
 
 if TYPE_CHECKING:
-    from dae_cli.data.content import Content, Digits
+    from dae_cli.data.dataset import Content
     from dae_cli.data.own.declaration import OwnFacts
 
 BASE_ADDRESS = "http://www.iro.umontreal.ca/~lisa/icml2007data/"
@@ -55,7 +53,7 @@ class Recipe:
     function: str
     """``module:name`` within ``dae_cli.data.recipes``; imported when it is called."""
     uses_mnist: bool = False
-    """The function takes the digits of MNIST after the spec, else the spec alone."""
+    """The function takes MNIST after the spec, else the spec alone."""
     exact: bool = False
     """Whether the content is the original's, pixel for pixel."""
     calibrated_by: str = ""
@@ -66,12 +64,24 @@ class Recipe:
         """Names the cache entry: a changed recipe gets another one."""
         return f"v{self.version}-{self.sha256[:8]}"
 
-    def generate(self, spec: DatasetSpec, digits: Callable[[], Digits]) -> Content:
-        """Draw the set ``spec``; ``digits`` is called only where the recipe uses MNIST."""
-        module, name = self.function.split(":")
-        function = getattr(import_module(f"dae_cli.data.recipes.{module}"), name)
-        given = (spec, digits()) if self.uses_mnist else (spec,)
-        return cast("Content", function(*given))
+    @property
+    def words(self) -> str:
+        """How its content is made, for a reader: "regenerated from MNIST"."""
+        made = "rebuilt" if self.exact else "regenerated"
+        return f"{made} from MNIST" if self.uses_mnist else made
+
+    def generate(self, spec: DatasetSpec, mnist: Callable[[], Content]) -> Content:
+        """Draw the set ``spec``; ``mnist`` is called only where the recipe uses its digits."""
+        given = (spec, mnist()) if self.uses_mnist else (spec,)
+        content: Content = recipe_function(self.function)(*given)
+        return content
+
+
+def recipe_function(place: str) -> Callable[..., Any]:
+    """Import the function ``module:name`` of ``dae_cli.data.recipes``."""
+    module, name = place.split(":")
+    found: Callable[..., Any] = getattr(import_module(f"dae_cli.data.recipes.{module}"), name)
+    return found
 
 
 @dataclass(frozen=True)
@@ -94,13 +104,13 @@ class DatasetSpec:
     stored_transposed: bool = False
     """The original files exchange rows and columns of each image."""
     content_sha256: str | None = None
-    """Digest of the canonical content (see ``content.py``), where the genuine one is known."""
+    """Digest of the canonical content (see ``dataset.py``), where the genuine one is known."""
     digest_header: bool = True
     """Whether the digest is of a header, too, or of the arrays alone."""
     common_rows: int = 0
     """Test rows of the original that are also training rows, by chance; 0: hardly any."""
     law: str = ""
-    """Where the label is a function of the image, that function: ``module:name`` in dae_cli.data.
+    """Where the label is a function of the image, that function: ``module:name`` of recipes.
 
     It takes images (n, height, width) of booleans and tells which are images of the set, and which
     of these have label 1."""
@@ -176,7 +186,7 @@ MNIST_FILES = {
 """The four files, and the published MD5 of each as packed (``.gz``)."""
 
 PHOTOGRAPHS = "photographs"
-"""What filters are learned from besides MNIST: patches, without labels (`natural.py`)."""
+"""What filters are learned from besides MNIST: patches, without labels (`photographs.py`)."""
 
 
 def _of_digits(name: str, archive: Archive, function: str, sha256: str) -> DatasetSpec:
@@ -271,7 +281,7 @@ _BENCHMARK = (
         ),
         content_sha256="e78debd8f697c01f00e519f24a1eb7f41a5f6dd01fb32add7abe39c1d3d38628",
         common_rows=2076,
-        law="genuine:outlines",
+        law="shapes:outlines",
     ),
     DatasetSpec(
         "rect-img",
@@ -313,7 +323,7 @@ _BENCHMARK = (
         ),
         content_sha256="f1736928f43fd98817ab8fa8152e50fb5f371e4fe12cc0b0a5682e2812033e01",
         common_rows=481,
-        law="genuine:convex_regions",
+        law="shapes:convex_regions",
     ),
 )
 

@@ -19,16 +19,16 @@ from typing import IO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.cache import Note, file_digest, unwritable_cache
-from dae_cli.data.content import Content, content_digest, holds_rows
+from dae_cli.data.cache import file_digest, unwritable_cache
+from dae_cli.data.dataset import Content, content_digest
 from dae_cli.data.datasets import MNIST, MNIST_ADDRESSES, MNIST_FILES, DatasetSpec
-from dae_cli.data.download import RemoteFile, addresses_of, fetched
+from dae_cli.data.download import addresses_of, fetched
+from dae_cli.data.readers import unreadable
 from dae_cli.errors import DataError, DownloadError
 from dae_cli.files import cache_folder
 
 GZIP_MARK = b"\x1f\x8b"
 UNSIGNED_BYTE = 8
-MOST_DIMENSIONS = 4
 REMEDY = "fetch the file again"
 
 
@@ -52,7 +52,7 @@ def read_mnist(
     return content
 
 
-def fetch_mnist(looked_in: Path | None, note: Note) -> Content:
+def fetch_mnist(looked_in: Path | None) -> Content:
     """Fetch the files that the cache does not have yet, and read them.
 
     Raises DownloadError, with what to do, where a file cannot be had.
@@ -62,9 +62,9 @@ def fetch_mnist(looked_in: Path | None, note: Note) -> Content:
         path = folder / f"{name}.gz"
         if path.is_file() and file_digest(path, "md5") == md5:
             continue
-        file = RemoteFile(path.name, addresses_of(path.name, MNIST_ADDRESSES), f"md5:{md5}")
+        addresses = addresses_of(path.name, MNIST_ADDRESSES)
         try:
-            with fetched(file, note) as temporary:
+            with fetched(path.name, addresses, f"md5:{md5}") as temporary:
                 folder.mkdir(exist_ok=True)
                 temporary.replace(path)
         except OSError as error:
@@ -86,23 +86,6 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
     Raises DataError with the file and the offset (in the unpacked bytes) for any defect.
     """
-    return _read_idx(path, shape)[0]
-
-
-def read_labels(path: Path, n: int, n_classes: int = 10) -> NDArray[np.uint8]:
-    """Read an IDX file of ``n`` labels; DataError names the offset of the first impossible one."""
-    labels, start = _read_idx(path, (n,))
-    wrong = np.flatnonzero(labels >= n_classes)
-    if len(wrong) > 0:
-        raise DataError(
-            f"{path}, offset {start + wrong[0]}: label {labels[wrong[0]]} found, "
-            f"expected a whole number from 0 to {n_classes - 1}"
-        )
-    return labels
-
-
-def _read_idx(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], int]:
-    """The array, and the offset of its first byte."""
     try:
         with path.open("rb") as stream:
             packed = stream.read(2) == GZIP_MARK
@@ -114,48 +97,44 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], in
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"{path}: damaged or truncated gzip file ({error}); {REMEDY}") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise unreadable(path, error) from error
 
 
-def _read(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> tuple[NDArray[np.uint8], int]:
-    start = _header_size(_dimensions(stream, shape, path))
-    size = math.prod(shape)
+def read_labels(path: Path, n: int, n_classes: int = 10) -> NDArray[np.uint8]:
+    """Read an IDX file of ``n`` labels; DataError names the offset of the first impossible one."""
+    labels = read_idx(path, (n,))
+    wrong = np.flatnonzero(labels >= n_classes)
+    if len(wrong) > 0:
+        raise DataError(
+            f"{path}, offset {8 + wrong[0]}: label {labels[wrong[0]]} found, "
+            f"expected a whole number from 0 to {n_classes - 1}"
+        )
+    return labels
+
+
+def _read(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> NDArray[np.uint8]:
+    magic = bytes([0, 0, UNSIGNED_BYTE, len(shape)])
+    for k, expected in enumerate((magic, *(size.to_bytes(4, "big") for size in shape))):
+        found = stream.read(4)
+        if len(found) < 4:
+            end = 4 * k + len(found)
+            raise DataError(f"{path}: ends at offset {end}, within its header; {REMEDY}")
+        if found != expected:
+            values = [f"{int.from_bytes(word, 'big')}" for word in (found, expected)]
+            found_value, expected_value = values if k else (found.hex(" "), expected.hex(" "))
+            raise DataError(
+                f"{path}, offset {4 * k}: {found_value} found, expected {expected_value} in an IDX "
+                f"file of {'x'.join(map(str, shape))} unsigned bytes; is it another file?"
+            )
+    start, size = 4 + 4 * len(shape), math.prod(shape)
     data = stream.read(size)
     end = start + len(data)
     if len(data) < size:
         raise DataError(
-            f"{path}: ends at offset {end}, expected {end + size - len(data)} bytes; "
-            f"the file is truncated; {REMEDY}"
+            f"{path}: ends at offset {end}, expected {start + size} bytes; the file is truncated; "
+            f"{REMEDY}"
         )
     # At the end of its data a gzip file is compared with its checksum; one more byte gets there.
     if stream.read(1):
         raise DataError(f"{path}: goes on at offset {end}, expected its end there; {REMEDY}")
-    return np.frombuffer(data, dtype=np.uint8).reshape(shape), start
-
-
-def _dimensions(stream: IO[bytes], shape: tuple[int, ...], path: Path) -> int:
-    """Read the header, return how many dimensions it has; DataError unless it fits ``shape``."""
-    magic = stream.read(4)
-    expected = bytes([0, 0, UNSIGNED_BYTE, len(shape)])
-    holds_bytes = len(magic) == 4 and magic[:3] == expected[:3]
-    n = magic[3] if holds_bytes and magic[3] <= MOST_DIMENSIONS else len(shape)
-    header = magic + stream.read(4 * n)
-    if len(header) < _header_size(n):
-        raise DataError(f"{path}: ends at offset {len(header)}, within its header; {REMEDY}")
-    found = tuple(int.from_bytes(header[k : k + 4], "big") for k in range(4, len(header), 4))
-    if holds_bytes and holds_rows(found, shape[0], shape[1:]):
-        return n
-    if magic != expected:
-        raise DataError(
-            f"{path}, offset 0: {magic.hex(' ')} found, expected {expected.hex(' ')} "
-            f"(an IDX file of unsigned bytes with {len(shape)} dimensions); is it another file?"
-        )
-    i = next(i for i, wanted in enumerate(shape) if found[i] != wanted)
-    raise DataError(
-        f"{path}, offset {_header_size(i)}: dimension {i + 1} is {found[i]}, expected {shape[i]}; "
-        "is it another file?"
-    )
-
-
-def _header_size(dimensions: int) -> int:
-    return 4 + 4 * dimensions
+    return np.frombuffer(data, dtype=np.uint8).reshape(shape)

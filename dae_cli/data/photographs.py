@@ -1,14 +1,27 @@
-"""Photographs as grey pixels: those that scikit-image and scikit-learn ship, and a user's own.
+"""Photographs, and the images that autoencoders learn filters from: MNIST's digits, or patches.
 
-The shipped ones are read from the installed packages, never fetched. Colour becomes grey by
-(299 R + 587 G + 114 B + 500) // 1000, the luma of ITU-R 601 in whole numbers; of a JPEG file the
-stored luma itself is decoded, since the way back to colours differs between decoders.
+Photographs are those that scikit-image and scikit-learn ship, read from the installed packages, or
+a folder's. Their identity is that of their grey pixels: a digest over names, sizes and pixels goes
+into every result, since floating-point patches may differ in their last bits from machine to
+machine. Colour becomes grey by (299 R + 587 G + 114 B + 500) // 1000, the luma of ITU-R 601 in
+whole numbers; of a JPEG file the stored luma itself is decoded, since the way back to colours
+differs between decoders.
+
+Photographs are whitened whole before patches are cut: the amplitude spectrum of natural scenes
+falls as 1/f, and a filter that rises as f makes it flat; the highest frequencies, where a
+photograph has noise and the corners of its grid, are cut off:
+
+    R(f) = f · exp(−(f/f₀)⁴)
+
+References: Olshausen and Field 1997, section 4.1 (with f₀ = .4 cycles per pixel and a variance of
+.1, the scenes that JMLR 2010, section 5, learned from).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,11 +29,16 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dae_cli.data.cache import load_content
+from dae_cli.data.dataset import Prepared, Split
+from dae_cli.data.datasets import PHOTOGRAPHS, spec_of
+from dae_cli.data.readers import unreadable
 from dae_cli.errors import DataError
 
 if TYPE_CHECKING:
-    from PIL.ImageFile import ImageFile
+    from PIL.Image import Image
 
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm")
 SHIPPED = dict(
     line.split()
     for line in """\
@@ -46,11 +64,35 @@ _NEARLY_ALL, _DARK = 99, 8
 """So many percent of the pixels of a photograph are not all darker than this of 255."""
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 258, 262, 339
 Pixel = TypeVar("Pixel", bound=np.generic)
+MOST_PIXELS = 200_000_000
+"""Of a folder's photographs together: whitened, they take sixteen bytes a pixel for a while."""
+_TEXTURES = ("brick.png", "grass.png", "gravel.png", "moon.png")
+"""Of the photographs that come along, close-ups of one texture and the moon are no scenes."""
+
+Scenes = Mapping[str, NDArray[np.uint8]]
+"""Grey pixels (height, width) of photographs, by the names of their files."""
+FilterImages = Split | NDArray[np.float32]
+"""Digits with their grey values; or patches, (count, side²)."""
 
 
 def shipped_photographs() -> dict[str, NDArray[np.uint8]]:
     """Grey pixels (height, width) by file name; DataError if one is missing or changed."""
-    return {Path(file).name: _shipped(file, sha256) for file, sha256 in SHIPPED.items()}
+    photographs: dict[str, NDArray[np.uint8]] = {}
+    for file, sha256 in SHIPPED.items():
+        package, _, within = file.partition("/")
+        path = package_folder(package) / within
+        try:
+            pixels = grey_pixels(path)
+        except OSError as error:
+            raise DataError(f"{unreadable(path, error)}; install {package} again") from error
+        found = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+        if found != sha256:
+            raise DataError(
+                f"{path}: its grey pixels have SHA-256 {found[:12]}…, expected {sha256[:12]}…; "
+                f"install a version of {package} that dae supports"
+            )
+        photographs[path.name] = pixels
+    return photographs
 
 
 def package_folder(package: str) -> Path:
@@ -77,46 +119,22 @@ def cut_windows(
     return windows
 
 
-def _shipped(file: str, sha256: str) -> NDArray[np.uint8]:
-    package, _, within = file.partition("/")
-    path = package_folder(package) / within
-    try:
-        pixels = grey_pixels(path)
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror or error}); "
-            f"install {package} again, in one of the versions that dae supports"
-        ) from error
-    found = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
-    if found != sha256:
-        raise DataError(
-            f"{path}: its grey pixels have SHA-256 {found[:12]}…, expected {sha256[:12]}…; "
-            f"install a version of {package} that dae supports"
-        )
-    return pixels
-
-
 def grey_pixels(path: Path) -> NDArray[np.uint8]:
     """Decode an image file to grey pixels (height, width).
 
-    Raises:
-        ValueError: some of it is transparent, or its values cannot be told as greys.
+    Raises ValueError: some of it is transparent, or its values cannot be told as greys.
     """
     from PIL import Image
 
     with Image.open(path) as image:
         if image.format == "JPEG":
             image.draft("L", image.size)  # the luma only
-        # Pillow keeps the upper half of colours of 16 bits, and cuts what is above a PGM's maximum.
+        # Pillow keeps the upper half of colours of 16 bits.
         halved = any(";16" in str(tile[3]) for tile in image.tile)
-        _refuse_above_maximum(path, image)
         _refuse_unusual(image)
+        refuse_transparent(image)
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-            greys = np.array(image)
-            _refuse_transparent(bool((greys == image.info.get("transparency")).any()))
-            return _scaled(greys)
-        if image.has_transparency_data:
-            _refuse_transparent(image.convert("RGBA").getchannel("A").getextrema() != (255, 255))
+            return _scaled(np.array(image))
         if image.mode == "L":
             return np.array(image)
         colours = np.array(image.convert("RGB"), dtype=np.uint32)
@@ -129,33 +147,28 @@ def grey_pixels(path: Path) -> NDArray[np.uint8]:
     return ((weighted + 500) // 1000).astype(np.uint8)
 
 
-def _refuse_above_maximum(path: Path, image: ImageFile) -> None:
-    for decoder, _, offset, how in image.tile:
-        if decoder == "ppm":
-            count = image.width * image.height * len(image.getbands())
-            maximum = int(np.asarray(how)[1])
-            kind = ">u2" if maximum > 255 else "u1"
-            brightest = int(np.fromfile(path, kind, count, offset=offset).max(initial=0))
-            if brightest > maximum:
-                raise ValueError(
-                    f"holds {brightest} where its header says {maximum} at most; are the bytes of "
-                    "its numbers in the wrong order?"
-                )
-
-
-def _refuse_unusual(image: ImageFile) -> None:
+def _refuse_unusual(image: Image) -> None:
     """TIFFs of which Pillow gives other numbers than the file has."""
     tags = getattr(image, "tag_v2", {})
     bits, formats = max(tags.get(_TIFF_BITS, (8,))), tags.get(_TIFF_SAMPLE_FORMAT, (1,))
-    if bits > 8 and tags.get(_TIFF_PHOTOMETRIC) == 0:
-        raise ValueError("0 is its white; save it with black as 0, or with 8 bits")
-    if bits <= 8 and 2 in formats:
-        raise ValueError("its numbers have signs; save it with greys from 0 to 255")
-    if bits == 32 and 1 in formats and np.array(image).min() < 0:
-        raise ValueError("its greys fill 32 bits; save it with 8 or 16 bits, or as floats")
+    white_is_0 = bits > 8 and tags.get(_TIFF_PHOTOMETRIC) == 0
+    is_signed = bits <= 8 and 2 in formats
+    if white_is_0 or is_signed or (bits == 32 and 1 in formats and np.array(image).min() < 0):
+        raise ValueError(
+            "its numbers have signs, fill 32 bits, or 0 is white; save it with 8 or 16 bits and "
+            "black as 0"
+        )
 
 
-def _refuse_transparent(is_so: bool) -> None:
+def refuse_transparent(image: Image) -> None:
+    """Raise ValueError where some of an image is transparent."""
+    if image.mode.startswith("I"):
+        is_so = bool((np.array(image) == image.info.get("transparency")).any())
+    else:
+        opaque = (255, 255)
+        is_so = image.has_transparency_data and (
+            image.convert("RGBA").getchannel("A").getextrema() != opaque
+        )
     if is_so:
         raise ValueError(
             "some of it is transparent, and what colour is behind nobody sees; save it without "
@@ -182,3 +195,170 @@ def _scaled(values: NDArray[np.generic]) -> NDArray[np.uint8]:
             "take it away, or save the photograph with 8 bits"
         )
     return greys
+
+
+@dataclass(frozen=True)
+class PatchSettings:
+    """How patches are cut, and what is done to the photographs before."""
+
+    side: int
+    count: int
+    whitening: str
+    cutoff: float
+    """f₀, in cycles per pixel; above 0."""
+    deviation: float
+
+
+def prepare_photographs(photos: Path | None) -> Prepared:
+    """Make sure of photographs, the user's or those that come with the dependencies.
+
+    Raises DataError: the user's cannot be used.
+    """
+    if photos is not None:
+        scenes = _scenes_in(photos)
+        source = f"{len(scenes)} photographs of {photos}"
+        return Prepared(PHOTOGRAPHS, photos.absolute(), "own", _digest(scenes), source, "")
+    scenes = _shipped_scenes()
+    source = f"{len(scenes)} photographs that scikit-image and scikit-learn ship"
+    folder = package_folder("skimage") / "data"  # stands for all that come with dependencies
+    return Prepared(PHOTOGRAPHS, folder, "original", _digest(scenes), source, "")
+
+
+def load_images(
+    prepared: Prepared,
+    random: Callable[[], np.random.Generator],
+    *,
+    rows: int | None,
+    patches: PatchSettings | None,
+) -> FilterImages:
+    """Read what an experiment is trained on: `rows` of MNIST, evenly spread, or patches.
+
+    `random` gives the generator of the places of patches.
+    Raises DataError: the files have changed meanwhile.
+    """
+    if patches is None:
+        digits = load_content(prepared)
+        whole = Split(digits.pixels, digits.labels, spec_of(prepared.name).scale)
+        return whole if rows is None else whole.take(rows)
+    scenes = _scenes_in(prepared.path) if prepared.origin == "own" else _shipped_scenes()
+    if (found := _digest(scenes)) != prepared.sha256:
+        raise DataError(
+            f"{prepared.path}: holds other photographs than when the command began (SHA-256 "
+            f"{found[:12]}…, expected {prepared.sha256[:12]}…); start again"
+        )
+    return cut_patches(scenes, patches, random())
+
+
+def _shipped_scenes() -> Scenes:
+    """The natural scenes among the photographs that scikit-image and scikit-learn ship."""
+    return {name: grey for name, grey in shipped_photographs().items() if name not in _TEXTURES}
+
+
+def _scenes_in(folder: Path) -> Scenes:
+    """Every photograph of a folder, in the order of their names.
+
+    Subfolders and hidden files, such as `._1.jpg` beside `1.jpg`, are left out.
+    Raises DataError: there is none, one cannot be read, or they are too large together.
+    """
+    try:
+        files = sorted(
+            path
+            for path in folder.iterdir()
+            if path.suffix.casefold() in SUFFIXES and path.name[0] != "." and not path.is_dir()
+        )
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot be read ({error.strerror or error}); "
+            "name a folder of photographs with --photos"
+        ) from error
+    if not files:
+        raise DataError(
+            f"{folder}: has no photographs; expected files that end with {', '.join(SUFFIXES)}"
+        )
+    scenes: dict[str, NDArray[np.uint8]] = {}
+    pixels = 0
+    for path in files:
+        try:
+            scenes[path.name] = grey_pixels(path)
+        except Exception as error:  # Pillow's decoders raise whatever they meet
+            raise DataError(
+                f"{path}: cannot be read as a photograph ({error}); mend it or take it out"
+            ) from error
+        pixels += scenes[path.name].size
+        if pixels > MOST_PIXELS:
+            raise DataError(
+                f"{folder}: more than {MOST_PIXELS // 1_000_000} million pixels; "
+                "make the photographs smaller, or fewer"
+            )
+    return scenes
+
+
+def _digest(scenes: Scenes) -> str:
+    """SHA-256 of names, sizes and grey pixels."""
+    digest = hashlib.sha256()
+    for name, grey in scenes.items():
+        height, width = grey.shape
+        digest.update(f"{name}\n{height} {width}\n".encode("utf-8", "surrogateescape"))
+        digest.update(np.ascontiguousarray(grey).data)
+    return digest.hexdigest()
+
+
+def cut_patches(
+    scenes: Scenes, settings: PatchSettings, random: np.random.Generator
+) -> NDArray[np.float32]:
+    """Cut patches at uniform places of the scenes, each as often as it has places.
+
+    They come in the order in which chance gave them. Of all patches together each pixel's mean is
+    taken away, and one number scales them to the deviation of the settings.
+    Returns (count, side²). Raises DataError: a scene is smaller than a patch, or all are of one
+    grey.
+    """
+    side = settings.side
+    for name, grey in scenes.items():
+        if min(grey.shape) < side:
+            height, width = grey.shape
+            raise DataError(
+                f"{name}: has {width} x {height} pixels, a patch {side} x {side}; "
+                "take it out, or set patches.side"
+            )
+    images = [
+        standardized(grey) if settings.whitening == "none" else whitened(grey, settings.cutoff)
+        for grey in scenes.values()
+    ]
+    down, across = np.transpose([image.shape for image in images]) - side + 1
+    ends = np.cumsum(down * across)
+    place = random.integers(ends[-1], size=settings.count)
+    which = np.searchsorted(ends, place, side="right")
+    top, left = np.divmod(place - (ends - down * across)[which], across[which])
+    patches = cut_windows(images, which, top, left, (side, side)).reshape(-1, side * side)
+    patches -= patches.mean(axis=0, dtype=np.float64).astype(np.float32)
+    found = float(np.sqrt(np.mean(np.square(patches), dtype=np.float64)))
+    if found == 0:
+        raise DataError("the photographs are of one grey each: there is nothing to learn from them")
+    patches *= np.float32(settings.deviation / found)
+    return patches
+
+
+def whitened(grey: NDArray[np.uint8], cutoff: float) -> NDArray[np.float32]:
+    """Whiten a photograph (height, width), and scale it to a standard deviation of 1.
+
+    It is continued by its mirror image, so that its edges meet and leave no trace. A photograph of
+    one grey gives zeros.
+    """
+    height, width = grey.shape
+    if grey.min() == grey.max():
+        return np.zeros((height, width), np.float32)
+    mirrored = np.pad(grey.astype(np.float64), ((0, height), (0, width)), "symmetric")
+    down = np.fft.fftfreq(2 * height)[:, None]
+    across = np.fft.rfftfreq(2 * width)[None]
+    frequency = np.hypot(down, across)
+    response = frequency * np.exp(-((frequency / cutoff) ** 4))
+    whole = np.fft.irfft2(np.fft.rfft2(mirrored) * response, s=mirrored.shape)
+    return standardized(whole[:height, :width])
+
+
+def standardized(image: NDArray[np.float64] | NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Take the mean away, and scale to a standard deviation of 1; of one value, zeros."""
+    centred: NDArray[np.float64] = image - image.mean(dtype=np.float64)
+    deviation = float(centred.std())
+    return (centred / (deviation or 1.0)).astype(np.float32)

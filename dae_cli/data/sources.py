@@ -27,8 +27,7 @@ from dae_cli.data.cache import (
     save_pointer,
     sound_entry,
 )
-from dae_cli.data.content import Content, Digits, check_shape, content_digest
-from dae_cli.data.dataset import Origin, Prepared, Trust
+from dae_cli.data.dataset import Content, Origin, Prepared, Trust, check_shape, content_digest
 from dae_cli.data.datasets import (
     ADDRESSES,
     MNIST,
@@ -39,12 +38,11 @@ from dae_cli.data.datasets import (
     Recipe,
     spec_of,
 )
-from dae_cli.data.download import RemoteFile, addresses_of, fetched
+from dae_cli.data.download import addresses_of, fetched
 from dae_cli.data.mnist import fetch_mnist
-from dae_cli.data.natural import prepare_photographs
-from dae_cli.data.own.content import read_content
-from dae_cli.data.own.prepare import entry_of, files_of, prepare_own
-from dae_cli.data.readers.text import read_archive
+from dae_cli.data.own.content import entry_of, files_of, prepare_own, read_content
+from dae_cli.data.photographs import prepare_photographs
+from dae_cli.data.readers import read_archive
 from dae_cli.data.trust import judge, nothing_is_known
 from dae_cli.data.user_files import (
     UserFiles,
@@ -108,11 +106,8 @@ class Offer:
 def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silent) -> Prepared:
     """Make sure that the set lies on this machine, and say where it came from.
 
-    ``note`` receives a line whenever something slow begins or a source fails.
-
-    Raises:
-        DataError: an unknown name, files that cannot be used, or no such origin.
-        DownloadError: it can neither be fetched nor regenerated.
+    Raises DataError for an unknown name, files that cannot be used, or no such origin, and
+    DownloadError where it can neither be fetched nor regenerated.
     """
     if name == PHOTOGRAPHS:
         return prepare_photographs(options.photos)
@@ -137,67 +132,45 @@ def prepare(name: str, options: DataOptions = DataOptions(), note: Note = _silen
                     return found
             except DownloadError as error:
                 failure = error
+    generated = ", it is generated: leave out --origin original" if spec.recipe else ""
     raise failure or DownloadError(
-        f"{name}: its original is not published{_else_generated(spec)}; give its files with "
-        f"--data-dir: {what_is_looked_for(spec)}"
+        f"{name}: its original is not published{generated}; give its files with --data-dir: "
+        f"{what_is_looked_for(spec)}"
     )
 
 
-def _else_generated(spec: DatasetSpec) -> str:
-    return ", it is generated: leave out --origin original" if spec.recipe else ""
+def foresee(
+    name: str, options: DataOptions = DataOptions(), note: Note = _silent
+) -> Prepared | str:
+    """What `prepare` would come to; nothing is fetched, generated or written.
 
-
-@dataclass(frozen=True)
-class Foreseen:
-    """What `prepare` would come to, as far as can be said before anything is fetched or made."""
-
-    source: str
-    """Where the set is, or how it would be had."""
-    prepared: Prepared | None
-    """None where its content is not known yet."""
-
-
-def foresee(name: str, options: DataOptions = DataOptions(), note: Note = _silent) -> Foreseen:
-    """Say what `prepare` would do; nothing is fetched, generated or written.
-
-    Raises:
-        DataError: as `prepare` does, of the user's files.
+    In words alone where its content is not known yet. Raises DataError as `prepare` does.
     """
-    if name == PHOTOGRAPHS:
-        return _known(prepare_photographs(options.photos))
-    if isinstance(name, OwnDataset):
-        return _known(prepare_own(name, note))
+    if name == PHOTOGRAPHS or isinstance(name, OwnDataset):
+        return prepare(name, options, note)
     spec = spec_of(name)
     ways: list[Offer] = []
     for offer in _usable(spec, options, note):
         if found := offer.ready(_silent):
-            return _known(found)
+            return found
         if offer.place == "yours" and offer.read:
             note(f"reading {offer.source}")
-            return _known(offer.read()[1])
+            return offer.read()[1]
         if offer.place in ("download", "recipe"):
             ways.append(offer)
     if not ways:
-        return Foreseen(f"your files alone: {what_is_looked_for(spec)}", None)
-    source = f"would be {', else '.join(_foreseen(offer, spec, options) for offer in ways)}"
-    first, known = ways[0], ways[0].sha256
-    if len(ways) > 1 or not known:
-        return Foreseen(source, None)
+        return f"your files alone: {what_is_looked_for(spec)}"
+    words = ("fetched" if offer.place == "download" else offer.source for offer in ways)
+    source = f"would be {', else '.join(words)}"
+    if spec.recipe and spec.recipe.uses_mnist and ways[-1].place == "recipe":
+        mnist = foresee(MNIST.name, replace(options, origin=None))
+        origin = mnist if isinstance(mnist, str) else mnist.source
+        source += f", which {origin}" if "would" in origin else f", {origin}"
+    first = ways[0]
+    if len(ways) > 1 or not first.sha256:
+        return source
     trust: Trust = "" if first.origin == "regenerated" else "verified"
-    return Foreseen(source, Prepared(name, cache_folder(), first.origin, known, source, trust))
-
-
-def _known(found: Prepared) -> Foreseen:
-    return Foreseen(found.source, found)
-
-
-def _foreseen(offer: Offer, spec: DatasetSpec, options: DataOptions) -> str:
-    if offer.place == "download":
-        return "fetched"
-    if spec.recipe and spec.recipe.uses_mnist:
-        mnist = foresee(MNIST.name, replace(options, origin=None)).source
-        return f"{offer.source}, which {mnist}" if "would" in mnist else f"{offer.source}, {mnist}"
-    return offer.source
+    return Prepared(name, cache_folder(), first.origin, first.sha256, source, trust)
 
 
 def check(spec: DatasetSpec, offer: Offer) -> tuple[Prepared | None, str]:
@@ -240,10 +213,8 @@ def _own_offers(dataset: OwnDataset) -> Iterator[Offer]:
 
     def read() -> tuple[Content, Prepared]:
         content, now, notes = read_content(dataset.path, facts.declaration)
-        source = "; ".join([file, *notes])
-        return content, Prepared(
-            OwnDataset(dataset.path, now), entry, "own", now.sha256, source, ""
-        )
+        name, source = OwnDataset(dataset.path, now), "; ".join([file, *notes])
+        return content, Prepared(name, entry, "own", now.sha256, source, "")
 
     files = files_of(dataset.path, facts.declaration)
     yield Offer("yours", "own", file, files, facts.sha256, "", read=read)
@@ -277,11 +248,11 @@ def _your_files(spec: DatasetSpec, options: DataOptions, note: Note) -> Iterator
             f"found {what_lies_in(folder)}"
         )
         return
-    accepted, source = options.accept_unverified, f"the user's {files}"
+    accepted = options.accept_unverified
     yield Offer(
         "yours",
         "original",
-        source,
+        f"the user's {files}",
         files.paths,
         read=lambda: _read_and_judge(files, spec, accepted)[:2],
         ready=lambda _: _read_before(files, spec, accepted),
@@ -296,7 +267,13 @@ def _cache(spec: DatasetSpec, _: DataOptions, __: Note) -> Iterator[Offer]:
             source = "damaged; delete it, or have the set fetched or generated again"
             yield Offer("cache", origin, source, (path,), usable=False, read=read)
             continue
-        unused = _why_not_used(known, origin, path, spec.recipe)
+        unused, recipe = "", spec.recipe
+        if origin == "original" and known.trust != "verified":
+            unused = f"{known.trust}, used only while your file is given"
+        elif origin == "regenerated" and not (
+            recipe and path.stem.endswith(recipe.id) and known.sha256 == recipe.sha256
+        ):
+            unused = "an older recipe's, not used"
         source = f"{known.source}; {unused}" if unused else known.source
         yield Offer(
             "cache",
@@ -311,16 +288,6 @@ def _cache(spec: DatasetSpec, _: DataOptions, __: Note) -> Iterator[Offer]:
         )
 
 
-def _why_not_used(known: Prepared, origin: Origin, path: Path, recipe: Recipe | None) -> str:
-    """Content that is only the user's word counts while the user's file is given."""
-    if origin == "original":
-        verified = known.trust == "verified"
-        return "" if verified else f"{known.trust}, used only while your file is given"
-    if recipe and path.stem.endswith(recipe.id) and known.sha256 == recipe.sha256:
-        return ""
-    return "an older recipe's, not used"
-
-
 def _download(spec: DatasetSpec, options: DataOptions, _: Note) -> Iterator[Offer]:
     if spec.archive or spec is MNIST:
         expected = next(iter(spec.known_sha256), None)
@@ -330,9 +297,8 @@ def _download(spec: DatasetSpec, options: DataOptions, _: Note) -> Iterator[Offe
 
 def _recipe(spec: DatasetSpec, options: DataOptions, _: Note) -> Iterator[Offer]:
     if recipe := spec.recipe:
-        source = f"{'rebuilt' if recipe.exact else 'regenerated'}{_from_mnist(recipe)}"
         obtain = partial(_generate, spec, recipe, options)
-        yield Offer("recipe", "regenerated", source, sha256=recipe.sha256, obtain=obtain)
+        yield Offer("recipe", "regenerated", recipe.words, sha256=recipe.sha256, obtain=obtain)
 
 
 SOURCES = (_your_files, _cache, _download, _recipe)
@@ -351,9 +317,9 @@ def _read_before(files: UserFiles, spec: DatasetSpec, accept_unverified: bool) -
     known = sound_entry(cache_folder() / entry, spec)
     if known is None or known.origin != "original":
         return None
-    if known.trust != "verified" and known.sha256 in spec.known_sha256:
-        return None  # it is known meanwhile
-    if known.trust == "unverified" and not (accept_unverified or nothing_is_known(spec)):
+    is_known_meanwhile = known.trust != "verified" and known.sha256 in spec.known_sha256
+    accepted = known.trust != "unverified" or accept_unverified or nothing_is_known(spec)
+    if is_known_meanwhile or not accepted:
         return None
     return replace(known, source=f"the user's {files} ({judgement})")
 
@@ -382,28 +348,36 @@ def _read_and_judge(
 def _fetch(spec: DatasetSpec, options: DataOptions, note: Note) -> Prepared:
     if spec is MNIST:
         note("fetching MNIST")
-        content = fetch_mnist(chosen_folder(options.data_dir), note)
+        content = fetch_mnist(chosen_folder(options.data_dir))
         proven = "the four files, downloaded (verified: the published content)"
     else:
         note(f"fetching the original archive of {spec.name}")
-        content = _fetch_archive(spec, options.origin == "original", note)
+        content = _fetch_archive(spec, options.origin == "original")
         proven = "the original archive, downloaded (verified: the published SHA-1)"
     sha256 = content_digest(spec, content)
     if spec.known_sha256 and sha256 not in spec.known_sha256:
-        other = f"other content than was known, {sha256[:12]}…; please report this"
-        note(f"{spec.name}: the archive has the published SHA-1 but {other}")
+        note(
+            f"{spec.name}: the archive has the published SHA-1 but other content than was known, "
+            f"{sha256[:12]}…; please report this"
+        )
     found = Prepared(spec.name, cache_folder(), "original", sha256, proven, "verified")
     return _store(spec, content, found, note)
 
 
-def _fetch_archive(spec: DatasetSpec, insisted: bool, note: Note) -> Content:
+def _fetch_archive(spec: DatasetSpec, insisted: bool) -> Content:
     """The published archive; `insisted`: on the original, which nothing replaces."""
     archive = spec.archive
     assert archive is not None
-    file = RemoteFile(archive.name, published_addresses(spec), f"sha1:{archive.sha1}")
+    addresses = published_addresses(spec)
     try:
-        with fetched(file, note) as path:
-            return _read_genuine(path, spec)
+        with fetched(archive.name, addresses, f"sha1:{archive.sha1}") as path:
+            try:
+                return read_archive(path, spec)
+            except DataError as error:
+                raise DownloadError(
+                    f"{path.name}: has the published SHA-1 but cannot be read ({error}); please "
+                    "report this"
+                ) from error
     except DownloadError as error:
         if spec.recipe and not insisted:
             raise
@@ -412,21 +386,12 @@ def _fetch_archive(spec: DatasetSpec, insisted: bool, note: Note) -> Content:
         raise DownloadError(f"{error}\n  supply {archive.name} with --data-dir{only}") from error
 
 
-def _read_genuine(path: Path, spec: DatasetSpec) -> Content:
-    try:
-        return read_archive(path, spec)
-    except DataError as error:
-        proven = f"{path.name}: has the published SHA-1"
-        raise DownloadError(f"{proven} but cannot be read ({error}); please report this") from error
-
-
 def _generate(spec: DatasetSpec, recipe: Recipe, options: DataOptions, note: Note) -> Prepared:
-    def digits() -> Digits:
-        mnist = prepare(MNIST.name, replace(options, origin=None), note)
-        return Digits.of(load_content(mnist))
+    def mnist() -> Content:
+        return load_content(prepare(MNIST.name, replace(options, origin=None), note))
 
     note(f"regenerating {spec.name} from the published recipe")
-    content = recipe.generate(spec, digits)
+    content = recipe.generate(spec, mnist)
     check_shape(spec, content, f"its recipe, {recipe.function}")
     sha256 = content_digest(spec, content)
     if sha256 != recipe.sha256:
@@ -434,16 +399,12 @@ def _generate(spec: DatasetSpec, recipe: Recipe, options: DataOptions, note: Not
             f"{spec.name}: this machine regenerates other bytes ({sha256[:12]}…) than the recipe "
             f"({recipe.sha256[:12]}…); please report this with the version of numpy"
         )
-    source = f"regenerated{_from_mnist(recipe)} by the published recipe"
+    source = f"{recipe.words} by the published recipe"
     if recipe.exact:
         source = "rebuilt from MNIST, pixel for pixel the original"
     source += f" (recipe {recipe.id})"
     found = Prepared(spec.name, cache_folder(), "regenerated", sha256, source, "")
     return _store(spec, content, found, note)
-
-
-def _from_mnist(recipe: Recipe) -> str:
-    return " from MNIST" if recipe.uses_mnist else ""
 
 
 def _store(spec: DatasetSpec, content: Content, found: Prepared, note: Note) -> Prepared:

@@ -10,18 +10,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from dae_cli.data.cache import file_digest
-from dae_cli.data.content import Content
+from dae_cli.data.dataset import Content
 from dae_cli.data.datasets import MNIST, MNIST_FILES, DatasetSpec
 from dae_cli.data.mnist import read_mnist
-from dae_cli.data.readers.npz import read_npz
-from dae_cli.data.readers.text import read_archive, read_text
+from dae_cli.data.readers import read_archive, read_npz, read_text
 from dae_cli.errors import DataError, some
 from dae_cli.files import with_home
 
-_COPY = re.compile(r"^copy of |( ?\(\d+\)|[ _-]+copy( ?\(?\d+\)?)?)+$", re.IGNORECASE)
-"""What file managers and browsers add to the name of another copy."""
 _MAY_HOLD_DATA = (
     *("", ".7z", ".amat", ".arff", ".bz2", ".crdownload", ".csv", ".dat", ".data", ".download"),
     *(".gz", ".h5", ".hdf5", ".mat", ".npy", ".npz", ".parquet", ".part", ".pickle", ".pkl"),
@@ -38,7 +36,7 @@ class UserFiles:
     """Where they were found; they may lie in subfolders of it."""
     paths: tuple[Path, ...]
     read: Callable[[], Content]
-    archive: bool = False
+    archive: bool
     """Whether the file claims to be the published archive, whose SHA-1 is known."""
 
     @cached_property
@@ -56,21 +54,14 @@ class UserFiles:
         return " and ".join(str(path) for path in self.paths)
 
 
-@dataclass(frozen=True)
-class _Wanted:
+class _Wanted(NamedTuple):
     """A file that is looked for: the names it may have, and the subfolders it may lie in."""
 
     names: tuple[str, ...]
     folders: tuple[str, ...] = ("",)
 
-    @property
-    def path(self) -> str:
-        """Its name, with the folder that it has where it was published."""
-        return str(PurePosixPath(self.folders[0], self.names[0]))
 
-
-@dataclass(frozen=True)
-class _Form:
+class _Form(NamedTuple):
     """A way in which a set may be supplied."""
 
     files: tuple[_Wanted, ...]
@@ -110,20 +101,30 @@ def find_user_files(folder: Path, spec: DatasetSpec) -> UserFiles | None:
             if len(paths) == len(found):
                 return UserFiles(place, paths, partial(form.read, *paths, spec), form.archive)
             if paths and not partly:
-                missing = [w.path for w, path in zip(form.files, found, strict=True) if not path]
+                lacking = [w for w, path in zip(form.files, found, strict=True) if not path]
+                missing = " and ".join(
+                    str(PurePosixPath(w.folders[0], w.names[0])) for w in lacking
+                )
                 have = " and ".join(str(path) for path in paths)
-                partly = f"{place}: has {have} but not {' and '.join(missing)}; put all there"
+                partly = f"{place}: has {have} but not {missing}; put all there"
         if partly:
             raise DataError(partly)
-    _refuse_near_misses(places, spec)
+    for path in (path for place in places for path in _listed(place)):
+        if _is_near_miss(path, spec):
+            inside = f" (a folder that holds {what_lies_in(path)})" if path.is_dir() else ""
+            name = spec.name.upper() if spec is MNIST else spec.name
+            raise DataError(
+                f"{path}{inside}: seems to be meant as {name}, but cannot be read as it is; "
+                f"expected {what_is_looked_for(spec)}; rename or unpack it, or move it out of the "
+                "data folder"
+            )
     return None
 
 
 def what_is_looked_for(spec: DatasetSpec) -> str:
     """The files of a set, in words."""
     *others, last = (
-        " with ".join(PurePosixPath(wanted.path).name for wanted in form.files)
-        for form in _forms(spec)
+        " with ".join(wanted.names[0] for wanted in form.files) for form in _forms(spec)
     )
     return f"{', '.join(others)}, or {last}" if others else last
 
@@ -203,35 +204,27 @@ def _find(place: Path, wanted: _Wanted) -> Path | None:
     return None
 
 
-def _refuse_near_misses(places: list[Path], spec: DatasetSpec) -> None:
-    """DataError for what can only be meant as this set but is not what is read."""
-    for path in (path for place in places for path in _listed(place)):
-        if _is_near_miss(path, spec):
-            inside = f" (a folder that holds {what_lies_in(path)})" if path.is_dir() else ""
-            name = spec.name.upper() if spec is MNIST else spec.name
-            raise DataError(
-                f"{path}{inside}: seems to be meant as {name}, but cannot be read as it is; "
-                f"expected {what_is_looked_for(spec)}; rename or unpack it, or move it out of the "
-                "data folder"
-            )
-
-
 def _is_near_miss(path: Path, spec: DatasetSpec) -> bool:
-    names = [wanted.names for form in _forms(spec) for wanted in form.files]
-    meant = {_meant_name(PurePosixPath(name)) for spellings in names for name in spellings}
+    """Whether it can only be meant as this set, but is not what is read."""
+    files = [wanted for form in _forms(spec) for wanted in form.files]
+    meant = {_meant_name(name) for wanted in files for name in wanted.names}
     if spec is MNIST:
         endings = path.name.casefold().partition(".")[2]
         # mnist.zip is the archive of basic, and mnist.amat may be its text.
         if endings and not endings.startswith(("amat", "zip")):
             meant.add(MNIST.name)
-        return path.is_file() and _meant_name(path) in meant
-    if _meant_name(path) not in meant - {MNIST.name}:
+    else:
+        meant.discard(MNIST.name)
+    if _meant_name(path.name) not in meant:
         return False
     if not path.is_dir():
-        return path.suffix.casefold() in _MAY_HOLD_DATA
+        suffix = PurePosixPath(path.name.replace(".idx", "-idx")).suffix
+        return suffix.casefold() in _MAY_HOLD_DATA
+    if spec is MNIST:
+        return False
     inside = _listed(path)
-    files = [p for p in inside if not p.is_dir()]
-    return not inside or any(p.suffix.casefold() in _MAY_HOLD_DATA for p in files)
+    data = [p for p in inside if not p.is_dir() and p.suffix.casefold() in _MAY_HOLD_DATA]
+    return not inside or bool(data)
 
 
 def _squashed(name: str) -> str:
@@ -239,12 +232,10 @@ def _squashed(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
-def _meant_name(path: PurePosixPath | Path) -> str:
-    """The squashed name without endings of data and what copies add."""
-    name = _COPY.sub("", path.name)
-    while (suffix := PurePosixPath(name).suffix) and suffix.casefold() in _MAY_HOLD_DATA:
-        name = _COPY.sub("", name.removesuffix(suffix))
-    return _squashed(name)
+def _meant_name(name: str) -> str:
+    """The squashed name without endings, and without what is added to those of copies."""
+    name = name.casefold().replace(".idx", "-idx").removeprefix("copy of ")
+    return _squashed(re.split(r"[.(]|[ _-]+copy\b", name)[0])
 
 
 def _listed(folder: Path) -> list[Path]:

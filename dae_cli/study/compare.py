@@ -1,28 +1,145 @@
-"""Does a change help? Runs of two settings on the same test rows, paired by their seeds.
+"""What `dae compare` compares, runs of two settings on the same test rows, and which is better.
 
-Over several seeds the mean difference of the errors and its interval by Student's t decide: they
-hold for other seeds as well. Of one seed McNemar's test decides, for these very networks alone.
+Runs are paired by their seeds. Over several seeds the mean difference of the errors and its
+interval by Student's t decide: they hold for other seeds as well. Of one seed McNemar's test
+decides, for these very networks alone.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from dae_cli.errors import ConfigError
-from dae_cli.study.contenders import Contender, TestRows
-from dae_cli.study.tables.comparisons import LEVEL, error_percent, holm, only_wrong, p_value
+from dae_cli.config.experiments import ResolvedStudy, load_resolved
+from dae_cli.errors import ConfigError, RunFolderError
+from dae_cli.study.paper import is_svm
+from dae_cli.study.results_folder import is_current
+from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
+from dae_cli.study.run.job import CONFIG, with_seed
+from dae_cli.study.run.record import read_status
+from dae_cli.study.run.wrong_rows import load_wrong_rows
+from dae_cli.study.tables.comparisons import (
+    LEVEL,
+    error_percent,
+    holm,
+    only_wrong,
+    p_value,
+    read_wrong_rows,
+)
 
-MOST_REASONS = 6
+TestRows = tuple[str, str, int]
+"""What must be the same to be compared: data set, digest, number of test rows."""
 Outcome = Literal["better", "worse", "not decided"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """Runs that differ in their seeds alone, such as those of a cell."""
+
+    name: str
+    cell: str
+    source: str
+    """The results or the run, as the user named them."""
+    rows: dict[int, RunRow]
+    """By seed; an SVM, which has none, has one run."""
+    wrong_rows: dict[str, NDArray[np.bool_]]
+    """By run, which test rows are wrong, as far as that is known."""
+
+    @property
+    def is_svm(self) -> bool:
+        """Whether its one run is compared with every seed of another one."""
+        return all(is_svm(row.model) for row in self.rows.values())
+
+    @property
+    def test_rows(self) -> TestRows:
+        """Those of its runs."""
+        row = next(iter(self.rows.values()))
+        return row.dataset, row.data_sha256, row.n_test or 0
+
+    def run(self, seed: int) -> RunRow | None:
+        """Return the run that is compared at a seed, if there is one."""
+        return next(iter(self.rows.values())) if self.is_svm else self.rows.get(seed)
+
+
+def cells_of_results(
+    folder: Path, cell: str, study: ResolvedStudy | None, source: str
+) -> list[Contender]:
+    """Return the cells of a folder of results, or the one that is named.
+
+    Args:
+        study: whose cells are meant with the settings that they have now; None: whatever there is.
+
+    Raises:
+        RunFolderError: there is none with a finished run, or a file is damaged.
+    """
+    now = {one.cell: one for one in study.cells} if study else {}
+    rows = [
+        row
+        for row in read_results(folder / RUNS_CSV, RunRow)
+        if _is_tested(row)
+        and cell in ("", row.cell)
+        and (study is None or (row.cell in now and is_current(row, now[row.cell])))
+    ]
+    if cell and study is not None and not rows:
+        return []
+    if not rows:
+        raise RunFolderError(
+            f"{source}: {folder / RUNS_CSV} has no finished run{f' of {cell}' if cell else ''} "
+            "with a test error; dae replicate makes them"
+        )
+    wrong_rows = read_wrong_rows(folder, rows)
+    return [
+        Contender(
+            name, name, source, {row.seed: row for row in rows if row.cell == name}, wrong_rows
+        )
+        for name in dict.fromkeys(row.cell for row in rows)
+    ]
+
+
+def grouped_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
+    """Return the runs of some folders, each with what the user named; by settings, seeds left out.
+
+    Raises:
+        RunFolderError: one is not finished, has no test error, or is damaged.
+    """
+    by_settings: dict[str, Contender] = {}
+    for folder, source in runs:
+        row = read_status(folder)
+        if row.state != "done" or not _is_tested(row):
+            raise RunFolderError(f"{source}: is no finished run with a test error")
+        key = f"{with_seed(load_resolved(folder / CONFIG), 0)!r} {row.data_sha256}"
+        if key in by_settings and row.seed in by_settings[key].rows:  # by another engine, say
+            key = str(folder)
+        one = by_settings.setdefault(key, Contender(row.cell, row.cell, source, {}, {}))
+        one.rows[row.seed] = row
+        with suppress(RunFolderError):  # of an earlier version: its errors are compared alone
+            one.wrong_rows[row.run] = load_wrong_rows(folder, row.n_test or 0, row.n_wrong)
+    return list(by_settings.values())
+
+
+def with_distinct_names(contenders: Sequence[Contender]) -> list[Contender]:
+    """Return contenders whose names differ: where cells share one, by what the user named."""
+    names = [one.name for one in contenders]
+    return [
+        replace(one, name=f"{one.cell} of {one.source}") if names.count(one.name) > 1 else one
+        for one in contenders
+    ]
+
+
+def _is_tested(row: RunRow) -> bool:
+    return not row.error and bool(row.n_test) and row.n_wrong is not None
+
+
+@dataclass
 class SeedComparison:
     """Two runs of one seed; the test's fields are empty where wrong rows are not known."""
 
@@ -50,17 +167,7 @@ class Comparison:
     dataset: str
     baseline: str
     name: str
-    seeds: tuple[SeedComparison, ...]
-
-    @property
-    def baseline_error_percent(self) -> float:
-        """Mean over the seeds."""
-        return statistics.fmean(one.baseline_error_percent for one in self.seeds)
-
-    @property
-    def error_percent(self) -> float:
-        """Mean over the seeds."""
-        return statistics.fmean(one.error_percent for one in self.seeds)
+    seeds: list[SeedComparison]
 
     @property
     def difference(self) -> float:
@@ -101,9 +208,10 @@ class Comparison:
         elif self.difference:
             by += f" (95 %, Student's t over {count})"
         if self.outcome == "not decided":
-            says = f"{count} {'does' if count == 'one seed' else 'do'} not decide whether "
-            return f"{self.dataset}: {says}{self.name} is better than {self.baseline}: {by}"
-        return f"{self.dataset}: {self.name} is {self.outcome} than {self.baseline}: {by}"
+            says = f"{count} cannot decide whether {self.name} is better"
+        else:
+            says = f"{self.name} is {self.outcome}"
+        return f"{self.dataset}: {says} than {self.baseline}: {by}"
 
 
 def _test_in_words(one: SeedComparison) -> str:
@@ -134,73 +242,51 @@ def compare(
     by_rows: dict[TestRows, list[Comparison]] = {}
     reasons: list[str] = []
     for (test_rows, _), group in groups.items():
+        dataset, digest, n_test = test_rows
+        words = f"on its test rows ({n_test} of {dataset}, SHA-256 {digest[:12]}…)"
         named = (c for c in group if not baseline or baseline in (c.name, c.cell, c.source))
-        first = next(named, None)
-        tested = [(c, _compared(first, c) if first else None) for c in group if c is not first]
-        by_rows.setdefault(test_rows, []).extend(c for _, c in tested if c)
-        reasons += [_why_not(first, other) for other, found in tested if not found]
-        if first and not tested:
-            reasons.append(f"{first.name} is alone {_test_rows_in_words(first)}")
-    comparisons = [one for own in by_rows.values() for one in _adjusted(own)]
-    if not comparisons:
-        more = [f"and {len(reasons) - MOST_REASONS} more"] if len(reasons) > MOST_REASONS else []
-        lines = ["there is nothing to compare:", *reasons[:MOST_REASONS], *more]
-        raise ConfigError("\n  ".join(lines))
-    return comparisons, reasons
+        if (first := next(named, None)) is None:
+            reasons += [f"{one.name} has no baseline {words}" for one in group]
+            continue
+        if len(group) == 1:
+            reasons.append(f"{first.name} is alone {words}")
+        for other in group:
+            if other is first:
+                continue
+            if seeds := _paired(first, other):
+                comparison = Comparison(dataset, first.name, other.name, seeds)
+                by_rows.setdefault(test_rows, []).append(comparison)
+            else:
+                had = [", ".join(map(str, sorted(c.rows))) for c in (first, other)]
+                reasons.append(
+                    f"{first.name} has the seeds {had[0]}, {other.name} {had[1]}: none in common"
+                )
+    for comparisons in by_rows.values():
+        _adjust(comparisons)
+    if not by_rows:
+        raise ConfigError("\n  ".join(["there is nothing to compare:", *reasons]))
+    return [one for comparisons in by_rows.values() for one in comparisons], reasons
 
 
-def _why_not(baseline: Contender | None, other: Contender) -> str:
-    """Why a contender is compared with nothing."""
-    if baseline is None:
-        return f"{other.name} has no baseline {_test_rows_in_words(other)}"
-    seeds = [", ".join(map(str, sorted(one.rows))) for one in (baseline, other)]
-    return f"{baseline.name} has the seeds {seeds[0]}, {other.name} {seeds[1]}: none in common"
+def _paired(a: Contender, b: Contender) -> list[SeedComparison]:
+    """Compare b with the baseline a at every seed that both have."""
+    pairs = []
+    for seed in sorted(a.rows if b.is_svm else b.rows):
+        run_a, run_b = a.run(seed), b.run(seed)
+        if run_a is None or run_b is None:
+            continue
+        one = SeedComparison(seed, error_percent(run_a), error_percent(run_b))
+        wrong_a, wrong_b = a.wrong_rows.get(run_a.run), b.wrong_rows.get(run_b.run)
+        if wrong_a is not None and wrong_b is not None:
+            one.only_baseline_wrong, one.only_this_wrong = only_wrong(wrong_a, wrong_b)
+            one.p_value = p_value(one.only_baseline_wrong, one.only_this_wrong)
+        pairs.append(one)
+    return pairs
 
 
-def _test_rows_in_words(one: Contender) -> str:
-    dataset, digest, n_test = one.test_rows
-    return f"on its test rows ({n_test} of {dataset}, SHA-256 {digest[:12]}…)"
-
-
-def _compared(a: Contender, b: Contender) -> Comparison | None:
-    """Compare b with the baseline a at every seed that both have; None where there is none."""
-    if a.is_svm and b.is_svm:
-        seeds = [next(iter(a.rows))]
-    elif a.is_svm or b.is_svm:
-        seeds = sorted((b if a.is_svm else a).rows)
-    else:
-        seeds = sorted(a.rows.keys() & b.rows.keys())
-    if not seeds:
-        return None
-    ours = (_of_one_seed(a, b, seed) for seed in seeds)
-    return Comparison(a.test_rows[0], a.name, b.name, tuple(ours))
-
-
-def _of_one_seed(a: Contender, b: Contender, seed: int) -> SeedComparison:
-    run_a, run_b = a.run(seed), b.run(seed)
-    one = SeedComparison(seed, error_percent(run_a), error_percent(run_b))
-    wrong_a, wrong_b = a.wrong_rows.get(run_a.run), b.wrong_rows.get(run_b.run)
-    if wrong_a is None or wrong_b is None:
-        return one
-    only_a, only_b = only_wrong(wrong_a, wrong_b)
-    return replace(
-        one,
-        only_baseline_wrong=only_a,
-        only_this_wrong=only_b,
-        p_value=p_value(only_a, only_b),
-    )
-
-
-def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
+def _adjust(comparisons: Sequence[Comparison]) -> None:
     """Adjust the p-values of one data set for their number."""
-    p_values = [s.p_value for c in comparisons for s in c.seeds if s.p_value is not None]
-    adjusted = iter(holm(p_values))
-    return [
-        replace(
-            c,
-            seeds=tuple(
-                s if s.p_value is None else replace(s, p_holm=next(adjusted)) for s in c.seeds
-            ),
-        )
-        for c in comparisons
-    ]
+    seeds = [s for one in comparisons for s in one.seeds if s.p_value is not None]
+    p_values = holm([s.p_value for s in seeds if s.p_value is not None])
+    for seed, adjusted in zip(seeds, p_values, strict=True):
+        seed.p_holm = adjusted

@@ -120,12 +120,12 @@ def prepare_each(
             reasons[name] = str(error)
             watcher.note(f"{name} cannot be had; its cells are left out")
             continue
-        if foreseen.prepared is None:
-            reasons[name] = foreseen.source
-            watcher.note(f"{name}: {foreseen.source}")
+        if isinstance(foreseen, str):
+            reasons[name] = foreseen
+            watcher.note(f"{name}: {foreseen}")
         else:
-            prepared[name] = foreseen.prepared
-            _note_source(foreseen.prepared, watcher)
+            prepared[name] = foreseen
+            _note_source(foreseen, watcher)
     if reasons and not prepared and not dry:
         raise DownloadError("\n".join(dict.fromkeys(reasons.values())))
     return prepared, tuple(

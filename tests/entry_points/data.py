@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content, Digits, canonical_pixels, content_digest
-from dae_cli.data.dataset import Split
+from dae_cli.data.dataset import Content, Split, canonical_pixels, content_digest
 from dae_cli.data.datasets import DATASETS, Archive, DatasetSpec, Recipe
-from dae_cli.data.genuine import GENUINE_ROWS, GenuineRow, lawful, row_digests
-from dae_cli.data.natural import PatchSettings, load_images
+from dae_cli.data.photographs import PatchSettings, load_images
 from dae_cli.data.recipes import digits as digit_recipes
 from dae_cli.data.recipes.integers import RandomIntegers
 from dae_cli.data.sources import DataOptions, prepare
+from dae_cli.data.trust import GENUINE_ROWS, GenuineRow, lawful, row_digests
 from tests.support.data_files import text, zipped
 
 __all__ = [
@@ -53,9 +52,10 @@ def regenerated(
         digits: images (n, 784) of 0 … 255 and labels that stand for MNIST.
     """
 
-    def mnist() -> Digits:
+    def mnist() -> Content:
         assert digits, "asked for MNIST"
-        return Digits(*digits)
+        images, labels = digits
+        return Content(images, labels, images[:0], labels[:0])
 
     before = DATASETS[name]
     DATASETS[name] = replace(before, n_train=train, n_valid=0, n_test=test)
@@ -261,4 +261,4 @@ def follows_its_law(name: str, pixels: Array, labels: Array) -> Array:
     """Which rows, pixels (n, 784) of 0 or 1, have the label that the law of their set gives."""
     obeyed = lawful(DATASETS[name], pixels, labels)
     assert obeyed is not None
-    return obeyed.rows
+    return obeyed

@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.csvfile import read_rows
+from dae_cli.data import readers as data_readers
 from dae_cli.data.cache import read_entry, read_pointer
-from dae_cli.data.content import as_dataset
-from dae_cli.data.dataset import Greys
+from dae_cli.data.dataset import Greys, as_dataset
 from dae_cli.data.datasets import DATASETS
 from dae_cli.data.mnist import read_idx, read_labels
 from dae_cli.data.own import files as own_files
 from dae_cli.data.own.declaration import Declaration
-from dae_cli.data.readers import npz
-from dae_cli.data.readers.text import read_archive, read_text
+from dae_cli.data.readers import read_archive, read_text
 from dae_cli.errors import DaeError
 from dae_cli.study.rows import TrialRow
 from dae_cli.study.run.wrong_rows import load_wrong_rows
@@ -120,7 +119,7 @@ def read_zip(path: Path, of: Rows) -> Arrays:
 
 def read_npz(path: Path, of: Rows) -> Arrays:
     """Read X, Y, Xtest and Ytest."""
-    return _arrays(npz.read_npz(path, _spec(of)))
+    return _arrays(data_readers.read_npz(path, _spec(of)))
 
 
 def splits_of(arrays: Arrays, of: Rows) -> tuple[Any, Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from dae_cli.commands import progress
-from dae_cli.commands.progress import Lines
+from dae_cli.commands.progress import Display
 from dae_cli.config.experiments import resolve_experiment
 from dae_cli.study.run import checkpoints
 from dae_cli.study.run.filters import describe_corruption
@@ -45,14 +45,14 @@ def report_every_epoch(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
     Without it they report five places a second.
     """
     places: list[Place] = []
-    moved = Lines.moved
+    moved = Display.moved
 
-    def listening(lines: Lines, run: str, position: Any) -> None:
+    def listening(display: Display, run: str, position: Any) -> None:
         names = ("phase", "layer", "epoch", "epochs", "cost", "valid_error_percent", "fraction")
         places.append(Place(*(getattr(position, name) for name in names)))
-        moved(lines, run, position)
+        moved(display, run, position)
 
-    monkeypatch.setattr(Lines, "moved", listening)
+    monkeypatch.setattr(Display, "moved", listening)
     monkeypatch.setattr(checkpoints, "STATUS_SECONDS", 0.0)
     return places
 

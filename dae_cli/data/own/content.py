@@ -1,21 +1,127 @@
-"""From the rows of a user's files to canonical content: classes, splits, values in [0, 1]."""
+"""A user's own data set: from its files to canonical content, which the cache keeps.
+
+Classes, splits, values in [0, 1]. Files are read once, and again when one of them has changed.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.content import BEYOND, Content, content_digest, label_type
-from dae_cli.data.dataset import Pixels
-from dae_cli.data.datasets import OwnDataset
+from dae_cli.data.cache import (
+    Note,
+    entry_path,
+    exclusive,
+    read_pointer,
+    recorded,
+    save_entry,
+    save_pointer,
+    sound_entry,
+)
+from dae_cli.data.dataset import BEYOND, Content, Pixels, Prepared, content_digest, label_type
+from dae_cli.data.datasets import OwnDataset, spec_of
 from dae_cli.data.own.declaration import FRACTION, MOST_CLASSES, Declaration, OwnFacts
-from dae_cli.data.own.files import SPLITS, OwnRows, named_file, read_rows
+from dae_cli.data.own.files import SPLITS, OwnRows, named_file, read_rows, sources_of
+from dae_cli.data.readers import unreadable
 from dae_cli.errors import DataError, shown
+from dae_cli.files import cache_folder
+
+ORIGIN: Final = "own"
+_READING = 1
+"""Version of the way from files to content: another one reads files anew."""
+_LARGE, _MANY = 20_000_000, 2000
+"""Bytes and files that take seconds to read."""
+
+
+def prepare_own(dataset: OwnDataset, note: Note) -> Prepared:
+    """Make sure of a set whose facts are known; its files are read where the cache has it not.
+
+    Raises DataError: the files are gone, or cannot be used any more.
+    """
+    facts = dataset.facts
+    assert facts is not None, dataset
+    known = sound_entry(entry_of(dataset, facts), spec_of(dataset), note)
+    if known and known.sha256 == facts.sha256:
+        return _as_declared(known, dataset.path, facts.declaration)
+    return read_own(dataset.path, facts.declaration, note)
+
+
+def read_own(path: Path, declaration: Declaration, note: Note) -> Prepared:
+    """Read the set that the file `path` declares, unless the cache has it.
+
+    Raises DataError: files that cannot be used.
+    """
+    name = OwnDataset(path)
+    pointer = cache_folder() / f"{name}-files-{_key(path, declaration)}.json"
+    found = read_pointer(pointer)
+    known = recorded(cache_folder() / found[0]) if found else None
+    if known and known.origin == ORIGIN:
+        return _as_declared(known, path, declaration)
+    with exclusive(name, note):
+        note_if_large(files_of(path, declaration), note)
+        content, facts, notes = read_content(path, declaration)
+        dataset = OwnDataset(path, facts)
+        rows = f"{' + '.join(map(str, facts.rows))} rows of {spec_of(dataset).n_pixels} values"
+        classes = f"{len(facts.classes)} classes" if facts.classes else "no labels"
+        source, entry = "; ".join([f"{rows}, {classes}", *notes]), entry_of(dataset, facts)
+        prepared = Prepared(dataset, entry, ORIGIN, facts.sha256, source, "")
+        save_entry(prepared, content)
+        save_pointer(pointer, entry.name, "")
+    return _as_declared(prepared, path, declaration)
+
+
+def note_if_large(files: Sequence[Path], note: Note) -> None:
+    """Say that files are read where that takes a while."""
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    if size > _LARGE or len(files) > _MANY:
+        what = str(files[0]) if len(files) == 1 else f"{len(files)} files, {files[0]} and so on"
+        note(f"reading {what} ({size / 1e6:.0f} MB), which is done once")
+
+
+def entry_of(dataset: OwnDataset, facts: OwnFacts) -> Path:
+    """Where the cache has a set."""
+    return entry_path(dataset, ORIGIN, facts.sha256[:12])
+
+
+def _as_declared(known: Prepared, path: Path, declaration: Declaration) -> Prepared:
+    """An entry by the declaration at hand: the same content may be declared elsewhere, too."""
+    assert isinstance(known.name, OwnDataset) and known.name.facts is not None
+    here = {"declared": str(path), "declaration": declaration}
+    dataset = OwnDataset(path, known.name.facts.model_copy(update=here))
+    return replace(known, name=dataset, source=f"{declaration.file}, {known.source}")
+
+
+def files_of(path: Path, declaration: Declaration) -> tuple[Path, ...]:
+    """Every file that is read of the set that the file `path` declares."""
+    split = declaration.split
+    named = [declaration.file, *(p for p in (split.valid, split.test) if isinstance(p, str))]
+    return tuple(
+        file for root in named for file in sorted(sources_of(named_file(path.parent, root)))
+    )
+
+
+def _key(path: Path, declaration: Declaration) -> str:
+    """Tells whether the declaration or one of its files has changed, without reading them."""
+    about: list[object] = [_READING, str(path), declaration.model_dump(mode="json")]
+    try:
+        for file in files_of(path, declaration):
+            status = file.stat()
+            about.append([str(file.absolute()), status.st_size, status.st_mtime_ns])
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{error.filename}: does not exist; {path} names it, relative to its own folder"
+        ) from error
+    except OSError as error:
+        raise unreadable(error.filename, error) from error
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
 
 def read_content(path: Path, declaration: Declaration) -> tuple[Content, OwnFacts, list[str]]:
@@ -23,15 +129,14 @@ def read_content(path: Path, declaration: Declaration) -> tuple[Content, OwnFact
 
     Raises DataError: files that cannot be used.
     """
-    declared = str(path)
     parts, classes = split_rows(declaration, path.parent)
-    image, channels = _image_of(parts["train"], declaration, declared)
-    pixels, levels, notes = _scaled(parts, declaration, declared)
+    image, channels = _image_of(parts["train"], declaration, path)
+    pixels, levels, notes = _scaled(parts, declaration, path)
     labels = [_numbered(parts[split].labels, classes, len(parts[split])) for split in SPLITS]
     train, valid, test = pixels
     content = Content(np.concatenate([train, valid]), np.concatenate(labels[:2]), test, labels[2])
     facts = OwnFacts(
-        declared=declared,
+        declared=str(path),
         declaration=declaration,
         sha256="0" * 64,
         rows=(len(train), len(valid), len(test)),
@@ -39,11 +144,12 @@ def read_content(path: Path, declaration: Declaration) -> tuple[Content, OwnFact
         image=image,
         channels=channels,
         levels=levels,
-        bounded=levels is not None or _is_bounded(pixels),
+        bounded=all(
+            part.min(initial=0) >= 0 and part.max(initial=1) <= (levels or 1) for part in pixels
+        ),
     )
-    facts = facts.model_copy(
-        update={"sha256": content_digest(facts.spec(OwnDataset(path)), content)}
-    )
+    sha256 = content_digest(facts.spec(OwnDataset(path)), content)
+    facts = facts.model_copy(update={"sha256": sha256})
     if constant := int((train == train[0]).all(axis=0).sum()):
         notes.append(f"{constant} of {train.shape[1]} inputs are the same in every training row")
     return content, facts, [*notes, *filter(None, [content.common_rows])]
@@ -67,7 +173,12 @@ def split_rows(
         if asked is not None and name in parts:
             raise DataError(f"{file}: has {name} rows of its own; leave split.{name} out")
         if isinstance(asked, str):
-            parts[name] = _given(read_rows(named_file(folder, asked), declaration, whole), whole)
+            given = read_rows(named_file(folder, asked), declaration, whole)
+            parts[name] = given["train"]
+            if len(given) > 1:
+                raise DataError(f"{given['train'].where}: expected X alone in a file of one split")
+            if whole.labels is not None and given["train"].labels is None:
+                raise DataError(f"{given['train'].where}: has no labels, {whole.where} has")
         elif name not in parts:
             fractions[name] = asked or (FRACTION if whole.labels is not None else 0.0)
     if sum(fractions.values()) >= 1:
@@ -76,15 +187,6 @@ def split_rows(
     drawn = drawn_rows(whole, [*fractions.values()], split.seed)
     taken = zip([*fractions, "train"], drawn, strict=True)
     return parts | {name: whole.take(rows) for name, rows in taken}, classes
-
-
-def _given(parts: dict[str, OwnRows], whole: OwnRows) -> OwnRows:
-    rows = parts["train"]
-    if len(parts) > 1:
-        raise DataError(f"{rows.where}: expected X alone in a file of one split")
-    if whole.labels is not None and rows.labels is None:
-        raise DataError(f"{rows.where}: has no labels, {whole.where} has")
-    return rows
 
 
 def drawn_rows(rows: OwnRows, fractions: Sequence[float], seed: int) -> list[NDArray[np.intp]]:
@@ -99,19 +201,17 @@ def drawn_rows(rows: OwnRows, fractions: Sequence[float], seed: int) -> list[NDA
         own = order[labels[order] == label]
         counts = [max(1, round(f * len(own))) if f else 0 for f in fractions]
         if sum(counts) >= len(own):
-            names = "training, validation and test"
             raise DataError(
                 f"{rows.where}: the class {shown(str(label))} has {len(own)} rows, too few for "
-                f"{names}; add rows of it, leave it out, or give split.valid and split.test"
+                "training, validation and test; add rows of it, leave it out, or give split.valid "
+                "and split.test"
             )
         for some, part in zip(chosen, np.split(own, np.cumsum(counts)), strict=True):
             some.append(part)
     return [np.sort(np.concatenate(some)) for some in chosen]
 
 
-def _image_of(
-    rows: OwnRows, declaration: Declaration, declared: str
-) -> tuple[tuple[int, int], Any]:
+def _image_of(rows: OwnRows, declaration: Declaration, path: Path) -> tuple[tuple[int, int], Any]:
     """Height and width, and numbers a pixel; a row of a table is an image of height 1."""
     inputs = rows.values.shape[1]
     image = declaration.image or rows.image
@@ -119,7 +219,7 @@ def _image_of(
         return (1, inputs), 1
     if math.prod(image) != inputs:
         raise DataError(
-            f"{declared}: image {list(image)} is {math.prod(image)} values, but {rows.where} has "
+            f"{path}: image {list(image)} is {math.prod(image)} values, but {rows.where} has "
             f"{inputs} a row"
         )
     height, width, *colours = image
@@ -164,71 +264,87 @@ def _numbered(labels: NDArray[np.str_] | None, classes: tuple[str, ...], n: int)
     return order[np.searchsorted(np.array(classes)[order], labels)].astype(kind)
 
 
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """How values of files become inputs of a model."""
+
+    low: Any = None
+    """What becomes 0, a number or one for each input; None: values stay."""
+    high: Any = None
+    levels: int | None = None
+    """Of what is stored as bytes."""
+    is_cut: bool = False
+    """Whether what lies beyond `low` and `high` is cut, else refused."""
+    remedy: str = ""
+    """What can be done about a value that lies beyond."""
+
+    def applied(self, rows: OwnRows) -> NDArray[np.float32]:
+        """Rows as the model takes them. Raises DataError: a value lies beyond `low` or `high`."""
+        values = rows.values
+        if self.low is None:
+            return values.astype(np.float32)
+        if not self.is_cut:
+            self.require_within(rows)
+        if self.levels:  # as the bytes of a data set become greys
+            return (values.astype(np.float64) * (1.0 / self.levels)).astype(np.float32)
+        if not self.is_cut and (self.low, self.high) == (0, 1):  # the same numbers, in less time
+            clipped: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32, copy=False)
+            return clipped
+        share: NDArray[np.float64]
+        share = (values.astype(np.float64) - self.low) / (self.high - self.low)
+        return np.clip(share, 0, 1).astype(np.float32)
+
+    def require_within(self, rows: OwnRows) -> None:
+        """Raise DataError for a value beyond `low` or `high`, by more than rounding."""
+        low, high, values = self.low - BEYOND, self.high + BEYOND, rows.values
+        if not values.size or (values.min() >= low and values.max() <= high):
+            return
+        row, column = np.argwhere((values < low) | (values > high))[0]
+        raise DataError(
+            f"{rows.place(int(row), int(column))}: {values[row, column]:g} found, expected a value "
+            f"from {self.low:g} to {self.high:g}{self.remedy}"
+        )
+
+
 def _scaled(
-    parts: dict[str, OwnRows], declaration: Declaration, declared: str
+    parts: dict[str, OwnRows], declaration: Declaration, path: Path
 ) -> tuple[list[Pixels], int | None, list[str]]:
     """The values of each split as they are stored, their levels, and notes.
 
     Whole numbers from 0 to 255 at most are stored as bytes, everything else as float32.
     """
     rows = [parts[split] for split in SPLITS]
-    if declaration.scale == "none":
-        return [one.values.astype(np.float32) for one in rows], None, []
+    scaling, notes = Scaling(), []
     if declaration.scale == "minmax":
-        return _by_columns(rows)
-    ends = declaration.ends or rows[0].ends
-    low, high = ends or (0.0, 1.0)
-    values = [one.values for one in rows if one.values.size]
-    least, most = min(v.min() for v in values), max(v.max() for v in values)
-    remedy = f"declare in {declared} what becomes 0 and 1, scale: {{from: [{least:g}, {most:g}]}}"
-    if ends is None:
-        remedy += ", or scale: minmax; or scale: none, for pretrain.loss: squared-error"
-    for one in rows:
-        if place := first_beyond(one, low, high):
-            raise DataError(
-                f"{one.place(*place)}: {one.values[place]:g} found, expected a value from "
-                f"{low:g} to {high:g}{' as scale says' if ends else ''}; {remedy}"
-            )
-    if low == 0 and high == round(high) <= 255 and all(is_whole(one.values) for one in rows):
-        return [one.values.astype(np.uint8) for one in rows], int(high), []
-    return [mapped(one.values, low, high) for one in rows], None, []
+        scaling = minmax_of(rows[0])
+        beyond = [(one.values < scaling.low) | (one.values > scaling.high) for one in rows[1:]]
+        if n := sum(int(part.sum()) for part in beyond):
+            notes = [f"{n} values of other rows lie beyond the training rows' and are cut"]
+    elif declaration.scale != "none":
+        ends = declaration.ends or rows[0].ends
+        low, high = ends or (0.0, 1.0)
+        values = [one.values for one in rows if one.values.size]
+        least, most = min(v.min() for v in values), max(v.max() for v in values)
+        remedy = "" if ends is None else " as scale says"
+        remedy += f"; declare in {path} what becomes 0 and 1, "
+        remedy += f"scale: {{from: [{least:g}, {most:g}]}}"
+        if ends is None:
+            remedy += ", or scale: minmax; or scale: none, for pretrain.loss: squared-error"
+        scaling = Scaling(low, high, remedy=remedy)
+        if low == 0 and high == round(high) <= 255 and all(is_whole(one.values) for one in rows):
+            for one in rows:
+                scaling.require_within(one)
+            return [one.values.astype(np.uint8) for one in rows], int(high), []
+    return [scaling.applied(one) for one in rows], None, notes
 
 
-def mapped(values: NDArray[Any], low: Any, high: Any) -> NDArray[np.float32]:
-    """Values between these two, each a number or one for each input, to [0, 1]."""
-    share: NDArray[np.float64] = (values.astype(np.float64) - low) / (high - low)
-    return np.clip(share, 0, 1).astype(np.float32)
-
-
-def _by_columns(rows: Sequence[OwnRows]) -> tuple[list[Pixels], None, list[str]]:
-    """Each input by its least and largest training value; what lies beyond is cut."""
-    low, high = ends_of_columns(rows[0])
-    beyond = sum(int(((one.values < low) | (one.values > high)).sum()) for one in rows[1:])
-    notes = [f"{beyond} values of other rows lie beyond the training rows' and are cut"]
-    return [mapped(one.values, low, high) for one in rows], None, notes if beyond else []
-
-
-def ends_of_columns(rows: OwnRows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What becomes 0 and 1 of each input."""
+def minmax_of(rows: OwnRows) -> Scaling:
+    """Each input by its least and largest value."""
     low = rows.values.min(axis=0).astype(np.float64)
     high = rows.values.max(axis=0).astype(np.float64)
-    return low, np.where(high > low, high, low + 1)
+    return Scaling(low, np.where(high > low, high, low + 1), is_cut=True)
 
 
 def is_whole(values: NDArray[Any]) -> bool:
     """Whether all values are whole numbers."""
     return values.dtype.kind in "iub" or bool((values == np.rint(values)).all())
-
-
-def _is_bounded(pixels: Sequence[Pixels]) -> bool:
-    return all(part.min(initial=0) >= 0 and part.max(initial=1) <= 1 for part in pixels)
-
-
-def first_beyond(rows: OwnRows, low: float, high: float) -> tuple[int, int] | None:
-    """Row and column of the first value that lies beyond these two, by more than rounding."""
-    low, high = low - BEYOND, high + BEYOND
-    values = rows.values
-    if not values.size or (values.min() >= low and values.max() <= high):
-        return None
-    row, column = np.argwhere((values < low) | (values > high))[0]
-    return int(row), int(column)

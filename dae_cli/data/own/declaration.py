@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from dae_cli.data.datasets import DatasetSpec
 
@@ -15,28 +13,6 @@ FRACTION = 0.15
 """Of the rows of each class, for validation and for test, where nothing else is declared."""
 MOST_CLASSES = 1000
 """More are most likely a column of measurements that was taken for labels."""
-
-
-class _Either:
-    """Annotates a setting that may be written in several ways; `words` name them in messages."""
-
-    def __init__(self, words: str, is_sound: Callable[[Any], bool]) -> None:
-        self._words, self._is_sound = words, is_sound
-
-    def __get_pydantic_core_schema__(
-        self, source: object, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._checked)
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        return {"expected": self._words}
-
-    def _checked(self, value: Any) -> Any:
-        if not self._is_sound(value):
-            raise ValueError(f"must be {self._words}")
-        return value
 
 
 def _is_number(value: object) -> bool:
@@ -61,15 +37,30 @@ def _is_part(value: Any) -> bool:
     return bool(value) if isinstance(value, str) else _is_number(value) and 0 < value < 1
 
 
+def _either(words: str, is_sound: Callable[[Any], bool]) -> tuple[Any, Any, Any]:
+    """Annotations of a setting that may be written in several ways, named in messages."""
+
+    def checked(value: Any) -> Any:
+        if not is_sound(value):
+            raise ValueError(f"must be {words}")
+        return value
+
+    return (
+        PlainValidator(checked),
+        PlainSerializer(lambda value: value),
+        WithJsonSchema({"expected": words}),
+    )
+
+
 _Scale = Annotated[
     Literal["minmax", "none"] | dict[str, list[float]],
-    _Either("minmax, none, or the values that become 0 and 1: {from: [low, high]}", _is_scale),
+    *_either("minmax, none, or the values that become 0 and 1: {from: [low, high]}", _is_scale),
 ]
 _Image = Annotated[
-    list[int], _Either("[height, width], or [height, width, 3] of colours", _is_image)
+    list[int], *_either("[height, width], or [height, width, 3] of colours", _is_image)
 ]
 _Part = Annotated[
-    float | str, _Either("a fraction above 0 and below 1, or a file or folder of rows", _is_part)
+    float | str, *_either("a fraction above 0 and below 1, or a file or folder of rows", _is_part)
 ]
 
 

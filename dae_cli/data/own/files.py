@@ -9,30 +9,40 @@ from __future__ import annotations
 import math
 import os
 import sys
-import tokenize
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dae_cli.data.own.declaration import Declaration
-from dae_cli.data.photographs import grey_pixels
-from dae_cli.data.readers.npz import NpzArray, read_header, read_numbers
-from dae_cli.data.readers.zipped import DAMAGE, open_member, opened_zip
+from dae_cli.data.photographs import SUFFIXES, grey_pixels, refuse_transparent
+from dae_cli.data.readers import (
+    DAMAGE,
+    DAMAGED_HEADER,
+    NpzArray,
+    is_number,
+    open_member,
+    opened_zip,
+    read_header,
+    read_numbers,
+)
 from dae_cli.errors import DataError, did_you_mean, shown, some
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
-IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm")
 GREYS = (0.0, 255.0)
 """Black and white in an image file."""
 _GREY_MODES = ("1", "L", "I", "F", "LA")
 _MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 """What stands for a value that is missing."""
-_DAMAGE = (*DAMAGE, OSError, KeyError, TypeError, SyntaxError, tokenize.TokenError, MemoryError)
+_DAMAGE = (*DAMAGE, *DAMAGED_HEADER, OSError)
 """What reading an altered .npz raises: of the zip, and of the headers in it."""
 SPLITS = ("train", "valid", "test")
 
@@ -123,8 +133,6 @@ def read_rows(
     .npz are `StreamedRows`, unless it has them column by column.
     Raises DataError: it cannot be read, or holds something else.
     """
-    if not path.exists():
-        raise DataError(f"{path}: does not exist; the path is relative to the declaration")
     if path.is_dir():
         rows = {"train": _read_folder(path, declaration, like)}
     elif path.suffix.casefold() == ".npz":
@@ -136,7 +144,10 @@ def read_rows(
     for one in rows.values():
         if len(one) == 0:
             raise DataError(f"{one.where}: holds no rows")
-        _require_fit(one, next(iter(rows.values())) if like is None else like)
+        first = next(iter(rows.values())) if like is None else like
+        n, expected = one.values.shape[1], first.values.shape[1]
+        if n != expected:
+            raise DataError(f"{one.where}: has {n} values a row, {first.where} has {expected}")
         _require_finite(one)
     return rows
 
@@ -155,12 +166,6 @@ def sources_of(path: Path) -> Iterable[Path]:
     if not path.is_dir():
         return [path]
     return (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
-
-
-def _require_fit(rows: OwnRows, first: OwnRows) -> None:
-    n, expected = rows.values.shape[1], first.values.shape[1]
-    if n != expected:
-        raise DataError(f"{rows.where}: has {n} values a row, {first.where} has {expected}")
 
 
 def _require_finite(rows: OwnRows) -> None:
@@ -190,7 +195,7 @@ def column_names(path: Path) -> list[str]:
             f"{path}: column {names.index('') + 1} has no name; name it, or save the table "
             "without the index of its rows"
         )
-    numeric = [name for name in names if _is_numeric(name)]
+    numeric = [name for name in names if is_number(name)]
     # Whole numbers may name columns, as those of pixels.
     if len(numeric) == len(names) or any("." in name for name in numeric):
         raise DataError(f"{path}: expected names of columns in its first row, found numbers")
@@ -203,13 +208,13 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
     label, separator = declaration.label, SEPARATORS[path.suffix.casefold()]
     left_out = [*([] if label is None else [label]), *declaration.ignore]
     names = column_names(path)
+    for name in left_out:
+        if name not in names:
+            near = did_you_mean(name, names)
+            raise DataError(
+                f"{path}: has no column {shown(name)}{near} (its columns: {some(names, 8)})"
+            )
     try:
-        for name in left_out:
-            if name not in names:
-                near = did_you_mean(name, names)
-                raise DataError(
-                    f"{path}: has no column {shown(name)}{near} (its columns: {some(names, 8)})"
-                )
         table = pd.read_csv(
             path,
             sep=separator,
@@ -231,7 +236,7 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
             row = int(np.flatnonzero(labels == "")[0]) + 1
             raise DataError(f"{path}, row {row}, column {shown(label)}: the label is missing")
     table = table.drop(columns=left_out)
-    if like is not None and like.columns and tuple(table.columns) != like.columns:
+    if like is not None and like.columns:
         missing = [name for name in like.columns if name not in names]
         others = [name for name in table.columns if name not in like.columns]
         if missing or others:
@@ -247,10 +252,11 @@ def _read_table(path: Path, declaration: Declaration, like: OwnRows | None) -> O
             numbers = pd.to_numeric(table[name], errors="coerce")
             wrong = numbers.isna() & table[name].notna()
             row = int(wrong.to_numpy(dtype=bool).argmax())
+            column = shown(str(name))
             raise DataError(
-                f"{path}, row {row + 1}, column {shown(str(name))}: {table[name][row]!r} found, "
-                f"expected a number; if these are labels declare label: {shown(str(name))}, else "
-                f"leave the column out: ignore: [{shown(str(name))}]"
+                f"{path}, row {row + 1}, column {column}: {table[name][row]!r} found, expected a "
+                f"number; if these are labels declare label: {column}, else leave the column out: "
+                f"ignore: [{column}]"
             )
     if table.shape[1] == 0:
         raise DataError(f"{path}: has no columns of values")
@@ -276,14 +282,6 @@ def names_in(path: Path) -> list[str]:
             return list(arrays)
     except (*_DAMAGE, AttributeError):  # the latter of a single array
         return []
-
-
-def _is_numeric(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _read_npz(path: Path, declaration: Declaration, streamed: bool) -> dict[str, OwnRows]:
@@ -342,8 +340,7 @@ def _npz_rows(
 
 def _header_of_rows(path: Path, archive: ZipFile, key: str) -> NpzArray | None:
     """The header of an array that can be read row by row; None of another."""
-    if (name := f"{key}.npy") not in archive.namelist():
-        return None
+    name = f"{key}.npy"
     with open_member(archive, archive.getinfo(name), sys.maxsize, path) as stream:
         header = read_header(stream, key, path)
     return header if header.order == "C" else None
@@ -361,6 +358,8 @@ def _labels_of(labels: NDArray[Any], n: int, where: str) -> NDArray[np.str_]:
 
 
 def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -> OwnRows:
+    from PIL import Image
+
     if declaration.label is not None:
         raise DataError(
             f"{folder}: the classes of a folder of images are its subfolders; leave label out"
@@ -370,22 +369,23 @@ def _read_folder(folder: Path, declaration: Declaration, like: OwnRows | None) -
     model: object = "declared" if given else first
     if not given and like is not None and like.image:
         given, model = list(like.image), like.where
-    coloured = len(given) == 3 if given else _is_coloured(first)
-    size = tuple(given[:2]) if given else None
+    with opened_image(first) as opened:
+        grey = opened.mode in _GREY_MODES or opened.mode.startswith("I;16")
+        size = (opened.height, opened.width)
+    coloured = len(given) == 3 if given else not grey
+    size = (given[0], given[1]) if given else size
     rows = []
     for path, _ in files:
         pixels = _pixels(path, coloured)
-        size = size or pixels.shape[:2]
         if pixels.shape[:2] != size:
             if not declaration.resize:
                 raise DataError(
                     f"{path}: has {pixels.shape[1]} x {pixels.shape[0]} pixels, expected "
-                    f"{size[1]} x {size[0]} as {model}; "
-                    "declare resize: true, or take it out"
+                    f"{size[1]} x {size[0]} as {model}; declare resize: true, or take it out"
                 )
-            pixels = _resized(pixels, size)
+            resized = Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR)
+            pixels = np.array(resized)
         rows.append(pixels.reshape(-1))
-    assert size is not None
     labels = np.array([label for _, label in files]) if files[0][1] else None
     image = (*size, 3) if coloured else size
     return OwnRows(str(folder), np.stack(rows), labels, image=image, ends=GREYS)
@@ -400,60 +400,34 @@ def images_by_class(folder: Path) -> list[tuple[Path, str]]:
     if not files:
         raise DataError(
             f"{folder}: has no images; expected a subfolder for each class, with files that end "
-            f"with {', '.join(IMAGES)}"
+            f"with {', '.join(SUFFIXES)}"
         )
     return files
 
 
 def _images_in(folder: Path) -> list[Path]:
-    named = (path for path in folder.iterdir() if path.suffix.casefold() in IMAGES)
+    named = (path for path in folder.iterdir() if path.suffix.casefold() in SUFFIXES)
     return sorted(path for path in named if path.name[0] != "." and path.is_file())
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Height and width. Raises DataError: it is no image."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except Exception as error:  # Pillow's decoders raise whatever they meet
-        raise _unreadable(path, error) from error
-
-
-def _is_coloured(path: Path) -> bool:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return image.mode not in _GREY_MODES and not image.mode.startswith("I;16")
-    except Exception as error:  # Pillow's decoders raise whatever they meet
-        raise _unreadable(path, error) from error
 
 
 def _pixels(path: Path, coloured: bool) -> NDArray[np.uint8]:
     """(height, width), or (height, width, 3) of colours."""
+    with opened_image(path) as image:
+        if not coloured:
+            return grey_pixels(path)
+        refuse_transparent(image)
+        return np.array(image.convert("RGB"))
+
+
+@contextmanager
+def opened_image(path: Path) -> Iterator[PillowImage]:
+    """An image file; any damage met while it is open is a DataError."""
     from PIL import Image
 
     try:
-        if not coloured:
-            return grey_pixels(path)
         with Image.open(path) as image:
-            if image.has_transparency_data:
-                alpha = image.convert("RGBA").getchannel("A").getextrema()
-                if alpha != (255, 255):
-                    raise ValueError("some of it is transparent")
-            return np.array(image.convert("RGB"))
+            yield image
     except Exception as error:  # Pillow's decoders raise whatever they meet
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: cannot be read as an image ({error}); mend it or take it out")
-
-
-def _resized(pixels: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    height, width = size
-    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+        raise DataError(
+            f"{path}: cannot be read as an image ({error}); mend it or take it out"
+        ) from error

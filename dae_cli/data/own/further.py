@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dae_cli.data.cache import Note
 from dae_cli.data.datasets import OwnDataset, known_spec
-from dae_cli.data.own.content import ends_of_columns, first_beyond, mapped, split_rows
+from dae_cli.data.own.content import Scaling, minmax_of, read_own, split_rows
 from dae_cli.data.own.declaration import Declaration
 from dae_cli.data.own.files import GREYS, SEPARATORS, OwnRows, names_in, read_rows
-from dae_cli.data.own.prepare import read_own
 from dae_cli.errors import DataError
 
-Note = Callable[[str], None]
 LABEL = "y"
 """The key of labels in an .npz where nothing else is declared."""
+_ALIKE = ", as the run was trained on; scale the file alike"
 
 
 def read_further(path: Path, dataset: str, inputs: int, note: Note) -> dict[str, OwnRows]:
@@ -88,44 +85,6 @@ def _transposed(rows: OwnRows, image: tuple[int, int]) -> OwnRows:
     return replace(rows, values=values.reshape(len(rows), -1))
 
 
-@dataclass(frozen=True, eq=False)
-class Scaling:
-    """How values of files become inputs of a model.
-
-    Attributes:
-        low, high: what becomes 0 and 1, a number or one for each input; None: values stay.
-        levels: of what is stored as bytes.
-        is_cut: whether what lies beyond is cut, else refused.
-        remedy: what else can be done then.
-    """
-
-    low: Any = None
-    high: Any = None
-    levels: int | None = None
-    is_cut: bool = False
-    remedy: str = ""
-
-    def applied(self, rows: OwnRows) -> NDArray[np.float32]:
-        """Rows as the model takes them. Raises DataError: a value lies beyond `low` or `high`."""
-        values = rows.values
-        if self.low is None:
-            return values.astype(np.float32)
-        if self.is_cut:
-            return mapped(values, self.low, self.high)
-        if place := first_beyond(rows, self.low, self.high):
-            raise DataError(
-                f"{rows.place(*place)}: {values[place]:g} found, expected a value from "
-                f"{self.low:g} to {self.high:g}, as the run was trained on; scale the file alike"
-                f"{self.remedy}"
-            )
-        if self.levels:  # as the bytes of a data set become greys
-            return (values.astype(np.float64) * (1.0 / self.levels)).astype(np.float32)
-        if (self.low, self.high) == (0, 1):  # the same numbers, in less time
-            clipped: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32, copy=False)
-            return clipped
-        return mapped(values, self.low, self.high)
-
-
 def scaling_of(dataset: str, rows: OwnRows, note: Note) -> Scaling:
     """The scaling that a run's data had, for further rows.
 
@@ -136,7 +95,7 @@ def scaling_of(dataset: str, rows: OwnRows, note: Note) -> Scaling:
         if known_spec(dataset) is None:
             return Scaling()  # patches of photographs, whitened
         low, high = rows.ends or (0.0, 1.0)
-        remedy = ", or declare it (docs/your-data.md) and give the declaration"
+        remedy = f"{_ALIKE}, or declare it (docs/your-data.md) and give the declaration"
         return Scaling(low, high, int(high) if high > 1 else None, remedy=remedy)
     facts, declaration = dataset.facts, dataset.facts.declaration
     if declaration.scale == "none":
@@ -148,7 +107,7 @@ def scaling_of(dataset: str, rows: OwnRows, note: Note) -> Scaling:
                 "now; put back the files that the run was trained on"
             )
         parts, _ = split_rows(declaration, dataset.path.parent)
-        return Scaling(*ends_of_columns(parts["train"]), is_cut=True)
+        return minmax_of(parts["train"])
     is_folder = Path(declaration.file).suffix.casefold() not in (".npz", *SEPARATORS)
     low, high = declaration.ends or rows.ends or (GREYS if is_folder else (0.0, 1.0))
-    return Scaling(low, high, facts.levels if facts.levels == high else None)
+    return Scaling(low, high, facts.levels if facts.levels == high else None, remedy=_ALIKE)

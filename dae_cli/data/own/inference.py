@@ -17,9 +17,9 @@ from dae_cli.data.own.files import (
     SPLITS,
     OwnRows,
     column_names,
-    image_size,
     images_by_class,
     names_in,
+    opened_image,
     read_rows,
 )
 from dae_cli.errors import DataError, some
@@ -88,7 +88,10 @@ def _of_folder(path: Path, label: str | None, image: Sequence[int]) -> dict[str,
         keys["split"] = {split: str(part) for split, part in parts.items()}
     if image:
         return keys | {"image": list(image), "resize": True}
-    sizes = {image_size(file): file for file, _ in images_by_class(Path(keys.get("file", path)))}
+    sizes: dict[tuple[int, int], Path] = {}
+    for file, _ in images_by_class(Path(keys.get("file", path))):
+        with opened_image(file) as opened:
+            sizes[opened.height, opened.width] = file
     if len(sizes) > 1:
         found = " and ".join(f"{h}x{w} ({file.name})" for (h, w), file in [*sizes.items()][:2])
         raise DataError(
@@ -114,14 +117,17 @@ def _of_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> dict
     ]
     if label is None and not unlabelled:
         label = _label_in(path, names, names[-1] if text == names[-1:] else None)
-    unused = [
+    ignore = [
         name
         for name in names
         if name != label
-        and ((name.casefold() in _NUMBERS and sample[name].is_unique) or _counts_rows(sample[name]))
+        and (
+            name in text
+            or (name.casefold() in _NUMBERS and sample[name].is_unique)
+            or (unlabelled and name.casefold() in LABELS)
+            or _counts_rows(sample[name])
+        )
     ]
-    unused += [name for name in names if unlabelled and name.casefold() in LABELS]
-    ignore = [name for name in names if name in (*unused, *text) and name != label]
     if ignore:
         why["ignore"] = "they hold text or labels, or count the rows"
     return {"label": label, "ignore": ignore}
@@ -188,15 +194,12 @@ def _add_image_and_scale(
         top = 255.0 if whole and 127 < most <= 255 else most
         if min(least, 0.0) == top:
             raise DataError(f"{rows[0].where}: every value is {least:g}; there is nothing to learn")
-        keys["scale"] = {"from": [_short(min(least, 0.0)), _short(top)]}
+        ends = (min(least, 0.0), top)
+        keys["scale"] = {"from": [int(end) if end == int(end) else end for end in ends]}
         why["scale"] = "these become 0 and 1"
     else:
         keys["scale"] = "minmax"
         why["scale"] = "each input by its least and largest value of the training rows"
-
-
-def _short(value: float) -> float | int:
-    return int(value) if value == int(value) else value
 
 
 def _from(folder: Path, file: str) -> str:

@@ -38,7 +38,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content, Digits
+from dae_cli.data.dataset import Content
 from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.recipes.integers import Integers, RandomIntegers
 from dae_cli.data.recipes.patches import draw_backgrounds
@@ -65,16 +65,23 @@ Images = NDArray[np.uint8]  # (n, height, width)
 Greys = NDArray[np.float64]  # (n, height, width)
 
 
-def generate_basic(spec: DatasetSpec, digits: Digits) -> Content:
+def generate_basic(spec: DatasetSpec, mnist: Content) -> Content:
     """All rows of basic: pixels k of k/256, uint8."""
+    images, labels = _digits(mnist)
     n = spec.n_train_file + spec.n_test
-    return Content.from_rows(spec, digits.images[:n], digits.labels[:n])
+    return Content.from_rows(spec, images[:n], labels[:n])
 
 
-def generate_rot(spec: DatasetSpec, digits: Digits) -> Content:
+def _digits(mnist: Content) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """All digits, (n, pixels), and labels: those of the training file, then of the test file."""
+    images = np.concatenate([mnist.pixels, mnist.test_pixels])
+    return images, np.concatenate([mnist.labels, mnist.test_labels])
+
+
+def generate_rot(spec: DatasetSpec, mnist: Content) -> Content:
     """All rows of rot: grey values in [0, 1), float32."""
     integers = RandomIntegers(20070625)
-    images, labels = _draw_digits(integers, digits, spec)
+    images, labels = _draw_digits(integers, mnist, spec)
     across, down = integers.directions(len(labels))
 
     def turned(rows: slice) -> Greys:
@@ -84,10 +91,10 @@ def generate_rot(spec: DatasetSpec, digits: Digits) -> Content:
     return _composed(spec, labels, turned)
 
 
-def generate_bg_rand(spec: DatasetSpec, digits: Digits) -> Content:
+def generate_bg_rand(spec: DatasetSpec, mnist: Content) -> Content:
     """All rows of bg-rand: grey values in [0, 1), float32."""
     integers = RandomIntegers(20070626)
-    images, labels = _draw_digits(integers, digits, spec)
+    images, labels = _draw_digits(integers, mnist, spec)
 
     def on_noise(rows: slice) -> Greys:
         digit = images[rows].astype(np.int64) << NOISE_BITS - 8
@@ -97,10 +104,10 @@ def generate_bg_rand(spec: DatasetSpec, digits: Digits) -> Content:
     return _composed(spec, labels, on_noise)
 
 
-def generate_bg_img(spec: DatasetSpec, digits: Digits) -> Content:
+def generate_bg_img(spec: DatasetSpec, mnist: Content) -> Content:
     """All rows of bg-img: grey values in [0, 1], float32."""
     integers = RandomIntegers(20070627)
-    images, labels = _draw_digits(integers, digits, spec)
+    images, labels = _draw_digits(integers, mnist, spec)
     backgrounds = draw_backgrounds(integers, spec.image, len(labels))
 
     def on_patches(rows: slice) -> Greys:
@@ -109,10 +116,10 @@ def generate_bg_img(spec: DatasetSpec, digits: Digits) -> Content:
     return _composed(spec, labels, on_patches)
 
 
-def generate_rot_bg_img(spec: DatasetSpec, digits: Digits) -> Content:
+def generate_rot_bg_img(spec: DatasetSpec, mnist: Content) -> Content:
     """All rows of rot-bg-img: grey values in [0, 1], float32."""
     integers = RandomIntegers(20070628)
-    images, labels = _draw_digits(integers, digits, spec)
+    images, labels = _draw_digits(integers, mnist, spec)
     across, down = integers.directions(len(labels))
     backgrounds = draw_backgrounds(integers, spec.image, len(labels))
 
@@ -124,11 +131,12 @@ def generate_rot_bg_img(spec: DatasetSpec, digits: Digits) -> Content:
 
 
 def _draw_digits(
-    integers: RandomIntegers, digits: Digits, spec: DatasetSpec
+    integers: RandomIntegers, mnist: Content, spec: DatasetSpec
 ) -> tuple[Images, NDArray[np.uint8]]:
     """As many digits as the set has rows, each at most once, in a random order, upright."""
-    order = permutation(integers, len(digits.labels))[: spec.n_train_file + spec.n_test]
-    return digits.images[order].reshape(-1, *spec.image), digits.labels[order]
+    images, labels = _digits(mnist)
+    order = permutation(integers, len(labels))[: spec.n_train_file + spec.n_test]
+    return images[order].reshape(-1, *spec.image), labels[order]
 
 
 def permutation(integers: RandomIntegers, n: int) -> Integers:
@@ -218,12 +226,7 @@ def _weighted_mean(
         for j, column_weight in enumerate(columns):
             line += column_weight * pixels.take(first + j)
         total += row_weight * line
-    return total / (_sum(rows) * _sum(columns))
-
-
-def _sum(weights: list[Floats]) -> Floats:
-    a, b, c, d = weights
-    return a + b + c + d
+    return total / (sum(rows[1:], rows[0]) * sum(columns[1:], columns[0]))
 
 
 def exponential(x: Floats) -> Floats:

@@ -61,7 +61,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content
+from dae_cli.data.dataset import Content
 from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.photographs import cut_windows, shipped_photographs
 from dae_cli.data.recipes.integers import RandomIntegers

@@ -38,7 +38,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from dae_cli.data.content import Content
+from dae_cli.data.dataset import Content
 from dae_cli.data.datasets import DatasetSpec
 from dae_cli.data.recipes.integers import Integers, RandomIntegers
 
@@ -191,6 +191,21 @@ def _white_pixel(
     rank = rank - up_to_row[each, row] + in_rows[each, row]
     column = (regions[each, row].cumsum(axis=1) <= rank[:, None]).sum(axis=1)
     return row.astype(np.int16), column.astype(np.int16)
+
+
+def outlines(white: Regions) -> tuple[Bits, Bits]:
+    """The law of rect: images (n, height, width) are outlines of one rectangle, 1 if it is tall."""
+    rows, columns = np.asarray(white.any(axis=2)), np.asarray(white.any(axis=1))
+    height, width = rows.sum(axis=1), columns.sum(axis=1)
+    image = (white.shape[1], white.shape[2])
+    found = Rectangles(image, height, width, rows.argmax(axis=1), columns.argmax(axis=1))
+    outline = found.inside() & ~found.inside(margin=1)
+    return (white == outline).all(axis=(1, 2)) & (height > 0), height > width
+
+
+def convex_regions(white: Regions) -> tuple[Bits, Bits]:
+    """The law of convex: images are not all black, 1 if the white's hull is white."""
+    return np.asarray(white.any(axis=(1, 2))), is_convex(white)
 
 
 def is_convex(regions: Regions) -> Bits:

@@ -18,7 +18,7 @@ from dae_cli.config.schema import Experiment, FilterExperiment, SvmExperiment, a
 from dae_cli.csvfile import write_rows
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Dataset, Prepared
-from dae_cli.data.natural import FilterImages, PatchSettings, load_images
+from dae_cli.data.photographs import FilterImages, PatchSettings, load_images
 from dae_cli.engines.engine import Engine, chosen_device, engine_for
 from dae_cli.engines.names import LIBSVM
 from dae_cli.errors import DaeError, RunFolderError

@@ -112,10 +112,10 @@ def gap(row: TableRow, nothing: str = NOTHING) -> str:
     return f"{row.test_error_percent - row.paper_error_percent:+.2f}"
 
 
-def verdict(row: TableRow, short: bool = False) -> str:
-    """The verdict, with the mark of the data that it was compared on: in words, or a star."""
+def verdict(row: TableRow) -> str:
+    """The verdict, with the mark of the data that it was compared on."""
     if row.test_error_percent is None:
         return "failed"
     if row.paper_error_percent is None or not (mark := data_mark(row)):
         return row.verdict
-    return f"{row.verdict} {'*' if short else f'({mark})'}"
+    return f"{row.verdict} ({mark})"

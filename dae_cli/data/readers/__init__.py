@@ -1,1 +1,0 @@
-"""Readers: one file per format, each gives the canonical content of a set."""
