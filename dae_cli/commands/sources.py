@@ -53,8 +53,6 @@ def results_of(
             study = _named_and_recorded_study(target, folder, overrides)
         else:
             study = resolve_study(source, overrides)
-            if out or overrides:
-                _require_fit_of_rows(study, folder, overrides)
     runs_csv_of(study.name, folder, overrides)
     return study, folder
 
@@ -95,16 +93,6 @@ def _recorded_study(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
 def _require_fit_of_study(recorded: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
     cells = {cell.cell: cell.experiment for cell in recorded.all_cells}
     require_fit(cells, overrides, folder, f"leave --set out: {SETTINGS} has the settings")
-
-
-def _require_fit_of_rows(study: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
-    """As far as rows and runs show the settings of a folder that records none."""
-    from dae_cli.study.earlier_rows import recorded_settings
-
-    if (folder / RUNS_CSV).is_file():
-        known = recorded_settings(study, folder, read_results(folder / RUNS_CSV, RunRow))
-        remedy = "give the --set that the folder was made with, or its own folder with --out"
-        require_fit(known, overrides, folder, remedy)
 
 
 def is_results(path: Path) -> bool:
