@@ -135,6 +135,8 @@ def test_the_same_difference_at_every_seed_is_decided_by_mcnemars_test(
         study(tmp_path, sda=tuple(wrong - less for wrong in SAA), first=0)
         (one,) = dae("compare", "made/saa", "made/sda", "--format", "json").succeeded().json
         assert (one["half_width_95"], one["outcome"]) == (0.0, outcome)
+        said = dae("compare", "made/saa", "made/sda").lines[0]
+        assert "at each of 3 seeds; McNemar's test" in said and "Student" not in said
     study(tmp_path, sda=SAA, first=0)
     assert "its error is the same" in dae("compare", "made/saa", "made/sda").out
 

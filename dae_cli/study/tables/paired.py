@@ -152,10 +152,11 @@ class Comparison:
         """By how much the error differs, and by which test that is decided."""
         lies = "lower" if self.difference < 0 else "higher"
         by = f"its error is {abs(self.difference):.2f}"
-        by += "" if self.half_width_95 is None else f" ± {self.half_width_95:.2f}"
+        by += f" ± {self.half_width_95:.2f}" if self.half_width_95 else ""
         by = f"{by} points {lies}" if self.difference else "its error is the same"
-        if self.half_width_95 is None:
-            by += f"; {_test_in_words(self.seeds[0])}"
+        if not self.half_width_95:
+            at = "" if len(self.seeds) == 1 else f" at each of {_seeds(self.seeds)}"
+            by += f"{at}; {_test_in_words(self.seeds)}"
         elif self.difference:
             by += f" (95 %, Student's t over {_seeds(self.seeds)})"
         return by
@@ -165,10 +166,13 @@ def _seeds(seeds: Sequence[SeedComparison]) -> str:
     return "one seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
 
 
-def _test_in_words(one: SeedComparison) -> str:
-    if one.p_holm is None:
+def _test_in_words(seeds: Sequence[SeedComparison]) -> str:
+    known = [one.p_holm for one in seeds if one.p_holm is not None]
+    if len(known) < len(seeds):
         return "which test rows are wrong is not known, so McNemar's test cannot be made"
-    return f"McNemar's test of this seed's networks gives p = {one.p_holm:.2g}"
+    if len(known) == 1:
+        return f"McNemar's test of this seed's networks gives p = {known[0]:.2g}"
+    return f"McNemar's test of each seed's networks gives p = {max(known):.2g} or less"
 
 
 def compare(
