@@ -72,8 +72,8 @@ COMPARISON_COLUMNS = [
     "hidden units",
     "here",
     "decided by",
-    "the first is",
     "the paper",
+    "the first is",
 ]
 """Of `comparison_rows`; *here* and *the paper*: where the first model lies; *the first is*: what
 `dae compare` says of it."""
@@ -114,8 +114,8 @@ def comparison_rows(claims: Iterable[PaperClaim]) -> list[tuple[str, ...]]:
             ", ".join(dict.fromkeys(cell.units or NOTHING for cell in (c.a, c.b))),
             c.ours,
             c.test,
-            c.difference,
             c.theirs,
+            c.difference,
         )
         for c in comparisons
     ]
