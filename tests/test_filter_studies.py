@@ -486,7 +486,9 @@ def test_rows_of_other_settings_or_photographs_are_lost_only_by_replace(
     Path("elsewhere").rename("experiments")
     Path("photos/b.png").unlink()
     told = ("2 photographs of photos", "1 photographs of photos", "(--photos DIR), choose another")
-    dae(*AGAIN, "--only", "plain").failed(2, "noisy seed 1", "data of photographs", *told)
+    dae(*AGAIN, "--only", "plain").failed(
+        2, "noisy seed 1", "photographs: own data with SHA-256", *told
+    )
     dae("replicate", "small").failed(2, told[0], "scikit-image and scikit-learn ship", told[2])
     rows = (here / "runs.csv").read_text()
     (here / "runs.csv").write_text(rows.replace(",own,", ",original,"))
