@@ -491,7 +491,7 @@ def test_rows_of_other_settings_or_photographs_are_lost_only_by_replace(
     dae("replicate", "small").failed(2, "scikit-image and scikit-learn ship", *remedy)
     rows = (here / "runs.csv").read_text()
     (here / "runs.csv").write_text(rows.replace(",own,", ",original,"))
-    dae(*AGAIN, "--only", "plain").failed(2, "(without --photos), choose another")
+    dae(*AGAIN, "--only", "plain").failed(2, *remedy)
     (here / "runs.csv").write_text(rows)
     dae(*AGAIN, "--only", "plain", "--replace").succeeded()
     assert {row["cell"] for row in read_csv(here / "filters.csv")} == {"plain"}
