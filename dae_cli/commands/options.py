@@ -153,7 +153,11 @@ Format = Annotated[
 ]
 Plots = Annotated[
     list[PictureFormat] | None,
-    typer.Option("--plots", help="Write plots and sheets of filters so, beside PNG; repeatable."),
+    typer.Option(
+        "--plots",
+        metavar="png|svg|pdf",
+        help="Write plots and sheets of filters in this format too; PNGs always are; repeatable.",
+    ),
 ]
 Quiet = Annotated[
     bool,
