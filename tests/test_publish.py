@@ -52,7 +52,7 @@ def latex_rows(text: str) -> list[list[list[str]]]:
         assert len(row) == len(columns) and row[-1].endswith(r" \\")
         row[-1] = row[-1].removesuffix(r" \\")
         for cell in row:
-            plain = re.sub(r"\\(?:textbf|textless|textgreater|quad|dag|ddag|pm|nu)\b", "", cell)
+            plain = re.sub(r"\\(?:textbf|quad|pm|nu)\b|\$\^\\d?dagger\$", "", cell)
             assert not re.search(r"(?<!\\)[#%_&~^]|\\[^%_&#{}$]|[^ -~]", plain), cell
             assert cell.count("{") == cell.count("}") and cell.count("$") % 2 == 0
     return rows

@@ -105,8 +105,8 @@ def run_plan(
         watcher.note(f"{plan.out / RUNS_CSV}: {others}")
     if written.undrawn and formats:
         watcher.note(
-            f"not drawn as {', '.join(formats)}: {', '.join(written.undrawn)}; the runs or data "
-            f"are not here: dae replicate {plan.study.name} makes them"
+            f"not drawn as {', '.join(formats)}: {', '.join(written.undrawn)}; their runs or data "
+            f"are not here: use --plots with dae replicate {plan.study.name}"
         )
     sweep_runs(plan.out / RUNS)
     return Outcome(

@@ -160,6 +160,7 @@ def code(text: str) -> str:
 _LATEX = str.maketrans(
     {
         **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+        **{letter: f"{{{letter}}}" for letter in "[*"},  # which a line's end would take for its own
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
@@ -169,8 +170,9 @@ _LATEX = str.maketrans(
         "±": r"$\pm$",
         "ν": r"$\nu$",
         "–": "--",
-        "†": r"\dag{}",
-        "‡": r"\ddag{}",
+        "†": r"$^\dagger$",
+        "‡": r"$^\ddagger$",
+        "\N{REPLACEMENT CHARACTER}": "?",
     }
 )
 
