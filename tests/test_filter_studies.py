@@ -458,6 +458,25 @@ def test_figures_that_the_study_no_longer_has_are_removed(here: Path, dae: Dae) 
     assert sorted(path.name for path in (here / "figures").iterdir()) == list(names)
 
 
+def test_figures_are_also_drawn_in_other_formats_where_their_runs_are_here(
+    here: Path, dae: Dae
+) -> None:
+    def names(ending: str) -> set[str]:
+        return {path.stem for path in (here / "figures").glob(f"*.{ending}")}
+
+    dae(*AGAIN, "--plots", "svg").succeeded()
+    assert names("svg") == names("png") == set(FIGURES)
+    assert "small: The near</dc:title>" in (here / "figures" / "near.svg").read_text()
+    shutil.rmtree(run_of(here, "plain", 0))
+    ended = dae("report", "small", "--plots", "pdf").succeeded()
+    assert "not drawn as pdf: both, grow, seen, parts, near;" in ended.err
+    assert names("pdf") == {"local"} and names("svg") == set(FIGURES)
+    write_small(Path(), local=FIGURES["local"])
+    dae("report", "small").succeeded()
+    assert names("svg") == names("pdf") == {"local"}
+    dae("report", "small", "--format", "latex").failed(2, "study on filters", "figures.csv")
+
+
 def test_a_report_keeps_the_command_that_made_the_runs(here: Path, dae: Dae) -> None:
     report = here / "REPORT.md"
     command = "`` dae replicate small --out 'a`b' ``"

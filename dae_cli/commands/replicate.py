@@ -61,6 +61,7 @@ def replicate(
         bool, typer.Option("--replace", help="Remove rows that have other settings or data.")
     ] = False,
     fail_if: FailIf = None,
+    plots: options.Plots = None,
     quiet: options.Quiet = False,
     form: options.Format = "table",
 ) -> None:
@@ -110,6 +111,7 @@ def replicate(
                     watcher=display,
                     command=options.command_line(),
                     cluster=cluster,
+                    formats=plots or (),
                 )
     if dry_run:
         typer.echo(as_json(_json(plan)) if form == "json" else _planned_runs(plan, force))

@@ -3,7 +3,7 @@ figures themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -21,7 +21,7 @@ from dae_cli.data.dataset import Prepared, Split
 from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.errors import RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet, zoom_sheet
-from dae_cli.figures.saving import remove_pictures
+from dae_cli.figures.saving import picture_files, remove_pictures
 from dae_cli.figures.sheets import Sheet
 from dae_cli.filters.measures import UnitMeasures
 from dae_cli.filters.summary import Estimate, summarise
@@ -299,12 +299,15 @@ def save_figures(
     source: Path,
     rows: Sequence[RunRow],
     data: Mapping[str, Prepared],
-) -> None:
+    formats: Collection[str] = (),
+) -> list[str]:
     """Save what the runs in the folder `source` allow, of the first seed of each cell.
 
     Those of runs whose folders are elsewhere are left as they were, and figures that the study no
-    longer has go. `data`: by data set, what is here.
+    longer has go. `data`: by data set, what is here; `formats`: as
+    `figures.saving.picture_files` has them. Returns the figures that could not be drawn.
     """
+    undrawn = []
     for figure in study.figures:
         panels = _panels(study, source, figure, rows, data)
         if len(panels) == len(figure.cells):
@@ -315,9 +318,14 @@ def save_figures(
                 "Commit": ", ".join(dict.fromkeys(row.commit for row in first)),
                 **({"Description": caption} if caption else {}),
             }
-            _sheet(figure, panels, caption).save(out / picture_of(figure), about)
+            sheet = _sheet(figure, panels, caption)
+            for path in picture_files(out / picture_of(figure), formats):
+                sheet.save(path, about)
+        else:
+            undrawn.append(figure.name)
     names = {figure.name for figure in study.figures}
     remove_pictures(out / FIGURES, f"{study.name}: ", names)
+    return undrawn
 
 
 def picture_of(figure: Figure) -> str:

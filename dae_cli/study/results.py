@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from dae_cli.study.filter_study import (
     source_of,
     unit_rows,
 )
-from dae_cli.study.report.context import TRIED_MD, table_report
+from dae_cli.study.report.context import TRIED_MD, TableReport, table_report
 from dae_cli.study.report.pictures import add_runs, save_pictures
 from dae_cli.study.report.render import PAGE, REPORT, report_markdown, report_page
 from dae_cli.study.report.saved_runs import read_saved_runs, write_curves
@@ -47,6 +47,10 @@ class Results:
     """Rows of table.csv; a study on filters has none."""
     claims: Sequence[str] = ()
     """Of a study on filters, what its measures say of each claim, a line each."""
+    undrawn: Sequence[str] = ()
+    """Its figures that could not be drawn for want of runs or data."""
+    contents: TableReport | None = None
+    """What the reports of a study of a table show."""
 
 
 def write_results(
@@ -59,6 +63,7 @@ def write_results(
     source: Path | None = None,
     draw: bool = True,
     data: Mapping[str, Prepared] = {},
+    formats: Collection[str] = (),
 ) -> Results:
     """Write every file of a results folder but the runs' own; the caller holds its lock.
 
@@ -71,6 +76,7 @@ def write_results(
         source: the results folder that is read; `out` unless given.
         draw: whether pictures are drawn; the reports name them either way.
         data: by data set, what is here; figures of others stay as they are.
+        formats: of pictures beside PNG, as `figures.saving.picture_files` has them.
 
     Raises:
         RunFolderError: what a file of the source or a run's folder holds is damaged.
@@ -84,8 +90,7 @@ def write_results(
         measured = measured_runs(source, rows)
         write_rows(out / FILTERS_CSV, unit_rows(measured), UnitRow)
         write_rows(out / FIGURES_CSV, figure_rows(study, measured), FigureRow)
-        if draw:
-            save_figures(study, out, source, rows, data)
+        undrawn = save_figures(study, out, source, rows, data, formats) if draw else []
         figures = [
             ShownFigure(
                 figure,
@@ -99,7 +104,7 @@ def write_results(
         filter_report = FilterReport(study, command, machine, rows, figures, measured)
         write_text(out / REPORT, report_markdown(filter_report))
         claims = [f"{s.figure.name}: {s.check.sentence}" for s in figures if s.check]
-        return Results(out / REPORT, claims=claims)
+        return Results(out / REPORT, claims=claims, undrawn=undrawn)
     saved = read_saved_runs(source)
     report = table_report(study, source, rows, table, tests, saved, command, machine)
     write_curves(out, report.curves)
@@ -108,10 +113,10 @@ def write_results(
     else:
         remove_file(out / TRIED_MD)
     if draw:
-        save_pictures(report, out)
+        save_pictures(report, out, formats)
     write_text(out / REPORT, report_markdown(report))
     write_text(out / PAGE, report_page(report))
-    return Results(out / REPORT, table)
+    return Results(out / REPORT, table, contents=report)
 
 
 def write_tables(

@@ -60,6 +60,21 @@ def table_markdown(table: Sequence[TableRow]) -> str:
     return str(macros.ours_and_papers(table, ())).strip()
 
 
+def report_table(report: TableReport) -> str:
+    """Return the table of a report in Markdown, with the paper's numbers where there are any."""
+    macros: Any = _environment().get_template("macros.md.j2").module
+    table = macros.ours if report.study.is_own_data_study else macros.ours_and_papers
+    return str(table(report.table, report.study.changed)).strip() + "\n"
+
+
+def report_latex(report: TableReport) -> str:
+    """Return the table of a report in LaTeX: of a study of several models in the paper's form."""
+    names = cells.names(report.table, report.study.changed)
+    by_cell = dict(zip((row.cell for row in report.table), names, strict=True))
+    template = _environment().get_template("table.tex.j2")
+    return template.render(report=report, names=by_cell).strip() + "\n"
+
+
 def recorded_command(out: Path) -> str:
     """Return the command that the REPORT.md of a folder names; empty where it names none."""
     line = re.search(
@@ -112,7 +127,7 @@ def _environment() -> Environment:
         *(cells.heading, cells.names, cells.named, cells.contents, cells.origin, cells.data_mark),
         *(cells.selected, cells.selected_heading, our_error, paper_error, sources),
         *(provenance.commits_of, provenance.made_at, provenance.mixture, provenance.computed_with),
-        *(claims.comparison_rows, tried_markdown, code, either, page_sheet),
+        *(claims.comparison_rows, tried_markdown, code, either, page_sheet, latex, one_line),
     )
     environment.filters.update(
         {function.__name__: function for function in functions},
@@ -140,6 +155,36 @@ def code(text: str) -> str:
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence, space = "`" * (longest + 1), " " if longest else ""
     return f"{fence}{space}{text}{space}{fence}"
+
+
+_LATEX = str.maketrans(
+    {
+        **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+        **{letter: f"{{{letter}}}" for letter in "[*"},  # which a line's end would take for its own
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "±": r"$\pm$",
+        "ν": r"$\nu$",
+        "–": "--",
+        "†": r"$^\dagger$",
+        "‡": r"$^\ddagger$",
+        "\N{REPLACEMENT CHARACTER}": "?",
+    }
+)
+
+
+def latex(text: str) -> str:
+    """Return a text as LaTeX prints it, whatever it holds."""
+    return one_line(text).translate(_LATEX)
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, such as that of a comment."""
+    return " ".join(plain(text).split())
 
 
 def either(values: Iterable[object]) -> str:
