@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,13 +38,19 @@ def save_pictures(report: TableReport, out: Path) -> None:
         plot_learning(report.learning_charts, out / CURVES_PNG)
     names = {row.cell for row in report.rows}
     for dataset in report.datasets:
-        _save_sheets(dataset.filters, out)
+        _save_whole(dataset.filters, out)
+        save_sheets(dataset.filters, out)
         names |= {Path(name).stem for _, name in dataset.filters.whole}
-    remove_pictures(out / SHEETS, f"{report.study.name}{_TITLE}", names)
+    remove_sheets(report.study, out, names)
 
 
-def _save_sheets(filters: FilterSheets, out: Path) -> None:
-    """Save the sheet of all runs of a data set, if there is one, then those of its runs."""
+def remove_sheets(study: ResolvedStudy, out: Path, kept: Collection[str]) -> None:
+    """Remove the sheets of former cells; `kept`: names of cells, and of data sets."""
+    remove_pictures(out / SHEETS, f"{study.name}{_TITLE}", kept)
+
+
+def _save_whole(filters: FilterSheets, out: Path) -> None:
+    """Save the sheet of all runs of a data set, if there is one."""
     shown = filters.shown
     for _, name in filters.whole:
         if not _is_drawn(filters, shown, out / name):
@@ -57,7 +63,11 @@ def _save_sheets(filters: FilterSheets, out: Path) -> None:
                 magnification=1,
             )
             sheet.save(out / name, _metadata(filters, filters.rows))
-    for one, (title, name) in zip(shown, filters.single, strict=True):
+
+
+def save_sheets(filters: FilterSheets, out: Path) -> None:
+    """Save the sheet of each run, from which its filters can be read again."""
+    for one, (title, name) in zip(filters.shown, filters.single, strict=True):
         if not _is_drawn(filters, [one], out / name):
             _save_sheet(filters, one, out / name, title)
 
