@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,8 @@ from dae_cli.study.report.saved_runs import read_sheet, write_sheet
 COLUMNS, MOST = 5, 40
 SIDE = 120
 """Pixels of the square in which a photograph is shown whole, mid grey around it."""
-_NAMES = "Photographs"
+_NAMES, _UNDER = "Photographs", "Under"
+"""What the picture says of itself: names, a line each, and the pixels of each under its tile."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,8 @@ def save_photographs(scenes: Scenes, path: Path, title: str) -> None:
     ends = ("black 0", "white 255")
     panel = Panel(tiles, names=list(chosen))
     sheet = lay_out([panel], shape, scale_ends=ends, title=caption, magnification=1)
-    about = {"Title": title, "Description": caption, _NAMES: "\n".join(chosen), "Runs": ""}
+    about = {"Title": title, "Description": caption, "Runs": "", _NAMES: "\n".join(chosen)}
+    about[_UNDER] = str(sheet.grids[0].under)
     write_sheet(sheet, path, 1.0, about)
 
 
@@ -63,9 +65,9 @@ def read_photographs(path: Path) -> Photographs | None:
     """Return what a picture of photographs has; None where there is none that dae drew."""
     with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
         _, sheet = read_sheet(path)
-        tiles = sheet.greys((SIDE, SIDE))
-        if tiles is not None:
-            small = [png_bytes(Image.fromarray(tile.reshape(SIDE, SIDE))) for tile in tiles]
-            names = png_text(path, _NAMES).split("\n")
-            return Photographs(png_text(path, "Description"), names, small)
+        names = png_text(path, _NAMES).split("\n")
+        grid = replace(sheet.grid, under=int(png_text(path, _UNDER)))
+        tiles = grid.tiles_of(sheet.picture, len(names), (SIDE, SIDE))
+        small = [png_bytes(Image.fromarray(tile)) for tile in tiles]
+        return Photographs(png_text(path, "Description"), names, small)
     return None
