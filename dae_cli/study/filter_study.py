@@ -24,7 +24,7 @@ from dae_cli.csvfile import read_rows
 from dae_cli.data.dataset import Prepared, Split
 from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.data.photographs import load_scenes
-from dae_cli.errors import RunFolderError
+from dae_cli.errors import DataError, RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet, zoom_sheet
 from dae_cli.figures.saving import remove_pictures
 from dae_cli.figures.sheets import Sheet
@@ -371,7 +371,8 @@ def save_figures(
             names |= {PHOTOGRAPHS}
         if PHOTOGRAPHS in data:
             title = f"{study.name}: photographs"
-            save_photographs(load_scenes(data[PHOTOGRAPHS]), out / PHOTOGRAPHS_PNG, title)
+            with suppress(DataError):  # they were taken away meanwhile
+                save_photographs(load_scenes(data[PHOTOGRAPHS]), out / PHOTOGRAPHS_PNG, title)
     for figure in study.figures:
         panels = _panels(study, source, figure, rows, data)
         if len(panels) == len(figure.cells):
