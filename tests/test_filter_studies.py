@@ -371,7 +371,9 @@ def test_the_page_names_the_photographs_and_shows_them_small(whole: Whole) -> No
 def test_a_slider_goes_over_cells_that_differ_in_destruction_alone(
     dae: Dae, tmp_path: Path
 ) -> None:
-    kinds = {f"masked-{level}": {"destruction": level / 100} for level in (5, 50, 0)}
+    kinds: dict[str, dict[str, Any]] = {
+        f"masked-{level}": {"destruction": level / 100} for level in (5, 50, 0)
+    }
     kinds["pepper"] = {"kind": "salt-and-pepper", "destruction": 0.25}
     cells = {name: {"corruption": kind} for name, kind in kinds.items()}
     figures = [{"name": "one", "title": "One", "cells": ["pepper"]}]
