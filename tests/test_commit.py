@@ -164,8 +164,14 @@ def test_nothing_of_a_hook_or_a_file_monitor_is_run(checkout: Path, train: Train
         ("exit 9", "git ended with 9"),
         ("export GIT_TEST_ASSUME_DIFFERENT_OWNER=1", "dubious ownership"),
         (": > '{checkout}/.git/index'; echo x > '{checkout}/.git/index'", "index file"),
-        ("rm -rf '{checkout}/.git/refs/heads'; mkdir '{checkout}/.git/refs/heads'", "no commit"),
-        ("echo 'gitdir: /nowhere' > '{checkout}/x'; cd '{checkout}'; mv .git g; mv x .git", ".git"),
+        (
+            "rm -rf '{checkout}/.git/refs/heads'; mkdir '{checkout}/.git/refs/heads'",
+            "single revision",
+        ),
+        (
+            "echo 'gitdir: /nowhere' > '{checkout}/x'; cd '{checkout}'; mv .git g; mv x .git",
+            "not a git repository",
+        ),
     ],
     ids=["error", "silent", "owner", "index", "empty", "gitfile"],
 )
@@ -208,4 +214,4 @@ def test_the_repository_around_the_checkout_is_not_asked(tmp_path: Path) -> None
         text=True,
     )
     commit = read_json(Path(ended.stdout.strip()) / "environment.json")["commit"]
-    assert commit == "unknown (its .git is not a git repository)"
+    assert commit.startswith("unknown (git: fatal: not a git repository")

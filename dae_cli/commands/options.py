@@ -161,16 +161,14 @@ def cluster_at(
     """Connect to the cluster that --scheduler names, if it is given."""
     if address is None:
         return nullcontext()
-    from dae_cli.study.cluster_connection import connected
+    from dae_cli.study.cluster import connected
 
     return connected(address, watcher, data_dir)
 
 
 def at_a_time(jobs: int | None, cluster: Cluster | None) -> int:
     """How many runs or trials are made at a time: --jobs, else one a core or a worker."""
-    from dae_cli.study.cluster import EVERY_WORKER
-
-    return jobs or (EVERY_WORKER if cluster is not None else cores())
+    return jobs or (sys.maxsize if cluster is not None else cores())
 
 
 def grid_of_tiles(text: str) -> tuple[int, int]:

@@ -22,13 +22,13 @@ def report(
     """
     resolved, folder = results_of(study, overrides or (), out)
 
-    from dae_cli.study.earlier_rows import EarlierRows
     from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import run_plan
     from dae_cli.study.report.render import recorded_command
+    from dae_cli.study.results_folder import EarlierRows
 
     plan = Plan(resolved, folder, ())
-    EarlierRows(plan).require_current()
+    EarlierRows(plan).require_all_stay()
     # The report keeps naming the command that made the runs.
     command = recorded_command(folder) or command_line()
     with progress_display(quiet=quiet) as display:

@@ -440,7 +440,7 @@ def _first_runs(figure: Figure, rows: Sequence[RunRow]) -> list[RunRow]:
 
 def _from_images(figure: Figure, experiment: FilterExperiment, data: Prepared) -> Filters:
     """Patches as they are learned from, or their principal components, the strongest first."""
-    from dae_cli.study.run.run import images_of  # and torch, of which a report needs nothing else
+    from dae_cli.training.inputs import images_of  # and torch, of which a report needs nothing else
 
     images = images_of(data, experiment)
     rows = images.as_float(slice(PCA_ROWS)) if isinstance(images, Split) else images[:PCA_ROWS]
