@@ -67,7 +67,7 @@ def replicate(
 ) -> None:
     """Finished runs are skipped, stopped ones resumed; a cell that fails, or whose data cannot be
     fetched, does not stop the others. Stops if earlier results would be lost, unless --replace is
-    given. The files that are written, and the last lines: docs/results.md.
+    given. Writes tables, pictures, REPORT.md and report.html; every file: docs/results.md.
     """
     asked = conditions(fail_if or (), TableRow)
     resolved = resolve_study(study, overrides or (), only or ())

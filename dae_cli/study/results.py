@@ -10,10 +10,12 @@ from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.saved_settings import SETTINGS, settings_text
 from dae_cli.csvfile import write_rows
 from dae_cli.data.dataset import Prepared
+from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.files import remove_file, write_text
 from dae_cli.machine import cores, cpu_name
 from dae_cli.study.filter_study import (
     FIGURES_CSV,
+    PHOTOGRAPHS_PNG,
     FigureRow,
     FilterReport,
     ShownFigure,
@@ -23,11 +25,13 @@ from dae_cli.study.filter_study import (
     measured_runs,
     picture_of,
     save_figures,
+    sliders_of,
     source_of,
     unit_rows,
 )
 from dae_cli.study.report.context import TRIED_MD, TableReport, table_report
-from dae_cli.study.report.pictures import add_runs, save_pictures
+from dae_cli.study.report.photographs import read_photographs
+from dae_cli.study.report.pictures import add_runs, remove_sheets, save_pictures, save_sheets
 from dae_cli.study.report.render import PAGE, REPORT, report_markdown, report_page
 from dae_cli.study.report.saved_runs import read_saved_runs, write_curves
 from dae_cli.study.results_folder import with_lowest_seeds
@@ -90,19 +94,33 @@ def write_results(
         measured = measured_runs(source, rows)
         write_rows(out / FILTERS_CSV, unit_rows(measured), UnitRow)
         write_rows(out / FIGURES_CSV, figure_rows(study, measured), FigureRow)
-        undrawn = save_figures(study, out, source, rows, data, formats) if draw else []
+        sliders = sliders_of(study, rows, read_saved_runs(source))
+        undrawn = []
+        if draw:
+            undrawn = save_figures(study, out, source, rows, data, formats)
+            for slider in sliders:
+                save_sheets(slider.filters, out, formats)
+            remove_sheets(study, out, {row.cell for row in rows})
+
+        def picture(name: str) -> Path | None:
+            return next((d / name for d in (out, source) if (d / name).is_file()), None)
+
         figures = [
             ShownFigure(
                 figure,
-                name if any((folder / name).exists() for folder in (out, source)) else "",
+                picture(picture_of(figure)),
                 source_of(study, figure, rows),
                 check_claim(figure, measured),
             )
             for figure in study.figures
-            for name in [picture_of(figure)]
         ]
-        filter_report = FilterReport(study, command, machine, rows, figures, measured)
+        drawn = picture(PHOTOGRAPHS_PNG) if any(r.dataset == PHOTOGRAPHS for r in rows) else None
+        photographs = read_photographs(drawn) if drawn else None
+        filter_report = FilterReport(
+            study, command, machine, rows, figures, measured, sliders, photographs
+        )
         write_text(out / REPORT, report_markdown(filter_report))
+        write_text(out / PAGE, report_page(filter_report))
         claims = [f"{s.figure.name}: {s.check.sentence}" for s in figures if s.check]
         return Results(out / REPORT, claims=claims, undrawn=undrawn)
     saved = read_saved_runs(source)

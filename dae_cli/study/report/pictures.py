@@ -42,13 +42,19 @@ def save_pictures(report: TableReport, out: Path, formats: Collection[str] = ())
             plot_learning(report.learning_charts, path)
     names = {row.cell for row in report.rows}
     for dataset in report.datasets:
-        _save_sheets(dataset.filters, out, formats)
+        _save_whole(dataset.filters, out, formats)
+        save_sheets(dataset.filters, out, formats)
         names |= {Path(name).stem for _, name in dataset.filters.whole}
-    remove_pictures(out / SHEETS, f"{report.study.name}{_TITLE}", names)
+    remove_sheets(report.study, out, names)
 
 
-def _save_sheets(filters: FilterSheets, out: Path, formats: Collection[str]) -> None:
-    """Save the sheet of all runs of a data set, if there is one, then those of its runs."""
+def remove_sheets(study: ResolvedStudy, out: Path, kept: Collection[str]) -> None:
+    """Remove the sheets of former cells; `kept`: names of cells, and of data sets."""
+    remove_pictures(out / SHEETS, f"{study.name}{_TITLE}", kept)
+
+
+def _save_whole(filters: FilterSheets, out: Path, formats: Collection[str]) -> None:
+    """Save the sheet of all runs of a data set, if there is one."""
     shown = filters.shown
     for _, name in filters.whole:
         if paths := _undrawn(filters, shown, out / name, formats):
@@ -62,7 +68,11 @@ def _save_sheets(filters: FilterSheets, out: Path, formats: Collection[str]) -> 
             )
             for path in paths:
                 sheet.save(path, _metadata(filters, filters.rows))
-    for one, (title, name) in zip(shown, filters.single, strict=True):
+
+
+def save_sheets(filters: FilterSheets, out: Path, formats: Collection[str] = ()) -> None:
+    """Save the sheet of each run, from which its filters can be read again."""
+    for one, (title, name) in zip(filters.shown, filters.single, strict=True):
         if paths := _undrawn(filters, [one], out / name, formats):
             _save_sheet(filters, one, paths, title)
 

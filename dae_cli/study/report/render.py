@@ -49,9 +49,10 @@ def report_markdown(report: Report) -> str:
     return text.strip() + "\n"
 
 
-def report_page(report: TableReport) -> str:
-    """Return the text of report.html."""
-    return _environment().get_template("report.html.j2").render(report=report)
+def report_page(report: Report) -> str:
+    """Return the text of report.html, of a study of a table or on filters."""
+    name = "filters.html.j2" if report.study.is_filter_study else "report.html.j2"
+    return _environment().get_template(name).render(report=report)
 
 
 def table_markdown(table: Sequence[TableRow]) -> str:
@@ -110,6 +111,7 @@ def _environment() -> Environment:
     environment.globals.update(
         # Our own files, and the only text that is not escaped.
         style=Markup(own.joinpath("report.css").read_text(encoding="utf-8")),
+        filters_style=Markup(own.joinpath("filters.css").read_text(encoding="utf-8")),
         script=Markup(own.joinpath("report.js").read_text(encoding="utf-8")),
         symbols=SYMBOLS,
         charts=charts,
