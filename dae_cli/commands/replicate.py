@@ -61,12 +61,13 @@ def replicate(
         bool, typer.Option("--replace", help="Remove rows that have other settings or data.")
     ] = False,
     fail_if: FailIf = None,
+    plots: options.Plots = None,
     quiet: options.Quiet = False,
     form: options.Format = "table",
 ) -> None:
     """Finished runs are skipped, stopped ones resumed; a cell that fails, or whose data cannot be
     fetched, does not stop the others. Stops if earlier results would be lost, unless --replace is
-    given. The files that are written, and the last lines: docs/results.md.
+    given. Writes tables, pictures, REPORT.md and report.html; every file: docs/results.md.
     """
     asked = conditions(fail_if or (), TableRow)
     resolved = resolve_study(study, overrides or (), only or ())
@@ -110,6 +111,7 @@ def replicate(
                     watcher=display,
                     command=options.command_line(),
                     cluster=cluster,
+                    formats=plots or (),
                 )
     if dry_run:
         typer.echo(as_json(_json(plan)) if form == "json" else _planned_runs(plan, force))

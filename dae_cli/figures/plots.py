@@ -99,7 +99,7 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
             axes.margins(y=0.12)
             axes.grid(visible=False, axis="x")
         _add_legend(figure)
-        content = _content(figure, path.suffix)
+        content = _content(figure, path)
     write_whole(path, content)
 
 
@@ -130,7 +130,7 @@ def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
         several = any(len(runs) > 1 for own in series for runs in own.cells)
         band = "; band: from the lowest to the highest of several seeds" if several else ""
         _add_legend(figure, title=f"dot: epoch whose network was kept{band}")
-        content = _content(figure, path.suffix)
+        content = _content(figure, path)
     write_whole(path, content)
 
 
@@ -230,10 +230,10 @@ def _add_legend(figure: Figure, title: str = "") -> None:
     figure.set_figheight(figure.get_figheight() + further * _LEGEND_LINE)
 
 
-def _content(figure: Figure, ending: str) -> bytes:
+def _content(figure: Figure, path: Path) -> bytes:
     """The bytes of a file; a PNG has 256 colours, a third of the bytes of matplotlib's own."""
-    if ending != ".png":
-        return figure_bytes(figure, ending, {})
+    if path.suffix != ".png":
+        return figure_bytes(figure, path.suffix, {"Title": path.stem.replace("_", " ")})
 
     from PIL import Image
 
