@@ -44,6 +44,7 @@ from dae_cli.study.run.record import with_verdict
 from dae_cli.study.tables.cells import paper_number
 from dae_cli.study.tables.claims import paper_claims
 from dae_cli.study.tables.comparisons import MCNEMAR_CSV
+from dae_cli.study.tables.paired import contenders_of
 from dae_cli.study.tables.paper_table import paper_table
 from dae_cli.study.tables.table import table_of
 
@@ -184,7 +185,8 @@ def renew_claims(text: str) -> str:
     table = read_results(results / "table.csv", TableRow)
     rows = read_results(results / "runs.csv", RunRow)
     printed = paper_table(resolve_study("table1"), rows, table)
-    claims = paper_claims(printed, read_rows(results / MCNEMAR_CSV, RunComparison))
+    tests = read_rows(results / MCNEMAR_CSV, RunComparison)
+    claims = paper_claims(printed, tests, contenders_of(rows, {}))
     outcomes = "\n".join(f"- {claim.says}: **{claim.outcome}**" for claim in claims)
     return _between(text, "claims", f"\n{outcomes}\n")
 
