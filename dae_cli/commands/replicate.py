@@ -17,6 +17,7 @@ from dae_cli.commands.tables import DASH, as_json, columns, minutes, not_run, re
 from dae_cli.config.experiments import ResolvedStudy, find_study
 from dae_cli.config.grid import resolve_sweep
 from dae_cli.config.names import label
+from dae_cli.config.schema import AnyExperiment
 from dae_cli.data.sources import DataOptions
 from dae_cli.engines.names import EngineChoice
 from dae_cli.errors import RunFolderError
@@ -111,7 +112,7 @@ def run_study(
         if force or seeds or any(state != "done" for state in states):
             start_server()  # it imports at the same time as this process
 
-    from dae_cli.study.plan import plan_study
+    from dae_cli.study.plan import plan_study, with_seeds
     from dae_cli.study.replicate import run_plan
     from dae_cli.study.results_folder import EarlierRows
 
@@ -131,7 +132,11 @@ def run_study(
             dry=dry_run,
         )
         places = jobs or (cluster.size if cluster else cores())
-        takes = _estimate(plan, seeds, force, places)
+        # Those of a data set that is not here are made once it is fetched.
+        lacking = {cell for one in plan.lacking for cell in one.cells if dry_run}
+        cells = [cell for cell in resolved.cells if cell.cell in lacking]
+        later = [(cell.cell, one) for cell in cells for one in with_seeds(cell, seeds)]
+        takes = _estimate(plan, later, force, places)
         if not dry_run:
             EarlierRows(plan).require_none_lost()
             display.note(_announcement(len(plan.runs), len(plan.ahead(force)), places, takes))
@@ -150,7 +155,7 @@ def run_study(
         if form == "json":
             typer.echo(as_json(_json(plan) | asdict(takes)))
         else:
-            typer.echo(_planned_runs(plan, force, takes))
+            typer.echo(_planned_runs(plan, len(later), force, takes))
         try:
             EarlierRows(plan).require_none_lost()
         except RunFolderError as error:
@@ -171,25 +176,22 @@ def run_study(
             problems.append(unknown_commit)
     typer.echo("".join(f"{line}\n" for line in problems), err=True, nl=False)
     typer.echo(printed)
-    cells = {run.job.cell for run in plan.runs}
-    fail_where(asked, [row for row in outcome.table if row.cell in cells])
+    asked_for = {run.job.cell for run in plan.runs}
+    fail_where(asked, [row for row in outcome.table if row.cell in asked_for])
     if outcome.failed or plan.lacking:
         raise typer.Exit(1)
 
 
-def _estimate(plan: Plan, seeds: int | None, force: bool, at_a_time: int) -> Estimate:
-    """What the runs ahead will take, and those whose data are not here yet."""
+def _estimate(
+    plan: Plan, later: list[tuple[str, AnyExperiment]], force: bool, at_a_time: int
+) -> Estimate:
+    """What the runs ahead will take, with those whose data are not here yet."""
     from dae_cli.study.estimate import estimate
-    from dae_cli.study.plan import with_seeds
     from dae_cli.study.reference import reference_rows
 
     jobs = {run.job.name: run.job for run in plan.ahead(force)}
     runs = [(job.cell, job.experiment) for job in jobs.values()]
-    later = {cell for one in plan.lacking for cell in one.cells}
-    for cell in plan.study.cells:
-        if cell.cell in later:
-            runs += [(cell.cell, experiment) for experiment in with_seeds(cell, seeds)]
-    return estimate(runs, at_a_time, reference_rows(plan.study.source))
+    return estimate(runs + later, at_a_time, reference_rows(plan.study.source))
 
 
 def _announcement(total: int, ahead: int, places: int, takes: Estimate) -> str:
@@ -203,7 +205,7 @@ def _announcement(total: int, ahead: int, places: int, takes: Estimate) -> str:
     return f"{text}, {takes.work}" if takes.core_minutes >= 1 else text
 
 
-def _planned_runs(plan: Plan, force: bool, takes: Estimate) -> str:
+def _planned_runs(plan: Plan, later: int, force: bool, takes: Estimate) -> str:
     """What --dry-run prints: each run with its state and data, and what they will take."""
     rows = [("cell", "run", "state", "dataset")]
     for run in plan.runs:
@@ -212,9 +214,11 @@ def _planned_runs(plan: Plan, force: bool, takes: Estimate) -> str:
         rows.append((run.job.cell, run.job.name, state, f"{data.name} ({data.standing})"))
     for one in plan.lacking:
         rows += [(cell, DASH, "not known", f"{one.dataset} ({one.why})") for cell in one.cells]
-    count = f"{len(plan.ahead(force))} of {len(plan.runs)} to run · {label(plan.out)}"
+    count = f"{len(plan.ahead(force))} of {len(plan.runs)} to run"
+    if later:
+        count += f", {later} more once their data are here"
     work = [str(takes)] if takes.core_minutes else []
-    return "\n".join([*columns(rows, [3, 3, 3]), count, *work])
+    return "\n".join([*columns(rows, [3, 3, 3]), f"{count} · {label(plan.out)}", *work])
 
 
 def _json(
