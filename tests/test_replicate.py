@@ -50,7 +50,8 @@ def grid(ended: Ended) -> list[list[str]]:
     """Cell, run, state and data of each run that --dry-run shows."""
     lines = ended.succeeded().lines
     assert lines[0].split() == ["cell", "run", "state", "dataset"]
-    return [re.split(r" {3,}", line) for line in lines[1:-1]]
+    (count,) = [number for number, line in enumerate(lines) if " to run" in line]
+    return [re.split(r" {3,}", line) for line in lines[1:count]]
 
 
 def counts(ended: Ended) -> tuple[int, int, int]:
@@ -193,7 +194,7 @@ def test_a_dry_run_shows_successive_seeds_and_writes_nothing(dae: Dae, tmp_path:
     ]
     assert len({run for _, run, *_ in runs}) == 6
     assert {(state, data) for *_, state, data in runs} == {("new", "rect (original, unverified)")}
-    assert ended.lines[-1] == "6 of 6 to run · results/tiny"
+    assert ended.lines[-2] == "6 of 6 to run · results/tiny"
     # Data that serve several cells are named once.
     assert sum("rect (original)" in line for line in ended.err.splitlines()) == 1
     assert not (tmp_path / "results").exists()
@@ -213,10 +214,10 @@ def test_a_dry_run_tells_what_is_done_goes_on_or_starts_over(dae: Dae, done: Pat
     partial = first.rename(first.with_name(first.name + ".partial"))
     ended = dae("replicate", "tiny", "--dry-run")
     assert [state for *_, state, _ in grid(ended)] == ["goes on", "done"]
-    assert ended.lines[-1] == "1 of 2 to run · results/tiny"
+    assert ended.lines[-2] == "1 of 2 to run · results/tiny"
     ended = dae("replicate", "tiny", "--dry-run", "--seeds", "2", "--force")
     assert [state for *_, state, _ in grid(ended)] == ["starts over", "new", "starts over", "new"]
-    assert ended.lines[-1] == "4 of 4 to run · results/tiny"
+    assert ended.lines[-2] == "4 of 4 to run · results/tiny"
     # A folder that holds no checkpoint yet is of a run that was not begun.
     (partial / "checkpoint.safetensors").unlink()
     assert grid(dae("replicate", "tiny", "--dry-run"))[0][2] == "new"

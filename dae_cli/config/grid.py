@@ -140,6 +140,7 @@ def _resolve(
     if target.file is None or (target.folder / STUDY_FILE).is_file():
         return resolve_study(name, overrides, only, swept=swept)
     one = resolve_experiment(name, overrides, swept)
+    one = replace(one, name=f"{one.cell}/{one.cell}")
     return ResolvedStudy(
         name=one.cell,
         title=one.cell,
