@@ -96,7 +96,7 @@ ResultsFolder = Annotated[
         "--out",
         metavar="DIR",
         parser=folder,
-        help="Folder of the results.  [default: results/STUDY; with --set or --grid one of its "
+        help="Folder of the results.  [default: results/STUDY; with changed settings one of its "
         "own]",
     ),
 ]

@@ -25,8 +25,8 @@ PRETRAINING, FINE_TUNING = 1.5e-12, 0.5e-12
 """Minutes for each weight, row and epoch, at that speed."""
 STARTING = 0.02
 """Minutes of a run before it trains."""
-SVM = {"rbf": 1.6e-8, "poly": 4e-8}
-"""Minutes for each pair of training rows, for the whole selection."""
+SVM = 1.5e-9
+"""Minutes for each pair of training rows and each machine of the grid."""
 PATIENCES = 2.0
 """Epochs of fine-tuning, as a multiple of the patience, where no earlier run says how many."""
 PROCESS_BYTES, TRAINING_BYTES = 360e6, 40
@@ -121,8 +121,7 @@ def reference_minutes(experiment: AnyExperiment, best_epoch: float | None = None
         return STARTING + PRETRAINING * work
     rows = experiment.subset.train if experiment.subset else spec_of(experiment.dataset).n_train
     if isinstance(experiment, SvmExperiment):
-        destructions = len(experiment.svm.destructions)
-        return STARTING + SVM[experiment.svm.kernel] * rows**2 * destructions
+        return STARTING + SVM * rows**2 * experiment.svm.coarse_trials
     finetune = experiment.finetune
     epochs = PATIENCES * finetune.patience
     if best_epoch is not None:
