@@ -15,6 +15,7 @@ from tests.support.tiny import destruction_cells, read_csv, snapshot, stop, writ
 Dae = Callable[..., Ended]
 Start = Callable[..., Child]
 
+RATE = ("0.1", "0.2")
 RATES = ("--grid", "pretrain.learning_rate=0.1,0.2")
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -37,13 +38,13 @@ def cells_of(folder: Path) -> list[str]:
 def test_a_stopped_sweep_goes_on_and_is_one_table_that_report_and_verify_know(
     dae: Dae, child: Start
 ) -> None:
+    variants = [f"{cell}+learning_rate={rate}" for cell in ("rect-0", "rect-25") for rate in RATE]
     words = ("replicate", "tiny", *RATES)
     after_one = interrupt_when_written("table.csv")
     child(*words, "--jobs", "1", "--engine", "torch", prepare=after_one).wait().failed(130)
     (folder,) = Path("results").iterdir()
     assert len(read_csv(folder / "runs.csv")) in (1, 2)
     assert "4 done, 0 skipped" not in dae(*words).succeeded().out
-    variants = [f"{cell}+learning_rate={rate}" for cell in ("rect-0", "rect-25") for rate in RATE]
     assert cells_of(folder) == variants
     stop(next(folder.glob("runs/*-25-*")))
     ended = dae(*words).succeeded()
@@ -57,9 +58,6 @@ def test_a_stopped_sweep_goes_on_and_is_one_table_that_report_and_verify_know(
     more = dae("replicate", "tiny", "--grid", f"{RATES[1]},0.3", "--out", folder).succeeded()
     assert "2 done, 4 skipped" in more.lines[-1] and len(cells_of(folder)) == 6
     dae(*words, "--out", folder).failed(2, "the study has no cell rect-0+learning_rate=0.3")
-
-
-RATE = ("0.1", "0.2")
 
 
 def test_train_sweeps_a_cell_as_replicate_does(dae: Dae) -> None:
@@ -83,7 +81,7 @@ def test_train_sweeps_a_file_of_its_own_as_a_study_of_its_name(dae: Dae) -> None
     seeded = dae("train", "mine.yaml", "--seed", "4", "--seeds", "2", *short).succeeded()
     assert "2 done" in seeded.lines[-1]
     dae("train", "mine.yaml", *short, "--grid", "model.hidden=[4],[4,4]").succeeded()
-    tables = {}
+    tables: dict[str, str] = {}
     for folder in Path("results").glob("mine-*"):
         assert dae("verify", folder).succeeded().lines == ["2 runs recomputed, 0 differences"]
         tables |= {row["cell"]: row["seeds"] for row in read_csv(folder / "table.csv")}
@@ -200,6 +198,7 @@ def test_a_dry_run_ends_with_what_the_runs_would_take_and_writes_nothing(
     assert sweep["minutes"] == pytest.approx(sweep["core_minutes"] / 2, rel=0.01)
     # The published recipe, whose data are not here: a processor may be slow, or fast.
     monkeypatch.delenv("DAE_DATA_DIR")
+    monkeypatch.setenv("DAE_CACHE_DIR", "cache")
     published = takes("replicate", "icml2008", "--jobs", "4")
     assert 3 < published["core_minutes"] < 300
     assert published["minutes"] < published["core_minutes"] / 2
