@@ -192,7 +192,7 @@ def test_a_study_without_git_tells_so_at_its_end_and_in_its_report(
     monkeypatch.setenv("PATH", str(tmp_path / "no-tools"))
     ended = child("replicate", "tiny").wait().succeeded()
     unknown = "unknown (git is not on the PATH)"
-    assert unknown in ended.err.splitlines()[-2]
+    assert unknown in ended.err.splitlines()[-1]
     assert [row["commit"] for row in read_csv(tiny / "runs.csv")] == [unknown, unknown]
     assert f"at commit {unknown}" in (tiny / "REPORT.md").read_text()
     assert unknown in (tiny / "report.html").read_text()

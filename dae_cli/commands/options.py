@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 SplitName = Literal["test", "valid", "train"]
+PictureFormat = StrEnum("PictureFormat", ["PNG", "SVG", "PDF"])  # typer knows no list of Literals
 
 _MOST_TILES = 100
 
@@ -166,6 +168,14 @@ Scheduler = Annotated[
 Format = Annotated[
     Literal["table", "json"],
     typer.Option("--format", help="A table to read, or JSON for programs."),
+]
+Plots = Annotated[
+    list[PictureFormat] | None,
+    typer.Option(
+        "--plots",
+        metavar="png|svg|pdf",
+        help="Write plots and sheets of filters in this format too; PNGs always are; repeatable.",
+    ),
 ]
 Quiet = Annotated[
     bool,

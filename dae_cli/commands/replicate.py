@@ -62,12 +62,13 @@ def replicate(
         bool, typer.Option("--replace", help="Remove rows that have other settings or data.")
     ] = False,
     fail_if: FailIf = None,
+    plots: options.Plots = None,
     quiet: options.Quiet = False,
     form: options.Format = "table",
 ) -> None:
     """Finished runs are skipped, stopped ones resumed; a cell that fails, or whose data cannot be
     fetched, does not stop the others. Stops if earlier results would be lost, unless --replace is
-    given. The files that are written, and the last lines: docs/results.md.
+    given. Writes tables, pictures, REPORT.md and report.html; every file: docs/results.md.
     """
     asked = conditions(fail_if or (), TableRow)
     name, changes = find_study(study).name, (overrides or (), grid or (), only or ())
@@ -83,6 +84,7 @@ def replicate(
         dry_run=dry_run,
         force=force,
         replaces=replaces,
+        plots=plots or (),
         asked=asked,
         quiet=quiet,
         form=form,
@@ -105,6 +107,7 @@ def run_study(
     form: str,
     scheduler: str | None = None,
     replaces: bool = False,
+    plots: Sequence[str] = (),
 ) -> None:
     """Make the runs of a study, or of a sweep, and print its table; see `replicate`."""
     if (jobs or cores()) > 1 and not scheduler and not dry_run:
@@ -150,6 +153,7 @@ def run_study(
                     watcher=display,
                     command=options.command_line(),
                     cluster=cluster,
+                    formats=plots,
                 )
     if dry_run:
         if form == "json":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -38,6 +38,7 @@ from dae_cli.study.tables.provenance import changes, other_numerics
 
 if TYPE_CHECKING:
     from dae_cli.study.cluster import Cluster
+    from dae_cli.study.report.context import TableReport
     from dae_cli.study.results import Results
 
 WRITING_SHARE = 1 / 20
@@ -57,6 +58,8 @@ class Outcome:
     report: Path
     claims: list[str] = field(default_factory=list)
     """Of a study on filters, what its measures say of each claim, a line each."""
+    contents: TableReport | None = None
+    """What the reports of a study of a table show."""
 
 
 def run_plan(
@@ -67,8 +70,11 @@ def run_plan(
     watcher: Watcher,
     command: str,
     cluster: Cluster | None = None,
+    formats: Collection[str] = (),
 ) -> Outcome:
     """Run what is not done; write the tables, mcnemar.csv, figures, report and page.
+
+    `formats`: of pictures, beside PNG.
 
     Tables, curves.csv and the sheets of filters are written while the runs end, so that a stopped
     study leaves what it has, whether or not its run folders come along. Runs that another command
@@ -96,13 +102,18 @@ def run_plan(
             for row in new:
                 rows.append(row)
                 results.add_new(row)
-        everything, written = results.write(command)
+        everything, written = results.write(command, formats)
     except (Interrupted, DaeError):
         with suppress(DaeError):
             results.save()
         raise
     if others := other_numerics(everything):
         watcher.note(f"{plan.out / RUNS_CSV}: {others}")
+    if written.undrawn and formats:
+        watcher.note(
+            f"not drawn as {', '.join(formats)}: {', '.join(written.undrawn)}; their runs or data "
+            f"are not here: use --plots with dae replicate {plan.study.name}"
+        )
     sweep_runs(plan.out / RUNS)
     return Outcome(
         everything,
@@ -113,6 +124,7 @@ def run_plan(
         minutes=(time.monotonic() - start) / 60.0,
         report=written.report,
         claims=list(written.claims),
+        contents=written.contents,
     )
 
 
@@ -328,14 +340,17 @@ class _StudyResults:
                 write_tables(self._plan.study, self._plan.out, rows, new=self._unsaved)
             self._unsaved.clear()
 
-    def write(self, command: str) -> tuple[list[RunRow], Results]:
+    def write(self, command: str, formats: Collection[str]) -> tuple[list[RunRow], Results]:
         """Write every file of the study; return the rows of runs.csv, and what they come to."""
         from dae_cli.study.results import write_results
 
         plan = self._plan
         data = {run.job.data.name: run.job.data for run in plan.runs}
         with self._locked() as rows:
-            return rows, write_results(plan.study, plan.out, rows, command=command, data=data)
+            written = write_results(
+                plan.study, plan.out, rows, command=command, data=data, formats=formats
+            )
+            return rows, written
 
     @contextmanager
     def _locked(self) -> Iterator[list[RunRow]]:

@@ -230,12 +230,16 @@ class _Verifier:
             is_written, is_there = (written / name).exists(), (out / name).exists()
             if is_written and (source / name).exists():
                 findings.attempt(name, self._compare_file, name)
-            elif is_written and not is_there and name not in ADDED_LATER:
+            elif is_written and not is_there and not self._was_added_later(name):
                 command = f"dae replicate {self._study.name}"
                 why = f"is not written yet; {command} writes it, and runs only what is not done"
                 findings.cannot_check(name, why)
             elif is_there and not is_written and results:
                 findings.compare(name, "file", "is there", "")
+
+    def _was_added_later(self, name: str) -> bool:
+        """Whether results of an earlier version lack a file."""
+        return name in ADDED_LATER or (name == PAGE and self._study.is_filter_study)
 
     def _compare_file(self, name: str) -> None:
         if name == PAGE and not (self._out / REPORT).exists():
