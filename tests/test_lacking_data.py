@@ -131,7 +131,7 @@ def test_a_dry_run_knows_the_runs_of_files_that_were_not_read_yet(
     regenerated = dae(*words, "--origin", "regenerated").succeeded()
     assert "would be regenerated" in regenerated.err
     assert snapshot(cache) == before
-    names = [line.split()[1] for line in regenerated.lines[1:-1]]
+    names = [line.split()[1] for line in regenerated.lines[1:3]]
     dae("replicate", "tiny", "--origin", "regenerated", "--out", "other").succeeded()
     assert {row["run"] for row in read_csv(Path("other/runs.csv"))} == set(names)
 

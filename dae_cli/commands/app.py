@@ -75,7 +75,7 @@ Exit codes:
 Start here:
   dae ls                     the studies
   dae replicate smoke        a tiny study, in seconds
-  dae replicate icml2008     seven rows of the published table
+  dae replicate icml2008     convex and rect-img of ICML 2008, Table 1
   dae new mine --data FILE   a study of your own data
 """
 

@@ -69,6 +69,23 @@ Overrides = Annotated[
         help="Change a setting: pretrain.epochs=10 or 'model.hidden=[1000,1000]'; repeatable.",
     ),
 ]
+Grid = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--grid",
+        metavar="KEY=A,B",
+        help="Run a variant for each value: pretrain.learning_rate=0.01,0.1 or "
+        "'model.hidden=[1000],[1000,1000]'; repeated, for each combination.",
+    ),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option("--seeds", min=1, metavar="N", help="Run each cell with N seeds.  [default: 1]"),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Show what would be run and fetched, and what it would take."),
+]
 Study = Annotated[
     str, typer.Argument(metavar="STUDY", help="Name (dae ls lists them) or path of a study.")
 ]
@@ -81,7 +98,8 @@ ResultsFolder = Annotated[
         "--out",
         metavar="DIR",
         parser=folder,
-        help="Folder of the results.  [default: results/STUDY; with --set a folder of its own]",
+        help="Folder of the results.  [default: results/STUDY; with changed settings one of its "
+        "own]",
     ),
 ]
 Jobs = Annotated[

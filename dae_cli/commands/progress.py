@@ -19,6 +19,7 @@ from rich.table import Column
 from rich.text import Text
 
 from dae_cli.commands.tables import interval, minutes
+from dae_cli.study.estimate import reference_minutes
 from dae_cli.study.progress import Position, Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.job import Job
@@ -64,6 +65,7 @@ class Display(Watcher):
     ) -> None:
         self._bars, self._muted, self._single = bars, quiet, single
         self._labels: dict[str, str] = {}
+        self._work: dict[str, float] = {}  # of each run, as far as it can be known
         self._tasks: dict[str, TaskID] = {}
         self._overall: TaskID | None = None
         self._positions: dict[str, Position] = {}
@@ -84,6 +86,7 @@ class Display(Watcher):
             for job in jobs:
                 seed = f" seed {job.experiment.seed}" if cells[job.cell] > 1 else ""
                 self._labels[job.name] = job.cell + seed
+                self._work[job.name] = reference_minutes(job.experiment)
             if self._bars and len(jobs) > 1:
                 self._overall = self._bars.add_task("all", total=len(jobs), detail="")
                 self._count()
@@ -145,6 +148,7 @@ class Display(Watcher):
             if self._bars:
                 self.started(run, False)
                 detail = "  ".join([where, *measured[-1:]])
+                detail += self._time_left() if self._overall is None else ""
                 self._bars.update(self._tasks[run], completed=position.fraction, detail=detail)
                 self._count()
             elif self._single and position.epoch:  # nothing is known before the first epoch
@@ -178,11 +182,15 @@ class Display(Watcher):
 
     def _time_left(self) -> str:
         """`, about 3 min left` for all runs; empty where it cannot be guessed."""
-        seconds, done = time.monotonic() - self._begin, sum(self._shares.values())
-        share = done - sum(self._shares_before.values())
-        if seconds <= _GUESS_AFTER or share <= 0 or len(self._over) >= self._total():
+        seconds = time.monotonic() - self._begin
+        ahead = sum(work * (1 - self._shares.get(run, 0)) for run, work in self._work.items())
+        done = sum(
+            work * (self._shares.get(run, 0) - self._shares_before.get(run, 0))
+            for run, work in self._work.items()
+        )
+        if seconds <= _GUESS_AFTER or done <= 0 or ahead <= 0:
             return ""
-        return f", about {minutes(seconds * (self._total() - done) / share / 60)} left"
+        return f", about {minutes(seconds * ahead / done / 60)} left"
 
     def _ending(self, row: RunRow) -> str:
         """The line that says how a run ended."""

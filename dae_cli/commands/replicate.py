@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dae_cli.commands import options
-from dae_cli.commands.conditions import FailIf, conditions, fail_where
+from dae_cli.commands.conditions import Condition, FailIf, conditions, fail_where
 from dae_cli.commands.errors import hint_when_interrupted
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.tables import DASH, as_json, columns, minutes, not_run, results, row_facts
-from dae_cli.config.experiments import resolve_study
+from dae_cli.config.experiments import ResolvedStudy, find_study
+from dae_cli.config.grid import resolve_sweep
 from dae_cli.config.names import label
+from dae_cli.config.schema import AnyExperiment
 from dae_cli.data.sources import DataOptions
+from dae_cli.engines.names import EngineChoice
 from dae_cli.errors import RunFolderError
 from dae_cli.machine import cores
 from dae_cli.study.processes import start_server
@@ -25,6 +29,7 @@ from dae_cli.study.run.job import default_out
 from dae_cli.study.run.provenance import not_known
 
 if TYPE_CHECKING:
+    from dae_cli.study.estimate import Estimate
     from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import Outcome
 
@@ -37,13 +42,11 @@ def replicate(
         list[str] | None,
         typer.Option(metavar="CELL", help="Run this cell only, or those of a glob; repeatable."),
     ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Run each cell with N seeds.  [default: 1]"),
-    ] = None,
+    seeds: options.Seeds = None,
     jobs: options.Jobs = None,
     scheduler: options.Scheduler = None,
     overrides: options.Overrides = None,
+    grid: options.Grid = None,
     device: options.DeviceOption = "cpu",
     engine: options.EngineOption = "auto",
     data_dir: options.DataDir = None,
@@ -51,9 +54,7 @@ def replicate(
     accept_unverified: options.AcceptUnverified = False,
     photos: options.Photos = None,
     out: options.ResultsFolder = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be run, fetched and regenerated.")
-    ] = False,
+    dry_run: options.DryRun = False,
     force: Annotated[
         bool, typer.Option("--force", help="Run again what is done, from the start.")
     ] = False,
@@ -70,38 +71,79 @@ def replicate(
     given. Writes tables, pictures, REPORT.md and report.html; every file: docs/results.md.
     """
     asked = conditions(fail_if or (), TableRow)
-    resolved = resolve_study(study, overrides or (), only or ())
-    folder = out or default_out(resolved.name, overrides or ())
+    name, changes = find_study(study).name, (overrides or (), grid or (), only or ())
+    run_study(
+        resolve_sweep(study, *changes),
+        out or default_out(name, *changes),
+        seeds=seeds,
+        jobs=jobs,
+        scheduler=scheduler,
+        device=device,
+        engine=engine,
+        sources=DataOptions(data_dir, origin, accept_unverified, photos),
+        dry_run=dry_run,
+        force=force,
+        replaces=replaces,
+        plots=plots or (),
+        asked=asked,
+        quiet=quiet,
+        form=form,
+    )
+
+
+def run_study(
+    resolved: ResolvedStudy,
+    folder: Path,
+    *,
+    seeds: int | None,
+    jobs: int | None,
+    device: str,
+    engine: EngineChoice,
+    sources: DataOptions,
+    dry_run: bool,
+    force: bool,
+    asked: Sequence[Condition],
+    quiet: bool,
+    form: str,
+    scheduler: str | None = None,
+    replaces: bool = False,
+    plots: Sequence[str] = (),
+) -> None:
+    """Make the runs of a study, or of a sweep, and print its table; see `replicate`."""
     if (jobs or cores()) > 1 and not scheduler and not dry_run:
         states = cell_states(resolved, folder).values()
         if force or seeds or any(state != "done" for state in states):
             start_server()  # it imports at the same time as this process
 
-    from dae_cli.study.plan import plan_study
+    from dae_cli.study.plan import plan_study, with_seeds
     from dae_cli.study.replicate import run_plan
     from dae_cli.study.results_folder import EarlierRows
 
     with (
         progress_display(quiet=quiet) as display,
-        options.cluster_at(scheduler, data_dir, display) as cluster,
+        options.cluster_at(scheduler, sources.data_dir, display) as cluster,
     ):
         plan = plan_study(
             resolved,
             seeds=seeds,
             out=folder,
-            options=DataOptions(data_dir, origin, accept_unverified, photos),
+            options=sources,
             device=device,
             engine=engine,
             replaces=replaces,
             watcher=display,
             dry=dry_run,
         )
+        places = jobs or (cluster.size if cluster else cores())
+        # Those of a data set that is not here are made once it is fetched.
+        lacking = {cell for one in plan.lacking for cell in one.cells if dry_run}
+        cells = [cell for cell in resolved.cells if cell.cell in lacking]
+        later = [(cell.cell, one) for cell in cells for one in with_seeds(cell, seeds)]
+        takes = _estimate(plan, later, force, places)
         if not dry_run:
             EarlierRows(plan).require_none_lost()
-            ahead = [run.job for run in plan.runs if force or run.state != "done"]
-            places = cluster.size if cluster else cores()
-            display.note(_announcement(len(plan.runs), len(ahead), jobs or places))
-            display.expect(ahead)
+            display.note(_announcement(len(plan.runs), len(plan.ahead(force)), places, takes))
+            display.expect([run.job for run in plan.ahead(force)])
             how = "the same command without --force" if force else "the same command"
             with hint_when_interrupted(f"  {how} goes on from the last checkpoint"):
                 outcome = run_plan(
@@ -111,10 +153,13 @@ def replicate(
                     watcher=display,
                     command=options.command_line(),
                     cluster=cluster,
-                    formats=plots or (),
+                    formats=plots,
                 )
     if dry_run:
-        typer.echo(as_json(_json(plan)) if form == "json" else _planned_runs(plan, force))
+        if form == "json":
+            typer.echo(as_json(_json(plan) | asdict(takes)))
+        else:
+            typer.echo(_planned_runs(plan, len(later), force, takes))
         try:
             EarlierRows(plan).require_none_lost()
         except RunFolderError as error:
@@ -135,24 +180,37 @@ def replicate(
             problems.append(unknown_commit)
     typer.echo("".join(f"{line}\n" for line in problems), err=True, nl=False)
     typer.echo(printed)
-    cells = {run.job.cell for run in plan.runs}
-    fail_where(asked, [row for row in outcome.table if row.cell in cells])
+    asked_for = {run.job.cell for run in plan.runs}
+    fail_where(asked, [row for row in outcome.table if row.cell in asked_for])
     if outcome.failed or plan.lacking:
         raise typer.Exit(1)
 
 
-def _announcement(total: int, ahead: int, places: int) -> str:
+def _estimate(
+    plan: Plan, later: list[tuple[str, AnyExperiment]], force: bool, at_a_time: int
+) -> Estimate:
+    """What the runs ahead will take, with those whose data are not here yet."""
+    from dae_cli.study.estimate import estimate
+    from dae_cli.study.reference import reference_rows
+
+    jobs = {run.job.name: run.job for run in plan.ahead(force)}
+    runs = [(job.cell, job.experiment) for job in jobs.values()]
+    return estimate(runs + later, at_a_time, reference_rows(plan.study.source))
+
+
+def _announcement(total: int, ahead: int, places: int, takes: Estimate) -> str:
     text = "1 run" if total == 1 else f"{total} runs"
     if not ahead:
         return f"{text}, all done already; --force runs them again"
     if ahead < total:
         text += f", {total - ahead} of them done already"
     together = min(places, ahead)
-    return f"{text}, {together} at a time" if together > 1 else text
+    text += f", {together} at a time" if together > 1 else ""
+    return f"{text}, {takes.work}" if takes.core_minutes >= 1 else text
 
 
-def _planned_runs(plan: Plan, force: bool) -> str:
-    """What --dry-run prints: each run with its state and data."""
+def _planned_runs(plan: Plan, later: int, force: bool, takes: Estimate) -> str:
+    """What --dry-run prints: each run with its state and data, and what they will take."""
     rows = [("cell", "run", "state", "dataset")]
     for run in plan.runs:
         state = "starts over" if force and run.state != "new" else _STATES[run.state]
@@ -160,9 +218,11 @@ def _planned_runs(plan: Plan, force: bool) -> str:
         rows.append((run.job.cell, run.job.name, state, f"{data.name} ({data.standing})"))
     for one in plan.lacking:
         rows += [(cell, DASH, "not known", f"{one.dataset} ({one.why})") for cell in one.cells]
-    ahead = sum(force or run.state != "done" for run in plan.runs)
-    count = f"{ahead} of {len(plan.runs)} to run"
-    return "\n".join([*columns(rows, [3, 3, 3]), f"{count} · {label(plan.out)}"])
+    count = f"{len(plan.ahead(force))} of {len(plan.runs)} to run"
+    if later:
+        count += f", {later} more once their data are here"
+    work = [str(takes)] if takes.core_minutes else []
+    return "\n".join([*columns(rows, [3, 3, 3]), f"{count} · {label(plan.out)}", *work])
 
 
 def _json(

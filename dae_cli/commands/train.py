@@ -11,12 +11,15 @@ from dae_cli.commands import options
 from dae_cli.commands.conditions import FailIf, conditions, fail_where
 from dae_cli.commands.errors import hint_when_interrupted
 from dae_cli.commands.progress import progress_display
+from dae_cli.commands.replicate import run_study
 from dae_cli.commands.tables import as_json, row_facts, run_summary
 from dae_cli.config.experiments import resolve_experiment
+from dae_cli.config.grid import resolve_sweep, study_of
 from dae_cli.config.names import label
 from dae_cli.data.sources import DataOptions
 from dae_cli.errors import DaeError
-from dae_cli.study.rows import RunRow
+from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.run.job import default_out
 from dae_cli.study.run.provenance import not_known
 
 
@@ -28,6 +31,8 @@ def train(
         ),
     ],
     overrides: options.Overrides = None,
+    grid: options.Grid = None,
+    seeds: options.Seeds = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -45,7 +50,8 @@ def train(
         typer.Option(
             metavar="DIR",
             parser=options.folder,
-            help="Parent of the run folder.  [default: results/STUDY/runs]",
+            help="Parent of the run folder.  [default: results/STUDY/runs]  With --grid or "
+            "--seeds: folder of the results, as of dae replicate.",
         ),
     ] = None,
     resume: Annotated[
@@ -54,6 +60,8 @@ def train(
     force: Annotated[
         bool, typer.Option("--force", help="Start over, whatever there is of the run.")
     ] = False,
+    jobs: options.Jobs = None,
+    dry_run: options.DryRun = False,
     fail_if: FailIf = None,
     quiet: options.Quiet = False,
     form: options.Format = "table",
@@ -62,14 +70,39 @@ def train(
     which are measured.
 
     Prints the test error beside the paper's, and the run folder. A finished run is not repeated, a
-    stopped one is resumed.
+    stopped one is resumed. With --grid or --seeds several runs are made, --jobs at a time, as dae
+    replicate STUDY --only CELL makes them, and their table is printed.
     """
-    asked = conditions(fail_if or (), RunRow)
-    resolved = resolve_experiment(experiment, overrides or ())
     if seed is not None and any(o.partition("=")[0].strip() == "seed" for o in overrides or ()):
         raise typer.BadParameter(
             "--set seed=… sets the same: give one of them", param_hint="--seed"
         )
+    sources = DataOptions(data_dir, origin, accept_unverified, photos)
+    if grid or seeds:
+        table_asked = conditions(fail_if or (), TableRow)
+        study, only = study_of(experiment)
+        changes = ([*(overrides or ()), *([] if seed is None else [f"seed={seed}"])], grid or ())
+        resolved_study = resolve_sweep(study, *changes, only)
+        run_study(
+            resolved_study,
+            out or default_out(resolved_study.name, *changes, only),
+            seeds=seeds,
+            jobs=jobs,
+            device=device,
+            engine=engine,
+            sources=sources,
+            dry_run=dry_run,
+            force=force,
+            asked=table_asked,
+            quiet=quiet,
+            form=form,
+        )
+        return
+    for name, given in (("--jobs", jobs), ("--dry-run", dry_run)):
+        if given:
+            raise typer.BadParameter("is of several runs: give --grid or --seeds", param_hint=name)
+    asked = conditions(fail_if or (), RunRow)
+    resolved = resolve_experiment(experiment, overrides or ())
 
     from dae_cli.study.plan import plan_run
     from dae_cli.study.replicate import run_single
@@ -81,7 +114,7 @@ def train(
             device=device,
             engine=engine,
             out=out,
-            options=DataOptions(data_dir, origin, accept_unverified, photos),
+            options=sources,
             watcher=display,
         )
         display.expect([planned.job])

@@ -25,6 +25,7 @@ from dae_cli.config.messages import (
 from dae_cli.config.names import (
     DATA_SUFFIX,
     STUDY_FILE,
+    Target,
     cell_files,
     chosen_cells,
     find_target,
@@ -162,13 +163,30 @@ def resolve_experiment(
     Raises ConfigError: unknown name, a study instead of a cell, or all problems of its files
     (its own and its study.yaml) and of the overrides.
     """
+    target, file = find_experiment(name)
+    in_study = (target.folder / STUDY_FILE).is_file()
+    study, problems = read_study_file(target.folder) if in_study else (StudyFile(), [])
+    return _resolve_file(target.name, file, study, problems, overrides, swept)
+
+
+def find_experiment(name: str) -> tuple[Target, Path]:
+    """The one experiment that a name or path means, and its file.
+
+    Raises ConfigError: unknown name, or a study instead of a cell.
+    """
     target = find_target(name)
     if target.file is None:
         cells = ", ".join(shown(f"{target.name}/{cell}") for cell in cell_files(target.folder))
         raise ConfigError(f"{shown(name)} is a study, not one experiment; name a cell: {cells}")
-    in_study = (target.folder / STUDY_FILE).is_file()
-    study, problems = read_study_file(target.folder) if in_study else (StudyFile(), [])
-    return _resolve_file(target.name, target.file, study, problems, overrides, swept)
+    return target, target.file
+
+
+def find_study(name: str) -> Target:
+    """The study that a name or path means. Raises ConfigError: unknown name, or an experiment."""
+    target = find_target(name)
+    if target.file is not None:
+        raise ConfigError(f"{shown(name)} is one experiment, not a study; train it with dae train")
+    return target
 
 
 def load_resolved(path: Path) -> AnyExperiment:
@@ -195,7 +213,7 @@ def _resolve_file(
     problems += unused_overrides(over, [draft.kind], f"{shown(name)} is")
     if problems or draft.experiment is None:
         raise config_error(name, problems)
-    return _resolved(name, draft.experiment, study, draft, over)
+    return _resolved(name, draft.experiment, study, draft, overrides, swept)
 
 
 def resolve_study(
@@ -213,9 +231,7 @@ def resolve_study(
     Raises ConfigError: unknown name or cell, a single experiment instead of a study, or all
     problems of all its files and of the overrides, such as two cells that say the same.
     """
-    target = find_target(name)
-    if target.file is not None:
-        raise ConfigError(f"{shown(name)} is one experiment, not a study; train it with dae train")
+    target = find_study(name)
     folder, files = target.folder, cell_files(target.folder)
     wanted = chosen_cells(only, target.name, files)
     study, problems = read_study_file(folder, data_from)
@@ -230,7 +246,7 @@ def resolve_study(
     if chosen:
         problems += unused_overrides(over, [d.kind for d in chosen], "every cell asked for is")
     everything = tuple(
-        _resolved(f"{target.name}/{draft.cell}", draft.experiment, study, draft, over)
+        _resolved(f"{target.name}/{draft.cell}", draft.experiment, study, draft, overrides, swept)
         for draft in drafts
         if draft.experiment is not None
     )
@@ -378,12 +394,20 @@ def merged_cell(
 
 
 def _resolved(
-    name: str, experiment: AnyExperiment, study: StudyFile, draft: Draft, over: Document
+    name: str,
+    experiment: AnyExperiment,
+    study: StudyFile,
+    draft: Draft,
+    overrides: Sequence[str],
+    swept: Sequence[str],
 ) -> ResolvedExperiment:
-    """The cell, with what overrides changed of it; nothing where its files are no experiment."""
+    """The cell, with what `--set` changed of it; nothing where its files are no experiment.
+
+    What is swept is in the name of a variant.
+    """
     changed: tuple[str, ...] = ()
-    if over.value:
-        before = _read_draft(study, draft.source, Document()).experiment
+    if overrides:
+        before = _read_draft(study, draft.source, parse_overrides((), swept)[0]).experiment
         changed = differing(before, experiment) if before else ()
     return ResolvedExperiment(name, experiment, draft.source, study.settings.reference, changed)
 

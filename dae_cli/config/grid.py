@@ -1,7 +1,7 @@
 """`--grid KEY=A,B`: each cell of a study becomes several, one for each combination of the values.
 
-A variant is named for what it is: `convex-25+learning_rate=0.01`. Where a data set, the layers or
-the destruction are swept, which names of cells tell, its data set stands in place of the cell:
+A variant is named for what it is: `convex-25+learning_rate=0.01`. Where a setting is swept that
+names of cells tell, such as the destruction, its data set stands in place of the cell:
 `convex+destruction=0.15`.
 """
 
@@ -11,23 +11,27 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dae_cli.config.experiments import (
     ResolvedExperiment,
     ResolvedStudy,
+    find_experiment,
+    parse_overrides,
     resolve_experiment,
     resolve_study,
 )
+from dae_cli.config.messages import Problem, config_error, known_keys
 from dae_cli.config.names import STUDY_FILE, find_target
-from dae_cli.config.schema import AnyExperiment
+from dae_cli.config.schema import AnyExperiment, SettingsFile
 from dae_cli.errors import ConfigError, shown
 
 MOST_COMBINATIONS = 1000
-_TOLD_BY_NAMES = {"dataset", "model.hidden", "corruption.kind", "corruption.destruction"}
-"""Keys of settings that a cell is usually named by: the name is wrong where they are swept."""
-_EXAMPLE = "write --grid KEY=A,B, for example --grid pretrain.learning_rate=0.01,0.1"
+_NAMED_BY_CELLS = {"dataset", "model.hidden", "corruption.kind", "corruption.destruction"}
+"""Settings that a cell is usually named by: its name is wrong where they are swept."""
+_EXAMPLE = "--grid pretrain.learning_rate=0.01,0.1"
+LIST_EXAMPLE = "--grid 'model.hidden=[1000],[1000,1000]'"
 
 
 def combinations(grid: Sequence[str]) -> list[tuple[str, ...]]:
@@ -41,14 +45,16 @@ def combinations(grid: Sequence[str]) -> list[tuple[str, ...]]:
     """
     options: dict[str, list[str]] = {}
     for argument in grid:
-        key, equals, text = argument.partition("=")
+        key, _, text = argument.partition("=")
         key, values = key.strip(), _split(text)
-        if not key or not equals or not all(values):
-            raise ConfigError(f"--grid {shown(argument)}: is no list of values; {_EXAMPLE}")
+        if not key or not all(values):
+            why = f"expected KEY=A,B, for example {_EXAMPLE} or {LIST_EXAMPLE}"
+            raise ConfigError(f"--grid {shown(argument)}: {why}")
+        if key == "seed":
+            why = "every variant is run with the same seeds: give their number with --seeds"
+            raise ConfigError(f"--grid {shown(argument)}: {why}")
         if key in options:
             raise ConfigError(f"--grid {shown(argument)}: given twice; list all values at once")
-        if len(set(values)) < len(values):
-            raise ConfigError(f"--grid {shown(argument)}: has a value twice")
         options[key] = [f"{key}={value}" for value in values]
     if math.prod(map(len, options.values())) > MOST_COMBINATIONS:
         raise ConfigError(f"--grid: has more than {MOST_COMBINATIONS} combinations; give fewer")
@@ -76,71 +82,116 @@ class _Variant:
     base: str
     """The cell that it came from."""
     values: tuple[str, ...]
-    """`KEY=VALUE` of each swept setting; none where the cell has none of them."""
+    """`KEY=VALUE` of each swept setting that the cell has."""
     cell: ResolvedExperiment
 
 
 def resolve_sweep(
     name: str, overrides: Sequence[str], grid: Sequence[str], only: Sequence[str] = ()
 ) -> ResolvedStudy:
-    """Return a study, or that of one experiment, whose cells are the variants of a grid.
+    """Return a study whose cells are the variants of a grid; without a grid the study itself.
 
-    A cell that has none of the settings stays as it is. The study's claims and figures, which are
-    about its own cells, are left out.
+    An experiment that a variant comes to is there once, and a cell that has none of the settings
+    stays as it is. The study's claims and figures, which are about its own cells, are left out.
 
     Args:
+        name: of a study, or of a file of its own, which is a study of one cell.
         only: names of cells, or globs, before they become variants.
 
     Raises:
         ConfigError: as `resolve_study`; or the grid is wrong.
     """
     target = find_target(name)
-    file = target.file
-    if file is not None and (target.folder / STUDY_FILE).is_file():
-        name, only, file = str(target.folder / STUDY_FILE), [file.stem], None
+    if not grid:
+        return _resolve(name, overrides, only)
     swept = combinations(grid)
-    if file is None:
-        studies = [resolve_study(name, overrides, only, swept=values) for values in swept]
-    else:
-        studies = [_study_of_one(resolve_experiment(name, overrides, values)) for values in swept]
-    variants: list[_Variant] = []
+    _require_sound(target.name, overrides, swept)
+    studies = [_resolve(name, overrides, only, values) for values in swept]
+    variants: dict[AnyExperiment, _Variant] = {}
     for place, base in enumerate(studies[0].cells):
-        own = dict[AnyExperiment, _Variant]()
         for study, values in zip(studies, swept, strict=True):
             cell = study.cells[place]
-            own.setdefault(cell.experiment, _Variant(base.cell, values, cell))
-        variants += own.values() if len(own) > 1 else [_Variant(base.cell, (), base)]
+            variants.setdefault(
+                cell.experiment, _Variant(base.cell, tuple(_taken(values, cell)), cell)
+            )
     cells = tuple(
         replace(variant.cell, name=f"{studies[0].name}/{name}")
-        for name, variant in zip(_names_of(variants), variants, strict=True)
+        for name, variant in zip(_names_of([*variants.values()]), variants.values(), strict=True)
     )
     return replace(studies[0], cells=cells, all_cells=cells, search=(), figures=(), claims=False)
 
 
-def _study_of_one(one: ResolvedExperiment) -> ResolvedStudy:
+def study_of(name: str) -> tuple[str, list[str]]:
+    """Return the study that a sweep of one experiment is of, and the cells to give as `only`.
+
+    A file of its own is one by itself. Raises ConfigError: there is no such experiment.
+    """
+    target, file = find_experiment(name)
+    if (target.folder / STUDY_FILE).is_file():
+        return str(target.folder / STUDY_FILE), [file.stem]
+    return name, []
+
+
+def _resolve(
+    name: str, overrides: Sequence[str], only: Sequence[str], swept: Sequence[str] = ()
+) -> ResolvedStudy:
+    """Return a study, or that of a file of its own, with one combination of the grid."""
+    target = find_target(name)
+    if target.file is None or (target.folder / STUDY_FILE).is_file():
+        return resolve_study(name, overrides, only, swept=swept)
+    one = resolve_experiment(name, overrides, swept)
+    one = replace(one, name=f"{one.cell}/{one.cell}")
     return ResolvedStudy(
         name=one.cell,
-        title=f"Variants of {one.cell}",
+        title=one.cell,
         source=one.source.parent,
         cells=(one,),
         all_cells=(one,),
         reference=one.reference,
+        claims=False,
     )
+
+
+def _require_sound(name: str, overrides: Sequence[str], swept: Sequence[tuple[str, ...]]) -> None:
+    """Raise ConfigError with what is wrong in any value by itself; lists are shown by example."""
+    known, problems = known_keys(SettingsFile), list[Problem]()
+    unknown: dict[str, str] = {}
+    for value in dict.fromkeys(itertools.chain(*swept)):
+        key, _, text = value.partition("=")
+        if key not in known and unknown.setdefault(key, value) != value:
+            continue  # said once
+        _, wrong = parse_overrides(overrides, [value])
+        if known.get(key, {}).get("type") == "array" and not text.startswith("["):
+            hint = f"; write lists as in {LIST_EXAMPLE}"
+            wrong = [replace(problem, text=f"{problem.text}{hint}") for problem in wrong]
+        problems += wrong
+    if problems:
+        raise config_error(name, problems)
+
+
+def _taken(values: Sequence[str], cell: ResolvedExperiment) -> Iterator[str]:
+    """Yield the values of settings whose section the cell's kind of experiment has."""
+    for value in values:
+        section = value.partition("=")[0].partition(".")[0]
+        if section in type(cell.experiment).model_fields:
+            yield value
 
 
 def _names_of(variants: Sequence[_Variant]) -> list[str]:
     """Return a name for each variant: by its data set where that tells it apart, else its cell."""
     short = [_name(variant, _base(variant)) for variant in variants]
     count = Counter(short)
-    return [
-        name if count[name] == 1 else _name(variant, variant.base)
-        for name, variant in zip(short, variants, strict=True)
-    ]
+    names: list[str] = []
+    for name, variant in zip(short, variants, strict=True):
+        name = name if count[name] == 1 else _name(variant, variant.base)
+        again = (f"{name}+{number}" for number in itertools.count(2))
+        names.append(name if name not in names else next(n for n in again if n not in names))
+    return names
 
 
 def _base(variant: _Variant) -> str:
     keys = {value.partition("=")[0] for value in variant.values}
-    return str(variant.cell.experiment.dataset) if keys & _TOLD_BY_NAMES else variant.base
+    return str(variant.cell.experiment.dataset) if keys & _NAMED_BY_CELLS else variant.base
 
 
 def _name(variant: _Variant, base: str) -> str:
@@ -150,6 +201,7 @@ def _name(variant: _Variant, base: str) -> str:
     for key, value in settings:
         short = key.rpartition(".")[2]
         # A name is also that of files, and part of links to them.
-        words = re.findall(r"[A-Za-z0-9._]+|-(?=[0-9.])", value)
-        parts.append(f"{short if last[short] == 1 else key}={'-'.join(words)}")
+        words = "-".join(re.findall(r"[A-Za-z0-9._]+|-(?=[0-9.])", value))
+        if (key, words) != ("dataset", base):
+            parts.append(f"{short if last[short] == 1 else key}={words}")
     return "+".join(parts)

@@ -1,30 +1,32 @@
-"""What runs will take, before they are made: core minutes, memory and disk, each within a half.
+"""What runs will take, before they are made: core minutes, memory and disk, to about a half.
 
-The rates are those of the committed runs, on a core whose product of matrices has a measured speed;
-this machine's speed is measured in the same way.
+The rates are those of the committed runs that had a core to themselves, on one whose product of
+matrices has a measured speed; this machine's speed is measured in the same way. SVMs are less sure:
+how long they train depends on the machines that are tried.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 
 import numpy as np
 
 from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
 from dae_cli.data.datasets import spec_of
-from dae_cli.study.run.job import Job
+from dae_cli.study.rows import ReferenceRow
 
 GFLOPS = 100.0
 """Of one core of the machine of the rates below, as `core_speed` measures it."""
-PRETRAINING, FINE_TUNING = 1.3e-12, 0.5e-12
+PRETRAINING, FINE_TUNING = 1.5e-12, 0.5e-12
 """Minutes for each weight, row and epoch, at that speed."""
 STARTING = 0.02
 """Minutes of a run before it trains."""
-SVM = {"rbf": 1.6e-8, "poly": 4e-8}
-"""Minutes for each pair of training rows, for the whole selection."""
+SVM = 1.5e-9
+"""Minutes for each pair of training rows and each machine of the grid."""
 PATIENCES = 2.0
 """Epochs of fine-tuning, as a multiple of the patience, where no earlier run says how many."""
 PROCESS_BYTES, TRAINING_BYTES = 360e6, 40
@@ -44,36 +46,53 @@ class Estimate:
     """Of all runs that are made at a time."""
     disk_mb: float
 
+    @property
+    def work(self) -> str:
+        """The core minutes in words."""
+        if self.core_minutes < 1:
+            return "less than a core minute"
+        return f"about {_rounded(self.core_minutes)} core minutes"
+
     def __str__(self) -> str:
-        parts = [f"about {_rounded(self.core_minutes)} core minutes"]
-        if self.minutes < self.core_minutes:
-            parts.append(f"{_rounded(self.minutes)} minutes here")
+        here = f", {_rounded(self.minutes)} minutes here" if self.core_minutes >= 1 else ""
         memory, disk = _rounded(self.memory_mb), _rounded(self.disk_mb)
-        return f"{', '.join(parts)}, {memory} MB of memory, {disk} MB on disk"
+        return f"{self.work}{here}, {memory} MB of memory, {disk} MB on disk"
 
 
 def estimate(
-    jobs: Sequence[Job], at_a_time: int, best_epochs: Mapping[tuple[str, int], int]
+    runs: Sequence[tuple[str, AnyExperiment]],
+    at_a_time: int,
+    reference: Sequence[ReferenceRow] = (),
 ) -> Estimate:
-    """Return what jobs will take on this machine, as far as that can be known beforehand.
+    """Return what runs will take on this machine, as far as that can be known beforehand.
 
     Args:
+        runs: cell and experiment of each.
         at_a_time: runs, a core each.
-        best_epochs: of fine-tuning, by cell and seed, where such a run was made before.
+        reference: earlier runs of the study, which tell how many epochs fine-tuning takes.
     """
-    if not jobs:
+    if not runs:
         return Estimate(0.0, 0.0, 0.0, 0.0)
     slower = GFLOPS / core_speed()
     each = [
-        slower * _minutes(job, best_epochs.get((job.cell, job.experiment.seed))) for job in jobs
+        slower * reference_minutes(experiment, _best_epoch(cell, experiment.seed, reference))
+        for cell, experiment in runs
     ]
-    memory = sorted((_memory_bytes(job.experiment) for job in jobs), reverse=True)[:at_a_time]
+    memory = sorted((_memory_bytes(experiment) for _, experiment in runs), reverse=True)
     return Estimate(
         core_minutes=sum(each),
         minutes=max(sum(each) / at_a_time, *each),
-        memory_mb=sum(memory) / 1e6,
-        disk_mb=sum(_disk_bytes(job.experiment) for job in jobs) / 1e6,
+        memory_mb=sum(memory[:at_a_time]) / 1e6,
+        disk_mb=sum(_disk_bytes(experiment) for _, experiment in runs) / 1e6,
     )
+
+
+def _best_epoch(cell: str, seed: int, reference: Sequence[ReferenceRow]) -> float | None:
+    """Return the mean of the earlier runs most like it: of its cell and seed, its cell, or all."""
+    known = [row for row in reference if row.best_epoch is not None]
+    own = [row for row in known if row.cell == cell]
+    like = [row for row in own if row.seed == seed] or own or known
+    return fmean(row.best_epoch or 0 for row in like) if like else None
 
 
 def core_speed(seconds: float = 0.05) -> float:
@@ -91,22 +110,25 @@ def core_speed(seconds: float = 0.05) -> float:
     return 2e-9 * rows * inputs * units / quickest
 
 
-def _minutes(job: Job, best_epoch: int | None) -> float:
-    experiment = job.experiment
+def reference_minutes(experiment: AnyExperiment, best_epoch: float | None = None) -> float:
+    """Return the minutes that a run takes on a core of the speed `GFLOPS`.
+
+    Args:
+        best_epoch: of fine-tuning, where earlier runs tell it.
+    """
     if isinstance(experiment, FilterExperiment):
         work = experiment.examples * _weights(experiment) * experiment.pretrain.epochs
-        return PRETRAINING * work
-    rows = experiment.subset.train if experiment.subset else spec_of(job.data.name).n_train
+        return STARTING + PRETRAINING * work
+    rows = experiment.subset.train if experiment.subset else spec_of(experiment.dataset).n_train
     if isinstance(experiment, SvmExperiment):
-        destructions = len(experiment.svm.destructions)
-        return SVM[experiment.svm.kernel] * rows**2 * destructions
+        return STARTING + SVM * rows**2 * experiment.svm.coarse_trials
     finetune = experiment.finetune
     epochs = PATIENCES * finetune.patience
     if best_epoch is not None:
         epochs = best_epoch + finetune.patience
     epochs = min(epochs, finetune.max_epochs)
     each = PRETRAINING * experiment.pretrain.epochs + FINE_TUNING * epochs
-    return each * rows * _weights(experiment)
+    return STARTING + each * rows * _weights(experiment)
 
 
 def _weights(experiment: AnyExperiment) -> int:

@@ -305,10 +305,11 @@ def check_claim(figure: Figure, runs: Sequence[MeasuredRun]) -> ClaimCheck | Non
         sentences.append(f"seed {seed}: {each}" if len(seeds) > 1 else each)
     if not holding:
         return None
-    verdict = "bears it out" if all(holding) else "does not bear it out"
-    of_seeds = f" for {sum(holding)} of {len(holding)} seeds" if len(holding) > 1 else ""
+    outcome = "Supported" if all(holding) else "Not supported"
+    if len(holding) > 1:
+        outcome += f" ({sum(holding)} of {len(holding)} seeds)"
     each = f"{'; '.join(sentences)} {MEASURES[expect.measure][-1]}{_bar(expect)}"
-    return ClaimCheck(all(holding), f"The measure {verdict}{of_seeds}: {each}.")
+    return ClaimCheck(all(holding), f"{outcome}: {each}.")
 
 
 def _holds(expect: Expectation, numbers: Sequence[Number]) -> bool:

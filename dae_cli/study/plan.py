@@ -48,6 +48,20 @@ class Plan:
     lacking: tuple[Lacking, ...] = ()
     """What cannot be run for want of its data."""
 
+    def ahead(self, force: bool) -> list[PlannedRun]:
+        """Return the runs that are to be made: those not done, or all."""
+        return [run for run in self.runs if force or run.state != "done"]
+
+
+def with_seeds(cell: ResolvedExperiment, seeds: int | None) -> list[AnyExperiment]:
+    """Return the experiments of a cell, with successive seeds.
+
+    An SVM draws nothing at random and is made once, whatever `seeds` is.
+    """
+    count = 1 if isinstance(cell.experiment, SvmExperiment) else seeds or 1
+    first = cell.experiment.seed
+    return [with_seed(cell.experiment, seed) for seed in range(first, first + count)]
+
 
 def plan_study(
     study: ResolvedStudy,
@@ -61,10 +75,9 @@ def plan_study(
     watcher: Watcher,
     dry: bool = False,
 ) -> Plan:
-    """Prepare the data and plan the runs: every cell, `seeds` times with successive seeds.
+    """Prepare the data and plan the runs of every cell `with_seeds`.
 
-    An SVM draws nothing at random and is made once, whatever `seeds` is. A `dry` plan is only
-    shown: nothing is fetched, regenerated or written for it.
+    A `dry` plan is only shown: nothing is fetched, regenerated or written for it.
 
     Raises:
         ConfigError: the device or the engine is not there.
@@ -77,9 +90,7 @@ def plan_study(
         if cell.experiment.dataset not in prepared:
             continue
         data = prepared[cell.experiment.dataset]
-        count = 1 if isinstance(cell.experiment, SvmExperiment) else seeds or 1
-        for seed in range(cell.experiment.seed, cell.experiment.seed + count):
-            experiment = with_seed(cell.experiment, seed)
+        for experiment in with_seeds(cell, seeds):
             runs.append(_planned(cell, experiment, data, out / RUNS, device, engine))
     return Plan(study, out, tuple(runs), replaces, lacking)
 

@@ -54,14 +54,14 @@ def is_reference(row: RunRow, rows: Sequence[ReferenceRow]) -> bool:
 
 
 def agreement(study: ResolvedStudy, rows: Sequence[RunRow]) -> Agreement | None:
-    """Compare finished runs of a study with its reference rows; None where it has none.
+    """Compare finished runs of a study with its reference rows; None where it has none of them.
 
     Raises RunFolderError: the file of reference rows is not as dae writes it.
     """
     experiments = {cell.cell: cell.experiment for cell in study.all_cells}
     done = [row for row in rows if not row.error and row.cell in experiments]
     reference = reference_rows(study.source)
-    if not reference or not done:
+    if not {row.cell for row in done} & {row.cell for row in reference}:
         return None
     differing: dict[str, list[str]] = {}
     for row in done:

@@ -16,6 +16,7 @@ from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.figures.style import load_matplotlib
 from dae_cli.stopping import Interrupted, StopRequest
 from dae_cli.study.distribute import STOPPING, WAIT_SECONDS, distribute
+from dae_cli.study.estimate import reference_minutes
 from dae_cli.study.plan import Plan
 from dae_cli.study.processes import Killed
 from dae_cli.study.progress import Watcher
@@ -28,7 +29,6 @@ from dae_cli.study.run.job import (
     Job,
     PlannedRun,
     Unfinished,
-    expected_work,
     sweep_runs,
     with_seed,
 )
@@ -96,11 +96,7 @@ def run_plan(
     for row in rows:
         results.add(row)
     skipped = sum(not row.error for row in rows)
-    ahead = [
-        replace(run, job=replace(run.job, from_start=force))
-        for run in plan.runs
-        if force or run.state != "done"
-    ]
+    ahead = [replace(run, job=replace(run.job, from_start=force)) for run in plan.ahead(force)]
     try:
         with closing(_run_until_done(ahead, jobs, watcher, command, cluster)) as new:
             for row in new:
@@ -233,7 +229,7 @@ def _run_until_done(
             watcher.finished(row)
             yield row
         # The longest first, so that the last workers end at about the same time.
-        jobs.sort(key=expected_work, reverse=True)
+        jobs.sort(key=lambda job: reference_minutes(job.experiment), reverse=True)
         held: dict[str, Job] = {}
         with closing(_make_runs(jobs, workers, watcher, command, cluster)) as outcomes:
             for outcome in outcomes:

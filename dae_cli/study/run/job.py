@@ -15,7 +15,6 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +29,6 @@ from dae_cli.config.schema import (
 )
 from dae_cli.config.study_schema import Reference
 from dae_cli.data.dataset import Prepared
-from dae_cli.data.datasets import spec_of
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.errors import ConfigError
 from dae_cli.files import HeldError, file_lock, sweep, unwritable
@@ -197,10 +195,21 @@ def is_run_name(text: str) -> bool:
     return Path(text).name == text and text not in ("", "..")
 
 
-def default_out(study: str, overrides: Sequence[str]) -> Path:
-    """Return results/STUDY, or a folder of its own for a trial with changed settings."""
-    digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:6]
-    return Path("results") / (f"{study}-{digest}" if overrides else study)
+def default_out(
+    study: str, overrides: Sequence[str], grid: Sequence[str] = (), only: Sequence[str] = ()
+) -> Path:
+    """Return results/STUDY, or a folder of its own for a trial with changed settings.
+
+    Of a sweep the digest is of `--set`, `--grid` and `--only`; without one, of `--set` alone.
+    """
+    words = sorted(overrides)
+    if grid:
+        words += [f"--grid {values}" for values in grid]
+        words += [
+            f"--only {cell}" for cell in sorted(one.removeprefix(f"{study}/") for one in only)
+        ]
+    digest = hashlib.sha256("\n".join(words).encode()).hexdigest()[:6]
+    return Path("results") / (f"{study}-{digest}" if words else study)
 
 
 def default_runs(resolved: ResolvedExperiment) -> Path:
@@ -219,21 +228,6 @@ def sweep_runs(runs: Path) -> None:
     for lock in runs.glob(f".*{LOCK}"):
         with suppress(HeldError), file_lock(lock):
             pass  # which removes it
-
-
-def expected_work(job: Job) -> float:
-    """Return a number that grows with the time a run takes: about its multiplications."""
-    experiment = job.experiment
-    if isinstance(experiment, FilterExperiment):
-        inputs, rows, epochs = experiment.inputs, experiment.examples, experiment.pretrain.epochs
-    else:
-        spec = spec_of(job.data.name)
-        inputs, rows = spec.n_pixels, experiment.subset.train if experiment.subset else spec.n_train
-        if isinstance(experiment, SvmExperiment):  # 100 passes over the kernel matrix, about
-            return 100.0 * rows**2 * spec.n_classes * experiment.svm.coarse_trials
-        epochs = experiment.pretrain.epochs + experiment.finetune.patience
-    pairs = pairwise((inputs, *experiment.model.hidden))
-    return float(rows * epochs * sum(below * above for below, above in pairs))
 
 
 def checkpoint_seconds() -> float | None:
