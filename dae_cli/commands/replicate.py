@@ -68,8 +68,8 @@ def replicate(
     fetched, does not stop the others. Stops if earlier results would be lost, unless --replace is
     given. The files that are written, and the last lines: docs/results.md.
     """
-    asked = conditions(fail_if or (), TableRow)
     resolved = resolve_study(study, overrides or (), only or ())
+    asked = conditions(fail_if or (), TableRow, resolved.differing_settings.values())
     folder = out or default_out(resolved.name, overrides or ())
     if (jobs or cores()) > 1 and not scheduler and not dry_run:
         states = cell_states(resolved, folder).values()

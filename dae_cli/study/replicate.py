@@ -90,16 +90,16 @@ def run_plan(
             for row in new:
                 rows.append(row)
                 results.add_new(row)
-        everything, written = results.write(command)
+        written = results.write(command)
     except (Interrupted, DaeError):
         with suppress(DaeError):
             results.save()
         raise
-    if others := other_numerics(everything):
+    if others := other_numerics(written.rows):
         watcher.note(f"{plan.out / RUNS_CSV}: {others}")
     sweep_runs(plan.out / RUNS)
     return Outcome(
-        everything,
+        list(written.rows),
         list(written.table),
         done=sum(not row.error for row in rows) - skipped,
         skipped=skipped,
@@ -250,14 +250,14 @@ class _ResultsWriter:
             write_tables(self._plan.study, self._plan.out, rows, new=self._unsaved)
         self._unsaved.clear()
 
-    def write(self, command: str) -> tuple[list[RunRow], Results]:
-        """Write every file of the study; return the rows of runs.csv, and what they come to."""
+    def write(self, command: str) -> Results:
+        """Write every file of the study."""
         from dae_cli.study.results import write_results
 
         plan = self._plan
         data = {run.job.data.name: run.job.data for run in plan.runs}
         with self._rows.locked() as rows:
-            return rows, write_results(plan.study, plan.out, rows, command=command, data=data)
+            return write_results(plan.study, plan.out, rows, command=command, data=data)
 
 
 def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) -> RunRow:
