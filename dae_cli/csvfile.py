@@ -8,7 +8,8 @@ columns that a file can lack:
 - `LATER`: always written, but not by earlier versions; the field's default stands for them.
 
 A field that maps keys to texts has a column for each key, at its place among the others: in
-alphabetical order, or as the row class has the possible keys in `KEYS`.
+alphabetical order, empty where the row has it not; or as the row class lists the possible keys in
+`KEYS`, where all rows have the same.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class _Columns:
         lacking = self.optional.difference(header)
         keys: list[str] = []
         if self.mapping:
-            first = self.names.index(self.mapping)
+            first = self.without(lacking, [self.mapping]).index(self.mapping)
             keys = list(header[first : first + 1 + len(header) - len(self.names) + len(lacking)])
         known = self.in_order(set(self.keys).intersection(keys)) if self.keys else keys
         if list(header) != self.without(lacking, known) or len(set(header)) < len(header):
@@ -219,7 +220,8 @@ def _row(
     texts = {**columns.sparse, **dict(zip(header, record, strict=True))}
     values = {n: columns.read[n](text) for n, text in texts.items() if n not in keys}
     if columns.mapping:
-        values[columns.mapping] = {key: texts[key] for key in keys if texts[key]}
+        every = bool(columns.keys)
+        values[columns.mapping] = {key: texts[key] for key in keys if every or texts[key]}
     try:
         return kind(**values)
     except ValidationError as error:
