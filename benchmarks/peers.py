@@ -20,7 +20,7 @@ from dae_cli.config.schema import Experiment, as_network
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Split
 from dae_cli.data.sources import DataOptions, prepare
-from dae_cli.study.run.run import dataset_for
+from dae_cli.training.inputs import dataset_for
 
 Batches = Callable[[], Iterable[list[Tensor]]]
 """Goes through the minibatches of an epoch: what enters the model, and what it is to give."""

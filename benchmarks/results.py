@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from dae_cli.machine import cores, cpu_name, vector_features, version_of
+from dae_cli.machine import cores, cpu_name, version_of
 from dae_cli.study.run.provenance import commit
 
 LOADER, IN_MEMORY = "PyTorch, DataLoader", "PyTorch, data in memory"
@@ -23,6 +23,7 @@ HEAD = """\
 The last run of `make bench` on each kind of processor: medians over the rounds that are in
 [results.csv](results.csv). How they are measured: [docs/performance.md](../docs/performance.md).
 """
+VECTORS = ("amx", "asimd", "avx", "fma", "neon", "sse", "sve")
 # Family, models, name: as Linux tells them apart (arch/x86/kernel/cpu/amd.c, intel-family.h).
 GENERATIONS = (
     (6, {106, 108}, "Ice Lake"),
@@ -60,12 +61,14 @@ def this_machine(engine: str) -> tuple[str, Figure]:
     text = info.read_text(encoding="utf-8", errors="replace") if info.exists() else ""
     numbers = re.search(r"^cpu family\s*: (\d+)\nmodel\s*: (\d+)$", text, re.MULTILINE)
     kind = kind_of_processor(name, int(numbers[1]), int(numbers[2])) if numbers else name
+    flags = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
+    vectors = [word for word in flags[1].split() if word.startswith(VECTORS)] if flags else []
     libraries = ", ".join(f"{each} {version_of(each)}" for each in ("torch", "numpy", "numba"))
     which = f"family {numbers[1]}, model {numbers[2]}" if numbers else "family and model unknown"
     told = (
         f"{datetime.now(UTC).date()}, commit {commit() or 'unknown'}, engine {engine}; {name}, "
         f"{which}, {cores()} cores, "
-        f"{vector_features()}; {platform.platform(terse=True)}, {libraries}."
+        f"{' '.join(sorted(set(vectors)))}; {platform.platform(terse=True)}, {libraries}."
     )
     return kind, Figure("machine", told)
 

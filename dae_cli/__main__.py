@@ -7,28 +7,17 @@ from dae_cli.import_path import remove_current_folder
 
 _REMOVED = ("JOBLIB_", "LOKY_", "NUMBA_NUM_THREADS", "PYTORCH_JIT", "TORCH_LOGS")
 """Environment variables with these prefixes, which would change what `dae` sets itself."""
-_FORMS = {
-    # Seconds, here up to the year 5138; NumPy and Matplotlib fail at anything else.
-    "SOURCE_DATE_EPOCH": r"\d{1,11}",
-    # Numbers of processors such as `0 3,4-7:2`; libgomp reads many other words without end.
-    "GOMP_CPU_AFFINITY": r"[\s,]*(\d+(-\d+(:\d+)?)?([\s,]+|$))*",
-}
-"""Environment variables that libraries read only in this form; others are removed."""
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     remove_current_folder()
     import io  # only now: before, these could be files of the user's
-    import re
 
     from dae_cli.stopping import Interrupted, end_when_signalled, raise_when_signalled
 
     for name in [name for name in os.environ if name.startswith(_REMOVED)]:
         del os.environ[name]
-    for name, pattern in _FORMS.items():
-        if not re.fullmatch(pattern, os.environ.get(name, ""), re.ASCII):
-            os.environ.pop(name, None)
     # A notebook sets its own backend, which processes that start here may not have.
     os.environ["MPLBACKEND"] = "agg"
     for number, name in ((1, "stdout"), (2, "stderr")):

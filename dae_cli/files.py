@@ -22,12 +22,6 @@ STALE_SECONDS = 24 * 3600.0
 _LONGEST = 60  # bytes of a name that its temporary name repeats; file systems allow 255 in all
 
 
-def write_whole(path: Path, content: bytes, *, make_folder: bool = True) -> None:
-    """Write a file as `whole_file` does; raises OutputError as it does."""
-    with whole_file(path, make_folder=make_folder) as file:
-        file.write(content)
-
-
 @contextmanager
 def whole_file(path: Path, *, make_folder: bool = True) -> Iterator[IO[bytes]]:
     """Write under a temporary name in the same folder, force it to the disk, and rename it.
@@ -57,6 +51,31 @@ def whole_file(path: Path, *, make_folder: bool = True) -> Iterator[IO[bytes]]:
             temporary.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, content: bytes, *, make_folder: bool = True) -> None:
+    """Write a file as `whole_file` does; raises OutputError as it does."""
+    with whole_file(path, make_folder=make_folder) as file:
+        file.write(content)
+
+
+def write_text(path: Path, text: str, *, make_folder: bool = True) -> None:
+    """Write UTF-8 text whole; bytes of a path that are not text become question marks."""
+    write_whole(path, text.encode(errors="replace"), make_folder=make_folder)
+
+
+def write_json(path: Path, value: Any, *, make_folder: bool = True) -> None:
+    """Write JSON whole, indented and in the order given."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    write_text(path, text, make_folder=make_folder)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file if there is one; raises OutputError if it cannot be removed."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def unwritable(path: Path, error: OSError) -> OutputError:
     """Return the error that a result cannot be written, with a remedy."""
     if error.errno == errno.ENAMETOOLONG:
@@ -65,6 +84,25 @@ def unwritable(path: Path, error: OSError) -> OutputError:
         f"{path}: cannot be written ({error.strerror or error}); make room, or choose a folder "
         "that can be written to; what was there before is as it was"
     )
+
+
+def is_text(path: Path) -> bool:
+    """Tell whether a path, which may be any bytes, is UTF-8; safetensors opens no other."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def force_folder_to_disk(folder: Path) -> None:
+    """Make names given in a folder outlast a crash of the machine, where the system can do that."""
+    with suppress(OSError):  # some network file systems refuse it
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 class HeldError(DaeError):
@@ -100,36 +138,7 @@ def file_lock(path: Path, *, wait: float = 0.0) -> Iterator[None]:
         lock.release()
 
 
-def remove_file(path: Path) -> None:
-    """Remove a file if there is one.
-
-    Raises:
-        OutputError: it cannot be removed.
-    """
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from error
-
-
-def write_text(path: Path, text: str, *, make_folder: bool = True) -> None:
-    """Write UTF-8 text whole; bytes of a path that are not text become question marks."""
-    write_whole(path, text.encode(errors="replace"), make_folder=make_folder)
-
-
-def is_text(path: Path) -> bool:
-    """Tell whether a path, which may be any bytes, is UTF-8; safetensors opens no other."""
-    try:
-        str(path.absolute()).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def write_json(path: Path, value: Any, *, make_folder: bool = True) -> None:
-    """Write JSON whole, indented and in the order given."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    write_text(path, text, make_folder=make_folder)
+# What killed processes left behind
 
 
 def part_of(path: Path) -> Path:
@@ -151,7 +160,7 @@ def sweep(folder: Path, *, every: bool = False) -> None:
 
 def owner() -> str:
     """This process, as the names of its temporary files tell: machine-pid."""
-    return f"{machine_tag()}-{os.getpid()}"
+    return f"{_machine()}-{os.getpid()}"
 
 
 def is_stale(left: Path, tag: str) -> bool:
@@ -159,39 +168,24 @@ def is_stale(left: Path, tag: str) -> bool:
 
     Of a process that can be looked up, age says nothing: the clock may have jumped.
     """
-    parts = tag.rsplit("-", 2)
-    ours = len(parts) == 3 and parts[0] == machine_tag() and parts[1].isdigit()
-    if ours:
-        return _is_gone(int(parts[1]))
+    machine, *others = tag.rsplit("-", 2)
     try:
+        if len(others) == 2 and machine == _machine() and others[0].isdigit():
+            os.kill(int(others[0]), 0)
+            return False
         return time.time() - left.stat().st_mtime > STALE_SECONDS
-    except OSError:
-        return False
-
-
-def machine_tag() -> str:
-    """The machine's name, fit for a file's name."""
-    return re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:40] or "unknown"
-
-
-def force_folder_to_disk(folder: Path) -> None:
-    """Make names given in a folder outlast a crash of the machine, where the system can do that."""
-    with suppress(OSError):  # some network file systems refuse it
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
-
-
-def _is_gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return True
     except OSError:
         return False
-    return False
+
+
+def _machine() -> str:
+    """The machine's name, fit for a file's name."""
+    return re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:40] or "unknown"
+
+
+# Paths
 
 
 def with_home(text: str, prefix: str = "") -> Path:

@@ -8,7 +8,6 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-_CPUINFO = Path("/proc/cpuinfo")
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -19,7 +18,6 @@ THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
 )
 """Where libraries look for their number of threads, once, when they are loaded."""
-_VECTORS = ("amx", "asimd", "avx", "fma", "neon", "sse", "sve")
 
 
 def cores() -> int:
@@ -31,13 +29,12 @@ def cores() -> int:
 
 def cpu_name() -> str:
     """Return the processor's name."""
-    return _cpu_field("model name") or platform.processor() or platform.machine()
-
-
-def vector_features() -> str:
-    """Return the processor's vector instructions, such as `avx avx2 fma`; empty if not known."""
-    features = set((_cpu_field("flags") or _cpu_field("Features")).split())
-    return " ".join(sorted(word for word in features if word.startswith(_VECTORS)))
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
 
 
 @cache
@@ -52,12 +49,3 @@ def version_of(package: str) -> str:
 def one_thread_in_processes() -> None:
     """Give libraries that are loaded from now on one thread, here and in processes to come."""
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
-
-
-def _cpu_field(field: str) -> str:
-    """Return a field of the first processor in /proc/cpuinfo, or an empty string."""
-    try:
-        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(field)), "")

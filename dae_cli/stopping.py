@@ -10,22 +10,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ONE_AND_THE_SAME = 0.3
 """Seconds in which signals count as one: some senders signal a process and then its group."""
 
 
 class Interrupted(BaseException):
-    """A signal asked the command to end; no KeyboardInterrupt, of which Typer thinks it knows.
-
-    Attributes:
-        number: of the signal.
-    """
+    """A signal asked the command to end; no KeyboardInterrupt, of which Typer thinks it knows."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -73,7 +67,6 @@ class StopRequest:
     """Whether a signal has asked to stop; whoever works for long looks at `signal` now and then."""
 
     def __init__(self, on_signal: Callable[[], None] = lambda: None) -> None:
-        """Call `on_signal` when the first signal is delayed."""
         self._on_signal = on_signal
         self._number = 0
         self._at = 0.0
@@ -90,15 +83,12 @@ class StopRequest:
             with suppress(RuntimeError, OSError):  # in the midst of writing to the same stream
                 self._on_signal()
 
-    def delay_signals(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def delay_signals(self) -> Iterator[None]:
         """Only note the first signal within this context; another one ends it at once.
 
         Where this is not the main thread, none is heard.
         """
-        return self._delay_signals()
-
-    @contextmanager
-    def _delay_signals(self) -> Iterator[None]:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -121,8 +111,7 @@ class StopRequest:
 class WorkerStopRequest(StopRequest):
     """In a worker process: SIGTERM asks to stop, however often it comes.
 
-    What the terminal sends to all its processes is left to the command, which decides, and ends
-    who takes too long.
+    What the terminal sends to all its processes is left to the command, which decides.
     """
 
     def __init__(self) -> None:
@@ -130,12 +119,12 @@ class WorkerStopRequest(StopRequest):
         super().__init__()
         for number in SIGNALS:
             signal.signal(number, self._handle if number == signal.SIGTERM else signal.SIG_IGN)
-        if hasattr(signal, "pthread_sigmask"):
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
-    def delay_signals(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def delay_signals(self) -> Iterator[None]:
         """Change nothing: all are delayed."""
-        return nullcontext()
+        yield
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         self.request(number)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from dae_cli.errors import RunFolderError, plain
-from dae_cli.files import is_text, write_whole
+from dae_cli.files import write_whole
 
 Header = TypeVar("Header", bound=BaseModel)
 Spec = tuple[str, Sequence[int]]
@@ -45,15 +45,14 @@ class TensorFile(Generic[Header]):
         Raises:
             ValueError: there are others than expected, or one holds a number that is not finite.
         """
-        for name in expected:
+        if unknown := [name for name in self.specs if name not in expected]:
+            raise ValueError(f"it has {unknown[0][:80]!r}, which this run has not")
+        for name, (wanted, sizes) in expected.items():
             if name not in self.specs:
                 raise ValueError(f"it lacks {name}")
-        for name, (dtype, shape) in self.specs.items():
-            if name not in expected:
-                raise ValueError(f"it has {name[:80]!r}, which this run has not")
-            wanted = expected[name][0], list(expected[name][1])
-            if (dtype, shape) != wanted:
-                raise ValueError(f"{name} is {dtype} {shape}, expected {wanted[0]} {wanted[1]}")
+            dtype, shape = self.specs[name]
+            if (dtype, shape) != (wanted, list(sizes)):
+                raise ValueError(f"{name} is {dtype} {shape}, expected {wanted} {list(sizes)}")
         for name in expected:
             # Copied out of the file's mapping: there they lie at any address, on which the last
             # bit of a product of matrices may depend.
@@ -72,32 +71,24 @@ def open_tensors(path: Path, schema: type[Header]) -> Iterator[TensorFile[Header
     Raises:
         RunFolderError: the file is missing, damaged, or not a checkpoint of this run.
     """
-    if not is_text(path):
-        raise RunFolderError(f"{path}: is not UTF-8, which checkpoints need; rename its folder")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             header = schema.model_validate_json((file.metadata() or {})["dae"])
             yield TensorFile(header, file)
     except FileNotFoundError:
         raise RunFolderError(f"{path}: no such checkpoint") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"])) or "its header"
-        raise _unfit(path, f"{place}: {first['msg']}") from error
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        raise _unfit(path, str(error)) from error
+        why = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors(include_url=False, include_input=False)[0]
+            why = f"{'.'.join(map(str, first['loc'])) or 'its header'}: {first['msg']}"
+        raise RunFolderError(
+            f"{path}: not a checkpoint of this run ({plain(why)}); {REMEDY}"
+        ) from error
 
 
 def save_tensors(path: Path, header: BaseModel, tensors: Mapping[str, NDArray[Any]]) -> None:
-    """Write a checkpoint whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written; what was there before stays.
-    """
+    """Write a checkpoint whole or not at all; raises OutputError."""
     arrays = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     content = safetensors.numpy.save(arrays, metadata={"dae": header.model_dump_json()})
     write_whole(path, content, make_folder=False)
-
-
-def _unfit(path: Path, why: str) -> RunFolderError:
-    return RunFolderError(f"{path}: not a checkpoint of this run ({plain(why)}); {REMEDY}")

@@ -32,9 +32,8 @@ from dae_cli.figures.sheets import Panel, lay_out
 from dae_cli.files import write_text
 from dae_cli.study.paper import paper_numbers
 from dae_cli.study.run.filters import as_shown
-from dae_cli.svm.selection import best_of, search
+from dae_cli.svm.selection import SvmTrials, best_of, search
 from dae_cli.svm.svm import Kernel, Svm, fit_svm
-from dae_cli.svm.trials import SvmTrials
 
 Array = NDArray[Any]
 Row = dict[str, Any]
@@ -288,7 +287,7 @@ def convex_svm(dataset: Dataset, genuine: Dataset) -> Iterator[Row]:
 
     def error(svm: Svm, data: Dataset) -> float:
         # Spread over the whole file, which is sorted by class.
-        return 100 * svm.count_wrong(data.test.take(ROWS)) / ROWS
+        return 100 * int(svm.wrong_rows(data.test.take(ROWS)).sum()) / ROWS
 
     say("training two SVMs on convex")
     theirs, svm = error(fixed(genuine), genuine), fixed(dataset)
@@ -312,12 +311,13 @@ def rect_img_svms(dataset: Dataset) -> Iterator[Row]:
         ("SVM_rbf", SvmSettings(kernel="rbf", gammas=(0.001, 0.01, 0.1)), RECT_IMG_RBF),
         ("SVM_poly", SvmSettings(kernel="poly", gammas=(0.001, 0.01)), None),
     ):
-        trials = SvmTrials(dataset, seed=0, on_trial=lambda all_so_far: say(all_so_far[-1]))
-        best = best_of(search(trials.try_kernel, settings))
-        svm = trials.train_on_all_rows(best.kernel, best.C)
-        n = len(dataset.test)
+        trials = SvmTrials(dataset, seed=0)
+        best = best_of(search(trials.try_point, settings))
+        say(best)
+        svm = trials.train_on_all_rows(*best.point)
+        wrong, n = int(svm.wrong_rows(dataset.test).sum()), len(dataset.test)
         theirs = published["ICML 2008", dataset.name, model]
-        numbers = (theirs, None, "ICML 2008", 100 * svm.count_wrong(dataset.test) / n, n, tolerance)
+        numbers = (theirs, None, "ICML 2008", 100 * wrong / n, n, tolerance)
         what = f"{model}, selected on validation, test error in %"
         yield _row(dataset, "all", what, *numbers, trained=True)
 

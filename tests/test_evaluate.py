@@ -187,8 +187,8 @@ def test_an_experiment_without_a_run_says_how_to_train_it_and_which_runs_there_a
 
 def test_what_is_no_run_is_reported_with_exit_code_2(dae: Dae, done: Path) -> None:
     for words, parts in (
-        (("results/tiny/runs/nope",), ("results/tiny/runs/nope", "ls results/tiny/runs")),
-        (("results/nope",), ("results/nope", "ls results")),
+        (("results/tiny/runs/nope",), ("results/tiny/runs/nope", "no such run folder")),
+        (("results/nope",), ("results/nope", "no such run folder")),
         (("/nowhere/runs/nope",), ("/nowhere/runs/nope", "/nowhere/runs")),
         (("results",), ("results", "config.yaml")),
         (("tiny/rect-99",), ("tiny", "rect-99")),

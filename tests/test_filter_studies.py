@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import io
 import re
 import shutil
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,7 +182,9 @@ def test_every_cell_and_seed_is_a_run_without_a_test_error(whole: Whole) -> None
     empty = {"n_test", "n_wrong", "test_error_percent", "valid_error_percent", "verdict"}
     assert {row[name] for row in rows for name in empty} == {""}
     files = ["REPORT.md", "figures", "figures.csv", "filters.csv", "runs", "runs.csv"]
-    assert sorted(path.name for path in out.iterdir()) == [*files, "settings.yaml"]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        [*files, "report.html", "settings.yaml"]
+    )
     *judgements, last = ended.lines
     assert [line.partition(":")[0] for line in judgements] == ["both", "grow", "local"]
     assert last.startswith("4 done, 0 skipped, 0 failed")
@@ -318,6 +323,85 @@ def test_the_report_has_each_picture_beside_the_claim_and_a_row_for_each_run(who
             assert f"| {' | '.join(cells)} |" in report
 
 
+# The page.
+
+
+def images_in(page: str) -> dict[str, bytes]:
+    """The images of a page, by what they are said to show."""
+    found = re.findall(r'alt="([^"]*)"[^>]* src="data:image/png;base64,([^"]*)"', page)
+    assert len(found) == page.count("<img ") == page.count(' src="')  # nothing from elsewhere
+    return {html.unescape(alt): b64decode(content) for alt, content in found}
+
+
+def test_the_page_holds_each_figure_with_its_claim_check_and_measures(whole: Whole) -> None:
+    out, ended = whole
+    page = (out / "report.html").read_text(encoding="utf-8")
+    for word in ("://", "url(", "@import", "<link", "<iframe", "data-filters>"):
+        assert word not in page
+    assert "default-src 'none'; img-src data:" in page
+    images = images_in(page)
+    for name in FIGURES:
+        assert images[f"The {name}"] == (out / "figures" / f"{name}.png").read_bytes()
+    text = html.unescape(re.sub("<[^>]*>", "", page))
+    assert "The paper: They differ." in text and "After Fig. 1" not in text
+    for line in ended.lines[:-1]:  # the claims
+        assert line.partition(": ")[2] in text
+    rows = " ".join(re.sub("<[^>]*>", " ", page).split())
+    for row in read_csv(out / "figures.csv"):
+        numbers = [float(row[f"gabor_percent{end}"]) for end in ("", "_low", "_high")]
+        value, low, high = (f"{n:.1f}" if n >= 1 else f"{n:.2f}" for n in numbers)
+        cells = (row["cell"], row["seed"], "8", f"{value} ({low} to {high})")
+        assert " ".join(cells) in rows
+
+
+def test_the_page_names_the_photographs_and_shows_them_small(whole: Whole) -> None:
+    out = whole[0]
+    images = images_in((out / "report.html").read_text(encoding="utf-8"))
+    for name in ("a.png", "b.png"):
+        with Image.open(out.parents[1] / "photos" / name) as photo:
+            wanted = np.asarray(photo.resize((120, 86), Image.Resampling.LANCZOS))
+        with Image.open(io.BytesIO(images[name])) as small:
+            shown = np.asarray(small)
+        assert shown.shape == (120, 120)
+        assert (shown[17:103] == wanted).all()
+        assert (shown[:17] == 128).all() and (shown[103:] == 128).all()
+    assert "in grey: a.png, b.png." in (out / "REPORT.md").read_text(encoding="utf-8")
+
+
+def test_a_slider_goes_over_cells_that_differ_in_destruction_alone(
+    dae: Dae, tmp_path: Path
+) -> None:
+    kinds: dict[str, dict[str, Any]] = {
+        f"masked-{level}": {"destruction": level / 100} for level in (5, 50, 0)
+    }
+    kinds["pepper"] = {"kind": "salt-and-pepper", "destruction": 0.25}
+    cells = {name: {"corruption": kind} for name, kind in kinds.items()}
+    figures = [{"name": "one", "title": "One", "cells": ["pepper"]}]
+    write_study(tmp_path, "levels", cells, **STUDY, figures=figures)
+    write_photos(tmp_path / "photos")
+    dae("replicate", "levels", "--photos", "photos", "--seeds", "2").succeeded()
+    out = Path("results/levels")
+    page = (out / "report.html").read_text(encoding="utf-8")
+    wanted = [f"masked-{level}" for level in (0, 5, 50)]
+    runs = [run_of(out, cell) for cell in wanted]  # of the first seed
+    assert re.findall('data-run="([^"]*)"', page) == [run.name for run in runs]
+    assert re.findall("<span>([^<]*) %</span>", page) == ["0", "5", "50"]
+    limit = limit_of(*(filters_of(out, cell) for cell in wanted))
+    for cell in wanted:
+        sheet = out / "filters" / f"{cell}.png"
+        tiles = [greys_of(unit, float(f"{limit:.4g}")) for unit in filters_of(out, cell)]
+        tiles_in(pixels(sheet), tiles, 9)
+    assert len([*(out / "filters").iterdir()]) == 3
+    # After a clone the sheets have the filters.
+    files = snapshot(out, (".png", ".md", ".html"))
+    shutil.rmtree(out / "runs")
+    dae("report", "levels", "--quiet").succeeded()
+    after = snapshot(out, (".png", ".md", ".html"))
+    assert after == {name: files[name] for name in files if not name.startswith("runs/")}
+    found = dae("verify", "levels", "--format", "json").failed(1).json
+    assert found["differences"] == []
+
+
 # What is drawn.
 
 
@@ -420,7 +504,8 @@ def test_a_part_of_the_cells_leaves_the_figures_of_the_others_undrawn(here: Path
     assert "1 done" in ended.out
     assert len(ended.lines) == 1  # no claim can be judged
     part = Path("part")
-    assert sorted(path.name for path in (part / "figures").iterdir()) == ["parts.png", "seen.png"]
+    names = ["parts.png", "photographs.png", "seen.png"]
+    assert sorted(path.name for path in (part / "figures").iterdir()) == names
     rows = read_csv(part / "figures.csv")
     assert {(row["cell"], row["holds"]) for row in rows} == {("plain", "")}
     report = (part / "REPORT.md").read_text()
@@ -433,12 +518,12 @@ def test_a_part_of_the_cells_leaves_the_figures_of_the_others_undrawn(here: Path
 def test_runs_whose_folders_are_elsewhere_keep_their_numbers_and_pictures(
     here: Path, dae: Dae
 ) -> None:
-    files = snapshot(here, (".csv", ".png", ".md"))
+    files = snapshot(here, (".csv", ".png", ".md", ".html"))
     tables = {name: files[name] for name in files if not name.startswith("runs/")}
     shutil.rmtree(run_of(here, "plain", 0))
     (run_of(here, "noisy", 1) / "filters.csv").unlink()
     dae("report", "small").succeeded()
-    after = snapshot(here, (".csv", ".png", ".md"))
+    after = snapshot(here, (".csv", ".png", ".md", ".html"))
     assert {name: after[name] for name in tables} == tables
     # What alone tells of a run is not written over when it cannot be read.
     path = here / "filters.csv"
@@ -454,8 +539,27 @@ def test_figures_that_the_study_no_longer_has_are_removed(here: Path, dae: Dae) 
     write_small(Path(), **{"wider": FIGURES["grow"], "local": FIGURES["local"]})
     (here / "figures" / "own.png").write_bytes(b"not a picture of dae")
     dae("report", "small").succeeded()
-    names = ("local.png", "own.png", "wider.png")
+    names = ("local.png", "own.png", "photographs.png", "wider.png")
     assert sorted(path.name for path in (here / "figures").iterdir()) == list(names)
+
+
+def test_figures_are_also_drawn_in_other_formats_where_their_runs_are_here(
+    here: Path, dae: Dae
+) -> None:
+    def names(ending: str) -> set[str]:
+        return {path.stem for path in (here / "figures").glob(f"*.{ending}")}
+
+    dae(*AGAIN, "--plots", "svg").succeeded()
+    assert names("svg") == names("png") - {"photographs"} == set(FIGURES)
+    assert "small: The near</dc:title>" in (here / "figures" / "near.svg").read_text()
+    shutil.rmtree(run_of(here, "plain", 0))
+    ended = dae("report", "small", "--plots", "pdf").succeeded()
+    assert "not drawn as pdf: both, grow, seen, parts, near;" in ended.err
+    assert names("pdf") == {"local"} and names("svg") == set(FIGURES)
+    write_small(Path(), local=FIGURES["local"])
+    dae("report", "small").succeeded()
+    assert names("svg") == names("pdf") == {"local"}
+    dae("report", "small", "--format", "latex").failed(2, "study on filters", "figures.csv")
 
 
 def test_a_report_keeps_the_command_that_made_the_runs(here: Path, dae: Dae) -> None:
@@ -485,12 +589,13 @@ def test_rows_of_other_settings_or_photographs_are_lost_only_by_replace(
     assert csv == {name: before[name] for name in csv}
     Path("elsewhere").rename("experiments")
     Path("photos/b.png").unlink()
-    told = ("2 photographs of photos", "1 photographs of photos", "(--photos DIR), choose another")
-    dae(*AGAIN, "--only", "plain").failed(2, "noisy seed 1", "data of photographs", *told)
-    dae("replicate", "small").failed(2, told[0], "scikit-image and scikit-learn ship", told[2])
+    remedy = ("--photos choose the data", "choose another")
+    now = "1 photographs of photos"
+    dae(*AGAIN, "--only", "plain").failed(2, "noisy seed 1", "own data with SHA-256", now, *remedy)
+    dae("replicate", "small").failed(2, "scikit-image and scikit-learn ship", *remedy)
     rows = (here / "runs.csv").read_text()
     (here / "runs.csv").write_text(rows.replace(",own,", ",original,"))
-    dae(*AGAIN, "--only", "plain").failed(2, "(without --photos), choose another")
+    dae(*AGAIN, "--only", "plain").failed(2, *remedy)
     (here / "runs.csv").write_text(rows)
     dae(*AGAIN, "--only", "plain", "--replace").succeeded()
     assert {row["cell"] for row in read_csv(here / "filters.csv")} == {"plain"}
@@ -509,11 +614,12 @@ def test_verify_finds_numbers_that_were_edited(here: Path, dae: Dae) -> None:
     found = differences()
     assert found[0] == (own, "line 2 and 7 more")
     assert found[1:9] == [("filters.csv", f"plain, seed 1, unit {k}: locality") for k in range(8)]
-    assert {place for place, _ in found[9:]} == {"figures.csv", "REPORT.md"}
+    assert {place for place, _ in found[9:]} == {"figures.csv", "REPORT.md", "report.html"}
     for name, content in before.items():
         (here / name).write_bytes(content)
     for name, old, new in (
         ("REPORT.md", "Every tile is", "Every tile was"),
+        ("report.html", "Every tile is", "Every tile was"),
         ("figures.csv", ",plain,", ",Plain,"),
     ):
         text = (here / name).read_text()
@@ -521,6 +627,8 @@ def test_verify_finds_numbers_that_were_edited(here: Path, dae: Dae) -> None:
         (here / name).write_text(text.replace(old, new, 1))
         assert [place for place, _ in differences()] == [name]
         (here / name).write_text(text)
+    (here / "report.html").unlink()  # results of earlier versions have none
+    dae("verify", "small").succeeded()
 
 
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(

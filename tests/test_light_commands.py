@@ -82,7 +82,7 @@ def test_every_command_shows_its_help_with_an_example_in_80_columns(dae: Dae) ->
     whole = dae("--help").out
     assert all(f"\n  {command} " in whole for command in COMMANDS if " " not in command)
     assert re.search(r"Exit codes:\n +0 .*\n +1 .*\n +2 .*\n +130 .*143.*129", whole)
-    assert dae("--version").succeeded().out == f"dae {version('dae')}\n"
+    assert dae("--version").succeeded().out == f"dae {version('dae-cli')}\n"
 
 
 def test_no_command_shows_the_help(dae: Dae) -> None:

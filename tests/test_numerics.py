@@ -150,8 +150,8 @@ def test_trials_of_an_earlier_version_are_checked_and_set_apart_when_it_is_searc
     dae("search", "tiny", "--check").succeeded()
     dae("replicate", "tiny", "--only", "rect-0", "--replace").succeeded()
     report = (before / "REPORT.md").read_text()
-    assert f"| rect-0 (unverified data, numerics {NOW}) |" in report
-    assert f"| rect-25 (unverified data, numerics {BEFORE}) |" in report
+    assert "| rect-0 (unverified data) |" in report
+    assert "| rect-25 (unverified data) |" in report
 
     lines = [list(row.values()) for row in (*read_csv(before / "search.csv"), *trials[:2])]
     write_csv(before / "search.csv", [list(trials[0]), *lines])

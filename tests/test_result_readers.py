@@ -423,13 +423,13 @@ def test_another_trials_csv_is_refused_with_line_and_column(machine: Path, dae: 
     assert before.decode().splitlines()[0] == columns
     for line, column, value, *parts in (
         (1, "kernel", "colonel", "kernel, gamma"),
-        (2, "kernel", "\x1b[2J", "kernel", "'rbf'"),
+        (2, "kernel", "\x1b[2J", "kernel", "rbf"),
         (2, "gamma", "0", "gamma", "'0'"),
         (3, "penalty", "much", "penalty", "'much'"),
         (2, "degree", "3", "degree", "'3'"),
         (2, "n_wrong", "51", "n_wrong", "'51'", "0 to 50"),
-        (2, "n_wrong", "6", "valid_error_percent", "'10.0000'", "12.0000", "6 of 50"),
-        (2, "valid_error_percent", "10.00", "valid_error_percent", "'10.00'", "10.0000"),
+        (2, "n_wrong", "6", "valid_error_percent", "'10.0'", "12.0000", "6 of 50"),
+        (2, "valid_error_percent", "10.00001", "valid_error_percent", "10.00001", "10.0000"),
         (2, "n_support", "101", "n_support", "'101'", "1 to 100"),
         (2, "converged", "yes", "converged", "'yes'", "true", "false"),
         (5, "seconds", "-3", "seconds", "'-3'"),

@@ -28,8 +28,8 @@ from dae_cli.errors import DataError
 from dae_cli.files import whole_file
 from dae_cli.study.counting import recorded_data
 from dae_cli.study.run.record import Status
-from dae_cli.study.run.run import dataset_for, images_of
 from dae_cli.training.evaluation import CHUNK_ROWS
+from dae_cli.training.inputs import dataset_for, images_of
 
 BLOCK_ROWS = CHUNK_ROWS
 """Rows in memory as float32 at a time; those of a chunk, so that bits are those of all at once."""

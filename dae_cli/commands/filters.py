@@ -238,7 +238,7 @@ def _animate(
 
     from dae_cli.engines.engine import default_engine, engine_for
     from dae_cli.study.plan import prepare_any
-    from dae_cli.study.run.learning import watch_learning
+    from dae_cli.study.run.pretraining import watch_learning
     from dae_cli.study.run.run import use_one_thread
 
     with progress_display() as display:

@@ -13,8 +13,8 @@ from dae_cli.commands.tables import DASH, as_json, columns, cut
 from dae_cli.config.experiments import StudyListing, list_studies, list_study, resolve_study
 from dae_cli.config.names import find_target
 from dae_cli.errors import ConfigError, RunFolderError, plain, shown
+from dae_cli.study.results_folder import CellState, cell_states
 from dae_cli.study.run.job import default_out
-from dae_cli.study.states import CellState, cell_states
 
 
 def ls(

@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 SplitName = Literal["test", "valid", "train"]
+PictureFormat = StrEnum("PictureFormat", ["PNG", "SVG", "PDF"])  # typer knows no list of Literals
 
 _MOST_TILES = 100
 
@@ -149,6 +151,14 @@ Format = Annotated[
     Literal["table", "json"],
     typer.Option("--format", help="A table to read, or JSON for programs."),
 ]
+Plots = Annotated[
+    list[PictureFormat] | None,
+    typer.Option(
+        "--plots",
+        metavar="png|svg|pdf",
+        help="Write plots and sheets of filters in this format too; PNGs always are; repeatable.",
+    ),
+]
 Quiet = Annotated[
     bool,
     typer.Option("--quiet", "-q", callback=show_log, help="Print the result's path, and errors."),
@@ -161,16 +171,14 @@ def cluster_at(
     """Connect to the cluster that --scheduler names, if it is given."""
     if address is None:
         return nullcontext()
-    from dae_cli.study.cluster_connection import connected
+    from dae_cli.study.cluster import connected
 
     return connected(address, watcher, data_dir)
 
 
 def at_a_time(jobs: int | None, cluster: Cluster | None) -> int:
     """How many runs or trials are made at a time: --jobs, else one a core or a worker."""
-    from dae_cli.study.cluster import EVERY_WORKER
-
-    return jobs or (EVERY_WORKER if cluster is not None else cores())
+    return jobs or (sys.maxsize if cluster is not None else cores())
 
 
 def grid_of_tiles(text: str) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from rich.table import Column
 from rich.text import Text
 
 from dae_cli.commands.tables import interval, minutes
-from dae_cli.study.progress import Position, Silent
+from dae_cli.study.progress import Position, Watcher
 from dae_cli.study.rows import RunRow
 from dae_cli.study.run.job import Job
 
@@ -56,7 +56,7 @@ def progress_display(*, quiet: bool = False, single: bool = False) -> Iterator[D
         yield display
 
 
-class Display(Silent):
+class Display(Watcher):
     """A bar for each run and one for all, below lines that stay; or lines alone, or nothing."""
 
     def __init__(

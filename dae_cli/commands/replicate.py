@@ -19,10 +19,10 @@ from dae_cli.data.sources import DataOptions
 from dae_cli.errors import RunFolderError
 from dae_cli.machine import cores
 from dae_cli.study.processes import start_server
+from dae_cli.study.results_folder import cell_states
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.job import default_out
 from dae_cli.study.run.provenance import not_known
-from dae_cli.study.states import cell_states
 
 if TYPE_CHECKING:
     from dae_cli.study.plan import Plan
@@ -61,12 +61,13 @@ def replicate(
         bool, typer.Option("--replace", help="Remove rows that have other settings or data.")
     ] = False,
     fail_if: FailIf = None,
+    plots: options.Plots = None,
     quiet: options.Quiet = False,
     form: options.Format = "table",
 ) -> None:
     """Finished runs are skipped, stopped ones resumed; a cell that fails, or whose data cannot be
     fetched, does not stop the others. Stops if earlier results would be lost, unless --replace is
-    given. The files that are written, and the last lines: docs/results.md.
+    given. Writes tables, pictures, REPORT.md and report.html; every file: docs/results.md.
     """
     resolved = resolve_study(study, overrides or (), only or ())
     asked = conditions(fail_if or (), TableRow, resolved.differing_settings.values())
@@ -76,9 +77,9 @@ def replicate(
         if force or seeds or any(state != "done" for state in states):
             start_server()  # it imports at the same time as this process
 
-    from dae_cli.study.earlier_rows import EarlierRows
     from dae_cli.study.plan import plan_study
     from dae_cli.study.replicate import run_plan
+    from dae_cli.study.results_folder import EarlierRows
 
     with (
         progress_display(quiet=quiet) as display,
@@ -96,7 +97,7 @@ def replicate(
             dry=dry_run,
         )
         if not dry_run:
-            EarlierRows(plan).require_kept()
+            EarlierRows(plan).require_none_lost()
             ahead = [run.job for run in plan.runs if force or run.state != "done"]
             places = cluster.size if cluster else cores()
             display.note(_announcement(len(plan.runs), len(ahead), jobs or places))
@@ -109,12 +110,13 @@ def replicate(
                     force=force,
                     watcher=display,
                     command=options.command_line(),
-                    scheduler=cluster,
+                    cluster=cluster,
+                    formats=plots or (),
                 )
     if dry_run:
         typer.echo(as_json(_json(plan)) if form == "json" else _planned_runs(plan, force))
         try:
-            EarlierRows(plan).require_kept()
+            EarlierRows(plan).require_none_lost()
         except RunFolderError as error:
             typer.echo(f"without --dry-run this would be refused: {error}", err=True)
         return

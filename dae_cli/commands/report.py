@@ -2,38 +2,84 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Annotated, Literal
+
 import typer
 
-from dae_cli.commands.options import Overrides, Quiet, ResultsFolder, StudyOrResults, command_line
+from dae_cli.commands.options import (
+    Overrides,
+    Plots,
+    Quiet,
+    ResultsFolder,
+    StudyOrResults,
+    command_line,
+)
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.sources import results_of
 from dae_cli.commands.tables import results
 from dae_cli.config.names import label
+from dae_cli.csvfile import rows_to_csv
+from dae_cli.errors import ConfigError
+from dae_cli.study.rows import TableRow
+
+if TYPE_CHECKING:
+    from dae_cli.study.report.context import TableReport
+
+Form = Literal["table", "latex", "csv", "markdown"]
 
 
 def report(
     study: StudyOrResults,
     overrides: Overrides = None,
     out: ResultsFolder = None,
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format", help="A table to read, for a paper (LaTeX, booktabs), programs or a README."
+        ),
+    ] = "table",
+    plots: Plots = None,
     quiet: Quiet = False,
 ) -> None:
     """They are made from runs.csv and the files beside it, also after a clone. Stops if runs.csv
     has rows of other settings. With a folder, or --out, the settings are those that it records.
     """
     resolved, folder = results_of(study, overrides or (), out)
+    if resolved.is_filter_study and form != "table":
+        raise ConfigError(
+            f"--format {form}: {resolved.name} is a study on filters, which has no table of test "
+            "errors; its measures are in figures.csv"
+        )
 
-    from dae_cli.study.earlier_rows import EarlierRows
     from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import run_plan
     from dae_cli.study.report.render import recorded_command
+    from dae_cli.study.results_folder import EarlierRows
 
     plan = Plan(resolved, folder, ())
-    EarlierRows(plan).require_current()
+    EarlierRows(plan).require_all_stay()
     # The report keeps naming the command that made the runs.
     command = recorded_command(folder) or command_line()
     with progress_display(quiet=quiet) as display:
-        outcome = run_plan(plan, jobs=1, force=False, watcher=display, command=command)
+        outcome = run_plan(
+            plan, jobs=1, force=False, watcher=display, command=command, formats=plots or ()
+        )
+    if form != "table" and outcome.contents:
+        # As bytes: the same on every system, whatever the terminal's encoding.
+        typer.echo(_printed(outcome.contents, form).encode(), nl=False)
+        if not quiet:
+            typer.echo(label(outcome.report), err=True)
+        return
     if not quiet:
         lines = results(outcome.table, resolved.changed) if outcome.table else outcome.claims
         typer.echo("".join(f"{line}\n" for line in lines), nl=False)
     typer.echo(label(outcome.report))
+
+
+def _printed(contents: TableReport, form: Form) -> str:
+    """The table in the form of a file."""
+    from dae_cli.study.report.render import report_latex, report_table
+
+    if form == "csv":
+        return rows_to_csv(contents.table, TableRow)
+    return report_latex(contents) if form == "latex" else report_table(contents)

@@ -14,8 +14,8 @@ from dae_cli.config.saved_settings import SETTINGS, read_settings, require_fit
 from dae_cli.config.study_schema import read_study_file
 from dae_cli.errors import ConfigError, DaeError, RunFolderError, some
 from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
-from dae_cli.study.run.folder import run_folder as named_run
 from dae_cli.study.run.job import RUNS, default_out, is_run_name
+from dae_cli.study.run.record import run_folder as named_run
 
 
 def results_of(
@@ -53,8 +53,6 @@ def results_of(
             study = _named_and_recorded_study(target, folder, overrides)
         else:
             study = resolve_study(source, overrides)
-            if out or overrides:
-                _require_fit_of_rows(study, folder, overrides)
     runs_csv_of(study.name, folder, overrides)
     return study, folder
 
@@ -97,16 +95,6 @@ def _require_fit_of_study(recorded: ResolvedStudy, folder: Path, overrides: Sequ
     require_fit(cells, overrides, folder, f"leave --set out: {SETTINGS} has the settings")
 
 
-def _require_fit_of_rows(study: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
-    """As far as rows and runs show the settings of a folder that records none."""
-    from dae_cli.study.earlier_rows import recorded_settings
-
-    if (folder / RUNS_CSV).is_file():
-        known = recorded_settings(study, folder, read_results(folder / RUNS_CSV, RunRow))
-        remedy = "give the --set that the folder was made with, or its own folder with --out"
-        require_fit(known, overrides, folder, remedy)
-
-
 def is_results(path: Path) -> bool:
     """A folder of results, of this version or an earlier one, and not one of a study."""
     names = (SETTINGS, RUNS_CSV)
@@ -145,5 +133,5 @@ def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
 
 
 def run_folder(source: str) -> Path:
-    """As `study.run.folder.run_folder`; which of several runs is taken is said on stderr."""
+    """As `study.run.record.run_folder`; which of several runs is taken is said on stderr."""
     return named_run(source, lambda text: typer.echo(text, err=True))

@@ -240,13 +240,18 @@ def load_images(
         digits = load_content(prepared)
         whole = Split(digits.pixels, digits.labels, spec_of(prepared.name).scale)
         return whole if rows is None else whole.take(rows)
+    return cut_patches(load_scenes(prepared), patches, random())
+
+
+def load_scenes(prepared: Prepared) -> Scenes:
+    """Read the photographs; DataError where the files have changed meanwhile."""
     scenes = _scenes_in(prepared.path) if prepared.origin == "own" else _shipped_scenes()
     if (found := _digest(scenes)) != prepared.sha256:
         raise DataError(
             f"{prepared.path}: holds other photographs than when the command began (SHA-256 "
             f"{found[:12]}…, expected {prepared.sha256[:12]}…); start again"
         )
-    return cut_patches(scenes, patches, random())
+    return scenes
 
 
 def _shipped_scenes() -> Scenes:

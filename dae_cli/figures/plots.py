@@ -80,7 +80,7 @@ def plot_errors(series: Sequence[ErrorSeries], path: Path) -> None:
             axes.margins(y=0.12)
             axes.grid(visible=False, axis="x")
         _add_legend(figure)
-        content = _content(figure, path.suffix)
+        content = _content(figure, path)
     write_whole(path, content)
 
 
@@ -113,7 +113,7 @@ def plot_learning(series: Sequence[LearningSeries], path: Path) -> None:
                     axes.plot(*run.best, "o", color=colour, markersize=5.5)
             axes.locator_params(axis="x", nbins=5, integer=True)
         _add_legend(figure, title="dot: epoch whose network was kept")
-        content = _content(figure, path.suffix)
+        content = _content(figure, path)
     write_whole(path, content)
 
 
@@ -193,10 +193,10 @@ def _add_legend(figure: Figure, title: str = "") -> None:
     figure.set_figheight(figure.get_figheight() + further * _LEGEND_LINE)
 
 
-def _content(figure: Figure, ending: str) -> bytes:
+def _content(figure: Figure, path: Path) -> bytes:
     """The bytes of a file; a PNG has 256 colours, a third of the bytes of matplotlib's own."""
-    if ending != ".png":
-        return figure_bytes(figure, ending, {})
+    if path.suffix != ".png":
+        return figure_bytes(figure, path.suffix, {"Title": path.stem.replace("_", " ")})
 
     from PIL import Image
 

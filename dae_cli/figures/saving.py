@@ -78,8 +78,26 @@ def png_text(path: Path, key: str) -> str:
         return ""
 
 
+def picture_files(png: Path, formats: Collection[str] = ()) -> list[Path]:
+    """Return the files of a picture: the PNG, and it in the formats asked for or there already.
+
+    Args:
+        formats: endings without the dot.
+    """
+    others = [png.with_suffix(ending) for ending in SUFFIXES if ending != png.suffix]
+    return [png, *(path for path in others if path.suffix[1:] in formats or path.exists())]
+
+
+def remove_picture(png: Path) -> None:
+    """Remove a picture in all its formats, as far as it is there; OutputError if that fails."""
+    for path in picture_files(png):
+        remove_file(path)
+
+
 def remove_pictures(folder: Path, title: str, kept: Collection[str]) -> None:
-    """Remove the PNGs of a folder whose own titles begin so, but for the names that are kept.
+    """Remove pictures of a folder in all formats, but for the names that are kept.
+
+    Those go whose PNG has a title that begins so.
 
     Args:
         folder: of the pictures; it need not be there.
@@ -91,7 +109,7 @@ def remove_pictures(folder: Path, title: str, kept: Collection[str]) -> None:
     """
     for path in sorted(folder.glob("*.png")):
         if path.stem not in kept and png_text(path, "Title").startswith(title):
-            remove_file(path)
+            remove_picture(path)
 
 
 def write_animation(frames: Sequence[Image], path: Path, metadata: Mapping[str, str]) -> None:

@@ -150,7 +150,7 @@ def _make_trials(
         workers=workers,
         watcher=watcher,
         stop=stop,
-        place=cluster,
+        cluster=cluster,
     )
     with closing(results):
         for trial, result in results:

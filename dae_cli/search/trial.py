@@ -23,22 +23,22 @@ from dae_cli.machine import version_of
 from dae_cli.search.plan import SearchPlan
 from dae_cli.search.trials import Trial, end_trial, errors_by_epoch, trials_of
 from dae_cli.stopping import StopRequest
-from dae_cli.study.progress import Silent, Watcher
+from dae_cli.study.progress import Watcher
 from dae_cli.study.rows import TrialRow, TrialState
-from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped, metrics_csv
-from dae_cli.study.run.job import METRICS, RUNS, Unfinished
+from dae_cli.study.run.job import METRICS, RUNS, Stopped, Unfinished
 from dae_cli.study.run.pretraining import cache_pretraining
 from dae_cli.study.run.provenance import Environment, environment
 from dae_cli.study.run.record import StatusFile, row_without_result
 from dae_cli.study.run.run import (
-    dataset_for,
+    CheckpointCallback,
     error_message,
     memory_ran_out,
     prepare_folder,
     use_one_thread,
 )
+from dae_cli.training.inputs import dataset_for
 from dae_cli.training.run import TrainingRun
-from dae_cli.training.state import EpochRecord, TrainingState
+from dae_cli.training.state import EpochRecord, TrainingState, metrics_csv
 
 MOST_PRETRAINED = 8
 """So many trials' pretrained layers are cached at most: 80 MB each of 3 x 2000."""
@@ -128,7 +128,7 @@ class _TrialCallback(CheckpointCallback):
     def __init__(
         self, plan: SearchPlan, trial: Trial, stop: StopRequest, status: StatusFile
     ) -> None:
-        super().__init__(trial, Silent(), stop, status)
+        super().__init__(trial, Watcher(), stop, status)
         self._cache, self._cell = plan.pretrained, trial.search
         self._plan = replace(plan, cells=(trial.search,))
         self._read_at, self._curves = 0, list[dict[int, float]]()

@@ -25,11 +25,11 @@ from dae_cli.config.saved_settings import SETTINGS, read_settings
 from dae_cli.config.schema import AnyExperiment
 from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.paper import is_svm
+from dae_cli.study.results_folder import is_current
 from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
 from dae_cli.study.run.job import CONFIG, with_seed
 from dae_cli.study.run.record import read_status
 from dae_cli.study.run.wrong_rows import load_wrong_rows
-from dae_cli.study.states import is_current
 from dae_cli.study.tables.comparisons import (
     LEVEL,
     error_percent,

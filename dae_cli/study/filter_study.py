@@ -3,34 +3,45 @@ figures themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from io import BytesIO
 from itertools import pairwise
 from math import isnan
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
+from dae_cli.config.dump import dump_yaml
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.schema import FilterExperiment
 from dae_cli.config.study_schema import Expectation, Figure, MeasureName
 from dae_cli.csvfile import read_rows
 from dae_cli.data.dataset import Prepared, Split
 from dae_cli.data.datasets import PHOTOGRAPHS
-from dae_cli.errors import RunFolderError
+from dae_cli.data.photographs import load_scenes
+from dae_cli.errors import DataError, RunFolderError
 from dae_cli.figures.filters import Filters, filter_sheet, zoom_sheet
-from dae_cli.figures.saving import remove_pictures
+from dae_cli.figures.saving import picture_files, remove_pictures
 from dae_cli.figures.sheets import Sheet
 from dae_cli.filters.measures import UnitMeasures
 from dae_cli.filters.summary import Estimate, summarise
 from dae_cli.study.report.context import Report
+from dae_cli.study.report.datasets import FilterSheets, filter_sheets
+from dae_cli.study.report.photographs import Photographs, save_photographs
+from dae_cli.study.report.saved_runs import SavedRuns
 from dae_cli.study.rows import RunRow, lowest_seeds
 from dae_cli.study.run.filters import TILES, as_shown, describe_corruption, run_filters, tiles_for
 from dae_cli.study.run.job import FILTERS_CSV, RUNS
+from dae_cli.study.tables.cells import origin
 
 FIGURES, FIGURES_CSV = "figures", "figures.csv"
+PHOTOGRAPHS_PNG = f"{FIGURES}/{PHOTOGRAPHS}.png"
+"""Unless a figure of the study is called so."""
 PCA_ROWS = 100_000
 OF_IMAGES = ("patches", "components")
 """Kinds of figures of what is learned from, the same whatever is done to the network."""
@@ -130,20 +141,69 @@ class ShownFigure:
     """A figure of the report."""
 
     figure: Figure
-    picture: str
-    """Its file name; empty where there is none."""
+    picture: Path | None
+    """Where it is; None where it is not drawn."""
     source: str
     """What it is after, or what it is of instead."""
     check: ClaimCheck | None
     """None where the figure claims nothing in numbers, or lacks a run."""
 
+    @cached_property
+    def png(self) -> bytes:
+        """What the picture's file holds."""
+        return self.picture.read_bytes() if self.picture else b""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture in pixels."""
+        with suppress(OSError, SyntaxError, Image.DecompressionBombError):
+            return Image.open(BytesIO(self.png), formats=("PNG",)).size
+        return 1, 1
+
+
+@dataclass(frozen=True, eq=False)
+class Slider:
+    """Cells of one data set that differ in nothing but destruction, and their first filters."""
+
+    filters: FilterSheets
+
+    @property
+    def name(self) -> str:
+        """The data set's."""
+        return self.filters.rows[0].dataset
+
+    @property
+    def origin(self) -> str:
+        """Where its data are from."""
+        return origin(self.filters.rows[0])
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Of its cells, such as `25 %`."""
+        return {row.cell: f"{row.destruction_percent:g} %" for row in self.filters.rows}
+
+    def row_of(self, cell: str) -> RunRow:
+        """The run that is shown of a cell."""
+        return next(row for row in self.filters.rows if row.cell == cell)
+
 
 @dataclass(frozen=True, eq=False)
 class FilterReport(Report):
-    """What REPORT.md of a study on filters shows."""
+    """What REPORT.md and report.html of a study on filters show."""
 
     figures: Sequence[ShownFigure]
     measured: Sequence[MeasuredRun]
+    sliders: Sequence[Slider]
+    photographs: Photographs | None
+    """Small ones of those that were learned from, as far as the results have them."""
+
+    def measures_of(self, row: RunRow) -> MeasuredRun:
+        """The measures of a run that is done."""
+        return next(run for run in self.measured if run.row is row)
+
+    def first_runs(self, figure: Figure) -> list[RunRow]:
+        """The runs whose filters a figure shows."""
+        return [] if figure.kind in OF_IMAGES else _first_runs(figure, self.rows)
 
     @property
     def is_of_own_photographs(self) -> bool:
@@ -299,12 +359,23 @@ def save_figures(
     source: Path,
     rows: Sequence[RunRow],
     data: Mapping[str, Prepared],
-) -> None:
+    formats: Collection[str] = (),
+) -> list[str]:
     """Save what the runs in the folder `source` allow, of the first seed of each cell.
 
     Those of runs whose folders are elsewhere are left as they were, and figures that the study no
-    longer has go. `data`: by data set, what is here.
+    longer has go. `data`: by data set, what is here; `formats`: as
+    `figures.saving.picture_files` has them. Returns the figures that could not be drawn.
     """
+    undrawn = []
+    names = {figure.name for figure in study.figures}
+    if PHOTOGRAPHS not in names:
+        if any(row.dataset == PHOTOGRAPHS for row in rows):
+            names |= {PHOTOGRAPHS}
+        if PHOTOGRAPHS in data:
+            title = f"{study.name}: photographs"
+            with suppress(DataError):  # they were taken away meanwhile
+                save_photographs(load_scenes(data[PHOTOGRAPHS]), out / PHOTOGRAPHS_PNG, title)
     for figure in study.figures:
         panels = _panels(study, source, figure, rows, data)
         if len(panels) == len(figure.cells):
@@ -315,9 +386,30 @@ def save_figures(
                 "Commit": ", ".join(dict.fromkeys(row.commit for row in first)),
                 **({"Description": caption} if caption else {}),
             }
-            _sheet(figure, panels, caption).save(out / picture_of(figure), about)
-    names = {figure.name for figure in study.figures}
+            sheet = _sheet(figure, panels, caption)
+            for path in picture_files(out / picture_of(figure), formats):
+                sheet.save(path, about)
+        else:
+            undrawn.append(figure.name)
     remove_pictures(out / FIGURES, f"{study.name}: ", names)
+    return undrawn
+
+
+def sliders_of(study: ResolvedStudy, rows: Sequence[RunRow], saved: SavedRuns) -> list[Slider]:
+    """Return a slider for each group of cells that differ in destruction alone, first seeds."""
+    experiments = {cell.cell: cell.experiment for cell in study.all_cells}
+    groups: dict[str, list[RunRow]] = {}
+    for row in lowest_seeds(row for row in rows if not row.error).values():
+        if isinstance(experiment := experiments.get(row.cell), FilterExperiment):
+            corruption = experiment.corruption.model_copy(update={"destruction": 0.0})
+            same = experiment.model_copy(update={"corruption": corruption, "seed": 0})
+            groups.setdefault(dump_yaml(same), []).append(row)
+    found = [
+        Slider(filter_sheets(study, sorted(own, key=lambda row: row.destruction_percent), saved))
+        for own in groups.values()
+        if len({row.destruction_percent for row in own}) > 1
+    ]
+    return [slider for slider in found if len(slider.filters.shown) > 1]
 
 
 def picture_of(figure: Figure) -> str:
@@ -356,7 +448,7 @@ def _first_runs(figure: Figure, rows: Sequence[RunRow]) -> list[RunRow]:
 
 def _from_images(figure: Figure, experiment: FilterExperiment, data: Prepared) -> Filters:
     """Patches as they are learned from, or their principal components, the strongest first."""
-    from dae_cli.study.run.run import images_of  # and torch, of which a report needs nothing else
+    from dae_cli.training.inputs import images_of  # and torch, of which a report needs nothing else
 
     images = images_of(data, experiment)
     rows = images.as_float(slice(PCA_ROWS)) if isinstance(images, Split) else images[:PCA_ROWS]

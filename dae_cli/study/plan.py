@@ -69,8 +69,7 @@ def plan_study(
 
     Raises:
         ConfigError: the device or the engine is not there.
-        DataError: data files cannot be used.
-        DownloadError: no data set can be had.
+        DataError, DownloadError: data files cannot be used; no data set can be had.
     """
     check_choice(engine, device)
     prepared, lacking = prepare_each(study.cells, options, watcher, dry=dry)
@@ -78,9 +77,11 @@ def plan_study(
     for cell in study.cells:
         if cell.experiment.dataset not in prepared:
             continue
-        for experiment in _seeded(cell.experiment, seeds):
-            job = make_job(cell, experiment, prepared[experiment.dataset], out / RUNS, device)
-            runs.append(PlannedRun(job, job.state(), engine))
+        data = prepared[cell.experiment.dataset]
+        count = 1 if isinstance(cell.experiment, SvmExperiment) else seeds or 1
+        for seed in range(cell.experiment.seed, cell.experiment.seed + count):
+            experiment = with_seed(cell.experiment, seed)
+            runs.append(_planned(cell, experiment, data, out / RUNS, device, engine))
     return Plan(study, out, tuple(runs), replaces, lacking)
 
 
@@ -94,41 +95,22 @@ def plan_run(
     options: DataOptions,
     watcher: Watcher,
 ) -> PlannedRun:
-    """Prepare the data of one experiment and plan its run, named for what `--set` changed.
-
-    Args:
-        seed: replaces the experiment's own.
-        out: the folder that will hold the run's folder.
-
-    Raises:
-        ConfigError: the device or the engine is not there.
-        DataError: the data set cannot be had.
-    """
+    """Prepare the data of one experiment and plan its run, named for what `--set` changed."""
     check_choice(engine, device)
     experiment = resolved.experiment if seed is None else with_seed(resolved.experiment, seed)
     data = prepare_any(experiment.dataset, options, watcher)
     values = [setting.replace(" ", "=", 1) for setting in resolved.changed]
     name = variant_name(resolved.cell, experiment.dataset, values)
     cell, runs = replace(resolved, name=name), out or default_runs(resolved)
-    job = make_job(cell, experiment, data, runs, device)
-    return PlannedRun(job, job.state(), engine)
+    return _planned(cell, experiment, data, runs, device, engine)
 
 
 def prepare_each(
     cells: Sequence[ResolvedExperiment], options: DataOptions, watcher: Watcher, *, dry: bool
 ) -> tuple[dict[str, Prepared], tuple[Lacking, ...]]:
-    """Prepare the data sets of cells.
+    """Prepare the data sets of cells, or only say how they would be had.
 
-    Args:
-        options: where data are to come from.
-        dry: only say how they would be had.
-
-    Returns:
-        Each data set by its name, and which cells have none.
-
-    Raises:
-        DataError: files cannot be used.
-        DownloadError: there is none that can be had.
+    Returns each data set by its name, and which cells have none; raises as `plan_study` does.
     """
     prepared: dict[str, Prepared] = {}
     reasons: dict[str, str] = {}
@@ -147,7 +129,7 @@ def prepare_each(
             watcher.note(f"{name}: {foreseen}")
         else:
             prepared[name] = foreseen
-            watcher.note(_with_source(foreseen))
+            _note_source(foreseen, watcher)
     if reasons and not prepared and not dry:
         raise DownloadError("\n".join(dict.fromkeys(reasons.values())))
     return prepared, tuple(
@@ -157,35 +139,26 @@ def prepare_each(
 
 
 def prepare_any(name: str, options: DataOptions, watcher: Watcher) -> Prepared:
-    """Make sure of a data set or of photographs, and report where they come from.
-
-    Raises:
-        DataError: it cannot be had.
-    """
-    found = prepare(name, options, watcher.note)
-    watcher.note(_with_source(found))
-    return found
+    """Make sure of a data set or of photographs, and report where they come from."""
+    prepared = prepare(name, options, watcher.note)
+    _note_source(prepared, watcher)
+    return prepared
 
 
-def _with_source(data: Prepared) -> str:
+def _note_source(data: Prepared, watcher: Watcher) -> None:
     origin = "" if data.name == PHOTOGRAPHS else f" ({data.origin})"
-    return f"{data.name}{origin}: {data.source}"
+    watcher.note(f"{data.name}{origin}: {data.source}")
 
 
-def make_job(
-    cell: ResolvedExperiment, experiment: AnyExperiment, data: Prepared, runs: Path, device: str
-) -> Job:
-    """Return the job of one experiment in a folder of runs.
-
-    Raises:
-        ConfigError: DAE_CHECKPOINT_SECONDS is no number; raised before anything is computed.
-    """
-    checkpoint_seconds()
+def _planned(
+    cell: ResolvedExperiment,
+    experiment: AnyExperiment,
+    data: Prepared,
+    runs: Path,
+    device: str,
+    engine: EngineChoice,
+) -> PlannedRun:
+    checkpoint_seconds()  # is refused before anything is computed
     folder = runs.absolute() / run_name(experiment, data.sha256)
-    return Job(cell.cell, experiment, data, folder, device, reference=cell.reference)
-
-
-def _seeded(experiment: AnyExperiment, seeds: int | None) -> list[AnyExperiment]:
-    if isinstance(experiment, SvmExperiment):
-        return [experiment]  # nothing in it is drawn at random
-    return [with_seed(experiment, experiment.seed + k) for k in range(seeds or 1)]
+    job = Job(cell.cell, experiment, data, folder, device, reference=cell.reference)
+    return PlannedRun(job, job.state(), engine)

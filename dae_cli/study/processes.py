@@ -8,22 +8,26 @@ the terminal sends to all its processes is left to the command, which decides.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
+import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection, forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dae_cli.errors import DaeError
 from dae_cli.machine import one_thread_in_processes
-from dae_cli.stopping import SIGNALS, StopRequest
-from dae_cli.study.progress import Watcher, receive
-from dae_cli.study.worker import StartError, work
+from dae_cli.stopping import SIGNALS, StopRequest, WorkerStopRequest
+from dae_cli.study.progress import SendingWatcher, Watcher, receive
 
 if TYPE_CHECKING:
     from dae_cli.study.run.job import Job
@@ -37,6 +41,7 @@ ENDING_SECONDS = 10.0
 # Elsewhere a library may have started threads, which a fork would lose.
 _START = "forkserver" if sys.platform == "linux" else "spawn"
 _CONTEXT: Any = multiprocessing.get_context(_START)
+_CANNOT_START = "worker processes cannot be started ({}); --jobs 1 needs none"
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,11 @@ class Processes:
         return len(self._running)
 
     def start(self, job: Job, make: Make) -> None:
-        """Make a job in a process of its own.
-
-        Raises:
-            StartError: there is no process.
-        """
+        """Make a job in a process of its own; raises DaeError if there is none."""
         reader, writer = _CONTEXT.Pipe(duplex=False)
         # Pickled here, since what fails in a process before the call is not reported by anyone.
         arguments = (Path.cwd(), pickle.dumps((job, make)), writer)
-        process = _CONTEXT.Process(target=work, args=arguments, daemon=True)
+        process = _CONTEXT.Process(target=_work, args=arguments, daemon=True)
         try:
             start_server()
             if _START == "forkserver":
@@ -83,7 +84,7 @@ class Processes:
                     process.start()
         except (OSError, EOFError) as error:
             reader.close()
-            raise StartError.because(_why_none_starts() or error) from error
+            raise DaeError(_CANNOT_START.format(_why_none_starts() or error)) from error
         finally:
             writer.close()
         self._running[reader] = job, process
@@ -144,9 +145,6 @@ def _signals_blocked() -> Iterator[None]:
 
     A mask is inherited, a handler is not. What comes meanwhile, this process hears afterwards.
     """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
@@ -179,3 +177,48 @@ def _exit_text(code: int) -> str:
         return signal.Signals(-code).name
     except ValueError:
         return f"exit code {code}"
+
+
+# In the process that makes a job. Nothing is imported at the top that could fail: who is to hear of
+# it would not.
+
+
+def _work(folder: Path, pickled: bytes, writer: Connection) -> None:
+    """Make a job; what is sent is its progress, then ("result", …) or ("error", …).
+
+    Args:
+        folder: the current one of the command.
+        pickled: the job and what makes it.
+        writer: leads to the command.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    stop = WorkerStopRequest()
+    os.chdir(folder)
+    result: tuple[str, object]
+    try:
+        job, make = pickle.loads(pickled)
+        try:
+            result = "result", make(job, SendingWatcher(partial(_send_progress, writer)), stop)
+        except BaseException as error:
+            result = "error", error
+    except ImportError as error:
+        result = "error", DaeError(_CANNOT_START.format(error))
+    writer.send(result)
+
+
+def _send_progress(writer: Connection, message: tuple[Any, ...]) -> None:
+    """Send it, unless the command has not read for a while: the job goes on in any case."""
+    with suppress(OSError):
+        if select.select([], [writer], [], 0)[1]:
+            writer.send(("progress", message))
+
+
+def _end_with_parent() -> None:
+    """End this process, wherever it is, as soon as the command is gone, even killed.
+
+    The next command will go on from the checkpoint.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent
+    parent.join()
+    os._exit(1)

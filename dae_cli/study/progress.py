@@ -46,26 +46,19 @@ class Watcher:
         """A run is done or has failed (`row.error`)."""
 
 
-class Silent(Watcher):
-    """Ignores all of it."""
-
-
-class SendingWatcher(Silent):
+class SendingWatcher(Watcher):
     """Sends what it hears as messages, which `receive` takes at the other end."""
 
     def __init__(self, send: Callable[[tuple[Any, ...]], None]) -> None:
         self._send = send
 
     def note(self, text: str) -> None:
-        """Send it."""
         self._send(("note", text))
 
     def started(self, run: str, resumed: bool) -> None:
-        """Send it."""
         self._send(("started", run, resumed))
 
     def moved(self, run: str, position: Position) -> None:
-        """Send it."""
         self._send(("moved", run, position))
 
 

@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dae_cli.csvfile import column_texts
+from dae_cli.data.dataset import Prepared
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.figures.style import load_matplotlib
-from dae_cli.stopping import Interrupted
-from dae_cli.study.distribute import WAIT_SECONDS, make_runs
-from dae_cli.study.earlier_rows import EarlierRows
+from dae_cli.stopping import Interrupted, StopRequest
+from dae_cli.study.distribute import STOPPING, WAIT_SECONDS, distribute
 from dae_cli.study.plan import Plan
+from dae_cli.study.processes import Killed
 from dae_cli.study.progress import Watcher
-from dae_cli.study.results_folder import StudyRows, check_writable
+from dae_cli.study.results_folder import EarlierRows, check_writable, tables_lock
 from dae_cli.study.rows import RUNS_CSV, RunRow, TableRow
 from dae_cli.study.run.engine_choice import refuse_other_engines, with_engines
-from dae_cli.study.run.job import RUNS, Job, PlannedRun, expected_work, sweep_runs
-from dae_cli.study.run.record import failed, lost_row, row_of
+from dae_cli.study.run.job import (
+    RUNS,
+    STATUS,
+    Job,
+    PlannedRun,
+    Unfinished,
+    expected_work,
+    sweep_runs,
+    with_seed,
+)
+from dae_cli.study.run.record import failed, lost_row, row_of, with_verdict
 from dae_cli.study.tables.comparisons import require_readable
 from dae_cli.study.tables.provenance import changes, other_numerics
 
 if TYPE_CHECKING:
     from dae_cli.study.cluster import Cluster
+    from dae_cli.study.report.context import TableReport
     from dae_cli.study.results import Results
 
 WRITING_SHARE = 1 / 20
@@ -45,6 +58,8 @@ class Outcome:
     report: Path
     claims: list[str] = field(default_factory=list)
     """Of a study on filters, what its measures say of each claim, a line each."""
+    contents: TableReport | None = None
+    """What the reports of a study of a table show."""
 
 
 def run_plan(
@@ -54,24 +69,25 @@ def run_plan(
     force: bool,
     watcher: Watcher,
     command: str,
-    scheduler: Cluster | None = None,
+    cluster: Cluster | None = None,
+    formats: Collection[str] = (),
 ) -> Outcome:
     """Run what is not done; write the tables, mcnemar.csv, figures, report and page.
+
+    `formats`: of pictures, beside PNG.
 
     Tables, curves.csv and the sheets of filters are written while the runs end, so that a stopped
     study leaves what it has, whether or not its run folders come along. Runs that another command
     is making are left to it, and waited for at the end.
 
     Raises:
-        OutputError: results cannot be written.
-        RunFolderError: what is there is no study's, or a run cannot go on with its engine.
         Interrupted: the command was asked to stop; every run has saved a checkpoint.
-        WorkerMismatchError: a worker of the cluster cannot take part.
-        ClusterError: the cluster is gone.
+        DaeError: results cannot be read or written, a run cannot go on with its engine, or the
+            cluster cannot make the runs.
     """
     start = time.monotonic()
-    _prepare(plan, force, watcher, scheduler)
-    results = _ResultsWriter(plan)
+    _prepare(plan, force, watcher, cluster)
+    results = _StudyResults(plan)
     finished = [] if force else [run for run in plan.runs if run.state == "done"]
     rows = [_row_of_done(run.job, command) for run in finished]
     refuse_other_engines(
@@ -86,17 +102,22 @@ def run_plan(
         if force or run.state != "done"
     ]
     try:
-        with closing(_run_until_done(ahead, jobs, watcher, command, scheduler)) as new:
+        with closing(_run_until_done(ahead, jobs, watcher, command, cluster)) as new:
             for row in new:
                 rows.append(row)
                 results.add_new(row)
-        written = results.write(command)
+        written = results.write(command, formats)
     except (Interrupted, DaeError):
         with suppress(DaeError):
             results.save()
         raise
     if others := other_numerics(written.rows):
         watcher.note(f"{plan.out / RUNS_CSV}: {others}")
+    if written.undrawn and formats:
+        watcher.note(
+            f"not drawn as {', '.join(formats)}: {', '.join(written.undrawn)}; their runs or data "
+            f"are not here: use --plots with dae replicate {plan.study.name}"
+        )
     sweep_runs(plan.out / RUNS)
     return Outcome(
         list(written.rows),
@@ -107,10 +128,11 @@ def run_plan(
         minutes=(time.monotonic() - start) / 60.0,
         report=written.report,
         claims=list(written.claims),
+        contents=written.contents,
     )
 
 
-def _prepare(plan: Plan, force: bool, watcher: Watcher, scheduler: Cluster | None) -> None:
+def _prepare(plan: Plan, force: bool, watcher: Watcher, cluster: Cluster | None) -> None:
     """Make sure, before anything runs, of all that it needs; report what will leave the tables."""
     for folder in (plan.out, plan.out / RUNS):
         check_writable(folder)
@@ -118,15 +140,22 @@ def _prepare(plan: Plan, force: bool, watcher: Watcher, scheduler: Cluster | Non
         load_matplotlib()
     if changed := changes(plan.study, {cell.cell for cell in plan.study.cells}):
         watcher.note(changed)
-    if scheduler is not None:
-        scheduler.require(plan.out / RUNS)
+    if cluster is not None:
+        cluster.require(plan.out / RUNS)
     sweep_runs(plan.out / RUNS)
     earlier = EarlierRows(plan)
     for note in earlier.notes():
         watcher.note(note)
     _require_readable(plan, earlier.stay, discarding_runs=force)
     if force:
-        _discard(plan)
+        held = [run.job.cell for run in plan.runs if run.job.is_held()]
+        if held:
+            raise RunFolderError(
+                f"another dae process is making {', '.join(held)}, which --force would take away "
+                "from it: end it first, or leave --force out to share the work"
+            )
+        for run in plan.runs:
+            run.job.discard()
 
 
 def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bool) -> None:
@@ -142,18 +171,6 @@ def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bo
         read_curves(plan.out)
 
 
-def _discard(plan: Plan) -> None:
-    """Remove the runs of a plan, done and stopped, for a new start."""
-    held = [planned.job.cell for planned in plan.runs if planned.job.is_held()]
-    if held:
-        raise RunFolderError(
-            f"another dae process is making {', '.join(held)}, which --force would take away from "
-            "it: end it first, or leave --force out to share the work"
-        )
-    for planned in plan.runs:
-        planned.job.discard()
-
-
 def _row_of_done(job: Job, command: str) -> RunRow:
     """Return the row of a finished run; of a damaged one, a row that says so."""
     try:
@@ -162,102 +179,7 @@ def _row_of_done(job: Job, command: str) -> RunRow:
         return lost_row(job, str(error), command)
 
 
-def _run_until_done(
-    runs: Sequence[PlannedRun],
-    workers: int,
-    watcher: Watcher,
-    command: str,
-    scheduler: Cluster | None,
-) -> Generator[RunRow, None, None]:
-    """Make runs, or wait for those that another command is making; yield their rows."""
-    waiting = list(runs)
-    while waiting:
-        # Cells may share a run: it is made once, and then it is there for the others.
-        making: dict[str, PlannedRun] = {}
-        for run in waiting:
-            making.setdefault(run.job.name, run)
-        jobs, unresumable = with_engines([*making.values()], watcher.note)
-        for name, why in unresumable.items():
-            row = lost_row(making[name].job, why, command)
-            watcher.finished(row)
-            yield row
-        # The longest first, so that the last workers end at about the same time.
-        jobs.sort(key=expected_work, reverse=True)
-        held: set[str] = set()
-        started = make_runs(
-            jobs, workers=workers, watcher=watcher, command=command, place=scheduler
-        )
-        with closing(started) as ended:
-            for outcome in ended:
-                if isinstance(outcome, RunRow):
-                    yield _as_asked(outcome, making[outcome.run])
-                elif outcome.why == "held":
-                    held.add(outcome.run)
-        waiting = [
-            run for run in waiting if run.job.name in held or run is not making[run.job.name]
-        ]
-        if held:
-            _wait_for_one([making[name].job for name in making if name in held], watcher)
-
-
-def _as_asked(row: RunRow, run: PlannedRun) -> RunRow:
-    """Return the row, or a failed one where another command made the run with another engine."""
-    if row.error or run.accepts(row.engine):
-        return row
-    why = f"another dae process made it meanwhile with the engine {row.engine}"
-    return failed(row, f"{why}, not {run.engine}")
-
-
-def _wait_for_one(jobs: Sequence[Job], watcher: Watcher) -> None:
-    """Wait until another process has let go of one of its runs, done or not."""
-    names = ", ".join(job.cell for job in jobs)
-    watcher.note(f"another dae process is making {names}; waiting for it")
-    while all(job.is_held() for job in jobs):
-        time.sleep(WAIT_SECONDS)
-
-
-class _ResultsWriter:
-    """Writes what a study comes to: while its runs end, and at the end."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan, self._rows = plan, StudyRows(plan)
-        self._unsaved: list[RunRow] = []
-        self._next_save = 0.0
-
-    def add(self, row: RunRow) -> None:
-        """Add the row of a run that was done before."""
-        self._rows.add(row)
-
-    def add_new(self, row: RunRow) -> None:
-        """Add the row of a run that has just ended, and save it: at once, or with others.
-
-        A killed command loses nothing by it: the run's folder says the same.
-        """
-        self._rows.add(row)
-        self._unsaved.append(row)
-        if (begin := time.monotonic()) >= self._next_save:
-            self.save()
-            end = time.monotonic()
-            self._next_save = end + (end - begin) / WRITING_SHARE
-
-    def save(self) -> None:
-        """Write the tables, and the curves and the sheet of each run that has just ended."""
-        from dae_cli.study.results import write_tables
-
-        if not self._unsaved:
-            return
-        with self._rows.locked() as rows:
-            write_tables(self._plan.study, self._plan.out, rows, new=self._unsaved)
-        self._unsaved.clear()
-
-    def write(self, command: str) -> Results:
-        """Write every file of the study."""
-        from dae_cli.study.results import write_results
-
-        plan = self._plan
-        data = {run.job.data.name: run.job.data for run in plan.runs}
-        with self._rows.locked() as rows:
-            return write_results(plan.study, plan.out, rows, command=command, data=data)
+# Making runs
 
 
 def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) -> RunRow:
@@ -271,10 +193,9 @@ def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) 
     job = run.job
     check_writable(job.folder.parent)
     sweep_runs(job.folder.parent)
+    held = f"{job.cell}: another dae process is making this run; wait for it, or end it first"
     if job.is_held():
-        raise RunFolderError(
-            f"{job.cell}: another dae process is making this run; wait for it, or end it first"
-        )
+        raise RunFolderError(held)
     if force:
         job.discard()
         run = replace(run, job=replace(job, from_start=True))
@@ -285,7 +206,216 @@ def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) 
     jobs, unresumable = with_engines([run], watcher.note)
     for why in unresumable.values():
         raise RunFolderError(f"{run.label}: {why}")
-    (outcome,) = make_runs(jobs, workers=1, watcher=watcher, command=command)
+    (outcome,) = _make_runs(jobs, 1, watcher, command)
     if isinstance(outcome, RunRow):
         return outcome
-    raise RunFolderError(f"{job.cell}: another dae process began this run just now")
+    raise RunFolderError(held)
+
+
+def _run_until_done(
+    runs: Sequence[PlannedRun],
+    workers: int,
+    watcher: Watcher,
+    command: str,
+    cluster: Cluster | None,
+) -> Generator[RunRow, None, None]:
+    """Make runs, or wait for those that another command is making; yield their rows."""
+    waiting = list(runs)
+    while waiting:
+        # Cells may share a run: it is made once, and then it is there for the others.
+        making: dict[str, PlannedRun] = {}
+        for run in waiting:
+            making.setdefault(run.job.name, run)
+        # Anew for each that was waited for: the other command may have chosen its engine.
+        jobs, unresumable = with_engines([*making.values()], watcher.note)
+        for name, why in unresumable.items():
+            row = lost_row(making[name].job, why, command)
+            watcher.finished(row)
+            yield row
+        # The longest first, so that the last workers end at about the same time.
+        jobs.sort(key=expected_work, reverse=True)
+        held: dict[str, Job] = {}
+        with closing(_make_runs(jobs, workers, watcher, command, cluster)) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome, RunRow):
+                    yield _as_asked(outcome, making[outcome.run])
+                elif outcome.why == "held":
+                    held[outcome.run] = making[outcome.run].job
+        waiting = [r for r in waiting if r.job.name in held or r is not making[r.job.name]]
+        if held:
+            names = ", ".join(job.cell for job in held.values())
+            watcher.note(f"another dae process is making {names}; waiting for it")
+        while held and all(job.is_held() for job in held.values()):
+            time.sleep(WAIT_SECONDS)
+
+
+def _as_asked(row: RunRow, run: PlannedRun) -> RunRow:
+    """Return the row, or a failed one where another command made the run with another engine."""
+    if row.error or run.accepts(row.engine):
+        return row
+    why = f"another dae process made it meanwhile with the engine {row.engine}"
+    return failed(row, f"{why}, not {run.engine}")
+
+
+def _make_runs(
+    jobs: Sequence[Job],
+    workers: int,
+    watcher: Watcher,
+    command: str,
+    cluster: Cluster | None = None,
+) -> Generator[RunRow | Unfinished, None, None]:
+    """Make runs, at most `workers` at a time, and yield what each came to when it ends.
+
+    A failed run does not stop the others. Raises Interrupted when asked to stop.
+    """
+    stop = StopRequest(lambda: watcher.note(STOPPING))
+    ended = distribute(
+        jobs,
+        partial(_make_run, command),
+        workers=max(1, min(workers, len(jobs))),
+        watcher=watcher,
+        stop=stop,
+        cluster=cluster,
+    )
+    with closing(ended):
+        for job, result in ended:
+            if isinstance(result, Killed):
+                remedy = "the same command goes on from the checkpoint; smaller layers need less"
+                result = lost_row(job, f"{result.why}; {remedy} memory", command)
+            if isinstance(result, RunRow):
+                watcher.finished(result)
+            yield result
+    if stop.signal:
+        raise Interrupted(stop.signal)
+
+
+def _make_run(command: str, job: Job, watcher: Watcher, stop: StopRequest) -> RunRow | Unfinished:
+    if stop.signal:
+        return Unfinished(job.name, "stopped")
+    from dae_cli.study.run.run import run_job  # torch, which a command of several jobs never needs
+
+    return run_job(job, watcher, command, stop)
+
+
+# Their rows
+
+
+class _StudyResults:
+    """The rows of runs.csv in memory: those of this command, and of others that stay beside them.
+
+    Every file is written from them: some while the runs end, all at the end. A run folder is read
+    at most once, and runs.csv again only when another command has written it since.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._own: dict[tuple[str, str], RunRow] = {}
+        self._others: dict[tuple[str, str], RunRow] = {}
+        """By cell and run: cells may share one."""
+        self._current: dict[str, str] = {}
+        """By run of these: the name that such a run has with the numerics of this version."""
+        self._stamp: tuple[int, ...] | None = None
+        """Of runs.csv when it was last read or written."""
+        self._unsaved: list[RunRow] = []
+        self._next_save = 0.0
+
+    def add(self, row: RunRow) -> None:
+        """Add the row of a run of this command."""
+        self._own[row.cell, row.run] = row
+
+    def add_new(self, row: RunRow) -> None:
+        """Add the row of a run that has just ended; save it at once, or later with others.
+
+        A killed command loses nothing by that: the run's folder says the same.
+        """
+        self.add(row)
+        self._unsaved.append(row)
+        if (begin := time.monotonic()) >= self._next_save:
+            self.save()
+            end = time.monotonic()
+            self._next_save = end + (end - begin) / WRITING_SHARE
+
+    def save(self) -> None:
+        """Write the tables, and the curves and the sheet of each run that has just ended."""
+        from dae_cli.study.results import write_tables
+
+        if self._unsaved:
+            with self._locked() as rows:
+                write_tables(self._plan.study, self._plan.out, rows, new=self._unsaved)
+            self._unsaved.clear()
+
+    def write(self, command: str, formats: Collection[str]) -> Results:
+        """Write every file of the study."""
+        from dae_cli.study.results import write_results
+
+        plan = self._plan
+        data = {run.job.data.name: run.job.data for run in plan.runs}
+        with self._locked() as rows:
+            return write_results(
+                plan.study, plan.out, rows, command=command, data=data, formats=formats
+            )
+
+    @contextmanager
+    def _locked(self) -> Iterator[list[RunRow]]:
+        """Hold the lock of the tables; yield all rows, in the order of the table, to be written.
+
+        Raises RunFolderError if another command has added rows that would be lost.
+        """
+        path = self._plan.out / RUNS_CSV
+        with tables_lock(self._plan.out):
+            if _stamp_of(path) != self._stamp:
+                self._merge()
+            order = {cell.cell: k for k, cell in enumerate(self._plan.study.all_cells)}
+            rows = [
+                row
+                for row in self._others.values()
+                if (row.cell, self._current[row.run]) not in self._own
+            ]
+            rows += self._own.values()
+            rows.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
+            yield rows
+            self._stamp = _stamp_of(path)
+
+    def _merge(self) -> None:
+        """Take over what other commands have written to runs.csv, and edits of its lines."""
+        earlier = EarlierRows(self._plan, self._own)
+        earlier.require_none_lost()
+        for row in earlier.rows:
+            own = self._own.get((row.cell, row.run))
+            if own is not None and column_texts(own) != column_texts(row):
+                self.add(self._from_folder(own))
+        known, self._others = self._others, {}
+        for row in earlier.stay:
+            key = row.cell, row.run
+            same = key in known and column_texts(known[key]) == column_texts(row)
+            self._others[key] = known[key] if same else self._from_folder(row)
+        self._current = earlier.current
+
+    def _from_folder(self, row: RunRow) -> RunRow:
+        """Return the row of a finished run as its folder has it, whatever was known of it before.
+
+        Another command may have run it again since, or run what failed here. A run of another
+        engine than this plan asks for stays failed.
+        """
+        plan, folder = self._plan, self._plan.out / RUNS / row.run
+        if not (folder / STATUS).exists():
+            return with_verdict(row)
+        cell = next(cell for cell in plan.study.all_cells if cell.cell == row.cell)
+        # Origin and trust are those that the folder records.
+        data = Prepared(row.dataset, folder, "original", row.data_sha256, "", row.trust)
+        try:
+            experiment = with_seed(cell.experiment, row.seed)
+            current = row_of(Job(row.cell, experiment, data, folder, reference=cell.reference))
+        except RunFolderError as error:
+            return row if row.error else failed(row, str(error))
+        refused = any(p.job.name == row.run and not p.accepts(current.engine) for p in plan.runs)
+        return row if row.error and refused else current
+
+
+def _stamp_of(path: Path) -> tuple[int, ...] | None:
+    """Return what differs once a file has been replaced or edited; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns

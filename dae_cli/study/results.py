@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,10 +10,12 @@ from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.config.saved_settings import SETTINGS, settings_text
 from dae_cli.csvfile import write_rows
 from dae_cli.data.dataset import Prepared
+from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.files import remove_file, write_text
 from dae_cli.machine import cores, cpu_name
 from dae_cli.study.filter_study import (
     FIGURES_CSV,
+    PHOTOGRAPHS_PNG,
     FigureRow,
     FilterReport,
     ShownFigure,
@@ -23,11 +25,13 @@ from dae_cli.study.filter_study import (
     measured_runs,
     picture_of,
     save_figures,
+    sliders_of,
     source_of,
     unit_rows,
 )
-from dae_cli.study.report.context import TRIED_MD, table_report
-from dae_cli.study.report.pictures import add_runs, save_pictures
+from dae_cli.study.report.context import TRIED_MD, TableReport, table_report
+from dae_cli.study.report.photographs import read_photographs
+from dae_cli.study.report.pictures import add_runs, remove_sheets, save_pictures, save_sheets
 from dae_cli.study.report.render import PAGE, REPORT, report_markdown, report_page
 from dae_cli.study.report.saved_runs import read_saved_runs, write_curves
 from dae_cli.study.results_folder import with_lowest_seeds
@@ -49,6 +53,10 @@ class Results:
     """Rows of table.csv; a study on filters has none."""
     claims: Sequence[str] = ()
     """Of a study on filters, what its measures say of each claim, a line each."""
+    undrawn: Sequence[str] = ()
+    """Its figures that could not be drawn for want of runs or data."""
+    contents: TableReport | None = None
+    """What the reports of a study of a table show."""
 
 
 def write_results(
@@ -61,6 +69,7 @@ def write_results(
     source: Path | None = None,
     draw: bool = True,
     data: Mapping[str, Prepared] = {},
+    formats: Collection[str] = (),
 ) -> Results:
     """Write every file of a results folder but the runs' own; the caller holds its lock.
 
@@ -73,6 +82,7 @@ def write_results(
         source: the results folder that is read; `out` unless given.
         draw: whether pictures are drawn; the reports name them either way.
         data: by data set, what is here; figures of others stay as they are.
+        formats: of pictures beside PNG, as `figures.saving.picture_files` has them.
 
     Raises:
         RunFolderError: what a file of the source or a run's folder holds is damaged.
@@ -86,22 +96,35 @@ def write_results(
         measured = measured_runs(source, rows)
         write_rows(out / FILTERS_CSV, unit_rows(measured), UnitRow)
         write_rows(out / FIGURES_CSV, figure_rows(study, measured), FigureRow)
+        sliders = sliders_of(study, rows, read_saved_runs(source))
+        undrawn = []
         if draw:
-            save_figures(study, out, source, rows, data)
+            undrawn = save_figures(study, out, source, rows, data, formats)
+            for slider in sliders:
+                save_sheets(slider.filters, out, formats)
+            remove_sheets(study, out, {row.cell for row in rows})
+
+        def picture(name: str) -> Path | None:
+            return next((d / name for d in (out, source) if (d / name).is_file()), None)
+
         figures = [
             ShownFigure(
                 figure,
-                name if any((folder / name).exists() for folder in (out, source)) else "",
+                picture(picture_of(figure)),
                 source_of(study, figure, rows),
                 check_claim(figure, measured),
             )
             for figure in study.figures
-            for name in [picture_of(figure)]
         ]
-        filter_report = FilterReport(study, command, machine, rows, figures, measured)
+        drawn = picture(PHOTOGRAPHS_PNG) if any(r.dataset == PHOTOGRAPHS for r in rows) else None
+        photographs = read_photographs(drawn) if drawn else None
+        filter_report = FilterReport(
+            study, command, machine, rows, figures, measured, sliders, photographs
+        )
         write_text(out / REPORT, report_markdown(filter_report))
+        write_text(out / PAGE, report_page(filter_report))
         claims = [f"{s.figure.name}: {s.check.sentence}" for s in figures if s.check]
-        return Results(out / REPORT, rows, claims=claims)
+        return Results(out / REPORT, rows, claims=claims, undrawn=undrawn)
     saved = read_saved_runs(source)
     report = table_report(study, source, rows, table, tests, saved, command, machine)
     write_curves(out, report.curves)
@@ -110,10 +133,10 @@ def write_results(
     else:
         remove_file(out / TRIED_MD)
     if draw:
-        save_pictures(report, out)
+        save_pictures(report, out, formats)
     write_text(out / REPORT, report_markdown(report))
     write_text(out / PAGE, report_page(report))
-    return Results(out / REPORT, rows, table)
+    return Results(out / REPORT, rows, table, contents=report)
 
 
 def write_tables(

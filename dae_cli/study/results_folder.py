@@ -1,179 +1,112 @@
-"""The tables of a study's results folder, to which several commands may add their rows."""
+"""A study's results folder, to which several commands may add their rows.
+
+No row that has a result leaves its tables without the user's word, unless it is one of the study's
+reference rows, which every copy of the package has.
+"""
 
 from __future__ import annotations
 
 import errno
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+from dae_cli.config.dump import flat_settings
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
-from dae_cli.csvfile import column_texts
-from dae_cli.data.dataset import Origin, Prepared
-from dae_cli.errors import NameTooLongError, RunFolderError
+from dae_cli.config.names import label
+from dae_cli.config.saved_settings import (
+    SETTINGS,
+    format_misfits,
+    format_value,
+    read_settings,
+)
+from dae_cli.config.schema import AnyExperiment
+from dae_cli.errors import NameTooLongError, RunFolderError, some
 from dae_cli.files import file_lock, is_text, part_of, sweep
-from dae_cli.study.earlier_rows import EarlierRows
-from dae_cli.study.plan import Plan
-from dae_cli.study.rows import RUNS_CSV, RunRow
-from dae_cli.study.run.job import RUNS, SHEETS, STATUS, Job, default_out, with_seed
-from dae_cli.study.run.record import failed, row_of, with_verdict
+from dae_cli.study.reference import is_reference, reference_rows
+from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
+from dae_cli.study.run.job import (
+    SHEETS,
+    config_sha256,
+    run_name,
+    with_seed,
+)
+from dae_cli.training.version import NUMERICS_VERSION
+
+if TYPE_CHECKING:
+    from dae_cli.study.plan import Plan
 
 TABLES_SECONDS = 600.0
 """In which another command will have written its tables and drawn its figures."""
+
+CellState = Literal["none", "failed", "done"]
+
+
+# The folder
 
 
 def check_writable(out: Path) -> None:
     """Make sure, before anything is computed, that results can be written to a folder.
 
-    Raises:
-        RunFolderError: it cannot be made or written to, or its path is not text.
-        NameTooLongError: its path is too long.
+    Raises RunFolderError, or NameTooLongError.
     """
     if not is_text(out):
         raise RunFolderError(f"{out}: is not UTF-8, which checkpoints need; choose --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise NameTooLongError(out) from error
-        raise RunFolderError(f"{out}: cannot be made ({error.strerror}); choose --out") from error
     trial = part_of(out / "trial")
     try:
+        out.mkdir(parents=True, exist_ok=True)
         trial.touch()  # os.access is not enough: it allows the superuser a read-only disk
         trial.unlink(missing_ok=True)
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise NameTooLongError(out) from error
         raise RunFolderError(
             f"{out}: cannot be written to ({error.strerror}); choose another folder with --out"
         ) from error
 
 
 def runs_csv_of(study: str, out: Path, overrides: Sequence[str] = ()) -> Path:
-    """Return the path of a study's runs.csv in its folder of results.
-
-    Raises:
-        RunFolderError: there are no results of the study in the folder.
-    """
-    path, usual = out / RUNS_CSV, default_out(study, ())
+    """Return the path of runs.csv in a study's folder of results; RunFolderError: there is none."""
+    path = out / RUNS_CSV
     if path.is_file():
         return path
-    words = ["dae", "replicate", study]
-    for setting in overrides:
-        words += ["--set", setting]
-    if out.absolute() != default_out(study, overrides).absolute():
-        words += ["--out", str(out)]
-    elsewhere = ""
-    if (usual / RUNS_CSV).is_file():
-        elsewhere = f"; {usual} has results of {study}, with settings of their own"
+    options = [*(f"--set={setting}" for setting in overrides), f"--out={out}"]
     raise RunFolderError(
-        f"{path}: there are no results of {study} here; make them with {shlex.join(words)}, or "
-        f"say where they are with --out{elsewhere}"
+        f"{path}: there are no results of {study} here; make them with dae replicate "
+        f"{shlex.join([study, *options])}, or say where they are with --out"
     )
 
 
 @contextmanager
 def tables_lock(out: Path) -> Iterator[None]:
-    """Be the only process that writes the tables and figures of a results folder.
-
-    Raises:
-        HeldError: another one does not come to an end.
-        OutputError: the folder is read-only.
-    """
+    """Be the only process that writes the tables and figures of a results folder."""
     with file_lock(out / ".tables.lock", wait=TABLES_SECONDS):
         for folder in (out, out / SHEETS):
             sweep(folder)
         yield
 
 
-class StudyRows:
-    """The rows of runs.csv in memory: those of this command, and of others that stay beside them.
-
-    A run folder is read at most once. runs.csv is read again only when another command has
-    written it since.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._own: dict[tuple[str, str], RunRow] = {}
-        self._others: dict[tuple[str, str], RunRow] = {}
-        """By cell and run: cells may share one."""
-        self._current: dict[str, str] = {}
-        """By run of these: the name that such a run has with the numerics of this version."""
-        self._stamp: tuple[int, ...] | None = None
-        """Of runs.csv when it was last read or written."""
-
-    def add(self, row: RunRow) -> None:
-        """Add the row of a run of this command."""
-        self._own[row.cell, row.run] = row
-
-    @contextmanager
-    def locked(self) -> Iterator[list[RunRow]]:
-        """Hold the lock of the tables; yield all rows, in the order of the table, to be written.
-
-        Raises:
-            RunFolderError: another command has added rows that would be lost.
-            HeldError: another command does not come to an end.
-        """
-        path = self._plan.out / RUNS_CSV
-        with tables_lock(self._plan.out):
-            if _stamp_of(path) != self._stamp:
-                self._merge()
-            order = {cell.cell: k for k, cell in enumerate(self._plan.study.all_cells)}
-            rows = [
-                row
-                for row in self._others.values()
-                if (row.cell, self._current[row.run]) not in self._own
-            ]
-            rows += self._own.values()
-            rows.sort(key=lambda row: (order.get(row.cell, len(order)), row.seed))
-            yield rows
-            self._stamp = _stamp_of(path)
-
-    def _merge(self) -> None:
-        """Take over what other commands have written to runs.csv, and edits of its lines."""
-        earlier = EarlierRows(self._plan, self._own)
-        earlier.require_kept()
-        for row in earlier.rows:
-            own = self._own.get((row.cell, row.run))
-            if own is not None and column_texts(own) != column_texts(row):
-                self._own[row.cell, row.run] = self._from_folder(own)
-        known, self._others = self._others, {}
-        for row in earlier.stay:
-            key = row.cell, row.run
-            same = key in known and column_texts(known[key]) == column_texts(row)
-            self._others[key] = known[key] if same else self._from_folder(row)
-        self._current = earlier.current
-
-    def _from_folder(self, row: RunRow) -> RunRow:
-        """Return the row of a finished run as its folder has it, whatever was known of it before.
-
-        Another command may have run it again since, or run what failed here. A run of another
-        engine than this plan asks for stays failed.
-        """
-        plan, folder = self._plan, self._plan.out / RUNS / row.run
-        if not (folder / STATUS).exists():
-            return with_verdict(row)
-        cell = next(cell for cell in plan.study.all_cells if cell.cell == row.cell)
-        origin: Origin = "original" if row.data_origin == "original" else "regenerated"
-        data = Prepared(row.dataset, folder, origin, row.data_sha256, "", row.trust)
-        try:
-            experiment = with_seed(cell.experiment, row.seed)
-            found = row_of(Job(row.cell, experiment, data, folder, reference=cell.reference))
-        except RunFolderError as error:
-            return row if row.error else failed(row, str(error))
-        planned = next((p for p in plan.runs if p.job.name == row.run), None)
-        accepted = planned is None or planned.accepts(found.engine)
-        return row if row.error and not accepted else found
+# Its rows
 
 
-def _stamp_of(path: Path) -> tuple[int, ...] | None:
-    """Return what differs once a file has been replaced or edited; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
+def cell_states(study: ResolvedStudy, results: Path) -> dict[str, CellState]:
+    """Return by cell whether runs.csv has a result of its settings, with whatever seed."""
+    states: dict[str, CellState] = {cell.cell: "none" for cell in study.cells}
+    rows = read_results(results / RUNS_CSV, RunRow)
+    for cell in study.cells:
+        if current := [row for row in rows if is_current(row, cell)]:
+            states[cell.cell] = "failed" if all(row.error for row in current) else "done"
+    return states
+
+
+def is_current(row: RunRow, cell: ResolvedExperiment) -> bool:
+    """Whether a row is of a cell with the settings that it has now, with whatever seed."""
+    return row.cell == cell.cell and row.config_sha256 == config_sha256(
+        with_seed(cell.experiment, row.seed), row.numerics
+    )
 
 
 def with_lowest_seeds(study: ResolvedStudy, rows: Sequence[RunRow]) -> ResolvedStudy:
@@ -181,14 +114,157 @@ def with_lowest_seeds(study: ResolvedStudy, rows: Sequence[RunRow]) -> ResolvedS
 
     The rows of one table may be of several commands, which may have begun with several seeds.
     """
-    lowest: dict[str, int] = {}
-    for row in rows:
-        lowest[row.cell] = min(row.seed, lowest.get(row.cell, row.seed))
+    lowest = {row.cell: row.seed for row in sorted(rows, key=lambda row: -row.seed)}
 
     def of_rows(cell: ResolvedExperiment) -> ResolvedExperiment:
-        if cell.cell not in lowest:
-            return cell
-        return replace(cell, experiment=with_seed(cell.experiment, lowest[cell.cell]))
+        seed = lowest.get(cell.cell, cell.experiment.seed)
+        return replace(cell, experiment=with_seed(cell.experiment, seed))
 
     cells, every = (tuple(map(of_rows, own)) for own in (study.cells, study.all_cells))
     return replace(study, cells=cells, all_cells=every)
+
+
+class EarlierRows:
+    """The rows of runs.csv beside a plan.
+
+    They were written by earlier commands, or by one that shares the folder. They stay if their
+    settings are still what the study says and their data are the same: results of other settings
+    or data are never mixed in. A row that another version of the numerics computed stays until the
+    run of its cell and seed has one of this version. `newer` has cells and names of runs that have
+    a newer row; cells may share a run.
+    """
+
+    def __init__(self, plan: Plan, newer: Collection[tuple[str, str]] = ()) -> None:
+        self._plan = plan
+        self._path = plan.out / RUNS_CSV
+        self._data = {planned.job.data.name: planned.job.data for planned in plan.runs}
+        self._cells = _by_cell(plan.study)
+        self.rows = read_results(self._path, RunRow)
+        self.current: dict[str, str] = {}
+        """By run: the name that the run of its cell, seed and data has with these numerics."""
+        self.stay: list[RunRow] = []
+        self._gone: list[RunRow] = []
+        for row in self.rows:
+            if (row.cell, row.run) not in newer:
+                stays = self._is_of_study(row) and (row.cell, self.current[row.run]) not in newer
+                (self.stay if stays else self._gone).append(row)
+
+    def _is_of_study(self, row: RunRow) -> bool:
+        """Tell whether a row's settings and data are those of the study, by its own numerics."""
+        if row.cell not in self._cells:
+            return False
+        experiment = with_seed(self._cells[row.cell], row.seed)
+        self.current[row.run] = run_name(experiment, row.data_sha256)
+        return (
+            row.config_sha256 == config_sha256(experiment, row.numerics)
+            and row.run == run_name(experiment, row.data_sha256, row.numerics)
+            and (row.dataset not in self._data or self._data[row.dataset].sha256 == row.data_sha256)
+        )
+
+    def _leaving(self) -> list[RunRow]:
+        """Return the rows with a result that leave the tables, but for cells that are renamed.
+
+        Besides those that do not stay, those in whose place the plan makes runs of these numerics.
+        """
+        asked = {planned.job.name for planned in self._plan.runs}
+        outdated = [r for r in self.stay if r.run not in asked and self.current[r.run] in asked]
+        renamed = self._renamed()
+        return [r for r in [*self._gone, *outdated] if not r.error and r.run not in renamed]
+
+    def _renamed(self) -> dict[str, str]:
+        """By run: the name that its cell has now, where a finished run has another name."""
+        here = {p.job.name: p.job.cell for p in self._plan.runs if p.state == "done"}
+        return {row.run: here[row.run] for row in self._gone if row.run in here}
+
+    @property
+    def lost(self) -> list[RunRow]:
+        """The rows that are lost unless the user keeps them."""
+        leaving = self._leaving()
+        reference = reference_rows(self._plan.study.source) if leaving else []
+        return [row for row in leaving if not is_reference(row, reference)]
+
+    def require_none_lost(self) -> None:
+        """Raise RunFolderError if a row would be lost which the user has not given up."""
+        if not self._plan.replaces:
+            self._refuse(
+                self.lost, "choose another folder with --out, or give these rows up with --replace"
+            )
+
+    def require_all_stay(self) -> None:
+        """Raise RunFolderError if a row would leave the tables, of a command that makes no run."""
+        name, out, report = self._plan.study.name, self._plan.out, ""
+        if self._gone and (saved := _saved_settings(out)) and saved != self._cells:
+            report = f"dae report {label(out)} reports them with their own settings; "
+        self._refuse(
+            self._gone,
+            f"{report}dae replicate {name} --out {label(out)} makes those of {name}, with "
+            "--replace where results would be lost",
+        )
+
+    def _refuse(self, rows: Sequence[RunRow], remedy: str) -> None:
+        if rows:
+            raise RunFolderError(
+                f"{self._path}: rows of other settings, data or numerics would be lost "
+                f"({_names_of(rows)}):\n{self._reasons(rows)}\n{remedy}"
+            )
+
+    def notes(self) -> list[str]:
+        """Return which rows leave the tables, and which cells have another name now."""
+        out, renamed = self._plan.out, self._renamed()
+        names = {row.cell: renamed[row.run] for row in self._gone if row.run in renamed}
+        notes = [f"{out}: the cell {old} is named {new} now" for old, new in names.items()]
+        if leaving := _names_of(self._leaving()):
+            notes.append(
+                f"{out}: given up by --replace: {leaving}"
+                if self._plan.replaces
+                else f"{out}: your runs take the place of the reference's ({leaving}) in these "
+                "tables; the reference itself stays, and yours are compared with it at the end"
+            )
+        return notes
+
+    def _reasons(self, rows: Sequence[RunRow]) -> str:
+        """Return what of rows is not as planned, each thing with both values and its cells."""
+        saved = _saved_settings(self._plan.out)
+        cells: dict[str, dict[str, None]] = {}
+        for row in rows:
+            for reason in self._reasons_of(row, saved.get(row.cell)):
+                cells.setdefault(reason, {})[row.cell] = None
+        return format_misfits({reason: list(own) for reason, own in cells.items()})
+
+    def _reasons_of(self, row: RunRow, there: AnyExperiment | None) -> list[str]:
+        now = self._cells.get(row.cell)
+        if now is None:
+            return [f"the study has no cell {row.cell}"]
+        reasons = []
+        if there is not None:
+            own, asked = (flat_settings(with_seed(e, row.seed)) for e in (there, now))
+            reasons = [
+                f"{key}: {format_value(own.get(key))} in the folder, "
+                f"{format_value(asked.get(key))} now"
+                for key in dict.fromkeys([*own, *asked])
+                if own.get(key) != asked.get(key)
+            ]
+        data = self._data.get(row.dataset)
+        if data is not None and data.sha256 != row.data_sha256:
+            reasons.append(
+                f"{row.dataset}: {row.data_origin} data with SHA-256 {row.data_sha256[:12]}… in "
+                f"the folder, {data.sha256[:12]}… now ({data.source or data.standing}); "
+                "--data-dir, --origin and --photos choose the data"
+            )
+        if row.numerics != NUMERICS_VERSION:
+            reasons.append(f"numerics: {row.numerics} in the folder, {NUMERICS_VERSION} now")
+        return reasons or ["other settings or numerics"]
+
+
+def _names_of(rows: Sequence[RunRow]) -> str:
+    return some([f"{row.cell} seed {row.seed}" for row in rows])
+
+
+def _by_cell(study: ResolvedStudy) -> dict[str, AnyExperiment]:
+    return {cell.cell: cell.experiment for cell in study.all_cells}
+
+
+def _saved_settings(out: Path) -> dict[str, AnyExperiment]:
+    """Return, by cell, what settings.yaml has; nothing where there is no such file."""
+    path = out / SETTINGS
+    return _by_cell(read_settings(path, out)) if path.is_file() else {}

@@ -49,7 +49,6 @@ from dae_cli.study.rows import (
     TableRow,
     read_results,
 )
-from dae_cli.study.run.checkpoints import metrics_csv
 from dae_cli.study.run.engine_choice import engine_for_counting
 from dae_cli.study.run.filters import measures_of
 from dae_cli.study.run.job import (
@@ -75,7 +74,6 @@ from dae_cli.study.run.record import (
     done_row,
     read_environment,
     read_status,
-    trust_of,
 )
 from dae_cli.study.run.run import use_one_thread
 from dae_cli.study.run.svm import replayed, selected_parameters
@@ -83,10 +81,9 @@ from dae_cli.study.run.wrong_rows import load_wrong_rows, remark_on, save_wrong_
 from dae_cli.study.tables.comparisons import MCNEMAR_CSV, WRONG_ROWS_CSV
 from dae_cli.study.tables.provenance import other_numerics, provenance_differences
 from dae_cli.svm.files import load_svm, read_trials
-from dae_cli.svm.selection import Trial, best_of
-from dae_cli.svm.trials import SvmTrials
+from dae_cli.svm.selection import SvmTrials, Trial, best_of
 from dae_cli.training.evaluation import count_wrong, wrong_rows
-from dae_cli.training.state import TrainingState
+from dae_cli.training.state import TrainingState, metrics_csv
 from dae_cli.training.version import NUMERICS_VERSION
 
 KEYS: Mapping[str, Sequence[str]] = {
@@ -235,12 +232,16 @@ class _Verifier:
             is_written, is_there = (written / name).exists(), (out / name).exists()
             if is_written and (source / name).exists():
                 findings.attempt(name, self._compare_file, name)
-            elif is_written and not is_there and name not in ADDED_LATER:
+            elif is_written and not is_there and not self._was_added_later(name):
                 command = f"dae replicate {self._study.name}"
                 why = f"is not written yet; {command} writes it, and runs only what is not done"
                 findings.cannot_check(name, why)
             elif is_there and not is_written and results:
                 findings.compare(name, "file", "is there", "")
+
+    def _was_added_later(self, name: str) -> bool:
+        """Whether results of an earlier version lack a file."""
+        return name in ADDED_LATER or (name == PAGE and self._study.is_filter_study)
 
     def _compare_file(self, name: str) -> None:
         if name == PAGE and not (self._out / REPORT).exists():
@@ -291,7 +292,7 @@ class _Recount:
         # A cell of these settings may have been renamed since the run was made.
         cell = self._row.cell if wanted and settings == now else status.cell
         recorded = status.data_origin, status.data_sha256, status.data_source
-        source = Prepared(config.dataset, folder, *recorded, trust_of(status, config.dataset))
+        source = Prepared(config.dataset, folder, *recorded, status.trust)
         job = Job(cell, config, source, folder, reference=reference)
         columns = self._columns if status.n_test is not None else {}
         again = attempt("", lambda: done_row(job, replace(status, **columns), env))
@@ -373,12 +374,12 @@ class _Recount:
             return None
         self._columns["selected"] = selected_parameters(svm, experiment)
         if best is not None and best.point != (svm.kernel, svm.C):
-            best_machine = f"the best trial: {best.kernel} C {best.C:g}"
+            best_machine = f"the best trial: {best}"
             compare(CHECKPOINT, "machine", self._columns["selected"], best_machine)
         elif best is not None and env.cpu == cpu_name():
-            (again,) = SvmTrials(dataset, experiment.seed).try_kernel(best.kernel, [best.C])
+            again = SvmTrials(dataset, experiment.seed).try_point(*best.point)
             for name in ("n_wrong", "n_support", "converged"):
-                what = f"{best.kernel} C {best.C:g}, trained again: {name}"
+                what = f"{svm.kernel} C {svm.C:g}, trained again: {name}"
                 compare(TRIALS, what, getattr(best, name), getattr(again, name))
         return svm.wrong_rows(dataset.test)
 

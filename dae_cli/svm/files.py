@@ -9,70 +9,27 @@ small and says nothing that the data do not: whoever reads it has the data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-import pydantic.dataclasses
 from pydantic import BaseModel, ConfigDict, Field
 
 from dae_cli.config.schema import SvmExperiment, SvmKernel
-from dae_cli.csvfile import Exact, column_texts, from_0, number, read_rows, rows_to_csv, written
+from dae_cli.csvfile import read_rows, rows_to_csv
 from dae_cli.data.dataset import Dataset
 from dae_cli.errors import RunFolderError
-from dae_cli.svm.selection import GREATEST_DEGREE, Point, Trial
+from dae_cli.svm.selection import GREATEST_DEGREE, Point, Trial, training_images
 from dae_cli.svm.svm import Kernel, Svm
-from dae_cli.svm.trials import training_images
 from dae_cli.tensors import REMEDY, Spec, open_tensors, save_tensors
 
 MAX_BYTES = 10_000_000
 """Of trials.csv. A line has about a hundred; no search makes so many trials."""
 
-_above_0 = number("a number above 0", lambda value: 0 < value < inf)
-_below_1 = number("a number from 0 to below 1", lambda value: 0 <= value < 1)
-
-
-@pydantic.dataclasses.dataclass(frozen=True)
-class SvmTrialRow:
-    """trials.csv: one machine that was tried, its parameters with all their digits."""
-
-    SPARSE: ClassVar = {"nu": "0.0", "offset": "1.0"}
-
-    kernel: str
-    nu: Annotated[Exact, _below_1]
-    gamma: Annotated[Exact, _above_0]
-    degree: int | None
-    """None for the kernel rbf."""
-    offset: Annotated[Exact, from_0]
-    penalty: Annotated[Exact, _above_0]
-    n_wrong: int
-    valid_error_percent: str
-    n_support: int
-    converged: Literal["true", "false"]
-    seconds: Annotated[float, from_0, written("{:.2f}".format)]
-
 
 def trials_csv(trials: Sequence[Trial]) -> str:
-    """Return trials.csv."""
-    return rows_to_csv([_row(trial) for trial in trials], SvmTrialRow)
-
-
-def _row(trial: Trial) -> SvmTrialRow:
-    kernel = trial.kernel
-    return SvmTrialRow(
-        kernel=kernel.kind,
-        nu=kernel.destruction,
-        gamma=kernel.gamma,
-        degree=kernel.degree if kernel.kind == "poly" else None,
-        offset=kernel.coef0,
-        penalty=trial.C,
-        n_wrong=trial.n_wrong,
-        valid_error_percent=f"{trial.valid_error_percent:.4f}",
-        n_support=trial.n_support,
-        converged="true" if trial.converged else "false",
-        seconds=trial.seconds,
-    )
+    return rows_to_csv(trials, Trial)
 
 
 def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tuple[Trial, ...]:
@@ -84,9 +41,11 @@ def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tu
     if not path.exists():
         raise RunFolderError(f"{path}: no such file")
     trials: dict[Point, Trial] = {}
-    for line, row in enumerate(read_rows(path, SvmTrialRow, MAX_BYTES, REMEDY), start=2):
+    for line, row in enumerate(read_rows(path, Trial, MAX_BYTES, REMEDY), start=2):
+        percent = 100 * row.n_wrong / n_valid
+        trial = replace(row, valid_error_percent=percent)  # with all its digits
         try:
-            trial = _trial(row, kernel, n_train, n_valid)
+            _check(row, kernel, n_train, n_valid, f"{percent:.4f}")
             if trial.point in trials:
                 raise ValueError("a trial stands in it twice")
         except ValueError as error:
@@ -95,38 +54,20 @@ def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tu
     return tuple(trials.values())
 
 
-def _trial(row: SvmTrialRow, kernel: SvmKernel, n_train: int, n_valid: int) -> Trial:
-    poly = kernel == "poly"
-    percent = f"{100 * row.n_wrong / n_valid:.4f}"
-    for name, fits, expected in (
-        ("kernel", row.kernel == kernel, repr(kernel)),
-        ("degree", poly or row.degree is None, "nothing"),
-        (
-            "degree",
-            not poly or 1 <= (row.degree or 0) <= GREATEST_DEGREE,
-            f"a whole number from 1 to {GREATEST_DEGREE}",
-        ),
-        ("n_wrong", 0 <= row.n_wrong <= n_valid, f"a whole number from 0 to {n_valid}"),
-        (
-            "valid_error_percent",
-            row.valid_error_percent == percent,
-            f"{percent} for {row.n_wrong} of {n_valid} rows",
-        ),
-        ("n_support", 1 <= row.n_support <= n_train, f"a whole number from 1 to {n_train}"),
+def _check(trial: Trial, kernel: SvmKernel, n_train: int, n_valid: int, percent: str) -> None:
+    fits, degrees = trial.degree is None, "nothing"
+    if kernel == "poly":
+        fits, degrees = 1 <= (trial.degree or 0) <= GREATEST_DEGREE, f"from 1 to {GREATEST_DEGREE}"
+    of_rows = f"{percent} for {trial.n_wrong} of {n_valid}"
+    for name, is_possible, expected in (
+        ("kernel", trial.kernel == kernel, repr(kernel)),
+        ("degree", fits, degrees),
+        ("n_wrong", 0 <= trial.n_wrong <= n_valid, f"from 0 to {n_valid}"),
+        ("valid_error_percent", trial.valid_error_percent == float(percent), of_rows),
+        ("n_support", 1 <= trial.n_support <= n_train, f"from 1 to {n_train}"),
     ):
-        if not fits:
-            raise ValueError(f"{name} is {column_texts(row)[name][:40]!r}, expected {expected}")
-    return Trial(
-        kernel=Kernel(
-            kernel, row.gamma, row.degree or Kernel.degree, row.offset, destruction=row.nu
-        ),
-        C=row.penalty,
-        n_wrong=row.n_wrong,
-        n_valid=n_valid,
-        n_support=row.n_support,
-        converged=row.converged == "true",
-        seconds=row.seconds,
-    )
+        if not is_possible:
+            raise ValueError(f"{name} is '{getattr(trial, name)}', expected {expected}")
 
 
 _Positive = Annotated[float, Field(gt=0)]
@@ -151,20 +92,17 @@ class _Header(BaseModel):
 
 
 def save_svm(path: Path, svm: Svm, experiment: SvmExperiment, data_sha256: str) -> None:
-    """Write a machine whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written; what was there before stays.
-    """
+    """Write a machine whole or not at all; raises OutputError."""
+    kernel = svm.kernel
     header = _Header(
         format=1,
         experiment=experiment,
         data_sha256=data_sha256,
-        kernel=svm.kernel.kind,
-        gamma=svm.kernel.gamma,
-        degree=svm.kernel.degree,
-        coef0=svm.kernel.coef0,
-        destruction=svm.kernel.destruction,
+        kernel=kernel.kind,
+        gamma=kernel.gamma,
+        degree=kernel.degree,
+        coef0=kernel.coef0,
+        destruction=kernel.destruction,
         penalty=svm.C,
         classes=[int(label) for label in svm.classes],
         converged=svm.converged,
@@ -174,13 +112,7 @@ def save_svm(path: Path, svm: Svm, experiment: SvmExperiment, data_sha256: str) 
 
 
 def load_svm(path: Path, experiment: SvmExperiment, data_sha256: str, dataset: Dataset) -> Svm:
-    """Read a machine back; its support vectors are taken from the data.
-
-    Args:
-        path: of the file.
-        experiment: the resolved config that it must have been made of.
-        data_sha256: digest of the data set's content.
-        dataset: the rows that the experiment uses; support vectors are rows of train + valid.
+    """Read the machine of an experiment back; its support vectors are rows of train + valid.
 
     Raises:
         RunFolderError: the file is missing, damaged, or not a checkpoint of this run.

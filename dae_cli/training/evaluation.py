@@ -15,6 +15,7 @@ from dae_cli.models.layers import Encoder
 from dae_cli.models.network import Network
 from dae_cli.training.inputs import ArrayRows, FloatRows, Inputs, Pixels, host_zeros
 
+AnyRows = Inputs | ArrayRows
 CHUNK_ROWS = 1000
 """Rows encoded or classified at a time."""
 
@@ -31,9 +32,7 @@ def wrong_rows(network: Network, split: Split, engine: Engine) -> NDArray[np.boo
     return wrong
 
 
-def predict_rows(
-    network: Network, rows: Inputs | ArrayRows, engine: Engine
-) -> NDArray[np.integer[Any]]:
+def predict_rows(network: Network, rows: AnyRows, engine: Engine) -> NDArray[np.integer[Any]]:
     """Return the class of each row, from 0."""
     predicted = np.empty(len(rows), dtype=np.intp)
     for part, scores in _scored(network, rows, engine):
@@ -41,24 +40,22 @@ def predict_rows(
     return predicted
 
 
-def score_rows(network: Network, rows: Inputs | ArrayRows, engine: Engine) -> NDArray[np.float32]:
+def score_rows(network: Network, rows: AnyRows, engine: Engine) -> NDArray[np.float32]:
     """Return what enters the softmax for each row, (n, classes)."""
-    found = np.empty((len(rows), len(network.top.bias)), dtype=np.float32)
-    for part, scores in _scored(network, rows, engine):
-        found[part] = scores.cpu().numpy()
-    return found
+    scores = np.empty((len(rows), len(network.top.bias)), dtype=np.float32)
+    for part, some in _scored(network, rows, engine):
+        scores[part] = some.cpu().numpy()
+    return scores
 
 
-def _scored(
-    network: Network, rows: Inputs | ArrayRows, engine: Engine
-) -> Iterator[tuple[slice, Tensor]]:
+def _scored(network: Network, rows: AnyRows, engine: Engine) -> Iterator[tuple[slice, Tensor]]:
     engine.prepare(network)
     for part, inputs in _chunks(rows, engine):
         yield part, engine.scores(network, inputs)
 
 
 def through_layers(
-    rows: Inputs | ArrayRows,
+    rows: AnyRows,
     layers: Sequence[Encoder],
     engine: Engine,
     out: NDArray[np.float32],
@@ -83,16 +80,12 @@ def through_layers(
 
 def encode_rows(rows: Inputs, layer: Encoder, engine: Engine) -> FloatRows:
     """Encode all rows, uncorrupted."""
-    engine.prepare(layer)
-    hidden = len(layer.hidden_bias)
-    codes = host_zeros(engine, len(rows), hidden)
-    out = engine.zeros(min(CHUNK_ROWS, len(rows)), hidden)
-    for part, inputs in _chunks(rows, engine):
-        codes[part] = engine.encode(layer, inputs, out[: len(inputs)])
+    codes = host_zeros(engine, len(rows), len(layer.hidden_bias))
+    through_layers(rows, [layer], engine, codes.numpy())
     return FloatRows(codes)
 
 
-def _chunks(rows: Inputs | ArrayRows, engine: Engine) -> Iterator[tuple[slice, Tensor]]:
+def _chunks(rows: AnyRows, engine: Engine) -> Iterator[tuple[slice, Tensor]]:
     """Yield which rows come next, and these in the engine's memory, used again."""
     memory = engine.zeros(min(CHUNK_ROWS, len(rows)), rows.width)
     for start in range(0, len(rows), CHUNK_ROWS):

@@ -35,20 +35,22 @@ from dae_cli.models.corruption import corruption_of
 from dae_cli.models.network import Network
 from dae_cli.models.rbm import Rbm
 from dae_cli.training.evaluation import count_wrong, encode_rows
-from dae_cli.training.inputs import Indices, Inputs, Pixels
-from dae_cli.training.minibatches import (
+from dae_cli.training.inputs import (
     DenoisingBuffer,
     GibbsBuffer,
+    Indices,
+    Inputs,
     LabelledBuffer,
     Minibatches,
     Noise,
+    Pixels,
 )
 from dae_cli.training.state import EpochProgress, EpochRecord, TrainingState, begin_chains
 from dae_cli.training.streams import Purpose, shuffled, stream
 
 
 class Callbacks:
-    """What training asks and tells the outside; one that raises ends training where it stands."""
+    """What training calls meanwhile; one that raises ends training where it stands."""
 
     def is_checkpoint_due(self) -> bool:
         """Asked after each step, so it must be quick: is the state wanted now?"""
@@ -65,14 +67,7 @@ class Callbacks:
 
 
 class TrainingRun:
-    """One run. Its `state` moves on with each step.
-
-    Args:
-        experiment: the settings.
-        state: where the run stands.
-        engine: what computes.
-        callbacks: what is told, and asked, meanwhile.
-    """
+    """One run, on an engine. Its `state` moves on with each step."""
 
     def __init__(
         self,
@@ -85,37 +80,24 @@ class TrainingRun:
         self._engine, self._callbacks = engine, callbacks
 
     def train(self, dataset: Dataset) -> None:
-        """Pretrain and fine-tune, as far as it is still to be done.
-
-        Raises:
-            DivergedError: the cost or a parameter was not finite.
-        """
+        """Pretrain and fine-tune, as far as it is still to be done; raises DivergedError."""
         self.pretrain(Pixels(dataset.train, self._experiment.pretrain.batch_size))
         self.finetune(dataset)
 
     def pretrain(self, inputs: Inputs) -> None:
-        """Train every layer that is not yet trained.
-
-        Args:
-            inputs: what the lowest layer is trained on.
-
-        Raises:
-            DivergedError: the cost or a parameter was not finite.
-        """
+        """Train every layer that is not yet trained, the lowest one on the inputs."""
         state = self.state
         if state.phase != "pretrain":
             return
-        for trained in state.layers[: state.layer]:
-            inputs = encode_rows(inputs, trained, self._engine)
-        while state.phase == "pretrain":
-            trained = state.layers[state.layer]
-            self._pretrain_layer(inputs)
-            state.layer, state.epoch = state.layer + 1, 0
-            if state.layer == len(state.layers):
-                state.phase = "finetune"
-            self._callbacks.on_phase_end(state)
-            if state.phase == "pretrain":
-                inputs = encode_rows(inputs, trained, self._engine)
+        for number, layer in enumerate(state.layers, start=1):
+            if number > state.layer:
+                self._pretrain_layer(inputs)
+                state.layer, state.epoch = number, 0
+                if number == len(state.layers):
+                    state.phase = "finetune"
+                self._callbacks.on_phase_end(state)
+            if number < len(state.layers):
+                inputs = encode_rows(inputs, layer, self._engine)
 
     def _pretrain_layer(self, inputs: Inputs) -> None:
         state, settings, seed = self.state, self._experiment.pretrain, self._experiment.seed
@@ -145,11 +127,7 @@ class TrainingRun:
             layer.chains = None
 
     def finetune(self, dataset: Dataset) -> None:
-        """Train the whole network until patience or epochs run out.
-
-        Raises:
-            DivergedError: the cost or a parameter was not finite.
-        """
+        """Train the whole network until patience or epochs run out."""
         state, experiment = self.state, self._experiment
         assert isinstance(experiment, Experiment)
         settings = experiment.finetune
@@ -191,15 +169,8 @@ class TrainingRun:
     ) -> float:
         """Take a step on each minibatch of an epoch that is still to come.
 
-        Args:
-            stepper: of the model being trained.
-            minibatches: of its rows.
-            order: all rows of the epoch, in the order in which they are presented.
-            noise: the generator of the corruption or the Gibbs chain, at the start of its stream.
-            learning_rate: ε.
-
-        Returns:
-            The epoch's mean cost, of each row before the step that it was in.
+        `noise` is the generator of the corruption or the Gibbs chain, at the start of its stream.
+        Returns the epoch's mean cost, of each row before the step that it was in.
         """
         state, steps, total = self.state, 0, _CostSum(self._engine.device)
         if state.interim is not None:
@@ -221,9 +192,10 @@ class TrainingRun:
         return total.value() / len(order)
 
     def _check(self, cost: float) -> None:
-        """Make sure that a cost, and all parameters, are finite.
+        """Make sure that a cost is finite, and the parameters, of whose last step it says nothing.
 
-        The cost does not tell what the last step did.
+        Raises:
+            DivergedError: with the remedy.
         """
         if not math.isfinite(cost):
             problem = f"the cost is {cost}"
@@ -256,25 +228,19 @@ def _is_best(state: TrainingState, window: int) -> bool:
 
 
 class _CostSum:
-    """The sum of costs over an epoch; what a GPU computes stays there until it is asked for.
-
-    Attributes:
-        on_cpu: the sum as far as it was added on the CPU.
-    """
+    """The sum of costs over an epoch; what a GPU computes stays there until it is asked for."""
 
     def __init__(self, device: torch.device) -> None:
-        self.on_cpu = 0.0
+        self.on_cpu = 0.0  # as far as it was added here
         # MPS has no double precision.
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self._on_device = torch.zeros((), dtype=dtype, device=device)
 
     def add(self, cost: float | Tensor) -> None:
-        """Add the cost of a minibatch."""
         if isinstance(cost, Tensor) and cost.device.type != "cpu":
             self._on_device.add_(cost)
         else:
             self.on_cpu += float(cost)
 
     def value(self) -> float:
-        """Return the sum so far."""
         return self.on_cpu + self._on_device.item()

@@ -10,7 +10,7 @@ import pytest
 from dae_cli.commands import progress
 from dae_cli.commands.progress import Display
 from dae_cli.config.experiments import resolve_experiment
-from dae_cli.study.run import checkpoints
+from dae_cli.study.run import run as making
 from dae_cli.study.run.filters import describe_corruption
 
 __all__ = [
@@ -53,14 +53,14 @@ def report_every_epoch(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
         moved(display, run, position)
 
     monkeypatch.setattr(Display, "moved", listening)
-    monkeypatch.setattr(checkpoints, "STATUS_SECONDS", 0.0)
+    monkeypatch.setattr(making, "STATUS_SECONDS", 0.0)
     return places
 
 
 def saved_checkpoints(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list to which every checkpoint of a run that is saved adds its phase."""
     saved: list[str] = []
-    module: Any = checkpoints
+    module: Any = making
     save = module.save_checkpoint
 
     def listening(path: Path, state: Any, expected: Any) -> None:

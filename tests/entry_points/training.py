@@ -22,9 +22,8 @@ from dae_cli.engines.engine import engine_for
 from dae_cli.engines.torch_engine import TorchEngine
 from dae_cli.errors import DaeError, DivergedError
 from dae_cli.models.corruption import corruption_of
-from dae_cli.training.checkpoint import Expected, load_checkpoint, save_checkpoint
 from dae_cli.training.run import Callbacks, TrainingRun
-from dae_cli.training.state import initial_state
+from dae_cli.training.state import Expected, initial_state, load_checkpoint, save_checkpoint
 from dae_cli.training.streams import Purpose, shuffled, stream
 
 __all__ = [

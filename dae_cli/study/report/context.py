@@ -59,6 +59,23 @@ class Report:
         each = [f"# {cell.name}\n{dump_yaml(cell.experiment)}" for cell in self.study.all_cells]
         return "\n".join(each).rstrip()
 
+    @property
+    def footer(self) -> list[tuple[str, str]]:
+        """Command, commits, versions and so on, which the page ends with, as far as known."""
+
+        def each(column: str) -> str:
+            values = dict.fromkeys(str(getattr(row, column)) for row in self.rows)
+            return ", ".join(filter(None, values))
+
+        return [
+            ("command", self.command),
+            ("commits", ", ".join(provenance.commits_of(self.rows)) or "an installed package"),
+            ("versions", each("versions")),
+            ("engines", each("engine")),
+            ("numerics", each("numerics")),
+            ("devices", each("device")),
+        ]
+
 
 @dataclass(frozen=True, eq=False)
 class TableReport(Report):
@@ -112,23 +129,6 @@ class TableReport(Report):
             shown.filters.image for dataset in self.datasets for shown in dataset.filters.shown
         ]
         return ", ".join(dict.fromkeys(" × ".join(map(str, image)) for image in images))
-
-    @property
-    def footer(self) -> list[tuple[str, str]]:
-        """Command, commits, versions and so on, which the page ends with, as far as known."""
-
-        def each(column: str) -> str:
-            values = dict.fromkeys(str(getattr(row, column)) for row in self.rows)
-            return ", ".join(filter(None, values))
-
-        return [
-            ("command", self.command),
-            ("commits", ", ".join(provenance.commits_of(self.rows)) or "an installed package"),
-            ("versions", each("versions")),
-            ("engines", each("engine")),
-            ("numerics", each("numerics")),
-            ("devices", each("device")),
-        ]
 
     @cached_property
     def places(self) -> dict[str, int]:

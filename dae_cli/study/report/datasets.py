@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dae_cli.config.experiments import ResolvedStudy
-from dae_cli.config.schema import Experiment
+from dae_cli.config.schema import Experiment, FilterExperiment, PretrainedExperiment
+from dae_cli.data.datasets import known_spec
+from dae_cli.figures.greys import ImageShape
 from dae_cli.figures.series import (
     Curves,
     ErrorPoint,
@@ -28,8 +30,8 @@ from dae_cli.study.tables import cells
 from dae_cli.study.tables.cells import data_mark
 from dae_cli.study.tables.paper_table import NO_NUMBER, best_and_overlapping
 
-AUTOENCODERS = ("SAA", "SdA")
-"""Beginnings of the names of models whose errors are drawn over destruction."""
+AUTOENCODERS = ("SAA", "SdA", "AE", "DAE")
+"""Beginnings of the names of models that a destruction is said of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +150,7 @@ class FilterSheets:
         starts = set()
         for row in self.rows:
             experiment = experiments.get(row.cell)
-            if not isinstance(experiment, Experiment):
+            if not isinstance(experiment, PretrainedExperiment):
                 return False
             starts.add((row.seed, experiment.model.hidden[0], experiment.model.init))
         return len(starts) == 1 < len(self.rows)
@@ -188,7 +190,17 @@ class FilterSheets:
 def filter_sheets(study: ResolvedStudy, done: Sequence[RunRow], saved: SavedRuns) -> FilterSheets:
     """Return the filters of runs on one data set; RunFolderError for a damaged checkpoint."""
     dataset = study.dataset(done[0].dataset) if done else ""
-    return FilterSheets(study, *saved.shown_filters(done, dataset))
+    return FilterSheets(study, *saved.shown_filters(done, dataset, _image(study, done)))
+
+
+def _image(study: ResolvedStudy, rows: Sequence[RunRow]) -> ImageShape | None:
+    """Height and width of the patches or images that runs learned from; None if not known."""
+    names = {row.cell for row in rows}
+    for experiment in (cell.experiment for cell in study.all_cells if cell.cell in names):
+        if isinstance(experiment, FilterExperiment) and experiment.patches:
+            return experiment.patches.side, experiment.patches.side
+    spec = known_spec(study.dataset(rows[0].dataset)) if rows else None
+    return spec.tile if spec else None
 
 
 # Names, and what cells have in common

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
 from dae_cli.figures.filters import filter_sheet
 from dae_cli.figures.plots import plot_errors, plot_learning
-from dae_cli.figures.saving import png_text, remove_pictures
-from dae_cli.files import remove_file
+from dae_cli.figures.saving import picture_files, png_text, remove_picture, remove_pictures
 from dae_cli.study.report.context import TableReport
 from dae_cli.study.report.datasets import FilterSheets, filter_sheets
 from dae_cli.study.report.saved_runs import (
@@ -28,26 +27,37 @@ _TITLE = ": first-layer filters, "
 """Between the names of study and data set, in what a sheet says of itself."""
 
 
-def save_pictures(report: TableReport, out: Path) -> None:
-    """Save every picture that is not there already, and remove those of former cells."""
+def save_pictures(report: TableReport, out: Path, formats: Collection[str] = ()) -> None:
+    """Save every picture that is not there already, and remove those of former cells.
+
+    `formats`: as `figures.saving.picture_files` has them.
+    """
     if report.error_charts:
-        plot_errors(report.error_charts, out / ERRORS_PNG)
+        for path in picture_files(out / ERRORS_PNG, formats):
+            plot_errors(report.error_charts, path)
     else:
-        remove_file(out / ERRORS_PNG)  # of cells that the table had before
+        remove_picture(out / ERRORS_PNG)  # of cells that the table had before
     if report.learning_charts:
-        plot_learning(report.learning_charts, out / CURVES_PNG)
+        for path in picture_files(out / CURVES_PNG, formats):
+            plot_learning(report.learning_charts, path)
     names = {row.cell for row in report.rows}
     for dataset in report.datasets:
-        _save_sheets(dataset.filters, out)
+        _save_whole(dataset.filters, out, formats)
+        save_sheets(dataset.filters, out, formats)
         names |= {Path(name).stem for _, name in dataset.filters.whole}
-    remove_pictures(out / SHEETS, f"{report.study.name}{_TITLE}", names)
+    remove_sheets(report.study, out, names)
 
 
-def _save_sheets(filters: FilterSheets, out: Path) -> None:
-    """Save the sheet of all runs of a data set, if there is one, then those of its runs."""
+def remove_sheets(study: ResolvedStudy, out: Path, kept: Collection[str]) -> None:
+    """Remove the sheets of former cells; `kept`: names of cells, and of data sets."""
+    remove_pictures(out / SHEETS, f"{study.name}{_TITLE}", kept)
+
+
+def _save_whole(filters: FilterSheets, out: Path, formats: Collection[str]) -> None:
+    """Save the sheet of all runs of a data set, if there is one."""
     shown = filters.shown
     for _, name in filters.whole:
-        if not _is_drawn(filters, shown, out / name):
+        if paths := _undrawn(filters, shown, out / name, formats):
             sheet = filter_sheet(
                 [replace(s.filters, title=f"{s.row.destruction_percent:g} %") for s in shown],
                 filters.tiles,
@@ -56,17 +66,25 @@ def _save_sheets(filters: FilterSheets, out: Path) -> None:
                 caption=filters.caption(filters.rows),
                 magnification=1,
             )
-            sheet.save(out / name, _metadata(filters, filters.rows))
-    for one, (title, name) in zip(shown, filters.single, strict=True):
-        if not _is_drawn(filters, [one], out / name):
-            _save_sheet(filters, one, out / name, title)
+            for path in paths:
+                sheet.save(path, _metadata(filters, filters.rows))
 
 
-def _is_drawn(filters: FilterSheets, shown: Sequence[ShownFilters], path: Path) -> bool:
-    """Whether a sheet is of these filters already, which are known from sheets alone."""
+def save_sheets(filters: FilterSheets, out: Path, formats: Collection[str] = ()) -> None:
+    """Save the sheet of each run, from which its filters can be read again."""
+    for one, (title, name) in zip(filters.shown, filters.single, strict=True):
+        if paths := _undrawn(filters, [one], out / name, formats):
+            _save_sheet(filters, one, paths, title)
+
+
+def _undrawn(
+    filters: FilterSheets, shown: Sequence[ShownFilters], png: Path, formats: Collection[str]
+) -> list[Path]:
+    """The files of a sheet but for a PNG of these filters, if they are known from PNGs alone."""
     runs = ", ".join(one.row.run for one in shown)
     known = all(one.sheet_limit == filters.limit for one in shown)
-    return known and png_text(path, "Runs") == runs
+    paths = picture_files(png, formats)
+    return paths[1:] if known and png_text(png, "Runs") == runs else paths
 
 
 def add_runs(
@@ -92,16 +110,19 @@ def add_runs(
         filters = filter_sheets(study, own, saved)
         for one, (title, name) in zip(filters.shown, filters.single, strict=True):
             if one.row.run in names:
-                _save_sheet(filters, one, out / name, title)
+                _save_sheet(filters, one, picture_files(out / name), title)
 
 
-def _save_sheet(filters: FilterSheets, one: ShownFilters, path: Path, title: str) -> None:
+def _save_sheet(
+    filters: FilterSheets, one: ShownFilters, paths: Sequence[Path], title: str
+) -> None:
     """Save the sheet of one of the runs, from which its filters can be read again."""
     caption = filters.caption([one.row])
     sheet = filter_sheet(
         [one.filters], filters.tiles, limit=filters.limit, title=title, caption=caption
     )
-    write_sheet(sheet, path, filters.limit, _metadata(filters, [one.row]))
+    for path in paths:
+        write_sheet(sheet, path, filters.limit, _metadata(filters, [one.row]))
 
 
 def _metadata(filters: FilterSheets, rows: Sequence[RunRow]) -> dict[str, str]:

@@ -49,15 +49,31 @@ def report_markdown(report: Report) -> str:
     return text.strip() + "\n"
 
 
-def report_page(report: TableReport) -> str:
-    """Return the text of report.html."""
-    return _environment().get_template("report.html.j2").render(report=report)
+def report_page(report: Report) -> str:
+    """Return the text of report.html, of a study of a table or on filters."""
+    name = "filters.html.j2" if report.study.is_filter_study else "report.html.j2"
+    return _environment().get_template(name).render(report=report)
 
 
 def table_markdown(table: Sequence[TableRow]) -> str:
     """Return the table ours | paper | gap | verdict of rows of table.csv, in percent."""
     macros: Any = _environment().get_template("macros.md.j2").module
     return str(macros.ours_and_papers(table, ())).strip()
+
+
+def report_table(report: TableReport) -> str:
+    """Return the table of a report in Markdown, with the paper's numbers where there are any."""
+    macros: Any = _environment().get_template("macros.md.j2").module
+    table = macros.ours if report.study.is_own_data_study else macros.ours_and_papers
+    return str(table(report.table, report.study.changed)).strip() + "\n"
+
+
+def report_latex(report: TableReport) -> str:
+    """Return the table of a report in LaTeX: of a study of several models in the paper's form."""
+    names = cells.names(report.table, report.study.changed)
+    by_cell = dict(zip((row.cell for row in report.table), names, strict=True))
+    template = _environment().get_template("table.tex.j2")
+    return template.render(report=report, names=by_cell).strip() + "\n"
 
 
 def recorded_command(out: Path) -> str:
@@ -95,6 +111,7 @@ def _environment() -> Environment:
     environment.globals.update(
         # Our own files, and the only text that is not escaped.
         style=Markup(own.joinpath("report.css").read_text(encoding="utf-8")),
+        filters_style=Markup(own.joinpath("filters.css").read_text(encoding="utf-8")),
         script=Markup(own.joinpath("report.js").read_text(encoding="utf-8")),
         symbols=SYMBOLS,
         charts=charts,
@@ -112,7 +129,7 @@ def _environment() -> Environment:
         *(cells.heading, cells.names, cells.named, cells.contents, cells.origin, cells.data_mark),
         *(cells.selected, cells.selected_heading, our_error, paper_error, sources),
         *(provenance.commits_of, provenance.made_at, provenance.mixture, provenance.computed_with),
-        *(claims.comparison_rows, tried_markdown, code, either, page_sheet),
+        *(claims.comparison_rows, tried_markdown, code, either, page_sheet, latex, one_line),
     )
     environment.filters.update(
         {function.__name__: function for function in functions},
@@ -140,6 +157,36 @@ def code(text: str) -> str:
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence, space = "`" * (longest + 1), " " if longest else ""
     return f"{fence}{space}{text}{space}{fence}"
+
+
+_LATEX = str.maketrans(
+    {
+        **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+        **{letter: f"{{{letter}}}" for letter in "[*"},  # which a line's end would take for its own
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "±": r"$\pm$",
+        "ν": r"$\nu$",
+        "–": "--",
+        "†": r"$^\dagger$",
+        "‡": r"$^\ddagger$",
+        "\N{REPLACEMENT CHARACTER}": "?",
+    }
+)
+
+
+def latex(text: str) -> str:
+    """Return a text as LaTeX prints it, whatever it holds."""
+    return one_line(text).translate(_LATEX)
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, such as that of a comment."""
+    return " ".join(plain(text).split())
 
 
 def either(values: Iterable[object]) -> str:

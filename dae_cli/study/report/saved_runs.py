@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from dae_cli.csvfile import read_rows, write_rows
-from dae_cli.data.datasets import is_drawn, spec_of
+from dae_cli.data.datasets import is_drawn
 from dae_cli.errors import RunFolderError
 from dae_cli.figures.filters import Filters
 from dae_cli.figures.greys import Greys, ImageShape, common_limit, weights_of
@@ -100,27 +100,27 @@ class SavedRuns:
         return Curves(simplified(valid), tuple(simplified(cost[layer]) for layer in sorted(cost)))
 
     def shown_filters(
-        self, rows: Sequence[RunRow], dataset: str
+        self, rows: Sequence[RunRow], dataset: str, image: ImageShape | None
     ) -> tuple[list[ShownFilters], float]:
         """Return the filters of a data set's runs, of each cell's first seed, and their grey limit.
 
-        A run whose folder is elsewhere is shown as its sheet has it. Where such sheets have one
-        grey scale, all are drawn on it: two are never mixed. Raises RunFolderError for a damaged
-        checkpoint.
+        A run whose folder is elsewhere is shown as its sheet has it, of such images. Where such
+        sheets have one grey scale, all are drawn on it: two are never mixed. Raises RunFolderError
+        for a damaged checkpoint.
         """
-        shown = [one for row in first_seeds(rows) if (one := self._shown(row, dataset))]
+        shown = [one for row in first_seeds(rows) if (one := self._shown(row, dataset, image))]
         limits = {one.sheet_limit for one in shown} - {None}
         if len(limits) != 1 and shown:
             limits = {common_limit([one.filters.weights for one in shown])}
         return shown, float(f"{limits.pop() or 1.0:.4g}") if limits else 1.0
 
-    def _shown(self, row: RunRow, dataset: str) -> ShownFilters | None:
+    def _shown(self, row: RunRow, dataset: str, image: ImageShape | None) -> ShownFilters | None:
         if not is_drawn(dataset):
             return None
         if (self.runs / row.run / CHECKPOINT).is_file():
             return ShownFilters(row, first_filters(self.runs / row.run, dataset))
-        sheet, image = self.sheets.get(row.run), spec_of(dataset).tile
-        if sheet is None or (greys := sheet.greys(image)) is None:
+        sheet = self.sheets.get(row.run)
+        if sheet is None or image is None or (greys := sheet.greys(image)) is None:
             return None
         return ShownFilters(row, Filters(weights_of(greys, sheet.limit), image), sheet.limit)
 
@@ -137,7 +137,7 @@ def read_saved_runs(out: Path) -> SavedRuns:
     sheets = {}
     for path in sorted((out / SHEETS).glob("*.png")):
         with suppress(OSError, SyntaxError, KeyError, ValueError, Image.DecompressionBombError):
-            run, sheet = _sheet(path)
+            run, sheet = read_sheet(path)
             sheets[run] = sheet
     return SavedRuns(out / RUNS, read_curves(out), sheets)
 
@@ -175,8 +175,8 @@ def write_sheet(sheet: Sheet, path: Path, limit: float, metadata: Mapping[str, s
     sheet.save(path, {**metadata, **texts})
 
 
-def _sheet(path: Path) -> tuple[str, SavedSheet]:
-    """The run of a sheet and its filters; raises as Pillow does, KeyError or ValueError."""
+def read_sheet(path: Path) -> tuple[str, SavedSheet]:
+    """Return the run of a sheet and its filters; raises as Pillow does, KeyError or ValueError."""
     with Image.open(path, formats=("PNG",)) as image:
         if max(image.size) > _MOST_PIXELS:
             raise ValueError("larger than any that dae draws")

@@ -24,14 +24,10 @@ TILES = (10, 10)
 
 
 def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
-    """Return the pretrained filters of a run that is done or has a checkpoint.
+    """Return the pretrained filters, (units, inputs), of a run that is done or has a checkpoint.
 
     Layer 1 gives the rows of W, as in ICML 2008, Fig. 3: pretrained, not fine-tuned. Higher
-    layers see no pixels; they are shown as what they weigh the filters below with, the product
-    of the weights down to the pixels.
-
-    Returns:
-        (units, inputs) float32.
+    layers see no pixels; they are shown as the product of the weights down to the pixels.
 
     Raises:
         RunFolderError: an SVM, or no readable checkpoint. ConfigError: there is no such layer.
@@ -43,8 +39,9 @@ def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
         raise RunFolderError(f"{path.parent}: no checkpoint here; give the folder of a run")
     try:
         with safe_open(path, framework="numpy") as file:
-            depth = sum(n.startswith("pretrained.") and n.endswith(".weight") for n in file.keys())  # noqa: SIM118
-            if depth == 0 and "support" in file.keys():  # noqa: SIM118
+            names = file.keys()
+            depth = sum(n.startswith("pretrained.") and n.endswith(".weight") for n in names)
+            if depth == 0 and "support" in names:
                 raise RunFolderError(f"{folder}: an SVM has no filters; give the runs of networks")
             if not 1 <= layer <= depth:
                 raise ConfigError(f"--layer {layer}: the run has layers 1 to {depth}")
@@ -78,10 +75,7 @@ def as_shown(weights: NDArray[np.float32], dataset: str, title: str = "") -> Fil
 
 
 def measures_of(weights: NDArray[np.float32], dataset: str) -> list[UnitMeasures]:
-    """Measure filters of patches or images, of colours their mean; few pixels have no shapes.
-
-    `weights`: (units, inputs).
-    """
+    """Measure filters, (units, inputs), of colours their mean; few pixels have no shapes."""
     if (spec := known_spec(dataset)) is None:
         return measure(weights)
     if min(spec.image) < SMALLEST_SIDE:
@@ -91,7 +85,6 @@ def measures_of(weights: NDArray[np.float32], dataset: str) -> list[UnitMeasures
 
 
 def first_filters(folder: Path, dataset: str) -> Filters:
-    """Return the filters that are shown of a run."""
     filters = as_shown(run_filters(folder), dataset)
     return replace(filters, weights=filters.weights[: TILES[0] * TILES[1]])
 

@@ -1,15 +1,8 @@
 """One run to be made: its name, its folder, and the files in it.
 
-A run works in `NAME.partial`; the folder is renamed to `NAME` when all files are written:
-
-    config.yaml   status.json   metrics.csv   checkpoint.safetensors
-    environment.json   filters.png   wrong_rows.npy
-
-An SVM has trials.csv in place of metrics.csv, and no filters. What is trained for its filters alone
-has filters.csv in place of wrong_rows.npy.
-
-The name ends with a digest of the resolved config, the content of the data and the version of the
-numerics: another config, other data or other numerics make another run.
+A run works in `NAME.partial`; the folder is renamed to `NAME` when all files are written, which
+docs/results.md lists. The name ends with a digest of the resolved config, the content of the data
+and the version of the numerics: others of these make another run.
 """
 
 from __future__ import annotations
@@ -37,7 +30,7 @@ from dae_cli.config.schema import (
 )
 from dae_cli.config.study_schema import Reference
 from dae_cli.data.dataset import Prepared
-from dae_cli.data.datasets import is_drawn, spec_of
+from dae_cli.data.datasets import spec_of
 from dae_cli.engines.names import EngineChoice, EngineName
 from dae_cli.errors import ConfigError
 from dae_cli.files import HeldError, file_lock, sweep, unwritable
@@ -45,28 +38,19 @@ from dae_cli.training.version import NUMERICS_VERSION
 
 CHECKPOINT, CONFIG, STATUS = "checkpoint.safetensors", "config.yaml", "status.json"
 METRICS, ENVIRONMENT, RUN_FILTERS = "metrics.csv", "environment.json", "filters.png"
-TRIALS = "trials.csv"
-FILTERS_CSV = "filters.csv"
-"""What the filters look like, in numbers, where an autoencoder is trained for them alone."""
-WRONG_ROWS = "wrong_rows.npy"
-"""Which test rows a finished run got wrong."""
-PARTIAL, RUNS, SHEETS = ".partial", "runs", "filters"
-"""What the name of an unfinished run ends with; the folders of runs and of sheets of filters."""
-_WHOLE = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, STATUS)
-_WHOLE_OF_FILTERS = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, RUN_FILTERS, FILTERS_CSV, STATUS)
-_WHOLE_SVM = (CONFIG, ENVIRONMENT, TRIALS, CHECKPOINT, STATUS)
-LOCK = ".lock"
+TRIALS, FILTERS_CSV, WRONG_ROWS = "trials.csv", "filters.csv", "wrong_rows.npy"
+PARTIAL, LOCK = ".partial", ".lock"
+RUNS, SHEETS = "runs", "filters"
+"""The folders of runs and of sheets of filters."""
 SECONDS_VARIABLE = "DAE_CHECKPOINT_SECONDS"
 """In the environment: seconds between two checkpoints, however long they take to write."""
-SVM_STEPS = 100
-"""Training an SVM takes about so many passes over its kernel matrix for each class."""
 
 RunState = Literal["new", "stopped", "done"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be made; small enough to be sent to worker processes."""
+    """One run to be made; it travels to worker processes."""
 
     cell: str
     experiment: AnyExperiment
@@ -82,13 +66,21 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The run folder's name."""
         return self.folder.name
 
     @property
     def partial(self) -> Path:
         """Where the run works until it is whole."""
-        return self.folder.with_name(self.folder.name + PARTIAL)
+        return self.folder.with_name(self.name + PARTIAL)
+
+    @property
+    def lock(self) -> Path:
+        """The file whose lock says that a process makes this run."""
+        return hidden(self.folder, LOCK)
+
+    @property
+    def is_svm(self) -> bool:
+        return isinstance(self.experiment, SvmExperiment)
 
     def state(self) -> RunState:
         """Return whether the run is done, was stopped after its first checkpoint, or is new."""
@@ -96,26 +88,6 @@ class Job:
             return "done"
         checkpoint = TRIALS if self.is_svm else CHECKPOINT
         return "stopped" if (self.partial / checkpoint).exists() else "new"
-
-    @property
-    def is_svm(self) -> bool:
-        """Tell whether an SVM is selected, or a network trained."""
-        return isinstance(self.experiment, SvmExperiment)
-
-    @property
-    def whole(self) -> tuple[str, ...]:
-        """The files that a finished run has."""
-        if self.is_svm:
-            return _WHOLE_SVM
-        for_filters = isinstance(self.experiment, FilterExperiment)
-        files = _WHOLE_OF_FILTERS if for_filters else _WHOLE
-        drawn = is_drawn(self.experiment.dataset)
-        return files if drawn else tuple(name for name in files if name != RUN_FILTERS)
-
-    @property
-    def lock(self) -> Path:
-        """The file whose lock says that a process makes this run."""
-        return hidden(self.folder, LOCK)
 
     def is_held(self) -> bool:
         """Tell whether another process is making this run."""
@@ -126,12 +98,7 @@ class Job:
             return True
 
     def discard(self) -> None:
-        """Remove whatever there is of this run.
-
-        Raises:
-            HeldError: another process is making it.
-            OutputError: it cannot be removed.
-        """
+        """Remove whatever there is of this run; raises HeldError, OutputError."""
         with file_lock(self.lock):
             for folder in (self.folder, self.partial):
                 try:
@@ -139,6 +106,10 @@ class Job:
                         shutil.rmtree(folder)
                 except OSError as error:
                     raise unwritable(folder, error) from error
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has saved what it can be resumed from."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +132,6 @@ class PlannedRun:
 
     @property
     def label(self) -> str:
-        """Cell and seed, for messages."""
         return f"{self.job.cell}, seed {self.job.experiment.seed}"
 
     def accepts(self, engine: str) -> bool:
@@ -170,11 +140,10 @@ class PlannedRun:
 
 
 def model_name(experiment: AnyExperiment) -> str:
-    """Return the paper's name: SAA-3 without corruption, SdA-3 with it, DBN-3 of RBMs.
+    """Return the paper's name: SAA-3 without corruption, SdA-3 with it, DBN-3 of RBMs, and so on.
 
-    Without pretraining it is NNet-3; SVMs are SVM_rbf and SVM_poly, of destroyed inputs
-    SVM_rbf(nu). What is trained for its filters alone is an AE, a DAE with corruption, a CAE with
-    the contractive penalty, or an RBM.
+    What is trained for its filters alone is an AE, a DAE with corruption, a CAE with the
+    contractive penalty, or an RBM.
     """
     if isinstance(experiment, SvmExperiment):
         return f"SVM_{experiment.svm.kernel}" + ("(nu)" if any(experiment.svm.destructions) else "")
@@ -204,11 +173,8 @@ def destruction_percent(experiment: AnyExperiment) -> float:
 
 def config_sha256(experiment: AnyExperiment, numerics: int = NUMERICS_VERSION) -> str:
     """Return the digest of a resolved config and a version of the numerics."""
-    plain = json.dumps(
-        {"experiment": settings_for_digest(experiment), "numerics": numerics},
-        sort_keys=True,
-    )
-    return hashlib.sha256(plain.encode()).hexdigest()
+    both = {"experiment": settings_for_digest(experiment), "numerics": numerics}
+    return hashlib.sha256(json.dumps(both, sort_keys=True).encode()).hexdigest()
 
 
 def run_name(experiment: AnyExperiment, data_sha256: str, numerics: int = NUMERICS_VERSION) -> str:
@@ -217,12 +183,13 @@ def run_name(experiment: AnyExperiment, data_sha256: str, numerics: int = NUMERI
     digest = hashlib.sha256(both.encode()).hexdigest()[:8]
     if isinstance(experiment, SvmExperiment):
         nu = "-nu" if any(experiment.svm.destructions) else ""
-        return f"{experiment.dataset}-svm-{experiment.svm.kernel}{nu}-s{experiment.seed}-{digest}"
-    model = model_name(experiment).lower().replace("-", "")
-    kind = CORRUPTIONS[experiment.corruption.kind]
-    percent, sigma = destruction_percent(experiment), experiment.corruption.sigma
-    level = f"{kind.in_run_names}{sigma if kind.level == 'sigma' else percent:g}"
-    return f"{experiment.dataset}-{model}-{level}-s{experiment.seed}-{digest}"
+        model = f"svm-{experiment.svm.kernel}{nu}"
+    else:
+        kind = CORRUPTIONS[experiment.corruption.kind]
+        percent, sigma = destruction_percent(experiment), experiment.corruption.sigma
+        level = f"{kind.in_run_names}{sigma if kind.level == 'sigma' else percent:g}"
+        model = f"{model_name(experiment).lower().replace('-', '')}-{level}"
+    return f"{experiment.dataset}-{model}-s{experiment.seed}-{digest}"
 
 
 def is_run_name(text: str) -> bool:
@@ -232,10 +199,8 @@ def is_run_name(text: str) -> bool:
 
 def default_out(study: str, overrides: Sequence[str]) -> Path:
     """Return results/STUDY, or a folder of its own for a trial with changed settings."""
-    if not overrides:
-        return Path("results") / study
     digest = hashlib.sha256("\n".join(sorted(overrides)).encode()).hexdigest()[:6]
-    return Path("results") / f"{study}-{digest}"
+    return Path("results") / (f"{study}-{digest}" if overrides else study)
 
 
 def default_runs(resolved: ResolvedExperiment) -> Path:
@@ -257,41 +222,30 @@ def sweep_runs(runs: Path) -> None:
 
 
 def expected_work(job: Job) -> float:
-    """Return a number that grows with the time a run takes: about its multiplications.
-
-    Rows · weights · epochs of a network; of an SVM, each of whose steps passes over all rows:
-    rows² · classes · machines.
-    """
+    """Return a number that grows with the time a run takes: about its multiplications."""
     experiment = job.experiment
     if isinstance(experiment, FilterExperiment):
-        weights = experiment.inputs * experiment.model.hidden[0]
-        return float(experiment.examples * weights * experiment.pretrain.epochs)
-    spec = spec_of(job.data.name)
-    rows = experiment.subset.train if experiment.subset else spec.n_train
-    if isinstance(experiment, SvmExperiment):
-        return float(SVM_STEPS * rows**2 * spec.n_classes * experiment.svm.coarse_trials)
-    widths = (spec.n_pixels, *experiment.model.hidden)
-    weights = sum(below * above for below, above in pairwise(widths))
-    return float(rows * weights * (experiment.pretrain.epochs + experiment.finetune.patience))
+        inputs, rows, epochs = experiment.inputs, experiment.examples, experiment.pretrain.epochs
+    else:
+        spec = spec_of(job.data.name)
+        inputs, rows = spec.n_pixels, experiment.subset.train if experiment.subset else spec.n_train
+        if isinstance(experiment, SvmExperiment):  # 100 passes over the kernel matrix, about
+            return 100.0 * rows**2 * spec.n_classes * experiment.svm.coarse_trials
+        epochs = experiment.pretrain.epochs + experiment.finetune.patience
+    pairs = pairwise((inputs, *experiment.model.hidden))
+    return float(rows * epochs * sum(below * above for below, above in pairs))
 
 
 def checkpoint_seconds() -> float | None:
-    """Return DAE_CHECKPOINT_SECONDS, or None where it is not set.
-
-    Raises:
-        ConfigError: it is no number of seconds.
-    """
+    """Return DAE_CHECKPOINT_SECONDS, None where it is not set; raises ConfigError."""
     text = os.environ.get(SECONDS_VARIABLE, "")
     if not text:
         return None
     with suppress(ValueError):
         if math.isfinite(seconds := float(text)) and seconds >= 0:
             return seconds
-    raise ConfigError(
-        f"{SECONDS_VARIABLE} is {text!r}; expected seconds between checkpoints, such as 5"
-    )
+    raise ConfigError(f"{SECONDS_VARIABLE} is {text!r}; expected seconds, such as 5")
 
 
 def with_seed(experiment: AnyExperiment, seed: int) -> AnyExperiment:
-    """Return the experiment with another seed."""
     return experiment.model_copy(update={"seed": seed})

@@ -1,27 +1,41 @@
-"""Pretraining that another run has done already is reused.
+"""Pretraining apart from its run: that of another run is reused, or it is done again to be watched.
 
-Runs that differ only in fine-tuning start it from the same parameters. A finished run keeps its
+Runs that differ only in fine-tuning start it from the same parameters. A finished run has its
 pretrained layers beside its best network; a new run copies them into a checkpoint of its own that
-stands at the end of pretraining, and is resumed from there. Trials of a search, which keep nothing,
-put theirs into a cache for the trials to come.
+stands at the end of pretraining, and is resumed from there. Trials of a search, whose checkpoints
+go, put theirs into a cache for the trials to come.
 """
 
 from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dae_cli.config.experiments import load_resolved
-from dae_cli.config.schema import Experiment
-from dae_cli.errors import DaeError
+from dae_cli.config.schema import Experiment, FilterExperiment, PretrainedExperiment
+from dae_cli.data.cache import load
+from dae_cli.data.dataset import Prepared
+from dae_cli.engines.engine import Engine
+from dae_cli.errors import ConfigError, DaeError
 from dae_cli.files import owner, write_json
-from dae_cli.study.run.checkpoints import expected_of
 from dae_cli.study.run.job import CHECKPOINT, CONFIG, ENVIRONMENT, STATUS, Job, hidden, run_name
 from dae_cli.study.run.provenance import Environment
 from dae_cli.study.run.record import read_environment
-from dae_cli.training.checkpoint import load_checkpoint, save_checkpoint
-from dae_cli.training.state import TrainingState
+from dae_cli.training.inputs import dataset_for, images_of, inputs_of
+from dae_cli.training.run import Callbacks, TrainingRun
+from dae_cli.training.state import (
+    TrainingState,
+    expected_of,
+    initial_state,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 
 def reuse_pretraining(job: Job, runs: Path, now: Environment) -> str | None:
@@ -30,17 +44,9 @@ def reuse_pretraining(job: Job, runs: Path, now: Environment) -> str | None:
     It is of a run whose settings before fine-tuning, seed, data, numerics, engine, device,
     versions and processor are the same: the run comes out bit for bit as without.
 
-    Args:
-        job: the run; its folder to work in is there.
-        runs: the folder with the finished runs, or the cache of a search.
-        now: what the run would be computed with.
-
-    Returns:
-        The name of the run it was taken from, whose environment.json is then in the new run's
-        folder; None, and nothing written, where there is no such run.
-
-    Raises:
-        OutputError: it cannot be written.
+    `runs` is the folder with the finished runs, or the cache of a search; `now` what the run would
+    be computed with. Returns the name of the run it was taken from, whose environment.json is then
+    in the new run's folder; None, and nothing written, where there is none. Raises OutputError.
     """
     experiment = job.experiment
     if job.from_start or not isinstance(experiment, Experiment) or not experiment.pretrain.epochs:
@@ -48,12 +54,12 @@ def reuse_pretraining(job: Job, runs: Path, now: Environment) -> str | None:
     # Of a name, fine-tuning changes only the digest.
     begin = run_name(experiment, job.data.sha256).rpartition("-")[0]
     for folder in sorted(runs.glob(f"{begin}-*")):
-        state = env = None
+        source = None
         with suppress(DaeError, OSError):
-            if (env := _computed_alike(folder, now)) is not None:
-                state = _pretrained(folder, experiment, job.data.sha256)
-        if state is not None and env is not None:
-            write_json(job.partial / ENVIRONMENT, env.as_dict(), make_folder=False)
+            source = _pretrained(folder, experiment, job.data.sha256, now)
+        if source is not None:
+            state, env = source
+            write_json(job.partial / ENVIRONMENT, env.model_dump(mode="json"), make_folder=False)
             expected = expected_of(experiment, job.data.sha256)
             save_checkpoint(job.partial / CHECKPOINT, state, expected)
             return folder.name
@@ -63,12 +69,8 @@ def reuse_pretraining(job: Job, runs: Path, now: Environment) -> str | None:
 def cache_pretraining(job: Job, cache_dir: Path, most: int) -> None:
     """Copy a checkpoint that stands at the end of pretraining to a cache, for runs that reuse it.
 
-    What cannot be written is left undone: only time is lost.
-
-    Args:
-        job: the run whose checkpoint has just been saved.
-        cache_dir: a folder for nothing else.
-        most: how many it may hold; the oldest go.
+    The cache holds so many at `most`; the oldest go. What cannot be written is left undone: only
+    time is lost.
     """
     place = cache_dir / run_name(job.experiment, job.data.sha256)
     unfinished = hidden(place, f".{owner()}")
@@ -84,33 +86,91 @@ def cache_pretraining(job: Job, cache_dir: Path, most: int) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _computed_alike(folder: Path, now: Environment) -> Environment | None:
-    """Return the environment of a run if its numbers are those that `now` would give."""
+def _pretrained(
+    folder: Path, wanted: Experiment, data_sha256: str, now: Environment
+) -> tuple[TrainingState, Environment] | None:
+    """Return a run's state after pretraining, if `wanted` has the same, computed alike `now`."""
     if not (folder / STATUS).is_file():
         return None
-    env = read_environment(folder)
-    alike = all(
-        getattr(env, name) == getattr(now, name)
-        for name in ("engine", "devices", "versions", "platform", "blas", "threads")
-    )
-    processors = {env.cpu, *(session.cpu for session in env.earlier)}
-    return env if alike and processors == {now.cpu} else None
-
-
-def _pretrained(folder: Path, wanted: Experiment, data_sha256: str) -> TrainingState | None:
-    """Return a run's state as it was after pretraining, if `wanted` has the same."""
-    source = load_resolved(folder / CONFIG)
+    env, source = read_environment(folder), load_resolved(folder / CONFIG)
+    names = ("engine", "devices", "versions", "platform", "blas", "threads")
+    alike = all(getattr(env, name) == getattr(now, name) for name in names)
+    if not alike or {session.cpu for session in env.sessions} != {now.cpu}:
+        return None
     if not isinstance(source, Experiment):
         return None
     if source.model_copy(update={"finetune": wanted.finetune}) != wanted:
         return None
     if folder.name != run_name(source, data_sha256):  # of other data, numerics, or renamed
         return None
-    expected = expected_of(source, data_sha256)
-    whole = load_checkpoint(folder / CHECKPOINT, expected)
-    return TrainingState(
+    whole = load_checkpoint(folder / CHECKPOINT, expected_of(source, data_sha256))
+    state = TrainingState(
         phase="finetune",
         layers=whole.layers,
         layer=len(whole.layers),
         history=[record for record in whole.history if record.phase == "pretrain"],
     )
+    return state, env
+
+
+# Done again
+
+
+class Snapshot(NamedTuple):
+    """The filters at one moment of learning, (units, d), after so many examples."""
+
+    presentations: int
+    weights: NDArray[np.float32]
+
+
+@dataclass
+class _Watch(Callbacks):
+    """Copies the weights after chosen steps."""
+
+    wanted: frozenset[int]
+    rows: int
+    batch_size: int
+    snapshots: list[Snapshot] = field(default_factory=list)
+    _steps: int = 0
+
+    def is_checkpoint_due(self) -> bool:
+        self._steps += 1
+        return self._steps in self.wanted
+
+    def on_checkpoint(self, state: TrainingState) -> None:
+        epochs, steps = divmod(self._steps, -(-self.rows // self.batch_size))
+        # The last minibatch of an epoch may be short.
+        presented = epochs * self.rows + steps * self.batch_size
+        weights = state.layers[0].weight.cpu().numpy()
+        self.snapshots.append(Snapshot(presented, np.array(weights, np.float32, order="C")))
+
+
+def watch_learning(
+    experiment: PretrainedExperiment, data: Prepared, engine: Engine, moments: int
+) -> list[Snapshot]:
+    """Train the first layer from its initial weights, and return the filters as they go.
+
+    Streams of chance are named by their place (training/streams.py), so the layer passes through
+    the weights of the experiment's own run, with the same engine bit for bit. The `moments` are the
+    initial weights, the last ones, and between them some that follow each other by a growing number
+    of steps, as learning slows down.
+
+    Raises:
+        ConfigError: nothing is pretrained. DataError: the data have changed. DivergedError.
+    """
+    settings = experiment.pretrain
+    if settings.epochs == 0:
+        raise ConfigError("nothing is pretrained here: pretrain.epochs is 0")
+    if isinstance(experiment, FilterExperiment):
+        images = images_of(data, experiment)
+    else:
+        images = dataset_for(experiment, load(data)).train
+    inputs = inputs_of(images, settings.batch_size, engine)
+    steps = settings.epochs * -(-len(inputs) // settings.batch_size)
+    spaced = np.geomspace(1, steps, max(moments - 1, 1)).round().astype(int)
+    watch = _Watch(frozenset(spaced.tolist()) | {steps}, len(inputs), settings.batch_size)
+    state = initial_state(experiment, inputs.width)
+    del state.layers[1:]
+    watch.on_checkpoint(state)
+    TrainingRun(experiment, state, engine, watch).pretrain(inputs)
+    return watch.snapshots

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,23 +19,26 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import from_json, to_json
 
 from dae_cli.config.dump import dump_yaml
-from dae_cli.config.experiments import load_resolved
+from dae_cli.config.experiments import ResolvedExperiment, load_resolved, resolve_experiment
+from dae_cli.config.names import STUDY_FILE, find_target
 from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
 from dae_cli.csvfile import Minutes
 from dae_cli.data.dataset import Origin, Trust
-from dae_cli.data.datasets import DATASETS
-from dae_cli.data.trust import recorded_trust
+from dae_cli.data.datasets import DATASETS, OwnDataset
 from dae_cli.engines.names import LIBSVM
-from dae_cli.errors import ConfigError, RunFolderError, plain
-from dae_cli.files import write_json
+from dae_cli.errors import ConfigError, RunFolderError, plain, some
+from dae_cli.files import with_home, write_json
 from dae_cli.study.paper import CALIBRATED, compared_with, half_width_95, verdict
 from dae_cli.study.rows import RunRow, TableRow
 from dae_cli.study.run.job import (
+    CHECKPOINT,
     CONFIG,
     ENVIRONMENT,
+    RUNS,
     STATUS,
     Job,
     config_sha256,
+    default_runs,
     destruction_percent,
     model_name,
 )
@@ -54,7 +58,7 @@ _SELECTED = (
     r"C [0-9.e+-]+)?$"
 )
 """The parameters of an SVM as `svm.selected_parameters` writes them; empty of a network."""
-_MOST_CHARACTERS, _MOST_NAMED = 60, 3
+_MOST_CHARACTERS, _MOST_PROBLEMS = 60, 3
 
 State = Literal["running", "done", "failed"]
 T = TypeVar("T")
@@ -82,24 +86,23 @@ class Status(RunRow):
     def _check_result(self) -> Self:
         if self.n_test is None:
             return self
-        if self.n_wrong is None or self.valid_error_percent is None or not self.n_test:
-            raise ValueError("expected n_test of 1 or more, n_wrong and valid_error_percent")
-        if self.n_wrong > self.n_test:
-            raise ValueError(f"n_wrong is {self.n_wrong}, more than n_test, {self.n_test}")
-        if self.trials == 0 or self.best_epoch == 0:
-            raise ValueError("trials or best_epoch is 0, expected 1 or more")
-        of_network = (self.best_epoch is not None, self.epochs is not None)
-        if of_network != (not self.is_svm,) * 2 or bool(self.selected) != self.is_svm:
+        if not self.n_test or self.n_wrong is None or self.n_wrong > self.n_test:
+            raise ValueError(f"n_wrong is {self.n_wrong} of n_test {self.n_test}, expected a part")
+        best, epochs = self.best_epoch, self.epochs
+        if self.is_svm:
+            fits = best is epochs is None and bool(self.trials and self.selected)
+        else:
+            fits = not self.selected and 1 <= (best or 0) <= (epochs or 0)
+        if not fits or self.valid_error_percent is None:
             raise ValueError(
-                "expected best_epoch and epochs of a network, or selected and trials of an SVM"
+                f"valid_error_percent is {self.valid_error_percent}, best_epoch {best}, epochs "
+                f"{epochs}, selected {self.selected!r}, trials {self.trials}: expected the first, "
+                "and the next two of a network or the others of an SVM"
             )
-        if self.best_epoch and self.epochs is not None and self.best_epoch > self.epochs:
-            raise ValueError(f"best_epoch is {self.best_epoch}, more than epochs, {self.epochs}")
         return self
 
     @property
     def is_svm(self) -> bool:
-        """Whether the result is that of an SVM."""
         return self.trials is not None
 
 
@@ -110,81 +113,57 @@ _STATUS = TypeAdapter(Status)
 
 
 def read_status(folder: Path) -> Status:
-    """Read status.json of a run folder.
-
-    Raises:
-        RunFolderError: it is missing or damaged.
-    """
+    """Read status.json of a run folder; raises RunFolderError: it is missing or damaged."""
 
     def parse(content: bytes) -> Status:
         return _STATUS.validate_json(to_json(_migrated(from_json(content))), strict=True)
 
-    return read_json(folder / STATUS, parse)
+    return _read_json(folder / STATUS, parse)
 
 
 def read_environment(folder: Path) -> Environment:
     """Read environment.json of a run folder; raises RunFolderError as `read_status` does."""
-    return read_json(folder / ENVIRONMENT, Environment.model_validate_json)
+    return _read_json(folder / ENVIRONMENT, Environment.model_validate_json)
 
 
 def _migrated(record: Any) -> Any:
-    """Return a status.json in which the row's columns were not at the top as it is written now.
+    """Return a status.json that has data and result in sections of their own as it is written now.
 
     What it lacks of the row is in config.yaml and environment.json.
     """
     if not isinstance(record, dict) or "data" not in record:
         return record
     data, result = record.pop("data"), record.pop("result", {})
-    for name, value in (("data", data), ("result", result)):
-        if not isinstance(value, dict):
-            raise ValueError(f"{name} is {value!r}: expected a mapping")
+    if not (isinstance(data, dict) and isinstance(result, dict)):
+        raise ValueError(f"data is {data!r}, result {result!r}: expected mappings")
     described = {"dataset": "", "model": "", "destruction_percent": 0.0, "seed": 0}
-    of_data = {f"data_{key}": data[key] for key in ("origin", "sha256", "source") if key in data}
-    return described | {"trust": data.get("trust") or ""} | of_data | result | record
+    of_data = {name if name == "trust" else f"data_{name}": data[name] for name in data}
+    return described | of_data | result | record
 
 
-def read_json(path: Path, parse: Callable[[bytes], T]) -> T:
-    """Read a small JSON file, which `parse` makes a checked object of.
-
-    Raises:
-        RunFolderError: it is missing, too large, or not what `parse` takes.
-    """
+def _read_json(path: Path, parse: Callable[[bytes], T]) -> T:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise RunFolderError(f"{path.parent}: not a run folder (there is no {path.name})") from None
-    except OSError as error:
-        raise RunFolderError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if len(content) > MAX_BYTES:
-        raise RunFolderError(f"{path}: cannot be read (larger than {MAX_BYTES} bytes)")
-    try:
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"larger than {MAX_BYTES} bytes")
         return parse(content)
+    except FileNotFoundError:
+        raise RunFolderError(f"{path}: no such file: not a run folder") from None
     except ValidationError as error:
-        raise RunFolderError(f"{path}: cannot be read ({_problems(error)})") from None
-    except ValueError as error:
-        problem = plain(" ".join(str(error).split())[:100])
-        raise RunFolderError(f"{path}: cannot be read ({problem})") from None
-
-
-def _problems(error: ValidationError) -> str:
-    """Return `n_wrong is 'many': input should be a valid integer`, and so on."""
-    details = error.errors(include_url=False, include_context=False)
-    problems = [_problem(detail) for detail in details[:_MOST_NAMED]]
-    more = len(details) - len(problems)
-    return plain("; ".join([*problems, *([f"and {more} more"] if more else [])]))
+        details = error.errors(include_url=False, include_context=False)
+        problem = "; ".join(map(_problem, details[:_MOST_PROBLEMS]))
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or " ".join(str(error).split())[:100]
+    raise RunFolderError(f"{path}: cannot be read ({plain(problem)})")
 
 
 def _problem(detail: Any) -> str:
-    place = ".".join(map(str, detail["loc"]))
-    message = detail["msg"].removeprefix("Value error, ")
+    """Return `n_wrong is 'many': Input should be a valid integer`, and the like."""
+    place, message = ".".join(map(str, detail["loc"])), detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "missing":
         return f"{place} is missing"
-    if not place:
-        return "expected a mapping" if detail["type"].endswith("_type") else message
-    shown = repr(detail["input"])
-    shown = shown if len(shown) <= _MOST_CHARACTERS else f"{shown[:_MOST_CHARACTERS]}…"
-    return f"{place} is {shown}: {message[:1].lower()}{message[1:]}"
+    return f"{place} is {repr(detail['input'])[:_MOST_CHARACTERS]}: {message}" if place else message
 
 
 class StatusFile:
@@ -193,8 +172,11 @@ class StatusFile:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._start = time.monotonic()
-        # Read at once: whatever fails from here on must not lose the time the run took before.
-        self._minutes_before = minutes_so_far(job)
+        self._minutes_before = 0.0
+        if job.state() == "stopped":
+            # Read at once: whatever fails from here on must not lose the time the run took before.
+            with suppress(RunFolderError):
+                self._minutes_before = read_status(job.partial).minutes
 
     def minutes(self) -> float:
         """Return the time the run has taken, all its sessions together."""
@@ -202,7 +184,7 @@ class StatusFile:
 
     def write(self, state: State, row: RunRow | None = None) -> None:
         """Write the file whole; a run without a row has no results yet."""
-        row = row or replace(row_without_result(self._job), minutes=self.minutes())
+        row = row or row_without_result(self._job, minutes=self.minutes())
         status = {
             "state": state,
             **{name: value for name, value in asdict(row).items() if value not in (None, "", {})},
@@ -210,14 +192,6 @@ class StatusFile:
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         write_json(self._job.partial / STATUS, status, make_folder=False)
-
-
-def minutes_so_far(job: Job) -> float:
-    """Return the time a stopped run has taken; 0 where its folder does not tell."""
-    try:
-        return (read_status(job.partial).minutes or 0.0) if job.state() == "stopped" else 0.0
-    except RunFolderError:
-        return 0.0
 
 
 # The row of a run
@@ -247,7 +221,7 @@ def row_of(job: Job) -> RunRow:
     if why:
         raise RunFolderError(f"{job.folder}: {why}; {REMEDY}")
     # A recipe may give the very content of the original: the row says which one the run had.
-    had = replace(job.data, origin=status.data_origin, trust=trust_of(status, job.data.name))
+    had = replace(job.data, origin=status.data_origin, trust=status.trust)
     return done_row(replace(job, data=had), status, env)
 
 
@@ -261,18 +235,9 @@ def has_settings(config: Path, experiment: AnyExperiment) -> bool:
     return load_resolved(config) == experiment
 
 
-def trust_of(status: Status, dataset: str) -> Trust:
-    """Return how far the data of a run are to be trusted; earlier versions did not record it."""
-    return status.trust or recorded_trust(dataset, status.data_origin, status.data_sha256)
-
-
 def done_row(job: Job, status: Status, env: Environment) -> RunRow:
-    """Return the row of a finished run; its provenance is that of environment.json.
-
-    Raises:
-        RunFolderError: the status has no result, or that of another kind of model.
-    """
-    row = replace(row_without_result(job, env), minutes=status.minutes)
+    """Return the row of a finished run; raises RunFolderError where its status has no result."""
+    row = row_without_result(job, env, status.minutes)
     if isinstance(job.experiment, FilterExperiment):
         return row
     if status.n_test is None or status.n_wrong is None or status.is_svm != job.is_svm:
@@ -286,15 +251,9 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
 
 def with_result(row: RunRow, n_test: int, n_wrong: int, **others: Any) -> RunRow:
     """Return a row with what was measured, and the verdict."""
-    counted = replace(
-        row,
-        n_test=n_test,
-        n_wrong=n_wrong,
-        test_error_percent=100.0 * n_wrong / n_test,
-        half_width_95=half_width_95(n_wrong, n_test),
-        **others,
-    )
-    return with_verdict(counted)
+    percent, half_width = 100.0 * n_wrong / n_test, half_width_95(n_wrong, n_test)
+    counted = replace(row, n_test=n_test, n_wrong=n_wrong, **others)
+    return with_verdict(replace(counted, test_error_percent=percent, half_width_95=half_width))
 
 
 def with_verdict(row: WithVerdict) -> WithVerdict:
@@ -312,31 +271,27 @@ def with_verdict(row: WithVerdict) -> WithVerdict:
 def failed(row: RunRow, error: str) -> RunRow:
     """Return the row of a failed run: no result, but the reason, on one line."""
     nothing: dict[str, Any] = dict.fromkeys(MEASURED)
-    return replace(
-        row, **nothing, selected="", verdict="", remark="", error=" ".join(error.split())
-    )
-
-
-def failed_row(job: Job, env: Environment, minutes: float, error: str) -> RunRow:
-    """Return the row of a job that failed."""
-    return failed(replace(row_without_result(job, env), minutes=minutes), error)
+    text = " ".join(error.split())
+    return replace(row, **nothing, selected="", verdict="", remark="", error=text)
 
 
 def lost_row(job: Job, error: str, command: str) -> RunRow:
     """Return the row of a run whose process is gone, or that cannot be made."""
     device, engine = ("cpu", LIBSVM) if job.is_svm else (job.device, job.engine)
     env = environment(device, engine, 1, command)
-    return failed_row(job, env, minutes_so_far(job), error)
+    return failed(row_without_result(job, env, StatusFile(job).minutes()), error)
 
 
-def row_without_result(job: Job, env: Environment | None = None) -> RunRow:
+def row_without_result(
+    job: Job, env: Environment | None = None, minutes: float | None = None
+) -> RunRow:
     """Return what is known of a run before it is done."""
     experiment = job.experiment
     model, level = model_name(experiment), destruction_percent(experiment)
     reference = job.reference if _is_comparable(experiment) else None
     paper = compared_with(reference, experiment.dataset, model, level) if reference else None
     numerics = env.numerics if env else NUMERICS_VERSION
-    row = RunRow(
+    return RunRow(
         cell=job.cell,
         run=job.name,
         dataset=experiment.dataset,
@@ -349,18 +304,14 @@ def row_without_result(job: Job, env: Environment | None = None) -> RunRow:
         paper_error_percent=paper.error_percent if paper else None,
         paper_half_width_95=paper.half_width_95 if paper else None,
         paper_model=paper.model if paper else "",
+        minutes=minutes,
+        device=env.devices if env else "",
+        engine=env.engine if env else "",
+        threads=env.threads if env else None,
+        versions=env.versions if env else "",
+        commit=env.commits if env else "",
         numerics=numerics,
         config_sha256=config_sha256(experiment, numerics),
-    )
-    if env is None:
-        return row
-    return replace(
-        row,
-        device=env.devices,
-        engine=env.engine,
-        threads=env.threads,
-        versions=env.versions,
-        commit=env.commits,
     )
 
 
@@ -368,6 +319,82 @@ def _is_comparable(experiment: AnyExperiment) -> bool:
     """A subset of the test rows is no replication, other noise than masking not the paper's."""
     if isinstance(experiment, FilterExperiment):
         return False  # there is no error to compare
-    if isinstance(experiment, SvmExperiment):
-        return experiment.subset is None
-    return experiment.subset is None and experiment.corruption.kind == "masking"
+    is_masking = isinstance(experiment, SvmExperiment) or experiment.corruption.kind == "masking"
+    return experiment.subset is None and is_masking
+
+
+# Which run is meant
+
+
+def run_folder(source: str, note: Callable[[str], None]) -> Path:
+    """The run folder that is named, or that of the newest finished run of the experiment named.
+
+    `note` hears which run is taken where there are several.
+
+    Raises:
+        RunFolderError: the folder is no run's; the experiment has no finished run.
+        ConfigError: neither a folder nor an experiment.
+    """
+    path = with_home(source)
+    if path.is_dir() and not (path / STUDY_FILE).is_file():
+        if (path / CONFIG).is_file():
+            return path
+        raise RunFolderError(f"{source}: not a run folder (there is no {CONFIG})")
+    is_path = path.suffix != ".yaml" and len(path.parts) > 1
+    missing = RunFolderError(
+        f"{source}: there is no such run folder (run folders come with no clone: dae replicate "
+        "and dae train make them)"
+    )
+    if is_path and (path.parent.name == RUNS or path.is_absolute()):
+        raise missing
+    try:
+        find_target(source)
+    except ConfigError:
+        if is_path and path.parent.is_dir() and not (path.parent / STUDY_FILE).is_file():
+            raise missing from None
+        raise
+    resolved = resolve_experiment(source)
+    newest, *others = _finished_runs(resolved, source)
+    dataset = resolved.experiment.dataset
+    if isinstance(dataset, OwnDataset) and dataset.facts is not None:
+        had, now = read_status(newest).data_sha256, dataset.facts.sha256
+        if had != now:
+            note(
+                f"{newest}: was made with other data, SHA-256 {had[:12]}…; {dataset.path} declares "
+                f"{now[:12]}… now"
+            )
+    if others:
+        note(
+            f"{source}: {len(others) + 1} finished runs, of different data or numerics; taken is "
+            f"the newest, {newest}; to take another one, give its folder"
+        )
+    return newest
+
+
+def _finished_runs(resolved: ResolvedExperiment, source: str) -> list[Path]:
+    """Return the finished runs of an experiment and its seed, the newest first, on any data.
+
+    Raises:
+        RunFolderError: there is none. Those of the cell with other settings or seeds are named.
+    """
+    runs = default_runs(resolved)
+    matching, same_cell = [], []
+    for folder in sorted(runs.glob("*/")):
+        try:
+            status = read_status(folder)
+            if status.state != "done" or not (folder / CHECKPOINT).exists():
+                continue
+            if status.cell == resolved.cell:
+                same_cell.append(folder.name)
+            if has_settings(folder / CONFIG, resolved.experiment):
+                matching.append(folder)
+        except (ConfigError, RunFolderError, OSError):
+            continue
+    if not matching:
+        others = some(same_cell, 3)
+        there = f" (of other settings or seeds: {others}; give the folder)" if same_cell else ""
+        raise RunFolderError(
+            f"{resolved.name}: no finished run of these settings in {runs}{there}; "
+            f"train it with dae train {source}"
+        )
+    return sorted(matching, key=lambda folder: (folder / CHECKPOINT).stat().st_mtime, reverse=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,16 @@ import torch
 from safetensors import SafetensorError
 
 from dae_cli.config.dump import dump_yaml
-from dae_cli.config.schema import Experiment, FilterExperiment, SvmExperiment, as_network
+from dae_cli.config.schema import (
+    Experiment,
+    FilterExperiment,
+    PretrainedExperiment,
+    as_network,
+    as_pretrained,
+)
 from dae_cli.csvfile import write_rows
 from dae_cli.data.cache import load
-from dae_cli.data.dataset import Dataset, Prepared
-from dae_cli.data.photographs import FilterImages, PatchSettings, load_images
+from dae_cli.data.dataset import Dataset
 from dae_cli.engines.engine import Engine, chosen_device, engine_for
 from dae_cli.engines.names import LIBSVM
 from dae_cli.errors import DaeError, RunFolderError
@@ -33,16 +39,25 @@ from dae_cli.files import (
 from dae_cli.filters.measures import UnitMeasures
 from dae_cli.machine import one_thread_in_processes
 from dae_cli.stopping import StopRequest
-from dae_cli.study.progress import Watcher
+from dae_cli.study.progress import Position, Watcher
 from dae_cli.study.rows import RunRow
-from dae_cli.study.run.checkpoints import CheckpointCallback, Stopped
 from dae_cli.study.run.filters import measures_of, save_run_filters
-from dae_cli.study.run.job import CONFIG, ENVIRONMENT, FILTERS_CSV, Job, Unfinished
+from dae_cli.study.run.job import (
+    CHECKPOINT,
+    CONFIG,
+    ENVIRONMENT,
+    FILTERS_CSV,
+    METRICS,
+    Job,
+    Stopped,
+    Unfinished,
+    checkpoint_seconds,
+)
 from dae_cli.study.run.pretraining import reuse_pretraining
 from dae_cli.study.run.provenance import Environment, continued, environment
 from dae_cli.study.run.record import (
     StatusFile,
-    failed_row,
+    failed,
     read_environment,
     row_of,
     row_without_result,
@@ -51,12 +66,25 @@ from dae_cli.study.run.record import (
 from dae_cli.study.run.svm import SvmRun
 from dae_cli.study.run.wrong_rows import remark_on, save_wrong_rows
 from dae_cli.training.evaluation import wrong_rows
-from dae_cli.training.inputs import inputs_of
-from dae_cli.training.run import TrainingRun
-from dae_cli.training.streams import Purpose, stream
+from dae_cli.training.inputs import dataset_for, images_of, inputs_of
+from dae_cli.training.run import Callbacks, TrainingRun
+from dae_cli.training.state import (
+    TrainingState,
+    expected_of,
+    initial_state,
+    load_checkpoint,
+    metrics_csv,
+    save_checkpoint,
+)
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
+
+STATUS_SECONDS = 0.2
+LEAST_SECONDS, MOST_SECONDS = 20.0, 50.0
+"""Between two checkpoints: at most this many, so that no more than a minute is ever lost."""
+SHARE = 1 / 100
+"""Of a run's time that checkpoints may take, within the limits above."""
 
 
 def run_job(job: Job, watcher: Watcher, command: str, stop: StopRequest) -> RunRow | Unfinished:
@@ -65,9 +93,7 @@ def run_job(job: Job, watcher: Watcher, command: str, stop: StopRequest) -> RunR
     A stopped run is resumed from its checkpoint, bit for bit as if it had not been stopped.
     """
     use_one_thread()
-    engine: Engine | None = None
-    if not job.is_svm:
-        engine = engine_for(job.engine, chosen_device(job.device))
+    engine = None if job.is_svm else engine_for(job.engine, chosen_device(job.device))
     device, name = (engine.device.type, engine.name) if engine else ("cpu", LIBSVM)
     env = environment(device, name, torch.get_num_threads(), command)
     try:
@@ -81,7 +107,7 @@ def run_job(job: Job, watcher: Watcher, command: str, stop: StopRequest) -> RunR
     except HeldError:
         return Unfinished(job.name, "held")
     except (DaeError, OSError) as error:
-        return failed_row(job, env, 0.0, error_message(error))
+        return failed(row_without_result(job, env, 0.0), error_message(error))
 
 
 def _make(
@@ -97,16 +123,17 @@ def _make(
             callback = CheckpointCallback(job, watcher, stop, status)
             train = _learn_filters if isinstance(job.experiment, FilterExperiment) else _train
             result = train(job, engine, callback, stop)
-        row = replace(row_without_result(job, env), minutes=status.minutes())
+        row = row_without_result(job, env, status.minutes())
         row = with_result(row, **result) if result else row
         status.write("done", row)
-        if missing := [name for name in job.whole if not (job.partial / name).exists()]:
-            raise RunFolderError(f"{job.partial}: somebody removed {', '.join(missing)} meanwhile")
+        for name in (CONFIG, ENVIRONMENT, CHECKPOINT):
+            if not (job.partial / name).exists():
+                raise RunFolderError(f"{job.partial}: somebody removed {name} meanwhile")
         job.partial.rename(job.folder)
         force_folder_to_disk(job.folder.parent)
         return row
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as error:
-        row = failed_row(job, env, status.minutes(), error_message(error))
+        row = failed(row_without_result(job, env, status.minutes()), error_message(error))
         with suppress(DaeError):  # the disk may be what failed
             status.write("failed", row)
         return row
@@ -117,14 +144,8 @@ def prepare_folder(
 ) -> Environment:
     """Make the folder to work in, with config.yaml and environment.json.
 
-    Args:
-        job: the run.
-        env: of this process.
-        sources: folders in which a run may have done the same pretraining.
-        note: hears that it is reused.
-
-    Returns:
-        The environment, with what earlier processes that worked on the run used.
+    In the folders `sources` a run may have done the same pretraining; `note` hears that it is
+    reused. Returns the environment, with what earlier processes that worked on the run used.
     """
     if job.folder.exists():
         raise RunFolderError(
@@ -142,18 +163,14 @@ def prepare_folder(
             before = read_environment(job.partial)
         env = continued(before, env)
     write_text(job.partial / CONFIG, dump_yaml(job.experiment), make_folder=False)
-    write_json(job.partial / ENVIRONMENT, env.as_dict(), make_folder=False)
+    write_json(job.partial / ENVIRONMENT, env.model_dump(mode="json"), make_folder=False)
     return env
 
 
 def _train(
     job: Job, engine: Engine, callback: CheckpointCallback, stop: StopRequest
 ) -> dict[str, Any]:
-    """Train a network, count its wrong test rows, and write its files.
-
-    Returns:
-        The columns of its row that were measured.
-    """
+    """Train a network, write its files, and return the columns of its row that were measured."""
     dataset = _dataset(job)
     state = callback.initial_state()
     with stop.delay_signals():
@@ -189,8 +206,7 @@ def _learn_filters(
         TrainingRun(experiment, state, engine, callback).pretrain(inputs)
     callback.report(state, phase="measure")
     callback.save(state)
-    weights = state.layers[0].weight.cpu().numpy()
-    measures = measures_of(weights, experiment.dataset)
+    measures = measures_of(state.layers[0].weight.cpu().numpy(), experiment.dataset)
     write_rows(job.partial / FILTERS_CSV, measures, UnitMeasures, make_folder=False)
     save_run_filters(job.partial, experiment.dataset, f"{job.cell}: filters")
     return {}
@@ -201,32 +217,87 @@ def _dataset(job: Job) -> Dataset:
     return dataset_for(job.experiment, load(job.data))
 
 
-def dataset_for(experiment: Experiment | SvmExperiment, whole: Dataset) -> Dataset:
-    """Return the rows that an experiment uses: all, or an even subset for quick trials."""
-    subset = experiment.subset
-    if subset is None:
-        return whole
-    return Dataset(
-        name=whole.name,
-        n_classes=whole.n_classes,
-        train=whole.train.take(subset.train),
-        valid=whole.valid.take(subset.valid),
-        test=whole.test.take(subset.test),
-        origin=whole.origin,
-        sha256=whole.sha256,
+class CheckpointCallback(Callbacks):
+    """Saves the state of one run while it is trained, and reports; raises Stopped if asked to."""
+
+    def __init__(self, job: Job, watcher: Watcher, stop: StopRequest, status: StatusFile) -> None:
+        self._job, self._watcher, self._stop, self._status = job, watcher, stop, status
+        self._saved = self._reported = time.monotonic()
+        self._fixed_interval = checkpoint_seconds()
+        self._interval = LEAST_SECONDS if self._fixed_interval is None else self._fixed_interval
+        self._fraction = 0.0
+        self._experiment = as_pretrained(job.experiment)
+        self._expected = expected_of(self._experiment, job.data.sha256)
+
+    def initial_state(self) -> TrainingState:
+        """Return the state to train from: the checkpoint's, or a fresh one."""
+        job = self._job
+        resumed = job.state() == "stopped"
+        self._watcher.started(job.name, resumed)
+        if resumed:
+            state = load_checkpoint(job.partial / CHECKPOINT, self._expected)
+        else:
+            state = initial_state(self._experiment, self._expected.inputs)
+        self.report(state)
+        return state
+
+    def is_checkpoint_due(self) -> bool:
+        return bool(self._stop.signal) or time.monotonic() - self._saved >= self._interval
+
+    def on_checkpoint(self, state: TrainingState) -> None:
+        self.save(state)
+        if self._stop.signal:
+            raise Stopped
+
+    def on_epoch_end(self, state: TrainingState) -> None:
+        if self.is_checkpoint_due():
+            self.on_checkpoint(state)
+        if time.monotonic() - self._reported >= STATUS_SECONDS:
+            self.report(state)
+            self._reported = time.monotonic()
+
+    def on_phase_end(self, state: TrainingState) -> None:
+        self.on_checkpoint(state)
+
+    def save(self, state: TrainingState) -> None:
+        """Write metrics, status and checkpoint; the checkpoint, which counts, comes last."""
+        begin = time.monotonic()
+        write_text(self._job.partial / METRICS, metrics_csv(state.history), make_folder=False)
+        self._status.write("running")
+        save_checkpoint(self._job.partial / CHECKPOINT, state, self._expected)
+        self._saved = time.monotonic()
+        if self._fixed_interval is None:
+            seconds = (self._saved - begin) / SHARE
+            self._interval = min(MOST_SECONDS, max(LEAST_SECONDS, seconds))
+
+    def report(self, state: TrainingState, phase: str | None = None) -> None:
+        place = _position(state, self._experiment, phase)
+        # A better validation error prolongs the run; the fraction that was reported stays.
+        self._fraction = max(self._fraction, place.fraction)
+        self._watcher.moved(self._job.name, replace(place, fraction=self._fraction))
+
+
+def _position(
+    state: TrainingState, experiment: PretrainedExperiment, phase: str | None
+) -> Position:
+    """Return how far a state is; its fraction counts a layer's epoch as one unit."""
+    last = state.history[-1] if state.history else None
+    epochs, depth = experiment.pretrain.epochs, len(experiment.model.hidden)
+    # Early stopping rarely needs all epochs: expect the patience, once more from the best epoch.
+    expected, most = 0, 0
+    if isinstance(experiment, Experiment):
+        most = experiment.finetune.max_epochs
+        expected = min(most, state.best_epoch + experiment.finetune.patience)
+    tuning = most > 0 and state.phase != "pretrain"
+    return Position(
+        phase=phase or ("finetune" if tuning else "pretrain"),
+        layer=None if tuning else min(state.layer + 1, depth),
+        epoch=state.epoch if tuning or state.phase == "pretrain" else epochs,
+        epochs=most if tuning else epochs,
+        cost=last.cost if last else None,
+        valid_error_percent=last.valid_error_percent if last else None,
+        fraction=min(1.0, len(state.history) / max(1, epochs * depth + expected)),
     )
-
-
-def images_of(data: Prepared, experiment: FilterExperiment) -> FilterImages:
-    """Read digits, or cut patches at the places that the seed gives.
-
-    Raises:
-        DataError: the files have changed meanwhile.
-    """
-    asked = experiment.patches
-    patches = PatchSettings(**asked.model_dump()) if asked else None
-    random = partial(stream, experiment.seed, Purpose.PATCHES)
-    return load_images(data, random, rows=experiment.rows, patches=patches)
 
 
 def error_message(error: Exception) -> str:
@@ -273,15 +344,11 @@ def _thread_pools() -> ThreadpoolController:
 
 
 def use_one_thread() -> None:
-    """Make this process compute with one thread from now on, and the processes that it starts.
-
-    Workers are started with `one_thread_in_processes`, but call this as well: torch asks for its
-    own number, and a run in the command's own process has libraries that were loaded before.
-    """
+    """Make this process compute with one thread from now on, and the processes that it starts."""
     from threadpoolctl import threadpool_limits
 
     one_thread_in_processes()
-    threadpool_limits(limits=1)  # every BLAS and OpenMP that is here; for good, outside of a with
+    threadpool_limits(limits=1)  # of every library that is loaded; for good, outside of a with
     torch.set_num_threads(1)
     with suppress(RuntimeError):  # they have begun to work; none of ours uses them
         torch.set_num_interop_threads(1)

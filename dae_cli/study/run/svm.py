@@ -16,28 +16,19 @@ from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.files import write_text
 from dae_cli.stopping import StopRequest
 from dae_cli.study.progress import Position, Watcher
-from dae_cli.study.run.checkpoints import Stopped
-from dae_cli.study.run.job import CHECKPOINT, TRIALS, Job
+from dae_cli.study.run.job import CHECKPOINT, TRIALS, Job, Stopped
 from dae_cli.study.run.record import StatusFile
 from dae_cli.study.run.wrong_rows import remark_on, save_wrong_rows
 from dae_cli.svm.files import read_trials, save_svm, trials_csv
-from dae_cli.svm.selection import Trial, best_of, search
-from dae_cli.svm.svm import Svm
-from dae_cli.svm.trials import SvmTrials
+from dae_cli.svm.selection import SvmTrials, Trial, best_of, search
+from dae_cli.svm.svm import Kernel, Svm
 
 REFINED = 2.5
 """Trials of a whole search per trial of its coarse grid; a guess, from the eight data sets."""
 
 
 class SvmRun:
-    """Makes one run.
-
-    Args:
-        job: of an SVM.
-        watcher: hears of the progress.
-        stop: asked before every trial.
-        status: the run's status.json.
-    """
+    """Makes one run."""
 
     def __init__(self, job: Job, watcher: Watcher, stop: StopRequest, status: StatusFile) -> None:
         assert isinstance(job.experiment, SvmExperiment)
@@ -47,65 +38,54 @@ class SvmRun:
     def make(self, dataset: Dataset) -> dict[str, Any]:
         """Select, train, count, and write trials.csv and the checkpoint.
 
-        Returns:
-            The columns of its row that were measured.
-
-        Raises:
-            Stopped: it was asked to stop.
-            RunFolderError: trials.csv is damaged.
+        Returns the columns of its row that were measured; raises Stopped, and RunFolderError where
+        trials.csv is damaged.
         """
+        job, settings = self._job, self._experiment
+        svms = SvmTrials(dataset, settings.seed, self._raise_if_stopped)
+        trials: list[Trial] = []
+
+        def try_point(kernel: Kernel, C: float) -> Trial:
+            trial = known.get((kernel, C))
+            trials.append(trial or svms.try_point(kernel, C))
+            if trial is None:
+                self._write(trials)
+                self._status.write("running")
+                self._report(trials)
+            return trials[-1]
+
         with self._stop.delay_signals():
             known = {trial.point: trial for trial in self._trials_so_far(dataset)}
-            svms = SvmTrials(
-                dataset,
-                self._experiment.seed,
-                on_trial=self._on_trial,
-                poll=self._raise_if_stopped,
-                known=known,
-            )
-            trials = search(svms.try_kernel, self._experiment.svm)
+            best = best_of(search(try_point, settings.svm))
             self._write(trials)
-            best = best_of(trials)
-            svm = svms.train_on_all_rows(best.kernel, best.C)
+            svm = svms.train_on_all_rows(*best.point)
             self._report(trials, phase="test")
             wrong = svm.wrong_rows(dataset.test)
-            save_wrong_rows(self._job.partial, wrong)
-            checkpoint = self._job.partial / CHECKPOINT
-            save_svm(checkpoint, svm, self._experiment, self._job.data.sha256)
+            save_wrong_rows(job.partial, wrong)
+            save_svm(job.partial / CHECKPOINT, svm, settings, job.data.sha256)
         return {
             "n_test": len(dataset.test),
             "n_wrong": int(wrong.sum()),
             "remark": remark_on(wrong, dataset.test.labels),
             "valid_error_percent": best.valid_error_percent,
-            "selected": selected_parameters(svm, self._experiment),
+            "selected": selected_parameters(svm, settings),
             "trials": len(trials),
         }
 
-    def _on_trial(self, trials: Sequence[Trial]) -> None:
-        """Save the trials and report the progress."""
-        self._write(trials)
-        self._status.write("running")
-        self._report(trials)
-
     def _raise_if_stopped(self) -> None:
-        """End the run if it was asked to stop; the trial in progress is lost."""
-        if self._stop.signal:
+        if self._stop.signal:  # the trial in progress is lost
             with suppress(DaeError):
                 self._status.write("running")  # the minutes count
             raise Stopped
 
     def _trials_so_far(self, dataset: Dataset) -> tuple[Trial, ...]:
-        """Return the trials of a run that was stopped."""
         resumed = self._job.state() == "stopped"
         self._watcher.started(self._job.name, resumed)
         if not resumed:
             self._write(())  # from here on the run can be resumed
             return ()
-        path = self._job.partial / TRIALS
-        known = read_trials(
-            path, self._experiment.svm.kernel, len(dataset.train), len(dataset.valid)
-        )
-        if known:
+        kernel, sizes = self._experiment.svm.kernel, (len(dataset.train), len(dataset.valid))
+        if known := read_trials(self._job.partial / TRIALS, kernel, *sizes):
             self._report(known)
         return known
 
@@ -139,20 +119,16 @@ def selected_parameters(svm: Svm, experiment: SvmExperiment) -> str:
 
 
 def replayed(experiment: SvmExperiment, trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """Repeat a search with the trials of a run; nothing is trained.
-
-    Returns:
-        The trials that such a search makes, in its order.
+    """Return the trials of a search that is repeated with those of a run; nothing is trained.
 
     Raises:
         RunFolderError: one that it makes is not among them.
     """
     known = {trial.point: trial for trial in trials}
 
-    def from_known(kernel: object, Cs: Sequence[float]) -> Sequence[Trial]:
-        matching = [trial for (k, c), trial in known.items() if k == kernel and c in Cs]
-        if len(matching) < len(Cs):
-            raise RunFolderError(f"a search makes a trial of {kernel} that is not in {TRIALS}")
-        return sorted(matching, key=lambda trial: Cs.index(trial.C))
+    def from_known(kernel: Kernel, C: float) -> Trial:
+        if trial := known.get((kernel, C)):
+            return trial
+        raise RunFolderError(f"a search makes a trial of {kernel} C {C:g} that is not in {TRIALS}")
 
     return search(from_known, experiment.svm)
