@@ -160,4 +160,4 @@ def test_contenders_are_named_for_the_settings_in_which_they_differ(
         dae("train", "tiny/rect-25", "--set", f"finetune.max_epochs={n}", "-q").succeeded().lines[0]
         for n in (2, 3)
     ]
-    assert compared(*runs) == [("rect-25+max_epochs=2", "rect-25+max_epochs=3")]
+    assert compared(*runs) == [("finetune.max_epochs=2", "finetune.max_epochs=3")]

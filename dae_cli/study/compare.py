@@ -141,7 +141,7 @@ def grouped_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
         key = f"{experiment!r} {row.data_sha256}"
         if key in by_settings and row.seed in by_settings[key].rows:  # by another engine, say
             key = str(folder)
-        new = Contender(row.cell, row.cell, source, {}, {}, experiment)
+        new = Contender(row.cell, row.cell, source, {}, {}, experiment, "=" in row.cell)
         one = by_settings.setdefault(key, new)
         one.rows[row.seed] = row
         with suppress(RunFolderError):  # of an earlier version: its errors are compared alone
