@@ -7,7 +7,9 @@ columns that a file can lack:
 - `SPARSE`: with the text that each has in every row of a file that lacks it;
 - `LATER`: always written, but not by earlier versions; the field's default stands for them.
 
-A field that maps keys to texts has a column for each key, at its place among the others.
+A field that maps keys to texts has a column for each key, at its place among the others: in
+alphabetical order, empty where the row has it not; or as the row class lists the possible keys in
+`KEYS`, where all rows have the same.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from pydantic import (
     ValidationError,
 )
 
-from dae_cli.errors import RunFolderError
+from dae_cli.errors import RunFolderError, some
 from dae_cli.files import write_text
 
 Row = TypeVar("Row")
@@ -88,6 +90,7 @@ class _Columns:
         self.optional = {*self.sparse, *getattr(kind, "LATER", ())}
         self.mapping = next((n for n in self.names if get_origin(self.types[n]) is Mapping), "")
         """The field that has a column for each key; empty where none has."""
+        self.keys: Sequence[str] = getattr(kind, "KEYS", ())
         self.read = {name: _reader(name, self.types[name]) for name in self.names}
         self.adapter: TypeAdapter[Any] = TypeAdapter(kind)
 
@@ -104,12 +107,20 @@ class _Columns:
         lacking = self.optional.difference(header)
         keys: list[str] = []
         if self.mapping:
-            first = self.names.index(self.mapping)
+            first = self.without(lacking, [self.mapping]).index(self.mapping)
             keys = list(header[first : first + 1 + len(header) - len(self.names) + len(lacking)])
-        if list(header) != self.without(lacking, keys) or len(set(header)) < len(header):
-            names = ", ".join(self.without(lacking, []))
-            raise ValueError(f"its columns are not those that dae writes: {names}")
+        known = self.in_order(set(self.keys).intersection(keys)) if self.keys else keys
+        if list(header) != self.without(lacking, known) or len(set(header)) < len(header):
+            such = [f"settings such as {self.keys[0]}"] if self.keys else []
+            names = ", ".join(self.without(lacking, such))
+            other = [name for name in keys if name not in (*known, *self.names)]
+            which = f" ({some(other)} is none)" if other else ""
+            raise ValueError(f"its columns are not those that dae writes{which}: {names}")
         return keys
+
+    def in_order(self, keys: Iterable[str]) -> list[str]:
+        """Return keys of the mapping in the order of their columns."""
+        return sorted(keys, key=self.keys.index if self.keys else None)
 
 
 @cache
@@ -127,7 +138,7 @@ def csv_text(lines: Iterable[Iterable[object]]) -> str:
 def rows_to_csv(rows: Sequence[Any], kind: Any, without: Collection[str] = ()) -> str:
     """Return rows of a kind as CSV text with a header, leaving out the columns `without`."""
     columns, lines = _columns(kind), [column_texts(row) for row in rows]
-    keys = sorted({name for line in lines for name in line}.difference(columns.names))
+    keys = columns.in_order({name for line in lines for name in line}.difference(columns.names))
     needless = {n for n, text in columns.sparse.items() if all(line[n] == text for line in lines)}
     names = columns.without(needless.union(without), keys)
     return csv_text([names, *([line.get(name, "") for name in names] for line in lines)])
@@ -209,7 +220,8 @@ def _row(
     texts = {**columns.sparse, **dict(zip(header, record, strict=True))}
     values = {n: columns.read[n](text) for n, text in texts.items() if n not in keys}
     if columns.mapping:
-        values[columns.mapping] = {key: texts[key] for key in keys if texts[key]}
+        every = bool(columns.keys)
+        values[columns.mapping] = {key: texts[key] for key in keys if every or texts[key]}
     try:
         return kind(**values)
     except ValidationError as error:

@@ -29,7 +29,16 @@ Patch = pytest.MonkeyPatch
 pytestmark = pytest.mark.usefixtures("tiny")
 
 COLUMNS = [
-    *("run", "cell", "dataset", "data_origin", "trust", "split", "n_rows"),
+    *(
+        "run",
+        "cell",
+        "corruption.destruction",
+        "dataset",
+        "data_origin",
+        "trust",
+        "split",
+        "n_rows",
+    ),
     *("n_wrong", "error_percent", "half_width_95"),
 ]
 
@@ -52,6 +61,7 @@ def test_every_format_has_the_errors_that_the_study_counted(dae: Dae, done: Path
         {
             "run": row["run"],
             "cell": row["cell"],
+            "corruption.destruction": float(row["corruption.destruction"]),
             "dataset": "rect",
             "data_origin": "original",
             "trust": "unverified",
@@ -72,12 +82,14 @@ def test_every_format_has_the_errors_that_the_study_counted(dae: Dae, done: Path
     # In the order asked for, whether by folder, by name, or both.
     table = dae("evaluate", "tiny/rect-25", runs[0]).succeeded()
     header, *lines = table.lines
-    assert header.split() == ["run", "cell", "data", "split", "wrong", "error,", "%"]
+    level = "corruption.destruction"
+    assert header.split() == ["run", "cell", level, "data", "split", "wrong", "error,", "%"]
     for line, row in zip(lines, reversed(rows), strict=True):
         number = f"{row['test_error_percent']} ± {row['half_width_95']}"
         wrong = f"{row['n_wrong']} of 400"
         assert [part.strip() for part in line.split("  ") if part] == [
-            *(row["run"], row["cell"], "rect (original, unverified)", "test", wrong, number)
+            *(row["run"], row["cell"], row[level], "rect (original, unverified)", "test"),
+            *(wrong, number),
         ]
     assert "\x1b" not in table.out
 

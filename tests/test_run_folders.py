@@ -45,7 +45,7 @@ FILES = {
 }
 COLUMNS = [
     *("cell", "run", "dataset", "data_origin", "trust", "data_sha256", "model"),
-    "destruction_percent",
+    *("destruction_percent", "corruption.destruction"),
     *("seed", "n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent"),
     *("best_epoch", "epochs", "paper_error_percent", "paper_half_width_95", "paper_model"),
     *("verdict", "remark", "minutes", "device", "engine", "threads", "versions", "commit"),
@@ -127,6 +127,7 @@ def test_the_status_has_every_column_of_the_row_and_where_the_data_came_from(
         folder = run_of(results, cell)
         status = read_json(folder / "status.json")
         row = {name: text for name, text in rows[cell].items() if text}
+        del row["corruption.destruction"]  # config.yaml has it
         assert list(status) == ["state", *row, "data_source", "written"]
         for name, text in row.items():
             value = status[name]
@@ -267,6 +268,7 @@ def test_every_column_of_runs_csv_says_what_the_folder_says(finished: Finished) 
             "data_sha256": status["data_sha256"],
             "model": "SdA-2" if destruction else "SAA-2",
             "destruction_percent": f"{100 * destruction:g}",
+            "corruption.destruction": str(destruction),
             "seed": "0",
             "n_test": "400",
             "n_wrong": str(result["n_wrong"]),

@@ -90,8 +90,9 @@ def test_every_epoch_is_reported_in_order_and_the_share_done_grows_to_one(
     assert places == expected
     assert guesses != sorted(guesses)  # else a share that goes back would not be noticed
     assert share > 0.8
+    started = "started  rect-0+epochs=1+learning_rate=0.5+max_epochs=20+patience=3"
     lines = ended.err.splitlines()
-    assert lines[lines.index("started  rect-0") + 1 : -1] == [*expected_lines, "test"]
+    assert lines[lines.index(started) + 1 : -1] == [*expected_lines, "test"]
 
 
 def test_the_share_of_an_svm_counts_the_finer_look_that_its_grid_is_followed_by(
@@ -234,7 +235,7 @@ def test_runs_that_differ_in_finetuning_pretrain_once(
     run = Path(ended.lines[-1])
     (line,) = (line for line in ended.err.splitlines() if donor.name in line)
     assert line.startswith(f"{run.name}: ")
-    assert "goes on  rect-25" in ended.err.splitlines()
+    assert "goes on  rect-25+learning_rate=0.5+max_epochs=6" in ended.err.splitlines()
     assert bits(run) == bits(alone)
     environment = read_json(run / "environment.json")
     assert environment["command"] == "dae train two"
@@ -243,7 +244,7 @@ def test_runs_that_differ_in_finetuning_pretrain_once(
     assert len(saved) == 2  # its pretraining took no checkpoint and no epoch of this run
 
     forced = dae(*words, "--force").succeeded()
-    assert donor.name not in forced.err and "started  rect-25" in forced.err.splitlines()
+    assert donor.name not in forced.err and "\nstarted  rect-25+" in forced.err
     assert bits(run) == bits(alone)
     assert read_json(run / "environment.json")["earlier"] == []
 
@@ -288,7 +289,7 @@ def test_pretraining_that_is_not_the_same_is_not_taken(dae: Dae, done: Path) -> 
 def test_divergence_is_reported_with_cell_phase_layer_epoch_and_what_to_lower(dae: Dae) -> None:
     rate = changed("pretrain.learning_rate=1000", "pretrain.loss=squared-error")
     ended = dae("train", "tiny/rect-0", *rate, "--quiet")
-    ended.failed(1, "rect-0 ", "pretrain, layer 1, epoch ", "pretrain.learning_rate", "1000")
+    ended.failed(1, "rect-0+loss=", "pretrain, layer 1, epoch ", "pretrain.learning_rate", "1000")
     assert ended.out == "" and ended.err.count("\n") == 1
     (partial,) = Path("results/tiny/runs").iterdir()
     assert partial.suffix == ".partial"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from math import isfinite
@@ -12,10 +12,10 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from dae_cli.commands.tables import row_facts
+from dae_cli.commands.tables import row_facts, setting_value, setting_values
 from dae_cli.errors import did_you_mean
 from dae_cli.study.paper import Verdict
-from dae_cli.study.rows import RunRow, TableRow
+from dae_cli.study.rows import SETTING_COLUMNS, RunRow, TableRow
 
 FailIf = Annotated[
     list[str] | None,
@@ -34,7 +34,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-_CONDITION = re.compile(rf"\s*(\w+)\s*({'|'.join(_OPERATORS)})\s*(.*?)\s*")
+_CONDITION = re.compile(rf"\s*([\w.]+)\s*({'|'.join(_OPERATORS)})\s*(.*?)\s*")
 _VERDICTS = (*get_args(Verdict), "failed")
 
 
@@ -56,13 +56,25 @@ class Condition:
         return _OPERATORS[self.sign](here, self.value)
 
 
-def conditions(texts: Sequence[str], kind: type[RunRow] | type[TableRow]) -> list[Condition]:
-    """Read conditions on the columns of a table; BadParameter for anything else."""
+def conditions(
+    texts: Sequence[str],
+    kind: type[RunRow] | type[TableRow],
+    settings: Iterable[Mapping[str, str]] = (),
+) -> list[Condition]:
+    """Read conditions on the columns of a table; BadParameter for anything else.
+
+    `settings`: of each cell, those that are columns as well.
+    """
     types = get_type_hints(kind)
-    return [_condition(text, {one.name: types[one.name] for one in fields(kind)}) for text in texts]
+    columns = {one.name: types[one.name] for one in fields(kind) if one.name != "settings"}
+    for own in settings:
+        for key, value in setting_values(own).items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            columns[key] = float if is_number or (value is None and key in columns) else str
+    return [_condition(text, columns) for text in texts]
 
 
-def _condition(text: str, columns: dict[str, type]) -> Condition:
+def _condition(text: str, columns: Mapping[str, type]) -> Condition:
     def wrong(problem: str) -> typer.BadParameter:
         return typer.BadParameter(f"{text!r}: {problem}", param_hint="--fail-if")
 
@@ -82,6 +94,8 @@ def _condition(text: str, columns: dict[str, type]) -> Condition:
     if column == "verdict" and value not in _VERDICTS:
         near = did_you_mean(value, _VERDICTS) or f"; they are {', '.join(_VERDICTS)}"
         raise wrong(f"there is no verdict {value!r}{near}")
+    if column in SETTING_COLUMNS:
+        value = str(setting_value(value))
     return Condition(text, column, sign, value)
 
 

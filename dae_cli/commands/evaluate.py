@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,7 +11,8 @@ import typer
 
 from dae_cli.commands.options import DataDir, SplitName
 from dae_cli.commands.sources import run_folders
-from dae_cli.commands.tables import as_json, columns, interval
+from dae_cli.commands.tables import DASH, as_json, columns, interval, setting_values
+from dae_cli.config.dump import differing_settings
 from dae_cli.csvfile import csv_text
 from dae_cli.errors import DaeError
 
@@ -38,8 +38,9 @@ def evaluate(
     ] = "table",
     data_dir: DataDir = None,
 ) -> None:
-    """The parameters are those in the run folder's checkpoint: the best on the validation set. A
-    run that cannot be evaluated is reported on stderr; the others are printed all the same.
+    """The parameters are those in the run folder's checkpoint: the best on the validation set.
+    Settings in which the runs differ are columns. A run that cannot be evaluated is reported on
+    stderr; the others are printed all the same.
     """
     folders: list[Path] = []
     problems: list[DaeError] = []
@@ -73,16 +74,31 @@ def _evaluate(
 
 
 def _printed(evaluations: Sequence[Evaluation], form: EvaluationFormat) -> str:
-    facts = list(map(asdict, evaluations))
-    if form == "json":
-        return as_json(facts)
-    if form == "csv":
+    settings = differing_settings([e.experiment for e in evaluations], but=["dataset"])
+    if form != "table":
+        as_values = setting_values if form == "json" else dict
+        facts = [_facts(e, as_values(own)) for e, own in zip(evaluations, settings, strict=True)]
+        if form == "json":
+            return as_json(facts)
         return csv_text([facts[0], *(line.values() for line in facts)]).rstrip("\n")
     from dae_cli.data.dataset import standing
 
-    rows = [("run", "cell", "data", "split", "wrong", "error, %")]
-    for e in evaluations:
+    rows = [("run", "cell", *settings[0], "data", "split", "wrong", "error, %")]
+    for e, own in zip(evaluations, settings, strict=True):
         number = interval(e.error_percent, e.half_width_95)
         data = f"{e.dataset} ({standing(e.data_origin, e.trust)})"
-        rows.append((e.run, e.cell, data, e.split, f"{e.n_wrong:,} of {e.n_rows:,}", number))
+        values = (value or DASH for value in own.values())
+        wrong = f"{e.n_wrong:,} of {e.n_rows:,}"
+        rows.append((e.run, e.cell, *values, data, e.split, wrong, number))
     return "\n".join(columns(rows))
+
+
+def _facts(evaluation: Evaluation, settings: Mapping[str, object]) -> dict[str, object]:
+    """The evaluation for JSON and CSV, the settings after the cell."""
+    facts: dict[str, object] = {}
+    for name, value in vars(evaluation).items():
+        if name != "experiment":
+            facts[name] = value
+        if name == "cell":
+            facts |= settings
+    return facts

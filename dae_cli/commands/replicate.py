@@ -70,10 +70,11 @@ def replicate(
     fetched, does not stop the others. Stops if earlier results would be lost, unless --replace is
     given. Writes tables, pictures, REPORT.md and report.html; every file: docs/results.md.
     """
-    asked = conditions(fail_if or (), TableRow)
     name, changes = find_study(study).name, (overrides or (), grid or (), only or ())
+    resolved = resolve_sweep(study, *changes)
+    asked = conditions(fail_if or (), TableRow, resolved.differing_settings.values())
     run_study(
-        resolve_sweep(study, *changes),
+        resolved,
         out or default_out(name, *changes),
         seeds=seeds,
         jobs=jobs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -28,11 +28,26 @@ def as_json(value: object) -> str:
 
 def row_facts(row: RunRow | TableRow) -> dict[str, object]:
     """A row for JSON, its numbers with the decimals that the CSV files have."""
-    texts = column_texts(row)
-    return {
-        name: float(texts[name]) if isinstance(value, float) else value
-        for name, value in asdict(row).items()
-    }
+    texts, facts = column_texts(row), dict[str, object]()
+    for name, value in asdict(row).items():
+        if name == "settings":
+            facts |= setting_values(value)
+        else:
+            facts[name] = float(texts[name]) if isinstance(value, float) else value
+    return facts
+
+
+def setting_values(settings: Mapping[str, str]) -> dict[str, object]:
+    """Settings for JSON: numbers, lists and booleans as such; null where there is none."""
+    return {key: setting_value(text) for key, text in settings.items()}
+
+
+def setting_value(text: str) -> object:
+    """A setting as an experiment file has it, for JSON."""
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return text
 
 
 def columns(rows: Sequence[Sequence[str]], gaps: Sequence[int] = ()) -> list[str]:

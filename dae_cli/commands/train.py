@@ -79,10 +79,11 @@ def train(
         )
     sources = DataOptions(data_dir, origin, accept_unverified, photos)
     if grid or seeds:
-        table_asked = conditions(fail_if or (), TableRow)
         study, only = study_of(experiment)
         changes = ([*(overrides or ()), *([] if seed is None else [f"seed={seed}"])], grid or ())
         resolved_study = resolve_sweep(study, *changes, only)
+        settings = resolved_study.differing_settings.values()
+        table_asked = conditions(fail_if or (), TableRow, settings)
         run_study(
             resolved_study,
             out or default_out(resolved_study.name, *changes, only),

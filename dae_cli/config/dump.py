@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from dae_cli.config.schema import CORRUPTIONS, AnyExperiment, CorruptionSettings, SvmExperiment
+from dae_cli.config.schema import (
+    CORRUPTIONS,
+    SETTING_KEYS,
+    AnyExperiment,
+    CorruptionSettings,
+    SvmExperiment,
+)
 from dae_cli.data.datasets import OwnDataset
 
 _ADDED_LATER: dict[str, dict[str, object]] = {
@@ -62,6 +68,27 @@ def differing(before: AnyExperiment, now: AnyExperiment) -> tuple[str, ...]:
         for name in dict.fromkeys([*new, *old])
         if name != "seed" and old.get(name) != new.get(name)
     )
+
+
+def differing_settings(
+    experiments: Sequence[AnyExperiment], but: Collection[str] = ("dataset", "seed")
+) -> list[dict[str, str]]:
+    """Of each experiment, the settings in which some of them differ, by dotted key, as text.
+
+    In the schema's order; empty where an experiment has no such setting. That its kind has no such
+    section is no difference.
+    """
+    flat = [flat_settings(experiment) for experiment in experiments]
+
+    def text(own: dict[str, Any], key: str) -> str:
+        return "" if own.get(key) is None else one_line(own[key])
+
+    def differs(key: str) -> bool:
+        section = key.partition(".")[0]
+        return len({text(own, key) for own in flat if key in own or section in own}) > 1
+
+    keys = [key for key in SETTING_KEYS if key not in but and differs(key)]
+    return [{key: text(own, key) for key in keys} for own in flat]
 
 
 def dump_yaml(experiment: AnyExperiment) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dae_cli.config.dump import differing
+from dae_cli.config.dump import differing, differing_settings
 from dae_cli.config.messages import (
     KeyPath,
     Problem,
@@ -103,6 +103,12 @@ class ResolvedStudy:
     def changed(self) -> dict[str, str]:
         """What `--set` changed of each cell that is no longer what its file says."""
         return {cell.cell: ", ".join(cell.changed) for cell in self.all_cells if cell.changed}
+
+    @property
+    def differing_settings(self) -> dict[str, dict[str, str]]:
+        """Of each cell, the settings in which the cells differ: columns of the study's tables."""
+        settings = differing_settings([cell.experiment for cell in self.all_cells])
+        return {cell.cell: own for cell, own in zip(self.all_cells, settings, strict=True)}
 
     @property
     def is_own_data_study(self) -> bool:

@@ -179,23 +179,27 @@ def _taken(values: Sequence[str], cell: ResolvedExperiment) -> Iterator[str]:
 
 def _names_of(variants: Sequence[_Variant]) -> list[str]:
     """Return a name for each variant: by its data set where that tells it apart, else its cell."""
-    short = [_name(variant, _base(variant)) for variant in variants]
+    short = [
+        variant_name(variant.base, variant.cell.experiment.dataset, variant.values)
+        for variant in variants
+    ]
     count = Counter(short)
     names: list[str] = []
     for name, variant in zip(short, variants, strict=True):
-        name = name if count[name] == 1 else _name(variant, variant.base)
+        name = name if count[name] == 1 else _name(variant.base, variant.values)
         again = (f"{name}+{number}" for number in itertools.count(2))
         names.append(name if name not in names else next(n for n in again if n not in names))
     return names
 
 
-def _base(variant: _Variant) -> str:
-    keys = {value.partition("=")[0] for value in variant.values}
-    return str(variant.cell.experiment.dataset) if keys & _NAMED_BY_CELLS else variant.base
+def variant_name(cell: str, dataset: str, values: Sequence[str]) -> str:
+    """Return the name of a cell of which settings, `KEY=VALUE`, are others than its file says."""
+    keys = {value.partition("=")[0] for value in values}
+    return _name(str(dataset) if keys & _NAMED_BY_CELLS else cell, values)
 
 
-def _name(variant: _Variant, base: str) -> str:
-    settings = [value.partition("=")[::2] for value in variant.values]
+def _name(base: str, values: Sequence[str]) -> str:
+    settings = [value.partition("=")[::2] for value in values]
     last = Counter(key.rpartition(".")[2] for key, _ in settings)
     parts = [base]
     for key, value in settings:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -400,6 +400,18 @@ class SettingsFile(Settings):
 
 SECTIONS = tuple(SettingsFile.model_fields)
 """The first keys that some kind of experiment has."""
+
+
+def _keys_of(section: str) -> list[str]:
+    hint = SettingsFile.model_fields[section].annotation
+    for one in (hint, *get_args(hint)):
+        if isinstance(one, type) and issubclass(one, Settings):
+            return [f"{section}.{key}" for key in one.model_fields]
+    return [section]
+
+
+SETTING_KEYS = tuple(key for section in SECTIONS for key in _keys_of(section))
+"""The dotted key of every setting, such as `model.hidden`, in their order."""
 
 
 def labelled(dataset: object) -> DatasetSpec | None:

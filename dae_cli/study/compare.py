@@ -7,8 +7,10 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from dae_cli.config.experiments import ResolvedStudy, load_resolved
-from dae_cli.errors import RunFolderError
+from dae_cli.config.dump import differing_settings
+from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy, load_resolved
+from dae_cli.config.saved_settings import SETTINGS, read_settings
+from dae_cli.errors import ConfigError, RunFolderError
 from dae_cli.study.results_folder import is_current
 from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
 from dae_cli.study.run.job import CONFIG, with_seed
@@ -30,6 +32,7 @@ def cells_of_results(
         RunFolderError: there is none with a finished run, or a file is damaged.
     """
     now = {one.cell: one for one in study.cells} if study else {}
+    known = {one.cell: one for one in _recorded(folder)} | now
     rows = [
         row
         for row in read_results(folder / RUNS_CSV, RunRow)
@@ -44,7 +47,21 @@ def cells_of_results(
             f"{source}: {folder / RUNS_CSV} has no finished run{f' of {cell}' if cell else ''} "
             "with a test error; dae replicate makes them"
         )
-    return contenders_of(rows, read_wrong_rows(folder, rows), source)
+    return [
+        replace(
+            one,
+            experiment=known[one.cell].experiment if one.cell in known else None,
+            is_changed=one.cell in known and bool(known[one.cell].changed),
+        )
+        for one in contenders_of(rows, read_wrong_rows(folder, rows), source)
+    ]
+
+
+def _recorded(folder: Path) -> Sequence[ResolvedExperiment]:
+    """The cells with the settings that a folder of results records, as far as it does."""
+    with suppress(ConfigError):  # of an earlier version: it has none
+        return read_settings(folder / SETTINGS, folder).cells
+    return ()
 
 
 def grouped_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
@@ -58,10 +75,12 @@ def grouped_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
         row = read_status(folder)
         if row.state != "done" or not is_tested(row):
             raise RunFolderError(f"{source}: is no finished run with a test error")
-        key = f"{with_seed(load_resolved(folder / CONFIG), 0)!r} {row.data_sha256}"
+        experiment = with_seed(load_resolved(folder / CONFIG), 0)
+        key = f"{experiment!r} {row.data_sha256}"
         if key in by_settings and row.seed in by_settings[key].rows:  # by another engine, say
             key = str(folder)
-        one = by_settings.setdefault(key, Contender(row.cell, row.cell, source, {}, {}))
+        new = Contender(row.cell, row.cell, source, {}, {}, experiment, "=" in row.cell)
+        one = by_settings.setdefault(key, new)
         one.rows[row.seed] = row
         with suppress(RunFolderError):  # of an earlier version: its errors are compared alone
             one.wrong_rows[row.run] = load_wrong_rows(folder, row.n_test or 0, row.n_wrong)
@@ -69,9 +88,31 @@ def grouped_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
 
 
 def with_distinct_names(contenders: Sequence[Contender]) -> list[Contender]:
-    """Return contenders whose names differ: where cells share one, by what the user named."""
-    names = [one.name for one in contenders]
-    return [
-        replace(one, name=f"{one.cell} of {one.source}") if names.count(one.name) > 1 else one
-        for one in contenders
-    ]
+    """Return contenders whose names differ and say what they are.
+
+    Those of one cell, or that are no longer what their cell is called, by the settings in which
+    they differ from the others; where these are the same, by what the user named.
+    """
+    named = [replace(one, name=_settings_of(one, contenders) or one.cell) for one in contenders]
+    for form in ("{0.cell} with {0.name}", "{0.cell} of {0.source}"):
+        names = [one.name for one in named]
+        named = [
+            replace(one, name=form.format(one))
+            if names.count(one.name) > 1 and (one.name != one.cell or "source" in form)
+            else one
+            for one in named
+        ]
+    return named
+
+
+def _settings_of(one: Contender, contenders: Sequence[Contender]) -> str:
+    """`corruption.destruction=0.15, model.hidden=[1000, 1000]`; empty if the cell's name tells."""
+    among = [other for other in contenders if other.test_rows == one.test_rows]
+    alike = [other for other in among if other.cell == one.cell]
+    if len(alike) == 1 and one.is_changed:
+        alike = among
+    if len(alike) == 1 or any(other.experiment is None for other in alike):
+        return ""
+    settings = differing_settings([c.experiment for c in alike if c.experiment])
+    own = settings[alike.index(one)]
+    return ", ".join(f"{key}={value}" for key, value in own.items() if value)

@@ -45,6 +45,7 @@ class Evaluation:
     n_wrong: int
     error_percent: float
     half_width_95: float
+    experiment: AnyExperiment
 
 
 def evaluate_run(
@@ -85,6 +86,7 @@ def evaluate_run(
         n_wrong=n_wrong,
         error_percent=round(100.0 * n_wrong / n_rows, 2),
         half_width_95=round(half_width_95(n_wrong, n_rows), 2),
+        experiment=experiment,
     )
 
 

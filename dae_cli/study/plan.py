@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedExperiment, ResolvedStudy
+from dae_cli.config.grid import variant_name
 from dae_cli.config.schema import AnyExperiment, SvmExperiment
 from dae_cli.data.dataset import Prepared
 from dae_cli.data.datasets import PHOTOGRAPHS
@@ -105,11 +106,14 @@ def plan_run(
     options: DataOptions,
     watcher: Watcher,
 ) -> PlannedRun:
-    """Prepare the data of one experiment and plan its run, in a folder of `out`; see plan_study."""
+    """Prepare the data of one experiment and plan its run, named for what `--set` changed."""
     check_choice(engine, device)
     experiment = resolved.experiment if seed is None else with_seed(resolved.experiment, seed)
     data = prepare_any(experiment.dataset, options, watcher)
-    return _planned(resolved, experiment, data, out or default_runs(resolved), device, engine)
+    values = [setting.replace(" ", "=", 1) for setting in resolved.changed]
+    name = variant_name(resolved.cell, experiment.dataset, values)
+    cell, runs = replace(resolved, name=name), out or default_runs(resolved)
+    return _planned(cell, experiment, data, runs, device, engine)
 
 
 def prepare_each(

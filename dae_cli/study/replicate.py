@@ -102,12 +102,12 @@ def run_plan(
             for row in new:
                 rows.append(row)
                 results.add_new(row)
-        everything, written = results.write(command, formats)
+        written = results.write(command, formats)
     except (Interrupted, DaeError):
         with suppress(DaeError):
             results.save()
         raise
-    if others := other_numerics(everything):
+    if others := other_numerics(written.rows):
         watcher.note(f"{plan.out / RUNS_CSV}: {others}")
     if written.undrawn and formats:
         watcher.note(
@@ -116,7 +116,7 @@ def run_plan(
         )
     sweep_runs(plan.out / RUNS)
     return Outcome(
-        everything,
+        list(written.rows),
         list(written.table),
         done=sum(not row.error for row in rows) - skipped,
         skipped=skipped,
@@ -340,17 +340,16 @@ class _StudyResults:
                 write_tables(self._plan.study, self._plan.out, rows, new=self._unsaved)
             self._unsaved.clear()
 
-    def write(self, command: str, formats: Collection[str]) -> tuple[list[RunRow], Results]:
-        """Write every file of the study; return the rows of runs.csv, and what they come to."""
+    def write(self, command: str, formats: Collection[str]) -> Results:
+        """Write every file of the study."""
         from dae_cli.study.results import write_results
 
         plan = self._plan
         data = {run.job.data.name: run.job.data for run in plan.runs}
         with self._locked() as rows:
-            written = write_results(
+            return write_results(
                 plan.study, plan.out, rows, command=command, data=data, formats=formats
             )
-            return rows, written
 
     @contextmanager
     def _locked(self) -> Iterator[list[RunRow]]:

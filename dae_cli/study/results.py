@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dae_cli.config.experiments import ResolvedStudy
@@ -47,6 +47,8 @@ class Results:
 
     report: Path
     """REPORT.md."""
+    rows: Sequence[RunRow]
+    """Rows of runs.csv."""
     table: Sequence[TableRow] = ()
     """Rows of table.csv; a study on filters has none."""
     claims: Sequence[str] = ()
@@ -87,7 +89,7 @@ def write_results(
         OutputError: a file cannot be written.
     """
     source = source or out
-    table, tests = write_tables(study, out, rows, source)
+    rows, table, tests = write_tables(study, out, rows, source)
     study = with_lowest_seeds(study, rows)
     machine = f"{cpu_name()}, {cores()} cores" if machine is None else machine
     if study.is_filter_study:
@@ -122,7 +124,7 @@ def write_results(
         write_text(out / REPORT, report_markdown(filter_report))
         write_text(out / PAGE, report_page(filter_report))
         claims = [f"{s.figure.name}: {s.check.sentence}" for s in figures if s.check]
-        return Results(out / REPORT, claims=claims, undrawn=undrawn)
+        return Results(out / REPORT, rows, claims=claims, undrawn=undrawn)
     saved = read_saved_runs(source)
     report = table_report(study, source, rows, table, tests, saved, command, machine)
     write_curves(out, report.curves)
@@ -134,7 +136,7 @@ def write_results(
         save_pictures(report, out, formats)
     write_text(out / REPORT, report_markdown(report))
     write_text(out / PAGE, report_page(report))
-    return Results(out / REPORT, table, contents=report)
+    return Results(out / REPORT, rows, table, contents=report)
 
 
 def write_tables(
@@ -144,18 +146,20 @@ def write_tables(
     source: Path | None = None,
     *,
     new: Sequence[RunRow] = (),
-) -> tuple[list[TableRow], list[RunComparison]]:
+) -> tuple[list[RunRow], list[TableRow], list[RunComparison]]:
     """Write settings.yaml, runs.csv and, of a table's study, table, comparisons and wrong rows.
 
     As `write_results`; of runs that have just ended, `new`, curves and sheets of filters as well.
-    Returns the rows of table.csv and of mcnemar.csv.
+    Returns the rows of runs.csv, table.csv and mcnemar.csv.
     """
+    settings = study.differing_settings
+    rows = [replace(row, settings=settings.get(row.cell, {})) for row in rows]
     write_text(out / SETTINGS, settings_text(with_lowest_seeds(study, rows)))
     write_rows(out / RUNS_CSV, rows, RunRow)
     if study.is_filter_study:
-        return [], []
+        return rows, [], []
     table = table_of(rows)
     write_rows(out / TABLE_CSV, table, TableRow)
     tests = write_comparisons(out, rows, source or out)
     add_runs(study, out, [row for row in new if not row.error], rows)
-    return table, tests
+    return rows, table, tests

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 from pydantic import BeforeValidator, ConfigDict
 from pydantic.dataclasses import dataclass
 
+from dae_cli.config.schema import SETTING_KEYS
 from dae_cli.csvfile import Count, Level, Minutes, Percent, PValue, number, read_rows, written
 from dae_cli.data.dataset import Trust
 from dae_cli.data.trust import recorded_trust
@@ -19,6 +20,8 @@ from dae_cli.training.version import UNRECORDED
 RUNS_CSV, TABLE_CSV = "runs.csv", "table.csv"
 NUMERICS = "numerics"
 """A column that files of earlier versions lack."""
+SETTING_COLUMNS = tuple(key for key in SETTING_KEYS if key not in ("dataset", "seed"))
+"""Those that runs.csv and table.csv may have; two settings have a column in any case."""
 
 TrialState = Literal["complete", "pruned", "diverged", "failed"]
 
@@ -29,6 +32,7 @@ class RunRow:
 
     SPARSE: ClassVar = {"trust": "", "selected": "", "trials": "", "remark": ""}
     LATER: ClassVar = (NUMERICS,)
+    KEYS: ClassVar = SETTING_COLUMNS
 
     cell: str
     """The cell's name inside the study, such as convex-25."""
@@ -42,6 +46,8 @@ class RunRow:
     data_sha256: str
     model: str
     destruction_percent: Level
+    settings: Mapping[str, str] = field(default_factory=dict, kw_only=True, hash=False)
+    """The settings in which the cells of the study differ, filled in where files are written."""
     seed: Count
     n_test: Count | None = None
     n_wrong: Count | None = None
@@ -83,6 +89,7 @@ class TableRow:
 
     SPARSE: ClassVar = {"trust": ""}
     LATER: ClassVar = (NUMERICS,)
+    KEYS: ClassVar = SETTING_COLUMNS
 
     cell: str
     dataset: str
@@ -91,6 +98,8 @@ class TableRow:
     data_sha256: str
     model: str
     destruction_percent: Level
+    settings: Mapping[str, str] = field(default_factory=dict, kw_only=True, hash=False)
+    """As in runs.csv."""
     seeds: str
     """Separated by spaces."""
     n_test: Count | None
@@ -273,10 +282,11 @@ Result = TypeVar("Result", RunRow, TableRow)
 def read_results(path: Path, kind: type[Result]) -> list[Result]:
     """Read runs.csv or table.csv; no rows where there is no file.
 
-    What a file of an earlier version does not say of its data's trust, their digest does. Raises
-    RunFolderError where it is not as dae writes it.
+    What a file of an earlier version does not say of its data's trust, their digest does. Columns
+    of settings are checked and left out: the study has them. Raises RunFolderError where it is not
+    as dae writes it.
     """
-    rows = read_rows(path, kind)
+    rows = [replace(row, settings={}) for row in read_rows(path, kind)]
     if any(row.trust for row in rows):
         return rows
     return [

@@ -23,7 +23,7 @@ from dae_cli.config.experiments import ResolvedStudy, load_resolved
 from dae_cli.config.saved_settings import SETTINGS
 from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
 from dae_cli.config.study_schema import Reference
-from dae_cli.csvfile import column_texts, read_rows, rows_to_csv
+from dae_cli.csvfile import column_texts, parse_rows, read_rows, rows_to_csv
 from dae_cli.data.dataset import Dataset, Prepared
 from dae_cli.errors import RunFolderError
 from dae_cli.files import write_text
@@ -40,11 +40,13 @@ from dae_cli.study.results import write_results
 from dae_cli.study.results_folder import runs_csv_of
 from dae_cli.study.rows import (
     RUNS_CSV,
+    SETTING_COLUMNS,
     TABLE_CSV,
     CurveRow,
     RunComparison,
     RunRow,
     SavedWrongRows,
+    TableRow,
     read_results,
 )
 from dae_cli.study.run.engine_choice import engine_for_counting
@@ -245,6 +247,10 @@ class _Verifier:
         if name == PAGE and not (self._out / REPORT).exists():
             raise RunFolderError(f"names a command that is taken from {REPORT}, which is not here")
         recorded, again = _text(self._out / name), _text(self._written / name)
+        kind: Any = {RUNS_CSV: RunRow, TABLE_CSV: TableRow}.get(name)
+        header = recorded.partition("\n")[0].split(",")
+        if kind and not set(header).intersection(SETTING_COLUMNS):  # of an earlier version
+            again = rows_to_csv(parse_rows(again, name, kind), kind, ["settings"])
         if name in KEYS:
             self.findings.compare_csv(name, recorded, again, KEYS[name])
         else:

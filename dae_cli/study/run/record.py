@@ -187,7 +187,7 @@ class StatusFile:
         row = row or row_without_result(self._job, minutes=self.minutes())
         status = {
             "state": state,
-            **{name: value for name, value in asdict(row).items() if value not in (None, "")},
+            **{name: value for name, value in asdict(row).items() if value not in (None, "", {})},
             "data_source": self._job.data.source,
             "written": datetime.now(UTC).isoformat(timespec="seconds"),
         }

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from dae_cli.config.schema import AnyExperiment
 from dae_cli.study.paper import is_svm
 from dae_cli.study.rows import RunRow
 from dae_cli.study.tables.comparisons import (
@@ -44,6 +45,10 @@ class Contender:
     """By seed; an SVM, which has none, has one run."""
     wrong_rows: dict[str, NDArray[np.bool_]]
     """By run, which test rows are wrong, as far as that is known."""
+    experiment: AnyExperiment | None = None
+    """Its settings, whatever the seed; None where that is not known."""
+    is_changed: bool = False
+    """Whether its cell has other settings than its file, which named it."""
 
     @property
     def is_svm(self) -> bool:

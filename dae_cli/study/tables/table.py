@@ -16,6 +16,7 @@ from dae_cli.study.run.record import with_verdict
 
 _OF_A_RUN = (
     *("cell", "dataset", "data_origin", "trust", "data_sha256", "model", "destruction_percent"),
+    "settings",
     *("n_test", "paper_error_percent", "paper_half_width_95", "paper_model", "threads"),
 )
 """Columns that a cell has from its first run that is done."""
