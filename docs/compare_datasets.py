@@ -44,6 +44,7 @@ COLUMNS = (
 )
 RECIPES = [name for name, spec in DATASETS.items() if spec.recipe]
 OUT = Path(__file__).parent / "datasets"
+OVERVIEW = Path(__file__).parents[1] / "dae_cli/study/report/templates/datasets.png"
 TILES = (6, 10)
 """Images of each side of a sheet: as many as a sample has."""
 
@@ -401,7 +402,7 @@ def main(words: Sequence[str] | None = None) -> int:
         images[name] = genuine.pixels[0]
         write_statistics(options.out / "statistics.csv", rows)
     if len(images) == len(RECIPES):
-        draw_overview(options.out / "all.png", images)
+        draw_overview(OVERVIEW if options.out == OUT else options.out / OVERVIEW.name, images)
     for row in rows:
         if row["holds"] is False:
             print("off:", *(row[name] for name in COLUMNS[:-3]))

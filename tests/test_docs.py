@@ -174,7 +174,7 @@ def test_the_sheets_and_figures_of_the_sets_are_of_the_present_recipes() -> None
     for name, digest in digests.items():
         with Image.open(ROOT / "docs" / "datasets" / f"{name}.png") as sheet:
             assert sheet.text["SHA256"].startswith(digest)  # type: ignore[attr-defined]
-    with Image.open(ROOT / "docs" / "datasets" / "all.png") as sheet:
+    with Image.open(ROOT / "dae_cli" / "study" / "report" / "templates" / "datasets.png") as sheet:
         title = sheet.text["Title"]  # type: ignore[attr-defined]
     assert title == f"a genuine image of each of {', '.join(digests)}"
 

@@ -115,6 +115,7 @@ def _environment() -> Environment:
         style=Markup(own.joinpath("report.css").read_text(encoding="utf-8")),
         filters_style=Markup(own.joinpath("filters.css").read_text(encoding="utf-8")),
         script=Markup(own.joinpath("report.js").read_text(encoding="utf-8")),
+        datasets_png=own.joinpath("datasets.png").read_bytes(),
         symbols=SYMBOLS,
         charts=charts,
         corrupted_shape=corrupted_shape,
