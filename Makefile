@@ -89,6 +89,8 @@ clean: ## remove what was built, not what was computed
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dae needs Python 3.11 or newer; set PYTHON=…")'
+	@echo "creating the environment in .venv: a few minutes of downloading"
+	$(if $(TORCH_INDEX),,@test "$$(uname)" != Linux || echo "torch's default build brings gigabytes of GPU libraries on Linux; for the CPU build stop this and give TORCH_INDEX=… with the address of the CPU index on PyTorch's installation page")
 	$(PYTHON) -m venv .venv
 	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --index-url $(TORCH_INDEX) -c constraints.txt torch)
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
