@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from dae_cli.study.tables.paired import Comparison, Contender
 
 ComparisonFormat = Literal["table", "json", "csv"]
+MOST_IN_HEADINGS = 24
+"""Characters of both names: they stand in four headings."""
 
 
 def compare(
@@ -81,7 +83,11 @@ def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
     contenders += grouped_runs(runs)
     order = list(sources)
     contenders.sort(key=lambda one: order.index(one.source))
-    return with_distinct_names(contenders), len(whole) > 1 and all(whole)
+    # The same runs may be named twice, as a cell and as part of its results.
+    by_runs: dict[frozenset[str], Contender] = {}
+    for one in contenders:
+        by_runs.setdefault(frozenset(row.run for row in one.rows.values()), one)
+    return with_distinct_names([*by_runs.values()]), len(whole) > 1 and all(whole)
 
 
 def _results(source: str) -> tuple[Path | None, str, ResolvedStudy | None]:
@@ -107,16 +113,19 @@ def _results(source: str) -> tuple[Path | None, str, ResolvedStudy | None]:
 
 
 def _paragraph(one: Comparison) -> str:
-    """What the comparison says, and its seeds."""
-    alone = (f"only {name} wrong" for name in (one.baseline, one.name))
-    header = ("seed", one.baseline, one.name, "points", *alone, "McNemar's p", "after Holm")
+    """What the comparison says, and its seeds; long names are headings as A and B."""
+    names, legend = (one.baseline, one.name), []
+    if sum(map(len, names)) > MOST_IN_HEADINGS:
+        names, legend = ("A", "B"), [f"  A: {one.baseline}", f"  B: {one.name}"]
+    alone = (f"only {name} wrong" for name in names)
+    header = ("seed", *names, "points", *alone, "McNemar's p", "after Holm")
     rows: list[Sequence[str]] = [header]
     for seed in one.seeds:
         errors = (seed.baseline_error_percent, seed.error_percent)
         tests = (seed.only_baseline_wrong, seed.only_this_wrong, seed.p_value, seed.p_holm)
         row = [str(seed.seed), *(f"{error:.2f} %" for error in errors), f"{seed.difference:+.2f}"]
         rows.append((*row, *(DASH if value is None else f"{value:.4g}" for value in tests)))
-    return "\n".join([f"{one.sentence}.", *(f"  {line}" for line in columns(rows))])
+    return "\n".join([f"{one.sentence}.", *legend, *(f"  {line}" for line in columns(rows))])
 
 
 def _fields(one: Comparison) -> dict[str, Any]:

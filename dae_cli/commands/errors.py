@@ -41,6 +41,8 @@ class ErrorReportingGroup(TyperGroup):
             sys.stderr.flush()
             return result
         except (Exception, KeyboardInterrupt, Interrupted) as error:
+            if hasattr(error, "message"):  # of a usage error, as the library below Typer words it
+                error.message = error.message.replace("Value error, ", "")
             if isinstance(error, (typer.Exit, typer.Abort, EOFError)) or hasattr(error, "show"):
                 raise  # early exits and usage errors, which Typer reports itself
             code, text = _exit_code_and_message(error)

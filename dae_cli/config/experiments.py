@@ -257,7 +257,9 @@ def resolve_study(
         if draft.experiment is not None
     )
     cells = tuple(cell for cell in everything if cell.cell in wanted)
-    problems += [*(() if swept else _same_cells(cells)), *_same_names_of_data(everything)]
+    problems += _same_names_of_data(everything)
+    if not swept:
+        problems += _same_cells(cells, overrides)
     problems += _figure_problems(study.document, drafts)
     if problems:
         raise config_error(target.name, problems)
@@ -452,13 +454,16 @@ def _unused_datasets(study: StudyFile, drafts: Sequence[Draft]) -> Iterator[Prob
             yield study.document.problem(("per_dataset", name), text)
 
 
-def _same_cells(cells: Sequence[ResolvedExperiment]) -> Iterator[Problem]:
+def _same_cells(cells: Sequence[ResolvedExperiment], overrides: Sequence[str]) -> Iterator[Problem]:
     first: dict[AnyExperiment, ResolvedExperiment] = {}
     for cell in cells:
         other = first.setdefault(cell.experiment, cell)
         if other is not cell:
             same = f"resolves to the same experiment as {shown(other.cell)}"
-            yield Problem(label(cell.source), f"{same}; a study needs each one once")
+            remedy = "a study needs each one once"
+            if overrides:
+                remedy = f"with this --set; choose one of them: --only {cell.cell}"
+            yield Problem(label(cell.source), f"{same}; {remedy}")
 
 
 def _same_names_of_data(cells: Sequence[ResolvedExperiment]) -> Iterator[Problem]:

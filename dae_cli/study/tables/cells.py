@@ -124,9 +124,8 @@ def gap(row: TableRow, nothing: str = NOTHING) -> str:
 
 
 def verdict(row: TableRow) -> str:
-    """The verdict, with the mark of the data that it was compared on."""
+    """The verdict, with the mark of the data; of own data there is none."""
     if row.test_error_percent is None:
         return "failed"
-    if row.paper_error_percent is None or not (mark := data_mark(row)):
-        return row.verdict
-    return f"{row.verdict} ({mark})"
+    mark = data_mark(row)
+    return f"{row.verdict} ({mark})" if mark and row.verdict else row.verdict

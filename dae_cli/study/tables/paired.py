@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -149,7 +149,8 @@ class Comparison:
         if self.outcome == "not decided":
             says = f"{_seeds(self.seeds)} cannot decide whether {self.name} is better"
         else:
-            says = f"{self.name} is {self.outcome}"
+            one = "with this one seed, " if len(self.seeds) == 1 else ""
+            says = f"{one}{self.name} is {self.outcome}"
         return f"{self.dataset}: {says} than {self.baseline}: {self.finding}"
 
     @property
@@ -177,7 +178,8 @@ def _test_in_words(seeds: Sequence[SeedComparison]) -> str:
         return "which test rows are wrong is not known, so McNemar's test cannot be made"
     if len(known) == 1:
         return f"McNemar's test of this seed's networks gives p = {known[0]:.2g}"
-    return f"McNemar's test of each seed's networks gives p = {max(known):.2g} or less"
+    most = f"{max(known):.2g} or less" if max(known) < 1 else "1"
+    return f"McNemar's test of each seed's networks gives p = {most}"
 
 
 def compare(
@@ -191,7 +193,7 @@ def compare(
         by_cell: only those of one cell are compared, such as those of two results.
 
     Returns:
-        The comparisons, and what is compared with nothing, with the reason.
+        The comparisons, and what is left out of them, with the reason.
     """
     groups: dict[tuple[TestRows, str], list[Contender]] = {}
     for one in contenders:
@@ -205,7 +207,9 @@ def compare(
         if (first := next(named, None)) is None:
             reasons += [f"{one.name} has no baseline {words}" for one in group]
             continue
-        if len(group) == 1:
+        if len(group) == 1 and by_cell:
+            reasons.append(f"{first.cell}: only {first.source} has such a cell; name two: A/CELL")
+        elif len(group) == 1:
             reasons.append(f"{first.name} is alone {words}")
         for other in group:
             if other is first:
@@ -213,6 +217,7 @@ def compare(
             if seeds := paired(first, other):
                 comparison = Comparison(dataset, first.name, other.name, seeds)
                 by_rows.setdefault(test_rows, []).append(comparison)
+                reasons += _unpaired(first, other)
             else:
                 had = [", ".join(map(str, sorted(c.rows))) for c in (first, other)]
                 reasons.append(
@@ -237,6 +242,15 @@ def paired(a: Contender, b: Contender) -> list[SeedComparison]:
             one.p_value = p_value(one.only_baseline_wrong, one.only_this_wrong)
         pairs.append(one)
     return pairs
+
+
+def _unpaired(a: Contender, b: Contender) -> Iterator[str]:
+    """Say which seeds of two networks are left out since one alone has them."""
+    for one, other in ((a, b), (b, a)):
+        lacking = sorted(one.rows.keys() - other.rows.keys())
+        if lacking and not (a.is_svm or b.is_svm):
+            seeds = ", ".join(map(str, lacking))
+            yield f"{other.name} has no run of seed {seeds}, which {one.name} has: left out"
 
 
 def _adjust(comparisons: Sequence[Comparison]) -> None:
