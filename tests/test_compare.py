@@ -213,9 +213,9 @@ def test_a_report_says_the_same_sentences_with_a_baseline_for_each_data_set(
     printed += dae("compare", "made", "--baseline", "net").succeeded().out
     sentences = re.findall(r"^(?:convex|rect): .*$", printed, re.MULTILINE)
     assert [line.split(": its error")[0] for line in sentences] == [
-        "convex: dbn is worse than saa",
+        "convex: with this one seed, dbn is worse than saa",
         "convex: sda is better than saa",
-        "rect: sda-rect is better than net",
+        "rect: with this one seed, sda-rect is better than net",
     ]
     report = (made.out / "REPORT.md").read_text(encoding="utf-8")
     assert re.findall(r"^- ((?:convex|rect): .*)$", report, re.MULTILINE) == sentences

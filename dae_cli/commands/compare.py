@@ -51,6 +51,9 @@ def compare(
     contenders, by_cell = _contenders(sources)
     if baseline and not any(baseline in (c.name, c.cell, c.source) for c in contenders):
         contenders, by_cell = _contenders([baseline, *sources])
+        ours = [one.rows for one in contenders if one.source == baseline]
+        # The baseline may be named twice: as a cell, and as part of its results.
+        contenders = [c for c in contenders if c.source == baseline or c.rows not in ours]
     comparisons, notes = compared(contenders, baseline, by_cell=by_cell)
     if not comparisons:
         raise ConfigError("\n  ".join(["there is nothing to compare:", *notes]))
@@ -83,11 +86,7 @@ def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
     contenders += grouped_runs(runs)
     order = list(sources)
     contenders.sort(key=lambda one: order.index(one.source))
-    # The same runs may be named twice, as a cell and as part of its results.
-    by_runs: dict[frozenset[str], Contender] = {}
-    for one in contenders:
-        by_runs.setdefault(frozenset(row.run for row in one.rows.values()), one)
-    return with_distinct_names([*by_runs.values()]), len(whole) > 1 and all(whole)
+    return with_distinct_names(contenders), len(whole) > 1 and all(whole)
 
 
 def _results(source: str) -> tuple[Path | None, str, ResolvedStudy | None]:
