@@ -51,6 +51,11 @@ def compare(
         contenders, by_cell = _contenders([baseline, *sources])
     comparisons, notes = compared(contenders, baseline, by_cell=by_cell)
     if not comparisons:
+        if by_cell:
+            notes = [
+                *notes,
+                "cells of two or more folders are compared by name: name them FOLDER/CELL",
+            ]
         raise ConfigError("\n  ".join(["there is nothing to compare:", *notes]))
     for note in notes:
         typer.echo(note, err=True)
