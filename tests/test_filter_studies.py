@@ -535,6 +535,15 @@ def test_runs_whose_folders_are_elsewhere_keep_their_numbers_and_pictures(
     assert not run_of(here, "plain", 0).exists()
 
 
+def test_a_sweep_has_no_figures_so_their_units_do_not_limit_it(here: Path, dae: Dae) -> None:
+    assert here.is_dir()
+    words = ("replicate", "small", "--photos", "photos", "--dry-run", "--format", "json")
+    ended = dae(*words, "--grid", "model.hidden=[2],[3]", "--only", "noisy").succeeded()
+    assert len(ended.json["runs"]) == 2
+    found = dae(*words, "--set", "model.hidden=[2]").failed(2).err
+    assert "figure near: noisy has no unit 5" in found
+
+
 def test_figures_that_the_study_no_longer_has_are_removed(here: Path, dae: Dae) -> None:
     write_small(Path(), **{"wider": FIGURES["grow"], "local": FIGURES["local"]})
     (here / "figures" / "own.png").write_bytes(b"not a picture of dae")

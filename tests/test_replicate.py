@@ -15,6 +15,7 @@ import pytest
 from tests.support.children import Child
 from tests.support.commands import Ended
 from tests.support.interrupts import interrupt_when_written, signal_itself
+from tests.support.synthetic_results import write_csv
 from tests.support.tiny import (
     STUDY,
     bits,
@@ -408,6 +409,13 @@ def test_cells_that_differ_in_their_seed_alone_share_a_run_and_have_a_row_each(
         shutil.rmtree(tiny / "runs" / rows_of(tiny)[0]["run"])
         dae("replicate", "tiny", "--only", cell, "--seeds", "2").succeeded()
         assert cells_of(rows_of(tiny)) == every
+    assert "3 runs recomputed, 0 differences" in dae("verify", "tiny").succeeded().out
+    rows = read_csv(tiny / "runs.csv")
+    rows[3]["best_epoch"] = "77"
+    write_csv(tiny / "runs.csv", [list(rows[0]), *(list(row.values()) for row in rows)])
+    found = dae("verify", "tiny").failed(1).out
+    assert f"rect-0, {rows[3]['run']}: best_epoch" in found
+    assert "1 difference\n" in found
 
 
 def test_rows_without_folders_stay_until_run_again(dae: Dae, done: Path) -> None:

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import numpy as np
@@ -23,7 +24,7 @@ from tests.support.children import Child, wait_until
 from tests.support.commands import Ended
 from tests.support.sheets import pixels, texts_of
 from tests.support.synthetic_results import SETTINGS, SHA256, SyntheticStudy, write_saved_runs
-from tests.support.tiny import read_csv, snapshot, write_study
+from tests.support.tiny import destruction_cells, read_csv, snapshot, write_study
 
 Dae = Callable[..., Ended]
 Scale = Callable[[float], float]
@@ -674,3 +675,20 @@ def test_what_set_changed_is_told_beside_the_name_that_a_cell_keeps(
                     f"{cell} (changed)" in text or f"({cell}, changed)" in text for cell in cells
                 )
         shutil.rmtree("out")
+
+
+def test_names_of_cells_break_neither_tables_nor_links(dae: Dae, tiny: Path) -> None:
+    ((_, first), (_, second)) = destruction_cells(0, 25).items()
+    cells = {"a|b *c* [d]": second, "e #f?": second | {"seed": 1}, "g": first}
+    write_study(Path(), "tiny", cells)
+    for name in ("rect-0", "rect-25"):
+        (Path("experiments") / "tiny" / f"{name}.yaml").unlink()
+    dae("replicate", "tiny").succeeded()
+    text = (tiny / "REPORT.md").read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((.*\.png)\)", text):
+        assert re.fullmatch(r"[\w./%+=-]+", link)
+        assert (tiny / unquote(link)).is_file()
+    assert "a%7Cb" in text
+    (line,) = re.findall(r"^\| a.*\(SdA-.*$", text, re.MULTILINE)
+    assert line.startswith(r"| a\|b \*c\* \[d] (SdA-")
+    assert len(re.split(r"(?<!\\)\|", line)) == 12

@@ -56,6 +56,11 @@ def compare(
         contenders = [c for c in contenders if c.source == baseline or c.rows not in ours]
     comparisons, notes = compared(contenders, baseline, by_cell=by_cell)
     if not comparisons:
+        if by_cell:
+            notes = [
+                *notes,
+                "cells of two or more folders are compared by name: name them FOLDER/CELL",
+            ]
         raise ConfigError("\n  ".join(["there is nothing to compare:", *notes]))
     for note in notes:
         typer.echo(note, err=True)

@@ -260,7 +260,10 @@ def resolve_study(
     problems += _same_names_of_data(everything)
     if not swept:
         problems += _same_cells(cells, overrides)
-    problems += _figure_problems(study.document, drafts)
+    # A sweep has no figures: its cells are others.
+    problems += _figure_problems(
+        study.document, drafts, [] if swept else sound_figures(study.document)
+    )
     if problems:
         raise config_error(target.name, problems)
     about = study.settings
@@ -477,10 +480,11 @@ def _same_names_of_data(cells: Sequence[ResolvedExperiment]) -> Iterator[Problem
                 yield Problem(label(cell.source), text)
 
 
-def _figure_problems(study: Document, drafts: Sequence[Draft]) -> Iterator[Problem]:
+def _figure_problems(
+    study: Document, drafts: Sequence[Draft], figures: Sequence[tuple[str | int, Figure]]
+) -> Iterator[Problem]:
     """Cells for filters stand by themselves, and figures are of nothing else."""
     cells = {draft.cell: draft for draft in drafts}
-    figures = sound_figures(study)
     for number, figure in figures:
         path, who = ("figures", number), f"figure {figure.name}:"
         for cell in dict.fromkeys(figure.cells):

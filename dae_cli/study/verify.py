@@ -123,7 +123,8 @@ def verify_study(
     """
     use_one_thread()
     path = runs_csv_of(study.name, out)
-    rows = list({row.run: row for row in read_results(path, RunRow)}.values())
+    # Cells may share a run.
+    rows = list({(row.cell, row.run): row for row in read_results(path, RunRow)}.values())
     if not rows:
         raise RunFolderError(f"{path}: holds no run; make them with dae replicate {study.name}")
     if others := other_numerics(rows):
@@ -145,15 +146,28 @@ class _Verifier:
         self._source, self._written = temporary / "source", temporary / "written"
         self._cells = {cell.cell: cell.experiment for cell in study.all_cells}
         self.findings = Findings()
+        self._shares_runs = False
+        """Whether cells of runs.csv have a run in common."""
 
     def recount(self, rows: Sequence[RunRow], data: RecordedData) -> list[RunRow]:
         """Return the rows as recomputed; as recorded where a run is elsewhere or damaged."""
-        findings, rows_again, recomputed = self.findings, [], []
+        findings, rows_again = self.findings, []
+        recomputed: list[RunRow] = []
+        seen: dict[str, RunRow | None] = {}
+        """By run: its row as recomputed; None where it cannot be."""
         for cell in [c for c in self._cells if all(row.cell != c for row in rows)]:
             self._note(f"{cell}: no run of it in {RUNS_CSV}")
         for row in rows:
             experiment = self._check_settings(row)
             again, place = row, f"{RUNS}/{row.run}"
+            if row.run in seen:
+                self._shares_runs = True
+                if counted := seen[row.run]:
+                    again = replace(counted, cell=row.cell)
+                    recomputed.append(again)
+                rows_again.append(again)
+                continue
+            seen[row.run] = None
             if why := self._why_not_here(row):
                 findings.cannot_check(place, why)
             else:
@@ -164,12 +178,14 @@ class _Verifier:
                 if run.findings.agrees and column_texts(again) == column_texts(row):
                     outcome = "agrees"
                 self._note(f"{row.run}: {outcome}")
-                recomputed += [again] if run.is_counted else []
+                if run.is_counted:
+                    seen[row.run] = again
+                    recomputed.append(again)
             rows_again.append(again)
         for what, names in provenance_differences(rows).items():
             if what.startswith(_NEVER_MIXED):
                 findings.compare(RUNS_CSV, what, ", ".join(names), "one for the whole table")
-        findings.runs, findings.recomputed = len(rows), len(recomputed)
+        findings.runs, findings.recomputed = (len({r.run for r in x}) for x in (rows, recomputed))
         findings.reference = agreement(self._study, recomputed)
         return rows_again
 
@@ -252,7 +268,9 @@ class _Verifier:
         if kind and not set(header).intersection(SETTING_COLUMNS):  # of an earlier version
             again = rows_to_csv(parse_rows(again, name, kind), kind, ["settings"])
         if name in KEYS:
-            self.findings.compare_csv(name, recorded, again, KEYS[name])
+            is_shared = name == RUNS_CSV and self._shares_runs
+            key = ("cell", "run") if is_shared else KEYS[name]
+            self.findings.compare_csv(name, recorded, again, key)
         else:
             self.findings.compare_lines(name, recorded, again)
 

@@ -12,6 +12,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -134,6 +135,7 @@ def _environment() -> Environment:
         *(cells.selected, cells.selected_heading, our_error, paper_error, sources),
         *(provenance.commits_of, provenance.made_at, provenance.mixture, provenance.computed_with),
         *(claims.comparison_rows, tried_markdown, code, either, page_sheet, latex, one_line),
+        *(in_table, link),
         spread_of,
     )
     environment.filters.update(
@@ -162,6 +164,16 @@ def code(text: str) -> str:
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence, space = "`" * (longest + 1), " " if longest else ""
     return f"{fence}{space}{text}{space}{fence}"
+
+
+def in_table(text: str) -> str:
+    """Return a name as a cell of a Markdown table shows it, whatever it holds."""
+    return re.sub(r"[|*<`\[\\]", r"\\\g<0>", text)
+
+
+def link(path: str) -> str:
+    """Return a path as the target of a Markdown link."""
+    return quote(path, safe="/+=,~")
 
 
 _LATEX = str.maketrans(
