@@ -120,7 +120,7 @@ def test_p_values_of_two_folders_are_adjusted_for_all_of_their_cells(
             results.add("svm", "SVM_rbf", 9500, first=0)
         results.write().rename(tmp_path / place)
     ended = dae("compare", "before", "after", "--format", "csv").succeeded()
-    assert "svm is alone" in ended.err
+    assert "svm: only before has a cell of this name" in ended.err
     saa, sda = ended.rows
     assert (saa["name"], sda["name"]) == ("saa of after", "sda of after")
     low, high = sorted(float(row["p_value"]) for row in (saa, sda))

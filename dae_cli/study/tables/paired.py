@@ -208,7 +208,7 @@ def compare(
             reasons += [f"{one.name} has no baseline {words}" for one in group]
             continue
         if len(group) == 1 and by_cell:
-            reasons.append(f"{first.cell}: only {first.source} has such a cell; name two: A/CELL")
+            reasons.append(f"{first.cell}: only {first.source} has a cell of this name")
         elif len(group) == 1:
             reasons.append(f"{first.name} is alone {words}")
         for other in group:
