@@ -99,8 +99,15 @@ def _condition(text: str, columns: Mapping[str, type]) -> Condition:
     return Condition(text, column, sign, value)
 
 
-def fail_where(asked: Sequence[Condition], rows: Iterable[RunRow] | Iterable[TableRow]) -> None:
-    """Print a line for each condition that holds of a row, and end with exit code 1 if one does."""
+def fail_where(asked: Sequence[Condition], rows: Iterable[RunRow | TableRow]) -> None:
+    """Print a line for each condition that holds of a row, and end with exit code 1 if one does.
+
+    One that can hold of no row, such as a verdict on own data, is said to be so.
+    """
+    rows = list(rows)
+    for condition in asked:
+        if rows and all(row_facts(row)[condition.column] in (None, "") for row in rows):
+            typer.echo(f"--fail-if {condition.text}: no row has a {condition.column}", err=True)
     lines = [
         f"--fail-if {condition.text}: {row.cell} has {row_facts(row)[condition.column]}"
         for condition in asked

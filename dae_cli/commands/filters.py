@@ -105,7 +105,8 @@ def filters(
         typer.Option(
             metavar="FILE",
             parser=file,
-            help="The picture: .png, .svg or .pdf.  [default: filters-RUN.png, here]",
+            help="The picture: .png, .svg or .pdf.  [default: filters-RUN.png, here; of several "
+            "filters-side-by-side.png]",
         ),
     ] = None,
     width: Annotated[

@@ -101,7 +101,7 @@ def train(
         return
     for name, given in (("--jobs", jobs), ("--dry-run", dry_run)):
         if given:
-            raise typer.BadParameter("is of several runs: give --grid or --seeds", param_hint=name)
+            raise typer.BadParameter("needs --grid or --seeds; --seeds 1 will do", param_hint=name)
     asked = conditions(fail_if or (), RunRow)
     resolved = resolve_experiment(experiment, overrides or ())
 

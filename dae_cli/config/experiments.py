@@ -183,7 +183,10 @@ def find_experiment(name: str) -> tuple[Target, Path]:
     target = find_target(name)
     if target.file is None:
         cells = ", ".join(shown(f"{target.name}/{cell}") for cell in cell_files(target.folder))
-        raise ConfigError(f"{shown(name)} is a study, not one experiment; name a cell: {cells}")
+        raise ConfigError(
+            f"{shown(name)} is a study, not one experiment; name a cell, or its folder of results: "
+            f"{cells}"
+        )
     return target, target.file
 
 

@@ -24,6 +24,8 @@ from dae_cli.config.saved_settings import (
     read_settings,
 )
 from dae_cli.config.schema import AnyExperiment
+from dae_cli.data.dataset import Prepared
+from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.errors import NameTooLongError, RunFolderError, some
 from dae_cli.files import file_lock, is_text, part_of, sweep
 from dae_cli.study.reference import is_reference, reference_rows
@@ -249,7 +251,7 @@ class EarlierRows:
             reasons.append(
                 f"{row.dataset}: {row.data_origin} data with SHA-256 {row.data_sha256[:12]}… in "
                 f"the folder, {data.sha256[:12]}… now ({data.source or data.standing}); "
-                "--data-dir, --origin and --photos choose the data"
+                f"{_remedy_of_data(row, data)}"
             )
         if row.numerics != NUMERICS_VERSION:
             reasons.append(f"numerics: {row.numerics} in the folder, {NUMERICS_VERSION} now")
@@ -268,3 +270,11 @@ def _saved_settings(out: Path) -> dict[str, AnyExperiment]:
     """Return, by cell, what settings.yaml has; nothing where there is no such file."""
     path = out / SETTINGS
     return _by_cell(read_settings(path, out)) if path.is_file() else {}
+
+
+def _remedy_of_data(row: RunRow, now: Prepared) -> str:
+    """Say which option gives the data of a row."""
+    by_option = row.data_origin in ("original", "regenerated") and row.dataset != PHOTOGRAPHS
+    if row.data_origin != now.origin and by_option:
+        return f"--origin {row.data_origin} takes such data again"
+    return "--data-dir, --origin and --photos choose the data"
