@@ -180,6 +180,11 @@ def test_what_cannot_be_compared_is_said_with_the_reason(dae: Dae, tmp_path: Pat
     made = study(tmp_path)
     dae("compare", "made/saa").failed(2, "saa is alone", "50000 of convex")
     dae("compare", "made/saa", "made/nothing").failed(2, "no cell 'nothing'")
+    shutil.copytree(made.out, "sweep")
+    for path in Path("sweep").glob("*.csv"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(re.sub(r"\b(saa|sda|svm),", r"\1+rate=1,", text), encoding="utf-8")
+    dae("compare", "made", "sweep").failed(2, "nothing to compare", "FOLDER/CELL")
     dae("compare", "nowhere").failed(2, "no experiment or study is named 'nowhere'")
     dae("compare", "tiny").failed(2)
     for row in made.rows:

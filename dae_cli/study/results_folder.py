@@ -189,7 +189,9 @@ class EarlierRows:
         """Raise RunFolderError if a row would be lost which the user has not given up."""
         if not self._plan.replaces:
             self._refuse(
-                self.lost, "choose another folder with --out, or give these rows up with --replace"
+                self.lost,
+                "choose another folder with --out, or give these rows up with --replace of "
+                "dae replicate",
             )
 
     def require_all_stay(self) -> None:
