@@ -68,11 +68,12 @@ def counts(ended: Ended) -> tuple[int, int, int]:
 def test_stdout_has_table_and_counts_stderr_what_became_of_each_run(finished: Finished) -> None:
     results, ended = finished
     header, first, second, last = ended.lines
+    unverified = "no reference (unverified data)"
     rows = rows_of(results)
     assert header.split() == ["dataset", "destruction", "ours", "paper", "gap", "verdict"]
     for line, row, percent in zip((first, second), rows, ("0 %", "25 %"), strict=True):
         number = f"{row['test_error_percent']} ± {row['half_width_95']}"
-        assert re.split(r" {2,}", line)[-5:] == [percent, number, "-", "-", "no reference"]
+        assert re.split(r" {2,}", line)[-5:] == [percent, number, "-", "-", unverified]
         assert line.startswith("rect ")
     assert re.fullmatch(r"2 done, 0 skipped, 0 failed in \d+ s · results/tiny/REPORT.md", last)
     assert "\x1b" not in ended.out + ended.err
