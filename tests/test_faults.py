@@ -402,6 +402,7 @@ def test_decimal_commas_of_a_locale_change_no_file(
     assert_same_results(tiny, sound)
 
 
+@pytest.mark.slow
 def test_an_ascii_locale_fails_no_command(child: Start, tiny: Path, sound: Path) -> None:
     environment = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     child("replicate", "tiny", environment=environment, executed=True).wait().succeeded()

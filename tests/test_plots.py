@@ -382,6 +382,7 @@ def bad_settings(here: Path) -> list[dict[str, str]]:
     ]
 
 
+@pytest.mark.slow
 def test_nothing_that_matplotlib_reads_keeps_a_picture_from_being_drawn(
     child: Callable[..., Child], done: Path, tmp_path: Path
 ) -> None:
