@@ -47,7 +47,12 @@ def edited(path: Path, line: int, column: str, value: str) -> str:
         ("results/table1-tuned/runs.csv", "n_test", "nan", "a number"),
         ("results/table1-tuned/runs.csv", "test_error_percent", "100.5", "a number from 0 to 100"),
         ("results/table1-tuned/runs.csv", "minutes", "inf", "a number of 0 or more"),
-        ("results/table1-tuned/runs.csv", "trust", "sure", "verified, plausible, unverified, nothing"),
+        (
+            "results/table1-tuned/runs.csv",
+            "trust",
+            "sure",
+            "verified, plausible, unverified, nothing",
+        ),
         ("results/table1-tuned/table.csv", "sd_over_seeds", "much", "a number"),
         ("results/table1-tuned/mcnemar.csv", "only_a_wrong", "-2", "a number of 0 or more"),
         ("results/table1-tuned/mcnemar.csv", "significant", "true", "yes or no"),
