@@ -134,9 +134,10 @@ def test_other_studies_unknown_settings_and_damage_are_refused(dae: Dae, mine: P
     dae("verify", "mine", "--out", "results").failed(2, "--out", "mine")
     path = mine / "settings.yaml"
     whole = path.read_text()
+    line = whole.partition("max_epochs: 3")[0].count("\n") + 1
     for old, new, place in (
         ("study:", "stdy:", "settings.yaml:2"),
-        ("max_epochs: 3", "max_epochs: -3", "max_epochs"),
+        ("max_epochs: 3", "max_epochs: -3", f"settings.yaml:{line}"),
         ("max_epochs: 3, ", "", "finetune.max_epochs"),
         ("cells:", "cells: 5\nothers:", "cells"),
         ("reference: destruction", "reference: nothing", "reference"),
