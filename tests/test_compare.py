@@ -35,6 +35,15 @@ def study(
     return made
 
 
+def test_seeds_that_one_alone_has_are_named_and_one_seed_is_said_to_be_one(
+    dae: Dae, tmp_path: Path
+) -> None:
+    study(tmp_path, sda=SDA[:1])
+    ended = dae("compare", "made/saa", "made/sda").succeeded()
+    assert ended.out.startswith("convex: with this one seed, sda is better than saa")
+    assert "sda has no run of seed 1, 2, which saa has: left out" in ended.err
+
+
 def test_several_seeds_are_decided_by_students_t_over_their_differences(
     dae: Dae, tmp_path: Path
 ) -> None:

@@ -63,7 +63,8 @@ def test_a_condition_that_holds_is_exit_code_1_with_the_cell(dae: Dae, done: Pat
         "--fail-if",
         f"verdict!={verdict}",
     )
-    dae(*words, "--fail-if", "error!=none").succeeded()
+    ended = dae(*words, "--fail-if", "error!=none").succeeded()
+    assert "error!=none: no row has a value of error" in ended.err
 
 
 def test_what_is_no_condition_is_refused_before_anything_is_run(dae: Dae, tiny: Path) -> None:

@@ -107,7 +107,9 @@ def fail_where(asked: Sequence[Condition], rows: Iterable[RunRow | TableRow]) ->
     rows = list(rows)
     for condition in asked:
         if rows and all(row_facts(row)[condition.column] in (None, "") for row in rows):
-            typer.echo(f"--fail-if {condition.text}: no row has a {condition.column}", err=True)
+            typer.echo(
+                f"--fail-if {condition.text}: no row has a value of {condition.column}", err=True
+            )
     lines = [
         f"--fail-if {condition.text}: {row.cell} has {row_facts(row)[condition.column]}"
         for condition in asked

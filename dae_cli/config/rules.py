@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from itertools import pairwise
 from typing import Any
 
 from dae_cli.config.messages import KeyPath, Problem, known_keys
@@ -23,6 +22,7 @@ from dae_cli.config.schema import (
     SvmExperiment,
     for_filters,
     labelled,
+    weights_between,
 )
 from dae_cli.data.datasets import DATASETS, MNIST, PHOTOGRAPHS, OwnDataset, known_spec
 
@@ -193,7 +193,7 @@ def an_rbm_leaves_settings_of_autoencoders_at_their_defaults(cell: Cell) -> Find
 def weights_fit_into_memory(cell: Cell) -> Findings:
     """No machine that trains on such images holds more, so allocating is not tried."""
     widths = (cell.inputs, *cell["model.hidden"])
-    weights = sum(above * below for below, above in pairwise(widths))
+    weights = weights_between(widths)
     if weights > MOST_WEIGHTS:
         yield (
             "model.hidden",

@@ -5,8 +5,9 @@ The description of a field ends the error message about it: "must be from 0 to 1
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -453,3 +454,8 @@ def as_pretrained(experiment: AnyExperiment) -> PretrainedExperiment:
     if isinstance(experiment, SvmExperiment):
         raise TypeError("an SVM, where only what is pretrained can be")
     return experiment
+
+
+def weights_between(widths: Sequence[int]) -> int:
+    """Count the weights of a network with layers of these widths, without biases."""
+    return sum(below * above for below, above in pairwise(widths))

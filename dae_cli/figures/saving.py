@@ -94,21 +94,21 @@ def remove_picture(png: Path) -> None:
         remove_file(path)
 
 
-def remove_pictures(folder: Path, title: str, kept: Collection[str]) -> None:
-    """Remove pictures of a folder in all formats, but for the names that are kept.
+def remove_pictures(folder: Path, title: str, keep: Collection[str]) -> None:
+    """Remove pictures of a folder in all formats, but for some names.
 
     Those go whose PNG has a title that begins so.
 
     Args:
         folder: of the pictures; it need not be there.
         title: how `Title` begins in those that may go.
-        kept: names of files, without their ending.
+        keep: names of files, without their ending.
 
     Raises:
         OutputError: one cannot be removed.
     """
     for path in sorted(folder.glob("*.png")):
-        if path.stem not in kept and png_text(path, "Title").startswith(title):
+        if path.stem not in keep and png_text(path, "Title").startswith(title):
             remove_picture(path)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 
-from dae_cli.config.schema import as_network
+from dae_cli.config.schema import as_network, weights_between
 from dae_cli.data.cache import load
 from dae_cli.data.dataset import Split
 from dae_cli.data.datasets import spec_of
@@ -185,7 +184,7 @@ def _row(trial: Trial, env: Environment | None, *, error: str, **measured: Any) 
         "sampler": trial.draw.sampler,
         "sampler_seed": trial.draw.sampler_seed,
         "settings": trial.settings,
-        "weights": sum(below * above for below, above in pairwise(widths)),
+        "weights": weights_between(widths),
         "engine": trial.engine,
         "versions": f"{env.versions}; optuna {version_of('optuna')}" if env else "",
         "error": " ".join(error.split()),

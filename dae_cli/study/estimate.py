@@ -10,12 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import fmean
 
 import numpy as np
 
-from dae_cli.config.schema import AnyExperiment, FilterExperiment, SvmExperiment
+from dae_cli.config.schema import (
+    AnyExperiment,
+    FilterExperiment,
+    SvmExperiment,
+    weights_between,
+)
 from dae_cli.data.datasets import spec_of
 from dae_cli.study.rows import ReferenceRow
 
@@ -138,7 +142,7 @@ def _weights(experiment: AnyExperiment) -> int:
     if isinstance(experiment, FilterExperiment):
         return experiment.inputs * experiment.model.hidden[0]
     widths = (spec_of(experiment.dataset).n_pixels, *experiment.model.hidden)
-    return sum(below * above for below, above in pairwise(widths))
+    return weights_between(widths)
 
 
 def _memory_bytes(experiment: AnyExperiment) -> float:

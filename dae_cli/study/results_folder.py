@@ -29,7 +29,7 @@ from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.errors import NameTooLongError, RunFolderError, some
 from dae_cli.files import file_lock, is_text, part_of, sweep
 from dae_cli.study.reference import is_reference, reference_rows
-from dae_cli.study.rows import RUNS_CSV, RunRow, read_results
+from dae_cli.study.rows import RUNS_CSV, RunRow, lowest_seeds, read_results
 from dae_cli.study.run.job import (
     SHEETS,
     config_sha256,
@@ -116,13 +116,13 @@ def with_lowest_seeds(study: ResolvedStudy, rows: Sequence[RunRow]) -> ResolvedS
 
     The rows of one table may be of several commands, which may have begun with several seeds.
     """
-    lowest = {row.cell: row.seed for row in sorted(rows, key=lambda row: -row.seed)}
+    lowest = lowest_seeds(rows)
 
-    def of_rows(cell: ResolvedExperiment) -> ResolvedExperiment:
-        seed = lowest.get(cell.cell, cell.experiment.seed)
-        return replace(cell, experiment=with_seed(cell.experiment, seed))
+    def with_lowest(cell: ResolvedExperiment) -> ResolvedExperiment:
+        row = lowest.get(cell.cell)
+        return replace(cell, experiment=with_seed(cell.experiment, row.seed)) if row else cell
 
-    cells, every = (tuple(map(of_rows, own)) for own in (study.cells, study.all_cells))
+    cells, every = (tuple(map(with_lowest, own)) for own in (study.cells, study.all_cells))
     return replace(study, cells=cells, all_cells=every)
 
 

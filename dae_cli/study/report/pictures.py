@@ -48,9 +48,9 @@ def save_pictures(report: TableReport, out: Path, formats: Collection[str] = ())
     remove_sheets(report.study, out, names)
 
 
-def remove_sheets(study: ResolvedStudy, out: Path, kept: Collection[str]) -> None:
-    """Remove the sheets of former cells; `kept`: names of cells, and of data sets."""
-    remove_pictures(out / SHEETS, f"{study.name}{_TITLE}", kept)
+def remove_sheets(study: ResolvedStudy, out: Path, keep: Collection[str]) -> None:
+    """Remove the sheets of former cells; `keep`: names of cells, and of data sets."""
+    remove_pictures(out / SHEETS, f"{study.name}{_TITLE}", keep)
 
 
 def _save_whole(filters: FilterSheets, out: Path, formats: Collection[str]) -> None:

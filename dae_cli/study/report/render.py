@@ -133,7 +133,12 @@ def _environment() -> Environment:
         *(cells.ours, cells.paper, cells.paper_number, cells.gap, cells.verdict, cells.interval),
         *(cells.heading, cells.names, cells.named, cells.contents, cells.origin, cells.data_mark),
         *(cells.selected, cells.selected_heading, our_error, paper_error, sources),
-        *(provenance.commits_of, provenance.made_at, provenance.mixture, provenance.computed_with),
+        *(
+            provenance.commits_of,
+            provenance.commit_phrase,
+            provenance.mixture,
+            provenance.computed_with,
+        ),
         *(claims.comparison_rows, tried_markdown, code, either, page_sheet, latex, one_line),
         *(in_table, link),
         spread_of,

@@ -22,7 +22,7 @@ def commits_of(rows: Sequence[RunRow]) -> list[str]:
     return sorted({part for row in rows for part in row.commit.split("+") if part})
 
 
-def made_at(commits: Sequence[str]) -> str:
+def commit_phrase(commits: Sequence[str]) -> str:
     """Say at which commits a table was made; of runs at several it was put together."""
     if len(commits) > MOST_NAMED:
         return f"from runs at {len(commits)} commits, which their rows in runs.csv name"
