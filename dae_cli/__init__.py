@@ -1,6 +1,6 @@
 """dae: replicate the denoising-autoencoder experiments of ICML 2008."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = ["StackedDenoisingAutoencoder", "__version__", "load_run"]
 
 # What follows imports nothing until it is asked for: `import dae_cli` stays quick, and the command
