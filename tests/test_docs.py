@@ -228,3 +228,12 @@ def test_tests_reach_inside_through_the_entry_points_alone() -> None:
     page = text_of("CONTRIBUTING.md")
     for path in entry_points.glob("[a-z]*.py"):
         assert f"`{path.stem}`" in page, "CONTRIBUTING.md names the entry points of the tests"
+
+
+def test_the_page_on_architecture_names_every_package_and_every_file_of_a_study() -> None:
+    page = text_of("docs/architecture.md")
+    package = ROOT / "dae_cli"
+    for folder in package.glob("[a-z]*/"):
+        assert f"`{folder.name}/`" in page or folder.name == "__pycache__", folder
+    for path in (*package.glob("study/[a-z]*.py"), *package.glob("[a-z]*.py")):
+        assert f"`{path.name}`" in page or f"`{path.stem}`" in page, path

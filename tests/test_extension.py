@@ -1,4 +1,4 @@
-"""What CONTRIBUTING promises to who adds something: how few files it takes, on a copy."""
+"""Adding a corruption, a layer or a data set takes the files that docs/architecture.md names."""
 
 from __future__ import annotations
 
