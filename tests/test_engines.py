@@ -48,10 +48,11 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 @pytest.fixture(params=ENGINES, scope="session")
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine; skipped if this machine does not support it."""
-    return had(request.param)
+    return supported(request.param)
 
 
-def had(name: str) -> str:
+def supported(name: str) -> str:
+    """Return the engine's name; skips the test if this machine does not support it."""
     try:
         engine_for(name, torch.device("cpu"))
     except ConfigError as error:
@@ -186,15 +187,15 @@ KINDS: dict[str, Callable[..., Any]] = {
 
 
 def minibatch(kind: str, rows: int, d: int, number: int, exactly: bool) -> tuple[Any, ...]:
-    kept = torch.double if exactly else torch.float32
+    dtype = torch.double if exactly else torch.float32
     clean = torch.sigmoid(normal(rows, d, seed=2 * number))
     if kind == "network":
-        return clean.to(kept), torch.arange(number, number + rows) % 5
+        return clean.to(dtype), torch.arange(number, number + rows) % 5
     if kind == "autoencoder":
         corrupted = clean * (normal(rows, d, seed=2 * number + 1) > -0.6)
-        return clean.to(kept), corrupted.to(kept)
+        return clean.to(dtype), corrupted.to(dtype)
     uniform = torch.Generator().manual_seed(number)
-    return clean.to(kept), lambda shape: torch.rand(shape, generator=uniform).to(kept)
+    return clean.to(dtype), lambda shape: torch.rand(shape, generator=uniform).to(dtype)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +231,7 @@ def test_an_epoch_is_that_of_torch_in_double_precision_and_looking_ahead_changes
 
 
 def test_steps_of_the_compiled_engine_allocate_no_array_once_warm() -> None:
-    name = had("compiled")
+    name = supported("compiled")
     m, d, hidden = 50, 300, 110
     tied, untied = {"tied": True}, {"tied": False, "loss": "squared-error"}
     kinds: list[tuple[str, Any]] = [
@@ -273,12 +274,12 @@ def guarded(rows: int, columns: int) -> tuple[Tensor, Callable[[], bool]]:
     view = memory.as_strided((rows, columns), (width, 1), 32)
     memory[32:-32].zero_()
 
-    def stands() -> bool:
+    def intact() -> bool:
         around = torch.cat((memory[:32], memory[-32:]))
         room = memory[32:-32].view(rows, width)[:, columns:]
         return bool(around.isnan().all()) and not room.any()
 
-    return view, stands
+    return view, intact
 
 
 @pytest.mark.parametrize(
@@ -287,11 +288,11 @@ def guarded(rows: int, columns: int) -> tuple[Tensor, Callable[[], bool]]:
 def test_the_compiled_engine_writes_nothing_beside_its_operands_and_reads_nothing_there(
     d: int, hidden: int, m: int
 ) -> None:
-    name, stands = had("compiled"), []
+    name, checks = supported("compiled"), []
 
     def rows_of(values: Tensor) -> Tensor:
         view, intact = guarded(*values.shape)
-        stands.append(intact)
+        checks.append(intact)
         return view.copy_(values)
 
     clean, labels = torch.sigmoid(normal(m, d)), torch.arange(m) % 3
@@ -308,7 +309,7 @@ def test_the_compiled_engine_writes_nothing_beside_its_operands_and_reads_nothin
     net.replace_memory(rows_of)
     for cost in net.epoch([(clean, labels)] * 3, 0.1):
         assert math.isfinite(cost.item())
-    assert len(stands) > 10 and all(intact() for intact in stands)
+    assert len(checks) > 10 and all(intact() for intact in checks)
 
 
 FAULTS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -324,7 +325,7 @@ FAULTS: dict[str, Callable[[Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_compiled_engine_refuses_memory_that_is_not_its_own(fault: str) -> None:
-    steps = AutoencoderSteps(layer(4, 9), had("compiled"))
+    steps = AutoencoderSteps(layer(4, 9), supported("compiled"))
     batch = steps.batch(0, torch.rand(6, 9), torch.rand(6, 9))
     batch.corrupted = FAULTS[fault](batch.corrupted)
     before = steps.parameters

@@ -253,7 +253,7 @@ def reference(settings: Settings, data: Data) -> tuple[dict[str, Doubles], list[
     return {name: tensor.numpy() for name, tensor in named.items()}, history
 
 
-def hold_to_the_equations(settings: Settings, data: Data, engine: str) -> Trained:
+def compare_with_the_equations(settings: Settings, data: Data, engine: str) -> Trained:
     ours = train(settings, data, engine)
     tensors, history = reference(settings, data)
     assert ours.tensors.keys() == tensors.keys()
@@ -304,11 +304,11 @@ CASES: list[Settings] = [
 @pytest.mark.parametrize("engine", ["torch", "compiled"])
 def test_training_is_what_the_equations_say_step_by_step(engine: str) -> None:
     if not has_engine(engine):
-        pytest.skip(f"the engine {engine} cannot be had here")
+        pytest.skip(f"the engine {engine} is not available")
     data = toy_data(noise=0.2)
     for changes in CASES:
         try:
-            hold_to_the_equations(toy_settings(**changes), data, engine)
+            compare_with_the_equations(toy_settings(**changes), data, engine)
         except AssertionError as error:
             error.add_note(f"case: {changes}")
             raise
@@ -316,11 +316,11 @@ def test_training_is_what_the_equations_say_step_by_step(engine: str) -> None:
     twenty = {"batch_size": 20}
     wide = toy_settings(model={"hidden": (53, 37)}, pretrain=twenty, finetune=twenty)
     for chosen in (wide, wide | {"pretrain": wide["pretrain"] | RBM | {"persistent": True}}):
-        hold_to_the_equations(chosen, toy_data(train=121, classes=10), engine)
+        compare_with_the_equations(chosen, toy_data(train=121, classes=10), engine)
     # More rows than are encoded or classified at a time.
     many = {"batch_size": 100}
     long = toy_settings(pretrain=many | {"epochs": 1}, finetune=many | {"max_epochs": 1})
-    hold_to_the_equations(long, toy_data(train=1013, valid=2007, noise=0.2), engine)
+    compare_with_the_equations(long, toy_data(train=1013, valid=2007, noise=0.2), engine)
 
 
 # The paper's protocol: one fact per test

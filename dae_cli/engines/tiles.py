@@ -130,11 +130,11 @@ def _update_tile(
                 factors = [(builder.add(start, INT(4 * r)), step) for r in range(height)]
                 panel = emit.element(right, INT(0), column), emit.row_bytes(right)
                 sums = _add(emit, sums, count, factors, *panel)
-            factor, kept = emit.spread(scale), emit.spread(keep)
+            scales, keeps = emit.spread(scale), emit.spread(keep)
             places = _panel(emit, emit.rows(weight, unit, column, height), width)
             for place, total in zip(places, sums, strict=True):
-                before = builder.fmul(kept, emit.load(place))
-                emit.store(emit.multiply_add(factor, total, before), place)
+                before = builder.fmul(keeps, emit.load(place))
+                emit.store(emit.multiply_add(scales, total, before), place)
 
         emit.switch(sizes, _PANELS, tile)
         return context.get_dummy_value()
