@@ -14,7 +14,7 @@ These are solved for exactly, and only the other six parameters are searched: va
 and the position of the energy together, and continues with the Levenberg–Marquardt method within
 bounds. It uses no random numbers.
 
-All filters are fitted in parallel. `scipy.optimize.least_squares`, which fits one filter at a time,
+All filters are fitted together. `scipy.optimize.least_squares`, which fits one filter at a time,
 is several times slower and finds other minima for filters that no Gabor fits.
 """
 

@@ -10,8 +10,8 @@ the data minus the same expectation under the model. A Gibbs chain estimates the
 
     ΔW ∝ h⁰ xᵀ − hᵏ vᵏᵀ        Δb ∝ h⁰ − hᵏ        Δc ∝ x − vᵏ
 
-averaged over the minibatch. CD-k starts the chain at the example; persistent CD continues the chain
-of the previous step and ignores the example. The updates use probabilities of hidden units, because
+averaged over the minibatch. CD-k starts the chain at the example; persistent CD instead continues
+the chain of the previous step. The updates use probabilities of hidden units, because
 samples would only add variance; the chain itself samples every unit. Inputs in [0, 1] (grey values
 or codes of the layer below) are treated as probabilities of binary inputs. If `sample_visible` is
 False, the chain uses probabilities for the visible units as well, vʲ = P(v|sʲ⁻¹). This makes the
