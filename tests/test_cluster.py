@@ -182,9 +182,9 @@ def listening(answer: Callable[[socket.socket], None]) -> Iterator[str]:
         (b"\x4a\x00\x00\x00\x0a8.0.36\x00", "8.0.36"),  # MySQL
         (b"-DENIED Redis is running in protected mode\r\n", "-DENIED Redis"),
         (b"hi", "'hi'"),
-        (bytes(64), "what does begins"),
-        (struct.pack("<QQ", 8, 0), "what does begins"),
-        (struct.pack("<QQ", 1 << 40, 1), "what does begins"),
+        (bytes(64), "begins with"),
+        (struct.pack("<QQ", 8, 0), "begins with"),
+        (struct.pack("<QQ", 1 << 40, 1), "begins with"),
         (struct.pack("<QQQ", 24, 1, 8) + b"\x80" * 8, "no Dask scheduler"),
         (b"", "closed"),
     ],
@@ -212,12 +212,12 @@ def test_another_service_at_the_address_is_told_by_what_it_says(
 def test_who_does_not_speak_first_is_no_scheduler(dae: Dae, who: str) -> None:
     if who == "silent":
         with listening(lambda there: None) as address:
-            dae("replicate", "tiny", "--scheduler", address).failed(1, address, "nothing is said")
+            dae("replicate", "tiny", "--scheduler", address).failed(1, address, "6 seconds")
         return
     with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"tcp://127.0.0.1:{server.server_port}"
-        dae("replicate", "tiny", "--scheduler", address).failed(1, address, "nothing is said")
+        dae("replicate", "tiny", "--scheduler", address).failed(1, address, "6 seconds")
         server.shutdown()
 
 

@@ -563,7 +563,7 @@ def test_figures_are_also_drawn_in_other_formats_where_their_runs_are_here(
     assert "small: The near</dc:title>" in (here / "figures" / "near.svg").read_text()
     shutil.rmtree(run_of(here, "plain", 0))
     ended = dae("report", "small", "--plots", "pdf").succeeded()
-    assert "not drawn as pdf: both, grow, seen, parts, near;" in ended.err
+    assert "not drawn as pdf: both, grow, seen, parts, near," in ended.err
     assert names("pdf") == {"local"} and names("svg") == set(FIGURES)
     write_small(Path(), local=FIGURES["local"])
     dae("report", "small").succeeded()
@@ -598,7 +598,7 @@ def test_rows_of_other_settings_or_photographs_are_lost_only_by_replace(
     assert csv == {name: before[name] for name in csv}
     Path("elsewhere").rename("experiments")
     Path("photos/b.png").unlink()
-    remedy = ("--photos choose the data", "choose another")
+    remedy = ("--photos", "choose another")
     now = "1 photographs of photos"
     dae(*AGAIN, "--only", "plain").failed(2, "noisy seed 1", "own data with SHA-256", now, *remedy)
     dae("replicate", "small").failed(2, "scikit-image and scikit-learn ship", *remedy)

@@ -74,7 +74,7 @@ def test_rows_of_an_earlier_version_are_verified_and_reported_under_theirs(
 
 def test_a_run_whose_folder_is_elsewhere_is_not_promised_again(dae: Dae, before: Path) -> None:
     shutil.rmtree(before / "runs")
-    dae("verify", "tiny").failed(1, f"makes runs with numerics {NOW} in place of {BEFORE}")
+    dae("verify", "tiny").failed(1, f"numerics {NOW} instead of {BEFORE}", "dae replicate tiny")
 
 
 def test_a_row_under_another_version_than_its_own_is_a_difference(dae: Dae, before: Path) -> None:
@@ -94,7 +94,7 @@ def test_no_row_of_an_earlier_version_goes_without_the_users_word(dae: Dae, befo
     dae("replicate", "tiny", "--out", "elsewhere").succeeded()
     assert snapshot(before) == files
     ended = dae("replicate", "tiny", "--replace").succeeded()
-    assert "given up by --replace: rect-0 seed 0, rect-25 seed 0" in ended.message
+    assert "because of --replace: rect-0 seed 0, rect-25 seed 0" in ended.message
     assert numerics_of(before) == {"rect-0": NOW, "rect-25": NOW}
     assert "computed with numerics" not in dae("verify", "tiny").succeeded().message
 
@@ -103,7 +103,7 @@ def test_a_cell_that_is_made_anew_stands_beside_those_that_are_not(dae: Dae, bef
     old = read_csv(before / "runs.csv")
     words = ("replicate", "tiny", "--only", "rect-0")
     ended = dae(*words, "--replace", "--seeds", "2").succeeded()
-    assert "given up by --replace: rect-0 seed 0" in ended.message
+    assert "because of --replace: rect-0 seed 0" in ended.message
     assert "rect-25 seed 0" not in ended.message
     assert f"computed with numerics {BEFORE} (rect-25); this" in ended.message
     rows = read_csv(before / "runs.csv")

@@ -66,9 +66,9 @@ def test_only_runs_that_verify_counted_again_are_compared(dae: Dae, done: Path) 
     [
         ({"config_sha256": "0" * 64, "data_sha256": "1" * 64}, "other settings"),
         ({"data_sha256": "1" * 64, "engine": "compiled"}, "other data: rect with SHA-256"),
-        ({"engine": "compiled", "versions": "x"}, "engine torch on cpu, the reference's compiled"),
+        ({"engine": "compiled", "versions": "x"}, "engine torch on cpu (reference: compiled"),
         ({"versions": "numpy 1.0"}, "library versions"),
-        ({}, "perhaps the processor"),
+        ({}, "processor"),
     ],
 )
 @pytest.mark.parametrize("command", ["replicate", "verify"])
@@ -82,13 +82,13 @@ def test_runs_that_differ_are_named_with_the_likely_reason(
     assert differing.startswith("  rect-0 seed 0") and "rect-25" not in differing
     assert why in differing
     comparable = "data_sha256" not in changes
-    assert (f"{wrong} wrong rows, the reference {wrong + 1}" in differing) == comparable
+    assert (f"{wrong} wrong rows; reference: {wrong + 1}" in differing) == comparable
 
 
 def test_another_best_epoch_is_a_difference(dae: Dae, done: Path) -> None:
     take_as_reference(done, best_epoch="77")
     *_, count, differing = dae("replicate", "tiny").succeeded().lines
-    assert count.startswith("1 of 2 runs") and "the reference's 77" in differing
+    assert count.startswith("1 of 2 runs") and "reference: 77" in differing
 
 
 def test_library_versions_are_named_as_far_as_they_differ(dae: Dae, done: Path) -> None:
@@ -96,7 +96,7 @@ def test_library_versions_are_named_as_far_as_they_differ(dae: Dae, done: Path) 
     python, numpy = (next(v for v in versions.split("; ") if name in v) for name in ("py", "numpy"))
     take_as_reference(done, n_wrong="0", versions=versions.replace(numpy, "numpy 1.0"))
     line = dae("replicate", "tiny").succeeded().lines[-1]
-    assert f"{numpy}, the reference's numpy 1.0" in line and python not in line
+    assert f"{numpy} (reference: numpy 1.0)" in line and python not in line
 
 
 def test_the_settings_of_a_row_of_other_numerics_are_compared_under_its_own(
@@ -106,7 +106,7 @@ def test_the_settings_of_a_row_of_other_numerics_are_compared_under_its_own(
     before = NUMERICS_VERSION - 1
     _, digest = Runs("tiny").identity("rect-0", 0, "", before)
     take_as_reference(done, n_wrong="0", numerics=str(before), config_sha256=digest)
-    told = f"numerics {NUMERICS_VERSION}, the reference's {before}"
+    told = f"numerics {NUMERICS_VERSION} (reference: {before})"
     assert told in dae("replicate", "tiny").succeeded().lines[-1]
 
 
@@ -123,7 +123,7 @@ def test_each_origin_of_the_data_has_rows_of_its_own(dae: Dae, done: Path, tiny_
     words = ("replicate", "tiny", "--data-dir", other, "--out", "others")
     ended = dae(*words).succeeded()
     assert ended.lines[-2] == "0 of 2 runs identical to the reference"
-    assert "rect-0 seed 0, rect-25 seed 0: likely by other data" in ended.lines[-1]
+    assert "rect-0 seed 0, rect-25 seed 0: probably due to other data" in ended.lines[-1]
     others = [{name: row[name] for name in COLUMNS} for row in read_csv(Path("others/runs.csv"))]
     write_reference(rows + others)
     assert dae(*words).succeeded().lines[-1] == IDENTICAL
@@ -136,7 +136,7 @@ def test_changed_settings_are_the_reason_for_every_run(dae: Dae, done: Path) -> 
     lines = dae("replicate", "tiny", "--set", "pretrain.epochs=1").succeeded().lines
     assert lines[-2:] == [
         "0 of 2 runs identical to the reference",
-        "  rect-0 seed 0, rect-25 seed 0: likely by other settings",
+        "  rect-0 seed 0, rect-25 seed 0: probably due to other settings",
     ]
 
 
@@ -167,10 +167,10 @@ def test_committed_rows_of_other_data_give_way_and_the_runs_end_identical(
         ended.failed(2, "rect-0 seed 0", "--replace")
         return
     assert (
-        "results/tiny: your runs take the place of the reference's (rect-0 seed 0, rect-25 seed 0) "
-        "in these tables; the reference itself stays, and yours are compared with it at the end"
+        "results/tiny: your runs replace reference rows in these tables (rect-0 seed 0, rect-25 seed "
+        "0); reference.csv does not change"
     ) in ended.message
-    assert "never mixed" not in ended.message
+    assert "would be removed" not in ended.message
     assert ended.succeeded().lines[-1] == IDENTICAL
     assert [row["run"] for row in read_csv(done / "runs.csv")] == [row["run"] for row in others]
 

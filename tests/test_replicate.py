@@ -443,7 +443,7 @@ def test_rows_that_are_given_up_leave_the_tables_and_are_reported(
     ended = dae(*words).succeeded()
     assert counts(ended) == (1, 0, 0)
     (line,) = (line for line in ended.err.splitlines() if "rect-0 seed 0" in line)
-    assert line.startswith("results/tiny: given up by --replace")
+    assert line.startswith("results/tiny: ") and "--replace" in line
     assert "rect-0 seed 0, rect-25 seed 0" in line
     (row,) = rows_of(done)
     assert (row["cell"], len(list((done / "runs").iterdir()))) == ("rect-25", 3)
@@ -452,7 +452,7 @@ def test_rows_that_are_given_up_leave_the_tables_and_are_reported(
     fewer = {"finetune": shared["finetune"] | {"max_epochs": 3}}
     write_study(tmp_path, "tiny", shared=shared | fewer)
     ended = dae(*words).succeeded()
-    assert any("given up" in line and "rect-25 seed 0" in line for line in ended.err.splitlines())
+    assert any("--replace" in line and "rect-25 seed 0" in line for line in ended.err.splitlines())
     (row,) = rows_of(done)
     assert (row["cell"], row["epochs"]) == ("rect-25", "3")
     assert len(list((done / "runs").iterdir())) == 4

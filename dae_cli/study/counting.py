@@ -119,7 +119,7 @@ def load_network(folder: Path, experiment: PretrainedExperiment, data_sha256: st
 
 
 class RecordedData:
-    """The data that runs were trained on. Keeps the last set, because its runs follow each other."""
+    """The data that runs were trained on. Keeps the last set, which the next runs often share."""
 
     def __init__(self, data_dir: Path | None, note: Callable[[str], None]) -> None:
         self._data_dir, self._note = data_dir, note

@@ -92,7 +92,7 @@ def estimate(
 
 
 def _best_epoch(cell: str, seed: int, reference: Sequence[ReferenceRow]) -> float | None:
-    """Return the mean of the most similar earlier runs: of this cell and seed, this cell, or all."""
+    """Return the mean of the most similar earlier runs: same cell and seed, same cell, or all."""
     known = [row for row in reference if row.best_epoch is not None]
     own = [row for row in known if row.cell == cell]
     like = [row for row in own if row.seed == seed] or own or known

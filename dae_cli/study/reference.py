@@ -103,15 +103,15 @@ def _deviation(
         numbers = f" ({row.n_wrong:,} wrong rows; reference: {near.n_wrong:,})"
         if row.n_wrong == near.n_wrong:
             numbers = f" (best epoch {row.best_epoch}; reference: {near.best_epoch})"
-    ours, theirs = row.versions.split("; "), near.versions.split("; ")
+    here, there = row.versions.split("; "), near.versions.split("; ")
     reasons = (
         "probably due to other settings",
         f"probably due to other data: {row.dataset} with SHA-256 {row.data_sha256[:12]}…",
         f"probably due to numerics {row.numerics} (reference: {near.numerics})",
         f"probably due to engine {row.engine} on {row.device} (reference: {near.engine} on "
         f"{near.device})",
-        f"probably due to library versions {', '.join(v for v in ours if v not in theirs)} "
-        f"(reference: {', '.join(v for v in theirs if v not in ours)})",
+        f"probably due to library versions {', '.join(v for v in here if v not in there)} "
+        f"(reference: {', '.join(v for v in there if v not in here)})",
         "same settings, data, numerics, engine and versions; perhaps due to the processor",
     )
     return reasons[differs(near).index(True)], numbers
