@@ -277,7 +277,7 @@ def _execute(
     with closing(ended):
         for job, result in ended:
             if isinstance(result, Killed):
-                remedy = "repeat the command to resume it; smaller layers need less memory"
+                remedy = "repeat the command to resume from the checkpoint, or use smaller layers"
                 result = lost_row(job, f"{result.why}; {remedy}", command)
             if isinstance(result, RunRow):
                 watcher.finished(result)
