@@ -278,7 +278,7 @@ def _require_dask(connection: socket.socket) -> None:
     """
     greeting = connection.makefile("rb").read(16)
     if not greeting:
-        raise ConnectionError("the server closes the connection at once")
+        raise ConnectionError("the server closed the connection at once")
     length, frames = (int.from_bytes(greeting[at : at + 8], "little") for at in (0, 8))
     if len(greeting) < 16 or not frames or not 8 + 8 * frames <= length < 2**32:
         raise ValueError(f"the answer begins with {greeting.decode('latin-1').strip()!a}")
