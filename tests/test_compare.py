@@ -200,7 +200,7 @@ def test_what_cannot_be_compared_is_said_with_the_reason(dae: Dae, tmp_path: Pat
         row["seed"] = {"saa": 5}.get(row["cell"], row["seed"])
     made.rows = [row for row in made.rows if row["cell"] != "saa"] + made.rows[:1]
     made.write()
-    out = "results/made"  # all rows, without regard to the study's current settings
+    out = "results/made"  # the rows as they are, whatever the study's settings are now
     dae("compare", f"{out}/saa", f"{out}/sda").failed(2, "seeds 5", "none in common")
     ended = dae("compare", out, "--baseline", "saa").succeeded()
     assert "none in common" in ended.err and "svm" in ended.out

@@ -1,4 +1,4 @@
-"""What `dae compare` compares: cells of a results folder, and runs grouped by settings."""
+"""Contenders of `dae compare`: cells of a results folder, and runs grouped by settings."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from dae_cli.study.tables.paired import Contender, contenders_of, is_tested
 def cells_of_results(
     folder: Path, cell: str, study: ResolvedStudy | None, source: str
 ) -> list[Contender]:
-    """Return the cells of a results folder, or only the named one.
+    """Return the cells of a results folder, or only `cell` if it is not empty.
 
     Args:
-        study: only use rows with the current settings of this study's cells; None: use all rows.
+        study: only cells with the current settings of this study are returned; None: all cells.
 
     Raises:
-        RunFolderError: there is no finished run, or a file is damaged.
+        RunFolderError: no cell has a finished run, or a file is damaged.
     """
     now = {one.cell: one for one in study.cells} if study else {}
     known = {one.cell: one for one in _recorded(folder)} | now
@@ -58,17 +58,14 @@ def cells_of_results(
 
 
 def _recorded(folder: Path) -> Sequence[ResolvedExperiment]:
-    """Return the cells with the settings that a results folder records; empty if it has none."""
-    with suppress(ConfigError):  # earlier versions wrote no settings
+    """Return the cells with the settings recorded in a results folder, if there is a record."""
+    with suppress(ConfigError):  # folders of earlier versions have no record
         return read_settings(folder / SETTINGS, folder).cells
     return ()
 
 
 def grouped_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
-    """Group runs by their settings without the seed.
-
-    Args:
-        runs: folder of each run, and the argument by which the user named it.
+    """Return runs grouped by their settings without the seed; each has the user's name for it.
 
     Raises:
         RunFolderError: a run is not finished, has no test error, or is damaged.
@@ -80,21 +77,23 @@ def grouped_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
             raise RunFolderError(f"{source}: not a finished run with a test error")
         experiment = with_seed(load_resolved(folder / CONFIG), 0)
         key = f"{experiment!r} {row.data_sha256}"
-        if key in by_settings and row.seed in by_settings[key].rows:  # e.g. another engine
+        if (
+            key in by_settings and row.seed in by_settings[key].rows
+        ):  # such as a run of another engine
             key = str(folder)
         new = Contender(row.cell, row.cell, source, {}, {}, experiment, "=" in row.cell)
         one = by_settings.setdefault(key, new)
         one.rows[row.seed] = row
-        with suppress(RunFolderError):  # saved by an earlier version: compare error rates only
+        with suppress(RunFolderError):  # of an earlier version: only its errors can be compared
             one.wrong_rows[row.run] = load_wrong_rows(folder, row.n_test or 0, row.n_wrong)
     return list(by_settings.values())
 
 
 def with_distinct_names(contenders: Sequence[Contender]) -> list[Contender]:
-    """Return contenders with distinct and meaningful names.
+    """Return the contenders with distinct, descriptive names.
 
-    Contenders of the same cell, or with other settings than their cell's name suggests, are named
-    after the settings in which they differ; if these agree, after the arguments of the user.
+    Contenders of the same cell, or with changed settings, are named by the settings in which they
+    differ; if these are the same, by the source that the user named.
     """
     named = [replace(one, name=_settings_of(one, contenders) or one.cell) for one in contenders]
     for form in ("{0.cell} with {0.name}", "{0.cell} of {0.source}"):
@@ -109,7 +108,7 @@ def with_distinct_names(contenders: Sequence[Contender]) -> list[Contender]:
 
 
 def _settings_of(one: Contender, contenders: Sequence[Contender]) -> str:
-    """Return, for example, `model.hidden=[1000, 1000]`; empty if the cell's name is enough."""
+    """Return `corruption.destruction=0.15, …`; empty if the cell's name is enough."""
     among = [other for other in contenders if other.test_rows == one.test_rows]
     alike = [other for other in among if other.cell == one.cell]
     if len(alike) == 1 and one.is_changed:
