@@ -307,8 +307,8 @@ def _versions_here(packages: Iterable[str]) -> dict[str, str]:
     The packages are not imported.
     """
     commit_here = known(commit()) or INSTALLED
-    ours = f"{dae_cli.__version__} (numerics {NUMERICS_VERSION}, commit {commit_here})"
-    return {**{name: version_of(name) for name in packages}, "dae": ours}
+    version = f"{dae_cli.__version__} (numerics {NUMERICS_VERSION}, commit {commit_here})"
+    return {**{name: version_of(name) for name in packages}, "dae": version}
 
 
 def _mismatch(versions: Mapping[str, str], lock: Path) -> str:

@@ -64,8 +64,8 @@ class Findings:
         """Record a mismatch if two values differ."""
         if recorded == recomputed:
             return
-        ours, again = (NOTHING if v is None or v == "" else str(v) for v in (recorded, recomputed))
-        mismatch = Mismatch(place, what, ours, again + self.how)
+        old, new = (NOTHING if v is None or v == "" else str(v) for v in (recorded, recomputed))
+        mismatch = Mismatch(place, what, old, new + self.how)
         if mismatch not in self.differences:
             self.differences.append(mismatch)
 
@@ -74,16 +74,16 @@ class Findings:
 
         A section begins with a line such as `## Data`; a text without such lines is one section.
         """
-        ours, again = (
+        old, new = (
             [line or "(an empty line)" for line in text.split("\n")]
             for text in (recorded, recomputed)
         )
         sections: dict[str, list[tuple[int, str | None, str | None]]] = {}
-        for tag, first, last, other, end in SequenceMatcher(None, ours, again).get_opcodes():
+        for tag, first, last, other, end in SequenceMatcher(None, old, new).get_opcodes():
             if tag == "equal":
                 continue
-            for k, pair in enumerate(zip_longest(ours[first:last], again[other:end])):
-                above = reversed(again[: other + k + 1])
+            for k, pair in enumerate(zip_longest(old[first:last], new[other:end])):
+                above = reversed(new[: other + k + 1])
                 section = next((line[3:] for line in above if line.startswith("## ")), "")
                 sections.setdefault(section, []).append((first + k + 1, *pair))
         for section, lines in sections.items():
@@ -99,10 +99,10 @@ class Findings:
         `key` names the columns that identify a row.
         """
         values: list[tuple[str, str, str]] = []
-        ours, again = _by_key(recorded, key), _by_key(recomputed, key)
+        old, new = _by_key(recorded, key), _by_key(recomputed, key)
         if recorded.partition("\n")[0] == recomputed.partition("\n")[0]:
-            for name in dict.fromkeys([*ours, *again]):
-                row, row_again = ours.get(name), again.get(name)
+            for name in dict.fromkeys([*old, *new]):
+                row, row_again = old.get(name), new.get(name)
                 if row is None or row_again is None:
                     there = "no row" if row is None else "a row"
                     values.append((name, there, "a row" if row is None else "no row"))

@@ -77,7 +77,7 @@ def write_results(
 
     Args:
         rows: of runs.csv, in its order.
-        command: the command that the reports name as theirs.
+        command: the command that the reports name.
         machine: the machine that REPORT.md names; by default this one.
         source: the results folder to read from; by default `out`.
         draw: whether to draw pictures; the reports refer to them in any case.
