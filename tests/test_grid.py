@@ -1,4 +1,4 @@
-"""`--grid KEY=A,B` and `dae train --seeds`: a sweep in one folder and table, and its estimate."""
+"""`--grid KEY=A,B` and `dae train --seeds`: a sweep in one folder and one table; what it takes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def planned(dae: Dae, *words: str, study: str = "tiny") -> list[str]:
-    """Return the cells of a sweep of a study."""
+    """The cells that a sweep of a study has."""
     ended = dae("replicate", study, *words, "--dry-run", "--format", "json").succeeded()
     return list(dict.fromkeys(run["cell"] for run in ended.json["runs"]))
 
 
 def cells_of(folder: Path) -> list[str]:
-    """Return the cells of table.csv."""
+    """The cells of table.csv."""
     return [row["cell"] for row in read_csv(folder / "table.csv")]
 
 
@@ -54,7 +54,7 @@ def test_a_stopped_sweep_goes_on_and_is_one_table_that_report_and_verify_know(
     assert ended.lines[:-1] == dae("report", folder).succeeded().lines[:-1]
     assert snapshot(folder, (".csv", ".yaml")) == files
     assert "changed" not in (folder / "settings.yaml").read_text()
-    # Adding a value adds only its own runs.
+    # One more value makes its own runs alone.
     more = dae("replicate", "tiny", "--grid", f"{RATES[1]},0.3", "--out", folder).succeeded()
     assert "2 done, 4 skipped" in more.lines[-1] and len(cells_of(folder)) == 6
     dae(*words, "--out", folder).failed(2, "the study has no cell rect-0+learning_rate=0.3")
@@ -75,7 +75,7 @@ def test_train_sweeps_a_cell_as_replicate_does(dae: Dae) -> None:
     assert dae("train", "tiny/rect-25", *sweep, *high).failed(1).err.count("--fail-if") == 2
 
 
-def test_train_sweeps_a_separate_file_as_a_study_of_that_name(dae: Dae) -> None:
+def test_train_sweeps_a_file_of_its_own_as_a_study_of_its_name(dae: Dae) -> None:
     Path("mine.yaml").write_text(dae("show", "tiny/rect-0").succeeded().out)
     short = ("--set", "finetune.max_epochs=1", "--set", "pretrain.epochs=1")
     seeded = dae("train", "mine.yaml", "--seed", "4", "--seeds", "2", *short).succeeded()
@@ -91,7 +91,7 @@ def test_train_sweeps_a_separate_file_as_a_study_of_that_name(dae: Dae) -> None:
 # Variants and their names
 
 
-def test_a_variant_is_named_after_its_settings_and_appears_once(dae: Dae) -> None:
+def test_a_variant_is_named_for_what_it_is_and_is_there_once(dae: Dae) -> None:
     destructions = ("--grid", "corruption.destruction=0,0.25,2.5e-1")
     assert planned(dae, *destructions) == ["rect+destruction=0", "rect+destruction=0.25"]
     both = ("--grid", "pretrain.learning_rate=0.1", "--grid", "finetune.learning_rate=1")
@@ -106,7 +106,7 @@ def test_a_variant_is_named_after_its_settings_and_appears_once(dae: Dae) -> Non
             "flat": {"corruption": {"destruction": 0.2}, "model": {"hidden": [9]}},
         },
     )
-    # The data set alone would not distinguish them.
+    # The data set alone would not tell them apart.
     assert planned(
         dae, "--grid", "corruption.destruction=0.1,0.3", "--only", "deep", study="two"
     ) == [f"rect+destruction={level}" for level in ("0.1", "0.3")]
@@ -159,7 +159,7 @@ def test_a_cell_without_the_setting_stays_as_it_is(dae: Dae) -> None:
         ("svm.kernel=rbf,poly", ("--grid svm.kernel=rbf ", "without a section svm")),
     ],
 )
-def test_a_mistake_in_a_grid_is_reported_with_its_value(
+def test_what_is_wrong_with_a_grid_is_said_with_its_value(
     dae: Dae, values: str, parts: tuple[str, ...]
 ) -> None:
     for command in (("replicate", "tiny"), ("train", "tiny/rect-0")):
@@ -177,7 +177,7 @@ def test_settings_given_twice_and_sweeps_of_the_wrong_thing_are_refused(dae: Dae
         dae("train", "tiny/rect-0", *option).failed(2, option[0], "--grid or --seeds")
 
 
-# Estimates
+# What it would take
 
 
 def test_a_dry_run_ends_with_what_the_runs_would_take_and_writes_nothing(
@@ -196,7 +196,7 @@ def test_a_dry_run_ends_with_what_the_runs_would_take_and_writes_nothing(
     assert set(takes("replicate", "tiny").values()) == {0.0}
     sweep = takes("train", "tiny/rect-0", *RATES, "--seeds", "2", "--jobs", "2")
     assert sweep["minutes"] == pytest.approx(sweep["core_minutes"] / 2, rel=0.01)
-    # The published study, without its data; the limits allow for slow and fast processors.
+    # The published recipe, whose data are not here: a processor may be slow, or fast.
     monkeypatch.delenv("DAE_DATA_DIR")
     monkeypatch.setenv("DAE_CACHE_DIR", "cache")
     published = takes("replicate", "icml2008", "--jobs", "4")

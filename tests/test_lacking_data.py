@@ -1,4 +1,4 @@
-"""A data set that is not available only stops its own cells; a dry run obtains no data."""
+"""Data sets that cannot be had stop their own cells alone, and a dry run gets none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEARCH = [
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The path of an empty cache that does not exist yet."""
+    """An empty cache, not made yet."""
     monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -47,9 +47,9 @@ def test_cells_whose_data_are_here_are_run_and_the_others_named_with_reason_and_
     study_with(*datasets)
     cells = [f"{name}-x" for name in datasets]
     ended = dae("replicate", "tiny", *words).failed(1)
-    listed = ended.err.partition("\nnot run: ")[2]
+    told = ended.err.partition("\nnot run: ")[2]
     for part in (*cells, *datasets, remedy, "--data-dir"):
-        assert part in listed, part
+        assert part in told, part
     assert ended.lines[-1].startswith("2 done, 0 skipped, 0 failed")
     assert [row["cell"] for row in read_csv(tiny / "runs.csv")] == ["rect-0", "rect-25"]
     assert (tiny / "REPORT.md").is_file()
@@ -75,7 +75,7 @@ def test_rows_of_cells_whose_data_are_gone_stay_in_the_tables(
 
 
 @pytest.mark.usefixtures("cache", "tiny")
-def test_if_no_data_are_available_or_a_file_is_bad_nothing_is_run(dae: Dae) -> None:
+def test_where_no_data_can_be_had_or_a_file_is_bad_nothing_is_run(dae: Dae) -> None:
     study_with("rot", "mnist")
     only = ("--only", "rot-x", "--only", "mnist-x")
     for command in ("replicate", "search"):
@@ -90,7 +90,7 @@ def test_if_no_data_are_available_or_a_file_is_bad_nothing_is_run(dae: Dae) -> N
 
 
 @pytest.mark.parametrize(
-    ("dataset", "words", "parts"),
+    ("dataset", "words", "told"),
     [
         ("rot", (), ("fetched", "regenerated from MNIST", "MNIST, which would be fetched")),
         ("convex", (), ("fetched", "regenerated")),
@@ -100,7 +100,7 @@ def test_if_no_data_are_available_or_a_file_is_bad_nothing_is_run(dae: Dae) -> N
     ],
 )
 def test_a_dry_run_says_what_would_be_fetched_or_regenerated_and_does_nothing(
-    dae: Dae, tiny: Path, cache: Path, dataset: str, words: tuple[str, ...], parts: tuple[str, ...]
+    dae: Dae, tiny: Path, cache: Path, dataset: str, words: tuple[str, ...], told: tuple[str, ...]
 ) -> None:
     study_with(dataset)
     before = snapshot(Path())
@@ -109,8 +109,8 @@ def test_a_dry_run_says_what_would_be_fetched_or_regenerated_and_does_nothing(
         (line,) = [one for one in ended.lines if one.startswith(f"{dataset}-x ")]
         assert dataset in line
         (note,) = [one for one in ended.err.splitlines() if one.startswith(f"{dataset}")]
-        assert all(part in note for part in parts), note
-        assert "127.0.0.1" not in ended.err  # no request was made
+        assert all(part in note for part in told), note
+        assert "127.0.0.1" not in ended.err  # nobody was asked
     assert snapshot(Path()) == before
     assert not cache.exists() and not tiny.exists()
 

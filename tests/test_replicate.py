@@ -209,7 +209,7 @@ def test_a_dry_run_shows_successive_seeds_and_writes_nothing(dae: Dae, tmp_path:
         assert [run.split("-")[3] for _, run, *_ in runs] == seeds
 
 
-def test_a_dry_run_shows_what_is_done_resumed_or_started_over(dae: Dae, done: Path) -> None:
+def test_a_dry_run_tells_what_is_done_goes_on_or_starts_over(dae: Dae, done: Path) -> None:
     first = run_of(done, "rect-0")
     partial = first.rename(first.with_name(first.name + ".partial"))
     ended = dae("replicate", "tiny", "--dry-run")
@@ -347,7 +347,7 @@ def test_a_run_whose_record_is_damaged_or_lost_is_a_failed_row(dae: Dae, done: P
 
 
 def is_within_the_second_run() -> bool:
-    """Return whether rect-25 has saved a checkpoint and is running."""
+    """Whether rect-25 has saved a checkpoint and goes on."""
     return bool(list(Path("results").rglob("*-25-*.partial/checkpoint.safetensors")))
 
 
@@ -357,7 +357,7 @@ def test_an_interrupted_study_leaves_its_results_and_is_resumed(dae: Dae, child:
     interrupt = functools.partial(signal_itself, signal.SIGINT, is_within_the_second_run)
     ended = child(*words, "--force", prepare=(interrupt,)).wait()
     assert (ended.code, ended.out) == (130, "")
-    assert "--force" in ended.err.splitlines()[-1]  # without --force, the command resumes
+    assert "--force" in ended.err.splitlines()[-1]  # without which the command goes on
     (results,) = Path("results").iterdir()
     for name in ("runs.csv", "table.csv"):
         assert [row["cell"] for row in read_csv(results / name)] == ["rect-0"]

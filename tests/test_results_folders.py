@@ -259,7 +259,7 @@ def other_numerics_of(out: Path) -> None:
     [
         (other_settings, "pretrain.epochs: 2"),
         (settings_in_a_file, "pretrain.learning_rate: 0.1"),
-        (other_data, "--data-dir, --origin or --photos"),
+        (other_data, "--data-dir, --origin and --photos"),
         pytest.param(another_cell_asked_for, "finetune.patience: 4", marks=pytest.mark.slow),
         pytest.param(a_cell_removed, "no cell rect-0", marks=pytest.mark.slow),
         (a_cell_renamed_in_a_clone, "no cell rect-0"),

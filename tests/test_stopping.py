@@ -1,4 +1,4 @@
-"""Commands that are stopped, killed or run concurrently lose nothing and leave nothing behind."""
+"""Commands that are stopped, killed, or run beside one another: nothing lost, nothing left."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ def _frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def saved_epochs(folder: Path) -> list[int]:
-    """Return how many epochs of fine-tuning each unfinished run has saved."""
+    """How many epochs of fine-tuning each run that goes on has saved."""
     found = sorted(folder.rglob("*.partial/metrics.csv"))
     return [sum("finetune" in line for line in path.read_text().splitlines()) for path in found]
 
 
 def fine_tuning(folder: Path, runs: int) -> bool:
-    """Return whether at least `runs` runs have saved an epoch of fine-tuning."""
+    """Tell whether so many runs have saved an epoch of fine-tuning."""
     return sum(epochs > 0 for epochs in saved_epochs(folder)) >= runs
 
 
 def list_below(folder: Path, pattern: str) -> list[Path]:
-    """Return the files below a folder that match a pattern."""
+    """The files below a folder that match."""
     return list(folder.rglob(pattern))
 
 
 def assert_stopped(child: Child, ended: Ended, code: int, out: Path, runs: int) -> None:
-    """Check that a command stopped as promised: code, remedy, checkpoints, nothing left."""
+    """Hold a command to have stopped as promised: code, remedy, checkpoints, nothing left."""
     ended.failed(code, "the same command")
     assert child.survivors() == []
     assert [name for name in temporary_files(out) if not name.endswith(".partial")] == []
@@ -64,7 +64,7 @@ def assert_stopped(child: Child, ended: Ended, code: int, out: Path, runs: int) 
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_one_signal_saves_a_checkpoint_and_the_same_command_resumes(
+def test_one_signal_keeps_a_checkpoint_and_the_same_command_goes_on(
     child: Start, tmp_path: Path, number: int, code: int
 ) -> None:
     out = tmp_path / "out"
@@ -77,7 +77,7 @@ def test_one_signal_saves_a_checkpoint_and_the_same_command_resumes(
     wait_until(lambda: saved_epochs(out) > before, again)
     assert_stopped(again, again.end(number), code, out, runs=1)
     rows = [row for row in read_csv(next(out.rglob("metrics.csv"))) if row["phase"] == "finetune"]
-    assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))  # no line twice
+    assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))  # none twice
     assert len(rows) > before[0]
 
 
@@ -104,13 +104,13 @@ def test_two_signals_in_one_moment_count_as_one(child: Start, tmp_path: Path) ->
     command = child("replicate", "tiny", *ENDLESS, "--out", str(out))
     wait_until(lambda: fine_tuning(out, 1), command)
     for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
-        command.send(number)  # both are pending when it continues
+        command.send(number)  # both are there when it goes on
     ended = command.wait()
     assert_stopped(command, ended, ended.code, out, runs=1)
-    assert ended.code in (130, 143)  # depends on which one came first
+    assert ended.code in (130, 143)  # whichever came first
 
 
-def test_stopped_training_is_resumed(child: Start, tmp_path: Path) -> None:
+def test_training_that_is_stopped_goes_on(child: Start, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ("train", "tiny/rect-25", *ENDLESS, "--out", str(out))
     command = child(*words)
@@ -137,7 +137,7 @@ def test_a_signal_outside_of_training_ends_the_command_at_once(
         connection, _ = silent.accept()
         with connection:
             for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
-                command.send(number)  # both are pending when it continues, and count as one
+                command.send(number)  # both are there when it goes on, and count as one
             assert command.wait().failed(130).err.count("interrupted") == 1
     assert command.survivors() == []
 
@@ -149,7 +149,7 @@ def test_ctrl_c_and_a_killed_worker_and_a_killed_command_with_two_jobs(
     words = ("replicate", "tiny", *ENDLESS, "--out", str(out), "--jobs", "2")
     command = child(*words)
     wait_until(lambda: fine_tuning(out, 2), command)
-    for pid in (*command.others(), command.pid):  # to every process, like a terminal
+    for pid in (*command.others(), command.pid):  # as a terminal sends it, to every process
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGINT)
     assert_stopped(command, command.wait(), 130, out, runs=2)
@@ -160,7 +160,7 @@ def test_ctrl_c_and_a_killed_worker_and_a_killed_command_with_two_jobs(
     os.kill(again.workers()[0], signal.SIGKILL)
     wait_until(lambda: "killed" in again.err, again)
     before = saved_epochs(out)
-    wait_until(lambda: saved_epochs(out) > before, again)  # resumes from the checkpoint, alone
+    wait_until(lambda: saved_epochs(out) > before, again)  # one at a time, from its checkpoint
     again.kill()
     assert again.survivors() == []
 
@@ -169,7 +169,7 @@ def test_the_second_signal_ends_all_at_once(child: Start, tmp_path: Path) -> Non
     out = tmp_path / "out"
     command = child("replicate", "tiny", *ENDLESS, "--out", str(out), "--jobs", "2")
     wait_until(lambda: fine_tuning(out, 2), command)
-    for pid in command.workers():  # they cannot finish a step now
+    for pid in command.workers():  # which can finish no step now
         os.kill(pid, signal.SIGSTOP)
     command.send(signal.SIGTERM)
     wait_until(lambda: "stopping" in command.err, command)
@@ -191,14 +191,14 @@ def test_a_worker_that_a_scheduler_terminates_keeps_a_checkpoint_and_all_stop(
 
 
 @pytest.mark.slow
-def test_a_run_whose_worker_is_killed_repeatedly_fails_and_the_others_continue(
+def test_a_run_whose_worker_is_killed_again_and_again_fails_and_the_others_go_on(
     child: Start, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     cell = tmp_path / "experiments" / "tiny" / "rect-25.yaml"
     cell.write_text(cell.read_text() + "finetune: {max_epochs: 100000, patience: 100000}\n")
     command = child("replicate", "tiny", "--out", str(out), "--jobs", "2")
-    wait_until(lambda: list(out.glob("runs/rect-saa2-0-s0-????????")), command)  # rect-0 is done
+    wait_until(lambda: list(out.glob("runs/rect-saa2-0-s0-????????")), command)  # it is done
     while command.poll() is None:
         for pid in command.workers() if fine_tuning(out, 1) else ():
             with suppress(ProcessLookupError):
@@ -219,7 +219,7 @@ def test_two_commands_on_one_folder_share_the_work(
     ended = [command.wait().succeeded() for command in commands]
     errors = [line for one in ended for line in one.err.splitlines()]
     started = [line for line in errors if line.startswith("started")]
-    assert len(set(started)) == len(started) == 6  # every run by one of them only
+    assert len(set(started)) == len(started) == 6  # each run by one of them
     dae(*words, "--out", "alone").succeeded()
     assert_same_results(tmp_path / "both", tmp_path / "alone")
 
@@ -234,7 +234,9 @@ def test_commands_of_different_cells_on_one_folder_lose_no_row(
     assert differences(tmp_path / "both", finished[0]) == []
 
 
-def test_a_run_of_another_command_is_awaited_or_refused(child: Start, tmp_path: Path) -> None:
+def test_a_run_that_another_command_makes_is_waited_for_or_refused(
+    child: Start, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     words = (*ENDLESS, "--out", str(out))
     only = ("--only", "rect-0")
@@ -246,7 +248,7 @@ def test_a_run_of_another_command_is_awaited_or_refused(child: Start, tmp_path: 
 
     waiting = child("replicate", "tiny", *words, *only)
     wait_until(lambda: "rect-0" in waiting.err and "waiting" in waiting.err, waiting)
-    first.kill()  # its lock is released, and the other command resumes the run
+    first.kill()  # its lock is free again, and the run is taken over
     before = saved_epochs(out)
     wait_until(lambda: saved_epochs(out) > before, waiting)
     assert waiting.end(signal.SIGINT).code == 130
@@ -265,7 +267,7 @@ def test_a_forced_run_that_is_killed_leaves_the_finished_one_or_a_stopped_one(
     assert all(now[name] == before[name] for name in now if name.endswith(".safetensors"))
 
 
-def test_an_invalid_time_between_checkpoints_is_refused(
+def test_seconds_between_checkpoints_that_are_no_number_are_refused(
     dae: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for value in ("often", "-1", "nan"):

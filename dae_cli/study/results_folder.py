@@ -282,5 +282,5 @@ def _remedy_of_data(row: RunRow, now: Prepared) -> str:
     """Return which option selects the data of a row."""
     by_option = row.data_origin in ("original", "regenerated") and row.dataset != PHOTOGRAPHS
     if row.data_origin != now.origin and by_option:
-        return f"select data like the folder's with --origin {row.data_origin}"
-    return "select the data with --data-dir, --origin or --photos"
+        return f"--origin {row.data_origin} chooses data like the folder's"
+    return "--data-dir, --origin and --photos choose the data"

@@ -135,10 +135,7 @@ def _become(request: Request, descriptors: list[int]) -> None:
     for target, descriptor in enumerate(descriptors):
         os.dup2(descriptor, target)
         os.close(descriptor)
-    for number, name in (
-        (1, "stdout"),
-        (2, "stderr"),
-    ):  # the old ones are the parent's
+    for number, name in ((1, "stdout"), (2, "stderr")):  # the old ones are the parent's
         raw = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115
         terminal = number == 2 or os.isatty(number)
         stream = io.BufferedWriter(raw) if number == 1 else raw
