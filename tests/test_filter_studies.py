@@ -140,7 +140,7 @@ def edit_units(run: Path, **columns: Any) -> None:
     ("words", "name", "caption"),
     [
         ((), "bare", "After Fig. 2"),
-        (("--photos", "photos"), "bare", "Learned from own photographs"),
+        (("--photos", "photos"), "bare", "Learned from the user's own photographs"),
         (
             ("--set", "pretrain.epochs=1"),
             "both",
@@ -149,7 +149,7 @@ def edit_units(run: Path, **columns: Any) -> None:
         (
             ("--photos", "photos", "--set", "patches.side=5", "--set", "model.hidden=[7]"),
             "bare",
-            "Changed by --set (noisy: patches.side 5, model.hidden [7]); learned from own",
+            "Changed by --set (noisy: patches.side 5, model.hidden [7]); learned from the",
         ),
     ],
 )

@@ -223,7 +223,9 @@ def test_the_gap_is_ours_minus_the_papers_as_both_are_printed(reported: Reported
         {"cell": "c4", "seed": 1, "wrong": 5_678},
         cells=cells,
     )
-    rows = section(report_text(results.out), "Ours and the paper's").strip().splitlines()[2:7]
+    rows = (
+        section(report_text(results.out), "Our results and the paper's").strip().splitlines()[2:7]
+    )
     found = [[part.strip() for part in row.strip("|").split("|")] for row in rows]
     assert [row[0] for row in found] == list(cells)  # cells of one place go by their names
     assert [row[5] for row in found] == ["-0.41", "+0.00", "+0.00", "+0.59", "-8.41"]
@@ -248,8 +250,8 @@ def test_every_commit_is_named_and_changes_that_were_not_committed_are_warned_of
     for commits, named, warned, mixture in (
         (["", ""], "installed package;", False, []),
         (["abc-dirty+def", "def"], "abc-dirty, def (", True, ["commits abc-dirty, def"]),
-        (["def", *"abca"], "; 5 runs, 12 minutes", False, ["commits def, a, b, c"]),
-        ([*"abcdea"], " 5 commits, ", False, ["5 commits"]),
+        (["def", *"abca"], "; 5 runs, 12 core minutes", False, ["commits def, a, b, c"]),
+        ([*"abcdea"], " 5 commits ", False, ["5 commits"]),
     ):
         results = reported(*({"seed": seed, "commit": c} for seed, c in enumerate(commits)))
         line = next(x for x in report_text(results.out).splitlines() if " runs, " in x)
@@ -281,7 +283,7 @@ def test_data_that_are_rebuilt_exactly_are_compared_without_a_mark(reported: Rep
     other = {**OTHER, "data_sha256": "e" * 64}
     results = reported({"data_origin": "regenerated"}, other, basic, cells=cells)
     text = report_text(results.out)
-    rows = section(text, "Ours and the paper's").strip().splitlines()[2:5]
+    rows = section(text, "Our results and the paper's").strip().splitlines()[2:5]
     verdicts = [row.split(" | ")[-1] for row in rows]
     assert verdicts == ["matches |", "matches (regenerated data) |", "better |"]
     origins = {x.split(" | ")[1] for x in section(text, "Data").splitlines() if "`" in x}
@@ -321,7 +323,7 @@ def test_what_was_tried_comes_from_the_files_of_people_and_of_the_search(
     dae("report", "tiny", "--quiet").failed(2, "results/tiny/search.csv:1:", "move the file away")
     (done / "search.csv").unlink()
     dae("report", "tiny", "--quiet").succeeded()
-    tried = section(report_text(done), "What does not match, and what we tried")
+    tried = section(report_text(done), "Differences from the paper")
     assert "\n#### bg-rand\n    # code\n##### less\n```sh\n# no heading\n" in tried
     assert tried.count("```") == 2  # a fence that was left open is closed
     assert (done / "tried.md").read_bytes() == source.read_bytes()[3:]  # without a mark of order
