@@ -343,7 +343,7 @@ def test_the_page_holds_each_figure_with_its_claim_check_and_measures(whole: Who
     for name in FIGURES:
         assert images[f"The {name}"] == (out / "figures" / f"{name}.png").read_bytes()
     text = html.unescape(re.sub("<[^>]*>", "", page))
-    assert "The paper: They differ." in text and "After Fig. 1" not in text
+    assert "The paper’s claim: They differ." in text and "After Fig. 1" not in text
     for line in ended.lines[:-1]:  # the claims
         assert line.partition(": ")[2] in text
     rows = " ".join(re.sub("<[^>]*>", " ", page).split())
@@ -627,8 +627,8 @@ def test_verify_finds_numbers_that_were_edited(here: Path, dae: Dae) -> None:
     for name, content in before.items():
         (here / name).write_bytes(content)
     for name, old, new in (
-        ("REPORT.md", "Every tile is", "Every tile was"),
-        ("report.html", "Every tile is", "Every tile was"),
+        ("REPORT.md", "Each tile shows", "Each tile showed"),
+        ("report.html", "Each tile shows", "Each tile showed"),
         ("figures.csv", ",plain,", ",Plain,"),
     ):
         text = (here / name).read_text()
