@@ -38,24 +38,24 @@ class Report:
 
     @property
     def claims(self) -> list[str]:
-        """The claims, a line each."""
+        """The lines of the claims."""
         (section,) = (text for name, text in self.sections.items() if "claims hold" in name)
         return [line for line in section.splitlines() if line.startswith("- ")]
 
     @property
     def outcomes(self) -> list[str]:
-        """What became of each claim."""
+        """The outcome of each claim."""
         return [line.split("**")[1] for line in self.claims]
 
     def numbers(self, claim: int) -> list[str]:
-        """The numbers of a claim's evidence, names of models left out."""
+        """Return the numbers in a claim's evidence, without those in names of models."""
         evidence = re.sub(r"[A-Za-z]+-\d", "", self.claims[claim].split("**")[2])
         return re.findall(r"\d+(?:\.\d+)?", evidence)
 
 
 @pytest.fixture
 def report(dae: Dae, tmp_path: Path) -> Callable[..., Report]:
-    """Write the report of these errors; `first`: where the wrong test rows of a cell begin."""
+    """Write the report of these errors; `first`: index of the first wrong test row of a cell."""
 
     def write(
         errors: Errors,
@@ -73,7 +73,7 @@ WriteReport = Callable[..., Report]
 
 
 def errors_of(text: str) -> Errors:
-    """Errors from `rect: SAA-3 2.4, SdA-3 1.9; convex: DBN-1 –`; – : not run."""
+    """Return errors from `rect: SAA-3 2.4, SdA-3 1.9; convex: DBN-1 –`; – means not run."""
     found = {}
     for line in text.split("; "):
         dataset, _, models = line.partition(": ")
@@ -140,7 +140,7 @@ def test_what_was_not_run_or_failed_is_not_tested(report: WriteReport) -> None:
 def test_two_models_are_compared_by_mcnemars_test_at_every_seed_or_by_intervals(
     report: WriteReport,
 ) -> None:
-    far = 5_000  # many rows tell, and a few more wrong ones mean nothing
+    far = 5_000  # many rows differ, and a few more are not significant
     compared: dict[str, tuple[list[float], list[float], int | None, int | None, str, str]] = {
         "basic": ([21.41, 21.41], [21.4, 21.4], 0, far, "undecided", "p ≤ .05 in none of 2 seeds"),
         "bg-rand": ([23.0, 21.0, 21.0], [21.4, 22.0, 22.0], 0, 0, "undecided",
@@ -186,8 +186,8 @@ def test_two_models_are_compared_by_mcnemars_test_at_every_seed_or_by_intervals(
 def test_what_becomes_of_a_claim_follows_from_the_sets_on_which_the_paper_has_it(
     report: WriteReport,
 ) -> None:
-    # In the paper SdA-3 is below SAA-3 on rect and rect-img, on convex it is not; its own
-    # exception to SdA-3 being among the best is bg-rand.
+    # In the paper, SdA-3 is below SAA-3 on rect and rect-img, but not on convex. Only on bg-rand,
+    # SdA-3 is not among the best.
     lower, exception = "rect-img: SAA-3 22.5, SdA-3 21.4", "bg-rand: DBN-3 6.7, SdA-3 10.4"
     equal = "convex: DBN-3 18.0, SdA-3 18.2"
     for errors, *claims in (
@@ -224,8 +224,8 @@ def test_sda_is_among_the_best_without_reserve_only_beside_every_model(
     assert found.outcomes == [HOLDS] * 7
     units = {(row["models"], row["hidden units"]) for row in found.table(COMPARISONS)}
     assert units >= {("SdA-3, NNet-1", "8-6-4, 8"), ("SdA-3, SVM_poly", "8-6-4, –")}
-    assert len(found.table(COMPARISONS)) == 7  # none twice
-    # Equal errors, where the paper's differ.
+    assert len(found.table(COMPARISONS)) == 7  # no duplicates
+    # Equal errors; the paper's differ.
     assert report({**errors, ("rect", "NNet-1"): [9.0]}).outcomes[PRETRAINING] == IN_PART
     assert report(errors).outcomes[BEST] == WHERE_TESTED
 

@@ -110,10 +110,7 @@ class DatasetResults:
             ("seeds", row.seeds.replace(" ", ", ")),
             ("wrong", f"{wrong} of {row.n_test} test rows" if row.n_test else ""),
             ("validation error", "" if valid is None else f"{valid:.2f} %"),
-            (
-                "time",
-                "" if row.minutes is None else f"{row.minutes:.1f} on one core, for all seeds",
-            ),
+            ("minutes", "" if row.minutes is None else f"{row.minutes:.1f} on one core, all seeds"),
             ("data", cells.origin(row)),
             ("engine", ", ".join(part for part in (row.engine, row.device) if part)),
             ("numerics", row.numerics),

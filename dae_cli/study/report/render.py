@@ -187,9 +187,8 @@ def link(path: str) -> str:
 _LATEX = str.maketrans(
     {
         **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-        **{
-            letter: f"{{{letter}}}" for letter in "[*"
-        },  # LaTeX would read them as arguments of a preceding line break
+        # After a line break, LaTeX would read [ and * as its arguments.
+        **{letter: f"{{{letter}}}" for letter in "[*"},
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
