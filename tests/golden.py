@@ -1,8 +1,8 @@
 """Results of two small studies, stored in tests/golden; `python -m tests.golden` rewrites them.
 
 *tiny* is trained: networks with two seeds, an SVM, and a cell that fails. *table* is invented: all
-states of a cell in the paper's table, a search, and a tried.md. *names* are the names of the runs of
-the shipped studies, with the digests of their settings.
+states of a cell in the paper's table, a search, and a tried.md. *names* has the names of the runs
+of the shipped studies, with the digests of their settings.
 """
 
 from __future__ import annotations
