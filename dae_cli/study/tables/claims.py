@@ -268,7 +268,7 @@ def _in_the_best_group(table: PaperTable) -> PaperClaim:
     if beaten:
         evidence += f", not on {', '.join(beaten)}"
     if len(whole) < every:
-        evidence += f" (all other models have results on {len(whole)} of {_sets(every)})"
+        evidence += f"; all other models have results on {len(whole)} of {_sets(every)}"
     if not tested:
         evidence = "no data set has results of SdA-3 and another model"
     bad = [d for d in tested if d in theirs and d not in ours]
