@@ -67,7 +67,7 @@ def test_mnist_is_a_cell_of_a_study_beside_others_without_a_published_number(
     words = ("--data-dir", "data")
     dae("replicate", "own", *words).succeeded()
     report = Path("results/own/REPORT.md").read_text(encoding="utf-8")
-    claims = report.partition("## Which of the paper's claims")[2].partition("\n## Ours")[0]
+    claims = report.partition("## Which of the paper's claims")[2].partition("\n## Our results")[0]
     assert claims and "mnist" not in claims, "the paper says nothing of MNIST"
     rows = {row["cell"]: row for row in read_csv(Path("results/own/runs.csv"))}
     assert list(rows) == list(cells)
