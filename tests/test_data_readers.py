@@ -614,7 +614,7 @@ def test_arrays_of_another_shape_are_refused_with_both_shapes() -> None:
         ({"X": np.vstack([whole["X"]] * 2)}, ("X", "(16, 784)", "(8, 784)")),
         ({"X": np.zeros((8, 28, 27))}, ("X", "(8, 28, 27)", "(8, 784)", "(8, 28, 28)")),
         ({"X": np.zeros((8, 28, 28, 3), "u1")}, ("X", "(8, 28, 28, 3)", "(8, 784)")),
-        ({"X": np.zeros((8, 785))}, ("X", "(8, 785)", "(8, 784)", "the whole set")),
+        ({"X": np.zeros((8, 785))}, ("X", "(8, 785)", "(8, 784)", "the whole data set")),
         ({"X": whole["X"].T}, ("X", "(784, 8)", "(8, 784)", "transpose")),
         ({"Y": np.zeros((8, 3))}, ("Y", "(8, 3)", "(8,)", "(8, 2)")),
         ({"Y": np.zeros((2, 8))}, ("Y", "(2, 8)", "(8,)", "(8, 2)", "transpose")),

@@ -79,7 +79,7 @@ def test_where_no_data_can_be_had_or_a_file_is_bad_nothing_is_run(dae: Dae) -> N
     study_with("rot", "mnist")
     only = ("--only", "rot-x", "--only", "mnist-x")
     for command in ("replicate", "search"):
-        dae(command, "tiny", *only).failed(1, "MNIST cannot be had", "--data-dir")
+        dae(command, "tiny", *only).failed(1, "MNIST not found", "--data-dir")
         assert not Path("results").exists()
     Path("mine").mkdir()
     Path("mine/rot.npz").write_bytes(b"no archive")
@@ -92,11 +92,11 @@ def test_where_no_data_can_be_had_or_a_file_is_bad_nothing_is_run(dae: Dae) -> N
 @pytest.mark.parametrize(
     ("dataset", "words", "told"),
     [
-        ("rot", (), ("fetched", "regenerated from MNIST", "MNIST, which would be fetched")),
-        ("convex", (), ("fetched", "regenerated")),
-        ("rect-img", ("--origin", "original"), ("fetched",)),
-        ("bg-img", ("--origin", "regenerated"), ("regenerated from MNIST", "fetched")),
-        ("mnist", (), ("would be fetched",)),
+        ("rot", (), ("downloaded", "regenerated from MNIST", "MNIST would be downloaded")),
+        ("convex", (), ("downloaded", "regenerated")),
+        ("rect-img", ("--origin", "original"), ("downloaded",)),
+        ("bg-img", ("--origin", "regenerated"), ("regenerated from MNIST", "downloaded")),
+        ("mnist", (), ("would be downloaded",)),
     ],
 )
 def test_a_dry_run_says_what_would_be_fetched_or_regenerated_and_does_nothing(

@@ -219,7 +219,7 @@ def test_an_opaque_photograph_may_say_so() -> None:
         ("unknown.tif", np.where(GREYS == 7, np.float32("nan"), GREYS), ["nan"]),
         ("endless.tif", np.where(GREYS == 7, np.float32("inf"), GREYS), ["inf"]),
         ("dark.png", png_of_16_bits_a_colour(COLOURS * np.uint16(16)), ["16 bits", "15 of 255"]),
-        ("signed.tif", tiff(GREYS, {339: 2}), ["signs"]),
+        ("signed.tif", tiff(GREYS, {339: 2}), ["signed"]),
         ("white-is-0.tif", tiff(GREYS * np.uint16(257), {262: 0}), ["white", "black as 0"]),
         ("of-32-bits.tif", tiff(GREYS * np.uint32(2**24), {}), ["32 bits"]),
         ("hot.tif", np.where(GREYS == 7, np.float32(5000), GREYS / 255), ["5000", "black"]),
@@ -268,7 +268,7 @@ def test_learning_is_animated_on_the_photographs_of_the_run_or_not_at_all(
     dae(*animate, "--photos", "photos").succeeded()
     Path("learning.gif").unlink()
     save(b=noise(20, 20, 1))
-    dae(*animate, "--photos", "photos").failed(2, run, "2 photographs of photos")
+    dae(*animate, "--photos", "photos").failed(2, run, "2 photographs in photos")
     Path("photos/b.png").unlink()
     save(a=noise(20, 30, 2))
     dae(*animate, "--photos", "photos").failed(2, run)
@@ -299,7 +299,7 @@ def test_photographs_that_cannot_be_used_are_named_with_the_remedy(
 
 def test_photographs_that_changed_since_the_command_began_are_refused() -> None:
     folder = save(a=noise(20, 20), b=noise(20, 20, 1))
-    with pytest.raises(DaeError, match=r"photos.*start again"):
+    with pytest.raises(DaeError, match=r"photos.*run the command again"):
         patches_of(folder, meanwhile=(folder / "b.png").unlink, side=5, count=100)
     with pytest.raises(DaeError, match="photos"):
         patches_of(folder, meanwhile=(folder / "a.png").unlink, side=5, count=100)

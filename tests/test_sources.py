@@ -299,7 +299,7 @@ def test_a_folder_without_the_set_is_told_with_what_was_looked_for_and_what_lies
     fetched = fetch("--data-dir", "mine")
     assert fetched["origin"] == "regenerated"
     told = next(line for line in fetched["notes"].splitlines() if line.startswith("mine "))
-    assert "small.zip, small_train.amat with small_test.amat, or small.npz" in told
+    assert "small.zip, small_train.amat + small_test.amat, or small.npz" in told
     seen = [name for name in names if not name.startswith(".")][:5]
     assert (", ".join(sorted(seen)) or "nothing") in told
     assert ("2 more" in told) == (len(names) > 6)

@@ -164,20 +164,20 @@ def repeated(key: str) -> Callable[[Arrays], Arrays]:
 
 
 MISREAD: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
-    "label first": (label_first, "labels seem to stand first"),
+    "label first": (label_first, "labels seem to be first"),
     "transposed": (upright(lambda images: images.swapaxes(1, 2)), "transposed"),
     "mirrored": (upright(lambda images: images[:, :, ::-1]), "mirrored"),
     "upside down": (upright(lambda images: images[:, ::-1]), "upside down"),
-    "turned": (upright(lambda images: np.rot90(images, axes=(1, 2))), "turned by 90"),
+    "turned": (upright(lambda images: np.rot90(images, axes=(1, 2))), "rotated by 90"),
     "inverted": (upright(lambda images: 1 - images), "inverted"),
     "labels swapped": (lambda a: a | {"Y": 1 - a["Y"], "Ytest": 1 - a["Ytest"]}, "labels"),
-    "constant labels": (lambda a: a | {"Ytest": 0 * a["Ytest"]}, "labels are not those of"),
+    "constant labels": (lambda a: a | {"Ytest": 0 * a["Ytest"]}, "labels do not match"),
     "labels shuffled": (permuted("Y"), "labels"),
     "images shuffled": (permuted("Xtest"), "shuffled"),
     "rows reordered": (reordered, "another order"),
     "files exchanged": (exchanged, "swapped"),
-    "shifted": (lambda a: a | {"X": np.roll(a["X"], 1, axis=1)}, "no images of rect"),
-    "one pixel": (one_pixel, "no images of rect with its label, such as row 601"),
+    "shifted": (lambda a: a | {"X": np.roll(a["X"], 1, axis=1)}, "of its 1200 training rows"),
+    "one pixel": (one_pixel, "in 1 of its 1200 training rows, such as row 601"),
 }
 
 
@@ -192,7 +192,7 @@ def test_rect_that_is_misread_is_refused_and_the_misreading_is_named(
 
 
 @pytest.mark.parametrize(
-    ("key", "named"), [("X", "hold training rows: 4998"), ("Xtest", "one image stands 4998")]
+    ("key", "named"), [("X", "training rows: 4998"), ("Xtest", "one image occurs 4998")]
 )
 def test_a_test_file_that_repeats_itself_is_refused_though_its_known_rows_are_right(
     dae: Dae, rect: Arrays, key: str, named: str
@@ -293,7 +293,7 @@ def test_training_rows_in_the_test_file_are_told(dae: Dae, rect: Arrays) -> None
     supplied("rect", rect | both)
     told = fetched(dae, "rect", "--accept-unverified")
     assert told["trust"] == "unverified"
-    assert "hold training rows" in told["source"]
+    assert "seems to contain training rows" in told["source"]
     assert " of its 50000 test rows are also training rows" in told["source"]
 
 
@@ -331,7 +331,7 @@ def test_unverified_stands_at_every_verdict_that_was_come_to_with_such_data(
     supplied("rect", label_first(rect))
     write_study(Path(), cells={"rect-0": {"corruption": {"destruction": 0.0}}}, shared=SMALL_NET)
     words = ("replicate", "tiny", "--data-dir", "mine")
-    dae(*words).failed(2, "labels seem to stand first", "--accept-unverified")
+    dae(*words).failed(2, "labels seem to be first", "--accept-unverified")
     assert not Path("results").exists()
     ended = dae(*words, "--accept-unverified").succeeded()
     assert ended.lines[1].endswith(" (unverified data)")
