@@ -103,7 +103,7 @@ def checked_entry(path: Path, spec: DatasetSpec) -> tuple[Content, Prepared]:
     if (found := content_digest(spec, content)) != prepared.sha256:
         raise DataError(
             f"{path}: damaged cache entry (SHA-256 {found[:12]}…, expected "
-            f"{prepared.sha256[:12]}…); delete it and try again"
+            f"{prepared.sha256[:12]}…); delete it"
         )
     return content, prepared
 

@@ -90,7 +90,7 @@ class Offer:
     usable: bool = True
     """Whether it may be used: not damaged, not outdated, and verified or supplied by the user."""
     read: Callable[[], tuple[Content, Prepared]] | None = None
-    """Read a copy completely. Raises DataError if it is damaged or not the data set."""
+    """Read a copy completely: content and provenance. DataError if damaged or not the data set."""
     ready: Callable[[Note], Prepared | None] = lambda _: None
     """Return the copy if the cache already has it, intact; otherwise None."""
     obtain: Callable[[Note], Prepared | None] = lambda _: None

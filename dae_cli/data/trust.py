@@ -62,7 +62,7 @@ def judge(
         return "verified", "verified: matches the published archive"
     common = f"; {content.common_rows}" if content.common_rows else ""
     if _is_plausible(content, spec):
-        why = "differs from the published content, but all known rows are in place"
+        why = "its digest is not a known one, but all known rows are in place"
         return "plausible", f"plausible: {why}{common}"
     if nothing_is_known(spec):
         return "unverified", f"unverified: nothing to compare it with{common}"
