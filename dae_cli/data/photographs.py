@@ -218,7 +218,8 @@ def prepare_photographs(photos: Path | None) -> Prepared:
     """
     if photos is not None:
         scenes = _scenes_in(photos)
-        source = f"{len(scenes)} photographs in {photos}"
+        number = "1 photograph" if len(scenes) == 1 else f"{len(scenes)} photographs"
+        source = f"{number} in {photos}"
         return Prepared(PHOTOGRAPHS, photos.absolute(), "own", _digest(scenes), source, "")
     scenes = _shipped_scenes()
     source = f"{len(scenes)} photographs shipped with scikit-image and scikit-learn"
