@@ -599,9 +599,9 @@ def test_rows_of_other_settings_or_photographs_are_lost_only_by_replace(
     Path("elsewhere").rename("experiments")
     Path("photos/b.png").unlink()
     remedy = ("--photos choose the data", "choose another")
-    now = "1 photographs of photos"
+    now = "1 photograph in photos"
     dae(*AGAIN, "--only", "plain").failed(2, "noisy seed 1", "own data with SHA-256", now, *remedy)
-    dae("replicate", "small").failed(2, "scikit-image and scikit-learn ship", *remedy)
+    dae("replicate", "small").failed(2, "with scikit-image and scikit-learn", *remedy)
     rows = (here / "runs.csv").read_text()
     (here / "runs.csv").write_text(rows.replace(",own,", ",original,"))
     dae(*AGAIN, "--only", "plain").failed(2, *remedy)
