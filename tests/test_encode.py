@@ -560,7 +560,7 @@ def test_what_cannot_be_encoded_is_exit_code_2_with_the_place_and_the_remedy(
             ["beyond.csv, row 8, column p2", "17", "0 to 16", "trained on"],
         ),
         (sda, ["--data", "less.csv"], ["less.csv", "23 columns", "24", "p0"]),
-        (sda, ["--data", "narrow.npz"], ["narrow.npz", "5 values a row", "has 24"]),
+        (sda, ["--data", "narrow.npz"], ["narrow.npz", "5 values", "has 24"]),
         (sda, ["--data", "narrow.yaml"], ["narrow.yaml", "5 values", "24"]),
         (sda, ["--data", "none.npz"], ["none.npz", "neither X nor X_train", "Z"]),
         (sda, ["--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
