@@ -229,7 +229,7 @@ class Run:
         """Check `X`, and put the columns of a DataFrame into the run's order. Raises DataError."""
         if (names := getattr(X, "columns", None)) is not None and self._columns:
             if missing := [name for name in self._columns if name not in names]:
-                raise DataError(f"X lacks the column {missing[0]}, which the run was trained on")
+                raise DataError(f"X has no column {missing[0]}, which the run was trained on")
             X = X[list(self._columns)]  # type: ignore[call-overload, index]
         values = np.asarray(X)
         inputs = self._inputs
