@@ -238,8 +238,8 @@ def compare(dataset: Dataset, genuine: Genuine) -> Iterator[Row]:
         same = (np.concatenate(rows) == genuine.pixels).all(axis=1)
         rest = (len(same), None, len(same), int(same.sum()), len(same), 0.0)
         yield _row(dataset, "all", "rows identical at their place", *rest)
-    theirs = measures(spec, genuine.pixels, genuine.labels)
-    for one, other in zip(theirs, measures(spec, ours.as_float(), ours.labels), strict=True):
+    reference = measures(spec, genuine.pixels, genuine.labels)
+    for one, other in zip(reference, measures(spec, ours.as_float(), ours.labels), strict=True):
         error = one.standard_error()
         tolerance = STANDARD_ERRORS * error
         if whole and one.name.startswith("white pixels"):
@@ -292,13 +292,13 @@ def convex_svm(dataset: Dataset, genuine: Dataset) -> Iterator[Row]:
         return 100 * int(svm.wrong_rows(data.test.take(ROWS)).sum()) / ROWS
 
     say("training two SVMs on convex")
-    theirs, svm = error(fixed(genuine), genuine), fixed(dataset)
+    reference, svm = error(fixed(genuine), genuine), fixed(dataset)
     kind = f"RBF SVM (C {CONVEX_C:g}, gamma {CONVEX_KERNEL.gamma:g}), test error in %"
     for tested, data, tolerance in (
         ("trained and tested on its own rows", dataset, CONVEX_OWN),
         ("trained on it, tested on genuine rows", genuine, CONVEX_TRANSFER),
     ):
-        numbers = (theirs, None, str(ROWS), error(svm, data), ROWS, tolerance)
+        numbers = (reference, None, str(ROWS), error(svm, data), ROWS, tolerance)
         yield _row(dataset, "all", f"{kind}, {tested}", *numbers, trained=True)
 
 
@@ -318,8 +318,8 @@ def rect_img_svms(dataset: Dataset) -> Iterator[Row]:
         say(best)
         svm = trials.train_on_all_rows(*best.point)
         wrong, n = int(svm.wrong_rows(dataset.test).sum()), len(dataset.test)
-        theirs = published["ICML 2008", dataset.name, model]
-        numbers = (theirs, None, "ICML 2008", 100 * wrong / n, n, tolerance)
+        reference = published["ICML 2008", dataset.name, model]
+        numbers = (reference, None, "ICML 2008", 100 * wrong / n, n, tolerance)
         what = f"{model}, selected on validation, test error in %"
         yield _row(dataset, "all", what, *numbers, trained=True)
 

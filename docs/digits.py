@@ -62,12 +62,12 @@ def models() -> dict[str, Model]:
     destroyed: Grid = {"destruction": [0.1, 0.25, 0.4]}
     tuned: Grid = {"hidden": [(200,), (200, 200)], "learning_rate": [0.1, 0.3]}
     codes = {f"stackeddenoisingautoencoder__{key}": values for key, values in destroyed.items()}
-    of_logistic: Grid = {"logisticregression__C": penalties}
+    logistic_grid: Grid = {"logisticregression__C": penalties}
     return {
         "LogisticRegression": Model(logistic, {"C": penalties}),
-        RIVAL: Model(make_pipeline(BernoulliRBM(), logistic), rbm | of_logistic),
+        RIVAL: Model(make_pipeline(BernoulliRBM(), logistic), rbm | logistic_grid),
         "SdA codes + LogisticRegression": Model(
-            make_pipeline(features, logistic), codes | of_logistic
+            make_pipeline(features, logistic), codes | logistic_grid
         ),
         "network without pretraining": Model(
             clone(network).set_params(pretrain_epochs=0), tuned, True

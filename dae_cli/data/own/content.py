@@ -283,7 +283,7 @@ class Scaling:
     """The value that becomes 1."""
     levels: int | None = None
     """Largest whole number, if values are stored as bytes."""
-    is_cut: bool = False
+    is_clipped: bool = False
     """Whether values outside `low` and `high` are clipped; otherwise they are errors."""
     remedy: str = ""
     """End of the message on a value outside `low` and `high`."""
@@ -293,11 +293,11 @@ class Scaling:
         values = rows.values
         if self.low is None:
             return values.astype(np.float32)
-        if not self.is_cut:
+        if not self.is_clipped:
             self.require_within(rows)
         if self.levels:  # the same arithmetic as for the bytes of a data set
             return (values.astype(np.float64) * (1.0 / self.levels)).astype(np.float32)
-        if not self.is_cut and (self.low, self.high) == (0, 1):  # the same numbers, but faster
+        if not self.is_clipped and (self.low, self.high) == (0, 1):  # the same numbers, but faster
             clipped: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32, copy=False)
             return clipped
         share: NDArray[np.float64]
@@ -352,7 +352,7 @@ def minmax_of(rows: OwnRows) -> Scaling:
     """Map the least and largest value of each input to 0 and 1."""
     low = rows.values.min(axis=0).astype(np.float64)
     high = rows.values.max(axis=0).astype(np.float64)
-    return Scaling(low, np.where(high > low, high, low + 1), is_cut=True)
+    return Scaling(low, np.where(high > low, high, low + 1), is_clipped=True)
 
 
 def is_whole(values: NDArray[Any]) -> bool:

@@ -53,11 +53,11 @@ def infer_declaration(
     keys: dict[str, Any] = {"file": str(path)}
     why: Why = {}
     if path.is_dir():
-        keys |= _of_folder(path, label, image)
+        keys |= _infer_folder(path, label, image)
     elif path.suffix.casefold() in SEPARATORS:
-        keys |= _of_table(path, label, unlabelled, why)
+        keys |= _infer_table(path, label, unlabelled, why)
     else:
-        keys["label"] = label or (None if unlabelled else _label_in(path, _npz_names(path)))
+        keys["label"] = label or (None if unlabelled else _infer_label(path, _npz_names(path)))
     parts = read_rows(Path(keys["file"]), Declaration(**keys))
     for split, file in keys.get("split", {}).items():
         parts |= {split: read_rows(Path(file), Declaration(**keys))["train"]}
@@ -68,15 +68,15 @@ def infer_declaration(
             "directly into one folder"
         )
     _add_image_and_scale(keys, rows, list(image), why)
-    keys["file"] = _from(folder, keys["file"])
-    split = {name: _from(folder, file) for name, file in keys.get("split", {}).items()}
+    keys["file"] = _written_path(folder, keys["file"])
+    split = {name: _written_path(folder, file) for name, file in keys.get("split", {}).items()}
     if rows[0].labels is not None:
         split |= {name: FRACTION for name in ("valid", "test") if name not in parts}
     keys["split"] = split
     return Declaration(**keys), why
 
 
-def _of_folder(path: Path, label: str | None, image: Sequence[int]) -> dict[str, Any]:
+def _infer_folder(path: Path, label: str | None, image: Sequence[int]) -> dict[str, Any]:
     """Keys for images by class, with the splits if there are folders `train` and `test`."""
     names = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
     parts = {
@@ -101,7 +101,7 @@ def _of_folder(path: Path, label: str | None, image: Sequence[int]) -> dict[str,
     return keys
 
 
-def _of_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> dict[str, Any]:
+def _infer_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> dict[str, Any]:
     import pandas as pd
 
     names = column_names(path)
@@ -116,7 +116,7 @@ def _of_table(path: Path, label: str | None, unlabelled: bool, why: Why) -> dict
         and pd.to_numeric(sample[name], errors="coerce").isna().all()
     ]
     if label is None and not unlabelled:
-        label = _label_in(path, names, names[-1] if text == names[-1:] else None)
+        label = _infer_label(path, names, names[-1] if text == names[-1:] else None)
     ignore = [
         name
         for name in names
@@ -139,7 +139,7 @@ def _counts_rows(column: pd.Series[Any]) -> bool:
     return len(steps) >= _FEWEST_COUNTED and bool((steps == 1).all())
 
 
-def _label_in(path: Path, names: Sequence[str], likely: str | None = None) -> str | None:
+def _infer_label(path: Path, names: Sequence[str], likely: str | None = None) -> str | None:
     """Return the only column or key with a usual name for labels, else the likely one.
 
     None if there are no names. Raises DataError: several have a usual name, or none and none is
@@ -205,7 +205,7 @@ def _add_image_and_scale(
         why["scale"] = "maps the range of each input in the training rows to [0, 1]"
 
 
-def _from(folder: Path, file: str) -> str:
+def _written_path(folder: Path, file: str) -> str:
     """Name a file in a declaration in `folder`: by a relative path if both can move together.
 
     They can if both are in the current folder, or in another that does not contain the home folder.
