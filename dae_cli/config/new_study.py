@@ -96,13 +96,14 @@ class NewStudy:
         if declared.resize:
             lines.append("resize: true # resizes images of other sizes to `image`")
         if not declared.scale:
-            found = "all values are in [0, 1]"
+            reason = "all values are in [0, 1]"
             if spec.levels == 255:
-                found = "in image files, 0 becomes 0 and 255 becomes 1"
-            lines.append(f"# No `scale` is needed: {found}.")
+                reason = "in image files, 0 becomes 0 and 255 becomes 1"
+            lines.append(f"# No `scale` is needed: {reason}.")
         if split := declared.split.model_dump(exclude_none=True, exclude={"seed"}):
+            lines.append("# Fractions are drawn at random from each class, with `seed`.")
             lines.append(
-                "# Fractions of each class, drawn at random with `seed`; or files of rows."
+                "# Instead of a fraction, give the path of a file or folder with the rows."
             )
             lines.append(f"split: {one_line({**split, 'seed': declared.split.seed}, quoted)}")
         return "\n".join(lines) + "\n"
