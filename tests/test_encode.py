@@ -557,7 +557,7 @@ def test_what_cannot_be_encoded_is_exit_code_2_with_the_place_and_the_remedy(
         (
             sda,
             ["--data", "beyond.csv"],
-            ["beyond.csv, row 8, column p2", "17", "0 to 16", "trained on"],
+            ["beyond.csv, row 8, column p2", "17", "0 to 16", "scale the file"],
         ),
         (sda, ["--data", "less.csv"], ["less.csv", "23 columns", "24", "p0"]),
         (sda, ["--data", "narrow.npz"], ["narrow.npz", "5 values", "has 24"]),

@@ -150,10 +150,12 @@ def _infer_label(path: Path, names: Sequence[str], likely: str | None = None) ->
         return found[0]
     if not names or (likely and not found):
         return likely
-    what = f"the labels may be in any of {some(found)}" if found else "found no labels"
+    what = f"cannot find the labels (no name is {', '.join(LABELS)})"
+    if found:
+        what = f"the labels may be in any of {some(found)}"
     raise DataError(
         f"{path}: {what}; give --label NAME (one of {some(names, 8)}), or --unlabelled if there "
-        "are no labels"
+        "are none"
     )
 
 
