@@ -203,7 +203,7 @@ def test_rows_are_split_by_class_and_the_seed_draws_others(dae: Dae) -> None:
     dae("show", "one.yaml").failed(2, "own.csv", "split leaves no training rows")
     table("own.csv", rows[:-2], COLUMNS)
     declare(file="own.csv", label="kind")
-    dae("show", "one.yaml").failed(2, "the class rare has 2 rows, too few", "split.test")
+    dae("show", "one.yaml").failed(2, "the class rare has too few rows (2)", "split.test")
 
 
 def test_splits_can_be_given_as_files_and_as_keys(dae: Dae) -> None:

@@ -167,7 +167,7 @@ figures:
         """The comment that explains layer sizes and epochs."""
         rows = self.spec.n_train
         text = f"Chosen for {rows} training rows: {layers}. The studies that replicate the paper "
-        text += "have 10 000 rows, 3 layers of 1000 units and 50 epochs."
+        text += "have 10,000 rows, 3 layers of 1000 units and 50 epochs."
         if rows < 10_000:
             text += " With fewer rows an epoch has fewer updates, so there are more epochs here."
         if rows > 10_000:

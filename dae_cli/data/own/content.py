@@ -208,9 +208,9 @@ def drawn_rows(rows: OwnRows, fractions: Sequence[float], seed: int) -> list[NDA
         counts = [max(1, round(f * len(own))) if f else 0 for f in fractions]
         if sum(counts) >= len(own):
             raise DataError(
-                f"{rows.where}: the class {shown(str(label))} has {len(own)} rows, too few for "
-                "training, validation and test; add rows, leave the class out, or set split.valid "
-                "and split.test to files"
+                f"{rows.where}: the class {shown(str(label))} has too few rows ({len(own)}) "
+                "for training, validation and test; add rows, leave the class out, or set "
+                "split.valid and split.test to files"
             )
         for some, part in zip(chosen, np.split(own, np.cumsum(counts)), strict=True):
             some.append(part)
