@@ -186,7 +186,7 @@ def split_rows(
                 raise DataError(f"{given['train'].where}: has no labels, but {whole.where} has")
         elif name not in parts:
             fractions[name] = asked or (FRACTION if whole.labels is not None else 0.0)
-    if sum(fractions.values()) >= 1:
+    if math.fsum(fractions.values()) >= 1:
         raise DataError(f"{whole.where}: split leaves no training rows; declare smaller fractions")
     classes = _classes_of(parts)
     drawn = drawn_rows(whole, [*fractions.values()], split.seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import fsum
 from pathlib import Path
 
 from dae_cli.config.dump import dump_yaml
@@ -48,7 +49,7 @@ class Report:
     @property
     def minutes(self) -> float:
         """Total core minutes of the runs, rounded as in the CSV."""
-        return sum(round(row.minutes or 0.0, 1) for row in self.rows)
+        return fsum(round(row.minutes or 0.0, 1) for row in self.rows)
 
     @property
     def changes(self) -> str:
@@ -248,7 +249,7 @@ def _counts(name: str, own: Sequence[TrialRow], earlier: Sequence[TrialRow]) -> 
     states = [trial.state for trial in own]
     complete, pruned = states.count("complete"), states.count("pruned")
     counts = [len(own), complete, pruned, len(own) - complete - pruned]
-    minutes = [sum(t.minutes or 0.0 for t in trials) for trials in (own, earlier)]
+    minutes = [fsum(t.minutes or 0.0 for t in trials) for trials in (own, earlier)]
     samplers = " ".join(dict.fromkeys(trial.sampler for trial in own))
     numbers = [*map(str, counts), f"{minutes[0]:.0f}", str(len(earlier)), f"{minutes[1]:.0f}"]
     return name, samplers, *numbers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf
+from math import fsum, inf
 from typing import Literal
 
 import pandas as pd
@@ -228,7 +228,7 @@ def _with_result(
         row=row,
         run=names[0] if names else "",
         trials=sum(count for count, _ in searched),
-        search_hours=sum(minutes or 0.0 for _, minutes in searched) / 60.0,
+        search_hours=fsum(minutes or 0.0 for _, minutes in searched) / 60.0,
     )
 
 
