@@ -161,7 +161,7 @@ def test_nothing_of_a_hook_or_a_file_monitor_is_run(checkout: Path, train: Train
     ("first", "why"),
     [
         ("echo 'fatal: a+b' >&2; exit 9", "git: fatal: a b"),
-        ("exit 9", "git ended with 9"),
+        ("exit 9", "git exited with 9"),
         ("export GIT_TEST_ASSUME_DIFFERENT_OWNER=1", "dubious ownership"),
         (": > '{checkout}/.git/index'; echo x > '{checkout}/.git/index'", "index file"),
         (
