@@ -93,9 +93,8 @@ def plan_search(
 ) -> SearchPlan:
     """Prepare the data of cells and choose the engine of new trials.
 
-    If `trials` or `sampler_seed` is None, the study's value applies; if the study has no number of
-    trials, `usual_trials` (None for no limit). A `dry` plan downloads, regenerates and writes
-    nothing.
+    If `trials` or `sampler_seed` is None, the study's value applies; without a number of trials
+    there, `usual_trials` (None for no limit). A `dry` plan fetches, regenerates and writes nothing.
 
     Raises:
         ConfigError: this machine does not have the requested engine or device.
@@ -107,8 +106,8 @@ def plan_search(
     for cell in cells:
         if (data := prepared.get(cell.experiment.dataset)) is not None:
             seed = cell.sampler_seed if sampler_seed is None else sampler_seed
-            asked = {"trials": trials or cell.trials or usual_trials, "sampler_seed": seed}
-            searches.append(CellSearch(**{**vars(cell), **asked}, data=data))
+            budget = {"trials": trials or cell.trials or usual_trials, "sampler_seed": seed}
+            searches.append(CellSearch(**{**vars(cell), **budget}, data=data))
     plan = SearchPlan(
         study=study.name,
         cells=tuple(searches),

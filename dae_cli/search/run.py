@@ -23,9 +23,9 @@ from dae_cli.search.plan import SearchPlan
 from dae_cli.search.selection import Selection, select
 from dae_cli.search.trials import (
     Trial,
-    as_begun,
     sweep_trials,
     trials_of,
+    with_original_engine,
     write_search_csv,
 )
 from dae_cli.stopping import Interrupted, StopRequest
@@ -86,8 +86,8 @@ def run_search(
     if outdated:
         watcher.note(
             f"{plan.table} has trials with another space, pruning, settings, data or numerics, "
-            f"which cannot be mixed with new ones: moving those of "
-            f"{', '.join(dict.fromkeys(outdated))} to {EARLIER_CSV}"
+            "which are not comparable with new ones; moving them to "
+            f"{EARLIER_CSV} ({', '.join(dict.fromkeys(outdated))})"
         )
     sweep_trials(plan)
     if cluster is not None:
@@ -199,16 +199,16 @@ def _lacking_trials(
     while not stop.signal:
         with tables_lock(plan.out):
             cells = trials_of(plan)
-            begun = [trial for cell in cells for trial in cell.unfinished.values()]
-            others = [trial for trial in begun if trial.name not in running]
-            wanting = [
+            unfinished = [trial for cell in cells for trial in cell.unfinished.values()]
+            others = [trial for trial in unfinished if trial.name not in running]
+            incomplete = [
                 cell for cell in cells if cell.wants_more and failures[cell.name] < MOST_FAILURES
             ]
             trial = next((trial for trial in others if not trial.is_held()), None)
             if trial:
-                trial = as_begun(trial)
-            elif wanting:
-                trial = min(wanting, key=lambda cell: cell.counted).begin()
+                trial = with_original_engine(trial)
+            elif incomplete:
+                trial = min(incomplete, key=lambda cell: cell.counted).start()
         if trial:
             running.add(trial.name)
         elif not (running or others):

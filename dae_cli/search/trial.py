@@ -106,7 +106,7 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest, status: StatusFile
         outcome, error = "diverged", str(diverged)
     except FAILURES as failure:
         # The trial has failed if its settings or a damaged checkpoint are the cause. If memory runs
-        # out before the first checkpoint, the layers are too large; after it, they did fit before.
+        # out before the first checkpoint, the layers are too large; later, they did fit before.
         has_failed = isinstance(failure, RunFolderError | RuntimeError)
         if memory_ran_out(failure):
             has_failed = trial.state() != "stopped"

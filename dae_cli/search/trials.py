@@ -123,7 +123,7 @@ class CellTrials:
         enough = self.cell.trials is not None and self.counted >= self.cell.trials
         return not (enough or self.is_space_exhausted)
 
-    def begin(self) -> Trial:
+    def start(self) -> Trial:
         """Draw the settings of the next trial and create its folder."""
         sampler, seed, space = self.plan.sampler, self.cell.sampler_seed, self.cell.space
         number = max((*self.rows, *self.unfinished), default=0) + 1
@@ -179,7 +179,7 @@ def trials_of(plan: SearchPlan) -> list[CellTrials]:
     return cells
 
 
-def as_begun(trial: Trial) -> Trial:
+def with_original_engine(trial: Trial) -> Trial:
     """Return an unfinished trial with the engine and the device that it was started with.
 
     Raises:

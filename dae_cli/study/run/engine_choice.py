@@ -114,20 +114,20 @@ def _engine_of_stopped(job: Job) -> tuple[Engine, str]:
 
 
 def _refuse_others(verb: str, computed: Sequence[Computed], remedy: str) -> None:
-    lines, ways = "", dict[str, None]()
+    lines, fixes = "", dict[str, None]()
     for run, engine, device in computed:
-        asked = []
+        requested = []
         if not run.accepts(engine):
-            asked.append(f"the engine {run.engine}")
-            ways["leave --engine out"] = None
+            requested.append(f"the engine {run.engine}")
+            fixes["leave out --engine"] = None
         if run.job.device not in ("auto", _kind(device)):
-            asked.append(f"on {run.job.device}")
-            ways["give --device auto"] = None
-        if asked:
+            requested.append(f"on {run.job.device}")
+            fixes["give --device auto"] = None
+        if requested:
             lines += f"{run.label}: was {verb} with the engine {engine} on {device}, "
-            lines += f"not {' '.join(asked)}\n"
+            lines += f"not {' '.join(requested)}\n"
     if lines:
-        raise RunFolderError(f"{lines}  {' and '.join(ways)} {remedy}")
+        raise RunFolderError(f"{lines}  {' and '.join(fixes)} {remedy}")
 
 
 def _kind(device: str) -> str:

@@ -39,7 +39,7 @@ from dae_cli.training.state import (
 
 
 def reuse_pretraining(job: Job, runs: Path, now: Environment) -> str | None:
-    """Write a checkpoint at the end of pretraining, copied from another run, into a new run.
+    """Give a new run a checkpoint at the end of pretraining, with the layers of another run.
 
     The other run has the same settings up to fine-tuning, seed, data, numerics, engine, device,
     versions and processor, so the new run gives the same bits as if it pretrained itself.
@@ -89,7 +89,7 @@ def cache_pretraining(job: Job, cache_dir: Path, most: int) -> None:
 def _pretrained(
     folder: Path, wanted: Experiment, data_sha256: str, now: Environment
 ) -> tuple[TrainingState, Environment] | None:
-    """Return a run's state after pretraining if `wanted`, computed `now`, would reach the same."""
+    """Return a run's pretrained state if `wanted` would reach the same in the environment `now`."""
     if not (folder / STATUS).is_file():
         return None
     env, source = read_environment(folder), load_resolved(folder / CONFIG)
@@ -150,12 +150,14 @@ def watch_learning(
 ) -> list[Snapshot]:
     """Train the first layer from its initial weights and return snapshots of its filters.
 
-    Random streams are named, not shared (training/streams.py), so the weights are those of the
-    experiment's own run, bit for bit with the same engine. There are at most `moments` snapshots:
-    the initial weights, the last ones, and others at growing distances, because learning slows.
+    Random streams depend only on seed, purpose and position (training/streams.py), so the weights
+    are those of the experiment's own run, bit for bit with the same engine. There are at most
+    `moments` snapshots: the initial weights, the last ones, and others at growing intervals,
+    because learning slows down.
 
     Raises:
-        ConfigError: the experiment has no pretraining. DataError: the data have changed.
+        ConfigError: the experiment has no pretraining.
+        DataError: the data have changed.
         DivergedError: the loss is NaN or infinite.
     """
     settings = experiment.pretrain

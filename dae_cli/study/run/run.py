@@ -118,7 +118,7 @@ def _compute(
     try:
         env = prepare_folder(job, env, [job.folder.parent], watcher.note)
         if engine is None:
-            result = SvmRun(job, watcher, stop, status).make(_dataset(job))
+            result = SvmRun(job, watcher, stop, status).run(_dataset(job))
         else:
             callback = CheckpointCallback(job, watcher, stop, status)
             train = _learn_filters if isinstance(job.experiment, FilterExperiment) else _train
@@ -261,13 +261,13 @@ class CheckpointCallback(Callbacks):
 
     def save(self, state: TrainingState) -> None:
         """Write metrics and status, then the checkpoint, from which the run is resumed."""
-        begin = time.monotonic()
+        start = time.monotonic()
         write_text(self._job.partial / METRICS, metrics_csv(state.history), make_folder=False)
         self._status.write("running")
         save_checkpoint(self._job.partial / CHECKPOINT, state, self._expected)
         self._saved = time.monotonic()
         if self._fixed_interval is None:
-            seconds = (self._saved - begin) / SHARE
+            seconds = (self._saved - start) / SHARE
             self._interval = min(MOST_SECONDS, max(LEAST_SECONDS, seconds))
 
     def report(self, state: TrainingState, phase: str | None = None) -> None:

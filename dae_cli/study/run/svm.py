@@ -35,7 +35,7 @@ class SvmRun:
         self._job, self._experiment, self._status = job, job.experiment, status
         self._watcher, self._stop = watcher, stop
 
-    def make(self, dataset: Dataset) -> dict[str, Any]:
+    def run(self, dataset: Dataset) -> dict[str, Any]:
         """Select and train the SVM, count its test errors, and write trials.csv and the checkpoint.
 
         Returns the measured columns of the row. Raises Stopped, and RunFolderError if trials.csv

@@ -35,7 +35,7 @@ def save_wrong_rows(folder: Path, wrong: NDArray[np.bool_]) -> None:
 
 
 def remark_on(wrong: NDArray[np.bool_], labels: NDArray[np.integer[Any]]) -> str:
-    """Return a remark if the model assigns every test row to one class, else an empty string."""
+    """Return ONE_CLASS if exactly the rows of one class are right, else an empty string."""
     right = np.unique(labels[~wrong])
     is_one_class = len(right) == 1 and not wrong[labels == right[0]].any()
     return ONE_CLASS if is_one_class and len(np.unique(labels)) > 1 else ""
