@@ -157,7 +157,7 @@ def _run_trials(
             assert isinstance(trial, Trial)
             running.discard(trial.name)
             if isinstance(result, Killed):
-                why = f"{result.why}; smaller layers need less memory"
+                why = f"{result.why}; use smaller layers to need less memory"
                 result = run_trial(plan, trial, watcher, stop, killed=why)
             if isinstance(result, TrialRow):
                 ended.append(result)

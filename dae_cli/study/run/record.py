@@ -366,8 +366,8 @@ def run_folder(source: str, note: Callable[[str], None]) -> Path:
             )
     if others:
         note(
-            f"{source}: there are {len(others) + 1} finished runs, with different data or "
-            f"numerics; using the newest, {newest}; to use another one, give its folder"
+            f"{source} has {len(others) + 1} finished runs, with different data or numerics; "
+            f"using the newest, {newest}; to use another one, give its folder"
         )
     return newest
 

@@ -58,7 +58,7 @@ def load_wrong_rows(folder: Path, n_test: int, n_wrong: int | None) -> NDArray[n
         return unpack(bits.tobytes(), n_test, n_wrong)
     except Exception as error:  # numpy's header parser may raise any error of Python's tokenizer
         why = plain(" ".join(str(getattr(error, "strerror", "") or error).split())[:100])
-        expected = f"expected a .npy file with an array uint8 {shape}, one bit per row"
+        expected = f"expected a .npy file with {shape[0]} bytes, uint8 {shape}, one bit per row"
         raise RunFolderError(f"{path}: {why}; {expected}; {_REMEDY}") from error
 
 
