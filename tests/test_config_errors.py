@@ -427,7 +427,7 @@ def test_problems_of_all_files_of_a_study_come_together() -> None:
         (f"{AT}study.yaml:6 per_dataset.convx: {{seed: 1}}", "did you mean convex?"),
         (f"{AT}study.yaml:8 per_dataset.convex.dataset: rect",),
         (f"{AT}study.yaml:9 per_dataset.xyz: {{seed: 1}}", "basic, rot, bg-rand"),
-        (f"{AT}d.yml", ".yaml"),
+        (f"{AT}d.yml", "d.yaml"),
         (f"{AT}b.yaml:2 corruption.destruction: 2", "0", "1"),
         (f"{AT}c.yaml:2", "YAML"),
         ("--set seed=x", "4294967295"),
