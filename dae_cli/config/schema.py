@@ -124,14 +124,10 @@ AnyDatasetName = Annotated[
 DigitRows = Annotated[
     int | None,
     Field(
-        ge=1,
-        le=MNIST.n_train_file,
-        description=f"the number of rows to learn filters from ({MNIST.name} or your own data)",
+        ge=1, le=MNIST.n_train_file, description=f"the number of rows of {MNIST.name} or own data"
     ),
 ]
-Seed = Annotated[
-    int, Field(ge=0, le=2**32 - 1, description="the seed of all random number generators")
-]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="the seed of all random numbers")]
 LayerWidth = Annotated[int, Field(ge=1, le=100_000)]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
 LearningRate = Annotated[
@@ -167,9 +163,7 @@ class ModelSettings(Settings):
         description="the number of units of each hidden layer",
         examples=[[1000, 1000, 1000]],
     )
-    tied: bool = Field(
-        True, description="whether the decoder uses the encoder's weights, transposed"
-    )
+    tied: bool = Field(True, description="whether the decoder uses the encoder's weights")
     init: InitKind = Field("glorot", description="how the weights are initialized")
 
 
@@ -205,13 +199,9 @@ class PretrainSettings(Settings):
     gibbs_steps: int = Field(
         1, ge=1, le=1000, description="the number of Gibbs steps per update, k of CD-k (RBM only)"
     )
-    persistent: bool = Field(
-        False, description="whether to use persistent contrastive divergence (RBM only)"
-    )
+    persistent: bool = Field(False, description="whether to use persistent CD (RBM only)")
     """The number of persistent chains is the batch size."""
-    sample_visible: bool = Field(
-        True, description="whether Gibbs steps sample the visible units (RBM only)"
-    )
+    sample_visible: bool = Field(True, description="whether to sample visible units (RBM only)")
     """If false, Gibbs steps use their probabilities (Hinton 2010, section 3.2)."""
     weight_decay: WeightDecay = 0.0
     contraction: float = Field(
@@ -225,13 +215,12 @@ class FinetuneSettings(Settings):
     learning_rate: LearningRate
     max_epochs: Epochs = Field(description="the maximum number of epochs")
     patience: Epochs = Field(
-        description="the number of epochs without a lower validation error before training stops"
+        description="the number of epochs to wait for a lower validation error"
     )
     window: Epochs = Field(
         1, description="the number of latest epochs over which early stopping averages the error"
     )
-    """The mean validation error of these epochs decides which epoch is best, similar to the strips
-    of Prechelt (1998). With 1, each epoch's own error decides."""
+    """Similar to the strips of Prechelt (1998)."""
     decrease: float = Field(
         0.0,
         ge=0,
@@ -337,9 +326,7 @@ class PatchSettings(Settings):
 
     side: int = Field(12, ge=4, le=64, description="the width and height of a patch in pixels")
     count: int = Field(500_000, ge=100, le=5_000_000, description="the number of patches")
-    whitening: WhiteningKind = Field(
-        "olshausen-field", description="how the photographs are whitened"
-    )
+    whitening: WhiteningKind = Field("olshausen-field", description="how photographs are whitened")
     """olshausen-field multiplies the spectrum by f · exp(−(f/f₀)⁴), which flattens it and removes
     the highest frequencies."""
     cutoff: float = Field(

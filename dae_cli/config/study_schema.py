@@ -116,9 +116,7 @@ FigureList = Annotated[
 ]
 _ReferenceSetting = Annotated[
     Reference,
-    Field(
-        description="the published result of a cell's model at the same destruction, or at any"
-    ),
+    Field(description="the published result of a cell's model at the same destruction, or at any"),
 ]
 
 
