@@ -253,7 +253,7 @@ def patches_are_no_probabilities(cell: Cell) -> Findings:
     if not cell.spec and cell["pretrain.loss"] == "cross-entropy":
         yield (
             "pretrain.loss" if cell.is_set("pretrain.loss") else "pretrain",
-            "cross-entropy needs inputs from 0 to 1, but patches also have other values; "
+            "patches have values below 0 or above 1, but cross-entropy needs inputs from 0 to 1; "
             "set pretrain.loss to squared-error, which makes the decoder linear",
         )
 
@@ -269,8 +269,8 @@ def own_data_fit_what_is_learned(cell: Cell) -> Findings:
         remedy = "" if cell["pretrain.kind"] == "rbm" else linear
         yield (
             "pretrain.loss" if cell.is_set("pretrain.loss") else "pretrain",
-            f"cross-entropy needs inputs from 0 to 1, but {cell.dataset} also has other values; "
-            f"{remedy}declare scale: minmax in {cell.dataset.path}",
+            f"{cell.dataset} has values below 0 or above 1, but cross-entropy needs inputs from 0 "
+            f"to 1; {remedy}declare scale: minmax in {cell.dataset.path}",
         )
 
 
