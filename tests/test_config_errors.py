@@ -522,10 +522,10 @@ svm | rows: 5 | x.yaml:2 | remove
 svm | patches: {side: 8} | x.yaml:2 | remove
 svm | corruption: {destruction: 0.25} | x.yaml:2 | remove
 photos | finetune: {learning_rate: 1, max_epochs: 1, patience: 1} | x.yaml:1 | labels | basic
-photos | svm: {kernel: rbf} | x.yaml:1 | labels | svm: x.yaml:5 | basic
-photos | subset: {train: 5, valid: 5, test: 5} | x.yaml:1 | labels | subset: x.yaml:5 | mnist
-net | dataset=photographs | --set dataset=photographs | labels | finetune: x.yaml:5 | convex
-svm | dataset=photographs | --set dataset=photographs | labels | svm: x.yaml:2 | convex
+photos | svm: {kernel: rbf} | x.yaml:1 | labels | svm (x.yaml:5) | basic
+photos | subset: {train: 5, valid: 5, test: 5} | x.yaml:1 | labels | subset (x.yaml:5) | mnist
+net | dataset=photographs | --set dataset=photographs | labels | finetune (x.yaml:5) | convex
+svm | dataset=photographs | --set dataset=photographs | labels | svm (x.yaml:2) | convex
 digits | dataset=convex | finetune is missing
 """
 
@@ -539,7 +539,7 @@ def test_sections_that_do_not_apply_are_reported_with_the_kind_of_experiment() -
         assert all(has(one, "x.yaml") or has(one, "--set") for one in found), found
     study = "title: t\nshared: {dataset: photographs}\n"
     found = problems(write_cells(study, {"a": "svm: {kernel: rbf}\n"}))
-    assert_reported(found, f"{AT}study.yaml:2 dataset", "labels", f"svm: {AT}a.yaml:1", "mnist")
+    assert_reported(found, f"{AT}study.yaml:2 dataset", "labels", f"svm ({AT}a.yaml:1)", "mnist")
 
 
 def test_any_combination_of_sections_resolves_or_is_reported() -> None:

@@ -156,7 +156,7 @@ def test_a_cell_without_the_setting_is_not_changed(dae: Dae) -> None:
             ("--grid model.hidden=1000 ", "--grid 'model.hidden=[1000],[1000,1000]'"),
         ),
         ("seed=0,1", ("--grid seed=0,1", "--seeds")),
-        ("svm.kernel=rbf,poly", ("--grid svm.kernel=rbf ", "without a section svm")),
+        ("svm.kernel=rbf,poly", ("--grid svm.kernel=rbf ", "svm does not apply")),
     ],
 )
 def test_an_invalid_grid_is_reported_with_its_value(

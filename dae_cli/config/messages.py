@@ -262,5 +262,5 @@ def _bounds(node: _Schema) -> str:
     if le is not None:
         return f"{low} {'to' if ge is not None else 'and at most'} {le}".strip()
     if lt is not None:
-        return f"{low} up to, not including, {lt}".strip()
+        return f"{low} to below {lt}".strip()
     return f"{ge} or more" if ge is not None else low

@@ -204,7 +204,7 @@ def a_subset_is_no_larger_than_its_split(cell: Cell) -> Findings:
             yield f"subset.{split}", f"must be from 1 to {there}, {text}"
 
 
-def a_minibatch_is_no_larger_than_what_is_trained_on(cell: Cell) -> Findings:
+def a_minibatch_is_no_larger_than_the_training_set(cell: Cell) -> Findings:
     rows, described = cell.trained_on
     for name in ("pretrain", "finetune"):
         key = f"{name}.batch_size"
@@ -228,7 +228,7 @@ def the_kernel_rbf_has_neither_degree_nor_offset(cell: Cell) -> Findings:
             yield f"svm.{name}s", f"{text} {cell.because('svm.kernel')}"
 
 
-def digits_are_trained_on_whole_and_photographs_in_patches(cell: Cell) -> Findings:
+def only_photographs_have_patches_and_no_rows(cell: Cell) -> Findings:
     because = cell.because("dataset")
     if cell.spec and cell.is_set("patches"):
         what = "rows" if cell.spec.own else "digits"
@@ -238,7 +238,7 @@ def digits_are_trained_on_whole_and_photographs_in_patches(cell: Cell) -> Findin
         yield "rows", f"photographs have no rows; set patches.count instead {because}"
 
 
-def filters_are_those_of_one_layer(cell: Cell) -> Findings:
+def filters_need_exactly_one_layer(cell: Cell) -> Findings:
     if len(cell["model.hidden"]) > 1:
         text = "must have one layer, because filters are those of the layer that sees the pixels"
         yield "model.hidden", text
@@ -249,7 +249,7 @@ def filters_need_pretraining(cell: Cell) -> Findings:
         yield "pretrain.epochs", "must be 1 or more, because filters are learned in pretraining"
 
 
-def patches_are_no_probabilities(cell: Cell) -> Findings:
+def patches_need_the_squared_error(cell: Cell) -> Findings:
     if not cell.spec and cell["pretrain.loss"] == "cross-entropy":
         yield (
             "pretrain.loss" if cell.is_set("pretrain.loss") else "pretrain",
@@ -258,7 +258,7 @@ def patches_are_no_probabilities(cell: Cell) -> Findings:
         )
 
 
-def own_data_fit_what_is_learned(cell: Cell) -> Findings:
+def own_data_fit_rows_and_loss(cell: Cell) -> Findings:
     spec = cell.spec
     if not spec or not isinstance(cell.dataset, OwnDataset):
         return
@@ -284,12 +284,12 @@ RULES: tuple[tuple[tuple[Kind, ...], Callable[[Cell], Findings]], ...] = (
     (_WITH_LAYERS, weights_fit_into_memory),
     (_WITH_LABELS, a_subset_is_no_larger_than_its_split),
     ((SvmExperiment,), the_kernel_rbf_has_neither_degree_nor_offset),
-    ((FilterExperiment,), digits_are_trained_on_whole_and_photographs_in_patches),
-    ((FilterExperiment,), filters_are_those_of_one_layer),
+    ((FilterExperiment,), only_photographs_have_patches_and_no_rows),
+    ((FilterExperiment,), filters_need_exactly_one_layer),
     ((FilterExperiment,), filters_need_pretraining),
-    ((FilterExperiment,), patches_are_no_probabilities),
-    (_WITH_LAYERS, own_data_fit_what_is_learned),
-    (_WITH_LAYERS, a_minibatch_is_no_larger_than_what_is_trained_on),
+    ((FilterExperiment,), patches_need_the_squared_error),
+    (_WITH_LAYERS, own_data_fit_rows_and_loss),
+    (_WITH_LAYERS, a_minibatch_is_no_larger_than_the_training_set),
 )
 """Each rule with the kinds of experiments that it applies to, in the order of reporting."""
 
@@ -300,8 +300,8 @@ def mixed_problems(document: Document, kind: Kind) -> list[Problem]:
     dataset = value.get("dataset")
     if for_filters(dataset) and not labelled(dataset):
         learned = [key for key in ("svm", "finetune", "subset") if key in value]
-        where = ", ".join(f"{key}: {document.place((key,)).where}" for key in learned)
-        remove = f"{' and '.join(learned)} ({where}); remove {'them' if learned[1:] else 'it'}, or"
+        found = " and ".join(f"{key} ({document.place((key,)).where})" for key in learned)
+        remove = f"{found}; remove {'them' if learned[1:] else 'it'}, or"
         text = (
             f"{dataset} have no labels, so they cannot be used with {remove} set dataset to one of "
             f"{', '.join(DATASETS)}"
@@ -338,7 +338,7 @@ def unused_overrides(over: Document, kinds: Collection[Kind], which: str) -> lis
     there = list(dict.fromkeys(kinds))
     are = " and ".join(KINDS[kind] for kind in there)
     can = ", ".join(dict.fromkeys(name for kind in there for name in kind.model_fields))
-    text = f"{which} {are}, without a section {{}}; settings that apply are {can}"
+    text = f"{{}} does not apply, because {which} {are}; settings that apply are {can}"
     return [
         Problem(where, text.format(key))
         for key in over.value
