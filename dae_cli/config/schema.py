@@ -124,7 +124,9 @@ AnyDatasetName = Annotated[
 DigitRows = Annotated[
     int | None,
     Field(
-        ge=1, le=MNIST.n_train_file, description=f"the number of rows of {MNIST.name} or own data"
+        ge=1,
+        le=MNIST.n_train_file,
+        description=f"the number of rows to use ({MNIST.name} or your own data, filters only)",
     ),
 ]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="the seed of all random numbers")]
@@ -202,7 +204,7 @@ class PretrainSettings(Settings):
     persistent: bool = Field(False, description="whether to use persistent CD (RBM only)")
     """The number of persistent chains is the batch size."""
     sample_visible: bool = Field(True, description="whether to sample visible units (RBM only)")
-    """If false, Gibbs steps use their probabilities (Hinton 2010, section 3.2)."""
+    """If false, Gibbs steps use the probabilities of the units (Hinton 2010, section 3.2)."""
     weight_decay: WeightDecay = 0.0
     contraction: float = Field(
         0.0, ge=0, le=1_000_000, description="λ of the contractive penalty λ ‖∂h/∂x‖²"
