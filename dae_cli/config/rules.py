@@ -217,7 +217,7 @@ def a_minibatch_is_no_larger_than_the_training_set(cell: Cell) -> Findings:
                 text = f"{key} is {size} by default; it {text}"
             yield key if cell.is_set(key) else name, text
         else:
-            text = f"fewer rows than a batch ({key} is {size} by default); set the batch size too"
+            text = f"fewer rows than a batch ({key} is {size} by default); use more rows or set it"
             yield "subset.train", text
 
 
@@ -325,8 +325,9 @@ def _why_not(key: str, kind: Kind, document: Document) -> str:
     if kind is FilterExperiment:
         where = document.place(("dataset",)).where
         return (
-            f"without finetune, the data set ({where}) is used only to learn filters, which has no "
-            f"{key}; add finetune to classify, or remove {key} (to use fewer rows, set rows)"
+            "does not apply without finetune, because the experiment only learns filters of its "
+            f"data ({where}); add finetune to classify, or remove {key} (to use fewer rows, set "
+            "rows)"
         )
     only = f"{MNIST.name} without finetune" if key == "rows" else PHOTOGRAPHS
     fewer = " (to use fewer rows, set subset)" if key == "rows" else ""
