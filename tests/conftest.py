@@ -1,4 +1,4 @@
-"""What every test gets: a folder of its own, one thread, no way to the internet, plain text."""
+"""Fixtures of all tests: a separate folder, one thread, no internet, plain text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.dask import DaskCluster
 from tests.support.tiny import write_rect, write_study
 from tests.support.zygote import without_disk
 
-# Examples drawn afresh would make a failure come and go; a busy machine must not fail a test.
+# Fixed examples make failures reproducible; without a deadline, a busy machine fails no test.
 hypothesis.settings.register_profile("dae", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("dae")
 
@@ -28,11 +28,11 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Fix the terminal before anything is imported that asks for it, and what Ctrl-C does."""
-    # With all libraries loaded, collecting garbage as often as usual takes a tenth of the time.
+    """Set the terminal, before imports that ask for it, and the handling of Ctrl-C."""
+    # With all libraries loaded, the default thresholds take a tenth of the time.
     gc.set_threshold(20_000, 50, 100)
     os.environ.update(COLUMNS="80", LINES="24", NO_COLOR="1", OMP_NUM_THREADS="1")
-    os.environ["DAE_ACCEPT_UNVERIFIED"] = "1"  # the data of most tests are made up
+    os.environ["DAE_ACCEPT_UNVERIFIED"] = "1"  # most tests use invented data
     for name in (
         "FORCE_COLOR",
         "PY_COLORS",
@@ -43,21 +43,20 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         del os.environ[name]
-    # A shell starts its background jobs deaf to Ctrl-C, and they would hand that on.
+    # Background jobs of a shell ignore Ctrl-C, and their children inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.fsync = without_disk  # type: ignore[assignment]
     if getattr(config.option, "dist", "no") != "no":
-        os.environ[ZYGOTE] = zygote()  # one for all processes of pytest
+        os.environ[ZYGOTE] = zygote()  # one zygote for all processes of pytest
     elif ZYGOTE in os.environ:
         zygote()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no process is left alone with one at the end.
+    """Begin with the files that take longest, so that all processes end at about the same time.
 
-    They are those with the most tests that run commands. A process takes whole files, in the
-    order given.
+    These are the files with most tests that run commands. A process takes whole files, in order.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
@@ -67,9 +66,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def session_cache(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
-    """The cache folder that commands use unless a test brings its own.
+    """The default cache folder of commands.
 
-    Kernels are those of earlier sessions, where no source of them has changed since.
+    Kernels of earlier sessions are reused if their sources have not changed.
     """
     cache = tmp_path_factory.mktemp("cache")
     (cache / "kernels").symlink_to(pytestconfig.cache.mkdir("kernels"))
@@ -83,7 +82,7 @@ def _own_place(
     session_cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A folder of its own, and an environment in which nothing is fetched or found by accident."""
+    """Make the test's folder the current one; keep commands from fetching or finding other data."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAE_CACHE_DIR", str(session_cache))
     for name in ("DAE_DATA_DIR", "DAE_MIRROR"):
@@ -99,9 +98,9 @@ def _own_place(
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:
-    """The folder of genuine data: DAE_TEST_DATA, else ../shared/data beside the repository."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    folder = Path(os.environ.get("DAE_TEST_DATA") or beside)
+    """The folder of the authors' data: DAE_TEST_DATA, by default ../shared/data."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("DAE_TEST_DATA") or default)
     if not folder.is_dir():
         pytest.skip(f"no test data: {folder} is not a folder; set DAE_TEST_DATA")
     return folder
@@ -109,8 +108,8 @@ def test_data() -> Path:
 
 @pytest.fixture(scope="session")
 def one_thread() -> None:
-    """Make torch compute with one thread, as the workers do."""
-    import torch  # here, since most tests never need it
+    """Make torch compute with one thread, like the workers."""
+    import torch  # here, because most tests do not need it
 
     torch.set_num_threads(1)
 
@@ -123,7 +122,7 @@ def dae() -> Callable[..., Ended]:
 
 @pytest.fixture
 def child() -> Iterator[Callable[..., Child]]:
-    """Start a command in a process of its own: `child("replicate", "tiny").wait()`."""
+    """Start a command in a separate process: `child("replicate", "tiny").wait()`."""
     started = []
 
     def start(*words: str | Path, **how: object) -> Child:
@@ -138,13 +137,13 @@ def child() -> Iterator[Callable[..., Child]]:
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the made-up rect.npz of the tiny study."""
+    """A folder with the invented rect.npz of the tiny study."""
     return write_rect(tmp_path_factory.mktemp("data")).parent
 
 
 @pytest.fixture
 def tiny(tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The tiny study in the test's folder, with its data; the path of its results to come."""
+    """The tiny study in the test's folder, with its data; the path where its results will be."""
     write_study(tmp_path)
     monkeypatch.setenv("DAE_DATA_DIR", str(tiny_data))
     return tmp_path / "results" / "tiny"
@@ -154,7 +153,7 @@ def tiny(tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 def finished(
     tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cache: Path
 ) -> tuple[Path, Ended]:
-    """The results of `dae replicate tiny`, not to be changed, and how the command ended."""
+    """The results of `dae replicate tiny`, which tests must not change, and the outcome."""
     folder = tmp_path_factory.mktemp("finished")
     write_study(folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -167,7 +166,7 @@ def finished(
 
 @pytest.fixture
 def done(tiny: Path, finished: tuple[Path, Ended]) -> Path:
-    """The tiny study in the test's folder, and a copy of its finished results; their path."""
+    """The tiny study in the test's folder with a copy of its finished results; their path."""
     shutil.copytree(finished[0], tiny)
     return tiny
 
@@ -176,7 +175,7 @@ def done(tiny: Path, finished: tuple[Path, Ended]) -> Path:
 def shared_cluster(
     tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cache: Path
 ) -> Iterator[DaskCluster]:
-    """A Dask scheduler and two workers on this machine, started once for a file."""
+    """A Dask scheduler and two workers on this machine, started once per file."""
     environment = {
         "DAE_DATA_DIR": str(tiny_data),
         "DAE_CACHE_DIR": str(session_cache),
@@ -192,6 +191,6 @@ def shared_cluster(
 
 @pytest.fixture
 def dask_cluster(shared_cluster: DaskCluster) -> DaskCluster:
-    """The shared cluster with both workers up, whatever the test before did."""
+    """The shared cluster; wait until both workers run again."""
     wait_until(lambda: len(shared_cluster.worker_pids()) == 2)
     return shared_cluster

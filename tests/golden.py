@@ -62,7 +62,7 @@ SHARED = {
 def write_patterns(folder: Path) -> None:
     """Write rect.npz, with 60 repeated pictures and a few wrong labels.
 
-    So few that none comes to lie between two classes on one machine and not on another.
+    They are so few that no picture is near the border between classes, where machines may differ.
     """
     drawn = np.random.default_rng(1)
     places = np.arange(28)
@@ -83,7 +83,7 @@ def write_patterns(folder: Path) -> None:
 
 
 def train(folder: Path) -> Path:
-    """Train the study *tiny* and return its results, without traces of machine and time."""
+    """Train the study *tiny*, replace what depends on machine and time, and return its results."""
     title, paper = "Tiny: five cells of rect", "Nobody, Table 0"
     write_study(folder, "golden", CELLS, title=title, paper=paper, shared=SHARED)
     write_patterns(folder)
@@ -108,7 +108,7 @@ def train(folder: Path) -> Path:
 
 
 def make_table(folder: Path) -> Path:
-    """Invent results of the study *table*, report them, and return their folder."""
+    """Invent results of the study *table*, write its report, and return the results folder."""
     models = ("SVM_rbf", "DBN-1", "SAA-3", "DBN-3", "SdA-3", "NNet-1")
     sets = ("bg-rand", "rect-img", "convex")
     cells = {name_of(d, m): {"dataset": d, **SETTINGS[m]} for d in sets for m in models}
@@ -177,14 +177,14 @@ def _write_trials(out: Path) -> None:
 
 
 def run_names(study: str) -> str:
-    """Return the run of each cell of a shipped study on data whose digest is all zeros."""
+    """Return the names of a shipped study's runs, by cell, on data whose digest is all zeros."""
     runs = named_runs(study, "0" * 64)
     lines = [",".join((name, *names)) for name, names in runs.items()]
     return "\n".join(["cell,run,config_sha256", *lines]) + "\n"
 
 
 def golden_files(folder: Path) -> dict[str, str]:
-    """Make both studies in a folder and return the contents of the files by name."""
+    """Produce both studies in a folder and return the contents of the files by name."""
     with chdir(folder):
         tiny, table = train(folder), make_table(folder)
         found = {f"names/{study}.csv": run_names(study) for study in SHIPPED}
@@ -208,7 +208,7 @@ def golden_files(folder: Path) -> dict[str, str]:
 
 
 def page_text(page: str) -> str:
-    """Return the texts of a page, one per line, with texts of pictures in brackets."""
+    """Return the texts of a page, one per line, with those of pictures in brackets."""
     reader = _Reader()
     reader.feed(page)
     reader.close()

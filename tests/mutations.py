@@ -2,11 +2,11 @@
 
     python -m tests.mutations --seed 1                 list the faults that a seed draws
     python -m tests.mutations --seed 1 --run OUT.csv   try each against the tests of its room
-    … --jobs 2                                         two at a time, each in a copy of its own
+    … --jobs 2                                         two at a time, each in a separate copy
 
-Each fault is put into a copy of the repository, so that the working tree stays as it is. A room's
-tests stop at the first failure. The faults: a sign, a comparison, an index, a call left out,
-two arguments swapped.
+Faults are put into a copy of the repository, so the working tree does not change. The tests of a
+room stop at the first failure. Kinds of faults: a wrong sign, comparison or index, a missing call,
+two swapped arguments.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from queue import SimpleQueue
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAST = 3
-"""Faults that each room has at least."""
+"""Least number of faults per room."""
 
 ROOMS: dict[str, tuple[str, str]] = {
     "models": ("models", "equations rbm corruption engines training bits extension"),
@@ -69,9 +69,9 @@ ROOMS: dict[str, tuple[str, str]] = {
         "strangers_files",
     ),
 }
-"""What each room is made of in `dae_cli`, and the test files that hold it, tests/test_NAME.py.
+"""The parts of `dae_cli` that are in each room, and its test files, tests/test_NAME.py.
 
-Names of which there is nothing are passed over.
+Names without a file are skipped.
 """
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -96,7 +96,7 @@ _SIGNS: dict[type[ast.operator], type[ast.operator]] = {
 
 @dataclass(frozen=True)
 class Fault:
-    """A node of a file, and what stands in its place."""
+    """A node of a file and its replacement."""
 
     room: str
     path: str
@@ -142,7 +142,7 @@ def faults_of(path: Path, room: str) -> list[Fault]:
 
 
 def _nodes(node: ast.AST) -> Iterator[ast.expr | ast.stmt]:
-    """Yield what is computed: no annotations, no decorators, no insides of f-strings."""
+    """Yield the nodes that are computed, without annotations, decorators and f-strings."""
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list"):
             continue
@@ -183,7 +183,7 @@ def _changes(node: ast.expr | ast.stmt) -> Iterator[tuple[str, ast.expr | ast.st
 
 
 def draw(seed: int, count: int) -> list[Fault]:
-    """Draw faults: a few for each room, the others in proportion to what a room has to offer."""
+    """Draw LEAST faults for each room, and the others in proportion to the size of the rooms."""
     offered = {room: _offered(room, parts.split()) for room, (parts, _) in ROOMS.items()}
     sizes = [len(faults) for faults in offered.values()]
     rest = max(0, count - LEAST * len(ROOMS))
@@ -196,7 +196,7 @@ def draw(seed: int, count: int) -> list[Fault]:
 
 
 def _drawn(faults: list[Fault], count: int, choose: random.Random) -> list[Fault]:
-    """Draw a kind, then one of its faults, so that the most frequent kind is not most of them."""
+    """Draw a kind, then one of its faults, so that no kind dominates."""
     drawn: set[Fault] = set()
     while len(drawn) < min(count, len(faults)):
         kind = choose.choice(sorted({fault.kind for fault in faults}))
@@ -215,7 +215,7 @@ def _offered(room: str, parts: list[str]) -> list[Fault]:
 
 
 def try_out(fault: Fault, tree: Path, words: list[str]) -> str:
-    """Run pytest with a fault in a copy of the repository; return what failed first, or nothing."""
+    """Run pytest with a fault in a copy of the repository; return the first failure or ""."""
     sound = (tree / fault.path).read_bytes()
     fault.put_into(tree)
     try:
@@ -236,7 +236,7 @@ def try_out(fault: Fault, tree: Path, words: list[str]) -> str:
 
 
 def found_by(trees: SimpleQueue[Path], fault: Fault) -> str:
-    """Try a fault in a copy of the repository that nobody uses."""
+    """Try a fault in a copy of the repository that is free."""
     tree = trees.get()
     try:
         names = ROOMS[fault.room][1].split()
@@ -247,7 +247,7 @@ def found_by(trees: SimpleQueue[Path], fault: Fault) -> str:
 
 
 def copy_of_tree(folder: Path) -> Path:
-    """Copy what tests need into a folder of the same depth, so that test data are found."""
+    """Copy the repository into a folder of the same depth, so that test data are found."""
     tree = folder / "dae"
     names = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],
@@ -268,9 +268,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=60)
-    parser.add_argument("--room", choices=ROOMS, help="this room alone")
-    parser.add_argument("--run", type=Path, metavar="OUT.csv", help="try them, and write a table")
-    parser.add_argument("--jobs", type=int, default=1, help="faults that are tried at a time")
+    parser.add_argument("--room", choices=ROOMS, help="only this room")
+    parser.add_argument("--run", type=Path, metavar="OUT.csv", help="try them and write a table")
+    parser.add_argument("--jobs", type=int, default=1, help="number of faults tried at a time")
     options = parser.parse_args()
     faults = [f for f in draw(options.seed, options.count) if options.room in (None, f.room)]
     columns = ["room", "place", "kind", "before", "after", "found_by", "remark"]
@@ -290,7 +290,7 @@ def main() -> None:
             if isinstance(finder, str):
                 row.append(finder)
             print(" | ".join(row), flush=True)
-            rows.append([*row, ""])  # the remark is ours: why a fault makes no difference
+            rows.append([*row, ""])  # the remark, why a fault has no effect, is added by hand
     if options.run:
         with options.run.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""The benchmarks are fair, and their files show what was measured, of each kind of processor."""
+"""The benchmarks are fair, and their files show the measurements of each kind of processor."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEPT = [
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("widths", [(784, 17), (784, 17, 9, 2)])
 def test_a_peer_takes_the_same_steps(widths: tuple[int, ...]) -> None:
-    dataset = ours.synthetic(20)  # one minibatch, in which the order of the rows is no matter
+    dataset = ours.synthetic(20)  # one minibatch, in which the order of rows does not matter
     unchanging = ("corruption.destruction=0", "pretrain.learning_rate=0.05")
     training = ours.Training(widths, dataset, "torch", CPU, *unchanging)
     initial = [layer.weight.clone() for layer in training.state.layers]
@@ -60,7 +60,7 @@ def test_a_peer_takes_the_same_steps(widths: tuple[int, ...]) -> None:
         torch.testing.assert_close(mine, theirs.detach(), rtol=1e-4, atol=1e-6)
 
 
-def test_what_a_training_raises_ends_the_turn() -> None:
+def test_an_exception_in_training_ends_the_turn() -> None:
     whole = ours.synthetic(20)
     nothing = replace(whole.train, pixels=np.full((20, 784), np.nan, np.float32), scale=1.0)
     training = ours.Training((784, 3), replace(whole, train=nothing), "torch", CPU)
@@ -68,14 +68,14 @@ def test_what_a_training_raises_ends_the_turn() -> None:
         training(2)
 
 
-def test_a_peers_mask_destroys_an_exact_count_afresh() -> None:
+def test_a_peer_draws_new_masks_that_destroy_an_exact_count() -> None:
     clean = torch.ones(50, 33)
     masks = [next(peers.corrupted(lambda: [[clean]], 8))[0] == 0 for _ in range(2)]
     assert all(mask.sum(dim=1).tolist() == [8] * 50 for mask in masks)
     assert not torch.equal(*masks)
 
 
-def test_everybody_warms_up_and_then_has_one_turn_a_round_after_somebody_else() -> None:
+def test_contenders_warm_up_and_then_take_one_turn_per_round_in_rotated_order() -> None:
     called: list[str] = []
 
     def turn(name: str) -> float:
@@ -135,7 +135,7 @@ def test_a_page_has_medians_and_ratios() -> None:
 
 
 def module(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a module of the benchmarks, without compilers and with the made-up data."""
+    """Run a module of the benchmarks without compilers."""
     return subprocess.run(
         [sys.executable, "-m", *map(str, words)],
         cwd=ROOT,
@@ -148,7 +148,7 @@ def module(*words: str | Path, **environment: str) -> subprocess.CompletedProces
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_a_run_replaces_the_figures_of_its_own_kind_of_processor_alone(
+def test_a_run_replaces_only_the_figures_of_its_own_kind_of_processor(
     tmp_path: Path, tiny_data: Path
 ) -> None:
     kind, _ = results.this_machine("torch")
@@ -177,7 +177,7 @@ def test_a_run_replaces_the_figures_of_its_own_kind_of_processor_alone(
 
 
 @pytest.mark.slow
-def test_the_script_for_cuda_measures_where_it_is_told_to(tmp_path: Path) -> None:
+def test_the_script_for_cuda_measures_on_the_given_device(tmp_path: Path) -> None:
     ended = module("benchmarks.cuda", "--device=cpu", "--rounds=1", f"--out={tmp_path}")
     assert ended.returncode == 0, ended.stderr
     assert "best plain PyTorch / dae" in ended.stdout
@@ -185,7 +185,7 @@ def test_the_script_for_cuda_measures_where_it_is_told_to(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
-def test_the_script_for_cuda_says_that_there_is_none() -> None:
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_the_script_for_cuda_reports_if_there_is_no_cuda_device() -> None:
     ended = module("benchmarks.cuda")
     assert ended.returncode == 2 and "no CUDA device" in ended.stderr

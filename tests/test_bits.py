@@ -42,7 +42,7 @@ def digest(*arrays: NDArray[Any]) -> str:
 # Random numbers
 
 
-def test_streams_give_these_numbers_on_every_machine() -> None:
+def test_random_streams_give_the_same_numbers_on_every_machine() -> None:
     assert stream_of("CORRUPTION", 0, 1, 2).bit_generator.random_raw(4).tolist() == [
         4567353389064756145,
         17920964593334632391,
@@ -58,7 +58,7 @@ def test_streams_give_these_numbers_on_every_machine() -> None:
     assert digest(stream_of("PATCHES", 5).bit_generator.random_raw(1000)) == "e05268027e6188fa"
 
 
-def test_the_initial_weights_are_these() -> None:
+def test_the_initial_weights_have_the_recorded_bits() -> None:
     for model, expected in (
         ({"hidden": (12, 10)}, "255c269df358b3eb"),
         ({"hidden": (12, 10), "init": "tutorial", "tied": False}, "d1409a4cf0d06ec4"),
@@ -67,7 +67,7 @@ def test_the_initial_weights_are_these() -> None:
         assert digest(*parameters.values()) == expected
 
 
-def test_the_corruption_is_this() -> None:
+def test_corruption_has_the_recorded_bits() -> None:
     clean = np.random.default_rng(0).random((7, 784), dtype=np.float32)
     for corruption, expected in (
         ({"kind": "masking", "destruction": 0.25}, "6c495fa34e929f81"),
@@ -161,7 +161,7 @@ def study(tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 @pytest.mark.timeout(300)
-def test_compiled_ends_at_these_bits_and_torch_within_rounding_of_them(
+def test_compiled_ends_at_the_recorded_bits_and_torch_within_rounding(
     dae: Callable[..., Ended], study: Path
 ) -> None:
     if not has_engine("compiled"):

@@ -54,7 +54,7 @@ def refused(path: Path, chosen: dict[str, Any] = SETTINGS, *parts: str, **how: A
 # Contents
 
 
-def test_nothing_is_pickled_the_file_is_a_header_and_raw_numbers(checkpoint: Path) -> None:
+def test_a_checkpoint_is_a_header_and_raw_numbers_without_pickles(checkpoint: Path) -> None:
     raw = checkpoint.read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
     header = json.loads(raw[8 : 8 + length])
@@ -89,7 +89,7 @@ def test_other_settings_and_other_data_are_refused(checkpoint: Path) -> None:
     assert read(checkpoint, SETTINGS, DATA).phase == "done"
 
 
-def test_what_is_no_safetensors_file_of_ours_is_refused(checkpoint: Path) -> None:
+def test_a_file_that_is_not_our_safetensors_file_is_refused(checkpoint: Path) -> None:
     raw = checkpoint.read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
     three = {"weight": np.zeros(3, np.float32)}
@@ -174,7 +174,7 @@ TENSORS = [
 ]
 
 
-def test_a_position_or_tensors_that_this_run_cannot_have_are_refused(
+def test_an_impossible_position_or_set_of_tensors_is_refused(
     checkpoint: Path, whole: bytes
 ) -> None:
     cases: list[tuple[Change, str]] = [
@@ -202,7 +202,7 @@ def test_a_position_or_tensors_that_this_run_cannot_have_are_refused(
             raise
 
 
-def test_a_run_in_the_midst_of_a_phase_must_have_what_the_phase_needs(tmp_path: Path) -> None:
+def test_a_checkpoint_within_a_phase_must_have_the_tensors_of_the_phase(tmp_path: Path) -> None:
     path, rbms = tmp_path / "checkpoint", toy_settings(pretrain={"kind": "rbm", "persistent": True})
     for chosen, moment, name in (
         (SETTINGS, 26 + 1, "network.1.weight"),  # after the first step of fine-tuning
@@ -223,7 +223,7 @@ def test_a_run_in_the_midst_of_a_phase_must_have_what_the_phase_needs(tmp_path: 
     assert read(path, rbms, DATA).layer == 1
 
 
-def test_the_middle_of_an_epoch_that_this_run_cannot_be_in_is_refused(tmp_path: Path) -> None:
+def test_an_impossible_position_within_an_epoch_is_refused(tmp_path: Path) -> None:
     """Otherwise steps would be skipped silently or NumPy would raise an OverflowError."""
     path = tmp_path / "checkpoint"
     for moment, change in (
@@ -239,7 +239,7 @@ def test_the_middle_of_an_epoch_that_this_run_cannot_be_in_is_refused(tmp_path: 
         refused(path)
 
 
-def test_a_tensor_with_a_number_that_is_not_finite_is_refused(checkpoint: Path) -> None:
+def test_a_tensor_with_nan_or_infinity_is_refused(checkpoint: Path) -> None:
     rewrite(checkpoint, lambda _, tensors: tensors["best.2.weight"].fill(np.nan))
     refused(checkpoint, SETTINGS, "best.2.weight")
 

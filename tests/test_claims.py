@@ -16,7 +16,7 @@ from tests.support.tiny import read_csv
 
 Dae = Callable[..., Ended]
 BEST, DENOISING, DEEP, PRETRAINING, SVMS, DBN, VERDICTS = range(7)
-"""The claims, in the order of the report."""
+"""Indices of the claims, in the order of the report."""
 HOLDS, WHERE_TESTED, IN_PART = "holds", "holds where tested", "holds in part"
 NOT, UNDECIDED, UNTESTED = "does not hold", "not decided here", "not tested here"
 COMPARISONS = "Claims by data set"
@@ -85,7 +85,7 @@ def errors_of(text: str) -> Errors:
 # The table
 
 
-def test_by_the_overlap_of_intervals_the_papers_best_models_are_these(
+def test_the_papers_best_models_by_overlapping_intervals(
     report: WriteReport,
 ) -> None:
     sets = tuple(dict.fromkeys(number[1] for number in published_numbers()))
@@ -108,7 +108,9 @@ def test_by_the_overlap_of_intervals_the_papers_best_models_are_these(
     }
 
 
-def test_bold_is_whose_printed_interval_touches_that_of_the_best(report: WriteReport) -> None:
+def test_models_whose_printed_interval_touches_that_of_the_best_are_bold(
+    report: WriteReport,
+) -> None:
     # Half widths are .34 each: ends touch at a distance of .68.
     errors = {"SAA-3": [18.0], "SdA-3": [18.68], "DBN-3": [18.69], "DBN-1": [18.10]}
     (row,) = report({("convex", m): e for m, e in errors.items()}).table(
@@ -118,7 +120,7 @@ def test_bold_is_whose_printed_interval_touches_that_of_the_best(report: WriteRe
     assert bold == ["DBN-1", "SAA-3", "SdA-3"]
 
 
-def test_a_study_of_autoencoders_alone_has_neither_table_nor_claims(
+def test_a_study_of_autoencoders_only_has_neither_table_nor_claims(
     finished: tuple[Path, Ended],
 ) -> None:
     report = Report(finished[0])
@@ -129,7 +131,7 @@ def test_a_study_of_autoencoders_alone_has_neither_table_nor_claims(
 # The claims
 
 
-def test_what_was_not_run_or_failed_is_not_tested(report: WriteReport) -> None:
+def test_claims_about_missing_or_failed_runs_are_not_tested(report: WriteReport) -> None:
     cells = {("convex", "SdA-3"): [16.0], ("convex", "SVM_rbf"): [], ("convex", "DBN-3"): None}
     found = report(cells)
     assert found.outcomes == [*[UNTESTED] * 6, HOLDS]
@@ -163,12 +165,12 @@ def test_two_models_are_compared_by_mcnemars_test_at_every_seed_or_by_intervals(
     rows = found.table(COMPARISONS)
     outcomes = {row["data set"]: (row["here"], row["decided by"]) for row in rows}
     assert outcomes == {dataset: (here, by) for dataset, (*_, here, by) in compared.items()}
-    beside = {row["data set"]: row["the first is"] for row in rows}
-    assert beside["bg-rand"].startswith("not decided: its error is 0.13 ± ")
-    assert beside["rot-bg-img"].startswith(
+    sentences = {row["data set"]: row["the first is"] for row in rows}
+    assert sentences["bg-rand"].startswith("not decided: its error is 0.13 ± ")
+    assert sentences["rot-bg-img"].startswith(
         "worse: its error is 1.00 points higher (McNemar's test: p"
     )
-    assert "McNemar's test cannot be made" in beside["rect"]
+    assert "McNemar's test cannot be made" in sentences["rect"]
     assert rows[-1] == {
         "models": "SdA-3, SAA-3",
         "data set": "rect-img",
@@ -176,14 +178,14 @@ def test_two_models_are_compared_by_mcnemars_test_at_every_seed_or_by_intervals(
         "hidden units": "8-6-4",
         "here": "lower",
         "decided by": compared["rect-img"][-1],
-        "the first is": beside["rect-img"],
+        "the first is": sentences["rect-img"],
         "the paper": "lower",
     }
     assert found.outcomes[DENOISING] == IN_PART
     assert found.numbers(DENOISING) == ["2", "1", "3", "6", "6", "0", "6"]
 
 
-def test_what_becomes_of_a_claim_follows_from_the_sets_on_which_the_paper_has_it(
+def test_the_outcome_of_a_claim_follows_from_the_sets_for_which_the_paper_makes_it(
     report: WriteReport,
 ) -> None:
     # In the paper, SdA-3 is below SAA-3 on rect and rect-img, but not on convex. Only on bg-rand,
@@ -215,7 +217,7 @@ def test_what_becomes_of_a_claim_follows_from_the_sets_on_which_the_paper_has_it
             assert shown.startswith(numbers), (errors, claim, shown)
 
 
-def test_sda_is_among_the_best_without_reserve_only_beside_every_model(
+def test_sda_is_among_the_best_only_if_every_other_model_was_run(
     report: WriteReport,
 ) -> None:
     others = [model for model in SETTINGS if model not in ("SdA-3", "NNet-1")]
@@ -230,7 +232,7 @@ def test_sda_is_among_the_best_without_reserve_only_beside_every_model(
     assert report(errors).outcomes[BEST] == WHERE_TESTED
 
 
-def test_svm_rbf_calibrated_the_recipe_of_rect_img_and_counts_nowhere_on_data_of_it(
+def test_svm_rbf_calibrated_the_recipe_of_rect_img_and_does_not_count_on_its_data(
     report: WriteReport,
 ) -> None:
     errors = errors_of("rect-img: SVM_rbf 20.5, SVM_poly 24.05, SAA-3 22, SdA-3 22; "
@@ -264,7 +266,7 @@ def test_svm_rbf_calibrated_the_recipe_of_rect_img_and_counts_nowhere_on_data_of
         assert page.count('v-calibrated">') == (3 if origin == "regenerated" else 1)
 
 
-def test_every_opponent_of_a_claim_is_looked_at(report: WriteReport) -> None:
+def test_every_opponent_of_a_claim_is_considered(report: WriteReport) -> None:
     others = "SVM_rbf 24, SVM_poly 21.5, DBN-1 23.5, NNet-1 33"
     found = report(errors_of(f"rect-img: {others}, SAA-3 22.5, SdA-3 21.4"))
     assert found.outcomes[SVMS] == IN_PART
@@ -277,7 +279,7 @@ def test_every_opponent_of_a_claim_is_looked_at(report: WriteReport) -> None:
 # Pair by pair
 
 
-def test_networks_meet_at_the_seeds_both_have_and_an_svm_meets_every_seed(
+def test_networks_are_compared_at_common_seeds_and_with_an_svm_at_every_seed(
     report: WriteReport,
 ) -> None:
     errors: Errors = {

@@ -90,7 +90,7 @@ def train(child: Start) -> Train:
     return run
 
 
-def test_changes_of_code_and_experiments_are_told_and_others_are_not(
+def test_only_changes_of_code_and_experiments_make_the_commit_dirty(
     checkout: Path, train: Train
 ) -> None:
     git(checkout, "config", "status.showUntrackedFiles", "no")
@@ -121,7 +121,7 @@ def test_changes_of_code_and_experiments_are_told_and_others_are_not(
     ],
     ids="+".join,
 )
-def test_what_git_sets_for_another_repository_is_not_obeyed(
+def test_variables_that_git_sets_for_another_repository_are_ignored(
     checkout: Path, tmp_path: Path, train: Train, names: tuple[str, ...]
 ) -> None:
     """Git sets these variables for hooks, aliases and `rebase --exec`."""
@@ -147,7 +147,7 @@ def test_what_git_sets_for_another_repository_is_not_obeyed(
     assert commit == head(checkout) + ("-dirty" if hides_changes else "")
 
 
-def test_nothing_of_a_hook_or_a_file_monitor_is_run(checkout: Path, train: Train) -> None:
+def test_no_hook_and_no_file_monitor_is_run(checkout: Path, train: Train) -> None:
     (checkout / "monitor").write_text(f"#!/bin/sh\ntouch '{checkout}/ran'\n")
     (checkout / "monitor").chmod(0o755)
     shutil.copy(checkout / "monitor", checkout / ".git" / "hooks" / "post-index-change")
@@ -175,7 +175,7 @@ def test_nothing_of_a_hook_or_a_file_monitor_is_run(checkout: Path, train: Train
     ],
     ids=["error", "silent", "owner", "index", "empty", "gitfile"],
 )
-def test_why_a_commit_is_not_known_is_recorded_and_told(
+def test_the_reason_for_an_unknown_commit_is_recorded_and_reported(
     checkout: Path, train: Train, first: str, why: str
 ) -> None:
     stand_in(checkout, first.format(checkout=checkout))
@@ -185,7 +185,7 @@ def test_why_a_commit_is_not_known_is_recorded_and_told(
     assert commit in ended.message and f"git -C {ROOT} status" in ended.message
 
 
-def test_a_study_without_git_tells_so_at_its_end_and_in_its_report(
+def test_a_study_without_git_reports_it_at_the_end_and_in_the_report(
     child: Start, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "no-tools").mkdir()

@@ -1,6 +1,6 @@
-"""What is committed under results/ is of the experiment files that are committed beside it.
+"""The committed results agree with the committed experiment files.
 
-Both are taken from git, so that results of a user's own are never looked at.
+Both are read from git, so uncommitted results do not matter.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the experiments and results of the last commit."""
     git = shutil.which("git")
     if git is None:
-        pytest.skip("no git here")
+        pytest.skip("git is not installed")
     words = [git, "-c", "safe.directory=*", "-C", str(ROOT)]
     top = subprocess.run([*words, "rev-parse", "--show-toplevel"], capture_output=True, text=True)
     if top.returncode or Path(top.stdout.strip()) != ROOT:
-        pytest.skip(f"{ROOT} is not a git repository: nothing tells what is committed")
+        pytest.skip(f"{ROOT} is not a git repository, so nothing is committed")
     archive = subprocess.run([*words, "archive", "HEAD", *COMMITTED], capture_output=True)
     assert archive.returncode == 0, archive.stderr.decode()
     folder = tmp_path_factory.mktemp("committed")
@@ -43,21 +43,21 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _there(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where ./experiments come before the shipped ones."""
+def _current_folder(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run tests in the folder of the commit, whose ./experiments precede the shipped ones."""
     monkeypatch.chdir(committed)
 
 
 @pytest.mark.parametrize("study", ["icml2008", *WHOLE_TABLES])
-def test_rows_tables_and_pages_follow_from_the_settings_and_from_one_another(
+def test_rows_tables_and_reports_agree_with_the_settings_and_each_other(
     dae: Dae, study: str
 ) -> None:
     if not Path("results", study, "runs.csv").exists():
         pytest.skip(f"{study} has not been run")
     before = snapshot(Path("results", study))
-    assert "settings.yaml" in before  # which is verified with the rest
+    assert "settings.yaml" in before  # so that it is verified, too
     ended = dae("verify", study, "--format", "json")
-    assert ended.json["differences"] == [], f"dae report {study} writes them anew"
+    assert ended.json["differences"] == [], f"dae report {study} regenerates them"
     # Run folders are not committed.
     runs = {f"runs/{row['run']}" for row in read_csv(Path("results", study, "runs.csv"))}
     assert {problem["place"] for problem in ended.json["unchecked"]} == runs
@@ -66,7 +66,7 @@ def test_rows_tables_and_pages_follow_from_the_settings_and_from_one_another(
 
 
 @pytest.mark.parametrize("study", WHOLE_TABLES)
-def test_the_files_of_the_whole_tables_have_the_settings_that_were_selected(
+def test_experiment_files_of_the_whole_tables_have_the_selected_settings(
     dae: Dae, study: str
 ) -> None:
     files = [file.read_text() for file in Path("experiments", study).glob("*.yaml")]
@@ -75,9 +75,7 @@ def test_the_files_of_the_whole_tables_have_the_settings_that_were_selected(
     dae("search", study, "--check").succeeded()
 
 
-def test_a_selection_changes_nothing_of_a_cells_file_but_its_comment_and_the_selected_values() -> (
-    None
-):
+def test_a_selection_changes_only_the_comment_and_the_selected_values_of_a_cells_file() -> None:
     files = [file for file in Path("experiments").rglob("*.yaml") if file.name != "study.yaml"]
     assert len(files) > 100
     for file in files:
@@ -91,12 +89,12 @@ def test_a_selection_changes_nothing_of_a_cells_file_but_its_comment_and_the_sel
         after.remove("# selected")
         assert after == lines, file
         changed = with_settings(text, {"finetune.learning_rate": 0.01234}, "# selected")
-        gone = set(lines) - set(changed.splitlines())
-        assert all(line.startswith("finetune:") for line in gone) and len(gone) <= 1, file
+        removed = set(lines) - set(changed.splitlines())
+        assert all(line.startswith("finetune:") for line in removed) and len(removed) <= 1, file
         assert "learning_rate: 0.01234" in changed
 
 
-def test_the_trials_of_table1_are_those_that_were_announced(dae: Dae) -> None:
+def test_the_trials_of_table1_follow_the_announced_search(dae: Dae) -> None:
     search = Path("results", "table1", "search.csv")
     rows = read_csv(search) if search.exists() else []
     assert all((row["sampler"], row["sampler_seed"]) == ("random", "8") for row in rows)
@@ -114,9 +112,7 @@ def test_without_whitening_50_units_are_local_blobs_and_masking_gives_oriented_f
 
 
 @pytest.mark.parametrize("study", ["filters-mnist", "natural-images"])
-def test_rows_of_the_studies_on_filters_have_the_settings_of_their_cells(
-    dae: Dae, study: str
-) -> None:
+def test_rows_of_filter_studies_have_the_settings_of_their_cells(dae: Dae, study: str) -> None:
     for words in ((study,), (Path("results", study),)):
         ended = dae("verify", *words, "--format", "json")
         assert ended.json["differences"] == []

@@ -35,7 +35,7 @@ def study(
     return made
 
 
-def test_seeds_that_one_alone_has_are_named_and_one_seed_is_said_to_be_one(
+def test_seeds_that_only_one_cell_has_are_named_and_a_single_seed_is_noted(
     dae: Dae, tmp_path: Path
 ) -> None:
     study(tmp_path, sda=SDA[:1])
@@ -65,7 +65,7 @@ def test_several_seeds_are_decided_by_students_t_over_their_differences(
     assert "3 seeds cannot decide whether sda" in dae("compare", "made/saa", "made/sda").out
 
 
-def test_one_seed_is_decided_by_mcnemars_test_alone(dae: Dae, tmp_path: Path) -> None:
+def test_one_seed_is_decided_by_mcnemars_test(dae: Dae, tmp_path: Path) -> None:
     for wrong, says in ((8998, "one seed cannot decide"), (8950, "sda is better than saa")):
         made = SyntheticStudy(tmp_path, CELLS, reference="model")
         made.add("saa", "SAA-3", 9000, first=0)
@@ -82,7 +82,7 @@ def test_one_seed_is_decided_by_mcnemars_test_alone(dae: Dae, tmp_path: Path) ->
         assert one["half_width_95"] is None
 
 
-def test_where_wrong_rows_are_not_known_one_seed_decides_nothing(dae: Dae, tmp_path: Path) -> None:
+def test_without_wrong_rows_one_seed_decides_nothing(dae: Dae, tmp_path: Path) -> None:
     made = SyntheticStudy(tmp_path, CELLS, reference="model")
     made.add("saa", "SAA-3", 9000)
     made.add("sda", "SdA-3", 1000)
@@ -137,7 +137,7 @@ def test_p_values_of_two_folders_are_adjusted_for_all_of_their_cells(
     assert float(saa["p_holm"]) == pytest.approx(max(2 * low, high))
 
 
-def test_the_same_difference_at_every_seed_is_decided_by_mcnemars_test(
+def test_equal_differences_at_all_seeds_are_decided_by_mcnemars_test(
     dae: Dae, tmp_path: Path
 ) -> None:
     for less, outcome in ((2, "not decided"), (200, "better")):
@@ -150,7 +150,7 @@ def test_the_same_difference_at_every_seed_is_decided_by_mcnemars_test(
     assert "its error is the same" in dae("compare", "made/saa", "made/sda").out
 
 
-def test_two_runs_of_the_same_settings_and_seed_are_two(dae: Dae, done: Path) -> None:
+def test_two_runs_with_the_same_settings_and_seed_are_kept_apart(dae: Dae, done: Path) -> None:
     """For example, runs of two engines."""
     run, copy = run_of(done, "rect-0"), done / "runs" / "copy"
     shutil.copytree(run, copy)
@@ -171,7 +171,7 @@ def test_runs_are_compared_from_their_folders_and_grouped_by_their_settings(
     assert dae("compare", run_of(done, "rect-0"), "tiny/rect-25").succeeded().err == ""
 
 
-def test_cells_are_compared_with_the_settings_that_they_have_now(dae: Dae, done: Path) -> None:
+def test_cells_are_compared_with_their_current_settings(dae: Dae, done: Path) -> None:
     """A row of a cell that has changed since is not used; a run of `dae train` is."""
     before = run_of(done, "rect-25")
     path = Path("experiments/tiny/rect-25.yaml")
@@ -185,7 +185,9 @@ def test_cells_are_compared_with_the_settings_that_they_have_now(dae: Dae, done:
     dae("compare", "tiny/rect-0", "tiny/rect25").failed(2, "did you mean tiny/rect-25?")
 
 
-def test_what_cannot_be_compared_is_said_with_the_reason(dae: Dae, tmp_path: Path) -> None:
+def test_a_comparison_that_is_impossible_is_reported_with_the_reason(
+    dae: Dae, tmp_path: Path
+) -> None:
     made = study(tmp_path)
     dae("compare", "made/saa").failed(2, "saa is the only cell", "50000 of convex")
     dae("compare", "made/saa", "made/nothing").failed(2, "no cell 'nothing'")
@@ -206,7 +208,7 @@ def test_what_cannot_be_compared_is_said_with_the_reason(dae: Dae, tmp_path: Pat
     assert "no seed in common" in ended.err and "svm" in ended.out
 
 
-def test_a_report_says_the_same_sentences_with_a_baseline_for_each_data_set(
+def test_a_report_has_the_same_sentences_with_a_baseline_per_data_set(
     dae: Dae, tmp_path: Path
 ) -> None:
     """The baseline is the first cell without corruption, or else the first cell."""

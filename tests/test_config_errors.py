@@ -171,7 +171,7 @@ svm.penalties | [1e-9, 1000000000] | [0]  [1e10] | item 1  0  1000000000
 """
 
 
-def test_a_number_may_lie_at_its_bounds_and_not_beyond() -> None:
+def test_a_number_may_be_at_its_bounds_but_not_beyond() -> None:
     files = {"rows": DIGITS, "patches": PHOTOS, "svm": POLY}
     for key, allowed, refused, parts, *more in rows(BOUNDS):
         file = write(files.get(key.partition(".")[0], WHOLE))
@@ -309,7 +309,7 @@ def test_settings_that_contradict_each_other_are_reported_with_a_remedy() -> Non
             assert_reported(problems(file, *set_), as_set, *parts)
 
 
-def test_what_only_looks_like_a_contradiction_is_allowed() -> None:
+def test_settings_that_only_seem_to_contradict_each_other_are_allowed() -> None:
     """The last code is not corrupted, 10⁹ weights are allowed, and 0 epochs need no batch."""
     file = write(WHOLE)
     for (together,) in rows(ALLOWED):

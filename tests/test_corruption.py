@@ -89,7 +89,7 @@ def test_every_set_of_components_is_equally_likely() -> None:
 @example(256, 0.5, 3, 0)
 @example(257, 0.999, 3, 0)
 @example(5000, 0.0002, 3, 0)
-def test_compiled_drawing_of_masks_is_the_plain_drawing_and_leaves_the_stream_alike(
+def test_compiled_masks_and_the_stream_after_them_equal_those_of_plain_code(
     d: int, nu: float, m: int, seed: int
 ) -> None:
     for kind in (Masking, SaltAndPepper):
@@ -105,9 +105,7 @@ def test_compiled_drawing_of_masks_is_the_plain_drawing_and_leaves_the_stream_al
             assert drawn.bit_generator.random_raw() == plain.bit_generator.random_raw()
 
 
-def test_gaussian_noise_is_normal_of_deviation_sigma_in_every_component_and_not_cut_to_0_1() -> (
-    None
-):
+def test_gaussian_noise_has_deviation_sigma_in_every_component_and_is_not_clipped() -> None:
     clean = grey(500, 80)
     out = corrupt(Gaussian(0.5), clean, generator(2))
     drawn = generator(2).standard_normal((500, 80), dtype=np.float32)
@@ -115,16 +113,14 @@ def test_gaussian_noise_is_normal_of_deviation_sigma_in_every_component_and_not_
     assert out.min() < 0 and out.max() > 1
 
 
-def test_no_destruction_copies_the_input_bit_for_bit_and_draws_nothing() -> None:
+def test_zero_destruction_copies_the_input_bit_for_bit_and_draws_nothing() -> None:
     for corruption in NONE:
         clean, random = grey(6, 40), generator()
         assert corrupt(corruption, clean, random).tobytes() == clean.tobytes()
         assert random.bit_generator.random_raw() == generator().bit_generator.random_raw()
 
 
-def test_padded_rows_are_corrupted_like_rows_in_one_piece_and_the_clean_ones_do_not_change() -> (
-    None
-):
+def test_padded_rows_are_corrupted_like_contiguous_ones_and_clean_rows_do_not_change() -> None:
     clean = grey(6, 40)
     for corruption in (*ALL, *NONE):
         padded, out = np.full((6, 48), 9, np.float32), np.zeros((6, 64), np.float32)

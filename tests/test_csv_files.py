@@ -69,7 +69,7 @@ def edited(path: Path, line: int, column: str, value: str) -> str:
         ("dae_cli/study/paper_tables.csv", "error_percent", "103.03", "a number from 0 to 100"),
     ],
 )
-def test_an_edited_value_is_refused_with_line_column_value_and_what_was_expected(
+def test_an_edited_value_is_refused_with_line_column_value_and_expectation(
     path: str, column: str, value: str, expected: str, tmp_path: Path
 ) -> None:
     file = tmp_path / Path(path).name
@@ -90,9 +90,7 @@ def test_other_columns_are_refused_and_the_message_names_the_right_ones(
 
 
 @pytest.mark.parametrize("name", ["icml2008/runs.csv", "icml2008/table.csv"])
-def test_rows_written_before_numerics_had_a_column_are_of_version_2(
-    name: str, tmp_path: Path
-) -> None:
+def test_rows_without_the_numerics_column_have_version_2(name: str, tmp_path: Path) -> None:
     lines = list(csv.reader(io.StringIO((ROOT / "results" / name).read_text(encoding="utf-8"))))
     at = lines[0].index("numerics")
     file = tmp_path / Path(name).name

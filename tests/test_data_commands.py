@@ -67,7 +67,7 @@ def test_the_eight_sets_and_mnist_are_listed_with_the_facts_of_the_papers(
     assert not cache.exists()  # nothing is generated or downloaded
 
 
-def test_fetch_and_make_print_a_line_for_every_set_and_list_one_for_every_copy(
+def test_fetch_and_make_print_one_line_per_set_and_list_one_per_copy(
     dae: Dae, small: tuple[SmallSet, SmallSet]
 ) -> None:
     original, regenerated = small
@@ -104,7 +104,9 @@ def test_fetch_and_make_print_a_line_for_every_set_and_list_one_for_every_copy(
         assert all(part in line for part in parts)
 
 
-def test_one_set_in_trouble_hides_no_other(dae: Dae, small: tuple[SmallSet, SmallSet]) -> None:
+def test_an_error_in_one_set_does_not_hide_the_others(
+    dae: Dae, small: tuple[SmallSet, SmallSet]
+) -> None:
     original, _ = small
     train, test = original.write_text(Path("mine"))
     test.unlink()
@@ -137,7 +139,7 @@ def test_mnist_is_fetched_and_checked_like_a_set_and_basic_rebuilt_from_it(
     assert len(found["paths"]) == 4
 
 
-def test_names_that_are_no_sets_are_usage_errors(dae: Dae) -> None:
+def test_unknown_names_of_data_sets_are_usage_errors(dae: Dae) -> None:
     for command in ("list", "fetch", "make", "verify", "show"):
         dae("data", command, "convx").failed(2, "NAME", "'convx'", "convex")
     dae("data", "list", "rect-image").failed(2, "'rect-image'", "rect-img")
@@ -149,7 +151,7 @@ def test_names_that_are_no_sets_are_usage_errors(dae: Dae) -> None:
     dae("data", "fetch", "rect", "--data-dir", "nowhere").failed(2, "--data-dir", "nowhere")
 
 
-def test_all_stands_for_every_set(dae: Dae) -> None:
+def test_all_means_every_data_set(dae: Dae) -> None:
     ended = dae("data", "fetch", "rect", "all", "--origin", "original")
     ended.failed(1, *(archive for archive, _ in ARCHIVES.values()), "train-images-idx3-ubyte.gz")
     assert ended.out == ""
@@ -213,7 +215,7 @@ def test_a_sheet_shows_rows_of_one_split_upright(
     assert texts_of("small-regenerated.png")["SHA256"] == regenerated.sha256
 
 
-def test_what_show_cannot_draw_is_a_usage_error(dae: Dae) -> None:
+def test_rows_that_show_cannot_draw_are_usage_errors(dae: Dae) -> None:
     for tiles in ("0x3", "3", "101x1", "axb"):
         dae("data", "show", "rect", "--tiles", tiles).failed(2, "--tiles", f"'{tiles}'", "10x10")
     dae("data", "show", "rect", "--out", "rect.jpg").failed(2, "rect.jpg", ".png")

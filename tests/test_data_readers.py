@@ -223,7 +223,7 @@ def test_gathered_grey_values_are_those_of_the_split_bit_for_bit() -> None:
     mark=st.sampled_from([b"", b"\xef\xbb\xbf"]),
     packing=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
 )
-def test_any_content_comes_back_from_every_format_and_layout(
+def test_any_content_is_read_back_from_every_format_and_layout(
     name: str, seed: int, form: str, between: str, newline: str, mark: bytes, packing: int
 ) -> None:
     of = OF._replace(dataset=name)
@@ -275,7 +275,7 @@ def _rows_of_fields(fields: list[str], n_rows: int) -> bytes:
     return "\n".join(rows).encode() + b"\n"
 
 
-def test_every_number_in_the_form_of_the_originals_is_what_python_reads() -> None:
+def test_numbers_in_the_format_of_the_originals_are_read_like_python_reads_them() -> None:
     rng = np.random.default_rng(0)
     parts = zip(rng.integers(0, 10**8, 5000), rng.integers(-22, -1, 5000), strict=True)
     fields = [f"   {m // 10**7}.{m % 10**7:07}e{e:+03}" for m, e in parts]
@@ -287,7 +287,7 @@ def test_every_number_in_the_form_of_the_originals_is_what_python_reads() -> Non
     np.testing.assert_array_equal(found.pixels.reshape(-1)[: len(fields)], expected)
 
 
-def test_a_field_with_any_byte_of_another_form_is_refused_or_what_python_reads() -> None:
+def test_a_field_in_another_format_is_refused_or_read_like_python_reads_it() -> None:
     of = Rows("rot", 1, 1, 1)
     good, test = b"   1.2345678e-05", texts_of(random_arrays(of), of)[1]
     rest = _rows_of_fields([], 2)[16:]
@@ -315,7 +315,7 @@ def test_a_field_with_any_byte_of_another_form_is_refused_or_what_python_reads()
 # ---------------------------------------------------------------- invalid text
 
 
-def test_text_of_another_number_of_rows_is_refused_with_both_numbers() -> None:
+def test_text_with_a_wrong_number_of_rows_is_refused_with_both_numbers() -> None:
     lines = GOOD.splitlines(keepends=True)
     first = lines[0]
     for train, test, parts in (
@@ -340,7 +340,7 @@ def _file_with(row: int, place: int, field: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-def test_what_a_row_cannot_hold_is_refused_with_its_place() -> None:
+def test_values_that_a_row_cannot_contain_are_refused_with_their_place() -> None:
     lines = GOOD.splitlines()
     long_, short = lines[2] + b"   0.0000000e+00", lines[3][16:]
     head = ",".join([*(f"pixel{i}" for i in range(784)), "label"]).encode()
@@ -370,7 +370,7 @@ def test_what_a_row_cannot_hold_is_refused_with_its_place() -> None:
     refused("test.amat, row 1, field 1", read_amat, GOOD, GOOD_TEST.replace(b"e", b"f", 1))
 
 
-def test_values_from_0_to_255_are_refused_with_what_to_divide_them_by() -> None:
+def test_values_from_0_to_255_are_refused_with_the_divisor() -> None:
     raw = text(CONTENT.pixels, CONTENT.labels)
     refused(("train.amat", "row 1", "pixel", "255"), read_amat, raw)
     for name, divisor in (("basic", 256), ("rect-img", 255), ("rect", 255)):
@@ -384,7 +384,7 @@ def test_values_from_0_to_255_are_refused_with_what_to_divide_them_by() -> None:
     assert "divide" not in message  # it has no single scale
 
 
-def test_levels_are_reported_from_those_of_another_scale() -> None:
+def test_levels_of_another_scale_are_reported() -> None:
     for name, value, expected in (
         ("basic", 1 / 255, "1/256"),
         ("basic", 1, "1/256"),  # 256/256 does not fit into a byte
@@ -400,7 +400,7 @@ def test_levels_are_reported_from_those_of_another_scale() -> None:
         refused((place, expected, name), read_arrays, data, of)
 
 
-def test_text_without_end_is_given_up_with_little_memory() -> None:
+def test_endless_text_is_refused_with_little_memory() -> None:
     endless, good = Path("endless.amat"), Path("train.amat")
     with endless.open("wb") as file:
         file.truncate(1 << 33)  # NULs; the sparse file uses no disk space
@@ -446,7 +446,7 @@ def test_a_member_that_drives_a_terminal_is_refused() -> None:
     assert [path.name for path in Path().iterdir()] == ["a.zip"]
 
 
-def test_members_that_are_not_those_of_the_set_are_reported() -> None:
+def test_unexpected_members_of_an_archive_are_reported() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zipfile warns of duplicate names
         twice = zipped([*MEMBERS, MEMBERS[0]])
@@ -494,7 +494,7 @@ def test_a_bomb_is_refused_with_little_memory() -> None:
                 refused("a.zip", read_archive, honest_or_not)
 
 
-def test_what_is_no_zip_and_what_is_no_file_is_refused() -> None:
+def test_a_path_that_is_not_a_zip_or_not_a_file_is_refused() -> None:
     for data in (b"not a zip", b"PK\x05\x06" + bytes(18), b"\0" * 3000):
         refused("a.zip", read_archive, data)
         refused("a.npz", read_arrays, data)
@@ -527,7 +527,7 @@ def test_any_type_of_number_and_any_order_give_the_same_content() -> None:
     refused(("a.npz, X", "1/255", "rect-img"), read_arrays, {"X": halves["X"]})
 
 
-def test_shapes_that_can_only_mean_images_or_labels_give_the_content_of_the_plain_ones() -> None:
+def test_equivalent_shapes_of_images_and_labels_give_the_same_content() -> None:
     for dataset, n_classes in (("rect-img", 2), ("bg-rand", 10)):
         of = OF._replace(dataset=dataset)
         content = random_arrays(of)
@@ -568,7 +568,7 @@ def test_images_of_another_size_and_any_number_of_classes_are_read_from_every_fo
         refused(("Y, row 1", "label 5", "0 to 4"), read_arrays, beyond, of)
 
 
-def test_rounding_beyond_black_and_white_gives_the_content_of_the_plain_values() -> None:
+def test_values_rounded_beyond_0_and_1_give_the_same_content() -> None:
     for dataset in ("rect", "rect-img", "bg-rand"):
         of = OF._replace(dataset=dataset)
         content = random_arrays(of)
@@ -606,7 +606,7 @@ def test_large_arrays_are_read_whole_and_defects_in_them_placed() -> None:
         refused("large.npz, X, row 4151, pixel 2: 2", read_npz, Path("large.npz"), of)
 
 
-def test_arrays_of_another_shape_are_refused_with_both_shapes() -> None:
+def test_arrays_with_a_wrong_shape_are_refused_with_both_shapes() -> None:
     whole = arrays_of()
     parts_swapped = dict(zip(("Xtest", "Ytest", "X", "Y"), whole.values(), strict=True))
     for change, parts in (
@@ -625,7 +625,7 @@ def test_arrays_of_another_shape_are_refused_with_both_shapes() -> None:
         assert ("swapped" in message) == ("swapped" in parts), message
 
 
-def test_values_that_cannot_be_are_refused_with_array_row_and_pixel() -> None:
+def test_impossible_values_are_refused_with_array_row_and_pixel() -> None:
     for key, index, value, parts in (
         ("Xtest", (3, 10), np.nan, ("row 4, pixel 11", "nan")),
         ("Xtest", (3, 10), np.inf, ("row 4, pixel 11", "inf")),
@@ -648,7 +648,7 @@ class _Planted:
         return (Path.touch, (Path("executed"),))
 
 
-def test_what_is_not_numbers_is_refused_and_never_unpickled() -> None:
+def test_arrays_of_objects_are_refused_and_never_unpickled() -> None:
     for labels, dtype in (
         (np.zeros(8, dtype=complex), "complex128"),
         (np.zeros(8, dtype=[("a", "u1"), ("b", "u1")]), "'a'"),
@@ -687,7 +687,7 @@ def read_x(data: bytes) -> Arrays:
     return read_arrays(zipped(WHOLE | {"X.npy": data}))
 
 
-def test_what_a_header_claims_is_not_allocated_and_must_be_what_follows() -> None:
+def test_a_size_claimed_by_a_header_is_not_allocated_and_must_be_true() -> None:
     for shape in ((10**9, 784), (2**62, 784), (-8, 784), (8.0, 784), (), (True,)):
         with little_memory(5e6):
             refused(("a.npz", "X"), read_x, _header(shape) + bytes(1000))
@@ -700,7 +700,7 @@ def test_what_a_header_claims_is_not_allocated_and_must_be_what_follows() -> Non
     refused(("a.npz: Y", "(8,)"), read_arrays, zipped(WHOLE | {"Y.npy": WHOLE["Y.npy"] + b"\0"}))
 
 
-def test_a_damaged_header_is_refused_and_no_expression_in_it_evaluated() -> None:
+def test_a_damaged_header_is_refused_and_not_evaluated() -> None:
     sound = _header((8, 784))
     code = b"{'descr': '<f8', 'fortran_order': False, 'shape': (8, open('executed', 'w'))}"
     for start in (
@@ -719,7 +719,7 @@ def test_a_damaged_header_is_refused_and_no_expression_in_it_evaluated() -> None
     assert not Path("executed").exists()
 
 
-def test_an_entry_of_the_cache_is_read_exactly_and_refused_when_altered() -> None:
+def test_a_cache_entry_is_read_exactly_and_refused_if_altered() -> None:
     about = {"name": "rect-img", "origin": "original", "sha256": "d" * 64, "source": "a test"}
     about |= {"trust": "verified"}
     untrue = np.frombuffer(json.dumps(about | {"trust": "my word"}).encode(), np.uint8)
@@ -764,7 +764,7 @@ def test_plain_and_packed_files_of_mnist_are_distinguished_by_their_bytes() -> N
                 np.testing.assert_array_equal(found, array)
 
 
-def test_a_file_of_mnist_that_was_cut_or_changed_is_refused_with_its_end() -> None:
+def test_a_truncated_or_changed_file_of_mnist_is_refused_with_its_length() -> None:
     for length in range(len(IDX)):
         parts = ("images", f"offset {length}", "" if length < 16 else "76 bytes")
         refused(parts, read_images, IDX[:length])
@@ -776,7 +776,7 @@ def test_a_file_of_mnist_that_was_cut_or_changed_is_refused_with_its_end() -> No
         refused("images", read_images, changed)
 
 
-def test_what_follows_the_last_pixel_is_refused_with_its_offset() -> None:
+def test_bytes_after_the_last_pixel_are_refused_with_their_offset() -> None:
     for data in (IDX + b"\0", gzip.compress(IDX + b"\0")):
         refused(("images", "offset 76"), read_images, data)
     refused("images", read_images, gzip.compress(IDX) + b"more")
@@ -785,7 +785,7 @@ def test_what_follows_the_last_pixel_is_refused_with_its_offset() -> None:
         refused(("images", "offset 76"), read_images, bomb)
 
 
-def test_another_header_or_digit_is_refused_with_its_offset_and_both_values() -> None:
+def test_a_wrong_header_or_digit_is_refused_with_its_offset_and_both_values() -> None:
     for offset, value, parts in (
         (0, 1, ("offset 0", "01 00 08 03", "00 00 08 03")),
         (2, 13, ("offset 0", "00 00 0d 03", "00 00 08 03")),

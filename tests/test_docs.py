@@ -41,13 +41,13 @@ def text_of(name: str) -> str:
 
 
 @pytest.mark.parametrize("page", RENEWED)
-def test_a_page_shows_what_its_sources_hold(page: str, generate: ModuleType) -> None:
+def test_a_page_shows_the_content_of_its_sources(page: str, generate: ModuleType) -> None:
     text = text_of(page)
     assert getattr(generate, RENEWED[page])(text) == text, "run `make readme`"
 
 
 @pytest.mark.parametrize("study", ["icml2008", "table1-tuned"])
-def test_the_reference_rows_are_of_the_committed_results_and_of_the_settings_of_today(
+def test_reference_rows_agree_with_the_committed_results_and_current_settings(
     study: str,
 ) -> None:
     packaged = read_csv(ROOT / "experiments" / study / "reference.csv")
@@ -62,7 +62,7 @@ def test_the_reference_rows_are_of_the_committed_results_and_of_the_settings_of_
     assert len(set(keys)) == len(keys)
 
 
-def test_the_page_on_table1_says_of_the_claims_what_the_committed_report_of_table1_says() -> None:
+def test_the_page_on_table1_has_the_outcomes_of_the_claims_in_the_committed_report() -> None:
     block = text_of("docs/table1.md").partition("<!-- claims:")[2].partition("<!-- end -->")[0]
     if "`table1` has not been run" in block:
         assert "Which of the paper's claims" not in committed("results/table1-tuned/REPORT.md")
@@ -134,7 +134,7 @@ def test_every_environment_variable_is_documented() -> None:
             assert name in pages, f"{path.name}: {name}"
 
 
-def test_the_page_of_mathematics_names_what_its_links_lead_to() -> None:
+def test_the_page_on_mathematics_names_the_functions_that_it_links_to() -> None:
     links = re.findall(
         r"\[`([A-Za-z_.]+)`\]\(\.\./([a-z_/]+\.py)\)", text_of("docs/mathematics.md")
     )
@@ -144,7 +144,7 @@ def test_the_page_of_mathematics_names_what_its_links_lead_to() -> None:
             assert re.search(rf"\b{part}\b", text_of(path)) or part in path, f"{name} in {path}"
 
 
-def test_every_file_that_the_documents_link_to_is_there() -> None:
+def test_every_file_that_the_documents_link_to_exists() -> None:
     for page in (*PAGES, *ROOT.glob("results/*/*.md")):
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             is_run = "/results/" in page.as_posix() and link.startswith("runs/")
@@ -162,7 +162,7 @@ def test_the_last_long_runs_lost_nothing() -> None:
     assert fuzz and {row["failures"] for row in fuzz} == {"0"}
 
 
-def test_the_sheets_and_figures_of_the_sets_are_of_the_present_recipes() -> None:
+def test_sheets_and_figures_of_the_data_sets_are_those_of_the_current_recipes() -> None:
     rows = read_csv(ROOT / "docs" / "datasets" / "statistics.csv")
     page = text_of("docs/datasets.md")
     digests = dict(re.findall(r"^\| ([a-z-]+) \|.*`([0-9a-f]{12})…` \(recipe", page, re.MULTILINE))
@@ -179,7 +179,7 @@ def test_the_sheets_and_figures_of_the_sets_are_of_the_present_recipes() -> None
     assert title == f"a genuine image of each of {', '.join(digests)}"
 
 
-def test_genuine_rows_are_compared_as_the_page_has_it(
+def test_genuine_rows_are_compared_as_the_page_describes(
     test_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = load_script("compare_datasets")
@@ -193,7 +193,7 @@ def test_genuine_rows_are_compared_as_the_page_has_it(
         assert sheet.text["SHA256"] == shown[0]["regenerated_sha256"]  # type: ignore[attr-defined]
 
 
-def test_figures_of_genuine_rows_that_are_off_are_exit_1() -> None:
+def test_wrong_figures_of_genuine_rows_are_exit_code_1() -> None:
     image = np.zeros((28, 28))
     image[3:12, 4:9] = 1
     image[4:11, 5:8] = 0
@@ -211,7 +211,7 @@ def test_figures_of_genuine_rows_that_are_off_are_exit_1() -> None:
     assert (rows["height, mean"]["genuine"], rows["height, mean"]["holds"]) == ("9.0", "False")
 
 
-def test_tests_reach_inside_through_the_entry_points_alone() -> None:
+def test_tests_import_dae_cli_only_through_the_entry_points() -> None:
     names: set[tuple[str, str]] = set()
     patches = 0
     entry_points = ROOT / "tests" / "entry_points"

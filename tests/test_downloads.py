@@ -141,7 +141,7 @@ def refused(dae: Dae, host: Host, tmp_path: Path) -> Callable[..., str]:
     return refused
 
 
-def test_a_download_is_the_original_and_comes_before_the_recipe_and_after_the_cache(
+def test_a_download_is_the_original_and_is_tried_after_the_cache_and_before_the_recipe(
     dae: Dae, host: Host, small: SmallSet, tmp_path: Path
 ) -> None:
     host.serve(small.archive())
@@ -196,7 +196,7 @@ def test_when_all_addresses_fail_each_is_named_with_its_reason(
     refused("http://127.0.0.1:9/small.zip", "Connection refused")
 
 
-def test_an_archive_of_the_right_sha_1_that_cannot_be_read_is_no_original(
+def test_an_unreadable_archive_with_the_right_sha_1_is_not_an_original(
     dae: Dae, host: Host, small: SmallSet, refused: Any
 ) -> None:
     other = small.archive().replace(b"small_train", b"other_train")
@@ -216,7 +216,7 @@ def test_an_archive_of_the_right_sha_1_that_cannot_be_read_is_no_original(
     assert small.sha256[:12] in ended.err
 
 
-def test_a_connection_that_is_cut_leaves_nothing_and_the_next_address_is_tried(
+def test_a_broken_connection_leaves_nothing_and_the_next_address_is_tried(
     host: Host, small: SmallSet, refused: Any
 ) -> None:
     good = small.archive()
@@ -251,7 +251,7 @@ def test_redirects_are_followed_but_not_without_end(
     assert host.asked == ["/small.zip", "/here", "/there"]
 
 
-def test_a_host_that_is_silent_for_20_seconds_or_sends_for_2_hours_is_given_up(
+def test_a_host_times_out_after_20_silent_seconds_or_2_hours_of_sending(
     host: Host, small: SmallSet, refused: Any
 ) -> None:
     def silent(handler: BaseHTTPRequestHandler) -> None:
@@ -303,7 +303,7 @@ def test_an_unknown_host_name_is_reported(
     refused("http://mirror.invalid/small.zip", "no such name", "--data-dir")
 
 
-def test_the_proxy_of_the_environment_is_asked_for_the_published_addresses(
+def test_published_addresses_are_fetched_through_the_proxy_of_the_environment(
     dae: Dae, host: Host, small: SmallSet, refused: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DAE_MIRROR")
@@ -355,7 +355,7 @@ def test_two_commands_at_once_fetch_an_archive_once_and_one_killed_leaves_nothin
     assert names == [f"small-original-{small.sha256[:12]}.npz"]
 
 
-def test_without_a_network_what_needs_mnist_says_what_to_put_where(
+def test_without_a_network_the_error_says_where_to_put_which_files_of_mnist(
     dae: Dae, host: Host, tmp_path: Path
 ) -> None:
     (tmp_path / "mine").mkdir()
@@ -366,7 +366,7 @@ def test_without_a_network_what_needs_mnist_says_what_to_put_where(
         assert ended.message.count("mine") > 1
 
 
-def test_mnist_is_fetched_once_and_a_damaged_file_of_it_alone_again(
+def test_mnist_is_fetched_once_and_only_a_damaged_file_is_fetched_again(
     dae: Dae, host: Host, test_data: Path, tmp_path: Path
 ) -> None:
     for name in MNIST:
@@ -399,7 +399,7 @@ def test_mnist_is_found_in_every_spelling_and_packing_and_place(dae: Dae) -> Non
             assert (copy["paths"], copy["place"], copy["bytes"]) == (paths, "yours", 4)
 
 
-def test_files_that_are_not_mnists_are_refused(dae: Dae, test_data: Path) -> None:
+def test_files_that_are_not_of_mnist_are_refused(dae: Dae, test_data: Path) -> None:
     mine = Path("mine")
     mine.mkdir()
     for name in MNIST:

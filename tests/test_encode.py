@@ -540,7 +540,7 @@ def test_a_picture_has_rows_clean_corrupted_and_reconstructed(
     ended.failed(2, "minmax", "no images", "image: [height, width]")
 
 
-def test_what_cannot_be_encoded_is_exit_code_2_with_the_place_and_the_remedy(
+def test_rows_that_cannot_be_encoded_are_exit_code_2_with_the_place_and_the_remedy(
     dae: Dae, runs: dict[str, Path], done: Path, tmp_path: Path
 ) -> None:
     values, _ = rows_of(20)

@@ -108,7 +108,7 @@ def test_auto_is_compiled_on_a_cpu_that_it_supports(dae: Dae, tiny: Path, compil
 # Resuming
 
 
-def test_a_stopped_run_goes_on_with_its_own_engine(
+def test_a_stopped_run_is_resumed_with_its_own_engine(
     dae: Dae, stopped: Path, tiny: Path, compiled: str
 ) -> None:
     rows = read_csv(stopped / "metrics.csv")  # up to the checkpoint
@@ -130,7 +130,7 @@ def test_a_stopped_run_goes_on_with_its_own_engine(
         assert resumed[name] == whole[name], name
 
 
-def test_another_engine_or_device_for_a_stopped_run_is_refused_with_the_ways_out(
+def test_another_engine_or_device_for_a_stopped_run_is_refused_with_the_remedies(
     dae: Dae, stopped: Path, compiled: str
 ) -> None:
     before = snapshot(stopped, [".safetensors"])
@@ -149,7 +149,7 @@ def test_another_engine_or_device_for_a_stopped_run_is_refused_with_the_ways_out
 
 
 @pytest.mark.parametrize("begun", [{"engine": "blas"}, {"device": "NVIDIA H100"}])
-def test_a_stopped_run_whose_engine_or_device_is_gone_is_refused_whatever_is_asked_for(
+def test_a_stopped_run_without_its_engine_or_device_is_refused_for_any_option(
     dae: Dae, stopped: Path, begun: dict[str, str]
 ) -> None:
     if "device" in begun and torch.cuda.is_available():
@@ -165,7 +165,7 @@ def test_a_stopped_run_whose_engine_or_device_is_gone_is_refused_whatever_is_ask
     assert "1 failed" in ended.out
 
 
-def test_a_stopped_run_that_does_not_tell_its_engine_is_refused(dae: Dae, stopped: Path) -> None:
+def test_a_stopped_run_without_a_recorded_engine_is_refused(dae: Dae, stopped: Path) -> None:
     path = stopped / "environment.json"
     for text in ("", "[]", "{}", "[" * 100_000, '{"engine": "torch"}'):
         path.write_text(text, encoding="utf-8")
@@ -180,7 +180,7 @@ def test_a_stopped_run_that_does_not_tell_its_engine_is_refused(dae: Dae, stoppe
 # Finished runs
 
 
-def test_a_finished_run_is_not_passed_for_one_of_another_engine_or_device(
+def test_a_finished_run_does_not_count_as_one_of_another_engine_or_device(
     dae: Dae, done: Path, compiled: str
 ) -> None:
     kinds = (".safetensors", ".npy", "metrics.csv")
@@ -207,7 +207,9 @@ def test_a_finished_run_is_not_passed_for_one_of_another_engine_or_device(
 # Rejected before any work
 
 
-def test_what_cannot_be_had_is_refused_before_anything_is_done(dae: Dae, done: Path) -> None:
+def test_an_unavailable_engine_or_device_is_refused_before_anything_is_done(
+    dae: Dae, done: Path
+) -> None:
     before = snapshot(done)
     for words in COMMANDS:
         command = (*words, "--force")
@@ -252,7 +254,7 @@ NOT_COMPILED = {
         "fused multiply-add",
     ],
 )
-def test_where_nothing_can_be_compiled_auto_is_torch_with_a_note_and_the_same_numbers(
+def test_if_nothing_can_be_compiled_auto_is_torch_with_a_note_and_the_same_numbers(
     done: Path, finished: tuple[Path, Ended], why: str
 ) -> None:
     if "multiply" in why and platform.machine() not in ("x86_64", "AMD64"):
@@ -284,7 +286,7 @@ def test_where_nothing_can_be_compiled_auto_is_torch_with_a_note_and_the_same_nu
         assert ours.read_bytes() == theirs.read_bytes()
 
 
-def test_checkpoints_are_saved_after_each_phase_or_as_often_as_is_asked_for(
+def test_checkpoints_are_saved_after_each_phase_or_at_the_given_interval(
     dae: Dae, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = ("--set", "pretrain.epochs=1", "--set", "finetune.max_epochs=1", "--force")

@@ -95,7 +95,7 @@ def near(ours: Any, exact: Any, steps: int = 1) -> None:
 @example(161, 33, 23, True, True, False, False)
 @example(60, 784, 11, True, True, False, False)
 @example(3, 1601, 7, False, True, True, True)
-def test_a_pretraining_step_of_any_size_is_that_of_torch_in_double_precision(
+def test_a_pretraining_step_of_any_size_agrees_with_torch_in_double_precision(
     engine: str, m: int, d: int, hidden: int, tied: bool, entropy: bool, decay: bool, contract: bool
 ) -> None:
     how: dict[str, Any] = {
@@ -114,7 +114,7 @@ def test_a_pretraining_step_of_any_size_is_that_of_torch_in_double_precision(
         near(ours.parameters, exact.parameters, 1 + step + rows * d // 10_000)
 
 
-def test_a_kind_of_layer_that_an_engine_does_not_know_takes_its_own_steps(engine: str) -> None:
+def test_a_kind_of_layer_unknown_to_the_engine_takes_its_own_steps(engine: str) -> None:
     start = layer(5, 9)
     steps, clean = IdleSteps(start, engine), normal(3, 9)
     assert steps.take(clean, clean, 0.1).item() == pytest.approx(clean.sum().item())
@@ -128,7 +128,7 @@ def stack(*widths: int) -> list[tuple[Tensor, Tensor]]:
 
 
 @given(st.integers(1, 30), sizes, st.lists(sizes, min_size=1, max_size=3), st.integers(2, 11))
-def test_a_step_of_fine_tuning_of_any_size_is_that_of_torch_in_double_precision(
+def test_a_fine_tuning_step_of_any_size_agrees_with_torch_in_double_precision(
     engine: str, m: int, d: int, hidden: list[int], classes: int
 ) -> None:
     net = stack(d, *hidden, classes)
@@ -207,7 +207,7 @@ def minibatch(kind: str, rows: int, d: int, number: int, exactly: bool) -> tuple
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values())),
 )
-def test_an_epoch_is_that_of_torch_in_double_precision_and_looking_ahead_changes_no_bit(
+def test_an_epoch_agrees_with_torch_in_double_precision_and_prefetching_changes_no_bit(
     engine: str, kind: str, how: dict[str, Any]
 ) -> None:
     """Each step may use the next minibatch; the last minibatches are shorter."""
@@ -285,7 +285,7 @@ def guarded(rows: int, columns: int) -> tuple[Tensor, Callable[[], bool]]:
 @pytest.mark.parametrize(
     ("d", "hidden", "m"), [(1, 1, 1), (90, 70, 1), (17, 3, 5), (33, 49, 11), (100, 97, 23)]
 )
-def test_the_compiled_engine_writes_nothing_beside_its_operands_and_reads_nothing_there(
+def test_the_compiled_engine_neither_reads_nor_writes_outside_its_operands(
     d: int, hidden: int, m: int
 ) -> None:
     name, checks = supported("compiled"), []
@@ -382,7 +382,9 @@ def test_sigmoid_and_cross_entropy_are_accurate_over_the_whole_range(engine: str
         assert cross_entropy(engine, a, x)[1] == pytest.approx(cost_of(a, x), rel=1e-6)
 
 
-def test_infinity_and_nan_cost_no_finite_number_so_that_divergence_is_seen(engine: str) -> None:
+def test_the_cost_of_infinity_and_nan_is_not_finite_so_that_divergence_is_noticed(
+    engine: str,
+) -> None:
     for value in (math.inf, -math.inf):
         assert not math.isfinite(
             cross_entropy(engine, torch.full((5,), value), torch.full((5,), 0.25))[1]
@@ -437,7 +439,7 @@ def cached_files(folder: Path, pattern: str) -> list[Path]:
     return sorted((folder / "cache" / "kernels").rglob(pattern))
 
 
-def test_what_was_compiled_is_cached_until_any_source_beside_it_changes(
+def test_compiled_code_is_cached_until_any_source_in_its_folder_changes(
     source: Path, tmp_path: Path
 ) -> None:
     assert [run_cached_function(source) for _ in range(2)] == [(14, 0), (14, 1)]
@@ -448,13 +450,13 @@ def test_what_was_compiled_is_cached_until_any_source_beside_it_changes(
     assert {path.name for path in source.parent.iterdir()} == {"beside.py", "function.py"}
 
 
-def test_what_was_compiled_for_other_instructions_is_not_loaded(source: Path) -> None:
+def test_code_compiled_for_other_instructions_is_not_loaded(source: Path) -> None:
     features = {"NUMBA_CPU_FEATURES": ""}
     assert [run_alone(source, **more) for more in ({}, features, features, {})] == [
         "14 0\n", "14 0\n", "14 1\n", "14 1\n"]  # fmt: skip
 
 
-def test_what_is_damaged_is_compiled_again_and_cached_again(source: Path, tmp_path: Path) -> None:
+def test_damaged_code_is_compiled_and_cached_again(source: Path, tmp_path: Path) -> None:
     assert run_cached_function(source) == (14, 0)
     for pattern, left in product(("*.nbi", "*.nbc"), (0, 50)):  # the index, the code
         (damaged,) = cached_files(tmp_path, pattern)
@@ -462,9 +464,7 @@ def test_what_is_damaged_is_compiled_again_and_cached_again(source: Path, tmp_pa
         assert [run_cached_function(source) for _ in range(2)] == [(14, 0), (14, 1)]
 
 
-def test_where_nothing_can_be_written_each_process_compiles_for_itself(
-    source: Path, tmp_path: Path
-) -> None:
+def test_without_a_writable_cache_each_process_compiles(source: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("in the place of a folder", encoding="utf-8")
     assert [run_cached_function(source) for _ in range(2)] == [(14, 0), (14, 0)]
 
@@ -483,7 +483,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="owners and modes are thos
 
 
 @posix
-def test_a_kernel_is_loaded_from_a_folder_of_the_users_alone_and_no_other(
+def test_kernels_are_loaded_only_from_a_folder_that_only_the_user_can_access(
     source: Path, tmp_path: Path
 ) -> None:
     run_cached_function(source)
@@ -521,7 +521,7 @@ def test_a_kernel_is_loaded_from_a_folder_of_the_users_alone_and_no_other(
 
 @posix
 @pytest.mark.parametrize("lax", [0, 0o077])
-def test_the_cache_folder_has_mode_0700_whatever_the_umask(
+def test_the_cache_folder_has_mode_0700_under_any_umask(
     source: Path, tmp_path: Path, lax: int
 ) -> None:
     before = os.umask(lax)

@@ -163,7 +163,7 @@ def test_tied_weights_are_one_matrix_that_learns_from_the_encoder_and_the_decode
     near(one.parameters["weight"], start["weight"] + encoder + decoder)
 
 
-def test_the_cost_stays_finite_where_the_decoder_saturates() -> None:
+def test_the_cost_stays_finite_if_the_decoder_saturates() -> None:
     clean, corrupted = rows()
     for sign, wrong in ((1, 1 - clean), (-1, clean)):
         start = parameters() | {"visible_bias": torch.full((D,), 1000.0 * sign).double()}
@@ -180,7 +180,7 @@ def test_the_code_for_the_layer_above_is_the_sigmoid_of_its_uncorrupted_input() 
         near(codes(kind, p, clean), exact)
 
 
-def test_every_parameter_goes_to_the_device() -> None:
+def test_every_parameter_is_moved_to_the_device() -> None:
     for kind, p in (("autoencoder", parameters(tied=False)), ("rbm", parameters())):
         there = moved_to("meta", kind, p)
         assert there.keys() == p.keys() and all(tensor.is_meta for tensor in there.values())

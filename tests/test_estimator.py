@@ -208,7 +208,7 @@ def test_wrong_parameters_are_named_as_in_the_estimator(
         estimator(**changes).fit(*rows)
 
 
-def test_rows_that_cannot_be_used_are_refused_with_what_to_do(rows: tuple[Array, Array]) -> None:
+def test_rows_that_cannot_be_used_are_refused_with_the_remedy(rows: tuple[Array, Array]) -> None:
     from sklearn.exceptions import NotFittedError
 
     X, y = rows
@@ -242,7 +242,7 @@ def test_rows_that_cannot_be_used_are_refused_with_what_to_do(rows: tuple[Array,
     assert np.array_equal(estimator().fit(rounded, y).coefs_[0], clipped.coefs_[0])
 
 
-def test_importing_the_package_loads_none_of_it() -> None:
+def test_importing_the_package_does_not_load_the_estimator() -> None:
     code = (
         "import dae_cli, sys; loaded = {'numpy', 'torch', 'sklearn', 'pandas'} & {*sys.modules}; "
         "assert not loaded, loaded; dae_cli.Nothing"

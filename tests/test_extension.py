@@ -87,7 +87,7 @@ class Corruption(Protocol):''',
 
 
 @pytest.mark.usefixtures("tiny")
-def test_a_corruption_takes_two_files_and_runs_and_reports_know_it(extended: Extended) -> None:
+def test_a_corruption_takes_two_files_and_is_known_to_runs_and_reports(extended: Extended) -> None:
     assert len(INVERTING) <= 3
     cells: dict[str, Any] = {
         "inverted": {"corruption": {"kind": "inverting", "destruction": 0.25}},
@@ -135,7 +135,7 @@ class Halved(Autoencoder):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
-def test_a_kind_of_layer_takes_three_files_and_the_engine_without_kernels_steps_in_torch(
+def test_a_kind_of_layer_takes_three_files_and_without_kernels_steps_in_torch(
     extended: Extended,
 ) -> None:
     assert len(HALVED) <= 4
@@ -189,7 +189,7 @@ def write_stripes(folder: Path) -> None:
     np.savez(folder / "stripes.npz", allow_pickle=False, **arrays)
 
 
-def test_a_data_set_of_other_images_and_classes_takes_one_file(extended: Extended) -> None:
+def test_a_data_set_with_other_images_and_classes_takes_one_file(extended: Extended) -> None:
     assert len(STRIPES) <= 2
     write_stripes(Path("mine"))
     finetune = {"learning_rate": 0.5, "max_epochs": 20, "patience": 20, "batch_size": 5}

@@ -1,7 +1,7 @@
-"""The machine fails the command: a message that says what and where, and nothing that was is lost.
+"""If the machine fails, the message says what failed and where, and no existing result is lost.
 
-Each fault is made in earnest: a disk that is full, a limit that the kernel enforces, a clock that
-jumps. Freed of it, the same command comes to the bits of one that nothing happened to.
+The faults are real: a full disk, a limit that the kernel enforces, a clock that jumps. Once the
+fault is gone, the same command ends with the same bits as without it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ PICTURES = (
 
 @pytest.fixture
 def sound(finished: tuple[Path, Ended]) -> Path:
-    """The results of a study that nothing happened to."""
+    """The results of a study without faults."""
     return finished[0]
 
 
@@ -57,7 +57,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 # Full disks
 
 
-def test_a_checkpoint_that_cannot_be_written_fails_its_run_which_goes_on_later(
+def test_a_checkpoint_that_cannot_be_written_fails_its_run_which_resumes_later(
     dae: Dae, child: Start, tiny: Path, sound: Path
 ) -> None:
     ended = child("replicate", "tiny", prepare=files_of_at_most(50_000)).wait()
@@ -72,7 +72,7 @@ def test_a_checkpoint_that_cannot_be_written_fails_its_run_which_goes_on_later(
 
 
 @pytest.mark.parametrize("failing", ["runs.csv", "error_vs_destruction.png"])
-def test_a_table_or_picture_that_cannot_be_written_ends_the_command_and_comes_later(
+def test_a_table_or_plot_that_cannot_be_written_ends_the_command_and_is_written_later(
     dae: Dae, child: Start, done: Path, sound: Path, failing: str
 ) -> None:
     size = (done / failing).stat().st_size
@@ -87,7 +87,7 @@ def test_a_table_or_picture_that_cannot_be_written_ends_the_command_and_comes_la
     assert_same_results(done, sound)
 
 
-def test_a_cache_that_cannot_be_written_is_named_with_the_variable_that_moves_it(
+def test_the_error_names_a_cache_that_cannot_be_written_and_the_variable_to_move_it(
     child: Start, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
@@ -100,14 +100,14 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_variable_that_moves_it
     assert not Path("results").exists()
 
 
-def test_a_disk_full_at_a_checkpoint_fails_that_run_and_keeps_the_one_that_is_done(
+def test_a_full_disk_at_a_checkpoint_fails_that_run_and_keeps_the_finished_one(
     child: Start, disk: Disk, sound: Path
 ) -> None:
     out = disk.seen / "results"
     first = min((sound / "runs").iterdir())
     shutil.copytree(first, out / "runs" / first.name)
     before = snapshot(out)
-    # Room for the small files, the first checkpoint, and the second but in part.
+    # Room for the small files, the first checkpoint and a part of the second.
     disk.leave(disk.blocks([first / "checkpoint.safetensors"]) + 20)
     words = ("replicate", "tiny", "--seeds", "2", "--out", disk.path / "results")
     ended = child(*words, inside=disk.inside).wait()
@@ -124,7 +124,7 @@ def test_a_disk_full_at_a_checkpoint_fails_that_run_and_keeps_the_one_that_is_do
         assert checkpoint.read_bytes() == (run / checkpoint.name).read_bytes()
 
 
-def test_a_disk_full_at_the_report_keeps_every_run_and_the_same_command_writes_it_later(
+def test_a_full_disk_at_the_report_keeps_every_run_and_the_same_command_writes_it_later(
     child: Start, disk: Disk, sound: Path
 ) -> None:
     out = disk.seen / "results"
@@ -145,7 +145,7 @@ def test_a_disk_full_at_the_report_keeps_every_run_and_the_same_command_writes_i
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_wherever_the_disk_is_full_nothing_is_lost_and_the_same_command_ends_well(
+def test_a_disk_that_fills_at_any_moment_loses_nothing_and_the_same_command_succeeds_later(
     child: Start, disk: Disk, sound: Path
 ) -> None:
     out = disk.seen / "results"
@@ -186,7 +186,7 @@ def test_a_cache_without_room_for_kernels_changes_no_result(
 @pytest.mark.slow
 def test_workers_need_no_shared_memory(child: Start, tiny: Path, sound: Path) -> None:
     if os.geteuid() or not Path("/dev/shm").is_dir():
-        pytest.skip("only the superuser takes /dev/shm away from a command")
+        pytest.skip("only the superuser can hide /dev/shm from a command")
     script = 'mount -t tmpfs -o ro,size=4k none /dev/shm && exec "$@"'
     inside = ("unshare", "--mount", "sh", "-c", script, "sh")
     child("replicate", "tiny", "--jobs", "2", inside=inside).wait().succeeded()
@@ -225,7 +225,7 @@ def test_a_folder_without_permission_is_refused_before_anything_is_computed(
     assert snapshot(done) == before
 
 
-def test_a_parent_without_permission_is_refused_by_the_name_of_the_folder(
+def test_a_parent_without_permission_is_refused_and_the_error_names_the_folder(
     child: Start, tmp_path: Path
 ) -> None:
     (tmp_path / "locked").mkdir(mode=0o555)
@@ -249,7 +249,7 @@ def test_a_read_only_disk_is_refused_before_anything_is_computed(
     assert snapshot(out) == before
 
 
-def test_a_disk_that_becomes_read_only_in_mid_run_is_named_and_the_run_goes_on_later(
+def test_the_error_names_a_disk_that_becomes_read_only_in_a_run_which_resumes_later(
     child: Start, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAE_CHECKPOINT_SECONDS", "0.05")
@@ -257,7 +257,7 @@ def test_a_disk_that_becomes_read_only_in_mid_run_is_named_and_the_run_goes_on_l
     words = ("--set", "pretrain.epochs=600", "--only", "rect-0", "--out", disk.path / "results")
     command = child("replicate", "tiny", *words, inside=disk.inside)
     wait_until(lambda: list(out.glob("runs/*.partial/checkpoint.safetensors")), command)
-    command.send(signal.SIGSTOP)  # or it may have ended before the disk is read-only
+    command.send(signal.SIGSTOP)  # so that it does not end before the disk is read-only
     disk.make_read_only()
     before = snapshot(out, (".safetensors", ".yaml"))
     command.send(signal.SIGCONT)
@@ -273,21 +273,21 @@ def test_a_disk_that_becomes_read_only_in_mid_run_is_named_and_the_run_goes_on_l
 
 
 def enlarge(units: int) -> None:
-    """Give one cell of the study other layers."""
+    """Give one cell of the study larger layers."""
     cell = Path("experiments/tiny/rect-25.yaml")
     cell.write_text(f"{cell.read_text()}model: {{hidden: [{units}, {units}]}}\n")
 
 
 def assert_one_failed(out: Path, sound: Path, *parts: str) -> None:
-    """Hold the small cell to its sound result, and the other to a failure with a remedy."""
+    """Check that the small cell has its usual result, and the other an error with a remedy."""
     assert_whole(out)
-    well, ill = read_csv(out / "runs.csv")
-    assert well["error"] == "" and all(part in ill["error"] for part in parts)
-    checkpoint = Path("runs") / well["run"] / "checkpoint.safetensors"
+    small, large = read_csv(out / "runs.csv")
+    assert small["error"] == "" and all(part in large["error"] for part in parts)
+    checkpoint = Path("runs") / small["run"] / "checkpoint.safetensors"
     assert (out / checkpoint).read_bytes() == (sound / checkpoint).read_bytes()
 
 
-def test_memory_that_is_refused_fails_the_run_with_a_remedy_and_the_other_is_done(
+def test_too_little_memory_fails_the_run_with_a_remedy_and_the_other_is_done(
     child: Start, tiny: Path, sound: Path
 ) -> None:
     enlarge(30_000)  # 4 GB of weights
@@ -298,7 +298,7 @@ def test_memory_that_is_refused_fails_the_run_with_a_remedy_and_the_other_is_don
 
 @pytest.fixture
 def memory_group() -> Iterator[Path]:
-    """A control group for memory, version 1 or 2, of 900 MiB."""
+    """A control group, version 1 or 2, with 900 MiB of memory."""
     for root in (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")):
         group = root / f"dae-test-{os.getpid()}"
         try:
@@ -319,11 +319,11 @@ def memory_group() -> Iterator[Path]:
             with suppress(OSError):
                 time.sleep(0.2)  # until its last process is gone
                 group.rmdir()
-    pytest.skip("no control group for memory can be made here")
+    pytest.skip("cannot create a control group for memory")
 
 
 def join_group(group: Path) -> None:
-    """Become a member."""
+    """Make this process a member of a control group."""
     (group / "cgroup.procs").write_text(str(os.getpid()))
 
 
@@ -341,13 +341,13 @@ def test_a_worker_that_the_kernel_kills_for_memory_fails_its_run_and_the_other_i
 # Clocks and languages
 
 JUMPING = """\
-import datetime, os, pandas, time  # pandas extends the sound class, in C
-step, sound = float(os.environ["CLOCK_STEP"]), time.time
-looks = 0
+import datetime, os, pandas, time  # pandas extends the original class, in C
+step, original = float(os.environ["CLOCK_STEP"]), time.time
+calls = 0
 def jumping():
-    global looks
-    looks += 1
-    return sound() + looks * step
+    global calls
+    calls += 1
+    return original() + calls * step
 class Jumping(datetime.datetime):
     @classmethod
     def now(cls, tz=None):
@@ -362,7 +362,7 @@ locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
 
 
 def at_start(folder: Path, program: str) -> dict[str, str]:
-    """Return the environment in which every Python process first runs a program."""
+    """Return an environment in which every Python process runs a program first."""
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(program)
     root = str(Path(__file__).resolve().parents[1])
@@ -393,12 +393,12 @@ def test_decimal_commas_of_a_locale_change_no_file(
         pytest.skip("needs localedef and the sources of the locales")
     environment = at_start(tmp_path / "german", GERMAN)
     folder = tmp_path / "german"
-    compiled = ["localedef", "-i", "de_DE", "-f", "UTF-8", str(folder / "de_DE.UTF-8")]
-    subprocess.run(compiled, check=True, capture_output=True)
+    command = ["localedef", "-i", "de_DE", "-f", "UTF-8", str(folder / "de_DE.UTF-8")]
+    subprocess.run(command, check=True, capture_output=True)
     environment |= {"LOCPATH": str(folder), "LC_ALL": "de_DE.UTF-8"}
     ended = child("replicate", "tiny", environment=environment, executed=True).wait()
-    sound, same = finished
-    assert ended.succeeded().lines[:-1] == same.lines[:-1]  # the last one has the time
+    sound, expected = finished
+    assert ended.succeeded().lines[:-1] == expected.lines[:-1]  # the last one has the time
     assert_same_results(tiny, sound)
 
 
@@ -430,11 +430,13 @@ QUICK = ("decomposed", "quotes", "newline")
         for key, name in NAMES.items()
     ],
 )
-def test_a_results_folder_of_any_name(dae: Dae, tmp_path: Path, sound: Path, name: str) -> None:
+def test_a_results_folder_can_have_any_name(
+    dae: Dae, tmp_path: Path, sound: Path, name: str
+) -> None:
     try:
         (tmp_path / name).mkdir()
     except (OSError, ValueError) as error:
-        pytest.skip(f"no folder can have this name here ({error})")
+        pytest.skip(f"this file system allows no folder of this name ({error})")
     dae("replicate", "tiny", f"--out={name}").succeeded()
     assert_same_results(Path(name), sound)
     assert "2 skipped" in dae("replicate", "tiny", f"--out={name}").succeeded().out
@@ -477,7 +479,7 @@ LONG_NAME = "x" * 300
     ],
     ids=lambda words: " ".join(words)[:24],
 )
-def test_a_name_that_is_too_long_is_the_users_mistake(dae: Dae, words: tuple[str, ...]) -> None:
+def test_a_name_that_is_too_long_is_a_usage_error(dae: Dae, words: tuple[str, ...]) -> None:
     ended = dae(*words).failed(2, LONG_NAME[:40])
     assert "longer" in ended.message or "too long" in ended.message
     assert not Path("results").exists()
@@ -487,9 +489,7 @@ def test_a_name_that_is_too_long_is_the_users_mistake(dae: Dae, words: tuple[str
 
 
 @pytest.mark.parametrize("closed", [pytest.param("2>&-", marks=pytest.mark.slow), "<&- >&- 2>&-"])
-def test_a_command_without_standard_streams_does_its_work(
-    child: Start, tiny: Path, closed: str
-) -> None:
+def test_a_command_works_without_standard_streams(child: Start, tiny: Path, closed: str) -> None:
     inside = ("sh", "-c", f'exec "$@" {closed}', "sh")
     assert child("replicate", "tiny", "--jobs", "2", inside=inside).wait().code == 0
     assert [row["error"] for row in read_csv(tiny / "runs.csv")] == ["", ""]

@@ -112,7 +112,7 @@ def random_gabors(units: int, side: int, seed: int) -> tuple[list[dict[str, floa
 # The fit of a Gabor
 
 
-def test_the_parameters_of_synthetic_gabors_are_found_again() -> None:
+def test_the_fit_recovers_the_parameters_of_synthetic_gabors() -> None:
     for side, units in ((12, 24), (28, 2)):
         shapes, filters = random_gabors(units, side, seed=side)
         for values, found in zip(shapes, fit_gabors(7.0 * filters), strict=True):
@@ -129,7 +129,7 @@ def test_the_parameters_of_synthetic_gabors_are_found_again() -> None:
             assert -180 < found.phase_degrees <= 180
 
 
-def test_what_is_reported_of_the_fitted_gabor_is_so_at_its_pixels() -> None:
+def test_the_values_reported_of_a_fitted_gabor_agree_with_its_pixels() -> None:
     for side, orientation, frequency, across, along, phase in (
         (12, 70.0, 0.16, 1.7, 2.6, 100.0),
         (28, 150.0, 0.1, 5.0, 4.0, -30.0),
@@ -152,7 +152,7 @@ def test_what_is_reported_of_the_fitted_gabor_is_so_at_its_pixels() -> None:
         assert found.frequency_cycles_per_pixel == pytest.approx(peak, abs=1.5e-3)
 
 
-def test_what_noise_takes_of_the_energy_is_not_explained() -> None:
+def test_the_energy_of_noise_is_not_explained() -> None:
     shapes, filters = random_gabors(20, 12, seed=7)
     filters /= np.linalg.norm(filters, axis=1, keepdims=True)
     disturbance = noise(20, seed=4)
@@ -170,7 +170,7 @@ def test_what_noise_takes_of_the_energy_is_not_explained() -> None:
         assert one.carrier_cycles_per_pixel == pytest.approx(values["frequency"], rel=0.08)
 
 
-def test_white_noise_of_144_pixels_is_of_no_kind_and_far_from_being_explained() -> None:
+def test_white_noise_of_144_pixels_has_no_class_and_is_poorly_explained() -> None:
     found = measure(noise(24))
     explained = [row.explained_variance for row in found]
     assert max(explained) < 0.4
@@ -181,12 +181,12 @@ def test_white_noise_of_144_pixels_is_of_no_kind_and_far_from_being_explained() 
     assert max(selective) < 0.35
 
 
-def test_stripes_that_rise_to_the_right_have_45_degrees_and_those_that_stand_90() -> None:
+def test_stripes_that_rise_to_the_right_have_45_degrees_and_vertical_ones_90() -> None:
     rising = np.fliplr(np.eye(12)) - np.fliplr(np.eye(12, k=1))
-    standing, lying = np.zeros((12, 12)), np.zeros((12, 12))
-    standing[3:9, 5], standing[3:9, 6] = 1, -1
-    lying[5, 3:9], lying[6, 3:9] = 1, -1
-    filters = np.stack([rising.ravel(), standing.ravel(), lying.ravel()])
+    vertical, horizontal = np.zeros((12, 12)), np.zeros((12, 12))
+    vertical[3:9, 5], vertical[3:9, 6] = 1, -1
+    horizontal[5, 3:9], horizontal[6, 3:9] = 1, -1
+    filters = np.stack([rising.ravel(), vertical.ravel(), horizontal.ravel()])
     for one, expected in zip(measure(filters), (45.0, 90.0, 0.0), strict=True):
         assert apart(one.orientation_degrees, expected) < 1
         assert apart(one.preferred_orientation_degrees, expected) < 1
@@ -195,7 +195,7 @@ def test_stripes_that_rise_to_the_right_have_45_degrees_and_those_that_stand_90(
     assert abs(dark.phase_degrees) == pytest.approx(180, abs=0.5)
 
 
-def test_turning_negating_scaling_and_moving_a_filter_change_only_what_they_should() -> None:
+def test_rotating_negating_scaling_and_moving_a_filter_change_only_the_right_measures() -> None:
     random = np.random.default_rng(2)
     orientation, frequency, phase = random.uniform([0, 0.16, -180], [180, 0.3, 180])
     shape = gabor(orientation=orientation, frequency=frequency, phase=phase, row=4.7)
@@ -252,7 +252,7 @@ def test_detectors_gratings_and_blobs_are_distinguished() -> None:
     assert kinds(np.concatenate([detector, grating])) == ["gabor_like", "gabor_like grating"]
 
 
-def test_rings_checkerboards_and_blotches_are_no_gabors() -> None:
+def test_rings_checkerboards_and_blotches_are_not_gabors() -> None:
     from scipy import ndimage
 
     # Stripes cannot explain 0.8 of a round spot in a ring of the other sign.
@@ -286,7 +286,7 @@ def test_locality_is_the_share_of_the_best_window_of_half_the_side() -> None:
     assert even.locality == pytest.approx(0.25)
 
 
-def test_the_extent_of_a_bell_is_its_area_down_to_half_of_its_height() -> None:
+def test_the_extent_of_a_bell_is_its_area_above_half_of_its_height() -> None:
     sizes = [(1.2, 6.8), (1.6, 7.5), (3.1, 8.0)]
     rows = measure(np.concatenate([bell(16, sigma, at, at) for sigma, at in sizes]))
     for (sigma, _), row in zip(sizes, rows, strict=True):
@@ -298,7 +298,7 @@ def test_the_extent_of_a_bell_is_its_area_down_to_half_of_its_height() -> None:
     assert len(set(areas)) > 6
 
 
-def test_the_extent_is_of_the_strongest_spot_alone() -> None:
+def test_the_extent_covers_only_the_strongest_spot() -> None:
     square = np.zeros((16, 16))
     square[4:10, 5:13] = -1.0
     small, spot = bell(16, 1.1, 4, 4), bell(16, 1.2, 8, 8)
@@ -315,7 +315,7 @@ def test_the_extent_is_of_the_strongest_spot_alone() -> None:
     assert areas[5:] == pytest.approx([4 * blob, blob / 2], rel=0.1)  # a stroke; at the border
 
 
-def test_stripes_prefer_the_orientation_they_lie_at() -> None:
+def test_the_preferred_orientation_of_stripes_is_their_own() -> None:
     random = np.random.default_rng(4)
     angles = [0.0, 45.0, 90.0, 179.999, 180.0, *random.uniform(0, 180, 5)]
     phases = random.uniform(-180, 180, len(angles))
@@ -330,7 +330,7 @@ def test_stripes_prefer_the_orientation_they_lie_at() -> None:
         assert 0 <= row.preferred_orientation_degrees < 180
 
 
-def test_what_looks_alike_all_round_prefers_nothing() -> None:
+def test_filters_without_a_direction_have_no_preferred_orientation() -> None:
     crossed = gabor(orientation=20, phase=0) + gabor(orientation=110, phase=0)
     long = bell(12, 1.0, 5.5, 5.0, stretch=3.0)
     round_ones = [bell(12, 1.5, 5.5, 5.5), board(), np.ones((1, 144))]
@@ -342,7 +342,7 @@ def test_what_looks_alike_all_round_prefers_nothing() -> None:
     assert stretched.preferred_orientation_degrees == pytest.approx(90)
 
 
-def test_measures_turn_with_the_filter_and_do_not_depend_on_its_strength_or_place() -> None:
+def test_measures_rotate_with_the_filter_and_do_not_depend_on_its_strength_or_place() -> None:
     filters = noise(4) * np.array([1e-60, 0.1, 1, 3])[:, None]
     mirrored = filters.reshape(-1, 12, 12)[:, :, ::-1].reshape(4, -1)
     plain, quarter, mirror, scaled = (
@@ -379,8 +379,8 @@ def test_images_need_not_be_square() -> None:
     assert found[1].extent_pixels == pytest.approx(72, rel=0.1)
     assert found[3].locality == pytest.approx(0.25)
     # Transposing keeps each measure and mirrors orientations at the diagonal.
-    on_its_side = measure(ones.transpose(0, 2, 1).reshape(4, -1), (24, 12))
-    for one, other in zip(found, on_its_side, strict=True):
+    transposed = measure(ones.transpose(0, 2, 1).reshape(4, -1), (24, 12))
+    for one, other in zip(found, transposed, strict=True):
         for name in ("explained_variance", "weaker_sign_share", "locality", "extent_pixels"):
             assert getattr(other, name) == pytest.approx(getattr(one, name), abs=1e-4), name
         assert other.orientation_selectivity == pytest.approx(one.orientation_selectivity)
@@ -402,14 +402,14 @@ def rows() -> list[UnitMeasures]:
 
 
 def layer() -> Array:
-    """Their weights."""
+    """Return the weights of these units."""
     detectors = [gabor(orientation=angle, phase=angle) for angle in (10, 60, 110, 160)]
     grating = [gabor(frequency=0.25, across=1e3, along=1e3)]
     blobs = [bell(12, 1.5, 3, 4), -bell(12, 2.0, 8, 8)]
     return np.concatenate([*detectors, *grating, *blobs, np.zeros((1, 144)), 2 * noise(3)])
 
 
-def test_each_unit_has_its_row_its_kind_and_its_fit(rows: list[UnitMeasures]) -> None:
+def test_each_unit_has_a_row_with_its_class_and_its_fit(rows: list[UnitMeasures]) -> None:
     assert [row.unit for row in rows] == list(range(11))
     assert [row.gabor_like for row in rows] == [True] * 5 + [False] * 6
     assert [row.grating for row in rows] == [False] * 4 + [True] + [False] * 6
@@ -426,7 +426,7 @@ def test_each_unit_has_its_row_its_kind_and_its_fit(rows: list[UnitMeasures]) ->
     assert all(math.isnan(value) for value in dead.values())
 
 
-def test_weights_that_cannot_be_measured_are_refused_with_their_place() -> None:
+def test_weights_that_cannot_be_measured_are_refused_with_unit_and_pixel() -> None:
     for value in (math.nan, math.inf, -math.inf):
         weights = layer()
         weights[3, 17] = value

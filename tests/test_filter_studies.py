@@ -153,7 +153,7 @@ def edit_units(run: Path, **columns: Any) -> None:
         ),
     ],
 )
-def test_a_picture_is_after_the_papers_where_cells_and_data_are_the_studys_own(
+def test_a_picture_that_differs_from_the_papers_is_described_as_after_it(
     dae: Dae, tmp_path: Path, words: tuple[str, ...], name: str, caption: str
 ) -> None:
     write_small(
@@ -260,7 +260,7 @@ def judged(dae: Dae, out: Path) -> dict[str, tuple[str, str]]:
     return {name: (holds, lines.get(name, "")) for name, holds in found.items()}
 
 
-def test_what_grows_must_do_so_for_every_seed_with_intervals_apart(here: Path, dae: Dae) -> None:
+def test_growth_must_occur_for_every_seed_with_disjoint_intervals(here: Path, dae: Dae) -> None:
     below, above = np.arange(8) + 1.0, np.arange(8) + 8.5  # eight values each
     for seed in (0, 1):
         edit_units(run_of(here, "plain", seed), extent_pixels=below)
@@ -278,7 +278,9 @@ def test_what_grows_must_do_so_for_every_seed_with_intervals_apart(here: Path, d
     assert judged(dae, here)["grow"][0] == "no"
 
 
-def test_a_bar_must_be_met_by_every_cell_and_seed_and_is_met_at_it(here: Path, dae: Dae) -> None:
+def test_every_cell_and_seed_must_reach_a_threshold_and_equality_suffices(
+    here: Path, dae: Dae
+) -> None:
     exact = [0.1, 0.2, 0.3, 0.5, 0.5, 0.9, 0.9, 0.95]
     for seed in (0, 1):
         edit_units(run_of(here, "noisy", seed), locality=exact)
@@ -306,7 +308,7 @@ def test_a_bar_must_be_met_by_every_cell_and_seed_and_is_met_at_it(here: Path, d
         assert "plain 25.0 (7.1 to 59.1)" in line and "plain 12.5 (2.2 to 47.1)" in line
 
 
-def test_the_report_has_each_picture_beside_the_claim_and_a_row_for_each_run(whole: Whole) -> None:
+def test_the_report_has_each_picture_with_its_claim_and_one_row_per_run(whole: Whole) -> None:
     out = whole[0]
     report = (out / "REPORT.md").read_text()
     places = [report.index(f"](figures/{name}.png)") for name in FIGURES]
@@ -333,7 +335,7 @@ def images_in(page: str) -> dict[str, bytes]:
     return {html.unescape(alt): b64decode(content) for alt, content in found}
 
 
-def test_the_page_holds_each_figure_with_its_claim_check_and_measures(whole: Whole) -> None:
+def test_the_page_has_each_figure_with_its_claim_check_and_measures(whole: Whole) -> None:
     out, ended = whole
     page = (out / "report.html").read_text(encoding="utf-8")
     for word in ("://", "url(", "@import", "<link", "<iframe", "data-filters>"):
@@ -368,9 +370,7 @@ def test_the_page_names_the_photographs_and_shows_them_small(whole: Whole) -> No
     assert "in grey: a.png, b.png." in (out / "REPORT.md").read_text(encoding="utf-8")
 
 
-def test_a_slider_goes_over_cells_that_differ_in_destruction_alone(
-    dae: Dae, tmp_path: Path
-) -> None:
+def test_a_slider_covers_cells_that_differ_only_in_destruction(dae: Dae, tmp_path: Path) -> None:
     kinds: dict[str, dict[str, Any]] = {
         f"masked-{level}": {"destruction": level / 100} for level in (5, 50, 0)
     }
@@ -405,7 +405,7 @@ def test_a_slider_goes_over_cells_that_differ_in_destruction_alone(
 # Figures
 
 
-def test_cells_stand_side_by_side_on_one_scale_and_a_zoom_has_its_units_in_rows(
+def test_cells_are_side_by_side_on_one_scale_and_a_zoom_has_its_units_in_rows(
     whole: Whole,
 ) -> None:
     out = whole[0]
@@ -429,7 +429,7 @@ def test_cells_stand_side_by_side_on_one_scale_and_a_zoom_has_its_units_in_rows(
     assert in_rows(tiles_in(pixels(out / "figures" / "near.png"), tiles, 37), 2)
 
 
-def test_patches_and_components_are_drawn_each_on_its_own_scale(whole: Whole) -> None:
+def test_patches_and_components_are_each_drawn_on_their_own_scale(whole: Whole) -> None:
     seen, parts = (
         first_row(pixels(whole[0] / "figures" / f"{n}.png"), 6) for n in ("seen", "parts")
     )
@@ -483,9 +483,7 @@ def test_cells_of_a_seed_learn_from_the_same_patches_and_the_same_weights(
     assert (left == right).all()
 
 
-def test_what_is_done_is_not_run_again_and_every_file_comes_out_the_same(
-    here: Path, dae: Dae
-) -> None:
+def test_finished_runs_are_not_run_again_and_every_file_is_the_same(here: Path, dae: Dae) -> None:
     files = snapshot(here)
     (here / "filters.csv").write_text("no,rows\n")  # each run has its own file
     assert "0 done, 4 skipped, 0 failed" in dae(*AGAIN).succeeded().lines[-1]
@@ -499,7 +497,7 @@ def test_what_is_done_is_not_run_again_and_every_file_comes_out_the_same(
     dae("search", "small").failed(2, "experiments/small/study.yaml", "search")
 
 
-def test_a_part_of_the_cells_leaves_the_figures_of_the_others_undrawn(here: Path, dae: Dae) -> None:
+def test_figures_of_cells_that_were_not_run_are_not_drawn(here: Path, dae: Dae) -> None:
     ended = dae(*AGAIN[:4], "--only", "plain", "--out", "part").succeeded()
     assert "1 done" in ended.out
     assert len(ended.lines) == 1  # no claim can be checked
@@ -515,9 +513,7 @@ def test_a_part_of_the_cells_leaves_the_figures_of_the_others_undrawn(here: Path
     assert one.read_bytes() == other.read_bytes()
 
 
-def test_runs_whose_folders_are_elsewhere_keep_their_numbers_and_pictures(
-    here: Path, dae: Dae
-) -> None:
+def test_runs_without_folders_keep_their_numbers_and_pictures(here: Path, dae: Dae) -> None:
     files = snapshot(here, (".csv", ".png", ".md", ".html"))
     tables = {name: files[name] for name in files if not name.startswith("runs/")}
     shutil.rmtree(run_of(here, "plain", 0))
@@ -552,7 +548,7 @@ def test_figures_that_the_study_no_longer_has_are_removed(here: Path, dae: Dae) 
     assert sorted(path.name for path in (here / "figures").iterdir()) == list(names)
 
 
-def test_figures_are_also_drawn_in_other_formats_where_their_runs_are_here(
+def test_figures_are_also_drawn_in_other_formats_if_their_runs_are_available(
     here: Path, dae: Dae
 ) -> None:
     def names(ending: str) -> set[str]:
@@ -581,7 +577,7 @@ def test_a_report_keeps_the_command_that_made_the_runs(here: Path, dae: Dae) -> 
     assert report.read_text() == text
 
 
-def test_rows_of_other_settings_or_photographs_are_lost_only_by_replace(
+def test_rows_with_other_settings_or_photographs_are_removed_only_by_replace(
     here: Path, dae: Dae
 ) -> None:
     before = snapshot(here)
@@ -640,7 +636,7 @@ def test_verify_finds_numbers_that_were_edited(here: Path, dae: Dae) -> None:
     dae("verify", "small").succeeded()
 
 
-def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
+def test_a_stopped_and_resumed_run_has_the_same_results(
     here: Path, dae: Dae, child: Callable[..., Child]
 ) -> None:
     words = ("train", "small/noisy", "--photos", "photos", "--set", "pretrain.epochs=9")
@@ -655,7 +651,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(
         assert (whole_run / name).read_bytes() == expected[name]
 
 
-def test_digits_of_mnist_are_learned_from_as_well_as_patches(
+def test_a_filter_study_can_use_digits_of_mnist_instead_of_patches(
     dae: Dae, test_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not (test_data / "mnist").is_dir():
@@ -680,9 +676,7 @@ def test_digits_of_mnist_are_learned_from_as_well_as_patches(
     assert all(tile.min() == 128 and tile.max() == 255 for tile in digits)
 
 
-def test_a_report_that_is_written_again_names_the_command_that_made_the_runs(
-    here: Path, dae: Dae
-) -> None:
+def test_a_rewritten_report_names_the_command_that_made_the_runs(here: Path, dae: Dae) -> None:
     report = (here / "REPORT.md").read_text(encoding="utf-8")
     for command in ("dae replicate small", "dae replicate `a` b", "`` c"):
         fence = "`" * 3

@@ -1,4 +1,4 @@
-"""Altered inputs are read or refused in plain words; `python -m tests.fuzz` tries millions."""
+"""Altered inputs are read, or refused with a message; `python -m tests.fuzz` tries millions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = "target,inputs,refused,accepted,failures,corpus,edges,seconds,seed,eng
 
 
 @pytest.mark.parametrize("of_results", [False, True])
-def test_altered_files_are_read_or_refused_in_plain_words(
+def test_altered_files_are_read_or_refused_with_a_message(
     of_results: bool, done: Path, tmp_path: Path
 ) -> None:
     targets = [t for t in TARGETS.values() if t.file.startswith("results/") == of_results]
@@ -28,11 +28,11 @@ def test_altered_files_are_read_or_refused_in_plain_words(
             target.accepts(target.mutate(random.choice(inputs), random), tmp_path)
         half = inputs[0][: len(inputs[0]) // 2]
         assert not target.accepts(half, tmp_path), target.name
-        for data in reversed(inputs):  # at last the first, which results are left with
+        for data in reversed(inputs):  # the first comes last, so that results end unchanged
             assert target.accepts(data, tmp_path), target.name
 
 
-def test_what_fails_is_counted_and_saved_once_for_each_way(tmp_path: Path) -> None:
+def test_failures_are_counted_and_saved_once_per_kind(tmp_path: Path) -> None:
     def reads(path: Path) -> None:
         data = path.read_bytes()
         if data == b"refused":
@@ -58,7 +58,7 @@ def test_what_fails_is_counted_and_saved_once_for_each_way(tmp_path: Path) -> No
     assert "KeyError: b'fails'" in (failures / "amat-1.txt").read_text()
 
 
-def test_the_table_has_a_row_for_each_target(tmp_path: Path) -> None:
+def test_the_table_has_one_row_per_target(tmp_path: Path) -> None:
     row = Row("idx labels", 9, 5, 4, 0, 3, 17, 1.5, 1, "atheris 3", "abc")
     write_rows(tmp_path / "new" / "fuzz.csv", [row])
     line = "idx labels,9,5,4,0,3,17,1.5,1,atheris 3,abc"
@@ -67,7 +67,7 @@ def test_the_table_has_a_row_for_each_target(tmp_path: Path) -> None:
     assert committed.read_text(encoding="utf-8").splitlines()[0] == COLUMNS
 
 
-def test_a_target_is_fuzzed_in_a_process_of_its_own(tmp_path: Path) -> None:
+def test_a_target_is_fuzzed_in_a_separate_process(tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="the extra `fuzz` is not installed")
     row = fuzz("idx labels", 100, 1, tmp_path / "failures", "abc", most_inputs=2000)
     assert (row.target, row.failures, row.seed, row.commit) == ("idx labels", 0, 1, "abc")

@@ -1,4 +1,4 @@
-"""Two small studies come to what they came to before; `python -m tests.golden` rewrites that."""
+"""Two small studies have the stored results; `python -m tests.golden` rewrites those."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from tests import golden
 
 
-def test_two_small_studies_come_to_what_they_came_to_before(tmp_path: Path) -> None:
+def test_two_small_studies_have_the_stored_results(tmp_path: Path) -> None:
     expected = {
         str(path.relative_to(golden.FOLDER)): path.read_text(encoding="utf-8")
         for path in golden.FOLDER.glob("*/*")
@@ -15,10 +15,10 @@ def test_two_small_studies_come_to_what_they_came_to_before(tmp_path: Path) -> N
     found = golden.golden_files(tmp_path)
     assert sorted(found) == sorted(expected)
     different = [golden.differences(name, expected[name], found[name]) for name in sorted(found)]
-    assert not any(different), "if that is meant: python -m tests.golden\n" + "\n".join(different)
+    assert not any(different), "if intended: python -m tests.golden\n" + "\n".join(different)
 
 
-def test_a_difference_is_shown_by_line_and_the_last_digits_of_a_cost_may_differ() -> None:
+def test_differences_are_shown_by_line_except_in_the_last_digits_of_a_cost() -> None:
     before = "a,12,0.5\nb,13,389.126005859375\nc,14,9.55e-35\n"
     assert golden.differences("x.csv", before, before) == ""
     assert golden.differences("x.csv", before, before.replace("6005", "6009")) == ""

@@ -1,4 +1,4 @@
-"""`~` is the home folder in options, arguments and variables, where no shell has replaced it."""
+"""`~` is the home folder in options, arguments and variables, even if no shell expands it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Dae = Callable[..., Ended]
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's home folder, beside the current one."""
+    """The user's home folder, next to the current one."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
     monkeypatch.delenv("DAE_DATA_DIR", raising=False)
@@ -28,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_folders_in_the_home_folder_are_read_and_written(
     dae: Dae, home: Path, done: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(home.parent / "here")  # the study's fixtures stand beside it
+    monkeypatch.chdir(home.parent / "here")  # the study is next to it
     monkeypatch.delenv("DAE_DATA_DIR", raising=False)
     (home / "mine").symlink_to(tiny_data)
     (home / "experiments").symlink_to(done.parents[1] / "experiments")
@@ -45,8 +45,8 @@ def test_folders_in_the_home_folder_are_read_and_written(
     monkeypatch.setenv("DAE_CACHE_DIR", "~/cache")
     dae("evaluate", run).succeeded()
     dae("data", "show", "rect", "--tiles", "2x2", "--out", "~/rect.png").succeeded()
-    made = {path.name for path in home.iterdir()}
-    assert {"runs", "filters.png", "cache", "rect.png"} <= made
+    written = {path.name for path in home.iterdir()}
+    assert {"runs", "filters.png", "cache", "rect.png"} <= written
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -63,7 +63,7 @@ def test_folders_in_the_home_folder_are_read_and_written(
         (("data", "show", "rect", "--out", "~/"), "'~/' is a directory"),
     ],
 )
-def test_what_is_not_there_is_a_usage_error_and_nothing_is_made(
+def test_a_missing_path_is_a_usage_error_and_nothing_is_written(
     dae: Dae, home: Path, words: tuple[str, ...], named: str
 ) -> None:
     dae(*words).failed(2, named)
@@ -71,7 +71,7 @@ def test_what_is_not_there_is_a_usage_error_and_nothing_is_made(
 
 
 @pytest.mark.parametrize("name", ["DAE_CACHE_DIR", "DAE_DATA_DIR"])
-def test_a_variable_with_nobodys_home_folder_is_named(
+def test_the_error_names_a_variable_with_an_unknown_home_folder(
     dae: Dae, home: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "~nobody-here/data")

@@ -41,7 +41,7 @@ def study_with(*datasets: str) -> None:
     ids=["rot", "two of MNIST", "MNIST", "originals alone"],
 )
 @pytest.mark.usefixtures("cache")
-def test_cells_whose_data_are_here_are_run_and_the_others_named_with_reason_and_remedy(
+def test_cells_with_data_are_run_and_the_others_named_with_reason_and_remedy(
     dae: Dae, tiny: Path, datasets: list[str], words: tuple[str, ...], remedy: str
 ) -> None:
     study_with(*datasets)
@@ -61,7 +61,7 @@ def test_cells_whose_data_are_here_are_run_and_the_others_named_with_reason_and_
 
 
 @pytest.mark.usefixtures("cache")
-def test_rows_of_cells_whose_data_are_gone_stay_in_the_tables(
+def test_rows_of_cells_without_data_remain_in_the_tables(
     dae: Dae, done: Path, test_data: Path
 ) -> None:
     if not (test_data / "mnist").is_dir():
@@ -115,7 +115,7 @@ def test_a_dry_run_says_what_would_be_fetched_or_regenerated_and_does_nothing(
     assert not cache.exists() and not tiny.exists()
 
 
-def test_a_dry_run_knows_the_runs_of_files_that_were_not_read_yet(
+def test_a_dry_run_names_the_runs_of_files_that_were_not_read_yet(
     dae: Dae, done: Path, cache: Path
 ) -> None:
     ended = dae("replicate", "tiny", "--dry-run").succeeded()

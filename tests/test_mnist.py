@@ -50,7 +50,7 @@ def test_a_network_on_mnist_is_trained_evaluated_and_drawn_like_any_other(
     assert Path("own.png").stat().st_size > 0
 
 
-def test_mnist_is_a_cell_of_a_study_beside_others_without_a_published_number(
+def test_mnist_can_be_one_cell_of_a_study_and_has_no_published_number(
     dae: Dae, mnist: Path, tiny_data: Path
 ) -> None:
     Path("data").mkdir()
@@ -105,7 +105,9 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
-def test_mnist_is_read_as_unpackers_leave_it(dae: Dae, layout: tuple[str, ...]) -> None:
+def test_mnist_is_read_in_the_layouts_of_common_unpackers(
+    dae: Dae, layout: tuple[str, ...]
+) -> None:
     def places(name: str) -> list[Path]:
         dotted = name.replace("-idx", ".idx")
         return [Path("mine", where.replace("N", name).replace("D", dotted)) for where in layout]
@@ -120,7 +122,7 @@ def test_mnist_is_read_as_unpackers_leave_it(dae: Dae, layout: tuple[str, ...]) 
     assert copy["place"] == "yours"
 
 
-def test_mnist_with_folders_beside_its_files_gives_its_content(dae: Dae, mnist: Path) -> None:
+def test_mnist_is_read_if_its_folder_has_subfolders(dae: Dae, mnist: Path) -> None:
     for name in NAMES:
         Path("mine", name).mkdir(parents=True)
         (path := Path("mine", name.replace("-idx", ".idx"))).write_bytes(unpacked(mnist, name))
@@ -151,7 +153,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("spelled", SPELLINGS.values(), ids=SPELLINGS)
-def test_mnist_is_found_whatever_its_capitals_and_separators(
+def test_mnist_is_found_with_any_capitals_and_separators(
     dae: Dae, spelled: Callable[[str], str]
 ) -> None:
     paths = [Path("mine", spelled(name)) for name in NAMES]
@@ -175,7 +177,7 @@ def test_mnist_is_found_whatever_its_capitals_and_separators(
         f"{NAMES[3]}.zip",
     ],
 )
-def test_what_can_only_be_meant_as_mnist_is_refused_where_mnist_is_asked_for(
+def test_unreadable_files_that_can_only_be_mnist_are_an_error(
     dae: Dae, tiny_data: Path, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))  # so that rot is not cached
@@ -192,7 +194,7 @@ def test_what_can_only_be_meant_as_mnist_is_refused_where_mnist_is_asked_for(
 @pytest.mark.parametrize(
     "name", ["mnist.zip", "mnist (1).zip", "mnist/a.txt", "mnist.md", "train.gz"]
 )
-def test_files_that_may_be_something_else_are_listed_with_the_expected_files(
+def test_files_that_may_be_other_data_are_listed_with_the_expected_files(
     dae: Dae, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "cache"))

@@ -198,7 +198,7 @@ def test_colours_of_16_bits_are_cut_to_8() -> None:
     assert patches_of(folder, side=5, count=100)[1] == expected
 
 
-def test_an_opaque_photograph_may_say_so() -> None:
+def test_an_opaque_alpha_channel_is_accepted() -> None:
     folder = save(a=GREYS)
     opaque = np.full_like(GREYS, 255)
     for values in (np.dstack([GREYS, opaque]), np.dstack([GREYS, GREYS, GREYS, opaque])):
@@ -255,7 +255,7 @@ def test_results_name_the_photographs_by_their_digest(dae: Dae, tmp_path: Path) 
     assert row["data_sha256"] == digest(**photographs)
 
 
-def test_learning_is_animated_on_the_photographs_of_the_run_or_not_at_all(
+def test_learning_is_animated_only_on_the_photographs_of_the_run(
     dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)  # compiling would take ten seconds

@@ -201,7 +201,7 @@ def test_a_location_that_can_move_with_the_study_is_written_relative_to_it(
         assert declared(home.name)["file"] == str(work.parent / "data" / "own.csv")
 
 
-def test_data_without_labels_become_autoencoders_alone(dae: Dae) -> None:
+def test_data_without_labels_become_a_study_of_autoencoders_only(dae: Dae) -> None:
     """A table of text and numbers shows its labels; for a table of numbers the user must decide."""
     table("own.csv", [row[:4] for row in blobs(30)], COLUMNS[:4])
     dae("new", "mine", "--data", "own.csv").failed(2, "own.csv", "--label", "a, b", "--unlabelled")

@@ -92,7 +92,7 @@ def legend_of(axes: Axes) -> list[str]:
     return [text.get_text() for text in legend.get_texts()]
 
 
-def test_errors_are_drawn_with_intervals_beside_those_of_the_paper(plotted: Plotted) -> None:
+def test_errors_are_drawn_with_intervals_next_to_those_of_the_paper(plotted: Plotted) -> None:
     out, axes, _ = plotted
     titles = {axes.get_title(loc="left"), axes.get_title(loc="center")}
     assert any(title.startswith("rect") for title in titles)
@@ -122,7 +122,7 @@ def test_errors_are_drawn_with_intervals_beside_those_of_the_paper(plotted: Plot
     assert len(set(named)) == 3
 
 
-def test_learning_curves_are_those_of_metrics_csv_with_a_dot_at_what_was_saved(
+def test_learning_curves_are_those_of_metrics_csv_with_a_dot_at_the_saved_epoch(
     plotted: Plotted,
 ) -> None:
     out, _, axes = plotted
@@ -180,7 +180,7 @@ def joined(axes: Axes) -> dict[str, list[float]]:
     }
 
 
-def test_a_line_joins_points_of_one_model_alone(tmp_path: Path) -> None:
+def test_a_line_connects_only_points_of_one_model(tmp_path: Path) -> None:
     cells = {
         "a": ("SAA-3", autoencoder(0)),
         "b": ("SdA-3", autoencoder(10)),
@@ -244,9 +244,7 @@ def test_a_picture_of_errors_that_no_longer_applies_is_removed(
     assert picture.name not in (made.out / "REPORT.md").read_text(encoding="utf-8")
 
 
-def test_sheets_of_cells_that_are_gone_are_removed_and_nothing_else(
-    done: Path, tmp_path: Path
-) -> None:
+def test_only_sheets_of_removed_cells_are_removed(done: Path, tmp_path: Path) -> None:
     sheets = done / "filters"
     cell = tmp_path / "experiments" / "tiny" / "rect-25.yaml"
     cell.rename(cell.with_name("renamed.yaml"))
@@ -300,7 +298,7 @@ def test_bars_cover_the_spread_over_seeds_and_verdicts_stay_as_they_are(tmp_path
         assert "over the seeds" not in (study.out / name).read_text(encoding="utf-8")
 
 
-def test_curves_of_several_seeds_are_their_mean_in_a_band_then_a_line_each(
+def test_curves_of_several_seeds_are_their_mean_in_a_band_then_one_line_each(
     tmp_path: Path,
 ) -> None:
     study = SyntheticStudy(tmp_path, {"convex-0": autoencoder(0), "convex-25": autoencoder(25)})
@@ -323,7 +321,7 @@ def test_curves_of_several_seeds_are_their_mean_in_a_band_then_a_line_each(
 
 @pytest.mark.parametrize("sets", [("convex",), ("convex", "rect"), ("convex", "rect", "rot")])
 @pytest.mark.parametrize("length", [1, 12, 40, 90])
-def test_no_entry_of_a_legend_runs_off_the_picture(
+def test_every_entry_of_a_legend_is_within_the_plot(
     tmp_path: Path, sets: tuple[str, ...], length: int
 ) -> None:
     # Two cells with the same model and data set, so that the curves are labelled by cell.
@@ -383,7 +381,7 @@ def bad_settings(here: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_nothing_that_matplotlib_reads_keeps_a_picture_from_being_drawn(
+def test_no_configuration_of_matplotlib_prevents_a_plot(
     child: Callable[..., Child], done: Path, tmp_path: Path
 ) -> None:
     (run, _) = (done / "runs").iterdir()

@@ -37,7 +37,7 @@ PROGRAM = """
 
 
 @pytest.mark.usefixtures("tiny")
-def test_a_process_that_did_a_run_has_one_thread_in_every_library() -> None:
+def test_a_process_that_executes_a_run_uses_one_thread_in_every_library() -> None:
     freely = {name: value for name, value in os.environ.items() if name not in THREADS}
     ended = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PROGRAM)],
@@ -144,7 +144,7 @@ def test_the_reason_why_workers_cannot_start_is_reported(
 
 
 @pytest.mark.slow
-def test_settings_of_joblib_and_numba_stop_no_worker_and_no_engine(
+def test_variables_of_joblib_and_numba_stop_no_worker_and_no_engine(
     child: Start, tiny: Path
 ) -> None:
     Path(".numba_config.yaml").write_text("disable_jit: 1\nnum_threads: 0\n")
@@ -173,7 +173,7 @@ def test_with_numba_disabled_all_workers_use_torch(child: Start, tiny: Path) -> 
 
 
 @pytest.mark.slow
-def test_settings_of_torch_end_no_command(child: Start, done: Path) -> None:
+def test_variables_of_torch_end_no_command(child: Start, done: Path) -> None:
     environment = {
         "TORCH_LOGS": "bad",
         "TORCH_LOGS_FORMAT": "zz",

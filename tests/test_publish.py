@@ -83,7 +83,7 @@ def test_a_table_in_latex_is_grouped_escaped_and_bold_by_the_papers_rule(
     ]  # fmt: skip
 
 
-def test_models_of_the_papers_table_are_its_columns_ours_over_the_papers(
+def test_columns_are_the_papers_models_with_our_errors_above_the_papers(
     dae: Dae, tmp_path: Path
 ) -> None:
     whole_table(tmp_path, {("convex", "SVM_rbf"): [19.0], ("convex", "DBN-3"): None,
@@ -116,9 +116,7 @@ def test_csv_is_the_bytes_of_the_file_and_markdown_the_table_of_the_report(
     assert markdown.count("\n") == 6 and markdown in report
 
 
-def test_pictures_in_other_formats_are_of_the_results_that_the_png_is_of(
-    dae: Dae, tmp_path: Path
-) -> None:
+def test_plots_in_other_formats_show_the_same_results_as_the_png(dae: Dae, tmp_path: Path) -> None:
     results = write_two_sets(tmp_path)
     out = results.out
     results.rows = [row for row in results.rows if row["cell"] != "sda_2"]

@@ -153,7 +153,7 @@ def test_a_recipe_makes_the_same_bytes_on_every_machine() -> None:
     "name",
     [pytest.param(name, marks=[pytest.mark.slow] * (name != "rect")) for name in PUBLISHED],
 )
-def test_each_whole_set_is_what_it_was_when_its_digest_was_published(
+def test_each_generated_set_has_its_published_digest(
     dae: Dae, name: str, request: pytest.FixtureRequest
 ) -> None:
     words = ["data", "make", name, "--format", "json"]
@@ -341,7 +341,7 @@ def test_the_genuine_labels_of_convex_obey_the_same_definition(test_data: Path) 
     assert [own_convexity(image) for image in images] == (labels == 1).tolist()
 
 
-def test_each_digit_comes_at_most_once_and_no_place_is_preferred() -> None:
+def test_each_digit_occurs_at_most_once_and_no_place_is_preferred() -> None:
     firsts = []
     for name in ("rot", "bg-rand", "bg-img", "rot-bg-img"):
         _, labels = together(small(name))
@@ -436,7 +436,7 @@ def test_a_rotated_pixel_is_the_gaussian_mean_about_its_origin() -> None:
             np.testing.assert_allclose(turned, turned_by_definition(image[0], angle), atol=1e-6)
 
 
-def test_rot_has_digits_turned_by_any_angle_in_six_decimals_and_not_mirrored() -> None:
+def test_rot_has_digits_rotated_by_any_angle_in_six_decimals_and_not_mirrored() -> None:
     image = np.zeros((28, 28), dtype=np.uint8)
     image[13:15, 17:20] = 250  # to the right of the middle, near it
     image[22:24, 13:15] = 250  # below the middle, far from it

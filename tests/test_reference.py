@@ -91,7 +91,7 @@ def test_another_best_epoch_is_a_difference(dae: Dae, done: Path) -> None:
     assert count.startswith("1 of 2 runs") and "reference: 77" in differing
 
 
-def test_library_versions_are_named_as_far_as_they_differ(dae: Dae, done: Path) -> None:
+def test_library_versions_are_named_if_they_differ(dae: Dae, done: Path) -> None:
     versions = read_csv(done / "runs.csv")[0]["versions"]
     python, numpy = (next(v for v in versions.split("; ") if name in v) for name in ("py", "numpy"))
     take_as_reference(done, n_wrong="0", versions=versions.replace(numpy, "numpy 1.0"))
@@ -99,9 +99,7 @@ def test_library_versions_are_named_as_far_as_they_differ(dae: Dae, done: Path) 
     assert f"{numpy} (reference: numpy 1.0)" in line and python not in line
 
 
-def test_the_settings_of_a_row_of_other_numerics_are_compared_under_its_own(
-    dae: Dae, done: Path
-) -> None:
+def test_settings_are_compared_under_the_numerics_of_the_row(dae: Dae, done: Path) -> None:
     """Only the digest of such a row depends on the version, which is the reported reason."""
     before = NUMERICS_VERSION - 1
     _, digest = Runs("tiny").identity("rect-0", 0, "", before)

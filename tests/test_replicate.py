@@ -65,7 +65,7 @@ def counts(ended: Ended) -> tuple[int, int, int]:
 # What is printed
 
 
-def test_stdout_has_table_and_counts_stderr_what_became_of_each_run(finished: Finished) -> None:
+def test_stdout_has_table_and_counts_and_stderr_the_outcome_of_each_run(finished: Finished) -> None:
     results, ended = finished
     header, first, second, last = ended.lines
     unverified = "no reference (unverified data)"
@@ -128,7 +128,7 @@ def test_finished_runs_are_skipped_unchanged_and_reported(dae: Dae, done: Path) 
     assert started == ["started  rect-0"]
 
 
-def test_force_runs_again_only_what_is_asked_for(dae: Dae, done: Path) -> None:
+def test_force_runs_only_the_selected_cells_again(dae: Dae, done: Path) -> None:
     before = bits(done / "runs")
     first, second = run_of(done, "rect-0"), run_of(done, "rect-25")
     for folder in (first, second):
@@ -272,7 +272,7 @@ def test_a_study_is_given_by_its_path_its_results_by_out_and_a_cell_by_only(
     assert re.search(r"^done +rect-0: .* in \d+ s$", ended.err, re.M)  # not: (1 of 1)
 
 
-def test_the_longest_runs_are_begun_first(dae: Dae, tmp_path: Path) -> None:
+def test_the_longest_runs_are_started_first(dae: Dae, tmp_path: Path) -> None:
     """The order follows the estimated minutes, whose sum `--dry-run` shows."""
     svm = {"kernel": "rbf", "gammas": [0.1, 1.0, 10.0], "penalties": [1.0, 10.0], "refine": False}
     svm |= {"destructions": [0.0, 0.1]}
@@ -396,7 +396,7 @@ def test_more_seeds_add_to_the_earlier_ones_and_fewer_keep_them(dae: Dae, done: 
     assert [row["seeds"] for row in read_csv(done / "table.csv")] == ["0", "0 1 2 3"]
 
 
-def test_cells_that_differ_in_their_seed_alone_share_a_run_and_have_a_row_each(
+def test_cells_that_differ_only_in_their_seed_share_a_run_and_have_one_row_each(
     dae: Dae, tiny: Path
 ) -> None:
     cells = destruction_cells(0)
@@ -474,7 +474,7 @@ def test_rows_of_a_removed_cell_or_of_other_numerics_are_removed(
     assert [row["cell"] for row in rows_of(done)] == ["rect-25"]
 
 
-def test_a_row_that_was_edited_is_reported_as_its_folder_has_it(dae: Dae, done: Path) -> None:
+def test_an_edited_row_is_reported_with_the_values_of_its_folder(dae: Dae, done: Path) -> None:
     path = done / "runs.csv"
     before = path.read_text()
     wrong = rows_of(done)[0]["n_wrong"]

@@ -160,7 +160,7 @@ OTHER = {"cell": "sda", "model": "SdA-3", "wrong": 8_000}
 # The command
 
 
-def test_after_a_clone_everything_is_written_again_as_it_was(dae: Dae, done: Path) -> None:
+def test_after_a_clone_everything_is_regenerated_identically(dae: Dae, done: Path) -> None:
     dae("report", "tiny", "-q").succeeded()
     shutil.rmtree(done / "runs")
     before = snapshot(done)
@@ -176,7 +176,7 @@ def test_after_a_clone_everything_is_written_again_as_it_was(dae: Dae, done: Pat
     assert dae(*words) == (0, "elsewhere/REPORT.md\n", "")
 
 
-def test_results_that_are_lacking_or_of_other_settings_are_reported_with_the_remedy(
+def test_missing_results_or_those_with_other_settings_are_reported_with_the_remedy(
     dae: Dae, done: Path, tmp_path: Path
 ) -> None:
     before = snapshot(done)
@@ -209,13 +209,13 @@ def test_damaged_metrics_are_reported_by_file_and_value(dae: Dae, done: Path) ->
 # REPORT.md
 
 
-def test_every_picture_that_the_report_shows_is_there(finished: tuple[Path, Ended]) -> None:
+def test_every_picture_that_the_report_shows_exists(finished: tuple[Path, Ended]) -> None:
     pictures = re.findall(r"\]\((.*?\.png)\)", report_text(finished[0]))
     assert len(pictures) == 5
     assert all((finished[0] / name).is_file() for name in pictures)
 
 
-def test_the_gap_is_ours_minus_the_papers_as_both_are_printed(reported: Reported) -> None:
+def test_the_gap_is_our_error_minus_the_papers_as_printed(reported: Reported) -> None:
     cells = {f"c{k}": {"seed": k, **SETTINGS["SAA-3"]} for k in range(5)}
     counts = (9_000, 9_204, 9_206, 9_500, 4_321)
     results = reported(
@@ -234,7 +234,7 @@ def test_the_gap_is_ours_minus_the_papers_as_both_are_printed(reported: Reported
     assert "error_vs_destruction.png" not in report_text(results.out)  # one destruction
 
 
-def test_the_command_is_one_piece_of_code_whatever_it_holds(dae: Dae, done: Path) -> None:
+def test_any_command_is_shown_as_one_piece_of_code(dae: Dae, done: Path) -> None:
     command = "dae replicate tiny --out 'a`b``c'"
     text, count = re.subn("(?m)^(Made by) `.*?` ", rf"\1 ``` {command} ``` ", report_text(done))
     assert count == 1
@@ -244,7 +244,7 @@ def test_the_command_is_one_piece_of_code_whatever_it_holds(dae: Dae, done: Path
     assert command in page_of(done).texts
 
 
-def test_every_commit_is_named_and_changes_that_were_not_committed_are_warned_of(
+def test_every_commit_is_named_and_uncommitted_changes_cause_a_warning(
     reported: Reported,
 ) -> None:
     for commits, named, warned, mixture in (
@@ -261,7 +261,7 @@ def test_every_commit_is_named_and_changes_that_were_not_committed_are_warned_of
         assert several == mixture
 
 
-def test_rows_of_several_makes_are_never_mixed_silently(reported: Reported) -> None:
+def test_rows_of_several_versions_or_machines_are_noted(reported: Reported) -> None:
     other = {"commit": "def", "engine": "blas", "device": "cpu / mps", "versions": "dae 1",
              "data_sha256": "e" * 64}  # fmt: skip
     results = reported({}, {"seed": 1, **other}, {"seed": 2}, OTHER)
@@ -292,7 +292,7 @@ def test_data_that_are_rebuilt_exactly_are_compared_without_a_mark(reported: Rep
     assert len(marks) == 1
 
 
-def test_a_study_of_which_everything_failed_has_a_report_and_a_page(reported: Reported) -> None:
+def test_a_study_whose_runs_all_failed_has_a_report_and_a_page(reported: Reported) -> None:
     results = reported({"error": EVIL}, {"seed": 1, "error": "no room"})
     text = report_text(results.out)
     assert "- saa, seed 0: " in text and "- saa, seed 1: no room" in text
@@ -303,7 +303,7 @@ def test_a_study_of_which_everything_failed_has_a_report_and_a_page(reported: Re
     assert "failed" in " ".join(page.texts)
 
 
-def test_of_a_run_that_was_not_timed_nor_validated_the_report_has_the_error(
+def test_the_report_has_the_error_of_a_run_without_time_and_validation_error(
     reported: Reported,
 ) -> None:
     unknown = dict.fromkeys(("minutes", "valid_error_percent", "half_width_95", "best_epoch"), "")
@@ -314,7 +314,7 @@ def test_of_a_run_that_was_not_timed_nor_validated_the_report_has_the_error(
     assert "18.00" in " ".join(page_of(results.out).texts)
 
 
-def test_what_was_tried_comes_from_the_files_of_people_and_of_the_search(
+def test_the_section_on_trials_uses_tried_md_and_the_search(
     dae: Dae, done: Path, tmp_path: Path
 ) -> None:
     source = tmp_path / "experiments" / "tiny" / "tried.md"
@@ -341,7 +341,7 @@ def page(finished: tuple[Path, Ended]) -> Page:
     return page_of(finished[0])
 
 
-def test_the_page_is_one_file_that_reaches_for_nothing(page: Page) -> None:
+def test_the_page_is_one_file_that_loads_nothing_else(page: Page) -> None:
     assert "://" not in page.source
     assert "url(" not in page.source and "@import" not in page.source
     for tag, attributes in page.found:
@@ -354,7 +354,7 @@ def test_the_page_is_one_file_that_reaches_for_nothing(page: Page) -> None:
     assert page.wrong == page.open == []
 
 
-def test_whatever_refers_to_an_element_of_the_page_finds_it(page: Page) -> None:
+def test_every_reference_to_an_element_of_the_page_is_valid(page: Page) -> None:
     ids = [attributes["id"] for _, attributes in page.found if "id" in attributes]
     assert len(ids) == len(set(ids))
     for _, attributes in page.found:
@@ -369,7 +369,7 @@ def test_whatever_refers_to_an_element_of_the_page_finds_it(page: Page) -> None:
     assert first == list(page.sheets)[:1]  # shown without scripts
 
 
-def test_pictures_and_charts_have_words_and_verdicts_have_signs(page: Page) -> None:
+def test_pictures_and_charts_have_alternative_texts_and_verdicts_have_signs(page: Page) -> None:
     assert all(image["alt"] and image["width"] and image["height"] for image in page.of("img"))
     for svg in page.of("svg"):
         named = "aria-labelledby" in svg or "aria-label" in svg
@@ -383,7 +383,7 @@ def random_greys(units: int = 8) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (units, 784), dtype=np.uint8)
 
 
-def test_no_text_of_a_file_becomes_an_element(reported: Reported) -> None:
+def test_no_text_of_a_file_becomes_an_html_element(reported: Reported) -> None:
     def write(text: str) -> Page:
         def earlier(results: SyntheticStudy) -> None:
             run = results.rows[0]["run"]
@@ -405,7 +405,7 @@ def test_no_text_of_a_file_becomes_an_element(reported: Reported) -> None:
     assert command == f"dae{EVIL}"
 
 
-def test_points_and_intervals_stand_where_the_axes_say(dae: Dae, tmp_path: Path) -> None:
+def test_points_and_intervals_are_drawn_at_their_coordinates(dae: Dae, tmp_path: Path) -> None:
     levels, papers = (0, 10, 25, 40), {0: ("18.41", "SAA-3"), 25: ("19.06", "SdA-3")}
     cells = {f"c{level}": {"corruption": {"destruction": level / 100}} for level in levels}
     results = SyntheticStudy(tmp_path, cells)
@@ -460,7 +460,7 @@ def test_points_and_intervals_stand_where_the_axes_say(dae: Dae, tmp_path: Path)
                 assert ends == pytest.approx(wanted, abs=0.3)
 
 
-def test_curves_go_through_their_points_and_a_dot_marks_what_was_saved(
+def test_curves_go_through_their_points_and_a_dot_marks_the_saved_epoch(
     reported: Reported,
 ) -> None:
     valley = [(n, float(abs(n - 20) + 30)) for n in range(1, 51)]
@@ -507,7 +507,7 @@ def test_curves_go_through_their_points_and_a_dot_marks_what_was_saved(
     assert len(list(chart.iter("g"))) == 2 + 1
 
 
-def test_of_a_curve_the_page_keeps_what_the_eye_would_miss(dae: Dae, done: Path) -> None:
+def test_the_page_simplifies_curves_without_visible_loss(dae: Dae, done: Path) -> None:
     path = sorted((done / "runs").iterdir())[0] / "metrics.csv"
     header = path.read_text().splitlines()[0]
     errors = [50.0 - n for n in range(31)] + [20.0 + n / 2 for n in range(1, 21)]
@@ -546,7 +546,7 @@ def test_filters_on_the_page_are_those_of_the_checkpoint_on_one_grey_scale(
 # Runs whose folders are elsewhere
 
 
-def test_of_a_run_that_is_elsewhere_curves_and_filters_stay(dae: Dae, done: Path) -> None:
+def test_curves_and_filters_of_a_run_without_its_folder_are_kept(dae: Dae, done: Path) -> None:
     page, drawn = page_of(done), {path: pixels(path) for path in (done / "filters").iterdir()}
     curves = curves_in(done)
     texts = {path: texts_of(path) for path in drawn}
@@ -585,7 +585,7 @@ def test_of_a_run_that_is_elsewhere_curves_and_filters_stay(dae: Dae, done: Path
     assert texts_of(done / "filters" / "rect.png")["Runs"] == here.name
 
 
-def test_a_study_that_is_killed_leaves_curves_and_filters_of_the_runs_that_it_made(
+def test_a_killed_study_leaves_curves_and_filters_of_its_finished_runs(
     child: Callable[..., Child], dae: Dae, tiny: Path
 ) -> None:
     command = child("replicate", "tiny", "--seeds", "50")
@@ -652,7 +652,7 @@ def test_models_are_distinguished_by_destruction_model_or_name(reported: Reporte
         assert ("same weights in every" in " ".join(page.texts)) == (labels[0] == "DBN-3")
 
 
-def test_what_set_changed_is_told_beside_the_name_that_a_cell_keeps(
+def test_settings_changed_by_set_are_shown_next_to_the_cells_name(
     dae: Dae, tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAE_DATA_DIR", str(tiny_data))

@@ -114,7 +114,7 @@ def look(browser: str, runs: list[str], tmp_path: Path) -> Look:
     return look
 
 
-def test_on_a_telephone_only_boxes_of_their_own_scroll(look: Look) -> None:
+def test_on_a_phone_only_separate_boxes_scroll(look: Look) -> None:
     assert look(TOO_WIDE, 360) == [360, 0, []]
 
 

@@ -68,7 +68,7 @@ def test_rows_of_runs_without_folders_are_written_as_they_were_read(done: Path, 
     assert [row[name] for name in given] == ["61.3", "7.67", "3.00", "25", "10.00", "0"]
 
 
-def test_a_value_that_cannot_be_in_runs_csv_is_reported_with_line_and_column(
+def test_an_impossible_value_in_runs_csv_is_reported_with_line_and_column(
     done: Path, dae: Dae
 ) -> None:
     path = done / "runs.csv"
@@ -151,7 +151,7 @@ def status(done: Path) -> tuple[Path, dict[str, Any], str]:
     return path, held, f"results/tiny/runs/{path.parent.name}"
 
 
-def test_sound_records_are_read_with_what_a_later_version_adds(
+def test_valid_records_with_additions_of_a_later_version_are_read(
     status: tuple[Path, dict[str, Any], str], dae: Dae
 ) -> None:
     path, held, run = status
@@ -168,7 +168,7 @@ def test_sound_records_are_read_with_what_a_later_version_adds(
         assert (row["cell"], row["n_wrong"]) == ("rect-0", "32")  # the recounted number
 
 
-def test_a_value_that_cannot_be_in_status_json_is_reported_with_its_place(
+def test_an_impossible_value_in_status_json_is_reported_with_its_place(
     status: tuple[Path, dict[str, Any], str], dae: Dae
 ) -> None:
     path, held, run = status
@@ -240,7 +240,7 @@ FOUR[[0, 3, 8, 12]] = True
 SOUND = npy(np.packbits(FOUR))
 
 
-def test_wrong_rows_are_bits_of_which_the_highest_of_the_first_byte_is_the_first_row(
+def test_the_highest_bit_of_the_first_byte_of_wrong_rows_is_the_first_row(
     finished: tuple[Path, Ended],
 ) -> None:
     Path("wrong_rows.npy").write_bytes(npy(np.array([0b10010000, 0b10001000], np.uint8)))
@@ -254,7 +254,7 @@ def test_wrong_rows_are_bits_of_which_the_highest_of_the_first_byte_is_the_first
         assert (len(wrong), sum(wrong)) == (400, int(row["n_wrong"]))
 
 
-def test_other_wrong_rows_are_refused_with_the_file_and_both_values() -> None:
+def test_wrong_rows_that_do_not_match_are_refused_with_the_file_and_both_values() -> None:
     objects = npy(np.array([{}, {}]), allow_pickle=True)
     huge = npy(np.zeros(2, np.uint8)).replace(b"(2,), }", b"(2000000000000,), }")
     path = Path("wrong_rows.npy")
@@ -279,7 +279,7 @@ def test_other_wrong_rows_are_refused_with_the_file_and_both_values() -> None:
 # ---------------------------------------------------------------- wrong_rows.csv, mcnemar.csv
 
 
-def test_other_comparisons_and_saved_rows_are_refused_with_line_and_column() -> None:
+def test_malformed_comparisons_and_saved_rows_are_refused_with_line_and_column() -> None:
     sound = {"mcnemar.csv": samples.COMPARISONS[0], "wrong_rows.csv": samples.SAVED_ROWS[1]}
     for name, old, new, parts in (
         ("mcnemar.csv", b"dataset,", b"set,", (1,)),
@@ -357,7 +357,7 @@ PRUNED = {"trial": "2", "state": "pruned", "valid_wrong": "10", "valid_error_per
 FAILED = {"trial": "3", "state": "failed", "valid_wrong": "", "valid_error_percent": ""}
 
 
-def test_another_search_csv_is_refused_with_line_and_column() -> None:
+def test_a_malformed_search_csv_is_refused_with_line_and_column() -> None:
     path, sound = Path("search.csv"), _trials({}, PRUNED)
     for old, new, parts in (
         ("cell,", "sell,", (1,)),
@@ -412,7 +412,7 @@ def machine(tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) ->
     return run_of(Path("results/machines"), "svm-rbf")
 
 
-def test_another_trials_csv_is_refused_with_line_and_column(machine: Path, dae: Dae) -> None:
+def test_a_malformed_trials_csv_is_refused_with_line_and_column(machine: Path, dae: Dae) -> None:
     path = machine / "trials.csv"
     before = path.read_bytes()
     columns = "kernel,gamma,degree,penalty,n_wrong,valid_error_percent,n_support,converged,seconds"

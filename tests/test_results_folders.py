@@ -356,7 +356,7 @@ def test_a_refused_report_names_the_remedies(dae: Dae, mine: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["report", "verify"])
-def test_where_there_are_no_results_the_advice_is_the_command_that_makes_them(
+def test_without_results_the_advice_is_the_command_that_produces_them(
     dae: Dae, done: Path, command: str
 ) -> None:
     setting = ("--set", "pretrain.epochs=1")

@@ -86,7 +86,7 @@ def wrong_by_hand(folder: Path, data: Path, split: str) -> NDArray[np.bool_]:
 # Files of a finished run
 
 
-def test_the_folder_is_named_for_its_settings_and_data_and_holds_these_files(
+def test_the_folder_is_named_after_settings_and_data_and_has_these_files(
     finished: Finished,
 ) -> None:
     results, _ = finished
@@ -118,7 +118,7 @@ def test_the_folder_is_named_for_its_settings_and_data_and_holds_these_files(
         assert rows[cell]["config_sha256"] == digest
 
 
-def test_the_status_has_every_column_of_the_row_and_where_the_data_came_from(
+def test_the_status_has_every_column_of_the_row_and_the_origin_of_the_data(
     finished: Finished, tiny_data: Path
 ) -> None:
     results, _ = finished
@@ -143,7 +143,9 @@ def test_the_status_has_every_column_of_the_row_and_where_the_data_came_from(
         assert (status["n_test"], status["epochs"]) == (N_TEST_ROWS, 4)
 
 
-def test_the_best_epoch_is_the_first_of_the_lowest_in_metrics_csv(finished: Finished) -> None:
+def test_the_best_epoch_is_the_first_with_the_lowest_error_in_metrics_csv(
+    finished: Finished,
+) -> None:
     results, _ = finished
     best_epochs = set()
     for cell in CELLS:
@@ -170,7 +172,7 @@ def test_the_best_epoch_is_the_first_of_the_lowest_in_metrics_csv(finished: Fini
     assert len(best_epochs) == 2 and 4 not in best_epochs  # neither always the first nor the last
 
 
-def test_the_checkpoint_holds_pretrained_layers_best_network_and_history(
+def test_the_checkpoint_has_pretrained_layers_best_network_and_history(
     finished: Finished,
 ) -> None:
     results, _ = finished
@@ -221,7 +223,7 @@ def test_the_counts_are_those_of_the_saved_network_and_of_wrong_rows(
             assert picture.format == "PNG" and min(picture.size) > 50
 
 
-def test_the_environment_tells_code_machine_and_threads(finished: Finished) -> None:
+def test_the_environment_records_code_machine_and_threads(finished: Finished) -> None:
     environment = read_json(run_of(finished[0], "rect-25") / "environment.json")
     assert list(environment) == [
         *("dae", "commit", "numerics", "python", "packages", "platform", "cpu", "cores"),
@@ -246,7 +248,7 @@ def test_the_environment_tells_code_machine_and_threads(finished: Finished) -> N
     assert "\n" not in environment["blas"] and "get_num_threads() : 1" in environment["blas"]
 
 
-def test_every_column_of_runs_csv_says_what_the_folder_says(finished: Finished) -> None:
+def test_every_column_of_runs_csv_agrees_with_the_folder(finished: Finished) -> None:
     results, _ = finished
     with (results / "runs.csv").open(newline="", encoding="utf-8") as file:
         assert next(csv.reader(file)) == COLUMNS
@@ -295,7 +297,7 @@ def test_every_column_of_runs_csv_says_what_the_folder_says(finished: Finished) 
         }
 
 
-def test_a_model_that_answers_with_one_class_is_called_at_chance_wherever_it_is_shown(
+def test_a_model_that_predicts_one_class_is_called_at_chance_everywhere(
     dae: Dae, done: Path, tiny_data: Path
 ) -> None:
     """The network of rect-25 has learned nothing; that of rect-0 has."""
@@ -382,7 +384,7 @@ def test_a_damaged_or_foreign_run_folder_is_refused_with_its_file(dae: Dae, done
     dae("train", "tiny/rect-25").succeeded()
 
 
-def test_a_run_copied_from_elsewhere_is_taken_and_a_renamed_one_is_not(
+def test_a_copied_run_is_accepted_and_a_renamed_one_is_not(
     dae: Dae, done: Path, tmp_path: Path
 ) -> None:
     folder = run_of(done, "rect-25")
@@ -397,7 +399,7 @@ def test_a_run_copied_from_elsewhere_is_taken_and_a_renamed_one_is_not(
     )
 
 
-def test_a_run_of_an_earlier_or_a_later_version_or_of_a_renamed_cell_is_taken(
+def test_a_run_of_another_version_or_of_a_renamed_cell_is_accepted(
     dae: Dae, done: Path, tmp_path: Path
 ) -> None:
     path = run_of(done, "rect-0") / "status.json"
@@ -453,7 +455,7 @@ def test_run_folders_of_version_0_1_are_reported_verified_and_resumed(dae: Dae, 
 # Code and machine
 
 
-def test_a_run_that_goes_on_joins_its_sessions(dae: Dae, done: Path, monkeypatch: Patch) -> None:
+def test_a_resumed_run_joins_its_sessions(dae: Dae, done: Path, monkeypatch: Patch) -> None:
     folder = run_of(done, "rect-25")
     now = read_json(folder / "environment.json")
     monkeypatch.setattr(sys, "argv", ["dae", "train", "again"])
@@ -484,7 +486,7 @@ def test_a_run_that_goes_on_joins_its_sessions(dae: Dae, done: Path, monkeypatch
     assert row["versions"] in table and row["commit"] in table
 
 
-def test_what_was_done_to_filters_is_reported_and_nothing_else() -> None:
+def test_filters_are_described_by_their_corruption_only() -> None:
     none, gaussian = "corruption.destruction=0", "corruption.kind=gaussian"
     for settings, words in (
         (["corruption.destruction=.25"], "25 % destroyed"),

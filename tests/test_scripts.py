@@ -41,7 +41,7 @@ def test_json_of_a_dry_run_and_of_settings(dae: Dae, done: Path) -> None:
         assert values.items() <= settings[section].items()
 
 
-def test_a_condition_that_holds_is_exit_code_1_with_the_cell(dae: Dae, done: Path) -> None:
+def test_a_condition_that_is_true_is_exit_code_1_with_the_cell(dae: Dae, done: Path) -> None:
     rows = read_csv(done / "table.csv")
     errors = sorted((float(row["test_error_percent"]), row["cell"]) for row in rows)
     (low, best), (high, worst) = errors
@@ -67,7 +67,7 @@ def test_a_condition_that_holds_is_exit_code_1_with_the_cell(dae: Dae, done: Pat
     assert "error!=none: no row has a value of error" in ended.err
 
 
-def test_what_is_no_condition_is_refused_before_anything_is_run(dae: Dae, tiny: Path) -> None:
+def test_an_invalid_condition_is_refused_before_anything_is_run(dae: Dae, tiny: Path) -> None:
     for text, parts in (
         ("verdict", ("COLUMN", ">=")),
         ("verdct=worse", ("verdct", "did you mean verdict?")),

@@ -104,7 +104,7 @@ def sections(cell: str = "rect-0") -> dict[str, Any]:
 # Trials and their rows
 
 
-def test_every_trial_is_a_row_and_the_best_stands_in_the_table(
+def test_every_trial_is_a_row_and_the_best_is_in_the_table(
     finished_search: tuple[Path, Ended],
 ) -> None:
     folder, ended = finished_search
@@ -189,7 +189,7 @@ def test_a_seeded_search_draws_these_settings(dae: Dae) -> None:
     ]
 
 
-def test_a_pipe_gets_one_plain_line_a_trial(finished_search: tuple[Path, Ended]) -> None:
+def test_a_pipe_gets_one_plain_line_per_trial(finished_search: tuple[Path, Ended]) -> None:
     err = finished_search[1].err
     lines = [line for line in err.splitlines() if line.startswith(("complete", "pruned"))]
     assert len(lines) == 2 * TRIALS
@@ -197,7 +197,7 @@ def test_a_pipe_gets_one_plain_line_a_trial(finished_search: tuple[Path, Ended])
     assert "\x1b" not in err
 
 
-def test_nothing_of_an_ended_trial_is_left_but_its_row(finished_search: tuple[Path, Ended]) -> None:
+def test_only_the_row_of_an_ended_trial_is_left(finished_search: tuple[Path, Ended]) -> None:
     results = finished_search[0] / "results/tiny"
     assert not list(results.rglob("*.safetensors")) and not list(results.rglob("*.partial"))
     assert not list(results.rglob("wrong_rows.*"))
@@ -217,7 +217,7 @@ def test_the_same_seed_makes_the_same_trials_and_another_seed_others(
     assert list(map(settings_of, found[0])) != list(map(settings_of, found[2]))
 
 
-def test_the_study_says_how_many_trials_a_cell_has_and_from_which_seed(dae: Dae) -> None:
+def test_the_study_sets_the_number_of_trials_and_the_seed(dae: Dae) -> None:
     search_item(ITEM["space"], trials=2, sampler_seed=5)
     assert dae(*ONE, "--dry-run").succeeded().lines[1].split()[:3] == ["rect-0", "0", "2"]
     for words, seeds in (((), "55"), ((), "55"), (("--trials", "3", "--seed", "1"), "551")):
@@ -226,7 +226,7 @@ def test_the_study_says_how_many_trials_a_cell_has_and_from_which_seed(dae: Dae)
 
 
 @pytest.mark.slow
-def test_tpe_looks_where_it_was_good_once_it_has_begun(dae: Dae) -> None:
+def test_tpe_samples_near_good_trials_after_its_random_start(dae: Dae) -> None:
     search_item({"finetune.learning_rate": {"low": 0.0001, "high": 2.0, "log": True}})
     dae(*ONE, "--sampler", "tpe", "--trials", "30", "--no-write").succeeded()
     drawn = settings_in(Path("results/tiny"))
@@ -235,7 +235,7 @@ def test_tpe_looks_where_it_was_good_once_it_has_begun(dae: Dae) -> None:
     assert sum(rate > 0.05 for rate in late) > sum(rate > 0.05 for rate in early)
 
 
-def test_no_test_row_plays_a_part_in_a_search(
+def test_a_search_uses_no_test_row(
     dae: Dae, tiny_data: Path, tmp_path: Path, finished_search: tuple[Path, Ended]
 ) -> None:
     import numpy as np  # only this test needs it
@@ -266,13 +266,13 @@ def test_a_larger_budget_adds_trials_and_the_same_one_adds_none(dae: Dae, search
     assert len(rows_in(searched, "rect-25")) == TRIALS  # not searched now, so unchanged
 
 
-def test_no_hours_make_no_trial_and_say_so(dae: Dae) -> None:
+def test_a_budget_of_no_hours_runs_no_trial_and_is_reported(dae: Dae) -> None:
     ended = dae(*ONE, "--hours", "0").failed(1, "rect-0")
     assert "time" in ended.out
     assert rows_in(Path("results/tiny")) == []
 
 
-def test_a_hopeless_trial_is_pruned_where_it_stands_and_not_selected(dae: Dae) -> None:
+def test_a_hopeless_trial_is_pruned_and_not_selected(dae: Dae) -> None:
     rates = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.00001]
     space = {"finetune.learning_rate": {"choices": rates}}
     search_item(space, prune={"after_trials": 1, "from_epoch": 2})
@@ -289,7 +289,7 @@ def test_a_hopeless_trial_is_pruned_where_it_stands_and_not_selected(dae: Dae) -
     assert f" of 8 ({len(pruned)} pruned), 10.00 % on unverified data; search.csv" in text
 
 
-def test_a_trial_that_diverges_is_a_row_and_not_the_end(dae: Dae) -> None:
+def test_a_trial_that_diverges_is_a_row_and_the_search_continues(dae: Dae) -> None:
     cell = Path("experiments/tiny/rect-0.yaml")
     cell.write_text(cell.read_text() + "pretrain: {loss: squared-error}\n")
     search_item({"pretrain.learning_rate": {"choices": [0.1, 0.2, 900, 1000]}})
@@ -311,7 +311,7 @@ def test_a_cell_whose_trials_all_diverge_is_given_up(dae: Dae) -> None:
     assert set(states) == {"diverged"} and 1 < len(states) < 50
 
 
-def test_a_space_of_choices_that_is_used_up_ends_the_search(dae: Dae) -> None:
+def test_an_exhausted_space_of_choices_ends_the_search(dae: Dae) -> None:
     choices = {"layers": {"choices": [1, 2]}, "finetune.learning_rate": {"choices": [0.1, 0.5]}}
     search_item(choices)
     for sampler in ("random", "tpe"):
@@ -322,7 +322,7 @@ def test_a_space_of_choices_that_is_used_up_ends_the_search(dae: Dae) -> None:
         assert len(drawn) == len(set(drawn)) == 4
 
 
-def test_drawn_numbers_lie_on_their_steps_and_within_their_range(dae: Dae) -> None:
+def test_drawn_numbers_are_multiples_of_their_step_within_their_range(dae: Dae) -> None:
     search_item(
         {
             "finetune.learning_rate": {"low": 0.1, "high": 0.5, "step": 0.00125},
@@ -337,7 +337,7 @@ def test_drawn_numbers_lie_on_their_steps_and_within_their_range(dae: Dae) -> No
         assert 0.0123441 <= float(settings["pretrain.learning_rate"]) <= 0.0123456
 
 
-def test_trials_that_share_pretraining_come_to_the_same_as_those_that_do_not(dae: Dae) -> None:
+def test_trials_have_the_same_result_with_shared_pretraining(dae: Dae) -> None:
     search_item({"finetune.learning_rate": {"low": 0.1, "high": 2.0, "log": True}})
     words = (*ONE, "--trials", "3", "--no-write")
     dae(*words, "--out", "shared").succeeded()
@@ -353,7 +353,7 @@ def test_trials_that_share_pretraining_come_to_the_same_as_those_that_do_not(dae
         assert [r[column] for r in alone] == [r[column] for r in rows_in(Path("shared"))]
 
 
-def test_trials_take_over_the_pretraining_of_a_finished_run_and_come_to_the_same(
+def test_trials_reuse_the_pretraining_of_a_finished_run_with_the_same_result(
     dae: Dae,
 ) -> None:
     search_item({"finetune.learning_rate": {"low": 0.1, "high": 2.0, "log": True}})
@@ -367,7 +367,7 @@ def test_trials_take_over_the_pretraining_of_a_finished_run_and_come_to_the_same
 # Output and errors
 
 
-def test_a_dry_run_says_what_there_is_and_writes_nothing(dae: Dae) -> None:
+def test_a_dry_run_lists_the_trials_and_writes_nothing(dae: Dae) -> None:
     ended = dae("search", "tiny", "--dry-run", "--trials", "7").succeeded()
     assert ended.lines[1].split()[:3] == ["rect-0", "0", "7"]
     assert ended.lines[1].endswith("units, layers, finetune.learning_rate")
@@ -392,7 +392,7 @@ def test_json_has_the_selected_row(dae: Dae, searched: Path) -> None:
     assert set(first["selected"]["settings"]) == {"units", "layers", "finetune.learning_rate"}
 
 
-def test_what_cannot_be_is_refused(dae: Dae) -> None:
+def test_invalid_searches_are_refused(dae: Dae) -> None:
     dae("search", "tiny", "--only", "rect-1").failed(2, "rect-1", "rect-0")
     dae("search", "tiny", "--engine", "compiled", "--device", "cuda").failed(2, "--device")
     dae("search", "tiny", "--trials", "0").failed(2, "--trials")
@@ -401,7 +401,7 @@ def test_what_cannot_be_is_refused(dae: Dae) -> None:
     dae("search", "tiny").failed(2, "experiments/tiny/study.yaml", "search")
 
 
-def test_without_optuna_the_way_to_install_it_is_said(child: Start, tmp_path: Path) -> None:
+def test_without_optuna_the_error_says_how_to_install_it(child: Start, tmp_path: Path) -> None:
     (tmp_path / "optuna.py").write_text("raise ImportError('not here')\n")
     root = str(Path(__file__).resolve().parents[1])
     environment = {"PYTHONPATH": f"{tmp_path}:{root}"}
@@ -412,9 +412,7 @@ def test_without_optuna_the_way_to_install_it_is_said(child: Start, tmp_path: Pa
 # The selected settings in the experiment files
 
 
-def test_the_file_resolves_to_the_best_trial_and_says_where_it_is_from(
-    dae: Dae, searched: Path
-) -> None:
+def test_the_file_resolves_to_the_best_trial_and_names_its_source(dae: Dae, searched: Path) -> None:
     rows = rows_in(searched, "rect-25")
     complete = [row for row in rows if row["state"] == "complete"]
     fewest = ("valid_wrong", "weights", "epochs", "trial")
@@ -443,7 +441,7 @@ def test_the_file_resolves_to_the_best_trial_and_says_where_it_is_from(
         ("{corruption: {destruction: 0.0}, finetune: {max_epochs: 3}}\n", 0),
     ],
 )
-def test_of_a_cells_file_only_what_was_searched_changes(
+def test_only_the_searched_settings_of_a_cells_file_change(
     dae: Dae, before: str, comments: int
 ) -> None:
     file = Path("experiments/tiny/rect-0.yaml")
@@ -483,7 +481,7 @@ def test_check_agrees_with_what_search_wrote_and_before_any_search(
     assert "2 of 2" in dae("search", "tiny", "--check").succeeded().out
 
 
-def test_check_finds_what_was_changed_by_hand(dae: Dae, searched: Path) -> None:
+def test_check_finds_values_changed_by_hand(dae: Dae, searched: Path) -> None:
     file, table = Path("experiments/tiny/rect-0.yaml"), searched / "search.csv"
     changes: list[tuple[Path, str, str, str]] = [
         (file, r"learning_rate: [\d.]+", "learning_rate: 0.7", "finetune.learning_rate"),
@@ -511,7 +509,7 @@ def test_no_write_prints_the_file_and_leaves_it(dae: Dae, searched: Path) -> Non
     assert yaml.safe_load(printed) == yaml.safe_load(written)
 
 
-def test_files_are_written_afterwards_from_search_csv_alone(dae: Dae, searched: Path) -> None:
+def test_files_can_be_written_later_from_search_csv(dae: Dae, searched: Path) -> None:
     written = {path: path.read_text() for path in Path("experiments/tiny").glob("rect-*")}
     for path in written:
         path.write_text("dataset: rect\n" + path.read_text().partition("dataset: rect\n")[2])
@@ -534,7 +532,7 @@ def test_two_cells_that_would_become_the_same_are_refused_whole(dae: Dae) -> Non
 # Resuming
 
 
-def test_another_space_is_another_search_and_the_trials_before_are_set_apart(
+def test_another_space_is_another_search_and_earlier_trials_are_set_apart(
     dae: Dae, searched: Path
 ) -> None:
     before = rows_in(searched)
@@ -555,7 +553,7 @@ def test_another_space_is_another_search_and_the_trials_before_are_set_apart(
     assert rows_in(clone, name="search_earlier.csv") == [now]
 
 
-def test_after_a_clone_a_search_goes_on_from_search_csv(dae: Dae, searched: Path) -> None:
+def test_after_a_clone_a_search_continues_from_search_csv(dae: Dae, searched: Path) -> None:
     before = (searched / "search.csv").read_bytes()
     shutil.rmtree(searched / "search", ignore_errors=True)
     dae("search", "tiny", "--trials", TRIALS).succeeded()
@@ -580,7 +578,7 @@ def edit_rows(results: Path, change: Callable[[list[list[str]]], list[list[str]]
     shutil.rmtree(results / "search", ignore_errors=True)
 
 
-def test_a_number_that_is_missing_in_search_csv_stays_free_and_a_line_twice_is_one_trial(
+def test_a_missing_number_in_search_csv_stays_free_and_a_duplicate_line_is_one_trial(
     dae: Dae, searched: Path
 ) -> None:
     edit_rows(searched, lambda rows: [rows[0], *rows[2:], rows[-1]])
@@ -588,7 +586,7 @@ def test_a_number_that_is_missing_in_search_csv_stays_free_and_a_line_twice_is_o
     assert [row["trial"] for row in rows_in(searched)] == ["1", "3", "4", "5"]
 
 
-def test_a_line_that_is_not_of_the_space_is_refused_and_stays(dae: Dae, searched: Path) -> None:
+def test_a_line_outside_the_space_is_refused_and_kept(dae: Dae, searched: Path) -> None:
     rate = settings_in(searched)[0]["finetune.learning_rate"]
     edit_rows(searched, lambda rows: [["99.0" if c == rate else c for c in rows[0]]])
     before = (searched / "search.csv").read_bytes()
@@ -596,7 +594,7 @@ def test_a_line_that_is_not_of_the_space_is_refused_and_stays(dae: Dae, searched
     assert (searched / "search.csv").read_bytes() == before
 
 
-def test_folders_that_a_killed_command_left_empty_are_the_trials_of_their_numbers(
+def test_empty_folders_of_a_killed_command_are_used_for_the_trials_of_their_numbers(
     dae: Dae, searched: Path, finished_search: tuple[Path, Ended]
 ) -> None:
     digest = rows_in(searched)[0]["search"]
@@ -610,7 +608,7 @@ def test_folders_that_a_killed_command_left_empty_are_the_trials_of_their_number
 
 
 @pytest.mark.usefixtures("_frequent_checkpoints")
-def test_an_unfinished_trial_goes_on_as_the_last_if_its_number_comes_with_a_pull(
+def test_an_unfinished_trial_becomes_the_last_if_its_number_arrives_with_a_pull(
     dae: Dae, child: Start
 ) -> None:
     lengthen()
@@ -656,7 +654,7 @@ def is_within(trial: int, results: Path) -> bool:
 
 @pytest.mark.usefixtures("_frequent_checkpoints")
 @pytest.mark.timeout(240)
-def test_killed_and_stopped_the_same_command_comes_to_the_same_trials(
+def test_the_same_command_ends_with_the_same_trials_after_kills_and_stops(
     child: Start,
 ) -> None:
     lengthen()
@@ -691,7 +689,7 @@ def test_a_search_interrupted_between_two_of_its_files_loses_no_trial(
     assert list((results / "search/trials").glob("*.partial")) == []
 
 
-def test_a_trial_that_fails_by_no_fault_of_its_own_is_not_over(
+def test_a_trial_that_fails_because_of_the_machine_is_retried(
     child: Start, finished_search: tuple[Path, Ended]
 ) -> None:
     results = Path("results/tiny")
@@ -704,7 +702,7 @@ def test_a_trial_that_fails_by_no_fault_of_its_own_is_not_over(
 
 
 @pytest.mark.timeout(240)
-def test_two_commands_share_a_search_and_make_each_trial_once(child: Start) -> None:
+def test_two_commands_share_a_search_and_run_each_trial_once(child: Start) -> None:
     words = ("search", "tiny", "--trials", "6")
     commands = [child(*words), child(*words)]
     ended = [command.wait().succeeded() for command in commands]
@@ -717,7 +715,7 @@ def test_two_commands_share_a_search_and_make_each_trial_once(child: Start) -> N
 
 
 @pytest.mark.timeout(240)
-def test_two_commands_with_other_seeds_lose_no_row_of_one_another(child: Start) -> None:
+def test_two_commands_with_different_seeds_lose_no_row(child: Start) -> None:
     words = (*ONE, "--trials", "8", "--no-write")
     commands = [child(*words, "--seed", seed) for seed in ("1", "2")]
     ended = [command.wait().succeeded() for command in commands]
@@ -739,7 +737,7 @@ def kill_a_worker(command: Child) -> None:
 
 @pytest.mark.usefixtures("_frequent_checkpoints")
 @pytest.mark.timeout(240)
-def test_a_trial_whose_process_is_killed_goes_on_and_fails_when_it_is_killed_again(
+def test_a_trial_whose_process_is_killed_is_resumed_and_fails_if_killed_again(
     child: Start, finished_search: tuple[Path, Ended]
 ) -> None:
     lengthen()

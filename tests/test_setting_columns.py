@@ -117,7 +117,7 @@ def test_evaluated_runs_have_the_settings_in_which_they_differ(several: Path, da
     assert "." not in dae("evaluate", run, "--format", "csv").succeeded().lines[0]
 
 
-def test_a_run_with_other_settings_is_named_for_what_it_is(dae: Dae, done: Path) -> None:
+def test_a_run_with_other_settings_is_named_after_them(dae: Dae, done: Path) -> None:
     for words, name in (
         (("finetune.max_epochs=3",), "rect-25+max_epochs=3"),
         (("corruption.destruction=.15", "model.hidden=[9,8]"), "rect+hidden=9-8+destruction=0.15"),
@@ -130,7 +130,7 @@ def test_a_run_with_other_settings_is_named_for_what_it_is(dae: Dae, done: Path)
         assert status["cell"] == name
 
 
-def test_contenders_are_named_for_the_settings_in_which_they_differ(
+def test_contenders_are_named_after_the_settings_in_which_they_differ(
     dae: Dae, done: Path, tmp_path: Path
 ) -> None:
     def compared(*words: object) -> list[tuple[str, str]]:

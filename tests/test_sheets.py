@@ -30,7 +30,7 @@ def greys(layer: Array, image: tuple[int, ...], limit: float) -> list[Array]:
 
 
 @pytest.mark.parametrize("image", [TALL, WIDE])
-def test_every_weight_is_a_square_of_pixels_whatever_the_images_height_and_width(
+def test_every_weight_is_a_square_of_pixels_for_images_of_any_size(
     tmp_path: Path, image: tuple[int, int]
 ) -> None:
     first, second = weights(7), weights(6, 1)
@@ -49,7 +49,7 @@ def test_every_weight_is_a_square_of_pixels_whatever_the_images_height_and_width
     assert in_rows(tiles_in(pixels(tmp_path / "zoom.png"), in_order, large), 2)
 
 
-def test_the_scale_goes_from_black_to_white_within_a_frame(tmp_path: Path) -> None:
+def test_the_scale_is_a_ramp_from_black_to_white_in_a_frame(tmp_path: Path) -> None:
     save_sheet(tmp_path / "one.png", [np.zeros((4, 120), np.float32)], [TALL], (1, 4))
     picture = pixels(tmp_path / "one.png").astype(int)
     tops, lefts = np.where(picture == 0)  # only the scale is black, because all weights are 0
@@ -80,13 +80,13 @@ def test_the_filters_of_a_run_are_read_from_its_sheet_as_they_were_saved(
     assert (numbers[2], numbers[4:], units) == (size, ["3", "4"], "11")
 
 
-def test_images_that_are_stored_transposed_are_turned_to_their_height_and_width() -> None:
+def test_images_that_are_stored_transposed_are_shown_upright() -> None:
     image = np.arange(120, dtype=np.float32).reshape(TALL)
     turned = upright(image.T.reshape(1, -1), TALL)
     np.testing.assert_array_equal(turned.reshape(TALL), image)
 
 
-def test_images_of_two_sizes_do_not_stand_side_by_side(tmp_path: Path) -> None:
+def test_images_of_two_sizes_are_not_drawn_side_by_side(tmp_path: Path) -> None:
     with pytest.raises(DaeError, match="12x10, 10x12 inputs"):
         save_sheet(tmp_path / "two.png", [weights(2), weights(2)], [TALL, WIDE], (1, 2))
     assert not list(tmp_path.iterdir())

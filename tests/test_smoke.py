@@ -19,7 +19,7 @@ SCRIPT = Path(sys.executable).with_name("dae")
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_a_cell_of_the_smoke_study_runs_from_nothing_to_a_report(
+def test_a_cell_of_the_smoke_study_runs_from_data_to_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the console script, of a package that is installed within a checkout."""

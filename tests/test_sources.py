@@ -123,7 +123,7 @@ def test_without_files_and_network_a_set_is_regenerated_once_and_cached(
     assert {path.name for path in cache.iterdir()} == {Path(fetched["path"]).name}
 
 
-def test_your_files_come_before_the_cache_and_are_read_once(
+def test_the_users_files_precede_the_cache_and_are_read_once(
     fetch: Fetch, original: SmallSet, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetch()
@@ -168,7 +168,7 @@ def test_a_set_without_an_archive_is_generated_and_requiring_its_original_fails(
     assert (fetched["sha256"], fetched["notes"].count("\n")) == (regenerated.sha256, 1)
 
 
-def test_a_set_about_which_nothing_is_known_is_accepted_from_your_files(
+def test_a_set_without_known_digests_is_accepted_from_the_users_files(
     dae: Dae, fetch: Fetch, original: SmallSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DAE_ACCEPT_UNVERIFIED")
@@ -185,7 +185,7 @@ def test_a_set_about_which_nothing_is_known_is_accepted_from_your_files(
     assert fetch("--data-dir", "mine")["trust"] == "verified"
 
 
-def test_files_may_lie_packed_or_not_in_the_folder_or_in_one_of_the_sets_name(
+def test_files_may_be_packed_or_not_and_in_the_folder_or_a_subfolder_of_the_sets_name(
     dae: Dae, fetch: Fetch, original: SmallSet
 ) -> None:
     def found() -> list[str]:
@@ -228,7 +228,7 @@ SPELLINGS = [
 
 
 @pytest.mark.parametrize("name", SPELLINGS)
-def test_files_that_can_only_mean_the_set_are_taken_whatever_their_spelling(
+def test_files_that_can_only_mean_the_set_are_read_in_any_spelling(
     fetch: Fetch, original: SmallSet, name: str
 ) -> None:
     register_small(archive="small_files.zip")
@@ -265,7 +265,7 @@ NEAR_MISSES = [
 
 
 @pytest.mark.parametrize("name", NEAR_MISSES)
-def test_what_can_only_be_meant_as_the_set_but_cannot_be_read_is_an_error(
+def test_unreadable_files_that_can_only_mean_the_set_are_an_error(
     dae: Dae, name: str, cache: Path
 ) -> None:
     register_small(archive="small_files.zip")
@@ -305,7 +305,7 @@ def test_a_folder_without_the_set_is_reported_with_expected_and_found_files(
     assert ("2 more" in note) == (len(names) > 6)
 
 
-def test_two_files_that_may_both_be_meant_are_an_error(dae: Dae, original: SmallSet) -> None:
+def test_two_candidate_files_are_an_error(dae: Dae, original: SmallSet) -> None:
     for name in ("SMALL.npz", "Small.npz"):
         original.write_npz(Path("mine")).rename(Path("mine", name))
     ended = dae("data", "fetch", "small", "--data-dir", "mine")
@@ -316,7 +316,7 @@ def test_two_files_that_may_both_be_meant_are_an_error(dae: Dae, original: Small
 
 @pytest.mark.parametrize("kind", ["npz", "zip", "text"])
 @pytest.mark.parametrize("time", [None, 0, 10**9])
-def test_a_file_that_is_replaced_is_read_again_though_size_and_time_are_the_same(
+def test_a_replaced_file_is_read_again_even_with_the_same_size_and_time(
     fetch: Fetch, original: SmallSet, kind: str, time: int | None
 ) -> None:
     def write(of: SmallSet) -> Path:
@@ -339,7 +339,7 @@ def test_a_file_that_is_replaced_is_read_again_though_size_and_time_are_the_same
     assert (again["sha256"], again["notes"]) == (other.sha256, "")
 
 
-def test_a_path_that_blocks_one_of_your_files_is_an_error_that_names_it(
+def test_a_path_in_place_of_a_users_file_is_an_error_that_names_it(
     dae: Dae, original: SmallSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = Path("mine")
@@ -381,7 +381,7 @@ def test_a_folder_of_other_files_is_reported_with_names_that_drive_no_terminal(
     assert r"found '\x1b[31m.txt', a, b, c, d and 2 more" in ended.err
 
 
-def test_a_file_that_may_not_be_read_is_an_error(
+def test_a_file_without_read_permission_is_an_error(
     dae: Dae, original: SmallSet, open_place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAE_CACHE_DIR", str(open_place / "cache"))
@@ -395,7 +395,7 @@ def test_a_file_that_may_not_be_read_is_an_error(
     assert str(path) in ended.json[0]["found"]
 
 
-def test_your_files_are_verified_by_their_content_or_by_the_sha_1_of_the_archive(
+def test_the_users_files_are_verified_by_content_or_by_the_archives_sha_1(
     fetch: Fetch, original: SmallSet, tmp_path: Path, cache: Path
 ) -> None:
     original.write_npz(tmp_path / "npz")
@@ -424,7 +424,7 @@ def test_your_files_are_verified_by_their_content_or_by_the_sha_1_of_the_archive
     assert entry(fetched["path"])[1]["trust"] == "verified"
 
 
-def test_what_is_known_not_to_be_the_original_is_refused_and_not_cached(
+def test_content_known_not_to_be_the_original_is_refused_and_not_cached(
     dae: Dae,
     original: SmallSet,
     regenerated: SmallSet,
@@ -488,7 +488,7 @@ def damages(path: Path) -> dict[str, bytes]:
     return kinds
 
 
-def test_a_damaged_entry_is_reported_by_verify_and_regenerated_when_it_is_needed(
+def test_a_damaged_entry_is_reported_by_verify_and_regenerated_if_needed(
     dae: Dae, fetch: Fetch
 ) -> None:
     fetched = fetch()
@@ -535,7 +535,7 @@ def test_entries_of_a_read_only_cache_are_still_used(
     dae("data", "fetch", "small").failed(2, "file/cache", "DAE_CACHE_DIR")
 
 
-def test_entries_may_be_read_by_others_as_the_umask_says(fetch: Fetch) -> None:
+def test_the_umask_decides_whether_others_can_read_entries(fetch: Fetch) -> None:
     before = os.umask(0o022)
     try:
         assert Path(fetch()["path"]).stat().st_mode & 0o777 == 0o644
@@ -543,7 +543,7 @@ def test_entries_may_be_read_by_others_as_the_umask_says(fetch: Fetch) -> None:
         os.umask(before)
 
 
-def test_what_killed_commands_left_in_the_cache_is_swept_by_the_next(
+def test_leftovers_of_killed_commands_in_the_cache_are_removed_by_the_next(
     fetch: Fetch, cache: Path
 ) -> None:
     with subprocess.Popen("true") as gone:
@@ -571,7 +571,7 @@ def test_what_killed_commands_left_in_the_cache_is_swept_by_the_next(
     assert {path.name for path in cache.iterdir()} == left
 
 
-def test_the_genuine_convex_is_verified_and_has_its_genuine_rows(dae: Dae, test_data: Path) -> None:
+def test_the_authors_convex_is_verified_and_has_the_known_rows(dae: Dae, test_data: Path) -> None:
     words = ("data", "fetch", "convex", "--data-dir", test_data, "--format", "json")
     (fetched,) = dae(*words).succeeded().json
     assert fetched["origin"] == "original"

@@ -85,7 +85,7 @@ def test_the_numbers_of_the_other_papers_are_the_published_ones() -> None:
     assert len(published_numbers()) == 72
 
 
-def test_the_talks_svm_on_destroyed_inputs_is_better_than_svm_rbf_on_two_sets_alone() -> None:
+def test_the_talks_svm_on_destroyed_inputs_beats_svm_rbf_on_only_two_sets() -> None:
     talk = {n[1]: n for n in published_numbers() if n[0] == "ICML 2008 talk"}
     assert {name: n[3] for name, n in talk.items()} == TALK
     assert {(n[2], n[6]) for n in talk.values()} == {("SVM_rbf(nu)", "talk")}
@@ -103,7 +103,7 @@ def test_the_papers_intervals_are_ours_over_its_50000_test_rows() -> None:
         assert f"{again:.2f}" == f"{half_width:.2f}", (paper, dataset, model)
 
 
-def test_a_cell_is_compared_with_the_number_of_its_destruction_and_no_other() -> None:
+def test_a_cell_is_compared_only_with_the_number_of_its_destruction() -> None:
     found = {
         (dataset, model): level
         for dataset in SETS
@@ -123,7 +123,7 @@ def test_a_cell_is_compared_with_the_number_of_its_destruction_and_no_other() ->
         assert number_compared_with("destruction", dataset, model, level) is None
 
 
-def test_by_its_model_a_cell_is_compared_whatever_its_destruction() -> None:
+def test_by_model_a_cell_is_compared_at_any_destruction() -> None:
     expected = {cell: ("ICML 2008", cell[1], error) for cell, error in table_1().items()}
     for dataset, error in ICML_2007.items():  # a network without pretraining
         expected[dataset, "NNet-1"] = ("ICML 2007", "NNet", error)
@@ -148,7 +148,7 @@ def test_the_half_width_is_that_of_the_normal_approximation_in_percent() -> None
     assert half_width_95(0, 10) == half_width_95(10, 10) == 0.0
 
 
-def test_a_verdict_tells_where_our_interval_lies_and_ends_that_touch_as_printed_match() -> None:
+def test_a_verdict_compares_intervals_and_printed_ends_that_touch_match() -> None:
     for error, half_width, papers, papers_half_width, expected in (
         (18.41, 0.34, 18.41, 0.34, "matches"),
         (17.73, 0.34, 18.41, 0.34, "matches"),
@@ -175,14 +175,14 @@ def test_a_verdict_tells_where_our_interval_lies_and_ends_that_touch_as_printed_
 # Two models on the same test rows
 
 
-def test_fewer_than_25_rows_that_tell_are_tested_by_the_exact_binomial_test() -> None:
+def test_fewer_than_25_discordant_rows_are_tested_by_the_exact_binomial_test() -> None:
     for n in range(1, 25):
         for a in range(n + 1):
             expected = binomtest(a, n, 0.5).pvalue
             assert mcnemar_p_value(a, n - a) == pytest.approx(expected, rel=1e-12), (a, n - a)
 
 
-def test_25_rows_that_tell_and_more_are_tested_by_chi_square_with_continuity() -> None:
+def test_at_least_25_discordant_rows_are_tested_by_chi_square_with_continuity() -> None:
     for a, b in ((10, 15), (0, 25), (12, 13), (59, 6), (121, 59), (30, 30), (4321, 4000)):
         statistic = max(0, abs(a - b) - 1) ** 2 / (a + b)
         assert mcnemar_p_value(a, b) == pytest.approx(chi2.sf(statistic, 1), rel=1e-9), (a, b)
@@ -190,7 +190,7 @@ def test_25_rows_that_tell_and_more_are_tested_by_chi_square_with_continuity() -
     assert mcnemar_p_value(121, 59) == pytest.approx(5.45e-6, rel=1e-3)  # a textbook's
 
 
-def test_where_nothing_speaks_for_a_difference_p_is_one_and_negative_counts_are_refused() -> None:
+def test_without_discordant_rows_p_is_one_and_negative_counts_are_refused() -> None:
     for a, b in ((0, 0), (1, 0), (5, 5), (30, 30), (31, 30)):
         assert mcnemar_p_value(a, b) == pytest.approx(1.0)
         assert mcnemar_p_value(a, b) <= 1.0
@@ -209,7 +209,7 @@ def plain_holm(p_values: Sequence[float]) -> list[float]:
     ]
 
 
-def test_holm_is_what_a_plain_implementation_gives() -> None:
+def test_holm_agrees_with_a_plain_implementation() -> None:
     drawn = random.Random(0)
     for count in range(12):
         p_values = [round(drawn.random() ** 4, 3) for _ in range(count)]
@@ -260,7 +260,7 @@ def test_a_cell_has_mean_and_standard_deviation_of_its_seeds_and_the_interval_of
     assert (none["cell"], none["dataset"], none["paper_error_percent"]) == ("c", "convex", "18.63")
 
 
-def test_counts_that_cannot_be_are_refused_with_the_run_and_the_cell_to_run_again(
+def test_impossible_counts_are_refused_with_the_run_and_the_cell_to_run_again(
     dae: Callable[..., Ended], tmp_path: Path
 ) -> None:
     results = SyntheticStudy(tmp_path, {"a": SETTINGS["SAA-3"]})

@@ -1,4 +1,4 @@
-"""Training that is stopped after any steps and goes on ends at the bits of one that was not."""
+"""Training that is stopped at any step and resumed ends at the same bits as without a stop."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ MOMENTS = 2 * (2 * (3 + 1) + 1) + 2 * (3 + 1) + 1
 """Two layers of two epochs of three steps, two epochs of fine-tuning; the ends of each."""
 
 
-def hold_to_the_bits(chosen: dict[str, Any], engine: str, every: int, checkpoint: Path) -> None:
-    """Stop every so many moments and go on from the checkpoint; compare with the whole."""
+def assert_same_bits(chosen: dict[str, Any], engine: str, every: int, checkpoint: Path) -> None:
+    """Stop after every `every` moments, resume, and compare with uninterrupted training."""
     whole = train(chosen, DATA, engine)
     start: Path | None = None
     while train(chosen, DATA, engine, start=start, stop_after=every, save_to=checkpoint).stopped:
@@ -42,10 +42,10 @@ def hold_to_the_bits(chosen: dict[str, Any], engine: str, every: int, checkpoint
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ["torch", "compiled"])
-def test_there_is_no_step_after_which_a_run_cannot_be_stopped(tmp_path: Path, engine: str) -> None:
-    """It ends at the same bits, whether it is stopped after each step, two or seven of them."""
+def test_a_run_can_be_stopped_after_any_step(tmp_path: Path, engine: str) -> None:
+    """The bits are the same if it is stopped after every step, every two or every seven."""
     if not has_engine(engine):
-        pytest.skip(f"the engine {engine} cannot be had here")
+        pytest.skip(f"the engine {engine} is not available")
     checkpoint = tmp_path / "checkpoint.safetensors"
     for kind in KINDS:
         chosen = toy_settings(**kind)
@@ -53,7 +53,7 @@ def test_there_is_no_step_after_which_a_run_cannot_be_stopped(tmp_path: Path, en
         chosen["finetune"] |= FEW | TUNING
         assert train(chosen, DATA, engine).moments == MOMENTS
         for every in (1, 2, 7):
-            hold_to_the_bits(chosen, engine, every, checkpoint)
+            assert_same_bits(chosen, engine, every, checkpoint)
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -73,7 +73,7 @@ def test_there_is_no_step_after_which_a_run_cannot_be_stopped(tmp_path: Path, en
     ),
     every=st.integers(1, 40),
 )
-def test_whatever_the_settings_a_run_can_be_stopped_after_any_moment(
+def test_a_run_with_any_settings_can_be_stopped_after_any_moment(
     tmp_path: Path,
     kind: dict[str, Any],
     hidden: list[int],
@@ -88,10 +88,10 @@ def test_whatever_the_settings_a_run_can_be_stopped_after_any_moment(
     checkpoint = tmp_path / "checkpoint.safetensors"
     checkpoint.unlink(missing_ok=True)
     if every < train(chosen, DATA).moments:
-        hold_to_the_bits(chosen, "torch", every, checkpoint)
+        assert_same_bits(chosen, "torch", every, checkpoint)
 
 
-def test_a_run_that_is_done_is_not_trained_further(tmp_path: Path) -> None:
+def test_a_finished_run_is_not_trained_further(tmp_path: Path) -> None:
     checkpoint, chosen = tmp_path / "checkpoint.safetensors", toy_settings()
     whole = train(chosen, DATA)
     assert train(chosen, DATA, stop_after=whole.moments, save_to=checkpoint).phase == "done"

@@ -64,7 +64,7 @@ def assert_stopped(child: Child, ended: Ended, code: int, out: Path, runs: int) 
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_one_signal_keeps_a_checkpoint_and_the_same_command_goes_on(
+def test_one_signal_keeps_a_checkpoint_and_the_same_command_resumes(
     child: Start, tmp_path: Path, number: int, code: int
 ) -> None:
     out = tmp_path / "out"
@@ -81,7 +81,7 @@ def test_one_signal_keeps_a_checkpoint_and_the_same_command_goes_on(
     assert len(rows) > before[0]
 
 
-def test_a_run_stopped_by_a_signal_ends_with_the_bits_of_one_that_was_not(
+def test_a_run_stopped_by_signals_and_resumed_has_the_same_bits(
     dae: Callable[..., Ended], child: Start, tmp_path: Path
 ) -> None:
     words = ("replicate", "tiny", *LONG)
@@ -110,7 +110,7 @@ def test_two_signals_in_one_moment_count_as_one(child: Start, tmp_path: Path) ->
     assert ended.code in (130, 143)  # whichever came first
 
 
-def test_training_that_is_stopped_goes_on(child: Start, tmp_path: Path) -> None:
+def test_stopped_training_is_resumed(child: Start, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ("train", "tiny/rect-25", *ENDLESS, "--out", str(out))
     command = child(*words)
@@ -165,7 +165,7 @@ def test_ctrl_c_and_a_killed_worker_and_a_killed_command_with_two_jobs(
     assert again.survivors() == []
 
 
-def test_the_second_signal_ends_all_at_once(child: Start, tmp_path: Path) -> None:
+def test_the_second_signal_ends_everything_at_once(child: Start, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = child("replicate", "tiny", *ENDLESS, "--out", str(out), "--jobs", "2")
     wait_until(lambda: fine_tuning(out, 2), command)
@@ -191,7 +191,7 @@ def test_a_worker_that_a_scheduler_terminates_keeps_a_checkpoint_and_all_stop(
 
 
 @pytest.mark.slow
-def test_a_run_whose_worker_is_killed_again_and_again_fails_and_the_others_go_on(
+def test_a_run_whose_worker_is_killed_repeatedly_fails_and_the_others_continue(
     child: Start, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -234,9 +234,7 @@ def test_commands_of_different_cells_on_one_folder_lose_no_row(
     assert differences(tmp_path / "both", finished[0]) == []
 
 
-def test_a_run_that_another_command_makes_is_waited_for_or_refused(
-    child: Start, tmp_path: Path
-) -> None:
+def test_a_run_of_another_command_is_waited_for_or_refused(child: Start, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = (*ENDLESS, "--out", str(out))
     only = ("--only", "rect-0")
@@ -254,7 +252,7 @@ def test_a_run_that_another_command_makes_is_waited_for_or_refused(
     assert waiting.end(signal.SIGINT).code == 130
 
 
-def test_a_forced_run_that_is_killed_leaves_the_finished_one_or_a_stopped_one(
+def test_a_killed_run_with_force_leaves_the_finished_one_or_a_stopped_one(
     child: Start, done: Path
 ) -> None:
     before = snapshot(done)
@@ -267,7 +265,7 @@ def test_a_forced_run_that_is_killed_leaves_the_finished_one_or_a_stopped_one(
     assert all(now[name] == before[name] for name in now if name.endswith(".safetensors"))
 
 
-def test_seconds_between_checkpoints_that_are_no_number_are_refused(
+def test_an_invalid_number_of_seconds_between_checkpoints_is_refused(
     dae: Callable[..., Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for value in ("often", "-1", "nan"):

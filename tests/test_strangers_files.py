@@ -1,4 +1,4 @@
-"""Files of the user's that are named like modules or programs: nothing of them is run."""
+"""Files in the current folder that are named like modules or programs are never run."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ MODULES = (
     *("selectors", "signal", "socket", "subprocess", "pickle", "struct", "typing", "re", "pathlib"),
     *("__future__", "logging", "pyarrow", "multiprocessing"),
 )
-"""Of Python, of ours, and one that libraries try to import and that is not installed."""
+"""Modules of Python and of our dependencies, and one that libraries try to import."""
 UNLOADED = ("sitecustomize", "usercustomize", "dae_cli", "contextlib", "types")
-"""What Python itself imports before any program, where `-m` or PYTHONPATH tells it to."""
+"""Modules that `-m` or PYTHONPATH makes Python import before any program."""
 PROGRAMS = ("git", "lscpu", "uname", "fc-list")
 
 Start = Callable[..., Child]
@@ -30,11 +30,11 @@ Start = Callable[..., Child]
 
 @pytest.fixture
 def ran(tmp_path: Path) -> Path:
-    """The file in which modules and programs in the current folder tell that they were run."""
+    """The log of the modules and programs in the current folder that were run."""
     ran = tmp_path / "ran"
     for name in MODULES:
-        told = f"import os\nwith open({str(ran)!r}, 'a') as file:\n    file.write({name + ' '!r})\n"
-        (tmp_path / f"{name}.py").write_text(f"{told}raise ImportError('a file of the user')\n")
+        log = f"import os\nwith open({str(ran)!r}, 'a') as file:\n    file.write({name + ' '!r})\n"
+        (tmp_path / f"{name}.py").write_text(f"{log}raise ImportError('a file of the user')\n")
     for name in PROGRAMS:
         (tmp_path / name).write_text(f"#!/bin/sh\necho -n '{name} ' >> '{ran}'\n")
         (tmp_path / name).chmod(0o755)
@@ -57,7 +57,7 @@ def test_workers_import_and_start_nothing_from_the_current_folder(
 
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("entry", [None, "", ".", os.curdir + os.sep])
-def test_python_m_imports_nothing_more_from_the_current_folder(
+def test_python_m_imports_nothing_from_the_current_folder(
     child: Start, ran: Path, entry: str | None
 ) -> None:
     environment = {"PYTHONPATH": os.pathsep.join([*([] if entry is None else [entry]), str(ROOT)])}
@@ -75,8 +75,8 @@ def test_the_script_imports_nothing_from_the_current_folder(ran: Path) -> None:
     assert not ran.exists(), ran.read_text()
 
 
-def test_isolated_python_runs_nothing_from_the_current_folder_even_as_it_starts(ran: Path) -> None:
-    """What docs/reliability.md advises where PYTHONPATH has an empty entry."""
+def test_isolated_python_imports_nothing_from_the_current_folder_at_startup(ran: Path) -> None:
+    """This is the advice of docs/reliability.md if PYTHONPATH has an empty entry."""
     if not SCRIPT.is_file():
         pytest.skip(f"not installed: {SCRIPT}")
     for name in UNLOADED:
@@ -90,8 +90,8 @@ def test_isolated_python_runs_nothing_from_the_current_folder_even_as_it_starts(
     assert not ran.exists(), ran.read_text()
 
 
-def test_sources_that_are_not_installed_run_in_their_own_folder(tmp_path: Path) -> None:
-    """There the package is found, but what lies beside it comes after the standard library."""
+def test_uninstalled_sources_run_in_their_own_folder(tmp_path: Path) -> None:
+    """The package is found there; the files next to it come after the standard library."""
     sources = tmp_path / "sources"
     sources.mkdir()
     (sources / "dae_cli").symlink_to(ROOT / "dae_cli")
@@ -101,9 +101,11 @@ def test_sources_that_are_not_installed_run_in_their_own_folder(tmp_path: Path) 
     subprocess.run(command, cwd=sources, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
-def test_a_folder_that_is_named_in_full_stays(child: Start, tmp_path: Path) -> None:
-    """Who names the current folder in PYTHONPATH wants what lies there."""
-    (tmp_path / "yaml.py").write_text("raise ImportError('a wish of the user')\n")
+def test_the_current_folder_is_imported_from_if_pythonpath_names_it(
+    child: Start, tmp_path: Path
+) -> None:
+    """A full path in PYTHONPATH is a deliberate choice of the user."""
+    (tmp_path / "yaml.py").write_text("raise ImportError('chosen by the user')\n")
     environment = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
     ended = child("ls", environment=environment, executed=True).wait()
-    assert ended.code == 1 and "a wish of the user" in ended.err
+    assert ended.code == 1 and "chosen by the user" in ended.err

@@ -26,7 +26,7 @@ def test_a_forked_command_does_what_an_executed_one_does(
     assert one and one == snapshot(tmp_path / "two" / "runs", SAME)
 
 
-def test_a_forked_command_hears_signals_and_has_their_exit_code(
+def test_a_forked_command_handles_signals_and_has_their_exit_code(
     child: Callable[..., Child], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAE_CHECKPOINT_SECONDS", "0.05")

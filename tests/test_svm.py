@@ -211,7 +211,7 @@ def test_rows_are_labelled_as_scikit_learn_labels_them() -> None:
             np.testing.assert_allclose(ours.scores[:, 0], theirs, atol=8e-3)
 
 
-def test_training_without_an_end_is_given_up_and_what_cannot_be_trained_is_refused() -> None:
+def test_endless_training_is_stopped_and_rows_that_cannot_be_trained_on_are_refused() -> None:
     random = np.random.default_rng(0)
     train = random.integers(0, 256, (40, 2), dtype=np.uint8)
     labels = random.integers(0, 2, 40).astype(np.uint8)
@@ -224,7 +224,7 @@ def test_training_without_an_end_is_given_up_and_what_cannot_be_trained_is_refus
         label(Kernel("rbf", 0.1), 1.0, train, labels * 0, train, labels)
 
 
-def test_what_ends_the_training_of_a_run_is_told(
+def test_the_end_of_a_runs_training_is_reported(
     dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrays = noisy_rows()
@@ -240,7 +240,7 @@ def test_what_ends_the_training_of_a_run_is_told(
 # Selection.
 
 
-def test_every_trial_is_scikit_learns_machine_of_the_training_rows_on_the_validation_rows(
+def test_every_trial_agrees_with_scikit_learn_on_the_validation_rows(
     whole: Whole,
 ) -> None:
     of = parts(noisy_rows())
@@ -258,7 +258,7 @@ def test_every_trial_is_scikit_learns_machine_of_the_training_rows_on_the_valida
             assert len({row["n_wrong"] for row in rows}) == 1  # the kernel is nearly the identity
 
 
-def test_an_svm_of_destroyed_inputs_has_clean_validation_and_test_rows_and_chooses_nu(
+def test_an_svm_of_destroyed_inputs_uses_clean_validation_and_test_rows_and_selects_nu(
     whole: Whole, dae: Dae
 ) -> None:
     run, row = run_of(whole[0], "destroyed"), row_of(whole[0], "destroyed")
@@ -275,7 +275,7 @@ def test_an_svm_of_destroyed_inputs_has_clean_validation_and_test_rows_and_choos
         assert abs(int(best["n_wrong"]) - wrong) <= 1
 
 
-def test_the_search_looks_around_the_best_as_long_as_something_is_better(whole: Whole) -> None:
+def test_the_search_is_refined_around_the_best_while_it_improves(whole: Whole) -> None:
     for cell, svm in CELLS.items():
         points = [point_of(row) for row in trials_of(run_of(whole[0], cell))]
         assert points == searched(run_of(whole[0], cell), svm), cell
@@ -285,7 +285,7 @@ def test_the_search_looks_around_the_best_as_long_as_something_is_better(whole: 
             assert len(points) == 6  # neither extended nor refined
 
 
-def test_a_grid_whose_best_lies_at_an_edge_widens_as_long_as_that_makes_it_better(
+def test_a_grid_with_its_best_at_an_edge_grows_while_it_improves(
     whole: Whole,
 ) -> None:
     points = [point_of(row) for row in trials_of(run_of(whole[0], "wide"))]
@@ -358,7 +358,7 @@ def tidy(value: float) -> float:
     return float(f"{10 ** round(math.log10(value), 2):.3g}")
 
 
-def test_the_best_is_trained_again_with_the_validation_rows_and_counted_on_the_test_rows(
+def test_the_best_is_retrained_with_the_validation_rows_and_tested_on_the_test_rows(
     whole: Whole,
 ) -> None:
     of, out = parts(noisy_rows()), whole[0]
@@ -393,7 +393,7 @@ def test_the_best_is_trained_again_with_the_validation_rows_and_counted_on_the_t
     assert hopeless == "gamma 100, C 2"  # a tie: the smallest parameters
 
 
-def test_the_test_rows_have_no_say(here: Path, dae: Dae) -> None:
+def test_test_rows_do_not_influence_the_selection(here: Path, dae: Dae) -> None:
     arrays = noisy_rows()
     arrays["Ytest"] = 1 - arrays["Ytest"]
     Path("other").mkdir()
@@ -416,7 +416,7 @@ def test_the_test_rows_have_no_say(here: Path, dae: Dae) -> None:
 # With networks in one study.
 
 
-def test_an_svm_is_run_once_whatever_the_seeds_and_has_its_place_in_every_table(
+def test_an_svm_is_run_once_for_all_seeds_and_is_in_every_table(
     whole: Whole,
 ) -> None:
     out = whole[0]
@@ -437,7 +437,9 @@ def test_an_svm_is_run_once_whatever_the_seeds_and_has_its_place_in_every_table(
     assert run_of(out, "rbf").name.startswith("rect-svm-rbf-s0-")
 
 
-def test_what_is_done_is_not_run_again_and_counts_and_verifies(here: Path, dae: Dae) -> None:
+def test_a_finished_svm_is_not_run_again_and_can_be_evaluated_and_verified(
+    here: Path, dae: Dae
+) -> None:
     # The requested engine does not matter: SVMs use libsvm.
     ended = dae("replicate", "svms", "--only", "rbf", "--engine", "torch").succeeded()
     assert "0 done, 1 skipped" in ended.lines[-1]
@@ -454,7 +456,7 @@ def test_what_is_done_is_not_run_again_and_counts_and_verifies(here: Path, dae: 
     assert re.search(r"^svms/poly\b", dae("ls", "svms").succeeded().out, re.M)
 
 
-def test_verify_finds_what_was_reported_otherwise(here: Path, dae: Dae) -> None:
+def test_verify_finds_changed_results_of_an_svm(here: Path, dae: Dae) -> None:
     def found(*parts: str) -> None:
         ended = dae("verify", "svms").failed(1)
         output = " ".join((ended.out + ended.err).split())
@@ -492,7 +494,7 @@ def write_trials(run: Path, rows: list[dict[str, str]]) -> None:
 # Resuming a stopped selection.
 
 
-def test_a_selection_that_was_stopped_goes_on_from_its_trials(here: Path, dae: Dae) -> None:
+def test_a_stopped_selection_resumes_from_its_trials(here: Path, dae: Dae) -> None:
     run = run_of(here, "rbf")
     partial, before = run.with_name(f"{run.name}.partial"), run.rename("before")
     lines = (before / "trials.csv").read_text().splitlines()
@@ -511,7 +513,7 @@ def test_a_selection_that_was_stopped_goes_on_from_its_trials(here: Path, dae: D
         assert (run / "trials.csv").read_text().splitlines()[: 1 + count] == lines[: 1 + count]
 
 
-def test_ctrl_c_ends_a_selection_within_a_trial_and_it_goes_on(
+def test_ctrl_c_ends_a_selection_within_a_trial_and_it_can_be_resumed(
     here: Path, dae: Dae, child: Callable[..., Child]
 ) -> None:
     words = ("train", "svms/grid", "--set", "svm.penalties=[1,10,100]")

@@ -18,7 +18,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 @needs_proc
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("tiny")
-def test_a_study_killed_at_random_moments_ends_as_if_nobody_had_killed_it(
+def test_a_study_killed_at_random_moments_ends_with_the_same_results(
     tmp_path: Path, tiny_data: Path
 ) -> None:
     how = {"cold": 0.0, "alone": 1.0}
@@ -31,7 +31,7 @@ def test_a_study_killed_at_random_moments_ends_as_if_nobody_had_killed_it(
     assert tally.reads > 0
 
 
-def test_who_looks_on_notices_half_a_file(tmp_path: Path) -> None:
+def test_the_reader_notices_a_half_written_file(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "one"
     run.mkdir(parents=True)
     looking = Looking(tmp_path)
@@ -45,7 +45,7 @@ def test_who_looks_on_notices_half_a_file(tmp_path: Path) -> None:
     assert named == {"runs.csv", "runs/one/metrics.csv", "runs/one/status.json"}
 
 
-def test_who_looks_on_notices_a_row_that_goes_again(tmp_path: Path) -> None:
+def test_the_reader_notices_a_row_that_disappears(tmp_path: Path) -> None:
     looking = Looking(tmp_path)
     for rows in ("convex-0,convex-1,\n", ""):
         (tmp_path / "runs.csv").write_text(f"cell,run,error\n{rows}")
@@ -53,7 +53,7 @@ def test_who_looks_on_notices_a_row_that_goes_again(tmp_path: Path) -> None:
     assert (looking.broken, looking.lost) == ([], ["convex-1"])
 
 
-def test_what_differs_and_what_is_left_is_found(tmp_path: Path) -> None:
+def test_differences_and_leftover_files_are_found(tmp_path: Path) -> None:
     for name in ("one", "two"):
         run = tmp_path / name / "runs" / "convex"
         run.mkdir(parents=True)

@@ -38,7 +38,9 @@ def changed(*settings: str) -> list[str]:
 # Output
 
 
-def test_stdout_has_error_paper_data_and_folder_stderr_the_rest(dae: Dae, tiny_data: Path) -> None:
+def test_stdout_has_error_paper_data_and_folder_and_stderr_the_rest(
+    dae: Dae, tiny_data: Path
+) -> None:
     ended = dae("train", "tiny/rect-25", "--seed", "3").succeeded()
     error, paper, data, took, folder = ended.lines
     assert re.fullmatch(r"results/tiny/runs/rect-sda2-25-s3-[0-9a-f]{8}", folder)
@@ -58,7 +60,7 @@ def test_stdout_has_error_paper_data_and_folder_stderr_the_rest(dae: Dae, tiny_d
     assert [path.name for path in Path("results/tiny").iterdir()] == ["runs"]
 
 
-def test_every_epoch_is_reported_in_order_and_the_share_done_grows_to_one(
+def test_every_epoch_is_reported_in_order_and_the_progress_reaches_one(
     dae: Dae, monkeypatch: Patch
 ) -> None:
     places = report_every_epoch(monkeypatch)
@@ -95,9 +97,7 @@ def test_every_epoch_is_reported_in_order_and_the_share_done_grows_to_one(
     assert lines[lines.index(started) + 1 : -1] == [*expected_lines, "test"]
 
 
-def test_the_share_of_an_svm_counts_the_finer_look_that_its_grid_is_followed_by(
-    dae: Dae, monkeypatch: Patch
-) -> None:
+def test_the_progress_of_an_svm_includes_its_refined_grid(dae: Dae, monkeypatch: Patch) -> None:
     """The finer search is expected to take 1.5 trials per trial of the grid."""
     for refine, share in ((True, 0.4), (False, 0.95)):
         places = report_every_epoch(monkeypatch)
@@ -113,7 +113,7 @@ def test_the_share_of_an_svm_counts_the_finer_look_that_its_grid_is_followed_by(
 # Folder and bits
 
 
-def test_alone_a_run_has_the_bits_that_it_has_in_a_study(
+def test_a_single_run_has_the_same_bits_as_in_a_study(
     dae: Dae, tiny: Path, finished: Finished
 ) -> None:
     dae("train", "tiny/rect-25", "--out", "deep/runs").succeeded()
@@ -148,7 +148,7 @@ def test_an_experiment_is_given_by_name_path_or_a_runs_config(dae: Dae, done: Pa
     assert ours == same
 
 
-def test_regenerated_data_are_reported_and_give_a_run_of_their_own(dae: Dae) -> None:
+def test_regenerated_data_are_reported_and_give_a_separate_run(dae: Dae) -> None:
     words = changed("subset=null", "model.hidden=[4, 4, 4]", "finetune.max_epochs=1")
     runs = []
     for origin in ("original", "regenerated"):
@@ -169,7 +169,7 @@ def test_regenerated_data_are_reported_and_give_a_run_of_their_own(dae: Dae) -> 
 # Existing runs
 
 
-def test_a_finished_run_is_run_again_with_force_alone_and_to_the_same_bits(
+def test_a_finished_run_is_run_again_only_with_force_and_has_the_same_bits(
     dae: Dae, done: Path
 ) -> None:
     folder = run_of(done, "rect-25")
@@ -249,7 +249,7 @@ def test_runs_that_differ_in_finetuning_pretrain_once(
     assert read_json(run / "environment.json")["earlier"] == []
 
 
-def test_pretraining_that_is_not_the_same_is_not_taken(dae: Dae, done: Path) -> None:
+def test_different_pretraining_is_not_reused(dae: Dae, done: Path) -> None:
     donor = run_of(done, "rect-25")
 
     def reuses(*settings: str) -> bool:
@@ -326,7 +326,7 @@ def test_wrong_arguments_end_with_exit_code_2(dae: Dae, tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
-def test_what_is_in_the_way_of_a_run_fails_it(dae: Dae, done: Path) -> None:
+def test_files_in_the_way_of_a_run_make_it_fail(dae: Dae, done: Path) -> None:
     folder = run_of(done, "rect-25")
     before = bits(folder)
     (folder / "status.json").unlink()  # an incomplete run

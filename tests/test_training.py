@@ -302,7 +302,7 @@ CASES: list[Settings] = [
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("engine", ["torch", "compiled"])
-def test_training_is_what_the_equations_say_step_by_step(engine: str) -> None:
+def test_training_follows_the_equations_step_by_step(engine: str) -> None:
     if not has_engine(engine):
         pytest.skip(f"the engine {engine} is not available")
     data = toy_data(noise=0.2)
@@ -359,7 +359,7 @@ def test_each_layer_changes_only_while_it_is_trained_and_the_lowest_comes_first(
                 assert moved
 
 
-def test_the_corruption_is_drawn_afresh_at_every_presentation() -> None:
+def test_new_corruption_is_drawn_at_every_presentation() -> None:
     """If the row is the same and the steps change nothing, the cost depends on the corruption."""
     grey = Rows(np.full((1, 20), 200, np.uint8), np.zeros(1, np.uint8))
     still = {"epochs": 6, "learning_rate": 1e-30}
@@ -369,7 +369,7 @@ def test_the_corruption_is_drawn_afresh_at_every_presentation() -> None:
         assert len(set(costs)) == different
 
 
-def test_every_row_counts_once_an_epoch_the_short_last_minibatch_too() -> None:
+def test_every_row_counts_once_per_epoch_including_the_short_last_minibatch() -> None:
     """If the steps change nothing, the mean cost is that of all 47 rows together."""
     costs = []
     for size in (10, 47):
@@ -379,9 +379,7 @@ def test_every_row_counts_once_an_epoch_the_short_last_minibatch_too() -> None:
     assert costs[0] == pytest.approx(costs[1], rel=1e-6)
 
 
-def test_the_order_of_presentation_is_fresh_in_every_epoch_and_the_same_for_every_corruption() -> (
-    None
-):
+def test_every_epoch_has_a_new_order_of_rows_which_does_not_depend_on_the_corruption() -> None:
     """With one step on all rows but the last, the epoch's cost reveals which row came last."""
     data = toy_data(train=6)
     last = {"batch_size": 5, "learning_rate": 0.5, "epochs": 4}
@@ -394,7 +392,7 @@ def test_the_order_of_presentation_is_fresh_in_every_epoch_and_the_same_for_ever
         assert ours == pytest.approx(costs, rel=1e-6)
 
 
-def test_each_step_knows_the_next_minibatch_of_its_epoch_which_stays_as_it_is_until_then() -> None:
+def test_each_step_knows_the_next_minibatch_which_does_not_change_until_then() -> None:
     for pretrain in ({}, RBM | {"persistent": True}):
         seen = minibatches_seen(toy_settings(pretrain=pretrain), toy_data())
         assert len(seen) == (2 * 2 + 4) * 5
@@ -409,7 +407,7 @@ def test_the_softmax_on_top_starts_at_zero_so_the_first_cost_is_log_of_the_class
         assert trained.tensors["best.top.weight"].shape == (classes, 5)
 
 
-def test_fine_tuning_begins_with_the_encoders_and_the_decoders_play_no_part(
+def test_fine_tuning_starts_with_the_encoders_and_does_not_use_the_decoders(
     tmp_path: Path,
 ) -> None:
     settings, data = toy_settings(model={"tied": False}), toy_data()
@@ -439,7 +437,7 @@ def test_fine_tuning_sees_uncorrupted_rows() -> None:
     assert noisy.bits == clean.bits
 
 
-def test_initial_weights_depend_on_the_seed_and_the_shape_and_on_nothing_else() -> None:
+def test_initial_weights_depend_only_on_the_seed_and_the_shape() -> None:
     first = initial_parameters(toy_settings(), 20)
     for changes in (
         {"corruption": {"kind": "gaussian", "sigma": 0.5}},
@@ -524,7 +522,7 @@ def fill(name: str, value: float) -> Callable[[dict[str, Any]], None]:
     return lambda tensors: tensors[name].fill(value)
 
 
-def test_divergence_is_reported_in_its_step_with_phase_layer_epoch_and_the_rate_to_lower(
+def test_divergence_is_reported_at_its_step_with_phase_layer_epoch_and_the_rate_to_lower(
     tmp_path: Path,
 ) -> None:
     checkpoint, settings = tmp_path / "checkpoint", toy_settings()
@@ -543,7 +541,7 @@ def test_divergence_is_reported_in_its_step_with_phase_layer_epoch_and_the_rate_
     assert "layer" not in ended.diverged and ended.best[0] == 1
 
 
-def test_a_run_that_diverges_fails_and_its_checkpoint_has_finite_numbers_alone(
+def test_a_run_that_diverges_fails_and_its_checkpoint_has_only_finite_numbers(
     dae: Callable[..., Ended], tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAE_CHECKPOINT_SECONDS", "0")

@@ -182,7 +182,7 @@ MISREAD: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
 
 
 @pytest.mark.parametrize("case", MISREAD)
-def test_rect_that_is_misread_is_refused_and_the_misreading_is_named(
+def test_misread_rect_is_refused_and_the_error_names_the_misreading(
     dae: Dae, few: Arrays, case: str
 ) -> None:
     misread, named = MISREAD[case]
@@ -194,7 +194,7 @@ def test_rect_that_is_misread_is_refused_and_the_misreading_is_named(
 @pytest.mark.parametrize(
     ("key", "named"), [("X", "training rows: 4998"), ("Xtest", "one image occurs 4998")]
 )
-def test_a_test_file_that_repeats_itself_is_refused_though_its_known_rows_are_right(
+def test_a_repetitive_test_file_is_refused_even_if_its_known_rows_are_right(
     dae: Dae, rect: Arrays, key: str, named: str
 ) -> None:
     supplied("rect", repeated(key)(rect))
@@ -211,7 +211,7 @@ GREYS: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
 
 
 @pytest.mark.parametrize("case", GREYS)
-def test_grey_values_that_are_misread_are_refused_and_the_misreading_is_named(
+def test_misread_grey_values_are_refused_and_the_error_names_the_misreading(
     dae: Dae, small: Arrays, case: str
 ) -> None:
     misread, named = GREYS[case]
@@ -239,9 +239,7 @@ def test_a_label_in_the_first_column_of_text_is_named(dae: Dae, rot: Arrays) -> 
     dae("data", "fetch", "rot", "--data-dir", "mine").failed(2, "row 1", "label", "last")
 
 
-def test_other_bytes_with_the_known_rows_at_their_places_are_plausible(
-    dae: Dae, small: Arrays
-) -> None:
+def test_other_bytes_with_the_known_rows_in_place_are_plausible(dae: Dae, small: Arrays) -> None:
     for key, row in (("X", 2), ("Xtest", 2), ("Y", 3)):  # none of the known rows
         other = small[key].copy()
         other[row] = other[row - 1] if key.startswith("X") else (other[row] + 1) % 3
@@ -375,7 +373,7 @@ def test_rows_of_earlier_versions_get_the_trust_that_their_digest_proves(
     ("value", "code"),
     [("1", 0), ("Yes", 0), ("TRUE", 0), ("0", 2), ("No", 2), ("", 2)],
 )
-def test_the_variable_accepts_as_the_option_does(
+def test_the_variable_accepts_data_like_the_option(
     dae: Dae, small: Arrays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, code: int
 ) -> None:
     arrays: dict[str, Any] = small | {"X": small["X"][::-1]}
@@ -385,7 +383,7 @@ def test_the_variable_accepts_as_the_option_does(
 
 
 @pytest.mark.parametrize("value", ["xyz", "2", "ja", "1,"])
-def test_what_the_variable_cannot_mean_is_a_usage_error(
+def test_an_invalid_value_of_the_variable_is_a_usage_error(
     dae: Dae, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("DAE_ACCEPT_UNVERIFIED", value)

@@ -102,7 +102,7 @@ def results(dae: Dae, done: Path) -> Results:
 # Sound results
 
 
-def test_nothing_is_found_in_sound_results_and_nothing_is_written(
+def test_unchanged_results_have_no_differences_and_nothing_is_written(
     results: Results, dae: Dae
 ) -> None:
     before = snapshot(results.out)
@@ -116,7 +116,7 @@ def test_nothing_is_found_in_sound_results_and_nothing_is_written(
     assert dae("verify", "tiny", "--out", "moved", "-q") == (0, "", "")
 
 
-def test_results_of_other_settings_differ_from_those_of_the_study(results: Results) -> None:
+def test_results_with_other_settings_differ_from_those_of_the_study(results: Results) -> None:
     file = Path("experiments/tiny/study.yaml")
     file.write_text(file.read_text().replace("max_epochs: 4", "max_epochs: 5"))
     differences = results.differences()
@@ -136,7 +136,9 @@ def test_a_folder_without_results_is_exit_code_2(results: Results, dae: Dae) -> 
     dae("verify", "tiny").failed(2, "results/tiny/runs.csv", "dae replicate tiny", "--out")
 
 
-def test_a_study_that_was_run_in_part_is_sound(dae: Dae, tiny: Path, tmp_path: Path) -> None:
+def test_a_study_that_was_run_in_part_has_no_differences(
+    dae: Dae, tiny: Path, tmp_path: Path
+) -> None:
     # Percentages that need more than two decimals, on an axis so narrow that they show.
     finetune = STUDY["shared"]["finetune"] | {"learning_rate": 1e-6}
     subset = STUDY["shared"]["subset"] | {"valid": 90}
@@ -152,7 +154,7 @@ def test_a_study_that_was_run_in_part_is_sound(dae: Dae, tiny: Path, tmp_path: P
 # The tables
 
 
-def test_every_column_of_runs_csv_that_was_changed_is_named(results: Results) -> None:
+def test_every_changed_column_of_runs_csv_is_named(results: Results) -> None:
     sound = snapshot(results.out)
     numbers = {"n_wrong": "1", "test_error_percent": "0.25", "half_width_95": "9.99",
                "valid_error_percent": "0.00", "best_epoch": "9", "epochs": "8",
@@ -201,7 +203,7 @@ def test_any_other_byte_of_a_csv_file_is_reported(results: Results) -> None:
     assert whats[-1] == f"rect-0: {columns[19]} and {2 * len(columns) - 20} more"
 
 
-def test_counts_that_cannot_be_hide_nothing_else(results: Results) -> None:
+def test_impossible_counts_hide_no_other_difference(results: Results) -> None:
     results.edit_row("runs.csv", 1, n_wrong="401")
     results.edit(results.folder(0) / "metrics.csv", "pretrain,1,1,", "pretrain,1,1,9")
     found = results.verified()
@@ -218,7 +220,7 @@ def test_counts_that_cannot_be_hide_nothing_else(results: Results) -> None:
     assert "n_wrong is 401" in reasons["tables and reports"]
 
 
-def test_a_run_that_is_there_twice_or_of_no_cell_is_reported(results: Results) -> None:
+def test_a_duplicate_run_or_one_of_no_cell_is_reported(results: Results) -> None:
     path = results.out / "runs.csv"
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([*lines, lines[2]]))
@@ -253,9 +255,7 @@ def test_rows_of_several_engines_or_devices_and_an_unnamed_commit_are_reported(
     assert commit in line and "**" in line
 
 
-def test_wrong_rows_that_are_damaged_missing_or_others_are_reported(
-    results: Results, dae: Dae
-) -> None:
+def test_damaged_missing_or_different_wrong_rows_are_reported(results: Results, dae: Dae) -> None:
     sound, run = snapshot(results.out), results.runs[0]
     csv, npy = results.out / "wrong_rows.csv", results.folder(0) / "wrong_rows.npy"
     (kept,) = [row for row in read_csv(csv) if row["run"] == run]
@@ -294,7 +294,7 @@ def test_wrong_rows_that_are_damaged_missing_or_others_are_reported(
     assert (recorded, again) == ("31", results.rows[0]["n_wrong"])
 
 
-def test_every_column_of_mcnemar_csv_that_was_changed_is_named(results: Results) -> None:
+def test_every_changed_column_of_mcnemar_csv_is_named(results: Results) -> None:
     place = "rect-0, rect-25, seed 0"
     numbers = {"only_a_wrong": "77", "error_b_percent": "1.00", "p_value": "0.001",
                "p_holm": "0.5", "model_a": "SVM_rbf", "significant": "no"}  # fmt: skip
@@ -304,7 +304,7 @@ def test_every_column_of_mcnemar_csv_that_was_changed_is_named(results: Results)
     }
 
 
-def test_one_value_that_was_changed_is_found_in_its_file_alone(results: Results) -> None:
+def test_one_changed_value_is_reported_only_in_its_file(results: Results) -> None:
     sound = snapshot(results.out)
     lines = {name: len(text.splitlines()) for name, text in sound.items() if "/" not in name}
     for name, place, changes in (
@@ -347,7 +347,7 @@ def test_one_value_that_was_changed_is_found_in_its_file_alone(results: Results)
 # The folders of runs
 
 
-def test_every_value_of_a_run_that_was_changed_is_named(results: Results) -> None:
+def test_every_changed_value_of_a_run_is_named(results: Results) -> None:
     sound, row, run = snapshot(results.out), results.rows[1], results.runs[1]
     folder, place = results.folder(), f"runs/{results.runs[1]}"
     results.edit_json(folder / "status.json", minutes=77.0, n_wrong=7, valid_error_percent=1.5)
@@ -380,7 +380,7 @@ def test_every_value_of_a_run_that_was_changed_is_named(results: Results) -> Non
     assert recorded.startswith("finetune,,3,") and again.startswith("finetune,,2,")
 
 
-def test_what_cannot_be_checked_is_named_and_the_rest_is_checked(results: Results) -> None:
+def test_unreadable_parts_are_named_and_the_rest_is_checked(results: Results) -> None:
     sound, place, row = snapshot(results.out), f"runs/{results.runs[1]}", results.rows[1]
     checkpoint = f"{place}/checkpoint.safetensors"
     for content in (sound[checkpoint][:-1], b"", None):
@@ -413,7 +413,7 @@ def test_what_cannot_be_checked_is_named_and_the_rest_is_checked(results: Result
     assert "dae replicate tiny" in reasons_of(found)[place]
 
 
-def test_a_checkpoint_that_answers_the_other_way_round_is_named(results: Results) -> None:
+def test_a_checkpoint_with_other_predictions_is_named(results: Results) -> None:
     path, place = results.folder() / "checkpoint.safetensors", f"runs/{results.runs[1]}"
     with safe_open(path, "numpy") as file:
         metadata = file.metadata()
@@ -449,9 +449,7 @@ def test_a_checkpoint_without_the_network_that_was_tested_is_named(
     assert "no fine-tuned network" in reasons_of(results.verified())[place]
 
 
-def test_a_run_whose_folder_is_not_here_is_reported_with_the_remedy(
-    results: Results, dae: Dae
-) -> None:
+def test_a_run_without_its_folder_is_reported_with_the_remedy(results: Results, dae: Dae) -> None:
     gone = results.folder(0)
     gone.rename(gone.with_name("rect-saa2-0-s0-01234567"))
     ended = dae("verify", "tiny").failed(1, f"runs/{gone.name}: ", "dae replicate tiny")
@@ -464,7 +462,7 @@ def test_a_run_whose_folder_is_not_here_is_reported_with_the_remedy(
     assert set(reasons_of(found)) == {f"runs/{run}" for run in results.runs}
 
 
-def test_missing_data_hide_nothing(
+def test_missing_data_hide_no_difference(
     results: Results, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DAE_DATA_DIR", str(tmp_path / "none"))
@@ -483,7 +481,7 @@ def test_missing_data_hide_nothing(
 # REPORT.md, report.html and pictures
 
 
-def test_every_line_of_the_report_that_was_changed_is_named_with_its_section(
+def test_every_changed_line_of_the_report_is_named_with_its_section(
     results: Results,
 ) -> None:
     sound, report = snapshot(results.out), results.out / "REPORT.md"
@@ -524,7 +522,7 @@ def test_every_line_of_the_report_that_was_changed_is_named_with_its_section(
         results.put_back(sound)
 
 
-def test_a_line_that_is_not_empty_represents_several(results: Results) -> None:
+def test_several_changed_lines_are_shown_by_one_that_is_not_empty(results: Results) -> None:
     results.edit(results.out / "REPORT.md", "\nIntervals", "\n\nMore.\nIntervals")
     ((_, what, recorded, again),) = results.differences()
     assert what.endswith(" and 1 more")
@@ -554,7 +552,7 @@ def test_the_command_and_the_machine_of_the_report_are_copied(results: Results) 
     assert {d[0] for d in results.differences()} == {"report.html"}
 
 
-def test_every_fact_of_the_page_that_was_changed_is_reported(results: Results) -> None:
+def test_every_changed_fact_of_the_page_is_reported(results: Results) -> None:
     page = results.out / "report.html"
     sound = page.read_bytes()
     for old, new in (
@@ -572,7 +570,7 @@ def test_every_fact_of_the_page_that_was_changed_is_reported(results: Results) -
     assert list(reasons) == ["report.html"] and "dae replicate tiny" in reasons["report.html"]
 
 
-def test_tables_and_report_that_are_missing_are_not_checked_and_pictures_are_not_compared(
+def test_missing_tables_and_reports_are_not_checked_and_pictures_are_not_compared(
     results: Results,
 ) -> None:
     (results.out / "learning_curves.png").write_bytes(b"")

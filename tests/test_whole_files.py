@@ -25,7 +25,7 @@ def _small() -> Iterator[None]:
     forget_small()
 
 
-def test_a_file_is_replaced_as_a_whole_and_folders_are_made(dae: Dae) -> None:
+def test_a_file_is_replaced_as_a_whole_and_folders_are_created(dae: Dae) -> None:
     dae(*SHEET).succeeded()
     first = snapshot(Path("sheets"))
     assert list(first) == ["rect.png"]
@@ -35,7 +35,7 @@ def test_a_file_is_replaced_as_a_whole_and_folders_are_made(dae: Dae) -> None:
     assert first != second
 
 
-def test_an_interrupt_and_a_disk_that_fails_leave_the_old_file(
+def test_an_interrupt_or_a_failing_disk_leaves_the_old_file(
     dae: Dae, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("sheets").mkdir()
@@ -65,7 +65,7 @@ def test_an_interrupt_and_a_disk_that_fails_leave_the_old_file(
     assert hidden.endswith(".part")
 
 
-def test_what_killed_processes_left_is_removed_at_once_and_what_others_write_stays(
+def test_leftovers_of_killed_processes_are_removed_and_files_of_living_ones_stay(
     dae: Dae, done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: list[str] = []
@@ -94,7 +94,7 @@ def test_a_place_that_cannot_be_written_is_reported_with_the_file(dae: Dae) -> N
     assert Path("file").read_bytes() == b""
 
 
-def test_the_cache_is_where_the_environment_or_the_system_says(
+def test_the_environment_or_the_system_decides_where_the_cache_is(
     dae: Dae, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def place() -> Path:

@@ -1,5 +1,5 @@
-"""All that tests may import from inside `dae_cli`, one module for each area.
+"""Everything that tests import from `dae_cli`, one module per area.
 
-A test reaches for the inside only where no command and no file shows the same: equations, readers,
-statistics, settings. When a room is rebuilt, its module here changes, and no test does.
+Tests use it only if no command and no file shows the same: equations, readers, statistics,
+settings. If a package is rewritten, its module here changes, but not the tests.
 """

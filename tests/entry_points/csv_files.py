@@ -26,6 +26,6 @@ ROWS_OF: dict[str, Any] = {
 
 
 def written_again(path: Path) -> str:
-    """Read a file and return it as it is written."""
+    """Read a file and return the text that its rows are written as."""
     kind = ROWS_OF[path.name]
     return csvfile.rows_to_csv(csvfile.read_rows(path, kind), kind)

@@ -1,7 +1,7 @@
-"""What commands in a process of the tests do only once: read a data file, draw the same plot.
+"""Make commands in the tests' process read a data file and draw the same plot only once.
 
-Both depend on nothing but their arguments, and are most of what a command of the tiny study does.
-Commands in processes of their own do them each time.
+Both depend only on their arguments, and take most of the time of a tiny study. Commands in
+separate processes do them each time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import dae_cli.data.sources  # noqa: F401 - it reads content by a name of its own, as ever
+import dae_cli.data.sources  # noqa: F401 - imported first, so it keeps the function unpatched
 from dae_cli.data import cache, user_files
 from dae_cli.files import write_whole
 from dae_cli.study.report import pictures
@@ -22,12 +22,12 @@ __all__ = ["draw_each_time", "read_and_draw_once"]
 
 Function = Callable[..., Any]
 _EACH_TIME: list[bool] = []
-"""Not empty while every plot is to be drawn."""
+"""Not empty while every plot is drawn."""
 
 
 @functools.cache
 def read_and_draw_once() -> None:
-    """Let functions of the package remember what they returned for the same file or data."""
+    """Make functions of the package remember their results for the same file or data."""
     digest = cache.checked_entry
     vars(cache).update(
         read_entry=_once_a_file(cache.read_entry, most=2),  # 40 MB each
@@ -40,14 +40,14 @@ def read_and_draw_once() -> None:
 
 @contextmanager
 def draw_each_time() -> Iterator[None]:
-    """Have every plot drawn, for tests of what is drawn."""
+    """Draw every plot, for tests that look at plots."""
     _EACH_TIME.append(True)
     yield
     _EACH_TIME.pop()
 
 
 def _once_a_file(function: Function, most: int = 1000) -> Function:
-    """Remember results for as long as their file is not written to; at most so many."""
+    """Remember at most `most` results, each until its file changes."""
     results: dict[tuple[object, ...], Any] = {}
 
     def remembered(path: Path, *others: Any) -> Any:
@@ -66,7 +66,7 @@ def _once_a_file(function: Function, most: int = 1000) -> Function:
 
 
 def _drawn_once(plot: Function) -> Function:
-    """Remember the bytes of a plot for its data."""
+    """Remember the bytes of a plot by its data."""
     drawn: dict[bytes, bytes] = {}
 
     def remembered(series: Any, path: Path) -> None:

@@ -101,7 +101,7 @@ def _arrays(content: Any) -> Arrays:
 
 
 def stream_own_rows(path: Path) -> list[NDArray[Any]]:
-    """Read X of an .npz of the user's own, three rows at a time."""
+    """Read X of a user's .npz, three rows at a time."""
     declaration = Declaration(file=path.name, label="y")
     parts = own_files.read_rows(path, declaration, streamed=True)
     return [block.values for rows in parts.values() for block in rows.blocks(3)]

@@ -1,4 +1,4 @@
-"""Runs: progress reports, saved checkpoints, and the title of a picture of filters."""
+"""Progress reports of runs, saved checkpoints, and the title of a picture of filters."""
 
 from __future__ import annotations
 

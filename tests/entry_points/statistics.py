@@ -1,4 +1,4 @@
-"""Intervals, verdicts, tests of two models, the published numbers, and which run a cell is."""
+"""Intervals, verdicts, tests of two models, published numbers, and names of runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PublishedNumber = tuple[str, str, str, float, float | None, float | None, str]
 
 
 def published_numbers() -> list[PublishedNumber]:
-    """Return every number that the product knows of a paper."""
+    """Return all numbers of papers."""
     return [
         (n.paper, n.dataset, n.model, n.error_percent, n.half_width_95, n.destruction_percent,
          n.certainty)
@@ -38,8 +38,8 @@ def published_numbers() -> list[PublishedNumber]:
 def number_compared_with(
     reference: Literal["destruction", "model"], dataset: str, model: str, destruction: float
 ) -> tuple[str, str, float, float | None] | None:
-    """Return paper, model, error and half width of what a cell is compared with, by the study's
-    rule; None where there is nothing to compare it with."""
+    """Return paper, model, error and half width that the study's rule compares a cell with;
+    None if there is no such number."""
     number = compared_with(reference, dataset, model, destruction)
     if number is None:
         return None
@@ -47,7 +47,7 @@ def number_compared_with(
 
 
 class Runs:
-    """The names and digests that the runs of a study have, so that results can be made up."""
+    """Names and digests of a study's runs, for invented results."""
 
     def __init__(self, study: str) -> None:
         self._cells = {cell.cell: cell.experiment for cell in resolve_study(study).all_cells}

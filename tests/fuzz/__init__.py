@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of all that reads files of others; `python -m tests.fuzz --help`."""
+"""Coverage-guided fuzzing of all readers of untrusted files; `python -m tests.fuzz --help`."""

@@ -1,4 +1,4 @@
-"""Fuzz every target, write the table, and end with 1 if anything failed."""
+"""Fuzz every target, write the table, and exit with 1 if anything failed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fuzz.targets import TARGETS
 
 
 def main() -> int:
-    """Fuzz the targets one after the other, each for its share of the time."""
+    """Fuzz the targets in turn, each for its share of the time."""
     asked = _arguments()
     if importlib.util.find_spec("atheris") is None:
         print("atheris is not installed: pip install -c constraints.txt -e '.[fuzz]'")
@@ -32,7 +32,7 @@ def main() -> int:
     if asked.out is not None:
         print(write_rows(asked.out / "fuzz.csv", rows))
     if any(row.failures for row in rows):
-        print(f"what failed is in {asked.failures}")
+        print(f"failing inputs are in {asked.failures}")
         return 1
     return 0
 
@@ -47,9 +47,11 @@ def _commit() -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="for all targets together")
-    parser.add_argument("--seed", type=int, default=1, help="of the mutations; not 0")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the mutations; not 0")
     parser.add_argument("--out", type=Path, help="folder for fuzz.csv")
-    parser.add_argument("--failures", type=Path, default=Path("build/fuzz"), help="of what fails")
+    parser.add_argument(
+        "--failures", type=Path, default=Path("build/fuzz"), help="folder for failing inputs"
+    )
     parser.add_argument("--target", action="append", choices=list(TARGETS), help="only these")
     return parser.parse_args()
 

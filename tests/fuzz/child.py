@@ -1,6 +1,6 @@
-"""One target under atheris, in a process that libFuzzer ends: `tests.fuzz.run` starts it.
+"""Fuzz one target with atheris, in a process that libFuzzer ends; `tests.fuzz.run` starts it.
 
-Arguments: the target, a folder of its own, the folder for what fails, options of libFuzzer.
+Arguments: the target, a working folder, the folder for failing inputs, options of libFuzzer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from random import Random
 
 import atheris
 
-MEMORY = 8 << 30  # bytes of address space; what a header claims beyond it cannot be allocated
+MEMORY = 8 << 30  # bytes of address space; a header that claims more causes a MemoryError
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     (corpus := folder / "corpus").mkdir()
     os.environ.update(COLUMNS="300", NO_COLOR="1", OMP_NUM_THREADS="1")
     os.chdir(folder)
-    # Commands import what they need when they need it, so that the sound inputs are read here.
+    # Commands import lazily; accepting the inputs here makes their imports instrumented.
     with atheris.instrument_imports(include=["dae_cli"]):
         from tests.fuzz.run import Attempts
         from tests.fuzz.targets import TARGETS
@@ -35,7 +35,7 @@ def main() -> None:
             (corpus / str(i)).write_bytes(data)
 
     def mutate(data: bytes, max_size: int, seed: int) -> bytes:
-        """Alter an input, in turn as libFuzzer does and as its format suggests."""
+        """Alter an input, alternately with libFuzzer's mutations and those of its format."""
         if seed % 2:
             return bytes(atheris.Mutate(data, max_size))
         return target.mutate(data, Random(seed))[:max_size]

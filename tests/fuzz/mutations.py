@@ -1,4 +1,4 @@
-"""Altered inputs: of bytes and words, and of what lies packed in a zip or gzip file."""
+"""Mutations of inputs: of bytes and words, also inside zip, gzip and safetensors files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WORDS = {
 
 
 def bytes_and(words: Sequence[bytes]) -> Mutate:
-    """Return a mutation of bytes that also writes such words."""
+    """Return a mutation of bytes that also inserts these words."""
 
     def mutate(data: bytes, random: Random) -> bytes:
         for _ in range(random.choice((1, 1, 2, 4))):
@@ -73,7 +73,7 @@ def _step(data: bytes, random: Random, words: Sequence[bytes]) -> bytes:
 
 
 def zip_and(inner: Mutate) -> Mutate:
-    """Return a mutation of a zip, or of what one of its members holds, checksums being right."""
+    """Return a mutation of a zip, or of the content of a member with a correct checksum."""
     outer = bytes_and((b"PK\x01\x02", b"PK\x05\x06", b"\xff\xff\xff\xff", b"\0\0", b"\x01\0"))
 
     def mutate(data: bytes, random: Random) -> bytes:
@@ -97,7 +97,7 @@ def zip_and(inner: Mutate) -> Mutate:
 
 
 def _members(data: bytes) -> dict[str, bytes]:
-    """What a zip holds, as far as it is small and sound."""
+    """Return the members of a zip that are small and readable."""
     with suppress(Exception), zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = archive.infolist()[:10]
         return {i.filename: archive.read(i) for i in infos if i.file_size < 100_000}
@@ -105,23 +105,23 @@ def _members(data: bytes) -> dict[str, bytes]:
 
 
 def gzip_and(inner: Mutate) -> Mutate:
-    """Return a mutation of a file that is packed by gzip, or of what it holds."""
+    """Return a mutation of a gzip file, or of its content."""
 
     def mutate(data: bytes, random: Random) -> bytes:
         if data[:2] != b"\x1f\x8b" or random.random() < 0.3:
             return inner(data, random)
         try:
-            held = zlib.decompressobj(31).decompress(data, 100_000)
+            content = zlib.decompressobj(31).decompress(data, 100_000)
         except zlib.error:
             return inner(data, random)
-        packed = gzip.compress(inner(held, random), mtime=0)
+        packed = gzip.compress(inner(content, random), mtime=0)
         return packed + packed if random.random() < 0.05 else packed
 
     return mutate
 
 
 def header_and(inner: Mutate) -> Mutate:
-    """Return a mutation of a safetensors file, or of its header, its length being right."""
+    """Return a mutation of a safetensors file, or of its header with a correct length."""
     outer = bytes_and(WORDS["idx"])
 
     def mutate(data: bytes, random: Random) -> bytes:

@@ -1,4 +1,4 @@
-"""Fuzzing one target for some time, in a process of its own, and its row of fuzz.csv."""
+"""Fuzz one target for some time in a separate process, and write its row of fuzz.csv."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from pathlib import Path
 
 from tests.fuzz.targets import Target
 
-HANG, RESIDENT = 10, 2048  # seconds an input may take, MiB a process may hold
+HANG, RESIDENT = 10, 2048  # most seconds per input, most MiB of memory
 COUNTS = "counts.json"
 NOTHING = dict.fromkeys(("accepted", "refused", "failed", "ways"), 0)
-"""How many inputs were accepted, refused, or neither, and in how many ways some failed."""
+"""Numbers of inputs that were accepted, refused or failed, and of different failures."""
 
 
 class Attempts:
-    """Tries inputs; what is counted stands in a file that survives however the process ends."""
+    """Try inputs; the counts are in a file, so that they survive any end of the process."""
 
     def __init__(self, target: Target, folder: Path, failures: Path) -> None:
-        """Begin at zero; inputs are written to `folder`, those that fail to `failures`."""
+        """Begin at zero; write inputs to `folder`, and failing ones to `failures`."""
         self._target, self._folder, self._failures = target, folder, failures
         self._counts = dict(NOTHING)
         self._seen: set[tuple[str, ...]] = set()
@@ -56,22 +56,22 @@ class Attempts:
 
 
 def counted(folder: Path) -> dict[str, int]:
-    """Return what stood in the file of counts last; nothing where there is none."""
+    """Return the last counts in the file; zeros if there is no file."""
     path = folder / COUNTS
     return NOTHING | (json.loads(path.read_text()) if path.exists() else {})
 
 
 @dataclass(frozen=True)
 class Row:
-    """How one target did."""
+    """Figures of one target."""
 
     target: str
     inputs: int
     refused: int
     accepted: int
-    failures: int  # ways to fail: exceptions that are no plain refusal, hangs, too much memory
-    corpus: int  # inputs that reached something new
-    edges: int  # jumps in the compiled code of `dae_cli` that were taken
+    failures: int  # different failures: exceptions other than a refusal, hangs, too much memory
+    corpus: int  # inputs that reached new code
+    edges: int  # edges of the control flow of `dae_cli` that were taken
     seconds: float
     seed: int
     engine: str
@@ -81,7 +81,7 @@ class Row:
 def fuzz(
     name: str, seconds: float, seed: int, failures: Path, commit: str, most_inputs: int = -1
 ) -> Row:
-    """Fuzz a target in a process of its own; what fails is saved in the folder `failures`."""
+    """Fuzz a target in a separate process; save failing inputs in the folder `failures`."""
     failures.mkdir(parents=True, exist_ok=True)
     prefix = f"{failures.resolve()}/{name.replace(' ', '-')}"
     start = time.monotonic()
@@ -118,7 +118,7 @@ def fuzz(
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> Path:
-    """Write a table of one row a target, and return its path."""
+    """Write a table with one row per target, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(Row)], lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Small sound inputs of every format, from which the mutations start."""
+"""Small valid inputs of every format, from which the mutations start."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.entry_points.readers import SETS, Rows
 from tests.support.data_files import idx, npy, npz, random_arrays, text, zipped
 
 ROWS = Rows("rect", 1, 1, 1)
-"""Two rows to train on and one to test: inputs of some kilobytes, and no reader knows."""
+"""Two training rows and one test row: inputs of a few kilobytes that readers accept."""
 CONTENT = random_arrays(ROWS)
 TEST_TEXT = text(*CONTENT[2:], "%g", " ")
 SHAPE = (3, 4, 5)  # of the images in an IDX file
@@ -96,7 +96,7 @@ OVERRIDES = [
         ["model={tied: false}", "corruption.destruction=.25", "dataset=convex"],
         ["subset={train: 50, valid: 5, test: 5}", 'corruption.kind="salt-and-pepper"', "seed=4"],
     )
-]  # arguments of --set, put into one input
+]  # arguments of --set, joined into one input
 
 SEARCHES = [
     b"""\

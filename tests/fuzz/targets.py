@@ -1,4 +1,4 @@
-"""What is fuzzed: a reader, the inputs to start from, and how they are altered."""
+"""Targets of fuzzing: a reader, the inputs to start from, and how they are altered."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.support.commands import dae
 from tests.support.tiny import destruction_cells, write_rect, write_study
 
 Attempt = Callable[[Path], None]
-"""Reads the file at a path; returns if it is accepted, and raises a plain refusal if not."""
+"""Read the file at a path; raise DaeError or Refused if it is not accepted."""
 
 
 class Refused(Exception):
-    """A command did not take the file; its output is the message."""
+    """A command did not accept the file; its output is the message."""
 
 
 @dataclass(frozen=True)
@@ -30,26 +30,26 @@ class Target:
 
     name: str
     file: str
-    """Where the input is put in the folder of the attempts; empty where it is no file."""
+    """Path of the input in the folder of the attempts; empty if the input is not a file."""
     attempt: Attempt
     mutate: Mutate
     samples: Sequence[bytes] = ()
-    """The inputs to start from; of a file of results, the file itself."""
+    """The inputs to start from; empty for a file of results, which itself is the input."""
     short: int = 200
-    """Inputs that the short form tries."""
+    """Number of inputs that the suite tries."""
 
     def inputs(self, folder: Path) -> Sequence[bytes]:
-        """Return the inputs to start from, before anything is attempted; results are made."""
+        """Return the inputs to start from; produce the results if necessary."""
         if self.samples:
             return self.samples
         make_results(folder, Path(self.file).parts[1])
         return [self._path(folder).read_bytes()]
 
     def accepts(self, data: bytes, folder: Path) -> bool:
-        """Tell whether an input is accepted; any exception but a plain refusal passes through.
+        """Return whether an input is accepted; exceptions other than a refusal pass through.
 
-        A refusal names the file or its run, and no message may drive a terminal, whatever is in it.
-        The folder that the input is put into must be the current one.
+        A refusal names the file or its run, and contains no control characters even if the
+        input does. `folder` must be the current folder.
         """
         path = self._path(folder)
         path.parent.mkdir(exist_ok=True)
@@ -71,14 +71,14 @@ class Target:
 
 
 def make_results(folder: Path, study: str) -> None:
-    """Make the results of a network, `tiny`, or of an SVM, `machines`, if they are not there."""
+    """Produce the results of a network, `tiny`, or of an SVM, `machines`, if missing."""
     if (folder / "results" / study).exists():
         return
     if "DAE_DATA_DIR" not in os.environ:
         os.environ.update(DAE_DATA_DIR=str(folder), DAE_CACHE_DIR=str(folder / "cache"))
         os.environ["DAE_ACCEPT_UNVERIFIED"] = "1"
         write_rect(folder)
-    if study == "tiny":  # without noise, as numba compiles nothing that atheris instruments
+    if study == "tiny":  # without noise, because numba cannot compile code that atheris instruments
         write_study(folder, cells=destruction_cells(0))
     else:
         svm = {"kernel": "rbf", "gammas": [0.01, 0.1], "penalties": [1, 10], "refine": False}
@@ -88,9 +88,9 @@ def make_results(folder: Path, study: str) -> None:
 
 
 def command(*words: str) -> None:
-    """Run a command that reads the input; Refused unless it ends well."""
+    """Run a command that reads the input; raise Refused if it fails."""
     ended = dae(*words)
-    if "--debug" in ended.err:  # it was not foreseen
+    if "--debug" in ended.err:  # an unexpected error
         raise RuntimeError(dae("--debug", *words).err)
     if ended.code != 0:
         raise Refused(ended.out + ended.err)

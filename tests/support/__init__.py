@@ -1,1 +1,1 @@
-"""What tests share: the tiny study, the command in this process, the command as a process."""
+"""Shared code of tests: the tiny study, commands in this process and in separate ones."""

@@ -1,4 +1,4 @@
-"""A small disk of its own for a test: to be filled, or to be made read-only."""
+"""A small disk for a test, which can be filled or made read-only."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import pytest
 
 @dataclass(frozen=True)
 class Disk:
-    """A small file system of its own."""
+    """A small file system."""
 
     path: Path
-    """Where the command finds it."""
+    """Its path for the command."""
     seen: Path
-    """Where we find it."""
+    """Its path for the test."""
     inside: tuple[str, ...]
-    """For `Child(inside=…)`: the words that bring a command where it is mounted."""
+    """For `Child(inside=…)`: the program that runs a command in the namespace of the mount."""
 
     def leave(self, blocks: int) -> None:
-        """Fill the disk until so many blocks of it are free."""
+        """Fill the disk until this many blocks are free."""
         ballast = self.seen / "ballast"
         ballast.unlink(missing_ok=True)
         space = os.statvfs(self.seen)
@@ -34,16 +34,16 @@ class Disk:
         assert os.statvfs(self.seen).f_bavail == blocks
 
     def make_room(self) -> None:
-        """Take away what fills the disk."""
+        """Remove the file that fills the disk."""
         (self.seen / "ballast").unlink()
 
     def blocks(self, files: Iterable[Path]) -> int:
-        """Return how many blocks these files take."""
+        """Return the number of blocks of these files."""
         size = os.statvfs(self.seen).f_frsize
         return sum(-(-file.stat().st_size // size) for file in files)
 
     def make_read_only(self) -> None:
-        """Mount the disk over itself, read-only, whatever is open there."""
+        """Mount the disk over itself, read-only, even if files on it are open."""
         where = str(self.path)
         command = [*self.inside, "mount", "--bind", "-o", "ro", where, where]
         subprocess.run(command, check=True, timeout=20)
@@ -54,9 +54,9 @@ class Disk:
 
 
 @contextmanager
-def mounted(beside: Path) -> Iterator[Disk]:
-    """Mount a disk of 4 MiB in a folder, as the superuser or in a name space of our own."""
-    folder = beside / "disk"
+def mounted(parent: Path) -> Iterator[Disk]:
+    """Mount a disk of 4 MiB in a folder, as the superuser or in a user namespace."""
+    folder = parent / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "dae-test", str(folder)]
     if os.name == "posix" and os.geteuid() == 0 and _succeeds(mount):
@@ -64,27 +64,27 @@ def mounted(beside: Path) -> Iterator[Disk]:
             yield Disk(folder, folder, ())
         finally:
             while folder.is_mount() and _succeeds(["umount", "--lazy", str(folder)]):
-                pass  # once more where it was mounted over itself
+                pass  # twice if it was mounted over itself
         return
-    with _name_space(mount) as process:
+    with _namespace(mount) as process:
         enter = ("nsenter", "--user", "--mount", "--preserve-credentials", f"--target={process}")
-        back = ("sh", "-c", 'cd "$0" && exec "$@"', str(beside))  # it starts at the root
+        back = ("sh", "-c", 'cd "$0" && exec "$@"', str(parent))  # nsenter starts at the root
         yield Disk(folder, Path(f"/proc/{process}/root{folder}"), (*enter, *back))
 
 
 @contextmanager
-def _name_space(mount: Sequence[str]) -> Iterator[int]:
-    """Give the process in whose name space a disk is mounted."""
+def _namespace(mount: Sequence[str]) -> Iterator[int]:
+    """Yield the process in whose namespace a disk is mounted."""
     script = 'exec 3>&1 >&2; "$@" && echo mounted >&3 && exec 3>&- && read -r end'
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *mount]
     if not all(map(shutil.which, ("unshare", "nsenter"))):
-        pytest.skip("a small disk is mounted by the superuser, or with unshare and nsenter")
+        pytest.skip("mounting a disk needs the superuser, or unshare and nsenter")
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         assert process.stdin and process.stdout
         if not process.stdout.readline():
-            pytest.skip("neither as this user nor in a name space of its own can a disk be mounted")
+            pytest.skip("a disk can be mounted neither by this user nor in a user namespace")
         yield process.pid
         process.stdin.close()
 

@@ -1,4 +1,4 @@
-"""Signals at a moment that does not depend on how fast the machine is: for `child(prepare=…)`."""
+"""Signals at a moment that does not depend on the machine's speed, for `child(prepare=…)`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def interrupt_when_written(name: str, times: int = 1) -> tuple[Callable[[], None], ...]:
-    """Let a command interrupt itself once it has written a file of this name so often."""
+    """Make a command interrupt itself once it has written a file of this name `times` times."""
     return (functools.partial(_watch, name, times),)
 
 
@@ -33,17 +33,17 @@ def _watch(name: str, times: int) -> None:
 
 
 def signal_itself(number: int, condition: Callable[[], object]) -> None:
-    """For `prepare`: have the command send itself a signal as soon as something is so.
+    """For `prepare`: make the command send itself a signal as soon as a condition is true.
 
     A busy machine delays the command and its signal alike.
     """
 
     def watch() -> None:
-        is_so = False
-        while not is_so:
+        is_true = False
+        while not is_true:
             time.sleep(0.002)
-            with suppress(OSError):  # what is looked at may get its final name just now
-                is_so = bool(condition())
+            with suppress(OSError):  # a file may be renamed meanwhile
+                is_true = bool(condition())
         os.kill(os.getpid(), number)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -1,1 +1,1 @@
-"""A study that is killed over and over must end as if it had not been: `make torture`."""
+"""A study that is killed repeatedly must end with the same results: `make torture`."""

@@ -1,4 +1,4 @@
-"""`python -m tests.torture`: kill a study at random moments, and write what became of it."""
+"""`python -m tests.torture`: kill a study at random moments and write what was damaged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.torture.kills import ENDS, KILLS, Tally, Torture
 
 
 def rows(tally: Tally, seed: int) -> dict[str, object]:
-    """The figures of a torture run, by name."""
+    """Return the figures of a torture run by name."""
     return {
         **{f"killed, {how}": tally.kills[how] for how in KILLS},
         "killed, all": tally.killed,
@@ -38,7 +38,7 @@ def rows(tally: Tally, seed: int) -> dict[str, object]:
 
 
 def processor() -> str:
-    """The processor's name as the system has it."""
+    """Return the processor's name as the system reports it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -46,13 +46,13 @@ def processor() -> str:
 
 
 def commit() -> str:
-    """The commit of this repository, as git has it."""
+    """Return the commit of this repository."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def main() -> int:
-    """Run and return the exit code: 1 if anything was lost, half-written, left or different."""
+    """Run; return 1 if anything was lost, half-written, left behind or different."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)

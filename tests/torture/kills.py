@@ -1,4 +1,4 @@
-"""Kills at random moments, the same command again after each, and what is left of the results."""
+"""Kill a command at random moments, run it again after each kill, and check the results."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tests.torture.looking import Looking
 
 ENDS = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
 LEAST_PATIENCE = 3.0
-"""Seconds in which a run is well begun; kills come at any moment up to then at least."""
+"""Seconds after which a run is well under way; kills come at any time up to at least then."""
 KILLS = ("command", "group", "worker")
-"""The command alone, all its processes at once, or one of its workers."""
+"""Targets of a kill: only the command, all its processes, or one of its workers."""
 
 
 @dataclass
 class Tally:
-    """What became of all the kills."""
+    """Counts and faults of all kills."""
 
     kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*KILLS, *ENDS), 0))
     studies: int = 0
     cold: int = 0
-    """Studies that began with an empty cache, so that the data were being made, too."""
+    """Studies that began with an empty cache, so that data were generated as well."""
     reads: int = 0
     seconds: float = 0.0
     broken: list[str] = field(default_factory=list)
@@ -41,11 +41,11 @@ class Tally:
 
     @property
     def killed(self) -> int:
-        """Processes that were killed with SIGKILL; asking to stop is not counted."""
+        """Number of SIGKILLs; requests to stop are not counted."""
         return sum(self.kills[how] for how in KILLS)
 
     def failures(self) -> list[str]:
-        """Everything that must not be."""
+        """Return all faults."""
         return [
             *(f"half-written: {text}" for text in self.broken),
             *(f"lost row: {text}" for text in self.lost),
@@ -57,7 +57,7 @@ class Tally:
 
 
 class Torture:
-    """Studies in a folder, each killed until it is done."""
+    """Run studies in a folder, each killed repeatedly until it is done."""
 
     def __init__(
         self,
@@ -73,12 +73,12 @@ class Torture:
 
         Args:
             folder: for everything that is written.
-            seed: of the moments and kinds of kills.
-            report: hears how it goes.
-            cold: the share of studies that begin with an empty cache.
-            alone: the share of commands that make one run at a time, in their own process.
-            study: its name, and what else is said of it.
-            data: the folder of its data; regenerated without one.
+            seed: seed of the moments and kinds of kills.
+            report: called with lines of progress.
+            cold: share of studies that begin with an empty cache.
+            alone: share of commands that execute one run at a time, in their own process.
+            study: its name and further arguments.
+            data: folder of its data; without it, data are generated.
         """
         self.tally = Tally()
         self._folder = folder
@@ -91,9 +91,9 @@ class Torture:
         self._reference = folder / "reference"
 
     def run(self, kills: int) -> Tally:
-        """Kill at least so many times, and finish the last study."""
+        """Kill at least `kills` times and finish the last study."""
         begin = time.monotonic()
-        self._report("a study that nobody kills, for comparison")
+        self._report("a study without kills, for comparison")
         self._finish(self._reference, self._caches / "warm")
         self._patience = time.monotonic() - begin
         while self.tally.killed < kills:
@@ -125,11 +125,11 @@ class Torture:
         shutil.rmtree(out)
 
     def _kill_once(self, out: Path, cache: Path) -> bool:
-        """Start the command, end it somehow at a random moment; return whether it was done."""
+        """Start the command and stop it at a random moment; return whether it was already done."""
         command = self._command(out, cache)
         if command.poll(self._random.uniform(0.05, self._patience)) is not None:
             self._expect(command, {0})
-            # Whoever is always late, on a machine that is less busy by now, waits less.
+            # The machine may be less busy than before, so come earlier next time.
             self._patience = max(LEAST_PATIENCE, 0.8 * self._patience)
             return True
         self._patience *= 1.02
@@ -143,7 +143,7 @@ class Torture:
                 command.kill()
         elif how in ENDS:
             self.tally.kills[how] += 1
-            # Before it listens, the system ends it; and it may have been done just then.
+            # The signal may come before the command handles it, or just when it is done.
             expected = {0, 128 + ENDS[how], 128 - ENDS[how]}
             if (ended := command.end(ENDS[how])).code not in expected:
                 self.tally.wrong_exits.append(f"{how}: {ended.code}\n{ended.err}")
@@ -170,14 +170,14 @@ class Torture:
         environment = {
             "DAE_CACHE_DIR": str(cache),
             "DAE_DATA_DIR": str(self._data or ""),
-            "DAE_CHECKPOINT_SECONDS": "0.05",  # or no run would be killed between two of them
+            "DAE_CHECKPOINT_SECONDS": "0.05",  # so that kills come between two checkpoints
             "OMP_NUM_THREADS": "1",
         }
         return Child("replicate", *self._words, *out_of, environment=environment)
 
 
 def _litter(cache: Path) -> list[str]:
-    """Half-written files in a cache; its lock files and Numba's kernels belong there."""
+    """Return the half-written files in a cache; lock files and Numba's kernels may stay."""
     return [
         str(path.relative_to(cache))
         for path in cache.rglob("*")

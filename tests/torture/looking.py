@@ -1,4 +1,4 @@
-"""Somebody who reads the results all the time: nothing half-written, nothing that goes again."""
+"""Read results all the time and note half-written files and rows that disappear."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CHECK_SECONDS = 0.005
 
 
 class Looking:
-    """Reads every CSV and JSON file below a folder, over and over, in a thread of its own.
+    """Read every CSV and JSON file below a folder repeatedly, in a separate thread.
 
     Attributes:
-        reads: files read.
-        broken: those that were not whole.
-        lost: done runs that stood in runs.csv once and later did not.
+        reads: number of files read.
+        broken: files that were not complete.
+        lost: finished runs that disappeared from runs.csv.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,11 +54,11 @@ class Looking:
                 self.reads += 1
             except FileNotFoundError:
                 continue  # its folder was just renamed
-            except Exception as error:  # whatever half a file makes of its reader
+            except Exception as error:  # half a file may cause any error
                 self.broken.append(f"{path.relative_to(self.folder)}: {error}")
 
     def _files(self) -> list[Path]:
-        """What there is; nothing where a folder is renamed while it is listed."""
+        """Return the existing files; none if a folder is renamed meanwhile."""
         try:
             return [*self.folder.glob("*.csv"), *self.folder.glob("runs/*/*")]
         except FileNotFoundError:
@@ -70,7 +70,7 @@ class Looking:
             return
         rows = read_csv(path)
         if any(None in row or None in row.values() for row in rows):
-            raise ValueError("a row of another length than its header")
+            raise ValueError("a row is longer or shorter than the header")
         if path.name == "runs.csv":
             done = {row["run"] for row in rows if not row["error"]}
             self.lost += sorted(self._seen - done)
