@@ -1,6 +1,6 @@
-"""CSV files: what is committed is read and written again byte for byte; edited values are refused.
+"""CSV files: committed ones are rewritten byte for byte; edited values are refused.
 
-What the commands say of a results folder whose files were edited is in test_result_readers.py.
+Messages of commands about edited results folders are in test_result_readers.py.
 """
 
 from __future__ import annotations

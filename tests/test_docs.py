@@ -1,4 +1,4 @@
-"""The documents say what the commands say, the packaged reference rows hold, and the files show."""
+"""The documents agree with the commands, the packaged reference rows and the committed files."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_page_on_table1_has_the_outcomes_of_the_claims_in_the_committed_repo
 
 
 def committed(path: str) -> str:
-    """A file as git has it: what a user's own run wrote over it does not count."""
+    """Return a file of the last commit, because a user's run may have overwritten it."""
     shown = subprocess.run(
         ["git", "-c", "safe.directory=*", "show", f"HEAD:{path}"],
         cwd=ROOT,
@@ -83,7 +83,7 @@ def committed(path: str) -> str:
         check=False,
     )
     if shown.returncode:
-        pytest.skip("no git repository to take the committed results from")
+        pytest.skip("not a git repository, so no committed results")
     return shown.stdout.decode("utf-8")
 
 
@@ -217,7 +217,7 @@ def test_tests_import_dae_cli_only_through_the_entry_points() -> None:
     entry_points = ROOT / "tests" / "entry_points"
     for path in sorted((ROOT / "tests").rglob("*.py")):
         text = path.read_text(encoding="utf-8")
-        patches += text.count("setattr" + "(")  # of whatever, within dae_cli or outside
+        patches += text.count("setattr" + "(")  # of any object
         for node in ast.walk(ast.parse(text)):
             inside = isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dae_cli")
             if inside and isinstance(node, ast.ImportFrom):

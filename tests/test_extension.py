@@ -31,7 +31,7 @@ Extended = Callable[..., str]
 
 @pytest.fixture
 def extended(tmp_path: Path) -> Extended:
-    """Change files of a copy of the product, and run commands of that, in a process of its own."""
+    """Change files in a copy of the product, and run commands of the copy in a separate process."""
     product = tmp_path / "product"
     for name in ("dae_cli", "experiments"):
         shutil.copytree(ROOT / name, product / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -122,7 +122,7 @@ def test_mnist_is_read_in_the_layouts_of_common_unpackers(
     assert copy["place"] == "yours"
 
 
-def test_mnist_is_read_if_its_folder_has_subfolders(dae: Dae, mnist: Path) -> None:
+def test_mnist_is_read_from_folders_named_like_its_files(dae: Dae, mnist: Path) -> None:
     for name in NAMES:
         Path("mine", name).mkdir(parents=True)
         (path := Path("mine", name.replace("-idx", ".idx"))).write_bytes(unpacked(mnist, name))

@@ -363,7 +363,7 @@ def test_the_same_results_give_the_same_pictures_whatever_the_users_style(
 
 
 def bad_settings(here: Path) -> list[dict[str, str]]:
-    """Environments in which importing matplotlib fails, with the files that they refer to.
+    """Environments in which importing matplotlib would fail, with the files that they refer to.
 
     In the current folder, a pipe replaces matplotlib's settings file.
     """

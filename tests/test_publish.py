@@ -140,7 +140,7 @@ def test_plots_in_other_formats_show_the_same_results_as_the_png(dae: Dae, tmp_p
     (run,) = [row["run"] for row in results.rows if (row["cell"], row["seed"]) == ("sda_1", 0)]
     assert "made: first-layer filters, convex" in words and f"Runs: {run}" in words
     assert pdf.read_bytes().startswith(b"%PDF") and run.encode() in pdf.read_bytes()
-    # A report without the option draws anew what is there, and removes what is of former cells.
+    # A report without the option redraws existing plots, and removes those of former cells.
     results.rows = [row for row in results.rows if row["cell"] != "r"]
     results.write()
     dae("report", "made").succeeded()

@@ -1,4 +1,4 @@
-"""The commands in README work as they are printed, in their order, on a study small enough."""
+"""The commands in README work as printed and in their order, here on a small study."""
 
 from __future__ import annotations
 

@@ -261,7 +261,7 @@ def test_every_commit_is_named_and_uncommitted_changes_cause_a_warning(
         assert several == mixture
 
 
-def test_rows_of_several_versions_or_machines_are_noted(reported: Reported) -> None:
+def test_rows_of_different_provenance_are_noted(reported: Reported) -> None:
     other = {"commit": "def", "engine": "blas", "device": "cpu / mps", "versions": "dae 1",
              "data_sha256": "e" * 64}  # fmt: skip
     results = reported({}, {"seed": 1, **other}, {"seed": 2}, OTHER)

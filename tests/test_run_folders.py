@@ -282,7 +282,7 @@ def test_every_column_of_runs_csv_agrees_with_the_folder(finished: Finished) -> 
             "paper_error_percent": "",
             "paper_half_width_95": "",
             "paper_model": "",
-            "verdict": "no reference",  # a subset of the test rows is no replication
+            "verdict": "no reference",  # a subset of the test rows does not replicate the paper
             "remark": "one class for every test row" if destruction else "",
             "minutes": f"{status['minutes']:.1f}",
             "device": "cpu",
@@ -486,7 +486,7 @@ def test_a_resumed_run_joins_its_sessions(dae: Dae, done: Path, monkeypatch: Pat
     assert row["versions"] in table and row["commit"] in table
 
 
-def test_filters_are_described_by_their_corruption_only() -> None:
+def test_titles_of_filters_describe_their_pretraining() -> None:
     none, gaussian = "corruption.destruction=0", "corruption.kind=gaussian"
     for settings, words in (
         (["corruption.destruction=.25"], "25 % destroyed"),

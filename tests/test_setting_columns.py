@@ -26,7 +26,7 @@ COLUMNS = {
     "corruption.destruction": ["", "0.0", "0.25"],
     "pretrain.learning_rate": ["", "1.0e-05", "0.1"],
 }
-"""In the order of the schema; the cells in that of their names, an SVM first."""
+"""Columns in the order of the schema, with values of the cells machine, slow and wide."""
 
 
 @pytest.fixture
@@ -144,13 +144,13 @@ def test_contenders_are_named_after_the_settings_in_which_they_differ(
     assert compared("tiny/rect-25", "mine/rect-25") == [
         ("model.hidden=[12, 10], corruption.destruction=0.25", ours)
     ]
-    # The name of a cell that was changed says what it no longer is.
+    # The name of a changed cell no longer describes it.
     assert compared("tiny/rect-0", "mine/rect-25") == [("rect-0", ours)]
     said = dae("compare", "tiny/rect-0", "mine/rect-25").succeeded().lines[0]
     assert ours in said and "rect-25" not in said
     assert compared("tiny", "mine", "--baseline", "tiny")[0][1] == ours
 
-    # Cells of one setting more than they had: each is named with its own cell.
+    # If several cells differ from before in one setting, the names include the cell.
     dae("replicate", "tiny", "--set", "finetune.max_epochs=3", "--out", "short").succeeded()
     assert compared("tiny", "short") == [
         (f"{cell} with finetune.max_epochs=4", f"{cell} with finetune.max_epochs=3")

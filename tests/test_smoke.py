@@ -1,4 +1,4 @@
-"""The whole path by the real command: `dae replicate smoke`, from nothing to a report."""
+"""The whole path with the real command: `dae replicate smoke`, from data to a report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCRIPT = Path(sys.executable).with_name("dae")
 def test_a_cell_of_the_smoke_study_runs_from_data_to_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the console script, of a package that is installed within a checkout."""
+    """Run the console script of a package that is installed within a checkout."""
     if not SCRIPT.is_file():
         pytest.skip(f"no console script: {SCRIPT}")
     installed = tmp_path / "checkout" / ".venv" / "site-packages"
@@ -45,7 +45,7 @@ def test_a_cell_of_the_smoke_study_runs_from_data_to_report(
     assert (row["data_origin"], row["n_test"]) == ("regenerated", "1000")
     assert float(row["test_error_percent"]) < 40  # chance: 50
     assert (row["verdict"], row["threads"], row["error"]) == ("no reference", "1", "")
-    assert row["commit"] == ""  # that of the checkout is not the package's
+    assert row["commit"] == ""  # the checkout around the package is not its own
     environment = read_json(results / "runs" / row["run"] / "environment.json")
     assert (environment["threads"], environment["command"]) == (1, " ".join(("dae", *words)))
     for name in ("REPORT.md", "report.html", "error_vs_destruction.png", "filters/convex-25.png"):

@@ -37,7 +37,7 @@ convex     19.13    19.82    19.92   18.41   18.63   19.06
 """
 """Errors of table 1."""
 DESTRUCTION = dict(zip(SETS, (10, 10, 40, 25, 25, 10, 25, 10), strict=True))
-"""Of SdA-3 in table 1, in percent."""
+"""Destruction of SdA-3 in table 1, in percent."""
 JMLR_2010 = {"basic": 2.84, "rot": 9.53, "bg-rand": 10.30, "bg-img": 16.68, "rot-bg-img": 43.76,
              "rect": 1.99, "rect-img": 21.59, "convex": 19.06}  # fmt: skip
 ICML_2007 = {"basic": 4.69, "rot": 18.11, "bg-rand": 20.04, "bg-img": 27.41, "rot-bg-img": 62.16,

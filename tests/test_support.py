@@ -1,4 +1,4 @@
-"""A forked command is as good as one that is executed."""
+"""A forked command behaves like one that is executed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAME = (".safetensors", ".npy", ".yaml")
 
 
 @pytest.mark.slow
-def test_a_forked_command_does_what_an_executed_one_does(
+def test_a_forked_command_has_the_results_of_an_executed_one(
     child: Callable[..., Child], tmp_path: Path
 ) -> None:
     for out, executed in (("one", False), ("two", True)):

@@ -1,4 +1,4 @@
-"""`dae verify` finds nothing in sound results, and names everything that was tampered with."""
+"""`dae verify` finds no differences in unchanged results, and names everything that was changed."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def results(dae: Dae, done: Path) -> Results:
     return Results(dae, done)
 
 
-# Sound results
+# Unchanged results
 
 
 def test_unchanged_results_have_no_differences_and_nothing_is_written(

@@ -23,7 +23,7 @@ for words in json.loads(sys.argv[2]):
 
 
 def dae_with_numerics(numerics: int, *commands: Sequence[str]) -> None:
-    """Run commands of a dae whose numerics have another version, in a process of its own."""
+    """Run commands of a dae with another numerics version in a separate process."""
     command = [sys.executable, "-c", _WITH_NUMERICS, str(numerics), json.dumps(commands)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr

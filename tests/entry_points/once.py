@@ -16,9 +16,9 @@ from typing import Any
 import dae_cli.data.sources  # noqa: F401 - imported first, so it keeps the function unpatched
 from dae_cli.data import cache, user_files
 from dae_cli.files import write_whole
-from dae_cli.study.report import pictures
+from dae_cli.study.report import pictures, render
 
-__all__ = ["draw_each_time", "read_and_draw_once"]
+__all__ = ["compile_templates", "draw_each_time", "read_and_draw_once"]
 
 Function = Callable[..., Any]
 _EACH_TIME: list[bool] = []
@@ -36,6 +36,13 @@ def read_and_draw_once() -> None:
     vars(user_files).update(file_digest=_once_a_file(cache.file_digest))
     for name in ("plot_errors", "plot_learning"):
         vars(pictures)[name] = _drawn_once(getattr(pictures, name))
+
+
+def compile_templates() -> None:
+    """Compile the templates of reports, which Jinja then keeps."""
+    environment = render._environment()
+    for name in environment.list_templates(extensions=["j2"]):
+        environment.get_template(name)
 
 
 @contextmanager
