@@ -272,10 +272,10 @@ def test_the_error_names_a_disk_that_becomes_read_only_in_a_run_which_resumes_la
 # Memory
 
 
-def enlarge(units: int) -> None:
+def enlarge(*units: int) -> None:
     """Give one cell of the study larger layers."""
     cell = Path("experiments/tiny/rect-25.yaml")
-    cell.write_text(f"{cell.read_text()}model: {{hidden: [{units}, {units}]}}\n")
+    cell.write_text(f"{cell.read_text()}model: {{hidden: {[*units]}}}\n")
 
 
 def assert_one_failed(out: Path, sound: Path, *parts: str) -> None:
@@ -290,7 +290,7 @@ def assert_one_failed(out: Path, sound: Path, *parts: str) -> None:
 def test_too_little_memory_fails_the_run_with_a_remedy_and_the_other_is_done(
     child: Start, tiny: Path, sound: Path
 ) -> None:
-    enlarge(30_000)  # 4 GB of weights
+    enlarge(3, 30_000, 30_000)  # 4 GB of weights
     ended = child("replicate", "tiny", prepare=memory_of_at_most(6 * 10**9)).wait()
     ended.failed(1, "memory", "--jobs", "smaller layers")
     assert_one_failed(tiny, sound, "memory")
@@ -331,7 +331,7 @@ def join_group(group: Path) -> None:
 def test_a_worker_that_the_kernel_kills_for_memory_fails_its_run_and_the_other_is_done(
     child: Start, tiny: Path, sound: Path, memory_group: Path
 ) -> None:
-    enlarge(9000)
+    enlarge(9000, 9000)
     prepare = (functools.partial(join_group, memory_group),)
     ended = child("replicate", "tiny", "--jobs", "2", prepare=prepare, executed=True).wait()
     ended.failed(1, "killed", "memory")

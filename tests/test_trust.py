@@ -45,14 +45,22 @@ def cached(path: str | Path) -> Arrays:
 
 
 @pytest.fixture(scope="session")
-def rect(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Arrays:
-    """The authors' rect."""
+def originals(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
+    """A cache with the authors' rect and convex, and the outcome of the command that read them."""
+    cache = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAE_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        words = ("data", "fetch", "rect", "--data-dir", test_data, "--format", "json")
-        (shown,) = commands.dae(*words).succeeded().json
-        assert (shown["sha256"], shown["trust"]) == (RECT, "verified")
-        return cached(shown["path"])
+        patch.setenv("DAE_CACHE_DIR", str(cache))
+        patch.delenv("DAE_ACCEPT_UNVERIFIED", raising=False)
+        words = ("data", "fetch", "rect", "convex", "--format", "json", "--data-dir", test_data)
+        return cache, commands.dae(*words).succeeded()
+
+
+@pytest.fixture(scope="session")
+def rect(originals: tuple[Path, Ended]) -> Arrays:
+    """The authors' rect."""
+    shown = originals[1].json[0]
+    assert (shown["sha256"], shown["trust"]) == (RECT, "verified")
+    return cached(shown["path"])
 
 
 @pytest.fixture
@@ -269,10 +277,10 @@ def test_if_the_digest_is_known_each_row_must_obey_the_law(dae: Dae, few: Arrays
 
 
 def test_the_authors_rect_and_convex_are_verified_and_rows_in_both_files_are_counted(
-    dae: Dae, rect: Arrays, test_data: Path
+    dae: Dae, rect: Arrays, originals: tuple[Path, Ended], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("data", "fetch", "rect", "convex", "--format", "json", "--data-dir", test_data)
-    ended = dae(*words).succeeded()
+    cache, ended = originals
+    monkeypatch.setenv("DAE_CACHE_DIR", str(cache))
     assert [one["trust"] for one in ended.json] == ["verified"] * 2
     assert "rect: 2076 of its 50000 test rows are also training rows" in ended.err
     assert "convex: 481 of its 50000 test rows are also training rows" in ended.err
@@ -296,12 +304,11 @@ def test_training_rows_in_the_test_file_are_reported(dae: Dae, rect: Arrays) -> 
 
 
 def test_every_row_of_rect_and_convex_obeys_the_law_of_its_set(
-    dae: Dae, rect: Arrays, test_data: Path
+    rect: Arrays, originals: tuple[Path, Ended]
 ) -> None:
     """The label is a function of the image in all 51 200 and 58 000 rows of the originals."""
-    words = ("data", "fetch", "convex", "--data-dir", test_data, "--format", "json")
-    (shown,) = dae(*words).succeeded().json
-    for name, arrays in (("rect", rect), ("convex", cached(shown["path"]))):
+    convex = cached(originals[1].json[1]["path"])
+    for name, arrays in (("rect", rect), ("convex", convex)):
         for X, Y in (("X", "Y"), ("Xtest", "Ytest")):
             assert follows_its_law(name, arrays[X], arrays[Y]).all()
             assert not follows_its_law(name, arrays[X][:1000], 1 - arrays[Y][:1000]).any()
@@ -348,8 +355,9 @@ def test_every_result_with_unverified_data_is_marked(dae: Dae, rect: Arrays) -> 
 
 
 def test_rows_of_earlier_versions_get_the_trust_that_their_digest_proves(
-    dae: Dae, rect: Arrays, test_data: Path
+    dae: Dae, originals: tuple[Path, Ended], test_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DAE_CACHE_DIR", str(originals[0]))
     write_study(Path(), cells={"rect-0": {"corruption": {"destruction": 0.0}}}, shared=SMALL_NET)
     dae("replicate", "tiny", "--data-dir", test_data).succeeded()
     path = Path("results/tiny/runs.csv")
