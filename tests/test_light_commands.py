@@ -1,21 +1,14 @@
-"""The command as a whole: help, mistakes, listings, tables, progress in pipes and on terminals."""
+"""The command as a whole: mistakes, listings, tables, progress in pipes and on terminals."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import itertools
 import json
 import os
-import pty
 import re
 import shutil
-import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +18,7 @@ from tests.entry_points.runs import say_where_runs_are_every
 from tests.support.children import ROOT, Child
 from tests.support.commands import Ended
 from tests.support.synthetic_results import SETTINGS, SyntheticStudy
+from tests.support.terminal import on_terminal, visible_lines
 from tests.support.tiny import destruction_cells, write_study
 
 Dae = Callable[..., Ended]
@@ -46,50 +40,6 @@ COMMANDS = (
     ),
     *("data", "data list", "data fetch", "data make", "data verify", "data show"),
 )
-
-
-def on_terminal(child: Start, stream: str, *words: str) -> tuple[Ended, str]:
-    """Run a command with a stream on a terminal of 80 columns; its end, and what was drawn."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
-    environment = {"COLUMNS": "", "LINES": "", "NO_COLOR": "", "TERM": "xterm-256color"}
-    command = child(*words, environment=environment, **{stream: theirs})
-    os.close(theirs)
-    drawn = b""
-    while True:
-        try:
-            drawn += os.read(ours, 65536)
-        except OSError as error:  # the other end is closed
-            assert error.errno == errno.EIO
-            break
-    os.close(ours)
-    return command.wait(), drawn.decode()
-
-
-def visible_lines(drawn: str) -> list[str]:
-    """The lines that were drawn, without colours and movements of the cursor."""
-    plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", drawn)
-    return [line.rstrip() for line in re.split(r"[\r\n]+", plain) if line.strip()]
-
-
-def test_every_command_shows_its_help_with_an_example_in_80_columns(dae: Dae) -> None:
-    for command in COMMANDS:
-        ended = dae(*command.split(), "--help").succeeded()
-        assert max(map(len, ended.lines)) <= 80
-        assert dae(*command.split(), "-h").out == ended.out
-        assert f"Example: dae {command}" in ended.out
-    assert "auto|torch|compiled" in dae("train", "--help").out
-    whole = dae("--help").out
-    assert all(f"\n  {command} " in whole for command in COMMANDS if " " not in command)
-    assert re.search(r"Exit codes:\n +0 .*\n +1 .*\n +2 .*\n +130 .*143.*129", whole)
-    assert dae("--version").succeeded().out == f"dae {version('dae-cli')}\n"
-
-
-def test_no_command_shows_the_help(dae: Dae) -> None:
-    for words in ((), ("--debug",)):
-        ended = dae(*words)
-        assert ended.code == 2
-        assert "\n  replicate " in ended.out + ended.err
 
 
 MISTAKES = """
@@ -174,15 +124,6 @@ def test_the_list_of_commands_and_wrong_names_load_no_command() -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert "Did you mean 'replicate'" in done.stderr
-
-
-def test_help_sums_up_each_command_as_its_own_help_does(dae: Dae) -> None:
-    for group in ((), ("data",)):
-        lines = dae(*group, "--help").succeeded().lines
-        listed = lines[lines.index("Commands:") + 1 :]
-        for line in itertools.takewhile(str.strip, listed):
-            name, summary = line.split(maxsplit=1)
-            assert dae(*group, name, "--help").lines[2].startswith(f"  {summary}")
 
 
 def modules_after(*words: str) -> set[str]:

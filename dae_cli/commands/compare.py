@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dae_cli.commands import completion
 from dae_cli.commands.sources import is_results, run_folder
 from dae_cli.commands.tables import DASH, as_json, columns
 from dae_cli.config.experiments import ResolvedStudy, resolve_study
@@ -31,12 +32,17 @@ def compare(
         list[str],
         typer.Argument(
             metavar="A B...",
-            help="Studies or folders of results; STUDY/CELL or FOLDER/CELL; run folders.",
+            help="Studies, results folders, cells (STUDY/CELL or FOLDER/CELL) or run folders.",
+            autocompletion=completion.studies_and_experiments,
         ),
     ],
     baseline: Annotated[
         str,
-        typer.Option(metavar="A", help="What the others are compared with.  [default: the first]"),
+        typer.Option(
+            metavar="A",
+            help="The one that the others are compared with.  [default: the first]",
+            autocompletion=completion.studies_and_experiments,
+        ),
     ] = "",
     form: Annotated[
         ComparisonFormat, typer.Option("--format", help="Sentences and tests, JSON or CSV.")

@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
+from dae_cli.commands.help import OUTPUT
 from dae_cli.commands.tables import row_facts, setting_value, setting_values
 from dae_cli.errors import did_you_mean
 from dae_cli.study.paper import Verdict
@@ -22,8 +23,9 @@ FailIf = Annotated[
     typer.Option(
         "--fail-if",
         metavar="CONDITION",
-        help="Exit code 1 where a result is so, such as verdict=worse or "
+        help="Exit with code 1 if a result meets this condition, such as verdict=worse or "
         "'test_error_percent>20'; repeatable.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {

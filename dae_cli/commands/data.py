@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from dae_cli.commands import completion
+from dae_cli.commands.help import Command, Group
 from dae_cli.commands.options import (
     AcceptUnverified,
     DataDir,
@@ -32,10 +34,19 @@ from dae_cli.study.run.filters import as_shown
 ALL = "all"
 T = TypeVar("T")
 
-Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Sets, or all.")]
-NamesOrAll = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Sets; default: all.")]
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME", help="Data sets, or all.", autocompletion=completion.datasets),
+]
+NamesOrAll = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="NAME", help="Data sets.  [default: all]", autocompletion=completion.datasets
+    ),
+]
 
 data = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -46,7 +57,7 @@ data = typer.Typer(
 )
 
 
-@data.command("list", epilog="Example: dae data list --format json")
+@data.command("list", cls=Command, epilog="Example: dae data list --format json")
 def list_(names: NamesOrAll = None, data_dir: DataDir = None, form: Format = "table") -> None:
     """List the sets: what is here, and where each would come from.
 
@@ -67,7 +78,7 @@ def list_(names: NamesOrAll = None, data_dir: DataDir = None, form: Format = "ta
     raise typer.Exit(code)
 
 
-@data.command(epilog="Example: dae data fetch convex rect --origin original")
+@data.command(cls=Command, epilog="Example: dae data fetch convex rect --origin original")
 def fetch(
     names: Names,
     origin: DataOrigin = None,
@@ -83,7 +94,7 @@ def fetch(
     _prepare(_chosen(names), DataOptions(data_dir, origin, accept_unverified), form)
 
 
-@data.command(epilog="Example: dae data make rect-img")
+@data.command(cls=Command, epilog="Example: dae data make rect-img")
 def make(names: Names, data_dir: DataDir = None, form: Format = "table") -> None:
     """Generate sets by the published recipes, even if originals exist.
 
@@ -92,7 +103,7 @@ def make(names: Names, data_dir: DataDir = None, form: Format = "table") -> None
     _prepare(_chosen(names, generated=True), DataOptions(data_dir, "regenerated"), form)
 
 
-@data.command(epilog="Example: dae data verify convex")
+@data.command(cls=Command, epilog="Example: dae data verify convex")
 def verify(
     names: NamesOrAll = None,
     data_dir: DataDir = None,
@@ -127,29 +138,35 @@ def verify(
     raise typer.Exit(code)
 
 
-@data.command(epilog="Example: dae data show bg-img --out bg-img.png")
+@data.command(cls=Command, epilog="Example: dae data show bg-img --out bg-img.png")
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A set.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A data set.", autocompletion=completion.datasets),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.png", parser=file, help="The picture.  [default: NAME-ORIGIN.png, here]"
+            metavar="FILE.png", parser=file, help="The picture.  [default: ./NAME-ORIGIN.png]"
         ),
     ] = None,
-    split: Annotated[SplitName, typer.Option(help="The rows to show.")] = "train",
+    split: Annotated[SplitName, typer.Option(help="The split to show.")] = "train",
     tiles: Annotated[
         Any,
         typer.Option(
             metavar="ROWSxCOLUMNS",
             parser=grid_of_tiles,
-            help="Rows of the split, evenly spread over it.",
+            help="Rows and columns of the sheet.",
         ),
     ] = "10x20",
     origin: DataOrigin = None,
     data_dir: DataDir = None,
     accept_unverified: AcceptUnverified = False,
 ) -> None:
-    """Draw images of a set, upright, on one sheet. Prints the picture's path."""
+    """Draw images of a set, upright, on one sheet.
+
+    Prints the picture's path.
+    """
     if name == ALL:
         raise typer.BadParameter("a sheet shows one set", param_hint="NAME")
     (name,) = _chosen([name])

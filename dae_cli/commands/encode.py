@@ -12,6 +12,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from dae_cli.commands import completion
 from dae_cli.commands.options import DataDir, file
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.sources import run_folder
@@ -34,34 +35,42 @@ FILES = (".npz", ".csv")
 def encode(
     source: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A run folder, or an experiment with a finished run."),
+        typer.Argument(
+            metavar="RUN",
+            help="A run folder, or an experiment with a finished run.",
+            autocompletion=completion.experiments,
+        ),
     ],
     out: Annotated[
         Path,
         typer.Option(
             metavar="FILE",
             parser=file,
-            help="An .npz or .csv; or a picture (.png, .svg, .pdf) of reconstructed rows.",
+            help="An .npz or .csv file, or a picture (.png, .svg, .pdf) of reconstructed rows.",
         ),
     ],
     data: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Other rows: .npz, .csv, .tsv, images, a declaration.  [default: the run's data]",
+            help="Other rows: an .npz, .csv or .tsv file, a folder of images, or a declaration.  "
+            "[default: the run's data]",
         ),
     ] = None,
     layer: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="1 is the lowest.  [default: the last one; to reconstruct, 1]"
+            min=1,
+            metavar="N",
+            help="Layer; 1 is the lowest.  [default: the last; with --reconstruct 1]",
         ),
     ] = None,
     pretrained: Annotated[
-        bool, typer.Option("--pretrained", help="Codes as before fine-tuning.")
+        bool, typer.Option("--pretrained", help="Use the weights before fine-tuning.")
     ] = False,
     reconstruct: Annotated[
-        bool, typer.Option("--reconstruct", help="Write reconstructions, which are pretrained.")
+        bool,
+        typer.Option("--reconstruct", help="Write reconstructions, by the pretrained weights."),
     ] = False,
     data_dir: DataDir = None,
 ) -> None:

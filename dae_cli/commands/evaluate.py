@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dae_cli.commands import completion
 from dae_cli.commands.options import DataDir, SplitName
 from dae_cli.commands.sources import run_folders
 from dae_cli.commands.tables import DASH, as_json, columns, interval, setting_values
@@ -27,12 +28,13 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Run folders, folders of results for all of their runs, or experiments that have "
-            "a finished run under results/.",
+            help="Run folders, results folders (all of their runs), or experiments with a finished "
+            "run in results/.",
+            autocompletion=completion.experiments,
             show_default=False,
         ),
     ],
-    split: Annotated[SplitName, typer.Option(help="The rows to count.")] = "test",
+    split: Annotated[SplitName, typer.Option(help="Rows on which errors are counted.")] = "test",
     form: Annotated[
         EvaluationFormat, typer.Option("--format", help="A table to read, JSON or CSV.")
     ] = "table",

@@ -11,6 +11,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from dae_cli.commands import completion
 from dae_cli.commands.options import DataDir, Photos, file, grid_of_tiles, list_of_units
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.sources import run_folder
@@ -33,7 +34,9 @@ from dae_cli.study.run.record import read_status
 FRAMES = 24
 """Pictures in an animation."""
 MOST_PIXELS = 10_000
-"""Across a picture."""
+"""Greatest width of a picture."""
+UNITS, PICTURE = "Units", "Picture"
+"""Panels of options."""
 
 Order = Literal["unit", "strength", "gabor", "extent", "locality", "orientation"]
 Values = NDArray[np.floating[Any]]
@@ -66,7 +69,8 @@ def filters(
         list[str],
         typer.Argument(
             metavar="RUN|EXPERIMENT",
-            help="Run folders, or experiments with a finished run; several stand side by side.",
+            help="Run folders, or experiments with a finished run; several are drawn side by side.",
+            autocompletion=completion.experiments,
         ),
     ],
     layer: Annotated[
@@ -74,7 +78,9 @@ def filters(
         typer.Option(
             min=1,
             metavar="K",
-            help="1 is the lowest; higher ones are shown through the weights below.",
+            help="Layer; 1 is the lowest. Filters of a higher layer are multiplied by the weights "
+            "of the layers below it.",
+            rich_help_panel=UNITS,
         ),
     ] = 1,
     tiles: Annotated[
@@ -82,31 +88,40 @@ def filters(
         typer.Option(
             metavar="ROWSxCOLUMNS",
             parser=grid_of_tiles,
-            help="The first units, row by row.  [default: 10x10]",
+            help="Rows and columns of the sheet.  [default: 10x10]",
+            rich_help_panel=UNITS,
         ),
     ] = None,
     sort: Annotated[
-        Order, typer.Option(help="Which units come first; measures are taken on the first run.")
+        Order,
+        typer.Option(
+            help="Order of the units; a measure is that of the first run.", rich_help_panel=UNITS
+        ),
     ] = "unit",
     units: Annotated[
         Any,
         typer.Option(
             metavar="I,J,…",
             parser=list_of_units,
-            help="Only these units, large: a row for each, a column for each run.",
+            help="Draw only these units, large: one row per unit, one column per run.",
+            rich_help_panel=UNITS,
         ),
     ] = None,
     scale: Annotated[
         Scale,
-        typer.Option(help="One grey scale for all tiles, or each tile by its largest weight."),
+        typer.Option(
+            help="One grey scale for all tiles, or one per tile, set by its largest weight.",
+            rich_help_panel=PICTURE,
+        ),
     ] = "shared",
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             parser=file,
-            help="The picture: .png, .svg or .pdf.  [default: filters-RUN.png, here; of several "
-            "filters-side-by-side.png]",
+            help="The picture: .png, .svg or .pdf.  [default: ./filters-RUN.png, or "
+            "./filters-side-by-side.png of several runs]",
+            rich_help_panel=PICTURE,
         ),
     ] = None,
     width: Annotated[
@@ -115,19 +130,25 @@ def filters(
             min=1,
             max=MOST_PIXELS,
             metavar="PIXELS",
-            help="Width of the picture, such as 1920 for a slide; tiles are as large as fit.  "
+            help="Width of the picture, such as 1920 for a slide; the tiles fill it.  "
             "[default: as wide as its tiles]",
+            rich_help_panel=PICTURE,
         ),
     ] = None,
     theme: Annotated[
-        Theme, typer.Option(help="Colour of the page; the greys of the tiles stay.")
+        Theme,
+        typer.Option(
+            help="Background of the page; the greys of the tiles do not change.",
+            rich_help_panel=PICTURE,
+        ),
     ] = "light",
     animate: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             parser=file,
-            help="Train the first layer of one experiment again, and draw it: a .gif.",
+            help="Retrain the first layer of one experiment and draw an animation (.gif).",
+            rich_help_panel=PICTURE,
         ),
     ] = None,
     data_dir: DataDir = None,

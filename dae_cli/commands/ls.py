@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dae_cli.commands import completion
 from dae_cli.commands.options import Format
 from dae_cli.commands.tables import DASH, as_json, columns, cut
 from dae_cli.config.experiments import StudyListing, list_studies, list_study, resolve_study
@@ -23,6 +24,7 @@ def ls(
         typer.Argument(
             metavar="STUDY",
             help="Name or path of a study, to list its cells.  [default: list all studies]",
+            autocompletion=completion.studies,
         ),
     ] = None,
     form: Format = "table",

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dae_cli.commands import options
+from dae_cli.commands import completion, options
 from dae_cli.commands.conditions import Condition, FailIf, conditions, fail_where
 from dae_cli.commands.errors import hint_when_interrupted
+from dae_cli.commands.help import RUNS
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.tables import DASH, as_json, columns, minutes, not_run, results, row_facts
 from dae_cli.config.experiments import ResolvedStudy, find_study
@@ -40,7 +41,12 @@ def replicate(
     study: options.Study,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="CELL", help="Run this cell only, or those of a glob; repeatable."),
+        typer.Option(
+            metavar="CELL",
+            help="Run only this cell, or the cells that match a glob; repeatable.",
+            autocompletion=completion.cells,
+            rich_help_panel=RUNS,
+        ),
     ] = None,
     seeds: options.Seeds = None,
     jobs: options.Jobs = None,
@@ -56,10 +62,11 @@ def replicate(
     out: options.ResultsFolder = None,
     dry_run: options.DryRun = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Run again what is done, from the start.")
+        bool, typer.Option("--force", help="Re-run finished and stopped runs from the start.")
     ] = False,
     replaces: Annotated[
-        bool, typer.Option("--replace", help="Remove rows that have other settings or data.")
+        bool,
+        typer.Option("--replace", help="Remove earlier rows made with other settings or data."),
     ] = False,
     fail_if: FailIf = None,
     plots: options.Plots = None,

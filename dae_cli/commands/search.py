@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dae_cli.commands import completion
 from dae_cli.commands.errors import hint_when_interrupted
+from dae_cli.commands.help import OUTPUT
 from dae_cli.commands.options import (
     AcceptUnverified,
     DataDir,
@@ -37,29 +39,43 @@ if TYPE_CHECKING:
     from dae_cli.study.rows import TrialRow
 
 DEFAULT_TRIALS = 25
+SEARCH = "Search"
+"""Panel of the options that only a search has."""
 
 
 def search(
     study: Study,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="CELL", help="Search this cell only, or those of a glob; repeatable."),
+        typer.Option(
+            metavar="CELL",
+            help="Search only this cell, or the cells that match a glob; repeatable.",
+            autocompletion=completion.cells,
+            rich_help_panel=SEARCH,
+        ),
     ] = None,
     sampler: Annotated[
-        Literal["random", "tpe"], typer.Option(help="tpe is optuna's model-based sampler.")
+        Literal["random", "tpe"],
+        typer.Option(help="tpe is optuna's model-based sampler.", rich_help_panel=SEARCH),
     ] = "random",
     trials: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="Complete or pruned trials that each cell is to have.  "
-            f"[default: as study.yaml says, else {DEFAULT_TRIALS}, with --hours no limit]",
+            help="Number of complete or pruned trials of each cell.  [default: from study.yaml, "
+            f"else {DEFAULT_TRIALS}; no limit with --hours]",
+            rich_help_panel=SEARCH,
         ),
     ] = None,
     hours: Annotated[
         float | None,
-        typer.Option(min=0.0, metavar="H", help="Stop after so long; trials keep a checkpoint."),
+        typer.Option(
+            min=0.0,
+            metavar="H",
+            help="Stop after this time; unfinished trials keep a checkpoint.",
+            rich_help_panel=SEARCH,
+        ),
     ] = None,
     jobs: Jobs = None,
     scheduler: Scheduler = None,
@@ -69,7 +85,8 @@ def search(
             min=0,
             max=2**32 - 1,
             metavar="N",
-            help="Of the sampler.  [default: as study.yaml says, else 0]",
+            help="Seed of the sampler.  [default: from study.yaml, else 0]",
+            rich_help_panel=SEARCH,
         ),
     ] = None,
     device: DeviceOption = "cpu",
@@ -82,19 +99,26 @@ def search(
         typer.Option(
             metavar="DIR",
             parser=folder,
-            help="Folder of search.csv and the checkpoints.  [default: results/STUDY]",
+            help="Folder for search.csv and the checkpoints.  [default: results/STUDY]",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     write: Annotated[
-        bool, typer.Option(help="Put the selected settings into the experiment files.")
+        bool,
+        typer.Option(
+            help="Write the selected settings into the experiment files.", rich_help_panel=OUTPUT
+        ),
     ] = True,
     check: Annotated[
-        bool, typer.Option("--check", help="Compare the files with search.csv, and stop.")
+        bool,
+        typer.Option(
+            "--check", help="Compare the experiment files with search.csv; search nothing."
+        ),
     ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Show what would be searched, fetched, regenerated; do nothing."
+            "--dry-run", help="List the trials and the data to be downloaded; search nothing."
         ),
     ] = False,
     form: Format = "table",

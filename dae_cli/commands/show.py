@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from dae_cli.commands import completion
 from dae_cli.commands.options import Overrides
 from dae_cli.commands.tables import as_json
 from dae_cli.config.dump import dump_yaml
@@ -14,11 +15,16 @@ from dae_cli.config.experiments import resolve_cells
 
 def show(
     experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="Name or path of an experiment or a study.")
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT",
+            help="Name or path of an experiment or a study.",
+            autocompletion=completion.studies_and_experiments,
+        ),
     ],
     overrides: Overrides = None,
     form: Annotated[
-        Literal["yaml", "json"], typer.Option("--format", help="YAML, or JSON by name.")
+        Literal["yaml", "json"], typer.Option("--format", help="YAML, or JSON keyed by name.")
     ] = "yaml",
 ) -> None:
     """They are those of its file, its study and --set, and every default."""

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from dae_cli.commands import options
+from dae_cli.commands import completion, options
 from dae_cli.commands.conditions import FailIf, conditions, fail_where
 from dae_cli.commands.errors import hint_when_interrupted
+from dae_cli.commands.help import OUTPUT, SETTINGS
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.replicate import run_study
 from dae_cli.commands.tables import as_json, row_facts, run_summary
@@ -27,7 +28,9 @@ def train(
     experiment: Annotated[
         str,
         typer.Argument(
-            metavar="EXPERIMENT", help="Name (dae ls lists them) or path of an experiment."
+            metavar="EXPERIMENT",
+            help="Name (dae ls STUDY lists them) or path of an experiment.",
+            autocompletion=completion.experiments,
         ),
     ],
     overrides: options.Overrides = None,
@@ -36,7 +39,11 @@ def train(
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, max=2**32 - 1, metavar="N", help="Random seed, instead of the experiment file's."
+            min=0,
+            max=2**32 - 1,
+            metavar="N",
+            help="Random seed (overrides the experiment file).",
+            rich_help_panel=SETTINGS,
         ),
     ] = None,
     device: options.DeviceOption = "auto",
@@ -50,15 +57,16 @@ def train(
         typer.Option(
             metavar="DIR",
             parser=options.folder,
-            help="Parent of the run folder.  [default: results/STUDY/runs]  With --grid or "
-            "--seeds: folder of the results, as of dae replicate.",
+            help="Parent of the run folder, or with --grid or --seeds the results folder.  "
+            "[default: results/STUDY/runs or results/STUDY]",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="No effect: a stopped run is resumed in any case.")
+        bool, typer.Option("--resume", help="No effect: stopped runs are always resumed.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Start over, whatever there is of the run.")
+        bool, typer.Option("--force", help="Start over, even if the run is done or was stopped.")
     ] = False,
     jobs: options.Jobs = None,
     dry_run: options.DryRun = False,
