@@ -115,11 +115,11 @@ def test_training_that_is_stopped_goes_on(child: Start, tmp_path: Path) -> None:
     words = ("train", "tiny/rect-25", *ENDLESS, "--out", str(out))
     command = child(*words)
     wait_until(lambda: fine_tuning(out, 1), command)
-    command.end(signal.SIGINT).failed(130, "the same command goes on")
+    command.end(signal.SIGINT).failed(130, "to resume", "the same command")
     before = saved_epochs(out)
     resumed = child(*words)
     wait_until(lambda: saved_epochs(out) > before, resumed)
-    resumed.end(signal.SIGTERM).failed(143, "the same command goes on")
+    resumed.end(signal.SIGTERM).failed(143, "to resume", "the same command")
 
 
 def test_a_signal_outside_of_training_ends_the_command_at_once(

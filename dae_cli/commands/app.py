@@ -30,7 +30,7 @@ _GROUPS = {
     },
     "Explore": {
         "compare": (
-            "Compare runs or cells: does a change help?",
+            "Compare runs or cells, with paired tests.",
             "dae compare icml2008/convex-0 icml2008/convex-25",
         ),
         "filters": (
@@ -52,7 +52,7 @@ _GROUPS = {
     },
     "Maintain": {
         "evaluate": (
-            "Count the errors of finished runs again.",
+            "Recount the errors of finished runs from their checkpoints.",
             "dae evaluate results/icml2008/runs/* --format csv",
         ),
         "report": (
@@ -93,9 +93,9 @@ MORE: list[Section] = [
 
 
 class LazyGroup(ErrorReportingGroup):
-    """Imports a command's module when it is called or its own help is asked for.
+    """Imports the module of a command when the command or its help is called.
 
-    The list of commands and messages about wrong ones need none of the modules.
+    `dae --help` and errors about unknown commands import none of the modules.
     """
 
     def __init__(self, **attributes: Any) -> None:
@@ -121,7 +121,7 @@ class LazyGroup(ErrorReportingGroup):
 
 
 def load_command(name: str) -> Any:
-    """Import the module of a command and build what Typer runs."""
+    """Import the module of a command and build its Typer command."""
     summary, example = COMMANDS[name]
     app = getattr(import_module(f"dae_cli.commands.{name}"), name)
     if not isinstance(app, typer.Typer):

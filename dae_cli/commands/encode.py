@@ -1,4 +1,4 @@
-"""`dae encode`: what the layers of a run make of rows, as numbers or as a picture."""
+"""`dae encode`: codes or reconstructions of rows, as numbers or as a picture."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def encode(
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Prints the file's path; what is in it: docs/python.md."""
+    """Prints the path of the file; docs/python.md describes its contents."""
     from dae_cli.api.rows import parts_of_file, parts_of_run, width_of_rows, write_parts
     from dae_cli.api.run import Run
     from dae_cli.study.counting import finished_run
@@ -85,7 +85,9 @@ def encode(
         endings = ", ".join((*FILES, *PICTURES))
         raise ConfigError(f"--out {out}: expected a name that ends with one of {endings}")
     if pretrained and (reconstruct or suffix in PICTURES):
-        raise ConfigError("--pretrained is for codes: reconstructions are pretrained in any case")
+        raise ConfigError(
+            "--pretrained is only for codes; reconstructions always use the pretrained weights"
+        )
     folder, status, experiment = finished_run(run_folder(source))
     with progress_display() as display:
         use_one_thread()
@@ -122,7 +124,7 @@ def encode(
 def _save_picture(
     out: Path, run: Run, experiment: PretrainedExperiment, part: Part, layer: int
 ) -> None:
-    """Draw rows evenly spread over a part: clean, corrupted, and reconstructed from that."""
+    """Draw evenly spaced rows: clean, corrupted, and reconstructed from the corrupted ones."""
     from dae_cli.api.run import denoised, is_bounded
     from dae_cli.figures.filters import filter_sheet
     from dae_cli.figures.greys import common_limit
@@ -143,14 +145,14 @@ def _save_picture(
         limit=limit,
         scale_ends=("0", "1") if bounded else (f"−{limit:.2g}", f"+{limit:.2g}"),
         title=f"{experiment.dataset}, {describe_corruption(experiment)}",
-        caption=f"{count} of {part.count} rows{part.split and f' of {part.split}'}, evenly spread "
-        f"over them; reconstructed from layer {layer}, pretrained",
+        caption=f"{count} of {part.count} rows{part.split and f' of {part.split}'}, evenly "
+        f"spaced; reconstructed from layer {layer}, pretrained",
     )
     sheet.save(out, {"Title": "clean, corrupted and reconstructed", "Run": run.path.name})
 
 
 def _spread(part: Part, count: int) -> Rows:
-    """So many rows, evenly spread."""
+    """Return `count` evenly spaced rows."""
     chosen, start, rows = np.arange(count) * part.count // count, 0, []
     for block in part.blocks:
         inside = (chosen >= start) & (chosen < start + len(block))

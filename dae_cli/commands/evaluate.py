@@ -1,4 +1,4 @@
-"""`dae evaluate`: count the errors of finished runs again, on any split."""
+"""`dae evaluate`: recount the errors of finished runs, on any split."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def evaluate(
     ] = "table",
     data_dir: DataDir = None,
 ) -> None:
-    """The parameters are those in the run folder's checkpoint: the best on the validation set.
-    Settings in which the runs differ are columns. A run that cannot be evaluated is reported on
-    stderr; the others are printed all the same.
+    """The weights are those in the run's checkpoint, which had the lowest validation error.
+    Settings in which the runs differ are shown as columns. A run that cannot be evaluated is
+    reported on stderr and does not stop the others.
     """
     folders: list[Path] = []
     problems: list[DaeError] = []
@@ -96,7 +96,7 @@ def _printed(evaluations: Sequence[Evaluation], form: EvaluationFormat) -> str:
 
 
 def _facts(evaluation: Evaluation, settings: Mapping[str, object]) -> dict[str, object]:
-    """The evaluation for JSON and CSV, the settings after the cell."""
+    """Return the evaluation for JSON and CSV, with the settings after the cell."""
     facts: dict[str, object] = {}
     for name, value in vars(evaluation).items():
         if name != "experiment":

@@ -1,4 +1,4 @@
-"""`dae filters`: what the units of a layer look for, as pictures on one grey scale."""
+"""`dae filters`: draw the filters of a layer on one grey scale."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from dae_cli.study.run.job import CONFIG
 from dae_cli.study.run.record import read_status
 
 FRAMES = 24
-"""Pictures in an animation."""
+"""Number of pictures in an animation."""
 MOST_PIXELS = 10_000
 """Greatest width of a picture."""
 UNITS, PICTURE = "Units", "Picture"
@@ -60,8 +60,11 @@ _MEASURES: dict[Order, tuple[str, Callable[[Values, Image], Values]]] = {
         lambda weights, image: measures.orientation_selectivity(weights, image)[0],
     ),
 }
-"""Of each `--sort`, its words in the caption and its measure: weights (units, inputs) and the shape
-of a unit's image to one number a unit. A measure is added here and in `Order`."""
+"""Name in the caption and measure of each `--sort`.
+
+A measure maps weights (units, inputs) and the shape of a unit's image to one number per unit. A new
+one needs a line here and in `Order`.
+"""
 
 
 def filters(
@@ -154,8 +157,8 @@ def filters(
     data_dir: DataDir = None,
     photos: Photos = None,
 ) -> None:
-    """Tile i is unit i in every sheet; mid grey is a weight of 0. Prints the picture's path. Data
-    are read for --animate only.
+    """Tile i shows unit i in every sheet; mid grey is a weight of 0. Prints the picture's path.
+    Only --animate reads data.
     """
     look: dict[str, Any] = {"scale": scale, "width": width, "theme": theme}
     if animate is not None:
@@ -170,7 +173,7 @@ def filters(
         return
     if units and (tiles or sort != "unit"):
         raise typer.BadParameter(
-            "draws the units that it names, in their order; leave out --tiles and --sort",
+            "cannot be combined with --tiles or --sort",
             param_hint="--units",
         )
     rows, columns = tiles or TILES
@@ -203,7 +206,7 @@ def filters(
 
 
 def _layers(folders: Sequence[Path], layer: int) -> list[Filters]:
-    """A layer of each run, titled by data and corruption, or by the runs where these are alike."""
+    """Return a layer of each run, titled by data and corruption, or by run if those are equal."""
     layers = []
     for folder in folders:
         weights = run_filters(folder, layer)
@@ -217,11 +220,12 @@ def _layers(folders: Sequence[Path], layer: int) -> list[Filters]:
 
 
 def _in_order(layers: Sequence[Filters], sort: Order) -> list[Filters]:
-    """The layers with units by a measure of the first, so that a tile is one unit in each sheet."""
+    """Return the layers with units in the order of the first, so that tiles show the same unit."""
     if len({len(one.weights) for one in layers}) > 1:
         counts = ", ".join(str(len(one.weights)) for one in layers)
         raise ConfigError(
-            f"--sort {sort}: runs of {counts} units have no common order; draw one picture of each"
+            f"--sort {sort}: the runs have different numbers of units ({counts}); draw one picture "
+            "for each run"
         )
     weights, (height, width, *colours) = finite(layers[0].weights), layers[0].image
     if colours and sort != "strength":  # shapes are those of the mean colour
@@ -234,18 +238,18 @@ def _in_order(layers: Sequence[Filters], sort: Order) -> list[Filters]:
 def _animate(
     source: str, path: Path, grid: tuple[int, int], options: DataOptions, look: Mapping[str, Any]
 ) -> None:
-    """Train the first layer of an experiment, or of a run's, again, and draw it while it learns.
+    """Retrain the first layer of an experiment or a run, and draw it at intervals.
 
     Args:
         look: further options of `filter_sheet`.
 
     Raises:
-        ConfigError: an SVM, or nothing is pretrained.
+        ConfigError: the model is an SVM, or nothing is pretrained.
         DataError: the data are not available.
-        RunFolderError: they are others than the run was trained on.
+        RunFolderError: the run was trained on other data.
     """
     recorded = None
-    # No error is counted; the origin says how far the data are to be trusted.
+    # No error is counted, so unverified data do no harm.
     options = replace(options, accept_unverified=True)
     if ((folder := with_home(source)) / CONFIG).is_file():
         experiment = load_resolved(folder / CONFIG)
@@ -268,18 +272,18 @@ def _animate(
         data = prepare_any(experiment.dataset, options, display)
         if recorded and recorded.data_sha256 != data.sha256:
             raise RunFolderError(
-                f"{source}: was trained on {experiment.dataset} with SHA-256 "
-                f"{recorded.data_sha256[:12]}… ({recorded.data_source}), but here is "
-                f"{data.sha256[:12]}… ({data.source}); give its data with "
+                f"{source}: trained on {experiment.dataset} with SHA-256 "
+                f"{recorded.data_sha256[:12]}… ({recorded.data_source}), but the data here have "
+                f"{data.sha256[:12]}… ({data.source}); pass the data of the run with "
                 f"{'--photos' if experiment.dataset == PHOTOGRAPHS else '--data-dir'}"
             )
         cpu = torch.device("cpu")
         engine = engine_for(default_engine(cpu, display.note), cpu)
-        display.note(f"training the first layer again, for {FRAMES} pictures of it")
+        display.note(f"retraining the first layer for {FRAMES} pictures")
         snapshots = watch_learning(experiment, data, engine, FRAMES)
     title = describe_corruption(experiment)
     layers = [as_shown(shot.weights, experiment.dataset, title) for shot in snapshots]
-    # One for all moments: equal greys are equal weights.
+    # One limit for all frames, so that equal greys are equal weights.
     limit = common_limit([layer.weights[: grid[0] * grid[1]] for layer in layers])
     frames = [
         filter_sheet(

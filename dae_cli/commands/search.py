@@ -1,4 +1,4 @@
-"""`dae search`: settings selected on validation rows, and written into the experiment files."""
+"""`dae search`: select settings on validation rows and write them into the experiment files."""
 
 from __future__ import annotations
 
@@ -124,9 +124,9 @@ def search(
     form: Format = "table",
     quiet: Quiet = False,
 ) -> None:
-    """The search section of study.yaml says what is searched; no test row is counted. What was
-    stopped goes on, and several commands share the work. Writes search.csv, a row a trial, and
-    the best settings into the experiment files.
+    """The search section of study.yaml defines the search space; test rows are never used. Stopped
+    trials are resumed, and several commands can share the work. Writes search.csv with one row per
+    trial, and the best settings into the experiment files.
     """
     from dae_cli.config.search_cells import resolve_search
 
@@ -167,7 +167,7 @@ def search(
 
         from dae_cli.search.run import run_search
 
-        with hint_when_interrupted("  the same command goes on from the last checkpoint"):
+        with hint_when_interrupted("  to resume from the last checkpoint, run the same command"):
             outcome = run_search(
                 plan,
                 workers=at_a_time(jobs, cluster),
@@ -181,7 +181,7 @@ def search(
     _print_outcome(outcome, plan.table, form, quiet, write)
     problems = not_run(plan.lacking)
     if lacking := ", ".join(cell for cell in outcome.rows if cell not in outcome.selections):
-        problems.append(f"nothing is selected, since no trial was completed: {lacking}")
+        problems.append(f"no settings selected, because no trial was completed: {lacking}")
     for line in problems:
         typer.echo(line, err=True)
     if problems:
@@ -189,7 +189,7 @@ def search(
 
 
 def _trial_line(row: TrialRow) -> str:
-    """What a trial came to, on one line."""
+    """Return the result of a trial, on one line."""
     result = row.error
     if row.valid_error_percent is not None:
         result = f"{row.valid_error_percent:.2f} % validation error, epoch {row.best_epoch}"
@@ -207,7 +207,7 @@ def _states(rows: Sequence[TrialRow]) -> dict[str, int]:
 
 
 def _plan_text(plan: SearchPlan, form: Format) -> str:
-    """What --dry-run prints: each cell with its trials so far, and its space."""
+    """Return the text of --dry-run: each cell with its trials so far and its search space."""
     from dae_cli.search.trials import trials_of
 
     rows = [("cell", "trials", "of", "dataset", "searched")]
@@ -279,7 +279,7 @@ def _print_outcome(
         else:
             typer.echo(f"# {label(one.path)}\n{one.text}")
     count = "1 trial" if outcome.ended == 1 else f"{outcome.ended} trials"
-    late = ", until the time ran out" if outcome.is_late else ""
+    late = ", stopped by --hours" if outcome.is_late else ""
     typer.echo("\n".join(columns(table, [3])))
     typer.echo(f"{count} in {minutes(outcome.minutes)}{late} · {label(path)}")
 
@@ -287,7 +287,7 @@ def _print_outcome(
 def _check(
     study: str, cells: Sequence[SearchedCell], results: Path, form: Format, quiet: bool
 ) -> None:
-    """Print every difference between the files and search.csv; exit code 1 if there is one."""
+    """Print the differences between the files and search.csv; exit with code 1 if there are any."""
     from dae_cli.search.selection import differences
 
     differing, not_searched = differences(study, cells, results)

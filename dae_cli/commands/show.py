@@ -1,4 +1,4 @@
-"""`dae show`: the resolved settings of an experiment, or of every cell of a study."""
+"""`dae show`: print the resolved settings of an experiment or of every cell of a study."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def show(
         Literal["yaml", "json"], typer.Option("--format", help="YAML, or JSON keyed by name.")
     ] = "yaml",
 ) -> None:
-    """They are those of its file, its study and --set, and every default."""
+    """Includes the settings of its file, its study and --set, and all defaults."""
     cells = resolve_cells(experiment, overrides or ())
     if form == "json":
         typer.echo(as_json({cell.name: cell.experiment.model_dump(mode="json") for cell in cells}))

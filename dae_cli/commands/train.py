@@ -1,4 +1,4 @@
-"""`dae train`: one experiment, its error beside the paper's, and the folder of its run."""
+"""`dae train`: train one experiment and compare its error with the paper's."""
 
 from __future__ import annotations
 
@@ -74,17 +74,17 @@ def train(
     quiet: options.Quiet = False,
     form: options.Format = "table",
 ) -> None:
-    """On photographs, or on mnist without finetune, an autoencoder is trained for its filters only,
-    which are measured.
+    """Prints the test error with the paper's, and the run folder. A finished run is not repeated; a
+    stopped run is resumed.
 
-    Prints the test error beside the paper's, and the run folder. A finished run is not repeated, a
-    stopped one is resumed. With --grid or --seeds several runs are made, --jobs at a time, as dae
-    replicate STUDY --only CELL makes them, and their table is printed.
+    On photographs, or on mnist without a finetune section, an autoencoder is only pretrained, and
+    its filters are measured.
+
+    With --grid or --seeds the command makes several runs, --jobs at a time, like dae replicate
+    STUDY --only CELL, and prints their table.
     """
     if seed is not None and any(o.partition("=")[0].strip() == "seed" for o in overrides or ()):
-        raise typer.BadParameter(
-            "--set seed=… sets the same: give one of them", param_hint="--seed"
-        )
+        raise typer.BadParameter("cannot be combined with --set seed=…", param_hint="--seed")
     sources = DataOptions(data_dir, origin, accept_unverified, photos)
     if grid or seeds:
         study, only = study_of(experiment)
@@ -109,7 +109,7 @@ def train(
         return
     for name, given in (("--jobs", jobs), ("--dry-run", dry_run)):
         if given:
-            raise typer.BadParameter("needs --grid or --seeds; --seeds 1 will do", param_hint=name)
+            raise typer.BadParameter("needs --grid or --seeds, such as --seeds 1", param_hint=name)
     asked = conditions(fail_if or (), RunRow)
     resolved = resolve_experiment(experiment, overrides or ())
 
@@ -128,7 +128,7 @@ def train(
         )
         display.expect([planned.job])
         how = "the same command without --force" if force else "the same command"
-        with hint_when_interrupted(f"  {how} goes on from the last checkpoint"):
+        with hint_when_interrupted(f"  to resume from the last checkpoint, run {how}"):
             row = run_single(planned, watcher=display, force=force, command=options.command_line())
     job, path = planned.job, label(planned.job.folder)
     if row.error:
@@ -139,7 +139,7 @@ def train(
         typer.echo(path)
     else:
         if planned.state == "done" and not force:
-            typer.echo(f"{job.cell} is done already; --force trains it again", err=True)
+            typer.echo(f"{job.cell} is done; use --force to train it again", err=True)
         typer.echo("\n".join([*run_summary(row), path]))
         if unknown_commit := not_known([row.commit]):
             typer.echo(unknown_commit, err=True)
