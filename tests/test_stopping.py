@@ -26,7 +26,7 @@ pytestmark = [
 ]
 ENDLESS = ("--set", "finetune.max_epochs=100000", "--set", "finetune.patience=100000")
 LONG = ("--set", "finetune.max_epochs=150", "--set", "finetune.patience=150")
-ONE_AND_THE_SAME = 0.3
+SAME_SIGNAL = 0.3
 """Seconds in which two signals count as one (docs/reliability.md)."""
 
 Start = Callable[..., Child]
@@ -173,7 +173,7 @@ def test_the_second_signal_ends_all_at_once(child: Start, tmp_path: Path) -> Non
         os.kill(pid, signal.SIGSTOP)
     command.send(signal.SIGTERM)
     wait_until(lambda: "stopping" in command.err, command)
-    time.sleep(2 * ONE_AND_THE_SAME)
+    time.sleep(2 * SAME_SIGNAL)
     assert command.poll() is None
     assert command.end(signal.SIGTERM).code == 143
     assert command.survivors() == []

@@ -14,7 +14,10 @@ from dae_cli.commands.help import Command, Section, summary_of, write_help
 
 _GROUPS = {
     "Replicate": {
-        "ls": ("List the studies, or the cells of one, and what is done.", "dae ls icml2008"),
+        "ls": (
+            "List the studies, or the cells of one, and which runs are done.",
+            "dae ls icml2008",
+        ),
         "replicate": (
             "Run every cell of a study and compare it with the paper.",
             "dae replicate icml2008 --only convex-0 --only convex-10",
