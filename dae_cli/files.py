@@ -82,8 +82,8 @@ def unwritable(path: Path, error: OSError) -> OutputError:
     if error.errno == errno.ENAMETOOLONG:
         return NameTooLongError(path)
     return OutputError(
-        f"{path}: cannot be written ({error.strerror or error}); free some space or choose "
-        "a writable folder; earlier files are unchanged"
+        f"{path}: cannot be written ({error.strerror or error}); make room or choose a "
+        "writable folder; earlier files are unchanged"
     )
 
 

@@ -40,7 +40,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def small() -> Iterator[tuple[SmallSet, SmallSet]]:
-    """The small set: its original, and what its recipe makes."""
+    """The small set: its original, and what its recipe generates."""
     yield register_small()
     forget_small()
 
@@ -64,7 +64,7 @@ def test_the_eight_sets_and_mnist_are_listed_with_the_facts_of_the_papers(
         assert one["classes"] == (2 if name in ("rect", "rect-img", "convex") else 10)
         assert (one["archive"], one["archive_sha1"]) == ARCHIVES[name]
         assert ("MNIST" in one["comes_from"]) == (one["classes"] == 10)
-    assert not cache.exists()  # nothing is made, and nothing fetched
+    assert not cache.exists()  # nothing is generated or downloaded
 
 
 def test_fetch_and_make_print_a_line_for_every_set_and_list_one_for_every_copy(
@@ -159,7 +159,7 @@ def test_verify_reads_every_copy_to_its_last_byte(
     dae: Dae, small: tuple[SmallSet, SmallSet]
 ) -> None:
     original, regenerated = small
-    assert "no copy" in dae("data", "verify", "small").succeeded().err
+    assert "dae data fetch" in dae("data", "verify", "small").succeeded().err
     ended = dae("data", "verify", "small", "--format", "json").succeeded()
     assert ended.json == []
     path = original.write_zip(Path("mine"))
@@ -196,7 +196,7 @@ def test_a_sheet_shows_rows_of_one_split_upright(
     original.write_npz(Path("mine"))
     words = ("data", "show", "small", "--data-dir", "mine", "--split")
     for split, rows in (
-        ("train", original.X[[0, 3]]),  # evenly spread over the six
+        ("train", original.X[[0, 3]]),  # evenly spaced among the six
         ("valid", original.X[6:]),
         ("test", original.Xtest[[0, 2]]),
     ):

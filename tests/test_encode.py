@@ -1,4 +1,4 @@
-"""Features out: `dae encode`, and `dae_cli.load_run` for notebooks."""
+"""Codes of a run: `dae encode`, and `dae_cli.load_run` for notebooks."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ CELLS: dict[str, dict[str, Any]] = {
     "minmax": {"dataset": "minmax.yaml", "model": {"hidden": [12]}},
     "colour": {"dataset": "colour.yaml", "model": {"hidden": [12]}},
 }
-"""Of networks; an SVM and what is trained for its filters have other sections."""
+"""Sections of a network; an SVM and an autoencoder trained for its filters have others."""
 TEST = 240
-"""Where the test rows begin."""
+"""Index of the first test row."""
 SPLITS = ("train", "valid", "test")
 COLUMNS = [f"p{k}" for k in range(24)]
 
 
 def rows_of(n: int = 300) -> tuple[Array, Array]:
-    """Images of 4 x 6 with values from 0 to 16, and their labels, text: bright above or below."""
+    """Images of 4 x 6 with values from 0 to 16, and labels as text: bright above or below."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, n)
     values = random.integers(0, 9, (n, 4, 6))
@@ -87,7 +87,7 @@ def table(path: str, values: Array, labels: Array | None = None) -> str:
 def made(
     tmp_path_factory: pytest.TempPathFactory, session_cache: Path
 ) -> tuple[Path, dict[str, Path]]:
-    """A folder with own data, and the finished run of each cell; not to be changed."""
+    """A folder with own data and a finished run of each cell; do not change it."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -122,7 +122,7 @@ def made(
 
 @pytest.fixture
 def runs(made: tuple[Path, dict[str, Path]], monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """The run of each cell, and the folder of their data as the current one."""
+    """The run of each cell, with the folder of their data as the current folder."""
     monkeypatch.chdir(made[0])
     return made[1]
 
@@ -132,7 +132,7 @@ def sigmoid(values: Array) -> Array:
 
 
 def encoded(dae: Dae, run: Path, out: Path, *words: str) -> dict[str, Array]:
-    """What `dae encode` writes into an .npz."""
+    """Return what `dae encode` writes into an .npz file."""
     ended = dae("encode", run, *words, "--out", out).succeeded()
     assert ended.lines == [str(out)]
     with np.load(out, allow_pickle=False) as arrays:
@@ -140,7 +140,7 @@ def encoded(dae: Dae, run: Path, out: Path, *words: str) -> dict[str, Array]:
 
 
 def test_the_page_on_codes_is_true(dae: Dae) -> None:
-    """Every command of docs/python.md, and its Python, as printed."""
+    """Run the commands and the Python code of docs/python.md."""
     page = (ROOT / "docs" / "python.md").read_text()
     values, labels = rows_of()
     table("own.csv", values, labels)
@@ -205,7 +205,7 @@ def test_codes_are_the_sigmoids_of_the_saved_layers_fine_tuned_or_as_pretrained(
 
 
 def test_reconstructions_are_decoded_by_the_pretrained_layers(runs: dict[str, Path]) -> None:
-    """Tied sigmoid units, RBMs, and a linear decoder of its own weights."""
+    """Tied sigmoid units, RBMs, and a linear decoder with separate weights."""
     values = rows_of()[0]
     for cell in ("sda", "dbn", "linear"):
         linear, inputs = cell == "linear", values if cell == "linear" else values / 16
@@ -237,7 +237,7 @@ def test_the_torch_network_is_plain_and_predicts_the_same(runs: dict[str, Path])
         predicted = np.array(["above", "below"])[scores.argmax(dim=1)]
         assert (predicted == run.predict(values / 16)).all()
     assert (torch.get_rng_state() == state).all()
-    scores.sum().backward()  # it can be trained on
+    scores.sum().backward()  # it can be trained further
     codes = load_run(runs["filters"]).to_torch()(torch.rand(5, 24))
     assert codes.shape == (5, 12) and codes.min() > 0 and codes.max() < 1
 
@@ -292,7 +292,7 @@ def test_an_array_that_does_not_fit_is_refused_with_the_place_and_the_value(
             with pytest.raises(Exception) as error:
                 method(X)
             assert all(part in str(error.value) for part in parts), (parts, error.value)
-    assert linear.encode(100 * good).shape == (10, 12)  # of any size
+    assert linear.encode(100 * good).shape == (10, 12)  # inputs of any size
     with pytest.raises(Exception, match=r"X\[0, 0\] is inf"):
         linear.encode(np.full((1, 24), np.inf))
 
@@ -398,7 +398,7 @@ def test_rows_without_labels_or_of_a_published_set_are_encoded_too(
 
 
 def test_patches_of_photographs_are_cut_again(dae: Dae) -> None:
-    """Where they are those that come with the dependencies; a run keeps nobody's photographs."""
+    """For the photographs that come with the dependencies; a run stores no others."""
     cell = {key: NETWORK[key] for key in ("corruption",)} | {"model": {"hidden": [2]}}
     cell |= {"dataset": "photographs", "patches": {"side": 4, "count": 100}}
     pretrain = {"loss": "squared-error", "learning_rate": 0.01, "epochs": 1}
@@ -435,7 +435,7 @@ def test_other_rows_are_scaled_as_the_runs_were_whatever_file_holds_them(
     by_columns = np.asfortranarray(values[100:].astype(np.float32))
     first = values[:100].astype(np.uint8)
     np.savez(tmp_path / "parts.npz", X_train=first, X_test=by_columns)
-    declaration = str(tmp_path / "declared.yaml")  # whose own scale is not the run's
+    declaration = str(tmp_path / "declared.yaml")  # with another scale than the run
     write(declaration, file="one.npz", label="side", scale={"from": [0, 99]})
     write(str(tmp_path / "reversed.yaml"), file="back.csv", scale={"from": [0, 99]})
     pd.DataFrame(values, columns=COLUMNS).iloc[:, ::-1].to_csv(tmp_path / "back.csv", index=False)
@@ -465,7 +465,7 @@ def test_minmax_goes_by_the_runs_training_rows_and_images_by_their_size(
     few = table(str(tmp_path / "few.csv"), values[TEST:][:5])
     found = encoded(dae, runs["minmax"], tmp_path / "few.npz", "--data", few)
     assert (found["codes"] == own["codes_test"][:5]).all()
-    beyond = table(str(tmp_path / "beyond.csv"), 2 * values[:5])  # is cut
+    beyond = table(str(tmp_path / "beyond.csv"), 2 * values[:5])  # is clipped
     assert (encoded(dae, runs["minmax"], tmp_path / "d.npz", "--data", beyond)["codes"] > 0).all()
     ranged = encoded(dae, runs["ranged"], tmp_path / "r.npz", "--data", few)
     assert (ranged["codes"] == load_run(runs["ranged"]).encode((values[TEST:][:5] + 4) / 24)).all()
@@ -531,7 +531,7 @@ def test_a_picture_has_rows_clean_corrupted_and_reconstructed(
     assert 0.2 < share < 0.3
     given = load_run(rect).reconstruct(corrupted)
     assert np.abs(given - reconstructed).max() < 0.01
-    np.savez(tmp_path / "many.npz", X=np.zeros((2000, 784)))  # one of them begins a block
+    np.savez(tmp_path / "many.npz", X=np.zeros((2000, 784)))  # one of them starts a block
     dae("encode", rect, "--data", tmp_path / "many.npz", "--out", tmp_path / "d.png").succeeded()
     dae("encode", runs["colour"], "--out", tmp_path / "c.png").succeeded()
     dae("encode", runs["linear"], "--out", tmp_path / "l.svg").succeeded()
@@ -566,7 +566,7 @@ def test_what_cannot_be_encoded_is_exit_code_2_with_the_place_and_the_remedy(
         (sda, ["--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
         (sda, ["--data", "sda-cell.yaml"], ["sda-cell.yaml", "file"]),
         (sda, ["--layer", "3"], ["layer 3", "1 to 2"]),
-        (sda, ["--pretrained", "--reconstruct"], ["--pretrained", "in any case"]),
+        (sda, ["--pretrained", "--reconstruct"], ["--pretrained", "always"]),
         (sda, ["--layer", "0"], ["--layer"]),
         (sda, ["--out", "codes.txt"], ["codes.txt", ".npz", ".csv"]),
         (rect, ["--data", "bytes.npz"], ["bytes.npz", "255", "from 0 to 1", "your-data.md"]),

@@ -62,7 +62,7 @@ data verify --against x | --against
 
 
 def mistakes() -> list[tuple[list[str], list[str]]]:
-    """The words of each wrong command, and what its message must have."""
+    """Return the words of each wrong command and the parts of its message."""
     rows = [line.split(" | ") for line in MISTAKES.strip().splitlines()]
     return [(command.split(), [part.strip() for part in parts]) for command, *parts in rows]
 
@@ -83,7 +83,7 @@ def test_a_mistake_is_exit_code_2_with_the_option_the_value_and_the_remedy(
 
 @pytest.mark.usefixtures("tiny")
 def test_help_listings_and_mistakes_load_no_heavy_package() -> None:
-    """One interpreter meets them all, and must be as light at the end as after the first."""
+    """Run all of them in one interpreter, which must load nothing heavy."""
     words = [[*command.split(), "--help"] for command in COMMANDS]
     others = ("--help", "--version", "ls", "ls --format json", "show tiny", "data list")
     words += [other.split() for other in others]
@@ -117,7 +117,7 @@ def test_the_list_of_commands_and_wrong_names_load_no_command() -> None:
             except SystemExit:
                 pass
             assert not unwanted & set(sys.modules), (words, unwanted & set(sys.modules))
-            unwanted -= {"pydantic"}  # Typer itself may use it to convert what is given
+            unwanted -= {"pydantic"}  # Typer may use it to convert values
         """
     command = [sys.executable, "-c", code, repr(words)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -127,7 +127,7 @@ def test_the_list_of_commands_and_wrong_names_load_no_command() -> None:
 
 
 def modules_after(*words: str) -> set[str]:
-    """The modules that a command has loaded when it ends."""
+    """Return the modules that a command has loaded at its end."""
     code = """if True:
         import sys
         from tests.entry_points.cli import app
@@ -155,7 +155,7 @@ def test_where_all_is_done_nothing_is_loaded_that_only_training_needs() -> None:
     assert not {"torch", "numba", "sklearn", "distributed", "optuna"} & loaded
 
 
-def test_debug_may_stand_anywhere_and_shows_where_it_went_wrong(dae: Dae) -> None:
+def test_debug_may_appear_anywhere_and_shows_a_traceback(dae: Dae) -> None:
     plain = dae("show", "nothing").failed(2, "'nothing'")
     for words in (
         ("--debug", "show", "nothing"),
@@ -197,14 +197,14 @@ def test_runs_do_not_end_because_nobody_reads_what_is_reported(child: Start, tin
 
 
 def write_mine(**cells: str) -> None:
-    """Write the study `mine`, a text for each cell."""
+    """Write the study `mine` with the texts of its cells."""
     folder = write_study(Path(), "mine", {}, title="My own study")
     for name, text in cells.items():
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
 def states(ended: Ended) -> dict[str, str]:
-    """What `dae ls` says of the runs of each study or cell."""
+    """Return what `dae ls` shows for the runs of each study or cell."""
     head, *lines = ended.succeeded().lines
     at, end = head.index("run"), head.index("reproduces")
     return {line.split()[0]: line[at:end].strip() for line in lines}
@@ -231,7 +231,7 @@ def test_studies_are_listed_with_their_cells_and_what_is_done_on_one_screen(
     runs_csv.write_text(f"{header}\n{first}\n{second}\n")
     assert states(dae("ls"))["tiny"] == "done"
     cell = Path("experiments/tiny/rect-25.yaml")
-    cell.write_text(cell.read_text() + "seed: 3\n")  # with another seed it is the same cell
+    cell.write_text(cell.read_text() + "seed: 3\n")  # a cell does not depend on the seed
     assert states(dae("ls"))["tiny"] == "done"
     cell.write_text(cell.read_text() + "finetune: {learning_rate: 0.2}\n")
     assert states(dae("ls"))["tiny"] == "1 of 2 runs done"
@@ -296,7 +296,7 @@ def test_json_has_studies_with_their_folders_and_cells(dae: Dae, tmp_path: Path)
     assert "dae show broken" in next(line for line in dae("ls").lines if line.startswith("broken"))
 
 
-def test_a_terminal_gets_a_table_that_fits_it_and_that_no_study_can_drive(child: Start) -> None:
+def test_a_table_fits_the_terminal_and_no_study_can_control_it(child: Start) -> None:
     write_mine(a="# A.\n")
     study = Path("experiments/mine/study.yaml")
     title = 'title: "\\e[33myellow"'
@@ -324,8 +324,7 @@ def test_the_time_of_a_run_is_reported_in_seconds_or_minutes(dae: Dae, done: Pat
 
 
 @pytest.mark.usefixtures("tiny")
-@pytest.mark.usefixtures("tiny")
-def test_a_log_says_where_runs_are_when_nothing_else_was_said_for_a_while(
+def test_a_log_reports_where_runs_are_after_a_silence(
     dae: Dae, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = ("--set", "finetune.max_epochs=200", "--set", "finetune.patience=200")

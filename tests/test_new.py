@@ -22,7 +22,7 @@ CELLS = ["nnet", "saa", "sda-25", "sda-50", "svm-rbf"]
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session_cache: Path) -> None:
-    """Own data are found again by size and time of their files, which tests change within one."""
+    """Start with an empty cache: it knows files by size and time, and tests change them quickly."""
     cache = tmp_path / ".cache"
     cache.mkdir()
     (cache / "kernels").symlink_to(session_cache / "kernels")
@@ -38,7 +38,7 @@ def declared(folder: str = "mine") -> dict[str, Any]:
 
 
 def numbers(n: int, inputs: int, high: float, *, whole: bool) -> list[list[float]]:
-    """Rows of numbers from 0 to `high`, both of which come in each column."""
+    """Return rows of numbers from 0 to `high`; each column has both."""
     values = np.random.default_rng(0).uniform(0, high, (n, inputs))
     values[0], values[1] = 0, high
     return (np.rint(values).astype(int) if whole else values).tolist()  # type: ignore[no-any-return]
@@ -52,7 +52,7 @@ def quick(folder: str) -> None:
 
 
 def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
-    """What is printed runs; whatever takes a study takes its folder, and a cell in it."""
+    """The printed commands run; a folder is accepted as a study, also in names of cells."""
     table("own.csv", blobs(120), COLUMNS)
     ended = dae("new", "mine", "--data", "own.csv").succeeded()
     assert ended.lines[0].startswith("84 + 18 + 18 rows of 4 values, 2 classes: k0, k1")
@@ -108,7 +108,7 @@ def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
             [[k % 2, *row] for k, row in enumerate(numbers(40, 12, 250, whole=True))],
             {"label": "label", "scale": {"from": [0, 255]}},
         ),
-        (  # counts of several things, each with a range of its own
+        (  # counts of different things with different ranges
             ["label", "age", "sons", "daughters"],
             [[k % 2, 7 * k % 40, k % 3, k % 4] for k in range(40)],
             {"label": "label", "scale": "minmax"},
@@ -118,7 +118,7 @@ def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
             [[k, *row, "me", k % 2] for k, row in enumerate(numbers(40, 3, 1, whole=False))],
             {"label": "label", "ignore": ["id", "name"]},
         ),
-        (  # what a table with its index leaves behind, whatever it is called
+        (  # the index column that a saved table has, by any name
             ["Unnamed: 0", "a", "b", "c", "label"],
             [[k + 1, *row, k % 2] for k, row in enumerate(numbers(40, 3, 1, whole=False))],
             {"label": "label", "ignore": ["Unnamed: 0"]},
@@ -128,7 +128,7 @@ def test_a_table_becomes_a_study_that_runs_and_is_reported(dae: Dae) -> None:
 def test_labels_scale_image_and_what_is_no_input_are_read_from_a_table(
     dae: Dae, columns: list[str], rows: list[list[object]], keys: dict[str, Any]
 ) -> None:
-    """The declaration says them, and a study with it resolves."""
+    """The declaration contains them, and a study with it resolves."""
     table("own.csv", rows, columns)
     ended = dae("new", "mine", "--data", "own.csv").succeeded()
     assert declared() == {"file": "../own.csv", "label": "y"} | keys
@@ -137,7 +137,7 @@ def test_labels_scale_image_and_what_is_no_input_are_read_from_a_table(
 
 
 def test_an_npz_tells_labels_images_and_splits(dae: Dae) -> None:
-    """Its name is that of the data, unless another set has it; capitals do not matter."""
+    """It has the name of the data unless another set has it; case does not matter."""
     pixels = np.random.default_rng(0).integers(0, 255, (40, 6, 5), np.uint8)
     pixels[0, 0, 0] = 254
     arrays = {"x_train": pixels, "y_train": np.arange(40) % 4}
@@ -156,7 +156,7 @@ def test_an_npz_tells_labels_images_and_splits(dae: Dae) -> None:
 
 
 def test_a_folder_of_images_keeps_its_classes_colours_and_splits(dae: Dae) -> None:
-    """Images of several sizes are brought to the one that is named."""
+    """Images of several sizes are resized to the given size."""
     images("rgb", (4, 5, 3))
     dae("new", "mine", "--data", "rgb").succeeded()
     assert declared() == {"file": "../rgb"}
@@ -180,7 +180,7 @@ def test_a_folder_of_images_keeps_its_classes_colours_and_splits(dae: Dae) -> No
 
 
 def test_data_without_labels_become_autoencoders_alone(dae: Dae) -> None:
-    """A table says so itself; whether a table of numbers has labels must be said."""
+    """A table without text columns needs --label or --unlabelled."""
     table("own.csv", [row[:4] for row in blobs(30)], COLUMNS[:4])
     dae("new", "mine", "--data", "own.csv").failed(2, "own.csv", "--label", "a, b", "--unlabelled")
     ended = dae("new", "mine", "--data", "own.csv", "--unlabelled", "--image", "2x2").succeeded()
@@ -196,7 +196,7 @@ def test_data_without_labels_become_autoencoders_alone(dae: Dae) -> None:
 
 
 def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
-    """Exit code 2, with what to do."""
+    """Exit code 2, with a remedy."""
     table("own.csv", blobs(), COLUMNS)
     Path("mine").mkdir()
     Path("mine/notes.yaml").write_text("a: 1\n")
@@ -211,7 +211,9 @@ def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
     dae("new", "two", "--data", "own.csv", *labels).failed(2, "--label", "--unlabelled")
     table("own.csv", [[*row[:3], "", row[4]] for row in blobs()], COLUMNS)
     dae("new", "two", "--data", "own.csv").failed(2, "own.csv, row 1, column d", "fill it in")
-    table("own.csv", [["x", *row[1:]] for row in blobs()], COLUMNS)  # text at both ends
+    table(
+        "own.csv", [["x", *row[1:]] for row in blobs()], COLUMNS
+    )  # text in the first and last columns
     dae("new", "two", "--data", "own.csv").failed(2, "nothing says where labels are", "--label")
     Path("own.csv").write_text("a;b;c;d;kind\n1,5;2;3;4;k0\n")
     dae("new", "two", "--data", "own.csv").failed(2, "separated by a semicolon, expected a comma")
@@ -228,7 +230,7 @@ def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
 
 
 def test_reading_a_large_file_is_announced_once_and_never_with_quiet(dae: Dae) -> None:
-    """By the command that reads it first, whichever that is."""
+    """By the first command that reads it."""
     table("own.csv", blobs(), COLUMNS)
     assert "reading" not in dae("new", "small", "--data", "own.csv").succeeded().err
     np.savez("own.npz", X=np.zeros((20_001, 1000), bool))
