@@ -70,7 +70,9 @@ def encode(
     ] = False,
     reconstruct: Annotated[
         bool,
-        typer.Option("--reconstruct", help="Write reconstructions, by the pretrained weights."),
+        typer.Option(
+            "--reconstruct", help="Write reconstructions, made with the pretrained weights."
+        ),
     ] = False,
     data_dir: DataDir = None,
 ) -> None:

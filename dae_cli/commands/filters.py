@@ -81,8 +81,7 @@ def filters(
         typer.Option(
             min=1,
             metavar="K",
-            help="Layer; 1 is the lowest. Filters of a higher layer are multiplied by the weights "
-            "of the layers below it.",
+            help="Layer; 1 is the lowest. Weights of a higher layer are multiplied by those below.",
             rich_help_panel=UNITS,
         ),
     ] = 1,

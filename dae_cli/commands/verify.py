@@ -32,8 +32,8 @@ def verify(
     """Recounts the errors with the checkpoints on the same data, and compares runs.csv with them,
     with the run folders and with the study's settings. Compares metrics.csv with the checkpoints,
     and the trials of an SVM with its search. Regenerates all other files, such as table.csv and
-    REPORT.md, in memory and compares them; pictures are not compared. Rows computed with an earlier
-    version of the numerics are checked with that version.
+    REPORT.md, in memory and compares them; pictures are not compared. Rows of another version of
+    the numerics are checked as rows of that version.
 
     Nothing is written. For a results folder or --out, the settings are those recorded there. The
     last lines report how many recomputed runs are identical to the study's reference.
