@@ -93,7 +93,7 @@ def summary_of(command: Any) -> str:
 
 
 def _has_panels() -> bool:
-    """Whether the help is read on a terminal; without a command it goes to stderr."""
+    """Return whether the help goes to a terminal; without a command it goes to stderr."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     wide = shutil.get_terminal_size().columns >= NARROWEST
     return wide and not plain and sys.stdout.isatty() and sys.stderr.isatty()
@@ -104,12 +104,13 @@ def _sections(command: Any, ctx: Any) -> list[Section]:
     arguments, options = [], []
     for param in command.get_params(ctx):
         if record := param.get_help_record(ctx):
+            name, text = record[0], record[1].replace(r"\[", "[")  # escaped by older Typers
             if param.param_type_name == "argument":
-                arguments.append(("Arguments", param.metavar, record[1]))
+                arguments.append(("Arguments", param.metavar, text))
             else:
-                options.append((getattr(param, "rich_help_panel", None) or OTHERS, *record))
+                options.append((getattr(param, "rich_help_panel", None) or OTHERS, name, text))
     if len(options) <= MOST_TOGETHER:
-        options = [(OTHERS, *record) for _, *record in options]
+        options = [(OTHERS, name, text) for _, name, text in options]
     commands = [
         (getattr(inner, "rich_help_panel", None) or "Commands", name, summary_of(inner))
         for name, inner in getattr(command, "commands", {}).items()

@@ -146,10 +146,10 @@ def run_study(
         lacking = {cell for one in plan.lacking for cell in one.cells if dry_run}
         cells = [cell for cell in resolved.cells if cell.cell in lacking]
         later = [(cell.cell, one) for cell in cells for one in with_seeds(cell, seeds)]
-        takes = _estimate(plan, later, force, places)
+        effort = _estimate(plan, later, force, places)
         if not dry_run:
             EarlierRows(plan).require_none_lost()
-            display.note(_announcement(len(plan.runs), len(plan.ahead(force)), places, takes))
+            display.note(_announcement(len(plan.runs), len(plan.ahead(force)), places, effort))
             display.expect([run.job for run in plan.ahead(force)])
             how = "the same command without --force" if force else "the same command"
             with hint_when_interrupted(f"  to resume from the last checkpoint, run {how}"):
@@ -164,9 +164,9 @@ def run_study(
                 )
     if dry_run:
         if form == "json":
-            typer.echo(as_json(_json(plan) | asdict(takes)))
+            typer.echo(as_json(_json(plan) | asdict(effort)))
         else:
-            typer.echo(_planned_runs(plan, len(later), force, takes))
+            typer.echo(_planned_runs(plan, len(later), force, effort))
         try:
             EarlierRows(plan).require_none_lost()
         except RunFolderError as error:
@@ -205,7 +205,7 @@ def _estimate(
     return estimate(runs + later, at_a_time, reference_rows(plan.study.source))
 
 
-def _announcement(total: int, ahead: int, places: int, takes: Estimate) -> str:
+def _announcement(total: int, ahead: int, places: int, effort: Estimate) -> str:
     text = "1 run" if total == 1 else f"{total} runs"
     if not ahead:
         return f"{text}, all done; use --force to run them again"
@@ -213,10 +213,10 @@ def _announcement(total: int, ahead: int, places: int, takes: Estimate) -> str:
         text += f", {total - ahead} of them done"
     together = min(places, ahead)
     text += f", {together} at a time" if together > 1 else ""
-    return f"{text}, {takes.work}" if takes.core_minutes >= 1 else text
+    return f"{text}, {effort.work}" if effort.core_minutes >= 1 else text
 
 
-def _planned_runs(plan: Plan, later: int, force: bool, takes: Estimate) -> str:
+def _planned_runs(plan: Plan, later: int, force: bool, effort: Estimate) -> str:
     """Return the text of --dry-run: each run with its state and data, and the estimated time."""
     rows = [("cell", "run", "state", "dataset")]
     for run in plan.runs:
@@ -228,7 +228,7 @@ def _planned_runs(plan: Plan, later: int, force: bool, takes: Estimate) -> str:
     count = f"{len(plan.ahead(force))} of {len(plan.runs)} to run"
     if later:
         count += f", {later} more after their data are fetched"
-    work = [str(takes)] if takes.core_minutes else []
+    work = [str(effort)] if effort.core_minutes else []
     return "\n".join([*columns(rows, [3, 3, 3]), f"{count} · {label(plan.out)}", *work])
 
 

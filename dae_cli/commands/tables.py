@@ -76,8 +76,8 @@ def results(rows: Sequence[TableRow], changed: Collection[str] = ()) -> list[str
     ]
     for name, row in zip(cells.names(rows, changed), rows, strict=True):
         level = f"{row.destruction_percent:>{width}g} %"
-        beside = (cells.paper(row, DASH), cells.gap(row, DASH), cells.verdict(row))
-        lines.append((name, level, cells.ours(row, DASH), *beside))
+        comparison = (cells.paper(row, DASH), cells.gap(row, DASH), cells.verdict(row))
+        lines.append((name, level, cells.ours(row, DASH), *comparison))
     if rows and all(row.data_origin == "own" for row in rows):  # no paper to compare with
         lines = [line[:3] for line in lines]
     return columns(lines, (3, 3, 4, 4, 2))
