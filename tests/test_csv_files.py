@@ -1,6 +1,6 @@
-"""CSV files: committed ones are rewritten byte for byte; edited values are refused.
+"""CSV files: committed files survive reading and writing; edited values are refused.
 
-Messages of commands about edited results folders are in test_result_readers.py.
+The messages of commands about edited results folders are tested in test_result_readers.py.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def test_every_kind_of_row_has_a_committed_file() -> None:
 
 
 def edited(path: Path, line: int, column: str, value: str) -> str:
-    """The text of a committed file with another value in a line, counted as editors do."""
+    """Return a committed file with another value in a line, counted from 1."""
     lines = list(csv.reader(io.StringIO((ROOT / path).read_text(encoding="utf-8"))))
     lines[line - 1][lines[0].index(column)] = value
     return csv_text(lines)
@@ -74,8 +74,8 @@ def test_an_edited_value_is_refused_with_line_column_value_and_expectation(
 ) -> None:
     file = tmp_path / Path(path).name
     file.write_text(edited(Path(path), 3, column, value), encoding="utf-8")
-    told = f"{file}:3: {column} is {value!r}, expected {expected}"
-    refused((told, "move the file away"), written_again, file)
+    message = f"{file}:3: {column} is {value!r}, expected {expected}"
+    refused((message, "move the file away"), written_again, file)
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=str)
@@ -90,7 +90,9 @@ def test_other_columns_are_refused_and_the_message_names_the_right_ones(
 
 
 @pytest.mark.parametrize("name", ["icml2008/runs.csv", "icml2008/table.csv"])
-def test_rows_without_the_numerics_column_have_version_2(name: str, tmp_path: Path) -> None:
+def test_rows_without_the_numerics_column_have_version_2(
+    name: str, tmp_path: Path
+) -> None:
     lines = list(csv.reader(io.StringIO((ROOT / "results" / name).read_text(encoding="utf-8"))))
     at = lines[0].index("numerics")
     file = tmp_path / Path(name).name
