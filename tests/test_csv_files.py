@@ -90,9 +90,7 @@ def test_other_columns_are_refused_and_the_message_names_the_right_ones(
 
 
 @pytest.mark.parametrize("name", ["icml2008/runs.csv", "icml2008/table.csv"])
-def test_rows_without_the_numerics_column_have_version_2(
-    name: str, tmp_path: Path
-) -> None:
+def test_rows_without_the_numerics_column_have_version_2(name: str, tmp_path: Path) -> None:
     lines = list(csv.reader(io.StringIO((ROOT / "results" / name).read_text(encoding="utf-8"))))
     at = lines[0].index("numerics")
     file = tmp_path / Path(name).name

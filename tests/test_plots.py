@@ -319,11 +319,13 @@ def test_curves_of_several_seeds_are_their_mean_in_a_band_then_one_line_each(
     assert legend_of(axes) == ["SAA-3", "SdA-3"]
 
 
-@pytest.mark.parametrize("sets", [("convex",), ("convex", "rect"), ("convex", "rect", "rot")])
-@pytest.mark.parametrize("length", [1, 12, 40, 90])
+@pytest.mark.parametrize(
+    ("count", "length"), [(1, 12), (1, 90), (2, 1), (2, 40), (3, 1), (3, 12), (3, 40), (3, 90)]
+)
 def test_every_entry_of_a_legend_is_within_the_plot(
-    tmp_path: Path, sets: tuple[str, ...], length: int
+    tmp_path: Path, count: int, length: int
 ) -> None:
+    sets = ("convex", "rect", "rot")[:count]
     # Two cells with the same model and data set, so that the curves are labelled by cell.
     cells = {
         f"{name}-{percent}-{wide * length}": {"dataset": name, **autoencoder(percent, *hidden)}
