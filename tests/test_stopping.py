@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.timeout(240),
 ]
 ENDLESS = ("--set", "finetune.max_epochs=100000", "--set", "finetune.patience=100000")
-LONG = ("--set", "finetune.max_epochs=150", "--set", "finetune.patience=150")
+LONG = ("--set", "finetune.max_epochs=100", "--set", "finetune.patience=100")
 SAME_SIGNAL = 0.3
 """Seconds in which two signals count as one (docs/reliability.md)."""
 

@@ -246,4 +246,4 @@ def wait_until(condition: Callable[[], object], child: Child | None = None) -> N
     while not condition():
         assert child is None or child.poll() is None or condition(), child.err
         assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.01)
+        time.sleep(0.02)

@@ -167,6 +167,7 @@ def main() -> None:
     load_everything()
     prepare_libraries()
     os.fsync = without_disk  # type: ignore[assignment]
+    gc.set_threshold(20_000, 50, 100)  # like the process of pytest
     gc.freeze()  # children share these pages until they are written to
     request = serve(sys.argv[1])
     if request is None:
