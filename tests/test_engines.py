@@ -443,11 +443,11 @@ def test_compiled_code_is_cached_until_any_source_in_its_folder_changes(
     source: Path, tmp_path: Path
 ) -> None:
     assert [run_cached_function(source) for _ in range(2)] == [(14, 0), (14, 1)]
-    source.with_name("beside.py").write_text("FACTOR = 3\n", encoding="utf-8")
+    source.with_name("factor.py").write_text("FACTOR = 3\n", encoding="utf-8")
     assert run_alone(source) == "21 0\n"
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["kernels"]
     assert len(list((tmp_path / "cache" / "kernels").iterdir())) == 2  # one per version
-    assert {path.name for path in source.parent.iterdir()} == {"beside.py", "function.py"}
+    assert {path.name for path in source.parent.iterdir()} == {"factor.py", "function.py"}
 
 
 def test_code_compiled_for_other_instructions_is_not_loaded(source: Path) -> None:

@@ -680,8 +680,8 @@ def test_a_rewritten_report_names_the_command_that_made_the_runs(here: Path, dae
     report = (here / "REPORT.md").read_text(encoding="utf-8")
     for command in ("dae replicate small", "dae replicate `a` b", "`` c"):
         fence = "`" * 3
-        told = report.replace(report.split("\n")[4], f"Made by {fence} {command} {fence} at …")
-        (here / "REPORT.md").write_text(told, encoding="utf-8")
+        rewritten = report.replace(report.split("\n")[4], f"Made by {fence} {command} {fence} at …")
+        (here / "REPORT.md").write_text(rewritten, encoding="utf-8")
         dae("report", "small", "--quiet").succeeded()
         again = (here / "REPORT.md").read_text(encoding="utf-8")
         (line,) = [line for line in again.split("\n") if line.startswith("Made by")]

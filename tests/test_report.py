@@ -89,11 +89,11 @@ def fitted(values: Sequence[str | None], places: Sequence[float]) -> Scale:
 def axes_of(drawing: ElementTree.Element) -> tuple[Scale, Scale]:
     """Return the horizontal and the vertical scale of a chart."""
     texts = [t for t in drawing.iter("text") if re.fullmatch(r"[\d.]+", t.text or "")]
-    below, beside = ([t for t in texts if t.get("text-anchor") == a] for a in ("middle", "end"))
+    below, at_left = ([t for t in texts if t.get("text-anchor") == a] for a in ("middle", "end"))
     lines = [p.get("d", "") for p in drawing.iter("path") if p.get("class") == "grid"]
     heights = [float(re.split("[ H]", line)[1]) for line in lines]
     x = fitted([t.text for t in below], [float(t.get("x", "")) for t in below])
-    return x, fitted([t.text for t in beside], heights)
+    return x, fitted([t.text for t in at_left], heights)
 
 
 def page_of(out: Path) -> Page:
@@ -668,11 +668,11 @@ def test_settings_changed_by_set_are_shown_next_to_the_cells_name(
         only = ("--only", "rect-10") if cells == ["rect-10"] else ()
         ended = dae("replicate", "named", *words, *only, "--out", "out").succeeded()
         report, page = Path("out/REPORT.md").read_text("utf-8"), page_of(Path("out"))
-        told = " ".join("".join(page.texts).split())
-        for text in (report, told, ended.message):
+        shown = " ".join("".join(page.texts).split())
+        for text in (report, shown, ended.message):
             assert (what in text) if what else ("hanged" not in text)
         if not only and cells:
-            for text in (report, told, ended.out):
+            for text in (report, shown, ended.out):
                 assert all(
                     f"{cell} (changed)" in text or f"({cell}, changed)" in text for cell in cells
                 )

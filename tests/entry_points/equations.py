@@ -273,7 +273,7 @@ from pathlib import Path
 
 from dae_cli.compilation import compiled
 
-FACTOR = runpy.run_path(str(Path(__file__).with_name("beside.py")))["FACTOR"]
+FACTOR = runpy.run_path(str(Path(__file__).with_name("factor.py")))["FACTOR"]
 
 @compiled
 def times(number: int) -> int:
@@ -289,7 +289,7 @@ if __name__ == "__main__":
 def write_cached_function(folder: Path) -> Path:
     """Write a source file with a compiled, cached function, and the file that it reads."""
     folder.mkdir()
-    (folder / "beside.py").write_text("FACTOR = 2\n", encoding="utf-8")
+    (folder / "factor.py").write_text("FACTOR = 2\n", encoding="utf-8")
     source = folder / "function.py"
     source.write_text(_CACHED_FUNCTION, encoding="utf-8")
     return source
