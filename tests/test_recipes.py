@@ -73,7 +73,7 @@ def together(arrays: dict[str, Array]) -> Digits:
 
 @cache
 def small(name: str) -> dict[str, Array]:
-    """A set of 80 training and 120 test rows, generated from the substitute digits if it needs any."""
+    """A set of 80 training and 120 test rows; the digits in it are substitutes."""
     return regenerated(name, 80, 120, stand_ins() if name in FROM_DIGITS else None)
 
 
