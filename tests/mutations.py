@@ -54,7 +54,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "replicate train run_folders evaluate golden report statistics claims verify "
         "result_readers filter_studies filters_command svm smoke processes stopping faults cluster "
         "compare "
-        "commit lacking_data results_folders numerics reference",
+        "commit missing_data results_folders numerics reference",
     ),
     "search": ("search", "search committed_results cluster numerics"),
     "api": ("api", "encode estimator"),

@@ -10,7 +10,7 @@ import pytest
 from tests.support.children import Child
 from tests.support.compare import differences, temporary_files
 from tests.torture.kills import Torture
-from tests.torture.looking import Looking
+from tests.torture.reader import Reader
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
 
@@ -34,23 +34,23 @@ def test_a_study_killed_at_random_moments_ends_with_the_same_results(
 def test_the_reader_notices_a_half_written_file(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "one"
     run.mkdir(parents=True)
-    looking = Looking(tmp_path)
-    looking.look()
-    assert (looking.reads, looking.broken) == (0, [])
+    reader = Reader(tmp_path)
+    reader.read_all()
+    assert (reader.reads, reader.broken) == (0, [])
     (tmp_path / "runs.csv").write_text("cell,run,error\nrect-0\n")
     (run / "status.json").write_text('{"state": "do')
     (run / "metrics.csv").write_text("phase,epoch,cost\npretrain,1\n")
-    looking.look()
-    named = {text.partition(":")[0] for text in looking.broken}
+    reader.read_all()
+    named = {text.partition(":")[0] for text in reader.broken}
     assert named == {"runs.csv", "runs/one/metrics.csv", "runs/one/status.json"}
 
 
 def test_the_reader_notices_a_row_that_disappears(tmp_path: Path) -> None:
-    looking = Looking(tmp_path)
+    reader = Reader(tmp_path)
     for rows in ("convex-0,convex-1,\n", ""):
         (tmp_path / "runs.csv").write_text(f"cell,run,error\n{rows}")
-        looking.look()
-    assert (looking.broken, looking.lost) == ([], ["convex-1"])
+        reader.read_all()
+    assert (reader.broken, reader.lost) == ([], ["convex-1"])
 
 
 def test_differences_and_leftover_files_are_found(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.support.children import Child
 from tests.support.compare import differences, temporary_files
-from tests.torture.looking import Looking
+from tests.torture.reader import Reader
 
 ENDS = {"interrupt": signal.SIGINT, "terminate": signal.SIGTERM}
 LEAST_PATIENCE = 3.0
@@ -108,13 +108,13 @@ class Torture:
         cold = self._random.random() < self._cold
         tally.cold += cold
         cache = self._caches / (name if cold else "warm")
-        with Looking(out) as looking:
+        with Reader(out) as reader:
             while tally.killed < kills and not self._kill_once(out, cache):
                 pass
             self._finish(out, cache)
-        tally.reads += looking.reads
-        tally.broken += looking.broken
-        tally.lost += [f"{name}: {run}" for run in looking.lost]
+        tally.reads += reader.reads
+        tally.broken += reader.broken
+        tally.lost += [f"{name}: {run}" for run in reader.lost]
         tally.different += [f"{name}: {what}" for what in differences(out, self._reference)]
         tally.left += [f"{name}: {what}" for what in temporary_files(out)]
         tally.left += [f"{name}, cache: {what}" for what in _litter(cache)]

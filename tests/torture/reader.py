@@ -13,7 +13,7 @@ from tests.support.tiny import read_csv
 CHECK_SECONDS = 0.005
 
 
-class Looking:
+class Reader:
     """Read every CSV and JSON file below a folder repeatedly, in a separate thread.
 
     Attributes:
@@ -29,7 +29,7 @@ class Looking:
         self.lost: list[str] = []
         self._seen: set[str] = set()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look_on, daemon=True)
+        self._thread = threading.Thread(target=self._read_on, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -44,7 +44,7 @@ class Looking:
         self._over.set()
         self._thread.join()
 
-    def look(self) -> None:
+    def read_all(self) -> None:
         """Read everything once."""
         for path in self._files():
             if path.suffix not in (".csv", ".json") or path.name.startswith("."):
@@ -79,6 +79,6 @@ class Looking:
             for row in rows:
                 int(row["epoch"]), float(row["cost"])
 
-    def _look_on(self) -> None:
+    def _read_on(self) -> None:
         while not self._over.wait(CHECK_SECONDS):
-            self.look()
+            self.read_all()
