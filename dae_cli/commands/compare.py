@@ -46,6 +46,7 @@ def compare(
     and its interval by Student's t decide; of one seed, McNemar's test. The cells of two or more
     folders are compared by their names.
     """
+    from dae_cli.study.tables.paired import METHOD
     from dae_cli.study.tables.paired import compare as compared
 
     contenders, by_cell = _contenders(sources)
@@ -65,7 +66,7 @@ def compare(
     for note in notes:
         typer.echo(note, err=True)
     if form == "table":
-        typer.echo("\n\n".join(map(_paragraph, comparisons)))
+        typer.echo("\n\n".join([*map(_paragraph, comparisons), METHOD]))
     elif form == "json":
         facts = [_fields(one) | {"seeds": list(map(asdict, one.seeds))} for one in comparisons]
         typer.echo(as_json(facts))
