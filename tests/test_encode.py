@@ -566,7 +566,7 @@ def test_what_cannot_be_encoded_is_exit_code_2_with_the_place_and_the_remedy(
         (sda, ["--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
         (sda, ["--data", "sda-cell.yaml"], ["sda-cell.yaml", "file"]),
         (sda, ["--layer", "3"], ["layer 3", "1 to 2"]),
-        (sda, ["--pretrained", "--reconstruct"], ["--pretrained", "in any case"]),
+        (sda, ["--pretrained", "--reconstruct"], ["--pretrained", "always"]),
         (sda, ["--layer", "0"], ["--layer"]),
         (sda, ["--out", "codes.txt"], ["codes.txt", ".npz", ".csv"]),
         (rect, ["--data", "bytes.npz"], ["bytes.npz", "255", "from 0 to 1", "your-data.md"]),
