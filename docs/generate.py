@@ -75,9 +75,10 @@ def readme(text: str) -> str:
     verdicts = [row.verdict for row in whole]
     counts = ", ".join(f"{verdicts.count(v)} {v}" for v in get_args(Verdict) if v in verdicts)
     counts = counts.replace("calibrated", "[calibrated](docs/results.md#calibrated-cells)")
+    cells = len(resolve_study(study).all_cells)
+    done = f"All {cells}" if len(whole) == cells else f"{len(whole)} of the {cells}"
     origin = (
-        f"{_seeds(shown)}. Of all {len(resolve_study(study).all_cells)} cells of the table, "
-        f"{len(whole)} have been run ({_runs(whole)}): {counts}. "
+        f"{_seeds(shown)}. {done} cells of the table have been run ({_runs(whole)}): {counts}. "
         f"{sources(map(paper_number, shown))}"
     )
     return _between(text, "whole", f"\n{table_markdown(shown)}\n\n{origin}\n")
