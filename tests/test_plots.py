@@ -16,6 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from safetensors.numpy import load_file
 
+from dae_cli.figures.charts import error_chart
+from dae_cli.figures.plots import plot_errors
+from dae_cli.figures.series import ErrorPoint, ErrorSeries, Interval
 from tests.entry_points.once import draw_each_time
 from tests.support import commands
 from tests.support.children import Child
@@ -216,6 +219,20 @@ def test_a_line_joins_points_of_one_model_alone(tmp_path: Path) -> None:
         ]
 
 
+def test_axes_of_errors_have_no_negative_numbers_and_own_data_have_no_ours(
+    tmp_path: Path,
+) -> None:
+    zero = Interval(0.0, 0.0)
+    points = tuple(ErrorPoint(level, zero, "", "") for level in (0.0, 25.0))
+    series = ErrorSeries("flowers", ours=points, paper=(), data_mark="", over_seeds=False)
+    assert min(error_chart(series).y.ticks) == 0
+    path = tmp_path / "errors.svg"
+    plot_errors([series], path)
+    drawn = path.read_text(encoding="utf-8")
+    assert ">0.00<" in drawn and "\N{MINUS SIGN}0" not in drawn
+    assert "95 % interval over test rows" in drawn and "ours" not in drawn
+
+
 @pytest.mark.parametrize(
     ("second", "study"),
     [
@@ -291,13 +308,13 @@ def test_bars_cover_the_spread_over_seeds_and_verdicts_stay_as_they_are(tmp_path
     (row,) = [row for row in read_csv(study.out / "table.csv") if row["cell"] == "convex-10"]
     assert (row["verdict"], row["half_width_95"]) == ("better", "0.33")
     for name in ("REPORT.md", "report.html"):
-        assert "over the seeds" in (study.out / name).read_text(encoding="utf-8")
+        assert "/ n + sd²)" in (study.out / name).read_text(encoding="utf-8")
     study.rows = [row for row in study.rows if row["seed"] == 0]
     (figure,) = figures_of(study)
     assert any("test rows" in name for name in legend_of(figure.axes[0]))
     assert not any("seeds" in name for name in legend_of(figure.axes[0]))
     for name in ("REPORT.md", "report.html"):
-        assert "over the seeds" not in (study.out / name).read_text(encoding="utf-8")
+        assert "/ n + sd²)" not in (study.out / name).read_text(encoding="utf-8")
 
 
 def test_curves_of_several_seeds_are_their_mean_in_a_band_then_a_line_each(
