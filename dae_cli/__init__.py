@@ -3,8 +3,8 @@
 __version__ = "1.0.0"
 __all__ = ["StackedDenoisingAutoencoder", "__version__", "load_run"]
 
-# What follows imports nothing until it is asked for: `import dae_cli` stays quick, and the command
-# takes the current folder off the path before it imports anything.
+# Public names are imported on first use: `import dae_cli` stays quick, and the command removes the
+# current folder from the path before it imports anything.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dae_cli.api.estimator import StackedDenoisingAutoencoder
@@ -16,7 +16,7 @@ else:
     }
 
     def __getattr__(name):
-        """Import a public name when it is first asked for."""
+        """Import a public name on first use."""
         if name not in _PUBLIC:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module

@@ -1,7 +1,7 @@
-"""Compiling functions for the processor at hand, and caching them for later processes.
+"""Compile functions for this processor and cache them for later processes.
 
-The index of Numba's cache is a pickle, which can run code when it is loaded. It is loaded only from
-a folder that nobody but this user can enter.
+The index of Numba's cache is a pickle, which can run code when it is loaded. It is only loaded from
+a folder that no other user can enter.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FunctionCache: Any = caching.FunctionCache
 def compiled(function: F) -> F:
     """Compile a function at its first call, or load what an earlier process compiled.
 
-    Where there is no cache, each process compiles for itself, which takes a few seconds.
+    Without a cache, each process compiles for itself, which takes a few seconds.
     """
     dispatcher: Any = numba.njit(error_model="numpy")(function)
     if folder := private_cache(Path(function.__code__.co_filename).parent):
@@ -39,7 +39,7 @@ def compiled(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """Compile a function as part of those that call it."""
+    """Compile a function as a part of its callers."""
     return cast(F, numba.njit(error_model="numpy")(function))
 
 
@@ -63,8 +63,8 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 def private_cache(sources: Path) -> Path | None:
     """Return the cache folder, of mode 0700, for functions compiled from a folder of sources.
 
-    Its name is a digest of all of them: Numba would not notice a change in a file other than the
-    function's own. None if it cannot be written, or others can enter it.
+    Its name is a digest of all source files, because Numba only notices changes in the function's
+    own file. None if the folder cannot be written or other users can enter it.
     """
     digest = hashlib.sha256()
     for path in sorted(sources.glob("*.py")):
@@ -82,7 +82,7 @@ def private_cache(sources: Path) -> Path | None:
 
 
 def _is_private(folder: Path) -> bool:
-    """Whether a folder is this user's, and nobody else may enter it."""
-    about = folder.lstat()  # a link leads elsewhere
+    """Return whether a folder belongs to this user and no other user may enter it."""
+    about = folder.lstat()  # not of the target of a link
     private = stat.S_ISDIR(about.st_mode) and not about.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     return private and about.st_uid == os.getuid()

@@ -1,15 +1,15 @@
-"""CSV files: a dataclass for each, whose fields are its columns; one way to write and to read.
+"""Write and read CSV files; the columns of a file are the fields of a dataclass.
 
-Types say what a column may hold and how it is written: `Count`, `Percent` and so on; a float of
-no such type has four decimals, a bool is yes or no, an empty cell is None. A row class may name
-columns that a file can lack:
+Types such as `Count` and `Percent` define the values and the format of a column. Other floats have
+four decimals, a bool is yes or no, and an empty cell is None. A row class may list columns that a
+file can lack:
 
-- `SPARSE`: with the text that each has in every row of a file that lacks it;
-- `LATER`: always written, but not by earlier versions; the field's default stands for them.
+- `SPARSE`: columns left out if every row has the given text;
+- `LATER`: columns that earlier versions did not write; a missing one has the field's default.
 
-A field that maps keys to texts has a column for each key, at its place among the others: in
-alphabetical order, empty where the row has it not; or as the row class lists the possible keys in
-`KEYS`, where all rows have the same.
+A field that maps keys to texts has one column per key, at its place among the others. The columns
+are in alphabetical order and empty if a row lacks the key. If the row class lists the possible keys
+in `KEYS`, they are in that order and all rows have the same.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from dae_cli.files import write_text
 Row = TypeVar("Row")
 
 MAX_BYTES = 100_000_000
-"""Of one file; the wrong rows of a thousand runs take seven million."""
+"""Largest file to read; the wrong rows of a thousand runs take seven million bytes."""
 _MOST_SHOWN = 60
-"""Characters of a value in a message."""
+"""Characters of a value that a message shows."""
 
 
 def number(expected: str, possible: Callable[[float], bool]) -> AfterValidator:
-    """Refuse other numbers than those `expected`, in a message with these words."""
+    """Return a validator that raises ValueError(expected) if a number is not possible."""
 
     def check(value: float) -> float:
         if not possible(value):
@@ -55,7 +55,7 @@ def number(expected: str, possible: Callable[[float], bool]) -> AfterValidator:
 
 
 def written(text: Callable[[Any], str]) -> PlainSerializer:
-    """Return how a column is written as text, in CSV alone."""
+    """Return a serializer that formats a column in CSV files only."""
 
     def serialize(value: Any, info: SerializationInfo) -> Any:
         return text(value) if info.context is _IN_CSV else value
@@ -65,15 +65,15 @@ def written(text: Callable[[Any], str]) -> PlainSerializer:
 
 _IN_CSV = object()
 Exact = Annotated[float, written(repr)]
-"""Written with all its digits."""
+"""A float written with all digits."""
 from_0 = number("a number of 0 or more", lambda value: 0 <= value < inf)
 _percent = number("a number from 0 to 100", lambda value: 0 <= value <= 100)
 _count = number("a number of 0 or more, up to 2^53", lambda value: 0 <= value <= 2**53)
 Count = Annotated[int, _count]
-"""So few that a float has it exactly."""
+"""A count that a float can represent exactly."""
 Percent = Annotated[float, _percent, written("{:.2f}".format)]
 Level = Annotated[float, _percent, written("{:g}".format)]
-"""A percentage that was set, with as many digits as it needs."""
+"""A percentage from the settings, written with as many digits as it needs."""
 Minutes = Annotated[float, from_0, written("{:.1f}".format)]
 PValue = Annotated[
     float, number("a number from 0 to 1", lambda p: 0 <= p <= 1), written("{:.3g}".format)
@@ -81,7 +81,7 @@ PValue = Annotated[
 
 
 class _Columns:
-    """What a row class says of its file's columns."""
+    """The columns that a row class defines."""
 
     def __init__(self, kind: Any) -> None:
         self.types: dict[str, Any] = get_type_hints(kind)
@@ -89,13 +89,13 @@ class _Columns:
         self.sparse: Mapping[str, str] = getattr(kind, "SPARSE", {})
         self.optional = {*self.sparse, *getattr(kind, "LATER", ())}
         self.mapping = next((n for n in self.names if get_origin(self.types[n]) is Mapping), "")
-        """The field that has a column for each key; empty where none has."""
+        """Name of the field with a column for each key, if any."""
         self.keys: Sequence[str] = getattr(kind, "KEYS", ())
         self.read = {name: _reader(name, self.types[name]) for name in self.names}
         self.adapter: TypeAdapter[Any] = TypeAdapter(kind)
 
     def without(self, lacking: Collection[str], keys: Iterable[str]) -> list[str]:
-        """Return the columns of a file that lacks some, with the keys at their place."""
+        """Return the columns of a file without some, with the keys at their place."""
         names: list[str] = []
         for name in self.names:
             if name not in lacking:
@@ -103,7 +103,7 @@ class _Columns:
         return names
 
     def keys_in(self, header: Sequence[str]) -> list[str]:
-        """Return the columns that are keys of the mapping; ValueError where others are wrong."""
+        """Return the columns that are keys of the mapping; raise ValueError if others are wrong."""
         lacking = self.optional.difference(header)
         keys: list[str] = []
         if self.mapping:
@@ -114,8 +114,8 @@ class _Columns:
             such = [f"settings such as {self.keys[0]}"] if self.keys else []
             names = ", ".join(self.without(lacking, such))
             other = [name for name in keys if name not in (*known, *self.names)]
-            which = f" ({some(other)} is none)" if other else ""
-            raise ValueError(f"its columns are not those that dae writes{which}: {names}")
+            which = f" ({some(other)} is unknown)" if other else ""
+            raise ValueError(f"wrong columns{which}; expected {names}")
         return keys
 
     def in_order(self, keys: Iterable[str]) -> list[str]:
@@ -145,12 +145,12 @@ def rows_to_csv(rows: Sequence[Any], kind: Any, without: Collection[str] = ()) -
 
 
 def write_rows(path: Path, rows: Sequence[Any], kind: Any, *, make_folder: bool = True) -> None:
-    """Write a CSV file whole or not at all; OutputError where that cannot be."""
+    """Write a CSV file whole or not at all; raise OutputError if that fails."""
     write_text(path, rows_to_csv(rows, kind), make_folder=make_folder)
 
 
 def column_texts(row: Any) -> dict[str, str]:
-    """Return the columns of a row as they stand in its file."""
+    """Return the texts of a row by column, as in its file."""
     texts: dict[str, str] = {}
     kind: Any = type(row)
     for name, value in _columns(kind).adapter.dump_python(row, context=_IN_CSV).items():
@@ -169,16 +169,16 @@ def _text(value: object) -> str:
 def read_rows(
     path: Path, kind: type[Row], max_bytes: int = MAX_BYTES, remedy: str = "move the file away"
 ) -> list[Row]:
-    """Return the rows of a file; none where there is no such file.
+    """Return the rows of a file; an empty list if there is no file.
 
-    Raises RunFolderError where it is not as dae writes it; the message ends with the remedy.
+    Raise RunFolderError, with the remedy, if the file is invalid.
     """
     try:
         with path.open("rb") as file:
             content = file.read(max_bytes + 1)
         if len(content) > max_bytes:
             raise RunFolderError(
-                f"{path}: has more than {max_bytes} bytes, which dae never writes; {remedy}"
+                f"{path}: has more than {max_bytes} bytes, the most that dae writes; {remedy}"
             )
         text = content.decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -191,9 +191,9 @@ def read_rows(
 def parse_rows(
     text: str, where: str, kind: type[Row], remedy: str = "move the file away"
 ) -> list[Row]:
-    """Return the rows of CSV text, called `where` in messages, which name line and column.
+    """Return the rows of CSV text.
 
-    Raises RunFolderError where it is not as dae writes it.
+    Raise RunFolderError with `where`, line and column if the text is invalid.
     """
     row_class: Any = kind
     columns = _columns(row_class)
@@ -214,7 +214,7 @@ def _row(
     keys: Collection[str],
     record: Sequence[str],
 ) -> Any:
-    """Return a row; ValueError names column, value and what it may be."""
+    """Return a row; raise ValueError with column, value and the expected values."""
     if len(record) != len(header):
         raise ValueError(f"{len(record)} values found, {len(header)} expected")
     texts = {**columns.sparse, **dict(zip(header, record, strict=True))}
@@ -244,7 +244,7 @@ _EXPECTED = {bool: "yes or no", int: "a number", float: "a number"}
 
 
 def _reader(name: str, hint: Any) -> Callable[[str], Any]:
-    """Return what turns the text of a column into a value."""
+    """Return a function that converts the text of a column."""
     options = get_args(hint) if NoneType in get_args(hint) else (hint,)
     convert = _READ.get(options[0], str)
 

@@ -1,4 +1,4 @@
-"""The errors a user can cause or meet; each carries the exit code of the command."""
+"""Errors that are reported to the user, each with the exit code of the command."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 
 class DaeError(Exception):
-    """A failure that is reported to the user in plain words, without a traceback.
+    """A failure that is reported without a traceback.
 
-    The message names what is wrong, where, what was expected and what to do.
+    The message says what is wrong, where, what was expected and what to do.
     """
 
     exit_code = 1
@@ -28,7 +28,7 @@ class DataError(DaeError):
 
 
 class DownloadError(DaeError):
-    """A data set could not be fetched (exit code 1)."""
+    """A data set could not be downloaded (exit code 1)."""
 
 
 class DivergedError(DaeError):
@@ -36,7 +36,7 @@ class DivergedError(DaeError):
 
 
 class OutputError(DaeError):
-    """A result cannot be written, such as on a full disk; an older one stays (exit code 1)."""
+    """A result cannot be written, such as on a full disk; an older file stays (exit code 1)."""
 
 
 class NameTooLongError(OutputError):
@@ -55,23 +55,23 @@ class RunFolderError(DaeError):
 
 
 def plain(text: str) -> str:
-    """Text of someone else's file without the control characters that could drive a terminal."""
+    """Replace the characters of another's text that could control a terminal."""
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def shown(text: str) -> str:
-    """The text as it is; as a Python literal if a character in it could drive a terminal."""
+    """Return the text, as a Python literal if a character could control a terminal."""
     return text if text.isprintable() else repr(text)
 
 
 def some(names: Sequence[str], most: int = 6) -> str:
-    """Return names in a row, the first few of many."""
+    """Return names separated by commas; of many, the first and how many more."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(shown, names[:most])) + more
 
 
 def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """'; did you mean X?' for the known word nearest to `word`, or '' when none is near."""
+    """Return '; did you mean X?' for the known word closest to `word`, or '' if none is close."""
     by_folded = {name.casefold(): name for name in known}
     near = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
     return f"; did you mean {shown(prefix + by_folded[near[0]])}?" if near else ""

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, locks, what killed processes left behind, the cache folder."""
+"""Write files atomically; locks; files left by killed processes; paths and the cache folder."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from dae_cli.errors import ConfigError, DaeError, NameTooLongError, OutputError
 
 PART = ".part"
 STALE_SECONDS = 24 * 3600.0
-"""Age at which something left is swept whose process cannot be looked up."""
-_LONGEST = 60  # bytes of a name that its temporary name repeats; file systems allow 255 in all
+"""Age at which a file left by an unknown process is removed."""
+_LONGEST = 60  # bytes of a name in its temporary name; file systems allow 255 in all
 
 
 @contextmanager
 def whole_file(path: Path, *, make_folder: bool = True) -> Iterator[IO[bytes]]:
     """Write under a temporary name in the same folder, force it to the disk, and rename it.
 
-    If anything fails, within the block too, the file that was there stays, and no other.
+    If anything fails, also within the block, the earlier file stays and the temporary one is
+    removed.
 
     Args:
-        make_folder: whether to make a missing folder; not where somebody must have removed it.
+        make_folder: create a missing folder; false if only a user can have removed it.
 
     Raises:
         OutputError: the disk is full, the folder is read-only, and the like.
@@ -52,13 +53,13 @@ def whole_file(path: Path, *, make_folder: bool = True) -> Iterator[IO[bytes]]:
 
 
 def write_whole(path: Path, content: bytes, *, make_folder: bool = True) -> None:
-    """Write a file as `whole_file` does; raises OutputError as it does."""
+    """Write a file whole or not at all; raise OutputError if that fails."""
     with whole_file(path, make_folder=make_folder) as file:
         file.write(content)
 
 
 def write_text(path: Path, text: str, *, make_folder: bool = True) -> None:
-    """Write UTF-8 text whole; bytes of a path that are not text become question marks."""
+    """Write UTF-8 text whole; bytes of a path that are not UTF-8 become question marks."""
     write_whole(path, text.encode(errors="replace"), make_folder=make_folder)
 
 
@@ -69,7 +70,7 @@ def write_json(path: Path, value: Any, *, make_folder: bool = True) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file if there is one; raises OutputError if it cannot be removed."""
+    """Remove a file if it exists; raise OutputError if that fails."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -77,17 +78,17 @@ def remove_file(path: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> OutputError:
-    """Return the error that a result cannot be written, with a remedy."""
+    """Return the error for a result that cannot be written, with a remedy."""
     if error.errno == errno.ENAMETOOLONG:
         return NameTooLongError(path)
     return OutputError(
-        f"{path}: cannot be written ({error.strerror or error}); make room, or choose a folder "
-        "that can be written to; what was there before is as it was"
+        f"{path}: cannot be written ({error.strerror or error}); make room or choose a "
+        "writable folder; earlier files are unchanged"
     )
 
 
 def is_text(path: Path) -> bool:
-    """Tell whether a path, which may be any bytes, is UTF-8; safetensors opens no other."""
+    """Return whether a path is UTF-8; safetensors opens no other."""
     try:
         str(path.absolute()).encode()
     except UnicodeEncodeError:
@@ -96,7 +97,7 @@ def is_text(path: Path) -> bool:
 
 
 def force_folder_to_disk(folder: Path) -> None:
-    """Make names given in a folder outlast a crash of the machine, where the system can do that."""
+    """Make new names in a folder survive a crash of the machine, if the system can."""
     with suppress(OSError):  # some network file systems refuse it
         opened = os.open(folder, os.O_RDONLY)
         try:
@@ -111,12 +112,12 @@ class HeldError(DaeError):
 
 @contextmanager
 def file_lock(path: Path, *, wait: float = 0.0) -> Iterator[None]:
-    """Hold the lock file `path`, and remove it afterwards.
+    """Hold a lock file and remove it afterwards.
 
-    The operating system frees the lock of a process that ends in any way: it is never stale.
+    The operating system releases the lock when its process ends, so it is never stale.
 
     Raises:
-        HeldError: another process holds it, and still did after `wait` seconds.
+        HeldError: another process still holds it after `wait` seconds.
         OutputError: the folder cannot be written to.
     """
     from filelock import FileLock, Timeout
@@ -125,33 +126,33 @@ def file_lock(path: Path, *, wait: float = 0.0) -> Iterator[None]:
     try:
         lock.acquire(timeout=wait, poll_interval=0.1)
     except Timeout:
-        raise HeldError(f"{path}: another dae process holds it") from None
+        raise HeldError(f"{path}: locked by another dae process") from None
     except (OSError, NotImplementedError) as error:
         reason = error if isinstance(error, OSError) else OSError(str(error))
         raise unwritable(path, reason) from error
     try:
         yield
     finally:
-        # While it is held: whoever waits for it then makes the file again (filelock checks).
+        # Removed while held: filelock checks, and a waiting process creates the file again.
         with suppress(OSError):
             path.unlink(missing_ok=True)
         lock.release()
 
 
-# What killed processes left behind
+# Files left by killed processes
 
 
 def part_of(path: Path) -> Path:
-    """The name under which ``path`` is written until it is whole; another at each call.
+    """Return a new temporary name for ``path``, used until the file is whole.
 
-    It names the process, ``.NAME@machine-pid-random.part``, so that what is left can be swept.
+    It identifies the process, ``.NAME@machine-pid-random.part``, so that `sweep` can remove it.
     """
     name = path.name.encode()[:_LONGEST].decode(errors="ignore")
     return path.with_name(f".{name}@{owner()}-{secrets.token_hex(4)}{PART}")
 
 
 def sweep(folder: Path, *, every: bool = False) -> None:
-    """Remove temporary files in ``folder`` whose process is gone; or every one."""
+    """Remove the temporary files in ``folder`` of ended processes, or all of them."""
     for left in folder.glob(f".*{PART}"):
         if every or is_stale(left, left.name.removesuffix(PART).rpartition("@")[2]):
             with suppress(OSError):
@@ -159,14 +160,15 @@ def sweep(folder: Path, *, every: bool = False) -> None:
 
 
 def owner() -> str:
-    """This process, as the names of its temporary files tell: machine-pid."""
+    """Return this process as in the names of its temporary files: machine-pid."""
     return f"{_machine()}-{os.getpid()}"
 
 
 def is_stale(left: Path, tag: str) -> bool:
-    """Made on this machine by a process that is gone, or elsewhere (folders are shared) and old.
+    """Return whether the process of a temporary file has ended.
 
-    Of a process that can be looked up, age says nothing: the clock may have jumped.
+    For another machine (folders may be shared) the age decides; otherwise it does not matter,
+    because the clock may have jumped.
     """
     machine, *others = tag.rsplit("-", 2)
     try:
@@ -181,7 +183,7 @@ def is_stale(left: Path, tag: str) -> bool:
 
 
 def _machine() -> str:
-    """The machine's name, fit for a file's name."""
+    """Return the machine's name, safe for a file name."""
     return re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:40] or "unknown"
 
 
@@ -189,22 +191,21 @@ def _machine() -> str:
 
 
 def with_home(text: str, prefix: str = "") -> Path:
-    """Return the path as a shell reads it: ``~`` and ``~name`` at its start are home folders.
+    """Return a path with a leading ``~`` or ``~name`` replaced by the home folder.
 
-    Raises:
-        ConfigError: there is no such user; `prefix` leads the message.
+    Raise ConfigError, with `prefix` before the path, if there is no such user.
     """
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise ConfigError(
-            f"{prefix}{text}: {Path(text).parts[0]} is nobody's home folder here; for a folder of "
+            f"{prefix}{text}: no user has the home folder {Path(text).parts[0]}; for a folder of "
             f"this name write ./{text}"
         ) from error
 
 
 def cache_folder() -> Path:
-    """``DAE_CACHE_DIR``, else the operating system's place for caches."""
+    """Return ``DAE_CACHE_DIR`` if set, else the operating system's cache folder for dae."""
     if chosen := os.environ.get("DAE_CACHE_DIR"):
         return with_home(chosen, "DAE_CACHE_DIR ")
     import pooch  # type: ignore[import-untyped]

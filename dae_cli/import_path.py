@@ -1,7 +1,7 @@
-"""Where Python looks for modules, in this process and those that it starts.
+"""The search path for modules, of this process and those that it starts.
 
-Imports only what every interpreter has loaded when it starts: whatever else is imported before
-the current folder is taken away could be the user's own file.
+Imports only modules that every interpreter loads at startup: any other could come from a file of
+the user, as long as the current folder is on the path.
 """
 # ruff: noqa: PTH100, PTH109, PTH117, PTH120, PTH121 — pathlib is not loaded yet
 
@@ -10,13 +10,12 @@ import sys
 
 
 def remove_current_folder() -> None:
-    """Import and start nothing from the current folder, such as a file random.py of the user's.
+    """Remove the current folder from the search paths, since it may contain a random.py.
 
-    `python -m` and an empty entry of PYTHONPATH put the current folder before the standard
-    library, and so would worker processes. A folder that PYTHONPATH names in full is
-    intended, and stays.
+    `python -m` and an empty entry of PYTHONPATH put it before the standard library, also in worker
+    processes. A folder that PYTHONPATH gives in full is intended and stays.
     """
-    os.environ["PYTHONSAFEPATH"] = "1"  # read by every Python that is started from here
+    os.environ["PYTHONSAFEPATH"] = "1"  # read by every Python started from here
     for name in ("PYTHONPATH", "PATH"):
         entries = os.environ.pop(name, "").split(os.pathsep)
         if others := [entry for entry in entries if os.path.isabs(entry) or not _is_here(entry)]:
@@ -31,22 +30,22 @@ def remove_current_folder() -> None:
 
 
 class JitDisabledError(ImportError):
-    """NUMBA_DISABLE_JIT is set: Numba would leave functions as they are."""
+    """NUMBA_DISABLE_JIT is set, so Numba compiles nothing."""
 
 
 def load_numba() -> None:
-    """Import Numba without the `.numba_config.yaml` that it would read in the current folder.
+    """Import Numba, but not a `.numba_config.yaml` in the current folder.
 
     Raises:
         ImportError: it is not installed.
-        JitDisabledError: it is, and set to compile nothing.
+        JitDisabledError: it is installed, but set to compile nothing.
     """
     here = os.getcwd()
     os.chdir(os.path.dirname(os.__file__))
     try:
         from numba.core import config
 
-        config._config_fname = os.devnull  # it would look again whenever it compiles
+        config._config_fname = os.devnull  # Numba reads it again whenever it compiles
     finally:
         os.chdir(here)
     if vars(config)["DISABLE_JIT"]:
@@ -54,8 +53,8 @@ def load_numba() -> None:
 
 
 def _is_here(entry: str) -> bool:
-    """Tell whether an entry of a search path is the current folder; an empty one means it."""
+    """Return whether an entry of a search path is the current folder; an empty one is."""
     try:
         return os.path.samefile(entry or os.curdir, os.curdir)
-    except OSError:  # there is no such folder
+    except OSError:  # no such folder
         return not entry

@@ -1,4 +1,4 @@
-"""This machine: its processor and installed packages, and the threads that libraries use."""
+"""Processor, installed packages and thread settings of this machine."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
-"""Where libraries look for their number of threads, once, when they are loaded."""
+"""Environment variables from which libraries read their number of threads when loaded."""
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -39,7 +39,7 @@ def cpu_name() -> str:
 
 @cache
 def version_of(package: str) -> str:
-    """Return the version of an installed package; empty where it is not installed."""
+    """Return the version of a package; empty if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -47,5 +47,5 @@ def version_of(package: str) -> str:
 
 
 def one_thread_in_processes() -> None:
-    """Give libraries that are loaded from now on one thread, here and in processes to come."""
+    """Limit libraries loaded from now on to one thread, here and in new processes."""
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))

@@ -1,7 +1,7 @@
-"""Being asked to stop: Ctrl-C, SIGTERM of a scheduler, SIGHUP of a terminal that was closed.
+"""Signals to stop: Ctrl-C, SIGTERM from a scheduler, SIGHUP from a closed terminal.
 
-A signal ends the command at once, wherever it is, unless a `StopRequest` delays it: then the first
-one is only noted, so that the step can be finished and a checkpoint saved; the second ends at once.
+A signal ends the command at once unless a `StopRequest` delays it. Then the first signal is only
+recorded, so that a step can finish and a checkpoint be saved, and the second ends the command.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-ONE_AND_THE_SAME = 0.3
+SAME_SIGNAL = 0.3
 """Seconds in which signals count as one: some senders signal a process and then its group."""
 
 
 class Interrupted(BaseException):
-    """A signal asked the command to end; no KeyboardInterrupt, of which Typer thinks it knows."""
+    """A signal asked the command to end; not a KeyboardInterrupt, which Typer would handle."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -27,19 +27,19 @@ class Interrupted(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """What a shell reports of a process that the signal ended: 130, 143 or 129."""
+        """The exit code that a shell reports for the signal: 130, 143 or 129."""
         return 128 + self.number
 
     @property
     def word(self) -> str:
-        """What the message says."""
+        """The word in the message."""
         return "interrupted" if self.number == signal.SIGINT else "terminated"
 
 
 def raise_when_signalled() -> None:
-    """Let every signal to stop end what the main thread does by `Interrupted`.
+    """Raise `Interrupted` in the main thread on every signal to stop.
 
-    Those that this process was started deaf to stay unheard (nohup, a shell's background job).
+    Signals ignored since the start of the process stay ignored (nohup, background jobs).
     """
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -47,7 +47,7 @@ def raise_when_signalled() -> None:
 
 
 def end_when_signalled() -> None:
-    """Let the system end the process: at its exit there is nothing left to be reported."""
+    """Let signals end the process without a message, at its exit."""
     for number in SIGNALS:
         if signal.getsignal(number) is _raise:
             signal.signal(number, signal.SIG_DFL)
@@ -56,15 +56,15 @@ def end_when_signalled() -> None:
 def _raise(number: int, _frame: FrameType | None) -> None:
     global _raised_at
     before, _raised_at = _raised_at, time.monotonic()
-    if _raised_at - before > ONE_AND_THE_SAME:
+    if _raised_at - before > SAME_SIGNAL:
         raise Interrupted(number)
 
 
-_raised_at = -ONE_AND_THE_SAME
+_raised_at = -SAME_SIGNAL
 
 
 class StopRequest:
-    """Whether a signal has asked to stop; whoever works for long looks at `signal` now and then."""
+    """A request to stop by a signal; long computations check `signal` regularly."""
 
     def __init__(self, on_signal: Callable[[], None] = lambda: None) -> None:
         self._on_signal = on_signal
@@ -73,21 +73,21 @@ class StopRequest:
 
     @property
     def signal(self) -> int:
-        """The number of the signal that asked to stop; 0 for none. Quick."""
+        """The number of the signal that asked to stop; 0 for none. Cheap to read."""
         return self._number
 
     def request(self, number: int) -> None:
         """Ask to stop, as the first signal does."""
         if not self._number:
             self._number, self._at = number, time.monotonic()
-            with suppress(RuntimeError, OSError):  # in the midst of writing to the same stream
+            with suppress(RuntimeError, OSError):  # the stream is being written to
                 self._on_signal()
 
     @contextmanager
     def delay_signals(self) -> Iterator[None]:
-        """Only note the first signal within this context; another one ends it at once.
+        """Record the first signal within this context; a second one ends it at once.
 
-        Where this is not the main thread, none is heard.
+        Does nothing in a thread other than the main one.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -103,19 +103,19 @@ class StopRequest:
                 signal.signal(number, was)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if self._number and time.monotonic() - self._at > ONE_AND_THE_SAME:
+        if self._number and time.monotonic() - self._at > SAME_SIGNAL:
             raise Interrupted(number)
         self.request(number)
 
 
 class WorkerStopRequest(StopRequest):
-    """In a worker process: SIGTERM asks to stop, however often it comes.
+    """The request in a worker process: every SIGTERM asks to stop.
 
-    What the terminal sends to all its processes is left to the command, which decides.
+    Signals from the terminal are ignored; the command handles them.
     """
 
     def __init__(self) -> None:
-        """Listen; the process was started with all signals blocked."""
+        """Install the handlers; the process was started with all signals blocked."""
         super().__init__()
         for number in SIGNALS:
             signal.signal(number, self._handle if number == signal.SIGTERM else signal.SIG_IGN)
@@ -123,7 +123,7 @@ class WorkerStopRequest(StopRequest):
 
     @contextmanager
     def delay_signals(self) -> Iterator[None]:
-        """Change nothing: all are delayed."""
+        """Do nothing, because all signals are delayed."""
         yield
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:

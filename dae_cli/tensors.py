@@ -1,8 +1,8 @@
-"""Checkpoint files: tensors in safetensors, the rest as JSON in its header. Nothing executes.
+"""Checkpoint files: tensors in safetensors, everything else as JSON in its header.
 
-A file may come from a stranger: its header is held against a schema, and its tensors, name by name
-and shape by shape, against those that are expected, before any of it is computed with. safetensors
-itself bounds the header and refuses offsets beyond the file.
+Reading executes no code. A file may come from a stranger, so before use its header is checked
+against a schema, and the names and shapes of its tensors against the expected ones. safetensors
+limits the size of the header and refuses offsets beyond the file.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from dae_cli.files import write_whole
 
 Header = TypeVar("Header", bound=BaseModel)
 Spec = tuple[str, Sequence[int]]
-"""Type, in the words of safetensors ("F32"), and shape."""
+"""Type as named by safetensors ("F32"), and shape."""
 
-REMEDY = "remove the run's folder to have it made anew"
+REMEDY = "remove the run's folder to re-run it"
 
 
 class TensorFile(Generic[Header]):
-    """A file whose header is as its schema has it, and whose tensors are not read yet."""
+    """A file with a valid header, whose tensors are not read yet."""
 
     def __init__(self, header: Header, file: Any) -> None:
         self.header = header
@@ -42,31 +42,30 @@ class TensorFile(Generic[Header]):
     def read(self, expected: Mapping[str, Spec]) -> Iterator[tuple[str, NDArray[Any]]]:
         """Yield the tensors, one at a time.
 
-        Raises:
-            ValueError: there are others than expected, or one holds a number that is not finite.
+        Raise ValueError if there are other tensors than expected, or a number is not finite.
         """
         if unknown := [name for name in self.specs if name not in expected]:
-            raise ValueError(f"it has {unknown[0][:80]!r}, which this run has not")
+            raise ValueError(f"unexpected tensor {unknown[0][:80]!r}")
         for name, (wanted, sizes) in expected.items():
             if name not in self.specs:
-                raise ValueError(f"it lacks {name}")
+                raise ValueError(f"missing tensor {name}")
             dtype, shape = self.specs[name]
             if (dtype, shape) != (wanted, list(sizes)):
                 raise ValueError(f"{name} is {dtype} {shape}, expected {wanted} {list(sizes)}")
         for name in expected:
-            # Copied out of the file's mapping: there they lie at any address, on which the last
-            # bit of a product of matrices may depend.
+            # Copied because the alignment in the mapped file may change the last bit of a matrix
+            # product.
             tensor = np.array(self._file.get_tensor(name))
             if not np.isfinite(tensor).all():
-                raise ValueError(f"{name} holds a number that is not finite")
+                raise ValueError(f"{name} contains a number that is not finite")
             yield name, tensor
 
 
 @contextmanager
 def open_tensors(path: Path, schema: type[Header]) -> Iterator[TensorFile[Header]]:
-    """Open a checkpoint whose header is of a schema.
+    """Open a checkpoint and check its header.
 
-    A ValueError by which the caller refuses it becomes a RunFolderError, too.
+    A ValueError that the caller raises within the context becomes a RunFolderError.
 
     Raises:
         RunFolderError: the file is missing, damaged, or not a checkpoint of this run.
@@ -88,7 +87,7 @@ def open_tensors(path: Path, schema: type[Header]) -> Iterator[TensorFile[Header
 
 
 def save_tensors(path: Path, header: BaseModel, tensors: Mapping[str, NDArray[Any]]) -> None:
-    """Write a checkpoint whole or not at all; raises OutputError."""
+    """Write a checkpoint whole or not at all; raise OutputError if that fails."""
     arrays = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     content = safetensors.numpy.save(arrays, metadata={"dae": header.model_dump_json()})
     write_whole(path, content, make_folder=False)

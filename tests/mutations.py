@@ -60,8 +60,9 @@ ROOMS: dict[str, tuple[str, str]] = {
     "api": ("api", "encode estimator"),
     "commands": (
         "commands",
-        "light_commands train replicate evaluate report verify data_commands filters_command "
-        "new encode search engine_option stopping cluster docs home compare scripts",
+        "light_commands help train replicate evaluate report verify data_commands "
+        "filters_command new encode search engine_option stopping cluster docs home compare "
+        "scripts",
     ),
     "root": (
         "files csvfile tensors stopping machine errors import_path __main__",

@@ -1,6 +1,6 @@
-"""CSV files: what is committed is read and written again byte for byte; edited values are refused.
+"""CSV files: committed files survive reading and writing; edited values are refused.
 
-What the commands say of a results folder whose files were edited is in test_result_readers.py.
+The messages of commands about edited results folders are tested in test_result_readers.py.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def test_every_kind_of_row_has_a_committed_file() -> None:
 
 
 def edited(path: Path, line: int, column: str, value: str) -> str:
-    """The text of a committed file with another value in a line, counted as editors do."""
+    """Return a committed file with another value in a line, counted from 1."""
     lines = list(csv.reader(io.StringIO((ROOT / path).read_text(encoding="utf-8"))))
     lines[line - 1][lines[0].index(column)] = value
     return csv_text(lines)
@@ -74,8 +74,8 @@ def test_an_edited_value_is_refused_with_line_column_value_and_what_was_expected
 ) -> None:
     file = tmp_path / Path(path).name
     file.write_text(edited(Path(path), 3, column, value), encoding="utf-8")
-    told = f"{file}:3: {column} is {value!r}, expected {expected}"
-    refused((told, "move the file away"), written_again, file)
+    message = f"{file}:3: {column} is {value!r}, expected {expected}"
+    refused((message, "move the file away"), written_again, file)
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=str)

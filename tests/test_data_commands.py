@@ -159,7 +159,7 @@ def test_verify_reads_every_copy_to_its_last_byte(
     dae: Dae, small: tuple[SmallSet, SmallSet]
 ) -> None:
     original, regenerated = small
-    assert "no copy" in dae("data", "verify", "small").succeeded().err
+    assert "dae data fetch" in dae("data", "verify", "small").succeeded().err
     ended = dae("data", "verify", "small", "--format", "json").succeeded()
     assert ended.json == []
     path = original.write_zip(Path("mine"))

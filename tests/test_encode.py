@@ -537,7 +537,7 @@ def test_a_picture_has_rows_clean_corrupted_and_reconstructed(
     dae("encode", runs["linear"], "--out", tmp_path / "l.svg").succeeded()
     assert "Gaussian noise, σ 0.5" in (tmp_path / "l.svg").read_text()
     ended = dae("encode", runs["minmax"], "--out", tmp_path / "m.png")
-    ended.failed(2, "minmax", "no images", "image: [height, width]")
+    ended.failed(2, "minmax", "images", "image: [height, width]")
 
 
 def test_what_cannot_be_encoded_is_exit_code_2_with_the_place_and_the_remedy(
@@ -566,7 +566,7 @@ def test_what_cannot_be_encoded_is_exit_code_2_with_the_place_and_the_remedy(
         (sda, ["--data", "nowhere.npz"], ["nowhere.npz", "does not exist"]),
         (sda, ["--data", "sda-cell.yaml"], ["sda-cell.yaml", "file"]),
         (sda, ["--layer", "3"], ["layer 3", "1 to 2"]),
-        (sda, ["--pretrained", "--reconstruct"], ["--pretrained", "in any case"]),
+        (sda, ["--pretrained", "--reconstruct"], ["--pretrained", "always"]),
         (sda, ["--layer", "0"], ["--layer"]),
         (sda, ["--out", "codes.txt"], ["codes.txt", ".npz", ".csv"]),
         (rect, ["--data", "bytes.npz"], ["bytes.npz", "255", "from 0 to 1", "your-data.md"]),

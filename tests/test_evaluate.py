@@ -1,4 +1,4 @@
-"""`dae evaluate`: the errors of finished runs counted again, on any split and in any format."""
+"""`dae evaluate`: recounting the errors of finished runs, on any split, in any format."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def runs_of(done: Path) -> list[Path]:
 
 
 def half_width(wrong: int, rows: int) -> float:
-    """Of the 95 % interval, in percent, with two decimals."""
+    """Half-width of the 95 % interval, in percent, with two decimals."""
     share = wrong / rows
     return round(float(196 * np.sqrt(share * (1 - share) / rows)), 2)
 
@@ -75,11 +75,11 @@ def test_every_format_has_the_errors_that_the_study_counted(dae: Dae, done: Path
     ]
     ended = dae("evaluate", *runs, "--format", "json").succeeded()
     assert ended.json == expected and list(ended.json[0]) == COLUMNS
-    assert ended.err == ""  # nothing is said of data that are known already
+    assert ended.err == ""  # no note about data that were used before
     ended = dae("evaluate", *runs, "--format", "csv").succeeded()
     assert ended.lines[0] == ",".join(COLUMNS) and len(ended.lines) == 3
     assert ended.rows == [{name: str(value) for name, value in row.items()} for row in expected]
-    # In the order asked for, whether by folder, by name, or both.
+    # In the order of the command line, by folder, by name or both.
     table = dae("evaluate", "tiny/rect-25", runs[0]).succeeded()
     header, *lines = table.lines
     level = "corruption.destruction"
@@ -131,7 +131,7 @@ def test_a_run_is_found_from_within_and_where_only_its_rename_is_lacking(
     assert (row["run"], row["n_rows"]) == (partial.name, 400)
 
 
-# Which run is meant
+# Which run is evaluated
 
 
 def test_the_name_of_an_experiment_means_its_newest_finished_run(
@@ -147,7 +147,7 @@ def test_the_name_of_an_experiment_means_its_newest_finished_run(
         assert [row["run"] for row in ended.json] == [newest.name]
         assert "tiny/rect-25 has 2 " in ended.message
         assert f"results/tiny/runs/{newest.name}" in ended.message
-    # Damaged folders, and those of other cells and seeds, are passed over.
+    # Damaged folders and those of other cells and seeds are ignored.
     for name in ("status.json", "config.yaml", "checkpoint.safetensors"):
         (Path(shutil.copytree(new, old.with_name(f"without-{name}"))) / name).unlink()
     (old.parent / "file").write_text("")
@@ -155,7 +155,7 @@ def test_the_name_of_an_experiment_means_its_newest_finished_run(
     dae("train", "tiny/rect-25", "--seed", "1").succeeded()
     ended = dae("evaluate", "experiments/tiny/rect-25.yaml", "--format", "json").succeeded()
     assert ([row["run"] for row in ended.json], ended.err) == ([old.name], "")
-    # An experiment that was renamed keeps its run.
+    # A renamed experiment keeps its run.
     cells = tmp_path / "experiments" / "tiny"
     (cells / "rect-25.yaml").rename(cells / "renamed.yaml")
     ended = dae("evaluate", "tiny/renamed", "--format", "json").succeeded()
@@ -182,7 +182,7 @@ def test_an_experiment_without_a_run_says_how_to_train_it_and_which_runs_there_a
     assert "seed" not in dae("evaluate", "tiny/rect-25").failed(2, "dae train tiny/rect-25").err
 
 
-# What is no run, or damaged, or of other data
+# Not a run, damaged, or other data
 
 
 def test_what_is_no_run_is_reported_with_exit_code_2(dae: Dae, done: Path) -> None:
@@ -220,7 +220,7 @@ def test_of_a_folder_of_results_every_run_is_counted_and_what_is_not_there_named
     rows[1] |= {name: "" for name in RESULT if name in rows[1]} | {"error": "it diverged"}
     write_csv(done / "runs.csv", [list(rows[0]), *(list(row.values()) for row in rows)])
     ended = dae("evaluate", done).failed(2, "1 of 1 runs are not here", rows[0]["run"])
-    assert f"{Path('results/tiny/runs') / rows[1]['run']}: failed" in ended.message
+    assert f"{Path('results/tiny/runs') / rows[1]['run']}: the run failed" in ended.message
 
 
 def test_a_damaged_or_unfinished_run_is_refused_with_its_folder(dae: Dae, done: Path) -> None:
@@ -232,9 +232,9 @@ def test_a_damaged_or_unfinished_run_is_refused_with_its_folder(dae: Dae, done: 
         ("config.yaml", b"", "config.yaml"),
         ("config.yaml", b"dataset: convix\n", "config.yaml"),
         ("config.yaml", None, "config.yaml"),
-        # Of another model than the checkpoint's.
+        # A model that does not fit the checkpoint.
         ("config.yaml", good["config.yaml"].replace(b"[12, 10]", b"[12, 9]"), "checkpoint"),
-        # Of a run that is not done.
+        # A run that is not done.
         ("status.json", good["status.json"].replace(b'"done"', b'"failed"'), "dae train"),
         ("status.json", good["status.json"].replace(b'"done"', b'"running"'), "replicate"),
     ):
@@ -256,14 +256,14 @@ def test_a_run_is_counted_on_the_data_it_had(
     had = read_json(folder / "status.json")["data_sha256"][:12]
     ended = dae("evaluate", folder, "--data-dir", other)
     assert ended.failed(2, str(folder), had, "--data-dir", "rect").out == ""
-    # The digest recorded for the run, and that of what there is.
+    # The recorded digest, and that of the data found.
     change_json(folder / "status.json", lambda status: status.update(data_sha256="0" * 64))
     dae("evaluate", folder).failed(2, "0" * 12, had)
-    # The folder given goes before the environment's.
+    # --data-dir overrides the environment.
     monkeypatch.setenv("DAE_DATA_DIR", str(other))
     dae("evaluate", other_run).failed(2, str(other_run))
     dae("evaluate", other_run, "--data-dir", tiny_data).succeeded()
-    # A run on regenerated data is counted on them whatever folder there is.
+    # A run on regenerated data is always counted on them.
     run = dae("train", "tiny/rect-0", "--origin", "regenerated", "--quiet").succeeded().lines[0]
     n_wrong = read_json(Path(run) / "status.json")["n_wrong"]
     (row,) = dae("evaluate", run, "--format", "json").succeeded().json

@@ -48,7 +48,7 @@ def test_a_stopped_sweep_is_resumed_and_report_and_verify_accept_its_table(
     assert cells_of(folder) == variants
     stop(next(folder.glob("runs/*-25-*")))
     ended = dae(*words).succeeded()
-    assert "1 done, 3 skipped" in ended.lines[-1] and "goes on" in ended.err
+    assert "1 done, 3 skipped" in ended.lines[-1] and "resumed" in ended.err
     assert dae("verify", folder).succeeded().lines == ["4 runs recomputed, 0 differences"]
     files = snapshot(folder, (".csv", ".yaml"))
     assert ended.lines[:-1] == dae("report", folder).succeeded().lines[:-1]
@@ -204,6 +204,6 @@ def test_a_dry_run_ends_with_the_cost_of_the_runs_and_writes_nothing(
     assert published["minutes"] < published["core_minutes"] / 2
     assert 1000 < published["memory_mb"] < 16_000 and 50 < published["disk_mb"] < 1000
     ended = dae("replicate", "icml2008", "--dry-run").succeeded()
-    assert "0 of 0 to run, 7 more once their data are here" in ended.out
+    assert "0 of 0 to run, 7 more after" in ended.out
     assert " core minutes" in ended.lines[-1] and " MB on disk" in ended.lines[-1]
     assert snapshot(Path()) == before

@@ -1,4 +1,4 @@
-"""`~` is the home folder in options, arguments and variables, where no shell has replaced it."""
+"""`~` is the home folder in options, arguments and variables, even if no shell expands it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Dae = Callable[..., Ended]
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's home folder, beside the current one."""
+    """The user's home folder, next to the current one."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
     monkeypatch.delenv("DAE_DATA_DIR", raising=False)
@@ -28,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_folders_in_the_home_folder_are_read_and_written(
     dae: Dae, home: Path, done: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(home.parent / "here")  # the study's fixtures stand beside it
+    monkeypatch.chdir(home.parent / "here")  # the study is next to it
     monkeypatch.delenv("DAE_DATA_DIR", raising=False)
     (home / "mine").symlink_to(tiny_data)
     (home / "experiments").symlink_to(done.parents[1] / "experiments")

@@ -1,21 +1,14 @@
-"""The command as a whole: help, mistakes, listings, tables, progress in pipes and on terminals."""
+"""The command as a whole: mistakes, listings, tables, progress in pipes and on terminals."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import itertools
 import json
 import os
-import pty
 import re
 import shutil
-import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +18,7 @@ from tests.entry_points.runs import say_where_runs_are_every
 from tests.support.children import ROOT, Child
 from tests.support.commands import Ended
 from tests.support.synthetic_results import SETTINGS, SyntheticStudy
+from tests.support.terminal import on_terminal, visible_lines
 from tests.support.tiny import destruction_cells, write_study
 
 Dae = Callable[..., Ended]
@@ -48,50 +42,6 @@ COMMANDS = (
 )
 
 
-def on_terminal(child: Start, stream: str, *words: str) -> tuple[Ended, str]:
-    """Run a command with a stream on a terminal of 80 columns; its end, and what was drawn."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
-    environment = {"COLUMNS": "", "LINES": "", "NO_COLOR": "", "TERM": "xterm-256color"}
-    command = child(*words, environment=environment, **{stream: theirs})
-    os.close(theirs)
-    drawn = b""
-    while True:
-        try:
-            drawn += os.read(ours, 65536)
-        except OSError as error:  # the other end is closed
-            assert error.errno == errno.EIO
-            break
-    os.close(ours)
-    return command.wait(), drawn.decode()
-
-
-def visible_lines(drawn: str) -> list[str]:
-    """The lines that were drawn, without colours and movements of the cursor."""
-    plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", drawn)
-    return [line.rstrip() for line in re.split(r"[\r\n]+", plain) if line.strip()]
-
-
-def test_every_command_shows_its_help_with_an_example_in_80_columns(dae: Dae) -> None:
-    for command in COMMANDS:
-        ended = dae(*command.split(), "--help").succeeded()
-        assert max(map(len, ended.lines)) <= 80
-        assert dae(*command.split(), "-h").out == ended.out
-        assert f"Example: dae {command}" in ended.out
-    assert "auto|torch|compiled" in dae("train", "--help").out
-    whole = dae("--help").out
-    assert all(f"\n  {command} " in whole for command in COMMANDS if " " not in command)
-    assert re.search(r"Exit codes:\n +0 .*\n +1 .*\n +2 .*\n +130 .*143.*129", whole)
-    assert dae("--version").succeeded().out == f"dae {version('dae-cli')}\n"
-
-
-def test_no_command_shows_the_help(dae: Dae) -> None:
-    for words in ((), ("--debug",)):
-        ended = dae(*words)
-        assert ended.code == 2
-        assert "\n  replicate " in ended.out + ended.err
-
-
 MISTAKES = """
 replicat | replicat | replicate
 data lst | lst | list
@@ -112,7 +62,7 @@ data verify --against x | --against
 
 
 def mistakes() -> list[tuple[list[str], list[str]]]:
-    """The words of each wrong command, and what its message must have."""
+    """Return the words of each wrong command and the parts of its message."""
     rows = [line.split(" | ") for line in MISTAKES.strip().splitlines()]
     return [(command.split(), [part.strip() for part in parts]) for command, *parts in rows]
 
@@ -133,7 +83,7 @@ def test_a_mistake_is_exit_code_2_with_the_option_the_value_and_the_remedy(
 
 @pytest.mark.usefixtures("tiny")
 def test_help_listings_and_mistakes_load_no_heavy_package() -> None:
-    """One interpreter meets them all, and must be as light at the end as after the first."""
+    """Run all of them in one interpreter, which must load nothing heavy."""
     words = [[*command.split(), "--help"] for command in COMMANDS]
     others = ("--help", "--version", "ls", "ls --format json", "show tiny", "data list")
     words += [other.split() for other in others]
@@ -167,7 +117,7 @@ def test_the_list_of_commands_and_wrong_names_load_no_command() -> None:
             except SystemExit:
                 pass
             assert not unwanted & set(sys.modules), (words, unwanted & set(sys.modules))
-            unwanted -= {"pydantic"}  # Typer itself may use it to convert what is given
+            unwanted -= {"pydantic"}  # Typer may use it to convert values
         """
     command = [sys.executable, "-c", code, repr(words)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -176,17 +126,8 @@ def test_the_list_of_commands_and_wrong_names_load_no_command() -> None:
     assert "Did you mean 'replicate'" in done.stderr
 
 
-def test_help_sums_up_each_command_as_its_own_help_does(dae: Dae) -> None:
-    for group in ((), ("data",)):
-        lines = dae(*group, "--help").succeeded().lines
-        listed = lines[lines.index("Commands:") + 1 :]
-        for line in itertools.takewhile(str.strip, listed):
-            name, summary = line.split(maxsplit=1)
-            assert dae(*group, name, "--help").lines[2].startswith(f"  {summary}")
-
-
 def modules_after(*words: str) -> set[str]:
-    """The modules that a command has loaded when it ends."""
+    """Return the modules that a command has loaded at its end."""
     code = """if True:
         import sys
         from tests.entry_points.cli import app
@@ -214,7 +155,7 @@ def test_where_all_is_done_nothing_is_loaded_that_only_training_needs() -> None:
     assert not {"torch", "numba", "sklearn", "distributed", "optuna"} & loaded
 
 
-def test_debug_may_stand_anywhere_and_shows_where_it_went_wrong(dae: Dae) -> None:
+def test_debug_may_appear_anywhere_and_shows_a_traceback(dae: Dae) -> None:
     plain = dae("show", "nothing").failed(2, "'nothing'")
     for words in (
         ("--debug", "show", "nothing"),
@@ -256,14 +197,14 @@ def test_runs_do_not_end_because_nobody_reads_what_is_reported(child: Start, tin
 
 
 def write_mine(**cells: str) -> None:
-    """Write the study `mine`, a text for each cell."""
+    """Write the study `mine` with the texts of its cells."""
     folder = write_study(Path(), "mine", {}, title="My own study")
     for name, text in cells.items():
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
 def states(ended: Ended) -> dict[str, str]:
-    """What `dae ls` says of the runs of each study or cell."""
+    """Return what `dae ls` shows for the runs of each study or cell."""
     head, *lines = ended.succeeded().lines
     at, end = head.index("run"), head.index("reproduces")
     return {line.split()[0]: line[at:end].strip() for line in lines}
@@ -290,7 +231,7 @@ def test_studies_are_listed_with_their_cells_and_what_is_done_on_one_screen(
     runs_csv.write_text(f"{header}\n{first}\n{second}\n")
     assert states(dae("ls"))["tiny"] == "done"
     cell = Path("experiments/tiny/rect-25.yaml")
-    cell.write_text(cell.read_text() + "seed: 3\n")  # with another seed it is the same cell
+    cell.write_text(cell.read_text() + "seed: 3\n")  # a cell does not depend on the seed
     assert states(dae("ls"))["tiny"] == "done"
     cell.write_text(cell.read_text() + "finetune: {learning_rate: 0.2}\n")
     assert states(dae("ls"))["tiny"] == "1 of 2 runs done"
@@ -355,7 +296,7 @@ def test_json_has_studies_with_their_folders_and_cells(dae: Dae, tmp_path: Path)
     assert "dae show broken" in next(line for line in dae("ls").lines if line.startswith("broken"))
 
 
-def test_a_terminal_gets_a_table_that_fits_it_and_that_no_study_can_drive(child: Start) -> None:
+def test_a_table_fits_the_terminal_and_no_study_can_control_it(child: Start) -> None:
     write_mine(a="# A.\n")
     study = Path("experiments/mine/study.yaml")
     title = 'title: "\\e[33myellow"'
@@ -383,8 +324,7 @@ def test_the_time_of_a_run_is_reported_in_seconds_or_minutes(dae: Dae, done: Pat
 
 
 @pytest.mark.usefixtures("tiny")
-@pytest.mark.usefixtures("tiny")
-def test_a_log_says_where_runs_are_when_nothing_else_was_said_for_a_while(
+def test_a_log_reports_where_runs_are_after_a_silence(
     dae: Dae, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = ("--set", "finetune.max_epochs=200", "--set", "finetune.patience=200")

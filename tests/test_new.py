@@ -175,7 +175,7 @@ def test_a_folder_of_images_keeps_its_classes_colours_and_splits(dae: Dae) -> No
     dae("new", "two", "--data", "rgb").failed(2, "rgb", "4x5", "9x4 (odd.png)", "--image")
     dae("new", "two", "--data", "rgb", "--image", "4x4x3").succeeded()
     assert declared("two") == {"file": "../rgb", "image": [4, 4, 3], "resize": True}
-    dae("new", "rgb/study", "--data", "rgb").failed(2, "lies in the folder of the data")
+    dae("new", "rgb/study", "--data", "rgb").failed(2, "rgb/study: is inside", "outside rgb")
     images("parts/train", (3, 3))
     images("parts/test", (3, 3), per_class=4)
     dae("new", "three", "--data", "parts").succeeded()
@@ -221,11 +221,11 @@ def test_data_without_labels_become_autoencoders_alone(dae: Dae) -> None:
 
 
 def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
-    """Exit code 2, with what to do."""
+    """Exit code 2, with a remedy."""
     table("own.csv", blobs(), COLUMNS)
     Path("mine").mkdir()
     Path("mine/notes.yaml").write_text("a: 1\n")
-    dae("new", "mine", "--data", "own.csv").failed(2, "mine: has settings already (notes.yaml)")
+    dae("new", "mine", "--data", "own.csv").failed(2, "mine: already has settings (notes.yaml)")
     assert [path.name for path in Path("mine").iterdir()] == ["notes.yaml"]
     dae("new", "sub/smoke", "--data", "own.csv").failed(2, "results/smoke belongs to another")
     dae("new", "two", "--data", "no.csv").failed(2, "--data", "'no.csv' does not exist")
@@ -235,7 +235,7 @@ def test_nothing_is_overwritten_and_a_refusal_leaves_nothing(dae: Dae) -> None:
     )
     dae("new", "two", "--data", "own.csv", "--label", "kin").failed(2, "did you mean kind?")
     labels = ("--label", "kind", "--unlabelled")
-    dae("new", "two", "--data", "own.csv", *labels).failed(2, "contradicts --unlabelled")
+    dae("new", "two", "--data", "own.csv", *labels).failed(2, "--label", "--unlabelled")
     table("own.csv", [[*row[:3], "", row[4]] for row in blobs()], COLUMNS)
     dae("new", "two", "--data", "own.csv").failed(2, "own.csv, row 1, column d", "fill it in")
     table("own.csv", [["x", *row[1:]] for row in blobs()], COLUMNS)  # text at both ends

@@ -16,9 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from safetensors.numpy import load_file
 
-from dae_cli.figures.charts import error_chart
-from dae_cli.figures.plots import plot_errors
-from dae_cli.figures.series import ErrorPoint, ErrorSeries, Interval
 from tests.entry_points.once import draw_each_time
 from tests.support import commands
 from tests.support.children import Child
@@ -219,18 +216,22 @@ def test_a_line_joins_points_of_one_model_alone(tmp_path: Path) -> None:
         ]
 
 
-def test_axes_of_errors_have_no_negative_numbers_and_own_data_have_no_ours(
+def test_no_axis_has_negative_errors_and_without_a_paper_nothing_is_called_ours(
     tmp_path: Path,
 ) -> None:
-    zero = Interval(0.0, 0.0)
-    points = tuple(ErrorPoint(level, zero, "", "") for level in (0.0, 25.0))
-    series = ErrorSeries("flowers", ours=points, paper=(), data_mark="", over_seeds=False)
-    assert min(error_chart(series).y.ticks) == 0
-    path = tmp_path / "errors.svg"
-    plot_errors([series], path)
-    drawn = path.read_text(encoding="utf-8")
-    assert ">0.00<" in drawn and "\N{MINUS SIGN}0" not in drawn
-    assert "95 % interval over test rows" in drawn and "ours" not in drawn
+    study = SyntheticStudy(tmp_path, {f"convex-{p}": autoencoder(p) for p in (0, 10)})
+    none: dict[str, Any] = dict.fromkeys(
+        ("paper_model", "paper_error_percent", "paper_half_width_95"), ""
+    )
+    for percent in (0, 10):
+        study.add(f"convex-{percent}", "SdA-3", 0, destruction_percent=str(percent), **none)
+    (figure,) = figures_of(study)
+    low, high = figure.axes[0].get_ylim()
+    assert next(tick for tick in figure.axes[0].get_yticks() if low <= tick <= high) == 0
+    assert legend_of(figure.axes[0]) == ["95 % interval over test rows"]
+    page = (study.out / "report.html").read_text(encoding="utf-8")
+    chart = page.partition("Test error by destruction, ")[2].partition("</svg>")[0]
+    assert ">0</text>" in chart and ">-0." not in chart
 
 
 @pytest.mark.parametrize(
@@ -308,13 +309,13 @@ def test_bars_cover_the_spread_over_seeds_and_verdicts_stay_as_they_are(tmp_path
     (row,) = [row for row in read_csv(study.out / "table.csv") if row["cell"] == "convex-10"]
     assert (row["verdict"], row["half_width_95"]) == ("better", "0.33")
     for name in ("REPORT.md", "report.html"):
-        assert "/ n + sd²)" in (study.out / name).read_text(encoding="utf-8")
+        assert "sd²" in (study.out / name).read_text(encoding="utf-8")
     study.rows = [row for row in study.rows if row["seed"] == 0]
     (figure,) = figures_of(study)
     assert any("test rows" in name for name in legend_of(figure.axes[0]))
     assert not any("seeds" in name for name in legend_of(figure.axes[0]))
     for name in ("REPORT.md", "report.html"):
-        assert "/ n + sd²)" not in (study.out / name).read_text(encoding="utf-8")
+        assert "sd²" not in (study.out / name).read_text(encoding="utf-8")
 
 
 def test_curves_of_several_seeds_are_their_mean_in_a_band_then_a_line_each(

@@ -209,14 +209,14 @@ def test_a_dry_run_shows_successive_seeds_and_writes_nothing(dae: Dae, tmp_path:
         assert [run.split("-")[3] for _, run, *_ in runs] == seeds
 
 
-def test_a_dry_run_tells_what_is_done_goes_on_or_starts_over(dae: Dae, done: Path) -> None:
+def test_a_dry_run_shows_which_runs_are_done_stopped_or_restarted(dae: Dae, done: Path) -> None:
     first = run_of(done, "rect-0")
     partial = first.rename(first.with_name(first.name + ".partial"))
     ended = dae("replicate", "tiny", "--dry-run")
-    assert [state for *_, state, _ in grid(ended)] == ["goes on", "done"]
+    assert [state for *_, state, _ in grid(ended)] == ["stopped", "done"]
     assert ended.lines[-2] == "1 of 2 to run · results/tiny"
     ended = dae("replicate", "tiny", "--dry-run", "--seeds", "2", "--force")
-    assert [state for *_, state, _ in grid(ended)] == ["starts over", "new", "starts over", "new"]
+    assert [state for *_, state, _ in grid(ended)] == ["restart", "new", "restart", "new"]
     assert ended.lines[-2] == "4 of 4 to run · results/tiny"
     # A folder without a checkpoint belongs to a run that has not started.
     (partial / "checkpoint.safetensors").unlink()
@@ -290,7 +290,7 @@ def test_the_longest_runs_are_begun_first(dae: Dae, tmp_path: Path) -> None:
         },
     )
     ended = dae("replicate", "long").succeeded()
-    words = ("started  ", "goes on  ")
+    words = ("started  ", "resumed  ")
     begun = [line.split()[-1] for line in ended.err.splitlines() if line.startswith(words)]
     assert begun == ["s", "c", "b", "d", "a"]
     assert [cell for cell, _ in cells_of(rows_of(tmp_path / "results/long"))] == list("abcds")
@@ -324,7 +324,7 @@ def test_wrong_arguments_end_with_exit_code_2(dae: Dae, tmp_path: Path) -> None:
 
 def test_a_stopped_run_is_resumed_and_with_force_started_over(dae: Dae, done: Path) -> None:
     before = bits(done / "runs")
-    for force, word in (((), "goes on"), (("--force",), "started")):
+    for force, word in (((), "resumed"), (("--force",), "started")):
         stop(run_of(done, "rect-0"))
         ended = dae("replicate", "tiny", "--only", "rect-0", *force).succeeded()
         assert f"{word}  rect-0" in ended.err.splitlines()
@@ -347,7 +347,7 @@ def test_a_run_whose_record_is_damaged_or_lost_is_a_failed_row(dae: Dae, done: P
 
 
 def is_within_the_second_run() -> bool:
-    """Whether rect-25 has saved a checkpoint and goes on."""
+    """Whether rect-25 has saved a checkpoint and continues."""
     return bool(list(Path("results").rglob("*-25-*.partial/checkpoint.safetensors")))
 
 
@@ -357,13 +357,13 @@ def test_an_interrupted_study_leaves_its_results_and_is_resumed(dae: Dae, child:
     interrupt = functools.partial(signal_itself, signal.SIGINT, is_within_the_second_run)
     ended = child(*words, "--force", prepare=(interrupt,)).wait()
     assert (ended.code, ended.out) == (130, "")
-    assert "--force" in ended.err.splitlines()[-1]  # without which the command goes on
+    assert "--force" in ended.err.splitlines()[-1]  # without it the command resumes
     (results,) = Path("results").iterdir()
     for name in ("runs.csv", "table.csv"):
         assert [row["cell"] for row in read_csv(results / name)] == ["rect-0"]
     assert not (results / "REPORT.md").exists()
     states = [state for *_, state, _ in grid(dae(*words, "--dry-run"))]
-    assert states == ["done", "goes on"]
+    assert states == ["done", "stopped"]
     assert counts(dae(*words).succeeded()) == (1, 1, 0)
 
 

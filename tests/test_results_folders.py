@@ -370,10 +370,10 @@ def test_where_there_are_no_results_the_advice_is_the_command_that_makes_them(
 @pytest.mark.parametrize(
     ("source", "parts"),
     [
-        (name, ("folder of results is taken too",))
+        (name, ("a results folder",))
         for name in ("mine/runs.csv", "results/tiny", "mine/runs", "results/")
     ]
-    + [("tinny", ("did you mean tiny", "folder of results is taken too"))],
+    + [("tinny", ("did you mean tiny", "a results folder"))],
 )
 def test_a_folder_without_results_is_reported_as_such(
     dae: Dae, mine: Path, command: str, source: str, parts: tuple[str, ...]

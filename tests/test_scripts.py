@@ -1,4 +1,4 @@
-"""For programs: JSON on standard output, and conditions that make exit codes."""
+"""For programs: JSON on standard output, and --fail-if."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_json_of_a_dry_run_and_of_settings(dae: Dae, done: Path) -> None:
     assert list(shown) == ["tiny/rect-0", "tiny/rect-25"]
     settings, printed = shown["tiny/rect-25"], yaml.safe_load(dae("show", "tiny/rect-25").out)
     assert settings["seed"] == printed.pop("seed") and settings["dataset"] == printed.pop("dataset")
-    for section, values in printed.items():  # JSON has those too that do not apply
+    for section, values in printed.items():  # JSON also has those that do not apply
         assert values.items() <= settings[section].items()
 
 
@@ -64,14 +64,14 @@ def test_a_condition_that_holds_is_exit_code_1_with_the_cell(dae: Dae, done: Pat
         f"verdict!={verdict}",
     )
     ended = dae(*words, "--fail-if", "error!=none").succeeded()
-    assert "error!=none: no row has a value of error" in ended.err
+    assert "error!=none: no row has a value for error" in ended.err
 
 
 def test_what_is_no_condition_is_refused_before_anything_is_run(dae: Dae, tiny: Path) -> None:
     for text, parts in (
         ("verdict", ("COLUMN", ">=")),
         ("verdct=worse", ("verdct", "did you mean verdict?")),
-        ("verdict<worse", ("a text", "!=")),
+        ("verdict<worse", ("text", "!=")),
         ("test_error_percent>high", ("a number",)),
         ("test_error_percent>nan", ("a number",)),
         ("verdict=wrose", ("wrose", "did you mean worse?")),

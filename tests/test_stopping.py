@@ -1,4 +1,4 @@
-"""Commands that are stopped, killed, or run beside one another: nothing lost, nothing left."""
+"""Commands that are stopped, killed or run at the same time lose nothing and leave nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [
 ]
 ENDLESS = ("--set", "finetune.max_epochs=100000", "--set", "finetune.patience=100000")
 LONG = ("--set", "finetune.max_epochs=150", "--set", "finetune.patience=150")
-ONE_AND_THE_SAME = 0.3
+SAME_SIGNAL = 0.3
 """Seconds in which two signals count as one (docs/reliability.md)."""
 
 Start = Callable[..., Child]
@@ -38,23 +38,23 @@ def _frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def saved_epochs(folder: Path) -> list[int]:
-    """How many epochs of fine-tuning each run that goes on has saved."""
+    """Return how many epochs of fine-tuning each unfinished run has saved."""
     found = sorted(folder.rglob("*.partial/metrics.csv"))
     return [sum("finetune" in line for line in path.read_text().splitlines()) for path in found]
 
 
 def fine_tuning(folder: Path, runs: int) -> bool:
-    """Tell whether so many runs have saved an epoch of fine-tuning."""
+    """Return whether this many runs have saved an epoch of fine-tuning."""
     return sum(epochs > 0 for epochs in saved_epochs(folder)) >= runs
 
 
 def list_below(folder: Path, pattern: str) -> list[Path]:
-    """The files below a folder that match."""
+    """Return the files below a folder that match."""
     return list(folder.rglob(pattern))
 
 
 def assert_stopped(child: Child, ended: Ended, code: int, out: Path, runs: int) -> None:
-    """Hold a command to have stopped as promised: code, remedy, checkpoints, nothing left."""
+    """Check that a command stopped properly: code, remedy, checkpoints, no leftovers."""
     ended.failed(code, "the same command")
     assert child.survivors() == []
     assert [name for name in temporary_files(out) if not name.endswith(".partial")] == []
@@ -104,7 +104,7 @@ def test_two_signals_in_one_moment_count_as_one(child: Start, tmp_path: Path) ->
     command = child("replicate", "tiny", *ENDLESS, "--out", str(out))
     wait_until(lambda: fine_tuning(out, 1), command)
     for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
-        command.send(number)  # both are there when it goes on
+        command.send(number)  # both are pending when it continues
     ended = command.wait()
     assert_stopped(command, ended, ended.code, out, runs=1)
     assert ended.code in (130, 143)  # whichever came first
@@ -115,17 +115,17 @@ def test_training_that_is_stopped_goes_on(child: Start, tmp_path: Path) -> None:
     words = ("train", "tiny/rect-25", *ENDLESS, "--out", str(out))
     command = child(*words)
     wait_until(lambda: fine_tuning(out, 1), command)
-    command.end(signal.SIGINT).failed(130, "the same command goes on")
+    command.end(signal.SIGINT).failed(130, "to resume", "the same command")
     before = saved_epochs(out)
     resumed = child(*words)
     wait_until(lambda: saved_epochs(out) > before, resumed)
-    resumed.end(signal.SIGTERM).failed(143, "the same command goes on")
+    resumed.end(signal.SIGTERM).failed(143, "to resume", "the same command")
 
 
 def test_a_signal_outside_of_training_ends_the_command_at_once(
     child: Start, tmp_path: Path
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # a host that never answers
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # never answers
         silent.settimeout(PATIENCE)
         environment = {
             "DAE_DATA_DIR": "",
@@ -137,7 +137,7 @@ def test_a_signal_outside_of_training_ends_the_command_at_once(
         connection, _ = silent.accept()
         with connection:
             for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT):
-                command.send(number)  # both are there when it goes on, and count as one
+                command.send(number)  # both are pending when it continues, and count as one
             assert command.wait().failed(130).err.count("interrupted") == 1
     assert command.survivors() == []
 
@@ -149,7 +149,7 @@ def test_ctrl_c_and_a_killed_worker_and_a_killed_command_with_two_jobs(
     words = ("replicate", "tiny", *ENDLESS, "--out", str(out), "--jobs", "2")
     command = child(*words)
     wait_until(lambda: fine_tuning(out, 2), command)
-    for pid in (*command.others(), command.pid):  # as a terminal sends it, to every process
+    for pid in (*command.others(), command.pid):  # to every process, like a terminal
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGINT)
     assert_stopped(command, command.wait(), 130, out, runs=2)
@@ -160,7 +160,7 @@ def test_ctrl_c_and_a_killed_worker_and_a_killed_command_with_two_jobs(
     os.kill(again.workers()[0], signal.SIGKILL)
     wait_until(lambda: "killed" in again.err, again)
     before = saved_epochs(out)
-    wait_until(lambda: saved_epochs(out) > before, again)  # one at a time, from its checkpoint
+    wait_until(lambda: saved_epochs(out) > before, again)  # one run at a time, from its checkpoint
     again.kill()
     assert again.survivors() == []
 
@@ -169,11 +169,11 @@ def test_the_second_signal_ends_all_at_once(child: Start, tmp_path: Path) -> Non
     out = tmp_path / "out"
     command = child("replicate", "tiny", *ENDLESS, "--out", str(out), "--jobs", "2")
     wait_until(lambda: fine_tuning(out, 2), command)
-    for pid in command.workers():  # which can finish no step now
+    for pid in command.workers():  # which cannot finish a step now
         os.kill(pid, signal.SIGSTOP)
     command.send(signal.SIGTERM)
     wait_until(lambda: "stopping" in command.err, command)
-    time.sleep(2 * ONE_AND_THE_SAME)
+    time.sleep(2 * SAME_SIGNAL)
     assert command.poll() is None
     assert command.end(signal.SIGTERM).code == 143
     assert command.survivors() == []
@@ -198,7 +198,7 @@ def test_a_run_whose_worker_is_killed_again_and_again_fails_and_the_others_go_on
     cell = tmp_path / "experiments" / "tiny" / "rect-25.yaml"
     cell.write_text(cell.read_text() + "finetune: {max_epochs: 100000, patience: 100000}\n")
     command = child("replicate", "tiny", "--out", str(out), "--jobs", "2")
-    wait_until(lambda: list(out.glob("runs/rect-saa2-0-s0-????????")), command)  # it is done
+    wait_until(lambda: list(out.glob("runs/rect-saa2-0-s0-????????")), command)  # the run is done
     while command.poll() is None:
         for pid in command.workers() if fine_tuning(out, 1) else ():
             with suppress(ProcessLookupError):
@@ -219,7 +219,7 @@ def test_two_commands_on_one_folder_share_the_work(
     ended = [command.wait().succeeded() for command in commands]
     errors = [line for one in ended for line in one.err.splitlines()]
     started = [line for line in errors if line.startswith("started")]
-    assert len(set(started)) == len(started) == 6  # each run by one of them
+    assert len(set(started)) == len(started) == 6  # each run in one of them only
     dae(*words, "--out", "alone").succeeded()
     assert_same_results(tmp_path / "both", tmp_path / "alone")
 
@@ -248,7 +248,7 @@ def test_a_run_that_another_command_makes_is_waited_for_or_refused(
 
     waiting = child("replicate", "tiny", *words, *only)
     wait_until(lambda: "rect-0" in waiting.err and "waiting" in waiting.err, waiting)
-    first.kill()  # its lock is free again, and the run is taken over
+    first.kill()  # its lock is released, and the second takes over the run
     before = saved_epochs(out)
     wait_until(lambda: saved_epochs(out) > before, waiting)
     assert waiting.end(signal.SIGINT).code == 130

@@ -198,7 +198,7 @@ def test_a_stopped_run_is_resumed_unless_force_starts_over(
     partial = stop(folder)
     change_json(partial / "status.json", lambda status: status.update(minutes=30.0))
     resumed = dae("train", "tiny/rect-25", *option).succeeded()
-    assert "goes on  rect-25" in resumed.err.splitlines()
+    assert "resumed  rect-25" in resumed.err.splitlines()
     assert re.fullmatch(r"took         30(\.\d)? min", resumed.lines[3])  # of all its sessions
     assert bits(folder) == before and not partial.exists()
     now = read_json(folder / "status.json")
@@ -235,7 +235,7 @@ def test_runs_that_differ_in_finetuning_pretrain_once(
     run = Path(ended.lines[-1])
     (line,) = (line for line in ended.err.splitlines() if donor.name in line)
     assert line.startswith(f"{run.name}: ")
-    assert "goes on  rect-25+learning_rate=0.5+max_epochs=6" in ended.err.splitlines()
+    assert "resumed  rect-25+learning_rate=0.5+max_epochs=6" in ended.err.splitlines()
     assert bits(run) == bits(alone)
     environment = read_json(run / "environment.json")
     assert environment["command"] == "dae train two"
@@ -256,7 +256,7 @@ def test_pretraining_that_is_not_the_same_is_not_taken(dae: Dae, done: Path) -> 
         words = changed("finetune.max_epochs=1", *settings)
         ended = dae("train", "tiny/rect-25", *words).succeeded()
         shutil.rmtree(ended.lines[-1])
-        assert ("goes on  rect-25" in ended.err) == (donor.name in ended.err)
+        assert ("resumed  rect-25" in ended.err) == (donor.name in ended.err)
         return donor.name in ended.err
 
     for setting in ("seed=1", "corruption.destruction=.5", "pretrain.epochs=3", "subset.train=90"):

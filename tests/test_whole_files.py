@@ -1,4 +1,4 @@
-"""Files are whole or not there: on a full disk, after an interrupt, beside what others left."""
+"""Files are written whole or not at all: on a full disk, after an interrupt, with leftovers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_an_interrupt_and_a_disk_that_fails_leave_the_old_file(
         if failure is fails:
             ended.failed(1, "sheets/rect.png", "No space left on device")
         assert snapshot(Path("sheets")) == {"rect.png": b"old"}
-    # What is not whole yet has a name of its own, which tells the process.
+    # An incomplete file has a separate name that identifies the process.
     (hidden, whole), _ = seen
     assert whole == "rect.png"
     assert hidden.startswith(".rect.png@")
@@ -86,7 +86,7 @@ def test_what_killed_processes_left_is_removed_at_once_and_what_others_write_sta
 def test_a_place_that_cannot_be_written_is_reported_with_the_file(dae: Dae) -> None:
     name = "r" * 300 + ".png"
     dae(*SHEET[:-1], name).failed(2, name[:200])
-    long = "ü" * 120 + ".png"  # 244 bytes: its temporary name must not be longer
+    long = "ü" * 120 + ".png"  # 244 bytes; the temporary name must not be longer
     assert dae(*SHEET[:-1], long).succeeded().lines == [long]
     assert Path(long).is_file()
     Path("file").touch()

@@ -1,4 +1,4 @@
-"""`dae compare`: whether a change helps, by paired seeds and McNemar's test."""
+"""`dae compare`: compare runs or cells by paired seeds and McNemar's test."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dae_cli.commands import completion
 from dae_cli.commands.sources import is_results, run_folder
 from dae_cli.commands.tables import DASH, as_json, columns
 from dae_cli.config.experiments import ResolvedStudy, resolve_study
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 ComparisonFormat = Literal["table", "json", "csv"]
 MOST_IN_HEADINGS = 24
-"""Characters of both names: they stand in four headings."""
+"""Characters of both names, which appear in four headings."""
 
 
 def compare(
@@ -31,20 +32,25 @@ def compare(
         list[str],
         typer.Argument(
             metavar="A B...",
-            help="Studies or folders of results; STUDY/CELL or FOLDER/CELL; run folders.",
+            help="Studies, results folders, cells (STUDY/CELL or FOLDER/CELL) or run folders.",
+            autocompletion=completion.studies_and_experiments,
         ),
     ],
     baseline: Annotated[
         str,
-        typer.Option(metavar="A", help="What the others are compared with.  [default: the first]"),
+        typer.Option(
+            metavar="A",
+            help="The one that the others are compared with.  [default: the first]",
+            autocompletion=completion.studies_and_experiments,
+        ),
     ] = "",
     form: Annotated[
-        ComparisonFormat, typer.Option("--format", help="Sentences and tests, JSON or CSV.")
+        ComparisonFormat, typer.Option("--format", help="Sentences with tables, JSON or CSV.")
     ] = "table",
 ) -> None:
-    """Runs are paired by their seeds, on the same test rows. Of several seeds, the mean difference
-    and its interval by Student's t decide; of one seed, McNemar's test. The cells of two or more
-    folders are compared by their names.
+    """Runs are paired by seed, on the same test rows. With several seeds the result is that of
+    Student's t interval of the mean difference; with one seed that of McNemar's test. Cells of two
+    or more folders are paired by name.
     """
     from dae_cli.study.tables.paired import METHOD
     from dae_cli.study.tables.paired import compare as compared
@@ -53,16 +59,16 @@ def compare(
     if baseline and not any(baseline in (c.name, c.cell, c.source) for c in contenders):
         contenders, by_cell = _contenders([baseline, *sources])
         ours = [one.rows for one in contenders if one.source == baseline]
-        # The baseline may be named twice: as a cell, and as part of its results.
+        # The baseline may be given twice: as a cell and as part of its results.
         contenders = [c for c in contenders if c.source == baseline or c.rows not in ours]
     comparisons, notes = compared(contenders, baseline, by_cell=by_cell)
     if not comparisons:
         if by_cell:
             notes = [
                 *notes,
-                "cells of two or more folders are compared by name: name them FOLDER/CELL",
+                "cells of two or more folders are paired by name; give single cells as FOLDER/CELL",
             ]
-        raise ConfigError("\n  ".join(["there is nothing to compare:", *notes]))
+        raise ConfigError("\n  ".join(["nothing to compare:", *notes]))
     for note in notes:
         typer.echo(note, err=True)
     if form == "table":
@@ -76,7 +82,7 @@ def compare(
 
 
 def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
-    """What the sources name, in their order; and whether they are two or more whole results."""
+    """Return what the sources name, in order, and whether all are whole results folders."""
     from dae_cli.study.compare import cells_of_results, grouped_runs, with_distinct_names
 
     contenders: list[Contender] = []
@@ -87,7 +93,7 @@ def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
         whole.append(bool(folder and not cell))
         cells = cells_of_results(folder, cell, study, source) if folder else []
         contenders += cells
-        if not cells:  # or what `dae train` made of a cell
+        if not cells:  # or a run of `dae train`
             runs.append((run_folder(source), source))
     contenders += grouped_runs(runs)
     order = list(sources)
@@ -96,10 +102,10 @@ def _contenders(sources: Sequence[str]) -> tuple[list[Contender], bool]:
 
 
 def _results(source: str) -> tuple[Path | None, str, ResolvedStudy | None]:
-    """The folder of results that is meant, and the cell in it, if one is named.
+    """Return the results folder that a source names, the cell in it if given, and the study.
 
-    The study, whose cells as they are now are meant, where the folder is named by it; no folder of
-    a run, an experiment on its own, or nothing.
+    The study is that of the current files, and only returned if the source names it. The folder is
+    None for a run, a single experiment or an unknown name.
     """
     path = Path(source)
     if is_results(path) and source not in study_folders():
@@ -118,7 +124,7 @@ def _results(source: str) -> tuple[Path | None, str, ResolvedStudy | None]:
 
 
 def _paragraph(one: Comparison) -> str:
-    """What the comparison says, and its seeds; long names are headings as A and B."""
+    """Return the sentence and the table of seeds; long names are A and B in the headings."""
     names, legend = (one.baseline, one.name), []
     if sum(map(len, names)) > MOST_IN_HEADINGS:
         names, legend = ("A", "B"), [f"  A: {one.baseline}", f"  B: {one.name}"]

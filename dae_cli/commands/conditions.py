@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
+from dae_cli.commands.help import OUTPUT
 from dae_cli.commands.tables import row_facts, setting_value, setting_values
 from dae_cli.errors import did_you_mean
 from dae_cli.study.paper import Verdict
@@ -22,8 +23,9 @@ FailIf = Annotated[
     typer.Option(
         "--fail-if",
         metavar="CONDITION",
-        help="Exit code 1 where a result is so, such as verdict=worse or "
+        help="Exit with code 1 if a result meets this condition, such as verdict=worse or "
         "'test_error_percent>20'; repeatable.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -40,15 +42,15 @@ _VERDICTS = (*get_args(Verdict), "failed")
 
 @dataclass(frozen=True)
 class Condition:
-    """A column, how it is compared, and with what: a number, or a text for = and !=."""
+    """A column, an operator, and a number, or a text for = and !=."""
 
     text: str
     column: str
     sign: str
     value: float | str
 
-    def holds(self, row: RunRow | TableRow) -> bool:
-        """Whether a row is so; an empty field is equal to nothing."""
+    def is_met_by(self, row: RunRow | TableRow) -> bool:
+        """Return whether a row meets the condition; an empty field meets none."""
         value = row_facts(row)[self.column]
         if value in (None, ""):
             return False
@@ -61,9 +63,10 @@ def conditions(
     kind: type[RunRow] | type[TableRow],
     settings: Iterable[Mapping[str, str]] = (),
 ) -> list[Condition]:
-    """Read conditions on the columns of a table; BadParameter for anything else.
+    """Parse conditions on the columns of a table; raise BadParameter for anything else.
 
-    `settings`: of each cell, those that are columns as well.
+    Args:
+        settings: each cell's settings that are columns, too.
     """
     types = get_type_hints(kind)
     columns = {one.name: types[one.name] for one in fields(kind) if one.name != "settings"}
@@ -79,7 +82,7 @@ def _condition(text: str, columns: Mapping[str, type]) -> Condition:
         return typer.BadParameter(f"{text!r}: {problem}", param_hint="--fail-if")
 
     if not (match := _CONDITION.fullmatch(text)):
-        raise wrong("expected COLUMN, one of = != < > <= >=, and a value")
+        raise wrong("expected COLUMN, an operator (= != < > <= >=) and a value")
     column, sign, value = match.groups()
     if column not in columns:
         near = did_you_mean(column, columns) or f"; the columns are {', '.join(columns)}"
@@ -88,11 +91,11 @@ def _condition(text: str, columns: Mapping[str, type]) -> Condition:
         with suppress(ValueError):
             if isfinite(number := float(value)):
                 return Condition(text, column, sign, number)
-        raise wrong(f"{column} is a number; expected one after {sign}")
+        raise wrong(f"{column} is a number; expected a number after {sign}")
     if sign not in ("=", "!="):
-        raise wrong(f"{column} is a text; expected = or != before it")
+        raise wrong(f"{column} is text; expected the operator = or !=")
     if column == "verdict" and value not in _VERDICTS:
-        near = did_you_mean(value, _VERDICTS) or f"; they are {', '.join(_VERDICTS)}"
+        near = did_you_mean(value, _VERDICTS) or f"; the verdicts are {', '.join(_VERDICTS)}"
         raise wrong(f"there is no verdict {value!r}{near}")
     if column in SETTING_COLUMNS:
         value = str(setting_value(value))
@@ -100,21 +103,21 @@ def _condition(text: str, columns: Mapping[str, type]) -> Condition:
 
 
 def fail_where(asked: Sequence[Condition], rows: Iterable[RunRow | TableRow]) -> None:
-    """Print a line for each condition that holds of a row, and end with exit code 1 if one does.
+    """Print each row that meets a condition, and exit with code 1 if there is one.
 
-    One that can hold of no row, such as a verdict on own data, is said to be so.
+    Report a condition that no row can meet, such as a verdict on own data.
     """
     rows = list(rows)
     for condition in asked:
         if rows and all(row_facts(row)[condition.column] in (None, "") for row in rows):
             typer.echo(
-                f"--fail-if {condition.text}: no row has a value of {condition.column}", err=True
+                f"--fail-if {condition.text}: no row has a value for {condition.column}", err=True
             )
     lines = [
         f"--fail-if {condition.text}: {row.cell} has {row_facts(row)[condition.column]}"
         for condition in asked
         for row in rows
-        if condition.holds(row)
+        if condition.is_met_by(row)
     ]
     if lines:
         typer.echo("\n".join(lines), err=True)

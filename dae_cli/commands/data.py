@@ -1,4 +1,4 @@
-"""`dae data`: which data sets there are, getting and checking them, and pictures of them."""
+"""`dae data`: list, get, check and draw data sets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from dae_cli.commands import completion
+from dae_cli.commands.help import Command, Group
 from dae_cli.commands.options import (
     AcceptUnverified,
     DataDir,
@@ -32,25 +34,34 @@ from dae_cli.study.run.filters import as_shown
 ALL = "all"
 T = TypeVar("T")
 
-Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Sets, or all.")]
-NamesOrAll = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Sets; default: all.")]
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME", help="Data sets, or all.", autocompletion=completion.datasets),
+]
+NamesOrAll = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="NAME", help="Data sets.  [default: all]", autocompletion=completion.datasets
+    ),
+]
 
 data = typer.Typer(
+    cls=Group,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
-    help="""Wherever a set is needed, it is taken from your files, the cache, the download of the
-    original archive, or the published recipe, in this order; its origin is always shown.
+    help="""A data set comes from your files, the cache, a download of the original archive or the
+    published recipe, in this order. Its origin is always shown.
 
-    A set of your own is named by the file that declares it: dae data show digits.yaml.""",
+    Give a data set of your own by its declaration: dae data show digits.yaml.""",
 )
 
 
-@data.command("list", epilog="Example: dae data list --format json")
+@data.command("list", cls=Command, epilog="Example: dae data list --format json")
 def list_(names: NamesOrAll = None, data_dir: DataDir = None, form: Format = "table") -> None:
-    """List the sets: what is here, and where each would come from.
+    """List the data sets, their local copies and where they come from.
 
-    Nothing is fetched, generated or checked; `dae data verify` checks.
+    Downloads, generates and checks nothing; `dae data verify` checks the copies.
     """
     found, code = _offers_of(names, DataOptions(data_dir))
     if form == "json":
@@ -67,7 +78,7 @@ def list_(names: NamesOrAll = None, data_dir: DataDir = None, form: Format = "ta
     raise typer.Exit(code)
 
 
-@data.command(epilog="Example: dae data fetch convex rect --origin original")
+@data.command(cls=Command, epilog="Example: dae data fetch convex rect --origin original")
 def fetch(
     names: Names,
     origin: DataOrigin = None,
@@ -75,33 +86,34 @@ def fetch(
     accept_unverified: AcceptUnverified = False,
     form: Format = "table",
 ) -> None:
-    """Prepare sets: from your files, the cache, a download, or the recipe.
+    """Get data sets: from your files, the cache, a download or a recipe.
 
-    mnist fetches MNIST, which five of the sets are made of. A set that is not available is reported
-    on stderr; the others are prepared nevertheless.
+    mnist is MNIST, from which five of the sets are made. A set that is not available is reported on
+    stderr and does not stop the others.
     """
     _prepare(_chosen(names), DataOptions(data_dir, origin, accept_unverified), form)
 
 
-@data.command(epilog="Example: dae data make rect-img")
+@data.command(cls=Command, epilog="Example: dae data make rect-img")
 def make(names: Names, data_dir: DataDir = None, form: Format = "table") -> None:
-    """Generate sets by the published recipes, even if originals exist.
+    """Generate data sets by the published recipes.
 
-    The same bytes on any machine. Sets of digits are made of MNIST: from your files, or downloaded.
+    Originals are not used, even if they exist. The bytes are the same on every machine. Sets of
+    digits are made from MNIST: your files or a download.
     """
     _prepare(_chosen(names, generated=True), DataOptions(data_dir, "regenerated"), form)
 
 
-@data.command(epilog="Example: dae data verify convex")
+@data.command(cls=Command, epilog="Example: dae data verify convex")
 def verify(
     names: NamesOrAll = None,
     data_dir: DataDir = None,
     accept_unverified: AcceptUnverified = False,
     form: Format = "table",
 ) -> None:
-    """Check the copies that are here.
+    """Check the local copies of data sets.
 
-    Exit code 1 if a cached copy is damaged, 2 if a file of yours is bad.
+    Exit code 1 if a cached copy is damaged, 2 if one of your files is.
     """
     found, code = _offers_of(names, DataOptions(data_dir, accept_unverified=accept_unverified))
     checks: list[dict[str, Any]] = []
@@ -123,35 +135,41 @@ def verify(
             rows.append((one["name"], path, one["origin"], trust, digest, one["found"]))
         typer.echo("\n".join(columns(rows)))
     elif not code:
-        _note("no copy of these sets is here; dae data fetch gets them")
+        _note("no local copies of these data sets; dae data fetch gets them")
     raise typer.Exit(code)
 
 
-@data.command(epilog="Example: dae data show bg-img --out bg-img.png")
+@data.command(cls=Command, epilog="Example: dae data show bg-img --out bg-img.png")
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A set.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A data set.", autocompletion=completion.datasets),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.png", parser=file, help="The picture.  [default: NAME-ORIGIN.png, here]"
+            metavar="FILE.png", parser=file, help="The picture.  [default: ./NAME-ORIGIN.png]"
         ),
     ] = None,
-    split: Annotated[SplitName, typer.Option(help="The rows to show.")] = "train",
+    split: Annotated[SplitName, typer.Option(help="The split to show.")] = "train",
     tiles: Annotated[
         Any,
         typer.Option(
             metavar="ROWSxCOLUMNS",
             parser=grid_of_tiles,
-            help="Rows of the split, evenly spread over it.",
+            help="Rows and columns of the sheet.",
         ),
     ] = "10x20",
     origin: DataOrigin = None,
     data_dir: DataDir = None,
     accept_unverified: AcceptUnverified = False,
 ) -> None:
-    """Draw images of a set, upright, on one sheet. Prints the picture's path."""
+    """Draw images of a data set on one sheet.
+
+    Prints the picture's path.
+    """
     if name == ALL:
-        raise typer.BadParameter("a sheet shows one set", param_hint="NAME")
+        raise typer.BadParameter("expected one data set", param_hint="NAME")
     (name,) = _chosen([name])
     if out is not None:
         check_suffix(out, (".png",))
@@ -166,7 +184,7 @@ def show(
         limit=1.0,
         scale_ends=("0", "1"),
         title=f"{name} ({prepared.standing})",
-        caption=f"{len(shown)} of {len(rows)} rows of {split}, evenly spread over it; the numbers "
+        caption=f"{len(shown)} of {len(rows)} rows of {split}, evenly spaced; the numbers "
         f"count the tiles{turned}",
     )
     path = out or Path(f"{name}-{prepared.origin}.png")
@@ -176,10 +194,10 @@ def show(
 
 
 def _chosen(names: Sequence[str], *, generated: bool = False) -> list[str]:
-    """The sets that are named, each once; `all` means all, or all that can be `generated`; the path
-    of a declaration means a set of the user's own.
+    """Return the named sets without duplicates; raise BadParameter for an unknown name.
 
-    Raises BadParameter for another name.
+    `all` is every set, or every set with a recipe if `generated`. The path of a declaration is a
+    set of the user's own.
     """
     known = [name for name, spec in DATASETS.items() if spec.recipe or not generated]
     paths = [] if generated else [name for name in names if name.endswith(SUFFIXES)]
@@ -213,18 +231,18 @@ def _prepare(names: Sequence[str], options: DataOptions, form: Format) -> None:
 def _offers_of(
     names: Sequence[str] | None, options: DataOptions
 ) -> tuple[dict[str, list[Offer]], int]:
-    """Copies and sources of each set, and the exit code."""
+    """Return copies and sources of each set, and the exit code."""
     return _of_each(_chosen(names or [ALL]), lambda name: list(offers(name, options)))
 
 
 def _of_each(names: Sequence[str], do: Callable[[str], T]) -> tuple[dict[str, T], int]:
-    """What is done for each set, and the exit code: a set with an error hides no other."""
+    """Return the result of `do` for each set without an error, and the exit code."""
     found: dict[str, T] = {}
     code = 0
     for name in names:
         try:
             found[name] = do(name)
-        except DaeError as error:  # half a pair of files, say
+        except DaeError as error:  # such as one of two files missing
             _note(f"{name}: {error}")
             code = max(code, error.exit_code)
     return found, code
@@ -261,10 +279,10 @@ def _copy_facts(offer: Offer, known: Prepared | Offer) -> dict[str, Any]:
 
 
 def _comes_from(offers: Sequence[Offer]) -> str:
-    """Where a set would be taken from now."""
+    """Return where a set would come from now."""
     usable = [offer for offer in offers if offer.usable]
     if not usable:
-        return "your files alone"
+        return "only your files"
     first = usable[0]
     if first.paths:
         return "your files" if first.place == "yours" else f"the cache ({first.origin})"

@@ -1,4 +1,4 @@
-"""`dae encode`: what the layers of a run make of rows, as numbers or as a picture."""
+"""`dae encode`: codes or reconstructions of rows, as numbers or as a picture."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from dae_cli.commands import completion
 from dae_cli.commands.options import DataDir, file
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.sources import run_folder
@@ -34,38 +35,48 @@ FILES = (".npz", ".csv")
 def encode(
     source: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A run folder, or an experiment with a finished run."),
+        typer.Argument(
+            metavar="RUN",
+            help="A run folder, or an experiment with a finished run.",
+            autocompletion=completion.experiments,
+        ),
     ],
     out: Annotated[
         Path,
         typer.Option(
             metavar="FILE",
             parser=file,
-            help="An .npz or .csv; or a picture (.png, .svg, .pdf) of reconstructed rows.",
+            help="An .npz or .csv file, or a picture (.png, .svg, .pdf) of reconstructed rows.",
         ),
     ],
     data: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Other rows: .npz, .csv, .tsv, images, a declaration.  [default: the run's data]",
+            help="Other rows: an .npz, .csv or .tsv file, a folder of images, or a declaration.  "
+            "[default: the run's data]",
         ),
     ] = None,
     layer: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="1 is the lowest.  [default: the last one; to reconstruct, 1]"
+            min=1,
+            metavar="N",
+            help="Layer; 1 is the lowest.  [default: the last; with --reconstruct 1]",
         ),
     ] = None,
     pretrained: Annotated[
-        bool, typer.Option("--pretrained", help="Codes as before fine-tuning.")
+        bool, typer.Option("--pretrained", help="Use the weights before fine-tuning.")
     ] = False,
     reconstruct: Annotated[
-        bool, typer.Option("--reconstruct", help="Write reconstructions, which are pretrained.")
+        bool,
+        typer.Option(
+            "--reconstruct", help="Write reconstructions, made with the pretrained weights."
+        ),
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Prints the file's path; what is in it: docs/python.md."""
+    """Prints the path of the file; docs/python.md describes its contents."""
     from dae_cli.api.rows import parts_of_file, parts_of_run, width_of_rows, write_parts
     from dae_cli.api.run import Run
     from dae_cli.study.counting import finished_run
@@ -76,7 +87,9 @@ def encode(
         endings = ", ".join((*FILES, *PICTURES))
         raise ConfigError(f"--out {out}: expected a name that ends with one of {endings}")
     if pretrained and (reconstruct or suffix in PICTURES):
-        raise ConfigError("--pretrained is for codes: reconstructions are pretrained in any case")
+        raise ConfigError(
+            "--pretrained is only for codes; reconstructions always use the pretrained weights"
+        )
     folder, status, experiment = finished_run(run_folder(source))
     with progress_display() as display:
         use_one_thread()
@@ -113,7 +126,7 @@ def encode(
 def _save_picture(
     out: Path, run: Run, experiment: PretrainedExperiment, part: Part, layer: int
 ) -> None:
-    """Draw rows evenly spread over a part: clean, corrupted, and reconstructed from that."""
+    """Draw evenly spaced rows: clean, corrupted, and reconstructed from the corrupted ones."""
     from dae_cli.api.run import denoised, is_bounded
     from dae_cli.figures.filters import filter_sheet
     from dae_cli.figures.greys import common_limit
@@ -134,14 +147,14 @@ def _save_picture(
         limit=limit,
         scale_ends=("0", "1") if bounded else (f"−{limit:.2g}", f"+{limit:.2g}"),
         title=f"{experiment.dataset}, {describe_corruption(experiment)}",
-        caption=f"{count} of {part.count} rows{part.split and f' of {part.split}'}, evenly spread "
-        f"over them; reconstructed from layer {layer}, pretrained",
+        caption=f"{count} of {part.count} rows{part.split and f' of {part.split}'}, evenly "
+        f"spaced; reconstructed from layer {layer}, pretrained",
     )
     sheet.save(out, {"Title": "clean, corrupted and reconstructed", "Run": run.path.name})
 
 
 def _spread(part: Part, count: int) -> Rows:
-    """So many rows, evenly spread."""
+    """Return `count` evenly spaced rows."""
     chosen, start, rows = np.arange(count) * part.count // count, 0, []
     for block in part.blocks:
         inside = (chosen >= start) & (chosen < start + len(block))

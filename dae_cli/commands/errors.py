@@ -18,14 +18,14 @@ from dae_cli.errors import DaeError, NameTooLongError
 from dae_cli.stopping import Interrupted
 
 INTERRUPTED = 130
-BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
+BROKEN_PIPE = 141  # the exit code that a shell reports for SIGPIPE
 
 
 class ErrorReportingGroup(TyperGroup):
     """Turns exceptions of the commands into messages; accepts --debug anywhere on the line."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Move --debug to the front, where the group reads it."""
+        """Move --debug to the front, where the group expects it."""
         end = args.index("--") if "--" in args else len(args)
         if "--debug" in args[:end]:
             others = [word for word in args[:end] if word != "--debug"]
@@ -41,7 +41,7 @@ class ErrorReportingGroup(TyperGroup):
             sys.stderr.flush()
             return result
         except (Exception, KeyboardInterrupt, Interrupted) as error:
-            if hasattr(error, "message"):  # of a usage error, as the library below Typer words it
+            if hasattr(error, "message"):  # a usage error, with a prefix of pydantic
                 error.message = error.message.replace("Value error, ", "")
             if isinstance(error, (typer.Exit, typer.Abort, EOFError)) or hasattr(error, "show"):
                 raise  # early exits and usage errors, which Typer reports itself
@@ -58,7 +58,7 @@ class ErrorReportingGroup(TyperGroup):
 
 
 def show_log(quiet: bool = False) -> bool:
-    """Show notes that lower layers log, or none; a callback of --quiet, which it returns."""
+    """Show the notes that lower layers log, unless `quiet`; the callback of --quiet."""
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING if quiet else logging.INFO)
     logger = logging.getLogger("dae_cli")
@@ -69,7 +69,7 @@ def show_log(quiet: bool = False) -> bool:
 
 @contextmanager
 def hint_when_interrupted(hint: str) -> Iterator[None]:
-    """Add a line on how to resume to the message of an interruption within the block."""
+    """Add a hint on resuming to the message if the block is interrupted."""
     try:
         yield
     except (KeyboardInterrupt, Interrupted) as interrupt:
@@ -95,7 +95,7 @@ def _exit_code_and_message(error: BaseException) -> tuple[int, str]:
 
 
 def _drop_output() -> None:
-    """Where nobody reads it, keep Python from complaining when it flushes its streams at exit."""
+    """Flush the streams; if nobody reads one, discard it, or Python reports an error at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

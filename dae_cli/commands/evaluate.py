@@ -1,4 +1,4 @@
-"""`dae evaluate`: count the errors of finished runs again, on any split."""
+"""`dae evaluate`: recount the errors of finished runs, on any split."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dae_cli.commands import completion
 from dae_cli.commands.options import DataDir, SplitName
 from dae_cli.commands.sources import run_folders
 from dae_cli.commands.tables import DASH, as_json, columns, interval, setting_values
@@ -27,20 +28,21 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="RUN",
-            help="Run folders, folders of results for all of their runs, or experiments that have "
-            "a finished run under results/.",
+            help="Run folders, results folders (all of their runs), or experiments with a finished "
+            "run in results/.",
+            autocompletion=completion.experiments,
             show_default=False,
         ),
     ],
-    split: Annotated[SplitName, typer.Option(help="The rows to count.")] = "test",
+    split: Annotated[SplitName, typer.Option(help="Rows on which errors are counted.")] = "test",
     form: Annotated[
         EvaluationFormat, typer.Option("--format", help="A table to read, JSON or CSV.")
     ] = "table",
     data_dir: DataDir = None,
 ) -> None:
-    """The parameters are those in the run folder's checkpoint: the best on the validation set.
-    Settings in which the runs differ are columns. A run that cannot be evaluated is reported on
-    stderr; the others are printed all the same.
+    """The weights are those in the run's checkpoint, which had the lowest validation error.
+    Settings in which the runs differ are shown as columns. A run that cannot be evaluated is
+    reported on stderr and does not stop the others.
     """
     folders: list[Path] = []
     problems: list[DaeError] = []
@@ -94,7 +96,7 @@ def _printed(evaluations: Sequence[Evaluation], form: EvaluationFormat) -> str:
 
 
 def _facts(evaluation: Evaluation, settings: Mapping[str, object]) -> dict[str, object]:
-    """The evaluation for JSON and CSV, the settings after the cell."""
+    """Return the evaluation for JSON and CSV, with the settings after the cell."""
     facts: dict[str, object] = {}
     for name, value in vars(evaluation).items():
         if name != "experiment":

@@ -1,4 +1,4 @@
-"""`dae filters`: what the units of a layer look for, as pictures on one grey scale."""
+"""`dae filters`: draw the filters of a layer on one grey scale."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from dae_cli.commands import completion
 from dae_cli.commands.options import DataDir, Photos, file, grid_of_tiles, list_of_units
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.sources import run_folder
@@ -31,9 +32,11 @@ from dae_cli.study.run.job import CONFIG
 from dae_cli.study.run.record import read_status
 
 FRAMES = 24
-"""Pictures in an animation."""
+"""Number of pictures in an animation."""
 MOST_PIXELS = 10_000
-"""Across a picture."""
+"""Greatest width of a picture."""
+UNITS, PICTURE = "Units", "Picture"
+"""Panels of options."""
 
 Order = Literal["unit", "strength", "gabor", "extent", "locality", "orientation"]
 Values = NDArray[np.floating[Any]]
@@ -57,8 +60,11 @@ _MEASURES: dict[Order, tuple[str, Callable[[Values, Image], Values]]] = {
         lambda weights, image: measures.orientation_selectivity(weights, image)[0],
     ),
 }
-"""Of each `--sort`, its words in the caption and its measure: weights (units, inputs) and the shape
-of a unit's image to one number a unit. A measure is added here and in `Order`."""
+"""Name in the caption and measure of each `--sort`.
+
+A measure maps weights (units, inputs) and the shape of a unit's image to one number per unit. A new
+one needs a line here and in `Order`.
+"""
 
 
 def filters(
@@ -66,7 +72,8 @@ def filters(
         list[str],
         typer.Argument(
             metavar="RUN|EXPERIMENT",
-            help="Run folders, or experiments with a finished run; several stand side by side.",
+            help="Run folders, or experiments with a finished run; several are drawn side by side.",
+            autocompletion=completion.experiments,
         ),
     ],
     layer: Annotated[
@@ -74,7 +81,8 @@ def filters(
         typer.Option(
             min=1,
             metavar="K",
-            help="1 is the lowest; higher ones are shown through the weights below.",
+            help="Layer; 1 is the lowest. Weights of a higher layer are multiplied by those below.",
+            rich_help_panel=UNITS,
         ),
     ] = 1,
     tiles: Annotated[
@@ -82,31 +90,40 @@ def filters(
         typer.Option(
             metavar="ROWSxCOLUMNS",
             parser=grid_of_tiles,
-            help="The first units, row by row.  [default: 10x10]",
+            help="Rows and columns of the sheet.  [default: 10x10]",
+            rich_help_panel=UNITS,
         ),
     ] = None,
     sort: Annotated[
-        Order, typer.Option(help="Which units come first; measures are taken on the first run.")
+        Order,
+        typer.Option(
+            help="Order of the units; a measure is that of the first run.", rich_help_panel=UNITS
+        ),
     ] = "unit",
     units: Annotated[
         Any,
         typer.Option(
             metavar="I,J,…",
             parser=list_of_units,
-            help="Only these units, large: a row for each, a column for each run.",
+            help="Draw only these units, large: one row per unit, one column per run.",
+            rich_help_panel=UNITS,
         ),
     ] = None,
     scale: Annotated[
         Scale,
-        typer.Option(help="One grey scale for all tiles, or each tile by its largest weight."),
+        typer.Option(
+            help="One grey scale for all tiles, or one per tile, set by its largest weight.",
+            rich_help_panel=PICTURE,
+        ),
     ] = "shared",
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             parser=file,
-            help="The picture: .png, .svg or .pdf.  [default: filters-RUN.png, here; of several "
-            "filters-side-by-side.png]",
+            help="The picture: .png, .svg or .pdf.  [default: ./filters-RUN.png, or "
+            "./filters-side-by-side.png of several runs]",
+            rich_help_panel=PICTURE,
         ),
     ] = None,
     width: Annotated[
@@ -115,26 +132,32 @@ def filters(
             min=1,
             max=MOST_PIXELS,
             metavar="PIXELS",
-            help="Width of the picture, such as 1920 for a slide; tiles are as large as fit.  "
+            help="Width of the picture, such as 1920 for a slide; the tiles fill it.  "
             "[default: as wide as its tiles]",
+            rich_help_panel=PICTURE,
         ),
     ] = None,
     theme: Annotated[
-        Theme, typer.Option(help="Colour of the page; the greys of the tiles stay.")
+        Theme,
+        typer.Option(
+            help="Background of the page; the greys of the tiles do not change.",
+            rich_help_panel=PICTURE,
+        ),
     ] = "light",
     animate: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             parser=file,
-            help="Train the first layer of one experiment again, and draw it: a .gif.",
+            help="Retrain the first layer of one experiment and draw an animation (.gif).",
+            rich_help_panel=PICTURE,
         ),
     ] = None,
     data_dir: DataDir = None,
     photos: Photos = None,
 ) -> None:
-    """Tile i is unit i in every sheet; mid grey is a weight of 0. Prints the picture's path. Data
-    are read for --animate only.
+    """Tile i shows unit i in every sheet; mid grey is a weight of 0. Prints the picture's path.
+    Only --animate reads data.
     """
     look: dict[str, Any] = {"scale": scale, "width": width, "theme": theme}
     if animate is not None:
@@ -149,7 +172,7 @@ def filters(
         return
     if units and (tiles or sort != "unit"):
         raise typer.BadParameter(
-            "draws the units that it names, in their order; leave out --tiles and --sort",
+            "cannot be combined with --tiles or --sort",
             param_hint="--units",
         )
     rows, columns = tiles or TILES
@@ -182,7 +205,7 @@ def filters(
 
 
 def _layers(folders: Sequence[Path], layer: int) -> list[Filters]:
-    """A layer of each run, titled by data and corruption, or by the runs where these are alike."""
+    """Return a layer of each run, titled by data and corruption, or by run if those are equal."""
     layers = []
     for folder in folders:
         weights = run_filters(folder, layer)
@@ -196,11 +219,12 @@ def _layers(folders: Sequence[Path], layer: int) -> list[Filters]:
 
 
 def _in_order(layers: Sequence[Filters], sort: Order) -> list[Filters]:
-    """The layers with units by a measure of the first, so that a tile is one unit in each sheet."""
+    """Return the layers with units in the order of the first, so that tiles show the same unit."""
     if len({len(one.weights) for one in layers}) > 1:
         counts = ", ".join(str(len(one.weights)) for one in layers)
         raise ConfigError(
-            f"--sort {sort}: runs of {counts} units have no common order; draw one picture of each"
+            f"--sort {sort}: the runs have different numbers of units ({counts}); draw one picture "
+            "for each run"
         )
     weights, (height, width, *colours) = finite(layers[0].weights), layers[0].image
     if colours and sort != "strength":  # shapes are those of the mean colour
@@ -213,18 +237,18 @@ def _in_order(layers: Sequence[Filters], sort: Order) -> list[Filters]:
 def _animate(
     source: str, path: Path, grid: tuple[int, int], options: DataOptions, look: Mapping[str, Any]
 ) -> None:
-    """Train the first layer of an experiment, or of a run's, again, and draw it while it learns.
+    """Retrain the first layer of an experiment or a run, and draw it at intervals.
 
     Args:
         look: further options of `filter_sheet`.
 
     Raises:
-        ConfigError: an SVM, or nothing is pretrained.
+        ConfigError: the model is an SVM, or nothing is pretrained.
         DataError: the data are not available.
-        RunFolderError: they are others than the run was trained on.
+        RunFolderError: the run was trained on other data.
     """
     recorded = None
-    # No error is counted; the origin says how far the data are to be trusted.
+    # No error is counted, so unverified data do no harm.
     options = replace(options, accept_unverified=True)
     if ((folder := with_home(source)) / CONFIG).is_file():
         experiment = load_resolved(folder / CONFIG)
@@ -247,18 +271,18 @@ def _animate(
         data = prepare_any(experiment.dataset, options, display)
         if recorded and recorded.data_sha256 != data.sha256:
             raise RunFolderError(
-                f"{source}: was trained on {experiment.dataset} with SHA-256 "
-                f"{recorded.data_sha256[:12]}… ({recorded.data_source}), but here is "
-                f"{data.sha256[:12]}… ({data.source}); give its data with "
+                f"{source}: trained on {experiment.dataset} with SHA-256 "
+                f"{recorded.data_sha256[:12]}… ({recorded.data_source}), but the data here have "
+                f"{data.sha256[:12]}… ({data.source}); pass the data of the run with "
                 f"{'--photos' if experiment.dataset == PHOTOGRAPHS else '--data-dir'}"
             )
         cpu = torch.device("cpu")
         engine = engine_for(default_engine(cpu, display.note), cpu)
-        display.note(f"training the first layer again, for {FRAMES} pictures of it")
+        display.note(f"retraining the first layer for {FRAMES} pictures")
         snapshots = watch_learning(experiment, data, engine, FRAMES)
     title = describe_corruption(experiment)
     layers = [as_shown(shot.weights, experiment.dataset, title) for shot in snapshots]
-    # One for all moments: equal greys are equal weights.
+    # One limit for all frames, so that equal greys are equal weights.
     limit = common_limit([layer.weights[: grid[0] * grid[1]] for layer in layers])
     frames = [
         filter_sheet(

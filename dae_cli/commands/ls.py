@@ -1,4 +1,4 @@
-"""`dae ls`: the studies that can be named, and what of them is done."""
+"""`dae ls`: list studies or cells, and which runs are done."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dae_cli.commands import completion
 from dae_cli.commands.options import Format
 from dae_cli.commands.tables import DASH, as_json, columns, cut
 from dae_cli.config.experiments import StudyListing, list_studies, list_study, resolve_study
@@ -23,18 +24,21 @@ def ls(
         typer.Argument(
             metavar="STUDY",
             help="Name or path of a study, to list its cells.  [default: list all studies]",
+            autocompletion=completion.studies,
         ),
     ] = None,
     form: Format = "table",
 ) -> None:
-    """A run is done if results/STUDY/runs.csv has its error, with the settings of today's files."""
+    """A run is done if results/STUDY/runs.csv has its error for the current settings."""
     if study is None:
         listed = [_listed(one, one.name) for one in list_studies()]
     else:
         target = find_target(study)
         if target.file is not None:
             name = shown(study)
-            raise ConfigError(f"{name} is one experiment; dae show {name} prints its settings")
+            raise ConfigError(
+                f"{name} is an experiment, not a study; dae show {name} prints its settings"
+            )
         listed = [_listed(list_study(target.name, target.folder), study)]
     if form == "json":
         typer.echo(as_json([facts for facts, _ in listed]))
@@ -57,13 +61,13 @@ def ls(
 
 
 def _listed(study: StudyListing, name: str) -> tuple[dict[str, Any], str]:
-    """A study for JSON, with how far its cells are; and why that cannot be read, if it cannot."""
+    """Return a study for JSON, with the state of its cells, and the problem in reading it."""
     states: dict[str, CellState] = {}
     problem = ""
     try:
         states = cell_states(resolve_study(name), default_out(study.name, ()))
     except ConfigError:
-        problem = f"cannot be read; dae show {name} says why"
+        problem = f"cannot be read; dae show {name} shows the reason"
     except RunFolderError as error:
         problem = str(error)
     cells = [
@@ -75,7 +79,7 @@ def _listed(study: StudyListing, name: str) -> tuple[dict[str, Any], str]:
 
 
 def _summary(states: Mapping[str, CellState]) -> str:
-    """`none`, `2 of 7 runs done` or `done`."""
+    """Return `none`, `2 of 7 runs done` or `done`."""
     counts = Counter(states.values())
     if len(counts) == 1 and "failed" not in counts:
         return next(iter(counts))

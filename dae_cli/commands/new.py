@@ -1,4 +1,4 @@
-"""`dae new`: a study of the user's own data that runs at once."""
+"""`dae new`: write a study of the user's own data."""
 
 from __future__ import annotations
 
@@ -20,17 +20,21 @@ from dae_cli.study.run.job import default_out
 
 
 def image_shape(text: str) -> list[int]:
-    """`8x8` or `32x32x3`; BadParameter for anything else."""
+    """Parse `8x8` or `32x32x3`; raise BadParameter for anything else."""
     if match := re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})(x3)?", text.strip().lower()):
         return [int(match[1]), int(match[2]), *([3] if match[3] else [])]
-    raise typer.BadParameter(f"{text!r} is not HEIGHTxWIDTH, such as 28x28, or 32x32x3 of colours")
+    raise typer.BadParameter(
+        f"{text!r} is not HEIGHTxWIDTH, such as 28x28, or 32x32x3 for colour images"
+    )
 
 
 def new(
     study: Annotated[
         Path,
         typer.Argument(
-            metavar="FOLDER", parser=folder, help="The study's, whose name its results will have."
+            metavar="FOLDER",
+            parser=folder,
+            help="Folder to write; its name becomes the name of the study.",
         ),
     ],
     data: Annotated[
@@ -38,7 +42,7 @@ def new(
         typer.Option(
             metavar="FILE",
             parser=existing,
-            help="A .csv or .tsv, an .npz, or a folder of images by class.",
+            help="A .csv, .tsv or .npz file, or a folder with a subfolder of images per class.",
         ),
     ],
     label_name: Annotated[
@@ -46,29 +50,29 @@ def new(
         typer.Option(
             "--label",
             metavar="NAME",
-            help="Column or key with the labels.  [default: label, target, class or y; the last "
+            help="Column or key of the labels.  [default: label, target, class or y, else the last "
             "column if no other is text]",
         ),
     ] = None,
     unlabelled: Annotated[
         bool,
-        typer.Option("--unlabelled", help="There are no labels: learn filters and codes alone."),
+        typer.Option("--unlabelled", help="The data have no labels: train autoencoders only."),
     ] = False,
     image: Annotated[
         Any,
         typer.Option(
             metavar="HEIGHTxWIDTH",
             parser=image_shape,
-            help="The image that each row is, such as 28x28 or 32x32x3; a folder's are resized.",
+            help="Image size of a row, such as 28x28 or 32x32x3; files in a folder are resized.",
         ),
     ] = None,
 ) -> None:
-    """The cells: a stacked autoencoder, denoising ones at 25 and 50 % destruction, the same network
-    without pretraining and an SVM; without labels, autoencoders alone. Each file says why it is as
-    it is, and is yours to change. Nothing is ever overwritten.
+    """The cells are a stacked autoencoder, stacked denoising autoencoders at 25 and 50 %
+    destruction, the same network without pretraining, and an SVM; without labels only autoencoders.
+    Comments in the files explain the settings, which you can change. Nothing is overwritten.
     """
     if label_name is not None and unlabelled:
-        raise typer.BadParameter("contradicts --unlabelled", param_hint="--label")
+        raise typer.BadParameter("cannot be combined with --unlabelled", param_hint="--label")
     _require_free(study, data)
 
     from dae_cli.data.own.content import note_if_large, read_own  # numpy and pandas
@@ -84,29 +88,29 @@ def new(
         write_text(study / name, text)
     if declaration.ignore:
         typer.echo(f"left out, {why['ignore']}: {some(declaration.ignore)}", err=True)
-    typer.echo(f"{contents(spec)}; {label(declared)} and {label(study / STUDY_FILE)} say the rest")
+    typer.echo(f"{contents(spec)}; details in {label(declared)} and {label(study / STUDY_FILE)}")
     first = "saa" if spec.n_classes else "ae"
     steps = [
         (f"dae replicate {command}", "trains every cell, then writes the report"),
-        (f"dae encode {command}{first} --out codes.npz", "the codes of a cell's last layer"),
+        (f"dae encode {command}{first} --out codes.npz", "writes the codes of a cell's last layer"),
         (f"dae search {command}", "selects better settings"),
     ]
     if not spec.n_classes:
         steps.pop()
     if spec.is_image:
         look = f"dae data show {shlex.quote(str(declared))}"
-        steps.insert(0, (look, "the images, as they are read"))
+        steps.insert(0, (look, "draws the images"))
     typer.echo("\n".join(["next:", *(f"  {line}" for line in columns(steps))]))
 
 
 def _require_free(study: Path, data: Path) -> None:
-    """A folder without settings, whose results mix with those of no other study."""
+    """Raise ConfigError if the folder has settings, or if another study uses its results folder."""
     if data.is_dir() and study.resolve().is_relative_to(data.resolve()):
-        raise ConfigError(f"{study}: lies in the folder of the data; choose one outside {data}")
+        raise ConfigError(f"{study}: is inside the data folder; choose a folder outside {data}")
     if there := sorted(path.name for path in study.glob("*.y*ml")):
         raise ConfigError(
-            f"{study}: has settings already ({some(there)}), and nothing is overwritten; give "
-            "another folder, or move them away"
+            f"{study}: already has settings ({some(there)}), which are not overwritten; choose "
+            "another folder or move them"
         )
     results = default_out(study.resolve().name, ())
     if results.exists() or results.name in study_folders():

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what their values mean."""
+"""Options that several commands share, and the parsers of their values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from dae_cli.commands import completion
 from dae_cli.commands.errors import show_log
+from dae_cli.commands.help import DATA, OUTPUT, RUNS, SETTINGS
 from dae_cli.engines.names import EngineChoice
 from dae_cli.files import with_home
 from dae_cli.machine import cores
@@ -23,16 +25,18 @@ if TYPE_CHECKING:
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 SplitName = Literal["test", "valid", "train"]
-PictureFormat = StrEnum("PictureFormat", ["PNG", "SVG", "PDF"])  # typer knows no list of Literals
+PictureFormat = StrEnum(
+    "PictureFormat", ["PNG", "SVG", "PDF"]
+)  # Typer supports no list of Literals
 
 _MOST_TILES = 100
 
 
-# Paths: `~` is the home folder wherever it appears, quoted or after `=`.
+# Paths: a leading `~` is the home folder, also where the shell does not expand it.
 
 
 def folder(text: str) -> Path:
-    """A folder, whether it exists or not."""
+    """Parse a folder that need not exist."""
     path = with_home(text)
     if path.is_file():
         raise typer.BadParameter(f"{text!r} is a file.")
@@ -40,7 +44,7 @@ def folder(text: str) -> Path:
 
 
 def existing(text: str) -> Path:
-    """A file or folder that exists."""
+    """Parse a file or folder that exists."""
     path = with_home(text)
     if not path.exists():
         raise typer.BadParameter(f"{text!r} does not exist.")
@@ -48,13 +52,13 @@ def existing(text: str) -> Path:
 
 
 def existing_folder(text: str) -> Path:
-    """A folder that exists."""
+    """Parse a folder that exists."""
     folder(text)
     return existing(text)
 
 
 def file(text: str) -> Path:
-    """A file, whether it exists or not."""
+    """Parse a file that need not exist."""
     path = with_home(text)
     if path.is_dir():
         raise typer.BadParameter(f"{text!r} is a directory.")
@@ -67,6 +71,7 @@ Overrides = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Change a setting: pretrain.epochs=10 or 'model.hidden=[1000,1000]'; repeatable.",
+        rich_help_panel=SETTINGS,
     ),
 ]
 Grid = Annotated[
@@ -75,22 +80,41 @@ Grid = Annotated[
         "--grid",
         metavar="KEY=A,B",
         help="Run a variant for each value: pretrain.learning_rate=0.01,0.1 or "
-        "'model.hidden=[1000],[1000,1000]'; repeated, for each combination.",
+        "'model.hidden=[1000],[1000,1000]'; if repeated, for each combination.",
+        rich_help_panel=SETTINGS,
     ),
 ]
 Seeds = Annotated[
     int | None,
-    typer.Option("--seeds", min=1, metavar="N", help="Run each cell with N seeds.  [default: 1]"),
+    typer.Option(
+        "--seeds",
+        min=1,
+        metavar="N",
+        help="Run each cell with N seeds.  [default: 1]",
+        rich_help_panel=RUNS,
+    ),
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Show what would be run and fetched, and what it would take."),
+    typer.Option(
+        "--dry-run", help="List the runs and downloads and estimate the time; run nothing."
+    ),
 ]
 Study = Annotated[
-    str, typer.Argument(metavar="STUDY", help="Name (dae ls lists them) or path of a study.")
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="Name (dae ls lists them) or path of a study.",
+        autocompletion=completion.studies,
+    ),
 ]
 StudyOrResults = Annotated[
-    str, typer.Argument(metavar="STUDY", help="Name or path of a study, or a folder of results.")
+    str,
+    typer.Argument(
+        metavar="STUDY",
+        help="Name or path of a study, or a results folder.",
+        autocompletion=completion.studies,
+    ),
 ]
 ResultsFolder = Annotated[
     Path | None,
@@ -98,8 +122,8 @@ ResultsFolder = Annotated[
         "--out",
         metavar="DIR",
         parser=folder,
-        help="Folder of the results.  [default: results/STUDY; with changed settings one of its "
-        "own]",
+        help="Results folder.  [default: results/STUDY; a separate folder if settings are changed]",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Jobs = Annotated[
@@ -109,7 +133,8 @@ Jobs = Annotated[
         "-j",
         min=1,
         metavar="N",
-        help="Runs at a time, one thread each.  [default: one a core or worker]",
+        help="Number of runs at a time, one thread each.  [default: one per core or worker]",
+        rich_help_panel=RUNS,
     ),
 ]
 DataDir = Annotated[
@@ -118,7 +143,9 @@ DataDir = Annotated[
         "--data-dir",
         metavar="DIR",
         parser=existing_folder,
-        help="Your copies of the data sets: .zip, .amat or .npz.  [default: DAE_DATA_DIR]",
+        help="Folder with your copies of the data sets (.zip, .amat or .npz).  "
+        "[default: DAE_DATA_DIR]",
+        rich_help_panel=DATA,
     ),
 ]
 AcceptUnverified = Annotated[
@@ -126,7 +153,8 @@ AcceptUnverified = Annotated[
     typer.Option(
         "--accept-unverified",
         envvar="DAE_ACCEPT_UNVERIFIED",
-        help="Use your copies though nothing shows that they are original; verdicts then say so.",
+        help="Use your copies even if they cannot be verified as original; verdicts then say so.",
+        rich_help_panel=DATA,
     ),
 ]
 Photos = Annotated[
@@ -135,26 +163,34 @@ Photos = Annotated[
         "--photos",
         metavar="DIR",
         parser=existing_folder,
-        help="Your photographs, to cut patches from.  [default: those of scikit-image and -learn]",
+        help="Folder with your photographs for the patches.  "
+        "[default: those of scikit-image and scikit-learn]",
+        rich_help_panel=DATA,
     ),
 ]
 DataOrigin = Annotated[
     Literal["original", "regenerated"] | None,
     typer.Option(
         "--origin",
-        help="Accept these data only.  [default: the first there is; originals come first]",
+        help="Use only these data.  [default: original if available, else regenerated]",
+        rich_help_panel=DATA,
     ),
 ]
 DeviceOption = Annotated[
     Device,
-    typer.Option("--device", help="auto takes CUDA if it is there. CUDA and MPS are experimental."),
+    typer.Option(
+        "--device",
+        help="auto uses CUDA if available. CUDA and MPS are experimental.",
+        rich_help_panel=SETTINGS,
+    ),
 ]
 EngineOption = Annotated[
     EngineChoice,
     typer.Option(
         "--engine",
-        help="How the CPU computes; auto takes compiled where it works. A resumed run keeps its "
-        "engine; CUDA and MPS have torch only.",
+        help="Implementation of the training steps on the CPU; auto uses compiled if available. "
+        "A resumed run keeps its engine. On CUDA and MPS only torch is available.",
+        rich_help_panel=SETTINGS,
     ),
 ]
 Scheduler = Annotated[
@@ -162,31 +198,41 @@ Scheduler = Annotated[
     typer.Option(
         "--scheduler",
         metavar="ADDRESS",
-        help="Run on the Dask cluster at tcp://HOST:PORT, which shares the folder of the results.",
+        help="Run on the Dask cluster at tcp://HOST:PORT; its workers must share the results "
+        "folder.",
+        rich_help_panel=RUNS,
     ),
 ]
 Format = Annotated[
     Literal["table", "json"],
-    typer.Option("--format", help="A table to read, or JSON for programs."),
+    typer.Option("--format", help="A table to read, or JSON for programs.", rich_help_panel=OUTPUT),
 ]
 Plots = Annotated[
     list[PictureFormat] | None,
     typer.Option(
         "--plots",
         metavar="png|svg|pdf",
-        help="Write plots and sheets of filters in this format too; PNGs always are; repeatable.",
+        help="Also write plots and filter sheets in this format; PNGs are always written; "
+        "repeatable.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", callback=show_log, help="Print the result's path, and errors."),
+    typer.Option(
+        "--quiet",
+        "-q",
+        callback=show_log,
+        help="Print only the path of the result, and errors.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 
 def cluster_at(
     address: str | None, data_dir: Path | None, watcher: Watcher
 ) -> AbstractContextManager[Cluster | None]:
-    """Connect to the cluster that --scheduler names, if it is given."""
+    """Connect to the cluster at the address that --scheduler gives, if any."""
     if address is None:
         return nullcontext()
     from dae_cli.study.cluster import connected
@@ -195,32 +241,32 @@ def cluster_at(
 
 
 def at_a_time(jobs: int | None, cluster: Cluster | None) -> int:
-    """How many runs or trials are made at a time: --jobs, else one a core or a worker."""
+    """Return the number of runs or trials at a time: --jobs, else one per core or worker."""
     return jobs or (sys.maxsize if cluster is not None else cores())
 
 
 def grid_of_tiles(text: str) -> tuple[int, int]:
-    """`10x10` to rows and columns; BadParameter for anything else."""
+    """Parse `10x10` as rows and columns; raise BadParameter for anything else."""
     match = re.fullmatch(r"(\d{1,3})[x×](\d{1,3})", text.strip().lower())
     if match and all(1 <= int(n) <= _MOST_TILES for n in match.groups()):
         return int(match[1]), int(match[2])
     raise typer.BadParameter(
-        f"{text!r} is not ROWSxCOLUMNS, each from 1 to {_MOST_TILES}, such as 10x10"
+        f"{text!r} is not ROWSxCOLUMNS with numbers from 1 to {_MOST_TILES}, such as 10x10"
     )
 
 
 def list_of_units(text: str) -> list[int]:
-    """`12,47` to the units that are named; BadParameter for anything else."""
+    """Parse `12,47` as a list of units; raise BadParameter for anything else."""
     if re.fullmatch(r"\s*\d{1,6}\s*(,\s*\d{1,6}\s*)*", text, re.ASCII):
         units = [int(word) for word in text.split(",")]
         if len(set(units)) == len(units) <= _MOST_TILES:
             return units
     raise typer.BadParameter(
-        f"{text!r} is not a list of at most {_MOST_TILES} units, each once, such as 12,47"
+        f"{text!r} is not a list of at most {_MOST_TILES} different units, such as 12,47"
     )
 
 
 def command_line() -> str:
-    """The command as it was typed, on one line, for the record; `dae` for the program's path."""
+    """Return the command as typed, on one line, with `dae` for the program's path."""
     words = (shlex.quote(word) if word.isprintable() else repr(word) for word in sys.argv[1:])
     return " ".join(["dae", *words])

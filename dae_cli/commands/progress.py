@@ -1,6 +1,6 @@
-"""What a person sees while runs are made: bars on a terminal, plain lines elsewhere.
+"""Progress of runs: bars on a terminal, plain lines elsewhere.
 
-All of it goes to stderr; stdout is for results.
+Everything goes to stderr; stdout is for results.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from dae_cli.study.rows import RunRow
 from dae_cli.study.run.job import Job
 
 _GUESS_AFTER = 20.0
-"""Seconds before the time left is worth guessing."""
+"""Seconds before the remaining time is estimated."""
 HEARTBEAT_SECONDS = 30.0
-"""After so long without a line, twice at most, a log says where the runs are."""
+"""After this time without a line (at most twice) a log reports where the runs are."""
 
 
 @contextmanager
 def progress_display(*, quiet: bool = False, single: bool = False) -> Iterator[Display]:
-    """The display that suits where stderr goes.
+    """Yield the display that suits stderr.
 
     Args:
         quiet: show nothing.
-        single: one run is made. Plain lines show each epoch that is reported; its end is left to
-            the command. Otherwise they show the start and end of each run.
+        single: there is one run, whose result the command prints. Plain lines show each reported
+            epoch. Otherwise they show the start and end of each run.
     """
     console = Console(stderr=True, highlight=False)
     bars = None
@@ -58,27 +58,27 @@ def progress_display(*, quiet: bool = False, single: bool = False) -> Iterator[D
 
 
 class Display(Watcher):
-    """A bar for each run and one for all, below lines that stay; or lines alone, or nothing."""
+    """A bar for each run and one for all, below permanent lines; or only lines; or nothing."""
 
     def __init__(
         self, bars: Progress | None = None, *, quiet: bool = False, single: bool = False
     ) -> None:
         self._bars, self._muted, self._single = bars, quiet, single
         self._labels: dict[str, str] = {}
-        self._work: dict[str, float] = {}  # of each run, as far as it can be known
+        self._work: dict[str, float] = {}  # estimated minutes of each run
         self._tasks: dict[str, TaskID] = {}
         self._overall: TaskID | None = None
         self._positions: dict[str, Position] = {}
         self._over: set[str] = set()
         self._shares: dict[str, float] = {}
-        self._shares_before: dict[str, float] = {}  # that were done before this command
+        self._shares_before: dict[str, float] = {}  # done before this command
         self._begin = self._written = time.monotonic()
         self._lock = RLock()
 
     def expect(self, jobs: Sequence[Job]) -> None:
-        """Set the runs that will be made, before the first begins.
+        """Announce the runs before the first begins.
 
-        They are called by their cell, with the seed where a cell has several.
+        A run is labelled by its cell, with the seed if the cell has several runs.
         """
         with self._lock:
             self._begin = time.monotonic()
@@ -93,7 +93,7 @@ class Display(Watcher):
 
     @contextmanager
     def heartbeat(self) -> Iterator[None]:
-        """Say where the runs are whenever nothing was said for a while."""
+        """Report where the runs are when there was no line for a while."""
         over = Event()
 
         def beat() -> None:
@@ -113,7 +113,7 @@ class Display(Watcher):
             thread.join()
 
     def note(self, text: str, style: str = "dim") -> None:
-        """A line; above the bars, where there are any."""
+        """Print a line, above the bars if there are any."""
         with self._lock:
             self._written = time.monotonic()
             if self._bars:
@@ -123,21 +123,21 @@ class Display(Watcher):
                     typer.echo(text, err=True)
                     sys.stderr.flush()
                 except OSError:
-                    self._muted = True  # nobody reads it, which is no reason to stop the runs
+                    self._muted = True  # nobody reads stderr; the runs continue
 
     def started(self, run: str, resumed: bool) -> None:
-        """A bar or a line; news of another process can come when the run is over."""
+        """Add a bar or a line; a message from another process may arrive after the end."""
         with self._lock:
             if run in self._over or run in self._tasks:
                 return
             if self._bars:
-                detail = "goes on" if resumed else ""
+                detail = "resumed" if resumed else ""
                 self._tasks[run] = self._bars.add_task(self._label(run), total=1.0, detail=detail)
             else:
-                self.note(f"{'goes on' if resumed else 'started'}  {self._label(run)}")
+                self.note(f"{'resumed' if resumed else 'started'}  {self._label(run)}")
 
     def moved(self, run: str, position: Position) -> None:
-        """The bar moves, or a line where epochs are wanted."""
+        """Move the bar, or print a line for the epoch of a single run."""
         with self._lock:
             if run in self._over:
                 return
@@ -151,11 +151,11 @@ class Display(Watcher):
                 detail += self._time_left() if self._overall is None else ""
                 self._bars.update(self._tasks[run], completed=position.fraction, detail=detail)
                 self._count()
-            elif self._single and position.epoch:  # nothing is known before the first epoch
+            elif self._single and position.epoch:  # there are no measures before the first epoch
                 self.note("  ".join([where, *measured]))
 
     def finished(self, row: RunRow) -> None:
-        """A line that says how the run ended, unless the command does, instead of its bar."""
+        """Replace the bar by a line about the end of the run, unless the command prints it."""
         with self._lock:
             self._over.add(row.run)
             self._shares[row.run] = 1.0
@@ -181,7 +181,7 @@ class Display(Watcher):
             self._bars.update(self._overall, completed=sum(self._shares.values()), detail=detail)
 
     def _time_left(self) -> str:
-        """`, about 3 min left` for all runs; empty where it cannot be guessed."""
+        """Return `, about 3 min left` for all runs; empty if there is no estimate."""
         seconds = time.monotonic() - self._begin
         ahead = sum(work * (1 - self._shares.get(run, 0)) for run, work in self._work.items())
         done = sum(
@@ -193,7 +193,7 @@ class Display(Watcher):
         return f", about {minutes(seconds * ahead / done / 60)} left"
 
     def _ending(self, row: RunRow) -> str:
-        """The line that says how a run ended."""
+        """Return the line about the end of a run."""
         label, total = self._label(row.run), self._total()
         count = f" ({len(self._over)} of {total})" if total > 1 else ""
         if row.error:
@@ -207,7 +207,7 @@ class Display(Watcher):
 
 
 def _where(position: Position) -> str:
-    """`pretrain layer 1  3/40`, `select trial  13`: where a run is."""
+    """Return where a run is: `pretrain layer 1  3/40`, `select trial  13`."""
     if position.phase in ("test", "measure"):
         return position.phase
     if position.phase == "select":
@@ -218,7 +218,7 @@ def _where(position: Position) -> str:
 
 
 def _measured(position: Position) -> list[str]:
-    """The cost and the validation error, as far as there are any."""
+    """Return the cost and the validation error, if there are any."""
     if position.phase in ("test", "measure"):
         return []
     parts = [] if position.cost is None else [f"cost {position.cost:.4g}"]

@@ -1,4 +1,4 @@
-"""`dae replicate`: every cell of a study, and the table beside the paper's."""
+"""`dae replicate`: run every cell of a study and compare the table with the paper's."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dae_cli.commands import options
+from dae_cli.commands import completion, options
 from dae_cli.commands.conditions import Condition, FailIf, conditions, fail_where
 from dae_cli.commands.errors import hint_when_interrupted
+from dae_cli.commands.help import RUNS
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.tables import DASH, as_json, columns, minutes, not_run, results, row_facts
 from dae_cli.config.experiments import ResolvedStudy, find_study
@@ -33,14 +34,17 @@ if TYPE_CHECKING:
     from dae_cli.study.plan import Plan
     from dae_cli.study.replicate import Outcome
 
-_STATES = {"new": "new", "stopped": "goes on", "done": "done"}
-
 
 def replicate(
     study: options.Study,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="CELL", help="Run this cell only, or those of a glob; repeatable."),
+        typer.Option(
+            metavar="CELL",
+            help="Run only this cell, or the cells that match a glob; repeatable.",
+            autocompletion=completion.cells,
+            rich_help_panel=RUNS,
+        ),
     ] = None,
     seeds: options.Seeds = None,
     jobs: options.Jobs = None,
@@ -56,19 +60,21 @@ def replicate(
     out: options.ResultsFolder = None,
     dry_run: options.DryRun = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Run again what is done, from the start.")
+        bool, typer.Option("--force", help="Re-run finished and stopped runs from the start.")
     ] = False,
     replaces: Annotated[
-        bool, typer.Option("--replace", help="Remove rows that have other settings or data.")
+        bool,
+        typer.Option("--replace", help="Remove earlier rows made with other settings or data."),
     ] = False,
     fail_if: FailIf = None,
     plots: options.Plots = None,
     quiet: options.Quiet = False,
     form: options.Format = "table",
 ) -> None:
-    """Finished runs are skipped, stopped ones resumed; a cell that fails, or whose data cannot be
-    fetched, does not stop the others. Stops if earlier results would be lost, unless --replace is
-    given. Writes tables, pictures, REPORT.md and report.html; every file: docs/results.md.
+    """Finished runs are skipped and stopped runs resumed. A cell that fails, or whose data are not
+    available, does not stop the others. The command refuses to remove earlier results unless
+    --replace is given. It writes tables, plots, REPORT.md and report.html; docs/results.md
+    describes every file.
     """
     name, changes = find_study(study).name, (overrides or (), grid or (), only or ())
     resolved = resolve_sweep(study, *changes)
@@ -110,11 +116,11 @@ def run_study(
     replaces: bool = False,
     plots: Sequence[str] = (),
 ) -> None:
-    """Make the runs of a study, or of a sweep, and print its table; see `replicate`."""
+    """Run a study or a sweep and print its table; see `replicate`."""
     if (jobs or cores()) > 1 and not scheduler and not dry_run:
         states = cell_states(resolved, folder).values()
         if force or seeds or any(state != "done" for state in states):
-            start_server()  # it imports at the same time as this process
+            start_server()  # imports while this process does
 
     from dae_cli.study.plan import plan_study, with_seeds
     from dae_cli.study.replicate import run_plan
@@ -136,17 +142,17 @@ def run_study(
             dry=dry_run,
         )
         places = jobs or (cluster.size if cluster else cores())
-        # Those of a data set that is not here are made once it is fetched.
+        # Runs whose data set is not here yet follow once it is fetched.
         lacking = {cell for one in plan.lacking for cell in one.cells if dry_run}
         cells = [cell for cell in resolved.cells if cell.cell in lacking]
         later = [(cell.cell, one) for cell in cells for one in with_seeds(cell, seeds)]
-        takes = _estimate(plan, later, force, places)
+        effort = _estimate(plan, later, force, places)
         if not dry_run:
             EarlierRows(plan).require_none_lost()
-            display.note(_announcement(len(plan.runs), len(plan.ahead(force)), places, takes))
+            display.note(_announcement(len(plan.runs), len(plan.ahead(force)), places, effort))
             display.expect([run.job for run in plan.ahead(force)])
             how = "the same command without --force" if force else "the same command"
-            with hint_when_interrupted(f"  {how} goes on from the last checkpoint"):
+            with hint_when_interrupted(f"  to resume from the last checkpoint, run {how}"):
                 outcome = run_plan(
                     plan,
                     jobs=options.at_a_time(jobs, cluster),
@@ -158,13 +164,13 @@ def run_study(
                 )
     if dry_run:
         if form == "json":
-            typer.echo(as_json(_json(plan) | asdict(takes)))
+            typer.echo(as_json(_json(plan) | asdict(effort)))
         else:
-            typer.echo(_planned_runs(plan, len(later), force, takes))
+            typer.echo(_planned_runs(plan, len(later), force, effort))
         try:
             EarlierRows(plan).require_none_lost()
         except RunFolderError as error:
-            typer.echo(f"without --dry-run this would be refused: {error}", err=True)
+            typer.echo(f"without --dry-run this would fail: {error}", err=True)
         return
 
     every = {(row.cell, row.run): row for row in outcome.rows}
@@ -190,7 +196,7 @@ def run_study(
 def _estimate(
     plan: Plan, later: list[tuple[str, AnyExperiment]], force: bool, at_a_time: int
 ) -> Estimate:
-    """What the runs ahead will take, with those whose data are not here yet."""
+    """Estimate the time of the runs ahead and of those whose data are not here yet."""
     from dae_cli.study.estimate import estimate
     from dae_cli.study.reference import reference_rows
 
@@ -199,37 +205,37 @@ def _estimate(
     return estimate(runs + later, at_a_time, reference_rows(plan.study.source))
 
 
-def _announcement(total: int, ahead: int, places: int, takes: Estimate) -> str:
+def _announcement(total: int, ahead: int, places: int, effort: Estimate) -> str:
     text = "1 run" if total == 1 else f"{total} runs"
     if not ahead:
-        return f"{text}, all done already; --force runs them again"
+        return f"{text}, all done; use --force to run them again"
     if ahead < total:
-        text += f", {total - ahead} of them done already"
+        text += f", {total - ahead} of them done"
     together = min(places, ahead)
     text += f", {together} at a time" if together > 1 else ""
-    return f"{text}, {takes.work}" if takes.core_minutes >= 1 else text
+    return f"{text}, {effort.work}" if effort.core_minutes >= 1 else text
 
 
-def _planned_runs(plan: Plan, later: int, force: bool, takes: Estimate) -> str:
-    """What --dry-run prints: each run with its state and data, and what they will take."""
+def _planned_runs(plan: Plan, later: int, force: bool, effort: Estimate) -> str:
+    """Return the text of --dry-run: each run with its state and data, and the estimated time."""
     rows = [("cell", "run", "state", "dataset")]
     for run in plan.runs:
-        state = "starts over" if force and run.state != "new" else _STATES[run.state]
+        state = "restart" if force and run.state != "new" else run.state
         data = run.job.data
         rows.append((run.job.cell, run.job.name, state, f"{data.name} ({data.standing})"))
     for one in plan.lacking:
-        rows += [(cell, DASH, "not known", f"{one.dataset} ({one.why})") for cell in one.cells]
+        rows += [(cell, DASH, "unknown", f"{one.dataset} ({one.why})") for cell in one.cells]
     count = f"{len(plan.ahead(force))} of {len(plan.runs)} to run"
     if later:
-        count += f", {later} more once their data are here"
-    work = [str(takes)] if takes.core_minutes else []
+        count += f", {later} more after their data are fetched"
+    work = [str(effort)] if effort.core_minutes else []
     return "\n".join([*columns(rows, [3, 3, 3]), f"{count} · {label(plan.out)}", *work])
 
 
 def _json(
     plan: Plan, outcome: Outcome | None = None, rows: Sequence[RunRow] = ()
 ) -> dict[str, Any]:
-    """The runs, and what they came to where they were made; of a data set, which cells lack it."""
+    """Return the runs, with their results if there are any, and the cells without data."""
     facts: dict[str, Any] = {"study": plan.study.name, "folder": label(plan.out)}
     if outcome is None:
         facts["runs"] = [
@@ -253,7 +259,7 @@ def _json(
 
 
 def _results(plan: Plan, outcome: Outcome, rows: Sequence[RunRow]) -> list[str]:
-    """The table, how many runs it took, and what is identical to the reference; for stdout."""
+    """Return the table, the numbers of runs, and which are identical to the reference."""
     from dae_cli.study.reference import agreement
 
     lines = list(outcome.claims)

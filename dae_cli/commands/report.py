@@ -1,4 +1,4 @@
-"""`dae report`: a study's tables, report and pictures from the results there are."""
+"""`dae report`: regenerate a study's tables, report and pictures from its results."""
 
 from __future__ import annotations
 
@@ -34,20 +34,18 @@ def report(
     out: ResultsFolder = None,
     form: Annotated[
         Form,
-        typer.Option(
-            "--format", help="A table to read, for a paper (LaTeX, booktabs), programs or a README."
-        ),
+        typer.Option("--format", help="Form of the printed table; latex needs booktabs."),
     ] = "table",
     plots: Plots = None,
     quiet: Quiet = False,
 ) -> None:
-    """They are made from runs.csv and the files beside it, also after a clone. Stops if runs.csv
-    has rows of other settings. With a folder, or --out, the settings are those that it records.
+    """Needs only runs.csv and the files next to it, no run folders. Stops if runs.csv has rows made
+    with other settings. For a results folder or --out, the settings are those recorded there.
     """
     resolved, folder = results_of(study, overrides or (), out)
     if resolved.is_filter_study and form != "table":
         raise ConfigError(
-            f"--format {form}: {resolved.name} is a study on filters, which has no table of test "
+            f"--format {form}: {resolved.name} is a study of filters and has no table of test "
             "errors; its measures are in figures.csv"
         )
 
@@ -65,7 +63,7 @@ def report(
             plan, jobs=1, force=False, watcher=display, command=command, formats=plots or ()
         )
     if form != "table" and outcome.contents:
-        # As bytes: the same on every system, whatever the terminal's encoding.
+        # As bytes, so that the output does not depend on the terminal's encoding.
         typer.echo(_printed(outcome.contents, form).encode(), nl=False)
         if not quiet:
             typer.echo(label(outcome.report), err=True)
@@ -77,7 +75,7 @@ def report(
 
 
 def _printed(contents: TableReport, form: Form) -> str:
-    """The table in the form of a file."""
+    """Return the table as CSV, LaTeX or Markdown."""
     from dae_cli.study.report.render import report_latex, report_table
 
     if form == "csv":

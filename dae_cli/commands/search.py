@@ -1,4 +1,4 @@
-"""`dae search`: settings selected on validation rows, and written into the experiment files."""
+"""`dae search`: select settings on validation rows and write them into the experiment files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dae_cli.commands import completion
 from dae_cli.commands.errors import hint_when_interrupted
+from dae_cli.commands.help import OUTPUT
 from dae_cli.commands.options import (
     AcceptUnverified,
     DataDir,
@@ -37,29 +39,43 @@ if TYPE_CHECKING:
     from dae_cli.study.rows import TrialRow
 
 DEFAULT_TRIALS = 25
+SEARCH = "Search"
+"""Panel of the options that only a search has."""
 
 
 def search(
     study: Study,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="CELL", help="Search this cell only, or those of a glob; repeatable."),
+        typer.Option(
+            metavar="CELL",
+            help="Search only this cell, or the cells that match a glob; repeatable.",
+            autocompletion=completion.cells,
+            rich_help_panel=SEARCH,
+        ),
     ] = None,
     sampler: Annotated[
-        Literal["random", "tpe"], typer.Option(help="tpe is optuna's model-based sampler.")
+        Literal["random", "tpe"],
+        typer.Option(help="tpe is optuna's model-based sampler.", rich_help_panel=SEARCH),
     ] = "random",
     trials: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="Complete or pruned trials that each cell is to have.  "
-            f"[default: as study.yaml says, else {DEFAULT_TRIALS}, with --hours no limit]",
+            help="Number of complete or pruned trials of each cell.  [default: from study.yaml, "
+            f"else {DEFAULT_TRIALS}; no limit with --hours]",
+            rich_help_panel=SEARCH,
         ),
     ] = None,
     hours: Annotated[
         float | None,
-        typer.Option(min=0.0, metavar="H", help="Stop after so long; trials keep a checkpoint."),
+        typer.Option(
+            min=0.0,
+            metavar="H",
+            help="Stop after this time; unfinished trials keep a checkpoint.",
+            rich_help_panel=SEARCH,
+        ),
     ] = None,
     jobs: Jobs = None,
     scheduler: Scheduler = None,
@@ -69,7 +85,8 @@ def search(
             min=0,
             max=2**32 - 1,
             metavar="N",
-            help="Of the sampler.  [default: as study.yaml says, else 0]",
+            help="Seed of the sampler.  [default: from study.yaml, else 0]",
+            rich_help_panel=SEARCH,
         ),
     ] = None,
     device: DeviceOption = "cpu",
@@ -82,27 +99,34 @@ def search(
         typer.Option(
             metavar="DIR",
             parser=folder,
-            help="Folder of search.csv and the checkpoints.  [default: results/STUDY]",
+            help="Folder for search.csv and the checkpoints.  [default: results/STUDY]",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     write: Annotated[
-        bool, typer.Option(help="Put the selected settings into the experiment files.")
+        bool,
+        typer.Option(
+            help="Write the selected settings into the experiment files.", rich_help_panel=OUTPUT
+        ),
     ] = True,
     check: Annotated[
-        bool, typer.Option("--check", help="Compare the files with search.csv, and stop.")
+        bool,
+        typer.Option(
+            "--check", help="Compare the experiment files with search.csv; search nothing."
+        ),
     ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Show what would be searched, fetched, regenerated; do nothing."
+            "--dry-run", help="List the trials and the data to be downloaded; search nothing."
         ),
     ] = False,
     form: Format = "table",
     quiet: Quiet = False,
 ) -> None:
-    """The search section of study.yaml says what is searched; no test row is counted. What was
-    stopped goes on, and several commands share the work. Writes search.csv, a row a trial, and
-    the best settings into the experiment files.
+    """The search section of study.yaml defines the search space; test rows are never used. Stopped
+    trials are resumed, and several commands can share the work. Writes search.csv with one row per
+    trial, and the best settings into the experiment files.
     """
     from dae_cli.config.search_cells import resolve_search
 
@@ -143,7 +167,7 @@ def search(
 
         from dae_cli.search.run import run_search
 
-        with hint_when_interrupted("  the same command goes on from the last checkpoint"):
+        with hint_when_interrupted("  to resume from the last checkpoint, run the same command"):
             outcome = run_search(
                 plan,
                 workers=at_a_time(jobs, cluster),
@@ -157,7 +181,7 @@ def search(
     _print_outcome(outcome, plan.table, form, quiet, write)
     problems = not_run(plan.lacking)
     if lacking := ", ".join(cell for cell in outcome.rows if cell not in outcome.selections):
-        problems.append(f"nothing is selected, since no trial was completed: {lacking}")
+        problems.append(f"no settings selected, because no trial was completed: {lacking}")
     for line in problems:
         typer.echo(line, err=True)
     if problems:
@@ -165,7 +189,7 @@ def search(
 
 
 def _trial_line(row: TrialRow) -> str:
-    """What a trial came to, on one line."""
+    """Return the result of a trial, on one line."""
     result = row.error
     if row.valid_error_percent is not None:
         result = f"{row.valid_error_percent:.2f} % validation error, epoch {row.best_epoch}"
@@ -183,7 +207,7 @@ def _states(rows: Sequence[TrialRow]) -> dict[str, int]:
 
 
 def _plan_text(plan: SearchPlan, form: Format) -> str:
-    """What --dry-run prints: each cell with its trials so far, and its space."""
+    """Return the text of --dry-run: each cell with its trials so far and its search space."""
     from dae_cli.search.trials import trials_of
 
     rows = [("cell", "trials", "of", "dataset", "searched")]
@@ -255,7 +279,7 @@ def _print_outcome(
         else:
             typer.echo(f"# {label(one.path)}\n{one.text}")
     count = "1 trial" if outcome.ended == 1 else f"{outcome.ended} trials"
-    late = ", until the time ran out" if outcome.is_late else ""
+    late = ", stopped by --hours" if outcome.is_late else ""
     typer.echo("\n".join(columns(table, [3])))
     typer.echo(f"{count} in {minutes(outcome.minutes)}{late} · {label(path)}")
 
@@ -263,7 +287,7 @@ def _print_outcome(
 def _check(
     study: str, cells: Sequence[SearchedCell], results: Path, form: Format, quiet: bool
 ) -> None:
-    """Print every difference between the files and search.csv; exit code 1 if there is one."""
+    """Print the differences between the files and search.csv; exit with code 1 if there are any."""
     from dae_cli.search.selection import differences
 
     differing, not_searched = differences(study, cells, results)

@@ -1,4 +1,4 @@
-"""`dae show`: the resolved settings of an experiment, or of every cell of a study."""
+"""`dae show`: print the resolved settings of an experiment or of every cell of a study."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from dae_cli.commands import completion
 from dae_cli.commands.options import Overrides
 from dae_cli.commands.tables import as_json
 from dae_cli.config.dump import dump_yaml
@@ -14,14 +15,19 @@ from dae_cli.config.experiments import resolve_cells
 
 def show(
     experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="Name or path of an experiment or a study.")
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT",
+            help="Name or path of an experiment or a study.",
+            autocompletion=completion.studies_and_experiments,
+        ),
     ],
     overrides: Overrides = None,
     form: Annotated[
-        Literal["yaml", "json"], typer.Option("--format", help="YAML, or JSON by name.")
+        Literal["yaml", "json"], typer.Option("--format", help="YAML, or JSON keyed by name.")
     ] = "yaml",
 ) -> None:
-    """They are those of its file, its study and --set, and every default."""
+    """Includes the settings of its file, its study and --set, and all defaults."""
     cells = resolve_cells(experiment, overrides or ())
     if form == "json":
         typer.echo(as_json({cell.name: cell.experiment.model_dump(mode="json") for cell in cells}))

@@ -1,4 +1,4 @@
-"""STUDY, RUN or EXPERIMENT, as an argument, to a study and its results, or the folder of a run."""
+"""Find the study, results folder or run folder that an argument names."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ from dae_cli.study.run.record import run_folder as named_run
 def results_of(
     source: str, overrides: Sequence[str], out: Path | None
 ) -> tuple[ResolvedStudy, Path]:
-    """The study, with the settings of its results, and their folder; either may be named.
+    """Return the study and the folder of its results, from the name of either.
 
-    The settings are those that the folder records where the folder is given, or `--set` says that
-    they are not those of the study's files.
+    If the folder or `--set` is given, the settings are those that the folder records; otherwise
+    those of the study's files.
 
     Raises:
-        ConfigError: no such study or folder, or `--set` contradicts what the folder records.
-        RunFolderError: there are no results; the folder is of an earlier version, which recorded
-            no settings.
+        ConfigError: there is no such study or folder, or `--set` contradicts the recorded settings.
+        RunFolderError: there are no results, or an earlier version of dae recorded no settings.
     """
     from dae_cli.study.results_folder import runs_csv_of
 
@@ -37,7 +36,7 @@ def results_of(
     if is_results(path) and source not in study_folders():
         if out is not None:
             raise typer.BadParameter(
-                f"{source} is a folder of results itself: give one of them", param_hint="--out"
+                f"{source} is a results folder already; give only one of them", param_hint="--out"
             )
         study, folder = _recorded_study(path, overrides), path
     else:
@@ -45,8 +44,8 @@ def results_of(
             target = find_target(source)
         except ConfigError as error:
             raise ConfigError(
-                f"{error}\n  a folder of results is taken too (one with {RUNS_CSV}), but "
-                f"{source!r} is none"
+                f"{error}\n  a results folder (with {RUNS_CSV}) is accepted too, but {source!r} is "
+                "not one"
             ) from error
         folder = out or default_out(target.name, overrides)
         if (out or overrides) and target.file is None and (folder / SETTINGS).is_file():
@@ -60,12 +59,12 @@ def results_of(
 def _named_and_recorded_study(
     target: Target, folder: Path, overrides: Sequence[str]
 ) -> ResolvedStudy:
-    """The study with the settings that its results record; title and references are current."""
+    """Return the study with the recorded settings, and its current title and references."""
     recorded = read_settings(folder / SETTINGS, target.folder)
     if recorded.name != target.name:
         raise ConfigError(
-            f"{label(folder)} has results of the study {recorded.name}, not of {target.name}; "
-            f"give the folder as the study, as in dae report {label(folder)}"
+            f"{label(folder)} contains results of the study {recorded.name}, not of {target.name}; "
+            f"give the folder instead of the study, as in dae report {label(folder)}"
         )
     _require_fit_of_study(recorded, folder, overrides)
     current, problems = read_study_file(target.folder)
@@ -76,11 +75,11 @@ def _named_and_recorded_study(
 
 
 def _recorded_study(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
-    """The study that a folder of results records."""
+    """Return the study that a results folder records."""
     if not (folder / SETTINGS).is_file():
         raise RunFolderError(
-            f"{folder}: has no {SETTINGS} (an earlier version of dae made it): name its study, "
-            f"with the --set that it was made with, and --out {folder}"
+            f"{folder}: has no {SETTINGS}, because an earlier version of dae wrote it; name its "
+            f"study, repeat its --set options and add --out {folder}"
         )
     recorded = read_settings(folder / SETTINGS, folder)
     _require_fit_of_study(recorded, folder, overrides)
@@ -92,23 +91,23 @@ def _recorded_study(folder: Path, overrides: Sequence[str]) -> ResolvedStudy:
 
 def _require_fit_of_study(recorded: ResolvedStudy, folder: Path, overrides: Sequence[str]) -> None:
     cells = {cell.cell: cell.experiment for cell in recorded.all_cells}
-    require_fit(cells, overrides, folder, f"leave --set out: {SETTINGS} has the settings")
+    require_fit(cells, overrides, folder, f"omit --set: {SETTINGS} has the settings")
 
 
 def is_results(path: Path) -> bool:
-    """A folder of results, of this version or an earlier one, and not one of a study."""
+    """Return whether a path is a results folder, not the folder of a study."""
     names = (SETTINGS, RUNS_CSV)
     return any((path / name).is_file() for name in names) and not (path / STUDY_FILE).is_file()
 
 
 def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
-    """The folders of every run of a folder of results, or that of the one run that is named.
+    """Return the run folders of a results folder, or the one run folder that is named.
 
-    `problems` receives why a run of the results has nothing to count.
+    Appends a problem for each run of the results that has no errors to count.
 
     Raises:
-        RunFolderError: the folder is no run's; the experiment has no finished run.
-        ConfigError: neither a folder nor an experiment.
+        RunFolderError: the folder is not that of a run, or the experiment has no finished run.
+        ConfigError: the source is neither a folder nor an experiment.
     """
     results = Path(source)
     if not is_results(results):
@@ -117,7 +116,9 @@ def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
     for row in read_results(results / RUNS_CSV, RunRow):
         folder = results / RUNS / row.run
         if row.error:
-            problems.append(RunFolderError(f"{folder}: failed, so there is nothing to count"))
+            problems.append(
+                RunFolderError(f"{folder}: the run failed, so it has no errors to count")
+            )
         elif is_run_name(row.run) and folder.is_dir():
             folders.append(folder)
         else:
@@ -126,12 +127,12 @@ def run_folders(source: str, problems: list[DaeError]) -> list[Path]:
         problems.append(
             RunFolderError(
                 f"{results / RUNS}: {len(gone)} of {len(gone) + len(folders)} runs are not here "
-                f"({some(gone)}); run folders come with no clone: dae replicate makes them"
+                f"({some(gone)}); run folders are not in git: run dae replicate first"
             )
         )
     return folders
 
 
 def run_folder(source: str) -> Path:
-    """As `study.run.record.run_folder`; which of several runs is taken is said on stderr."""
+    """Return the run folder that a source names; report a choice among several on stderr."""
     return named_run(source, lambda text: typer.echo(text, err=True))

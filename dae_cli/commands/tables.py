@@ -1,4 +1,4 @@
-"""Results as text: aligned columns, the table beside the paper's, and what one run came to."""
+"""Results as text: aligned columns, the table with the paper's numbers, the summary of a run."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ DASH = "-"
 
 
 def as_json(value: object) -> str:
-    """JSON as every command prints it; paths as text."""
+    """Return JSON as every command prints it, with paths as text."""
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
 def row_facts(row: RunRow | TableRow) -> dict[str, object]:
-    """A row for JSON, its numbers with the decimals that the CSV files have."""
+    """Return a row for JSON, its numbers with as many decimals as in the CSV files."""
     texts, facts = column_texts(row), dict[str, object]()
     for name, value in asdict(row).items():
         if name == "settings":
@@ -38,12 +38,12 @@ def row_facts(row: RunRow | TableRow) -> dict[str, object]:
 
 
 def setting_values(settings: Mapping[str, str]) -> dict[str, object]:
-    """Settings for JSON: numbers, lists and booleans as such; null where there is none."""
+    """Return settings for JSON: numbers, lists and booleans as such; null if empty."""
     return {key: setting_value(text) for key, text in settings.items()}
 
 
 def setting_value(text: str) -> object:
-    """A setting as an experiment file has it, for JSON."""
+    """Return the value of a setting for JSON."""
     try:
         return json.loads(text) if text else None
     except ValueError:
@@ -51,7 +51,7 @@ def setting_value(text: str) -> object:
 
 
 def columns(rows: Sequence[Sequence[str]], gaps: Sequence[int] = ()) -> list[str]:
-    """Rows of cells as lines, each column as wide as its widest cell, then its gap (default 2)."""
+    """Return rows as aligned lines; `gaps` are the spaces after each column (default 2)."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     padded = [w + g for w, g in zip(widths, [*gaps, *[2] * len(widths)], strict=False)]
     return [
@@ -61,7 +61,7 @@ def columns(rows: Sequence[Sequence[str]], gaps: Sequence[int] = ()) -> list[str
 
 
 def cut(lines: Sequence[str]) -> list[str]:
-    """The lines; on a terminal each as far as it fits."""
+    """Return the lines, cut at the width of the terminal if stdout is one."""
     if not sys.stdout.isatty():
         return list(lines)
     width = shutil.get_terminal_size().columns
@@ -69,33 +69,33 @@ def cut(lines: Sequence[str]) -> list[str]:
 
 
 def results(rows: Sequence[TableRow], changed: Collection[str] = ()) -> list[str]:
-    """The table ours | paper | gap | verdict; cells in `changed` are not what their files say."""
+    """Return the table ours | paper | gap | verdict; `changed` are cells with changed settings."""
     width = max((len(f"{row.destruction_percent:g}") for row in rows), default=0)
     lines: list[tuple[str, ...]] = [
         (cells.heading(rows), "destruction", "ours", "paper", "gap", "verdict")
     ]
     for name, row in zip(cells.names(rows, changed), rows, strict=True):
         level = f"{row.destruction_percent:>{width}g} %"
-        beside = (cells.paper(row, DASH), cells.gap(row, DASH), cells.verdict(row))
-        lines.append((name, level, cells.ours(row, DASH), *beside))
-    if rows and all(row.data_origin == "own" for row in rows):  # there is nothing to compare with
+        comparison = (cells.paper(row, DASH), cells.gap(row, DASH), cells.verdict(row))
+        lines.append((name, level, cells.ours(row, DASH), *comparison))
+    if rows and all(row.data_origin == "own" for row in rows):  # no paper to compare with
         lines = [line[:3] for line in lines]
     return columns(lines, (3, 3, 4, 4, 2))
 
 
 def not_run(lacking: Sequence[Lacking]) -> list[str]:
-    """A line for each reason why data are not available, with the cells left out for it."""
+    """Return a line for each reason why data are not available, with the cells not run."""
     lines = []
     for why in dict.fromkeys(one.why for one in lacking):
         alike = [one for one in lacking if one.why == why]
         left_out = ", ".join(cell for one in alike for cell in one.cells)
         sets = ", ".join(one.dataset for one in alike)
-        lines.append(f"not run: {left_out}, for want of {sets}: {why}")
+        lines.append(f"not run: {left_out} (no data for {sets}): {why}")
     return lines
 
 
 def minutes(value: float | None) -> str:
-    """A duration for people: 24 min, 3.1 min, 40 s."""
+    """Return a duration such as 24 min, 3.1 min or 40 s."""
     if value is None:
         return DASH
     if value < 1:
@@ -104,14 +104,14 @@ def minutes(value: float | None) -> str:
 
 
 def interval(error: float | None, half_width: float | None) -> str:
-    """`17.43 ± 0.33`, in percent; - where there is no number."""
+    """Return `17.43 ± 0.33`, in percent, or a dash."""
     return cells.interval(error, half_width, DASH)
 
 
 def run_summary(row: RunRow) -> list[str]:
-    """What one finished run came to, line by line."""
+    """Return the result of a finished run, line by line."""
     took = [("took", minutes(row.minutes))] if row.minutes is not None else []
-    if row.n_test is None:  # trained for its filters: there is no error
+    if row.n_test is None:  # trained for its filters, so there is no test error
         return columns([("data", row.dataset), *took], [3])
     error = f"{interval(row.test_error_percent, row.half_width_95)} %"
     if row.n_wrong is not None:

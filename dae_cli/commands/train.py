@@ -1,4 +1,4 @@
-"""`dae train`: one experiment, its error beside the paper's, and the folder of its run."""
+"""`dae train`: train one experiment and compare its error with the paper's."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from dae_cli.commands import options
+from dae_cli.commands import completion, options
 from dae_cli.commands.conditions import FailIf, conditions, fail_where
 from dae_cli.commands.errors import hint_when_interrupted
+from dae_cli.commands.help import OUTPUT, SETTINGS
 from dae_cli.commands.progress import progress_display
 from dae_cli.commands.replicate import run_study
 from dae_cli.commands.tables import as_json, row_facts, run_summary
@@ -27,7 +28,9 @@ def train(
     experiment: Annotated[
         str,
         typer.Argument(
-            metavar="EXPERIMENT", help="Name (dae ls lists them) or path of an experiment."
+            metavar="EXPERIMENT",
+            help="Name (dae ls STUDY lists them) or path of an experiment.",
+            autocompletion=completion.experiments,
         ),
     ],
     overrides: options.Overrides = None,
@@ -36,7 +39,11 @@ def train(
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, max=2**32 - 1, metavar="N", help="Random seed, instead of the experiment file's."
+            min=0,
+            max=2**32 - 1,
+            metavar="N",
+            help="Random seed (overrides the experiment file).",
+            rich_help_panel=SETTINGS,
         ),
     ] = None,
     device: options.DeviceOption = "auto",
@@ -50,15 +57,16 @@ def train(
         typer.Option(
             metavar="DIR",
             parser=options.folder,
-            help="Parent of the run folder.  [default: results/STUDY/runs]  With --grid or "
-            "--seeds: folder of the results, as of dae replicate.",
+            help="Parent of the run folder, or with --grid or --seeds the results folder.  "
+            "[default: results/STUDY/runs or results/STUDY]",
+            rich_help_panel=OUTPUT,
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="No effect: a stopped run is resumed in any case.")
+        bool, typer.Option("--resume", help="No effect: stopped runs are always resumed.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Start over, whatever there is of the run.")
+        bool, typer.Option("--force", help="Start over, even if the run is done or was stopped.")
     ] = False,
     jobs: options.Jobs = None,
     dry_run: options.DryRun = False,
@@ -66,17 +74,17 @@ def train(
     quiet: options.Quiet = False,
     form: options.Format = "table",
 ) -> None:
-    """On photographs, or on mnist without finetune, an autoencoder is trained for its filters only,
-    which are measured.
+    """Prints the test error with the paper's, and the run folder. A finished run is not repeated; a
+    stopped run is resumed.
 
-    Prints the test error beside the paper's, and the run folder. A finished run is not repeated, a
-    stopped one is resumed. With --grid or --seeds several runs are made, --jobs at a time, as dae
-    replicate STUDY --only CELL makes them, and their table is printed.
+    On photographs, or on mnist without a finetune section, an autoencoder is only pretrained, and
+    its filters are measured.
+
+    With --grid or --seeds the command makes several runs, --jobs at a time, like dae replicate
+    STUDY --only CELL, and prints their table.
     """
     if seed is not None and any(o.partition("=")[0].strip() == "seed" for o in overrides or ()):
-        raise typer.BadParameter(
-            "--set seed=… sets the same: give one of them", param_hint="--seed"
-        )
+        raise typer.BadParameter("cannot be combined with --set seed=…", param_hint="--seed")
     sources = DataOptions(data_dir, origin, accept_unverified, photos)
     if grid or seeds:
         study, only = study_of(experiment)
@@ -101,7 +109,7 @@ def train(
         return
     for name, given in (("--jobs", jobs), ("--dry-run", dry_run)):
         if given:
-            raise typer.BadParameter("needs --grid or --seeds; --seeds 1 will do", param_hint=name)
+            raise typer.BadParameter("needs --grid or --seeds, such as --seeds 1", param_hint=name)
     asked = conditions(fail_if or (), RunRow)
     resolved = resolve_experiment(experiment, overrides or ())
 
@@ -120,7 +128,7 @@ def train(
         )
         display.expect([planned.job])
         how = "the same command without --force" if force else "the same command"
-        with hint_when_interrupted(f"  {how} goes on from the last checkpoint"):
+        with hint_when_interrupted(f"  to resume from the last checkpoint, run {how}"):
             row = run_single(planned, watcher=display, force=force, command=options.command_line())
     job, path = planned.job, label(planned.job.folder)
     if row.error:
@@ -131,7 +139,7 @@ def train(
         typer.echo(path)
     else:
         if planned.state == "done" and not force:
-            typer.echo(f"{job.cell} is done already; --force trains it again", err=True)
+            typer.echo(f"{job.cell} is done; use --force to train it again", err=True)
         typer.echo("\n".join([*run_summary(row), path]))
         if unknown_commit := not_known([row.commit]):
             typer.echo(unknown_commit, err=True)

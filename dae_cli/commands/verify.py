@@ -1,4 +1,4 @@
-"""`dae verify`: a study's results recomputed, and every difference listed."""
+"""`dae verify`: recompute a study's results and list every difference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dae_cli.study.findings import Findings
 
 _SHOWN = 60
-"""Characters of a value."""
+"""Characters of a value that are shown."""
 
 
 def verify(
@@ -26,19 +26,20 @@ def verify(
     data_dir: DataDir = None,
     form: Format = "table",
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print differences only, and errors.")
+        bool, typer.Option("--quiet", "-q", help="Print only differences and errors.")
     ] = False,
 ) -> None:
-    """Compares runs.csv with the run folders and the study's settings, the errors with those that
-    the checkpoints make on the same data, metrics.csv with the checkpoints, the trials of an SVM
-    with its search, and all other files, such as table.csv and REPORT.md, with what they are
-    when they are written again from these. Rows that a dae with other numerics computed are
-    checked under theirs. Pictures are not compared. The results stay as they are. With a
-    folder, or with --out, the settings are those that the folder has. The last lines say how many
-    of the runs that were recomputed are identical to the study's reference rows.
+    """Recounts the errors with the checkpoints on the same data, and compares runs.csv with them,
+    with the run folders and with the study's settings. Compares metrics.csv with the checkpoints,
+    and the trials of an SVM with its search. Regenerates all other files, such as table.csv and
+    REPORT.md, in memory and compares them; pictures are not compared. Rows of another version of
+    the numerics are checked as rows of that version.
 
-    Exit code 0: all agrees and every run was recomputed; 1: something differs or could not be
-    checked, such as a run whose folder is not here; 2: there are no results to check.
+    Nothing is written. For a results folder or --out, the settings are those recorded there. The
+    last lines report how many recomputed runs are identical to the study's reference.
+
+    Exit code 0 if all agrees and every run was recomputed; 1 if something differs or could not be
+    checked, such as a run without its folder; 2 if there are no results.
     """
     resolved, folder = results_of(study, overrides or (), out)
 
@@ -75,7 +76,7 @@ def _table(findings: Findings) -> list[str]:
 
 
 def _excerpt(text: str, first: int) -> str:
-    """A long text from a little before the first character that differs."""
+    """Return a long text from shortly before the first character that differs."""
     start = max(0, first - _SHOWN // 4)
     if len(text) > _SHOWN and start:
         text = f"…{text[start:]}"
@@ -83,7 +84,7 @@ def _excerpt(text: str, first: int) -> str:
 
 
 def _summary(findings: Findings) -> str:
-    """`7 runs recomputed, 0 differences`; and what was not checked, if anything."""
+    """Return `7 runs recomputed, 0 differences`, and the number not checked if any."""
     runs, found = _number(findings.runs, "run"), len(findings.differences)
     if findings.recomputed < findings.runs:
         runs = f"{findings.recomputed} of {runs}"
