@@ -279,7 +279,7 @@ def error_series(study: ResolvedStudy, table: Sequence[TableRow]) -> ErrorSeries
 
 
 def _point(whose: str, level: float, interval: Interval, model: str) -> ErrorPoint:
-    return ErrorPoint(level, interval, f"{whose}, {level:g} % destroyed: {interval} %", model)
+    return ErrorPoint(level, interval, f"{whose}, destruction {level:g} %: {interval} %", model)
 
 
 def _errors_of_seeds(row: TableRow) -> tuple[float, ...]:
