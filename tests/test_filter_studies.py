@@ -342,6 +342,13 @@ def test_the_page_holds_each_figure_with_its_claim_check_and_measures(whole: Who
     images = images_in(page)
     for name in FIGURES:
         assert images[f"The {name}"] == (out / "figures" / f"{name}.png").read_bytes()
+        # The page shows title and source as text; they are cut off the picture in blank space.
+        style = page.partition(f'alt="The {name}"')[0].rpartition('style="')[2]
+        picture = pixels(out / "figures" / f"{name}.png")
+        percents = map(float, re.findall(r"-([\d.]+)%", style))
+        top, bottom = (round(percent / 100 * picture.shape[1]) for percent in percents)
+        assert (picture[:top] < 255).any() and (picture[top] == 255).all()
+        assert (picture[-bottom:] < 255).any() and (picture[-bottom - 1] == 255).all()
     text = html.unescape(re.sub("<[^>]*>", "", page))
     assert "The paper’s claim: They differ." in text and "After Fig. 1" not in text
     for line in ended.lines[:-1]:  # the claims
@@ -385,7 +392,7 @@ def test_a_slider_goes_over_cells_that_differ_in_destruction_alone(
     wanted = [f"masked-{level}" for level in (0, 5, 50)]
     runs = [run_of(out, cell) for cell in wanted]  # of the first seed
     assert re.findall('data-run="([^"]*)"', page) == [run.name for run in runs]
-    assert re.findall("<span>([^<]*) %</span>", page) == ["0", "5", "50"]
+    assert re.findall(r"<span>(\d+)\s%</span>", page) == ["0", "5", "50"]
     limit = limit_of(*(filters_of(out, cell) for cell in wanted))
     for cell in wanted:
         sheet = out / "filters" / f"{cell}.png"
@@ -568,7 +575,7 @@ def test_figures_are_also_drawn_in_other_formats_where_their_runs_are_here(
     write_small(Path(), local=FIGURES["local"])
     dae("report", "small").succeeded()
     assert names("svg") == names("pdf") == {"local"}
-    dae("report", "small", "--format", "latex").failed(2, "study on filters", "figures.csv")
+    dae("report", "small", "--format", "latex").failed(2, "--format latex", "figures.csv")
 
 
 def test_a_report_keeps_the_command_that_made_the_runs(here: Path, dae: Dae) -> None:
