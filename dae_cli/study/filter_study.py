@@ -147,8 +147,6 @@ class ShownFigure:
     """The paper's figure that it follows, or how it differs from that."""
     check: ClaimCheck | None
     """None if the figure has no criterion or lacks a run."""
-    crop: tuple[int, int] = (0, 0)
-    """Pixels at the top and bottom with the title and source, which the page shows as text."""
 
     @cached_property
     def png(self) -> bytes:

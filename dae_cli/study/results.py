@@ -13,7 +13,6 @@ from dae_cli.data.dataset import Prepared
 from dae_cli.data.datasets import PHOTOGRAPHS
 from dae_cli.files import remove_file, write_text
 from dae_cli.machine import cores, cpu_name
-from dae_cli.study.figure_crop import crop_of
 from dae_cli.study.filter_study import (
     FIGURES_CSV,
     PHOTOGRAPHS_PNG,
@@ -111,10 +110,9 @@ def write_results(
         figures = [
             ShownFigure(
                 figure,
-                drawing := picture(picture_of(figure)),
+                picture(picture_of(figure)),
                 source_of(study, figure, rows),
                 check_claim(figure, measured),
-                crop_of(study, figure, rows, drawing),
             )
             for figure in study.figures
         ]
