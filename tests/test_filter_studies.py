@@ -385,7 +385,7 @@ def test_a_slider_covers_cells_that_differ_only_in_destruction(dae: Dae, tmp_pat
     wanted = [f"masked-{level}" for level in (0, 5, 50)]
     runs = [run_of(out, cell) for cell in wanted]  # of the first seed
     assert re.findall('data-run="([^"]*)"', page) == [run.name for run in runs]
-    assert re.findall("<span>([^<]*) %</span>", page) == ["0", "5", "50"]
+    assert re.findall(r"<span>(\d+)\s%</span>", page) == ["0", "5", "50"]
     limit = limit_of(*(filters_of(out, cell) for cell in wanted))
     for cell in wanted:
         sheet = out / "filters" / f"{cell}.png"
@@ -564,7 +564,7 @@ def test_figures_are_also_drawn_in_other_formats_if_their_runs_are_available(
     write_small(Path(), local=FIGURES["local"])
     dae("report", "small").succeeded()
     assert names("svg") == names("pdf") == {"local"}
-    dae("report", "small", "--format", "latex").failed(2, "study on filters", "figures.csv")
+    dae("report", "small", "--format", "latex").failed(2, "--format latex", "figures.csv")
 
 
 def test_a_report_keeps_the_command_that_made_the_runs(here: Path, dae: Dae) -> None:
