@@ -1,4 +1,4 @@
-"""Runs on the workers of a Dask cluster on loopback: the same bits, nothing lost, reasons given."""
+"""Runs on the workers of a local Dask cluster: the same bits, nothing lost, clear messages."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def test_a_killed_or_interrupted_command_leaves_checkpoints_and_free_workers(
     wait_until(lambda: checkpoints(out) == 2, killed)
     assert len(list(out.glob("runs/.rect*.lock"))) == 2
     killed.kill()
-    wait_until(lambda: list(out.glob("runs/.rect*.lock")) == [])  # nobody has told the workers
+    wait_until(lambda: list(out.glob("runs/.rect*.lock")) == [])  # the scheduler notices by itself
     assert checkpoints(out) == 2
 
     interrupted = child(*words)
     before = epochs(out)
     wait_until(lambda: all(now > then for now, then in zip(epochs(out), before, strict=True)))
-    os.kill(dask_cluster.run_pids()[0], signal.SIGKILL)  # as the kernel does for memory
+    os.kill(dask_cluster.run_pids()[0], signal.SIGKILL)  # like the kernel when memory runs out
     wait_until(lambda: "was killed" in interrupted.err, interrupted)
     ended = interrupted.end(signal.SIGINT).failed(130, "the same command")
     assert "rect-25" in ended.err and "distributed" not in ended.err
@@ -93,7 +93,7 @@ def other_cluster(tmp_path: Path) -> Iterator[DaskCluster]:
 
 
 @pytest.mark.slow
-def test_a_cluster_that_goes_is_named_and_the_runs_keep_checkpoints(
+def test_a_lost_cluster_is_reported_and_the_runs_keep_checkpoints(
     child: Start, tmp_path: Path, other_cluster: DaskCluster
 ) -> None:
     out, address = tmp_path / "out", other_cluster.address
@@ -131,10 +131,10 @@ def test_a_search_on_a_cluster_counts_no_test_row_and_fills_its_table(
     assert not list(tmp_path.rglob("wrong_rows.*"))
 
 
-def test_nobody_listening_is_said_at_once_and_leaves_nothing(dae: Dae) -> None:
+def test_a_closed_port_is_reported_at_once_and_leaves_nothing(dae: Dae) -> None:
     with Path("experiments/tiny/study.yaml").open("a") as file:
         file.write("search: [{cells: rect-25, space: {layers: {choices: [1, 2]}}}]\n")
-    with socket.socket() as deaf:  # which has the port, and does not listen
+    with socket.socket() as deaf:  # bound to the port, but not listening
         deaf.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{deaf.getsockname()[1]}"
         for command in ("replicate", "search"):
@@ -143,13 +143,13 @@ def test_nobody_listening_is_said_at_once_and_leaves_nothing(dae: Dae) -> None:
     assert not list(Path("results").rglob("runs.csv"))
 
 
-def test_what_is_no_address_is_refused(dae: Dae) -> None:
+def test_a_malformed_address_is_refused(dae: Dae) -> None:
     for address in ("nowhere", "host:8786", "tcp://host", "tcp://:8786", "8786", ""):
         ended = dae("replicate", "tiny", "--scheduler", address)
         ended.failed(2, f"--scheduler {address}", "tcp://HOST:8786")
 
 
-def test_without_dask_the_way_to_install_it_is_said(child: Start, tmp_path: Path) -> None:
+def test_without_dask_the_message_says_how_to_install_it(child: Start, tmp_path: Path) -> None:
     (tmp_path / "distributed.py").write_text("raise ImportError('not here')\n")
     root = str(Path(__file__).resolve().parents[1])
     environment = {"PYTHONPATH": f"{tmp_path}:{root}"}
@@ -160,11 +160,11 @@ def test_without_dask_the_way_to_install_it_is_said(child: Start, tmp_path: Path
 
 @contextmanager
 def listening(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Listen, and do the same with everybody who comes; the address."""
+    """Run a server that treats every connection the same; yield its address."""
     with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as came:
 
         def serve() -> None:
-            with suppress(OSError):  # it is over
+            with suppress(OSError):  # the server is closed
                 while True:
                     answer(came.enter_context(server.accept()[0]))
 
@@ -175,23 +175,23 @@ def listening(answer: Callable[[socket.socket], None]) -> Iterator[str]:
 
 @pytest.mark.parametrize("command", ["replicate", "search"])
 @pytest.mark.parametrize(
-    ("greeting", "told"),
+    ("greeting", "part"),
     [
         (b"SSH-2.0-OpenSSH_9.2p1\r\n", "SSH-2.0-OpenSSH"),
         (b"220 mail.example ESMTP\r\n", "220 mail.example"),
         (b"\x4a\x00\x00\x00\x0a8.0.36\x00", "8.0.36"),  # MySQL
         (b"-DENIED Redis is running in protected mode\r\n", "-DENIED Redis"),
         (b"hi", "'hi'"),
-        (bytes(64), "what does begins"),
-        (struct.pack("<QQ", 8, 0), "what does begins"),
-        (struct.pack("<QQ", 1 << 40, 1), "what does begins"),
+        (bytes(64), "begins with"),
+        (struct.pack("<QQ", 8, 0), "begins with"),
+        (struct.pack("<QQ", 1 << 40, 1), "begins with"),
         (struct.pack("<QQQ", 24, 1, 8) + b"\x80" * 8, "no Dask scheduler"),
         (b"", "closed"),
     ],
     ids=["ssh", "smtp", "mysql", "redis", "short", "zeros", "empty", "long", "garbage", "closed"],
 )
-def test_another_service_at_the_address_is_told_by_what_it_says(
-    dae: Dae, command: str, greeting: bytes, told: str
+def test_another_service_at_the_address_is_reported_with_its_greeting(
+    dae: Dae, command: str, greeting: bytes, part: str
 ) -> None:
     with Path("experiments/tiny/study.yaml").open("a") as file:
         file.write("search: [{cells: rect-25, space: {layers: {choices: [1, 2]}}}]\n")
@@ -202,27 +202,27 @@ def test_another_service_at_the_address_is_told_by_what_it_says(
 
     with listening(greet) as address:
         ended = dae(command, "tiny", "--scheduler", address)
-    ended.failed(2 if greeting else 1, f"--scheduler {address}", told, "`dask scheduler`")
+    ended.failed(2 if greeting else 1, f"--scheduler {address}", part, "`dask scheduler`")
     assert len(ended.err.splitlines()) == 1
     assert not list(Path("results").rglob("runs.csv"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("who", ["silent", "web server"])
-def test_who_does_not_speak_first_is_no_scheduler(dae: Dae, who: str) -> None:
+def test_a_server_that_does_not_greet_is_no_scheduler(dae: Dae, who: str) -> None:
     if who == "silent":
         with listening(lambda there: None) as address:
-            dae("replicate", "tiny", "--scheduler", address).failed(1, address, "nothing is said")
+            dae("replicate", "tiny", "--scheduler", address).failed(1, address, "6 seconds")
         return
     with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"tcp://127.0.0.1:{server.server_port}"
-        dae("replicate", "tiny", "--scheduler", address).failed(1, address, "nothing is said")
+        dae("replicate", "tiny", "--scheduler", address).failed(1, address, "6 seconds")
         server.shutdown()
 
 
 @pytest.mark.parametrize("who", ["Worker", "Nanny"])
-def test_a_worker_at_the_address_is_told_as_one(
+def test_a_worker_at_the_address_is_reported_as_one(
     child: Start, dask_cluster: DaskCluster, who: str
 ) -> None:
     address = dask_cluster.address_of_a(who)
@@ -231,7 +231,7 @@ def test_a_worker_at_the_address_is_told_as_one(
     assert len(ended.err.splitlines()) == 1
 
 
-def test_encryption_without_a_configuration_is_told(child: Start) -> None:
+def test_encryption_without_a_configuration_is_reported(child: Start) -> None:
     with listening(lambda there: None) as address:
         address = address.replace("tcp", "tls")
         ended = child("replicate", "tiny", "--scheduler", address).wait()

@@ -25,7 +25,7 @@ SAA, SDA = (9000, 9100, 8900), (8800, 8870, 8730)
 def study(
     folder: Path, sda: tuple[int, ...] = SDA, saa: tuple[int, ...] = SAA, first: int = 300
 ) -> SyntheticStudy:
-    """Results of three cells, written; the wrong rows of each begin at another place."""
+    """Written results of three cells, whose wrong rows start at different places."""
     made = SyntheticStudy(folder, CELLS, reference="model")
     for cell, model, errors, begin in (("saa", "SAA-3", saa, 0), ("sda", "SdA-3", sda, first)):
         for seed, wrong in enumerate(errors):
@@ -120,7 +120,7 @@ def test_the_cells_of_two_folders_are_compared_by_their_names(dae: Dae, tmp_path
 def test_p_values_of_two_folders_are_adjusted_for_all_of_their_cells(
     dae: Dae, tmp_path: Path
 ) -> None:
-    """Whether or not both have run every cell."""
+    """It does not matter whether both have run every cell."""
     for place, errors, first in (("before", (9000, 9000), 0), ("after", (8970, 8950), 5)):
         results = SyntheticStudy(tmp_path, CELLS, reference="model")
         results.add("saa", "SAA-3", errors[0], first=first)
@@ -151,7 +151,7 @@ def test_the_same_difference_at_every_seed_is_decided_by_mcnemars_test(
 
 
 def test_two_runs_of_the_same_settings_and_seed_are_two(dae: Dae, done: Path) -> None:
-    """As those of two engines are."""
+    """For example, runs of two engines."""
     run, copy = run_of(done, "rect-0"), done / "runs" / "copy"
     shutil.copytree(run, copy)
     (one,) = dae("compare", run, copy, "--format", "json").succeeded().json
@@ -172,7 +172,7 @@ def test_runs_are_compared_from_their_folders_and_grouped_by_their_settings(
 
 
 def test_cells_are_compared_with_the_settings_that_they_have_now(dae: Dae, done: Path) -> None:
-    """The row of a cell that was changed since is no longer its own; a run of `dae train` is."""
+    """A row of a cell that has changed since is not used; a run of `dae train` is."""
     before = run_of(done, "rect-25")
     path = Path("experiments/tiny/rect-25.yaml")
     path.write_text("corruption: {destruction: 0.15}\n")
@@ -209,7 +209,7 @@ def test_what_cannot_be_compared_is_said_with_the_reason(dae: Dae, tmp_path: Pat
 def test_a_report_says_the_same_sentences_with_a_baseline_for_each_data_set(
     dae: Dae, tmp_path: Path
 ) -> None:
-    """The first cell without corruption, wherever it stands; the first cell where there is none."""
+    """The baseline is the first cell without corruption, or else the first cell."""
     cells = CELLS | {"dbn": {"dataset": "convex"} | SETTINGS["DBN-1"],
                      "net": {"dataset": "rect"} | SETTINGS["NNet-1"],
                      "sda-rect": {"dataset": "rect"} | SETTINGS["SdA-3"]}  # fmt: skip

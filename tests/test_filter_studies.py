@@ -563,7 +563,7 @@ def test_figures_are_also_drawn_in_other_formats_where_their_runs_are_here(
     assert "small: The near</dc:title>" in (here / "figures" / "near.svg").read_text()
     shutil.rmtree(run_of(here, "plain", 0))
     ended = dae("report", "small", "--plots", "pdf").succeeded()
-    assert "not drawn as pdf: both, grow, seen, parts, near;" in ended.err
+    assert "not drawn as pdf: both, grow, seen, parts, near," in ended.err
     assert names("pdf") == {"local"} and names("svg") == set(FIGURES)
     write_small(Path(), local=FIGURES["local"])
     dae("report", "small").succeeded()

@@ -1,6 +1,6 @@
-"""Results that another version of the numerics computed: named as such, verified, never mixed up.
+"""Results of another numerics version are marked as such, verified, and never mixed up.
 
-A process of its own, whose version is one lower, stands for the dae that made them.
+A separate process with a version lower by one plays the dae that computed them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ONE_PROCESS = ("--engine", "torch", "--jobs", "1")
 def made_before(
     tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cache: Path
 ) -> Path:
-    """A folder in which the version before has searched and run the tiny study."""
+    """A folder in which the previous version has searched and run the tiny study."""
     folder = tmp_path_factory.mktemp("before")
     write_study(folder, search=[SEARCH])
     with pytest.MonkeyPatch.context() as patch:
@@ -43,7 +43,7 @@ def made_before(
 
 @pytest.fixture
 def before(made_before: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it in the current folder; the path of its results."""
+    """A copy of that folder in the current one; the path of its results."""
     for name in ("experiments", "results"):
         shutil.copytree(made_before / name, name)
     monkeypatch.setenv("DAE_DATA_DIR", str(tiny_data))
@@ -51,7 +51,7 @@ def before(made_before: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def numerics_of(results: Path, file: str = "runs.csv") -> dict[str, str]:
-    """The column `numerics` by cell."""
+    """Return the column `numerics` by cell."""
     return {row["cell"]: row["numerics"] for row in read_csv(results / file)}
 
 
@@ -59,12 +59,12 @@ def test_rows_of_an_earlier_version_are_verified_and_reported_under_theirs(
     dae: Dae, before: Path
 ) -> None:
     files = snapshot(before)
-    told = f"computed with numerics {BEFORE} (rect-0, rect-25); this version of dae computes with"
+    note = f"computed with numerics {BEFORE} (rect-0, rect-25); this version of dae computes with"
     for source in ("tiny", before):
         ended = dae("verify", source).succeeded()
-        assert f"runs.csv: {told} {NOW}" in ended.message
+        assert f"runs.csv: {note} {NOW}" in ended.message
         assert ended.lines == ["2 runs recomputed, 0 differences"]
-        assert f"runs.csv: {told} {NOW}" in dae("report", source).succeeded().message
+        assert f"runs.csv: {note} {NOW}" in dae("report", source).succeeded().message
         assert snapshot(before) == files
     assert f", numerics {BEFORE}." in (before / "REPORT.md").read_text()
     rows = read_csv(before / "runs.csv")
@@ -72,9 +72,11 @@ def test_rows_of_an_earlier_version_are_verified_and_reported_under_theirs(
     assert [row["n_wrong"] for row in evaluated] == [row["n_wrong"] for row in rows]
 
 
-def test_a_run_whose_folder_is_elsewhere_is_not_promised_again(dae: Dae, before: Path) -> None:
+def test_a_run_without_its_folder_can_only_be_run_with_the_current_version(
+    dae: Dae, before: Path
+) -> None:
     shutil.rmtree(before / "runs")
-    dae("verify", "tiny").failed(1, f"makes runs with numerics {NOW} in place of {BEFORE}")
+    dae("verify", "tiny").failed(1, f"numerics {NOW} instead of {BEFORE}", "dae replicate tiny")
 
 
 def test_a_row_under_another_version_than_its_own_is_a_difference(dae: Dae, before: Path) -> None:
@@ -85,7 +87,7 @@ def test_a_row_under_another_version_than_its_own_is_a_difference(dae: Dae, befo
     assert "numerics" in ended.out and "config_sha256" in ended.out
 
 
-def test_no_row_of_an_earlier_version_goes_without_the_users_word(dae: Dae, before: Path) -> None:
+def test_no_row_of_an_earlier_version_is_removed_without_consent(dae: Dae, before: Path) -> None:
     files, parts = snapshot(before), ("rect-0 seed 0", f"numerics: {BEFORE} in the folder, {NOW}")
     dae("replicate", "tiny").failed(2, *parts, "--out", "--replace")
     dry = dae("replicate", "tiny", "--dry-run").succeeded()
@@ -94,16 +96,16 @@ def test_no_row_of_an_earlier_version_goes_without_the_users_word(dae: Dae, befo
     dae("replicate", "tiny", "--out", "elsewhere").succeeded()
     assert snapshot(before) == files
     ended = dae("replicate", "tiny", "--replace").succeeded()
-    assert "given up by --replace: rect-0 seed 0, rect-25 seed 0" in ended.message
+    assert "because of --replace: rect-0 seed 0, rect-25 seed 0" in ended.message
     assert numerics_of(before) == {"rect-0": NOW, "rect-25": NOW}
     assert "computed with numerics" not in dae("verify", "tiny").succeeded().message
 
 
-def test_a_cell_that_is_made_anew_stands_beside_those_that_are_not(dae: Dae, before: Path) -> None:
+def test_a_cell_that_is_run_again_shares_the_table_with_the_others(dae: Dae, before: Path) -> None:
     old = read_csv(before / "runs.csv")
     words = ("replicate", "tiny", "--only", "rect-0")
     ended = dae(*words, "--replace", "--seeds", "2").succeeded()
-    assert "given up by --replace: rect-0 seed 0" in ended.message
+    assert "because of --replace: rect-0 seed 0" in ended.message
     assert "rect-25 seed 0" not in ended.message
     assert f"computed with numerics {BEFORE} (rect-25); this" in ended.message
     rows = read_csv(before / "runs.csv")
@@ -118,12 +120,10 @@ def test_a_cell_that_is_made_anew_stands_beside_those_that_are_not(dae: Dae, bef
     page = (before / "report.html").read_text()
     assert mixed in page and f"<dt>numerics</dt><dd>{BEFORE}</dd>" in page
     assert dae("verify", "tiny").succeeded().lines == ["3 runs recomputed, 0 differences"]
-    dae(*words).succeeded()  # now that nothing is lost
+    dae(*words).succeeded()  # no row is lost now
 
 
-def test_rows_of_seeds_that_are_not_asked_for_stay_whichever_version_is_newer(
-    dae: Dae, before: Path
-) -> None:
+def test_rows_of_other_seeds_remain_whichever_version_is_newer(dae: Dae, before: Path) -> None:
     dae("replicate", "tiny", "--only", "rect-0", "--replace", "--seeds", "2").succeeded()
     seeds = [(row["cell"], row["seed"]) for row in read_csv(before / "runs.csv")]
     dae_with_numerics(int(BEFORE), ("replicate", "tiny", "--replace", *ONE_PROCESS))
@@ -167,7 +167,7 @@ def test_a_trial_under_another_version_than_its_own_is_a_difference(dae: Dae, be
 
 
 def synthetic(folder: Path, **changes: Any) -> SyntheticStudy:
-    """One run of the first published version, whose files had no such column."""
+    """Write one run of the first published version, whose files had no such column."""
     study = SyntheticStudy(folder, {"a": {}})
     study.add("a", "SAA-3", 9000, numerics=2, first=0, **changes)
     study.write()
@@ -183,7 +183,7 @@ def test_files_without_the_column_are_of_version_2(dae: Dae, tmp_path: Path) -> 
     assert numerics_of(study.out) == numerics_of(study.out, "table.csv") == {"a": "2"}
 
 
-def test_rows_of_the_version_before_the_first_published_are_not_taken_for_its(
+def test_rows_of_the_unpublished_version_1_are_not_mistaken_for_version_2(
     dae: Dae, tmp_path: Path
 ) -> None:
     study = synthetic(tmp_path)
@@ -193,7 +193,7 @@ def test_rows_of_the_version_before_the_first_published_are_not_taken_for_its(
     dae("report", "made").failed(2, "numerics", "a seed 0")
 
 
-def test_a_run_that_does_not_tell_is_of_version_2(dae: Dae, before: Path) -> None:
+def test_a_run_that_records_no_version_is_of_version_2(dae: Dae, before: Path) -> None:
     change_json(
         run_of(before, "rect-0") / "environment.json", lambda record: record.pop("numerics")
     )

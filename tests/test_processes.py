@@ -1,4 +1,4 @@
-"""What a process takes: one thread in every library, and no more memory than promised."""
+"""A process uses one thread in every library, and no more memory than promised."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 Start = Callable[..., Child]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
-# What `python -m dae_cli` does, then with what every library would compute.
+# Do what `python -m dae_cli` does, then print the number of threads of each library.
 PROGRAM = """
     import json, runpy, sys
     import numpy, scipy.linalg.blas, sklearn.svm, torch  # with as many threads as they like
@@ -47,7 +47,7 @@ def test_a_process_that_did_a_run_has_one_thread_in_every_library() -> None:
         check=True,
     )
     threads = json.loads(ended.stdout.splitlines()[-1])
-    assert len(threads) > 2  # a BLAS and an OpenMP at the least
+    assert len(threads) > 2  # at least a BLAS and an OpenMP
     assert threads == dict.fromkeys(threads, 1)
 
 
@@ -57,7 +57,7 @@ def test_a_process_that_did_a_run_has_one_thread_in_every_library() -> None:
 def test_a_run_of_three_layers_of_1000_units_stays_under_1_gib(
     child: Callable[..., Child], tiny: Path, engine: str
 ) -> None:
-    """The paper's largest network, on all rows."""
+    """This is the paper's largest network, on all rows."""
     if not Path("/proc/self/status").exists():
         pytest.skip("needs /proc")
     settings = {
@@ -87,7 +87,7 @@ def test_a_run_of_three_layers_of_1000_units_stays_under_1_gib(
 def test_results_are_the_same_for_any_number_of_jobs(
     dae: Callable[..., Ended], tiny_data: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
-    """Layers wide enough for a BLAS to share a product out among threads."""
+    """The layers are wide enough for a BLAS to split a product among threads."""
     monkeypatch.setenv("DAE_DATA_DIR", str(tiny_data))
     cells = destruction_cells(0, 25, 50)
     for settings in cells.values():
@@ -126,10 +126,10 @@ if "tracker" not in " ".join(sys.orig_argv):  # a helper, which is not meant
         ),
     ],
 )
-def test_why_workers_cannot_start_is_told(
+def test_the_reason_why_workers_cannot_start_is_reported(
     child: Start, tiny: Path, tmp_path: Path, how: str, reason: tuple[str, ...]
 ) -> None:
-    """The exit code or signal that they end with, and the last lines of their stderr."""
+    """The message has their exit code or signal and the last lines of their stderr."""
     folder = tmp_path / "at-start"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(ENDS_AT_ONCE.format(how=how))
@@ -140,7 +140,7 @@ def test_why_workers_cannot_start_is_told(
     assert not list(tiny.glob("runs/*"))
 
 
-# Settings of the libraries, made for other programs
+# Environment variables of the libraries, set for other programs
 
 
 @pytest.mark.slow
@@ -163,9 +163,7 @@ def test_settings_of_joblib_and_numba_stop_no_worker_and_no_engine(
 
 
 @pytest.mark.slow
-def test_numba_that_is_to_compile_nothing_leaves_torch_to_all_workers(
-    child: Start, tiny: Path
-) -> None:
+def test_with_numba_disabled_all_workers_use_torch(child: Start, tiny: Path) -> None:
     words = ("replicate", "tiny", "--jobs", "2", "--engine", "auto", "--device", "cpu")
     environment = {"NUMBA_DISABLE_JIT": "1"}
     ended = child(*words, environment=environment, executed=True).wait().succeeded()

@@ -1,4 +1,4 @@
-"""The reference rows of a study, and what a command says of its own runs beside them."""
+"""The reference rows of a study, and how commands compare their runs with them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IDENTICAL = "2 of 2 runs identical to the reference"
 
 
 def take_as_reference(results: Path, **changes: str) -> list[dict[str, str]]:
-    """Take rows of results as the reference of the tiny study, with `changes` to the first."""
+    """Use rows of results as the reference of the tiny study, with `changes` to the first."""
     rows = [{name: row[name] for name in COLUMNS} for row in read_csv(results / "runs.csv")]
     rows[0] |= changes
     write_reference(rows)
@@ -34,7 +34,7 @@ def write_reference(rows: list[dict[str, str]]) -> None:
     write_csv(path, [list(COLUMNS), *(list(row.values()) for row in rows)])
 
 
-def test_a_study_without_reference_rows_says_nothing_of_them(dae: Dae, done: Path) -> None:
+def test_a_study_without_reference_rows_does_not_mention_them(dae: Dae, done: Path) -> None:
     assert "reference" not in dae("replicate", "tiny").succeeded().lines[-1]
     assert len(dae("verify", "tiny").succeeded().lines) == 1
 
@@ -66,9 +66,9 @@ def test_only_runs_that_verify_counted_again_are_compared(dae: Dae, done: Path) 
     [
         ({"config_sha256": "0" * 64, "data_sha256": "1" * 64}, "other settings"),
         ({"data_sha256": "1" * 64, "engine": "compiled"}, "other data: rect with SHA-256"),
-        ({"engine": "compiled", "versions": "x"}, "engine torch on cpu, the reference's compiled"),
+        ({"engine": "compiled", "versions": "x"}, "engine torch on cpu (reference: compiled"),
         ({"versions": "numpy 1.0"}, "library versions"),
-        ({}, "perhaps the processor"),
+        ({}, "processor"),
     ],
 )
 @pytest.mark.parametrize("command", ["replicate", "verify"])
@@ -82,13 +82,13 @@ def test_runs_that_differ_are_named_with_the_likely_reason(
     assert differing.startswith("  rect-0 seed 0") and "rect-25" not in differing
     assert why in differing
     comparable = "data_sha256" not in changes
-    assert (f"{wrong} wrong rows, the reference {wrong + 1}" in differing) == comparable
+    assert (f"{wrong} wrong rows; reference: {wrong + 1}" in differing) == comparable
 
 
 def test_another_best_epoch_is_a_difference(dae: Dae, done: Path) -> None:
     take_as_reference(done, best_epoch="77")
     *_, count, differing = dae("replicate", "tiny").succeeded().lines
-    assert count.startswith("1 of 2 runs") and "the reference's 77" in differing
+    assert count.startswith("1 of 2 runs") and "reference: 77" in differing
 
 
 def test_library_versions_are_named_as_far_as_they_differ(dae: Dae, done: Path) -> None:
@@ -96,18 +96,18 @@ def test_library_versions_are_named_as_far_as_they_differ(dae: Dae, done: Path) 
     python, numpy = (next(v for v in versions.split("; ") if name in v) for name in ("py", "numpy"))
     take_as_reference(done, n_wrong="0", versions=versions.replace(numpy, "numpy 1.0"))
     line = dae("replicate", "tiny").succeeded().lines[-1]
-    assert f"{numpy}, the reference's numpy 1.0" in line and python not in line
+    assert f"{numpy} (reference: numpy 1.0)" in line and python not in line
 
 
 def test_the_settings_of_a_row_of_other_numerics_are_compared_under_its_own(
     dae: Dae, done: Path
 ) -> None:
-    """Of these rows only the digest depends on the version, which is told as the reason."""
+    """Only the digest of such a row depends on the version, which is the reported reason."""
     before = NUMERICS_VERSION - 1
     _, digest = Runs("tiny").identity("rect-0", 0, "", before)
     take_as_reference(done, n_wrong="0", numerics=str(before), config_sha256=digest)
-    told = f"numerics {NUMERICS_VERSION}, the reference's {before}"
-    assert told in dae("replicate", "tiny").succeeded().lines[-1]
+    reason = f"numerics {NUMERICS_VERSION} (reference: {before})"
+    assert reason in dae("replicate", "tiny").succeeded().lines[-1]
 
 
 def test_a_run_without_a_reference_row_is_named(dae: Dae, done: Path) -> None:
@@ -117,13 +117,13 @@ def test_a_run_without_a_reference_row_is_named(dae: Dae, done: Path) -> None:
     assert differing == "  rect-0 seed 1, rect-25 seed 1: no reference row"
 
 
-def test_each_origin_of_the_data_has_rows_of_its_own(dae: Dae, done: Path, tiny_data: Path) -> None:
+def test_each_origin_of_the_data_has_separate_rows(dae: Dae, done: Path, tiny_data: Path) -> None:
     rows = take_as_reference(done)
     other = write_other_rect(Path("other"), tiny_data / "rect.npz")
     words = ("replicate", "tiny", "--data-dir", other, "--out", "others")
     ended = dae(*words).succeeded()
     assert ended.lines[-2] == "0 of 2 runs identical to the reference"
-    assert "rect-0 seed 0, rect-25 seed 0: likely by other data" in ended.lines[-1]
+    assert "rect-0 seed 0, rect-25 seed 0: probably due to other data" in ended.lines[-1]
     others = [{name: row[name] for name in COLUMNS} for row in read_csv(Path("others/runs.csv"))]
     write_reference(rows + others)
     assert dae(*words).succeeded().lines[-1] == IDENTICAL
@@ -136,20 +136,20 @@ def test_changed_settings_are_the_reason_for_every_run(dae: Dae, done: Path) -> 
     lines = dae("replicate", "tiny", "--set", "pretrain.epochs=1").succeeded().lines
     assert lines[-2:] == [
         "0 of 2 runs identical to the reference",
-        "  rect-0 seed 0, rect-25 seed 0: likely by other settings",
+        "  rect-0 seed 0, rect-25 seed 0: probably due to other settings",
     ]
 
 
-def test_what_is_no_file_of_reference_rows_is_refused(dae: Dae, done: Path) -> None:
+def test_a_malformed_file_of_reference_rows_is_refused(dae: Dae, done: Path) -> None:
     Path("experiments/tiny/reference.csv").write_text("cell\n")
     dae("replicate", "tiny").failed(2, "experiments/tiny/reference.csv:1")
 
 
-# `make results` in a clone, which has the committed rows and no run folders.
+# `make results` in a clone, which has the committed rows but no run folders.
 
 
 @pytest.mark.parametrize("wrong", ["as the reference", "another"])
-def test_committed_rows_of_other_data_give_way_and_the_runs_end_identical(
+def test_committed_rows_of_other_data_are_replaced_and_the_runs_are_identical(
     dae: Dae, done: Path, tiny_data: Path, wrong: str
 ) -> None:
     other = write_other_rect(Path("other"), tiny_data / "rect.npz")
@@ -167,10 +167,10 @@ def test_committed_rows_of_other_data_give_way_and_the_runs_end_identical(
         ended.failed(2, "rect-0 seed 0", "--replace")
         return
     assert (
-        "results/tiny: your runs take the place of the reference's (rect-0 seed 0, rect-25 seed 0) "
-        "in these tables; the reference itself stays, and yours are compared with it at the end"
+        "results/tiny: your runs replace reference rows in these tables (rect-0 seed 0, "
+        "rect-25 seed 0); reference.csv does not change"
     ) in ended.message
-    assert "never mixed" not in ended.message
+    assert "would be removed" not in ended.message
     assert ended.succeeded().lines[-1] == IDENTICAL
     assert [row["run"] for row in read_csv(done / "runs.csv")] == [row["run"] for row in others]
 

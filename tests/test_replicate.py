@@ -1,4 +1,4 @@
-"""`dae replicate`: which runs a study makes, in which order, and what becomes of earlier rows."""
+"""`dae replicate`: the runs of a study, their order, and what happens to earlier rows."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def rows_of(results: Path) -> list[dict[str, str]]:
-    """The rows of runs.csv."""
+    """Return the rows of runs.csv."""
     return read_csv(results / "runs.csv")
 
 
 def cells_of(rows: Sequence[dict[str, str]]) -> list[tuple[str, str]]:
-    """Cell and seed of each row."""
+    """Return cell and seed of each row."""
     return [(row["cell"], row["seed"]) for row in rows]
 
 
 def grid(ended: Ended) -> list[list[str]]:
-    """Cell, run, state and data of each run that --dry-run shows."""
+    """Return cell, run, state and data of each run that --dry-run shows."""
     lines = ended.succeeded().lines
     assert lines[0].split() == ["cell", "run", "state", "dataset"]
     (count,) = [number for number, line in enumerate(lines) if " to run" in line]
@@ -56,7 +56,7 @@ def grid(ended: Ended) -> list[list[str]]:
 
 
 def counts(ended: Ended) -> tuple[int, int, int]:
-    """Runs done, skipped and failed, from the last line."""
+    """Return the numbers of runs done, skipped and failed, from the last line."""
     found = re.match(r"(\d+) done, (\d+) skipped, (\d+) failed in \d+ s · ", ended.lines[-1])
     assert found, ended.out
     return int(found[1]), int(found[2]), int(found[3])
@@ -96,13 +96,11 @@ OPENED: list[str] = []
 
 @functools.cache
 def listen_to_opened_files() -> None:
-    """Note the path of every file that this process opens; a hook cannot be taken away again."""
+    """Record the path of every file that this process opens; an audit hook cannot be removed."""
     sys.addaudithook(lambda event, words: OPENED.append(str(words[0])) if event == "open" else None)
 
 
-def test_no_run_folder_is_read_more_than_twice_by_the_command_that_makes_it(
-    dae: Dae, tiny: Path
-) -> None:
+def test_a_command_reads_the_folders_of_its_runs_at_most_twice(dae: Dae, tiny: Path) -> None:
     listen_to_opened_files()
     short = ("--set", "finetune.max_epochs=1", "--out", tiny, "--seeds", "12", "--jobs", "1")
     for made, most in ((24, 2), (0, 1)):
@@ -112,7 +110,7 @@ def test_no_run_folder_is_read_more_than_twice_by_the_command_that_makes_it(
     OPENED.clear()
 
 
-def test_what_is_done_is_skipped_left_alone_and_said_to_be(dae: Dae, done: Path) -> None:
+def test_finished_runs_are_skipped_unchanged_and_reported(dae: Dae, done: Path) -> None:
     before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in done.glob("runs/*/*")}
     tables = snapshot(done, (".csv",))
     ended = dae("replicate", "tiny").succeeded()
@@ -121,7 +119,7 @@ def test_what_is_done_is_skipped_left_alone_and_said_to_be(dae: Dae, done: Path)
     assert "started" not in ended.err
     assert {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in before} == before
     assert snapshot(done, (".csv",)) == tables
-    # Only how many are ahead is announced.
+    # Only the number of runs to do is announced.
     shutil.rmtree(run_of(done, "rect-0"))
     some = dae("replicate", "tiny").succeeded()
     assert counts(some) == (1, 1, 0)
@@ -137,14 +135,14 @@ def test_force_runs_again_only_what_is_asked_for(dae: Dae, done: Path) -> None:
         (folder / "mine.txt").write_text("goes with --force")
     forced = dae("replicate", "tiny", "--only", "rect-25", "--force").succeeded()
     assert counts(forced) == (1, 0, 0)
-    assert len(forced.lines) == 4  # the table keeps the cell that was not run
+    assert len(forced.lines) == 4  # the cell that was not run remains in the table
     assert "started  rect-25" in forced.err and "rect-0" not in forced.err
     assert (first / "mine.txt").exists() and not (second / "mine.txt").exists()
     assert bits(done / "runs") == before
     assert cells_of(rows_of(done)) == [("rect-0", "0"), ("rect-25", "0")]
 
 
-def test_a_cell_that_fails_is_reported_and_the_others_go_on(dae: Dae, tiny: Path) -> None:
+def test_a_cell_that_fails_is_reported_and_the_others_continue(dae: Dae, tiny: Path) -> None:
     cells = destruction_cells(0, 25)
     cells["rect-0"] |= {"pretrain": {"learning_rate": 1000.0, "loss": "squared-error"}}
     write_study(Path(), "tiny", cells)
@@ -180,12 +178,12 @@ def test_a_cell_that_fails_is_reported_and_the_others_go_on(dae: Dae, tiny: Path
     assert (quiet.code, quiet.out) == (1, "results/tiny/REPORT.md\n")
     (line,) = quiet.err.splitlines()
     assert line.startswith(f"{rows[0]['run']} failed: diverged")
-    # The next command tries again; what is wrong no more is done.
+    # The next command retries it, and succeeds if the cause is gone.
     write_study(Path())
     assert counts(dae("replicate", "tiny", "--seeds", "2").succeeded()) == (2, 2, 0)
 
 
-# Which runs there are
+# The runs of a study
 
 
 def test_a_dry_run_shows_successive_seeds_and_writes_nothing(dae: Dae, tmp_path: Path) -> None:
@@ -197,10 +195,10 @@ def test_a_dry_run_shows_successive_seeds_and_writes_nothing(dae: Dae, tmp_path:
     assert len({run for _, run, *_ in runs}) == 6
     assert {(state, data) for *_, state, data in runs} == {("new", "rect (original, unverified)")}
     assert ended.lines[-2] == "6 of 6 to run · results/tiny"
-    # Data that serve several cells are named once.
+    # Data of several cells are listed once.
     assert sum("rect (original)" in line for line in ended.err.splitlines()) == 1
     assert not (tmp_path / "results").exists()
-    # They count from the seed of the experiment.
+    # Seeds count from the experiment's seed.
     write_study(Path(), "late", {"rect-0": {"corruption": {"destruction": 0.0}, "seed": 40}})
     for words, seeds in (
         ((), ["s40"]),
@@ -220,13 +218,13 @@ def test_a_dry_run_shows_which_runs_are_done_stopped_or_restarted(dae: Dae, done
     ended = dae("replicate", "tiny", "--dry-run", "--seeds", "2", "--force")
     assert [state for *_, state, _ in grid(ended)] == ["restart", "new", "restart", "new"]
     assert ended.lines[-2] == "4 of 4 to run · results/tiny"
-    # A folder that holds no checkpoint yet is of a run that was not begun.
+    # A folder without a checkpoint belongs to a run that has not started.
     (partial / "checkpoint.safetensors").unlink()
     assert grid(dae("replicate", "tiny", "--dry-run"))[0][2] == "new"
     assert len(list((done / "runs").iterdir())) == 2
 
 
-def test_only_takes_cells_and_globs_in_the_order_of_the_study(dae: Dae) -> None:
+def test_only_accepts_cells_and_globs_and_keeps_the_order_of_the_study(dae: Dae) -> None:
     write_study(Path(), "tiny", destruction_cells(0, 10, 25))
     for only, asked in (
         (["rect-25", "rect-0"], [0, 25]),
@@ -240,7 +238,7 @@ def test_only_takes_cells_and_globs_in_the_order_of_the_study(dae: Dae) -> None:
         assert [cell for cell, *_ in runs] == [f"rect-{percent}" for percent in asked], only
 
 
-def test_changed_settings_go_to_a_folder_of_their_own_unless_out_says_where(dae: Dae) -> None:
+def test_changed_settings_go_to_a_separate_folder_without_out(dae: Dae) -> None:
     def folder(*words: str) -> str:
         ended = dae("replicate", "tiny", "--dry-run", *words).succeeded()
         return ended.lines[-2].partition(" · ")[2]
@@ -275,7 +273,7 @@ def test_a_study_is_given_by_its_path_its_results_by_out_and_a_cell_by_only(
 
 
 def test_the_longest_runs_are_begun_first(dae: Dae, tmp_path: Path) -> None:
-    """By the minutes that they are expected to take, as `--dry-run` has them in sum."""
+    """The order follows the estimated minutes, whose sum `--dry-run` shows."""
     svm = {"kernel": "rbf", "gammas": [0.1, 1.0, 10.0], "penalties": [1.0, 10.0], "refine": False}
     svm |= {"destructions": [0.0, 0.1]}
     few = {"valid": 50, "test": 100}
@@ -321,10 +319,10 @@ def test_wrong_arguments_end_with_exit_code_2(dae: Dae, tmp_path: Path) -> None:
     assert not (tmp_path / "results").exists()
 
 
-# A study run again
+# Running a study again
 
 
-def test_a_stopped_run_goes_on_and_with_force_starts_over(dae: Dae, done: Path) -> None:
+def test_a_stopped_run_is_resumed_and_with_force_started_over(dae: Dae, done: Path) -> None:
     before = bits(done / "runs")
     for force, word in (((), "resumed"), (("--force",), "started")):
         stop(run_of(done, "rect-0"))
@@ -353,7 +351,7 @@ def is_within_the_second_run() -> bool:
     return bool(list(Path("results").rglob("*-25-*.partial/checkpoint.safetensors")))
 
 
-def test_an_interrupted_study_leaves_what_it_has_and_goes_on(dae: Dae, child: Start) -> None:
+def test_an_interrupted_study_leaves_its_results_and_is_resumed(dae: Dae, child: Start) -> None:
     settings = ("--set", "finetune.max_epochs=60", "--set", "finetune.patience=60")
     words = ("replicate", "tiny", *settings)
     interrupt = functools.partial(signal_itself, signal.SIGINT, is_within_the_second_run)
@@ -375,7 +373,9 @@ def test_an_interrupted_study_leaves_what_it_has_and_goes_on(dae: Dae, child: St
 def test_a_study_interrupted_while_it_writes_its_report_has_every_row(
     child: Start, tiny: Path
 ) -> None:
-    before_runs_csv = interrupt_when_written("settings.yaml", times=2)  # after the first run, last
+    before_runs_csv = interrupt_when_written(
+        "settings.yaml", times=2
+    )  # the first time is after the first run, the second at the end
     child("replicate", "tiny", prepare=before_runs_csv).wait().failed(130, "the same command")
     assert cells_of(rows_of(tiny)) == [("rect-0", "0"), ("rect-25", "0")]
     assert {row["run"] for row in read_csv(tiny / "curves.csv")} == {
@@ -384,7 +384,7 @@ def test_a_study_interrupted_while_it_writes_its_report_has_every_row(
 
 
 def test_more_seeds_add_to_the_earlier_ones_and_fewer_keep_them(dae: Dae, done: Path) -> None:
-    dae("train", "tiny/rect-25", "--seed", "1").succeeded()  # which is taken over
+    dae("train", "tiny/rect-25", "--seed", "1").succeeded()  # the new command reuses it
     more = dae("replicate", "tiny", "--only", "rect-25", "--seeds", "4").succeeded()
     assert counts(more) == (2, 2, 0)
     assert "started  rect-25 seed 2" in more.err.splitlines()
@@ -406,7 +406,7 @@ def test_cells_that_differ_in_their_seed_alone_share_a_run_and_have_a_row_each(
     every = [("again", "1"), ("again", "2"), ("rect-0", "0"), ("rect-0", "1")]
     dae("replicate", "tiny", "--seeds", "2").succeeded()
     assert cells_of(rows_of(tiny)) == every
-    for cell in ("again", "rect-0"):  # whose command knows of a row of the other's
+    for cell in ("again", "rect-0"):  # while it holds a row of the other command in memory
         shutil.rmtree(tiny / "runs" / rows_of(tiny)[0]["run"])
         dae("replicate", "tiny", "--only", cell, "--seeds", "2").succeeded()
         assert cells_of(rows_of(tiny)) == every
@@ -420,7 +420,7 @@ def test_cells_that_differ_in_their_seed_alone_share_a_run_and_have_a_row_each(
 
 
 def test_rows_without_folders_stay_until_run_again(dae: Dae, done: Path) -> None:
-    """A clone has the tables and not the runs."""
+    """This is the state of a clone, which has tables but no run folders."""
     before = rows_of(done)
     shutil.rmtree(done / "runs")
     write_study(Path(), "tiny", destruction_cells(0, 10, 25))
@@ -435,7 +435,7 @@ def test_rows_without_folders_stay_until_run_again(dae: Dae, done: Path) -> None
         assert {**row, "minutes": ""} == {**now, "minutes": ""}
 
 
-def test_rows_that_are_given_up_leave_the_tables_and_are_reported(
+def test_replaced_rows_are_removed_from_the_tables_and_reported(
     dae: Dae, done: Path, tmp_path: Path, tiny_data: Path
 ) -> None:
     other = write_other_rect(tmp_path / "other", tiny_data / "rect.npz")
@@ -443,7 +443,7 @@ def test_rows_that_are_given_up_leave_the_tables_and_are_reported(
     ended = dae(*words).succeeded()
     assert counts(ended) == (1, 0, 0)
     (line,) = (line for line in ended.err.splitlines() if "rect-0 seed 0" in line)
-    assert line.startswith("results/tiny: given up by --replace")
+    assert line.startswith("results/tiny: ") and "--replace" in line
     assert "rect-0 seed 0, rect-25 seed 0" in line
     (row,) = rows_of(done)
     assert (row["cell"], len(list((done / "runs").iterdir()))) == ("rect-25", 3)
@@ -452,18 +452,18 @@ def test_rows_that_are_given_up_leave_the_tables_and_are_reported(
     fewer = {"finetune": shared["finetune"] | {"max_epochs": 3}}
     write_study(tmp_path, "tiny", shared=shared | fewer)
     ended = dae(*words).succeeded()
-    assert any("given up" in line and "rect-25 seed 0" in line for line in ended.err.splitlines())
+    assert any("--replace" in line and "rect-25 seed 0" in line for line in ended.err.splitlines())
     (row,) = rows_of(done)
     assert (row["cell"], row["epochs"]) == ("rect-25", "3")
     assert len(list((done / "runs").iterdir())) == 4
 
 
-def test_rows_of_a_cell_that_is_gone_or_of_other_numerics_go(
+def test_rows_of_a_removed_cell_or_of_other_numerics_are_removed(
     dae: Dae, done: Path, tmp_path: Path
 ) -> None:
     path = done / "runs.csv"
     digest = rows_of(done)[1]["config_sha256"]
-    path.write_text(path.read_text().replace(digest, "0" * 64))  # of other numerics
+    path.write_text(path.read_text().replace(digest, "0" * 64))  # a row of other numerics
     ended = dae("replicate", "tiny", "--only", "rect-0", "--replace").succeeded()
     assert any("rect-25 seed 0" in line for line in ended.err.splitlines())
     assert [row["cell"] for row in rows_of(done)] == ["rect-0"]
@@ -482,7 +482,7 @@ def test_a_row_that_was_edited_is_reported_as_its_folder_has_it(dae: Dae, done: 
     path.write_text(before.replace(f",400,{wrong},", ",400,1,"))
     dae("replicate", "tiny", "--only", "rect-25").succeeded()
     assert path.read_text() == before
-    # Of a run elsewhere there is nothing else to go by, but its verdict follows from its numbers.
+    # If the folder is missing, only the row is known, but the verdict follows from its numbers.
     shutil.rmtree(run_of(done, "rect-0"))
     path.write_text(before.replace("no reference", "better", 1))
     quiet = dae("replicate", "tiny", "--only", "rect-25", "--quiet")
@@ -490,7 +490,7 @@ def test_a_row_that_was_edited_is_reported_as_its_folder_has_it(dae: Dae, done: 
     assert path.read_text() == before
 
 
-def test_a_damaged_run_beside_what_is_asked_for_loses_its_result(dae: Dae, done: Path) -> None:
+def test_a_damaged_run_of_another_cell_loses_its_result(dae: Dae, done: Path) -> None:
     run = run_of(done, "rect-0")
     change_json(run / "status.json", lambda status: status.update(run="another"))
     dae("replicate", "tiny", "--only", "rect-25").succeeded()

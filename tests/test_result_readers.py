@@ -1,4 +1,4 @@
-"""Files of results that a stranger may have altered: read as strictly as they were written."""
+"""Results files that may have been altered are read as strictly as they were written."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Dae = Callable[..., Ended]
 
 
 def run_of(out: Path, kind: str = "saa") -> Path:
-    """Return the folder of the run without noise, or of another kind."""
+    """Return the folder of the run without noise, or of another run."""
     (folder,) = (out / "runs").glob(f"*-{kind}*")
     return folder
 
@@ -39,7 +39,7 @@ def run_of(out: Path, kind: str = "saa") -> Path:
 
 
 def _edit_line(path: Path, line: int, **values: str) -> None:
-    """Write other values into a line of a CSV file, counted as editors do."""
+    """Change values in a line of a CSV file, counting lines like an editor."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
     for name, value in values.items():
@@ -49,9 +49,7 @@ def _edit_line(path: Path, line: int, **values: str) -> None:
     path.write_text(text.getvalue(), encoding="utf-8")
 
 
-def test_what_runs_csv_tells_of_runs_that_are_elsewhere_is_written_as_it_was_read(
-    done: Path, dae: Dae
-) -> None:
+def test_rows_of_runs_without_folders_are_written_as_they_were_read(done: Path, dae: Dae) -> None:
     shutil.rmtree(done / "runs")
     path = done / "runs.csv"
     odd = {"device": 'cpu "x", y', "versions": "μ; 'v'", "commit": "", "threads": ""}
@@ -61,7 +59,7 @@ def test_what_runs_csv_tells_of_runs_that_are_elsewhere_is_written_as_it_was_rea
     assert path.read_bytes() == before
     table = read_csv(done / "table.csv")[1]
     assert (table["device"], table["minutes"]) == (odd["device"], "61.3")
-    # Percentages have two decimals, minutes one, the share that is destroyed as many as it needs.
+    # Percentages have two decimals, minutes one, destruction as many as it needs.
     given = {"minutes": "61.26", "test_error_percent": "7.6666", "half_width_95": "3"}
     given |= {"destruction_percent": "25.0", "valid_error_percent": "1e1", "seed": "00"}
     _edit_line(path, 3, **given)
@@ -131,7 +129,7 @@ OF_SVM = {
 
 
 def _changed_json(status: Mapping[str, Any], changes: Mapping[str, Any]) -> bytes:
-    """Change keys, `data.sha256` and so on; the word "absent" takes one away."""
+    """Change keys, such as `data.sha256`; the value "absent" removes a key."""
     changed = json.loads(json.dumps(status))
     for name, value in changes.items():
         *sections, key = name.split(".")
@@ -147,7 +145,7 @@ def _changed_json(status: Mapping[str, Any], changes: Mapping[str, Any]) -> byte
 
 @pytest.fixture
 def status(done: Path) -> tuple[Path, dict[str, Any], str]:
-    """The file of a run, what it holds, and the run's folder as a command is given it."""
+    """status.json of a run, its content, and the run's folder as an argument of commands."""
     path = run_of(done) / "status.json"
     held = json.loads(path.read_bytes()) | RESULT
     return path, held, f"results/tiny/runs/{path.parent.name}"
@@ -167,7 +165,7 @@ def test_sound_records_are_read_with_what_a_later_version_adds(
     ):
         path.write_bytes(_changed_json(held, changes))
         (row,) = dae("evaluate", run, "--format", "csv").succeeded().rows
-        assert (row["cell"], row["n_wrong"]) == ("rect-0", "32")  # as it is counted now
+        assert (row["cell"], row["n_wrong"]) == ("rect-0", "32")  # the recounted number
 
 
 def test_a_value_that_cannot_be_in_status_json_is_reported_with_its_place(
@@ -201,12 +199,12 @@ def test_a_value_that_cannot_be_in_status_json_is_reported_with_its_place(
     ):
         path.write_bytes(_changed_json(held, changes))
         ended = dae("evaluate", run).failed(2, "status.json", *parts)
-        assert len(ended.err) < 1200  # however long the value is
+        assert len(ended.err) < 1200  # even if the value is very long
     path.write_bytes(_changed_json(held, {"data_sha256": "a" * 64}))
     dae("evaluate", run).failed(2, run, "a" * 12)
 
 
-def test_what_is_no_record_is_refused(status: tuple[Path, dict[str, Any], str], dae: Dae) -> None:
+def test_a_malformed_record_is_refused(status: tuple[Path, dict[str, Any], str], dae: Dae) -> None:
     path, _, run = status
     drives_a_terminal = b'{"\\u001b[31m\\u007f": 1, "state": "\\u001b[31m"}'
     broken = (b"", b"null", b"\xff\xfe", b'"\\ud800"', b"9" * 900_000, b'{"state":' * 100_000)
@@ -237,7 +235,7 @@ def test_a_damaged_environment_is_reported_with_its_place(done: Path, dae: Dae) 
 # ---------------------------------------------------------------- wrong_rows.npy
 
 FOUR = np.zeros(13, dtype=np.bool_)
-"""Thirteen rows, which fill no whole byte; four of them wrong."""
+"""Thirteen rows, which do not fill whole bytes; four of them are wrong."""
 FOUR[[0, 3, 8, 12]] = True
 SOUND = npy(np.packbits(FOUR))
 
@@ -301,15 +299,13 @@ def test_other_comparisons_and_saved_rows_are_refused_with_line_and_column() -> 
         refused((f"{name}:{line}:", *others), read_comparisons_and_saved_rows, Path())
     for name in sound:
         Path(name).unlink()
-    read_comparisons_and_saved_rows(Path())  # where there is none, nothing is known
+    read_comparisons_and_saved_rows(Path())  # without files, nothing is known
 
 
-def test_models_are_compared_where_the_folders_of_their_runs_are_elsewhere(
-    done: Path, dae: Dae
-) -> None:
+def test_models_are_compared_without_the_folders_of_their_runs(done: Path, dae: Dae) -> None:
     comparisons, saved = done / "mcnemar.csv", done / "wrong_rows.csv"
     before = {path: path.read_bytes() for path in (comparisons, saved)}
-    # While a run's folder is here, what it tells comes first.
+    # A run's folder takes precedence over the files.
     for row, bits in ((2, "AAAA"), (3, "")):
         _edit_line(saved, row, bits=bits)
     comparisons.write_text("a,b\n")
@@ -319,7 +315,7 @@ def test_models_are_compared_where_the_folders_of_their_runs_are_elsewhere(
     comparisons.unlink()
     dae("report", "tiny").succeeded()
     assert {path: path.read_bytes() for path in before} == before
-    # What lies of its run counts as not there, and the rows of the other run stay.
+    # A wrong row counts as missing, and the row of the other run remains.
     header, _, second = before[saved].splitlines(keepends=True)
     first, other = read_csv(saved)
     fewer = ("A" if first["bits"][0] != "A" else "B") + first["bits"][1:]
@@ -335,7 +331,7 @@ def test_models_are_compared_where_the_folders_of_their_runs_are_elsewhere(
         dae("report", "tiny").succeeded()
         assert saved.read_bytes() == (header if other_lie else header + second)
         assert len(comparisons.read_text().splitlines()) == 1
-    for path in before:  # it alone tells of these runs, so it is not written anew
+    for path in before:  # the only record of these runs is not overwritten
         path.write_text("a,b\n")
         dae("report", "tiny").failed(2, f"results/tiny/{path.name}:1:")
         assert path.read_text() == "a,b\n"
@@ -349,7 +345,7 @@ TRIAL = next(csv.DictReader(io.StringIO(samples.SEARCHES[0].decode()))) | {"weig
 
 
 def _trials(*changes: Mapping[str, str]) -> str:
-    """A search.csv of trials that differ from `TRIAL`."""
+    """Return a search.csv of trials that differ from `TRIAL`."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(TRIAL), lineterminator="\n")
     writer.writeheader()
@@ -410,7 +406,7 @@ def test_the_report_selects_the_trial_with_the_fewest_wrong_rows_then_weights_th
 
 @pytest.fixture
 def machine(tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the run of a finished SVM."""
+    """Folder of the run of a finished SVM."""
     monkeypatch.setenv("DAE_DATA_DIR", str(tiny_data))
     make_results(tmp_path, "machines")
     return run_of(Path("results/machines"), "svm-rbf")
@@ -457,7 +453,7 @@ def _checkpoint_bytes(tensors: Mapping[str, Any], ours: Mapping[str, Any]) -> by
     return save(arrays, metadata={"dae": json.dumps(ours)})
 
 
-def test_a_checkpoint_of_an_svm_holds_numbers_alone_and_an_altered_one_is_refused(
+def test_a_checkpoint_of_an_svm_contains_only_numbers_and_an_altered_one_is_refused(
     machine: Path, dae: Dae
 ) -> None:
     path = machine / "checkpoint.safetensors"

@@ -1,4 +1,4 @@
-"""What a results folder was made with; no row leaves its tables without the user's word."""
+"""Settings that a results folder records; no row is removed without the user's consent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXPERIMENTS = Path("experiments/tiny")
 def made(
     tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cache: Path
 ) -> tuple[Path, Path]:
-    """Results of the tiny study with other settings, made twice; not to be changed."""
+    """Results of the tiny study with other settings, in two copies that tests must not change."""
     from tests.support.commands import dae
 
     folders = []
@@ -49,14 +49,14 @@ def made(
 
 @pytest.fixture
 def mine(tiny: Path, made: tuple[Path, Path]) -> Path:
-    """A copy of these results in the test's folder, from where the tiny study can be named."""
+    """A copy of these results in the current folder, which also has the tiny study."""
     return shutil.copytree(made[0], Path("mine"))
 
 
-# What a folder keeps
+# What a folder records
 
 
-def test_a_folder_keeps_the_study_as_it_was_made_and_nothing_of_the_machine(
+def test_a_folder_records_the_study_as_run_and_nothing_about_the_machine(
     made: tuple[Path, Path],
 ) -> None:
     text = (made[0] / "settings.yaml").read_bytes()
@@ -65,8 +65,8 @@ def test_a_folder_keeps_the_study_as_it_was_made_and_nothing_of_the_machine(
     kept = yaml.safe_load(text)
     assert (kept["study"], kept["reference"]) == ("tiny", "destruction")
     assert kept["changed"]["rect-0"] == "finetune.max_epochs 3"
-    told = (ROOT / "docs" / "results.md").read_text().partition("## `settings.yaml`")[2]
-    assert all(f"`{key}`" in told.partition("\n## ")[0] for key in kept)
+    section = (ROOT / "docs" / "results.md").read_text().partition("## `settings.yaml`")[2]
+    assert all(f"`{key}`" in section.partition("\n## ")[0] for key in kept)
     assert kept["title"] == "\u201cTiny\u201d: it's\t5 % \U0001f600\x85#"
     for row in read_csv(made[0] / "runs.csv"):
         config = yaml.safe_load((made[0] / "runs" / row["run"] / "config.yaml").read_text())
@@ -77,7 +77,7 @@ def test_a_folder_keeps_the_study_as_it_was_made_and_nothing_of_the_machine(
 @pytest.mark.parametrize(
     "words", [("mine",), ("./mine/",), ("tiny", "--out", "mine"), ("tiny", *SHORT, "--out", "mine")]
 )
-def test_settings_that_a_folder_keeps_need_not_be_typed_again(
+def test_settings_that_a_folder_records_need_not_be_repeated(
     dae: Dae, mine: Path, words: tuple[str, ...]
 ) -> None:
     write_study(Path(), title="\u201cTiny\u201d: it's\t5 % \U0001f600\x85#")
@@ -87,7 +87,7 @@ def test_settings_that_a_folder_keeps_need_not_be_typed_again(
     assert snapshot(mine) == before
 
 
-def test_where_the_study_is_not_a_folder_tells_all_the_same(dae: Dae, mine: Path) -> None:
+def test_a_folder_needs_no_study_to_be_reported_and_verified(dae: Dae, mine: Path) -> None:
     (EXPERIMENTS / "tried.md").write_text("# A\n```\n## no heading\n```\nMore units: no.\n")
     dae("report", "mine", "-q").succeeded()
     assert "More units: no." in (mine / "REPORT.md").read_text()
@@ -149,7 +149,7 @@ def test_other_studies_unknown_settings_and_damage_are_refused(dae: Dae, mine: P
             dae("report", *words).failed(2, "mine/settings.yaml", place, "move the file away")
 
 
-def test_a_kept_setting_that_was_edited_is_a_difference(dae: Dae, mine: Path) -> None:
+def test_a_recorded_setting_that_was_edited_is_a_difference(dae: Dae, mine: Path) -> None:
     path = mine / "settings.yaml"
     path.write_text(path.read_text().replace("max_epochs: 3", "max_epochs: 5", 1))
     ended = dae("verify", "mine", "--format", "json")
@@ -172,9 +172,7 @@ def test_a_study_of_hundreds_of_cells_is_read_again(dae: Dae, done: Path) -> Non
 # Seeds
 
 
-def test_a_report_tells_the_lowest_seed_of_its_rows_whatever_came_last(
-    dae: Dae, done: Path
-) -> None:
+def test_a_report_shows_the_lowest_seed_of_its_rows_not_the_last(dae: Dae, done: Path) -> None:
     words = ("replicate", "tiny", "--only", "rect-25", "--set", "seed=5", "--out", done, "-q")
     dae(*words).succeeded()
     assert [row["seed"] for row in read_csv(done / "runs.csv")] == ["0", "0", "5"]
@@ -190,13 +188,13 @@ def test_a_report_tells_the_lowest_seed_of_its_rows_whatever_came_last(
 
 @pytest.fixture
 def earlier(done: Path) -> Path:
-    """Results that keep no settings."""
+    """Results without recorded settings."""
     (done / "settings.yaml").unlink()
     return done
 
 
 @pytest.mark.parametrize("command", ["report", "verify"])
-def test_a_folder_that_keeps_no_settings_is_named_by_its_study(
+def test_a_folder_without_recorded_settings_is_found_through_its_study(
     dae: Dae, earlier: Path, command: str
 ) -> None:
     dae(command, earlier).failed(2, "settings.yaml", "--out")
@@ -205,7 +203,7 @@ def test_a_folder_that_keeps_no_settings_is_named_by_its_study(
         assert dae("verify", earlier).succeeded()
 
 
-def test_nothing_is_written_over_rows_of_other_settings(dae: Dae, earlier: Path) -> None:
+def test_rows_of_other_settings_are_not_overwritten(dae: Dae, earlier: Path) -> None:
     before = snapshot(earlier)
     words = ("report", "tiny", "--out", earlier, "--set", "pretrain.epochs=3")
     dae(*words).failed(2, "results/tiny/runs.csv", "rect-0 seed 0", "dae replicate tiny")
@@ -268,7 +266,7 @@ def other_numerics_of(out: Path) -> None:
         (other_numerics, "numerics"),
     ],
 )
-def test_no_row_leaves_a_table_without_the_users_word(
+def test_no_row_is_removed_from_a_table_without_consent(
     dae: Dae, done: Path, tiny_data: Path, change: Callable[[Path], tuple[str, ...]], named: str
 ) -> None:
     words = ("replicate", "tiny", *change(tiny_data))
@@ -280,11 +278,11 @@ def test_no_row_leaves_a_table_without_the_users_word(
     dry = dae(*words, "--dry-run").succeeded()
     assert "to run" in dry.out and all(part in dry.message for part in parts)
     assert snapshot(done) == before
-    if change is other_data:  # the way out of --out is the same for all
+    if change is other_data:  # --out works in the same way for all changes
         dae(*words, "--out", "elsewhere").succeeded()
         assert snapshot(done) == before
     ended = dae(*words, "--replace").succeeded()
-    assert "given up by --replace: rect-0 seed 0" in ended.message
+    assert "because of --replace: rect-0 seed 0" in ended.message
     lines = before["runs.csv"].decode().splitlines()
     assert lines[1] not in (done / "runs.csv").read_text().splitlines()
     dae("report", done, "-q").succeeded()
@@ -301,8 +299,8 @@ def test_rows_that_another_command_adds_meanwhile_are_not_lost(
     assert (tiny / "runs.csv").read_bytes() == (finished[0] / "runs.csv").read_bytes()
 
 
-def test_what_loses_nothing_goes_on(dae: Dae, done: Path) -> None:
-    (EXPERIMENTS / "rect-0.yaml").rename(EXPERIMENTS / "plain.yaml")  # its run folder is here
+def test_changes_that_lose_no_row_are_accepted(dae: Dae, done: Path) -> None:
+    (EXPERIMENTS / "rect-0.yaml").rename(EXPERIMENTS / "plain.yaml")  # its run folder remains
     dae("replicate", "tiny", "--only", "plain", "--seeds", "2").succeeded()
     dae("replicate", "tiny", "--only", "rect-25").succeeded()
     rows = [(row["cell"], row["seed"]) for row in read_csv(done / "runs.csv")]
@@ -313,14 +311,14 @@ def test_what_loses_nothing_goes_on(dae: Dae, done: Path) -> None:
     ("old", "new", "more"),
     [("rect-0", "plain", ()), ("rect-25", "25 %", ()), ("rect-0", "z", ("--force", "--replace"))],
 )
-def test_a_renamed_cell_is_told_and_verified_under_its_new_name(
+def test_a_renamed_cell_is_reported_and_verified_under_its_new_name(
     dae: Dae, done: Path, old: str, new: str, more: tuple[str, ...]
 ) -> None:
     (EXPERIMENTS / f"{old}.yaml").rename(EXPERIMENTS / f"{new}.yaml")
     dae("report", "tiny").failed(2, f"no cell {old}", "dae replicate tiny")
-    told = dae("replicate", "tiny", *more).succeeded().message
-    assert f"the cell {old} is named {new} now" in told
-    assert "never mixed" not in told and "given up" not in told
+    message = dae("replicate", "tiny", *more).succeeded().message
+    assert f"the cell {old} is now called {new}" in message
+    assert "--replace" not in message
     assert dae("verify", "tiny").succeeded().lines == ["2 runs recomputed, 0 differences"]
     dae("verify", done).succeeded()
 
@@ -334,13 +332,13 @@ def test_a_row_under_the_name_of_another_cell_is_still_a_difference(dae: Dae, do
         path.write_text(text)
 
 
-def test_both_data_are_told_in_words(dae: Dae, done: Path, tiny_data: Path) -> None:
+def test_both_data_are_described(dae: Dae, done: Path, tiny_data: Path) -> None:
     other = write_other_rect(Path("other"), tiny_data / "rect.npz")
     words = ("replicate", "tiny", "--data-dir", other)
     dae(*words).failed(2, "rect: original data", "in the folder", "other/rect.npz", "--data-dir")
 
 
-def test_a_refused_report_names_what_can_be_done(dae: Dae, mine: Path) -> None:
+def test_a_refused_report_names_the_remedies(dae: Dae, mine: Path) -> None:
     shutil.copytree(mine, "results/tiny")
     before = snapshot(mine)
     dae("report", "tiny").failed(
@@ -351,7 +349,7 @@ def test_a_refused_report_names_what_can_be_done(dae: Dae, mine: Path) -> None:
     dae("report", "tiny").succeeded()
     other_numerics_of(mine)
     ended = dae("report", mine).failed(2, "dae replicate tiny --out mine")
-    assert "dae report mine" not in ended.message  # it was just that
+    assert "dae report mine" not in ended.message  # it is the command that failed
     assert {k: v for k, v in snapshot(mine).items() if k != "runs.csv"} == {
         k: v for k, v in before.items() if k != "runs.csv"
     }
@@ -377,13 +375,13 @@ def test_where_there_are_no_results_the_advice_is_the_command_that_makes_them(
     ]
     + [("tinny", ("did you mean tiny", "a results folder"))],
 )
-def test_what_is_no_folder_of_results_is_told_as_such(
+def test_a_folder_without_results_is_reported_as_such(
     dae: Dae, mine: Path, command: str, source: str, parts: tuple[str, ...]
 ) -> None:
     dae(command, source).failed(2, source, *parts)
 
 
-def test_a_row_that_failed_may_go(dae: Dae, tiny: Path) -> None:
+def test_a_failed_row_may_be_replaced(dae: Dae, tiny: Path) -> None:
     words = ("replicate", "tiny", "--out", tiny, "--only", "rect-0")
     assert dae(*words, "--set", "finetune.learning_rate=1000", "--set", "pretrain.epochs=0",
                "--set", "finetune.weight_decay=1").code == 1  # fmt: skip
@@ -394,7 +392,7 @@ def test_a_row_that_failed_may_go(dae: Dae, tiny: Path) -> None:
 # dae evaluate
 
 
-def test_evaluate_counts_every_run_of_a_folder_again(dae: Dae, done: Path) -> None:
+def test_evaluate_recounts_every_run_of_a_folder(dae: Dae, done: Path) -> None:
     rows = read_csv(done / "runs.csv")
     ended = dae("evaluate", done, "--format", "csv").succeeded()
     assert [(row["run"], row["n_wrong"]) for row in ended.rows] == [

@@ -1,4 +1,4 @@
-"""`dae verify`: nothing is found in sound results, and whatever was tampered with is named."""
+"""`dae verify` finds nothing in sound results, and names everything that was tampered with."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class Results:
         self.out = out
         self.rows = read_csv(out / "runs.csv")
         self.runs = [row["run"] for row in self.rows]
-        """rect-0, rect-25."""
+        """The runs of rect-0 and rect-25."""
 
     def folder(self, place: int = 1) -> Path:
-        """The folder of a run."""
+        """Return the folder of a run."""
         return self.out / "runs" / self.runs[place]
 
     def edit(self, path: Path, old: str, new: str) -> None:
-        """Replace the first place of a text."""
+        """Replace the first occurrence of a text."""
         content = path.read_bytes()
         assert old.encode() in content, old
         path.write_bytes(content.replace(old.encode(), new.encode(), 1))
 
     def edit_row(self, name: str, place: int, **values: str) -> dict[str, str]:
-        """Replace values of a row of a CSV file; return what they were."""
+        """Replace values in a row of a CSV file; return the old ones."""
         rows = read_csv(self.out / name)
         before = {column: rows[place][column] for column in values}
         rows[place].update(values)
@@ -54,13 +54,13 @@ class Results:
         return before
 
     def edit_json(self, path: Path, **values: object) -> None:
-        """Replace values of a record."""
+        """Replace values of a JSON file."""
         record = json.loads(path.read_text(encoding="utf-8"))
         assert values.keys() <= record.keys()
         path.write_text(json.dumps(record | values), encoding="utf-8")
 
     def verified(self, code: int = 1, *words: str) -> dict[str, Any]:
-        """What `dae verify` prints as JSON."""
+        """Return what `dae verify` prints as JSON."""
         ended = self._dae("verify", "tiny", "--format", "json", *words)
         assert ended.code == code, ended.err + ended.out
         assert "Traceback" not in ended.err
@@ -69,13 +69,13 @@ class Results:
         return found
 
     def differences(self, *words: str) -> Differences:
-        """Place, what, recorded and recomputed value of each difference; all was checked."""
+        """Return all differences; everything must have been checked."""
         found = self.verified(1, *words)
         assert found["unchecked"] == []
         return differences_of(found)
 
     def put_back(self, sound: dict[str, bytes]) -> None:
-        """Have the files as they were."""
+        """Restore the files."""
         for name, content in sound.items():
             path = self.out / name
             if not path.is_file() or path.read_bytes() != content:
@@ -83,13 +83,13 @@ class Results:
 
 
 def differences_of(found: dict[str, Any]) -> Differences:
-    """Place, what, recorded and recomputed value of each difference."""
+    """Return place, what, recorded and recomputed value of each difference."""
     keys = ("place", "what", "recorded", "recomputed")
     return {tuple(d[key] for key in keys) for d in found["differences"]}
 
 
 def reasons_of(found: dict[str, Any]) -> dict[str, str]:
-    """By place, why something could not be checked."""
+    """Return, by place, why something could not be checked."""
     return {problem["place"]: problem["reason"] for problem in found["unchecked"]}
 
 
@@ -128,7 +128,7 @@ def test_results_of_other_settings_differ_from_those_of_the_study(results: Resul
     assert any(d[0] == "settings.yaml" and "max_epochs: 5" in d[3] for d in differences)
 
 
-def test_what_holds_no_results_is_exit_code_2(results: Results, dae: Dae) -> None:
+def test_a_folder_without_results_is_exit_code_2(results: Results, dae: Dae) -> None:
     path = results.out / "runs.csv"
     path.write_text(path.read_text().splitlines()[0] + "\n")
     assert dae("verify", "tiny").failed(2, "runs.csv", "dae replicate tiny").out == ""
@@ -137,7 +137,7 @@ def test_what_holds_no_results_is_exit_code_2(results: Results, dae: Dae) -> Non
 
 
 def test_a_study_that_was_run_in_part_is_sound(dae: Dae, tiny: Path, tmp_path: Path) -> None:
-    # Percentages that two decimals do not hold, on an axis so narrow that the rest is seen.
+    # Percentages that need more than two decimals, on an axis so narrow that they show.
     finetune = STUDY["shared"]["finetune"] | {"learning_rate": 1e-6}
     subset = STUDY["shared"]["subset"] | {"valid": 90}
     write_study(tmp_path, shared=STUDY["shared"] | {"finetune": finetune, "subset": subset})
@@ -192,7 +192,7 @@ def test_any_other_byte_of_a_csv_file_is_reported(results: Results) -> None:
         ("table.csv", "rect-0: n_wrong", "1", before["n_wrong"]),
         ("table.csv", "rect-0: minutes", "5.0", before["minutes"]),
     }
-    # Of very many values the first twenty are listed.
+    # Only the first twenty values are listed.
     columns = [name for name in before_all[0] if name != "cell"]
     for place in (0, 1):
         results.edit_row("table.csv", place, **dict.fromkeys(columns, "x"))
@@ -208,7 +208,7 @@ def test_counts_that_cannot_be_hide_nothing_else(results: Results) -> None:
     differences = {(place, what) for place, what, *_ in differences_of(found)}
     assert ("runs.csv", f"{results.runs[1]}: n_wrong") in differences
     assert (f"runs/{results.runs[0]}/metrics.csv", "line 2") in differences
-    # What follows from the row is compared with what its checkpoint comes to; without, not at all.
+    # The row is compared with its checkpoint; without the run folder, it cannot be compared.
     assert {place for place, _ in differences} == {
         "runs.csv",
         f"runs/{results.runs[0]}/metrics.csv",
@@ -230,7 +230,7 @@ def test_a_run_that_is_there_twice_or_of_no_cell_is_reported(results: Results) -
     assert ("runs.csv", f"{results.runs[1]}: cell", "rect-25") in {d[:3] for d in differences}
 
 
-def test_rows_of_several_engines_or_devices_and_a_commit_that_is_not_named_are_reported(
+def test_rows_of_several_engines_or_devices_and_an_unnamed_commit_are_reported(
     results: Results, dae: Dae
 ) -> None:
     report, commit = (results.out / "REPORT.md").read_bytes(), "0123456789ab-dirty"
@@ -245,7 +245,7 @@ def test_rows_of_several_engines_or_devices_and_a_commit_that_is_not_named_are_r
         ("runs.csv", "engines", "torch, blas"),
         ("runs.csv", "devices", "cpu, NVIDIA H100"),
     }
-    # It is said how the errors were counted, since the run was made in another way.
+    # The message says how the errors were counted, because the run was computed differently.
     status = f"runs/{results.runs[1]}/status.json"
     (again,) = {d[3] for d in differences if d[:2] == (status, "n_wrong")}
     assert again.startswith(f"{results.rows[1]['n_wrong']} (") and "torch" in again
@@ -261,11 +261,11 @@ def test_wrong_rows_that_are_damaged_missing_or_others_are_reported(
     (kept,) = [row for row in read_csv(csv) if row["run"] == run]
     rows = np.unpackbits(np.frombuffer(b64decode(kept["bits"]), np.uint8))[:400]
     first, right = int(np.flatnonzero(rows)[0]), int(np.flatnonzero(rows == 0)[0])
-    rows[[first, right]] = 0, 1  # others, and as many
+    rows[[first, right]] = 0, 1  # other rows, but the same number
     np.save(npy, np.packbits(rows))
     place, what = f"runs/{run}/wrong_rows.npy", f"test row {min(first, right)} and 1 more"
     assert {d[:2] for d in results.differences()} == {(place, what)}
-    dae("report", "tiny", "--quiet").succeeded()  # as if it had been so from the beginning
+    dae("report", "tiny", "--quiet").succeeded()  # as if the run had always had them
     differences = {d[:2] for d in results.differences()}
     assert {(place, what), ("wrong_rows.csv", f"{run}: bits")} <= differences
     reports = {"REPORT.md", "report.html"}
@@ -334,7 +334,7 @@ def test_one_value_that_was_changed_is_found_in_its_file_alone(results: Results)
     results.edit(results.out / "curves.csv", "\n", "\nother,cost 1,1:0.5\n")
     assert results.differences() == {("curves.csv", "other, cost 1", "a row", "no row")}
     results.put_back(sound)
-    (results.out / "tried.md").write_text("Nothing.\n")  # the study has none
+    (results.out / "tried.md").write_text("Nothing.\n")  # the study has no tried.md
     assert results.differences() == {("tried.md", "file", "is there", NOTHING)}
     (results.out / "tried.md").unlink()
     status = results.folder() / "status.json"
@@ -369,7 +369,7 @@ def test_every_value_of_a_run_that_was_changed_is_named(results: Results) -> Non
     differences = differences_of(found)
     assert (f"{place}/config.yaml", "finetune.patience", "3", "4") in differences
     assert ("runs.csv", f"{run}: config_sha256") in {d[:2] for d in differences}
-    assert f"{place}/checkpoint.safetensors" in reasons_of(found)  # it is of other settings
+    assert f"{place}/checkpoint.safetensors" in reasons_of(found)  # it belongs to other settings
     assert found["recomputed"] == 1
     results.put_back(sound)
 
@@ -395,7 +395,7 @@ def test_what_cannot_be_checked_is_named_and_the_rest_is_checked(results: Result
     assert (list(reasons_of(found)), found["differences"]) == ([f"{place}/metrics.csv"], [])
     results.put_back(sound)
 
-    # A run of other data.
+    # A run on other data.
     results.edit(results.folder() / "status.json", row["data_sha256"], "0" * 64)
     found = results.verified()
     changed = ("runs.csv", f"{results.runs[1]}: data_sha256", row["data_sha256"], "0" * 64)
@@ -404,7 +404,7 @@ def test_what_cannot_be_checked_is_named_and_the_rest_is_checked(results: Result
     assert found["recomputed"] == 1
     results.put_back(sound)
 
-    # The folder of a row that says it failed is whole all the same: the run says otherwise.
+    # The row says that the run failed, but its folder is complete.
     results.edit_row("runs.csv", 1, error="diverged")
     found = results.verified()
     expected = ("runs.csv", f"{results.runs[1]}: error", "diverged")
@@ -457,20 +457,20 @@ def test_a_run_whose_folder_is_not_here_is_reported_with_the_remedy(
     ended = dae("verify", "tiny").failed(1, f"runs/{gone.name}: ", "dae replicate tiny")
     assert ended.lines == ["1 of 2 runs recomputed, 0 differences, 1 not checked"]
     assert f"{results.runs[1]}: agrees\n" in ended.err
-    # After a clone, no run is here.
+    # A clone has no run folders.
     shutil.rmtree(results.out / "runs")
     found = results.verified()
     assert (found["recomputed"], found["differences"]) == (0, [])
     assert set(reasons_of(found)) == {f"runs/{run}" for run in results.runs}
 
 
-def test_data_that_cannot_be_had_hide_nothing(
+def test_missing_data_hide_nothing(
     results: Results, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DAE_DATA_DIR", str(tmp_path / "none"))
     monkeypatch.setenv("DAE_CACHE_DIR", str(tmp_path / "empty"))
     results.edit(results.out / "table.csv", "rect-25,", "rect-26,")
-    results.edit_row("wrong_rows.csv", 0, bits="////" * 17)  # the run's folder has others
+    results.edit_row("wrong_rows.csv", 0, bits="////" * 17)  # the run folder has other rows
     results.edit_row("curves.csv", 0, points="1:0.5")
     found = results.verified()
     assert set(reasons_of(found)) == {f"runs/{run}" for run in results.runs}
@@ -524,14 +524,14 @@ def test_every_line_of_the_report_that_was_changed_is_named_with_its_section(
         results.put_back(sound)
 
 
-def test_of_several_lines_one_that_is_not_empty_is_shown(results: Results) -> None:
+def test_a_line_that_is_not_empty_represents_several(results: Results) -> None:
     results.edit(results.out / "REPORT.md", "\nIntervals", "\n\nMore.\nIntervals")
     ((_, what, recorded, again),) = results.differences()
     assert what.endswith(" and 1 more")
     assert (recorded, again) == ("More.", NOTHING)
 
 
-def test_the_command_and_the_machine_of_the_report_are_taken_as_they_are(results: Results) -> None:
+def test_the_command_and_the_machine_of_the_report_are_copied(results: Results) -> None:
     report, page = results.out / "REPORT.md", results.out / "report.html"
     text = report.read_text()
     (machine,) = re.findall(r"Written on (.+), [0-9]+ cores; one", text)
@@ -543,7 +543,9 @@ def test_the_command_and_the_machine_of_the_report_are_taken_as_they_are(results
         (report, (f"`{command}`",)),
         (page, (f'content="{shown}"', f"<code>{shown}</code>")),
     ):
-        for place in places:  # with what ends it: the command may be as short as `dae`
+        for (
+            place
+        ) in places:  # with the end of the sentence, because the command may be as short as `dae`
             last = place[-1] if place[-1] in '`"' else "</code>"
             longer = f"{place.removesuffix(last)} --jobs 9{last}"
             path.write_text(path.read_text().replace(place, longer))
@@ -585,7 +587,7 @@ def test_tables_and_report_that_are_missing_are_not_checked_and_pictures_are_not
     assert found["differences"] == []
 
 
-# How it is printed
+# Output
 
 
 def test_differences_are_a_table_of_place_and_both_values(results: Results, dae: Dae) -> None:
@@ -603,7 +605,7 @@ def test_differences_are_a_table_of_place_and_both_values(results: Results, dae:
     assert quiet.err == ""
     assert f"{'v' * 59}…" in quiet.out and "v" * 60 not in quiet.out
     assert "w" * 60 in quiet.out
-    # Of a long line, what is around the place.
+    # A long line is cut to the surroundings of the difference.
     page = results.out / "report.html"
     longest = max(page.read_text().split("\n"), key=len)
     assert len(longest) > 1000

@@ -1,9 +1,9 @@
-"""The workers of a Dask cluster, which share the folder of the results with the command.
+"""Run jobs on the workers of a Dask cluster, which share the results folder with the command.
 
-The scheduler gives out the jobs, and gives one whose worker is gone to another, which goes on from
-the checkpoint in the shared folder. On the worker a task starts the job's process; whoever ends the
-worker, or wants the task no longer, is seen in the worker's own state, and the process is stopped.
-The scheduler takes a task back when its command is gone, even killed.
+The scheduler assigns jobs to workers. If a worker is lost, another one resumes its job from the
+checkpoint in the shared folder. On a worker, a task starts a process for the job and watches the
+worker's state: if the worker shuts down or the task is cancelled, the task stops the process. When
+the command ends, even by SIGKILL, the scheduler cancels its tasks.
 """
 
 from __future__ import annotations
@@ -34,35 +34,35 @@ from dae_cli.errors import ConfigError, DaeError, DataError, plain
 from dae_cli.files import HeldError, file_lock
 from dae_cli.machine import version_of
 from dae_cli.stopping import StopRequest
-from dae_cli.study.processes import Killed, Make, Processes
+from dae_cli.study.processes import Killed, Processes, RunJob
 from dae_cli.study.progress import SendingWatcher, Watcher, receive
 from dae_cli.study.run.job import LOCK, Job, Unfinished, hidden
 from dae_cli.study.run.provenance import INSTALLED, commit, known
 from dae_cli.training.version import NUMERICS_VERSION
 
 ANSWER_SECONDS = 6
-"""In which there is a connection, then a greeting, then an answer to who it is."""
+"""Timeout of each step of connecting: the connection, the greeting, the server's identity."""
 POLL_SECONDS = 0.2
-"""Between two looks of a worker whether its task is still wanted."""
+"""Interval at which a worker checks whether its task is still wanted."""
 ENDING_SECONDS = 30.0
-"""In which jobs save a checkpoint when they are asked to stop."""
+"""Time that jobs have to save a checkpoint when they are asked to stop."""
 _ONE_AT_A_TIME = threading.Lock()
-"""However many threads a worker was started with: a job takes a whole core."""
+"""Held by the task whose job runs: a job uses a whole core, but a worker may have many threads."""
 
 
 class ClusterError(DaeError):
-    """The cluster is not there, or no longer."""
+    """The cluster cannot be reached, has no workers, or was lost."""
 
 
 class WorkerMismatchError(ConfigError):
-    """A worker cannot take part (exit code 2); the message names it."""
+    """A worker cannot run the jobs (exit code 2); the message names the worker."""
 
 
-# The command's end
+# In the command
 
 
 class Cluster:
-    """A Dask cluster as a place for `distribute`; `require` comes before the first job."""
+    """A Dask cluster on which `distribute` runs jobs; call `require` before the first job."""
 
     def __init__(self, client: Any, address: str, watcher: Watcher, data_dir: Path | None) -> None:
         self._client, self._address, self._watcher = client, address, watcher
@@ -70,37 +70,37 @@ class Cluster:
         self._topic = f"dae-{secrets.token_hex(8)}"
         self._progress: SimpleQueue[bytes] = SimpleQueue()
         self._required: tuple[dict[str, str], Path] | None = None
-        """Versions, and a file in the jobs' folder whose lock the command holds."""
+        """Versions, and a file in the jobs' folder that the command has locked."""
         self.lock = ExitStack()
-        """Of the file by which the workers know the folder; who leaves it removes the file."""
-        self._running: dict[str, tuple[Job, Make, Any]] = {}
+        """Lock on that file, by which workers recognize the folder; leaving it removes the file."""
+        self._running: dict[str, tuple[Job, RunJob, Any]] = {}
         self._workers: dict[str, int] = {}
-        self._look_after()
+        self._update_workers()
         if not self._workers:
             raise ClusterError(
-                f"--scheduler {address}: has no workers; start some with "
-                f"`dask worker {address} --nthreads 1`, one for each core"
+                f"--scheduler {address}: this scheduler has no workers; start one per core with "
+                f"`dask worker {address} --nthreads 1`"
             )
         for worker, threads in self._workers.items():
             if threads > 1:
-                watcher.note(f"{worker}: has {threads} threads, of which one is used")
-        # It is called in another thread.
+                watcher.note(f"{worker}: has {threads} threads, but dae uses only one")
+        # Dask calls this in another thread.
         client.subscribe_topic(self._topic, lambda event: self._progress.put(event[1]))
 
     @property
     def size(self) -> int:
-        """Jobs that can be made at a time: one a worker."""
+        """Number of jobs that can run at a time: one per worker."""
         return len(self._workers)
 
     @property
     def running(self) -> int:
-        """Jobs that are being made."""
+        """Number of jobs that are running."""
         return len(self._running)
 
     def require(self, folder: Path, *packages: str) -> None:
-        """Make sure that every worker sees the jobs' folder, its locks too, and has the versions.
+        """Check that every worker sees the jobs' folder and its locks, and has the same versions.
 
-        Those of dae, torch and the packages that jobs need besides. Raises WorkerMismatchError.
+        The versions are those of dae, torch and `packages`. Raises WorkerMismatchError.
         """
         lock = hidden(folder.absolute() / f"cluster-{secrets.token_hex(8)}", LOCK)
         self.lock.enter_context(file_lock(lock))
@@ -110,15 +110,15 @@ class Cluster:
         if unfit := [f"{worker}: {why}" for worker, why in sorted(answers.items()) if why]:
             raise WorkerMismatchError("\n".join(unfit))
 
-    def start(self, job: Job, make: Make) -> None:
-        """Make a job in a process beside a worker, which has a folder of its own to work in."""
+    def start(self, job: Job, run_job: RunJob) -> None:
+        """Submit a job; paths are made absolute because workers run in another directory."""
         absolute = replace(job, data=replace(job.data, path=job.data.path.absolute()))
-        # Pickled, so that the worker itself imports nothing for it, torch least of all.
-        local = partial(_make_with_local_data, pickle.dumps(make), self._data_dir)
+        # Pickled so that the worker itself does not import torch and other modules of the job.
+        local = partial(_run_with_local_data, pickle.dumps(run_job), self._data_dir)
         assert self._required
         with self._or_lost():
             future = self._client.submit(
-                _make_on_worker,
+                _run_on_worker,
                 absolute,
                 local,
                 self._topic,
@@ -126,30 +126,30 @@ class Cluster:
                 key=f"{job.name}-{secrets.token_hex(4)}",
                 pure=False,
             )
-        self._running[job.name] = job, make, future
+        self._running[job.name] = job, run_job, future
 
     def results(self, seconds: float) -> Iterator[tuple[Job, Any]]:
-        """Wait for news, at most so many seconds; yield the jobs that ended, and their results.
+        """Wait up to `seconds` for news; yield the jobs that ended, with their results.
 
-        A job whose worker ended before it, or is lost, is given to another one. Raises
-        WorkerMismatchError where a worker cannot do it, such as one that came later.
+        A job whose worker stopped or was lost is submitted again. Raises WorkerMismatchError if a
+        worker cannot run its job, for example one that joined later.
         """
-        self._look_after()
+        self._update_workers()
         ended = [entry for entry in self._running.values() if entry[2].status != "pending"]
         if not ended:
             time.sleep(seconds)
         while not self._progress.empty():
             receive(pickle.loads(self._progress.get()), self._watcher)
-        for job, make, future in ended:
+        for job, run_job, future in ended:
             del self._running[job.name]
             result = self._result(future)
             if result is None or (isinstance(result, Unfinished) and result.why == "stopped"):
-                self.start(job, make)
+                self.start(job, run_job)
             else:
                 yield job, result
 
     def stop(self) -> None:
-        """Ask all jobs to save a checkpoint and end; wait until they have, though not for ever."""
+        """Ask all jobs to save a checkpoint and end; wait for them up to `ENDING_SECONDS`."""
         jobs = [job for job, _, _ in self._running.values()]
         self.close()
         end = time.monotonic() + ENDING_SECONDS
@@ -157,29 +157,30 @@ class Cluster:
             time.sleep(0.1)
 
     def close(self) -> None:
-        """Let the workers know that no job is wanted any longer."""
+        """Release all tasks, so that the workers stop the jobs."""
         for _, _, future in self._running.values():
             future.release()
         self._running.clear()
 
     def _result(self, future: Any) -> Any:
-        """Return the result of a task that has ended; None if it is lost."""
+        """Return the result of a task that has ended; None if the result is lost."""
         from distributed.scheduler import KilledWorker
 
-        if future.status in ("cancelled", "lost"):  # with a worker that had the result, or with
-            return None  # the scheduler; whether that is there is looked at next
+        # Lost with its worker, or with the scheduler, which `_update_workers` checks next.
+        if future.status in ("cancelled", "lost"):
+            return None
         with self._or_lost():
             if future.status != "error":
                 return future.result()
             error = future.exception()
         if isinstance(error, KilledWorker):
-            why = "its worker was killed again and again, perhaps because the memory ran out"
+            why = "its worker was killed repeatedly, perhaps because the memory ran out"
             return Killed(why, final=True)
         self.stop()
         raise error
 
-    def _look_after(self) -> None:
-        """Look who works here, and whether the scheduler is there."""
+    def _update_workers(self) -> None:
+        """Update the list of workers; raise ClusterError if the scheduler is gone."""
         with self._or_lost():
             if self._client.status != "running":
                 raise ConnectionError
@@ -190,7 +191,7 @@ class Cluster:
 
     @contextmanager
     def _or_lost(self) -> Iterator[None]:
-        """Turn what the client raises without its scheduler into words."""
+        """Raise ClusterError for what the client raises when it has lost its scheduler."""
         from distributed import CancelledError
 
         try:
@@ -198,8 +199,8 @@ class Cluster:
         except (OSError, TimeoutError, CancelledError) as error:
             self.stop()
             raise ClusterError(
-                f"the connection to the Dask scheduler {self._address} is lost; the runs keep "
-                "their checkpoints, and the same command goes on when the scheduler is back"
+                f"lost the connection to the Dask scheduler {self._address}; the runs keep their "
+                "checkpoints: repeat the command when the scheduler is back to resume them"
             ) from error
 
 
@@ -210,11 +211,12 @@ class Cluster:
 def connected(address: str, watcher: Watcher, data_dir: Path | None = None) -> Iterator[Cluster]:
     """Connect to the Dask scheduler at an address such as tcp://HOST:8786.
 
-    `data_dir` has the user's data files, where a worker sees it as well.
+    Workers that see the folder `data_dir` use its data files as well.
 
     Raises:
-        ConfigError: the address is none or something else's, or dask[distributed] is not installed.
-        ClusterError: nobody answers, or there is no worker.
+        ConfigError: the address is malformed or not that of a Dask scheduler, or
+            dask[distributed] is not installed.
+        ClusterError: there is no answer, or the scheduler has no workers.
     """
     client = _client(address)
     try:
@@ -222,7 +224,7 @@ def connected(address: str, watcher: Watcher, data_dir: Path | None = None) -> I
         with cluster.lock:
             yield cluster
     finally:
-        with suppress(Exception):  # what was to come of it has come, and the scheduler may be gone
+        with suppress(Exception):  # the results have arrived, and the scheduler may be gone
             client.close(timeout=2)
 
 
@@ -230,60 +232,60 @@ def _client(address: str) -> Any:
     parts = re.fullmatch(r"(tcp|tls|ws|wss|ucx)://(\[[^\]]+\]|[^:/]+):(\d{1,5})", address)
     if not parts:
         raise ConfigError(
-            f"--scheduler {address}: is no address of a Dask scheduler; expected one such as "
-            "tcp://HOST:8786, as `dask scheduler` prints it"
+            f"--scheduler {address}: not the address of a Dask scheduler; expected one such as "
+            "tcp://HOST:8786, which `dask scheduler` prints"
         )
     try:
         from distributed import Client
     except ImportError as error:
         raise ConfigError(
-            f"--scheduler needs Dask, which is not installed ({error}): "
-            "pip install '.[cluster]' where dae's source is, here and on all workers"
+            f"--scheduler needs Dask, which is not installed ({error}); run "
+            "pip install '.[cluster]' in dae's source folder, here and on all workers"
         ) from error
-    for name in logging.root.manager.loggerDict:  # what Dask says of lost workers, dae says
+    for name in logging.root.manager.loggerDict:  # dae reports lost workers itself
         if name.partition(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     scheme, host, port = parts.groups()
     try:
-        # The client would try a port that nobody listens at for as long as it may take, wait for
-        # ever for another protocol, and leave a traceback where it finds a worker.
+        # Without these checks, the client would retry a closed port until its timeout, wait
+        # forever for a service with another protocol, and print a traceback if it finds a worker.
         there = host.strip("[]"), int(port)
         with socket.create_connection(there, timeout=ANSWER_SECONDS) as connection:
             if scheme == "tcp":
                 _require_dask(connection)
         who = asyncio.run(_identity(address))
         if "workers" not in who:
-            raise ValueError(f"a Dask {who['type']} does")
+            raise ValueError(f"a Dask {who['type']} answers")
         connect: Any = Client
         return connect(address, timeout=ANSWER_SECONDS, set_as_default=False)
     except Exception as error:
         if isinstance(error, TimeoutError):
-            why = f"nothing is said in {ANSWER_SECONDS} seconds"
+            why = f"no answer within {ANSWER_SECONDS} seconds"
         else:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        nobody = isinstance(error, OSError | OverflowError | UnicodeError)
-        raise (ClusterError if nobody else ConfigError)(
-            f"--scheduler {address}: no Dask scheduler answers there "
-            f"({plain(why.partition(chr(10))[0])}); give the address that `dask scheduler` prints"
+        no_answer = isinstance(error, OSError | OverflowError | UnicodeError)
+        raise (ClusterError if no_answer else ConfigError)(
+            f"--scheduler {address}: there is no Dask scheduler at this address "
+            f"({plain(why.partition(chr(10))[0])}); pass the address that `dask scheduler` prints"
         ) from error
 
 
 def _require_dask(connection: socket.socket) -> None:
-    """Refuse a service whose greeting is not Dask's.
+    """Raise ValueError if the greeting of a service is not Dask's.
 
-    That begins with the number of bytes that follow, the number of frames, and their lengths
-    (distributed/comm/utils.py), eight bytes each.
+    Dask's greeting begins with the number of bytes that follow, the number of frames, and the
+    lengths of the frames, in eight bytes each (distributed/comm/utils.py).
     """
     greeting = connection.makefile("rb").read(16)
     if not greeting:
-        raise ConnectionError("the connection is closed at once")
+        raise ConnectionError("the server closed the connection at once")
     length, frames = (int.from_bytes(greeting[at : at + 8], "little") for at in (0, 8))
     if len(greeting) < 16 or not frames or not 8 + 8 * frames <= length < 2**32:
-        raise ValueError(f"what does begins with {greeting.decode('latin-1').strip()!a}")
+        raise ValueError(f"the answer begins with {greeting.decode('latin-1').strip()!a}")
 
 
 async def _identity(address: str) -> dict[str, Any]:
-    """Return what the server says that it is: a scheduler, a worker, its nanny, …"""
+    """Return how the server identifies itself: as a scheduler, a worker, a nanny, …"""
     import distributed
 
     security: Any = distributed.Security
@@ -296,42 +298,43 @@ async def _identity(address: str) -> dict[str, Any]:
         return dict(await server.identity())
 
 
-# The worker's end
+# On the worker
 
 
 def _versions_here(packages: Iterable[str]) -> dict[str, str]:
-    """Return what must be the same in all processes that make jobs of one study.
+    """Return the versions that must agree in all processes that run jobs of one study.
 
-    The packages are not imported for it.
+    The packages are not imported.
     """
     commit_here = known(commit()) or INSTALLED
-    ours = f"{dae_cli.__version__} (numerics {NUMERICS_VERSION}, commit {commit_here})"
-    return {**{name: version_of(name) for name in packages}, "dae": ours}
+    version = f"{dae_cli.__version__} (numerics {NUMERICS_VERSION}, commit {commit_here})"
+    return {**{name: version_of(name) for name in packages}, "dae": version}
 
 
 def _mismatch(versions: Mapping[str, str], lock: Path) -> str:
-    """Return why this process cannot make jobs for the command; empty if it can."""
+    """Return why this process cannot run the command's jobs; empty if it can."""
     for name, here in _versions_here(versions).items():
         if here != versions[name]:
-            return f"has {name} {here}, the command has {versions[name]}; install the same on both"
+            there = versions[name]
+            return f"has {name} {here}, but the command has {there}; install the same on both"
     folder = lock.parent
     if not lock.exists():
-        return f"does not see {folder}; choose a folder that all machines share with --out"
+        return f"does not see {folder}; use --out to choose a folder that all machines share"
     try:
         with file_lock(lock):
             return f"does not see the command's lock in {folder}; its file system must have locks"
     except HeldError:
         return ""
     except DaeError as error:
-        return f"cannot write where the results are: {error}"
+        return f"cannot write to the results folder: {error}"
 
 
-def _make_on_worker(
-    job: Job, make: Make, topic: str, versions: Mapping[str, str], lock: Path
+def _run_on_worker(
+    job: Job, run_job: RunJob, topic: str, versions: Mapping[str, str], lock: Path
 ) -> Any:
-    """Make a job as soon as this worker makes no other, and return its result.
+    """Run a job once this worker runs no other, and return its result.
 
-    Not wanted here any longer, the job ends with a checkpoint and is `Unfinished`. Raises
+    If the task is cancelled, the job saves a checkpoint and the result is `Unfinished`. Raises
     WorkerMismatchError.
     """
     from distributed import get_worker
@@ -351,13 +354,13 @@ def _make_on_worker(
         if not is_wanted():
             return Unfinished(job.name, "stopped")
     try:
-        # The command has asked before, but workers come and go.
+        # `require` has checked the first workers, but this one may have joined later.
         if why := _mismatch(versions, lock):
             raise DaeError(why)
-        # A nanny starts its workers as daemons, to which multiprocessing denies children.
+        # A nanny starts its workers as daemons, which multiprocessing allows no children.
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
         with closing(Processes(SendingWatcher(send))) as processes:
-            processes.start(job, make)
+            processes.start(job, run_job)
             while True:
                 for _, result in processes.results(POLL_SECONDS):
                     return result
@@ -369,22 +372,22 @@ def _make_on_worker(
         _ONE_AT_A_TIME.release()
 
 
-def _make_with_local_data(
+def _run_with_local_data(
     pickled: bytes, data_dir: Path | None, job: Job, watcher: Watcher, stop: StopRequest
 ) -> Any:
-    """Make a job with the data that this machine has; DaeError: it has others, or no engine."""
+    """Run a job with this machine's data; raises DaeError if they or the engine do not match."""
     from dae_cli.engines.engine import chosen_device, engine_for
 
     engine_for(job.engine, chosen_device(job.device))
-    make: Make = pickle.loads(pickled)
-    return make(replace(job, data=_local_data(job.data, data_dir)), watcher, stop)
+    run_job: RunJob = pickle.loads(pickled)
+    return run_job(replace(job, data=_local_data(job.data, data_dir)), watcher, stop)
 
 
 def _local_data(data: Prepared, data_dir: Path | None) -> Prepared:
-    """Return the same content as this machine has it: in the shared cache, or prepared here.
+    """Return the same data from this machine: from the shared cache, or prepared here.
 
-    Photographs are those that a path names on every machine, or those that dae comes with. Raises
-    DataError where what can be had has another digest, or nothing can.
+    Photographs come from a path that all machines share, or from the packages that dae needs.
+    Raises DataError if the data are not available or have another digest.
     """
     if data.name != PHOTOGRAPHS:
         entry = sound_entry(data.path, spec_of(data.name))
@@ -395,8 +398,8 @@ def _local_data(data: Prepared, data_dir: Path | None) -> Prepared:
     prepared = prepare(data.name, DataOptions(folder, data.origin, True, photos))
     if prepared.sha256 != data.sha256:
         raise DataError(
-            f"has {data.name} with SHA-256 {prepared.sha256[:12]}… ({prepared.source}), the "
-            f"command's has {data.sha256[:12]}… ({data.source}); give all machines the same "
-            "files: a shared --data-dir or --photos, or DAE_CACHE_DIR on a shared disk"
+            f"has {data.name} with SHA-256 {prepared.sha256[:12]}… ({prepared.source}), but the "
+            f"command has {data.sha256[:12]}… ({data.source}); give all machines the same files: "
+            "use a shared --data-dir or --photos, or put DAE_CACHE_DIR on a shared disk"
         )
     return replace(prepared, source=data.source, trust=data.trust)

@@ -1,4 +1,4 @@
-"""What `dae compare` compares: the cells of a folder of results, and runs by their settings."""
+"""Contenders of `dae compare`: cells of a results folder, and runs grouped by settings."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from dae_cli.study.tables.paired import Contender, contenders_of, is_tested
 def cells_of_results(
     folder: Path, cell: str, study: ResolvedStudy | None, source: str
 ) -> list[Contender]:
-    """Return the cells of a folder of results, or the one that is named.
+    """Return the cells of a results folder, or only `cell` if it is not empty.
 
     Args:
-        study: whose cells are meant with the settings that they have now; None: whatever there is.
+        study: only cells with the current settings of this study are returned; None: all cells.
 
     Raises:
-        RunFolderError: there is none with a finished run, or a file is damaged.
+        RunFolderError: no cell has a finished run, or a file is damaged.
     """
     now = {one.cell: one for one in study.cells} if study else {}
     known = {one.cell: one for one in _recorded(folder)} | now
@@ -45,7 +45,7 @@ def cells_of_results(
     if not rows:
         raise RunFolderError(
             f"{source}: {folder / RUNS_CSV} has no finished run{f' of {cell}' if cell else ''} "
-            "with a test error; dae replicate makes them"
+            "with a test error; run dae replicate first"
         )
     return [
         replace(
@@ -58,40 +58,42 @@ def cells_of_results(
 
 
 def _recorded(folder: Path) -> Sequence[ResolvedExperiment]:
-    """The cells with the settings that a folder of results records, as far as it does."""
-    with suppress(ConfigError):  # of an earlier version: it has none
+    """Return the cells with the settings recorded in a results folder, if there is a record."""
+    with suppress(ConfigError):  # folders of earlier versions have no record
         return read_settings(folder / SETTINGS, folder).cells
     return ()
 
 
 def grouped_runs(runs: Iterable[tuple[Path, str]]) -> list[Contender]:
-    """Return the runs of some folders, each with what the user named; by settings, seeds left out.
+    """Return runs grouped by their settings without the seed; each has the user's name for it.
 
     Raises:
-        RunFolderError: one is not finished, has no test error, or is damaged.
+        RunFolderError: a run is not finished, has no test error, or is damaged.
     """
     by_settings: dict[str, Contender] = {}
     for folder, source in runs:
         row = read_status(folder)
         if row.state != "done" or not is_tested(row):
-            raise RunFolderError(f"{source}: is no finished run with a test error")
+            raise RunFolderError(f"{source}: not a finished run with a test error")
         experiment = with_seed(load_resolved(folder / CONFIG), 0)
         key = f"{experiment!r} {row.data_sha256}"
-        if key in by_settings and row.seed in by_settings[key].rows:  # by another engine, say
+        if (
+            key in by_settings and row.seed in by_settings[key].rows
+        ):  # such as a run of another engine
             key = str(folder)
         new = Contender(row.cell, row.cell, source, {}, {}, experiment, "=" in row.cell)
         one = by_settings.setdefault(key, new)
         one.rows[row.seed] = row
-        with suppress(RunFolderError):  # of an earlier version: its errors are compared alone
+        with suppress(RunFolderError):  # of an earlier version: only its errors can be compared
             one.wrong_rows[row.run] = load_wrong_rows(folder, row.n_test or 0, row.n_wrong)
     return list(by_settings.values())
 
 
 def with_distinct_names(contenders: Sequence[Contender]) -> list[Contender]:
-    """Return contenders whose names differ and say what they are.
+    """Return the contenders with distinct, descriptive names.
 
-    Those of one cell, or that are no longer what their cell is called, by the settings in which
-    they differ from the others; where these are the same, by what the user named.
+    Contenders of the same cell, or with changed settings, are named by the settings in which they
+    differ; if these are the same, by the source that the user named.
     """
     named = [replace(one, name=_settings_of(one, contenders) or one.cell) for one in contenders]
     for form in ("{0.cell} with {0.name}", "{0.cell} of {0.source}"):
@@ -106,7 +108,7 @@ def with_distinct_names(contenders: Sequence[Contender]) -> list[Contender]:
 
 
 def _settings_of(one: Contender, contenders: Sequence[Contender]) -> str:
-    """`corruption.destruction=0.15, model.hidden=[1000, 1000]`; empty if the cell's name tells."""
+    """Return `corruption.destruction=0.15, …`; empty if the cell's name is enough."""
     among = [other for other in contenders if other.test_rows == one.test_rows]
     alike = [other for other in among if other.cell == one.cell]
     if len(alike) == 1 and one.is_changed:

@@ -1,4 +1,4 @@
-"""Counting the errors of a finished run from its checkpoint, on any split."""
+"""Count the errors of a finished run from its checkpoint, on any split."""
 
 from __future__ import annotations
 
@@ -53,16 +53,16 @@ def evaluate_run(
 ) -> Evaluation:
     """Count the wrong rows of a split with the run's best parameters.
 
-    An SVM is trained on training and validation rows together, so that on those its errors say
-    nothing of rows that it has not seen.
+    An SVM is trained on the training and validation rows, so only its test errors show how it
+    does on unseen rows.
 
-    Raises RunFolderError: not a finished run, damaged, or trained on other data than there is now.
+    Raises RunFolderError: the run is unfinished or damaged, or was trained on other data.
     """
     folder, status, experiment = finished_run(folder)
     if isinstance(experiment, FilterExperiment):
         raise RunFolderError(
-            f"{folder}: was trained for its filters, without labels: there are no errors to count; "
-            f"what the filters look like is in its {FILTERS_CSV}"
+            f"{folder}: this run was trained without labels, for its filters, so it has no errors "
+            f"to count; see the measures of its filters in its {FILTERS_CSV}"
         )
     use_one_thread()
     dataset = data.dataset_for(folder, experiment, status)
@@ -91,34 +91,35 @@ def evaluate_run(
 
 
 def finished_run(folder: Path) -> tuple[Path, Status, AnyExperiment]:
-    """Return the folder of a finished run, also where its rename is lacking, and what it records.
+    """Return the folder of a finished run and what it records.
 
-    Raises RunFolderError: not a finished run, or damaged.
+    A run that was killed just before its folder was renamed counts as finished. Raises
+    RunFolderError: the run is unfinished or damaged.
     """
     if not folder.exists() and (partial := folder.with_name(folder.name + PARTIAL)).exists():
         folder = partial
     status = read_status(folder)
     if status.state != "done":
         raise RunFolderError(
-            f"{folder}: the run is not finished; go on with dae train or dae replicate"
+            f"{folder}: the run is not finished; resume it with dae train or dae replicate"
         )
     return folder, status, load_resolved(folder / CONFIG)
 
 
 def load_network(folder: Path, experiment: PretrainedExperiment, data_sha256: str) -> TrainingState:
-    """Read the checkpoint of a finished run of these settings and data.
+    """Read the checkpoint of a finished run with these settings and data.
 
-    Raises RunFolderError: it is missing, damaged, of another run, or has no fine-tuned network.
+    Raises RunFolderError: it is missing, damaged, from another run, or has no fine-tuned network.
     """
     path = folder / CHECKPOINT
     state = load_checkpoint(path, expected_of(experiment, data_sha256))
     if state.best is None and not isinstance(experiment, FilterExperiment):
-        raise RunFolderError(f"{path}: has no fine-tuned network")
+        raise RunFolderError(f"{path}: this checkpoint has no fine-tuned network")
     return state
 
 
 class RecordedData:
-    """The data that runs were trained on; the last set is cached, as its runs come together."""
+    """The data that runs were trained on. Keeps the last set, which the next runs often share."""
 
     def __init__(self, data_dir: Path | None, note: Callable[[str], None]) -> None:
         self._data_dir, self._note = data_dir, note
@@ -128,13 +129,13 @@ class RecordedData:
     def dataset_for(
         self, folder: Path, experiment: Experiment | SvmExperiment, status: Status
     ) -> Dataset:
-        """Return the rows that the run in a folder used; raises as `recorded_data` does."""
+        """Return the rows that the run in a folder used; raises like `recorded_data`."""
         key = (experiment.dataset, status.data_sha256, status.data_origin)
         if key != self._key:
             self._key = key
             try:
                 self._dataset = load(recorded_data(key[0], status, self._data_dir, self._note))
-            except DaeError as error:  # the other runs of this set need not try again
+            except DaeError as error:  # raised again for the other runs of this set
                 self._dataset = error
         if isinstance(self._dataset, DaeError):
             kind = RunFolderError if self._dataset.exit_code == 2 else DownloadError
@@ -147,20 +148,22 @@ def recorded_data(
 ) -> Prepared:
     """Return the data set that a run was trained on.
 
-    Raises DownloadError: it is not here; RunFolderError: what is here has another digest.
+    Raises DownloadError: it is not available; RunFolderError: the available one differs.
     """
-    had = f"the run was trained on {name} with SHA-256 {status.data_sha256[:12]}…"
-    # Whatever was accepted then: the digest says whether this is the same.
+    wanted = f"the run was trained on {name} with SHA-256 {status.data_sha256[:12]}…"
+    # Unverified data are accepted because the digest is compared below.
     options = DataOptions(data_dir, status.data_origin, accept_unverified=True)
     try:
         data = prepare(name, options, note)
     except DownloadError as error:
         raise DownloadError(
-            f"{had}, which is not here; give its data with --data-dir\n  {error}"
+            f"{wanted}, which is not available; pass the folder with its files by --data-dir"
+            f"\n  {error}"
         ) from error
     if data.sha256 != status.data_sha256:
-        remedy = "give its data with --data-dir"
+        remedy = "pass the folder with its files by --data-dir"
         if isinstance(name, OwnDataset):
-            remedy = f"put back the files that {name.path} declared then"
-        raise RunFolderError(f"{had}, but here is {data.sha256[:12]}… ({data.source}); {remedy}")
+            remedy = f"restore the files that {name.path} declared at that time"
+        now = f"{data.sha256[:12]}… ({data.source})"
+        raise RunFolderError(f"{wanted}, but the data found now are {now}; {remedy}")
     return data

@@ -1,8 +1,8 @@
-"""What runs will take, before they are made: core minutes, memory and disk, to about a half.
+"""Estimate the core minutes, memory and disk space of planned runs, to within about 50 %.
 
-The rates are those of the committed runs that had a core to themselves, on one whose product of
-matrices has a measured speed; this machine's speed is measured in the same way. SVMs are less sure:
-how long they train depends on the machines that are tried.
+The rates come from committed runs that had a core to themselves, on a machine whose speed of matrix
+products is known. The speed of this machine is measured in the same way. Estimates for SVMs are
+less certain, because their training time depends on the parameters that the search tries.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ from dae_cli.data.datasets import spec_of
 from dae_cli.study.rows import ReferenceRow
 
 GFLOPS = 100.0
-"""Of one core of the machine of the rates below, as `core_speed` measures it."""
+"""Speed of one core of the machine that the rates below come from, measured by `core_speed`."""
 PRETRAINING, FINE_TUNING = 1.5e-12, 0.5e-12
-"""Minutes for each weight, row and epoch, at that speed."""
+"""Minutes per weight, row and epoch, at that speed."""
 STARTING = 0.02
-"""Minutes of a run before it trains."""
+"""Minutes before a run starts to train."""
 SVM = 1.5e-9
-"""Minutes for each pair of training rows and each machine of the grid."""
+"""Minutes per pair of training rows and point of the grid."""
 PATIENCES = 2.0
-"""Epochs of fine-tuning, as a multiple of the patience, where no earlier run says how many."""
+"""Epochs of fine-tuning as a multiple of the patience, if there is no earlier run to go by."""
 PROCESS_BYTES, TRAINING_BYTES = 360e6, 40
-"""Of a process that has loaded its libraries; and of each weight while it is trained."""
+"""Memory of a process with its libraries, and memory per weight during training."""
 RUN_BYTES, SAVED_BYTES = 100e3, 8
-"""On disk: of a run; and of each weight."""
+"""Disk space per run, and per weight."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What runs will take."""
+    """Estimated time, memory and disk space of some runs."""
 
     core_minutes: float
     minutes: float
-    """With so many runs at a time."""
+    """Wall-clock time with the given number of parallel runs."""
     memory_mb: float
-    """Of all runs that are made at a time."""
+    """Memory of all runs that run at the same time."""
     disk_mb: float
 
     @property
     def work(self) -> str:
-        """The core minutes in words."""
+        """The core minutes as text."""
         if self.core_minutes < 1:
             return "less than a core minute"
         return f"about {_rounded(self.core_minutes)} core minutes"
@@ -68,12 +68,12 @@ def estimate(
     at_a_time: int,
     reference: Sequence[ReferenceRow] = (),
 ) -> Estimate:
-    """Return what runs will take on this machine, as far as that can be known beforehand.
+    """Estimate what runs will take on this machine.
 
     Args:
-        runs: cell and experiment of each.
-        at_a_time: runs, a core each.
-        reference: earlier runs of the study, which tell how many epochs fine-tuning takes.
+        runs: cell and experiment of each run.
+        at_a_time: number of parallel runs, one core each.
+        reference: earlier runs of the study, which show how many epochs fine-tuning takes.
     """
     if not runs:
         return Estimate(0.0, 0.0, 0.0, 0.0)
@@ -92,7 +92,7 @@ def estimate(
 
 
 def _best_epoch(cell: str, seed: int, reference: Sequence[ReferenceRow]) -> float | None:
-    """Return the mean of the earlier runs most like it: of its cell and seed, its cell, or all."""
+    """Return the mean of the most similar earlier runs: same cell and seed, same cell, or all."""
     known = [row for row in reference if row.best_epoch is not None]
     own = [row for row in known if row.cell == cell]
     like = [row for row in own if row.seed == seed] or own or known
@@ -100,7 +100,7 @@ def _best_epoch(cell: str, seed: int, reference: Sequence[ReferenceRow]) -> floa
 
 
 def core_speed(seconds: float = 0.05) -> float:
-    """Return how fast one core multiplies a minibatch by a layer's weights, in GFLOP/s."""
+    """Measure how fast one core multiplies a minibatch by a layer's weights, in GFLOP/s."""
     from threadpoolctl import threadpool_limits
 
     rows, inputs, units = 20, 784, 1000
@@ -115,10 +115,10 @@ def core_speed(seconds: float = 0.05) -> float:
 
 
 def reference_minutes(experiment: AnyExperiment, best_epoch: float | None = None) -> float:
-    """Return the minutes that a run takes on a core of the speed `GFLOPS`.
+    """Estimate the minutes that a run takes on a core of the speed `GFLOPS`.
 
     Args:
-        best_epoch: of fine-tuning, where earlier runs tell it.
+        best_epoch: expected best epoch of fine-tuning, if it is known from earlier runs.
     """
     if isinstance(experiment, FilterExperiment):
         work = experiment.examples * _weights(experiment) * experiment.pretrain.epochs
@@ -136,7 +136,7 @@ def reference_minutes(experiment: AnyExperiment, best_epoch: float | None = None
 
 
 def _weights(experiment: AnyExperiment) -> int:
-    """Count the weights between the layers; none of an SVM."""
+    """Count the weights between the layers; 0 for an SVM."""
     if isinstance(experiment, SvmExperiment):
         return 0
     if isinstance(experiment, FilterExperiment):
@@ -158,5 +158,5 @@ def _disk_bytes(experiment: AnyExperiment) -> float:
 
 
 def _rounded(value: float) -> str:
-    """Two digits, as befits an estimate."""
+    """Round to two significant digits."""
     return f"{float(f'{value:.1e}'):.10g}"

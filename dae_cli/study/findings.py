@@ -1,4 +1,4 @@
-"""What verifying results comes to: values that differ, and what could not be checked."""
+"""The findings of a verification: values that differ, and what could not be checked."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ P = ParamSpec("P")
 Value = TypeVar("Value")
 
 _MOST_VALUES = 20
-"""Of one CSV file that are listed one by one."""
+"""Maximum number of differing values that are listed for one CSV file."""
 
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A recorded value that is not what comes out when it is computed again."""
+    """A recorded value that differs from the recomputed one."""
 
     place: str
-    """The file, from the folder of the results."""
+    """The file, relative to the results folder."""
     what: str
     recorded: str
     recomputed: str
@@ -33,7 +33,7 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Unchecked:
-    """Something that could not be computed again, and why."""
+    """Something that could not be recomputed, and why."""
 
     place: str
     reason: str
@@ -41,49 +41,49 @@ class Unchecked:
 
 @dataclass
 class Findings:
-    """All that a verification finds, each thing once."""
+    """All findings of a verification, without duplicates."""
 
     runs: int = 0
-    """Runs in runs.csv."""
+    """Number of runs in runs.csv."""
     recomputed: int = 0
-    """Those whose errors were counted again."""
+    """Number of runs that were recomputed."""
     differences: list[Mismatch] = field(default_factory=list)
     unchecked: list[Unchecked] = field(default_factory=list)
     reference: Agreement | None = None
-    """The runs that were recomputed beside the study's reference rows, if it has any."""
+    """How the recomputed runs compare with the study's reference rows, if it has any."""
 
     how = ""
-    """How values are computed again from here on, if not as in the run."""
+    """How further values are recomputed, if not as in the run; added to each of them."""
 
     @property
     def agrees(self) -> bool:
-        """Whether every run was recomputed and nothing differs."""
+        """Whether everything was checked and nothing differs."""
         return not self.differences and not self.unchecked
 
     def compare(self, place: str, what: str, recorded: object, recomputed: object) -> None:
-        """Record two values that differ."""
+        """Record a mismatch if two values differ."""
         if recorded == recomputed:
             return
-        ours, again = (NOTHING if v is None or v == "" else str(v) for v in (recorded, recomputed))
-        mismatch = Mismatch(place, what, ours, again + self.how)
+        old, new = (NOTHING if v is None or v == "" else str(v) for v in (recorded, recomputed))
+        mismatch = Mismatch(place, what, old, new + self.how)
         if mismatch not in self.differences:
             self.differences.append(mismatch)
 
     def compare_lines(self, place: str, recorded: str, recomputed: str) -> None:
-        """Record the first line that differs in each section, and how many more do.
+        """Record the first line that differs in each section, and the number of further ones.
 
-        A section begins with a line such as `## Data`; a text without any is one section.
+        A section begins with a line such as `## Data`; a text without such lines is one section.
         """
-        ours, again = (
+        old, new = (
             [line or "(an empty line)" for line in text.split("\n")]
             for text in (recorded, recomputed)
         )
         sections: dict[str, list[tuple[int, str | None, str | None]]] = {}
-        for tag, first, last, other, end in SequenceMatcher(None, ours, again).get_opcodes():
+        for tag, first, last, other, end in SequenceMatcher(None, old, new).get_opcodes():
             if tag == "equal":
                 continue
-            for k, pair in enumerate(zip_longest(ours[first:last], again[other:end])):
-                above = reversed(again[: other + k + 1])
+            for k, pair in enumerate(zip_longest(old[first:last], new[other:end])):
+                above = reversed(new[: other + k + 1])
                 section = next((line[3:] for line in above if line.startswith("## ")), "")
                 sections.setdefault(section, []).append((first + k + 1, *pair))
         for section, lines in sections.items():
@@ -94,15 +94,15 @@ class Findings:
             self.compare(place, what, line, line_again)
 
     def compare_csv(self, place: str, recorded: str, recomputed: str, key: Sequence[str]) -> None:
-        """Record every value that differs, and rows that are missing or should not be there.
+        """Record every value that differs, and missing or unexpected rows.
 
-        `key` names the columns that tell rows apart.
+        `key` names the columns that identify a row.
         """
         values: list[tuple[str, str, str]] = []
-        ours, again = _by_key(recorded, key), _by_key(recomputed, key)
+        old, new = _by_key(recorded, key), _by_key(recomputed, key)
         if recorded.partition("\n")[0] == recomputed.partition("\n")[0]:
-            for name in dict.fromkeys([*ours, *again]):
-                row, row_again = ours.get(name), again.get(name)
+            for name in dict.fromkeys([*old, *new]):
+                row, row_again = old.get(name), new.get(name)
                 if row is None or row_again is None:
                     there = "no row" if row is None else "a row"
                     values.append((name, there, "a row" if row is None else "no row"))
@@ -117,7 +117,7 @@ class Findings:
             self.compare(place, what + more * (k == _MOST_VALUES), value, value_again)
 
     def add(self, others: Findings, folder: str) -> None:
-        """Add what was found in a folder."""
+        """Add the findings of one folder."""
         for mismatch in others.differences:
             self.differences.append(replace(mismatch, place=f"{folder}/{mismatch.place}"))
         for one in others.unchecked:
@@ -130,17 +130,17 @@ class Findings:
     def attempt(
         self, place: str, compute: Callable[P, Value], *args: P.args, **kwargs: P.kwargs
     ) -> Value | None:
-        """Return what a function returns; where it fails, record that as unchecked: None."""
+        """Return a function's result; if it fails, record `place` as unchecked and return None."""
         try:
             return compute(*args, **kwargs)
-        except Exception as error:  # files may be damaged in ways that nobody foresaw
+        except Exception as error:  # a damaged file can cause any exception
             kind = "" if isinstance(error, DaeError) else f"{type(error).__name__}: "
             self.cannot_check(place, f"{kind}{error}")
         return None
 
 
 def _by_key(text: str, key: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-    """The rows of a CSV file by the columns of the key: `rect-0, rect-25, seed 0`."""
+    """Return the rows of a CSV file by their key columns, such as `rect-0, rect-25, seed 0`."""
     rows = {}
     for row in csv.DictReader(text.splitlines()):
         parts = [(name, row.get(name) or "") for name in key]

@@ -1,4 +1,4 @@
-"""The runs that a command asks for, and the state that each is in already."""
+"""Plan the runs that a command asks for, with the current state of each."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ from dae_cli.study.run.job import (
 
 @dataclass(frozen=True)
 class Lacking:
-    """Cells of a data set that is not here."""
+    """A data set that is not available, and its cells."""
 
     dataset: str
     cells: tuple[str, ...]
     why: str
-    """Why it cannot be had, and the remedy; of a plan that is only shown, how it would be had."""
+    """The reason and the remedy; in a dry plan, how the data would be obtained."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Every run that a command asks for, in the order of the table."""
+    """All runs that a command asks for, in the order of the table."""
 
     study: ResolvedStudy
     out: Path
     runs: tuple[PlannedRun, ...]
     replaces: bool = False
-    """Whether the user gives up rows of other settings, data or numerics."""
+    """Whether rows with other settings, data or numerics may be removed from the tables."""
     lacking: tuple[Lacking, ...] = ()
-    """What cannot be run for want of its data."""
+    """Data sets that are not available; their cells are skipped."""
 
     def ahead(self, force: bool) -> list[PlannedRun]:
-        """Return the runs that are to be made: those not done, or all."""
+        """Return the runs that are not done yet; with `force`, all."""
         return [run for run in self.runs if force or run.state != "done"]
 
 
 def with_seeds(cell: ResolvedExperiment, seeds: int | None) -> list[AnyExperiment]:
     """Return the experiments of a cell, with successive seeds.
 
-    An SVM draws nothing at random and is made once, whatever `seeds` is.
+    An SVM uses no random numbers, so it runs only once.
     """
     count = 1 if isinstance(cell.experiment, SvmExperiment) else seeds or 1
     first = cell.experiment.seed
@@ -76,13 +76,13 @@ def plan_study(
     watcher: Watcher,
     dry: bool = False,
 ) -> Plan:
-    """Prepare the data and plan the runs of every cell `with_seeds`.
+    """Prepare the data and plan the runs of every cell, for all seeds.
 
-    A `dry` plan is only shown: nothing is fetched, regenerated or written for it.
+    With `dry`, nothing is downloaded, regenerated or written.
 
     Raises:
-        ConfigError: the device or the engine is not there.
-        DataError, DownloadError: data files cannot be used; no data set can be had.
+        ConfigError: the device or the engine is not available.
+        DataError, DownloadError: data files cannot be used, or no data set is available.
     """
     check_choice(engine, device)
     prepared, lacking = prepare_each(study.cells, options, watcher, dry=dry)
@@ -106,7 +106,7 @@ def plan_run(
     options: DataOptions,
     watcher: Watcher,
 ) -> PlannedRun:
-    """Prepare the data of one experiment and plan its run, named for what `--set` changed."""
+    """Prepare the data of one experiment and plan its run, named after the `--set` options."""
     check_choice(engine, device)
     experiment = resolved.experiment if seed is None else with_seed(resolved.experiment, seed)
     data = prepare_any(experiment.dataset, options, watcher)
@@ -119,9 +119,9 @@ def plan_run(
 def prepare_each(
     cells: Sequence[ResolvedExperiment], options: DataOptions, watcher: Watcher, *, dry: bool
 ) -> tuple[dict[str, Prepared], tuple[Lacking, ...]]:
-    """Prepare the data sets of cells, or only say how they would be had.
+    """Prepare the data sets of cells; with `dry`, only find out how they would be obtained.
 
-    Returns each data set by its name, and which cells have none; raises as `plan_study` does.
+    Returns the data sets by name, and those that are not available; raises like `plan_study`.
     """
     prepared: dict[str, Prepared] = {}
     reasons: dict[str, str] = {}
@@ -133,7 +133,7 @@ def prepare_each(
             foreseen = foresee(name, options, watcher.note)
         except DownloadError as error:
             reasons[name] = str(error)
-            watcher.note(f"{name} cannot be had; its cells are left out")
+            watcher.note(f"{name} is not available; skipping its cells")
             continue
         if isinstance(foreseen, str):
             reasons[name] = foreseen
@@ -150,7 +150,7 @@ def prepare_each(
 
 
 def prepare_any(name: str, options: DataOptions, watcher: Watcher) -> Prepared:
-    """Make sure of a data set or of photographs, and report where they come from."""
+    """Prepare a data set or photographs, and report their source."""
     prepared = prepare(name, options, watcher.note)
     _note_source(prepared, watcher)
     return prepared
@@ -169,7 +169,7 @@ def _planned(
     device: str,
     engine: EngineChoice,
 ) -> PlannedRun:
-    checkpoint_seconds()  # is refused before anything is computed
+    checkpoint_seconds()  # raises ConfigError early if the environment variable is wrong
     folder = runs.absolute() / run_name(experiment, data.sha256)
     job = Job(cell.cell, experiment, data, folder, device, reference=cell.reference)
     return PlannedRun(job, job.state(), engine)

@@ -1,8 +1,8 @@
-"""Jobs that are made side by side on this machine, each in a process of its own.
+"""Run jobs in parallel on this machine, each in its own process.
 
 On Linux, processes are forked from a server that has imported everything once (multiprocessing's
-`forkserver`), which takes less than a tenth of a second each. SIGTERM asks a process to stop. What
-the terminal sends to all its processes is left to the command, which decides.
+`forkserver`), so that each starts in less than 0.1 seconds. SIGTERM asks a process to stop. The
+processes ignore the signals of a terminal, such as Ctrl-C, and leave the decision to the command.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ from dae_cli.study.progress import SendingWatcher, Watcher, receive
 if TYPE_CHECKING:
     from dae_cli.study.run.job import Job
 
-Make = Callable[["Job", Watcher, StopRequest], Any]
-"""Makes a job; it can be pickled, and so can what it returns."""
+RunJob = Callable[["Job", Watcher, StopRequest], Any]
+"""A function that runs a job; it can be pickled, and so can its result."""
 
 PRELOADED = "dae_cli.study.preloaded"
 ENDING_SECONDS = 10.0
-"""In which a process that has sent its result must have ended."""
-# Elsewhere a library may have started threads, which a fork would lose.
+"""Time within which a process must end after it has sent its result."""
+# On other systems, libraries may have started threads, which a fork would lose.
 _START = "forkserver" if sys.platform == "linux" else "spawn"
 _CONTEXT: Any = multiprocessing.get_context(_START)
-_CANNOT_START = "worker processes cannot be started ({}); --jobs 1 needs none"
+_CANNOT_START = "cannot start worker processes ({}); use --jobs 1, which needs none"
 
 
 @dataclass(frozen=True)
 class Killed:
-    """In place of a result: the process that made the job ended without one."""
+    """The result of a job whose process ended without sending one."""
 
     why: str
     final: bool = False
-    """Whether it was killed often enough."""
+    """Whether the job must not be retried."""
 
 
 class Processes:
-    """The processes of one command, or beside one worker of a cluster."""
+    """The processes of one command, or of one worker of a cluster."""
 
     size = sys.maxsize
-    """Jobs that can be made at a time: the caller decides."""
+    """Number of jobs that can run at a time; the caller sets the limit."""
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
@@ -66,19 +66,19 @@ class Processes:
 
     @property
     def running(self) -> int:
-        """Jobs that are being made."""
+        """Number of jobs that are running."""
         return len(self._running)
 
-    def start(self, job: Job, make: Make) -> None:
-        """Make a job in a process of its own; raises DaeError if there is none."""
+    def start(self, job: Job, run_job: RunJob) -> None:
+        """Run a job in a new process; raises DaeError if no process can be started."""
         reader, writer = _CONTEXT.Pipe(duplex=False)
-        # Pickled here, since what fails in a process before the call is not reported by anyone.
-        arguments = (Path.cwd(), pickle.dumps((job, make)), writer)
+        # Pickled here, because nobody would see an error that occurs before `_work` is called.
+        arguments = (Path.cwd(), pickle.dumps((job, run_job)), writer)
         process = _CONTEXT.Process(target=_work, args=arguments, daemon=True)
         try:
             start_server()
             if _START == "forkserver":
-                process.start()  # waits while the server imports: Ctrl-C is heard
+                process.start()  # waits while the server imports, so Ctrl-C must not be blocked
             else:
                 with _signals_blocked():
                     process.start()
@@ -90,9 +90,9 @@ class Processes:
         self._running[reader] = job, process
 
     def results(self, seconds: float) -> Iterator[tuple[Job, Any]]:
-        """Wait for news, at most so many seconds; yield the jobs that ended, and their results.
+        """Wait up to `seconds` for news; yield the jobs that ended, with their results.
 
-        What `make` raised is raised here.
+        Exceptions of `run_job` are raised here.
         """
         for reader in connection.wait([*self._running], seconds):
             assert isinstance(reader, Connection)
@@ -114,14 +114,14 @@ class Processes:
             yield job, content
 
     def stop(self) -> None:
-        """Ask all processes to stop, once: each saves a checkpoint and sends its result."""
+        """Ask all processes to save a checkpoint and send their results; later calls do nothing."""
         if not self._stopping:
             self._stopping = True
             for _, process in self._running.values():
                 process.terminate()
 
     def close(self) -> None:
-        """Kill those that are left."""
+        """Kill the remaining processes."""
         for _, process in self._running.values():
             process.kill()
         for reader, (_, process) in self._running.items():
@@ -131,19 +131,19 @@ class Processes:
 
 
 def start_server() -> None:
-    """Start the server and let it import; nothing, if it runs or processes need none."""
+    """Start the server and its imports, unless it is running or this system does not use one."""
     one_thread_in_processes()
     if _START == "forkserver":
         _CONTEXT.set_forkserver_preload([PRELOADED])
-        with _signals_blocked():  # it inherits the mask, and its processes from it
+        with _signals_blocked():  # the server and its processes inherit the mask
             forkserver.ensure_running()
 
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Let processes that are started now be deaf to signals until they choose what to hear.
+    """Block signals in processes that are started now, until they set their own handlers.
 
-    A mask is inherited, a handler is not. What comes meanwhile, this process hears afterwards.
+    They inherit the mask but no handlers. This process gets the signals afterwards.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
@@ -153,7 +153,7 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def _why_none_starts() -> str:
-    """Start an interpreter as processes are, and return how it ends and its last words."""
+    """Start an interpreter like a worker's; return how it failed and its last lines, or nothing."""
     command = [sys.executable, "-c", f"import {PRELOADED}"]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, errors="replace")
@@ -166,7 +166,7 @@ def _why_none_starts() -> str:
 
 
 def _why_lost(code: int) -> str:
-    """Return why there is no result; a negative code is that of the signal, as everywhere."""
+    """Return why there is no result; a negative exit code is a signal's number."""
     if code == -signal.SIGKILL:
         return "a worker process was killed, perhaps because the memory ran out"
     return f"a worker process ended with {_exit_text(code)}"
@@ -179,26 +179,26 @@ def _exit_text(code: int) -> str:
         return f"exit code {code}"
 
 
-# In the process that makes a job. Nothing is imported at the top that could fail: who is to hear of
-# it would not.
+# In the process that runs a job. This module imports nothing at the top that could fail, because
+# nothing would report the error to the command.
 
 
 def _work(folder: Path, pickled: bytes, writer: Connection) -> None:
-    """Make a job; what is sent is its progress, then ("result", …) or ("error", …).
+    """Run a job; send its progress, then ("result", …) or ("error", …).
 
     Args:
-        folder: the current one of the command.
-        pickled: the job and what makes it.
-        writer: leads to the command.
+        folder: the command's current directory.
+        pickled: the job and the function that runs it.
+        writer: the pipe to the command.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     stop = WorkerStopRequest()
     os.chdir(folder)
     result: tuple[str, object]
     try:
-        job, make = pickle.loads(pickled)
+        job, run_job = pickle.loads(pickled)
         try:
-            result = "result", make(job, SendingWatcher(partial(_send_progress, writer)), stop)
+            result = "result", run_job(job, SendingWatcher(partial(_send_progress, writer)), stop)
         except BaseException as error:
             result = "error", error
     except ImportError as error:
@@ -207,16 +207,16 @@ def _work(folder: Path, pickled: bytes, writer: Connection) -> None:
 
 
 def _send_progress(writer: Connection, message: tuple[Any, ...]) -> None:
-    """Send it, unless the command has not read for a while: the job goes on in any case."""
+    """Send a message, or drop it if the command does not read, so that the job never waits."""
     with suppress(OSError):
         if select.select([], [writer], [], 0)[1]:
             writer.send(("progress", message))
 
 
 def _end_with_parent() -> None:
-    """End this process, wherever it is, as soon as the command is gone, even killed.
+    """End this process at once when the command has ended, even by SIGKILL.
 
-    The next command will go on from the checkpoint.
+    The next command resumes from the checkpoint.
     """
     parent = multiprocessing.parent_process()
     assert parent

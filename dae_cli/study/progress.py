@@ -1,4 +1,4 @@
-"""What a running study reports to whoever watches it. Lower layers call this; they never print."""
+"""How a running study reports its progress. Lower layers call a watcher and never print."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Position:
-    """How far a run is."""
+    """How far a run has got."""
 
     phase: str
-    """pretrain, finetune, select (of an SVM), test, or measure (of filters)."""
+    """pretrain, finetune, select (SVMs), test, or measure (filters)."""
     layer: int | None
     epoch: int
-    """Of an SVM, the number of finished trials."""
+    """Number of finished epochs; for an SVM, of finished trials."""
     epochs: int
-    """The most epochs that this phase (or layer) can take."""
+    """Maximum number of epochs of this phase or layer."""
     cost: float | None = None
     valid_error_percent: float | None = None
     fraction: float = 0.0
-    """Share of the run's expected work that is done, 0 to 1; a guess while fine-tuning."""
+    """Share of the run's expected work that is done, 0 to 1; a guess during fine-tuning."""
 
 
 class Watcher:
-    """Receives progress, and ignores it where a method is not overridden.
+    """Receives progress; methods that are not overridden ignore it.
 
-    Every method may be called from a thread that is not the main one.
+    Any method may be called from a thread other than the main one.
     """
 
     def note(self, text: str) -> None:
-        """Something worth a line happened (a download began, a source failed)."""
+        """Show a line of text, for example that a download began or a source failed."""
 
     def started(self, run: str, resumed: bool) -> None:
-        """A run began, or resumed from its checkpoint."""
+        """A run started, or resumed from its checkpoint."""
 
     def moved(self, run: str, position: Position) -> None:
         """A run finished an epoch; not every epoch is reported."""
@@ -47,7 +47,7 @@ class Watcher:
 
 
 class SendingWatcher(Watcher):
-    """Sends what it hears as messages, which `receive` takes at the other end."""
+    """Sends every call as a message, for `receive` at the other end."""
 
     def __init__(self, send: Callable[[tuple[Any, ...]], None]) -> None:
         self._send = send
@@ -63,6 +63,6 @@ class SendingWatcher(Watcher):
 
 
 def receive(message: tuple[Any, ...], watcher: Watcher) -> None:
-    """Let a watcher hear the message of a `SendingWatcher`."""
+    """Pass a message of a `SendingWatcher` to a watcher."""
     name, *arguments = message
     getattr(watcher, name)(*arguments)

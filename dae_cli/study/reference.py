@@ -1,7 +1,7 @@
-"""The reference rows of a study: what its committed runs came to, and ours beside them.
+"""The reference rows of a study: the results of its committed runs, to compare new runs with.
 
-They stand in reference.csv in the study's folder and so in the package, for each origin of the
-data: whatever a user's runs write into results/, these stay.
+They are in reference.csv in the study's folder, which is part of the package, with rows for each
+origin of the data. The results of a user's runs do not change them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ REFERENCE_CSV = "reference.csv"
 
 @dataclass(frozen=True)
 class Agreement:
-    """Runs beside the reference rows of their study."""
+    """How runs compare with the reference rows of their study."""
 
     runs: int
     identical: int
-    """Runs of the same settings and data, with as many wrong test rows and the same best epoch."""
+    """Number of runs with the same settings, data, count of wrong test rows and best epoch."""
     differing: dict[str, list[str]]
-    """The likely reason why others are not, and which they are."""
+    """The other runs, by the likely reason for the difference."""
 
     def lines(self) -> list[str]:
-        """Return the count, and a line for each reason."""
+        """Return a line with the count, and one for each reason."""
         runs = "run" if self.runs == 1 else "runs"
         return [
             f"{self.identical} of {self.runs} {runs} identical to the reference",
@@ -40,23 +40,23 @@ class Agreement:
 
 
 def reference_rows(folder: Path) -> list[ReferenceRow]:
-    """Return the reference rows of the study in a folder; none where it has no such file.
+    """Return the reference rows of the study in a folder; empty if it has no such file.
 
-    Raises RunFolderError: the file cannot be read, or is not as dae writes it.
+    Raises RunFolderError: the file is unreadable or malformed.
     """
     return read_rows(folder / REFERENCE_CSV, ReferenceRow)
 
 
 def is_reference(row: RunRow, rows: Sequence[ReferenceRow]) -> bool:
-    """Tell whether a row's result is among the reference rows, on the same data."""
+    """Return whether a reference row has the same result on the same data."""
     names = ("cell", "seed", "data_sha256", "numerics", "n_wrong")
     return any(all(getattr(row, name) == getattr(r, name) for name in names) for r in rows)
 
 
 def agreement(study: ResolvedStudy, rows: Sequence[RunRow]) -> Agreement | None:
-    """Compare finished runs of a study with its reference rows; None where it has none of them.
+    """Compare finished runs of a study with its reference rows; None if it has none for them.
 
-    Raises RunFolderError: the file of reference rows is not as dae writes it.
+    Raises RunFolderError: the file of reference rows is unreadable or malformed.
     """
     experiments = {cell.cell: cell.experiment for cell in study.all_cells}
     done = [row for row in rows if not row.error and row.cell in experiments]
@@ -76,15 +76,16 @@ def agreement(study: ResolvedStudy, rows: Sequence[RunRow]) -> Agreement | None:
 def _deviation(
     row: RunRow, experiment: AnyExperiment, candidates: Sequence[ReferenceRow]
 ) -> tuple[str, str]:
-    """Return the likely reason why a run is not as the reference, and both numbers; else nothing.
+    """Return the likely reason why a run differs from the reference, and both numbers.
 
-    Of several rows of its cell and seed it is compared with the one that was made most like it.
+    If several candidates have its cell and seed, it is compared with the one made under the most
+    similar conditions. Both texts are empty if the run is identical.
     """
     if not candidates:
         return "no reference row", ""
 
     def differs(near: ReferenceRow) -> tuple[bool, ...]:
-        """What the run was made with that the reference was not, the likeliest reason first."""
+        """Return which conditions of the run and the reference differ, likeliest reason first."""
         return (
             config_sha256(experiment, near.numerics) != near.config_sha256,
             row.data_sha256 != near.data_sha256,
@@ -99,18 +100,18 @@ def _deviation(
     if not any(differs(near)[:2]):
         if (row.n_wrong, row.best_epoch) == (near.n_wrong, near.best_epoch):
             return "", ""
-        numbers = f" ({row.n_wrong:,} wrong rows, the reference {near.n_wrong:,})"
+        numbers = f" ({row.n_wrong:,} wrong rows; reference: {near.n_wrong:,})"
         if row.n_wrong == near.n_wrong:
-            numbers = f" (best epoch {row.best_epoch}, the reference's {near.best_epoch})"
-    ours, theirs = row.versions.split("; "), near.versions.split("; ")
+            numbers = f" (best epoch {row.best_epoch}; reference: {near.best_epoch})"
+    here, there = row.versions.split("; "), near.versions.split("; ")
     reasons = (
-        "likely by other settings",
-        f"likely by other data: {row.dataset} with SHA-256 {row.data_sha256[:12]}…",
-        f"likely by numerics {row.numerics}, the reference's {near.numerics}",
-        f"likely by engine {row.engine} on {row.device}, the reference's {near.engine} on "
-        f"{near.device}",
-        f"likely by library versions: {', '.join(v for v in ours if v not in theirs)}, the "
-        f"reference's {', '.join(v for v in theirs if v not in ours)}",
-        "with the same settings, data, numerics, engine and versions; perhaps the processor",
+        "probably due to other settings",
+        f"probably due to other data: {row.dataset} with SHA-256 {row.data_sha256[:12]}…",
+        f"probably due to numerics {row.numerics} (reference: {near.numerics})",
+        f"probably due to engine {row.engine} on {row.device} (reference: {near.engine} on "
+        f"{near.device})",
+        f"probably due to library versions {', '.join(v for v in here if v not in there)} "
+        f"(reference: {', '.join(v for v in there if v not in here)})",
+        "same settings, data, numerics, engine and versions; perhaps due to the processor",
     )
     return reasons[differs(near).index(True)], numbers

@@ -1,4 +1,4 @@
-"""Running a study, or one experiment, and writing what comes of it."""
+"""Run a study, or one experiment, and write the results."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
     from dae_cli.study.results import Results
 
 WRITING_SHARE = 1 / 20
-"""Of a command's time, about, that writing the tables after each run may take."""
+"""Approximate share of a command's time that writing the tables after runs may take."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a study came to."""
+    """The results of a study that has been run."""
 
     rows: list[RunRow]
     table: list[TableRow]
@@ -57,9 +57,9 @@ class Outcome:
     minutes: float
     report: Path
     claims: list[str] = field(default_factory=list)
-    """Of a study on filters, what its measures say of each claim, a line each."""
+    """The outcome of each claim, one line per claim; only for a study of filters."""
     contents: TableReport | None = None
-    """What the reports of a study of a table show."""
+    """Contents of the reports; only for a study with a table."""
 
 
 def run_plan(
@@ -74,16 +74,17 @@ def run_plan(
 ) -> Outcome:
     """Run what is not done; write the tables, mcnemar.csv, figures, report and page.
 
-    `formats`: of pictures, beside PNG.
+    Tables, curves.csv and the sheets of filters are updated as runs end, so that a stopped study
+    has complete results of its finished runs even without their folders. Runs that another command
+    is running are left to it and awaited at the end.
 
-    Tables, curves.csv and the sheets of filters are written while the runs end, so that a stopped
-    study leaves what it has, whether or not its run folders come along. Runs that another command
-    is making are left to it, and waited for at the end.
+    Args:
+        formats: of pictures, in addition to PNG.
 
     Raises:
         Interrupted: the command was asked to stop; every run has saved a checkpoint.
-        DaeError: results cannot be read or written, a run cannot go on with its engine, or the
-            cluster cannot make the runs.
+        DaeError: results cannot be read or written, a run cannot be resumed with its engine, or
+            the cluster cannot run the jobs.
     """
     start = time.monotonic()
     _prepare(plan, force, watcher, cluster)
@@ -111,8 +112,8 @@ def run_plan(
         watcher.note(f"{plan.out / RUNS_CSV}: {others}")
     if written.undrawn and formats:
         watcher.note(
-            f"not drawn as {', '.join(formats)}: {', '.join(written.undrawn)}; their runs or data "
-            f"are not here: use --plots with dae replicate {plan.study.name}"
+            f"not drawn as {', '.join(formats)}: {', '.join(written.undrawn)}, because their runs "
+            f"or data are not here; run dae replicate {plan.study.name} with --plots"
         )
     sweep_runs(plan.out / RUNS)
     return Outcome(
@@ -129,7 +130,7 @@ def run_plan(
 
 
 def _prepare(plan: Plan, force: bool, watcher: Watcher, cluster: Cluster | None) -> None:
-    """Make sure, before anything runs, of all that it needs; report what will leave the tables."""
+    """Check all requirements before anything runs; report rows that the tables will lose."""
     for folder in (plan.out, plan.out / RUNS):
         check_writable(folder)
     if not plan.study.is_filter_study:
@@ -142,20 +143,20 @@ def _prepare(plan: Plan, force: bool, watcher: Watcher, cluster: Cluster | None)
     earlier = EarlierRows(plan)
     for note in earlier.notes():
         watcher.note(note)
-    _require_readable(plan, earlier.stay, discarding_runs=force)
+    _require_readable(plan, earlier.remaining, discarding_runs=force)
     if force:
         held = [run.job.cell for run in plan.runs if run.job.is_held()]
         if held:
             raise RunFolderError(
-                f"another dae process is making {', '.join(held)}, which --force would take away "
-                "from it: end it first, or leave --force out to share the work"
+                f"another dae process is running {', '.join(held)}, and --force would discard its "
+                "work: stop that process first, or omit --force to share the runs"
             )
         for run in plan.runs:
             run.job.discard()
 
 
 def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bool) -> None:
-    """Make sure that files which are all there is of some runs can be read."""
+    """Check that files which are the only record of some runs can be read."""
     if plan.study.is_filter_study:
         from dae_cli.study.filter_study import require_measures
 
@@ -168,28 +169,28 @@ def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bo
 
 
 def _row_of_done(job: Job, command: str) -> RunRow:
-    """Return the row of a finished run; of a damaged one, a row that says so."""
+    """Return the row of a finished run; if the run is damaged, the row reports it."""
     try:
         return row_of(job)
     except RunFolderError as error:
         return lost_row(job, str(error), command)
 
 
-# Making runs
+# Executing runs
 
 
 def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) -> RunRow:
-    """Make one run in this process, from its checkpoint if there is one; `force` starts over.
+    """Start or resume one run in this process; with `force`, start it over.
 
     Raises:
-        RunFolderError: the folder cannot be written to, the run cannot go on with its engine, or
-            another process is making it.
+        RunFolderError: the folder is not writable, the run cannot be resumed with its engine, or
+            another process is running it.
         Interrupted: the command was asked to stop; the run has saved a checkpoint.
     """
     job = run.job
     check_writable(job.folder.parent)
     sweep_runs(job.folder.parent)
-    held = f"{job.cell}: another dae process is making this run; wait for it, or end it first"
+    held = f"{job.cell}: another dae process is at work on this run; wait for it, or stop it first"
     if job.is_held():
         raise RunFolderError(held)
     if force:
@@ -202,7 +203,7 @@ def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) 
     jobs, unresumable = with_engines([run], watcher.note)
     for why in unresumable.values():
         raise RunFolderError(f"{run.label}: {why}")
-    (outcome,) = _make_runs(jobs, 1, watcher, command)
+    (outcome,) = _execute(jobs, 1, watcher, command)
     if isinstance(outcome, RunRow):
         return outcome
     raise RunFolderError(held)
@@ -215,59 +216,59 @@ def _run_until_done(
     command: str,
     cluster: Cluster | None,
 ) -> Generator[RunRow, None, None]:
-    """Make runs, or wait for those that another command is making; yield their rows."""
+    """Execute runs, or wait for those that another command is running; yield their rows."""
     waiting = list(runs)
     while waiting:
-        # Cells may share a run: it is made once, and then it is there for the others.
-        making: dict[str, PlannedRun] = {}
+        # Cells may share a run. It is executed once; the other cells find it done in the next pass.
+        batch: dict[str, PlannedRun] = {}
         for run in waiting:
-            making.setdefault(run.job.name, run)
-        # Anew for each that was waited for: the other command may have chosen its engine.
-        jobs, unresumable = with_engines([*making.values()], watcher.note)
+            batch.setdefault(run.job.name, run)
+        # In every pass, because another command may have chosen the engine of an awaited run.
+        jobs, unresumable = with_engines([*batch.values()], watcher.note)
         for name, why in unresumable.items():
-            row = lost_row(making[name].job, why, command)
+            row = lost_row(batch[name].job, why, command)
             watcher.finished(row)
             yield row
-        # The longest first, so that the last workers end at about the same time.
+        # Longest first, so that all workers end at about the same time.
         jobs.sort(key=lambda job: reference_minutes(job.experiment), reverse=True)
         held: dict[str, Job] = {}
-        with closing(_make_runs(jobs, workers, watcher, command, cluster)) as outcomes:
+        with closing(_execute(jobs, workers, watcher, command, cluster)) as outcomes:
             for outcome in outcomes:
                 if isinstance(outcome, RunRow):
-                    yield _as_asked(outcome, making[outcome.run])
+                    yield _checked(outcome, batch[outcome.run])
                 elif outcome.why == "held":
-                    held[outcome.run] = making[outcome.run].job
-        waiting = [r for r in waiting if r.job.name in held or r is not making[r.job.name]]
+                    held[outcome.run] = batch[outcome.run].job
+        waiting = [r for r in waiting if r.job.name in held or r is not batch[r.job.name]]
         if held:
             names = ", ".join(job.cell for job in held.values())
-            watcher.note(f"another dae process is making {names}; waiting for it")
+            watcher.note(f"another dae process is running {names}; waiting for it")
         while held and all(job.is_held() for job in held.values()):
             time.sleep(WAIT_SECONDS)
 
 
-def _as_asked(row: RunRow, run: PlannedRun) -> RunRow:
-    """Return the row, or a failed one where another command made the run with another engine."""
+def _checked(row: RunRow, run: PlannedRun) -> RunRow:
+    """Return the row; mark it as failed if another command used a different engine."""
     if row.error or run.accepts(row.engine):
         return row
-    why = f"another dae process made it meanwhile with the engine {row.engine}"
+    why = f"another dae process has meanwhile finished this run with the engine {row.engine}"
     return failed(row, f"{why}, not {run.engine}")
 
 
-def _make_runs(
+def _execute(
     jobs: Sequence[Job],
     workers: int,
     watcher: Watcher,
     command: str,
     cluster: Cluster | None = None,
 ) -> Generator[RunRow | Unfinished, None, None]:
-    """Make runs, at most `workers` at a time, and yield what each came to when it ends.
+    """Execute runs, at most `workers` at a time, and yield the result of each when it ends.
 
     A failed run does not stop the others. Raises Interrupted when asked to stop.
     """
     stop = StopRequest(lambda: watcher.note(STOPPING))
     ended = distribute(
         jobs,
-        partial(_make_run, command),
+        partial(_run_one, command),
         workers=max(1, min(workers, len(jobs))),
         watcher=watcher,
         stop=stop,
@@ -276,8 +277,8 @@ def _make_runs(
     with closing(ended):
         for job, result in ended:
             if isinstance(result, Killed):
-                remedy = "the same command goes on from the checkpoint; smaller layers need less"
-                result = lost_row(job, f"{result.why}; {remedy} memory", command)
+                remedy = "repeat the command to resume from the checkpoint, or use smaller layers"
+                result = lost_row(job, f"{result.why}; {remedy}", command)
             if isinstance(result, RunRow):
                 watcher.finished(result)
             yield result
@@ -285,33 +286,34 @@ def _make_runs(
         raise Interrupted(stop.signal)
 
 
-def _make_run(command: str, job: Job, watcher: Watcher, stop: StopRequest) -> RunRow | Unfinished:
+def _run_one(command: str, job: Job, watcher: Watcher, stop: StopRequest) -> RunRow | Unfinished:
     if stop.signal:
         return Unfinished(job.name, "stopped")
-    from dae_cli.study.run.run import run_job  # torch, which a command of several jobs never needs
+    # Imports torch, which a command with several worker processes does not need itself.
+    from dae_cli.study.run.run import run_job
 
     return run_job(job, watcher, command, stop)
 
 
-# Their rows
+# The rows of runs.csv
 
 
 class _StudyResults:
-    """The rows of runs.csv in memory: those of this command, and of others that stay beside them.
+    """The rows of runs.csv in memory: those of this command, and those of others that remain.
 
-    Every file is written from them: some while the runs end, all at the end. A run folder is read
-    at most once, and runs.csv again only when another command has written it since.
+    All files are written from these rows: some as runs end, the rest at the end. Each run folder is
+    read at most once; runs.csv is read again only if another command has written it.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._own: dict[tuple[str, str], RunRow] = {}
         self._others: dict[tuple[str, str], RunRow] = {}
-        """By cell and run: cells may share one."""
+        """By cell and run, because cells may share a run."""
         self._current: dict[str, str] = {}
-        """By run of these: the name that such a run has with the numerics of this version."""
+        """By the run of each of these rows: the run's name with the current numerics version."""
         self._stamp: tuple[int, ...] | None = None
-        """Of runs.csv when it was last read or written."""
+        """State of runs.csv when it was last read or written."""
         self._unsaved: list[RunRow] = []
         self._next_save = 0.0
 
@@ -320,9 +322,9 @@ class _StudyResults:
         self._own[row.cell, row.run] = row
 
     def add_new(self, row: RunRow) -> None:
-        """Add the row of a run that has just ended; save it at once, or later with others.
+        """Add the row of a run that has just ended; save it now, or later together with others.
 
-        A killed command loses nothing by that: the run's folder says the same.
+        A killed command loses nothing, because the run's folder has the same information.
         """
         self.add(row)
         self._unsaved.append(row)
@@ -332,7 +334,7 @@ class _StudyResults:
             self._next_save = end + (end - begin) / WRITING_SHARE
 
     def save(self) -> None:
-        """Write the tables, and the curves and the sheet of each run that has just ended."""
+        """Write the tables, and curves and filter sheets of the runs that have just ended."""
         from dae_cli.study.results import write_tables
 
         if self._unsaved:
@@ -353,7 +355,7 @@ class _StudyResults:
 
     @contextmanager
     def _locked(self) -> Iterator[list[RunRow]]:
-        """Hold the lock of the tables; yield all rows, in the order of the table, to be written.
+        """Lock the tables; yield all rows to write, in the order of the table.
 
         Raises RunFolderError if another command has added rows that would be lost.
         """
@@ -373,7 +375,7 @@ class _StudyResults:
             self._stamp = _stamp_of(path)
 
     def _merge(self) -> None:
-        """Take over what other commands have written to runs.csv, and edits of its lines."""
+        """Read what other commands have written to runs.csv, and edits of its lines."""
         earlier = EarlierRows(self._plan, self._own)
         earlier.require_none_lost()
         for row in earlier.rows:
@@ -381,23 +383,23 @@ class _StudyResults:
             if own is not None and column_texts(own) != column_texts(row):
                 self.add(self._from_folder(own))
         known, self._others = self._others, {}
-        for row in earlier.stay:
+        for row in earlier.remaining:
             key = row.cell, row.run
             same = key in known and column_texts(known[key]) == column_texts(row)
             self._others[key] = known[key] if same else self._from_folder(row)
         self._current = earlier.current
 
     def _from_folder(self, row: RunRow) -> RunRow:
-        """Return the row of a finished run as its folder has it, whatever was known of it before.
+        """Return the row of a finished run from its folder.
 
-        Another command may have run it again since, or run what failed here. A run of another
-        engine than this plan asks for stays failed.
+        Another command may have repeated the run, or finished one that failed here. A row that
+        failed because of its engine stays failed.
         """
         plan, folder = self._plan, self._plan.out / RUNS / row.run
         if not (folder / STATUS).exists():
             return with_verdict(row)
         cell = next(cell for cell in plan.study.all_cells if cell.cell == row.cell)
-        # Origin and trust are those that the folder records.
+        # `row_of` uses the origin and trust that the folder records.
         data = Prepared(row.dataset, folder, "original", row.data_sha256, "", row.trust)
         try:
             experiment = with_seed(cell.experiment, row.seed)
@@ -409,7 +411,7 @@ class _StudyResults:
 
 
 def _stamp_of(path: Path) -> tuple[int, ...] | None:
-    """Return what differs once a file has been replaced or edited; None where there is none."""
+    """Return values that change when a file is replaced or edited; None if it does not exist."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Every file of a results folder, from the rows of its runs: tables, pictures and reports."""
+"""Write the files of a results folder from the rows of its runs: tables, pictures, reports."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ from dae_cli.study.tables.table import table_of
 
 @dataclass(frozen=True)
 class Results:
-    """What was written, and what the command prints of it."""
+    """What was written, as far as the command shows it."""
 
     report: Path
     """REPORT.md."""
     rows: Sequence[RunRow]
     """Rows of runs.csv."""
     table: Sequence[TableRow] = ()
-    """Rows of table.csv; a study on filters has none."""
+    """Rows of table.csv; empty for a study of filters."""
     claims: Sequence[str] = ()
-    """Of a study on filters, what its measures say of each claim, a line each."""
+    """The outcome of each claim, one line per claim; only for a study of filters."""
     undrawn: Sequence[str] = ()
-    """Its figures that could not be drawn for want of runs or data."""
+    """Figures of filters that could not be drawn because runs or data are missing."""
     contents: TableReport | None = None
-    """What the reports of a study of a table show."""
+    """Contents of the reports; only for a study with a table."""
 
 
 def write_results(
@@ -71,21 +71,21 @@ def write_results(
     data: Mapping[str, Prepared] = {},
     formats: Collection[str] = (),
 ) -> Results:
-    """Write every file of a results folder but the runs' own; the caller holds its lock.
+    """Write all files of a results folder except those of the runs; the caller holds its lock.
 
     The same arguments give the same bytes.
 
     Args:
         rows: of runs.csv, in its order.
-        command: that the reports say made them.
-        machine: that REPORT.md says it was written on; this one unless given.
-        source: the results folder that is read; `out` unless given.
-        draw: whether pictures are drawn; the reports name them either way.
-        data: by data set, what is here; figures of others stay as they are.
-        formats: of pictures beside PNG, as `figures.saving.picture_files` has them.
+        command: the command that the reports name.
+        machine: the machine that REPORT.md names; by default this one.
+        source: the results folder to read from; by default `out`.
+        draw: whether to draw pictures; the reports refer to them in any case.
+        data: the available data sets by name; figures of other data sets are not redrawn.
+        formats: of pictures in addition to PNG, as in `figures.saving.picture_files`.
 
     Raises:
-        RunFolderError: what a file of the source or a run's folder holds is damaged.
+        RunFolderError: a file in the source or in a run's folder is damaged.
         OutputError: a file cannot be written.
     """
     source = source or out
@@ -147,10 +147,10 @@ def write_tables(
     *,
     new: Sequence[RunRow] = (),
 ) -> tuple[list[RunRow], list[TableRow], list[RunComparison]]:
-    """Write settings.yaml, runs.csv and, of a table's study, table, comparisons and wrong rows.
+    """Write settings.yaml and runs.csv; with a table, also table, comparisons and wrong rows.
 
-    As `write_results`; of runs that have just ended, `new`, curves and sheets of filters as well.
-    Returns the rows of runs.csv, table.csv and mcnemar.csv.
+    Arguments as in `write_results`. For runs that have just ended (`new`), curves and sheets of
+    filters are written as well. Returns the rows of runs.csv, table.csv and mcnemar.csv.
     """
     settings = study.differing_settings
     rows = [replace(row, settings=settings.get(row.cell, {})) for row in rows]

@@ -1,7 +1,7 @@
 """A study's results folder, to which several commands may add their rows.
 
-No row that has a result leaves its tables without the user's word, unless it is one of the study's
-reference rows, which every copy of the package has.
+No row with a result is removed from the tables without the user's consent, except reference rows of
+the study, which every copy of the package contains.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from dae_cli.study.plan import Plan
 
 TABLES_SECONDS = 600.0
-"""In which another command will have written its tables and drawn its figures."""
+"""Time that another command may take to write its tables and draw its figures."""
 
 CellState = Literal["none", "failed", "done"]
 
@@ -51,40 +51,43 @@ CellState = Literal["none", "failed", "done"]
 
 
 def check_writable(out: Path) -> None:
-    """Make sure, before anything is computed, that results can be written to a folder.
+    """Check, before anything is computed, that results can be written to a folder.
 
     Raises RunFolderError, or NameTooLongError.
     """
     if not is_text(out):
-        raise RunFolderError(f"{out}: is not UTF-8, which checkpoints need; choose --out")
+        raise RunFolderError(
+            f"{out}: this path is not valid UTF-8, which checkpoints need; choose another folder "
+            "with --out"
+        )
     trial = part_of(out / "trial")
     try:
         out.mkdir(parents=True, exist_ok=True)
-        trial.touch()  # os.access is not enough: it allows the superuser a read-only disk
+        trial.touch()  # os.access is wrong for the superuser on a read-only disk
         trial.unlink(missing_ok=True)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise NameTooLongError(out) from error
         raise RunFolderError(
-            f"{out}: cannot be written to ({error.strerror}); choose another folder with --out"
+            f"{out}: cannot write to this folder ({error.strerror}); choose another with --out"
         ) from error
 
 
 def runs_csv_of(study: str, out: Path, overrides: Sequence[str] = ()) -> Path:
-    """Return the path of runs.csv in a study's folder of results; RunFolderError: there is none."""
+    """Return the path of runs.csv in a results folder; raises RunFolderError if there is none."""
     path = out / RUNS_CSV
     if path.is_file():
         return path
     options = [*(f"--set={setting}" for setting in overrides), f"--out={out}"]
     raise RunFolderError(
-        f"{path}: there are no results of {study} here; make them with dae replicate "
-        f"{shlex.join([study, *options])}, or say where they are with --out"
+        f"{path}: there are no results of {study} here; run dae replicate "
+        f"{shlex.join([study, *options])} first, or pass their folder with --out"
     )
 
 
 @contextmanager
 def tables_lock(out: Path) -> Iterator[None]:
-    """Be the only process that writes the tables and figures of a results folder."""
+    """Lock the tables and figures of a results folder for writing."""
     with file_lock(out / ".tables.lock", wait=TABLES_SECONDS):
         for folder in (out, out / SHEETS):
             sweep(folder)
@@ -95,7 +98,7 @@ def tables_lock(out: Path) -> Iterator[None]:
 
 
 def cell_states(study: ResolvedStudy, results: Path) -> dict[str, CellState]:
-    """Return by cell whether runs.csv has a result of its settings, with whatever seed."""
+    """Return, by cell, whether runs.csv has a result with its settings, for any seed."""
     states: dict[str, CellState] = {cell.cell: "none" for cell in study.cells}
     rows = read_results(results / RUNS_CSV, RunRow)
     for cell in study.cells:
@@ -105,16 +108,16 @@ def cell_states(study: ResolvedStudy, results: Path) -> dict[str, CellState]:
 
 
 def is_current(row: RunRow, cell: ResolvedExperiment) -> bool:
-    """Whether a row is of a cell with the settings that it has now, with whatever seed."""
+    """Return whether a row belongs to a cell with its current settings, for any seed."""
     return row.cell == cell.cell and row.config_sha256 == config_sha256(
         with_seed(cell.experiment, row.seed), row.numerics
     )
 
 
 def with_lowest_seeds(study: ResolvedStudy, rows: Sequence[RunRow]) -> ResolvedStudy:
-    """Return the study with the lowest seed that each of its cells has in the rows.
+    """Return the study with the lowest seed of each cell among the rows.
 
-    The rows of one table may be of several commands, which may have begun with several seeds.
+    The rows of a table may come from several commands with different first seeds.
     """
     lowest = lowest_seeds(rows)
 
@@ -127,13 +130,12 @@ def with_lowest_seeds(study: ResolvedStudy, rows: Sequence[RunRow]) -> ResolvedS
 
 
 class EarlierRows:
-    """The rows of runs.csv beside a plan.
+    """The existing rows of runs.csv, compared with a plan.
 
-    They were written by earlier commands, or by one that shares the folder. They stay if their
-    settings are still what the study says and their data are the same: results of other settings
-    or data are never mixed in. A row that another version of the numerics computed stays until the
-    run of its cell and seed has one of this version. `newer` has cells and names of runs that have
-    a newer row; cells may share a run.
+    Earlier commands wrote them, or one that shares the folder. A row remains if its settings are
+    those of the study and its data have not changed, because different settings or data are never
+    mixed. A row of another numerics version remains until there is one of this version for its cell
+    and seed. `newer` has the cells and runs that have a newer row; cells may share a run.
     """
 
     def __init__(self, plan: Plan, newer: Collection[tuple[str, str]] = ()) -> None:
@@ -143,16 +145,16 @@ class EarlierRows:
         self._cells = _by_cell(plan.study)
         self.rows = read_results(self._path, RunRow)
         self.current: dict[str, str] = {}
-        """By run: the name that the run of its cell, seed and data has with these numerics."""
-        self.stay: list[RunRow] = []
-        self._gone: list[RunRow] = []
+        """By run: the name of the run of its cell, seed and data with the current numerics."""
+        self.remaining: list[RunRow] = []
+        self._removed: list[RunRow] = []
         for row in self.rows:
             if (row.cell, row.run) not in newer:
-                stays = self._is_of_study(row) and (row.cell, self.current[row.run]) not in newer
-                (self.stay if stays else self._gone).append(row)
+                remains = self._is_of_study(row) and (row.cell, self.current[row.run]) not in newer
+                (self.remaining if remains else self._removed).append(row)
 
     def _is_of_study(self, row: RunRow) -> bool:
-        """Tell whether a row's settings and data are those of the study, by its own numerics."""
+        """Return whether a row has the study's settings and data; its numerics may differ."""
         if row.cell not in self._cells:
             return False
         experiment = with_seed(self._cells[row.cell], row.seed)
@@ -163,71 +165,73 @@ class EarlierRows:
             and (row.dataset not in self._data or self._data[row.dataset].sha256 == row.data_sha256)
         )
 
-    def _leaving(self) -> list[RunRow]:
-        """Return the rows with a result that leave the tables, but for cells that are renamed.
+    def _results_removed(self) -> list[RunRow]:
+        """Return the rows with a result that the plan removes, except rows of renamed cells.
 
-        Besides those that do not stay, those in whose place the plan makes runs of these numerics.
+        They include rows that new runs with the current numerics replace.
         """
-        asked = {planned.job.name for planned in self._plan.runs}
-        outdated = [r for r in self.stay if r.run not in asked and self.current[r.run] in asked]
+        planned = {run.job.name for run in self._plan.runs}
+        outdated = [
+            r for r in self.remaining if r.run not in planned and self.current[r.run] in planned
+        ]
         renamed = self._renamed()
-        return [r for r in [*self._gone, *outdated] if not r.error and r.run not in renamed]
+        return [r for r in [*self._removed, *outdated] if not r.error and r.run not in renamed]
 
     def _renamed(self) -> dict[str, str]:
-        """By run: the name that its cell has now, where a finished run has another name."""
+        """Return, by run, the current name of its cell, for finished runs with another name."""
         here = {p.job.name: p.job.cell for p in self._plan.runs if p.state == "done"}
-        return {row.run: here[row.run] for row in self._gone if row.run in here}
+        return {row.run: here[row.run] for row in self._removed if row.run in here}
 
     @property
     def lost(self) -> list[RunRow]:
-        """The rows that are lost unless the user keeps them."""
-        leaving = self._leaving()
-        reference = reference_rows(self._plan.study.source) if leaving else []
-        return [row for row in leaving if not is_reference(row, reference)]
+        """Rows with a result that are removed and not among the reference rows."""
+        removed = self._results_removed()
+        reference = reference_rows(self._plan.study.source) if removed else []
+        return [row for row in removed if not is_reference(row, reference)]
 
     def require_none_lost(self) -> None:
-        """Raise RunFolderError if a row would be lost which the user has not given up."""
+        """Raise RunFolderError if rows would be lost without the user's consent (--replace)."""
         if not self._plan.replaces:
             self._refuse(
                 self.lost,
-                "choose another folder with --out, or give these rows up with --replace of "
-                "dae replicate",
+                "to keep these rows, choose another folder with --out; to remove them, use "
+                "--replace of dae replicate",
             )
 
     def require_all_stay(self) -> None:
-        """Raise RunFolderError if a row would leave the tables, of a command that makes no run."""
+        """Raise RunFolderError if a command that runs nothing would remove a row."""
         name, out, report = self._plan.study.name, self._plan.out, ""
-        if self._gone and (saved := _saved_settings(out)) and saved != self._cells:
-            report = f"dae report {label(out)} reports them with their own settings; "
+        if self._removed and (saved := _saved_settings(out)) and saved != self._cells:
+            report = f"to report them with their own settings, run dae report {label(out)}; "
         self._refuse(
-            self._gone,
-            f"{report}dae replicate {name} --out {label(out)} makes those of {name}, with "
-            "--replace where results would be lost",
+            self._removed,
+            f"{report}to replace them by runs of {name}, run dae replicate {name} --out "
+            f"{label(out)}, with --replace if results would be lost",
         )
 
     def _refuse(self, rows: Sequence[RunRow], remedy: str) -> None:
         if rows:
             raise RunFolderError(
-                f"{self._path}: rows of other settings, data or numerics would be lost "
+                f"{self._path}: rows with other settings, data or numerics would be removed "
                 f"({_names_of(rows)}):\n{self._reasons(rows)}\n{remedy}"
             )
 
     def notes(self) -> list[str]:
-        """Return which rows leave the tables, and which cells have another name now."""
+        """Return notes on the rows that are removed and the cells that are renamed."""
         out, renamed = self._plan.out, self._renamed()
-        names = {row.cell: renamed[row.run] for row in self._gone if row.run in renamed}
-        notes = [f"{out}: the cell {old} is named {new} now" for old, new in names.items()]
-        if leaving := _names_of(self._leaving()):
+        names = {row.cell: renamed[row.run] for row in self._removed if row.run in renamed}
+        notes = [f"{out}: the cell {old} is now called {new}" for old, new in names.items()]
+        if removed := _names_of(self._results_removed()):
             notes.append(
-                f"{out}: given up by --replace: {leaving}"
+                f"{out}: removing rows because of --replace: {removed}"
                 if self._plan.replaces
-                else f"{out}: your runs take the place of the reference's ({leaving}) in these "
-                "tables; the reference itself stays, and yours are compared with it at the end"
+                else f"{out}: your runs replace reference rows in these tables ({removed}); "
+                "reference.csv does not change, and your runs are compared with it at the end"
             )
         return notes
 
     def _reasons(self, rows: Sequence[RunRow]) -> str:
-        """Return what of rows is not as planned, each thing with both values and its cells."""
+        """Return how rows differ from the plan: each difference with both values and its cells."""
         saved = _saved_settings(self._plan.out)
         cells: dict[str, dict[str, None]] = {}
         for row in rows:
@@ -241,12 +245,12 @@ class EarlierRows:
             return [f"the study has no cell {row.cell}"]
         reasons = []
         if there is not None:
-            own, asked = (flat_settings(with_seed(e, row.seed)) for e in (there, now))
+            saved, wanted = (flat_settings(with_seed(e, row.seed)) for e in (there, now))
             reasons = [
-                f"{key}: {format_value(own.get(key))} in the folder, "
-                f"{format_value(asked.get(key))} now"
-                for key in dict.fromkeys([*own, *asked])
-                if own.get(key) != asked.get(key)
+                f"{key}: {format_value(saved.get(key))} in the folder, "
+                f"{format_value(wanted.get(key))} now"
+                for key in dict.fromkeys([*saved, *wanted])
+                if saved.get(key) != wanted.get(key)
             ]
         data = self._data.get(row.dataset)
         if data is not None and data.sha256 != row.data_sha256:
@@ -269,14 +273,14 @@ def _by_cell(study: ResolvedStudy) -> dict[str, AnyExperiment]:
 
 
 def _saved_settings(out: Path) -> dict[str, AnyExperiment]:
-    """Return, by cell, what settings.yaml has; nothing where there is no such file."""
+    """Return the experiments in settings.yaml by cell; empty if there is no such file."""
     path = out / SETTINGS
     return _by_cell(read_settings(path, out)) if path.is_file() else {}
 
 
 def _remedy_of_data(row: RunRow, now: Prepared) -> str:
-    """Say which option gives the data of a row."""
+    """Return which option selects the data of a row."""
     by_option = row.data_origin in ("original", "regenerated") and row.dataset != PHOTOGRAPHS
     if row.data_origin != now.origin and by_option:
-        return f"--origin {row.data_origin} takes such data again"
+        return f"--origin {row.data_origin} chooses data like the folder's"
     return "--data-dir, --origin and --photos choose the data"

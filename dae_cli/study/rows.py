@@ -1,4 +1,4 @@
-"""The rows of a study's CSV files: fixed, documented columns, provenance in every row."""
+"""The rows of a study's CSV files: fixed, documented columns with provenance in every row."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ RUNS_CSV, TABLE_CSV = "runs.csv", "table.csv"
 NUMERICS = "numerics"
 """A column that files of earlier versions lack."""
 SETTING_COLUMNS = tuple(key for key in SETTING_KEYS if key not in ("dataset", "seed"))
-"""Those that runs.csv and table.csv may have; two settings have a column in any case."""
+"""Settings that may have a column in runs.csv and table.csv; two others always have one."""
 
 TrialState = Literal["complete", "pruned", "diverged", "failed"]
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """runs.csv: one run. Percentages are of the split's rows; an empty field is not known."""
+    """runs.csv: one run. Percentages refer to the split's rows; an empty field is unknown."""
 
     SPARSE: ClassVar = {"trust": "", "selected": "", "trials": "", "remark": ""}
     LATER: ClassVar = (NUMERICS,)
     KEYS: ClassVar = SETTING_COLUMNS
 
     cell: str
-    """The cell's name inside the study, such as convex-25."""
+    """Name of the cell within the study, such as convex-25."""
     run: str
-    """The run folder's name."""
+    """Name of the run folder."""
     dataset: str
     data_origin: str
-    """original, regenerated, or own: the user's."""
+    """original, regenerated, or own (the user's data)."""
     trust: Trust
-    """How far original data are proven: verified, plausible or unverified; else empty."""
+    """Whether original data are verified, plausible or unverified; otherwise empty."""
     data_sha256: str
     model: str
     destruction_percent: Level
     settings: Mapping[str, str] = field(default_factory=dict, kw_only=True, hash=False)
-    """The settings in which the cells of the study differ, filled in where files are written."""
+    """Settings in which the cells of the study differ; filled in when files are written."""
     seed: Count
     n_test: Count | None = None
     n_wrong: Count | None = None
@@ -55,37 +55,37 @@ class RunRow:
     half_width_95: Percent | None = None
     valid_error_percent: Percent | None = None
     best_epoch: Count | None = None
-    """Fine-tuning epoch whose network was kept."""
+    """Fine-tuning epoch with the lowest validation error, whose network is tested."""
     epochs: Count | None = None
-    """Fine-tuning epochs that were run."""
+    """Number of fine-tuning epochs."""
     selected: str = ""
-    """Of an SVM: the parameters that were best on the validation rows."""
+    """For an SVM, the parameters with the lowest validation error."""
     trials: Count | None = None
-    """Of an SVM: the machines that were compared."""
+    """For an SVM, the number of trials."""
     paper_error_percent: Percent | None = None
     paper_half_width_95: Percent | None = None
     paper_model: str = ""
     verdict: str = ""
     remark: str = ""
-    """`one class for every test row`, of a model that has learned nothing; else empty."""
+    """`one class for every test row` if the model has learned nothing; otherwise empty."""
     minutes: Minutes | None = None
     device: str = ""
     engine: str = ""
-    """What computed it: torch or compiled, blas in earlier versions, libsvm."""
+    """Engine that computed the run: torch, compiled or libsvm; blas in earlier versions."""
     threads: Count | None = None
     versions: str = ""
     commit: str = ""
     numerics: Count = UNRECORDED
-    """Version of the numerics that computed it."""
+    """Numerics version that computed the run."""
     config_sha256: str = ""
-    """Of the resolved config and the version of the numerics."""
+    """SHA-256 of the resolved config and the numerics version."""
     error: str = ""
-    """Why the run failed; empty when it is done."""
+    """Reason why the run failed; empty if it is done."""
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """table.csv: one cell, the mean over its seeds."""
+    """table.csv: one cell, with means over its seeds."""
 
     SPARSE: ClassVar = {"trust": ""}
     LATER: ClassVar = (NUMERICS,)
@@ -101,13 +101,13 @@ class TableRow:
     settings: Mapping[str, str] = field(default_factory=dict, kw_only=True, hash=False)
     """As in runs.csv."""
     seeds: str
-    """Separated by spaces."""
+    """Seeds, separated by spaces."""
     n_test: Count | None
     n_wrong: str
-    """One number a seed, separated by spaces."""
+    """One number per seed, separated by spaces."""
     test_error_percent: Percent | None
     half_width_95: Percent | None
-    """Of a single run: 1.96 · sqrt(p (1 − p) / n_test), as in the paper."""
+    """1.96 · sqrt(p (1 − p) / n_test) of a single run, as in the paper."""
     sd_over_seeds: Percent | None
     valid_error_percent: Percent | None
     paper_error_percent: Percent | None
@@ -135,20 +135,20 @@ class RunComparison:
     model_a: str
     model_b: str
     seed: Count
-    """Of both runs, but of an SVM, which has one run for all seeds."""
+    """Seed of both runs, except of an SVM, which has one run for all seeds."""
     run_a: str
     run_b: str
     n_test: Count
     only_a_wrong: Count
-    """Test rows that a gets wrong and b right."""
+    """Number of test rows that a gets wrong and b gets right."""
     only_b_wrong: Count
     error_a_percent: Percent
     error_b_percent: Percent
     p_value: PValue
     significant: bool
-    """p_value is at most .05."""
+    """Whether p_value is at most .05."""
     p_holm: PValue
-    """Adjusted for all comparisons of the data set, seeds included."""
+    """p_value after Holm's correction for all comparisons of the data set, over all seeds."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class SavedWrongRows:
     n_test: Count
     n_wrong: Count
     bits: str
-    """Base64 of the bits of wrong_rows.npy: the first bit is the first test row, 1 for wrong."""
+    """wrong_rows.npy as Base64: one bit per test row, from the first; 1 means wrong."""
 
 
 def _read_points(text: object) -> object:
@@ -172,7 +172,7 @@ def _read_points(text: object) -> object:
             return line
     except ValueError:
         pass
-    raise ValueError("points such as 1:24.5 4:18.35, an epoch and a value each")
+    raise ValueError("points such as 1:24.5 4:18.35, each an epoch and a value")
 
 
 Finite = Annotated[float, number("a finite number", isfinite)]
@@ -185,11 +185,11 @@ Points = Annotated[
 
 @dataclass(frozen=True)
 class EpochRow:
-    """metrics.csv of a run: one epoch, as `training.state.EpochRecord` has it."""
+    """metrics.csv of a run: one epoch, with the fields of `training.state.EpochRecord`."""
 
     phase: Literal["pretrain", "finetune"]
     layer: Count | None
-    """1 is the lowest; None while the whole network is fine-tuned."""
+    """Pretrained layer, 1 being the lowest; None during fine-tuning."""
     epoch: Count
     cost: Finite
     valid_wrong: Count | None
@@ -198,18 +198,18 @@ class EpochRow:
 
 @dataclass(frozen=True)
 class CurveRow:
-    """curves.csv: one line of a run's learning curves, thinned out."""
+    """curves.csv: one learning curve of a run, thinned out."""
 
     run: str
     curve: str
-    """`cost 1` and so on, of a layer's pretraining, or `validation error` of fine-tuning."""
+    """`cost 1` and so on for the pretraining of a layer; `validation error` for fine-tuning."""
     points: Points
-    """Epoch and value of each."""
+    """Epoch and value of each point."""
 
 
 @dataclass(frozen=True)
 class ReferenceRow:
-    """reference.csv: what one run of the reference came to; the columns are those of runs.csv."""
+    """reference.csv: the result of one reference run, in columns of runs.csv."""
 
     cell: str
     seed: Count
@@ -226,29 +226,29 @@ class ReferenceRow:
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class TrialRow:
-    """search.csv: one trial. No test row has been counted for any of it."""
+    """search.csv: one trial. No column is computed from test rows."""
 
     SPARSE: ClassVar = {"trust": ""}
     LATER: ClassVar = (NUMERICS,)
 
     cell: str
     search: str
-    """Digest of what is searched: space, settings that are not searched, data, numerics."""
+    """Digest that identifies the search: space, fixed settings, data, numerics."""
     trial: Count
-    """From 1, in the order in which trials of the search were begun."""
+    """Number of the trial from 1, in the order in which trials were started."""
     sampler: str
     sampler_seed: Count
     state: TrialState
     settings: Mapping[str, str] = field(default_factory=dict)
-    """The searched keys and their values, as an experiment file has them; a column each."""
+    """Searched keys and their values as in an experiment file; one column each."""
     valid_error_percent: Percent | None = None
-    """Of the network that was kept; of a trial that was pruned, of the best until then."""
+    """Lowest validation error; for a pruned trial, the lowest until then."""
     valid_wrong: Count | None = None
     n_valid: Count | None = None
     best_epoch: Count | None = None
     epochs: Count | None = None
     weights: Count | None = None
-    """Of the network, without biases."""
+    """Number of weights of the network, without biases."""
     minutes: Minutes | None = None
     dataset: str = ""
     data_origin: str = ""
@@ -261,18 +261,18 @@ class TrialRow:
     commit: str = ""
     numerics: Count = UNRECORDED
     config_sha256: str = ""
-    """Of the trial's whole experiment."""
+    """SHA-256 of the trial's whole experiment."""
     error: str = ""
-    """Why it diverged or failed."""
+    """Reason why the trial diverged or failed."""
 
     @property
     def counts(self) -> bool:
-        """Whether the trial is one of those that a budget is given in."""
+        """Whether the trial counts towards the number of trials asked for."""
         return self.state in ("complete", "pruned")
 
 
 def lowest_seeds(rows: Iterable[RunRow]) -> dict[str, RunRow]:
-    """Return by cell its row of the lowest seed."""
+    """Return, by cell, its row with the lowest seed."""
     return {row.cell: row for row in sorted(rows, key=lambda row: row.seed, reverse=True)}
 
 
@@ -280,11 +280,11 @@ Result = TypeVar("Result", RunRow, TableRow)
 
 
 def read_results(path: Path, kind: type[Result]) -> list[Result]:
-    """Read runs.csv or table.csv; no rows where there is no file.
+    """Read runs.csv or table.csv; no rows if there is no file.
 
-    What a file of an earlier version does not say of its data's trust, their digest does. Columns
-    of settings are checked and left out: the study has them. Raises RunFolderError where it is not
-    as dae writes it.
+    If an earlier version wrote the file, the trust of the data is derived from their digest.
+    Columns of settings are checked but not returned, because the study has them. Raises
+    RunFolderError if the file is malformed.
     """
     rows = [replace(row, settings={}) for row in read_rows(path, kind)]
     if any(row.trust for row in rows):

@@ -1,10 +1,10 @@
-"""`dae verify`: count a study's runs again, write its results again, and compare the files.
+"""`dae verify`: recompute a study's runs and results, and compare them with the recorded ones.
 
-All is written into a temporary folder: of each run that is here, what its checkpoint comes to;
-then, by the writer of every results folder, what follows from the rows. Of a run whose folder is
-elsewhere the row, curves, filters and wrong test rows are those that the results have, and the run
-is named as not checked. The command and the machine that a report names are taken from it.
-Pictures are not compared.
+Everything is written to a temporary folder: first the results of each run that is here, recomputed
+from its checkpoint, then the files that follow from the rows, by the usual code. If the folder of
+a run is missing, its row, curves, filters and wrong test rows come from the results files, and the
+run is listed as unchecked. The command and machine that a report names are copied from it. Pictures
+are not compared.
 """
 
 from __future__ import annotations
@@ -95,18 +95,18 @@ KEYS: Mapping[str, Sequence[str]] = {
     FILTERS_CSV: ("cell", "seed", "unit"),
     FIGURES_CSV: ("figure", "run"),
 }
-"""Columns that tell the rows of a file apart."""
+"""Columns that identify the rows of a file."""
 FILES = (*KEYS, SETTINGS, TRIED_MD, REPORT, PAGE)
-"""Those that follow from the rows; some are of studies of a table alone, or on filters."""
+"""Files that follow from the rows; some exist only for a study with a table, or of filters."""
 READ: Mapping[str, Any] = {
     WRONG_ROWS_CSV: SavedWrongRows,
     MCNEMAR_CSV: RunComparison,
     CURVES_CSV: CurveRow,
     FILTERS_CSV: UnitRow,
 }
-"""Files that are read for runs whose folders are elsewhere."""
+"""Files that are read for runs whose folders are missing."""
 ADDED_LATER = (SETTINGS, TRIED_MD)
-"""Files that results of earlier versions lack."""
+"""Files that earlier versions did not write."""
 
 _NEVER_MIXED = ("engines", "devices", "contents")
 
@@ -114,10 +114,10 @@ _NEVER_MIXED = ("engines", "devices", "contents")
 def verify_study(
     study: ResolvedStudy, out: Path, data_dir: Path | None, note: Callable[[str], None]
 ) -> Findings:
-    """Compute a study's results again from its runs, and list all that differs.
+    """Recompute a study's results from its runs, and list all mismatches.
 
-    The results are only read. What is damaged or not here is listed, and the rest is checked.
-    `note` is called with what takes time, and the outcome of each run.
+    The results are not changed. Damaged and missing files are listed; everything else is checked.
+    `note` is called with the outcome of each run, and when something takes time.
 
     Raises RunFolderError: there are no results, or runs.csv cannot be read.
     """
@@ -126,7 +126,7 @@ def verify_study(
     # Cells may share a run.
     rows = list({(row.cell, row.run): row for row in read_results(path, RunRow)}.values())
     if not rows:
-        raise RunFolderError(f"{path}: holds no run; make them with dae replicate {study.name}")
+        raise RunFolderError(f"{path}: contains no runs; run dae replicate {study.name} first")
     if others := other_numerics(rows):
         note(f"{RUNS_CSV}: {others}")
     with TemporaryDirectory(prefix="dae-verify-") as temporary:
@@ -137,7 +137,7 @@ def verify_study(
 
 
 class _Verifier:
-    """Compares what is in a results folder with what is written into a temporary one."""
+    """Compares a results folder with the files recomputed in a temporary one."""
 
     def __init__(
         self, study: ResolvedStudy, out: Path, temporary: Path, note: Callable[[str], None]
@@ -147,16 +147,16 @@ class _Verifier:
         self._cells = {cell.cell: cell.experiment for cell in study.all_cells}
         self.findings = Findings()
         self._shares_runs = False
-        """Whether cells of runs.csv have a run in common."""
+        """Whether cells of runs.csv share a run."""
 
     def recount(self, rows: Sequence[RunRow], data: RecordedData) -> list[RunRow]:
-        """Return the rows as recomputed; as recorded where a run is elsewhere or damaged."""
+        """Return the recomputed rows; the recorded row if its run is missing or damaged."""
         findings, rows_again = self.findings, []
         recomputed: list[RunRow] = []
         seen: dict[str, RunRow | None] = {}
-        """By run: its row as recomputed; None where it cannot be."""
+        """By run: the recomputed row; None if it cannot be recomputed."""
         for cell in [c for c in self._cells if all(row.cell != c for row in rows)]:
-            self._note(f"{cell}: no run of it in {RUNS_CSV}")
+            self._note(f"{cell}: {RUNS_CSV} has no run of this cell")
         for row in rows:
             experiment = self._check_settings(row)
             again, place = row, f"{RUNS}/{row.run}"
@@ -184,15 +184,15 @@ class _Verifier:
             rows_again.append(again)
         for what, names in provenance_differences(rows).items():
             if what.startswith(_NEVER_MIXED):
-                findings.compare(RUNS_CSV, what, ", ".join(names), "one for the whole table")
+                findings.compare(RUNS_CSV, what, ", ".join(names), "only one for the whole table")
         findings.runs, findings.recomputed = (len({r.run for r in x}) for x in (rows, recomputed))
         findings.reference = agreement(self._study, recomputed)
         return rows_again
 
     def _check_settings(self, row: RunRow) -> AnyExperiment | None:
-        """Return the experiment of a row's cell and seed as the study has it; None: no such cell.
+        """Return the study's experiment for a row's cell and seed; None if it has no such cell.
 
-        Its digest and the run's name must be the row's.
+        The row must have the experiment's digest and run name.
         """
         experiment = self._cells.get(row.cell)
         if experiment is None:
@@ -207,24 +207,27 @@ class _Verifier:
         return experiment
 
     def _why_not_here(self, row: RunRow) -> str:
-        """Tell why a run has no folder to be counted again; empty if it has one."""
+        """Return why a run cannot be recomputed from its folder; empty if it can."""
         folder, command = self._out / RUNS / row.run, f"dae replicate {self._study.name}"
         if row.error:
             if is_run_name(row.run) and (folder / STATUS).exists():
                 what = f"{row.run}: error"
                 self.findings.compare(RUNS_CSV, what, row.error, "the run is done")
-            return f"failed ({row.error}); {command} tries again"
+            return f"failed ({row.error}); retry with {command}"
         if not is_run_name(row.run):
-            return "expected the name of a folder"
+            return "not the name of a run folder"
         if folder.is_dir():
             return ""
-        makes = "makes them"
+        replaced = ""
         if row.numerics != NUMERICS_VERSION:
-            makes = f"makes runs with numerics {NUMERICS_VERSION} in place of {row.numerics}"
-        return f"is not here: run folders are not committed with the results; {command} {makes}"
+            replaced = f" with numerics {NUMERICS_VERSION} instead of {row.numerics}"
+        return (
+            "is not here, because run folders are not committed with the results; to run it "
+            f"again{replaced}, use {command}"
+        )
 
     def check_files(self, rows: Sequence[RunRow]) -> None:
-        """Write the results of the rows again, and compare every file with its like."""
+        """Write all results files again from the rows, and compare them with the recorded ones."""
         out, source, written, findings = self._out, self._source, self._written, self.findings
         source.mkdir(exist_ok=True)
         for path in out.absolute().iterdir():
@@ -250,18 +253,18 @@ class _Verifier:
                 findings.attempt(name, self._compare_file, name)
             elif is_written and not is_there and not self._was_added_later(name):
                 command = f"dae replicate {self._study.name}"
-                why = f"is not written yet; {command} writes it, and runs only what is not done"
+                why = f"does not exist yet; {command} writes it and runs only what is not done"
                 findings.cannot_check(name, why)
             elif is_there and not is_written and results:
                 findings.compare(name, "file", "is there", "")
 
     def _was_added_later(self, name: str) -> bool:
-        """Whether results of an earlier version lack a file."""
+        """Return whether earlier versions did not write a file."""
         return name in ADDED_LATER or (name == PAGE and self._study.is_filter_study)
 
     def _compare_file(self, name: str) -> None:
         if name == PAGE and not (self._out / REPORT).exists():
-            raise RunFolderError(f"names a command that is taken from {REPORT}, which is not here")
+            raise RunFolderError(f"names the command of {REPORT}, which is missing")
         recorded, again = _text(self._out / name), _text(self._written / name)
         kind: Any = {RUNS_CSV: RunRow, TABLE_CSV: TableRow}.get(name)
         header = recorded.partition("\n")[0].split(",")
@@ -276,23 +279,23 @@ class _Verifier:
 
 
 class _Recount:
-    """One run whose folder is here: counted again, and its files written again elsewhere."""
+    """Recomputes one run whose folder is here, and writes its files to another folder."""
 
     def __init__(self, row: RunRow, folder: Path, again: Path) -> None:
         self._row, self._folder, self._again = row, folder, again
         self.findings = Findings()
-        """Places are files of the folder."""
+        """The places are files of the run folder."""
         self.is_counted = False
-        """Whether its errors were counted again, or its filters measured."""
+        """Whether the errors were recounted, or the filters measured again."""
         self._columns: dict[str, Any] = {}
-        """Columns of runs.csv that were computed again; status.json has them as well."""
+        """Recomputed columns of runs.csv, which status.json has as well."""
 
     def row_again(
         self, wanted: AnyExperiment | None, reference: Reference, data: RecordedData
     ) -> RunRow:
-        """Return the row that the run comes to; the recorded one where that cannot be said.
+        """Return the recomputed row; the recorded one if it cannot be recomputed.
 
-        `wanted`: the experiment of its cell and seed as the study has it; None: no such cell.
+        `wanted` is the study's experiment for the cell and seed; None if there is no such cell.
         """
         attempt, compare, folder = self.findings.attempt, self.findings.compare, self._folder
         status = attempt(STATUS, read_status, folder)
@@ -305,9 +308,9 @@ class _Recount:
         settings, now = flat_settings(config), flat_settings(wanted or config)
         for name in dict.fromkeys([*settings, *now]):
             compare(CONFIG, name, settings.get(name), now.get(name))
-        self._link(WRONG_ROWS)  # as long as it is not written again
+        self._link(WRONG_ROWS)  # until `_count` writes a new one
         attempt("", self._count, config, status, env, data)
-        # A cell of these settings may have been renamed since the run was made.
+        # The cell may have been renamed since the run was done.
         cell = self._row.cell if wanted and settings == now else status.cell
         recorded = status.data_origin, status.data_sha256, status.data_source
         source = Prepared(config.dataset, folder, *recorded, status.trust)
@@ -316,16 +319,16 @@ class _Recount:
         again = attempt("", lambda: done_row(job, replace(status, **columns), env))
         if again is None:
             return self._row
-        had, has = column_texts(status), column_texts(again)
+        old, new = column_texts(status), column_texts(again)
         for name in (*MEASURED, "selected"):
-            if had[name]:  # earlier versions did not write them all
-                compare(STATUS, name, had[name], has[name])
+            if old[name]:  # earlier versions did not write all of them
+                compare(STATUS, name, old[name], new[name])
         return again
 
     def _count(
         self, config: AnyExperiment, status: Status, env: Environment, data: RecordedData
     ) -> None:
-        """Count the errors again, or measure the filters."""
+        """Recount the errors, or measure the filters."""
         sha256 = status.data_sha256
         if isinstance(config, SvmExperiment):
             dataset = data.dataset_for(self._folder, config, status)
@@ -347,7 +350,7 @@ class _Recount:
         if wrong is None:
             return
         self._columns |= {"n_test": len(wrong), "n_wrong": int(wrong.sum())}
-        if self._row.remark:  # rows of earlier versions have none
+        if self._row.remark:  # earlier versions wrote no remark
             self._columns["remark"] = remark_on(wrong, dataset.test.labels)
         save_wrong_rows(self._again, wrong)
         recorded = self.findings.attempt(
@@ -355,12 +358,12 @@ class _Recount:
         )
         if recorded is not None and (differ := np.flatnonzero(recorded != wrong)).size:
             more = f" and {differ.size - 1} more" if differ.size > 1 else ""
-            had, now = ("wrong" if rows[differ[0]] else "right" for rows in (recorded, wrong))
-            self.findings.compare(WRONG_ROWS, f"test row {differ[0]}{more}", had, now)
+            old, new = ("wrong" if rows[differ[0]] else "right" for rows in (recorded, wrong))
+            self.findings.compare(WRONG_ROWS, f"test row {differ[0]}{more}", old, new)
         self.is_counted = True
 
     def _count_network(self, state: TrainingState, dataset: Dataset) -> NDArray[np.bool_]:
-        """Return which test rows the best network gets wrong; compare its validation errors."""
+        """Return which test rows the best network gets wrong, and check its validation errors."""
         assert state.best is not None
         engine = engine_for_counting(self._folder)
         here = (engine.name, engine.device.type, NUMERICS_VERSION)
@@ -378,11 +381,11 @@ class _Recount:
     def _count_svm(
         self, experiment: SvmExperiment, sha256: str, env: Environment, dataset: Dataset
     ) -> NDArray[np.bool_] | None:
-        """Go through the trials of an SVM again; return which test rows the machine gets wrong.
+        """Check the trials of an SVM; return which test rows the selected machine gets wrong.
 
-        The trials must be those that the search makes, in its order, and the best of them the
-        machine of the checkpoint. On the processor that made the run, the best trial is trained
-        again as well, on the training rows alone.
+        The trials must be those of the search, in its order, and the best of them must be the SVM
+        in the checkpoint. On the processor that computed the run, the best trial is also trained
+        again on the training rows.
         """
         attempt, compare = self.findings.attempt, self.findings.compare
         path = self._folder / CHECKPOINT
@@ -407,14 +410,14 @@ class _Recount:
         again = replayed(experiment, trials)
         if again != trials:
             odd = next((f"trial {t}" for t in trials if t not in again), "the order of the trials")
-            self.findings.compare(TRIALS, odd, "is there", "not made by such a search")
+            self.findings.compare(TRIALS, odd, "is there", "not part of this search")
         best = best_of(again)
         self._columns["trials"] = len(trials)
         self._columns["valid_error_percent"] = best.valid_error_percent
         return best
 
     def _compare_file(self, name: str, text: str) -> None:
-        """Write a file of the run again and compare it."""
+        """Write a recomputed file of the run, and compare it with the recorded one."""
         write_text(self._again / name, text)
         recorded = self.findings.attempt(name, _text, self._folder / name)
         if recorded is not None:
@@ -426,5 +429,5 @@ class _Recount:
 
 
 def _text(path: Path) -> str:
-    """The text of a file, its line ends as they are."""
+    """Return the text of a file with its original line ends."""
     return path.read_bytes().decode("utf-8", "replace")

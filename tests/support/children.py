@@ -1,4 +1,4 @@
-"""`dae` as a process of its own: for signals, kills, locks, limits and full disks."""
+"""`dae` as a separate process: for signals, kills, locks, limits and full disks."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from tests.support.zygote import REPLY, Request
 MARK, ZYGOTE = "DAE_TEST_CHILD", "DAE_TEST_ZYGOTE"
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 100.0
-"""Seconds in which a command must have ended."""
+"""Seconds within which a command must end."""
 GRACE = 20.0
-"""Seconds in which the processes of a command that was killed must be gone."""
+"""Seconds within which the processes of a killed command must end."""
 
 
 @functools.cache
 def zygote() -> str:
-    """Start the process that forks commands; the path of its socket, where it will soon listen.
+    """Start the process that forks commands; return the path of the socket it will listen on.
 
-    Where the environment has a path, it is that of a process already started; taken out, since
-    it is not for a pytest that a test starts.
+    If the environment has a path, such a process is already running. The variable is removed so
+    that a pytest started by a test does not use it.
     """
     if path := os.environ.pop(ZYGOTE, ""):
         return path
@@ -59,14 +59,14 @@ def zygote() -> str:
 
 
 class Child:
-    """A command that runs, in a process and session of its own, its output in files.
+    """A running command, in a separate process and session, with its output in files.
 
     Args:
         words: after `dae`.
-        environment: added to ours.
+        environment: added to this process's environment.
         prepare: functions at the top of a module, called in the process before the command.
-        inside: the words before the command, of a program that runs it.
-        executed: start a new interpreter, instead of forking one that has loaded everything.
+        inside: arguments of a program that runs the command.
+        executed: start a new interpreter instead of forking one that has loaded everything.
         stdout: a descriptor instead of a file, such as the end of a pipe or a terminal.
         stderr: likewise.
     """
@@ -142,7 +142,7 @@ class Child:
         self.pid = self._process.pid
 
     def poll(self, seconds: float = 0.0) -> int | None:
-        """Return the exit code as a shell tells it, or None if the command still runs by then."""
+        """Return the exit code as a shell reports it, or None if the command still runs."""
         if self._code is None and self._process:
             with suppress(subprocess.TimeoutExpired):
                 code = self._process.wait(seconds)
@@ -165,16 +165,16 @@ class Child:
 
     @property
     def out(self) -> str:
-        """What it has written to standard output so far."""
+        """Standard output so far."""
         return self._out.read_text(encoding="utf-8")
 
     @property
     def err(self) -> str:
-        """What it has written to standard error so far."""
+        """Standard error so far."""
         return self._err.read_text(encoding="utf-8")
 
     def send(self, number: int) -> None:
-        """Send a signal to the command alone."""
+        """Send a signal to the command only."""
         os.kill(self.pid, number)
 
     def end(self, number: int) -> Ended:
@@ -183,13 +183,13 @@ class Child:
         return self.wait()
 
     def kill(self) -> None:
-        """Kill the command itself and leave its workers to themselves."""
+        """Kill only the command itself, not its workers."""
         with suppress(ProcessLookupError):
             self.send(signal.SIGKILL)
         self.poll(PATIENCE)
 
     def kill_group(self) -> None:
-        """Kill every process at once, as a machine that crashes would."""
+        """Kill all processes at once, like a crash of the machine."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         for pid in self.others():
@@ -198,7 +198,7 @@ class Child:
         self.poll(PATIENCE)
 
     def others(self) -> list[int]:
-        """The living processes that the command started, at whatever remove."""
+        """Return the living processes that the command started, directly or indirectly."""
         sought = f"{MARK}={self.mark}".encode()
         found = []
         for path in Path("/proc").glob("[0-9]*"):
@@ -213,11 +213,11 @@ class Child:
         return sorted(found)
 
     def workers(self) -> list[int]:
-        """Those of them that make runs: not the command's own children, which start them."""
+        """Return the processes that execute runs, without the servers that started them."""
         return [pid for pid in self.others() if _parent(pid) not in (None, self.pid)]
 
     def survivors(self) -> list[int]:
-        """The processes that are still there when they have had time to end."""
+        """Return the processes that are still there after the time allowed for ending."""
         end = time.monotonic() + GRACE
         while (left := self.others()) and time.monotonic() < end:
             time.sleep(0.02)
@@ -233,7 +233,7 @@ class Child:
 
 
 def _parent(pid: int) -> int | None:
-    """Return the process that started another one; None if that is gone."""
+    """Return the parent of a process; None if the process has ended."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
@@ -241,7 +241,7 @@ def _parent(pid: int) -> int | None:
 
 
 def wait_until(condition: Callable[[], object], child: Child | None = None) -> None:
-    """Wait until something is so; fail if the command ends before, or nothing happens."""
+    """Wait until a condition is true; fail if the command ends first or the time is over."""
     end = time.monotonic() + PATIENCE
     while not condition():
         assert child is None or child.poll() is None or condition(), child.err

@@ -1,4 +1,4 @@
-"""`dae` in this process: quick, and true enough where no signal, lock or disk is at stake."""
+"""`dae` in this process: quick, and sufficient if no signal, lock or full disk is involved."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULTS = {
     "replicate": {"--engine": "torch", "--jobs": "1"},
     "search": {"--engine": "torch", "--jobs": "1"},
 }
-"""Options that tests give unless they say otherwise: the same numbers everywhere, one process."""
+"""Default options of tests, for the same numbers everywhere and a single process."""
 
 
 class Ended(NamedTuple):
@@ -28,7 +28,7 @@ class Ended(NamedTuple):
 
     @property
     def lines(self) -> list[str]:
-        """The lines of standard output."""
+        """Lines of standard output."""
         return self.out.splitlines()
 
     @property
@@ -43,16 +43,16 @@ class Ended(NamedTuple):
 
     @property
     def message(self) -> str:
-        """Standard error on one line, so that it does not matter where lines were wrapped."""
+        """Standard error on one line, so that wrapped lines do not matter."""
         return " ".join(self.err.split())
 
     def succeeded(self) -> Ended:
-        """Hold it to exit code 0."""
+        """Check that the exit code is 0."""
         assert self.code == 0, f"exit code {self.code}\n{self.err}"
         return self
 
     def failed(self, code: int, *parts: str) -> Ended:
-        """Hold it to an exit code and to parts of its message: place, value, remedy."""
+        """Check the exit code and parts of the message: place, value, remedy."""
         assert self.code == code, f"exit code {self.code}\n{self.err}"
         assert "Traceback" not in self.err, self.err
         message = self.message
@@ -62,7 +62,7 @@ class Ended(NamedTuple):
 
 
 def with_defaults(words: tuple[str | Path, ...]) -> list[str]:
-    """Return the words of a command with the options that tests give by default."""
+    """Return the words of a command with the default options of tests."""
     given = [str(word) for word in words]
     if not given or {"-h", "--help"} & set(given):
         return given
@@ -75,12 +75,12 @@ def with_defaults(words: tuple[str | Path, ...]) -> list[str]:
     return given
 
 
-# Typer would build all commands anew each time, from their signatures.
+# Otherwise Typer would rebuild all commands from their signatures each time.
 testing._get_command = functools.cache(testing._get_command)  # type: ignore[attr-defined]
 
 
 def dae(*words: str | Path) -> Ended:
-    """Run a command in this process, its streams being pipes: `dae("train", "tiny/rect-0")`."""
+    """Run a command in this process, with pipes as streams: `dae("train", "tiny/rect-0")`."""
     from tests.entry_points.cli import app
     from tests.entry_points.once import read_and_draw_once
 

@@ -1,4 +1,4 @@
-"""Two results folders of the same study: what differs that must not, and what must not be there."""
+"""Compare two results folders of the same study, and find files that must not remain."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ TABLES = ("runs.csv", "table.csv", "mcnemar.csv", "wrong_rows.csv")
 
 
 def assert_same_results(folder: Path, reference: Path) -> None:
-    """Hold a folder to the very results of another; only what tells the time may differ."""
+    """Check that a folder has the same results as another; only times may differ."""
     assert sorted(snapshot(folder)) == sorted(snapshot(reference))
     assert_whole(folder)
     assert differences(folder, reference) == []
 
 
 def assert_whole(folder: Path) -> None:
-    """Hold a folder to files that can be read, and nothing temporary beside runs that go on."""
+    """Check that all files are readable and that only unfinished runs left temporary files."""
     assert [name for name in temporary_files(folder) if not name.endswith(".partial")] == []
     for path in folder.rglob("*.csv"):
         assert all(None not in row and None not in row.values() for row in read_csv(path)), path
@@ -40,7 +40,7 @@ def assert_whole(folder: Path) -> None:
 
 
 def assert_unchanged(before: dict[str, bytes], folder: Path) -> None:
-    """Hold a folder to having every file of earlier, byte for byte."""
+    """Check that a folder still has all earlier files, byte for byte."""
     now = snapshot(folder)
     assert [name for name, content in before.items() if now.get(name) != content] == []
 
@@ -64,7 +64,7 @@ def differences(folder: Path, reference: Path) -> list[str]:
 
 
 def temporary_files(folder: Path) -> list[str]:
-    """Files and folders that a command may have while it runs, and must not leave."""
+    """Return files and folders that a command may use while it runs but must not leave."""
     return [
         str(path.relative_to(folder))
         for path in folder.rglob("*")
@@ -93,7 +93,7 @@ _TIMES = {
         r'<td class="number">\d+\.\d</td><td><code>[^<]*</code>',
     ),
 }
-"""What in a report tells the command, its commit and how long it took."""
+"""Parts of a report that depend on the command, its commit and its duration."""
 
 
 def _text(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""A Dask cluster on this machine: a scheduler and two workers, as processes of their own."""
+"""A Dask cluster on this machine: a scheduler and two workers in separate processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.children import ROOT, wait_until
 
 
 class DaskCluster:
-    """A scheduler on a port that the system chose, and workers with one thread each."""
+    """A scheduler on a port chosen by the system, and workers with one thread each."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
@@ -23,7 +23,7 @@ class DaskCluster:
             **os.environ,
             **environment,
             "PYTHONPATH": os.environ.get("PYTHONPATH") or str(ROOT),
-            # A second death of a call's worker is one too many, so that tests need not wait.
+            # A task fails when its second worker dies, so that tests need not wait for more.
             "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
             "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
         }
@@ -39,21 +39,21 @@ class DaskCluster:
         self.address = self._address()
 
     def add_workers(self) -> None:
-        """Start two, each with a process that watches it and starts it again; wait until they
-        are there."""
+        """Start two workers, each with a nanny that restarts it, and wait until they are
+        connected."""
         where = ("--host", "127.0.0.1", "--local-directory", str(self._folder / "scratch"))
         self._start("worker", self.address, "--nworkers", "2", "--nthreads", "1", *where)
         wait_until(lambda: len(self.worker_pids()) == 2)
 
     def _address(self) -> str:
-        """Where the scheduler listens; empty until it has written that down to the end."""
+        """The scheduler's address; empty until it has been written completely."""
         try:
             return str(json.loads(self._file.read_text())["address"])
         except (OSError, ValueError):
             return ""
 
     def worker_pids(self) -> list[int]:
-        """The processes beside which runs are made."""
+        """Return the processes of the workers."""
         from distributed import Client
 
         connect: Any = Client
@@ -61,14 +61,14 @@ class DaskCluster:
             return list(client.run(os.getpid, on_error="ignore").values())
 
     def run_pids(self) -> list[int]:
-        """The processes in which runs are made: forked by a server that a worker has started."""
+        """Return the processes that execute runs: forked by a server that a worker started."""
         import psutil
 
         servers = [child for pid in self.worker_pids() for child in psutil.Process(pid).children()]
         return [run.pid for server in servers for run in server.children()]
 
     def address_of_a(self, kind: str) -> str:
-        """Where a `Worker` listens, or the `Nanny` that watches it."""
+        """Return the address of a `Worker`, or of the `Nanny` that watches it."""
         from distributed import Client
 
         connect: Any = Client
@@ -78,7 +78,7 @@ class DaskCluster:
         return str(address if kind == "Worker" else about["nanny"])
 
     def end(self) -> None:
-        """Kill everything."""
+        """Kill all processes."""
         for process in self._processes:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

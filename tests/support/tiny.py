@@ -11,13 +11,13 @@ import numpy as np
 import yaml
 
 N_TEST_ROWS = 400
-"""Test rows that each run of the tiny study counts."""
+"""Number of test rows of the tiny study."""
 
 RESULT = (
     *("n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent"),
     *("best_epoch", "epochs", "selected", "trials", "verdict"),
 )
-"""What status.json of a network or an SVM has once the run is done."""
+"""Columns that status.json of a network or an SVM has once the run is done."""
 
 STUDY: dict[str, Any] = {
     "title": "Tiny: two cells of rect",
@@ -32,7 +32,7 @@ STUDY: dict[str, Any] = {
 
 
 def write_yaml(path: Path, content: Mapping[str, Any]) -> Path:
-    """Write a mapping as a YAML file, its folders included."""
+    """Write a mapping as a YAML file, and create its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
     return path
@@ -47,8 +47,8 @@ def write_study(
     """Write a study below `folder`/experiments and return its folder.
 
     Args:
-        folder: the current folder of the commands that are to find it.
-        name: of the study.
+        folder: the current folder of the commands that use it.
+        name: name of the study.
         cells: settings of each cell; default: rect-0 and rect-25 of the tiny study.
         study: keys of study.yaml that replace those of the tiny study.
     """
@@ -62,12 +62,12 @@ def write_study(
 
 
 def destruction_cells(*percents: int) -> dict[str, dict[str, Any]]:
-    """Return cells rect-0, rect-25, … that differ in destruction alone."""
+    """Return cells rect-0, rect-25, … that differ only in destruction."""
     return {f"rect-{p}": {"corruption": {"destruction": p / 100}} for p in percents}
 
 
 def write_rect(folder: Path) -> Path:
-    """Write rect.npz: one tall and one wide rectangle many times, a tenth of the labels wrong."""
+    """Write rect.npz: copies of a tall and a wide rectangle; a tenth of the labels is wrong."""
     random = np.random.default_rng(0)
     patterns = np.zeros((2, 28, 28), dtype=np.uint8)
     patterns[0, 10:18, 4:24] = 1
@@ -83,7 +83,7 @@ def write_rect(folder: Path) -> Path:
 
 
 def write_other_rect(folder: Path, rect: Path) -> Path:
-    """Write a rect.npz that differs from another in one pixel of one test row; its folder."""
+    """Write a rect.npz that differs from another in one pixel of a test row; return its folder."""
     with np.load(rect) as arrays:
         changed = {name: arrays[name].copy() for name in arrays}
     changed["Xtest"][-1, -1] ^= 1
@@ -99,26 +99,26 @@ def run_of(results: Path, cell: str) -> Path:
 
 
 def stop(folder: Path) -> Path:
-    """Make a finished run one that was stopped just before its end; its folder from then on."""
+    """Turn a finished run into one stopped just before its end; return its new folder."""
     change_json(folder / "status.json", lambda status: status.update(state="running"))
     change_json(folder / "status.json", lambda status: [status.pop(name, None) for name in RESULT])
     return folder.rename(folder.with_name(folder.name + ".partial"))
 
 
 def bits(folder: Path) -> dict[str, bytes]:
-    """Return the files of runs that depend neither on time nor on the machine."""
+    """Return the files of runs that depend on neither time nor machine."""
     return snapshot(folder, (".safetensors", ".npy", ".png", ".yaml", ".csv"))
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the mapping that a JSON file holds."""
+    """Return the mapping in a JSON file."""
     content = json.loads(path.read_text(encoding="utf-8"))
     assert isinstance(content, dict)
     return content
 
 
 def change_json(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    """Edit the mapping that a JSON file holds."""
+    """Edit the mapping in a JSON file."""
     content = read_json(path)
     edit(content)
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -133,7 +133,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def snapshot(folder: Path, suffixes: Sequence[str] = ()) -> dict[str, bytes]:
-    """Return every file below a folder with its content, or those of the endings given."""
+    """Return all files below a folder with their content, or only those with the given endings."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))

@@ -1,10 +1,10 @@
-"""A process that has loaded everything `dae` needs, and becomes `dae` in each child it forks.
+"""A process that has imported everything `dae` needs, and forks a child for each command.
 
-Starting a command costs two seconds of imports; forking one costs a few milliseconds. What comes
-out is the real command: a process and session of its own, with real signals, limits and files.
+Starting a command costs two seconds of imports; forking one costs a few milliseconds. The result
+is the real command: a separate process and session, with real signals, limits and files.
 
-Each connection is one command: a pickled `Request` with
-three file descriptors goes in; the process's number, and then its wait status, come back.
+Each connection is one command: it receives a pickled `Request` with three file descriptors and
+returns the process ID, then the wait status.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Request:
 
 
 def without_disk(descriptor: object) -> None:
-    """Instead of `os.fsync`, a quarter of a small study's time: no test cuts the power."""
+    """Replaces `os.fsync`, a quarter of a small study's time, because no test cuts the power."""
 
 
 def load_everything() -> None:
@@ -68,7 +68,7 @@ def serve(path: str) -> Request | None:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(f"{path}.new")
     listener.listen(64)
-    Path(f"{path}.new").rename(path)  # who sees it can connect
+    Path(f"{path}.new").rename(path)  # once it exists, clients can connect
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
     selector.register(wake, selectors.EVENT_READ)
@@ -76,7 +76,7 @@ def serve(path: str) -> Request | None:
     children: dict[int, socket.socket] = {}
     while True:
         for key, _ in selector.select():
-            if key.fileobj is sys.stdin:  # our parent closed it, or ended
+            if key.fileobj is sys.stdin:  # the parent closed it, or ended
                 for pid in children:
                     os.killpg(pid, signal.SIGKILL)
                 return None
@@ -92,7 +92,7 @@ def serve(path: str) -> Request | None:
                     for end in (wake, woken, listener, *children.values()):
                         end.close()
                     _become(request, descriptors)
-                    with connection:  # only now may signals come
+                    with connection:  # signals are allowed from here on
                         connection.sendall(REPLY.pack(os.getpid()))
                     return request
                 for descriptor in descriptors:
@@ -108,11 +108,11 @@ def _report_ended(children: dict[int, socket.socket]) -> None:
                 try:
                     connection.sendall(REPLY.pack(status))
                 except OSError:
-                    continue  # nobody waits any more
+                    continue  # no client is waiting any more
 
 
 def _receive(connection: socket.socket) -> tuple[Request, list[int]]:
-    """Read a pickled request, its length first, and the descriptors that came with the length."""
+    """Read a pickled request after its length, and the descriptors sent with the length."""
     descriptors = array.array("i")
     length, ancillary, _, _ = connection.recvmsg(4, socket.CMSG_SPACE(3 * descriptors.itemsize))
     for _, _, data in ancillary:
@@ -126,7 +126,7 @@ def _receive(connection: socket.socket) -> tuple[Request, list[int]]:
 
 
 def _become(request: Request, descriptors: list[int]) -> None:
-    """Take on a session, streams, environment and folder, as a started process has them."""
+    """Set up session, streams, environment and folder like those of a new process."""
     os.setsid()
     signal.set_wakeup_fd(-1)
     for heard in (*_STOP, signal.SIGCHLD):
@@ -135,7 +135,7 @@ def _become(request: Request, descriptors: list[int]) -> None:
     for target, descriptor in enumerate(descriptors):
         os.dup2(descriptor, target)
         os.close(descriptor)
-    for number, name in ((1, "stdout"), (2, "stderr")):  # ours still think of our own files
+    for number, name in ((1, "stdout"), (2, "stderr")):  # the old ones are the parent's
         raw = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115
         terminal = number == 2 or os.isatty(number)
         stream = io.BufferedWriter(raw) if number == 1 else raw
@@ -148,17 +148,17 @@ def _become(request: Request, descriptors: list[int]) -> None:
 
 
 def main() -> None:
-    """Serve; in a child, run the command to the ordinary end of a Python process."""
+    """Serve requests; in a child, run the command until the process exits normally."""
     import dae_cli.__main__ as entry
 
     load_everything()
     os.fsync = without_disk  # type: ignore[assignment]
-    gc.freeze()  # children share these pages as long as they are not touched
+    gc.freeze()  # children share these pages until they are written to
     request = serve(sys.argv[1])
     if request is None:
         return
     sys.argv = ["dae", *request.arguments]
-    sys.modules["__main__"] = entry  # what worker processes import
+    sys.modules["__main__"] = entry  # imported by worker processes
     code: object = 0
     try:
         entry.main()
@@ -168,7 +168,7 @@ def main() -> None:
 
 
 def _end(code: int) -> None:
-    """End as an interpreter does, but for taking everything that was loaded apart: a second."""
+    """Exit like an interpreter, but without unloading all modules, which takes a second."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
