@@ -1,4 +1,4 @@
-"""Wrong files and `--set`: each problem with its place, value and remedy, all of them at once."""
+"""Errors in files and `--set`: all are reported at once, with place, value and remedy."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def write(text: str) -> str:
 
 
 def write_cells(study: str = STUDY, cells: Mapping[str, str] = CELLS) -> str:
-    """Write experiments/mine anew, and return the study's name."""
+    """Write experiments/mine, replacing an earlier one, and return the study's name."""
     folder = Path(AT)
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.iterdir():
@@ -68,22 +68,22 @@ def write_cells(study: str = STUDY, cells: Mapping[str, str] = CELLS) -> str:
 
 
 def rows(table: str) -> list[list[str]]:
-    """The lines of a table whose columns ` | ` divides."""
+    """Return the rows of a table with ` | ` between columns."""
     return [[part.strip() for part in line.split(" | ")] for line in table.strip().splitlines()]
 
 
 def words(text: str) -> list[str]:
-    """The parts of a column, which two spaces divide."""
+    """Return the parts of a column, which have two spaces between them."""
     return text.split("  ")
 
 
 def has(text: str, part: str) -> bool:
-    """Whether a word, a number or a place stands in a text, and not as a part of another."""
+    """Whether a text contains a word, number or place that is not part of a longer one."""
     return bool(re.search(rf"(?<![\w.-]){re.escape(part)}(?![\w-]|\.\w)", text))
 
 
 def assert_reported(found: list[str], place: str, *parts: str) -> None:
-    """Hold what was found to one problem, at this place, that says all this."""
+    """Assert that exactly one problem was found, at this place and with all these parts."""
     assert len(found) == 1, (place, found)
     assert found[0].startswith(place), (place, found)
     rest = found[0].removeprefix(place)
@@ -92,7 +92,7 @@ def assert_reported(found: list[str], place: str, *parts: str) -> None:
 
 
 def assert_all_reported(found: list[str], expected: Iterable[tuple[str, ...]]) -> None:
-    """Hold what was found to these problems in this order."""
+    """Assert that exactly these problems were found, in this order."""
     for one, (place, *parts) in zip(found, expected, strict=True):
         assert_reported([one], place, *parts)
 
@@ -132,13 +132,13 @@ model={hiden: [3]} | model.hiden | did you mean model.hidden?
 """
 
 
-def test_each_wrong_value_is_reported_with_its_place_what_was_expected_and_what_is_near() -> None:
+def test_each_wrong_value_is_reported_with_place_expectation_and_suggestion() -> None:
     file = write(WHOLE)
     for given, *parts in rows(WRONG):
         assert_reported(problems(file, given), f"--set {given}", *parts)
 
 
-# Key, values that are allowed, values that are not, what is reported; and what makes sense of them.
+# Key, valid values, invalid values, parts of the message; and overrides that the key needs.
 BOUNDS = f"""
 corruption.destruction | 0  0.05  .97 | -.1  1  1.5 | 0  1
 corruption.sigma | 0  100 | -1  100.1 | 0  100 | corruption.kind=gaussian  corruption.destruction=0
@@ -200,7 +200,7 @@ FORMS: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
 ]
 
 
-def test_what_is_no_key_and_value_is_reported() -> None:
+def test_an_argument_without_a_valid_key_and_value_is_reported() -> None:
     file = write(WHOLE)
     for arguments, parts in FORMS:
         found = problems(file, *arguments)
@@ -208,7 +208,7 @@ def test_what_is_no_key_and_value_is_reported() -> None:
     assert settings(file, "seed = 3")["x"]["seed"] == 3
 
 
-def test_the_problems_of_a_file_and_of_set_come_together_in_order() -> None:
+def test_the_problems_of_a_file_and_of_set_are_reported_together_in_order() -> None:
     text = (
         "dataset: convx\n"
         "model: {hidden: [30, 20], hidden: [3]}\n"
@@ -244,7 +244,7 @@ def test_wrong_settings_are_exit_code_2_of_every_command_and_nothing_is_written(
     assert snapshot(tmp_path) == before
 
 
-def test_nothing_is_called_missing_of_a_file_that_cannot_be_read() -> None:
+def test_no_key_is_reported_as_missing_in_a_file_that_cannot_be_read() -> None:
     for text, part in (("- dataset\n", "x.yaml:1"), ("3\n", "x.yaml:1"), ("a: [\n", "x.yaml:2")):
         (unreadable,) = problems(write(text))
         assert part in unreadable and "missing" not in unreadable
@@ -255,7 +255,7 @@ def test_nothing_is_called_missing_of_a_file_that_cannot_be_read() -> None:
         ]
 
 
-# What is set together, then what is reported: of the first unless another place is given.
+# Overrides, then parts of the message. The place is the first override unless another is given.
 CONTRADICTIONS = """
 corruption.kind=gaussian | x.yaml:3 corruption.destruction: 0.25 | corruption.sigma | 0 | AS SET
 corruption.sigma=.3 | masking | corruption.destruction | default
@@ -298,7 +298,7 @@ corruption.destruction=.98
 """
 
 
-def test_settings_that_contradict_each_other_are_reported_with_the_way_out() -> None:
+def test_settings_that_contradict_each_other_are_reported_with_a_remedy() -> None:
     file = write(WHOLE)
     for together, *parts in rows(CONTRADICTIONS):
         set_ = words(together.replace("RBM", RBM))
@@ -310,7 +310,7 @@ def test_settings_that_contradict_each_other_are_reported_with_the_way_out() -> 
 
 
 def test_what_only_looks_like_a_contradiction_is_allowed() -> None:
-    """The last code is not corrupted, 10⁹ weights are few enough, no batch may be made at all."""
+    """The last code is not corrupted, 10⁹ weights are allowed, and 0 epochs need no batch."""
     file = write(WHOLE)
     for (together,) in rows(ALLOWED):
         assert problems(file, *words(together.replace("RBM", RBM))) == [], together
@@ -332,7 +332,7 @@ LAYOUTS: list[tuple[str, str, tuple[str, ...]]] = [
 ]
 
 
-def test_yaml_that_is_more_than_plain_values_is_refused_at_its_line() -> None:
+def test_yaml_with_more_than_plain_values_is_rejected_at_its_line() -> None:
     for text, place, parts in LAYOUTS:
         found = [one for one in problems(write(text)) if all(has(one, part) for part in parts)]
         assert len(found) == 1, (text[:60], found)
@@ -340,7 +340,7 @@ def test_yaml_that_is_more_than_plain_values_is_refused_at_its_line() -> None:
 
 
 def test_a_file_may_be_as_large_as_its_bounds() -> None:
-    for levels in (10, 11):  # the file's own mapping is the first
+    for levels in (10, 11):  # the file's own mapping is the first level
         (found,) = problems(write(f"{WHOLE}x: {'[' * levels}{']' * levels}\n"))
         assert found.startswith("x.yaml:6") and ("10" in found) == (levels == 11)
     padded = WHOLE + "#" * (100_000 - len(WHOLE) - 1) + "\n"
@@ -352,7 +352,7 @@ def test_a_file_may_be_as_large_as_its_bounds() -> None:
         assert ("5000" in found) == (values == 5001)
 
 
-def test_aliases_stand_for_what_they_name_and_a_bomb_of_them_is_refused() -> None:
+def test_aliases_are_expanded_and_an_alias_bomb_is_rejected() -> None:
     text = WHOLE.replace("learning_rate: 0.1", "learning_rate: &rate 0.5", 1)
     text = text.replace("learning_rate: 0.1", "learning_rate: *rate")
     assert settings(write(text))["x"]["finetune"]["learning_rate"] == 0.5
@@ -375,7 +375,7 @@ def test_text_must_be_utf_8_with_or_without_a_mark_and_lines_may_end_as_on_windo
     assert found.startswith(f"{AT}convex-0.yaml ") and "missing" not in found
 
 
-def test_what_yaml_1_1_converts_silently_stays_text() -> None:
+def test_text_that_yaml_1_1_converts_silently_stays_text() -> None:
     for word in ("no", "010", "0x10", "1_000", "1:30", "2008-07-05", "e5", "1e", "."):
         assert_reported(problems(write(f"{WHOLE}seed: {word}\n")), f"x.yaml:6 seed: {word} ")
     for word in ("yes", "off", "True", "y", "'true'", "1"):
@@ -395,7 +395,7 @@ def test_a_reader_of_settings_executes_nothing(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_a_value_is_shown_with_escapes_and_cut_where_it_is_long() -> None:
+def test_a_value_is_shown_with_escapes_and_shortened_if_it_is_long() -> None:
     for escape, there in ((r"\x7f", "7f"), (r"\e", "1b"), (r"\u202e", "202e"), (r"\P", "2029")):
         (found,) = problems(write(WHOLE.replace("convex", f'"{escape}"')))
         assert found.startswith("x.yaml:1 dataset: ") and there in found, found
@@ -405,7 +405,7 @@ def test_a_value_is_shown_with_escapes_and_cut_where_it_is_long() -> None:
         )
 
 
-def test_problems_of_all_files_of_a_study_come_together() -> None:
+def test_problems_of_all_files_of_a_study_are_reported_together() -> None:
     study = (
         "titel: a study\n"
         "shared:\n"
@@ -427,7 +427,7 @@ def test_problems_of_all_files_of_a_study_come_together() -> None:
         (f"{AT}study.yaml:6 per_dataset.convx: {{seed: 1}}", "did you mean convex?"),
         (f"{AT}study.yaml:8 per_dataset.convex.dataset: rect",),
         (f"{AT}study.yaml:9 per_dataset.xyz: {{seed: 1}}", "basic, rot, bg-rand"),
-        (f"{AT}d.yml", ".yaml"),
+        (f"{AT}d.yml", "d.yaml"),
         (f"{AT}b.yaml:2 corruption.destruction: 2", "0", "1"),
         (f"{AT}c.yaml:2", "YAML"),
         ("--set seed=x", "4294967295"),
@@ -466,12 +466,12 @@ def test_a_wrong_study_file_is_reported_at_its_line() -> None:
     assert found.startswith(f"{AT}study.yaml:2 shared: 3 ")
     assert all("missing" in one and "convex-0, convex-25" in one for one in missing)
     assert_reported(problems(write_cells("title: t\ntitle: u\n", {"a": SVM})), f"{AT}study.yaml:2")
-    write_cells(STUDY + "per_dataset:\n  rect: {seed: 1}\n")  # no cell is of this data set
+    write_cells(STUDY + "per_dataset:\n  rect: {seed: 1}\n")  # no cell uses this data set
     for set_ in ((), ("dataset=rect", "corruption.destruction=0.25")):
         assert any("study.yaml:7 per_dataset.rect" in one for one in problems("mine", *set_))
 
 
-def test_cells_that_say_the_same_are_reported_and_a_broken_one_stops_no_other() -> None:
+def test_identical_cells_are_reported_and_an_invalid_cell_does_not_affect_others() -> None:
     write_cells(cells={"a": "dataset: rect\n", "b": "dataset: rect\nseed: 0\n"})
     assert_reported(problems("mine"), f"{AT}b.yaml", "a")
     write_cells()
@@ -485,7 +485,7 @@ def test_cells_that_say_the_same_are_reported_and_a_broken_one_stops_no_other() 
     assert len(problems("mine/b")) == len(problems("mine")) == 1
 
 
-# A file, what is set, and what is reported: of that unless another place is given.
+# A file, an override, and parts of the message. The place is the override unless another is given.
 FILTERS = """
 digits | patches.side=8 | patches | photographs | x.yaml:1
 photos | rows=100 | patches.count | x.yaml:1
@@ -502,7 +502,7 @@ patches | corruption={kind: masking, sigma: 0, destruction: .02} | none | 16
 """
 
 
-def test_what_cannot_be_where_an_autoencoder_is_trained_for_its_filters_is_reported() -> None:
+def test_settings_that_do_not_apply_to_experiments_on_filters_are_reported() -> None:
     unsaid = PHOTOS.replace("loss: squared-error, ", "")
     patches = f"{PHOTOS}patches: {{side: 4, count: 100}}\n"
     files = {"digits": DIGITS, "photos": PHOTOS, "unsaid": unsaid, "patches": patches}
@@ -513,7 +513,7 @@ def test_what_cannot_be_where_an_autoencoder_is_trained_for_its_filters_is_repor
     assert problems(write(PHOTOS), "pretrain.batch_size=100000") == []
 
 
-# A file, what is added to it or set, and what is reported.
+# A file, an added line or an override, and parts of the message.
 MIXED = """
 digits | subset: {train: 5, valid: 5, test: 5} | x.yaml:1 | finetune | rows
 net | rows: 100 | mnist | subset
@@ -522,15 +522,15 @@ svm | rows: 5 | x.yaml:2 | remove
 svm | patches: {side: 8} | x.yaml:2 | remove
 svm | corruption: {destruction: 0.25} | x.yaml:2 | remove
 photos | finetune: {learning_rate: 1, max_epochs: 1, patience: 1} | x.yaml:1 | labels | basic
-photos | svm: {kernel: rbf} | x.yaml:1 | labels | svm: x.yaml:5 | basic
-photos | subset: {train: 5, valid: 5, test: 5} | x.yaml:1 | labels | subset: x.yaml:5 | mnist
-net | dataset=photographs | --set dataset=photographs | labels | finetune: x.yaml:5 | convex
-svm | dataset=photographs | --set dataset=photographs | labels | svm: x.yaml:2 | convex
+photos | svm: {kernel: rbf} | x.yaml:1 | labels | svm (x.yaml:5) | basic
+photos | subset: {train: 5, valid: 5, test: 5} | x.yaml:1 | labels | subset (x.yaml:5) | mnist
+net | dataset=photographs | --set dataset=photographs | labels | finetune (x.yaml:5) | convex
+svm | dataset=photographs | --set dataset=photographs | labels | svm (x.yaml:2) | convex
 digits | dataset=convex | finetune is missing
 """
 
 
-def test_sections_that_an_experiment_cannot_have_are_reported_with_what_it_is() -> None:
+def test_sections_that_do_not_apply_are_reported_with_the_kind_of_experiment() -> None:
     files = {"net": WHOLE, "digits": DIGITS, "photos": PHOTOS, "svm": SVM}
     for name, more, *parts in rows(MIXED):
         added, set_ = ("", [more]) if "=" in more else (f"{more}\n", [])
@@ -539,10 +539,10 @@ def test_sections_that_an_experiment_cannot_have_are_reported_with_what_it_is() 
         assert all(has(one, "x.yaml") or has(one, "--set") for one in found), found
     study = "title: t\nshared: {dataset: photographs}\n"
     found = problems(write_cells(study, {"a": "svm: {kernel: rbf}\n"}))
-    assert_reported(found, f"{AT}study.yaml:2 dataset", "labels", f"svm: {AT}a.yaml:1", "mnist")
+    assert_reported(found, f"{AT}study.yaml:2 dataset", "labels", f"svm ({AT}a.yaml:1)", "mnist")
 
 
-def test_whatever_sections_stand_together_a_file_resolves_or_says_why_not() -> None:
+def test_any_combination_of_sections_resolves_or_is_reported() -> None:
     sections = {
         "dataset": ("rect", "mnist", "photographs"),
         "finetune": ("{learning_rate: 1, max_epochs: 1, patience: 1}",),
@@ -560,7 +560,7 @@ def test_whatever_sections_stand_together_a_file_resolves_or_says_why_not() -> N
     assert resolved == 9
 
 
-def test_filters_do_not_stand_beside_networks_nor_figures_over_them() -> None:
+def test_a_study_cannot_mix_filters_and_networks_or_draw_figures_of_networks() -> None:
     found = problems(write_cells(STUDY, {"net": "dataset: convex\n", "filters": PHOTOS}))
     assert any(one.startswith(f"{AT}study.yaml") and has(one, "net") for one in found), found
     figures = "figures:\n  - {name: x, title: X, cells: [net]}\n"
@@ -675,7 +675,7 @@ def test_a_wrong_svm_is_reported_at_its_line() -> None:
     )
     subset = "subset: {train: 6001, valid: 10, test: 10}\n"
     assert_reported(problems(write(SVM + subset)), "x.yaml:3 subset.train: 6001", "1", "6000")
-    # A network's minibatches would not fit; an SVM has none.
+    # This is too small for a network's minibatches, but an SVM has none.
     assert problems(write(SVM + "subset: {train: 10, valid: 10, test: 10}\n")) == []
 
 
@@ -688,7 +688,7 @@ def test_a_cell_is_a_network_or_an_svm_and_not_both() -> None:
     assert_reported(found, f"{AT}a.yaml:2 model: {{hidden: [5]}}", f"{AT}study.yaml:3")
 
 
-def test_a_setting_that_no_cell_takes_is_reported_with_what_can_be_set() -> None:
+def test_a_setting_that_applies_to_no_cell_is_reported_with_those_that_do() -> None:
     write_cells(cells={"sda": CELLS["convex-25"], "rbf": SVM, "poly": POLY})
     given = "finetune.max_epochs=9"
     found = problems("mine/rbf", given)
@@ -745,7 +745,7 @@ search: [{cells: convex-0, UNITS, prune: {after_trials: 1.5}}] | search item 1.p
 
 
 def section(space: str, cells: str = "convex-*", more: str = "") -> str:
-    """A study.yaml with a search: its globs on line 7, its first range on line 9."""
+    """Return a study.yaml with a search: globs on line 7, first range on line 9."""
     return f"{STUDY}search:\n  - cells: {cells}\n    space:\n      {space}\n{more}"
 
 
@@ -763,7 +763,7 @@ def test_a_wrong_search_section_is_reported_at_its_line_by_every_command() -> No
     assert not re.search(r"\b(seed|subset|svm|rows)\b", unknown), "keys that cannot be searched"
 
 
-def test_a_search_must_name_cells_once_and_make_experiments_of_them() -> None:
+def test_a_search_must_match_each_cell_once_and_keep_it_valid() -> None:
     def searched(text: str, **cells: str) -> list[str]:
         return problems(write_cells(text, CELLS | cells), search=True)
 
@@ -779,7 +779,7 @@ def test_a_search_must_name_cells_once_and_make_experiments_of_them() -> None:
     choices = "corruption.destruction: {choices: [0, 0.25]}"
     found = searched(section(choices, "noise"), noise=noise)
     assert_reported(found, f"{at}:9 space.corruption.destruction:", "noise", "0.25")
-    # Every end is tried, the first key's last included, and the others with it.
+    # All ends of all ranges are tried, and combinations of them.
     space = f"{units}\n      corruption.destruction: {{low: 0.01, high: 0.5}}"
     assert_reported(searched(section(space, "convex-0")), f"{at}:9", "10")
     assert_reported(searched(section(units, "rbf"), rbf=SVM), f"{at}:7", "rbf")
@@ -807,7 +807,7 @@ NAMES: list[tuple[str, tuple[str, ...]]] = [
 ]
 
 
-def test_a_name_that_leads_nowhere_is_reported_with_the_nearest_and_what_there_is() -> None:
+def test_an_unknown_name_is_reported_with_a_suggestion_and_the_known_names() -> None:
     write_cells()
     for name, parts in NAMES:
         (found,) = problems(name)
@@ -817,6 +817,6 @@ def test_a_name_that_leads_nowhere_is_reported_with_the_nearest_and_what_there_i
         problems("mine", only=["convex-26"]), "", "did you mean convex-25?", "convex-0, convex-25"
     )
     assert_reported(problems("mine", only=["rot-*"]), "", "rot-*", "convex-0, convex-25")
-    write_cells(cells={"\x1b[31m": SVM})  # which cannot drive a terminal
+    write_cells(cells={"\x1b[31m": SVM})  # must not be sent to a terminal
     assert r"\x1b[31m" in problems("mine/x")[0]
     assert r"\x1b[31m" in problems("mine", only=["x"])[0]

@@ -1,4 +1,4 @@
-"""What settings come to: shipped and own studies, layers that are merged, names of runs."""
+"""Resolved settings: shipped and own studies, merged layers, names of runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DATASETS = ("basic", "rot", "bg-rand", "bg-img", "rot-bg-img", "rect", "rect-img
 TABLE_1 = ("SVM_rbf", "SVM_poly", "DBN-1", "SAA-3", "DBN-3", "SdA-3", "NNet-1")
 NETWORKS = ("saa-3", "sda-3", "dbn-3", "dbn-1", "nnet")
 SEARCHED = ("learning_rate", "decrease", "weight_decay")
-"""Of fine-tuning, in table1."""
+"""The settings of fine-tuning that table1 searches."""
 
 
 def file_of(content: Mapping[str, Any], **changes: Any) -> str:
@@ -49,7 +49,7 @@ def file_of(content: Mapping[str, Any], **changes: Any) -> str:
 
 
 def study_of(cells: Mapping[str, Mapping[str, Any]], **study: Any) -> str:
-    """Write experiments/mine anew and return its name."""
+    """Write experiments/mine, replacing an earlier one, and return its name."""
     for old in Path("experiments/mine").glob("*"):
         old.unlink()
     write_study(Path(), "mine", cells, **({"shared": SHARED} | study))
@@ -57,12 +57,12 @@ def study_of(cells: Mapping[str, Mapping[str, Any]], **study: Any) -> str:
 
 
 def one(*overrides: str) -> dict[str, Any]:
-    """The settings of x.yaml."""
+    """Return the settings of x.yaml."""
     return settings(FILE, *overrides)["x"]
 
 
 def named_run(name: str, data_sha256: str, *overrides: str) -> tuple[str, str]:
-    """The name of one experiment's run, and the digest of its settings."""
+    """Return the name of one experiment's run, and the digest of its settings."""
     (run,) = named_runs(name, data_sha256, *overrides).values()
     return run
 
@@ -108,7 +108,7 @@ def test_the_whole_table_has_every_model_of_the_paper_and_nnet_on_every_data_set
     study: str,
 ) -> None:
     cells = settings(study)
-    models = [*TABLE_1, *(["SVM_rbf(nu)"] if study == "table1" else [])]  # of the authors' talk
+    models = [*TABLE_1, *(["SVM_rbf(nu)"] if study == "table1" else [])]  # from the talk
     words = {re.sub(r"-|\)", "", m.lower()).replace("_", "-").replace("(", "-"): m for m in models}
     runs = named_runs(study, DATA)
     found = set()
@@ -121,7 +121,7 @@ def test_the_whole_table_has_every_model_of_the_paper_and_nnet_on_every_data_set
     assert not any("subset" in cell for cell in cells.values())
     searched = search_space(study)
     assert [f"{study}/{name}" for name in searched] == [n for n in cells if "-svm-" not in n]
-    for name, space in searched.items():  # without destruction it would be an SAA
+    for name, space in searched.items():  # SdA-3 without destruction would be SAA-3
         destroyed = cells[f"{study}/{name}"]["corruption"]["destruction"] > 0
         assert (destroyed or "corruption.destruction" in space) == name.endswith("-sda-3")
 
@@ -133,8 +133,8 @@ def test_table1_searches_all_networks_of_a_data_set_alike() -> None:
         assert [space.pop("trials") for space in own.values()] == [8, 10, 8, 8, 8]
         saa, sda, dbn_3, dbn_1, nnet = own.values()
         assert sda.pop("corruption.destruction") == {"values": (0.1, 0.25, 0.4)}  # the paper's
-        assert sda == saa  # of the same draws: a seed names them
-        for rbms in (dbn_3, dbn_1):  # CD has rates of its own
+        assert sda == saa  # with the same draws, which depend on the sampler's seed
+        for rbms in (dbn_3, dbn_1):  # CD has a separate range of rates
             assert rbms.pop("pretrain.learning_rate")["high"] == 0.1
         saa.pop("pretrain.learning_rate")
         assert dbn_1.pop("units") == nnet.pop("units") == {"values": (500, 1000, 2000)}
@@ -178,12 +178,12 @@ def test_later_layers_win_shared_then_data_set_then_cell_then_set() -> None:
     assert cells["mine/a"]["pretrain"]["learning_rate"] == 0.1  # the rest of the section stays
     assert cells["mine/c"]["model"] == {"hidden": [9], "tied": True, "init": "glorot"}
     assert settings("mine/b", "seed=5")["mine/b"]["seed"] == 5
-    # The data set's settings follow --set of the data set.
+    # --set dataset selects the settings in per_dataset too.
     assert settings("mine/a", "dataset=rect")["mine/a"]["seed"] == 3
     changed = settings("mine/a", "model={tied: false, init: tutorial}", "subset=null")
     assert changed["mine/a"]["model"] == {"hidden": [30, 20], "tied": False, "init": "tutorial"}
     assert "subset" in cells["mine/a"] and "subset" not in changed["mine/a"]
-    # A section given as null takes the shared one away, which counts as missing where it is needed.
+    # A section set to null removes the shared one.
     study_of({"a": {"dataset": "convex", "subset": None}}, shared=SHARED | {"subset": {"train": 9}})
     assert "subset" not in settings("mine")["mine/a"]
 
@@ -206,7 +206,7 @@ def test_names_and_paths_lead_to_the_same_files(tmp_path: Path) -> None:
         assert list(settings("../mine/a.yaml")) == ["mine/a"]
         patch.chdir("../mine")
         assert list(settings(".")) == list(settings("./")) == names
-    # A study of one's own hides the shipped one.
+    # The user's own study hides the shipped one.
     (tmp_path / study).rename("experiments/icml2008")
     assert list(settings("icml2008/a")) == ["icml2008/a"]
     assert len(settings("icml2008")) == 4
@@ -221,7 +221,7 @@ def test_numbers_are_decimal_and_may_have_an_exponent() -> None:
     assert "learning_rate: 1.5e-05, " in shown(FILE, "pretrain.learning_rate=15e-6")
 
 
-def test_a_title_stays_the_text_that_was_written(dae: Callable[..., Ended]) -> None:
+def test_a_title_is_always_read_as_text(dae: Callable[..., Ended]) -> None:
     written = ("2008-07-05", "9" * 30, '"true"', ">-\n  two\n  lines", "' spaces '")
     for number, title in enumerate(written):
         folder = write_study(Path(), f"t{number}")
@@ -231,7 +231,7 @@ def test_a_title_stays_the_text_that_was_written(dae: Callable[..., Ended]) -> N
     assert titles == ["2008-07-05", "9" * 30, "true", "two lines", "spaces"]
 
 
-def test_settings_that_do_not_apply_or_came_later_and_change_nothing_are_not_shown() -> None:
+def test_settings_that_do_not_apply_and_later_ones_at_their_defaults_are_not_shown() -> None:
     file_of(NET)
     plain = {
         "dataset": "convex",
@@ -265,13 +265,13 @@ def test_settings_that_do_not_apply_or_came_later_and_change_nothing_are_not_sho
     assert list(rbm) == [*usual, "gibbs_steps", "persistent", "sample_visible"]
 
 
-def test_an_svm_needs_its_kernel_alone_and_stands_beside_networks() -> None:
+def test_an_svm_needs_only_its_kernel_and_can_share_a_study_with_networks() -> None:
     rbf = {"kernel": "rbf", "gammas": [0.001, 0.01, 0.1], "penalties": [0.1, 1.0, 10.0, 100.0]}
     poly = {"kernel": "poly", "gammas": [0.001, 0.01, 0.1, 1.0], "degrees": [2, 3, 4, 6, 9]}
     wide: dict[str, Any] = {"offsets": [0.0, 1.0], "widen": True}
     file_of({"dataset": "convex", "svm": {"kernel": "rbf"}})
     assert one() == {"dataset": "convex", "svm": {**rbf, "refine": True, "widen": True}, "seed": 0}
-    # A grid that is given is taken as it is.
+    # A given grid is not extended.
     assert one("svm.gammas=[.1]")["svm"] == {**rbf, "refine": True, "gammas": [0.1]}
     assert one("svm.penalties=[1,10]")["svm"]["penalties"] == [1.0, 10.0]
     study_of(
@@ -303,7 +303,7 @@ def test_an_svm_needs_its_kernel_alone_and_stands_beside_networks() -> None:
     assert cells["mine/b"]["svm"]["penalties"] == [1.0]
 
 
-def test_digits_are_trained_on_whole_and_photographs_in_patches() -> None:
+def test_photographs_are_cut_into_patches_and_digits_are_not() -> None:
     file_of(DIGITS)
     assert list(one()) == ["dataset", "model", "corruption", "pretrain", "seed"]
     assert one("rows=500")["rows"] == 500
@@ -314,7 +314,7 @@ def test_digits_are_trained_on_whole_and_photographs_in_patches() -> None:
     assert changed == usual | {"side": 8, "cutoff": 0.3, "deviation": 2.0}
 
 
-def test_a_search_has_a_space_for_each_cell_that_is_named() -> None:
+def test_a_search_has_a_space_for_each_matching_cell() -> None:
     space: dict[str, dict[str, Any]] = {
         "units": {"low": 10, "high": 40, "step": 10},
         "layers": {"choices": [1, 3]},
@@ -337,7 +337,7 @@ def test_a_search_has_a_space_for_each_cell_that_is_named() -> None:
         ],
     )
     found = search_space("mine")
-    assert list(found) == ["convex-0", "convex-1", "convex-10"]  # no SVM, unless named in full
+    assert list(found) == ["convex-0", "convex-1", "convex-10"]  # a glob does not match SVMs
     assert found["convex-0"] == {
         **{key: domain for key, domain in space.items() if "choices" not in domain},
         "layers": {"values": (1, 3)},
@@ -353,8 +353,8 @@ def test_a_search_has_a_space_for_each_cell_that_is_named() -> None:
 
     for values, hidden in (
         ({"units": 20, "layers": 3}, [20, 20, 20]),
-        ({"units": 20}, [20, 20]),  # as many as the cell has
-        ({"layers": 1}, [30]),  # as its first layer
+        ({"units": 20}, [20, 20]),  # as many layers as the cell has
+        ({"layers": 1}, [30]),  # as many units as the cell's first layer
     ):
         assert trial_settings("mine", "convex-0", values)["model"]["hidden"] == hidden
     trial = trial_settings("mine", "convex-0", {"pretrain.learning_rate": 0.5})
@@ -408,18 +408,18 @@ def test_any_setting_changes_the_name_of_a_run_and_its_digest_and_is_shown() -> 
         assert len({digest for _, digest in names}) == len(names)
 
 
-def test_every_setting_is_among_those_whose_change_gives_another_run() -> None:
-    """A new one joins the lists above; docs/experiments.md has them all."""
+def test_the_lists_of_changes_contain_every_setting() -> None:
+    """Add new settings, which docs/experiments.md lists, to the lists above."""
     page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
     table = page.partition("<!-- settings:")[2].partition("<!-- end -->")[0]
     documented = set(re.findall(r"(?m)^\| `([a-z_.]+)` \|", table))
     lists = (CHANGES, CHANGES_OF_PATCHES, CHANGES_OF_SVMS, str(CHANGES_OF_NETWORKS), NOISE)
     tried = set(re.findall(r"[a-z_]+(?:\.[a-z_]+)?(?==)", " ".join(lists))) | {"rows"}
-    assert documented - {"corruption.sigma"} <= tried  # sigma stands in NOISE
+    assert documented - {"corruption.sigma"} <= tried  # NOISE has sigma
     assert len(documented) > 30
 
 
-def test_the_name_of_a_run_says_data_set_model_noise_and_seed() -> None:
+def test_the_name_of_a_run_contains_data_set_model_noise_and_seed() -> None:
     three = "model.hidden=[30,20,10]"
     for file, overrides, start in (
         (NET, (three, "seed=7"), "convex-sda3-25-s7"),
@@ -443,7 +443,7 @@ def test_the_name_of_a_run_says_data_set_model_noise_and_seed() -> None:
         assert re.fullmatch(f"{start}-[0-9a-f]{{8}}", named_run(FILE, DATA, *overrides)[0])
 
 
-def test_equal_settings_have_one_name_however_they_were_written_and_other_data_another() -> None:
+def test_a_runs_name_depends_on_settings_and_data_but_not_on_how_settings_are_written() -> None:
     file_of(NET)
     plain = named_run(FILE, DATA)
     for overrides in (

@@ -185,7 +185,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "kind": ({"pretrain_epochs": 2.5}, r"pretrain_epochs=2.5 +must be a whole number"),
     "alone": (
         {"settings": {"corruption": {"kind": "gaussian"}}},
-        r"destruction=0.25 +gaussian noise destroys no inputs",
+        r"destruction=0.25 +gaussian noise has no destruction",
     ),
     "twice": (
         {"settings": {"finetune": {"patience": 3}}},

@@ -1,4 +1,4 @@
-"""`--grid KEY=A,B` and `dae train --seeds`: a sweep in one folder and one table; what it takes."""
+"""`--grid KEY=A,B` and `dae train --seeds`: sweeps in one folder and one table; their cost."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def planned(dae: Dae, *words: str, study: str = "tiny") -> list[str]:
-    """The cells that a sweep of a study has."""
+    """Return the cells of a sweep of a study."""
     ended = dae("replicate", study, *words, "--dry-run", "--format", "json").succeeded()
     return list(dict.fromkeys(run["cell"] for run in ended.json["runs"]))
 
 
 def cells_of(folder: Path) -> list[str]:
-    """The cells of table.csv."""
+    """Return the cells of table.csv."""
     return [row["cell"] for row in read_csv(folder / "table.csv")]
 
 
 # One folder and one table
 
 
-def test_a_stopped_sweep_goes_on_and_is_one_table_that_report_and_verify_know(
+def test_a_stopped_sweep_is_resumed_and_report_and_verify_accept_its_table(
     dae: Dae, child: Start
 ) -> None:
     variants = [f"{cell}+learning_rate={rate}" for cell in ("rect-0", "rect-25") for rate in RATE]
@@ -54,7 +54,7 @@ def test_a_stopped_sweep_goes_on_and_is_one_table_that_report_and_verify_know(
     assert ended.lines[:-1] == dae("report", folder).succeeded().lines[:-1]
     assert snapshot(folder, (".csv", ".yaml")) == files
     assert "changed" not in (folder / "settings.yaml").read_text()
-    # One more value makes its own runs alone.
+    # A further value adds only its own runs.
     more = dae("replicate", "tiny", "--grid", f"{RATES[1]},0.3", "--out", folder).succeeded()
     assert "2 done, 4 skipped" in more.lines[-1] and len(cells_of(folder)) == 6
     dae(*words, "--out", folder).failed(2, "the study has no cell rect-0+learning_rate=0.3")
@@ -75,7 +75,7 @@ def test_train_sweeps_a_cell_as_replicate_does(dae: Dae) -> None:
     assert dae("train", "tiny/rect-25", *sweep, *high).failed(1).err.count("--fail-if") == 2
 
 
-def test_train_sweeps_a_file_of_its_own_as_a_study_of_its_name(dae: Dae) -> None:
+def test_train_sweeps_a_file_outside_a_study_as_a_study_with_its_name(dae: Dae) -> None:
     Path("mine.yaml").write_text(dae("show", "tiny/rect-0").succeeded().out)
     short = ("--set", "finetune.max_epochs=1", "--set", "pretrain.epochs=1")
     seeded = dae("train", "mine.yaml", "--seed", "4", "--seeds", "2", *short).succeeded()
@@ -91,7 +91,7 @@ def test_train_sweeps_a_file_of_its_own_as_a_study_of_its_name(dae: Dae) -> None
 # Variants and their names
 
 
-def test_a_variant_is_named_for_what_it_is_and_is_there_once(dae: Dae) -> None:
+def test_a_variant_is_named_by_its_settings_and_occurs_once(dae: Dae) -> None:
     destructions = ("--grid", "corruption.destruction=0,0.25,2.5e-1")
     assert planned(dae, *destructions) == ["rect+destruction=0", "rect+destruction=0.25"]
     both = ("--grid", "pretrain.learning_rate=0.1", "--grid", "finetune.learning_rate=1")
@@ -106,7 +106,7 @@ def test_a_variant_is_named_for_what_it_is_and_is_there_once(dae: Dae) -> None:
             "flat": {"corruption": {"destruction": 0.2}, "model": {"hidden": [9]}},
         },
     )
-    # The data set alone would not tell them apart.
+    # The data set alone would not distinguish them.
     assert planned(
         dae, "--grid", "corruption.destruction=0.1,0.3", "--only", "deep", study="two"
     ) == [f"rect+destruction={level}" for level in ("0.1", "0.3")]
@@ -126,7 +126,7 @@ def test_cells_that_become_the_same_experiment_are_one_row(dae: Dae) -> None:
     assert dae("verify", folder).succeeded().lines == ["2 runs recomputed, 0 differences"]
 
 
-def test_a_cell_without_the_setting_stays_as_it_is(dae: Dae) -> None:
+def test_a_cell_without_the_setting_is_not_changed(dae: Dae) -> None:
     cells = destruction_cells(0) | {"svm": {"svm": {"kernel": "rbf"}}}
     write_study(Path(), "both", cells=cells)
     variants = [f"rect-0+learning_rate={rate}" for rate in RATE]
@@ -156,10 +156,10 @@ def test_a_cell_without_the_setting_stays_as_it_is(dae: Dae) -> None:
             ("--grid model.hidden=1000 ", "--grid 'model.hidden=[1000],[1000,1000]'"),
         ),
         ("seed=0,1", ("--grid seed=0,1", "--seeds")),
-        ("svm.kernel=rbf,poly", ("--grid svm.kernel=rbf ", "without a section svm")),
+        ("svm.kernel=rbf,poly", ("--grid svm.kernel=rbf ", "svm does not apply")),
     ],
 )
-def test_what_is_wrong_with_a_grid_is_said_with_its_value(
+def test_an_invalid_grid_is_reported_with_its_value(
     dae: Dae, values: str, parts: tuple[str, ...]
 ) -> None:
     for command in (("replicate", "tiny"), ("train", "tiny/rect-0")):
@@ -177,10 +177,10 @@ def test_settings_given_twice_and_sweeps_of_the_wrong_thing_are_refused(dae: Dae
         dae("train", "tiny/rect-0", *option).failed(2, option[0], "--grid or --seeds")
 
 
-# What it would take
+# Cost
 
 
-def test_a_dry_run_ends_with_what_the_runs_would_take_and_writes_nothing(
+def test_a_dry_run_ends_with_the_cost_of_the_runs_and_writes_nothing(
     dae: Dae, done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = snapshot(Path())
@@ -188,18 +188,18 @@ def test_a_dry_run_ends_with_what_the_runs_would_take_and_writes_nothing(
     two = dae("replicate", "tiny", "--seeds", "2", "--dry-run").succeeded()
     assert two.lines[-1].startswith("less than a core minute, ")
 
-    def takes(*words: str) -> dict[str, float]:
+    def cost(*words: str) -> dict[str, float]:
         ended = dae(*words, "--dry-run", "--format", "json").succeeded()
         names = ("core_minutes", "minutes", "memory_mb", "disk_mb")
         return {name: ended.json[name] for name in names}
 
-    assert set(takes("replicate", "tiny").values()) == {0.0}
-    sweep = takes("train", "tiny/rect-0", *RATES, "--seeds", "2", "--jobs", "2")
+    assert set(cost("replicate", "tiny").values()) == {0.0}
+    sweep = cost("train", "tiny/rect-0", *RATES, "--seeds", "2", "--jobs", "2")
     assert sweep["minutes"] == pytest.approx(sweep["core_minutes"] / 2, rel=0.01)
-    # The published recipe, whose data are not here: a processor may be slow, or fast.
+    # Data of the published recipe, not generated yet. The bounds allow for any processor's speed.
     monkeypatch.delenv("DAE_DATA_DIR")
     monkeypatch.setenv("DAE_CACHE_DIR", "cache")
-    published = takes("replicate", "icml2008", "--jobs", "4")
+    published = cost("replicate", "icml2008", "--jobs", "4")
     assert 3 < published["core_minutes"] < 300
     assert published["minutes"] < published["core_minutes"] / 2
     assert 1000 < published["memory_mb"] < 16_000 and 50 < published["disk_mb"] < 1000

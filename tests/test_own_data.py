@@ -268,7 +268,7 @@ def test_data_without_labels_are_trained_on_for_filters(dae: Dae) -> None:
         path.rename(Path("grey", f"{path.parent.name}{path.name}"))
     declare(file="grey")
     experiment()
-    dae("show", "one.yaml").failed(2, "own has no labels", "without finetune", "own.yaml")
+    dae("show", "one.yaml").failed(2, "own has no labels", "finetune (one.yaml:10)", "own.yaml")
     experiment(finetune=None, pretrain={"learning_rate": 0.1, "epochs": 2, "batch_size": 5})
     one = facts(dae)
     assert (one["rows"], one["image"], "classes" in one) == ([32, 0, 0], [6, 5], False)

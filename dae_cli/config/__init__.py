@@ -1,1 +1,1 @@
-"""Experiment files: schema, strict reading, overrides, names."""
+"""Experiment files and studies: schema, strict reader, overrides, names."""

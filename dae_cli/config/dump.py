@@ -1,4 +1,4 @@
-"""A resolved experiment as plain settings, and as YAML that reads like the paper's protocol."""
+"""Write a resolved experiment as plain settings or as YAML."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _ADDED_LATER: dict[str, dict[str, object]] = {
     "finetune": {"window": 1, "decrease": 0.0, "weight_decay": 0.0},
     "svm": {"offsets": [1.0], "destructions": [0.0], "widen": False},
 }
-"""Settings that experiments had not from the start, by section, with the value that says what was
-done before there was a choice. They are left out at this value, so that runs keep their names."""
+"""Settings that were added later, by section, with the value that means the earlier behaviour.
+Digests leave a setting out at this value, so that the names of earlier runs stay the same."""
 
 
 def settings_for_digest(experiment: AnyExperiment) -> dict[str, Any]:
-    """All settings but later ones at the value that says what was done before them."""
+    """Return all settings except those in `_ADDED_LATER` that have the value listed there."""
     settings = experiment.model_dump(mode="json")
     for section, before in _ADDED_LATER.items():
         there = settings.get(section, {})
@@ -48,7 +48,7 @@ def settings_for_digest(experiment: AnyExperiment) -> dict[str, Any]:
 
 
 def flat_settings(experiment: AnyExperiment) -> dict[str, Any]:
-    """Every setting by its dotted key, such as `pretrain.epochs`."""
+    """Return every setting by its dotted key, such as `pretrain.epochs`."""
     return _flat(experiment.model_dump())
 
 
@@ -61,7 +61,7 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def differing(before: AnyExperiment, now: AnyExperiment) -> tuple[str, ...]:
-    """The settings but the seed that the second has otherwise: `corruption.destruction 0.15`."""
+    """Return the changed settings except the seed, such as `corruption.destruction 0.15`."""
     old, new = _flat(settings_for_digest(before)), _flat(settings_for_digest(now))
     return tuple(
         f"{name} {one_line(new[name]) if new.get(name) is not None else 'not set'}"
@@ -73,10 +73,10 @@ def differing(before: AnyExperiment, now: AnyExperiment) -> tuple[str, ...]:
 def differing_settings(
     experiments: Sequence[AnyExperiment], but: Collection[str] = ("dataset", "seed")
 ) -> list[dict[str, str]]:
-    """Of each experiment, the settings in which some of them differ, by dotted key, as text.
+    """Return each experiment's settings that are not the same in all, by dotted key, as text.
 
-    In the schema's order; empty where an experiment has no such setting. That its kind has no such
-    section is no difference.
+    They have the schema's order. The text is empty if an experiment lacks the setting. A setting
+    does not differ just because some kind of experiment lacks its section.
     """
     flat = [flat_settings(experiment) for experiment in experiments]
 
@@ -92,10 +92,10 @@ def differing_settings(
 
 
 def dump_yaml(experiment: AnyExperiment) -> str:
-    """One line per section; `load_resolved` reads the same experiment back.
+    """Return an experiment as YAML, one line per section; `load_resolved` reads it back.
 
-    What does not apply (sigma of masking, destruction of gaussian, degrees of the kernel rbf) and
-    absent sections are left out, and so is what `settings_for_digest` leaves out.
+    Settings that do not apply (sigma of masking, destruction of gaussian, degrees of the kernel
+    rbf), absent sections and the settings that `settings_for_digest` skips are left out.
     """
     settings = {k: v for k, v in settings_for_digest(experiment).items() if v is not None}
     if isinstance(experiment, SvmExperiment):
@@ -114,7 +114,7 @@ def dump_yaml(experiment: AnyExperiment) -> str:
 
 
 def one_line(value: Any, text: Callable[[str], str] = str) -> str:
-    """A setting as `dump_yaml` writes it: numbers with all their digits, sections in braces."""
+    """Return a setting as `dump_yaml` writes it: all digits of numbers, sections in braces."""
     if isinstance(value, dict):
         pairs = (f"{key}: {one_line(item, text)}" for key, item in value.items())
         return f"{{{', '.join(pairs)}}}"
@@ -123,12 +123,12 @@ def one_line(value: Any, text: Callable[[str], str] = str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        digits = repr(value)  # the shortest that gives the same float
+        digits = repr(value)  # the shortest text that is read back as the same float
         return digits.replace("e", ".0e") if "e" in digits and "." not in digits else digits
     return text(value) if isinstance(value, str) else str(value)
 
 
 def quoted(text: str) -> str:
-    """Text that people write, such as a title, in double quotes on one line of YAML."""
+    """Return free text, such as a title, in double quotes on one line of YAML."""
     written = json.dumps(text, ensure_ascii=False)
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in written)

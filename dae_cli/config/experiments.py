@@ -1,9 +1,8 @@
-"""Names, files and overrides to resolved experiments.
+"""Resolve names, files and overrides to experiments.
 
-Merge order, the later one wins: `shared` of study.yaml, its `per_dataset` entry, the cell file,
-`--set`. Of what a study shares, and of `--set`, a cell takes the sections that its kind has, so
-that networks and SVMs may stand in one study. Every problem of all these is gathered and raised as
-one ConfigError.
+Later settings override earlier ones: `shared` of study.yaml, its `per_dataset` entry, the cell
+file, `--set`. A cell ignores shared sections and overrides that do not apply to its kind, so one
+study can contain networks and SVMs. All problems are collected and raised as one ConfigError.
 """
 
 from __future__ import annotations
@@ -58,20 +57,20 @@ _EXAMPLE = "write key=value, for example pretrain.epochs=10"
 
 @dataclass(frozen=True)
 class ResolvedExperiment:
-    """An experiment with every setting known. `name` is `study/cell`, or the file's stem."""
+    """An experiment with all its settings. `name` is `study/cell`, or the file's stem."""
 
     name: str
     experiment: AnyExperiment
     source: Path
     """The cell file or experiment file."""
     reference: Reference = "destruction"
-    """What it is compared with; its study says so."""
+    """What it is compared with, as set by its study."""
     changed: tuple[str, ...] = ()
-    """Settings that `--set` made others than those of the files, whose name the cell keeps."""
+    """Settings that `--set` changed; the name stays the same."""
 
     @property
     def cell(self) -> str:
-        """The name inside its study: the last part of `name`."""
+        """Name within the study: the last part of `name`."""
         return self.name.rpartition("/")[2]
 
 
@@ -84,52 +83,52 @@ class ResolvedStudy:
     source: Path
     """The study's folder."""
     cells: tuple[ResolvedExperiment, ...]
-    """Those asked for."""
+    """The selected cells."""
     all_cells: tuple[ResolvedExperiment, ...]
-    """Those of the study's files, with the same `--set`."""
+    """All cells of the study, with the same `--set`."""
     paper: str = ""
     reference: Reference = "destruction"
     """What the cells are compared with."""
     search: tuple[Search, ...] = ()
-    """What `dae search` selects on validation."""
+    """What `dae search` varies."""
     figures: tuple[Figure, ...] = ()
-    """What is drawn, of a study on filters."""
+    """The pictures of a study on filters."""
     claims: bool = True
-    """Whether the paper's claims are judged by its results."""
+    """Whether the report judges the paper's claims."""
     document: Document = field(default_factory=Document, compare=False, repr=False)
-    """Its study.yaml, for messages about it."""
+    """The study.yaml, for messages about it."""
 
     @property
     def changed(self) -> dict[str, str]:
-        """What `--set` changed of each cell that is no longer what its file says."""
+        """Settings that `--set` changed, by the name of the cell."""
         return {cell.cell: ", ".join(cell.changed) for cell in self.all_cells if cell.changed}
 
     @property
     def differing_settings(self) -> dict[str, dict[str, str]]:
-        """Of each cell, the settings in which the cells differ: columns of the study's tables."""
+        """Each cell's values of the settings in which cells differ; the tables have them."""
         settings = differing_settings([cell.experiment for cell in self.all_cells])
         return {cell.cell: own for cell, own in zip(self.all_cells, settings, strict=True)}
 
     @property
     def is_own_data_study(self) -> bool:
-        """Whether all its data are the user's own: no published number is to be compared with."""
+        """Whether all data are the user's own, so no published numbers exist."""
         datasets = [cell.experiment.dataset for cell in self.all_cells]
         return bool(datasets) and all(isinstance(one, OwnDataset) for one in datasets)
 
     def dataset(self, name: str) -> str:
-        """The data set of this name, with its facts where it is a user's own."""
+        """Return the data set of this name, with its facts if it is the user's own."""
         own = (cell.experiment.dataset for cell in self.all_cells)
         return next((dataset for dataset in own if dataset == name), name)
 
     @property
     def is_filter_study(self) -> bool:
-        """Whether its cells are trained for their filters alone: figures, and no table."""
+        """Whether the cells are trained only for their filters: pictures, no table."""
         return any(isinstance(cell.experiment, FilterExperiment) for cell in self.all_cells)
 
 
 @dataclass(frozen=True)
 class StudyListing:
-    """A study that can be named, its cells, and the first comment line of each cell file."""
+    """A study, its cells, and the first comment line of each cell file."""
 
     name: str
     title: str
@@ -140,31 +139,31 @@ class StudyListing:
 
 @dataclass(frozen=True)
 class Draft:
-    """A cell after merging, before it is known to be an experiment."""
+    """A cell after merging; it may be invalid."""
 
     source: Path
     own_dataset: object
     """The data set without overrides."""
     kind: Kind
-    """Without overrides."""
+    """The kind without overrides."""
     experiment: AnyExperiment | None
     missing: tuple[KeyPath, ...]
     problems: list[Problem]
-    """Of its file, and sections that its kind of experiment has not."""
+    """Problems of the file, and sections that its kind of experiment does not have."""
     contradictions: list[Problem]
 
     @property
     def cell(self) -> str:
-        """Its name inside its study."""
+        """Name within the study."""
         return self.source.stem
 
 
 def resolve_experiment(
     name: str, overrides: Sequence[str] = (), swept: Sequence[str] = ()
 ) -> ResolvedExperiment:
-    """The one experiment that a name (`study/cell`) or path means, with `--set` applied.
+    """Return the experiment with a name (`study/cell`) or path, with `--set` applied.
 
-    `swept`: further settings as those of `--set`, of one combination of `--grid`.
+    `swept`: one combination of `--grid`, in the form of `--set`.
 
     Raises ConfigError: unknown name, a study instead of a cell, or all problems of its files
     (its own and its study.yaml) and of the overrides.
@@ -176,7 +175,7 @@ def resolve_experiment(
 
 
 def find_experiment(name: str) -> tuple[Target, Path]:
-    """The one experiment that a name or path means, and its file.
+    """Return the experiment with a name or path, and its file.
 
     Raises ConfigError: unknown name, or a study instead of a cell.
     """
@@ -184,14 +183,14 @@ def find_experiment(name: str) -> tuple[Target, Path]:
     if target.file is None:
         cells = ", ".join(shown(f"{target.name}/{cell}") for cell in cell_files(target.folder))
         raise ConfigError(
-            f"{shown(name)} is a study, not one experiment; name a cell, or its folder of results: "
-            f"{cells}"
+            f"{shown(name)} is a study, not one experiment; give its results folder or one of its "
+            f"cells: {cells}"
         )
     return target, target.file
 
 
 def find_study(name: str) -> Target:
-    """The study that a name or path means. Raises ConfigError: unknown name, or an experiment."""
+    """Return the study with a name or path. Raises ConfigError: unknown name, or an experiment."""
     target = find_target(name)
     if target.file is not None:
         raise ConfigError(f"{shown(name)} is one experiment, not a study; train it with dae train")
@@ -199,9 +198,9 @@ def find_study(name: str) -> Target:
 
 
 def load_resolved(path: Path) -> AnyExperiment:
-    """The experiment of a config.yaml, as `dump_yaml` wrote it.
+    """Return the experiment of a config.yaml, which `dump_yaml` wrote.
 
-    No study.yaml beside it is read. Raises ConfigError with every problem in the file.
+    A study.yaml in its folder is ignored. Raises ConfigError with all problems in the file.
     """
     return _resolve_file(label(path), path, StudyFile(), [], ()).experiment
 
@@ -214,7 +213,7 @@ def _resolve_file(
     overrides: Sequence[str],
     swept: Sequence[str] = (),
 ) -> ResolvedExperiment:
-    """The experiment of one file, `problems` being those of its study."""
+    """Return the experiment of one file. `problems` are those of its study."""
     over, wrong = parse_overrides(overrides, swept)
     draft = _read_draft(study, file, over)
     missing = _missing_problems([draft], file)
@@ -232,13 +231,13 @@ def resolve_study(
     data_from: Path | None = None,
     swept: Sequence[str] = (),
 ) -> ResolvedStudy:
-    """All cells of a study, or those that `only` names (`convex-25`, `rect-*`), with `--set`.
+    """Return a study with all its cells, or those in `only` (`convex-25`, `rect-*`).
 
-    `data_from`: where paths of own data begin, if that is not the study's folder.
-    `swept`: further settings as those of `--set`, of one combination of `--grid`.
+    `data_from`: the folder that paths of own data are relative to, by default the study's.
+    `swept`: one combination of `--grid`, in the form of `--set`.
 
     Raises ConfigError: unknown name or cell, a single experiment instead of a study, or all
-    problems of all its files and of the overrides, such as two cells that say the same.
+    problems of all its files and of the overrides, such as two identical cells.
     """
     target = find_study(name)
     folder, files = target.folder, cell_files(target.folder)
@@ -253,7 +252,7 @@ def resolve_study(
     problems += _missing_problems(chosen, folder / STUDY_FILE)
     problems += [problem for draft in chosen for problem in draft.contradictions]
     if chosen:
-        problems += unused_overrides(over, [d.kind for d in chosen], "every cell asked for is")
+        problems += unused_overrides(over, [d.kind for d in chosen], "every selected cell is")
     everything = tuple(
         _resolved(f"{target.name}/{draft.cell}", draft.experiment, study, draft, overrides, swept)
         for draft in drafts
@@ -263,7 +262,7 @@ def resolve_study(
     problems += _same_names_of_data(everything)
     if not swept:
         problems += _same_cells(cells, overrides)
-    # A sweep has no figures: its cells are others.
+    # A sweep has no figures because its cells have other names.
     problems += _figure_problems(
         study.document, drafts, [] if swept else sound_figures(study.document)
     )
@@ -286,19 +285,19 @@ def resolve_study(
 
 
 def resolve_cells(name: str, overrides: Sequence[str] = ()) -> tuple[ResolvedExperiment, ...]:
-    """The experiment that `name` means, or all of them if it means a study. Raises ConfigError."""
+    """Return the experiment, or all cells of the study, with this name. Raises ConfigError."""
     if find_target(name).file is None:
         return resolve_study(name, overrides).cells
     return (resolve_experiment(name, overrides),)
 
 
 def list_studies() -> list[StudyListing]:
-    """Every study that can be named."""
+    """Return all studies that can be given by name."""
     return [list_study(name, folder) for name, folder in study_folders().items()]
 
 
 def list_study(name: str, folder: Path) -> StudyListing:
-    """A study and its cells. A study.yaml that cannot be read has an empty title."""
+    """Return a study and its cells. The title is empty if study.yaml cannot be read."""
     study, _ = read_study_file(folder)
     files = cell_files(folder)
     notes = tuple(first_comment(file) for file in files.values())
@@ -306,7 +305,7 @@ def list_study(name: str, folder: Path) -> StudyListing:
 
 
 def first_comment(path: Path) -> str:
-    """The first line of a file without its `# `: what the file reproduces; '' if it has none."""
+    """Return the comment on a file's first line, which says what the file reproduces, or ''."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as lines:
             line = lines.readline(500).strip()
@@ -318,12 +317,12 @@ def first_comment(path: Path) -> str:
 def read_settings_file(
     path: Path, data_from: Path | None = None
 ) -> tuple[Document | None, list[Problem]]:
-    """The settings of a cell or experiment file (None if unreadable), and what is wrong in it."""
+    """Return the settings of a cell or experiment file (None if unreadable) and its problems."""
     document, problems = read_file(path, label(path))
     if document is not None:
         document, wrong = with_names(document, data_from or path.parent)
         if document.has(("file",)) and (path.parent / STUDY_FILE).is_file():
-            text = f"declares data: name the file {path.stem}{DATA_SUFFIX}, which is no cell"
+            text = f"declares data, so it is not a cell; rename it to {path.stem}{DATA_SUFFIX}"
             return document, [document.problem(("file",), text)]
         problems += wrong or problems_with(SettingsFile, document)
     return document, problems
@@ -332,13 +331,13 @@ def read_settings_file(
 def parse_overrides(
     arguments: Sequence[str], swept: Sequence[str] = ()
 ) -> tuple[Document, list[Problem]]:
-    """The merged `--set` arguments, and all that is wrong with them in the order they were given.
+    """Return the merged `--set` arguments, and all their problems in the order of the arguments.
 
-    Those of one combination of `--grid`, `swept`, are merged after them.
+    `swept`, one combination of `--grid`, is merged after them.
 
-    Each is a dotted key, `=`, and a value read by the rules of a file. A value may set a whole
-    section (`model={tied: false}`); it is merged key by key, like a section of a file. Setting the
-    same key twice, directly or through its section, is a problem.
+    An argument is a dotted key, `=`, and a value with the syntax of a file. A value can set a whole
+    section (`model={tied: false}`), which is merged key by key, like a section of a file. Setting a
+    key twice, directly or through its section, is a problem.
     """
     over, problems = Document(), list[Problem]()
     seen: dict[str, Place] = {}
@@ -361,16 +360,16 @@ def parse_overrides(
 
 
 def _malformed(argument: str, key: str, seen: dict[str, Place]) -> str:
-    """What is wrong with an argument as such; empty if nothing is."""
-    if any("\ud800" <= character <= "\udfff" for character in argument):  # bytes of no text
+    """Return the problem with an argument's form, or ''."""
+    if any("\ud800" <= character <= "\udfff" for character in argument):  # undecodable bytes
         return "is not UTF-8 text"
     if "=" not in argument:
         return f"has no =; {_EXAMPLE}"
     if not all(key.split(".")) or key.count(".") > MAX_DEPTH:
-        return f"names no key; {_EXAMPLE}"
+        return f"has no valid key; {_EXAMPLE}"
     for other, earlier in seen.items():
         if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
-            return f"given twice: {earlier.where} sets {shown(other)} already"
+            return f"given twice: {earlier.where} already sets {shown(other)}"
     return ""
 
 
@@ -382,13 +381,13 @@ def _read_draft(study: StudyFile, file: Path, over: Document) -> Draft:
 def merged_cell(
     study: StudyFile, file: Path, own: Document | None, problems: list[Problem], over: Document
 ) -> Draft:
-    """Merge what a cell says itself (None: its file is unreadable) with its study and overrides."""
+    """Merge a cell's own settings (None: its file is unreadable) with its study and overrides."""
     layers = [study.shared_with_facts, with_facts(own or Document()), with_facts(over)]
     (shared, _), (cell, _), (over, _) = layers
     dataset = merge(shared, cell, over).get(("dataset",))
     by_dataset = study.per_dataset.get(dataset) if isinstance(dataset, str) else None
     below = (shared, by_dataset or Document())
-    kind = kind_of(merge(*below, cell).value)  # which --set does not change
+    kind = kind_of(merge(*below, cell).value)  # --set does not change it
     merged = merge(*(layer.only(kind) for layer in below), cell, over.only(kind))
     merged_kind = kind_of(merged.value)
     errors = errors_of(merged_kind, merged.value)
@@ -400,7 +399,7 @@ def merged_cell(
         merge(shared, cell).get(("dataset",)),
         kind,
         None if errors else merged_kind.model_validate(merged.value),
-        # What an unreadable file would have said cannot be called missing.
+        # A key is not missing if it may be in a file that cannot be read.
         missing if study.complete and own is not None else (),
         [*problems, *(of_data or mixed_problems(merged, merged_kind))],
         [merged.problem(*p) for p in contradictions(merged, merged_kind, wrong) if not of_data],
@@ -415,9 +414,9 @@ def _resolved(
     overrides: Sequence[str],
     swept: Sequence[str],
 ) -> ResolvedExperiment:
-    """The cell, with what `--set` changed of it; nothing where its files are no experiment.
+    """Return the cell with the settings that `--set` changed, if its files alone are valid.
 
-    What is swept is in the name of a variant.
+    Swept settings are not among them, because the name of a variant contains them.
     """
     changed: tuple[str, ...] = ()
     if overrides:
@@ -427,7 +426,7 @@ def _resolved(
 
 
 def _missing_problems(drafts: Sequence[Draft], study_file: Path) -> list[Problem]:
-    """Missing keys, each reported once: at its cell, or at study.yaml if several cells lack it."""
+    """Report each missing key once: at its cell, or at study.yaml if several cells lack it."""
     known = known_keys(SettingsFile)
     lacking: dict[str, list[Draft]] = {}
     for draft in drafts:
@@ -444,15 +443,15 @@ def _missing_problems(drafts: Sequence[Draft], study_file: Path) -> list[Problem
 
 
 def _folder_problems(folder: Path, files: dict[str, Path]) -> Iterator[Problem]:
-    """A study without cells, and files that would be passed over."""
+    """Report a study without cells, and files that would be ignored."""
     for file in folder.glob("*.yml"):
-        yield Problem(label(file), "would be passed over; name it .yaml")
+        yield Problem(label(file), f"would be ignored; rename it to {shown(file.stem)}.yaml")
     if not files:
-        yield Problem(label(folder), "the study has no cells: add a .yaml file per cell")
+        yield Problem(label(folder), "the study has no cells; add one .yaml file per cell")
 
 
 def _unused_datasets(study: StudyFile, drafts: Sequence[Draft]) -> Iterator[Problem]:
-    """Settings for data sets that no cell has."""
+    """Report settings for data sets that no cell uses."""
     used = [draft.own_dataset for draft in drafts]
     for name, _ in study.document.items(("per_dataset",)):
         if name in DATASETS and name not in used and None not in used:
@@ -465,28 +464,28 @@ def _same_cells(cells: Sequence[ResolvedExperiment], overrides: Sequence[str]) -
     for cell in cells:
         other = first.setdefault(cell.experiment, cell)
         if other is not cell:
-            same = f"resolves to the same experiment as {shown(other.cell)}"
-            remedy = "a study needs each one once"
+            same = f"is the same experiment as {shown(other.cell)}"
+            remedy = "remove one of the two"
             if overrides:
-                remedy = f"with this --set; choose one of them: --only {cell.cell}"
+                remedy = f"with this --set; select one of them: --only {cell.cell}"
             yield Problem(label(cell.source), f"{same}; {remedy}")
 
 
 def _same_names_of_data(cells: Sequence[ResolvedExperiment]) -> Iterator[Problem]:
-    """Own data of one name that two files declare: runs and tables would mix them."""
+    """Report two declarations of own data with one name: runs and tables would mix them."""
     first: dict[str, OwnDataset] = {}
     for cell in cells:
         if isinstance(own := cell.experiment.dataset, OwnDataset):
             other = first.setdefault(own, own)
             if other.path != own.path:
-                text = f"{own.path} and {other.path} declare data of one name; rename one of them"
+                text = f"{own.path} and {other.path} declare the same name; rename one of them"
                 yield Problem(label(cell.source), text)
 
 
 def _figure_problems(
     study: Document, drafts: Sequence[Draft], figures: Sequence[tuple[str | int, Figure]]
 ) -> Iterator[Problem]:
-    """Cells for filters stand by themselves, and figures are of nothing else."""
+    """Report figures without a cell or unit, and cells for filters mixed with other cells."""
     cells = {draft.cell: draft for draft in drafts}
     for number, figure in figures:
         path, who = ("figures", number), f"figure {figure.name}:"
@@ -498,12 +497,12 @@ def _figure_problems(
                 most = experiment.model.hidden[0]
                 for unit in figure.units:
                     if unit >= most:
-                        text = f"{who} {shown(cell)} has no unit {unit}: from 0 to {most - 1}"
+                        text = f"{who} {shown(cell)} has no unit {unit}; units are 0 to {most - 1}"
                         yield study.problem((*path, "units"), text)
     others = [cell for cell, draft in cells.items() if draft.kind is not FilterExperiment]
     if others and len(others) < len(cells):
-        text = f"{', '.join(others)} cannot stand beside cells that are trained for their filters"
-        yield Problem(study.place(()).where, f"{text}; put them into a study of their own")
+        text = f"cells trained for their filters cannot be mixed with others ({', '.join(others)})"
+        yield Problem(study.place(()).where, f"{text}; put them into separate studies")
     if figures and others and len(others) == len(cells):
-        text = "figures are drawn of filters: cells of mnist, photographs or own data, no finetune"
-        yield study.problem(("figures",), f"{text}; there is none")
+        text = "no cell is trained for its filters; figures need cells of mnist, photographs or"
+        yield study.problem(("figures",), f"{text} own data without finetune")

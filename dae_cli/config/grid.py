@@ -1,8 +1,8 @@
-"""`--grid KEY=A,B`: each cell of a study becomes several, one for each combination of the values.
+"""`--grid KEY=A,B`: replace each cell of a study by variants, one per combination of values.
 
-A variant is named for what it is: `convex-25+learning_rate=0.01`. Where a setting is swept that
-names of cells tell, such as the destruction, its data set stands in place of the cell:
-`convex+destruction=0.15`.
+A variant's name is its cell and the swept settings: `convex-25+learning_rate=0.01`. If the name
+of the cell may contain a swept setting, such as the destruction, the variant's name starts with
+the data set instead: `convex+destruction=0.15`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from dae_cli.errors import ConfigError, shown
 
 MOST_COMBINATIONS = 1000
 _NAMED_BY_CELLS = {"dataset", "model.hidden", "corruption.kind", "corruption.destruction"}
-"""Settings that a cell is usually named by: its name is wrong where they are swept."""
+"""Settings in the usual names of cells, which are misleading if these are swept."""
 _EXAMPLE = "--grid pretrain.learning_rate=0.01,0.1"
 LIST_EXAMPLE = "--grid 'model.hidden=[1000],[1000,1000]'"
 
@@ -41,7 +41,7 @@ def combinations(grid: Sequence[str]) -> list[tuple[str, ...]]:
         grid: `KEY=A,B`; a comma within brackets or quotes is part of a value.
 
     Raises:
-        ConfigError: an argument is no such list, or there are too many combinations.
+        ConfigError: an argument has another form, or there are too many combinations.
     """
     options: dict[str, list[str]] = {}
     for argument in grid:
@@ -51,18 +51,18 @@ def combinations(grid: Sequence[str]) -> list[tuple[str, ...]]:
             why = f"expected KEY=A,B, for example {_EXAMPLE} or {LIST_EXAMPLE}"
             raise ConfigError(f"--grid {shown(argument)}: {why}")
         if key == "seed":
-            why = "every variant is run with the same seeds: give their number with --seeds"
+            why = "all variants use the same seeds; set their number with --seeds"
             raise ConfigError(f"--grid {shown(argument)}: {why}")
         if key in options:
-            raise ConfigError(f"--grid {shown(argument)}: given twice; list all values at once")
+            raise ConfigError(f"--grid {shown(argument)}: key given twice; list all values once")
         options[key] = [f"{key}={value}" for value in values]
     if math.prod(map(len, options.values())) > MOST_COMBINATIONS:
-        raise ConfigError(f"--grid: has more than {MOST_COMBINATIONS} combinations; give fewer")
+        raise ConfigError(f"--grid: more than {MOST_COMBINATIONS} combinations; give fewer values")
     return list(itertools.product(*options.values()))
 
 
 def _split(text: str) -> list[str]:
-    """Return the parts between commas that stand in no brackets and no quotes."""
+    """Split at commas outside brackets and quotes."""
     parts, depth, quote = [""], 0, ""
     for letter in text:
         if quote:
@@ -80,9 +80,9 @@ def _split(text: str) -> list[str]:
 @dataclass(frozen=True)
 class _Variant:
     base: str
-    """The cell that it came from."""
+    """The cell that it varies."""
     values: tuple[str, ...]
-    """`KEY=VALUE` of each swept setting that the cell has."""
+    """`KEY=VALUE` of each swept setting that applies to the cell."""
     cell: ResolvedExperiment
 
 
@@ -91,15 +91,15 @@ def resolve_sweep(
 ) -> ResolvedStudy:
     """Return a study whose cells are the variants of a grid; without a grid the study itself.
 
-    An experiment that a variant comes to is there once, and a cell that has none of the settings
-    stays as it is. The study's claims and figures, which are about its own cells, are left out.
+    Identical variants become one cell. A cell without any of the swept settings is not changed.
+    The result has no claims and figures, because these are about the study's own cells.
 
     Args:
-        name: of a study, or of a file of its own, which is a study of one cell.
-        only: names of cells, or globs, before they become variants.
+        name: a study, or a single experiment file, which is treated as a study with one cell.
+        only: names of the study's cells, or globs.
 
     Raises:
-        ConfigError: as `resolve_study`; or the grid is wrong.
+        ConfigError: as in `resolve_study`; or the grid is invalid.
     """
     target = find_target(name)
     if not grid:
@@ -112,7 +112,7 @@ def resolve_sweep(
         for study, values in zip(studies, swept, strict=True):
             cell = study.cells[place]
             variants.setdefault(
-                cell.experiment, _Variant(base.cell, tuple(_taken(values, cell)), cell)
+                cell.experiment, _Variant(base.cell, tuple(_applicable(values, cell)), cell)
             )
     cells = tuple(
         replace(variant.cell, name=f"{studies[0].name}/{name}")
@@ -122,9 +122,9 @@ def resolve_sweep(
 
 
 def study_of(name: str) -> tuple[str, list[str]]:
-    """Return the study that a sweep of one experiment is of, and the cells to give as `only`.
+    """Return the study of one experiment, and the cells to pass as `only` to sweep it.
 
-    A file of its own is one by itself. Raises ConfigError: there is no such experiment.
+    A file outside a study is its own study. Raises ConfigError: there is no such experiment.
     """
     target, file = find_experiment(name)
     if (target.folder / STUDY_FILE).is_file():
@@ -135,7 +135,7 @@ def study_of(name: str) -> tuple[str, list[str]]:
 def _resolve(
     name: str, overrides: Sequence[str], only: Sequence[str], swept: Sequence[str] = ()
 ) -> ResolvedStudy:
-    """Return a study, or that of a file of its own, with one combination of the grid."""
+    """Return a study, or a single file as a study, with one combination of the grid."""
     target = find_target(name)
     if target.file is None or (target.folder / STUDY_FILE).is_file():
         return resolve_study(name, overrides, only, swept=swept)
@@ -153,24 +153,24 @@ def _resolve(
 
 
 def _require_sound(name: str, overrides: Sequence[str], swept: Sequence[tuple[str, ...]]) -> None:
-    """Raise ConfigError with what is wrong in any value by itself; lists are shown by example."""
+    """Raise ConfigError with the problems of all values, each checked alone."""
     known, problems = known_keys(SettingsFile), list[Problem]()
     unknown: dict[str, str] = {}
     for value in dict.fromkeys(itertools.chain(*swept)):
         key, _, text = value.partition("=")
         if key not in known and unknown.setdefault(key, value) != value:
-            continue  # said once
+            continue  # reported once
         _, wrong = parse_overrides(overrides, [value])
         if known.get(key, {}).get("type") == "array" and not text.startswith("["):
-            hint = f"; write lists as in {LIST_EXAMPLE}"
+            hint = f"; write lists in brackets: {LIST_EXAMPLE}"
             wrong = [replace(problem, text=f"{problem.text}{hint}") for problem in wrong]
         problems += wrong
     if problems:
         raise config_error(name, problems)
 
 
-def _taken(values: Sequence[str], cell: ResolvedExperiment) -> Iterator[str]:
-    """Yield the values of settings whose section the cell's kind of experiment has."""
+def _applicable(values: Sequence[str], cell: ResolvedExperiment) -> Iterator[str]:
+    """Yield the values whose section the cell's kind of experiment has."""
     for value in values:
         section = value.partition("=")[0].partition(".")[0]
         if section in type(cell.experiment).model_fields:
@@ -178,7 +178,7 @@ def _taken(values: Sequence[str], cell: ResolvedExperiment) -> Iterator[str]:
 
 
 def _names_of(variants: Sequence[_Variant]) -> list[str]:
-    """Return a name for each variant: by its data set where that tells it apart, else its cell."""
+    """Return a unique name for each variant; data sets replace cells only if that is unique."""
     short = [
         variant_name(variant.base, variant.cell.experiment.dataset, variant.values)
         for variant in variants
@@ -193,7 +193,7 @@ def _names_of(variants: Sequence[_Variant]) -> list[str]:
 
 
 def variant_name(cell: str, dataset: str, values: Sequence[str]) -> str:
-    """Return the name of a cell of which settings, `KEY=VALUE`, are others than its file says."""
+    """Return the name of a cell with changed settings `KEY=VALUE`."""
     keys = {value.partition("=")[0] for value in values}
     return _name(str(dataset) if keys & _NAMED_BY_CELLS else cell, values)
 
@@ -204,7 +204,7 @@ def _name(base: str, values: Sequence[str]) -> str:
     parts = [base]
     for key, value in settings:
         short = key.rpartition(".")[2]
-        # A name is also that of files, and part of links to them.
+        # File names and links contain the name.
         words = "-".join(re.findall(r"[A-Za-z0-9._]+|-(?=[0-9.])", value))
         if (key, words) != ("dataset", base):
             parts.append(f"{short if last[short] == 1 else key}={words}")

@@ -1,10 +1,9 @@
-"""The one writer of messages: what is wrong, where, what was expected, what was probably meant.
+"""Write all messages about settings: what is wrong, where, what was expected, what was meant.
 
-What a key expects is read from pydantic's own JSON schema of the model that refused it, whether
-that is an experiment, a study, a search or a figure. Of a field, `description` ends the message
-("must be from 0 to 1: <description>"); `expected`, in its `json_schema_extra`, stands in place of
-what its type says. A model that is `partial` is a file of settings that others complete: it may
-lack keys.
+The expected value comes from pydantic's JSON schema of the model that rejected the given one. A
+field's `description` ends the message ("must be from 0 to 1: <description>"). `expected` in its
+`json_schema_extra` replaces the text for its type. A `partial` model describes a file that other
+files complete, so its keys may be missing.
 """
 
 from __future__ import annotations
@@ -24,25 +23,25 @@ if TYPE_CHECKING:
     from dae_cli.config.reader import Document
 
 KeyPath = tuple[str | int, ...]
-"""The keys that lead to a value, and numbers of list items, from 0."""
+"""The keys, and indices of list items from 0, that lead to a value."""
 _Schema = dict[str, Any]
 
 _WIDEST_COLUMN = 48
-"""Wider left columns go on a line of their own, so that the message fits a terminal."""
+"""If the left column is wider, the text starts on the next line, to fit a terminal."""
 _OUT_OF_RANGE = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 _YES_AND_NO = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong: `where` it stands (file:line and value, or --set), and the plain words."""
+    """A problem: `where` it is (file:line and value, or the --set argument) and what is wrong."""
 
     where: str
     text: str
 
 
 def config_error(title: str, problems: Sequence[Problem]) -> ConfigError:
-    """All problems with `title` in one error, aligned in two columns; equal ones stand once."""
+    """Return one error with all problems of `title` in two columns, without duplicates."""
     unique = list(dict.fromkeys(problems))
     count = "1 problem" if len(unique) == 1 else f"{len(unique)} problems"
     width = max((len(problem.where) for problem in unique), default=0)
@@ -58,9 +57,9 @@ def config_error(title: str, problems: Sequence[Problem]) -> ConfigError:
 
 
 def path_label(path: KeyPath) -> str:
-    """A path as messages have it: `pretrain.epochs`, `search item 1.space`, `figures item 2: name`.
+    """Return a path for messages: `pretrain.epochs`, `search item 1.space`, `figures item 2: name`.
 
-    An item of plain values is reported with its list (`item 2 (0) must be …`).
+    An item that is a plain value is reported with its list (`item 2 (0) must be …`).
     """
     label = ""
     for step in path:
@@ -74,7 +73,7 @@ def path_label(path: KeyPath) -> str:
 
 
 def errors_of(model: type[BaseModel], values: object) -> list[ErrorDetails]:
-    """What pydantic has against values; nothing if they are sound."""
+    """Return pydantic's errors about values; none if they are valid."""
     try:
         model.model_validate(values)
     except ValidationError as error:
@@ -88,19 +87,19 @@ def problems_with(
     label: str = "",
     others: Iterable[tuple[KeyPath, Problem]] = (),
 ) -> list[Problem]:
-    """Every unknown key and wrong value of a document, in the order of its lines.
+    """Return every unknown key and wrong value of a document, in the order of its lines.
 
-    `label` is the place of missing keys, `others` are problems that the model does not find.
+    `label` is the place of missing keys; `others` are problems that the model does not find.
     """
     details = errors_of(model, document.value)
     broken = {d["loc"][:k] for d in details for k, s in enumerate(d["loc"]) if isinstance(s, int)}
     found = []
     for detail in details:
         path, kind = detail["loc"], detail["type"]
-        if isinstance(path[-1], int) and not document.has(path):  # of text in place of a list
+        if isinstance(path[-1], int) and not document.has(path):  # text instead of a list
             detail["loc"] = path = path[:-1]
         nodes = _nodes(model, path)
-        if kind == "too_short" and path in broken:  # counts the right items alone
+        if kind == "too_short" and path in broken:  # counts only the valid items
             continue
         if kind == "missing" and any(node.get("partial") for node in nodes):
             continue
@@ -112,18 +111,18 @@ def problems_with(
 
 
 def known_keys(model: type[BaseModel]) -> dict[str, _Schema]:
-    """Every dotted key of a model, sections included, with its schema."""
+    """Return every dotted key of a model, including sections, with its schema."""
     return dict(_flat(_json_schema(model), ""))
 
 
 def expected(node: _Schema) -> str:
-    """What a key expects, with bounds and reason, to follow 'must be'."""
+    """Return what a key expects, with bounds and description, to follow 'must be'."""
     words = " ".join(part for part in (kind_of_value(node), _bounds(node)) if part)
     return f"{words}{_reason(node)}"
 
 
 def kind_of_value(node: _Schema) -> str:
-    """What kind of value a key expects: a number, one of …, a list of …"""
+    """Return the kind of value that a key expects: a number, one of …, a list of …"""
     if "expected" in node:
         return str(node["expected"])
     if "enum" in node:
@@ -144,10 +143,10 @@ def kind_of_value(node: _Schema) -> str:
 
 
 def _suggestion(path: KeyPath, nodes: Sequence[_Schema]) -> str:
-    """'; did you mean …?' for an unknown key; names its siblings if nothing is near.
+    """Return '; did you mean …?' for an unknown key, or the valid keys if none is similar.
 
-    What is near is looked for beside it and, by its last name, in other sections of the same
-    settings: those of an item of a list, of one entry of a mapping, or of the whole document.
+    Candidates are similar keys of the same section and the same key in other sections. The search
+    covers the enclosing list item or mapping entry, or else the whole document.
     """
     one_of_many = [
         depth
@@ -172,7 +171,7 @@ def _suggestion(path: KeyPath, nodes: Sequence[_Schema]) -> str:
 def _problem(
     document: Document, detail: ErrorDetails, nodes: Sequence[_Schema], label: str
 ) -> Problem:
-    """One complaint of pydantic in plain words, at the place of the value."""
+    """Return an error of pydantic as a problem at the place of the value."""
     path, kind, node = detail["loc"], detail["type"], nodes[-1]
     if kind == "missing":
         text = f"{path[-1]} is missing: {expected(node)}"
@@ -194,7 +193,7 @@ def _problem(
 
 
 def _hint(detail: ErrorDetails, node: _Schema) -> str:
-    """'; did you mean X?' of a percentage for a fraction, or a text for one of a few words."""
+    """Return '; did you mean X?' for a percentage instead of a fraction, or a misspelt word."""
     given = detail["input"]
     if "fraction" in node.get("description", ""):
         return _fraction(given)
@@ -206,7 +205,7 @@ def _hint(detail: ErrorDetails, node: _Schema) -> str:
 
 
 def _fraction(given: object) -> str:
-    """'; did you mean 0.15?' for 15 or '15 %'."""
+    """Return '; did you mean 0.15?' for 15 or '15 %'."""
     try:
         percent = float(str(given).removesuffix("%"))
     except ValueError:
@@ -222,7 +221,7 @@ def _json_schema(model: type[BaseModel]) -> _Schema:
 
 
 def _resolved(node: Any, definitions: _Schema) -> Any:
-    """The schema with what is referred to in place of references, and without choices of null."""
+    """Return the schema with all references resolved and alternatives of null removed."""
     if isinstance(node, list):
         return [_resolved(item, definitions) for item in node]
     if not isinstance(node, dict):
@@ -236,7 +235,7 @@ def _resolved(node: Any, definitions: _Schema) -> Any:
 
 
 def _nodes(model: type[BaseModel], path: KeyPath) -> list[_Schema]:
-    """The schema of the document and of each step of a path, as far as there is one."""
+    """Return the schemas of the document and of each step of a path ({} if unknown)."""
     nodes = [_json_schema(model)]
     for step in path:
         below = nodes[-1].get("properties", {}).get(step)
@@ -263,5 +262,5 @@ def _bounds(node: _Schema) -> str:
     if le is not None:
         return f"{low} {'to' if ge is not None else 'and at most'} {le}".strip()
     if lt is not None:
-        return f"{low} up to, not including, {lt}".strip()
+        return f"{low} to below {lt}".strip()
     return f"{ge} or more" if ge is not None else low

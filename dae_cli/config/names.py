@@ -1,8 +1,8 @@
-"""Names and paths of experiments and studies to their files.
+"""Find the files of experiments and studies by name or path.
 
 A name (`icml2008`, `icml2008/convex-25`) is looked up in ./experiments, then in the experiments
-shipped with the program. A path is recognised by its ending (`/`, `.yaml`), a leading `./`, or by
-being absolute; a folder that exists may be given without the final `/`.
+that the package contains. An argument is a path if it ends with `/` or `.yaml`, starts with `./`
+or `~`, or is absolute. An existing study folder needs no final `/`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from dae_cli.files import with_home
 
 STUDY_FILE = "study.yaml"
 DATA_SUFFIX = ".data.yaml"
-"""Of a declaration of own data within a study's folder, which is no cell."""
+"""Suffix of a file that declares own data in a study's folder, so that it is not read as a cell."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SEPARATORS = tuple({"/", os.sep})
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a name stands for: a study (no `file`), one of its cells, or a file on its own."""
+    """A study (without `file`), one of its cells, or a single file."""
 
     name: str
     folder: Path
@@ -36,11 +36,11 @@ class Target:
 
 
 def find_target(name: str) -> Target:
-    """The study, cell or file that `name` means. ConfigError if there is none, with the nearest."""
+    """Return the study, cell or file with a name. Raises ConfigError, with the most similar one."""
     try:
         return _target(name)
-    except OSError as error:  # longer than a path may be, or a folder that may not be read
-        raise ConfigError(f"{shown(name[:80])}: cannot be looked up: {error.strerror}") from error
+    except OSError as error:  # the path is too long, or a folder cannot be read
+        raise ConfigError(f"{shown(name[:80])}: cannot be read: {error.strerror}") from error
 
 
 def _target(name: str) -> Target:
@@ -49,8 +49,8 @@ def _target(name: str) -> Target:
     parts = name.split("/")
     if ".." in parts or "." in parts:
         raise ConfigError(
-            f"{name!r} is not a name: a name cannot leave the folder of the experiments. "
-            "To give a path, end it with / (a study) or .yaml (an experiment)."
+            f"{name!r} is not a valid name, because it contains . or ..; to give a path, end it "
+            "with / (a study) or .yaml (an experiment)"
         )
     studies = study_folders()
     study, path = studies.get(parts[0]), Path(name)
@@ -64,7 +64,7 @@ def _target(name: str) -> Target:
 
 
 def _cell(study: Path, cell: str, name: str) -> Target:
-    """The cell of the study of this name that lies in a folder. Raises ConfigError."""
+    """Return a cell of the study `name` in the folder `study`. Raises ConfigError."""
     file = cell_files(study).get(cell)
     if file is None:
         raise _unknown_cell(cell, f"the study {shown(name)}", cell_files(study), f"{name}/")
@@ -74,9 +74,9 @@ def _cell(study: Path, cell: str, name: str) -> Target:
 def chosen_cells(
     only: Iterable[str], study: str, cells: Iterable[str], what: str = "study"
 ) -> list[str]:
-    """The cells that names, long or short, or globs (`convex-*`) mean; all where none is given.
+    """Return the cells with these names (`convex-0`, `study/convex-0`) or globs; all if none given.
 
-    Raises ConfigError: there is no such cell in `what`, the study or its search.
+    Raises ConfigError: `what` (a study or its search) has no such cell.
     """
     known, found = list(cells), list[str]()
     for name in only:
@@ -91,12 +91,12 @@ def chosen_cells(
 def _unknown_cell(cell: str, who: str, known: Iterable[str], prefix: str = "") -> ConfigError:
     return ConfigError(
         f"{who} has no cell {cell!r}{did_you_mean(cell, known, prefix=prefix)}\n"
-        f"  its cells are {', '.join(map(shown, known))}"
+        f"  cells: {', '.join(map(shown, known))}"
     )
 
 
 def study_folders() -> dict[str, Path]:
-    """Every study that can be named, in order of its name; ./experiments hides shipped ones."""
+    """Return all studies by name, sorted; those in ./experiments hide those of the package."""
     found: dict[str, Path] = {}
     for root in (Path("experiments"), shipped_experiments()):
         if root.is_dir():
@@ -107,14 +107,14 @@ def study_folders() -> dict[str, Path]:
 
 
 def shipped_experiments() -> Path:
-    """The experiments inside the installed package, or beside it in a source checkout."""
+    """Return the folder of experiments in the package, or next to it in a source checkout."""
     package = Path(str(importlib.resources.files("dae_cli")))
     inside = package / "experiments"
     return inside if inside.is_dir() else package.parent / "experiments"
 
 
 def cell_files(study: Path) -> dict[str, Path]:
-    """The cell files of a study folder by cell name, numbers in their natural order."""
+    """Return the cell files of a study's folder by cell name, sorted in natural order."""
     files = [
         f
         for f in study.glob("*.yaml")
@@ -124,7 +124,7 @@ def cell_files(study: Path) -> dict[str, Path]:
 
 
 def label(path: Path) -> str:
-    """The path for messages: relative where it lies below the current folder."""
+    """Return the path for messages, relative if it is inside the current folder."""
     try:
         return shown(path.resolve().relative_to(Path.cwd().resolve()).as_posix())
     except ValueError:
@@ -145,9 +145,9 @@ def _from_path(path: Path, name: str) -> Target:
     if path.is_dir():
         if (path / STUDY_FILE).is_file():
             return Target(path.resolve().name, path, None)
-        raise ConfigError(f"{shown(name)} is no study: the folder has no {STUDY_FILE}")
+        raise ConfigError(f"{shown(name)} is not a study: the folder has no {STUDY_FILE}")
     if not path.is_file():
-        raise ConfigError(f"{shown(name)} does not exist (read as a path, not as a name)")
+        raise ConfigError(f"{shown(name)} does not exist (interpreted as a path, not a name)")
     if path.name == STUDY_FILE:
         return Target(path.resolve().parent.name, path.parent, None)
     if (path.parent / STUDY_FILE).is_file():
@@ -163,10 +163,10 @@ def _unknown(name: str, studies: dict[str, Path]) -> ConfigError:
     lines = [f"no experiment or study is named {name!r}{near}"]
     lines += [f"  {study}/: {some(own, 8)}" for study, own in cells.items()]
     lines.append("  `dae ls STUDY` lists all cells of a study")
-    lines.append("  a path ends with / (a study) or .yaml (an experiment)")
+    lines.append("  to give a path, end it with / (a study) or .yaml (an experiment)")
     return ConfigError("\n".join(lines))
 
 
 def _natural(name: str) -> list[tuple[str, int]]:
-    """Text and numbers in turn, so that convex-5 comes before convex-10."""
+    """Return a sort key of text and numbers that puts convex-5 before convex-10."""
     return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", name)]

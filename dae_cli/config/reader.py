@@ -1,8 +1,8 @@
-"""Strict YAML: a document as plain values, the place of each, and every problem with its form.
+"""Read strict YAML: plain values, the place of each, and all problems with the file's form.
 
-Narrower than PyYAML on purpose. Numbers are decimal, and `1e-3` is one; only `true` and `false`
-are booleans, so `no` and `on` stay text; duplicate keys, tags and merge keys are refused; depth,
-size and the expansion of aliases are bounded.
+It is stricter than PyYAML on purpose. Numbers are decimal, including `1e-3`. Only `true` and
+`false` are booleans, so `no` and `on` are text. Duplicate keys, tags and merge keys are errors.
+Depth, size and the expansion of aliases are limited.
 """
 
 from __future__ import annotations
@@ -37,38 +37,38 @@ _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value was written."""
+    """The place of a value in a file or an argument."""
 
     where: str
     """`file:line`, or `--set` and its argument."""
     line: int = 0
-    """In the file, from 1; of an argument, its number."""
+    """Line number from 1, or the number of the argument."""
     raw: str = ""
-    """A scalar as it was written."""
+    """The text of a scalar."""
     argument_key: str | None = None
-    """The key that an argument names; None for a file."""
+    """The key that an argument sets; None for a file."""
 
 
 _At = Callable[[int], Place]
-"""The place of a line, from 0."""
+"""Function from a line number, from 0, to its place."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """Values of one file, of the `--set` arguments, or of several merged, and where each stands."""
+    """Values of a file, of `--set` arguments or of several of these, and the place of each."""
 
     value: Any = field(default_factory=dict)
-    """Mappings, lists and scalars, as the schema takes them."""
+    """Mappings, lists and scalars, ready for the schema."""
     places: Mapping[KeyPath, Place] = field(default_factory=dict)
     prefix: str = ""
-    """Leads the keys in messages, where the document is a part of another."""
+    """Prefix of keys in messages if the document is a part of another one."""
 
     def has(self, path: KeyPath) -> bool:
-        """Whether something is written at a path."""
+        """Whether the document has a value at a path."""
         return self.get(path, _NOTHING) is not _NOTHING
 
     def get(self, path: KeyPath, default: object = None) -> Any:
-        """The value at a path; the default if there is none."""
+        """Return the value at a path, or the default if there is none."""
         value = self.value
         for step in path:
             try:
@@ -78,7 +78,7 @@ class Document:
         return value
 
     def items(self, path: KeyPath) -> Iterator[tuple[str | int, Any]]:
-        """The items of the mapping or list at a path, by their steps; none of anything else."""
+        """Yield keys and values of the mapping, or indices and items of the list, at a path."""
         value = self.get(path)
         if isinstance(value, dict):
             yield from value.items()
@@ -86,17 +86,17 @@ class Document:
             yield from enumerate(value)
 
     def nearest(self, path: KeyPath) -> KeyPath:
-        """The path, or the longest part of it at which something is written."""
+        """Return the path, or the longest part of it that has a value."""
         while path and not (path in self.places and self.has(path)):
             path = path[:-1]
         return path
 
     def place(self, path: KeyPath) -> Place:
-        """The place of what is written at a path, or at the nearest one above it."""
+        """Return the place of the value at a path, or at the nearest path above it."""
         return self.places[self.nearest(path)]
 
     def written(self, path: KeyPath) -> str:
-        """The value at a path as the user wrote it, shortened."""
+        """Return the value at a path as the user wrote it, shortened."""
         value = self.get(path)
         if isinstance(value, list):
             text = f"[{', '.join(self.written((*path, k)) for k in range(len(value)))}]"
@@ -108,9 +108,9 @@ class Document:
         return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
     def problem(self, path: KeyPath, text: str, label: str = "") -> Problem:
-        """The problem `text` with what is written at a path, or at the nearest one above it.
+        """Return a problem with the value at a path, or at the nearest path above it.
 
-        `label`: the key for the message, if it is not the path's.
+        `label`: the key for the message, if it differs from the path's.
         """
         there = self.nearest(path)
         place, key = self.places[there], label or self.prefix + path_label(path)
@@ -121,7 +121,7 @@ class Document:
         return Problem(place.where, named)
 
     def part(self, path: KeyPath, under: tuple[str, ...] = (), prefix: str = "") -> Document:
-        """What is written at a path as a document of its own, at the keys `under` of it."""
+        """Return the value at a path as a separate document, nested below the keys `under`."""
         value, depth = self.get(path), len(path)
         for key in reversed(under):
             value = {key: value}
@@ -130,9 +130,9 @@ class Document:
         return Document(value, above | inner, prefix)
 
     def sections(self, key: str) -> dict[str, Document]:
-        """The mappings within the mapping at a first key, each a document of its own.
+        """Return the mappings within the mapping at a top-level key as separate documents.
 
-        All in one pass over the places: a results folder may have a thousand cells.
+        One pass over the places is enough, because a results folder may have a thousand cells.
         """
         inner = {str(k): item for k, item in self.items((key,)) if isinstance(item, dict)}
         places: dict[str, dict[KeyPath, Place]] = {name: {} for name in inner}
@@ -142,13 +142,13 @@ class Document:
         return {name: Document(inner[name], places[name]) for name in inner}
 
     def only(self, model: type[BaseModel]) -> Document:
-        """What a model takes of a document that is meant for several: its first keys."""
-        taken = {k: v for k, v in self.value.items() if k in model.model_fields}
-        return Document(taken, self.places)
+        """Return the document with only the top-level keys that a model has."""
+        known = {k: v for k, v in self.value.items() if k in model.model_fields}
+        return Document(known, self.places)
 
 
 def merge(*documents: Document) -> Document:
-    """Later documents win; mappings are merged key by key, everything else is replaced whole."""
+    """Merge documents; later ones override. Mappings are merged by key, other values replaced."""
     value: dict[str, Any] = {}
     places: dict[KeyPath, Place] = {}
     for document in documents:
@@ -168,9 +168,10 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def read_file(
     path: Path, label: str, *, what: str = _SETTINGS, larger: int = 1
 ) -> tuple[Document | None, list[Problem]]:
-    """The mapping in a file (None if there is none to be read) and all problems with its form.
+    """Return the mapping in a file (None if it cannot be read) and all problems with its form.
 
-    `what` it should hold is for messages; it may be so many times `larger` than an experiment.
+    `what`: the expected content, for messages.
+    `larger`: the limit of size and number of values, as a multiple of an experiment file's.
     """
     most = larger * MAX_BYTES
     try:
@@ -179,7 +180,7 @@ def read_file(
     except OSError as error:
         return None, [Problem(label, f"cannot be read: {error.strerror}")]
     if len(content) > most:
-        return None, [Problem(label, f"larger than {most} bytes: not an experiment file")]
+        return None, [Problem(label, f"larger than {most} bytes, so not an experiment file")]
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -198,14 +199,14 @@ def read_file(
 
 
 def read_value(text: str, place: Place) -> tuple[Document | None, list[Problem]]:
-    """The value of `--set key=text`, by the rules of a file; all of it stands at `place`."""
+    """Return the value of `--set key=text`, read like a file, and its problems, all at `place`."""
     if len(text) > MAX_BYTES:
         return None, [Problem(f"{place.where[:40]}…", f"longer than {MAX_BYTES} characters")]
     return _read(text, lambda line: place, MAX_VALUES)
 
 
 class _Refused(Exception):
-    """Reading cannot go on; the problem says why."""
+    """Reading cannot continue, because of `problem`."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.text)
@@ -227,28 +228,28 @@ def _read(text: str, at: _At, most: int) -> tuple[Document | None, list[Problem]
 
 
 class _Loader(yaml.BaseLoader):
-    """PyYAML's composer within bounds of size and depth, which notes what is not allowed here."""
+    """PyYAML's composer with limits of size and depth; it collects problems."""
 
     def __init__(self, text: str, at: _At, problems: list[Problem], most: int) -> None:
         super().__init__(text)
         self._at, self._problems, self._most = at, problems, most
         self._values = self._depth = 0
         self._sizes: dict[str, int] = {}
-        """The values below each anchor whose node is complete."""
+        """Number of values below each anchor whose node is complete."""
         self._lines: dict[tuple[int, str], int] = {}
-        """The first line of each key of each mapping."""
+        """First line of each key of each mapping."""
         self._places: dict[KeyPath, Place] = {(): at(0)}
 
     def document(self) -> Document:
-        """The one document; None in it if there is none."""
+        """Return the only document; its value is None if the file is empty."""
         self.get_event()  # type: ignore[no-untyped-call]
         node = None if self.check_event(yaml.StreamEndEvent) else self.compose_document()
         if not self.check_event(yaml.StreamEndEvent):
-            raise self._refused("a second document starts here; keep one per file")
+            raise self._refused("a second document starts here; write one document per file")
         return Document(None if node is None else self._plain(node, (), self._at(0)), self._places)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Compose what the next event begins."""
+        """Compose the node that starts with the next event."""
         if isinstance(parent, yaml.MappingNode) and isinstance(index, yaml.Node):
             self._note_key(parent, index)
         event, before = self._next(), self._values
@@ -258,13 +259,13 @@ class _Loader(yaml.BaseLoader):
             raise self._refused(f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._sizes:
-                raise self._refused(f"*{event.anchor} refers to nothing above it")
+                raise self._refused(f"*{event.anchor} has no anchor above it")
             self._count(self._sizes[event.anchor])
             return super().compose_node(parent, index)
         if event.tag is not None:
-            text = f"the tag {event.tag!r} is not allowed here; write the plain value"
+            text = f"the tag {event.tag!r} is not supported; write the plain value"
             self._note(event.start_mark.line, text)
-        if anchor is not None:  # an anchor given twice is the later one from here on
+        if anchor is not None:  # a later anchor of the same name replaces the earlier one
             self.anchors.pop(anchor, None)
             self._sizes.pop(anchor, None)
         self._depth += 1
@@ -275,10 +276,10 @@ class _Loader(yaml.BaseLoader):
         return node
 
     def _note_key(self, mapping: yaml.MappingNode, key: yaml.Node) -> None:
-        """Note what is wrong with a key, whose value comes next."""
+        """Report problems with a key before its value is read."""
         line = key.start_mark.line
         if not isinstance(key, yaml.ScalarNode):
-            self._note(line, "a key must be one word")
+            self._note(line, "a key must be a single word")
         elif key.value == _MERGE:
             self._note(line, "merge keys (<<) are not supported; write the keys out")
         elif (id(mapping), key.value) in self._lines:
@@ -294,7 +295,7 @@ class _Loader(yaml.BaseLoader):
     def _count(self, values: int) -> None:
         self._values += values
         if self._values > self._most:
-            raise self._refused(f"more than {self._most} values, aliases written out")
+            raise self._refused(f"more than {self._most} values, including those of aliases")
 
     def _refused(self, text: str) -> _Refused:
         return _Refused(Problem(self._at(self._next().start_mark.line).where, text))
@@ -303,8 +304,8 @@ class _Loader(yaml.BaseLoader):
         return self.peek_event()  # type: ignore[no-untyped-call]
 
     def _plain(self, node: yaml.Node, path: KeyPath, place: Place) -> Any:
-        """The node's value; notes its place and those of everything in it."""
-        if len(path) > MAX_DEPTH:  # by aliases of what is nested itself
+        """Return the node's value, and store its place and the places of all values in it."""
+        if len(path) > MAX_DEPTH:  # because an alias refers to nested values
             raise _Refused(Problem(place.where, f"nested deeper than {MAX_DEPTH} levels"))
         self._places[path] = place
         if isinstance(node, yaml.ScalarNode):
@@ -320,13 +321,13 @@ class _Loader(yaml.BaseLoader):
         for key, item in node.value:
             name = _printable(key.value) if isinstance(key, yaml.ScalarNode) else _MERGE
             if name != _MERGE and name not in mapping:
-                # The key's line, not the value's: the value may stand below it.
+                # The key's line, because the value may start on a later one.
                 mapping[name] = self._plain(item, (*path, name), self._at(key.start_mark.line))
         return mapping
 
 
 def _scalar(node: yaml.ScalarNode) -> tuple[str | int | float | bool | None, str]:
-    """The value of a scalar, and how it was written."""
+    """Return the value and the text of a scalar."""
     text: str = node.value
     if node.style is not None:
         return text, json.dumps(text, ensure_ascii=not text.isprintable())
@@ -340,18 +341,18 @@ def _scalar(node: yaml.ScalarNode) -> tuple[str | int | float | bool | None, str
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str, at: _At) -> Problem:
-    """What the parser found, with the line and a mark below the column."""
+    """Return the parser's error with the line and a mark below the column."""
     mark = error.problem_mark or error.context_mark
     why = ", ".join(part for part in (error.context, error.problem) if part)
     line, column = (mark.line, mark.column) if mark else (0, 0)
     lines = text.splitlines()
     excerpt = lines[line][:200].replace("\t", " ") if line < len(lines) else ""
-    words = f"not valid YAML: {why} (column {column + 1})"
+    message = f"not valid YAML: {why} (column {column + 1})"
     if excerpt and at(line).argument_key is None:
-        words += f"\n{excerpt}\n{' ' * min(column, 200)}^"
-    return Problem(at(line).where, words)
+        message += f"\n{excerpt}\n{' ' * min(column, 200)}^"
+    return Problem(at(line).where, message)
 
 
 def _printable(text: str) -> str:
-    """The text with control characters escaped, so that no message can drive a terminal."""
+    """Return the text with control characters escaped, which are unsafe on a terminal."""
     return text if text.isprintable() else json.dumps(text)

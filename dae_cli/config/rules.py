@@ -1,7 +1,7 @@
-"""Values that are fine alone and wrong together, or wrong for the data set: a list of small rules.
+"""Rules for settings that are valid alone but not together or not with the data set.
 
-A rule is a function that yields the key that is wrong, and why. It looks at what is sound: where a
-value that it reads is wrong in itself, which is reported already, or is missing, it says nothing.
+A rule is a function that yields each wrong key with the reason. It stops if it reads a value that
+is missing or invalid, because that is reported already.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from dae_cli.config.schema import (
 from dae_cli.data.datasets import DATASETS, MNIST, PHOTOGRAPHS, OwnDataset, known_spec
 
 MOST_WEIGHTS = 10**9
-"""A hundred times those of the paper's largest networks; in single precision, 4 GB."""
+"""A hundred times as many as in the paper's largest networks; 4 GB in single precision."""
 
 Findings = Iterator[tuple[str, str]]
-"""A dotted key, and what is wrong with it."""
+"""Pairs of a dotted key and what is wrong with it."""
 
 
 class UnsoundError(LookupError):
-    """A rule reads what is wrong or missing."""
+    """A rule reads a setting that is invalid or missing."""
 
 
 class Cell:
-    """Merged settings as the rules see them: dotted keys, with their defaults, as far as sound."""
+    """The valid merged settings and defaults of a cell by dotted key."""
 
     def __init__(self, document: Document, kind: Kind, wrong: Collection[KeyPath]) -> None:
         self.document, self.kind, self._wrong = document, kind, set(wrong)
@@ -47,7 +47,7 @@ class Cell:
         self.spec = known_spec(self.dataset)
 
     def __getitem__(self, key: str) -> Any:
-        """The value of a dotted key, or its default. Raises UnsoundError."""
+        """Return the value of a dotted key, or its default. Raises UnsoundError."""
         path = tuple(key.split("."))
         if key not in self._known or {path[:1], path} & self._wrong:
             raise UnsoundError(key)
@@ -57,7 +57,7 @@ class Cell:
             section = self.document.get(path[:1])
             if section is None and "required" in self._known[path[0]]:
                 raise UnsoundError(key)
-            # An unknown key of a section may mean the one that is left to its default.
+            # An unknown key in the section may be a misspelling of this one.
             if any(f"{path[0]}.{name}" not in self._known for name in section or ()):
                 raise UnsoundError(key)
         if "default" not in self._known[key]:
@@ -65,29 +65,29 @@ class Cell:
         return self._known[key]["default"]
 
     def get(self, key: str, default: Any) -> Any:
-        """The value of a dotted key; `default` where it is wrong or missing."""
+        """Return the value of a dotted key, or `default` if it is invalid or missing."""
         with suppress(UnsoundError):
             return self[key]
         return default
 
     def changed(self, key: str) -> bool:
-        """Whether a dotted key has a sound value other than its default."""
+        """Whether a dotted key has a valid value other than its default."""
         default = self._known[key]["default"]
         return bool(self.get(key, default) != default)
 
-    def says(self, key: str) -> bool:
-        """Whether a dotted key is written somewhere."""
+    def is_set(self, key: str) -> bool:
+        """Whether a file or an override contains a dotted key."""
         return self.document.has(tuple(key.split(".")))
 
     def because(self, key: str) -> str:
-        """The key that a finding follows from, with its place."""
-        if not self.says(key):
+        """Return the key that is the reason for a finding, with its place."""
+        if not self.is_set(key):
             return f"({key}: {self[key]}, the default)"
         return f"({key}: {self.document.place(tuple(key.split('.'))).where})"
 
     @property
     def inputs(self) -> int:
-        """The components of an example; of a data set that there is not, the fewest of any."""
+        """Number of inputs of an example; the smallest of all data sets if it is unknown."""
         if self.spec is None and self.kind is FilterExperiment:
             return int(self["patches.side"] ** 2)
         specs = [self.spec] if self.spec else DATASETS.values()
@@ -95,7 +95,7 @@ class Cell:
 
     @property
     def trained_on(self) -> tuple[int, str]:
-        """How many examples minibatches are drawn from, and what these are."""
+        """Number of training examples, and a description of them."""
         if self.kind is FilterExperiment and self.spec:
             rows = self["rows"] or self.spec.n_train_file
             return rows, f"the {rows} {'rows' if self.spec.own else 'digits'}"
@@ -112,7 +112,7 @@ class Cell:
 def contradictions(
     document: Document, kind: Kind, wrong: Collection[KeyPath] = ()
 ) -> Iterator[tuple[KeyPath, str]]:
-    """Every contradiction within merged settings of a kind, `wrong` being reported already."""
+    """Yield all contradictions in merged settings; `wrong` paths are reported already."""
     cell = Cell(document, kind, wrong)
     for kinds, rule in RULES:
         if kind in kinds:
@@ -126,23 +126,17 @@ def noise_has_the_settings_of_its_kind(cell: Cell) -> Findings:
     for other, noise in CORRUPTIONS.items():
         for name in noise.options:
             if name not in CORRUPTIONS[kind].options and cell.changed(f"corruption.{name}"):
-                text = f"{kind} puts in no {name}; leave {name} out, or set kind to {other}"
+                text = f"{kind} noise has no {name}; remove {name}, or set kind to {other}"
                 yield f"corruption.{name}", f"{text} {because}"
-    if CORRUPTIONS[kind].level == "sigma":
-        unused = "destruction"
-        text = (
-            f"{kind} noise destroys no inputs: its strength is corruption.sigma; leave "
-            "destruction out or set it to 0"
-        )
-    else:
-        unused = "sigma"
-        text = f"only gaussian noise has a sigma; the strength of {kind} is corruption.destruction"
+    level = CORRUPTIONS[kind].level
+    unused = "destruction" if level == "sigma" else "sigma"
+    text = f"{kind} noise has no {unused}; set it to 0 or remove it, and set corruption.{level}"
     if cell.changed(f"corruption.{unused}"):
         yield f"corruption.{unused}", f"{text} {because}"
 
 
 def some_inputs_are_destroyed_and_not_all(cell: Cell) -> Findings:
-    """round(ν·d) of d inputs are: of the image, and of every hidden layer but the last."""
+    """round(ν·d) of d inputs are destroyed, in the image and in all hidden layers but the last."""
     destruction = cell["corruption.destruction"]
     if not destruction or CORRUPTIONS[cell["corruption.kind"]].level == "sigma":
         return
@@ -163,42 +157,42 @@ def some_inputs_are_destroyed_and_not_all(cell: Cell) -> Findings:
 def only_an_rbm_has_a_gibbs_chain(cell: Cell) -> Findings:
     for name in ("gibbs_steps", "persistent", "sample_visible"):
         if cell["pretrain.kind"] != "rbm" and cell.changed(f"pretrain.{name}"):
-            text = "only an RBM has a Gibbs chain; set pretrain.kind to rbm, or leave"
-            yield f"pretrain.{name}", f"{text} {name} out"
+            text = "only an RBM has a Gibbs chain; set pretrain.kind to rbm, or remove"
+            yield f"pretrain.{name}", f"{text} {name}"
 
 
-_NOISE_OF_AN_RBM = "the inputs of an RBM are not corrupted: its noise is that of the Gibbs chain"
+_NO_CORRUPTION = "the inputs of an RBM cannot be corrupted"
 _FIXED_IN_AN_RBM = {
-    "corruption.destruction": (_NOISE_OF_AN_RBM, "0"),
-    "corruption.sigma": (_NOISE_OF_AN_RBM, "0"),
+    "corruption.destruction": (_NO_CORRUPTION, "0"),
+    "corruption.sigma": (_NO_CORRUPTION, "0"),
     "pretrain.loss": (
-        "an RBM is trained by contrastive divergence, and its reconstruction is told as a "
+        "an RBM is trained by contrastive divergence, and reports its reconstruction error as a "
         "cross-entropy",
         "cross-entropy",
     ),
-    "pretrain.weight_decay": ("no decay is part of contrastive divergence here", "0"),
-    "pretrain.contraction": ("no contraction is part of contrastive divergence here", "0"),
-    "model.tied": ("an RBM has the same weights upwards and downwards", "true"),
+    "pretrain.weight_decay": ("contrastive divergence has no weight decay here", "0"),
+    "pretrain.contraction": ("contrastive divergence has no contractive penalty here", "0"),
+    "model.tied": ("an RBM has one set of weights, so they are tied", "true"),
 }
-"""Settings that an RBM leaves at their defaults: why, and the default."""
+"""Settings that must keep their defaults for an RBM: the reason, and the default."""
 
 
 def an_rbm_leaves_settings_of_autoencoders_at_their_defaults(cell: Cell) -> Findings:
     for key, (why, default) in _FIXED_IN_AN_RBM.items():
         if cell["pretrain.kind"] == "rbm" and cell.changed(key):
-            remedy = f"leave {key.partition('.')[2]} out or set it to {default}"
+            remedy = f"remove {key.partition('.')[2]} or set it to {default}"
             yield key, f"{why}; {remedy} {cell.because('pretrain.kind')}"
 
 
 def weights_fit_into_memory(cell: Cell) -> Findings:
-    """No machine that trains on such images holds more, so allocating is not tried."""
+    """Report a network that no machine for such images can hold, before memory is allocated."""
     widths = (cell.inputs, *cell["model.hidden"])
     weights = weights_between(widths)
     if weights > MOST_WEIGHTS:
         yield (
             "model.hidden",
-            f"would make {weights:,} weights ({weights * 4 / 1e9:.0f} GB), at most "
-            f"{MOST_WEIGHTS:,} are allowed; use fewer units or layers",
+            f"gives {weights:,} weights ({weights * 4 / 1e9:.0f} GB), more than the limit of "
+            f"{MOST_WEIGHTS:,}; use fewer units or layers",
         )
 
 
@@ -206,77 +200,77 @@ def a_subset_is_no_larger_than_its_split(cell: Cell) -> Findings:
     names = {"train": "training", "valid": "validation", "test": "test"}
     for split, there in cell.spec.rows.items() if cell.spec else ():
         if cell.get(f"subset.{split}", 0) > there:
-            text = f"there are no more {names[split]} rows of {cell.dataset}"
-            yield f"subset.{split}", f"must be from 1 to {there}: {text}"
+            text = f"the number of {names[split]} rows of {cell.dataset}"
+            yield f"subset.{split}", f"must be from 1 to {there}, {text}"
 
 
-def a_minibatch_is_no_larger_than_what_is_trained_on(cell: Cell) -> Findings:
+def a_minibatch_is_no_larger_than_the_training_set(cell: Cell) -> Findings:
     rows, described = cell.trained_on
     for name in ("pretrain", "finetune"):
         key = f"{name}.batch_size"
         size = cell.get(key, 0)
         if size <= rows or (name == "pretrain" and cell.get("pretrain.epochs", 1) == 0):
             continue
-        if cell.says(key) or not cell.says("subset"):
+        if cell.is_set(key) or not cell.is_set("subset"):
             text = f"must be from 1 to {rows}: a batch cannot be larger than {described}"
-            if not cell.says(key) and cell.kind is Experiment:
-                text = f"{key} is {size} unless set; it {text}"
-            yield key if cell.says(key) else name, text
+            if not cell.is_set(key) and cell.kind is Experiment:
+                text = f"{key} is {size} by default; it {text}"
+            yield key if cell.is_set(key) else name, text
         else:
-            text = f"fewer rows than a batch, {key}, which is {size} unless set; set it as well"
+            text = f"fewer rows than a batch ({key} is {size} by default); use more rows or set it"
             yield "subset.train", text
 
 
 def the_kernel_rbf_has_neither_degree_nor_offset(cell: Cell) -> Findings:
     for name in ("degree", "offset"):
-        if cell["svm.kernel"] == "rbf" and cell.says(f"svm.{name}s"):
-            text = f"the kernel rbf has no {name}; leave {name}s out, or set svm.kernel to poly"
+        if cell["svm.kernel"] == "rbf" and cell.is_set(f"svm.{name}s"):
+            text = f"the kernel rbf has no {name}; remove {name}s, or set svm.kernel to poly"
             yield f"svm.{name}s", f"{text} {cell.because('svm.kernel')}"
 
 
-def digits_are_trained_on_whole_and_photographs_in_patches(cell: Cell) -> Findings:
+def only_photographs_have_patches_and_no_rows(cell: Cell) -> Findings:
     because = cell.because("dataset")
-    if cell.spec and cell.says("patches"):
+    if cell.spec and cell.is_set("patches"):
         what = "rows" if cell.spec.own else "digits"
-        text = f"{what} are trained on whole; remove it, or set dataset to photographs"
+        text = f"{what} are not cut into patches; remove patches, or set dataset to photographs"
         yield "patches", f"{text} {because}"
-    if not cell.spec and cell.says("rows"):
-        yield "rows", f"photographs have no rows: set patches.count {because}"
+    if not cell.spec and cell.is_set("rows"):
+        yield "rows", f"photographs have no rows; set patches.count instead {because}"
 
 
-def filters_are_those_of_one_layer(cell: Cell) -> Findings:
+def filters_need_exactly_one_layer(cell: Cell) -> Findings:
     if len(cell["model.hidden"]) > 1:
-        text = "filters are those of one layer, which sees the pixels: give the units of one layer"
+        text = "must have one layer, because filters are those of the layer that sees the pixels"
         yield "model.hidden", text
 
 
 def filters_need_pretraining(cell: Cell) -> Findings:
     if cell["pretrain.epochs"] == 0:
-        yield "pretrain.epochs", "must be 1 or more: there is nothing but pretraining here"
+        yield "pretrain.epochs", "must be 1 or more, because filters are learned in pretraining"
 
 
-def patches_are_no_probabilities(cell: Cell) -> Findings:
+def patches_need_the_squared_error(cell: Cell) -> Findings:
     if not cell.spec and cell["pretrain.loss"] == "cross-entropy":
         yield (
-            "pretrain.loss" if cell.says("pretrain.loss") else "pretrain",
-            "patches have values below 0 and above 1, which are no probabilities: "
-            "set pretrain.loss to squared-error, with which the decoder is linear",
+            "pretrain.loss" if cell.is_set("pretrain.loss") else "pretrain",
+            "patches have values below 0 or above 1, but cross-entropy needs inputs from 0 to 1; "
+            "set pretrain.loss to squared-error, which makes the decoder linear",
         )
 
 
-def own_data_fit_what_is_learned(cell: Cell) -> Findings:
+def own_data_fit_rows_and_loss(cell: Cell) -> Findings:
     spec = cell.spec
     if not spec or not isinstance(cell.dataset, OwnDataset):
         return
     if cell.kind is FilterExperiment and (cell["rows"] or 0) > spec.n_train_file:
-        yield "rows", f"must be from 1 to {spec.n_train_file}: there are no more rows"
+        yield "rows", f"must be from 1 to {spec.n_train_file}, the number of rows of {cell.dataset}"
     if not spec.bounded and cell["pretrain.loss"] == "cross-entropy":
-        linear = "set pretrain.loss to squared-error, with which the decoder is linear, or "
+        linear = "set pretrain.loss to squared-error, which makes the decoder linear, or "
         remedy = "" if cell["pretrain.kind"] == "rbm" else linear
         yield (
-            "pretrain.loss" if cell.says("pretrain.loss") else "pretrain",
-            f"{cell.dataset} has values below 0 or above 1, which are no probabilities: {remedy}"
-            f"declare scale: minmax in {cell.dataset.path}",
+            "pretrain.loss" if cell.is_set("pretrain.loss") else "pretrain",
+            f"{cell.dataset} has values below 0 or above 1, but cross-entropy needs inputs from 0 "
+            f"to 1; {remedy}declare scale: minmax in {cell.dataset.path}",
         )
 
 
@@ -290,33 +284,32 @@ RULES: tuple[tuple[tuple[Kind, ...], Callable[[Cell], Findings]], ...] = (
     (_WITH_LAYERS, weights_fit_into_memory),
     (_WITH_LABELS, a_subset_is_no_larger_than_its_split),
     ((SvmExperiment,), the_kernel_rbf_has_neither_degree_nor_offset),
-    ((FilterExperiment,), digits_are_trained_on_whole_and_photographs_in_patches),
-    ((FilterExperiment,), filters_are_those_of_one_layer),
+    ((FilterExperiment,), only_photographs_have_patches_and_no_rows),
+    ((FilterExperiment,), filters_need_exactly_one_layer),
     ((FilterExperiment,), filters_need_pretraining),
-    ((FilterExperiment,), patches_are_no_probabilities),
-    (_WITH_LAYERS, own_data_fit_what_is_learned),
-    (_WITH_LAYERS, a_minibatch_is_no_larger_than_what_is_trained_on),
+    ((FilterExperiment,), patches_need_the_squared_error),
+    (_WITH_LAYERS, own_data_fit_rows_and_loss),
+    (_WITH_LAYERS, a_minibatch_is_no_larger_than_the_training_set),
 )
-"""Each with the kinds of experiments that it is for, in the order in which they are reported."""
+"""Each rule with the kinds of experiments that it applies to, in the order of reporting."""
 
 
 def mixed_problems(document: Document, kind: Kind) -> list[Problem]:
-    """What merged settings have that their kind has not, each with what makes them of that kind."""
+    """Report sections that do not apply to the kind of experiment, and what determines the kind."""
     value = document.value
     dataset = value.get("dataset")
     if for_filters(dataset) and not labelled(dataset):
         learned = [key for key in ("svm", "finetune", "subset") if key in value]
-        where = ", ".join(f"{key}: {document.place((key,)).where}" for key in learned)
-        without = (
-            f"on for filters alone, without {' and '.join(learned)} ({where}); remove that, or"
-        )
+        found = " and ".join(f"{key} ({document.place((key,)).where})" for key in learned)
+        remove = f"{found}; remove {'them' if learned[1:] else 'it'}, or"
         text = (
-            f"{dataset} have no labels and are trained {without} set dataset to one of "
+            f"{dataset} have no labels, so they cannot be used with {remove} set dataset to one of "
             f"{', '.join(DATASETS)}"
         )
         if isinstance(dataset, OwnDataset):
             text = (
-                f"{dataset} has no labels and is trained {without} declare label in {dataset.path}"
+                f"{dataset} has no labels, so it cannot be used with {remove} "
+                f"declare label in {dataset.path}"
             )
         if learned:
             return [document.problem(("dataset",), text)]
@@ -325,30 +318,28 @@ def mixed_problems(document: Document, kind: Kind) -> list[Problem]:
 
 
 def _why_not(key: str, kind: Kind, document: Document) -> str:
-    """Why settings of a kind have no such section, and what to do."""
+    """Return why a kind of experiment does not have a section, and what to do."""
     if kind is SvmExperiment:
         where = document.place(("svm",)).where
-        return f"an SVM has no {key}, and {where} makes this one an SVM; remove one of the two"
+        return f"an SVM has no {key}, and svm ({where}) makes this an SVM; remove one of the two"
     if kind is FilterExperiment:
         where = document.place(("dataset",)).where
         return (
-            f"{where} without finetune is trained for its filters alone, and has no {key}; add "
-            f"finetune to classify, or remove {key} (fewer digits: rows)"
+            "does not apply without finetune, because the experiment only learns filters of its "
+            f"data ({where}); add finetune to classify, or remove {key} (to use fewer rows, set "
+            "rows)"
         )
     only = f"{MNIST.name} without finetune" if key == "rows" else PHOTOGRAPHS
-    fewer = " (fewer rows: subset)" if key == "rows" else ""
-    return (
-        f"a network that is fine-tuned has no {key}: that is for filters alone, of {only}; "
-        f"remove it{fewer}"
-    )
+    fewer = " (to use fewer rows, set subset)" if key == "rows" else ""
+    return f"{key} is only for filters of {only}, not for a fine-tuned network; remove it{fewer}"
 
 
 def unused_overrides(over: Document, kinds: Collection[Kind], which: str) -> list[Problem]:
-    """The `--set` arguments that no experiment of these kinds takes; `which` names them."""
+    """Report `--set` arguments that apply to none of these kinds; `which` names the cells."""
     there = list(dict.fromkeys(kinds))
     are = " and ".join(KINDS[kind] for kind in there)
     can = ", ".join(dict.fromkeys(name for kind in there for name in kind.model_fields))
-    text = f"{which} {are}, without a section {{}}; what can be set is {can}"
+    text = f"{{}} does not apply, because {which} {are}; settings that apply are {can}"
     return [
         Problem(where, text.format(key))
         for key in over.value

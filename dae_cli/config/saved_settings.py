@@ -1,4 +1,4 @@
-"""settings.yaml of a results folder: the study with the settings that its rows were made with.
+"""settings.yaml of a results folder: the study, with the settings that produced its rows.
 
     study: "icml2008"
     title: "ICML 2008, Table 1: rect-img and convex"
@@ -9,8 +9,8 @@
         model: {hidden: [1000, 1000, 1000], tied: true, init: glorot}
         …
 
-A cell stands there as `dae show` prints it, a figure of a study on filters as in its study.yaml;
-`changed` has what `--set` changed of a cell, which keeps its name.
+Cells have the format of `dae show`, and figures that of study.yaml. `changed` lists the settings
+that `--set` changed, because the names of cells do not show them.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from dae_cli.errors import ConfigError, some
 SETTINGS = "settings.yaml"
 _HEAD = "# Written by dae: what the results in this folder were made with (docs/results.md)."
 _LARGER = 20
-"""Than a file of experiments: room for more than a thousand cells."""
+"""Size limit in units of an experiment file's, enough for more than a thousand cells."""
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def settings_text(study: ResolvedStudy) -> str:
-    """Return the file's text, the same on every machine; `read_settings` reads the study back."""
+    """Return the file's text, identical on every machine; `read_settings` reads the study back."""
     lines = [_HEAD, f"study: {quoted(study.name)}", f"title: {quoted(study.title)}"]
     if study.paper:
         lines.append(f"paper: {quoted(study.paper)}")
@@ -69,10 +69,10 @@ def _key(cell: str) -> str:
 
 
 def read_settings(path: Path, source: Path) -> ResolvedStudy:
-    """The study that `settings_text` wrote; `source` is its folder. Raises ConfigError."""
+    """Return the study that `settings_text` wrote; `source` is its folder. Raises ConfigError."""
     document, problems = read_file(path, label(path), larger=_LARGER)
     if document is None:
-        raise _not_ours(path, problems)
+        raise _unreadable(path, problems)
     for cell in [*document.sections("cells")]:
         document, of_data = with_names(document, path.parent, ("cells", cell, "dataset"))
         problems += of_data
@@ -87,7 +87,7 @@ def read_settings(path: Path, source: Path) -> ResolvedStudy:
         if draft.experiment is not None:
             experiments[cell] = draft.experiment
     if problems:
-        raise _not_ours(path, problems)
+        raise _unreadable(path, problems)
     saved = SavedStudy.model_validate({**document.value, "cells": {}})
     cells = tuple(
         ResolvedExperiment(
@@ -112,18 +112,18 @@ def read_settings(path: Path, source: Path) -> ResolvedStudy:
     )
 
 
-def _not_ours(path: Path, problems: Sequence[Problem]) -> ConfigError:
+def _unreadable(path: Path, problems: Sequence[Problem]) -> ConfigError:
     wrong = config_error(label(path), problems)
-    remedy = "move the file away, and name the study with its --set and --out"
+    remedy = "move the file away, then give the study with its --set and --out"
     return ConfigError(f"{wrong}\n{remedy}")
 
 
 def require_fit(
     cells: Mapping[str, AnyExperiment], overrides: Sequence[str], folder: Path, remedy: str
 ) -> None:
-    """Make sure that `--set` says nothing else than what a folder's rows were made with.
+    """Check that `--set` agrees with the settings that produced a folder's rows.
 
-    Raises ConfigError: an argument is wrong, or does not fit, each reported with both values.
+    Raises ConfigError: an argument is invalid or differs; the message has both values.
     """
     over, problems = parse_overrides(overrides)
     if cells:
@@ -143,7 +143,7 @@ def require_fit(
 
 
 def _misfits(there: Mapping[str, Any], over: Document, path: KeyPath) -> Iterator[str]:
-    """Each setting that is given otherwise than it is there, with both values."""
+    """Yield each setting whose given value differs from the folder's, with both values."""
     for key, given in over.get(path).items():
         own, here = there.get(key), (*path, key)
         if isinstance(given, dict) and isinstance(own, dict):
@@ -154,10 +154,10 @@ def _misfits(there: Mapping[str, Any], over: Document, path: KeyPath) -> Iterato
 
 
 def format_value(value: Any) -> str:
-    """Return a setting as an experiment file has it; `not set` where there is none."""
+    """Return a setting in the format of an experiment file, or `not set`."""
     return "not set" if value is None else one_line(value)
 
 
 def format_misfits(misfits: Mapping[str, Sequence[str]]) -> str:
-    """Return a line for each setting that differs, with the cells where it does."""
+    """Return one line per differing setting, with the cells in which it differs."""
     return "\n".join(f"  {misfit} ({some(cells)})" for misfit, cells in misfits.items())

@@ -1,6 +1,7 @@
-"""The schema of an experiment: what a resolved config holds, read like the paper's protocol.
+"""The schema of an experiment file. It follows the paper's protocol.
 
-The description of a field ends the error message about it: "must be from 0 to 1: <description>".
+A field's description ends error messages ("must be from 0 to 1: <description>") and is printed in
+docs/experiments.md. Messages suggest a fraction for a percentage if it contains "fraction".
 """
 
 from __future__ import annotations
@@ -42,26 +43,26 @@ WhiteningKind = Literal["none", "olshausen-field"]
 
 @dataclass(frozen=True)
 class CorruptionKind:
-    """How a corruption is called, and which settings it has."""
+    """The names and settings of one kind of corruption."""
 
     words: str
-    """Beside a picture; `{:g}` is the level."""
+    """Caption of pictures; `{:g}` is replaced by the level."""
     in_run_names: str = ""
-    """Comes before the level there."""
+    """Prefix of the level in run names."""
     level: Literal["destruction", "sigma"] = "destruction"
-    """The setting that says how much: a fraction, shown in percent, or a standard deviation."""
+    """The setting for its strength: a fraction, shown in percent, or a standard deviation."""
     options: tuple[str, ...] = ()
-    """Settings that no other kind has, unless it names them as well."""
+    """Settings that only this kind has, or that several kinds list."""
 
 
 @dataclass(frozen=True)
 class LayerKind:
-    """How models of such layers are called."""
+    """The names of models that consist of one kind of layer."""
 
     single: str = ""
-    """One that is trained for its filters; empty: an AE, by its corruption and penalties."""
+    """Name of a single layer; if empty, AE, DAE or CAE by its corruption and penalties."""
     stacked: str = ""
-    """A network of them, without its depth; empty: an SAA or SdA, by its corruption."""
+    """Name of a network, without its depth; if empty, SAA or SdA by its corruption."""
 
 
 CORRUPTIONS = {
@@ -71,14 +72,14 @@ CORRUPTIONS = {
         "{:g} % salt and pepper", "saltpepper", options=("pepper", "salt")
     ),
 }
-"""The kinds of corruption that experiments can name; `models/corruption.py` has their classes."""
+"""The kinds of corruption; their classes are in `models/corruption.py`."""
 
 LAYERS = {"autoencoder": LayerKind(), "rbm": LayerKind(single="RBM", stacked="DBN")}
-"""The kinds of layers that experiments can name; `training/state.py` has their classes."""
+"""The kinds of layers; their classes are in `training/state.py`."""
 
 
 class OneOf:
-    """Annotates text that must be one of a table's names."""
+    """Annotation for text that must be one of the given names."""
 
     def __init__(self, names: Collection[str]) -> None:
         self.names = list(names)
@@ -86,17 +87,17 @@ class OneOf:
     def __get_pydantic_core_schema__(
         self, source: type[str], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """What pydantic checks, and shows in the JSON schema."""
+        """Return the schema that pydantic validates with and publishes as JSON schema."""
         return core_schema.literal_schema(self.names)
 
 
 class OneOfOrOwn(OneOf):
-    """Annotates the name of a data set: one of a table's, or a declared one of the user's own."""
+    """Annotation for a data set: one of the given names, or the user's own data."""
 
     def __get_pydantic_core_schema__(
         self, source: type[str], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """What pydantic checks, and shows in the JSON schema."""
+        """Return the schema that pydantic validates with and publishes as JSON schema."""
         return core_schema.with_info_wrap_validator_function(
             self._checked,
             super().__get_pydantic_core_schema__(source, handler),
@@ -106,7 +107,7 @@ class OneOfOrOwn(OneOf):
     def _checked(
         self, value: Any, one_of: ValidatorFunctionWrapHandler, about: ValidationInfo
     ) -> str:
-        """JSON is of checkpoints, which keep the name of own data beside their digest."""
+        """Return a valid value; JSON comes from checkpoints, which store own data by name."""
         if about.mode == "json" and isinstance(value, str) and value not in self.names:
             return OwnDataset(Path(value))
         return value if isinstance(value, OwnDataset) else str(one_of(value))
@@ -114,7 +115,7 @@ class OneOfOrOwn(OneOf):
 
 CorruptionName = Annotated[str, OneOf(CORRUPTIONS)]
 PretrainKind = Annotated[str, OneOf(LAYERS)]
-_THE_DATASET = Field(description="the data set")
+_THE_DATASET = Field(description="the data set, or a file that declares your own data")
 DatasetName = Annotated[str, OneOfOrOwn(DATASETS), _THE_DATASET]
 FilterDatasetName = Annotated[str, OneOfOrOwn(FILTER_DATASETS), _THE_DATASET]
 AnyDatasetName = Annotated[
@@ -122,118 +123,126 @@ AnyDatasetName = Annotated[
 ]
 DigitRows = Annotated[
     int | None,
-    Field(ge=1, le=MNIST.n_train_file, description=f"the digits of {MNIST.name} trained on"),
+    Field(
+        ge=1,
+        le=MNIST.n_train_file,
+        description=f"the number of rows to use ({MNIST.name} or your own data, filters only)",
+    ),
 ]
-Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="the start of every random stream")]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="the seed of all random numbers")]
 LayerWidth = Annotated[int, Field(ge=1, le=100_000)]
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
-LearningRate = Annotated[float, Field(gt=0, le=1000, description="the step of gradient descent")]
-BatchSize = Annotated[int, Field(ge=1, le=100_000, description="examples per step")]
-WeightDecay = Annotated[
-    float, Field(ge=0, le=1, description="λ of the cost λ/2 times the squared weights")
+LearningRate = Annotated[
+    float, Field(gt=0, le=1000, description="the step size of gradient descent")
 ]
-"""λ/2 · Σ W² is added to the cost, biases left out; 0: not in ICML 2008."""
+BatchSize = Annotated[
+    int, Field(ge=1, le=100_000, description="the number of examples per minibatch")
+]
+WeightDecay = Annotated[
+    float, Field(ge=0, le=1, description="λ of the penalty λ/2 · Σ W² on the weights")
+]
+"""Biases are not penalized. ICML 2008 has no weight decay, hence the default 0."""
 
 
 def expects(what: str) -> dict[str, Any]:
-    """The `json_schema_extra` of a field whose message says this in place of what its type says."""
+    """Return a `json_schema_extra` that replaces the field's type in error messages."""
     return {"expected": what}
 
 
 class Settings(BaseModel):
-    """Base of every section: frozen, unknown keys refused, no silent conversion of types."""
+    """Base class of all sections: immutable, no unknown keys, no type conversion."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ModelSettings(Settings):
-    """The stack: units of each hidden layer, tied weights or not, how weights start."""
+    """The layers: their sizes, tied or untied weights, and the initial weights."""
 
     hidden: tuple[LayerWidth, ...] = Field(
         min_length=1,
         max_length=MOST_LAYERS,
         strict=False,
-        description="the units of each hidden layer",
+        description="the number of units of each hidden layer",
         examples=[[1000, 1000, 1000]],
     )
-    tied: bool = Field(True, description="the decoder uses the encoder's weights")
-    init: InitKind = Field("glorot", description="how the weights start")
+    tied: bool = Field(True, description="whether the decoder uses the encoder's weights")
+    init: InitKind = Field("glorot", description="how the weights are initialized")
 
 
 class CorruptionSettings(Settings):
-    """What is done to the input of the layer being pretrained."""
+    """The corruption of a layer's inputs during pretraining."""
 
-    kind: CorruptionName = Field("masking", description="the kind of noise")
-    destruction: float = Field(0.0, ge=0, lt=1, description="the fraction of inputs set to 0")
-    """ν, the fraction of the inputs destroyed (masking, salt-and-pepper)."""
-    sigma: float = Field(0.0, ge=0, le=100, description="the standard deviation of gaussian noise")
-    """In units of the input."""
+    kind: CorruptionName = Field("masking", description="the kind of corruption")
+    destruction: float = Field(
+        0.0, ge=0, lt=1, description="the fraction ν of inputs set to 0, or to salt or pepper"
+    )
+    sigma: float = Field(0.0, ge=0, le=100, description="the standard deviation of Gaussian noise")
+    """In units of the inputs."""
     pepper: float = Field(
-        0.0, ge=-100, le=100, description="the lower of the two values of salt and pepper"
+        0.0, ge=-100, le=100, description="the value of pepper in salt-and-pepper noise"
     )
+    """0 and 1 (`salt`) are black and white in images with grey values from 0 to 1."""
     salt: float = Field(
-        1.0, ge=-100, le=100, description="the upper of the two values of salt and pepper"
+        1.0, ge=-100, le=100, description="the value of salt in salt-and-pepper noise"
     )
-    """Black and white, unless the inputs are no grey values in [0, 1]."""
 
 
 class PretrainSettings(Settings):
-    """Greedy unsupervised training of one layer after the other."""
+    """Greedy layer-wise unsupervised training."""
 
-    kind: PretrainKind = Field("autoencoder", description="what a layer is pretrained as")
-    """A stack of RBMs is the DBN of the paper's table 1."""
-    loss: LossKind = Field(
-        "cross-entropy", description="what a layer's reconstruction is trained on"
-    )
+    kind: PretrainKind = Field("autoencoder", description="the model that a layer is trained as")
+    """A stack of RBMs is the DBN of Table 1."""
+    loss: LossKind = Field("cross-entropy", description="the reconstruction loss")
     learning_rate: LearningRate
-    epochs: int = Field(ge=0, le=100_000, description="epochs per layer, 0 for no pretraining")
+    epochs: int = Field(
+        ge=0, le=100_000, description="the number of epochs per layer; 0 means no pretraining"
+    )
     batch_size: BatchSize = 20
     gibbs_steps: int = Field(
-        1, ge=1, le=1000, description="steps of an RBM's Gibbs chain at each update"
+        1, ge=1, le=1000, description="the number of Gibbs steps per update, k of CD-k (RBM only)"
     )
-    """k of contrastive divergence, CD-k."""
-    persistent: bool = Field(False, description="an RBM's Gibbs chains go on from step to step")
-    """Persistent CD, with as many chains as a minibatch has rows."""
-    sample_visible: bool = Field(True, description="an RBM's Gibbs chain draws its visible units")
-    """False: the chain takes their probabilities (Hinton 2010, section 3.2)."""
+    persistent: bool = Field(False, description="whether to use persistent CD (RBM only)")
+    """The number of persistent chains is the batch size."""
+    sample_visible: bool = Field(True, description="whether to sample visible units (RBM only)")
+    """If false, Gibbs steps use the probabilities of the units (Hinton 2010, section 3.2)."""
     weight_decay: WeightDecay = 0.0
     contraction: float = Field(
-        0.0, ge=0, le=1_000_000, description="λ of the contractive penalty on the encoder"
+        0.0, ge=0, le=1_000_000, description="λ of the contractive penalty λ ‖∂h/∂x‖²"
     )
-    """λ of the contractive penalty λ ‖∂h/∂x‖²."""
 
 
 class FinetuneSettings(Settings):
-    """Supervised training of the whole network, stopped early on the validation error."""
+    """Supervised training of the whole network with early stopping on the validation error."""
 
     learning_rate: LearningRate
-    max_epochs: Epochs = Field(description="the epochs after which training stops anyway")
-    patience: Epochs = Field(description="epochs without a better validation error to wait")
-    window: Epochs = Field(
-        1, description="the last epochs whose validation errors are averaged, to tell the best"
+    max_epochs: Epochs = Field(description="the maximum number of epochs")
+    patience: Epochs = Field(
+        description="the number of epochs to wait for a lower validation error"
     )
-    """An epoch is judged by the mean validation error of so many epochs, itself the last of them
-    (Prechelt 1998 has strips of epochs in the same way); 1: by its own error."""
+    window: Epochs = Field(
+        1, description="the number of latest epochs over which early stopping averages the error"
+    )
+    """Similar to the strips of Prechelt (1998)."""
     decrease: float = Field(
         0.0,
         ge=0,
         le=1000,
-        description="δ of the learning rate ε / (1 + δ t) after t epochs, 0 for a constant one",
+        description="δ of the learning rate ε / (1 + δ t) after t epochs; 0 keeps it constant",
     )
     weight_decay: WeightDecay = 0.0
     batch_size: BatchSize = 20
 
 
 class SubsetSettings(Settings):
-    """Rows taken, evenly spread over each split, for quick trials; never for results."""
+    """Numbers of rows for quick trials, evenly spaced in each split; not for published results."""
 
-    train: int = Field(ge=1, description="rows of the training set")
-    valid: int = Field(ge=1, description="rows of the validation set")
-    test: int = Field(ge=1, description="rows of the test set")
+    train: int = Field(ge=1, description="the number of training rows")
+    valid: int = Field(ge=1, description="the number of validation rows")
+    test: int = Field(ge=1, description="the number of test rows")
 
 
 class Experiment(Settings):
-    """One fully resolved experiment."""
+    """A fully resolved experiment with a network."""
 
     dataset: DatasetName
     model: ModelSettings
@@ -248,46 +257,46 @@ USUAL_GRIDS: dict[str, dict[str, Any]] = {
     "rbf": {"gammas": (0.001, 0.01, 0.1), "widen": True},
     "poly": {"gammas": (0.001, 0.01, 0.1, 1.0), "offsets": (0.0, 1.0), "widen": True},
 }
-"""The coarse grid of each kernel where no gammas are given; one with gammas is taken as it is."""
+"""The default coarse grid of each kernel. It is used only if the file gives no gammas."""
 
 
 def _grid(usual: tuple[float, ...], most: int, description: str) -> Any:
-    """The field of a list of 1 to `most` values of the coarse grid."""
+    """Return the field for a list of 1 to `most` values of the coarse grid."""
     return Field(usual, min_length=1, max_length=most, strict=False, description=description)
 
 
 class SvmSettings(Settings):
-    """The support vector machines to choose from: a coarse grid, then a finer look around the best.
+    """The hyperparameter search of an SVM: a coarse grid, then a finer one around the best values.
 
-    exp(−γ |x − y|²) is the kernel rbf, (γ x·y + offset)^degree the kernel poly, whose degrees and
-    offsets mean nothing for rbf.
+    The kernel rbf is exp(−γ |x − y|²); the kernel poly is (γ x·y + offset)^degree. Degrees and
+    offsets do not apply to rbf.
     """
 
     kernel: SvmKernel = Field(description="the kernel of the SVM")
     gammas: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = _grid(
-        (), 50, "the gammas of the coarse grid"
+        (), 50, "the values of γ in the coarse grid"
     )
     degrees: tuple[Annotated[int, Field(ge=1, le=20)], ...] = _grid(
-        (2, 3, 4, 6, 9), 20, "the degrees of the coarse grid, for the kernel poly"
+        (2, 3, 4, 6, 9), 20, "the degrees in the coarse grid (poly only)"
     )
     offsets: tuple[Annotated[float, Field(ge=0, le=1000)], ...] = _grid(
-        (1.0,), 20, "the offsets of the coarse grid, for the kernel poly"
+        (1.0,), 20, "the offsets in the coarse grid (poly only)"
     )
     destructions: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = _grid(
-        (0.0,), 20, "the fractions of each training row's inputs to be set to 0"
+        (0.0,), 20, "the fractions ν of inputs set to 0 in training rows"
     )
-    """ν: validation and test rows stay as they are."""
+    """Validation and test rows are not corrupted."""
     penalties: tuple[Annotated[float, Field(gt=0, le=1_000_000_000)], ...] = _grid(
-        (0.1, 1.0, 10.0, 100.0), 50, "the penalties C of the coarse grid"
+        (0.1, 1.0, 10.0, 100.0), 50, "the values of the penalty C in the coarse grid"
     )
     widen: bool = Field(
-        False, description="a row more beyond each edge of the grid that its best lies at"
+        False, description="whether to extend the grid if the best values lie on its edge"
     )
-    refine: bool = Field(True, description="a finer look around the best of the grid")
+    refine: bool = Field(True, description="whether to search a finer grid around the best values")
 
     @property
     def coarse_trials(self) -> int:
-        """How many trials the coarse grid has, before any refinement."""
+        """Number of trials in the coarse grid."""
         degrees = len(self.degrees) if self.kernel == "poly" else 1
         kernels = len(self.gammas) * degrees * len(self.offsets) * len(self.destructions)
         return kernels * len(self.penalties)
@@ -295,7 +304,7 @@ class SvmSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _usual_grid(cls, values: Any) -> Any:
-        """Fill in the grid that the kernel decides where no gammas are given."""
+        """Fill in the kernel's default grid if no gammas are given."""
         if not isinstance(values, dict) or "gammas" in values:
             return values
         kernel = values.get("kernel")
@@ -303,9 +312,9 @@ class SvmSettings(Settings):
 
 
 class SvmExperiment(Settings):
-    """One fully resolved experiment of an SVM, selected on the validation rows.
+    """A fully resolved experiment with an SVM, whose hyperparameters the validation rows select.
 
-    Nothing but the inputs to be destroyed is drawn at random.
+    The seed affects only which inputs are destroyed.
     """
 
     dataset: DatasetName
@@ -315,32 +324,30 @@ class SvmExperiment(Settings):
 
 
 class PatchSettings(Settings):
-    """Patches cut out of photographs, and what is done to the photographs before."""
+    """Patches of photographs, and how the photographs are processed before they are cut."""
 
-    side: int = Field(12, ge=4, le=64, description="the pixels of a patch's side")
-    count: int = Field(500_000, ge=100, le=5_000_000, description="the patches trained on")
-    whitening: WhiteningKind = Field(
-        "olshausen-field", description="how the spectrum of the photographs is made flat"
-    )
-    """olshausen-field multiplies it by f · exp(−(f/f₀)⁴): flat, without the highest frequencies."""
+    side: int = Field(12, ge=4, le=64, description="the width and height of a patch in pixels")
+    count: int = Field(500_000, ge=100, le=5_000_000, description="the number of patches")
+    whitening: WhiteningKind = Field("olshausen-field", description="how photographs are whitened")
+    """olshausen-field multiplies the spectrum by f · exp(−(f/f₀)⁴), which flattens it and removes
+    the highest frequencies."""
     cutoff: float = Field(
-        0.4, gt=0, le=1, description="the frequency where whitening ends, in cycles per pixel"
+        0.4, gt=0, le=1, description="the cutoff frequency f₀ of whitening, in cycles per pixel"
     )
-    """f₀; of no meaning without whitening."""
     deviation: float = Field(
-        1.0, gt=0, le=100, description="the standard deviation that pixels are scaled to"
+        1.0, gt=0, le=100, description="the standard deviation of the pixels after scaling"
     )
-    """The unit of sigma: one number scales all patches, whose mean is taken away."""
+    """Each patch's mean is subtracted; one factor scales all patches. `sigma` uses this scale."""
 
 
 class FilterExperiment(Settings):
-    """One fully resolved experiment on filters: an autoencoder alone, without labels or test."""
+    """A fully resolved experiment on filters: one unsupervised layer, no labels and no test."""
 
     dataset: FilterDatasetName
     patches: PatchSettings | None = None
-    """Of photographs alone."""
+    """Settings for photographs only."""
     rows: DigitRows = None
-    """Of MNIST, evenly spread, for quick trials; all 60 000 unless given."""
+    """Number of evenly spaced rows of MNIST or own data; None for all."""
     model: ModelSettings
     corruption: CorruptionSettings = CorruptionSettings()
     pretrain: PretrainSettings
@@ -349,41 +356,41 @@ class FilterExperiment(Settings):
     @model_validator(mode="before")
     @classmethod
     def _usual_patches(cls, values: Any) -> Any:
-        """Photographs are cut into patches, as usual where nothing else is said."""
+        """Add default patch settings if the data set is the photographs."""
         if not isinstance(values, dict) or values.get("dataset") != PHOTOGRAPHS:
             return values
         return values if values.get("patches") is not None else {**values, "patches": {}}
 
     @property
     def examples(self) -> int:
-        """How many patches, digits or other rows are trained on."""
+        """Number of training examples: patches, digits or other rows."""
         if self.patches:
             return self.patches.count
         return self.rows or spec_of(self.dataset).n_train_file
 
     @property
     def inputs(self) -> int:
-        """The components of an example, d."""
+        """Number of inputs d of an example."""
         return self.patches.side**2 if self.patches else spec_of(self.dataset).n_pixels
 
 
 PretrainedExperiment = Experiment | FilterExperiment
-"""What has a stack of layers that are pretrained."""
+"""Experiments with pretrained layers."""
 
 AnyExperiment = Experiment | SvmExperiment | FilterExperiment
-"""What a cell may hold: a network to be trained, an SVM to be selected, or filters to look at."""
+"""All kinds of experiments: a network, an SVM, or a layer trained for its filters."""
 
 Kind = type[Experiment] | type[SvmExperiment] | type[FilterExperiment]
 KINDS: dict[Kind, str] = {
     Experiment: "a network",
     SvmExperiment: "an SVM",
-    FilterExperiment: "trained for its filters alone",
+    FilterExperiment: "trained only for its filters",
 }
-"""The kinds of experiments, and what each one is, in words."""
+"""The kinds of experiments, with what messages say after "is"."""
 
 
 class SettingsFile(Settings):
-    """What may stand in one file of settings, which others complete: the sections of every kind."""
+    """A file with some of the settings of any kind of experiment; other files add the rest."""
 
     model_config = ConfigDict(json_schema_extra={"partial": True})
 
@@ -400,7 +407,7 @@ class SettingsFile(Settings):
 
 
 SECTIONS = tuple(SettingsFile.model_fields)
-"""The first keys that some kind of experiment has."""
+"""The top-level keys of all kinds of experiments."""
 
 
 def _keys_of(section: str) -> list[str]:
@@ -412,50 +419,49 @@ def _keys_of(section: str) -> list[str]:
 
 
 SETTING_KEYS = tuple(key for section in SECTIONS for key in _keys_of(section))
-"""The dotted key of every setting, such as `model.hidden`, in their order."""
+"""The dotted keys of all settings, such as `model.hidden`, in the schema's order."""
 
 
 def labelled(dataset: object) -> DatasetSpec | None:
-    """What is known of the data set that a `dataset` key names; None of one without labels."""
+    """Return the specification of a data set, or None if it is unknown or has no labels."""
     spec = known_spec(dataset)
     return spec if spec and spec.n_classes else None
 
 
 def for_filters(dataset: object) -> bool:
-    """Whether filters alone can be learned from the data set that a `dataset` key names."""
+    """Whether a data set can be used without its labels, to learn filters."""
     return isinstance(dataset, OwnDataset) or dataset in FILTER_DATASETS
 
 
 def kind_of(values: Mapping[str, Any]) -> Kind:
-    """The kind of experiment that merged settings describe.
+    """Return the kind of experiment that merged settings describe.
 
-    A cell is an SVM where it has an `svm` section, its own or one that its study shares. It is
-    trained for its filters alone where its data set has no labels, or can be used without and it
-    has no `finetune` section, its own or shared.
+    Settings with an `svm` section describe an SVM. Settings without `finetune` describe filters if
+    the data set can be used without labels; so do all settings for a data set without labels.
     """
     if "svm" in values:
         return SvmExperiment
     dataset = values.get("dataset")
-    unread = isinstance(dataset, OwnDataset) and dataset.facts is None  # it may have labels
+    unread = isinstance(dataset, OwnDataset) and dataset.facts is None  # may have labels
     if for_filters(dataset) and not ((unread or labelled(dataset)) and "finetune" in values):
         return FilterExperiment
     return Experiment
 
 
 def as_network(experiment: AnyExperiment) -> Experiment:
-    """The experiment, known to be that of a network; TypeError if it is not."""
+    """Return the experiment if it is a network's. Raises TypeError if it is not."""
     if not isinstance(experiment, Experiment):
-        raise TypeError(f"{KINDS[type(experiment)]}, where only a network can be")
+        raise TypeError(f"expected an experiment with a network, not {type(experiment).__name__}")
     return experiment
 
 
 def as_pretrained(experiment: AnyExperiment) -> PretrainedExperiment:
-    """The experiment, known to have layers that are pretrained; TypeError of an SVM."""
+    """Return the experiment if it has pretrained layers. Raises TypeError for an SVM."""
     if isinstance(experiment, SvmExperiment):
-        raise TypeError("an SVM, where only what is pretrained can be")
+        raise TypeError("expected an experiment with pretrained layers, not an SVM")
     return experiment
 
 
 def weights_between(widths: Sequence[int]) -> int:
-    """Count the weights of a network with layers of these widths, without biases."""
+    """Return the number of weights, without biases, between layers of these widths."""
     return sum(below * above for below, above in pairwise(widths))

@@ -1,4 +1,4 @@
-"""Which cells of a study are searched, each with its space; and settings drawn from a space."""
+"""The searched cells of a study with their search spaces, and the settings of a trial."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from dae_cli.config.search_space import LAYERS, UNITS, Domain, PruneSettings, Se
 from dae_cli.errors import ConfigError, did_you_mean, shown
 
 Values = Mapping[str, Value]
-"""A value of each key of a space."""
+"""One value for each key of a space."""
 
 
 @dataclass(frozen=True)
 class SearchedCell:
-    """A cell with what is searched in it."""
+    """A cell with its search space."""
 
     resolved: ResolvedExperiment
     experiment: Experiment
-    """As the cell's file says now; searched keys in it are replaced by those of a trial."""
+    """The cell's current experiment; trials replace the searched settings."""
     space: Mapping[str, Domain]
     trials: int | None
-    """That it is to have, where the study says so."""
+    """Number of trials, if the study sets it."""
     sampler_seed: int
     prune: PruneSettings
 
     @property
     def cell(self) -> str:
-        """Its name inside the study."""
+        """Name within the study."""
         return self.resolved.cell
 
     def with_values(self, values: Values) -> Experiment:
-        """The cell's experiment with other values of the searched keys.
+        """Return the cell's experiment with other values of the searched keys.
 
-        Raises pydantic's ValidationError for values that the schema refuses.
+        Raises pydantic's ValidationError for values that the schema rejects.
         """
         settings = self.experiment.model_dump()
         for key, value in settings_of(self.experiment, values).items():
@@ -56,18 +56,19 @@ class SearchedCell:
 def resolve_search(
     name: str, only: Sequence[str] = ()
 ) -> tuple[ResolvedStudy, tuple[SearchedCell, ...]]:
-    """The study and its cells that are searched, or those of them that `only` names.
+    """Return a study and its searched cells, or those of them that `only` names.
 
-    Cells without a space, and SVM cells, which select within their own run, are passed over.
+    Cells without a search space are skipped, and so are SVMs, whose runs select their own
+    hyperparameters.
 
-    Raises ConfigError: what `resolve_study` raises; a study without a search section; a glob that
-    no cell has; a cell that two items name; a space with values that make no experiment.
+    Raises ConfigError: as in `resolve_study`; a study without a search section; a glob without a
+    matching cell; a cell that two items match; a space with values of an invalid experiment.
     """
     study = resolve_study(name)
     if not study.search:
         raise ConfigError(
-            f"{label(study.source / STUDY_FILE)} has no search section: nothing says which "
-            "settings are searched; docs/search.md shows one"
+            f"{label(study.source / STUDY_FILE)} has no search section; add one that lists the "
+            "settings to search (see docs/search.md)"
         )
     found, problems = _matched(study)
     if problems:
@@ -77,7 +78,7 @@ def resolve_search(
 
 
 def settings_of(experiment: Experiment, values: Values) -> dict[str, Any]:
-    """The dotted keys that values of a space set; `units` and `layers` make model.hidden."""
+    """Return the settings by dotted key for values of a space; `units`, `layers` become hidden."""
     hidden = experiment.model.hidden
     found: dict[str, Any] = {k: v for k, v in values.items() if k not in (UNITS, LAYERS)}
     if UNITS in values or LAYERS in values:
@@ -87,7 +88,7 @@ def settings_of(experiment: Experiment, values: Values) -> dict[str, Any]:
 
 
 def _matched(study: ResolvedStudy) -> tuple[dict[str, SearchedCell], list[Problem]]:
-    """The searched cells by name, in the study's order, and what is wrong with their searches."""
+    """Return the searched cells by name, in the study's order, and the problems of their search."""
     names = [cell.cell for cell in study.all_cells]
     places = [study.document.place(("search", k)).where for k in range(len(study.search))]
     problems: list[Problem] = []
@@ -95,7 +96,7 @@ def _matched(study: ResolvedStudy) -> tuple[dict[str, SearchedCell], list[Proble
         for glob in item.cells:
             if not any(fnmatchcase(cell, glob) for cell in names):
                 near = did_you_mean(glob, names) or f"; the cells are {', '.join(names)}"
-                text = f"no cell of the study has this name{near}"
+                text = f"matches no cell of the study{near}"
                 problems.append(Problem(f"{where}  cells: {shown(glob)}", text))
     found: dict[str, SearchedCell] = {}
     for resolved in study.all_cells:
@@ -103,7 +104,8 @@ def _matched(study: ResolvedStudy) -> tuple[dict[str, SearchedCell], list[Proble
         matching = [k for k, item in enumerate(study.search) if _names(item, cell)]
         if len(matching) > 1:
             first, second, *_ = (places[k] for k in matching)
-            problems.append(Problem(second, f"names {shown(cell)}, which {first} names as well"))
+            text = f"matches {shown(cell)}, which {first} matches too; remove it from one of them"
+            problems.append(Problem(second, text))
         elif matching and isinstance(experiment, Experiment):
             item = study.search[matching[0]]
             about = (item.domains, item.trials or None, item.sampler_seed, item.prune)
@@ -111,8 +113,8 @@ def _matched(study: ResolvedStudy) -> tuple[dict[str, SearchedCell], list[Proble
             problems += _illegal(found[cell], study.document, matching[0])
         elif matching and cell in study.search[matching[0]].cells:
             filters = isinstance(experiment, FilterExperiment)
-            why = "without an error to select by" if filters else "which selects within its own run"
-            text = f"{shown(cell)} is {KINDS[type(experiment)]}, {why}"
+            why = "has no validation error" if filters else "selects its own settings in its run"
+            text = f"{shown(cell)} cannot be searched: it is {KINDS[type(experiment)]} and {why}"
             problems.append(Problem(places[matching[0]], text))
     return found, problems
 
@@ -122,7 +124,7 @@ def _names(item: Search, cell: str) -> bool:
 
 
 def _illegal(cell: SearchedCell, document: Document, number: int) -> list[Problem]:
-    """What is wrong with the corners of a cell's space: values contradict the cell's others."""
+    """Report the first corner of a cell's space that contradicts the cell's other settings."""
     first = {key: domain.ends[0] for key, domain in cell.space.items()}
     last = {key: domain.ends[-1] for key, domain in cell.space.items()}
     corners = [(next(iter(first)), last)]
@@ -133,6 +135,6 @@ def _illegal(cell: SearchedCell, document: Document, number: int) -> list[Proble
         written = Document(settings, {(): document.place(path)})
         for _, why in contradictions(written, Experiment):
             given = ", ".join(f"{k} {v}" for k, v in values.items())
-            text = f"makes no experiment of {shown(cell.cell)} with {given}: {why}"
+            text = f"makes {shown(cell.cell)} invalid with {given}: {why}"
             return [document.problem((*path, "space", key), text, f"space.{key}")]
     return []

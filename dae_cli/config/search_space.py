@@ -1,4 +1,4 @@
-"""The `search` section of a study.yaml: which settings of which cells are searched, and where."""
+"""The `search` section of a study.yaml: cells, the settings to search in them, and their ranges."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from dae_cli.config.schema import MOST_LAYERS, LayerWidth, Settings, SettingsFil
 from dae_cli.errors import did_you_mean
 
 UNITS, LAYERS = "units", "layers"
-"""Keys of a space that together make model.hidden: so many layers of so many units each."""
+"""Keys of a space that define model.hidden: units per layer, and the number of layers."""
 _NEVER = {
-    "dataset": "a cell is of one data set",
-    "seed": "a seed is no setting to be selected",
-    "model.hidden": f"search {UNITS} (of each hidden layer) and {LAYERS} (their number)",
-    "subset": "all rows count",
-    "svm": "an SVM selects within its own run",
-    "patches": "what is trained for its filters alone has no error to select by",
-    "rows": "what is trained for its filters alone has no error to select by",
+    "dataset": "each cell has one data set",
+    "seed": "a seed is not a hyperparameter",
+    "model.hidden": f"search {UNITS} (per hidden layer) and {LAYERS} (their number) instead",
+    "subset": "the number of rows is not a hyperparameter",
+    "svm": "an SVM selects its settings in its own run",
+    "patches": "experiments on filters have no validation error",
+    "rows": "experiments on filters have no validation error",
 }
-"""By dotted key or section."""
+"""Reasons why keys and sections cannot be searched."""
 _FORMS = "{low: …, high: …} with log: true or step: …, or {choices: […]}"
 _WHOLE, _NUMBER = "a whole number", "a number"
 
@@ -43,22 +43,22 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class Range:
-    """All numbers from `low` to `high`, both included; whole ones if both are whole."""
+    """All numbers from `low` to `high`, both included; only integers if both are integers."""
 
     low: int | float
     high: int | float
     log: bool = False
-    """Drawn evenly on a logarithmic scale."""
+    """Whether values are uniform on a logarithmic scale."""
     step: int | float | None = None
-    """Only low, low + step, …, high."""
+    """If set, only low, low + step, …, high."""
 
     @property
     def ends(self) -> tuple[Value, ...]:
-        """The values that a range must be legal at."""
+        """The values at which the setting is checked."""
         return (self.low, self.high)
 
     def on_step(self, value: float) -> float:
-        """Return the nearest of low, low + step, …, with no more digits than it has."""
+        """Return the nearest of low, low + step, …, without rounding errors in its digits."""
         if self.step is None:
             return value
         first, apart = Decimal(repr(self.low)), Decimal(repr(self.step))
@@ -67,22 +67,22 @@ class Range:
 
 @dataclass(frozen=True)
 class Choices:
-    """A few values, in no order."""
+    """A set of values without an order."""
 
     values: tuple[Value, ...]
 
     @property
     def ends(self) -> tuple[Value, ...]:
-        """Every one of them must be legal."""
+        """The values at which the setting is checked: all of them."""
         return self.values
 
 
 Domain = Range | Choices
-"""What a searched setting may be."""
+"""The possible values of a searched setting."""
 
 
 class DomainSettings(Settings):
-    """A range or a few values, as a file has them; the searched setting says which are allowed."""
+    """A range or choices in a file; the searched setting's own schema checks their values."""
 
     model_config = ConfigDict(json_schema_extra=expects(f"a range: {_FORMS}"))
 
@@ -95,7 +95,7 @@ class DomainSettings(Settings):
     )
 
     def domain(self, key: str) -> Domain:
-        """The domain of a searched setting, whose numbers are of the setting's type."""
+        """Return the domain of a searched setting, with numbers of the setting's type."""
         values = [*(self.choices or (self.low, self.high, self.step))]
         if kind_of_value(_searched_keys()[key]) == _NUMBER:
             values = [None if value is None else float(value) for value in values]
@@ -106,49 +106,49 @@ class DomainSettings(Settings):
 
 
 class PruneSettings(Settings):
-    """When a trial is given up: its best validation error so far is above the median's.
+    """When to prune a trial: if its best validation error so far is above the median.
 
-    The median is that of the completed trials at the same epoch of fine-tuning.
+    The median is over the completed trials at the same epoch of fine-tuning.
     """
 
     after_trials: int = Field(5, ge=1)
-    """Completed trials that there must be, of the cell and at the epoch."""
+    """Minimum number of completed trials of the cell that reached the epoch."""
     from_epoch: int = Field(10, ge=1)
-    """The first epoch of fine-tuning that can be the last."""
+    """First epoch of fine-tuning at which a trial can be pruned."""
 
 
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-_ONE = "a cell's name or glob such as convex-*"
+_ONE = "a cell's name or a glob such as convex-*"
 _Glob = Annotated[str, Field(min_length=1, json_schema_extra=expects(_ONE))]
 
 
 class Search(Settings):
-    """One item of the section: what is searched in some cells."""
+    """One item of the section: some cells and their search space."""
 
     cells: Annotated[tuple[_Glob, ...], BeforeValidator(_listed)] = Field(
         min_length=1, strict=False, json_schema_extra=expects(f"{_ONE}, or a list of them")
     )
-    """Globs over the names of the study's cells."""
+    """Names of cells, or globs that match them."""
     space: dict[str, DomainSettings] = Field(
         min_length=1, json_schema_extra=expects(f"a mapping of dotted keys to ranges: {_FORMS}")
     )
     trials: Annotated[int, Field(ge=1)] = 0
-    """That each cell is to have, unless the command says; 0 where the study does not say."""
+    """Number of trials per cell, unless the command sets it; 0 if not set here."""
     sampler_seed: int = Field(0, ge=0)
-    """That draws start from, unless the command says."""
+    """Seed of the sampler, unless the command sets it."""
     prune: PruneSettings = PruneSettings()
 
     @property
     def domains(self) -> dict[str, Domain]:
-        """What each searched setting may be."""
+        """The domain of each searched setting."""
         return {key: entry.domain(key) for key, entry in self.space.items()}
 
 
 class _Layers(Settings):
-    """What is searched in place of `model.hidden`."""
+    """The keys that are searched instead of `model.hidden`."""
 
     model_config = ConfigDict(json_schema_extra={"partial": True})
 
@@ -158,7 +158,7 @@ class _Layers(Settings):
 
 @cache
 def _searched_keys() -> dict[str, dict[str, Any]]:
-    """The keys that a space may have, each with the schema of one of its values."""
+    """Return the keys that a space can have, each with the schema of its values."""
     known = {**known_keys(_Layers), **known_keys(SettingsFile)}
     return {
         key: node
@@ -168,7 +168,7 @@ def _searched_keys() -> dict[str, dict[str, Any]]:
 
 
 def space_problems(document: Document) -> Iterator[tuple[KeyPath, Problem]]:
-    """What is wrong with the ranges of a study.yaml for the settings that they are of."""
+    """Report ranges in a study.yaml that do not fit their settings."""
     for number, _ in document.items(("search",)):
         for key, given in document.items(("search", number, "space")):
             path: KeyPath = ("search", number, "space", key)
@@ -179,7 +179,7 @@ def space_problems(document: Document) -> Iterator[tuple[KeyPath, Problem]]:
 
 
 def _wrong_entry(document: Document, path: KeyPath, entry: DomainSettings) -> Iterator[Problem]:
-    """What is wrong with a range whose keys are right."""
+    """Report problems of a range that has valid keys."""
     key, known = str(path[-1]), _searched_keys()
     kind = kind_of_value(known[key]) if key in known else ""
     if reason := _NEVER.get(key) or _NEVER.get(key.partition(".")[0]):
@@ -188,7 +188,7 @@ def _wrong_entry(document: Document, path: KeyPath, entry: DomainSettings) -> It
         near = did_you_mean(key, known) or f"; the keys are {', '.join(known)}"
         yield document.problem(path, f"unknown key{near}")
     elif not entry.choices and kind not in (_WHOLE, _NUMBER):
-        text = f"is {kind}, no range of numbers: give choices: […]"
+        text = f"must be {kind}, so it cannot have a range; write choices: […]"
         yield document.problem(path, text)
     elif wrong := list(_wrong_values(document, path, entry)):
         yield from wrong
@@ -198,7 +198,7 @@ def _wrong_entry(document: Document, path: KeyPath, entry: DomainSettings) -> It
 
 
 def _wrong_values(document: Document, path: KeyPath, entry: DomainSettings) -> Iterator[Problem]:
-    """What the searched setting has against the values of a range."""
+    """Report values of a range that are invalid for the searched setting."""
     key = str(path[-1])
     model = _Layers if key in (UNITS, LAYERS) else SettingsFile
     steps: list[KeyPath] = [(end,) for end in ("low", "high") if end in entry.model_fields_set]
@@ -211,12 +211,12 @@ def _wrong_values(document: Document, path: KeyPath, entry: DomainSettings) -> I
 
 
 def _contradictions(key: str, kind: str, entry: DomainSettings) -> Iterator[tuple[KeyPath, str]]:
-    """What is wrong with sound values together, at which of their keys."""
+    """Yield keys of a range whose values are valid alone but not together, with the reason."""
     if entry.choices:
         for other in sorted(entry.model_fields_set - {"choices"}):
-            yield (other,), "unknown key beside choices; give one of the two"
+            yield (other,), "cannot be combined with choices; remove one of the two"
         if len(set(entry.domain(key).ends)) < len(entry.choices):
-            yield ("choices",), "has the same value twice"
+            yield ("choices",), "contains the same value twice"
         return
     missing = [end for end in ("low", "high") if getattr(entry, end) is None]
     for end in missing:
@@ -228,7 +228,7 @@ def _contradictions(key: str, kind: str, entry: DomainSettings) -> Iterator[tupl
     elif missing:
         return
     elif low >= high:
-        yield (), "low must be below high; a setting of one value belongs into the cell's file"
+        yield (), "low must be below high; write a single value into the cell's file instead"
     elif entry.log and step is not None:
         yield (), "has both log and step; choose one"
     elif entry.log and low <= 0:
@@ -236,4 +236,4 @@ def _contradictions(key: str, kind: str, entry: DomainSettings) -> Iterator[tupl
     elif step is not None:
         steps = (high - low) / step
         if abs(steps - round(steps)) > 1e-9 * max(1.0, steps) or round(steps) < 1:
-            yield (), "high must be low and a whole number of steps"
+            yield (), "high must be low plus a whole number of steps"

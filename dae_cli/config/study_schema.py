@@ -1,4 +1,4 @@
-"""The schema of a study.yaml: its own keys, what is searched in its cells, what is drawn of them.
+"""The schema of a study.yaml: its own keys, searches and figures. An example:
 
 title: "ICML 2008, Table 1"
 paper: "Vincent et al., ICML 2008"
@@ -51,17 +51,21 @@ MeasureName = Literal[
 
 
 class Expectation(Settings):
-    """What a figure's claim comes to in numbers; of `at_least`, `at_most`, `grows` one is given."""
+    """A figure's claim as a condition: `at_least`, `at_most` or `grows`."""
 
-    measure: MeasureName = Field(description="what is measured of the filters")
-    at_least: float | None = Field(None, description="of each cell")
-    at_most: float | None = Field(None, description="of each cell")
-    grows: bool = Field(False, description="from cell to cell, with intervals apart, for each seed")
+    measure: MeasureName = Field(description="the measure of the filters")
+    at_least: float | None = Field(None, description="the lower limit for each cell")
+    at_most: float | None = Field(None, description="the upper limit for each cell")
+    grows: bool = Field(
+        False,
+        description="whether the measure grows from cell to cell, without overlapping intervals, "
+        "for each seed",
+    )
 
     @model_validator(mode="after")
     def _one_bar(self) -> Expectation:
         if (self.at_least is not None) + (self.at_most is not None) + self.grows != 1:
-            raise ValueError("needs one of at_least, at_most and grows")
+            raise ValueError("must have exactly one of at_least, at_most and grows")
         return self
 
 
@@ -73,81 +77,78 @@ class Figure(Settings):
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]*$",
-        json_schema_extra=expects("text of small letters, digits and hyphens, for its file"),
+        json_schema_extra=expects("text of lowercase letters, digits and hyphens (a file name)"),
     )
-    title: _Text = Field(description="what stands over the picture")
+    title: _Text = Field(description="the title above the picture")
     cells: tuple[_CellName, ...] = Field(
         min_length=1,
         strict=False,
-        json_schema_extra=expects("a list of the cells it shows, side by side"),
+        json_schema_extra=expects("a list of the cells to show, from left to right"),
     )
-    kind: FigureKind = Field("filters", description="what is drawn")
-    """patches and components show the images that the cells learn from, not their filters."""
+    kind: FigureKind = Field("filters", description="the content of the picture")
+    """patches and components show the training images of the cells, not their filters."""
     scale: Literal["shared", "tile"] = Field(
-        "shared", description="one grey scale for all tiles, or each tile's own"
+        "shared", description="one grey scale for all tiles, or one per tile"
     )
     units: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (), strict=False, description="the units that a zoom shows"
     )
     paper: str = ""
-    """The figure of the paper that it replicates."""
+    """The figure of the paper that this picture replicates."""
     claim: str = ""
-    """What the paper says of it."""
+    """The paper's claim about the figure."""
     expect: Expectation | None = None
-    """The claim in numbers; without it the claim is left to the eye."""
+    """The claim as a condition; without it the report does not judge the claim."""
 
     @model_validator(mode="after")
     def _zoom_has_units(self) -> Figure:
         if bool(self.units) != (self.kind == "zoom"):
-            raise ValueError("units must be given of a zoom, and of nothing else")
+            raise ValueError("kind: zoom needs units; no other kind has them")
         return self
 
 
 Reference = Literal["destruction", "model"]
-"""What a cell is compared with: the paper's number of its model at the very destruction of the
-cell, or whatever destruction was selected for the cell."""
+"""The published result that a cell is compared with: that of its model at the cell's own
+destruction, or at any destruction."""
 _FIGURES = expects("a list of items with name, title, cells")
 FigureList = Annotated[
     tuple[Figure, ...], Field(min_length=1, strict=False, json_schema_extra=_FIGURES)
 ]
 _ReferenceSetting = Annotated[
     Reference,
-    Field(
-        description="the paper's number at a cell's own destruction, or that of its model, "
-        "whatever its destruction"
-    ),
+    Field(description="the published result of a cell's model at the same destruction, or at any"),
 ]
 
 
 _LEFT_OUT: Any = None
-"""What cells share is merged as it is written (`StudyFile`); here it is only checked."""
+"""Shared settings are only checked here; `StudyFile` merges them as they were written."""
 
 
 class StudySettings(Settings):
     """A study.yaml."""
 
-    title: _Text = Field(json_schema_extra=expects("text, one line that names the study"))
+    title: _Text = Field(json_schema_extra=expects("one line of text, the name of the study"))
     paper: _Text = ""
-    """What is replicated, for the report."""
+    """The replicated publication, for the report."""
     reference: _ReferenceSetting = "destruction"
     claims: bool = True
-    """Whether the paper's claims are judged by its results."""
+    """Whether the report judges the paper's claims."""
     shared: SettingsFile = _LEFT_OUT
     per_dataset: dict[str, SettingsFile] = Field(default_factory=dict)
-    """By the name of a data set, the user's own as well."""
+    """Shared settings by the name of a data set, including the user's own."""
     search: tuple[Search, ...] = Field(
         (),
         min_length=1,
         strict=False,
         json_schema_extra=expects("a list of items with cells and space"),
     )
-    """What `dae search` selects on validation."""
+    """What `dae search` varies."""
     figures: FigureList = ()
-    """What is drawn, of cells that are trained for their filters."""
+    """The pictures of cells that are trained for their filters."""
 
 
 class SavedStudy(Settings):
-    """A settings.yaml of a results folder: a study with the whole settings of its cells."""
+    """A settings.yaml of a results folder: a study with all settings of its cells."""
 
     study: _Text
     title: _Text = ""
@@ -156,41 +157,41 @@ class SavedStudy(Settings):
     claims: bool = True
     figures: FigureList = ()
     changed: dict[str, _Text] = Field(default_factory=dict)
-    """What `--set` changed of a cell, which keeps its name."""
+    """Settings that `--set` changed, by the name of the cell."""
     cells: dict[str, SettingsFile]
 
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study.yaml as it was read: its settings, and the document for what cells share."""
+    """A study.yaml: its own settings, and the document with the shared settings of its cells."""
 
     document: Document = field(default_factory=Document)
     settings: StudySettings = field(default_factory=lambda: StudySettings.model_construct(title=""))
-    """As far as they are sound."""
+    """The valid settings."""
     complete: bool = True
-    """False if the file could not be read; nothing can be said to be missing then."""
+    """False if the file could not be read, so that no key can be reported as missing."""
     data_from: Path | None = None
-    """Where paths of own data begin, where that is not the study's folder."""
+    """The folder that paths of own data are relative to, by default the study's."""
 
     @cached_property
     def shared(self) -> Document:
-        """What all cells share."""
+        """The shared settings of all cells."""
         there = isinstance(self.document.get(("shared",)), dict)
         return self.document.part(("shared",)) if there else Document()
 
     @cached_property
     def shared_with_facts(self) -> tuple[Document, list[Problem]]:
-        """The same with what is known of own data, looked at once for all cells."""
+        """`shared` with the facts of own data, which are read once for all cells."""
         return with_facts(self.shared)
 
     @cached_property
     def per_dataset(self) -> dict[str, Document]:
-        """What cells of the same data set share."""
+        """The shared settings of the cells of each data set."""
         return self.document.sections("per_dataset")
 
 
 def read_study_file(folder: Path, data_from: Path | None = None) -> tuple[StudyFile, list[Problem]]:
-    """The study.yaml of a folder and every problem in it; `data_from` as in `StudyFile`."""
+    """Return the study.yaml of a folder and all its problems; `data_from` as in `StudyFile`."""
     path = folder / STUDY_FILE
     keys = f"a mapping with the keys {', '.join(StudySettings.model_fields)}"
     document, problems = read_file(path, label(path), what=keys)
@@ -207,7 +208,7 @@ def read_study_file(folder: Path, data_from: Path | None = None) -> tuple[StudyF
 
 
 def _sound(document: Document) -> StudySettings:
-    """What is right in a study.yaml, without what cells share."""
+    """Return the valid part of a study.yaml, without shared settings."""
     value = {k: v for k, v in document.value.items() if k not in ("shared", "per_dataset")}
     if not errors_of(StudySettings, value):
         return StudySettings.model_validate(value)
@@ -219,7 +220,7 @@ def _sound(document: Document) -> StudySettings:
 
 
 def sound_figures(document: Document) -> list[tuple[str | int, Figure]]:
-    """The items of `figures` that are right in themselves, with their numbers from 0."""
+    """Return the valid items of `figures` with their indices from 0."""
     return [
         (number, Figure.model_validate(item))
         for number, item in document.items(("figures",))
@@ -228,18 +229,18 @@ def sound_figures(document: Document) -> list[tuple[str | int, Figure]]:
 
 
 def same_names(document: Document) -> Iterator[tuple[KeyPath, Problem]]:
-    """Figures that would be files of the same name."""
+    """Report figures with the same name, because their files would be the same."""
     names = set[str]()
     for number, figure in sound_figures(document):
         path = ("figures", number)
         if figure.name in names:
-            text = f"a second figure with the name {figure.name}"
+            text = f"another figure is named {figure.name} too; rename one of them"
             yield path, document.problem(path, text)
         names.add(figure.name)
 
 
 def _unknown_datasets(document: Document, folder: Path) -> Iterator[tuple[KeyPath, Problem]]:
-    """Settings for data sets that are neither the benchmark's nor a cell's own."""
+    """Report settings for data sets that are neither in the benchmark nor own data of a cell."""
     keys = [name for name, _ in document.items(("per_dataset",)) if isinstance(name, str)]
     names = [name for name in keys if name not in DATASETS]
     known = [*DATASETS, *(_own_datasets(document, folder) if names else ())]
@@ -251,7 +252,7 @@ def _unknown_datasets(document: Document, folder: Path) -> Iterator[tuple[KeyPat
 
 
 def _own_datasets(document: Document, folder: Path) -> list[str]:
-    """The names of own data that a study's cells name, or share."""
+    """Return the names of own data in a study's cells and shared settings."""
     cells = (read_file(file, label(file))[0] for file in cell_files(folder).values())
     named = [document.get(("shared", "dataset"))]
     named += [cell.get(("dataset",)) for cell in cells if cell is not None]
@@ -260,8 +261,8 @@ def _own_datasets(document: Document, folder: Path) -> list[str]:
 
 
 def _given_above(document: Document) -> Iterator[tuple[KeyPath, Problem]]:
-    """The data set of settings that are those of a data set."""
+    """Report a `dataset` inside settings of `per_dataset`."""
     for name, _ in document.items(("per_dataset",)):
         path = ("per_dataset", name, "dataset")
         if document.has(path):
-            yield path, document.problem(path, "is given by the key above it")
+            yield path, document.problem(path, "is already given by the key above; remove it")

@@ -1,6 +1,6 @@
-"""Settings as files and `--set` give them: what they come to, what is wrong, names of runs.
+"""Resolve settings from files and `--set`: the result, the problems, names of runs.
 
-`dae show` says the same; these functions take a tenth of its time, for tables of many cases.
+These functions return what `dae show` prints in a tenth of its time, for tables of many cases.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ __all__ = [
 
 
 def shown(name: str, *overrides: str) -> str:
-    """What `dae show` prints of one experiment."""
+    """Return what `dae show` prints for one experiment."""
     (cell,) = resolve_cells(name, overrides)
     return dump_yaml(cell.experiment)
 
 
 def settings(name: str, *overrides: str) -> dict[str, dict[str, Any]]:
-    """The settings of each cell of a study, or of one experiment, by `study/cell`."""
+    """Return the settings of each cell of a study, or of one experiment, by `study/cell`."""
     cells = resolve_cells(name, overrides)
     return {cell.name: yaml.safe_load(dump_yaml(cell.experiment)) for cell in cells}
 
@@ -45,9 +45,9 @@ def settings(name: str, *overrides: str) -> dict[str, dict[str, Any]]:
 def problems(
     name: str, *overrides: str, only: Sequence[str] = (), search: bool = False
 ) -> list[str]:
-    """What is wrong with a name, its files and `--set`: each problem with its place, on one line.
+    """Return the problems with a name, its files and `--set`, each with its place, on one line.
 
-    Nothing is said that could drive a terminal, and the exit code is that of wrong settings.
+    Asserts that messages have no control characters, and that the exit code is 2.
     """
     try:
         if search:
@@ -67,9 +67,9 @@ def problems(
 def named_runs(
     name: str, data_sha256: str | Mapping[str, str], *overrides: str
 ) -> dict[str, tuple[str, str]]:
-    """The name of each cell's run on data with a digest, and the digest of its settings.
+    """Return the name of each cell's run, and the digest of its settings.
 
-    The digest of the data is one for all cells, or given by data set.
+    `data_sha256`: the digest of the data, one for all cells or by data set.
     """
     found = {}
     for cell in resolve_cells(name, overrides):
@@ -80,9 +80,9 @@ def named_runs(
 
 
 def search_space(name: str, only: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """What is searched in each cell, by its name: the ranges as written, and when to prune.
+    """Return the search of each cell by name: ranges as written, pruning, and trials and seed.
 
-    With the number of trials and the seed where the study says them.
+    The number of trials and the seed are only included if the study sets them.
     """
     found = {}
     for cell in resolve_search(name, only)[1]:
@@ -94,7 +94,7 @@ def search_space(name: str, only: Sequence[str] = ()) -> dict[str, dict[str, Any
 
 
 def trial_settings(name: str, cell: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a trial: those of a cell with these values of what is searched."""
+    """Return the settings of a trial: a cell's settings with these values of the searched ones."""
     searched: SearchedCell = next(c for c in resolve_search(name)[1] if c.cell == cell)
     found: dict[str, Any] = yaml.safe_load(dump_yaml(searched.with_values(values)))
     return found
