@@ -1,4 +1,4 @@
-"""The commit that a run records: of the code's own checkout alone, or why it is not known."""
+"""The commit that a run records: that of the code's checkout, or why it is unknown."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ pytestmark = [
 Start = Callable[..., Child]
 Train = Callable[..., tuple[str, Ended]]
 
-# In place of git: looks at a checkout of the test's own where that of this package is asked for,
-# or does something else first.
-TOLD_OTHERWISE = """\
+# A replacement of git that uses the test's checkout instead of this package's, and can run another
+# command first.
+FAKE_GIT = """\
 #!/bin/sh
 {first}
 for word; do
@@ -46,7 +46,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 def repository(folder: Path) -> Path:
-    """Make one whose first commit has code, an experiment and results."""
+    """Create a repository whose first commit has code, an experiment and results."""
     for name in ("dae_cli/code.py", "experiments/a.yaml", "results/table.csv"):
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_text(f"first of {folder.name}\n")
@@ -61,16 +61,16 @@ def head(folder: Path) -> str:
 
 
 def stand_in(checkout: Path, first: str = "") -> None:
-    """Write the program that is asked in place of git."""
+    """Write the program that replaces git."""
     path = checkout.parent / "tools" / "git"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(TOLD_OTHERWISE.format(first=first, root=ROOT, checkout=checkout, real=REAL))
+    path.write_text(FAKE_GIT.format(first=first, root=ROOT, checkout=checkout, real=REAL))
     path.chmod(0o755)
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository that stands for the checkout which this package is run from."""
+    """Create a repository that replaces the checkout that this package runs from."""
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     checkout = repository(tmp_path / "checkout")
     stand_in(checkout)
@@ -80,14 +80,14 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def train(child: Start) -> Train:
-    """Make a run; return the commit that it records, and how the command ended."""
+    """Return a function that trains a run and returns its recorded commit and the outcome."""
 
-    def make(environment: dict[str, str] | None = None) -> tuple[str, Ended]:
+    def run(environment: dict[str, str] | None = None) -> tuple[str, Ended]:
         words = ("--set", "finetune.max_epochs=1", "--out", "runs", "--force")
         ended = child("train", "tiny/rect-0", *words, environment=environment).wait().succeeded()
         return read_json(Path(ended.lines[-1]) / "environment.json")["commit"], ended
 
-    return make
+    return run
 
 
 def test_changes_of_code_and_experiments_are_told_and_others_are_not(
@@ -96,7 +96,7 @@ def test_changes_of_code_and_experiments_are_told_and_others_are_not(
     git(checkout, "config", "status.showUntrackedFiles", "no")
     (checkout / "results" / "table.csv").write_text("changed\n")
     (checkout / "results" / "new.csv").write_text("new\n")
-    (checkout / "notes.txt").write_text("new, where no code lies\n")
+    (checkout / "notes.txt").write_text("new, outside the folders of code\n")
     commit, ended = train()
     assert commit == head(checkout)
     assert "commit" not in ended.err
@@ -124,7 +124,7 @@ def test_changes_of_code_and_experiments_are_told_and_others_are_not(
 def test_what_git_sets_for_another_repository_is_not_obeyed(
     checkout: Path, tmp_path: Path, train: Train, names: tuple[str, ...]
 ) -> None:
-    """As for its hooks, for aliases and `rebase --exec`."""
+    """Git sets these variables for hooks, aliases and `rebase --exec`."""
     other = repository(tmp_path / "other")
     values = {
         "GIT_DIR": f"{other}/.git",
@@ -152,7 +152,7 @@ def test_nothing_of_a_hook_or_a_file_monitor_is_run(checkout: Path, train: Train
     (checkout / "monitor").chmod(0o755)
     shutil.copy(checkout / "monitor", checkout / ".git" / "hooks" / "post-index-change")
     git(checkout, "config", "core.fsmonitor", str(checkout / "monitor"))
-    os.utime(checkout / "dae_cli" / "code.py", (0, 0))  # so that the index would be written anew
+    os.utime(checkout / "dae_cli" / "code.py", (0, 0))  # git would update the index
     assert train()[0] == head(checkout)
     assert not (checkout / "ran").exists()
 
@@ -161,7 +161,7 @@ def test_nothing_of_a_hook_or_a_file_monitor_is_run(checkout: Path, train: Train
     ("first", "why"),
     [
         ("echo 'fatal: a+b' >&2; exit 9", "git: fatal: a b"),
-        ("exit 9", "git ended with 9"),
+        ("exit 9", "git exited with 9"),
         ("export GIT_TEST_ASSUME_DIFFERENT_OWNER=1", "dubious ownership"),
         (": > '{checkout}/.git/index'; echo x > '{checkout}/.git/index'", "index file"),
         (
@@ -196,12 +196,12 @@ def test_a_study_without_git_tells_so_at_its_end_and_in_its_report(
     assert [row["commit"] for row in read_csv(tiny / "runs.csv")] == [unknown, unknown]
     assert f"at commit {unknown}" in (tiny / "REPORT.md").read_text()
     assert unknown in (tiny / "report.html").read_text()
-    assert unknown in child("replicate", "tiny").wait().succeeded().err  # as long as it is so
+    assert unknown in child("replicate", "tiny").wait().succeeded().err  # repeated
     child("verify", "tiny").wait().succeeded()
 
 
 def test_the_repository_around_the_checkout_is_not_asked(tmp_path: Path) -> None:
-    """The package's own .git, though damaged, says that it is a checkout of its own."""
+    """The package's own .git, though damaged, shows that it is a separate checkout."""
     around = repository(tmp_path / "around")
     shutil.copytree(ROOT / "dae_cli", around / "inner" / "dae_cli")
     (around / "inner" / ".git").mkdir()

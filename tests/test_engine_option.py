@@ -1,4 +1,4 @@
-"""`--engine` and `--device` as a user sees them: taken, recorded, gone on with, refused."""
+"""`--engine` and `--device` as a user sees them: used, recorded, resumed with, rejected."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ pytestmark = pytest.mark.timeout(300)
 Dae = Callable[..., Ended]
 COMMANDS = (("train", "tiny/rect-25"), ("replicate", "tiny"))
 LONG = {"learning_rate": 0.001, "epochs": 60}
-"""Enough steps to be stopped among."""
+"""Settings for enough steps to interrupt the run."""
 
 
 def environment(results: Path, cell: str = "25") -> dict[str, Any]:
-    """The environment.json of the only run of a cell, whole or not."""
+    """Return environment.json of the only run of a cell, complete or not."""
     (path,) = results.glob(f"runs/rect-*-{cell}-*/environment.json")
     return read_json(path)
 
@@ -44,28 +44,28 @@ def edit_environment(folder: Path, **values: Any) -> None:
     change_json(folder / "environment.json", lambda environment: environment.update(values))
 
 
-def is_in_its_midst(folder: Path) -> bool:
-    """Whether a run below a folder has saved three epochs of its first layer."""
+def has_three_epochs(folder: Path) -> bool:
+    """Return whether a run in a folder has saved three epochs of its first layer."""
     texts = [path.read_text() for path in folder.rglob("*.partial/metrics.csv")]
     return any("\npretrain,1,3," in text for text in texts)
 
 
 @pytest.fixture
 def compiled() -> str:
-    """The engine that is not the reference, where this machine has it."""
+    """Return the engine that is not the reference, or skip if this machine lacks it."""
     if not has_engine("compiled"):
-        pytest.skip("this machine compiles nothing")
+        pytest.skip("this machine cannot compile kernels")
     return "compiled"
 
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
-    """A folder in which Ctrl-C stopped tiny/rect-25, begun with the engine torch, in its midst."""
+    """Stop a run of tiny/rect-25 with the engine torch by Ctrl-C; return the current folder."""
     folder = tmp_path_factory.mktemp("interrupted")
     cell = {"corruption": {"destruction": 0.25}, "pretrain": LONG}
     write_study(folder, cells={"rect-0": {"corruption": {"destruction": 0.0}}, "rect-25": cell})
     environment = {"DAE_DATA_DIR": str(tiny_data), "DAE_CHECKPOINT_SECONDS": "0"}
-    stop = functools.partial(is_in_its_midst, folder)
+    stop = functools.partial(has_three_epochs, folder)
     prepare = (functools.partial(signal_itself, signal.SIGINT, stop),)
     words = ("train", "tiny/rect-25", "--engine", "torch")
     with contextlib.chdir(folder):
@@ -75,13 +75,13 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Pa
 
 @pytest.fixture
 def stopped(tiny: Path, tmp_path: Path, interrupted: Path) -> Path:
-    """The folder of that run, in a copy."""
+    """Copy the interrupted study; return the folder of the stopped run."""
     shutil.copytree(interrupted, tmp_path, dirs_exist_ok=True)
     (partial,) = tiny.glob("runs/*.partial")
     return partial
 
 
-# Taken and recorded
+# Used and recorded
 
 
 def test_the_engine_asked_for_is_recorded_in_every_table(
@@ -105,18 +105,18 @@ def test_auto_is_compiled_on_a_cpu_that_it_supports(dae: Dae, tiny: Path, compil
     assert environment(tiny)["engine"] == compiled
 
 
-# Going on
+# Resuming
 
 
 def test_a_stopped_run_goes_on_with_its_own_engine(
     dae: Dae, stopped: Path, tiny: Path, compiled: str
 ) -> None:
-    rows = read_csv(stopped / "metrics.csv")  # which go as far as the checkpoint
+    rows = read_csv(stopped / "metrics.csv")  # up to the checkpoint
     assert [row["epoch"] for row in rows[:3]] == ["1", "2", "3"]
     dae("train", "tiny/rect-0", "--engine", compiled).succeeded()
     ended = dae("replicate", "tiny", "--engine", "auto", "--dry-run").succeeded()
     assert "1 of 2 to run" in ended.out
-    # What a killed process left half-written goes.
+    # A file that a killed process left half-written is removed.
     (stopped / ".status.json@elsewhere-123-0a0b0c0d.part").write_text("{", encoding="utf-8")
     dae("replicate", "tiny", "--engine", "auto").succeeded()
     engines = [(row["cell"], row["engine"]) for row in read_csv(tiny / "runs.csv")]
@@ -153,7 +153,7 @@ def test_a_stopped_run_whose_engine_or_device_is_gone_is_refused_whatever_is_ask
     dae: Dae, stopped: Path, begun: dict[str, str]
 ) -> None:
     if "device" in begun and torch.cuda.is_available():
-        pytest.skip("here it could go on")
+        pytest.skip("the run could be resumed on this machine")
     edit_environment(stopped, **begun)
     before = snapshot(stopped)
     for options in ((), ("--engine", "auto"), ("--device", "cpu")):
@@ -173,7 +173,7 @@ def test_a_stopped_run_that_does_not_tell_its_engine_is_refused(dae: Dae, stoppe
         ended.failed(2, "rect-25, seed 0", path.name, stopped.name, "remove")
     path.unlink()
     dae("train", "tiny/rect-25", "--resume").failed(2, path.name, "remove")
-    (stopped / "checkpoint.safetensors").unlink()  # without one the run was never begun
+    (stopped / "checkpoint.safetensors").unlink()  # without a checkpoint the run starts again
     dae("train", "tiny/rect-25", "--engine", "torch", "--set", "pretrain.epochs=1").succeeded()
 
 
@@ -192,7 +192,7 @@ def test_a_finished_run_is_not_passed_for_one_of_another_engine_or_device(
         for engine in ("auto", "torch"):
             dae(*command, "--engine", engine).succeeded()
     (folder,) = done.glob("runs/*-25-*")
-    edit_environment(folder, device="NVIDIA H100", engine="blas")  # which earlier versions had
+    edit_environment(folder, device="NVIDIA H100", engine="blas")  # of earlier versions
     parts = ("rect-25, seed 0", "blas", "NVIDIA H100", "cpu", "--device auto")
     for command in COMMANDS:
         dae(*command, "--device", "cpu").failed(2, *parts)
@@ -204,7 +204,7 @@ def test_a_finished_run_is_not_passed_for_one_of_another_engine_or_device(
     assert environment(done)["engine"] == compiled
 
 
-# Refused before anything is done
+# Rejected before any work
 
 
 def test_what_cannot_be_had_is_refused_before_anything_is_done(dae: Dae, done: Path) -> None:
@@ -241,7 +241,7 @@ NOT_COMPILED = {
     "NUMBA_DISABLE_JIT": ("", {"NUMBA_DISABLE_JIT": "1"}),
     "fused multiply-add": ("", {"NUMBA_CPU_FEATURES": ""}),
 }
-"""Why nothing is compiled: what a process begins with, and its environment."""
+"""Reasons why nothing is compiled: first statement and environment of the process."""
 
 
 @pytest.mark.parametrize(

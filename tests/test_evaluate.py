@@ -145,7 +145,7 @@ def test_the_name_of_an_experiment_means_its_newest_finished_run(
         os.utime(newest / "checkpoint.safetensors", (2e9, 2e9))
         ended = dae("evaluate", "tiny/rect-25", "--format", "json").succeeded()
         assert [row["run"] for row in ended.json] == [newest.name]
-        assert "tiny/rect-25: 2 " in ended.message
+        assert "tiny/rect-25 has 2 " in ended.message
         assert f"results/tiny/runs/{newest.name}" in ended.message
     # Damaged folders and those of other cells and seeds are ignored.
     for name in ("status.json", "config.yaml", "checkpoint.safetensors"):

@@ -1,4 +1,4 @@
-"""What lies in the folder of a run, that it agrees with itself, and what its row says."""
+"""The folder of a run: its files, their consistency, and its row."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def wrong_by_hand(folder: Path, data: Path, split: str) -> NDArray[np.bool_]:
-    """Which rows the saved network gets wrong, computed here from the checkpoint alone.
+    """Return which rows the saved network gets wrong, computed here from the checkpoint.
 
-    Of each split so many rows are taken, evenly spread.
+    The subset of a split is evenly spaced.
     """
     subset = yaml.safe_load((folder / "config.yaml").read_text())["subset"]
     names = ("Xtest", "Ytest") if split == "test" else ("X", "Y")
@@ -83,7 +83,7 @@ def wrong_by_hand(folder: Path, data: Path, split: str) -> NDArray[np.bool_]:
     return wrong
 
 
-# What a finished run holds
+# Files of a finished run
 
 
 def test_the_folder_is_named_for_its_settings_and_data_and_holds_these_files(
@@ -108,7 +108,7 @@ def test_the_folder_is_named_for_its_settings_and_data_and_holds_these_files(
             "subset": {"train": 100, "valid": 50, "test": 400},
             "seed": 0,
         }
-        # Of what applies to another kind of corruption, sigma was recorded from the start.
+        # sigma applies to another kind of corruption, but was always recorded.
         recorded = config | {"corruption": corruption | {"sigma": 0.0}}
         numerics = read_json(folder / "environment.json")["numerics"]
         plain = json.dumps({"experiment": recorded, "numerics": numerics}, sort_keys=True)
@@ -167,7 +167,7 @@ def test_the_best_epoch_is_the_first_of_the_lowest_in_metrics_csv(finished: Fini
         assert result["best_epoch"] == wrong.index(min(wrong)) + 1
         assert result["valid_error_percent"] == min(percents)
         best_epochs.add(result["best_epoch"])
-    assert len(best_epochs) == 2 and 4 not in best_epochs  # not always the first, nor the last
+    assert len(best_epochs) == 2 and 4 not in best_epochs  # neither always the first nor the last
 
 
 def test_the_checkpoint_holds_pretrained_layers_best_network_and_history(
@@ -298,7 +298,7 @@ def test_every_column_of_runs_csv_says_what_the_folder_says(finished: Finished) 
 def test_a_model_that_answers_with_one_class_is_called_at_chance_wherever_it_is_shown(
     dae: Dae, done: Path, tiny_data: Path
 ) -> None:
-    """The network of rect-25, which has learned nothing; that of rect-0 has."""
+    """The network of rect-25 has learned nothing; that of rect-0 has."""
     with np.load(tiny_data / "rect.npz") as arrays:
         every = len(arrays["Ytest"])
         labels = arrays["Ytest"][np.arange(N_TEST_ROWS) * every // N_TEST_ROWS]
@@ -306,15 +306,15 @@ def test_a_model_that_answers_with_one_class_is_called_at_chance_wherever_it_is_
         bits = np.load(run_of(done, cell) / "wrong_rows.npy")
         wrong = np.unpackbits(bits)[:N_TEST_ROWS].astype(bool)
         assert (len(set(labels[~wrong])) == 1) == is_odd
-    said = "one class for every test row"
-    assert [row["remark"] for row in read_csv(done / "runs.csv")] == ["", said]
-    (row,) = (line for line in (done / "REPORT.md").read_text().splitlines() if said in line)
+    remark = "one class for every test row"
+    assert [row["remark"] for row in read_csv(done / "runs.csv")] == ["", remark]
+    (row,) = (line for line in (done / "REPORT.md").read_text().splitlines() if remark in line)
     assert row.startswith("- rect-25, seed 0: ")
-    assert f"seed 0: {said}" in (done / "report.html").read_text()
+    assert f"seed 0: {remark}" in (done / "report.html").read_text()
     text = (done / "runs.csv").read_text()
-    (done / "runs.csv").write_text(text.replace(said, "all is well"))
+    (done / "runs.csv").write_text(text.replace(remark, "all is well"))
     found = dae("verify", "tiny").failed(1, "does not agree").out
-    assert all(part in found for part in ("remark", "all is well", said))
+    assert all(part in found for part in ("remark", "all is well", remark))
 
 
 def test_all_50000_test_rows_are_compared_with_the_papers_number(dae: Dae, tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_all_50000_test_rows_are_compared_with_the_papers_number(dae: Dae, tmp_p
     }
 
 
-# Folders that were changed, copied or damaged
+# Changed, copied and damaged folders
 
 
 def test_a_damaged_or_foreign_run_folder_is_refused_with_its_file(dae: Dae, done: Path) -> None:
@@ -415,7 +415,7 @@ def test_a_run_of_an_earlier_or_a_later_version_or_of_a_renamed_cell_is_taken(
 
 
 def as_version_0_1_wrote_it(status: dict[str, Any]) -> dict[str, Any]:
-    """A status.json with data and result in sections of their own, as the committed runs had."""
+    """Return a status.json with the sections `data` and `result` of earlier versions."""
     result = ("n_test", "n_wrong", "valid_error_percent", "best_epoch", "epochs")
     data = {"origin": "data_origin", "trust": "trust", "sha256": "data_sha256"}
     return {
@@ -428,7 +428,7 @@ def as_version_0_1_wrote_it(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_run_folders_of_version_0_1_are_reported_verified_and_resumed(dae: Dae, done: Path) -> None:
-    for cell in CELLS:  # remarks came later
+    for cell in CELLS:  # added later
         change_json(run_of(done, cell) / "status.json", lambda status: status.pop("remark", ""))
     dae("report", "tiny", "-q").succeeded()
     before = snapshot(done, (".csv", ".md"))
@@ -450,7 +450,7 @@ def test_run_folders_of_version_0_1_are_reported_verified_and_resumed(dae: Dae, 
     assert row["n_wrong"] == old[names.index("n_wrong")]
 
 
-# Which code made it, and on what
+# Code and machine
 
 
 def test_a_run_that_goes_on_joins_its_sessions(dae: Dae, done: Path, monkeypatch: Patch) -> None:
@@ -464,11 +464,11 @@ def test_a_run_that_goes_on_joins_its_sessions(dae: Dae, done: Path, monkeypatch
     session = {name: now[name] for name in ("commit", "device", "cpu", "platform", "command")}
     session["versions"] = read_csv(done / "runs.csv")[1]["versions"]
     assert joined == now | {"command": "dae train again", "earlier": [session]}
-    # As it was begun: nothing to add. Others: each once, the oldest first.
+    # Other earlier sessions are recorded once each, oldest first.
     partial = stop(folder)
     first = session | {"commit": "abc-dirty", "device": "NVIDIA A", "versions": "dae 0.0"}
     second = session | {"commit": "", "cpu": "abacus"}
-    again = session | {"command": "dae train again"}  # what goes on now, is no earlier session
+    again = session | {"command": "dae train again"}  # equals the last session
     before = joined | {"earlier": [first, again, second, first]}
     (partial / "environment.json").write_text(json.dumps(before))
     dae("train", "tiny/rect-25", "--resume").succeeded()
@@ -477,7 +477,7 @@ def test_a_run_that_goes_on_joins_its_sessions(dae: Dae, done: Path, monkeypatch
     row = read_csv(done / "runs.csv")[1]
     assert row["versions"] == f"dae 0.0 / {session['versions']}"
     assert row["device"] == "NVIDIA A / cpu"
-    # An empty commit is that of an installed package.
+    # An empty commit means an installed package.
     names = ["abc-dirty", "installed", *([now["commit"]] if now["commit"] else [])]
     assert row["commit"] == "+".join(names)
     table = (done / "table.csv").read_text()

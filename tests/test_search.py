@@ -1,4 +1,4 @@
-"""`dae search`: trials, budgets, samplers, pruning, selection, and going on after anything."""
+"""`dae search`: trials, budgets, samplers, pruning, selection, and resuming."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STUDY_FILE = Path("experiments/tiny/study.yaml")
 
 
 def search_item(space: dict[str, Any], cells: str = "rect-0", **more: Any) -> None:
-    """Search another space in the study of the current folder."""
+    """Set the search section of the study in the current folder."""
     item = {"cells": cells, "space": space, **more}
     write_yaml(STUDY_FILE, {**STUDY, "search": [item]})
 
@@ -54,7 +54,7 @@ def _searched_study(tiny: Path) -> None:
 def finished_search(
     tmp_path_factory: pytest.TempPathFactory, tiny_data: Path, session_cache: Path
 ) -> tuple[Path, Ended]:
-    """The folder in which `dae search tiny` has run once, and how it ended."""
+    """Run `dae search tiny` once; return its folder and outcome."""
     folder = tmp_path_factory.mktemp("search")
     write_study(folder, search=[ITEM])
     with pytest.MonkeyPatch.context() as patch:
@@ -67,7 +67,7 @@ def finished_search(
 
 @pytest.fixture
 def searched(finished_search: tuple[Path, Ended]) -> Path:
-    """A copy of the finished search in the current folder; the path of its results."""
+    """Copy the finished search to the current folder; return the path of its results."""
     for name in ("results", "experiments"):
         shutil.copytree(finished_search[0] / name, name, dirs_exist_ok=True)
     return Path("results/tiny")
@@ -77,26 +77,26 @@ Row = dict[str, str]
 
 
 def rows_in(folder: Path, cell: str = "rect-0", name: str = "search.csv") -> list[Row]:
-    """The trials of a cell, without what differs from one making to the next."""
+    """Return the trials of a cell without the column that differs between repetitions."""
     path = folder / name
     rows = read_csv(path) if path.exists() else []
     return [{k: v for k, v in r.items() if k != "minutes"} for r in rows if r["cell"] == cell]
 
 
 def settings_of(row: Row) -> dict[str, str]:
-    """What was drawn: the columns between the state and the errors."""
+    """Return the drawn settings: the columns between the state and the errors."""
     columns = list(row)
     drawn = columns[columns.index("state") + 1 : columns.index("valid_error_percent")]
     return {name: row[name] for name in drawn if row[name]}
 
 
 def settings_in(folder: Path, cell: str = "rect-0") -> list[dict[str, str]]:
-    """What was drawn for each trial of a cell."""
+    """Return the drawn settings of each trial of a cell."""
     return [settings_of(row) for row in rows_in(folder, cell)]
 
 
 def sections(cell: str = "rect-0") -> dict[str, Any]:
-    """The content of a cell's file."""
+    """Return the content of a cell's file."""
     found: dict[str, Any] = yaml.safe_load(Path(f"experiments/tiny/{cell}.yaml").read_text())
     return found
 
@@ -143,7 +143,7 @@ def test_the_digest_of_a_search_and_the_settings_it_draws_never_change(
         ("1.936", "1", "4"),
         ("0.3691", "2", "12"),
     ]
-    # The digest of the space, the pruning, the fixed settings and the data.
+    # The digest of space, pruning, fixed settings and data.
     assert {row["search"] for row in rows_in(results)} == {"f79d69ee01b8"}
 
 
@@ -181,7 +181,7 @@ def test_a_seeded_search_draws_these_settings(dae: Dae) -> None:
         "0.4 1.314 0.26 16",
         "0.25 1.329 0.33 12",
         "0.5 0.3968 0.42 8",
-        # The first that the model draws, from trials of which some were pruned.
+        # From here on TPE draws from its model; some of the earlier trials were pruned.
         "0.25 1.899 0.49 12",
         "0.25 0.7619 0.39 16",
         "0.4 0.2822 0.47 16",
@@ -238,7 +238,7 @@ def test_tpe_looks_where_it_was_good_once_it_has_begun(dae: Dae) -> None:
 def test_no_test_row_plays_a_part_in_a_search(
     dae: Dae, tiny_data: Path, tmp_path: Path, finished_search: tuple[Path, Ended]
 ) -> None:
-    import numpy as np  # here, since nothing else in this file needs it
+    import numpy as np  # only this test needs it
 
     with np.load(tiny_data / "rect.npz") as file:
         arrays = dict(file)
@@ -263,7 +263,7 @@ def test_a_larger_budget_adds_trials_and_the_same_one_adds_none(dae: Dae, search
     after = rows_in(searched)
     assert after[:TRIALS] == before
     assert len(after) == TRIALS + 1
-    assert len(rows_in(searched, "rect-25")) == TRIALS  # not searched now: as it was
+    assert len(rows_in(searched, "rect-25")) == TRIALS  # not searched now, so unchanged
 
 
 def test_no_hours_make_no_trial_and_say_so(dae: Dae) -> None:
@@ -296,7 +296,7 @@ def test_a_trial_that_diverges_is_a_row_and_not_the_end(dae: Dae) -> None:
     ended = dae(*ONE, "--trials", "2").succeeded()
     rows = rows_in(Path("results/tiny"))
     diverged = [row for row in rows if row["state"] == "diverged"]
-    assert diverged and len(rows) == 2 + len(diverged)  # a budget is of those that ended
+    assert diverged and len(rows) == 2 + len(diverged)  # diverged trials do not count
     assert all("pretrain.learning_rate" in row["error"] for row in diverged)
     assert {row["valid_error_percent"] for row in diverged} == {""}
     assert "diverged" in ended.err
@@ -343,7 +343,7 @@ def test_trials_that_share_pretraining_come_to_the_same_as_those_that_do_not(dae
     dae(*words, "--out", "shared").succeeded()
     assert not list(Path("shared").rglob("*.safetensors"))
     alone = []
-    for row in rows_in(Path("shared")):  # each space pretrains by itself
+    for row in rows_in(Path("shared")):  # one search per trial, so each pretrains itself
         rate = float(settings_of(row)["finetune.learning_rate"])
         search_item({"finetune.learning_rate": {"choices": [rate]}})
         out = f"alone-{row['trial']}"
@@ -364,7 +364,7 @@ def test_trials_take_over_the_pretraining_of_a_finished_run_and_come_to_the_same
     assert rows_in(Path("results/tiny")) == rows_in(Path("alone"))
 
 
-# What is printed and refused
+# Output and errors
 
 
 def test_a_dry_run_says_what_there_is_and_writes_nothing(dae: Dae) -> None:
@@ -427,8 +427,8 @@ def test_the_file_resolves_to_the_best_trial_and_says_where_it_is_from(
     assert best["trust"] == "unverified"
     settings = settings_of(best)
     shown = yaml.safe_load(dae("show", "tiny/rect-25").succeeded().out)
-    assert shown["corruption"]["destruction"] == 0.25  # not searched: as it was
-    assert shown["finetune"]["max_epochs"] == 4  # of study.yaml
+    assert shown["corruption"]["destruction"] == 0.25  # not searched, so unchanged
+    assert shown["finetune"]["max_epochs"] == 4  # from study.yaml
     assert shown["finetune"]["learning_rate"] == float(settings["finetune.learning_rate"])
     assert shown["model"]["hidden"] == [int(settings["units"])] * int(settings["layers"])
     assert set(sections("rect-25")) == {"corruption", "finetune", "model"}
@@ -506,7 +506,7 @@ def test_no_write_prints_the_file_and_leaves_it(dae: Dae, searched: Path) -> Non
     before = file.read_text()
     ended = dae(*AGAIN, "--no-write").succeeded()
     assert file.read_text() == before
-    printed = ended.out.partition("\ncell ")[0]  # what follows is the table
+    printed = ended.out.partition("\ncell ")[0]  # without the table that follows
     assert "experiments/tiny/rect-0.yaml" in printed
     assert yaml.safe_load(printed) == yaml.safe_load(written)
 
@@ -516,7 +516,7 @@ def test_files_are_written_afterwards_from_search_csv_alone(dae: Dae, searched: 
     for path in written:
         path.write_text("dataset: rect\n" + path.read_text().partition("dataset: rect\n")[2])
     write_study(Path(), search=[{**ITEM, "trials": TRIALS}])
-    shutil.rmtree(searched / "search")  # is not committed
+    shutil.rmtree(searched / "search")  # which is not committed
     before = (searched / "search.csv").read_text()
     assert "0 trials" in dae("search", "tiny").succeeded().lines[-1]
     assert {path: path.read_text() for path in written} == written
@@ -531,7 +531,7 @@ def test_two_cells_that_would_become_the_same_are_refused_whole(dae: Dae) -> Non
     assert snapshot(STUDY_FILE.parent) == before
 
 
-# Going on
+# Resuming
 
 
 def test_another_space_is_another_search_and_the_trials_before_are_set_apart(
@@ -544,7 +544,7 @@ def test_another_space_is_another_search_and_the_trials_before_are_set_apart(
     (now,) = rows_in(searched)
     assert len(rows_in(searched, "rect-25")) == TRIALS
     assert rows_in(searched, name="search_earlier.csv") == before
-    # As after a clone; the space comes back, and its trials with it.
+    # With the former space in a new clone, its trials are used again.
     STUDY_FILE.write_text(text)
     clone = Path("clone")
     clone.mkdir()
@@ -568,7 +568,7 @@ def test_after_a_clone_a_search_goes_on_from_search_csv(dae: Dae, searched: Path
 
 
 def edit_rows(results: Path, change: Callable[[list[list[str]]], list[list[str]]]) -> None:
-    """Change the rows of rect-0 in search.csv, as if in a clone that only has this file."""
+    """Change the rows of rect-0 in search.csv and remove the trials' folders, as in a clone."""
     import csv
 
     path = results / "search.csv"
@@ -604,7 +604,7 @@ def test_folders_that_a_killed_command_left_empty_are_the_trials_of_their_number
     trials = searched / "search/trials"
     (trials / f"rect-0-{digest[:8]}-3.partial").mkdir(parents=True)
     for name in (f"rect-0-{digest[:8]}-x.partial", "rect-0-00000000-4.partial", "notes"):
-        (trials / name).mkdir()  # of no trial of this search
+        (trials / name).mkdir()  # not a trial of this search
     dae(*AGAIN).succeeded()
     assert settings_in(searched) == settings_in(finished_search[0] / "results/tiny")
 
@@ -636,22 +636,22 @@ def _frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lengthen() -> None:
-    """Let trials take long enough to be killed in their midst."""
+    """Make trials long enough to be killed while they run."""
     study = yaml.safe_load(STUDY_FILE.read_text())
     study["shared"]["finetune"] |= {"max_epochs": 80, "patience": 80}
     write_yaml(STUDY_FILE, study)
 
 
 def unfinished(results: Path) -> list[str]:
-    """Trials that have saved a checkpoint and have not ended."""
+    """Return the trials that have saved a checkpoint and have not ended."""
     folders = (results / "search" / "trials").glob("*.partial")
     return [folder.name for folder in folders if (folder / "checkpoint.safetensors").exists()]
 
 
 def is_within(trial: int, results: Path) -> bool:
-    """Whether those before have ended, and this one has saved a checkpoint."""
-    begun = any(name.endswith(f"-{trial}.partial") for name in unfinished(results))
-    return len(rows_in(results)) >= trial - 1 and begun
+    """Return whether earlier trials have ended and this one has saved a checkpoint."""
+    has_started = any(name.endswith(f"-{trial}.partial") for name in unfinished(results))
+    return len(rows_in(results)) >= trial - 1 and has_started
 
 
 @pytest.mark.usefixtures("_frequent_checkpoints")
@@ -675,7 +675,7 @@ def test_killed_and_stopped_the_same_command_comes_to_the_same_trials(
     child(*AGAIN).wait().succeeded()
     assert rows_in(results) == rows_in(Path("whole"))
     assert not unfinished(results)
-    digest = re.compile(r"sha256 \w+")  # of the minutes, too
+    digest = re.compile(r"sha256 \w+")  # differs, since it covers the minutes
     assert digest.sub("", cell.read_text()) == digest.sub("", selected)
 
 
@@ -683,7 +683,7 @@ def test_killed_and_stopped_the_same_command_comes_to_the_same_trials(
 def test_a_search_interrupted_between_two_of_its_files_loses_no_trial(
     child: Start, finished_search: tuple[Path, Ended], name: str
 ) -> None:
-    """Between what is written of a trial at its beginning, and before its folder is put away."""
+    """Interrupt between the first files of a trial, or before its folder is cleaned up."""
     results = Path("results/tiny")
     child(*AGAIN, prepare=interrupt_when_written(name, times=2)).wait().failed(130)
     child(*AGAIN).wait().succeeded()
@@ -721,17 +721,17 @@ def test_two_commands_with_other_seeds_lose_no_row_of_one_another(child: Start) 
     words = (*ONE, "--trials", "8", "--no-write")
     commands = [child(*words, "--seed", seed) for seed in ("1", "2")]
     ended = [command.wait().succeeded() for command in commands]
-    told = re.findall(r"^(?:complete|pruned).* \((.*)\)$", "".join(e.err for e in ended), re.M)
+    printed = re.findall(r"^(?:complete|pruned).* \((.*)\)$", "".join(e.err for e in ended), re.M)
     rows = rows_in(Path("results/tiny"))
     assert [row["trial"] for row in rows] == [str(number) for number in range(1, 9)]
-    assert {" ".join(sorted(settings.split())) for settings in told} == {
+    assert {" ".join(sorted(settings.split())) for settings in printed} == {
         " ".join(sorted(f"{key}={value}" for key, value in settings_of(row).items()))
         for row in rows
     }
 
 
 def kill_a_worker(command: Child) -> None:
-    """Kill a process that makes a trial; the command has noticed when this returns."""
+    """Kill a process that runs a trial, and wait until the command has noticed."""
     worker = command.workers()[0]
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: worker not in command.workers(), command)
@@ -768,6 +768,6 @@ def test_a_command_with_workers_that_is_killed_is_ended_by_the_next_one(
     wait_until(lambda: unfinished(Path("results/tiny")), command)
     command.kill_group()
     child(*words).wait().succeeded()
-    # What is pruned depends on which trials were complete by then; what is drawn does not.
+    # Pruning depends on which trials were complete at the time, but the drawn settings do not.
     assert settings_in(Path("results/tiny")) == settings_in(finished_search[0] / "results/tiny")
     assert not list(Path("results").rglob("*.partial"))

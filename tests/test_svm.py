@@ -1,4 +1,4 @@
-"""SVM cells: kernels, machines as scikit-learn's, selection on validation rows, going on."""
+"""SVM cells: kernels, agreement with scikit-learn, selection on validation rows, resuming."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ Dae = Callable[..., Ended]
 Whole = tuple[Path, Ended]
 Rows = NDArray[Any]
 Point = tuple[float, int, float, float, float]
-"""ν, degree (0 of the kernel rbf), gamma, offset and penalty: trials are made in this order."""
+"""ν, degree (0 for the kernel rbf), gamma, offset and penalty, which is the order of trials."""
 
-N_TRAIN, N_VALID, N_TEST = 60, 40, 5300  # rows counted, more than are labelled at once
+N_TRAIN, N_VALID, N_TEST = 60, 40, 5300  # more test rows than are labelled at once
 CELLS: dict[str, dict[str, Any]] = {
     "rbf": {"kernel": "rbf", "gammas": [0.1, 0.001], "penalties": [10.0, 0.1]},
     "poly": {"kernel": "poly", "gammas": [0.01], "degrees": [5, 2], "penalties": [1.0]},
@@ -58,7 +58,7 @@ NETWORK = {
 
 
 def noisy_rows(seed: int = 3) -> dict[str, Rows]:
-    """Arrays as of rect.npz: two densities of pixels, a fifth of the labels wrong."""
+    """Return arrays like rect.npz: two densities of pixels, with a fifth of the labels wrong."""
     random = np.random.default_rng(seed)
     density = 0.1 + 0.25 * random.random((2, 784))
     arrays: dict[str, Rows] = {}
@@ -73,7 +73,7 @@ def noisy_rows(seed: int = 3) -> dict[str, Rows]:
 
 
 def parts(arrays: dict[str, Rows]) -> dict[str, tuple[Rows, Rows]]:
-    """The rows that a subset takes of each split, evenly spread: images and labels."""
+    """Return the evenly spaced rows of each split that are the subset: images and labels."""
     found = {}
     for name, images, labels, first, of, rows in (
         ("train", "X", "Y", 0, 1000, N_TRAIN),
@@ -87,7 +87,7 @@ def parts(arrays: dict[str, Rows]) -> dict[str, tuple[Rows, Rows]]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Whole:
-    """Results of SVMs and a network with two seeds, not to be changed; how the command ended."""
+    """Run SVMs and a network with two seeds; return the results, not to be changed, and outcome."""
     folder = tmp_path_factory.mktemp("svms")
     np.savez(folder / "rect.npz", allow_pickle=False, **noisy_rows())
     cells: dict[str, dict[str, Any]] = {
@@ -106,7 +106,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Whol
 
 @pytest.fixture
 def here(whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the study and its results in the test's folder; the results' path."""
+    """Copy the study and its results to the test's folder; return the results' path."""
     folder = whole[0].parents[1]
     for name in ("experiments", "results"):
         shutil.copytree(folder / name, tmp_path / name)
@@ -115,37 +115,37 @@ def here(whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def row_of(out: Path, cell: str) -> dict[str, str]:
-    """What runs.csv tells of the only run of a cell."""
+    """Return the row of runs.csv for the only run of a cell."""
     (row,) = [row for row in read_csv(out / "runs.csv") if row["cell"] == cell]
     return row
 
 
 def run_of(out: Path, cell: str) -> Path:
-    """The folder of the only run of a cell."""
+    """Return the folder of the only run of a cell."""
     return out / "runs" / row_of(out, cell)["run"]
 
 
 def result_of(run: Path) -> dict[str, Any]:
-    """What status.json tells of a run."""
+    """Return the result of a run in its status.json."""
     status: dict[str, Any] = json.loads((run / "status.json").read_text())
     return {name: status[name] for name in RESULT if name in status}
 
 
 def trials_of(run: Path) -> list[dict[str, str]]:
-    """trials.csv without what trials took."""
+    """Return the rows of trials.csv without the column `seconds`."""
     rows = read_csv(run / "trials.csv")
     assert all(re.fullmatch(r"\d+\.\d\d", row.pop("seconds")) for row in rows)
     return rows
 
 
 def point_of(row: dict[str, str]) -> Point:
-    """What a trial was of."""
+    """Return the parameters of a trial."""
     nu, offset = float(row.get("nu", 0)), float(row.get("offset", 1))
     return nu, int(row["degree"] or 0), float(row["gamma"]), offset, float(row["penalty"])
 
 
 def destroyed(images: Rows, nu: float, seed: int = 0) -> Rows:
-    """Rows, training before validation, each with exactly round(ν·784) drawn inputs at 0."""
+    """Set exactly round(ν·784) drawn inputs of each row to 0; training before validation rows."""
     random = stream_of("SVM_CORRUPTION", seed)
     found = corrupt(Masking(nu), images.astype(np.float32), random)
     ones = corrupt(Masking(nu), np.ones_like(found), stream_of("SVM_CORRUPTION", seed))
@@ -155,14 +155,14 @@ def destroyed(images: Rows, nu: float, seed: int = 0) -> Rows:
 
 
 def plain_svc(kind: str, point: Point) -> Any:
-    """The machine of scikit-learn."""
+    """Return scikit-learn's SVM."""
     from sklearn.svm import SVC
 
     _, degree, gamma, coef0, penalty = point
     return SVC(kernel=kind, C=penalty, gamma=gamma, degree=degree or 3, coef0=coef0)
 
 
-# Kernels and machines.
+# Kernels and SVMs.
 
 
 def test_kernels_are_those_of_the_textbook() -> None:
@@ -175,14 +175,14 @@ def test_kernels_are_those_of_the_textbook() -> None:
     for degree in range(1, 21):
         found = kernel_values(Kernel("poly", 0.2, degree, 1.5), a, b)
         np.testing.assert_allclose(found, (0.2 * inner + 1.5) ** degree, rtol=1e-12)
-    # One is added unless told.
+    # The default offset is 1.
     found = kernel_values(Kernel("poly", 0.5, 2), a, b)
     np.testing.assert_allclose(found, (0.5 * inner + 1) ** 2, rtol=1e-12)
     np.testing.assert_array_equal(a, before)
 
 
 def blobs(n_classes: int, n: int, seed: int) -> tuple[Rows, Rows]:
-    """Rows of 25 bytes around a centre for each class, and their labels."""
+    """Return rows of 25 bytes around a centre for each class, and their labels."""
     centres = np.random.default_rng(9).integers(60, 196, (n_classes, 25))
     random = np.random.default_rng(seed)
     labels = random.integers(0, n_classes, n).astype(np.uint8)
@@ -193,16 +193,16 @@ def blobs(n_classes: int, n: int, seed: int) -> tuple[Rows, Rows]:
 def test_rows_are_labelled_as_scikit_learn_labels_them() -> None:
     kernels = (Kernel("rbf", 0.1), Kernel("poly", 0.05, 3), Kernel("poly", 0.1, 2, 0.0))
     for n_classes, kernel in product((2, 4), kernels):
-        # So many that neither training nor labelling is done in one block.
+        # Enough rows that both training and labelling need several blocks.
         (train, labels), (rows, truth) = blobs(n_classes, 620, 1), blobs(n_classes, 5203, 2)
         point = (0, kernel.degree, kernel.gamma, kernel.coef0, 3.0)
         plain = plain_svc(kernel.kind, point)
         predicted = plain.fit(train / 255, labels).predict(rows / 255)
-        assert (predicted != truth).mean() < 0.5  # nor is it hopeless
+        assert (predicted != truth).mean() < 0.5  # better than chance
         truth[[0, 499, 500, 5000, 5202]] = 9
-        # Numbers of classes may be any.
+        # The numbers of the classes are arbitrary.
         ours = label(kernel, 3.0, train, labels * 4 + 3, rows, truth * 4 + 3)
-        assert (ours.labels != predicted * 4 + 3).sum() <= 1  # both end within a tolerance
+        assert (ours.labels != predicted * 4 + 3).sum() <= 1  # both solve only to a tolerance
         np.testing.assert_array_equal(ours.wrong, ours.labels != truth * 4 + 3)
         assert len(set(plain.support_) ^ set(ours.support)) <= 0.02 * len(train)
         assert ours.scores.shape == (5203, 1 if n_classes == 2 else 6)
@@ -217,7 +217,7 @@ def test_training_without_an_end_is_given_up_and_what_cannot_be_trained_is_refus
     labels = random.integers(0, 2, 40).astype(np.uint8)
     assert not label(Kernel("poly", 10.0, 9), 1e9, train, labels, train, labels).converged
     assert label(Kernel("poly", 10.0, 2), 1.0, train, labels, train, labels).converged
-    # Beyond single precision, which libsvm has kernels in.
+    # Kernel values beyond float32, in which libsvm stores kernels.
     large = label(Kernel("poly", 1000.0, 20), 1.0, train, train[:, 0] // 128, train, labels)
     assert (large.labels == train[:, 0] // 128).mean() > 0.9
     with pytest.raises(DaeError, match=r"\b40\b"):
@@ -255,7 +255,7 @@ def test_every_trial_is_scikit_learns_machine_of_the_training_rows_on_the_valida
             assert row["valid_error_percent"] == f"{100 * int(row['n_wrong']) / N_VALID:.4f}"
             assert (row["converged"], row["kernel"]) == ("true", svm["kernel"])
         if cell == "hopeless":
-            assert len({row["n_wrong"] for row in rows}) == 1  # every row for itself
+            assert len({row["n_wrong"] for row in rows}) == 1  # the kernel is nearly the identity
 
 
 def test_an_svm_of_destroyed_inputs_has_clean_validation_and_test_rows_and_chooses_nu(
@@ -266,7 +266,7 @@ def test_an_svm_of_destroyed_inputs_has_clean_validation_and_test_rows_and_choos
     assert (row["model"], row["destruction_percent"]) == ("SVM_rbf(nu)", "0")
     of, trials = parts(noisy_rows()), trials_of(run)
     assert {trial["nu"] for trial in trials} == {"0.0", "0.1", "0.4"}
-    # The best of each ν, on inputs whose zeros are drawn once.
+    # The best trial of each ν; the zeros of a row are drawn once.
     for nu in ("0.1", "0.4"):
         best = min((t for t in trials if t["nu"] == nu), key=lambda t: int(t["n_wrong"]))
         images = destroyed(of["train"][0], float(nu))
@@ -282,7 +282,7 @@ def test_the_search_looks_around_the_best_as_long_as_something_is_better(whole: 
         if cell in ("steep", "edge"):
             assert max(point[1] for point in points) == 20
         if cell == "hopeless":
-            assert len(points) == 6  # neither widened nor refined
+            assert len(points) == 6  # neither extended nor refined
 
 
 def test_a_grid_whose_best_lies_at_an_edge_widens_as_long_as_that_makes_it_better(
@@ -290,7 +290,7 @@ def test_a_grid_whose_best_lies_at_an_edge_widens_as_long_as_that_makes_it_bette
 ) -> None:
     points = [point_of(row) for row in trials_of(run_of(whole[0], "wide"))]
     assert {point[2] for point in points} == {0.001, 0.01, 0.1}
-    assert {point[4] for point in points} == {0.01, 0.1, 1.0, 10.0, 100.0}  # again and again
+    assert {point[4] for point in points} == {0.01, 0.1, 1.0, 10.0, 100.0}  # extended several times
     points = [point_of(row) for row in trials_of(run_of(whole[0], "offsets"))]
     assert {point[3] for point in points} == {0.0, 1.0}
     assert len({point[2] for point in points}) > 2
@@ -298,7 +298,7 @@ def test_a_grid_whose_best_lies_at_an_edge_widens_as_long_as_that_makes_it_bette
 
 
 def searched(run: Path, svm: dict[str, Any]) -> list[Point]:
-    """The trials of a search in its order, by what each of them got wrong."""
+    """Return the trials of a search in its order, from their numbers of wrong rows."""
     wrong = {point_of(row): int(row["n_wrong"]) for row in trials_of(run)}
     poly = svm["kernel"] == "poly"
     tried: list[Point] = []
@@ -307,7 +307,7 @@ def searched(run: Path, svm: dict[str, Any]) -> list[Point]:
         tried.extend(sorted(set(points) - set(tried)))
 
     def best() -> Point:
-        # Of equals the smallest penalty, then degree, then gamma.
+        # Ties are broken by the smallest penalty, then degree, then gamma.
         return min(tried, key=lambda p: (wrong[p], p[4], p))
 
     axes = (
@@ -347,14 +347,14 @@ def searched(run: Path, svm: dict[str, Any]) -> list[Point]:
 
 
 def beyond(value: float, values: set[Any], factor: float, low: float, high: float) -> list[float]:
-    """What lies beyond the edges that a value is at."""
+    """Return the next values beyond the edges of a grid that a value lies at."""
     down = [max(low, value / factor)] if value == min(values) and value > low else []
     up = [min(high, value * factor)] if value == max(values) and value < high else []
     return down + up
 
 
 def tidy(value: float) -> float:
-    """To hundredths of a decade and three digits, so that steps there and back meet."""
+    """Round to hundredths of a decade and three digits, so that a step up and down cancel out."""
     return float(f"{10 ** round(math.log10(value), 2):.3g}")
 
 
@@ -390,7 +390,7 @@ def test_the_best_is_trained_again_with_the_validation_rows_and_counted_on_the_t
         }
         assert {name: row[name] for name in expected} == expected
     hopeless = row_of(out, "hopeless")["selected"]
-    assert hopeless == "gamma 100, C 2"  # the simplest of equals
+    assert hopeless == "gamma 100, C 2"  # a tie: the smallest parameters
 
 
 def test_the_test_rows_have_no_say(here: Path, dae: Dae) -> None:
@@ -406,14 +406,14 @@ def test_the_test_rows_have_no_say(here: Path, dae: Dae) -> None:
     assert all((tensors[1][name] == tensor).all() for name, tensor in tensors[0].items())
     assert result_of(one)["n_wrong"] + result_of(other)["n_wrong"] == N_TEST
     assert result_of(one)["valid_error_percent"] == result_of(other)["valid_error_percent"]
-    # Each trial was told, with the best until then.
+    # Each trial was reported with the best error so far.
     reported = re.findall(r"^select trial +(\d+)\D+([\d.]+)", ended.err, re.M)
     errors = [float(trial["valid_error_percent"]) for trial in trials_of(one)]
     assert reported == [(str(k), f"{min(errors[:k]):.2f}") for k in range(1, 5)]
     assert f"{100 * result_of(other)['n_wrong'] / N_TEST:.2f}" in ended.lines[0]
 
 
-# Beside networks in one study.
+# With networks in one study.
 
 
 def test_an_svm_is_run_once_whatever_the_seeds_and_has_its_place_in_every_table(
@@ -428,7 +428,7 @@ def test_an_svm_is_run_once_whatever_the_seeds_and_has_its_place_in_every_table(
     row = row_of(out, "poly")
     for text in ((out / "REPORT.md").read_text(), (out / "report.html").read_text()):
         assert f"{row['selected']} of {row['trials']} trials" in text
-    # No picture has a place for them.
+    # No picture includes SVMs.
     assert sorted(path.name for path in (out / "filters").iterdir()) == ["net.png", "rect.png"]
     assert {path.name for path in run_of(out, "rbf").iterdir()} == {
         *("config.yaml", "environment.json", "trials.csv", "checkpoint.safetensors"),
@@ -438,14 +438,14 @@ def test_an_svm_is_run_once_whatever_the_seeds_and_has_its_place_in_every_table(
 
 
 def test_what_is_done_is_not_run_again_and_counts_and_verifies(here: Path, dae: Dae) -> None:
-    # Whatever engine is asked for: SVMs have none to choose.
+    # The requested engine does not matter: SVMs use libsvm.
     ended = dae("replicate", "svms", "--only", "rbf", "--engine", "torch").succeeded()
     assert "0 done, 1 skipped" in ended.lines[-1]
     (row,) = dae("evaluate", run_of(here, "poly"), "--format", "json").succeeded().json
     assert (row["n_rows"], row["n_wrong"]) == (N_TEST, int(row_of(here, "poly")["n_wrong"]))
     for split, rows in (("valid", N_VALID), ("train", N_TRAIN)):
         (row,) = dae("evaluate", "svms/poly", "--format", "json", "--split", split).json
-        # Both were trained on.
+        # The SVM was trained on both splits.
         assert row["n_rows"] == rows
         assert row["n_wrong"] < 0.2 * rows
     dae("filters", run_of(here, "poly")).failed(2, run_of(here, "poly").name, "SVM")
@@ -467,7 +467,7 @@ def test_verify_finds_what_was_reported_otherwise(here: Path, dae: Dae) -> None:
     tensors = load_file(path)
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata()
-    # A trial is missing, one was never to be made, and another machine is told to be the best.
+    # One trial is missing, one is not part of the search, and another SVM is reported as selected.
     write_trials(grid, trials[1:])
     more = read_csv(hopeless / "trials.csv")
     write_trials(hopeless, [*more, more[-1] | {"gamma": "7"}])
@@ -477,7 +477,7 @@ def test_verify_finds_what_was_reported_otherwise(here: Path, dae: Dae) -> None:
     status["selected"] = "gamma 8, C 8"
     (poly / "status.json").write_text(json.dumps(status))
     found("trials.csv", "gamma 0.003", "gamma 7", "n_wrong", rbf.name, "gamma 8, C 8", selected)
-    # Other numbers of the best trial and of the machine.
+    # The values of the best trial and of the SVM are changed.
     min(trials, key=lambda t: int(t["n_wrong"])).update(n_wrong="0", valid_error_percent="0.0000")
     write_trials(grid, trials)
     save_file(tensors, path, {"dae": json.dumps(json.loads(metadata["dae"]) | {"penalty": 3.5})})
@@ -485,11 +485,11 @@ def test_verify_finds_what_was_reported_otherwise(here: Path, dae: Dae) -> None:
 
 
 def write_trials(run: Path, rows: list[dict[str, str]]) -> None:
-    """Write another trials.csv."""
+    """Overwrite trials.csv."""
     write_csv(run / "trials.csv", [list(rows[0]), *(list(row.values()) for row in rows)])
 
 
-# Going on with a selection that was stopped.
+# Resuming a stopped selection.
 
 
 def test_a_selection_that_was_stopped_goes_on_from_its_trials(here: Path, dae: Dae) -> None:
@@ -507,7 +507,7 @@ def test_a_selection_that_was_stopped_goes_on_from_its_trials(here: Path, dae: D
             assert (run / name).read_bytes() == (before / name).read_bytes()
         assert result_of(run) == result_of(before)
         assert {path.name for path in run.iterdir()} == {path.name for path in before.iterdir()}
-        # What is there is not made again: it takes what it took.
+        # Recorded trials are not repeated: their lines, with their seconds, are unchanged.
         assert (run / "trials.csv").read_text().splitlines()[: 1 + count] == lines[: 1 + count]
 
 

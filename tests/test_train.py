@@ -1,4 +1,4 @@
-"""`dae train`: one run that is trained, skipped, forced, resumed or refused."""
+"""`dae train`: a run that is trained, skipped, forced, resumed or rejected."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ pytestmark = pytest.mark.usefixtures("tiny")
 
 
 def changed(*settings: str) -> list[str]:
-    """Settings as words of a command."""
+    """Return settings as arguments of a command."""
     return [word for setting in settings for word in ("--set", setting)]
 
 
-# What is printed
+# Output
 
 
 def test_stdout_has_error_paper_data_and_folder_stderr_the_rest(dae: Dae, tiny_data: Path) -> None:
@@ -74,7 +74,7 @@ def test_every_epoch_is_reported_in_order_and_the_share_done_grows_to_one(
     for done, row in enumerate(rows, 1):
         tuned = wrong[: done - 2] if done > 2 else []
         best = tuned.index(min(tuned)) + 1 if tuned else 0
-        # The patience is expected to run out once more after the best epoch so far.
+        # Training is expected to end `patience` epochs after the best epoch so far.
         guesses.append(done / (2 + min(most, best + patience)))
         share = max(share, min(1.0, guesses[-1]))
         epoch, cost = int(row["epoch"]), float(row["cost"])
@@ -88,7 +88,7 @@ def test_every_epoch_is_reported_in_order_and_the_share_done_grows_to_one(
             expected_lines.append(f"pretrain layer {layer} 1/1  cost {cost:.4g}")
     expected.append(expected[-1]._replace(phase="test"))
     assert places == expected
-    assert guesses != sorted(guesses)  # else a share that goes back would not be noticed
+    assert guesses != sorted(guesses)  # otherwise a decreasing share would go unnoticed
     assert share > 0.8
     started = "started  rect-0+epochs=1+learning_rate=0.5+max_epochs=20+patience=3"
     lines = ended.err.splitlines()
@@ -98,7 +98,7 @@ def test_every_epoch_is_reported_in_order_and_the_share_done_grows_to_one(
 def test_the_share_of_an_svm_counts_the_finer_look_that_its_grid_is_followed_by(
     dae: Dae, monkeypatch: Patch
 ) -> None:
-    """Which is 1.5 trials for each of the grid, about."""
+    """The finer search is expected to take 1.5 trials per trial of the grid."""
     for refine, share in ((True, 0.4), (False, 0.95)):
         places = report_every_epoch(monkeypatch)
         svm = {"kernel": "rbf", "gammas": [0.01, 0.1], "penalties": [1, 10], "refine": refine}
@@ -110,7 +110,7 @@ def test_the_share_of_an_svm_counts_the_finer_look_that_its_grid_is_followed_by(
         assert places[-1].phase == "test" and places[-1].share_done == 1.0
 
 
-# Where it goes, and its bits
+# Folder and bits
 
 
 def test_alone_a_run_has_the_bits_that_it_has_in_a_study(
@@ -127,7 +127,7 @@ def test_the_seed_changes_the_name_and_the_bits_as_set_does(dae: Dae) -> None:
     first = dae("train", "tiny/rect-25", "--seed", "1", "-q").succeeded()
     assert re.fullmatch(r"results/tiny/runs/rect-sda2-25-s1-[0-9a-f]{8}\n", first.out)
     assert first.err == ""
-    assert dae("train", "tiny/rect-25", "--set", "seed=1", "--quiet") == first  # it is there
+    assert dae("train", "tiny/rect-25", "--set", "seed=1", "--quiet") == first  # already done
     other = dae("train", "tiny/rect-25", "--seed", "4294967295", "--quiet").succeeded().lines[0]
     assert "-s4294967295-" in other
     one, two = (bits(Path(folder)) for folder in (first.lines[0], other))
@@ -144,7 +144,7 @@ def test_an_experiment_is_given_by_name_path_or_a_runs_config(dae: Dae, done: Pa
     assert "started  mine" in alone.err.splitlines()
     ours = bits(Path(alone.lines[-1]))
     same = bits(folder)
-    assert ours.pop("filters.png") != same.pop("filters.png")  # whose title has the cell's name
+    assert ours.pop("filters.png") != same.pop("filters.png")  # their titles have different names
     assert ours == same
 
 
@@ -154,9 +154,9 @@ def test_regenerated_data_are_reported_and_give_a_run_of_their_own(dae: Dae) -> 
     for origin in ("original", "regenerated"):
         ended = dae("train", "tiny/rect-0", *words, "--origin", origin).succeeded()
         folder = Path(ended.lines[-1])
-        told = read_json(folder / "status.json")
+        status = read_json(folder / "status.json")
         trust = "unverified" if origin == "original" else ""
-        assert (told["data_origin"], told.get("trust", "")) == (origin, trust)
+        assert (status["data_origin"], status.get("trust", "")) == (origin, trust)
         assert f"data         rect, {origin}{trust and ' (unverified)'}" in ended.lines
         assert f"rect ({origin})" in ended.err
         paper = ended.lines[1]
@@ -166,7 +166,7 @@ def test_regenerated_data_are_reported_and_give_a_run_of_their_own(dae: Dae) -> 
     assert runs[0] != runs[1]
 
 
-# What is there already
+# Existing runs
 
 
 def test_a_finished_run_is_run_again_with_force_alone_and_to_the_same_bits(
@@ -184,7 +184,7 @@ def test_a_finished_run_is_run_again_with_force_alone_and_to_the_same_bits(
     (folder / "mine.txt").write_text("goes with --force")
     forced = dae("train", "tiny/rect-25", "--force").succeeded()
     assert "started  rect-25" in forced.err.splitlines()
-    assert "--force" not in forced.err  # it was not done already
+    assert "--force" not in forced.err  # that note is for skipped runs
     assert bits(folder) == same and not (folder / "mine.txt").exists()
     assert len(list((done / "runs").iterdir())) == 2
 
@@ -214,12 +214,12 @@ def test_a_stopped_run_is_resumed_unless_force_starts_over(
     forced = dae("train", "tiny/rect-25", "--force").succeeded()
     assert "started  rect-25" in forced.err.splitlines()
     assert bits(folder) == before and not partial.exists()
-    # A run that was never begun is begun.
+    # A new run is started.
     shutil.rmtree(folder)
     assert "started  rect-25" in dae(*resume).succeeded().err.splitlines()
 
 
-# Pretraining that is done already
+# Reused pretraining
 
 
 def test_runs_that_differ_in_finetuning_pretrain_once(
@@ -241,7 +241,7 @@ def test_runs_that_differ_in_finetuning_pretrain_once(
     assert environment["command"] == "dae train two"
     before = read_json(donor / "environment.json")["command"]
     assert [session["command"] for session in environment["earlier"]] == [before]
-    assert len(saved) == 2  # its pretraining took no checkpoint and no epoch of this run
+    assert len(saved) == 2  # none during pretraining, which was reused
 
     forced = dae(*words, "--force").succeeded()
     assert donor.name not in forced.err and "\nstarted  rect-25+" in forced.err
@@ -252,7 +252,7 @@ def test_runs_that_differ_in_finetuning_pretrain_once(
 def test_pretraining_that_is_not_the_same_is_not_taken(dae: Dae, done: Path) -> None:
     donor = run_of(done, "rect-25")
 
-    def takes(*settings: str) -> bool:
+    def reuses(*settings: str) -> bool:
         words = changed("finetune.max_epochs=1", *settings)
         ended = dae("train", "tiny/rect-25", *words).succeeded()
         shutil.rmtree(ended.lines[-1])
@@ -260,7 +260,7 @@ def test_pretraining_that_is_not_the_same_is_not_taken(dae: Dae, done: Path) -> 
         return donor.name in ended.err
 
     for setting in ("seed=1", "corruption.destruction=.5", "pretrain.epochs=3", "subset.train=90"):
-        assert not takes(setting), setting
+        assert not reuses(setting), setting
     path = donor / "environment.json"
     environment = read_json(path)
     other = {"commit": "a", "versions": "b", "device": "cpu", "platform": "c", "command": "d"}
@@ -271,19 +271,19 @@ def test_pretraining_that_is_not_the_same_is_not_taken(dae: Dae, done: Path) -> 
         {"packages": environment["packages"] | {"torch": "0.1"}},
     ):
         path.write_text(json.dumps(environment | edited))
-        assert not takes(), edited
+        assert not reuses(), edited
     path.write_text(json.dumps(environment | {"commit": "another", "command": "dae", "cores": 99}))
-    assert takes()
+    assert reuses()
     checkpoint = donor / "checkpoint.safetensors"
-    whole = checkpoint.read_bytes()
+    content = checkpoint.read_bytes()
     checkpoint.write_bytes(bytes(100))
-    assert not takes()
-    checkpoint.write_bytes(whole)
-    donor.rename(donor.with_name(f"{donor.name[:-8]}00000000"))  # of other data or numerics
-    assert not takes()
+    assert not reuses()
+    checkpoint.write_bytes(content)
+    donor.rename(donor.with_name(f"{donor.name[:-8]}00000000"))  # other data or numerics
+    assert not reuses()
 
 
-# What goes wrong
+# Errors
 
 
 def test_divergence_is_reported_with_cell_phase_layer_epoch_and_what_to_lower(dae: Dae) -> None:
@@ -294,7 +294,7 @@ def test_divergence_is_reported_with_cell_phase_layer_epoch_and_what_to_lower(da
     (partial,) = Path("results/tiny/runs").iterdir()
     assert partial.suffix == ".partial"
     assert read_json(partial / "status.json")["state"] == "failed"
-    # It is tried again by the next command.
+    # The next command tries it again.
     dae("train", "tiny/rect-0", *rate, "--quiet").failed(1, "pretrain.learning_rate")
 
 
@@ -329,7 +329,7 @@ def test_wrong_arguments_end_with_exit_code_2(dae: Dae, tmp_path: Path) -> None:
 def test_what_is_in_the_way_of_a_run_fails_it(dae: Dae, done: Path) -> None:
     folder = run_of(done, "rect-25")
     before = bits(folder)
-    (folder / "status.json").unlink()  # not a whole run
+    (folder / "status.json").unlink()  # an incomplete run
     ended = dae("train", "tiny/rect-25").failed(1, "rect-25", str(folder), "--force")
     assert ended.out == "" and "started" not in ended.err
     dae("train", "tiny/rect-25", "--force").succeeded()

@@ -1,1 +1,1 @@
-"""Selection on validation rows: trials of searched settings, shared through their folder."""
+"""Hyperparameter search: trials judged on validation rows, shared through a results folder."""

@@ -1,4 +1,4 @@
-"""What a search is: its cells, their data, and where its trials and results lie."""
+"""The plan of a search: its cells, their data, and the location of its trials and results."""
 
 from __future__ import annotations
 
@@ -23,54 +23,54 @@ from dae_cli.study.tables.trials import SEARCH_CSV
 from dae_cli.training.version import NUMERICS_VERSION
 
 SEARCH = "search"
-"""Below results/STUDY: the folder of what is not a result: trials and pretrained layers."""
+"""Folder in results/STUDY for unfinished trials and pretrained layers, which are not results."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellSearch(SearchedCell):
-    """A cell to be searched now; `trials` and `sampler_seed` are as the command says."""
+    """A cell to search, with `trials` and `sampler_seed` of the command if it gives them."""
 
     data: Prepared
 
     @cached_property
     def digest(self) -> str:
-        """Return the digest of all that its trials have in common."""
+        """Digest of everything that the trials of this search have in common."""
         return search_digest(self, self.data.sha256)
 
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """A search as a command asks for it; it travels to worker processes."""
+    """A search as requested by a command; it is pickled for worker processes."""
 
     study: str
     cells: tuple[CellSearch, ...]
     order: tuple[str, ...]
-    """Every cell of the study, for the order of the rows."""
+    """All cells of the study, which define the order of the rows."""
     out: Path
     sampler: SamplerName
     engine: EngineName
     device: str
     command: str
     lacking: tuple[Lacking, ...]
-    """The cells that are not searched, for want of their data."""
+    """Data sets that are not available, with the cells that are therefore not searched."""
 
     @property
     def table(self) -> Path:
-        """The file with the trials that have ended."""
+        """Path of search.csv, with the trials that have ended."""
         return self.out / SEARCH_CSV
 
     @property
     def trials(self) -> Path:
-        """The folder of the trials' folders."""
+        """Folder that contains the trials' folders."""
         return self.out / SEARCH / "trials"
 
     @property
     def pretrained(self) -> Path:
-        """The cache of pretrained layers, for trials that differ in fine-tuning only."""
+        """Cache of pretrained layers, for trials that differ only in fine-tuning."""
         return self.out / SEARCH / "pretrained"
 
     def job(self, cell: CellSearch, number: int) -> Job:
-        """Return the job of a trial (numbered from 1), with the settings that its cell has now."""
+        """Return the job of a trial (numbered from 1), with the current settings of its cell."""
         folder = self.trials / f"{cell.cell}-{cell.digest[:8]}-{number}"
         return Job(cell.cell, cell.experiment, cell.data, folder, self.device, self.engine)
 
@@ -93,12 +93,12 @@ def plan_search(
 ) -> SearchPlan:
     """Prepare the data of cells and choose the engine of new trials.
 
-    Without `trials` or `sampler_seed` the study says them, else `usual_trials` (None for no
-    limit). A `dry` plan is only shown: nothing is fetched, regenerated or written.
+    If `trials` or `sampler_seed` is None, the study's value applies; without a number of trials
+    there, `usual_trials` (None for no limit). A `dry` plan fetches, regenerates and writes nothing.
 
     Raises:
-        ConfigError: the engine or device that is asked for is not here.
-        DataError: the data cannot be used, or none can be had.
+        ConfigError: this machine does not have the requested engine or device.
+        DataError: the data cannot be used, or no data set is available.
     """
     check_choice(engine, device)
     prepared, lacking = prepare_each([cell.resolved for cell in cells], options, watcher, dry=dry)
@@ -106,8 +106,8 @@ def plan_search(
     for cell in cells:
         if (data := prepared.get(cell.experiment.dataset)) is not None:
             seed = cell.sampler_seed if sampler_seed is None else sampler_seed
-            asked = {"trials": trials or cell.trials or usual_trials, "sampler_seed": seed}
-            searches.append(CellSearch(**{**vars(cell), **asked}, data=data))
+            budget = {"trials": trials or cell.trials or usual_trials, "sampler_seed": seed}
+            searches.append(CellSearch(**{**vars(cell), **budget}, data=data))
     plan = SearchPlan(
         study=study.name,
         cells=tuple(searches),
@@ -128,10 +128,7 @@ def plan_search(
 
 
 def search_digest(cell: SearchedCell, data_sha256: str, numerics: int = NUMERICS_VERSION) -> str:
-    """Return the digest of a space, the pruning, the settings that are not searched, and the data.
-
-    All of it by one version of the numerics.
-    """
+    """Return the digest of space, pruning, fixed settings, data and version of the numerics."""
     fixed = cell.with_values({key: domain.ends[0] for key, domain in cell.space.items()})
     space = {key: [type(d).__name__, asdict(d)] for key, d in sorted(cell.space.items())}
     common = {

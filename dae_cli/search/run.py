@@ -1,7 +1,7 @@
-"""A search from its plan to the selected settings: trials side by side, within a budget.
+"""Run a search from its plan to the selected settings: parallel trials within a budget.
 
-A search that was killed or stopped is continued by the same command; several commands share the
-trials of one folder.
+The same command resumes a search that was killed or stopped. Several commands can share the trials
+of one folder.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from dae_cli.search.plan import SearchPlan
 from dae_cli.search.selection import Selection, select
 from dae_cli.search.trials import (
     Trial,
-    as_begun,
     sweep_trials,
     trials_of,
+    with_original_engine,
     write_search_csv,
 )
 from dae_cli.stopping import Interrupted, StopRequest
@@ -41,21 +41,21 @@ if TYPE_CHECKING:
     from dae_cli.study.cluster import Cluster
 
 MOST_FAILURES = 10
-"""So many trials of a cell in succession that diverge or fail end its search in a command."""
+"""Number of consecutive diverged or failed trials after which a command gives up a cell."""
 
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """What a command came to."""
+    """The result of a search command."""
 
     rows: Mapping[str, list[TrialRow]]
-    """By cell, those of earlier commands included."""
+    """Trials by cell, those of earlier commands included."""
     selections: Mapping[str, Selection]
-    """By cell, where a trial was completed."""
+    """Selection by cell, for cells with a completed trial."""
     ended: int
-    """Trials that ended in this command."""
+    """Number of trials that ended in this command."""
     is_late: bool
-    """The time ran out."""
+    """Whether the time limit ended the command."""
     minutes: float
 
 
@@ -68,14 +68,14 @@ def run_search(
     on_end: Callable[[TrialRow], None],
     cluster: Cluster | None = None,
 ) -> SearchOutcome:
-    """Make the trials that are lacking, here or on a cluster, then select for each cell.
+    """Run the missing trials, here or on a cluster, then select settings for each cell.
 
     `on_end` is called with the row of each trial that ends in this command.
 
     Raises:
         Interrupted: the command was asked to stop; every trial has saved a checkpoint.
-        DaeError: search.csv was edited or cannot be written, trials cannot be made, or one of them
-            cannot be continued now; the others have saved a checkpoint.
+        DaeError: search.csv was edited or cannot be written, trials cannot be run, or a trial
+            cannot continue now; the other trials have saved a checkpoint.
     """
     start = time.monotonic()
     for folder in (plan.out, plan.trials):
@@ -85,15 +85,15 @@ def run_search(
     outdated = [row.cell for row in before if row.search != digests.get(row.cell, row.search)]
     if outdated:
         watcher.note(
-            f"{plan.table}: has trials of another space or pruning, other settings, data or "
-            "numerics, which are never mixed; they go to "
+            f"{plan.table} has trials with another space, pruning, settings, data or numerics, "
+            "which are not comparable with new ones; moving them to "
             f"{EARLIER_CSV} ({', '.join(dict.fromkeys(outdated))})"
         )
     sweep_trials(plan)
     if cluster is not None:
         cluster.require(plan.trials, "optuna")
     stop = TimeLimit(lambda: watcher.note(STOPPING), hours)
-    ended = _make_trials(plan, workers, watcher, stop, on_end, cluster)
+    ended = _run_trials(plan, workers, watcher, stop, on_end, cluster)
     if not stop.is_late:
         shutil.rmtree(plan.pretrained, ignore_errors=True)
     with tables_lock(plan.out):
@@ -110,25 +110,25 @@ def run_search(
 
 
 class TimeLimit(StopRequest):
-    """Asks to stop when a signal does, or when the time is over."""
+    """A stop request that comes from a signal or from a time limit."""
 
     def __init__(self, on_request: Callable[[], None], hours: float | None) -> None:
-        """Give the hours from now on; None for no limit."""
+        """Start the time limit now; `hours` is None for no limit."""
         super().__init__(on_request)
         self._end = math.inf if hours is None else time.monotonic() + 3600.0 * hours
         self.is_late = False
-        """Whether the time was over before a signal came."""
+        """Whether the time limit was reached before a signal."""
 
     @property
     def signal(self) -> int:
-        """The number of the signal that asked to stop, SIGTERM when the time is over; else 0."""
+        """Number of the signal that asked to stop, SIGTERM after the time limit, else 0."""
         if not super().signal and time.monotonic() >= self._end:
             self.is_late = True
             self.request(signal.SIGTERM)
         return super().signal
 
 
-def _make_trials(
+def _run_trials(
     plan: SearchPlan,
     workers: int,
     watcher: Watcher,
@@ -136,17 +136,17 @@ def _make_trials(
     on_end: Callable[[TrialRow], None],
     cluster: Cluster | None,
 ) -> list[TrialRow]:
-    """Make trials until every cell has its number, or the time is over; return their rows."""
-    from dae_cli.search.trial import make_trial
+    """Run trials until every cell has enough or the time is over; return their rows."""
+    from dae_cli.search.trial import run_trial
 
-    plan = replace(plan, out=plan.out.absolute())  # a worker has a folder of its own to work in
+    plan = replace(plan, out=plan.out.absolute())  # workers have another working directory
     running: set[str] = set()
-    failures = Counter[str]()  # in succession, by cell
+    failures = Counter[str]()  # consecutive ones, by cell
     ended: list[TrialRow] = []
     failure: DaeError | None = None
     results = distribute(
         _lacking_trials(plan, running, failures, watcher, stop),
-        partial(make_trial, plan),
+        partial(run_trial, plan),
         workers=workers,
         watcher=watcher,
         stop=stop,
@@ -157,8 +157,8 @@ def _make_trials(
             assert isinstance(trial, Trial)
             running.discard(trial.name)
             if isinstance(result, Killed):
-                why = f"{result.why}; smaller layers need less memory"
-                result = make_trial(plan, trial, watcher, stop, killed=why)
+                why = f"{result.why}; use smaller layers to need less memory"
+                result = run_trial(plan, trial, watcher, stop, killed=why)
             if isinstance(result, TrialRow):
                 ended.append(result)
                 on_end(result)
@@ -174,11 +174,11 @@ def _make_trials(
         raise Interrupted(stop.signal)
     for cell in trials_of(plan):
         if cell.is_space_exhausted and cell.counted < (cell.cell.trials or math.inf):
-            watcher.note(f"{cell.name}: every setting of its space has been tried")
+            watcher.note(f"{cell.name}: all settings of its space have been tried")
         elif failures[cell.name] >= MOST_FAILURES:
             watcher.note(
-                f"{cell.name}: given up, since its last trials all diverged or failed; narrow its "
-                "space in study.yaml (search.csv has the reasons)"
+                f"{cell.name}: giving up because its last {MOST_FAILURES} trials diverged or "
+                "failed (search.csv has the reasons); narrow its space in study.yaml"
             )
     return ended
 
@@ -190,30 +190,30 @@ def _lacking_trials(
     watcher: Watcher,
     stop: StopRequest,
 ) -> Iterator[Trial | None]:
-    """Decide each trial when there is a place for it: an unfinished one, else a new one.
+    """Yield the next trial whenever a worker is free: an unfinished one, else a new one.
 
-    None while others make the last ones, which may fail, so that more are needed. The caller takes
-    a trial out of `running` when it has ended.
+    Yields None while other processes run the last trials, since more are needed if those fail. The
+    caller removes a trial from `running` when it has ended.
     """
     waits = False
     while not stop.signal:
         with tables_lock(plan.out):
             cells = trials_of(plan)
-            begun = [trial for cell in cells for trial in cell.unfinished.values()]
-            others = [trial for trial in begun if trial.name not in running]
-            wanting = [
+            unfinished = [trial for cell in cells for trial in cell.unfinished.values()]
+            others = [trial for trial in unfinished if trial.name not in running]
+            incomplete = [
                 cell for cell in cells if cell.wants_more and failures[cell.name] < MOST_FAILURES
             ]
             trial = next((trial for trial in others if not trial.is_held()), None)
             if trial:
-                trial = as_begun(trial)
-            elif wanting:
-                trial = min(wanting, key=lambda cell: cell.counted).begin()
+                trial = with_original_engine(trial)
+            elif incomplete:
+                trial = min(incomplete, key=lambda cell: cell.counted).start()
         if trial:
             running.add(trial.name)
         elif not (running or others):
             return
         elif not (running or waits):
             waits = True
-            watcher.note("another dae process is making the last trials; waiting for it")
+            watcher.note("another dae process is running the last trials; waiting for it")
         yield trial

@@ -1,14 +1,14 @@
-"""How the settings of a trial are drawn: optuna's samplers, seeded for each trial, draw and key.
+"""Draw the settings of a trial with optuna's samplers, seeded for each trial, draw and key.
 
-Every draw has a random stream of its own, named by the seed, the trial's number and the key. So
-trial 17 of a random search has the same settings whoever makes it and whenever; those of the
-model-based sampler (TPE) depend on nothing but these and the trials before.
+Every draw has its own random stream, named by the seed, the trial's number and the key. Trial 17 of
+a random search therefore has the same settings in every process. Those of the model-based sampler
+(TPE) depend only on these streams and the earlier trials.
 
-Settings that an earlier trial of the cell has would give its very result: they are drawn again,
-from further streams, until they are new or the space seems used up. The model's favourite comes
-out of it again and again: with each draw more keys are drawn without it.
+Repeating the settings of an earlier trial would repeat its result. Such settings are drawn again
+from further streams, until they are new or the space seems exhausted. Since TPE tends to propose
+the same settings again, each redraw draws more of the keys at random.
 
-Optuna stores nothing: each draw uses a study in memory, filled with the trials before.
+Optuna stores nothing: each draw uses an in-memory study with the earlier trials.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ if TYPE_CHECKING:
 
 SamplerName = Literal["random", "tpe"]
 STARTUP_TRIALS = 10
-"""Trials that TPE draws at random before it has a model."""
+"""Number of random trials before TPE has a model."""
 WITHOUT_MODEL = 10
-"""Draws after which no key is drawn from the model any more; at the k-th, k of ten keys are not."""
+"""Redraw k draws k of ten keys at random, on average; from this redraw on, it is all of them."""
 REDRAWS = 50
-"""Draws after which a trial repeats an earlier one: a small space has no more to give."""
+"""Number of draws after which a trial may repeat earlier settings, as in a small space."""
 DIGITS = 4
-"""Significant digits of a drawn number, so that a file with it can be read by people."""
+"""Significant digits of a drawn number, so that files with it are easy to read."""
 
 
 def require_extra() -> None:
-    """Make sure that what a search needs besides is there, and let it not write to the terminal.
+    """Check that the packages of the extra `search` are installed, and silence optuna.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: one of them is not installed.
     """
     try:
         import optuna
         import ruamel.yaml  # noqa: F401
     except ImportError as error:
         raise ConfigError(
-            f"dae search needs optuna and ruamel.yaml ({error}); install them with: "
-            "pip install '.[search]' where dae's source is"
+            f"dae search needs optuna and ruamel.yaml ({error}); install them with "
+            "pip install '.[search]' in dae's source folder"
         ) from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -63,16 +63,17 @@ def draw(
     number: int,
     earlier: Mapping[int, FrozenTrial],
 ) -> dict[str, Value]:
-    """Return what is drawn for a trial, with all its digits; `rounded` makes settings of it.
+    """Return the drawn values of a trial with all digits; `rounded` turns them into settings.
 
-    Of the `earlier` trials of the cell, by their numbers (from 1), later ones do not count.
+    `earlier` maps numbers (from 1) to trials of the cell; those numbered after this one are
+    ignored.
     """
     import optuna
 
     lost = earlier_trial(space, "failed", {})
     before = [earlier.get(k, lost) for k in range(1, number)]
     tried = [rounded(space, trial.params) for trial in before if not trial.user_attrs["failed"]]
-    with warnings.catch_warnings(action="ignore"):  # on parts of its interface
+    with warnings.catch_warnings(action="ignore"):  # optuna warns about experimental arguments
         domains = {key: _distribution(domain) for key, domain in space.items()}
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler())
         study.add_trials(before)
@@ -90,7 +91,7 @@ def draw(
 
 
 def rounded(space: Mapping[str, Domain], drawn: Values) -> dict[str, Value]:
-    """Return the settings of a trial: numbers with few digits, on their steps, in their ranges."""
+    """Return the settings of a trial: numbers with DIGITS digits, on their step, in their range."""
     return {key: _rounded(domain, drawn[key]) for key, domain in space.items()}
 
 
@@ -109,9 +110,9 @@ def earlier_trial(
     error_percent: float | None = None,
     errors_by_epoch: Mapping[int, float] | None = None,
 ) -> FrozenTrial:
-    """Return what a sampler knows of a trial: drawn values, and validation errors where there are.
+    """Return a trial for a sampler: drawn values, and validation errors if there are any.
 
-    By `errors_by_epoch` TPE ranks a pruned trial.
+    TPE ranks a pruned trial by `errors_by_epoch`.
     """
     from optuna.trial import TrialState as State
     from optuna.trial import create_trial
@@ -122,7 +123,7 @@ def earlier_trial(
         value=error_percent,
         params=dict(drawn),
         distributions={key: _distribution(space[key]) for key in drawn},
-        user_attrs={"failed": state == "failed"},  # which gives no result, unlike diverged
+        user_attrs={"failed": state == "failed"},  # optuna's FAIL also includes diverged trials
         intermediate_values=dict(errors_by_epoch or {}),
     )
 
@@ -137,8 +138,8 @@ def _sampler(name: SamplerName, stream: str, redraw: int) -> BaseSampler:
     return TPESampler(
         seed=seed,
         n_startup_trials=STARTUP_TRIALS,
-        multivariate=False,  # each key by itself, which the streams rely on
-        constant_liar=True,  # unfinished trials count as well
+        multivariate=False,  # the streams rely on keys being drawn independently
+        constant_liar=True,  # counts unfinished trials as well
     )
 
 

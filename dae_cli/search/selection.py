@@ -1,4 +1,4 @@
-"""The selected settings of each cell: from its trials into its file, and compared with it."""
+"""Select the settings of each cell from its trials, write them to its file, or compare the two."""
 
 from __future__ import annotations
 
@@ -28,41 +28,41 @@ from dae_cli.study.tables.trials import SEARCH_CSV, best, digest_of, settings_va
 
 MARK = "# Selected on validation by dae search "
 DIGITS_SHOWN = 16
-"""Of a digest, in a file's comment."""
+"""Number of hex digits of a digest in a file's comment."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is selected for a cell."""
+    """The selected trial of a cell and its settings."""
 
     cell: SearchedCell
     row: TrialRow
     values: Values
     comment: str
-    """The line that tells, in the cell's file, what was selected, from which trials."""
+    """Comment in the cell's file that names the selected trial and the trials it is from."""
 
     @property
     def path(self) -> Path:
-        """The cell's file."""
+        """Path of the cell's file."""
         return self.cell.resolved.source
 
     @cached_property
     def experiment(self) -> Experiment:
-        """The cell's with the selected settings."""
+        """The cell's experiment with the selected settings."""
         return self.cell.with_values(self.values)
 
     @cached_property
     def text(self) -> str:
-        """The file's new content."""
+        """New content of the cell's file."""
         text = self.path.read_text(encoding="utf-8-sig")
         return with_settings(text, settings_of(self.cell.experiment, self.values), self.comment)
 
 
 def select(study: str, cell: SearchedCell, rows: Sequence[TrialRow]) -> Selection | None:
-    """Return what is selected for a cell from its rows; None where no trial was completed.
+    """Return the selection for a cell from its rows, or None if no trial was completed.
 
     Raises:
-        ValueError: the row's settings are not of the cell's space.
+        ValueError: the selected row's settings are not in the cell's space.
     """
     if (row := best(rows)) is None:
         return None
@@ -76,16 +76,16 @@ def select(study: str, cell: SearchedCell, rows: Sequence[TrialRow]) -> Selectio
 
 
 def with_settings(text: str, settings: Mapping[str, Any], comment: str) -> str:
-    """Return the text of a cell's file with dotted keys set; comments, order and style stay.
+    """Set dotted keys in the text of a cell's file, keeping its comments, order and style.
 
-    `comment` ends the comment at the head of the file; an earlier one like it goes.
+    `comment` is added as the last line of the comment at the top; an earlier one is removed.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
 
     yaml = YAML()
     yaml.preserve_quotes = True
-    yaml.width = 10**6  # what is on one line stays there
+    yaml.width = 10**6  # do not wrap lines
     yaml.indent(mapping=2, sequence=4, offset=2)
     lines = [line for line in text.splitlines() if not line.startswith(MARK)]
     head = next((k for k, line in enumerate(lines) if not line.startswith("#")), len(lines))
@@ -107,38 +107,38 @@ def with_settings(text: str, settings: Mapping[str, Any], comment: str) -> str:
 
 
 def _replace(level: Any, name: str, value: Any) -> None:
-    """Set a key; the style of a list and the comment below it stay."""
-    there: Any = level.get(name)
-    if not isinstance(value, list) or not isinstance(there, list):
+    """Set a key, keeping the style of a list and the comment below it."""
+    current: Any = level.get(name)
+    if not isinstance(value, list) or not isinstance(current, list):
         level[name] = value
     else:
-        below = there.ca.items.pop(len(there) - 1, None)  # type: ignore[attr-defined]
-        there[:] = value
+        below = current.ca.items.pop(len(current) - 1, None)  # type: ignore[attr-defined]
+        current[:] = value
         if below is not None:
-            there.ca.items[len(there) - 1] = below  # type: ignore[attr-defined]
+            current.ca.items[len(current) - 1] = below  # type: ignore[attr-defined]
 
 
 def check_writable(folder: Path) -> None:
-    """Make sure, before hours of search, that the files of a study can be written.
+    """Check, before hours of search, that the files of a study can be written.
 
     Raises:
-        ConfigError: they are of the installed package, or the folder is read-only.
+        ConfigError: they belong to the installed package, or the folder is read-only.
     """
     package = Path(dae_cli.__file__).resolve().parent
     installed = folder.resolve().is_relative_to(package)
     if installed or not os.access(folder, os.W_OK):
         why = "is part of the installed package" if installed else "cannot be written to"
         raise ConfigError(
-            f"{label(folder)} {why}: copy the folder to ./experiments and search there, or give "
-            "--no-write to have the selected settings printed"
+            f"{label(folder)} {why}; copy the folder to ./experiments and search there, or give "
+            "--no-write to print the selected settings"
         )
 
 
 def write_files(folder: Path, selections: Mapping[str, Selection]) -> None:
-    """Write the cells' files, all of them read and compared before the first is replaced.
+    """Write the cells' files, after checking all of them in a temporary copy of the study.
 
     Raises:
-        ConfigError: the study would not resolve to exactly what was selected.
+        ConfigError: the study would not resolve to exactly the selected settings.
         OutputError: a file cannot be written.
     """
     with tempfile.TemporaryDirectory() as temporary:
@@ -152,14 +152,14 @@ def write_files(folder: Path, selections: Mapping[str, Selection]) -> None:
             study = resolve_study(str(copy / STUDY_FILE), data_from=folder)
         except ConfigError as error:
             raise ConfigError(
-                f"{label(folder)}: with the selected settings the study would be wrong, so "
-                f"nothing was written; search.csv has them\n{error}"
+                f"{label(folder)}: the selected settings make the study invalid, so no file was "
+                f"changed; the settings are in {SEARCH_CSV}\n{error}"
             ) from error
     for cell in study.cells:
         if cell.cell in selections and cell.experiment != selections[cell.cell].experiment:
             raise ConfigError(
-                f"{label(selections[cell.cell].path)}: the selected settings cannot be put into "
-                "this file as it is written; simplify it (no anchors) and give the same command "
+                f"{label(selections[cell.cell].path)}: cannot insert the selected settings into "
+                "this file because of its YAML; simplify it (no anchors) and run the same command "
                 "again"
             )
     for one in selections.values():
@@ -172,10 +172,10 @@ def differences(
     """Compare the files of searched cells with search.csv.
 
     Returns:
-        What differs (cell, what, recorded, expected), and the cells without trials.
+        The differences (cell, what, recorded, expected), and the cells without trials.
 
     Raises:
-        RunFolderError: search.csv is not one that dae wrote.
+        RunFolderError: search.csv was not written by dae, or was damaged.
     """
     rows = read_rows(out / SEARCH_CSV, TrialRow)
     differing: list[dict[str, str]] = []
@@ -196,7 +196,7 @@ def differences(
 def _differ(
     study: str, cell: SearchedCell, rows: Sequence[TrialRow], line: str | None
 ) -> Iterator[tuple[str, str, str]]:
-    """What a cell's file and its rows do not agree in: what, recorded, expected."""
+    """Yield the differences between a cell's file and its rows: what, recorded, expected."""
     for row in rows:
         digest = search_digest(cell, row.data_sha256, row.numerics)
         if row.search != digest:

@@ -1,4 +1,4 @@
-"""One trial: trained on the training rows, judged on the validation rows, and nothing else."""
+"""Run one trial: train on the training rows and judge on the validation rows; no test rows."""
 
 from __future__ import annotations
 
@@ -40,29 +40,29 @@ from dae_cli.training.run import TrainingRun
 from dae_cli.training.state import EpochRecord, TrainingState, metrics_csv
 
 MOST_PRETRAINED = 8
-"""So many trials' pretrained layers are cached at most: 80 MB each of 3 x 2000."""
+"""Largest number of cached checkpoints of pretrained layers; 3 x 2000 units take 80 MB."""
 LOCK_SECONDS = 1.0
-"""Long enough for a command that only checks whether the trial is being made."""
+"""Time to wait for a lock: another command may hold it briefly to check the trial's state."""
 FAILURES = (DaeError, OSError, RuntimeError, MemoryError, SafetensorError)
 
 
 class PrunedError(Exception):
-    """The trial is hopeless."""
+    """The trial is unlikely to be the best and ends early."""
 
 
-def make_trial(
+def run_trial(
     plan: SearchPlan, trial: Trial, watcher: Watcher, stop: StopRequest, killed: str = ""
 ) -> TrialRow | DaeError | Unfinished:
     """Train a trial, from its checkpoint if it has one, and add its row to search.csv.
 
-    A trial that diverges or fails, or was `killed` too often, ends with a row that says so. One
-    that cannot be continued, since the disk or the data failed or others took the memory, has not
-    ended: the error says why.
+    A trial that diverges, fails or was `killed` too often ends with a row that says so. If it
+    cannot continue because of the disk, the data or other processes' memory, it has not ended, and
+    the returned error gives the reason.
     """
     try:
         with file_lock(trial.lock, wait=LOCK_SECONDS):
             if not trial.partial.exists():
-                return Unfinished(trial.name, "held")  # until just now, and it has ended
+                return Unfinished(trial.name, "held")  # another process has just ended the trial
             status = StatusFile(trial)
             if killed:
                 row = _row(trial, None, state="failed", error=killed, minutes=status.minutes())
@@ -76,8 +76,8 @@ def make_trial(
         return Unfinished(trial.name, "stopped")
     except FAILURES as failure:
         return DaeError(
-            f"{trial.cell} trial {trial.number}: {error_message(failure)}; the trial is not over: "
-            "when that is mended, the same command goes on with it"
+            f"{trial.cell} trial {trial.number}: {error_message(failure)}; fix the problem and run "
+            "the same command again to resume the trial"
         )
 
 
@@ -105,12 +105,12 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest, status: StatusFile
     except DivergedError as diverged:
         outcome, error = "diverged", str(diverged)
     except FAILURES as failure:
-        # Of its settings, or of its checkpoint that is damaged. Memory that ran out before the
-        # first checkpoint is too little for the layers; after it, it was enough before.
-        own_fault = isinstance(failure, RunFolderError | RuntimeError)
+        # The trial has failed if its settings or a damaged checkpoint are the cause. If memory runs
+        # out before the first checkpoint, the layers are too large; later, they did fit before.
+        has_failed = isinstance(failure, RunFolderError | RuntimeError)
         if memory_ran_out(failure):
-            own_fault = trial.state() != "stopped"
-        if not own_fault:
+            has_failed = trial.state() != "stopped"
+        if not has_failed:
             raise
         outcome, error = "failed", error_message(failure)
     measured: dict[str, Any] = {"state": outcome, "minutes": status.minutes()}
@@ -122,7 +122,7 @@ def _train(plan: SearchPlan, trial: Trial, stop: StopRequest, status: StatusFile
 
 
 class _TrialCallback(CheckpointCallback):
-    """Those of a run, and after each epoch of fine-tuning optuna's median rule."""
+    """The callback of a run that also prunes, by a median rule after each fine-tuning epoch."""
 
     def __init__(
         self, plan: SearchPlan, trial: Trial, stop: StopRequest, status: StatusFile
@@ -133,14 +133,14 @@ class _TrialCallback(CheckpointCallback):
         self._read_at, self._curves = 0, list[dict[int, float]]()
 
     def save(self, state: TrainingState) -> None:
-        """Save; put the layers into the cache where the trial has just pretrained them."""
+        """Save a checkpoint, and cache the layers if the trial has just pretrained them."""
         super().save(state)
         pretrained = state.phase == "finetune" and not state.epoch and state.interim is None
         if pretrained and self._experiment.pretrain.epochs:
             cache_pretraining(self._job, self._cache, MOST_PRETRAINED)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Prune the trial if it is hopeless; else save if it is due."""
+        """Prune the trial if it is hopeless, else save a checkpoint if one is due."""
         if self._is_hopeless(state.history):
             write_text(self._job.partial / METRICS, metrics_csv(state.history), make_folder=False)
             raise PrunedError
@@ -157,14 +157,14 @@ class _TrialCallback(CheckpointCallback):
         return bool(min(errors) > np.percentile(others, 50))
 
     def _complete_curves(self) -> list[dict[int, float]]:
-        """The errors by epoch that complete trials of the cell have left here."""
-        with suppress(OSError, RunFolderError):  # is looked at again after the next epoch
+        """Return the validation errors by epoch of the cell's complete trials in this folder."""
+        with suppress(OSError, RunFolderError):  # tried again after the next epoch
             changed_at = self._plan.table.stat().st_mtime_ns
             if changed_at != self._read_at:
                 (trials,) = trials_of(self._plan)
                 ended = [n for n, row in trials.rows.items() if row.state == "complete"]
                 jobs = [self._plan.job(self._cell, number) for number in ended]
-                # In this order: the one folder is renamed to the other.
+                # In this order, since another process may rename the first folder to the second.
                 self._curves = [
                     errors_by_epoch(job.partial) or errors_by_epoch(job.folder) for job in jobs
                 ]
@@ -173,7 +173,7 @@ class _TrialCallback(CheckpointCallback):
 
 
 def _row(trial: Trial, env: Environment | None, *, error: str, **measured: Any) -> TrialRow:
-    """The row of a trial that has ended: what a run's row says as well, and what is its own."""
+    """Return the row of a trial that has ended, with the columns it shares with a run's row."""
     spec = spec_of(trial.data.name)
     widths = (spec.n_pixels, *as_network(trial.experiment).model.hidden, spec.n_classes)
     run = row_without_result(trial, env)

@@ -1,14 +1,14 @@
-"""The trials of a search: rows of those that have ended, folders of those that have not.
+"""The trials of a search: rows for those that have ended, folders for the others.
 
-`search.csv` and `search_earlier.csv` have the trials that have ended. A trial that is being made,
-or was stopped, is a folder `search/trials/CELL-DIGEST-NUMBER.partial` with its settings and its
-checkpoint. Whoever changes the files, or begins a trial, holds the lock of the folder's tables; who
-makes a trial holds the lock of its run. So commands and machines that share the folder share the
-search, and a process that is killed leaves nothing locked.
+`search.csv` and `search_earlier.csv` contain the trials that have ended. A running or stopped trial
+is a folder `search/trials/CELL-DIGEST-NUMBER.partial` with its settings and its checkpoint. A
+process holds the lock of the folder's tables while it changes the files or starts a trial, and the
+lock of the trial's run while it computes the trial. So commands and machines that share the folder
+share the search. The locks of a killed process are released.
 
-Once a trial has ended, its folder (without `.partial`) has what the row lacks: the errors by epoch,
-from which the pruner judges others, and all digits of what was drawn. Neither is committed; after a
-clone, a search continues without them.
+After a trial has ended, its folder (without `.partial`) contains what the row lacks: the errors by
+epoch, which the pruner needs for other trials, and the drawn values with all digits. The folders
+are not committed; in a new clone, a search continues without them.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ DRAW = "draw.json"
 
 
 class Draw(BaseModel):
-    """What draw.json of a trial has."""
+    """Content of draw.json of a trial."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
     sampler: SamplerName
     sampler_seed: Annotated[int, Field(ge=0)]
     drawn: dict[str, Any]
-    """With all digits; the settings are rounded."""
+    """Drawn values with all digits, before rounding to settings."""
 
     def settings(self, space: Mapping[str, Domain]) -> dict[str, str]:
-        """Return the settings, as an experiment file has them."""
+        """Return the settings in the format of an experiment file."""
         return settings_text(rounded(space, self.drawn))
 
 
 def _read_draw(folder: Path, space: Mapping[str, Domain]) -> Draw | None:
-    """None where the folder has none of this space."""
+    """Return the draw of a trial's folder; None if it is missing, damaged or of another space."""
     with suppress(OSError, ValueError, KeyError):
         how = Draw.model_validate_json((folder / DRAW).read_bytes())
         settings_values(space, how.settings(space))
@@ -73,41 +73,41 @@ class Trial(Job):
 
     search: CellSearch
     number: int
-    """From 1."""
+    """Number of the trial in its cell, from 1."""
     draw: Draw
 
     @property
     def settings(self) -> dict[str, str]:
-        """Of the searched keys, as an experiment file has them."""
+        """Settings of the searched keys, in the format of an experiment file."""
         return self.draw.settings(self.search.space)
 
 
 @dataclass(frozen=True)
 class CellTrials:
-    """All that there is of a cell's search."""
+    """All trials of a cell's search."""
 
     plan: SearchPlan
     cell: CellSearch
     rows: Mapping[int, TrialRow]
-    """Those that have ended, by number."""
+    """Trials that have ended, by number."""
     unfinished: Mapping[int, Trial]
-    """Those that have not ended, by number."""
+    """Trials that have not ended, by number."""
 
     @property
     def name(self) -> str:
-        """The cell's name inside the study."""
+        """Name of the cell in its study."""
         return self.cell.cell
 
     @property
     def counted(self) -> int:
-        """How many trials count towards a budget: complete, pruned, and unfinished."""
+        """Number of trials that count towards the budget: complete, pruned and unfinished."""
         return sum(row.counts for row in self.rows.values()) + len(self.unfinished)
 
     @property
     def is_space_exhausted(self) -> bool:
-        """Whether every setting of a space of choices has been tried.
+        """Whether all settings of a space that only has choices have been tried.
 
-        A trial that failed for another reason than its settings does not count, as anywhere.
+        A failed trial does not count as tried; a diverged one does.
         """
         domains = self.cell.space.values()
         sizes = [len(domain.values) for domain in domains if isinstance(domain, Choices)]
@@ -119,12 +119,12 @@ class CellTrials:
 
     @property
     def wants_more(self) -> bool:
-        """Whether another trial is to be begun."""
+        """Whether the cell needs another trial."""
         enough = self.cell.trials is not None and self.counted >= self.cell.trials
         return not (enough or self.is_space_exhausted)
 
-    def begin(self) -> Trial:
-        """Draw the settings of the next trial, and make its folder."""
+    def start(self) -> Trial:
+        """Draw the settings of the next trial and create its folder."""
         sampler, seed, space = self.plan.sampler, self.cell.sampler_seed, self.cell.space
         number = max((*self.rows, *self.unfinished), default=0) + 1
         earlier = {
@@ -135,13 +135,13 @@ class CellTrials:
         drawn = draw(space, sampler, seed, number, earlier)
         how = Draw(sampler=sampler, sampler_seed=seed, drawn=drawn)
         trial = _trial(self.plan, self.cell, number, how)
-        for leftover in (trial.folder, trial.partial):  # of a row that was removed, or of a kill
+        for leftover in (trial.folder, trial.partial):  # from a removed row or a killed process
             shutil.rmtree(leftover, ignore_errors=True)
         write_json(trial.partial / DRAW, how.model_dump())
         return trial
 
     def _earlier_trial(self, row: TrialRow) -> FrozenTrial:
-        """What is known of a trial that has ended; its folder may be another's, or gone."""
+        """Return an ended trial for the sampler; its folder may be missing or another trial's."""
         space, folder = self.cell.space, self.plan.job(self.cell, row.trial).folder
         how, drawn = _read_draw(folder, space), settings_values(space, row.settings)
         if how and how.settings(space) == row.settings:
@@ -158,12 +158,12 @@ def _trial(plan: SearchPlan, cell: CellSearch, number: int, how: Draw) -> Trial:
 
 
 def trials_of(plan: SearchPlan) -> list[CellTrials]:
-    """Return what there is of each cell's search.
+    """Return the trials of each cell's search.
 
     Raises:
-        RunFolderError: search.csv is not as dae writes it.
+        RunFolderError: search.csv was not written by dae, or was damaged.
     """
-    # Before the rows, which those that end meanwhile have.
+    # List folders before reading the rows, so that a trial that ends in between is in the rows.
     names = [path.parent.name for path in plan.trials.glob(f"*{PARTIAL}/{DRAW}")]
     rows = [r for name in (EARLIER_CSV, SEARCH_CSV) for r in read_rows(plan.out / name, TrialRow)]
     cells = []
@@ -179,11 +179,11 @@ def trials_of(plan: SearchPlan) -> list[CellTrials]:
     return cells
 
 
-def as_begun(trial: Trial) -> Trial:
-    """Return an unfinished trial with the engine and the device that it was begun with.
+def with_original_engine(trial: Trial) -> Trial:
+    """Return an unfinished trial with the engine and the device that it was started with.
 
     Raises:
-        RunFolderError: they cannot be had here.
+        RunFolderError: they are not available on this machine.
     """
     if trial.state() != "stopped":
         return trial
@@ -197,17 +197,17 @@ def as_begun(trial: Trial) -> Trial:
 def end_trial(plan: SearchPlan, trial: Trial, row: TrialRow) -> None:
     """Add the row of a trial that has ended to search.csv, then remove its checkpoint.
 
-    Killed in between, the next command removes it.
+    If the process is killed in between, the next command removes the checkpoint.
 
     Raises:
         OutputError: search.csv cannot be written; the trial has not ended.
     """
     with tables_lock(plan.out):
         write_search_csv(plan, [row])
-        _put_away(trial, row)
+        _clean_up(trial, row)
 
 
-def _put_away(job: Job, row: TrialRow) -> None:
+def _clean_up(job: Job, row: TrialRow) -> None:
     with suppress(OSError):
         (job.partial / CHECKPOINT).unlink(missing_ok=True)
         if row.counts:
@@ -217,10 +217,10 @@ def _put_away(job: Job, row: TrialRow) -> None:
 
 
 def sweep_trials(plan: SearchPlan) -> None:
-    """Put away the folders of trials that have ended, which killed processes left.
+    """Clean up the folders of ended trials that killed processes left.
 
-    An unfinished trial whose number another one has in search.csv, as after a pull, becomes the
-    last.
+    If search.csv has another trial with the number of an unfinished one, for example after a git
+    pull, the unfinished trial gets the next free number.
     """
     sweep_runs(plan.trials)
     with tables_lock(plan.out):
@@ -233,7 +233,7 @@ def sweep_trials(plan: SearchPlan) -> None:
                 with suppress(HeldError, OSError), file_lock(job.lock):
                     how = _read_draw(job.partial, cell.cell.space)
                     if how is None or how.settings(cell.cell.space) == row.settings:
-                        _put_away(job, row)
+                        _clean_up(job, row)
                     else:
                         last += 1
                         job.partial.rename(plan.job(cell.cell, last).partial)
@@ -243,14 +243,13 @@ def sweep_trials(plan: SearchPlan) -> None:
 
 
 def write_search_csv(plan: SearchPlan, new: Sequence[TrialRow] = ()) -> list[TrialRow]:
-    """Add rows to search.csv, and return all rows of the plan's searches; the caller has the lock.
+    """Add rows to search.csv and return all rows of the plan's searches; the caller has the lock.
 
-    Rows of cells that are not searched now stay as they are. Of the others, those that another
-    space, pruning, data or numerics made go to search_earlier.csv; those of a search that is made
-    again come back.
+    Rows of cells outside the plan stay. Rows of the plan's cells with another space, pruning,
+    settings, data or numerics move to search_earlier.csv, and back if such a search is repeated.
 
     Raises:
-        RunFolderError: what is there is not a search.csv that dae wrote.
+        RunFolderError: the existing search.csv was not written by dae, or was damaged.
         OutputError: it cannot be written.
     """
     before, earlier = (read_rows(plan.out / name, TrialRow) for name in (SEARCH_CSV, EARLIER_CSV))
@@ -275,12 +274,13 @@ def write_search_csv(plan: SearchPlan, new: Sequence[TrialRow] = ()) -> list[Tri
 
 
 def _numbered(plan: SearchPlan, cell: CellSearch, rows: Iterable[TrialRow]) -> dict[int, TrialRow]:
-    """The rows of a cell's search by number; one that is there twice is one trial.
+    """Return the rows of a cell's search by number, without duplicates.
 
-    Another trial of the same number, as two clones may have made it, becomes the last.
+    If two different trials have the same number, for example from two clones, the second one gets
+    the next free number.
 
     Raises:
-        RunFolderError: settings are not of the cell's space.
+        RunFolderError: settings of a row are not in the cell's space.
     """
     own = [row for row in rows if (row.cell, row.search) == (cell.cell, cell.digest)]
     numbered: dict[int, TrialRow] = {}
@@ -291,9 +291,8 @@ def _numbered(plan: SearchPlan, cell: CellSearch, rows: Iterable[TrialRow]) -> d
         except ValueError as error:
             settings = ", ".join(f"{key}={value}" for key, value in row.settings.items())
             raise RunFolderError(
-                f"{plan.table}: trial {row.trial} of {cell.cell} ({settings}) is not of the space "
-                f"of its search ({error}); bring back the file as it was, or take the line out to "
-                "make the trial again"
+                f"{plan.table}: trial {row.trial} of {cell.cell} ({settings}) is not in the space "
+                f"of its search ({error}); restore the file, or remove the line to repeat the trial"
             ) from None
         if numbered.setdefault(row.trial, row).settings != row.settings:
             last += 1
@@ -302,7 +301,7 @@ def _numbered(plan: SearchPlan, cell: CellSearch, rows: Iterable[TrialRow]) -> d
 
 
 def errors_by_epoch(folder: Path) -> dict[int, float]:
-    """Return the validation errors (in percent) of a trial; none where the folder has none."""
+    """Return the validation errors of a trial in percent; empty if its folder has none."""
     with suppress(RunFolderError):
         return {
             row.epoch: row.valid_error_percent

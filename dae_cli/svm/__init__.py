@@ -1,1 +1,1 @@
-"""The classifiers that the published tables compare with: support vector machines."""
+"""Support vector machines, the classifiers that the paper's tables compare with."""

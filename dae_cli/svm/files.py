@@ -1,9 +1,9 @@
-"""The files of an SVM's run: trials.csv, every machine that was tried, and the chosen machine.
+"""The files of an SVM's run: trials.csv with every trial, and the checkpoint of the selected SVM.
 
-Nothing in them executes. A run that was stopped goes on from its trials, and either file may come
-from a stranger: both are read as strictly as they were written, and what does not fit the settings
-and the data of the run is refused. Support vectors are kept as numbers of rows, so that the file is
-small and says nothing that the data do not: whoever reads it has the data.
+A stopped run is resumed from its trials, and either file may come from an untrusted source. Reading
+them executes no code, checks every value, and rejects what does not fit the run's settings and
+data. Support vectors are stored as row numbers, which keeps the file small; reading it needs the
+data anyway.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dae_cli.svm.svm import Kernel, Svm
 from dae_cli.tensors import REMEDY, Spec, open_tensors, save_tensors
 
 MAX_BYTES = 10_000_000
-"""Of trials.csv. A line has about a hundred; no search makes so many trials."""
+"""Largest size of trials.csv: far above any search, at about a hundred bytes per line."""
 
 
 def trials_csv(trials: Sequence[Trial]) -> str:
@@ -33,21 +33,21 @@ def trials_csv(trials: Sequence[Trial]) -> str:
 
 
 def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tuple[Trial, ...]:
-    """Read the trials of a run with this kernel, on so many training and validation rows.
+    """Read the trials of a run with this kernel and these numbers of training and validation rows.
 
     Raises:
-        RunFolderError: it is missing, damaged, or not of such a run.
+        RunFolderError: the file is missing, damaged, or from another kind of run.
     """
     if not path.exists():
         raise RunFolderError(f"{path}: no such file")
     trials: dict[Point, Trial] = {}
     for line, row in enumerate(read_rows(path, Trial, MAX_BYTES, REMEDY), start=2):
         percent = 100 * row.n_wrong / n_valid
-        trial = replace(row, valid_error_percent=percent)  # with all its digits
+        trial = replace(row, valid_error_percent=percent)  # the file has only four decimals
         try:
             _check(row, kernel, n_train, n_valid, f"{percent:.4f}")
             if trial.point in trials:
-                raise ValueError("a trial stands in it twice")
+                raise ValueError("duplicate trial; expected each trial once")
         except ValueError as error:
             raise RunFolderError(f"{path}:{line}: {error}; {REMEDY}") from None
         trials[trial.point] = trial
@@ -55,7 +55,7 @@ def read_trials(path: Path, kernel: SvmKernel, n_train: int, n_valid: int) -> tu
 
 
 def _check(trial: Trial, kernel: SvmKernel, n_train: int, n_valid: int, percent: str) -> None:
-    fits, degrees = trial.degree is None, "nothing"
+    fits, degrees = trial.degree is None, "an empty cell"
     if kernel == "poly":
         fits, degrees = 1 <= (trial.degree or 0) <= GREATEST_DEGREE, f"from 1 to {GREATEST_DEGREE}"
     of_rows = f"{percent} for {trial.n_wrong} of {n_valid}"
@@ -74,7 +74,7 @@ _Positive = Annotated[float, Field(gt=0)]
 
 
 class _Header(BaseModel):
-    """The JSON in the header of the machine's file. Plain values, checked one by one."""
+    """JSON header of the checkpoint, whose values are checked one by one."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
@@ -92,7 +92,7 @@ class _Header(BaseModel):
 
 
 def save_svm(path: Path, svm: Svm, experiment: SvmExperiment, data_sha256: str) -> None:
-    """Write a machine whole or not at all; raises OutputError."""
+    """Write the checkpoint of an SVM atomically; raises OutputError."""
     kernel = svm.kernel
     header = _Header(
         format=1,
@@ -112,7 +112,7 @@ def save_svm(path: Path, svm: Svm, experiment: SvmExperiment, data_sha256: str) 
 
 
 def load_svm(path: Path, experiment: SvmExperiment, data_sha256: str, dataset: Dataset) -> Svm:
-    """Read the machine of an experiment back; its support vectors are rows of train + valid.
+    """Read the SVM of an experiment; its support vectors are rows of train, then valid.
 
     Raises:
         RunFolderError: the file is missing, damaged, or not a checkpoint of this run.
@@ -120,11 +120,12 @@ def load_svm(path: Path, experiment: SvmExperiment, data_sha256: str, dataset: D
     with open_tensors(path, _Header) as file:
         header, classes = file.header, file.header.classes
         if (header.experiment, header.data_sha256) != (experiment, data_sha256):
-            raise ValueError("it was made with other settings or on other data")
+            raise ValueError("it is from a run with other settings or other data")
         if header.kernel != experiment.svm.kernel:
-            raise ValueError(f"its kernel is {header.kernel}")
+            raise ValueError(f"its kernel is {header.kernel}, expected {experiment.svm.kernel}")
         if classes != sorted(set(classes)) or classes[-1] >= dataset.n_classes:
-            raise ValueError(f"its classes are {classes}")
+            expected = f"ascending numbers below {dataset.n_classes}"
+            raise ValueError(f"its classes are {classes}, expected {expected}")
         pairs = len(classes) * (len(classes) - 1) // 2
         n_support = next(iter(file.specs.get("support", ("", ()))[1]), 0)
         shapes: dict[str, Spec] = {
@@ -135,7 +136,7 @@ def load_svm(path: Path, experiment: SvmExperiment, data_sha256: str, dataset: D
         tensors = dict(file.read(shapes))
         support, n_rows = tensors["support"], len(dataset.train) + len(dataset.valid)
         if support.min() < 0 or support.max() >= n_rows or len(np.unique(support)) < len(support):
-            raise ValueError(f"its support vectors are not different rows from 0 to {n_rows - 1}")
+            raise ValueError(f"its support vectors are not distinct rows from 0 to {n_rows - 1}")
     kernel = Kernel(header.kernel, header.gamma, header.degree, header.coef0, header.destruction)
     images = training_images(dataset, kernel.destruction, experiment.seed)
     return Svm(

@@ -1,10 +1,10 @@
-"""Choosing kernel and C of an SVM on the validation rows, as the authors did.
+"""Select kernel parameters and C of an SVM on the validation rows, as the authors did.
 
-First every kernel of a coarse grid with every C. A grid whose best lies at an edge gets a row
-beyond it, as long as that makes it better. Then a finer look around the best: its neighbours a
-factor of 10 away in gamma, in C and in both, and one degree up and down, as long as one of them is
-better, then at a factor of √10, then of the fourth root of 10. The best is trained again on
-training and validation rows together, and only then the test rows are seen.
+The search starts with every kernel of a coarse grid and every C. If the best trial lies at an edge
+of the grid, the grid is extended there as long as the best trial improves. A finer search then
+tries the neighbours of the best trial: gamma, C or both changed by a factor of 10, and the degree
+by one, as long as this improves it; then again with the factors √10 and the fourth root of 10. The
+best SVM is retrained on training and validation rows together and then tested.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from dae_cli.training.streams import Purpose, stream
 
 Result = TypeVar("Result")
 POLL_SECONDS = 0.1
-"""So that who asks to stop does not wait for the end of a trial."""
+"""Time between two calls of `poll`, so that a stop request need not wait for the trial's end."""
 
 REFINEMENTS = (10.0, 10**0.5, 10**0.25)
-GREATEST_DEGREE = 20  # as far as the authors went
+GREATEST_DEGREE = 20  # the authors' highest degree
 GAMMAS, CS, DEGREES = (1e-6, 1e3), (1e-9, 1e6), (1, GREATEST_DEGREE)
-"""The least and the greatest value that a grid is widened to."""
+"""Bounds (lowest, highest) for extending a grid."""
 
 Point = tuple[Kernel, float]
 """A kernel and a C."""
@@ -47,7 +47,7 @@ _above_0 = number("a number above 0", lambda value: 0 < value < math.inf)
 
 @dataclass(frozen=True)
 class Trial:
-    """trials.csv: a machine trained on the training rows and counted on the validation rows."""
+    """Row of trials.csv: an SVM trained on the training rows and tested on the validation rows."""
 
     SPARSE: ClassVar = {"nu": "0.0", "offset": "1.0"}
 
@@ -55,20 +55,20 @@ class Trial:
     nu: Annotated[Exact, number("a number from 0 to below 1", lambda value: 0 <= value < 1)]
     gamma: Annotated[Exact, _above_0]
     degree: int | None
-    """None for the kernel rbf."""
+    """Degree of a polynomial kernel; None for rbf."""
     offset: Annotated[Exact, from_0]
     penalty: Annotated[Exact, _above_0]
-    """C."""
+    """The parameter C."""
     n_wrong: int
     valid_error_percent: float
     n_support: int
     converged: Literal["true", "false"]
     seconds: Annotated[float, from_0, written("{:.2f}".format)] = field(compare=False)
-    """What it took here; says nothing of the machine that came out."""
+    """Computing time; not compared, since it does not affect the result."""
 
     @property
     def point(self) -> Point:
-        """The kernel and the C."""
+        """Kernel and C of the trial."""
         degree = self.degree or Kernel.degree
         return Kernel(self.kernel, self.gamma, degree, self.offset, self.nu), self.penalty
 
@@ -82,14 +82,14 @@ class Trial:
 
 
 TryPoint = Callable[[Kernel, float], Trial]
-"""Makes the trial of a kernel and a C."""
+"""Runs the trial of a kernel and a C."""
 
 
 def search(try_point: TryPoint, settings: SvmSettings) -> tuple[Trial, ...]:
-    """Make every trial of the coarse grid, of what widens it, and of the finer look, in this order.
+    """Run the trials of the coarse grid, of its extensions and of the finer search, in this order.
 
-    What is tried next depends on the trials before and on nothing else: whoever has the trials of
-    a search can go through it again without training a machine.
+    The next trial depends only on the trials before it, so a search can be repeated from its
+    recorded trials without training.
     """
     trials = _Trials(try_point)
     degrees = settings.degrees if settings.kernel == "poly" else (Kernel.degree,)
@@ -106,25 +106,25 @@ def search(try_point: TryPoint, settings: SvmSettings) -> tuple[Trial, ...]:
 def best_of(trials: Iterable[Trial]) -> Trial:
     """Return the trial with the fewest wrong validation rows.
 
-    Of several the one with the smallest C, then ν, degree, gamma and offset.
+    Ties are broken by the smallest C, then ν, degree, gamma and offset.
     """
     return min(trials, key=lambda t: (t.n_wrong, t.penalty, _order(t.point)))
 
 
 class _Trials:
-    """The trials of one search, each made once."""
+    """The trials of one search; each point is tried once."""
 
     def __init__(self, try_point: TryPoint) -> None:
         self._try_point = try_point
         self.by_point: dict[Point, Trial] = {}
 
     def try_all(self, points: Iterable[Point]) -> None:
-        """Make the trials that were not made yet; those of one kernel, together."""
+        """Try the points that were not tried yet, grouped by kernel."""
         for point in sorted(set(points) - self.by_point.keys(), key=_order):
             self.by_point[point] = self._try_point(*point)
 
     def improve(self, points: Callable[[Point], Iterable[Point]]) -> None:
-        """Make the trials that the best one leads to, as long as one of them is better."""
+        """Try the points around the best one, and repeat as long as the best trial improves."""
         while True:
             before = best_of(self.by_point.values())
             self.try_all(points(before.point))
@@ -132,7 +132,7 @@ class _Trials:
                 return
 
     def wider(self, best: Point) -> Iterable[Point]:
-        """Return rows beyond the edges that the best lies at."""
+        """Return the points of one more grid row beyond each edge that the best point lies at."""
         kernel, C = best
         kernels, Cs = {k for k, _ in self.by_point}, {c for _, c in self.by_point}
         beyond = set()
@@ -158,7 +158,7 @@ def _beyond(
 
 
 def _neighbours(point: Point, factor: float) -> list[Point]:
-    """The points around one, a factor away in gamma, in C and in both, and the next degrees."""
+    """Return the neighbours of a point: gamma, C or both off by a factor, or the degree by one."""
     kernel, C = point
     steps = (1 / factor, 1.0, factor)
     near = [
@@ -172,24 +172,24 @@ def _neighbours(point: Point, factor: float) -> list[Point]:
 
 
 def _order(point: Point) -> tuple[float, ...]:
-    """Trials in this order keep those of one kernel together, and kernels of one ν."""
+    """Sort key that groups points by ν, then by kernel, so that matrices are computed once."""
     kernel, C = point
     return kernel.destruction, kernel.degree, kernel.gamma, kernel.coef0, C
 
 
 def _tidy(value: float) -> float:
-    """A whole number of hundredths of a decade, in three digits: steps there and back meet."""
+    """Round to hundredths of a decade and three digits, so that a step up and down cancel out."""
     return float(f"{10 ** round(math.log10(value), 2):.3g}")
 
 
-# Making the trials
+# Training
 
 
 def run_interruptibly(work: Callable[[], Result], poll: Callable[[], None]) -> Result:
-    """Do `work` in a thread of its own, and call `poll` until it is done.
+    """Run `work` in a separate thread, and call `poll` until it is done.
 
-    If `poll` raises, that ends the call; the thread goes on to the end of its work, which nobody
-    waits for, or to the end of the process. What `work` raises is raised here.
+    An exception of `work` is raised here. An exception of `poll` ends the call, while the thread
+    continues in the background until its work or the process ends.
     """
     future: Future[Result] = Future()
 
@@ -207,9 +207,9 @@ def run_interruptibly(work: Callable[[], Result], poll: Callable[[], None]) -> R
 
 
 def training_images(dataset: Dataset, destruction: float, seed: int) -> NDArray[np.float32]:
-    """Return the rows that a chosen machine is trained on, (n, d): train, then valid.
+    """Return the rows that the selected SVM is trained on, (n, d): train, then valid.
 
-    A row's zeros are drawn once; those of a smaller destruction are among those of a larger one.
+    The zeros of a row are drawn once: a larger destruction adds zeros to those of a smaller one.
     """
     images = np.concatenate([dataset.train.as_float(), dataset.valid.as_float()])
     Masking(destruction).corrupt(images, stream(seed, Purpose.SVM_CORRUPTION), out=images)
@@ -217,9 +217,9 @@ def training_images(dataset: Dataset, destruction: float, seed: int) -> NDArray[
 
 
 class SvmTrials:
-    """Trains on the rows of one data set; knows nothing of the test rows.
+    """Trains SVMs on the training and validation rows of a data set, never on its test rows.
 
-    `poll` is called several times a second; what it raises ends the training.
+    `poll` is called several times a second; an exception that it raises ends the training.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class SvmTrials:
         self._matrices: tuple[Doubles, ...] = ()
 
     def try_point(self, kernel: Kernel, C: float) -> Trial:
-        """Train on the training rows and count the validation rows."""
+        """Train on the training rows and count the errors on the validation rows."""
         self._poll()
         start = time.perf_counter()
         if kernel != self._kernel:
@@ -257,20 +257,20 @@ class SvmTrials:
         )
 
     def train_on_all_rows(self, kernel: Kernel, C: float) -> Svm:
-        """Train once more, on training and validation rows together."""
+        """Train on training and validation rows together."""
         self._poll()
         self._prepare(kernel)
         return self._fit(kernel.matrix(self._pairs), kernel, C)
 
     def _fit(self, matrix: Doubles, kernel: Kernel, C: float) -> Svm:
-        """Train on the first rows, as many as the matrix has."""
+        """Train on the first rows; the matrix defines their number."""
         images, labels = self._images[: len(matrix)], self._labels[: len(matrix)]
         return run_interruptibly(
             lambda: fit_on_matrix(matrix, images, labels, kernel, C), self._poll
         )
 
     def _compute_matrices(self, kernel: Kernel) -> None:
-        """The kernel of training rows with each other, and of clean validation rows with them."""
+        """Compute the kernel of training rows, and of clean validation rows with training rows."""
         self._prepare(kernel)
         n = len(self._dataset.train)
         to_valid = self._pairs[n:, :n]
@@ -281,8 +281,8 @@ class SvmTrials:
         self._kernel = kernel
 
     def _prepare(self, kernel: Kernel) -> None:
-        """Compute what kernels of this destruction depend on: once, for all that come in a row."""
-        self._kernel, self._matrices = None, ()  # the memory is wanted
+        """Compute the basis of kernels with this destruction, unless the last one had the same."""
+        self._kernel, self._matrices = None, ()  # frees memory
         if self._destruction != kernel.destruction:
             self._destruction = kernel.destruction
             self._images = training_images(self._dataset, kernel.destruction, self._seed)

@@ -1,12 +1,12 @@
-"""Support vector machines on images, by scikit-learn's libsvm on a kernel made by BLAS.
+"""Support vector machines on images, by scikit-learn's libsvm on a kernel computed by BLAS.
 
-libsvm evaluates a kernel one pair of rows at a time; here the whole matrix is made first, as a
-product of matrices, and test rows meet the support vectors alone, block by block. The machine
-is the same: several classes are told apart by one machine for each pair of classes and a vote.
+libsvm evaluates a kernel one pair of rows at a time. Here the whole matrix is first computed as a
+matrix product; test rows need only their kernel with the support vectors, block by block. The
+result is the same SVM: one classifier for each pair of classes, and a vote.
 
-An RBF kernel depends on two images through their squared distance alone, a polynomial kernel
-through their inner product. Those are computed once for a data set; every gamma, degree and
-offset is then an elementwise function of them.
+An RBF kernel depends only on the squared distance of two images, a polynomial kernel only on their
+inner product. These are computed once for a data set; the kernel of every gamma, degree and offset
+is an elementwise function of them.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Doubles = NDArray[np.float64]
 Kind = Literal["rbf", "poly"]
 
 BLOCK_ROWS = 500
-"""Rows of a matrix computed at once: bounds the memory, and is plenty for a BLAS product."""
+"""Rows of a matrix computed at once: few enough for the memory, many enough for fast BLAS."""
 CACHE_MB = 500
-TOLERANCE = 1e-3  # libsvm's usual one
+TOLERANCE = 1e-3  # libsvm's default
 MAX_ITERATIONS = 2_000_000
-"""A hopeless kernel (a high degree with a large C) would otherwise run for hours."""
+"""Limit without which a hopeless kernel (a high degree with a large C) trains for hours."""
 LARGEST_EXPONENT = 120
-"""Of 2, in a kernel that libsvm is given; single precision ends at 128."""
+"""Largest binary exponent in a kernel for libsvm; float32 ends at 128."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,20 @@ class Kernel:
 
     kind: Kind
     gamma: float
-    degree: int = 3  # of a polynomial kernel only
-    coef0: float = 1.0  # likewise
+    degree: int = 3  # polynomial kernel only
+    coef0: float = 1.0  # polynomial kernel only
     destruction: float = 0.0
-    """ν: of every training row exactly round(ν d) components are set to 0."""
+    """ν: exactly round(ν d) components of each training row are set to 0."""
 
     def __str__(self) -> str:
-        """Parameters in the order of scikit-learn's."""
+        """Return the parameters in scikit-learn's order."""
         nu = f"nu {self.destruction:g} " if self.destruction else ""
         if self.kind == "rbf":
             return f"rbf {nu}gamma {self.gamma:g}"
         return f"poly {nu}degree {self.degree} gamma {self.gamma:g} coef0 {self.coef0:g}"
 
     def apply(self, pairs: Doubles) -> Doubles:
-        """Turn ``basis`` values, float64 of any shape, into values of the kernel, in place."""
+        """Turn ``basis`` values, float64 of any shape, into kernel values, in place."""
         if self.kind == "rbf":
             np.multiply(pairs, -self.gamma, out=pairs)
             return np.exp(pairs, out=pairs)
@@ -65,11 +65,11 @@ class Kernel:
         return _raise(pairs, self.degree)
 
     def between(self, left: Images, right: Images) -> Doubles:
-        """Kernel of every row of ``left``, (n, d), with every row of ``right``, (m, d): (n, m)."""
+        """Return the kernel of rows ``left``, (n, d), with rows ``right``, (m, d), as (n, m)."""
         return self.apply(basis(self.kind, left, right))
 
     def matrix(self, pairs: NDArray[np.float32]) -> Doubles:
-        """Kernel of pairs of rows, float64 (n, m), from the float32 ``basis`` of them (n, m)."""
+        """Return the kernel of pairs of rows, float64 (n, m), from their float32 ``basis``."""
         matrix = np.empty(pairs.shape)
         for first in range(0, len(pairs), BLOCK_ROWS):
             rows = slice(first, first + BLOCK_ROWS)
@@ -78,7 +78,7 @@ class Kernel:
 
 
 def basis(kind: Kind, left: Images, right: Images) -> Doubles:
-    """What a kernel depends on, for rows (n, d) and (m, d), as float64 (n, m).
+    """Return the values that a kernel depends on, float64 (n, m), for rows (n, d) and (m, d).
 
     Squared distances for "rbf", inner products for "poly".
     """
@@ -94,15 +94,15 @@ def basis(kind: Kind, left: Images, right: Images) -> Doubles:
 
 
 def square_basis(kind: Kind, images: Images) -> NDArray[np.float32]:
-    """``basis`` of all pairs of rows (n, d), as float32 (n, n).
+    """Return the ``basis`` of all pairs of rows (n, d), as float32 (n, n).
 
-    Computed in float64 and only then rounded: a relative error of 6e-8 in half the memory.
+    It is computed in float64 and then rounded: a relative error of 6e-8 for half the memory.
     """
     n = len(images)
     exact = images.astype(np.float64, copy=False)
     pairs = np.empty((n, n), dtype=np.float32)
     for first in range(0, n, BLOCK_ROWS):
-        # The matrix is symmetric: only what lies on and right of the diagonal is computed.
+        # The matrix is symmetric: compute only the blocks on and right of the diagonal.
         rows = slice(first, first + BLOCK_ROWS)
         block = basis(kind, exact[rows], exact[first:])
         pairs[rows, first:] = block
@@ -113,7 +113,7 @@ def square_basis(kind: Kind, images: Images) -> NDArray[np.float32]:
 
 
 def _raise(values: Doubles, degree: int) -> Doubles:
-    """``values ** degree`` in place, by squaring: numpy's own power is many times slower."""
+    """Compute ``values ** degree`` in place, by squaring; numpy's power is many times slower."""
     base = values if degree == 1 else values.copy()
     first = True
     while degree > 0:
@@ -130,24 +130,24 @@ def _raise(values: Doubles, degree: int) -> Doubles:
 
 @dataclass(frozen=True)
 class Svm:
-    """A trained machine: support vectors, and one linear rule on their kernels a pair of classes.
+    """A trained SVM: support vectors, and a linear rule on their kernels for each pair of classes.
 
-    Pairs are (0, 1), (0, 2), …, (1, 2), … of positions in ``classes``; a score above 0 is
-    a vote for the first of the pair.
+    Pairs are (0, 1), (0, 2), …, (1, 2), … of positions in ``classes``; a score above 0 is a vote
+    for the first class of the pair.
     """
 
     kernel: Kernel
     C: float
     classes: Labels  # (k,), ascending
-    support: NDArray[np.int64]  # (n_support,), rows of the training images
-    vectors: NDArray[np.float32]  # (n_support, d), those rows
+    support: NDArray[np.int64]  # (n_support,), row numbers of the training images
+    vectors: NDArray[np.float32]  # (n_support, d), the images in these rows
     weights: Doubles  # (n_support, pairs)
     biases: Doubles  # (pairs,)
     converged: bool = True
-    """False where training was ended after MAX_ITERATIONS."""
+    """False if training stopped after MAX_ITERATIONS."""
 
     def scores(self, images: Images) -> Doubles:
-        """Scores of rows (n, d) for every pair of classes, (n, pairs)."""
+        """Return the scores of rows (n, d) for every pair of classes, (n, pairs)."""
         vectors = self.vectors.astype(np.float64)  # once, not for every block
         scores = np.empty((len(images), len(self.biases)))
         for first in range(0, len(images), BLOCK_ROWS):
@@ -156,11 +156,11 @@ class Svm:
         return scores + self.biases
 
     def predict(self, images: Images) -> Labels:
-        """Labels of rows (n, d)."""
+        """Return the labels of rows (n, d)."""
         return self.vote(self.scores(images))
 
     def vote(self, scores: Doubles) -> Labels:
-        """Labels for scores (n, pairs); of classes with as many votes the first, as in libsvm."""
+        """Return the labels for scores (n, pairs); ties go to the first class, as in libsvm."""
         n_classes = len(self.classes)
         votes = np.zeros((len(scores), n_classes), dtype=np.int64)
         for column, (a, b) in enumerate(combinations(range(n_classes), 2)):
@@ -171,7 +171,7 @@ class Svm:
         return labels
 
     def wrong_rows(self, split: Split) -> NDArray[np.bool_]:
-        """For each row of a split, (n,), whether it is labelled wrongly."""
+        """Return for each row of a split, (n,), whether it is labelled wrongly."""
         wrong = np.empty(len(split), dtype=np.bool_)
         for first in range(0, len(split), 10 * BLOCK_ROWS):
             rows = slice(first, first + 10 * BLOCK_ROWS)
@@ -186,12 +186,12 @@ def fit_svm(images: Images, labels: Labels, kernel: Kernel, C: float) -> Svm:
 
 
 def fit_on_matrix(matrix: Doubles, images: Images, labels: Labels, kernel: Kernel, C: float) -> Svm:
-    """``fit_svm`` where the kernel of all pairs of rows, float64 (n, n), is there already."""
+    """Train like ``fit_svm``, given the kernel of all pairs of rows, float64 (n, n)."""
     if len(np.unique(labels)) < 2:
         raise DataError(
-            f"the {len(labels)} training rows are all of one class; an SVM needs two or more"
+            f"all {len(labels)} training rows belong to one class; an SVM needs two or more classes"
         )
-    # libsvm has kernels in single precision: larger ones are scaled, by a power of two.
+    # libsvm stores kernels as float32, so we scale those that are too large by a power of two.
     scale = 2.0 ** max(0, int(np.frexp(matrix.max())[1]) - LARGEST_EXPONENT)
     machine = _solve(matrix if scale == 1 else matrix / scale, labels, C * scale)
     weights, biases = _pairwise_rules(machine)
@@ -208,25 +208,25 @@ def fit_on_matrix(matrix: Doubles, images: Images, labels: Labels, kernel: Kerne
 
 
 def _solve(matrix: Doubles, labels: Labels, C: float) -> Any:
-    from sklearn.exceptions import ConvergenceWarning  # here, since the import takes a second
+    from sklearn.exceptions import ConvergenceWarning  # here because the import takes a second
     from sklearn.svm import SVC
 
     machine = SVC(
         kernel="precomputed", C=C, tol=TOLERANCE, cache_size=CACHE_MB, max_iter=MAX_ITERATIONS
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # `Svm.converged` says it
+        warnings.simplefilter("ignore", ConvergenceWarning)  # reported by `Svm.converged`
         return machine.fit(matrix, labels)
 
 
 def _pairwise_rules(machine: Any) -> tuple[Doubles, Doubles]:
-    """Weights (n_support, pairs) and biases (pairs,) of a trained SVC.
+    """Return the weights (n_support, pairs) and biases (pairs,) of a trained SVC.
 
-    libsvm packs them: of a support vector of class a, row b − 1 (b > a) or b (b < a)
-    of ``dual_coef_`` is its weight in the machine for the classes a and b.
+    libsvm packs the weights: for a support vector of class a, its weight in the classifier of the
+    classes a and b is in row b − 1 (b > a) or b (b < a) of ``dual_coef_``.
     """
     n_classes = len(machine.classes_)
-    if n_classes == 2:  # scikit-learn turns the signs round in this case only
+    if n_classes == 2:  # scikit-learn inverts the signs in this case only
         return -machine.dual_coef_.T, -machine.intercept_
     ends = np.cumsum(machine.n_support_)
     of_class = [slice(end - n, end) for end, n in zip(ends, machine.n_support_, strict=True)]

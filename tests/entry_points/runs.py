@@ -1,4 +1,4 @@
-"""Runs: what is reported while one goes on, and the words over a picture of its filters."""
+"""Runs: progress reports, saved checkpoints, and the title of a picture of filters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from dae_cli.commands import progress
 from dae_cli.commands.progress import Display
 from dae_cli.config.experiments import resolve_experiment
-from dae_cli.study.run import run as making
+from dae_cli.study.run import run as runner
 from dae_cli.study.run.filters import describe_corruption
 
 __all__ = [
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class Place(NamedTuple):
-    """Where a run is said to be."""
+    """Progress of a run as reported to the display."""
 
     phase: str
     layer: int | None
@@ -35,14 +35,14 @@ class Place(NamedTuple):
 
 
 def say_where_runs_are_every(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a log say so after that many seconds without a line."""
+    """Make a log report progress after this many seconds without a line."""
     monkeypatch.setattr(progress, "HEARTBEAT_SECONDS", seconds)
 
 
 def report_every_epoch(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
-    """Have runs report each epoch, however quick it was, and return the list of their reports.
+    """Make runs report every epoch, and return the list of their reports.
 
-    Without it they report five places a second.
+    By default they report at most five times a second.
     """
     places: list[Place] = []
     moved = Display.moved
@@ -53,14 +53,14 @@ def report_every_epoch(monkeypatch: pytest.MonkeyPatch) -> list[Place]:
         moved(display, run, position)
 
     monkeypatch.setattr(Display, "moved", listening)
-    monkeypatch.setattr(making, "STATUS_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "STATUS_SECONDS", 0.0)
     return places
 
 
 def saved_checkpoints(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list to which every checkpoint of a run that is saved adds its phase."""
+    """Return a list to which every saved checkpoint of a run appends its phase."""
     saved: list[str] = []
-    module: Any = making
+    module: Any = runner
     save = module.save_checkpoint
 
     def listening(path: Path, state: Any, expected: Any) -> None:
@@ -72,6 +72,6 @@ def saved_checkpoints(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def corruption_in_words(experiment: str, *overrides: str) -> str:
-    """Return what the words over a picture of filters say was done while they were trained."""
+    """Return the description of the corruption in the title of a picture of filters."""
     settings: Any = resolve_experiment(experiment, overrides).experiment
     return describe_corruption(settings)

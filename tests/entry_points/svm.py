@@ -1,4 +1,4 @@
-"""A support vector machine, trained on rows and asked for labels."""
+"""Training an SVM on rows and labelling others with it."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ Rows = NDArray[Any]
 
 
 class Labelled(NamedTuple):
-    """What a machine says of rows that it has not seen."""
+    """The output of an SVM for rows that it was not trained on."""
 
     labels: Rows
-    """(n,)."""
+    """Predicted labels, (n,)."""
     scores: Rows
-    """(n, pairs of classes): above 0 for the first of a pair."""
+    """Scores, (n, pairs of classes): above 0 for the first class of a pair."""
     support: Rows
     """Numbers of the training rows that are support vectors."""
     wrong: Rows
-    """Whether each row was labelled otherwise than it is."""
+    """Whether each row is labelled wrongly, (n,)."""
     converged: bool
-    """False where training was given up."""
+    """False if training stopped at the limit of iterations."""
 
 
 def kernel_values(kernel: Kernel, left: Rows, right: Rows) -> Rows:
-    """The kernel of every row of one matrix with every row of another."""
+    """Return the kernel of every row of one matrix with every row of another."""
     return kernel.between(left, right)
 
 
 def label(
     kernel: Kernel, penalty: float, train: Rows, labels: Rows, rows: Rows, truth: Rows
 ) -> Labelled:
-    """Train on rows of bytes, which stand for 0 to 1, and label others."""
+    """Train on rows of bytes, which are scaled to 0 to 1, and label other rows."""
     machine = fit_svm(Split(train, labels, 1 / 255).as_float(), labels, kernel, penalty)
     split = Split(rows, truth, 1 / 255)
     images = split.as_float()

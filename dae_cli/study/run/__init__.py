@@ -1,1 +1,1 @@
-"""One run: its folder, from start or checkpoint to the end, its row, and counting it again."""
+"""A single run: its folder, training it from the start or a checkpoint, and its row."""

@@ -1,9 +1,9 @@
-"""Which engine and device compute a run: those it was begun with, those asked for, or the default.
+"""Choose the engine and device of a run: those it started with, the requested ones or the default.
 
-Engines agree within the rounding of float32, not to the bit. So a run keeps its engine and its
-kind of device, whatever the default is where it is resumed, and a finished run does not stand for
-one of another engine. Decided before any worker starts: results do not depend on their number.
-torch, which takes a second, is imported when an engine is needed.
+Engines agree to float32 rounding, not to the bit. A resumed run therefore keeps its engine and kind
+of device, even if the default differs on this machine, and a finished run is not accepted in place
+of one with another engine. Engines are chosen before any worker starts, so results do not depend
+on the number of workers. Importing torch takes a second, so we import it only when needed.
 """
 
 from __future__ import annotations
@@ -26,42 +26,42 @@ if TYPE_CHECKING:
     from dae_cli.engines.engine import Engine
 
 Computed = tuple[PlannedRun, str, str]
-"""A run, and the engine and the device (a GPU by its name) that it is recorded with."""
+"""A run with its recorded engine and device (for a GPU, the GPU's name)."""
 
 
 def check_choice(choice: EngineChoice, device: str) -> None:
-    """Make sure, before anything takes time, that this machine has what is asked for.
+    """Check that this machine has the requested engine and device, before any slow step.
 
     Raises:
-        ConfigError: there is no such device, or the engine does not run here.
+        ConfigError: the device does not exist, or the engine does not run on this machine.
     """
     if (device, choice) != ("cpu", "auto"):
-        asked_for = _device(device, choice)
+        requested = _device(device, choice)
         if choice != "auto":
-            _engine(choice, asked_for)
+            _engine(choice, requested)
 
 
 def with_engines(
     runs: Sequence[PlannedRun], note: Callable[[str], None]
 ) -> tuple[list[Job], dict[str, str]]:
-    """Choose engine and device of runs that are about to be computed.
+    """Choose the engine and device of runs that are about to be computed.
 
     Returns:
-        The jobs of those that can be; of the others, by name, why they cannot be resumed.
+        The jobs that can be computed, and for each run that cannot be resumed its name and reason.
 
     Raises:
-        ConfigError: this machine does not have what is asked for.
-        RunFolderError: runs were begun with another engine or device than is asked for by name.
+        ConfigError: this machine does not have the requested engine or device.
+        RunFolderError: a stopped run uses another engine or device than the one requested by name.
     """
     from dae_cli.engines.engine import default_engine
 
-    default = cache(partial(default_engine, note=note))  # one note for all runs
+    default = cache(partial(default_engine, note=note))  # cached: one note for all runs
     jobs: list[Job] = []
     unresumable: dict[str, str] = {}
     resumed: list[Computed] = []
     for run in runs:
         job = run.job
-        if job.is_svm:  # computed by libsvm, whatever is asked for
+        if job.is_svm:  # libsvm computes every SVM, regardless of --engine
             jobs.append(job)
         elif job.state() != "stopped":
             device = _device(job.device, run.engine)
@@ -71,30 +71,30 @@ def with_engines(
             try:
                 engine, recorded = _engine_of_stopped(job)
             except RunFolderError as error:
-                unresumable[job.name] = f"{error}; remove {job.partial} to have it made anew"
+                unresumable[job.name] = f"{error}; remove {job.partial} to start the run again"
             else:
                 resumed.append((run, engine.name, recorded))
                 jobs.append(replace(job, engine=engine.name, device=engine.device.type))
-    _refuse_others("begun", resumed, "to go on as it was begun, or give --force to start over")
+    _refuse_others("started", resumed, "to resume, or give --force to start over")
     return jobs, unresumable
 
 
 def refuse_other_engines(done: Iterable[tuple[PlannedRun, RunRow]]) -> None:
-    """Refuse to take finished runs for runs of another engine or device that is asked for by name.
+    """Refuse finished runs if another engine or device is requested by name.
 
     Raises:
-        RunFolderError: with all of them.
+        RunFolderError: lists all such runs.
     """
     networks = ((run, row) for run, row in done if not run.job.is_svm)
     _refuse_others(
-        "made",
+        "computed",
         [(run, row.engine, row.device.rpartition(" / ")[2]) for run, row in networks],
-        "to accept what there is, give --force to make it anew, or --out DIR for another folder",
+        "to accept the existing runs, give --force to run again, or --out DIR for another folder",
     )
 
 
 def engine_for_counting(folder: Path) -> Engine:
-    """Return the engine to count a finished run's errors with: its own, else the reference."""
+    """Return the engine to count a finished run's errors with: its own if available, else torch."""
     try:
         return _engine(read_environment(folder).engine, _device("cpu"))
     except DaeError:
@@ -102,36 +102,36 @@ def engine_for_counting(folder: Path) -> Engine:
 
 
 def _engine_of_stopped(job: Job) -> tuple[Engine, str]:
-    """Return the engine that a run was begun with, on its kind of device, and the device's name."""
+    """Return the engine that a run started with, on its kind of device, and the device's name."""
     env = read_environment(job.partial)
     try:
         return _engine(env.engine, _device(_kind(env.device))), env.device
     except ConfigError as error:
         raise RunFolderError(
-            f"the run was begun with the engine {env.engine} on {env.device}, which cannot be had "
-            f"here ({error})"
+            f"the run was started with the engine {env.engine} on {env.device}, which is not "
+            f"available here ({error})"
         ) from error
 
 
 def _refuse_others(verb: str, computed: Sequence[Computed], remedy: str) -> None:
-    lines, ways = "", dict[str, None]()
+    lines, fixes = "", dict[str, None]()
     for run, engine, device in computed:
-        asked = []
+        requested = []
         if not run.accepts(engine):
-            asked.append(f"the engine {run.engine}")
-            ways["leave --engine out"] = None
+            requested.append(f"the engine {run.engine}")
+            fixes["leave out --engine"] = None
         if run.job.device not in ("auto", _kind(device)):
-            asked.append(f"on {run.job.device}")
-            ways["give --device auto"] = None
-        if asked:
+            requested.append(f"on {run.job.device}")
+            fixes["give --device auto"] = None
+        if requested:
             lines += f"{run.label}: was {verb} with the engine {engine} on {device}, "
-            lines += f"not {' '.join(asked)}\n"
+            lines += f"not {' '.join(requested)}\n"
     if lines:
-        raise RunFolderError(f"{lines}  {' and '.join(ways)} {remedy}")
+        raise RunFolderError(f"{lines}  {' and '.join(fixes)} {remedy}")
 
 
 def _kind(device: str) -> str:
-    """The kind of a recorded device: cpu, mps or cuda."""
+    """Return the kind of a recorded device: cpu, mps or cuda."""
     return device if device in ("cpu", "mps") else "cuda"
 
 
@@ -142,7 +142,7 @@ def _engine(name: str, device: torch.device) -> Engine:
 
 
 def _device(name: str, choice: EngineChoice = "auto") -> torch.device:
-    """Return the device; `auto` is the CPU for an engine that computes nowhere else."""
+    """Return the device; `auto` means the CPU for an engine that runs only there."""
     from dae_cli.engines.engine import chosen_device
 
     return chosen_device("cpu" if (name, choice) == ("auto", "compiled") else name)

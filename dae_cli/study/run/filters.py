@@ -1,4 +1,4 @@
-"""The filters of runs: what the figures are drawn from, the sheet of one run, and its title."""
+"""The filters of runs: reading, measuring and drawing them, and the title of a run's sheet."""
 
 from __future__ import annotations
 
@@ -20,62 +20,63 @@ from dae_cli.filters.tiles import SMALLEST_SIDE
 from dae_cli.study.run.job import CHECKPOINT, PARTIAL, RUN_FILTERS
 
 TILES = (10, 10)
-"""Rows and columns of a sheet: its first filters are shown."""
+"""Rows and columns of a sheet, which shows the first filters of a layer."""
 
 
 def run_filters(folder: Path, layer: int = 1) -> NDArray[np.float32]:
-    """Return the pretrained filters, (units, inputs), of a run that is done or has a checkpoint.
+    """Return the pretrained filters, (units, inputs), of a finished run or one with a checkpoint.
 
-    Layer 1 gives the rows of W, as in ICML 2008, Fig. 3: pretrained, not fine-tuned. Higher
-    layers see no pixels; they are shown as the product of the weights down to the pixels.
+    Layer 1 gives the rows of W after pretraining, before fine-tuning (ICML 2008, Fig. 3). A higher
+    layer is not connected to pixels; its filters are the product of the weights down to the pixels.
 
     Raises:
-        RunFolderError: an SVM, or no readable checkpoint. ConfigError: there is no such layer.
+        RunFolderError: the run is of an SVM, or its checkpoint is missing or unreadable.
+        ConfigError: there is no such layer.
     """
     if not folder.exists():
         folder = folder.with_name(folder.name + PARTIAL)
     path = folder / CHECKPOINT
     if not path.exists():
-        raise RunFolderError(f"{path.parent}: no checkpoint here; give the folder of a run")
+        raise RunFolderError(f"{path.parent}: no {CHECKPOINT} here; give the folder of a run")
     try:
         with safe_open(path, framework="numpy") as file:
             names = file.keys()
             depth = sum(n.startswith("pretrained.") and n.endswith(".weight") for n in names)
             if depth == 0 and "support" in names:
-                raise RunFolderError(f"{folder}: an SVM has no filters; give the runs of networks")
+                raise RunFolderError(f"{folder}: an SVM has no filters; give the run of a network")
             if not 1 <= layer <= depth:
-                raise ConfigError(f"--layer {layer}: the run has layers 1 to {depth}")
+                raise ConfigError(f"--layer {layer}: this run has layers 1 to {depth}")
             filters = file.get_tensor("pretrained.1.weight")
             for k in range(2, layer + 1):
                 filters = file.get_tensor(f"pretrained.{k}.weight") @ filters
     except (SafetensorError, OSError) as error:
-        raise RunFolderError(f"{path}: not a readable checkpoint ({error})") from error
+        raise RunFolderError(f"{path}: cannot read the checkpoint ({error})") from error
     return np.ascontiguousarray(filters, dtype=np.float32)
 
 
 def as_shown(weights: NDArray[np.float32], dataset: str, title: str = "") -> Filters:
-    """Return filters of a data set's images, or of patches, turned as the images are looked at.
+    """Return filters of a data set's images, or of patches, turned upright like the images.
 
     Raises:
-        ConfigError: they are of other images, or of patches that are not square.
+        ConfigError: the number of inputs does not match the images, or the patches are not square.
     """
     spec, inputs = known_spec(dataset), weights.shape[1]
     if spec is None:
         return Filters(weights, square_image(inputs), title)
     if inputs != spec.n_pixels:
         pixels = " x ".join(map(str, spec.image))
-        raise ConfigError(f"filters of {inputs} inputs: {dataset} has {pixels} pixels")
+        raise ConfigError(f"the filters have {inputs} inputs, but {dataset} has {pixels} pixels")
     if not spec.is_image:
         raise ConfigError(
-            f"{dataset}: its rows are no images, so there is nothing to draw; where they are, "
-            "declare image: [height, width]"
+            f"{dataset}: the rows are not declared as images, so filters cannot be drawn; if they "
+            "are images, declare image: [height, width]"
         )
     turned = upright(weights, spec.image) if spec.stored_transposed else weights
     return Filters(turned, spec.tile, title)
 
 
 def measures_of(weights: NDArray[np.float32], dataset: str) -> list[UnitMeasures]:
-    """Measure filters, (units, inputs), of colours their mean; few pixels have no shapes."""
+    """Measure filters, (units, inputs), averaged over colours; tiny images have no shape fits."""
     if (spec := known_spec(dataset)) is None:
         return measure(weights)
     if min(spec.image) < SMALLEST_SIDE:
@@ -90,7 +91,7 @@ def first_filters(folder: Path, dataset: str) -> Filters:
 
 
 def save_run_filters(folder: Path, dataset: str, title: str) -> None:
-    """Save filters.png of one run, on a grey scale of its own, where its data are images."""
+    """Save filters.png of one run, with its own grey scale, if its data are images."""
     if not is_drawn(dataset):
         return
     filters = first_filters(folder, dataset)
@@ -100,14 +101,14 @@ def save_run_filters(folder: Path, dataset: str, title: str) -> None:
 
 
 def tiles_for(units: int) -> tuple[int, int]:
-    """Return (rows, columns) for so many units, at most TILES, that show so many."""
+    """Return the (rows, columns) of a sheet of this many units, at most TILES."""
     return min(TILES[0], math.ceil(units / TILES[1])), TILES[1]
 
 
 def describe_corruption(experiment: PretrainedExperiment) -> str:
     """Return `25 % destroyed`, `Gaussian noise, σ 0.5`, `weight decay 0.001`, `no corruption`.
 
-    `not pretrained` where that took no epoch.
+    `not pretrained` if there are no epochs of pretraining.
     """
     pretrain, corruption = experiment.pretrain, experiment.corruption
     if pretrain.epochs == 0:

@@ -1,8 +1,8 @@
-"""One run to be made: its name, its folder, and the files in it.
+"""A run to be computed: its name, its folder, and the files in it (listed in docs/results.md).
 
-A run works in `NAME.partial`; the folder is renamed to `NAME` when all files are written, which
-docs/results.md lists. The name ends with a digest of the resolved config, the content of the data
-and the version of the numerics: others of these make another run.
+A run writes to `NAME.partial`, which is renamed to `NAME` once all files are written. The name ends
+with a digest of the resolved config, the content of the data and the version of the numerics: if
+any of these changes, it is a new run.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ METRICS, ENVIRONMENT, RUN_FILTERS = "metrics.csv", "environment.json", "filters.
 TRIALS, FILTERS_CSV, WRONG_ROWS = "trials.csv", "filters.csv", "wrong_rows.npy"
 PARTIAL, LOCK = ".partial", ".lock"
 RUNS, SHEETS = "runs", "filters"
-"""The folders of runs and of sheets of filters."""
+"""Names of the folders with the runs and with the sheets of filters."""
 SECONDS_VARIABLE = "DAE_CHECKPOINT_SECONDS"
-"""In the environment: seconds between two checkpoints, however long they take to write."""
+"""Environment variable: seconds between two checkpoints, regardless of how long one takes."""
 
 RunState = Literal["new", "stopped", "done"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be made; it travels to worker processes."""
+    """A run to be computed; it is pickled for worker processes."""
 
     cell: str
     experiment: AnyExperiment
     data: Prepared
     folder: Path
-    """The final folder."""
+    """Final folder of the run."""
     device: str = "cpu"
     engine: EngineName = "torch"
     reference: Reference = "destruction"
-    """Which of the paper's numbers its row is compared with."""
+    """Which of the paper's numbers the row is compared with."""
     from_start: bool = False
-    """Whether no pretraining is reused from another run."""
+    """Whether to pretrain even if another run has the same pretraining."""
 
     @property
     def name(self) -> str:
@@ -68,12 +68,12 @@ class Job:
 
     @property
     def partial(self) -> Path:
-        """Where the run works until it is whole."""
+        """Folder that the run writes to until it is complete."""
         return self.folder.with_name(self.name + PARTIAL)
 
     @property
     def lock(self) -> Path:
-        """The file whose lock says that a process makes this run."""
+        """File that a process locks while it computes this run."""
         return hidden(self.folder, LOCK)
 
     @property
@@ -81,14 +81,14 @@ class Job:
         return isinstance(self.experiment, SvmExperiment)
 
     def state(self) -> RunState:
-        """Return whether the run is done, was stopped after its first checkpoint, or is new."""
+        """Return `done`, `stopped` (after its first checkpoint) or `new`."""
         if (self.folder / STATUS).exists():
             return "done"
         checkpoint = TRIALS if self.is_svm else CHECKPOINT
         return "stopped" if (self.partial / checkpoint).exists() else "new"
 
     def is_held(self) -> bool:
-        """Tell whether another process is making this run."""
+        """Return whether another process is computing this run."""
         try:
             with file_lock(self.lock):
                 return False
@@ -96,7 +96,7 @@ class Job:
             return True
 
     def discard(self) -> None:
-        """Remove whatever there is of this run; raises HeldError, OutputError."""
+        """Remove the folders of this run; raises HeldError, OutputError."""
         with file_lock(self.lock):
             for folder in (self.folder, self.partial):
                 try:
@@ -107,41 +107,41 @@ class Job:
 
 
 class Stopped(Exception):
-    """The run was asked to stop and has saved what it can be resumed from."""
+    """The run was asked to stop and has saved a checkpoint (SVM: its trials) to resume from."""
 
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A run that this process did not bring to its end."""
+    """A run that this process did not finish."""
 
     run: str
     why: Literal["stopped", "held"]
-    """It was asked to stop and saved a checkpoint; or another process is making it."""
+    """It was asked to stop and saved a checkpoint, or another process is computing it."""
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run as a command asks for it, and its state when the command began."""
+    """A run as requested by a command, and its state when the command started."""
 
     job: Job
     state: RunState
     engine: EngineChoice
-    """As asked for; `engine_choice.with_engines` gives the job its engine."""
+    """The requested engine; `engine_choice.with_engines` sets that of the job."""
 
     @property
     def label(self) -> str:
         return f"{self.job.cell}, seed {self.job.experiment.seed}"
 
     def accepts(self, engine: str) -> bool:
-        """Tell whether a run made with this engine is what the command asks for."""
+        """Return whether a run computed with this engine satisfies the command."""
         return self.job.is_svm or self.engine in ("auto", engine)
 
 
 def model_name(experiment: AnyExperiment) -> str:
-    """Return the paper's name: SAA-3 without corruption, SdA-3 with it, DBN-3 of RBMs, and so on.
+    """Return the paper's name: SAA-3 without corruption, SdA-3 with it, DBN-3 for RBMs, and so on.
 
-    What is trained for its filters alone is an AE, a DAE with corruption, a CAE with the
-    contractive penalty, or an RBM.
+    A single layer trained only for its filters is an AE, a DAE (with corruption), a CAE (with the
+    contractive penalty) or an RBM.
     """
     if isinstance(experiment, SvmExperiment):
         return f"SVM_{experiment.svm.kernel}" + ("(nu)" if any(experiment.svm.destructions) else "")
@@ -163,20 +163,20 @@ def model_name(experiment: AnyExperiment) -> str:
 
 
 def destruction_percent(experiment: AnyExperiment) -> float:
-    """Return 100 ν, without the noise of binary fractions; 0 for Gaussian corruption and SVMs."""
+    """Return 100 ν without binary rounding noise; 0 for Gaussian corruption and SVMs."""
     if isinstance(experiment, SvmExperiment):
         return 0.0
     return round(100.0 * experiment.corruption.destruction, 9)
 
 
 def config_sha256(experiment: AnyExperiment, numerics: int = NUMERICS_VERSION) -> str:
-    """Return the digest of a resolved config and a version of the numerics."""
+    """Return the digest of a resolved config together with a version of the numerics."""
     both = {"experiment": settings_for_digest(experiment), "numerics": numerics}
     return hashlib.sha256(json.dumps(both, sort_keys=True).encode()).hexdigest()
 
 
 def run_name(experiment: AnyExperiment, data_sha256: str, numerics: int = NUMERICS_VERSION) -> str:
-    """Return the run folder's name; safe on every file system."""
+    """Return the name of the run folder, which is valid on every file system."""
     both = config_sha256(experiment, numerics) + data_sha256
     digest = hashlib.sha256(both.encode()).hexdigest()[:8]
     if isinstance(experiment, SvmExperiment):
@@ -191,16 +191,16 @@ def run_name(experiment: AnyExperiment, data_sha256: str, numerics: int = NUMERI
 
 
 def is_run_name(text: str) -> bool:
-    """Tell whether text of a file is the name of a folder, and leads nowhere else."""
+    """Return whether text from a file is a plain folder name, not a path to another place."""
     return Path(text).name == text and text not in ("", "..")
 
 
 def default_out(
     study: str, overrides: Sequence[str], grid: Sequence[str] = (), only: Sequence[str] = ()
 ) -> Path:
-    """Return results/STUDY, or a folder of its own for a trial with changed settings.
+    """Return results/STUDY, or a separate folder results/STUDY-DIGEST if settings are changed.
 
-    Of a sweep the digest is of `--set`, `--grid` and `--only`; without one, of `--set` alone.
+    With `--grid` the digest covers `--set`, `--grid` and `--only`; without it, only `--set`.
     """
     words = sorted(overrides)
     if grid:
@@ -213,32 +213,32 @@ def default_out(
 
 
 def default_runs(resolved: ResolvedExperiment) -> Path:
-    """Return results/STUDY/runs, where `dae replicate STUDY` looks as well."""
+    """Return results/STUDY/runs, the folder that `dae replicate STUDY` uses as well."""
     return Path("results") / (resolved.name.rpartition("/")[0] or "single") / RUNS
 
 
 def hidden(folder: Path, ending: str) -> Path:
-    """Return the hidden file beside a run's folder that has this ending."""
+    """Return the hidden file next to a run's folder, with this ending."""
     return folder.with_name(f".{folder.name}{ending}")
 
 
 def sweep_runs(runs: Path) -> None:
-    """Remove what killed processes left in a folder of runs, but for the runs themselves."""
+    """Remove temporary files and locks that killed processes left in a folder of runs."""
     sweep(runs)
     for lock in runs.glob(f".*{LOCK}"):
         with suppress(HeldError), file_lock(lock):
-            pass  # which removes it
+            pass  # releasing the lock removes the file
 
 
 def checkpoint_seconds() -> float | None:
-    """Return DAE_CHECKPOINT_SECONDS, None where it is not set; raises ConfigError."""
+    """Return DAE_CHECKPOINT_SECONDS, or None if it is not set; raises ConfigError."""
     text = os.environ.get(SECONDS_VARIABLE, "")
     if not text:
         return None
     with suppress(ValueError):
         if math.isfinite(seconds := float(text)) and seconds >= 0:
             return seconds
-    raise ConfigError(f"{SECONDS_VARIABLE} is {text!r}; expected seconds, such as 5")
+    raise ConfigError(f"{SECONDS_VARIABLE} is {text!r}; expected a number of seconds, such as 5")
 
 
 def with_seed(experiment: AnyExperiment, seed: int) -> AnyExperiment:

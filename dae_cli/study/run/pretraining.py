@@ -1,9 +1,9 @@
-"""Pretraining apart from its run: that of another run is reused, or it is done again to be watched.
+"""Reuse pretrained layers between runs, or repeat pretraining to watch the filters develop.
 
-Runs that differ only in fine-tuning start it from the same parameters. A finished run has its
-pretrained layers beside its best network; a new run copies them into a checkpoint of its own that
-stands at the end of pretraining, and is resumed from there. Trials of a search, whose checkpoints
-go, put theirs into a cache for the trials to come.
+Runs that differ only in fine-tuning start it from the same weights. The checkpoint of a finished
+run contains its pretrained layers next to its best network; a new run copies them into its own
+checkpoint, at the end of pretraining, and resumes from there. The checkpoints of search trials are
+removed, so trials put their pretrained layers into a cache for later trials.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ from dae_cli.training.state import (
 
 
 def reuse_pretraining(job: Job, runs: Path, now: Environment) -> str | None:
-    """Put a checkpoint that stands at the end of pretraining into the folder of a new run.
+    """Give a new run a checkpoint at the end of pretraining, with the layers of another run.
 
-    It is of a run whose settings before fine-tuning, seed, data, numerics, engine, device,
-    versions and processor are the same: the run comes out bit for bit as without.
+    The other run has the same settings up to fine-tuning, seed, data, numerics, engine, device,
+    versions and processor, so the new run gives the same bits as if it pretrained itself.
 
-    `runs` is the folder with the finished runs, or the cache of a search; `now` what the run would
-    be computed with. Returns the name of the run it was taken from, whose environment.json is then
-    in the new run's folder; None, and nothing written, where there is none. Raises OutputError.
+    `runs` is the folder of finished runs, or the cache of a search; `now` is the environment of
+    the new run. Returns the name of the other run, whose environment.json is also copied. Returns
+    None and writes nothing if there is no such run. Raises OutputError.
     """
     experiment = job.experiment
     if job.from_start or not isinstance(experiment, Experiment) or not experiment.pretrain.epochs:
         return None
-    # Of a name, fine-tuning changes only the digest.
-    begin = run_name(experiment, job.data.sha256).rpartition("-")[0]
-    for folder in sorted(runs.glob(f"{begin}-*")):
+    # Fine-tuning settings change only the digest at the end of a run's name.
+    prefix = run_name(experiment, job.data.sha256).rpartition("-")[0]
+    for folder in sorted(runs.glob(f"{prefix}-*")):
         source = None
         with suppress(DaeError, OSError):
             source = _pretrained(folder, experiment, job.data.sha256, now)
@@ -67,10 +67,10 @@ def reuse_pretraining(job: Job, runs: Path, now: Environment) -> str | None:
 
 
 def cache_pretraining(job: Job, cache_dir: Path, most: int) -> None:
-    """Copy a checkpoint that stands at the end of pretraining to a cache, for runs that reuse it.
+    """Copy a checkpoint at the end of pretraining to a cache, for later runs to reuse.
 
-    The cache holds so many at `most`; the oldest go. What cannot be written is left undone: only
-    time is lost.
+    The cache keeps the newest `most` checkpoints. Write errors are ignored because a missing
+    checkpoint costs only time.
     """
     place = cache_dir / run_name(job.experiment, job.data.sha256)
     unfinished = hidden(place, f".{owner()}")
@@ -89,7 +89,7 @@ def cache_pretraining(job: Job, cache_dir: Path, most: int) -> None:
 def _pretrained(
     folder: Path, wanted: Experiment, data_sha256: str, now: Environment
 ) -> tuple[TrainingState, Environment] | None:
-    """Return a run's state after pretraining, if `wanted` has the same, computed alike `now`."""
+    """Return a run's pretrained state if `wanted` would reach the same in the environment `now`."""
     if not (folder / STATUS).is_file():
         return None
     env, source = read_environment(folder), load_resolved(folder / CONFIG)
@@ -101,23 +101,23 @@ def _pretrained(
         return None
     if source.model_copy(update={"finetune": wanted.finetune}) != wanted:
         return None
-    if folder.name != run_name(source, data_sha256):  # of other data, numerics, or renamed
+    if folder.name != run_name(source, data_sha256):  # other data or numerics, or renamed
         return None
-    whole = load_checkpoint(folder / CHECKPOINT, expected_of(source, data_sha256))
+    saved = load_checkpoint(folder / CHECKPOINT, expected_of(source, data_sha256))
     state = TrainingState(
         phase="finetune",
-        layers=whole.layers,
-        layer=len(whole.layers),
-        history=[record for record in whole.history if record.phase == "pretrain"],
+        layers=saved.layers,
+        layer=len(saved.layers),
+        history=[record for record in saved.history if record.phase == "pretrain"],
     )
     return state, env
 
 
-# Done again
+# Repeating pretraining
 
 
 class Snapshot(NamedTuple):
-    """The filters at one moment of learning, (units, d), after so many examples."""
+    """The filters, (units, d), after a number of presented examples."""
 
     presentations: int
     weights: NDArray[np.float32]
@@ -125,7 +125,7 @@ class Snapshot(NamedTuple):
 
 @dataclass
 class _Watch(Callbacks):
-    """Copies the weights after chosen steps."""
+    """Copies the weights after the `wanted` steps."""
 
     wanted: frozenset[int]
     rows: int
@@ -148,19 +148,21 @@ class _Watch(Callbacks):
 def watch_learning(
     experiment: PretrainedExperiment, data: Prepared, engine: Engine, moments: int
 ) -> list[Snapshot]:
-    """Train the first layer from its initial weights, and return the filters as they go.
+    """Train the first layer from its initial weights and return snapshots of its filters.
 
-    Streams of chance are named by their place (training/streams.py), so the layer passes through
-    the weights of the experiment's own run, with the same engine bit for bit. The `moments` are the
-    initial weights, the last ones, and between them some that follow each other by a growing number
-    of steps, as learning slows down.
+    Random streams depend only on seed, purpose and position (training/streams.py), so the weights
+    are those of the experiment's own run, bit for bit with the same engine. There are at most
+    `moments` snapshots: the initial weights, the last ones, and others at growing intervals,
+    because learning slows down.
 
     Raises:
-        ConfigError: nothing is pretrained. DataError: the data have changed. DivergedError.
+        ConfigError: the experiment has no pretraining.
+        DataError: the data have changed.
+        DivergedError: the loss is NaN or infinite.
     """
     settings = experiment.pretrain
     if settings.epochs == 0:
-        raise ConfigError("nothing is pretrained here: pretrain.epochs is 0")
+        raise ConfigError("there is no pretraining to show: pretrain.epochs is 0; set it above 0")
     if isinstance(experiment, FilterExperiment):
         images = images_of(data, experiment)
     else:

@@ -1,4 +1,4 @@
-"""Which code, on which machine, made a number."""
+"""Provenance of a run: code, versions, machine and command."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ REPORTED = (
     *("torch", "numpy", "scipy", "numba", "llvmlite"),
     *("safetensors", "pydantic", "scikit-image", "pillow", "scikit-learn"),
 )
-_OF_THE_ENGINE = {
+_ENGINE_PACKAGES = {
     "torch": ("torch", "numpy"),
-    "blas": ("torch", "numpy", "scipy"),  # in runs of earlier versions
+    "blas": ("torch", "numpy", "scipy"),  # an engine of earlier versions
     "compiled": ("torch", "numpy", "numba", "llvmlite"),
     LIBSVM: ("numpy", "scikit-learn"),
 }
 _ROOT = Path(dae_cli.__file__).resolve().parent.parent
-_OF_THE_USER = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
+_GIT_CONFIG = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 UNKNOWN, INSTALLED = "unknown", "installed"
-"""In place of a commit: of a session without a record; of a package outside a checkout."""
+"""Recorded instead of a commit: for a session without a record, and outside a checkout."""
 _UNKNOWN_BECAUSE = f"{UNKNOWN} ("
-"""Begins what is recorded in place of a commit that git cannot name."""
+"""Start of the text that is recorded if git fails to name the commit."""
 
 
 class _Strict(BaseModel):
-    """No silent conversion of types, no unknown keys."""
+    """A model without type conversion and unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
 class Session(_Strict):
-    """What an earlier process used that worked on the same run."""
+    """Code, machine and command of one process that computed a part of a run."""
 
     commit: str
     versions: str
@@ -53,12 +53,12 @@ class Session(_Strict):
 
 
 class Environment(_Strict):
-    """What environment.json of a run holds: of the last process, and what differed before."""
+    """Content of environment.json: the last process, and earlier ones that differed from it."""
 
     dae: str
     commit: str
-    """Commit of the checkout the code ran from, with -dirty if it had changes; `unknown (why)`;
-    empty outside a checkout."""
+    """Commit of the checkout, with -dirty if it had changes; `unknown (why)` if git failed; empty
+    outside a checkout."""
     numerics: Annotated[int, Field(ge=1, le=10**6)] = UNRECORDED
     python: str
     packages: dict[str, str]
@@ -71,12 +71,12 @@ class Environment(_Strict):
     blas: str
     command: str
     earlier: Annotated[tuple[Session, ...], Field(strict=False)] = ()
-    """The sessions before the last one, each once, oldest first; empty if none differed."""
+    """Distinct sessions before the last one, oldest first; empty if none differed."""
 
     @property
     def sessions(self) -> tuple[Session, ...]:
-        """What every process used that worked on the run, the last one included."""
-        names = _OF_THE_ENGINE.get(self.engine, ("torch", "numpy"))
+        """Sessions of all processes that computed the run, the last one included."""
+        names = _ENGINE_PACKAGES.get(self.engine, ("torch", "numpy"))
         packages = [f"{name} {self.packages.get(name, '?')}" for name in names]
         last = Session(
             commit=self.commit,
@@ -90,12 +90,12 @@ class Environment(_Strict):
 
     @property
     def versions(self) -> str:
-        """The versions that the numbers may depend on, in one line; of every session."""
+        """Versions that the numbers may depend on, of every session, in one line."""
         return " / ".join(dict.fromkeys(session.versions for session in self.sessions))
 
     @property
     def commits(self) -> str:
-        """The commit of every session: `abc`, or `abc+def` of a run that went on with def."""
+        """Commit of every session: `abc`, or `abc+def` for a run that was resumed with def."""
         names = [session.commit for session in self.sessions]
         return "+".join(dict.fromkeys(name or INSTALLED for name in names)) if any(names) else ""
 
@@ -105,18 +105,18 @@ class Environment(_Strict):
 
 
 def continued(before: Environment | None, now: Environment) -> Environment:
-    """Return the environment of a resumed run: now, with the sessions before that differ.
+    """Return the environment of a resumed run: `now`, with the earlier sessions that differ.
 
-    Without a readable environment.json `before`, that is a session of which nothing is known.
+    `before` is None if environment.json cannot be read; then one session of unknowns is recorded.
     """
-    lost = Session.model_validate(dict.fromkeys(Session.model_fields, UNKNOWN))
-    sessions = dict.fromkeys(before.sessions if before else (lost,))
+    unknown = Session.model_validate(dict.fromkeys(Session.model_fields, UNKNOWN))
+    sessions = dict.fromkeys(before.sessions if before else (unknown,))
     sessions.pop(now.sessions[-1], None)
     return now.model_copy(update={"earlier": tuple(sessions)})
 
 
 def environment(device: str, engine: str, threads: int, command: str) -> Environment:
-    """Describe this process and machine, and what a run is computed with."""
+    """Describe this process, its machine, and the device and engine of a run."""
     import torch
 
     used = torch.cuda.get_device_name(0) if device == "cuda" else device
@@ -139,10 +139,10 @@ def environment(device: str, engine: str, threads: int, command: str) -> Environ
 
 @cache
 def commit() -> str:
-    """Return the commit of the checkout that the package lies in; empty where it lies in none.
+    """Return the commit of the checkout that contains the package; empty outside a checkout.
 
-    With -dirty if there are changes: of tracked files outside results/, and new ones where code and
-    experiments lie. Where git fails, `unknown (why)`.
+    The commit ends with -dirty if a tracked file outside results/ has changed, or if dae_cli/ or
+    experiments/ has a new file. If git fails, the result is `unknown (why)`.
     """
     if not (_ROOT / ".git").exists():
         return ""
@@ -158,42 +158,42 @@ def commit() -> str:
 
 
 def known(commit: str) -> str:
-    """Return a commit, or an empty string instead of one that is unknown."""
+    """Return a commit, or an empty string if it is unknown."""
     return "" if commit.startswith(_UNKNOWN_BECAUSE) else commit
 
 
 def not_known(commits: Iterable[str]) -> str:
-    """Return which commits of rows are unknown and why; empty where all are known."""
+    """Return a note on the unknown commits of rows and the reason; empty if all are known."""
     parts = {part for names in commits for part in names.split("+") if part and not known(part)}
     if not parts:
         return ""
     return (
-        f"these results do not tell which code made them: commit {', '.join(sorted(parts))}; "
-        f"once `git -C {_ROOT} status` works, new runs will"
+        f"these results do not record the version of the code: commit {', '.join(sorted(parts))}; "
+        f"make `git -C {_ROOT} status` work, so that new runs record it"
     )
 
 
 class _GitError(Exception):
-    """Git does not answer; the message, which goes into tables, says why, without `+` and paths."""
+    """Git failed; the message goes into tables, so it contains neither `+` nor paths."""
 
 
 def _git(*arguments: str) -> str:
-    """Ask the git repository of the checkout and no other, whatever the environment names.
+    """Run git on the repository of the checkout, ignoring a repository named by the environment.
 
-    Git sets GIT_DIR, GIT_INDEX_FILE and more for what it starts: hooks, aliases, `rebase --exec`.
+    Git sets GIT_DIR, GIT_INDEX_FILE and others for its hooks, aliases and `rebase --exec`.
     """
     ours = {"GIT_CEILING_DIRECTORIES": str(_ROOT.parent), "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-    others = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _OF_THE_USER}
+    others = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") or k in _GIT_CONFIG}
     command = ["git", "-C", str(_ROOT), "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(
             command, env=others | ours, capture_output=True, text=True, errors="replace", timeout=20
         )
     except subprocess.TimeoutExpired as error:
-        raise _GitError(f"git gave no answer in {error.timeout:.0f} seconds") from error
+        raise _GitError(f"git did not finish within {error.timeout:.0f} seconds") from error
     except OSError as error:
         raise _GitError("git is not on the PATH") from error
     if done.returncode:
         said = done.stderr.strip().replace(str(_ROOT), "").replace("+", " ").partition("\n")[0]
-        raise _GitError(f"git: {said}"[:100] if said else f"git ended with {done.returncode}")
+        raise _GitError(f"git: {said}"[:100] if said else f"git exited with {done.returncode}")
     return done.stdout.strip()

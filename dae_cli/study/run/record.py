@@ -1,7 +1,7 @@
-"""status.json of a run: how far the run is and, when it is done, its row of runs.csv.
+"""status.json of a run: its state and, once it is done, its row of runs.csv.
 
-A run folder may have been edited, copied or cut short. Reading it gives sound values or a
-RunFolderError that names the file and the value; a folder of another run is refused.
+A run folder may have been edited, copied or truncated. Reading it returns valid values or raises a
+RunFolderError that names the file and the value; the folder of another run is rejected.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ from dae_cli.study.run.provenance import Environment, environment
 from dae_cli.training.version import NUMERICS_VERSION
 
 MAX_BYTES = 1_000_000
-"""Of a JSON file; those that dae writes have a few thousand."""
-REMEDY = "remove this folder to have the run made anew"
+"""Largest size of a JSON file; those that dae writes have a few thousand bytes."""
+REMEDY = "remove this folder to repeat the run"
 MEASURED = (
     *("n_test", "n_wrong", "test_error_percent", "half_width_95", "valid_error_percent"),
     *("best_epoch", "epochs", "trials"),
@@ -57,7 +57,7 @@ _SELECTED = (
     r"^((nu [0-9.e+-]+, )?(degree [0-9]+, )?gamma [0-9.e+-]+, (offset [0-9.e+-]+, )?"
     r"C [0-9.e+-]+)?$"
 )
-"""The parameters of an SVM as `svm.selected_parameters` writes them; empty of a network."""
+"""The parameters of an SVM as `svm.selected_parameters` writes them; empty for a network."""
 _MOST_CHARACTERS, _MOST_PROBLEMS = 60, 3
 
 State = Literal["running", "done", "failed"]
@@ -67,14 +67,14 @@ WithVerdict = TypeVar("WithVerdict", RunRow, TableRow)
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="ignore"))
 class Status(RunRow):
-    """status.json: the run's row, whose results are empty until the run is done."""
+    """Content of status.json: the run's row, without results until the run is done."""
 
     state: State
     data_source: str = ""
-    """Where the data came from, in words."""
+    """Description of where the data came from."""
     written: str = ""
-    """Date and time, UTC."""
-    # Columns that a stranger's file may have otherwise than this version writes them.
+    """Date and time in UTC."""
+    # Fields that are checked differently here, since files may be from other versions or edited.
     run: str = ""
     data_origin: Origin
     trust: Trust = ""
@@ -87,7 +87,8 @@ class Status(RunRow):
         if self.n_test is None:
             return self
         if not self.n_test or self.n_wrong is None or self.n_wrong > self.n_test:
-            raise ValueError(f"n_wrong is {self.n_wrong} of n_test {self.n_test}, expected a part")
+            expected = "expected n_test above 0 and n_wrong from 0 to n_test"
+            raise ValueError(f"n_wrong is {self.n_wrong}, n_test is {self.n_test}: {expected}")
         best, epochs = self.best_epoch, self.epochs
         if self.is_svm:
             fits = best is epochs is None and bool(self.trials and self.selected)
@@ -96,8 +97,8 @@ class Status(RunRow):
         if not fits or self.valid_error_percent is None:
             raise ValueError(
                 f"valid_error_percent is {self.valid_error_percent}, best_epoch {best}, epochs "
-                f"{epochs}, selected {self.selected!r}, trials {self.trials}: expected the first, "
-                "and the next two of a network or the others of an SVM"
+                f"{epochs}, selected {self.selected!r}, trials {self.trials}: expected the first "
+                "and best_epoch ≤ epochs (network) or selected and trials (SVM)"
             )
         return self
 
@@ -113,7 +114,7 @@ _STATUS = TypeAdapter(Status)
 
 
 def read_status(folder: Path) -> Status:
-    """Read status.json of a run folder; raises RunFolderError: it is missing or damaged."""
+    """Read status.json of a run folder; raises RunFolderError if it is missing or damaged."""
 
     def parse(content: bytes) -> Status:
         return _STATUS.validate_json(to_json(_migrated(from_json(content))), strict=True)
@@ -127,9 +128,9 @@ def read_environment(folder: Path) -> Environment:
 
 
 def _migrated(record: Any) -> Any:
-    """Return a status.json that has data and result in sections of their own as it is written now.
+    """Return a status.json of an earlier version, with sections `data` and `result`, flattened.
 
-    What it lacks of the row is in config.yaml and environment.json.
+    Columns of the row that it does not contain are in config.yaml and environment.json.
     """
     if not isinstance(record, dict) or "data" not in record:
         return record
@@ -149,7 +150,7 @@ def _read_json(path: Path, parse: Callable[[bytes], T]) -> T:
             raise ValueError(f"larger than {MAX_BYTES} bytes")
         return parse(content)
     except FileNotFoundError:
-        raise RunFolderError(f"{path}: no such file: not a run folder") from None
+        raise RunFolderError(f"{path}: no such file; expected a run folder") from None
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False)
         problem = "; ".join(map(_problem, details[:_MOST_PROBLEMS]))
@@ -159,7 +160,7 @@ def _read_json(path: Path, parse: Callable[[bytes], T]) -> T:
 
 
 def _problem(detail: Any) -> str:
-    """Return `n_wrong is 'many': Input should be a valid integer`, and the like."""
+    """Describe one problem: `n_wrong is 'many': Input should be a valid integer`."""
     place, message = ".".join(map(str, detail["loc"])), detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "missing":
         return f"{place} is missing"
@@ -167,23 +168,23 @@ def _problem(detail: Any) -> str:
 
 
 class StatusFile:
-    """Writes status.json of a run that this process is making."""
+    """Writes status.json of a run that this process computes."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._start = time.monotonic()
         self._minutes_before = 0.0
         if job.state() == "stopped":
-            # Read at once: whatever fails from here on must not lose the time the run took before.
+            # Read now, so that the earlier time is not lost if something fails later.
             with suppress(RunFolderError):
                 self._minutes_before = read_status(job.partial).minutes
 
     def minutes(self) -> float:
-        """Return the time the run has taken, all its sessions together."""
+        """Return the minutes that the run has taken, earlier sessions included."""
         return round(self._minutes_before + (time.monotonic() - self._start) / 60.0, 4)
 
     def write(self, state: State, row: RunRow | None = None) -> None:
-        """Write the file whole; a run without a row has no results yet."""
+        """Write the file atomically; without a `row`, the run has no results yet."""
         row = row or row_without_result(self._job, minutes=self.minutes())
         status = {
             "state": state,
@@ -201,7 +202,7 @@ def row_of(job: Job) -> RunRow:
     """Return the row of a finished run.
 
     Raises:
-        RunFolderError: the folder lacks a file, is damaged, or holds another run than the job's.
+        RunFolderError: the folder lacks a file, is damaged or contains another run.
     """
     try:
         status, env = read_status(job.folder), read_environment(job.folder)
@@ -210,23 +211,23 @@ def row_of(job: Job) -> RunRow:
         raise RunFolderError(f"{job.folder}: damaged ({error}); {REMEDY}") from error
     why = ""
     if not is_same:
-        why = f"{CONFIG} holds other settings than {job.cell} has"
+        why = f"{CONFIG} contains other settings than those of {job.cell}"
     elif status.state != "done":
         why = f"{STATUS} says that the run is {status.state}, not done"
     elif status.run not in ("", job.name):
-        why = f"{STATUS} is that of the run {status.run!r}"
+        why = f"{STATUS} is from the run {status.run!r}"
     elif status.data_sha256 != job.data.sha256:
         recorded, here = status.data_sha256[:12], job.data.sha256[:12]
-        why = f"{STATUS} tells of data with SHA-256 {recorded}…, not {here}…"
+        why = f"{STATUS} records data with SHA-256 {recorded}…, not {here}…"
     if why:
         raise RunFolderError(f"{job.folder}: {why}; {REMEDY}")
-    # A recipe may give the very content of the original: the row says which one the run had.
-    had = replace(job.data, origin=status.data_origin, trust=status.trust)
-    return done_row(replace(job, data=had), status, env)
+    # Regenerated data may equal the original bit for bit: keep the origin that the run recorded.
+    used = replace(job.data, origin=status.data_origin, trust=status.trust)
+    return done_row(replace(job, data=used), status, env)
 
 
 def has_settings(config: Path, experiment: AnyExperiment) -> bool:
-    """Tell whether a config.yaml is that of an experiment; parsed only if the text is another."""
+    """Return whether a config.yaml is that of an experiment; it is parsed only if texts differ."""
     try:
         if config.read_bytes() == dump_yaml(experiment).encode():
             return True
@@ -236,13 +237,13 @@ def has_settings(config: Path, experiment: AnyExperiment) -> bool:
 
 
 def done_row(job: Job, status: Status, env: Environment) -> RunRow:
-    """Return the row of a finished run; raises RunFolderError where its status has no result."""
+    """Return the row of a finished run; raises RunFolderError if its status has no result."""
     row = row_without_result(job, env, status.minutes)
     if isinstance(job.experiment, FilterExperiment):
         return row
     if status.n_test is None or status.n_wrong is None or status.is_svm != job.is_svm:
         kind = "an SVM" if job.is_svm else "a network"
-        raise RunFolderError(f"{job.folder}: {STATUS} has no result of {kind}; {REMEDY}")
+        raise RunFolderError(f"{job.folder}: {STATUS} lacks the results of {kind}; {REMEDY}")
     result = ("valid_error_percent", "best_epoch", "epochs", "selected", "trials", "remark")
     return with_result(
         row, status.n_test, status.n_wrong, **{name: getattr(status, name) for name in result}
@@ -250,14 +251,14 @@ def done_row(job: Job, status: Status, env: Environment) -> RunRow:
 
 
 def with_result(row: RunRow, n_test: int, n_wrong: int, **others: Any) -> RunRow:
-    """Return a row with what was measured, and the verdict."""
+    """Return a row with its measured values and verdict."""
     percent, half_width = 100.0 * n_wrong / n_test, half_width_95(n_wrong, n_test)
     counted = replace(row, n_test=n_test, n_wrong=n_wrong, **others)
     return with_verdict(replace(counted, test_error_percent=percent, half_width_95=half_width))
 
 
 def with_verdict(row: WithVerdict) -> WithVerdict:
-    """Return the row of a run or cell with its verdict; as it is without a result, or paper."""
+    """Add the verdict to the row of a run or cell; unchanged without a result or with own data."""
     if row.test_error_percent is None or row.half_width_95 is None or row.data_origin == "own":
         return row
     if row.paper_error_percent is not None and row.data_origin == "regenerated":
@@ -269,14 +270,14 @@ def with_verdict(row: WithVerdict) -> WithVerdict:
 
 
 def failed(row: RunRow, error: str) -> RunRow:
-    """Return the row of a failed run: no result, but the reason, on one line."""
-    nothing: dict[str, Any] = dict.fromkeys(MEASURED)
+    """Return the row of a failed run: no results, and the error on one line."""
+    empty: dict[str, Any] = dict.fromkeys(MEASURED)
     text = " ".join(error.split())
-    return replace(row, **nothing, selected="", verdict="", remark="", error=text)
+    return replace(row, **empty, selected="", verdict="", remark="", error=text)
 
 
 def lost_row(job: Job, error: str, command: str) -> RunRow:
-    """Return the row of a run whose process is gone, or that cannot be made."""
+    """Return the row of a run whose process died, or that cannot be computed."""
     device, engine = ("cpu", LIBSVM) if job.is_svm else (job.device, job.engine)
     env = environment(device, engine, 1, command)
     return failed(row_without_result(job, env, StatusFile(job).minutes()), error)
@@ -285,7 +286,7 @@ def lost_row(job: Job, error: str, command: str) -> RunRow:
 def row_without_result(
     job: Job, env: Environment | None = None, minutes: float | None = None
 ) -> RunRow:
-    """Return what is known of a run before it is done."""
+    """Return the row of a run that is not done, with everything but its results."""
     experiment = job.experiment
     model, level = model_name(experiment), destruction_percent(experiment)
     reference = job.reference if _is_comparable(experiment) else None
@@ -316,34 +317,34 @@ def row_without_result(
 
 
 def _is_comparable(experiment: AnyExperiment) -> bool:
-    """A subset of the test rows is no replication, other noise than masking not the paper's."""
+    """Return whether the paper has the same experiment: all test rows, and masking noise if any."""
     if isinstance(experiment, FilterExperiment):
-        return False  # there is no error to compare
+        return False  # there is no test error to compare
     is_masking = isinstance(experiment, SvmExperiment) or experiment.corruption.kind == "masking"
     return experiment.subset is None and is_masking
 
 
-# Which run is meant
+# Finding a run by its folder or experiment
 
 
 def run_folder(source: str, note: Callable[[str], None]) -> Path:
-    """The run folder that is named, or that of the newest finished run of the experiment named.
+    """Return a run folder, given its path or an experiment (then its newest finished run).
 
-    `note` hears which run is taken where there are several.
+    `note` receives a message if there are several finished runs, or if the data have changed.
 
     Raises:
-        RunFolderError: the folder is no run's; the experiment has no finished run.
-        ConfigError: neither a folder nor an experiment.
+        RunFolderError: the folder is not a run folder, or the experiment has no finished run.
+        ConfigError: `source` is neither a folder nor an experiment.
     """
     path = with_home(source)
     if path.is_dir() and not (path / STUDY_FILE).is_file():
         if (path / CONFIG).is_file():
             return path
-        raise RunFolderError(f"{source}: not a run folder (there is no {CONFIG})")
+        raise RunFolderError(f"{source}: not a run folder (it has no {CONFIG})")
     is_path = path.suffix != ".yaml" and len(path.parts) > 1
     missing = RunFolderError(
-        f"{source}: there is no such run folder (run folders come with no clone: dae replicate "
-        "and dae train make them)"
+        f"{source}: no such run folder (run folders are not in git: create them with dae replicate "
+        "or dae train)"
     )
     if is_path and (path.parent.name == RUNS or path.is_absolute()):
         raise missing
@@ -357,25 +358,25 @@ def run_folder(source: str, note: Callable[[str], None]) -> Path:
     newest, *others = _finished_runs(resolved, source)
     dataset = resolved.experiment.dataset
     if isinstance(dataset, OwnDataset) and dataset.facts is not None:
-        had, now = read_status(newest).data_sha256, dataset.facts.sha256
-        if had != now:
+        used, now = read_status(newest).data_sha256, dataset.facts.sha256
+        if used != now:
             note(
-                f"{newest}: was made with other data, SHA-256 {had[:12]}…; {dataset.path} declares "
-                f"{now[:12]}… now"
+                f"{newest} was trained on other data (SHA-256 {used[:12]}…) than {dataset.path} "
+                f"declares now ({now[:12]}…)"
             )
     if others:
         note(
-            f"{source}: {len(others) + 1} finished runs, of different data or numerics; taken is "
-            f"the newest, {newest}; to take another one, give its folder"
+            f"{source} has {len(others) + 1} finished runs, with different data or numerics; "
+            f"using the newest, {newest}; to use another one, give its folder"
         )
     return newest
 
 
 def _finished_runs(resolved: ResolvedExperiment, source: str) -> list[Path]:
-    """Return the finished runs of an experiment and its seed, the newest first, on any data.
+    """Return the finished runs of an experiment and its seed, newest first, on any data.
 
     Raises:
-        RunFolderError: there is none. Those of the cell with other settings or seeds are named.
+        RunFolderError: there is none; lists runs of the cell with other settings or seeds.
     """
     runs = default_runs(resolved)
     matching, same_cell = [], []
@@ -392,9 +393,9 @@ def _finished_runs(resolved: ResolvedExperiment, source: str) -> list[Path]:
             continue
     if not matching:
         others = some(same_cell, 3)
-        there = f" (of other settings or seeds: {others}; give the folder)" if same_cell else ""
+        hint = f" (with other settings or seeds: {others}; give the folder)" if same_cell else ""
         raise RunFolderError(
-            f"{resolved.name}: no finished run of these settings in {runs}{there}; "
+            f"{resolved.name}: no finished run with these settings in {runs}{hint}; "
             f"train it with dae train {source}"
         )
     return sorted(matching, key=lambda folder: (folder / CHECKPOINT).stat().st_mtime, reverse=True)

@@ -1,4 +1,4 @@
-"""Making one run: from the start, or from its checkpoint, to a whole run folder."""
+"""Compute one run, from the start or its checkpoint, until its folder is complete."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ if TYPE_CHECKING:
 
 STATUS_SECONDS = 0.2
 LEAST_SECONDS, MOST_SECONDS = 20.0, 50.0
-"""Between two checkpoints: at most this many, so that no more than a minute is ever lost."""
+"""Bounds of the time between two checkpoints, so that at most a minute of work is lost."""
 SHARE = 1 / 100
-"""Of a run's time that checkpoints may take, within the limits above."""
+"""Fraction of a run's time that checkpoints may take, within the bounds above."""
 
 
 def run_job(job: Job, watcher: Watcher, command: str, stop: StopRequest) -> RunRow | Unfinished:
-    """Make one run whole, in this thread, and return its row; of a failed one, with the error.
+    """Compute one run in this thread and return its row, which contains the error if it failed.
 
     A stopped run is resumed from its checkpoint, bit for bit as if it had not been stopped.
     """
@@ -99,9 +99,9 @@ def run_job(job: Job, watcher: Watcher, command: str, stop: StopRequest) -> RunR
     try:
         job.folder.parent.mkdir(parents=True, exist_ok=True)
         with file_lock(job.lock):
-            if job.state() == "done":  # by another process, since this one looked
+            if job.state() == "done":  # another process finished it in the meantime
                 return row_of(job)
-            return _make(job, engine, env, watcher, stop)
+            return _compute(job, engine, env, watcher, stop)
     except Stopped:
         return Unfinished(job.name, "stopped")
     except HeldError:
@@ -110,15 +110,15 @@ def run_job(job: Job, watcher: Watcher, command: str, stop: StopRequest) -> RunR
         return failed(row_without_result(job, env, 0.0), error_message(error))
 
 
-def _make(
+def _compute(
     job: Job, engine: Engine | None, env: Environment, watcher: Watcher, stop: StopRequest
 ) -> RunRow:
-    """Make a run whose lock is held."""
+    """Compute a run; the caller holds its lock."""
     status = StatusFile(job)
     try:
         env = prepare_folder(job, env, [job.folder.parent], watcher.note)
         if engine is None:
-            result = SvmRun(job, watcher, stop, status).make(_dataset(job))
+            result = SvmRun(job, watcher, stop, status).run(_dataset(job))
         else:
             callback = CheckpointCallback(job, watcher, stop, status)
             train = _learn_filters if isinstance(job.experiment, FilterExperiment) else _train
@@ -128,13 +128,13 @@ def _make(
         status.write("done", row)
         for name in (CONFIG, ENVIRONMENT, CHECKPOINT):
             if not (job.partial / name).exists():
-                raise RunFolderError(f"{job.partial}: somebody removed {name} meanwhile")
+                raise RunFolderError(f"{job.partial}: {name} was removed during the run")
         job.partial.rename(job.folder)
         force_folder_to_disk(job.folder.parent)
         return row
     except (DaeError, OSError, RuntimeError, MemoryError, SafetensorError) as error:
         row = failed(row_without_result(job, env, status.minutes()), error_message(error))
-        with suppress(DaeError):  # the disk may be what failed
+        with suppress(DaeError):  # the error may be that of the disk
             status.write("failed", row)
         return row
 
@@ -142,21 +142,21 @@ def _make(
 def prepare_folder(
     job: Job, env: Environment, sources: Iterable[Path], note: Callable[[str], None]
 ) -> Environment:
-    """Make the folder to work in, with config.yaml and environment.json.
+    """Create the working folder with config.yaml and environment.json.
 
-    In the folders `sources` a run may have done the same pretraining; `note` hears that it is
-    reused. Returns the environment, with what earlier processes that worked on the run used.
+    Reuses the pretraining of a run in the folders `sources` if it is the same, and reports this to
+    `note`. Returns the environment, with the earlier sessions of the run.
     """
     if job.folder.exists():
         raise RunFolderError(
-            f"{job.folder}: is in the way and not a whole run; remove it, or run again with --force"
+            f"{job.folder}: exists but is not a complete run; remove it, or run again with --force"
         )
     job.partial.mkdir(parents=True, exist_ok=True)
     sweep(job.partial, every=True)
     if job.state() == "new":
         reused = (reuse_pretraining(job, folder, env) for folder in sources)
         if source := next(filter(None, reused), None):
-            note(f"{job.name}: goes on from the pretraining of {source}, which is the same")
+            note(f"{job.name}: reusing the pretrained weights of {source}")
     if job.state() == "stopped":
         before = None
         with suppress(RunFolderError):
@@ -170,18 +170,18 @@ def prepare_folder(
 def _train(
     job: Job, engine: Engine, callback: CheckpointCallback, stop: StopRequest
 ) -> dict[str, Any]:
-    """Train a network, write its files, and return the columns of its row that were measured."""
+    """Train a network, write its files and return the measured columns of its row."""
     dataset = _dataset(job)
     state = callback.initial_state()
     with stop.delay_signals():
         TrainingRun(as_network(job.experiment), state, engine, callback).train(dataset)
     if state.best is None:
-        raise DaeError("fine-tuning ended without a single epoch")
+        raise DaeError("fine-tuning ended before its first epoch")
     callback.report(state, phase="test")
     wrong = wrong_rows(state.best, dataset.test, engine)
     save_wrong_rows(job.partial, wrong)
     best = (r for r in state.history if (r.phase, r.epoch) == ("finetune", state.best_epoch))
-    state.network = None  # the last parameters are of no further use, the best ones are saved
+    state.network = None  # only the best network is saved, not the last
     callback.save(state)
     save_run_filters(job.partial, job.experiment.dataset, f"{job.cell}: first-layer filters")
     return {
@@ -197,7 +197,7 @@ def _train(
 def _learn_filters(
     job: Job, engine: Engine, callback: CheckpointCallback, stop: StopRequest
 ) -> dict[str, Any]:
-    """Train one layer for its filters, measure them and write its files; there is no test."""
+    """Train one layer for its filters, measure them and write the files; there is no test error."""
     experiment = job.experiment
     assert isinstance(experiment, FilterExperiment)
     inputs = inputs_of(images_of(job.data, experiment), experiment.pretrain.batch_size, engine)
@@ -218,7 +218,7 @@ def _dataset(job: Job) -> Dataset:
 
 
 class CheckpointCallback(Callbacks):
-    """Saves the state of one run while it is trained, and reports; raises Stopped if asked to."""
+    """Saves checkpoints of a run and reports its progress; raises Stopped on request."""
 
     def __init__(self, job: Job, watcher: Watcher, stop: StopRequest, status: StatusFile) -> None:
         self._job, self._watcher, self._stop, self._status = job, watcher, stop, status
@@ -230,7 +230,7 @@ class CheckpointCallback(Callbacks):
         self._expected = expected_of(self._experiment, job.data.sha256)
 
     def initial_state(self) -> TrainingState:
-        """Return the state to train from: the checkpoint's, or a fresh one."""
+        """Return the state to train from: the checkpoint's, or a new one."""
         job = self._job
         resumed = job.state() == "stopped"
         self._watcher.started(job.name, resumed)
@@ -260,19 +260,19 @@ class CheckpointCallback(Callbacks):
         self.on_checkpoint(state)
 
     def save(self, state: TrainingState) -> None:
-        """Write metrics, status and checkpoint; the checkpoint, which counts, comes last."""
-        begin = time.monotonic()
+        """Write metrics and status, then the checkpoint, from which the run is resumed."""
+        start = time.monotonic()
         write_text(self._job.partial / METRICS, metrics_csv(state.history), make_folder=False)
         self._status.write("running")
         save_checkpoint(self._job.partial / CHECKPOINT, state, self._expected)
         self._saved = time.monotonic()
         if self._fixed_interval is None:
-            seconds = (self._saved - begin) / SHARE
+            seconds = (self._saved - start) / SHARE
             self._interval = min(MOST_SECONDS, max(LEAST_SECONDS, seconds))
 
     def report(self, state: TrainingState, phase: str | None = None) -> None:
         place = _position(state, self._experiment, phase)
-        # A better validation error prolongs the run; the fraction that was reported stays.
+        # A better validation error prolongs the run; the reported fraction must not decrease.
         self._fraction = max(self._fraction, place.fraction)
         self._watcher.moved(self._job.name, replace(place, fraction=self._fraction))
 
@@ -280,10 +280,10 @@ class CheckpointCallback(Callbacks):
 def _position(
     state: TrainingState, experiment: PretrainedExperiment, phase: str | None
 ) -> Position:
-    """Return how far a state is; its fraction counts a layer's epoch as one unit."""
+    """Return the progress of a state; in its fraction, each epoch of a layer counts as one step."""
     last = state.history[-1] if state.history else None
     epochs, depth = experiment.pretrain.epochs, len(experiment.model.hidden)
-    # Early stopping rarely needs all epochs: expect the patience, once more from the best epoch.
+    # Early stopping rarely needs all epochs: assume that it ends `patience` after the best epoch.
     expected, most = 0, 0
     if isinstance(experiment, Experiment):
         most = experiment.finetune.max_epochs
@@ -301,27 +301,27 @@ def _position(
 
 
 def error_message(error: Exception) -> str:
-    """Return what failed, in words that a user can act on."""
+    """Return the message of an error, with advice if memory ran out."""
     if isinstance(error, DaeError):
         return str(error)
     if memory_ran_out(error):
-        return f"the memory ran out ({error}); fewer --jobs or smaller layers need less"
+        return f"out of memory ({error}); use fewer --jobs or smaller layers"
     return f"{type(error).__name__}: {error}"
 
 
 def memory_ran_out(error: Exception) -> bool:
-    """Tell whether it is for want of memory; torch has no MemoryError of its own."""
+    """Return whether memory ran out; torch raises a RuntimeError instead of a MemoryError."""
     return isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
-# One thread a process: faster than several threads, and the result does not depend on the cores.
+# One thread per process is faster than several, and results do not depend on the number of cores.
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute with one thread within the block, to the bits of the commands; then as before.
+    """Compute with one thread within the block, so that it gives the same bits as the commands.
 
-    The number is that of the whole process: blocks of several threads take turns.
+    The number of threads is a setting of the process, so concurrent blocks wait for each other.
     """
     with _ONE_AT_A_TIME, _thread_pools().limit(limits=1):
         threads = torch.get_num_threads()
@@ -337,18 +337,18 @@ _ONE_AT_A_TIME = RLock()
 
 @cache
 def _thread_pools() -> ThreadpoolController:
-    """Every BLAS and OpenMP that is here; looking for them takes longer than a small prediction."""
+    """All loaded BLAS and OpenMP libraries; cached, since finding them is slow."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
 
 
 def use_one_thread() -> None:
-    """Make this process compute with one thread from now on, and the processes that it starts."""
+    """Let this process and the processes that it starts compute with one thread from now on."""
     from threadpoolctl import threadpool_limits
 
     one_thread_in_processes()
-    threadpool_limits(limits=1)  # of every library that is loaded; for good, outside of a with
+    threadpool_limits(limits=1)  # permanent for all loaded libraries if not used in a `with`
     torch.set_num_threads(1)
-    with suppress(RuntimeError):  # they have begun to work; none of ours uses them
+    with suppress(RuntimeError):  # raised if these threads already work; our code uses none
         torch.set_num_interop_threads(1)

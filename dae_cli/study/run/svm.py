@@ -1,7 +1,7 @@
-"""The run of an SVM: selected on the validation rows, trained again, and counted on the test rows.
+"""The run of an SVM: select it on the validation rows, retrain it, and count its test errors.
 
-It is resumed from trials.csv, which is written after every trial: the next trial depends on those
-before it and on nothing else, so a run that was stopped ends as if it had not been.
+The run is resumed from trials.csv, which is written after every trial. A trial depends only on the
+trials before it, so a resumed run gives the same result as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from dae_cli.svm.selection import SvmTrials, Trial, best_of, search
 from dae_cli.svm.svm import Kernel, Svm
 
 REFINED = 2.5
-"""Trials of a whole search per trial of its coarse grid; a guess, from the eight data sets."""
+"""Trials of a search per trial of its coarse grid, for progress; estimated on eight data sets."""
 
 
 class SvmRun:
-    """Makes one run."""
+    """Computes the run of an SVM."""
 
     def __init__(self, job: Job, watcher: Watcher, stop: StopRequest, status: StatusFile) -> None:
         assert isinstance(job.experiment, SvmExperiment)
         self._job, self._experiment, self._status = job, job.experiment, status
         self._watcher, self._stop = watcher, stop
 
-    def make(self, dataset: Dataset) -> dict[str, Any]:
-        """Select, train, count, and write trials.csv and the checkpoint.
+    def run(self, dataset: Dataset) -> dict[str, Any]:
+        """Select and train the SVM, count its test errors, and write trials.csv and the checkpoint.
 
-        Returns the columns of its row that were measured; raises Stopped, and RunFolderError where
-        trials.csv is damaged.
+        Returns the measured columns of the row. Raises Stopped, and RunFolderError if trials.csv
+        is damaged.
         """
         job, settings = self._job, self._experiment
         svms = SvmTrials(dataset, settings.seed, self._raise_if_stopped)
@@ -75,14 +75,14 @@ class SvmRun:
     def _raise_if_stopped(self) -> None:
         if self._stop.signal:  # the trial in progress is lost
             with suppress(DaeError):
-                self._status.write("running")  # the minutes count
+                self._status.write("running")  # to save the minutes
             raise Stopped
 
     def _trials_so_far(self, dataset: Dataset) -> tuple[Trial, ...]:
         resumed = self._job.state() == "stopped"
         self._watcher.started(self._job.name, resumed)
         if not resumed:
-            self._write(())  # from here on the run can be resumed
+            self._write(())  # with this file the run can be resumed
             return ()
         kernel, sizes = self._experiment.svm.kernel, (len(dataset.train), len(dataset.valid))
         if known := read_trials(self._job.partial / TRIALS, kernel, *sizes):
@@ -107,9 +107,9 @@ class SvmRun:
 
 
 def selected_parameters(svm: Svm, experiment: SvmExperiment) -> str:
-    """Return the selected parameters as a row has them: `degree 3, gamma 0.01, C 10`.
+    """Return the selected parameters in the format of a row: `degree 3, gamma 0.01, C 10`.
 
-    An offset of 1 and a ν of 0 are left out where there was no choice.
+    Offset and ν are omitted if the search only had the offset 1 or the ν 0.
     """
     kernel, searched = svm.kernel, experiment.svm
     nu = f"nu {kernel.destruction:g}, " if searched.destructions != (0,) else ""
@@ -119,16 +119,16 @@ def selected_parameters(svm: Svm, experiment: SvmExperiment) -> str:
 
 
 def replayed(experiment: SvmExperiment, trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """Return the trials of a search that is repeated with those of a run; nothing is trained.
+    """Repeat the search of a run with its recorded trials instead of training, and return them.
 
     Raises:
-        RunFolderError: one that it makes is not among them.
+        RunFolderError: the search needs a trial that is not recorded.
     """
     known = {trial.point: trial for trial in trials}
 
     def from_known(kernel: Kernel, C: float) -> Trial:
         if trial := known.get((kernel, C)):
             return trial
-        raise RunFolderError(f"a search makes a trial of {kernel} C {C:g} that is not in {TRIALS}")
+        raise RunFolderError(f"{TRIALS} lacks the trial {kernel} C {C:g}, which the search needs")
 
     return search(from_known, experiment.svm)
