@@ -367,6 +367,26 @@ def test_an_interrupted_study_leaves_its_results_and_is_resumed(dae: Dae, child:
     assert counts(dae(*words).succeeded()) == (1, 1, 0)
 
 
+def is_within_the_first_run() -> bool:
+    """Whether rect-0 has saved a checkpoint and continues."""
+    return bool(list(Path("results").rglob("*-0-*.partial/checkpoint.safetensors")))
+
+
+def test_force_keeps_each_finished_run_until_its_turn_comes(
+    dae: Dae, child: Start, done: Path
+) -> None:
+    second = run_of(done, "rect-25")
+    before = snapshot(second)
+    interrupt = functools.partial(signal_itself, signal.SIGINT, is_within_the_first_run)
+    assert child("replicate", "tiny", "--force", prepare=(interrupt,)).wait().code == 130
+    assert [state for *_, state, _ in grid(dae("replicate", "tiny", "--dry-run"))] == [
+        "stopped",
+        "done",
+    ]
+    assert snapshot(second) == before
+    assert counts(dae("replicate", "tiny").succeeded()) == (1, 1, 0)
+
+
 # Rows of earlier commands
 
 

@@ -151,7 +151,9 @@ def run_study(
             EarlierRows(plan).require_none_lost()
             display.note(_announcement(len(plan.runs), len(plan.ahead(force)), places, effort))
             display.expect([run.job for run in plan.ahead(force)])
-            how = "the same command without --force" if force else "the same command"
+            how = "the same command"
+            if force:
+                how += " without --force; finished runs that it did not reach keep their results"
             with hint_when_interrupted(f"  to resume from the last checkpoint, run {how}"):
                 outcome = run_plan(
                     plan,

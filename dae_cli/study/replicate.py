@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,6 +14,7 @@ from dae_cli.csvfile import column_texts
 from dae_cli.data.dataset import Prepared
 from dae_cli.errors import DaeError, RunFolderError
 from dae_cli.figures.style import load_matplotlib
+from dae_cli.files import HeldError
 from dae_cli.stopping import Interrupted, StopRequest
 from dae_cli.study.distribute import STOPPING, WAIT_SECONDS, distribute
 from dae_cli.study.estimate import reference_minutes
@@ -151,8 +152,6 @@ def _prepare(plan: Plan, force: bool, watcher: Watcher, cluster: Cluster | None)
                 f"another dae process is running {', '.join(held)}, and --force would discard its "
                 "work: stop that process first, or omit --force to share the runs"
             )
-        for run in plan.runs:
-            run.job.discard()
 
 
 def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bool) -> None:
@@ -194,7 +193,6 @@ def run_single(run: PlannedRun, *, watcher: Watcher, force: bool, command: str) 
     if job.is_held():
         raise RunFolderError(held)
     if force:
-        job.discard()
         run = replace(run, job=replace(job, from_start=True))
     elif run.state == "done":
         row = row_of(job)
@@ -238,7 +236,11 @@ def _run_until_done(
                     yield _checked(outcome, batch[outcome.run])
                 elif outcome.why == "held":
                     held[outcome.run] = batch[outcome.run].job
-        waiting = [r for r in waiting if r.job.name in held or r is not batch[r.job.name]]
+        waiting = [
+            replace(r, job=replace(r.job, from_start=False))  # keep what this pass has done
+            for r in waiting
+            if r.job.name in held or r is not batch[r.job.name]
+        ]
         if held:
             names = ", ".join(job.cell for job in held.values())
             watcher.note(f"another dae process is running {names}; waiting for it")
@@ -267,7 +269,7 @@ def _execute(
     """
     stop = StopRequest(lambda: watcher.note(STOPPING))
     ended = distribute(
-        jobs,
+        _discarding(jobs),
         partial(_run_one, command),
         workers=max(1, min(workers, len(jobs))),
         watcher=watcher,
@@ -284,6 +286,15 @@ def _execute(
             yield result
     if stop.signal:
         raise Interrupted(stop.signal)
+
+
+def _discarding(jobs: Iterable[Job]) -> Iterator[Job]:
+    """Yield each job when a worker asks for it; only then discard a run that is to start over."""
+    for job in jobs:
+        if job.from_start:
+            with suppress(HeldError):
+                job.discard()
+        yield job
 
 
 def _run_one(command: str, job: Job, watcher: Watcher, stop: StopRequest) -> RunRow | Unfinished:
