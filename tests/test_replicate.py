@@ -224,6 +224,24 @@ def test_a_dry_run_shows_which_runs_are_done_stopped_or_restarted(dae: Dae, done
     assert len(list((done / "runs").iterdir())) == 2
 
 
+@pytest.mark.parametrize("command", [("replicate", "tiny"), ("train", "tiny/rect-0")])
+def test_a_dry_run_that_would_be_refused_shows_the_runs_and_fails(
+    dae: Dae, done: Path, command: tuple[str, ...]
+) -> None:
+    before = snapshot(Path())
+    ended = dae(*command, "--engine", "compiled", "--dry-run").failed(2, "rect-0", "--force")
+    assert "0 of " in ended.out
+    refused = dae(*command, "--engine", "compiled").failed(2)
+    assert ended.err.splitlines()[-1] == refused.err.splitlines()[-1]
+    Path("file").touch()
+    words = (*command, "--out", "file/below", "--dry-run", "--format", "json")
+    ended = dae(*words).failed(2, "file/below", "--out")
+    assert ended.json["runs"][0]["state"] == "new"
+    Path("file").unlink()
+    assert snapshot(Path()) == before
+    dae(*command, "--force", "--engine", "compiled", "--dry-run").succeeded()
+
+
 def test_only_accepts_cells_and_globs_and_keeps_the_order_of_the_study(dae: Dae) -> None:
     write_study(Path(), "tiny", destruction_cells(0, 10, 25))
     for only, asked in (

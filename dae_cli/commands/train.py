@@ -12,7 +12,7 @@ from dae_cli.commands.conditions import FailIf, conditions, fail_where
 from dae_cli.commands.errors import hint_when_interrupted
 from dae_cli.commands.help import OUTPUT, SETTINGS
 from dae_cli.commands.progress import progress_display
-from dae_cli.commands.replicate import run_study
+from dae_cli.commands.replicate import run_study, show_plan
 from dae_cli.commands.tables import as_json, row_facts, run_summary
 from dae_cli.config.experiments import resolve_experiment
 from dae_cli.config.grid import resolve_sweep, study_of
@@ -107,9 +107,8 @@ def train(
             form=form,
         )
         return
-    for name, given in (("--jobs", jobs), ("--dry-run", dry_run)):
-        if given:
-            raise typer.BadParameter("needs --grid or --seeds, such as --seeds 1", param_hint=name)
+    if jobs:
+        raise typer.BadParameter("needs --grid or --seeds", param_hint="--jobs")
     asked = conditions(fail_if or (), RunRow)
     resolved = resolve_experiment(experiment, overrides or ())
 
@@ -117,7 +116,7 @@ def train(
     from dae_cli.study.replicate import run_single
 
     with progress_display(quiet=quiet, single=True) as display:
-        planned = plan_run(
+        plan = plan_run(
             resolved,
             seed=seed,
             device=device,
@@ -125,7 +124,12 @@ def train(
             out=out,
             options=sources,
             watcher=display,
+            dry=dry_run,
         )
+        if dry_run:
+            show_plan(plan, None, force, 1, form)
+            return
+        (planned,) = plan.runs
         display.expect([planned.job])
         how = "the same command without --force" if force else "the same command"
         with hint_when_interrupted(f"  to resume from the last checkpoint, run {how}"):

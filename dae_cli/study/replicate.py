@@ -154,6 +154,18 @@ def _prepare(plan: Plan, force: bool, watcher: Watcher, cluster: Cluster | None)
             )
 
 
+def require_runnable(plan: Plan, force: bool) -> None:
+    """Check a dry plan as `run_plan` does, without writing. Raises DaeError."""
+    for folder in (plan.out, plan.out / RUNS):
+        check_writable(folder, dry=True)
+    earlier = EarlierRows(plan)
+    earlier.require_none_lost()
+    _require_readable(plan, earlier.remaining, discarding_runs=force)
+    done = [] if force else [run for run in plan.runs if run.state == "done"]
+    rows = [_row_of_done(run.job, command="") for run in done]
+    refuse_other_engines((r, row) for r, row in zip(done, rows, strict=True) if not row.error)
+
+
 def _require_readable(plan: Plan, rows: Sequence[RunRow], *, discarding_runs: bool) -> None:
     """Check that files which are the only record of some runs can be read."""
     if plan.study.is_filter_study:

@@ -50,8 +50,10 @@ CellState = Literal["none", "failed", "done"]
 # The folder
 
 
-def check_writable(out: Path) -> None:
+def check_writable(out: Path, *, dry: bool = False) -> None:
     """Check, before anything is computed, that results can be written to a folder.
+
+    The folder is created; with `dry`, the lowest existing folder above it is checked instead.
 
     Raises RunFolderError, or NameTooLongError.
     """
@@ -60,9 +62,12 @@ def check_writable(out: Path) -> None:
             f"{out}: this path is not valid UTF-8, which checkpoints need; choose another folder "
             "with --out"
         )
-    trial = part_of(out / "trial")
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        if dry:
+            trial = part_of(next(path for path in (out, *out.parents) if path.exists()) / "trial")
+        else:
+            out.mkdir(parents=True, exist_ok=True)
+            trial = part_of(out / "trial")
         trial.touch()  # os.access is wrong for the superuser on a read-only disk
         trial.unlink(missing_ok=True)
     except OSError as error:
