@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import Annotated
 
@@ -137,14 +138,22 @@ def train(
     job, path = planned.job, label(planned.job.folder)
     if row.error:
         raise DaeError(f"{job.cell} failed: {row.error}")
+    measured = None
+    if row.n_test is None:  # trained for its filters
+        from dae_cli.study.filter_study import measured_run
+
+        measured = measured_run(job.folder, row)
     if form == "json":
-        typer.echo(as_json({"folder": path, **row_facts(row)}))
+        facts = {"folder": path, **row_facts(row)}
+        if measured:
+            facts |= {k: None if isnan(v) else v for k, v in measured.columns.items()}
+        typer.echo(as_json(facts))
     elif quiet:
         typer.echo(path)
     else:
         if planned.state == "done" and not force:
             typer.echo(f"{job.cell} is done; use --force to train it again", err=True)
-        typer.echo("\n".join([*run_summary(row), path]))
+        typer.echo("\n".join([*run_summary(row, measured.sentences if measured else ()), path]))
         if unknown_commit := not_known([row.commit]):
             typer.echo(unknown_commit, err=True)
         if not job.is_svm:
