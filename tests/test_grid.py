@@ -176,6 +176,17 @@ def test_settings_given_twice_and_sweeps_of_the_wrong_thing_are_refused(dae: Dae
     dae("train", "tiny/rect-0", "--jobs", "2").failed(2, "--jobs", "--grid or --seeds")
 
 
+def test_several_values_of_set_are_referred_to_grid(dae: Dae) -> None:
+    for values, parts in (
+        ("pretrain.epochs=1,2", ("whole number", "--grid pretrain.epochs=1,2")),
+        ("model.hidden=[2],[3]", ("--grid 'model.hidden=[2],[3]'",)),
+        ("seed=0,1", ("--seeds",)),
+    ):
+        dae("train", "tiny/rect-0", "--set", values).failed(2, f"--set {values}", *parts)
+    for values in ("model.hidden=2,3", "model.hidden=[2,x]", "epoch=1,2"):
+        assert "--grid" not in dae("train", "tiny/rect-0", "--set", values).failed(2).err
+
+
 # Cost
 
 

@@ -7,8 +7,9 @@ study can contain networks and SVMs. All problems are collected and raised as on
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dae_cli.config.dump import differing, differing_settings
@@ -355,8 +356,37 @@ def parse_overrides(
                 nested, wrong_data = with_names(value.part((), under=tuple(key.split("."))), Path())
                 found += wrong_data or problems_with(SettingsFile, nested)
                 over = merge(over, nested)
+            if option == "--set" and len(split_values(text)) > 1:
+                found = [replace(one, text=one.text + _hint_at_grid(argument)) for one in found]
         problems += found
     return over, problems
+
+
+def split_values(text: str) -> list[str]:
+    """Split at commas outside brackets and quotes."""
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        depth += (letter in "[{") - (letter in "]}") if not quote else 0
+        if letter == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def _hint_at_grid(argument: str) -> str:
+    """Return how to give several values; '' for an unknown key or a list without brackets."""
+    key, _, text = argument.partition("=")
+    if key.strip() == "seed":
+        return " (for several seeds, use --seeds)"
+    known = known_keys(SettingsFile).get(key.strip())
+    if known is None or (known.get("type") == "array" and "[" not in text):
+        return ""
+    return f" (for a run with each of these values, use --grid {shlex.quote(argument)})"
 
 
 def _malformed(argument: str, key: str, seen: dict[str, Place]) -> str:
